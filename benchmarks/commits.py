@@ -86,7 +86,7 @@ def hub_with_requests(attempts: int) -> Iterator[Any]:
         form = HfApi(hub.url, token=FORM)
         files = [CommitOperationAdd(path_of(number), request(number)) for number in range(attempts)]
         form.create_commit(REQUESTS, files, commit_message="Add requests", repo_type="dataset")
-        hub.box.stats.reset()
+        hub.state.stats.reset()
         yield hub
 
 
@@ -120,7 +120,7 @@ def world() -> dict[str, Any]:
 
 def spent(hub: Any, account: str) -> dict[str, int]:
     """What `account` cost since the Hub's counters were reset: calls, and among them comments."""
-    calls = [call for call in hub.box.stats.read()["calls"] if call["account"] == account]
+    calls = [call for call in hub.state.stats.read()["calls"] if call["account"] == account]
     spoken = [call for call in calls if call["method"] == "POST" and "/discussions" in call["route"]]
     return {
         "calls": sum(call["count"] for call in calls),
@@ -184,7 +184,7 @@ def measure_steward(options: argparse.Namespace) -> dict[str, Any]:
         watch(hub.url, address)
         stand = Stand(hub, valkey.url, options, Path(folder))
         stand.publish()
-        hub.box.stats.reset()
+        hub.state.stats.reset()
         hours = stand.run()
         stand.check()
         found = {**spent(hub, "steward-bot"), "hours": round(hours, 1), "most_commits_an_hour": stand.busiest()}

@@ -193,20 +193,22 @@ class Simulation:
         asked = [one for one in fresh if int(one.path.rpartition("m")[2]) % ASKED == 0]
         if not self.fair or not asked or not self.town.measured.measured:
             return
-        order = in_turn([one for queue in self.waiting.values() for one in queue], self.running.values(), self.terms())
+        order = in_turn(
+            [one for queue in self.waiting.values() for one in queue], self.running.values(), self.conditions()
+        )
         works = [RunningWork("x", busy.size, self.now - busy.started) for busy in self.running.values()]
         begin = starts(order, works, self.workers, self.town.measured, self.now)
         place = {one.path: at for at, one in enumerate(order)}
         known = WaitExperience({at: list(shares) for at, shares in self.shares.items()})
         for one in asked:
             turn = list(self.waiting[one.submitter]).index(one) + 1
-            worked_out = begin[place[one.path]]
-            said = known.applied(worked_out, turn, self.now)
-            self.told[one.path] = (self.now, said, worked_out.expected, turn)
+            estimated_start = begin[place[one.path]]
+            said = known.applied(estimated_start, turn, self.now)
+            self.told[one.path] = (self.now, said, estimated_start.expected, turn)
 
-    def terms(self) -> QueueConditions:
+    def conditions(self) -> QueueConditions:
         """What applies now."""
-        return QueueConditions(turns=self.last, takers=(WorkerCapacity(),))
+        return QueueConditions(turns=self.last, capacities=(WorkerCapacity(),))
 
     def next(self) -> WaitingRequest | None:
         """Whose turn it is: one of those who are first of their submitters."""
@@ -215,7 +217,7 @@ class Simulation:
             return None
         if not self.fair:
             return min(heads, key=lambda one: (one.submitted, one.path))
-        return in_turn(heads, self.running.values(), self.terms())[0]
+        return in_turn(heads, self.running.values(), self.conditions())[0]
 
     def begin(self, one: WaitingRequest) -> None:
         """A worker takes it."""
@@ -251,8 +253,8 @@ def speed(options: argparse.Namespace) -> dict[str, float]:
     from steward.valkey import Valkey
 
     with tempfile.TemporaryDirectory(prefix="steward-bench-") as folder, Valkey(Path(folder)) as server:
-        desk, entries = _desk(server.url, options)
-        return _timed(desk, entries, options)
+        context, entries = _desk(server.url, options)
+        return _timed(context, entries, options)
 
 
 def _desk(url: str, options: argparse.Namespace) -> tuple[Any, list[Any]]:
@@ -266,7 +268,7 @@ def _desk(url: str, options: argparse.Namespace) -> tuple[Any, list[Any]]:
 
     options.attempts, options.threads = 1, "never"
     chance, now = random.Random(options.seed), time.time()
-    desk = BoardContext(
+    context = BoardContext(
         board_of(options), find_suite("starter"), Hub("http://127.0.0.1:9", None), connect(url), now=time.time
     )
     entries = [
@@ -282,21 +284,21 @@ def _desk(url: str, options: argparse.Namespace) -> tuple[Any, list[Any]]:
         for number in range(options.waiting)
     ]
     for at in range(0, len(entries), 1_000):
-        desk.index.put(*entries[at : at + 1_000])
+        context.index.put(*entries[at : at + 1_000])
     for size in SIZES:
         for _ in range(60):
-            desk.measures.learn("", size, _lasts(chance, size))
+            context.measures.learn("", size, _lasts(chance, size))
     for number in range(options.workers):
-        desk.workers.announce(WorkerCard(name=f"w{number}", tiers=("all",), since=now, beat=now))
-    return desk, entries
+        context.workers.announce(WorkerCard(name=f"w{number}", tiers=("all",), since=now, beat=now))
+    return context, entries
 
 
-def _timed(desk: Any, entries: list[Any], options: argparse.Namespace) -> dict[str, float]:
+def _timed(context: Any, entries: list[Any], options: argparse.Namespace) -> dict[str, float]:
     from bot.read_models.queue_snapshot import take_snapshot
     from leaderboard.dispatch import choose
 
     chance = random.Random(options.seed)
-    take_snapshot(desk).outlook(entries[0].path)
+    take_snapshot(context).outlook(entries[0].path)
     gc.freeze()  # what only this measurement holds, no process of a board has to look through
     times: dict[str, list[float]] = defaultdict(list)
 
@@ -307,20 +309,20 @@ def _timed(desk: Any, entries: list[Any], options: argparse.Namespace) -> dict[s
         return answer
 
     def next_to_run() -> Any:
-        line = take_snapshot(desk)
-        return choose(line.turns, line.running, line.terms)
+        line = take_snapshot(context)
+        return choose(line.turns, line.running, line.conditions)
 
     for _ in range(LOOKS):
         for name, ask in {
             "next_ms": lambda _: next_to_run(),
-            "position_ms": lambda path: take_snapshot(desk).positions[path],
-            "estimate_ms": lambda path: take_snapshot(desk).outlook(path),
+            "position_ms": lambda path: take_snapshot(context).positions[path],
+            "estimate_ms": lambda path: take_snapshot(context).outlook(path),
         }.items():
             entry = chance.choice(entries)
             changed = chance.choice(entries)
-            desk.index.put(changed.model_copy(update={"submitted": time.time()}))
+            context.index.put(changed.model_copy(update={"submitted": time.time()}))
             timed(name, lambda ask=ask, entry=entry: ask(entry.path))
-        timed("again_ms", lambda entry=entry: take_snapshot(desk).outlook(entry.path))
+        timed("again_ms", lambda entry=entry: take_snapshot(context).outlook(entry.path))
     return {name: round(median(found), 1) for name, found in times.items()}
 
 

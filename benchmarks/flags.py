@@ -60,11 +60,11 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
             Hub(hub.url, BOT, on_call=lambda _, route: calls.append(route)) as door,
         ):
             board, redis = parse_board(BOARD), connect(valkey.url)
-            desk = BoardContext(board, find_suite("starter"), door, redis, clock.now, probe, folder / "mirrors")
+            context = BoardContext(board, find_suite("starter"), door, redis, clock.now, probe, folder / "mirrors")
             probe.load(b'{"model_type": "gpt2"}')
-            fill(desk, options.models)
-            first, first_calls, _ = evidence(desk, calls)
-            rounds = [evidence(desk, calls) for _ in range(options.rounds)]
+            fill(context, options.models)
+            first, first_calls, _ = evidence(context, calls)
+            rounds = [evidence(context, calls) for _ in range(options.rounds)]
             redis.close()
     return {
         "models": options.models,
@@ -77,21 +77,21 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def evidence(desk: Any, calls: list[str]) -> tuple[float, int, list[str]]:
+def evidence(context: Any, calls: list[str]) -> tuple[float, int, list[str]]:
     """From a report to its evidence: seconds, calls, and what was found."""
     from bot.flags.reports import FlagReport, drop_report, find_report, note_report, sync_evidence
 
-    drop_report(desk, "ada/copy")
+    drop_report(context, "ada/copy")
     calls.clear()
     started = time.monotonic()
-    note_report(desk, FlagReport(model="ada/copy", at=started))
-    sync_evidence(desk, "ada/copy")
-    seconds, report = time.monotonic() - started, find_report(desk, "ada/copy")
+    note_report(context, FlagReport(model="ada/copy", at=started))
+    sync_evidence(context, "ada/copy")
+    seconds, report = time.monotonic() - started, find_report(context, "ada/copy")
     assert report is not None
     return seconds, len(calls), sorted({one.code for one in report.findings})
 
 
-def fill(desk: Any, count: int) -> None:
+def fill(context: Any, count: int) -> None:
     """An index of `count` models that were judged, the original of the copy among them."""
     from leaderboard.requests import RequestPath
     from redis_state.board.entry import IndexEntry
@@ -107,7 +107,7 @@ def fill(desk: Any, count: int) -> None:
     known = [entry("bob/original", hashlib.sha256("\n".join(digests).encode()).hexdigest())]
     known += [entry(f"org{n % 5_000}/model-{n}", hashlib.sha256(str(n).encode()).hexdigest()) for n in range(count - 1)]
     for at in range(0, count, 1_000):
-        desk.index.put(*known[at : at + 1_000])
+        context.index.put(*known[at : at + 1_000])
 
 
 def world(flags: int) -> dict[str, Any]:

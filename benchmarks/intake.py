@@ -54,13 +54,13 @@ def measure(folder: Path, files: int, limits: dict[str, int]) -> dict[str, Any]:
     with stage(folder) as board:
         board.start_web(port)
         board.start_sync()
-        board.wait(lambda: board.desk.index.head(REQUESTS))
+        board.wait(lambda: board.context.index.head(REQUESTS))
         board.wait(board.quiet)
         board.admin("PUT", "limits", limits)
         board.admin("POST", "stats/reset")
         started = time.monotonic()
         push(board.url, {request_path(model): request_file(model, "PENDING") for model in models})
-        board.wait(lambda: board.desk.index.count_waiting() == files, every=0.05)
+        board.wait(lambda: board.context.index.count_waiting() == files, every=0.05)
         seconds = time.monotonic() - started
         return {"seconds": round(seconds, 2), **_costs(board, files), **({} if not limits else _refused(board))}
 

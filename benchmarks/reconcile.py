@@ -53,7 +53,7 @@ def measure(folder: Path, size: int) -> dict[str, Any]:
         before = board.admin("GET", "stats")["total"]
         started = time.monotonic()
         process = board.start_sync().process
-        board.wait(lambda: board.desk.index.count() == size and board.desk.index.count_waiting() == WAITING)
+        board.wait(lambda: board.context.index.count() == size and board.context.index.count_waiting() == WAITING)
         board.wait(board.quiet)
         seconds = time.monotonic() - started
         calls = board.admin("GET", "stats")["total"] - before
@@ -80,10 +80,10 @@ def requests(size: int, waiting: list[str]) -> Iterator[tuple[str, bytes]]:
 
 def _round(board: Stage) -> tuple[float, int]:
     """Seconds and calls of one round."""
-    desk = board.desk
-    desk.redis.hset(desk.keys.rounds, "round", desk.now())  # the timer's own round shall not come in between
+    context = board.context
+    context.redis.hset(context.keys.rounds, "round", context.now())  # the timer's own round shall not come in between
     before, started = board.admin("GET", "stats")["total"], time.monotonic()
-    desk.mark_all(round_keys(desk), SyncPriority.BACKGROUND)
+    context.mark_all(round_keys(context), SyncPriority.BACKGROUND)
     board.wait(board.quiet, every=0.002)
     return time.monotonic() - started, board.admin("GET", "stats")["total"] - before
 

@@ -55,17 +55,17 @@ def measure(folder: Path, size: int) -> dict[str, Any]:
     _was_renamed(folder / "hub")
     with stage(folder) as board:
         number = _propose(board)
-        desk = board.desk
-        desk.mirror.fetch(desk.requests, depth=1)
-        thread = desk.hub.thread(desk.requests, number)
-        check = _timed(board, lambda: sync_pull(desk, desk.requests, thread))
-        thread = desk.hub.thread(desk.requests, number)
-        _, record = find_report(desk, thread)
+        context = board.context
+        context.mirror.fetch(context.requests, depth=1)
+        thread = context.hub.thread(context.requests, number)
+        check = _timed(board, lambda: sync_pull(context, context.requests, thread))
+        thread = context.hub.thread(context.requests, number)
+        _, record = find_report(context, thread)
         assert record is not None
         assert record.result == "passed", thread.comments[-1].text
         rename = record.rename
         assert rename is not None
-        again = _timed(board, lambda: stands(desk, desk.requests, thread, rename))
+        again = _timed(board, lambda: stands(context, context.requests, thread, rename))
         return {"files": size, "check": check, "again": again}
 
 
@@ -81,19 +81,19 @@ def files(size: int) -> Iterator[tuple[str, bytes]]:
 
 def _was_renamed(folder: Path) -> None:
     """The model was renamed on the Hub: its old name leads to the new one."""
-    box = HubState.open(folder)
+    state = HubState.open(folder)
     try:
-        repo = box.repos.get("model", NEW)
+        repo = state.repos.get("model", NEW)
         assert repo is not None
-        box.repos.add_aliases(repo, [OLD])
+        state.repos.add_aliases(repo, [OLD])
     finally:
-        box.close()
+        state.close()
 
 
 def _propose(board: Stage) -> int:
     """A pull request that does all of the rename; its number."""
-    desk = board.desk
-    base = source_of(desk, desk.requests).base(OLD, NEW)
+    context = board.context
+    base = source_of(context, context.requests).base(OLD, NEW)
     it = plan("requests", OLD, NEW, base.files)
     operations: list[Any] = [CommitOperationDelete(one.path) for one in it.files if one.moves]
     operations += [CommitOperationAdd(one.place, one.data) for one in it.files]

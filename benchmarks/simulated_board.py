@@ -56,7 +56,7 @@ class Stand:
         from redis_state.redis import connect
 
         self.time, self.options, self.hub_url = time.time(), options, hub.url
-        self.desk = BoardContext(
+        self.context = BoardContext(
             board_of(options),
             find_suite("starter"),
             Hub(hub.url, BOT),
@@ -64,16 +64,16 @@ class Stand:
             now=lambda: self.time,
             mirrors=folder / "mirrors",
         )
-        self.loop, self.schedule = SyncLoop(self.desk), Schedule(self.desk)
+        self.loop, self.schedule = SyncLoop(self.context), Schedule(self.context)
         self.running: dict[str, Job] = {}
         self.commit = ""
         self.ended = 0
 
     def close(self) -> None:
         """Stop what was started."""
-        self.desk.probe.close()
-        self.desk.hub.close()
-        self.desk.redis.close()
+        self.context.probe.close()
+        self.context.hub.close()
+        self.context.redis.close()
 
     def publish(self) -> None:
         """The workers' details, all at once, for they are not what is measured."""
@@ -90,10 +90,10 @@ class Stand:
         from leaderboard.attempts import attempt_id
         from leaderboard.results import StewardBlock, dump, score, scores_in_block, with_block
 
-        suite, path = self.desk.suite, path_of(number)
+        suite, path = self.context.suite, path_of(number)
         raw = {t: {"acc_norm,none": 0.75, "exact_match,answer": 0.5} for t in (*suite.tasks, *suite.run)}
         block = StewardBlock(
-            attempt=attempt_id(self.desk.board.name, path, sha, 1),
+            attempt=attempt_id(self.context.board.name, path, sha, 1),
             request=path,
             model=MODEL,
             revision=sha,
@@ -121,12 +121,15 @@ class Stand:
     def open(self) -> bool:
         """Whether anything is to come."""
         return bool(
-            self.running or self.desk.index.count_waiting() or self.desk.index.busy() or self.desk.index.unjudged()
-        ) or bool(self.desk.ledgers.staging.repos())
+            self.running
+            or self.context.index.count_waiting()
+            or self.context.index.busy()
+            or self.context.index.unjudged()
+        ) or bool(self.context.ledgers.staging.repos())
 
     def next_moment(self) -> float:
         """The time at which something happens next."""
-        marks: list[Any] = self.desk.redis.zrange(self.desk.keys.dirty, 0, -1, withscores=True)
+        marks: list[Any] = self.context.redis.zrange(self.context.keys.dirty, 0, -1, withscores=True)
         due = [float(score) % 1e12 for _, score in marks]
         moments = [*due, *(job.ends for job in self.running.values())]
         return min([self.time + BEAT, *(moment for moment in moments if moment > self.time)])
@@ -138,13 +141,15 @@ class Stand:
 
         for number in range(self.options.workers):
             card = WorkerCard(name=f"w{number}", tiers=("all",), since=self.time, beat=self.time)
-            self.desk.workers.announce(card)
+            self.context.workers.announce(card)
         for job in list(self.running.values()):
             path = path_of(job.number)
             if job.claimed:
-                self.desk.attempts.beat(job.attempt, AttemptProgress("evaluate"), now=self.time, worker="w", path=path)
+                self.context.attempts.beat(
+                    job.attempt, AttemptProgress("evaluate"), now=self.time, worker="w", path=path
+                )
             else:
-                self.desk.attempts.take(job.attempt, path, "w", now=self.time)
+                self.context.attempts.take(job.attempt, path, "w", now=self.time)
             if job.ends <= self.time:
                 self.end(job)
 
@@ -160,7 +165,7 @@ class Stand:
         """An idle worker takes the next job; whether one did."""
         from redis_state import jobs
 
-        queues = [jobs.queue(self.desk.redis, name) for name in self.desk.queues]
+        queues = [jobs.queue(self.context.redis, name) for name in self.context.queues]
         found = [job for queue in queues for job in queue.jobs]
         if len(self.running) >= self.options.workers or not found:
             return False
@@ -168,15 +173,15 @@ class Stand:
         found[0].delete()
         number = int(message.precision.removeprefix("p"))
         self.running[message.attempt] = Job(message.attempt, number)
-        self.desk.attempts.take(message.attempt, message.path, "w", now=self.time)
-        self.desk.mark(f"request:{message.path}")
+        self.context.attempts.take(message.attempt, message.path, "w", now=self.time)
+        self.context.mark(f"request:{message.path}")
         return True
 
     def hear(self) -> bool:
         """Workers hear that their claim was granted, and begin; whether one did."""
         begun = False
         for job in self.running.values():
-            state = self.desk.attempts.read(job.attempt)
+            state = self.context.attempts.read(job.attempt)
             if not job.claimed and state is not None and state.state == "claimed":
                 job.claimed, job.ends, begun = True, self.time + 60 * self.options.minutes, True
         return begun
@@ -190,17 +195,17 @@ class Stand:
         outcome = Outcome(
             attempt=job.attempt,
             path=path_of(job.number),
-            revision=self.desk.index.get(path_of(job.number)).sha or "",
-            suite=self.desk.suite.name,
-            suite_digest=self.desk.suite.digest,
+            revision=self.context.index.get(path_of(job.number)).sha or "",
+            suite=self.context.suite.name,
+            suite_digest=self.context.suite.digest,
             started=self.time,
             ended=self.time,
             phase="evaluate",
             failure=failure if fails(job.number) else None,
             details=None if fails(job.number) else details,
         )
-        self.desk.attempts.end(outcome, "The log.\n", worker="w")
-        self.desk.mark(f"request:{outcome.path}")
+        self.context.attempts.end(outcome, "The log.\n", worker="w")
+        self.context.mark(f"request:{outcome.path}")
         del self.running[job.attempt]
 
     def check(self) -> None:
@@ -215,13 +220,13 @@ class Stand:
         from hub.client import Hub
 
         with Hub(self.hub_url, None) as hub:
-            return str(json.loads(hub.read_file(self.desk.requests, path_of(number)).data)["status"])
+            return str(json.loads(hub.read_file(self.context.requests, path_of(number)).data)["status"])
 
     def busiest(self) -> int:
         """The most commits that any repo had within an hour of the last day, by the turned clock."""
         most = 0
         for repo in (REQUESTS, RESULTS, LOGS):
-            times = self.desk.ledgers.staging.commits(repo, now=self.time)
+            times = self.context.ledgers.staging.commits(repo, now=self.time)
             most = max([most, *(len([t for t in times if at - 3600 < t <= at]) for at in times)])
         return most
 

@@ -106,15 +106,15 @@ def world(models: list[str], *, webhook: str = "http://127.0.0.1:9/webhooks/hub"
 
 def write_hub(folder: Path, files: Iterator[tuple[str, bytes]], models: list[str], **options: Any) -> None:
     """A Hub in `folder` whose requests repo holds `files`."""
-    box = HubState.open(folder, world(models, **options))
+    state = HubState.open(folder, world(models, **options))
     try:
-        repo = box.repos.get("dataset", REQUESTS)
+        repo = state.repos.get("dataset", REQUESTS)
         assert repo is not None
         changes = [SetFile(path, content) for path, content in files]
         if changes:
             repo.git.commit("refs/heads/main", changes, None, Author("form", "form@example.com"), "Requests")
     finally:
-        box.close()
+        state.close()
 
 
 @dataclass
@@ -125,7 +125,7 @@ class Stage:
     children: Children
     valkey: Valkey
     url: str
-    desk: BoardContext
+    context: BoardContext
 
     def start_sync(self) -> Child:
         """Start a sync process, with a mirror that is not there yet."""
@@ -158,7 +158,7 @@ class Stage:
 
     def quiet(self) -> bool:
         """Whether nothing is dirty that is due."""
-        redis, keys = self.desk.redis, self.desk.keys
+        redis, keys = self.context.redis, self.context.keys
         return not redis.zcard(keys.dirty) and not redis.hlen(keys.dirty_leases)
 
     def wait(self, condition: Callable[[], T], *, every: float = 0.01) -> T:

@@ -79,16 +79,16 @@ class QueueConditions:
     turns: Mapping[str, float] = field(default_factory=dict)
     durations: Durations = field(default_factory=Durations)
     experience: WaitExperience = field(default_factory=WaitExperience)
-    takers: tuple[WorkerCapacity, ...] = ()
+    capacities: tuple[WorkerCapacity, ...] = ()
 
     @property
     def lanes(self) -> Mapping[Tier, Tier]:
         """Tier → lane."""
-        return lanes(taker.tiers for taker in self.takers)
+        return lanes(capacity.tiers for capacity in self.capacities)
 
     def queue_of(self, tier: Tier) -> Tier:
         """The tier in whose queue a request of `tier` is put."""
-        return serving(tier, {one for taker in self.takers for one in taker.tiers})
+        return serving(tier, {one for capacity in self.capacities for one in capacity.tiers})
 
 
 @dataclass(frozen=True)
@@ -99,17 +99,23 @@ class QueueBlocker:
     what: str = ""
 
 
-def find_blocker(request: WaitingRequest, terms: QueueConditions, spent: Spent | None = None) -> QueueBlocker | None:
+def find_blocker(
+    request: WaitingRequest, conditions: QueueConditions, spent: Spent | None = None
+) -> QueueBlocker | None:
     """What keeps `request` from having its turn, if anything does. `spent` in place of that of `terms`."""
     if request.held:
         return QueueBlocker("hold")
-    if terms.paused:
+    if conditions.paused:
         for target in (BOARD, f"tier:{request.tier}", f"suite:{request.suite}"):
-            if target in terms.paused:
+            if target in conditions.paused:
                 return QueueBlocker("pause", target)
-    if not terms.budgets.unlimited:
+    if not conditions.budgets.unlimited:
         whose: Whose | None = used_up(
-            terms.budgets, spent or terms.spent, tier=request.tier, submitter=request.submitter, path=request.path
+            conditions.budgets,
+            spent or conditions.spent,
+            tier=request.tier,
+            submitter=request.submitter,
+            path=request.path,
         )
         if whose is not None:
             return QueueBlocker("budget", whose)
@@ -117,20 +123,22 @@ def find_blocker(request: WaitingRequest, terms: QueueConditions, spent: Spent |
 
 
 def in_turn(
-    waiting: Iterable[WaitingRequest], running: Iterable[RunningAttempt], terms: QueueConditions | None = None
+    waiting: Iterable[WaitingRequest], running: Iterable[RunningAttempt], conditions: QueueConditions | None = None
 ) -> list[WaitingRequest]:
     """Those of `waiting` that nothing holds back, in the order in which they will run.
 
     It takes n log n steps for n requests. Ranks come first, then rounds: a submitter's second request comes after the
     first one of everybody else.
     """
-    terms = terms or QueueConditions()
-    lane, turns = terms.lanes, terms.turns
+    conditions = conditions or QueueConditions()
+    lane, turns = conditions.lanes, conditions.turns
     rounds: dict[tuple[Tier, str], int] = Counter((lane[busy.tier], busy.submitter) for busy in running)
-    if not terms.paused and terms.budgets.unlimited:  # by far the most frequent case, of thousands of requests
+    if (
+        not conditions.paused and conditions.budgets.unlimited
+    ):  # by far the most frequent case, of thousands of requests
         free = [one for one in waiting if not one.held]
     else:
-        free = [one for one in waiting if find_blocker(one, terms) is None]
+        free = [one for one in waiting if find_blocker(one, conditions) is None]
     free.sort(key=_BY_AGE)
     found: dict[tuple[int, int], list[tuple[float, float, str, WaitingRequest]]] = defaultdict(list)
     for one in free:
@@ -145,30 +153,30 @@ def in_turn(
 
 
 def next_attempts(
-    waiting: Iterable[WaitingRequest], running: Sequence[RunningAttempt], terms: QueueConditions
+    waiting: Iterable[WaitingRequest], running: Sequence[RunningAttempt], conditions: QueueConditions
 ) -> list[WaitingRequest]:
     """Those of `waiting` that should lie in RQ now, so that each worker has one attempt ahead of the one it runs.
 
     `waiting` are all that no worker took yet, in RQ or not; `running` those that one did.
     """
-    return choose(in_turn(waiting, running, terms), running, terms)
+    return choose(in_turn(waiting, running, conditions), running, conditions)
 
 
 def choose(
-    order: Iterable[WaitingRequest], running: Sequence[RunningAttempt], terms: QueueConditions
+    order: Iterable[WaitingRequest], running: Sequence[RunningAttempt], conditions: QueueConditions
 ) -> list[WaitingRequest]:
     """`next_attempts` of those whose `order` is known."""
-    if not terms.takers:
+    if not conditions.capacities:
         return []
-    room, spent = _FreeCapacity(terms, running), terms.spent.copy()
-    queues = {tier: terms.queue_of(tier) for tier in TIERS}
+    free_capacity, spent = _FreeCapacity(conditions, running), conditions.spent.copy()
+    queues = {tier: conditions.queue_of(tier) for tier in TIERS}
     chosen: list[WaitingRequest] = []
     for request in order:
-        if room.is_full:
+        if free_capacity.is_full:
             break
-        if find_blocker(request, terms, spent) is None and room.take(queues[request.tier]):
+        if find_blocker(request, conditions, spent) is None and free_capacity.take(queues[request.tier]):
             chosen.append(request)
-            seconds = terms.durations.mean(request.suite, request.size)
+            seconds = conditions.durations.mean(request.suite, request.size)
             spent.add(seconds, tier=request.tier, submitter=request.submitter, path=request.path)
     return chosen
 
@@ -176,17 +184,17 @@ def choose(
 class _FreeCapacity:
     """How much more workers can take: every set of tiers needs as many places as there are attempts for it (Hall)."""
 
-    def __init__(self, terms: QueueConditions, running: Sequence[RunningAttempt]) -> None:
+    def __init__(self, conditions: QueueConditions, running: Sequence[RunningAttempt]) -> None:
         attempts = {busy.attempt for busy in running}
-        pinned = {taker.doing for taker in terms.takers} & attempts
-        places = [(set(one.tiers), 1 + AHEAD - (one.doing in pinned)) for one in terms.takers]
+        pinned = {capacity.doing for capacity in conditions.capacities} & attempts
+        places = [(set(one.tiers), 1 + AHEAD - (one.doing in pinned)) for one in conditions.capacities]
         self._left = {
             tiers: sum(count for takes, count in places if takes & set(tiers))
             for tiers in chain.from_iterable(combinations(TIERS, size) for size in range(1, len(TIERS) + 1))
         }
         for busy in running:
             if busy.attempt not in pinned:
-                self._fill(terms.queue_of(busy.tier))
+                self._fill(conditions.queue_of(busy.tier))
 
     @property
     def is_full(self) -> bool:

@@ -42,7 +42,7 @@ class FlagCategory:
     name: str
     words: str
     cure: str
-    cured_by: frozenset[str] = frozenset()
+    rechecked_codes: frozenset[str] = frozenset()
     hides: bool = True
     follows_weights: bool = True
 
@@ -177,13 +177,13 @@ class FlagRecord(_Record):
         return next((one for one in reversed(self.decisions) if one.what == "flagged"), None)
 
     @property
-    def is_curable(self) -> bool:
+    def is_recheckable(self) -> bool:
         """Whether its cause can be seen to be gone."""
-        return self.stands and bool(self.curable())
+        return self.stands and bool(self.recheckable_codes())
 
-    def curable(self) -> frozenset[str]:
+    def recheckable_codes(self) -> frozenset[str]:
         """The codes of its evidence whose end would end its cause."""
-        return self.kind.cured_by & {one.code for one in self.evidence}
+        return self.kind.rechecked_codes & {one.code for one in self.evidence}
 
     def dump(self) -> bytes:
         """The contents of its file."""

@@ -23,7 +23,7 @@ class Topic(StrEnum):
     FLAG = "flag report"
     RENAME = "rename request"
     REMOVAL = "removal"
-    PLEA = "improper flag"
+    APPEAL = "improper flag"
     DUPLICATES = "duplicate rows"
     QUESTION = "question"
     OTHER = "other"
@@ -94,7 +94,7 @@ def _topic(title: str, said: str, has_requests: bool, has_threads: bool, has_mod
     if has_requests and _FAILURE.search(said) and not _wants_something_else(title):
         return Topic.FAILURE
     if _PLEA.search(said):
-        return Topic.PLEA
+        return Topic.APPEAL
     if _FLAG.search(title.strip()) and has_models:
         return Topic.FLAG
     if _RENAME.search(said) and (has_threads or has_models):

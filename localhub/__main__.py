@@ -22,8 +22,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Serves until interrupted; 2 with a sentence on standard error where that cannot begin."""
     options = _options(arguments)
     try:
-        box = HubState.open(options.data, read(options.world) if options.world else None)
-        server = Server(box, options.host, options.port)
+        state = HubState.open(options.data, read(options.world) if options.world else None)
+        server = Server(state, options.host, options.port)
     except WorldError as error:
         print(f"localhub: the world file {options.world}: {error}", file=sys.stderr)
         return 2
@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         server.run()
     finally:
-        box.close()
+        state.close()
     return 0
 
 

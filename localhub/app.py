@@ -44,21 +44,21 @@ def application() -> FastAPI:
     return app
 
 
-def serve_app(box: HubState) -> ASGIApp:
+def serve_app(state: HubState) -> ASGIApp:
     """What the server serves: the application as seen through counters, faults and limits."""
-    inner = RawPathMiddleware(BodyLimit(StateMiddleware(application(), box)))
-    limited = RateLimitMiddleware(inner, box.limits, box.accounts)
-    return RequestIdMiddleware(StatsMiddleware(FaultMiddleware(limited, box.faults), box.stats))
+    inner = RawPathMiddleware(BodyLimit(StateMiddleware(application(), state)))
+    limited = RateLimitMiddleware(inner, state.limits, state.accounts)
+    return RequestIdMiddleware(StatsMiddleware(FaultMiddleware(limited, state.faults), state.stats))
 
 
 class StateMiddleware:
     """ASGI middleware: every call goes to this box; `localhub.repos.access.state_of` finds it."""
 
-    def __init__(self, app: ASGIApp, box: HubState) -> None:
-        self.app, self.box = app, box
+    def __init__(self, app: ASGIApp, state: HubState) -> None:
+        self.app, self.state = app, state
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        scope[STATE_KEY] = self.box
+        scope[STATE_KEY] = self.state
         await self.app(scope, receive, send)
 
 

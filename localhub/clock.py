@@ -47,9 +47,9 @@ class ClockOwner(Protocol):
         """The clock."""
 
 
-def now(box: ClockOwner) -> datetime:
+def now(state: ClockOwner) -> datetime:
     """The box's time, aware, in UTC."""
-    return box.clock.now()
+    return state.clock.now()
 
 
 def iso(moment: datetime) -> str:

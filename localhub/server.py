@@ -63,20 +63,20 @@ class _EmbeddedServer(uvicorn.Server):
 class Server:
     """uvicorn over a box, on a socket that is bound before anything else: the address is known at once."""
 
-    def __init__(self, box: HubState, host: str = "127.0.0.1", port: int = 0) -> None:
+    def __init__(self, state: HubState, host: str = "127.0.0.1", port: int = 0) -> None:
         self._socket = socket.create_server((host, port), backlog=512)
         shown = f"[{host}]" if ":" in host else host
         self.url = f"http://{shown}:{self._socket.getsockname()[1]}"
-        self.box = box
-        box.url = self.url
+        self.state = state
+        state.url = self.url
         config = uvicorn.Config(
-            serve_app(box), log_level="error", access_log=False, lifespan="off", timeout_graceful_shutdown=2
+            serve_app(state), log_level="error", access_log=False, lifespan="off", timeout_graceful_shutdown=2
         )
         self.uvicorn = _EmbeddedServer(config)
 
     def run(self) -> None:
         """Serves until `stop`."""
-        self.box.webhooks.start()
+        self.state.webhooks.start()
         try:
             self.uvicorn.run(sockets=[self._socket])
         finally:

@@ -54,13 +54,13 @@ class HubState:
     @classmethod
     def open(cls, data: Path, world: Mapping[str, Any] | None = None, clock: Clock | None = None) -> HubState:
         """Opens the folder, and builds of the world what is not there yet. Raises `SetupError` where it cannot."""
-        box = cls(data, clock or Clock.from_environment())
+        state = cls(data, clock or Clock.from_environment())
         try:
-            apply_world(box, world or {})
+            apply_world(state, world or {})
         except BaseException:
-            box.close()
+            state.close()
             raise
-        return box
+        return state
 
     def subscribe(self, subscriber: Subscriber) -> None:
         """Calls `subscriber` with every event from now on, in the thread that causes it."""

@@ -27,19 +27,19 @@ class LocalHub:
         clock: Clock | None = None,
         host: str = "127.0.0.1",
     ) -> None:
-        self.box = HubState.open(data, world, clock)
+        self.state = HubState.open(data, world, clock)
         try:
-            server = Server(self.box, host, port)
+            server = Server(self.state, host, port)
             self._thread = ServerThread(server)
         except BaseException:
-            self.box.close()
+            self.state.close()
             raise
         self.url = server.url
 
     def close(self) -> None:
         """Stops it; the folder can be opened again."""
         self._thread.stop()
-        self.box.close()
+        self.state.close()
 
     def __enter__(self) -> Self:
         return self

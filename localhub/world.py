@@ -51,74 +51,74 @@ def read(path: Path) -> dict[str, Any]:
     return world or {}
 
 
-def apply_world(box: HubState, world: Mapping[str, Any]) -> None:
+def apply_world(state: HubState, world: Mapping[str, Any]) -> None:
     """Builds what the world describes and the box lacks; `WorldError` where it describes nonsense."""
     unknown = set(world) - set(_SECTIONS)
     if unknown:
         raise WorldError(f"it has no section {', '.join(map(str, unknown))}: its sections are {', '.join(_SECTIONS)}")
     try:
         for user in world.get("users") or ():
-            _user(box, user)
+            _user(state, user)
         for org in world.get("orgs") or ():
-            _org(box, org)
+            _org(state, org)
         for repo in world.get("repos") or ():
-            _repo(box, repo)
+            _repo(state, repo)
         for webhook in world.get("webhooks") or ():
-            _webhook(box, webhook)
+            _webhook(state, webhook)
         for app in world.get("oauthApps") or ():
-            _oauth_app(box, app)
-        _limits(box, world.get("limits"))
-        _uploads(box, world.get("uploads", "lfs"))
+            _oauth_app(state, app)
+        _limits(state, world.get("limits"))
+        _uploads(state, world.get("uploads", "lfs"))
     except (KeyError, TypeError, AttributeError, ValueError, HubError) as error:
         if isinstance(error, WorldError):
             raise
         raise WorldError(f"it cannot be built: {type(error).__name__}: {error}") from error
 
 
-def _user(box: HubState, spec: Mapping[str, Any]) -> None:
+def _user(state: HubState, spec: Mapping[str, Any]) -> None:
     options: dict[str, Any] = {
         "fullname": str(spec.get("fullname", "")),
         "email": spec.get("email"),
         "is_pro": bool(spec.get("isPro")),
     }
     name = str(spec["name"])
-    account = box.accounts.by_name(name) or box.accounts.create(name, "user", **options)
+    account = state.accounts.by_name(name) or state.accounts.create(name, "user", **options)
     for token in spec.get("tokens") or ():
-        box.accounts.add_token(account, str(token["token"]), token)
+        state.accounts.add_token(account, str(token["token"]), token)
 
 
-def _org(box: HubState, spec: Mapping[str, Any]) -> None:
+def _org(state: HubState, spec: Mapping[str, Any]) -> None:
     options: dict[str, Any] = {"fullname": str(spec.get("fullname", "")), "plan": spec.get("plan")}
     name = str(spec["name"])
-    org = box.accounts.by_name(name) or box.accounts.create(name, "org", **options)
+    org = state.accounts.by_name(name) or state.accounts.create(name, "org", **options)
     for name, role in (spec.get("members") or {}).items():
-        box.accounts.set_member(org, _known(box, name), role)
+        state.accounts.set_member(org, _known(state, name), role)
 
 
-def _repo(box: HubState, spec: Mapping[str, Any]) -> None:
+def _repo(state: HubState, spec: Mapping[str, Any]) -> None:
     repo_type: RepoType = spec.get("type", "model")
     if repo_type not in get_args(RepoType):
         raise WorldError(f"{repo_type!r} is no type of a repo: one of {', '.join(get_args(RepoType))}")
     namespace, _, name = str(spec["id"]).partition("/")
-    if box.repos.get(repo_type, f"{namespace}/{name}") or box.repos.moved(repo_type, f"{namespace}/{name}"):
+    if state.repos.get(repo_type, f"{namespace}/{name}") or state.repos.moved(repo_type, f"{namespace}/{name}"):
         return
-    owner = _known(box, namespace)
-    creator = _known(box, spec["owner"]) if "owner" in spec else _creator(box, owner)
+    owner = _known(state, namespace)
+    creator = _known(state, spec["owner"]) if "owner" in spec else _creator(state, owner)
     settings = {_SETTINGS[key]: value for key, value in spec.items() if key in _SETTINGS}
-    repo = box.repos.create(repo_type, owner, name, creator, **settings)
-    _fill_repo(box, repo, creator, spec)
+    repo = state.repos.create(repo_type, owner, name, creator, **settings)
+    _fill_repo(state, repo, creator, spec)
     for user in spec.get("grants") or ():
-        box.grants.set(repo, _known(box, user), "accepted")
-    box.repos.add_aliases(repo, [str(alias) for alias in spec.get("aliases") or ()])
+        state.grants.set(repo, _known(state, user), "accepted")
+    state.repos.add_aliases(repo, [str(alias) for alias in spec.get("aliases") or ()])
 
 
-def _fill_repo(box: HubState, repo: Repo, creator: Account, spec: Mapping[str, Any]) -> None:
+def _fill_repo(state: HubState, repo: Repo, creator: Account, spec: Mapping[str, Any]) -> None:
     changes = [
-        SetFile(clean(str(path)), _content(box, repo, value)) for path, value in (spec.get("files") or {}).items()
+        SetFile(clean(str(path)), _content(state, repo, value)) for path, value in (spec.get("files") or {}).items()
     ]
     head, author = repo.git.head(), author_of(creator)
     if changes:
-        message, when = "Upload files", box.clock.seconds()
+        message, when = "Upload files", state.clock.seconds()
         head = repo.git.commit("refs/heads/main", changes, head, author, message, when=when)
     for branch in spec.get("branches") or ():
         repo.git.update_ref(f"refs/heads/{branch}", head, None)
@@ -126,57 +126,57 @@ def _fill_repo(box: HubState, repo: Repo, creator: Account, spec: Mapping[str, A
         repo.git.update_ref(f"refs/tags/{tag}", head, None)
 
 
-def _content(box: HubState, repo: Repo, value: object) -> bytes:
+def _content(state: HubState, repo: Repo, value: object) -> bytes:
     if isinstance(value, bytes):
         return value
     if isinstance(value, Mapping) and "base64" in value:
         return base64.b64decode(value["base64"])
     if isinstance(value, Mapping) and "lfs" in value:
-        return box.lfs.add(repo.oid, _content(box, repo, value["lfs"]))
+        return state.lfs.add(repo.oid, _content(state, repo, value["lfs"]))
     return str(value).encode()
 
 
-def _webhook(box: HubState, spec: Mapping[str, Any]) -> None:
-    owner = _known(box, spec["owner"])
-    if any(webhook.url == spec["url"] for webhook in box.webhooks.all(owner)):
+def _webhook(state: HubState, spec: Mapping[str, Any]) -> None:
+    owner = _known(state, spec["owner"])
+    if any(webhook.url == spec["url"] for webhook in state.webhooks.all(owner)):
         return
     domains: Iterable[str] = spec.get("domains") or ("repo", "discussion")
-    box.webhooks.create(owner, url=spec["url"], secret=spec.get("secret"), watched=spec["watched"], domains=domains)
+    state.webhooks.create(owner, url=spec["url"], secret=spec.get("secret"), watched=spec["watched"], domains=domains)
 
 
-def _oauth_app(box: HubState, spec: Mapping[str, Any]) -> None:
+def _oauth_app(state: HubState, spec: Mapping[str, Any]) -> None:
     redirects = [str(one) for one in spec.get("redirects") or ()]
     scopes = [str(one) for one in spec.get("scopes") or ()]
-    box.oauth.register(
+    state.oauth.register(
         str(spec["clientId"]), str(spec["clientSecret"]), redirects, name=str(spec.get("name", "")), scopes=scopes
     )
 
 
-def _limits(box: HubState, spec: object) -> None:
+def _limits(state: HubState, spec: object) -> None:
     if spec == "hub":
-        box.limits.set(**asdict(HUB_RATE_LIMITS))
+        state.limits.set(**asdict(HUB_RATE_LIMITS))
     elif isinstance(spec, Mapping):
-        box.limits.set(**spec)
+        state.limits.set(**spec)
     elif spec is not None:
         raise WorldError("limits is `hub` or a mapping of knobs")
 
 
-def _uploads(box: HubState, mode: object) -> None:
+def _uploads(state: HubState, mode: object) -> None:
     if mode not in ("lfs", "regular"):
         raise WorldError("uploads is `lfs` or `regular`")
-    box.lfs_uploads = mode == "lfs"
+    state.lfs_uploads = mode == "lfs"
 
 
-def _known(box: HubState, name: object) -> Account:
-    account = box.accounts.by_name(str(name))
+def _known(state: HubState, name: object) -> Account:
+    account = state.accounts.by_name(str(name))
     if account is None:
         raise WorldError(f"it speaks of {name!r}, which is neither one of its users nor of its orgs")
     return account
 
 
-def _creator(box: HubState, owner: Account) -> Account:
+def _creator(state: HubState, owner: Account) -> Account:
     """Who made a repo where the world does not say: the user at home, else the organisation's first admin."""
     if owner.kind == "user":
         return owner
-    admins = [user for user, role in box.accounts.members(owner) if role == "admin"]
+    admins = [user for user, role in state.accounts.members(owner) if role == "admin"]
     return admins[0] if admins else owner

@@ -72,11 +72,11 @@ class ShadowList:
         self._add = redis.register_script(ADD)
         self._release = redis.register_script(RELEASE)
 
-    def add(self, would: ShadowedWrite, *aliases: str) -> bool:
+    def add(self, shadowed: ShadowedWrite, *aliases: str) -> bool:
         """List `would`; False where it is listed already. What has one of the ids `aliases` is not listed later."""
         keys = [self._keys.shadow, self._keys.shadow_ids]
-        body = would.model_copy(update={"text": would.text[:MAX_TEXT]}).model_dump_json(exclude_defaults=True)
-        return bool(self._add(keys=keys, args=[would.id, would.at, body, MAX_LENGTH, *aliases]))
+        body = shadowed.model_copy(update={"text": shadowed.text[:MAX_TEXT]}).model_dump_json(exclude_defaults=True)
+        return bool(self._add(keys=keys, args=[shadowed.id, shadowed.at, body, MAX_LENGTH, *aliases]))
 
     def read(self, *, limit: int = MAX_LENGTH) -> ShadowPage:
         """The newest `limit` things."""
@@ -84,7 +84,7 @@ class ShadowList:
             pipe.xrevrange(self._keys.shadow, count=limit)
             pipe.xlen(self._keys.shadow)
             entries, count = pipe.execute()
-        return ShadowPage(things=[would for would in map(_parsed, entries) if would is not None], count=count)
+        return ShadowPage(things=[shadowed for shadowed in map(_parsed, entries) if shadowed is not None], count=count)
 
     def clear(self) -> None:
         """Forget all of it; what is still true is listed again when its sync runs."""

@@ -230,7 +230,7 @@ class Staging:
             arguments += [time, name]
         for name, number in deliveries.items():
             arguments += [name, number]
-        names = [self._keys.commits_counted(repo), self._keys.commits(repo), self._keys.echoes]
+        names = [self._keys.commits_counted(repo), self._keys.commits(repo), self._keys.webhook_quota]
         return bool(self._count(keys=names, args=[*arguments, REMEMBERED]))
 
     def pause(self, repo: str, until: float) -> None:

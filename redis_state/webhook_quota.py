@@ -38,7 +38,7 @@ class WebhookQuota:
 
     def caused(self, domain: Domain, repo: str, *, now: float) -> None:
         """A write of ours will come back as a delivery."""
-        self._redis.hincrby(self._keys.echoes, field("own", domain, repo, now=now), 1)
+        self._redis.hincrby(self._keys.webhook_quota, field("own", domain, repo, now=now), 1)
 
     def own_left(self, domain: Domain, repo: str, *, now: float) -> int:
         """How many more of our writes fit into our half of the quota."""
@@ -51,24 +51,26 @@ class WebhookQuota:
         Of the hour before this one so much counts as lies within them, as if it had been spread evenly.
         """
         fields = [field(side, domain, repo, now=at) for at in (now, now - 3600) for side in ("all", "own")]
-        came, ours, came_before, ours_before = (int(n or 0) for n in self._redis.hmget(self._keys.echoes, fields))
+        came, ours, came_before, ours_before = (
+            int(n or 0) for n in self._redis.hmget(self._keys.webhook_quota, fields)
+        )
         before = max(0, came_before - ours_before) * (1 - now % 3600 / 3600)
         return max(0, came - ours) + round(before)
 
     def counts(self, *, now: float) -> dict[tuple[str, str, str], int]:
         """(side, domain, repo) → deliveries within the last 24 hours, and the hour that began before them."""
         totals: dict[tuple[str, str, str], int] = {}
-        for (side, domain, hour, repo), count in _parsed(self._redis.hgetall(self._keys.echoes)).items():
+        for (side, domain, hour, repo), count in _parsed(self._redis.hgetall(self._keys.webhook_quota)).items():
             if hour >= now // 3600 - _HOURS:
                 totals[side, domain, repo] = totals.get((side, domain, repo), 0) + count
         return totals
 
     def judge(self, *, now: float) -> str:
         """Raise or lower the flag; what it says: empty while all webhooks have enough left. Old counts are dropped."""
-        fields = _parsed(self._redis.hgetall(self._keys.echoes))
+        fields = _parsed(self._redis.hgetall(self._keys.webhook_quota))
         old = [" ".join((s, d, str(h), r)) for s, d, h, r in fields if h < now // 3600 - _HOURS]
         if old:
-            self._redis.hdel(self._keys.echoes, *old)
+            self._redis.hdel(self._keys.webhook_quota, *old)
         counts = sorted(self.counts(now=now).items(), key=lambda item: item[1])  # of own and all, the larger counts
         spent = {(d, r): n for (_, d, r), n in counts if n >= QUOTA * POLL_AT}
         words = "; ".join(f"{n:,} of {QUOTA:,} deliveries about {d} of {r} in a day" for (d, r), n in spent.items())

@@ -94,7 +94,11 @@ WORDS = {
         "steward": "Steward's own facts: below",
     },
     "StewardFacts": {"failure": "why it failed: below"},
-    "PreviousResult": {"revision": "commit that it is of", "results": "path in the results repo", "log": "address of its log"},
+    "PreviousResult": {
+        "revision": "commit that it is of",
+        "results": "path in the results repo",
+        "log": "address of its log",
+    },
     "Failure": {
         "cause": "a word of the [table of causes](diagnosis.md), or of the [rules](submitting.md)",
         "fault": "whose it is: `submission`, `us`, `hub` or `unknown`",

@@ -106,40 +106,40 @@ class ChangesetResult:
     commits: tuple[tuple[Repo, str], ...] = ()
 
 
-def carry_out(desk: BoardContext, title: str, parts: Sequence[ApprovedPart], plan: Planner) -> ChangesetResult:
+def carry_out(context: BoardContext, title: str, parts: Sequence[ApprovedPart], plan: Planner) -> ChangesetResult:
     """Do all of `parts`, in order, or none. Called again it goes on where it was. Raises HubError where it may be
     tried again."""
-    if not _is_allowed(desk, title, parts):
+    if not _is_allowed(context, title, parts):
         return ChangesetResult("held")
     commits: list[tuple[Repo, str]] = []
     for part in parts:
-        found = landed_commit(desk, title, part) or _land(desk, title, part, plan)
+        found = landed_commit(context, title, part) or _land(context, title, part, plan)
         if isinstance(found, Problem):
             log.warning("taken back", title=title, repo=part.repo.id, why=found.message)
-            take_back(desk, title, parts)
+            take_back(context, title, parts)
             return ChangesetResult("undone", found)
         commits.append((part.repo, found))
-        _look_at(desk, part.repo, found)
+        _look_at(context, part.repo, found)
         pass_by(LANDED)
     return ChangesetResult("done", commits=tuple(commits))
 
 
-def _is_allowed(desk: BoardContext, title: str, parts: Sequence[ApprovedPart]) -> bool:
+def _is_allowed(context: BoardContext, title: str, parts: Sequence[ApprovedPart]) -> bool:
     name = _sha(json.dumps([title, [(part.cause, part.digest) for part in parts]]).encode())[:24]
     repos = ", ".join(part.repo.id for part in parts)
-    return desk.effects.allows(
+    return context.effects.allows(
         ShadowedWrite(id=f"change {name}", effect=Effect.EDIT, repo=repos[:200], does=title[:400])
     )
 
 
-def landed_commit(desk: BoardContext, title: str, part: ApprovedPart) -> str | None:
+def landed_commit(context: BoardContext, title: str, part: ApprovedPart) -> str | None:
     """The commit as which `part` is in; None where it is not, or was taken back.
 
     A call for each hundred commits since it was proposed. Only ours are in the order of their times: anybody with a git
     can date a commit as they like.
     """
-    me = desk.me()
-    for entry in islice(desk.hub.history(part.repo), LOOK_BACK):
+    me = context.me()
+    for entry in islice(context.hub.history(part.repo), LOOK_BACK):
         if not is_ours(me, entry):
             continue
         if entry.date is not None and entry.date < part.proposed - PRECISION:
@@ -168,7 +168,7 @@ def _undoing(title: str) -> str:
     return f"Take back: {title}"[:200]
 
 
-def _land(desk: BoardContext, title: str, part: ApprovedPart, plan: Planner) -> str | Problem:
+def _land(context: BoardContext, title: str, part: ApprovedPart, plan: Planner) -> str | Problem:
     for _ in range(TRIES):
         found = plan(part.repo)
         if isinstance(found, Problem):
@@ -176,7 +176,7 @@ def _land(desk: BoardContext, title: str, part: ApprovedPart, plan: Planner) -> 
         if found.digest != part.digest:
             return REASONS["changed"].problem(repo=part.repo.id)
         try:
-            return _commit(desk, part.repo, found.changes, title, _change_trailer(part), found.commit)
+            return _commit(context, part.repo, found.changes, title, _change_trailer(part), found.commit)
         except StaleParent:
             continue
         except BadToken:
@@ -187,7 +187,7 @@ def _land(desk: BoardContext, title: str, part: ApprovedPart, plan: Planner) -> 
 
 
 def _commit(
-    desk: BoardContext,
+    context: BoardContext,
     repo: Repo,
     changes: Sequence[Change],
     title: str,
@@ -197,47 +197,47 @@ def _commit(
     waits: bool = True,
 ) -> str:
     """One commit within the budget of the repo. Raises RateLimited where that is used up and this one `waits`."""
-    if not desk.ledgers.spend(repo) and waits:
-        seconds = (desk.ledgers.next_commit(repo) or desk.now() + HOUR) - desk.now()
+    if not context.ledgers.spend(repo) and waits:
+        seconds = (context.ledgers.next_commit(repo) or context.now() + HOUR) - context.now()
         words = f"We committed to {repo.id} as often as we may for now."
         raise RateLimited(words, seconds=max(1.0, seconds), what="commits", status=None)
-    return desk.hub.commit(repo, changes, title[:200], trailer, parent=parent).oid
+    return context.hub.commit(repo, changes, title[:200], trailer, parent=parent).oid
 
 
-def take_back(desk: BoardContext, title: str, parts: Sequence[ApprovedPart]) -> int:
+def take_back(context: BoardContext, title: str, parts: Sequence[ApprovedPart]) -> int:
     """Put back what of `parts` is in, the last one first; files that somebody changed since are left alone. How many
     parts were put back."""
     count = 0
     for part in reversed(parts):
-        commit = landed_commit(desk, title, part)
+        commit = landed_commit(context, title, part)
         if commit is not None:
-            _put_back(desk, title, part, commit)
+            _put_back(context, title, part, commit)
             count += 1
         pass_by(UNDONE)
     return count
 
 
-def _put_back(desk: BoardContext, title: str, part: ApprovedPart, commit: str) -> None:
+def _put_back(context: BoardContext, title: str, part: ApprovedPart, commit: str) -> None:
     for _ in range(TRIES):
-        head = desk.hub.head(part.repo)
-        changes = _reverse(desk, part.repo, commit, head)
+        head = context.hub.head(part.repo)
+        changes = _reverse(context, part.repo, commit, head)
         if not changes:
             return
         try:
             # Half a change is worse than a commit over our own budget, which leaves room below the Hub's.
-            _commit(desk, part.repo, changes, _undoing(title), _undo_trailer(part), head, waits=False)
+            _commit(context, part.repo, changes, _undoing(title), _undo_trailer(part), head, waits=False)
         except StaleParent:
             continue
-        _look_at(desk, part.repo, commit)
+        _look_at(context, part.repo, commit)
         return
     raise StaleParent(f"{part.repo.id} changes faster than a commit of ours can be taken back.")
 
 
-def _reverse(desk: BoardContext, repo: Repo, commit: str, head: str) -> list[Change]:
+def _reverse(context: BoardContext, repo: Repo, commit: str, head: str) -> list[Change]:
     """What undoes `commit` at `head`, but for files that changed since. A few calls, and one a file to read."""
-    _, before = desk.hub.commits(repo, commit, limit=2)
-    paths = desk.hub.changed_paths(repo, before.oid, commit)
-    was, made, now = (_oids(desk, repo, paths, at) for at in (before.oid, commit, head))
+    _, before = context.hub.commits(repo, commit, limit=2)
+    paths = context.hub.changed_paths(repo, before.oid, commit)
+    was, made, now = (_oids(context, repo, paths, at) for at in (before.oid, commit, head))
     changes: list[Change] = []
     for path in paths:
         if now[path] != made[path] or now[path] == was[path]:
@@ -245,20 +245,20 @@ def _reverse(desk: BoardContext, repo: Repo, commit: str, head: str) -> list[Cha
         if was[path] is None:
             changes.append(DeleteFile(path))
         else:
-            changes.append(WriteFile(path, desk.hub.read_file(repo, path, before.oid, max_bytes=MAX_FILE).data))
+            changes.append(WriteFile(path, context.hub.read_file(repo, path, before.oid, max_bytes=MAX_FILE).data))
     return changes
 
 
-def _oids(desk: BoardContext, repo: Repo, paths: Sequence[str], revision: str) -> dict[str, str | None]:
-    there = desk.hub.paths_info(repo, paths, revision)
+def _oids(context: BoardContext, repo: Repo, paths: Sequence[str], revision: str) -> dict[str, str | None]:
+    there = context.hub.paths_info(repo, paths, revision)
     return {path: there[path].oid if path in there else None for path in paths}
 
 
-def _look_at(desk: BoardContext, repo: Repo, commit: str) -> None:
+def _look_at(context: BoardContext, repo: Repo, commit: str) -> None:
     """Our own commits call nobody: have the requests looked at that `commit` changed."""
-    if repo == desk.requests:
-        paths = desk.hub.changed_paths(repo, f"{commit}^", commit)
-        desk.mark_all((request_key(path) for path in paths if is_request_path(path)), SyncPriority.PERSON)
+    if repo == context.requests:
+        paths = context.hub.changed_paths(repo, f"{commit}^", commit)
+        context.mark_all((request_key(path) for path in paths if is_request_path(path)), SyncPriority.PERSON)
 
 
 def _sha(data: bytes) -> str:

@@ -43,26 +43,26 @@ MOST, LOOKS = 10, 50
 GONE = Reason("not-double", "{path} is not there twice any more.", "Nothing is left to do.")
 
 
-def sync_duplicates(desk: BoardContext) -> None:
+def sync_duplicates(context: BoardContext) -> None:
     """Tell of MOST pairs that nobody was told of. A few calls for each, and none where there is none.
 
     The mirror is taken as the last look at the repo left it; where there is none yet, it is looked at tomorrow.
     """
-    head = desk.index.head(desk.requests.id)
+    head = context.index.head(context.requests.id)
     try:
-        with desk.mirror.read(desk.requests) as view:
-            found = list(_find(desk, view, head)) if head is not None and view.has(head) else []
+        with context.mirror.read(context.requests) as view:
+            found = list(_find(context, view, head)) if head is not None and view.has(head) else []
     except MirrorDamaged:
         return
-    told = {text(pair) for pair in desk.redis.smembers(desk.keys.doubles)}
+    told = {text(pair) for pair in context.redis.smembers(context.keys.doubles)}
     if gone := told - {_name(double) for double in found}:
-        desk.redis.srem(desk.keys.doubles, *gone)
+        context.redis.srem(context.keys.doubles, *gone)
     count = 0
     for double in [one for one in found if _name(one) not in told][:LOOKS]:
         if count == MOST:
             break
-        if _tell(desk, double):
-            desk.redis.sadd(desk.keys.doubles, _name(double))
+        if _tell(context, double):
+            context.redis.sadd(context.keys.doubles, _name(double))
             count += 1
 
 
@@ -70,19 +70,19 @@ def _name(double: DuplicatePair) -> str:
     return f"{double.keep.path}\0{double.lose.path}"
 
 
-def _find(desk: BoardContext, view: MirrorView, head: str) -> Iterator[DuplicatePair]:
+def _find(context: BoardContext, view: MirrorView, head: str) -> Iterator[DuplicatePair]:
     oids = {blob.path: blob.oid for blob in view.files(head) if blob.oid is not None and is_request_path(blob.path)}
     for group in possible_duplicates(oids):
-        data = {path: view.blob(oids[path], max_bytes=desk.board.max_request_bytes) or b"" for path in group}
+        data = {path: view.blob(oids[path], max_bytes=context.board.max_request_bytes) or b"" for path in group}
         read = (parse_request(path, raw) for path, raw in data.items())
-        adopted = dict(zip(group, desk.adoption.blobs(group), strict=True))
+        adopted = dict(zip(group, context.adoption.blobs(group), strict=True))
         for double in find_duplicates(one for one in read if isinstance(one, Request)):
             pair = ((str(one.path), one) for one in (double.keep, double.lose))
             if not all(is_old(adopted[path], oids[path], one) for path, one in pair):
                 yield double
 
 
-def _tell(desk: BoardContext, double: DuplicatePair) -> bool:
+def _tell(context: BoardContext, double: DuplicatePair) -> bool:
     """Open the thread, and propose the cure in it, if that was not done before; whether nothing is left to do.
 
     Whoever dies in between is followed by another who does the rest.
@@ -90,23 +90,23 @@ def _tell(desk: BoardContext, double: DuplicatePair) -> bool:
     from bot.changes import proposals  # which knows us as one of its undertakings
 
     keep, lose = str(double.keep.path), str(double.lose.path)
-    name, marker = f"Requests twice: {double.lose.path.model}"[:200], desk.marker("duplicate", f"{keep} {lose}")
-    words = {"model": double.lose.path.model, "keep": keep, "lose": lose, "at": iso(desk.now())}
-    part = plan(desk, words, desk.requests)
+    name, marker = f"Requests twice: {double.lose.path.model}"[:200], context.marker("duplicate", f"{keep} {lose}")
+    words = {"model": double.lose.path.model, "keep": keep, "lose": lose, "at": iso(context.now())}
+    part = plan(context, words, context.requests)
     if isinstance(part, Problem):
         log.info("a double that cannot be cured now", lose=lose, why=part.message)
         return False
-    place = find_own(desk, name, marker, "")
-    urls = {"keep_url": desk.address(desk.requests, keep), "lose_url": desk.address(desk.requests, lose)}
+    place = find_own(context, name, marker, "")
+    urls = {"keep_url": context.address(context.requests, keep), "lose_url": context.address(context.requests, lose)}
     body = render("duplicate", keep=keep, lose=lose, **urls)
-    number = place[0] if place else desk.effects.open_thread(desk.requests, name, body, marker, looked=True)
+    number = place[0] if place else context.effects.open_thread(context.requests, name, body, marker, looked=True)
     if number is None:
         return False
-    thread = desk.hub.thread(desk.requests, number)
-    if thread.status != "open" or proposals.find(desk, thread):
+    thread = context.hub.thread(context.requests, number)
+    if thread.status != "open" or proposals.find(context, thread):
         return True
-    made = proposals.propose(desk, "cure", words, [part])
-    return proposals.post(desk, desk.requests, thread, f"duplicate:{number}", made) is not None
+    made = proposals.propose(context, "cure", words, [part])
+    return proposals.post(context, context.requests, thread, f"duplicate:{number}", made) is not None
 
 
 # --- as an undertaking of `proposals`
@@ -117,20 +117,20 @@ def title(words: dict[str, str]) -> str:
     return f"Withdraw {words['lose']}, which is there twice"
 
 
-def plan(desk: BoardContext, words: dict[str, str], repo: Repo) -> ChangesetPart | Problem:
+def plan(context: BoardContext, words: dict[str, str], repo: Repo) -> ChangesetPart | Problem:
     """The request that is too much is withdrawn, and can be put back."""
-    head = desk.hub.head(repo)
+    head = context.hub.head(repo)
     files = []
     for path in (words["keep"], words["lose"]):
         try:
-            file = desk.hub.find_file(repo, path, head, max_bytes=desk.board.max_request_bytes)
+            file = context.hub.find_file(repo, path, head, max_bytes=context.board.max_request_bytes)
         except TooLarge:
             file = None
         request = parse_request(path, file.data) if file is not None else None
         if not isinstance(request, Request):
             return GONE.problem(path=path)
         files.append(request)
-    why = Hold(reason=f"It is there twice: see {words['keep']}", by=desk.me().name, at=words["at"])
+    why = Hold(reason=f"It is there twice: see {words['keep']}", by=context.me().name, at=words["at"])
     done = remove_request(files[1], why)
     if done is None:
         return GONE.problem(path=words["lose"])
@@ -138,16 +138,16 @@ def plan(desk: BoardContext, words: dict[str, str], repo: Repo) -> ChangesetPart
 
 
 def objection(
-    desk: BoardContext, words: dict[str, str], its_title: str, parts: Sequence[ApprovedPart]
+    context: BoardContext, words: dict[str, str], its_title: str, parts: Sequence[ApprovedPart]
 ) -> Problem | None:
     """Nothing but what the plan itself says."""
-    del desk, words, its_title, parts
+    del context, words, its_title, parts
     return None
 
 
 def follow_up(
-    desk: BoardContext, words: dict[str, str], commits: Sequence[tuple[Repo, str]], cause: str
+    context: BoardContext, words: dict[str, str], commits: Sequence[tuple[Repo, str]], cause: str
 ) -> tuple[Note, ...]:
     """Nothing more is to be done."""
-    del desk, words, commits, cause
+    del context, words, commits, cause
     return ()

@@ -54,16 +54,16 @@ class ChangeKind(Protocol):
     def title(self, words: dict[str, str]) -> str:
         """What its commits are called."""
 
-    def plan(self, desk: BoardContext, words: dict[str, str], repo: Repo) -> ChangesetPart | Problem:
+    def plan(self, context: BoardContext, words: dict[str, str], repo: Repo) -> ChangesetPart | Problem:
         """Its part in `repo`, as the files are now."""
 
     def objection(
-        self, desk: BoardContext, words: dict[str, str], its_title: str, parts: Sequence[ApprovedPart]
+        self, context: BoardContext, words: dict[str, str], its_title: str, parts: Sequence[ApprovedPart]
     ) -> Problem | None:
         """Why it must not be begun, by now; what was begun goes on."""
 
     def follow_up(
-        self, desk: BoardContext, words: dict[str, str], commits: Sequence[tuple[Repo, str]], cause: str
+        self, context: BoardContext, words: dict[str, str], commits: Sequence[tuple[Repo, str]], cause: str
     ) -> tuple[Note, ...]:
         """Do what follows, again and again until it was told; what there is to tell of it."""
 
@@ -119,19 +119,21 @@ class PostedProposal:
 
 
 def propose(
-    desk: BoardContext, what: What, words: dict[str, str], parts: Sequence[ChangesetPart], *, by: str = ""
+    context: BoardContext, what: What, words: dict[str, str], parts: Sequence[ChangesetPart], *, by: str = ""
 ) -> Proposal:
     """A proposal of `parts`; approved at once where `by` is somebody who may."""
-    proposed = tuple(ProposedPart(repo=_kind(desk, one.repo), digest=one.digest, files=len(one.files)) for one in parts)
+    proposed = tuple(
+        ProposedPart(repo=_kind(context, one.repo), digest=one.digest, files=len(one.files)) for one in parts
+    )
     return Proposal(what=what, words=words, parts=proposed, state="approved" if by else "open", by=by)
 
 
-def _kind(desk: BoardContext, repo: Repo) -> Literal["requests", "results"]:
-    return "requests" if repo == desk.requests else "results"
+def _kind(context: BoardContext, repo: Repo) -> Literal["requests", "results"]:
+    return "requests" if repo == context.requests else "results"
 
 
 def post(
-    desk: BoardContext,
+    context: BoardContext,
     repo: Repo,
     thread: Thread,
     cause: str,
@@ -139,24 +141,24 @@ def post(
     lines: Sequence[RenameCheckLine] = (),
 ) -> PostedProposal | None:
     """Write `proposal` into `thread`, once for each `cause`; None where the board holds that back."""
-    marker = desk.marker(KIND, cause)
-    known = {found.cause: found for found in find(desk, thread)}
+    marker = context.marker(KIND, cause)
+    known = {found.cause: found for found in find(context, thread)}
     if cause in known:
         return known[cause]
     text = _text(proposal, lines=lines)
-    said = desk.effects.comment(repo, thread.num, text, marker, asked=True, wake=thread_key(repo, thread.num))
+    said = context.effects.comment(repo, thread.num, text, marker, asked=True, wake=thread_key(repo, thread.num))
     if said is None:
         return None
     found = _read(said)
     return PostedProposal(said, cause, found or proposal)
 
 
-def find(desk: BoardContext, thread: Thread) -> list[PostedProposal]:
+def find(context: BoardContext, thread: Thread) -> list[PostedProposal]:
     """The proposals in `thread`, oldest first."""
-    me, found = desk.me(), list[PostedProposal]()
+    me, found = context.me(), list[PostedProposal]()
     for comment in thread.comments:
         marker = marker_of(comment.text) if is_by(me, comment.author_id, comment.author_name) else None
-        if marker is not None and (marker.board, marker.kind) == (desk.board.name, KIND):
+        if marker is not None and (marker.board, marker.kind) == (context.board.name, KIND):
             proposal = _read(comment)
             found += [PostedProposal(comment, marker.key, proposal)] if proposal is not None else []
     return found
@@ -170,81 +172,81 @@ def _read(comment: Comment) -> Proposal | None:
         return None
 
 
-def find_by_digest(desk: BoardContext, thread: Thread, sha: str) -> PostedProposal | None:
+def find_by_digest(context: BoardContext, thread: Thread, sha: str) -> PostedProposal | None:
     """The newest proposal in `thread` whose digest begins with `sha`: what was turned down, or undone, and is asked for
     anew may be the very same plan."""
     said = sha.strip().lower()
     if len(said) < SHORTEST:
         return None
-    return next((found for found in reversed(find(desk, thread)) if found.proposal.digest.startswith(said)), None)
+    return next((found for found in reversed(find(context, thread)) if found.proposal.digest.startswith(said)), None)
 
 
-def approve(desk: BoardContext, repo: Repo, thread: Thread, found: PostedProposal, by: str) -> Proposal:
+def approve(context: BoardContext, repo: Repo, thread: Thread, found: PostedProposal, by: str) -> Proposal:
     """Note that `by` approved it, and do it; the proposal as it is then. Asked again, it says the same."""
-    found = _reread(desk, repo, thread, found)
+    found = _reread(context, repo, thread, found)
     if found.proposal.state == "open":
         approved = found.proposal.model_copy(update={"state": "approved", "by": by})
-        if not _update_comment(desk, repo, thread, found, approved):
+        if not _update_comment(context, repo, thread, found, approved):
             return found.proposal
         found = PostedProposal(found.comment, found.cause, approved)
         pass_by(APPROVED)
-    return go_on(desk, repo, thread, found)
+    return go_on(context, repo, thread, found)
 
 
-def _reread(desk: BoardContext, repo: Repo, thread: Thread, found: PostedProposal) -> PostedProposal:
+def _reread(context: BoardContext, repo: Repo, thread: Thread, found: PostedProposal) -> PostedProposal:
     """What was open when `thread` was read: a command before this one may have decided since. A call where it was."""
     if found.proposal.state != "open":
         return found
-    there = find(desk, desk.hub.thread(repo, thread.num))
+    there = find(context, context.hub.thread(repo, thread.num))
     return next((one for one in there if one.cause == found.cause), found)
 
 
-def go_on(desk: BoardContext, repo: Repo, thread: Thread, found: PostedProposal) -> Proposal:
+def go_on(context: BoardContext, repo: Repo, thread: Thread, found: PostedProposal) -> Proposal:
     """Carry an approved proposal to its end, and say so in its comment."""
     it = found.proposal
     if it.state != "approved":
         return it
     how = CHANGE_KINDS[it.what]
     made = found.comment.created_at
-    parts = [ApprovedPart(_repo(desk, part), part.digest, found.cause, made) for part in it.parts]
-    if (objection := how.objection(desk, it.words, it.title, parts)) is not None:
+    parts = [ApprovedPart(_repo(context, part), part.digest, found.cause, made) for part in it.parts]
+    if (objection := how.objection(context, it.words, it.title, parts)) is not None:
         carried = ChangesetResult("undone", objection)
     else:
-        carried = carry_out(desk, it.title, parts, lambda where: how.plan(desk, it.words, where))
+        carried = carry_out(context, it.title, parts, lambda where: how.plan(context, it.words, where))
     if carried.how == "held":
         return it
-    notes = how.follow_up(desk, it.words, carried.commits, found.cause) if carried.how == "done" else ()
+    notes = how.follow_up(context, it.words, carried.commits, found.cause) if carried.how == "done" else ()
     pass_by(CARRIED)
     ended = it.model_copy(update={"state": carried.how})
     why = carried.why.message if carried.why is not None else ""
-    commits = [f"{desk.address(where)}/commit/{commit}" for where, commit in carried.commits]
-    _update_comment(desk, repo, thread, found, ended, why=why, commits=commits, notes=notes)
+    commits = [f"{context.address(where)}/commit/{commit}" for where, commit in carried.commits]
+    _update_comment(context, repo, thread, found, ended, why=why, commits=commits, notes=notes)
     return ended
 
 
-def go_on_with_approved(desk: BoardContext, repo: Repo, thread: Thread) -> None:
+def go_on_with_approved(context: BoardContext, repo: Repo, thread: Thread) -> None:
     """Carry whatever is approved in `thread` to its end: whoever began may be dead."""
-    for found in find(desk, thread):
+    for found in find(context, thread):
         if found.proposal.state == "approved":
-            go_on(desk, repo, thread, found)
+            go_on(context, repo, thread, found)
 
 
-def reject(desk: BoardContext, repo: Repo, thread: Thread, why: str) -> int:
+def reject(context: BoardContext, repo: Repo, thread: Thread, why: str) -> int:
     """Turn down what is open in `thread`; how much that was."""
-    known = (_reread(desk, repo, thread, found) for found in find(desk, thread))
+    known = (_reread(context, repo, thread, found) for found in find(context, thread))
     is_open = [found for found in known if found.proposal.state == "open"]
     for found in is_open:
         rejected = found.proposal.model_copy(update={"state": "rejected"})
-        _update_comment(desk, repo, thread, found, rejected, why=why)
+        _update_comment(context, repo, thread, found, rejected, why=why)
     return len(is_open)
 
 
-def _repo(desk: BoardContext, part: ProposedPart) -> Repo:
-    return desk.requests if part.repo == "requests" else desk.results
+def _repo(context: BoardContext, part: ProposedPart) -> Repo:
+    return context.requests if part.repo == "requests" else context.results
 
 
 def _update_comment(
-    desk: BoardContext,
+    context: BoardContext,
     repo: Repo,
     thread: Thread,
     found: PostedProposal,
@@ -255,9 +257,9 @@ def _update_comment(
     notes: Sequence[Note] = (),
 ) -> bool:
     """Make the comment say `proposal`; False where the board holds that back."""
-    marker: Marker = desk.marker(KIND, found.cause)
+    marker: Marker = context.marker(KIND, found.cause)
     text = _text(proposal, why=why, commits=commits, notes=notes)
-    return desk.effects.edit_comment(repo, thread.num, found.comment.id, text, marker) != "held"
+    return context.effects.edit_comment(repo, thread.num, found.comment.id, text, marker) != "held"
 
 
 def _text(

@@ -42,40 +42,42 @@ class Removal:
         part = part_of(words)
         return f"{self.what.title()} {words['model']}{f' ({part})' if part else ''}"
 
-    def prepare(self, desk: BoardContext, words: dict[str, str]) -> list[ChangesetPart] | Problem:
+    def prepare(self, context: BoardContext, words: dict[str, str]) -> list[ChangesetPart] | Problem:
         """The parts of it, or why it cannot be done."""
         parts: list[ChangesetPart] = []
-        for repo in self.order(desk):
-            found = self.plan(desk, words, repo)
+        for repo in self.order(context):
+            found = self.plan(context, words, repo)
             if isinstance(found, Problem):
                 return found
             parts += [found] if found.files else []
         code = "nothing" if self.what == "remove" else "not-removed"
         return parts or REASONS[code].problem(model=words["model"])
 
-    def order(self, desk: BoardContext) -> tuple[Repo, Repo]:
+    def order(self, context: BoardContext) -> tuple[Repo, Repo]:
         """Which repo first: what says that there are results never points to none for long."""
-        return (desk.requests, desk.results) if self.what == "remove" else (desk.results, desk.requests)
+        return (context.requests, context.results) if self.what == "remove" else (context.results, context.requests)
 
-    def plan(self, desk: BoardContext, words: dict[str, str], repo: Repo) -> ChangesetPart | Problem:
+    def plan(self, context: BoardContext, words: dict[str, str], repo: Repo) -> ChangesetPart | Problem:
         """The part of it in `repo`, as the files are now."""
-        if self.what == "remove" and (flags := rename_facts.flags(desk, words["model"])):
+        if self.what == "remove" and (flags := rename_facts.flags(context, words["model"])):
             return REASONS["flagged"].problem(model=flags[0].model)
-        commit = desk.hub.head(repo)
-        requests = self._requests(desk, words, desk.requests, commit if repo == desk.requests else "main")
+        commit = context.hub.head(repo)
+        requests = self._requests(context, words, context.requests, commit if repo == context.requests else "main")
         if isinstance(requests, Problem):
             return requests
-        if repo == desk.requests:
+        if repo == context.requests:
             return self._part_of_requests(repo, commit, words, requests)
-        return self._part_of_results(desk, commit, words, requests)
+        return self._part_of_results(context, commit, words, requests)
 
-    def _requests(self, desk: BoardContext, words: dict[str, str], repo: Repo, commit: str) -> list[Request] | Problem:
+    def _requests(
+        self, context: BoardContext, words: dict[str, str], repo: Repo, commit: str
+    ) -> list[Request] | Problem:
         found: list[Request] = []
-        for entry in desk.index.of_model(words["model"]):
+        for entry in context.index.of_model(words["model"]):
             if not _is_meant(entry, words):
                 continue
             try:
-                file = desk.hub.find_file(repo, entry.path, commit, max_bytes=desk.board.max_request_bytes)
+                file = context.hub.find_file(repo, entry.path, commit, max_bytes=context.board.max_request_bytes)
             except TooLarge:
                 return REASONS["unreadable"].problem(path=entry.path)
             request = parse_request(entry.path, file.data) if file is not None else None
@@ -97,19 +99,19 @@ class Removal:
         return ChangesetPart(repo, commit, tuple(files))
 
     def _part_of_results(
-        self, desk: BoardContext, commit: str, words: dict[str, str], requests: Sequence[Request]
+        self, context: BoardContext, commit: str, words: dict[str, str], requests: Sequence[Request]
     ) -> ChangesetPart | Problem:
         model, prefix = words["model"], "" if self.what == "remove" else ARCHIVE
-        paths, taken = self._listed(desk, prefix + model, commit), set[str]()
+        paths, taken = self._listed(context, prefix + model, commit), set[str]()
         if self.what == "restore":
-            taken = set(self._listed(desk, model, commit))
+            taken = set(self._listed(context, model, commit))
         if len(paths) > MOST:
             return REASONS["too-much"].problem()
         files: list[FilePlan] = []
         for path in paths:
             plain = path.removeprefix(prefix)
             try:
-                data = desk.hub.read_file(desk.results, path, commit, max_bytes=MAX_FILE).data
+                data = context.hub.read_file(context.results, path, commit, max_bytes=MAX_FILE).data
             except TooLarge:
                 return REASONS["too-much"].problem()
             if part_of(words) and not any(belongs(plain, data, request) for request in requests):
@@ -117,28 +119,28 @@ class Removal:
             if plain in taken:
                 return REASONS["in-the-way"].problem(path=plain)
             files.append(FilePlan(path, archived(path) if self.what == "remove" else plain, data, data))
-        return ChangesetPart(desk.results, commit, tuple(files))
+        return ChangesetPart(context.results, commit, tuple(files))
 
-    def _listed(self, desk: BoardContext, folder: str, commit: str) -> list[str]:
+    def _listed(self, context: BoardContext, folder: str, commit: str) -> list[str]:
         try:
-            return [file.path for file in desk.hub.list_files(desk.results, commit, folder=folder)]
+            return [file.path for file in context.hub.list_files(context.results, commit, folder=folder)]
         except EntryNotFound:
             return []
 
     def objection(
-        self, desk: BoardContext, words: dict[str, str], its_title: str, parts: Sequence[ApprovedPart]
+        self, context: BoardContext, words: dict[str, str], its_title: str, parts: Sequence[ApprovedPart]
     ) -> Problem | None:
         """Why it must not be begun, by now; what was begun goes on."""
-        if self.what == "restore" or any(landed_commit(desk, its_title, part) for part in parts):
+        if self.what == "restore" or any(landed_commit(context, its_title, part) for part in parts):
             return None
-        flags = rename_facts.flags(desk, words["model"])
+        flags = rename_facts.flags(context, words["model"])
         return REASONS["flagged"].problem(model=flags[0].model) if flags else None
 
     def follow_up(
-        self, desk: BoardContext, words: dict[str, str], commits: Sequence[tuple[Repo, str]], cause: str
+        self, context: BoardContext, words: dict[str, str], commits: Sequence[tuple[Repo, str]], cause: str
     ) -> tuple[Note, ...]:
         """Nothing more is to be done."""
-        del desk, words, commits, cause
+        del context, words, commits, cause
         return ()
 
 

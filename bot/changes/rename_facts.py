@@ -22,17 +22,17 @@ MOST_ASKING = 3
 _WEIGHTS = (".safetensors", ".bin", ".gguf", ".pt", ".pth")
 
 
-def gather(desk: BoardContext, it: RenamePlan, base: RenameBase, asking: Sequence[Person]) -> RenameFacts:
+def gather(context: BoardContext, it: RenamePlan, base: RenameBase, asking: Sequence[Person]) -> RenameFacts:
     """Look at both names on the Hub: two calls, and where they are two models of the same weights, up to four for each
     of `asking`, who asked for it."""
-    old, new = _facts(desk, it.old), None
+    old, new = _facts(context, it.old), None
     leads = old.id if old is not None else ""
     same, who, may = False, asking[0].name if asking else "", False
     if leads != it.new:
-        new = _facts(desk, it.new)
+        new = _facts(context, it.new)
         same = old is not None and new is not None and _digests(old) == _digests(new) != []
         if same:
-            who, may = _writer(desk, it, asking, who)
+            who, may = _writer(context, it, asking, who)
     return RenameFacts(
         plan=it,
         leads=leads,
@@ -41,19 +41,19 @@ def gather(desk: BoardContext, it: RenamePlan, base: RenameBase, asking: Sequenc
         requester=who,
         may_write=may,
         new_files=base.new_files,
-        flagged=tuple(dict.fromkeys(flag.model for flag in flags(desk, it.old, it.new))),
+        flagged=tuple(dict.fromkeys(flag.model for flag in flags(context, it.old, it.new))),
         running=running(it.old, it.new, base) if it.kind == "requests" else (),
     )
 
 
-def flags(desk: BoardContext, *models: str) -> Sequence[EarlierRequest]:
+def flags(context: BoardContext, *models: str) -> Sequence[EarlierRequest]:
     """The flags on `models`."""
-    return desk.flags(models, "")
+    return context.flags(models, "")
 
 
-def _facts(desk: BoardContext, model: str) -> ModelInfo | None:
+def _facts(context: BoardContext, model: str) -> ModelInfo | None:
     try:
-        return desk.hub.model_facts(model)
+        return context.hub.model_facts(model)
     except BadToken:
         raise
     except (NotFound, Denied, BadRequest):
@@ -65,11 +65,11 @@ def _digests(facts: ModelInfo) -> list[str]:
     return sorted(file.sha256 for file in facts.files if file.sha256 and file.name.endswith(_WEIGHTS))
 
 
-def _writer(desk: BoardContext, it: RenamePlan, asking: Iterable[Person], who: str) -> tuple[str, bool]:
+def _writer(context: BoardContext, it: RenamePlan, asking: Iterable[Person], who: str) -> tuple[str, bool]:
     """Who of `asking` may write to both models, if anybody."""
     for person in asking:
         if all(
-            Role.OWNER in people.roles(desk, person, model=model, submitter="", fresh=True)[1]
+            Role.OWNER in people.roles(context, person, model=model, submitter="", fresh=True)[1]
             for model in (it.old, it.new)
         ):
             return person.name, True
@@ -89,24 +89,24 @@ def _status(data: bytes) -> str:
     return str((object_in(data) or {}).get("status", "")).strip().upper()
 
 
-def asking_for(desk: BoardContext, repo: Repo, thread: Thread) -> tuple[Person, ...]:
+def asking_for(context: BoardContext, repo: Repo, thread: Thread) -> tuple[Person, ...]:
     """Who asks for what the pull request `thread` does: whoever opened a discussion that links it, else its author.
 
     The pull request may come from a tool's account. A call for each discussion.
     """
     found: list[Person] = []
-    links = sorted(text(key) for key in desk.redis.smembers(desk.keys.pull_links(f"{repo.id} {thread.num}")))
+    links = sorted(text(key) for key in context.redis.smembers(context.keys.pull_links(f"{repo.id} {thread.num}")))
     for key in links[:MOST_ASKING]:
         where = thread_of(key.removeprefix("thread:"))
         try:
-            opened = desk.hub.thread(*where) if where is not None else None
+            opened = context.hub.thread(*where) if where is not None else None
         except NotFound:
             continue
-        found += [_person(desk, opened)] if opened is not None else []
-    known = [person for person in (*found, _person(desk, thread)) if person.id]
+        found += [_person(context, opened)] if opened is not None else []
+    known = [person for person in (*found, _person(context, thread)) if person.id]
     return tuple(dict.fromkeys(known))
 
 
-def _person(desk: BoardContext, thread: Thread) -> Person:
-    found = thread.author_id or people.user_id(desk, thread.author_name, fresh=False) or ""
+def _person(context: BoardContext, thread: Thread) -> Person:
+    found = thread.author_id or people.user_id(context, thread.author_name, fresh=False) or ""
     return Person(found, thread.author_name)

@@ -13,37 +13,37 @@ from leaderboard.requests import is_request_path
 from redis_state.dirty import SyncPriority
 
 
-def follow_up(desk: BoardContext, it: RenamePlan, contents: Mapping[str, bytes]) -> None:
+def follow_up(context: BoardContext, it: RenamePlan, contents: Mapping[str, bytes]) -> None:
     """`it` was done, as a whole or in part; `contents` are the files as they are now, by path."""
     done = [one for one in it.files if one.place in contents]
-    repo = desk.requests if it.kind == "requests" else desk.results
+    repo = context.requests if it.kind == "requests" else context.results
     for path, facts in missing_facts(it, contents).items():
-        _stage(desk, repo, path, facts, f"Name {it.new}")
+        _stage(context, repo, path, facts, f"Name {it.new}")
     if it.kind == "results":
-        point_requests_at_results(desk, it.old, it.new, [one.path for one in it.files if one.moves])
+        point_requests_at_results(context, it.old, it.new, [one.path for one in it.files if one.moves])
         return
-    desk.index.put_origins((one.place, desk.index.origin(one.path)) for one in done if one.moves)
+    context.index.put_origins((one.place, context.index.origin(one.path)) for one in done if one.moves)
     paths = {path for one in done for path in (one.path, one.place) if is_request_path(path)}
-    desk.mark_all(map(request_key, sorted(paths)), SyncPriority.EVENT)
+    context.mark_all(map(request_key, sorted(paths)), SyncPriority.EVENT)
 
 
-def point_requests_at_results(desk: BoardContext, old: str, new: str, moved: Sequence[str]) -> None:
+def point_requests_at_results(context: BoardContext, old: str, new: str, moved: Sequence[str]) -> None:
     """Have the requests say where their results lie now, under whichever of both names they lie themselves.
 
     `moved` are the paths at which results were. Up to two calls for each request of the model.
     """
-    known = [entry.path for model in (new, old) for entry in desk.index.of_model(model)]
+    known = [entry.path for model in (new, old) for entry in context.index.of_model(model)]
     for where in dict.fromkeys([*known, *(request_place(old, new, path) for path in known)]):
-        file = desk.hub.find_file(desk.requests, where, max_bytes=desk.board.max_request_bytes)
+        file = context.hub.find_file(context.requests, where, max_bytes=context.board.max_request_bytes)
         for path in moved if file is not None else ():
             if path.encode() in (file.data if file is not None else b""):
                 guard: dict[str, tuple[object, ...]] = {"steward.results": (path,)}
                 facts = {"results": result_place(old, new, path)}
-                _stage(desk, desk.requests, where, facts, f"Name {new}", guard)
+                _stage(context, context.requests, where, facts, f"Name {new}", guard)
 
 
 def _stage(
-    desk: BoardContext,
+    context: BoardContext,
     repo: Repo,
     path: str,
     facts: Mapping[str, object],
@@ -53,4 +53,4 @@ def _stage(
     digest = hashlib.sha256(f"{path} {sorted(facts.items())}".encode(errors="surrogateescape")).hexdigest()[:16]
     wake = (request_key(path),) if is_request_path(path) else ()
     edit = FieldEdit(id=f"mend {digest}", path=path, line=line, facts=dict(facts), guard=guard or {}, wake=wake)
-    desk.effects.stage(repo, edit)
+    context.effects.stage(repo, edit)

@@ -95,9 +95,9 @@ class RenameSource(Protocol):
         """What `commit` did."""
 
 
-def source_of(desk: BoardContext, repo: Repo) -> RenameSource:
+def source_of(context: BoardContext, repo: Repo) -> RenameSource:
     """The source for `repo`, which is the requests or the results repo."""
-    return RequestsSource(desk) if repo == desk.requests else ResultsSource(desk)
+    return RequestsSource(context) if repo == context.requests else ResultsSource(context)
 
 
 class RequestsSource:
@@ -105,8 +105,8 @@ class RequestsSource:
 
     kind: Kind = "requests"
 
-    def __init__(self, desk: BoardContext) -> None:
-        self._desk, self._repo = desk, desk.requests
+    def __init__(self, context: BoardContext) -> None:
+        self._desk, self._repo = context, context.requests
 
     def base(self, old: str, new: str) -> RenameBase:
         """Two to four calls, whatever there is."""
@@ -147,11 +147,11 @@ class RequestsSource:
 
 
 @contextmanager
-def commit_and_parent(desk: BoardContext, repo: Repo, commit: str) -> Iterator[tuple[MirrorView, str]]:
+def commit_and_parent(context: BoardContext, repo: Repo, commit: str) -> Iterator[tuple[MirrorView, str]]:
     """The mirror, once it has `commit` and the one before it, and which that is."""
     for depth in (0, DEPTH):
-        desk.mirror.fetch(repo, depth=depth)
-        with desk.mirror.read_fetched(repo) as view:
+        context.mirror.fetch(repo, depth=depth)
+        with context.mirror.read_fetched(repo) as view:
             parent = view.parent(commit) if view.has(commit) else None
             if parent is not None and view.has(parent):
                 yield view, parent
@@ -191,8 +191,8 @@ class ResultsSource:
 
     kind: Kind = "results"
 
-    def __init__(self, desk: BoardContext) -> None:
-        self._desk, self._repo = desk, desk.results
+    def __init__(self, context: BoardContext) -> None:
+        self._desk, self._repo = context, context.results
 
     def base(self, old: str, new: str) -> RenameBase:
         """A call, one for each of the two folders, and one for each file of the old one."""

@@ -37,19 +37,19 @@ def title(words: dict[str, str]) -> str:
 
 
 def prepare(
-    desk: BoardContext, old: str, new: str, asking: Sequence[Person]
+    context: BoardContext, old: str, new: str, asking: Sequence[Person]
 ) -> tuple[RenameVerdict, list[ChangesetPart]]:
     """Every check, and the parts of the rename; a repo that has nothing of `old` has none."""
     parts: list[ChangesetPart] = []
     plans: list[RenamePlan] = []
     judged = RenameVerdict(())
-    for repo in (desk.requests, desk.results):
-        source = source_of(desk, repo)
+    for repo in (context.requests, context.results):
+        source = source_of(context, repo)
         base = source.base(old, new)
         it = plan_rename(source.kind, old, new, base.files, base.new_files)
         plans.append(it)
-        if repo == desk.requests:
-            judged = judge(rename_facts.gather(desk, _without_nothing(it), base, asking), escapes=False)
+        if repo == context.requests:
+            judged = judge(rename_facts.gather(context, _without_nothing(it), base, asking), escapes=False)
         elif not it.files:
             continue
         if it.files:
@@ -82,9 +82,9 @@ def _pointed(data: bytes, it: RenamePlan) -> bytes:
     return edit(raw, {OURS: {**ours, "results": result_place(it.old, it.new, said)}}).encode()
 
 
-def plan(desk: BoardContext, words: dict[str, str], repo: Repo) -> ChangesetPart | Problem:
+def plan(context: BoardContext, words: dict[str, str], repo: Repo) -> ChangesetPart | Problem:
     """The part of the rename in `repo`, as the files are now."""
-    source = source_of(desk, repo)
+    source = source_of(context, repo)
     try:
         base = source.base(words["old"], words["new"])
     except TooMuchToRead as error:
@@ -95,39 +95,39 @@ def plan(desk: BoardContext, words: dict[str, str], repo: Repo) -> ChangesetPart
 
 
 def objection(
-    desk: BoardContext, words: dict[str, str], its_title: str, parts: Sequence[ApprovedPart]
+    context: BoardContext, words: dict[str, str], its_title: str, parts: Sequence[ApprovedPart]
 ) -> Problem | None:
     """Why it must not be begun, by now; what was begun goes on."""
-    if any(landed_commit(desk, its_title, part) for part in parts):
+    if any(landed_commit(context, its_title, part) for part in parts):
         return None
     asking = [Person(words["asked_id"], words["asked"])] if words.get("asked_id") else []
     try:
-        judged, _ = prepare(desk, words["old"], words["new"], asking)
+        judged, _ = prepare(context, words["old"], words["new"], asking)
     except TooMuchToRead as error:
         return error.problem
     return next((line.problem for line in judged.lines if not line.ok), None)
 
 
 def follow_up(
-    desk: BoardContext, words: dict[str, str], commits: Sequence[tuple[Repo, str]], cause: str
+    context: BoardContext, words: dict[str, str], commits: Sequence[tuple[Repo, str]], cause: str
 ) -> tuple[Note, ...]:
     """Flags, pointers and details follow; where the details are then."""
     old, new = words["old"], words["new"]
     for repo, commit in commits:
-        if repo == desk.requests:
-            paths = desk.hub.changed_paths(repo, f"{commit}^", commit)
+        if repo == context.requests:
+            paths = context.hub.changed_paths(repo, f"{commit}^", commit)
             places = [(path, request_place(old, new, path)) for path in paths]
-            desk.index.put_origins((place, desk.index.origin(path)) for path, place in places if path != place)
-    rename_flags(desk, old, new, cause)
-    return _move_details(desk, old, new)
+            context.index.put_origins((place, context.index.origin(path)) for path, place in places if path != place)
+    rename_flags(context, old, new, cause)
+    return _move_details(context, old, new)
 
 
-def _move_details(desk: BoardContext, old: str, new: str) -> tuple[Note, ...]:
+def _move_details(context: BoardContext, old: str, new: str) -> tuple[Note, ...]:
     """Move the details dataset where our token may; else its owner is told."""
-    repos = desk.board.repos
+    repos = context.board.repos
     there, wanted = Repo("dataset", repos.details(old)), repos.details(new)
     try:
-        desk.hub.move_repo(there, wanted)
+        context.hub.move_repo(there, wanted)
     except BadToken:
         raise
     except NotFound:

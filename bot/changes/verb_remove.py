@@ -26,7 +26,7 @@ def run_restore(call: Call) -> Answer:
     return _run(call, "restore", RESTORE)
 
 
-def _run(call: Call, what: What, undertaking: Removal) -> Answer:
+def _run(call: Call, what: What, removal: Removal) -> Answer:
     words = {
         "model": call.entry.model or call.get("model") if call.entries else call.get("model"),
         "precision": call.get("precision"),
@@ -39,13 +39,15 @@ def _run(call: Call, what: What, undertaking: Removal) -> Answer:
     def act() -> Safe:
         known = proposed_by(call)
         if known is None:
-            parts = undertaking.prepare(call.desk, words)
+            parts = removal.prepare(call.context, words)
             if isinstance(parts, Problem):
                 return say("propose", how="no", problems=[parts], digest="")
             by = call.person.name if call.is_maintainer else ""
-            made = proposals.propose(call.desk, what, words, parts, by=by)
-            known = proposals.post(call.desk, call.repo, call.thread, call.cause, made)
-        return proposal_answer(proposals.go_on(call.desk, call.repo, call.thread, known) if known is not None else None)
+            made = proposals.propose(call.context, what, words, parts, by=by)
+            known = proposals.post(call.context, call.repo, call.thread, call.cause, made)
+        return proposal_answer(
+            proposals.go_on(call.context, call.repo, call.thread, known) if known is not None else None
+        )
 
     return acting(act)
 

@@ -23,15 +23,15 @@ def run(call: Call) -> Answer:
         if known is not None:  # by a bot that died; what it planned may even be done by now
             return proposal_answer(known.proposal)
         try:
-            judged, parts = rename_saga.prepare(call.desk, old, new, [call.person])
+            judged, parts = rename_saga.prepare(call.context, old, new, [call.person])
         except TooMuchToRead as error:
             return say("propose", how="no", problems=[error.problem], digest="")
         problems = [line.problem for line in judged.lines if not line.ok]
         if problems:
             return say("propose", how="no", problems=problems, digest="")
         words = {"old": old, "new": new, "asked": call.person.name, "asked_id": call.person.id}
-        made = proposals.propose(call.desk, "rename", words, parts)
-        posted = proposals.post(call.desk, call.repo, call.thread, call.cause, made, judged.lines)
+        made = proposals.propose(call.context, "rename", words, parts)
+        posted = proposals.post(call.context, call.repo, call.thread, call.cause, made, judged.lines)
         return proposal_answer(posted.proposal if posted is not None else None)
 
     return acting(act)

@@ -13,14 +13,14 @@ from hub.records import Repo
 from redis_state.webhook_quota import OWN_SHARE, QUOTA
 
 
-def left(desk: BoardContext, repo: Repo) -> float:
+def left(context: BoardContext, repo: Repo) -> float:
     """The share of our half that is left for today in the threads of `repo`, from 0 to 1. One round trip."""
-    return desk.echoes.own_left("discussion", repo.id, now=desk.now()) / (QUOTA * OWN_SHARE)
+    return context.webhook_quota.own_left("discussion", repo.id, now=context.now()) / (QUOTA * OWN_SHARE)
 
 
-def check(desk: BoardContext, repo: Repo, what: str) -> None:
+def check(context: BoardContext, repo: Repo, what: str) -> None:
     """Raises RateLimited where nothing is left for `what`, which has to be said: then it is later, not never."""
-    if left(desk, repo) > 0:
+    if left(context, repo) > 0:
         return
     words = f"Our half of the webhook's deliveries for today is spent; {what} is told later."
-    raise RateLimited(words, seconds=HOUR - desk.now() % HOUR + 1.0, what="deliveries", status=None)
+    raise RateLimited(words, seconds=HOUR - context.now() % HOUR + 1.0, what="deliveries", status=None)

@@ -61,7 +61,7 @@ def is_ours(me: Account, entry: LogEntry) -> bool:
     return bool(entry.authors) and is_by(me, None, entry.authors[0])
 
 
-def note_origins(desk: BoardContext, view: MirrorView, history: CommitHistory) -> None:
+def note_origins(context: BoardContext, view: MirrorView, history: CommitHistory) -> None:
     """Note who brought the files of `history`, oldest first: the last who touched a file brought it.
 
     Where it is not known what was there before, only merged pull requests are worth a look: they have a thread.
@@ -71,55 +71,55 @@ def note_origins(desk: BoardContext, view: MirrorView, history: CommitHistory) -
         if not entry.authors or history.is_own(entry):
             continue
         try:
-            origin = _pull(desk, entry)
+            origin = _pull(context, entry)
         except (Transient, RateLimited) as error:  # one thread must not hold up all requests: theirs find out
             log.warning("merged pull request not read now", commit=entry.oid, error=str(error))
-            desk.index.forget_origins(_requests(desk, view, entry))
+            context.index.forget_origins(_requests(context, view, entry))
             continue
         if origin is None and (history.seen is None or is_ours(history.me, entry)):
             continue
-        origin = origin or _author(desk, entry, front_ends)
-        desk.index.put_origins((path, origin) for path in _requests(desk, view, entry))
+        origin = origin or _author(context, entry, front_ends)
+        context.index.put_origins((path, origin) for path in _requests(context, view, entry))
 
 
-def know_origin(desk: BoardContext, request: Request) -> None:
+def know_origin(context: BoardContext, request: Request) -> None:
     """Note who brought a file that waits or runs, where nobody noted it; three calls at most, once for each file."""
     path = str(request.path)
-    if desk.index.knows_origin(path):
+    if context.index.knows_origin(path):
         return
-    entry = desk.hub.last_commit(desk.requests, path)
+    entry = context.hub.last_commit(context.requests, path)
     if entry is None or not entry.authors:
         return
-    origin = _pull(desk, entry)
-    if origin is None and is_ours(desk.me(), entry):
+    origin = _pull(context, entry)
+    if origin is None and is_ours(context.me(), entry):
         origin = Origin(author=request.file.steward.submitter or "")
-    desk.index.put_origins([(path, origin or _author(desk, entry, {}))])
+    context.index.put_origins([(path, origin or _author(context, entry, {}))])
 
 
-def _author(desk: BoardContext, entry: LogEntry, front_ends: dict[str, bool]) -> Origin:
+def _author(context: BoardContext, entry: LogEntry, front_ends: dict[str, bool]) -> Origin:
     author = entry.authors[0]
     if author not in front_ends:
-        front_ends[author] = _is_front_end(desk, author)
+        front_ends[author] = _is_front_end(context, author)
     return Origin(author=author, front_end=front_ends[author], commit=entry.oid)
 
 
-def _requests(desk: BoardContext, view: MirrorView, entry: LogEntry) -> Iterator[str]:
+def _requests(context: BoardContext, view: MirrorView, entry: LogEntry) -> Iterator[str]:
     """The request files that one commit changed."""
-    return (path for path in _paths(desk, view, entry) if is_request_path(path))
+    return (path for path in _paths(context, view, entry) if is_request_path(path))
 
 
-def _paths(desk: BoardContext, view: MirrorView, entry: LogEntry) -> Iterator[str]:
+def _paths(context: BoardContext, view: MirrorView, entry: LogEntry) -> Iterator[str]:
     """What one commit changed: from the mirror where it has both sides, else in one call."""
     parent = view.parent(entry.oid) if view.has(entry.oid) else None
     if parent is not None and view.has(parent):
         return (blob.path for blob in view.changed(parent, entry.oid))
     try:
-        return iter(desk.hub.changed_paths(desk.requests, f"{entry.oid}^", entry.oid))
+        return iter(context.hub.changed_paths(context.requests, f"{entry.oid}^", entry.oid))
     except NotFound:
         return iter(())  # the first commit of all
 
 
-def _pull(desk: BoardContext, entry: LogEntry) -> Origin | None:
+def _pull(context: BoardContext, entry: LogEntry) -> Origin | None:
     """The pull request that `entry` merged. A title is a stranger's word, so the pull request must say so too.
 
     Raises Transient and RateLimited: who brought a file must not depend on whether the Hub answered just then.
@@ -128,7 +128,7 @@ def _pull(desk: BoardContext, entry: LogEntry) -> Origin | None:
     if found is None:
         return None
     try:
-        thread = desk.hub.thread(desk.requests, int(found[1]))
+        thread = context.hub.thread(context.requests, int(found[1]))
     except (Transient, RateLimited, BadToken):
         raise
     except HubError as error:
@@ -139,11 +139,11 @@ def _pull(desk: BoardContext, entry: LogEntry) -> Origin | None:
     return Origin(author=thread.author_name, pull=thread.num, commit=entry.oid)
 
 
-def _is_front_end(desk: BoardContext, name: str) -> bool:
+def _is_front_end(context: BoardContext, name: str) -> bool:
     """Whether the account of this name is one of the board's forms, by the id that the Hub has for it now."""
-    if not desk.board.front_ends:
+    if not context.board.front_ends:
         return False
     try:
-        return desk.hub.user(name).id in desk.board.front_ends
+        return context.hub.user(name).id in context.board.front_ends
     except NotFound:
         return False

@@ -75,10 +75,10 @@ class BoardContext:
         self.decisions = Decisions(self.redis, self.keys)
         self.scores = Scoreboard(self.redis, self.keys)
         self.licences = Licences(self.redis, self.keys)
-        self.echoes = WebhookQuota(self.redis, self.keys)
+        self.webhook_quota = WebhookQuota(self.redis, self.keys)
         # The clock is looked up at each call: whoever sets another one sets it for the ledgers too.
         staging = Staging(self.redis, self.keys)
-        self.ledgers = Ledgers(self.hub, staging, self.echoes, self.parking, lambda: self.now())
+        self.ledgers = Ledgers(self.hub, staging, self.webhook_quota, self.parking, lambda: self.now())
         self.requests = Repo("dataset", self.board.repos.requests)
         self.results = Repo("dataset", self.board.repos.results)
         self.logs = Repo("dataset", self.board.repos.logs)
@@ -92,7 +92,7 @@ class BoardContext:
         self.measures = Measures(self.redis, self.keys)
         self.timings = Timings(self.redis, self.keys)
         self.pauses = Pauses(self.redis, self.keys)
-        self.last_line: QueueSnapshot | None = None
+        self.last_snapshot: QueueSnapshot | None = None
         self.visibility = Visibility(self.hub)
         self.adoption = Adoption(self.hub, self.redis, self.keys, self.requests)
         # Every write to the Hub passes here; the board is looked up at each, as the clock above.

@@ -23,28 +23,28 @@ if TYPE_CHECKING:
 FOLDER = "decisions"
 
 
-def record_sections(desk: BoardContext, heard: CommentCommands, person: Person, sections: Iterable[Section]) -> None:
+def record_sections(context: BoardContext, heard: CommentCommands, person: Person, sections: Iterable[Section]) -> None:
     """Keep each of `sections` that decided something, or tried to. The time is that of the comment, by the Hub."""
     for section in sections:
         call = section.call
         if call is None or not call.verb.decides:
             continue
         at = heard.comment.created_at.astimezone(UTC)
-        fields = _fields(desk, heard, person, section, at)
-        record_decision(desk, fields, at, cause=call.cause, line=f"Record /{call.verb.name}")
+        fields = _fields(context, heard, person, section, at)
+        record_decision(context, fields, at, cause=call.cause, line=f"Record /{call.verb.name}")
 
 
-def record_decision(desk: BoardContext, fields: dict[str, Any], at: datetime, *, cause: str, line: str) -> None:
+def record_decision(context: BoardContext, fields: dict[str, Any], at: datetime, *, cause: str, line: str) -> None:
     """Keep one decision; `fields` are those of a `CommandDecision`, and more. For the same `cause` it is kept once."""
     decision = CommandDecision.model_validate(fields)
-    desk.decisions.put(decision)
+    context.decisions.put(decision)
     path = f"{FOLDER}/{at:%Y/%m/%d}/{decision.id}.json"
     data = json.dumps(fields, indent=2, ensure_ascii=False) + "\n"
-    desk.effects.stage(desk.logs, PutFile(id=f"decision {cause}", path=path, data=data.encode(), line=line))
+    context.effects.stage(context.logs, PutFile(id=f"decision {cause}", path=path, data=data.encode(), line=line))
 
 
 def _fields(
-    desk: BoardContext, heard: CommentCommands, person: Person, section: Section, at: datetime
+    context: BoardContext, heard: CommentCommands, person: Person, section: Section, at: datetime
 ) -> dict[str, Any]:
     assert section.call is not None
     return {
@@ -61,5 +61,5 @@ def _fields(
         "thread": {"repo": f"{heard.repo.kind}/{heard.repo.id}", "number": heard.thread.num},
         "comment": heard.comment.id,
         "number": section.call.number,
-        "board": desk.board.name,
+        "board": context.board.name,
     }

@@ -16,48 +16,48 @@ MOST = 2
 """Names in one text that the Hub is asked about."""
 
 
-def called_now(desk: BoardContext, repo: Repo) -> Repo:
+def called_now(context: BoardContext, repo: Repo) -> Repo:
     """The repo as the Hub calls it now; itself where there is none that we may see. One call. Raises HubError."""
     try:
-        return Repo(repo.kind, desk.hub.present_id(repo))
+        return Repo(repo.kind, context.hub.present_id(repo))
     except BadToken:
         raise
     except (NotFound, Denied, BadRequest):
         return repo
 
 
-def paths_in_requests(desk: BoardContext, links: Sequence[RequestLink]) -> list[str]:
+def paths_in_requests(context: BoardContext, links: Sequence[RequestLink]) -> list[str]:
     """The paths of those `links` that lead to our requests repo, by its name or by one that it had before.
 
     Of another name the Hub is asked only where we have a request at that very path: links to strangers' repos have us
     call nobody.
     """
-    home = desk.requests.id
+    home = context.requests.id
     names = {link.path: link.repo or home for link in links}
     strange = [path for path, name in names.items() if name.lower() != home.lower()]
-    known = [one.path for one in desk.index.find(strange) if one is not None and not one.is_private]
-    meant = ours_among(desk, [home, *(names[path] for path in known)])
-    return [path for path, name in names.items() if meant.get(name.lower()) == desk.requests]
+    known = [one.path for one in context.index.find(strange) if one is not None and not one.is_private]
+    meant = ours_among(context, [home, *(names[path] for path in known)])
+    return [path for path, name in names.items() if meant.get(name.lower()) == context.requests]
 
 
-def ours_among(desk: BoardContext, names: Iterable[str]) -> dict[str, Repo]:
+def ours_among(context: BoardContext, names: Iterable[str]) -> dict[str, Repo]:
     """Those of these datasets' `names`, in lower case, that are our requests or results repo's, or were before.
 
     Of others the Hub is asked, about MOST of them, once a day each.
     """
-    ours = {repo.id.lower(): repo for repo in (desk.requests, desk.results)}
+    ours = {repo.id.lower(): repo for repo in (context.requests, context.results)}
     wanted = dict.fromkeys(name.lower() for name in names)
     strange = [name for name in wanted if name not in ours][:MOST]
-    now = {name: name for name in wanted} | {name: _now(desk, name) for name in strange}
+    now = {name: name for name in wanted} | {name: _now(context, name) for name in strange}
     return {name: ours[present] for name, present in now.items() if present in ours}
 
 
-def _now(desk: BoardContext, name: str) -> str:
+def _now(context: BoardContext, name: str) -> str:
     """What the dataset `name` is called now, in lower case."""
-    key = desk.keys.called_now(name)
-    known = desk.redis.get(key)
+    key = context.keys.called_now(name)
+    known = context.redis.get(key)
     if known is None:
         repo = repo_of(f"dataset/{name}")
-        known = called_now(desk, repo).id.lower() if repo is not None else name
-        desk.redis.set(key, known, ex=LASTS)
+        known = called_now(context, repo).id.lower() if repo is not None else name
+        context.redis.set(key, known, ex=LASTS)
     return text(known)

@@ -76,13 +76,13 @@ class GuardedWriter:
         """The weakest mode of these kinds."""
         return self._effects().mode(*kinds)
 
-    def allows(self, would: ShadowedWrite, *kinds: Effect, wake: str = "", aliases: tuple[str, ...] = ()) -> bool:
+    def allows(self, shadowed: ShadowedWrite, *kinds: Effect, wake: str = "", aliases: tuple[str, ...] = ()) -> bool:
         """Whether to do it, which is of `kinds` beside its own; where not, it is listed, in shadow, and `wake` kept."""
-        mode = self.mode(Effect(would.effect), *kinds)
+        mode = self.mode(Effect(shadowed.effect), *kinds)
         if mode is EffectMode.ON:
             return True
-        if mode is EffectMode.SHADOW and self.shadow.add(would.model_copy(update={"at": self._now()}), *aliases):
-            log.info("in shadow", effect=would.effect, repo=would.repo, does=would.does)
+        if mode is EffectMode.SHADOW and self.shadow.add(shadowed.model_copy(update={"at": self._now()}), *aliases):
+            log.info("in shadow", effect=shadowed.effect, repo=shadowed.repo, does=shadowed.does)
         if wake:
             self.held_still(wake)
         return False
@@ -118,7 +118,7 @@ class GuardedWriter:
 
     def _hold(self, repo: Repo, edit: AnyEdit, effect: Effect) -> None:
         status = edit.fields.get("status", "") if isinstance(edit, FieldEdit) else ""
-        would = ShadowedWrite(
+        shadowed = ShadowedWrite(
             id=f"edit {edit.id}",
             effect=effect,
             repo=_name(repo),
@@ -127,7 +127,7 @@ class GuardedWriter:
             status=str(status),
             text=_content(edit),
         )
-        self.allows(would, Effect.EDIT, wake=edit.wake[0] if edit.wake else "")
+        self.allows(shadowed, Effect.EDIT, wake=edit.wake[0] if edit.wake else "")
 
     # --- threads
 
@@ -148,8 +148,8 @@ class GuardedWriter:
         What would have been said later in a thread that is not there is listed as an edit of its opening post.
         """
         says = _says(marker, version or body)
-        would = _about(repo, None, Effect.NEW_THREAD, f"Open “{title}”", marker, body, f"open {marker}")
-        if self.allows(would, *kinds, wake=wake, aliases=(says,)):
+        shadowed = _about(repo, None, Effect.NEW_THREAD, f"Open “{title}”", marker, body, f"open {marker}")
+        if self.allows(shadowed, *kinds, wake=wake, aliases=(says,)):
             text = self._without_mentions(repo, body, marker)
             still_ours()
             number = self._hub.open_thread(repo, title, text, marker, since=since, looked=looked)
@@ -174,8 +174,10 @@ class GuardedWriter:
         """`Hub.ensure_comment`; None where it is held back, or the thread is old and nobody `asked`."""
         if self.is_left_alone(repo, num) and not asked:
             return None
-        would = _about(repo, num, Effect.COMMENT, f"Comment in #{num}", marker, body, f"comment {num} {marker}")
-        if not self.allows(would, *kinds, wake=wake or _thread(repo, num), aliases=(_says(marker, version or body),)):
+        shadowed = _about(repo, num, Effect.COMMENT, f"Comment in #{num}", marker, body, f"comment {num} {marker}")
+        if not self.allows(
+            shadowed, *kinds, wake=wake or _thread(repo, num), aliases=(_says(marker, version or body),)
+        ):
             return None
         text = self._without_mentions(repo, body, marker)
         still_ours()
@@ -197,8 +199,8 @@ class GuardedWriter:
     ) -> Edited:
         """`Hub.edit_comment`, of a comment of ours."""
         says = _says(marker, version or body)
-        would = _about(repo, num, Effect.COMMENT, f"Edit our comment in #{num}", marker, body, says)
-        if not self.allows(would, *kinds, wake=wake or _thread(repo, num)):
+        shadowed = _about(repo, num, Effect.COMMENT, f"Edit our comment in #{num}", marker, body, says)
+        if not self.allows(shadowed, *kinds, wake=wake or _thread(repo, num)):
             return "held"
         text = self._without_mentions(repo, body, marker)
         still_ours()
@@ -214,8 +216,8 @@ class GuardedWriter:
         if self.is_left_alone(repo, num) and not asked:
             return False
         does = f"{'Close' if status == 'closed' else 'Open again'} #{num}"
-        would = _about(repo, num, Effect.CLOSE, does, marker, "", f"{status} {num} {marker}")
-        if not self.allows(would, wake=wake or _thread(repo, num)):
+        shadowed = _about(repo, num, Effect.CLOSE, does, marker, "", f"{status} {num} {marker}")
+        if not self.allows(shadowed, wake=wake or _thread(repo, num)):
             return False
         still_ours()
         if self._hub.set_status(repo, num, status):
@@ -227,14 +229,14 @@ class GuardedWriter:
 
         A merge is an edit too: files change, and have to be changed back where something else was merged.
         """
-        would = ShadowedWrite(
+        shadowed = ShadowedWrite(
             id=f"merge {_name(repo)} {num} {head}",
             effect=Effect.MERGE,
             repo=_name(repo),
             thread=num,
             does=f"Merge #{num} at {head[:8]}",
         )
-        return self.allows(would, Effect.EDIT, wake=wake or _thread(repo, num))
+        return self.allows(shadowed, Effect.EDIT, wake=wake or _thread(repo, num))
 
     def merge(self, repo: Repo, num: int, *, head: str, wake: str = "") -> Thread | None:
         """`Hub.merge` of a pull request at the approved commit `head`; None where it is held back."""
@@ -252,7 +254,7 @@ class GuardedWriter:
 
     def _count(self, repo: Repo) -> None:
         """A write in a thread of `repo` comes back as a delivery, of which a day has so many."""
-        self._ledgers.echoes.caused("discussion", repo.id, now=self._now())
+        self._ledgers.webhook_quota.caused("discussion", repo.id, now=self._now())
 
     def _without_mentions(self, repo: Repo, body: str, marker: Marker) -> str:
         """`body` as it is where people may be mentioned; else with their names, of which the Hub tells nobody."""
@@ -260,14 +262,14 @@ class GuardedWriter:
         if not names:
             return body
         does = f"Mention {', '.join(names)}"
-        would = ShadowedWrite(
+        shadowed = ShadowedWrite(
             id=f"mention {marker} {' '.join(names)}",
             effect=Effect.MENTION,
             repo=_name(repo),
             does=does[:400],
             path=marker.key,
         )
-        return body if self.allows(would) else _MENTION.sub(f"@{ZERO_WIDTH_SPACE}", body)
+        return body if self.allows(shadowed) else _MENTION.sub(f"@{ZERO_WIDTH_SPACE}", body)
 
 
 def _about(

@@ -22,45 +22,45 @@ Place = tuple[int, Comment]
 """Number of a thread, and the comment in it that carries our marker."""
 
 
-def find_own(desk: BoardContext, title: str, marker: Marker, path: str) -> Place | None:
+def find_own(context: BoardContext, title: str, marker: Marker, path: str) -> Place | None:
     """Our thread of this title that carries `marker`, of the request at `path`; one call where there is none."""
-    _read_on(desk)
-    key, me = desk.keys.own_threads(desk.requests.id), desk.me()
-    for member in desk.redis.zrangebylex(key, f"[{title}\0", f"[{title}\0\xff"):
+    _read_on(context)
+    key, me = context.keys.own_threads(context.requests.id), context.me()
+    for member in context.redis.zrangebylex(key, f"[{title}\0", f"[{title}\0\xff"):
         number = int(text(member).rpartition("\0")[2])
-        if desk.index.of_thread(number) not in (None, path):
+        if context.index.of_thread(number) not in (None, path):
             continue  # known to be another request's
         try:
-            thread = desk.hub.thread(desk.requests, number)
+            thread = context.hub.thread(context.requests, number)
         except ThreadNotFound:
-            desk.redis.zrem(key, member)
+            context.redis.zrem(key, member)
             continue
         if (comment := find_marked(thread.comments[:1], marker, me)) is not None:
             return number, comment
     return None
 
 
-def known_until(desk: BoardContext) -> datetime | None:
+def known_until(context: BoardContext) -> datetime | None:
     """When the newest of our threads that was in the list was opened, by the Hub's clock."""
-    raw = desk.redis.get(desk.keys.own_threads_until(desk.requests.id))
+    raw = context.redis.get(context.keys.own_threads_until(context.requests.id))
     return datetime.fromisoformat(text(raw)) if raw is not None else None
 
 
-def _read_on(desk: BoardContext) -> None:
+def _read_on(context: BoardContext) -> None:
     """Note what is new in the list of our threads."""
-    me, until = desk.me(), known_until(desk)
+    me, until = context.me(), known_until(context)
     newest, found = until, dict[str, float]()
-    for summary in desk.hub.threads(desk.requests, author=me.name, kind="discussion"):
+    for summary in context.hub.threads(context.requests, author=me.name, kind="discussion"):
         if until is not None and summary.created_at < until:
             break
         newest = summary.created_at if newest is None else max(newest, summary.created_at)
         if is_by(me, summary.author_id, summary.author_name):
             found[f"{summary.title}\0{summary.num}"] = 0.0
-    repo = desk.requests.id
-    with desk.redis.pipeline() as pipe:  # both or neither: a mark without what lies before it would hide a thread
+    repo = context.requests.id
+    with context.redis.pipeline() as pipe:  # both or neither: a mark without what lies before it would hide a thread
         if found:
             members: Fields = dict(found)
-            pipe.zadd(desk.keys.own_threads(repo), members)
+            pipe.zadd(context.keys.own_threads(repo), members)
         if newest is not None:
-            pipe.set(desk.keys.own_threads_until(repo), newest.isoformat())
+            pipe.set(context.keys.own_threads_until(repo), newest.isoformat())
         pipe.execute()

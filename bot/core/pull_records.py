@@ -112,25 +112,25 @@ class PullRequestMemo(BaseModel):
     by: str = Field(default="", description="who approved that")
 
 
-def situation(desk: BoardContext, thread: Thread) -> PullRequestState:
+def situation(context: BoardContext, thread: Thread) -> PullRequestState:
     """How things are with the pull request `thread`."""
     return PullRequestState(
         head=thread.head_commit or "",
         draft=thread.status == "draft",
         conflict=bool(thread.conflicting_files),
-        merges_itself=desk.board.pull_requests == "merge"
-        and desk.effects.mode(Effect.MERGE, Effect.EDIT) is EffectMode.ON,
+        merges_itself=context.board.pull_requests == "merge"
+        and context.effects.mode(Effect.MERGE, Effect.EDIT) is EffectMode.ON,
     )
 
 
-def marker(desk: BoardContext, number: int) -> Marker:
+def marker(context: BoardContext, number: int) -> Marker:
     """The marker of the report on pull request `number`."""
-    return desk.marker(KIND, str(number))
+    return context.marker(KIND, str(number))
 
 
-def find_report(desk: BoardContext, thread: Thread) -> tuple[Comment | None, PullRequestRecord | None]:
+def find_report(context: BoardContext, thread: Thread) -> tuple[Comment | None, PullRequestRecord | None]:
     """Our report on `thread`, and what it says; a line that cannot be read is as good as none."""
-    comment = find_marked(thread.comments, marker(desk, thread.num), desk.me())
+    comment = find_marked(thread.comments, marker(context, thread.num), context.me())
     if comment is None:
         return None, None
     said = second_line(comment)
@@ -140,9 +140,9 @@ def find_report(desk: BoardContext, thread: Thread) -> tuple[Comment | None, Pul
         return comment, None
 
 
-def recall(desk: BoardContext, repo: Repo, number: int) -> PullRequestMemo | None:
+def recall(context: BoardContext, repo: Repo, number: int) -> PullRequestMemo | None:
     """What is remembered of pull request `number` of `repo`."""
-    raw = desk.redis.hget(desk.keys.pulls, _name(desk, repo, number))
+    raw = context.redis.hget(context.keys.pulls, _name(context, repo, number))
     return None if raw is None else _memo(raw)
 
 
@@ -153,24 +153,24 @@ def _memo(raw: bytes | str) -> PullRequestMemo | None:
         return None  # written by another version
 
 
-def recall_all(desk: BoardContext) -> dict[int, PullRequestMemo | None]:
+def recall_all(context: BoardContext) -> dict[int, PullRequestMemo | None]:
     """What is remembered of every pull request in the requests repo, by its number."""
-    found = {text(name): raw for name, raw in desk.redis.hgetall(desk.keys.pulls).items()}
+    found = {text(name): raw for name, raw in context.redis.hgetall(context.keys.pulls).items()}
     return {int(name): _memo(raw) for name, raw in found.items() if name.isdecimal()}
 
 
-def remember(desk: BoardContext, repo: Repo, number: int, memo: PullRequestMemo) -> None:
+def remember(context: BoardContext, repo: Repo, number: int, memo: PullRequestMemo) -> None:
     """Remember `memo`."""
-    desk.redis.hset(desk.keys.pulls, _name(desk, repo, number), memo.model_dump_json(exclude_defaults=True))
+    context.redis.hset(context.keys.pulls, _name(context, repo, number), memo.model_dump_json(exclude_defaults=True))
 
 
-def forget(desk: BoardContext, repo: Repo, number: int) -> None:
+def forget(context: BoardContext, repo: Repo, number: int) -> None:
     """It is over, or gone."""
-    desk.redis.hdel(desk.keys.pulls, _name(desk, repo, number))
+    context.redis.hdel(context.keys.pulls, _name(context, repo, number))
 
 
-def _name(desk: BoardContext, repo: Repo, number: int) -> str:
-    return str(number) if repo == desk.requests else f"{repo.id} {number}"
+def _name(context: BoardContext, repo: Repo, number: int) -> str:
+    return str(number) if repo == context.requests else f"{repo.id} {number}"
 
 
 def _escaped(char: str) -> str:

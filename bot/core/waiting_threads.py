@@ -42,37 +42,37 @@ class WaitingThread(BaseModel):
     since: float
 
 
-def note(desk: BoardContext, repo: Repo, thread: Thread, topic: Topic | None) -> None:
+def note(context: BoardContext, repo: Repo, thread: Thread, topic: Topic | None) -> None:
     """Put `thread` on the list, or take it off where it waits for nobody (`topic` None). One round trip."""
     key = thread_key(repo, thread.num)
     if topic is None:
-        desk.redis.hdel(desk.keys.waiting_threads, key)
+        context.redis.hdel(context.keys.waiting_threads, key)
         return
     fields = {
         "title": thread.title[:200],
-        "url": f"{desk.address(repo)}/discussions/{thread.num}",
+        "url": f"{context.address(repo)}/discussions/{thread.num}",
         "topic": topic.value,
         "author": thread.author_name,
         "since": thread.created_at.timestamp(),
     }
-    desk.redis.hset(desk.keys.waiting_threads, key, json.dumps(fields))
+    context.redis.hset(context.keys.waiting_threads, key, json.dumps(fields))
 
 
-def waiting_threads(desk: BoardContext) -> list[WaitingThread]:
+def waiting_threads(context: BoardContext) -> list[WaitingThread]:
     """Those that wait, the longest first; of the discussions that report one model, the first."""
-    noted = {text(key): _waiting(raw) for key, raw in desk.redis.hgetall(desk.keys.waiting_threads).items()}
+    noted = {text(key): _waiting(raw) for key, raw in context.redis.hgetall(context.keys.waiting_threads).items()}
     there = ((key, one) for key, one in noted.items() if one is not None)
     found = dict(sorted(there, key=lambda it: it[1].since))
-    further = _further(desk, found)
+    further = _further(context, found)
     return [one for key, one in found.items() if key not in further]
 
 
-def _further(desk: BoardContext, found: Mapping[str, WaitingThread]) -> set[str]:
+def _further(context: BoardContext, found: Mapping[str, WaitingThread]) -> set[str]:
     """The discussions that report nothing but what an earlier one on the list reports, too. Only the title makes one of
     these: what a stranger reports by a command takes no other matter off the list."""
     first, several = set[str](), set[str]()
     titled = [key for key, one in found.items() if triage(one.title, "").topic is Topic.FLAG]
-    for report in reports(desk):
+    for report in reports(context):
         about = [key for key in titled if key in report.threads]
         first.update(about[:1])
         several.update(about)
@@ -86,28 +86,30 @@ def _waiting(raw: bytes | str) -> WaitingThread | None:
         return None  # noted by another version: the next look at its thread notes it anew
 
 
-def sync_digest(desk: BoardContext) -> float | None:
+def sync_digest(context: BoardContext) -> float | None:
     """Have the digest say what waits, and tell there of every outbreak that nobody was told of.
 
     It is opened when there is something to say for the first time. Two or three calls a day, and one more for each
     outbreak as long as its pause lasts.
     """
-    waiting, outbreaks, now = waiting_threads(desk), suites_paused_by_outbreak(desk.pauses.all()), desk.now()
-    marker = desk.marker(DIGEST, "maintainers")
+    waiting, outbreaks, now = waiting_threads(context), suites_paused_by_outbreak(context.pauses.all()), context.now()
+    marker = context.marker(DIGEST, "maintainers")
     body = render("digest", waiting=waiting[:MOST], more=max(0, len(waiting) - MOST), when=when, now=now)
-    place, number = find_own(desk, TITLE, marker, ""), None
+    place, number = find_own(context, TITLE, marker, ""), None
     if place is not None:
         number, comment = place
-        desk.effects.edit_comment(desk.requests, number, comment.id, body, marker, seen=comment.text)
+        context.effects.edit_comment(context.requests, number, comment.id, body, marker, seen=comment.text)
     elif waiting or outbreaks:
-        number = desk.effects.open_thread(desk.requests, TITLE, body, marker)
+        number = context.effects.open_thread(context.requests, TITLE, body, marker)
     if number is not None:
         for name, hold in sorted(outbreaks.items()):
-            _tell(desk, number, name, hold)
+            _tell(context, number, name, hold)
     return None
 
 
-def _tell(desk: BoardContext, number: int, name: str, hold: Hold) -> None:
+def _tell(context: BoardContext, number: int, name: str, hold: Hold) -> None:
     """Say in the digest's thread that the suite `name` is paused, once for this pause."""
-    body = render("outbreak", name=name, hold=hold, at=read_time(hold.at) or desk.now(), when=when, now=desk.now())
-    desk.effects.comment(desk.requests, number, body, desk.marker("outbreak", f"{name} {hold.at}"))
+    body = render(
+        "outbreak", name=name, hold=hold, at=read_time(hold.at) or context.now(), when=when, now=context.now()
+    )
+    context.effects.comment(context.requests, number, body, context.marker("outbreak", f"{name} {hold.at}"))

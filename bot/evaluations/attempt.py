@@ -25,7 +25,7 @@ from redis_state.dirty import SyncPriority
 from redis_state.shadowed_writes import ShadowedWrite
 
 
-def wait(desk: BoardContext, gathered: RequestFacts) -> None:
+def wait(context: BoardContext, gathered: RequestFacts) -> None:
     """Put an attempt that nobody has yet into its place in the queue, and tell the submitter which place that is."""
     entry, request = gathered.entry, gathered.request
     life_now = gathered.seen.life
@@ -41,24 +41,24 @@ def wait(desk: BoardContext, gathered: RequestFacts) -> None:
                 **queue_places.unannounced_fields(entry),
             }
         )
-        entry = ready.model_copy(update={"job": job_for(desk, request, ready)})
-        desk.index.put(entry)
-    queue_places.apply_ruling(desk, request)
-    desk.mark(QUEUE, SyncPriority.PERSON)
+        entry = ready.model_copy(update={"job": job_for(context, request, ready)})
+        context.index.put(entry)
+    queue_places.apply_ruling(context, request)
+    context.mark(QUEUE, SyncPriority.PERSON)
     if entry.state in ("waiting", "queued"):
-        queue_places.tell_place(desk, desk.index.get(entry.path), request)
+        queue_places.tell_place(context, context.index.get(entry.path), request)
 
 
-def claim(desk: BoardContext, gathered: RequestFacts, *, committed: bool) -> None:
+def claim(context: BoardContext, gathered: RequestFacts, *, committed: bool) -> None:
     """Have RUNNING committed, which is the claim; once the file says so, let the worker go on."""
     request, entry, attempt = gathered.request, gathered.entry, gathered.attempt
     assert attempt is not None
     if committed:
-        if not desk.attempts.answer_claim(attempt, granted=True):
+        if not context.attempts.answer_claim(attempt, granted=True):
             return  # it was handed back in this instant, which calls for the request anew
-        timing.count_start(desk, gathered)
-        queue_places.note_turn_used(desk, entry)
-        watch(desk, gathered)
+        timing.count_start(context, gathered)
+        queue_places.note_turn_used(context, entry)
+        watch(context, gathered)
         return
     revision = gathered.turn.revision or entry.sha
     assert revision is not None
@@ -68,128 +68,133 @@ def claim(desk: BoardContext, gathered: RequestFacts, *, committed: bool) -> Non
         now=gathered.turn,
         revision=revision,
         thread=entry.thread,
-        started=iso(desk.now()),
-        cause=_what_reopened(desk, gathered),
+        started=iso(context.now()),
+        cause=_what_reopened(context, gathered),
     )
     line = f"Run {request.path.model}"
-    if not stage_transition(desk, request, gathered.file, step, name=f"run {attempt}", line=line):
-        desk.attempts.answer_claim(attempt, granted=False)
-        desk.index.put(entry.model_copy(update={"state": "waiting"}))
+    if not stage_transition(context, request, gathered.file, step, name=f"run {attempt}", line=line):
+        context.attempts.answer_claim(attempt, granted=False)
+        context.index.put(entry.model_copy(update={"state": "waiting"}))
 
 
-def _what_reopened(desk: BoardContext, gathered: RequestFacts) -> str:
+def _what_reopened(context: BoardContext, gathered: RequestFacts) -> str:
     """The commit by which somebody put back a request that had been claimed before; empty where nobody did."""
-    now, commit = gathered.turn, desk.index.origin(gathered.entry.path).commit
+    now, commit = gathered.turn, context.index.origin(gathered.entry.path).commit
     put_back = now.number == now.first > max(1, gathered.request.file.steward.attempt)
     return f"commit:{commit}" if put_back and commit else ""
 
 
-def watch(desk: BoardContext, gathered: RequestFacts) -> None:
+def watch(context: BoardContext, gathered: RequestFacts) -> None:
     """Show a running attempt, and its progress at most at a quarter, a half and three quarters."""
     entry, attempt = gathered.entry, gathered.attempt
-    state = desk.attempts.read(attempt) if attempt else None
+    state = context.attempts.read(attempt) if attempt else None
     progress = state.progress if state else None
     quarter = min(3, 4 * progress.done // progress.total) if progress and progress.total else 0
     entry = entry.model_copy(update={"state": "running", "attempt": attempt, "shown": max(entry.shown, quarter)})
     total = progress.total if progress is not None else 0
     view = view_of(
-        desk, entry, gathered.request, "running", done=total * entry.shown // 4, total=total if entry.shown else 0
+        context, entry, gathered.request, "running", done=total * entry.shown // 4, total=total if entry.shown else 0
     )
-    desk.index.put(entry)
-    desk.index.put(
-        queue_places.merge_announced(desk, update_status(desk, entry, view, named=gathered.request.file.steward.thread))
+    context.index.put(entry)
+    context.index.put(
+        queue_places.merge_announced(
+            context, update_status(context, entry, view, named=gathered.request.file.steward.thread)
+        )
     )
 
 
-def had_published(desk: BoardContext, gathered: RequestFacts, failure: Failure) -> bool:
+def had_published(context: BoardContext, gathered: RequestFacts, failure: Failure) -> bool:
     """Whether an attempt had published its details, though nobody heard of it; the request is finished if so.
 
     Its worker was lost after that, or the Hub failed after the commit had landed, and stayed away.
     """
     if failure.cause not in ("worker-lost", "publication-failed") or gathered.attempt is None:
         return False
-    found = publication.find_outcome(desk, gathered.request, gathered.attempt)
+    found = publication.find_outcome(context, gathered.request, gathered.attempt)
     if found is not None:
-        publication.finish(desk, gathered.request, gathered.file, gathered.entry, found, gathered.log)
+        publication.finish(context, gathered.request, gathered.file, gathered.entry, found, gathered.log)
     return found is not None
 
 
-def may_try_again(desk: BoardContext, gathered: RequestFacts) -> bool:
+def may_try_again(context: BoardContext, gathered: RequestFacts) -> bool:
     """Whether the cause of an attempt's end is worth another try, and the board's budget has one left."""
     outcome, status, tries = gathered.seen.outcome, gathered.request.status, gathered.turn.tries
     if status is None or not (status.waits or status is Status.RUNNING):
         return False
-    if outcome is None or outcome.failure is None or tries >= desk.board.attempts:
+    if outcome is None or outcome.failure is None or tries >= context.board.attempts:
         return False
-    return may_retry(outcome.failure.cause, tries) is not None and _may_relaunch(desk, gathered)
+    return may_retry(outcome.failure.cause, tries) is not None and _may_relaunch(context, gathered)
 
 
-def _may_relaunch(desk: BoardContext, gathered: RequestFacts) -> bool:
+def _may_relaunch(context: BoardContext, gathered: RequestFacts) -> bool:
     """Whether another attempt may follow by itself; where not, the request fails, and people decide.
 
     Where edits are held back too, that decides about the relaunch as about every edit.
     """
-    if desk.effects.mode(Effect.RELAUNCH) is EffectMode.SHADOW and desk.effects.mode(Effect.EDIT) is not EffectMode.ON:
+    if (
+        context.effects.mode(Effect.RELAUNCH) is EffectMode.SHADOW
+        and context.effects.mode(Effect.EDIT) is not EffectMode.ON
+    ):
         return True
-    would = ShadowedWrite(
+    shadowed = ShadowedWrite(
         id=f"edit again {gathered.attempt}",
         effect=Effect.RELAUNCH,
-        repo=f"{desk.requests.kind}/{desk.requests.id}",
+        repo=f"{context.requests.kind}/{context.requests.id}",
         does=f"Try {gathered.request.path.model} again",
         path=str(gathered.request.path),
         status=Status.RERUN.value,
     )
-    return desk.effects.allows(would)
+    return context.effects.allows(shadowed)
 
 
-def reopen(desk: BoardContext, gathered: RequestFacts, step: Reopen) -> None:
+def reopen(context: BoardContext, gathered: RequestFacts, step: Reopen) -> None:
     """Our fault: the next attempt waits, and the file says why; called again when the log of this one is kept."""
     request, now = gathered.request, gathered.turn
-    entry = publication.end_attempt(desk, gathered.entry, gathered.attempt or "")
-    timing.count_end(desk, entry, gathered.attempt or "", step.failure.fault)
-    if step.outcome is not None and not publication.keep_log(desk, request, step.outcome, gathered.log):
+    entry = publication.end_attempt(context, gathered.entry, gathered.attempt or "")
+    timing.count_end(context, entry, gathered.attempt or "", step.failure.fault)
+    if step.outcome is not None and not publication.keep_log(context, request, step.outcome, gathered.log):
         return
-    view = view_of(desk, entry, request, "again", failure=step.failure)
-    entry = update_status(desk, entry, view, named=request.file.steward.thread)
+    view = view_of(context, entry, request, "again", failure=step.failure)
+    entry = update_status(context, entry, view, named=request.file.steward.thread)
     wait = may_retry(step.failure.cause, now.tries) or 0.0
-    desk.index.put(entry.model_copy(update={"again": desk.now() + wait}))
+    context.index.put(entry.model_copy(update={"again": context.now() + wait}))
     change = transitions.reopen_transition(
         request, now=now, cause=step.cause, failure=step.failure, thread=entry.thread
     )
     if change is None:
         return
     name, line = f"again {gathered.attempt}", f"Try {request.path.model} again"
-    stage_transition(desk, request, gathered.file, change, name=name, line=line, effect=Effect.RELAUNCH)
+    stage_transition(context, request, gathered.file, change, name=name, line=line, effect=Effect.RELAUNCH)
 
 
-def recover(desk: BoardContext, gathered: RequestFacts, attempt: str) -> float | None:
+def recover(context: BoardContext, gathered: RequestFacts, attempt: str) -> float | None:
     """The worker fell silent: it may have published all the same; else it is lost, which is never the model's fault."""
-    born = float(desk.redis.set(desk.keys.born, desk.now(), nx=True, get=True) or desk.now())
+    born = float(context.redis.set(context.keys.born, context.now(), nx=True, get=True) or context.now())
     first_look = born + 2 * BEAT + 5
-    if desk.now() < first_look:
+    if context.now() < first_look:
         return first_look  # Redis is new: whoever lives has not had the time to say so
     request, file, entry = gathered.request, gathered.file, gathered.entry
-    found = publication.find_outcome(desk, request, attempt)
+    found = publication.find_outcome(context, request, attempt)
     if found is not None:
-        publication.finish(desk, request, file, entry, found, "")
+        publication.finish(context, request, file, entry, found, "")
         return None
-    if attempt_life(desk, attempt) not in ("silent", "unseen"):
-        return desk.now()  # it said something while we asked the Hub
-    desk.attempts.cancel(attempt)  # should it live after all, its next beat tells it to publish nothing
+    if attempt_life(context, attempt) not in ("silent", "unseen"):
+        return context.now()  # it said something while we asked the Hub
+    context.attempts.cancel(attempt)  # should it live after all, its next beat tells it to publish nothing
     lost = cause("worker-lost").failure("it fell silent")
-    if gathered.turn.tries < desk.board.attempts and _may_relaunch(desk, gathered):
-        reopen(desk, gathered, Reopen(lost, None, cause=f"{attempt}:worker-lost"))
+    if gathered.turn.tries < context.board.attempts and _may_relaunch(context, gathered):
+        reopen(context, gathered, Reopen(lost, None, cause=f"{attempt}:worker-lost"))
     else:
-        publication.fail(desk, request, file, entry, lost, None, "")
+        publication.fail(context, request, file, entry, lost, None, "")
     return None
 
 
-def dismiss(desk: BoardContext, attempt: str | None, current: str | None) -> None:
+def dismiss(context: BoardContext, attempt: str | None, current: str | None) -> None:
     """Nobody wants `attempt` any more if it is not the `current` one: refuse its claim, or ask its worker to stop."""
     if attempt is None or attempt == current:
         return
-    how = attempt_life(desk, attempt)
+    how = attempt_life(context, attempt)
     if how == "taken":
-        desk.attempts.answer_claim(attempt, granted=False)
+        context.attempts.answer_claim(attempt, granted=False)
     elif how == "running":
-        desk.attempts.cancel(attempt)
+        context.attempts.cancel(attempt)

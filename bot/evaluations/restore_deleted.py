@@ -38,98 +38,100 @@ LOOK_EVERY = 600.0
 LOOK_BACK = 50
 
 
-def is_due(desk: BoardContext) -> bool:
+def is_due(context: BoardContext) -> bool:
     """Whether it is time for another look. The first one comes LOOK_EVERY after a start: there is more to do then."""
-    now = desk.now()
-    last = desk.redis.hget(desk.keys.rounds, DELETED_RESULTS)
+    now = context.now()
+    last = context.redis.hget(context.keys.rounds, DELETED_RESULTS)
     if last is None:
-        desk.redis.hset(desk.keys.rounds, DELETED_RESULTS, now)
+        context.redis.hset(context.keys.rounds, DELETED_RESULTS, now)
         return False
     return not 0 <= now - float(last) < LOOK_EVERY
 
 
-def sync_deleted_results(desk: BoardContext) -> None:
+def sync_deleted_results(context: BoardContext) -> None:
     """Look at what others committed to the results and logs repos since the last look."""
-    for repo in (desk.results, desk.logs):
-        head, seen = desk.hub.head(repo), desk.index.head(repo.id)
-        others = list(_others(desk, repo, seen, head)) if seen is not None and head != seen else []
+    for repo in (context.results, context.logs):
+        head, seen = context.hub.head(repo), context.index.head(repo.id)
+        others = list(_others(context, repo, seen, head)) if seen is not None and head != seen else []
         for entry in others:
-            _look_at(desk, repo, entry, head)
-        if others and repo == desk.results:
-            desk.scores.note_told(head)
-            desk.mark(SCORES, SyncPriority.BACKGROUND)
+            _look_at(context, repo, entry, head)
+        if others and repo == context.results:
+            context.scores.note_told(head)
+            context.mark(SCORES, SyncPriority.BACKGROUND)
         if head != seen:
-            desk.index.put_head(repo.id, head)
-    desk.redis.hset(desk.keys.rounds, DELETED_RESULTS, desk.now())
+            context.index.put_head(repo.id, head)
+    context.redis.hset(context.keys.rounds, DELETED_RESULTS, context.now())
 
 
-def _others(desk: BoardContext, repo: Repo, seen: str, head: str) -> Iterator[LogEntry]:
+def _others(context: BoardContext, repo: Repo, seen: str, head: str) -> Iterator[LogEntry]:
     """The commits after `seen` that are not our own, newest first."""
-    me = desk.me()
-    for entry in desk.hub.commits(repo, head, limit=LOOK_BACK):
+    me = context.me()
+    for entry in context.hub.commits(repo, head, limit=LOOK_BACK):
         if entry.oid == seen:
             return
         if not is_ours(me, entry):
             yield entry
 
 
-def _look_at(desk: BoardContext, repo: Repo, entry: LogEntry, head: str) -> None:
+def _look_at(context: BoardContext, repo: Repo, entry: LogEntry, head: str) -> None:
     """Tell what `entry` removed of ours and is still gone, and put it back where that is safe."""
     try:
         paths = [
-            path for path in desk.hub.changed_paths(repo, f"{entry.oid}^", entry.oid) if _is_ours(repo, desk, path)
+            path
+            for path in context.hub.changed_paths(repo, f"{entry.oid}^", entry.oid)
+            if _is_ours(repo, context, path)
         ]
     except NotFound:
         return  # the first commit of all
-    there = desk.hub.paths_info(repo, paths, head) if paths else {}
+    there = context.hub.paths_info(repo, paths, head) if paths else {}
     who = entry.authors[0] if entry.authors else ""
     for path in paths:
         if path not in there:
-            restored = repo == desk.results and not _decides(desk, who) and _restore(desk, path)
+            restored = repo == context.results and not _decides(context, who) and _restore(context, path)
             log.warning("removed by hand", repo=repo.id, path=path, by=who, commit=entry.oid, restored=restored)
 
 
-def _is_ours(repo: Repo, desk: BoardContext, path: str) -> bool:
+def _is_ours(repo: Repo, context: BoardContext, path: str) -> bool:
     """Whether a path has the form of those that we publish in `repo`."""
     folder, _, name = path.rpartition("/")
-    if repo == desk.results:
+    if repo == context.results:
         return name.startswith("results_") and name.endswith(".json")
     return name in ("log.txt", "outcome.json") and number_in(folder.rpartition("/")[2]) > 0
 
 
-def _decides(desk: BoardContext, name: str) -> bool:
+def _decides(context: BoardContext, name: str) -> bool:
     """Whether what the account of this name removes is gone by a maintainer's decision."""
-    found = user_id(desk, name, fresh=True) if name else None
+    found = user_id(context, name, fresh=True) if name else None
     if found is None:
         return False
-    _, held = roles(desk, Person(found, name), model="", submitter="", fresh=True)
+    _, held = roles(context, Person(found, name), model="", submitter="", fresh=True)
     return Role.MAINTAINER in held
 
 
-def _restore(desk: BoardContext, path: str) -> bool:
+def _restore(context: BoardContext, path: str) -> bool:
     """Have the results at `path` written again from the details repo; False where nothing tells that they are right."""
     name = f"restore {path}"
-    request = _finished_with(desk, path)
-    if request is None or desk.ledgers.landed(name):
+    request = _finished_with(context, path)
+    if request is None or context.ledgers.landed(name):
         return False
-    outcome = publication.find_outcome(desk, request, str(request.file.job_id))
+    outcome = publication.find_outcome(context, request, str(request.file.job_id))
     if outcome is None:
         return False
     try:
-        found, _, data = publication.check(desk, request, outcome)
+        found, _, data = publication.check(context, request, outcome)
     except publication.OutcomeMismatch as error:
         log.warning("results not put back", path=path, error=str(error))
         return False
     line = f"Put back results of {request.path.model}"
     put = PutFile(id=name, path=path, data=data, line=line)  # of no subject: nothing about the request waits for it
-    return found == path and desk.effects.stage(desk.results, put)
+    return found == path and context.effects.stage(context.results, put)
 
 
-def _finished_with(desk: BoardContext, results: str) -> Request | None:
+def _finished_with(context: BoardContext, results: str) -> Request | None:
     """The request that says FINISHED with the results at this path. A call for each request of the model."""
-    for entry in desk.index.of_model(results.rpartition("/")[0]):
+    for entry in context.index.of_model(results.rpartition("/")[0]):
         try:
-            file = desk.hub.find_file(desk.requests, entry.path, max_bytes=desk.board.max_request_bytes)
+            file = context.hub.find_file(context.requests, entry.path, max_bytes=context.board.max_request_bytes)
         except TooLarge:
             continue  # none of ours: it says nothing
         request = parse_request(entry.path, file.data) if file is not None else None
@@ -142,16 +144,16 @@ def _names_results(request: Request, results: str) -> bool:
     return request.status is Status.FINISHED and request.file.steward.results == results
 
 
-def missing_results(desk: BoardContext) -> list[tuple[str, str]]:
+def missing_results(context: BoardContext) -> list[tuple[str, str]]:
     """(path of the request, of its results) for each request that we finished and whose results are gone.
 
     One call for each thousand files of the results repo. Raises HubError and MirrorDamaged.
     """
-    there = {file.path for file in desk.hub.list_files(desk.results)}
-    head = desk.mirror.fetch(desk.requests, depth=0)
-    with desk.mirror.read(desk.requests) as view:
+    there = {file.path for file in context.hub.list_files(context.results)}
+    head = context.mirror.fetch(context.requests, depth=0)
+    with context.mirror.read(context.requests) as view:
         blobs = [blob for blob in view.files(head) if is_request_path(blob.path) and blob.oid is not None]
-        said = ((blob.path, view.blob(blob.oid or "", max_bytes=desk.board.max_request_bytes)) for blob in blobs)
+        said = ((blob.path, view.blob(blob.oid or "", max_bytes=context.board.max_request_bytes)) for blob in blobs)
         return [(path, results) for path, results in _results(said) if results not in there]
 
 

@@ -44,24 +44,24 @@ class Appeal:
 
 
 def find_appeals(
-    desk: BoardContext, repo: Repo, thread: Thread, records: Sequence[FlagRecord], causes: Iterable[str]
+    context: BoardContext, repo: Repo, thread: Thread, records: Sequence[FlagRecord], causes: Iterable[str]
 ) -> list[Appeal]:
     """What people said since the first of these flags, which `causes` flagged: neither we nor maintainers."""
-    me, theirs, url = desk.me(), by_maintainers(desk, thread), address(desk, repo, thread.num)
+    me, theirs, url = context.me(), by_maintainers(context, thread), address(context, repo, thread.num)
     said = [
         comment
-        for comment in _since(desk, thread, records, causes)
+        for comment in _since(context, thread, records, causes)
         if not (comment.hidden or is_by(me, comment.author_id, comment.author_name) or comment.id in theirs)
     ]
     # Who they are is asked of the Hub: of those that are listed, and of no more.
-    return [Appeal(one, _role(desk, one, records), f"{url}#{one.id}") for one in said[-MOST:]]
+    return [Appeal(one, _role(context, one, records), f"{url}#{one.id}") for one in said[-MOST:]]
 
 
 def _since(
-    desk: BoardContext, thread: Thread, records: Sequence[FlagRecord], causes: Iterable[str]
+    context: BoardContext, thread: Thread, records: Sequence[FlagRecord], causes: Iterable[str]
 ) -> Sequence[Comment]:
     """What comes after our comment that says so; where the flag was imported, after that."""
-    me, markers = desk.me(), [desk.marker(FLAGGED, cause) for cause in causes]
+    me, markers = context.me(), [context.marker(FLAGGED, cause) for cause in causes]
     for at, comment in enumerate(thread.comments):
         if any(find_marked([comment], marker, me) is not None for marker in markers):
             return thread.comments[at + 1 :]
@@ -72,47 +72,47 @@ def _since(
     return [comment for comment in thread.comments[1:] if comment.created_at.timestamp() > since]
 
 
-def _role(desk: BoardContext, comment: Comment, records: Sequence[FlagRecord]) -> str:
-    person = people.author(desk, comment)
+def _role(context: BoardContext, comment: Comment, records: Sequence[FlagRecord]) -> str:
+    person = people.author(context, comment)
     if person is None:
         return ""
     for model in dict.fromkeys(record.model for record in records):
-        _, roles = people.roles(desk, person, model=model, submitter="", fresh=False)
+        _, roles = people.roles(context, person, model=model, submitter="", fresh=False)
         if Role.OWNER in roles:
             return "owner"
     return ""
 
 
-def unanswered(desk: BoardContext, thread: Thread, pleas: Sequence[Appeal]) -> list[Appeal]:
+def unanswered(context: BoardContext, thread: Thread, appeals: Sequence[Appeal]) -> list[Appeal]:
     """Those that no maintainer has spoken after."""
-    after = {comment.id for comment in after_maintainers(desk, thread)}
-    return [plea for plea in pleas if plea.comment.id in after]
+    after = {comment.id for comment in after_maintainers(context, thread)}
+    return [appeal for appeal in appeals if appeal.comment.id in after]
 
 
-def reopen(desk: BoardContext, repo: Repo, thread: Thread, pleas: Sequence[Appeal]) -> int:
+def reopen(context: BoardContext, repo: Repo, thread: Thread, appeals: Sequence[Appeal]) -> int:
     """Open a closed thread for its author, who wrote in it since; how many comments were posted."""
     if thread.status != "closed":
         return 0
-    new = {comment.id for comment in thread.comments[_known_comment_count(desk, repo, thread) :]}
-    plea = next((one for one in pleas if one.role == "owner" and one.comment.id in new), None)
-    if plea is None:
+    new = {comment.id for comment in thread.comments[_known_comment_count(context, repo, thread) :]}
+    appeal = next((one for one in appeals if one.role == "owner" and one.comment.id in new), None)
+    if appeal is None:
         return 0
-    name, words = plea.comment.author_name, {"most": REOPENINGS, "days": REOPENING_DAYS}
-    if _reopenings(desk, thread) >= REOPENINGS:
-        return say(desk, repo, thread, LIMIT, LIMIT, name, **words)
-    marker = desk.marker(REOPENED, plea.comment.id)
-    if not desk.effects.set_status(repo, thread.num, "open", marker, asked=True):
+    name, words = appeal.comment.author_name, {"most": REOPENINGS, "days": REOPENING_DAYS}
+    if _reopenings(context, thread) >= REOPENINGS:
+        return say(context, repo, thread, LIMIT, LIMIT, name, **words)
+    marker = context.marker(REOPENED, appeal.comment.id)
+    if not context.effects.set_status(repo, thread.num, "open", marker, asked=True):
         return 0
-    note(desk, repo, thread, Topic.PLEA)
-    return say(desk, repo, thread, REOPENED, plea.comment.id, name, **words)
+    note(context, repo, thread, Topic.APPEAL)
+    return say(context, repo, thread, REOPENED, appeal.comment.id, name, **words)
 
 
-def _known_comment_count(desk: BoardContext, repo: Repo, thread: Thread) -> int:
+def _known_comment_count(context: BoardContext, repo: Repo, thread: Thread) -> int:
     """How many comments the thread had when it was read last; all of them, where that is not known."""
-    raw = desk.redis.hget(desk.keys.thread_counts(f"{repo.kind} {repo.id}"), f"{thread.num} read")
+    raw = context.redis.hget(context.keys.thread_counts(f"{repo.kind} {repo.id}"), f"{thread.num} read")
     return int(raw) if raw is not None else len(thread.comments)
 
 
-def _reopenings(desk: BoardContext, thread: Thread) -> int:
-    since = desk.now() - REOPENING_DAYS * DAY
-    return sum(one.created_at.timestamp() > since for one in of_kind(desk, thread.comments, REOPENED))
+def _reopenings(context: BoardContext, thread: Thread) -> int:
+    since = context.now() - REOPENING_DAYS * DAY
+    return sum(one.created_at.timestamp() > since for one in of_kind(context, thread.comments, REOPENED))

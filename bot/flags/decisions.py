@@ -49,150 +49,154 @@ MOST = 20
 """Models of one command of a maintainer: a call for each."""
 
 
-def report(desk: BoardContext, wish: FlagCommand, said: FlagSource) -> FlagResult:
+def report(context: BoardContext, command: FlagCommand, source: FlagSource) -> FlagResult:
     """Somebody who is no maintainer says that models should be flagged."""
-    found = resolve_models(desk, wish, said, MOST_REPORTED)
+    found = resolve_models(context, command, source, MOST_REPORTED)
     if isinstance(found, FlagResult):
         return found
-    url = _address(desk, said)
+    url = _address(context, source)
     models = tuple(one.model for one in found)
-    before = reported_before(desk, models[0], thread_key(said.repo, said.thread.num)) if len(models) == 1 else ""
+    before = reported_before(context, models[0], thread_key(source.repo, source.thread.num)) if len(models) == 1 else ""
     for one in found:
-        if not any(record.stands for record in desk.flag_book.of([one.model])):
-            note_report(desk, _report(desk, one.model, said, url, models_in(f"{said.thread.title}\n{wish.reason}")))
-    mark = Safe(str(desk.marker(REPORTED, " ".join(models))))
+        if not any(record.stands for record in context.flag_book.of([one.model])):
+            note_report(
+                context, _report(context, one.model, source, url, models_in(f"{source.thread.title}\n{command.reason}"))
+            )
+    mark = Safe(str(context.marker(REPORTED, " ".join(models))))
     return FlagResult("reported", models, thread=before or url, is_here=not before, mark=mark)
 
 
-def _report(desk: BoardContext, model: str, said: FlagSource, url: str, named: Iterable[str]) -> FlagReport:
+def _report(context: BoardContext, model: str, source: FlagSource, url: str, named: Iterable[str]) -> FlagReport:
     return FlagReport(
         model=model,
-        threads=(thread_key(said.repo, said.thread.num),),
+        threads=(thread_key(source.repo, source.thread.num),),
         url=url,
-        reporter=said.person.name,
-        reporter_id=said.person.id,
-        at=desk.now(),
+        reporter=source.person.name,
+        reporter_id=source.person.id,
+        at=context.now(),
         named=tuple(named),
     )
 
 
-def flag(desk: BoardContext, wish: FlagCommand, said: FlagSource) -> FlagResult:
+def flag(context: BoardContext, command: FlagCommand, source: FlagSource) -> FlagResult:
     """Flag models, all or none of them. Raises HubError."""
-    if desk.flags_repo is None:
+    if context.flags_repo is None:
         return FlagResult("no-repo")
-    scope = resolve_scope(desk, wish.scope)
+    scope = resolve_scope(context, command.scope)
     if scope is None:
-        return FlagResult("scope", precisions=desk.board.precisions)
-    wish = replace(wish, scope=scope)
-    found = resolve_models(desk, wish, said, MOST)
+        return FlagResult("scope", precisions=context.board.precisions)
+    command = replace(command, scope=scope)
+    found = resolve_models(context, command, source, MOST)
     if isinstance(found, FlagResult):
         return found
-    providers = desk.board.admission
+    providers = context.board.admission
     official = tuple(one.model for one in found if providers.is_official(one.model.partition("/")[0]))
     if official:
         return FlagResult("official", official)
-    drafts = [_draft(desk, one, wish, said) for one in found]
-    url = flag_thread.open_or_adopt(desk, drafts, said.repo, said.thread, said.cause)
+    drafts = [_draft(context, one, command, source) for one in found]
+    url = flag_thread.open_or_adopt(context, drafts, source.repo, source.thread, source.cause)
     if url is None:
         return FlagResult("off")
-    decision = _decision("flagged", wish.reason, said, desk.now(), wish.category)
-    records = [_with_decision(desk, draft.model_copy(update={"thread": url}), decision) for draft in drafts]
-    if not stage(desk, records, said.cause, "Flag"):
+    decision = _decision("flagged", command.reason, source, context.now(), command.category)
+    records = [_with_decision(context, draft.model_copy(update={"thread": url}), decision) for draft in drafts]
+    if not stage(context, records, source.cause, "Flag"):
         return FlagResult("off")
-    kind, models = flags.CATEGORIES[wish.category], tuple(one.model for one in found)
-    is_here = url == _address(desk, said)
-    return FlagResult("flagged", models, (), wish.reason, kind.words, url, is_here=is_here, hides=kind.hides)
+    kind, models = flags.CATEGORIES[command.category], tuple(one.model for one in found)
+    is_here = url == _address(context, source)
+    return FlagResult("flagged", models, (), command.reason, kind.words, url, is_here=is_here, hides=kind.hides)
 
 
 def _decision(
-    what: Literal["flagged", "lifted"], reason: str, said: FlagSource, now: float, category: str = ""
+    what: Literal["flagged", "lifted"], reason: str, source: FlagSource, now: float, category: str = ""
 ) -> FlagDecision:
-    who = {"by": said.person.name, "by_id": said.person.id}
-    return FlagDecision(what=what, at=iso(now), reason=reason, category=category, cause=said.cause, **who)
+    who = {"by": source.person.name, "by_id": source.person.id}
+    return FlagDecision(what=what, at=iso(now), reason=reason, category=category, cause=source.cause, **who)
 
 
-def _draft(desk: BoardContext, named: ResolvedName, wish: FlagCommand, said: FlagSource) -> FlagRecord:
+def _draft(context: BoardContext, named: ResolvedName, command: FlagCommand, source: FlagSource) -> FlagRecord:
     """The record of a flag, with the evidence that was found for it."""
-    reported = find_report(desk, named.model)
-    known = reported if reported is not None and reported.gathered else gather_report(desk, named.model, ())
-    reporter = (reported.reporter, reported.reporter_id) if reported is not None else (said.thread.author_name, "")
+    reported = find_report(context, named.model)
+    known = reported if reported is not None and reported.gathered else gather_report(context, named.model, ())
+    reporter = (reported.reporter, reported.reporter_id) if reported is not None else (source.thread.author_name, "")
     return FlagRecord(
         model=named.model,
         status="flagged",
-        category=wish.category,
-        reason=wish.reason,
-        scope=wish.scope,
+        category=command.category,
+        reason=command.reason,
+        scope=command.scope,
         reporter=reporter[0],
-        reporter_id=reporter[1] or said.thread.author_id or "",
+        reporter_id=reporter[1] or source.thread.author_id or "",
         evidence=known.evidence,
-        weights=known.weights if flags.CATEGORIES[wish.category].follows_weights else "",
+        weights=known.weights if flags.CATEGORIES[command.category].follows_weights else "",
         also=named.also,
     )
 
 
-def _with_decision(desk: BoardContext, draft: FlagRecord, decision: FlagDecision) -> FlagRecord:
-    before = next(iter(desk.flag_book.of(draft.names)), None)
+def _with_decision(context: BoardContext, draft: FlagRecord, decision: FlagDecision) -> FlagRecord:
+    before = next(iter(context.flag_book.of(draft.names)), None)
     return flags.flagged(before, draft, decision)
 
 
-def unflag(desk: BoardContext, reason: str, models: Sequence[str], said: FlagSource) -> FlagResult:
+def unflag(context: BoardContext, reason: str, models: Sequence[str], source: FlagSource) -> FlagResult:
     """Lift flags: of `models`, or all that are spoken about in the thread. A discussion is closed with its last one."""
-    if desk.flags_repo is None:
+    if context.flags_repo is None:
         return FlagResult("no-repo")
     if (trouble := problem_with(models, reason, MOST)) is not None:
         return trouble
-    records = _records_to_lift(desk, models, said)
-    already = [one for one in records if any(done.cause == said.cause for done in one.decisions)]
+    records = _records_to_lift(context, models, source)
+    already = [one for one in records if any(done.cause == source.cause for done in one.decisions)]
     standing = [one for one in records if one.stands]
     if not (standing or already):
         return FlagResult("not-flagged", tuple(models) or tuple(one.model for one in records))
-    decision = _decision("lifted", reason, said, desk.now())
-    if not stage(desk, [flags.lifted(one, decision) for one in standing], said.cause, "Lift the flag of"):
+    decision = _decision("lifted", reason, source, context.now())
+    if not stage(context, [flags.lifted(one, decision) for one in standing], source.cause, "Lift the flag of"):
         return FlagResult("off")
     lifted = {one.model: one for one in (*standing, *already)}
     for thread in dict.fromkeys(one.thread for one in lifted.values()):
-        if not any(one.stands and one.model not in lifted for one in desk.flag_book.of_thread(thread)):
-            _close(desk, thread, said)
+        if not any(one.stands and one.model not in lifted for one in context.flag_book.of_thread(thread)):
+            _close(context, thread, source)
     hides = any(one.kind.hides for one in records)
-    return FlagResult("lifted", tuple(sorted(lifted)), reason=reason, thread=_address(desk, said), hides=hides)
+    return FlagResult("lifted", tuple(sorted(lifted)), reason=reason, thread=_address(context, source), hides=hides)
 
 
-def _records_to_lift(desk: BoardContext, models: Sequence[str], said: FlagSource) -> list[FlagRecord]:
+def _records_to_lift(context: BoardContext, models: Sequence[str], source: FlagSource) -> list[FlagRecord]:
     if not models:
-        return desk.flag_book.of_thread(_address(desk, said)) or list(desk.flag_book.of(models_of_thread(said)))
-    named = [find_model(desk, model) for model in models]
-    return list(desk.flag_book.of(name for one in named for name in (one.model, *one.also)))
+        return context.flag_book.of_thread(_address(context, source)) or list(
+            context.flag_book.of(models_of_thread(source))
+        )
+    named = [find_model(context, model) for model in models]
+    return list(context.flag_book.of(name for one in named for name in (one.model, *one.also)))
 
 
-def dismiss(desk: BoardContext, reason: str, said: FlagSource) -> FlagResult:
+def dismiss(context: BoardContext, reason: str, source: FlagSource) -> FlagResult:
     """Say that nothing comes of what was reported in the thread; of a plea, that the flag stays. It is closed."""
-    url = _address(desk, said)
-    standing = [one for one in desk.flag_book.of_thread(url) if one.stands]
+    url = _address(context, source)
+    standing = [one for one in context.flag_book.of_thread(url) if one.stands]
     if standing:
-        _close(desk, url, said)
+        _close(context, url, source)
         models, hides = tuple(one.model for one in standing), any(one.kind.hides for one in standing)
         return FlagResult("upheld", models, reason=reason, thread=url, hides=hides)
-    key = thread_key(said.repo, said.thread.num)
+    key = thread_key(source.repo, source.thread.num)
     # What the thread says counts where Redis does not know: it was lost, or whoever began to dismiss it died.
-    reported = [one.model for one in reports(desk) if key in one.threads] or reported_in(desk, said.thread)
-    if not reported and flag_thread.is_about_flags(desk, said.repo, said.thread):
-        reported = list(models_of_thread(said))
+    reported = [one.model for one in reports(context) if key in one.threads] or reported_in(context, source.thread)
+    if not reported and flag_thread.is_about_flags(context, source.repo, source.thread):
+        reported = list(models_of_thread(source))
     if not reported:
         return FlagResult("nothing")
-    for report in filter(None, (find_report(desk, model) for model in reported)):
-        tell_reporters(desk, report, url, said.cause, hides=True, dismissed=reason)
-    drop_report(desk, *reported)
-    _close(desk, url, said)
-    mark = Safe(str(desk.marker(DISMISSED, said.cause)))
+    for report in filter(None, (find_report(context, model) for model in reported)):
+        tell_reporters(context, report, url, source.cause, hides=True, dismissed=reason)
+    drop_report(context, *reported)
+    _close(context, url, source)
+    mark = Safe(str(context.marker(DISMISSED, source.cause)))
     return FlagResult("dismissed", tuple(reported), reason=reason, thread=url, mark=mark)
 
 
-def _close(desk: BoardContext, url: str, said: FlagSource) -> None:
+def _close(context: BoardContext, url: str, source: FlagSource) -> None:
     """Close the discussion at `url`; the thread of a request stays as it is, for that is about more."""
-    place = flag_thread.thread_at(desk, url)
-    if place is not None and not (place[0] == desk.requests and desk.index.of_thread(place[1]) is not None):
-        desk.effects.set_status(*place, "closed", desk.marker("close", said.cause), asked=True)
+    place = flag_thread.thread_at(context, url)
+    if place is not None and not (place[0] == context.requests and context.index.of_thread(place[1]) is not None):
+        context.effects.set_status(*place, "closed", context.marker("close", source.cause), asked=True)
 
 
-def _address(desk: BoardContext, said: FlagSource) -> str:
-    return address(desk, said.repo, said.thread.num)
+def _address(context: BoardContext, source: FlagSource) -> str:
+    return address(context, source.repo, source.thread.num)

@@ -29,38 +29,38 @@ _SHARD = re.compile(rb'"([^"\\]{1,300}\.safetensors)"')
 _CONFIGS = {"config.json": "_name_or_path", "adapter_config.json": "base_model_name_or_path"}
 
 
-def gather_case(desk: BoardContext, model: str, named: Iterable[str] = ()) -> EvidenceCase:
+def gather_case(context: BoardContext, model: str, named: Iterable[str] = ()) -> EvidenceCase:
     """All that speaks for or against `model`; `named` are models that a report names. Raises HubError."""
-    subject = gather_subject(desk, model) or ExaminedModel(model)
-    twins = twins_of(desk, subject)
+    subject = gather_subject(context, model) or ExaminedModel(model)
+    twins = twins_of(context, subject)
     wanted = [*subject.declared, *(one for said in subject.traces.values() for one in said), *twins, *named]
     unique = {name.casefold(): name for name in wanted if is_model(name)}
     unique.pop(subject.model.casefold(), None)
     unique.pop(model.casefold(), None)
-    found = {name: gather_subject(desk, name) for name in list(unique.values())[:MOST_OTHERS]}
+    found = {name: gather_subject(context, name) for name in list(unique.values())[:MOST_OTHERS]}
     # A name that leads to the model itself is an earlier one of it.
     aliases = tuple(name for name, one in found.items() if one is not None and one.model == subject.model)
-    entries = [entry for entry in desk.index.of_model(subject.model) if not entry.is_private]
+    entries = [entry for entry in context.index.of_model(subject.model) if not entry.is_private]
     return EvidenceCase(
         subject,
         tuple(one for one in found.values() if one is not None and one.model != subject.model),
-        tuple(_evaluated(desk, entry) for entry in entries),
-        tuple(desk.flag_book.records()),
-        desk.board.admission.is_official(subject.author),
+        tuple(_evaluated(context, entry) for entry in entries),
+        tuple(context.flag_book.records()),
+        context.board.admission.is_official(subject.author),
         tuple(name for name in (*aliases, model) if name != subject.model),
     )
 
 
-def gather_subject(desk: BoardContext, model: str) -> ExaminedModel | None:
+def gather_subject(context: BoardContext, model: str) -> ExaminedModel | None:
     """`model` as the Hub has it now; None where it shows us none."""
     try:
-        found = desk.hub.model_facts(model)
+        found = context.hub.model_facts(model)
     except (NotFound, BadRequest, Gated, Disabled):
         return None
     if found.private:
         return None
     files = {file.name: ModelFile(file.name, file.size, file.sha256) for file in found.files}
-    repo = ModelRepo(desk.hub, Repo("model", found.id), found.sha, files)
+    repo = ModelRepo(context.hub, Repo("model", found.id), found.sha, files)
     try:
         names = weight_files(repo)
         card, traces = gather_card(repo, found), _traces(repo)
@@ -68,7 +68,7 @@ def gather_subject(desk: BoardContext, model: str) -> ExaminedModel | None:
         names, card, traces = _by_name(list(files)), None, {}
     weights = {name: files[name].sha256 or "" for name in names}
     created = found.created_at.timestamp() if found.created_at is not None else 0.0
-    return ExaminedModel(found.id, found.sha, weights, card, traces, created, desk.address(Repo("model", found.id)))
+    return ExaminedModel(found.id, found.sha, weights, card, traces, created, context.address(Repo("model", found.id)))
 
 
 def weight_files(repo: ModelRepo) -> list[str]:
@@ -113,22 +113,22 @@ def digest_of(subject: ExaminedModel) -> str:
     return one_digest(list(subject.weights.values()))
 
 
-def twins_of(desk: BoardContext, subject: ExaminedModel) -> list[str]:
+def twins_of(context: BoardContext, subject: ExaminedModel) -> list[str]:
     """Models whose requests were judged with these very weights, and those that were flagged with them."""
     weights = digest_of(subject)
     if not weights:
         return []
-    flagged = [record.model for record in desk.flag_book.of_weights(weights)]
-    paths = desk.index.neighbours.find(models=(), weights=weights, accounts=(), window=(0.0, 0.0))
-    entries = [entry for entry in desk.index.find(sorted(paths)) if entry is not None and entry.weights == weights]
+    flagged = [record.model for record in context.flag_book.of_weights(weights)]
+    paths = context.index.neighbours.find(models=(), weights=weights, accounts=(), window=(0.0, 0.0))
+    entries = [entry for entry in context.index.find(sorted(paths)) if entry is not None and entry.weights == weights]
     return list(dict.fromkeys([*flagged, *(model_of(entry) for entry in entries if not entry.is_private)]))
 
 
-def _evaluated(desk: BoardContext, entry: IndexEntry) -> ExaminedRequest:
+def _evaluated(context: BoardContext, entry: IndexEntry) -> ExaminedRequest:
     return ExaminedRequest(
         entry.path,
         entry.precision,
         entry.sha or (entry.standing.revision if len(entry.standing.revision) == 40 else ""),
         entry.standing.category,
-        desk.address(desk.requests, entry.path),
+        context.address(context.requests, entry.path),
     )

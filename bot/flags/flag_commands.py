@@ -90,16 +90,16 @@ def models_of_thread(said: FlagSource) -> tuple[str, ...]:
 
 
 def resolve_models(
-    desk: BoardContext, wish: FlagCommand, said: FlagSource, most: int
+    context: BoardContext, command: FlagCommand, said: FlagSource, most: int
 ) -> list[ResolvedName] | FlagResult:
     """What the names mean, each model once; or what is wrong with them, so that nothing is done."""
-    models = wish.models or models_of_thread(said)
+    models = command.models or models_of_thread(said)
     if not models:
         return FlagResult("which")
-    if (trouble := problem_with(models, wish.reason, most)) is not None:
+    if (trouble := problem_with(models, command.reason, most)) is not None:
         return trouble
-    found = [find_model(desk, one) for one in models]
-    unknown = tuple((one.said, tuple(similar_names(desk, one.model))) for one in found if not one.is_known)
+    found = [find_model(context, one) for one in models]
+    unknown = tuple((one.said, tuple(similar_names(context, one.model))) for one in found if not one.is_known)
     return FlagResult("unknown", unknown=unknown) if unknown else list({one.model: one for one in found}.values())
 
 
@@ -110,9 +110,9 @@ def problem_with(models: Sequence[str], reason: str, most: int) -> FlagResult | 
     return FlagResult("too-many", most=most) if len(models) > most else None
 
 
-def resolve_scope(desk: BoardContext, wished: FlagScope) -> FlagScope | None:
+def resolve_scope(context: BoardContext, requested_scope: FlagScope) -> FlagScope | None:
     """The scope as flags are compared with evaluations; None for one that would hold for none, as of a branch."""
-    revision, said = wished.revision.lower(), wished.precision.casefold()
-    precision = next((one for one in desk.board.precisions if one.casefold() == said), "")
+    revision, said = requested_scope.revision.lower(), requested_scope.precision.casefold()
+    precision = next((one for one in context.board.precisions if one.casefold() == said), "")
     is_right = (not revision or _COMMIT.fullmatch(revision)) and bool(said) == bool(precision)
     return FlagScope(revision=revision, precision=precision) if is_right else None

@@ -11,52 +11,52 @@ from bot.ledger.edits import AnyEdit, PutFile, RestoreFile, blob_id
 from leaderboard.flags import FlagRecord, compile_tables, renamed
 
 
-def stage(desk: BoardContext, records: Iterable[FlagRecord], cause: str, does: str) -> bool:
+def stage(context: BoardContext, records: Iterable[FlagRecord], cause: str, does: str) -> bool:
     """Have the records written, and the tables as they are with them; `cause` counts once for each model.
 
     False where the board lets no edit happen.
     """
-    assert desk.flags_repo is not None
+    assert context.flags_repo is not None
     records = list(records)
-    edits = [edit for record in records for edit in edits_of(desk, record, cause, f"{does} {record.model}")]
+    edits = [edit for record in records for edit in edits_of(context, record, cause, f"{does} {record.model}")]
     if not edits:
         return True
-    replaced = {record.path for record in records} | {old.path for one in records for old in _old(desk, one)}
-    others = [one for one in desk.flag_book.records() if one.path not in replaced]
-    return desk.effects.stage(desk.flags_repo, *edits, *table_edits(desk, [*others, *records]))
+    replaced = {record.path for record in records} | {old.path for one in records for old in _old(context, one)}
+    others = [one for one in context.flag_book.records() if one.path not in replaced]
+    return context.effects.stage(context.flags_repo, *edits, *table_edits(context, [*others, *records]))
 
 
-def rename(desk: BoardContext, old: str, new: str, cause: str) -> None:
+def rename(context: BoardContext, old: str, new: str, cause: str) -> None:
     """Have the flag of `old` follow to `new`, as which that model is known now: joined with one that lies there."""
-    if all(one.model == new for one in desk.flag_book.of([old])):
+    if all(one.model == new for one in context.flag_book.of([old])):
         return
-    stage(desk, [renamed(desk.flag_book.of([old, new]), new)], cause, "Rename")
+    stage(context, [renamed(context.flag_book.of([old, new]), new)], cause, "Rename")
 
 
-def edits_of(desk: BoardContext, record: FlagRecord, cause: str, line: str) -> list[AnyEdit]:
+def edits_of(context: BoardContext, record: FlagRecord, cause: str, line: str) -> list[AnyEdit]:
     """What writes `record`: its file, and the removal of one that it had under another name."""
     name = f"flag {cause} {record.model}"[:280]
     edits: list[AnyEdit] = [
         PutFile(id=name, path=record.path, data=record.dump(), line=line[:400], unless_exists=False, wake=(FLAGS,))
     ]
-    for old in _old(desk, record):
-        data = desk.flag_book.file(old.path)
+    for old in _old(context, record):
+        data = context.flag_book.file(old.path)
         if data is not None:
             left = blob_id(data)
             edits.append(RestoreFile(id=f"{name} moved", path=old.path, data=None, left=left, line=line[:400]))
     return edits
 
 
-def _old(desk: BoardContext, record: FlagRecord) -> list[FlagRecord]:
+def _old(context: BoardContext, record: FlagRecord) -> list[FlagRecord]:
     """Records of the same model that lie elsewhere."""
-    return [old for old in desk.flag_book.of(record.names) if old.path != record.path]
+    return [old for old in context.flag_book.of(record.names) if old.path != record.path]
 
 
-def table_edits(desk: BoardContext, records: Iterable[FlagRecord]) -> list[AnyEdit]:
+def table_edits(context: BoardContext, records: Iterable[FlagRecord]) -> list[AnyEdit]:
     """What makes the tables say what `records` do; nothing where they do so already."""
     edits: list[AnyEdit] = []
     for path, data in compile_tables(records).items():
-        if desk.flag_book.file(path) != data:
+        if context.flag_book.file(path) != data:
             name = f"table {path} {hashlib.sha256(data).hexdigest()[:16]}"
             line = "Compile the flags"
             edits.append(PutFile(id=name, path=path, data=data, line=line, unless_exists=False, wake=(FLAGS,)))

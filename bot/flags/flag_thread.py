@@ -32,76 +32,76 @@ from redis_state.dirty import SyncPriority
 
 
 def open_or_adopt(
-    desk: BoardContext, drafts: Sequence[FlagRecord], repo: Repo, thread: Thread, cause: str
+    context: BoardContext, drafts: Sequence[FlagRecord], repo: Repo, thread: Thread, cause: str
 ) -> str | None:
     """The address of the thread in which these flags are spoken about: the present one if it is about flags, else one
     that is opened now; None where the board opens none."""
-    if is_about_flags(desk, repo, thread):
-        return address(desk, repo, thread.num)
-    marker = desk.marker(FLAGGED, cause)
+    if is_about_flags(context, repo, thread):
+        return address(context, repo, thread.num)
+    marker = context.marker(FLAGGED, cause)
     hides = drafts[0].kind.hides
     title = flag_title([draft.model for draft in drafts], hides=hides)
-    body = render("flag", records=drafts, pleas=(), hides=hides, authors=_authors(drafts))
-    number = desk.effects.open_thread(desk.community, title, body, marker, Effect.EDIT)
-    return address(desk, desk.community, number) if number is not None else None
+    body = render("flag", records=drafts, appeals=(), hides=hides, authors=_authors(drafts))
+    number = context.effects.open_thread(context.community, title, body, marker, Effect.EDIT)
+    return address(context, context.community, number) if number is not None else None
 
 
-def is_about_flags(desk: BoardContext, repo: Repo, thread: Thread) -> bool:
+def is_about_flags(context: BoardContext, repo: Repo, thread: Thread) -> bool:
     """Whether flags are spoken about in it, by its title or by what was decided there."""
     if thread.is_pull_request or not thread.comments:
         return False
-    if desk.flag_book.of_thread(address(desk, repo, thread.num)):
+    if context.flag_book.of_thread(address(context, repo, thread.num)):
         return True
-    return _topic(thread) in (Topic.FLAG, Topic.PLEA)
+    return _topic(thread) in (Topic.FLAG, Topic.APPEAL)
 
 
 def _topic(thread: Thread) -> Topic:
     return triage(thread.title, thread.comments[0].text).topic
 
 
-def sync_flag_thread(desk: BoardContext, repo: Repo, thread: Thread, *, is_stale: bool = False) -> int:
+def sync_flag_thread(context: BoardContext, repo: Repo, thread: Thread, *, is_stale: bool = False) -> int:
     """Bring a thread in step with the flags that are spoken about in it; how many comments were posted.
 
     `is_stale` says that commands were answered since `thread` was read: one of them may have decided about it.
     """
     if thread.is_pull_request or not thread.comments:
         return 0
-    records = desk.flag_book.of_thread(address(desk, repo, thread.num))
-    if is_stale and (records or may_report(desk, thread)):
-        thread = desk.hub.thread(repo, thread.num)
+    records = context.flag_book.of_thread(address(context, repo, thread.num))
+    if is_stale and (records or may_report(context, thread)):
+        thread = context.hub.thread(repo, thread.num)
     if not records:
-        take_reports(desk, repo, thread)
+        take_reports(context, repo, thread)
         return 0
-    said = appeals.find_appeals(desk, repo, thread, records, list(_by_cause(records)))
-    posted = _state(desk, repo, thread, records, said)
-    posted += evidence_recheck.tell(desk, repo, thread, records)
+    said = appeals.find_appeals(context, repo, thread, records, list(_by_cause(records)))
+    posted = _state(context, repo, thread, records, said)
+    posted += evidence_recheck.tell(context, repo, thread, records)
     standing = [record for record in records if record.stands]
     if standing:
-        posted += appeals.reopen(desk, repo, thread, said)
-        _remind(desk, repo, thread, said)
-        evidence_recheck.request_rechecks(desk, standing, asked=said[-1].comment.id if said else "")
+        posted += appeals.reopen(context, repo, thread, said)
+        _remind(context, repo, thread, said)
+        evidence_recheck.request_rechecks(context, standing, asked=said[-1].comment.id if said else "")
     return posted
 
 
-def _remind(desk: BoardContext, repo: Repo, thread: Thread, said: Sequence[Appeal]) -> None:
+def _remind(context: BoardContext, repo: Repo, thread: Thread, said: Sequence[Appeal]) -> None:
     """On the maintainers' list as long as somebody waits for a word of theirs."""
     if thread.status == "open" and (
-        appeals.unanswered(desk, thread, said) or evidence_recheck.is_unanswered(desk, thread)
+        appeals.unanswered(context, thread, said) or evidence_recheck.is_unanswered(context, thread)
     ):
-        note(desk, repo, thread, Topic.PLEA)
+        note(context, repo, thread, Topic.APPEAL)
 
 
-def mark_threads(desk: BoardContext, records: Iterable[FlagRecord]) -> None:
+def mark_threads(context: BoardContext, records: Iterable[FlagRecord]) -> None:
     """Have the threads of these flags looked at, where they are ours to look at. One round trip."""
-    places = (thread_at(desk, url) for url in dict.fromkeys(record.thread for record in records))
-    desk.mark_all([thread_key(*place) for place in places if place is not None], SyncPriority.EVENT)
+    places = (thread_at(context, url) for url in dict.fromkeys(record.thread for record in records))
+    context.mark_all([thread_key(*place) for place in places if place is not None], SyncPriority.EVENT)
 
 
-def thread_at(desk: BoardContext, url: str) -> tuple[Repo, int] | None:
+def thread_at(context: BoardContext, url: str) -> tuple[Repo, int] | None:
     """The thread at an address; None where it is in none of the board's repos."""
     for link in thread_links(url):
         repo = repo_of(f"{link.kind}/{link.repo}")
-        if repo in repos_with_flag_threads(desk) and address(desk, repo, link.number) == url:
+        if repo in repos_with_flag_threads(context) and address(context, repo, link.number) == url:
             return repo, link.number
     return None
 
@@ -110,19 +110,19 @@ def thread_at(desk: BoardContext, url: str) -> tuple[Repo, int] | None:
 
 
 def _state(
-    desk: BoardContext, repo: Repo, thread: Thread, records: Sequence[FlagRecord], said: Sequence[Appeal]
+    context: BoardContext, repo: Repo, thread: Thread, records: Sequence[FlagRecord], said: Sequence[Appeal]
 ) -> int:
     """Have each decision's comment say how things are; how many were posted."""
     posted = 0
     for cause, group in _by_cause(records).items():
-        marker = desk.marker(FLAGGED, cause)
-        body = render("flag", records=group, pleas=said, hides=group[0].kind.hides, authors=_authors(group))
-        comment = find_marked(thread.comments, marker, desk.me())
+        marker = context.marker(FLAGGED, cause)
+        body = render("flag", records=group, appeals=said, hides=group[0].kind.hides, authors=_authors(group))
+        comment = find_marked(thread.comments, marker, context.me())
         if comment is None:
-            written = desk.effects.comment(repo, thread.num, body, marker, asked=True, seen=thread)
+            written = context.effects.comment(repo, thread.num, body, marker, asked=True, seen=thread)
             posted += written is not None
         else:
-            desk.effects.edit_comment(repo, thread.num, comment.id, body, marker, seen=comment.text)
+            context.effects.edit_comment(repo, thread.num, comment.id, body, marker, seen=comment.text)
     return posted
 
 

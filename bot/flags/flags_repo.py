@@ -24,39 +24,39 @@ from bot.results.contents import mark_contents
 from leaderboard.flags import FlagRecord
 
 
-def sync_flags(desk: BoardContext) -> None:
+def sync_flags(context: BoardContext) -> None:
     """Read what changed in the flags repo, have the tables compiled, and the threads of what changed looked at."""
-    repo, book = desk.flags_repo, desk.flag_book
+    repo, book = context.flags_repo, context.flag_book
     if repo is None:
         return
     before = {record.model: record for record in book.records()}
     # Whoever read the newest commit and died, or failed, before the threads were marked left its head unnoted.
-    is_new = desk.index.head(repo.id) not in (None, book.known()[0])
+    is_new = context.index.head(repo.id) not in (None, book.known()[0])
     book.refresh()
     records = book.records()
     changed = [record for record in records if is_new or before.get(record.model) != record]
-    mark_threads(desk, changed)
+    mark_threads(context, changed)
     if changed or len(before) != len(records):
-        mark_contents(desk)
-    desk.index.put_head(repo.id, book.known()[0])
-    if edits := table_edits(desk, records):
-        desk.effects.stage(repo, *edits)
-    _tell_reporters(desk, records)
+        mark_contents(context)
+    context.index.put_head(repo.id, book.known()[0])
+    if edits := table_edits(context, records):
+        context.effects.stage(repo, *edits)
+    _tell_reporters(context, records)
 
 
-def _tell_reporters(desk: BoardContext, records: Iterable[FlagRecord]) -> None:
+def _tell_reporters(context: BoardContext, records: Iterable[FlagRecord]) -> None:
     """Whoever reported one of these models elsewhere than where its flag is spoken about now is told, once."""
-    reported = {report.model.casefold(): report for report in reports(desk)}
+    reported = {report.model.casefold(): report for report in reports(context)}
     for record in records:
         report = reported.get(record.model.casefold())
         if record.stands and report is not None:
             cause = record.flagged_by.cause if record.flagged_by is not None else ""
-            tell_reporters(desk, report, record.thread, cause, hides=record.kind.hides, dismissed="")
-            drop_report(desk, record.model)
+            tell_reporters(context, report, record.thread, cause, hides=record.kind.hides, dismissed="")
+            drop_report(context, record.model)
 
 
-def sync_cause(desk: BoardContext, model: str) -> None:
+def sync_cause(context: BoardContext, model: str) -> None:
     """Look whether the cause of the flag on `model` is gone; its thread is told, once."""
-    record = evidence_recheck.recheck_evidence(desk, model)
+    record = evidence_recheck.recheck_evidence(context, model)
     if record is not None:
-        mark_threads(desk, [record])
+        mark_threads(context, [record])

@@ -35,27 +35,27 @@ class FlagImport:
     problems: tuple[Problem, ...]
 
 
-def read(desk: BoardContext, text: str, *, category: str, by: str) -> FlagImport:
+def read(context: BoardContext, text: str, *, category: str, by: str) -> FlagImport:
     """What importing the table `text` would do: a call for each key, and for each repo that is none of the board's.
 
     Raises BadTable and HubError.
     """
-    now = cache(lambda repo: called_now(desk, repo))
+    now = cache(lambda repo: called_now(context, repo))
     rows, problems = read_table(text)
     records, known = dict[str, FlagRecord](), list[str]()
     for row in rows:
-        named = find_model(desk, row.model)
+        named = find_model(context, row.model)
         problems += _trouble(row, named)
         if not named.is_known:
             continue
-        if desk.flag_book.of([named.model, *named.also]):
+        if context.flag_book.of([named.model, *named.also]):
             known.append(named.model)
             continue
-        thread = _present(desk, row.thread, now)
+        thread = _present(context, row.thread, now)
         if thread != row.thread:
             problems.append(REASONS["moved"].problem(key=row.key, thread=thread))
         decision = FlagDecision(
-            what="flagged", at=iso(desk.now()), by=by, category=category, cause=f"{CAUSE} {row.model}"
+            what="flagged", at=iso(context.now()), by=by, category=category, cause=f"{CAUSE} {row.model}"
         )
         record = FlagRecord(
             model=named.model, status="flagged", category=category, thread=thread, also=_also(row, named)
@@ -64,9 +64,9 @@ def read(desk: BoardContext, text: str, *, category: str, by: str) -> FlagImport
     return FlagImport(tuple(records.values()), tuple(known), tuple(problems))
 
 
-def write(desk: BoardContext, records: Iterable[FlagRecord]) -> bool:
+def write(context: BoardContext, records: Iterable[FlagRecord]) -> bool:
     """Have the records written; False where the board lets no edit happen."""
-    return stage(desk, records, CAUSE, "Import the flag of")
+    return stage(context, records, CAUSE, "Import the flag of")
 
 
 def _trouble(row: FlagTableRow, named: ResolvedName) -> list[Problem]:
@@ -78,14 +78,16 @@ def _trouble(row: FlagTableRow, named: ResolvedName) -> list[Problem]:
     return [REASONS[code].problem(key=row.key, model=named.model)]
 
 
-def _present(desk: BoardContext, url: str, now: Callable[[Repo], Repo]) -> str:
+def _present(context: BoardContext, url: str, now: Callable[[Repo], Repo]) -> str:
     """The address that a discussion of ours has by now; any other is kept as it is."""
     link = next(iter(thread_links(url)), None)
-    repo = repo_of(f"{link.kind}/{link.repo}") if link is not None and is_on_the_hub(url, desk.hub.endpoint) else None
+    repo = (
+        repo_of(f"{link.kind}/{link.repo}") if link is not None and is_on_the_hub(url, context.hub.endpoint) else None
+    )
     if link is None or repo is None:
         return url
-    there = repo if repo in repos_with_flag_threads(desk) else now(repo)
-    return address(desk, there, link.number) if there in repos_with_flag_threads(desk) else url
+    there = repo if repo in repos_with_flag_threads(context) else now(repo)
+    return address(context, there, link.number) if there in repos_with_flag_threads(context) else url
 
 
 def _also(row: FlagTableRow, named: ResolvedName) -> tuple[str, ...]:

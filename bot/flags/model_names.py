@@ -34,29 +34,29 @@ class ResolvedName:
         return self.where != "nowhere"
 
 
-def find_model(desk: BoardContext, said: str) -> ResolvedName:
+def find_model(context: BoardContext, said: str) -> ResolvedName:
     """What `said` means: one call. Raises HubError where the Hub does not answer."""
     name = tidy(said)
     if not is_model(name):
         return ResolvedName(said, name[:200], "nowhere")
-    rows = _rows(desk, name)
-    now = _on_the_hub(desk, name)
+    rows = _rows(context, name)
+    now = _on_the_hub(context, name)
     if now is None:
         return ResolvedName(said, rows[0], "board", rows[1:]) if rows else ResolvedName(said, name, "nowhere")
-    names = (*((name,) if now.casefold() != name.casefold() else ()), *rows, *_rows(desk, now))
+    names = (*((name,) if now.casefold() != name.casefold() else ()), *rows, *_rows(context, now))
     return ResolvedName(said, now, "hub", tuple(one for one in dict.fromkeys(names) if one != now))
 
 
-def _rows(desk: BoardContext, model: str) -> tuple[str, ...]:
+def _rows(context: BoardContext, model: str) -> tuple[str, ...]:
     """What rows that everybody may see call it."""
-    entries = (entry for entry in desk.index.of_model(model) if not entry.is_private)
+    entries = (entry for entry in context.index.of_model(model) if not entry.is_private)
     return tuple(dict.fromkeys(model_of(entry) for entry in entries))
 
 
-def _on_the_hub(desk: BoardContext, name: str) -> str | None:
+def _on_the_hub(context: BoardContext, name: str) -> str | None:
     """What the Hub calls the model; None where it has none, or none that everybody may know of."""
     try:
-        found = desk.hub.model_facts(name)
+        found = context.hub.model_facts(name)
         return None if found.private else found.id or name
     except (Gated, Disabled, RevisionNotFound):
         return name

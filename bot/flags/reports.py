@@ -66,74 +66,74 @@ def evidence_key(model: str) -> str:
     return f"{EVIDENCE}:{model}"
 
 
-def note_report(desk: BoardContext, report: FlagReport) -> None:
+def note_report(context: BoardContext, report: FlagReport) -> None:
     """Keep that a model was reported, and have evidence gathered. The first report of it stays the one."""
-    known = find_report(desk, report.model)
+    known = find_report(context, report.model)
     new = known or report
     if known is not None:
         threads = tuple(dict.fromkeys((*known.threads, *report.threads)))[:MOST_THREADS]
         named = tuple(dict.fromkeys((*known.named, *report.named)))[:MOST_NAMED]
         new = known.model_copy(update={"threads": threads, "named": named})
     if new != known:
-        _put(desk, new)
+        _put(context, new)
     # One thread more has nothing more to be looked at, unless it names a model to compare with.
-    if known is not None and known.named == new.named and known.gathered > desk.now() - STALE:
+    if known is not None and known.named == new.named and known.gathered > context.now() - STALE:
         return
-    desk.mark(evidence_key(report.model), SyncPriority.EVENT)
+    context.mark(evidence_key(report.model), SyncPriority.EVENT)
 
 
-def reported_before(desk: BoardContext, model: str, key: str) -> str:
+def reported_before(context: BoardContext, model: str, key: str) -> str:
     """The address at which `model` was reported first, where what is reported in the thread with this dirty key belongs
     to that; "" where it does not."""
-    known = find_report(desk, model)
+    known = find_report(context, model)
     if known is None or key in known.threads[:1]:
         return ""
     return known.url if key in known.threads or len(known.threads) < MOST_THREADS else ""
 
 
-def find_report(desk: BoardContext, model: str) -> FlagReport | None:
+def find_report(context: BoardContext, model: str) -> FlagReport | None:
     """What was reported of `model`."""
-    raw = desk.redis.hget(desk.keys.flag_reports, model.casefold())
+    raw = context.redis.hget(context.keys.flag_reports, model.casefold())
     return FlagReport.model_validate_json(raw) if raw is not None else None
 
 
-def reports(desk: BoardContext) -> list[FlagReport]:
+def reports(context: BoardContext) -> list[FlagReport]:
     """Every report that nobody decided about, the oldest first."""
-    found = [FlagReport.model_validate_json(raw) for raw in desk.redis.hvals(desk.keys.flag_reports)]
+    found = [FlagReport.model_validate_json(raw) for raw in context.redis.hvals(context.keys.flag_reports)]
     return sorted(found, key=lambda one: one.at)
 
 
-def drop_report(desk: BoardContext, *models: str) -> None:
+def drop_report(context: BoardContext, *models: str) -> None:
     """It was decided about these models."""
     if models:
-        desk.redis.hdel(desk.keys.flag_reports, *(model.casefold() for model in models))
+        context.redis.hdel(context.keys.flag_reports, *(model.casefold() for model in models))
 
 
-def sync_evidence(desk: BoardContext, model: str) -> None:
+def sync_evidence(context: BoardContext, model: str) -> None:
     """Gather what speaks for a flag on `model`, if it is still reported."""
-    report = find_report(desk, model)
+    report = find_report(context, model)
     if report is None:
         return
-    found = gather_report(desk, model, report.named)
+    found = gather_report(context, model, report.named)
     # That takes some dozen calls: meanwhile it may have been decided about, or reported once more.
-    report = find_report(desk, model)
+    report = find_report(context, model)
     if report is None:
         return
-    _put(desk, report.model_copy(update={name: getattr(found, name) for name in GATHERED}))
+    _put(context, report.model_copy(update={name: getattr(found, name) for name in GATHERED}))
     log.info("evidence", model=model, findings=[one.code for one in found.findings])
 
 
-def gather_report(desk: BoardContext, model: str, named: tuple[str, ...] = ()) -> FlagReport:
+def gather_report(context: BoardContext, model: str, named: tuple[str, ...] = ()) -> FlagReport:
     """What there is to say of `model` now, whether anybody reported it or not. Raises HubError."""
-    case = gather_case(desk, model, named)
+    case = gather_case(context, model, named)
     return FlagReport(
         model=model,
-        gathered=desk.now(),
+        gathered=context.now(),
         sha=case.subject.sha,
         weights=digest_of(case.subject),
         findings=tuple(suspicions(case)),
     )
 
 
-def _put(desk: BoardContext, report: FlagReport) -> None:
-    desk.redis.hset(desk.keys.flag_reports, report.model.casefold(), report.model_dump_json())
+def _put(context: BoardContext, report: FlagReport) -> None:
+    context.redis.hset(context.keys.flag_reports, report.model.casefold(), report.model_dump_json())

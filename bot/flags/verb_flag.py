@@ -29,20 +29,20 @@ def run_flag(call: Call) -> Answer:
     """Flag models, or report them."""
     models, reason = _models_and_reason(call)
     scope = FlagScope(revision=call.get("revision"), precision=call.get("precision"))
-    wish = FlagCommand(call.get("category"), reason, models, scope)
+    command = FlagCommand(call.get("category"), reason, models, scope)
     act = decisions.flag if call.is_maintainer else decisions.report
-    return acting(lambda: _words(call, act(call.desk, wish, _source(call))))
+    return acting(lambda: _words(call, act(call.context, command, _source(call))))
 
 
 def run_unflag(call: Call) -> Answer:
     """Lift the flags of models, or of all that the thread is about."""
     models, reason = _models_and_reason(call)
-    return acting(lambda: _words(call, decisions.unflag(call.desk, reason, models, _source(call))))
+    return acting(lambda: _words(call, decisions.unflag(call.context, reason, models, _source(call))))
 
 
 def run_dismiss(call: Call) -> Answer:
     """Say that nothing comes of a report, or of a plea."""
-    return acting(lambda: _words(call, decisions.dismiss(call.desk, call.get("reason"), _source(call))))
+    return acting(lambda: _words(call, decisions.dismiss(call.context, call.get("reason"), _source(call))))
 
 
 def _models_and_reason(call: Call) -> tuple[tuple[str, ...], str]:
@@ -62,7 +62,7 @@ def _is_model(word: str) -> bool:
 
 
 def _source(call: Call) -> FlagSource:
-    path = call.desk.index.of_thread(call.thread.num) if call.repo == call.desk.requests else None
+    path = call.context.index.of_thread(call.thread.num) if call.repo == call.context.requests else None
     return FlagSource(call.repo, call.thread, call.person, call.cause, path or "")
 
 

@@ -56,7 +56,7 @@ class DeliveryReading:
 
     verdict: str
     marks: tuple[DirtyMark, ...] = ()
-    echo: tuple[Domain, str] | None = None
+    quota_source: tuple[Domain, str] | None = None
     """Domain and repo of the webhook that spent one of its deliveries; None where that is none of this board's."""
     author: str = ""
     """Hub id of who wrote the comment that it tells of; empty where it tells of none, or of one that was hidden."""
@@ -91,31 +91,31 @@ def read_delivery(body: bytes, board: Board) -> DeliveryReading:
 
 def _content(payload: dict[str, Any], board: Board, repo: _Repo, *, moves: bool) -> DeliveryReading:
     """What is made of a delivery about a repo; `moves` says that refs of it moved."""
-    echo: tuple[Domain, str] = ("repo.content", repo[1])
+    quota_source: tuple[Domain, str] = ("repo.content", repo[1])
     refs = _refs(payload) if moves else ()
     marks = tuple(
         DirtyMark(_thread_key(repo, number), SyncPriority.EVENT) for number in _pulls(refs) if _speaks(board, repo)
     )
     if repo == ("dataset", board.repos.requests) and _MAIN in refs:
-        return DeliveryReading("requests", (DirtyMark(REQUESTS, SyncPriority.PERSON), *marks), echo)
+        return DeliveryReading("requests", (DirtyMark(REQUESTS, SyncPriority.PERSON), *marks), quota_source)
     if repo == ("dataset", board.repos.flags) and _MAIN in refs:
-        return DeliveryReading("flags", (DirtyMark(FLAGS, SyncPriority.EVENT),), echo)
-    return DeliveryReading("thread" if marks else "irrelevant", marks, echo)
+        return DeliveryReading("flags", (DirtyMark(FLAGS, SyncPriority.EVENT),), quota_source)
+    return DeliveryReading("thread" if marks else "irrelevant", marks, quota_source)
 
 
 def _discussion(payload: dict[str, Any], board: Board, repo: _Repo) -> DeliveryReading:
-    echo: tuple[Domain, str] = ("discussion", repo[1])
+    quota_source: tuple[Domain, str] = ("discussion", repo[1])
     discussion, comment = payload.get("discussion"), payload.get("comment")
     number = discussion.get("num") if isinstance(discussion, dict) else None
     if not (_speaks(board, repo) and type(number) is int and 0 < number < 10**9):
-        return DeliveryReading("irrelevant", (), echo)
+        return DeliveryReading("irrelevant", (), quota_source)
     # Whoever hides a comment of the bot is not the bot, though the comment is.
     is_hidden = isinstance(comment, dict) and (comment.get("hidden") is True or "content" not in comment)
     author = "" if is_hidden else (_text(payload, "comment", "author", "id") or "")[:_ID]
     # Somebody who has just written waits for an answer; an edit or a change of state can wait its turn.
     is_new = _text(payload, "event", "action") == "create"
     mark = DirtyMark(_thread_key(repo, number), SyncPriority.PERSON if is_new else SyncPriority.EVENT)
-    return DeliveryReading("thread", (mark,), echo, author)
+    return DeliveryReading("thread", (mark,), quota_source, author)
 
 
 def _board_repo(board: Board, kind: str | None, name: str) -> _Repo | None:

@@ -155,7 +155,7 @@ class Inbox:
 
     async def _write(self, group: Sequence[tuple[Delivery, DeliveryReading]]) -> Sequence[bool]:
         keys = self._keys
-        names = [keys.inbox, keys.inbox_sizes, keys.inbox_bytes, keys.inbox_counts, keys.echoes]
+        names = [keys.inbox, keys.inbox_sizes, keys.inbox_bytes, keys.inbox_counts, keys.webhook_quota]
         names += [keys.dirty, keys.dirty_generations, keys.wake, keys.hub_state]
         names += [keys.delivery(delivery.id) for delivery, _ in group]
         arguments: list[str | bytes | int | float] = [CLAIMED_FOR, self._kept, self._kept_bytes, secrets.token_hex(8)]
@@ -180,7 +180,7 @@ def marks_text(reading: DeliveryReading) -> bytes:
 
 
 def _echo(delivery: Delivery, reading: DeliveryReading) -> str:
-    if reading.echo is None:
+    if reading.quota_source is None:
         return ""
-    domain, repo = reading.echo
+    domain, repo = reading.quota_source
     return webhook_quota.field("all", domain, repo, now=delivery.received)

@@ -65,13 +65,13 @@ class Ledgers:
         self,
         hub: Hub,
         staging: Staging,
-        echoes: WebhookQuota,
+        webhook_quota: WebhookQuota,
         parking: ParkedSyncs,
         now: Clock,
         budget: Commits | None = None,
     ) -> None:
         self.staging = staging
-        self.echoes = echoes
+        self.webhook_quota = webhook_quota
         self.parking = parking
         self.now = now
         self.budget = budget or Commits()
@@ -160,7 +160,7 @@ class Ledgers:
             return False
         if not self.staging.spend(repo.id, seen=len(times), now=now, name=secrets.token_hex(8)):
             return False
-        self.echoes.caused("repo.content", repo.id, now=now)
+        self.webhook_quota.caused("repo.content", repo.id, now=now)
         return True
 
     def pause(self, repo: Repo, seconds: float) -> None:
@@ -197,7 +197,7 @@ class Ledgers:
         log.info("counted earlier commits", repo=repo.id, ours=len(ours), deliveries=deliveries.total())
 
     def _allowed(self, repo: Repo, times: Sequence[float], now: float) -> float:
-        return self.budget.next(times, now, self.echoes.of_others("repo.content", repo.id, now=now))
+        return self.budget.next(times, now, self.webhook_quota.of_others("repo.content", repo.id, now=now))
 
     def _drop(self, repo: Repo, held: StagedEdit, how: End, wake: Sequence[str], due: float) -> None:
         staged = StoredEdit(held.edit.id, held.version, b"")

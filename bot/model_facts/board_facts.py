@@ -32,33 +32,33 @@ from redis_state.board.entry import IndexEntry
 DAY = 86_400.0
 
 
-def gather_board_facts(desk: BoardContext, request: Request, facts: ModelFacts, submitter: str) -> BoardFacts:
+def gather_board_facts(context: BoardContext, request: Request, facts: ModelFacts, submitter: str) -> BoardFacts:
     """What the board knows around `request`, whose model has these `facts`."""
-    own = desk.index.get(str(request.path))
+    own = context.index.get(str(request.path))
     models = list(dict.fromkeys(filter(None, (request.path.model, facts.id))))
     bases = list(dict.fromkeys(filter(None, (facts.base_name, facts.base.id if facts.base is not None else ""))))
     weights = weights_digest(facts)
-    window = _window(desk, own)
+    window = _window(context, own)
     organisation = request.path.org
     accounts = [(kind, name) for kind, name in (("submitter", submitter), ("organisation", organisation)) if name]
-    paths = desk.index.neighbours.find(models=models, weights=weights, accounts=accounts, window=window)
-    others = [entry for entry in desk.index.find(sorted(paths - {own.path})) if entry is not None]
+    paths = context.index.neighbours.find(models=models, weights=weights, accounts=accounts, window=window)
+    others = [entry for entry in context.index.find(sorted(paths - {own.path})) if entry is not None]
     passed = was_accepted(own, request)
     copies = () if passed else tuple(one for one in others if _is_copy(one, models, weights))
     counted = [] if passed else [one for one in others if window[0] < one.time <= window[1] and counts(one)]
     return BoardFacts(
-        now=desk.now(),
+        now=context.now(),
         submitter=submitter,
-        same=() if passed else tuple(_earlier(desk, one) for one in others if _is_same(one, request, facts, models)),
-        copies=tuple(_earlier(desk, one) for one in copies),
+        same=() if passed else tuple(_earlier(context, one) for one in others if _is_same(one, request, facts, models)),
+        copies=tuple(_earlier(context, one) for one in copies),
         by_submitter=sum(_is_same_name(submitter, one.whose) for one in counted),
         by_organisation=sum(_is_same_name(organisation, _organisation(one)) for one in counted),
         flags=(
-            *desk.flags([*models, *(model_of(one) for one in copies)], weights),
-            *desk.flag_book.scoped(models, facts.sha or "", request.path.precision),
+            *context.flags([*models, *(model_of(one) for one in copies)], weights),
+            *context.flag_book.scoped(models, facts.sha or "", request.path.precision),
         ),
-        opted_out=any(map(desk.board.admission.has_opted_out, models)) or desk.flag_book.has_opted_out(models),
-        base_opted_out=any(map(desk.board.admission.has_opted_out, bases)) or desk.flag_book.has_opted_out(bases),
+        opted_out=any(map(context.board.admission.has_opted_out, models)) or context.flag_book.has_opted_out(models),
+        base_opted_out=any(map(context.board.admission.has_opted_out, bases)) or context.flag_book.has_opted_out(bases),
     )
 
 
@@ -104,12 +104,12 @@ def model_of(entry: IndexEntry) -> str:
     return where.model if isinstance(where, RequestPath) else entry.model
 
 
-def _window(desk: BoardContext, own: IndexEntry) -> tuple[float, float]:
-    length = desk.board.admission.quota_days * DAY
+def _window(context: BoardContext, own: IndexEntry) -> tuple[float, float]:
+    length = context.board.admission.quota_days * DAY
     found_again = own.state == "new" and not own.fresh and bool(own.file_oid or own.standing.time)
     if found_again and own.time:
         return own.time - length, own.time
-    return desk.now() - length, float("inf")
+    return context.now() - length, float("inf")
 
 
 def _is_same(entry: IndexEntry, request: Request, facts: ModelFacts, models: Sequence[str]) -> bool:
@@ -137,8 +137,10 @@ def _was_refused(entry: IndexEntry) -> bool:
     return entry.standing.status == Status.FAILED and not entry.used and not entry.standing.old
 
 
-def _earlier(desk: BoardContext, entry: IndexEntry) -> EarlierRequest:
-    return EarlierRequest(entry.path, model_of(entry), entry.standing.status, desk.address(desk.requests, entry.path))
+def _earlier(context: BoardContext, entry: IndexEntry) -> EarlierRequest:
+    return EarlierRequest(
+        entry.path, model_of(entry), entry.standing.status, context.address(context.requests, entry.path)
+    )
 
 
 def _organisation(entry: IndexEntry) -> str:

@@ -47,7 +47,7 @@ class AdmissionCheck:
 
 
 def check(
-    desk: BoardContext,
+    context: BoardContext,
     model: str,
     *,
     revision: str = "main",
@@ -63,10 +63,10 @@ def check(
     asked = as_request(model, revision=revision, precision=precision, weight_type=weight_type)
     if isinstance(asked, Problem):
         return _checked(model, unreadable([asked]))
-    submission = gather_submission(desk, asked, submitter)
+    submission = gather_submission(context, asked, submitter)
     if not public:
         return _checked(model, judge(submission), access_on_hub(asked, submission.model))
-    told = as_the_public_sees(desk, submission)
+    told = as_the_public_sees(context, submission)
     verdict, access = judge(told), access_on_hub(asked, told.model)
     return _checked(model, _without_details(verdict) if access == "gated" else verdict, access)
 
@@ -84,29 +84,29 @@ def as_request(model: str, *, revision: str, precision: str, weight_type: str) -
     return Request(path, file, "{}")
 
 
-def as_the_public_sees(desk: BoardContext, submission: Submission) -> Submission:
+def as_the_public_sees(context: BoardContext, submission: Submission) -> Submission:
     """The submission, in which private models do not exist: nobody shall learn from us that they do.
 
     Neither from requests for them that it repeats, or whose weights it copies.
     """
-    model, around = _as_public_model(submission.model), submission.around
+    model, board_facts = _as_public_model(submission.model), submission.board_facts
     if model.base is not None:
         model = replace(model, base=_as_public_model(model.base))
-    earlier = {one.path for one in (*around.same, *around.copies)}
-    hidden = {one.path for one in desk.index.find(sorted(earlier)) if one and one.standing.access == "private"}
-    around = replace(
-        around,
-        same=tuple(one for one in around.same if one.path not in hidden),
-        copies=tuple(one for one in around.copies if one.path not in hidden),
+    earlier = {one.path for one in (*board_facts.same, *board_facts.copies)}
+    hidden = {one.path for one in context.index.find(sorted(earlier)) if one and one.standing.access == "private"}
+    board_facts = replace(
+        board_facts,
+        same=tuple(one for one in board_facts.same if one.path not in hidden),
+        copies=tuple(one for one in board_facts.copies if one.path not in hidden),
     )
-    return replace(submission, model=model, around=around)
+    return replace(submission, model=model, board_facts=board_facts)
 
 
 def _as_public_model(model: ModelFacts) -> ModelFacts:
     return ModelFacts("no-model") if model.is_private or model.availability == "private" else model
 
 
-def verdict_in_public(desk: BoardContext, submission: Submission) -> Verdict:
+def verdict_in_public(context: BoardContext, submission: Submission) -> Verdict:
     """The verdict on a submission that was made in public, as it may be told there.
 
     A private model is none where the board takes none; where it does, as behind a gate, reasons are withheld.
@@ -114,7 +114,7 @@ def verdict_in_public(desk: BoardContext, submission: Submission) -> Verdict:
     access = access_on_hub(submission.request, submission.model)
     if access == "private" and submission.policy.private_models:
         return _without_details(judge(submission))
-    verdict = judge(as_the_public_sees(desk, submission))
+    verdict = judge(as_the_public_sees(context, submission))
     return _without_details(verdict) if access == "gated" else verdict
 
 

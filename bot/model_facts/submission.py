@@ -9,18 +9,18 @@ from leaderboard.admission import Submission
 from leaderboard.requests import Request
 
 
-def gather_submission(desk: BoardContext, request: Request, submitter: str, *, revision: str = "") -> Submission:
+def gather_submission(context: BoardContext, request: Request, submitter: str, *, revision: str = "") -> Submission:
     """The facts about `request`, which `submitter` made ("": not known); nothing is written anywhere.
 
     `revision` is the commit that is pinned for it already, where one is. Raises HubError where the Hub does not answer.
     """
     facts = gather_model_facts(
-        desk.hub,
-        desk.probe,
+        context.hub,
+        context.probe,
         request.path.model,
         revision or (request.file.revision or "").strip() or "main",
         weight_type=request.path.weight_type,
         base_model=request.file.base_model or "",
-        read_private=desk.board.admission.private_models,
+        read_private=context.board.admission.private_models,
     )
-    return Submission(request, facts, desk.board, gather_board_facts(desk, request, facts, submitter))
+    return Submission(request, facts, context.board, gather_board_facts(context, request, facts, submitter))

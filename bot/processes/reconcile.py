@@ -41,65 +41,65 @@ PERIOD = 60.0
 POLLING = 15.0
 
 
-def round_keys(desk: BoardContext) -> list[str]:
+def round_keys(context: BoardContext) -> list[str]:
     """The dirty keys of one round."""
-    keys = [REQUESTS, RECONCILE, WEBHOOKS, *(threads_key(repo) for repo in thread_repos(desk))]
-    keys += [FLAGS] if desk.flags_repo is not None else []
-    keys += [CONTENTS] if desk.contents is not None else []
+    keys = [REQUESTS, RECONCILE, WEBHOOKS, *(threads_key(repo) for repo in thread_repos(context))]
+    keys += [FLAGS] if context.flags_repo is not None else []
+    keys += [CONTENTS] if context.contents is not None else []
     # Requests wait for what is staged there, and nobody else would wake a ledger whose token was mended meanwhile.
-    keys += [one.key for one in desk.parking.all() if one.key.partition(":")[0] == LEDGER]
-    return [*keys, DELETED_RESULTS, SCORES] if is_due(desk) else keys
+    keys += [one.key for one in context.parking.all() if one.key.partition(":")[0] == LEDGER]
+    return [*keys, DELETED_RESULTS, SCORES] if is_due(context) else keys
 
 
-def thread_repos(desk: BoardContext) -> tuple[Repo, ...]:
+def thread_repos(context: BoardContext) -> tuple[Repo, ...]:
     """The repos in whose threads people speak with the bot."""
-    return (desk.requests, desk.results, desk.community)
+    return (context.requests, context.results, context.community)
 
 
-def period(desk: BoardContext) -> float:
+def period(context: BoardContext) -> float:
     """Seconds until the next round."""
-    trouble = desk.redis.exists(desk.keys.webhook_trouble, desk.keys.poll)
+    trouble = context.redis.exists(context.keys.webhook_trouble, context.keys.poll)
     return POLLING if trouble else PERIOD
 
 
-def sync_reconcile(desk: BoardContext) -> None:
+def sync_reconcile(context: BoardContext) -> None:
     """Mark the requests whose state in the index calls for somebody who is not there; keep the mirrors small."""
-    now, index = desk.now(), desk.index
-    alive = desk.attempts.alive(now=now)
+    now, index = context.now(), context.index
+    alive = context.attempts.alive(now=now)
     stuck = set(index.unjudged())
     stuck |= {entry.path for entry in index.busy() if entry.state == "running" and entry.attempt not in alive}
-    paths = sorted({state.path for state in desk.attempts.read_all(alive).values() if state.path})
+    paths = sorted({state.path for state in context.attempts.read_all(alive).values() if state.path})
     # An attempt lives for each of these: for a request that, as far as the index knows, nobody evaluates?
     found = zip(paths, index.find(paths), strict=True)
     stuck |= {path for path, entry in found if entry is None or entry.state not in ("queued", "running")}
     if stuck:
         log.info("reconciling", requests=len(stuck))
-        desk.mark_all(map(request_key, sorted(stuck)), SyncPriority.BACKGROUND)
-    for repo in (desk.requests, desk.results):
-        if desk.mirror.tidy(repo):
+        context.mark_all(map(request_key, sorted(stuck)), SyncPriority.BACKGROUND)
+    for repo in (context.requests, context.results):
+        if context.mirror.tidy(repo):
             log.info("mirror made anew", repo=repo.id)
 
 
-def sync_webhooks(desk: BoardContext) -> None:
+def sync_webhooks(context: BoardContext) -> None:
     """Switch on what was switched off, and say whether the webhooks can be relied on."""
-    WebhookQuota(desk.redis, desk.keys).judge(now=desk.now())
+    WebhookQuota(context.redis, context.keys).judge(now=context.now())
     try:
-        hooks = [hook for hook in desk.hub.webhooks() if watched(desk, hook)]
+        hooks = [hook for hook in context.hub.webhooks() if watched(context, hook)]
         for hook in hooks:
             if hook.disabled:
-                _enable(desk, hook)
+                _enable(context, hook)
     except Denied as error:
-        _tell(desk, f"Our webhooks cannot be looked at: {error}")
+        _tell(context, f"Our webhooks cannot be looked at: {error}")
         return
-    deaf = desk.requests not in {repo for hook in hooks if "repo" in hook.domains for repo in watched(desk, hook)}
-    _tell(desk, f"No webhook of our account tells of commits to {desk.requests.id}: make one." if deaf else "")
+    deaf = context.requests not in {repo for hook in hooks if "repo" in hook.domains for repo in watched(context, hook)}
+    _tell(context, f"No webhook of our account tells of commits to {context.requests.id}: make one." if deaf else "")
 
 
-def watched(desk: BoardContext, hook: Webhook) -> list[Repo]:
+def watched(context: BoardContext, hook: Webhook) -> list[Repo]:
     """The board's repos that a webhook tells of."""
     seen = {(one.type, one.name.lower()) for one in hook.watched}
-    repos = [desk.requests, desk.results, desk.logs, desk.community]
-    repos += [desk.flags_repo] if desk.flags_repo is not None else []
+    repos = [context.requests, context.results, context.logs, context.community]
+    repos += [context.flags_repo] if context.flags_repo is not None else []
     return [repo for repo in repos if any(name in seen for name in _names(repo))]
 
 
@@ -108,17 +108,17 @@ def _names(repo: Repo) -> list[tuple[str, str]]:
     return [(repo.kind, repo.id.lower()), ("org", owner), ("user", owner)]
 
 
-def _enable(desk: BoardContext, hook: Webhook) -> None:
-    desk.hub.enable_webhook(hook.id)
-    words = f"The webhook {hook.id} was {hook.disabled}; it was switched on again at {iso(desk.now())}."
-    desk.redis.hset(desk.keys.hub_state, "webhook", words)
+def _enable(context: BoardContext, hook: Webhook) -> None:
+    context.hub.enable_webhook(hook.id)
+    words = f"The webhook {hook.id} was {hook.disabled}; it was switched on again at {iso(context.now())}."
+    context.redis.hset(context.keys.hub_state, "webhook", words)
     log.warning("webhook switched on again", webhook=hook.id, was=hook.disabled)
 
 
-def _tell(desk: BoardContext, trouble: str) -> None:
-    key = desk.keys.webhook_trouble
+def _tell(context: BoardContext, trouble: str) -> None:
+    key = context.keys.webhook_trouble
     if not trouble:
-        desk.redis.delete(key)
+        context.redis.delete(key)
         return
-    if desk.redis.set(key, trouble, get=True) != trouble.encode():
+    if context.redis.set(key, trouble, get=True) != trouble.encode():
         log.warning("webhooks cannot be relied on; polling instead", why=trouble)

@@ -35,8 +35,8 @@ STARTED = point("round marked, its time not noted")
 class Schedule:
     """The timer of one board."""
 
-    def __init__(self, desk: BoardContext) -> None:
-        self.desk = desk
+    def __init__(self, context: BoardContext) -> None:
+        self.context = context
         self.stopping = threading.Event()
         self._started = False
         self._called: dict[str, float] = {}
@@ -61,46 +61,46 @@ class Schedule:
 
     def tick(self) -> None:
         """Mark what time has put out of step. Reads what is in motion, never all that there is."""
-        desk = self.desk
-        now = desk.now()
+        context = self.context
+        now = context.now()
         self._listen(now)
         self._round(now)
         self._daily(now)
-        busy = desk.index.busy()
+        busy = context.index.busy()
         by_attempt = {entry.attempt: entry for entry in busy if entry.attempt is not None}
         self._silent(by_attempt, now)
         self._progress(by_attempt, now)
         self._vanished(busy, now)
-        waiting, running = desk.index.count_waiting(), sum(entry.state == "running" for entry in busy)
+        waiting, running = context.index.count_waiting(), sum(entry.state == "running" for entry in busy)
         if waiting:
-            desk.mark(QUEUE, SyncPriority.EVENT)
-        desk.timings.sample(waiting=waiting + len(busy) - running, running=running, now=now)
+            context.mark(QUEUE, SyncPriority.EVENT)
+        context.timings.sample(waiting=waiting + len(busy) - running, running=running, now=now)
 
     def _listen(self, now: float) -> None:
         """Note since when somebody could say that it lives: Redis, or all timers, may have been away for a while."""
-        last = self.desk.redis.set(self.desk.keys.ticked, now, get=True)
+        last = self.context.redis.set(self.context.keys.ticked, now, get=True)
         is_new = last is not None and not 0 <= now - float(last) <= LOST
-        self.desk.redis.set(self.desk.keys.born, now, nx=not is_new)
+        self.context.redis.set(self.context.keys.born, now, nx=not is_new)
 
     def _round(self, now: float) -> None:
         """Start a round of the reconciler: at our own start, after Redis was lost, and when the last one is old.
 
         The time of the last one lies in Redis, so that several schedulers make no more rounds than one.
         """
-        rounds, last = self.desk.keys.rounds, self.desk.redis.hget(self.desk.keys.rounds, "round")
-        if self._started and last is not None and 0 <= now - float(last) < period(self.desk):
+        rounds, last = self.context.keys.rounds, self.context.redis.hget(self.context.keys.rounds, "round")
+        if self._started and last is not None and 0 <= now - float(last) < period(self.context):
             return
         self._started = True
-        self.desk.mark_all(round_keys(self.desk), SyncPriority.BACKGROUND)
+        self.context.mark_all(round_keys(self.context), SyncPriority.BACKGROUND)
         pass_by(STARTED)
         self._release()
-        self.desk.redis.hset(rounds, "round", now)
+        self.context.redis.hset(rounds, "round", now)
 
     def _release(self) -> None:
         """Mark what the board's effects held back, where they have changed since."""
-        shadow, words = self.desk.effects.shadow, self.desk.effects.words()
+        shadow, words = self.context.effects.shadow, self.context.effects.words()
         keys = shadow.held_back(words)
-        self.desk.mark_all(keys, SyncPriority.BACKGROUND)
+        self.context.mark_all(keys, SyncPriority.BACKGROUND)
         shadow.release(keys, words)
 
     def _call(self, entry: IndexEntry, now: float) -> None:
@@ -111,35 +111,35 @@ class Schedule:
         assert entry.attempt is not None
         if not 0 <= now - self._called.get(entry.attempt, float("-inf")) < LOST:
             self._called[entry.attempt] = now
-            self.desk.mark(request_key(entry.path), SyncPriority.EVENT)
+            self.context.mark(request_key(entry.path), SyncPriority.EVENT)
 
     def _daily(self, now: float) -> None:
         """Call once a day for what is to be done once a day."""
-        today, last = int(now // DAY), self.desk.redis.get(self.desk.keys.day)
+        today, last = int(now // DAY), self.context.redis.get(self.context.keys.day)
         if last is None or int(last) != today:
-            self.desk.mark_all((DIGEST, DUPLICATES), SyncPriority.BACKGROUND)
-            self.desk.mark(DECISIONS, SyncPriority.BACKGROUND)
-            self.desk.mark(CAUSES, SyncPriority.BACKGROUND)
-            self.desk.measures.spent(now=now)  # forgets what is a day old, also where no budget asks for it
-            self.desk.redis.set(self.desk.keys.day, today)
+            self.context.mark_all((DIGEST, DUPLICATES), SyncPriority.BACKGROUND)
+            self.context.mark(DECISIONS, SyncPriority.BACKGROUND)
+            self.context.mark(CAUSES, SyncPriority.BACKGROUND)
+            self.context.measures.spent(now=now)  # forgets what is a day old, also where no budget asks for it
+            self.context.redis.set(self.context.keys.day, today)
 
     def _silent(self, by_attempt: dict[str, IndexEntry], now: float) -> None:
         """Attempts that fell silent, or that run says the index and nobody else."""
-        alive, lost = self.desk.attempts.alive(now=now), self.desk.attempts.lost(now=now)
+        alive, lost = self.context.attempts.alive(now=now), self.context.attempts.lost(now=now)
         for attempt, entry in by_attempt.items():
             if entry.state == "running" and (attempt in lost or attempt not in alive):
                 self._call(entry, now)
         self._called = {attempt: at for attempt, at in self._called.items() if attempt in by_attempt}
         for attempt in lost - by_attempt.keys():
-            self.desk.attempts.drop(attempt)
+            self.context.attempts.drop(attempt)
 
     def _progress(self, by_attempt: dict[str, IndexEntry], now: float) -> None:
         """Attempts whose progress crossed a quarter since it was last shown."""
-        alive = self.desk.attempts.alive(now=now) & by_attempt.keys()
-        for attempt, state in self.desk.attempts.read_all(alive).items():
+        alive = self.context.attempts.alive(now=now) & by_attempt.keys()
+        for attempt, state in self.context.attempts.read_all(alive).items():
             entry, progress = by_attempt[attempt], state.progress
             if progress.total and min(3, 4 * progress.done // progress.total) > entry.shown:
-                self.desk.mark(request_key(entry.path), SyncPriority.BACKGROUND)
+                self.context.mark(request_key(entry.path), SyncPriority.BACKGROUND)
 
     def _vanished(self, entries: list[IndexEntry], now: float) -> None:
         """Attempts that were put into RQ, are not there any more, and were not taken: RQ lost them with a worker.
@@ -150,24 +150,24 @@ class Schedule:
         missed, self._missed = self._missed, set()
         if not old:
             return
-        there = jobs.queued_attempts(self.desk.redis, self.desk.queues)
+        there = jobs.queued_attempts(self.context.redis, self.context.queues)
         for entry in old:
             if entry.attempt is None or entry.attempt in there:
                 continue
-            state = self.desk.attempts.read(entry.attempt)
+            state = self.context.attempts.read(entry.attempt)
             if state is not None and state.state != "queued":
                 self._call(entry, now)
                 continue
             if entry.attempt not in missed:
                 self._missed.add(entry.attempt)
                 continue
-            jobs.delete(self.desk.redis, entry.attempt)
+            jobs.delete(self.context.redis, entry.attempt)
             log.warning("job vanished from RQ", attempt=entry.attempt)
             self._wait_again(entry)
 
     def _wait_again(self, entry: IndexEntry) -> None:
         """Give the request its turn anew, unless a sync has found out something else about it since this tick began."""
-        self.desk.index.change(
+        self.context.index.change(
             entry.path,
             lambda now: (
                 now.model_copy(update={"state": "waiting"})

@@ -109,8 +109,8 @@ SYNCS_BY_PREFIX: Mapping[str, Callable[[BoardContext, str], float | None]] = {
 class SyncLoop:
     """Syncs the dirty keys of one board until it is told to stop."""
 
-    def __init__(self, desk: BoardContext) -> None:
-        self.desk = desk
+    def __init__(self, context: BoardContext) -> None:
+        self.context = context
         self.stopping = threading.Event()
         self._away = False
         """Whether the Hub did not answer our last sync, and nobody else's since, as far as we know."""
@@ -120,7 +120,7 @@ class SyncLoop:
         while not self.stopping.is_set():
             try:
                 if not (self._may_ask() and self.step()):
-                    self.desk.dirty.wait(IDLE)
+                    self.context.dirty.wait(IDLE)
             except RedisError as error:
                 log.warning("redis does not answer, or refuses", error=str(error))
                 self.stopping.wait(IDLE)
@@ -136,9 +136,9 @@ class SyncLoop:
         """Whether to sync anything now: while the Hub is away, it would only be asked in vain, by every loop."""
         if not self._away:
             return True
-        state, now = self.desk.keys.hub_state, self.desk.now()
+        state, now = self.context.keys.hub_state, self.context.now()
         answered, failed, probed = (
-            float(at or 0) for at in self.desk.redis.hmget(state, ["answered", "failed", "probed"])
+            float(at or 0) for at in self.context.redis.hmget(state, ["answered", "failed", "probed"])
         )
         self._away = failed > answered
         if self._away and 0 <= now - probed < PROBE:
@@ -148,7 +148,7 @@ class SyncLoop:
 
     def step(self) -> bool:
         """Sync one key, if there is one that is due; whether there was."""
-        claim = self.desk.dirty.claim(now=self.desk.now(), lease=LEASE)
+        claim = self.context.dirty.claim(now=self.context.now(), lease=LEASE)
         if claim is None:
             return False
         pass_by(CLAIMED)
@@ -161,7 +161,7 @@ class SyncLoop:
         """Sync the key of `claim`, and give it back."""
         again, failed = self._sync(claim)
         pass_by(DONE)
-        self.desk.dirty.finish(claim, retry_at=again, failed=failed)
+        self.context.dirty.finish(claim, retry_at=again, failed=failed)
 
     @contextmanager
     def _held(self, claim: SyncLease) -> Iterator[None]:
@@ -171,7 +171,7 @@ class SyncLoop:
         def renew() -> None:
             while not done.wait(LEASE / 3):
                 try:
-                    if not self.desk.dirty.renew(claim, lease=LEASE):
+                    if not self.context.dirty.renew(claim, lease=LEASE):
                         return  # lost: edits are compared, comments fenced, and finishing will change nothing
                 except RedisError as error:
                     log.warning("lease not renewed", error=str(error))
@@ -185,9 +185,9 @@ class SyncLoop:
 
     def _sync(self, claim: SyncLease) -> tuple[float | None, bool]:
         """Sync the key; when to do so again, if that is known already, and whether it failed."""
-        answers = self.desk.hub.session.answers
+        answers = self.context.hub.session.answers
         try:
-            with urgency(Urgency(claim.priority)), fenced(lambda: self.desk.dirty.renew(claim, lease=LEASE)):
+            with urgency(Urgency(claim.priority)), fenced(lambda: self.context.dirty.renew(claim, lease=LEASE)):
                 again = self._handler(claim.key)()
         except TRANSIENT:
             raise
@@ -200,31 +200,31 @@ class SyncLoop:
             log.error("sync failed", trace=traceback.format_exc())
             return self._failed(claim, error), True
         self._succeeded(claim)
-        if self.desk.hub.session.answers > answers:
+        if self.context.hub.session.answers > answers:
             self._hub_answered()
         return again, False
 
     def _handler(self, key: str) -> Handler:
-        desk, (kind, _, rest) = self.desk, key.partition(":")
+        context, (kind, _, rest) = self.context, key.partition(":")
         if key in SYNCS_BY_KEY:
-            return partial(SYNCS_BY_KEY[key], desk)
+            return partial(SYNCS_BY_KEY[key], context)
         if kind in SYNCS_BY_PREFIX and rest:
-            return partial(SYNCS_BY_PREFIX[kind], desk, rest)
-        if kind == LEDGER and rest in desk.shared:
-            return lambda: desk.effects.write(rest)
+            return partial(SYNCS_BY_PREFIX[kind], context, rest)
+        if kind == LEDGER and rest in context.shared:
+            return lambda: context.effects.write(rest)
         if kind == "threads" and (repo := repo_of(rest)) is not None:
-            return lambda: sync_threads(desk, repo)
+            return lambda: sync_threads(context, repo)
         if kind == "thread" and (thread := thread_of(rest)) is not None:
-            return lambda: sync_thread(desk, *thread)
+            return lambda: sync_thread(context, *thread)
         log.warning("nobody knows this key")
         return lambda: None
 
     def _failed(self, claim: SyncLease, error: Exception) -> float | None:
         """When to try again; None where the key is parked."""
-        now, words = self.desk.now(), f"{type(error).__name__}: {error}"[:500]
-        tries = self.desk.redis.hincrby(self.desk.keys.dirty_tries, claim.key, 1)
+        now, words = self.context.now(), f"{type(error).__name__}: {error}"[:500]
+        tries = self.context.redis.hincrby(self.context.keys.dirty_tries, claim.key, 1)
         if not isinstance(error, NOT_ITS_OWN):
-            tries = self.desk.redis.hincrby(self.desk.keys.dirty_faults, claim.key, 1)
+            tries = self.context.redis.hincrby(self.context.keys.dirty_faults, claim.key, 1)
         wait = min(LONGEST_WAIT, FIRST_WAIT * 2.0 ** min(tries - 1, 10))
         if isinstance(error, RateLimited):
             wait = max(min(wait, AWAY_WAIT), error.seconds)  # who says how long need not be asked ever more rarely
@@ -235,37 +235,37 @@ class SyncLoop:
             wait = min(wait, AWAY_WAIT)  # the machine's trouble, not the key's
         elif tries >= LAST_TRY:
             log.error("sync parked", error=words, tries=tries)
-            self.desk.meters.count("syncs", claim.key.partition(":")[0], "parked")
-            self.desk.parking.park(ParkedSync(key=claim.key, error=words, tries=tries, since=now))
+            self.context.meters.count("syncs", claim.key.partition(":")[0], "parked")
+            self.context.parking.park(ParkedSync(key=claim.key, error=words, tries=tries, since=now))
             return None
         log.warning("sync failed", error=words, tries=tries, again_in=wait)
-        self.desk.meters.count("syncs", claim.key.partition(":")[0], "failed")
+        self.context.meters.count("syncs", claim.key.partition(":")[0], "failed")
         return now + wait
 
     def _measured(self) -> None:
         """Write down what was counted, and what the Hub says is left of its window."""
-        for resource, limit in list(self.desk.hub.session.limits.items()):
-            self.desk.meters.gauge("hub_calls_left", resource, value=limit.remaining)
-            self.desk.meters.gauge("hub_calls_quota", resource, value=limit.quota or 0)
-        self.desk.meters.flush()
+        for resource, limit in list(self.context.hub.session.limits.items()):
+            self.context.meters.gauge("hub_calls_left", resource, value=limit.remaining)
+            self.context.meters.gauge("hub_calls_quota", resource, value=limit.quota or 0)
+        self.context.meters.flush()
 
     def _succeeded(self, claim: SyncLease) -> None:
-        self.desk.meters.count("syncs", claim.key.partition(":")[0], "done")
-        with self.desk.redis.pipeline(transaction=False) as pipe:
-            pipe.hdel(self.desk.keys.dirty_tries, claim.key)
-            pipe.hdel(self.desk.keys.dirty_faults, claim.key)
-            pipe.hdel(self.desk.keys.parked, claim.key)
+        self.context.meters.count("syncs", claim.key.partition(":")[0], "done")
+        with self.context.redis.pipeline(transaction=False) as pipe:
+            pipe.hdel(self.context.keys.dirty_tries, claim.key)
+            pipe.hdel(self.context.keys.dirty_faults, claim.key)
+            pipe.hdel(self.context.keys.parked, claim.key)
             pipe.execute()
 
     def _hub_answered(self) -> None:
         """Note it; where the Hub had been away, whatever failed meanwhile need not sit out its wait."""
-        desk, now = self.desk, self.desk.now()
-        with desk.redis.pipeline() as pipe:
-            pipe.hmget(desk.keys.hub_state, ["answered", "failed"])
-            pipe.hset(desk.keys.hub_state, "answered", now)
+        context, now = self.context, self.context.now()
+        with context.redis.pipeline() as pipe:
+            pipe.hmget(context.keys.hub_state, ["answered", "failed"])
+            pipe.hset(context.keys.hub_state, "answered", now)
             (answered, failed), _ = pipe.execute()
         if float(failed or 0) > float(answered or 0):
-            desk.dirty.hasten([text(key) for key in desk.redis.hkeys(desk.keys.dirty_tries)], due=now)
+            context.dirty.hasten([text(key) for key in context.redis.hkeys(context.keys.dirty_tries)], due=now)
 
     def _note(self, fields: Fields) -> None:
-        self.desk.redis.hset(self.desk.keys.hub_state, mapping=fields)
+        self.context.redis.hset(self.context.keys.hub_state, mapping=fields)

@@ -40,49 +40,53 @@ def open_board_context(settings: BotSettings) -> BoardContext:
     board = settings.read_board()
     if board.repos.contents and not can_write():
         raise SettingsError(f"{MISSING} Or take `contents` out of the board file.")
-    desk = BoardContext(
+    context = BoardContext(
         board=board,
         suite=find_suite(board.suite),
-        hub=Hub(settings.hf_endpoint, settings.token(), on_call=lambda _, route: desk.meters.count("hub_calls", route)),
+        hub=Hub(
+            settings.hf_endpoint, settings.token(), on_call=lambda _, route: context.meters.count("hub_calls", route)
+        ),
         redis=connect(settings.redis_url),
         now=clock.now,
         mirrors=settings.mirrors,
     )
-    desk.ledgers.budget = Commits(hour=settings.commits_per_hour)
-    desk.probe.patience = settings.probe_patience
-    return desk
+    context.ledgers.budget = Commits(hour=settings.commits_per_hour)
+    context.probe.patience = settings.probe_patience
+    return context
 
 
 def run_sync(settings: BotSettings, *, timer: bool = True) -> None:
     """Sync until SIGTERM or Ctrl-C. Without `timer`, `run_schedule` keeps it."""
     configure_logs(settings.log_level, as_json=settings.log_json)
-    desk = open_board_context(settings)
-    desk.probe.warm()
-    loops = [SyncLoop(desk) for _ in range(LOOPS)]
-    _run_until_told(desk, [*loops, *([Schedule(desk)] if timer else [])])
+    context = open_board_context(settings)
+    context.probe.warm()
+    loops = [SyncLoop(context) for _ in range(LOOPS)]
+    _run_until_told(context, [*loops, *([Schedule(context)] if timer else [])])
 
 
 def run_schedule(settings: BotSettings) -> None:
     """Keep the timer until SIGTERM or Ctrl-C, and nothing else: for those who run it apart from the syncs."""
     configure_logs(settings.log_level, as_json=settings.log_json)
-    desk = open_board_context(settings)
-    _run_until_told(desk, [Schedule(desk)])
+    context = open_board_context(settings)
+    _run_until_told(context, [Schedule(context)])
 
 
-def _run_until_told(desk: BoardContext, parts: Sequence[SyncLoop | Schedule]) -> None:
+def _run_until_told(context: BoardContext, parts: Sequence[SyncLoop | Schedule]) -> None:
     stop = stop_on(signal.SIGTERM, signal.SIGINT, within=GRACE + 1.0, say=log.warning)
-    if _run(desk, parts, stop):
-        desk.probe.close()
-        desk.hub.close()
+    if _run(context, parts, stop):
+        context.probe.close()
+        context.hub.close()
     os._exit(0)  # Python's own end waits for threads, or breaks them off in what is no Python, and takes its time
 
 
-def _run(desk: BoardContext, parts: Sequence[SyncLoop | Schedule], stop: Stop) -> bool:
+def _run(context: BoardContext, parts: Sequence[SyncLoop | Schedule], stop: Stop) -> bool:
     """Each of `parts` on a thread of its own, until `stop`; whether all of them ended within GRACE seconds then."""
     threads = [threading.Thread(target=part.run, name=f"part-{n}", daemon=True) for n, part in enumerate(parts)]
     for thread in threads:
         thread.start()
-    log.info("running", board=desk.board.name, hub=desk.hub.session.endpoint, parts=[type(p).__name__ for p in parts])
+    log.info(
+        "running", board=context.board.name, hub=context.hub.session.endpoint, parts=[type(p).__name__ for p in parts]
+    )
     stop.wait()
     for part in parts:
         part.stop()

@@ -58,12 +58,12 @@ GRACE = 8
 class WebApp(FastAPI):
     """FastAPI for what people look at. Deliveries go straight to their door, past all that a page may need."""
 
-    door: WebhookEndpoint
+    webhook_endpoint: WebhookEndpoint
     live: Live
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] == webhooks.PATH and scope["method"] == "POST":
-            await self.door(scope, receive, send)
+            await self.webhook_endpoint(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)
 
@@ -71,8 +71,8 @@ class WebApp(FastAPI):
 def create_app(settings: BotSettings) -> WebApp:
     """The application. Raises RedisMissing or SettingsError, with a sentence for the operator, where it cannot work."""
     board, secrets, app_on_hub = settings.read_board(), settings.secrets(), app_of(settings)
-    desk = read_only_context(settings, board)
-    views = BoardReader(desk)
+    context = read_only_context(settings, board)
+    views = BoardReader(context)
     redis = connect_inbox(settings.redis_url)
 
     @asynccontextmanager
@@ -82,7 +82,7 @@ def create_app(settings: BotSettings) -> WebApp:
         threading.Thread(target=views.warm, name="warm", daemon=True).start()
         yield
         await redis.aclose()
-        desk.redis.close()
+        context.redis.close()
 
     # A redirect to the path without its slash would repeat whatever a stranger put into the Host header.
     app = WebApp(
@@ -92,32 +92,36 @@ def create_app(settings: BotSettings) -> WebApp:
         docs_url=None,  # its pages load scripts from other hosts
         redoc_url=None,
     )
-    inbox = Inbox(redis, desk.keys)
-    app.door = WebhookEndpoint(board=board, inbox=inbox, secrets=secrets, limit=settings.max_delivery_bytes)
-    app.live = Live(redis, desk.keys, views.pages)
-    app.include_router(health_routes(redis, desk.keys, inbox))
-    app.include_router(metric_routes(desk))
-    _add_pages_and_api(app, settings, views, Visitors(desk, app_on_hub))
+    inbox = Inbox(redis, context.keys)
+    app.webhook_endpoint = WebhookEndpoint(board=board, inbox=inbox, secrets=secrets, limit=settings.max_delivery_bytes)
+    app.live = Live(redis, context.keys, views.pages)
+    app.include_router(health_routes(redis, context.keys, inbox))
+    app.include_router(metric_routes(context))
+    _add_pages_and_api(app, settings, views, Visitors(context, app_on_hub))
     return app
 
 
 def _add_pages_and_api(app: WebApp, settings: BotSettings, views: BoardReader, visitors: Visitors) -> None:
-    desk = views.desk
-    checks = Checks(desk, per_minute=settings.checks_per_minute, per_client=settings.checks_per_client)
-    discussions = f"{desk.address(desk.community)}/discussions"
-    frame = Frame(desk.board.title, discussions, settings.frame_ancestors, visitors)
-    submitting, gate, maintenance = Submitting(desk, visitors), RequireMaintainer(visitors), MaintenanceReader(desk)
+    context = views.context
+    checks = Checks(context, per_minute=settings.checks_per_minute, per_client=settings.checks_per_client)
+    discussions = f"{context.address(context.community)}/discussions"
+    frame = Frame(context.board.title, discussions, settings.frame_ancestors, visitors)
+    submitting, require_maintainer, maintenance = (
+        Submitting(context, visitors),
+        RequireMaintainer(visitors),
+        MaintenanceReader(context),
+    )
     signing = SigningIn(visitors, settings.openid_provider_url or settings.hf_endpoint)
     for routes in (
         api_routes(views.pages, checks),
         board_api_routes(views),
         chart_routes(views, frame),
         submit_routes(submitting),
-        maintain_api_routes(gate, maintenance, submitting.owners),
-        page_routes(desk, frame),
+        maintain_api_routes(require_maintainer, maintenance, submitting.owners),
+        page_routes(context, frame),
         site_routes(views, frame),
         signin_routes(signing, frame),
-        maintain_routes(gate, maintenance, frame),
+        maintain_routes(require_maintainer, maintenance, frame),
         static_routes(),
         live_routes(app.live),
     ):

@@ -26,54 +26,54 @@ class ApprovalResult:
     text: Safe
 
 
-def approve(desk: BoardContext, repo: Repo, number: int, sha: str, by: str) -> Safe:
+def approve(context: BoardContext, repo: Repo, number: int, sha: str, by: str) -> Safe:
     """`decide`, for whoever only wants to be told."""
-    return decide(desk, repo, number, sha, by).text
+    return decide(context, repo, number, sha, by).text
 
 
-def decide(desk: BoardContext, repo: Repo, number: int, sha: str, by: str) -> ApprovalResult:
+def decide(context: BoardContext, repo: Repo, number: int, sha: str, by: str) -> ApprovalResult:
     """Merge pull request `number` of `repo` at the commit `sha`, in the name of `by`, if it passed as it is there.
 
     Whether they may is the caller's business. Nothing is merged but what a report of ours says passed, at that very
     commit. Asked again after it was merged so, it says so again. Raises HubError.
     """
     try:
-        thread = desk.hub.thread(repo, number)
+        thread = context.hub.thread(repo, number)
     except ThreadNotFound:
         return _result("missing", number=str(number))
     said, head = sha.strip().lower(), thread.head_commit or ""
     words = {"number": str(number), "sha": said, "head": head}
-    if not thread.is_pull_request or repo not in (desk.requests, desk.results):
+    if not thread.is_pull_request or repo not in (context.requests, context.results):
         return _result("discussion", **words)
-    _, record = find_report(desk, thread)
+    _, record = find_report(context, thread)
     is_meant = len(said) >= SHORTEST and head.startswith(said)
     if thread.status == "merged" and is_meant and record is not None and record.situation.head == head:
-        return _answer(_merged(desk, repo, thread, record), words)
+        return _answer(_merged(context, repo, thread, record), words)
     if thread.status in ("merged", "closed"):
         return _result("over", **words, why=thread.status)
-    return _approve(desk, repo, thread, record, by, words) if is_meant else _result("moved", **words)
+    return _approve(context, repo, thread, record, by, words) if is_meant else _result("moved", **words)
 
 
-def _merged(desk: BoardContext, repo: Repo, thread: Thread, record: PullRequestRecord) -> MergeResult:
+def _merged(context: BoardContext, repo: Repo, thread: Thread, record: PullRequestRecord) -> MergeResult:
     """What became of it when it was merged; seen to now, where nobody did."""
     if record.end is None:
-        return settle_merged(desk, repo, thread, record)
+        return settle_merged(context, repo, thread, record)
     return MergeResult(record.end, thread.merge_commit or "")
 
 
 def _approve(
-    desk: BoardContext, repo: Repo, thread: Thread, record: PullRequestRecord | None, by: str, words: dict[str, str]
+    context: BoardContext, repo: Repo, thread: Thread, record: PullRequestRecord | None, by: str, words: dict[str, str]
 ) -> ApprovalResult:
     if record is None or record.checking or record.situation.head != thread.head_commit:
-        desk.mark(thread_key(repo, thread.num), SyncPriority.PERSON)
+        context.mark(thread_key(repo, thread.num), SyncPriority.PERSON)
         return _result("unchecked", **words)
     if thread.status == "draft":
         return _result("draft", **words)
-    if record.result != "passed" or situation(desk, thread).conflict:
+    if record.result != "passed" or situation(context, thread).conflict:
         return _result("not-passed", **words)
-    done = merge_checked(desk, repo, thread, record, by=by)
+    done = merge_checked(context, repo, thread, record, by=by)
     if done.how == "moved":
-        desk.mark(thread_key(repo, thread.num), SyncPriority.PERSON)
+        context.mark(thread_key(repo, thread.num), SyncPriority.PERSON)
     return _answer(done, words)
 
 

@@ -51,7 +51,7 @@ class _CheckedFile:
     plan: PlannedFile | None
 
 
-def check(desk: BoardContext, thread: Thread, changes: Sequence[FileChange]) -> PullRequestCheck:
+def check(context: BoardContext, thread: Thread, changes: Sequence[FileChange]) -> PullRequestCheck:
     """Look at `changes`, those of the pull request `thread`: a call for each new file, two for each changed one, and
     whatever admission needs."""
     if not changes:
@@ -64,7 +64,7 @@ def check(desk: BoardContext, thread: Thread, changes: Sequence[FileChange]) -> 
         return PullRequestCheck("too-many", others=tuple(others), count=len(touched.files))
     seen: list[_CheckedFile] = []
     for change in touched.files:
-        found = _check_file(desk, thread, change)
+        found = _check_file(context, thread, change)
         if isinstance(found, OtherFile):
             others.append(found)
         else:
@@ -83,25 +83,25 @@ def _result(thread: Thread, files: Sequence[FileView], others: Sequence[OtherFil
     return "problems" if thread.conflicting_files or any(file.problems for file in files) else "passed"
 
 
-def _check_file(desk: BoardContext, thread: Thread, change: FileChange) -> _CheckedFile | OtherFile:
-    path, most = change.path, desk.board.max_request_bytes
+def _check_file(context: BoardContext, thread: Thread, change: FileChange) -> _CheckedFile | OtherFile:
+    path, most = change.path, context.board.max_request_bytes
     try:
-        after = desk.hub.read_file(desk.requests, path, thread.head_commit or "", max_bytes=most)
+        after = context.hub.read_file(context.requests, path, thread.head_commit or "", max_bytes=most)
     except TooLarge:
         return _CheckedFile(FileView(path, (REASONS["too-large"].problem(most=f"{most:,}"),)), None)
-    before = desk.hub.find_file(desk.requests, path, max_bytes=most) if change.kind == "changed" else None
-    opened, now = thread.created_at.timestamp(), desk.now()
+    before = context.hub.find_file(context.requests, path, max_bytes=most) if change.kind == "changed" else None
+    opened, now = thread.created_at.timestamp(), context.now()
     if before is None:
         looked = look_at_new(path, after.data, opened=opened, now=now)
     else:
         looked = look_at_changed(path, before.data, after.data, opened=opened, now=now)
     if isinstance(looked, OtherFile):
         return looked
-    return _check_submission(desk, thread, after, before, looked)
+    return _check_submission(context, thread, after, before, looked)
 
 
 def _check_submission(
-    desk: BoardContext, thread: Thread, after: File, before: File | None, looked: SubmittedFile
+    context: BoardContext, thread: Thread, after: File, before: File | None, looked: SubmittedFile
 ) -> _CheckedFile:
     problems = list(looked.problems)
     if not is_content(after.oid, after.data) or len(after.oid) != 40:
@@ -109,7 +109,7 @@ def _check_submission(
     if looked.request is None:
         return _CheckedFile(FileView(after.path, tuple(problems)), None)
     # Whoever opened the pull request submits it, whatever its files say.
-    verdict = verdict_on(desk, looked.request, submitter=thread.author_name)
+    verdict = verdict_on(context, looked.request, submitter=thread.author_name)
     problems += verdict.reasons
     if looked.before is not None and (again := same_commit(looked.before, verdict.sha)) is not None:
         problems.append(again)
@@ -118,14 +118,14 @@ def _check_submission(
         after.path,
         tuple(dict.fromkeys(problems)),
         model=model,
-        model_url=desk.address(Repo("model", model)),
+        model_url=context.address(Repo("model", model)),
         sha=verdict.sha or "",
     )
     was = before.oid if before is not None else None
     return _CheckedFile(view, PlannedFile(path=after.path, oid=after.oid, before=was, sha=verdict.sha or ""))
 
 
-def verdict_on(desk: BoardContext, request: Request, *, submitter: str) -> Verdict:
+def verdict_on(context: BoardContext, request: Request, *, submitter: str) -> Verdict:
     """What admission says of `request`, were `submitter` to submit it now, whatever became of it before."""
     anew = replace(request, file=request.file.model_copy(update={"steward": StewardFacts()}))
-    return verdict_in_public(desk, gather_submission(desk, anew, submitter))
+    return verdict_in_public(context, gather_submission(context, anew, submitter))

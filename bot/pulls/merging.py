@@ -66,155 +66,159 @@ class MergeResult:
 
 
 def merge_checked(
-    desk: BoardContext, repo: Repo, thread: Thread, record: PullRequestRecord, *, by: str = ""
+    context: BoardContext, repo: Repo, thread: Thread, record: PullRequestRecord, *, by: str = ""
 ) -> MergeResult:
     """Merge pull request `thread` as `record`, its report, says that it was checked; `by` approved that, if anybody.
 
     "moved": it is not as it was checked any more, and nothing was done.
     """
     head = record.situation.head
-    memo = recall(desk, repo, thread.num) or PullRequestMemo(head=head)
-    if not _stands(desk, repo, thread, record):
-        remember(desk, repo, thread.num, memo.model_copy(update={"stale": True}))
+    memo = recall(context, repo, thread.num) or PullRequestMemo(head=head)
+    if not _stands(context, repo, thread, record):
+        remember(context, repo, thread.num, memo.model_copy(update={"stale": True}))
         return MergeResult("moved")
-    remember(desk, repo, thread.num, memo.model_copy(update={"merging": head, "by": by}))
+    remember(context, repo, thread.num, memo.model_copy(update={"merging": head, "by": by}))
     try:
-        after = desk.effects.merge(repo, thread.num, head=head, wake=thread_key(repo, thread.num))
+        after = context.effects.merge(repo, thread.num, head=head, wake=thread_key(repo, thread.num))
     except NotMergeable as error:
         log.info("not merged", pull=thread.num, why=str(error))
-        remember(desk, repo, thread.num, memo.model_copy(update={"stale": True}))
+        remember(context, repo, thread.num, memo.model_copy(update={"stale": True}))
         return MergeResult("moved")
     except (BadToken, Busy):
         raise
     except (Denied, BadRequest, Conflict) as error:
-        tell_refused(desk, repo, desk.hub.thread(repo, thread.num), record, str(error))
+        tell_refused(context, repo, context.hub.thread(repo, thread.num), record, str(error))
         return MergeResult("refused", why=str(error))
     if after is None:
         return MergeResult("held")
     pass_by(MERGED)
-    return settle_merged(desk, repo, after, record)
+    return settle_merged(context, repo, after, record)
 
 
-def _stands(desk: BoardContext, repo: Repo, thread: Thread, record: PullRequestRecord) -> bool:
+def _stands(context: BoardContext, repo: Repo, thread: Thread, record: PullRequestRecord) -> bool:
     """Whether what would be merged is merged upon what was looked at."""
     if record.rename is not None:
-        return rename_pulls.stands(desk, repo, thread, record.rename)
+        return rename_pulls.stands(context, repo, thread, record.rename)
     before = {file.path: file.before for file in record.files if file.before is not None}
-    there = desk.hub.paths_info(desk.requests, list(before)) if before else {}
+    there = context.hub.paths_info(context.requests, list(before)) if before else {}
     return all(path in there and there[path].oid == oid for path, oid in before.items())
 
 
-def settle_merged(desk: BoardContext, repo: Repo, thread: Thread, record: PullRequestRecord) -> MergeResult:
+def settle_merged(context: BoardContext, repo: Repo, thread: Thread, record: PullRequestRecord) -> MergeResult:
     """Look at what went in with the merged pull request `thread`, see to it, and say so in the report."""
     commit = thread.merge_commit
     if commit is None:
         raise Garbled(f"Pull request #{thread.num} is merged, and the Hub does not say as which commit.")
-    memo = recall(desk, repo, thread.num)
+    memo = recall(context, repo, thread.num)
     by = memo.by if memo is not None else ""
     how: End = "merged"
-    is_ours = record.result == "passed" and _is_ours(desk, thread, memo, record)
-    if not (is_exact := _verify_and_follow_up(desk, repo, thread, record, commit, is_ours=is_ours)) and is_ours:
+    is_ours = record.result == "passed" and _is_ours(context, thread, memo, record)
+    if not (is_exact := _verify_and_follow_up(context, repo, thread, record, commit, is_ours=is_ours)) and is_ours:
         how = "taken-back"
         log.error("merged what was not checked", pull=thread.num, commit=commit, checked=record.situation.head)
-        _take_back(desk, repo, thread, record, commit)
+        _take_back(context, repo, thread, record, commit)
     elif not (is_ours and is_exact):
         how = "by-hand"
-    desk.mark(REQUESTS, SyncPriority.PERSON)
-    tell_end(desk, repo, thread, record, how, commit, by=by)
-    forget(desk, repo, thread.num)
+    context.mark(REQUESTS, SyncPriority.PERSON)
+    tell_end(context, repo, thread, record, how, commit, by=by)
+    forget(context, repo, thread.num)
     return MergeResult(how, commit)
 
 
 def _verify_and_follow_up(
-    desk: BoardContext, repo: Repo, thread: Thread, record: PullRequestRecord, commit: str, *, is_ours: bool
+    context: BoardContext, repo: Repo, thread: Thread, record: PullRequestRecord, commit: str, *, is_ours: bool
 ) -> bool:
     """Whether `commit` is what was checked; if so, what follows from it is done.
 
     A rename that somebody merged by hand has consequences too, where it is what was checked.
     """
     if record.rename is not None:
-        merged = rename_pulls.is_exact(desk, repo, record.rename, commit)
+        merged = rename_pulls.is_exact(context, repo, record.rename, commit)
         if merged is not None:
-            rename_pulls.follow_up_merge(desk, repo, record.rename, merged, commit)
-        rename_pulls.call_linked(desk, repo, thread.num)
+            rename_pulls.follow_up_merge(context, repo, record.rename, merged, commit)
+        rename_pulls.call_linked(context, repo, thread.num)
         return merged is not None
-    if not is_ours or not _is_exact(desk, record, commit):
+    if not is_ours or not _is_exact(context, record, commit):
         return False
-    _take_up(desk, thread, record, commit)
+    _take_up(context, thread, record, commit)
     return True
 
 
-def _take_up(desk: BoardContext, thread: Thread, record: PullRequestRecord, commit: str) -> None:
+def _take_up(context: BoardContext, thread: Thread, record: PullRequestRecord, commit: str) -> None:
     """Have the requests looked at, in the name of whoever brought them: our own commit would not call for it."""
     origin = Origin(author=thread.author_name, pull=thread.num, commit=commit)
-    desk.index.put_origins((file.path, origin) for file in record.files)
-    desk.mark_all((request_key(file.path) for file in record.files), SyncPriority.PERSON)
+    context.index.put_origins((file.path, origin) for file in record.files)
+    context.mark_all((request_key(file.path) for file in record.files), SyncPriority.PERSON)
 
 
-def _is_ours(desk: BoardContext, thread: Thread, memo: PullRequestMemo | None, record: PullRequestRecord) -> bool:
+def _is_ours(context: BoardContext, thread: Thread, memo: PullRequestMemo | None, record: PullRequestRecord) -> bool:
     """Whether it was us who merged it: as the Hub has it, else as we remember it."""
     if thread.merged_by is not None:
-        return is_by(desk.me(), *thread.merged_by)
+        return is_by(context.me(), *thread.merged_by)
     return memo is not None and memo.merging == record.situation.head
 
 
-def _is_exact(desk: BoardContext, record: PullRequestRecord, commit: str) -> bool:
+def _is_exact(context: BoardContext, record: PullRequestRecord, commit: str) -> bool:
     """Whether `commit` made of the planned files what was planned, and nothing of any other."""
     planned = {file.path: file.oid for file in record.files}
     try:
-        changes = desk.hub.changes(desk.requests, f"{commit}^", commit, max_bytes=MAX_DIFF)
+        changes = context.hub.changes(context.requests, f"{commit}^", commit, max_bytes=MAX_DIFF)
     except TooLarge:
         return False
     for change in changes:
         is_planned = change.path in planned and change.kind in ("added", "changed")
         if not is_planned or change.mode not in ("", REGULAR):
             return False
-    there = desk.hub.paths_info(desk.requests, list(planned), commit)
+    there = context.hub.paths_info(context.requests, list(planned), commit)
     return all(path in there and there[path].oid == oid for path, oid in planned.items())
 
 
-def _take_back(desk: BoardContext, repo: Repo, thread: Thread, record: PullRequestRecord, commit: str) -> None:
+def _take_back(context: BoardContext, repo: Repo, thread: Thread, record: PullRequestRecord, commit: str) -> None:
     """Have every file that `commit` touched put back, and tell the thread."""
-    edits = _undoing(desk, thread, commit) if repo == desk.requests else _undoing_by_calls(desk, repo, thread, commit)
-    desk.effects.stage(repo, *edits)
+    edits = (
+        _undoing(context, thread, commit)
+        if repo == context.requests
+        else _undoing_by_calls(context, repo, thread, commit)
+    )
+    context.effects.stage(repo, *edits)
     pass_by(STAGED_BACK)
     text = pull_alarm(
         head=record.situation.head,
         commit=commit,
-        commit_url=f"{desk.address(repo)}/commit/{commit}",
+        commit_url=f"{context.address(repo)}/commit/{commit}",
         count=len(edits),
     )
-    marker = desk.marker(f"{KIND}-alarm", f"{thread.num} {commit}")
+    marker = context.marker(f"{KIND}-alarm", f"{thread.num} {commit}")
     wake = thread_key(repo, thread.num)
-    desk.effects.comment(repo, thread.num, text, marker, wake=wake, seen=thread)
+    context.effects.comment(repo, thread.num, text, marker, wake=wake, seen=thread)
 
 
-def _undoing(desk: BoardContext, thread: Thread, commit: str) -> list[RestoreFile]:
-    with commit_and_parent(desk, desk.requests, commit) as (view, parent):
-        return [_undo(desk, view, thread, commit, parent, one) for one in view.differences(parent, commit)]
+def _undoing(context: BoardContext, thread: Thread, commit: str) -> list[RestoreFile]:
+    with commit_and_parent(context, context.requests, commit) as (view, parent):
+        return [_undo(context, view, thread, commit, parent, one) for one in view.differences(parent, commit)]
 
 
-def _undoing_by_calls(desk: BoardContext, repo: Repo, thread: Thread, commit: str) -> list[RestoreFile]:
+def _undoing_by_calls(context: BoardContext, repo: Repo, thread: Thread, commit: str) -> list[RestoreFile]:
     """The same in a repo of which there is no mirror: a few calls, and one for each file that was there before."""
-    _, before = desk.hub.commits(repo, commit, limit=2)
-    paths = desk.hub.changed_paths(repo, before.oid, commit)
-    was = desk.hub.paths_info(repo, paths, before.oid)
-    now = desk.hub.paths_info(repo, paths, commit)
+    _, before = context.hub.commits(repo, commit, limit=2)
+    paths = context.hub.changed_paths(repo, before.oid, commit)
+    was = context.hub.paths_info(repo, paths, before.oid)
+    now = context.hub.paths_info(repo, paths, commit)
     edits: list[RestoreFile] = []
     for path in paths:
-        data = desk.hub.read_file(repo, path, before.oid, max_bytes=_MAX_OLD).data if path in was else None
+        data = context.hub.read_file(repo, path, before.oid, max_bytes=_MAX_OLD).data if path in was else None
         edits.append(_restoring(thread, commit, path, data, now[path].oid if path in now else None))
     return edits
 
 
 def _undo(
-    desk: BoardContext, view: MirrorView, thread: Thread, commit: str, parent: str, one: GitDifference
+    context: BoardContext, view: MirrorView, thread: Thread, commit: str, parent: str, one: GitDifference
 ) -> RestoreFile:
     data = None
     if one.was is not None:
         data = view.blob(one.was, max_bytes=_MAX_OLD)
         if data is None or _POINTER.match(data):  # large: the Hub has the contents
-            data = desk.hub.read_file(desk.requests, one.path, parent, max_bytes=_MAX_OLD).data
+            data = context.hub.read_file(context.requests, one.path, parent, max_bytes=_MAX_OLD).data
     return _restoring(thread, commit, one.path, data, _id_in_api(view, one.now))
 
 

@@ -56,74 +56,74 @@ CORRECTABLE = ("problems", "mixed")
 REPORTED = point("pull request reported on, not remembered")
 
 
-def sync_pull(desk: BoardContext, repo: Repo, seen: Thread) -> tuple[int, float | None]:
+def sync_pull(context: BoardContext, repo: Repo, seen: Thread) -> tuple[int, float | None]:
     """Bring the pull request `seen`, as it was just read, in step: how many comments were posted, and when to look
     again by itself, if ever."""
-    me = desk.me()
-    if is_by(me, seen.author_id, seen.author_name) or desk.effects.is_left_alone(repo, seen.num):
+    me = context.me()
+    if is_by(me, seen.author_id, seen.author_name) or context.effects.is_left_alone(repo, seen.num):
         return 0, None
     try:
-        return _bring_in_step(desk, repo, seen)
+        return _bring_in_step(context, repo, seen)
     except ThreadNotFound:
-        forget(desk, repo, seen.num)
+        forget(context, repo, seen.num)
     except BadToken:
         raise
     except Denied as error:
         log.warning("report not allowed", pull=seen.num, error=str(error))
-        now = situation(desk, seen)
-        remember(desk, repo, seen.num, PullRequestMemo(head=now.head, held=now, denied=True))
+        now = situation(context, seen)
+        remember(context, repo, seen.num, PullRequestMemo(head=now.head, held=now, denied=True))
     return 0, None
 
 
-def mark_moved(desk: BoardContext, heads: dict[str, str]) -> None:
+def mark_moved(context: BoardContext, heads: dict[str, str]) -> None:
     """Mark the pull requests whose head, in `heads` by its ref, is another than when they were checked."""
-    for number, memo in recall_all(desk).items():
+    for number, memo in recall_all(context).items():
         head = heads.get(f"refs/pr/{number}")
         if memo is None or head not in (None, memo.head):
-            desk.mark(thread_key(desk.requests, number), SyncPriority.EVENT)
+            context.mark(thread_key(context.requests, number), SyncPriority.EVENT)
 
 
-def _bring_in_step(desk: BoardContext, repo: Repo, seen: Thread) -> tuple[int, float | None]:
-    _, record = find_report(desk, seen)
+def _bring_in_step(context: BoardContext, repo: Repo, seen: Thread) -> tuple[int, float | None]:
+    _, record = find_report(context, seen)
     if seen.status in ("merged", "closed"):
         if seen.status == "merged" and record is not None and record.end is None:
-            settle_merged(desk, repo, seen, record)
-        forget(desk, repo, seen.num)
+            settle_merged(context, repo, seen, record)
+        forget(context, repo, seen.num)
         return 0, None
-    if _is_current(desk, repo, seen, record):
-        return 0, _go_on(desk, repo, seen, record)
+    if _is_current(context, repo, seen, record):
+        return 0, _go_on(context, repo, seen, record)
     reported = "" if record is None else record.situation.head
     has_moved = reported not in ("", seen.head_commit)
     if record is not None and record.result == "passed" and has_moved and not record.checking:
-        tell_void(desk, repo, seen, record)
-    return _check(desk, repo, seen.num, reported)
+        tell_void(context, repo, seen, record)
+    return _check(context, repo, seen.num, reported)
 
 
-def _is_current(desk: BoardContext, repo: Repo, seen: Thread, record: PullRequestRecord | None) -> bool:
+def _is_current(context: BoardContext, repo: Repo, seen: Thread, record: PullRequestRecord | None) -> bool:
     """Whether there is nothing to check: the report, or what is remembered of one that was held back, is about this."""
-    now, memo = situation(desk, seen), recall(desk, repo, seen.num)
+    now, memo = situation(context, seen), recall(context, repo, seen.num)
     if record is None:
         if memo is None or memo.held != now:
             return False
         if memo.denied or memo.silent:
             return True
-        if desk.effects.mode(Effect.COMMENT) is EffectMode.ON:
+        if context.effects.mode(Effect.COMMENT) is EffectMode.ON:
             return False
-        desk.effects.held_still(thread_key(repo, seen.num))
+        context.effects.held_still(thread_key(repo, seen.num))
         return True
     if record.checking or record.situation != now:
         return False
     if memo is None:
-        remember(desk, repo, seen.num, PullRequestMemo(head=now.head, heard=_count_relevant_comments(desk, seen)))
+        remember(context, repo, seen.num, PullRequestMemo(head=now.head, heard=_count_relevant_comments(context, seen)))
         return True
     if memo.stale:
         return False
-    return record.result not in CORRECTABLE or _count_relevant_comments(desk, seen) <= memo.heard
+    return record.result not in CORRECTABLE or _count_relevant_comments(context, seen) <= memo.heard
 
 
-def _count_relevant_comments(desk: BoardContext, seen: Thread) -> int:
+def _count_relevant_comments(context: BoardContext, seen: Thread) -> int:
     """How many comments there are of those at whose word it is checked again."""
-    author, maintainers = (seen.author_id, seen.author_name), people.maintainers(desk)
+    author, maintainers = (seen.author_id, seen.author_name), people.maintainers(context)
     return sum(
         (comment.author_id, comment.author_name) == author or comment.author_id in maintainers
         for comment in seen.comments
@@ -131,69 +131,71 @@ def _count_relevant_comments(desk: BoardContext, seen: Thread) -> int:
     )
 
 
-def _check(desk: BoardContext, repo: Repo, number: int, reported: str) -> tuple[int, float | None]:
+def _check(context: BoardContext, repo: Repo, number: int, reported: str) -> tuple[int, float | None]:
     """Check pull request `number` and report; `reported` is the head of an earlier report."""
-    seen, changes = _read(desk, repo, number)
+    seen, changes = _read(context, repo, number)
     if changes == [] and seen.status == "draft":
         return 0, None  # it has only just been opened
     try:
-        checked = _look_at(desk, repo, seen, changes)
+        checked = _look_at(context, repo, seen, changes)
     except HeadMoved:
         log.info("moved while it was checked", pull=number, status=seen.status)
-        return 0, desk.now() + AGAIN
-    fresh = desk.hub.thread(repo, number)
-    now = situation(desk, fresh)
-    if fresh.status in ("merged", "closed") or now != situation(desk, seen):
+        return 0, context.now() + AGAIN
+    fresh = context.hub.thread(repo, number)
+    now = situation(context, fresh)
+    if fresh.status in ("merged", "closed") or now != situation(context, seen):
         log.info("moved while it was checked", pull=number, status=fresh.status)
-        return 0, desk.now() + AGAIN
+        return 0, context.now() + AGAIN
     if checked is None:
-        remember(desk, repo, number, PullRequestMemo(head=now.head, held=now, silent=True))
+        remember(context, repo, number, PullRequestMemo(head=now.head, held=now, silent=True))
         return 0, None
     void = reported if reported != now.head else ""
-    told = tell_checked(desk, repo, fresh, checked, now, void=void)
+    told = tell_checked(context, repo, fresh, checked, now, void=void)
     pass_by(REPORTED)
     record = record_of(checked, now)
     log.info("pull request", repo=repo.id, pull=number, head=now.head, result=record.result, told=told)
     held = now if told == "held" else None
-    remember(desk, repo, number, PullRequestMemo(head=now.head, heard=_count_relevant_comments(desk, fresh), held=held))
+    remember(
+        context, repo, number, PullRequestMemo(head=now.head, heard=_count_relevant_comments(context, fresh), held=held)
+    )
     if record.rename is not None:
-        call_linked(desk, repo, number)
+        call_linked(context, repo, number)
     if told == "held":
-        _list_merge(desk, repo, number, record)
+        _list_merge(context, repo, number, record)
         return 0, None
-    return int(told == "posted"), _go_on(desk, repo, fresh, record)
+    return int(told == "posted"), _go_on(context, repo, fresh, record)
 
 
-def _read(desk: BoardContext, repo: Repo, number: int) -> tuple[Thread, list[FileChange] | None]:
+def _read(context: BoardContext, repo: Repo, number: int) -> tuple[Thread, list[FileChange] | None]:
     """The pull request, and what it changes; None where that is too much to be read."""
     try:
-        seen, diff = desk.hub.pull(repo, number, max_bytes=MAX_DIFF)
+        seen, diff = context.hub.pull(repo, number, max_bytes=MAX_DIFF)
     except TooLarge:
-        return desk.hub.thread(repo, number), None
+        return context.hub.thread(repo, number), None
     return seen, changes_in(diff)
 
 
 def _look_at(
-    desk: BoardContext, repo: Repo, seen: Thread, changes: list[FileChange] | None
+    context: BoardContext, repo: Repo, seen: Thread, changes: list[FileChange] | None
 ) -> PullRequestCheck | RenameCheck | None:
     """What there is to say of it; None: nothing, for it is none of ours."""
-    kind: Kind = "requests" if repo == desk.requests else "results"
+    kind: Kind = "requests" if repo == context.requests else "results"
     if (claim := read_claim(kind, seen.title, changes or [])) is not None:
-        return check_rename(desk, repo, seen, changes, claim)
-    if repo != desk.requests:
+        return check_rename(context, repo, seen, changes, claim)
+    if repo != context.requests:
         return None
-    return PullRequestCheck("too-large") if changes is None else check(desk, seen, changes)
+    return PullRequestCheck("too-large") if changes is None else check(context, seen, changes)
 
 
-def _go_on(desk: BoardContext, repo: Repo, seen: Thread, record: PullRequestRecord | None) -> float | None:
+def _go_on(context: BoardContext, repo: Repo, seen: Thread, record: PullRequestRecord | None) -> float | None:
     """Merge what passed, where the board lets us; when to look again."""
     if record is None or not _is_ripe(record):
         return None
     if not record.situation.merges_itself:
-        _list_merge(desk, repo, seen.num, record)
+        _list_merge(context, repo, seen.num, record)
         return None
-    done = merge_checked(desk, repo, seen, record)
-    return desk.now() + AGAIN if done.how == "moved" else None
+    done = merge_checked(context, repo, seen, record)
+    return context.now() + AGAIN if done.how == "moved" else None
 
 
 def _is_ripe(record: PullRequestRecord) -> bool:
@@ -203,7 +205,7 @@ def _is_ripe(record: PullRequestRecord) -> bool:
     return passed and not now.draft and not now.conflict
 
 
-def _list_merge(desk: BoardContext, repo: Repo, number: int, record: PullRequestRecord) -> None:
+def _list_merge(context: BoardContext, repo: Repo, number: int, record: PullRequestRecord) -> None:
     """Where the board merges by itself and that is held back: say so, and look again when it is not any more."""
-    if desk.board.pull_requests == "merge" and _is_ripe(record):
-        desk.effects.may_merge(repo, number, head=record.situation.head)
+    if context.board.pull_requests == "merge" and _is_ripe(record):
+        context.effects.may_merge(repo, number, head=record.situation.head)

@@ -48,7 +48,7 @@ class RenameCheck:
 
 
 def check_rename(
-    desk: BoardContext, repo: Repo, thread: Thread, changes: Sequence[FileChange] | None, claim: RenameClaim
+    context: BoardContext, repo: Repo, thread: Thread, changes: Sequence[FileChange] | None, claim: RenameClaim
 ) -> RenameCheck:
     """Hold `changes`, those of the pull request `thread`, against the plan of `claim`; None: too many to be read.
 
@@ -57,14 +57,14 @@ def check_rename(
     names = CheckedRename(old=claim.old, new=claim.new)
     if claim.problem is not None:
         return RenameCheck(RenameVerdict((RenameCheckLine(False, claim.problem),)), names)
-    source = source_of(desk, repo)
+    source = source_of(context, repo)
     try:
         base = source.base(claim.old, claim.new)
         it = plan(source.kind, claim.old, claim.new, base.files, base.new_files)
         checked, outcome = _against(source, it, thread, changes)
     except TooMuchToRead as error:
         return RenameCheck(RenameVerdict((RenameCheckLine(False, error.problem),)), names)
-    facts = rename_facts.gather(desk, it, base, rename_facts.asking_for(desk, repo, thread))
+    facts = rename_facts.gather(context, it, base, rename_facts.asking_for(context, repo, thread))
     judged = judge(facts, checked)
     judged = RenameVerdict((*_of_thread(thread), *judged.lines), judged.partial)
     rename = names.model_copy(update={"plan": it.digest, "outcome": outcome, "partial": judged.partial})
@@ -97,9 +97,9 @@ def _of_thread(thread: Thread) -> list[RenameCheckLine]:
     return lines
 
 
-def stands(desk: BoardContext, repo: Repo, thread: Thread, rename: CheckedRename) -> bool:
+def stands(context: BoardContext, repo: Repo, thread: Thread, rename: CheckedRename) -> bool:
     """Whether what was checked still holds: the plan is the same, and nothing speaks against it by now."""
-    source = source_of(desk, repo)
+    source = source_of(context, repo)
     try:
         base = source.base(rename.old, rename.new)
     except TooMuchToRead:
@@ -107,13 +107,13 @@ def stands(desk: BoardContext, repo: Repo, thread: Thread, rename: CheckedRename
     it = plan(source.kind, rename.old, rename.new, base.files, base.new_files)
     if it.digest != rename.plan or it.problems:
         return False
-    facts = rename_facts.gather(desk, it, base, rename_facts.asking_for(desk, repo, thread))
+    facts = rename_facts.gather(context, it, base, rename_facts.asking_for(context, repo, thread))
     return judge(facts).passed
 
 
-def is_exact(desk: BoardContext, repo: Repo, rename: CheckedRename, commit: str) -> MergedCommit | None:
+def is_exact(context: BoardContext, repo: Repo, rename: CheckedRename, commit: str) -> MergedCommit | None:
     """What the merge commit did, if that is what was checked, and nothing else."""
-    source = source_of(desk, repo)
+    source = source_of(context, repo)
     try:
         merged = source.merged(rename.old, rename.new, commit)
     except TooMuchToRead:
@@ -124,15 +124,17 @@ def is_exact(desk: BoardContext, repo: Repo, rename: CheckedRename, commit: str)
     return merged if same and checked.verdict != "wrong" else None
 
 
-def follow_up_merge(desk: BoardContext, repo: Repo, rename: CheckedRename, merged: MergedCommit, commit: str) -> None:
+def follow_up_merge(
+    context: BoardContext, repo: Repo, rename: CheckedRename, merged: MergedCommit, commit: str
+) -> None:
     """What follows from `commit`, a merge that was right: our facts are mended, requests looked at, flags renamed."""
-    kind = source_of(desk, repo).kind
+    kind = source_of(context, repo).kind
     it = plan(kind, rename.old, rename.new, merged.base.files, merged.base.new_files)
-    follow_up(desk, it, merged.head.contents)
-    rename_flags(desk, rename.old, rename.new, commit)
+    follow_up(context, it, merged.head.contents)
+    rename_flags(context, rename.old, rename.new, commit)
 
 
-def call_linked(desk: BoardContext, repo: Repo, number: int) -> None:
+def call_linked(context: BoardContext, repo: Repo, number: int) -> None:
     """Have the discussions that link pull request `number` looked at."""
-    keys = [text(key) for key in desk.redis.smembers(desk.keys.pull_links(f"{repo.id} {number}"))]
-    desk.mark_all(keys, SyncPriority.PERSON)
+    keys = [text(key) for key in context.redis.smembers(context.keys.pull_links(f"{repo.id} {number}"))]
+    context.mark_all(keys, SyncPriority.PERSON)

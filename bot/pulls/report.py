@@ -20,7 +20,7 @@ Told = Literal["posted", "edited", "same", "held"]
 
 
 def tell_checked(
-    desk: BoardContext,
+    context: BoardContext,
     repo: Repo,
     thread: Thread,
     checked: PullRequestCheck | RenameCheck,
@@ -35,7 +35,7 @@ def tell_checked(
         told = _renaming(
             record, checked.rename, now.head, lines=lines, passed=checked.passed, draft=now.draft, void=void
         )
-        return _write_report(desk, repo, thread, rename_report(told))
+        return _write_report(context, repo, thread, rename_report(told))
     view = PullView(
         result=checked.result,
         head=now.head,
@@ -49,7 +49,7 @@ def tell_checked(
         conflicts=thread.conflicting_files,
         merges_itself=now.merges_itself,
     )
-    return _write_report(desk, repo, thread, _text(desk, view))
+    return _write_report(context, repo, thread, _text(context, view))
 
 
 def record_of(checked: PullRequestCheck | RenameCheck, now: PullRequestState) -> PullRequestRecord:
@@ -61,30 +61,30 @@ def record_of(checked: PullRequestCheck | RenameCheck, now: PullRequestState) ->
     return PullRequestRecord(situation=now, result=checked.result, files=checked.plan)
 
 
-def tell_void(desk: BoardContext, repo: Repo, thread: Thread, record: PullRequestRecord) -> Told:
+def tell_void(context: BoardContext, repo: Repo, thread: Thread, record: PullRequestRecord) -> Told:
     """Say that the report which `record` belongs to is about what is not there any more."""
     void = record.model_copy(update={"checking": True})
     head, was = thread.head_commit or "", record.situation.head
     if record.rename is not None:
         return _write_report(
-            desk, repo, thread, rename_report(_renaming(void, record.rename, head, checking=True, void=was))
+            context, repo, thread, rename_report(_renaming(void, record.rename, head, checking=True, void=was))
         )
     view = PullView(result=record.result, head=head, record=void.line(), checking=True, void=was)
-    return _write_report(desk, repo, thread, _text(desk, view))
+    return _write_report(context, repo, thread, _text(context, view))
 
 
-def tell_refused(desk: BoardContext, repo: Repo, thread: Thread, record: PullRequestRecord, why: str) -> Told:
+def tell_refused(context: BoardContext, repo: Repo, thread: Thread, record: PullRequestRecord, why: str) -> Told:
     """Say that the Hub did not let us merge it."""
     refused, head = record.model_copy(update={"refused": True}), record.situation.head
     if record.rename is not None:
         view = _renaming(refused, record.rename, head, passed=True, refused=why)
-        return _write_report(desk, repo, thread, rename_report(view))
-    told = PullView(result=record.result, head=head, record=refused.line(), files=_files(desk, record), refused=why)
-    return _write_report(desk, repo, thread, _text(desk, told))
+        return _write_report(context, repo, thread, rename_report(view))
+    told = PullView(result=record.result, head=head, record=refused.line(), files=_files(context, record), refused=why)
+    return _write_report(context, repo, thread, _text(context, told))
 
 
 def tell_end(
-    desk: BoardContext,
+    context: BoardContext,
     repo: Repo,
     thread: Thread,
     record: PullRequestRecord,
@@ -95,52 +95,52 @@ def tell_end(
 ) -> Told:
     """Say what became of it."""
     ended = record.model_copy(update={"end": how, "files": (), "checking": False})
-    head, url = record.situation.head, f"{desk.address(repo)}/commit/{commit}"
+    head, url = record.situation.head, f"{context.address(repo)}/commit/{commit}"
     if record.rename is not None:
         passed = record.result == "passed"
         view = _renaming(ended, record.rename, head, passed=passed, end=how, commit=commit, commit_url=url, by=by)
-        return _write_report(desk, repo, thread, rename_report(view))
+        return _write_report(context, repo, thread, rename_report(view))
     told = PullView(
         result=record.result,
         head=head,
         record=ended.line(),
         end=how,
-        files=_files(desk, record),
+        files=_files(context, record),
         commit=commit,
         commit_url=url,
         by=by,
     )
-    return _write_report(desk, repo, thread, _text(desk, told))
+    return _write_report(context, repo, thread, _text(context, told))
 
 
 def _renaming(record: PullRequestRecord, rename: CheckedRename, head: str, **more: Any) -> RenameView:
     return RenameView(old=rename.old, new=rename.new, head=head, record=record.line(), partial=rename.partial, **more)
 
 
-def _files(desk: BoardContext, record: PullRequestRecord) -> tuple[FileView, ...]:
+def _files(context: BoardContext, record: PullRequestRecord) -> tuple[FileView, ...]:
     """The files of a report that everything passed, as its record has them."""
     found: list[FileView] = []
     for file in record.files:
         place = parse_path(file.path)
         if isinstance(place, RequestPath):
-            url = desk.address(Repo("model", place.model))
+            url = context.address(Repo("model", place.model))
             found.append(FileView(file.path, model=place.model, model_url=url, sha=file.sha))
     return tuple(found)
 
 
-def _text(desk: BoardContext, view: PullView) -> str:
-    return pull_report(replace(view, followed=desk.board.threads != "never"))
+def _text(context: BoardContext, view: PullView) -> str:
+    return pull_report(replace(view, followed=context.board.threads != "never"))
 
 
-def _write_report(desk: BoardContext, repo: Repo, thread: Thread, text: str) -> Told:
+def _write_report(context: BoardContext, repo: Repo, thread: Thread, text: str) -> Told:
     """Write the report into `thread`, as it was just read, or make the one that is there say `text`."""
-    comment_quota.check(desk, repo, "the pull request")
-    mark, wake = marker(desk, thread.num), thread_key(repo, thread.num)
-    report, _ = find_report(desk, thread)
+    comment_quota.check(context, repo, "the pull request")
+    mark, wake = marker(context, thread.num), thread_key(repo, thread.num)
+    report, _ = find_report(context, thread)
     if report is None:
-        made = desk.effects.comment(repo, thread.num, text, mark, wake=wake, seen=thread)
+        made = context.effects.comment(repo, thread.num, text, mark, wake=wake, seen=thread)
         told: Told = "held" if made is None else "posted"
     else:
-        done = desk.effects.edit_comment(repo, thread.num, report.id, text, mark, seen=report.text, wake=wake)
+        done = context.effects.edit_comment(repo, thread.num, report.id, text, mark, seen=report.text, wake=wake)
         told = "edited" if done == "done" else done
     return told

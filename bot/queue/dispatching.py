@@ -40,32 +40,32 @@ RETOLD = 100
 """Requests whose threads are told of a new position after one dispatch, at most."""
 
 
-def sync_queue(desk: BoardContext) -> None:
+def sync_queue(context: BoardContext) -> None:
     """Put those whose turn it is into RQ, take back those whose turn it is not, and have new positions told."""
-    if not desk.pauses.are_known():
-        desk.mark(PAUSED, SyncPriority.PERSON)  # whose sync calls us again
+    if not context.pauses.are_known():
+        context.mark(PAUSED, SyncPriority.PERSON)  # whose sync calls us again
         return
-    line = take_snapshot(desk)
-    chosen = {one.attempt: one for one in choose(line.turns, line.running, line.terms)}
-    places = {attempt: line.terms.queue_of(one.tier) for attempt, one in chosen.items()}
-    _recall(desk, line.lying, {attempt: desk.queue(tier) for attempt, tier in places.items()})
+    snapshot = take_snapshot(context)
+    chosen = {one.attempt: one for one in choose(snapshot.turns, snapshot.running, snapshot.conditions)}
+    places = {attempt: snapshot.conditions.queue_of(one.tier) for attempt, one in chosen.items()}
+    _recall(context, snapshot.queued_in, {attempt: context.queue(tier) for attempt, tier in places.items()})
     for attempt, one in chosen.items():
-        if line.lying.get(attempt) != desk.queue(places[attempt]):
-            _dispatch(desk, desk.index.get(one.path), places[attempt])
-    if line.waiting and not line.terms.durations.measured:
-        ask_for_durations(desk)
-    desk.mark_all(map(request_key, line.to_be_retold(RETOLD)), SyncPriority.BACKGROUND)
+        if snapshot.queued_in.get(attempt) != context.queue(places[attempt]):
+            _dispatch(context, context.index.get(one.path), places[attempt])
+    if snapshot.waiting and not snapshot.conditions.durations.measured:
+        ask_for_durations(context)
+    context.mark_all(map(request_key, snapshot.to_be_retold(RETOLD)), SyncPriority.BACKGROUND)
 
 
-def _recall(desk: BoardContext, lying: Mapping[str, str], wanted: Mapping[str, str]) -> None:
-    for attempt, name in lying.items():
-        if wanted.get(attempt) == name or not jobs.recall(desk.redis, name, attempt):
+def _recall(context: BoardContext, queued_in: Mapping[str, str], wanted: Mapping[str, str]) -> None:
+    for attempt, name in queued_in.items():
+        if wanted.get(attempt) == name or not jobs.recall(context.redis, name, attempt):
             continue
-        state = desk.attempts.read(attempt)
-        entry = desk.index.get(state.path) if state is not None else None
+        state = context.attempts.read(attempt)
+        entry = context.index.get(state.path) if state is not None else None
         log.info("recalled", attempt=attempt, path=entry.path if entry is not None else "")
         if entry is not None:
-            desk.index.change(entry.path, partial(_moved, attempt, "queued", {"state": "waiting"}))
+            context.index.change(entry.path, partial(_moved, attempt, "queued", {"state": "waiting"}))
 
 
 def _moved(attempt: str, state: str, to: Mapping[str, object], entry: IndexEntry) -> IndexEntry | None:
@@ -73,12 +73,12 @@ def _moved(attempt: str, state: str, to: Mapping[str, object], entry: IndexEntry
     return entry.model_copy(update=to) if (entry.attempt, entry.state) == (attempt, state) else None
 
 
-def job_for(desk: BoardContext, request: Request, entry: IndexEntry) -> jobs.EvaluationJob:
+def job_for(context: BoardContext, request: Request, entry: IndexEntry) -> jobs.EvaluationJob:
     """The message for the worker that takes `request`."""
     assert entry.sha is not None
     assert entry.attempt is not None
     return jobs.EvaluationJob(
-        board=desk.board.name,
+        board=context.board.name,
         attempt=entry.attempt,
         path=str(request.path),
         model=request.path.model,
@@ -88,37 +88,37 @@ def job_for(desk: BoardContext, request: Request, entry: IndexEntry) -> jobs.Eva
         base_model=entry.base_model or request.file.base_model or "",
         base_revision=entry.base_sha,
         use_chat_template=bool(request.file.use_chat_template),
-        suite=desk.suite.name,
-        suite_digest=desk.suite.digest,
+        suite=context.suite.name,
+        suite_digest=context.suite.digest,
         private=entry.standing.access != "public",
     )
 
 
-def _dispatch(desk: BoardContext, entry: IndexEntry, tier: Tier) -> None:
+def _dispatch(context: BoardContext, entry: IndexEntry, tier: Tier) -> None:
     if entry.state != "waiting":
         return
     if entry.job is None or entry.attempt is None:
-        desk.mark(request_key(entry.path))  # its own sync knows what the job would be
+        context.mark(request_key(entry.path))  # its own sync knows what the job would be
         return
-    if not _may_run(desk, entry):
+    if not _may_run(context, entry):
         return
-    now = desk.now()
-    if not desk.attempts.queued(entry.attempt, entry.path, now=now):
-        desk.mark(request_key(entry.path))  # somebody has it, whatever the index says
+    now = context.now()
+    if not context.attempts.queued(entry.attempt, entry.path, now=now):
+        context.mark(request_key(entry.path))  # somebody has it, whatever the index says
         return
-    new = jobs.enqueue(desk.redis, desk.queue(tier), entry.job, timeout=desk.board.attempt_seconds)
-    desk.index.change(entry.path, partial(_moved, entry.attempt, "waiting", {"state": "queued", "queued": now}))
+    new = jobs.enqueue(context.redis, context.queue(tier), entry.job, timeout=context.board.attempt_seconds)
+    context.index.change(entry.path, partial(_moved, entry.attempt, "waiting", {"state": "queued", "queued": now}))
     log.info("queued", attempt=entry.attempt, path=entry.path, tier=tier, new=new)
 
 
-def _may_run(desk: BoardContext, entry: IndexEntry) -> bool:
+def _may_run(context: BoardContext, entry: IndexEntry) -> bool:
     """Whether the claim, which is an edit, could be granted: without it a worker would only be sent away again."""
-    would = ShadowedWrite(
+    shadowed = ShadowedWrite(
         id=f"edit run {entry.attempt}",
         effect=Effect.EDIT,
-        repo=f"{desk.requests.kind}/{desk.requests.id}",
+        repo=f"{context.requests.kind}/{context.requests.id}",
         does=f"Run {entry.model}",
         path=entry.path,
         status=Status.RUNNING.value,
     )
-    return desk.effects.allows(would, wake=request_key(entry.path))
+    return context.effects.allows(shadowed, wake=request_key(entry.path))

@@ -28,29 +28,29 @@ AGAIN = 3_600.0
 """Seconds until another look, where there were no results yet."""
 
 
-def ask_for_durations(desk: BoardContext) -> None:
+def ask_for_durations(context: BoardContext) -> None:
     """Have them learned, once in AGAIN seconds."""
-    last = desk.redis.hget(desk.keys.rounds, DURATIONS)
-    if last is not None and 0 <= desk.now() - float(last) < AGAIN:
+    last = context.redis.hget(context.keys.rounds, DURATIONS)
+    if last is not None and 0 <= context.now() - float(last) < AGAIN:
         return
-    desk.redis.hset(desk.keys.rounds, DURATIONS, desk.now())
-    desk.mark(DURATIONS, SyncPriority.BACKGROUND)
+    context.redis.hset(context.keys.rounds, DURATIONS, context.now())
+    context.mark(DURATIONS, SyncPriority.BACKGROUND)
 
 
-def sync_durations(desk: BoardContext) -> None:
+def sync_durations(context: BoardContext) -> None:
     """Read the newest results, unless something was measured meanwhile."""
-    if desk.measures.durations().measured:
+    if context.measures.durations().measured:
         return
-    found = [measured for path in _newest(desk) if (measured := _read(desk, path)) is not None]
+    found = [measured for path in _newest(context) if (measured := _read(context, path)) is not None]
     for suite, size, seconds in reversed(found):
-        desk.measures.learn(suite, size, seconds)
+        context.measures.learn(suite, size, seconds)
     log.info("durations learned from results", count=len(found))
 
 
-def _newest(desk: BoardContext) -> list[str]:
+def _newest(context: BoardContext) -> list[str]:
     """Paths of the newest results files, newest first."""
     try:
-        commits = desk.hub.commits(desk.results, limit=COMMITS)
+        commits = context.hub.commits(context.results, limit=COMMITS)
     except NotFound:
         return []
     paths = (path for commit in commits for path in reversed(list(_added(commit.message))))
@@ -68,10 +68,10 @@ def _added(message: str) -> Iterator[str]:
             yield str(said.get("path", ""))
 
 
-def _read(desk: BoardContext, path: str) -> tuple[str, int, float] | None:
+def _read(context: BoardContext, path: str) -> tuple[str, int, float] | None:
     """Suite, size class and seconds of an evaluation; None where the file does not tell."""
     try:
-        data = parse_harness(desk.hub.read_file(desk.results, path, max_bytes=MAX_BYTES).data)
+        data = parse_harness(context.hub.read_file(context.results, path, max_bytes=MAX_BYTES).data)
         block = StewardBlock.model_validate(data.get(BLOCK))
     except (NotFound, TooLarge, BadResults, ValidationError) as error:
         log.warning("no duration in these results", path=path, error=str(error)[:200])

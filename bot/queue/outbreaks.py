@@ -22,29 +22,29 @@ OUTBREAK = "outbreak"
 """Kind of the dirty key of a suite's outbreaks."""
 
 
-def note(desk: BoardContext, model: str, outcome: Outcome) -> None:
+def note(context: BoardContext, model: str, outcome: Outcome) -> None:
     """The attempt of `outcome` has ended: that counts, once."""
-    canaries = _canaries(desk, outcome.suite)
+    canaries = _canaries(context, outcome.suite)
     cause = outcome.failure.cause if outcome.failure is not None else ""
-    ended = EndedAttempt(outcome.attempt, model, cause, at=min(outcome.ended, desk.now()))
+    ended = EndedAttempt(outcome.attempt, model, cause, at=min(outcome.ended, context.now()))
     if not canaries.note(ended):
         return
-    desk.meters.count("attempts_ended", cause or "none")
+    context.meters.count("attempts_ended", cause or "none")
     if cause:
-        desk.mark(canaries.key, SyncPriority.EVENT)
+        context.mark(canaries.key, SyncPriority.EVENT)
 
 
-def sync_outbreak(desk: BoardContext, suite: str) -> None:
+def sync_outbreak(context: BoardContext, suite: str) -> None:
     """Act upon a canary's verdict; else ask for one where deaths look like an outbreak."""
-    canaries, now = _canaries(desk, suite), desk.now()
-    paused = f"suite:{suite}" in desk.pauses.all()
+    canaries, now = _canaries(context, suite), context.now()
+    paused = f"suite:{suite}" in context.pauses.all()
     if (verdict := canaries.verdict()) is not None:
         # The canary may have taken long: those count who died before it was asked for.
         found = models_struck(canaries.ended(), verdict.cause, now=now, window=2 * WINDOW)
         if not found.is_one:
             log.warning("a verdict that nobody asked for", suite=suite, cause=verdict.cause, worker=verdict.worker)
         elif verdict.died_of and not paused:
-            ruling = pause(desk, f"suite:{suite}", found.reason(verdict.died_of), BY)
+            ruling = pause(context, f"suite:{suite}", found.reason(verdict.died_of), BY)
             log.error("outbreak", suite=suite, cause=verdict.cause, died_of=verdict.died_of, ruling=ruling.code)
         elif not verdict.died_of:
             log.info("no outbreak: the canary lives", suite=suite, cause=verdict.cause)
@@ -55,5 +55,5 @@ def sync_outbreak(desk: BoardContext, suite: str) -> None:
         log.warning("canary asked for", suite=suite, cause=suspected.cause, models=suspected.models)
 
 
-def _canaries(desk: BoardContext, suite: str) -> Canaries:
-    return Canaries(desk.redis, desk.keys, suite)
+def _canaries(context: BoardContext, suite: str) -> Canaries:
+    return Canaries(context.redis, context.keys, suite)

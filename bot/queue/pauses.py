@@ -19,28 +19,28 @@ TOO_LARGE = "too large"
 """Stands for the blob id of a file that is too large to be read."""
 
 
-def sync_pauses(desk: BoardContext) -> None:
+def sync_pauses(context: BoardContext) -> None:
     """Read the file, and have dispatch go by it. One call."""
     try:
-        file = desk.hub.find_file(desk.requests, PAUSES, max_bytes=MAX_PAUSES)
+        file = context.hub.find_file(context.requests, PAUSES, max_bytes=MAX_PAUSES)
     except TooLarge:
-        desk.pauses.learn(TOO_LARGE, None)
+        context.pauses.learn(TOO_LARGE, None)
     else:
-        desk.pauses.learn(file.oid if file is not None else None, file.data if file is not None else None)
-    _call(desk)
+        context.pauses.learn(file.oid if file is not None else None, file.data if file is not None else None)
+    _call(context)
 
 
-def learn_pauses(desk: BoardContext, view: MirrorView, head: str) -> None:
+def learn_pauses(context: BoardContext, view: MirrorView, head: str) -> None:
     """Go by the file as it is at `head`, if that is another one than is known. No call."""
     oid = view.find(head, PAUSES)
-    if desk.pauses.is_read(oid):
+    if context.pauses.is_read(oid):
         return
-    desk.pauses.learn(oid, view.blob(oid, max_bytes=MAX_PAUSES) if oid is not None else None)
-    _call(desk)
+    context.pauses.learn(oid, view.blob(oid, max_bytes=MAX_PAUSES) if oid is not None else None)
+    _call(context)
 
 
-def _call(desk: BoardContext) -> None:
+def _call(context: BoardContext) -> None:
     """Have dispatch go by the pauses, and maintainers told of those that are not theirs."""
-    desk.mark(QUEUE, SyncPriority.PERSON)
-    if suites_paused_by_outbreak(desk.pauses.all()):
-        desk.mark(DIGEST)
+    context.mark(QUEUE, SyncPriority.PERSON)
+    if suites_paused_by_outbreak(context.pauses.all()):
+        context.mark(DIGEST)

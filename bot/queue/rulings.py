@@ -29,104 +29,112 @@ from redis_state.board.pauses import PAUSED
 from redis_state.clock import iso
 
 
-def cancel(desk: BoardContext, path: str, reason: str, by: str) -> QueueCommandResult:
+def cancel(context: BoardContext, path: str, reason: str, by: str) -> QueueCommandResult:
     """Withdraw the request at `path`, wherever it is: waiting, in RQ, or running. An earlier result of it stays."""
-    found = _open(desk, path)
+    found = _open(context, path)
     if isinstance(found, QueueCommandResult):
         return found if found.reason != Status.CANCELLED.value else QueueCommandResult("cancelled-already", False, path)
     request, file = found
-    step = rulings.cancel_transition(_hold(desk, reason, by), previous_result_of(request) or desk.index.get(path).kept)
-    return _stage(desk, request, file, step, "Cancel", "cancelled")
+    step = rulings.cancel_transition(
+        _hold(context, reason, by), previous_result_of(request) or context.index.get(path).kept
+    )
+    return _stage(context, request, file, step, "Cancel", "cancelled")
 
 
-def hold(desk: BoardContext, path: str, reason: str, by: str) -> QueueCommandResult:
+def hold(context: BoardContext, path: str, reason: str, by: str) -> QueueCommandResult:
     """Give the request at `path` no turn until `unhold`; what runs goes on."""
-    found = _open(desk, path)
+    found = _open(context, path)
     if isinstance(found, QueueCommandResult):
         return found
     request, file = found
-    why, known = _hold(desk, reason, by), request.file.steward.hold
+    why, known = _hold(context, reason, by), request.file.steward.hold
     if known is not None and known.reason == why.reason:
         return QueueCommandResult("held-already", False, path)
-    return _stage(desk, request, file, rulings.hold_transition(why), "Hold", "held")
+    return _stage(context, request, file, rulings.hold_transition(why), "Hold", "held")
 
 
-def unhold(desk: BoardContext, path: str) -> QueueCommandResult:
+def unhold(context: BoardContext, path: str) -> QueueCommandResult:
     """Give the request at `path` its turn again."""
-    found = _open(desk, path)
+    found = _open(context, path)
     if isinstance(found, QueueCommandResult):
         return found
     request, file = found
     if request.file.steward.hold is None:
         return QueueCommandResult("not-held", False, path)
-    return _stage(desk, request, file, rulings.hold_transition(None), "Lift the hold of", "unheld")
+    return _stage(context, request, file, rulings.hold_transition(None), "Lift the hold of", "unheld")
 
 
-def set_priority(desk: BoardContext, path: str, priority: Priority) -> QueueCommandResult:
+def set_priority(context: BoardContext, path: str, priority: Priority) -> QueueCommandResult:
     """Have the turn of the request at `path` come before those of lower priorities."""
-    found = _open(desk, path)
+    found = _open(context, path)
     if isinstance(found, QueueCommandResult):
         return found
     request, file = found
     if (request.file.steward.priority or "normal") == priority:
         return QueueCommandResult("priority-already", False, path, priority)
     step = rulings.priority_transition(priority)
-    return _stage(desk, request, file, step, f"Give {priority} priority to", "priority", priority)
+    return _stage(context, request, file, step, f"Give {priority} priority to", "priority", priority)
 
 
-def pause(desk: BoardContext, what: str, reason: str, by: str) -> QueueCommandResult:
+def pause(context: BoardContext, what: str, reason: str, by: str) -> QueueCommandResult:
     """Give nothing of `what` (`board`, `tier:…`, `suite:…`) a turn until `resume`; what runs goes on."""
     if not is_target(what):
         return QueueCommandResult("no-target", False, what)
-    pauses = _pauses(desk)
+    pauses = _pauses(context)
     if isinstance(pauses, QueueCommandResult):
         return pauses
-    known, why = pauses.get(what), _hold(desk, reason, by)
+    known, why = pauses.get(what), _hold(context, reason, by)
     if known is not None and known.reason == why.reason:
         return QueueCommandResult("paused-already", False, what)
-    return _stage_pause(desk, what, why, "paused")
+    return _stage_pause(context, what, why, "paused")
 
 
-def resume(desk: BoardContext, what: str) -> QueueCommandResult:
+def resume(context: BoardContext, what: str) -> QueueCommandResult:
     """Give what was paused its turns again."""
     if not is_target(what):
         return QueueCommandResult("no-target", False, what)
-    pauses = _pauses(desk)
+    pauses = _pauses(context)
     if isinstance(pauses, QueueCommandResult):
         return pauses
     if what not in pauses:
         return QueueCommandResult("not-paused", False, what)
-    return _stage_pause(desk, what, None, "resumed")
+    return _stage_pause(context, what, None, "resumed")
 
 
-def _open(desk: BoardContext, path: str) -> tuple[Request, PendingFile] | QueueCommandResult:
+def _open(context: BoardContext, path: str) -> tuple[Request, PendingFile] | QueueCommandResult:
     """The request at `path` with its file, if it has not come to its end; else why it cannot be ruled about."""
-    found = pending_request(desk, path)
+    found = pending_request(context, path)
     if isinstance(found, str):
         return QueueCommandResult(found, False, path)
     request, file = found
     status = request.status
-    if status is None or _is_foreign(desk, request):
+    if status is None or _is_foreign(context, request):
         return QueueCommandResult("foreign", False, path)
     if not status.waits and status is not Status.RUNNING:
         return QueueCommandResult("over", False, path, status.value)
     return request, file
 
 
-def _is_foreign(desk: BoardContext, request: Request) -> bool:
+def _is_foreign(context: BoardContext, request: Request) -> bool:
     """Whether another backend runs it."""
     file, path = request.file, str(request.path)
-    ours = file.steward.attempt > 0 and number_in(file.job_id, desk.board.name, path) > 0
+    ours = file.steward.attempt > 0 and number_in(file.job_id, context.board.name, path) > 0
     return request.status is Status.RUNNING and not ours
 
 
 def _stage(
-    desk: BoardContext, request: Request, file: PendingFile, step: Transition, does: str, code: Code, reason: str = ""
+    context: BoardContext,
+    request: Request,
+    file: PendingFile,
+    step: Transition,
+    does: str,
+    code: Code,
+    reason: str = "",
 ) -> QueueCommandResult:
     """Stage `step`, which stands as long as the request has not come to its end."""
     path = str(request.path)
     # Where others are staged, what the file will be may be what it was before them: no name for the place behind them.
-    place = f" {secrets.token_hex(4)}" if desk.ledgers.pending(path) else ""
+    place = f" {secrets.token_hex(4)}" if context.ledgers.pending(path) else ""
     edit = FieldEdit(
         id=f"{code} {file.oid} {digest_of(path)}{place}",
         path=path,
@@ -138,7 +146,7 @@ def _stage(
         base=base_of(file.there),
         wake=(request_key(path),),
     )
-    done = desk.effects.stage(desk.requests, edit)
+    done = context.effects.stage(context.requests, edit)
     return QueueCommandResult(code if done else "off", done, path, reason)
 
 
@@ -148,26 +156,28 @@ def _going_on(request: Request) -> tuple[str, ...]:
     return tuple(dict.fromkeys((request.file.status, *ours)))
 
 
-def _stage_pause(desk: BoardContext, what: str, why: Hold | None, code: Code) -> QueueCommandResult:
+def _stage_pause(context: BoardContext, what: str, why: Hold | None, code: Code) -> QueueCommandResult:
     """One member of the file of pauses, so that two pauses at a time do not undo each other."""
-    at = iso(desk.now())
+    at = iso(context.now())
     line = f"{'Pause' if why is not None else 'Resume'} {what}"
     # Staged in this order they are applied in this order; where the file is there already, the first changes nothing.
     empty = PutFile(id=f"{code} {what} {at} room", path=PAUSES, data=b"{}\n", line=line, subject=PAUSES)
     fields = {what: why.model_dump() if why is not None else None}
     edit = FieldEdit(id=f"{code} {what} {at}", path=PAUSES, line=line, subject=PAUSES, fields=fields, wake=(PAUSED,))
-    done = desk.effects.stage(desk.requests, empty, edit)
+    done = context.effects.stage(context.requests, empty, edit)
     return QueueCommandResult(code if done else "off", done, what)
 
 
-def _pauses(desk: BoardContext) -> dict[str, Hold] | QueueCommandResult:
+def _pauses(context: BoardContext) -> dict[str, Hold] | QueueCommandResult:
     """What is paused according to the Hub, and to all that was decided since; or why nobody can tell. One call."""
     try:
-        file = read_pending(desk, PAUSES, max_bytes=MAX_PAUSES)
+        file = read_pending(context, PAUSES, max_bytes=MAX_PAUSES)
         return parse_pauses(file.data) if file is not None else {}
     except (BadPauses, TooLarge):
         return QueueCommandResult("bad-pauses", False, PAUSES)  # people write it by hand, too
 
 
-def _hold(desk: BoardContext, reason: str, by: str) -> Hold:
-    return Hold(reason=" ".join(reason.split())[:MAX_REASON] or "no reason was given", by=by[:100], at=iso(desk.now()))
+def _hold(context: BoardContext, reason: str, by: str) -> Hold:
+    return Hold(
+        reason=" ".join(reason.split())[:MAX_REASON] or "no reason was given", by=by[:100], at=iso(context.now())
+    )

@@ -11,7 +11,7 @@ from bot.queue import rulings
 def run(call: Call) -> Answer:
     """Withdraw it; a worker that has it stops."""
     reason = call.get("reason") or "It was not wanted any more."
-    return queue_ruling(call, lambda: rulings.cancel(call.desk, call.entry.path, reason, call.person.name))
+    return queue_ruling(call, lambda: rulings.cancel(call.context, call.entry.path, reason, call.person.name))
 
 
 CANCEL = Verb(

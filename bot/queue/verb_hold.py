@@ -10,12 +10,12 @@ from bot.queue import rulings
 
 def run_hold(call: Call) -> Answer:
     """Give it no turn, with the reason in its file."""
-    return queue_ruling(call, lambda: rulings.hold(call.desk, call.entry.path, call.get("reason"), call.person.name))
+    return queue_ruling(call, lambda: rulings.hold(call.context, call.entry.path, call.get("reason"), call.person.name))
 
 
 def run_unhold(call: Call) -> Answer:
     """Give it its turn again."""
-    return queue_ruling(call, lambda: rulings.unhold(call.desk, call.entry.path))
+    return queue_ruling(call, lambda: rulings.unhold(call.context, call.entry.path))
 
 
 HOLD = Verb(

@@ -12,12 +12,14 @@ WHAT = Param("what", "word", "board, tier:small, tier:medium, tier:large, or sui
 
 def run_pause(call: Call) -> Answer:
     """Give nothing of it a turn; what runs goes on."""
-    return queue_ruling(call, lambda: rulings.pause(call.desk, call.get("what"), call.get("reason"), call.person.name))
+    return queue_ruling(
+        call, lambda: rulings.pause(call.context, call.get("what"), call.get("reason"), call.person.name)
+    )
 
 
 def run_resume(call: Call) -> Answer:
     """Give it its turns again."""
-    return queue_ruling(call, lambda: rulings.resume(call.desk, call.get("what")))
+    return queue_ruling(call, lambda: rulings.resume(call.context, call.get("what")))
 
 
 PAUSE = Verb(

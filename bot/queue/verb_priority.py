@@ -16,7 +16,7 @@ LEVEL = Param("level", "choice", "one of high, normal, low", required=True, choi
 def run(call: Call) -> Answer:
     """Write the level into its file; dispatch goes by it."""
     level = cast(Priority, call.get("level"))
-    return queue_ruling(call, lambda: rulings.set_priority(call.desk, call.entry.path, level))
+    return queue_ruling(call, lambda: rulings.set_priority(call.context, call.entry.path, level))
 
 
 PRIORITY = Verb(

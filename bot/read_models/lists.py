@@ -29,8 +29,8 @@ class BadCursor(ValueError):
 class QueueReader:
     """The pages of one board."""
 
-    def __init__(self, desk: BoardContext) -> None:
-        self.desk = desk
+    def __init__(self, context: BoardContext) -> None:
+        self.context = context
         self._turns: tuple[QueueSnapshot, list[WaitingRequest], list[WaitingRequest]] | None = None
 
     # --- all requests
@@ -46,16 +46,16 @@ class QueueReader:
         for time, entry in self._candidates(status, model, submitter, after):
             if len(found) == limit or looked == LOOKED_AT:
                 following = write_cursor(last) if last is not None else None
-                return models.RequestListResponse(requests=serializers.summaries(self.desk, found), next=following)
+                return models.RequestListResponse(requests=serializers.summaries(self.context, found), next=following)
             last, looked = (time, entry.path), looked + 1
             if _fits(entry, status, model, submitter):
                 found.append(entry)
-        return models.RequestListResponse(requests=serializers.summaries(self.desk, found), next=None)
+        return models.RequestListResponse(requests=serializers.summaries(self.context, found), next=None)
 
     def _candidates(
         self, status: str, model: str, submitter: str, after: Cursor | None
     ) -> Iterator[tuple[float, IndexEntry]]:
-        index = self.desk.index
+        index = self.context.index
         if model:
             known = sorted(((entry.time, entry.path, entry) for entry in index.of_model(model)), reverse=True)
             yield from ((time, entry) for time, path, entry in known if after is None or (time, path) < after)
@@ -67,27 +67,27 @@ class QueueReader:
 
     def request(self, path: str) -> models.RequestView | None:
         """The request at `path`; None where there is none that the public may know of."""
-        entry = self.desk.index.find([path])[0]
-        return serializers.request(self.desk, entry) if entry is not None and not entry.is_private else None
+        entry = self.context.index.find([path])[0]
+        return serializers.request(self.context, entry) if entry is not None and not entry.is_private else None
 
     # --- the queue
 
     def queue(self, *, after: int = 0, held_after: int = 0, limit: int = 100) -> models.QueueResponse:
         """Those that wait, from position `after` on; those that are held back; those that run."""
-        line = take_snapshot(self.desk)
-        waiting, held = self._in_turn(line)
+        snapshot = take_snapshot(self.context)
+        waiting, held = self._in_turn(snapshot)
         page, back = waiting[after : after + limit], held[held_after : held_after + limit]
-        running = sorted(line.running, key=lambda busy: (-busy.started, busy.path))
+        running = sorted(snapshot.running, key=lambda busy: (-busy.started, busy.path))
         entries = self._entries(chain((one.path for one in (*page, *back)), (busy.path for busy in running[:limit])))
         told = [entries[busy.path] for busy in running[:limit] if busy.path in entries]
-        states = self.desk.attempts.read_all(one.attempt for one in told if one.attempt is not None)
-        pauses = self.desk.pauses.all() if back else {}
+        states = self.context.attempts.read_all(one.attempt for one in told if one.attempt is not None)
+        pauses = self.context.pauses.all() if back else {}
         return models.QueueResponse(
             counts=models.QueueCountsView(
-                waiting=len(waiting), held=len(held), running=len(running), workers=len(line.terms.takers)
+                waiting=len(waiting), held=len(held), running=len(running), workers=len(snapshot.conditions.capacities)
             ),
-            waiting=[self._waiting(line, one, entries) for one in page],
-            held=[_blocked_view(line, one, entries.get(one.path), pauses) for one in back],
+            waiting=[self._waiting(snapshot, one, entries) for one in page],
+            held=[_blocked_view(snapshot, one, entries.get(one.path), pauses) for one in back],
             running=[_running(one, states.get(one.attempt or "")) for one in told],
             next=after + limit if after + limit < len(waiting) else None,
             next_held=held_after + limit if held_after + limit < len(held) else None,
@@ -104,33 +104,33 @@ class QueueReader:
             next_failed=failed.next,
         )
 
-    def _in_turn(self, line: QueueSnapshot) -> tuple[Sequence[WaitingRequest], Sequence[WaitingRequest]]:
+    def _in_turn(self, snapshot: QueueSnapshot) -> tuple[Sequence[WaitingRequest], Sequence[WaitingRequest]]:
         """Those that have a position, by it, and those that are held back; worked out once for each line."""
         turns_of = self._turns  # another thread may put those of another line in its place
-        if turns_of is None or turns_of[0] is not line:
-            lanes = list(line.order.values())
+        if turns_of is None or turns_of[0] is not snapshot:
+            lanes = list(snapshot.order.values())
             turns = lanes[0] if len(lanes) == 1 else [one for rank in zip_longest(*lanes) for one in rank if one]
-            held = sorted(one for one in line.waiting if one.path not in line.positions)
-            self._turns = turns_of = (line, turns, held)
+            held = sorted(one for one in snapshot.waiting if one.path not in snapshot.positions)
+            self._turns = turns_of = (snapshot, turns, held)
         return turns_of[1:]
 
     def _entries(self, paths: Iterable[str]) -> dict[str, IndexEntry]:
-        found = self.desk.index.find(list(paths))
+        found = self.context.index.find(list(paths))
         return {entry.path: entry for entry in found if entry is not None}
 
     def _waiting(
-        self, line: QueueSnapshot, one: WaitingRequest, entries: dict[str, IndexEntry]
+        self, snapshot: QueueSnapshot, one: WaitingRequest, entries: dict[str, IndexEntry]
     ) -> models.WaitingRequestView:
-        outlook = line.outlook(one.path)
+        outlook = snapshot.outlook(one.path)
         assert outlook is not None
         place = serializers.place(outlook)
         return models.WaitingRequestView(**dict(place), **_identity_fields(entries.get(one.path)), tier=one.tier)
 
 
 def _blocked_view(
-    line: QueueSnapshot, one: WaitingRequest, entry: IndexEntry | None, pauses: Mapping[str, Hold]
+    snapshot: QueueSnapshot, one: WaitingRequest, entry: IndexEntry | None, pauses: Mapping[str, Hold]
 ) -> models.BlockedRequestView:
-    back = find_blocker(one, line.terms)
+    back = find_blocker(one, snapshot.conditions)
     assert back is not None
     seen = entry if entry is not None and not entry.is_private else None  # a maintainer's words may name the model
     who = {name: word for name, word in _identity_fields(seen).items() if name != "precision"}

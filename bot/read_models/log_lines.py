@@ -11,20 +11,20 @@ from redis_state.board.entry import IndexEntry
 MAX_LOG = 1_000_000
 
 
-def log_of(desk: BoardContext, entry: IndexEntry) -> str | None:
+def log_of(context: BoardContext, entry: IndexEntry) -> str | None:
     """The log of the last attempt at `entry`; None where none was kept, or it is over MAX_LOG bytes. One call."""
     where = parse_path(entry.path)
     if entry.attempt is None or not isinstance(where, RequestPath):
         return None
     path = f"{where.model}/{entry.attempt}/log.txt"
     try:
-        file = desk.hub.find_file(desk.logs, path, max_bytes=MAX_LOG)
+        file = context.hub.find_file(context.logs, path, max_bytes=MAX_LOG)
     except (NotFound, TooLarge):
         return None
     return file.data.decode("utf-8", "replace") if file is not None else None
 
 
-def lines_of(desk: BoardContext, entry: IndexEntry) -> list[str]:
+def lines_of(context: BoardContext, entry: IndexEntry) -> list[str]:
     """Its decisive lines; none where no log was kept. One call."""
-    log = log_of(desk, entry)
+    log = log_of(context, entry)
     return decisive_lines(log) if log is not None else []

@@ -44,7 +44,7 @@ class QueueOutlook:
     position: int | None = None
     among: int = 0
     start: StartEstimate | None = None
-    worked_out: StartEstimate | None = None
+    estimated_start: StartEstimate | None = None
     turn: int = 0
     held: QueueBlocker | None = None
     workers: int = 0
@@ -56,14 +56,14 @@ class QueueSnapshot:
 
     waiting: tuple[WaitingRequest, ...]
     running: tuple[RunningAttempt, ...]
-    terms: QueueConditions
+    conditions: QueueConditions
     now: float
-    lying: dict[str, str] = field(default_factory=dict)
+    queued_in: dict[str, str] = field(default_factory=dict)
 
     @cached_property
     def turns(self) -> list[WaitingRequest]:
         """Those that nothing holds back, in the order of their turns."""
-        return in_turn(self.waiting, self.running, self.terms)
+        return in_turn(self.waiting, self.running, self.conditions)
 
     @cached_property
     def order(self) -> dict[str, list[WaitingRequest]]:
@@ -83,7 +83,7 @@ class QueueSnapshot:
                 for busy in self.running
                 if self._lanes[busy.tier] == lane
             ]
-            found[lane] = starts(order, running, self._workers(lane), self.terms.durations, self.now)
+            found[lane] = starts(order, running, self._workers(lane), self.conditions.durations, self.now)
         return found
 
     @cached_property
@@ -104,11 +104,11 @@ class QueueSnapshot:
         lane = self._lanes[request.tier]
         workers, at = self._workers(lane), self.positions.get(path)
         if at is None:
-            return QueueOutlook(held=find_blocker(request, self.terms), workers=workers)
+            return QueueOutlook(held=find_blocker(request, self.conditions), workers=workers)
         known, order = self.starts[lane], self.order[lane]
         turn = sum(one.submitter == request.submitter for one in order[:at])
         plain = known[at - 1] if at <= len(known) else None
-        start = self.terms.experience.applied(plain, turn, self.now) if plain is not None else None
+        start = self.conditions.experience.applied(plain, turn, self.now) if plain is not None else None
         return QueueOutlook(at, len(order), start, plain, turn, None, workers)
 
     def to_be_retold(self, limit: int) -> list[str]:
@@ -117,16 +117,16 @@ class QueueSnapshot:
         for one in self.waiting:
             if len(found) >= limit:
                 break
-            if one.path not in self.positions and blocker_word(find_blocker(one, self.terms)) != one.why:
+            if one.path not in self.positions and blocker_word(find_blocker(one, self.conditions)) != one.why:
                 found.append(one.path)
         return list(dict.fromkeys(found))[:limit]
 
     @cached_property
     def _lanes(self) -> dict[str, str]:
-        return {tier: str(lane) for tier, lane in self.terms.lanes.items()}
+        return {tier: str(lane) for tier, lane in self.conditions.lanes.items()}
 
     def _workers(self, lane: str) -> int:
-        return sum(any(self._lanes[tier] == lane for tier in taker.tiers) for taker in self.terms.takers)
+        return sum(any(self._lanes[tier] == lane for tier in capacity.tiers) for capacity in self.conditions.capacities)
 
 
 def blocker_word(held: QueueBlocker | None) -> str:
@@ -134,45 +134,51 @@ def blocker_word(held: QueueBlocker | None) -> str:
     return f"{held.kind} {held.what}".strip() if held is not None else ""
 
 
-def take_snapshot(desk: BoardContext) -> QueueSnapshot:
+def take_snapshot(context: BoardContext) -> QueueSnapshot:
     """The line at this moment; the one of the last look, where nothing that decides about the order has changed."""
-    lying = jobs.queued_attempts(desk.redis, desk.queues)
-    busy = [entry for entry in desk.index.busy() if entry.attempt is not None]
-    queued = tuple(turn_of(entry) for entry in busy if entry.attempt in lying)
-    taken = [entry for entry in busy if entry.attempt not in lying]
-    states = desk.attempts.read_all(entry.attempt for entry in taken if entry.attempt is not None)
+    queued_in = jobs.queued_attempts(context.redis, context.queues)
+    busy = [entry for entry in context.index.busy() if entry.attempt is not None]
+    queued = tuple(turn_of(entry) for entry in busy if entry.attempt in queued_in)
+    taken = [entry for entry in busy if entry.attempt not in queued_in]
+    states = context.attempts.read_all(entry.attempt for entry in taken if entry.attempt is not None)
     running = tuple(_running_attempt(entry, states) for entry in taken)
-    line = QueueSnapshot(desk.index.waiting() + queued, running, queue_conditions(desk, running), desk.now(), lying)
-    last = desk.last_line
-    if last is not None and (last.running, last.terms, last.waiting) == (line.running, line.terms, line.waiting):
-        last.lying = lying
-        if 0 <= line.now - last.now < FRESH:
+    snapshot = QueueSnapshot(
+        context.index.waiting() + queued, running, queue_conditions(context, running), context.now(), queued_in
+    )
+    last = context.last_snapshot
+    if last is not None and (last.running, last.conditions, last.waiting) == (
+        snapshot.running,
+        snapshot.conditions,
+        snapshot.waiting,
+    ):
+        last.queued_in = queued_in
+        if 0 <= snapshot.now - last.now < FRESH:
             return last
-        line.turns, line.by_path = last.turns, last.by_path
-    desk.last_line = line
-    return line
+        snapshot.turns, snapshot.by_path = last.turns, last.by_path
+    context.last_snapshot = snapshot
+    return snapshot
 
 
-def queue_conditions(desk: BoardContext, running: tuple[RunningAttempt, ...]) -> QueueConditions:
+def queue_conditions(context: BoardContext, running: tuple[RunningAttempt, ...]) -> QueueConditions:
     """What applies to the queue now."""
-    durations = desk.measures.durations()
+    durations = context.measures.durations()
     return QueueConditions(
-        paused=frozenset(desk.pauses.all()),
-        budgets=desk.board.budgets,
-        spent=_budget_use(desk, running, durations),
-        turns=desk.measures.turns(),
+        paused=frozenset(context.pauses.all()),
+        budgets=context.board.budgets,
+        spent=_budget_use(context, running, durations),
+        turns=context.measures.turns(),
         durations=durations,
-        experience=desk.measures.experience(),
-        takers=tuple(WorkerCapacity(card.takes, card.doing) for card in desk.workers.alive(now=desk.now())),
+        experience=context.measures.experience(),
+        capacities=tuple(WorkerCapacity(card.takes, card.doing) for card in context.workers.alive(now=context.now())),
     )
 
 
-def _budget_use(desk: BoardContext, running: tuple[RunningAttempt, ...], durations: Durations) -> Spent:
+def _budget_use(context: BoardContext, running: tuple[RunningAttempt, ...], durations: Durations) -> Spent:
     """What counts against the budgets: what ended, and what runs for as long as it is expected to, at least."""
-    if desk.board.budgets.unlimited:
+    if context.board.budgets.unlimited:
         return Spent()
-    now = desk.now()
-    spent = desk.measures.spent(now=now)
+    now = context.now()
+    spent = context.measures.spent(now=now)
     for busy in running:
         elapsed = max(0.0, now - busy.started) if busy.started else 0.0
         seconds = max(elapsed, durations.mean(busy.suite, busy.size))

@@ -25,39 +25,41 @@ from redis_state.clock import iso
 ENDS: dict[str, models.State] = {"FINISHED": "finished", "FAILED": "failed", "CANCELLED": "cancelled"}
 
 
-def summary(desk: BoardContext, entry: IndexEntry, *, public: bool = True) -> models.RequestSummaryView:
+def summary(context: BoardContext, entry: IndexEntry, *, public: bool = True) -> models.RequestSummaryView:
     """One request; call it for the public only where `hidden` says no."""
-    return summaries(desk, [entry], public=public)[0]
+    return summaries(context, [entry], public=public)[0]
 
 
 def summaries(
-    desk: BoardContext, entries: Sequence[IndexEntry], *, public: bool = True
+    context: BoardContext, entries: Sequence[IndexEntry], *, public: bool = True
 ) -> list[models.RequestSummaryView]:
     """`summary` of each. At most one round trip."""
-    adopted = _adopted(desk, entries)
-    return [models.RequestSummaryView(**_fields(desk, entry, adopted, public=public)) for entry in entries]
+    adopted = _adopted(context, entries)
+    return [models.RequestSummaryView(**_fields(context, entry, adopted, public=public)) for entry in entries]
 
 
 def request(
-    desk: BoardContext, entry: IndexEntry, *, public: bool = True, state: AttemptState | None = None
+    context: BoardContext, entry: IndexEntry, *, public: bool = True, state: AttemptState | None = None
 ) -> models.RequestView:
     """One request with its place, what holds it back, or its progress; `state` of its attempt, where it was read."""
-    fields = _fields(desk, entry, _adopted(desk, [entry]), public=public)
+    fields = _fields(context, entry, _adopted(context, [entry]), public=public)
     if state is None and entry.state == "running" and entry.attempt is not None:
-        state = desk.attempts.read(entry.attempt)
-    seen = take_snapshot(desk).outlook(entry.path) if entry.state in ("waiting", "queued") else None
+        state = context.attempts.read(entry.attempt)
+    seen = take_snapshot(context).outlook(entry.path) if entry.state in ("waiting", "queued") else None
     return models.RequestView(
         **fields,
         attempt=entry.number if entry.attempt is not None else 0,
         place=place(seen) if seen is not None and seen.position is not None else None,
-        held=blocker_view(entry, seen.held, desk.pauses.all()) if seen is not None and seen.held is not None else None,
+        held=blocker_view(entry, seen.held, context.pauses.all())
+        if seen is not None and seen.held is not None
+        else None,
         progress=progress(state) if entry.state == "running" else None,
     )
 
 
-def _adopted(desk: BoardContext, entries: Iterable[IndexEntry]) -> str:
+def _adopted(context: BoardContext, entries: Iterable[IndexEntry]) -> str:
     """When the board was adopted; asked only where one of `entries` failed before that."""
-    record = desk.adoption.record() if any(map(_failed_before, entries)) else None
+    record = context.adoption.record() if any(map(_failed_before, entries)) else None
     return record.at if record is not None else ""
 
 
@@ -67,11 +69,11 @@ def _failed_before(entry: IndexEntry) -> bool:
     return seen.failure is None and seen.old and seen.status == Status.FAILED
 
 
-def _fields(desk: BoardContext, entry: IndexEntry, adopted: str, *, public: bool) -> dict[str, Any]:
+def _fields(context: BoardContext, entry: IndexEntry, adopted: str, *, public: bool) -> dict[str, Any]:
     where, seen = parse_path(entry.path), entry.standing
     names = where if isinstance(where, RequestPath) else None
     tells = not public or seen.access == "public"
-    thread = f"{desk.address(desk.requests)}/discussions/{entry.thread}" if entry.thread is not None else None
+    thread = f"{context.address(context.requests)}/discussions/{entry.thread}" if entry.thread is not None else None
     return {
         "path": entry.path,
         "model": entry.model or (names.model if names else ""),
@@ -82,11 +84,11 @@ def _fields(desk: BoardContext, entry: IndexEntry, adopted: str, *, public: bool
         "state": state_of(entry),
         "submitter": entry.whose,
         "submitted": iso(entry.time) if 0 < entry.time < 1e11 else None,
-        "request_url": desk.address(desk.requests, entry.path),
+        "request_url": context.address(context.requests, entry.path),
         "thread_url": thread if tells else None,
         "log_url": (seen.log or None) if tells else None,
-        "results_url": desk.address(desk.results, seen.results) if seen.results else None,
-        "details_url": _details(desk, names.model) if tells and names and seen.results and not seen.old else None,
+        "results_url": context.address(context.results, seen.results) if seen.results else None,
+        "details_url": _details(context, names.model) if tells and names and seen.results and not seen.old else None,
         "failure": _why(entry, adopted) if tells else None,
         "failed": _has_failed(entry),
         "access": seen.access,
@@ -94,10 +96,10 @@ def _fields(desk: BoardContext, entry: IndexEntry, adopted: str, *, public: bool
     }
 
 
-def _details(desk: BoardContext, model: str) -> str | None:
+def _details(context: BoardContext, model: str) -> str | None:
     """Where each question and each answer of a model's evaluations lies."""
     try:
-        return desk.address(Repo("dataset", desk.board.repos.details(model)))
+        return context.address(Repo("dataset", context.board.repos.details(model)))
     except BadRequest:
         return None  # whoever wrote the file wrote something else than a name
 

@@ -33,15 +33,15 @@ class UnknownDeath:
     now: str = UNKNOWN
 
 
-def unknown_deaths(desk: BoardContext, *, limit: int) -> list[UnknownDeath]:
+def unknown_deaths(context: BoardContext, *, limit: int) -> list[UnknownDeath]:
     """The failed requests whose cause is unknown, at most `limit`, by path. One call each, and a few for the mirror.
 
     Raises HubError and MirrorDamaged.
     """
-    head = desk.mirror.fetch(desk.requests, depth=0)
-    with desk.mirror.read(desk.requests) as view:
-        found = sorted(_failed(view, head, desk.board.max_request_bytes), key=lambda request: str(request.path))
-    return [_death(desk, request) for request in found[:limit]]
+    head = context.mirror.fetch(context.requests, depth=0)
+    with context.mirror.read(context.requests) as view:
+        found = sorted(_failed(view, head, context.board.max_request_bytes), key=lambda request: str(request.path))
+    return [_death(context, request) for request in found[:limit]]
 
 
 def _failed(view: MirrorView, head: str, most: int) -> Iterator[Request]:
@@ -60,10 +60,10 @@ def _is_unknown(request: Request) -> bool:
     return failure is not None and failure.cause == UNKNOWN
 
 
-def _death(desk: BoardContext, request: Request) -> UnknownDeath:
+def _death(context: BoardContext, request: Request) -> UnknownDeath:
     facts, model, path = request.file.steward, request.path.model, str(request.path)
     assert facts.failure is not None
-    outcome = _outcome(desk, model, attempt_id(desk.board.name, path, facts.revision or "", facts.attempt))
+    outcome = _outcome(context, model, attempt_id(context.board.name, path, facts.revision or "", facts.attempt))
     evidence = outcome.evidence if outcome is not None else None
     if evidence is None:
         return UnknownDeath(path, model, facts.failure.message, facts.log or "")
@@ -72,10 +72,10 @@ def _death(desk: BoardContext, request: Request) -> UnknownDeath:
     return UnknownDeath(path, model, facts.failure.message, facts.log or "", tuple(lines), now)
 
 
-def _outcome(desk: BoardContext, model: str, attempt: str) -> Outcome | None:
+def _outcome(context: BoardContext, model: str, attempt: str) -> Outcome | None:
     """What the worker said of the attempt; None where it left nothing that can be read."""
     try:
-        file = desk.hub.find_file(desk.logs, f"{model}/{attempt}/outcome.json", max_bytes=MAX_OUTCOME)
+        file = context.hub.find_file(context.logs, f"{model}/{attempt}/outcome.json", max_bytes=MAX_OUTCOME)
         return Outcome.model_validate_json(file.data) if file is not None else None
     except (NotFound, TooLarge, ValidationError):
         return None

@@ -26,61 +26,61 @@ VERSIONS = 3
 """Earlier versions of a file that are looked at: two calls for the first, four for each of the others."""
 
 
-def used_numbers(desk: BoardContext, request: Request, entry: IndexEntry) -> int:
+def used_numbers(context: BoardContext, request: Request, entry: IndexEntry) -> int:
     """The highest number of an attempt at `request`, 0 where there was none. One call; a few where it is not fresh."""
-    logged = _logged(desk, request)
-    return logged if entry.fresh else max(logged, _in_history(desk, str(request.path)))
+    logged = _logged(context, request)
+    return logged if entry.fresh else max(logged, _in_history(context, str(request.path)))
 
 
-def known_numbers(desk: BoardContext, request: Request, entry: IndexEntry) -> int:
+def known_numbers(context: BoardContext, request: Request, entry: IndexEntry) -> int:
     """`used_numbers`, without a call where the index knows."""
-    return entry.used if entry.used is not None else used_numbers(desk, request, entry)
+    return entry.used if entry.used is not None else used_numbers(context, request, entry)
 
 
-def numbers_before(desk: BoardContext, request: Request, entry: IndexEntry, sha: str | None) -> int:
+def numbers_before(context: BoardContext, request: Request, entry: IndexEntry, sha: str | None) -> int:
     """`known_numbers` of a request that is accepted at `sha`, and those of attempts there that Redis knows to be over:
     whoever has the next one must find nothing said of it."""
-    used = known_numbers(desk, request, entry)
+    used = known_numbers(context, request, entry)
     while True:
         now = find_current_attempt(request, used)
-        attempt = current_attempt_id(desk.board.name, request, now, sha)
-        if attempt is None or now.number <= used or not desk.attempts.is_over(attempt):
+        attempt = current_attempt_id(context.board.name, request, now, sha)
+        if attempt is None or now.number <= used or not context.attempts.is_over(attempt):
             return used
         used = now.number
 
 
-def _logged(desk: BoardContext, request: Request) -> int:
+def _logged(context: BoardContext, request: Request) -> int:
     """As far as the logs repo tells."""
-    board, model, path = desk.board.name, request.path.model, str(request.path)
+    board, model, path = context.board.name, request.path.model, str(request.path)
     try:
-        files = desk.hub.list_files(desk.logs, folder=model)
+        files = context.hub.list_files(context.logs, folder=model)
     except NotFound:
         return 0
     folders = {file.path.removeprefix(f"{model}/").partition("/")[0] for file in files}
     return max((number_in(folder, board, path) for folder in folders), default=0)
 
 
-def _in_history(desk: BoardContext, path: str) -> int:
+def _in_history(context: BoardContext, path: str) -> int:
     """As far as the version of the file tells that was there before people wrote theirs."""
-    newest = desk.index.origin(path).commit or _last_commit(desk, path, "main")
+    newest = context.index.origin(path).commit or _last_commit(context, path, "main")
     for _ in range(VERSIONS):
-        before = desk.hub.commits(desk.requests, newest, limit=2)[1:] if newest else []
-        found = _spent_at(desk, path, before[0].oid) if before else None
+        before = context.hub.commits(context.requests, newest, limit=2)[1:] if newest else []
+        found = _spent_at(context, path, before[0].oid) if before else None
         if found is None or found:
             return found or 0
-        newest = _last_commit(desk, path, before[0].oid)
+        newest = _last_commit(context, path, before[0].oid)
     return 0
 
 
-def _last_commit(desk: BoardContext, path: str, revision: str) -> str:
-    newest = desk.hub.last_commit(desk.requests, path, revision)
+def _last_commit(context: BoardContext, path: str, revision: str) -> str:
+    newest = context.hub.last_commit(context.requests, path, revision)
     return newest.oid if newest is not None else ""
 
 
-def _spent_at(desk: BoardContext, path: str, revision: str) -> int | None:
+def _spent_at(context: BoardContext, path: str, revision: str) -> int | None:
     """What the file said at `revision`; None where there was none."""
     try:
-        file = desk.hub.find_file(desk.requests, path, revision, max_bytes=desk.board.max_request_bytes)
+        file = context.hub.find_file(context.requests, path, revision, max_bytes=context.board.max_request_bytes)
     except TooLarge:
         return 0
     if file is None:

@@ -28,16 +28,16 @@ LEAVES = 0.2
 """The share of our half of the webhook's day below which a thread stays as it is: others need the deliveries more."""
 
 
-def close_or_open(desk: BoardContext, entry: IndexEntry, state: State) -> IndexEntry:
+def close_or_open(context: BoardContext, entry: IndexEntry, state: State) -> IndexEntry:
     """Have the thread of `entry` be closed or open as `state` asks for; the entry with what was done.
 
     Three calls where something changes, none where nothing does.
     """
     wanted = state in OVER
-    if entry.thread is None or entry.closed == wanted or comment_quota.left(desk, desk.requests) <= LEAVES:
+    if entry.thread is None or entry.closed == wanted or comment_quota.left(context, context.requests) <= LEAVES:
         return entry
     try:
-        done = _set(desk, entry, entry.thread, "closed" if wanted else "open")
+        done = _set(context, entry, entry.thread, "closed" if wanted else "open")
     except BadToken:
         raise
     except (Denied, ThreadNotFound) as error:
@@ -46,12 +46,12 @@ def close_or_open(desk: BoardContext, entry: IndexEntry, state: State) -> IndexE
     return entry.model_copy(update={"closed": wanted}) if done else entry
 
 
-def _set(desk: BoardContext, entry: IndexEntry, number: int, status: ThreadStatus) -> bool:
-    if desk.effects.mode(Effect.CLOSE) is EffectMode.ON:  # else it is only listed, and no call is made for that
-        thread = desk.hub.thread(desk.requests, number)
-        if thread.is_pull_request or not is_by(desk.me(), thread.author_id, thread.author_name):
+def _set(context: BoardContext, entry: IndexEntry, number: int, status: ThreadStatus) -> bool:
+    if context.effects.mode(Effect.CLOSE) is EffectMode.ON:  # else it is only listed, and no call is made for that
+        thread = context.hub.thread(context.requests, number)
+        if thread.is_pull_request or not is_by(context.me(), thread.author_id, thread.author_name):
             return True  # not ours: whoever opened it decides
         if thread.status == status:
             return True
-    marker = desk.marker("close", f"{entry.attempt or entry.file_oid} {entry.path}")
-    return desk.effects.set_status(desk.requests, number, status, marker, wake=request_key(entry.path))
+    marker = context.marker("close", f"{entry.attempt or entry.file_oid} {entry.path}")
+    return context.effects.set_status(context.requests, number, status, marker, wake=request_key(entry.path))

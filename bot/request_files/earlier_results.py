@@ -37,12 +37,12 @@ def earlier_result(before: IndexEntry, request: Request) -> PreviousResult | Non
     return before.kept
 
 
-def show_earlier(desk: BoardContext, gathered: RequestFacts) -> None:
+def show_earlier(context: BoardContext, gathered: RequestFacts) -> None:
     """Have a request that was accepted say PENDING_NEW_EVAL, where it has a result and the front end shows it then."""
     kept, status = gathered.entry.kept, gathered.request.status
-    if kept is None or status is not Status.PENDING or not desk.board.shows_new_evals:
+    if kept is None or status is not Status.PENDING or not context.board.shows_new_evals:
         return
     name = f"show {gathered.file.oid} {digest_of(gathered.entry.path)}"
     line = f"Go on showing the result of {gathered.request.path.model}"
     step = transitions.show_previous_transition(kept)
-    stage_transition(desk, gathered.request, gathered.file, step, name=name, line=line)
+    stage_transition(context, gathered.request, gathered.file, step, name=name, line=line)

@@ -36,20 +36,20 @@ class PendingFile:
         return blob_id(self.data)
 
 
-def read_pending(desk: BoardContext, path: str, *, max_bytes: int) -> PendingFile | None:
+def read_pending(context: BoardContext, path: str, *, max_bytes: int) -> PendingFile | None:
     """The file `path` of the requests repo, with all that was decided about it; None where there will be none.
 
     One call. Raises TooLarge, and HubError.
     """
-    there = desk.hub.find_file(desk.requests, path, max_bytes=max_bytes)
-    data = desk.ledgers.ahead(desk.requests, path, there)
+    there = context.hub.find_file(context.requests, path, max_bytes=max_bytes)
+    data = context.ledgers.ahead(context.requests, path, there)
     return PendingFile(data, there) if data is not None else None
 
 
-def pending_request(desk: BoardContext, path: str) -> tuple[Request, PendingFile] | Literal["missing", "unreadable"]:
+def pending_request(context: BoardContext, path: str) -> tuple[Request, PendingFile] | Literal["missing", "unreadable"]:
     """The request at `path` as it will be, with its file; else why there is none. One call. Raises HubError."""
     try:
-        file = read_pending(desk, path, max_bytes=desk.board.max_request_bytes)
+        file = read_pending(context, path, max_bytes=context.board.max_request_bytes)
     except TooLarge:
         return "unreadable"
     if file is None:
@@ -70,7 +70,7 @@ def base_of(file: File | None) -> EditBase | None:
 
 
 def stage_transition(
-    desk: BoardContext,
+    context: BoardContext,
     request: Request,
     file: File | None,
     step: Transition,
@@ -88,9 +88,9 @@ def stage_transition(
     `name` counts once. When the edit has landed, or is void for a field in `rests_on` changed, the request is dirty.
     False where the board lets no such `effect` happen: nothing will land, and nobody be told.
     """
-    known = known_facts(desk, request)
+    known = known_facts(context, request)
     edit = transition_edit(request, file, step, name=name, line=line, known=known, rests_on=rests_on, after=after)
-    return desk.effects.stage(desk.requests, edit, effect=effect)
+    return context.effects.stage(context.requests, edit, effect=effect)
 
 
 def transition_edit(
@@ -120,15 +120,15 @@ def transition_edit(
     )
 
 
-def known_facts(desk: BoardContext, request: Request) -> dict[str, Any]:
+def known_facts(context: BoardContext, request: Request) -> dict[str, Any]:
     """What we know of the request beside the step, and would not know any more after Redis was lost."""
     path = str(request.path)
-    submitter = desk.index.origin(path).submitter(request.file.sender)
+    submitter = context.index.origin(path).submitter(request.file.sender)
     # After Redis was lost it is not known who submitted what is at its end: then it stays as the file has it.
     known: dict[str, Any] = {"submitter": submitter} if submitter else {}
-    if desk.board.budgets.by_request is not None:
-        known["gpu_seconds"] = round(max(desk.measures.spent_by(path), request.file.steward.gpu_seconds), 1)
-    entry = desk.index.get(path)
+    if context.board.budgets.by_request is not None:
+        known["gpu_seconds"] = round(max(context.measures.spent_by(path), request.file.steward.gpu_seconds), 1)
+    entry = context.index.get(path)
     access = entry.standing.access
     if entry.weights and access != "private":
         known["weights"] = entry.weights

@@ -38,14 +38,14 @@ class FollowedRequest:
     comment: Comment
 
 
-def follow(desk: BoardContext, entry: IndexEntry, repo: Repo, number: int) -> Safe:
+def follow(context: BoardContext, entry: IndexEntry, repo: Repo, number: int) -> Safe:
     """Have the thread follow `entry` from now on; the hidden line that the comment which says so must hold."""
-    desk.redis.sadd(desk.keys.followers(entry.path), thread_key(repo, number))
-    return Safe(str(_marker(desk, entry)))
+    context.redis.sadd(context.keys.followers(entry.path), thread_key(repo, number))
+    return Safe(str(_marker(context, entry)))
 
 
-def _marker(desk: BoardContext, entry: IndexEntry) -> Marker:
-    return desk.marker(FOLLOW, f"{entry.file_oid or '-'}.{_stands(entry)} {entry.path}")
+def _marker(context: BoardContext, entry: IndexEntry) -> Marker:
+    return context.marker(FOLLOW, f"{entry.file_oid or '-'}.{_stands(entry)} {entry.path}")
 
 
 def _stands(entry: IndexEntry) -> str:
@@ -55,56 +55,56 @@ def _stands(entry: IndexEntry) -> str:
     return hashlib.sha256(f"{entry.used or 0} {seen.status} {cause}".encode()).hexdigest()[:12]
 
 
-def call_followers(desk: BoardContext, path: str) -> None:
+def call_followers(context: BoardContext, path: str) -> None:
     """The request at `path` has come to an end: have the threads that follow it looked at. One round trip."""
-    keys = [text(key) for key in desk.redis.smembers(desk.keys.followers(path))]
+    keys = [text(key) for key in context.redis.smembers(context.keys.followers(path))]
     if keys:
-        desk.mark_all(keys, SyncPriority.PERSON)
+        context.mark_all(keys, SyncPriority.PERSON)
 
 
-def tell_ends(desk: BoardContext, repo: Repo, thread: Thread) -> int:
+def tell_ends(context: BoardContext, repo: Repo, thread: Thread) -> int:
     """Tell in `thread` of each end that it waits for; how many comments were posted."""
-    posted, open_ends, waits_for = 0, False, list(_followed(desk, thread))
-    entries = desk.index.find([followed.path for followed in waits_for])
+    posted, open_ends, waits_for = 0, False, list(_followed(context, thread))
+    entries = context.index.find([followed.path for followed in waits_for])
     for followed, entry in zip(waits_for, entries, strict=True):
-        key = desk.keys.followers(followed.path)
-        if entry is not None and not _has_ended(desk, entry, followed):
-            desk.redis.sadd(key, thread_key(repo, thread.num))
+        key = context.keys.followers(followed.path)
+        if entry is not None and not _has_ended(context, entry, followed):
+            context.redis.sadd(key, thread_key(repo, thread.num))
             open_ends = True
             continue
         if entry is not None:
-            posted += _tell(desk, repo, thread, followed, entry)
-        desk.redis.srem(key, thread_key(repo, thread.num))
+            posted += _tell(context, repo, thread, followed, entry)
+        context.redis.srem(key, thread_key(repo, thread.num))
     if posted and not open_ends:
-        _close(desk, repo, thread)
+        _close(context, repo, thread)
     return posted
 
 
-def _followed(desk: BoardContext, thread: Thread) -> Iterator[FollowedRequest]:
-    me = desk.me()
+def _followed(context: BoardContext, thread: Thread) -> Iterator[FollowedRequest]:
+    me = context.me()
     for comment in thread.comments:
         if not is_by(me, comment.author_id, comment.author_name):
             continue
         for line in comment.text.splitlines()[1:]:
             marker = marker_of(line)
-            if marker is not None and (marker.board, marker.kind) == (desk.board.name, FOLLOW):
+            if marker is not None and (marker.board, marker.kind) == (context.board.name, FOLLOW):
                 state, _, path = marker.key.partition(" ")
                 oid, _, stood = state.partition(".")
                 yield FollowedRequest(path, oid, stood, comment)
 
 
-def _has_ended(desk: BoardContext, entry: IndexEntry, followed: FollowedRequest) -> bool:
+def _has_ended(context: BoardContext, entry: IndexEntry, followed: FollowedRequest) -> bool:
     is_another = (entry.file_oid or "-") != followed.oid and _stands(entry) != followed.stood
-    return is_another and entry.state == "settled" and serializers.summary(desk, entry).state in ENDS
+    return is_another and entry.state == "settled" and serializers.summary(context, entry).state in ENDS
 
 
-def _tell(desk: BoardContext, repo: Repo, thread: Thread, followed: FollowedRequest, entry: IndexEntry) -> int:
-    marker = desk.marker(ENDED, f"{followed.comment.id} {followed.path}")
-    if find_marked(thread.comments, marker, desk.me()) is not None:
+def _tell(context: BoardContext, repo: Repo, thread: Thread, followed: FollowedRequest, entry: IndexEntry) -> int:
+    marker = context.marker(ENDED, f"{followed.comment.id} {followed.path}")
+    if find_marked(thread.comments, marker, context.me()) is not None:
         return 0
-    is_here = (repo, thread.num) == (desk.requests, entry.thread)
-    body = render("ended", one=serializers.request(desk, entry), name=_who_asked(thread, followed), is_here=is_here)
-    return int(desk.effects.comment(repo, thread.num, body, marker, asked=True, seen=thread) is not None)
+    is_here = (repo, thread.num) == (context.requests, entry.thread)
+    body = render("ended", one=serializers.request(context, entry), name=_who_asked(thread, followed), is_here=is_here)
+    return int(context.effects.comment(repo, thread.num, body, marker, asked=True, seen=thread) is not None)
 
 
 def _who_asked(thread: Thread, followed: FollowedRequest) -> str:
@@ -114,13 +114,13 @@ def _who_asked(thread: Thread, followed: FollowedRequest) -> str:
     return asked.author_name if asked is not None else thread.author_name
 
 
-def _close(desk: BoardContext, repo: Repo, thread: Thread) -> None:
+def _close(context: BoardContext, repo: Repo, thread: Thread) -> None:
     """Close a thread in which a failure was reported, once all that it waited for has finished."""
-    ended = desk.index.find([one.path for one in _followed(desk, thread)])
-    finished = all(entry is not None and _has_finished(serializers.summary(desk, entry)) for entry in ended)
-    if finished and _is_report(desk, thread):
-        marker = desk.marker("close", f"{repo.kind}/{repo.id} {thread.num}")
-        desk.effects.set_status(repo, thread.num, "closed", marker, asked=True)
+    ended = context.index.find([one.path for one in _followed(context, thread)])
+    finished = all(entry is not None and _has_finished(serializers.summary(context, entry)) for entry in ended)
+    if finished and _is_report(context, thread):
+        marker = context.marker("close", f"{repo.kind}/{repo.id} {thread.num}")
+        context.effects.set_status(repo, thread.num, "closed", marker, asked=True)
 
 
 def _has_finished(one: models.RequestSummaryView) -> bool:
@@ -128,9 +128,9 @@ def _has_finished(one: models.RequestSummaryView) -> bool:
     return one.state == "finished" and not one.failed
 
 
-def _is_report(desk: BoardContext, thread: Thread) -> bool:
+def _is_report(context: BoardContext, thread: Thread) -> bool:
     """Whether our first answer in it was that to a report: it is about nothing else."""
-    me = desk.me()
+    me = context.me()
     return any(
         (marker := marker_of(one.text)) is not None and marker.kind == "first"
         for one in thread.comments

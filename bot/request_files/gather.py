@@ -37,32 +37,32 @@ class RequestFacts:
     log: str
 
 
-def gather(desk: BoardContext, entry: IndexEntry, request: Request, file: File) -> RequestFacts:
+def gather(context: BoardContext, entry: IndexEntry, request: Request, file: File) -> RequestFacts:
     """What Redis knows of the request's current attempt."""
     now = find_current_attempt(request, entry.used or 0)
     attempt = current_attempt_id(
-        desk.board.name, request, now, entry.sha if entry.asked == submission_digest(request) else None
+        context.board.name, request, now, entry.sha if entry.asked == submission_digest(request) else None
     )
     if attempt is None:
         return RequestFacts(request, file, entry, now, None, AttemptFacts(), "")
     try:
-        ended = desk.attempts.outcome(attempt)
+        ended = context.attempts.outcome(attempt)
     except BadMessage as error:
         log.error("what a worker said is no outcome", attempt=attempt, error=str(error)[:500])
         return RequestFacts(request, file, entry, now, attempt, AttemptFacts("silent"), "")
     if ended is not None and ended[0].attempt == attempt:
-        seen = AttemptFacts("ended", ended[0], desk.suite.digest)
+        seen = AttemptFacts("ended", ended[0], context.suite.digest)
         return RequestFacts(request, file, entry, now, attempt, seen, ended[1])
-    return RequestFacts(request, file, entry, now, attempt, AttemptFacts(attempt_life(desk, attempt)), "")
+    return RequestFacts(request, file, entry, now, attempt, AttemptFacts(attempt_life(context, attempt)), "")
 
 
-def note_used_number(desk: BoardContext, entry: IndexEntry, request: Request) -> IndexEntry:
+def note_used_number(context: BoardContext, entry: IndexEntry, request: Request) -> IndexEntry:
     """Remember which attempts were made, for whoever writes a new file over this one; before any of them may go on."""
     over = highest_used_number(request)
     if over <= (entry.used or 0):
         return entry
     entry = entry.model_copy(update={"used": over})
-    desk.index.put(entry)
+    context.index.put(entry)
     return entry
 
 
@@ -71,13 +71,13 @@ def submission_digest(request: Request) -> str:
     return f"{request.file.revision or 'main'} {request.file.submitted_time or ''}"
 
 
-def attempt_life(desk: BoardContext, attempt: str) -> AttemptLife:
+def attempt_life(context: BoardContext, attempt: str) -> AttemptLife:
     """Whether anybody has `attempt`, as far as Redis tells."""
-    state = desk.attempts.read(attempt)
+    state = context.attempts.read(attempt)
     if state is None:
         return "unseen"
     if state.state in ("queued", "handed-back"):
         return "queued" if state.state == "queued" else "handed-back"
-    if state.beat < desk.now() - LOST or state.state in ("ended", "void"):
+    if state.beat < context.now() - LOST or state.state in ("ended", "void"):
         return "silent"
     return "taken" if state.state == "taken" else "running"

@@ -51,7 +51,9 @@ class _NotSaidNow(Exception):
     """It is not said now: too few deliveries are left today, or the board holds it back."""
 
 
-def update_status(desk: BoardContext, entry: IndexEntry, view: StatusView, *, named: int | None = None) -> IndexEntry:
+def update_status(
+    context: BoardContext, entry: IndexEntry, view: StatusView, *, named: int | None = None
+) -> IndexEntry:
     """Make the status comment say `view`, opening a thread where the board wants one; the entry with what was done.
 
     `named` is the thread that the request file names. One call where the entry was lost, none where nothing changed.
@@ -60,16 +62,16 @@ def update_status(desk: BoardContext, entry: IndexEntry, view: StatusView, *, na
         return entry  # not everybody may see the model: nothing about it is said where everybody reads
     digest = _digest(view)
     if entry.thread is None or entry.said != digest:
-        entry = _write_or_skip(desk, entry, view, digest, named)
+        entry = _write_or_skip(context, entry, view, digest, named)
     # Only what was said: a thread whose comment is held back, or comes later, is not closed upon words of yesterday.
-    return close_or_open(desk, entry, view.state) if entry.said == digest else entry
+    return close_or_open(context, entry, view.state) if entry.said == digest else entry
 
 
 def _write_or_skip(
-    desk: BoardContext, entry: IndexEntry, view: StatusView, digest: str, named: int | None
+    context: BoardContext, entry: IndexEntry, view: StatusView, digest: str, named: int | None
 ) -> IndexEntry:
     try:
-        return _write_status(desk, entry, view, digest, named)
+        return _write_status(context, entry, view, digest, named)
     except _NotSaidNow:
         return entry
     except BadToken:
@@ -80,48 +82,48 @@ def _write_or_skip(
 
 
 def _write_status(
-    desk: BoardContext, entry: IndexEntry, view: StatusView, digest: str, named: int | None
+    context: BoardContext, entry: IndexEntry, view: StatusView, digest: str, named: int | None
 ) -> IndexEntry:
-    marker = desk.marker(KIND, entry.path)
+    marker = context.marker(KIND, entry.path)
     body = status_comment(view)
-    if _edited(desk, entry, marker, view, body):
+    if _edited(context, entry, marker, view, body):
         return entry.model_copy(update={"said": digest})
-    place = _find(desk, entry, marker, named)
+    place = _find(context, entry, marker, named)
     if place is None:
-        return _make(desk, entry, marker, view, digest)
-    return _update_at(desk, entry, marker, view, place)
+        return _make(context, entry, marker, view, digest)
+    return _update_at(context, entry, marker, view, place)
 
 
-def _update_at(desk: BoardContext, entry: IndexEntry, marker: Marker, view: StatusView, place: Place) -> IndexEntry:
+def _update_at(context: BoardContext, entry: IndexEntry, marker: Marker, view: StatusView, place: Place) -> IndexEntry:
     """Make the comment at `place` say `view`, where it says something else."""
     number, comment = place
     known = entry.model_copy(update={"thread": number, "comment": comment.id})
     try:
-        _edit(desk, known, marker, view, status_comment(view), seen=comment.text)
+        _edit(context, known, marker, view, status_comment(view), seen=comment.text)
     except _NotSaidNow:
         return known
     return known.model_copy(update={"said": _digest(view)})
 
 
-def _edited(desk: BoardContext, entry: IndexEntry, marker: Marker, view: StatusView, body: str) -> bool:
+def _edited(context: BoardContext, entry: IndexEntry, marker: Marker, view: StatusView, body: str) -> bool:
     """Whether the comment that we know by its id could be edited, without reading the thread first."""
     if entry.thread is None or entry.comment is None:
         return False
     try:
-        _edit(desk, entry, marker, view, body)
+        _edit(context, entry, marker, view, body)
     except NotFound:
         return False  # the thread, or the comment, was deleted
     return True
 
 
 def _edit(
-    desk: BoardContext, entry: IndexEntry, marker: Marker, view: StatusView, body: str, *, seen: str | None = None
+    context: BoardContext, entry: IndexEntry, marker: Marker, view: StatusView, body: str, *, seen: str | None = None
 ) -> None:
     assert entry.thread is not None
     assert entry.comment is not None
-    _check(desk, view)
-    done = desk.effects.edit_comment(
-        desk.requests,
+    _check(context, view)
+    done = context.effects.edit_comment(
+        context.requests,
         entry.thread,
         entry.comment,
         body,
@@ -135,42 +137,44 @@ def _edit(
         raise _NotSaidNow
 
 
-def _find(desk: BoardContext, entry: IndexEntry, marker: Marker, named: int | None) -> Place | None:
+def _find(context: BoardContext, entry: IndexEntry, marker: Marker, named: int | None) -> Place | None:
     """The status comment where it was last seen, or where the request file says it is."""
     for number in dict.fromkeys(n for n in (entry.thread, named) if n is not None):
         try:
-            thread = desk.hub.thread(desk.requests, number)
+            thread = context.hub.thread(context.requests, number)
         except ThreadNotFound:
             continue
-        if (comment := find_marked(thread.comments, marker, desk.me())) is not None:
+        if (comment := find_marked(thread.comments, marker, context.me())) is not None:
             return number, comment
     return None
 
 
-def _make(desk: BoardContext, entry: IndexEntry, marker: Marker, view: StatusView, digest: str) -> IndexEntry:
+def _make(context: BoardContext, entry: IndexEntry, marker: Marker, view: StatusView, digest: str) -> IndexEntry:
     """Write the status comment where there is none yet, and where the board wants one; the entry with where it is."""
-    origin = desk.index.origin(entry.path)
-    if desk.board.threads == "never":
+    origin = context.index.origin(entry.path)
+    if context.board.threads == "never":
         return entry
     wake = request_key(entry.path)
-    if origin.pull is not None and not desk.effects.is_left_alone(desk.requests, origin.pull):
-        _check(desk, view)
+    if origin.pull is not None and not context.effects.is_left_alone(context.requests, origin.pull):
+        _check(context, view)
         body = status_comment(view)
-        comment = desk.effects.comment(desk.requests, origin.pull, body, marker, Effect.EDIT, version=digest, wake=wake)
+        comment = context.effects.comment(
+            context.requests, origin.pull, body, marker, Effect.EDIT, version=digest, wake=wake
+        )
         if comment is None:
             raise _NotSaidNow
-        return _update_at(desk, entry, marker, view, (origin.pull, comment))
-    if desk.board.threads == "failures" and view.state not in FINAL:
+        return _update_at(context, entry, marker, view, (origin.pull, comment))
+    if context.board.threads == "failures" and view.state not in FINAL:
         return entry
-    _check(desk, view)
+    _check(context, view)
     title = thread_title(
         view.model or entry.path, view.precision, "" if view.weight_type == PLAIN else view.weight_type
     )
-    if (earlier := find_own(desk, title, marker, entry.path)) is not None:
-        return _update_at(desk, entry, marker, view, earlier)
-    body, until = status_comment(view), known_until(desk)
-    number = desk.effects.open_thread(
-        desk.requests, title, body, marker, Effect.EDIT, since=until, looked=True, version=digest, wake=wake
+    if (earlier := find_own(context, title, marker, entry.path)) is not None:
+        return _update_at(context, entry, marker, view, earlier)
+    body, until = status_comment(view), known_until(context)
+    number = context.effects.open_thread(
+        context.requests, title, body, marker, Effect.EDIT, since=until, looked=True, version=digest, wake=wake
     )
     if number is None:
         raise _NotSaidNow
@@ -178,11 +182,11 @@ def _make(desk: BoardContext, entry: IndexEntry, marker: Marker, view: StatusVie
     return entry.model_copy(update={"thread": number, "comment": None, "said": digest})
 
 
-def _check(desk: BoardContext, view: StatusView) -> None:
+def _check(context: BoardContext, view: StatusView) -> None:
     """Raises _Spared where no delivery is left for this, and RateLimited where it must be said, only later."""
     if view.state in ENDS:
-        comment_quota.check(desk, desk.requests, "the thread")
-    elif comment_quota.left(desk, desk.requests) <= (LEAVES_PROGRESS if view.done else LEAVES_STATES):
+        comment_quota.check(context, context.requests, "the thread")
+    elif comment_quota.left(context, context.requests) <= (LEAVES_PROGRESS if view.done else LEAVES_STATES):
         raise _NotSaidNow
 
 

@@ -21,7 +21,7 @@ def readable_time(seconds: float) -> str:
 
 
 def view_of(
-    desk: BoardContext,
+    context: BoardContext,
     entry: IndexEntry,
     request: Request,
     state: State,
@@ -35,38 +35,38 @@ def view_of(
     return StatusView(
         state=state,
         path=entry.path,
-        request_url=desk.address(desk.requests, entry.path),
-        updated=readable_time(desk.now()),
+        request_url=context.address(context.requests, entry.path),
+        updated=readable_time(context.now()),
         model=model,
-        model_url=desk.address(Repo("model", model)),
+        model_url=context.address(Repo("model", model)),
         revision=entry.sha or request.file.steward.revision or "",
         precision=request.path.precision,
         weight_type=request.path.weight_type,
-        submitter=entry.submitter or desk.index.origin(entry.path).submitter(request.file.sender),
+        submitter=entry.submitter or context.index.origin(entry.path).submitter(request.file.sender),
         attempt=entry.attempt or "",
         reasons=reasons,
         failure=failure,
         has_earlier=entry.kept is not None and state in ("refused", "failed", "again", "cancelled"),
-        past=[_line(desk, model, one) for one in newest_reopenings(request.file.steward.causes)],
+        past=[_line(context, model, one) for one in newest_reopenings(request.file.steward.causes)],
         **more,
     )
 
 
-def _line(desk: BoardContext, model: str, what: Reopening) -> PastLine:
-    log_url = desk.address(desk.logs, f"{model}/{what.attempt}/log.txt") if what.left_log else ""
+def _line(context: BoardContext, model: str, what: Reopening) -> PastLine:
+    log_url = context.address(context.logs, f"{model}/{what.attempt}/log.txt") if what.left_log else ""
     return PastLine(what, log_url)
 
 
 def view_of_unreadable(
-    desk: BoardContext, entry: IndexEntry, problems: Sequence[Problem], *, writable: bool
+    context: BoardContext, entry: IndexEntry, problems: Sequence[Problem], *, writable: bool
 ) -> StatusView:
     """What to say about a file that cannot be read as a request."""
     return StatusView(
         state="refused",
         path=entry.path,
-        request_url=desk.address(desk.requests, entry.path),
-        updated=readable_time(desk.now()),
-        submitter=desk.index.origin(entry.path).author,
+        request_url=context.address(context.requests, entry.path),
+        updated=readable_time(context.now()),
+        submitter=context.index.origin(entry.path).author,
         reasons=problems,
         writable=writable,
     )

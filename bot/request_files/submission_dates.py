@@ -9,15 +9,15 @@ from leaderboard.times import corrected_time
 from leaderboard.transitions import RESTS_ON, Transition
 
 
-def is_being_dated(desk: BoardContext, gathered: RequestFacts) -> bool:
+def is_being_dated(context: BoardContext, gathered: RequestFacts) -> bool:
     """Whether the file's time, which is in the future, is being set to now: then the request is judged when it is.
 
     Front ends order their queues by it. False where the time may stay, or where the board lets no edit happen.
     """
     request, file = gathered.request, gathered.file
-    said = corrected_time(request.file.submitted_time, desk.now())
+    said = corrected_time(request.file.submitted_time, context.now())
     if said is None:
         return False
     step = Transition({"submitted_time": said})
     name, line = f"date {file.oid} {digest_of(str(request.path))}", f"Date {request.path.model}"
-    return stage_transition(desk, request, file, step, name=name, line=line, rests_on=(*RESTS_ON, "submitted_time"))
+    return stage_transition(context, request, file, step, name=name, line=line, rests_on=(*RESTS_ON, "submitted_time"))

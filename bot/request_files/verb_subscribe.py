@@ -11,10 +11,10 @@ from bot.request_files.followers import follow
 
 def run(call: Call) -> Answer:
     """Have this thread follow the request, for this person."""
-    found = serializers.request(call.desk, call.entry)
+    found = serializers.request(call.context, call.entry)
     if found.state in ("finished", "failed", "cancelled", "elsewhere", "settled"):
         return Answer(say("subscribe", one=found, marker=""), allowed=False)
-    marker = follow(call.desk, call.entry, call.repo, call.thread.num)
+    marker = follow(call.context, call.entry, call.repo, call.thread.num)
     return Answer(say("subscribe", one=found, marker=marker))
 
 

@@ -23,24 +23,24 @@ from leaderboard.requests import Problem
 from redis_state.dirty import SyncPriority
 
 
-def admit(desk: BoardContext, gathered: RequestFacts) -> None:
+def admit(context: BoardContext, gathered: RequestFacts) -> None:
     """Judge the submission: refuse it with every reason, or let it wait for its turn."""
-    if is_being_dated(desk, gathered):
+    if is_being_dated(context, gathered):
         return
     request, entry = gathered.request, gathered.entry
-    submitter = desk.index.origin(entry.path).submitter(request.file.sender)
-    submission = gather_submission(desk, request, submitter, revision=gathered.turn.revision or "")
+    submitter = context.index.origin(entry.path).submitter(request.file.sender)
+    submission = gather_submission(context, request, submitter, revision=gathered.turn.revision or "")
     facts, verdict = submission.model, judge(submission)
     access = entry.standing.model_copy(update={"access": access_on_hub(request, facts)})
     known = worth_keeping(facts, request.path.weight_type)
     entry = entry.model_copy(update={"standing": access, "submitter": submitter, **known})
     gathered = replace(gathered, entry=entry)
     if not verdict.accepted:
-        _refuse(desk, gathered, verdict.reasons)
+        _refuse(context, gathered, verdict.reasons)
         return
-    used = numbers_before(desk, request, entry, verdict.sha)
+    used = numbers_before(context, request, entry, verdict.sha)
     now = find_current_attempt(request, used)
-    attempt = current_attempt_id(desk.board.name, request, now, verdict.sha)
+    attempt = current_attempt_id(context.board.name, request, now, verdict.sha)
     entry = entry.model_copy(
         update={
             "state": "waiting",
@@ -50,24 +50,26 @@ def admit(desk: BoardContext, gathered: RequestFacts) -> None:
             "number": now.number,
             "used": used,
             "attempt": attempt,
-            "submitted": desk.now() if now.first > entry.number else queue_places.waiting_since(desk, request, entry),
+            "submitted": context.now()
+            if now.first > entry.number
+            else queue_places.waiting_since(context, request, entry),
             "shown": 0,
-            **queue_places.queue_fields(desk, entry, request, facts),
+            **queue_places.queue_fields(context, entry, request, facts),
         }
     )
-    entry = entry.model_copy(update={"job": job_for(desk, request, entry)})
-    desk.index.put(entry)
-    desk.mark(QUEUE, SyncPriority.PERSON)
-    show_earlier(desk, replace(gathered, entry=entry))
-    queue_places.tell_place(desk, entry, request)
+    entry = entry.model_copy(update={"job": job_for(context, request, entry)})
+    context.index.put(entry)
+    context.mark(QUEUE, SyncPriority.PERSON)
+    show_earlier(context, replace(gathered, entry=entry))
+    queue_places.tell_place(context, entry, request)
 
 
-def _refuse(desk: BoardContext, gathered: RequestFacts, reasons: tuple[Problem, ...]) -> None:
+def _refuse(context: BoardContext, gathered: RequestFacts, reasons: tuple[Problem, ...]) -> None:
     """FAILED, with every reason in the thread and the file."""
     request = gathered.request
-    view = view_of(desk, gathered.entry, request, "refused", reasons=reasons)
-    entry = update_status(desk, gathered.entry, view, named=request.file.steward.thread)
-    desk.index.put(entry)
+    view = view_of(context, gathered.entry, request, "refused", reasons=reasons)
+    entry = update_status(context, gathered.entry, view, named=request.file.steward.thread)
+    context.index.put(entry)
     failure = refusal(reasons)
     if entry.kept is not None:
         tried = gathered.turn.revision or request.file.revision or "main"
@@ -75,5 +77,5 @@ def _refuse(desk: BoardContext, gathered: RequestFacts, reasons: tuple[Problem, 
     else:
         step = transitions.fail_transition(failure=failure, log=None, thread=entry.thread)
     name, line = f"refuse {gathered.file.oid} {digest_of(entry.path)}", f"Refuse {request.path.model}"
-    if not stage_transition(desk, request, gathered.file, step, name=name, line=line, rests_on=transitions.JUDGED):
-        desk.index.put(entry.model_copy(update={"state": "settled"}))  # judged: nobody shall look at it every minute
+    if not stage_transition(context, request, gathered.file, step, name=name, line=line, rests_on=transitions.JUDGED):
+        context.index.put(entry.model_copy(update={"state": "settled"}))  # judged: nobody shall look at it every minute

@@ -10,19 +10,19 @@ from leaderboard.requests import Problem, Request
 from redis_state.board.entry import IndexEntry
 
 
-def skip_if_old(desk: BoardContext, entry: IndexEntry, file: File, request: Request | list[Problem]) -> bool:
+def skip_if_old(context: BoardContext, entry: IndexEntry, file: File, request: Request | list[Problem]) -> bool:
     """Whether the file is old; if so, the index says that there is nothing to do about it."""
     readable = request if isinstance(request, Request) else None
-    if not desk.adoption.is_old(file, readable):
+    if not context.adoption.is_old(file, readable):
         return False
-    desk.index.put(entry_of_old_file(entry, git_id(file.oid, len(file.data)), readable))
+    context.index.put(entry_of_old_file(entry, git_id(file.oid, len(file.data)), readable))
     return True
 
 
-def skip_if_old_and_large(desk: BoardContext, entry: IndexEntry) -> bool:
+def skip_if_old_and_large(context: BoardContext, entry: IndexEntry) -> bool:
     """The same for a file that is too large to read. One call."""
-    found = desk.hub.paths_info(desk.requests, [entry.path]).get(entry.path)
-    if found is None or not desk.adoption.is_old_entry(found):
+    found = context.hub.paths_info(context.requests, [entry.path]).get(entry.path)
+    if found is None or not context.adoption.is_old_entry(found):
         return False
-    desk.index.put(entry_of_old_file(entry, git_id(found.oid, found.size), None))
+    context.index.put(entry_of_old_file(entry, git_id(found.oid, found.size), None))
     return True

@@ -33,7 +33,7 @@ class RelaunchResult:
     thread: int | None = None
 
 
-def relaunch(desk: BoardContext, entry: IndexEntry, *, cause: str, once: str | None = None) -> RelaunchResult:
+def relaunch(context: BoardContext, entry: IndexEntry, *, cause: str, once: str | None = None) -> RelaunchResult:
     """Have the request of `entry` wait again.
 
     `once` is how causes begin of which a request may have one for each commit that was asked for: those of whoever may
@@ -41,29 +41,29 @@ def relaunch(desk: BoardContext, entry: IndexEntry, *, cause: str, once: str | N
     failed; then that is made once more. One call; where the index was lost, those of `used_numbers`.
     """
     path = entry.path
-    found = pending_request(desk, path)
+    found = pending_request(context, path)
     if isinstance(found, str):
         return RelaunchResult(found, path)
     request, file = found
     if request.status is None:
         return RelaunchResult("unreadable", path)
-    how = _relaunch_outcome(desk, request, cause, once)
+    how = _relaunch_outcome(context, request, cause, once)
     known = RelaunchResult(how, path, request.status.value, request.file.steward.thread or entry.thread)
     if how != "done":
         return known
-    used, is_shown = known_numbers(desk, request, entry), desk.board.shows_new_evals
+    used, is_shown = known_numbers(context, request, entry), context.board.shows_new_evals
     step = transitions.retry_transition(request, cause=cause, shown=is_shown, used=used)
     if step is None:
         return known  # this cause has relaunched it before
     # One cause may be that of several requests: a report that links them all.
     name, line = f"relaunch {cause} {digest_of(path)}", f"Evaluate {request.path.model} once more"
-    if not stage_transition(desk, request, file.there, step, name=name, line=line, effect=Effect.RELAUNCH):
+    if not stage_transition(context, request, file.there, step, name=name, line=line, effect=Effect.RELAUNCH):
         return RelaunchResult("off", path, known.status, known.thread)
-    desk.redis.zadd(desk.keys.relaunches, {f"{cause} {path}": desk.now()})
+    context.redis.zadd(context.keys.relaunches, {f"{cause} {path}": context.now()})
     return known
 
 
-def _relaunch_outcome(desk: BoardContext, request: Request, cause: str, once: str | None) -> How:
+def _relaunch_outcome(context: BoardContext, request: Request, cause: str, once: str | None) -> How:
     causes, status = request.file.steward.causes, request.status
     if cause in causes:
         return "done"
@@ -73,11 +73,11 @@ def _relaunch_outcome(desk: BoardContext, request: Request, cause: str, once: st
         return "finished"
     if once is not None and any(earlier.startswith(once) for earlier in since_asked_anew(causes)):
         return "spent"
-    return "done" if _in_budget(desk) else "budget"
+    return "done" if _in_budget(context) else "budget"
 
 
-def _in_budget(desk: BoardContext) -> bool:
+def _in_budget(context: BoardContext) -> bool:
     """Whether the board has relaunches left for today. Accepted: after Redis was lost they are counted anew."""
-    key, now = desk.keys.relaunches, desk.now()
-    desk.redis.zremrangebyscore(key, "-inf", now - DAY)
-    return int(desk.redis.zcard(key)) < desk.board.relaunches_a_day
+    key, now = context.keys.relaunches, context.now()
+    context.redis.zremrangebyscore(key, "-inf", now - DAY)
+    return int(context.redis.zcard(key)) < context.board.relaunches_a_day

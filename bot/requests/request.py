@@ -52,138 +52,138 @@ from redis_state.dirty import SyncPriority
 log = structlog.get_logger()
 
 
-def sync_request(desk: BoardContext, path: str) -> float | None:
+def sync_request(context: BoardContext, path: str) -> float | None:
     """Bring the request at `path` one step further; when to look again by itself, if ever (seconds since the epoch)."""
-    if desk.ledgers.pending(path):
+    if context.ledgers.pending(path):
         return None  # the ledger marks us again when the edit has landed, or is void
-    desk.adoption.ensure()
-    before = desk.index.get(path)
-    found = _read(desk, before)
+    context.adoption.ensure()
+    before = context.index.get(path)
+    found = _read(context, before)
     if found is None:
         if before.job is not None:
-            desk.mark(QUEUE, SyncPriority.PERSON)  # it may lie in RQ still
+            context.mark(QUEUE, SyncPriority.PERSON)  # it may lie in RQ still
         return None
-    gathered = _gather(desk, before, *found)
+    gathered = _gather(context, before, *found)
     entry, request = gathered.entry, gathered.request
-    may_try_again = attempts.may_try_again(desk, gathered)
+    may_try_again = attempts.may_try_again(context, gathered)
     step = next_step(request, gathered.attempt, gathered.seen, may_try_again=may_try_again)
     log.info("request", path=path, status=request.file.status, attempt=gathered.attempt, step=type(step).__name__)
-    if isinstance(step, Admit) and _is_accepted(desk, gathered, before):
+    if isinstance(step, Admit) and _is_accepted(context, gathered, before):
         step = Wait(gathered.attempt or "")
-    if isinstance(step, Admit) and request.status is Status.RERUN and entry.again > desk.now():
+    if isinstance(step, Admit) and request.status is Status.RERUN and entry.again > context.now():
         if entry.state != "new":
-            desk.index.put(entry.model_copy(update={"state": "new"}))  # it waits, and everybody can see so
+            context.index.put(entry.model_copy(update={"state": "new"}))  # it waits, and everybody can see so
         return entry.again  # what failed is given the time that its cause asks for
     if not isinstance(step, NothingToDo | LeaveForeign):
-        know_origin(desk, request)
-    again = _act(desk, gathered, step)
-    desk.index.judged(path, gathered.file.oid, entry.standing)
+        know_origin(context, request)
+    again = _act(context, gathered, step)
+    context.index.judged(path, gathered.file.oid, entry.standing)
     if isinstance(step, NothingToDo | LeaveForeign):
-        call_followers(desk, path)  # now that the index says how it ended, for that is where they look
+        call_followers(context, path)  # now that the index says how it ended, for that is where they look
     return again
 
 
-def _read(desk: BoardContext, entry: IndexEntry) -> tuple[File, Request] | None:
+def _read(context: BoardContext, entry: IndexEntry) -> tuple[File, Request] | None:
     """The file of `entry`, and the request in it. Where there is none, it is seen to: gone, old, or not to be read."""
-    path, most = entry.path, desk.board.max_request_bytes
+    path, most = entry.path, context.board.max_request_bytes
     try:
-        file = desk.hub.find_file(desk.requests, path, max_bytes=most)
+        file = context.hub.find_file(context.requests, path, max_bytes=most)
     except TooLarge:
-        _call_off(desk, entry)
-        if not skip_if_old_and_large(desk, entry):
-            refuse_unreadable(desk, entry, None, [REASONS["too-large"].problem(limit=f"{most:,}")])
+        _call_off(context, entry)
+        if not skip_if_old_and_large(context, entry):
+            refuse_unreadable(context, entry, None, [REASONS["too-large"].problem(limit=f"{most:,}")])
         return None
     if file is None:
-        _call_off(desk, entry)
-        desk.index.drop(path)
+        _call_off(context, entry)
+        context.index.drop(path)
         return None
     request, entry = parse_request(path, file.data), entry.model_copy(update={"file_oid": file.oid})
-    if skip_if_old(desk, entry, file, request):
-        _call_off(desk, entry)  # it may have been taken for work before the board was adopted
+    if skip_if_old(context, entry, file, request):
+        _call_off(context, entry)  # it may have been taken for work before the board was adopted
         return None
     if isinstance(request, list):
-        _call_off(desk, entry)
-        refuse_unreadable(desk, entry, file, request)
+        _call_off(context, entry)
+        refuse_unreadable(context, entry, file, request)
         return None
     return file, request
 
 
-def _call_off(desk: BoardContext, entry: IndexEntry) -> None:
+def _call_off(context: BoardContext, entry: IndexEntry) -> None:
     """There is no request any more that somebody might evaluate: tell whoever does, or asks whether to."""
-    for attempt in {entry.attempt, desk.attempts.asking(entry.path)}:
-        dismiss(desk, attempt, None)
+    for attempt in {entry.attempt, context.attempts.asking(entry.path)}:
+        dismiss(context, attempt, None)
 
 
-def _gather(desk: BoardContext, before: IndexEntry, file: File, request: Request) -> RequestFacts:
+def _gather(context: BoardContext, before: IndexEntry, file: File, request: Request) -> RequestFacts:
     """What is known of `request`; whoever is at another attempt than the current one is told to stop."""
     if not before.model:  # our own commit put it there, by a rename, or nobody could read it until now
         before = with_file_fields(before, request)
     standing = snapshot_of(request, before.standing.access)
     known = {"file_oid": file.oid, "kept": earlier_result(before, request), "standing": standing}
-    entry = note_used_number(desk, before.model_copy(update=known), request)
+    entry = note_used_number(context, before.model_copy(update=known), request)
     if request.file.steward.gpu_seconds:
-        desk.measures.recall(entry.path, request.file.steward.gpu_seconds)
-    gathered = gather(desk, entry, request, file)
+        context.measures.recall(entry.path, request.file.steward.gpu_seconds)
+    gathered = gather(context, entry, request, file)
     # Before a revision is pinned it is not known which attempt is the current one: the next sync will know.
-    asking = desk.attempts.asking(entry.path) if gathered.attempt is not None else None
+    asking = context.attempts.asking(entry.path) if gathered.attempt is not None else None
     for other in {entry.attempt, asking}:
-        dismiss(desk, other, gathered.attempt)
+        dismiss(context, other, gathered.attempt)
     return gathered
 
 
-def _is_accepted(desk: BoardContext, gathered: RequestFacts, before: IndexEntry) -> bool:
+def _is_accepted(context: BoardContext, gathered: RequestFacts, before: IndexEntry) -> bool:
     """Whether this very file was accepted and waits: only its place in the queue may have changed."""
-    known = desk.index.get(before.path)
+    known = context.index.get(before.path)
     return (
         known.state == "waiting"
         and known.job is not None
         and known.attempt == gathered.attempt is not None
         and before.file_oid == gathered.file.oid
-        and known.job.suite_digest == desk.suite.digest
+        and known.job.suite_digest == context.suite.digest
     )
 
 
-def _act(desk: BoardContext, gathered: RequestFacts, step: Step) -> float | None:
+def _act(context: BoardContext, gathered: RequestFacts, step: Step) -> float | None:
     """Do what `step` says."""
     if isinstance(step, Finish | Fail | Reopen) and step.outcome is not None:
-        outbreaks.note(desk, gathered.request.path.model, step.outcome)
+        outbreaks.note(context, gathered.request.path.model, step.outcome)
     match step:
         case Admit():
-            admit(desk, gathered)
+            admit(context, gathered)
         case Wait():
-            attempts.wait(desk, gathered)
+            attempts.wait(context, gathered)
         case ConfirmClaim(committed=committed):
-            attempts.claim(desk, gathered, committed=committed)
+            attempts.claim(context, gathered, committed=committed)
         case ShowProgress():
-            attempts.watch(desk, gathered)
+            attempts.watch(context, gathered)
         case Finish(outcome=outcome):
-            publication.finish(desk, gathered.request, gathered.file, gathered.entry, outcome, gathered.log)
-        case Fail(failure=failure) | Reopen(failure=failure) if attempts.had_published(desk, gathered, failure):
+            publication.finish(context, gathered.request, gathered.file, gathered.entry, outcome, gathered.log)
+        case Fail(failure=failure) | Reopen(failure=failure) if attempts.had_published(context, gathered, failure):
             log.info("published before its worker died", attempt=gathered.attempt)
         case Fail(failure=failure):
             request, file, entry = gathered.request, gathered.file, gathered.entry
-            publication.fail(desk, request, file, entry, failure, step.outcome, gathered.log)
+            publication.fail(context, request, file, entry, failure, step.outcome, gathered.log)
         case Reopen():
-            attempts.reopen(desk, gathered, step)
+            attempts.reopen(context, gathered, step)
         case Recover(attempt=attempt):
-            return attempts.recover(desk, gathered, attempt)
+            return attempts.recover(context, gathered, attempt)
         case _:
-            _settle(desk, gathered, step)
+            _settle(context, gathered, step)
     return None
 
 
-def _settle(desk: BoardContext, gathered: RequestFacts, step: Step) -> None:
+def _settle(context: BoardContext, gathered: RequestFacts, step: Step) -> None:
     entry, attempt = gathered.entry, gathered.attempt
-    dismiss(desk, attempt, None)  # if it lives still, somebody ended the request by hand
+    dismiss(context, attempt, None)  # if it lives still, somebody ended the request by hand
     if attempt is not None and gathered.seen.life in ("running", "ended"):
-        costs.count(desk, entry, attempt, gathered.seen.outcome)
+        costs.count(context, entry, attempt, gathered.seen.outcome)
     if attempt is not None and gathered.seen.life == "ended":
-        desk.attempts.drop(attempt)
-    desk.measures.close(entry.path)
+        context.attempts.drop(attempt)
+    context.measures.close(entry.path)
     state = "foreign" if isinstance(step, LeaveForeign) else "settled"
     if entry.state != state:
         entry = entry.model_copy(update={"state": state, "job": None})
-        desk.index.put(entry)
-        desk.mark(QUEUE, SyncPriority.PERSON)
+        context.index.put(entry)
+        context.mark(QUEUE, SyncPriority.PERSON)
     if gathered.request.status is Status.CANCELLED:  # last, for it may have to be told later
-        queue_places.tell_cancelled(desk, entry, gathered.request)
+        queue_places.tell_cancelled(context, entry, gathered.request)

@@ -53,96 +53,96 @@ INDEXED = point("new requests indexed, not marked")
 MARKED = point("changed requests marked, head not remembered")
 
 
-def sync_requests_repo(desk: BoardContext) -> float | None:
+def sync_requests_repo(context: BoardContext) -> float | None:
     """Mark every request file that changed since the last look and was not judged as it is now; and every pull request
     that was checked, and had commits pushed to it since."""
-    head, seen = _look(desk), desk.index.head(desk.requests.id)
+    head, seen = _look(context), context.index.head(context.requests.id)
     if head == seen:
         return None
-    mark_contents(desk)
-    history = _history(desk, seen, head)
+    mark_contents(context)
+    history = _history(context, seen, head)
     adopting = any(entry.title == adoption.TITLE for entry in history.commits)
     if history.is_complete and history.is_ours and not adopting:
-        desk.index.put_head(desk.requests.id, head)  # nothing but our own echo
+        context.index.put_head(context.requests.id, head)  # nothing but our own echo
         return None
-    desk.mirror.fetch(desk.requests, depth=_depth(desk, history))
-    with desk.mirror.read_fetched(desk.requests) as view:
+    context.mirror.fetch(context.requests, depth=_depth(context, history))
+    with context.mirror.read_fetched(context.requests) as view:
         if not view.has(head):
-            return desk.now() + AGAIN
-        _mark(desk, view, history)
+            return context.now() + AGAIN
+        _mark(context, view, history)
     pass_by(MARKED)
-    desk.index.put_head(desk.requests.id, head)
+    context.index.put_head(context.requests.id, head)
     return None
 
 
-def _look(desk: BoardContext) -> str:
+def _look(context: BoardContext) -> str:
     """The head of main; pull requests are marked on the way, for the list of refs may have theirs too. One call."""
-    heads = desk.hub.heads(desk.requests, pulls=bool(desk.redis.exists(desk.keys.pulls)))
-    mark_moved(desk, heads)
+    heads = context.hub.heads(context.requests, pulls=bool(context.redis.exists(context.keys.pulls)))
+    mark_moved(context, heads)
     if MAIN not in heads:
-        raise RevisionNotFound(f"{desk.requests.id} has no {MAIN}.", status=404)
+        raise RevisionNotFound(f"{context.requests.id} has no {MAIN}.", status=404)
     return heads[MAIN]
 
 
-def _history(desk: BoardContext, seen: str | None, head: str) -> CommitHistory:
-    commits = desk.hub.commits(desk.requests, head, limit=LOOK_BACK)
+def _history(context: BoardContext, seen: str | None, head: str) -> CommitHistory:
+    commits = context.hub.commits(context.requests, head, limit=LOOK_BACK)
     since = commits[: next((at for at, entry in enumerate(commits) if entry.oid == seen), len(commits))]
-    return CommitHistory(desk.me(), seen, head, tuple(since), is_complete=len(since) < len(commits))
+    return CommitHistory(context.me(), seen, head, tuple(since), is_complete=len(since) < len(commits))
 
 
-def _depth(desk: BoardContext, history: CommitHistory) -> int:
+def _depth(context: BoardContext, history: CommitHistory) -> int:
     """How many commits to fetch, so that each can be compared with the one before; 0: all that are new."""
     if not history.is_complete or history.seen is None:
         return 1
     try:
-        with desk.mirror.read(desk.requests) as view:
+        with context.mirror.read(context.requests) as view:
             return 0 if view.has(history.seen) else len(history.commits) + 1 + MEANWHILE
     except MirrorDamaged:
         return len(history.commits) + 1 + MEANWHILE
 
 
-def _mark(desk: BoardContext, view: MirrorView, history: CommitHistory) -> None:
-    _learn_what_is_old(desk, view.find(history.head, RECORD))
-    learn_pauses(desk, view, history.head)
+def _mark(context: BoardContext, view: MirrorView, history: CommitHistory) -> None:
+    _learn_what_is_old(context, view.find(history.head, RECORD))
+    learn_pauses(context, view, history.head)
     if history.seen is not None and view.has(history.seen):
-        note_origins(desk, view, history)
+        note_origins(context, view, history)
         changed = _requests(view.changed(history.seen, history.head))
-        files, marked = _look_at(desk, view, changed, SyncPriority.EVENT)
+        files, marked = _look_at(context, view, changed, SyncPriority.EVENT)
         log.info("requests repo", head=history.head, since=history.seen, changed=files, marked=marked)
         return
     if history.seen is not None:
         log.warning("what was seen last is far back, or in no history any more", since=history.seen)
-    note_origins(desk, view, history.without_start())
-    files, marked = compare(desk, view, history.head)
+    note_origins(context, view, history.without_start())
+    files, marked = compare(context, view, history.head)
     log.info("requests repo compared", head=history.head, files=files, marked=marked)
 
 
-def _learn_what_is_old(desk: BoardContext, record: str | None) -> None:
+def _learn_what_is_old(context: BoardContext, record: str | None) -> None:
     """Read the record of adoption (`record` is its blob id) if that was not done yet."""
-    if desk.adoption.is_read(record):
+    if context.adoption.is_read(record):
         return
     if record is None:
-        desk.adoption.forget()
+        context.adoption.forget()
         return
-    desk.adoption.read()
-    at_work = {*desk.index.unjudged(), *(one.path for one in desk.index.busy())}
-    at_work |= {waiting.path for waiting in desk.index.waiting()}
-    desk.mark_all(map(request_key, sorted(at_work)), SyncPriority.BACKGROUND)
+    context.adoption.read()
+    at_work = {*context.index.unjudged(), *(one.path for one in context.index.busy())}
+    at_work |= {waiting.path for waiting in context.index.waiting()}
+    context.mark_all(map(request_key, sorted(at_work)), SyncPriority.BACKGROUND)
 
 
-def compare(desk: BoardContext, view: MirrorView, head: str) -> tuple[int, int]:
+def compare(context: BoardContext, view: MirrorView, head: str) -> tuple[int, int]:
     """Compare every request file at `head` with the index; how many there are, and how many were marked."""
-    there: set[str] | None = set() if desk.index.count() else None  # nothing can be gone from an empty index
-    files, marked = _look_at(desk, view, _requests(view.files(head)), SyncPriority.BACKGROUND, there)
+    there: set[str] | None = set() if context.index.count() else None  # nothing can be gone from an empty index
+    files, marked = _look_at(context, view, _requests(view.files(head)), SyncPriority.BACKGROUND, there)
     if there is not None:
-        gone = [path for path in desk.index.paths() if path not in there]
-        desk.mark_all(map(request_key, gone), SyncPriority.BACKGROUND)
+        gone = [path for path in context.index.paths() if path not in there]
+        context.mark_all(map(request_key, gone), SyncPriority.BACKGROUND)
         marked += len(gone)
     return files, marked
 
 
 def _look_at(
-    desk: BoardContext,
+    context: BoardContext,
     view: MirrorView,
     blobs: Iterator[GitFile],
     priority: SyncPriority,
@@ -155,32 +155,32 @@ def _look_at(
     """
     files = marked = 0
     while chunk := list(islice(blobs, CHUNK)):
-        dirty = _index(desk, view, chunk, appeared=priority is SyncPriority.EVENT)
+        dirty = _index(context, view, chunk, appeared=priority is SyncPriority.EVENT)
         pass_by(INDEXED)
-        desk.mark_all(map(request_key, dirty), priority)
+        context.mark_all(map(request_key, dirty), priority)
         files, marked = files + len(chunk), marked + len(dirty)
         if there is not None:
             there.update(blob.path for blob in chunk)
     return files, marked
 
 
-def _index(desk: BoardContext, view: MirrorView, blobs: list[GitFile], *, appeared: bool) -> list[str]:
+def _index(context: BoardContext, view: MirrorView, blobs: list[GitFile], *, appeared: bool) -> list[str]:
     """Put those of `blobs` that the index lacks there; the paths of all that need a sync.
 
     `appeared` says that those were not there at the last look, which was complete.
     """
     dirty, entries, paths = [], [], [blob.path for blob in blobs]
-    for blob, known, adopted in zip(blobs, desk.index.find(paths), desk.adoption.blobs(paths), strict=True):
+    for blob, known, adopted in zip(blobs, context.index.find(paths), context.adoption.blobs(paths), strict=True):
         if blob.oid is None or known is not None:
             if known is not None and known.file_oid != blob.oid:
                 dirty.append(blob.path)
             continue
-        data = view.blob(blob.oid, max_bytes=desk.board.max_request_bytes)
+        data = view.blob(blob.oid, max_bytes=context.board.max_request_bytes)
         entry, needs_sync = entry_of_new_file(blob.path, blob.oid, data, adopted=adopted)
         entries.append(entry.model_copy(update={"fresh": appeared}) if appeared else entry)
         if needs_sync:
             dirty.append(blob.path)
-    desk.index.put(*entries)
+    context.index.put(*entries)
     return dirty
 
 

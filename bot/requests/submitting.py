@@ -60,42 +60,44 @@ class SubmitResult:
 
 
 def submit(
-    desk: BoardContext, wish: SubmitCommand, *, cause: str, may_resubmit: Callable[[IndexEntry], bool]
+    context: BoardContext, command: SubmitCommand, *, cause: str, may_resubmit: Callable[[IndexEntry], bool]
 ) -> SubmitResult:
     """Write the request file for `wish`, if the model passes every check.
 
     Where there is one that has ended, and that was for another commit, it waits again, if they `may_resubmit` it.
     """
     asked = checking.as_request(
-        wish.model, revision=wish.revision, precision=wish.precision, weight_type=wish.weight_type
+        command.model, revision=command.revision, precision=command.precision, weight_type=command.weight_type
     )
     if isinstance(asked, Problem):
-        return SubmitResult("refused", wish.model, reasons=(asked,))
-    request = Request(asked.path, asked.file.model_copy(update=_as_request(wish)), asked.raw)
+        return SubmitResult("refused", command.model, reasons=(asked,))
+    request = Request(asked.path, asked.file.model_copy(update=_as_request(command)), asked.raw)
     path = str(request.path)
-    found = pending_request(desk, path)
+    found = pending_request(context, path)
     if found == "unreadable":
-        return SubmitResult(found, wish.model, path)
+        return SubmitResult(found, command.model, path)
     if found != "missing":
-        return replace(_once_more(desk, wish, *found, cause, may_resubmit), stays=_differing_fields(wish, found[0]))
-    verdict = _checked(desk, request, wish.submitter)
+        return replace(
+            _once_more(context, command, *found, cause, may_resubmit), stays=_differing_fields(command, found[0])
+        )
+    verdict = _checked(context, request, command.submitter)
     if not verdict.accepted or verdict.sha is None:
         return _refused(request, verdict)
     sha = verdict.sha
-    data = json.dumps(_fields(desk, request, wish, sha, cause), ensure_ascii=True).encode()
-    line = f"Add {wish.model} to eval queue"
+    data = json.dumps(_fields(context, request, command, sha, cause), ensure_ascii=True).encode()
+    line = f"Add {command.model} to eval queue"
     edit = PutFile(id=f"submit {cause}", path=path, data=data, line=line, subject=path, wake=(request_key(path),))
-    done = desk.effects.stage(desk.requests, edit)
-    return SubmitResult("submitted" if done else "off", wish.model, path, sha=sha)
+    done = context.effects.stage(context.requests, edit)
+    return SubmitResult("submitted" if done else "off", command.model, path, sha=sha)
 
 
-def _as_request(wish: SubmitCommand) -> dict[str, object]:
-    return {"base_model": wish.base_model, "use_chat_template": wish.use_chat_template}
+def _as_request(command: SubmitCommand) -> dict[str, object]:
+    return {"base_model": command.base_model, "use_chat_template": command.use_chat_template}
 
 
 def _once_more(
-    desk: BoardContext,
-    wish: SubmitCommand,
+    context: BoardContext,
+    command: SubmitCommand,
     known: Request,
     file: PendingFile,
     cause: str,
@@ -106,23 +108,23 @@ def _once_more(
     It is checked, and counts, as a new one: that it was accepted before says nothing about what was committed since.
     """
     path, causes, again = str(known.path), known.file.steward.causes, f"resubmit:{cause}"
-    there = SubmitResult("submitted" if cause in causes else "exists", wish.model, path, status=known.file.status)
+    there = SubmitResult("submitted" if cause in causes else "exists", command.model, path, status=known.file.status)
     if known.status not in ENDED:
         is_again = any(one.startswith(f"{again}:") for one in causes)
         return replace(there, how="resubmitted") if is_again else there
-    (entry,) = desk.index.find([path])
+    (entry,) = context.index.find([path])
     if entry is None or not may_resubmit(entry):
         return there
     ended_with = _ended_with(known, entry)
     if not ended_with and known.status is Status.FINISHED:
         return there  # whether it is another commit, only a person can tell
-    new = {"revision": wish.revision, "submitted_time": iso(desk.now()), "steward": StewardFacts()}
-    verdict = _checked(desk, Request(known.path, known.file.model_copy(update=new), known.raw), wish.submitter)
+    new = {"revision": command.revision, "submitted_time": iso(context.now()), "steward": StewardFacts()}
+    verdict = _checked(context, Request(known.path, known.file.model_copy(update=new), known.raw), command.submitter)
     if verdict.sha is not None and verdict.sha == ended_with:
         return replace(there, sha=verdict.sha)
     if not verdict.accepted or verdict.sha is None:
         return _refused(known, verdict)
-    return _reopen(desk, known, file, entry, verdict.sha, f"{again}:{verdict.sha[:8]}")
+    return _reopen(context, known, file, entry, verdict.sha, f"{again}:{verdict.sha[:8]}")
 
 
 def _ended_with(known: Request, entry: IndexEntry) -> str:
@@ -131,47 +133,47 @@ def _ended_with(known: Request, entry: IndexEntry) -> str:
     return commit if _COMMIT.fullmatch(commit) else ""
 
 
-def _differing_fields(wish: SubmitCommand, known: Request) -> tuple[str, ...]:
+def _differing_fields(command: SubmitCommand, known: Request) -> tuple[str, ...]:
     """What a request says in another way than `wish`, which names no base model where it leaves that open."""
-    is_based = bool(wish.base_model) and wish.base_model != known.file.base_model
-    is_put = wish.use_chat_template != bool(known.file.use_chat_template)
+    is_based = bool(command.base_model) and command.base_model != known.file.base_model
+    is_put = command.use_chat_template != bool(known.file.use_chat_template)
     return (*(("base model",) if is_based else ()), *(("use of a chat template",) if is_put else ()))
 
 
-def _checked(desk: BoardContext, request: Request, submitter: str) -> Verdict:
+def _checked(context: BoardContext, request: Request, submitter: str) -> Verdict:
     """The verdict on the request, as everybody may know it."""
-    return checking.verdict_in_public(desk, gather_submission(desk, request, submitter))
+    return checking.verdict_in_public(context, gather_submission(context, request, submitter))
 
 
 def _refused(request: Request, verdict: Verdict) -> SubmitResult:
     return SubmitResult("refused", request.path.model, str(request.path), reasons=verdict.reasons)
 
 
-def _fields(desk: BoardContext, request: Request, wish: SubmitCommand, sha: str, cause: str) -> dict[str, object]:
+def _fields(context: BoardContext, request: Request, command: SubmitCommand, sha: str, cause: str) -> dict[str, object]:
     """The fields that front ends write, in their order, and who submitted it."""
     return {
-        "model": wish.model,
-        "base_model": wish.base_model,
+        "model": command.model,
+        "base_model": command.base_model,
         "revision": sha,
         "precision": request.path.precision,
         "weight_type": request.path.weight_type,
         "architectures": "?",
         "status": Status.PENDING.value,
-        "submitted_time": iso(desk.now()),
+        "submitted_time": iso(context.now()),
         "model_type": "?",
         "params": 0,
         "job_id": -1,
         "job_start_time": None,
-        "use_chat_template": wish.use_chat_template,
-        "sender": wish.submitter,
-        "steward": {"submitter": wish.submitter, "causes": [cause]},
+        "use_chat_template": command.use_chat_template,
+        "sender": command.submitter,
+        "steward": {"submitter": command.submitter, "causes": [cause]},
     }
 
 
-def resubmit(desk: BoardContext, entry: IndexEntry, *, revision: str, submitter: str, cause: str) -> SubmitResult:
+def resubmit(context: BoardContext, entry: IndexEntry, *, revision: str, submitter: str, cause: str) -> SubmitResult:
     """Have the request of `entry` wait again at `revision`, if that is another commit and passes every check."""
     path = entry.path
-    found = pending_request(desk, path)
+    found = pending_request(context, path)
     if isinstance(found, str):
         return SubmitResult(found, entry.model, path)
     known, file = found
@@ -183,23 +185,23 @@ def resubmit(desk: BoardContext, entry: IndexEntry, *, revision: str, submitter:
     if known.status is Status.RUNNING:
         return SubmitResult("under-way", model, path, status=status)
     wanted = known.file.model_copy(update={"revision": revision})
-    verdict = _checked(desk, Request(known.path, wanted, known.raw), submitter)
+    verdict = _checked(context, Request(known.path, wanted, known.raw), submitter)
     if not verdict.accepted or verdict.sha is None:
         return _refused(known, verdict)
     if known.status.waits and verdict.sha == (known.file.steward.revision or entry.sha):
         return SubmitResult("same", model, path, status=status, sha=verdict.sha)
-    return _reopen(desk, known, file, entry, verdict.sha, cause)
+    return _reopen(context, known, file, entry, verdict.sha, cause)
 
 
 def _reopen(
-    desk: BoardContext, known: Request, file: PendingFile, entry: IndexEntry, sha: str, cause: str
+    context: BoardContext, known: Request, file: PendingFile, entry: IndexEntry, sha: str, cause: str
 ) -> SubmitResult:
     """Have it wait again at the commit `sha`, at which it was accepted, unless `cause` has done so before."""
     model, path = known.path.model, str(known.path)
-    step = transitions.resubmit_transition(known, revision=sha, cause=cause, used=known_numbers(desk, known, entry))
+    step = transitions.resubmit_transition(known, revision=sha, cause=cause, used=known_numbers(context, known, entry))
     if step is None:
         return SubmitResult("resubmitted", model, path, sha=sha)
     name, line = f"resubmit {cause} {digest_of(path)}", f"Evaluate {model} at {sha[:8]}"
-    if not stage_transition(desk, known, file.there, step, name=name, line=line, effect=Effect.RELAUNCH):
+    if not stage_transition(context, known, file.there, step, name=name, line=line, effect=Effect.RELAUNCH):
         return SubmitResult("off", model, path, status=known.file.status)
     return SubmitResult("resubmitted", model, path, status=str(step.fields["status"]), sha=sha)

@@ -20,7 +20,7 @@ from redis_state.board.entry import IndexEntry
 from redis_state.board.request_snapshot import snapshot_of_unreadable
 
 
-def refuse_unreadable(desk: BoardContext, entry: IndexEntry, file: File | None, problems: Sequence[Problem]) -> None:
+def refuse_unreadable(context: BoardContext, entry: IndexEntry, file: File | None, problems: Sequence[Problem]) -> None:
     """Say every problem in the thread, and in the file where it is an object that waits for an evaluation.
 
     An object with another status is an old file in a strange dialect, or one that was refused: it is left in peace. So
@@ -30,18 +30,18 @@ def refuse_unreadable(desk: BoardContext, entry: IndexEntry, file: File | None, 
     seen = snapshot_of_unreadable(file.data if file is not None else None)
     entry = entry.model_copy(update={"standing": seen})
     if fields is not None and (foreign_dialect(entry.path, fields) or not _waits(fields)):
-        desk.index.put(entry.model_copy(update={"state": "settled" if entry.said else "foreign", "job": None}))
+        context.index.put(entry.model_copy(update={"state": "settled" if entry.said else "foreign", "job": None}))
         return
     told = seen.model_copy(update={"status": Status.FAILED.value, "failure": refusal(tuple(problems))})
     entry = entry.model_copy(update={"standing": told})
-    view = view_of_unreadable(desk, entry, problems, writable=fields is not None)
-    entry = update_status(desk, entry, view)
-    desk.index.put(entry.model_copy(update={"state": "settled", "job": None}))
+    view = view_of_unreadable(context, entry, problems, writable=fields is not None)
+    entry = update_status(context, entry, view)
+    context.index.put(entry.model_copy(update={"state": "settled", "job": None}))
     if fields is not None and file is not None:
-        _stage(desk, entry, file, problems)
+        _stage(context, entry, file, problems)
 
 
-def _stage(desk: BoardContext, entry: IndexEntry, file: File, problems: Sequence[Problem]) -> None:
+def _stage(context: BoardContext, entry: IndexEntry, file: File, problems: Sequence[Problem]) -> None:
     """What is not understood is not touched: only the status and our own object, and only in the file that was read."""
     step = fail_transition(failure=refusal(tuple(problems)), log=None, thread=entry.thread)
     edit = FieldEdit(
@@ -55,7 +55,7 @@ def _stage(desk: BoardContext, entry: IndexEntry, file: File, problems: Sequence
         base=EditBase(data=file.data, commit=file.commit, oid=file.oid),
         wake=(request_key(entry.path),),
     )
-    desk.effects.stage(desk.requests, edit)
+    context.effects.stage(context.requests, edit)
 
 
 def _waits(fields: dict[str, Any]) -> bool:

@@ -15,7 +15,7 @@ REVISION = Param("revision", "word", "a branch, a tag or a commit", by_name=True
 def run(call: Call) -> Answer:
     """The same rules that a submission meets, each with a tick or with what to do."""
     found = checking.check(
-        call.desk,
+        call.context,
         call.get("model"),
         revision=call.get("revision", "main"),
         precision=call.get("precision", USUAL_PRECISION),

@@ -21,15 +21,15 @@ def run(call: Call) -> Answer:
     limit = None if call.is_maintainer else f"{CAUSE}:{call.person.id}:"
 
     def act() -> Safe:
-        return _words(call, relaunch(call.desk, call.entry, cause=cause, once=limit))
+        return _words(call, relaunch(call.context, call.entry, cause=cause, once=limit))
 
     return acting(act)
 
 
 def _words(call: Call, done: RelaunchResult) -> Safe:
-    desk = call.desk
-    is_here = (call.repo, call.thread.num) == (desk.requests, done.thread)
-    thread = f"{desk.address(desk.requests)}/discussions/{done.thread}" if done.thread else ""
+    context = call.context
+    is_here = (call.repo, call.thread.num) == (context.requests, done.thread)
+    thread = f"{context.address(context.requests)}/discussions/{done.thread}" if done.thread else ""
     return say("relaunch", done=done, thread=thread, is_here=is_here)
 
 

@@ -15,9 +15,9 @@ MOST = 10
 
 def run(call: Call) -> Answer:
     """Every request that is meant, with its state, its place or its progress, and its links."""
-    found = [serializers.request(call.desk, entry) for entry in call.entries[:MOST]]
+    found = [serializers.request(call.context, entry) for entry in call.entries[:MOST]]
     more = len(call.entries) - len(found)
-    others = similar_names(call.desk, call.model) if not found else ()
+    others = similar_names(call.context, call.model) if not found else ()
     return Answer(say("status", model=call.model, requests=found, more=more, near=others, start=_start, held=_held))
 
 

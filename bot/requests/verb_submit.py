@@ -28,19 +28,19 @@ BASE = Param("base_model", "model", "the model that a Delta or an Adapter is app
 
 def run_submit(call: Call) -> Answer:
     """Write the request file, once the model has passed every check."""
-    desk, wish = call.desk, submit_command(call.arguments, submitter=call.person.name)
-    may = may_resubmit(desk, call.person)
-    return acting(lambda: result_text(desk, submitting.submit(desk, wish, cause=call.cause, may_resubmit=may)))
+    context, command = call.context, submit_command(call.arguments, submitter=call.person.name)
+    may = may_resubmit(context, call.person)
+    return acting(lambda: result_text(context, submitting.submit(context, command, cause=call.cause, may_resubmit=may)))
 
 
-def may_resubmit(desk: BoardContext, person: Person) -> Callable[[IndexEntry], bool]:
+def may_resubmit(context: BoardContext, person: Person) -> Callable[[IndexEntry], bool]:
     """Whether `person` could give `/resubmit` about a request, who submits its model anew."""
 
     def may(entry: IndexEntry) -> bool:
         if entry.is_private:
             return False  # nobody is told in public that there is one
-        about = {"model": model_of(entry), "submitter": submitter_of(desk, entry)}
-        _, roles = people.roles(desk, person, **about, fresh=RESUBMIT.irreversible, enough=RESUBMIT.who)
+        about = {"model": model_of(entry), "submitter": submitter_of(context, entry)}
+        _, roles = people.roles(context, person, **about, fresh=RESUBMIT.irreversible, enough=RESUBMIT.who)
         return bool(roles & RESUBMIT.who)
 
     return may
@@ -64,17 +64,17 @@ def run_resubmit(call: Call) -> Answer:
     revision = call.get("revision", "main")
     return acting(
         lambda: result_text(
-            call.desk,
+            call.context,
             submitting.resubmit(
-                call.desk, call.entry, revision=revision, submitter=call.person.name, cause=f"resubmit:{call.cause}"
+                call.context, call.entry, revision=revision, submitter=call.person.name, cause=f"resubmit:{call.cause}"
             ),
         )
     )
 
 
-def result_text(desk: BoardContext, done: submitting.SubmitResult, *, by_program: bool = False) -> Safe:
+def result_text(context: BoardContext, done: submitting.SubmitResult, *, by_program: bool = False) -> Safe:
     """What there is to say to whoever submitted, in a thread or by a program."""
-    address = desk.address(desk.requests, done.path) if done.path else ""
+    address = context.address(context.requests, done.path) if done.path else ""
     return say("submit", done=done, address=address, by_program=by_program, who=who_may(RESUBMIT.who))
 
 

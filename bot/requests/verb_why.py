@@ -11,9 +11,9 @@ from bot.read_models.log_lines import lines_of
 
 def run(call: Call) -> Answer:
     """What there is to say; the log is looked at where it failed, which is one call."""
-    found = serializers.request(call.desk, call.entry)
+    found = serializers.request(call.context, call.entry)
     told = found.failed and found.failure is not None and found.access == "public"
-    lines = lines_of(call.desk, call.entry) if told else []
+    lines = lines_of(call.context, call.entry) if told else []
     return Answer(say("why", one=found, lines=lines))
 
 

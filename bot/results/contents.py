@@ -63,53 +63,53 @@ class CannotWrite(Exception):
     """The library that writes tables is not installed."""
 
 
-def mark_contents(desk: BoardContext) -> None:
+def mark_contents(context: BoardContext) -> None:
     """Something changed that the table may tell."""
-    if desk.contents is not None:
-        desk.dirty.mark(CONTENTS, due=desk.now() + SETTLE, priority=SyncPriority.BACKGROUND)
+    if context.contents is not None:
+        context.dirty.mark(CONTENTS, due=context.now() + SETTLE, priority=SyncPriority.BACKGROUND)
 
 
-def sync_contents(desk: BoardContext) -> float | None:
+def sync_contents(context: BoardContext) -> float | None:
     """Write the table, if a row of it is not as it should be."""
-    repo, memory = desk.contents, desk.contents_memory
+    repo, memory = context.contents, context.contents_memory
     if repo is None:
         return None
     if not can_write():
         raise CannotWrite(MISSING)
-    seen = _input_state(desk, repo)
-    if seen == memory.seen and desk.now() < memory.due:
+    seen = _input_state(context, repo)
+    if seen == memory.seen and context.now() < memory.due:
         return None
-    shape = columns(desk.suite)
-    sources, there = gather(desk), read_current_table(desk, repo, seen[-1], shape)
-    known, waits = _ask(desk, sources, there)
-    rows = compile_rows(there.rows, sources, known, table_settings(desk), waits=waits)
-    if not _write(desk, repo, there, rows, shape):
+    shape = columns(context.suite)
+    sources, there = gather(context), read_current_table(context, repo, seen[-1], shape)
+    known, waits = _ask(context, sources, there)
+    rows = compile_rows(there.rows, sources, known, table_settings(context), waits=waits)
+    if not _write(context, repo, there, rows, shape):
         memory.seen = seen
-    return desk.now() + PACE if waits else None
+    return context.now() + PACE if waits else None
 
 
-def _input_state(desk: BoardContext, repo: Repo) -> tuple[str, ...]:
+def _input_state(context: BoardContext, repo: Repo) -> tuple[str, ...]:
     """What decides about the table: the heads of its sources, what may be done, and the table's own id (last)."""
-    flags, may = desk.flag_book.known()[0], desk.effects.words()
-    return (desk.hub.head(desk.requests), desk.hub.head(desk.results), flags, may, _table_id(desk, repo))
+    flags, may = context.flag_book.known()[0], context.effects.words()
+    return (context.hub.head(context.requests), context.hub.head(context.results), flags, may, _table_id(context, repo))
 
 
-def _table_id(desk: BoardContext, repo: Repo) -> str:
-    file = desk.hub.paths_info(repo, [FILE]).get(FILE)
+def _table_id(context: BoardContext, repo: Repo) -> str:
+    file = context.hub.paths_info(repo, [FILE]).get(FILE)
     return file.oid if file is not None else ""
 
 
-def table_settings(desk: BoardContext) -> TableSettings:
+def table_settings(context: BoardContext) -> TableSettings:
     """What rows take from the board."""
-    official = frozenset(name.casefold() for name in desk.board.admission.official_providers)
-    return TableSettings(desk.suite, desk.hub.endpoint, desk.board.repos.details, official)
+    official = frozenset(name.casefold() for name in context.board.admission.official_providers)
+    return TableSettings(context.suite, context.hub.endpoint, context.board.repos.details, official)
 
 
-def read_current_table(desk: BoardContext, repo: Repo, oid: str, shape: tuple[ContentsColumn, ...]) -> ContentsTable:
+def read_current_table(context: BoardContext, repo: Repo, oid: str, shape: tuple[ContentsColumn, ...]) -> ContentsTable:
     """The table with this id, read once; an empty one where there is none, or none that can be read."""
-    memory = desk.contents_memory
+    memory = context.contents_memory
     if memory.table.oid != oid or not oid:
-        file = desk.hub.find_file(repo, FILE, max_bytes=MAX_TABLE) if oid else None
+        file = context.hub.find_file(repo, FILE, max_bytes=MAX_TABLE) if oid else None
         try:
             memory.table = read_table(file.data, file.oid, shape) if file is not None else ContentsTable()
         except BadContentsTable as error:
@@ -118,14 +118,14 @@ def read_current_table(desk: BoardContext, repo: Repo, oid: str, shape: tuple[Co
     return memory.table
 
 
-def table_licences(desk: BoardContext) -> dict[str, str]:
+def table_licences(context: BoardContext) -> dict[str, str]:
     """Model → its licence, as the table tells it; nothing where the board has none. Two calls at most."""
-    repo = desk.contents
+    repo = context.contents
     if repo is None:
         return {}
     if not can_write():
         raise CannotWrite(MISSING)
-    there = read_current_table(desk, repo, _table_id(desk, repo), columns(desk.suite))
+    there = read_current_table(context, repo, _table_id(context, repo), columns(context.suite))
     known = ((key_of(row)[0], model_info_from_row(row).licence) for row in there.rows)
     return {model: licence for model, licence in known if licence}
 
@@ -133,10 +133,10 @@ def table_licences(desk: BoardContext) -> dict[str, str]:
 # --- what the repos hold
 
 
-def gather(desk: BoardContext) -> BoardSources:
+def gather(context: BoardContext) -> BoardSources:
     """Requests, results and flags, of which only what changed since the last look is read. A few calls."""
-    memory, sources = desk.contents_memory, BoardSources()
-    limit = desk.board.max_request_bytes
+    memory, sources = context.contents_memory, BoardSources()
+    limit = context.board.max_request_bytes
 
     def request(blob: GitFile, view: MirrorView) -> Request | None:
         data = view.blob(blob.oid or "", max_bytes=limit)
@@ -145,28 +145,28 @@ def gather(desk: BoardContext) -> BoardSources:
 
     def results(blob: GitFile, view: MirrorView) -> MeasuredResults | None:
         data = view.blob(blob.oid or "", max_bytes=MAX_BYTES)
-        return measure(blob.path, data, desk.suite) if data is not None else None
+        return measure(blob.path, data, context.suite) if data is not None else None
 
-    memory.requests = _read(desk, desk.requests, is_request_path, memory.requests, request)
-    memory.results = _read(desk, desk.results, is_results_path, memory.results, results)
+    memory.requests = _read(context, context.requests, is_request_path, memory.requests, request)
+    memory.results = _read(context, context.results, is_results_path, memory.results, results)
     sources.requests = {path: one for (path, _), one in memory.requests.items() if one is not None}
     sources.measured = {path: one for (path, _), one in memory.results.items() if one is not None}
     sources.results = {path for path, _ in memory.results}
-    sources.flags = desk.flag_book.records() if desk.flags_repo is not None else None
+    sources.flags = context.flag_book.records() if context.flags_repo is not None else None
     return sources
 
 
 def _read(
-    desk: BoardContext,
+    context: BoardContext,
     repo: Repo,
     wanted: Callable[[str], bool],
     known: dict[tuple[str, str], T],
     read: Callable[[GitFile, MirrorView], T],
 ) -> dict[tuple[str, str], T]:
     """Path and blob id → what each wanted file of `repo` holds; only those that are not `known` are read."""
-    head = desk.mirror.fetch(repo, depth=0)
+    head = context.mirror.fetch(repo, depth=0)
     found: dict[tuple[str, str], T] = {}
-    with desk.mirror.read_fetched(repo) as view:
+    with context.mirror.read_fetched(repo) as view:
         for blob in view.files(head):
             if wanted(blob.path) and blob.oid is not None:
                 place = (blob.path, blob.oid)
@@ -177,15 +177,17 @@ def _read(
 # --- what the Hub says of models
 
 
-def _ask(desk: BoardContext, sources: BoardSources, there: ContentsTable) -> tuple[dict[str, HubModelInfo], set[str]]:
+def _ask(
+    context: BoardContext, sources: BoardSources, there: ContentsTable
+) -> tuple[dict[str, HubModelInfo], set[str]]:
     """What is known of each model with a row, and the models that nobody was asked about yet."""
-    memory = desk.contents_memory
+    memory = context.contents_memory
     found = evaluations(sources)
     # A row that others made tells what was known in their days: it counts only where there is none of ours.
     known = {key_of(row)[0]: model_info_from_row(row) for row in (*there.rows, *rows_of(found, there.rows))}
     known |= {one: said for one, (oid, said) in memory.known.items() if oid == there.oid or one not in known}
     models = sorted({key[0] for key in found})
-    now, looked = desk.now(), memory.looked
+    now, looked = context.now(), memory.looked
     for model in models:
         if model in known and model not in looked:
             # Read by another process, or before a restart: its turn comes within a day, not with all the others.
@@ -193,23 +195,23 @@ def _ask(desk: BoardContext, sources: BoardSources, there: ContentsTable) -> tup
     new = [model for model in models if model not in known]
     old = sorted((model for model in models if looked.get(model, now) <= now - DAY), key=lambda one: looked[one])
     for model in (new + old)[:LOOKS]:
-        known[model] = look_at_model(desk, model, known.get(model, HubModelInfo()))
+        known[model] = look_at_model(context, model, known.get(model, HubModelInfo()))
         memory.known[model] = (there.oid, known[model])
         looked[model] = now
-    memory.due = _next_look(desk, models)
+    memory.due = _next_look(context, models)
     return known, set(new[LOOKS:])
 
 
-def _next_look(desk: BoardContext, models: Iterable[str]) -> float:
-    looked = desk.contents_memory.looked
-    return min((looked[model] + DAY for model in models if model in looked), default=desk.now() + DAY)
+def _next_look(context: BoardContext, models: Iterable[str]) -> float:
+    looked = context.contents_memory.looked
+    return min((looked[model] + DAY for model in models if model in looked), default=context.now() + DAY)
 
 
-def look_at_model(desk: BoardContext, model: str, before: HubModelInfo) -> HubModelInfo:
+def look_at_model(context: BoardContext, model: str, before: HubModelInfo) -> HubModelInfo:
     """One call. Of a model that is gone, hidden or switched off we keep what we knew, and say that it is; what the Hub
     says of another may be more than we read, or not to be understood, and must not keep all others from the table."""
     try:
-        found = desk.hub.model_facts(model)
+        found = context.hub.model_facts(model)
     except BadToken:
         raise
     except (NotFound, BadRequest, Denied):
@@ -245,15 +247,15 @@ def _words(said: object) -> list[str]:
 
 
 def _write(
-    desk: BoardContext, repo: Repo, there: ContentsTable, rows: list[ContentsRow], shape: tuple[ContentsColumn, ...]
+    context: BoardContext, repo: Repo, there: ContentsTable, rows: list[ContentsRow], shape: tuple[ContentsColumn, ...]
 ) -> bool:
     """Have the table written, where a row differs; whether somebody is to look again once it landed."""
     wanted = [{**dict.fromkeys(there.more), **row} for row in rows]
     same = wanted == list(there.rows) and bool(there.data or not wanted)
-    if same and not desk.ledgers.pending(FILE):
+    if same and not context.ledgers.pending(FILE):
         return False
     data = there.data if same and there.data else write_table(wanted, shape, there.more)
     line = f"Write the table of evaluations ({len(wanted):,})"
     put = PutFile(id=EDIT, path=FILE, data=data, line=line, subject=FILE, unless_exists=False, wake=(CONTENTS,))
     log.info("contents", rows=len(wanted), before=len(there.rows))
-    return desk.effects.stage(repo, put)
+    return context.effects.stage(repo, put)

@@ -37,49 +37,49 @@ WITH_RESULTS = (Status.FINISHED, Status.PENDING_NEW_EVAL)
 CHUNK = 500
 
 
-def sync_scores(desk: BoardContext) -> float | None:
+def sync_scores(context: BoardContext) -> float | None:
     """Fill up the scores, if they may be; then ask for licences, and say when to go on."""
-    finished = desk.index.catalog.of(*WITH_RESULTS)
-    filled, told = desk.scores.state()
-    if _word(desk, told, finished) != filled:
-        fill(desk)
-        desk.scores.note_filled(_word(desk, told, finished))
-    return _find_licences(desk, finished)
+    finished = context.index.catalog.of(*WITH_RESULTS)
+    filled, told = context.scores.state()
+    if _word(context, told, finished) != filled:
+        fill(context)
+        context.scores.note_filled(_word(context, told, finished))
+    return _find_licences(context, finished)
 
 
-def _word(desk: BoardContext, told: str, finished: list[str]) -> str:
+def _word(context: BoardContext, told: str, finished: list[str]) -> str:
     """What the scores follow from, as far as it is seen without a call: others' changes, and which are missing."""
-    parts = (desk.suite.digest, told, *desk.scores.missing(finished))
+    parts = (context.suite.digest, told, *context.scores.missing(finished))
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 # --- scores
 
 
-def fill(desk: BoardContext) -> None:
+def fill(context: BoardContext) -> None:
     """Note the scores of all evaluations that the results repo holds, where they are not."""
-    noted = desk.scores.noted()
-    sources = gather(desk)
-    changes = list(_changes(desk, noted, sources))
+    noted = context.scores.noted()
+    sources = gather(context)
+    changes = list(_changes(context, noted, sources))
     for start in range(0, len(changes), CHUNK):
-        desk.index.tell(desk.scores.mend(changes[start : start + CHUNK]))
+        context.index.tell(context.scores.mend(changes[start : start + CHUNK]))
     log.info("scores filled up", results=len(sources.measured), changed=len(changes))
 
 
 def _changes(
-    desk: BoardContext, noted: Mapping[str, bytes | str], sources: BoardSources
+    context: BoardContext, noted: Mapping[str, bytes | str], sources: BoardSources
 ) -> Iterator[tuple[bytes | str | None, EvaluationScores]]:
     """What is noted of each evaluation that is not noted as it is, and what is to be."""
     for it in evaluations(sources).values():
-        wanted = _scored(desk, it)
+        wanted = _scored(context, it)
         raw = noted.get(wanted.path)
         was = read_scored(raw) if raw is not None else None
         if was is None or (was != wanted and not _is_newer(was, wanted, sources)):
             yield raw, wanted
 
 
-def _scored(desk: BoardContext, it: Evaluation) -> EvaluationScores:
-    return scores_of_evaluation(it.request, it.measured.path, it.measured.scores, it.revision, desk.suite.digest)
+def _scored(context: BoardContext, it: Evaluation) -> EvaluationScores:
+    return scores_of_evaluation(it.request, it.measured.path, it.measured.scores, it.revision, context.suite.digest)
 
 
 def _is_newer(was: EvaluationScores, than: EvaluationScores, sources: BoardSources) -> bool:
@@ -90,24 +90,24 @@ def _is_newer(was: EvaluationScores, than: EvaluationScores, sources: BoardSourc
 # --- licences
 
 
-def _find_licences(desk: BoardContext, finished: list[str]) -> float | None:
+def _find_licences(context: BoardContext, finished: list[str]) -> float | None:
     """Learn those of models that nobody asked about yet; when to go on, where some are left."""
-    models = _by_model(finished, desk.licences.models())
+    models = _by_model(finished, context.licences.models())
     if not models:
         return None
-    listed, found, asked = table_licences(desk), dict[str, str](), 0
+    listed, found, asked = table_licences(context), dict[str, str](), 0
     try:
-        for model, entries in _entries(desk, models):
+        for model, entries in _entries(context, models):
             known = _known(entries) or listed.get(model, "")
             if not known and _is_to_ask(entries):
                 if asked == LOOKS:
-                    return desk.now() + PACE
+                    return context.now() + PACE
                 asked += 1
-                known = look_at_model(desk, model, HubModelInfo()).licence or ""
+                known = look_at_model(context, model, HubModelInfo()).licence or ""
             found[model] = known
     finally:
-        desk.licences.put(found)
-        desk.index.tell(path for model, licence in found.items() if licence for path in models[model])
+        context.licences.put(found)
+        context.index.tell(path for model, licence in found.items() if licence for path in models[model])
     return None
 
 
@@ -121,13 +121,13 @@ def _by_model(paths: Iterable[str], known: Container[str]) -> dict[str, list[str
     return found
 
 
-def _entries(desk: BoardContext, models: Mapping[str, list[str]]) -> Iterator[tuple[str, list[IndexEntry]]]:
+def _entries(context: BoardContext, models: Mapping[str, list[str]]) -> Iterator[tuple[str, list[IndexEntry]]]:
     """Each model with the entries of its requests, read a few hundred at a time."""
     names = list(models)
     for start in range(0, len(names), CHUNK):
         chunk = names[start : start + CHUNK]
         paths = [path for name in chunk for path in models[name]]
-        there = {entry.path: entry for entry in desk.index.find(paths) if entry is not None}
+        there = {entry.path: entry for entry in context.index.find(paths) if entry is not None}
         yield from ((name, [there[path] for path in models[name] if path in there]) for name in chunk)
 
 

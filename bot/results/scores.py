@@ -16,10 +16,10 @@ from leaderboard.results import ResultsFile, Scores
 from redis_state.board.scoreboard import EvaluationScores, of_model, same_category
 
 
-def keep_scores(desk: BoardContext, request: Request, path: str, results: ResultsFile) -> EvaluationScores:
+def keep_scores(context: BoardContext, request: Request, path: str, results: ResultsFile) -> EvaluationScores:
     """Remember what an evaluation of `request` came to, whose results lie at `path`."""
     scored = scores_of_evaluation(request, path, results.scores, results.block.revision, results.block.suite_digest)
-    desk.scores.put(scored)
+    context.scores.put(scored)
     return scored
 
 
@@ -37,11 +37,11 @@ def scores_of_evaluation(request: Request, results: str, scores: Scores, revisio
     )
 
 
-def score_table(desk: BoardContext, own: EvaluationScores, request: Request, results: ResultsFile) -> dict[str, Any]:
+def score_table(context: BoardContext, own: EvaluationScores, request: Request, results: ResultsFile) -> dict[str, Any]:
     """The table of scores, as fields of a view: each benchmark in the suite's order, and whom it is compared with."""
-    others = desk.scores.all()
-    base = _first(desk, of_model(others, request.file.base_model or "", own.suite))
-    top = _first(desk, same_category(others, own))
+    others = context.scores.all()
+    base = _first(context, of_model(others, request.file.base_model or "", own.suite))
+    top = _first(context, same_category(others, own))
     rows = [
         ScoreRow(one.name, _score_text(one.normalised), f"{one.raw:.4f}", _score(base, one.name), _score(top, one.name))
         for one in results.scores.benchmarks
@@ -56,13 +56,13 @@ def score_table(desk: BoardContext, own: EvaluationScores, request: Request, res
     }
 
 
-def _first(desk: BoardContext, scored: Iterable[EvaluationScores]) -> EvaluationScores | None:
+def _first(context: BoardContext, scored: Iterable[EvaluationScores]) -> EvaluationScores | None:
     """The first that is on the board, whose model everybody may know of, and that is not flagged."""
     for one in scored:
-        entry = desk.index.find([one.path])[0]
+        entry = context.index.find([one.path])[0]
         if entry is None or not entry.has_results or entry.standing.access != "public":
             continue
-        if not desk.flags([one.model], entry.weights):
+        if not context.flags([one.model], entry.weights):
             return one
     return None
 

@@ -42,70 +42,70 @@ class SearchResult:
     is_cut: bool = False
 
 
-def find(desk: BoardContext, words: str, *, most: int) -> SearchResult:
+def find(context: BoardContext, words: str, *, most: int) -> SearchResult:
     """What `words` find, `most` of it."""
     query = parse(words)
     if query.misread:
         return SearchResult(query)
-    paths = list(islice(_paths(desk, query), LOOKED_AT + 1))
+    paths = list(islice(_paths(context, query), LOOKED_AT + 1))
     hits: list[SearchHit] = []
     for start in range(0, min(len(paths), LOOKED_AT), CHUNK):
-        hits += _hits(desk, query, paths[start : start + CHUNK])
+        hits += _hits(context, query, paths[start : start + CHUNK])
     hits.sort(key=lambda hit: (-(hit.average if hit.average is not None else -1.0), fold(hit.row.name), hit.entry.path))
     near = (
         ()
         if hits or not query.names
-        else tuple(FuzzyNameIndex((name, fold(name)) for name in _names(desk)).near(query))
+        else tuple(FuzzyNameIndex((name, fold(name)) for name in _names(context)).near(query))
     )
     return SearchResult(query, tuple(hits[:most]), max(0, len(hits) - most), near, len(paths) > LOOKED_AT)
 
 
-def _paths(desk: BoardContext, query: Query) -> Iterator[str]:
+def _paths(context: BoardContext, query: Query) -> Iterator[str]:
     """The requests to be looked at: those of models that are named, by name, else all of them, the newest first."""
     if not query.names:
-        yield from (path for _, path in desk.index.catalog.newest())
+        yield from (path for _, path in context.index.catalog.newest())
         return
-    for member in desk.redis.zrange(desk.keys.models, 0, -1):
+    for member in context.redis.zrange(context.keys.models, 0, -1):
         model, _, path = text(member).partition("\0")
         if any(name in fold(model) for name in query.names):
             yield path
 
 
-def _names(desk: BoardContext) -> Iterator[str]:
+def _names(context: BoardContext) -> Iterator[str]:
     """The models of which anybody may know."""
-    members = [text(member).partition("\0")[2] for member in desk.redis.zrange(desk.keys.models, 0, LOOKED_AT)]
+    members = [text(member).partition("\0")[2] for member in context.redis.zrange(context.keys.models, 0, LOOKED_AT)]
     for start in range(0, len(members), CHUNK):
-        entries = desk.index.find(members[start : start + CHUNK])
+        entries = context.index.find(members[start : start + CHUNK])
         yield from (_name(entry) for entry in entries if entry is not None and not entry.is_private)
 
 
-def _hits(desk: BoardContext, query: Query, paths: list[str]) -> Iterator[SearchHit]:
-    entries = [entry for entry in desk.index.find(paths) if entry is not None and not entry.is_private]
-    scores, licences = scores_of(desk, entries), licences_of(desk, entries)
+def _hits(context: BoardContext, query: Query, paths: list[str]) -> Iterator[SearchHit]:
+    entries = [entry for entry in context.index.find(paths) if entry is not None and not entry.is_private]
+    scores, licences = scores_of(context, entries), licences_of(context, entries)
     others = replace(query, terms=tuple(term for term in query.terms if term.column.key != "flagged"))
     asks_for_flags = others != query
     for entry in entries:
         scored = scores.get(entry.path)
         row = SearchRow(*values_of(entry, scored, licences.get(entry.path, "")))
         # Flags are asked of Redis one by one, so only where they decide.
-        if others.finds(row) and (not asks_for_flags or query.finds(_with_flag(desk, entry, row))):
+        if others.finds(row) and (not asks_for_flags or query.finds(_with_flag(context, entry, row))):
             yield SearchHit(entry, row, scored.average if scored is not None else None)
 
 
-def _with_flag(desk: BoardContext, entry: IndexEntry, row: SearchRow) -> SearchRow:
-    return SearchRow(row.name, {**row.values, "flagged": bool(desk.flags([row.name], entry.weights))})
+def _with_flag(context: BoardContext, entry: IndexEntry, row: SearchRow) -> SearchRow:
+    return SearchRow(row.name, {**row.values, "flagged": bool(context.flags([row.name], entry.weights))})
 
 
-def scores_of(desk: BoardContext, entries: Sequence[IndexEntry]) -> dict[str, EvaluationScores]:
+def scores_of(context: BoardContext, entries: Sequence[IndexEntry]) -> dict[str, EvaluationScores]:
     """Path → scores, of those of `entries` that have results on the board. One round trip."""
-    known = desk.scores.find(entry.path for entry in entries)
+    known = context.scores.find(entry.path for entry in entries)
     return {entry.path: known[entry.path] for entry in entries if entry.path in known and entry.has_results}
 
 
-def licences_of(desk: BoardContext, entries: Iterable[IndexEntry]) -> dict[str, str]:
+def licences_of(context: BoardContext, entries: Iterable[IndexEntry]) -> dict[str, str]:
     """Path → licence, for those of `entries` that do not know it themselves. At most one round trip."""
     models = {entry.path: _name(entry) for entry in entries if not (entry.licence or entry.standing.licence)}
-    known = desk.licences.find(models.values())
+    known = context.licences.find(models.values())
     return {path: known[model] for path, model in models.items() if model in known}
 
 

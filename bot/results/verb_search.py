@@ -14,8 +14,8 @@ QUERY = Param("query", "words", "names, separated by `;`, and terms such as `Hub
 
 def run(call: Call) -> Answer:
     """The first few that are found, the best first; names that are like it where there are none."""
-    found = searching.find(call.desk, call.get("query"), most=MOST)
-    lines = [(hit, serializers.summary(call.desk, hit.entry)) for hit in found.hits]
+    found = searching.find(call.context, call.get("query"), most=MOST)
+    lines = [(hit, serializers.summary(call.context, hit.entry)) for hit in found.hits]
     return Answer(say("search", query=call.get("query"), found=found, lines=lines, looked=searching.LOOKED_AT))
 
 

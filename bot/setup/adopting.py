@@ -33,64 +33,64 @@ class AdoptionResult:
     statuses: Counter[str]
 
 
-def adopt(desk: BoardContext, *, by: Account | None = None, again: bool = False) -> AdoptionResult:
+def adopt(context: BoardContext, *, by: Account | None = None, again: bool = False) -> AdoptionResult:
     """Write the record, unless there is one already. Raises HubError, MirrorDamaged and BadRecord.
 
     `by` is whom it names; None: the bot's own account. `again` writes another one over one that is there.
     """
-    who = by or desk.me()
-    found = desk.hub.retries.until(lambda: _once(desk, who, again=again), on=(StaleParent,), attempts=_TRIES)
-    desk.mark(REQUESTS)
+    who = by or context.me()
+    found = context.hub.retries.until(lambda: _once(context, who, again=again), on=(StaleParent,), attempts=_TRIES)
+    context.mark(REQUESTS)
     return found
 
 
-def _once(desk: BoardContext, by: Account, *, again: bool) -> AdoptionResult:
-    head = desk.hub.head(desk.requests)
-    known = desk.hub.find_file(desk.requests, RECORD, head, max_bytes=MAX_RECORD)
+def _once(context: BoardContext, by: Account, *, again: bool) -> AdoptionResult:
+    head = context.hub.head(context.requests)
+    known = context.hub.find_file(context.requests, RECORD, head, max_bytes=MAX_RECORD)
     if known is not None and not again:
         return AdoptionResult(parse_record(known.data), False, Counter())
-    statuses = _statuses(desk, head)
+    statuses = _statuses(context, head)
     record = AdoptionRecord(
-        board=desk.board.name,
-        at=iso(desk.now()),
+        board=context.board.name,
+        at=iso(context.now()),
         by=AdoptingAccount(id=by.id, name=by.name),
-        commits={desk.requests.id: head, **_heads(desk, desk.results, desk.logs)},
-        threads={f"{repo.kind}/{repo.id}": _highest_thread(desk, repo) for repo in thread_repos(desk)},
+        commits={context.requests.id: head, **_heads(context, context.results, context.logs)},
+        threads={f"{repo.kind}/{repo.id}": _highest_thread(context, repo) for repo in thread_repos(context)},
         files=statuses.total(),
     )
     change = WriteFile(RECORD, record.model_dump_json(indent=2).encode() + b"\n")
     words = "What is here by now stays as it is; what comes from now on is in Steward's hands."
-    desk.hub.commit(desk.requests, [change], TITLE, words, parent=head, regular=[RECORD])
+    context.hub.commit(context.requests, [change], TITLE, words, parent=head, regular=[RECORD])
     return AdoptionResult(record, True, statuses)
 
 
-def _statuses(desk: BoardContext, head: str) -> Counter[str]:
+def _statuses(context: BoardContext, head: str) -> Counter[str]:
     """How many request files have which status at `head`. A few calls, however many there are."""
-    desk.mirror.fetch(desk.requests, depth=1)
+    context.mirror.fetch(context.requests, depth=1)
     found: Counter[str] = Counter()
-    with desk.mirror.read(desk.requests) as view:
+    with context.mirror.read(context.requests) as view:
         if not view.has(head):
-            raise StaleParent(f"{desk.requests.id} moved on while it was looked at.")
+            raise StaleParent(f"{context.requests.id} moved on while it was looked at.")
         for blob in view.files(head):
             if is_request_path(blob.path) and blob.oid is not None:
-                data = view.blob(blob.oid, max_bytes=desk.board.max_request_bytes)
+                data = view.blob(blob.oid, max_bytes=context.board.max_request_bytes)
                 found[status_in(data) or "unreadable"] += 1
     return found
 
 
-def _heads(desk: BoardContext, *repos: Repo) -> dict[str, str]:
+def _heads(context: BoardContext, *repos: Repo) -> dict[str, str]:
     found = {}
     for repo in repos:
         try:
-            found[repo.id] = desk.hub.head(repo)
+            found[repo.id] = context.hub.head(repo)
         except NotFound:
             continue  # not made yet: nothing in it can be old
     return found
 
 
-def _highest_thread(desk: BoardContext, repo: Repo) -> int:
+def _highest_thread(context: BoardContext, repo: Repo) -> int:
     try:
-        newest, _ = desk.hub.threads_page(repo, 0)
+        newest, _ = context.hub.threads_page(repo, 0)
     except NotFound:
         return 0
     return max((thread.num for thread in newest), default=0)

@@ -69,41 +69,44 @@ class BoardFiles:
         return asked | {_folder(path).casefold() for path in self.results}
 
 
-def disagreements(desk: BoardContext) -> list[Disagreement]:
+def disagreements(context: BoardContext) -> list[Disagreement]:
     """Everything about which the board's repos disagree. A few calls to fetch, one for each flag without a row."""
-    sides = read(desk)
-    found = [*sides.trouble, *_requests(sides), *_results(sides), *_tables(sides), *_contents(desk, sides)]
-    return [*found, *_flags(sides, lambda model: find_model(desk, model).is_known, lambda url: _is_heard(desk, url))]
+    sides = read(context)
+    found = [*sides.trouble, *_requests(sides), *_results(sides), *_tables(sides), *_contents(context, sides)]
+    return [
+        *found,
+        *_flags(sides, lambda model: find_model(context, model).is_known, lambda url: _is_heard(context, url)),
+    ]
 
 
 # --- reading
 
 
-def read(desk: BoardContext) -> BoardFiles:
+def read(context: BoardContext) -> BoardFiles:
     """All sides, from fresh clones. Raises HubError and MirrorDamaged."""
     sides = BoardFiles()
-    _each(desk, desk.requests, lambda view, head: _read_requests(view, head, sides, desk))
-    _each(desk, desk.results, lambda view, head: _read_results(view, head, sides, desk))
-    if desk.flags_repo is not None:
-        _each(desk, desk.flags_repo, lambda view, head: _read_flags(view, head, sides))
+    _each(context, context.requests, lambda view, head: _read_requests(view, head, sides, context))
+    _each(context, context.results, lambda view, head: _read_results(view, head, sides, context))
+    if context.flags_repo is not None:
+        _each(context, context.flags_repo, lambda view, head: _read_flags(view, head, sides))
     return sides
 
 
-def _each(desk: BoardContext, repo: Repo, look: Callable[[MirrorView, str], None]) -> None:
-    head = desk.mirror.fetch(repo, depth=1)
+def _each(context: BoardContext, repo: Repo, look: Callable[[MirrorView, str], None]) -> None:
+    head = context.mirror.fetch(repo, depth=1)
     try:
-        with desk.mirror.read(repo) as view:
+        with context.mirror.read(repo) as view:
             look(view, head)
     except MirrorDamaged:
-        desk.mirror.discard(repo)
+        context.mirror.discard(repo)
         raise
 
 
-def _read_requests(view: MirrorView, head: str, sides: BoardFiles, desk: BoardContext) -> None:
+def _read_requests(view: MirrorView, head: str, sides: BoardFiles, context: BoardContext) -> None:
     for blob in view.files(head):
         if blob.oid is None or not is_request_path(blob.path):
             continue
-        data = view.blob(blob.oid, max_bytes=desk.board.max_request_bytes)
+        data = view.blob(blob.oid, max_bytes=context.board.max_request_bytes)
         found = parse_request(blob.path, data) if data is not None else []
         if isinstance(found, Request):
             sides.requests[blob.path] = found
@@ -114,14 +117,16 @@ def _read_requests(view: MirrorView, head: str, sides: BoardFiles, desk: BoardCo
             sides.trouble += [Disagreement("request-place", blob.path, one.message) for one in wrong]
 
 
-def _read_results(view: MirrorView, head: str, sides: BoardFiles, desk: BoardContext) -> None:
+def _read_results(view: MirrorView, head: str, sides: BoardFiles, context: BoardContext) -> None:
     for blob in view.files(head):
         if blob.path.startswith(ARCHIVE):
             sides.archive.add(blob.path.removeprefix(ARCHIVE))
         elif blob.oid is not None and _is_results(blob.path):
             data = view.blob(blob.oid, max_bytes=MAX_BYTES)
             sides.results[blob.path] = object_in(data) if data is not None else None
-            measured = measure(blob.path, data, desk.suite) if desk.contents is not None and data is not None else None
+            measured = (
+                measure(blob.path, data, context.suite) if context.contents is not None and data is not None else None
+            )
             sides.measured |= {blob.path: measured} if measured is not None else {}
 
 
@@ -217,8 +222,8 @@ def _flags(
             yield Disagreement("flag-case", record.path, words)
 
 
-def _is_heard(desk: BoardContext, url: str) -> bool:
-    return thread_at(desk, url) is not None
+def _is_heard(context: BoardContext, url: str) -> bool:
+    return thread_at(context, url) is not None
 
 
 def _unnamed(record: FlagRecord, requests: Iterable[Request]) -> set[str]:
@@ -235,22 +240,22 @@ def _tables(sides: BoardFiles) -> Iterator[Disagreement]:
             yield Disagreement("flag-table", path, "It is not what the records say.")
 
 
-def _contents(desk: BoardContext, sides: BoardFiles) -> Iterator[Disagreement]:
+def _contents(context: BoardContext, sides: BoardFiles) -> Iterator[Disagreement]:
     """The aggregated table, held against the one that follows from all the rest."""
-    if desk.contents is None:
+    if context.contents is None:
         return
     if not can_write():
         yield Disagreement("contents-unreadable", FILE, MISSING)
         return
-    file = desk.hub.find_file(desk.contents, FILE, max_bytes=MAX_TABLE)
+    file = context.hub.find_file(context.contents, FILE, max_bytes=MAX_TABLE)
     try:
-        rows = read_table(file.data, file.oid, columns(desk.suite)).rows if file is not None else ()
+        rows = read_table(file.data, file.oid, columns(context.suite)).rows if file is not None else ()
     except BadContentsTable as error:
         yield Disagreement("contents-unreadable", FILE, str(error))
         return
-    flags = sides.flags if desk.flags_repo is not None else None
+    flags = sides.flags if context.flags_repo is not None else None
     sources = BoardSources(sides.requests, sides.measured, set(sides.results), flags)
-    wanted = {_evaluation_of(row): row for row in compile_rows(rows, sources, {}, table_settings(desk))}
+    wanted = {_evaluation_of(row): row for row in compile_rows(rows, sources, {}, table_settings(context))}
     found = {_evaluation_of(row): row for row in rows}
     for key in sorted(wanted.keys() - found.keys()):
         yield Disagreement("contents-missing", FILE, f"{' '.join(key)} was evaluated, and has no row.")

@@ -73,20 +73,22 @@ class ReevaluationSurvey:
     unknown: tuple[str, ...] = ()
 
 
-def survey(desk: BoardContext, *, model: str = "", old: bool = False, limit: int | None = None) -> ReevaluationSurvey:
+def survey(
+    context: BoardContext, *, model: str = "", old: bool = False, limit: int | None = None
+) -> ReevaluationSurvey:
     """Look at all finished requests, or those of `model`; `old`: those from before Steward are due too.
 
     At most `limit` are due, by path. A few calls for each of two clones. Raises HubError and MirrorDamaged.
     """
-    head = desk.mirror.fetch(desk.requests, depth=0)
-    with desk.mirror.read(desk.requests) as view:
-        finished = [one for one in _finished(desk, view, head) if _is_about(one, model)]
-    finished = _with_suites(desk, sorted(finished, key=lambda one: one.path))
-    found, due, unknown = ReevaluationSurvey(desk.suite.digest), list[OutdatedRequest](), list[str]()
+    head = context.mirror.fetch(context.requests, depth=0)
+    with context.mirror.read(context.requests) as view:
+        finished = [one for one in _finished(context, view, head) if _is_about(one, model)]
+    finished = _with_suites(context, sorted(finished, key=lambda one: one.path))
+    found, due, unknown = ReevaluationSurvey(context.suite.digest), list[OutdatedRequest](), list[str]()
     for one in finished:
-        kind = reevaluation_status(one.request, one.made_with or None, desk.suite.digest)
+        kind = reevaluation_status(one.request, one.made_with or None, context.suite.digest)
         from_before = one.request.file.steward.results is None
-        if desk.ledgers.pending(one.path):
+        if context.ledgers.pending(one.path):
             found = replace(found, changing=found.changing + 1)
         elif kind == "due" or (kind == "unknown" and from_before and old):
             due.append(one)
@@ -98,25 +100,25 @@ def survey(desk: BoardContext, *, model: str = "", old: bool = False, limit: int
     return replace(found, due=tuple(due[:limit]), unknown=tuple(unknown))
 
 
-def put_back(desk: BoardContext, due: Sequence[OutdatedRequest], *, by: Account, command: str) -> int:
+def put_back(context: BoardContext, due: Sequence[OutdatedRequest], *, by: Account, command: str) -> int:
     """Have all of `due` wait again, and keep who decided so; how many will: none where relaunches are held back.
 
     No call, but for requests from before Steward, of which it is found out who brought them. Raises HubError.
     """
-    edits = [edit for one in due if (edit := _edit(desk, one)) is not None]
-    if edits and desk.effects.mode(Effect.EDIT, Effect.RELAUNCH) is EffectMode.ON:
-        _record(desk, edits, by, command)
+    edits = [edit for one in due if (edit := _edit(context, one)) is not None]
+    if edits and context.effects.mode(Effect.EDIT, Effect.RELAUNCH) is EffectMode.ON:
+        _record(context, edits, by, command)
     staged = 0
     for chunk in _chunks(edits):
-        staged += len(chunk) if desk.effects.stage(desk.requests, *chunk, effect=Effect.RELAUNCH) else 0
+        staged += len(chunk) if context.effects.stage(context.requests, *chunk, effect=Effect.RELAUNCH) else 0
     return staged
 
 
-def _finished(desk: BoardContext, view: MirrorView, head: str) -> Iterator[OutdatedRequest]:
+def _finished(context: BoardContext, view: MirrorView, head: str) -> Iterator[OutdatedRequest]:
     for blob in view.files(head):
         if blob.oid is None or not is_request_path(blob.path):
             continue
-        data = view.blob(blob.oid, max_bytes=desk.board.max_request_bytes)
+        data = view.blob(blob.oid, max_bytes=context.board.max_request_bytes)
         # Only those that may be finished are parsed.
         request = parse_request(blob.path, data) if data is not None and b"FINISHED" in data.upper() else None
         if data is not None and isinstance(request, Request) and request.status is Status.FINISHED:
@@ -127,13 +129,13 @@ def _is_about(one: OutdatedRequest, model: str) -> bool:
     return not model or one.request.path.model.casefold() == model.casefold()
 
 
-def _with_suites(desk: BoardContext, finished: list[OutdatedRequest]) -> list[OutdatedRequest]:
+def _with_suites(context: BoardContext, finished: list[OutdatedRequest]) -> list[OutdatedRequest]:
     """The same, each with the suite that its result says it is of."""
     named = {path for one in finished if (path := one.request.file.steward.results) is not None}
     if not named:
         return finished
-    head = desk.mirror.fetch(desk.results, depth=0)
-    with desk.mirror.read(desk.results) as view:
+    head = context.mirror.fetch(context.results, depth=0)
+    with context.mirror.read(context.results) as view:
         # All files are listed once: to find a single one, the tree of all organisations is read.
         made_with = {file.path: _made_with(view, file) for file in view.files(head) if file.path in named}
     return [replace(one, made_with=made_with.get(one.request.file.steward.results or "", "")) for one in finished]
@@ -144,42 +146,42 @@ def _made_with(view: MirrorView, file: GitFile) -> str:
     return (suite_digest(data) or "") if data is not None else ""
 
 
-def _edit(desk: BoardContext, one: OutdatedRequest) -> FieldEdit | None:
-    request, suite = one.request, desk.suite.digest
-    cause, used = cause_of(request, suite), desk.index.get(one.path).used or 0
-    step = transitions.reevaluate_transition(request, cause=cause, shown=desk.board.shows_new_evals, used=used)
+def _edit(context: BoardContext, one: OutdatedRequest) -> FieldEdit | None:
+    request, suite = one.request, context.suite.digest
+    cause, used = cause_of(request, suite), context.index.get(one.path).used or 0
+    step = transitions.reevaluate_transition(request, cause=cause, shown=context.board.shows_new_evals, used=used)
     if step is None:
         return None
     if request.file.steward.attempt == 0:
-        know_origin(desk, request)
+        know_origin(context, request)
     # What is not known here any more stays as the file has it.
-    known = {name: value for name, value in known_facts(desk, request).items() if value is not None}
+    known = {name: value for name, value in known_facts(context, request).items() if value is not None}
     name = f"reevaluate {cause} {hashlib.sha256(one.path.encode()).hexdigest()[:12]}"
     line = f"Evaluate {request.path.model} with the new suite"
     return transition_edit(request, one.file, step, name=name, line=line, known=known)
 
 
-def _record(desk: BoardContext, edits: Sequence[FieldEdit], by: Account, command: str) -> None:
+def _record(context: BoardContext, edits: Sequence[FieldEdit], by: Account, command: str) -> None:
     """Keep the decision as those of commands are kept, in as many parts as it takes."""
-    at = datetime.fromtimestamp(desk.now(), UTC)
+    at = datetime.fromtimestamp(context.now(), UTC)
     all_of_them = hashlib.sha256("\n".join(edit.id for edit in edits).encode()).hexdigest()[:16]
     for number, chunk in enumerate(_chunks(edits)):
         fields: dict[str, Any] = {
-            "at": iso(desk.now()),
+            "at": iso(context.now()),
             "person": {"id": by.id, "name": by.name},
             "roles": ["operator"],
             "command": command,
             "verb": "reevaluate",
-            "arguments": {"suite": desk.suite.name, "digest": desk.suite.digest},
+            "arguments": {"suite": context.suite.name, "digest": context.suite.digest},
             "requests": [edit.path for edit in chunk],
             "allowed": True,
             "answer": f"Put back into the queue: {len(chunk)} finished requests.",
             "thread": None,
             "comment": f"shell-{all_of_them}",
             "number": number,
-            "board": desk.board.name,
+            "board": context.board.name,
         }
-        record_decision(desk, fields, at, cause=f"shell-{all_of_them}-{number}", line="Record steward reevaluate")
+        record_decision(context, fields, at, cause=f"shell-{all_of_them}-{number}", line="Record steward reevaluate")
 
 
 def _chunks(edits: Sequence[FieldEdit]) -> Iterator[Sequence[FieldEdit]]:

@@ -30,39 +30,39 @@ class HumanAction:
 class ShadowComparison:
     """One thing that the bot would have done, and what came of it without the bot, oldest first."""
 
-    would: ShadowedWrite
+    shadowed: ShadowedWrite
     then: Sequence[HumanAction]
     same: bool
     """Whether somebody gave the file the very status that the bot would have given it."""
 
 
-def compare(desk: BoardContext, things: Sequence[ShadowedWrite]) -> list[ShadowComparison]:
+def compare(context: BoardContext, things: Sequence[ShadowedWrite]) -> list[ShadowComparison]:
     """`things`, each with what people did after it. Raises HubError and MirrorDamaged."""
     if not things:
         return []
-    files = _by_path(desk, min(would.at for would in things))
-    threads = _threads(desk, things)
-    return [_comparison(desk, would, files.get(would.path, []), threads) for would in things]
+    files = _by_path(context, min(shadowed.at for shadowed in things))
+    threads = _threads(context, things)
+    return [_comparison(context, shadowed, files.get(shadowed.path, []), threads) for shadowed in things]
 
 
 def _comparison(
-    desk: BoardContext, would: ShadowedWrite, made: Iterable[RequestFileChange], threads: Mapping[str, Thread]
+    context: BoardContext, shadowed: ShadowedWrite, made: Iterable[RequestFileChange], threads: Mapping[str, Thread]
 ) -> ShadowComparison:
     # Git knows whole seconds: what happened within this one is more often the cause than the consequence.
-    later = [change for change in made if change.date is not None and change.date.timestamp() > int(would.at)]
+    later = [change for change in made if change.date is not None and change.date.timestamp() > int(shadowed.at)]
     deeds = [
         HumanAction(change.author, iso(change.date.timestamp()) if change.date else "", _change_words(change))
         for change in later
     ]
-    if would.thread is not None and (thread := threads.get(_place(would))) is not None:
-        deeds += _in_thread(desk, would, thread)
-    same = bool(would.status) and any(change.after == would.status for change in later)
-    return ShadowComparison(would, sorted(deeds, key=lambda deed: deed.at), same)
+    if shadowed.thread is not None and (thread := threads.get(_place(shadowed))) is not None:
+        deeds += _in_thread(context, shadowed, thread)
+    same = bool(shadowed.status) and any(change.after == shadowed.status for change in later)
+    return ShadowComparison(shadowed, sorted(deeds, key=lambda deed: deed.at), same)
 
 
-def _by_path(desk: BoardContext, since: float) -> dict[str, list[RequestFileChange]]:
-    me, found = desk.me().name, dict[str, list[RequestFileChange]]()
-    for change in changes(desk, since=int(since)):
+def _by_path(context: BoardContext, since: float) -> dict[str, list[RequestFileChange]]:
+    me, found = context.me().name, dict[str, list[RequestFileChange]]()
+    for change in changes(context, since=int(since)):
         if change.author != me:
             found.setdefault(change.path, []).append(change)
     return found
@@ -76,30 +76,32 @@ def _change_words(change: RequestFileChange) -> str:
     return f"{change.before} → {change.after}" if change.changes_status else "changed other fields"
 
 
-def _threads(desk: BoardContext, things: Iterable[ShadowedWrite]) -> dict[str, Thread]:
-    places = dict.fromkeys((_place(would), would.repo, would.thread) for would in things if would.thread is not None)
+def _threads(context: BoardContext, things: Iterable[ShadowedWrite]) -> dict[str, Thread]:
+    places = dict.fromkeys(
+        (_place(shadowed), shadowed.repo, shadowed.thread) for shadowed in things if shadowed.thread is not None
+    )
     found: dict[str, Thread] = {}
     for place, name, number in list(places)[:MAX_THREADS]:
         repo = repo_of(name)
         if repo is None or number is None:
             continue
         try:
-            found[place] = desk.hub.thread(repo, number)
+            found[place] = context.hub.thread(repo, number)
         except NotFound:
             continue  # it was deleted: there is nothing to show
     return found
 
 
-def _in_thread(desk: BoardContext, would: ShadowedWrite, thread: Thread) -> list[HumanAction]:
-    me = desk.me()
+def _in_thread(context: BoardContext, shadowed: ShadowedWrite, thread: Thread) -> list[HumanAction]:
+    me = context.me()
     deeds = [
         HumanAction(comment.author_name, iso(comment.created_at.timestamp()), "wrote a comment")
         for comment in thread.comments
-        if comment.created_at.timestamp() >= int(would.at) and not is_by(me, comment.author_id, comment.author_name)
+        if comment.created_at.timestamp() >= int(shadowed.at) and not is_by(me, comment.author_id, comment.author_name)
     ]
     ended = [HumanAction("somebody", "by now", f"the thread is {thread.status}")] if thread.status != "open" else []
     return deeds + ended
 
 
-def _place(would: ShadowedWrite) -> str:
-    return f"{would.repo}#{would.thread}"
+def _place(shadowed: ShadowedWrite) -> str:
+    return f"{shadowed.repo}#{shadowed.thread}"

@@ -49,9 +49,9 @@ SAID = point("reply posted, command without effect")
 ACTED = point("command had its effect, reply not edited")
 
 
-def answer_commands(desk: BoardContext, registry: Registry, repo: Repo, thread: Thread, place: CommandPlace) -> int:
+def answer_commands(context: BoardContext, registry: Registry, repo: Repo, thread: Thread, place: CommandPlace) -> int:
     """Answer every command in `thread` that has no final answer yet; how many replies were posted."""
-    replies, new = replies_in(desk, thread), _may_hold_commands(desk, thread)
+    replies, new = replies_in(context, thread), _may_hold_commands(context, thread)
     posted, errors = 0, list[Exception]()
     for comment in thread.comments:
         reply = replies.pop(comment.id, None)
@@ -59,27 +59,27 @@ def answer_commands(desk: BoardContext, registry: Registry, repo: Repo, thread: 
         if is_done:
             continue
         try:
-            posted += _answer_comment(desk, registry, CommentCommands(repo, thread, place, comment), reply)
+            posted += _answer_comment(context, registry, CommentCommands(repo, thread, place, comment), reply)
         except (Transient, RateLimited, BadToken, LeaseLost, *TRANSIENT):
             raise  # it would be the same with all others
         except Exception as error:  # noqa: BLE001  one comment's trouble must not become that of those after it
             errors.append(error)
     for reply in replies.values():
         if not reply.is_final:
-            give_up(desk, repo, thread, reply)  # to a comment that is gone
+            give_up(context, repo, thread, reply)  # to a comment that is gone
     if errors:
         raise errors[0]
     return posted
 
 
-def _answer_comment(desk: BoardContext, registry: Registry, heard: CommentCommands, reply: Reply | None) -> int:
+def _answer_comment(context: BoardContext, registry: Registry, heard: CommentCommands, reply: Reply | None) -> int:
     """Answer the commands of one comment, if there are any; how many replies were posted."""
     comment = heard.comment
     commands = known_commands(registry, comment)
     if reply is not None and (comment.hidden or comment.edited or not commands):
-        give_up(desk, heard.repo, heard.thread, reply)
+        give_up(context, heard.repo, heard.thread, reply)
         return 0
-    return _answer(desk, registry, replace(heard, commands=commands), reply) if commands else 0
+    return _answer(context, registry, replace(heard, commands=commands), reply) if commands else 0
 
 
 def known_commands(registry: Registry, comment: Comment) -> tuple[Command, ...]:
@@ -87,9 +87,9 @@ def known_commands(registry: Registry, comment: Comment) -> tuple[Command, ...]:
     return tuple(commands_in(comment.text, lambda verb: bool(registry.find(verb) or registry.nearest(verb))))
 
 
-def _may_hold_commands(desk: BoardContext, thread: Thread) -> frozenset[str]:
+def _may_hold_commands(context: BoardContext, thread: Thread) -> frozenset[str]:
     """The ids of the comments that people wrote lately, and since the board was adopted."""
-    me, record, oldest = desk.me(), desk.adoption.record(), desk.now() - OLDEST
+    me, record, oldest = context.me(), context.adoption.record(), context.now() - OLDEST
     adopted = datetime.fromisoformat(record.at).timestamp() if record is not None else 0.0
     return frozenset(
         comment.id
@@ -99,18 +99,18 @@ def _may_hold_commands(desk: BoardContext, thread: Thread) -> frozenset[str]:
     )
 
 
-def _answer(desk: BoardContext, registry: Registry, heard: CommentCommands, reply: Reply | None) -> int:
+def _answer(context: BoardContext, registry: Registry, heard: CommentCommands, reply: Reply | None) -> int:
     """Say, do, say again; how many replies were posted."""
-    person = people.author(desk, heard.comment)
+    person = people.author(context, heard.comment)
     if person is None:
         log.warning("a command of nobody", comment=heard.comment.id, name=heard.comment.author_name)
         if reply is not None:
-            give_up(desk, heard.repo, heard.thread, reply)
+            give_up(context, heard.repo, heard.thread, reply)
         return 0
-    sections = _sections(desk, registry, heard, person, is_first=reply is None)
+    sections = _sections(context, registry, heard, person, is_first=reply is None)
     posted = 0
     if reply is None:
-        reply = post(desk, heard, sections) if sections else None
+        reply = post(context, heard, sections) if sections else None
         if reply is None:
             return 0
         pass_by(SAID)
@@ -118,23 +118,23 @@ def _answer(desk: BoardContext, registry: Registry, heard: CommentCommands, repl
     if not are_final(sections):
         sections = [_done(section) for section in sections]
         pass_by(ACTED)
-    record_sections(desk, heard, person, sections)
-    edit(desk, heard, reply, sections)
+    record_sections(context, heard, person, sections)
+    edit(context, heard, reply, sections)
     return posted
 
 
 def _sections(
-    desk: BoardContext, registry: Registry, heard: CommentCommands, person: Person, *, is_first: bool
+    context: BoardContext, registry: Registry, heard: CommentCommands, person: Person, *, is_first: bool
 ) -> list[Section]:
     """What there is to say to each command; none where they are ignored."""
     first = heard.commands[0].line
-    if is_first and (wait := may_go_on(desk, person, heard.comment)) is not None:
+    if is_first and (wait := may_go_on(context, person, heard.comment)) is not None:
         text = refusal("too-fast", most=wait.most, wait=in_words(wait.seconds))
         return [] if wait.is_told else [Section(first, text)]
     if is_first and heard.comment.edited:
         return [Section(first, refusal("edited"))]
     sections = [
-        _section(desk, registry, heard, person, command, number, resumed=not is_first)
+        _section(context, registry, heard, person, command, number, resumed=not is_first)
         for number, command in enumerate(heard.commands[:MOST])
     ]
     if len(heard.commands) > MOST:
@@ -143,7 +143,7 @@ def _sections(
 
 
 def _section(
-    desk: BoardContext,
+    context: BoardContext,
     registry: Registry,
     heard: CommentCommands,
     person: Person,
@@ -154,7 +154,7 @@ def _section(
 ) -> Section:
     call: Call | Answer | None = None
     try:
-        call = _call(desk, registry, heard, person, command, number, resumed=resumed)
+        call = _call(context, registry, heard, person, command, number, resumed=resumed)
         if isinstance(call, Answer):
             return Section(command.line, call)
         answer = call.verb.run(call) if call.roles & call.verb.who else _not_allowed(call)
@@ -164,7 +164,7 @@ def _section(
 
 
 def _call(
-    desk: BoardContext,
+    context: BoardContext,
     registry: Registry,
     heard: CommentCommands,
     person: Person,
@@ -184,13 +184,13 @@ def _call(
     arguments = bind(verb, command)
     if isinstance(arguments, BadArguments):
         return _misused(verb, arguments)
-    target = find_target(desk, verb, arguments, heard.repo, heard.thread)
+    target = find_target(context, verb, arguments, heard.repo, heard.thread)
     if isinstance(target, Answer):
         return target
     about = {"model": target.model, "submitter": target.submitter}
-    person, roles = people.roles(desk, person, **about, fresh=verb.irreversible, enough=verb.apart or verb.who)
+    person, roles = people.roles(context, person, **about, fresh=verb.irreversible, enough=verb.apart or verb.who)
     where = (heard.place, heard.repo, heard.thread, heard.comment, number)
-    return Call(desk, verb, arguments, *where, person, roles, target.model, target.entries, resumed)
+    return Call(context, verb, arguments, *where, person, roles, target.model, target.entries, resumed)
 
 
 def _misused(verb: Verb, misused: BadArguments) -> Answer:

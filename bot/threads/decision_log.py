@@ -29,51 +29,51 @@ MAX_MONTH, MAX_ONE, MAX_READ = 8_000_000, 100_000, 300
 """Bytes of the log of a month and of one decision, and single files that are read at a time."""
 
 
-def sync_decisions(desk: BoardContext) -> float | None:
+def sync_decisions(context: BoardContext) -> float | None:
     """Know what was decided lately, and have the log of each month hold all of it."""
-    today = datetime.fromtimestamp(desk.now(), UTC)
+    today = datetime.fromtimestamp(context.now(), UTC)
     # On the first days of a month that before may still lack what was decided on its last.
     for month in sorted({f"{day:%Y/%m}" for day in (today - timedelta(days=2), today)}):
-        _sync_month(desk, month)
+        _sync_month(context, month)
     return None
 
 
-def _sync_month(desk: BoardContext, month: str) -> None:
+def _sync_month(context: BoardContext, month: str) -> None:
     try:
-        listed = desk.hub.list_files(desk.logs, folder=f"{FOLDER}/{month}")
+        listed = context.hub.list_files(context.logs, folder=f"{FOLDER}/{month}")
     except NotFound:
         listed = []
     compiled = next((entry for entry in listed if entry.path == f"{FOLDER}/{month}/{COMPILED}"), None)
-    written = _read(desk, compiled, MAX_MONTH) if compiled is not None else ""
+    written = _read(context, compiled, MAX_MONTH) if compiled is not None else ""
     known = {one.id: one for line in written.splitlines() if (one := parse(line)) is not None}
-    desk.decisions.put(*known.values())
+    context.decisions.put(*known.values())
     missing = [entry for entry in listed if entry != compiled and _id(entry) not in known]
-    seen = desk.decisions.known(map(_id, missing))
-    _take_up(desk, (entry for entry in missing if _id(entry) not in seen))
+    seen = context.decisions.known(map(_id, missing))
+    _take_up(context, (entry for entry in missing if _id(entry) not in seen))
     start = datetime.strptime(month, "%Y/%m").replace(tzinfo=UTC)
     end = (start + timedelta(days=32)).replace(day=1)
-    known |= {one.id: one for one in desk.decisions.between(start.timestamp(), end.timestamp())}
-    _write(desk, month, written, known.values())
+    known |= {one.id: one for one in context.decisions.between(start.timestamp(), end.timestamp())}
+    _write(context, month, written, known.values())
 
 
 def _id(entry: FileEntry) -> str:
     return entry.path.rpartition("/")[2].removesuffix(".json")
 
 
-def _read(desk: BoardContext, entry: FileEntry, most: int) -> str:
+def _read(context: BoardContext, entry: FileEntry, most: int) -> str:
     if entry.size > most:
         return ""
-    return desk.hub.read_file(desk.logs, entry.path, max_bytes=most).data.decode("utf-8", "replace")
+    return context.hub.read_file(context.logs, entry.path, max_bytes=most).data.decode("utf-8", "replace")
 
 
-def _take_up(desk: BoardContext, entries: Iterable[FileEntry]) -> None:
+def _take_up(context: BoardContext, entries: Iterable[FileEntry]) -> None:
     """Read what was decided since the month was compiled last, the newest first."""
     for entry in sorted(entries, key=lambda one: one.path, reverse=True)[:MAX_READ]:
-        if (one := parse(_read(desk, entry, MAX_ONE))) is not None:
-            desk.decisions.put(one)
+        if (one := parse(_read(context, entry, MAX_ONE))) is not None:
+            context.decisions.put(one)
 
 
-def _write(desk: BoardContext, month: str, written: str, decisions: Iterable[CommandDecision]) -> None:
+def _write(context: BoardContext, month: str, written: str, decisions: Iterable[CommandDecision]) -> None:
     ordered = sorted(decisions, key=lambda one: (one.at, one.id))
     data = "".join(f"{one.model_dump_json()}\n" for one in ordered).encode()
     if len(data) > MAX_MONTH:
@@ -83,4 +83,6 @@ def _write(desk: BoardContext, month: str, written: str, decisions: Iterable[Com
         return
     name = f"decisions {month} {hashlib.sha256(data).hexdigest()[:16]}"
     path = f"{FOLDER}/{month}/{COMPILED}"
-    desk.effects.stage(desk.logs, PutFile(id=name, path=path, data=data, line=f"Compile the decisions of {month}"))
+    context.effects.stage(
+        context.logs, PutFile(id=name, path=path, data=data, line=f"Compile the decisions of {month}")
+    )

@@ -82,49 +82,49 @@ class RequestAnswer:
         return self.one.failure is None or self.one.failure.fault == "unknown"
 
 
-def answer_first(desk: BoardContext, registry: Registry, repo: Repo, thread: Thread) -> int:
+def answer_first(context: BoardContext, registry: Registry, repo: Repo, thread: Thread) -> int:
     """Give `thread` its first answer, if it is to have one; how many comments were posted."""
-    if not _is_ours_to_answer(desk, repo, thread):
+    if not _is_ours_to_answer(context, repo, thread):
         return 0
-    found, marker = _post_to_answer(desk, registry, repo, thread)
-    if _has_spoken(desk, thread):
-        note(desk, repo, thread, None)
+    found, marker = _post_to_answer(context, registry, repo, thread)
+    if _has_spoken(context, thread):
+        note(context, repo, thread, None)
         if found.topic is Topic.QUESTION:
             return 0
-    said = find_marked(thread.comments, marker, desk.me())
+    said = find_marked(thread.comments, marker, context.me())
     if said is not None or known_commands(registry, thread.comments[0]):
-        _note(desk, repo, thread, found, _waits_still(desk, registry, thread, found, said))
+        _note(context, repo, thread, found, _waits_still(context, registry, thread, found, said))
         return 0
-    body, waits = _body(desk, repo, thread, found)
-    _note(desk, repo, thread, found, waits)
+    body, waits = _body(context, repo, thread, found)
+    _note(context, repo, thread, found, waits)
     if not body:
         return 0
-    posted = desk.effects.comment(repo, thread.num, body, marker, wake=thread_key(repo, thread.num), seen=thread)
+    posted = context.effects.comment(repo, thread.num, body, marker, wake=thread_key(repo, thread.num), seen=thread)
     if posted is None:
         return 0
     log.info("first answer", thread=thread.num, repo=repo.id, topic=found.topic.value)
     return 1
 
 
-def _post_to_answer(desk: BoardContext, registry: Registry, repo: Repo, thread: Thread) -> tuple[Triage, Marker]:
+def _post_to_answer(context: BoardContext, registry: Registry, repo: Repo, thread: Thread) -> tuple[Triage, Marker]:
     """What is to be answered, and the marker of that answer: the opening post, or what its author reported later."""
-    first, later = (desk.marker(FIRST, f"{repo.kind}/{repo.id} {thread.num}{more}") for more in ("", " later"))
+    first, later = (context.marker(FIRST, f"{repo.kind}/{repo.id} {thread.num}{more}") for more in ("", " later"))
     opening = thread.comments[0]
-    if find_marked(thread.comments, later, desk.me()) is not None:
+    if find_marked(thread.comments, later, context.me()) is not None:
         return Triage(Topic.FAILURE), later
     found = triage(thread.title, opening.text, faq.questions())
-    report = None if known_commands(registry, opening) else later_report(desk, registry, thread, found)
+    report = None if known_commands(registry, opening) else later_report(context, registry, thread, found)
     return (found, first) if report is None else (report, later)
 
 
-def _is_ours_to_answer(desk: BoardContext, repo: Repo, thread: Thread) -> bool:
+def _is_ours_to_answer(context: BoardContext, repo: Repo, thread: Thread) -> bool:
     """Whether it is a discussion of people, and not one from before."""
     if thread.is_pull_request or not thread.comments or thread.comments[0].hidden:
         return False
-    if is_by(desk.me(), thread.author_id, thread.author_name) or thread.author_id in people.maintainers(desk):
+    if is_by(context.me(), thread.author_id, thread.author_name) or thread.author_id in people.maintainers(context):
         return False
     written = thread.created_at.timestamp()
-    return written > desk.now() - OLDEST and not _is_from_before(desk.adoption.record(), repo, thread)
+    return written > context.now() - OLDEST and not _is_from_before(context.adoption.record(), repo, thread)
 
 
 def _is_from_before(record: AdoptionRecord | None, repo: Repo, thread: Thread) -> bool:
@@ -134,56 +134,60 @@ def _is_from_before(record: AdoptionRecord | None, repo: Repo, thread: Thread) -
     return is_earlier or record.is_old_thread(f"{repo.kind}/{repo.id}", thread.num)
 
 
-def _has_spoken(desk: BoardContext, thread: Thread) -> bool:
+def _has_spoken(context: BoardContext, thread: Thread) -> bool:
     """Whether a maintainer has said something in it."""
-    maintainers = people.maintainers(desk)
+    maintainers = people.maintainers(context)
     return any(comment.author_id in maintainers for comment in thread.comments)
 
 
-def _note(desk: BoardContext, repo: Repo, thread: Thread, found: Triage, waits: bool) -> None:
+def _note(context: BoardContext, repo: Repo, thread: Thread, found: Triage, waits: bool) -> None:
     """Have it on the list of the maintainers, or not."""
-    waits = waits and thread.status == "open" and not _has_spoken(desk, thread)
-    note(desk, repo, thread, found.topic if waits else None)
+    waits = waits and thread.status == "open" and not _has_spoken(context, thread)
+    note(context, repo, thread, found.topic if waits else None)
 
 
-def _waits_still(desk: BoardContext, registry: Registry, thread: Thread, found: Triage, said: Comment | None) -> bool:
+def _waits_still(
+    context: BoardContext, registry: Registry, thread: Thread, found: Triage, said: Comment | None
+) -> bool:
     """Whether a thread waits for a maintainer to which there is nothing more to say: `said` is our answer, if any."""
     if found.topic in FOR_PEOPLE:
         return said is not None or found.topic is not Topic.OTHER  # a command that stands for itself was answered
     if said is None:
         return False
-    return _waits_marker(desk) in said.text.splitlines()[1:] or _was_asked_again(desk, registry, thread, said)
+    return _waits_marker(context) in said.text.splitlines()[1:] or _was_asked_again(context, registry, thread, said)
 
 
-def _waits_marker(desk: BoardContext) -> str:
-    return str(desk.marker(WAITS, "maintainer"))
+def _waits_marker(context: BoardContext) -> str:
+    return str(context.marker(WAITS, "maintainer"))
 
 
-def _was_asked_again(desk: BoardContext, registry: Registry, thread: Thread, said: Comment) -> bool:
+def _was_asked_again(context: BoardContext, registry: Registry, thread: Thread, said: Comment) -> bool:
     """Whether somebody wrote to people after our answer."""
     later = thread.comments[thread.comments.index(said) + 1 :]
-    me = desk.me()
+    me = context.me()
     return any(
         not one.hidden and not is_by(me, one.author_id, one.author_name) and not known_commands(registry, one)
         for one in later
     )
 
 
-def _body(desk: BoardContext, repo: Repo, thread: Thread, found: Triage) -> tuple[str, bool]:
+def _body(context: BoardContext, repo: Repo, thread: Thread, found: Triage) -> tuple[str, bool]:
     """The answer, "" where there is none; and whether the thread waits for a maintainer then."""
     if found.topic is Topic.OTHER:
         return "", True
     if found.topic is Topic.QUESTION:
-        urls = {"requests_url": desk.address(desk.requests), "results_url": desk.address(desk.results)}
+        urls = {"requests_url": context.address(context.requests), "results_url": context.address(context.results)}
         return render("first", topic=found.topic, answer=faq.answer(found.question, **urls), reports=()), False
-    reports, more = _reports(desk, repo, thread, found) if found.topic in (Topic.FAILURE, Topic.DUPLICATES) else ([], 0)
+    reports, more = (
+        _reports(context, repo, thread, found) if found.topic in (Topic.FAILURE, Topic.DUPLICATES) else ([], 0)
+    )
     if found.topic is Topic.FAILURE and not reports:
         return "", True
     no_failure = found.topic is Topic.FAILURE and _is_no_failure(reports)
     waits = found.topic is not Topic.FAILURE or no_failure or any(one.needs_person for one in reports)
-    mark = Safe(_waits_marker(desk)) if waits and found.topic is Topic.FAILURE else NOTHING
+    mark = Safe(_waits_marker(context)) if waits and found.topic is Topic.FAILURE else NOTHING
     model = next(iter(found.models), "")
-    before = reported_before(desk, model, thread_key(repo, thread.num)) if found.topic is Topic.FLAG else ""
+    before = reported_before(context, model, thread_key(repo, thread.num)) if found.topic is Topic.FLAG else ""
     told = {"reports": reports, "more": more, "no_failure": no_failure, "waits": mark, "before": before}
     return render("first", topic=found.topic, answer="", model=model, **told), waits
 
@@ -194,47 +198,49 @@ def _is_no_failure(reports: list[RequestAnswer]) -> bool:
     return bool(known) and all(one.failure is None and one.state not in ("failed", *UNDER_WAY) for one in known)
 
 
-def _reports(desk: BoardContext, repo: Repo, thread: Thread, found: Triage) -> tuple[list[RequestAnswer], int]:
+def _reports(context: BoardContext, repo: Repo, thread: Thread, found: Triage) -> tuple[list[RequestAnswer], int]:
     """What there is to say of each request that is linked; of those of the models that are named, where none is. And
     how many there are of which nothing is said."""
     if not found.requests:
-        return _of_models(desk, repo, thread, found)
-    ours = paths_in_requests(desk, found.requests)
+        return _of_models(context, repo, thread, found)
+    ours = paths_in_requests(context, found.requests)
     elsewhere = [RequestAnswer(link.path, is_link=True) for link in found.requests if link.path not in ours]
-    return [*_of_paths(desk, repo, thread, ours, found.topic), *elsewhere][:MOST], max(0, len(found.requests) - MOST)
+    return [*_of_paths(context, repo, thread, ours, found.topic), *elsewhere][:MOST], max(0, len(found.requests) - MOST)
 
 
-def _of_models(desk: BoardContext, repo: Repo, thread: Thread, found: Triage) -> tuple[list[RequestAnswer], int]:
+def _of_models(context: BoardContext, repo: Repo, thread: Thread, found: Triage) -> tuple[list[RequestAnswer], int]:
     """Of the requests of the models that are named; where there is none at all, of models with names like theirs."""
-    entries = [entry for model in found.models for entry in desk.index.of_model(model) if not entry.is_private]
+    entries = [entry for model in found.models for entry in context.index.of_model(model) if not entry.is_private]
     entries.sort(key=lambda entry: (entry.standing.status != "FAILED", -entry.standing.time))
     if entries:
         paths = [entry.path for entry in entries]
-        return _of_paths(desk, repo, thread, paths, found.topic), max(0, len(paths) - MOST)
-    alike = ((model, tuple(similar_names(desk, model))) for model in found.models)
+        return _of_paths(context, repo, thread, paths, found.topic), max(0, len(paths) - MOST)
+    alike = ((model, tuple(similar_names(context, model))) for model in found.models)
     return [RequestAnswer(model, near=names) for model, names in alike if names][:MOST], 0
 
 
-def _of_paths(desk: BoardContext, repo: Repo, thread: Thread, paths: list[str], topic: Topic) -> list[RequestAnswer]:
-    known = desk.index.find(paths[:MOST])
-    return [_report(desk, repo, thread, path, entry, topic) for path, entry in zip(paths, known, strict=False)]
+def _of_paths(context: BoardContext, repo: Repo, thread: Thread, paths: list[str], topic: Topic) -> list[RequestAnswer]:
+    known = context.index.find(paths[:MOST])
+    return [_report(context, repo, thread, path, entry, topic) for path, entry in zip(paths, known, strict=False)]
 
 
 def _report(
-    desk: BoardContext, repo: Repo, thread: Thread, path: str, entry: IndexEntry | None, topic: Topic
+    context: BoardContext, repo: Repo, thread: Thread, path: str, entry: IndexEntry | None, topic: Topic
 ) -> RequestAnswer:
     if entry is None or entry.is_private:
         model = path.partition("_eval_request_")[0]
-        return RequestAnswer(path, near=tuple(similar_names(desk, model)), is_link=True)
-    one = serializers.request(desk, entry)
+        return RequestAnswer(path, near=tuple(similar_names(context, model)), is_link=True)
+    one = serializers.request(context, entry)
     if topic is not Topic.FAILURE:
         return RequestAnswer(path, one)
     if one.state in UNDER_WAY:
-        return RequestAnswer(path, one, follow=follow(desk, entry, repo, thread.num))
+        return RequestAnswer(path, one, follow=follow(context, entry, repo, thread.num))
     if not one.failed or one.failure is None:
         return RequestAnswer(path, one)
     done = None
     if one.failure.fault in ("us", "hub"):
-        done = relaunch(desk, entry, cause=f"report:{repo.kind}/{repo.id}:{thread.num}", once="report:")
+        done = relaunch(context, entry, cause=f"report:{repo.kind}/{repo.id}:{thread.num}", once="report:")
     # Followed whoever's fault it was: once it is evaluated again, the reporter hears of that end, too.
-    return RequestAnswer(path, one, tuple(lines_of(desk, entry)), done, follow=follow(desk, entry, repo, thread.num))
+    return RequestAnswer(
+        path, one, tuple(lines_of(context, entry)), done, follow=follow(context, entry, repo, thread.num)
+    )

@@ -33,37 +33,39 @@ def _is_authors(thread: Thread, comment: Comment) -> bool:
     return (comment.author_id, comment.author_name) == (thread.author_id, thread.author_name)
 
 
-def later_report(desk: BoardContext, registry: Registry, thread: Thread, opening: Triage) -> Triage | None:
+def later_report(context: BoardContext, registry: Registry, thread: Thread, opening: Triage) -> Triage | None:
     """The failure that the author reports in them; None where there is none, or the opening post reports one."""
     posts = later_posts(registry, thread)
     if not posts or opening.topic not in BEFORE_A_REPORT:
         return None
-    if opening.topic is Topic.FAILURE and (_known_links(desk, opening) or _known_models(desk, opening)):
+    if opening.topic is Topic.FAILURE and (_known_links(context, opening) or _known_models(context, opening)):
         return None
     found = triage(thread.title, "\n\n".join([thread.comments[0].text, *posts]))
     if found.topic is not Topic.FAILURE:
         return None
     if found.requests:
-        known = _known_links(desk, found)
+        known = _known_links(context, found)
         return replace(found, requests=known) if known else None
-    models = tuple(model for model in _known_models(desk, found) if model not in opening.models)
-    return replace(found, models=models) if models and _is_alone(desk, thread) else None
+    models = tuple(model for model in _known_models(context, found) if model not in opening.models)
+    return replace(found, models=models) if models and _is_alone(context, thread) else None
 
 
-def _known_links(desk: BoardContext, found: Triage) -> tuple[RequestLink, ...]:
+def _known_links(context: BoardContext, found: Triage) -> tuple[RequestLink, ...]:
     """The links that lead to requests of this board."""
-    paths = set(paths_in_requests(desk, found.requests))
+    paths = set(paths_in_requests(context, found.requests))
     ours = [one for one in found.requests if one.path in paths]
-    entries = desk.index.find([one.path for one in ours])
+    entries = context.index.find([one.path for one in ours])
     return tuple(one for one, entry in zip(ours, entries, strict=True) if entry is not None and not entry.is_private)
 
 
-def _known_models(desk: BoardContext, found: Triage) -> tuple[str, ...]:
+def _known_models(context: BoardContext, found: Triage) -> tuple[str, ...]:
     """The names of models that have requests."""
-    return tuple(model for model in found.models if any(not entry.is_private for entry in desk.index.of_model(model)))
+    return tuple(
+        model for model in found.models if any(not entry.is_private for entry in context.index.of_model(model))
+    )
 
 
-def _is_alone(desk: BoardContext, thread: Thread) -> bool:
+def _is_alone(context: BoardContext, thread: Thread) -> bool:
     """Whether nobody but its author and we have spoken there."""
-    me = desk.me()
+    me = context.me()
     return all(_is_authors(thread, one) or is_by(me, one.author_id, one.author_name) for one in thread.comments)

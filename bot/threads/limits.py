@@ -27,41 +27,41 @@ class TooFast:
     is_told: bool
 
 
-def may_go_on(desk: BoardContext, person: Person, comment: Comment) -> TooFast | None:
+def may_go_on(context: BoardContext, person: Person, comment: Comment) -> TooFast | None:
     """None where `person` may give the commands of `comment`, which then count once. Two round trips.
 
     Times are those at which we read the comments: the Hub's clock may differ from ours.
     Accepted: after Redis was lost everybody begins anew, and what was ignored within a week is run.
     """
-    ignored = desk.keys.person(f"ignored {person.id}")
-    was_ignored = bool(desk.redis.sismember(ignored, comment.id))
-    before, wait = _count(desk, person, comment.id)
+    ignored = context.keys.person(f"ignored {person.id}")
+    was_ignored = bool(context.redis.sismember(ignored, comment.id))
+    before, wait = _count(context, person, comment.id)
     if not was_ignored and before < MOST:
         return None
     is_told = was_ignored or before > MOST
     if is_told:
-        with desk.redis.pipeline() as pipe:
+        with context.redis.pipeline() as pipe:
             pipe.sadd(ignored, comment.id)
             pipe.expire(ignored, OLDEST)
-            pipe.zrem(_counted(desk, person), comment.id)
+            pipe.zrem(_counted(context, person), comment.id)
             pipe.execute()
     return TooFast(MOST, wait, is_told=is_told)
 
 
-def wait_of(desk: BoardContext, person: Person, name: str) -> float:
+def wait_of(context: BoardContext, person: Person, name: str) -> float:
     """0 where `person` may have one more thing done, a command in all but its place, which then counts once by `name`;
     else the seconds to wait. It counts with those in threads; but whoever asks by a program is told each time."""
-    before, wait = _count(desk, person, name)
+    before, wait = _count(context, person, name)
     if before < MOST:
         return 0.0
-    desk.redis.zrem(_counted(desk, person), name)
+    context.redis.zrem(_counted(context, person), name)
     return wait
 
 
-def _count(desk: BoardContext, person: Person, name: str) -> tuple[int, float]:
+def _count(context: BoardContext, person: Person, name: str) -> tuple[int, float]:
     """Count `name`, once; how many came before it within the window, and the seconds until the first of them left."""
-    key, now = _counted(desk, person), desk.now()
-    with desk.redis.pipeline() as pipe:
+    key, now = _counted(context, person), context.now()
+    with context.redis.pipeline() as pipe:
         pipe.zremrangebyscore(key, "-inf", now - WINDOW)
         pipe.zadd(key, {name: now}, nx=True)
         pipe.expire(key, int(WINDOW))
@@ -72,5 +72,5 @@ def _count(desk: BoardContext, person: Person, name: str) -> tuple[int, float]:
     return int(before), max(60.0, float(first) + WINDOW - now)
 
 
-def _counted(desk: BoardContext, person: Person) -> str:
-    return desk.keys.person(f"commands {person.id}")
+def _counted(context: BoardContext, person: Person) -> str:
+    return context.keys.person(f"commands {person.id}")

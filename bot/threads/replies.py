@@ -58,12 +58,12 @@ class CommentCommands:
     commands: tuple[Command, ...] = ()
 
 
-def replies_in(desk: BoardContext, thread: Thread) -> dict[str, Reply]:
+def replies_in(context: BoardContext, thread: Thread) -> dict[str, Reply]:
     """Our replies in `thread`, by the id of the comment that each answers."""
-    me, found = desk.me(), dict[str, Reply]()
+    me, found = context.me(), dict[str, Reply]()
     for comment in thread.comments:
         marker = marker_of(comment.text) if is_by(me, comment.author_id, comment.author_name) else None
-        if marker is not None and marker.board == desk.board.name and marker.kind in (DOING, ANSWER):
+        if marker is not None and marker.board == context.board.name and marker.kind in (DOING, ANSWER):
             found.setdefault(marker.key, Reply(comment, marker.key, marker.kind == ANSWER))
     return found
 
@@ -73,12 +73,12 @@ def are_final(sections: Iterable[Section]) -> bool:
     return all(section.answer.act is None for section in sections)
 
 
-def post(desk: BoardContext, heard: CommentCommands, sections: Sequence[Section]) -> Reply | None:
+def post(context: BoardContext, heard: CommentCommands, sections: Sequence[Section]) -> Reply | None:
     """The reply that says `sections`; None where the board, or the Hub, does not let us."""
     is_final = are_final(sections)
-    marker, text = _marker(desk, heard.comment.id, is_final=is_final), _text(desk, heard, sections)
+    marker, text = _marker(context, heard.comment.id, is_final=is_final), _text(context, heard, sections)
     try:
-        said = desk.effects.comment(heard.repo, heard.thread.num, text, marker, asked=True, seen=heard.thread)
+        said = context.effects.comment(heard.repo, heard.thread.num, text, marker, asked=True, seen=heard.thread)
     except BadToken:
         raise
     except Denied as error:  # locked, or comments are switched off: what cannot be answered is not done either
@@ -87,32 +87,32 @@ def post(desk: BoardContext, heard: CommentCommands, sections: Sequence[Section]
     return Reply(said, heard.comment.id, is_final) if said is not None else None
 
 
-def edit(desk: BoardContext, heard: CommentCommands, reply: Reply, sections: Sequence[Section]) -> None:
+def edit(context: BoardContext, heard: CommentCommands, reply: Reply, sections: Sequence[Section]) -> None:
     """Have `reply` say how things are now."""
-    marker = _marker(desk, reply.key, is_final=are_final(sections))
-    _edit(desk, heard.repo, heard.thread, reply, _text(desk, heard, sections), marker)
+    marker = _marker(context, reply.key, is_final=are_final(sections))
+    _edit(context, heard.repo, heard.thread, reply, _text(context, heard, sections), marker)
 
 
-def give_up(desk: BoardContext, repo: Repo, thread: Thread, reply: Reply) -> None:
+def give_up(context: BoardContext, repo: Repo, thread: Thread, reply: Reply) -> None:
     """The comment that `reply` was about to act upon is not as it was: nothing more is done, and the reply says so."""
-    _edit(desk, repo, thread, reply, str(say("trouble", kind="changed")), _marker(desk, reply.key, is_final=True))
+    _edit(context, repo, thread, reply, str(say("trouble", kind="changed")), _marker(context, reply.key, is_final=True))
 
 
-def _edit(desk: BoardContext, repo: Repo, thread: Thread, reply: Reply, text: str, marker: Marker) -> None:
+def _edit(context: BoardContext, repo: Repo, thread: Thread, reply: Reply, text: str, marker: Marker) -> None:
     try:
-        desk.effects.edit_comment(repo, thread.num, reply.comment.id, text, marker, seen=reply.comment.text)
+        context.effects.edit_comment(repo, thread.num, reply.comment.id, text, marker, seen=reply.comment.text)
     except BadToken:
         raise
     except (NotFound, Denied) as error:  # deleted, or locked, since the reply was posted
         log.warning("reply not edited", thread=thread.num, comment=reply.key, error=str(error))
 
 
-def _marker(desk: BoardContext, key: str, *, is_final: bool) -> Marker:
-    return desk.marker(ANSWER if is_final else DOING, key)
+def _marker(context: BoardContext, key: str, *, is_final: bool) -> Marker:
+    return context.marker(ANSWER if is_final else DOING, key)
 
 
-def _text(desk: BoardContext, heard: CommentCommands, sections: Sequence[Section]) -> str:
-    link = f"{desk.address(heard.repo)}/discussions/{heard.thread.num}#{heard.comment.id}"
+def _text(context: BoardContext, heard: CommentCommands, sections: Sequence[Section]) -> str:
+    link = f"{context.address(heard.repo)}/discussions/{heard.thread.num}#{heard.comment.id}"
     words = {"author": heard.comment.author_name, "link": link}
     text = str(say("reply", sections=sections, **words))
     if len(text) <= LONGEST:

@@ -47,71 +47,71 @@ def staleness(open_pages: int, period: float) -> float:
     return max(1, open_pages) * period
 
 
-def sync_threads(desk: BoardContext, repo: Repo) -> None:
+def sync_threads(context: BoardContext, repo: Repo) -> None:
     """Look at the newest threads of `repo` and at the next page of its open ones: two calls."""
     place = f"open threads of {_name(repo)}"
-    page = int(desk.redis.hget(desk.keys.rounds, place) or 0)
+    page = int(context.redis.hget(context.keys.rounds, place) or 0)
     try:
-        newest, _ = desk.hub.threads_page(repo, 0)
-        turn, more = desk.hub.threads_page(repo, page, are_open=True)
+        newest, _ = context.hub.threads_page(repo, 0)
+        turn, more = context.hub.threads_page(repo, page, are_open=True)
     except BadToken:
         raise
     except (NotFound, Denied) as error:
         log.info("no threads to look at", repo=repo.id, error=str(error))
         return
-    _mark_changed(desk, repo, {summary.num: summary.comments for summary in (*newest, *turn)})
+    _mark_changed(context, repo, {summary.num: summary.comments for summary in (*newest, *turn)})
     pass_by(LOOKED)
-    desk.redis.hset(desk.keys.rounds, place, page + 1 if more else 0)
+    context.redis.hset(context.keys.rounds, place, page + 1 if more else 0)
 
 
-def _mark_changed(desk: BoardContext, repo: Repo, listed: dict[int, int]) -> None:
+def _mark_changed(context: BoardContext, repo: Repo, listed: dict[int, int]) -> None:
     """Mark the threads that have not as many comments as they had: number → comments, as the list says."""
     if not listed:
         return
-    counts = desk.keys.thread_counts(_name(repo))
+    counts = context.keys.thread_counts(_name(repo))
     fields = [name for number in listed for name in (_listed(number), _read(number))]
-    found = [None if raw is None else int(raw) for raw in desk.redis.hmget(counts, fields)]
+    found = [None if raw is None else int(raw) for raw in context.redis.hmget(counts, fields)]
     # The list may count otherwise than the thread itself shows, so both are remembered, and either will do.
     known = dict(zip(listed, zip(found[::2], found[1::2], strict=True), strict=True))
     changed = {number for number, comments in listed.items() if comments not in known[number]}
     new = {number for number in changed if known[number] == (None, None)}
-    desk.mark_all((thread_key(repo, number) for number in changed - new), SyncPriority.EVENT)
-    desk.mark_all((thread_key(repo, number) for number in new), SyncPriority.BACKGROUND)
+    context.mark_all((thread_key(repo, number) for number in changed - new), SyncPriority.EVENT)
+    context.mark_all((thread_key(repo, number) for number in new), SyncPriority.BACKGROUND)
     # Last: a process that dies before this finds them changed again.
-    desk.redis.hset(counts, mapping={_listed(number): comments for number, comments in listed.items()})
+    context.redis.hset(counts, mapping={_listed(number): comments for number, comments in listed.items()})
 
 
-def sync_thread(desk: BoardContext, repo: Repo, number: int) -> float | None:
+def sync_thread(context: BoardContext, repo: Repo, number: int) -> float | None:
     """Bring one thread in step: commands are answered, the status comment of its request is looked for, and a pull
     request is checked. When to look again by itself, if ever."""
-    desk.adoption.ensure()
-    counts = desk.keys.thread_counts(_name(repo))
+    context.adoption.ensure()
+    counts = context.keys.thread_counts(_name(repo))
     try:
-        thread = desk.hub.thread(repo, number)
+        thread = context.hub.thread(repo, number)
     except ThreadNotFound:
-        desk.redis.hdel(counts, _listed(number), _read(number))
-        forget(desk, repo, number)
+        context.redis.hdel(counts, _listed(number), _read(number))
+        forget(context, repo, number)
         return None
-    path = _request_of(desk, thread) if repo == desk.requests else None
+    path = _request_of(context, thread) if repo == context.requests else None
     if path is not None:
-        _check_status(desk, thread, path)
-    go_on_with_approved(desk, repo, thread)
-    posted = _speak(desk, repo, thread, path)
-    is_pull = repo in (desk.requests, desk.results) and thread.is_pull_request
-    reports, again = sync_pull(desk, repo, thread) if is_pull else (0, None)
-    desk.redis.hset(counts, _read(number), len(thread.comments) + posted + reports)
+        _check_status(context, thread, path)
+    go_on_with_approved(context, repo, thread)
+    posted = _speak(context, repo, thread, path)
+    is_pull = repo in (context.requests, context.results) and thread.is_pull_request
+    reports, again = sync_pull(context, repo, thread) if is_pull else (0, None)
+    context.redis.hset(counts, _read(number), len(thread.comments) + posted + reports)
     return again
 
 
-def _speak(desk: BoardContext, repo: Repo, thread: Thread, path: str | None) -> int:
+def _speak(context: BoardContext, repo: Repo, thread: Thread, path: str | None) -> int:
     """Answer what there is to answer, as far as the Hub lets us speak in this thread; how many comments were posted."""
     posted = 0
     try:
-        posted += answer_commands(desk, REGISTRY, repo, thread, _place(thread, path))
-        posted += tell_ends(desk, repo, thread)
-        linked = follow_links(desk, REGISTRY, repo, thread)
-        posted += linked or (answer_first(desk, REGISTRY, repo, thread) if path is None else 0)
-        posted += sync_flag_thread(desk, repo, thread, is_stale=posted > 0)
+        posted += answer_commands(context, REGISTRY, repo, thread, _place(thread, path))
+        posted += tell_ends(context, repo, thread)
+        linked = follow_links(context, REGISTRY, repo, thread)
+        posted += linked or (answer_first(context, REGISTRY, repo, thread) if path is None else 0)
+        posted += sync_flag_thread(context, repo, thread, is_stale=posted > 0)
     except BadToken:
         raise
     except Denied as error:  # locked, or switched off: whoever lets us speak again, or writes there, calls us
@@ -125,32 +125,32 @@ def _place(thread: Thread, path: str | None) -> CommandPlace:
     return CommandPlace.REQUEST if path is not None else CommandPlace.COMMUNITY
 
 
-def _request_of(desk: BoardContext, thread: Thread) -> str | None:
+def _request_of(context: BoardContext, thread: Thread) -> str | None:
     """The path of the request that a thread is about: as the index has it, else as our own marker there says."""
-    if (path := desk.index.of_thread(thread.num)) is not None:
+    if (path := context.index.of_thread(thread.num)) is not None:
         return path
-    me = desk.me()
+    me = context.me()
     for comment in thread.comments:
         marker = marker_of(comment.text)
-        if marker is not None and find_marked([comment], desk.marker(KIND, marker.key), me) is not None:
+        if marker is not None and find_marked([comment], context.marker(KIND, marker.key), me) is not None:
             return marker.key
     return None
 
 
-def _check_status(desk: BoardContext, thread: Thread, path: str) -> None:
+def _check_status(context: BoardContext, thread: Thread, path: str) -> None:
     """Note which comment is the status comment; where it is gone, have the request say anew what there is to say."""
-    comment = find_marked(thread.comments, desk.marker(KIND, path), desk.me())
-    entry = desk.index.find([path])[0]
+    comment = find_marked(thread.comments, context.marker(KIND, path), context.me())
+    entry = context.index.find([path])[0]
     if entry is None:
-        desk.mark(request_key(path), SyncPriority.BACKGROUND)
+        context.mark(request_key(path), SyncPriority.BACKGROUND)
         return
     now = (thread.num, comment.id) if comment is not None else (entry.thread, None)
     if (entry.thread, entry.comment) == now:
         return
     noted = {"thread": now[0], "comment": now[1], "said": ""}
-    desk.index.change(path, lambda entry: entry.model_copy(update=noted))
+    context.index.change(path, lambda entry: entry.model_copy(update=noted))
     if entry.state not in AT_REST:
-        desk.mark(request_key(path), SyncPriority.BACKGROUND)
+        context.mark(request_key(path), SyncPriority.BACKGROUND)
 
 
 def _name(repo: Repo) -> str:

@@ -112,14 +112,14 @@ def _add_talks(routes: APIRouter, pages: QueueReader) -> None:
     ) -> Response:
         """Commands that decided something, newest first: who, what, whether they might, and what was answered."""
         try:
-            return answer(request, decisions(pages.desk, cursor=cursor, limit=limit))
+            return answer(request, decisions(pages.context, cursor=cursor, limit=limit))
         except BadCursor as error:
             raise CannotAnswer(422, BAD_CURSOR) from error
 
     @routes.get("/threads-waiting", summary="Threads that wait", response_model=WaitingThreadsResponse)
     def waiting(request: Request) -> Response:
         """Discussions that wait for a word of a maintainer, the longest first."""
-        return answer(request, threads_waiting(pages.desk))
+        return answer(request, threads_waiting(pages.context))
 
 
 def _add_check(routes: APIRouter, checks: Checks) -> None:

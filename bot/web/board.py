@@ -34,14 +34,14 @@ log = structlog.get_logger()
 class BoardReader:
     """What there is to see of one board."""
 
-    def __init__(self, desk: BoardContext) -> None:
-        self.desk = desk
-        self.table = RequestTable(desk)
-        self.pages = QueueReader(desk)
-        self.columns = [benchmark.name for benchmark in desk.suite.benchmarks]
-        self.times = TimingReader(desk)
+    def __init__(self, context: BoardContext) -> None:
+        self.context = context
+        self.table = RequestTable(context)
+        self.pages = QueueReader(context)
+        self.columns = [benchmark.name for benchmark in context.suite.benchmarks]
+        self.times = TimingReader(context)
         self.comparing = Comparing(self.table)
-        self._flags = FlagReader(desk.flag_book)
+        self._flags = FlagReader(context.flag_book)
 
     def warm(self) -> None:
         """Put table and queue in order before anybody looks: at 100,000 rows that takes seconds."""
@@ -95,8 +95,8 @@ class BoardReader:
         found = rows.once(("requests", q, state), lambda: rows.find(query, rows.of_state(state)))
         order = rows.once(("newest", q, state), lambda: rows.in_order(found, "time", rising=False))
         page, pages, part = _page(order, page, size)
-        entries = self.desk.index.find([rows.lines[at].path for at in part])
-        told = serializers.summaries(self.desk, [one for one in entries if one is not None and not one.is_private])
+        entries = self.context.index.find([rows.lines[at].path for at in part])
+        told = serializers.summaries(self.context, [one for one in entries if one is not None and not one.is_private])
         return models.RequestTableResponse(
             searched=_searched(rows, q, query, len(found)), requests=told, page=page, pages=pages
         )
@@ -110,10 +110,10 @@ class BoardReader:
 
     def history(self, path: str) -> models.RequestHistoryResponse | None:
         """The request at `path`; None where there is none that the public may know of."""
-        entry = self.desk.index.find([path])[0]
+        entry = self.context.index.find([path])[0]
         if entry is None or entry.is_private:
             return None
-        request = serializers.request(self.desk, entry)
+        request = serializers.request(self.context, entry)
         tells = entry.standing.access == "public"
         before = newest_reopenings(entry.standing.causes) if tells else ()
         return models.RequestHistoryResponse(
@@ -125,12 +125,12 @@ class BoardReader:
 
     def model(self, name: str) -> models.ModelResponse | None:
         """All requests for the model, in any case of letters; None where there is none that the public may know of."""
-        entries = [one for one in self.desk.index.of_model(name) if not one.is_private]
+        entries = [one for one in self.context.index.of_model(name) if not one.is_private]
         flags = self._flags.of(name)
         if not entries and not flags:
             return None
         entries.sort(key=lambda one: (-one.time, one.path))
-        told = serializers.summaries(self.desk, entries)
+        told = serializers.summaries(self.context, entries)
         called = told[0].model if told else flags[0].model
         scores = [one for one in map(self._scores_of, entries) if one is not None]
         return models.ModelResponse(
@@ -144,11 +144,11 @@ class BoardReader:
 
     def compared(self, name: str) -> ComparisonView | None:
         """The scores of a model beside others; None where there are none that the public may know of."""
-        return self.comparing.compared(one for one in self.desk.index.of_model(name) if not one.is_private)
+        return self.comparing.compared(one for one in self.context.index.of_model(name) if not one.is_private)
 
     def _address_of(self, model: str) -> str:
         try:
-            return self.desk.address(Repo("model", model))
+            return self.context.address(Repo("model", model))
         except BadRequest:
             return ""  # whoever wrote the file wrote something else than a name
 
@@ -162,7 +162,7 @@ class BoardReader:
         )
 
     def _event(self, model: str, what: Reopening) -> models.PastEventView:
-        log = self.desk.address(self.desk.logs, f"{model}/{what.attempt}/log.txt") if what.left_log else None
+        log = self.context.address(self.context.logs, f"{model}/{what.attempt}/log.txt") if what.left_log else None
         return models.PastEventView(
             kind=what.kind, attempt=what.attempt, number=what.number, cause=what.cause, fault=what.fault, log_url=log
         )
@@ -175,10 +175,10 @@ class BoardReader:
 
     def workers(self) -> models.WorkersResponse:
         """Who works, and at what."""
-        cards = self.desk.workers.alive(now=self.desk.now())
-        states = self.desk.attempts.read_all(card.doing for card in cards if card.doing)
+        cards = self.context.workers.alive(now=self.context.now())
+        states = self.context.attempts.read_all(card.doing for card in cards if card.doing)
         paths = [state.path for state in states.values()]
-        entries = dict(zip(paths, self.desk.index.find(paths), strict=True))
+        entries = dict(zip(paths, self.context.index.find(paths), strict=True))
         return models.WorkersResponse(workers=[self._worker(card, states.get(card.doing), entries) for card in cards])
 
     def _worker(
@@ -186,7 +186,7 @@ class BoardReader:
     ) -> models.WorkerView:
         entry = entries.get(state.path) if state is not None else None
         is_told = entry is not None and not entry.is_private
-        request = serializers.request(self.desk, entry, state=state) if entry is not None and is_told else None
+        request = serializers.request(self.context, entry, state=state) if entry is not None and is_told else None
         return models.WorkerView(
             name=card.name,
             tiers=list(card.takes),

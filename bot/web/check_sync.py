@@ -9,23 +9,23 @@ from redis_state.board.check_questions import CheckQuestion, CheckQuestions
 from redis_state.clock import iso
 
 
-def sync_check(desk: BoardContext, digest: str) -> None:
+def sync_check(context: BoardContext, digest: str) -> None:
     """Answer the question of this name, if somebody still waits for that."""
-    questions = CheckQuestions(desk.redis, desk.keys)
+    questions = CheckQuestions(context.redis, context.keys)
     question = questions.find(digest)
     if question is None or questions.read(digest) is not None:
         return
     found = check(
-        desk,
+        context,
         question.model,
         revision=question.revision,
         precision=question.precision,
         weight_type=question.weight_type,
     )
-    questions.answer(digest, check_response(desk, question, found).model_dump_json())
+    questions.answer(digest, check_response(context, question, found).model_dump_json())
 
 
-def check_response(desk: BoardContext, question: CheckQuestion, found: AdmissionCheck) -> models.CheckResponse:
+def check_response(context: BoardContext, question: CheckQuestion, found: AdmissionCheck) -> models.CheckResponse:
     """The answer, as the API gives it."""
     return models.CheckResponse(
         state="done",
@@ -41,5 +41,5 @@ def check_response(desk: BoardContext, question: CheckQuestion, found: Admission
             )
             for line in found.lines
         ],
-        checked=iso(desk.now()),
+        checked=iso(context.now()),
     )

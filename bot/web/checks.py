@@ -58,9 +58,9 @@ class AnswerWaiter:
 class Checks:
     """The checks of one board: so many a minute for each client, and so many in all."""
 
-    def __init__(self, desk: BoardContext, *, per_minute: int, per_client: int) -> None:
-        self.desk = desk
-        self.questions = CheckQuestions(desk.redis, desk.keys)
+    def __init__(self, context: BoardContext, *, per_minute: int, per_client: int) -> None:
+        self.context = context
+        self.questions = CheckQuestions(context.redis, context.keys)
         self._per_minute, self._per_client = per_minute, per_client
         self._patience = AnswerWaiter()
 
@@ -79,7 +79,7 @@ class Checks:
         if self.questions.find(question.digest) is None:
             self._refuse_too_many(ALL, self._per_minute, "More is asked at the moment than can be answered.")
             self.questions.put(question)
-        self.desk.mark(f"{CHECK}:{question.digest}")
+        self.context.mark(f"{CHECK}:{question.digest}")
         return None
 
     def _refuse_too_many(self, counter: str, most: int, message: str) -> None:

@@ -120,7 +120,7 @@ class Live:
         await self._redis.xread({self._keys.request_changes: place}, block=int(1e3 * (EVERY - PAUSE)), count=1)
 
     def _look(self) -> tuple[str, Look]:
-        place = self._pages.desk.index.changes()
+        place = self._pages.context.index.changes()
         queue = self._pages.queue(limit=SHOWN)
         running = [(one.path, one.phase) for one in queue.running]
         rows = (queue.waiting, queue.held, running, queue.counts, place)

@@ -23,39 +23,45 @@ ALLOWED_ROLES = frozenset({Role.MAINTAINER})
 _REQUEST = "request:"
 
 
-def sync_maintainer_action(desk: BoardContext, name: str) -> None:
+def sync_maintainer_action(context: BoardContext, name: str) -> None:
     """Carry out the errand of this id and keep the answer, unless that was done before. Raises HubError."""
-    errands = MaintainerActions(desk.redis, desk.keys)
-    errand = errands.find(name)
-    if errand is None or errands.read(name) is not None:
+    maintainer_actions = MaintainerActions(context.redis, context.keys)
+    maintainer_action = maintainer_actions.find(name)
+    if maintainer_action is None or maintainer_actions.read(name) is not None:
         return
-    _, roles = people.roles(desk, errand.person, model="", submitter="", fresh=True, enough=ALLOWED_ROLES)
-    if errand.what == "look":
-        errands.answer(name, "maintainer" if roles & ALLOWED_ROLES else "stranger", seconds=ROLE_LASTS)
+    _, roles = people.roles(context, maintainer_action.person, model="", submitter="", fresh=True, enough=ALLOWED_ROLES)
+    if maintainer_action.what == "look":
+        maintainer_actions.answer(name, "maintainer" if roles & ALLOWED_ROLES else "stranger", seconds=ROLE_LASTS)
         return
-    code = errands.settle(name, _wake_or_refuse(desk, errand, roles))
-    at = datetime.fromtimestamp(errand.at, UTC)
-    record_decision(desk, _fields(desk, errand, roles, code), at, cause=f"page:{errand.id}", line="Record a wake")
+    code = maintainer_actions.settle(name, _wake_or_refuse(context, maintainer_action, roles))
+    at = datetime.fromtimestamp(maintainer_action.at, UTC)
+    record_decision(
+        context,
+        _fields(context, maintainer_action, roles, code),
+        at,
+        cause=f"page:{maintainer_action.id}",
+        line="Record a wake",
+    )
     if code == "woken":
-        desk.parking.wake(errand.about, now=desk.now())
-    errands.answer(name, code)
+        context.parking.wake(maintainer_action.about, now=context.now())
+    maintainer_actions.answer(name, code)
 
 
-def _wake_or_refuse(desk: BoardContext, errand: MaintainerAction, roles: Set[Role]) -> Code:
+def _wake_or_refuse(context: BoardContext, maintainer_action: MaintainerAction, roles: Set[Role]) -> Code:
     if not roles & ALLOWED_ROLES:
         return "not-allowed"
-    return "woken" if any(one.key == errand.about for one in desk.parking.all()) else "not-parked"
+    return "woken" if any(one.key == maintainer_action.about for one in context.parking.all()) else "not-parked"
 
 
-def _fields(desk: BoardContext, errand: MaintainerAction, roles: Set[Role], code: Code) -> dict[str, Any]:
-    path = errand.about.removeprefix(_REQUEST) if errand.about.startswith(_REQUEST) else ""
-    entry = desk.index.find([path])[0] if path else None
+def _fields(context: BoardContext, maintainer_action: MaintainerAction, roles: Set[Role], code: Code) -> dict[str, Any]:
+    path = maintainer_action.about.removeprefix(_REQUEST) if maintainer_action.about.startswith(_REQUEST) else ""
+    entry = context.index.find([path])[0] if path else None
     # Decisions are public. A request of a model that is not is woken without being named.
     is_told = not path or (entry is not None and entry.standing.access == "public")
-    key = errand.about if is_told else f"{_REQUEST}…"
+    key = maintainer_action.about if is_told else f"{_REQUEST}…"
     return {
-        "at": iso(errand.at),
-        "person": {"id": errand.person_id, "name": errand.person_name},
+        "at": iso(maintainer_action.at),
+        "person": {"id": maintainer_action.person_id, "name": maintainer_action.person_name},
         "roles": sorted(roles),
         "command": f"wake {key}",
         "verb": "wake",
@@ -65,7 +71,7 @@ def _fields(desk: BoardContext, errand: MaintainerAction, roles: Set[Role], code
         "allowed": code == "woken",
         "answer": render("woken", code=code).strip(),
         "thread": None,
-        "comment": f"page-{errand.id}",
+        "comment": f"page-{maintainer_action.id}",
         "number": 0,
-        "board": desk.board.name,
+        "board": context.board.name,
     }

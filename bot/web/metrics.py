@@ -36,8 +36,8 @@ GAUGES = {
 class BoardMetrics(Collector):
     """Reads all figures of one board when it is asked."""
 
-    def __init__(self, desk: BoardContext) -> None:
-        self._desk = desk
+    def __init__(self, context: BoardContext) -> None:
+        self._desk = context
 
     def collect(self) -> Iterator[Metric]:
         yield from _counted(self._desk)
@@ -49,10 +49,10 @@ class BoardMetrics(Collector):
         yield from _redis(self._desk)
 
 
-def metric_routes(desk: BoardContext) -> APIRouter:
+def metric_routes(context: BoardContext) -> APIRouter:
     """The route of one board."""
     registry = CollectorRegistry()
-    registry.register(_Lazy(BoardMetrics(desk)))
+    registry.register(_Lazy(BoardMetrics(context)))
     routes = APIRouter(include_in_schema=False)
 
     @routes.get("/metrics")
@@ -82,8 +82,8 @@ def _gauge(name: str, words: str, values: Sequence[tuple[Sequence[str], float]],
     return family
 
 
-def _counted(desk: BoardContext) -> Iterator[Metric]:
-    known = list(desk.meters.all())
+def _counted(context: BoardContext) -> Iterator[Metric]:
+    known = list(context.meters.all())
     for name, (words, labels) in COUNTERS.items():
         counter = CounterMetricFamily(f"steward_{name}", words, labels=labels)
         for (found, *values), value in known:
@@ -95,59 +95,61 @@ def _counted(desk: BoardContext) -> Iterator[Metric]:
         yield _gauge(name, words, fitting, labels)
 
 
-def _intake(desk: BoardContext) -> Iterator[Metric]:
+def _intake(context: BoardContext) -> Iterator[Metric]:
     counter = CounterMetricFamily("steward_deliveries", "Deliveries, by what was made of them.", labels=["verdict"])
-    for verdict, count in desk.redis.hgetall(desk.keys.inbox_counts).items():
+    for verdict, count in context.redis.hgetall(context.keys.inbox_counts).items():
         counter.add_metric([text(verdict)], float(count))
     yield counter
-    keys = desk.keys
-    yield _gauge("dirty_keys", "Keys that wait for their sync, or for its next try.", [((), len(desk.dirty))])
-    yield _gauge("failing_keys", "Keys whose last sync failed.", [((), desk.redis.hlen(keys.dirty_tries))])
-    yield _gauge("parked_syncs", "Syncs that failed too often.", [((), desk.redis.hlen(keys.parked))])
-    polling = desk.redis.exists(keys.poll, keys.webhook_trouble)
+    keys = context.keys
+    yield _gauge("dirty_keys", "Keys that wait for their sync, or for its next try.", [((), len(context.dirty))])
+    yield _gauge("failing_keys", "Keys whose last sync failed.", [((), context.redis.hlen(keys.dirty_tries))])
+    yield _gauge("parked_syncs", "Syncs that failed too often.", [((), context.redis.hlen(keys.parked))])
+    polling = context.redis.exists(keys.poll, keys.webhook_trouble)
     yield _gauge("polling", "1 while webhooks cannot be relied on.", [((), float(bool(polling)))])
 
 
-def _hub(desk: BoardContext) -> Iterator[Metric]:
-    answered, failed = desk.redis.hmget(desk.keys.hub_state, ["answered", "failed"])
+def _hub(context: BoardContext) -> Iterator[Metric]:
+    answered, failed = context.redis.hmget(context.keys.hub_state, ["answered", "failed"])
     yield _gauge("hub_answered_seconds", "When the Hub last answered a sync.", [((), float(answered or 0))])
     yield _gauge("hub_failed_seconds", "When the Hub last failed a sync.", [((), float(failed or 0))])
 
 
-def _writes(desk: BoardContext) -> Iterator[Metric]:
-    shared = (desk.requests, desk.results, desk.logs, desk.flags_repo, desk.contents)
+def _writes(context: BoardContext) -> Iterator[Metric]:
+    shared = (context.requests, context.results, context.logs, context.flags_repo, context.contents)
     repos = [repo for repo in shared if repo is not None]
-    now = desk.now()
-    made = [((repo.id,), float(desk.redis.zcount(desk.keys.commits(repo.id), now - HOUR, "+inf"))) for repo in repos]
+    now = context.now()
+    made = [
+        ((repo.id,), float(context.redis.zcount(context.keys.commits(repo.id), now - HOUR, "+inf"))) for repo in repos
+    ]
     yield _gauge("commits_hour", "Commits that the bot made within the last hour.", made, ["repo"])
-    staged = [((repo.id,), float(desk.redis.hlen(desk.keys.edits(repo.id)))) for repo in repos]
+    staged = [((repo.id,), float(context.redis.hlen(context.keys.edits(repo.id)))) for repo in repos]
     yield _gauge("edits_staged", "Edits that wait for the next commit.", staged, ["repo"])
 
 
-def _queue(desk: BoardContext) -> Iterator[Metric]:
-    counts = [((status,), float(desk.redis.zcard(desk.keys.catalog("status", status)))) for status in STATUSES]
+def _queue(context: BoardContext) -> Iterator[Metric]:
+    counts = [((status,), float(context.redis.zcard(context.keys.catalog("status", status)))) for status in STATUSES]
     yield _gauge("requests", "Requests, by the word in their file.", counts, ["status"])
-    line = take_snapshot(desk)
+    line = take_snapshot(context)
     waiting = [((tier,), float(sum(one.tier == tier for one in line.turns))) for tier in TIERS]
     yield _gauge("waiting", "Requests that wait for their turn.", waiting, ["tier"])
     yield _gauge(
         "held", "Requests that a hold, pause or budget keeps back.", [((), len(line.waiting) - len(line.turns))]
     )
-    waited = max((desk.now() - one.submitted for one in line.turns), default=0.0)
+    waited = max((context.now() - one.submitted for one in line.turns), default=0.0)
     yield _gauge("running", "Attempts that run.", [((), len(line.running))])
     yield _gauge("oldest_wait_seconds", "How long the request waits that waits longest.", [((), waited)])
 
 
-def _workers(desk: BoardContext) -> Iterator[Metric]:
-    alive = desk.workers.alive(now=desk.now())
+def _workers(context: BoardContext) -> Iterator[Metric]:
+    alive = context.workers.alive(now=context.now())
     busy = sum(bool(card.doing) for card in alive)
     states = [(("busy",), float(busy)), (("idle",), float(len(alive) - busy))]
     yield _gauge("workers", "Workers that live, by whether they evaluate.", states, ["state"])
 
 
-def _redis(desk: BoardContext) -> Iterator[Metric]:
+def _redis(context: BoardContext) -> Iterator[Metric]:
     try:
-        used = desk.redis.info("memory")
+        used = context.redis.info("memory")
     except ResponseError:
         return  # a server that is somebody else's may not tell; nobody shall miss all other figures for that
     yield _gauge("redis_memory_bytes", "Memory that the queue server uses.", [((), float(used["used_memory"]))])

@@ -16,7 +16,7 @@ SHOWN = 50
 """Decisions on a page."""
 
 
-def page_routes(desk: BoardContext, frame: Frame) -> APIRouter:
+def page_routes(context: BoardContext, frame: Frame) -> APIRouter:
     """These pages of one board."""
     routes = APIRouter(include_in_schema=False)
 
@@ -28,13 +28,13 @@ def page_routes(desk: BoardContext, frame: Frame) -> APIRouter:
     def decided(request: Request) -> Response:
         cursor = request.query_params.get("cursor", "")[:2_000]
         try:
-            found = decisions(desk, cursor=cursor, limit=SHOWN)
+            found = decisions(context, cursor=cursor, limit=SHOWN)
         except BadCursor:
-            found = decisions(desk, limit=SHOWN)
+            found = decisions(context, limit=SHOWN)
         return frame.page(request, "decisions", found=found)
 
     @routes.get("/threads-waiting")
     def waiting(request: Request) -> Response:
-        return frame.page(request, "threads_waiting", threads=threads_waiting(desk).threads)
+        return frame.page(request, "threads_waiting", threads=threads_waiting(context).threads)
 
     return routes

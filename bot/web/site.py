@@ -66,7 +66,7 @@ def site_routes(views: BoardReader, frame: Frame) -> APIRouter:
 
     @routes.get("/results")
     def results(request: Request) -> Response:
-        precisions = views.desk.board.precisions
+        precisions = views.context.board.precisions
         asked = {
             "q": words(request, "q"),
             "sort": choice(request, "sort", (*SORTS, *views.columns)) or "average",
@@ -80,7 +80,7 @@ def site_routes(views: BoardReader, frame: Frame) -> APIRouter:
 
     @routes.get("/flags")
     def flags(request: Request) -> Response:
-        kept = bool(views.desk.board.repos.flags)  # without a repo for them, the bot takes no report
+        kept = bool(views.context.board.repos.flags)  # without a repo for them, the bot takes no report
         return frame.page(request, "flags", flags=views.flags().flags, kept=kept)
 
     @routes.get("/workers")

@@ -81,13 +81,13 @@ CODES: dict[str, Code] = {
 """What may come of a submission → what it is called here."""
 
 
-def sync_submission(desk: BoardContext, digest: str) -> None:
+def sync_submission(context: BoardContext, digest: str) -> None:
     """Carry out the submission of this name and keep the answer, unless that was done before."""
-    submissions = ApiSubmissions(desk.redis, desk.keys)
+    submissions = ApiSubmissions(context.redis, context.keys)
     submission = submissions.find(digest)
     if submission is None or submissions.read(digest) is not None:
         return
-    told = carry_out(desk, submission)
+    told = carry_out(context, submission)
     lasts = told.code in DONE or (submission.key and told.code not in ("off", "hub-refused"))
     submissions.answer(digest, told.model_dump_json(), seconds=RETENTION if lasts else PENDING_RETENTION)
 
@@ -99,28 +99,30 @@ def arguments_of(asked: SubmissionBody) -> dict[str, str] | str:
     return bound.why if isinstance(bound, BadArguments) else dict(bound)
 
 
-def carry_out(desk: BoardContext, submission: ApiSubmission) -> SubmissionResponse:
+def carry_out(context: BoardContext, submission: ApiSubmission) -> SubmissionResponse:
     """Check it and write it, as `/submit` does; what came of it. Raises HubError where that passes by itself."""
-    wish = submit_command(submission.arguments, submitter=submission.person_name)
+    command = submit_command(submission.arguments, submitter=submission.person_name)
     try:
-        _, roles = people.roles(desk, submission.person, model=wish.model, submitter="", fresh=False, enough=SUBMIT.who)
+        _, roles = people.roles(
+            context, submission.person, model=command.model, submitter="", fresh=False, enough=SUBMIT.who
+        )
         if not roles & SUBMIT.who:
-            return _refusal("not-allowed", wish.model)
-        may = may_resubmit(desk, submission.person)
-        done = submitting.submit(desk, wish, cause=submission.cause, may_resubmit=may)
+            return _refusal("not-allowed", command.model)
+        may = may_resubmit(context, submission.person)
+        done = submitting.submit(context, command, cause=submission.cause, may_resubmit=may)
         if done.how in DONE:
-            _record(desk, submission, done, roles)
-        return _submission_response(desk, done)
+            _record(context, submission, done, roles)
+        return _submission_response(context, done)
     except (Transient, RateLimited, BadToken):
         raise  # it would be the same with all others, and passes
     except HubError as error:
         log.warning("a submission failed", error=f"{type(error).__name__}: {error}")
-        return _refusal("hub-refused", wish.model)
+        return _refusal("hub-refused", command.model)
 
 
-def _record(desk: BoardContext, submission: ApiSubmission, done: submitting.SubmitResult, roles: Set[Role]) -> None:
+def _record(context: BoardContext, submission: ApiSubmission, done: submitting.SubmitResult, roles: Set[Role]) -> None:
     """Keep it beside what is decided in threads. What was not submitted left nothing, and nobody else heard of it."""
-    at = submission.at or desk.now()
+    at = submission.at or context.now()
     given = {name: value for name, value in submission.arguments.items() if name != "model"}
     command = " ".join((f"/submit {done.model}", *(f"{name}={value}" for name, value in given.items())))
     fields = {
@@ -133,17 +135,19 @@ def _record(desk: BoardContext, submission: ApiSubmission, done: submitting.Subm
         "requests": [done.path],
         "model": done.model,
         "allowed": True,
-        "answer": str(result_text(desk, done, by_program=True)),
+        "answer": str(result_text(context, done, by_program=True)),
         "thread": None,
         "comment": f"api-{submission.digest}-{int(at)}",
         "number": 0,
-        "board": desk.board.name,
+        "board": context.board.name,
     }
     cause = f"{submission.cause}:{int(at)}"
-    record_decision(desk, fields, datetime.fromtimestamp(at, UTC), cause=cause, line="Record a submission by program")
+    record_decision(
+        context, fields, datetime.fromtimestamp(at, UTC), cause=cause, line="Record a submission by program"
+    )
 
 
-def _submission_response(desk: BoardContext, done: submitting.SubmitResult) -> SubmissionResponse:
+def _submission_response(context: BoardContext, done: submitting.SubmitResult) -> SubmissionResponse:
     """What came of it, as the API tells it."""
     code = CODES[done.how]
     if code == "refused" and all(one.code in QUOTAS for one in done.reasons):
@@ -151,14 +155,16 @@ def _submission_response(desk: BoardContext, done: submitting.SubmitResult) -> S
     status = done.status or (Status.PENDING.value if code == "submitted" else "")
     told = _refusal(code, done.model).model_copy(
         update={
-            "text": str(result_text(desk, done, by_program=True)),
+            "text": str(result_text(context, done, by_program=True)),
             "revision": done.sha,
             "status": status,
             "reasons": [ReasonView(**one.model_dump()) for one in done.reasons],
         }
     )
     return (
-        told.model_copy(update=request_addresses(desk, done.path)) if code in (*DONE, "exists", "unreadable") else told
+        told.model_copy(update=request_addresses(context, done.path))
+        if code in (*DONE, "exists", "unreadable")
+        else told
     )
 
 
@@ -167,12 +173,12 @@ def _refusal(code: Code, model: str) -> SubmissionResponse:
     return SubmissionResponse(code=code, message=message.format(model=model), advice=advice, model=model)
 
 
-def request_addresses(desk: BoardContext, path: str) -> dict[str, str]:
+def request_addresses(context: BoardContext, path: str) -> dict[str, str]:
     """Where the request at `path` can be followed."""
     quoted = quote(path)
     return {
         "path": path,
         "json_url": f"/api/requests/{quoted}",
         "page_url": f"/requests/{quoted}",
-        "request_url": desk.address(desk.requests, path),
+        "request_url": context.address(context.requests, path),
     }

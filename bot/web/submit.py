@@ -68,11 +68,11 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
 class Submitting:
     """The submissions by program to one board."""
 
-    def __init__(self, desk: BoardContext, visitors: Visitors) -> None:
-        self.desk = desk
-        self.owners = Owners(desk)
+    def __init__(self, context: BoardContext, visitors: Visitors) -> None:
+        self.context = context
+        self.owners = Owners(context)
         self.visitors = visitors
-        self._submissions = ApiSubmissions(desk.redis, desk.keys)
+        self._submissions = ApiSubmissions(context.redis, context.keys)
         self._patience = AnswerWaiter()
 
     async def signed_in(self, request: Request, said: str) -> Account:
@@ -102,11 +102,11 @@ class Submitting:
         if earlier is None:
             self._refuse_too_many(submission)
             self._submissions.put(submission)
-        self.desk.mark(f"{SUBMISSION}:{digest}")
+        self.context.mark(f"{SUBMISSION}:{digest}")
         return None
 
     def _refuse_too_many(self, submission: ApiSubmission) -> None:
-        if wait := round(wait_of(self.desk, submission.person, submission.cause)):
+        if wait := round(wait_of(self.context, submission.person, submission.cause)):
             message = f"You have had {MOST} things done within an hour, in threads and here."
             problem = ErrorResponse(code="too-many", message=message, advice=f"Submit it again in {wait} s.")
             raise CannotAnswer(429, problem, {"retry-after": str(wait)})
@@ -124,7 +124,7 @@ class Submitting:
             message=f"{model} is being checked.",
             advice=f"Send the same again in {AGAIN} s to hear what came of it; it counts once.",
             model=model,
-            **({} if isinstance(named, Reason) else request_addresses(self.desk, str(named.path))),
+            **({} if isinstance(named, Reason) else request_addresses(self.context, str(named.path))),
         )
 
 
@@ -159,7 +159,7 @@ def submit_routes(submitting: Submitting) -> APIRouter:
         arguments = arguments_in(await body_of(request))
         if account is None:
             account = await submitting.owners.person(token, client_of(request))
-        submission = _submission(account, arguments, idempotency_key, submitting.desk.now())
+        submission = _submission(account, arguments, idempotency_key, submitting.context.now())
         return _answer(await submitting.submit(submission))
 
     return routes

@@ -38,8 +38,8 @@ MANY, REST = 5_000, 20.0
 class RequestTable:
     """The public requests of one board. Safe to share between threads."""
 
-    def __init__(self, desk: BoardContext) -> None:
-        self.desk = desk
+    def __init__(self, context: BoardContext) -> None:
+        self.context = context
         self._lock = threading.Lock()
         self._lines: dict[str, RequestRow] = {}
         self._rows: RequestRows | None = None
@@ -84,7 +84,7 @@ class RequestTable:
 
     def _follow(self) -> bool:
         """Bring the lines in step with the index; whether any changed."""
-        redis, name = self.desk.redis, self.desk.keys.request_changes
+        redis, name = self.context.redis, self.context.keys.request_changes
         found: Any = redis.xrange(name, min=self._seen, count=BEHIND) if self._seen else []
         if not found or found[0][0] != self._seen or len(found) == BEHIND:
             return self._read_all()
@@ -95,18 +95,18 @@ class RequestTable:
 
     def _read_all(self) -> bool:
         # The place in the stream first: what changes while everything is read is then read twice, and not missed.
-        newest: Any = self.desk.redis.xrevrange(self.desk.keys.request_changes, count=1)
+        newest: Any = self.context.redis.xrevrange(self.context.keys.request_changes, count=1)
         lines: dict[str, RequestRow] = {}
-        paths = self.desk.index.paths()
+        paths = self.context.index.paths()
         while chunk := list(islice(paths, CHUNK)):
             self._reread(chunk, lines)
         self._lines, self._seen = lines, newest[0][0] if newest else b""
         return True
 
     def _reread(self, paths: Sequence[str], lines: dict[str, RequestRow]) -> None:
-        entries = self.desk.index.find(paths)
+        entries = self.context.index.find(paths)
         there = [entry for entry in entries if entry is not None]
-        scores, licences = scores_of(self.desk, there), licences_of(self.desk, there)
+        scores, licences = scores_of(self.context, there), licences_of(self.context, there)
         for path, entry in zip(paths, entries, strict=True):
             if entry is None or entry.is_private:
                 lines.pop(path, None)
@@ -114,7 +114,7 @@ class RequestTable:
                 lines[path] = row_of(entry, scores.get(path), licences.get(path, ""))
 
     def _follow_flags(self) -> bool:
-        commit, records = self.desk.flag_book.known()
+        commit, records = self.context.flag_book.known()
         if commit == self._flags:
             return False
         self._flags, self._flagged = commit, hidden_by(records())

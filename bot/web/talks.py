@@ -16,17 +16,17 @@ MOST_WAITING, MOST_TOLD = 1_000, 20
 """Threads, and requests of a decision that came from no thread, that are told at most."""
 
 
-def decisions(desk: BoardContext, *, cursor: str = "", limit: int = 100) -> models.DecisionListResponse:
+def decisions(context: BoardContext, *, cursor: str = "", limit: int = 100) -> models.DecisionListResponse:
     """A page of decisions, newest first. Raises BadCursor."""
     after = read_cursor(cursor) if cursor else None
-    found = desk.decisions.newest(limit=limit, after=after)
+    found = context.decisions.newest(limit=limit, after=after)
     last = found[-1] if len(found) == limit else None
     following = write_cursor((last.seconds, last.id)) if last is not None else None
-    told = [_decision_view(desk, one) for one in _without_hidden(desk, found)]
+    told = [_decision_view(context, one) for one in _without_hidden(context, found)]
     return models.DecisionListResponse(decisions=told, next=following)
 
 
-def _without_hidden(desk: BoardContext, found: Sequence[CommandDecision]) -> Iterator[CommandDecision]:
+def _without_hidden(context: BoardContext, found: Sequence[CommandDecision]) -> Iterator[CommandDecision]:
     """`found`, without the names of models that not everybody may know of. At most one round trip.
 
     What was written in a thread can be read there by everybody. What came by a program, by a page or from a shell is
@@ -35,8 +35,8 @@ def _without_hidden(desk: BoardContext, found: Sequence[CommandDecision]) -> Ite
     """
     paths = [path for one in found if one.thread is None for path in one.requests[:MOST_TOLD]]
     # What nobody knows of, or not yet, may be private only where the board takes such models.
-    unknown = desk.board.admission.private_models
-    entries = dict(zip(paths, desk.index.find(paths), strict=True))
+    unknown = context.board.admission.private_models
+    entries = dict(zip(paths, context.index.find(paths), strict=True))
     shown_ones = {path for path, entry in entries.items() if not (unknown if entry is None else entry.is_private)}
     for one in found:
         requests = [path for path in one.requests if one.thread is not None or path in shown_ones]
@@ -49,7 +49,7 @@ def _without_hidden(desk: BoardContext, found: Sequence[CommandDecision]) -> Ite
             yield one.model_copy(update={"requests": [], "model": "", "command": f"{verb} …", "answer": ""})
 
 
-def _decision_view(desk: BoardContext, one: CommandDecision) -> models.CommandDecisionView:
+def _decision_view(context: BoardContext, one: CommandDecision) -> models.CommandDecisionView:
     where = one.thread
     repo = repo_of(where.repo) if where is not None else None
     return models.CommandDecisionView(
@@ -63,15 +63,17 @@ def _decision_view(desk: BoardContext, one: CommandDecision) -> models.CommandDe
         requests=one.requests,
         allowed=one.allowed,
         answer=one.answer,
-        thread_url=f"{desk.address(repo)}/discussions/{where.number}" if where is not None and repo is not None else "",
+        thread_url=f"{context.address(repo)}/discussions/{where.number}"
+        if where is not None and repo is not None
+        else "",
     )
 
 
-def threads_waiting(desk: BoardContext) -> models.WaitingThreadsResponse:
+def threads_waiting(context: BoardContext) -> models.WaitingThreadsResponse:
     """The threads that wait for a maintainer, the longest first."""
     found = [
         models.WaitingThreadView(title=one.title, url=one.url, topic=one.topic, author=one.author, since=iso(one.since))
-        for one in waiting_threads(desk)[:MOST_WAITING]
+        for one in waiting_threads(context)[:MOST_WAITING]
     ]
     return models.WaitingThreadsResponse(threads=found)
 

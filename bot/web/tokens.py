@@ -50,9 +50,9 @@ Owner = tuple[Account, str]
 class Owners:
     """Who stands behind tokens."""
 
-    def __init__(self, desk: BoardContext) -> None:
-        self._desk = desk
-        self._questions = CheckQuestions(desk.redis, desk.keys)
+    def __init__(self, context: BoardContext) -> None:
+        self._desk = context
+        self._questions = CheckQuestions(context.redis, context.keys)
         self._secret = secrets.token_bytes(32)
         self._known: OrderedDict[bytes, tuple[float, Owner | None]] = OrderedDict()
         self._lock = threading.Lock()

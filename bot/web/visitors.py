@@ -56,10 +56,10 @@ class Visitor:
 class Visitors:
     """The visitors of one board; nobody is known where there is no `app` to sign in with."""
 
-    def __init__(self, desk: BoardContext, app: OAuthApp | None) -> None:
-        self.desk, self.app = desk, app
-        self.sessions = SignInSessions(desk.redis, desk.keys)
-        self.errands = MaintainerActions(desk.redis, desk.keys)
+    def __init__(self, context: BoardContext, app: OAuthApp | None) -> None:
+        self.context, self.app = context, app
+        self.sessions = SignInSessions(context.redis, context.keys)
+        self.maintainer_actions = MaintainerActions(context.redis, context.keys)
         self.is_secure = app is not None and app.redirect_uri.startswith("https://")
         self.cookie = self.cookie_name("session")
 
@@ -77,17 +77,17 @@ class Visitors:
 
     def known_maintainer(self, person: Person) -> bool | None:
         """Whether `person` is a maintainer; None where the Hub has to be asked."""
-        if person.id in self.desk.board.maintainers:
+        if person.id in self.context.board.maintainers:
             return True
-        if not self.desk.board.maintainer_organisations:
+        if not self.context.board.maintainer_organisations:
             return False
-        told = self.errands.read(role_check(person, at=0.0).id)
+        told = self.maintainer_actions.read(role_check(person, at=0.0).id)
         return None if told is None else told == "maintainer"
 
-    def send(self, errand: MaintainerAction) -> None:
+    def send(self, maintainer_action: MaintainerAction) -> None:
         """Have a sync carry out `errand`, before what nobody waits for."""
-        self.errands.put(errand)
-        self.desk.mark(f"{MAINTAINER_ACTION}:{errand.id}", SyncPriority.PERSON)
+        self.maintainer_actions.put(maintainer_action)
+        self.context.mark(f"{MAINTAINER_ACTION}:{maintainer_action.id}", SyncPriority.PERSON)
 
     def remember(self, response: Response, what: str, value: str, *, seconds: int = LASTS) -> None:
         """Have the browser keep `value`."""

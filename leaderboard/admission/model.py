@@ -105,13 +105,13 @@ def _gated(it: Submission) -> Iterator[Problem]:
 
 
 def _opted_out(it: Submission) -> Iterator[Problem]:
-    noted = it.around.base_opted_out if it.base_name else it.around.opted_out
+    noted = it.board_facts.base_opted_out if it.base_name else it.board_facts.opted_out
     if noted or it.policy.has_opted_out(it.name):
         yield REASONS["opted-out"].problem(model=it.name)
 
 
 def _flagged(it: Submission) -> Iterator[Problem]:
-    for flag in it.around.flags:
+    for flag in it.board_facts.flags:
         same = flag.model.casefold() == it.name.casefold()
         reason = REASONS["flagged" if same else "flagged-elsewhere"]
         why = bounded(flag.status).rstrip(".") or "the reason is in its discussion"

@@ -59,13 +59,13 @@ def _state(earlier: EarlierRequest) -> str:
 def _duplicate(it: Submission) -> Iterator[Problem]:
     """One earlier request is told, where there are several: the one that helps most."""
     order = ("duplicate-finished", "duplicate-open", "duplicate-ended")
-    for earlier in sorted(it.around.same, key=lambda one: order.index(_state(one)))[:1]:
+    for earlier in sorted(it.board_facts.same, key=lambda one: order.index(_state(one)))[:1]:
         words = {"model": it.name, "path": earlier.path, "status": earlier.status}
         yield REASONS[_state(earlier)].problem(**words).at(earlier.address)
 
 
 def _copy(it: Submission) -> Iterator[Problem]:
-    for earlier in it.around.copies[:1]:
+    for earlier in it.board_facts.copies[:1]:
         yield REASONS["copy"].problem(model=it.name, other=earlier.model, path=earlier.path).at(earlier.address)
 
 
@@ -77,15 +77,15 @@ def _quota(it: Submission, code: str, who: str, count: int) -> Iterator[Problem]
 
 
 def _by_submitter(it: Submission) -> Iterator[Problem]:
-    yield from _quota(it, "quota-submitter", it.around.submitter, it.around.by_submitter)
+    yield from _quota(it, "quota-submitter", it.board_facts.submitter, it.board_facts.by_submitter)
 
 
 def _submitter_known(it: Submission) -> bool:
-    return bool(it.around.submitter)
+    return bool(it.board_facts.submitter)
 
 
 def _by_organisation(it: Submission) -> Iterator[Problem]:
-    yield from _quota(it, "quota-organisation", it.request.path.org, it.around.by_organisation)
+    yield from _quota(it, "quota-organisation", it.request.path.org, it.board_facts.by_organisation)
 
 
 def _organisation_known(it: Submission) -> bool:

@@ -20,7 +20,7 @@ class Submission:
     request: Request
     model: ModelFacts
     board: Board
-    around: BoardFacts
+    board_facts: BoardFacts
     base_name: str = ""
 
     @property

@@ -82,13 +82,13 @@ class AuthorizationGrant:
 class OAuth:
     """The apps of one box, and what they were let know."""
 
-    def __init__(self, box: HubState) -> None:
-        self._box = box
+    def __init__(self, state: HubState) -> None:
+        self._state = state
         self._codes: dict[str, AuthorizationGrant] = {}
         self._used: dict[str, tuple[str, float]] = {}
         """Code → the token that it was changed for, and when."""
         self._lock = threading.Lock()
-        box.store.ensure(SCHEMA)
+        state.store.ensure(SCHEMA)
 
     def register(
         self, client_id: str, secret: str, redirects: Sequence[str], *, name: str = "", scopes: Sequence[str] = ()
@@ -98,13 +98,13 @@ class OAuth:
         if not client_id or not secret or not set(wanted) <= set(SCOPES):
             raise WorldError(f"an OAuth app has an id, a secret, and scopes among {', '.join(SCOPES)}")
         row = (client_id, secret, name or client_id, json.dumps(list(redirects)), json.dumps(wanted))
-        with self._box.store.write() as db:
+        with self._state.store.write() as db:
             db.execute("INSERT OR REPLACE INTO oauth_apps VALUES (?,?,?,?,?)", row)
         return RegisteredApp(client_id, secret, row[2], tuple(redirects), wanted)
 
     def app(self, client_id: str) -> RegisteredApp | None:
         """The app of that id."""
-        row = self._box.store.row("SELECT * FROM oauth_apps WHERE client_id = ?", (client_id,))
+        row = self._state.store.row("SELECT * FROM oauth_apps WHERE client_id = ?", (client_id,))
         if row is None:
             return None
         redirects, scopes = (tuple(json.loads(row[column])) for column in ("redirects", "scopes"))
@@ -121,7 +121,7 @@ class OAuth:
         challenge: str = "",
     ) -> str:
         """The code for what `account` agreed to."""
-        now, code = self._box.clock.seconds(), secrets.token_urlsafe(24)
+        now, code = self._state.clock.seconds(), secrets.token_urlsafe(24)
         with self._lock:
             self._codes = {name: one for name, one in self._codes.items() if one.until > now}
             self._used = {name: one for name, one in self._used.items() if one[1] > now - TOKEN_LASTS}
@@ -138,8 +138,8 @@ class OAuth:
             agreed = self._codes.pop(code, None)
             used = self._used.pop(code, None)
         if used is not None:
-            self._box.accounts.revoke_token(used[0])
-        if agreed is None or agreed.app.client_id != app.client_id or agreed.until <= self._box.clock.seconds():
+            self._state.accounts.revoke_token(used[0])
+        if agreed is None or agreed.app.client_id != app.client_id or agreed.until <= self._state.clock.seconds():
             raise refusal("invalid_grant", "The code is unknown, used or too old.")
         if agreed.redirect_uri != redirect_uri:
             raise refusal("invalid_grant", "The redirect_uri is not that of the authorization request.")
@@ -148,12 +148,12 @@ class OAuth:
         token = f"hf_oauth_{secrets.token_urlsafe(24)}"
         self._give(agreed, token)
         with self._lock:
-            self._used[code] = (token, self._box.clock.seconds())
+            self._used[code] = (token, self._state.clock.seconds())
         return agreed, token
 
     def scope_of(self, token: str) -> str | None:
         """The scopes of a token that an app got; None where it is none of those."""
-        row = self._box.store.row("SELECT scope FROM oauth_tokens WHERE hash = ?", (token_hash(token),))
+        row = self._state.store.row("SELECT scope FROM oauth_tokens WHERE hash = ?", (token_hash(token),))
         return row["scope"] if row else None
 
     def claims(self, account: Account, scope: str, hub: str) -> dict[str, Any]:
@@ -167,7 +167,7 @@ class OAuth:
                 "picture": f"{hub}{account.avatar_url}",
                 "website": "",
                 "isPro": account.is_pro,
-                "orgs": [self._org(org, role, hub) for org, role in self._box.accounts.orgs(account)],
+                "orgs": [self._org(org, role, hub) for org, role in self._state.accounts.orgs(account)],
             }
         if "email" in scopes:
             told |= {"email": account.email, "email_verified": account.email is not None}
@@ -175,7 +175,7 @@ class OAuth:
 
     def id_token(self, agreed: AuthorizationGrant, hub: str) -> str:
         """The identity of who agreed, signed."""
-        now = int(self._box.clock.seconds())
+        now = int(self._state.clock.seconds())
         claims = self.claims(agreed.account, agreed.scope, hub)
         claims |= {"iss": hub, "aud": agreed.app.client_id, "iat": now, "auth_time": now, "exp": now + TOKEN_LASTS}
         return signed({**claims, **({"nonce": agreed.nonce} if agreed.nonce else {})}, agreed.app.secret)
@@ -189,10 +189,10 @@ class OAuth:
             "role": "fineGrained",
             "scoped": [{"entity": entity, "permissions": allowed}] if allowed else [],
             "global": ["discussion.write"] if "write-discussions" in scopes else [],
-            "expiresAt": self._box.clock.seconds() + TOKEN_LASTS,
+            "expiresAt": self._state.clock.seconds() + TOKEN_LASTS,
         }
-        self._box.accounts.add_token(agreed.account, token, spec)
-        with self._box.store.write() as db:
+        self._state.accounts.add_token(agreed.account, token, spec)
+        with self._state.store.write() as db:
             row = (token_hash(token), agreed.app.client_id, agreed.scope)
             db.execute("INSERT OR REPLACE INTO oauth_tokens VALUES (?,?,?)", row)
 

@@ -79,7 +79,7 @@ class RateLimits:
     """The counters and the knobs; may be turned at any time."""
 
     def __init__(self, clock: Clock) -> None:
-        self.knobs = RateLimitSettings()
+        self.settings = RateLimitSettings()
         self._clock = clock
         self._lock = threading.Lock()
         self._windows: dict[tuple[str, CallFamily], tuple[int, int]] = {}
@@ -88,30 +88,30 @@ class RateLimits:
     @property
     def active(self) -> bool:
         """Whether calls are counted at all."""
-        return self.knobs != replace(RateLimitSettings(), commits_per_hour=self.knobs.commits_per_hour)
+        return self.settings != replace(RateLimitSettings(), commits_per_hour=self.settings.commits_per_hour)
 
     def as_dict(self) -> dict[str, Any]:
         """The knobs as they stand."""
-        return asdict(self.knobs)
+        return asdict(self.settings)
 
-    def set(self, **knobs: Any) -> None:
+    def set(self, **settings: Any) -> None:
         """Turns some knobs; counters start again. `TypeError` or `ValueError` for one that is none."""
-        for name, value in knobs.items():
+        for name, value in settings.items():
             if name == "simultaneous":
                 if value not in ("wait", "refuse"):
                     raise ValueError("simultaneous is wait or refuse")
             elif value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 0):
                 raise ValueError(f"{name} is a number of calls, or null for no limit")
         with self._lock:
-            self.knobs = replace(self.knobs, **knobs)
+            self.settings = replace(self.settings, **settings)
             self._windows.clear()
             self._commits.clear()
 
     def take(self, who: str, family: CallFamily, *, anonymous: bool) -> RateLimitStatus | None:
         """Counts a call; None where there is no limit."""
-        quota: int | None = getattr(self.knobs, family)
+        quota: int | None = getattr(self.settings, family)
         if anonymous:
-            quota = getattr(self.knobs, f"anonymous_{family}") or quota
+            quota = getattr(self.settings, f"anonymous_{family}") or quota
         if quota is None:
             return None
         window, passed = divmod(self._clock.seconds(), WINDOW)
@@ -124,7 +124,7 @@ class RateLimits:
 
     def count_commit(self, repo: Repo) -> None:
         """Counts a commit about to be made; 429 where the repo has had its share of this hour."""
-        most, now = self.knobs.commits_per_hour, self._clock.seconds()
+        most, now = self.settings.commits_per_hour, self._clock.seconds()
         if most is None:
             return
         with self._lock:

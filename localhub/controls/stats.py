@@ -22,14 +22,14 @@ CallKey = tuple[str, str, str, int]  # method, route, account, status
 class Stats:
     """Counters since the last reset."""
 
-    def __init__(self, box: HubState) -> None:
-        self._box = box
-        box.subscribe(self._count_commits)
+    def __init__(self, state: HubState) -> None:
+        self._state = state
+        state.subscribe(self._count_commits)
         self._lock = threading.Lock()
         self._clear()
 
     def _clear(self) -> None:
-        self._since = iso(now(self._box))
+        self._since = iso(now(self._state))
         self._calls: Counter[CallKey] = Counter()
         self._commits: Counter[str] = Counter()
         self._deliveries: dict[str, Counter[str]] = {}
@@ -63,7 +63,7 @@ class Stats:
 
     def account_of(self, headers: Iterable[tuple[bytes, bytes]]) -> str | None:
         """Whose token the headers carry."""
-        account = self._box.accounts.by_headers(headers)
+        account = self._state.accounts.by_headers(headers)
         return account.name if account is not None else None
 
     def _count_commits(self, event: HubEvent) -> None:

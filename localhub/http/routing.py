@@ -1,8 +1,8 @@
 """URLs in which a revision or a path is one quoted segment.
 
-A server decodes `%2F` before it routes, and `refs%2Fpr%2F3` would fall apart. `RawPathMiddleware` decodes segment by segment and
-lets a slash inside a segment travel as a character that no client can send (a lone surrogate); the convertors below
-turn it back. Routes write `{rev:seg}` for one segment, `/{path:rest}` for all that follows, `{path:sub}` for a path
+A server decodes `%2F` before it routes, and `refs%2Fpr%2F3` would fall apart. `RawPathMiddleware` decodes segment by
+segment and replaces a slash inside a segment by a character that no client can send (a lone surrogate); the convertors
+below turn it back. Routes write `{rev:seg}` for one segment, `/{path:rest}` for the rest, `{path:sub}` for a path
 that may be missing with its slash, `{prefix:prefix}` for the `datasets/`, `spaces/` or nothing before a repo's name.
 """
 

@@ -41,13 +41,13 @@ _HEADERS = {
 
 def page(request: Request, template: str, status: int = 200, **content: Any) -> HTMLResponse:
     """A template as an answer, with the account that looks at it and those it could be."""
-    box = access.state_of(request)
+    state = access.state_of(request)
     me = account_of(request)
     around = {
         "me": me,
-        "people": selectable_users(box, me),
+        "people": selectable_users(state, me),
         "here": _here(request),
-        "now": now(box),
+        "now": now(state),
         "css_version": _CSS_VERSION,
     }
     text = _ENV.get_template(template).render({**around, **content})
@@ -59,9 +59,9 @@ def account_of(request: Request) -> Account | None:
     return access.page_caller(request).account
 
 
-def selectable_users(box: HubState, first: Account | None = None) -> list[Account]:
+def selectable_users(state: HubState, first: Account | None = None) -> list[Account]:
     """Users whom one may act as, `first` before the others."""
-    users = box.accounts.all("user")
+    users = state.accounts.all("user")
     if first:
         users = [first, *(user for user in users if user.id != first.id)]
     return users[:MENU]

@@ -42,8 +42,8 @@ _PERMISSION: dict[AccessLevel, frozenset[str]] = {
 
 def state_of(request: Request) -> HubState:
     """The box that the request came to."""
-    box: HubState = request.scope[STATE_KEY]
-    return box
+    state: HubState = request.scope[STATE_KEY]
+    return state
 
 
 def request_caller(request: Request) -> Caller:
@@ -86,49 +86,49 @@ def repo_for(
 
     Raises `RepoMoved` for a former name, `RepoNotFound` where it is missing or hidden, and what `check` raises.
     """
-    box = state_of(request)
+    state = state_of(request)
     who = who or request_caller(request)
-    repo = box.repos.get(repo_type, full_name)
+    repo = state.repos.get(repo_type, full_name)
     moved = repo is None
-    repo = repo or box.repos.moved(repo_type, full_name)
-    if repo is None or not allows(box, who, repo, "read"):
+    repo = repo or state.repos.moved(repo_type, full_name)
+    if repo is None or not allows(state, who, repo, "read"):
         raise RepoNotFound
     if moved:
         raise RepoMoved(full_name, repo.full_name)
-    require_access(box, who, repo, want)
+    require_access(state, who, repo, want)
     return repo
 
 
-def require_access(box: HubState, who: Caller, repo: Repo, want: AccessLevel) -> None:
+def require_access(state: HubState, who: Caller, repo: Repo, want: AccessLevel) -> None:
     """Raises unless the caller may: `Unauthorized` for nobody, `Forbidden` for somebody, 403 for a disabled repo."""
     if repo.disabled and want != "read":
         raise repo_disabled()
-    if allows(box, who, repo, want):
+    if allows(state, who, repo, want):
         return
     if who.account is None:
         raise Unauthorized
     raise Forbidden(_refusal(who, repo, want))
 
 
-def require_content_access(box: HubState, who: Caller, repo: Repo) -> None:
+def require_content_access(state: HubState, who: Caller, repo: Repo) -> None:
     """Raises unless the caller may read the files themselves: `GatedRepo`, or 403 for a disabled repo."""
     if repo.disabled:
         raise repo_disabled()
-    if not repo.gated or _has_gated_access(box, who, repo):
+    if not repo.gated or _has_gated_access(state, who, repo):
         return
     raise GatedRepo(repo.full_name, logged_in=who.account is not None)
 
 
-def allows(box: HubState, who: Caller, repo: Repo, want: AccessLevel) -> bool:
+def allows(state: HubState, who: Caller, repo: Repo, want: AccessLevel) -> bool:
     """Whether the caller may do that to the repo."""
-    return _account_allows(box, who.account, repo, want) and _token_allows(who.token, repo, want)
+    return _account_allows(state, who.account, repo, want) and _token_allows(who.token, repo, want)
 
 
-def role_in(box: HubState, account: Account | None, repo: Repo) -> OrgRole | None:
+def role_in(state: HubState, account: Account | None, repo: Repo) -> OrgRole | None:
     """The account's role on the repo: as its owner, or by the owning organisation."""
     if account is None:
         return None
-    return "admin" if account.id == repo.owner_id else box.accounts.role(repo.owner_id, account.id)
+    return "admin" if account.id == repo.owner_id else state.accounts.role(repo.owner_id, account.id)
 
 
 def repo_disabled() -> HubError:
@@ -136,16 +136,16 @@ def repo_disabled() -> HubError:
     return HubError(403, "Access to this resource is disabled.")
 
 
-def may_create_in(box: HubState, who: Caller, namespace: Account) -> bool:
+def may_create_in(state: HubState, who: Caller, namespace: Account) -> bool:
     """Whether the caller may create a repo there: users at home, members with more than the read role."""
     account = who.account
     if account is None or not _token_may_create(who.token, namespace):
         return False
-    return account.id == namespace.id or box.accounts.role(namespace.id, account.id) not in (None, "read")
+    return account.id == namespace.id or state.accounts.role(namespace.id, account.id) not in (None, "read")
 
 
-def _account_allows(box: HubState, account: Account | None, repo: Repo, want: AccessLevel) -> bool:
-    role = role_in(box, account, repo)
+def _account_allows(state: HubState, account: Account | None, repo: Repo, want: AccessLevel) -> bool:
+    role = role_in(state, account, repo)
     if want in ("read", "discuss"):
         return (not repo.private or role is not None) and (want == "read" or account is not None)
     if role == "contributor":
@@ -187,14 +187,14 @@ def _in_scope(token: Token, repo: Repo, permissions: frozenset[str]) -> bool:
     return False
 
 
-def _has_gated_access(box: HubState, who: Caller, repo: Repo) -> bool:
+def _has_gated_access(state: HubState, who: Caller, repo: Repo) -> bool:
     token = who.token
     fine_grained = token is not None and token.role == "fineGrained"
     if token and fine_grained and not token.reads_gated and not _in_scope(token, repo, _PERMISSION["read"]):
         return False
-    if role_in(box, who.account, repo) is not None:
+    if role_in(state, who.account, repo) is not None:
         return True
-    return who.account is not None and box.grants.of(repo, who.account) == "accepted"
+    return who.account is not None and state.grants.of(repo, who.account) == "accepted"
 
 
 def _refusal(who: Caller, repo: Repo, want: AccessLevel) -> str:

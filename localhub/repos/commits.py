@@ -85,7 +85,7 @@ def parse_json(body: bytes) -> CommitRequest:
     return request
 
 
-def git_changes(box: HubState, repo: Repo, request: CommitRequest) -> Iterator[Change]:
+def git_changes(state: HubState, repo: Repo, request: CommitRequest) -> Iterator[Change]:
     """The request as changes of git; `BadRequest` for an LFS object that the repo does not hold, or a bad card."""
     yield from request.removals
     for put in request.files:
@@ -93,7 +93,7 @@ def git_changes(box: HubState, repo: Repo, request: CommitRequest) -> Iterator[C
             _check_readme(cast(bytes, put.content))
         yield put
     for file in request.large:
-        size = box.lfs.size(repo.oid, file.sha256)
+        size = state.lfs.size(repo.oid, file.sha256)
         if size is None or file.size not in (None, size):
             raise BadRequest(
                 f"Your push was rejected because an LFS pointer pointed to a file that does not exist: {file.path}"

@@ -51,7 +51,7 @@ _NOT_BY_DEFAULT = frozenset(
 
 
 def info(
-    box: HubState,
+    state: HubState,
     repo: Repo,
     commit: str | None,
     *,
@@ -61,7 +61,7 @@ def info(
 ) -> dict[str, Any]:
     """The fields asked for, or those that everybody gets; one without a value is left out."""
     wanted = list(expand) or _defaults(repo.type, security=security)
-    view = _InfoQuery(box, repo, commit, blobs=blobs)
+    view = _InfoQuery(state, repo, commit, blobs=blobs)
     shown: dict[str, Any] = {"_id": repo.oid, "id": repo.full_name}
     if repo.type == "model" and not expand:
         shown["modelId"] = repo.full_name
@@ -89,12 +89,12 @@ def check_expand(repo_type: RepoType, expand: Iterable[str]) -> None:
 class _InfoQuery:
     """A commit of a repo together with what was asked about it."""
 
-    def __init__(self, box: HubState, repo: Repo, commit: str | None, *, blobs: bool) -> None:
-        self.box = box
+    def __init__(self, state: HubState, repo: Repo, commit: str | None, *, blobs: bool) -> None:
+        self.state = state
         self.repo = repo
         self.commit = commit
         self.blobs = blobs
-        self.facts = RepoFacts(repo, commit, box.lfs)
+        self.facts = RepoFacts(repo, commit, state.lfs)
 
 
 def _defaults(repo_type: RepoType, *, security: bool) -> list[str]:
@@ -126,14 +126,14 @@ def _last_modified(view: _InfoQuery) -> str:
 def _base_models(view: _InfoQuery) -> dict[str, Any] | None:
     named = view.facts.card.get("base_model")
     names = [named] if isinstance(named, str) else named if isinstance(named, list) else []
-    known = [(str(name), view.box.repos.get("model", str(name))) for name in names]
+    known = [(str(name), view.state.repos.get("model", str(name))) for name in names]
     models = [{"_id": repo.oid if repo and not repo.private else None, "id": name} for name, repo in known]
     relation = view.facts.card.get("base_model_relation", "finetune")
     return {"relation": relation, "models": models} if models else None
 
 
 def _used_storage(view: _InfoQuery) -> int:
-    return sum(size for _, _, size, _ in view.box.lfs.objects(view.repo.oid))
+    return sum(size for _, _, size, _ in view.state.lfs.objects(view.repo.oid))
 
 
 def _runtime(_view: _InfoQuery) -> dict[str, Any]:

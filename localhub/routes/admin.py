@@ -81,140 +81,140 @@ class ClockAdvance(BaseModel):
 
 
 @router.get("/stats")
-def read_stats(box: StateDep) -> dict[str, Any]:
+def read_stats(state: StateDep) -> dict[str, Any]:
     """Calls by method, route, account and status; commits by repo; deliveries by webhook."""
-    return box.stats.read()
+    return state.stats.read()
 
 
 @router.post("/stats/reset")
-def reset_stats(box: StateDep) -> dict[str, Any]:
+def reset_stats(state: StateDep) -> dict[str, Any]:
     """The counters as they were; they start again from nothing."""
-    return box.stats.reset()
+    return state.stats.reset()
 
 
 @router.get("/faults")
-def read_faults(box: StateDep) -> dict[str, Any]:
+def read_faults(state: StateDep) -> dict[str, Any]:
     """The faults in force."""
-    return {"rules": [rule.as_dict() for rule in box.faults.rules()], "webhooks": box.faults.webhooks.as_dict()}
+    return {"rules": [rule.as_dict() for rule in state.faults.rules()], "webhooks": state.faults.webhooks.as_dict()}
 
 
 @router.post("/faults", status_code=201)
-def add_fault(box: StateDep, body: FaultBody) -> dict[str, Any]:
+def add_fault(state: StateDep, body: FaultBody) -> dict[str, Any]:
     """Lets something go wrong."""
     options = body.model_dump(exclude={"route", "kind"}, exclude_none=True) | {"times": body.times}
-    return box.faults.add(body.route, body.kind, **options).as_dict()
+    return state.faults.add(body.route, body.kind, **options).as_dict()
 
 
 @router.delete("/faults")
-def clear_faults(box: StateDep) -> dict[str, Any]:
+def clear_faults(state: StateDep) -> dict[str, Any]:
     """No more faults; calls that hang are let go."""
-    box.faults.clear()
+    state.faults.clear()
     return {}
 
 
 @router.delete("/faults/{fault_id}")
-def remove_fault(box: StateDep, fault_id: Id) -> dict[str, Any]:
+def remove_fault(state: StateDep, fault_id: Id) -> dict[str, Any]:
     """Takes one fault back."""
-    if not box.faults.remove(fault_id):
+    if not state.faults.remove(fault_id):
         raise HubError(404, "There is no such fault; it may have happened already.")
     return {}
 
 
 @router.put("/faults/webhooks")
-def set_webhook_faults(box: StateDep, body: WebhookFaultsBody) -> dict[str, Any]:
+def set_webhook_faults(state: StateDep, body: WebhookFaultsBody) -> dict[str, Any]:
     """Decides the fate of the next deliveries."""
-    box.faults.webhooks.set(**body.model_dump())
-    return box.faults.webhooks.as_dict()
+    state.faults.webhooks.set(**body.model_dump())
+    return state.faults.webhooks.as_dict()
 
 
 @router.post("/modify")
-def modify(box: StateDep, body: UnannouncedCommit) -> dict[str, str]:
+def modify(state: StateDep, body: UnannouncedCommit) -> dict[str, str]:
     """Commits to a repo without a webhook; a pull request's timeline still shows the commit."""
-    repo = box.repos.get(body.type, body.id)
+    repo = state.repos.get(body.type, body.id)
     if repo is None:
         raise RepoNotFound
     ref = body.revision if body.revision.startswith("refs/") else f"refs/heads/{body.revision}"
-    author = author_of(_account(box, body.author or repo.namespace))
+    author = author_of(_account(state, body.author or repo.namespace))
     with repo.git.lock:
         before = repo.git.head(ref)
-        head = repo.git.commit(ref, _changes(body), before, author, body.message, when=box.clock.seconds())
-    box.repos.touch(repo)
-    box.threads.follow(HubEvent("repo.content", "update", repo, None, (RefChange(ref, before, head),)))
+        head = repo.git.commit(ref, _changes(body), before, author, body.message, when=state.clock.seconds())
+    state.repos.touch(repo)
+    state.threads.follow(HubEvent("repo.content", "update", repo, None, (RefChange(ref, before, head),)))
     return {"commitOid": head}
 
 
 @router.get("/limits")
-def read_limits(box: StateDep) -> dict[str, Any]:
+def read_limits(state: StateDep) -> dict[str, Any]:
     """The limits in force; null: none."""
-    return box.limits.as_dict()
+    return state.limits.as_dict()
 
 
 @router.put("/limits")
-def set_limits(box: StateDep, body: dict[str, Any]) -> dict[str, Any]:
+def set_limits(state: StateDep, body: dict[str, Any]) -> dict[str, Any]:
     """Turns some of the limits; their counters start again."""
     try:
-        box.limits.set(**body)
+        state.limits.set(**body)
     except (TypeError, ValueError) as error:
         raise BadRequest(str(error)) from error
-    return box.limits.as_dict()
+    return state.limits.as_dict()
 
 
 @router.get("/webhooks")
-def every_webhook(box: StateDep) -> list[dict[str, Any]]:
+def every_webhook(state: StateDep) -> list[dict[str, Any]]:
     """The webhooks of all accounts."""
-    return [{**box.webhooks.as_json(hook), "owner": hook.owner_id} for hook in box.webhooks.all()]
+    return [{**state.webhooks.as_json(hook), "owner": hook.owner_id} for hook in state.webhooks.all()]
 
 
 @router.get("/webhooks/policy")
-def read_policy(box: StateDep) -> dict[str, Any]:
+def read_policy(state: StateDep) -> dict[str, Any]:
     """How deliveries are tried, given up and limited."""
-    return vars(box.webhooks.policy)
+    return vars(state.webhooks.policy)
 
 
 @router.put("/webhooks/policy")
-def set_policy(box: StateDep, body: DeliveryPolicyBody) -> dict[str, Any]:
+def set_policy(state: StateDep, body: DeliveryPolicyBody) -> dict[str, Any]:
     """Changes how deliveries are tried, given up and limited."""
-    known = vars(box.webhooks.policy)
-    box.webhooks.policy = DeliveryPolicy(**{**known, **body.model_dump(exclude_none=True)})
-    return vars(box.webhooks.policy)
+    known = vars(state.webhooks.policy)
+    state.webhooks.policy = DeliveryPolicy(**{**known, **body.model_dump(exclude_none=True)})
+    return vars(state.webhooks.policy)
 
 
 @router.post("/webhooks/drain")
-def drain(box: StateDep, seconds: Annotated[float, Query(ge=0, le=60)] = 5.0) -> dict[str, bool]:
+def drain(state: StateDep, seconds: Annotated[float, Query(ge=0, le=60)] = 5.0) -> dict[str, bool]:
     """Waits until every delivery has arrived or was given up."""
-    return {"idle": box.webhooks.drain(seconds)}
+    return {"idle": state.webhooks.drain(seconds)}
 
 
 @router.get("/webhooks/{webhook_id}/deliveries")
 def deliveries(
-    box: StateDep, webhook_id: Id, limit: Annotated[int, Query(ge=1, le=5000)] = 100
+    state: StateDep, webhook_id: Id, limit: Annotated[int, Query(ge=1, le=5000)] = 100
 ) -> list[dict[str, Any]]:
     """A webhook's activity log, newest first."""
-    hook = box.webhooks.get(webhook_id)
-    return [_delivery(item) for item in box.webhooks.deliveries.log.latest(hook.id, limit)]
+    hook = state.webhooks.get(webhook_id)
+    return [_delivery(item) for item in state.webhooks.deliveries.log.latest(hook.id, limit)]
 
 
 @router.delete("/accounts/{name}")
-def delete_account(box: StateDep, name: Annotated[str, Path(max_length=200)]) -> dict[str, Any]:
+def delete_account(state: StateDep, name: Annotated[str, Path(max_length=200)]) -> dict[str, Any]:
     """Deletes an account: what it wrote stays, without an author."""
-    box.accounts.delete(_account(box, name))
+    state.accounts.delete(_account(state, name))
     return {}
 
 
 @router.get("/clock")
-def read_clock(box: StateDep) -> dict[str, str]:
+def read_clock(state: StateDep) -> dict[str, str]:
     """The time that this Hub shows."""
-    return {"now": iso(now(box))}
+    return {"now": iso(now(state))}
 
 
 @router.post("/clock/advance")
-def advance_clock(box: StateDep, body: ClockAdvance) -> dict[str, str]:
+def advance_clock(state: StateDep, body: ClockAdvance) -> dict[str, str]:
     """Moves the Hub's clock forward."""
     try:
-        box.clock.advance(body.seconds)
-        return {"now": iso(now(box))}
+        state.clock.advance(body.seconds)
+        return {"now": iso(now(state))}
     except (OverflowError, ValueError, OSError) as error:
-        box.clock.advance(-body.seconds)
+        state.clock.advance(-body.seconds)
         raise BadRequest(f"No clock goes that far: {error}") from error
 
 
@@ -225,8 +225,8 @@ def _changes(body: UnannouncedCommit) -> list[Change]:
     ]
 
 
-def _account(box: HubState, name: str) -> Account:
-    account = box.accounts.by_name(name)
+def _account(state: HubState, name: str) -> Account:
+    account = state.accounts.by_name(name)
     if account is None:
         raise HubError(404, f"There is no account {name}.")
     return account

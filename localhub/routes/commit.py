@@ -74,10 +74,10 @@ class _BadCard(HubError):
 
 @router.post("/api/{kind:kind}/{ns}/{name}/preupload/{rev:seg}")
 def preupload(
-    repo: Readable, box: StateDep, who: CallerDep, rev: Rev, body: UploadCandidates, create_pr: CreatePr = False
+    repo: Readable, state: StateDep, who: CallerDep, rev: Rev, body: UploadCandidates, create_pr: CreatePr = False
 ) -> dict[str, Any]:
     """How each file is to be uploaded, whether it is ignored, and what stands in its place now."""
-    _check(box, who, repo, rev, create_pr=create_pr)
+    _check(state, who, repo, rev, create_pr=create_pr)
     commit = repo.git.head(branch_ref(rev))
     if commit is None:
         raise RevisionNotFound(rev)
@@ -88,7 +88,7 @@ def preupload(
     files = [
         {
             "path": candidate.path,
-            "uploadMode": "lfs" if box.lfs_uploads and _is_large(candidate, by_lfs.decide(path)) else "regular",
+            "uploadMode": "lfs" if state.lfs_uploads and _is_large(candidate, by_lfs.decide(path)) else "regular",
             "shouldIgnore": ignored.decide(path),
             **({"oid": there[path]} if path in there else {}),
         }
@@ -107,17 +107,17 @@ def preupload(
     },
 )
 async def commit(
-    request: Request, repo: Readable, box: StateDep, who: CallerDep, rev: Rev, create_pr: CreatePr = False
+    request: Request, repo: Readable, state: StateDep, who: CallerDep, rev: Rev, create_pr: CreatePr = False
 ) -> dict[str, Any]:
     """One commit on a branch, on a pull request, or on a new pull request against a branch."""
-    await run_in_threadpool(_check, box, who, repo, rev, create_pr=create_pr)
+    await run_in_threadpool(_check, state, who, repo, rev, create_pr=create_pr)
     with tempfile.SpooledTemporaryFile(_IN_MEMORY) as body:
         await _receive(request, body)
         base = public_url(request)
         as_json = request.headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
         wanted = await run_in_threadpool(_parse, body, as_json=as_json)
         run = _commit_to_new_pull if create_pr else _commit_to_branch
-        return await run_in_threadpool(run, box, who, repo, branch_ref(rev), wanted, base)
+        return await run_in_threadpool(run, state, who, repo, branch_ref(rev), wanted, base)
 
 
 @router.get("/api/{kind:kind}/{ns}/{name}/xet-write-token/{rev:seg}")
@@ -137,12 +137,12 @@ def no_xet(repo: Readable, advice: Annotated[str, Path(max_length=100)]) -> None
     )
 
 
-def _check(box: HubState, who: Caller, repo: Repo, rev: str, *, create_pr: bool) -> None:
+def _check(state: HubState, who: Caller, repo: Repo, rev: str, *, create_pr: bool) -> None:
     """Raises unless the caller may commit there."""
     if create_pr:
-        access.require_access(box, who, repo, "discuss")
+        access.require_access(state, who, repo, "discuss")
     else:
-        check_push(box, who, repo, branch_ref(rev))
+        check_push(state, who, repo, branch_ref(rev))
     if repo.git.head(branch_ref(rev)) is None:
         raise RevisionNotFound(rev)
 
@@ -165,42 +165,42 @@ def _parse(body: IO[bytes], *, as_json: bool) -> CommitRequest:
 
 
 def _commit_to_branch(
-    box: HubState, who: Caller, repo: Repo, ref: str, wanted: CommitRequest, base: str
+    state: HubState, who: Caller, repo: Repo, ref: str, wanted: CommitRequest, base: str
 ) -> dict[str, Any]:
     account = access.require_account(who)
-    with _commit_lock(box, repo):
+    with _commit_lock(state, repo):
         head = repo.git.head(ref)
         if head is None:
             raise RevisionNotFound(ref)
         parent = _parent(wanted, head)
-        changes = list(commits.git_changes(box, repo, wanted))
-        box.limits.count_commit(repo)
-        when, author = box.clock.seconds(), author_of(account)
+        changes = list(commits.git_changes(state, repo, wanted))
+        state.limits.count_commit(repo)
+        when, author = state.clock.seconds(), author_of(account)
         sha = repo.git.commit(ref, changes, parent, author, wanted.message, when=when)
-        box.repos.touch(repo)
-        box.emit(HubEvent("repo.content", "update", repo, account, (RefChange(ref, head, sha),)))
+        state.repos.touch(repo)
+        state.emit(HubEvent("repo.content", "update", repo, account, (RefChange(ref, head, sha),)))
     return _answer(repo, sha, base)
 
 
 def _commit_to_new_pull(
-    box: HubState, who: Caller, repo: Repo, ref: str, wanted: CommitRequest, base: str
+    state: HubState, who: Caller, repo: Repo, ref: str, wanted: CommitRequest, base: str
 ) -> dict[str, Any]:
     """A pull request whose ref is made at the commit: it is seen with its content or not at all."""
     account = access.require_account(who)
-    with _commit_lock(box, repo):
+    with _commit_lock(state, repo):
         start = repo.git.resolve(wanted.parent or ref)
-        changes = list(commits.git_changes(box, repo, wanted))
-        box.limits.count_commit(repo)
-        sha = repo.git.build(start, changes, author_of(account), wanted.message, when=box.clock.seconds())
-        thread = box.threads.open_pull(repo, who, wanted.summary, wanted.description, ref, head=sha)
-        box.repos.touch(repo)
+        changes = list(commits.git_changes(state, repo, wanted))
+        state.limits.count_commit(repo)
+        sha = repo.git.build(start, changes, author_of(account), wanted.message, when=state.clock.seconds())
+        thread = state.threads.open_pull(repo, who, wanted.summary, wanted.description, ref, head=sha)
+        state.repos.touch(repo)
     return {**_answer(repo, sha, base), "pullRequestUrl": f"{base}{repo.web_path}/discussions/{thread.num}"}
 
 
 @contextmanager
-def _commit_lock(box: HubState, repo: Repo) -> Iterator[None]:
+def _commit_lock(state: HubState, repo: Repo) -> Iterator[None]:
     """One commit at a time: the others wait, or get 409 where the knob says so."""
-    if not repo.git.lock.acquire(blocking=box.limits.knobs.simultaneous == "wait"):
+    if not repo.git.lock.acquire(blocking=state.limits.settings.simultaneous == "wait"):
         raise HubError(409, "Another commit operation is in progress for this repository. Please try again later.")
     try:
         yield

@@ -111,11 +111,11 @@ def compare(repo: Contents, spec: str, raw: str | None = None) -> Any:
 
 @router.get("/{prefix:prefix}{ns}/{name}/commit/{rev:seg}.diff")
 def commit_diff(
-    request: Request, box: StateDep, who: CallerDep, prefix: RepoKind, ns: Namespace, name: Name, rev: Rev
+    request: Request, state: StateDep, who: CallerDep, prefix: RepoKind, ns: Namespace, name: Name, rev: Rev
 ) -> Response:
     """What one commit changed, as text."""
     repo = access.repo_for(request, type_of(prefix), f"{ns}/{name}", who=who)
-    access.require_content_access(box, who, repo)
+    access.require_content_access(state, who, repo)
     commit = commit_info(repo.git, repo.git.resolve(rev))
     return PlainTextResponse(repo.git.diff(commit.parents[0] if commit.parents else None, commit.id))
 

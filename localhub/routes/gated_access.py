@@ -39,44 +39,44 @@ class AccessDecision(BaseModel):
 
 @router.post("/{prefix:prefix}{ns}/{name}/ask-access")
 def request_access(
-    request: Request, box: StateDep, who: CallerDep, prefix: RepoKind, ns: Namespace, name: Name
+    request: Request, state: StateDep, who: CallerDep, prefix: RepoKind, ns: Namespace, name: Name
 ) -> dict[str, Any]:
     """Asks for access; `auto` repos let everybody in who asks."""
     repo = access.repo_for(request, type_of(prefix), f"{ns}/{name}", "discuss", who)
     account = access.require_account(who)
     if not repo.gated:
         raise BadRequest(f"{repo.full_name} is not gated: everybody may read it.")
-    if box.grants.of(repo, account) is None:
-        box.grants.set(repo, account, "accepted" if repo.gated == "auto" else "pending")
-    return {"status": box.grants.of(repo, account)}
+    if state.grants.of(repo, account) is None:
+        state.grants.set(repo, account, "accepted" if repo.gated == "auto" else "pending")
+    return {"status": state.grants.of(repo, account)}
 
 
 @router.get("/api/{kind:kind}/{ns}/{name}/user-access-request/{status}")
 def list_access_requests(
-    repo: Owned, box: StateDep, status: Literal["pending", "accepted", "rejected"]
+    repo: Owned, state: StateDep, status: Literal["pending", "accepted", "rejected"]
 ) -> list[dict[str, Any]]:
     """Requests that stand so."""
-    found = [(row, box.accounts.by_id(row["user"])) for row in box.grants.all(_gated(repo), status)]
+    found = [(row, state.accounts.by_id(row["user"])) for row in state.grants.all(_gated(repo), status)]
     return [_request(row, account, status) for row, account in found if account]
 
 
 @router.post("/api/{kind:kind}/{ns}/{name}/user-access-request/handle")
-def decide_access(repo: Owned, box: StateDep, body: AccessDecision) -> dict[str, Any]:
+def decide_access(repo: Owned, state: StateDep, body: AccessDecision) -> dict[str, Any]:
     """Accepts, rejects, or takes back to pending."""
-    account = _asker(box, _gated(repo), body)
-    if box.grants.of(repo, account) == body.status:
+    account = _asker(state, _gated(repo), body)
+    if state.grants.of(repo, account) == body.status:
         raise HubError(404, f"The request of {account.name} is {body.status} already.")
-    box.grants.set(repo, account, body.status)
+    state.grants.set(repo, account, body.status)
     return {}
 
 
 @router.post("/api/{kind:kind}/{ns}/{name}/user-access-request/grant")
-def grant_access(repo: Owned, box: StateDep, body: AccessGrantBody) -> dict[str, Any]:
+def grant_access(repo: Owned, state: StateDep, body: AccessGrantBody) -> dict[str, Any]:
     """Lets somebody in who has not asked."""
-    account = _user(box, body.user)
-    if box.grants.of(_gated(repo), account) == "accepted":
+    account = _user(state, body.user)
+    if state.grants.of(_gated(repo), account) == "accepted":
         raise BadRequest(f"{account.name} has access to {repo.full_name} already.")
-    box.grants.set(repo, account, "accepted")
+    state.grants.set(repo, account, "accepted")
     return {}
 
 
@@ -86,19 +86,19 @@ def _gated(repo: Repo) -> Repo:
     return repo
 
 
-def _user(box: HubState, name: str) -> Account:
-    account = box.accounts.by_name(name)
+def _user(state: HubState, name: str) -> Account:
+    account = state.accounts.by_name(name)
     if account is None or account.kind != "user":
         raise HubError(404, f"There is no user {name}")
     return account
 
 
-def _asker(box: HubState, repo: Repo, body: AccessDecision) -> Account:
+def _asker(state: HubState, repo: Repo, body: AccessDecision) -> Account:
     statuses: tuple[Grant, ...] = ("pending", "accepted", "rejected")
-    asked = [row for status in statuses for row in box.grants.all(repo, status)]
-    wanted = _user(box, body.user).id if body.user else None
+    asked = [row for status in statuses for row in state.grants.all(repo, status)]
+    wanted = _user(state, body.user).id if body.user else None
     for row in asked:
-        account = box.accounts.by_id(row["user"])
+        account = state.accounts.by_id(row["user"])
         if account and (row["id"] == body.request_id or row["user"] == wanted):
             return account
     raise HubError(404, "There is no such request for access.")

@@ -72,41 +72,41 @@ class _Lfs(JSONResponse):
 
 
 @router.post("/{prefix:prefix}{ns}/{name}.git/info/lfs/objects/batch")
-def batch(request: Request, box: StateDep, prefix: RepoKind, ns: Namespace, name: Name, body: LfsBatch) -> Response:
+def batch(request: Request, state: StateDep, prefix: RepoKind, ns: Namespace, name: Name, body: LfsBatch) -> Response:
     """Where each object can be sent, or fetched from; no `actions` for one that is here already."""
     who = git_caller(request)
     if body.operation == "upload":
         repo = access.repo_for(request, type_of(prefix), f"{ns}/{name}", "discuss", who)
-        _check_upload(box, who, repo)
-        planned = [_upload(box, repo, wanted, body.transfers, public_url(request)) for wanted in body.objects]
+        _check_upload(state, who, repo)
+        planned = [_upload(state, repo, wanted, body.transfers, public_url(request)) for wanted in body.objects]
     else:
         repo = access.repo_for(request, type_of(prefix), f"{ns}/{name}", "read", who)
-        access.require_content_access(box, who, repo)
-        planned = [_download(box, repo, wanted, public_url(request)) for wanted in body.objects]
+        access.require_content_access(state, who, repo)
+        planned = [_download(state, repo, wanted, public_url(request)) for wanted in body.objects]
     parts = any("chunk_size" in item.get("actions", {}).get("upload", {}).get("header", {}) for item in planned)
     return _Lfs({"transfer": "multipart" if parts else "basic", "objects": planned, "hash_algo": "sha256"})
 
 
 @router.post("/{prefix:prefix}{ns}/{name}.git/info/lfs/verify")
-def verify(request: Request, box: StateDep, prefix: RepoKind, ns: Namespace, name: Name, body: LfsObject) -> Response:
+def verify(request: Request, state: StateDep, prefix: RepoKind, ns: Namespace, name: Name, body: LfsObject) -> Response:
     """Whether an object has arrived whole."""
     repo = access.repo_for(request, type_of(prefix), f"{ns}/{name}", "read", git_caller(request))
-    if box.lfs.size(repo.oid, body.oid) != body.size:
+    if state.lfs.size(repo.oid, body.oid) != body.size:
         raise HubError(404, f"The object {body.oid} has not been uploaded.")
     return _Lfs({})
 
 
 @router.put("/lfs-storage/{repo_id}/{sha}")
-async def put(request: Request, box: StateDep, repo_id: RepoId, sha: Sha) -> Response:
+async def put(request: Request, state: StateDep, repo_id: RepoId, sha: Sha) -> Response:
     """Takes an object, or a part of one."""
     query = dict(request.query_params)
-    box.lfs.check("put", repo_id, sha, query)
+    state.lfs.check("put", repo_id, sha, query)
     size, part = int(query["size"]), query.get("part")
-    upload = box.lfs.begin(f"{query['upload']}-{part}" if part else None)
+    upload = state.lfs.begin(f"{query['upload']}-{part}" if part else None)
     try:
         await _receive(request, upload, size)
         if part is None:
-            await run_in_threadpool(box.lfs.keep, repo_id, upload, sha, size)
+            await run_in_threadpool(state.lfs.keep, repo_id, upload, sha, size)
             return Response(headers={"ETag": f'"{sha}"'})
         etag = upload.close()
     except BaseException:
@@ -116,25 +116,25 @@ async def put(request: Request, box: StateDep, repo_id: RepoId, sha: Sha) -> Res
 
 
 @router.post("/lfs-storage/{repo_id}/{sha}")
-def join(request: Request, box: StateDep, repo_id: RepoId, sha: Sha, body: MultipartCompletion) -> Response:
+def join(request: Request, state: StateDep, repo_id: RepoId, sha: Sha, body: MultipartCompletion) -> Response:
     """Puts an object together from its parts."""
     query = dict(request.query_params)
-    box.lfs.check("join", repo_id, sha, query)
+    state.lfs.check("join", repo_id, sha, query)
     count, upload = int(query["parts"]), query["upload"]
     if body.oid != sha or sorted(part.part_number for part in body.parts) != list(range(1, count + 1)):
         raise BadRequest(f"{sha} has {count} parts; name each of them once.")
-    box.lfs.join(repo_id, (f"{upload}-{number}" for number in range(1, count + 1)), sha, int(query["size"]))
+    state.lfs.join(repo_id, (f"{upload}-{number}" for number in range(1, count + 1)), sha, int(query["size"]))
     return _Lfs({})
 
 
 @router.get("/lfs-storage/{repo_id}/{sha}")
 @router.head("/lfs-storage/{repo_id}/{sha}")
-def get(request: Request, box: StateDep, repo_id: RepoId, sha: Sha) -> Response:
+def get(request: Request, state: StateDep, repo_id: RepoId, sha: Sha) -> Response:
     """Gives an object to whoever has its address."""
     query = dict(request.query_params)
-    box.lfs.check("get", repo_id, sha, query)
-    path = box.lfs.path(sha)
-    if box.lfs.size(repo_id, sha) is None or not path.exists():
+    state.lfs.check("get", repo_id, sha, query)
+    path = state.lfs.path(sha)
+    if state.lfs.size(repo_id, sha) is None or not path.exists():
         raise EntryNotFound(sha)
     headers = {"X-Repo-Commit": query["commit"]} if "commit" in query else {}
     return send_file(request, path, sha, query.get("name", sha), headers)
@@ -147,32 +147,32 @@ async def _receive(request: Request, upload: LfsUpload, size: int) -> None:
         await run_in_threadpool(upload.write, chunk)
 
 
-def _check_upload(box: HubState, who: Caller, repo: Repo) -> None:
+def _check_upload(state: HubState, who: Caller, repo: Repo) -> None:
     """Those who may not write may still send what a pull request of theirs needs; nothing refers to it before that."""
-    access.require_access(box, who, repo, "discuss")
+    access.require_access(state, who, repo, "discuss")
 
 
-def _upload(box: HubState, repo: Repo, wanted: LfsObject, transfers: list[str], base: str) -> dict[str, Any]:
+def _upload(state: HubState, repo: Repo, wanted: LfsObject, transfers: list[str], base: str) -> dict[str, Any]:
     item: dict[str, Any] = {"oid": wanted.oid, "size": wanted.size}
-    if box.lfs.size(repo.oid, wanted.oid) == wanted.size:
+    if state.lfs.size(repo.oid, wanted.oid) == wanted.size:
         return item
     upload = _in_parts if wanted.size > PART and "multipart" in transfers else _at_once
     verify = {"href": f"{base}{repo.web_path}.git/info/lfs/verify"}
-    return {**item, "authenticated": True, "actions": {"upload": upload(box, repo, wanted, base), "verify": verify}}
+    return {**item, "authenticated": True, "actions": {"upload": upload(state, repo, wanted, base), "verify": verify}}
 
 
-def _at_once(box: HubState, repo: Repo, wanted: LfsObject, base: str) -> dict[str, Any]:
-    return {"href": base + box.lfs.address("put", repo.oid, wanted.oid, size=str(wanted.size))}
+def _at_once(state: HubState, repo: Repo, wanted: LfsObject, base: str) -> dict[str, Any]:
+    return {"href": base + state.lfs.address("put", repo.oid, wanted.oid, size=str(wanted.size))}
 
 
-def _in_parts(box: HubState, repo: Repo, wanted: LfsObject, base: str) -> dict[str, Any]:
+def _in_parts(state: HubState, repo: Repo, wanted: LfsObject, base: str) -> dict[str, Any]:
     upload, sizes = new_id(), list(_part_sizes(wanted.size))
     header = {"chunk_size": str(PART)}
     for number, size in enumerate(sizes, 1):
         query = {"size": str(size), "part": str(number), "upload": upload}
-        header[str(number)] = base + box.lfs.address("put", repo.oid, wanted.oid, **query)
+        header[str(number)] = base + state.lfs.address("put", repo.oid, wanted.oid, **query)
     query = {"size": str(wanted.size), "parts": str(len(sizes)), "upload": upload}
-    return {"href": base + box.lfs.address("join", repo.oid, wanted.oid, **query), "header": header}
+    return {"href": base + state.lfs.address("join", repo.oid, wanted.oid, **query), "header": header}
 
 
 def _part_sizes(size: int) -> Iterator[int]:
@@ -180,10 +180,10 @@ def _part_sizes(size: int) -> Iterator[int]:
         yield min(PART, size - start)
 
 
-def _download(box: HubState, repo: Repo, wanted: LfsObject, base: str) -> dict[str, Any]:
-    size = box.lfs.size(repo.oid, wanted.oid)
+def _download(state: HubState, repo: Repo, wanted: LfsObject, base: str) -> dict[str, Any]:
+    size = state.lfs.size(repo.oid, wanted.oid)
     if size is None:
         error = {"code": 404, "message": f"{repo.full_name} has no object {wanted.oid}"}
         return {"oid": wanted.oid, "size": wanted.size, "error": error}
-    href = base + box.lfs.address("get", repo.oid, wanted.oid)
+    href = base + state.lfs.address("get", repo.oid, wanted.oid)
     return {"oid": wanted.oid, "size": size, "authenticated": True, "actions": {"download": {"href": href}}}

@@ -63,12 +63,12 @@ def lfs_files(
     request: Request,
     response: Response,
     repo: Owned,
-    box: StateDep,
+    state: StateDep,
     limit: Annotated[int, Query(ge=1, le=1000)] = 1000,
     cursor: Annotated[int, Query(ge=0, le=100_000_000)] = 0,
 ) -> list[dict[str, Any]]:
     """By pages, the newest first; `filename` is where main has it."""
-    objects = box.lfs.objects(repo.oid)
+    objects = state.lfs.objects(repo.oid)
     if cursor + limit < len(objects):
         response.headers["Link"] = next_link(request, public_url(request), cursor=str(cursor + limit))
     names = _names(repo)
@@ -86,43 +86,43 @@ def lfs_files(
 
 
 @router.delete("/api/{kind:kind}/{ns}/{name}/lfs-files/{sha}")
-def delete(repo: Owned, box: StateDep, sha: Annotated[str, Path(max_length=100)]) -> dict[str, Any]:
+def delete(repo: Owned, state: StateDep, sha: Annotated[str, Path(max_length=100)]) -> dict[str, Any]:
     """Takes an object away for good; what points to it points to nothing."""
-    _size(box, repo, sha)
-    box.lfs.unlink(repo.oid, sha)
+    _size(state, repo, sha)
+    state.lfs.unlink(repo.oid, sha)
     return {}
 
 
 @router.post("/api/{kind:kind}/{ns}/{name}/lfs-files/batch")
-def delete_several(repo: Owned, box: StateDep, who: CallerDep, body: LfsFilesBatch) -> dict[str, Any]:
+def delete_several(repo: Owned, state: StateDep, who: CallerDep, body: LfsFilesBatch) -> dict[str, Any]:
     """Takes several away; with `rewriteHistory` also the files that named them, out of every commit of every branch."""
     account = access.require_account(who)
-    sizes = {sha: _size(box, repo, sha) for sha in body.deletions.sha}
+    sizes = {sha: _size(state, repo, sha) for sha in body.deletions.sha}
     if body.deletions.rewrite_history:
         pointers = [pointer_text(sha, size) for sha, size in sizes.items()]
         with repo.git.lock:
             moved = without_blobs(repo.git, pointers)
             if moved:
-                box.repos.touch(repo)
-                box.emit(HubEvent("repo.content", "update", repo, account, tuple(moved)))
+                state.repos.touch(repo)
+                state.emit(HubEvent("repo.content", "update", repo, account, tuple(moved)))
     for sha in sizes:
-        box.lfs.unlink(repo.oid, sha)
+        state.lfs.unlink(repo.oid, sha)
     return {}
 
 
 @router.post("/api/{kind:kind}/{ns}/{name}/lfs-files/duplicate")
 def duplicate(
-    request: Request, response: Response, repo: Contents, box: StateDep, who: CallerDep, body: DuplicateBody
+    request: Request, response: Response, repo: Contents, state: StateDep, who: CallerDep, body: DuplicateBody
 ) -> dict[str, Any]:
     """Lets another repo hold the same objects; those that fail are named, with 207."""
     target = access.repo_for(request, body.target.type, body.target.name, "discuss", who)
     failed = []
     for file in body.files:
-        size = box.lfs.size(repo.oid, file.sha256)
+        size = state.lfs.size(repo.oid, file.sha256)
         if size is None:
             failed.append({"sha256": file.sha256, "error": f"{repo.full_name} does not hold this file"})
         else:
-            box.lfs.link(target.oid, file.sha256, size)
+            state.lfs.link(target.oid, file.sha256, size)
     if failed:
         response.status_code = 207
     refused = {item["sha256"] for item in failed}
@@ -130,8 +130,8 @@ def duplicate(
     return {"success": not failed, "succeeded": done, "failed": failed}
 
 
-def _size(box: HubState, repo: Repo, sha: str) -> int:
-    size = box.lfs.size(repo.oid, sha) if OID.fullmatch(sha) else None
+def _size(state: HubState, repo: Repo, sha: str) -> int:
+    size = state.lfs.size(repo.oid, sha) if OID.fullmatch(sha) else None
     if size is None:
         raise HubError(404, f"{repo.full_name} has no large file {sha}")
     return size

@@ -96,9 +96,9 @@ def keys() -> dict[str, Any]:
 
 
 @pages.get("/oauth/authorize")
-def ask(request: Request, box: StateDep) -> Response:
+def ask(request: Request, state: StateDep) -> Response:
     """The page on which a person lets an app know who they are."""
-    asked = _authorization_request(box, dict(request.query_params))
+    asked = _authorization_request(state, dict(request.query_params))
     if asked.mistake is not None:
         return _redirect_with_error(asked, *asked.mistake)
     answer = page(request, "authorize.html", asked=asked)
@@ -112,14 +112,14 @@ def ask(request: Request, box: StateDep) -> Response:
 
 
 @pages.post("/oauth/authorize", dependencies=[SameSite])
-def agree(request: Request, box: StateDep, form: Form) -> Response:
+def agree(request: Request, state: StateDep, form: Form) -> Response:
     """Sends the browser back to the app, with a code where the person agreed."""
-    asked = _authorization_request(box, form)
+    asked = _authorization_request(state, form)
     if asked.mistake is not None:
         return _redirect_with_error(asked, *asked.mistake)
     if not form.get("as"):
         return _redirect_with_error(asked, "access_denied", "The person did not agree.")
-    code = box.oauth.agree(
+    code = state.oauth.agree(
         asked.app,
         user_named(request, form["as"]),
         asked.redirect_uri,
@@ -139,41 +139,41 @@ async def _token_form(request: Request) -> dict[str, str]:
 
 @router.post("/oauth/token")
 def token(
-    request: Request, response: Response, box: StateDep, form: Annotated[dict[str, str], Depends(_token_form)]
+    request: Request, response: Response, state: StateDep, form: Annotated[dict[str, str], Depends(_token_form)]
 ) -> dict[str, Any]:
     """A token, and who it is, for a code."""
     response.headers["Cache-Control"] = "no-store"
-    app = _app(box, request, form)
+    app = _app(state, request, form)
     if form.get("grant_type") != "authorization_code":
         raise refusal("unsupported_grant_type", "The grant_type is authorization_code.")
     said = (form.get(name, "") for name in ("code", "redirect_uri", "code_verifier"))
-    agreed, secret = box.oauth.exchange(app, *said)
+    agreed, secret = state.oauth.exchange(app, *said)
     return {
         "access_token": secret,
         "token_type": "bearer",
         "expires_in": TOKEN_LASTS,
         "scope": agreed.scope,
-        "id_token": box.oauth.id_token(agreed, public_url(request)),
+        "id_token": state.oauth.id_token(agreed, public_url(request)),
     }
 
 
 @router.get("/oauth/userinfo")
 @router.post("/oauth/userinfo", include_in_schema=False)
-def userinfo(request: Request, box: StateDep, who: CallerDep) -> dict[str, Any]:
+def userinfo(request: Request, state: StateDep, who: CallerDep) -> dict[str, Any]:
     """Who the owner of a token is, as far as they agreed to."""
     account = access.require_account(who)
-    scope = box.oauth.scope_of(request.headers["authorization"].partition(" ")[2].strip())
+    scope = state.oauth.scope_of(request.headers["authorization"].partition(" ")[2].strip())
     if scope is None:
         raise refusal("insufficient_scope", "This token was not made for an app.", status=403)
-    return box.oauth.claims(account, scope, public_url(request))
+    return state.oauth.claims(account, scope, public_url(request))
 
 
-def _authorization_request(box: HubState, said: dict[str, str]) -> AuthorizationRequest:
+def _authorization_request(state: HubState, said: dict[str, str]) -> AuthorizationRequest:
     """What an app asks for. BadRequest where it is not sure which app that is, or where it would lead."""
     fields = {name: said[name] for name in _FIELDS if said.get(name)}
     if any(len(value) > _LONGEST for value in fields.values()):
         raise BadRequest("The address of this page is too long.")
-    app = box.oauth.app(fields.get("client_id", ""))
+    app = state.oauth.app(fields.get("client_id", ""))
     if app is None:
         raise BadRequest("No app with this client_id is known here.")
     redirect = fields.get("redirect_uri", "")
@@ -186,11 +186,11 @@ def _redirect_with_error(asked: AuthorizationRequest, error: str, why: str) -> R
     return asked.back(error=error, error_description=why)
 
 
-def _app(box: HubState, request: Request, form: dict[str, str]) -> RegisteredApp:
+def _app(state: HubState, request: Request, form: dict[str, str]) -> RegisteredApp:
     """The app that shows its id and secret, in the header or in the form."""
     shown = _basic(request.headers.get("authorization")) or [(form.get("client_id", ""), form.get("client_secret", ""))]
     for name, secret in shown:
-        app = box.oauth.app(name)
+        app = state.oauth.app(name)
         if app is not None and hmac.compare_digest(app.secret.encode(), secret.encode("utf-8", "replace")):
             return app
     raise _unknown_app()

@@ -27,15 +27,15 @@ Next = Annotated[str, Query(max_length=2000)]
 
 
 @router.get("/")
-def home(request: Request, box: StateDep, who: Viewer) -> Response:
+def home(request: Request, state: StateDep, who: Viewer) -> Response:
     """Every repo, and what people talk about."""
-    visible = [repo for repo in box.repos.all() if access.allows(box, who, repo, "read")]
+    visible = [repo for repo in state.repos.all() if access.allows(state, who, repo, "read")]
     groups = [(title, [repo for repo in visible if repo.type == kind][:_SHOWN]) for kind, title in _KINDS]
     return page(
         request,
         "home.html",
         repos=[(title, repos) for title, repos in groups if repos],
-        threads=_latest_threads(box, who),
+        threads=_latest_threads(state, who),
     )
 
 
@@ -69,21 +69,21 @@ router.include_router(pages_repo.router)
 
 
 @router.get("/{account}")
-def account_page(request: Request, box: StateDep, who: Viewer, account: str) -> Response:
+def account_page(request: Request, state: StateDep, who: Viewer, account: str) -> Response:
     """A user or an organisation: its repos, and who belongs to it."""
-    found = box.accounts.by_name(account)
+    found = state.accounts.by_name(account)
     if found is None:
         raise HubError(404, f"Nobody here is called {account}.")
-    members = box.accounts.members(found) if found.kind == "org" else box.accounts.orgs(found)
-    repos = [repo for repo in box.repos.all(namespace=found.name) if access.allows(box, who, repo, "read")]
+    members = state.accounts.members(found) if found.kind == "org" else state.accounts.orgs(found)
+    repos = [repo for repo in state.repos.all(namespace=found.name) if access.allows(state, who, repo, "read")]
     return page(request, "account.html", account=found, members=members, repos=repos[:_SHOWN])
 
 
-def _latest_threads(box: HubState, who: Caller) -> list[tuple[Thread, Repo]]:
+def _latest_threads(state: HubState, who: Caller) -> list[tuple[Thread, Repo]]:
     found: list[tuple[Thread, Repo]] = []
-    for thread in box.threads.latest(10 * _LATEST):
-        repo = box.repos.by_oid(thread.repo_oid)
-        if repo and access.allows(box, who, repo, "read"):
+    for thread in state.threads.latest(10 * _LATEST):
+        repo = state.repos.by_oid(thread.repo_oid)
+        if repo and access.allows(state, who, repo, "read"):
             found.append((thread, repo))
     return found[:_LATEST]
 

@@ -28,25 +28,25 @@ TEXT_BYTES, TEXT_LINES = 400_000, 5000
 _REPO = "/{prefix:prefix}{ns}/{name}"
 
 
-def repo_page(request: Request, box: HubState, repo: Repo, tab: str, template: str, **content: Any) -> Response:
+def repo_page(request: Request, state: HubState, repo: Repo, tab: str, template: str, **content: Any) -> Response:
     """A page under a repo's head and tabs."""
-    open_threads = box.threads.count(repo, ThreadFilter(over=False))
+    open_threads = state.threads.count(repo, ThreadFilter(over=False))
     status = content.pop("status_code", 200)
     around = {"repo": repo, "tab": tab, "open_threads": open_threads, "rev": "main"}
     return page(request, template, status, **{**around, **content})
 
 
 @router.get(_REPO)
-def overview(request: Request, box: StateDep, repo: PageRepo, who: Viewer) -> Response:
+def overview(request: Request, state: StateDep, repo: PageRepo, who: Viewer) -> Response:
     """The files of main, and the card."""
-    return _folder(request, box, repo, who, "main", "")
+    return _folder(request, state, repo, who, "main", "")
 
 
 @router.get(_REPO + "/tree/{rev:seg}")
 @router.get(_REPO + "/tree/{rev:seg}/{path:rest}")
 def folder(
     request: Request,
-    box: StateDep,
+    state: StateDep,
     repo: PageRepo,
     who: Viewer,
     rev: Rev,
@@ -54,13 +54,13 @@ def folder(
     after: Annotated[str | None, Query(max_length=1000)] = None,
 ) -> Response:
     """A folder."""
-    return _folder(request, box, repo, who, rev, path.strip("/"), after)
+    return _folder(request, state, repo, who, rev, path.strip("/"), after)
 
 
 @router.get(_REPO + "/blob/{rev:seg}/{path:rest}")
-def file(request: Request, box: StateDep, repo: PageRepo, who: Viewer, rev: Rev, path: str) -> Response:
+def file(request: Request, state: StateDep, repo: PageRepo, who: Viewer, rev: Rev, path: str) -> Response:
     """A file: Markdown as it is meant, other text with its lines numbered."""
-    access.require_content_access(box, who, repo)
+    access.require_content_access(state, who, repo)
     commit = repo.git.resolve(rev)
     entry = repo.git.entry(commit, path)
     if entry is None:
@@ -71,7 +71,7 @@ def file(request: Request, box: StateDep, repo: PageRepo, who: Viewer, rev: Rev,
     text = None if facts.pointer else _text(repo.git.read(entry.oid))
     return repo_page(
         request,
-        box,
+        state,
         repo,
         "files",
         "file.html",
@@ -90,7 +90,7 @@ def file(request: Request, box: StateDep, repo: PageRepo, who: Viewer, rev: Rev,
 @router.get(_REPO + "/commits/{rev:seg}")
 def commits(
     request: Request,
-    box: StateDep,
+    state: StateDep,
     repo: PageRepo,
     rev: Rev,
     p: Annotated[int, Query(ge=0, le=10**6)] = 0,
@@ -101,7 +101,7 @@ def commits(
     shown = history.log(repo.git, start, skip=p * COMMITS, limit=COMMITS)
     return repo_page(
         request,
-        box,
+        state,
         repo,
         "commits",
         "commits.html",
@@ -114,16 +114,16 @@ def commits(
 
 
 @router.get(_REPO + "/commit/{rev:seg}")
-def commit(request: Request, box: StateDep, repo: PageRepo, who: Viewer, rev: Rev) -> Response:
+def commit(request: Request, state: StateDep, repo: PageRepo, who: Viewer, rev: Rev) -> Response:
     """One commit with its diff."""
-    access.require_content_access(box, who, repo)
+    access.require_content_access(state, who, repo)
     info = history.commit_info(repo.git, repo.git.resolve(rev))
     files, cut = parse(repo.git.diff(info.parents[0] if info.parents else None, info.id))
-    return repo_page(request, box, repo, "commits", "commit.html", commit=info, files=files, cut=cut)
+    return repo_page(request, state, repo, "commits", "commit.html", commit=info, files=files, cut=cut)
 
 
 def _folder(
-    request: Request, box: HubState, repo: Repo, who: Caller, rev: str, path: str, after: str | None = None
+    request: Request, state: HubState, repo: Repo, who: Caller, rev: str, path: str, after: str | None = None
 ) -> Response:
     head = repo.git.resolve(rev)
     entries = repo.git.entries(head, path, after=after, limit=FILES + 1)
@@ -140,7 +140,7 @@ def _folder(
         shown.append({"name": name, "href": href, "size": size, "is_folder": is_folder, "is_lfs": is_lfs})
     return repo_page(
         request,
-        box,
+        state,
         repo,
         "files",
         "files.html",
@@ -149,13 +149,13 @@ def _folder(
         entries=sorted(shown, key=lambda item: not item["is_folder"]),
         latest=history.commit_info(repo.git, head),
         next_page=query(after=entries[FILES - 1].path) if len(entries) > FILES else None,
-        readme=_readme(box, repo, who, head, path) if after is None else None,
+        readme=_readme(state, repo, who, head, path) if after is None else None,
     )
 
 
-def _readme(box: HubState, repo: Repo, who: Caller, head: str, path: str) -> object:
+def _readme(state: HubState, repo: Repo, who: Caller, head: str, path: str) -> object:
     try:
-        access.require_content_access(box, who, repo)
+        access.require_content_access(state, who, repo)
     except HubError:
         return None
     content = repo.git.file(head, f"{path}/README.md" if path else "README.md")

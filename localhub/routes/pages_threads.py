@@ -46,25 +46,25 @@ _WORDS: dict[tuple[str, object], str] = {
 @router.get(_THREADS)
 def community(
     request: Request,
-    box: StateDep,
+    state: StateDep,
     repo: PageRepo,
     status: Literal["open", "closed"] = "open",
     p: Annotated[int, Query(ge=0, le=10**6)] = 0,
 ) -> Response:
     """The list of threads, open or closed."""
     closed = status == "closed"
-    threads, count = box.threads.page(repo, ThreadFilter(over=closed, sort="pinned"), start=p * PAGE, size=PAGE)
+    threads, count = state.threads.page(repo, ThreadFilter(over=closed, sort="pinned"), start=p * PAGE, size=PAGE)
     return repo_page(
         request,
-        box,
+        state,
         repo,
         "community",
         "discussions.html",
-        threads=[(thread, _account(box, thread.author_id)) for thread in threads],
+        threads=[(thread, _account(state, thread.author_id)) for thread in threads],
         closed=closed,
         counts={
-            "open": box.threads.count(repo, ThreadFilter(over=False)),
-            "closed": box.threads.count(repo, ThreadFilter(over=True)),
+            "open": state.threads.count(repo, ThreadFilter(over=False)),
+            "closed": state.threads.count(repo, ThreadFilter(over=True)),
         },
         previous_page=query(status=status, p=p - 1) if p else None,
         next_page=query(status=status, p=p + 1) if (p + 1) * PAGE < count else None,
@@ -72,100 +72,100 @@ def community(
 
 
 @router.get(_THREADS + "/new")
-def new_form(request: Request, box: StateDep, repo: PageRepo) -> Response:
+def new_form(request: Request, state: StateDep, repo: PageRepo) -> Response:
     """The form for a new discussion."""
-    return _new(request, box, repo)
+    return _new(request, state, repo)
 
 
 @router.post(_THREADS + "/new", dependencies=[SameSite])
-async def new(request: Request, box: StateDep, repo: PageRepo, form: Form) -> Response:
+async def new(request: Request, state: StateDep, repo: PageRepo, form: Form) -> Response:
     """Opens a discussion."""
-    return await run_in_threadpool(_open, request, box, repo, form)
+    return await run_in_threadpool(_open, request, state, repo, form)
 
 
 @router.get(_THREAD)
-def thread(request: Request, box: StateDep, repo: PageRepo, who: Viewer, num: Num) -> Response:
+def thread(request: Request, state: StateDep, repo: PageRepo, who: Viewer, num: Num) -> Response:
     """A thread: its timeline, and what one can do about it."""
-    return _thread_page(request, box, repo, who, box.threads.get(repo, num))
+    return _thread_page(request, state, repo, who, state.threads.get(repo, num))
 
 
 @router.get(_THREAD + "/files")
-def changes(request: Request, box: StateDep, repo: PageRepo, who: Viewer, num: Num) -> Response:
+def changes(request: Request, state: StateDep, repo: PageRepo, who: Viewer, num: Num) -> Response:
     """What a pull request changes."""
-    access.require_content_access(box, who, repo)
-    found = _pull(box, repo, num)
+    access.require_content_access(state, who, repo)
+    found = _pull(state, repo, num)
     files, cut = parse(pulls.diff(repo, found))
-    context = {"thread": found, "author": _account(box, found.author_id), "problem": None, "view": "changes"}
-    return repo_page(request, box, repo, "community", "thread.html", **context, files=files, cut=cut)
+    context = {"thread": found, "author": _account(state, found.author_id), "problem": None, "view": "changes"}
+    return repo_page(request, state, repo, "community", "thread.html", **context, files=files, cut=cut)
 
 
 @router.get(_THREAD + "/files.diff")
-def plain_diff(box: StateDep, repo: PageRepo, who: Viewer, num: Num) -> Response:
+def plain_diff(state: StateDep, repo: PageRepo, who: Viewer, num: Num) -> Response:
     """What a pull request changes, as a git diff: its `diffUrl`."""
-    access.require_content_access(box, who, repo)
-    return PlainTextResponse(pulls.diff(repo, _pull(box, repo, num)))
+    access.require_content_access(state, who, repo)
+    return PlainTextResponse(pulls.diff(repo, _pull(state, repo, num)))
 
 
 @router.post(_THREAD, dependencies=[SameSite])
-async def act(request: Request, box: StateDep, repo: PageRepo, num: Num, form: Form) -> Response:
+async def act(request: Request, state: StateDep, repo: PageRepo, num: Num, form: Form) -> Response:
     """Comments, closes, reopens, publishes or merges."""
-    return await run_in_threadpool(_act, request, box, repo, num, form)
+    return await run_in_threadpool(_act, request, state, repo, num, form)
 
 
 @router.post(_THREAD + "/comment/{comment_id}", dependencies=[SameSite])
 async def change_comment(
-    request: Request, box: StateDep, repo: PageRepo, who: Viewer, num: Num, comment_id: CommentId, form: Form
+    request: Request, state: StateDep, repo: PageRepo, who: Viewer, num: Num, comment_id: CommentId, form: Form
 ) -> Response:
     """Edits or hides a comment."""
-    return await run_in_threadpool(_change_comment, request, box, repo, who, num, comment_id, form)
+    return await run_in_threadpool(_change_comment, request, state, repo, who, num, comment_id, form)
 
 
-def _open(request: Request, box: HubState, repo: Repo, form: dict[str, str]) -> Response:
+def _open(request: Request, state: HubState, repo: Repo, form: dict[str, str]) -> Response:
     title, description = form.get("title", ""), form.get("description", "")
     try:
         who = acting_account(request, form)
-        made = box.threads.open_discussion(repo, who, title, description)
+        made = state.threads.open_discussion(repo, who, title, description)
     except HubError as error:
-        return _new(request, box, repo, title=title, description=description, problem=error)
+        return _new(request, state, repo, title=title, description=description, problem=error)
     return _redirect_to_thread(repo, made, "", who.account)
 
 
-def _act(request: Request, box: HubState, repo: Repo, num: int, form: dict[str, str]) -> Response:
-    found, text = box.threads.get(repo, num), form.get("comment", "")
+def _act(request: Request, state: HubState, repo: Repo, num: int, form: dict[str, str]) -> Response:
+    found, text = state.threads.get(repo, num), form.get("comment", "")
     who = Caller()
     try:
         who = acting_account(request, form)
-        anchor = _do(box, repo, who, found, form.get("action", "comment"), text)
+        anchor = _do(state, repo, who, found, form.get("action", "comment"), text)
     except HubError as error:
-        return _thread_page(request, box, repo, who, found, problem=error, draft=text)
+        return _thread_page(request, state, repo, who, found, problem=error, draft=text)
     return _redirect_to_thread(repo, found, anchor, who.account)
 
 
-def _do(box: HubState, repo: Repo, who: Caller, found: Thread, action: str, text: str) -> str:
+def _do(state: HubState, repo: Repo, who: Caller, found: Thread, action: str, text: str) -> str:
     """What the pressed button says; the entry of the timeline to show afterwards."""
     if action == "comment":
-        return box.threads.comment(repo, who, found, text).id
+        return state.threads.comment(repo, who, found, text).id
     if action == "close":
-        return box.threads.set_status(repo, who, found, "closed", text).id
+        return state.threads.set_status(repo, who, found, "closed", text).id
     if action in ("reopen", "open"):
-        return box.threads.set_status(repo, who, found, "open", text).id
+        return state.threads.set_status(repo, who, found, "open", text).id
     if action == "merge":
-        box.threads.merge(repo, who, found, text)
+        state.threads.merge(repo, who, found, text)
         return "reply"
     raise BadRequest("One can comment here, close, reopen, publish or merge.")
 
 
 def _change_comment(
-    request: Request, box: HubState, repo: Repo, who: Caller, num: int, comment_id: str, form: dict[str, str]
+    request: Request, state: HubState, repo: Repo, who: Caller, num: int, comment_id: str, form: dict[str, str]
 ) -> Response:
-    found = box.threads.get(repo, num)
+    found = state.threads.get(repo, num)
     try:
         if form.get("action") == "hide":
-            event = box.threads.hide(repo, who, found, comment_id)
+            event = state.threads.hide(repo, who, found, comment_id)
         else:
-            event = box.threads.edit(repo, who, found, comment_id, form.get("content", ""))
+            event = state.threads.edit(repo, who, found, comment_id, form.get("content", ""))
     except HubError as error:
-        return _thread_page(request, box, repo, who, found, problem=error)
+        return _thread_page(request, state, repo, who, found, problem=error)
     return _redirect_to_thread(repo, found, event.id, who.account)
 
 
@@ -178,7 +178,7 @@ def _redirect_to_thread(repo: Repo, found: Thread, anchor: str, account: Account
 
 def _new(
     request: Request,
-    box: HubState,
+    state: HubState,
     repo: Repo,
     *,
     title: str = "",
@@ -187,7 +187,7 @@ def _new(
 ) -> Response:
     return repo_page(
         request,
-        box,
+        state,
         repo,
         "community",
         "new.html",
@@ -200,7 +200,7 @@ def _new(
 
 def _thread_page(
     request: Request,
-    box: HubState,
+    state: HubState,
     repo: Repo,
     who: Caller,
     found: Thread,
@@ -208,20 +208,20 @@ def _thread_page(
     problem: HubError | None = None,
     draft: str = "",
 ) -> Response:
-    everybody = selectable_users(box, who.account)
-    speakers = [one for one in everybody if access.allows(box, Caller(one), repo, "discuss")]
-    writers = [one for one in everybody if access.allows(box, Caller(one), repo, "write")]
+    everybody = selectable_users(state, who.account)
+    speakers = [one for one in everybody if access.allows(state, Caller(one), repo, "discuss")]
+    writers = [one for one in everybody if access.allows(state, Caller(one), repo, "write")]
     return repo_page(
         request,
-        box,
+        state,
         repo,
         "community",
         "thread.html",
         status_code=problem.status if problem else 200,
         view="talk",
         thread=found,
-        author=_account(box, found.author_id),
-        entries=_entries(box, repo, who, found),
+        author=_account(state, found.author_id),
+        entries=_entries(state, repo, who, found),
         conflicts=pulls.conflicts(repo, found) if found.is_pull else [],
         people=writers if found.locked or repo.discussions_disabled else speakers,
         mergers=writers,
@@ -231,15 +231,15 @@ def _thread_page(
     )
 
 
-def _entries(box: HubState, repo: Repo, who: Caller, found: Thread) -> list[dict[str, Any]]:
+def _entries(state: HubState, repo: Repo, who: Caller, found: Thread) -> list[dict[str, Any]]:
     known: dict[str, tuple[Account | None, str | None]] = {}
-    may_write = access.allows(box, who, repo, "write")
+    may_write = access.allows(state, who, repo, "write")
     shown = []
-    for event in box.threads.events(found):
+    for event in state.threads.events(found):
         key = event.author_id or ""
         if key not in known:
-            author = _account(box, event.author_id)
-            known[key] = (author, _role(box, repo, found, author))
+            author = _account(state, event.author_id)
+            known[key] = (author, _role(state, repo, found, author))
         author, role = known[key]
         own = who.account is not None and who.account.id == event.author_id
         shown.append(
@@ -255,11 +255,11 @@ def _entries(box: HubState, repo: Repo, who: Caller, found: Thread) -> list[dict
     return shown
 
 
-def _role(box: HubState, repo: Repo, found: Thread, author: Account | None) -> str | None:
+def _role(state: HubState, repo: Repo, found: Thread, author: Account | None) -> str | None:
     """What a reader should know of the one who speaks."""
     if author is None:
         return None
-    if access.role_in(box, author, repo):
+    if access.role_in(state, author, repo):
         return "owner" if author.id == repo.owner_id else "member"
     return "author" if author.id == found.author_id else None
 
@@ -275,12 +275,12 @@ def _event_text(event: ThreadEvent) -> str:
     return _WORDS.get((event.type, next(iter(data.values()), None)), event.type)
 
 
-def _pull(box: HubState, repo: Repo, num: int) -> Thread:
-    found = box.threads.get(repo, num)
+def _pull(state: HubState, repo: Repo, num: int) -> Thread:
+    found = state.threads.get(repo, num)
     if not found.is_pull:
         raise HubError(404, f"#{num} is a discussion: it changes no files.")
     return found
 
 
-def _account(box: HubState, account_id: str | None) -> Account | None:
-    return box.accounts.by_id(account_id) if account_id else None
+def _account(state: HubState, account_id: str | None) -> Account | None:
+    return state.accounts.by_id(account_id) if account_id else None

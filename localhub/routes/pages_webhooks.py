@@ -25,48 +25,48 @@ _SHOWN = 50
 
 
 @router.get("/settings/webhooks")
-def webhooks(request: Request, box: StateDep, who: Viewer) -> Response:
+def webhooks(request: Request, state: StateDep, who: Viewer) -> Response:
     """The viewer's webhooks."""
-    return page(request, "webhooks.html", hooks=box.webhooks.all(who.account) if who.account else [])
+    return page(request, "webhooks.html", hooks=state.webhooks.all(who.account) if who.account else [])
 
 
 @router.get("/settings/webhooks/{webhook_id}")
-def webhook(request: Request, box: StateDep, who: Viewer, webhook_id: Id) -> Response:
+def webhook(request: Request, state: StateDep, who: Viewer, webhook_id: Id) -> Response:
     """One webhook and its activity."""
-    return _activity(request, box, box.webhooks.get(webhook_id, access.require_account(who)))
+    return _activity(request, state, state.webhooks.get(webhook_id, access.require_account(who)))
 
 
 @router.post("/settings/webhooks/{webhook_id}", dependencies=[SameSite])
-async def change(request: Request, box: StateDep, who: Viewer, webhook_id: Id, form: Form) -> Response:
+async def change(request: Request, state: StateDep, who: Viewer, webhook_id: Id, form: Form) -> Response:
     """Enables, disables, or sends a delivery again."""
-    return await run_in_threadpool(_change, request, box, who, webhook_id, form)
+    return await run_in_threadpool(_change, request, state, who, webhook_id, form)
 
 
-def _change(request: Request, box: HubState, who: Caller, webhook_id: str, form: dict[str, str]) -> Response:
-    hook = box.webhooks.get(webhook_id, access.require_account(who))
+def _change(request: Request, state: HubState, who: Caller, webhook_id: str, form: dict[str, str]) -> Response:
+    hook = state.webhooks.get(webhook_id, access.require_account(who))
     action, told = form.get("action"), None
     if action == "enable":
-        hook = box.webhooks.enable(hook)
+        hook = state.webhooks.enable(hook)
     elif action == "disable":
-        hook = box.webhooks.disable(hook)
+        hook = state.webhooks.disable(hook)
     elif action == "replay":
-        told = _replay(box, hook, form.get("log", ""))
+        told = _replay(state, hook, form.get("log", ""))
     else:
         raise BadRequest("A webhook can be enabled, disabled, or a delivery replayed.")
-    return _activity(request, box, hook, told)
+    return _activity(request, state, hook, told)
 
 
-def _replay(box: HubState, hook: Webhook, log_id: str) -> str:
-    delivery = box.webhooks.deliveries.log.find(hook.id, log_id)
+def _replay(state: HubState, hook: Webhook, log_id: str) -> str:
+    delivery = state.webhooks.deliveries.log.find(hook.id, log_id)
     if delivery is None:
         raise HubError(404, "There is no such delivery in this webhook's activity.")
-    status = box.webhooks.deliveries.replay(hook, delivery)
+    status = state.webhooks.deliveries.replay(hook, delivery)
     return f"Sent again: the receiver answered {status}." if status else "Sent again, but nobody answered."
 
 
-def _activity(request: Request, box: HubState, hook: Webhook, told: str | None = None) -> Response:
+def _activity(request: Request, state: HubState, hook: Webhook, told: str | None = None) -> Response:
     shown: list[dict[str, Any]] = [
         {**vars(item), "body": item.body, "when": datetime.fromtimestamp(item.created_at, UTC)}
-        for item in box.webhooks.deliveries.log.latest(hook.id, _SHOWN)
+        for item in state.webhooks.deliveries.log.latest(hook.id, _SHOWN)
     ]
     return page(request, "webhook.html", hook=hook, deliveries=shown, problem=told)

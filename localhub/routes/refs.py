@@ -70,7 +70,7 @@ def commits(
     request: Request,
     response: Response,
     repo: Readable,
-    box: StateDep,
+    state: StateDep,
     rev: Rev,
     p: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
     limit: Annotated[int, Query(ge=1, le=1000)] = 50,
@@ -83,11 +83,11 @@ def commits(
     if (p + 1) * limit < total:
         response.headers["Link"] = next_link(request, public_url(request), p=str(p + 1))
     found = history.log(repo.git, head, skip=p * limit, limit=limit)
-    return [_commit(box, info, formatted="formatted" in (expand or ())) for info in found]
+    return [_commit(state, info, formatted="formatted" in (expand or ())) for info in found]
 
 
 @router.post("/api/{kind:kind}/{ns}/{name}/branch/{branch:seg}")
-def create_branch(repo: Writable, box: StateDep, who: CallerDep, branch: RefName, body: NewBranch) -> dict[str, Any]:
+def create_branch(repo: Writable, state: StateDep, who: CallerDep, branch: RefName, body: NewBranch) -> dict[str, Any]:
     """A new branch."""
     ref = _checked_ref(f"refs/heads/{branch.removeprefix('refs/heads/')}")
     account = access.require_account(who)
@@ -95,48 +95,48 @@ def create_branch(repo: Writable, box: StateDep, who: CallerDep, branch: RefName
         old = repo.git.head(ref)
         if old and not body.overwrite:
             raise HubError(409, f"Reference {ref} already exists")
-        start = _empty(box, repo, account) if body.empty_branch else repo.git.resolve(body.starting_point or "main")
+        start = _empty(state, repo, account) if body.empty_branch else repo.git.resolve(body.starting_point or "main")
         repo.git.update_ref(ref, start, old)
-        _tell(box, repo, account, RefChange(ref, old, start))
+        _tell(state, repo, account, RefChange(ref, old, start))
     return {}
 
 
 @router.delete("/api/{kind:kind}/{ns}/{name}/branch/{branch:seg}")
-def delete_branch(repo: Writable, box: StateDep, who: CallerDep, branch: RefName) -> dict[str, Any]:
+def delete_branch(repo: Writable, state: StateDep, who: CallerDep, branch: RefName) -> dict[str, Any]:
     """Takes a branch away; never main."""
     ref = f"refs/heads/{branch.removeprefix('refs/heads/')}"
     if ref == MAIN:
         raise Forbidden(f"Cannot delete {ref}")
-    _delete(box, repo, access.require_account(who), ref)
+    _delete(state, repo, access.require_account(who), ref)
     return {}
 
 
 @router.post("/api/{kind:kind}/{ns}/{name}/tag/{rev:seg}")
-def create_tag(repo: Writable, box: StateDep, who: CallerDep, rev: Rev, body: NewTag) -> dict[str, Any]:
+def create_tag(repo: Writable, state: StateDep, who: CallerDep, rev: Rev, body: NewTag) -> dict[str, Any]:
     """Tags a revision."""
     ref = _checked_ref(f"refs/tags/{body.tag}")
     account = access.require_account(who)
     with repo.git.lock:
         commit = repo.git.resolve(rev)
-        repo.git.tag(body.tag, commit, body.message, author_of(account), box.clock.seconds())
-        _tell(box, repo, account, RefChange(ref, None, commit))
+        repo.git.tag(body.tag, commit, body.message, author_of(account), state.clock.seconds())
+        _tell(state, repo, account, RefChange(ref, None, commit))
     return {}
 
 
 @router.delete("/api/{kind:kind}/{ns}/{name}/tag/{tag:seg}")
-def delete_tag(repo: Writable, box: StateDep, who: CallerDep, tag: RefName) -> dict[str, Any]:
+def delete_tag(repo: Writable, state: StateDep, who: CallerDep, tag: RefName) -> dict[str, Any]:
     """Takes a tag away."""
-    _delete(box, repo, access.require_account(who), f"refs/tags/{tag}")
+    _delete(state, repo, access.require_account(who), f"refs/tags/{tag}")
     return {}
 
 
 @router.post("/api/{kind:kind}/{ns}/{name}/super-squash/{branch:seg}")
 def super_squash(
-    repo: Readable, box: StateDep, who: CallerDep, branch: RefName, body: SquashBody | None = None
+    repo: Readable, state: StateDep, who: CallerDep, branch: RefName, body: SquashBody | None = None
 ) -> dict[str, Any]:
     """Replaces a branch's history by one commit with the same content."""
     ref = branch_ref(branch)
-    check_push(box, who, repo, ref)
+    check_push(state, who, repo, ref)
     account = access.require_account(who)
     message = (body.message if body else None) or f"Super-squash branch '{branch}'"
     with repo.git.lock:
@@ -144,9 +144,9 @@ def super_squash(
         if old is None:
             raise _not_a_branch(repo, branch)
         tree = repo.git.tree(old)
-        when = box.clock.seconds()
+        when = state.clock.seconds()
         new = repo.git.commit_tree(ref, tree, [], author_of(account), message, expected=old, when=when)
-        _tell(box, repo, account, RefChange(ref, old, new))
+        _tell(state, repo, account, RefChange(ref, old, new))
     return {"commitId": new}
 
 
@@ -155,13 +155,13 @@ def branch_ref(name: str) -> str:
     return name if name.startswith("refs/") else f"refs/heads/{name}"
 
 
-def check_push(box: HubState, who: Caller, repo: Repo, ref: str) -> None:
+def check_push(state: HubState, who: Caller, repo: Repo, ref: str) -> None:
     """Raises unless the caller may move the ref: writers may, and on `refs/pr/N` the pull request's author."""
     number = ref.removeprefix("refs/pr/")
     if number != ref and number.isdecimal() and len(number) < 10:
-        box.threads.check_push(repo, who, int(number))
+        state.threads.check_push(repo, who, int(number))
     else:
-        access.require_access(box, who, repo, "write")
+        access.require_access(state, who, repo, "write")
 
 
 def _not_a_branch(repo: Repo, name: str) -> HubError:
@@ -170,17 +170,17 @@ def _not_a_branch(repo: Repo, name: str) -> HubError:
     return BadRequest(f"{name} is not a branch: only branches and pull requests can be squashed.")
 
 
-def _delete(box: HubState, repo: Repo, account: Account, ref: str) -> None:
+def _delete(state: HubState, repo: Repo, account: Account, ref: str) -> None:
     with repo.git.lock:
         old = repo.git.head(ref)
         if old is None:
             raise RevisionNotFound(ref)
         repo.git.delete_ref(ref)
-        _tell(box, repo, account, RefChange(ref, old, None))
+        _tell(state, repo, account, RefChange(ref, old, None))
 
 
-def _empty(box: HubState, repo: Repo, account: Account) -> str:
-    return repo.git.build(None, [], author_of(account), "Initial commit", when=box.clock.seconds())
+def _empty(state: HubState, repo: Repo, account: Account) -> str:
+    return repo.git.build(None, [], author_of(account), "Initial commit", when=state.clock.seconds())
 
 
 def _checked_ref(ref: str) -> str:
@@ -190,17 +190,17 @@ def _checked_ref(ref: str) -> str:
     return ref
 
 
-def _tell(box: HubState, repo: Repo, account: Account, change: RefChange) -> None:
-    box.repos.touch(repo)
-    box.emit(HubEvent("repo.content", "update", repo, account, (change,)))
+def _tell(state: HubState, repo: Repo, account: Account, change: RefChange) -> None:
+    state.repos.touch(repo)
+    state.emit(HubEvent("repo.content", "update", repo, account, (change,)))
 
 
-def _commit(box: HubState, info: CommitInfo, *, formatted: bool) -> dict[str, Any]:
+def _commit(state: HubState, info: CommitInfo, *, formatted: bool) -> dict[str, Any]:
     shown: dict[str, Any] = {
         "id": info.id,
         "title": info.title,
         "message": info.message,
-        "authors": [_author(box, name) for name in info.authors],
+        "authors": [_author(state, name) for name in info.authors],
         "date": iso(info.date),
     }
     if formatted:
@@ -208,6 +208,6 @@ def _commit(box: HubState, info: CommitInfo, *, formatted: bool) -> dict[str, An
     return shown
 
 
-def _author(box: HubState, name: str) -> dict[str, Any]:
-    account = box.accounts.by_name(name)
+def _author(state: HubState, name: str) -> dict[str, Any]:
+    account = state.accounts.by_name(name)
     return {"user": account.name, "avatar": account.avatar_url} if account else {"user": name}

@@ -23,18 +23,18 @@ Expand = Annotated[list[str] | None, Query(description="Only these fields")]
 
 @router.get("/api/{kind:kind}/{ns}/{name}")
 def of_main(
-    repo: Readable, box: StateDep, expand: Expand = None, blobs: bool = False, security: Security = False
+    repo: Readable, state: StateDep, expand: Expand = None, blobs: bool = False, security: Security = False
 ) -> Any:
     """The info at main."""
-    return _answer(box, repo, repo.git.head(), expand, blobs=blobs, security=security)
+    return _answer(state, repo, repo.git.head(), expand, blobs=blobs, security=security)
 
 
 @router.get("/api/{kind:kind}/{ns}/{name}/revision/{rev:seg}")
 def of_revision(
-    repo: Readable, box: StateDep, rev: Rev, expand: Expand = None, blobs: bool = False, security: Security = False
+    repo: Readable, state: StateDep, rev: Rev, expand: Expand = None, blobs: bool = False, security: Security = False
 ) -> Any:
     """The info at a revision: `sha`, files and card are those of it."""
-    return _answer(box, repo, repo.git.resolve(rev), expand, blobs=blobs, security=security)
+    return _answer(state, repo, repo.git.resolve(rev), expand, blobs=blobs, security=security)
 
 
 @router.get("/api/{kind:kind}/{name}")
@@ -47,11 +47,11 @@ def without_owner(request: Request, who: CallerDep, kind: RepoKind, name: Name) 
 
 
 def _answer(
-    box: HubState, repo: Repo, commit: str | None, expand: list[str] | None, *, blobs: bool, security: bool
+    state: HubState, repo: Repo, commit: str | None, expand: list[str] | None, *, blobs: bool, security: bool
 ) -> JSONResponse:
     if expand and (blobs or security):
         raise BadRequest("expand cannot be combined with blobs or securityStatus: it says which fields you get.")
     check_expand(repo.type, expand or ())
-    found = info(box, repo, commit, expand=expand or (), blobs=blobs, security=security)
+    found = info(state, repo, commit, expand=expand or (), blobs=blobs, security=security)
     # As a response of our own: a hundred thousand siblings are not worth validating again.
     return JSONResponse(found)

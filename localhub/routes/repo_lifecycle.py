@@ -76,60 +76,60 @@ class Settings(BaseModel):
 
 
 @router.post("/api/repos/create")
-def create(request: Request, box: StateDep, who: CallerDep, body: NewRepo) -> dict[str, Any]:
+def create(request: Request, state: StateDep, who: CallerDep, body: NewRepo) -> dict[str, Any]:
     """A new repo with its first commit."""
     creator = access.require_account(who)
     repo_type = body.type or "model"
-    owner, name = _owner(box, who, body)
+    owner, name = _owner(state, who, body)
     _check_name(name)
     if repo_type == "space" and body.sdk is None:
         raise BadRequest("A Space needs an sdk: gradio, streamlit, docker or static.")
-    existing = box.repos.get(repo_type, f"{owner.name}/{name}")
+    existing = state.repos.get(repo_type, f"{owner.name}/{name}")
     if existing:
         raise _exists(existing, public_url(request))
     private = body.private if body.visibility is None else body.visibility != "public"
     files = {clean(file.path): _bytes(file) for file in body.files}
     if body.license:
         files.setdefault("README.md", f"---\nlicense: {body.license!r}\n---\n".encode())
-    repo = box.repos.create(repo_type, owner, name, creator, files=files, private=bool(private), sdk=body.sdk)
+    repo = state.repos.create(repo_type, owner, name, creator, files=files, private=bool(private), sdk=body.sdk)
     return {"url": public_url(request) + repo.web_path, "name": repo.full_name, "id": repo.oid}
 
 
 @router.delete("/api/repos/delete")
-def delete(request: Request, box: StateDep, who: CallerDep, body: OldRepo) -> dict[str, Any]:
+def delete(request: Request, state: StateDep, who: CallerDep, body: OldRepo) -> dict[str, Any]:
     """Takes a repo away with all that is in it."""
     namespace, _, name = body.name.rpartition("/")
     namespace = body.organization or namespace or access.require_account(who).name
     repo = _to_change(request, who, body.type or "model", f"{namespace}/{name}")
-    box.repos.delete(repo, who.account)
-    box.grants.forget(repo)
-    for sha256, *_ in box.lfs.objects(repo.oid):
-        box.lfs.unlink(repo.oid, sha256)
+    state.repos.delete(repo, who.account)
+    state.grants.forget(repo)
+    for sha256, *_ in state.lfs.objects(repo.oid):
+        state.lfs.unlink(repo.oid, sha256)
     return {}
 
 
 @router.post("/api/repos/move")
-def move(request: Request, box: StateDep, who: CallerDep, body: Move) -> dict[str, Any]:
+def move(request: Request, state: StateDep, who: CallerDep, body: Move) -> dict[str, Any]:
     """Gives a repo another name or owner."""
     actor = access.require_account(who)
     repo = _to_change(request, who, body.type, body.from_repo)
     namespace, _, name = body.to_repo.partition("/")
-    owner = _namespace(box, who, namespace, body.type)
+    owner = _namespace(state, who, namespace, body.type)
     _check_name(name)
-    there = box.repos.get(body.type, body.to_repo)
+    there = state.repos.get(body.type, body.to_repo)
     if there and there.oid != repo.oid:
         raise name_taken(body.type, there.namespace, there.name)
-    box.repos.move(repo, owner, name, actor)
+    state.repos.move(repo, owner, name, actor)
     return {}
 
 
 @router.put("/api/{kind:kind}/{ns}/{name}/settings")
-def settings(repo: Owned, box: StateDep, who: CallerDep, body: Settings) -> dict[str, Any]:
+def settings(repo: Owned, state: StateDep, who: CallerDep, body: Settings) -> dict[str, Any]:
     """Changes settings; answers with what was changed."""
     wanted = body.model_dump(exclude_none=True, exclude={"visibility"})
     if body.visibility is not None:
         wanted["private"] = body.visibility != "public"
-    changed = box.repos.update(repo, who.account, **wanted)
+    changed = state.repos.update(repo, who.account, **wanted)
     shown = {"private": changed.private, "gated": changed.gated, "discussionsDisabled": changed.discussions_disabled}
     names = {field.alias or name for name, field in Settings.model_fields.items() if name in body.model_fields_set}
     answer: dict[str, Any] = {name: shown[name] for name in shown if name in names}
@@ -142,9 +142,9 @@ def may_read(repo: Contents) -> None:
 
 
 @router.get("/api/{kind:kind}/{ns}/{name}/auth-check/write")
-def may_write(repo: Readable, box: StateDep, who: CallerDep) -> None:
+def may_write(repo: Readable, state: StateDep, who: CallerDep) -> None:
     """200 for whoever may commit."""
-    access.require_access(box, who, repo, "write")
+    access.require_access(state, who, repo, "write")
 
 
 @router.post("/api/spaces/{ns}/{name}/restart")
@@ -161,22 +161,22 @@ def restart(
 
 def _to_change(request: Request, who: Caller, repo_type: RepoType, full_name: str) -> Repo:
     """The repo by its present name: what changes a repo for good does not follow a former one."""
-    box = access.state_of(request)
-    repo = box.repos.get(repo_type, full_name)
+    state = access.state_of(request)
+    repo = state.repos.get(repo_type, full_name)
     if repo is None:
         raise HubError(404, "Repository not found", "RepoNotFound")
     return access.repo_for(request, repo_type, full_name, "admin", who)
 
 
-def _owner(box: HubState, who: Caller, body: NewRepo) -> tuple[Account, str]:
+def _owner(state: HubState, who: Caller, body: NewRepo) -> tuple[Account, str]:
     namespace, _, name = body.name.rpartition("/")
     namespace = body.organization or namespace or access.require_account(who).name
-    return _namespace(box, who, namespace, body.type or "model"), name
+    return _namespace(state, who, namespace, body.type or "model"), name
 
 
-def _namespace(box: HubState, who: Caller, namespace: str, repo_type: str) -> Account:
-    owner = box.accounts.by_name(namespace)
-    if owner is None or not access.may_create_in(box, who, owner):
+def _namespace(state: HubState, who: Caller, namespace: str, repo_type: str) -> Account:
+    owner = state.accounts.by_name(namespace)
+    if owner is None or not access.may_create_in(state, who, owner):
         raise Forbidden(f'You don\'t have the rights to create a {repo_type} under the namespace "{namespace}"')
     return owner
 

@@ -24,7 +24,7 @@ Sort = Literal["createdAt", "lastModified", "downloads", "likes", "trendingScore
 @router.get("/api/{kind:kind}")
 def repos(
     request: Request,
-    box: StateDep,
+    state: StateDep,
     who: CallerDep,
     kind: RepoKind,
     search: Annotated[str | None, Query(max_length=200)] = None,
@@ -39,16 +39,16 @@ def repos(
     """By pages, the newest first unless sorted otherwise."""
     repo_type = type_of(kind)
     check_expand(repo_type, expand or ())
-    found = [repo for repo in box.repos.all(repo_type, author) if allows(box, who, repo, "read")]
+    found = [repo for repo in state.repos.all(repo_type, author) if allows(state, who, repo, "read")]
     found = [repo for repo in found if (search or "").lower() in repo.full_name.lower()]
-    found = [repo for repo in found if set(filter or ()) <= set(_tags(repo, box.lfs) if filter else ())]
+    found = [repo for repo in found if set(filter or ()) <= set(_tags(repo, state.lfs) if filter else ())]
     found.sort(key=lambda repo: _rank(repo, sort), reverse=True)
     headers = {}
     if cursor + limit < len(found):
         headers["Link"] = next_link(request, public_url(request), cursor=str(cursor + limit))
     brief = [*_BRIEF, *(("siblings",) if full else ()), *(("downloads", "gated") if repo_type != "space" else ("sdk",))]
     fields = expand or brief
-    page = [info(box, repo, repo.git.head(), expand=fields) for repo in found[cursor : cursor + limit]]
+    page = [info(state, repo, repo.git.head(), expand=fields) for repo in found[cursor : cursor + limit]]
     return JSONResponse(page, headers=headers)
 
 

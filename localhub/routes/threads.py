@@ -88,7 +88,7 @@ class Lock(BaseModel):
 
 @router.get(_REPO)
 def list_threads(
-    box: StateDep,
+    state: StateDep,
     repo: Readable,
     type: Literal["all", "discussion", "pull_request"] = "all",
     status: Literal["all", "open", "closed"] = "all",
@@ -98,7 +98,7 @@ def list_threads(
     p: Annotated[int, Query(ge=0, le=10**9)] = 0,
 ) -> dict[str, Any]:
     """One page of threads; drafts count as open and merged pull requests as closed."""
-    account = box.accounts.by_name(author) if author else None
+    account = state.accounts.by_name(author) if author else None
     wanted = ThreadFilter(
         is_pull=None if type == "all" else type == "pull_request",
         over=None if status == "all" else status == "closed",
@@ -106,112 +106,112 @@ def list_threads(
         search=search,
         sort=sort,
     )
-    threads, count = box.threads.page(repo, wanted, start=p * PAGE, size=PAGE)
-    view = ThreadSerializer(box, repo)
+    threads, count = state.threads.page(repo, wanted, start=p * PAGE, size=PAGE)
+    view = ThreadSerializer(state, repo)
     return {
         "discussions": [view.summary(thread) for thread in threads],
         "count": count,
         "start": p * PAGE,
-        "numClosedDiscussions": box.threads.count(repo, ThreadFilter(over=True)),
+        "numClosedDiscussions": state.threads.count(repo, ThreadFilter(over=True)),
     }
 
 
 @router.post(_REPO)
-def open_thread(box: StateDep, repo: Readable, who: CallerDep, body: NewThread) -> dict[str, Any]:
+def open_thread(state: StateDep, repo: Readable, who: CallerDep, body: NewThread) -> dict[str, Any]:
     """Opens a discussion, or a draft pull request whose ref exists from then on."""
     if body.pullRequest:
-        thread = box.threads.open_pull(repo, who, body.title, body.description, "main", draft=True)
+        thread = state.threads.open_pull(repo, who, body.title, body.description, "main", draft=True)
     else:
-        thread = box.threads.open_discussion(repo, who, body.title, body.description)
-    told: dict[str, Any] = {"url": thread_url(box, repo, thread), "num": thread.num, "pullRequest": thread.is_pull}
+        thread = state.threads.open_discussion(repo, who, body.title, body.description)
+    told: dict[str, Any] = {"url": thread_url(state, repo, thread), "num": thread.num, "pullRequest": thread.is_pull}
     return {**told, "references": {"base": thread.base}} if thread.is_pull else told
 
 
 @router.get(_THREAD)
-def read_thread(box: StateDep, repo: Readable, who: CallerDep, num: Num, diff: str | None = None) -> dict[str, Any]:
+def read_thread(state: StateDep, repo: Readable, who: CallerDep, num: Num, diff: str | None = None) -> dict[str, Any]:
     """A thread with its timeline; `diff=1` adds a pull request's diff."""
-    thread = box.threads.get(repo, num)
-    with_diff = diff in ("1", "true") and _may_read_files(box, who, repo)
-    return ThreadSerializer(box, repo).detail(thread, box.threads.events(thread), diff=with_diff)
+    thread = state.threads.get(repo, num)
+    with_diff = diff in ("1", "true") and _may_read_files(state, who, repo)
+    return ThreadSerializer(state, repo).detail(thread, state.threads.events(thread), diff=with_diff)
 
 
 @router.delete(_THREAD)
-def delete_thread(box: StateDep, repo: Readable, who: CallerDep, num: Num) -> dict[str, Any]:
+def delete_thread(state: StateDep, repo: Readable, who: CallerDep, num: Num) -> dict[str, Any]:
     """Removes a thread for good."""
-    box.threads.delete(repo, who, box.threads.get(repo, num))
+    state.threads.delete(repo, who, state.threads.get(repo, num))
     return {}
 
 
 @router.post(_THREAD + "/comment", status_code=201)
-def comment(box: StateDep, repo: Readable, who: CallerDep, num: Num, body: NewComment) -> dict[str, Any]:
+def comment(state: StateDep, repo: Readable, who: CallerDep, num: Num, body: NewComment) -> dict[str, Any]:
     """Adds a comment."""
-    event = box.threads.comment(repo, who, box.threads.get(repo, num), body.comment)
-    return {"newMessage": ThreadSerializer(box, repo).event(event)}
+    event = state.threads.comment(repo, who, state.threads.get(repo, num), body.comment)
+    return {"newMessage": ThreadSerializer(state, repo).event(event)}
 
 
 @router.post(_THREAD + "/comment/{comment_id}/edit")
 def edit_comment(
-    box: StateDep, repo: Readable, who: CallerDep, num: Num, comment_id: CommentId, body: NewContent
+    state: StateDep, repo: Readable, who: CallerDep, num: Num, comment_id: CommentId, body: NewContent
 ) -> dict[str, Any]:
     """Gives one's own comment other words."""
-    event = box.threads.edit(repo, who, box.threads.get(repo, num), comment_id, body.content)
-    return {"updatedComment": ThreadSerializer(box, repo).event(event)}
+    event = state.threads.edit(repo, who, state.threads.get(repo, num), comment_id, body.content)
+    return {"updatedComment": ThreadSerializer(state, repo).event(event)}
 
 
 @router.post(_THREAD + "/comment/{comment_id}/hide")
 def hide_comment(
-    box: StateDep, repo: Readable, who: CallerDep, num: Num, comment_id: CommentId, body: Hide | None = None
+    state: StateDep, repo: Readable, who: CallerDep, num: Num, comment_id: CommentId, body: Hide | None = None
 ) -> dict[str, Any]:
     """Takes a comment's words away for good."""
     reason = body.reason if body else None
-    event = box.threads.hide(repo, who, box.threads.get(repo, num), comment_id, reason)
-    return {"updatedComment": ThreadSerializer(box, repo).event(event)}
+    event = state.threads.hide(repo, who, state.threads.get(repo, num), comment_id, reason)
+    return {"updatedComment": ThreadSerializer(state, repo).event(event)}
 
 
 @router.post(_THREAD + "/title")
-def rename(box: StateDep, repo: Readable, who: CallerDep, num: Num, body: NewTitle) -> dict[str, Any]:
+def rename(state: StateDep, repo: Readable, who: CallerDep, num: Num, body: NewTitle) -> dict[str, Any]:
     """Gives a thread another title."""
-    event = box.threads.rename(repo, who, box.threads.get(repo, num), body.title)
-    return {"newTitle": ThreadSerializer(box, repo).event(event)}
+    event = state.threads.rename(repo, who, state.threads.get(repo, num), body.title)
+    return {"newTitle": ThreadSerializer(state, repo).event(event)}
 
 
 @router.post(_THREAD + "/status")
-def set_status(box: StateDep, repo: Readable, who: CallerDep, num: Num, body: NewStatus) -> dict[str, Any]:
+def set_status(state: StateDep, repo: Readable, who: CallerDep, num: Num, body: NewStatus) -> dict[str, Any]:
     """Closes or opens a thread; the comment, if any, comes as a webhook and in the timeline but not in this answer."""
-    event = box.threads.set_status(repo, who, box.threads.get(repo, num), body.status, body.comment)
-    return {"newStatus": ThreadSerializer(box, repo).event(event)}
+    event = state.threads.set_status(repo, who, state.threads.get(repo, num), body.status, body.comment)
+    return {"newStatus": ThreadSerializer(state, repo).event(event)}
 
 
 @router.post(_THREAD + "/merge")
-def merge(box: StateDep, repo: Readable, who: CallerDep, num: Num, body: MergeNote | None = None) -> dict[str, Any]:
+def merge(state: StateDep, repo: Readable, who: CallerDep, num: Num, body: MergeNote | None = None) -> dict[str, Any]:
     """Squashes a pull request onto its base. 409 for a draft, a finished one, or conflicts [?]."""
-    merged = box.threads.merge(repo, who, box.threads.get(repo, num), body.comment if body else None)
+    merged = state.threads.merge(repo, who, state.threads.get(repo, num), body.comment if body else None)
     return {"status": merged.status, "mergeCommitId": merged.merge_sha}
 
 
 @router.post(_THREAD + "/pin")
-def pin(box: StateDep, repo: Readable, who: CallerDep, num: Num, body: Pin) -> dict[str, bool]:
+def pin(state: StateDep, repo: Readable, who: CallerDep, num: Num, body: Pin) -> dict[str, bool]:
     """Keeps a thread on top of the list, or no longer."""
-    return {"pinned": box.threads.pin(repo, who, box.threads.get(repo, num), body.pinned).pinned}
+    return {"pinned": state.threads.pin(repo, who, state.threads.get(repo, num), body.pinned).pinned}
 
 
 @router.post(_THREAD + "/lock")
-def lock(box: StateDep, repo: Readable, who: CallerDep, num: Num, body: Lock) -> dict[str, bool]:
+def lock(state: StateDep, repo: Readable, who: CallerDep, num: Num, body: Lock) -> dict[str, bool]:
     """Leaves a thread to those who may write to the repo [?: the Hub has this in its pages alone]."""
-    return {"locked": box.threads.lock(repo, who, box.threads.get(repo, num), body.locked).locked}
+    return {"locked": state.threads.lock(repo, who, state.threads.get(repo, num), body.locked).locked}
 
 
 @router.delete(_THREAD + "/ref")
-def delete_ref(box: StateDep, repo: Readable, who: CallerDep, num: Num) -> dict[str, Any]:
+def delete_ref(state: StateDep, repo: Readable, who: CallerDep, num: Num) -> dict[str, Any]:
     """Frees the commits of a closed or merged pull request."""
-    box.threads.delete_ref(repo, who, box.threads.get(repo, num))
+    state.threads.delete_ref(repo, who, state.threads.get(repo, num))
     return {}
 
 
 @router.get(_THREAD + "/storage")
-def storage(box: StateDep, repo: Readable, num: Num) -> dict[str, Any]:
+def storage(state: StateDep, repo: Readable, num: Num) -> dict[str, Any]:
     """What the commits of a pull request weigh: the blobs that its base has not."""
-    thread = box.threads.get(repo, num)
+    thread = state.threads.get(repo, num)
     return {"estimatedStorage": pulls.changed_bytes(repo, thread), "refDeleted": thread.ref_deleted}
 
 
@@ -222,10 +222,10 @@ def mark_as_read(who: CallerDep) -> dict[str, Any]:
     return {}
 
 
-def _may_read_files(box: HubState, who: Caller, repo: Repo) -> bool:
+def _may_read_files(state: HubState, who: Caller, repo: Repo) -> bool:
     """A gated repo's discussions are for everybody, the files in a diff are not."""
     try:
-        access.require_content_access(box, who, repo)
+        access.require_content_access(state, who, repo)
     except HubError:
         return False
     return True

@@ -58,40 +58,40 @@ Owner = Annotated[Account, Depends(_owner)]
 
 
 @router.get("")
-def list_webhooks(box: StateDep, who: CallerDep) -> list[dict[str, Any]]:
+def list_webhooks(state: StateDep, who: CallerDep) -> list[dict[str, Any]]:
     """The caller's webhooks: a bare list."""
-    return [box.webhooks.as_json(webhook) for webhook in box.webhooks.all(access.require_account(who))]
+    return [state.webhooks.as_json(webhook) for webhook in state.webhooks.all(access.require_account(who))]
 
 
 @router.get("/{webhook_id}")
-def read_webhook(box: StateDep, who: CallerDep, webhook_id: Id) -> dict[str, Any]:
+def read_webhook(state: StateDep, who: CallerDep, webhook_id: Id) -> dict[str, Any]:
     """One webhook."""
-    return {"webhook": box.webhooks.as_json(box.webhooks.get(webhook_id, access.require_account(who)))}
+    return {"webhook": state.webhooks.as_json(state.webhooks.get(webhook_id, access.require_account(who)))}
 
 
 @router.post("")
-def create_webhook(box: StateDep, owner: Owner, body: WebhookBody) -> dict[str, Any]:
+def create_webhook(state: StateDep, owner: Owner, body: WebhookBody) -> dict[str, Any]:
     """A new webhook."""
     _refuse_jobs(body)
     if body.url is None:
         raise BadRequest("✖ Required\n  → at url")
     if not body.domains:
         raise BadRequest("✖ domains names repo, discussion or both\n  → at domains")
-    made = box.webhooks.create(
+    made = state.webhooks.create(
         owner, url=body.url, secret=body.secret, watched=_target_dicts(body.watched), domains=body.domains
     )
-    return {"webhook": box.webhooks.as_json(made)}
+    return {"webhook": state.webhooks.as_json(made)}
 
 
 @router.post("/{webhook_id}")
-def update_webhook(box: StateDep, owner: Owner, webhook_id: Id, body: WebhookBody) -> dict[str, Any]:
+def update_webhook(state: StateDep, owner: Owner, webhook_id: Id, body: WebhookBody) -> dict[str, Any]:
     """Changes a webhook.
 
     The client sends `watched: []` and no domains when it is told only a new URL, which the Hub's description forbids;
     what the Hub answers is not known. Taken literally the webhook would fall silent, so it is refused, as described.
     """
     _refuse_jobs(body)
-    webhook = box.webhooks.get(webhook_id, owner)
+    webhook = state.webhooks.get(webhook_id, owner)
     if not body.watched:
         raise BadRequest("✖ Array must contain at least 1 element(s)\n  → at watched")
     changes: dict[str, Any] = {"watched": _target_dicts(body.watched)}
@@ -101,36 +101,36 @@ def update_webhook(box: StateDep, owner: Owner, webhook_id: Id, body: WebhookBod
         changes["url"] = body.url
     if body.secret is not None:
         changes["secret"] = body.secret or None
-    return {"webhook": box.webhooks.as_json(box.webhooks.update(webhook, owner, **changes))}
+    return {"webhook": state.webhooks.as_json(state.webhooks.update(webhook, owner, **changes))}
 
 
 @router.post("/{webhook_id}/enable")
-def enable_webhook(box: StateDep, owner: Owner, webhook_id: Id) -> dict[str, Any]:
+def enable_webhook(state: StateDep, owner: Owner, webhook_id: Id) -> dict[str, Any]:
     """Lets a webhook hear again, also a suspended one."""
-    return {"webhook": box.webhooks.as_json(box.webhooks.enable(box.webhooks.get(webhook_id, owner)))}
+    return {"webhook": state.webhooks.as_json(state.webhooks.enable(state.webhooks.get(webhook_id, owner)))}
 
 
 @router.post("/{webhook_id}/disable")
-def disable_webhook(box: StateDep, owner: Owner, webhook_id: Id) -> dict[str, Any]:
+def disable_webhook(state: StateDep, owner: Owner, webhook_id: Id) -> dict[str, Any]:
     """Makes a webhook deaf until it is enabled."""
-    return {"webhook": box.webhooks.as_json(box.webhooks.disable(box.webhooks.get(webhook_id, owner)))}
+    return {"webhook": state.webhooks.as_json(state.webhooks.disable(state.webhooks.get(webhook_id, owner)))}
 
 
 @router.delete("/{webhook_id}")
-def delete_webhook(box: StateDep, owner: Owner, webhook_id: Id) -> dict[str, Any]:
+def delete_webhook(state: StateDep, owner: Owner, webhook_id: Id) -> dict[str, Any]:
     """Removes a webhook with its log."""
-    box.webhooks.delete(box.webhooks.get(webhook_id, owner))
+    state.webhooks.delete(state.webhooks.get(webhook_id, owner))
     return {}
 
 
 @router.post("/{webhook_id}/replay/{log_id}")
-def replay(box: StateDep, owner: Owner, webhook_id: Id, log_id: Id) -> dict[str, int]:
+def replay(state: StateDep, owner: Owner, webhook_id: Id, log_id: Id) -> dict[str, int]:
     """Sends a delivery again under its old id, to today's URL; the receiver's status, 0 where none came [?]."""
-    webhook = box.webhooks.get(webhook_id, owner)
-    delivery = box.webhooks.deliveries.log.find(webhook.id, log_id)
+    webhook = state.webhooks.get(webhook_id, owner)
+    delivery = state.webhooks.deliveries.log.find(webhook.id, log_id)
     if delivery is None:
         raise HubError(404, "There is no such delivery in this webhook's activity.")
-    return {"status": box.webhooks.deliveries.replay(webhook, delivery)}
+    return {"status": state.webhooks.deliveries.replay(webhook, delivery)}
 
 
 def _target_dicts(watched: list[WebhookTargetBody] | None) -> list[dict[str, str]]:

@@ -23,7 +23,7 @@ AccountName = Annotated[str, Path(max_length=200)]
 
 
 @router.get("/api/whoami-v2")
-def whoami(box: StateDep, who: CallerDep) -> dict[str, Any]:
+def whoami(state: StateDep, who: CallerDep) -> dict[str, Any]:
     """The caller, its organisations, and what its token may do."""
     account = access.require_account(who)
     return {
@@ -37,28 +37,28 @@ def whoami(box: StateDep, who: CallerDep) -> dict[str, Any]:
         "periodEnd": None,
         "isPro": account.is_pro,
         "avatarUrl": account.avatar_url,
-        "orgs": [_org(org, role) for org, role in box.accounts.orgs(account)],
-        "auth": {"type": "access_token", "accessToken": _token(box, who)},
+        "orgs": [_org(org, role) for org, role in state.accounts.orgs(account)],
+        "auth": {"type": "access_token", "accessToken": _token(state, who)},
     }
 
 
 @router.get("/api/users/{user}/overview")
-def user_overview(box: StateDep, user: AccountName) -> dict[str, Any]:
+def user_overview(state: StateDep, user: AccountName) -> dict[str, Any]:
     """A user's public face."""
-    account = _named(box, user, "user")
+    account = _named(state, user, "user")
     orgs = [
         {"name": org.name, "fullname": org.fullname, "avatarUrl": org.avatar_url}
-        for org, _ in box.accounts.orgs(account)
+        for org, _ in state.accounts.orgs(account)
     ]
     zeros = dict.fromkeys(("numDiscussions", "numPapers", "numUpvotes", "numLikes", "numFollowing", "numFollowers"), 0)
     face = {**_member(account), "createdAt": iso(account.created_at), "details": "", "isFollowing": False, "orgs": orgs}
-    return {**face, **_repo_counts(box, account), **zeros}
+    return {**face, **_repo_counts(state, account), **zeros}
 
 
 @router.get("/api/organizations/{org}/overview")
-def org_overview(box: StateDep, org: AccountName) -> dict[str, Any]:
+def org_overview(state: StateDep, org: AccountName) -> dict[str, Any]:
     """An organisation's public face."""
-    account = _named(box, org, "org")
+    account = _named(state, org, "org")
     return {
         "_id": account.id,
         "name": account.name,
@@ -69,10 +69,10 @@ def org_overview(box: StateDep, org: AccountName) -> dict[str, Any]:
         "isVerified": False,
         "isFollowing": False,
         "plan": account.plan,
-        "numUsers": len(box.accounts.members(account)),
+        "numUsers": len(state.accounts.members(account)),
         "numFollowers": 0,
         "numPapers": 0,
-        **_repo_counts(box, account),
+        **_repo_counts(state, account),
     }
 
 
@@ -80,7 +80,7 @@ def org_overview(box: StateDep, org: AccountName) -> dict[str, Any]:
 def members(
     request: Request,
     response: Response,
-    box: StateDep,
+    state: StateDep,
     who: CallerDep,
     org: AccountName,
     search: str | None = None,
@@ -88,11 +88,11 @@ def members(
     cursor: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
 ) -> list[dict[str, Any]]:
     """Its members by pages; roles are told to members alone."""
-    account = _named(box, org, "org")
-    insider = who.account is not None and box.accounts.role(account.id, who.account.id) is not None
+    account = _named(state, org, "org")
+    insider = who.account is not None and state.accounts.role(account.id, who.account.id) is not None
     found = [
         (user, role)
-        for user, role in box.accounts.members(account)
+        for user, role in state.accounts.members(account)
         if not search or search.lower() in user.name.lower()
     ]
     if cursor + limit < len(found):
@@ -104,9 +104,9 @@ def members(
 @router.get("/api/users/{name}/followers")
 @router.get("/api/users/{name}/following")
 @router.get("/api/organizations/{name}/followers")
-def followers(box: StateDep, name: AccountName) -> list[dict[str, Any]]:
+def followers(state: StateDep, name: AccountName) -> list[dict[str, Any]]:
     """Nobody follows anybody here."""
-    if box.accounts.by_name(name) is None:
+    if state.accounts.by_name(name) is None:
         raise HubError(404, f"There is no account {name}")
     return []
 
@@ -126,8 +126,8 @@ def avatar(name: str) -> Response:
     return Response(image, media_type="image/svg+xml", headers={"Cache-Control": "max-age=86400"})
 
 
-def _named(box: HubState, name: str, kind: str | None) -> Account:
-    account = box.accounts.by_name(name)
+def _named(state: HubState, name: str, kind: str | None) -> Account:
+    account = state.accounts.by_name(name)
     if account is None or account.kind != kind:
         raise HubError(404, f"There is no {'organization' if kind == 'org' else 'user'} {name}")
     return account
@@ -160,31 +160,31 @@ def _member(account: Account) -> dict[str, Any]:
     }
 
 
-def _repo_counts(box: HubState, account: Account) -> dict[str, int]:
-    public = [repo.type for repo in box.repos.all(namespace=account.name) if not repo.private]
+def _repo_counts(state: HubState, account: Account) -> dict[str, int]:
+    public = [repo.type for repo in state.repos.all(namespace=account.name) if not repo.private]
     return {f"num{kind.capitalize()}s": public.count(kind) for kind in ("model", "dataset", "space")}
 
 
-def _token(box: HubState, who: Caller) -> dict[str, Any]:
+def _token(state: HubState, who: Caller) -> dict[str, Any]:
     token = who.token
     if token is None:
         return {}
     shown: dict[str, Any] = {"displayName": token.name, "role": token.role, "createdAt": iso(token.created_at)}
     if token.role == "fineGrained":
-        shown["fineGrained"] = _fine_grained(box, token)
+        shown["fineGrained"] = _fine_grained(state, token)
     return shown
 
 
-def _fine_grained(box: HubState, token: Token) -> dict[str, Any]:
-    scoped = [{"entity": _entity(box, scope), "permissions": sorted(scope.permissions)} for scope in token.scoped]
+def _fine_grained(state: HubState, token: Token) -> dict[str, Any]:
+    scoped = [{"entity": _entity(state, scope), "permissions": sorted(scope.permissions)} for scope in token.scoped]
     return {"canReadGatedRepos": token.reads_gated, "global": sorted(token.global_permissions), "scoped": scoped}
 
 
-def _entity(box: HubState, scope: TokenScope) -> dict[str, Any]:
+def _entity(state: HubState, scope: TokenScope) -> dict[str, Any]:
     if scope.entity_type in ("user", "org"):
-        account = box.accounts.by_name(scope.entity_name)
+        account = state.accounts.by_name(scope.entity_name)
         found = account.id if account else None
     else:
-        repo = box.repos.get(cast("RepoType", scope.entity_type), scope.entity_name)
+        repo = state.repos.get(cast("RepoType", scope.entity_type), scope.entity_name)
         found = repo.oid if repo else None
     return {"_id": found, "name": scope.entity_name, "type": scope.entity_type}

@@ -35,7 +35,7 @@ def checked_base(repo: Repo, base: str) -> str:
 
 
 def make_ref(
-    box: HubState, repo: Repo, thread: Thread, author: Account, head: str | None = None
+    state: HubState, repo: Repo, thread: Thread, author: Account, head: str | None = None
 ) -> tuple[Thread, HubEvent]:
     """Lets `refs/pr/N` start at `head`, or where the base is; the thread as it is then, and what is to be told.
 
@@ -45,18 +45,18 @@ def make_ref(
     base = _head_of(repo, thread.base or "")
     head = head or base
     repo.git.update_ref(thread.ref, head, repo.git.head(thread.ref))
-    thread = box.threads.note_commits(repo, thread, base, head, author)
+    thread = state.threads.note_commits(repo, thread, base, head, author)
     return thread, HubEvent("repo.content", "update", repo, author, (RefChange(thread.ref, None, head),))
 
 
-def drop_ref(box: HubState, repo: Repo, thread: Thread, actor: Account) -> None:
+def drop_ref(state: HubState, repo: Repo, thread: Thread, actor: Account) -> None:
     """Deletes `refs/pr/N`, if it is there."""
     with repo.git.lock:
         head = repo.git.head(thread.ref)
         if head is None:
             return
         repo.git.update_ref(thread.ref, None, head)
-    box.emit(HubEvent("repo.content", "update", repo, actor, (RefChange(thread.ref, head, None),)))
+    state.emit(HubEvent("repo.content", "update", repo, actor, (RefChange(thread.ref, head, None),)))
 
 
 def pull_of_ref(rows: ThreadStore, repo: Repo, ref: str) -> Thread | None:
@@ -135,18 +135,18 @@ def commits_locked(repo: Repo) -> Iterator[None]:
         yield
 
 
-def merge(box: HubState, repo: Repo, thread: Thread, actor: Account) -> str:
+def merge(state: HubState, repo: Repo, thread: Thread, actor: Account) -> str:
     """Squashes an open pull request onto its base; the new commit's id. `HubError` 409 says why it cannot be."""
     _check_mergeable(thread)
     base, head = _head_of(repo, thread.base or ""), _head_of(repo, thread.ref)
     found = merge_commits(repo.git, base, head)
     _check_conflicts(found)
     message = _squash_message(repo, thread, base, head, actor)
-    box.limits.count_commit(repo)
-    when = box.clock.seconds()
+    state.limits.count_commit(repo)
+    when = state.clock.seconds()
     made = repo.git.commit(thread.base or "", found.changes, base, author_of(actor), message, when=when)
-    box.repos.touch(repo)
-    box.emit(HubEvent("repo.content", "update", repo, actor, (RefChange(thread.base or "", base, made),)))
+    state.repos.touch(repo)
+    state.emit(HubEvent("repo.content", "update", repo, actor, (RefChange(thread.base or "", base, made),)))
     return made
 
 

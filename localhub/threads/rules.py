@@ -16,35 +16,35 @@ if TYPE_CHECKING:
 TITLE_MIN, TITLE_MAX, TEXT_MAX = 3, 200, 65_536
 
 
-def require_opener(box: HubState, repo: Repo, caller: Caller) -> Account:
+def require_opener(state: HubState, repo: Repo, caller: Caller) -> Account:
     """Threads are opened by everybody who is logged in and may read, where the repo has discussions at all."""
     author = access.require_account(caller)
-    access.require_access(box, caller, repo, "discuss")
+    access.require_access(state, caller, repo, "discuss")
     if repo.discussions_disabled:
         raise Forbidden("Discussions are disabled for this repo.")
     return author
 
 
-def require_commenter(box: HubState, repo: Repo, caller: Caller, thread: Thread) -> Account:
+def require_commenter(state: HubState, repo: Repo, caller: Caller, thread: Thread) -> Account:
     """Comments are for the same people; in a locked thread for those alone who may write to the repo."""
-    author = require_opener(box, repo, caller)
-    if thread.locked and not access.allows(box, caller, repo, "write"):
+    author = require_opener(state, repo, caller)
+    if thread.locked and not access.allows(state, caller, repo, "write"):
         raise Forbidden("This discussion has been locked.")
     return author
 
 
-def require_moderator(box: HubState, repo: Repo, caller: Caller, thread: Thread) -> Account:
+def require_moderator(state: HubState, repo: Repo, caller: Caller, thread: Thread) -> Account:
     """Status and title are for the thread's author and for those who may write to the repo."""
     account = access.require_account(caller)
     own = thread.author_id == account.id and not thread.locked
-    access.require_access(box, caller, repo, "discuss" if own else "write")
+    access.require_access(state, caller, repo, "discuss" if own else "write")
     return account
 
 
-def require_writer(box: HubState, repo: Repo, caller: Caller) -> Account:
+def require_writer(state: HubState, repo: Repo, caller: Caller) -> Account:
     """Merging, pinning, locking and deleting are for those who may write to the repo."""
     account = access.require_account(caller)
-    access.require_access(box, caller, repo, "write")
+    access.require_access(state, caller, repo, "write")
     return account
 
 

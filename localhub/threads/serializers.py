@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     from localhub.state import HubState
 
 
-def thread_url(box: HubState, repo: Repo, thread: Thread) -> str:
+def thread_url(state: HubState, repo: Repo, thread: Thread) -> str:
     """Where people read the thread."""
-    return f"{box.url}{repo.web_path}/discussions/{thread.num}"
+    return f"{state.url}{repo.web_path}/discussions/{thread.num}"
 
 
 class ThreadSerializer:
     """Words threads of one repo; looks each account up once."""
 
-    def __init__(self, box: HubState, repo: Repo) -> None:
-        self.box = box
+    def __init__(self, state: HubState, repo: Repo) -> None:
+        self.state = state
         self.repo = repo
         self._people: dict[str, dict[str, Any] | None] = {}
 
@@ -34,7 +34,7 @@ class ThreadSerializer:
         if account_id is None:
             return None
         if account_id not in self._people:
-            account = self.box.accounts.by_id(account_id)
+            account = self.state.accounts.by_id(account_id)
             self._people[account_id] = self._person(account) if account else None
         return self._people[account_id]
 
@@ -102,7 +102,7 @@ class ThreadSerializer:
         return {
             "filesWithConflicts": pulls.conflicts(self.repo, thread),
             "changes": changes,
-            "diffUrl": f"{thread_url(self.box, self.repo, thread)}/files.diff",
+            "diffUrl": f"{thread_url(self.state, self.repo, thread)}/files.diff",
         }
 
     def _comment(self, event: ThreadEvent) -> dict[str, Any]:
@@ -131,11 +131,11 @@ class ThreadSerializer:
         return {"name": self.repo.full_name, "type": self.repo.type}
 
     def _owner_kind(self) -> str:
-        owner = self.box.accounts.by_id(self.repo.owner_id)
+        owner = self.state.accounts.by_id(self.repo.owner_id)
         return owner.kind if owner else "user"
 
     def _person(self, account: Account) -> dict[str, Any]:
-        role = access.role_in(self.box, account, self.repo)
+        role = access.role_in(self.state, account, self.repo)
         return {
             "_id": account.id,
             "name": account.name,

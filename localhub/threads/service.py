@@ -29,10 +29,10 @@ _OPENED = "_No description was given._"
 class ThreadService:
     """The Community tabs of a box."""
 
-    def __init__(self, box: HubState) -> None:
-        self.box = box
-        self.rows = ThreadStore(box.store)
-        box.subscribe(self.follow)
+    def __init__(self, state: HubState) -> None:
+        self.state = state
+        self.rows = ThreadStore(state.store)
+        state.subscribe(self.follow)
 
     def get(self, repo: Repo, num: int) -> Thread:
         """The thread of that number; `HubError` 404 in the Hub's words."""
@@ -60,9 +60,9 @@ class ThreadService:
 
     def open_discussion(self, repo: Repo, caller: Caller, title: str, description: str) -> Thread:
         """A new discussion with its first comment."""
-        author = rules.require_opener(self.box, repo, caller)
+        author = rules.require_opener(self.state, repo, caller)
         title, text = checked_title(title), checked_text(description.strip() or _OPENED, "description")
-        with self.box.store.write():
+        with self.state.store.write():
             thread, first = self._add_thread(repo, author, title, text, base=None, status="open")
         self._tell("discussion", "create", repo, thread, author, first)
         return thread
@@ -81,16 +81,16 @@ class ThreadService:
 
         `head`: a commit built on the base that the ref starts at; None: the base itself.
         """
-        author = rules.require_opener(self.box, repo, caller)
+        author = rules.require_opener(self.state, repo, caller)
         title, text = checked_title(title), checked_text(description.strip() or _OPENED, "description")
         base_ref = pulls.checked_base(repo, base)
         status: Literal["draft", "open"] = "draft" if draft else "open"
         # Nobody finds the thread before its ref is there. The repo's lock comes before the transaction, as always.
-        with repo.git.lock, self.box.store.write():
+        with repo.git.lock, self.state.store.write():
             thread, first = self._add_thread(repo, author, title, text, base=base_ref, status=status)
-            thread, born = pulls.make_ref(self.box, repo, thread, author, head)
+            thread, born = pulls.make_ref(self.state, repo, thread, author, head)
         self._tell("discussion", "create", repo, thread, author, first)
-        self.box.emit(born)
+        self.state.emit(born)
         return thread
 
     def check_push(self, repo: Repo, caller: Caller, num: int) -> None:
@@ -99,22 +99,22 @@ class ThreadService:
         if not thread.is_pull or thread.ref_deleted:
             raise RevisionNotFound(f"refs/pr/{num}")
         account = access.require_account(caller)
-        access.require_access(self.box, caller, repo, "discuss" if thread.author_id == account.id else "write")
+        access.require_access(self.state, caller, repo, "discuss" if thread.author_id == account.id else "write")
         if thread.status == "merged":
             raise HubError(409, "This pull request is merged: nothing can be added to it.")
 
     def comment(self, repo: Repo, caller: Caller, thread: Thread, text: str) -> ThreadEvent:
         """A new comment by the caller."""
-        author = rules.require_commenter(self.box, repo, caller, thread)
+        author = rules.require_commenter(self.state, repo, caller, thread)
         comment = self._add_comment(thread, author, checked_text(text, "comment"))
         self._tell("discussion.comment", "create", repo, self.rows.by_oid(thread.oid), author, comment)
         return comment
 
     def edit(self, repo: Repo, caller: Caller, thread: Thread, comment_id: str, text: str) -> ThreadEvent:
         """New words in a comment: its author's right alone."""
-        author = rules.require_commenter(self.box, repo, caller, thread)
+        author = rules.require_commenter(self.state, repo, caller, thread)
         text = checked_text(text, "content")
-        with self.box.store.write():
+        with self.state.store.write():
             comment = self._comment(thread, comment_id)
             if comment.author_id != author.id:
                 raise Forbidden("Only its author can edit a comment.")
@@ -129,10 +129,10 @@ class ThreadService:
     ) -> ThreadEvent:
         """Takes a comment's words away for good: by its author, or by those who may write to the repo."""
         account = access.require_account(caller)
-        with self.box.store.write():
+        with self.state.store.write():
             comment = self._comment(thread, comment_id)
-            if comment.author_id != account.id or not access.allows(self.box, caller, repo, "discuss"):
-                access.require_access(self.box, caller, repo, "write")
+            if comment.author_id != account.id or not access.allows(self.state, caller, repo, "discuss"):
+                access.require_access(self.state, caller, repo, "write")
             hidden = {"hidden": True, "hidden_by": account.id, "hidden_reason": reason, "raw": HIDDEN}
             comment = self.rows.change_event(comment, {**comment.data, **hidden, "updated_at": self._now()})
         self._tell("discussion.comment", "update", repo, thread, account, comment)
@@ -140,9 +140,9 @@ class ThreadService:
 
     def rename(self, repo: Repo, caller: Caller, thread: Thread, title: str) -> ThreadEvent:
         """Another title."""
-        account = rules.require_moderator(self.box, repo, caller, thread)
+        account = rules.require_moderator(self.state, repo, caller, thread)
         title = checked_title(title)
-        with self.box.store.write():
+        with self.state.store.write():
             change = {"from": self.rows.by_oid(thread.oid).title, "to": title}
             event = self._add(thread, "title-change", account, change)
             thread = self.rows.change(thread, title=title)
@@ -153,9 +153,9 @@ class ThreadService:
         self, repo: Repo, caller: Caller, thread: Thread, status: Literal["open", "closed"], comment: str | None = None
     ) -> ThreadEvent:
         """Closes or opens, and says why if there is a `comment`, which stands before it in the timeline."""
-        account = rules.require_moderator(self.box, repo, caller, thread)
+        account = rules.require_moderator(self.state, repo, caller, thread)
         text = checked_text(comment, "comment") if comment and comment.strip() else None
-        with self.box.store.write():
+        with self.state.store.write():
             current = self.rows.by_oid(thread.oid)
             rules.check_step(current, status)
             said = self._add_comment(thread, account, text) if text else None
@@ -168,11 +168,11 @@ class ThreadService:
 
     def merge(self, repo: Repo, caller: Caller, thread: Thread, comment: str | None = None) -> Thread:
         """Squashes a pull request onto its base. `HubError` 409 for a draft, a finished one, or conflicts."""
-        account = rules.require_writer(self.box, repo, caller)
+        account = rules.require_writer(self.state, repo, caller)
         text = checked_text(comment, "comment") if comment and comment.strip() else None
         with pulls.commits_locked(repo):
-            merge_sha = pulls.merge(self.box, repo, self.rows.by_oid(thread.oid), account)
-            with self.box.store.write():
+            merge_sha = pulls.merge(self.state, repo, self.rows.by_oid(thread.oid), account)
+            with self.state.store.write():
                 said = self._add_comment(thread, account, text) if text else None
                 self._add(thread, "status-change", account, {"status": "merged"})
                 thread = self.rows.change(thread, status="merged", merge_sha=merge_sha)
@@ -191,26 +191,26 @@ class ThreadService:
 
     def delete(self, repo: Repo, caller: Caller, thread: Thread) -> None:
         """Removes a thread for good; its number is not given again."""
-        account = rules.require_writer(self.box, repo, caller)
+        account = rules.require_writer(self.state, repo, caller)
         self.rows.remove(thread)
         if thread.is_pull:
-            pulls.drop_ref(self.box, repo, thread, account)
+            pulls.drop_ref(self.state, repo, thread, account)
         self._tell("discussion", "delete", repo, thread, account)
 
     def delete_ref(self, repo: Repo, caller: Caller, thread: Thread) -> Thread:
         """Frees what a closed or merged pull request keeps in its ref."""
-        account = rules.require_moderator(self.box, repo, caller, thread)
+        account = rules.require_moderator(self.state, repo, caller, thread)
         if not thread.is_pull or not thread.is_over or thread.ref_deleted:
             raise HubError(409, "Only a closed or merged pull request has a reference to delete, and only once.")
-        with self.box.store.write():
+        with self.state.store.write():
             self._add(thread, "ref-deleted", account, {})
             thread = self.rows.change(thread, ref_deleted=True)
-        pulls.drop_ref(self.box, repo, thread, account)
+        pulls.drop_ref(self.state, repo, thread, account)
         return thread
 
     def note_commits(self, repo: Repo, thread: Thread, old: str, new: str, actor: Account | None) -> Thread:
         """An entry of the timeline for each commit that came to a pull request."""
-        with self.box.store.write():
+        with self.state.store.write():
             for commit in pulls.new_commits(repo, old, new):
                 data = {"subject": commit.subject, "oid": commit.oid, "parents": list(commit.parents)}
                 self._add(thread, "commit", actor, data)
@@ -226,10 +226,10 @@ class ThreadService:
         return self.rows.by_oid(thread.oid), first
 
     def _switch(self, repo: Repo, caller: Caller, thread: Thread, kind: str, column: str, on: bool) -> Thread:
-        account = rules.require_writer(self.box, repo, caller)
+        account = rules.require_writer(self.state, repo, caller)
         if getattr(thread, column) == on:
             return thread
-        with self.box.store.write():
+        with self.state.store.write():
             self._add(thread, kind, account, {column: on})
             thread = self.rows.change(thread, **{column: on})
         self._tell("discussion", "update", repo, thread, account)
@@ -263,10 +263,10 @@ class ThreadService:
         actor: Account,
         comment: ThreadEvent | None = None,
     ) -> None:
-        self.box.emit(HubEvent(kind, action, repo, actor, thread=thread, comment=comment))
+        self.state.emit(HubEvent(kind, action, repo, actor, thread=thread, comment=comment))
 
     def _now(self) -> str:
-        return iso(now(self.box))
+        return iso(now(self.state))
 
     def follow(self, event: HubEvent) -> None:
         """Commits on `refs/pr/N` become entries of the timeline; a deleted repo takes its threads along."""

@@ -55,10 +55,10 @@ class DeliveryPolicy:
 class Deliveries:
     """The queue, its threads, and the log."""
 
-    def __init__(self, box: HubState, webhooks: WebhookService) -> None:
-        self.box = box
+    def __init__(self, state: HubState, webhooks: WebhookService) -> None:
+        self.state = state
         self.webhooks = webhooks
-        self.log = DeliveryLog(box.store)
+        self.log = DeliveryLog(state.store)
         self.policy = DeliveryPolicy()
         self._sender = Sender()
         self._changed = threading.Condition()
@@ -78,24 +78,24 @@ class Deliveries:
         deliveries: list[tuple[OutgoingDelivery, DeliveryFault]] = []
         for webhook, body in bodies:
             deliveries += self._fated(webhook, json.dumps(body, ensure_ascii=False))
-        self.log.add([delivery for delivery, _ in deliveries], self.box.clock.seconds())
-        with self.box.store.write() as db:
-            moment = iso(now(self.box))
+        self.log.add([delivery for delivery, _ in deliveries], self.state.clock.seconds())
+        with self.state.store.write() as db:
+            moment = iso(now(self.state))
             hooks = [(moment, webhook.id) for webhook, _ in bodies]
             db.executemany("UPDATE webhooks SET last_trigger_at = ? WHERE id = ?", hooks)
         for delivery, fate in deliveries:
-            self.box.stats.delivery(delivery.webhook_id, "queued" if delivery.state == "pending" else delivery.state)
+            self.state.stats.delivery(delivery.webhook_id, "queued" if delivery.state == "pending" else delivery.state)
             if delivery.state == "pending":
                 self._push(delivery, fate)
 
     def replay(self, webhook: Webhook, delivery: OutgoingDelivery) -> int:
         """Sends a delivery again, to today's URL with today's secret; the receiver's status, 0 where none came."""
         row = self._new(webhook, delivery.payload, delivery.delivery_id, "pending")
-        self.log.add([row], self.box.clock.seconds())
+        self.log.add([row], self.state.clock.seconds())
         status, error = self._sender.post(webhook, row, self.policy.timeout)
         outcome: DeliveryState = "delivered" if 200 <= status < 300 else "failed"
         self.log.update(row, state=outcome, attempts=1, status=status or None, error=error)
-        self.box.stats.delivery(webhook.id, "replayed")
+        self.state.stats.delivery(webhook.id, "replayed")
         return status
 
     def forget(self, webhook_id: str, state: DeliveryState) -> None:
@@ -121,10 +121,10 @@ class Deliveries:
 
     def _fated(self, webhook: Webhook, text: str) -> list[tuple[OutgoingDelivery, DeliveryFault]]:
         delivery_id = str(uuid.uuid4())
-        since = self.box.clock.seconds() - _DAY
+        since = self.state.clock.seconds() - _DAY
         if self.log.triggers_since(webhook.id, since) >= self.policy.quota:
             return [(self._new(webhook, text, delivery_id, "over-quota"), DeliveryFault(copies=0))]
-        fate = self.box.faults.webhooks.next_fate()
+        fate = self.state.faults.webhooks.next_fate()
         if not fate.copies:
             return [(self._new(webhook, text, delivery_id, "dropped"), fate)]
         return [(self._new(webhook, text, delivery_id, "pending", fate.seconds), fate) for _ in range(fate.copies)]
@@ -132,7 +132,7 @@ class Deliveries:
     def _new(
         self, webhook: Webhook, text: str, delivery_id: str, state: DeliveryState, late: float = 0.0
     ) -> OutgoingDelivery:
-        created, due = self.box.clock.seconds(), time.time() + late
+        created, due = self.state.clock.seconds(), time.time() + late
         return OutgoingDelivery(new_id(), webhook.id, delivery_id, text, state, 0, None, None, created, due)
 
     def _push(self, delivery: OutgoingDelivery, fate: DeliveryFault | None = None) -> None:
@@ -205,7 +205,7 @@ class Deliveries:
         status, error = self._sender.post(webhook, delivery, self.policy.timeout)
         if self._closed:
             return None
-        self.box.stats.delivery(webhook.id, "attempted")
+        self.state.stats.delivery(webhook.id, "attempted")
         tried = {"attempts": delivery.attempts + 1, "status": status or None, "error": error}
         if 200 <= status < 300:
             self._end(webhook, delivery, "delivered", tried)
@@ -218,5 +218,5 @@ class Deliveries:
 
     def _end(self, webhook: Webhook, delivery: OutgoingDelivery, state: DeliveryState, tried: dict[str, Any]) -> None:
         self.log.update(delivery, **tried, state=state)
-        self.box.stats.delivery(webhook.id, state)
+        self.state.stats.delivery(webhook.id, state)
         self.webhooks.note_outcome(webhook, delivered=state == "delivered")

@@ -67,19 +67,19 @@ class Webhook:
         about = {event.repo.oid, event.repo.owner_id}
         if event.moved_to:
             about.add(event.moved_to.owner_id)
-        return domain in self.domains and any(watch.id in about for watch in self.watched)
+        return domain in self.domains and any(target.id in about for target in self.watched)
 
 
 class WebhookService:
     """Every webhook of the box."""
 
-    def __init__(self, box: HubState) -> None:
-        self.box = box
-        box.store.ensure(SCHEMA)
-        self.deliveries = Deliveries(box, self)
+    def __init__(self, state: HubState) -> None:
+        self.state = state
+        state.store.ensure(SCHEMA)
+        self.deliveries = Deliveries(state, self)
         self._changed = 0  # rises after each change, so that the list below is known to be old
         self._enabled: tuple[int, list[Webhook]] = (-1, [])
-        box.subscribe(self._hear)
+        state.subscribe(self._hear)
 
     @property
     def policy(self) -> DeliveryPolicy:
@@ -101,7 +101,7 @@ class WebhookService:
     ) -> Webhook:
         """A new webhook. `watched`: `{type, name}` each; `HubError` 400 for one that `owner` cannot see."""
         row = (new_id(), owner.id, url, secret or None, self._watched(owner, watched), _domains(domains), self._now())
-        with self.box.store.write() as db:
+        with self.state.store.write() as db:
             db.execute(
                 "INSERT INTO webhooks (id, owner_id, url, secret, watched, domains, created_at)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -119,12 +119,12 @@ class WebhookService:
 
     def find(self, webhook_id: str) -> Webhook | None:
         """The webhook of that id, if there is one."""
-        row = self.box.store.row("SELECT * FROM webhooks WHERE id = ?", (webhook_id.lower(),))
+        row = self.state.store.row("SELECT * FROM webhooks WHERE id = ?", (webhook_id.lower(),))
         return _webhook(row) if row else None
 
     def all(self, owner: Account | None = None) -> list[Webhook]:
         """Every webhook, or those of one account, oldest first."""
-        rows = self.box.store.rows(
+        rows = self.state.store.rows(
             "SELECT * FROM webhooks WHERE ?1 IS NULL OR owner_id = ?1 ORDER BY rowid", (owner.id if owner else None,)
         )
         return [_webhook(row) for row in rows]
@@ -152,7 +152,7 @@ class WebhookService:
     def delete(self, webhook: Webhook) -> None:
         """Removes it with its activity log."""
         self.deliveries.forget(webhook.id, "deleted")
-        with self.box.store.write() as db:
+        with self.state.store.write() as db:
             db.execute("DELETE FROM deliveries WHERE webhook_id = ?", (webhook.id,))
             db.execute("DELETE FROM webhooks WHERE id = ?", (webhook.id,))
         self._changed += 1
@@ -164,7 +164,7 @@ class WebhookService:
         """
         if delivered and not webhook.failures:
             return
-        with self.box.store.write():
+        with self.state.store.write():
             current = self.find(webhook.id)
             if current is None:
                 return
@@ -180,7 +180,7 @@ class WebhookService:
             "id": webhook.id,
             "url": webhook.url,
             "disabled": SUSPENDED if webhook.disabled == SUSPENDED else bool(webhook.disabled),
-            "watched": [self._watch_json(watch) for watch in webhook.watched],
+            "watched": [self._watch_json(target) for target in webhook.watched],
             "hasSecret": webhook.secret is not None,
             "domains": list(webhook.domains),
         }
@@ -199,12 +199,12 @@ class WebhookService:
         self.deliveries.close()
 
     def _hear(self, event: HubEvent) -> None:
-        if self.box.faults.silent:
+        if self.state.faults.silent:
             return
         hearing = [hook for hook in self._enabled_now() if hook.hears(event) and self._may_know(hook, event)]
         if not hearing:
             return
-        body = payload(event, self.box.url)
+        body = payload(event, self.state.url)
         self.deliveries.send([(hook, for_webhook(body, hook.id)) for hook in hearing])
 
     def _enabled_now(self) -> list[Webhook]:
@@ -216,13 +216,13 @@ class WebhookService:
         return known
 
     def _may_know(self, webhook: Webhook, event: HubEvent) -> bool:
-        owner = self.box.accounts.by_id(webhook.owner_id)
-        return owner is not None and access.allows(self.box, Caller(owner), event.repo, "read")
+        owner = self.state.accounts.by_id(webhook.owner_id)
+        return owner is not None and access.allows(self.state, Caller(owner), event.repo, "read")
 
     def _set(self, webhook: Webhook, columns: Mapping[str, object]) -> Webhook:
         if columns:
             setters = ", ".join(f"{name} = ?" for name in columns)
-            with self.box.store.write() as db:
+            with self.state.store.write() as db:
                 db.execute(f"UPDATE webhooks SET {setters} WHERE id = ?", [*columns.values(), webhook.id])  # noqa: S608 (this module's own names)
             self._changed += 1
         return self.get(webhook.id)
@@ -234,25 +234,25 @@ class WebhookService:
 
     def _watch(self, owner: Account, kind: str, name: str) -> dict[str, str]:
         if kind in ("user", "org"):
-            account = self.box.accounts.by_name(name)
+            account = self.state.accounts.by_name(name)
             if account and account.kind == kind:
                 return {"type": kind, "name": account.name, "id": account.id}
         elif kind in _REPO_TYPES:
-            repo = self.box.repos.get(cast("RepoType", kind), name)
-            if repo and access.allows(self.box, Caller(owner), repo, "read"):
+            repo = self.state.repos.get(cast("RepoType", kind), name)
+            if repo and access.allows(self.state, Caller(owner), repo, "read"):
                 return {"type": kind, "name": repo.full_name, "id": repo.oid}
         raise HubError(400, f"There is no {kind} {name} that this webhook could watch.")
 
-    def _watch_json(self, watch: WebhookTarget) -> dict[str, str]:
+    def _watch_json(self, target: WebhookTarget) -> dict[str, str]:
         """With its name of today."""
-        if watch.type in ("user", "org"):
-            account = self.box.accounts.by_id(watch.id)
-            return {"type": watch.type, "name": account.name if account else watch.name}
-        repo = self.box.repos.by_oid(watch.id)
-        return {"type": watch.type, "name": repo.full_name if repo else watch.name}
+        if target.type in ("user", "org"):
+            account = self.state.accounts.by_id(target.id)
+            return {"type": target.type, "name": account.name if account else target.name}
+        repo = self.state.repos.by_oid(target.id)
+        return {"type": target.type, "name": repo.full_name if repo else target.name}
 
     def _now(self) -> str:
-        return iso(now(self.box))
+        return iso(now(self.state))
 
 
 def _domains(domains: Iterable[str]) -> str:

@@ -73,17 +73,17 @@ class MaintainerActions:
         self._redis = redis
         self._keys = keys
 
-    def put(self, errand: MaintainerAction) -> None:
+    def put(self, maintainer_action: MaintainerAction) -> None:
         """Have it wait for an answer, unless it does already. Mark `errand:{id}` dirty afterwards."""
-        key = self._keys.errand(errand.id)
+        key = self._keys.maintainer_action(maintainer_action.id)
         with self._redis.pipeline() as pipe:
-            pipe.hsetnx(key, "asked", errand.model_dump_json())
+            pipe.hsetnx(key, "asked", maintainer_action.model_dump_json())
             pipe.expire(key, RETENTION, nx=True)
             pipe.execute()
 
     def find(self, name: str) -> MaintainerAction | None:
         """The errand of this id; None where nobody waits for it any more."""
-        raw = self._redis.hget(self._keys.errand(name), "asked")
+        raw = self._redis.hget(self._keys.maintainer_action(name), "asked")
         try:
             return MaintainerAction.model_validate_json(text(raw)) if raw is not None else None
         except ValidationError:
@@ -91,7 +91,7 @@ class MaintainerActions:
 
     def settle(self, name: str, code: Code) -> Code:
         """What is to come of it: `code`, or what was settled before by a sync that died."""
-        key = self._keys.errand(name)
+        key = self._keys.maintainer_action(name)
         with self._redis.pipeline() as pipe:
             pipe.hsetnx(key, "settled", code)
             pipe.hget(key, "settled")
@@ -100,7 +100,7 @@ class MaintainerActions:
 
     def answer(self, name: str, code: Code, *, seconds: int = RETENTION) -> None:
         """Keep the answer for `seconds`."""
-        key = self._keys.errand(name)
+        key = self._keys.maintainer_action(name)
         with self._redis.pipeline() as pipe:
             pipe.hset(key, "answer", MaintainerActionResult(code=code).model_dump_json())
             pipe.expire(key, seconds)
@@ -108,7 +108,7 @@ class MaintainerActions:
 
     def read(self, name: str) -> Code | None:
         """The answer, where there is one."""
-        raw = self._redis.hget(self._keys.errand(name), "answer")
+        raw = self._redis.hget(self._keys.maintainer_action(name), "answer")
         try:
             return MaintainerActionResult.model_validate_json(text(raw)).code if raw is not None else None
         except ValidationError:

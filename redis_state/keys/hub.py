@@ -81,7 +81,7 @@ class HubKeys(BoardKeys):
         return self._key("flag-reports")
 
     @property
-    def flag_cures(self) -> str:
+    def flag_rechecks(self) -> str:
         """Hash: flagged model in lower case → JSON of how far the cause of its flag is gone."""
         return self._key("flag-cures")
 

@@ -103,7 +103,7 @@ class SyncKeys(BoardKeys):
         return self._key("ticked")
 
     @property
-    def echoes(self) -> str:
+    def webhook_quota(self) -> str:
         """Hash: `own|all domain hour repo` → deliveries that our writes caused, or that came at all, in that hour."""
         return self._key("echoes")
 

@@ -28,6 +28,6 @@ class WebKeys(BoardKeys):
         """String, for hours: JSON of who is signed in; `digest` is that of the id in their cookie."""
         return self._key("session", digest)
 
-    def errand(self, name: str) -> str:
+    def maintainer_action(self, name: str) -> str:
         """Hash, for an hour: JSON of what was `asked`, by whom, what is `settled`, and the `answer`."""
         return self._key("errand", name)

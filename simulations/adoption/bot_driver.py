@@ -33,33 +33,33 @@ class Bot:
         self.hub, self.redis, self.board, self.mirrors = hub, connect(redis_url), board, mirrors
         self.running: dict[str, str] = {}
         """Attempt → path of what our one worker evaluates: it never ends, as far as these days go."""
-        self.desk: BoardContext
+        self.context: BoardContext
         self.probe = Probe()  # its imports take seconds, and outlive a restart
         self._start()
-        hub.box.subscribe(self._deliver)
+        hub.state.subscribe(self._deliver)
 
     def _start(self) -> None:
         board = parse_board(self.board.read_text())
         door = Hub(self.hub.url, token(BOT))
-        now = self.hub.box.clock.seconds
-        self.desk = BoardContext(
+        now = self.hub.state.clock.seconds
+        self.context = BoardContext(
             board, find_suite(board.suite), door, self.redis, now=now, probe=self.probe, mirrors=self.mirrors
         )
-        self.loop, self.schedule = SyncLoop(self.desk), Schedule(self.desk)
+        self.loop, self.schedule = SyncLoop(self.context), Schedule(self.context)
 
     def restart(self) -> None:
         """Read the board file anew."""
-        self.desk.hub.close()
+        self.context.hub.close()
         self._start()
 
     def close(self) -> None:
         """Stop what was started."""
-        self.desk.hub.close()
+        self.context.hub.close()
         self.probe.close()
 
     def live(self, seconds: float, acts: Iterable[Act] = ()) -> None:
         """So much time passes, in which people act: `acts` by seconds from now."""
-        clock, todo = self.hub.box.clock, list(acts)
+        clock, todo = self.hub.state.clock, list(acts)
         began = clock.seconds()
         while (gone := clock.seconds() - began) < seconds:
             until = min([gone + STEP, seconds, *(max(gone, at) for at, _ in todo[:1])])
@@ -70,23 +70,23 @@ class Bot:
 
     def tick(self) -> None:
         """Do all that is to be done now."""
-        now = self.desk.now()
-        self.desk.workers.announce(WorkerCard(name=WORKER, tiers=("all",), since=now, beat=now))
+        now = self.context.now()
+        self.context.workers.announce(WorkerCard(name=WORKER, tiers=("all",), since=now, beat=now))
         for attempt, path in self.running.items():
-            self.desk.attempts.beat(attempt, AttemptProgress("evaluate"), now=now, worker=WORKER, path=path)
+            self.context.attempts.beat(attempt, AttemptProgress("evaluate"), now=now, worker=WORKER, path=path)
         self.schedule.tick()
         while self.loop.step() or self._take():
             pass
 
     def _take(self) -> bool:
         """The worker takes everything that lies in its queue, and asks for its claims; whether there was anything."""
-        found = [job for name in self.desk.queues for job in jobs.queue(self.redis, name).jobs]
+        found = [job for name in self.context.queues for job in jobs.queue(self.redis, name).jobs]
         for job in found:
             message = jobs.parse(job.kwargs["message"])
             job.delete()
             self.running[message.attempt] = message.path
-            self.desk.attempts.take(message.attempt, message.path, WORKER, now=self.desk.now())
-            self.desk.mark(f"request:{message.path}")
+            self.context.attempts.take(message.attempt, message.path, WORKER, now=self.context.now())
+            self.context.mark(f"request:{message.path}")
         return bool(found)
 
     def _deliver(self, event: HubEvent) -> None:
@@ -94,6 +94,6 @@ class Bot:
         repo = repo_of(f"{event.repo.type}/{event.repo.full_name}")
         is_ours = event.actor is not None and event.actor.name == BOT
         if event.kind == "repo.content" and event.repo.full_name == REQUESTS:
-            self.desk.mark("requests", SyncPriority.PERSON)
-        if event.thread is not None and not is_ours and repo in (self.desk.requests, self.desk.community):
-            self.desk.mark(thread_key(repo, event.thread.num), SyncPriority.PERSON)
+            self.context.mark("requests", SyncPriority.PERSON)
+        if event.thread is not None and not is_ours and repo in (self.context.requests, self.context.community):
+            self.context.mark(thread_key(repo, event.thread.num), SyncPriority.PERSON)

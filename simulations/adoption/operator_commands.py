@@ -74,5 +74,5 @@ class Operator:
             **{"HF_ENDPOINT": self.hub.url, "REDIS_URL": self.redis_url, "HF_HUB_DISABLE_TELEMETRY": "1"},
             **{"STEWARD_BOARD": str(self.board), "STEWARD_LOG_LEVEL": "warning"},
             **{"STEWARD_MIRRORS": str(self.mirrors), "STEWARD_BOT_TOKEN_FILE": str(secret)},
-            "STEWARD_CLOCK": f"{self.hub.box.clock.seconds()},{rate}",
+            "STEWARD_CLOCK": f"{self.hub.state.clock.seconds()},{rate}",
         }

@@ -98,16 +98,16 @@ class Story:
         results.git.commit(
             "refs/heads/main", [SetFile(*one.results()) for one in ended], None, me, "Results", when=EPOCH
         )
-        people = [Caller(self.hub.box.accounts.by_name(f"person-{number}")) for number in range(12)]
-        places = (requests, *(4 * [self.hub.box.repos.get("space", SPACE)]))
+        people = [Caller(self.hub.state.accounts.by_name(f"person-{number}")) for number in range(12)]
+        places = (requests, *(4 * [self.hub.state.repos.get("space", SPACE)]))
         for number in range(threads):
             title, post, answer = talk(number)
             repo = places[number % 5]
-            thread = self.hub.box.threads.open_discussion(repo, people[number % 12], title, post)
-            self.hub.box.threads.comment(repo, people[(number + 1) % 12], thread, answer)
+            thread = self.hub.state.threads.open_discussion(repo, people[number % 12], title, post)
+            self.hub.state.threads.comment(repo, people[(number + 1) % 12], thread, answer)
         self.operator.board.write_text(yaml.safe_dump(self._board()))
         (self.operator.folder / "flags.py").write_text(flags(self.hub.url))
-        self.hub.box.clock.advance(DAY)
+        self.hub.state.clock.advance(DAY)
 
     def _board(self) -> dict[str, Any]:
         repos = {name: f"board/{name}" for name in ("requests", "results", "logs", "flags")}
@@ -115,8 +115,8 @@ class Story:
             "name": "adopted",
             "title": "Adopted",
             "suite": "starter",
-            "maintainers": [self.hub.box.accounts.by_name(MAINTAINER).id],
-            "front_ends": [self.hub.box.accounts.by_name(FORM).id],
+            "maintainers": [self.hub.state.accounts.by_name(MAINTAINER).id],
+            "front_ends": [self.hub.state.accounts.by_name(FORM).id],
             "pull_requests": "merge",
             "repos": {**repos, "community": SPACE, "details_namespace": "board-details"},
             # Its new models are a config and a letter.
@@ -142,11 +142,11 @@ class Story:
         operator = self.operator
         with self._step("first steward sync") as step:
             self.bot = Bot(self.hub, operator.redis_url, operator.board, operator.mirrors)
-            desk = self.bot.desk
+            context = self.bot.context
             step["memory_mb"] = operator.sync_until(
-                lambda: desk.index.count() >= len(self.before.files) and not desk.redis.zcard(desk.keys.dirty)
+                lambda: context.index.count() >= len(self.before.files) and not context.redis.zcard(context.keys.dirty)
             )
-        self.hub.box.clock.advance(HOUR)  # which the process's own clock may have gone ahead
+        self.hub.state.clock.advance(HOUR)  # which the process's own clock may have gone ahead
         self._expect_silence("the first look")
         return self.bot
 
@@ -155,7 +155,7 @@ class Story:
     def week(self, town: Town, old: list[Old], days: int) -> None:
         """People act, the old backend goes on, and the bot only looks on."""
         self.town = town
-        self.began = self.hub.box.clock.seconds() + days * DAY + DAY + HOUR
+        self.began = self.hub.state.clock.seconds() + days * DAY + DAY + HOUR
         with self._step(f"{days} days in shadow"):
             self.bot.live(days * DAY, town.week(days, old))
         self._expect_silence("a week in shadow")
@@ -166,18 +166,18 @@ class Story:
         with self._step("a day without the other"):
             self.bot.live(DAY + HOUR)
         self._expect_silence("a quiet day")
-        self.listed = keyed(self.bot.desk.effects.shadow.read().things)
-        self.overtaken = {key for key, would in self.listed.items() if self._is_overtaken(would)}
+        self.listed = keyed(self.bot.context.effects.shadow.read().things)
+        self.overtaken = {key for key, shadowed in self.listed.items() if self._is_overtaken(shadowed)}
         self.found["listed"] = sorted(self.listed)
         self.found["overtaken"] = sorted(self.overtaken)
 
-    def _is_overtaken(self, would: ShadowedWrite) -> bool:
+    def _is_overtaken(self, shadowed: ShadowedWrite) -> bool:
         """Whether somebody else has brought a request to its end meanwhile, or it was asked for too long ago."""
-        about = marker_of(f"<!-- {would.id.partition('<!-- ')[2]}")
-        path = would.path if would.effect == "edit" else about.key if about is not None else ""
-        if is_request_path(path) and would.repo == f"dataset/{REQUESTS}":
+        about = marker_of(f"<!-- {shadowed.id.partition('<!-- ')[2]}")
+        path = shadowed.path if shadowed.effect == "edit" else about.key if about is not None else ""
+        if is_request_path(path) and shadowed.repo == f"dataset/{REQUESTS}":
             return self.town.read(path)["status"] not in ("PENDING", "RERUN")
-        return self._is_late(self.town.asked.get((would.repo, would.thread or 0), EPOCH * 2))
+        return self._is_late(self.town.asked.get((shadowed.repo, shadowed.thread or 0), EPOCH * 2))
 
     def _is_late(self, asked: float) -> bool:
         return bool(self.began - asked > ASKED_AT_MOST)
@@ -206,7 +206,7 @@ class Story:
         self.found["done"] = sorted(done)
         self.found["followed"] = sorted(done - self.listed.keys())
         for key in sorted(self.listed.keys() - done - self.overtaken):
-            if key[-1] == "RUNNING" and self.bot.desk.index.get(key[3]).state in ("waiting", "queued"):
+            if key[-1] == "RUNNING" and self.bot.context.index.get(key[3]).state in ("waiting", "queued"):
                 continue  # it had its turn in the list, and somebody who came by pull request goes before it now
             self._wrong(f"listed and not done: {key}")
         for deed in self.before.touched(self.witness.deeds, asked=self.town.asked, paths=self.town.paths):
@@ -224,7 +224,7 @@ class Story:
     # --- tools
 
     def _repo(self, name: str) -> Any:
-        return self.hub.box.repos.get("dataset", name)
+        return self.hub.state.repos.get("dataset", name)
 
     def _wrong(self, words: str) -> None:
         self.found["wrong"].append(words)
@@ -244,5 +244,5 @@ class Story:
         print(f"{name}: {step}", file=sys.stderr, flush=True)
 
     def _calls(self) -> int:
-        calls = self.hub.box.stats.read()["calls"]
+        calls = self.hub.state.stats.read()["calls"]
         return sum(int(call["count"]) for call in calls if call["account"] == BOT)

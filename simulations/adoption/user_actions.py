@@ -136,13 +136,13 @@ class Town:
 
     def read(self, path: str) -> Fields:
         """A request file as it is."""
-        repo = self.hub.box.repos.get("dataset", REQUESTS)
+        repo = self.hub.state.repos.get("dataset", REQUESTS)
         found: Fields = json.loads(repo.git.file(repo.git.head(), path))
         return found
 
     def now(self) -> str:
         """The time, as forms write it."""
-        return str(self.hub.box.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ"))
+        return str(self.hub.state.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ"))
 
     # --- with words
 
@@ -190,4 +190,4 @@ class Town:
 
     def note(self, repo: str, number: int) -> None:
         """Somebody asked the bot for something in this thread."""
-        self.asked[repo, number] = self.hub.box.clock.seconds()
+        self.asked[repo, number] = self.hub.state.clock.seconds()

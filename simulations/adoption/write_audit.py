@@ -48,7 +48,7 @@ class Witness:
         self.hub = hub
         self.bot = bot
         self.deeds: list[Deed] = []
-        hub.box.subscribe(self._look)
+        hub.state.subscribe(self._look)
 
     def _look(self, event: HubEvent) -> None:
         if event.actor is None or event.actor.name != self.bot:
@@ -107,18 +107,18 @@ def mentioned(deeds: Iterable[Deed]) -> set[str]:
 def keyed(things: Iterable[ShadowedWrite]) -> dict[tuple[str, ...], ShadowedWrite]:
     """What would be done, by the words of Deed.key; edits of comments are left out, for they follow from others."""
     found: dict[tuple[str, ...], ShadowedWrite] = {}
-    for would in things:
-        match would.id.partition(" ")[0]:
+    for shadowed in things:
+        match shadowed.id.partition(" ")[0]:
             case "edit":
-                found["edit", would.repo, "", would.path, would.status] = would
+                found["edit", shadowed.repo, "", shadowed.path, shadowed.status] = shadowed
             case "open":
-                found["new-thread", would.repo, would.id.partition(" ")[2]] = would
+                found["new-thread", shadowed.repo, shadowed.id.partition(" ")[2]] = shadowed
             case "comment":
-                found["comment", would.repo, would.id.split(" ", 2)[2]] = would
+                found["comment", shadowed.repo, shadowed.id.split(" ", 2)[2]] = shadowed
             case "closed":
-                found["closed", would.repo, str(would.thread), "", "closed"] = would
+                found["closed", shadowed.repo, str(shadowed.thread), "", "closed"] = shadowed
             case "merge":
-                found["merged", would.repo, str(would.thread), "", "merged"] = would
+                found["merged", shadowed.repo, str(shadowed.thread), "", "merged"] = shadowed
     return found
 
 

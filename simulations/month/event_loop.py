@@ -69,16 +69,16 @@ class Stage:
                     self._later(LOOK * self.clock.rate, name, flow, condition, end)
                     return
                 self.trouble.append(f"{self._date()} {name}: waited in vain at line {_line(flow)}")
-            wish = flow.send(answer)
+            command = flow.send(answer)
         except StopIteration:
             return
         except Exception:  # noqa: BLE001  one person's trouble is told at the end, and the month goes on
             self.trouble.append(f"{self._date()} {name}: {traceback.format_exc(limit=-3)}")
             return
-        if callable(wish):
-            self._later(0.0, name, flow, wish, self.clock.now() + PATIENCE)
+        if callable(command):
+            self._later(0.0, name, flow, command, self.clock.now() + PATIENCE)
         else:
-            self._later(float(wish), name, flow, None, 0.0)
+            self._later(float(command), name, flow, None, 0.0)
 
     def _date(self) -> str:
         return time.strftime("%m-%d %H:%M", time.gmtime(self.clock.now()))

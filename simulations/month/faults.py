@@ -26,7 +26,7 @@ class Troubles:
 
     town: Town
     board: dict[str, Any]
-    desk: Any
+    context: Any
     told: list[str] = field(default_factory=list)
     """What happened since it was last told, in words."""
     away: bool = False
@@ -94,7 +94,7 @@ class Troubles:
         yield 10 * MINUTE
         self._modify({QUESTIONS: whole})
         if self.is_paused():
-            done = self.town.steward("resume", f"suite:{self.desk.suite.name}")
+            done = self.town.steward("resume", f"suite:{self.context.suite.name}")
             self.told.append(f"resumed: {done.returncode} {(done.stdout + done.stderr).strip()[:200]}")
 
     def _modify(self, files: dict[str, str]) -> None:
@@ -102,7 +102,7 @@ class Troubles:
 
     def is_paused(self) -> bool:
         """Whether a suite is paused."""
-        return any(str(what).startswith("suite:") for what in self.desk.pauses.all())
+        return any(str(what).startswith("suite:") for what in self.context.pauses.all())
 
     def suite(self, _seed: int) -> Flow:
         """The suite changes: everything is restarted with it, and finished requests are put back into the queue."""

@@ -50,15 +50,15 @@ class Findings:
         return sum(map(len, self.found.values()))
 
 
-def read_threads(desk: BoardContext) -> list[Seen]:
+def read_threads(context: BoardContext) -> list[Seen]:
     """Every thread of the board."""
-    repos = (desk.requests, desk.results, desk.community)
-    return [Seen(repo, desk.hub.thread(repo, one.num)) for repo in repos for one in desk.hub.threads(repo)]
+    repos = (context.requests, context.results, context.community)
+    return [Seen(repo, context.hub.thread(repo, one.num)) for repo in repos for one in context.hub.threads(repo)]
 
 
-def waiting(desk: BoardContext) -> set[str]:
+def waiting(context: BoardContext) -> set[str]:
     """Threads that are on the maintainers' list, by key."""
-    return {text(key) for key in desk.redis.hkeys(desk.keys.waiting_threads)}
+    return {text(key) for key in context.redis.hkeys(context.keys.waiting_threads)}
 
 
 def unanswered(seen: Iterable[Seen], on_list: set[str]) -> Iterator[str]:

@@ -77,7 +77,7 @@ class Town:
         """The board file, as every process reads it when it starts."""
         (self.folder / "board.yaml").write_text(yaml.safe_dump(dict(board)))
 
-    def desk(self) -> BoardContext:
+    def context(self) -> BoardContext:
         """A desk to look at what the bot makes of the month, in the name of an account that may only read."""
         board = parse_board((self.folder / "board.yaml").read_text())
         mirrors = self.folder / "eyes"

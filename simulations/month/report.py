@@ -33,15 +33,15 @@ def look(
     """All figures, with `findings` as the last of them: kind → where; empty where all is well."""
     stats = town.admin("GET", "stats")
     town.admin("PUT", "limits", dict.fromkeys(("api", "resolvers", "pages", "anonymous_api", "anonymous_pages")))
-    desk = people.desk
-    seen = inspection.read_threads(desk)
-    entries = [entry for entry in desk.index.find(sorted(desk.index.paths())) if entry is not None]
+    context = people.context
+    seen = inspection.read_threads(context)
+    entries = [entry for entry in context.index.find(sorted(context.index.paths())) if entry is not None]
     commits = {name: history(town, name) for name in (REQUESTS, RESULTS, LOGS, FLAGS, CONTENTS)}
     comments = sum(1 for one in seen for comment in one.thread.comments if comment.author_name == inspection.BOT)
     ours = [one for one in stats["calls"] if one["account"] == "bot"]
     calls, requests = sum(one["count"] for one in ours), len(people.expected)
-    blocks = result_blocks(desk)
-    waits, results = times(desk, blocks)
+    blocks = result_blocks(context)
+    waits, results = times(context, blocks)
     found = {
         "requests": len(entries),
         "submitted": requests,
@@ -79,10 +79,10 @@ def findings(
     """What is wrong, by kind."""
     wrong = inspection.Findings()
     fates = {one.model: one.fate for one in people.script.submissions}
-    by_path, hub, requests = {e.path: e for e in entries}, people.desk.hub, people.desk.requests
+    by_path, hub, requests = {e.path: e for e in entries}, people.context.hub, people.context.requests
     there = {file.path: file.oid for file in hub.list_files(requests) if is_request_path(file.path)}
     wrong.add("the script stumbled", stage.trouble)
-    wrong.add("no answer", inspection.unanswered(seen, inspection.waiting(people.desk)))
+    wrong.add("no answer", inspection.unanswered(seen, inspection.waiting(people.context)))
     wrong.add("no reply", inspection.without_reply(seen))
     wrong.add("said twice", inspection.doubled(seen))
     wrong.add("reply not finished", inspection.unfinished(seen))
@@ -96,7 +96,7 @@ def findings(
     wrong.add("refused by a limit", (f"{o['method']} {o['route']}: {o['count']}" for o in ours if o["status"] == 429))
     wrong.add("beyond a limit", beyond(found, watch))
     wrong.add("grows", grown(watch))
-    wrong.add("parked", (f"{one.key}: {one.error}" for one in people.desk.parking.all()))
+    wrong.add("parked", (f"{one.key}: {one.error}" for one in people.context.parking.all()))
     agreed = town.steward("doctor", "--consistency", "--json")
     try:
         checks = json.loads(agreed.stdout)["checks"]
@@ -146,18 +146,18 @@ def logs(town: Town) -> dict[str, str]:
     return {name: (town.children.logs / f"{name}.log").read_text("utf-8", "replace") for name in parts}
 
 
-def result_blocks(desk: BoardContext) -> list[dict[str, Any]]:
+def result_blocks(context: BoardContext) -> list[dict[str, Any]]:
     """Our block in each results file of the board."""
-    paths = [file.path for file in desk.hub.list_files(desk.results)]
+    paths = [file.path for file in context.hub.list_files(context.results)]
     wanted = [path for path in paths if path.endswith(".json") and "/results_" in path]
-    return [json.loads(desk.hub.read_file(desk.results, path).data)["steward"] for path in wanted]
+    return [json.loads(context.hub.read_file(context.results, path).data)["steward"] for path in wanted]
 
 
-def times(desk: BoardContext, blocks: list[dict[str, Any]]) -> tuple[list[float], list[float]]:
+def times(context: BoardContext, blocks: list[dict[str, Any]]) -> tuple[list[float], list[float]]:
     """Of each evaluation: played seconds from its submission to its start, and to its end."""
     starts, ends = dict[str, float](), dict[str, float]()
     for block in blocks:
-        asked = desk.index.get(block["request"]).time
+        asked = context.index.get(block["request"]).time
         started, ended = read_time(block["started"]), read_time(block["ended"])
         if asked and started and ended:
             # Of several results the first counts: the others were asked for later.

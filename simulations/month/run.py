@@ -40,13 +40,13 @@ def play(script: Script, folder: Path, *, speed: float, workers: int, minutes: f
         town.start(*town.parts)
         town.wait(town.web_answers)
         tell(clock, f"{len(script.submissions)} submissions, {len(script.acts)} acts")
-        desk = town.desk()
-        people, troubles = People(script, town.hub_url, desk, clock.now), Troubles(town, wanted, desk)
+        context = town.context()
+        people, troubles = People(script, town.hub_url, context, clock.now), Troubles(town, wanted, context)
         stage = Stage(clock, closed=lambda: troubles.away)
         with Watch(town, clock) as watch:
             for number in range(script.scale.days):
                 live_a_day(number, script, stage, people, troubles)
-                tell(clock, f"day {number + 1} is over: {standing(desk)}", troubles)
+                tell(clock, f"day {number + 1} is over: {standing(context)}", troubles)
                 if time.monotonic() - began > 60 * minutes:
                     tell(clock, f"the time is up: {script.scale.days - number - 1} days are not played")
                     break
@@ -56,7 +56,7 @@ def play(script: Script, folder: Path, *, speed: float, workers: int, minutes: f
         found = look(town, people, troubles, stage, watch, busy)
         found["days"] = number + 1
         found["real_minutes"] = round((time.monotonic() - began) / 60, 1)
-        desk.hub.close()
+        context.hub.close()
         return found
 
 
@@ -69,7 +69,7 @@ def live_a_day(number: int, script: Script, stage: Stage, people: People, troubl
     quiet, is_last = 0, number + 1 == script.scale.days
     while quiet < 3 and clock.now() < began + LONGEST_DAY:
         stage.play(clock.now() + LOOK * clock.rate / 10)
-        still = not len(stage) and is_quiet(people.desk, troubles.town, soon=HOUR if is_last else 2 * MINUTE)
+        still = not len(stage) and is_quiet(people.context, troubles.town, soon=HOUR if is_last else 2 * MINUTE)
         quiet = quiet + 1 if still else 0
 
 
@@ -81,18 +81,20 @@ def flow_of(act: Act, script: Script, people: People, troubles: Troubles) -> Flo
     return maker(act.number)
 
 
-def is_quiet(desk: BoardContext, town: Town, *, soon: float) -> bool:
+def is_quiet(context: BoardContext, town: Town, *, soon: float) -> bool:
     """Whether nothing runs, is staged, or is due within the next `soon` played seconds."""
-    by = desk.now() + soon
-    if desk.index.busy() or desk.ledgers.staging.repos():
+    by = context.now() + soon
+    if context.index.busy() or context.ledgers.staging.repos():
         return False
-    waiting = [entry for entry in desk.index.find([one.path for one in desk.index.waiting()]) if entry is not None]
+    waiting = [
+        entry for entry in context.index.find([one.path for one in context.index.waiting()]) if entry is not None
+    ]
     if any(entry.hold is None and entry.again < by for entry in waiting):
         return False
-    marks: list[Any] = desk.redis.zrange(desk.keys.dirty, 0, -1, withscores=True)
+    marks: list[Any] = context.redis.zrange(context.keys.dirty, 0, -1, withscores=True)
     due = [key for key, score in marks if float(score) % 1e12 < by and key.startswith((b"request:", b"thread:"))]
     later = {key.decode().partition(":")[2] for key, _ in marks}
-    if set(desk.index.unjudged()) - later:
+    if set(context.index.unjudged()) - later:
         return False  # what is tried again has a mark that says when; for the rest somebody has still to come
     return not due and not any(hook["state"] == "pending" for hook in pending(town))
 
@@ -113,10 +115,10 @@ def sleep_till_morning(clock: PlayedClock, stage: Stage, town: Town) -> None:
     town.wait(town.web_answers)
 
 
-def standing(desk: BoardContext) -> dict[str, int]:
+def standing(context: BoardContext) -> dict[str, int]:
     """How many requests stand how."""
     counted: dict[str, int] = {}
-    for entry in desk.index.find(sorted(desk.index.paths())):
+    for entry in context.index.find(sorted(context.index.paths())):
         if entry is not None:
             status = entry.standing.status if entry.state == "settled" else entry.state
             counted[status] = counted.get(status, 0) + 1

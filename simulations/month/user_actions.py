@@ -35,7 +35,7 @@ class People:
 
     script: Script
     url: str
-    desk: BoardContext
+    context: BoardContext
     now: Callable[[], float]
     used: set[str] = field(default_factory=set)
     """Models that somebody does something about already."""
@@ -75,7 +75,7 @@ class People:
         """The same model once more, by a pull request, when it was accepted before."""
         self.expected[path] = ""
         self.commit("form", path, self.file(one))
-        yield lambda: self.desk.index.get(path).state in ("waiting", "queued", "running", "settled")
+        yield lambda: self.context.index.get(path).state in ("waiting", "queued", "running", "settled")
         self.commit(one.owner, path, self.file(one), pull=True)
 
     def file(self, one: Submission) -> dict[str, Any]:
@@ -243,7 +243,7 @@ class People:
 
     def entries(self, *states: str) -> list[IndexEntry]:
         """What the index holds in these states, or with these statuses of the file, by path."""
-        index = self.desk.index
+        index = self.context.index
         found = [entry for entry in index.find(sorted(index.paths())) if entry is not None]
         return [one for one in found if (one.standing.status if one.state == "settled" else one.state) in states]
 
@@ -263,7 +263,7 @@ class People:
 
     def comments(self, repo: str, number: int) -> tuple[Comment, ...]:
         """A thread."""
-        return self.desk.hub.thread(Repo("space" if repo == SPACE else "dataset", repo), number).comments
+        return self.context.hub.thread(Repo("space" if repo == SPACE else "dataset", repo), number).comments
 
     def answered(self, repo: str, number: int) -> bool:
         """Whether the bot spoke in a thread."""

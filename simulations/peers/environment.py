@@ -115,7 +115,7 @@ class Lab:
     @property
     def now(self) -> float:
         """Seconds since the epoch, by the clock of all."""
-        return float(self.hub.box.clock.seconds())
+        return float(self.hub.state.clock.seconds())
 
     def iso(self) -> str:
         """The same, as people write it."""
@@ -140,17 +140,17 @@ class Lab:
         return ended
 
     def _turn_to(self, moment: float) -> None:
-        self.hub.box.clock.advance(max(0.0, moment - self.now))
+        self.hub.state.clock.advance(max(0.0, moment - self.now))
 
     def _outage(self) -> Life:
         """The Hub answers every call with 503 for a while."""
         self.is_away = True
-        rule = self.hub.box.faults.fail("*", times=None, status=503)
+        rule = self.hub.state.faults.fail("*", times=None, status=503)
         yield self.scenario.outage[1] - self.scenario.outage[0]
-        self.hub.box.faults.remove(rule.id)
+        self.hub.state.faults.remove(rule.id)
         self.is_away = False
 
     def _calls(self, peer: Peer) -> int:
         """What a peer asked of the Hub so far."""
-        calls = self.hub.box.stats.read()["calls"]
+        calls = self.hub.state.stats.read()["calls"]
         return sum(call["count"] for call in calls if call["account"] in peer.accounts)

@@ -55,7 +55,7 @@ class Watch:
     def __init__(self, lab: Lab, boards: list[str]) -> None:
         self.lab = lab
         self.seen = {board: Seen() for board in boards}
-        lab.hub.box.subscribe(self._look)
+        lab.hub.state.subscribe(self._look)
 
     def _look(self, event: HubEvent) -> None:
         org, _, name = event.repo.full_name.partition("/")

@@ -43,21 +43,21 @@ class Steward:
         self.machines = Machines(lab.scenario)
         # Its waits are by the real clock, of which nothing passes here: it gives up at once, and comes again later.
         door = Hub(lab.hub.url, tokens[0], retries=Retries(attempts=1))
-        self.desk = BoardContext(
+        self.context = BoardContext(
             board_of(board), find_suite("starter"), door, redis, now=lambda: lab.now, mirrors=folder / "mirrors"
         )
-        self.loop, self.schedule = SyncLoop(self.desk), Schedule(self.desk)
+        self.loop, self.schedule = SyncLoop(self.context), Schedule(self.context)
         self.worker = HfApi(lab.hub.url, token=tokens[1])
         self.table = Timetable()
         self.names = [f"w{number}" for number in range(lab.scenario.machines)]
         self.doing: dict[str, str] = {}
         """Worker → the attempt that it is at; of one that is being repaired, an empty text."""
         self.beats = EPOCH
-        lab.hub.box.subscribe(self._deliver)
+        lab.hub.state.subscribe(self._deliver)
 
     def next_moment(self) -> float:
         """When somebody does something."""
-        marks: list[Any] = self.desk.redis.zrange(self.desk.keys.dirty, 0, -1, withscores=True)
+        marks: list[Any] = self.context.redis.zrange(self.context.keys.dirty, 0, -1, withscores=True)
         due = [float(at) % 1e12 for _, at in marks]
         later = [moment for moment in due if moment > self.lab.now]
         return min([self.beats, self.table.next_moment(), *later])
@@ -73,19 +73,19 @@ class Steward:
 
     def has_ended(self) -> bool:
         """Whether nothing is to come."""
-        index = self.desk.index
-        waits = index.count_waiting() or index.busy() or index.unjudged() or self.desk.ledgers.staging.repos()
+        index = self.context.index
+        waits = index.count_waiting() or index.busy() or index.unjudged() or self.context.ledgers.staging.repos()
         return not (self.doing or waits)
 
     def close(self) -> None:
         """Stop what was started."""
-        self.desk.probe.close()
-        self.desk.hub.close()
+        self.context.probe.close()
+        self.context.hub.close()
 
     def _deliver(self, event: HubEvent) -> None:
         """What a webhook's delivery does: a key becomes dirty."""
-        if event.kind == "repo.content" and event.repo.full_name == self.desk.requests.id:
-            self.desk.mark("requests")
+        if event.kind == "repo.content" and event.repo.full_name == self.context.requests.id:
+            self.context.mark("requests")
 
     def _sync(self) -> bool:
         return self.loop._may_ask() and self.loop.step()
@@ -96,31 +96,31 @@ class Steward:
         now = self.lab.now
         for name in self.names:
             if self.doing.get(name) != "":
-                self.desk.workers.announce(WorkerCard(name=name, tiers=("all",), since=now, beat=now))
+                self.context.workers.announce(WorkerCard(name=name, tiers=("all",), since=now, beat=now))
         for name, attempt in self.doing.items():
-            state = self.desk.attempts.read(attempt) if attempt else None
+            state = self.context.attempts.read(attempt) if attempt else None
             if state is not None and state.state in ("claimed", "running"):
-                self.desk.attempts.beat(attempt, AttemptProgress("evaluate"), now=now, worker=name, path=state.path)
+                self.context.attempts.beat(attempt, AttemptProgress("evaluate"), now=now, worker=name, path=state.path)
             elif state is not None and state.state == "taken":
-                self.desk.attempts.take(attempt, state.path, state.worker, now=now)
+                self.context.attempts.take(attempt, state.path, state.worker, now=now)
 
     def _take(self) -> bool:
         """An idle worker takes the next job; whether one did."""
         idle = [name for name in self.names if name not in self.doing]
-        found = [job for name in self.desk.queues for job in jobs.queue(self.desk.redis, name).jobs]
+        found = [job for name in self.context.queues for job in jobs.queue(self.context.redis, name).jobs]
         if not idle or not found:
             return False
         message = jobs.parse(found[0].kwargs["message"])
         found[0].delete()
-        if self.desk.attempts.take(message.attempt, message.path, idle[0], now=self.lab.now):
+        if self.context.attempts.take(message.attempt, message.path, idle[0], now=self.lab.now):
             self.doing[idle[0]] = message.attempt
             self.table.add(self._evaluate(idle[0], message), self.lab.now)
-            self.desk.mark(f"request:{message.path}")
+            self.context.mark(f"request:{message.path}")
         return True
 
     def _evaluate(self, name: str, job: jobs.EvaluationJob) -> Life:
         yield 0.0
-        while (state := self.desk.attempts.read(job.attempt)) is not None and state.state == "taken":
+        while (state := self.context.attempts.read(job.attempt)) is not None and state.state == "taken":
             yield ASK
         if state is None or state.state != "claimed":
             del self.doing[name]
@@ -141,9 +141,9 @@ class Steward:
 
     def _publish(self, job: jobs.EvaluationJob) -> Details | None:
         """The one commit of a worker; None where the Hub is away. The scores are the same for everybody."""
-        repo = self.desk.board.repos.details(job.model)
+        repo = self.context.board.repos.details(job.model)
         path = f"results_{datetime.fromtimestamp(self.lab.now, UTC).strftime('%Y-%m-%dT%H-%M-%S.%f')}.json"
-        add = CommitOperationAdd(path, results(self.desk, job))
+        add = CommitOperationAdd(path, results(self.context, job))
         try:
             self.worker.create_repo(repo, repo_type="dataset", exist_ok=True)
             commit = self.worker.create_commit(repo, [add], commit_message="Publish", repo_type="dataset")
@@ -165,14 +165,14 @@ class Steward:
             failure=died.failure() if details is None else None,
             details=details,
         )
-        self.desk.attempts.end(outcome, "The log.\n", worker=name)
-        self.desk.mark(f"request:{outcome.path}")
+        self.context.attempts.end(outcome, "The log.\n", worker=name)
+        self.context.mark(f"request:{outcome.path}")
 
 
-def results(desk: BoardContext, job: jobs.EvaluationJob) -> bytes:
+def results(context: BoardContext, job: jobs.EvaluationJob) -> bytes:
     """What an evaluation found."""
     raw: dict[str, Any] = {
-        task: {"acc_norm,none": 0.75, "exact_match,answer": 0.5} for task in (*desk.suite.tasks, *desk.suite.run)
+        task: {"acc_norm,none": 0.75, "exact_match,answer": 0.5} for task in (*context.suite.tasks, *context.suite.run)
     }
     block = StewardBlock(
         attempt=job.attempt,
@@ -180,11 +180,11 @@ def results(desk: BoardContext, job: jobs.EvaluationJob) -> bytes:
         model=job.model,
         revision=job.revision,
         precision=job.precision,
-        suite=desk.suite.name,
-        suite_digest=desk.suite.digest,
+        suite=context.suite.name,
+        suite_digest=context.suite.digest,
         started="",
         ended="",
-        **scores_in_block(score(raw, desk.suite)),
+        **scores_in_block(score(raw, context.suite)),
     )
     return dump(with_block({"results": raw}, block))
 

@@ -32,9 +32,9 @@ def adopt(
     from leaderboard.adoption import BadRecord
     from steward.commands.board import open_board
 
-    with open_board() as desk:
+    with open_board() as context:
         try:
-            found = take_over(desk, by=desk.hub.user(by) if by else None, again=again)
+            found = take_over(context, by=context.hub.user(by) if by else None, again=again)
         except (HubError, BadRecord) as error:
             raise ending(error, REFUSED) from error
         print(_as_json(found)) if as_json else say(_sentences(found))

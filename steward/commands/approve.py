@@ -30,9 +30,9 @@ def approve(
     from hub.errors import HubError
     from steward.commands.board import open_board
 
-    with open_board() as desk:
+    with open_board() as context:
         try:
-            answer = decide(desk, desk.requests, number, sha, by)
+            answer = decide(context, context.requests, number, sha, by)
         except HubError as error:
             raise ending(error, 1) from error
     print(json.dumps({"merged": answer.merged, "message": answer.text})) if as_json else say(answer.text)

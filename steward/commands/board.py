@@ -136,10 +136,10 @@ def open_board(board: Path | None = None) -> Iterator[BoardContext]:
     from bot.processes.sync_process import open_board_context
 
     with sentences(), _services():
-        desk = open_board_context(settings_of(board))
+        context = open_board_context(settings_of(board))
         try:
-            yield desk
+            yield context
         finally:
-            desk.probe.close()
-            desk.hub.close()
-            desk.redis.close()
+            context.probe.close()
+            context.hub.close()
+            context.redis.close()

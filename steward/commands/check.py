@@ -34,9 +34,9 @@ def check(
     """Say which rules of admission a model passes, and which it fails. Exit status 1 where it would be refused."""
     from bot.model_facts.checking import check as judge
 
-    with open_board() as desk:
+    with open_board() as context:
         found = judge(
-            desk,
+            context,
             model,
             revision=revision,
             precision=precision,

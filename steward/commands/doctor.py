@@ -39,8 +39,8 @@ def doctor(
     from bot.setup.doctor import agreement, examine
     from steward.commands.board import open_board
 
-    with open_board() as desk, _worker(desk.hub.endpoint) as worker:
-        checks = agreement(desk) if consistency else examine(desk, worker=worker, switching_on=switching_on)
+    with open_board() as context, _worker(context.hub.endpoint) as worker:
+        checks = agreement(context) if consistency else examine(context, worker=worker, switching_on=switching_on)
     if as_json:
         print(json.dumps({"checks": [vars(check) for check in checks]}))
     else:

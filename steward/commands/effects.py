@@ -40,8 +40,8 @@ def list_effects(
     from steward.commands.board import open_keys, settings_of
 
     modes = settings_of(board).read_board().effects.modes
-    would = Counter(thing.effect for thing in ShadowList(*open_keys(board)).read().things)
-    rows = [(kind.value, modes[kind].value, would[kind]) for kind in Effect]
+    shadowed = Counter(thing.effect for thing in ShadowList(*open_keys(board)).read().things)
+    rows = [(kind.value, modes[kind].value, shadowed[kind]) for kind in Effect]
     if as_json:
         print(json.dumps({"effects": [{"kind": kind, "mode": mode, "would": count} for kind, mode, count in rows]}))
         return
@@ -88,8 +88,8 @@ def _refuse_beside_others(board: Path | None, kind: Effect) -> None:
     from bot.setup.doctor import against_switching_on
     from steward.commands.board import open_board
 
-    with open_board(board) as desk:
-        found: list[Check] = against_switching_on(desk)
+    with open_board(board) as context:
+        found: list[Check] = against_switching_on(context)
     if not found:
         return
     print(f"steward: {kind} was not switched on.", file=sys.stderr)

@@ -35,8 +35,8 @@ def list_flags(as_json: AsJson = False) -> None:
     from bot.flags.reports import reports
     from steward.commands.board import open_board
 
-    with open_board() as desk:
-        reported, flagged = reports(desk), [one for one in desk.flag_book.records() if one.stands]
+    with open_board() as context:
+        reported, flagged = reports(context), [one for one in context.flag_book.records() if one.stands]
     if as_json:
         found = {"reported": [_json(one) for one in reported], "flagged": [_json(one) for one in flagged]}
         print(json.dumps(found))
@@ -59,15 +59,17 @@ def show(
     from bot.flags.reports import find_report, gather_report
     from steward.commands.board import open_board
 
-    with open_board() as desk:
-        named = find_model(desk, model)
+    with open_board() as context:
+        named = find_model(context, model)
         if not named.is_known:
             raise ending(f"there is no model {model}, neither on the Hub nor on the board.", UNCHANGED)
-        report = find_report(desk, named.model)
+        report = find_report(context, named.model)
         if report is None or not report.gathered or others:
-            fresh = gather_report(desk, named.model, (*(report.named if report is not None else ()), *(others or ())))
+            fresh = gather_report(
+                context, named.model, (*(report.named if report is not None else ()), *(others or ()))
+            )
             report = fresh if report is None else report.model_copy(update={"findings": fresh.findings})
-        records = desk.flag_book.of([named.model, *named.also])
+        records = context.flag_book.of([named.model, *named.also])
     if as_json:
         print(json.dumps({"report": _json(report), "records": [_json(one) for one in records]}))
     else:
@@ -107,14 +109,14 @@ def import_table(
 
     if category not in CATEGORIES:
         raise ending(f"{category} is none of {', '.join(CATEGORIES)}.", MISUSED)
-    with open_board() as desk:
-        if desk.flags_repo is None:
+    with open_board() as context:
+        if context.flags_repo is None:
             raise ending("the board has no repo of flags; name one in the board file: repos: {flags: …}", MISUSED)
         try:
-            found = importing.read(desk, table.read_text("utf-8"), category=category, by=operator())
+            found = importing.read(context, table.read_text("utf-8"), category=category, by=operator())
         except (OSError, UnicodeDecodeError, BadFlagTable, HubError) as error:
             raise ending(f"{table} was not imported: {error}", MISUSED) from error
-        written = write and importing.write(desk, found.records)
+        written = write and importing.write(context, found.records)
     _print_import(found, as_json=as_json, written=written, wanted=write)
     raise typer.Exit(UNCHANGED if any(one.code in LOST for one in found.problems) or write > written else 0)
 

@@ -122,7 +122,7 @@ def _replay(chosen: Sequence[StoredDelivery]) -> list[dict[str, Any]]:
     settings = BotSettings()
     board = settings.read_board()
     # A person asks for it: it spends nothing of a webhook's day, and marks even what the bot wrote itself.
-    readings = [replace(read_delivery(kept.body, board), echo=None, author="") for kept in chosen]
+    readings = [replace(read_delivery(kept.body, board), quota_source=None, author="") for kept in chosen]
 
     async def send() -> None:
         redis = connect_inbox(settings.redis_url)

@@ -37,9 +37,9 @@ def why(
     from bot.read_models.log_lines import lines_of
     from steward.commands.board import open_board
 
-    with open_board(board) as desk:
-        entries = find_requests(desk, what)
-        found = [(serializers.request(desk, entry, public=False), lines_of(desk, entry)) for entry in entries]
+    with open_board(board) as context:
+        entries = find_requests(context, what)
+        found = [(serializers.request(context, entry, public=False), lines_of(context, entry)) for entry in entries]
     if as_json:
         print(json.dumps({"requests": [{**request.model_dump(), "lines": lines} for request, lines in found]}))
     else:
@@ -66,17 +66,17 @@ def logs(
     from bot.read_models.log_lines import log_of
     from steward.commands.board import open_board
 
-    with open_board(board) as desk:
-        entries = find_requests(desk, what)
+    with open_board(board) as context:
+        entries = find_requests(context, what)
         if len(entries) != 1:
             several = "More than one request is meant:\n" + "\n".join(printable(entry.path) for entry in entries)
             print(several if entries else none_known(what), file=sys.stderr)
             raise typer.Exit(UNKNOWN)
         try:
-            entry = _wait_for_end(desk, entries[0], every) if follow else entries[0]
+            entry = _wait_for_end(context, entries[0], every) if follow else entries[0]
         except KeyboardInterrupt:
             raise typer.Exit(130) from None
-        log = log_of(desk, entry)
+        log = log_of(context, entry)
     if log is None:
         print("No log was kept of its last attempt, or it had none yet.", file=sys.stderr)
         raise typer.Exit(UNKNOWN)
@@ -87,16 +87,16 @@ def logs(
     print("\n".join(visible(line.expandtabs()) for line in log.splitlines()))
 
 
-def _wait_for_end(desk: BoardContext, entry: IndexEntry, every: float) -> IndexEntry:
+def _wait_for_end(context: BoardContext, entry: IndexEntry, every: float) -> IndexEntry:
     """`entry` once nothing of it waits or runs; until then each change of how far it is, on standard error."""
     from bot.read_models import serializers
 
     before = ""
     while True:
-        (now,) = desk.index.find([entry.path])
+        (now,) = context.index.find([entry.path])
         if now is None:
             return entry
-        lines = request_lines(serializers.request(desk, now, public=False))
+        lines = request_lines(serializers.request(context, now, public=False))
         said = "\n".join(line for line in lines if line.split()[0] in ("state", "place", "progress"))
         if said != before:
             print(said, file=sys.stderr, flush=True)

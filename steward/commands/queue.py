@@ -38,51 +38,51 @@ def pause(what: What, reason: Reason, by: By = "", as_json: AsJson = False) -> N
     """Give nothing of the board, of a tier or of a suite a turn; what runs goes on."""
     from bot.queue import rulings
 
-    _rule(lambda desk: rulings.pause(desk, what, reason, by or operator()), as_json)
+    _rule(lambda context: rulings.pause(context, what, reason, by or operator()), as_json)
 
 
 def resume(what: What, as_json: AsJson = False) -> None:
     """Give what was paused its turns again."""
     from bot.queue import rulings
 
-    _rule(lambda desk: rulings.resume(desk, what), as_json)
+    _rule(lambda context: rulings.resume(context, what), as_json)
 
 
 def hold(path: Path, reason: Reason, by: By = "", as_json: AsJson = False) -> None:
     """Give one request no turn until it is unheld; if it runs, it goes on."""
     from bot.queue import rulings
 
-    _rule(lambda desk: rulings.hold(desk, path, reason, by or operator()), as_json)
+    _rule(lambda context: rulings.hold(context, path, reason, by or operator()), as_json)
 
 
 def unhold(path: Path, as_json: AsJson = False) -> None:
     """Give a request that is on hold its turn again."""
     from bot.queue import rulings
 
-    _rule(lambda desk: rulings.unhold(desk, path), as_json)
+    _rule(lambda context: rulings.unhold(context, path), as_json)
 
 
 def priority(path: Path, level: Level, as_json: AsJson = False) -> None:
     """Have a request's turn come before those of lower priority."""
     from bot.queue import rulings
 
-    _rule(lambda desk: rulings.set_priority(desk, path, level), as_json)
+    _rule(lambda context: rulings.set_priority(context, path, level), as_json)
 
 
 def cancel(path: Path, reason: Reason, by: By = "", as_json: AsJson = False) -> None:
     """Withdraw a request, wherever it is; if it runs, its worker stops."""
     from bot.queue import rulings
 
-    _rule(lambda desk: rulings.cancel(desk, path, reason, by or operator()), as_json)
+    _rule(lambda context: rulings.cancel(context, path, reason, by or operator()), as_json)
 
 
 def _rule(decide: Callable[[BoardContext], QueueCommandResult], as_json: bool) -> None:
     from hub.errors import HubError
     from steward.commands.board import open_board
 
-    with open_board() as desk:
+    with open_board() as context:
         try:
-            ruling = decide(desk)
+            ruling = decide(context)
         except HubError as error:
             raise ending(error, UNCHANGED) from error
     words = ruling.words.replace("`", "")

@@ -53,23 +53,23 @@ def reevaluate(
     from hub.errors import HubError
     from steward.commands.board import open_board
 
-    with open_board() as desk:
+    with open_board() as context:
         try:
-            found = survey(desk, model=model, old=adopted, limit=limit)
-            done = ReevaluationReport(desk.suite.name, found, _put_back(desk, found, by) if yes else None)
+            found = survey(context, model=model, old=adopted, limit=limit)
+            done = ReevaluationReport(context.suite.name, found, _put_back(context, found, by) if yes else None)
         except (HubError, MirrorDamaged) as error:
             raise ending(error, REFUSED) from error
     print(_as_json(done)) if as_json else say(_sentences(done))
     raise typer.Exit(REFUSED if found.due and done.put_back == 0 else 0)
 
 
-def _put_back(desk: BoardContext, found: ReevaluationSurvey, by: str) -> int:
+def _put_back(context: BoardContext, found: ReevaluationSurvey, by: str) -> int:
     from bot.setup.reevaluating import put_back
 
     if not found.due:
         return 0
-    who = desk.hub.user(by) if by else desk.me()
-    return put_back(desk, found.due, by=who, command=f"steward {' '.join(sys.argv[1:])}"[:2_000])
+    who = context.hub.user(by) if by else context.me()
+    return put_back(context, found.due, by=who, command=f"steward {' '.join(sys.argv[1:])}"[:2_000])
 
 
 def _as_json(done: ReevaluationReport) -> str:

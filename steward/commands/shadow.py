@@ -34,10 +34,10 @@ def list_shadow(
     from bot.setup.shadow_report import compare
     from steward.commands.board import open_board
 
-    with open_board() as desk:
-        listed = desk.effects.shadow.read(limit=limit)
+    with open_board() as context:
+        listed = context.effects.shadow.read(limit=limit)
         try:
-            found = compare(desk, listed.things)
+            found = compare(context, listed.things)
         except MirrorDamaged as error:
             raise ending(error, 1) from error
     if as_json:
@@ -58,7 +58,7 @@ def clear(as_json: AsJson = False) -> None:
 
 
 def _fields(one: ShadowComparison) -> dict[str, object]:
-    return {**one.would.model_dump(), "then": [vars(deed) for deed in one.then], "same": one.same}
+    return {**one.shadowed.model_dump(), "then": [vars(deed) for deed in one.then], "same": one.same}
 
 
 def _show(found: list[ShadowComparison], count: int) -> None:
@@ -72,9 +72,9 @@ def _show(found: list[ShadowComparison], count: int) -> None:
         return
     table = Table("When", "Kind", "Where", "Would have", "People then")
     for one in found:
-        where = one.would.path or f"{one.would.repo} #{one.would.thread}"
-        does = f"{one.would.does} ({one.would.status})" if one.would.status else one.would.does
-        table.add_row(iso(one.would.at), one.would.effect, cell(where), cell(does), cell(_then(one)))
+        where = one.shadowed.path or f"{one.shadowed.repo} #{one.shadowed.thread}"
+        does = f"{one.shadowed.does} ({one.shadowed.status})" if one.shadowed.status else one.shadowed.does
+        table.add_row(iso(one.shadowed.at), one.shadowed.effect, cell(where), cell(does), cell(_then(one)))
     Console().print(table)
     if len(found) < count:
         print(f"{count - len(found):,} older ones are not shown; see --limit.")

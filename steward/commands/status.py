@@ -34,8 +34,8 @@ def status(
     from bot.read_models import serializers
 
     settings = BotSettings()
-    desk = read_only_context(settings, settings.read_board())
-    found = [serializers.request(desk, entry, public=False) for entry in find_requests(desk, what)]
+    context = read_only_context(settings, settings.read_board())
+    found = [serializers.request(context, entry, public=False) for entry in find_requests(context, what)]
     if as_json:
         print(json.dumps({"requests": [request.model_dump() for request in found]}))
     elif found:
@@ -50,13 +50,13 @@ def none_known(what: str) -> str:
     return f"No request is known for {what}: give the path of its file, or org/name."
 
 
-def find_requests(desk: BoardContext, what: str) -> list[IndexEntry]:
+def find_requests(context: BoardContext, what: str) -> list[IndexEntry]:
     """The requests that a person means by a path, or by a model's id."""
     from leaderboard.requests import is_request_path
 
     if is_request_path(what):
-        return [entry for entry in desk.index.find([what]) if entry is not None]
-    return sorted(desk.index.of_model(what), key=lambda entry: entry.path)
+        return [entry for entry in context.index.find([what]) if entry is not None]
+    return sorted(context.index.of_model(what), key=lambda entry: entry.path)
 
 
 def request_lines(request: RequestView) -> Iterator[str]:

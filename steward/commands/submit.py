@@ -127,13 +127,13 @@ def _submit_locally(asked: SubmissionBody, by: str) -> SubmissionResponse:
     from hub.errors import HubError
     from redis_state.board.submissions import ApiSubmissions
 
-    with open_board() as desk:
+    with open_board() as context:
         try:
-            account = desk.hub.user(by) if by else _owner(desk.hub.endpoint)
-            submission = _submission(asked, account, desk.now())
-            submissions = ApiSubmissions(desk.redis, desk.keys)
+            account = context.hub.user(by) if by else _owner(context.hub.endpoint)
+            submission = _submission(asked, account, context.now())
+            submissions = ApiSubmissions(context.redis, context.keys)
             submissions.put(submission)  # what is said again within a day is the same, and on record once
-            return carry_out(desk, submissions.find(submission.digest) or submission)
+            return carry_out(context, submissions.find(submission.digest) or submission)
         except HubError as error:
             raise _cannot(f"the Hub was asked in vain: {error}") from error
 

@@ -30,9 +30,9 @@ def unknown(
     from leaderboard.failures import UNKNOWN
     from steward.commands.board import open_board
 
-    with open_board(board) as desk:
+    with open_board(board) as context:
         try:
-            found = unknown_deaths(desk, limit=limit)
+            found = unknown_deaths(context, limit=limit)
         except (HubError, MirrorDamaged) as error:
             raise ending(error, 1) from error
     if as_json:

@@ -89,10 +89,10 @@ def test_thousands_of_deliveries_while_the_hub_is_away(tmp_path: Path) -> None:
         wait_for(town.web_answers, words=town.words)
         town.submit(*MODELS)
         wait_for(lambda: "RUNNING" in town.statuses().values(), words=town.words)
-        town.hub.box.faults.fail("/api/*", status=503, times=None)
+        town.hub.state.faults.fail("/api/*", status=503, times=None)
         wait_for(lambda: b"failed" in town.redis.hgetall(KEYS.hub_state), words=town.words)
         assert flood(town, range(2_000), 8).answers == {202: 2_000}
-        town.hub.box.faults.clear()
+        town.hub.state.faults.clear()
         all_is_well(town)
         commits = HfApi(town.hub.url, token=WORKER).list_repo_commits("town/requests", repo_type="dataset")
         assert len(commits) < 5 * len(MODELS)
@@ -134,7 +134,7 @@ def test_ten_minutes_without_a_hub_then_ten_thousand_deliveries(tmp_path: Path) 
             "all_done_after_s": round(done, 1),
             "most_knocks_in_five_minutes": knocks,
             "most_calls_in_five_minutes": to_do.most(),
-            "commits": dict(town.hub.box.stats.read()["commits"]),
+            "commits": dict(town.hub.state.stats.read()["commits"]),
             "inbox": counts,
         }
         print(json.dumps(words, indent=2))
@@ -219,7 +219,7 @@ class Watch:
     def _run(self) -> None:
         while not self._end.wait(1.0):
             seen: Counter[str] = Counter()
-            for call in self.town.hub.box.stats.read()["calls"]:
+            for call in self.town.hub.state.stats.read()["calls"]:
                 if call["account"] == "bot":
                     seen["bot resolvers" if "/resolve/" in call["route"] else "bot api"] += call["count"]
             for kind, times in self.times.items():

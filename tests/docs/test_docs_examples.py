@@ -38,6 +38,6 @@ def test_the_verb_in_the_how_to_works(project: Path, monkeypatch: pytest.MonkeyP
     loaders = ChoiceLoader([DictLoader({"commands/age.md.j2": words}), ENVIRONMENT.loader])  # type: ignore[list-item]
     monkeypatch.setattr(ENVIRONMENT, "loader", loaders)
     call = SimpleNamespace(
-        desk=SimpleNamespace(now=lambda: 7_300.0), entry=SimpleNamespace(submitted=100.0, model="a/*b*")
+        context=SimpleNamespace(now=lambda: 7_300.0), entry=SimpleNamespace(submitted=100.0, model="a/*b*")
     )
     assert names["run"](call).text == r"**a/\*b\*** has been here for 2 hours."

@@ -136,8 +136,8 @@ def test_a_precision_is_evaluated_on_the_gpu(stand: RealStand, precision: str) -
 def test_two_devices_find_what_one_finds(stand: RealStand, spread: str) -> None:
     """A copy on each, or the layers parted among them: the same scores."""
     revision = stand.upload("ada/tiny", model())
-    supply = TokenHubGateway(HubAccess(stand.hub.url, "hf_worker"), stand.suite, stand.folder / "children")
-    provisions = supply.fetch(stand.job("ada/tiny", revision))
+    hub_gateway = TokenHubGateway(HubAccess(stand.hub.url, "hf_worker"), stand.suite, stand.folder / "children")
+    provisions = hub_gateway.fetch(stand.job("ada/tiny", revision))
     ((repo, commit),) = provisions.questions.revisions.items()
     tasks = write_tasks(stand.suite, stand.folder / "tasks", repo=repo, revision=commit)
 

@@ -38,13 +38,13 @@ def run(plan: RunPlan, report: Report) -> None:
             plan.copies, on_cpu=plan.device == "cpu", body=partial(_run_copy, plan), stream=STREAM
         )
     tracker = EvaluationTracker(output_path=str(plan.spool))
-    watch = RequestCounter(report, plan.dtype)
-    results = _evaluate(plan, watch, tracker)
+    counter = RequestCounter(report, plan.dtype)
+    results = _evaluate(plan, counter, tracker)
     if results is None:
         raise EvaluationFailed("the harness ended without results")
     samples = results.pop("samples")
     _describe(plan, results, tracker)
-    results[BLOCK] = {"seconds": watch.seconds}
+    results[BLOCK] = {"seconds": counter.seconds}
     save(plan.spool, tracker, results, samples)
 
 
@@ -53,9 +53,11 @@ def _run_copy(plan: RunPlan) -> None:
     _evaluate(plan, RequestCounter(lambda _: None, plan.dtype))
 
 
-def _evaluate(plan: RunPlan, watch: RequestCounter, tracker: EvaluationTracker | None = None) -> dict[str, Any] | None:
+def _evaluate(
+    plan: RunPlan, counter: RequestCounter, tracker: EvaluationTracker | None = None
+) -> dict[str, Any] | None:
     """The harness's results; None in a copy."""
-    found: dict[str, Any] | None = simple_evaluate(**_arguments(plan, watch), evaluation_tracker=tracker)
+    found: dict[str, Any] | None = simple_evaluate(**_arguments(plan, counter), evaluation_tracker=tracker)
     return found
 
 
@@ -87,16 +89,16 @@ def _view_of(cache: Path, folder: Path) -> Path:
     return folder
 
 
-def _arguments(plan: RunPlan, watch: RequestCounter) -> dict[str, Any]:
+def _arguments(plan: RunPlan, counter: RequestCounter) -> dict[str, Any]:
     """What the command hands to `simple_evaluate` for this plan."""
     folders = _task_folders(plan)
     described = _model_arguments(plan)
     manager = ReportingTaskManager(
-        watch, plan.shots, include_path=folders, include_defaults=not folders, metadata=described
+        counter, plan.shots, include_path=folders, include_defaults=not folders, metadata=described
     )
     return {
         "model": REPORTING_MODEL,
-        "model_args": {**model_arguments(plan), "watch": watch, "plan": plan},
+        "model_args": {**model_arguments(plan), "watch": counter, "plan": plan},
         "tasks": list(plan.tasks),
         "num_fewshot": plan.num_fewshot,
         "limit": plan.limit,

@@ -85,15 +85,15 @@ class ReportingModel(lm_eval.models.huggingface.HFLM):  # type: ignore[misc]  # 
     longest_answer = 0
     """Tokens of the longest answer whose likelihood is asked for now; 0 before anything is asked."""
 
-    def __init__(self, *, watch: RequestCounter, plan: RunPlan, **arguments: Any) -> None:
-        watch.begin("load")
+    def __init__(self, *, counter: RequestCounter, plan: RunPlan, **arguments: Any) -> None:
+        counter.begin("load")
         _examine(plan)
         if not arguments.get("tokenizer") and not has_tokenizer(plan.weights_path):
             raise TokenizerMissing("there is neither tokenizer.json nor another file of a tokenizer")
         self.plan = plan
         super().__init__(**arguments)
-        self.watch = watch
-        self.set_cache_hook(watch)
+        self.counter = counter
+        self.set_cache_hook(counter)
         if plan.copies > 1:  # the harness itself does this for copies on GPUs alone
             self._rank, self._world_size = self.accelerator.process_index, self.accelerator.num_processes
 
@@ -132,12 +132,12 @@ class ReportingModel(lm_eval.models.huggingface.HFLM):  # type: ignore[misc]  # 
         return logits[:, unread_positions(inps, self.longest_answer) :]
 
     def _model_generate(self, context: Any, max_length: int, stop: list[str], **options: Any) -> Any:
-        guard = _GenerationGuard(max(max_length, self.max_length), self.watch.dtype)
+        guard = _GenerationGuard(max(max_length, self.max_length), self.counter.dtype)
         return super()._model_generate(context, max_length, stop, logits_processor=[guard], **options)
 
     def get_model_info(self) -> Any:
         """What the harness asks for right after its evaluation: the end of that, to the clock."""
-        self.watch.begin("end")
+        self.counter.begin("end")
         return super().get_model_info()
 
 
@@ -147,21 +147,21 @@ class ReportingTaskManager(TaskManager):  # type: ignore[misc]  # the harness ha
     `shots` are the suite's: task → examples, as the command's --num_fewshot would set them task by task.
     """
 
-    def __init__(self, watch: RequestCounter, shots: dict[str, int], **arguments: Any) -> None:
+    def __init__(self, counter: RequestCounter, shots: dict[str, int], **arguments: Any) -> None:
         super().__init__(**arguments)
-        self.watch = watch
+        self.counter = counter
         self.shots = shots
 
     def load(self, task_list: Any) -> Any:
         """Load tasks with their questions."""
-        self.watch.report(RunProgress("prepare"))
-        self.watch.begin("prepare")
+        self.counter.report(RunProgress("prepare"))
+        self.counter.begin("prepare")
         loaded = super().load(task_list)
-        self.watch.tasks = loaded["tasks"]
+        self.counter.tasks = loaded["tasks"]
         for name, task in loaded["tasks"].items():
             if name in self.shots:
                 task.set_config(key="num_fewshot", value=self.shots[name])
-        self.watch.begin("evaluate")
+        self.counter.begin("evaluate")
         return loaded
 
 

@@ -64,13 +64,15 @@ class SuiteDiffers(WorkerError):
 class AttemptRun:
     """One attempt. Use once."""
 
-    def __init__(self, bench: WorkerContext, job: EvaluationJob) -> None:
-        self.bench = bench
+    def __init__(self, worker_context: WorkerContext, job: EvaluationJob) -> None:
+        self.worker_context = worker_context
         self.job = job
         self.log = BoundedLog()
-        self.wire = BoardRedis(bench.settings.redis_url, job.board)
-        self.beats = AttemptHeartbeat(self.wire.again().attempts, job.attempt, worker=bench.worker, path=job.path)
-        self.claim = AttemptClaim(bench, job, self.wire, self._stop_waiting)
+        self.board_redis = BoardRedis(worker_context.settings.redis_url, job.board)
+        self.attempt_heartbeat = AttemptHeartbeat(
+            self.board_redis.again().attempts, job.attempt, worker=worker_context.worker, path=job.path
+        )
+        self.claim = AttemptClaim(worker_context, job, self.board_redis, self._stop_waiting)
         self.phase = "claim"
         self.started = now()
         self.deadline = time.monotonic() + self._seconds()
@@ -80,7 +82,7 @@ class AttemptRun:
         try:
             if not self._patiently(self.claim.ask):
                 return {"taken": self.job.attempt}
-            with self.beats:
+            with self.attempt_heartbeat:
                 outcome = self._outcome_of_all()
             # Only now, without beats: one that came later would call the attempt running again.
             if outcome is None:
@@ -93,13 +95,13 @@ class AttemptRun:
 
     def _leave(self) -> None:
         """Stop being looked for: unless another worker has the attempt, which must be missed where it is silent."""
-        found = self.wire.attempts().read(self.job.attempt)
-        if found is None or found.worker in ("", self.bench.worker):
-            self.wire.attempts().drop(self.job.attempt)
+        found = self.board_redis.attempts().read(self.job.attempt)
+        if found is None or found.worker in ("", self.worker_context.worker):
+            self.board_redis.attempts().drop(self.job.attempt)
 
     def _outcome_of_all(self) -> Outcome | None:
         """The outcome; None where the claim is void. Raises Stopped where the worker is to stop."""
-        fetched = BackgroundCall(lambda: self.bench.supply.fetch(self.job))
+        fetched = BackgroundCall(lambda: self.worker_context.hub_gateway.fetch(self.job))
         fetched.start()
         asked = time.monotonic()
         try:
@@ -113,7 +115,7 @@ class AttemptRun:
                 raise
             return self._outcome(death=FailureEvidence(self.phase, stopped=str(stopped)))
         except Exception as error:  # boundary: whatever it was is diagnosed and told
-            if self.bench.stopping():
+            if self.worker_context.stopping():
                 raise AttemptStopped("handed-back") from error  # what fails while all is being stopped says nothing
             log.warning("attempt %s failed in %s", self.job.attempt, self.phase, exc_info=True)
             self.log.say(f"{type(error).__name__}: {error}")
@@ -125,19 +127,21 @@ class AttemptRun:
         self._phase("download")
         self._check_suite()
         # Of the job before this one, which died while Redis was away.
-        self._patiently(lambda: send_unsent_outcome(self.bench.slot.attempt, self.wire))
-        self.bench.slot.prepare(own_user=self.bench.own_user)
+        self._patiently(lambda: send_unsent_outcome(self.worker_context.slot.attempt, self.board_redis))
+        self.worker_context.slot.prepare(own_user=self.worker_context.own_user)
         provisions = self._provided(fetched)
-        run_canary(self.wire, self.job.suite, self.bench.worker, lambda: self._fly(provisions))
+        run_canary(
+            self.board_redis, self.job.suite, self.worker_context.worker, lambda: self._evaluate_canary(provisions)
+        )
         self.phase = "start"
-        with self._turn():
+        with self._device_locked():
             plan, ending = self._evaluated(provisions)
         if not ending.finished:
             return self._outcome(death=ending.evidence(self.log.tail()))
         self._phase("publish")
         pass_by(EVALUATED)
-        self._be_sure()
-        details = self.bench.supply.publish(self._publication(plan, provisions))
+        self._confirm_current()
+        details = self.worker_context.hub_gateway.publish(self._publication(plan, provisions))
         pass_by(PUBLISHED)
         return self._outcome(details=details)
 
@@ -146,20 +150,22 @@ class AttemptRun:
             return fetched.wait(self._stop)
         except DatasetUnavailable as error:
             death = evidence_of(error, self.phase, self.log.tail())
-            words = scrub(failure_detail(death), self.bench.secrets)
-            report_canary_failure(self.wire, self.job.suite, self.bench.worker, diagnose(death).cause, words)
+            words = scrub(failure_detail(death), self.worker_context.secrets)
+            report_canary_failure(
+                self.board_redis, self.job.suite, self.worker_context.worker, diagnose(death).cause, words
+            )
             raise
 
-    def _fly(self, provisions: Provisions) -> str:
+    def _evaluate_canary(self, provisions: Provisions) -> str:
         """Run the canary in the place of the model: what it died of, empty where it lives."""
-        bench = self.bench
+        worker_context = self.worker_context
         self.log.say("one cause has struck many models: a model that is known to work goes first")
-        if bench.settings.canary:
-            fetched = bench.supply.fetch(canary_job(bench.settings.canary, self.job))
+        if worker_context.settings.canary:
+            fetched = worker_context.hub_gateway.fetch(canary_job(worker_context.settings.canary, self.job))
             folder, held = fetched.model, fetched.held
         else:
-            folder, held = ensure_canary_model(bench.settings.work_dir.resolve() / "canary"), ()
-        with self._turn():
+            folder, held = ensure_canary_model(worker_context.settings.work_dir.resolve() / "canary"), ()
+        with self._device_locked():
             plan = canary_plan(self._plan(provisions), folder)
             ending = self._child(plan)
         for snapshot in held:
@@ -172,32 +178,36 @@ class AttemptRun:
                 read_spool(self._publication(plan, provisions))
             except EvaluationFailed as error:
                 death = evidence_of(error, ending.phase)
-        bench.slot.prepare(own_user=bench.own_user)
-        return f"{diagnose(death).cause} ({scrub(failure_detail(death), bench.secrets)})" if death is not None else ""
+        worker_context.slot.prepare(own_user=worker_context.own_user)
+        return (
+            f"{diagnose(death).cause} ({scrub(failure_detail(death), worker_context.secrets)})"
+            if death is not None
+            else ""
+        )
 
     def _phase(self, phase: str) -> None:
         self.phase = phase
         self.log.say(phase)
-        self.beats.tell(Told(phase))
+        self.attempt_heartbeat.tell(Told(phase))
 
     def _check_suite(self) -> None:
-        ours = (self.bench.suite.name, self.bench.suite.digest)
+        ours = (self.worker_context.suite.name, self.worker_context.suite.digest)
         if ours != (self.job.suite, self.job.suite_digest):
             asked = f"{self.job.suite} {self.job.suite_digest[:12]}"
             raise SuiteDiffers(f"the job asks for the suite {asked}; this worker has {ours[0]} {ours[1][:12]}")
 
     def _plan(self, provisions: Provisions, batch_size: int | None = None) -> RunPlan:
         left = self.deadline - time.monotonic()
-        return plan_of(self.bench, self.job, provisions, seconds=left, batch_size=batch_size)
+        return plan_of(self.worker_context, self.job, provisions, seconds=left, batch_size=batch_size)
 
     @contextmanager
-    def _turn(self) -> Iterator[None]:
+    def _device_locked(self) -> Iterator[None]:
         """The device is this attempt's alone; as for the claim, the time for which it is waited for is not its own."""
-        if not self.bench.settings.take_turns:
+        if not self.worker_context.settings.take_turns:
             yield
             return
         with device_lock(
-            self.bench.settings.work_dir.resolve() / "devices", self.bench.devices, self._stop_waiting
+            self.worker_context.settings.work_dir.resolve() / "devices", self.worker_context.devices, self._stop_waiting
         ) as waited:
             self.deadline += waited
             yield
@@ -215,73 +225,80 @@ class AttemptRun:
             if less is None:
                 return plan, ending
             self.log.say(f"it ran out of memory with {plan.batch_size} questions at once, and tries {less}")
-            self.bench.slot.prepare(own_user=self.bench.own_user)
+            self.worker_context.slot.prepare(own_user=self.worker_context.own_user)
             plan = self._plan(provisions, less)
 
     def _child(self, plan: RunPlan) -> ChildExit:
         self._phase("start")
-        around = ChildCallbacks(tell=self._tell, stop=self._stop, log=self.log)
-        watch = ChildSupervisor(self.bench.nursery, self.bench.box(plan), plan, around)
-        ending = watch.run(self.bench.slot.attempt, deadline=self.deadline)
+        callbacks = ChildCallbacks(tell=self._tell, stop=self._stop, log=self.log)
+        supervisor = ChildSupervisor(
+            self.worker_context.zygote_client, self.worker_context.sandbox_spec(plan), plan, callbacks
+        )
+        ending = supervisor.run(self.worker_context.slot.attempt, deadline=self.deadline)
         self.phase = ending.phase
         if ending.peak_bytes:
             self.log.say(f"the child has ended; it held {ending.peak_bytes >> 20} MiB at most")
-        if not ending.finished and self.bench.stopping():
+        if not ending.finished and self.worker_context.stopping():
             raise AttemptStopped("handed-back")
         return ending
 
     def _tell(self, progress: RunProgress) -> None:
-        self.beats.tell(Told(progress.phase, progress.done, progress.total))
+        self.attempt_heartbeat.tell(Told(progress.phase, progress.done, progress.total))
 
     def _stop(self) -> str:
         """Why the attempt should end now; empty while it should not."""
-        if self.bench.stopping():
+        if self.worker_context.stopping():
             return "handed-back"
-        if self.beats.cancelled:
+        if self.attempt_heartbeat.cancelled:
             return "cancelled"
         return "time-limit" if time.monotonic() > self.deadline else ""
 
-    def _be_sure(self) -> None:
+    def _confirm_current(self) -> None:
         """Publish nothing while we may count as lost: wait until a beat gets through, and says that we do not.
 
         What is evaluated is kept for as long as that takes: the attempt's time does not run out meanwhile.
         """
-        while self.beats.silence() > LOST:
-            if self.bench.stopping():
+        while self.attempt_heartbeat.silence() > LOST:
+            if self.worker_context.stopping():
                 raise AttemptStopped("handed-back")
             time.sleep(REDIS_RETRY_SECONDS)
-        if self.beats.cancelled:
+        if self.attempt_heartbeat.cancelled:
             raise AttemptStopped("cancelled")
 
     def _publication(self, plan: RunPlan, provisions: Provisions) -> Publication:
         return Publication(
-            repo=self.bench.board.repos.details(self.job.model),
-            be_sure=self._be_sure,
+            repo=self.worker_context.board.repos.details(self.job.model),
+            confirm_current=self._confirm_current,
             plan=plan,
-            suite=self.bench.suite,
+            suite=self.worker_context.suite,
             request=self.job.path,
             precision=self.job.precision,
             started=self.started,
             ended=now(),
             revisions=provisions.questions.revisions,
             log=self.log.text(),
-            versions=self.bench.versions,
-            hardware=self.bench.hardware,
-            secrets=self.bench.secrets,
+            versions=self.worker_context.versions,
+            hardware=self.worker_context.hardware,
+            secrets=self.worker_context.secrets,
             private=self.job.private,
         )
 
     # --- the end
 
     def _outcome(self, *, details: Details | None = None, death: FailureEvidence | None = None) -> Outcome:
-        return outcome_of(self.bench, self.job, started=self.started, phase=self.phase, details=details, death=death)
+        return outcome_of(
+            self.worker_context, self.job, started=self.started, phase=self.phase, details=details, death=death
+        )
 
     def _end(self, outcome: Outcome) -> None:
         store_outcome(
-            self.bench.slot.attempt, outcome, scrub(self.log.text(), self.bench.secrets), worker=self.bench.worker
+            self.worker_context.slot.attempt,
+            outcome,
+            scrub(self.log.text(), self.worker_context.secrets),
+            worker=self.worker_context.worker,
         )
         pass_by(OUTCOME_STORED)
-        send_unsent_outcome(self.bench.slot.attempt, self.wire)
+        send_unsent_outcome(self.worker_context.slot.attempt, self.board_redis)
 
     def _patiently(self, call: Callable[[], T]) -> T:
         """`call()`, tried until Redis lets it through or the worker is to stop."""
@@ -291,11 +308,15 @@ class AttemptRun:
                 return call()
             except redis.RedisError as error:
                 log.warning("attempt %s waits for Redis: %s", self.job.attempt, error)
-            if self.bench.stopping():
+            if self.worker_context.stopping():
                 raise AttemptStopped("handed-back")
             time.sleep(pause)
             pause = min(2.0, pause * 2)
 
     def _seconds(self) -> float:
-        bounds = (self.bench.settings.max_seconds, self.bench.seconds, float(self.bench.board.attempt_seconds))
+        bounds = (
+            self.worker_context.settings.max_seconds,
+            self.worker_context.seconds,
+            float(self.worker_context.board.attempt_seconds),
+        )
         return min(filter(None, bounds))

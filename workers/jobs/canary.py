@@ -64,46 +64,46 @@ def canary_plan(plan: RunPlan, folder: Path) -> RunPlan:
     return plan.model_copy(update=changes)
 
 
-def run_canary(wire: BoardRedis, suite: str, worker: str, fly: Callable[[], str]) -> None:
+def run_canary(board_redis: BoardRedis, suite: str, worker: str, evaluate_canary: Callable[[], str]) -> None:
     """Where a canary of `suite` is asked for: `fly()` it, which says what it died of, and tell the bot.
 
     Raises CanaryFailed where it died, and Stopped as `fly` does: then another worker may take it.
     """
-    found = _claim_canary(wire, suite, worker)
+    found = _claim_canary(board_redis, suite, worker)
     if found is None:
         return
     canaries, cause = found
     try:
-        died_of = fly()
+        died_of = evaluate_canary()
     except AttemptStopped:
         with suppress(redis.RedisError):  # then it is free when its time is over
             canaries.release()
         raise
-    _tell(wire, canaries, CanaryVerdict(cause=cause, died_of=died_of[:500], worker=worker))
+    _tell(board_redis, canaries, CanaryVerdict(cause=cause, died_of=died_of[:500], worker=worker))
     if died_of:
         raise CanaryFailed(died_of)
 
 
-def report_canary_failure(wire: BoardRedis, suite: str, worker: str, cause: str, words: str) -> None:
+def report_canary_failure(board_redis: BoardRedis, suite: str, worker: str, cause: str, words: str) -> None:
     """No attempt can begin, because of `cause` (say, the questions changed), and so no canary could.
 
     Where one of `suite` is asked for because of that very cause, it counts as dead of it. Raises nothing.
     """
-    found = _claim_canary(wire, suite, worker)
+    found = _claim_canary(board_redis, suite, worker)
     if found is None:
         return
     canaries, asked = found
     if asked == cause:
-        _tell(wire, canaries, CanaryVerdict(cause=cause, died_of=f"{cause} ({words})"[:500], worker=worker))
+        _tell(board_redis, canaries, CanaryVerdict(cause=cause, died_of=f"{cause} ({words})"[:500], worker=worker))
         return
     with suppress(redis.RedisError):  # then it is free when its time is over
         canaries.release()
 
 
-def _claim_canary(wire: BoardRedis, suite: str, worker: str) -> tuple[Canaries, str] | None:
+def _claim_canary(board_redis: BoardRedis, suite: str, worker: str) -> tuple[Canaries, str] | None:
     """The canary that `worker` is to run now, and the cause; None where there is none, or Redis is away."""
     try:
-        attempts = wire.attempts()
+        attempts = board_redis.attempts()
         canaries = Canaries(attempts.redis, attempts.keys, suite)
         cause = canaries.take(worker)
     except redis.RedisError as error:
@@ -112,10 +112,10 @@ def _claim_canary(wire: BoardRedis, suite: str, worker: str) -> tuple[Canaries, 
     return (canaries, cause) if cause is not None else None
 
 
-def _tell(wire: BoardRedis, canaries: Canaries, verdict: CanaryVerdict) -> None:
+def _tell(board_redis: BoardRedis, canaries: Canaries, verdict: CanaryVerdict) -> None:
     """Report, and wake the bot; where Redis is away, another worker runs it again."""
     try:
         canaries.report(verdict)
-        wire.mark_key(canaries.key)
+        board_redis.mark_key(canaries.key)
     except redis.RedisError as error:
         log.warning("the canary's verdict could not be told: %s", error)

@@ -28,19 +28,23 @@ GRANTED = point("claim granted, nothing evaluated")
 class AttemptClaim:
     """The claim of one attempt. `stop` gives a reason to end the attempt, "" while there is none."""
 
-    def __init__(self, bench: WorkerContext, job: EvaluationJob, wire: BoardRedis, stop: Callable[[], str]) -> None:
-        self._bench = bench
+    def __init__(
+        self, worker_context: WorkerContext, job: EvaluationJob, board_redis: BoardRedis, stop: Callable[[], str]
+    ) -> None:
+        self._worker_context = worker_context
         self._job = job
-        self._wire = wire
+        self._board_redis = board_redis
         self._stop = stop
 
     def ask(self) -> bool:
         """Ask for it; False where another worker beats for this attempt. Raises RedisError while Redis is away."""
         pass_by(TAKEN)
-        if not self._wire.attempts().take(self._job.attempt, self._job.path, self._bench.worker, now=now()):
+        if not self._board_redis.attempts().take(
+            self._job.attempt, self._job.path, self._worker_context.worker, now=now()
+        ):
             log.warning("attempt %s is another worker's", self._job.attempt)
             return False
-        self._wire.mark(self._job.path)
+        self._board_redis.mark(self._job.path)
         pass_by(ASKED)
         return True
 
@@ -51,10 +55,10 @@ class AttemptClaim:
             if reason := self._stop():
                 raise AttemptStopped(reason)
             try:
-                answer = self._wire.attempts().wait_for_claim(
-                    self._job.attempt, seconds=WAIT_SLICE_SECONDS, worker=self._bench.worker
+                answer = self._board_redis.attempts().wait_for_claim(
+                    self._job.attempt, seconds=WAIT_SLICE_SECONDS, worker=self._worker_context.worker
                 )
-                if answer is None and time.monotonic() - asked > self._bench.settings.claim_patience:
+                if answer is None and time.monotonic() - asked > self._worker_context.settings.claim_patience:
                     asked = time.monotonic()
                     answer = self._ask_again()
             except redis.RedisError as error:
@@ -68,13 +72,13 @@ class AttemptClaim:
 
     def _ask_again(self) -> bool | None:
         """The answer, where it was given and got lost on its way to us; else the bot is called once more."""
-        found = self._wire.attempts().read(self._job.attempt)
+        found = self._board_redis.attempts().read(self._job.attempt)
         if found is not None and found.state == "void":
             return False
-        if found is None or found.state in ("queued", "handed-back") or found.worker != self._bench.worker:
+        if found is None or found.state in ("queued", "handed-back") or found.worker != self._worker_context.worker:
             # Redis was lost, or whoever put it into the queue, or took it, knew nothing of us: we were silent, for one.
             return None if self.ask() else False
         if found.state == "claimed":
             return True
-        self._wire.mark(self._job.path)
+        self._board_redis.mark(self._job.path)
         return None

@@ -17,11 +17,11 @@ def evaluate(message: Any) -> dict[str, Any]:
     """Carry out the evaluation that `message` asks for; the outcome as JSON. Never raises."""
     try:
         job = parse(message)
-        bench = WORKER_CONTEXT.get()
+        worker_context = WORKER_CONTEXT.get()
     except BadMessage as error:
         log.exception("a job that is none was refused")
         return {"refused": str(error)[:2_000]}
     except LookupError:
         log.error("this queue is for `steward work`; a plain RQ worker cannot evaluate")
         return {"refused": "not run by a worker of Steward"}
-    return AttemptRun(bench, job).evaluate()
+    return AttemptRun(worker_context, job).evaluate()

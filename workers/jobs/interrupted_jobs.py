@@ -28,7 +28,7 @@ ENDED_STATES = ("ended", "void")
 TRIES = 5
 
 
-def hand_back(wire: BoardRedis, bench: WorkerContext, job: Job, queue: Queue) -> None:
+def hand_back(board_redis: BoardRedis, worker_context: WorkerContext, job: Job, queue: Queue) -> None:
     """The worker stops: unless the attempt has ended, let the same attempt be queued again, and tell the bot.
 
     What another worker has by now is left to it.
@@ -37,30 +37,32 @@ def hand_back(wire: BoardRedis, bench: WorkerContext, job: Job, queue: Queue) ->
 
     def tell() -> None:
         message = _message(job)
-        send_unsent_outcome(bench.slot.attempt, wire)
-        if message is None or _has_ended(wire, message.attempt, bench.worker):
+        send_unsent_outcome(worker_context.slot.attempt, board_redis)
+        if message is None or _has_ended(board_redis, message.attempt, worker_context.worker):
             return
         queue.intermediate_queue.remove(job.id)
         job.delete()
-        wire.attempts().hand_back(message.attempt, worker=bench.worker)
-        wire.mark(message.path)
+        board_redis.attempts().hand_back(message.attempt, worker=worker_context.worker)
+        board_redis.mark(message.path)
         log.info("attempt %s was handed back", message.attempt)
 
     _retry_until_sent(tell, job.id)
 
 
-def end_as_lost(wire: BoardRedis, job: Job, bench: WorkerContext, status: int | None) -> None:
+def end_as_lost(board_redis: BoardRedis, job: Job, worker_context: WorkerContext, status: int | None) -> None:
     """The process of the job died: end the attempt as lost, unless it had an outcome already."""
 
     def tell() -> None:
         message = _message(job)
-        send_unsent_outcome(bench.slot.attempt, wire)
-        if message is None or _has_ended(wire, message.attempt, bench.worker):
+        send_unsent_outcome(worker_context.slot.attempt, board_redis)
+        if message is None or _has_ended(board_redis, message.attempt, worker_context.worker):
             return
-        wire.attempts().end(
-            _lost_outcome(wire, message, bench, status), f"[worker] {_exit_text(status)}\n", worker=bench.worker
+        board_redis.attempts().end(
+            _lost_outcome(board_redis, message, worker_context, status),
+            f"[worker] {_exit_text(status)}\n",
+            worker=worker_context.worker,
         )
-        wire.mark(message.path)
+        board_redis.mark(message.path)
 
     _retry_until_sent(tell, job.id)
 
@@ -73,17 +75,19 @@ def _message(job: Job) -> EvaluationJob | None:
         return None
 
 
-def _has_ended(wire: BoardRedis, attempt: str, worker: str) -> bool:
+def _has_ended(board_redis: BoardRedis, attempt: str, worker: str) -> bool:
     """Whether it has ended, or is another worker's: RQ lost its job for a while, and somebody else was given it."""
-    state = wire.attempts().read(attempt)
+    state = board_redis.attempts().read(attempt)
     return state is not None and (state.state in ENDED_STATES or state.worker not in ("", worker))
 
 
-def _lost_outcome(wire: BoardRedis, message: EvaluationJob, bench: WorkerContext, status: int | None) -> Outcome:
-    state = wire.attempts().read(message.attempt)
+def _lost_outcome(
+    board_redis: BoardRedis, message: EvaluationJob, worker_context: WorkerContext, status: int | None
+) -> Outcome:
+    state = board_redis.attempts().read(message.attempt)
     phase = state.progress.phase if state else "claim"
     death = FailureEvidence(phase, stopped="handed-back", text=_exit_text(status))
-    return outcome_of(bench, message, started=state.started if state else now(), phase=phase, death=death)
+    return outcome_of(worker_context, message, started=state.started if state else now(), phase=phase, death=death)
 
 
 def _exit_text(status: int | None) -> str:

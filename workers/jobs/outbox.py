@@ -75,7 +75,7 @@ def has_unsent_outcome(folder: Path) -> bool:
     return (folder / OUTCOME).exists()
 
 
-def send_unsent_outcome(folder: Path, wire: BoardRedis) -> str | None:
+def send_unsent_outcome(folder: Path, board_redis: BoardRedis) -> str | None:
     """Tell the bot the outcome that lies in `folder`, if one does, and forget it; the attempt's id.
 
     Raises RedisError while Redis is away: the outcome then stays.
@@ -89,9 +89,9 @@ def send_unsent_outcome(folder: Path, wire: BoardRedis) -> str | None:
         (folder / OUTCOME).unlink()
         return None
     worker = (folder / WORKER).read_text("utf-8")
-    if not wire.attempts().end(outcome, (folder / LOG).read_text("utf-8"), worker=worker):
+    if not board_redis.attempts().end(outcome, (folder / LOG).read_text("utf-8"), worker=worker):
         log.warning("attempt %s is another worker's by now: how it ended for %s is not told", outcome.attempt, worker)
     pass_by(ENDED)
-    wire.mark(outcome.path)
+    board_redis.mark(outcome.path)
     (folder / OUTCOME).unlink()
     return outcome.attempt

@@ -11,7 +11,7 @@ from workers.jobs.worker_context import WorkerContext
 
 
 def outcome_of(
-    bench: WorkerContext,
+    worker_context: WorkerContext,
     job: EvaluationJob,
     *,
     started: float,
@@ -34,7 +34,7 @@ def outcome_of(
         phase=phase,
         details=details,
         failure=diagnose(death) if death else None,
-        evidence=scrubbed_evidence(death, bench.secrets) if death else None,
-        versions=bench.versions,
-        hardware=bench.hardware,
+        evidence=scrubbed_evidence(death, worker_context.secrets) if death else None,
+        versions=worker_context.versions,
+        hardware=worker_context.hardware,
     )

@@ -23,15 +23,22 @@ COMPUTING_PHASES = ("prepare", "evaluate")
 
 
 def plan_of(
-    bench: WorkerContext, job: EvaluationJob, provisions: Provisions, *, seconds: float, batch_size: int | None = None
+    worker_context: WorkerContext,
+    job: EvaluationJob,
+    provisions: Provisions,
+    *,
+    seconds: float,
+    batch_size: int | None = None,
 ) -> RunPlan:
     """The plan for `job`, which may take `seconds`; with `batch_size` questions at once at most.
 
     Raises NoRoom, NotQuantised, NoQuantiser where this machine cannot run it.
     """
-    memory = bench.settings.memory_bytes or int(machine.memory_bytes() * MEMORY_SHARE)
+    memory = worker_context.settings.memory_bytes or int(machine.memory_bytes() * MEMORY_SHARE)
     wanted = estimate_requirements(job, provisions.model, provisions.base)
-    placed = choose_placement(wanted, _machine(bench, memory), batch_size=batch_size or bench.settings.batch_size)
+    placed = choose_placement(
+        wanted, _machine(worker_context, memory), batch_size=batch_size or worker_context.settings.batch_size
+    )
     return RunPlan(
         attempt=job.attempt,
         model=job.model,
@@ -47,42 +54,42 @@ def plan_of(
         spread=placed.spread,
         copies=placed.copies,
         batch_size=placed.batch_size,
-        tasks=bench.suite.run,
-        task_folder=_task_folder(bench, provisions),
+        tasks=worker_context.suite.run,
+        task_folder=_task_folder(worker_context, provisions),
         datasets=provisions.questions.folder,
         moved=provisions.questions.moved,
         use_chat_template=job.use_chat_template,
-        shots={} if bench.suite.own else bench.suite.shots,
-        limits=_limits(bench, memory, seconds),
-        spool=bench.slot.spool,
-        suite=bench.suite.name,
-        suite_digest=bench.suite.digest,
+        shots={} if worker_context.suite.own else worker_context.suite.shots,
+        limits=_limits(worker_context, memory, seconds),
+        spool=worker_context.slot.spool,
+        suite=worker_context.suite.name,
+        suite_digest=worker_context.suite.digest,
     )
 
 
-def _limits(bench: WorkerContext, memory: int, seconds: float) -> RunLimits:
+def _limits(worker_context: WorkerContext, memory: int, seconds: float) -> RunLimits:
     return RunLimits(
         max_seconds=max(1.0, seconds),
-        stall_seconds=bench.settings.stall_seconds,
+        stall_seconds=worker_context.settings.stall_seconds,
         memory_bytes=memory,
-        spool_bytes=bench.settings.spool_bytes,
+        spool_bytes=worker_context.settings.spool_bytes,
     )
 
 
-def _machine(bench: WorkerContext, memory: int) -> MachineCapacity:
+def _machine(worker_context: WorkerContext, memory: int) -> MachineCapacity:
     """What one attempt may use. Copies speak over a network of their own, which some walls cannot give them."""
-    devices = bench.devices
-    ready = bench.nursery.ready
+    devices = worker_context.devices
+    ready = worker_context.zygote_client.ready
     if ready is not None and ready.mode.namespaces == "none":
         devices = devices[:1]
     return machine.machine_capacity(devices, memory)
 
 
-def _task_folder(bench: WorkerContext, provisions: Provisions) -> Path | None:
-    if not bench.suite.own:
+def _task_folder(worker_context: WorkerContext, provisions: Provisions) -> Path | None:
+    if not worker_context.suite.own:
         return None
     ((repo, revision),) = provisions.questions.revisions.items()
-    return write_tasks(bench.suite, bench.slot.attempt / "tasks", repo=repo, revision=revision)
+    return write_tasks(worker_context.suite, worker_context.slot.attempt / "tasks", repo=repo, revision=revision)
 
 
 def smaller_batch(death: FailureEvidence, plan: RunPlan) -> int | None:

@@ -29,8 +29,8 @@ NICENESS = 5
 class Prefetcher:
     """At most one download ahead. `peek` names the attempt that is next, None where there is none."""
 
-    def __init__(self, supply: HubGateway, peek: Callable[[], EvaluationJob | None]) -> None:
-        self.supply = supply
+    def __init__(self, hub_gateway: HubGateway, peek: Callable[[], EvaluationJob | None]) -> None:
+        self.hub_gateway = hub_gateway
         self.peek = peek
         self.pid: int | None = None
         self._last = ""
@@ -77,7 +77,7 @@ class Prefetcher:
             kernel.die_with_parent()
             if os.getppid() == parent:
                 os.nice(NICENESS)
-                self.supply.fetch(job)
+                self.hub_gateway.fetch(job)
                 status = 0
         except BaseException as error:  # noqa: BLE001  # boundary: the attempt itself will say what is wrong
             log.warning("attempt %s could not be fetched ahead: %s: %s", job.attempt, type(error).__name__, error)

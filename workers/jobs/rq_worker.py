@@ -72,7 +72,7 @@ class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
 
     job_class = EvaluationOnlyJob
 
-    def __init__(self, queues: list[str], bench: WorkerContext, connection: Redis, *, name: str) -> None:
+    def __init__(self, queues: list[str], worker_context: WorkerContext, connection: Redis, *, name: str) -> None:
         how = {"connection": connection, "serializer": JSONSerializer, "job_class": EvaluationOnlyJob}
         super().__init__(
             [Queue(queue, **how) for queue in queues],
@@ -80,14 +80,14 @@ class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
             job_monitoring_interval=int(BEAT),
             **how,
         )
-        self.bench = bench
-        self.wire = BoardRedis(bench.settings.redis_url, bench.board.name)
-        self.presence = WorkerHeartbeat(bench, self.wire)
+        self.worker_context = worker_context
+        self.board_redis = BoardRedis(worker_context.settings.redis_url, worker_context.board.name)
+        self.worker_heartbeat = WorkerHeartbeat(worker_context, self.board_redis)
         self.stop_asked: float | None = None
         self.at_once = False
         self.broken = False
         self.seconds: float | None = None
-        self.ahead = Prefetcher(bench.supply, self._next)
+        self.prefetcher = Prefetcher(worker_context.hub_gateway, self._next)
 
     def subscribe(self) -> None:
         """No commands by message, hence no thread for them beside the forks."""
@@ -111,7 +111,7 @@ class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
         else:
             self.stop_asked = time.monotonic()
             self._stop_requested = True
-            exit_in(self.bench.settings.grace_seconds + HAND_BACK_SECONDS, log.warning)
+            exit_in(self.worker_context.settings.grace_seconds + HAND_BACK_SECONDS, log.warning)
         if self.horse_pid:
             self._tell_horse()
 
@@ -130,9 +130,9 @@ class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
     def dequeue_job_and_maintain_ttl(self, timeout: int | None, max_idle_time: int | None = None) -> Any:  # noqa: ARG002
         """The next job, or None when the worker is to stop. Waits in slices: a signal never interrupts a pop."""
         while not self.stopping:
-            self.presence.announce()
-            if not self.bench.nursery.alive():
-                self.bench.nursery.start()
+            self.worker_heartbeat.announce()
+            if not self.worker_context.zygote_client.alive():
+                self.worker_context.zygote_client.start()
             try:
                 return self._pop()
             except DequeueTimeout:
@@ -179,7 +179,7 @@ class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
 
     def execute_job(self, job: Job, queue: Queue) -> None:
         """Run `job` in a process of its own and see to it that its attempt ends in a state that is true."""
-        self.presence.announce(doing=job.id, at_once=True)
+        self.worker_heartbeat.announce(doing=job.id, at_once=True)
         self.seconds = float(job.timeout) if job.timeout and job.timeout > 0 else None
         # Of this object, not in Redis. As long again, because another attempt may have the device first.
         job.timeout = -1 if self.seconds is None else int(2 * self.seconds) + RQ_TIMEOUT_MARGIN
@@ -187,29 +187,29 @@ class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
             super().execute_job(job, queue)
         self._sweep()
         if self.stopping:
-            self.ahead.stop()
-            self.bench.nursery.stop()
-            hand_back(self.wire, self.bench, job, queue)
-        self.presence.announce(at_once=True)
+            self.prefetcher.stop()
+            self.worker_context.zygote_client.stop()
+            hand_back(self.board_redis, self.worker_context, job, queue)
+        self.worker_heartbeat.announce(at_once=True)
 
     def _sweep(self) -> None:
         """End what the job left running, such as a download: it became ours when the job ended."""
-        for pid in set(children(os.getpid())) - {self.bench.nursery.pid, self.ahead.pid}:
+        for pid in set(children(os.getpid())) - {self.worker_context.zygote_client.pid, self.prefetcher.pid}:
             with contextlib.suppress(ProcessLookupError, ChildProcessError):
                 os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
 
     def _zygote_is_ready(self) -> bool:
         """Wait for a zygote that can fork; without one, or when the worker is to stop meanwhile, there is no work."""
-        nursery = self.bench.nursery
+        zygote_client = self.worker_context.zygote_client
         for _ in range(MAX_FAILED_ZYGOTES):
-            if not nursery.alive():
-                nursery.start()
+            if not zygote_client.alive():
+                zygote_client.start()
             try:
-                nursery.wait_until_ready(stop=lambda: self.stopping)
+                zygote_client.wait_until_ready(stop=lambda: self.stopping)
             except ZygoteBroken as error:
                 log.error("%s", error)
-                nursery.stop()
+                zygote_client.stop()
                 continue
             return not self.stopping
         self.broken = True
@@ -232,10 +232,10 @@ class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
             while not select.select([descriptor], [], [], 0.5)[0]:
                 if not self.stopping:
                     with deferred_alarm():
-                        self.ahead.look()
+                        self.prefetcher.look()
                 if (
                     self.stop_asked is not None
-                    and time.monotonic() - self.stop_asked > self.bench.settings.grace_seconds
+                    and time.monotonic() - self.stop_asked > self.worker_context.settings.grace_seconds
                 ):
                     self.kill_horse(signal.SIGKILL)
         finally:
@@ -247,7 +247,7 @@ class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
 
         An error that got out of here would end this life of the worker, but not its job: the next took its slot.
         """
-        self.presence.announce(doing=job.id)
+        self.worker_heartbeat.announce(doing=job.id)
         try:
             super().maintain_heartbeats(job, execution)
         except redis.RedisError as error:
@@ -256,9 +256,9 @@ class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
     def handle_work_horse_killed(self, job: Job, retpid: int, ret_val: int, rusage: Any) -> None:
         """The process of the job died. Its child shall not outlive it, and its attempt shall end."""
         super().handle_work_horse_killed(job, retpid, ret_val, rusage)
-        self.bench.nursery.stop()
+        self.worker_context.zygote_client.stop()
         if not self.stopping:
-            end_as_lost(self.wire, job, self.bench, ret_val)
+            end_as_lost(self.board_redis, job, self.worker_context, ret_val)
 
     # --- in the process of the job
 
@@ -273,7 +273,7 @@ class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
     def perform_job(self, job: Job, queue: Queue, execution: Any) -> bool:
         """Run the job with what this worker lends it, and without RQ's timer."""
         self.death_penalty_class = NoDeathPenalty
-        WORKER_CONTEXT.set(replace(self.bench, stopping=lambda: self.stopping, seconds=self.seconds))
+        WORKER_CONTEXT.set(replace(self.worker_context, stopping=lambda: self.stopping, seconds=self.seconds))
         return bool(super().perform_job(job, queue, execution))
 
     def _ask_to_leave(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002  # as handlers are called

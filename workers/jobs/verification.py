@@ -121,38 +121,46 @@ def read_recorded(hub: HubAccess, details: str, attempt: str, suite: Suite) -> R
     return RecordedAttempt(repo, head, results, time)
 
 
-def gateway_as_recorded(supply: TokenHubGateway, recorded: RecordedAttempt) -> TokenHubGateway:
+def gateway_as_recorded(hub_gateway: TokenHubGateway, recorded: RecordedAttempt) -> TokenHubGateway:
     """The way to the Hub, with the questions where, and at the commits at which, they were. Raises CannotVerify."""
     commits = recorded.block.datasets
     moved = {}
-    for source in supply.suite.datasets:
-        here = supply.moved.get(source.repo, "").partition("@")[0] or source.repo
-        if here not in commits and len(commits) == len(supply.suite.datasets) == 1:
+    for source in hub_gateway.suite.datasets:
+        here = hub_gateway.moved.get(source.repo, "").partition("@")[0] or source.repo
+        if here not in commits and len(commits) == len(hub_gateway.suite.datasets) == 1:
             (here,) = commits
         if here not in commits:
             raise CannotVerify(f"it is not recorded at which commit {here} was asked")
         moved[source.repo] = f"{here}@{commits[here]}"
-    return replace(supply, moved=moved)
+    return replace(hub_gateway, moved=moved)
 
 
-def verify(bench: WorkerContext, supply: TokenHubGateway, recorded: RecordedAttempt, log: BoundedLog) -> Verification:
+def verify(
+    worker_context: WorkerContext, hub_gateway: TokenHubGateway, recorded: RecordedAttempt, log: BoundedLog
+) -> Verification:
     """Run it again on this machine, and compare. Raises CannotVerify, and what `supply` raises."""
     block = recorded.block
-    provisions = gateway_as_recorded(supply, recorded).fetch(recorded_job(block, bench.board))
-    seconds = bench.settings.max_seconds or float(bench.board.attempt_seconds)
-    bench.slot.prepare(own_user=bench.own_user)
-    plan = plan_of(bench, recorded_job(block, bench.board), provisions, seconds=seconds, batch_size=block.batch_size)
-    _run(bench, plan, log, seconds)
-    now = score(_results(plan), bench.suite)
+    provisions = gateway_as_recorded(hub_gateway, recorded).fetch(recorded_job(block, worker_context.board))
+    seconds = worker_context.settings.max_seconds or float(worker_context.board.attempt_seconds)
+    worker_context.slot.prepare(own_user=worker_context.own_user)
+    plan = plan_of(
+        worker_context,
+        recorded_job(block, worker_context.board),
+        provisions,
+        seconds=seconds,
+        batch_size=block.batch_size,
+    )
+    _run(worker_context, plan, log, seconds)
+    now = score(_results(plan), worker_context.suite)
     scores = {name: (value, now.by_name[name]) for name, value in recorded.results.scores.by_name.items()}
     differ = {
-        name: (then, bench.versions.get(name, "missing"))
+        name: (then, worker_context.versions.get(name, "missing"))
         for name, then in block.versions.items()
-        if bench.versions.get(name, "missing") != then
+        if worker_context.versions.get(name, "missing") != then
     }
-    with Hub(supply.hub.endpoint, supply.hub.token) as client:
-        tasks = tuple(_compared(client, recorded, plan, bench.suite))
-    return Verification(block, tasks, scores, differ, (block.hardware, bench.hardware))
+    with Hub(hub_gateway.hub.endpoint, hub_gateway.hub.token) as client:
+        tasks = tuple(_compared(client, recorded, plan, worker_context.suite))
+    return Verification(block, tasks, scores, differ, (block.hardware, worker_context.hardware))
 
 
 def recorded_job(block: StewardBlock, board: Board) -> EvaluationJob:
@@ -173,10 +181,10 @@ def recorded_job(block: StewardBlock, board: Board) -> EvaluationJob:
     )
 
 
-def _run(bench: WorkerContext, plan: RunPlan, log: BoundedLog, seconds: float) -> None:
-    around = ChildCallbacks(tell=lambda _: None, stop=lambda: "", log=log)
-    watch = ChildSupervisor(bench.nursery, bench.box(plan), plan, around)
-    ending = watch.run(bench.slot.attempt, deadline=time.monotonic() + seconds)
+def _run(worker_context: WorkerContext, plan: RunPlan, log: BoundedLog, seconds: float) -> None:
+    callbacks = ChildCallbacks(tell=lambda _: None, stop=lambda: "", log=log)
+    supervisor = ChildSupervisor(worker_context.zygote_client, worker_context.sandbox_spec(plan), plan, callbacks)
+    ending = supervisor.run(worker_context.slot.attempt, deadline=time.monotonic() + seconds)
     if not ending.finished:
         death = ending.evidence(log.tail())
         raise CannotVerify(f"this time it failed: {diagnose(death).cause} ({failure_detail(death)})")

@@ -18,8 +18,8 @@ def run_verification(settings: WorkerSettings, attempt: str, model: str = "") ->
     suite = find_suite(board.suite)
     details = board.repos.details(model) if model else find_details(board, attempt, settings.access())
     recorded = read_recorded(settings.access(), details, attempt, suite)
-    supply = token_hub_gateway(settings, suite, board)
-    with open_worker_context(settings, supply, alone=True) as lent:
-        lent.nursery.start()
-        lent.nursery.wait_until_ready()
-        return verify(lent, supply, recorded, BoundedLog())
+    hub_gateway = token_hub_gateway(settings, suite, board)
+    with open_worker_context(settings, hub_gateway, alone=True) as worker_context:
+        worker_context.zygote_client.start()
+        worker_context.zygote_client.wait_until_ready()
+        return verify(worker_context, hub_gateway, recorded, BoundedLog())

@@ -42,14 +42,14 @@ log = logging.getLogger(__name__)
 VERSIONS = ("steward", "lm-eval", "transformers", "torch", "datasets", "accelerate", "peft")
 
 
-def main(settings: WorkerSettings, *, supply: HubGateway | None = None) -> int:
+def main(settings: WorkerSettings, *, hub_gateway: HubGateway | None = None) -> int:
     """Work until told to stop; an exit code. `supply` is the way to the Hub, where it is not the usual one."""
     kernel.hide_from_same_user()
     kernel.adopt_orphans()
     _end_on_signals()
     try:
-        with open_worker_context(settings, supply) as lent:
-            return run_worker(lent)
+        with open_worker_context(settings, hub_gateway) as worker_context:
+            return run_worker(worker_context)
     except ZygoteBroken as error:
         print(f"No evaluation can run here: {error}", file=sys.stderr)
         return 3
@@ -60,7 +60,7 @@ def main(settings: WorkerSettings, *, supply: HubGateway | None = None) -> int:
 
 @contextmanager
 def open_worker_context(
-    settings: WorkerSettings, supply: HubGateway | None = None, *, alone: bool = False
+    settings: WorkerSettings, hub_gateway: HubGateway | None = None, *, alone: bool = False
 ) -> Iterator[WorkerContext]:
     """All that the jobs of one worker share; the zygote is gone when the block is left.
 
@@ -78,7 +78,7 @@ def open_worker_context(
     slot.prepare()
     token = settings.token()
     devices = machine.select_devices(settings.device, machine.gpus())
-    nursery = ZygoteClient(
+    zygote_client = ZygoteClient(
         SandboxSpec(
             home=slot.home, root=slot.root, uid=slot.uid, gpus=machine.device_files(devices) if devices else ()
         ),
@@ -91,9 +91,9 @@ def open_worker_context(
             settings=settings,
             board=board,
             suite=suite,
-            nursery=nursery,
+            zygote_client=zygote_client,
             slot=slot,
-            supply=supply or token_hub_gateway(settings, suite, board),
+            hub_gateway=hub_gateway or token_hub_gateway(settings, suite, board),
             worker=new_worker_name(),
             versions=versions(),
             devices=devices,
@@ -101,7 +101,7 @@ def open_worker_context(
             secrets=(token,) if token else (),
         )
     finally:
-        nursery.stop()
+        zygote_client.stop()
         if not has_unsent_outcome(
             slot.attempt
         ):  # what Redis was not there to hear is told by whoever has the slot next
@@ -123,22 +123,22 @@ def token_hub_gateway(settings: WorkerSettings, suite: Suite, board: Board) -> T
     return TokenHubGateway(settings.access(), suite, folder, settings.model_bytes, board.questions)
 
 
-def run_worker(lent: WorkerContext) -> int:
+def run_worker(worker_context: WorkerContext) -> int:
     """Take jobs until told to stop. A Redis that goes away for a while is waited for."""
-    queues = [Keys(lent.board.name).queue(tier) for tier in parse_tiers(lent.settings.tiers)]
-    lent.nursery.start()
-    lent.nursery.wait_until_ready()
-    report_isolation(lent)
+    queues = [Keys(worker_context.board.name).queue(tier) for tier in parse_tiers(worker_context.settings.tiers)]
+    worker_context.zygote_client.start()
+    worker_context.zygote_client.wait_until_ready()
+    report_isolation(worker_context)
     for life in count():
-        connection = _connect(lent.settings.redis_url)
-        worker = EvaluationWorker(queues, lent, connection, name=f"{lent.worker}-{life}")
+        connection = _connect(worker_context.settings.redis_url)
+        worker = EvaluationWorker(queues, worker_context, connection, name=f"{worker_context.worker}-{life}")
         try:
             worker.work(logging_level=None)
         except TRANSIENT as error:
             log.warning("the worker begins anew: %s", error)
         _end_on_signals()
         if worker.stopping:
-            worker.presence.leave()
+            worker.worker_heartbeat.leave()
             return 3 if worker.broken else 0
         log.warning("the worker begins anew")
     raise AssertionError("count() ended")
@@ -163,9 +163,9 @@ def _exit_on_signal(signum: int, frame: FrameType | None) -> None:  # noqa: ARG0
     raise SystemExit(0)
 
 
-def report_isolation(lent: WorkerContext) -> None:
+def report_isolation(worker_context: WorkerContext) -> None:
     """Say what stands between a stranger's model and this machine, and loudly what does not."""
-    ready = lent.nursery.ready
+    ready = worker_context.zygote_client.ready
     if ready is None:
         return
     missing = ready.mode.missing()
@@ -173,7 +173,7 @@ def report_isolation(lent: WorkerContext) -> None:
         log.warning("CHILDREN ARE NOT WALLED IN COMPLETELY: %s", sentence)
     for sentence in ready.against if missing else ():
         log.warning("tried and refused: %s", sentence)
-    log.info("zygote ready in %.1f s, slot %d, walls: %s", ready.seconds, lent.slot.number, ready.mode)
+    log.info("zygote ready in %.1f s, slot %d, walls: %s", ready.seconds, worker_context.slot.number, ready.mode)
 
 
 def versions() -> dict[str, str]:

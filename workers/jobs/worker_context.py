@@ -26,9 +26,9 @@ class WorkerContext:
     settings: WorkerSettings
     board: Board
     suite: Suite
-    nursery: ZygoteClient
+    zygote_client: ZygoteClient
     slot: Slot
-    supply: HubGateway
+    hub_gateway: HubGateway
     worker: str
     stopping: Callable[[], bool] = lambda: False
     seconds: float | None = None
@@ -40,10 +40,10 @@ class WorkerContext:
     @property
     def own_user(self) -> bool:
         """Whether children run as the slot's own user; known once there was a zygote."""
-        ready = self.nursery.ready
+        ready = self.zygote_client.ready
         return ready is not None and ready.mode.own_user
 
-    def box(self, plan: RunPlan) -> SandboxSpec:
+    def sandbox_spec(self, plan: RunPlan) -> SandboxSpec:
         """The walls around the child of `plan`."""
         shown = (plan.model_path, plan.base_path, plan.datasets, plan.task_folder, *own_nltk_folders())
         readable = tuple(folder for folder in shown if folder is not None)

@@ -22,9 +22,9 @@ class WorkerHeartbeat:
     A Redis that is away for a while keeps nothing from its work: what could not be said is logged.
     """
 
-    def __init__(self, bench: WorkerContext, wire: BoardRedis) -> None:
-        self._bench = bench
-        self._wire = wire
+    def __init__(self, worker_context: WorkerContext, board_redis: BoardRedis) -> None:
+        self._worker_context = worker_context
+        self._board_redis = board_redis
         self._since = now()
         self._announced = float("-inf")
 
@@ -33,10 +33,10 @@ class WorkerHeartbeat:
         if not at_once and time.monotonic() - self._announced < BEAT:
             return
         card = WorkerCard(
-            name=self._bench.worker,
-            tiers=self._bench.settings.tiers,
-            devices=self._bench.hardware,
-            versions=self._bench.versions,
+            name=self._worker_context.worker,
+            tiers=self._worker_context.settings.tiers,
+            devices=self._worker_context.hardware,
+            versions=self._worker_context.versions,
             since=self._since,
             beat=now(),
             doing=doing,
@@ -50,11 +50,11 @@ class WorkerHeartbeat:
     def leave(self) -> None:
         """Say that the worker is gone: nobody waits until it counts as silent."""
         try:
-            self._workers().leave(self._bench.worker)
+            self._workers().leave(self._worker_context.worker)
         except redis.RedisError as error:
             log.warning("the worker could not say goodbye: %s", error)
 
     def _workers(self) -> WorkerRegistry:
         """The workers of the board. Raises RedisError while Redis is away."""
-        attempts = self._wire.attempts()
+        attempts = self._board_redis.attempts()
         return WorkerRegistry(attempts.redis, attempts.keys)

@@ -66,7 +66,7 @@ class Publication:
     secrets: tuple[str, ...] = ()
     private: bool = False
     """Whether the repo has to be private: not everybody may see the model."""
-    be_sure: Callable[[], None] = lambda: None
+    confirm_current: Callable[[], None] = lambda: None
     """Called right before the commit, for the Hub may have been away for long: raises where nobody waits for it."""
 
     @property
@@ -192,7 +192,7 @@ def _commit(client: Hub, publication: Publication, results: ResultsFile, files: 
             return landed
         paths = [entry.path for entry in client.list_files(repo, head)]
         readme = card(repo.id, [*paths, *(file.path for file in files)], results, publication.suite)
-        publication.be_sure()
+        publication.confirm_current()
         try:
             commit = client.commit(repo, [*files, WriteFile(CARD, readme.encode())], _message(publication), parent=head)
         except StaleParent:

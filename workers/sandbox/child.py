@@ -31,7 +31,7 @@ class ChildOrder(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     number: int
-    box: SandboxSpec
+    sandbox_spec: SandboxSpec
     plan: RunPlan
     stream: Path
     log: Path
@@ -42,7 +42,7 @@ def run(order: ChildOrder, mode: IsolationMode, evaluate: Evaluate) -> NoReturn:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
     _connect(order)
-    confine(order.box, mode, lambda: attempt(order.plan, evaluate, StreamWriter(STREAM)))
+    confine(order.sandbox_spec, mode, lambda: attempt(order.plan, evaluate, StreamWriter(STREAM)))
 
 
 def _connect(order: ChildOrder) -> None:

@@ -31,14 +31,14 @@ class _Mount:
     read_only: bool
 
 
-def rebuild_root(box: SandboxSpec, uid: int) -> None:
+def rebuild_root(sandbox_spec: SandboxSpec, uid: int) -> None:
     """A new, small root: the system and the interpreter, the model and the questions read-only, home and spool."""
-    views, links = _mounts(box)
+    views, links = _mounts(sandbox_spec)
     kernel.mount("none", "/", None, kernel.MS_REC | kernel.MS_PRIVATE)
-    kernel.mount("steward", str(box.root), "tmpfs", kernel.MS_NOSUID, "size=4m,mode=755")
-    old = box.root / ".old"
+    kernel.mount("steward", str(sandbox_spec.root), "tmpfs", kernel.MS_NOSUID, "size=4m,mode=755")
+    old = sandbox_spec.root / ".old"
     old.mkdir()
-    os.chdir(box.root)
+    os.chdir(sandbox_spec.root)
     kernel.pivot_root(".", ".old")
     os.chdir("/")
     for link, target in links:
@@ -48,17 +48,22 @@ def rebuild_root(box: SandboxSpec, uid: int) -> None:
     _tmpfs("/tmp", "256m")  # noqa: S108  # its own; first, for what is shown may lie below it
     for view in views:
         _mount(view.path, read_only=view.read_only)
-    _populate(box, uid)
+    _populate(sandbox_spec, uid)
     kernel.unmount("/.old")
     Path("/.old").rmdir()
     kernel.harden("/", read_only=True)
-    os.chdir(box.home)
+    os.chdir(sandbox_spec.home)
 
 
-def restrict_files(box: SandboxSpec) -> None:
+def restrict_files(sandbox_spec: SandboxSpec) -> None:
     """Have this process and its children see no other files from now on. Raises OSError."""
-    writable = [*_devices(box, Path("/")), _SHARED_MEMORY, str(box.home), *map(str, box.writable)]
-    landlock.restrict([*_readable(box), *_NAMES, "/proc"], writable)
+    writable = [
+        *_devices(sandbox_spec, Path("/")),
+        _SHARED_MEMORY,
+        str(sandbox_spec.home),
+        *map(str, sandbox_spec.writable),
+    ]
+    landlock.restrict([*_readable(sandbox_spec), *_NAMES, "/proc"], writable)
 
 
 def _tmpfs(path: str, size: str) -> None:
@@ -76,24 +81,26 @@ def _mount(path: str, *, read_only: bool, devices: bool = False) -> None:
     kernel.bind(str(source), str(target), read_only=read_only, devices=devices)
 
 
-def _populate(box: SandboxSpec, uid: int) -> None:
+def _populate(sandbox_spec: SandboxSpec, uid: int) -> None:
     """The device files, /proc, /tmp and the few files of /etc that libraries ask for."""
     Path("/proc").mkdir()
     kernel.mount("proc", "/proc", "proc", kernel.MS_NOSUID | kernel.MS_NODEV)
-    for device in _devices(box, Path("/.old")):
+    for device in _devices(sandbox_spec, Path("/.old")):
         _mount(device, read_only=False, devices=True)
     _tmpfs(_SHARED_MEMORY, "50%")
     Path("/dev/fd").symlink_to("/proc/self/fd")
     Path("/etc").mkdir(exist_ok=True)
-    Path("/etc/passwd").write_text(f"steward:x:{uid}:{uid}::{box.home}:/bin/false\n")
+    Path("/etc/passwd").write_text(f"steward:x:{uid}:{uid}::{sandbox_spec.home}:/bin/false\n")
     Path("/etc/group").write_text(f"steward:x:{uid}:\n")
     Path("/etc/hosts").write_text("127.0.0.1 localhost\n")
 
 
-def _mounts(box: SandboxSpec) -> tuple[list[_Mount], list[tuple[str, str]]]:
+def _mounts(sandbox_spec: SandboxSpec) -> tuple[list[_Mount], list[tuple[str, str]]]:
     """What to show, outermost first and each once; and the symbolic links that lead there."""
-    links = [(path, os.path.realpath(path)) for path in _readable(box) if Path(path).exists()]
-    wanted = {real: True for _, real in links} | {os.path.realpath(path): False for path in (*box.writable, box.home)}
+    links = [(path, os.path.realpath(path)) for path in _readable(sandbox_spec) if Path(path).exists()]
+    wanted = {real: True for _, real in links} | {
+        os.path.realpath(path): False for path in (*sandbox_spec.writable, sandbox_spec.home)
+    }
     views: list[_Mount] = []
     for path in sorted(wanted):
         covering = [view for view in views if path == view.path or path.startswith(view.path.rstrip("/") + "/")]
@@ -106,13 +113,16 @@ def _below(path: str, views: list[_Mount]) -> bool:
     return any(os.path.realpath(Path(path).parent).startswith(view.path) for view in views)
 
 
-def _readable(box: SandboxSpec) -> list[str]:
-    shown = [*map(str, box.readable), *(path for folder in box.readable for path in _linked_from(folder))]
+def _readable(sandbox_spec: SandboxSpec) -> list[str]:
+    shown = [
+        *map(str, sandbox_spec.readable),
+        *(path for folder in sandbox_spec.readable for path in _linked_from(folder)),
+    ]
     return [*_SYSTEM, *_ETC, *_interpreter(), *shown]
 
 
-def _devices(box: SandboxSpec, root: Path) -> list[str]:
-    patterns = (*box.gpus, *_GPU_DRIVER) if box.gpus else ()
+def _devices(sandbox_spec: SandboxSpec, root: Path) -> list[str]:
+    patterns = (*sandbox_spec.gpus, *_GPU_DRIVER) if sandbox_spec.gpus else ()
     gpus = [f"/{found.relative_to(root)}" for pattern in patterns for found in (root / "dev").glob(pattern)]
     return [*_DEVICES, *gpus]
 

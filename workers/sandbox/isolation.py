@@ -33,7 +33,7 @@ from workers.sandbox.sandbox_spec import IsolationMode, SandboxSpec, WallMissing
 _ISOLATED = kernel.CLONE_NEWNS | kernel.CLONE_NEWPID | kernel.CLONE_NEWIPC | kernel.CLONE_NEWUTS
 
 
-def confine(box: SandboxSpec, mode: IsolationMode, body: Callable[[], None]) -> NoReturn:
+def confine(sandbox_spec: SandboxSpec, mode: IsolationMode, body: Callable[[], None]) -> NoReturn:
     """Run `body` behind the walls of `mode` and end as it does. Call it in a process forked for this.
 
     Where a wall does not go up, `body` is not run: the process ends with status 70 or 71, the reason on standard error.
@@ -47,27 +47,27 @@ def confine(box: SandboxSpec, mode: IsolationMode, body: Callable[[], None]) -> 
     if inner == 0:
         os.close(held)
         run = _child_of_init if mode.namespaces == "all" else _innermost
-        _exit_after(lambda: run(box, mode, lifeline, body))
+        _exit_after(lambda: run(sandbox_spec, mode, lifeline, body))
     os.close(lifeline)
     _end_like(inner)
 
 
-def _child_of_init(box: SandboxSpec, mode: IsolationMode, lifeline: int, body: Callable[[], None]) -> None:
+def _child_of_init(sandbox_spec: SandboxSpec, mode: IsolationMode, lifeline: int, body: Callable[[], None]) -> None:
     """Process 1: set up its view of the machine, start the child, bury what is orphaned, end as the child did."""
     _die_with(lifeline)
-    rebuild_root(box, box.uid if mode.own_user else os.getuid())
+    rebuild_root(sandbox_spec, sandbox_spec.uid if mode.own_user else os.getuid())
     child = os.fork()
     if child == 0:
-        _exit_after(lambda: _innermost(box, mode, lifeline, body))
+        _exit_after(lambda: _innermost(sandbox_spec, mode, lifeline, body))
     os._exit(_encoded(_wait_for(child)))
 
 
-def _innermost(box: SandboxSpec, mode: IsolationMode, lifeline: int, body: Callable[[], None]) -> None:
-    _limit(box)
-    _become_nobody(box, mode)
+def _innermost(sandbox_spec: SandboxSpec, mode: IsolationMode, lifeline: int, body: Callable[[], None]) -> None:
+    _limit(sandbox_spec)
+    _become_nobody(sandbox_spec, mode)
     kernel.forbid_privilege_gain()
     if mode.landlock:
-        restrict_files(box)
+        restrict_files(sandbox_spec)
     if seccomp.supported():
         kernel.set_seccomp_filter(seccomp.program(sockets=mode.namespaces != "none"))
     elif mode.namespaces == "none":
@@ -144,27 +144,29 @@ def _leave(mode: IsolationMode) -> None:
         kernel.loopback_up()
 
 
-def _limit(box: SandboxSpec) -> None:
+def _limit(sandbox_spec: SandboxSpec) -> None:
     limits = {
         resource.RLIMIT_CORE: 0,
-        resource.RLIMIT_FSIZE: box.max_file_bytes,
-        resource.RLIMIT_NPROC: box.max_processes,
+        resource.RLIMIT_FSIZE: sandbox_spec.max_file_bytes,
+        resource.RLIMIT_NPROC: sandbox_spec.max_processes,
         resource.RLIMIT_MEMLOCK: 64 << 20,
     }
-    if box.memory_bytes is not None and not box.gpus:  # a GPU's driver reserves far more addresses than it uses
-        limits[resource.RLIMIT_DATA] = box.memory_bytes
+    if (
+        sandbox_spec.memory_bytes is not None and not sandbox_spec.gpus
+    ):  # a GPU's driver reserves far more addresses than it uses
+        limits[resource.RLIMIT_DATA] = sandbox_spec.memory_bytes
     for kind, value in limits.items():
         _, hard = resource.getrlimit(kind)
         bounded = value if hard == resource.RLIM_INFINITY else min(value, hard)
         resource.setrlimit(kind, (bounded, bounded))
 
 
-def _become_nobody(box: SandboxSpec, mode: IsolationMode) -> None:
+def _become_nobody(sandbox_spec: SandboxSpec, mode: IsolationMode) -> None:
     if mode.own_user:
         os.setgroups([])
-        os.setresgid(box.uid, box.uid, box.uid)
-        os.setresuid(box.uid, box.uid, box.uid)
+        os.setresgid(sandbox_spec.uid, sandbox_spec.uid, sandbox_spec.uid)
+        os.setresuid(sandbox_spec.uid, sandbox_spec.uid, sandbox_spec.uid)
     kernel.drop_capabilities()
     kernel.hide_from_same_user(False)  # a change of user hides it, and libraries read their own /proc/self
-    if not os.access(os.__file__, os.R_OK) or not os.access(box.home, os.W_OK | os.X_OK):
+    if not os.access(os.__file__, os.R_OK) or not os.access(sandbox_spec.home, os.W_OK | os.X_OK):
         raise WallMissing("behind these walls Python's own library or the child's home cannot be reached")

@@ -88,33 +88,39 @@ class ChildCallbacks:
 class ChildSupervisor:
     """One child, from order to end. Use once."""
 
-    def __init__(self, nursery: ZygoteClient, box: SandboxSpec, plan: RunPlan, around: ChildCallbacks) -> None:
-        self.nursery = nursery
-        self.box = box
+    def __init__(
+        self, zygote_client: ZygoteClient, sandbox_spec: SandboxSpec, plan: RunPlan, callbacks: ChildCallbacks
+    ) -> None:
+        self.zygote_client = zygote_client
+        self.sandbox_spec = sandbox_spec
         self.plan = plan
-        self.around = around
-        self.number = nursery.next_number()
+        self.callbacks = callbacks
+        self.number = zygote_client.next_number()
         self._reader = StreamReader()
         self._progress = RunProgress("start")
         self._moved = time.monotonic()
         self._last_message: FailedMessage | FinishedMessage | None = None
         self._stopped = ""
         self._problem = ""
-        self._keeper = 0
+        self._init_pid = 0
         self._ended: dict[str, Any] | None = None
 
     def run(self, folder: Path, *, deadline: float) -> ChildExit:
         """Run the child, with its pipes in `folder`, until `deadline` (monotonic) at most."""
         with named_pipe(folder / "stream") as stream, named_pipe(folder / "log") as log:
             order = ChildOrder(
-                number=self.number, box=self.box, plan=self.plan, stream=folder / "stream", log=folder / "log"
+                number=self.number,
+                sandbox_spec=self.sandbox_spec,
+                plan=self.plan,
+                stream=folder / "stream",
+                log=folder / "log",
             )
             try:
-                self.nursery.order(order)
+                self.zygote_client.order(order)
                 self._watch(stream, log, deadline)
             except ZygoteBroken as error:  # its children die with it: nothing is left to watch
                 self._problem = str(error)
-                self.nursery.give_up()
+                self.zygote_client.give_up()
             self._drain(stream, log)
         return self._ending()
 
@@ -123,9 +129,9 @@ class ChildSupervisor:
         began, give_up = time.monotonic(), float("inf")
         look_at = began + USAGE_CHECK_SECONDS
         while self._ended is None:
-            readable, _, _ = select.select([*open_pipes, self.nursery.descriptor], [], [], SELECT_SECONDS)
+            readable, _, _ = select.select([*open_pipes, self.zygote_client.descriptor], [], [], SELECT_SECONDS)
             for pipe in readable:
-                if pipe == self.nursery.descriptor:
+                if pipe == self.zygote_client.descriptor:
                     self._hear()
                 elif not open_pipes[pipe](pipe):
                     del open_pipes[pipe]  # closed by all who wrote to it
@@ -138,11 +144,11 @@ class ChildSupervisor:
             give_up = min(give_up, now + DYING_SECONDS) if self._stopped else give_up
             if now > give_up:
                 raise ZygoteBroken("the zygote does not bury its child")
-            if not self._keeper and now > began + FORK_SECONDS:
+            if not self._init_pid and now > began + FORK_SECONDS:
                 raise ZygoteBroken("the zygote does not fork")
 
     def _check(self, now: float, deadline: float) -> None:
-        if reason := self.around.stop():
+        if reason := self.callbacks.stop():
             self._kill(reason)
         elif now > deadline:
             self._kill("time-limit")
@@ -154,13 +160,13 @@ class ChildSupervisor:
         may_write, may_hold = self.plan.limits.spool_bytes, self.plan.limits.memory_bytes
         if may_write is not None:
             self._check_written(may_write)
-        if may_hold is not None and self._keeper and (held := anonymous_bytes(self._keeper)) > may_hold:
+        if may_hold is not None and self._init_pid and (held := anonymous_bytes(self._init_pid)) > may_hold:
             self._kill("memory-limit", f"it held {held >> 20} MiB, and may hold {may_hold >> 20} MiB")
 
     def _check_written(self, most: int) -> None:
         """Its home lies on the same disk as its spool; nothing but a child that hides something makes odd folders."""
         try:
-            written = sum(map(folder_bytes, (self.plan.spool, self.box.home)))
+            written = sum(map(folder_bytes, (self.plan.spool, self.sandbox_spec.home)))
         except OSError as error:
             self._kill("spool-limit", f"it made folders that cannot be looked into: {error.strerror}")
             return
@@ -171,13 +177,13 @@ class ChildSupervisor:
         if self._stopped:
             return
         self._stopped, self._problem = reason, problem
-        self.around.log.say(f"the child is stopped: {reason}{': ' if problem else ''}{problem}")
-        self.nursery.kill(self.number)
+        self.callbacks.log.say(f"the child is stopped: {reason}{': ' if problem else ''}{problem}")
+        self.zygote_client.kill(self.number)
 
     def _hear(self) -> None:
-        for answer in self.nursery.hear():
+        for answer in self.zygote_client.hear():
             if answer.get("forked") == self.number:
-                self._keeper = int(answer["pid"])
+                self._init_pid = int(answer["pid"])
             elif answer.get("ended") == self.number and "problem" in answer:
                 raise ZygoteBroken(f"the zygote does not fork: {answer['problem']}")
             elif answer.get("ended") == self.number:
@@ -201,14 +207,14 @@ class ChildSupervisor:
             if message.progress != self._progress:
                 self._moved = time.monotonic()
             self._progress = message.progress
-            self.around.tell(message.progress)
+            self.callbacks.tell(message.progress)
         elif isinstance(message, FailedMessage | FinishedMessage):
             self._last_message = message
 
     def _record(self, log: int) -> bool:
         """Read what the child prints; False once nobody can print more."""
         data = _read(log)
-        self.around.log.write(data or b"")
+        self.callbacks.log.write(data or b"")
         return data != b""
 
     def _drain(self, stream: int, log: int) -> None:
@@ -255,12 +261,12 @@ def _read(descriptor: int) -> bytes | None:
         return None
 
 
-def anonymous_bytes(keeper: int) -> int:
+def anonymous_bytes(init_pid: int) -> int:
     """Memory that the processes below `keeper` hold and nobody can take back: no file behind it.
 
     The keeper, and process 1 of the child's namespace, hold only what they share with the zygote: they do not count.
     """
-    below = [pid for child in children(keeper) for pid in children(child)] or children(keeper)
+    below = [pid for child in children(init_pid) for pid in children(child)] or children(init_pid)
     seen: list[int] = []
     while below:
         seen += below

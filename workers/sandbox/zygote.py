@@ -3,7 +3,7 @@
 It is exec'd with an environment of its own, so that no token is in its memory or in /proc/self/environ, and it holds
 nothing but three pipes: orders in, answers out, and standard error. It runs no tensor operation and no tokenisation:
 threads that these start would not exist in a forked child, which would then wait for them for ever. A canary that
-does run one tells at start whether forking works, and behind which walls (`workers.sandbox.sandbox_spec.isolation_modes`).
+does run one tells at start whether forking works, and in which isolation mode (`sandbox_spec.isolation_modes`).
 
     in   {"fork": order}   {"kill": number}
     out  {"ready": …} or {"broken": reason}, then {"forked": number, "pid": …} and {"ended": number, …} per order
@@ -45,15 +45,17 @@ class Zygote:
         self.evaluate = evaluate
         self.number: int | None = None
         self.pid = 0
-        self.watch: int | None = None
+        self.child_pidfd: int | None = None
 
     def serve(self) -> None:
         """Take orders until there are no more."""
         rest = b""
         while True:
-            readable, _, _ = select.select([self.orders] + ([self.watch] if self.watch is not None else []), [], [])
-            if self.watch in readable:
-                self.bury()
+            readable, _, _ = select.select(
+                [self.orders] + ([self.child_pidfd] if self.child_pidfd is not None else []), [], []
+            )
+            if self.child_pidfd in readable:
+                self.reap()
             if self.orders in readable:
                 data = os.read(self.orders, 65536)
                 if not data or len(rest) > _MAX_ORDER:
@@ -78,7 +80,7 @@ class Zygote:
         pid = os.fork()
         if pid == 0:
             _run_and_exit(lambda: child.run(order, self.mode, self.evaluate))
-        self.number, self.pid, self.watch = order.number, pid, os.pidfd_open(pid)
+        self.number, self.pid, self.child_pidfd = order.number, pid, os.pidfd_open(pid)
         self.say({"forked": order.number, "pid": pid})
 
     def say(self, answer: dict[str, Any]) -> None:
@@ -90,15 +92,15 @@ class Zygote:
         if self.number is not None:
             _kill_group(self.pid)
 
-    def bury(self) -> None:
+    def reap(self) -> None:
         """The child has ended: sweep what it left, and say how it ended."""
-        assert self.watch is not None
+        assert self.child_pidfd is not None
         _, status, usage = os.wait4(self.pid, 0)
-        os.close(self.watch)
+        os.close(self.child_pidfd)
         _kill_group(self.pid)
         kill_orphans()
         self.say({"ended": self.number, **exit_status(status), "peak_bytes": usage.ru_maxrss * 1024})
-        self.number, self.watch = None, None
+        self.number, self.child_pidfd = None, None
 
 
 def exit_status(status: int) -> dict[str, int | None]:
@@ -143,28 +145,28 @@ def _run_and_exit(run: Any) -> NoReturn:
 # --- the canary
 
 
-def choose_mode(box: SandboxSpec) -> tuple[IsolationMode, list[str]]:
+def choose_mode(sandbox_spec: SandboxSpec) -> tuple[IsolationMode, list[str]]:
     """The strongest mode that a canary survives, and what was said against the stronger ones.
 
     Raises RuntimeError where none works.
     """
     against: list[str] = []
     for mode in isolation_modes():
-        problem = check_mode(box, mode)
+        problem = check_mode(sandbox_spec, mode)
         if problem is None:
             return mode, against
         against.append(f"{mode.model_dump_json()}: {problem}")
     raise RuntimeError("no forked child works: " + "; ".join(against))
 
 
-def check_mode(box: SandboxSpec, mode: IsolationMode) -> str | None:
+def check_mode(sandbox_spec: SandboxSpec, mode: IsolationMode) -> str | None:
     """Fork a child behind the walls of `mode` that sings one note; what went wrong, or None."""
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
         os.dup2(writer, 2)
         os.closerange(3, writer + 1)
-        _run_and_exit(lambda: confine(box, mode, _run_matrix_product))
+        _run_and_exit(lambda: confine(sandbox_spec, mode, _run_matrix_product))
     os.close(writer)
     words, done = _read_until_closed(reader, time.monotonic() + MODE_CHECK_SECONDS)
     if not done:
@@ -217,7 +219,7 @@ def main() -> int:
     for module in options.preload:
         importlib.import_module(module)
     try:
-        mode, against = choose_mode(SandboxSpec.model_validate_json(options.box))
+        mode, against = choose_mode(SandboxSpec.model_validate_json(options.sandbox_spec))
     except RuntimeError as error:
         send_answer(answers, {"broken": str(error)})
         return 1
@@ -235,7 +237,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--parent", type=int, required=True, help="process id of the worker")
     parser.add_argument("--harness", required=True, help="module with evaluate(plan, report)")
     parser.add_argument("--preload", action="append", default=[], help="module to import as well")
-    parser.add_argument("--box", required=True, help="JSON of the canary's box")
+    parser.add_argument("--sandbox-spec", required=True, help="JSON of the sandbox of the canary")
     parser.add_argument("--pipes", required=True, help="descriptors: orders in, answers out")
     return parser.parse_args()
 

@@ -69,13 +69,13 @@ class ZygoteClient:
 
     def __init__(
         self,
-        box: SandboxSpec,
+        sandbox_spec: SandboxSpec,
         *,
         harness: str,
         preload: tuple[str, ...] = (),
         devices: tuple[Device, ...] | None = None,
     ) -> None:
-        self.box = box
+        self.sandbox_spec = sandbox_spec
         self.devices = devices
         self.harness = harness
         self.preload = preload
@@ -94,7 +94,14 @@ class ZygoteClient:
         self._answers, answers = os.pipe()
         os.set_blocking(self._answers, False)
         self._rest, self.ready = b"", None
-        arguments = ["--parent", str(os.getpid()), "--harness", self.harness, "--box", self.box.model_dump_json()]
+        arguments = [
+            "--parent",
+            str(os.getpid()),
+            "--harness",
+            self.harness,
+            "--sandbox-spec",
+            self.sandbox_spec.model_dump_json(),
+        ]
         preload = [part for module in self.preload for part in ("--preload", module)]
         self._process = subprocess.Popen(
             [
@@ -108,7 +115,7 @@ class ZygoteClient:
                 "--pipes",
                 f"{orders},{answers}",
             ],
-            env=zygote_environment(self.box.home, os.environ, self.devices),
+            env=zygote_environment(self.sandbox_spec.home, os.environ, self.devices),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             pass_fds=(orders, answers),

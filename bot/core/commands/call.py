@@ -17,7 +17,7 @@ from redis_state.board.entry import IndexEntry
 class Call:
     """A command that somebody gave. `entries` are the requests that it is about, newest first."""
 
-    desk: BoardContext
+    context: BoardContext
     verb: Verb
     arguments: Arguments
     place: CommandPlace

@@ -49,7 +49,7 @@ def queue_ruling(call: Call, rule: Callable[[], QueueCommandResult]) -> Answer:
 
 def proposed_by(call: Call) -> proposals.PostedProposal | None:
     """What this very command has proposed already, in the thread where it was given."""
-    return next((one for one in proposals.find(call.desk, call.thread) if one.cause == call.cause), None)
+    return next((one for one in proposals.find(call.context, call.thread) if one.cause == call.cause), None)
 
 
 def proposal_answer(proposal: proposals.Proposal | None) -> Safe:

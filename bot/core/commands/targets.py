@@ -24,23 +24,23 @@ class CommandTarget:
 
 
 def find_target(
-    desk: BoardContext, verb: Verb, arguments: Arguments, repo: Repo, thread: Thread
+    context: BoardContext, verb: Verb, arguments: Arguments, repo: Repo, thread: Thread
 ) -> CommandTarget | Answer:
     """What a command is about; an answer that asks, where that is not clear."""
     if verb.about == "nothing":
         return CommandTarget()
     model = arguments.get("model", "")
-    entries = _entries(desk, model, repo, thread)
+    entries = _entries(context, model, repo, thread)
     if not model and not entries:
         return CommandTarget() if verb.about == "anything" else refusal("which-model", usage=verb.usage)
     model = model or _model(entries[0])
     entries = [entry for entry in entries if _is_meant(entry, arguments)]
     if verb.about == "request":
         if not entries:
-            return refusal("no-request", model=model, near=", ".join(similar_names(desk, model)))
+            return refusal("no-request", model=model, near=", ".join(similar_names(context, model)))
         if len(entries) > 1:
             return refusal("which-request", model=model, count=len(entries), choices=_choices(entries))
-    return CommandTarget(model, tuple(entries), submitter_of(desk, entries[0]) if entries else "")
+    return CommandTarget(model, tuple(entries), submitter_of(context, entries[0]) if entries else "")
 
 
 def _choices(entries: Sequence[IndexEntry]) -> list[str]:
@@ -50,17 +50,17 @@ def _choices(entries: Sequence[IndexEntry]) -> list[str]:
     return sorted({" ".join(f"{name}={getattr(place, name)}" for name in names or ["precision"]) for place in places})
 
 
-def submitter_of(desk: BoardContext, entry: IndexEntry) -> str:
+def submitter_of(context: BoardContext, entry: IndexEntry) -> str:
     """Who brought it: as its acceptance saw it, else as we wrote into its file, else who made its last commit."""
-    return entry.whose or desk.index.origin(entry.path).author
+    return entry.whose or context.index.origin(entry.path).author
 
 
-def _entries(desk: BoardContext, model: str, repo: Repo, thread: Thread) -> list[IndexEntry]:
+def _entries(context: BoardContext, model: str, repo: Repo, thread: Thread) -> list[IndexEntry]:
     if model:
-        found = desk.index.of_model(model)
+        found = context.index.of_model(model)
     else:
-        path = desk.index.of_thread(thread.num) if repo == desk.requests else None
-        found = [entry for entry in desk.index.find([path]) if entry is not None] if path else []
+        path = context.index.of_thread(thread.num) if repo == context.requests else None
+        found = [entry for entry in context.index.find([path]) if entry is not None] if path else []
     return [entry for entry in found if not entry.is_private]  # a thread is read by everybody
 
 
@@ -79,6 +79,6 @@ def _model(entry: IndexEntry) -> str:
     return entry.model or _where(entry).model
 
 
-def similar_names(desk: BoardContext, model: str, *, most: int = 3) -> Sequence[str]:
+def similar_names(context: BoardContext, model: str, *, most: int = 3) -> Sequence[str]:
     """Names of models on the board that are like `model`: of the same organisation, or with a like name."""
-    return difflib.get_close_matches(model, desk.index.models_like(model), n=most, cutoff=0.6)
+    return difflib.get_close_matches(model, context.index.models_like(model), n=most, cutoff=0.6)

@@ -40,19 +40,19 @@ class RequestFileChange:
         return self.before is not None and self.after is not None and self.before != self.after
 
 
-def changes(desk: BoardContext, *, since: float) -> Iterator[RequestFileChange]:
+def changes(context: BoardContext, *, since: float) -> Iterator[RequestFileChange]:
     """What happened to the request files since then (seconds since the epoch), newest first, LOOK_BACK commits at most.
 
     The mirror is held while they are told, so fetch nothing meanwhile. Raises HubError and MirrorDamaged.
     """
-    commits = desk.hub.commits(desk.requests, limit=LOOK_BACK)
+    commits = context.hub.commits(context.requests, limit=LOOK_BACK)
     recent = [entry for entry in commits if entry.date is None or entry.date.timestamp() >= since]
     if not recent:
         return
-    desk.mirror.fetch(desk.requests, depth=len(recent) + 1)
-    with desk.mirror.read(desk.requests) as view:
+    context.mirror.fetch(context.requests, depth=len(recent) + 1)
+    with context.mirror.read(context.requests) as view:
         for entry in recent:
-            yield from _of(view, entry, desk.board.max_request_bytes)
+            yield from _of(view, entry, context.board.max_request_bytes)
 
 
 def _of(view: MirrorView, entry: LogEntry, most: int) -> Iterator[RequestFileChange]:

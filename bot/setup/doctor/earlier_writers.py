@@ -19,20 +19,20 @@ OTHERS_MEND = "Stop what else evaluates for this board, and leave edits in shado
 ENDS = ("FINISHED", "FAILED", "PENDING_NEW_EVAL", "CANCELLED")
 
 
-def adoption(desk: BoardContext, *, on: bool) -> Checks:
+def adoption(context: BoardContext, *, on: bool) -> Checks:
     """Whether there is a record of what is old, and it can be gone by; `on`: effects are on, or about to be."""
-    file = desk.hub.find_file(desk.requests, RECORD, max_bytes=MAX_RECORD)
+    file = context.hub.find_file(context.requests, RECORD, max_bytes=MAX_RECORD)
     if file is None:
-        yield _not_adopted(desk, on=on)
+        yield _not_adopted(context, on=on)
         return
     try:
         record = parse_record(file.data)
     except BadRecord as error:
         yield Check("adoption", "error", str(error), "Run `steward adopt --again`, or restore the file.")
         return
-    commit = record.commit(desk.requests.id)
+    commit = record.commit(context.requests.id)
     try:
-        known = bool(commit and desk.hub.commits(desk.requests, commit, limit=1))
+        known = bool(commit and context.hub.commits(context.requests, commit, limit=1))
     except NotFound:
         known = False
     if known:
@@ -43,12 +43,12 @@ def adoption(desk: BoardContext, *, on: bool) -> Checks:
         yield Check("adoption", "error", "The commit of adoption is not in the history any more.", mend)
 
 
-def _not_adopted(desk: BoardContext, *, on: bool) -> Check:
+def _not_adopted(context: BoardContext, *, on: bool) -> Check:
     """Without a record nothing is old. That is right for a new board, and for no other."""
-    head = desk.mirror.fetch(desk.requests, depth=1)
-    with desk.mirror.read(desk.requests) as view:
+    head = context.mirror.fetch(context.requests, depth=1)
+    with context.mirror.read(context.requests) as view:
         files = (blob.oid for blob in view.files(head) if is_request_path(blob.path) and blob.oid is not None)
-        older = sum(_ended_without_us(view.blob(oid, max_bytes=desk.board.max_request_bytes)) for oid in files)
+        older = sum(_ended_without_us(view.blob(oid, max_bytes=context.board.max_request_bytes)) for oid in files)
     if not older:
         return Check("adoption", "ok", "There is nothing here from before Steward.")
     words = f"{older:,} requests ended without Steward, and the board was not adopted: all of them count as new."
@@ -59,15 +59,15 @@ def _ended_without_us(data: bytes | None) -> bool:
     return data is not None and status_in(data) in ENDS and b'"steward"' not in data
 
 
-def other_accounts(desk: BoardContext, *, on: bool) -> Checks:
+def other_accounts(context: BoardContext, *, on: bool) -> Checks:
     """Whether anybody but the bot and the forms of the board changed a status within a day."""
-    me, ours = desk.me(), dict[str, bool]()
+    me, ours = context.me(), dict[str, bool]()
     found: dict[str, list[RequestFileChange]] = {}
-    for change in changes(desk, since=desk.now() - QUIET):
+    for change in changes(context, since=context.now() - QUIET):
         if not change.changes_status or change.author == me.name:
             continue
         if change.author not in ours:
-            ours[change.author] = _is_front_end(desk, change.author)
+            ours[change.author] = _is_front_end(context, change.author)
         if not ours[change.author]:
             found.setdefault(change.author, []).append(change)
     for author, made in found.items():
@@ -83,20 +83,20 @@ def _author_words(author: str, made: Sequence[RequestFileChange]) -> str:
     return f"{words}, the last{when}: {last.path} {last.before} → {last.after}."
 
 
-def _is_front_end(desk: BoardContext, name: str) -> bool:
+def _is_front_end(context: BoardContext, name: str) -> bool:
     try:
-        return desk.hub.user(name).id in desk.board.front_ends
+        return context.hub.user(name).id in context.board.front_ends
     except NotFound:
         return False
 
 
-def results(desk: BoardContext) -> Checks:
+def results(context: BoardContext) -> Checks:
     """Whether what was finished still has its results."""
-    gone = missing_results(desk)
+    gone = missing_results(context)
     if not gone:
         yield Check("results", "ok", "Every request that was finished here has its results.")
         return
     request, results = gone[0]
-    words = f"The results of {len(gone):,} finished requests are gone from {desk.results.id}: {results} of {request}"
+    words = f"The results of {len(gone):,} finished requests are gone from {context.results.id}: {results} of {request}"
     mend = "Revert the commit that removed them; or, if they are to be gone, set their requests to CANCELLED."
     yield Check("results", "warning", f"{words}{' first' if len(gone) > 1 else ''}.", mend)

@@ -20,55 +20,55 @@ from hub.errors import HubError
 from leaderboard.effects import Effect, EffectMode
 
 
-def examine(desk: BoardContext, *, worker: Hub | None = None, switching_on: bool = False) -> list[Check]:
+def examine(context: BoardContext, *, worker: Hub | None = None, switching_on: bool = False) -> list[Check]:
     """All checks. `worker` is the Hub in the name of the workers' token, where that is known.
 
     With `switching_on`, what would forbid to switch edits on is an error, though they are not on yet.
     """
-    on = switching_on or desk.effects.mode(Effect.EDIT) is EffectMode.ON
+    on = switching_on or context.effects.mode(Effect.EDIT) is EffectMode.ON
     parts: list[tuple[str, Callable[[], Checks]]] = [
-        ("token", lambda: rights.token(desk)),
-        ("repos", lambda: rights.repos(desk)),
-        ("rights", lambda: rights.bot_rights(desk, on=on)),
-        ("worker token", lambda: rights.worker_token(desk, worker)),
-        ("worker details", lambda: rights.worker_rights(desk, worker)),
-        ("logs", lambda: rights.hidden_logs(desk)),
-        ("details", lambda: rights.details(desk)),
-        ("webhooks", lambda: hooks.webhooks(desk)),
-        ("webhook address", lambda: hooks.addresses(desk)),
-        ("redis", lambda: machine.queue_settings(desk)),
-        ("redis version", lambda: machine.queue_server(desk)),
-        ("clock", lambda: machine.clocks(desk)),
-        ("disk", lambda: machine.disk(desk.mirror.root)),
-        ("mirrors", lambda: machine.mirrors(desk)),
-        ("workers", lambda: machine.workers(desk)),
-        ("effects", lambda: _effects(desk)),
-        ("adoption", lambda: earlier_writers.adoption(desk, on=on)),
-        ("other accounts", lambda: earlier_writers.other_accounts(desk, on=on)),
-        ("results", lambda: earlier_writers.results(desk)),
+        ("token", lambda: rights.token(context)),
+        ("repos", lambda: rights.repos(context)),
+        ("rights", lambda: rights.bot_rights(context, on=on)),
+        ("worker token", lambda: rights.worker_token(context, worker)),
+        ("worker details", lambda: rights.worker_rights(context, worker)),
+        ("logs", lambda: rights.hidden_logs(context)),
+        ("details", lambda: rights.details(context)),
+        ("webhooks", lambda: hooks.webhooks(context)),
+        ("webhook address", lambda: hooks.addresses(context)),
+        ("redis", lambda: machine.queue_settings(context)),
+        ("redis version", lambda: machine.queue_server(context)),
+        ("clock", lambda: machine.clocks(context)),
+        ("disk", lambda: machine.disk(context.mirror.root)),
+        ("mirrors", lambda: machine.mirrors(context)),
+        ("workers", lambda: machine.workers(context)),
+        ("effects", lambda: _effects(context)),
+        ("adoption", lambda: earlier_writers.adoption(context, on=on)),
+        ("other accounts", lambda: earlier_writers.other_accounts(context, on=on)),
+        ("results", lambda: earlier_writers.results(context)),
     ]
     return [check for name, part in parts for check in _looked_at(name, part)]
 
 
-def agreement(desk: BoardContext) -> list[Check]:
+def agreement(context: BoardContext) -> list[Check]:
     """Whether the board's repos agree with each other, file by file: an error for each disagreement."""
-    return list(_looked_at("consistency", lambda: _agreement(desk)))
+    return list(_looked_at("consistency", lambda: _agreement(context)))
 
 
-def _agreement(desk: BoardContext) -> Checks:
-    found = disagreements(desk)
+def _agreement(context: BoardContext) -> Checks:
+    found = disagreements(context)
     for one in found:
         yield Check("consistency", "error", f"{one.path}: {one.words} ({one.what})", "Look at that file, then mend it.")
     if not found:
         yield Check("consistency", "ok", "Requests, results, flags and the table agree with each other.")
 
 
-def against_switching_on(desk: BoardContext) -> list[Check]:
+def against_switching_on(context: BoardContext) -> list[Check]:
     """What forbids to switch an effect on now: another account at work on the queue, or a past without a record."""
     parts: list[tuple[str, Callable[[], Checks]]] = [
-        ("mirrors", lambda: machine.mirrors(desk)),
-        ("adoption", lambda: earlier_writers.adoption(desk, on=True)),
-        ("other accounts", lambda: earlier_writers.other_accounts(desk, on=True)),
+        ("mirrors", lambda: machine.mirrors(context)),
+        ("adoption", lambda: earlier_writers.adoption(context, on=True)),
+        ("other accounts", lambda: earlier_writers.other_accounts(context, on=True)),
     ]
     checks = [check for name, part in parts for check in _looked_at(name, part)]
     return [check for check in checks if check.state == "error"]
@@ -81,7 +81,7 @@ def _looked_at(name: str, part: Callable[[], Checks]) -> Checks:
         yield Check(name, "error", f"Could not be looked at: {error}", "Mend what is above, and look again.")
 
 
-def _effects(desk: BoardContext) -> Checks:
-    kinds = {mode: [kind for kind in Effect if desk.effects.mode(kind) is mode] for mode in reversed(EffectMode)}
+def _effects(context: BoardContext) -> Checks:
+    kinds = {mode: [kind for kind in Effect if context.effects.mode(kind) is mode] for mode in reversed(EffectMode)}
     said = "; ".join(f"{mode}: {', '.join(named)}" for mode, named in kinds.items() if named)
     yield Check("effects", "ok", f"{said[0].upper()}{said[1:]}.")

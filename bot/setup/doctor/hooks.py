@@ -10,12 +10,12 @@ from bot.processes.reconcile import thread_repos, watched
 from bot.setup.doctor.findings import Check, Checks
 
 
-def webhooks(desk: BoardContext) -> Checks:
+def webhooks(context: BoardContext) -> Checks:
     """Whether a webhook tells of commits and comments in each repo in which people speak with the bot."""
-    hooks = desk.hub.webhooks()
-    for repo in thread_repos(desk):
-        for domain in ("repo", "discussion") if repo == desk.requests else ("discussion",):
-            told = [hook for hook in hooks if domain in hook.domains and repo in watched(desk, hook)]
+    hooks = context.hub.webhooks()
+    for repo in thread_repos(context):
+        for domain in ("repo", "discussion") if repo == context.requests else ("discussion",):
+            told = [hook for hook in hooks if domain in hook.domains and repo in watched(context, hook)]
             what = f"{'commits to' if domain == 'repo' else 'comments in'} {repo.id}"
             if not told:
                 mend = f"Make one that watches this repo, with STEWARD_WEBHOOK_SECRET, to this server's {PATH}."
@@ -27,10 +27,10 @@ def webhooks(desk: BoardContext) -> Checks:
                 yield Check("webhooks", "ok", f"A webhook tells of {what}.")
 
 
-def addresses(desk: BoardContext) -> Checks:
+def addresses(context: BoardContext) -> Checks:
     """Whether each of the board's webhooks leads to a web server of ours, and its secret travels unseen."""
-    plain_hub = desk.hub.endpoint.startswith("http://")
-    for address in sorted({hook.url or "" for hook in desk.hub.webhooks() if watched(desk, hook)}):
+    plain_hub = context.hub.endpoint.startswith("http://")
+    for address in sorted({hook.url or "" for hook in context.hub.webhooks() if watched(context, hook)}):
         url = urlsplit(address)
         if url.path != PATH:
             mend = f"Its address has to end in {PATH}: change it in the Hub's settings, or `steward init --url`."

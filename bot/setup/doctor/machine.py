@@ -23,10 +23,10 @@ DRIFT, MUCH_DRIFT = 5.0, 60.0
 """Seconds that clocks may differ by, and from which on leases and times are wrong."""
 
 
-def queue_settings(desk: BoardContext) -> Checks:
+def queue_settings(context: BoardContext) -> Checks:
     """Whether the queue server keeps what was acknowledged."""
     try:
-        persistence, memory = desk.redis.info("persistence"), desk.redis.info("memory")
+        persistence, memory = context.redis.info("persistence"), context.redis.info("memory")
     except redis.ResponseError as error:
         yield Check("redis", "warning", f"It does not say how it is set up: {error}", "Look at its settings yourself.")
         return
@@ -43,9 +43,9 @@ def queue_settings(desk: BoardContext) -> Checks:
         yield Check("redis", "error", f"It may throw away what is still needed ({policy}).", mend)
 
 
-def queue_server(desk: BoardContext) -> Checks:
+def queue_server(context: BoardContext) -> Checks:
     """Whether the queue server is new enough, and has room."""
-    server, memory = desk.redis.info("server"), desk.redis.info("memory")
+    server, memory = context.redis.info("server"), context.redis.info("memory")
     version = str(server.get("valkey_version") or server.get("redis_version", "0"))
     if tuple(int(part) for part in version.split(".")[:2] if part.isdigit()) < OLDEST_REDIS:
         mend = "Use Redis 7 or newer, or Valkey."
@@ -58,13 +58,13 @@ def queue_server(desk: BoardContext) -> Checks:
         yield Check("redis version", "error", words, "Raise `maxmemory`.")
 
 
-def clocks(desk: BoardContext) -> Checks:
+def clocks(context: BoardContext) -> Checks:
     """Whether our clock agrees with those of the queue server and the Hub."""
-    seconds, micros = desk.redis.time()
-    yield _drift("Redis", desk.now() - seconds - micros / 1e6)
-    answer = desk.hub.session.send("GET", f"{desk.requests.api}/refs", route="refs")
+    seconds, micros = context.redis.time()
+    yield _drift("Redis", context.now() - seconds - micros / 1e6)
+    answer = context.hub.session.send("GET", f"{context.requests.api}/refs", route="refs")
     if date := answer.headers.get("date"):
-        yield _drift("the Hub", desk.now() - parsedate_to_datetime(date).timestamp())
+        yield _drift("the Hub", context.now() - parsedate_to_datetime(date).timestamp())
 
 
 def _drift(other: str, seconds: float) -> Check:
@@ -82,9 +82,9 @@ def disk(folder: Path) -> Checks:
     yield Check("disk", state, words, "" if state == "ok" else "Make room, or name another folder in STEWARD_MIRRORS.")
 
 
-def mirrors(desk: BoardContext) -> Checks:
+def mirrors(context: BoardContext) -> Checks:
     """Whether clones lie where nobody else can put commits."""
-    folder = desk.mirror.root
+    folder = context.mirror.root
     if trouble := trouble_with(folder):
         mend = f"Run `chmod 700 {folder}` as its owner, or name a folder of this account alone in STEWARD_MIRRORS."
         yield Check("mirrors", "error", trouble, mend)
@@ -92,9 +92,9 @@ def mirrors(desk: BoardContext) -> Checks:
         yield Check("mirrors", "ok", f"Clones lie in {folder}, which nobody else can write to.")
 
 
-def workers(desk: BoardContext) -> Checks:
+def workers(context: BoardContext) -> Checks:
     """Who evaluates: on GPUs or not, of which version, for which tiers."""
-    alive = desk.workers.alive(now=desk.now())
+    alive = context.workers.alive(now=context.now())
     if not alive:
         yield Check("workers", "warning", "No worker lives: nothing is evaluated.", "Start `steward work`.")
         return

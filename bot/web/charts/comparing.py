@@ -97,7 +97,7 @@ class Comparing:
         name = str(own.values["base"] or "")
         if not name or name.casefold() == own.model.casefold():
             return None
-        entries = self._table.desk.index.of_model(name)
+        entries = self._table.context.index.of_model(name)
         return best_of(_lines(rows, (one for one in entries if not one.is_private), flagged=False), own.suite)
 
 

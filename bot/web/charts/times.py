@@ -40,8 +40,8 @@ class _TimingCache:
 class TimingReader:
     """How long things take on one board. Safe to share between threads."""
 
-    def __init__(self, desk: BoardContext) -> None:
-        self._desk = desk
+    def __init__(self, context: BoardContext) -> None:
+        self._desk = context
         self._lock = threading.Lock()
         self._days: dict[int, DayCounts] = {}
         self._known = _TimingCache(0, ())

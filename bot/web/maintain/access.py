@@ -25,7 +25,7 @@ class RequireMaintainer:
     """The door of one board."""
 
     def __init__(self, visitors: Visitors) -> None:
-        self.visitors, self.desk = visitors, visitors.desk
+        self.visitors, self.context = visitors, visitors.context
         self._patience = AnswerWaiter()
 
     async def visitor(self, request: Request) -> Visitor | Refusal:
@@ -42,7 +42,7 @@ class RequireMaintainer:
         """Why `person` is not let in; None where they are."""
         known = await run_in_threadpool(self.visitors.known_maintainer, person)
         if known is None:
-            answered = await self._run(role_check(person, at=self.desk.now()))
+            answered = await self._run(role_check(person, at=self.context.now()))
             if answered is None:
                 return "unsure"
             known = answered == "maintainer"
@@ -50,12 +50,12 @@ class RequireMaintainer:
 
     async def wake(self, person: Person, key: str) -> Code | None:
         """Have the sync of `key` tried again in the name of `person`; None where that is still under way."""
-        parked = await run_in_threadpool(self.desk.parking.all)
+        parked = await run_in_threadpool(self.context.parking.all)
         if not any(one.key == key for one in parked):
             return "not-parked"
-        return await self._run(wake_sync(person, key, at=self.desk.now()))
+        return await self._run(wake_sync(person, key, at=self.context.now()))
 
-    async def _run(self, errand: MaintainerAction) -> Code | None:
+    async def _run(self, maintainer_action: MaintainerAction) -> Code | None:
         """What came of `errand`, as soon as a sync has carried it out; None where that takes too long."""
-        await run_in_threadpool(self.visitors.send, errand)
-        return await self._patience.wait(lambda: self.visitors.errands.read(errand.id))
+        await run_in_threadpool(self.visitors.send, maintainer_action)
+        return await self._patience.wait(lambda: self.visitors.maintainer_actions.read(maintainer_action.id))

@@ -66,27 +66,27 @@ Shown = Annotated[HTTPAuthorizationCredentials | None, Security(BEARER)]
 class ApiAccess:
     """Who may call these."""
 
-    gate: RequireMaintainer
+    require_maintainer: RequireMaintainer
     owners: Owners
 
     async def enter(self, request: Request, shown: HTTPAuthorizationCredentials | None) -> Person | Visitor:
         """The maintainer who calls, by token or else by cookie. Raises CannotAnswer."""
         if shown is None:
-            found = await self.gate.visitor(request)
+            found = await self.require_maintainer.visitor(request)
             if isinstance(found, Visitor):
                 return found
             raise _refusal(found)
         account = await self.owners.person(shown_token(shown), client_of(request))
         person = Person(account.id, account.name)
-        if (why := await self.gate.refuses(person)) is not None:
+        if (why := await self.require_maintainer.refuses(person)) is not None:
             raise _refusal(why)
         return person
 
 
-def maintain_api_routes(gate: RequireMaintainer, seen: MaintenanceReader, owners: Owners) -> APIRouter:
+def maintain_api_routes(require_maintainer: RequireMaintainer, seen: MaintenanceReader, owners: Owners) -> APIRouter:
     """The routes of one board."""
     routes = APIRouter(prefix="/api/maintain", tags=["maintain"], responses={**PROBLEMS, **REFUSALS})
-    door = ApiAccess(gate, owners)
+    api_access = ApiAccess(require_maintainer, owners)
 
     @routes.get("/inbox", summary="Deliveries of the Hub", response_model=models.DeliveryListResponse)
     async def inbox(
@@ -97,7 +97,7 @@ def maintain_api_routes(gate: RequireMaintainer, seen: MaintenanceReader, owners
         limit: Annotated[int, Query(ge=1, le=200)] = 50,
     ) -> Response:
         """What came, newest first, what was made of each, and what has become of what it marked."""
-        await door.enter(request, shown)
+        await api_access.enter(request, shown)
         found = await run_in_threadpool(lambda: seen.inbox(before=before, verdict=verdict, limit=limit))
         return answer(request, found, headers=PRIVATE)
 
@@ -109,7 +109,7 @@ def maintain_api_routes(gate: RequireMaintainer, seen: MaintenanceReader, owners
     )
     async def delivery(request: Request, shown: Shown, name: Annotated[str, Path(max_length=100)]) -> Response:
         """One delivery with its body, which is strangers' words."""
-        await door.enter(request, shown)
+        await api_access.enter(request, shown)
         found = await run_in_threadpool(seen.delivery, name)
         if found is None:
             raise CannotAnswer(404, ErrorResponse(code="no-delivery", message="It is not kept, or not any more."))
@@ -118,7 +118,7 @@ def maintain_api_routes(gate: RequireMaintainer, seen: MaintenanceReader, owners
     @routes.get("/parked", summary="Parked syncs", response_model=models.ParkedListResponse)
     async def parked(request: Request, shown: Shown) -> Response:
         """The syncs that failed too often, with what the last try failed of."""
-        await door.enter(request, shown)
+        await api_access.enter(request, shown)
         return answer(request, await run_in_threadpool(seen.parked), headers=PRIVATE)
 
     @routes.post("/parked/wake", summary="Wake a parked sync", response_model=models.WakeResponse, responses=WOKEN)
@@ -131,18 +131,18 @@ def maintain_api_routes(gate: RequireMaintainer, seen: MaintenanceReader, owners
         ] = "",
     ) -> Response:
         """Try a parked sync again; who had it done is kept in the record of decisions."""
-        found = await door.enter(request, shown)
+        found = await api_access.enter(request, shown)
         if isinstance(found, Visitor):
             found.expect(x_csrf_token)
         person = found.person if isinstance(found, Visitor) else found
-        code = await gate.wake(person, body.key) or "under-way"
+        code = await require_maintainer.wake(person, body.key) or "under-way"
         told = models.WakeResponse(code=code, message=render("woken", code=code).strip())
         return answer(request, told, status=STATUSES[code], headers=PRIVATE)
 
     @routes.get("/unknown", summary="Unknown causes", response_model=models.UnknownListResponse)
     async def unknown(request: Request, shown: Shown) -> Response:
         """The requests that failed of nobody knows what."""
-        await door.enter(request, shown)
+        await api_access.enter(request, shown)
         return answer(request, await run_in_threadpool(seen.unknown), headers=PRIVATE)
 
     return routes

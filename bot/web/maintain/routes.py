@@ -27,9 +27,9 @@ OUTCOMES = (*get_args(Code), "under-way")
 """What a wake may have come to, as a page is told by its own address."""
 
 
-def maintain_routes(gate: RequireMaintainer, seen: MaintenanceReader, frame: Frame) -> APIRouter:
+def maintain_routes(require_maintainer: RequireMaintainer, seen: MaintenanceReader, frame: Frame) -> APIRouter:
     """These pages of one board."""
-    routes, board = APIRouter(include_in_schema=False), gate.desk.board
+    routes, board = APIRouter(include_in_schema=False), require_maintainer.context.board
 
     async def page(request: Request, name: str, visitor: Visitor, **values: Any) -> Response:
         return await run_in_threadpool(
@@ -50,7 +50,7 @@ def maintain_routes(gate: RequireMaintainer, seen: MaintenanceReader, frame: Fra
 
     @routes.get("/maintain/parked")
     async def parked(request: Request) -> Response:
-        visitor = await gate.visitor(request)
+        visitor = await require_maintainer.visitor(request)
         if not isinstance(visitor, Visitor):
             return await refused(request, visitor)
         found = await run_in_threadpool(seen.parked)
@@ -59,19 +59,19 @@ def maintain_routes(gate: RequireMaintainer, seen: MaintenanceReader, frame: Fra
     @routes.post("/maintain/parked/wake")
     async def wake(request: Request) -> Response:
         fields = form_in(await body_of(request))
-        visitor = await gate.visitor(request)
+        visitor = await require_maintainer.visitor(request)
         if not isinstance(visitor, Visitor):
             return await refused(request, visitor)
         try:
             visitor.expect(fields.get(FORM_TOKEN))
         except CannotAnswer:
             return await refused(request, "form")
-        done = await gate.wake(visitor.person, fields.get("key", ""))
+        done = await require_maintainer.wake(visitor.person, fields.get("key", ""))
         return RedirectResponse(f"/maintain/parked?done={done or 'under-way'}", 303, PRIVATE)
 
     @routes.get("/maintain/inbox")
     async def inbox(request: Request) -> Response:
-        visitor = await gate.visitor(request)
+        visitor = await require_maintainer.visitor(request)
         if not isinstance(visitor, Visitor):
             return await refused(request, visitor)
         before, verdict = words(request, "before")[:40], choice(request, "verdict", tuple(VERDICTS))
@@ -80,7 +80,7 @@ def maintain_routes(gate: RequireMaintainer, seen: MaintenanceReader, frame: Fra
 
     @routes.get("/maintain/inbox/{name}")
     async def delivery(request: Request, name: str) -> Response:
-        visitor = await gate.visitor(request)
+        visitor = await require_maintainer.visitor(request)
         if not isinstance(visitor, Visitor):
             return await refused(request, visitor)
         found = await run_in_threadpool(seen.delivery, name[:100])
@@ -92,7 +92,7 @@ def maintain_routes(gate: RequireMaintainer, seen: MaintenanceReader, frame: Fra
 
     @routes.get("/maintain/unknown")
     async def unknown(request: Request) -> Response:
-        visitor = await gate.visitor(request)
+        visitor = await require_maintainer.visitor(request)
         if not isinstance(visitor, Visitor):
             return await refused(request, visitor)
         return await page(request, "unknown", visitor, found=await run_in_threadpool(seen.unknown))

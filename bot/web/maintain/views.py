@@ -27,9 +27,9 @@ _REQUEST = "request:"
 class MaintenanceReader:
     """One board, as its maintainers see it."""
 
-    def __init__(self, desk: BoardContext) -> None:
-        self.desk = desk
-        self.log = InboxLog(desk.redis, desk.keys)
+    def __init__(self, context: BoardContext) -> None:
+        self.context = context
+        self.log = InboxLog(context.redis, context.keys)
 
     def inbox(self, *, before: str = "", verdict: str = "", limit: int = 50) -> models.DeliveryListResponse:
         """A page of deliveries, newest first, those before the place `before`, of which `verdict` was made."""
@@ -63,9 +63,9 @@ class MaintenanceReader:
 
     def parked(self) -> models.ParkedListResponse:
         """The syncs that wait to be woken."""
-        found = self.desk.parking.all()
+        found = self.context.parking.all()
         paths = [one.key.removeprefix(_REQUEST) for one in found]
-        entries = dict(zip(paths, self.desk.index.find(paths), strict=True))
+        entries = dict(zip(paths, self.context.index.find(paths), strict=True))
         return models.ParkedListResponse(parked=[_parked(one, entries) for one in found])
 
     def unknown(self, *, limit: int = 100) -> models.UnknownListResponse:
@@ -73,13 +73,13 @@ class MaintenanceReader:
         entries = list(islice(self._failed(), LOOKED_AT))
         found = [one for one in entries if _is_unknown(one)]
         seen = [one for one in found if one.standing.access == "public"]
-        told = [_cause(self.desk, one) for one in seen[:limit]]
+        told = [_cause(self.context, one) for one in seen[:limit]]
         return models.UnknownListResponse(unknown=told, hidden=len(found) - len(seen), looked_at=len(entries))
 
     def _failed(self) -> Iterable[IndexEntry]:
-        listed = self.desk.index.catalog.newest(status="FAILED")
+        listed = self.context.index.catalog.newest(status="FAILED")
         while chunk := [path for _, path in islice(listed, CHUNK)]:
-            yield from (one for one in self.desk.index.find(chunk) if one is not None)
+            yield from (one for one in self.context.index.find(chunk) if one is not None)
 
     def _standings(self, found: Iterable[StoredDelivery]) -> dict[str, KeyState]:
         return self.log.standings(mark.key for one in found for mark in one.marks[:MARKS])
@@ -114,8 +114,8 @@ def _is_unknown(entry: IndexEntry) -> bool:
     return failure.cause == UNKNOWN or (failure.fault == "unknown" and failure.cause not in CAUSES)
 
 
-def _cause(desk: BoardContext, entry: IndexEntry) -> models.UnknownCauseView:
-    told = serializers.summary(desk, entry)
+def _cause(context: BoardContext, entry: IndexEntry) -> models.UnknownCauseView:
+    told = serializers.summary(context, entry)
     return models.UnknownCauseView(
         path=entry.path,
         model=told.model,

@@ -59,7 +59,7 @@ class SigningIn:
     def __init__(self, visitors: Visitors, provider_url: str) -> None:
         self.visitors = visitors
         self.provider = Provider(provider_url, visitors.app) if visitors.app is not None else None
-        self._questions = CheckQuestions(visitors.desk.redis, visitors.desk.keys)
+        self._questions = CheckQuestions(visitors.context.redis, visitors.context.keys)
         self._calls = CapacityLimiter(CALLS)
 
     async def begin(self, next: str) -> Response | Why:
@@ -115,9 +115,11 @@ class SigningIn:
         if (old := request.cookies.get(self.visitors.cookie, "")) != "":
             self.visitors.sessions.end(old)
         name = self.visitors.sessions.begin(SignInSession(person_id=account.id, person_name=account.name))
-        person, desk = Person(account.id, account.name), self.visitors.desk
+        person, context = Person(account.id, account.name), self.visitors.context
         if self.visitors.known_maintainer(person) is None:
-            self.visitors.send(role_check(person, at=desk.now()))  # known by the time that they look for the way there
+            self.visitors.send(
+                role_check(person, at=context.now())
+            )  # known by the time that they look for the way there
         log.info("signed in", person=account.id, name=account.name)
         response = RedirectResponse(next, 303, PRIVATE)
         self.visitors.remember(response, "session", name)

@@ -34,7 +34,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey) -> Iterator[S
         redis.Redis.from_url(valkey.url) as connection,
         signing(tmp_path_factory.mktemp("maintaining"), connection, valkey.url, probe) as made,
     ):
-        made.stand.desk.parking.park(PARKED)
+        made.stand.context.parking.park(PARKED)
         yield made
 
 
@@ -72,14 +72,14 @@ def test_a_maintainer_signs_in_and_wakes_a_parked_sync(page: Page, site: Site, t
     page.goto("/maintain/parked")
     expect(page.get_by_role("heading", name="Please sign in")).to_be_visible()
     assert blocked == []
-    assert site.stand.desk.parking.all() == []
+    assert site.stand.context.parking.all() == []
 
 
 @pytest.mark.parametrize("who", ["mia", "bob"])
 def test_axe_finds_no_serious_fault(browser: Browser, site: Site, tmp_path: Path, who: str) -> None:
     """On what maintainers see and on what strangers are told, by day at a desk and by night on a phone."""
     pictures = Path(os.environ.get("STEWARD_SCREENSHOTS") or tmp_path)
-    site.stand.desk.parking.park(PARKED)
+    site.stand.context.parking.park(PARKED)
     body = {"event": {"action": "update", "scope": "repo.content"}, "repo": {"name": "somebody/" + "long-name-" * 9}}
     httpx2.post(f"{site.url}/webhooks/hub", json=body, headers={"x-webhook-secret": SECRET, "webhook-id": "one"})
     browser_context = browser.new_context(base_url=site.url, reduced_motion="reduce")

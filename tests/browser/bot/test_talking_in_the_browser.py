@@ -32,8 +32,8 @@ def board(tmp_path: Path, connection: redis.Redis, valkey_url: str) -> Iterator[
     """A board that runs, with a request of Ada's that failed."""
     with LocalHub(tmp_path / "hub", world()) as hub, Probe() as probe:
         stand = Stand(hub, connection, probe)
-        form = stand.desk.hub.user("form").id
-        stand.desk.board = stand.desk.board.model_copy(update={"front_ends": (form,)})
+        form = stand.context.hub.user("form").id
+        stand.context.board = stand.context.board.model_copy(update={"front_ends": (form,)})
         stand.worker()
         path = stand.submit("ada/good", sender="ada")
         stand.settle()
@@ -41,11 +41,11 @@ def board(tmp_path: Path, connection: redis.Redis, valkey_url: str) -> Iterator[
         stand.take(job)
         stand.end(job, failure=BROKEN)
         stand.settle()
-        stand.desk.workers.leave("w")
+        stand.context.workers.leave("w")
         assert stand.file(path)["status"] == "FAILED"
         with telling(stand, tmp_path, valkey_url), syncing(stand):
             yield stand
-        stand.desk.hub.close()
+        stand.context.hub.close()
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def page(browser: Browser, board: Stand) -> Iterator[Page]:
     """The thread of that request, opened by a person."""
     browser_context = browser.new_context(base_url=board.hub.url, viewport={"width": 1200, "height": 900})
     tab = browser_context.new_page()
-    number = board.desk.index.get("ada/good_eval_request_False_float32_Original.json").thread
+    number = board.context.index.get("ada/good_eval_request_False_float32_Original.json").thread
     tab.goto(f"/datasets/{REQUESTS}/discussions/{number}")
     yield tab
     browser_context.close()

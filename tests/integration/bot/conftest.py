@@ -71,7 +71,7 @@ def stand(tmp_path: Path, connection: redis.Redis, probe: Probe) -> Iterator[Sta
     with LocalHub(tmp_path, world()) as hub:
         made = Stand(hub, connection, probe)
         yield made
-        made.desk.hub.close()
+        made.context.hub.close()
 
 
 @pytest.fixture

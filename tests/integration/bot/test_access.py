@@ -41,16 +41,16 @@ def test_a_request_goes_its_way_with_a_user_of_few_rights(restricted: str, tmp_p
         stand = Stand(hub, connection)
         job = stand.started()
         stand.end(job)
-        checks = [check for check in examine(stand.desk) if check.name.startswith("redis")]
+        checks = [check for check in examine(stand.context) if check.name.startswith("redis")]
         assert {check.state for check in checks} == {"ok"}
-        queues = [jobs.queue(connection, name) for name in stand.desk.queues]
+        queues = [jobs.queue(connection, name) for name in stand.context.queues]
         worker = SimpleWorker(queues, connection=connection, serializer=JSONSerializer)
         assert worker.work(burst=True, logging_level="ERROR") in (True, False)
         for refused in (("FLUSHALL",), ("CONFIG", "GET", "*"), ("GET", "somebody-elses")):
             with pytest.raises(redis.exceptions.NoPermissionError):
                 connection.execute_command(*refused)
-        stand.desk.probe.close()
-        stand.desk.hub.close()
+        stand.context.probe.close()
+        stand.context.hub.close()
 
 
 def test_a_wrong_password_and_an_unknown_certificate_are_told_apart_from_a_redis_that_is_away(restricted: str) -> None:

@@ -129,7 +129,7 @@ class Path:
     def __init__(self, hub: LocalHub, connection: redis.Redis) -> None:
         self.stand = Stand(hub, connection)
         form = self.stand.form.whoami()["id"]
-        self.stand.desk.board = parse_board(f"{HEAD}{POLICY}front_ends: [{form}]\n")
+        self.stand.context.board = parse_board(f"{HEAD}{POLICY}front_ends: [{form}]\n")
         self.owner = Hub(hub.url, ADA)
         for number, case in enumerate(CASES):
             self.owner.commit(Repo("model", f"ada/{case.name}"), _stamped(case.files(), number), "Upload")
@@ -141,7 +141,7 @@ class Path:
         self.stand.form.create_commit(REQUESTS, operations, commit_message="Add", repo_type="dataset")
         self.stand.settle()
         paths = [path for path, _ in written]
-        while any(map(self.stand.desk.ledgers.pending, paths)):
+        while any(map(self.stand.context.ledgers.pending, paths)):
             self.stand.time += 60  # several commits, one after the other
             self.stand.work()
         return paths
@@ -173,8 +173,8 @@ def path(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey) -> Iterator[P
         made.stand.tick()
         made.submit(*((f"ada/{case.name}", f"person-{number}", case) for number, case in enumerate(CASES)))
         yield made
-        made.stand.desk.probe.close()
-        made.stand.desk.hub.close()
+        made.stand.context.probe.close()
+        made.stand.context.hub.close()
         made.owner.close()
 
 
@@ -188,7 +188,7 @@ def test_a_submission_ends_in_its_verdict(path: Path, case: Case) -> None:
         assert failure["message"]
         assert failure["advice"]
     else:
-        entry = path.stand.desk.index.get(where)
+        entry = path.stand.context.index.get(where)
         assert entry.state == "waiting"
         assert entry.parameters
         assert len(entry.weights) == 64
@@ -197,7 +197,7 @@ def test_a_submission_ends_in_its_verdict(path: Path, case: Case) -> None:
 def test_a_worker_is_told_which_commit_of_the_base_model_was_accepted(path: Path) -> None:
     """An adapter is evaluated on what admission saw, not on what its base model has become."""
     where, _ = _request("ada/fine-adapter", "", _named("fine-adapter"))
-    waiting = path.stand.desk.index.get(where.replace("_Original", "_Adapter"))
+    waiting = path.stand.context.index.get(where.replace("_Original", "_Adapter"))
     assert waiting.job is not None
     assert waiting.job.base_model == "ada/fine-llama"
     assert waiting.job.base_revision == path.owner.head(Repo("model", "ada/fine-llama"))
@@ -209,7 +209,7 @@ def _judged(path: Path, name: str, **asks: Any) -> tuple[list[str], list[tuple[s
     request = parse_request(where, raw)
     assert isinstance(request, Request)
     path.stand.calls.clear()
-    verdict = judge(gather_submission(path.stand.desk, request, "somebody"))
+    verdict = judge(gather_submission(path.stand.context, request, "somebody"))
     return [reason.code for reason in verdict.reasons], list(path.stand.calls)
 
 
@@ -248,7 +248,7 @@ def test_a_submitter_has_a_quota_that_refusals_do_not_use_up(path: Path) -> None
 def test_after_redis_is_lost_the_same_verdicts_follow(path: Path) -> None:
     """What waited waits, and what was refused is not judged again; a copy is still one, a quota still used up."""
     before = {entry.path: entry.state for entry in _entries(path)}
-    path.stand.desk.redis.flushall()
+    path.stand.context.redis.flushall()
     path.stand.tick()
     path.stand.settle()
     after = {entry.path: entry.state for entry in _entries(path)}
@@ -258,5 +258,5 @@ def test_after_redis_is_lost_the_same_verdicts_follow(path: Path) -> None:
 
 
 def _entries(path: Path) -> list[IndexEntry]:
-    index = path.stand.desk.index
+    index = path.stand.context.index
     return [entry for entry in index.find(sorted(index.paths())) if entry is not None]

@@ -29,7 +29,7 @@ def operator(monkeypatch: pytest.MonkeyPatch, probe: Probe) -> type[Operator]:
     class InProcess(Operator):
         def __init__(self, hub: Any, redis_url: str, folder: Path) -> None:
             super().__init__(hub, redis_url, folder)
-            monkeypatch.setattr("redis_state.clock._clock", hub.box.clock.seconds)
+            monkeypatch.setattr("redis_state.clock._clock", hub.state.clock.seconds)
 
         def run(self, *arguments: str) -> Ran:
             ran = CliRunner().invoke(app, arguments, env=self.environment())

@@ -27,7 +27,7 @@ FIELDS = {"model": "ada/good", "status": "PENDING", "revision": "main"}
 
 def fill(stand: Stand, files: list[tuple[str, bytes]]) -> None:
     """Commit `files` at once, as git objects, in the name of another backend."""
-    repo = stand.hub.box.repos.get("dataset", REQUESTS)
+    repo = stand.hub.state.repos.get("dataset", REQUESTS)
     assert repo is not None
     changes = [SetFile(path, content) for path, content in files]
     repo.git.commit("refs/heads/main", changes, None, Author("form", "form@example.com"), "Update")
@@ -49,19 +49,19 @@ def written(stand: Stand) -> dict[str, Any]:
         **{name: len(stand.form.list_repo_commits(name, repo_type="dataset")) for name in repos},
         "threads": {thread.num: len(thread.events) for thread in stand.threads()},
         "queued": len(stand.queued()),
-        "busy": len(stand.desk.index.busy()),
-        "waiting": stand.desk.index.count_waiting(),
+        "busy": len(stand.context.index.busy()),
+        "waiting": stand.context.index.count_waiting(),
     }
 
 
 def entries(stand: Stand) -> list[IndexEntry | None]:
     """The whole index, by path."""
-    return stand.desk.index.find(sorted(stand.desk.index.paths()))
+    return stand.context.index.find(sorted(stand.context.index.paths()))
 
 
 def adopted(stand: Stand) -> AdoptionResult:
     """Adopt the board as it is."""
-    return adopt(stand.desk)
+    return adopt(stand.context)
 
 
 def test_twenty_thousand_old_files_are_adopted_with_one_write(stand: Stand) -> None:
@@ -73,7 +73,7 @@ def test_twenty_thousand_old_files_are_adopted_with_one_write(stand: Stand) -> N
     fill(stand, list(files.items()))
     thread = stand.ada.create_discussion(REQUESTS, "Why did mine fail?", repo_type="dataset").num
     before = written(stand)
-    head = stand.desk.hub.head(stand.desk.requests)
+    head = stand.context.hub.head(stand.context.requests)
 
     found = adopted(stand)
     assert found.is_new
@@ -92,7 +92,7 @@ def test_twenty_thousand_old_files_are_adopted_with_one_write(stand: Stand) -> N
     )
     assert len(stand.calls) - calls < len(files) // 1_000 + 60
 
-    stand.desk.redis.flushall()
+    stand.context.redis.flushall()
     calls = len(stand.calls)
     live(stand)
     assert written(stand) == after
@@ -123,32 +123,32 @@ def test_the_record_says_when_who_and_as_of_what(stand: Stand) -> None:
     """The record can be read by anybody; adopting again writes nothing, unless one insists."""
     fill(stand, [(OLD, json.dumps(FIELDS).encode())])
     first = adopted(stand)
-    file = stand.desk.hub.read_file(stand.desk.requests, RECORD)
+    file = stand.context.hub.read_file(stand.context.requests, RECORD)
     assert parse_record(file.data) == first.record
     assert first.record.by.name == "steward-bot"
     assert first.statuses == {"PENDING": 1}
     again = adopted(stand)
     assert (again.is_new, again.record) == (False, first.record)
     assert stand.commits() == 3
-    ada = stand.desk.hub.user("ada")
-    anew = adopt(stand.desk, by=ada, again=True)
+    ada = stand.context.hub.user("ada")
+    anew = adopt(stand.context, by=ada, again=True)
     assert (anew.is_new, anew.record.by.name) == (True, "ada")
     assert stand.commits() == 4
 
 
 def test_what_was_taken_for_work_before_the_adoption_is_let_go(stand: Stand) -> None:
     """Adopting a board that the bot is at work on: what waits, or lies in RQ, is dropped, and its worker sent away."""
-    stand.desk.board = stand.desk.board.model_copy(update={"threads": "never"})
+    stand.context.board = stand.context.board.model_copy(update={"threads": "never"})
     stand.worker()
     stand.submit("ada/good")
     stand.settle()
     (job,) = stand.queued()
     adopted(stand)
     live(stand)
-    assert (stand.desk.index.get(OLD).state, stand.desk.index.count_waiting()) == ("foreign", 0)
+    assert (stand.context.index.get(OLD).state, stand.context.index.count_waiting()) == ("foreign", 0)
     assert stand.queued() == []
-    stand.desk.attempts.take(job.attempt, job.path, "w", now=stand.time)  # it had just got the job
-    stand.desk.mark(f"request:{job.path}")
+    stand.context.attempts.take(job.attempt, job.path, "w", now=stand.time)  # it had just got the job
+    stand.context.mark(f"request:{job.path}")
     stand.work()
     assert stand.answer(job) is False
     assert stand.file(OLD) == {**FIELDS, "mystery": [1, "é"]}
@@ -172,7 +172,7 @@ def test_a_resubmission_of_an_old_request_is_new(stand: Stand) -> None:
     adopted(stand)
     stand.worker()
     live(stand, rounds=1)
-    assert stand.desk.index.get(OLD).state == "settled"
+    assert stand.context.index.get(OLD).state == "settled"
     stand.submit("ada/good")
     stand.settle()
     assert [one.path for one in stand.queued()] == [OLD]
@@ -186,9 +186,9 @@ def test_old_threads_and_files_are_left_alone_before_the_requests_repo_was_looke
     stand.time += 5
     adopted(stand)
     before = written(stand)
-    for key in (thread_key(stand.desk.requests, number), request_key(OLD)):
-        stand.desk.redis.flushall()
-        stand.desk.mark(key)
+    for key in (thread_key(stand.context.requests, number), request_key(OLD)):
+        stand.context.redis.flushall()
+        stand.context.mark(key)
         stand.work()
         assert written(stand) == before
 
@@ -199,12 +199,12 @@ def test_requests_that_were_there_twice_before_are_not_told_of(stand: Stand) -> 
     fill(stand, [(OLD, json.dumps(failed).encode()), (twin, json.dumps({**failed, "model": "Ada/good"}).encode())])
     adopted(stand)
     live(stand, rounds=1)
-    stand.desk.mark(DUPLICATES)
+    stand.context.mark(DUPLICATES)
     stand.work()
     assert stand.threads() == []
     stand.put(OLD, json.dumps({**failed, "params": 7.24}).encode())
     stand.settle()
-    stand.desk.mark(DUPLICATES)
+    stand.context.mark(DUPLICATES)
     stand.work()
     assert "Requests twice" in " ".join(thread.title for thread in stand.threads())
 
@@ -217,10 +217,10 @@ def test_an_old_file_that_is_looked_at_again_stays_as_it_is(stand: Stand) -> Non
     live(stand)
     before = written(stand)
     for path in (OLD, large):
-        stand.desk.index.drop(path)
-        stand.desk.mark(request_key(path))
+        stand.context.index.drop(path)
+        stand.context.mark(request_key(path))
         stand.work()
-        assert stand.desk.index.get(path).state == "foreign"
+        assert stand.context.index.get(path).state == "foreign"
     assert written(stand) == before
 
 
@@ -228,15 +228,15 @@ def test_an_old_file_that_large_file_storage_keeps_is_recognised(stand: Stand) -
     """The Hub tells the sha256 of such a file, git the id of its pointer: both mean the same file."""
     stand.put(".gitattributes", b"*.json filter=lfs diff=lfs merge=lfs -text\n")
     stand.put(OLD, json.dumps(FIELDS).encode())
-    file = stand.desk.hub.read_file(stand.desk.requests, OLD)
+    file = stand.context.hub.read_file(stand.context.requests, OLD)
     assert len(file.oid) == 64
     adopted(stand)
     before = len(stand.calls)
     live(stand)
     assert [route for _, route in stand.calls[before:]].count("resolve") == 1  # the record, and no request
-    assert stand.desk.adoption.blobs([OLD]) == [git_id(file.oid, len(file.data))]
-    assert stand.desk.adoption.is_old(file, None)
-    assert stand.desk.index.get(OLD).state == "foreign"
+    assert stand.context.adoption.blobs([OLD]) == [git_id(file.oid, len(file.data))]
+    assert stand.context.adoption.is_old(file, None)
+    assert stand.context.index.get(OLD).state == "foreign"
     assert stand.threads() == []
 
 
@@ -289,25 +289,25 @@ def test_a_record_that_cannot_be_used_stops_the_board_instead_of_touching_old_fi
     stand.put(RECORD, wrong.encode())
     before = written(stand)
     with pytest.raises(RecordLost if gone else BadRecord):
-        stand.desk.adoption.read()
+        stand.context.adoption.read()
     live(stand)
     assert written(stand) == before
-    assert int(stand.desk.redis.hget(stand.desk.keys.dirty_tries, "requests") or 0) > 0
+    assert int(stand.context.redis.hget(stand.context.keys.dirty_tries, "requests") or 0) > 0
 
 
 def test_without_a_record_nothing_is_old_and_that_costs_no_call(stand: Stand) -> None:
     """A new board is not asked about its past, and a record that is taken away counts no more."""
     stand.submit("ada/good")
     stand.settle()
-    assert stand.desk.adoption.is_read(None)
-    assert stand.desk.adoption.record() is None
+    assert stand.context.adoption.is_read(None)
+    assert stand.context.adoption.record() is None
     adopted(stand)
     stand.settle()
-    assert stand.desk.adoption.record() is not None
+    assert stand.context.adoption.record() is not None
     stand.form.delete_file(RECORD, REQUESTS, repo_type="dataset")
     stand.settle()
-    assert stand.desk.adoption.record() is None
-    assert stand.desk.adoption.blobs([OLD]) == [None]
+    assert stand.context.adoption.record() is None
+    assert stand.context.adoption.blobs([OLD]) == [None]
 
 
 def test_adopting_while_others_commit_names_the_commit_below_the_record(
@@ -315,16 +315,16 @@ def test_adopting_while_others_commit_names_the_commit_below_the_record(
 ) -> None:
     """Somebody commits between look and record: all is looked at anew, and the record's parent is what it names."""
     fill(stand, [(OLD, json.dumps(FIELDS).encode())])
-    real, late = stand.desk.hub.commit, ["ada/late_eval_request_False_float32_Original.json"]
+    real, late = stand.context.hub.commit, ["ada/late_eval_request_False_float32_Original.json"]
 
     def commit(*args: Any, **kwargs: Any) -> Any:
         if late:
             stand.put(late.pop(), json.dumps(FIELDS).encode())
         return real(*args, **kwargs)
 
-    monkeypatch.setattr(stand.desk.hub, "commit", commit)
+    monkeypatch.setattr(stand.context.hub, "commit", commit)
     record = adopted(stand).record
-    newest, parent, *_ = stand.desk.hub.commits(stand.desk.requests)
+    newest, parent, *_ = stand.context.hub.commits(stand.context.requests)
     assert (newest.title, parent.oid) == ("Adopt the board", record.commits[REQUESTS])
     assert record.files == 2
 

@@ -29,7 +29,7 @@ def bench(tmp_path: Path, connection: redis.Redis) -> Iterator[Bench]:
 
 def came_in(bench: Bench, deliveries: int) -> None:
     """So many deliveries tell of commits to the results repo."""
-    bench.redis.hincrby(bench.keys.echoes, field("all", "repo.content", RESULTS.id, now=bench.time), deliveries)
+    bench.redis.hincrby(bench.keys.webhook_quota, field("all", "repo.content", RESULTS.id, now=bench.time), deliveries)
 
 
 def commits_within_an_hour(bench: Bench) -> int:
@@ -60,20 +60,22 @@ def test_who_waits_for_others_asks_again_soon(bench: Bench) -> None:
         when = bench.ledgers.sync(RESULTS.id)
     assert when is not None
     assert bench.time < when <= bench.time + 60
-    bench.redis.delete(bench.keys.echoes)
+    bench.redis.delete(bench.keys.webhook_quota)
     bench.time = when
     assert bench.ledgers.sync(RESULTS.id) is None
 
 
 def test_our_own_commits_come_back_and_are_not_held_against_us(bench: Bench) -> None:
     """A delivery for each commit of ours is an echo, not somebody else's commit; an old hour fades away."""
-    echoes = bench.ledgers.echoes
+    webhook_quota = bench.ledgers.webhook_quota
     for _ in range(40):
-        echoes.caused("repo.content", RESULTS.id, now=bench.time)
+        webhook_quota.caused("repo.content", RESULTS.id, now=bench.time)
     came_in(bench, 40)
-    assert echoes.of_others("repo.content", RESULTS.id, now=bench.time) == 0
+    assert webhook_quota.of_others("repo.content", RESULTS.id, now=bench.time) == 0
     came_in(bench, 20)
-    fading = [echoes.of_others("repo.content", RESULTS.id, now=bench.time + n * HOUR) for n in (0, 0.5, 1, 1.5, 2)]
+    fading = [
+        webhook_quota.of_others("repo.content", RESULTS.id, now=bench.time + n * HOUR) for n in (0, 0.5, 1, 1.5, 2)
+    ]
     assert fading == [20, 20, 20, 10, 0]
 
 
@@ -83,18 +85,18 @@ def test_commits_between_the_look_and_the_fetch_cost_no_comparison(stand: Stand,
     stand.settle()
     stand.settle()
     first = stand.submit("ada/pickled")
-    fetch = stand.desk.mirror.fetch
+    fetch = stand.context.mirror.fetch
 
     def late(repo: Repo, *, depth: int) -> str:
         stand.submit("ada/remote")
-        monkeypatch.setattr(stand.desk.mirror, "fetch", fetch)
+        monkeypatch.setattr(stand.context.mirror, "fetch", fetch)
         return fetch(repo, depth=depth)
 
-    monkeypatch.setattr(stand.desk.mirror, "fetch", late)
+    monkeypatch.setattr(stand.context.mirror, "fetch", late)
     with structlog.testing.capture_logs() as logs:
         stand.settle()
         stand.settle()
     looks = [entry for entry in logs if entry["event"].startswith("requests repo")]
     assert {entry["event"] for entry in looks} == {"requests repo"}
     assert stand.file(first)["status"] == "FAILED"
-    assert stand.desk.index.count() == 3
+    assert stand.context.index.count() == 3

@@ -10,13 +10,13 @@ from tests.support.board.board_driver import Stand
 def retried(stand: Stand, *tiers: str) -> str:
     """An attempt dies for want of memory; the tier that the next one asks for where workers offer `tiers`."""
     job = stand.started()
-    stand.desk.workers.leave("w")
+    stand.context.workers.leave("w")
     stand.end(job, failure=cause("out-of-memory").failure("it held more than it may"))
     stand.time += 400
-    stand.desk.workers.announce(WorkerCard(name="w", tiers=tiers, since=stand.time, beat=stand.time))
-    stand.desk.mark(f"request:{job.path}")
+    stand.context.workers.announce(WorkerCard(name="w", tiers=tiers, since=stand.time, beat=stand.time))
+    stand.context.mark(f"request:{job.path}")
     stand.settle()
-    entry = stand.desk.index.get(job.path)
+    entry = stand.context.index.get(job.path)
     assert entry.number == 2
     return entry.tier
 

@@ -21,7 +21,7 @@ FOREIGN = {
 
 def data(stand: Stand, path: str) -> bytes:
     """The file at `path`, as it is on the Hub."""
-    return stand.desk.hub.read_file(stand.desk.requests, path).data
+    return stand.context.hub.read_file(stand.context.requests, path).data
 
 
 def test_files_of_other_backends_are_neither_told_about_nor_rewritten(stand: Stand) -> None:
@@ -33,7 +33,7 @@ def test_files_of_other_backends_are_neither_told_about_nor_rewritten(stand: Sta
     before = {path: data(stand, path) for path in FOREIGN}
     stand.settle()
     assert {path: data(stand, path) for path in FOREIGN} == before
-    assert {stand.desk.index.get(path).state for path in FOREIGN} == {"foreign"}
+    assert {stand.context.index.get(path).state for path in FOREIGN} == {"foreign"}
     assert [job.model for job in stand.queued()] == ["ada/good"]
     assert not any("ada/m" in thread.title for thread in stand.threads())
 

@@ -41,9 +41,9 @@ def sentence(checks: list[Check], name: str, *, state: str) -> str:
 
 def without_community(stand: Stand) -> None:
     """Delete the community repo."""
-    space = stand.hub.box.repos.get("space", "board/space")
+    space = stand.hub.state.repos.get("space", "board/space")
     assert space is not None
-    stand.hub.box.repos.delete(space, None)
+    stand.hub.state.repos.delete(space, None)
 
 
 @pytest.fixture
@@ -54,13 +54,13 @@ def healthy(stand: Stand) -> Stand:
         WatchedItem("dataset", "board/results"),
         WatchedItem("space", "board/space"),
     ]
-    stand.desk.hub.ensure_webhook("http://127.0.0.1:1/webhooks/hub", watched, ["repo", "discussion"], "s3cret")
-    stand.desk.hub.hide(stand.desk.logs)
+    stand.context.hub.ensure_webhook("http://127.0.0.1:1/webhooks/hub", watched, ["repo", "discussion"], "s3cret")
+    stand.context.hub.hide(stand.context.logs)
     card = WorkerCard(name="w", tiers=("all",), devices="cuda: H100", since=stand.time, beat=stand.time)
-    stand.desk.workers.announce(card)
-    stand.desk.board = stand.desk.board.model_copy(
+    stand.context.workers.announce(card)
+    stand.context.board = stand.context.board.model_copy(
         update={
-            "front_ends": (stand.desk.hub.user("form").id,),
+            "front_ends": (stand.context.hub.user("form").id,),
             "effects": Effects(modes=dict.fromkeys(Effect, EffectMode.ON)),
         }
     )
@@ -70,7 +70,7 @@ def healthy(stand: Stand) -> Stand:
 def test_a_healthy_board_has_nothing_to_mend(healthy: Stand) -> None:
     """Every check is there, and each is well."""
     with Hub(healthy.hub.url, WORKER) as worker:
-        checks = examine(healthy.desk, worker=worker)
+        checks = examine(healthy.context, worker=worker)
     assert [check for check in checks if check.state != "ok"] == []
     names = [
         "token",
@@ -99,8 +99,8 @@ def test_a_healthy_board_has_nothing_to_mend(healthy: Stand) -> None:
 def test_a_token_that_is_not_accepted_is_told_and_the_rest_is_looked_at(healthy: Stand) -> None:
     """One thing that is wrong hides none of the others."""
     with Hub(healthy.hub.url, "hf_wrong") as door:
-        healthy.desk.hub = door
-        checks = examine(healthy.desk)
+        healthy.context.hub = door
+        checks = examine(healthy.context)
     assert "STEWARD_BOT_TOKEN" in sentence(checks, "token", state="error")
     assert of(checks, "redis") == ["ok", "ok"]
 
@@ -109,78 +109,78 @@ def test_a_worker_that_may_write_to_the_boards_repos_is_found_out(healthy: Stand
     """The bot's own token in a worker's hands is an error for each repo, and the trial leaves no commit behind."""
     before = healthy.commits()
     with Hub(healthy.hub.url, FORM) as worker:
-        checks = examine(healthy.desk, worker=worker)
+        checks = examine(healthy.context, worker=worker)
     assert of(checks, "worker token") == ["error"] * 4
     assert "board-details alone" in sentence(checks, "worker token", state="error")
     assert healthy.commits() == before
-    assert of(examine(healthy.desk), "worker token") == ["warning"]
+    assert of(examine(healthy.context), "worker token") == ["warning"]
 
 
 def test_a_worker_with_a_dead_token_proves_nothing(healthy: Stand) -> None:
     """A refusal counts only where the token itself is accepted."""
     with Hub(healthy.hub.url, "hf_dead") as worker:
-        assert of(examine(healthy.desk, worker=worker), "worker token") == ["error"] * 4
+        assert of(examine(healthy.context, worker=worker), "worker token") == ["error"] * 4
 
 
 def test_missing_repos_and_webhooks_are_named(stand: Stand) -> None:
     """Without a community repo and webhooks, each is told with what to do."""
     without_community(stand)
-    checks = examine(stand.desk)
+    checks = examine(stand.context)
     assert "board/space" in sentence(checks, "repos", state="error")
     assert "No webhook tells of commits to board/requests" in sentence(checks, "webhooks", state="warning")
 
 
 def test_a_bot_that_cannot_read_the_details_of_gated_models_is_told(healthy: Stand) -> None:
     """Their details are private: it must be a member, unless the board takes open models only."""
-    board = healthy.desk.board
+    board = healthy.context.board
     elsewhere = board.repos.model_copy(update={"details_namespace": "steward-details"})
-    healthy.desk.board = board.model_copy(update={"repos": elsewhere})
-    assert "member of it" in sentence(examine(healthy.desk), "details", state="warning")
-    healthy.desk.board = healthy.desk.board.model_copy(update={"admission": AdmissionPolicy(gated_models=False)})
-    assert of(examine(healthy.desk), "details") == ["ok"]
+    healthy.context.board = board.model_copy(update={"repos": elsewhere})
+    assert "member of it" in sentence(examine(healthy.context), "details", state="warning")
+    healthy.context.board = healthy.context.board.model_copy(update={"admission": AdmissionPolicy(gated_models=False)})
+    assert of(examine(healthy.context), "details") == ["ok"]
 
 
 def test_a_disabled_webhook_is_an_error(healthy: Stand) -> None:
     """One that the Hub, or somebody, switched off tells of nothing."""
-    (hook,) = healthy.desk.hub.webhooks()
-    healthy.desk.hub.session.send("POST", f"/api/settings/webhooks/{hook.id}/disable", route="webhook-disable")
-    assert set(of(examine(healthy.desk), "webhooks")) == {"error"}
+    (hook,) = healthy.context.hub.webhooks()
+    healthy.context.hub.session.send("POST", f"/api/settings/webhooks/{hook.id}/disable", route="webhook-disable")
+    assert set(of(examine(healthy.context), "webhooks")) == {"error"}
 
 
 def test_a_redis_that_forgets_is_an_error(stand: Stand) -> None:
     """No append-only file, or a policy that evicts: what was acknowledged could be lost."""
     info = {"persistence": {"aof_enabled": 0}, "memory": {"maxmemory_policy": "allkeys-lru"}}
-    stand.desk.redis.info = lambda section: info.get(section, {"redis_version": "8.0"})  # type: ignore[method-assign,assignment,return-value]
-    assert of(examine(stand.desk), "redis") == ["error", "error"]
-    assert "appendonly yes" in sentence(examine(stand.desk), "redis", state="error")
+    stand.context.redis.info = lambda section: info.get(section, {"redis_version": "8.0"})  # type: ignore[method-assign,assignment,return-value]
+    assert of(examine(stand.context), "redis") == ["error", "error"]
+    assert "appendonly yes" in sentence(examine(stand.context), "redis", state="error")
 
 
 @pytest.mark.parametrize(("drift", "state"), [(1, "ok"), (20, "warning"), (-20, "warning"), (600, "error")])
 def test_a_clock_that_is_off_is_told(healthy: Stand, drift: float, state: str) -> None:
     """Ours is compared with that of Redis and that of the Hub."""
     healthy.time += drift
-    assert of(examine(healthy.desk), "clock") == [state, state]
+    assert of(examine(healthy.context), "clock") == [state, state]
 
 
 def another_backend(stand: Stand) -> None:
     """An account that is no form of the board runs an evaluation."""
     stand.put(PATH, json.dumps({"model": "ada/good", "status": "PENDING"}).encode())
-    stand.desk.board = stand.desk.board.model_copy(update={"front_ends": ()})
+    stand.context.board = stand.context.board.model_copy(update={"front_ends": ()})
     stand.put(PATH, json.dumps({"model": "ada/good", "status": "RUNNING", "job_id": "4711"}).encode())
 
 
 def test_effects_are_not_switched_on_while_another_account_changes_statuses(healthy: Stand) -> None:
     """An error where edits are on, or are about to be; a warning while the board only watches."""
     another_backend(healthy)
-    told = sentence(examine(healthy.desk), "other accounts", state="error")
+    told = sentence(examine(healthy.context), "other accounts", state="error")
     assert "form changed 1 statuses" in told
     assert re.search(r"the last at \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ: \S+ PENDING → RUNNING", told)
     shadow = Effects(modes=dict.fromkeys(Effect, EffectMode.SHADOW))
-    healthy.desk.board = healthy.desk.board.model_copy(update={"effects": shadow})
-    assert of(examine(healthy.desk), "other accounts") == ["warning"]
-    assert of(examine(healthy.desk, switching_on=True), "other accounts") == ["error"]
+    healthy.context.board = healthy.context.board.model_copy(update={"effects": shadow})
+    assert of(examine(healthy.context), "other accounts") == ["warning"]
+    assert of(examine(healthy.context, switching_on=True), "other accounts") == ["error"]
     healthy.time += 25 * 3600
-    assert of(examine(healthy.desk, switching_on=True), "other accounts") == ["ok"]
+    assert of(examine(healthy.context, switching_on=True), "other accounts") == ["ok"]
 
 
 def test_forms_and_the_bot_itself_are_no_other_accounts(healthy: Stand) -> None:
@@ -190,17 +190,17 @@ def test_forms_and_the_bot_itself_are_no_other_accounts(healthy: Stand) -> None:
     assert healthy.file("ada/remote_eval_request_False_float32_Original.json")["status"] == "FAILED"
     healthy.put(PATH, json.dumps({"model": "ada/good", "status": "PENDING"}).encode())
     healthy.put(PATH, json.dumps({"model": "ada/good", "status": "CANCELLED"}).encode())
-    assert of(examine(healthy.desk), "other accounts") == ["ok"]
+    assert of(examine(healthy.context), "other accounts") == ["ok"]
 
 
 def test_a_board_with_a_past_has_to_be_adopted_before_edits_are_on(healthy: Stand) -> None:
     """Requests that ended without Steward and no record: nothing would protect them."""
     healthy.put(PATH, json.dumps({"model": "ada/good", "status": "FINISHED"}).encode())
-    assert "steward adopt" in sentence(examine(healthy.desk), "adoption", state="error")
+    assert "steward adopt" in sentence(examine(healthy.context), "adoption", state="error")
     from bot.setup.adopting import adopt
 
-    adopt(healthy.desk)
-    assert of(examine(healthy.desk), "adoption") == ["ok"]
+    adopt(healthy.context)
+    assert of(examine(healthy.context), "adoption") == ["ok"]
 
 
 def test_a_record_whose_commit_is_gone_is_an_error(healthy: Stand) -> None:
@@ -208,25 +208,25 @@ def test_a_record_whose_commit_is_gone_is_an_error(healthy: Stand) -> None:
     from bot.setup.adopting import adopt
     from leaderboard.adoption import RECORD
 
-    record = adopt(healthy.desk).record.model_copy(update={"commits": {REQUESTS: "a" * 40}})
+    record = adopt(healthy.context).record.model_copy(update={"commits": {REQUESTS: "a" * 40}})
     healthy.put(RECORD, record.model_dump_json().encode())
-    assert "--again" in sentence(examine(healthy.desk), "adoption", state="error")
+    assert "--again" in sentence(examine(healthy.context), "adoption", state="error")
     healthy.put(RECORD, b"{}")
-    assert "--again" in sentence(examine(healthy.desk), "adoption", state="error")
+    assert "--again" in sentence(examine(healthy.context), "adoption", state="error")
 
 
 def test_a_folder_for_mirrors_that_others_can_write_to_is_an_error(healthy: Stand, tmp_path: Path) -> None:
     """Whoever may write there could put commits before us: nothing is read from it, and the line says what to do."""
-    root = healthy.desk.mirror.root
+    root = healthy.context.mirror.root
     root.mkdir(mode=0o700, exist_ok=True)
     root.chmod(0o777)
-    found = sentence(examine(healthy.desk), "mirrors", state="error")
+    found = sentence(examine(healthy.context), "mirrors", state="error")
     assert "other accounts" in found
     assert f"chmod 700 {root}" in found
     assert "STEWARD_MIRRORS" in found
-    assert of(examine(healthy.desk), "other accounts") == ["error"]  # it was not looked at
+    assert of(examine(healthy.context), "other accounts") == ["error"]  # it was not looked at
     root.chmod(0o700)
-    assert of(examine(healthy.desk), "mirrors") == ["ok"]
+    assert of(examine(healthy.context), "mirrors") == ["ok"]
 
 
 def test_a_folder_for_mirrors_that_is_none_or_anothers_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -307,10 +307,10 @@ def test_an_operator_reads_the_list_of_a_board_in_shadow(stand: Stand, steward: 
     assert "Nothing was held back." in steward("shadow", "list").output
     path = "[red]ada[/red]/x_eval_request_False_float32_Original.json"
     for number, about in enumerate((PATH, path)):
-        would = ShadowedWrite(
+        shadowed = ShadowedWrite(
             id=f"w{number}", effect="edit", repo=f"dataset/{REQUESTS}", does="Run it", path=about, at=1.0
         )
-        stand.desk.effects.shadow.add(would)
+        stand.context.effects.shadow.add(shadowed)
     stand.put(PATH, json.dumps({"model": "ada/good", "status": "FINISHED"}).encode())
     shown = steward("shadow", "list")
     assert shown.exit_code == 0
@@ -328,8 +328,8 @@ def test_an_operator_switches_effects_one_by_one(stand: Stand, steward: Callable
     """The list shows modes and what shadow held back; the file keeps its comments; a restart is asked for."""
     board = tmp_path / "board.yaml"
     board.write_text("# ours\n" + board.read_text())
-    would = ShadowedWrite(id="w", effect="comment", repo=f"dataset/{REQUESTS}", does="Say it", at=1.0)
-    stand.desk.effects.shadow.add(would)
+    shadowed = ShadowedWrite(id="w", effect="comment", repo=f"dataset/{REQUESTS}", does="Say it", at=1.0)
+    stand.context.effects.shadow.add(shadowed)
     listed = json.loads(steward("effects", "list", "--json").stdout.splitlines()[-1])["effects"]
     assert {"kind": "comment", "mode": "shadow", "would": 1} in listed
     changed = steward("effects", "set", "edit", "on")

@@ -22,7 +22,7 @@ THEIRS = Failure(cause="weights-not-finite", fault="submission", message="Weight
 def finished(stand: Stand) -> dict[str, Any]:
     """The file of a request that has finished; its model has a newer commit."""
     job = stand.started()
-    stand.end(job, details=publish(stand.hub.url, job, stand.desk.suite))
+    stand.end(job, details=publish(stand.hub.url, job, stand.context.suite))
     file = stand.file(job.path)
     assert file["status"] == "FINISHED"
     stand.ada.upload_file(path_or_fileobj=b"more", path_in_repo="more.txt", repo_id="ada/good")
@@ -43,19 +43,19 @@ def run(stand: Stand, **end: Any) -> None:
     (job,) = stand.queued()
     assert stand.take(job) is True
     if "failure" not in end:
-        end["details"] = publish(stand.hub.url, job, stand.desk.suite, number=1)
+        end["details"] = publish(stand.hub.url, job, stand.context.suite, number=1)
     stand.end(job, **end)
     stand.settle()
 
 
 def scored(stand: Stand) -> list[tuple[str, float]]:
     """Commit and average on the page of results."""
-    return [(one.revision, one.average) for one in BoardReader(stand.desk).results(size=9).results]
+    return [(one.revision, one.average) for one in BoardReader(stand.context).results(size=9).results]
 
 
 def found(stand: Stand, revision: str) -> list[float | None]:
     """The averages of what a search for a commit finds."""
-    return [hit.average for hit in find(stand.desk, f"Model sha: {revision}", most=9).hits]
+    return [hit.average for hit in find(stand.context, f"Model sha: {revision}", most=9).hits]
 
 
 def test_while_a_newer_evaluation_waits_front_ends_go_on_showing_the_old_result(
@@ -63,7 +63,7 @@ def test_while_a_newer_evaluation_waits_front_ends_go_on_showing_the_old_result(
 ) -> None:
     """The file says PENDING_NEW_EVAL, and keeps which result there is; after the newer one it has just that."""
     path = finished["path"]
-    stand.desk.workers.leave("w")
+    stand.context.workers.leave("w")
     resubmit(stand, path)
     waiting = stand.file(path)
     assert waiting["status"] == "PENDING_NEW_EVAL"
@@ -100,9 +100,9 @@ def test_a_refused_resubmission_puts_the_old_result_back(stand: Stand, finished:
 
 def test_a_board_whose_front_end_drops_that_status_never_writes_it(stand: Stand, finished: dict[str, Any]) -> None:
     """Such a board says PENDING, and has the old result back all the same."""
-    stand.desk.board = stand.desk.board.model_copy(update={"shows_new_evals": False})
+    stand.context.board = stand.context.board.model_copy(update={"shows_new_evals": False})
     path = finished["path"]
-    stand.desk.workers.leave("w")
+    stand.context.workers.leave("w")
     resubmit(stand, path)
     assert stand.file(path)["status"] == "PENDING"
     run(stand, failure=THEIRS)
@@ -114,19 +114,19 @@ def test_a_newer_evaluation_that_is_cancelled_leaves_the_old_result(
     stand: Stand, finished: dict[str, Any], *, shows_new_evals: bool
 ) -> None:
     """What was withdrawn is the newer evaluation alone: the row stays, and the thread says so."""
-    stand.desk.board = stand.desk.board.model_copy(update={"shows_new_evals": shows_new_evals})
+    stand.context.board = stand.context.board.model_copy(update={"shows_new_evals": shows_new_evals})
     path, old = finished["path"], finished["steward"]["revision"]
-    stand.desk.workers.leave("w")
+    stand.context.workers.leave("w")
     resubmit(stand, path)
-    assert cancel(stand.desk, path, "The wrong commit.", "ada").done
+    assert cancel(stand.context, path, "The wrong commit.", "ada").done
     stand.settle()
     file = stand.file(path)
     assert (file["status"], file["steward"]["kept"]["results"]) == ("CANCELLED", finished["steward"]["results"])
     assert [revision for revision, _ in scored(stand)] == [old]
     assert "The earlier result of this model stays as it is." in stand.threads()[0].events[0].content
-    stand.desk.redis.flushall()
+    stand.context.redis.flushall()
     stand.settle()
-    stand.desk.mark(SCORES)
+    stand.context.mark(SCORES)
     stand.work()
     assert [revision for revision, _ in scored(stand)] == [old], "also after Redis was lost"
 
@@ -138,16 +138,20 @@ def test_a_score_is_shown_at_the_commit_that_was_evaluated(
     """While a newer one waits, and for ever after it failed; also of scores that were noted without their commit."""
     path, old = finished["path"], finished["steward"]["revision"]
     new = stand.ada.model_info("ada/good").sha
-    (noted,) = stand.desk.scores.all()
+    (noted,) = stand.context.scores.all()
     if not is_known:
-        stand.desk.redis.hset(stand.desk.keys.scores, path, noted.model_dump_json(exclude={"revision", "results"}))
-    stand.desk.workers.leave("w")
+        stand.context.redis.hset(
+            stand.context.keys.scores, path, noted.model_dump_json(exclude={"revision", "results"})
+        )
+    stand.context.workers.leave("w")
     resubmit(stand, path)
     assert (scored(stand), found(stand, old), found(stand, str(new))) == ([(old, noted.average)], [noted.average], [])
-    assert serializers.summary(stand.desk, stand.desk.index.get(path)).revision == new, "what waits is the newer one"
+    assert serializers.summary(stand.context, stand.context.index.get(path)).revision == new, (
+        "what waits is the newer one"
+    )
     run(stand, failure=THEIRS)
     assert (scored(stand), found(stand, old), found(stand, str(new))) == ([(old, noted.average)], [noted.average], [])
-    assert serializers.summary(stand.desk, stand.desk.index.get(path)).revision == old
+    assert serializers.summary(stand.context, stand.context.index.get(path)).revision == old
 
 
 def test_a_newer_score_is_shown_at_the_newer_commit(stand: Stand, finished: dict[str, Any]) -> None:
@@ -158,4 +162,4 @@ def test_a_newer_score_is_shown_at_the_newer_commit(stand: Stand, finished: dict
     new = stand.file(path)["steward"]["revision"]
     ((revision, average),) = scored(stand)
     assert (revision, found(stand, old), found(stand, new)) == (new, [], [average])
-    assert serializers.summary(stand.desk, stand.desk.index.get(path)).revision == new
+    assert serializers.summary(stand.context, stand.context.index.get(path)).revision == new

@@ -40,16 +40,16 @@ def queued(stand: Stand) -> jobs.EvaluationJob:
 
 def taken(stand: Stand, job: jobs.EvaluationJob) -> None:
     """A worker took `job`; the sync staged the claim, and the ledger did not write it yet."""
-    stand.desk.attempts.take(job.attempt, job.path, "w", now=stand.time)
+    stand.context.attempts.take(job.attempt, job.path, "w", now=stand.time)
     key = f"request:{job.path}"
-    stand.desk.mark(key)
-    claim = stand.desk.dirty.claim(now=stand.time, lease=60)
+    stand.context.mark(key)
+    claim = stand.context.dirty.claim(now=stand.time, lease=60)
     while claim is not None and claim.key != key:
         stand.loop.sync(claim)
-        claim = stand.desk.dirty.claim(now=stand.time, lease=60)
+        claim = stand.context.dirty.claim(now=stand.time, lease=60)
     assert claim is not None
     stand.loop.sync(claim)
-    assert stand.desk.ledgers.pending(job.path)
+    assert stand.context.ledgers.pending(job.path)
 
 
 def person_sets(stand: Stand, path: str, **fields: Any) -> None:
@@ -106,13 +106,13 @@ def test_while_an_edit_waits_its_request_costs_no_call(stand: Stand) -> None:
     """Once the commit budget is spent for the moment, events on a request whose edit waits are free."""
     job = queued(stand)
     for seen in range(20):
-        assert stand.desk.ledgers.staging.spend(REQUESTS, seen=seen, now=stand.time, name=str(seen))
+        assert stand.context.ledgers.staging.spend(REQUESTS, seen=seen, now=stand.time, name=str(seen))
     taken(stand, job)
     stand.work()
     assert stand.file(job.path)["status"] == "PENDING"
     before = len(stand.calls)
     for _ in range(5):
-        stand.desk.mark(f"request:{job.path}")
+        stand.context.mark(f"request:{job.path}")
         stand.work()
     assert stand.calls[before:] == []
     stand.time += 10
@@ -124,8 +124,8 @@ def test_while_an_edit_waits_its_request_costs_no_call(stand: Stand) -> None:
 def test_the_thread_is_told_only_once_the_log_is_kept_and_the_file_last(stand: Stand) -> None:
     """Without a commit in the logs repo nothing is said; without one in the requests repo the file stays RUNNING."""
     job = stand.started()
-    stand.desk.hub.retries = Retries(attempts=1)
-    faults = stand.hub.box.faults
+    stand.context.hub.retries = Retries(attempts=1)
+    faults = stand.hub.state.faults
     faults.fail(COMMIT_LOG, status=503, times=1)
     stand.end(job, failure=CORRUPTED)
     assert "Being evaluated" in opening_post(stand)
@@ -143,20 +143,20 @@ def test_the_thread_is_told_only_once_the_log_is_kept_and_the_file_last(stand: S
 def test_an_empty_redis_in_the_middle_of_an_end_leads_to_the_same_end(stand: Stand, moment: str) -> None:
     """One log, one comment, FAILED with the reason that is known then: whatever was lost is found out again."""
     job = stand.started()
-    stand.desk.hub.retries = Retries(attempts=1)
+    stand.context.hub.retries = Retries(attempts=1)
     held_up = COMMIT_LOG if moment == "before the log" else COMMIT_REQUEST
     if moment == "after the log":
-        stand.hub.box.faults.fail(SPEAK, status=503, times=1)
-    stand.hub.box.faults.fail(held_up, status=503, times=1)
+        stand.hub.state.faults.fail(SPEAK, status=503, times=1)
+    stand.hub.state.faults.fail(held_up, status=503, times=1)
     stand.end(job, failure=CORRUPTED)
-    stand.hub.box.faults.clear()
-    stand.desk.redis.flushall()
-    stand.desk.attempts.take(job.attempt, job.path, "w", now=stand.time)  # the worker tells its end once more
+    stand.hub.state.faults.clear()
+    stand.context.redis.flushall()
+    stand.context.attempts.take(job.attempt, job.path, "w", now=stand.time)  # the worker tells its end once more
     stand.end(job, failure=CORRUPTED)
     file = stand.file(job.path)
     assert (file["status"], file["steward"]["failure"]["cause"]) == ("FAILED", "weights-corrupted")
     assert "The weights are cut off." in opening_post(stand)
-    mine = [entry for entry in stand.desk.hub.commits(LOGS) if entry.authors == ("steward-bot",)]
+    mine = [entry for entry in stand.context.hub.commits(LOGS) if entry.authors == ("steward-bot",)]
     assert len(mine) == 1
 
 
@@ -164,10 +164,10 @@ def test_progress_goes_silent_first_when_the_webhooks_day_runs_out(stand: Stand)
     """Below half of our share progress is not told; an end is."""
     job = stand.started()
     for _ in range(260):
-        stand.desk.echoes.caused("discussion", REQUESTS, now=stand.time)
+        stand.context.webhook_quota.caused("discussion", REQUESTS, now=stand.time)
     stand.beat(job, 30, 100)
     before = stand.calls.count(("POST", "comment-edit"))
-    stand.desk.mark(f"request:{job.path}")
+    stand.context.mark(f"request:{job.path}")
     stand.work()
     assert stand.calls.count(("POST", "comment-edit")) == before
     stand.end(job, failure=CORRUPTED)
@@ -179,7 +179,7 @@ def test_with_nothing_left_of_the_webhooks_day_an_end_is_told_later(stand: Stand
     """The thread and the file wait for the next deliveries that are ours; then both say it."""
     job = stand.started()
     for _ in range(500):
-        stand.desk.echoes.caused("discussion", REQUESTS, now=stand.time)
+        stand.context.webhook_quota.caused("discussion", REQUESTS, now=stand.time)
     before = stand.calls.count(("POST", "comment-edit"))
     stand.end(job, failure=CORRUPTED)
     assert stand.calls.count(("POST", "comment-edit")) == before
@@ -195,10 +195,10 @@ def test_a_withdrawal_is_told_like_every_end_when_the_webhooks_day_runs_out(stan
     """With little left its comment is still edited, with nothing left later; it is given to no worker meanwhile."""
     job = queued(stand)
     for _ in range(spent):
-        stand.desk.echoes.caused("discussion", REQUESTS, now=stand.time)
-    assert rulings.cancel(stand.desk, job.path, "The authors asked for it.", "maya").done
+        stand.context.webhook_quota.caused("discussion", REQUESTS, now=stand.time)
+    assert rulings.cancel(stand.context, job.path, "The authors asked for it.", "maya").done
     stand.settle()
-    assert (stand.desk.index.get(job.path).state, stand.queued()) == ("settled", [])
+    assert (stand.context.index.get(job.path).state, stand.queued()) == ("settled", [])
     assert ("Cancelled" in opening_post(stand)) == (spent < 500)
     stand.time += 25 * HOUR
     stand.work()
@@ -207,19 +207,19 @@ def test_a_withdrawal_is_told_like_every_end_when_the_webhooks_day_runs_out(stan
 
 def test_where_the_bot_may_not_speak_the_file_still_says_it(stand: Stand) -> None:
     """A Hub that forbids every word in threads keeps no request from its end."""
-    stand.hub.box.faults.fail(SPEAK, status=403, times=None, error="Discussions are disabled for this repo")
+    stand.hub.state.faults.fail(SPEAK, status=403, times=None, error="Discussions are disabled for this repo")
     path = stand.submit("ada/remote")
     stand.settle()
     assert stand.file(path)["status"] == "FAILED"
-    assert stand.desk.index.get(path).state == "settled"
+    assert stand.context.index.get(path).state == "settled"
 
 
 def test_opening_a_thread_costs_two_calls_however_many_there_are(stand: Stand) -> None:
     """Once the list of our threads was read, opening another takes its newest page and the thread itself."""
-    hub, repo = stand.desk.hub, stand.desk.requests
+    hub, repo = stand.context.hub, stand.context.requests
     for number in range(120):
         hub.open_thread(
-            repo, f"Evaluation of x/{number} (p)", "x", stand.desk.marker("status", str(number)), looked=True
+            repo, f"Evaluation of x/{number} (p)", "x", stand.context.marker("status", str(number)), looked=True
         )
     stand.submit("ada/remote")
     stand.settle()
@@ -238,23 +238,23 @@ def test_a_thread_whose_number_was_never_noted_is_found_again(stand: Stand, all_
     job = queued(stand)
     (thread,) = stand.threads()
     if all_of_redis:
-        stand.desk.redis.flushall()
-    entry = stand.desk.index.get(job.path)
-    stand.desk.index.put(entry.model_copy(update={"thread": None, "comment": None, "said": "", "state": "new"}))
+        stand.context.redis.flushall()
+    entry = stand.context.index.get(job.path)
+    stand.context.index.put(entry.model_copy(update={"thread": None, "comment": None, "said": "", "state": "new"}))
     for _ in range(2):  # where nothing is known any more the first look admits, the second claims
-        stand.desk.attempts.take(job.attempt, job.path, "w", now=stand.time)
-        stand.desk.mark(f"request:{job.path}")
+        stand.context.attempts.take(job.attempt, job.path, "w", now=stand.time)
+        stand.context.mark(f"request:{job.path}")
         stand.settle()
     assert [one.num for one in stand.threads()] == [thread.num]
     assert "Being evaluated" in opening_post(stand)
-    assert stand.desk.index.get(job.path).thread == thread.num
+    assert stand.context.index.get(job.path).thread == thread.num
 
 
 def test_a_board_without_threads_never_waits_for_the_webhooks_day(stand: Stand) -> None:
     """Where nothing is said no delivery is needed: an end is written although none is left."""
-    stand.desk.board = stand.desk.board.model_copy(update={"threads": "never"})
+    stand.context.board = stand.context.board.model_copy(update={"threads": "never"})
     for _ in range(500):
-        stand.desk.echoes.caused("discussion", REQUESTS, now=stand.time)
+        stand.context.webhook_quota.caused("discussion", REQUESTS, now=stand.time)
     path = stand.submit("ada/remote")
     stand.settle()
     assert stand.file(path)["status"] == "FAILED"
@@ -264,19 +264,19 @@ def test_a_board_without_threads_never_waits_for_the_webhooks_day(stand: Stand) 
 def test_the_commits_an_hour_are_a_setting(settings: BotSettings, stand: Stand) -> None:
     """What the operator allows is what the ledgers of a sync process keep to."""
     changes = {"commits_per_hour": 7, "bot_token": SecretStr("hf_bot"), "hf_endpoint": stand.hub.url}
-    desk = open_board_context(settings.model_copy(update=changes))
-    assert desk.ledgers.budget == Commits(hour=7)
-    desk.hub.close()
+    context = open_board_context(settings.model_copy(update=changes))
+    assert context.ledgers.budget == Commits(hour=7)
+    context.hub.close()
 
 
 def test_readyz_says_why_webhooks_are_not_relied_on(web: httpx2.Client, connection: redis.Redis) -> None:
     """A quota that runs out is shown in words, and is no reason to be out of service."""
     assert web.get("/readyz").json()["polling"] == ""
     keys = Keys("demo")
-    echoes = WebhookQuota(connection, keys)
+    webhook_quota = WebhookQuota(connection, keys)
     for _ in range(700):
-        echoes.caused("repo.content", REQUESTS, now=clock.now())
-    echoes.judge(now=clock.now())
+        webhook_quota.caused("repo.content", REQUESTS, now=clock.now())
+    webhook_quota.judge(now=clock.now())
     connection.hset(keys.hub_state, "answered", 3e12)
     answer = web.get("/readyz")
     assert answer.status_code == 200
@@ -285,19 +285,19 @@ def test_readyz_says_why_webhooks_are_not_relied_on(web: httpx2.Client, connecti
 
 def test_every_write_in_a_thread_is_counted_once(stand: Stand) -> None:
     """Whoever writes: each comes back as a delivery, of which a day has so many; what changes nothing does not."""
-    desk, gate, marker = stand.desk, stand.desk.effects, stand.desk.marker("test", "x")
+    context, gate, marker = stand.context, stand.context.effects, stand.context.marker("test", "x")
 
     def counted() -> int:
-        return desk.echoes.counts(now=stand.time).get(("own", "discussion", REQUESTS), 0)
+        return context.webhook_quota.counts(now=stand.time).get(("own", "discussion", REQUESTS), 0)
 
-    number = gate.open_thread(desk.requests, "Hello", "One", marker)
+    number = gate.open_thread(context.requests, "Hello", "One", marker)
     assert (number is not None, counted()) == (True, 1)
-    said = gate.comment(desk.requests, number, "Two", desk.marker("test", "y"))
+    said = gate.comment(context.requests, number, "Two", context.marker("test", "y"))
     assert (said is not None, counted()) == (True, 2)
     for done in ("done", "same"):
-        seen = desk.hub.thread(desk.requests, number).comments[-1].text
-        edit = gate.edit_comment(desk.requests, number, said.id, "Three", desk.marker("test", "y"), seen=seen)
+        seen = context.hub.thread(context.requests, number).comments[-1].text
+        edit = gate.edit_comment(context.requests, number, said.id, "Three", context.marker("test", "y"), seen=seen)
         assert (edit, counted()) == (done, 3)
     for _ in range(2):
-        assert gate.set_status(desk.requests, number, "closed", marker)
+        assert gate.set_status(context.requests, number, "closed", marker)
     assert counted() == 4

@@ -116,7 +116,7 @@ def test_each_kind_of_effect_is_off_shadowed_or_on(
     still = written(stand)
     switch(stand, {**ON, effect: mode})
     for _ in range(2):
-        act(stand.desk.effects, thread)
+        act(stand.context.effects, thread)
         stand.settle()
     done = written(stand) != still
     assert done is ((mode is EffectMode.ON and effect is not Effect.PAUSE) or effect is Effect.MENTION)
@@ -132,21 +132,21 @@ def test_a_merge_is_off_shadowed_or_on(stand: Stand, mode: EffectMode) -> None:
     add = CommitOperationAdd("x.json", b"{}")
     pull = stand.ada.create_commit(REQUESTS, [add], commit_message="Add", repo_type="dataset", create_pr=True)
     number = int(pull.pr_num or 0)
-    head = stand.desk.hub.thread(REPO, number).head_commit
+    head = stand.context.hub.thread(REPO, number).head_commit
     assert head is not None
     switch(stand, {**ON, Effect.MERGE: mode})
-    merged = stand.desk.effects.merge(REPO, number, head=head)
+    merged = stand.context.effects.merge(REPO, number, head=head)
     assert (merged is not None) is (mode is EffectMode.ON)
-    assert stand.desk.hub.thread(REPO, number).status == ("merged" if mode is EffectMode.ON else "open")
+    assert stand.context.hub.thread(REPO, number).status == ("merged" if mode is EffectMode.ON else "open")
     assert [entry[0] for entry in listed(stand)] == (["merge"] if mode is EffectMode.SHADOW else [])
 
 
 def test_old_threads_are_left_alone_unless_somebody_asks(stand: Stand) -> None:
     """Threads from before the adoption get no comment and keep their status; asked for, both happen."""
     old = stand.ada.create_discussion(REQUESTS, "Old", repo_type="dataset").num
-    adopt(stand.desk)
+    adopt(stand.context)
     stand.settle()
-    gate, still = stand.desk.effects, written(stand)
+    gate, still = stand.context.effects, written(stand)
     assert gate.comment(REPO, old, "Hello.", MARKER) is None
     assert gate.set_status(REPO, old, "closed", MARKER) is False
     assert written(stand) == still

@@ -30,15 +30,15 @@ def live(stand: Stand, seconds: float, *, step: float = 10, job: Any = None) -> 
 def test_a_request_is_relaunched_while_its_results_are_put_back(stand: Stand) -> None:
     """What is staged for the results repo has to wait, and the request does not wait for it."""
     job = stand.started()
-    stand.end(job, details=publish(stand.hub.url, job, stand.desk.suite))
+    stand.end(job, details=publish(stand.hub.url, job, stand.context.suite))
     live(stand, LOOK_EVERY, step=LOOK_EVERY)
     stand.form.delete_file(
         stand.file(job.path)["steward"]["results"], "board/results", repo_type="dataset", commit_message="Tidy up"
     )
-    stand.desk.ledgers.staging.pause("board/results", stand.time + LOOK_EVERY + 300)
+    stand.context.ledgers.staging.pause("board/results", stand.time + LOOK_EVERY + 300)
     live(stand, LOOK_EVERY, step=LOOK_EVERY)
-    assert stand.desk.ledgers.staging.repos() == {"board/results": 1}
-    relaunch(stand.desk, stand.desk.index.get(job.path), cause="comment:1")
+    assert stand.context.ledgers.staging.repos() == {"board/results": 1}
+    relaunch(stand.context, stand.context.index.get(job.path), cause="comment:1")
     live(stand, 60)
     assert [one.path for one in stand.queued()] == [job.path]
 
@@ -51,19 +51,19 @@ def test_what_is_staged_is_written_once_the_token_is_good_again(stand: Stand, mo
         raise Denied("403", status=403)
 
     with monkeypatch.context() as patch:
-        patch.setattr(stand.desk.hub, "commit", refused)
+        patch.setattr(stand.context.hub, "commit", refused)
         stand.end(job, failure=cause("time-limit").failure(""))
         live(stand, 600, step=2)
-        assert [one.key for one in stand.desk.parking.all()]
+        assert [one.key for one in stand.context.parking.all()]
     live(stand, 180)
     assert stand.file(job.path)["status"] == "FAILED"
-    assert stand.desk.parking.all() == []
+    assert stand.context.parking.all() == []
 
 
 def test_what_landed_behind_an_error_is_no_failed_publication(stand: Stand) -> None:
     """The worker's commit was answered with an error, and the Hub was away when it looked: its details count."""
     job = stand.started()
-    publish(stand.hub.url, job, stand.desk.suite)
+    publish(stand.hub.url, job, stand.context.suite)
     stand.end(job, failure=cause("publication-failed").failure("broke off"))
     live(stand, 30)
     assert stand.file(job.path)["status"] == "FINISHED"
@@ -91,7 +91,7 @@ def test_who_was_cancelled_while_redis_was_lost_is_told(stand: Stand) -> None:
     """The request rests, and an attempt beats for it: beats say of which request they are."""
     job = stand.started()
     stand.put(job.path, json.dumps({**stand.file(job.path), "status": "CANCELLED"}).encode())
-    stand.desk.redis.flushall()
+    stand.context.redis.flushall()
     for number in range(30):
         stand.time += 10
         if not stand.beat(job, number, 100):
@@ -107,13 +107,13 @@ def test_what_was_handed_back_is_remembered_for_longer_than_a_day(stand: Stand) 
     """No worker comes for two days: the attempt lies in the queue still, and nobody calls it lost."""
     job = stand.started()
     stand.hand_back(job)
-    for card in stand.desk.workers.alive(now=stand.time):
-        stand.desk.workers.leave(card.name)
-    stand.desk.mark(f"request:{job.path}")
+    for card in stand.context.workers.alive(now=stand.time):
+        stand.context.workers.leave(card.name)
+    stand.context.mark(f"request:{job.path}")
     stand.settle()
-    assert stand.desk.redis.ttl(stand.desk.keys.attempt(job.attempt)) > 2 * RETENTION
-    stand.desk.attempts.queued(job.attempt, job.path, now=stand.time)
-    assert stand.desk.redis.ttl(stand.desk.keys.attempt(job.attempt)) > 2 * RETENTION
+    assert stand.context.redis.ttl(stand.context.keys.attempt(job.attempt)) > 2 * RETENTION
+    stand.context.attempts.queued(job.attempt, job.path, now=stand.time)
+    assert stand.context.redis.ttl(stand.context.keys.attempt(job.attempt)) > 2 * RETENTION
 
 
 def test_a_cancel_by_hand_is_seen_while_a_request_waits_to_be_tried_again(stand: Stand) -> None:
@@ -122,10 +122,10 @@ def test_a_cancel_by_hand_is_seen_while_a_request_waits_to_be_tried_again(stand:
     stand.end(job, failure=cause("canary-failed").failure("x"))
     for _ in range(4):
         stand.settle()
-    assert stand.desk.index.get(job.path).again > stand.time + 300
+    assert stand.context.index.get(job.path).again > stand.time + 300
     stand.put(job.path, json.dumps({**stand.file(job.path), "status": "CANCELLED"}).encode())
     stand.settle()
-    assert stand.desk.index.get(job.path).standing.status == "CANCELLED"
+    assert stand.context.index.get(job.path).standing.status == "CANCELLED"
 
 
 def test_a_look_at_a_thread_undoes_nothing_that_came_of_its_request(
@@ -135,13 +135,13 @@ def test_a_look_at_a_thread_undoes_nothing_that_came_of_its_request(
     job = stand.started()
     stand.end(job, failure=cause("time-limit").failure(""))
     stand.settle()
-    entry = stand.desk.index.get(job.path)
+    entry = stand.context.index.get(job.path)
     assert entry.thread is not None
-    stand.desk.index.put(entry.model_copy(update={"comment": None}))
-    relaunch(stand.desk, entry, cause="comment:1")
-    for card in stand.desk.workers.alive(now=stand.time):
-        stand.desk.workers.leave(card.name)
-    real, asked = stand.desk.hub.me, list[str]()
+    stand.context.index.put(entry.model_copy(update={"comment": None}))
+    relaunch(stand.context, entry, cause="comment:1")
+    for card in stand.context.workers.alive(now=stand.time):
+        stand.context.workers.leave(card.name)
+    real, asked = stand.context.hub.me, list[str]()
 
     def me() -> Any:
         asked.append("me")
@@ -149,18 +149,18 @@ def test_a_look_at_a_thread_undoes_nothing_that_came_of_its_request(
             stand.work()
         return real()
 
-    monkeypatch.setattr(stand.desk.hub, "me", me)
-    stand.desk.redis.hdel(stand.desk.keys.hub_state, "me")
-    sync_thread(stand.desk, stand.desk.requests, entry.thread)
+    monkeypatch.setattr(stand.context.hub, "me", me)
+    stand.context.redis.hdel(stand.context.keys.hub_state, "me")
+    sync_thread(stand.context, stand.context.requests, entry.thread)
     assert asked
-    assert stand.desk.index.get(job.path).state == "waiting"
+    assert stand.context.index.get(job.path).state == "waiting"
 
 
 def test_what_is_noted_beside_a_sync_undoes_nothing_of_it(stand: Stand) -> None:
     """Whoever notes something about a request does so upon what its sync has written by then."""
     path = stand.submit("ada/good")
     stand.settle()
-    index, tries = stand.desk.index, list[str]()
+    index, tries = stand.context.index, list[str]()
 
     def noted(entry: IndexEntry) -> IndexEntry:
         tries.append(entry.state)

@@ -11,7 +11,7 @@ def test_a_handed_back_attempt_is_queued_again_as_the_same(stand: Stand) -> None
     job = stand.started()
     commits = stand.commits()
     stand.hand_back(job)
-    stand.desk.mark(f"request:{job.path}")
+    stand.context.mark(f"request:{job.path}")
     stand.settle()
     (again,) = stand.queued()
     assert again == job
@@ -22,20 +22,20 @@ def test_a_handed_back_attempt_is_queued_again_as_the_same(stand: Stand) -> None
 def test_a_handed_back_attempt_is_told_its_start_anew(stand: Stand) -> None:
     """What was told before it ran lies in the past; and the hours for which it ran are nobody's wait."""
     for _ in range(3):
-        stand.desk.measures.learn(stand.desk.suite.name, 1, HOUR)
+        stand.context.measures.learn(stand.context.suite.name, 1, HOUR)
     job = stand.started()
-    assert stand.desk.measures.experience().shares == {1: [1]}
+    assert stand.context.measures.experience().shares == {1: [1]}
     stand.time += 3 * HOUR
     stand.worker()
     stand.hand_back(job)
-    stand.desk.mark(f"request:{job.path}")
+    stand.context.mark(f"request:{job.path}")
     stand.settle()
-    starts = stand.desk.index.get(job.path).starts
+    starts = stand.context.index.get(job.path).starts
     assert starts is not None
     assert starts[1] >= stand.time
     (again,) = stand.queued()
     assert stand.take(again) is True
-    assert stand.desk.measures.experience().shares == {1: [1, 1]}
+    assert stand.context.measures.experience().shares == {1: [1, 1]}
 
 
 def test_a_handed_back_attempt_that_loses_its_place_gets_another(stand: Stand) -> None:
@@ -43,19 +43,19 @@ def test_a_handed_back_attempt_that_loses_its_place_gets_another(stand: Stand) -
     job = stand.started()
     stand.hand_back(job)
     for _ in range(2):
-        stand.desk.mark(f"request:{job.path}")
+        stand.context.mark(f"request:{job.path}")
         stand.settle()
     assert stand.file(job.path)["status"] == "RUNNING"
-    assert stand.desk.index.get(job.path).state == "queued"
-    (card,) = stand.desk.workers.alive(now=stand.time)
-    stand.desk.workers.leave(card.name)
-    stand.desk.mark("queue")
+    assert stand.context.index.get(job.path).state == "queued"
+    (card,) = stand.context.workers.alive(now=stand.time)
+    stand.context.workers.leave(card.name)
+    stand.context.mark("queue")
     stand.settle()
     assert stand.queued() == []
     stand.worker()
     for _ in range(2):
-        stand.desk.mark(f"request:{job.path}")
-        stand.desk.mark("queue")
+        stand.context.mark(f"request:{job.path}")
+        stand.context.mark("queue")
         stand.settle()
     (again,) = stand.queued()
     assert stand.take(again) is True
@@ -65,9 +65,9 @@ def test_what_an_older_bot_forgot_in_the_queue_is_found_again(stand: Stand) -> N
     """The index says that it runs, Redis that it lies in the queue, where it is not: it gets its turn."""
     job = stand.started()
     stand.hand_back(job)
-    assert stand.desk.attempts.queued(job.attempt, job.path, now=stand.time)
-    assert stand.desk.index.get(job.path).state == "running"
-    stand.desk.mark(f"request:{job.path}")
+    assert stand.context.attempts.queued(job.attempt, job.path, now=stand.time)
+    assert stand.context.index.get(job.path).state == "running"
+    stand.context.mark(f"request:{job.path}")
     stand.settle()
     (again,) = stand.queued()
     assert stand.take(again) is True

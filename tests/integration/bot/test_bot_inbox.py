@@ -74,7 +74,7 @@ def test_a_thousand_at_once_cost_a_few_calls(valkey_url: str, connection: redis.
     assert int(connection.hget(KEYS.dirty_generations, REQUESTS) or 0) <= calls
     assert connection.zrange(KEYS.dirty, 0, -1, withscores=True) == [(b"requests", 100.0)]
     assert counts(connection) == {"requests": 1_000}
-    assert connection.hgetall(KEYS.echoes) == {b"all repo.content 0 board/requests": b"1000"}
+    assert connection.hgetall(KEYS.webhook_quota) == {b"all repo.content 0 board/requests": b"1000"}
 
 
 def test_the_same_delivery_twice_in_one_group_counts_once(valkey_url: str, connection: redis.Redis) -> None:
@@ -82,7 +82,7 @@ def test_the_same_delivery_twice_in_one_group_counts_once(valkey_url: str, conne
     assert receive(valkey_url, [delivery("a"), delivery("a"), delivery("b")]) == [True, False, True]
     assert names(connection) == ["a", "b"]
     assert counts(connection) == {"requests": 2, "repeated": 1}
-    assert connection.hgetall(KEYS.echoes) == {b"all repo.content 0 board/requests": b"2"}
+    assert connection.hgetall(KEYS.webhook_quota) == {b"all repo.content 0 board/requests": b"2"}
 
 
 def test_one_delivery_is_one_round_trip(valkey_url: str, connection: redis.Redis) -> None:
@@ -151,7 +151,7 @@ def test_a_group_that_is_sent_again_answers_as_the_first_time(valkey_url: str, c
     """The client repeats a call whose answer was lost: nothing is stored, counted or marked twice, and all are new."""
     client = redis.Redis.from_url(valkey_url)
     script = client.register_script(RECEIVE)
-    keys = [KEYS.inbox, KEYS.inbox_sizes, KEYS.inbox_bytes, KEYS.inbox_counts, KEYS.echoes]
+    keys = [KEYS.inbox, KEYS.inbox_sizes, KEYS.inbox_bytes, KEYS.inbox_counts, KEYS.webhook_quota]
     keys += [KEYS.dirty, KEYS.dirty_generations, KEYS.wake, KEYS.hub_state, KEYS.delivery("a"), KEYS.delivery("a")]
     one = ["a", "requests", 1.0, b"{}", b"0 requests", "", "all x", 0]
     for _ in range(2):

@@ -127,11 +127,11 @@ def test_a_delivery_is_replayed_by_todays_rules(
     """It marks what it tells of once more, is kept beside the first, and spends nothing of the webhook's day."""
     receive({"commit": COMMIT, "noise": b"{"})
     connection.delete(KEYS.dirty)
-    spent = connection.hgetall(KEYS.echoes)
+    spent = connection.hgetall(KEYS.webhook_quota)
     said = steward("replay", "commit")
     assert "commit: requests, marked requests" in said.stdout
     assert connection.zrange(KEYS.dirty, 0, -1) == [b"requests"]
-    assert connection.hgetall(KEYS.echoes) == spent
+    assert connection.hgetall(KEYS.webhook_quota) == spent
     assert parsed(steward("list", "--json"))["kept"] == 3
 
 

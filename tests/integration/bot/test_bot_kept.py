@@ -16,7 +16,7 @@ from tests.support.board.published_details import publish
 def finished(stand: Stand) -> str:
     """A request that was evaluated, and what it looks like to everybody; the path of its results."""
     job = stand.started()
-    stand.end(job, details=publish(stand.hub.url, job, stand.desk.suite))
+    stand.end(job, details=publish(stand.hub.url, job, stand.context.suite))
     look(stand)
     file = stand.file(job.path)
     assert file["status"] == "FINISHED"
@@ -46,15 +46,15 @@ def results(stand: Stand) -> list[str]:
 def test_results_that_somebody_removed_come_back_once(stand: Stand) -> None:
     """Removed by an account that is no maintainer: put back, byte for byte; removed again, it stays so."""
     path = finished(stand)
-    data = stand.desk.hub.read_file(stand.desk.results, path).data
+    data = stand.context.hub.read_file(stand.context.results, path).data
     remove(stand, path)
-    assert missing_results(stand.desk) == [(next(iter(stand.desk.index.paths())), path)]
-    (told,) = [check for check in examine(stand.desk) if check.name == "results"]
+    assert missing_results(stand.context) == [(next(iter(stand.context.index.paths())), path)]
+    (told,) = [check for check in examine(stand.context) if check.name == "results"]
     assert (told.state, path in told.words) == ("warning", True)
     look(stand)
     assert results(stand) == [path]
-    assert stand.desk.hub.read_file(stand.desk.results, path).data == data
-    assert missing_results(stand.desk) == []
+    assert stand.context.hub.read_file(stand.context.results, path).data == data
+    assert missing_results(stand.context) == []
     remove(stand, path)
     look(stand)
     assert results(stand) == []
@@ -63,7 +63,7 @@ def test_results_that_somebody_removed_come_back_once(stand: Stand) -> None:
 def test_what_a_maintainer_removed_stays_removed(stand: Stand, capsys: pytest.CaptureFixture[str]) -> None:
     """A maintainer's removal is a decision: it is told and left."""
     path = finished(stand)
-    stand.desk.board = stand.desk.board.model_copy(update={"maintainers": (stand.desk.hub.user("form").id,)})
+    stand.context.board = stand.context.board.model_copy(update={"maintainers": (stand.context.hub.user("form").id,)})
     remove(stand, path)
     look(stand)
     assert results(stand) == []
@@ -76,9 +76,9 @@ def test_what_a_maintainer_removed_stays_removed(stand: Stand, capsys: pytest.Ca
 def test_nothing_comes_back_that_nothing_tells_to_be_right(stand: Stand, lost: str) -> None:
     """Without its details, or with a request that was withdrawn, removed results stay removed."""
     path = finished(stand)
-    (request,) = stand.desk.index.paths()
+    (request,) = stand.context.index.paths()
     if lost == "details":
-        stand.hub.box.faults.fail("GET */details_ada__good/resolve/*", status=404, times=None)
+        stand.hub.state.faults.fail("GET */details_ada__good/resolve/*", status=404, times=None)
     else:
         stand.put(request, json.dumps({**stand.file(request), "status": "CANCELLED"}).encode())
     remove(stand, path)
@@ -104,6 +104,6 @@ def test_a_look_at_what_nobody_changed_costs_one_call_a_repo(stand: Stand) -> No
     finished(stand)
     look(stand)
     before = len(stand.calls)
-    stand.desk.mark("kept")
+    stand.context.mark("kept")
     stand.work()
     assert [route for _, route in stand.calls[before:]] == ["refs", "refs"]

@@ -223,7 +223,7 @@ def test_a_busy_hour_is_remembered_when_redis_is_lost(local_hub: LocalHub, conne
         bench.calls.clear()
         made += bench.write(RESULTS) is None
         clock.advance(1)
-    assert bench.ledgers.echoes.of_others("repo.content", RESULTS.id, now=clock.seconds()) >= others * 0.9
+    assert bench.ledgers.webhook_quota.of_others("repo.content", RESULTS.id, now=clock.seconds()) >= others * 0.9
     assert len(bench.titles(RESULTS)) == ours + made
     assert ours + others + made <= REPO_HOUR + Commits().at_once
     times = bench.ledgers.staging.commits(RESULTS.id, now=clock.seconds())

@@ -206,18 +206,18 @@ def test_commits_are_counted_as_deliveries_to_come(bench: Bench) -> None:
     """Each commit is one delivery about the content of its repo; past seven tenths of the quota the flag says: poll."""
     bench.stage_some(1)
     bench.drain()
-    echoes = bench.ledgers.echoes
-    assert echoes.counts(now=bench.time) == {("own", "repo.content", "board/requests"): 1}
-    assert (echoes.judge(now=bench.time), echoes.polling()) == ("", "")
+    webhook_quota = bench.ledgers.webhook_quota
+    assert webhook_quota.counts(now=bench.time) == {("own", "repo.content", "board/requests"): 1}
+    assert (webhook_quota.judge(now=bench.time), webhook_quota.polling()) == ("", "")
     for _ in range(int(0.7 * QUOTA)):
-        echoes.caused("discussion", "board/requests", now=bench.time)
-    assert "700 of 1,000 deliveries about discussion of board/requests" in echoes.judge(now=bench.time)
-    assert echoes.polling() != ""
-    assert echoes.own_left("discussion", "board/requests", now=bench.time) == 0
-    assert echoes.own_left("discussion", "board/results", now=bench.time) == 500
-    assert echoes.judge(now=bench.time + DAY + HOUR) == ""
-    assert echoes.polling() == ""
-    assert bench.redis.hlen(bench.keys.echoes) == 0
+        webhook_quota.caused("discussion", "board/requests", now=bench.time)
+    assert "700 of 1,000 deliveries about discussion of board/requests" in webhook_quota.judge(now=bench.time)
+    assert webhook_quota.polling() != ""
+    assert webhook_quota.own_left("discussion", "board/requests", now=bench.time) == 0
+    assert webhook_quota.own_left("discussion", "board/results", now=bench.time) == 500
+    assert webhook_quota.judge(now=bench.time + DAY + HOUR) == ""
+    assert webhook_quota.polling() == ""
+    assert bench.redis.hlen(bench.keys.webhook_quota) == 0
 
 
 def test_what_people_wait_for_marks_the_ledger_as_theirs(bench: Bench) -> None:

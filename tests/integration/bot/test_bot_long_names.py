@@ -24,7 +24,7 @@ def started(stand: Stand) -> EvaluationJob:
 
 def test_a_model_with_a_long_name_gets_its_results(stand: Stand, started: EvaluationJob) -> None:
     """Its worker publishes to a repo with a shorter name, and the bot copies the results from there."""
-    details = publish(stand.hub.url, started, stand.desk.suite)
+    details = publish(stand.hub.url, started, stand.context.suite)
     stand.end(started, details=details)
     file = stand.file(started.path)
     assert (file["status"], file["steward"]["results"].startswith(MODEL)) == ("FINISHED", True)
@@ -38,4 +38,4 @@ def test_a_model_with_a_long_name_is_given_up_when_its_worker_is_lost(stand: Sta
     stand.settle()
     file = stand.file(started.path)
     assert (file["status"], file["steward"]["attempt"]) == ("RERUN", 2)
-    assert stand.desk.parking.all() == []
+    assert stand.context.parking.all() == []

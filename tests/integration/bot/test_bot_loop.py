@@ -71,33 +71,33 @@ def tries(clockwork: Clockwork, times: int) -> int:
 def test_a_sync_that_keeps_failing_is_parked_and_can_be_woken(clockwork: Clockwork) -> None:
     """After the last try the key is kept apart with its reason; waking it gives it all its tries again."""
     clockwork.handler = failing(BadRequest("no"))
-    clockwork.desk.mark(KEY)
+    clockwork.context.mark(KEY)
     assert tries(clockwork, LAST_TRY + 3) == LAST_TRY
-    (parked,) = clockwork.desk.parking.all()
+    (parked,) = clockwork.context.parking.all()
     assert (parked.key, parked.error, parked.tries) == (KEY, "BadRequest: no", LAST_TRY)
-    assert clockwork.desk.parking.wake(KEY, now=clockwork.desk.now())
-    assert not clockwork.desk.parking.wake(KEY, now=clockwork.desk.now())
+    assert clockwork.context.parking.wake(KEY, now=clockwork.context.now())
+    assert not clockwork.context.parking.wake(KEY, now=clockwork.context.now())
     assert tries(clockwork, LAST_TRY + 3) == LAST_TRY
 
 
 def test_waking_loses_nothing_where_redis_is_full(clockwork: Clockwork, connection: redis.Redis) -> None:
     """To take a key off the list needs no memory, and to mark it does: it is dirty afterwards, or parked still."""
     clockwork.handler = failing(BadRequest("no"))
-    clockwork.desk.mark(KEY)
+    clockwork.context.mark(KEY)
     tries(clockwork, LAST_TRY)
     connection.config_set("maxmemory", 1)
     try:
         with contextlib.suppress(redis.ResponseError):
-            clockwork.desk.parking.wake(KEY, now=clockwork.desk.now())
+            clockwork.context.parking.wake(KEY, now=clockwork.context.now())
     finally:
         connection.config_set("maxmemory", 0)
-    assert len(clockwork.desk.dirty) + len(clockwork.desk.parking.all()) == 1
+    assert len(clockwork.context.dirty) + len(clockwork.context.parking.all()) == 1
 
 
 def test_a_clone_that_was_put_in_anothers_place_is_no_fault_of_ours(clockwork: Clockwork) -> None:
     """Whoever reads it just then tries again soon, and no trace in the log calls for an operator."""
     clockwork.handler = failing(MirrorDamaged("no commit 1f"))
-    clockwork.desk.mark(KEY)
+    clockwork.context.mark(KEY)
     with structlog.testing.capture_logs() as logs:
         assert tries(clockwork, 2) == 2
     assert [(line["log_level"], line["again_in"]) for line in logs if line["event"] == "sync failed"] == [
@@ -109,14 +109,14 @@ def test_a_clone_that_was_put_in_anothers_place_is_no_fault_of_ours(clockwork: C
 def test_an_event_gives_a_parked_sync_one_more_chance(clockwork: Clockwork) -> None:
     """A parked key that is marked again is tried once; if that works, it is parked no more."""
     clockwork.handler = failing(ValueError("a bug"))
-    clockwork.desk.mark(KEY)
+    clockwork.context.mark(KEY)
     tries(clockwork, LAST_TRY)
-    clockwork.desk.mark(KEY)
+    clockwork.context.mark(KEY)
     assert tries(clockwork, 3) == 1
     clockwork.handler = lambda: None
-    clockwork.desk.mark(KEY)
+    clockwork.context.mark(KEY)
     assert tries(clockwork, 1) == 1
-    assert clockwork.desk.parking.all() == []
+    assert clockwork.context.parking.all() == []
 
 
 @pytest.mark.parametrize(
@@ -126,42 +126,42 @@ def test_an_event_gives_a_parked_sync_one_more_chance(clockwork: Clockwork) -> N
 def test_what_is_no_fault_of_the_key_parks_nothing(clockwork: Clockwork, error: Exception) -> None:
     """However often the Hub does not answer or does not take our token, or the disk is full, the key stays in line."""
     clockwork.handler = failing(error)
-    clockwork.desk.mark(KEY)
+    clockwork.context.mark(KEY)
     assert tries(clockwork, 3 * LAST_TRY) == 3 * LAST_TRY
-    assert clockwork.desk.parking.all() == []
+    assert clockwork.context.parking.all() == []
 
 
 def test_what_was_no_fault_of_the_key_takes_none_of_its_tries(clockwork: Clockwork) -> None:
     """A Hub that was away for an hour leaves the key all its tries, and its first wait, for failures of its own."""
     clockwork.handler = failing(Transient("away"))
-    clockwork.desk.mark(KEY)
+    clockwork.context.mark(KEY)
     assert tries(clockwork, 2 * LAST_TRY) == 2 * LAST_TRY
     clockwork.handler = failing(BadRequest("no"))
     assert tries(clockwork, 1) == 1
     clockwork.time += loops.FIRST_WAIT + 1
     assert clockwork.step()
     assert tries(clockwork, LAST_TRY) == LAST_TRY - 2
-    (parked,) = clockwork.desk.parking.all()
+    (parked,) = clockwork.context.parking.all()
     assert parked.tries == LAST_TRY
 
 
 def test_what_failed_while_the_hub_was_away_is_tried_once_it_answers(clockwork: Clockwork) -> None:
     """A long wait ends with the Hub's first answer; a sync that never asked the Hub says nothing about it."""
     clockwork.handler = failing(Transient("away"))
-    clockwork.desk.mark(KEY)
+    clockwork.context.mark(KEY)
     tries(clockwork, 10)
     seen: list[str] = []
     clockwork.handler = lambda: seen.append("tried")
-    clockwork.desk.mark("queue")
+    clockwork.context.mark("queue")
     assert [clockwork.step(), clockwork.step()] == [True, False]
 
     def answered() -> None:
-        clockwork.desk.hub.session.answers += 1
+        clockwork.context.hub.session.answers += 1
 
     clockwork.handler = answered
-    clockwork.desk.mark("requests")
+    clockwork.context.mark("requests")
     assert [clockwork.step(), clockwork.step(), clockwork.step()] == [True, True, False]
-    assert len(clockwork.desk.dirty) == 0
+    assert len(clockwork.context.dirty) == 0
 
 
 def test_a_hub_that_is_away_is_asked_now_and_then(clockwork: Clockwork, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -175,14 +175,14 @@ def test_a_hub_that_is_away_is_asked_now_and_then(clockwork: Clockwork, monkeypa
     clockwork.handler = away
     monkeypatch.setattr(loops, "IDLE", 0.01)
     for number in range(50):
-        clockwork.desk.mark(f"thread:dataset/town/requests:{number}")
+        clockwork.context.mark(f"thread:dataset/town/requests:{number}")
 
     def a_second_later(_seconds: float) -> None:
         clockwork.time += 1
         if clockwork.time >= 1_000_060:
             clockwork.stop()
 
-    monkeypatch.setattr(clockwork.desk.dirty, "wait", a_second_later)
+    monkeypatch.setattr(clockwork.context.dirty, "wait", a_second_later)
     clockwork.run()
     assert 10 <= len(asked) <= 13
     assert all(later - before >= loops.PROBE for before, later in pairwise(asked[1:]))
@@ -191,7 +191,7 @@ def test_a_hub_that_is_away_is_asked_now_and_then(clockwork: Clockwork, monkeypa
 def test_a_limit_that_is_met_again_and_again_is_asked_about_every_minute(clockwork: Clockwork) -> None:
     """A person may wait for it: the waits do not grow to many times of what was asked for."""
     clockwork.handler = failing(RateLimited("slow", seconds=15, what="commits"))
-    clockwork.desk.mark(KEY)
+    clockwork.context.mark(KEY)
     tries(clockwork, 10)
     before = clockwork.time
     clockwork.step()
@@ -204,7 +204,7 @@ def test_a_limit_that_is_met_again_and_again_is_asked_about_every_minute(clockwo
 def test_the_hubs_word_on_how_long_to_wait_is_kept(clockwork: Clockwork) -> None:
     """After a rate limit the key is not tried before the time that the Hub named."""
     clockwork.handler = failing(RateLimited("slow", seconds=300, what="api"))
-    clockwork.desk.mark(KEY)
+    clockwork.context.mark(KEY)
     assert clockwork.step()
     clockwork.time += 299
     assert not clockwork.step()
@@ -214,19 +214,19 @@ def test_the_hubs_word_on_how_long_to_wait_is_kept(clockwork: Clockwork) -> None
 
 def test_a_sync_that_lost_its_lease_speaks_no_more(clockwork: Clockwork) -> None:
     """Cut off from Redis for longer than its lease, it asks nothing of the Hub any more, and counts as no failure."""
-    desk, called = clockwork.desk, []
+    context, called = clockwork.context, []
 
     def late() -> None:
-        desk.redis.delete(desk.keys.dirty_leases)
+        context.redis.delete(context.keys.dirty_leases)
         called.append("late")
-        desk.effects.edit_comment(desk.requests, 1, "c", "It waits.", desk.marker("status", "x"))
+        context.effects.edit_comment(context.requests, 1, "c", "It waits.", context.marker("status", "x"))
         called.append("said")
 
     clockwork.handler = late
-    desk.mark(KEY)
+    context.mark(KEY)
     assert clockwork.step()
     assert called == ["late"]
-    assert not desk.redis.exists(desk.keys.dirty_tries)
+    assert not context.redis.exists(context.keys.dirty_tries)
 
 
 def test_a_queue_server_that_refuses_to_write_is_waited_for(
@@ -239,7 +239,7 @@ def test_a_queue_server_that_refuses_to_write_is_waited_for(
         done.set()
 
     clockwork.handler = sync
-    clockwork.desk.mark(KEY)
+    clockwork.context.mark(KEY)
     connection.config_set("maxmemory", 1)
     thread = threading.Thread(target=clockwork.run)
     try:
@@ -248,7 +248,7 @@ def test_a_queue_server_that_refuses_to_write_is_waited_for(
         assert thread.is_alive() and not done.is_set()
         connection.config_set("maxmemory", 0)
         assert done.wait(20)
-        assert clockwork.desk.parking.all() == []
+        assert clockwork.context.parking.all() == []
     finally:
         connection.config_set("maxmemory", 0)
         clockwork.stop()
@@ -260,16 +260,16 @@ def test_what_nobody_could_have_written_ends_no_loop(
 ) -> None:
     """While the Hub is away somebody writes nonsense into Redis: the loop stumbles, and goes on once it is gone."""
     clockwork._away = True
-    connection.hset(clockwork.desk.keys.hub_state, "probed", "yesterday")
+    connection.hset(clockwork.context.keys.hub_state, "probed", "yesterday")
     done = threading.Event()
     clockwork.handler = done.set
-    clockwork.desk.mark(KEY)
+    clockwork.context.mark(KEY)
     thread = threading.Thread(target=clockwork.run)
     try:
         with structlog.testing.capture_logs() as logs:
             thread.start()
             eventually(lambda: any(one["event"] == "the loop stumbled" for one in logs))
-        connection.delete(clockwork.desk.keys.hub_state)
+        connection.delete(clockwork.context.keys.hub_state)
         assert done.wait(20)
     finally:
         clockwork.stop()
@@ -293,11 +293,11 @@ def test_a_sync_that_does_not_end_does_not_keep_the_process(
 
     monkeypatch.setattr(sync_process, "GRACE", 2.0)
     clockwork.handler = hang
-    clockwork.desk.mark(KEY)
+    clockwork.context.mark(KEY)
     teller = threading.Thread(target=tell)
     try:
         teller.start()
-        assert not sync_process._run(clockwork.desk, [clockwork], stop)
+        assert not sync_process._run(clockwork.context, [clockwork], stop)
         assert found[0].is_alive() and found[0].daemon
     finally:
         leave.set()
@@ -307,10 +307,10 @@ def test_a_sync_that_does_not_end_does_not_keep_the_process(
 def test_one_failing_key_holds_nobody_up(clockwork: Clockwork) -> None:
     """While one key fails, another is synced at once."""
     clockwork.handler = failing(BadRequest("no"))
-    clockwork.desk.mark(KEY)
+    clockwork.context.mark(KEY)
     assert clockwork.step()
     clockwork.handler = lambda: None
-    clockwork.desk.mark("queue")
+    clockwork.context.mark("queue")
     assert clockwork.step()
     assert not clockwork.step()
 
@@ -325,20 +325,24 @@ def test_a_long_sync_keeps_its_key(clockwork: Clockwork, monkeypatch: pytest.Mon
         assert leave.wait(20)
 
     clockwork.handler = sync
-    clockwork.desk.mark(KEY)
+    clockwork.context.mark(KEY)
     other = BoardContext(
-        clockwork.desk.board, clockwork.desk.suite, clockwork.desk.hub, clockwork.desk.redis, clockwork.desk.now
+        clockwork.context.board,
+        clockwork.context.suite,
+        clockwork.context.hub,
+        clockwork.context.redis,
+        clockwork.context.now,
     )
     thread = threading.Thread(target=clockwork.step)
     thread.start()
     assert entered.wait(10)
     pause = threading.Event()
     for _ in range(10):
-        assert other.dirty.claim(now=clockwork.desk.now(), lease=1) is None
+        assert other.dirty.claim(now=clockwork.context.now(), lease=1) is None
         pause.wait(0.1)
     leave.set()
     thread.join()
-    assert len(clockwork.desk.dirty) == 0
+    assert len(clockwork.context.dirty) == 0
 
 
 def test_operators_see_and_wake_what_is_parked(
@@ -351,13 +355,13 @@ def test_operators_see_and_wake_what_is_parked(
     run = CliRunner().invoke
     assert "Nothing is parked" in run(app, ["parked", "list"]).output
     clockwork.handler = failing(BadRequest("no"))
-    clockwork.desk.mark(KEY)
+    clockwork.context.mark(KEY)
     tries(clockwork, LAST_TRY)
     assert '"error": "BadRequest: no"' in run(app, ["parked", "list", "--json"]).output
     assert run(app, ["parked", "wake", "request:other"]).exit_code == 1
     assert run(app, ["parked", "wake", KEY]).exit_code == 0
     unnamed = run(app, ["parked", "wake", "--json"])
     assert (unnamed.exit_code, unnamed.stdout, "name the keys" in unnamed.stderr) == (2, "", True)
-    assert len(clockwork.desk.dirty) == 1
+    assert len(clockwork.context.dirty) == 1
     monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
     assert run(app, ["parked", "list"]).exit_code == 4

@@ -43,7 +43,7 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
 @pytest.fixture
 def hub(local: LocalHub) -> Iterator[Hub]:
     """The bot's client."""
-    local.box.stats.reset()
+    local.state.stats.reset()
     with Hub(local.url, TOKEN, retries=ONCE) as client:
         yield client
 
@@ -66,10 +66,10 @@ def test_what_changed_since_a_commit_is_read_without_a_call(
     """After a fetch, differences, parents and contents come from this machine; what is not there is told so."""
     first = mirror.fetch(REPO, depth=1)
     second, third = commit(hub, "a/x.json", b"3"), commit(hub, "b/y.json", None)
-    local.box.stats.reset()
+    local.state.stats.reset()
     assert mirror.fetch(REPO, depth=0) == third
-    eventually(lambda: [one for one in local.box.stats.read()["calls"] if "upload-pack" in one["route"]])
-    local.box.stats.reset()
+    eventually(lambda: [one for one in local.state.stats.read()["calls"] if "upload-pack" in one["route"]])
+    local.state.stats.reset()
     with mirror.read(REPO) as view:
         assert [(one.path, one.oid is None) for one in view.changed(first, third)] == [
             ("a/x.json", False),
@@ -86,7 +86,7 @@ def test_what_changed_since_a_commit_is_read_without_a_call(
             list(view.files("0" * 40))
         with pytest.raises(MirrorDamaged):
             view.blob("0" * 40, max_bytes=1)
-    assert local.box.stats.read()["total"] == 0
+    assert local.state.stats.read()["total"] == 0
 
 
 def test_a_fetch_costs_few_calls_and_the_token_goes_with_the_first(mirror: Mirror, local: LocalHub) -> None:
@@ -94,7 +94,7 @@ def test_a_fetch_costs_few_calls_and_the_token_goes_with_the_first(mirror: Mirro
     mirror.fetch(REPO, depth=1)
     for _ in range(5):
         mirror.fetch(REPO, depth=0)
-    calls = local.box.stats.read()
+    calls = local.state.stats.read()
     assert calls["total"] <= 4 + 5
     assert {call["status"] for call in calls["calls"]} == {200}
 
@@ -223,7 +223,7 @@ def test_refusals_are_told_as_the_hubs_other_errors_are(local: LocalHub, hub: Hu
         Mirror(stranger, tmp_path / "others").fetch(REPO, depth=1)
     with Hub("http://127.0.0.1:1", TOKEN, retries=ONCE) as nobody, pytest.raises(Unreachable):
         Mirror(nobody, tmp_path / "none").fetch(REPO, depth=1)
-    local.box.faults.cut("POST */git-upload-pack")
+    local.state.faults.cut("POST */git-upload-pack")
     with pytest.raises(Transient):
         mirror.fetch(REPO, depth=1)
     assert mirror.fetch(REPO, depth=1) == hub.head(REPO)
@@ -282,7 +282,7 @@ def test_a_repo_without_main_is_told_as_that(hub: Hub, local: LocalHub, tmp_path
     """A repo that lost its main branch raises what reading its head would raise."""
     empty = Repo("dataset", "board/empty")
     hub.create_repo(empty)
-    repo = local.box.repos.get("dataset", empty.id)
+    repo = local.state.repos.get("dataset", empty.id)
     assert repo is not None
     repo.git.delete_ref("refs/heads/main")
     with pytest.raises(RevisionNotFound):

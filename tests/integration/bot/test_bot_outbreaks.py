@@ -17,7 +17,7 @@ DIED = "harness-error (KeyError: 'solution')"
 @pytest.fixture
 def canaries(stand: Stand) -> Canaries:
     """The canary of the board's suite."""
-    return Canaries(stand.desk.redis, stand.desk.keys, "starter")
+    return Canaries(stand.context.redis, stand.context.keys, "starter")
 
 
 def strike(stand: Stand, names: str, code: str = "harness-error") -> None:
@@ -34,7 +34,7 @@ def strike(stand: Stand, names: str, code: str = "harness-error") -> None:
             phase="evaluate",
             failure=cause(code).failure("KeyError: 'solution'"),
         )
-        outbreaks.note(stand.desk, f"ada/{name}", outcome)
+        outbreaks.note(stand.context, f"ada/{name}", outcome)
     stand.work()
 
 
@@ -43,14 +43,14 @@ def judge(stand: Stand, canaries: Canaries, died_of: str) -> None:
     asked = canaries.take("w")
     assert asked is not None
     canaries.report(CanaryVerdict(cause=asked, died_of=died_of, worker="w"))
-    stand.desk.mark(canaries.key)
+    stand.context.mark(canaries.key)
     stand.work()
 
 
 def reasons(stand: Stand) -> dict[str, str]:
     """What is paused, and why."""
     stand.settle()
-    return {what: hold.reason for what, hold in stand.desk.pauses.all().items()}
+    return {what: hold.reason for what, hold in stand.context.pauses.all().items()}
 
 
 def test_few_deaths_ask_for_nothing(stand: Stand, canaries: Canaries) -> None:
@@ -91,13 +91,13 @@ def test_maintainers_are_told_in_their_thread_once(stand: Stand, canaries: Canar
     assert "4 models died of harness-error" in told
     assert "steward resume suite:starter" in told
     for _ in range(2):
-        stand.desk.redis.flushall()
+        stand.context.redis.flushall()
         stand.time += DAY
         stand.tick()
         stand.settle()
     assert [len(one) for one in digests(stand)] == [2]
     stand.time += 60
-    rulings.resume(stand.desk, "suite:starter")
+    rulings.resume(stand.context, "suite:starter")
     stand.settle()
     stand.time += 60
     strike(stand, "abcd")
@@ -108,9 +108,9 @@ def test_maintainers_are_told_in_their_thread_once(stand: Stand, canaries: Canar
 
 def test_a_pause_of_people_is_told_to_nobody(stand: Stand) -> None:
     """Who paused it knows; the queue says so to everybody else."""
-    rulings.pause(stand.desk, "suite:starter", "We move.", "maya")
+    rulings.pause(stand.context, "suite:starter", "We move.", "maya")
     stand.settle()
-    assert "suite:starter" in stand.desk.pauses.all()
+    assert "suite:starter" in stand.context.pauses.all()
     assert digests(stand) == []
 
 
@@ -129,10 +129,10 @@ def test_a_canary_that_lives_changes_nothing(stand: Stand, canaries: Canaries) -
 def test_a_verdict_upon_nothing_pauses_nothing(stand: Stand, canaries: Canaries) -> None:
     """A worker's word, or a thief's, that a canary died: too few models did for anybody to have asked."""
     strike(stand, "abc")
-    stand.desk.redis.hset(stand.desk.keys.canary("starter"), "asked", "harness-error")
+    stand.context.redis.hset(stand.context.keys.canary("starter"), "asked", "harness-error")
     for said in (CanaryVerdict(cause="harness-error", died_of=DIED), CanaryVerdict(cause="zork", died_of="<b>")):
         canaries.report(said)
-        stand.desk.mark(canaries.key)
+        stand.context.mark(canaries.key)
         stand.work()
         assert canaries.verdict() is None
     assert reasons(stand) == {}
@@ -163,7 +163,7 @@ def test_a_verdict_about_an_earlier_cause_takes_the_later_one_off_no_list(stand:
     asked = canaries.take("w")
     strike(stand, "efghi", "dataset-unavailable")
     canaries.report(CanaryVerdict(cause=str(asked), worker="w"))
-    stand.desk.mark(canaries.key)
+    stand.context.mark(canaries.key)
     stand.work()
     assert canaries.take("v") == "dataset-unavailable"
 

@@ -22,23 +22,23 @@ BROKEN = Failure(cause="weights-corrupted", fault="submission", message="The wei
 def model(stand: Stand, kind: str) -> str:
     """A model of the bot's own, so that its token may read it."""
     repo = Repo("model", f"steward-bot/{kind}")
-    stand.desk.hub.create_repo(repo, private=kind == "private")
+    stand.context.hub.create_repo(repo, private=kind == "private")
     files = [
         WriteFile("config.json", CONFIG.encode()),
         WriteFile("model.safetensors", b"x"),
         WriteFile("README.md", b"# A model"),
     ]
-    stand.desk.hub.commit(repo, files, "Add it", regular=[file.path for file in files])
+    stand.context.hub.commit(repo, files, "Add it", regular=[file.path for file in files])
     if kind == "gated":
-        stand.desk.hub.gate(repo)
+        stand.context.hub.gate(repo)
     return repo.id
 
 
 @pytest.fixture
 def taking(stand: Stand) -> Stand:
     """A board that takes private and gated models, and opens threads for everything."""
-    policy = stand.desk.board.admission.model_copy(update={"private_models": True, "gated_models": True})
-    stand.desk.board = stand.desk.board.model_copy(update={"admission": policy, "threads": "always"})
+    policy = stand.context.board.admission.model_copy(update={"private_models": True, "gated_models": True})
+    stand.context.board = stand.context.board.model_copy(update={"admission": policy, "threads": "always"})
     return stand
 
 
@@ -54,7 +54,7 @@ def path_of(kind: str) -> str:
 
 def logs(stand: Stand) -> list[str]:
     """What lies in the logs repo beside the files that every repo begins with."""
-    return [file.path for file in stand.desk.hub.list_files(stand.desk.logs) if "/" in file.path]
+    return [file.path for file in stand.context.hub.list_files(stand.context.logs) if "/" in file.path]
 
 
 @pytest.mark.parametrize("kind", ["gated", "private"])
@@ -71,7 +71,7 @@ def test_a_model_that_not_all_may_see_is_evaluated_without_thread_or_public_log(
 
 def test_a_private_repo_of_logs_may_hold_them(taking: Stand) -> None:
     """As `steward init` makes it: then the operator finds the log, and still nobody else does."""
-    taking.desk.hub.hide(taking.desk.logs)
+    taking.context.hub.hide(taking.context.logs)
     job = started(taking, "private")
     taking.end(job, failure=BROKEN)
     assert taking.file(path_of("private"))["steward"]["log"].endswith("/log.txt")
@@ -83,9 +83,9 @@ def test_what_was_found_out_about_access_outlives_redis(taking: Stand) -> None:
     """After amnesia the file itself says that the model is private: nothing is told or shown then either."""
     job = started(taking, "private")
     taking.end(job, failure=BROKEN)
-    taking.desk.redis.flushall()
+    taking.context.redis.flushall()
     taking.settle()
-    entry: IndexEntry = taking.desk.index.get(path_of("private"))
+    entry: IndexEntry = taking.context.index.get(path_of("private"))
     assert entry.standing.access == "private"
     assert entry.is_private
     assert taking.threads() == []
@@ -107,11 +107,11 @@ def test_a_pull_request_hears_no_details_of_such_a_model(taking: Stand, kind: Ki
     name = model(taking, kind)
     asked = as_request(name, revision="main", precision="1bit", weight_type="Original")
     assert isinstance(asked, Request)
-    verdict = verdict_on(taking.desk, asked, submitter="ada")
+    verdict = verdict_on(taking.context, asked, submitter="ada")
     assert {(reason.code, reason.message) for reason in verdict.reasons} == {("precision-unknown", GATED)}
-    policy = taking.desk.board.admission.model_copy(update={"private_models": False})
-    taking.desk.board = taking.desk.board.model_copy(update={"admission": policy})
-    codes = {reason.code for reason in verdict_on(taking.desk, asked, submitter="ada").reasons}
+    policy = taking.context.board.admission.model_copy(update={"private_models": False})
+    taking.context.board = taking.context.board.model_copy(update={"admission": policy})
+    codes = {reason.code for reason in verdict_on(taking.context, asked, submitter="ada").reasons}
     assert ("model-not-found" in codes) == (kind == "private")
     assert "model-private" not in codes
 

@@ -31,25 +31,25 @@ THEIRS = Failure(cause="weights-corrupted", fault="submission", message="Cut off
 
 def judged_like(stand: Stand, path: str, *precisions: str) -> list[str]:
     """Requests that were accepted as the one at `path` was, with their files on the Hub; their paths."""
-    entry, files, entries = stand.desk.index.get(path), [], []
+    entry, files, entries = stand.context.index.get(path), [], []
     assert entry.job is not None
     for number, precision in enumerate(precisions, 1):
         twin, data = path_of(precision), json.dumps({"model": "ada/good", "status": "PENDING"}).encode()
-        attempt = attempt_id(stand.desk.board.name, twin, entry.sha or "", 1)
+        attempt = attempt_id(stand.context.board.name, twin, entry.sha or "", 1)
         job = entry.job.model_copy(update={"path": twin, "attempt": attempt, "precision": precision})
         known = {"path": twin, "attempt": attempt, "job": job, "file_oid": blob_id(data), "place": number}
         entries.append(entry.model_copy(update={**known, "state": "waiting", "submitted": entry.submitted + number}))
         files.append(CommitOperationAdd(twin, data))
-    stand.desk.index.put(*entries)
+    stand.context.index.put(*entries)
     stand.form.create_commit(REQUESTS, files, commit_message="Add", repo_type="dataset")
-    stand.desk.mark("queue")
+    stand.context.mark("queue")
     stand.settle()
     return [one.path for one in entries]
 
 
 def test_two_hundred_models_of_one_submitter_do_not_delay_the_first_of_another(stand: Stand) -> None:
     """What lies in RQ for a crowd gives way to a newcomer, so that only what runs comes before their first model."""
-    stand.desk.board = stand.desk.board.model_copy(update={"threads": "never"})
+    stand.context.board = stand.context.board.model_copy(update={"threads": "never"})
     stand.worker()
     crowd = submit(stand, "c000", sender="crowd")
     crowd += judged_like(stand, crowd[0], *(f"c{n:03}" for n in range(1, 200)))
@@ -59,7 +59,7 @@ def test_two_hundred_models_of_one_submitter_do_not_delay_the_first_of_another(s
     assert queued(stand)[0] in crowd
     (first,) = submit(stand, "b1", sender="bob")
     assert queued(stand) == [first]
-    line = take_snapshot(stand.desk)
+    line = take_snapshot(stand.context)
     outlook = line.outlook(first)
     assert outlook is not None
     assert (outlook.position, outlook.among) == (1, 200)
@@ -70,9 +70,9 @@ def test_two_hundred_models_of_one_submitter_do_not_delay_the_first_of_another(s
 
 def test_positions_are_told_as_they_cross_levels_and_not_in_between(stand: Stand) -> None:
     """A waiting request's comment is rewritten at the third place and the first, and at no other step."""
-    stand.desk.ledgers.budget = Commits(at_once=60)
+    stand.context.ledgers.budget = Commits(at_once=60)
     paths = submit(stand, *(f"p{n}" for n in range(6)), sender="ada")
-    order = [one.path for one in take_snapshot(stand.desk).turns]
+    order = [one.path for one in take_snapshot(stand.context).turns]
     last = order[-1]
     assert "It is number 6 in the queue" in said(stand, last)
     stand.worker()
@@ -84,7 +84,7 @@ def test_positions_are_told_as_they_cross_levels_and_not_in_between(stand: Stand
         stand.worker()
         stand.tick()
         stand.settle()
-        outlook = take_snapshot(stand.desk).outlook(last)
+        outlook = take_snapshot(stand.context).outlook(last)
         assert outlook is not None
         told.append((outlook.position, int(said(stand, last).partition("It is number ")[2].partition(" ")[0])))
     assert told == [(5, 6), (4, 6), (3, 3), (2, 3), (1, 1)]
@@ -97,15 +97,15 @@ def test_a_dispatch_that_comes_while_a_worker_takes_the_job_does_not_hide_its_cl
     """The index says that it waits, a worker takes it between the look and the word: the claim is granted, once."""
     stand.worker()
     (path,) = submit(stand, "float32", sender="ada")
-    entry, (job,) = stand.desk.index.get(path), stand.queued()
-    stand.desk.index.put(entry.model_copy(update={"state": "waiting"}))
-    stand.desk.redis.delete(*(f"rq:queue:{name}" for name in stand.desk.queues))
+    entry, (job,) = stand.context.index.get(path), stand.queued()
+    stand.context.index.put(entry.model_copy(update={"state": "waiting"}))
+    stand.context.redis.delete(*(f"rq:queue:{name}" for name in stand.context.queues))
 
     def taken_meanwhile(*_: object) -> bool:
-        return stand.desk.attempts.take(job.attempt, path, "w", now=stand.time)
+        return stand.context.attempts.take(job.attempt, path, "w", now=stand.time)
 
     monkeypatch.setattr("bot.queue.dispatching._may_run", taken_meanwhile)
-    stand.desk.mark("queue")
+    stand.context.mark("queue")
     stand.settle()
     assert stand.queued() == []
     assert stand.answer(job) is True
@@ -132,29 +132,29 @@ def test_a_request_can_be_cancelled_at_every_stage(stand: Stand, stage: str, by_
         stand.beat(job)
     if stage == "handed-back":
         stand.hand_back(job)
-        stand.desk.mark(f"request:{path}")
+        stand.context.mark(f"request:{path}")
         stand.settle()
     if stage == "taken":
         (job,) = stand.queued()
-        stand.desk.redis.delete(*(f"rq:queue:{name}" for name in stand.desk.queues))
-        stand.desk.attempts.take(job.attempt, path, "w", now=stand.time)
+        stand.context.redis.delete(*(f"rq:queue:{name}" for name in stand.context.queues))
+        stand.context.attempts.take(job.attempt, path, "w", now=stand.time)
     if by_hand:
         stand.put(path, json.dumps({**stand.file(path), "status": "CANCELLED"}).encode())
     else:
-        assert rulings.cancel(stand.desk, path, "The authors asked for it.", "maya").done
-    stand.desk.mark(f"request:{path}")
+        assert rulings.cancel(stand.context, path, "The authors asked for it.", "maya").done
+    stand.context.mark(f"request:{path}")
     stand.settle()
     assert stand.file(path)["status"] == "CANCELLED"
     assert stand.file(path)["sender"] == "ada"
     assert stand.queued() == []
-    assert stand.desk.index.get(path).state == "settled"
+    assert stand.context.index.get(path).state == "settled"
     if stage == "taken":
         assert stand.answer(job) is False
     if stage == "running":
         assert not stand.beat(job, 2, 2)
     assert "Cancelled" in said(stand, path)
     assert ("by `maya`: The authors asked for it." in said(stand, path)) is not by_hand
-    again = rulings.cancel(stand.desk, path, "The authors asked for it.", "maya")
+    again = rulings.cancel(stand.context, path, "The authors asked for it.", "maya")
     assert (again.code, again.done) == ("cancelled-already", False)
     stand.worker()
     stand.tick()
@@ -167,25 +167,25 @@ def test_a_hold_takes_a_request_out_of_rq_and_survives_amnesia(stand: Stand) -> 
     stand.worker()
     (path,) = submit(stand, "float32", sender="ada")
     assert queued(stand) == [path]
-    assert rulings.hold(stand.desk, path, "The licence is <unclear>.", "maya").done
+    assert rulings.hold(stand.context, path, "The licence is <unclear>.", "maya").done
     stand.settle()
     stand.settle()
     assert queued(stand) == []
     assert stand.file(path)["steward"]["hold"]["reason"] == "The licence is <unclear>."
     assert stand.file(path)["status"] == "PENDING"
     assert "**On hold** by `maya`: The licence is &lt;unclear>." in said(stand, path)
-    assert rulings.hold(stand.desk, path, "The licence is <unclear>.", "max").code == "held-already"
-    stand.desk.redis.flushall()
+    assert rulings.hold(stand.context, path, "The licence is <unclear>.", "max").code == "held-already"
+    stand.context.redis.flushall()
     stand.worker()
     stand.tick()
     stand.settle()
     assert queued(stand) == []
-    assert rulings.unhold(stand.desk, path).done
+    assert rulings.unhold(stand.context, path).done
     stand.settle()
     assert queued(stand) == [path]
     assert "hold" not in stand.file(path)["steward"]
     assert "On hold" not in said(stand, path)
-    assert rulings.unhold(stand.desk, path).code == "not-held"
+    assert rulings.unhold(stand.context, path).code == "not-held"
 
 
 def test_priorities_reorder_what_waits_and_what_lies_in_rq(stand: Stand) -> None:
@@ -194,15 +194,15 @@ def test_priorities_reorder_what_waits_and_what_lies_in_rq(stand: Stand) -> None
     paths = submit(stand, "p1", "p2", "p3", sender="ada")
     late = next(path for path in paths if path not in queued(stand))
     first, second = queued(stand)
-    assert rulings.set_priority(stand.desk, late, "high").done
-    assert rulings.set_priority(stand.desk, first, "low").done
+    assert rulings.set_priority(stand.context, late, "high").done
+    assert rulings.set_priority(stand.context, first, "low").done
     stand.settle()
     stand.settle()
     assert sorted(queued(stand)) == sorted([late, second])
-    assert [one.path for one in take_snapshot(stand.desk).turns] == [late, second, first]
+    assert [one.path for one in take_snapshot(stand.context).turns] == [late, second, first]
     assert stand.file(late)["steward"]["priority"] == "high"
-    assert rulings.set_priority(stand.desk, late, "high").code == "priority-already"
-    assert rulings.set_priority(stand.desk, late, "normal").done
+    assert rulings.set_priority(stand.context, late, "high").code == "priority-already"
+    assert rulings.set_priority(stand.context, late, "normal").done
     stand.settle()
     assert "priority" not in stand.file(late)["steward"]
 
@@ -210,7 +210,7 @@ def test_priorities_reorder_what_waits_and_what_lies_in_rq(stand: Stand) -> None
 def test_a_budget_holds_back_until_a_day_has_passed_and_says_so(stand: Stand) -> None:
     """After an attempt that used up a submitter's GPU-hours their next request waits, in words; another's does not."""
     budgets = Budgets(by_submitter=2, by_request=30)
-    stand.desk.board = stand.desk.board.model_copy(update={"budgets": budgets})
+    stand.context.board = stand.context.board.model_copy(update={"budgets": budgets})
     stand.worker()
     one, other = submit(stand, "p1", "p2", sender="ada")
     job = start(stand, queued(stand)[0])
@@ -218,8 +218,8 @@ def test_a_budget_holds_back_until_a_day_has_passed_and_says_so(stand: Stand) ->
     stand.time += 2 * HOUR
     stand.beat(job)
     stand.worker()
-    stand.desk.attempts.end(outcome(stand, job, seconds=2 * HOUR), "log", worker="w")
-    stand.desk.mark(f"request:{job.path}")
+    stand.context.attempts.end(outcome(stand, job, seconds=2 * HOUR), "log", worker="w")
+    stand.context.mark(f"request:{job.path}")
     stand.settle()
     stand.tick()
     stand.settle()
@@ -238,12 +238,12 @@ def test_a_budget_holds_back_until_a_day_has_passed_and_says_so(stand: Stand) ->
 def test_what_attempts_took_is_forgotten_after_a_day_also_where_nothing_is_limited(stand: Stand) -> None:
     """The day's counts are kept for budgets; on a board without any nobody else would ever look at them."""
     cost = Cost("a-1", "p", "small", "ada", 100.0, ended=stand.time)
-    stand.desk.measures.spend(cost)
+    stand.context.measures.spend(cost)
     stand.tick()
-    assert stand.desk.redis.hlen(stand.desk.keys.spent) == 1
+    assert stand.context.redis.hlen(stand.context.keys.spent) == 1
     stand.time += DAY
     stand.tick()
-    assert stand.desk.redis.hlen(stand.desk.keys.spent) == 0
+    assert stand.context.redis.hlen(stand.context.keys.spent) == 0
 
 
 def outcome(stand: Stand, job: EvaluationJob, *, seconds: float) -> Outcome:
@@ -263,24 +263,24 @@ def outcome(stand: Stand, job: EvaluationJob, *, seconds: float) -> Outcome:
 
 def test_each_tier_has_its_queue_and_its_workers(stand: Stand) -> None:
     """A request goes into the queue of its tier, and into the next larger one's while nobody offers that."""
-    stand.desk.workers.announce(WorkerCard(name="l", tiers=("large",), since=stand.time, beat=stand.time))
+    stand.context.workers.announce(WorkerCard(name="l", tiers=("large",), since=stand.time, beat=stand.time))
     (path,) = submit(stand, "float32", sender="ada")
-    assert stand.desk.index.get(path).tier == "small"
-    assert lies_in(stand, path) == stand.desk.queue("large")
-    stand.desk.workers.announce(WorkerCard(name="s", tiers=("small",), since=stand.time, beat=stand.time))
-    stand.desk.mark("queue")
+    assert stand.context.index.get(path).tier == "small"
+    assert lies_in(stand, path) == stand.context.queue("large")
+    stand.context.workers.announce(WorkerCard(name="s", tiers=("small",), since=stand.time, beat=stand.time))
+    stand.context.mark("queue")
     stand.settle()
-    assert lies_in(stand, path) == stand.desk.queue("small")
+    assert lies_in(stand, path) == stand.context.queue("small")
 
 
 def lies_in(stand: Stand, path: str) -> str:
     """The RQ queue in which the attempt of `path` lies."""
-    return take_snapshot(stand.desk).lying[stand.desk.index.get(path).attempt or ""]
+    return take_snapshot(stand.context).queued_in[stand.context.index.get(path).attempt or ""]
 
 
 def test_how_long_evaluations_take_is_learned_again_from_the_results(stand: Stand) -> None:
     """With nothing in Redis the newest results tell it, and what waits is told when it should start."""
-    suite = stand.desk.suite
+    suite = stand.context.suite
     raw = {task: {"acc_norm,none": 0.75, "exact_match,answer": 0.5} for task in (*suite.tasks, *suite.run)}
     files = []
     for number in range(3):
@@ -305,7 +305,7 @@ def test_how_long_evaluations_take_is_learned_again_from_the_results(stand: Stan
     stand.worker()
     submit(stand, "p1", "p2", sender="ada")
     stand.settle()
-    assert stand.desk.measures.durations().measured == {("starter", 28): [3600.0, 3660.0, 3720.0]}
+    assert stand.context.measures.durations().measured == {("starter", 28): [3600.0, 3660.0, 3720.0]}
     start(stand, queued(stand)[0])
     (late,) = submit(stand, "p3", sender="ada")
     assert "and should start between " in said(stand, late)
@@ -323,5 +323,5 @@ def test_packed_weights_are_as_large_as_what_is_packed_in_them(stand: Stand) -> 
         path = f"ada/large_eval_request_False_GPTQ_{weight_type}.json"
         request = parse_request(path, json.dumps({"model": "ada/large", "status": "PENDING"}).encode())
         assert isinstance(request, Request)
-        assert queue_fields(stand.desk, IndexEntry(path=path), request, facts)["tier"] == "medium"
+        assert queue_fields(stand.context, IndexEntry(path=path), request, facts)["tier"] == "medium"
         assert worth_keeping(facts, weight_type)["parameters"] == count

@@ -17,7 +17,7 @@ def test_a_pause_stops_turns_and_not_what_runs_and_survives_amnesia(stand: Stand
     one, other = submit(stand, "p1", "p2", sender="ada")
     job = start(stand, queued(stand)[0])
     waits = other if job.path == one else one
-    assert rulings.pause(stand.desk, what, "The machines are moved.", "maya").done
+    assert rulings.pause(stand.context, what, "The machines are moved.", "maya").done
     stand.settle()
     assert queued(stand) == []
     assert stand.beat(job)
@@ -27,16 +27,16 @@ def test_a_pause_stops_turns_and_not_what_runs_and_survives_amnesia(stand: Stand
     stand.settle()
     assert "paused" in said(stand, waits)
     assert "The machines are moved." in said(stand, waits)
-    assert rulings.pause(stand.desk, what, "The machines are moved.", "maya").code == "paused-already"
-    stand.desk.redis.flushall()
+    assert rulings.pause(stand.context, what, "The machines are moved.", "maya").code == "paused-already"
+    stand.context.redis.flushall()
     stand.worker()
     stand.tick()
     stand.settle()
     assert queued(stand) == []
-    assert rulings.resume(stand.desk, what).done
+    assert rulings.resume(stand.context, what).done
     stand.settle()
     assert waits in queued(stand)
-    assert rulings.resume(stand.desk, what).code == "not-paused"
+    assert rulings.resume(stand.context, what).code == "not-paused"
 
 
 @pytest.mark.parametrize("broken", [b"{", b"{}" + b" " * MAX_PAUSES], ids=["cut off", "too large"])
@@ -51,7 +51,7 @@ def test_people_may_pause_by_hand_and_a_broken_file_changes_nothing(stand: Stand
     stand.put(PAUSES, broken)
     stand.settle()
     assert queued(stand) == []
-    stand.desk.redis.flushall()
+    stand.context.redis.flushall()
     stand.worker()
     stand.tick()
     stand.settle()
@@ -75,10 +75,10 @@ def test_after_an_amnesia_nobody_has_a_turn_before_the_pauses_were_read(stand: S
     stand.put(PAUSES, content)
     stand.worker()
     (path,) = submit(stand, "float32", sender="ada")
-    stand.desk.redis.flushall()
+    stand.context.redis.flushall()
     stand.worker()
-    stand.desk.mark(f"request:{path}")
+    stand.context.mark(f"request:{path}")
     stand.work()
-    assert stand.desk.index.get(path).state == "waiting"
+    assert stand.context.index.get(path).state == "waiting"
     assert queued(stand) == []
     assert f"**The queue is paused**: {why}" in said(stand, path)

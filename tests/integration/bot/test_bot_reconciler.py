@@ -41,20 +41,20 @@ def test_a_comment_that_no_webhook_told_of_is_found_within_the_bound(stand: Stan
 
 def test_a_repo_without_discussions_is_nobodys_trouble(stand: Stand) -> None:
     """The Hub refuses to list them: there is nothing to look at, and nothing failed."""
-    stand.hub.box.faults.fail("GET */board/results/discussions*", status=403, error="Discussions are disabled")
-    stand.desk.mark("threads:dataset/board/results")
+    stand.hub.state.faults.fail("GET */board/results/discussions*", status=403, error="Discussions are disabled")
+    stand.context.mark("threads:dataset/board/results")
     stand.work()
-    assert not stand.desk.redis.exists(stand.desk.keys.dirty_tries)
+    assert not stand.context.redis.exists(stand.context.keys.dirty_tries)
 
 
 def test_what_another_version_noted_of_a_thread_keeps_no_digest_from_being_written(stand: Stand) -> None:
     """One word more is passed over, and what is not enough is left out."""
     known = {"title": "Hm", "url": "u", "topic": "other", "author": "ada", "since": stand.time, "mood": "blue"}
     for key, said in (("thread:a", known), ("thread:b", {"title": "?"})):
-        stand.desk.redis.hset(stand.desk.keys.waiting_threads, key, json.dumps(said))
-    stand.desk.mark(DIGEST)
+        stand.context.redis.hset(stand.context.keys.waiting_threads, key, json.dumps(said))
+    stand.context.mark(DIGEST)
     stand.work()
-    assert [one.title for one in waiting_threads(stand.desk)] == ["Hm"]
+    assert [one.title for one in waiting_threads(stand.context)] == ["Hm"]
     assert [one.title for one in stand.threads()] == [TITLE]
 
 
@@ -64,7 +64,7 @@ def test_a_lost_status_comment_is_written_anew(stand: Stand) -> None:
     look(stand)
     (thread,) = stand.threads()
     opening = thread.events[0].id
-    stand.hub.box.accounts.set_member(*member(stand, "ada", "admin"))
+    stand.hub.state.accounts.set_member(*member(stand, "ada", "admin"))
     stand.ada.hide_discussion_comment(REQUESTS, thread.num, opening, repo_type="dataset")
     stand.ada.comment_discussion(REQUESTS, thread.num, "Why?", repo_type="dataset")
     for _ in range(3):
@@ -78,7 +78,7 @@ def test_a_status_comment_of_a_request_at_its_end_stays_hidden(stand: Stand) -> 
     stand.submit("ada/remote")
     look(stand)
     (thread,) = stand.threads()
-    stand.hub.box.accounts.set_member(*member(stand, "ada", "admin"))
+    stand.hub.state.accounts.set_member(*member(stand, "ada", "admin"))
     stand.ada.hide_discussion_comment(REQUESTS, thread.num, thread.events[0].id, repo_type="dataset")
     stand.ada.comment_discussion(REQUESTS, thread.num, "Why?", repo_type="dataset")
     for _ in range(3):
@@ -96,13 +96,13 @@ def test_a_webhook_that_was_switched_off_is_switched_on_and_reported(stand: Stan
     """Disabled by hand, or suspended by the Hub: the next look enables it, and `/readyz` can tell."""
     hook = webhook(stand)
     look(stand)
-    with stand.hub.box.store.write() as db:
+    with stand.hub.state.store.write() as db:
         db.execute("UPDATE webhooks SET disabled = ?", (how,))
-    stand.hub.box.webhooks._changed += 1
-    assert [one.disabled for one in stand.desk.hub.webhooks()] == [how]
+    stand.hub.state.webhooks._changed += 1
+    assert [one.disabled for one in stand.context.hub.webhooks()] == [how]
     look(stand)
-    assert [one.disabled for one in stand.desk.hub.webhooks()] == [None]
-    told = stand.desk.redis.hget(stand.desk.keys.hub_state, "webhook").decode()
+    assert [one.disabled for one in stand.context.hub.webhooks()] == [None]
+    told = stand.context.redis.hget(stand.context.keys.hub_state, "webhook").decode()
     assert hook in told
     assert how in told
 
@@ -110,11 +110,11 @@ def test_a_webhook_that_was_switched_off_is_switched_on_and_reported(stand: Stan
 def test_without_a_webhook_the_bot_looks_oftener_and_says_why(stand: Stand) -> None:
     """Nobody tells us of commits: the flag says so and rounds come every POLLING seconds, until there is a webhook."""
     look(stand)
-    assert b"No webhook" in stand.desk.redis.get(stand.desk.keys.webhook_trouble)
+    assert b"No webhook" in stand.context.redis.get(stand.context.keys.webhook_trouble)
     assert ("GET", "refs") in look(stand, after=POLLING)
     webhook(stand)
     look(stand, after=POLLING)
-    assert stand.desk.redis.get(stand.desk.keys.webhook_trouble) is None
+    assert stand.context.redis.get(stand.context.keys.webhook_trouble) is None
     assert look(stand, after=POLLING) == []
     assert ("GET", "refs") in look(stand, after=PERIOD - POLLING)
 
@@ -122,7 +122,7 @@ def test_without_a_webhook_the_bot_looks_oftener_and_says_why(stand: Stand) -> N
 def test_two_schedulers_make_no_more_rounds_than_one(stand: Stand) -> None:
     """The time of the last round is shared: each makes one when it starts, and from then on they take turns."""
     webhook(stand)
-    other = Schedule(stand.desk)
+    other = Schedule(stand.context)
     costs = []
     for schedule, after in ((stand.schedule, 0), (other, 0), (other, PERIOD), (stand.schedule, 0)):
         stand.time += after
@@ -147,10 +147,10 @@ def test_after_redis_is_lost_everything_is_as_before(stand: Stand) -> None:
             look(stand, after=10)
         bodies = [[text_of(event).partition("<sub>")[0] for event in one.events] for one in stand.threads()]
         queued = [one.attempt for one in stand.queued()]
-        return sorted(bodies), stand.commits(), queued, stand.desk.index.count(), stand.file(job.path)["status"]
+        return sorted(bodies), stand.commits(), queued, stand.context.index.count(), stand.file(job.path)["status"]
 
     before = live()
-    stand.desk.redis.flushall()
+    stand.context.redis.flushall()
     assert live() == before
     assert before[2:] == ([stand.queued()[0].attempt], 33, "RUNNING")
 
@@ -159,7 +159,7 @@ def test_a_request_whose_sync_got_lost_is_marked_again(stand: Stand) -> None:
     """An entry that nobody judged, with no mark left, is synced at the next round."""
     path = stand.submit("ada/good")
     look(stand)
-    stand.desk.index.put(IndexEntry(path=path))
+    stand.context.index.put(IndexEntry(path=path))
     assert state(stand, path) == "new"
     look(stand)
     assert state(stand, path) == "waiting"
@@ -168,17 +168,17 @@ def test_a_request_whose_sync_got_lost_is_marked_again(stand: Stand) -> None:
 def test_an_attempt_that_lives_without_its_request_is_looked_into(stand: Stand) -> None:
     """The index says that nobody evaluates a request whose attempt beats: its sync puts the index right."""
     job = stand.started()
-    entry = stand.desk.index.get(job.path)
-    stand.desk.index.put(entry.model_copy(update={"state": "settled"}))
+    entry = stand.context.index.get(job.path)
+    stand.context.index.put(entry.model_copy(update={"state": "settled"}))
     later = stand.time + PERIOD
-    stand.desk.attempts.beat(job.attempt, AttemptProgress("evaluate", 1, 10), now=later, worker="w", path=job.path)
+    stand.context.attempts.beat(job.attempt, AttemptProgress("evaluate", 1, 10), now=later, worker="w", path=job.path)
     look(stand)
     assert state(stand, job.path) == "running"
 
 
 def test_marks_in_bulk_count_like_single_ones(stand: Stand) -> None:
     """A key marked while its sync runs is synced again, also if it was marked among many."""
-    dirty = stand.desk.dirty
+    dirty = stand.context.dirty
     dirty.mark_all(["a", "b"], due=stand.time, priority=SyncPriority.EVENT)
     claim = dirty.claim(now=stand.time, lease=60)
     assert claim is not None
@@ -193,7 +193,7 @@ def test_a_job_that_vanished_from_rq_is_queued_again(stand: Stand) -> None:
     stand.submit("ada/good")
     look(stand, after=0)
     (job,) = stand.queued()
-    stand.desk.redis.delete(*(f"rq:queue:{name}" for name in stand.desk.queues))
+    stand.context.redis.delete(*(f"rq:queue:{name}" for name in stand.context.queues))
     assert stand.queued() == []
     for _ in range(20):
         stand.worker()
@@ -207,21 +207,21 @@ def test_what_a_sync_found_out_during_a_tick_stands(stand: Stand, monkeypatch: p
     stand.submit("ada/good")
     look(stand, after=0)
     (job,) = stand.queued()
-    stand.desk.redis.delete(*(f"rq:queue:{name}" for name in stand.desk.queues))
+    stand.context.redis.delete(*(f"rq:queue:{name}" for name in stand.context.queues))
     stand.time += 2 * STUCK_IN_RQ
     stand.tick()
-    read = stand.desk.attempts.read
+    read = stand.context.attempts.read
 
     def cancelled_meanwhile(attempt: str) -> AttemptState | None:
-        entry = stand.desk.index.get(job.path)
-        stand.desk.index.put(entry.model_copy(update={"state": "settled", "thread": 7}))
+        entry = stand.context.index.get(job.path)
+        stand.context.index.put(entry.model_copy(update={"state": "settled", "thread": 7}))
         return read(attempt)
 
-    monkeypatch.setattr(stand.desk.attempts, "read", cancelled_meanwhile)
+    monkeypatch.setattr(stand.context.attempts, "read", cancelled_meanwhile)
     stand.tick()
-    entry = stand.desk.index.get(job.path)
+    entry = stand.context.index.get(job.path)
     assert (entry.state, entry.thread) == ("settled", 7)
-    assert stand.desk.index.waiting() == ()
+    assert stand.context.index.waiting() == ()
 
 
 def test_a_tick_that_fails_does_not_end_the_timer(
@@ -229,7 +229,7 @@ def test_a_tick_that_fails_does_not_end_the_timer(
 ) -> None:
     """What one tick cannot read, the next ones may find mended."""
     monkeypatch.setattr("bot.processes.schedule.TICK", 0.01)
-    redis, keys = stand.desk.redis, stand.desk.keys
+    redis, keys = stand.context.redis, stand.context.keys
     redis.set(keys.day, "some day")
     timer = threading.Thread(target=stand.schedule.run)
     timer.start()
@@ -250,25 +250,25 @@ def test_a_job_that_a_worker_has_just_got_is_not_lost(stand: Stand) -> None:
     (job,) = stand.queued()
     stand.time += STUCK_IN_RQ
     look(stand, after=TICK)
-    for name in stand.desk.queues:
-        stand.desk.redis.delete(f"rq:queue:{name}")
+    for name in stand.context.queues:
+        stand.context.redis.delete(f"rq:queue:{name}")
     look(stand, after=TICK)
     assert stand.queued() == []
-    assert stand.desk.index.get(job.path).state == "queued"
-    stand.desk.attempts.take(job.attempt, job.path, "w", now=stand.time)
+    assert stand.context.index.get(job.path).state == "queued"
+    stand.context.attempts.take(job.attempt, job.path, "w", now=stand.time)
     look(stand, after=TICK)
     assert stand.queued() == []
-    assert stand.desk.index.get(job.path).state == "running"
+    assert stand.context.index.get(job.path).state == "running"
 
 
 def test_a_hub_that_is_away_is_not_hammered_about_a_silent_attempt(stand: Stand) -> None:
     """While the Hub fails, the timer's ticks do not shorten the growing waits of the sync that would recover it."""
     job = stand.started()
-    stand.desk.hub.retries = Retries(attempts=1)
-    stand.hub.box.faults.fail("GET */resolve/*", status=503, times=None)
+    stand.context.hub.retries = Retries(attempts=1)
+    stand.hub.state.faults.fail("GET */resolve/*", status=503, times=None)
     stand.time += LOST
     calls = [call for _ in range(30) for call in look(stand, after=TICK)]
     assert 2 <= calls.count(("GET", "resolve")) <= 7
-    stand.hub.box.faults.clear()
+    stand.hub.state.faults.clear()
     look(stand, after=PERIOD)
     assert stand.file(job.path)["status"] == "RERUN"

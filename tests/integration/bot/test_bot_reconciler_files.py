@@ -35,11 +35,11 @@ def test_a_round_with_nothing_new_costs_the_same_few_calls_whatever_the_size(sta
     for size in (100, 2_000):
         fill(stand, size)
         look(stand)
-        stats = stand.desk.redis.info("stats")
+        stats = stand.context.redis.info("stats")
         calls = look(stand)
-        read = stand.desk.redis.info("stats")["total_net_output_bytes"] - stats["total_net_output_bytes"]
+        read = stand.context.redis.info("stats")["total_net_output_bytes"] - stats["total_net_output_bytes"]
         costs.append((sorted(calls), read))
-    assert stand.desk.index.count() == 2_000
+    assert stand.context.index.count() == 2_000
     assert costs[0][0] == costs[1][0]
     assert len(costs[0][0]) == 8
     assert {method for method, _ in costs[0][0]} == {"GET"}
@@ -55,7 +55,7 @@ def test_old_requests_are_indexed_without_a_call_each_and_only_what_waits_is_syn
     waiting = stand.submit("ada/good")
     calls = look(stand)
     assert len(calls) < 33
-    assert stand.desk.index.count() == 303
+    assert stand.context.index.count() == 303
     assert state(stand, waiting) == "waiting"
     assert [state(stand, path) for path in (*strange, path_of("x/run"))] == ["foreign", "foreign"]
     assert state(stand, path_of("org-0/model-0")) == "settled"
@@ -76,7 +76,7 @@ def test_a_squashed_history_wakes_nobody_whose_file_is_as_it_was(stand: Stand) -
     assert [route for _, route in calls].count("resolve") == 1
     assert stand.commits() == commits
     assert state(stand, refused) == "settled"
-    assert stand.desk.index.get(path_of("org-0/model-0")).file_oid != ""
+    assert stand.context.index.get(path_of("org-0/model-0")).file_oid != ""
     assert len(look(stand)) == 8
     assert before < len(stand.calls)
 
@@ -90,7 +90,7 @@ def test_a_request_that_history_lost_is_forgotten(stand: Stand) -> None:
     stand.form.super_squash_history(REQUESTS, repo_type="dataset")
     look(stand)
     assert state(stand, gone) is None
-    assert stand.desk.index.count() == 3
+    assert stand.context.index.count() == 3
 
 
 def test_the_mirror_may_be_lost_or_damaged_at_any_time(stand: Stand) -> None:
@@ -105,36 +105,36 @@ def test_the_mirror_may_be_lost_or_damaged_at_any_time(stand: Stand) -> None:
             calls += look(stand)
         assert state(stand, path_of(f"ada/m{number}")) == "settled"
         assert [route for _, route in calls].count("resolve") <= 1
-    assert stand.desk.index.count() == 23
+    assert stand.context.index.count() == 23
 
 
 def _delete(stand: Stand) -> None:
-    stand.desk.mirror.discard(stand.desk.requests)
+    stand.context.mirror.discard(stand.context.requests)
 
 
 def _cut_off(stand: Stand) -> None:
-    for pack in (stand.hub.box.data / "mirrors").rglob("*.pack"):
+    for pack in (stand.hub.state.data / "mirrors").rglob("*.pack"):
         pack.chmod(0o600)
         pack.write_bytes(pack.read_bytes()[:40])
 
 
 def _no_objects(stand: Stand) -> None:
-    for pack in (stand.hub.box.data / "mirrors").rglob("pack-*"):
+    for pack in (stand.hub.state.data / "mirrors").rglob("pack-*"):
         pack.unlink()
 
 
 def test_main_that_moves_under_our_eyes_is_looked_at_again(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the commit that the refs named was not fetched, nothing is remembered, and the next look finds all."""
     path = stand.submit("ada/good")
-    real = stand.desk.hub.heads
-    elsewhere = stand.hub.box.repos.get("dataset", "board/results")
+    real = stand.context.hub.heads
+    elsewhere = stand.hub.state.repos.get("dataset", "board/results")
     assert elsewhere is not None
-    commits = stand.desk.hub.commits
-    monkeypatch.setattr(stand.desk.hub, "heads", lambda *_, **__: {MAIN: elsewhere.git.head()})
-    monkeypatch.setattr(stand.desk.hub, "commits", lambda repo, *_, limit: commits(repo, limit=limit))
+    commits = stand.context.hub.commits
+    monkeypatch.setattr(stand.context.hub, "heads", lambda *_, **__: {MAIN: elsewhere.git.head()})
+    monkeypatch.setattr(stand.context.hub, "commits", lambda repo, *_, limit: commits(repo, limit=limit))
     look(stand)
-    assert stand.desk.index.head(REQUESTS) is None
-    monkeypatch.setattr(stand.desk.hub, "heads", real)
+    assert stand.context.index.head(REQUESTS) is None
+    monkeypatch.setattr(stand.context.hub, "heads", real)
     look(stand, after=2)
     assert state(stand, path) == "waiting"
 
@@ -142,7 +142,7 @@ def test_main_that_moves_under_our_eyes_is_looked_at_again(stand: Stand, monkeyp
 def test_git_that_is_turned_away_waits_as_the_hub_asks(stand: Stand) -> None:
     """A 429 to the fetch is a rate limit like any other: the look is put off, and done later."""
     path = stand.submit("ada/good")
-    stand.hub.box.faults.fail("GET */info/refs", status=429, times=1)
+    stand.hub.state.faults.fail("GET */info/refs", status=429, times=1)
     look(stand)
     assert state(stand, path) is None
     look(stand, after=RateLimited("", seconds=61, what="").seconds)
@@ -152,21 +152,21 @@ def test_git_that_is_turned_away_waits_as_the_hub_asks(stand: Stand) -> None:
 def test_files_of_several_commits_keep_their_own_submitters(stand: Stand) -> None:
     """Between two looks three people commit: each file is its own committer's, without a call per commit."""
     look(stand)
-    stand.hub.box.accounts.set_member(*member(stand, "ada", "write"))
+    stand.hub.state.accounts.set_member(*member(stand, "ada", "write"))
     stand.submit("ada/good")
     operations = [
         CommitOperationAdd(path_of("ada/other"), json.dumps({"model": "ada/other", "status": "PENDING"}).encode())
     ]
     stand.ada.create_commit(REQUESTS, operations, commit_message="Mine", repo_type="dataset")
     calls = look(stand)
-    assert stand.desk.index.origin(path_of("ada/good")).author == "form"
-    assert stand.desk.index.origin(path_of("ada/other")).author == "ada"
+    assert stand.context.index.origin(path_of("ada/good")).author == "form"
+    assert stand.context.index.origin(path_of("ada/other")).author == "ada"
     assert ("GET", "compare") not in calls
 
 
 def test_who_submitted_survives_the_loss_of_redis(stand: Stand) -> None:
     """Waiting, running and merged requests name the same submitter afterwards; our own commits hide nobody."""
-    stand.desk.board = stand.desk.board.model_copy(update={"front_ends": (stand.desk.hub.user("form").id,)})
+    stand.context.board = stand.context.board.model_copy(update={"front_ends": (stand.context.hub.user("form").id,)})
     look(stand, after=0)
     job = stand.started()
     waiting = stand.submit("ada/good", path="ada/good_eval_request_False_bfloat16_Original.json", precision="bfloat16")
@@ -177,13 +177,13 @@ def test_who_submitted_survives_the_loss_of_redis(stand: Stand) -> None:
     stand.settle()
     fill(stand, 1)
     paths = (job.path, waiting, merged)
-    known = [stand.desk.index.origin(path).author for path in paths]
-    stand.desk.redis.flushall()
+    known = [stand.context.index.origin(path).author for path in paths]
+    stand.context.redis.flushall()
     for _ in range(3):
         stand.beat(job, 1, 10)
         look(stand, after=10)
-    assert [stand.desk.index.origin(path).author for path in paths] == known == ["form", "form", "ada"]
-    assert stand.desk.index.origin(merged).pull == int(pull.pr_num or 0)
+    assert [stand.context.index.origin(path).author for path in paths] == known == ["form", "form", "ada"]
+    assert stand.context.index.origin(merged).pull == int(pull.pr_num or 0)
     assert stand.file(job.path)["steward"]["submitter"] == "form"
     assert len(stand.threads()) == 3
 
@@ -194,7 +194,7 @@ def test_a_submitter_is_believed_in_a_file_only_after_our_own_commit(stand: Stan
     stand.tick()
     path = stand.submit("ada/good", steward={"submitter": "ada"})
     stand.settle()
-    assert stand.desk.index.origin(path).author == "form"
+    assert stand.context.index.origin(path).author == "form"
     (job,) = stand.queued()
     assert stand.take(job) is True
     assert stand.file(path)["steward"]["submitter"] == "form"

@@ -43,7 +43,7 @@ def evaluate(stand: Stand, path: str, number: int, failure: Failure | None = Non
     stand.settle()
     (job,) = [one for one in stand.queued() if one.path == path]
     assert stand.take(job) is True
-    details = publish(stand.hub.url, job, stand.desk.suite, number=number) if failure is None else None
+    details = publish(stand.hub.url, job, stand.context.suite, number=number) if failure is None else None
     stand.end(job, failure=failure, details=details)
     stand.settle()
 
@@ -59,16 +59,16 @@ def finish(stand: Stand, precision: str, number: int) -> str:
 
 def change_suite(stand: Stand) -> Suite:
     """The board's suite has a new version; whoever worked has left."""
-    stand.desk.suite = parse_suite(NEWER)
-    stand.desk.workers.leave("w")
-    return stand.desk.suite
+    stand.context.suite = parse_suite(NEWER)
+    stand.context.workers.leave("w")
+    return stand.context.suite
 
 
 @pytest.mark.parametrize("told", [True, False], ids=["told", "its worker was lost"])
 def test_what_ended_while_the_suite_got_a_new_version_is_evaluated_once_more(stand: Stand, told: bool) -> None:
     """Its results are of no use, and that is no fault of the submission: the next attempt is by the new version."""
     job = stand.started()
-    details = publish(stand.hub.url, job, stand.desk.suite)
+    details = publish(stand.hub.url, job, stand.context.suite)
     change_suite(stand)
     if told:
         stand.end(job, details=details)
@@ -83,7 +83,7 @@ def test_what_ended_while_the_suite_got_a_new_version_is_evaluated_once_more(sta
     stand.tick()
     stand.settle()
     (again,) = stand.queued()
-    assert again.suite_digest == stand.desk.suite.digest != job.suite_digest
+    assert again.suite_digest == stand.context.suite.digest != job.suite_digest
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def shell(stand: Stand, valkey_url: str, tmp_path: Path, monkeypatch: pytest.Mon
         "STEWARD_MIRRORS": os.fspath(tmp_path / "mirrors"),
     }.items():
         monkeypatch.setenv(name, value)
-    stand.desk.ledgers.budget = Commits(at_once=60, first_wait=0.0)
+    stand.context.ledgers.budget = Commits(at_once=60, first_wait=0.0)
 
     def run(*words: str) -> tuple[int, str]:
         found = CliRunner().invoke(app, list(words))
@@ -117,7 +117,7 @@ def test_finished_requests_wait_for_the_new_suite_on_command_and_once(stand: Sta
     before = {path: stand.file(path) for path in paths}
     suite = change_suite(stand)
     current = finish(stand, "float16", 2)
-    stand.desk.workers.leave("w")
+    stand.context.workers.leave("w")
     commits = stand.commits()
 
     code, said = shell("reevaluate")
@@ -135,18 +135,21 @@ def test_finished_requests_wait_for_the_new_suite_on_command_and_once(stand: Sta
         assert file["steward"]["kept"]["results"] == before[path]["steward"]["results"]
         assert file["mystery"] == before[path]["mystery"]
     assert stand.file(current)["status"] == "FINISHED"
-    assert {one.path: one.rank for one in stand.desk.index.waiting()} == dict.fromkeys(paths, 2)
+    assert {one.path: one.rank for one in stand.context.index.waiting()} == dict.fromkeys(paths, 2)
 
-    (decided,) = decisions(stand.desk).decisions
+    (decided,) = decisions(stand.context).decisions
     assert (decided.verb, decided.person, decided.thread_url) == ("reevaluate", "steward-bot", "")
     assert sorted(decided.requests) == sorted(paths)
-    (kept,) = [one for one in stand.desk.hub.list_files(stand.desk.logs) if one.path.startswith("decisions/")]
-    assert json.loads(stand.desk.hub.read_file(stand.desk.logs, kept.path).data)["arguments"]["digest"] == suite.digest
+    (kept,) = [one for one in stand.context.hub.list_files(stand.context.logs) if one.path.startswith("decisions/")]
+    assert (
+        json.loads(stand.context.hub.read_file(stand.context.logs, kept.path).data)["arguments"]["digest"]
+        == suite.digest
+    )
 
     commits = stand.commits()
     code, said = shell("reevaluate", "--yes")
     assert (code, "Nothing is to be done." in said) == (0, True), said
-    assert (stand.commits(), len(decisions(stand.desk).decisions)) == (commits, 1)
+    assert (stand.commits(), len(decisions(stand.context).decisions)) == (commits, 1)
 
     evaluate(stand, paths[0], 3)
     newer = stand.file(paths[0])["steward"]
@@ -170,11 +173,11 @@ def test_a_model_and_a_number_narrow_it_down(stand: Stand) -> None:
     stand.tick()
     paths = sorted(finish(stand, precision, i) for i, precision in enumerate(("float32", "bfloat16")))
     change_suite(stand)
-    assert survey(stand.desk, model="ada/other").due == ()
-    found = survey(stand.desk, model="ADA/good", limit=1)
+    assert survey(stand.context, model="ada/other").due == ()
+    found = survey(stand.context, model="ADA/good", limit=1)
     assert [one.path for one in found.due] == paths[:1]
-    assert put_back(stand.desk, found.due, by=stand.desk.me(), command="steward reevaluate --yes --limit 1") == 1
-    again = survey(stand.desk)
+    assert put_back(stand.context, found.due, by=stand.context.me(), command="steward reevaluate --yes --limit 1") == 1
+    again = survey(stand.context)
     assert ([one.path for one in again.due], again.changing) == (paths[1:], 1)
 
 
@@ -182,25 +185,25 @@ def test_results_that_are_gone_are_told_and_left(stand: Stand) -> None:
     """Nobody knows what they were made with: an operator looks into it first."""
     stand.tick()
     path = finish(stand, "float32", 0)
-    stand.desk.workers.leave("w")
+    stand.context.workers.leave("w")
     change_suite(stand)
     results = stand.file(path)["steward"]["results"]
     stand.form.delete_file(results, "board/results", repo_type="dataset", commit_message="Tidy up")
-    found = survey(stand.desk)
+    found = survey(stand.context)
     assert (found.due, found.unknown) == ((), (path,))
 
 
 def fill(stand: Stand, models: list[str]) -> None:
     """Another backend finished requests for `models`; then the board was adopted."""
     fields = {"status": "FINISHED", "revision": "main", "private": False, "job_id": -1}
-    repo = stand.hub.box.repos.get("dataset", REQUESTS)
+    repo = stand.hub.state.repos.get("dataset", REQUESTS)
     assert repo is not None
     changes = [
         SetFile(f"{model}_eval_request_False_float32_Original.json", json.dumps({"model": model, **fields}).encode())
         for model in models
     ]
     repo.git.commit("refs/heads/main", changes, None, Author("form", "form@example.com"), "Update")
-    adopt(stand.desk)
+    adopt(stand.context)
     stand.tick()
     stand.settle()
 
@@ -209,28 +212,28 @@ def test_what_was_finished_before_steward_waits_only_if_asked_for(stand: Stand) 
     """Nobody knows its suite; put back it is a request like any other, and a failure brings its result back."""
     fill(stand, ["ada/good"])
     path = path_of("float32")
-    found = survey(stand.desk)
+    found = survey(stand.context)
     assert (found.due, found.old) == ((), 1)
-    asked = survey(stand.desk, old=True)
+    asked = survey(stand.context, old=True)
     assert [one.path for one in asked.due] == [path]
-    assert put_back(stand.desk, asked.due, by=stand.desk.me(), command="steward reevaluate --yes --adopted") == 1
+    assert put_back(stand.context, asked.due, by=stand.context.me(), command="steward reevaluate --yes --adopted") == 1
     stand.settle()
     assert stand.file(path)["status"] == "PENDING_NEW_EVAL"
     evaluate(stand, path, 0, THEIRS)
     file = stand.file(path)
     assert (file["status"], file["revision"], file["steward"]["failure"]["cause"]) == ("FINISHED", "main", THEIRS.cause)
-    again = survey(stand.desk, old=True)
+    again = survey(stand.context, old=True)
     assert (again.due, again.tried) == ((), 1)
 
 
 def test_many_are_put_back_by_one_commit(stand: Stand) -> None:
     """Forty requests, forty edits, one commit."""
     fill(stand, [f"ada/m{number}" for number in range(40)])
-    due = survey(stand.desk, old=True).due
+    due = survey(stand.context, old=True).due
     commits = stand.commits()
-    assert put_back(stand.desk, due, by=stand.desk.me(), command="steward reevaluate --yes --adopted") == 40
-    stand.desk.ledgers.budget = Commits(at_once=60, first_wait=0.0)
-    assert stand.desk.effects.write(REQUESTS) is None
+    assert put_back(stand.context, due, by=stand.context.me(), command="steward reevaluate --yes --adopted") == 40
+    stand.context.ledgers.budget = Commits(at_once=60, first_wait=0.0)
+    assert stand.context.effects.write(REQUESTS) is None
     assert stand.commits() == commits + 1
     assert {stand.file(one.path)["status"] for one in due} == {"PENDING_NEW_EVAL"}
 
@@ -241,9 +244,12 @@ def test_a_board_that_holds_relaunches_back_puts_nothing_back(stand: Stand) -> N
     path = finish(stand, "float32", 0)
     change_suite(stand)
     modes = {"edit": "on", "comment": "on", "relaunch": "shadow"}
-    stand.desk.board = stand.desk.board.model_copy(update={"effects": Effects.model_validate(modes)})
-    assert put_back(stand.desk, survey(stand.desk).due, by=stand.desk.me(), command="steward reevaluate --yes") == 0
+    stand.context.board = stand.context.board.model_copy(update={"effects": Effects.model_validate(modes)})
+    assert (
+        put_back(stand.context, survey(stand.context).due, by=stand.context.me(), command="steward reevaluate --yes")
+        == 0
+    )
     stand.settle()
     assert stand.file(path)["status"] == "FINISHED"
-    assert [thing.status for thing in stand.desk.effects.shadow.read().things] == ["PENDING_NEW_EVAL"]
-    assert decisions(stand.desk).decisions == []
+    assert [thing.status for thing in stand.context.effects.shadow.read().things] == ["PENDING_NEW_EVAL"]
+    assert decisions(stand.context).decisions == []

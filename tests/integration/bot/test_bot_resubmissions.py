@@ -48,7 +48,7 @@ def run_again(stand: Stand) -> str:
     stand.settle()
     (job,) = stand.queued()
     assert stand.take(job) is True
-    stand.end(job, details=publish(stand.hub.url, job, stand.desk.suite))
+    stand.end(job, details=publish(stand.hub.url, job, stand.context.suite))
     return job.attempt
 
 
@@ -62,7 +62,7 @@ def test_the_same_commit_submitted_again_after_a_failure_is_evaluated_again(
     stand.end(job, failure=THEIRS)
     assert stand.file(job.path)["status"] == "FAILED"
     if amnesia:
-        stand.desk.redis.flushall()
+        stand.context.redis.flushall()
     again(stand, job.path)
     stand.settle()
     assert stand.file(job.path)["status"] != "FAILED"
@@ -88,16 +88,18 @@ def test_an_attempt_that_was_given_up_is_not_the_next_one(
     stand.put(job.path, json.dumps({**stand.file(job.path), "status": "CANCELLED"}).encode())
     stand.settle()
     if amnesia:
-        stand.desk.redis.flushall()
+        stand.context.redis.flushall()
     again(stand, job.path)
     stand.settle()
-    stand.end(job, details=publish(stand.hub.url, job, stand.desk.suite))
+    stand.end(job, details=publish(stand.hub.url, job, stand.context.suite))
     assert stand.file(job.path)["status"] in ("PENDING", "RERUN")
     attempt = run_again(stand)
     assert attempt != job.attempt
     results = [name for name in stand.form.list_repo_files("board/results", repo_type="dataset") if "results_" in name]
     assert len(results) == 1
-    assert json.loads(stand.desk.hub.read_file(stand.desk.results, results[0]).data)["steward"]["attempt"] == attempt
+    assert (
+        json.loads(stand.context.hub.read_file(stand.context.results, results[0]).data)["steward"]["attempt"] == attempt
+    )
 
 
 def test_tries_of_an_earlier_submission_are_not_held_against_a_new_one(stand: Stand) -> None:
@@ -124,7 +126,7 @@ def test_tries_of_an_earlier_submission_are_not_held_against_a_new_one(stand: St
 def test_what_is_asked_for_again_goes_to_the_end_of_the_line_and_is_judged_at_its_newest_commit(stand: Stand) -> None:
     """A model that was mended after it failed is evaluated as it is now, after those who waited before."""
     job = stand.started()
-    submitted = stand.desk.index.get(job.path).submitted
+    submitted = stand.context.index.get(job.path).submitted
     stand.end(job, failure=THEIRS)
     stand.ada.upload_file(
         path_or_fileobj=b"y", path_in_repo="model.safetensors", repo_id="ada/good", commit_message="Mend"
@@ -136,7 +138,7 @@ def test_what_is_asked_for_again_goes_to_the_end_of_the_line_and_is_judged_at_it
     (again,) = stand.queued()
     assert again.revision == stand.ada.model_info("ada/good").sha != job.revision
     assert again.attempt.endswith("-2")
-    assert stand.desk.index.get(job.path).submitted >= submitted + 100
+    assert stand.context.index.get(job.path).submitted >= submitted + 100
 
 
 @pytest.mark.parametrize("runs", [True, False])
@@ -165,7 +167,7 @@ def test_a_worker_that_asks_about_a_file_that_is_gone_is_sent_away(stand: Stand)
     stand.settle()
     (job,) = stand.queued()
     stand.form.delete_file(job.path, REQUESTS, repo_type="dataset", commit_message="Remove")
-    stand.desk.index.drop(job.path)
+    stand.context.index.drop(job.path)
     assert stand.take(job) is False
 
 
@@ -193,7 +195,7 @@ def test_what_was_removed_while_it_ran_says_nothing_about_the_same_submitted_aga
     stand.settle()
     if not told_before:
         stand.end(job, failure=cause("cancelled").failure())
-    stand.desk.mark(f"request:{job.path}")
+    stand.context.mark(f"request:{job.path}")
     stand.settle()
     assert stand.file(job.path)["status"] == "PENDING"
     attempt = run_again(stand)

@@ -36,7 +36,7 @@ from tests.support.board.effect_modes import (
 
 def published(stand: Stand, job: EvaluationJob) -> Details:
     """What the worker published of an evaluation that went well."""
-    suite, repo = stand.desk.suite, "board-details/details_ada__good"
+    suite, repo = stand.context.suite, "board-details/details_ada__good"
     raw = {task: {"acc_norm,none": 0.75, "exact_match,answer": 0.5} for task in (*suite.tasks, *suite.run)}
     block = StewardBlock(
         attempt=job.attempt,
@@ -105,8 +105,8 @@ def test_a_board_in_shadow_writes_nothing_for_a_day_and_its_list_is_right(stand:
             *(("comment", job.path, "") for job in (well, ill, lost)),
         ]
     )
-    assert stand.desk.redis.hlen(stand.desk.keys.dirty_tries) == 0
-    assert len(stand.desk.dirty) == 0
+    assert stand.context.redis.hlen(stand.context.keys.dirty_tries) == 0
+    assert len(stand.context.dirty) == 0
 
     before, count = len(stand.calls), len(listed(stand))
     for _ in range(5):
@@ -126,7 +126,8 @@ def test_the_list_stands_beside_what_people_did(stand: Stand) -> None:
     stand.put(good, json.dumps({**stand.file(good), "status": "FINISHED"}).encode())
     later(stand, 60)
     found = {
-        (one.would.effect, one.would.path): one for one in compare(stand.desk, stand.desk.effects.shadow.read().things)
+        (one.shadowed.effect, one.shadowed.path): one
+        for one in compare(stand.context, stand.context.effects.shadow.read().things)
     }
     ran = found["edit", good]
     assert [(deed.who, deed.what) for deed in ran.then] == [
@@ -135,7 +136,7 @@ def test_the_list_stands_beside_what_people_did(stand: Stand) -> None:
     ]
     assert ran.same
     assert (found["edit", refused].then, found["edit", refused].same) == ([], False)
-    assert compare(stand.desk, []) == []
+    assert compare(stand.context, []) == []
 
 
 def test_what_people_say_in_a_thread_stands_beside_what_the_bot_would_have_said(stand: Stand) -> None:
@@ -148,7 +149,7 @@ def test_what_people_say_in_a_thread_stands_beside_what_the_bot_would_have_said(
     (thread,) = stand.threads()
     stand.ada.comment_discussion(REQUESTS, thread.num, "What happened?", repo_type="dataset")
     stand.form.change_discussion_status(REQUESTS, thread.num, "closed", repo_type="dataset")
-    (told,) = (c for c in compare(stand.desk, stand.desk.effects.shadow.read().things) if c.would.thread)
+    (told,) = (c for c in compare(stand.context, stand.context.effects.shadow.read().things) if c.shadowed.thread)
     assert [(deed.who, deed.what) for deed in told.then] == [
         ("ada", "wrote a comment"),
         ("somebody", "the thread is closed"),
@@ -176,30 +177,30 @@ def test_what_was_held_back_is_done_once_effects_are_on(stand: Stand) -> None:
     assert stand.take(stand.queued()[0]) is True
     assert stand.file(good)["status"] == "RUNNING"
     assert len(stand.threads()) == 2
-    assert stand.desk.effects.shadow.held_back("") == []
+    assert stand.context.effects.shadow.held_back("") == []
 
 
 def test_what_is_held_back_again_while_it_is_marked_is_not_forgotten(
     stand: Stand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its sync is quicker than the timer that marks thousands with it: the next change of effects calls it too."""
-    desk, key = stand.desk, "request:ada/good"
+    context, key = stand.context, "request:ada/good"
     switch(stand, SHADOW)
-    desk.effects.held_still(key)
-    mark_all = desk.mark_all
+    context.effects.held_still(key)
+    mark_all = context.mark_all
 
     def synced_at_once(keys: Iterable[str], priority: SyncPriority) -> None:
         marked = list(keys)
         mark_all(marked, priority)
         if key in marked:
-            desk.effects.held_still(key)
+            context.effects.held_still(key)
 
-    monkeypatch.setattr(desk, "mark_all", synced_at_once)
+    monkeypatch.setattr(context, "mark_all", synced_at_once)
     switch(stand, {**SHADOW, Effect.COMMENT: EffectMode.ON})
     stand.tick()
-    assert desk.effects.shadow.held_back(desk.effects.words()) == []
+    assert context.effects.shadow.held_back(context.effects.words()) == []
     switch(stand, ON)
-    assert desk.effects.shadow.held_back(desk.effects.words()) == [key]
+    assert context.effects.shadow.held_back(context.effects.words()) == [key]
 
 
 def test_whoever_asked_in_shadow_is_answered_however_the_kinds_are_switched_on(stand: Stand) -> None:
@@ -226,7 +227,7 @@ def test_whoever_asked_in_shadow_is_answered_however_the_kinds_are_switched_on(s
 
 def test_a_pull_request_that_passed_in_shadow_is_merged_once_merges_are_on(stand: Stand) -> None:
     """The board merges by itself: in shadow that is listed, and done when all kinds that it needs are on."""
-    stand.desk.board = stand.desk.board.model_copy(update={"pull_requests": "merge"})
+    stand.context.board = stand.context.board.model_copy(update={"pull_requests": "merge"})
     switch(stand, SHADOW)
     fields = {"model": "ada/good", "status": "PENDING", "revision": "main", "precision": "float32"}
     fields |= {"weight_type": "Original", "submitted_time": "2026-11-24T12:00:00Z"}
@@ -235,7 +236,9 @@ def test_a_pull_request_that_passed_in_shadow_is_merged_once_merges_are_on(stand
     modes = dict(SHADOW)
     for kind in (Effect.COMMENT, Effect.EDIT, Effect.MERGE):
         later(stand, PERIOD + 1)
-        assert [would.thread for would in stand.desk.effects.shadow.read().things if would.effect == "merge"] == [1]
+        assert [
+            shadowed.thread for shadowed in stand.context.effects.shadow.read().things if shadowed.effect == "merge"
+        ] == [1]
         assert stand.threads()[0].status == "open"
         modes[kind] = EffectMode.ON
         switch(stand, modes)
@@ -247,12 +250,12 @@ def test_edits_that_were_staged_before_a_board_went_into_shadow_are_not_written(
     """The ledger drops what waits for its turn, lists it, and lets go of whoever waited for it."""
     path = stand.submit("ada/good")
     edit = PutFile(id="log x", path="x/log.txt", data=b"x", line="Add a log", subject=path, wake=(f"request:{path}",))
-    stand.desk.ledgers.stage(stand.desk.logs, edit)
+    stand.context.ledgers.stage(stand.context.logs, edit)
     switch(stand, SHADOW)
     before = written(stand)
     later(stand, 5)
     assert written(stand) == before
-    assert not stand.desk.ledgers.pending(path)
+    assert not stand.context.ledgers.pending(path)
     assert ("edit", "x/log.txt", "") in listed(stand)
 
 
@@ -273,15 +276,17 @@ def test_a_worker_that_asks_for_a_claim_in_shadow_is_sent_away(stand: Stand) -> 
 def test_the_list_is_bounded(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
     """The oldest things go first, and what was listed is not listed again while it is known."""
     monkeypatch.setattr("redis_state.shadowed_writes.MAX_LENGTH", 20)
-    shadow = ShadowList(stand.desk.redis, stand.desk.keys)
+    shadow = ShadowList(stand.context.redis, stand.context.keys)
     for number in range(50):
-        would = ShadowedWrite(id=f"x {number}", effect="edit", repo="dataset/a/b", does=f"{number}", at=float(number))
-        assert shadow.add(would)
-        assert not shadow.add(would)
+        shadowed = ShadowedWrite(
+            id=f"x {number}", effect="edit", repo="dataset/a/b", does=f"{number}", at=float(number)
+        )
+        assert shadow.add(shadowed)
+        assert not shadow.add(shadowed)
     read = shadow.read()
-    assert [would.does for would in read.things] == [str(number) for number in range(49, 29, -1)]
+    assert [shadowed.does for shadowed in read.things] == [str(number) for number in range(49, 29, -1)]
     assert read.count == 20
-    assert stand.desk.redis.zcard(stand.desk.keys.shadow_ids) <= 40
+    assert stand.context.redis.zcard(stand.context.keys.shadow_ids) <= 40
     assert MAX_LENGTH == 10_000
     shadow.clear()
     assert shadow.read().things == []

@@ -201,7 +201,7 @@ class Board(RuleBasedStateMachine):
         """The worker is told to stop, and hands back what it was granted."""
         for job in self.life.granted():
             self.life.stand.hand_back(job)
-            self.life.stand.desk.mark(f"request:{job.path}")
+            self.life.stand.context.mark(f"request:{job.path}")
             del self.life.running[job.attempt]
 
     @precondition(lambda self: self.life.running)
@@ -253,11 +253,11 @@ class Board(RuleBasedStateMachine):
         """The timer ticks and a sync process does a little work, while the Hub has its troubles."""
         self.life.stand.tick()
         for where, kind, options in self.troubles:
-            self.life.hub.box.faults.add(where, kind, **options)  # type: ignore[arg-type]
+            self.life.hub.state.faults.add(where, kind, **options)  # type: ignore[arg-type]
         self.troubles.clear()
         for _ in range(steps):
             self.life.stand.loop.step()
-        self.life.hub.box.faults.clear()
+        self.life.hub.state.faults.clear()
 
     @rule()
     def restart(self) -> None:

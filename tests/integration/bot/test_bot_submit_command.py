@@ -43,8 +43,8 @@ def steward(stand: Stand, settings: BotSettings, monkeypatch: pytest.MonkeyPatch
 @pytest.fixture
 def syncing(stand: Stand) -> Iterator[Stand]:
     """A board whose syncs run beside the test, by the clock of the web server."""
-    stand.desk.now = clock.now
-    stand.desk.me()
+    stand.context.now = clock.now
+    stand.context.me()
     thread = threading.Thread(target=stand.loop.run)
     thread.start()
     yield stand
@@ -71,8 +71,8 @@ def test_an_operator_submits_a_model(stand: Stand, steward: Steward) -> None:
     assert json.loads(other.stdout.splitlines()[-1])["code"] == "exists"
     stand.settle()
     assert stand.commits() == commits
-    (decided,) = stand.desk.hub.list_files(stand.desk.logs, folder="decisions")
-    assert b'"/submit ada/good ' in stand.desk.hub.read_file(stand.desk.logs, decided.path).data
+    (decided,) = stand.context.hub.list_files(stand.context.logs, folder="decisions")
+    assert b'"/submit ada/good ' in stand.context.hub.read_file(stand.context.logs, decided.path).data
 
 
 def test_a_person_submits_to_a_leaderboard(web: httpx2.Client, syncing: Stand, steward: Steward) -> None:

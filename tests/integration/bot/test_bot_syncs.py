@@ -76,7 +76,7 @@ def test_a_refused_request_says_why_in_its_file_and_its_thread(
 
 def test_a_model_that_the_law_forbids_is_refused_as_one_that_is_switched_off(stand: Stand) -> None:
     """The Hub answers 451 for it: its request ends with that reason, and is not asked about until it is parked."""
-    stand.hub.box.faults.fail("GET /api/models/ada/good/*", status=451, times=None)
+    stand.hub.state.faults.fail("GET /api/models/ada/good/*", status=451, times=None)
     path = stand.submit("ada/good")
     stand.settle()
     file = stand.file(path)
@@ -108,7 +108,7 @@ def test_a_file_that_cannot_be_read_is_told_about_and_disturbs_nobody(
     assert sum(words in body for body in bodies) == 1
     assert [job.model for job in stand.queued()] == ["ada/good"]
     before = len(stand.calls)
-    stand.desk.mark("request:ada/bad_eval_request_False_float32_Original.json")
+    stand.context.mark("request:ada/bad_eval_request_False_float32_Original.json")
     stand.settle()
     assert ("POST", "thread-open") not in stand.calls[before:]
 
@@ -131,7 +131,7 @@ def test_the_claim_is_one_commit_and_the_comment_is_edited_in_place(stand: Stand
     (thread,) = stand.threads()
     assert len([event for event in thread.events if event.type == "comment"]) == 1
     assert "The weights are cut off." in thread.events[0].content
-    log = stand.desk.hub.read_file(Repo("dataset", "board/logs"), f"ada/good/{job.attempt}/log.txt")
+    log = stand.context.hub.read_file(Repo("dataset", "board/logs"), f"ada/good/{job.attempt}/log.txt")
     assert log.data == b"the last line of the log"
     assert file["steward"]["log"].endswith(f"ada/good/{job.attempt}/log.txt")
 
@@ -144,7 +144,7 @@ def test_progress_is_shown_at_quarters_and_only_then(stand: Stand) -> None:
         before = stand.calls.count(("POST", "comment-edit"))
         stand.tick()
         stand.settle()
-        stand.desk.mark(f"request:{job.path}")
+        stand.context.mark(f"request:{job.path}")
         stand.settle()
         assert stand.calls.count(("POST", "comment-edit")) - before == edits, done
 
@@ -174,14 +174,14 @@ def test_a_lost_worker_is_our_fault_and_the_request_is_tried_again_within_the_bu
 def test_after_redis_is_lost_nobody_is_judged_before_two_beats(stand: Stand) -> None:
     """With an empty Redis a running attempt is first waited for; its next beat keeps it running."""
     job = stand.started()
-    stand.desk.redis.flushall()
+    stand.context.redis.flushall()
     stand.tick()
     stand.settle()
     assert stand.file(job.path)["status"] == "RUNNING"
     stand.time += 10
     stand.beat(job)
     stand.time += 20
-    stand.desk.mark(f"request:{job.path}")
+    stand.context.mark(f"request:{job.path}")
     stand.settle()
     assert stand.file(job.path)["status"] == "RUNNING"
     assert len(stand.threads()) == 1
@@ -190,10 +190,10 @@ def test_after_redis_is_lost_nobody_is_judged_before_two_beats(stand: Stand) -> 
 def test_a_worker_that_slept_through_an_amnesia_is_told_that_nobody_waits(stand: Stand) -> None:
     """Whoever asks for the claim of an attempt that was given up is refused, also where the index was lost."""
     job = stand.started()
-    stand.desk.redis.flushall()
+    stand.context.redis.flushall()
     stand.put(job.path, json.dumps({**stand.file(job.path), "status": "FINISHED"}).encode())
-    stand.desk.attempts.take(job.attempt, job.path, "w", now=stand.time)
-    stand.desk.mark(f"request:{job.path}")
+    stand.context.attempts.take(job.attempt, job.path, "w", now=stand.time)
+    stand.context.mark(f"request:{job.path}")
     stand.settle()
     assert stand.answer(job) is False
 
@@ -261,7 +261,7 @@ def test_a_flood_of_the_same_event_costs_nothing_more(stand: Stand) -> None:
     stand.settle()
     commits, threads = stand.commits(), len(stand.threads()[0].events)
     for _ in range(5):
-        stand.desk.mark(f"request:{path}")
+        stand.context.mark(f"request:{path}")
         stand.settle()
     assert (stand.commits(), len(stand.threads()[0].events)) == (commits, threads)
 
@@ -270,12 +270,12 @@ def test_a_hub_that_stumbles_is_tried_again_later(stand: Stand, eventually: Call
     """While the Hub answers errors a sync is put off, and noted; afterwards it does what it would have done."""
     from hub.retries import Retries
 
-    stand.desk.hub.retries = Retries(attempts=1)
+    stand.context.hub.retries = Retries(attempts=1)
     path = stand.submit("ada/remote")
-    stand.hub.box.faults.fail("/api/datasets/board/requests/refs", status=503, times=1)
+    stand.hub.state.faults.fail("/api/datasets/board/requests/refs", status=503, times=1)
     stand.settle()
     assert "steward" not in stand.file(path)
-    assert float(stand.desk.redis.hget(stand.desk.keys.hub_state, "failed") or 0) > 0
+    assert float(stand.context.redis.hget(stand.context.keys.hub_state, "failed") or 0) > 0
     stand.time += 30
     stand.settle()
     assert stand.file(path)["status"] == "FAILED"
@@ -283,13 +283,13 @@ def test_a_hub_that_stumbles_is_tried_again_later(stand: Stand, eventually: Call
 
 def test_only_a_form_of_the_board_submits_for_others(stand: Stand) -> None:
     """The `sender` of a file counts where a front end committed it, by account id, and nowhere else."""
-    form = stand.desk.hub.user("form").id
-    stand.desk.board = stand.desk.board.model_copy(update={"front_ends": (form,)})
-    stand.desk.index.put_head(REQUESTS, stand.desk.hub.head(stand.desk.requests))
+    form = stand.context.hub.user("form").id
+    stand.context.board = stand.context.board.model_copy(update={"front_ends": (form,)})
+    stand.context.index.put_head(REQUESTS, stand.context.hub.head(stand.context.requests))
     stand.submit("ada/good", sender="ada")
     stand.settle()
     assert "submitted by `ada`" in stand.threads()[0].events[0].content
-    stand.desk.board = stand.desk.board.model_copy(update={"front_ends": ("f" * 24,)})
+    stand.context.board = stand.context.board.model_copy(update={"front_ends": ("f" * 24,)})
     stand.submit("ada/remote", sender="ada")
     stand.settle()
     assert "submitted by `form`" in stand.threads()[0].events[0].content
@@ -311,7 +311,7 @@ def test_what_was_published_before_the_worker_was_lost_is_not_evaluated_again(st
         ended=2,
         results_path="results_2026-11-24T12-00-00.000000.json",
     )
-    suite = stand.desk.suite
+    suite = stand.context.suite
     raw = {t: {"acc_norm,none": 0.75, "exact_match,answer": 0.5} for t in (*suite.tasks, *suite.run)}
     scores = score(raw, suite)
     block = StewardBlock(
@@ -341,7 +341,7 @@ def test_what_was_published_before_the_worker_was_lost_is_not_evaluated_again(st
         stand.settle()
     file = stand.file(job.path)
     assert (file["status"], file["steward"]["attempt"]) == ("FINISHED", 1)
-    copied = stand.desk.hub.read_file(stand.desk.results, file["steward"]["results"])
+    copied = stand.context.hub.read_file(stand.context.results, file["steward"]["results"])
     assert copied.data == files["results_2026-11-24T12-00-00.000000.json"]
     assert f"{scores.average:.2f}" in stand.threads()[0].events[0].content
 

@@ -17,7 +17,7 @@ LOST = Failure(cause="gpu-lost", fault="us", message="The device fell off the bu
 def today(stand: Stand) -> DayCounts:
     """What was counted today."""
     number = day_of(stand.time)
-    return day_from(number, stand.desk.timings.read([number])[0])
+    return day_from(number, stand.context.timings.read([number])[0])
 
 
 def test_a_wait_and_each_end_are_counted_once(stand: Stand) -> None:
@@ -46,9 +46,9 @@ def test_a_wait_and_each_end_are_counted_once(stand: Stand) -> None:
     stand.settle()
     (job,) = stand.queued()
     stand.take(job)
-    stand.desk.board = stand.desk.board.model_copy(update={"precisions": ("bfloat16",)})
-    stand.end(job, details=publish(stand.hub.url, job, stand.desk.suite))
-    stand.desk.mark(f"request:{job.path}")
+    stand.context.board = stand.context.board.model_copy(update={"precisions": ("bfloat16",)})
+    stand.end(job, details=publish(stand.hub.url, job, stand.context.suite))
+    stand.context.mark(f"request:{job.path}")
     stand.work()
     assert stand.file(job.path)["status"] == "FINISHED"
     assert today(stand).ended == {"us": 1, "finished": 1}

@@ -29,12 +29,12 @@ class Worker:
     def __init__(self, stand: Stand, name: str, url: str, folder: Path) -> None:
         self.name = name
         self.stand = stand
-        self.wire = BoardRedis(url, stand.desk.board.name)
+        self.wire = BoardRedis(url, stand.context.board.name)
         self.bench: Any = SimpleNamespace(
             worker=name,
             settings=SimpleNamespace(claim_patience=0.3),
             slot=SimpleNamespace(attempt=folder / "none"),
-            suite=stand.desk.suite,
+            suite=stand.context.suite,
             versions={},
             hardware="",
             secrets=(),
@@ -43,9 +43,9 @@ class Worker:
     def pop(self) -> tuple[Job, Queue, jobs.EvaluationJob]:
         """Get a job as RQ gives it: its id leaves the queue, and the rest stays."""
         (message,) = self.stand.queued()
-        job = Job.fetch(message.attempt, connection=self.stand.desk.redis, serializer=JSONSerializer)
-        queues = [jobs.queue(self.stand.desk.redis, name) for name in self.stand.desk.queues]
-        (queue,) = [one for one in queues if self.stand.desk.redis.lrem(one.key, 1, message.attempt)]
+        job = Job.fetch(message.attempt, connection=self.stand.context.redis, serializer=JSONSerializer)
+        queues = [jobs.queue(self.stand.context.redis, name) for name in self.stand.context.queues]
+        (queue,) = [one for one in queues if self.stand.context.redis.lrem(one.key, 1, message.attempt)]
         return job, queue, message
 
     def asks(self, job: jobs.EvaluationJob) -> AttemptClaim | None:
@@ -88,13 +88,13 @@ def test_a_worker_that_waits_for_its_claim_is_known_again_after_amnesia(pair: tu
     _, _, job = a.pop()
     asked = a.asks(job)
     assert asked is not None
-    stand.desk.redis.flushall()
+    stand.context.redis.flushall()
     assert a.beats(job)
     stand.tick()
     stand.worker()
     stand.settle()
     assert stand.queued() == []
-    stand.desk.mark(f"request:{job.path}")
+    stand.context.mark(f"request:{job.path}")
     stand.settle()
     assert granted(asked) is True
     assert stand.file(job.path)["status"] == "RUNNING"
@@ -108,7 +108,7 @@ def given_away(stand: Stand, a: Worker, b: Worker) -> tuple[AttemptClaim, jobs.E
         stand.time += 2
         stand.worker()
         stand.tick()
-        state = stand.desk.attempts.read(job.attempt)
+        state = stand.context.attempts.read(job.attempt)
         if state is not None and stand.time - state.beat > LOST:
             stand.work()
     b.pop()
@@ -188,14 +188,14 @@ def test_a_claim_is_not_granted_to_whoever_has_just_handed_it_back(
     stand, a, _ = pair
     rq_job, queue, job = a.pop()
     claim = a.asks(job)
-    real = stand.desk.attempts.answer_claim
+    real = stand.context.attempts.answer_claim
 
     def late(attempt: str, *, granted: bool) -> bool:
-        monkeypatch.setattr(stand.desk.attempts, "answer_claim", real)
+        monkeypatch.setattr(stand.context.attempts, "answer_claim", real)
         hand_back(a.wire, a.bench, rq_job, queue)
         return real(attempt, granted=granted)
 
-    monkeypatch.setattr(stand.desk.attempts, "answer_claim", late)
+    monkeypatch.setattr(stand.context.attempts, "answer_claim", late)
     stand.settle()
     assert claim is not None and stand.file(job.path)["status"] == "RUNNING"
     (again,) = stand.queued()

@@ -28,7 +28,7 @@ def bell(monkeypatch: pytest.MonkeyPatch) -> Bell:
 @pytest.mark.parametrize("what", ["closed", "locked", "deleted", "no pull request any more"])
 def test_a_thread_that_changes_while_a_command_is_done(stand: Stand, bell: Bell, what: str) -> None:
     """The command has its effect once, is recorded, and the thread comes to rest, whatever became of it."""
-    talk, threads = Talk(stand), stand.hub.box.threads
+    talk, threads = Talk(stand), stand.hub.state.threads
     if what == "no pull request any more":
         talk.number, _ = propose(stand, {"notes.txt": b"x"})
         talk.look()
@@ -42,7 +42,7 @@ def test_a_thread_that_changes_while_a_command_is_done(stand: Stand, bell: Bell,
         elif what == "deleted":
             threads.delete(repo, owner(stand), thread)
         else:
-            with stand.hub.box.store.write() as db:
+            with stand.hub.state.store.write() as db:
                 db.execute("UPDATE threads SET is_pull = 0 WHERE oid = ?", (thread.oid,))
 
     bell.meanwhile = meanwhile
@@ -59,25 +59,25 @@ def test_a_thread_that_changes_while_a_command_is_done(stand: Stand, bell: Bell,
 
 def test_where_the_hub_lets_us_not_speak_nothing_is_done(stand: Stand, bell: Bell) -> None:
     """In a locked thread of a Space that is not ours a command waits, and is done once we may speak."""
-    stand.desk.board = stand.desk.board.model_copy(
-        update={"repos": stand.desk.board.repos.model_copy(update={"community": "ada/place"})}
+    stand.context.board = stand.context.board.model_copy(
+        update={"repos": stand.context.board.repos.model_copy(update={"community": "ada/place"})}
     )
-    stand.desk.community = Repo("space", "ada/place")
+    stand.context.community = Repo("space", "ada/place")
     stand.ada.create_repo("ada/place", repo_type="space", space_sdk="static")
     number = stand.ada.create_discussion("ada/place", "Talk", description="Hello.", repo_type="space").num
     stand.ada.comment_discussion("ada/place", number, comment="/bell", repo_type="space")
-    box = stand.hub.box
-    repo = box.repos.get("space", "ada/place")
+    state = stand.hub.state
+    repo = state.repos.get("space", "ada/place")
     assert repo is not None
-    ada, key = Caller(box.accounts.by_name("ada"), None), thread_key(stand.desk.community, number)
-    box.threads.lock(repo, ada, box.threads.get(repo, number), True)
-    stand.desk.mark(key)
+    ada, key = Caller(state.accounts.by_name("ada"), None), thread_key(stand.context.community, number)
+    state.threads.lock(repo, ada, state.threads.get(repo, number), True)
+    stand.context.mark(key)
     stand.work()
     assert bell.rung == []
-    assert stand.desk.parking.all() == []
-    assert stand.desk.redis.zscore(stand.desk.keys.dirty, key) is None
-    box.threads.lock(repo, ada, box.threads.get(repo, number), False)
-    stand.desk.mark(key)
+    assert stand.context.parking.all() == []
+    assert stand.context.redis.zscore(stand.context.keys.dirty, key) is None
+    state.threads.lock(repo, ada, state.threads.get(repo, number), False)
+    stand.context.mark(key)
     stand.work()
     assert len(bell.rung) == 1
 
@@ -117,7 +117,7 @@ def test_a_comment_that_is_gone_before_it_is_read_is_nothing(stand: Stand, bell:
         said = stand.ada.comment_discussion(REQUESTS, one.number, comment="/bell", repo_type="dataset")
     stand.form.hide_discussion_comment(REQUESTS, other.number, said.id, repo_type="dataset")
     repo, thread = hub_thread(stand, talk)
-    stand.hub.box.threads.delete(repo, owner(stand), thread)
+    stand.hub.state.threads.delete(repo, owner(stand), thread)
     for one in (talk, other):
         one.look()
         assert is_at_rest(stand, one)

@@ -53,7 +53,7 @@ def test_a_command_is_answered_once_and_has_its_effect_once(stand: Stand, bell: 
     said = talk.say("Please:\n/bell")
     for _ in range(3):
         talk.look()
-    stand.desk.redis.flushall()
+    stand.context.redis.flushall()
     talk.look()
     (reply,) = talk.replies()
     assert "Rung." in reply
@@ -122,11 +122,11 @@ def test_an_edited_comment_runs_nothing(stand: Stand, bell: Bell) -> None:
 def test_a_maintainer_is_known_by_id_and_read_afresh(stand: Stand, bell: Bell) -> None:
     """Somebody is refused, allowed once listed, and refused again at once when they lost their place."""
     talk = Talk(stand)
-    ada = stand.desk.hub.user("ada").id
+    ada = stand.context.hub.user("ada").id
     talk.say("/alarm")
-    stand.desk.board = stand.desk.board.model_copy(update={"maintainers": (ada,)})
+    stand.context.board = stand.context.board.model_copy(update={"maintainers": (ada,)})
     talk.say("/alarm")
-    stand.desk.board = stand.desk.board.model_copy(update={"maintainers": ("ada",)})
+    stand.context.board = stand.context.board.model_copy(update={"maintainers": ("ada",)})
     talk.say("/alarm")
     refused, done, again = talk.replies()
     assert "can be used by a maintainer of this leaderboard" in refused

@@ -19,8 +19,8 @@ from tests.support.board.pull_requests import thread as pull_thread
 @pytest.fixture
 def waiting_request(stand: Stand) -> str:
     """A request that waits, on a board whose maintainer is the form's account; its path."""
-    form = stand.desk.hub.user("form").id
-    stand.desk.board = stand.desk.board.model_copy(update={"maintainers": (form,), "front_ends": (form,)})
+    form = stand.context.hub.user("form").id
+    stand.context.board = stand.context.board.model_copy(update={"maintainers": (form,), "front_ends": (form,)})
     path = stand.submit("ada/good", sender="ada")
     stand.settle()
     return path
@@ -34,7 +34,7 @@ def test_of_two_who_want_opposite_things_the_second_is_told(stand: Stand, waitin
     stand.form.comment_discussion(REQUESTS, talks[-1].number, comment="/hold ada/good no", repo_type="dataset")
     stand.form.comment_discussion(REQUESTS, talks[-1].number, comment="/cancel ada/good", repo_type="dataset")
     for one in talks:
-        stand.desk.mark(thread_key(stand.desk.requests, one.number))
+        stand.context.mark(thread_key(stand.context.requests, one.number))
     stand.work()
     said = [reply for one in talks for reply in one.replies()]
     for reply, words in zip(

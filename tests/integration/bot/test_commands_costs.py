@@ -22,12 +22,12 @@ CHECKED = 4
 def calls_of(stand: Stand, talk: Talk, text: str, who: HfApi) -> list[str]:
     """The routes of the calls that it takes to answer `text`, when nothing about `who` is remembered."""
     for kind in ("user", "role"):
-        for key in stand.desk.redis.scan_iter(f"*:person:{kind} *"):
-            stand.desk.redis.delete(key)
+        for key in stand.context.redis.scan_iter(f"*:person:{kind} *"):
+            stand.context.redis.delete(key)
     before = len(talk.replies())
     who.comment_discussion(REQUESTS, talk.number, comment=text, repo_type="dataset")
     stand.calls.clear()
-    sync_thread(stand.desk, stand.desk.requests, talk.number)
+    sync_thread(stand.context, stand.context.requests, talk.number)
     routes = [route for _, route in stand.calls]
     assert len(talk.replies()) == before + 1
     assert "I am on it" not in talk.replies()[-1]
@@ -38,7 +38,7 @@ def calls_of(stand: Stand, talk: Talk, text: str, who: HfApi) -> list[str]:
 def talk(stand: Stand) -> Talk:
     """A discussion on a board that an organisation maintains, with a request that failed and one that waits."""
     keepers = (MaintainingOrganisation(name="board", role="write"),)
-    stand.desk.board = stand.desk.board.model_copy(update={"maintainer_organisations": keepers})
+    stand.context.board = stand.context.board.model_copy(update={"maintainer_organisations": keepers})
     stand.worker()
     talk = Talk(stand)
     stand.submit("ada/good", sender="ada")
@@ -46,7 +46,7 @@ def talk(stand: Stand) -> Talk:
     (job,) = stand.queued()
     stand.take(job)
     stand.end(job, failure=THEIRS)
-    stand.desk.workers.leave("w")
+    stand.context.workers.leave("w")
     stand.submit("ada/good", path="ada/good_eval_request_False_float16_Original.json", precision="float16")
     stand.settle()
     talk.look()
@@ -90,13 +90,13 @@ def test_a_thread_of_five_hundred_comments_costs_as_many_calls_as_one_of_five(st
     before = redis_calls(stand)
     few = calls_of(stand, talk, "/status ada/good", stand.bob)
     between = redis_calls(stand)
-    box = stand.hub.box
-    repo = box.repos.get("dataset", REQUESTS)
+    state = stand.hub.state
+    repo = state.repos.get("dataset", REQUESTS)
     assert repo is not None
-    ada = Caller(box.accounts.by_name("ada"), None)
-    with box.faults.silence():
+    ada = Caller(state.accounts.by_name("ada"), None)
+    with state.faults.silence():
         for number in range(500):
-            box.threads.comment(repo, ada, box.threads.get(repo, talk.number), f"Comment {number}: I like it.")
+            state.threads.comment(repo, ada, state.threads.get(repo, talk.number), f"Comment {number}: I like it.")
     start = redis_calls(stand)
     many = calls_of(stand, talk, "/status ada/good", stand.bob)
     assert many == few == ["thread", "comment"]
@@ -105,7 +105,7 @@ def test_a_thread_of_five_hundred_comments_costs_as_many_calls_as_one_of_five(st
 
 def redis_calls(stand: Stand) -> int:
     """Commands that the queue server has run since its start."""
-    return int(stand.desk.redis.info("stats")["total_commands_processed"])
+    return int(stand.context.redis.info("stats")["total_commands_processed"])
 
 
 def test_a_decision_about_a_pull_request_costs_what_its_care_takes(

@@ -52,7 +52,7 @@ def opened(stand: Stand, post: str) -> int:
 
 def comments(stand: Stand, number: int) -> tuple[Comment, ...]:
     """All that is said in it."""
-    return stand.desk.hub.thread(stand.desk.requests, number).comments
+    return stand.context.hub.thread(stand.context.requests, number).comments
 
 
 def ours(stand: Stand, number: int) -> list[str]:
@@ -62,12 +62,12 @@ def ours(stand: Stand, number: int) -> list[str]:
 
 def is_calm(stand: Stand) -> bool:
     """Whether every delivery has come, and all that it marked is done."""
-    return stand.hub.box.webhooks.drain(0.0) and len(stand.desk.dirty) == 0
+    return stand.hub.state.webhooks.drain(0.0) and len(stand.context.dirty) == 0
 
 
 def deliveries(stand: Stand, *, by: str) -> list[tuple[str, OutgoingDelivery]]:
     """The deliveries about comments of the account `by`, and where they go."""
-    webhooks, name = stand.hub.box.webhooks, stand.hub.box.accounts.by_name(by)
+    webhooks, name = stand.hub.state.webhooks, stand.hub.state.accounts.by_name(by)
     assert name is not None
     found = [(hook.url or "", one) for hook in webhooks.all() for one in webhooks.deliveries.log.latest(hook.id, 500)]
     return [(url, one) for url, one in found if one.body.get("comment", {}).get("author", {}).get("id") == name.id]

@@ -23,8 +23,8 @@ HARMLESS = ("word", "two words", 'a "quoted word"')
 def quiet(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> Stand:
     """A board on which one person may give hundreds of commands, and where nothing runs."""
     monkeypatch.setattr("bot.threads.limits.MOST", 10_000)
-    form = stand.desk.hub.user("form").id
-    stand.desk.board = stand.desk.board.model_copy(update={"maintainers": (form,), "front_ends": (form,)})
+    form = stand.context.hub.user("form").id
+    stand.context.board = stand.context.board.model_copy(update={"maintainers": (form,), "front_ends": (form,)})
     return stand
 
 
@@ -86,10 +86,10 @@ def test_as_titles_and_posts_they_reach_nobody(quiet: Stand) -> None:
         title = f"On {' '.join(text.split())}"[:190]
         post = f"{text}\n\nmy model ada/good failed" if len(text) % 2 else text
         quiet.bob.create_discussion(REQUESTS, title, description=post or "x", repo_type="dataset")
-    quiet.desk.mark_all((f"thread:dataset/{REQUESTS}:{n}" for n in range(1, len(TEXTS) + 1)), priority=0)  # type: ignore[arg-type]
+    quiet.context.mark_all((f"thread:dataset/{REQUESTS}:{n}" for n in range(1, len(TEXTS) + 1)), priority=0)  # type: ignore[arg-type]
     quiet.work()
-    assert len(waiting_threads(quiet.desk)) > 90
-    sync_digest(quiet.desk)
+    assert len(waiting_threads(quiet.context)) > 90
+    sync_digest(quiet.context)
     threads = quiet.threads()
     for one in threads:
         for event in one.events:
@@ -97,7 +97,7 @@ def test_as_titles_and_posts_they_reach_nobody(quiet: Stand) -> None:
                 check(quiet, one.title, event.content)
     (digest,) = [one.events[0].content for one in threads if one.title == TITLE]
     rows = [one for one in skeleton(digest) if one == "tr_open"]
-    assert len(rows) == 1 + min(100, len(waiting_threads(quiet.desk)))
+    assert len(rows) == 1 + min(100, len(waiting_threads(quiet.context)))
     assert skeleton(digest).count("td_open") == 4 * (len(rows) - 1)
 
 
@@ -117,7 +117,7 @@ def outside_lists(reply: str) -> list[str]:
 
 def test_in_files_and_logs_they_are_quoted_and_nothing_else(quiet: Stand) -> None:
     """In the fields of a request file, in what an attempt said when it died, and in the lines of its log."""
-    desk, bot, texts = quiet.desk, HfApi(quiet.hub.url, token=BOT), (*HARMLESS[:1], *TEXTS)
+    context, bot, texts = quiet.context, HfApi(quiet.hub.url, token=BOT), (*HARMLESS[:1], *TEXTS)
     names = {f"h{number:03}": text for number, text in enumerate(texts)}
     paths = {name: f"ada/{name}_eval_request_False_float32_Original.json" for name in names}
     contents = {paths[name]: json.dumps(request_file(name, text)).encode() for name, text in names.items()}
@@ -127,9 +127,9 @@ def test_in_files_and_logs_they_are_quoted_and_nothing_else(quiet: Stand) -> Non
         CommitOperationAdd(f"ada/{name}/attempt/log.txt", f"ValueError: {text}\n{text}\n".encode("utf-8", "replace"))
         for name, text in names.items()
     ]
-    bot.create_commit(desk.logs.id, logs, commit_message="Add", repo_type="dataset")
+    bot.create_commit(context.logs.id, logs, commit_message="Add", repo_type="dataset")
     quiet.settle()
-    desk.index.put(*(desk.index.get(path).model_copy(update={"attempt": "attempt"}) for path in paths.values()))
+    context.index.put(*(context.index.get(path).model_copy(update={"attempt": "attempt"}) for path in paths.values()))
     talk = Talk(quiet)
     for verb in ("why", "status", "search"):
         replies = dict(answers(quiet, talk, {name: f"/{verb} ada/{name}" for name in names}))

@@ -28,19 +28,19 @@ def bell(monkeypatch: pytest.MonkeyPatch) -> Bell:
 
 def test_accounts_that_are_deleted_or_renamed(stand: Stand, bell: Bell) -> None:
     """A command of nobody is not run; a maintainer with another name is still one, and who took the name is none."""
-    box, talk = stand.hub.box, Talk(stand)
-    form = stand.desk.hub.user("form").id
-    stand.desk.board = stand.desk.board.model_copy(update={"maintainers": (form,)})
-    with box.store.write() as db:
+    state, talk = stand.hub.state, Talk(stand)
+    form = stand.context.hub.user("form").id
+    stand.context.board = stand.context.board.model_copy(update={"maintainers": (form,)})
+    with state.store.write() as db:
         db.execute("UPDATE accounts SET name = 'formerly', key = 'formerly' WHERE key = 'form'")
         db.execute("UPDATE accounts SET name = 'form', key = 'form' WHERE key = 'bob'")
     assert "Paused" in talk.ask("/pause tier:large I say so", stand.form)
     assert "[formerly]" in talk.replies()[-1]
     assert "can be used by a maintainer" in talk.ask("/pause tier:small I say so", stand.bob)
     stand.bob.comment_discussion(REQUESTS, talk.number, comment="/bell", repo_type="dataset")
-    bob = box.accounts.by_name("form")
+    bob = state.accounts.by_name("form")
     assert bob is not None
-    box.accounts.delete(bob)
+    state.accounts.delete(bob)
     talk.look()
     assert bell.rung == []
     assert len(talk.replies()) == 2
@@ -49,16 +49,16 @@ def test_accounts_that_are_deleted_or_renamed(stand: Stand, bell: Bell) -> None:
 
 def test_an_account_that_is_deleted_while_its_command_is_done(stand: Stand, bell: Bell) -> None:
     """The bot dies at it, and its author is gone when it comes back: the reply says that it ends there."""
-    talk, box = Talk(stand), stand.hub.box
+    talk, state = Talk(stand), stand.hub.state
 
     def die() -> None:
         raise KeyError("killed")
 
     bell.meanwhile = die
     talk.say("/bell", stand.bob)
-    bob = box.accounts.by_name("bob")
+    bob = state.accounts.by_name("bob")
     assert bob is not None
-    box.accounts.delete(bob)
+    state.accounts.delete(bob)
     bell.meanwhile = lambda: None
     talk.look()
     assert "its author is gone" in talk.replies()[-1]
@@ -67,21 +67,21 @@ def test_an_account_that_is_deleted_while_its_command_is_done(stand: Stand, bell
 
 def test_who_lost_membership_a_second_ago_approves_nothing(stand: Stand) -> None:
     """What was known of a maintainer a moment before does not count where something cannot be undone."""
-    stand.desk.board = stand.desk.board.model_copy(update={"maintainer_organisations": KEEPERS})
+    stand.context.board = stand.context.board.model_copy(update={"maintainer_organisations": KEEPERS})
     number, head = propose(stand, {PATH: fields(stand)})
     look(stand, number)
     assert "Not yet" not in report(stand, number)
     talk = Talk(stand)
     assert "Paused" in talk.ask("/pause tier:large I say so", stand.form)
-    box = stand.hub.box
-    org, form = box.accounts.by_name("board"), box.accounts.by_name("form")
+    state = stand.hub.state
+    org, form = state.accounts.by_name("board"), state.accounts.by_name("form")
     assert org is not None
     assert form is not None
-    box.accounts.set_member(org, form, None)
+    state.accounts.set_member(org, form, None)
     talk.number = number
     assert "can be used by a maintainer" in talk.ask(f"/approve {head[:12]}", stand.form)
     assert pull_thread(stand, number).status == "open"
-    box.accounts.set_member(org, form, "write")
+    state.accounts.set_member(org, form, "write")
     talk.say(f"/approve {head[:12]}", stand.form)
     assert pull_thread(stand, number).status == "merged"
 
@@ -118,7 +118,7 @@ def test_what_other_bots_copy_from_ours_is_no_command(stand: Stand, bell: Bell) 
     reply = talk.ask("/bell")
     talk.say(reply, stand.bob)
     talk.say("\n".join(f"> {line}" for line in reply.splitlines()), stand.bob)
-    talk.say(marked(reply.partition("\n")[2], stand.desk.marker("answer", "0123")), stand.bob)
+    talk.say(marked(reply.partition("\n")[2], stand.context.marker("answer", "0123")), stand.bob)
     talk.look()
     assert len(talk.replies()) == 1
     assert len(bell.rung) == 1

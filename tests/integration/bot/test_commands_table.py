@@ -35,8 +35,8 @@ def played(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey, probe: Prob
         keepers = (MaintainingOrganisation(name="keepers"),)
         people = people_and_models(TABLE)
         with running(folder, people, connection, valkey.url, probe, maintainer_organisations=keepers) as stand:
-            mia, form = (stand.desk.hub.user(name).id for name in ("mia", "form"))
-            stand.desk.board = stand.desk.board.model_copy(update={"maintainers": (mia,), "front_ends": (form,)})
+            mia, form = (stand.context.hub.user(name).id for name in ("mia", "form"))
+            stand.context.board = stand.context.board.model_copy(update={"maintainers": (mia,), "front_ends": (form,)})
             table = Table(stand, TABLE)
             table.play()
             yield table
@@ -80,13 +80,13 @@ def test_pull_requests_are_merged_and_closed_as_the_table_says(played: Table) ->
         if cell.place == "pull" and cell.state in ("passed", "problems"):
             wanted = {"merged": "merged", "rejected": "closed"}.get(cell.outcome, "open")
             number, _ = played.pulls[cell.model]
-            assert played.stand.desk.hub.thread(played.stand.desk.requests, number).status == wanted, str(cell)
+            assert played.stand.context.hub.thread(played.stand.context.requests, number).status == wanted, str(cell)
 
 
 def test_every_decision_and_every_refusal_is_recorded(played: Table) -> None:
     """For each command that decides something there is a file that says who, what, and whether they might."""
-    desk = played.stand.desk
-    kept = [one.path for one in desk.hub.list_files(desk.logs) if one.path.startswith("decisions/")]
+    context = played.stand.context
+    kept = [one.path for one in context.hub.list_files(context.logs) if one.path.startswith("decisions/")]
     keys = Counter(path.rpartition("/")[2].partition("-")[0] for path in kept)
     for cell, (_, _, comment) in played.said.items():
         verb = REGISTRY.find(cell.verb)
@@ -96,22 +96,22 @@ def test_every_decision_and_every_refusal_is_recorded(played: Table) -> None:
 
 def test_nobody_wrote_in_vain_and_the_bot_nothing_of_its_own(played: Table) -> None:
     """In the talks there are the comments of the table and one reply to each: no error, no second word."""
-    desk = played.stand.desk
+    context = played.stand.context
     for number in range(1, 5):
-        thread = desk.hub.thread(desk.community, number)
+        thread = context.hub.thread(context.community, number)
         ours = [marker_of(one.text) for one in thread.comments if one.author_name == "steward-bot"]
         assert len(thread.comments) == 1 + 2 * len(ours)
         assert all(one is not None and one.kind == "answer" for one in ours)
-    assert desk.parking.all() == []
+    assert context.parking.all() == []
 
 
 def test_a_command_is_answered_within_a_second_whatever_waits(
     played: Table, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A thousand background syncs wait, each of a call; who writes a command does not wait for them."""
-    desk, times = played.stand.desk, list[float]()
+    context, times = played.stand.context, list[float]()
     names = (f"ada/gone{n}_eval_request_False_float32_Original.json" for n in range(1_000))
-    desk.mark_all(map(request_key, names), SyncPriority.BACKGROUND)
+    context.mark_all(map(request_key, names), SyncPriority.BACKGROUND)
     for number in range(1, 4):
         began = time.monotonic()
         said = played.apis["stranger"].comment_discussion(
@@ -119,7 +119,7 @@ def test_a_command_is_answered_within_a_second_whatever_waits(
         )
         wait_until(lambda said=said, number=number: played.is_answered(number, said.id), every=0.01)
         times.append(time.monotonic() - began)
-    left = len(desk.dirty)
+    left = len(context.dirty)
     with capsys.disabled():
         print(f"\nanswered in {', '.join(f'{one:.2f}' for one in times)} s, with {left} of 1,000 syncs still waiting")
     assert left > 100, "the syncs were done before the commands: nothing was shown"

@@ -18,15 +18,15 @@ THEIRS = Failure(cause="nan-weights", fault="submission", message="Weights are N
 @pytest.fixture
 def talk(stand: Stand) -> Talk:
     """A discussion that Ada opened; the form's account is a maintainer."""
-    form = stand.desk.hub.user("form").id
-    stand.desk.board = stand.desk.board.model_copy(update={"maintainers": (form,), "front_ends": (form,)})
+    form = stand.context.hub.user("form").id
+    stand.context.board = stand.context.board.model_copy(update={"maintainers": (form,), "front_ends": (form,)})
     stand.worker()
     return Talk(stand)
 
 
 def test_status_tells_where_every_request_of_a_model_stands(stand: Stand, talk: Talk) -> None:
     """The place of one that waits is told, and of an unknown model that there is none, with names like it."""
-    stand.desk.workers.leave("w")
+    stand.context.workers.leave("w")
     stand.submit("ada/good", sender="ada")
     stand.settle()
     assert "number 1 of 1" in talk.ask("/status ada/good")
@@ -64,7 +64,7 @@ def test_check_lists_what_is_right_and_what_is_not(stand: Stand, talk: Talk) -> 
     said = talk.ask("/check ada/pickled precision=float32")
     assert "would not be accepted" in said
     assert "checks passed" in said
-    assert stand.desk.index.of_model("ada/pickled") == []
+    assert stand.context.index.of_model("ada/pickled") == []
 
 
 def test_a_submitter_relaunches_once_and_a_maintainer_again(stand: Stand, talk: Talk) -> None:
@@ -87,18 +87,18 @@ def test_a_submitter_relaunches_once_and_a_maintainer_again(stand: Stand, talk: 
 def test_who_submitted_it_is_known_after_a_relaunch_without_redis(stand: Stand, talk: Talk) -> None:
     """What only the file says by then goes on standing there, and counts when it is judged anew."""
     path = stand.failed(THEIRS, sender="ada")
-    stand.desk.redis.flushall()
+    stand.context.redis.flushall()
     stand.settle()
     assert "will be evaluated once more" in talk.ask("/relaunch ada/good", stand.form)
     stand.settle()
     file = stand.file(path)
     assert (file["status"], file["steward"]["submitter"]) == ("RERUN", "ada")
-    assert stand.desk.index.get(path).submitter == "ada"
+    assert stand.context.index.get(path).submitter == "ada"
 
 
 def test_rulings_about_the_queue_are_written_where_everybody_reads_them(stand: Stand, talk: Talk) -> None:
     """Hold, priority and pause change the files on the Hub, and are lifted again."""
-    stand.desk.workers.leave("w")
+    stand.context.workers.leave("w")
     path = stand.submit("ada/good", sender="ada")
     stand.settle()
     assert "a maintainer of this leaderboard" in talk.ask("/hold ada/good I say so")
@@ -129,16 +129,16 @@ def test_pauses_that_cannot_be_read_are_told_to_whoever_wants_another(stand: Sta
 
 def test_whoever_asks_why_while_an_end_is_written_down_is_told_so(stand: Stand, talk: Talk) -> None:
     """It may have failed: nothing is said to be fine before the file says how it ended."""
-    stand.desk.workers.leave("w")
+    stand.context.workers.leave("w")
     path = stand.submit("ada/good", sender="ada")
     stand.settle()
-    stand.desk.index.put(stand.desk.index.get(path).model_copy(update={"state": "settled"}))
+    stand.context.index.put(stand.context.index.get(path).model_copy(update={"state": "settled"}))
     assert "has come to its end, which is being written down" in talk.ask("/why ada/good")
 
 
 def test_whoever_submitted_it_cancels_it(stand: Stand, talk: Talk) -> None:
     """A stranger is refused; the submitter's reason is in the file."""
-    stand.desk.workers.leave("w")
+    stand.context.workers.leave("w")
     path = stand.submit("ada/good", sender="ada")
     stand.settle()
     assert "can be used by" in talk.ask("/cancel ada/good", stand.bob)
@@ -151,9 +151,9 @@ def test_whoever_submitted_it_cancels_it(stand: Stand, talk: Talk) -> None:
 def test_a_model_is_submitted_and_resubmitted_from_a_thread(stand: Stand, talk: Talk) -> None:
     """A refused one leaves no file; an accepted one is written for whoever asked, and a newer commit follows."""
     assert "would be refused" in talk.ask("/submit ada/pickled precision=float32")
-    assert stand.desk.index.of_model("ada/pickled") == []
+    assert stand.context.index.of_model("ada/pickled") == []
     assert "is submitted" in talk.ask("/submit ada/good precision=float32")
-    (entry,) = stand.desk.index.of_model("ada/good")
+    (entry,) = stand.context.index.of_model("ada/good")
     assert entry.submitter == "ada"
     assert stand.file(entry.path)["sender"] == "ada"
     assert "already" in talk.ask("/submit ada/good precision=float32")
@@ -170,7 +170,7 @@ def test_whoever_subscribed_is_told_of_the_end(stand: Stand, talk: Talk) -> None
     path = stand.submit("ada/good", sender="ada")
     stand.settle()
     assert "I will write to you here" in talk.ask("/subscribe ada/good")
-    stand.desk.redis.delete(stand.desk.keys.followers(path))
+    stand.context.redis.delete(stand.context.keys.followers(path))
     talk.look()
     stand.fail_next(THEIRS)
     talk.look()
@@ -186,10 +186,10 @@ def test_every_decision_is_kept(stand: Stand, talk: Talk) -> None:
     stand.submit("ada/good", sender="ada")
     stand.settle()
     talk.ask("/pause board moving house", stand.form)
-    kept = [one for one in stand.desk.hub.list_files(stand.desk.logs) if one.path.startswith("decisions/")]
+    kept = [one for one in stand.context.hub.list_files(stand.context.logs) if one.path.startswith("decisions/")]
     (file,) = kept
-    said: dict[str, Any] = json.loads(stand.desk.hub.read_file(stand.desk.logs, file.path).data)
-    assert said["person"]["id"] == stand.desk.hub.user("form").id
+    said: dict[str, Any] = json.loads(stand.context.hub.read_file(stand.context.logs, file.path).data)
+    assert said["person"]["id"] == stand.context.hub.user("form").id
     assert (said["verb"], said["allowed"]) == ("pause", True)
     assert said["arguments"] == {"what": "board", "reason": "moving house"}
 

@@ -52,14 +52,14 @@ def stand(tmp_path: Path, connection: redis.Redis, probe: Probe) -> Iterator[Fla
 def test_in_shadow_nothing_is_written(stand: FlagStand) -> None:
     """It is listed what would have been; once edits are on, it is."""
     finished(stand)
-    stand.desk.board = stand.desk.board.model_copy(
+    stand.context.board = stand.context.board.model_copy(
         update={"effects": Effects(modes=dict.fromkeys(Effect, EffectMode.SHADOW))}
     )
     before = commits(stand)
     look(stand)
     assert commits(stand) == before
-    assert any(one.path == FILE for one in stand.desk.effects.shadow.read().things)
-    stand.desk.board = stand.desk.board.model_copy(
+    assert any(one.path == FILE for one in stand.context.effects.shadow.read().things)
+    stand.context.board = stand.context.board.model_copy(
         update={"effects": Effects(modes=dict.fromkeys(Effect, EffectMode.ON))}
     )
     look(stand)
@@ -72,7 +72,7 @@ def test_planted_disagreements_are_found(stand: FlagStand) -> None:
     finished(stand, "ada/plain")
     finished(stand, "ada/loud")
     look(stand)
-    shape = columns(stand.desk.suite)
+    shape = columns(stand.context.suite)
     rows = [dict(row) for row in read_table(data(stand), "", shape).rows]
     good, loud, plain = rows
     planted = [
@@ -83,7 +83,7 @@ def test_planted_disagreements_are_found(stand: FlagStand) -> None:
     ]
     operations = [CommitOperationAdd(FILE, write_table(planted, shape, {}))]
     stand.form.create_commit(CONTENTS, operations, commit_message="Plant", repo_type="dataset")
-    assert {one.what: one.words.split()[0] for one in disagreements(stand.desk)} == {
+    assert {one.what: one.words.split()[0] for one in disagreements(stand.context)} == {
         "contents-missing": "ada/loud",
         "contents-without-result": "ada/ghost",
         "contents-flagged": "ada/good",
@@ -91,14 +91,14 @@ def test_planted_disagreements_are_found(stand: FlagStand) -> None:
         "contents-twice": "1",
     }
     look(stand)
-    assert disagreements(stand.desk) == []
+    assert disagreements(stand.context) == []
 
 
 def test_columns_of_others_are_kept(stand: FlagStand) -> None:
     """A column that we do not know stays, with its values, also where we write the row anew."""
     finished(stand)
     look(stand)
-    shape = columns(stand.desk.suite)
+    shape = columns(stand.context.suite)
     rows = [dict(row) for row in read_table(data(stand), "", shape).rows]
     found = pq.read_table(io.BytesIO(write_table(rows, shape, {})))
     more = found.append_column("votes", [[7]])
@@ -140,7 +140,7 @@ def test_without_the_library_the_sync_process_does_not_start(
 def test_the_doctor_looks_at_the_repo(stand: FlagStand) -> None:
     """It is read, and workers must not write to it."""
     with Hub(stand.hub.url, WORKER) as worker:
-        checks = examine(stand.desk, worker=worker)
+        checks = examine(stand.context, worker=worker)
     assert f"It may not write to {CONTENTS}." in [one.words for one in checks if one.name == "worker token"]
     assert FLAGS in "".join(one.words for one in checks if one.name == "repos")
 
@@ -151,14 +151,14 @@ def test_licences_that_the_table_has_are_not_asked_for_again(stand: FlagStand, m
     stand.ada.upload_file(path_or_fileobj=card, path_in_repo="README.md", repo_id=GOOD)
     path = finished(stand)
     look(stand)
-    before = stand.desk.scores.all()
-    stand.desk.redis.flushall()
-    stand.desk.contents_memory = ContentsCache()
+    before = stand.context.scores.all()
+    stand.context.redis.flushall()
+    stand.context.contents_memory = ContentsCache()
     asked = list[str]()
     monkeypatch.setattr(scoreboard, "look_at_model", lambda _, model, known: asked.append(model) or known)
     look(stand, rounds=4)
-    assert (asked, stand.desk.scores.all()) == ([], before)
-    (hit,) = find(stand.desk, "good; Hub License: mit", most=5).hits
+    assert (asked, stand.context.scores.all()) == ([], before)
+    (hit,) = find(stand.context, "good; Hub License: mit", most=5).hits
     assert (hit.entry.path, hit.average) == (path, before[0].average)
 
 
@@ -166,21 +166,23 @@ def test_a_row_of_an_earlier_commit_that_others_evaluated_stays(stand: FlagStand
     """Their row and ours stand side by side, not written in turns; what theirs tells of the model stays theirs."""
     path = finished(stand)
     look(stand)
-    results = json.loads(stand.desk.hub.read_file(stand.desk.results, stand.file(path)["steward"]["results"]).data)
+    results = json.loads(
+        stand.context.hub.read_file(stand.context.results, stand.file(path)["steward"]["results"]).data
+    )
     config = {"model_dtype": "torch.float32", "model_sha": "e" * 40}
     theirs = json.dumps({"results": results["results"], "config": config}).encode()
     operations = [CommitOperationAdd(f"{GOOD}/results_2024-01-01T00-00-00.000000.json", theirs)]
     stand.form.create_commit("board/results", operations, commit_message="Theirs", repo_type="dataset")
-    shape = columns(stand.desk.suite)
+    shape = columns(stand.context.suite)
     (ours,) = (dict(row) for row in read_table(data(stand), "", shape).rows)
     earlier = {**ours, "Model sha": "e" * 40, "Average ⬆️": 11.0, "Hub ❤️": 99}
     operations = [CommitOperationAdd(FILE, write_table([earlier, ours], shape, {}))]
     stand.form.create_commit(CONTENTS, operations, commit_message="Theirs", repo_type="dataset")
     look(stand)
     before = commits(stand)
-    stand.desk.contents_memory = ContentsCache()
+    stand.context.contents_memory = ContentsCache()
     look(stand)
     found = table(stand)
     assert list(found["Model sha"]) == [ours["Model sha"], "e" * 40]
     assert (list(found["Average ⬆️"]), list(found["Hub ❤️"])) == ([ours["Average ⬆️"], 11.0], [0, 99])
-    assert (commits(stand), disagreements(stand.desk)) == (before, [])
+    assert (commits(stand), disagreements(stand.context)) == (before, [])

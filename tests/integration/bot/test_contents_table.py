@@ -43,10 +43,12 @@ def test_a_published_evaluation_becomes_a_row(stand: FlagStand) -> None:
     path = finished(stand)
     look(stand)
     found = table(stand)
-    suite = stand.desk.suite
+    suite = stand.context.suite
     assert list(found.columns) == [column.name for column in columns(suite)]
     row: dict[str, Any] = found.iloc[0].to_dict()
-    results = json.loads(stand.desk.hub.read_file(stand.desk.results, stand.file(path)["steward"]["results"]).data)
+    results = json.loads(
+        stand.context.hub.read_file(stand.context.results, stand.file(path)["steward"]["results"]).data
+    )
     assert (len(found), row["fullname"], row["eval_name"]) == (1, GOOD, "ada_good_float32")
     assert row["Average ⬆️"] == results["steward"]["average"]
     assert row[suite.benchmarks[0].name] == results["steward"]["benchmarks"][suite.benchmarks[0].name]
@@ -55,7 +57,7 @@ def test_a_published_evaluation_becomes_a_row(stand: FlagStand) -> None:
     assert re.fullmatch(r"\d{4}-\d\d-\d\d", row["Upload To Hub Date"])
     types = {str(found[name].dtype) for name in ("Flagged", "Merged", "MoE", "Chat Template", "Official Providers")}
     assert (types, str(found["Hub ❤️"].dtype), str(found["Average ⬆️"].dtype)) == ({"bool"}, "int64", "float64")
-    assert disagreements(stand.desk) == []
+    assert disagreements(stand.context) == []
     before = commits(stand)
     look(stand)
     assert commits(stand) == before
@@ -67,7 +69,7 @@ def test_a_round_in_which_nothing_changed_costs_three_calls(stand: FlagStand) ->
     look(stand)
     stand.calls.clear()
     stand.time += 1
-    stand.desk.mark(sync.CONTENTS)
+    stand.context.mark(sync.CONTENTS)
     stand.work()
     assert len(stand.calls) == 3
 
@@ -77,7 +79,7 @@ def test_many_changes_make_one_commit(stand: FlagStand) -> None:
     finished(stand)
     finished(stand, "ada/plain")
     Hearing(stand, "[FLAG] ada/plain", "It is not what it says.").say("/flag other it is not", stand.form)
-    stand.desk.redis.delete(stand.desk.keys.dirty)
+    stand.context.redis.delete(stand.context.keys.dirty)
     before = commits(stand)
     look(stand)
     assert (names(stand), commits(stand) - before <= 1) == (["ada/good", "ada/plain"], True)
@@ -92,27 +94,27 @@ def test_a_flag_and_its_end_are_told(stand: FlagStand) -> None:
     case.say("/flag contamination it knows the questions", stand.form)
     look(stand)
     assert list(table(stand)["Flagged"]) == [True]
-    assert disagreements(stand.desk) == []
+    assert disagreements(stand.context) == []
     case.say("/unflag it does not", stand.form)
     look(stand)
     assert list(table(stand)["Flagged"]) == [False]
-    assert disagreements(stand.desk) == []
+    assert disagreements(stand.context) == []
 
 
 def test_a_removal_takes_the_row_and_a_restoration_brings_it_back(stand: FlagStand) -> None:
     """The same row, byte for byte of the whole table; and the same scores."""
     finished(stand)
     look(stand)
-    before, scores = data(stand), stand.desk.scores.all()
+    before, scores = data(stand), stand.context.scores.all()
     talk = Hearing(stand, "My model", "Hello.")
     talk.say(f"/remove {GOOD} the weights were wrong", stand.form)
     look(stand)
     assert names(stand) == []
-    assert disagreements(stand.desk) == []
+    assert disagreements(stand.context) == []
     talk.say(f"/restore {GOOD}", stand.form)
     look(stand)
-    assert (data(stand), stand.desk.scores.all()) == (before, scores)
-    assert disagreements(stand.desk) == []
+    assert (data(stand), stand.context.scores.all()) == (before, scores)
+    assert disagreements(stand.context) == []
 
 
 def test_a_renamed_model_keeps_its_row_under_the_new_name(stand: FlagStand) -> None:
@@ -128,9 +130,9 @@ def test_a_renamed_model_keeps_its_row_under_the_new_name(stand: FlagStand) -> N
     look(stand)
     assert names(stand) == ["ada/better"]
     assert "ada/better" in table(stand)["Model"][0]
-    (scored,) = stand.desk.scores.all()
+    (scored,) = stand.context.scores.all()
     assert (scored.model, scored.average) == ("ada/better", table(stand)["Average ⬆️"][0])
-    assert disagreements(stand.desk) == []
+    assert disagreements(stand.context) == []
 
 
 def test_the_table_outlives_redis_and_processes(stand: FlagStand) -> None:
@@ -138,13 +140,13 @@ def test_the_table_outlives_redis_and_processes(stand: FlagStand) -> None:
     finished(stand)
     look(stand)
     before, good = commits(stand), data(stand)
-    stand.desk.redis.flushall()
-    stand.desk.contents_memory = ContentsCache()
+    stand.context.redis.flushall()
+    stand.context.contents_memory = ContentsCache()
     look(stand)
     assert (commits(stand), data(stand)) == (before, good)
     operations = [CommitOperationAdd(FILE, b"not a table")]
     stand.form.create_commit(CONTENTS, operations, commit_message="Break", repo_type="dataset")
-    assert "contents-unreadable" in {one.what for one in disagreements(stand.desk)}
+    assert "contents-unreadable" in {one.what for one in disagreements(stand.context)}
     look(stand)
     assert data(stand) == good
 
@@ -153,14 +155,14 @@ def test_two_processes_that_were_told_different_things_do_not_write_in_turns(sta
     """The one that asked later is believed by both, until somebody asks anew."""
     finished(stand)
     look(stand)
-    first = stand.desk.contents_memory
+    first = stand.context.contents_memory
     stand.ada.delete_repo(GOOD)
-    stand.desk.contents_memory = second = ContentsCache(looked={GOOD: stand.time - 2 * sync.DAY})
+    stand.context.contents_memory = second = ContentsCache(looked={GOOD: stand.time - 2 * sync.DAY})
     look(stand)
     assert list(table(stand)["Available on the hub"]) == [False]
     before = commits(stand)
     for memory in (first, second, first):
-        stand.desk.contents_memory = memory
+        stand.context.contents_memory = memory
         look(stand)
     assert commits(stand) == before
     assert list(table(stand)["Available on the hub"]) == [False]
@@ -189,7 +191,7 @@ def test_a_model_of_which_nothing_can_be_learned_keeps_no_other_from_the_table(
     """One is switched off by the Hub, or is more than we read: it keeps its row, and the next model gets one."""
     finished(stand)
     look(stand)
-    stand.hub.box.faults.fail(f"GET /api/models/{GOOD}/*", status=status, error=error, times=None)
+    stand.hub.state.faults.fail(f"GET /api/models/{GOOD}/*", status=status, error=error, times=None)
     finished(stand, "ada/plain")
     stand.time += sync.DAY
     look(stand)
@@ -205,6 +207,6 @@ def test_a_few_models_are_asked_about_at_a_time(stand: FlagStand, monkeypatch: p
     monkeypatch.setattr(sync, "LOOKS", 1)
     finished(stand)
     finished(stand, "ada/plain")
-    stand.desk.contents_memory = ContentsCache()
+    stand.context.contents_memory = ContentsCache()
     look(stand)
     assert names(stand) == ["ada/good", "ada/plain"]

@@ -37,12 +37,12 @@ def place(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey, probe: Probe
         connection.flushall()
         with LocalHub(tmp_path_factory.mktemp("hub"), town(world())) as hub:
             stand = Stand(hub, connection, probe)
-            ids = {name: stand.desk.hub.user(name).id for name in ("mia", "form")}
+            ids = {name: stand.context.hub.user(name).id for name in ("mia", "form")}
             changes = {"maintainers": (ids["mia"],), "front_ends": (ids["form"],), "attempts": 1}
-            stand.desk.board = stand.desk.board.model_copy(update=changes)
+            stand.context.board = stand.context.board.model_copy(update=changes)
             stand.settle()
             yield Town(stand)
-            stand.desk.hub.close()
+            stand.context.hub.close()
 
 
 Told = tuple[str, str, list[Talk]]
@@ -133,15 +133,15 @@ def maintainer_pauses(place: Town) -> Told:
     return "A pause", "Mia is a maintainer. Bob's model waits for its turn.", [talk]
 
 
-def plea(place: Town) -> Told:
+def appeal(place: Town) -> Told:
     """A plea against a flag is answered with what helps, and waits for a maintainer."""
     talk = place.open(
         "bob", "basalt was wrongly flagged", "My model bob/basalt is no copy. It shares the tokenizer only."
     )
     assert len(talk.told()) == 1
-    assert "wrongly flagged" in str(waiting_threads(place.stand.desk))
+    assert "wrongly flagged" in str(waiting_threads(place.stand.context))
     talk.say("mia", "Thank you, I will compare the weights today.")
-    assert "wrongly flagged" not in str(waiting_threads(place.stand.desk))
+    assert "wrongly flagged" not in str(waiting_threads(place.stand.context))
     return "A plea", "Bob's model was flagged as a copy.", [talk]
 
 
@@ -200,8 +200,8 @@ def for_a_person(place: Town) -> Told:
         "bob", "An idea for the leaderboard", "How about a column with the energy that an evaluation took?"
     )
     assert talk.told() == []
-    assert "An idea for the leaderboard" in str(waiting_threads(place.stand.desk))
-    place.stand.desk.mark("digest")
+    assert "An idea for the leaderboard" in str(waiting_threads(place.stand.context))
+    place.stand.context.mark("digest")
     place.stand.tick()
     place.stand.work()
     (digest,) = [one for one in place.stand.threads() if one.title == TITLE]
@@ -229,7 +229,7 @@ STORIES: list[Callable[[Town], Told]] = [
     wrong_link,
     stranger_approves,
     maintainer_pauses,
-    plea,
+    appeal,
     standing_question,
     subscribing,
     newer_commit,

@@ -33,12 +33,12 @@ class Ward:
     def examine(self) -> list[Check]:
         """What the doctor says."""
         with Hub(self.stand.hub.url, self.bot) as hub, Hub(self.stand.hub.url, self.worker) as worker:
-            self.stand.desk.hub = hub
-            return examine(self.stand.desk, worker=worker)
+            self.stand.context.hub = hub
+            return examine(self.stand.context, worker=worker)
 
     def token(self, account: str, secret: str, **fields: Any) -> str:
         """Give `account` another token."""
-        accounts = self.stand.hub.box.accounts
+        accounts = self.stand.hub.state.accounts
         owner = accounts.by_name(account)
         assert owner is not None
         accounts.add_token(owner, secret, fields)
@@ -46,7 +46,7 @@ class Ward:
 
     def member(self, org: str, name: str, role: str) -> None:
         """Give somebody a role in an organisation."""
-        accounts = self.stand.hub.box.accounts
+        accounts = self.stand.hub.state.accounts
         where, who = accounts.by_name(org), accounts.by_name(name)
         assert where is not None and who is not None
         accounts.set_member(where, who, role)  # type: ignore[arg-type]
@@ -54,35 +54,35 @@ class Ward:
     def card(self, **fields: Any) -> None:
         """The worker announces itself, otherwise than it should."""
         card = WorkerCard(name="w", tiers=("all",), devices="cuda: H100", since=0, beat=self.stand.time)
-        self.stand.desk.workers.announce(card.model_copy(update=fields))
+        self.stand.context.workers.announce(card.model_copy(update=fields))
 
     def hook(self, action: str = "", url: str = HOOK) -> None:
         """Do something to the board's only webhook, or give it another address."""
-        (hook,) = self.stand.desk.hub.webhooks()
+        (hook,) = self.stand.context.hub.webhooks()
         if action:
-            self.stand.desk.hub.session.send("POST", f"/api/settings/webhooks/{hook.id}{action}", route="webhook")
+            self.stand.context.hub.session.send("POST", f"/api/settings/webhooks/{hook.id}{action}", route="webhook")
         else:
-            self.stand.desk.hub.rotate_webhook(replace(hook, url=url), "s3cret")
+            self.stand.context.hub.rotate_webhook(replace(hook, url=url), "s3cret")
 
     def info(self, **sections: dict[str, Any]) -> None:
         """The queue server says something else of itself."""
-        told = self.stand.desk.redis.info
-        self.stand.desk.redis.info = lambda section: {**told(section), **sections.get(section, {})}  # type: ignore
+        told = self.stand.context.redis.info
+        self.stand.context.redis.info = lambda section: {**told(section), **sections.get(section, {})}  # type: ignore
 
 
 @pytest.fixture
 def ward(stand: Stand) -> Ward:
     """A board at which nothing is amiss, with effects switched on."""
-    desk, modes = stand.desk, dict.fromkeys(Effect, EffectMode.ON)
+    context, modes = stand.context, dict.fromkeys(Effect, EffectMode.ON)
     watched = [
         WatchedItem("dataset", "board/requests"),
         WatchedItem("dataset", "board/results"),
         WatchedItem("space", "board/space"),
     ]
-    desk.hub.ensure_webhook(HOOK, watched, ["repo", "discussion"], "s3cret")
-    desk.hub.hide(desk.logs)
-    desk.board = desk.board.model_copy(
-        update={"effects": Effects(modes=modes), "front_ends": (desk.hub.user("form").id,)}
+    context.hub.ensure_webhook(HOOK, watched, ["repo", "discussion"], "s3cret")
+    context.hub.hide(context.logs)
+    context.board = context.board.model_copy(
+        update={"effects": Effects(modes=modes), "front_ends": (context.hub.user("form").id,)}
     )
     ward = Ward(stand)
     ward.card()
@@ -133,20 +133,20 @@ def worker_that_is_the_bot(ward: Ward) -> None:
 
 
 def missing_repo(ward: Ward) -> None:
-    space = ward.stand.hub.box.repos.get("space", "board/space")
+    space = ward.stand.hub.state.repos.get("space", "board/space")
     assert space is not None
-    ward.stand.hub.box.repos.delete(space, None)
+    ward.stand.hub.state.repos.delete(space, None)
 
 
 def logs_for_everybody(ward: Ward) -> None:
-    ward.stand.desk.hub.session.send(
-        "PUT", f"{ward.stand.desk.logs.api}/settings", route="settings", json={"visibility": "public"}
+    ward.stand.context.hub.session.send(
+        "PUT", f"{ward.stand.context.logs.api}/settings", route="settings", json={"visibility": "public"}
     )
 
 
 def no_webhook(ward: Ward) -> None:
-    (hook,) = ward.stand.desk.hub.webhooks()
-    ward.stand.desk.hub.session.send("DELETE", f"/api/settings/webhooks/{hook.id}", route="webhook")
+    (hook,) = ward.stand.context.hub.webhooks()
+    ward.stand.context.hub.session.send("DELETE", f"/api/settings/webhooks/{hook.id}", route="webhook")
 
 
 def webhook_that_is_off(ward: Ward) -> None:
@@ -158,11 +158,11 @@ def webhook_to_elsewhere(ward: Ward) -> None:
 
 
 def redis_that_forgets(ward: Ward) -> None:
-    ward.stand.desk.redis.config_set("appendonly", "no")
+    ward.stand.context.redis.config_set("appendonly", "no")
 
 
 def redis_that_evicts(ward: Ward) -> None:
-    ward.stand.desk.redis.config_set("maxmemory-policy", "allkeys-lru")
+    ward.stand.context.redis.config_set("maxmemory-policy", "allkeys-lru")
 
 
 def redis_of_long_ago(ward: Ward) -> None:
@@ -178,13 +178,13 @@ def clock_that_is_off(ward: Ward) -> None:
 
 
 def mirrors_for_everybody(ward: Ward) -> None:
-    root = ward.stand.desk.mirror.root
+    root = ward.stand.context.mirror.root
     root.mkdir(mode=0o700, exist_ok=True)
     root.chmod(0o777)
 
 
 def no_worker(ward: Ward) -> None:
-    ward.stand.desk.workers.leave("w")
+    ward.stand.context.workers.leave("w")
 
 
 def worker_without_gpu(ward: Ward) -> None:
@@ -247,8 +247,8 @@ def test_a_planted_fault_is_found_and_the_line_says_how_to_mend_it(
         found = [check for check in ward.examine() if check.name == name and check.state != "ok"]
     finally:
         # The queue server is shared with the tests that come after.
-        ward.stand.desk.redis.config_set("appendonly", "yes")
-        ward.stand.desk.redis.config_set("maxmemory-policy", "noeviction")
+        ward.stand.context.redis.config_set("appendonly", "yes")
+        ward.stand.context.redis.config_set("maxmemory-policy", "noeviction")
     assert found
     assert words in " ".join(f"{check.words} {check.mend}" for check in found)
     assert all(check.mend for check in found)

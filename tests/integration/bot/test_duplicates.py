@@ -66,10 +66,10 @@ def stand(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey) -> Iterator[
 def test_a_pair_is_told_once_and_cured_when_a_maintainer_approves(stand: Stand) -> None:
     """One thread, also after Redis was lost; the second request is withdrawn with the reason, and the first stays."""
     for _ in range(2):
-        stand.desk.mark(DUPLICATES)
+        stand.context.mark(DUPLICATES)
         stand.work()
-        stand.desk.redis.flushall()
-        stand.desk.mark("requests")
+        stand.context.redis.flushall()
+        stand.context.mark("requests")
         stand.work()
     (opened,) = [one for one in stand.threads() if one.title == "Requests twice: ada/solo"]
     text = "\n".join(comments(stand, REQUESTS, opened.num))
@@ -82,7 +82,7 @@ def test_a_pair_is_told_once_and_cured_when_a_maintainer_approves(stand: Stand) 
     assert json.loads(stand.read(TWICE))["status"] == "CANCELLED"
     assert "It is there twice" in json.loads(stand.read(TWICE))["steward"]["cancelled"]["reason"]
     assert json.loads(stand.read(path("ada/solo")))["status"] == "FINISHED"
-    stand.desk.mark(DUPLICATES)
+    stand.context.mark(DUPLICATES)
     stand.work()
     assert len([one for one in stand.threads() if "twice" in one.title]) == 1
 
@@ -94,7 +94,7 @@ def test_pairs_that_nobody_cures_keep_no_other_from_being_told(stand: Stand, mon
     stand.settle()
     for told in (1, 2, 2):
         stand.calls.clear()
-        stand.desk.mark(DUPLICATES)
+        stand.context.mark(DUPLICATES)
         stand.work()
         assert len([one for one in stand.threads() if "twice" in one.title]) == told
     assert stand.calls == []

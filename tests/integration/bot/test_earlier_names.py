@@ -32,9 +32,9 @@ def stand(tmp_path: Path, connection: redis.Redis, probe: Probe) -> Iterator[Fla
             repo["aliases"] = [FORMER[repo["id"]]]
     with LocalHub(tmp_path, world) as hub:
         made = FlagStand(hub, connection, probe)
-        made.desk.board = made.desk.board.model_copy(update={"attempts": 1})
+        made.context.board = made.context.board.model_copy(update={"attempts": 1})
         yield made
-        made.desk.hub.close()
+        made.context.hub.close()
 
 
 def test_an_author_is_heard_in_a_thread_that_a_table_names_by_an_earlier_name(stand: FlagStand) -> None:
@@ -45,23 +45,25 @@ def test_an_author_is_heard_in_a_thread_that_a_table_names_by_an_earlier_name(st
     present = f"{stand.hub.url}/spaces/{SPACE}/discussions/{number}"
     earlier = present.replace(SPACE, FORMER[SPACE])
     stand.calls.clear()
-    found = importing.read(stand.desk, json.dumps({"ada/good": earlier, "ada/copy": earlier}), category="other", by="m")
+    found = importing.read(
+        stand.context, json.dumps({"ada/good": earlier, "ada/copy": earlier}), category="other", by="m"
+    )
     assert [one.code for one in found.problems] == ["moved", "moved"]
     assert [one.thread for one in found.records] == [present, present]
     assert [route for _, route in stand.calls].count("info") == 4, (
         "one for each model, and two for the name: the Hub sends it on"
     )
-    assert importing.write(stand.desk, found.records)
+    assert importing.write(stand.context, found.records)
     stand.sync_flags()
     stand.sync_flags()
     case = Hearing(stand, number=number)
     case.say("My model has been flagged improperly: it is no copy.", stand.ada)
-    assert [one.topic for one in waiting_threads(stand.desk)] == ["improper flag"]
+    assert [one.topic for one in waiting_threads(stand.context)] == ["improper flag"]
     stand.form.change_discussion_status(SPACE, case.number, "closed", repo_type="space")
     case.look()
     case.say("Please look again.", stand.ada)
     assert case.status == "open"
-    assert disagreements(stand.desk) == []
+    assert disagreements(stand.context) == []
 
 
 @pytest.mark.parametrize(
@@ -75,12 +77,12 @@ def test_an_author_is_heard_in_a_thread_that_a_table_names_by_an_earlier_name(st
 def test_an_address_elsewhere_is_kept_and_found_to_be_no_thread_of_ours(stand: FlagStand, thread: str) -> None:
     """Of another site, or of a repo that is not the board's: as the operator wrote it, and said by the doctor."""
     thread = thread.format(stand.hub.url)
-    found = importing.read(stand.desk, json.dumps({"ada/good": thread}), category="other", by="m")
+    found = importing.read(stand.context, json.dumps({"ada/good": thread}), category="other", by="m")
     assert ([one.thread for one in found.records], found.problems) == ([thread], ())
-    importing.write(stand.desk, found.records)
+    importing.write(stand.context, found.records)
     stand.sync_flags()
     stand.sync_flags()
-    (one,) = disagreements(stand.desk)
+    (one,) = disagreements(stand.context)
     assert (one.what, thread in one.words) == ("flag-elsewhere", True)
 
 

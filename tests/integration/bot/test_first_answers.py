@@ -22,8 +22,8 @@ BFLOAT16 = "ada/good_eval_request_False_bfloat16_Original.json"
 @pytest.fixture
 def stand_with_maintainer(stand: Stand) -> Stand:
     """A board whose form's account is a maintainer, and a worker."""
-    form = stand.desk.hub.user("form").id
-    stand.desk.board = stand.desk.board.model_copy(update={"maintainers": (form,), "attempts": 1})
+    form = stand.context.hub.user("form").id
+    stand.context.board = stand.context.board.model_copy(update={"maintainers": (form,), "attempts": 1})
     stand.worker()
     return stand
 
@@ -68,7 +68,7 @@ def test_a_report_of_several_failures_of_ours_starts_each_again(stand_with_maint
     for path in paths:
         assert stand.file(path)["status"] == "RERUN"
         assert stand.file(path)["steward"]["causes"][-1] == f"report:dataset/{REQUESTS}:{talk.number}"
-    assert stand.desk.redis.zcard(stand.desk.keys.relaunches) == 2
+    assert stand.context.redis.zcard(stand.context.keys.relaunches) == 2
 
 
 def test_a_failure_of_theirs_is_told_with_what_to_change(stand_with_maintainer: Stand) -> None:
@@ -105,9 +105,9 @@ def test_a_thread_that_is_looked_at_as_soon_as_it_is_called_is_told_of_the_end(
     talk = open_thread(stand, "Why did it fail?", link(stand, path))
     talk.say("/relaunch ada/good", stand.form)
 
-    def look(desk: BoardContext, called: str) -> None:
+    def look(context: BoardContext, called: str) -> None:
         assert called == path
-        sync_thread(desk, desk.requests, talk.number)
+        sync_thread(context, context.requests, talk.number)
 
     monkeypatch.setattr("bot.requests.request.call_followers", look)
     stand.fail_next(THEIRS)
@@ -130,9 +130,9 @@ def test_a_name_that_is_nearly_a_models_gets_names_that_are_like_it(stand_with_m
     stand.failed(THEIRS)
     (said,) = open_thread(stand, "My model ada/god failed", "What happened?").replies()
     assert "Did you mean `ada/good`?" in said
-    assert waiting_threads(stand.desk) == []
+    assert waiting_threads(stand.context) == []
     assert open_thread(stand, "The input/output page failed", "It is white.").replies() == []
-    assert [one.title for one in waiting_threads(stand.desk)] == ["The input/output page failed"]
+    assert [one.title for one in waiting_threads(stand.context)] == ["The input/output page failed"]
 
 
 def test_a_report_of_what_has_finished_is_for_people_and_names_resubmit(stand_with_maintainer: Stand) -> None:
@@ -141,7 +141,7 @@ def test_a_report_of_what_has_finished_is_for_people_and_names_resubmit(stand_wi
     stand = stand_with_maintainer
     path = stand.failed(THEIRS)
     open_thread(stand, "Why did it fail?", link(stand, path))
-    assert waiting_threads(stand.desk) == []
+    assert waiting_threads(stand.context) == []
     ours = {name: value for name, value in stand.file(path)["steward"].items() if name != "failure"}
     stand.put(path, json.dumps({**stand.file(path), "status": "FINISHED", "steward": ours}).encode())
     stand.settle()
@@ -149,13 +149,13 @@ def test_a_report_of_what_has_finished_is_for_people_and_names_resubmit(stand_wi
     (said,) = talk.replies()
     for words in ("has not failed: it has finished", "`/resubmit ada/good`", "on the maintainers' list"):
         assert words in said
-    stand.desk.redis.flushall()
+    stand.context.redis.flushall()
     stand.settle()
     talk.look()
-    assert [one.title for one in waiting_threads(stand.desk)] == ["I upgraded ada/good"]
+    assert [one.title for one in waiting_threads(stand.context)] == ["I upgraded ada/good"]
     assert len(talk.replies()) == 1
     talk.say("I will look at it.", stand.form)
-    assert waiting_threads(stand.desk) == []
+    assert waiting_threads(stand.context) == []
 
 
 def test_a_second_report_is_told_that_it_runs_again_and_hears_of_the_end(stand_with_maintainer: Stand) -> None:
@@ -185,9 +185,9 @@ def test_a_report_that_needs_a_person_is_on_the_list_also_after_redis_was_lost(s
     stand.fail_next(OURS)
     talk = open_thread(stand, "It failed again", link(stand, path))
     assert "A maintainer will look at it" in talk.replies()[0]
-    stand.desk.redis.flushall()
+    stand.context.redis.flushall()
     talk.look()
-    assert [one.title for one in waiting_threads(stand.desk)] == ["It failed again"]
+    assert [one.title for one in waiting_threads(stand.context)] == ["It failed again"]
     assert len(talk.replies()) == 1
 
 
@@ -196,11 +196,11 @@ def test_who_writes_again_after_an_answer_is_heard_by_a_person(stand_with_mainta
     stand = stand_with_maintainer
     talk = open_thread(stand, "Can I submit with trust_remote_code?", "Hello, my model needs it.")
     talk.say("/help")
-    assert waiting_threads(stand.desk) == []
+    assert waiting_threads(stand.context) == []
     talk.say("That does not help me.")
-    assert [one.topic for one in waiting_threads(stand.desk)] == ["question"]
+    assert [one.topic for one in waiting_threads(stand.context)] == ["question"]
     talk.say("I will help.", stand.form)
-    assert waiting_threads(stand.desk) == []
+    assert waiting_threads(stand.context) == []
 
 
 def test_a_report_is_answered_also_where_a_command_came_before_the_bot_looked(stand_with_maintainer: Stand) -> None:
@@ -217,11 +217,11 @@ def test_a_report_is_answered_also_where_a_command_came_before_the_bot_looked(st
 def test_members_of_a_maintaining_organisation_are_maintainers_here_too(stand: Stand) -> None:
     """What one of them opens gets no answer, and where one has spoken a thread waits no more."""
     organisation = MaintainingOrganisation(name="board", role="write")
-    stand.desk.board = stand.desk.board.model_copy(update={"maintainer_organisations": (organisation,)})
+    stand.context.board = stand.context.board.model_copy(update={"maintainer_organisations": (organisation,)})
     talk = open_thread(stand, "Thank you", "This is a great leaderboard.")
-    assert len(waiting_threads(stand.desk)) == 1
+    assert len(waiting_threads(stand.context)) == 1
     talk.say("You are welcome.", stand.form)
-    assert waiting_threads(stand.desk) == []
+    assert waiting_threads(stand.context) == []
 
 
 @pytest.mark.parametrize(
@@ -247,10 +247,10 @@ def test_each_kind_of_thread_has_its_answer(stand_with_maintainer: Stand, title:
     talk = open_thread(stand, title, post)
     (said,) = talk.replies()
     assert words in said
-    waits = [one.title for one in waiting_threads(stand.desk)]
+    waits = [one.title for one in waiting_threads(stand.context)]
     assert waits == ([] if "standing answer" in said else [title])
     talk.say("I will look at it.", stand.form)
-    assert waiting_threads(stand.desk) == []
+    assert waiting_threads(stand.context) == []
 
 
 def test_what_is_not_clear_is_left_to_people(stand_with_maintainer: Stand) -> None:
@@ -258,7 +258,7 @@ def test_what_is_not_clear_is_left_to_people(stand_with_maintainer: Stand) -> No
     stand = stand_with_maintainer
     talk = open_thread(stand, "Thank you", "This is a great leaderboard.")
     assert talk.replies() == []
-    assert [one.title for one in waiting_threads(stand.desk)] == ["Thank you"]
+    assert [one.title for one in waiting_threads(stand.context)] == ["Thank you"]
     stand.tick()
     stand.work()
     stand.time += 86_400
@@ -273,11 +273,11 @@ def test_what_is_not_clear_is_left_to_people(stand_with_maintainer: Stand) -> No
 def test_where_the_hub_lets_us_not_speak_a_thread_comes_to_rest(stand_with_maintainer: Stand) -> None:
     """A question in a locked thread gets no answer, and is nobody's trouble; once it is unlocked it gets one."""
     stand = stand_with_maintainer
-    stand.hub.box.faults.fail("POST */comment", status=403, times=None)
+    stand.hub.state.faults.fail("POST */comment", status=403, times=None)
     talk = open_thread(stand, "Can I submit with trust_remote_code?", "Hello, my model needs it.")
-    assert (talk.replies(), stand.desk.parking.all(), len(stand.desk.dirty)) == ([], [], 0)
-    assert not stand.desk.redis.exists(stand.desk.keys.dirty_tries)
-    stand.hub.box.faults.clear()
+    assert (talk.replies(), stand.context.parking.all(), len(stand.context.dirty)) == ([], [], 0)
+    assert not stand.context.redis.exists(stand.context.keys.dirty_tries)
+    stand.hub.state.faults.clear()
     talk.look()
     assert len(talk.replies()) == 1
 

@@ -52,12 +52,12 @@ def test_a_flag_survives_the_loss_of_redis(stand: FlagStand) -> None:
     stand.put_flags(**{"flags/ada/good.json": by_hand("ada/good", reason="it cheats")})
     stand.sync_flags()
     assert "flagged" in stand.codes("ada/good")
-    stand.desk.redis.flushall()
+    stand.context.redis.flushall()
     assert "flagged" in stand.codes("ada/good")
-    stand.desk.redis.flushall()
+    stand.context.redis.flushall()
     stand.submit("ada/good")
     stand.settle()
-    (path,) = [entry.path for entry in stand.desk.index.of_model("ada/good")]
+    (path,) = [entry.path for entry in stand.context.index.of_model("ada/good")]
     assert stand.file(path)["steward"]["failure"]["message"].startswith("The model ada/good is flagged: it cheats")
 
 
@@ -103,7 +103,7 @@ def test_only_the_discussion_of_a_flag_is_closed(stand: FlagStand) -> None:
         api = stand.bob if words == "/flag other so I say" else stand.form
         api.comment_discussion(REQUESTS, thread.num, comment=words, repo_type="dataset")
         stand.time += 300
-        stand.desk.mark(f"thread:dataset/{REQUESTS}:{thread.num}")
+        stand.context.mark(f"thread:dataset/{REQUESTS}:{thread.num}")
         stand.work()
     (thread,) = [one for one in stand.threads() if one.num == thread.num]
     assert thread.status == "open"
@@ -132,7 +132,7 @@ def test_a_flag_happens_once_wherever_the_bot_dies(stand: FlagStand) -> None:
             died = dies(stand, f"thread:space/{SPACE}:{talk}")
         for _ in range(3):
             stand.time += 300
-            stand.desk.mark(f"thread:space/{SPACE}:{talk}")
+            stand.context.mark(f"thread:space/{SPACE}:{talk}")
             stand.work()
         assert [one["what"] for one in stand.record(name)["decisions"]] == ["flagged"]
         assert stand.table()[name] == stand.record(name)["thread"]
@@ -147,11 +147,11 @@ def test_a_flag_happens_once_wherever_the_bot_dies(stand: FlagStand) -> None:
 
 def dies(stand: FlagStand, key: str) -> bool:
     """Whether the bot died of working on `key` and on what follows; its lease lapses then, as time would have it."""
-    stand.desk.mark(key)
+    stand.context.mark(key)
     try:
         stand.work()
     except Died:
-        stand.desk.redis.delete(stand.desk.keys.dirty_leases)
+        stand.context.redis.delete(stand.context.keys.dirty_leases)
         return True
     return False
 
@@ -160,14 +160,14 @@ def dies(stand: FlagStand, key: str) -> bool:
 def watching(stand: FlagStand, count: Callable[..., None]) -> Iterator[None]:
     """Have `count` told of every call, as long as this is open."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stand.desk.hub.session, "_on_call", count)
+        patch.setattr(stand.context.hub.session, "_on_call", count)
         yield
 
 
 def test_nothing_is_done_by_halves(stand: FlagStand) -> None:
     """Of several models one that nobody knows: none is flagged. An official provider's: neither."""
-    policy = stand.desk.board.admission.model_copy(update={"official_providers": ("Bob",)})
-    stand.desk.board = stand.desk.board.model_copy(update={"admission": policy})
+    policy = stand.context.board.admission.model_copy(update={"official_providers": ("Bob",)})
+    stand.context.board = stand.context.board.model_copy(update={"admission": policy})
     case = Hearing(stand, "[FLAG] ada/good", "See below.")
     case.say("/flag copy ada/good ada/nowhere they are the same", stand.form)
     assert "I find no such model" in case.replies()[-1]
@@ -183,7 +183,7 @@ def test_nothing_is_done_by_halves(stand: FlagStand) -> None:
 def test_without_effects_nothing_is_flagged(stand: FlagStand, kind: Effect, mode: EffectMode) -> None:
     """The reply says so, nothing is opened, and no file is written."""
     modes = {**dict.fromkeys(Effect, EffectMode.ON), kind: mode}
-    stand.desk.board = stand.desk.board.model_copy(update={"effects": Effects(modes=modes)})
+    stand.context.board = stand.context.board.model_copy(update={"effects": Effects(modes=modes)})
     before = len(list(stand.form.get_repo_discussions(SPACE, repo_type="space")))
     case = Hearing(stand, "A question", "Hello?")
     case.say("/flag other ada/good it is too good to be true", stand.form)
@@ -194,9 +194,9 @@ def test_without_effects_nothing_is_flagged(stand: FlagStand, kind: Effect, mode
 
 def test_a_board_without_a_repo_of_flags_says_so(stand: FlagStand) -> None:
     """Reports are gathered all the same: a person can act upon them."""
-    stand.desk.flags_repo = stand.desk.flag_book.repo = None
+    stand.context.flags_repo = stand.context.flag_book.repo = None
     case = Hearing(stand, "[FLAG] ada/copy", "It is bob/original.")
-    report = find_report(stand.desk, "ada/copy")
+    report = find_report(stand.context, "ada/copy")
     assert report is not None
     assert report.findings[0].code == "same-weights-unnamed"
     case.say("/flag copy it is bob/original", stand.form)
@@ -206,20 +206,20 @@ def test_a_board_without_a_repo_of_flags_says_so(stand: FlagStand) -> None:
 def test_a_report_comes_back_after_redis_was_lost(stand: FlagStand) -> None:
     """Its thread is looked at again; one that was dismissed does not come back."""
     case = Hearing(stand, "[FLAG] ada/copy", "It is bob/original.")
-    stand.desk.redis.flushall()
+    stand.context.redis.flushall()
     case.look()
-    assert [one.model for one in reports(stand.desk)] == ["ada/copy"]
+    assert [one.model for one in reports(stand.context)] == ["ada/copy"]
     case.say("/dismiss it is known", stand.form)
-    stand.desk.redis.flushall()
+    stand.context.redis.flushall()
     stand.form.change_discussion_status(SPACE, case.number, "open", repo_type="space")
     case.look()
-    assert reports(stand.desk) == []
+    assert reports(stand.context) == []
 
 
 def test_nobody_learns_of_a_private_model(stand: FlagStand) -> None:
     """One that the bot may read is told from one that does not exist by nobody."""
     stand.form.create_repo("board/secret", private=True, exist_ok=True)
-    assert stand.desk.hub.model_facts("board/secret").private
+    assert stand.context.hub.model_facts("board/secret").private
     case = Hearing(stand, "A question", "Hello?")
     case.say("/flag other board/secret it is too good to be true", stand.bob)
     assert "I find no such model" in case.replies()[-1]
@@ -231,10 +231,10 @@ def test_whoever_reported_it_elsewhere_is_told(stand: FlagStand) -> None:
     first = Hearing(stand, "Strange", "Hm.")
     first.say("/flag copy ada/copy it is bob/original", stand.bob)
     second = Hearing(stand, "[FLAG] ada/copy", "It is bob/original.", stand.ada)
-    stand.desk.redis.flushall()
+    stand.context.redis.flushall()
     for talk in (first, second):
         talk.look()
-    (report,) = reports(stand.desk)
+    (report,) = reports(stand.context)
     assert {key.rpartition(":")[2] for key in report.threads} == {str(first.number), str(second.number)}
     third = Hearing(stand, "Something else", "Hello.")
     third.say("/flag copy ada/copy it is bob/original", stand.form)
@@ -243,16 +243,16 @@ def test_whoever_reported_it_elsewhere_is_told(stand: FlagStand) -> None:
             talk.look()
         assert sum("which was reported here, is flagged now" in one for one in talk.replies()) == 1
     assert (first.status, second.status) == ("open", "closed"), "only what is about nothing else"
-    assert reports(stand.desk) == []
+    assert reports(stand.context) == []
 
 
 def test_reports_of_one_model_in_several_discussions_are_one(stand: FlagStand) -> None:
     """Each is told of the first, one of them is on the list, and evidence is gathered once. What is decided in one is
     told in all; those that are about nothing else are closed, and none brings the report back."""
     first = Hearing(stand, "[FLAG] ada/copy", "It is too good.")
-    gathered = [one.gathered for one in reports(stand.desk)]
+    gathered = [one.gathered for one in reports(stand.context)]
     again = Hearing(stand, "[FLAG] ada/copy once more", "It is too good.", stand.ada)
-    assert [one.gathered for one in reports(stand.desk)] == gathered
+    assert [one.gathered for one in reports(stand.context)] == gathered
     wider = Hearing(stand, "[FLAG] ada/copy ada/plain", "Both are.", stand.ada)
     other = Hearing(stand, "The page is white", "Hello?")
     other.say("/flag other ada/copy it is too good", stand.bob)
@@ -260,7 +260,7 @@ def test_reports_of_one_model_in_several_discussions_are_one(stand: FlagStand) -
     for talk in (again, wider, other):
         assert there in talk.replies()[0]
     assert "in another discussion" not in first.replies()[0]
-    listed = {one.title for one in waiting_threads(stand.desk)}
+    listed = {one.title for one in waiting_threads(stand.context)}
     assert listed == {"[FLAG] ada/copy", "[FLAG] ada/copy ada/plain", "The page is white"}
     again.say("/dismiss it is as good as that", stand.form)
     for talk in (first, again, wider, other):
@@ -268,8 +268,8 @@ def test_reports_of_one_model_in_several_discussions_are_one(stand: FlagStand) -
             talk.look()
         assert sum("not flagged: it is as good as that" in one for one in talk.replies()) == 1
     assert [talk.status for talk in (first, again, wider, other)] == ["closed", "closed", "open", "open"]
-    assert [one.model for one in reports(stand.desk)] == ["ada/plain"]
-    assert first.number not in {int(one.url.rpartition("/")[2]) for one in waiting_threads(stand.desk)}
+    assert [one.model for one in reports(stand.context)] == ["ada/plain"]
+    assert first.number not in {int(one.url.rpartition("/")[2]) for one in waiting_threads(stand.context)}
 
 
 def test_a_report_that_was_decided_stays_so_when_the_flag_is_lifted(stand: FlagStand) -> None:
@@ -280,7 +280,7 @@ def test_a_report_that_was_decided_stays_so_when_the_flag_is_lifted(stand: FlagS
     other.look()
     case.say("/unflag ada/copy its card names the original now", stand.form)
     other.look()
-    assert (stand.table(), reports(stand.desk)) == ({}, [])
+    assert (stand.table(), reports(stand.context)) == ({}, [])
 
 
 def test_what_was_dismissed_while_evidence_was_gathered_stays_dismissed(
@@ -290,19 +290,19 @@ def test_what_was_dismissed_while_evidence_was_gathered_stays_dismissed(
     case = Hearing(stand, "[FLAG] ada/copy", "It is bob/original.")
 
     def meanwhile(*_: object) -> FlagReport:
-        reply = decisions.dismiss(stand.desk, "it is known", said(stand, case))
+        reply = decisions.dismiss(stand.context, "it is known", said(stand, case))
         assert reply.models == ("ada/copy",)
         return FlagReport(model="ada/copy", gathered=1.0)
 
     monkeypatch.setattr("bot.flags.reports.gather_report", meanwhile)
-    sync_evidence(stand.desk, "ada/copy")
-    assert reports(stand.desk) == []
+    sync_evidence(stand.context, "ada/copy")
+    assert reports(stand.context) == []
 
 
 def said(stand: FlagStand, case: Hearing) -> FlagSource:
     """A maintainer's word in a discussion."""
-    thread = stand.desk.hub.thread(stand.desk.community, case.number)
-    return FlagSource(stand.desk.community, thread, Person("1", "form"), "c:0")
+    thread = stand.context.hub.thread(stand.context.community, case.number)
+    return FlagSource(stand.context.community, thread, Person("1", "form"), "c:0")
 
 
 def test_a_dismissal_that_died_half_way_is_one(stand: FlagStand) -> None:
@@ -310,7 +310,7 @@ def test_a_dismissal_that_died_half_way_is_one(stand: FlagStand) -> None:
     comes back."""
     case = Hearing(stand, "Strange", "Hm.")
     case.say("/flag copy ada/copy it is bob/original", stand.bob)
-    first, second = (decisions.dismiss(stand.desk, "it is known", said(stand, case)) for _ in range(2))
+    first, second = (decisions.dismiss(stand.context, "it is known", said(stand, case)) for _ in range(2))
     assert first == second
     assert (first.how, first.models) == ("dismissed", ("ada/copy",))
 
@@ -318,7 +318,9 @@ def test_a_dismissal_that_died_half_way_is_one(stand: FlagStand) -> None:
 def test_a_maintainer_by_an_organisation_flags(stand: FlagStand) -> None:
     """As those do whom the board lists by name; and whoever is none reports."""
     keepers = (MaintainingOrganisation(name="board", role="write"),)
-    stand.desk.board = stand.desk.board.model_copy(update={"maintainers": (), "maintainer_organisations": keepers})
+    stand.context.board = stand.context.board.model_copy(
+        update={"maintainers": (), "maintainer_organisations": keepers}
+    )
     case = Hearing(stand, "[FLAG] ada/good", "It cheats.")
     case.say("/flag other it cheats", stand.bob)
     assert "reported" in case.replies()[-1]
@@ -338,13 +340,13 @@ def test_nothing_is_decided_without_a_reason_or_about_too_many(stand: FlagStand)
         assert "no reason is given" in case.replies()[-1]
     many = " ".join(f"ada/try-{number}" for number in range(0, MANY, 4))  # as many as fit into a title
     titled = Hearing(stand, f"[FLAG] {many}", "They are the same.")
-    assert len(reports(stand.desk)) == MOST_REPORTED
+    assert len(reports(stand.context)) == MOST_REPORTED
     titled.say("/dismiss they are not", stand.form)
     stand.calls.clear()
     case.say(f"/flag copy {many} they are the same", stand.bob)
     assert "up to 5 models" in case.replies()[-1]
     assert "info" not in {route for _, route in stand.calls}
-    assert (stand.table(), reports(stand.desk)) == (None, [])
+    assert (stand.table(), reports(stand.context)) == (None, [])
     case.say("/flag other ada/good it cheats", stand.form)
     case.say("/unflag ada/good", stand.form)
     assert "no reason is given" in case.replies()[-1]
@@ -353,7 +355,7 @@ def test_nothing_is_decided_without_a_reason_or_about_too_many(stand: FlagStand)
 
 def test_weights_have_one_digest_wherever_they_are_looked_at(stand: FlagStand) -> None:
     """Evidence and admission agree, however the files are called."""
-    copy, original = (gather_subject(stand.desk, name) for name in ("ada/copy", "bob/original"))
+    copy, original = (gather_subject(stand.context, name) for name in ("ada/copy", "bob/original"))
     assert copy is not None
     assert original is not None
     files = tuple(ModelFile(name, 1, digest) for name, digest in original.weights.items())
@@ -364,10 +366,10 @@ def test_weights_have_one_digest_wherever_they_are_looked_at(stand: FlagStand) -
 def test_evidence_is_kept_from_everybody_until_it_was_decided(stand: FlagStand) -> None:
     """Nothing of what was found is in any comment, nor in any repo."""
     case = Hearing(stand, "[FLAG] ada/copy", "It is bob/original.")
-    report = find_report(stand.desk, "ada/copy")
+    report = find_report(stand.context, "ada/copy")
     assert report is not None
     assert report.findings
     said = "".join(text for _, text in case.comments())
     assert not any(finding.message in said for finding in report.findings)
     assert stand.form.list_repo_files(FLAGS, repo_type="dataset") in ([], [".gitattributes"])
-    assert all(isinstance(one, FlagRecord) for one in stand.desk.flag_book.records())
+    assert all(isinstance(one, FlagRecord) for one in stand.context.flag_book.records())

@@ -69,7 +69,7 @@ def test_a_sync_that_died_over_a_change_leaves_it_to_the_next(stand: FlagStand) 
     stand.put_flags(
         **{"flags/ada/good.json": {**record, "status": "lifted", "decisions": [*record["decisions"], lifted]}}
     )
-    assert stand.desk.flag_book.refresh()
+    assert stand.context.flag_book.refresh()
     stand.sync_flags()
     number = int(record["thread"].rpartition("/")[2])
     thread = stand.form.get_discussion_details(SPACE, number, repo_type="space")
@@ -87,7 +87,7 @@ def test_the_thread_of_an_imported_flag_is_heard(stand: FlagStand, at: str, *, w
     stand.sync_flags()
     case.say("It is not!", stand.ada)
     assert (
-        [one.topic for one in waiting_threads(stand.desk) if one.title == "About ada/good"] == ["improper flag"]
+        [one.topic for one in waiting_threads(stand.context) if one.title == "About ada/good"] == ["improper flag"]
     ) is waits
     case.say("I have looked at it.", stand.form)
     stand.form.change_discussion_status(SPACE, case.number, "closed", repo_type="space")
@@ -136,7 +136,7 @@ def test_a_table_of_others_is_imported_from_a_shell(
     names = {"ada/good": 9, "ada/copy": 2, "ada/merged": 3, "ada/half": 4, "ada/plain": 5}
     wanted = {name: url(number) for name, number in names.items()}
     assert stand.table() == {**wanted, "ada/new-name": url(6), "ada/old-name": url(6)}
-    assert disagreements(stand.desk) == []
+    assert disagreements(stand.context) == []
     again = CliRunner().invoke(app, ["flags", "import", str(file)])
     assert "0 flags would be imported, 6 were known." in again.output
     assert "flagged   ada/copy  other" in CliRunner().invoke(app, ["flags", "list"]).output
@@ -151,7 +151,7 @@ def test_a_table_of_others_is_imported_from_a_shell(
 def test_each_disagreement_is_found(stand: FlagStand) -> None:
     """Planted one by one in repos that agree: the checker names each, and the doctor ends with an error."""
     stand.submit("ada/good")
-    assert disagreements(stand.desk) == []
+    assert disagreements(stand.context) == []
     path = "ada/copy_eval_request_False_float32_Original.json"
     stand.put(path, in_bytes({"model": "ada/cpy", "status": "FINISHED"}))
     done = {"model": "ada/half", "status": "FINISHED", "steward": {"results": "ada/half/results_x.json"}}
@@ -173,7 +173,7 @@ def test_each_disagreement_is_found(stand: FlagStand) -> None:
             "flags/ada/loud.json": by_hand("ada/loud", thread=f"{stand.hub.url}/spaces/old/space/discussions/1"),
         },
     )
-    told = disagreements(stand.desk)
+    told = disagreements(stand.context)
     found = {one.what for one in told}
     gone = [CommitOperationDelete(one.path_in_repo) for one in results]
     stand.form.create_commit("board/results", gone, commit_message="Clear", repo_type="dataset")
@@ -201,17 +201,17 @@ def test_a_delivery_about_the_flags_repo_wakes_its_sync(stand: FlagStand) -> Non
         "repo": {"type": "dataset", "name": FLAGS},
         "updatedRefs": [{"ref": "refs/heads/main"}],
     }
-    reading = read_delivery(json.dumps(body).encode(), stand.desk.board)
+    reading = read_delivery(json.dumps(body).encode(), stand.context.board)
     assert [mark.key for mark in reading.marks] == ["flags"]
 
 
 def test_the_webhook_of_the_flags_repo_is_switched_on_again_too(stand: FlagStand) -> None:
     """`steward init` makes one for that repo, and the Hub suspends it with all others when our server is away."""
-    hub = stand.desk.hub
+    hub = stand.context.hub
     hook = hub.ensure_webhook("http://127.0.0.1:9/hook", [WatchedItem("dataset", FLAGS)], ["repo"], "s3cret")
     try:
         hub.session.send("POST", f"/api/settings/webhooks/{hook.id}/disable", route="webhook-disable")
-        sync_webhooks(stand.desk)
+        sync_webhooks(stand.context)
         assert [one.disabled for one in hub.webhooks()] == [None]
     finally:
         hub.session.send("DELETE", f"/api/settings/webhooks/{hook.id}", route="webhook-delete")
@@ -226,7 +226,7 @@ def test_a_renamed_model_has_one_flag_that_knows_both_names(stand: FlagStand, *,
     stand.put_flags(**files)
     stand.sync_flags()
     for _ in range(2):
-        rename(stand.desk, "ada/loud", "ada/hushed", "a merge")
+        rename(stand.context, "ada/loud", "ada/hushed", "a merge")
         stand.sync_flags()
     there = stand.form.list_repo_files(FLAGS, repo_type="dataset")
     assert [path for path in there if path.startswith("flags/")] == ["flags/ada/hushed.json"]

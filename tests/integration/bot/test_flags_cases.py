@@ -41,7 +41,7 @@ def stand(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey, probe: Probe
         connection.flushall()
         made = FlagStand(hub, connection, probe)
         yield made
-        made.desk.hub.close()
+        made.context.hub.close()
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def told() -> dict[str, list[Hearing]]:
 def the_repos_agree(stand: FlagStand) -> Iterator[None]:
     """After each case requests, results and flags agree with each other."""
     yield
-    assert disagreements(stand.desk) == []
+    assert disagreements(stand.context) == []
 
 
 def mend(stand: FlagStand, model: str, more: str) -> None:
@@ -67,7 +67,7 @@ def test_a_copy_with_renamed_shards_names_its_original(stand: FlagStand, told: d
     """The evidence finds the copy; its author mends the card; the bot notices; the flag is lifted."""
     case = Hearing(stand, "[FLAG] ada/copy", "It is the same model as bob/original.")
     told["A copy, with its files renamed"] = [case]
-    report = find_report(stand.desk, "ada/copy")
+    report = find_report(stand.context, "ada/copy")
     assert report is not None
     assert [one.code for one in report.findings] == ["same-weights-unnamed"]
     assert stand.table() is None
@@ -75,14 +75,14 @@ def test_a_copy_with_renamed_shards_names_its_original(stand: FlagStand, told: d
     case.say("/flag copy its files are those of bob/original, byte for byte", stand.form)
     assert stand.table() == {"ada/copy": stand.record("ada/copy")["thread"]}
     case.say("I had forgotten to say so. I will mend the card.", stand.ada)
-    assert [one.title for one in waiting_threads(stand.desk)] == ["[FLAG] ada/copy"]
+    assert [one.title for one in waiting_threads(stand.context)] == ["[FLAG] ada/copy"]
     mend(stand, "ada/copy", "base_model: bob/original\n")
     case.say("Done.", stand.ada)
     assert "seems to be gone" in case.replies()[-1]
     case.say("/unflag its card names the original now", stand.form)
     assert stand.table() == {}
     assert (case.status, stand.record("ada/copy")["status"]) == ("closed", "lifted")
-    assert waiting_threads(stand.desk) == []
+    assert waiting_threads(stand.context) == []
 
 
 def test_a_merge_that_says_nothing_is_flagged_from_elsewhere(stand: FlagStand, told: dict[str, list[Hearing]]) -> None:
@@ -108,7 +108,7 @@ def test_one_discussion_holds_several_models(stand: FlagStand, told: dict[str, l
     """Two models, one lifted, the other's flag upheld; its author has the closed thread opened again."""
     case = Hearing(stand, "[FLAG] ada/plain and ada/half", "Both know the answers by heart.")
     told["Contamination, and two models in one discussion"] = [case]
-    assert {one.model for one in reports(stand.desk)} == {"ada/plain", "ada/half"}
+    assert {one.model for one in reports(stand.context)} == {"ada/plain", "ada/half"}
     case.say('/flag contamination "their answers are those of the test set" ada/plain, ada/half', stand.form)
     assert set(stand.table()) == {"ada/plain", "ada/half"}
     case.say("I trust ada, these are good models.", stand.bob)
@@ -129,14 +129,14 @@ def test_an_honest_fine_tune_is_cleared(stand: FlagStand, told: dict[str, list[H
     """Nothing is found, the report is dismissed in public, and not taken up again."""
     case = Hearing(stand, "[FLAG] ada/tuned", "Surely this is bob/original under another name.")
     told["A report of which nothing comes"] = [case]
-    report = find_report(stand.desk, "ada/tuned")
+    report = find_report(stand.context, "ada/tuned")
     assert report is not None
     assert report.gathered
     assert report.findings == ()
     case.say("/dismiss its weights are its own, and its card names what it was made from", stand.form)
     for _ in range(3):
         case.look()
-    assert (case.status, reports(stand.desk), stand.table()) == ("closed", [], {})
+    assert (case.status, reports(stand.context), stand.table()) == ("closed", [], {})
 
 
 def test_anybody_may_report_and_only_maintainers_flag(stand: FlagStand, told: dict[str, list[Hearing]]) -> None:
@@ -149,11 +149,11 @@ def test_anybody_may_report_and_only_maintainers_flag(stand: FlagStand, told: di
     assert "`ada/good`" in case.replies()[-1]
     case.say("/flag other ada/good it is too good to be true", stand.bob)
     assert ("is reported" in case.replies()[-1], stand.table()) == (True, {})
-    assert [one.model for one in reports(stand.desk)] == ["ada/good"]
+    assert [one.model for one in reports(stand.context)] == ["ada/good"]
     case.say("/unflag ada/good because I say so", stand.bob)
     assert "can be used by a maintainer" in case.replies()[-1]
     case.say("/dismiss it is good, and true", stand.form)
-    assert reports(stand.desk) == []
+    assert reports(stand.context) == []
 
 
 def test_authors_who_do_not_want_to_be_here(stand: FlagStand, told: dict[str, list[Hearing]]) -> None:

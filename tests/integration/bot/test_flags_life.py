@@ -48,12 +48,21 @@ class Life:
 
     def step(self) -> str:
         """Something happens; what it was."""
-        happenings = (self.flag, self.flag, self.unflag, self.dismiss, self.plea, self.report, self.mend, self.by_hand)
+        happenings = (
+            self.flag,
+            self.flag,
+            self.unflag,
+            self.dismiss,
+            self.appeal,
+            self.report,
+            self.mend,
+            self.by_hand,
+        )
         happening = self.random.choice(happenings)
         trouble = self.random.choice(("", "", "amnesia", "death"))
         what = happening()
         if trouble == "amnesia":
-            self.stand.desk.redis.flushall()
+            self.stand.context.redis.flushall()
         self.settle(dies_at=self.random.randrange(25) if trouble == "death" else None)
         return f"{what} {trouble}"
 
@@ -80,7 +89,7 @@ class Life:
         """A maintainer has heard enough."""
         return self.say("/dismiss so I say", self.stand.form)
 
-    def plea(self) -> str:
+    def appeal(self) -> str:
         """Somebody speaks for a model."""
         return self.say("It is a good one!", self.random.choice((self.stand.ada, self.stand.bob)))
 
@@ -122,11 +131,11 @@ class Life:
                 raise Died
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(self.stand.desk.hub.session, "_on_call", count)
+            patch.setattr(self.stand.context.hub.session, "_on_call", count)
             try:
                 self.look()
             except Died:
-                self.stand.desk.redis.delete(self.stand.desk.keys.dirty_leases)
+                self.stand.context.redis.delete(self.stand.context.keys.dirty_leases)
         for _ in range(2):
             self.look()
 
@@ -136,7 +145,7 @@ class Life:
         listed = self.stand.form.get_repo_discussions(SPACE, repo_type="space")
         keys = [f"thread:space/{SPACE}:{one.num}" for one in listed]
         for key in ("flags", *keys, "flags"):
-            self.stand.desk.mark(key)
+            self.stand.context.mark(key)
         self.stand.work()
 
     def statements(self) -> list[str]:
@@ -171,8 +180,8 @@ def test_a_life_of_flags(hub: LocalHub, valkey: Valkey, probe: Probe, seed: int)
             for _ in range(STEPS):
                 story.append(life.step())
                 told = life.statements()
-                assert disagreements(stand.desk) == [], story
+                assert disagreements(stand.context) == [], story
                 assert set(stand.table() or {}) == life.flagged, story
                 assert len(told) == len(set(told)), story
         finally:
-            stand.desk.hub.close()
+            stand.context.hub.close()

@@ -73,26 +73,26 @@ def finish(stand: Stand) -> None:
 
 def is_well(stand: Stand) -> None:
     """Nothing is parked and no sync failed."""
-    assert stand.desk.parking.all() == []
-    assert stand.desk.redis.hgetall(KEYS.dirty_tries) == {}
+    assert stand.context.parking.all() == []
+    assert stand.context.redis.hgetall(KEYS.dirty_tries) == {}
 
 
 def test_forged_words_about_an_attempt_stop_neither_the_queue_nor_the_pages(stand: Stand, pages: httpx2.Client) -> None:
     """States that are none, and numbers that are none: the attempt counts as one of which nobody knows."""
     running = stand.started()
     waiting = stand.submit("ada/strange").replace("strange", "good")
-    key, forged = KEYS.attempt(running.attempt), stand.desk.attempts
+    key, forged = KEYS.attempt(running.attempt), stand.context.attempts
     for name in ("beat", "started", "done", "total"):
         for number in NUMBERS:
-            stand.desk.redis.hset(key, mapping={"state": "running", "path": waiting, name: number})
+            stand.context.redis.hset(key, mapping={"state": "running", "path": waiting, name: number})
             assert forged.read(running.attempt) is None or number in ("9" * 30, "-1", "٣"), f"{name}={number!r}"
-        stand.desk.redis.hset(key, name, "x")
-    stand.desk.mark("queue")
+        stand.context.redis.hset(key, name, "x")
+    stand.context.mark("queue")
     stand.tick()
     stand.settle()
-    stand.desk.redis.hset(key, mapping={"state": "<b>", "path": "p" * 10_000, "worker": "w" * 10_000})
+    stand.context.redis.hset(key, mapping={"state": "<b>", "path": "p" * 10_000, "worker": "w" * 10_000})
     assert forged.read(running.attempt) is None
-    stand.desk.mark("queue")
+    stand.context.mark("queue")
     stand.tick()
     stand.settle()
     is_well(stand)
@@ -109,12 +109,12 @@ def test_an_outcome_that_is_none_counts_as_silence(stand: Stand) -> None:
         (b"x" * (MAX_OUTCOME + 1), b""),
         (b"{}", b"x" * MAX_LOG * 2),
     ):
-        stand.desk.redis.hset(KEYS.attempt(job.attempt), mapping={"state": "ended", "outcome": outcome, "log": log})
-        stand.desk.mark(f"request:{job.path}")
+        stand.context.redis.hset(KEYS.attempt(job.attempt), mapping={"state": "ended", "outcome": outcome, "log": log})
+        stand.context.mark(f"request:{job.path}")
         stand.work()
         is_well(stand)
     stand.time += 1_000
-    stand.desk.mark(f"request:{job.path}")
+    stand.context.mark(f"request:{job.path}")
     stand.settle()
     assert stand.file(job.path)["status"] == "RERUN", "as after any worker that was lost"
 
@@ -140,14 +140,14 @@ def test_marks_that_are_no_keys_of_ours_are_dropped_and_the_rest_goes_on(stand: 
         b"cause:x",
         b"evidence:x",
     ]
-    stand.desk.redis.zadd(KEYS.dirty, dict.fromkeys(forged, 0))
-    stand.desk.redis.hset(KEYS.dirty_generations, mapping={"queue": "x", b"\xff\xfe": "y", "request:a": "-"})
-    stand.desk.redis.zadd(KEYS.dirty, {"queue": 1, "request:a": 1})
+    stand.context.redis.zadd(KEYS.dirty, dict.fromkeys(forged, 0))
+    stand.context.redis.hset(KEYS.dirty_generations, mapping={"queue": "x", b"\xff\xfe": "y", "request:a": "-"})
+    stand.context.redis.zadd(KEYS.dirty, {"queue": 1, "request:a": 1})
     finish(stand)
     assert stand.file(path)["status"] == "PENDING"
-    assert stand.desk.index.get(path).state == "waiting"
+    assert stand.context.index.get(path).state == "waiting"
     assert [str(commit.commit_id) for commit in stand.form.list_repo_commits("ada/good")] == before
-    left = stand.desk.redis.zrange(KEYS.dirty, 0, -1)
+    left = stand.context.redis.zrange(KEYS.dirty, 0, -1)
     assert not set(left) & {b"\xff\xfe", b"request:\x80"}
 
 
@@ -158,24 +158,24 @@ def test_forged_jobs_neither_run_nor_hold_up_the_queue(stand: Stand, tmp_path: P
     path = stand.submit("ada/good")
     mark = tmp_path / "unpickled"
     bomb = zlib.compress(b"0" * (100 << 20), 1)
-    stand.desk.workers.leave("w")  # it waits, and its id is known to whoever can count
+    stand.context.workers.leave("w")  # it waits, and its id is known to whoever can count
     stand.settle()
-    attempt = stand.desk.index.get(path).attempt
+    attempt = stand.context.index.get(path).attempt
     assert attempt is not None
     key = Job.key_for(attempt)
     for data in (bomb, pickle.dumps(Pickled(mark)), b"", b"\x80"):
-        stand.desk.redis.hset(key, mapping={"data": data, "status": "zork", "result": data, "timeout": "x"})
+        stand.context.redis.hset(key, mapping={"data": data, "status": "zork", "result": data, "timeout": "x"})
         stand.worker()
-        stand.desk.mark("queue")
+        stand.context.mark("queue")
         stand.work()
         is_well(stand)
-        jobs.delete(stand.desk.redis, attempt)
-        assert not stand.desk.redis.exists(key)
-        for name in stand.desk.queues:
-            stand.desk.redis.lrem(f"rq:queue:{name}", 0, attempt)
-        entry = stand.desk.index.get(path)
-        stand.desk.index.put(entry.model_copy(update={"state": "waiting"}))
-    stand.desk.mark("queue")
+        jobs.delete(stand.context.redis, attempt)
+        assert not stand.context.redis.exists(key)
+        for name in stand.context.queues:
+            stand.context.redis.lrem(f"rq:queue:{name}", 0, attempt)
+        entry = stand.context.index.get(path)
+        stand.context.index.put(entry.model_copy(update={"state": "waiting"}))
+    stand.context.mark("queue")
     stand.work()
     assert [job.attempt for job in stand.queued()] == [attempt]
     assert not mark.exists()
@@ -187,17 +187,17 @@ def test_forged_cards_of_workers_are_no_workers(stand: Stand, pages: httpx2.Clie
     forged: list[Any] = [{**card, "beat": beat} for beat in (float("nan"), float("inf"), stand.time + 1e9)]
     forged += [{**card, "since": float("nan")}, {**card, "name": "n" * 10_000}, {**card, "doing": "x" * 1_000}, [], 1]
     forged += [{**card, "versions": {str(n): "1" for n in range(1_000)}}, {**card, "tiers": ["x" * 1_000]}]
-    stand.desk.redis.hset(KEYS.workers, mapping={str(n): json.dumps(one) for n, one in enumerate(forged)})
+    stand.context.redis.hset(KEYS.workers, mapping={str(n): json.dumps(one) for n, one in enumerate(forged)})
     all_pages_answer(pages)
-    assert stand.desk.workers.alive(now=stand.time) == []
+    assert stand.context.workers.alive(now=stand.time) == []
 
 
 def test_results_that_a_stranger_proposed_are_not_published(stand: Stand) -> None:
     """Who can write to Redis, and to no repo of ours, opens a pull request on the details and reports its commit."""
     job = stand.started()
-    honest = publish(stand.hub.url, job, stand.desk.suite)
+    honest = publish(stand.hub.url, job, stand.context.suite)
     bob = HfApi(stand.hub.url, token=BOB)
-    forged = bob.hf_hub_download(honest.repo, honest.results_path, repo_type="dataset", local_dir=stand.hub.box.data)
+    forged = bob.hf_hub_download(honest.repo, honest.results_path, repo_type="dataset", local_dir=stand.hub.state.data)
     content = Path(forged).read_bytes()
     name = "results_2026-11-24T13-00-00.000000.json"
     made = bob.create_commit(
@@ -212,16 +212,16 @@ def test_results_that_a_stranger_proposed_are_not_published(stand: Stand) -> Non
 def test_an_earlier_commit_of_the_main_branch_is_as_good_as_its_head(stand: Stand) -> None:
     """Another evaluation of the same model was published meanwhile."""
     job = stand.started()
-    ours = publish(stand.hub.url, job, stand.desk.suite)
-    publish(stand.hub.url, job, stand.desk.suite, number=1)
+    ours = publish(stand.hub.url, job, stand.context.suite)
+    publish(stand.hub.url, job, stand.context.suite, number=1)
     stand.end(job, details=ours)
     assert stand.file(job.path)["status"] == "FINISHED"
 
 
 def test_edits_that_nobody_of_ours_staged_change_no_other_repo_and_hold_up_none(stand: Stand) -> None:
     """An edit for a foreign repo is not written, one that is no edit is passed over, and no path leads out."""
-    staging, desk = Staging(stand.desk.redis, KEYS), stand.desk
-    foreign, requests = Repo("dataset", "board/space-of-others"), desk.requests
+    staging, context = Staging(stand.context.redis, KEYS), stand.context
+    foreign, requests = Repo("dataset", "board/space-of-others"), context.requests
     HfApi(stand.hub.url, token="hf_form").create_repo(foreign.id, repo_type="dataset")
     put = PutFile(id="f", path="x.txt", data=b"x", line="x").model_dump_json().encode()
     staging.stage(

@@ -16,8 +16,8 @@ BFLOAT16 = "ada/good_eval_request_False_bfloat16_Original.json"
 @pytest.fixture
 def failed(stand: Stand) -> tuple[Stand, str]:
     """A board that the form's account maintains, and a request that failed by our fault."""
-    form = stand.desk.hub.user("form").id
-    stand.desk.board = stand.desk.board.model_copy(update={"maintainers": (form,), "attempts": 1})
+    form = stand.context.hub.user("form").id
+    stand.context.board = stand.context.board.model_copy(update={"maintainers": (form,), "attempts": 1})
     stand.worker()
     return stand, stand.failed(OURS)
 
@@ -53,12 +53,12 @@ def test_a_link_in_a_later_comment_is_a_report(failed: tuple[Stand, str], title:
     assert len(talk.replies()) == answers + 1
     assert "it is evaluated once more" in talk.replies()[-1]
     assert stand.file(path)["status"] == "RERUN"
-    assert waiting_threads(stand.desk) == []
-    stand.desk.redis.flushall()
+    assert waiting_threads(stand.context) == []
+    stand.context.redis.flushall()
     stand.settle()
     talk.say(f"Thank you! It is {link(stand, path)}, and `ada/good`.")
     assert len(talk.replies()) == answers + 1
-    assert len(waiting_threads(stand.desk)) == 1, "who writes again is heard by a person"
+    assert len(waiting_threads(stand.context)) == 1, "who writes again is heard by a person"
 
 
 def test_a_name_in_a_later_comment_is_a_report_as_long_as_nobody_else_spoke(failed: tuple[Stand, str]) -> None:
@@ -110,4 +110,4 @@ def test_a_second_link_of_one_who_was_answered_is_for_people(failed: tuple[Stand
     talk = opened(stand, "It failed", link(stand, path))
     talk.say(f"And so did {link(stand, other)}")
     assert len(talk.replies()) == 1
-    assert [one.title for one in waiting_threads(stand.desk)] == ["It failed"]
+    assert [one.title for one in waiting_threads(stand.context)] == ["It failed"]

@@ -60,13 +60,13 @@ def parked(site: Site) -> str:
 
 def park(site: Site, key: str, error: str = f"ValueError: {HOSTILE}") -> str:
     """Park the sync of `key`."""
-    site.stand.desk.parking.park(ParkedSync(key=key, error=error, tries=8, since=clock.now() - 60))
+    site.stand.context.parking.park(ParkedSync(key=key, error=error, tries=8, since=clock.now() - 60))
     return key
 
 
 def is_parked(site: Site, key: str) -> bool:
     """Whether the sync of `key` is parked."""
-    return any(one.key == key for one in site.stand.desk.parking.all())
+    return any(one.key == key for one in site.stand.context.parking.all())
 
 
 def on_record(site: Site, person: str, key: str) -> dict[str, Any]:
@@ -140,7 +140,7 @@ def test_a_maintainer_wakes_a_parked_sync(site: Site, mia: Browser, parked: str,
     after = click(mia, parked)
     assert "Woken: it is tried again at once" in after.text
     assert parked not in after.text
-    eventually(lambda: site.stand.desk.redis.zscore(site.stand.desk.keys.dirty, parked) is None)
+    eventually(lambda: site.stand.context.redis.zscore(site.stand.context.keys.dirty, parked) is None)
     last = on_record(site, "mia", parked)
     assert (last["verb"], last["allowed"]) == ("wake", True)
     assert (last["person_id"], last["thread_url"]) == (site.id_of("mia"), "")
@@ -152,9 +152,9 @@ def test_a_maintainer_wakes_a_parked_sync(site: Site, mia: Browser, parked: str,
 
 def kept(site: Site) -> list[Any]:
     """The decisions that lie on the Hub."""
-    desk = site.stand.desk
-    paths = [one.path for one in desk.hub.list_files(desk.logs) if one.path.startswith("decisions/")]
-    return [json.loads(desk.hub.read_file(desk.logs, path).data) for path in paths]
+    context = site.stand.context
+    paths = [one.path for one in context.hub.list_files(context.logs) if one.path.startswith("decisions/")]
+    return [json.loads(context.hub.read_file(context.logs, path).data) for path in paths]
 
 
 def test_a_form_without_its_token_wakes_nothing(site: Site, mia: Browser, parked: str) -> None:
@@ -194,10 +194,10 @@ def test_who_is_a_maintainer_by_an_organisation_is_read_afresh_before_anything_i
     olaf.sign_in("olaf")
     eventually(lambda: 'href="/maintain"' in olaf.get("/").text)
     assert olaf.get("/maintain/parked").status_code == 200
-    site.stand.desk.redis.delete(*site.stand.desk.redis.keys(site.stand.desk.keys.errand("look-*")))
+    site.stand.context.redis.delete(*site.stand.context.redis.keys(site.stand.context.keys.maintainer_action("look-*")))
     assert 'href="/maintain"' in olaf.get("/").text  # as long as they are signed in: they were let in once
     assert "Woken" in click(olaf, parked).text
-    accounts = site.stand.hub.box.accounts
+    accounts = site.stand.hub.state.accounts
     board, person = accounts.by_name("board"), accounts.by_name("olaf")
     assert board is not None
     assert person is not None
@@ -217,10 +217,10 @@ def test_nobody_is_let_in_whom_nobody_can_vouch_for(site: Site, monkeypatch: pyt
     """While no sync answers, whoever is a maintainer by an organisation waits, and those of the board file do not."""
     monkeypatch.setattr("bot.web.checks.PATIENCE", 0.0)
     monkeypatch.setattr(
-        Visitors, "send", lambda visitors, errand: visitors.errands.put(errand)
+        Visitors, "send", lambda visitors, maintainer_action: visitors.maintainer_actions.put(maintainer_action)
     )  # and no sync hears of it
-    for key in site.stand.desk.redis.keys(site.stand.desk.keys.errand("look-*")):
-        site.stand.desk.redis.delete(key)
+    for key in site.stand.context.redis.keys(site.stand.context.keys.maintainer_action("look-*")):
+        site.stand.context.redis.delete(key)
     browser = site.browser()
     browser.sign_in("ada")
     answer = browser.get("/maintain/parked")
@@ -233,15 +233,18 @@ def test_nobody_is_let_in_whom_nobody_can_vouch_for(site: Site, monkeypatch: pyt
 
 def test_a_sync_that_died_after_it_woke_a_key_tells_and_records_the_same(site: Site) -> None:
     """Done again, it does not take the key for one that was never parked, and there is one decision."""
-    desk, errands = site.stand.desk, MaintainerActions(site.stand.desk.redis, site.stand.desk.keys)
+    context, maintainer_actions = (
+        site.stand.context,
+        MaintainerActions(site.stand.context.redis, site.stand.context.keys),
+    )
     key = park(site, "nobody:knows")
-    errand = wake_sync(Person(site.id_of("mia"), "mia"), key, at=clock.now())
-    errands.put(errand)
+    maintainer_action = wake_sync(Person(site.id_of("mia"), "mia"), key, at=clock.now())
+    maintainer_actions.put(maintainer_action)
     before = len(wakes(site, "mia"))
     for _ in range(2):
-        desk.redis.hdel(desk.keys.errand(errand.id), "answer")
-        sync_maintainer_action(desk, errand.id)
-        assert errands.read(errand.id) == "woken"
+        context.redis.hdel(context.keys.maintainer_action(maintainer_action.id), "answer")
+        sync_maintainer_action(context, maintainer_action.id)
+        assert maintainer_actions.read(maintainer_action.id) == "woken"
     assert len(wakes(site, "mia")) == before + 1
     assert not is_parked(site, key)
 
@@ -250,7 +253,7 @@ def test_the_record_names_no_model_that_not_everybody_may_see(site: Site, mia: B
     """A decision is public: the request of a private model is woken without being named."""
     path = "ada/secret_eval_request_False_float32_Original.json"
     entry = IndexEntry(path=path, model="ada/secret", standing=RequestSnapshot(status="FAILED", access="private"))
-    site.stand.desk.index.put(entry)
+    site.stand.context.index.put(entry)
     assert "Woken" in click(mia, park(site, f"request:{path}")).text
     last = on_record(site, "mia", "request:…")
     assert (last["model"], last["requests"]) == ("", [])
@@ -301,7 +304,7 @@ def test_unknown_causes_are_listed(site: Site, mia: Browser) -> None:
         standing = RequestSnapshot(
             status="FAILED", time=clock.now(), failure=failure, log="javascript:alert(1)", access=access
         )
-        site.stand.desk.index.put(
+        site.stand.context.index.put(
             IndexEntry(path=PATH.replace("good", name), model=f"ada/{name}", state="settled", standing=standing)
         )
     found = mia.get("/api/maintain/unknown").json()
@@ -333,14 +336,14 @@ def test_a_page_of_ours_submits_for_whoever_is_signed_in(site: Site, eventually:
     assert (last["verb"], last["model"], last["requests"], last["allowed"]) == ("submit", "ada/good", [PATH], True)
     assert last["command"].startswith("/submit ada/good ")
     assert "precision=float32" in last["command"]
-    eventually(lambda: site.stand.desk.hub.find_file(site.stand.desk.requests, PATH), seconds=120)
+    eventually(lambda: site.stand.context.hub.find_file(site.stand.context.requests, PATH), seconds=120)
     assert site.stand.file(PATH)["steward"]["submitter"] == "ada"
-    box = site.stand.hub.box
-    app, bob = box.oauth.app("an-app"), box.accounts.by_name("bob")
+    state = site.stand.hub.state
+    app, bob = state.oauth.app("an-app"), state.accounts.by_name("bob")
     assert app is not None
     assert bob is not None
-    code = box.oauth.agree(app, bob, app.redirects[0], scope="openid profile")
-    _, token = box.oauth.exchange(app, code, app.redirects[0], "")
+    code = state.oauth.agree(app, bob, app.redirects[0], scope="openid profile")
+    _, token = state.oauth.exchange(app, code, app.redirects[0], "")
 
     def answered() -> Any:
         answer = httpx2.post(

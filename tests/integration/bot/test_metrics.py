@@ -23,7 +23,7 @@ from tests.support.board.board_driver import Stand
 def figures(stand: Stand) -> dict[tuple[str, ...], float]:
     """Name and label values → figure, as Prometheus reads the page."""
     app = FastAPI()
-    app.include_router(metric_routes(stand.desk))
+    app.include_router(metric_routes(stand.context))
     with TestClient(app) as client:
         answer = client.get("/metrics")
     assert answer.status_code == 200
@@ -38,7 +38,7 @@ def test_a_board_at_work_tells_its_figures(stand: Stand, monkeypatch: pytest.Mon
     So are they where the queue server does not tell of its memory.
     """
     job = stand.started()
-    stand.desk.meters.flush()
+    stand.context.meters.flush()
     running = figures(stand)
     assert running["steward_running",] == 1
     assert running["steward_workers", "idle"] == 1
@@ -53,7 +53,7 @@ def test_a_board_at_work_tells_its_figures(stand: Stand, monkeypatch: pytest.Mon
     assert ended["steward_attempts_ended_total", "weights-nan"] == 1
     assert ended["steward_requests", "FAILED"] == 1
     assert ended["steward_running",] == 0
-    monkeypatch.setattr(stand.desk.redis, "info", refused)
+    monkeypatch.setattr(stand.context.redis, "info", refused)
     assert figures(stand).keys() == ended.keys() - {
         ("steward_redis_memory_bytes",),
         ("steward_redis_memory_limit_bytes",),
@@ -67,7 +67,7 @@ def refused(_section: str) -> dict[str, object]:
 
 def test_counters_add_up_over_processes_and_keep_what_was_counted_at_once(stand: Stand) -> None:
     """Two processes count the same thing; nothing is written twice, and a gauge is what was said last."""
-    one, other = (Meters(stand.desk.redis, Keys("meters")) for _ in range(2))
+    one, other = (Meters(stand.context.redis, Keys("meters")) for _ in range(2))
     one.count("syncs", "request", "done", by=2)
     other.count("syncs", "request", "done")
     one.gauge("hub_calls_left", "api", value=7)
@@ -80,7 +80,7 @@ def test_counters_add_up_over_processes_and_keep_what_was_counted_at_once(stand:
 def test_alerts_and_dashboard_read_figures_that_exist(stand: Stand, project: Path, file: str) -> None:
     """Every name in their expressions is one that the page has: the help lines name even those without a value."""
     app = FastAPI()
-    app.include_router(metric_routes(stand.desk))
+    app.include_router(metric_routes(stand.context))
     with TestClient(app) as client:
         known = {f"{family.name}" for family in text_string_to_metric_families(client.get("/metrics").text)}
     said = (project / file).read_text("utf-8")

@@ -79,7 +79,7 @@ def test_nobody_removes_a_flagged_model_or_one_that_waits(stand: Stand) -> None:
     talk.say("/remove ada/solo please")
     digest = talk.digest()
     flagged = (EarlierRequest(path="", model="ada/solo", status="flagged"),)
-    stand.desk.flags = lambda models, _: flagged if "ada/solo" in models else ()
+    stand.context.flags = lambda models, _: flagged if "ada/solo" in models else ()
     was = on_main(stand), on_main(stand, RESULTS)
     talk.say(f"/approve {digest}", MAYA)
     assert "is flagged" in talk.proposal()
@@ -93,7 +93,7 @@ def test_a_request_that_cannot_be_read_ends_an_approved_removal(stand: Stand) ->
     talk = Talk(stand)
     talk.say("/remove ada/solo please")
     digest, was = talk.digest(), on_main(stand, RESULTS)
-    stand.put(path("ada/solo"), POINTED[path("ada/solo")] + b" " * stand.desk.board.max_request_bytes)
+    stand.put(path("ada/solo"), POINTED[path("ada/solo")] + b" " * stand.context.board.max_request_bytes)
     talk.say(f"/approve {digest}", MAYA)
     assert "cannot be read as a request" in talk.proposal()
     assert on_main(stand, RESULTS) == was

@@ -56,9 +56,9 @@ def test_a_whole_rename_from_wish_to_end(stand: Stand) -> None:
     stand.settle()
     assert agrees(stand) == "new"
     assert disagree(stand) == []
-    entry = stand.desk.index.get(path(NEW))
+    entry = stand.context.index.get(path(NEW))
     assert (entry.state, entry.model) == ("settled", NEW)
-    assert stand.desk.index.find([path(OLD)]) == [None]
+    assert stand.context.index.find([path(OLD)]) == [None]
     before = len(talk.all())
     talk.look()
     assert len(talk.all()) == before
@@ -71,13 +71,13 @@ def test_who_may_not_and_what_cannot_be_is_told_at_once(stand: Stand) -> None:
     assert "can be used by a maintainer of this leaderboard or the model's owner" in talk.say(
         f"/rename {OLD} {NEW}", "hf_bob"
     )
-    for wish, words in (
+    for command, words in (
         ("/rename ada/solo ada/puma", "other weights"),
         ("/rename ada/solo ada/nobody", "no model ada/nobody"),
         ("/rename ada/zebra ada/lioness", "There is nothing of ada/zebra"),
         (f"/rename {OLD} {OLD}", "the same"),
     ):
-        assert words in talk.say(wish)
+        assert words in talk.say(command)
     assert not any("demo proposal " in text for text in talk.all())
     assert "Nothing here waits" in talk.say("/approve 12345678", MAYA)
 
@@ -190,20 +190,20 @@ def test_killed_anywhere_it_is_done_or_undone_and_never_in_between(stand: Stand,
     at, died, ends = int(spoilt) + 2 * int(amnesia), True, set[str]()
     while died:
         stand.time += 3_600  # or the commits of all these lives together would be too many for an hour
-        stand.hub.box.clock.advance(stand.time - stand.hub.box.clock.seconds())
+        stand.hub.state.clock.advance(stand.time - stand.hub.state.clock.seconds())
         begin(stand)
         talk = Talk(stand)
         talk.say(f"/rename {OLD} {NEW}")
         digest = talk.digest()
         if spoilt:
             # Planned as it is, and refused by the Hub once the first part is in.
-            stand.hub.box.faults.fail("POST */datasets/board/results/commit/*", status=403, times=None)
+            stand.hub.state.faults.fail("POST */datasets/board/results/commit/*", status=403, times=None)
         talk.write(f"/approve {digest}", MAYA)
         died = live(stand, at, talk.look)
-        stand.desk.redis.delete(stand.desk.keys.dirty_leases)  # what time does, too
+        stand.context.redis.delete(stand.context.keys.dirty_leases)  # what time does, too
         if amnesia:
-            stand.desk.redis.flushall()
-            stand.desk.mark("requests")
+            stand.context.redis.flushall()
+            stand.context.mark("requests")
         for _ in range(2):
             talk.look()
             stand.time += 600
@@ -227,14 +227,14 @@ def test_what_is_undone_does_not_wait_for_our_own_budget(
     begin(stand)
     talk = Talk(stand)
     talk.say(f"/rename {OLD} {NEW}")
-    stand.hub.box.faults.fail("POST */datasets/board/results/commit/*", status=status, times=None)
+    stand.hub.state.faults.fail("POST */datasets/board/results/commit/*", status=status, times=None)
     spent: list[str] = []
 
     def spend(repo: Repo) -> bool:
         spent.append(repo.id)
         return spent.count(repo.id) < 2
 
-    monkeypatch.setattr(stand.desk.ledgers, "spend", spend)
+    monkeypatch.setattr(stand.context.ledgers, "spend", spend)
     talk.say(f"/approve {talk.digest()}", MAYA)
     assert spent.count(REQUESTS) == 2
     assert agrees(stand) == "old"
@@ -245,8 +245,8 @@ def test_what_was_committed_before_a_proposal_is_not_read(stand: Stand) -> None:
     """Whether a part landed is looked for among the commits since it was proposed, however long the history is."""
     begin(stand)
     for number in range(120):
-        stand.desk.hub.commit(stand.desk.requests, [WriteFile("README.md", str(number).encode())], "Busy", "")
-    stand.hub.box.clock.advance(60)
+        stand.context.hub.commit(stand.context.requests, [WriteFile("README.md", str(number).encode())], "Busy", "")
+    stand.hub.state.clock.advance(60)
     talk = Talk(stand)
     talk.say(f"/rename {OLD} {NEW}")
     talk.write(f"/approve {talk.digest()}", MAYA)

@@ -26,16 +26,16 @@ def place(tmp_path: Path, connection: Redis, probe: Probe) -> Iterator[Town]:
     """A board on which Ada's model has finished."""
     with LocalHub(tmp_path, town(world())) as hub:
         stand = Stand(hub, connection, probe)
-        ids = {name: stand.desk.hub.user(name).id for name in ("mia", "form")}
+        ids = {name: stand.context.hub.user(name).id for name in ("mia", "form")}
         changes = {"maintainers": (ids["mia"],), "front_ends": (ids["form"],), "attempts": 1}
-        stand.desk.board = stand.desk.board.model_copy(update=changes)
+        stand.context.board = stand.context.board.model_copy(update=changes)
         stand.settle()
         made = Town(stand)
         made.submit(MODEL)
         made.run(PATH)
         assert stand.file(PATH)["status"] == "FINISHED"
         yield made
-        stand.desk.hub.close()
+        stand.context.hub.close()
 
 
 def resubmit(place: Town) -> str:
@@ -66,7 +66,7 @@ def report(place: Town) -> Talk:
 
 def listed(place: Town) -> list[str]:
     """What is on the maintainers' list."""
-    return [one.title for one in waiting_threads(place.stand.desk)]
+    return [one.title for one in waiting_threads(place.stand.context)]
 
 
 def test_a_reported_failure_of_ours_is_evaluated_once_more_at_the_commit_that_failed(place: Town) -> None:
@@ -124,7 +124,7 @@ def test_whoever_subscribed_or_asks_hears_of_the_failure(place: Town) -> None:
 
 def test_its_submitter_relaunches_what_the_status_comment_says_can_be_relaunched(place: Town) -> None:
     """The commit that failed is tried once more, once for its submitter; no status is written that the board drops."""
-    place.stand.desk.board = place.stand.desk.board.model_copy(update={"shows_new_evals": False})
+    place.stand.context.board = place.stand.context.board.model_copy(update={"shows_new_evals": False})
     tried = newer_fails(place, BROKEN)
     assert "`/relaunch` to have the same one tried once more" in place.thread_of(PATH).told()[0]
     talk = place.open("ada", "It failed", f"/relaunch {MODEL}")
@@ -154,9 +154,9 @@ def test_a_report_of_a_refused_newer_commit_tells_why_it_was_refused(place: Town
 def test_a_failed_newer_evaluation_of_a_gated_model_is_for_a_maintainer(place: Town) -> None:
     """Its reasons are told nobody in public, but nobody hears that it had not failed either."""
     newer_fails(place, LOST)
-    entry = place.stand.desk.index.get(PATH)
+    entry = place.stand.context.index.get(PATH)
     gated = entry.standing.model_copy(update={"access": "gated"})
-    place.stand.desk.index.put(entry.model_copy(update={"standing": gated}))
+    place.stand.context.index.put(entry.model_copy(update={"standing": gated}))
     (said,) = report(place).told()
     assert NEWER in said
     assert "A maintainer will look at it" in said

@@ -51,13 +51,13 @@ GOOD, JUDGED = {"info", "resolve", "tree", "user"}, 6
 
 def effects(stand: Stand, **modes: str) -> None:
     """Set the board's effects; those that are not named are on."""
-    made = type(stand.desk.board.effects)(modes={kind: modes.get(kind.name.lower(), "on") for kind in Effect})
-    stand.desk.board = stand.desk.board.model_copy(update={"effects": made})
+    made = type(stand.context.board.effects)(modes={kind: modes.get(kind.name.lower(), "on") for kind in Effect})
+    stand.context.board = stand.context.board.model_copy(update={"effects": made})
 
 
 def test_a_right_one_gets_one_report_and_waits_for_a_maintainer(stand: Stand) -> None:
     """It is checked in six calls beside admission's, reported on once, left alone after, and open."""
-    stand.desk.me()
+    stand.context.me()
     number, head = propose(stand, {PATH: fields(stand)})
     calls = look(stand, number)
     assert calls.count("thread") + calls.count("comment") <= JUDGED - 1
@@ -88,14 +88,14 @@ def test_who_opened_it_brought_its_files_also_where_the_hub_does_not_say_so_at_o
     """Merged by hand, while its thread cannot be read: its author is noted once it can, not whoever merged it."""
     number, _ = propose(stand, {PATH: fields(stand)})
     stand.form.merge_pull_request(REQUESTS, number, repo_type="dataset")
-    stand.desk.hub.retries = Retries(attempts=1)
-    stand.hub.box.faults.fail(f"GET /api/datasets/{REQUESTS}/discussions/{number}", status=503, times=None)
+    stand.context.hub.retries = Retries(attempts=1)
+    stand.hub.state.faults.fail(f"GET /api/datasets/{REQUESTS}/discussions/{number}", status=503, times=None)
     stand.settle()
-    assert stand.desk.index.origin(PATH) == Origin()
-    stand.hub.box.faults.clear()
+    assert stand.context.index.origin(PATH) == Origin()
+    stand.hub.state.faults.clear()
     stand.time += 60
     stand.work()
-    found = stand.desk.index.origin(PATH)
+    found = stand.context.index.origin(PATH)
     assert (found.author, found.pull) == ("ada", number)
 
 
@@ -130,8 +130,8 @@ def test_a_push_makes_the_report_void(stand: Stand) -> None:
     look(stand, number)
     _, second = propose(stand, {PATH: fields(stand, status="RUNNING")}, number=number)
     words: list[str] = []
-    fail = stand.desk.hub.pull
-    stand.desk.hub.pull = lambda *a, **k: (words.append(report(stand, number)), fail(*a, **k))[1]  # type: ignore[method-assign]
+    fail = stand.context.hub.pull
+    stand.context.hub.pull = lambda *a, **k: (words.append(report(stand, number)), fail(*a, **k))[1]  # type: ignore[method-assign]
     look(stand, number)
     assert f"the report on `{first[:8]}` was written, so that report is void" in words[0].replace("after ", "")
     text = report(stand, number)
@@ -186,7 +186,7 @@ def test_a_settled_request_is_submitted_again_at_a_new_commit(stand: Stand) -> N
     before = settled(stand)
     sha = newer(stand)
     number, _ = propose(stand, {PATH: {**before, "status": "PENDING", "revision": sha}})
-    stand.desk.me()
+    stand.context.me()
     calls = look(stand, number)
     assert calls.index("comment") - sum(calls[: calls.index("comment")].count(route) for route in GOOD) < JUDGED
     assert thread(stand, number).status == "merged"
@@ -200,7 +200,7 @@ def test_a_word_of_its_author_has_it_checked_again(stand: Stand) -> None:
     assert "There is no model" in report(stand, number)
     stand.ada.create_repo("ada/new")
     for name in stand.ada.list_repo_files("ada/good"):
-        data = stand.desk.hub.read_file(Repo("model", "ada/good"), name).data
+        data = stand.context.hub.read_file(Repo("model", "ada/good"), name).data
         stand.ada.upload_file(path_or_fileobj=data, path_in_repo=name, repo_id="ada/new")
     stand.form.comment_discussion(REQUESTS, number, "any news?", repo_type="dataset")
     assert look(stand, number) == ["thread"]
@@ -219,7 +219,7 @@ def test_a_report_that_is_held_back_is_written_when_the_board_lets_it(stand: Sta
     look(stand, number)
     assert look(stand, number) == ["thread"]
     assert (thread(stand, number).status, bot_comments(stand, number)) == ("open", 0)
-    listed = [would.effect for would in stand.desk.effects.shadow.read(limit=9).things]
+    listed = [shadowed.effect for shadowed in stand.context.effects.shadow.read(limit=9).things]
     assert listed == (["comment"] if mode is EffectMode.SHADOW else [])
     effects(stand)
     look(stand, number)
@@ -254,7 +254,7 @@ def test_strangers_words_stay_words(stand: Stand) -> None:
 def test_a_locked_one_costs_one_call_an_event(stand: Stand) -> None:
     """Where the Hub lets us not speak nothing is said, and it is not checked over and over."""
     number, _ = propose(stand, {PATH: fields(stand)})
-    stand.hub.box.faults.fail("POST */comment", status=403, times=None)
+    stand.hub.state.faults.fail("POST */comment", status=403, times=None)
     look(stand, number)
     assert look(stand, number) == ["thread"]
     assert bot_comments(stand, number) == 0
@@ -264,7 +264,7 @@ def test_a_hub_that_does_not_let_us_merge_is_told_about(stand: Stand) -> None:
     """A merge that is refused for good is not tried again and again; the report hands it to a maintainer."""
     policy(stand, "merge")
     number, _ = propose(stand, {PATH: fields(stand)})
-    stand.hub.box.faults.fail("POST */merge", status=403, times=None)
+    stand.hub.state.faults.fail("POST */merge", status=403, times=None)
     look(stand, number)
     assert "A maintainer has to merge it" in report(stand, number)
     assert look(stand, number) == ["thread"]
@@ -275,8 +275,8 @@ def test_a_hub_that_is_busy_for_long_is_asked_again(stand: Stand) -> None:
     """Another commit was under way at each try: nobody has to merge it by hand, for the next sync does."""
     policy(stand, "merge")
     number, _ = propose(stand, {PATH: fields(stand)})
-    stand.desk.hub.retries = Retries(attempts=1)
-    stand.hub.box.faults.fail("POST */merge", status=409, error="Another operation is in progress", times=1)
+    stand.context.hub.retries = Retries(attempts=1)
+    stand.hub.state.faults.fail("POST */merge", status=409, error="Another operation is in progress", times=1)
     look(stand, number)
     assert thread(stand, number).status == "open"
     stand.time += 60
@@ -288,10 +288,10 @@ def test_after_amnesia_nothing_is_said_twice(stand: Stand) -> None:
     """With Redis empty the report on the Hub tells what was checked: no word, one call beside the board's record."""
     number, _ = propose(stand, {PATH: fields(stand, status="RUNNING")})
     look(stand, number)
-    stand.desk.redis.flushall()
+    stand.context.redis.flushall()
     assert look(stand, number) == ["resolve", "thread"]
     stand.form.merge_pull_request(REQUESTS, number, repo_type="dataset")
-    stand.desk.redis.flushall()
+    stand.context.redis.flushall()
     look(stand, number)
     assert "Merged by hand" in report(stand, number)
 
@@ -309,8 +309,8 @@ def test_one_for_another_branch_is_left_to_people(stand: Stand) -> None:
     policy(stand, "merge")
     stand.form.create_branch(REQUESTS, branch="side", repo_type="dataset")
     number, _ = propose(stand, {PATH: fields(stand)})
-    box = stand.hub.box
-    with box.store.write() as database:
+    state = stand.hub.state
+    with state.store.write() as database:
         database.execute("update threads set base = 'refs/heads/side' where num = ?", (number,))
     look(stand, number)
     assert "is the branch that it is for" in report(stand, number)

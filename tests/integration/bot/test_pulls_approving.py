@@ -35,7 +35,7 @@ def stand(hub: LocalHub, connection: redis.Redis) -> Iterator[Stand]:
 
 def ask(stand: Stand, number: int, sha: str) -> ApprovalResult:
     """Maya approves."""
-    return decide(stand.desk, stand.desk.requests, number, sha, "maya")
+    return decide(stand.context, stand.context.requests, number, sha, "maya")
 
 
 def test_what_passed_is_merged_at_the_commit_that_was_approved(stand: Stand) -> None:
@@ -85,19 +85,19 @@ def test_what_did_not_pass_is_not_merged_for_anybody(stand: Stand) -> None:
     stand.ada.change_discussion_status(REQUESTS, number, "closed", repo_type="dataset")
     assert "is closed already" in ask(stand, number, head).text
     other = stand.ada.create_pull_request("board/results", title="Other", repo_type="dataset").num
-    assert not decide(stand.desk, Repo("dataset", "board/results"), other, head, "maya").merged
+    assert not decide(stand.context, Repo("dataset", "board/results"), other, head, "maya").merged
 
 
 def test_what_the_board_or_the_hub_holds_back_is_said(stand: Stand) -> None:
     """Where merging is held back, or refused, whoever approved it hears so, and it stays open."""
     number, head = propose(stand, {PATH: fields(stand)})
     look(stand, number)
-    board = stand.desk.board
+    board = stand.context.board
     held = type(board.effects)(modes={**board.effects.modes, "merge": "shadow"})  # type: ignore[dict-item]
-    stand.desk.board = board.model_copy(update={"effects": held})
+    stand.context.board = board.model_copy(update={"effects": held})
     assert "Nothing was merged" in ask(stand, number, head).text
-    stand.desk.board = board
-    stand.hub.box.faults.fail("POST */merge", status=403, times=1)
+    stand.context.board = board
+    stand.hub.state.faults.fail("POST */merge", status=403, times=1)
     assert "The Hub did not let me merge" in ask(stand, number, head).text
     assert thread(stand, number).status == "open"
     assert ask(stand, number, head).merged

@@ -42,7 +42,7 @@ def live(tmp_path: Path, connection: redis.Redis, valkey_url: str) -> Iterator[S
     ):
         policy(stand, "merge")
         for domain in ("repo", "discussion"):
-            stand.desk.hub.ensure_webhook(door, [WatchedItem("dataset", REQUESTS)], [domain], SECRET)
+            stand.context.hub.ensure_webhook(door, [WatchedItem("dataset", REQUESTS)], [domain], SECRET)
         with syncing(stand):
             yield stand
 

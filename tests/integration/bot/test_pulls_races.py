@@ -79,7 +79,7 @@ def before(stand: Stand, route: str, then: Callable[[], object], *, nth: int = 1
 
 def on_main(stand: Stand) -> dict[str, str]:
     """Every file on main → its id, but for the Hub's own."""
-    return {file.path: file.oid for file in stand.desk.hub.list_files(stand.desk.requests) if file.path[0] != "."}
+    return {file.path: file.oid for file in stand.context.hub.list_files(stand.context.requests) if file.path[0] != "."}
 
 
 PUSHES: dict[str, dict[str, Any]] = {
@@ -110,7 +110,7 @@ def test_what_is_pushed_between_the_last_look_and_the_merge_is_taken_back(stand:
     assert "Taken back" in report(stand, number)
     assert thread(stand, number).status == "merged"
     assert stand.queued() == []
-    assert stand.desk.index.count() == 0
+    assert stand.context.index.count() == 0
     assert look(stand, number) == ["thread"]
     assert stand.commits() == commits + 2  # the merge, and its undoing
 
@@ -119,13 +119,13 @@ def test_what_people_changed_since_a_wrong_merge_is_left_to_them(stand: Stand) -
     """A file that somebody touched again before it could be put back keeps what they wrote."""
     number, _ = propose(stand, {PATH: fields(stand)})
     before(stand, "merge", lambda: propose(stand, {"README.md": b"Theirs.\n", "evil.txt": b"x"}, number=number))
-    stage = stand.desk.effects.stage
+    stage = stand.context.effects.stage
 
     def late(*args: Any, **more: Any) -> bool:
         stand.put("README.md", b"A maintainer's.\n")
         return stage(*args, **more)
 
-    stand.desk.effects.stage = late  # type: ignore[method-assign]
+    stand.context.effects.stage = late  # type: ignore[method-assign]
     look(stand, number)
     stand.time += 60
     stand.settle()
@@ -135,7 +135,7 @@ def test_what_people_changed_since_a_wrong_merge_is_left_to_them(stand: Stand) -
 
 def test_no_push_between_any_two_calls_leaves_anything_unchecked_on_main(stand: Stand) -> None:
     """A push right before each single call of checking and merging: what stays is what was checked, told once."""
-    stand.desk.me()
+    stand.context.me()
     ends: list[str] = []
     for at in range(15):
         was = on_main(stand)
@@ -193,7 +193,7 @@ def test_a_merge_that_is_answered_with_an_error_happens_once(stand: Stand, kind:
     commits = stand.commits()
     number, _ = propose(stand, {PATH: fields(stand)})
     more = {"seconds": 0.3} if kind == "hang-after" else {"status": 500}
-    stand.hub.box.faults.add("POST */merge", kind, times=1, **more)  # type: ignore[arg-type]
+    stand.hub.state.faults.add("POST */merge", kind, times=1, **more)  # type: ignore[arg-type]
     look(stand, number)
     assert thread(stand, number).status == "merged"
     assert "exactly as it was checked" in report(stand, number)
@@ -219,8 +219,8 @@ def test_one_that_is_closed_or_deleted_meanwhile_is_let_go(stand: Stand, how: st
     stand.time += 60
     stand.settle()
     assert PATH not in on_main(stand)
-    assert stand.desk.parking.all() == []
-    assert stand.desk.redis.hlen(stand.desk.keys.pulls) == 0
+    assert stand.context.parking.all() == []
+    assert stand.context.redis.hlen(stand.context.keys.pulls) == 0
     if how == "closed" and route == "resolve":
         assert bot_comments(stand, number) == 0
 
@@ -256,9 +256,9 @@ def test_dead_anywhere_the_same_end(
         patch.setattr(module, "pass_by", die)
         with pytest.raises(Killed):
             look(stand, number)
-    stand.desk.redis.delete(stand.desk.keys.dirty_leases)  # what time does, too
+    stand.context.redis.delete(stand.context.keys.dirty_leases)  # what time does, too
     if amnesia:
-        stand.desk.redis.flushall()
+        stand.context.redis.flushall()
     stand.time += 600
     look(stand, number)
     stand.settle()

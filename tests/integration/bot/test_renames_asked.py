@@ -115,7 +115,7 @@ def test_whoever_opened_the_discussion_asks_for_it(stand: Stand) -> None:
         look_at(stand, REQUESTS, one)
         (answer,) = comments(stand, REQUESTS, one)
         assert "a maintainer decides" in answer
-    assert decide(stand.desk, stand.desk.requests, number, head, "maya").merged
+    assert decide(stand.context, stand.context.requests, number, head, "maya").merged
     stand.work()
     for one in (asked, stranger):
         assert status(stand, one) == "closed"
@@ -124,7 +124,9 @@ def test_whoever_opened_the_discussion_asks_for_it(stand: Stand) -> None:
     look_at(stand, REQUESTS, asked)
     assert len(comments(stand, REQUESTS, asked)) == before
     discuss(stand, 999_999)
-    assert stand.desk.redis.keys(stand.desk.keys.pull_links("*")) == [], "neither what is over nor what is not there"
+    assert stand.context.redis.keys(stand.context.keys.pull_links("*")) == [], (
+        "neither what is over nor what is not there"
+    )
 
 
 @pytest.mark.parametrize(
@@ -142,7 +144,7 @@ def test_a_link_in_a_later_comment_asks_for_it(stand: Stand, title: str, post: s
     asked = talk(stand, title, post, f"Here: {link(stand, number)}/files", f"{link(stand, number)}, thank you!")
     said = comments(stand, REQUESTS, asked)
     assert ["a maintainer decides" in one for one in said] == [False] * answers + [True]
-    assert decide(stand.desk, stand.desk.requests, number, head, "maya").merged
+    assert decide(stand.context, stand.context.requests, number, head, "maya").merged
     stand.work()
     assert status(stand, asked) == "closed"
     assert f"{OLD} to {NEW}" in comments(stand, REQUESTS, asked)[-1]
@@ -156,7 +158,7 @@ def test_a_link_by_an_earlier_name_of_the_repo_asks_for_it_too(stand: Stand) -> 
     asked = talk(stand, "Rename my model", link(stand, number).replace(REQUESTS, "Old/Requests"), link(stand, number))
     (answer,) = comments(stand, REQUESTS, asked)
     assert "a maintainer decides" in answer
-    assert decide(stand.desk, stand.desk.requests, number, head, "maya").merged
+    assert decide(stand.context, stand.context.requests, number, head, "maya").merged
     stand.work()
     assert status(stand, asked) == "closed"
     assert comments(stand, REQUESTS, asked)[-1].count(f"{OLD} to {NEW}") == 1
@@ -172,7 +174,7 @@ def test_checks_are_told_that_came_after_the_first_answer(stand: Stand) -> None:
     number, _ = open_pull(stand, done(requests_plan().files))
     text = f"Please: {link(stand, number)}"
     asked = int(stand.ada.create_discussion(REQUESTS, "Rename my model", description=text, repo_type="dataset").num)
-    stand.desk.mark(f"thread:dataset/{REQUESTS}:{asked}", SyncPriority.PERSON)
+    stand.context.mark(f"thread:dataset/{REQUESTS}:{asked}", SyncPriority.PERSON)
     for _ in range(2):
         stand.settle()
         look_at(stand, REQUESTS, asked)
@@ -186,7 +188,7 @@ def test_what_is_mentioned_in_a_talk_ends_nothing(stand: Stand) -> None:
     number, head = open_pull(stand, done(requests_plan().files))
     look_at(stand, REQUESTS, number)
     report = talk(stand, f"[FLAG] {OLD}", "It is a copy.", f"And it is to be renamed: {link(stand, number)}")
-    assert decide(stand.desk, stand.desk.requests, number, head, "maya").merged
+    assert decide(stand.context, stand.context.requests, number, head, "maya").merged
     stand.settle()
     idea = talk(stand, "An idea for names", "Hello.", f"As in {link(stand, number)}.")
     for one, answers in ((report, 1), (idea, 0)):
@@ -200,7 +202,7 @@ def test_a_step_is_taken_and_the_next_one_does_the_rest(stand: Stand) -> None:
     first = {path(OLD): None, path(NEW): done(requests_plan().files)[path(NEW)]}
     number, head = open_pull(stand, first)
     look_at(stand, REQUESTS, number)
-    assert decide(stand.desk, stand.desk.requests, number, head, "maya").merged
+    assert decide(stand.context, stand.context.requests, number, head, "maya").merged
     (text,) = comments(stand, REQUESTS, number)
     assert "What is left of the rename I can do" in text
     stand.settle()
@@ -208,7 +210,7 @@ def test_a_step_is_taken_and_the_next_one_does_the_rest(stand: Stand) -> None:
     number, head = open_pull(stand, done(requests_plan(files=rest).files))
     look_at(stand, REQUESTS, number)
     assert "The rename is right" in comments(stand, REQUESTS, number)[0]
-    assert decide(stand.desk, stand.desk.requests, number, head, "maya").merged
+    assert decide(stand.context, stand.context.requests, number, head, "maya").merged
     assert set(on_main(stand)) == {*FILES, path(NEW), path(NEW, "4bit")} - {path(OLD), path(OLD, "4bit")}
 
 
@@ -223,8 +225,8 @@ def test_our_own_account_in_a_file_is_mended_after_others_renamed_it(stand: Stan
     ):
         number, head = open_pull(stand, done(files), repo=repo)
         look_at(stand, repo, number)
-        board = stand.desk.requests if repo == REQUESTS else stand.desk.results
-        assert decide(stand.desk, board, number, head, "maya").merged
+        board = stand.context.requests if repo == REQUESTS else stand.context.results
+        assert decide(stand.context, board, number, head, "maya").merged
         stand.time += 600
         stand.work()
     assert stand.file(path(NEW))["steward"]["results"] == result_path(NEW)
@@ -236,25 +238,25 @@ def test_a_push_voids_the_report_and_every_approval(stand: Stand) -> None:
     number, first = open_pull(stand, right)
     look_at(stand, REQUESTS, number)
     second = push(stand, number, {path(NEW): request(NEW, note="é", params=1)})
-    assert not decide(stand.desk, stand.desk.requests, number, first, "maya").merged
+    assert not decide(stand.context, stand.context.requests, number, first, "maya").merged
     look_at(stand, REQUESTS, number)
     (text,) = comments(stand, REQUESTS, number)
     assert f"An earlier report, on `{first[:8]}`, is void, and so is every approval of it" in text
     assert "differs in params" in text
-    assert not decide(stand.desk, stand.desk.requests, number, second, "maya").merged
+    assert not decide(stand.context, stand.context.requests, number, second, "maya").merged
     third = push(stand, number, {path(NEW): right[path(NEW)]})
     look_at(stand, REQUESTS, number)
-    assert decide(stand.desk, stand.desk.requests, number, third, "maya").merged
+    assert decide(stand.context, stand.context.requests, number, third, "maya").merged
 
 
 def test_a_push_in_the_middle_of_a_look_is_no_failure(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
     """The commit that was fetched is another one than the thread named: it is looked at again, and nothing failed."""
     number, _ = open_pull(stand, done(requests_plan().files))
-    true, heads = stand.desk.mirror.fetch_pull, iter(["0" * 40])
-    monkeypatch.setattr(stand.desk.mirror, "fetch_pull", lambda *at: next(heads, None) or true(*at))
+    true, heads = stand.context.mirror.fetch_pull, iter(["0" * 40])
+    monkeypatch.setattr(stand.context.mirror, "fetch_pull", lambda *at: next(heads, None) or true(*at))
     look_at(stand, REQUESTS, number)
     assert comments(stand, REQUESTS, number) == []
-    assert not stand.desk.redis.exists(stand.desk.keys.dirty_tries)
+    assert not stand.context.redis.exists(stand.context.keys.dirty_tries)
     stand.time += 2
     stand.work()
     assert len(comments(stand, REQUESTS, number)) == 1
@@ -269,4 +271,4 @@ def test_a_base_that_moved_is_told_and_a_fresh_start_is_offered(stand: Stand) ->
     (text,) = comments(stand, REQUESTS, number)
     assert "Not as it is" in text
     assert f"/rename {OLD} {NEW}" in text
-    assert not decide(stand.desk, stand.desk.requests, number, head, "maya").merged
+    assert not decide(stand.context, stand.context.requests, number, head, "maya").merged

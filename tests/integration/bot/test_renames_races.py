@@ -57,7 +57,7 @@ def stand(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey) -> Iterator[
     """A board that Maya maintains."""
     with LocalHub(tmp_path_factory.mktemp("hub"), rename_world()) as hub, redis.Redis.from_url(valkey.url) as client:
         client.flushall()
-        hub.box.limits.set(commits_per_hour=None)
+        hub.state.limits.set(commits_per_hour=None)
         prepare(hub)
         with board_on(hub, client, FILES) as made:
             fill_results(made, RESULT_FILES)
@@ -88,8 +88,8 @@ def begin(stand: Stand) -> None:
     changes |= {it: FILES[it] for it in wanted if there.get(it) != wanted[it]}
     if changes:
         commit(stand, changes)
-    stand.desk.redis.flushall()
-    stand.desk.mark("requests")
+    stand.context.redis.flushall()
+    stand.context.mark("requests")
     stand.work()
 
 
@@ -150,7 +150,7 @@ def test_whatever_is_pushed_whenever_nothing_unapproved_stays(
     look_at(stand, REQUESTS, number)
     if not early:
         stand.calls = Calls(at, race)
-    decide(stand.desk, stand.desk.requests, number, head, "maya")
+    decide(stand.context, stand.context.requests, number, head, "maya")
     stand.calls = []
     for _ in range(2):
         stand.time += 600
@@ -176,7 +176,7 @@ def test_flags_follow_what_a_pull_request_renamed(stand: Stand, monkeypatch: pyt
     monkeypatch.setattr("bot.pulls.rename_pulls.rename_flags", lambda _desk, *words: followed.append(words))
     number, head = open_pull(stand, RIGHT, title=f"Rename {OLD} to {NEW}")
     look_at(stand, REQUESTS, number)
-    assert decide(stand.desk, stand.desk.requests, number, head, "maya").merged
+    assert decide(stand.context, stand.context.requests, number, head, "maya").merged
     assert [words[:2] for words in followed] == [(OLD, NEW)]
 
 
@@ -188,20 +188,20 @@ def test_a_push_between_the_last_look_and_the_merge_is_taken_back_in_both_repos(
         (REQUESTS, RIGHT, {path(NEW): request(NEW, note="é", params=70.1)}),
         (RESULTS, done(plan("results", OLD, NEW, RESULT_FILES).files), wrong),
     ):
-        board = stand.desk.requests if repo == REQUESTS else stand.desk.results
+        board = stand.context.requests if repo == REQUESTS else stand.context.results
         was = on_main(stand, repo)
         number, head = open_pull(stand, files, repo=repo)
         look_at(stand, repo, number)
-        merge = stand.desk.hub._post_once
+        merge = stand.context.hub._post_once
 
         def late(at: str, route: str, body: object, repo: str = repo, number: int = number, **_: Any) -> Any:
             if route == "merge":
                 push(stand, number, evil, repo=repo)  # noqa: B023
             return merge(at, route, body)  # noqa: B023
 
-        stand.desk.hub._post_once = late  # type: ignore[method-assign,assignment]
-        answer = decide(stand.desk, board, number, head, "maya")
-        stand.desk.hub._post_once = merge  # type: ignore[method-assign]
+        stand.context.hub._post_once = late  # type: ignore[method-assign,assignment]
+        answer = decide(stand.context, board, number, head, "maya")
+        stand.context.hub._post_once = merge  # type: ignore[method-assign]
         assert "taken back" in answer.text
         stand.time += 600
         stand.work()
@@ -216,28 +216,28 @@ def test_a_merge_that_is_answered_wrongly_is_told_as_it_is(stand: Stand, kind: s
     number, head = open_pull(stand, RIGHT)
     look_at(stand, REQUESTS, number)
     if kind == "lose":
-        send = stand.desk.hub._post_once
+        send = stand.context.hub._post_once
 
         def nothing(at: str, route: str, body: object) -> Any:
             return None if route == "merge" else send(at, route, body)
 
-        stand.desk.hub._post_once = nothing  # type: ignore[method-assign,assignment]
+        stand.context.hub._post_once = nothing  # type: ignore[method-assign,assignment]
     else:
-        stand.hub.box.faults.add("POST */merge", kind, times=1, status=500)  # type: ignore[arg-type]
+        stand.hub.state.faults.add("POST */merge", kind, times=1, status=500)  # type: ignore[arg-type]
     try:
         if kind == "lose":
             with suppress(Exception):  # the Hub says it merged, and shows it open: seen, and tried again later
-                decide(stand.desk, stand.desk.requests, number, head, "maya")
+                decide(stand.context, stand.context.requests, number, head, "maya")
         else:
-            assert decide(stand.desk, stand.desk.requests, number, head, "maya").merged
+            assert decide(stand.context, stand.context.requests, number, head, "maya").merged
     finally:
-        stand.hub.box.faults.clear()
+        stand.hub.state.faults.clear()
         if kind == "lose":
-            stand.desk.hub._post_once = send  # type: ignore[method-assign]
+            stand.context.hub._post_once = send  # type: ignore[method-assign]
     (told,) = [text for text in comments(stand, REQUESTS, number) if "demo pull " in text]
     assert ("Renamed" in told) == (path(NEW) in on_main(stand)) == (kind != "lose")
     if kind == "lose":
-        assert decide(stand.desk, stand.desk.requests, number, head, "maya").merged
+        assert decide(stand.context, stand.context.requests, number, head, "maya").merged
 
 
 class Killed(BaseException):
@@ -252,7 +252,7 @@ def test_dead_anywhere_the_same_end(stand: Stand, monkeypatch: pytest.MonkeyPatc
     was = on_main(stand)
     number, head = open_pull(stand, RIGHT)
     look_at(stand, REQUESTS, number)
-    merge = stand.desk.hub._post_once
+    merge = stand.context.hub._post_once
 
     def late(at: str, route: str, body: object) -> Any:
         if route == "merge" and point == merging.STAGED_BACK:
@@ -263,14 +263,14 @@ def test_dead_anywhere_the_same_end(stand: Stand, monkeypatch: pytest.MonkeyPatc
         if name == point:
             raise Killed
 
-    stand.desk.hub._post_once = late  # type: ignore[method-assign,assignment]
+    stand.context.hub._post_once = late  # type: ignore[method-assign,assignment]
     with monkeypatch.context() as patch:
         patch.setattr(merging, "pass_by", die)
         with pytest.raises(Killed):
-            decide(stand.desk, stand.desk.requests, number, head, "maya")
-    stand.desk.hub._post_once = merge  # type: ignore[method-assign]
+            decide(stand.context, stand.context.requests, number, head, "maya")
+    stand.context.hub._post_once = merge  # type: ignore[method-assign]
     if amnesia:
-        stand.desk.redis.flushall()
+        stand.context.redis.flushall()
     stand.time += 600
     look_at(stand, REQUESTS, number)
     stand.time += 600

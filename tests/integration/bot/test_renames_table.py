@@ -51,7 +51,7 @@ def stand(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey) -> Iterator[
         with board_on(hub, client, FILES | running | broken) as made:
             fill_results(made, RESULT_FILES)
             flagged = EarlierRequest(path="", model="ada/solo", status="flagged")
-            made.desk.flags = lambda models, _: (flagged,) if "ada/solo" in models else ()
+            made.context.flags = lambda models, _: (flagged,) if "ada/solo" in models else ()
             yield made
 
 

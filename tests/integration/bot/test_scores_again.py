@@ -32,7 +32,7 @@ def licensed(stand: Stand, model: str, licence: str = "mit") -> None:
 def finished(stand: Stand, model: str = "ada/good") -> str:
     """The request of a model that was evaluated."""
     job = stand.started(model)
-    stand.end(job, details=publish(stand.hub.url, job, stand.desk.suite))
+    stand.end(job, details=publish(stand.hub.url, job, stand.context.suite))
     look(stand)
     assert stand.file(job.path)["status"] == "FINISHED"
     return job.path
@@ -49,7 +49,7 @@ def look(stand: Stand) -> None:
 def calls(stand: Stand) -> list[str]:
     """What a look at scores and licences costs now."""
     before = len(stand.calls)
-    stand.desk.mark(scoreboard.SCORES)
+    stand.context.mark(scoreboard.SCORES)
     stand.work()
     return [route for _, route in stand.calls[before:]]
 
@@ -61,7 +61,7 @@ def old(stand: Stand, model: str = "ada/plain", *, score: float | None = 0.5, da
     path = OLD.replace("ada/plain", model)
     stand.put(path, json.dumps({**fields, **more, "submitted_time": "2024-01-01T00:00:00Z"}).encode())
     if score is not None:
-        suite = stand.desk.suite
+        suite = stand.context.suite
         raw = {task: {"acc_norm,none": score, "exact_match,answer": score} for task in (*suite.tasks, *suite.run)}
         config = {"model_dtype": "torch.float32", "model_sha": "a" * 40}
         commit(stand, f"{model}/results_2024-01-0{day}T00-00-00.000000.json", {"results": raw, "config": config})
@@ -81,7 +81,7 @@ def page(views: BoardReader) -> list[tuple[str, str, str, float]]:
 
 def found(stand: Stand, words: str) -> list[tuple[str, float | None]]:
     """What a search finds, with the score that it tells."""
-    return [(hit.entry.path, hit.average) for hit in find(stand.desk, words, most=9).hits]
+    return [(hit.entry.path, hit.average) for hit in find(stand.context, words, most=9).hits]
 
 
 def watched(monkeypatch: pytest.MonkeyPatch, name: str) -> list[tuple[Any, ...]]:
@@ -98,14 +98,14 @@ def test_what_finished_is_shown_and_found_by_licence_after_redis_was_lost(
     monkeypatch.setattr(tables, "can_write", lambda: False)
     licensed(stand, "ada/good")
     path = finished(stand)
-    before, rows = stand.desk.scores.all(), page(BoardReader(stand.desk))
+    before, rows = stand.context.scores.all(), page(BoardReader(stand.context))
     assert found(stand, "good; Hub License: MIT") == [(path, before[0].average)]
-    stand.desk.redis.flushall()
+    stand.context.redis.flushall()
     stand.settle()
-    views = BoardReader(stand.desk)
+    views = BoardReader(stand.context)
     assert page(views) == []
     look(stand)
-    assert stand.desk.scores.all() == before
+    assert stand.context.scores.all() == before
     assert found(stand, "good; Hub License: MIT") == [(path, before[0].average)]
     assert page(views) == rows, "a process that serves pages hears of it"
 
@@ -116,9 +116,9 @@ def test_what_is_from_before_us_is_shown_and_found_by_licence(stand: Stand) -> N
     licensed(stand, "ada/lost", "mit")
     path, lost = old(stand), old(stand, "ada/lost", score=None)
     look(stand)
-    (scored,) = stand.desk.scores.all()
+    (scored,) = stand.context.scores.all()
     assert scored.path == path
-    assert page(BoardReader(stand.desk)) == [("ada/plain", "a" * 40, "apache-2.0", scored.average)]
+    assert page(BoardReader(stand.context)) == [("ada/plain", "a" * 40, "apache-2.0", scored.average)]
     assert found(stand, "Hub License: apache-2.0") == [(path, scored.average)]
     assert found(stand, "lost; Hub License: MIT") == [(lost, None)]
 
@@ -133,7 +133,7 @@ def test_where_nothing_is_missing_nothing_is_read_or_asked(stand: Stand, monkeyp
     path = finished(stand)
     look(stand)
     assert calls(stand) == []
-    assert path in {one.path for one in stand.desk.scores.all()}
+    assert path in {one.path for one in stand.context.scores.all()}
     assert (done, asked) == ([], [])
 
 
@@ -159,14 +159,14 @@ def test_a_few_models_are_asked_about_at_a_time(stand: Stand, monkeypatch: pytes
     hidden = old(stand, "ada/hidden", score=None)
     stand.put(hidden, json.dumps({**stand.file(hidden), "private": True}).encode())
     stand.settle()
-    stand.desk.mark(scoreboard.SCORES)
+    stand.context.mark(scoreboard.SCORES)
     stand.work()
     assert len(found(stand, "Hub License: MIT")) == 1
     for count in (2, 3):
         stand.time += scoreboard.PACE
         stand.work()
         assert len(found(stand, "Hub License: MIT")) == count
-    assert stand.desk.licences.models() == {"ada/a", "ada/b", "ada/c", "ada/hidden"}
+    assert stand.context.licences.models() == {"ada/a", "ada/b", "ada/c", "ada/hidden"}
     assert sorted(model for _, model, _ in asked) == ["ada/a", "ada/b", "ada/c"]
 
 
@@ -174,39 +174,39 @@ def test_older_results_never_take_the_place_of_newer_ones(stand: Stand) -> None:
     """Published, and the request does not say so yet; or while the results repo is read."""
     path = old(stand)
     look(stand)
-    (was,) = stand.desk.scores.all()
+    (was,) = stand.context.scores.all()
     newer = was.model_copy(update={"results": "ada/plain/results_2026-01-01T00-00-00.000000.json", "average": 99.0})
-    stand.desk.scores.put(newer)
+    stand.context.scores.put(newer)
     commit(stand, newer.results, {"results": {}})
-    scoreboard.fill(stand.desk)
-    assert stand.desk.scores.find([path]) == {path: newer}
-    assert stand.desk.scores.mend([(was.model_dump_json(), was), (None, was)]) == []
-    assert stand.desk.scores.mend([(newer.model_dump_json(), was)]) == [path]
-    assert stand.desk.scores.find([path]) == {path: was}
+    scoreboard.fill(stand.context)
+    assert stand.context.scores.find([path]) == {path: newer}
+    assert stand.context.scores.mend([(was.model_dump_json(), was), (None, was)]) == []
+    assert stand.context.scores.mend([(newer.model_dump_json(), was)]) == [path]
+    assert stand.context.scores.find([path]) == {path: was}
 
 
 def test_scores_of_an_earlier_version_are_noted_anew(stand: Stand) -> None:
     """What was noted without the commit gets it, from the results."""
     path = finished(stand)
-    (whole,) = stand.desk.scores.all()
+    (whole,) = stand.context.scores.all()
     bare = whole.model_dump_json(exclude={"revision", "results"})
     assert EvaluationScores.model_validate_json(bare).revision == ""
-    stand.desk.redis.hset(stand.desk.keys.scores, path, bare)
-    stand.desk.redis.delete(stand.desk.keys.scores_state)
+    stand.context.redis.hset(stand.context.keys.scores, path, bare)
+    stand.context.redis.delete(stand.context.keys.scores_state)
     look(stand)
-    assert stand.desk.scores.all() == [whole]
+    assert stand.context.scores.all() == [whole]
 
 
 def test_what_was_removed_is_shown_no_more(stand: Stand) -> None:
     """No score on the page, in a search or beside another model's; a request that is put back has it again."""
     path = finished(stand)
-    file, views = stand.file(path), BoardReader(stand.desk)
+    file, views = stand.file(path), BoardReader(stand.context)
     (row,) = page(views)
-    assert _first(stand.desk, stand.desk.scores.all()) is not None
+    assert _first(stand.context, stand.context.scores.all()) is not None
     stand.put(path, json.dumps({**file, "status": "CANCELLED"}).encode())
     stand.settle()
     assert (page(views), found(stand, "good")) == ([], [(path, None)])
-    assert _first(stand.desk, stand.desk.scores.all()) is None
+    assert _first(stand.context, stand.context.scores.all()) is None
     stand.put(path, json.dumps(file).encode())
     stand.settle()
     assert (page(views), found(stand, "good")) == ([row], [(path, row[-1])])

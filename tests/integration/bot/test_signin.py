@@ -159,9 +159,9 @@ def test_who_says_no_is_not_signed_in(browser: Browser) -> None:
 def test_a_hub_that_is_away_is_told(site: Site, browser: Browser) -> None:
     """503 and a friendly page; once the Hub is back the next sign-in works."""
     address = browser.agree("ada")
-    rule = site.stand.hub.box.faults.add("POST /oauth/token", "fail", times=None, status=503)
+    rule = site.stand.hub.state.faults.add("POST /oauth/token", "fail", times=None, status=503)
     answer = browser.get(address)
-    site.stand.hub.box.faults.remove(rule.id)
+    site.stand.hub.state.faults.remove(rule.id)
     assert (answer.status_code, "The Hub does not answer" in answer.text) == (503, True)
     assert browser.sign_in("ada").status_code == 303
 
@@ -191,7 +191,7 @@ def test_nothing_secret_is_kept_or_said(
     code = parse_qs(urlsplit(address).query)["code"][0]
     browser.get(address)
     pages = [browser.get(path).text for path in ("/", "/api/me", "/maintain/parked")]
-    held = [repr((key, dump(site, key))) for key in site.stand.desk.redis.keys("*")]
+    held = [repr((key, dump(site, key))) for key in site.stand.context.redis.keys("*")]
     printed = capfd.readouterr()
     said = [*pages, *held, caplog.text, printed.out, printed.err]
     for secret in (browser.cookies["steward-session"], code, APP_SECRET, "hf_oauth_"):
@@ -201,7 +201,7 @@ def test_nothing_secret_is_kept_or_said(
 
 def dump(site: Site, key: bytes) -> object:
     """What lies under a key."""
-    connection = site.stand.desk.redis
+    connection = site.stand.context.redis
     match text(connection.type(key)):
         case "string":
             return connection.get(key)
@@ -220,7 +220,7 @@ def dump(site: Site, key: bytes) -> object:
 def test_a_session_that_redis_lost_is_none(site: Site, browser: Browser) -> None:
     """Nor is a cookie that no server of ours gave, whatever it holds."""
     browser.sign_in("ada")
-    site.stand.desk.redis.delete(*site.stand.desk.redis.keys(site.stand.desk.keys.session("*")))
+    site.stand.context.redis.delete(*site.stand.context.redis.keys(site.stand.context.keys.session("*")))
     assert name_in(browser) is None
     for cookie in ("x" * 43, "*", "x" * 4_000, "a:b", "%00"):
         other = site.browser()

@@ -29,7 +29,7 @@ SECONDS = 10.0
 
 
 @pytest.fixture
-def desk(connection: redis.Redis) -> Iterator[BoardContext]:
+def context(connection: redis.Redis) -> Iterator[BoardContext]:
     """A desk that only looks, at a board in the middle of its day."""
     from tests.support.board.board_file import BOARD
 
@@ -40,7 +40,7 @@ def desk(connection: redis.Redis) -> Iterator[BoardContext]:
 
 
 def played(
-    desk: BoardContext, url: str, monkeypatch: pytest.MonkeyPatch, story: Callable[[Live], Awaitable[None]]
+    context: BoardContext, url: str, monkeypatch: pytest.MonkeyPatch, story: Callable[[Live], Awaitable[None]]
 ) -> None:
     """Play `story` with a Live that looks often."""
     monkeypatch.setattr(module, "PAUSE", 0.01)
@@ -50,7 +50,7 @@ def played(
         client = connect_inbox(url)
         try:
             async with asyncio.timeout(SECONDS):
-                await story(Live(client, KEYS, QueueReader(desk)))
+                await story(Live(client, KEYS, QueueReader(context)))
         finally:
             await client.aclose()
 
@@ -72,7 +72,7 @@ async def until(stream: AsyncIterator[bytes], word: bytes) -> bytes:
 
 
 def test_viewers_see_progress_and_changes(
-    desk: BoardContext, connection: redis.Redis, valkey_url: str, monkeypatch: pytest.MonkeyPatch
+    context: BoardContext, connection: redis.Redis, valkey_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each of many viewers is told; one task looks for all of them, and stops when the last has left."""
 
@@ -95,11 +95,11 @@ def test_viewers_see_progress_and_changes(
         assert live._task is not None
         await live._task
 
-    played(desk, valkey_url, monkeypatch, story)
+    played(context, valkey_url, monkeypatch, story)
 
 
 def test_a_look_that_fails_leaves_nobody_without_the_next(
-    desk: BoardContext, connection: redis.Redis, valkey_url: str, monkeypatch: pytest.MonkeyPatch
+    context: BoardContext, connection: redis.Redis, valkey_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever a look dies of, those who watch are told of what happens afterwards."""
     monkeypatch.setattr(module, "ALIVE", 0.05)
@@ -115,11 +115,11 @@ def test_a_look_that_fails_leaves_nobody_without_the_next(
         Index(connection, KEYS).put(entry("late/comer", "waiting", "PENDING", attempt="z"))
         assert await until(stream, b"event: lists") != first
 
-    played(desk, valkey_url, monkeypatch, story)
+    played(context, valkey_url, monkeypatch, story)
 
 
 def test_who_comes_first_is_not_told_what_the_last_one_saw(
-    desk: BoardContext, connection: redis.Redis, valkey_url: str, monkeypatch: pytest.MonkeyPatch
+    context: BoardContext, connection: redis.Redis, valkey_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between two viewers nobody looks: what was known then is not told as news."""
 
@@ -132,11 +132,11 @@ def test_who_comes_first_is_not_told_what_the_last_one_saw(
         beat(connection)
         assert b'"done": 413' in await until(live.stream(), b"event: progress")
 
-    played(desk, valkey_url, monkeypatch, story)
+    played(context, valkey_url, monkeypatch, story)
 
 
 def test_private_models_are_not_told_of(
-    desk: BoardContext, connection: redis.Redis, valkey_url: str, monkeypatch: pytest.MonkeyPatch
+    context: BoardContext, connection: redis.Redis, valkey_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Their progress is somebody's, without a name."""
     index = Index(connection, KEYS)
@@ -147,11 +147,11 @@ def test_private_models_are_not_told_of(
         assert b"spruce" not in piece
         assert b"maple" in piece
 
-    played(desk, valkey_url, monkeypatch, story)
+    played(context, valkey_url, monkeypatch, story)
 
 
 def test_streams_end_when_the_server_stops(
-    desk: BoardContext, valkey_url: str, monkeypatch: pytest.MonkeyPatch
+    context: BoardContext, valkey_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No viewer holds a stop up."""
 
@@ -162,7 +162,7 @@ def test_streams_end_when_the_server_stops(
         async for _ in stream:
             pass
 
-    played(desk, valkey_url, monkeypatch, story)
+    played(context, valkey_url, monkeypatch, story)
 
 
 def test_who_does_not_read_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:

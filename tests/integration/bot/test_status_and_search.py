@@ -18,8 +18,8 @@ from tests.support.board.published_details import publish
 @pytest.fixture
 def board(stand: Stand) -> Stand:
     """A board on which the form is a maintainer and a worker waits."""
-    form = stand.desk.hub.user("form").id
-    stand.desk.board = stand.desk.board.model_copy(update={"maintainers": (form,), "front_ends": (form,)})
+    form = stand.context.hub.user("form").id
+    stand.context.board = stand.context.board.model_copy(update={"maintainers": (form,), "front_ends": (form,)})
     stand.worker()
     return stand
 
@@ -27,11 +27,11 @@ def board(stand: Stand) -> Stand:
 def finish(stand: Stand, path: str) -> None:
     """What waits at `path` is evaluated, and its results are published."""
     stand.worker()
-    stand.desk.mark("queue")
+    stand.context.mark("queue")
     stand.settle()
     (job,) = [one for one in stand.queued() if one.path == path]
     stand.take(job)
-    stand.end(job, details=publish(stand.hub.url, job, stand.desk.suite, number=number_in(job.attempt)))
+    stand.end(job, details=publish(stand.hub.url, job, stand.context.suite, number=number_in(job.attempt)))
     stand.settle()
     assert stand.file(path)["status"] == "FINISHED"
 
@@ -73,18 +73,18 @@ def test_a_finished_thread_is_closed_and_opened_again_with_its_request(board: St
     assert told(board, "ada/good")[0] == "open"
     assert "Somebody who may do so had it evaluated once more" in told(board, "ada/good")[1]
     finish(board, path)
-    number = board.desk.index.get(path).thread
+    number = board.context.index.get(path).thread
     assert number is not None
     board.form.change_discussion_status(REQUESTS, number, "open", repo_type="dataset")
-    board.desk.mark(f"request:{path}")
-    board.desk.mark(f"thread:dataset/{REQUESTS}:{number}")
+    board.context.mark(f"request:{path}")
+    board.context.mark(f"thread:dataset/{REQUESTS}:{number}")
     board.settle()
     assert told(board, "ada/good")[0] == "open"
 
 
 def test_what_is_withdrawn_is_closed_and_what_failed_stays_open(board: Stand) -> None:
     """A failure waits for a person."""
-    board.desk.workers.leave("w")
+    board.context.workers.leave("w")
     board.submit("ada/good", sender="ada")
     board.settle()
     Talk(board).ask("/cancel ada/good the wrong revision")
@@ -98,24 +98,24 @@ def test_what_is_withdrawn_is_closed_and_what_failed_stays_open(board: Stand) ->
 
 def test_closing_can_be_held_back(board: Stand) -> None:
     """Where closing is off or in shadow the thread stays open, and nothing else is missing."""
-    modes = dict.fromkeys(board.desk.board.effects.modes, "on") | {"close": "shadow"}
-    board.desk.board = board.desk.board.model_copy(update={"effects": Effects.model_validate(modes)})
+    modes = dict.fromkeys(board.context.board.effects.modes, "on") | {"close": "shadow"}
+    board.context.board = board.context.board.model_copy(update={"effects": Effects.model_validate(modes)})
     path = board.submit("ada/good", sender="ada")
     board.settle()
     finish(board, path)
     assert told(board, "ada/good")[0] == "open"
-    assert any(one.does.startswith("Close #") for one in board.desk.effects.shadow.read().things)
+    assert any(one.does.startswith("Close #") for one in board.context.effects.shadow.read().things)
 
 
 def test_status_links_all_that_there_is_to_see_of_a_result(board: Stand) -> None:
     """As the FAQ says: the request file, the scores, and the dataset with every question and answer."""
     path = board.submit("ada/good", sender="ada")
     finish(board, path)
-    said, desk = Talk(board).ask("/status ada/good"), board.desk
-    details = desk.address(Repo("dataset", desk.board.repos.details("ada/good")))
+    said, context = Talk(board).ask("/status ada/good"), board.context
+    details = context.address(Repo("dataset", context.board.repos.details("ada/good")))
     assert f"[details]({details})" in said
-    assert f"[request file]({desk.address(desk.requests, path)})" in said
-    assert f"[results]({desk.address(desk.results, board.file(path)['steward']['results'])})" in said
+    assert f"[request file]({context.address(context.requests, path)})" in said
+    assert f"[results]({context.address(context.results, board.file(path)['steward']['results'])})" in said
 
 
 def test_search_finds_what_the_index_knows(board: Stand) -> None:
@@ -129,20 +129,20 @@ def test_search_finds_what_the_index_knows(board: Stand) -> None:
     talk = Talk(board)
     said = talk.ask("/search good; nothing; Hub License: MIT")
     assert "| [ada/good](" in said
-    assert f"| float32 | finished | {searching.find(board.desk, 'good', most=1).hits[0].average:.2f} |" in said
+    assert f"| float32 | finished | {searching.find(board.context, 'good', most=1).hits[0].average:.2f} |" in said
     assert "ada/pickled" not in said
     assert "ada/pickled" in talk.ask("/search status: failed; submitted by: bob")
     assert "Names like it: `ada/good`" in talk.ask("/search ada/god")
     assert "Did you mean `Hub License`?" in talk.ask("/search Hub Lisence: mit")
     assert "holds numbers" in talk.ask("/search Average: many")
     asked: list[Sequence[str]] = []
-    board.desk.flags = lambda models, _: asked.append(models) or ()  # type: ignore[func-returns-value]
-    assert searching.find(board.desk, "ada", most=9).hits
+    board.context.flags = lambda models, _: asked.append(models) or ()  # type: ignore[func-returns-value]
+    assert searching.find(board.context, "ada", most=9).hits
     assert not asked
-    assert not searching.find(board.desk, "ada; status: finished; flagged: yes", most=9).hits
+    assert not searching.find(board.context, "ada; status: finished; flagged: yes", most=9).hits
     assert asked == [["ada/good"]]
-    entry = board.desk.index.get("ada/good_eval_request_False_float32_Original.json")
+    entry = board.context.index.get("ada/good_eval_request_False_float32_Original.json")
     hidden = entry.standing.model_copy(update={"access": "private"})
-    board.desk.index.put(entry.model_copy(update={"standing": hidden}))
+    board.context.index.put(entry.model_copy(update={"standing": hidden}))
     assert "Nothing was found" in talk.ask("/search good")
     assert "ada/good" not in talk.ask("/search ada/god").splitlines()[-1]

@@ -28,8 +28,8 @@ SUBMIT = "/submit ada/good precision=float32"
 @pytest.fixture
 def talk(stand: Stand) -> Talk:
     """A discussion that Ada opened; the form is a maintainer."""
-    form = stand.desk.hub.user("form").id
-    stand.desk.board = stand.desk.board.model_copy(update={"maintainers": (form,), "front_ends": (form,)})
+    form = stand.context.hub.user("form").id
+    stand.context.board = stand.context.board.model_copy(update={"maintainers": (form,), "front_ends": (form,)})
     return Talk(stand)
 
 
@@ -44,11 +44,11 @@ def ended(stand: Stand, failure: Failure | None = None) -> dict[str, Any]:
     stand.submit("ada/good", sender="ada")
     stand.settle()
     stand.worker()
-    stand.desk.mark("queue")
+    stand.context.mark("queue")
     stand.settle()
     (job,) = stand.queued()
     stand.take(job)
-    stand.end(job, failure=failure, details=None if failure else publish(stand.hub.url, job, stand.desk.suite))
+    stand.end(job, failure=failure, details=None if failure else publish(stand.hub.url, job, stand.context.suite))
     file = stand.file(PATH)
     assert file["status"] == ("FAILED" if failure else "FINISHED")
     return file
@@ -123,14 +123,14 @@ def test_it_is_checked_and_counted_as_any_submission(stand: Stand, talk: Talk) -
     before = ended(stand)
     stand.submit("ada/good", path=PATH.replace("float32", "float16"), precision="float16", sender="ada")
     stand.settle()
-    admission = stand.desk.board.admission
+    admission = stand.context.board.admission
     off = tuple(name for name in admission.off if name != "quota-submitter")
-    stand.desk.board = stand.desk.board.model_copy(
+    stand.context.board = stand.context.board.model_copy(
         update={"admission": admission.model_copy(update={"off": off, "quota": 1})}
     )
     told = talk.ask(f"{SUBMIT} revision={commit(stand)}")
     assert "'ada' has submitted 1 models" in told
-    stand.desk.board = stand.desk.board.model_copy(update={"admission": admission})
+    stand.context.board = stand.context.board.model_copy(update={"admission": admission})
     stand.ada.delete_file("model.safetensors", "ada/good")
     stand.ada.upload_file(path_or_fileobj=b"x", path_in_repo="pytorch_model.bin", repo_id="ada/good")
     assert "would be refused" in talk.ask(f"{SUBMIT} revision=main")
@@ -141,16 +141,16 @@ def test_a_bot_that_died_reopens_it_once(stand: Stand) -> None:
     """The same command after it had its effect, before and after the edit landed: it is told as done, and done once."""
     ended(stand)
     head = commit(stand)
-    wish = SubmitCommand("ada/good", head, "float32", "Original", "", use_chat_template=False, submitter="ada")
+    command = SubmitCommand("ada/good", head, "float32", "Original", "", use_chat_template=False, submitter="ada")
     commits = stand.commits()
 
     def anybody(entry: IndexEntry) -> bool:
         return entry.path == PATH
 
     for _ in range(2):
-        assert submit(stand.desk, wish, cause="c1:0", may_resubmit=anybody).how == "resubmitted"
+        assert submit(stand.context, command, cause="c1:0", may_resubmit=anybody).how == "resubmitted"
     stand.work()
-    assert submit(stand.desk, wish, cause="c1:0", may_resubmit=anybody).how == "resubmitted"
+    assert submit(stand.context, command, cause="c1:0", may_resubmit=anybody).how == "resubmitted"
     stand.work()
     assert (stand.commits(), stand.file(PATH)["steward"]["attempt"]) == (commits + 1, 2)
 
@@ -163,16 +163,16 @@ def test_a_newer_commit_is_submitted_by_a_program(
     ended(stand)
     asked = SubmissionBody(model="ada/good", precision="float32", revision=commit(stand))
     for who, status, code in (("bob", 409, "exists"), ("ada", 202, "resubmitted")):
-        account = stand.desk.hub.user(who)
+        account = stand.context.hub.user(who)
         arguments = arguments_of(asked)
         assert isinstance(arguments, dict)
         submission = ApiSubmission(person_id=account.id, person_name=who, arguments=arguments, at=clock.now())
-        ApiSubmissions(stand.desk.redis, stand.desk.keys).put(submission)
-        sync_submission(stand.desk, submission.digest)
+        ApiSubmissions(stand.context.redis, stand.context.keys).put(submission)
+        sync_submission(stand.context, submission.digest)
         answer = post(web, json.loads(asked.model_dump_json()), f"hf_{who}")
         assert (answer.status_code, answer.json()["code"], answer.json()["path"]) == (status, code, PATH)
     assert (answer.json()["revision"], answer.json()["status"]) == (asked.revision, "PENDING_NEW_EVAL")
-    (decision,) = stand.desk.decisions.newest(limit=10)
+    (decision,) = stand.context.decisions.newest(limit=10)
     assert (decision.verb, decision.person.name, decision.requests) == ("submit", "ada", [PATH])
     stand.work()
     assert stand.file(PATH)["revision"] == asked.revision

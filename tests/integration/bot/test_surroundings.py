@@ -40,7 +40,7 @@ OURS = Failure(cause="worker-lost", fault="us", message="lost")
 
 
 @pytest.fixture
-def desk(connection: redis.Redis) -> Iterator[BoardContext]:
+def context(connection: redis.Redis) -> Iterator[BoardContext]:
     """A desk whose Hub nobody asks."""
     with Hub("http://127.0.0.1:9", None) as hub:
         yield BoardContext(parse_board(BOARD), find_suite("starter"), hub, connection, now=lambda: NOW)
@@ -71,25 +71,25 @@ def request(model: str = "ada/tiger", **fields: Any) -> Request:
 
 
 def around(
-    desk: BoardContext, *entries: IndexEntry, asked: Request | None = None, by: str = "grace", **facts: Any
+    context: BoardContext, *entries: IndexEntry, asked: Request | None = None, by: str = "grace", **facts: Any
 ) -> BoardFacts:
     """What is known around a submission by `by`, where these requests are on the board."""
-    desk.index.put(*entries)
-    return gather_board_facts(desk, asked or request(), replace(FACTS, **facts), by)
+    context.index.put(*entries)
+    return gather_board_facts(context, asked or request(), replace(FACTS, **facts), by)
 
 
-def test_an_empty_board_knows_nothing(desk: BoardContext) -> None:
+def test_an_empty_board_knows_nothing(context: BoardContext) -> None:
     """Nothing is repeated, nobody has a quota used up, nobody minds."""
-    assert around(desk) == BoardFacts(NOW, "grace")
+    assert around(context) == BoardFacts(NOW, "grace")
 
 
-def test_the_same_evaluation_at_another_path_is_told_with_its_address(desk: BoardContext) -> None:
+def test_the_same_evaluation_at_another_path_is_told_with_its_address(context: BoardContext) -> None:
     """In any case of letters, and under the name that the model has now."""
     other = entry("Ada/Tiger")
-    (found,) = around(desk, other).same
+    (found,) = around(context, other).same
     assert (found.path, found.model, found.status) == (other.path, "Ada/Tiger", "FINISHED")
     assert found.address == f"http://127.0.0.1:9/datasets/board/requests/blob/main/{other.path}"
-    assert around(desk, asked=request("ada/old-name")).same != ()
+    assert around(context, asked=request("ada/old-name")).same != ()
 
 
 @pytest.mark.parametrize(
@@ -105,33 +105,33 @@ def test_the_same_evaluation_at_another_path_is_told_with_its_address(desk: Boar
     ],
     ids=["own path", "precision", "chat template", "name", "not judged yet", "refused", "commit"],
 )
-def test_another_evaluation_is_no_repetition(desk: BoardContext, other: IndexEntry) -> None:
+def test_another_evaluation_is_no_repetition(context: BoardContext, other: IndexEntry) -> None:
     """The same path, or one that differs in anything that makes a row of the table."""
-    assert around(desk, other).same == ()
+    assert around(context, other).same == ()
 
 
 @pytest.mark.parametrize("status", ["PENDING", "RUNNING", "FINISHED", "FAILED", "CANCELLED", "PENDING_NEW_EVAL"])
-def test_a_repetition_is_one_whatever_became_of_it(desk: BoardContext, status: str) -> None:
+def test_a_repetition_is_one_whatever_became_of_it(context: BoardContext, status: str) -> None:
     """Every status counts, where it came to an evaluation."""
-    assert [one.status for one in around(desk, entry("Ada/Tiger", status=status)).same] == [status]
+    assert [one.status for one in around(context, entry("Ada/Tiger", status=status)).same] == [status]
 
 
-def test_a_file_from_before_adoption_counts(desk: BoardContext) -> None:
+def test_a_file_from_before_adoption_counts(context: BoardContext) -> None:
     """It has none of our facts; its revision tells."""
     old = entry("Ada/Tiger", sha=None, used=None, state="foreign")
     old = old.model_copy(update={"standing": old.standing.model_copy(update={"old": True})})
-    assert around(desk, old).same != ()
+    assert around(context, old).same != ()
 
 
-def test_the_same_weights_under_another_name_are_told(desk: BoardContext) -> None:
+def test_the_same_weights_under_another_name_are_told(context: BoardContext) -> None:
     """Unless they are of the same model, were refused, are private, or it is only a part of them that is alike."""
     weights = weights_digest(FACTS)
     assert len(weights) == 64
-    assert [one.model for one in around(desk, entry("eve/lion", weights=weights)).copies] == ["eve/lion"]
-    assert around(desk, entry("eve/lion", weights=weights, access="private")).copies == ()
-    assert around(desk, entry("eve/lion", weights=weights, status="FAILED", used=None)).copies == ()
-    assert around(desk, entry("eve/lion", weights=weights), id="eve/lion").copies == ()
-    assert around(desk, entry("eve/lion", weights=weights), files=(ModelFile("model.safetensors"),)).copies == ()
+    assert [one.model for one in around(context, entry("eve/lion", weights=weights)).copies] == ["eve/lion"]
+    assert around(context, entry("eve/lion", weights=weights, access="private")).copies == ()
+    assert around(context, entry("eve/lion", weights=weights, status="FAILED", used=None)).copies == ()
+    assert around(context, entry("eve/lion", weights=weights), id="eve/lion").copies == ()
+    assert around(context, entry("eve/lion", weights=weights), files=(ModelFile("model.safetensors"),)).copies == ()
 
 
 COUNTS: list[tuple[Callable[[], IndexEntry], bool]] = [
@@ -149,33 +149,33 @@ COUNTS: list[tuple[Callable[[], IndexEntry], bool]] = [
 
 @pytest.mark.parametrize(("made", "counts"), COUNTS)
 def test_a_quota_counts_what_came_to_something(
-    desk: BoardContext, made: Callable[[], IndexEntry], counts: bool
+    context: BoardContext, made: Callable[[], IndexEntry], counts: bool
 ) -> None:
     """Within the window, and neither refused nor lost; by submitter and by organisation, in any case of letters."""
-    found = around(desk, made())
+    found = around(context, made())
     assert (found.by_submitter, found.by_organisation) == (int(counts), int(counts))
-    assert around(desk, asked=request("eve/lion"), by="heidi").by_submitter == 0
+    assert around(context, asked=request("eve/lion"), by="heidi").by_submitter == 0
 
 
-def test_what_was_accepted_once_is_not_counted_again(desk: BoardContext) -> None:
+def test_what_was_accepted_once_is_not_counted_again(context: BoardContext) -> None:
     """It is put back, or looked at again: whatever came since came later."""
     others = [entry(f"ada/m{number}", by="grace") for number in range(9)]
     again = request(steward={"attempt": 1, "revision": SHA})
-    found = around(desk, *others, entry("Ada/Tiger"), asked=again)
+    found = around(context, *others, entry("Ada/Tiger"), asked=again)
     assert (found.by_submitter, found.by_organisation, found.same) == (0, 0, ())
     waits = entry("ada/tiger", status="PENDING", state="waiting", asked="main ")
-    assert around(desk, waits).by_submitter == 0
+    assert around(context, waits).by_submitter == 0
 
 
-def test_after_redis_is_lost_nobody_is_refused_for_what_came_later(desk: BoardContext) -> None:
+def test_after_redis_is_lost_nobody_is_refused_for_what_came_later(context: BoardContext) -> None:
     """A request that waited is judged as of its own time; one that appears now as of now."""
     others = [entry(f"ada/m{number}", by="grace", days=1) for number in range(5)]
     before = entry("ada/tiger", days=3, state="new", sha=None, used=None, status="PENDING")
-    assert around(desk, *others, before).by_submitter == 0
-    assert around(desk, before.model_copy(update={"fresh": True})).by_submitter == 5
+    assert around(context, *others, before).by_submitter == 0
+    assert around(context, before.model_copy(update={"fresh": True})).by_submitter == 5
 
 
-def test_flags_are_asked_for_by_every_name(desk: BoardContext) -> None:
+def test_flags_are_asked_for_by_every_name(context: BoardContext) -> None:
     """The name that was asked for, the one the Hub has now, and those of copies; with the digest of the weights."""
     asked: list[tuple[list[str], str]] = []
     flag = EarlierRequest("", "eve/lion", "contaminated", "http://flag")
@@ -184,31 +184,31 @@ def test_flags_are_asked_for_by_every_name(desk: BoardContext) -> None:
         asked.append((list(models), weights))
         return (flag,)
 
-    desk.flags = flags
+    context.flags = flags
     weights = weights_digest(FACTS)
-    assert around(desk, entry("eve/lion", weights=weights), asked=request("ada/old-name")).flags == (flag,)
+    assert around(context, entry("eve/lion", weights=weights), asked=request("ada/old-name")).flags == (flag,)
     assert asked == [(["ada/old-name", "ada/tiger", "eve/lion"], weights)]
 
 
-def test_authors_who_opted_out_have_under_every_name(desk: BoardContext) -> None:
+def test_authors_who_opted_out_have_under_every_name(context: BoardContext) -> None:
     """The name that the Hub has now counts as well."""
-    policy = desk.board.admission.model_copy(update={"do_not_submit": ("ada/Tiger",)})
-    desk.board = desk.board.model_copy(update={"admission": policy})
-    assert around(desk, asked=request("ada/old-name")).opted_out
-    assert not around(desk, id="ada/lion", asked=request("ada/lion")).opted_out
+    policy = context.board.admission.model_copy(update={"do_not_submit": ("ada/Tiger",)})
+    context.board = context.board.model_copy(update={"admission": policy})
+    assert around(context, asked=request("ada/old-name")).opted_out
+    assert not around(context, id="ada/lion", asked=request("ada/lion")).opted_out
 
 
-def test_authors_of_a_base_model_who_opted_out_have_under_every_name(desk: BoardContext) -> None:
+def test_authors_of_a_base_model_who_opted_out_have_under_every_name(context: BoardContext) -> None:
     """By the board file, or by a record in the flags repo: the name that was asked for, and the one the Hub has now."""
     base = replace(FACTS, id="eve/root")
-    policy = desk.board.admission.model_copy(update={"do_not_submit": ("Eve/Root",)})
-    board, desk.board = desk.board, desk.board.model_copy(update={"admission": policy})
-    found = around(desk, base_name="eve/old-root", base=base)
+    policy = context.board.admission.model_copy(update={"do_not_submit": ("Eve/Root",)})
+    board, context.board = context.board, context.board.model_copy(update={"admission": policy})
+    found = around(context, base_name="eve/old-root", base=base)
     assert (found.opted_out, found.base_opted_out) == (False, True)
-    desk.board = board
-    assert not around(desk, base_name="eve/old-root", base=base).base_opted_out
-    desk.flag_book = OptedOut(desk.redis, desk.keys, desk.hub, lambda: desk.mirror, None)
-    found = around(desk, base_name="eve/old-root", base=base)
+    context.board = board
+    assert not around(context, base_name="eve/old-root", base=base).base_opted_out
+    context.flag_book = OptedOut(context.redis, context.keys, context.hub, lambda: context.mirror, None)
+    found = around(context, base_name="eve/old-root", base=base)
     assert (found.opted_out, found.base_opted_out) == (False, True)
 
 

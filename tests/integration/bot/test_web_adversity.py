@@ -30,7 +30,7 @@ KEYS = Keys("demo")
 
 
 @pytest.fixture
-def desk(connection: redis.Redis) -> Iterator[BoardContext]:
+def context(connection: redis.Redis) -> Iterator[BoardContext]:
     """A desk that only looks."""
     hub = Hub("http://127.0.0.1:9", None)
     yield BoardContext(board=parse_board(BOARD), suite=find_suite("starter"), hub=hub, redis=connection, now=clock.now)
@@ -51,11 +51,11 @@ def failing(monkeypatch: pytest.MonkeyPatch, where: object, name: str, *, after:
     return lambda: monkeypatch.setattr(where, name, plain)
 
 
-def finished(desk: BoardContext, model: str) -> IndexEntry:
+def finished(context: BoardContext, model: str) -> IndexEntry:
     """A request that has scores."""
     one = entry(model, "settled", "FINISHED", category="chat")
-    Index(desk.redis, KEYS).put(one)
-    score(desk.scores, one, 50.0, "chat")
+    Index(context.redis, KEYS).put(one)
+    score(context.scores, one, 50.0, "chat")
     return one
 
 
@@ -64,13 +64,15 @@ def models(table: RequestTable) -> set[str]:
     return {line.model for line in table.rows().lines}
 
 
-def test_a_change_that_was_seen_but_not_read_is_read_again(desk: BoardContext, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_change_that_was_seen_but_not_read_is_read_again(
+    context: BoardContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Redis goes away after it has told what changed, and before it has told how that stands now."""
-    finished(desk, "ada/one")
-    table = RequestTable(desk)
+    finished(context, "ada/one")
+    table = RequestTable(context)
     assert models(table) == {"ada/one"}
-    finished(desk, "ada/two")
-    mended = failing(monkeypatch, desk.scores, "find")
+    finished(context, "ada/two")
+    mended = failing(monkeypatch, context.scores, "find")
     with pytest.raises(RedisAway):
         table.rows()
     mended()
@@ -78,15 +80,15 @@ def test_a_change_that_was_seen_but_not_read_is_read_again(desk: BoardContext, m
 
 
 def test_a_flag_that_was_read_before_redis_went_away_hides_its_row(
-    desk: BoardContext, monkeypatch: pytest.MonkeyPatch
+    context: BoardContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The flags were read, and the changes were not: at the next look nothing is new, and the flag counts."""
-    desk.flag_book.repo = desk.requests
-    finished(desk, "ada/one")
-    table = RequestTable(desk)
+    context.flag_book.repo = context.requests
+    finished(context, "ada/one")
+    table = RequestTable(context)
     assert table.rows().flagged == frozenset()
-    put_flags(desk.redis, KEYS, flag("ada/one"))
-    mended = failing(monkeypatch, desk.redis, "xrange")
+    put_flags(context.redis, KEYS, flag("ada/one"))
+    mended = failing(monkeypatch, context.redis, "xrange")
     with pytest.raises(RedisAway):
         table.rows()
     mended()
@@ -94,19 +96,19 @@ def test_a_flag_that_was_read_before_redis_went_away_hides_its_row(
 
 
 def test_who_looks_while_all_is_read_again_neither_waits_nor_reads(
-    desk: BoardContext, monkeypatch: pytest.MonkeyPatch
+    context: BoardContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A large table is read anew in the background after an amnesia: meanwhile the rows are those from before."""
     for number in range(8):
-        finished(desk, f"ada/m{number}")
+        finished(context, f"ada/m{number}")
     monkeypatch.setattr(module, "MANY", 4)
-    table = RequestTable(desk)
+    table = RequestTable(context)
     before = models(table)
-    desk.redis.delete(KEYS.request_changes)
-    seen, reads, find, paths = list[set[str]](), list[int](), desk.scores.find, desk.index.paths
+    context.redis.delete(KEYS.request_changes)
+    seen, reads, find, paths = list[set[str]](), list[int](), context.scores.find, context.index.paths
 
     def looked_at(wanted: Any) -> Any:
-        monkeypatch.setattr(desk.scores, "find", find)
+        monkeypatch.setattr(context.scores, "find", find)
         seen.append(models(table))
         return find(wanted)
 
@@ -114,27 +116,27 @@ def test_who_looks_while_all_is_read_again_neither_waits_nor_reads(
         reads.append(1)
         return paths()
 
-    monkeypatch.setattr(desk.scores, "find", looked_at)
-    monkeypatch.setattr(desk.index, "paths", counted)
+    monkeypatch.setattr(context.scores, "find", looked_at)
+    monkeypatch.setattr(context.index, "paths", counted)
     table._building = True
     table._build_aside()
     assert (seen, len(reads)) == ([before], 1)
     assert models(table) == before
 
 
-def waiting(desk: BoardContext, model: str, **changes: Any) -> None:
+def waiting(context: BoardContext, model: str, **changes: Any) -> None:
     """A request that waits for its turn."""
-    Index(desk.redis, KEYS).put(entry(model, "waiting", "PENDING", attempt="a", **changes))
+    Index(context.redis, KEYS).put(entry(model, "waiting", "PENDING", attempt="a", **changes))
 
 
 def test_two_who_look_at_the_queue_at_once_each_see_one_queue(
-    desk: BoardContext, monkeypatch: pytest.MonkeyPatch
+    context: BoardContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another thread has put the turns of a newer queue in the place of those that were just worked out."""
-    waiting(desk, "ada/one")
-    pages, line = QueueReader(desk), take_snapshot(desk)
-    waiting(desk, "ada/two")
-    other = take_snapshot(desk)
+    waiting(context, "ada/one")
+    pages, line = QueueReader(context), take_snapshot(context)
+    waiting(context, "ada/two")
+    other = take_snapshot(context)
 
     class Meddled(QueueReader):
         """Pages at which somebody else looks in between."""
@@ -145,23 +147,23 @@ def test_two_who_look_at_the_queue_at_once_each_see_one_queue(
                 pages._in_turn(other)
                 super().__setattr__("_turns", pages._turns)
 
-    turns, _ = Meddled(desk)._in_turn(line)
+    turns, _ = Meddled(context)._in_turn(line)
     assert [one.path for one in turns] == [one.path for one in line.turns]
 
 
 @pytest.mark.parametrize(("access", "reason"), [("private", ""), ("public", "ada/secret has no licence.")])
-def test_why_a_private_model_is_held_back_is_not_told(desk: BoardContext, access: str, reason: str) -> None:
+def test_why_a_private_model_is_held_back_is_not_told(context: BoardContext, access: str, reason: str) -> None:
     """The words of whoever holds it may name it: that it is on hold is all that everybody is told."""
     hold = Hold(reason="ada/secret has no licence.", by="mia")
-    waiting(desk, "ada/secret", access=access, hold=hold)
-    (held,) = QueueReader(desk).queue().held
+    waiting(context, "ada/secret", access=access, hold=hold)
+    (held,) = QueueReader(context).queue().held
     assert (held.kind, held.reason, held.by) == ("hold", reason, "mia" if reason else "")
 
 
-def test_flags_are_read_once_for_each_commit(desk: BoardContext, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_flags_are_read_once_for_each_commit(context: BoardContext, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever looks at pages by the hundred has all flags read once, and sees each change of them."""
-    desk.flag_book.repo = desk.requests
-    flags, reads, known = FlagReader(desk.flag_book), list[str](), desk.flag_book.known
+    context.flag_book.repo = context.requests
+    flags, reads, known = FlagReader(context.flag_book), list[str](), context.flag_book.known
 
     def counted() -> Any:
         commit, records = known()
@@ -172,11 +174,11 @@ def test_flags_are_read_once_for_each_commit(desk: BoardContext, monkeypatch: py
 
         return commit, read
 
-    monkeypatch.setattr(desk.flag_book, "known", counted)
+    monkeypatch.setattr(context.flag_book, "known", counted)
     assert flags.all() == []
-    put_flags(desk.redis, KEYS, flag("ada/one"))
+    put_flags(context.redis, KEYS, flag("ada/one"))
     assert [[one.model for one in flags.of(name)] for name in ("Ada/One", "ada/two")] == [["ada/one"], []]
     assert [one.model for one in flags.all()] == ["ada/one"]
     assert len(reads) == 1
-    put_flags(desk.redis, KEYS)
+    put_flags(context.redis, KEYS)
     assert (flags.of("ada/one"), len(reads)) == ([], 2)

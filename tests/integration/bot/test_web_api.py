@@ -317,7 +317,7 @@ def test_old_failures_say_that_no_log_was_kept(stand: Stand, web: httpx2.Client)
     from bot.setup.adopting import adopt
 
     failed = stand.submit("ada/good", status="FAILED", submitted_time="2024-01-06T09:45:44Z")
-    adopt(stand.desk)
+    adopt(stand.context)
     for _ in range(2):
         stand.settle()
         found = get(web, f"/api/requests/{failed}")
@@ -325,7 +325,7 @@ def test_old_failures_say_that_no_log_was_kept(stand: Stand, web: httpx2.Client)
         assert found["submitted"] == "2024-01-06T09:45:44Z"
         assert "no log of it was kept" in found["failure"]["message"]
         assert found["failure"]["advice"].startswith("Ask a maintainer")
-        stand.desk.redis.flushall()
+        stand.context.redis.flushall()
     assert RECORD not in models_in(get(web, "/api/requests"))
 
 

@@ -34,7 +34,7 @@ KEYS = Keys("demo")
 @pytest.fixture
 def syncing(stand: Stand) -> Iterator[Stand]:
     """A board whose syncs run beside the test, by the clock of the web server."""
-    stand.desk.now = clock.now
+    stand.context.now = clock.now
     thread = threading.Thread(target=stand.loop.run)
     thread.start()
     yield stand
@@ -73,7 +73,7 @@ def test_a_model_is_checked_by_every_rule_without_being_submitted(web: httpx2.Cl
     (reason,) = next(rule["reasons"] for rule in found["rules"] if rule["rule"] == "safetensors")
     assert "pickle" in reason["message"]
     assert reason["advice"]
-    assert (syncing.commits(), syncing.threads(), syncing.desk.index.count()) == (before, [], 0)
+    assert (syncing.commits(), syncing.threads(), syncing.context.index.count()) == (before, [], 0)
     calls = len(syncing.calls)
     again = web.get("/api/check", params={"model": "ada/pickled", "precision": "float32"})
     assert (again.json(), len(syncing.calls)) == (found, calls)
@@ -121,31 +121,31 @@ def test_one_customer_of_a_large_network_counts_as_one() -> None:
 def made(stand: Stand, name: str, *, private: bool = False, gated: bool = False) -> str:
     """A model of the bot's own, so that its token may read it: pickled weights, and a config."""
     repo = Repo("model", f"steward-bot/{name}")
-    stand.desk.hub.create_repo(repo, private=private)
+    stand.context.hub.create_repo(repo, private=private)
     files = [
         WriteFile("config.json", CONFIG.encode()),
         WriteFile("pytorch_model.bin", b"x"),
         WriteFile("README.md", b"# A model"),
     ]
-    stand.desk.hub.commit(repo, files, "Add it", regular=[file.path for file in files])
+    stand.context.hub.commit(repo, files, "Add it", regular=[file.path for file in files])
     if gated:
-        stand.desk.hub.gate(repo)
+        stand.context.hub.gate(repo)
     return repo.id
 
 
 def test_the_public_hears_of_a_private_model_what_it_hears_of_none(stand: Stand) -> None:
     """Though our token may read it: the same reasons, word by word. The operator is told all."""
     made(stand, "secret", private=True)
-    stand.desk.board = stand.desk.board.model_copy(update={"admission": AdmissionPolicy(private_models=True)})
+    stand.context.board = stand.context.board.model_copy(update={"admission": AdmissionPolicy(private_models=True)})
     path = stand.submit("steward-bot/secret")
     stand.settle()
-    assert stand.desk.index.get(path).standing.access == "private"  # whoever checks it hears nothing of this request
-    told, nowhere = check(stand.desk, "steward-bot/secret"), check(stand.desk, "steward-bot/nothing")
+    assert stand.context.index.get(path).standing.access == "private"  # whoever checks it hears nothing of this request
+    told, nowhere = check(stand.context, "steward-bot/secret"), check(stand.context, "steward-bot/nothing")
     words = [[reason.message for reason in line.reasons] for line in told.lines]
     assert words == [[one.message.replace("nothing", "secret") for one in line.reasons] for line in nowhere.lines]
     assert [line.outcome for line in told.lines] == [line.outcome for line in nowhere.lines]
     assert (told.verdict.sha, told.access) == (None, "public")
-    known = check(stand.desk, "steward-bot/secret", public=False)
+    known = check(stand.context, "steward-bot/secret", public=False)
     assert known.access == "private"
     assert known.verdict.sha is not None
 
@@ -153,7 +153,7 @@ def test_the_public_hears_of_a_private_model_what_it_hears_of_none(stand: Stand)
 def test_of_a_gated_model_the_public_hears_which_rules_fail_and_no_more(stand: Stand) -> None:
     """What is in its files is for those who were let in; the reasons of the rules about them are withheld."""
     name = made(stand, "gated", gated=True)
-    known, told = check(stand.desk, name, public=False), check(stand.desk, name)
+    known, told = check(stand.context, name, public=False), check(stand.context, name)
     assert known.access == told.access == "gated"
     assert [line.outcome for line in told.lines] == [line.outcome for line in known.lines]
     assert any("pickle" in reason.message for line in known.lines for reason in line.reasons)
@@ -164,10 +164,10 @@ def test_of_a_gated_model_the_public_hears_which_rules_fail_and_no_more(stand: S
 
 def test_of_a_model_behind_a_closed_gate_everybody_hears_that_it_is_gated(stand: Stand) -> None:
     """That much its page says to everybody: the reason tells what to do."""
-    repo = stand.hub.box.repos.get("model", "ada/pickled")
+    repo = stand.hub.state.repos.get("model", "ada/pickled")
     assert repo is not None
-    stand.hub.box.repos.update(repo, None, gated="manual")
-    told = [reason for line in check(stand.desk, "ada/pickled").lines for reason in line.reasons]
+    stand.hub.state.repos.update(repo, None, gated="manual")
+    told = [reason for line in check(stand.context, "ada/pickled").lines for reason in line.reasons]
     assert "is gated" in " ".join(reason.message for reason in told)
 
 
@@ -211,9 +211,9 @@ def test_an_operator_looks_at_requests(stand: Stand, steward: Callable[..., Resu
         assert listed[0]["place"]["position"] == 1
     assert steward("status", "ada/nothing").exit_code == 1
     assert len(stand.calls) == calls
-    secret = stand.desk.index.get(refused)
+    secret = stand.context.index.get(refused)
     hidden = secret.standing.model_copy(update={"access": "private"})
-    stand.desk.index.put(secret.model_copy(update={"standing": hidden}))
+    stand.context.index.put(secret.model_copy(update={"standing": hidden}))
     assert "pickle" in steward("status", refused).output
 
 

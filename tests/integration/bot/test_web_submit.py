@@ -72,9 +72,9 @@ def test_a_refused_model_is_told_with_every_reason_and_leaves_nothing(web: httpx
     assert all(one["message"] for one in told["reasons"])
     assert "submit it again" in told["text"]
     assert "new comment" not in told["text"]
-    assert (syncing.commits(), syncing.desk.index.count()) == (before, 0)
-    (key,) = syncing.desk.redis.keys(KEYS.submission("*"))
-    assert 0 < syncing.desk.redis.ttl(key) <= 60
+    assert (syncing.commits(), syncing.context.index.count()) == (before, 0)
+    (key,) = syncing.context.redis.keys(KEYS.submission("*"))
+    assert 0 < syncing.context.redis.ttl(key) <= 60
 
 
 def test_a_repeat_has_the_same_answer_and_no_second_effect(
@@ -84,7 +84,7 @@ def test_a_repeat_has_the_same_answer_and_no_second_effect(
     first = settled(web, GOOD)
     assert first.json()["code"] == "submitted"
     assert post(web, dict(reversed(GOOD.items()))).json() == first.json()
-    eventually(lambda: syncing.desk.index.count() == 1)
+    eventually(lambda: syncing.context.index.count() == 1)
     commits = syncing.commits()
     with_key = settled(web, GOOD, **{"idempotency-key": "mine"})
     assert (with_key.status_code, with_key.json()["code"]) == (409, "exists")
@@ -104,8 +104,8 @@ def test_a_submission_that_redis_forgot_is_known_by_its_file(
     assert settled(web, GOOD).json()["code"] == "submitted"
     eventually(lambda: web.get(f"/api/requests/{PATH}").is_success)
     commits = syncing.commits()
-    for key in syncing.desk.redis.keys(KEYS.submission("*")):
-        syncing.desk.redis.delete(key)
+    for key in syncing.context.redis.keys(KEYS.submission("*")):
+        syncing.context.redis.delete(key)
     again = settled(web, GOOD)
     assert (again.status_code, again.json()["code"]) == (202, "submitted")
     assert syncing.commits() == commits
@@ -119,7 +119,7 @@ def test_one_that_is_still_checked_is_told_where_to_be_followed(
     answer = post(web, GOOD)
     assert (answer.status_code, answer.json()["code"], answer.json()["path"]) == (202, "under-way", PATH)
     assert int(answer.headers["retry-after"]) > 0
-    stand.desk.now = clock.now
+    stand.context.now = clock.now
     stand.time = clock.now()
     stand.work()
     assert post(web, GOOD).json()["code"] == "submitted"
@@ -130,12 +130,12 @@ def test_a_sync_that_died_before_its_answer_was_kept_does_nothing_twice(
 ) -> None:
     """The edit was staged; it is staged again under the same name, and there is one commit."""
     monkeypatch.setattr("bot.web.checks.PATIENCE", 0.0)
-    stand.desk.now = clock.now
+    stand.context.now = clock.now
     post(web, GOOD)
-    (key,) = (text(name) for name in stand.desk.redis.keys(KEYS.submission("*")))
+    (key,) = (text(name) for name in stand.context.redis.keys(KEYS.submission("*")))
     for _ in range(2):
-        stand.desk.redis.hdel(key, "answer")
-        sync_submission(stand.desk, key.rpartition(":")[2])
+        stand.context.redis.hdel(key, "answer")
+        sync_submission(stand.context, key.rpartition(":")[2])
         assert post(web, GOOD).json()["code"] == "submitted"
     before = stand.commits()
     stand.time = clock.now()
@@ -149,15 +149,15 @@ def test_a_submission_waits_for_a_hub_that_is_away(
 ) -> None:
     """It was taken; the checks fail, and are made once the Hub is back."""
     monkeypatch.setattr("bot.web.checks.PATIENCE", 0.0)
-    monkeypatch.setattr(stand.desk.hub, "retries", Retries(attempts=1))
+    monkeypatch.setattr(stand.context.hub, "retries", Retries(attempts=1))
     post(web, GOOD)
-    (key,) = (text(name) for name in stand.desk.redis.keys(KEYS.submission("*")))
-    rule = stand.hub.box.faults.add("GET *", "fail", times=None, status=503)
+    (key,) = (text(name) for name in stand.context.redis.keys(KEYS.submission("*")))
+    rule = stand.hub.state.faults.add("GET *", "fail", times=None, status=503)
     with pytest.raises(Transient):
-        sync_submission(stand.desk, key.rpartition(":")[2])
+        sync_submission(stand.context, key.rpartition(":")[2])
     assert post(web, GOOD).json()["code"] == "under-way"
-    stand.hub.box.faults.remove(rule.id)
-    sync_submission(stand.desk, key.rpartition(":")[2])
+    stand.hub.state.faults.remove(rule.id)
+    sync_submission(stand.context, key.rpartition(":")[2])
     assert post(web, GOOD).json()["code"] == "submitted"
 
 
@@ -168,7 +168,7 @@ def test_who_may_not_submit_is_told_so(web: httpx2.Client, stand: Stand, monkeyp
     assert (answer.status_code, answer.json()["code"]) == (403, "not-allowed")
     assert "may not submit" in answer.json()["message"]
     assert answer.json()["path"] == ""
-    assert stand.desk.decisions.newest(limit=10) == []
+    assert stand.context.decisions.newest(limit=10) == []
     assert not [one for one in history(stand) if "to eval queue" in one]
 
 
@@ -176,26 +176,26 @@ def test_a_hub_that_refuses_to_be_looked_at_is_told(
     web: httpx2.Client, stand: Stand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """503 for what does not pass by itself; it is forgotten within a minute, so the same can be sent again."""
-    stand.hub.box.faults.add("GET *", "fail", times=None, status=418)
+    stand.hub.state.faults.add("GET *", "fail", times=None, status=418)
     answer = carried_out(web, stand, monkeypatch)
     assert (answer.status_code, answer.json()["code"]) == (503, "hub-refused"), answer.text
     assert answer.headers["retry-after"] == "60"
-    (key,) = stand.desk.redis.keys(KEYS.submission("*"))
-    assert 0 < stand.desk.redis.ttl(key) <= 60
-    assert stand.desk.decisions.newest(limit=10) == []
+    (key,) = stand.context.redis.keys(KEYS.submission("*"))
+    assert 0 < stand.context.redis.ttl(key) <= 60
+    assert stand.context.decisions.newest(limit=10) == []
 
 
 def carried_out(web: httpx2.Client, stand: Stand, monkeypatch: pytest.MonkeyPatch) -> httpx2.Response:
     """Submit a good model, have a sync look at it once, and ask what came of it."""
     monkeypatch.setattr("bot.web.checks.PATIENCE", 0.0)
-    stand.desk.now = clock.now
-    ada = stand.hub.box.accounts.by_name("ada")
+    stand.context.now = clock.now
+    ada = stand.hub.state.accounts.by_name("ada")
     assert ada is not None
     arguments = arguments_in(json.dumps(GOOD).encode())
     submission = ApiSubmission(person_id=ada.id, person_name="ada", arguments=arguments, at=clock.now())
-    ApiSubmissions(stand.desk.redis, KEYS).put(submission)
-    sync_submission(stand.desk, submission.digest)
-    stand.hub.box.faults.clear()  # the web server asks the Hub whose token it is
+    ApiSubmissions(stand.context.redis, KEYS).put(submission)
+    sync_submission(stand.context, submission.digest)
+    stand.hub.state.faults.clear()  # the web server asks the Hub whose token it is
     return post(web, GOOD)
 
 
@@ -204,10 +204,10 @@ def test_what_was_submitted_by_a_program_is_on_record(
 ) -> None:
     """Once, also where a sync died and did it again; in the file on the Hub as well. What was refused left nothing."""
     assert carried_out(web, stand, monkeypatch).json()["code"] == "submitted"
-    (key,) = (text(name) for name in stand.desk.redis.keys(KEYS.submission("*")))
-    stand.desk.redis.hdel(key, "answer")
-    sync_submission(stand.desk, key.rpartition(":")[2])
-    (one,) = stand.desk.decisions.newest(limit=10)
+    (key,) = (text(name) for name in stand.context.redis.keys(KEYS.submission("*")))
+    stand.context.redis.hdel(key, "answer")
+    sync_submission(stand.context, key.rpartition(":")[2])
+    (one,) = stand.context.decisions.newest(limit=10)
     assert (one.verb, one.person.name, one.model, one.requests, one.allowed) == (
         "submit",
         "ada",
@@ -222,8 +222,8 @@ def test_what_was_submitted_by_a_program_is_on_record(
     post(web, {"model": "ada/pickled", "precision": "float32"})
     stand.time = clock.now()
     stand.work()
-    assert len(stand.desk.decisions.newest(limit=10)) == 1
-    files = [entry.path for entry in stand.desk.hub.list_files(stand.desk.logs) if "decisions/" in entry.path]
+    assert len(stand.context.decisions.newest(limit=10)) == 1
+    files = [entry.path for entry in stand.context.hub.list_files(stand.context.logs) if "decisions/" in entry.path]
     assert [path.rpartition("/")[2] for path in files] == [f"{one.id}.json"]
 
 

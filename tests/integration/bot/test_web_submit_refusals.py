@@ -44,13 +44,13 @@ def test_who_shows_no_good_token_is_told_so(web: httpx2.Client, syncing: Stand) 
     assert (basic.status_code, basic.json()["code"]) == (401, "bad-token")
     bot = post(web, GOOD, BOT)
     assert (bot.status_code, bot.json()["code"]) == (403, "no-person")
-    accounts = syncing.hub.box.accounts
+    accounts = syncing.hub.state.accounts
     organisation = accounts.by_name("board")
     assert organisation is not None
     accounts.add_token(organisation, "hf_board", {"role": "write"})
     nobody = post(web, GOOD, "hf_board")
     assert (nobody.status_code, nobody.json()["code"]) == (403, "no-person")
-    assert syncing.desk.redis.keys(KEYS.submission("*")) == []
+    assert syncing.context.redis.keys(KEYS.submission("*")) == []
 
 
 def test_an_address_that_guesses_tokens_is_not_asked_about_any_more(web: httpx2.Client, stand: Stand) -> None:
@@ -67,9 +67,9 @@ def test_an_address_that_guesses_tokens_is_not_asked_about_any_more(web: httpx2.
 
 def test_the_quota_holds_as_in_a_thread(web: httpx2.Client, stand: Stand, eventually: Eventually) -> None:
     """Its refusal is 429, with the reason; no request is written."""
-    off = tuple(one for one in stand.desk.board.admission.off if one != "quota-submitter")
-    policy = stand.desk.board.admission.model_copy(update={"quota": 1, "off": off})
-    stand.desk.board = stand.desk.board.model_copy(update={"admission": policy})
+    off = tuple(one for one in stand.context.board.admission.off if one != "quota-submitter")
+    policy = stand.context.board.admission.model_copy(update={"quota": 1, "off": off})
+    stand.context.board = stand.context.board.model_copy(update={"admission": policy})
     with syncs_beside(stand):
         assert settled(web, GOOD).json()["code"] == "submitted"
         eventually(lambda: web.get(f"/api/requests/{PATH}").is_success)
@@ -77,7 +77,7 @@ def test_the_quota_holds_as_in_a_thread(web: httpx2.Client, stand: Stand, eventu
         answer = settled(web, {**GOOD, "precision": "bfloat16"})
     assert (answer.status_code, answer.json()["code"]) == (429, "quota"), answer.text
     assert [one["code"] for one in answer.json()["reasons"]] == ["quota-submitter"]
-    assert stand.desk.index.count() == 1
+    assert stand.context.index.count() == 1
 
 
 def test_who_has_done_too_much_within_the_hour_has_to_wait(
@@ -125,7 +125,7 @@ def test_a_body_that_is_not_right_is_told_and_costs_no_call(web: httpx2.Client, 
 def test_a_hub_that_is_away_is_told_with_when_to_come_again(web: httpx2.Client, stand: Stand) -> None:
     """503 where nobody can say whose token it is; once the Hub is back the same is taken. A rate limit says for how
     long."""
-    faults = stand.hub.box.faults
+    faults = stand.hub.state.faults
     rule = faults.add("GET /api/whoami-v2", "fail", times=None, status=503)
     answer = post(web, GOOD)
     assert (answer.status_code, answer.json()["code"]) == (503, "hub-away")
@@ -139,7 +139,7 @@ def test_a_hub_that_is_away_is_told_with_when_to_come_again(web: httpx2.Client, 
 
 def test_a_board_that_writes_nothing_says_so(web: httpx2.Client, stand: Stand) -> None:
     """With edits off nothing is submitted, and nobody is told otherwise."""
-    stand.desk.board = parse_board(BOARD.replace("effects: on", "effects: off"))
+    stand.context.board = parse_board(BOARD.replace("effects: on", "effects: off"))
     with syncs_beside(stand):
         answer = settled(web, GOOD)
     assert (answer.status_code, answer.json()["code"]) == (409, "off"), answer.text

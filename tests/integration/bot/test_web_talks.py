@@ -80,9 +80,9 @@ def test_what_a_program_did_with_a_private_model_names_it_to_nobody(
     policy = board.admission.model_copy(update={"private_models": takes_private})
     board = board.model_copy(update={"admission": policy})
     hub = Hub("http://127.0.0.1:9", None)
-    desk = BoardContext(board=board, suite=find_suite("starter"), hub=hub, redis=connection, now=clock.now)
+    context = BoardContext(board=board, suite=find_suite("starter"), hub=hub, redis=connection, now=clock.now)
     paths = {name: f"ada/{name}_eval_request_False_bfloat16_Original.json" for name in ("open", "secret", "gone")}
-    desk.index.put(
+    context.index.put(
         IndexEntry(path=paths["open"], state="waiting", standing=RequestSnapshot(access="public")),
         IndexEntry(path=paths["secret"], state="waiting", standing=RequestSnapshot(access="private")),
     )
@@ -95,7 +95,7 @@ def test_what_a_program_did_with_a_private_model_names_it_to_nobody(
     public = {"repo": "dataset/board/requests", "number": 7}
     decisions.put(about(1, "open"), about(2, "secret"), about(3, "gone"))
     decisions.put(about(4, "secret", "open"), about(5, "secret", thread=public))
-    told = talks.decisions(desk).decisions[::-1]
+    told = talks.decisions(context).decisions[::-1]
     gone = "" if takes_private else "ada/gone"
     assert [one.model for one in told] == ["ada/open", "", gone, "ada/open", "ada/secret"]
     assert (told[1].command, told[1].answer, told[1].requests, told[1].person) == ("/submit …", "", [], "mia")
@@ -139,37 +139,37 @@ def test_strangers_words_stay_words_on_pages(web: httpx2.Client, decisions: Deci
 
 def test_the_log_of_a_month_holds_every_decision_and_brings_them_back(stand: Stand) -> None:
     """Compiled once a day by way of the ledger, it says the same after Redis was lost; nothing new, nothing written."""
-    form = stand.desk.hub.user("form").id
-    stand.desk.board = stand.desk.board.model_copy(update={"maintainers": (form,)})
+    form = stand.context.hub.user("form").id
+    stand.context.board = stand.context.board.model_copy(update={"maintainers": (form,)})
     talk = Talk(stand)
     talk.ask("/pause board moving house", stand.form)
     talk.ask("/resume board")
-    stand.desk.mark("decisions")
+    stand.context.mark("decisions")
     stand.settle()
-    compiled = [one for one in stand.desk.hub.list_files(stand.desk.logs) if one.path.endswith(".jsonl")]
+    compiled = [one for one in stand.context.hub.list_files(stand.context.logs) if one.path.endswith(".jsonl")]
     (file,) = compiled
     assert re.fullmatch(r"decisions/\d{4}/\d\d/all\.jsonl", file.path)
-    lines = stand.desk.hub.read_file(stand.desk.logs, file.path).data.decode().splitlines()
+    lines = stand.context.hub.read_file(stand.context.logs, file.path).data.decode().splitlines()
     assert [(json.loads(line)["verb"], json.loads(line)["allowed"]) for line in lines] == [
         ("pause", True),
         ("resume", False),
     ]
-    before = [one.id for one in stand.desk.decisions.newest(limit=10)]
+    before = [one.id for one in stand.context.decisions.newest(limit=10)]
     talk.ask("/resume board", stand.form)  # not compiled yet
     stand.settle()
     stand.time += 120
     stand.settle()
-    stand.desk.redis.delete(stand.desk.keys.decisions, stand.desk.keys.decision_order)
-    stand.desk.mark("decisions")
+    stand.context.redis.delete(stand.context.keys.decisions, stand.context.keys.decision_order)
+    stand.context.mark("decisions")
     stand.settle()
-    after = [one.id for one in stand.desk.decisions.newest(limit=10)]
+    after = [one.id for one in stand.context.decisions.newest(limit=10)]
     assert (len(after), after[1:]) == (3, before)
     stand.time += 120
     stand.settle()
-    files = stand.desk.hub.list_files(stand.desk.logs)
+    files = stand.context.hub.list_files(stand.context.logs)
     before = len(stand.calls)
-    sync_decisions(stand.desk)
+    sync_decisions(stand.context)
     assert [route for _, route in stand.calls[before:]] == ["tree", "resolve"]
     stand.time += 120
     stand.settle()
-    assert stand.desk.hub.list_files(stand.desk.logs) == files
+    assert stand.context.hub.list_files(stand.context.logs) == files

@@ -258,7 +258,7 @@ def test_looking_costs_few_round_trips(
     assert trips(*(lambda name=name: views.times.picture(name, 30, 360) for name in PICTURES)) == [1] * 4
     table = trips(views.table.rows)[0]
     assert trips(lambda: views.compared("chen/trunk"), lambda: views.compared("ada/leaf")) == [table + 2, table + 4]
-    views.desk.redis.close()
+    views.context.redis.close()
 
 
 TARGETS = st.one_of(

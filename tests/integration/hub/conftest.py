@@ -47,10 +47,10 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
 @pytest.fixture
 def local(served: LocalHub) -> Iterator[LocalHub]:
     """The local Hub, without faults before and after."""
-    served.box.faults.clear()
-    served.box.stats.reset()
+    served.state.faults.clear()
+    served.state.stats.reset()
     yield served
-    served.box.faults.clear()
+    served.state.faults.clear()
 
 
 def _client(local: LocalHub, token: str | None) -> Hub:

@@ -28,7 +28,7 @@ def test_a_repo_is_made_once(bot: Hub) -> None:
 @pytest.mark.parametrize("kind", ["fail", "fail-after", "cut"])
 def test_a_repo_is_made_whatever_goes_wrong(local: LocalHub, bot: Hub, kind: str) -> None:
     """A 409 after an error of the Hub's own is our own first try, also where the repo should be new."""
-    local.box.faults.add(CREATE, kind)
+    local.state.faults.add(CREATE, kind)
     repo = Repo("model", f"board/made-despite-{kind}")
     bot.create_repo(repo, exist_ok=False)
     assert bot.repo_exists(repo)
@@ -61,7 +61,7 @@ def test_a_gated_repo_lets_nobody_in_by_itself(bot: Hub, mallory: Hub, repo: Rep
 def test_a_webhook_is_made_once_whatever_goes_wrong(local: LocalHub, bot: Hub, repo: Repo, kind: str) -> None:
     """One per address, repos and domains."""
     if kind != "none":
-        local.box.faults.add(HOOK, kind)
+        local.state.faults.add(HOOK, kind)
     watched = [WatchedItem("dataset", repo.id)]
     first = bot.ensure_webhook(URL, watched, ["repo"], "s3cret")
     assert bot.ensure_webhook(URL, watched, ["repo"], "s3cret") == first

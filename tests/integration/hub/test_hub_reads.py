@@ -20,7 +20,7 @@ from localhub.testing import LocalHub
 
 def test_the_token_says_who_we_are(local: LocalHub, bot: Hub, calls: list[str]) -> None:
     """Id and name are those of the account, and are asked for once in a while only."""
-    account = local.box.accounts.by_name("bot")
+    account = local.state.accounts.by_name("bot")
     assert account is not None
     assert (bot.me().id, bot.me().name) == (account.id, "bot")
     assert calls == ["whoami"]

@@ -78,7 +78,7 @@ def test_a_thread_is_opened_once_whatever_goes_wrong(
 ) -> None:
     """After an error the list is looked through before anything is opened again."""
     options = {"status": status, "error": "Another operation is in progress"} if status else {}
-    local.box.faults.add(OPEN, kind, **options)
+    local.state.faults.add(OPEN, kind, **options)
     num = bot.open_thread(repo, "Evaluation of org/model", "It waits.", STATUS)
     assert [summary.num for summary in bot.threads(repo)] == [num]
 
@@ -125,7 +125,7 @@ def test_a_comment_is_written_once_whatever_goes_wrong(
     """Also where the look before was spared: after an error the thread is read again."""
     options = {"status": status, "error": "Another operation is in progress"} if status else {}
     seen = bot.thread(repo, num)
-    local.box.faults.add(COMMENT, kind, **options)
+    local.state.faults.add(COMMENT, kind, **options)
     comment = bot.ensure_comment(repo, num, "Relaunched.", REPLY, seen=seen)
     assert [one.id for one in bot.thread(repo, num).comments[1:]] == [comment.id]
 
@@ -150,8 +150,8 @@ def test_a_comment_is_edited_in_place(bot: Hub, repo: Repo, num: int, calls: lis
 
 def test_an_edit_of_a_comment_is_repeated_after_an_error(local: LocalHub, bot: Hub, repo: Repo, num: int) -> None:
     """The same text twice is the same text."""
-    local.box.faults.fail_after("POST */edit")
-    local.box.faults.fail("POST */edit")
+    local.state.faults.fail_after("POST */edit")
+    local.state.faults.fail("POST */edit")
     status = bot.thread(repo, num).comments[0]
     bot.edit_comment(repo, num, status.id, "It runs.", marker=STATUS)
     assert bot.thread(repo, num).comments[0].text == marked("It runs.", STATUS)
@@ -172,7 +172,7 @@ def test_a_thread_is_closed_with_one_comment_whatever_goes_wrong(
     """A closing comment is not said twice, and a closed thread is not closed again."""
     options = {"status": status, "error": "Another operation is in progress"} if status else {}
     if kind != "none":
-        local.box.faults.add(SETTING, kind, **options)
+        local.state.faults.add(SETTING, kind, **options)
     bot.set_status(repo, num, "closed", "Done.")
     assert not bot.set_status(repo, num, "closed", "Done.")
     thread = bot.thread(repo, num)
@@ -192,7 +192,7 @@ def test_a_pull_request_is_merged_once_whatever_goes_wrong(
     pull = pull_of(mallory, repo, a=b"1")
     options = {"status": status, "error": "Another operation is in progress"} if status else {}
     if kind != "none":
-        local.box.faults.add(MERGE, kind, **options)
+        local.state.faults.add(MERGE, kind, **options)
     merged = bot.merge(repo, pull, head=bot.thread(repo, pull).head_commit)
     assert merged.status == "merged"
     assert merged.merge_commit == bot.head(repo)
@@ -230,7 +230,7 @@ def test_what_cannot_be_merged_says_why(local: LocalHub, bot: Hub, mallory: Hub,
 
 def test_a_hub_that_stays_down_is_told(local: LocalHub, repo: Repo, num: int) -> None:
     """The tries are bounded also where each of them looks first."""
-    local.box.faults.hang(COMMENT, times=None)
+    local.state.faults.hang(COMMENT, times=None)
     with Hub(local.url, "hf_bot", timeout=0.1, retries=QUICK) as hub, pytest.raises(Transient):
         hub.ensure_comment(repo, num, "Relaunched.", REPLY)
-    local.box.faults.clear()
+    local.state.faults.clear()

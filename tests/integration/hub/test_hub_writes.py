@@ -69,7 +69,7 @@ def test_a_stale_parent_is_refused(bot: Hub, repo: Repo) -> None:
 def test_a_commit_that_failed_before_its_effect_is_sent_again(local: LocalHub, bot: Hub, repo: Repo) -> None:
     """With a parent it is safe to repeat."""
     parent = bot.head(repo)
-    local.box.faults.fail(COMMIT, times=2)
+    local.state.faults.fail(COMMIT, times=2)
     done = bot.commit(repo, [WriteFile("a", b"1")], "Add a", parent=parent)
     assert bot.head(repo) == done.oid
     assert len(bot.commits(repo)) == 2
@@ -81,7 +81,7 @@ def test_a_commit_that_failed_after_its_effect_is_recognised(
 ) -> None:
     """An error page, or a connection that broke, and yet it landed: it is found, and not even sent again."""
     parent = bot.head(repo)
-    local.box.faults.add(COMMIT, kind)
+    local.state.faults.add(COMMIT, kind)
     done = bot.commit(repo, [WriteFile("a", b"1")], "Add a", "with a reason", parent=parent)
     assert calls.count("commit") == 1
     assert bot.head(repo) == done.oid
@@ -92,7 +92,7 @@ def test_a_commit_that_failed_after_its_effect_is_recognised(
 
 def test_a_commit_whose_answer_never_came_is_recognised(local: LocalHub, repo: Repo) -> None:
     """The Hub's own timeout of a minute ends like this."""
-    local.box.faults.hang(COMMIT, after=True)
+    local.state.faults.hang(COMMIT, after=True)
     with Hub(local.url, "hf_bot", timeout=0.3, retries=QUICK) as impatient:
         done = impatient.commit(repo, [WriteFile("a", b"1")], "Add a", parent=impatient.head(repo))
         assert impatient.head(repo) == done.oid
@@ -133,7 +133,7 @@ def test_a_commit_lands_once_whatever_goes_wrong(
     local: LocalHub, bot: Hub, repo: Repo, kind: str, options: dict[str, object]
 ) -> None:
     """With a parent it is sent again, or recognised, and the caller hears of none of it."""
-    local.box.faults.add(COMMIT, kind, **options)
+    local.state.faults.add(COMMIT, kind, **options)
     done = bot.commit(repo, [WriteFile("a", b"1")], "Add a", parent=bot.head(repo))
     assert bot.head(repo) == done.oid
     assert len(bot.commits(repo)) == 2
@@ -167,11 +167,11 @@ def test_many_writers_at_once_lose_nothing(local: LocalHub, repo: Repo) -> None:
 def test_a_commit_gives_up_in_the_end(local: LocalHub, bot: Hub, repo: Repo) -> None:
     """Both a branch that never holds still and a Hub that stays down are told to the caller."""
     changes, parent = [WriteFile("a", b"1")], bot.head(repo)
-    local.box.faults.fail(COMMIT, times=None, status=412)
+    local.state.faults.fail(COMMIT, times=None, status=412)
     with pytest.raises(StaleParent):
         bot.commit(repo, changes, "Add a", parent=parent)
-    local.box.faults.clear()
-    local.box.faults.fail(COMMIT, times=None, status=503)
+    local.state.faults.clear()
+    local.state.faults.fail(COMMIT, times=None, status=503)
     with pytest.raises(Transient):
         bot.commit(repo, changes, "Add a", parent=parent)
 

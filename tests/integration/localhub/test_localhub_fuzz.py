@@ -43,8 +43,8 @@ class Target:
 
     def settle(self) -> None:
         """Take back the faults and limits that the fuzzer found on the admin API."""
-        self.hub.box.faults.clear()
-        self.hub.box.limits.set(**NO_LIMITS, simultaneous="wait")
+        self.hub.state.faults.clear()
+        self.hub.state.limits.set(**NO_LIMITS, simultaneous="wait")
 
 
 @pytest.fixture(scope="module")

@@ -95,9 +95,9 @@ def test_faults_can_be_read_and_removed(http: httpx.Client) -> None:
 def test_faults_from_python(hub: LocalHub, ada: HfApi) -> None:
     """The same knobs without HTTP, and a change that no webhook tells."""
     repo_id = make_repo(ada)
-    hub.box.faults.fail("POST /api/datasets/*/commit/*", times=1, status=429)
+    hub.state.faults.fail("POST /api/datasets/*/commit/*", times=1, status=429)
     assert status_of(lambda: put(ada, repo_id, {"a.txt": "a"})) == 429
-    with hub.box.faults.silence():
+    with hub.state.faults.silence():
         put(ada, repo_id, {"a.txt": "a"})
     assert "a.txt" in ada.list_repo_files(repo_id, repo_type="dataset")
 
@@ -140,7 +140,7 @@ def test_anonymous_people_have_a_smaller_allowance(strict: LocalHub) -> None:
 
 def test_more_than_the_allowance_is_429(strict: LocalHub) -> None:
     """`r=0` and the seconds left; another account is not touched; the next window is a new one."""
-    strict.box.clock.advance(301)
+    strict.state.clock.advance(301)
     url = f"{strict.url}/api/users/ada/overview"
     with httpx.Client(headers=as_user(strict, "cleo")) as client:
         answers = [client.get(url) for _ in range(1001)]
@@ -149,13 +149,13 @@ def test_more_than_the_allowance_is_429(strict: LocalHub) -> None:
         assert last.status_code == 429 and last.json()["error"]
         assert last.headers["RateLimit"].startswith('"api";r=0;t=')
         assert httpx.get(url, headers=as_user(strict, "bob")).status_code == 200
-        strict.box.clock.advance(301)
+        strict.state.clock.advance(301)
         assert client.get(url).status_code == 200
 
 
 def test_128_commits_an_hour(strict: LocalHub) -> None:
     """The 129th commit of a repo in an hour is 429 in the Hub's words, with allowance left and no Retry-After."""
-    strict.box.clock.advance(301)
+    strict.state.clock.advance(301)
     api = HfApi(endpoint=strict.url, token=TOKENS["ada"])
     repo_id, other = make_repo(api), make_repo(api)
     url = f"{strict.url}/api/datasets/{repo_id}/commit/main"
@@ -177,7 +177,7 @@ def test_128_commits_an_hour(strict: LocalHub) -> None:
     )
     assert "Retry-After" not in last.headers and ";r=0;" not in last.headers["RateLimit"]
     put(api, other, {"a.txt": "a"})
-    strict.box.clock.advance(3601)
+    strict.state.clock.advance(3601)
     put(api, repo_id, {"a.txt": "an hour later"})
 
 
@@ -258,7 +258,7 @@ def test_the_clock_can_be_played(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         api = HfApi(endpoint=played.url, token=TOKENS["ada"])
         repo_id = make_repo(api)
         thread = api.create_discussion(repo_id, title="A question", repo_type="dataset")
-        played.box.clock.advance(90 * 86400)
+        played.state.clock.advance(90 * 86400)
         later = put(api, repo_id, {"a.txt": "a"})
         info = api.dataset_info(repo_id)
         commit = api.list_repo_commits(repo_id, repo_type="dataset")[0]

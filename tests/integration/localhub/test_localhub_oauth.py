@@ -92,7 +92,7 @@ def test_a_person_agrees_and_the_app_is_told_who_they_are(hub: LocalHub, web: ht
     assert got.headers["cache-control"] == "no-store"
     token = got.json()
     assert (token["token_type"], token["expires_in"], token["scope"]) == ("bearer", TOKEN_LASTS, "openid profile")
-    ada = hub.box.accounts.by_name("ada")
+    ada = hub.state.accounts.by_name("ada")
     assert ada is not None
     identity = claims_in(token["id_token"])
     assert (identity["iss"], identity["aud"], identity["nonce"]) == (hub.url, APP, "the nonce")
@@ -202,12 +202,12 @@ def test_userinfo_is_for_tokens_of_apps(hub: LocalHub, web: httpx.Client) -> Non
 def test_codes_and_tokens_end(tmp_path: Path) -> None:
     """A code within a minute, a token within its hours, by the Hub's clock; the app is there after a new start."""
     with LocalHub(tmp_path, the_world()) as hub:
-        hub.box.oauth.register(APP, SECRET, [BACK])
+        hub.state.oauth.register(APP, SECRET, [BACK])
     with LocalHub(tmp_path) as hub, httpx.Client(base_url=hub.url, timeout=20) as web:
         late = agree(web)["code"]
-        hub.box.clock.advance(61)
+        hub.state.clock.advance(61)
         assert exchange(web, late).json()["error"] == "invalid_grant"
         bearer = {"authorization": f"Bearer {exchange(web, agree(web)['code']).json()['access_token']}"}
         assert web.get("/api/whoami-v2", headers=bearer).status_code == 200
-        hub.box.clock.advance(TOKEN_LASTS)
+        hub.state.clock.advance(TOKEN_LASTS)
         assert web.get("/api/whoami-v2", headers=bearer).status_code == 401

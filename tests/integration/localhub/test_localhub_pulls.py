@@ -248,10 +248,10 @@ def test_nobody_finds_a_pull_request_before_its_commits(tmp_path: Any) -> None:
 
         def look(event: HubEvent) -> None:
             if event.kind == "discussion" and event.action == "create":
-                thread = hub.box.threads.get(event.repo, event.thread.num)
+                thread = hub.state.threads.get(event.repo, event.thread.num)
                 found.append((event.repo.git.head(thread.ref), thread.head_sha))
 
-        hub.box.subscribe(look)
+        hub.state.subscribe(look)
         pull = put(api, repo_id, {"a.txt": "a"}, create_pr=True)
         api.create_pull_request(repo_id, title="A draft", repo_type="dataset")
         main = head(api, repo_id)
@@ -261,7 +261,7 @@ def test_nobody_finds_a_pull_request_before_its_commits(tmp_path: Any) -> None:
 def test_a_ref_that_a_killed_server_left_is_nobodys(ada: HfApi, hub: LocalHub) -> None:
     """The pull request that gets its number starts at its own commit."""
     repo_id = make_repo(ada)
-    repo = hub.box.repos.get("dataset", repo_id)
+    repo = hub.state.repos.get("dataset", repo_id)
     assert repo is not None
     repo.git.update_ref("refs/pr/1", repo.git.head(), None)
     pull = put(ada, repo_id, {"a.txt": "a"}, create_pr=True)

@@ -133,7 +133,7 @@ def test_webhooks_belong_to_their_owner(ada: HfApi, cleo: HfApi, http: httpx.Cli
 
 def test_a_fine_grained_token_manages_webhooks_where_it_says_so(ada: HfApi, hub: LocalHub) -> None:
     """The permission belongs to the account itself: one for an organisation's repos is not enough."""
-    owner = hub.box.accounts.by_name("ada")
+    owner = hub.state.accounts.by_name("ada")
     assert owner is not None
     watched = [{"type": "dataset", "name": make_repo(ada)}]
     for entity, permission, allowed in (
@@ -143,7 +143,7 @@ def test_a_fine_grained_token_manages_webhooks_where_it_says_so(ada: HfApi, hub:
     ):
         secret = f"hf_{uuid.uuid4().hex}"
         scoped = [{"entity": entity, "permissions": [permission]}]
-        hub.box.accounts.add_token(owner, secret, {"role": "fineGrained", "scoped": scoped})
+        hub.state.accounts.add_token(owner, secret, {"role": "fineGrained", "scoped": scoped})
         make = partial(HfApi(hub.url, token=secret).create_webhook, url="http://127.0.0.1:9/x", watched=watched)
         if allowed:
             assert make().watched[0].name == watched[0]["name"]
@@ -380,7 +380,7 @@ def test_a_webhook_that_is_deleted_under_way_stops_no_other(tmp_path: Any, liste
     from tests.support.localhub.hub_accounts import the_world
 
     with LocalHub(tmp_path, the_world()) as hub, Listener() as last_straw:
-        hooks = hub.box.webhooks
+        hooks = hub.state.webhooks
         hooks.policy = DeliveryPolicy(retries=0)
 
         def delete_it(_item: Received) -> int:
@@ -407,7 +407,7 @@ def test_a_failure_from_before_it_was_enabled_suspends_no_webhook(
 ) -> None:
     """What counts is how the webhook stands when the delivery ends, and not how it stood when that began."""
     policy(http, suspend_after=3)
-    hooks, owner = hub.box.webhooks, hub.box.accounts.by_name("ada")
+    hooks, owner = hub.state.webhooks, hub.state.accounts.by_name("ada")
     assert owner is not None
     watched = [{"type": "dataset", "name": make_repo(ada)}]
     begun = hooks.create(owner, url="http://127.0.0.1:9/x", watched=watched)

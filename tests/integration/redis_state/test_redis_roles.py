@@ -37,7 +37,7 @@ FOR_NO_WORKER = (
     ("XRANGE", KEYS.inbox, "-", "+"), ("XADD", KEYS.inbox, "*", "body", "x"), ("GET", KEYS.delivery("x")),
     ("HGETALL", KEYS.edits("r")), ("HSET", KEYS.edits("r"), "e", "{}"), ("ZADD", KEYS.edit_order("r"), "1", "e"),
     ("HSET", KEYS.edit_repos, "e", "r"), ("SET", KEYS.edit_end("e"), "landed"), ("ZADD", KEYS.commits("r"), "1", "x"),
-    ("GET", KEYS.session("x")), ("SET", KEYS.session("x"), "{}"), ("HSET", KEYS.errand("x"), "asked", "{}"),
+    ("GET", KEYS.session("x")), ("SET", KEYS.session("x"), "{}"), ("HSET", KEYS.maintainer_action("x"), "asked", "{}"),
     ("HSET", KEYS.submission("x"), "asked", "{}"), ("SET", KEYS.question("x"), "{}"), ("SET", KEYS.answer("x"), "{}"),
     ("SET", KEYS.person("role board 1"), "admin"), ("GET", KEYS.person("user ada")), ("HDEL", KEYS.hub_state, "me"),
     ("HGETALL", KEYS.requests), ("HSET", KEYS.requests, "p", "{}"), ("HSET", KEYS.origins, "p", "{}"),

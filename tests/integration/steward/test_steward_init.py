@@ -69,7 +69,7 @@ def test_init_gives_webhooks_another_secret_when_asked(tmp_path: Path, monkeypat
             "STEWARD_WEBHOOK_SECRET": "old",
         }.items():
             monkeypatch.setenv(name, value)
-        api, run, kept = HfApi(hub.url, token="hf_bot"), CliRunner().invoke, hub.box.webhooks.all
+        api, run, kept = HfApi(hub.url, token="hf_bot"), CliRunner().invoke, hub.state.webhooks.all
         assert run(app, ["init", "--url", URL, "--apply"]).exit_code == 0
         api.create_webhook(url="http://127.0.0.1:9/elsewhere", watched=[{"type": "org", "name": "fresh"}], secret="its")
         before = api.list_webhooks()

@@ -80,7 +80,7 @@ def test_unknown_deaths_are_listed_with_the_end_of_their_logs(
             monkeypatch.setenv(name, value)
         shown = CliRunner().invoke(app, ["unknown"])
         listed = json.loads(CliRunner().invoke(app, ["unknown", "--json"]).stdout)["unknown"]
-        hub.box.faults.fail("GET *fresh/logs/resolve/*", status=403, times=None)
+        hub.state.faults.fail("GET *fresh/logs/resolve/*", status=403, times=None)
         refused = CliRunner().invoke(app, ["unknown"])
     assert shown.exit_code == 0, shown.output
     assert refused.exit_code == 1

@@ -89,7 +89,7 @@ def test_a_leaderboard_in_three_commands(tmp_path: Path, eventually: Callable[..
                 "fresh/requests", [CommitOperationAdd(REQUEST, fields)], commit_message="Add", repo_type="dataset"
             )
             listed = ShadowList(connect((tmp_path / "data" / "redis-url").read_text()), Keys("fresh"))
-            eventually(lambda: any("FAILED" in str(would) for would in listed.read().things), seconds=30)
+            eventually(lambda: any("FAILED" in str(shadowed) for shadowed in listed.read().things), seconds=30)
         finally:
             everything.send_signal(signal.SIGTERM)
             words = everything.communicate(timeout=30)[0]

@@ -80,7 +80,7 @@ class Stand:
 
     def _link(self, repo: str, links: dict[str, str]) -> str:
         """Commit symbolic links, as only git itself can."""
-        found = self.hub.box.repos.get("model", repo)
+        found = self.hub.state.repos.get("model", repo)
         assert found is not None
         git = pygit2.Repository(str(found.git.path))
         head = git.revparse_single("refs/heads/main").peel(pygit2.Commit)

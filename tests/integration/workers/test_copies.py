@@ -80,8 +80,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     with real_stand(tmp_path_factory.mktemp("copies")) as stand:
         upload_questions(stand)
         revision = stand.upload("ada/tiny", model())
-        supply = TokenHubGateway(HubAccess(stand.hub.url, "hf_worker"), stand.suite, stand.folder / "work")
-        yield Place(stand, supply.fetch(stand.job("ada/tiny", revision)))
+        hub_gateway = TokenHubGateway(HubAccess(stand.hub.url, "hf_worker"), stand.suite, stand.folder / "work")
+        yield Place(stand, hub_gateway.fetch(stand.job("ada/tiny", revision)))
 
 
 def test_two_copies_find_what_one_finds(place: Place) -> None:

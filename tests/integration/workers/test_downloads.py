@@ -68,7 +68,7 @@ def test_a_model_that_is_here_is_not_fetched_again(hub: LocalHub, tmp_path: Path
     """The second attempt costs one question to the Hub, not the weights."""
     revision = upload(hub, MODEL, FILES)
     fetch_model(MODEL, revision, access(hub), tmp_path / "models")
-    hub.box.faults.fail("GET */resolve/*", times=None)
+    hub.state.faults.fail("GET */resolve/*", times=None)
     assert fetch_model(MODEL, revision, access(hub), tmp_path / "models").is_dir()
 
 
@@ -105,7 +105,7 @@ def test_questions_are_fetched_once_for_each_commit(hub: LocalHub, tmp_path: Pat
     assert questions.revisions == {QUESTIONS: revision}
     cached = {path.name for path in (questions.folder / "steward-suites___starter").iterdir() if path.is_dir()}
     assert cached == set(STARTER.datasets[0].configs)
-    hub.box.faults.fail("GET */resolve/*", times=None)
+    hub.state.faults.fail("GET */resolve/*", times=None)
     assert fetch_datasets(STARTER, access(hub), tmp_path / "cache") == questions
 
 
@@ -125,7 +125,7 @@ def test_questions_that_are_not_there_are_our_fault(hub: LocalHub, tmp_path: Pat
 def test_a_hub_that_is_away_is_no_fault_of_the_suites_questions(hub: LocalHub, tmp_path: Path) -> None:
     """What a minute may mend is told as the Hub's error, not as questions that are not there."""
     upload_questions(hub)
-    hub.box.faults.fail("GET /api/datasets/*", status=503, times=None)
+    hub.state.faults.fail("GET /api/datasets/*", status=503, times=None)
     with pytest.raises(HfHubHTTPError):
         fetch_datasets(STARTER, access(hub), tmp_path / "cache")
 

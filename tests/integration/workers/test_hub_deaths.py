@@ -44,7 +44,7 @@ def fetch(hub: LocalHub, tmp_path: Path) -> Iterator[Callable[[], object]]:
     """Fetches the model that is there."""
     revision = HfApi(hub.url, "hf_ada").model_info(MODEL).sha or ""
     yield lambda: fetch_model(MODEL, revision, access(hub), tmp_path / "models")
-    hub.box.faults.clear()
+    hub.state.faults.clear()
 
 
 def died(how: str, cause: str, call: Callable[[], object], phase: str = "download") -> None:
@@ -63,7 +63,7 @@ LIST = "GET /api/datasets/*"
 @pytest.mark.parametrize(("status", "cause"), [(500, "hub-error"), (503, "hub-error"), (429, "hub-rate-limit")])
 def test_an_error_of_the_hub_is_the_hubs(hub: LocalHub, fetch: Callable[[], object], status: int, cause: str) -> None:
     """Out of order, or asking us to slow down: neither is anybody's fault but its own, and it is tried again."""
-    hub.box.faults.fail(INFO, status=status, times=None)
+    hub.state.faults.fail(INFO, status=status, times=None)
     died(f"a Hub that answers {status}", cause, fetch)
 
 
@@ -84,7 +84,7 @@ def test_a_hub_that_is_not_there_is_the_network(tmp_path: Path) -> None:
 
 def test_a_connection_that_breaks_is_the_network(hub: LocalHub, fetch: Callable[[], object]) -> None:
     """In the middle of an answer."""
-    hub.box.faults.add(INFO, "cut", times=None)
+    hub.state.faults.add(INFO, "cut", times=None)
     died("a connection that breaks off", "network", fetch)
 
 

@@ -24,12 +24,12 @@ WEIGHTS = os.urandom(300_000)
 @contextmanager
 def away(hub: LocalHub, route: str) -> Iterator[None]:
     """Nothing can be had from `route` meanwhile."""
-    rules = [hub.box.faults.fail(f"{verb} {route}", times=None) for verb in ("GET", "HEAD")]
+    rules = [hub.state.faults.fail(f"{verb} {route}", times=None) for verb in ("GET", "HEAD")]
     try:
         yield
     finally:
         for rule in rules:
-            hub.box.faults.remove(rule.id)
+            hub.state.faults.remove(rule.id)
 
 
 @pytest.fixture(scope="module")

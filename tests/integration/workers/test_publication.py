@@ -75,7 +75,7 @@ def test_what_nobody_waits_for_any_more_is_not_published(hub: LocalHub, spool: P
     def given_up() -> None:
         raise AttemptStopped("cancelled")
 
-    late = replace(publication(spool, number=2, ended=1_795_525_200.0), be_sure=given_up)
+    late = replace(publication(spool, number=2, ended=1_795_525_200.0), confirm_current=given_up)
     with pytest.raises(AttemptStopped):
         publish(late, access(hub))
     assert commits(hub) == 1
@@ -104,7 +104,7 @@ def test_what_was_published_with_another_suite_is_no_earlier_try(hub: LocalHub, 
 def test_a_commit_whose_answer_is_lost_lands_once(hub: LocalHub, spool: Path, fault: str) -> None:
     """Whether the Hub failed before or after it, the commit is there, once."""
     publish(publication(spool), access(hub))
-    hub.box.faults.add(COMMIT, fault)  # type: ignore[arg-type]
+    hub.state.faults.add(COMMIT, fault)  # type: ignore[arg-type]
     publish(publication(spool, number=2, ended=1_795_525_200.0), access(hub))
     assert commits(hub) == 2
 

@@ -70,32 +70,32 @@ class Stand:
         board = parse_board(BOARD)
         self.calls: list[tuple[str, str]] = []
         door = Hub(hub.url, BOT, on_call=lambda method, route: self.calls.append((method, route)))
-        self.desk = BoardContext(
+        self.context = BoardContext(
             board,
             find_suite("starter"),
             door,
             connection,
             now=lambda: self.time,
             probe=probe or Probe(),
-            mirrors=hub.box.data / "mirrors",
+            mirrors=hub.state.data / "mirrors",
         )
-        self.loop = SyncLoop(self.desk)
-        self.schedule = Schedule(self.desk)
+        self.loop = SyncLoop(self.context)
+        self.schedule = Schedule(self.context)
         self.ada, self.form, self.bob = (HfApi(hub.url, token=token) for token in (ADA, FORM, BOB))
 
     def tick(self) -> None:
         """The timer ticks, as it did all the time until now."""
-        self.desk.redis.set(self.desk.keys.ticked, self.time)
+        self.context.redis.set(self.context.keys.ticked, self.time)
         self.schedule.tick()
 
     def settle(self) -> None:
         """Sync what people committed, and whatever follows from it."""
-        self.desk.mark("requests")
+        self.context.mark("requests")
         self.work()
 
     def work(self) -> None:
         """Sync until nothing is dirty any more, or due only later."""
-        while (claim := self.desk.dirty.claim(now=self.time, lease=60)) is not None:
+        while (claim := self.context.dirty.claim(now=self.time, lease=60)) is not None:
             self.loop.sync(claim)
 
     def submit(self, model: str, /, *, path: str | None = None, raw: bytes | None = None, **changes: Any) -> str:
@@ -113,12 +113,12 @@ class Stand:
 
     def file(self, path: str) -> dict[str, Any]:
         """The request file as it is on the Hub."""
-        found: dict[str, Any] = json.loads(self.desk.hub.read_file(self.desk.requests, path).data)
+        found: dict[str, Any] = json.loads(self.context.hub.read_file(self.context.requests, path).data)
         return found
 
     def read(self, path: str) -> bytes:
         """A file of the requests repo as it is on the Hub."""
-        return self.desk.hub.read_file(self.desk.requests, path).data
+        return self.context.hub.read_file(self.context.requests, path).data
 
     def threads(self) -> list[Any]:
         """All threads of the requests repo, with their comments."""
@@ -132,33 +132,33 @@ class Stand:
     def worker(self) -> None:
         """A worker announces itself."""
         card = WorkerCard(name="w", tiers=("all",), since=self.time, beat=self.time)
-        self.desk.workers.announce(card)
+        self.context.workers.announce(card)
 
     def queued(self) -> list[jobs.EvaluationJob]:
         """The evaluations that lie in RQ."""
-        queues = [jobs.queue(self.desk.redis, name) for name in self.desk.queues]
+        queues = [jobs.queue(self.context.redis, name) for name in self.context.queues]
         return [jobs.parse(job.kwargs["message"]) for queue in queues for job in queue.jobs]
 
     def take(self, job: jobs.EvaluationJob) -> bool | None:
         """The worker takes `job` and asks for the claim; the answer."""
-        assert any(jobs.recall(self.desk.redis, name, job.attempt) for name in self.desk.queues)
-        self.desk.attempts.take(job.attempt, job.path, "w", now=self.time)
-        self.desk.mark(f"request:{job.path}")
+        assert any(jobs.recall(self.context.redis, name, job.attempt) for name in self.context.queues)
+        self.context.attempts.take(job.attempt, job.path, "w", now=self.time)
+        self.context.mark(f"request:{job.path}")
         self.settle()
         return self.answer(job)
 
     def answer(self, job: jobs.EvaluationJob) -> bool | None:
         """Whether the worker is granted the claim of `job`; None where it is told nothing."""
-        return self.desk.attempts.wait_for_claim(job.attempt, seconds=1, worker="w")
+        return self.context.attempts.wait_for_claim(job.attempt, seconds=1, worker="w")
 
     def beat(self, job: jobs.EvaluationJob, done: int = 1, total: int = 2) -> bool:
         """The worker says how far it is with `job`; whether it should go on."""
         progress = AttemptProgress("evaluate", done, total)
-        return self.desk.attempts.beat(job.attempt, progress, now=self.time, worker="w", path=job.path)
+        return self.context.attempts.beat(job.attempt, progress, now=self.time, worker="w", path=job.path)
 
     def hand_back(self, job: jobs.EvaluationJob) -> None:
         """The worker stops before `job` ended."""
-        self.desk.attempts.hand_back(job.attempt, worker="w")
+        self.context.attempts.hand_back(job.attempt, worker="w")
 
     def end(self, job: jobs.EvaluationJob, *, failure: Failure | None = None, details: Details | None = None) -> None:
         """The worker reports the end of `job`."""
@@ -174,8 +174,8 @@ class Stand:
             failure=failure,
             details=details,
         )
-        self.desk.attempts.end(outcome, "the last line of the log", worker="w")
-        self.desk.mark(f"request:{job.path}")
+        self.context.attempts.end(outcome, "the last line of the log", worker="w")
+        self.context.mark(f"request:{job.path}")
         self.settle()
 
     def failed(self, failure: Failure, **changes: Any) -> str:
@@ -189,7 +189,7 @@ class Stand:
     def fail_next(self, failure: Failure) -> None:
         """A worker takes the one request that has its turn, and its evaluation fails."""
         self.worker()
-        self.desk.mark("queue")
+        self.context.mark("queue")
         self.settle()
         (job,) = self.queued()
         self.take(job)

@@ -66,12 +66,12 @@ class Life:
         self.hub = LocalHub(Path(self.folder.name), world())
         self.hub.__enter__()
         self.postbox = Postbox()
-        self.hub.box.webhooks.deliveries._sender = self.postbox  # type: ignore[assignment]
+        self.hub.state.webhooks.deliveries._sender = self.postbox  # type: ignore[assignment]
         body = {"url": "http://127.0.0.1:9/", "watched": WATCHED, "domains": ["repo", "discussion"], "secret": SECRET}
         headers = {"Authorization": f"Bearer {BOT}"}
         httpx2.post(f"{self.hub.url}/api/settings/webhooks", json=body, headers=headers).raise_for_status()
         self.stand = Stand(self.hub, connection)
-        self.stand.desk.hub.close()
+        self.stand.context.hub.close()
         self.restart()
         self.elapsed = 0.0
         self.running: dict[str, EvaluationJob] = {}
@@ -81,8 +81,8 @@ class Life:
 
     def close(self) -> None:
         """Take everything down."""
-        self.stand.desk.probe.close()
-        self.stand.desk.hub.close()
+        self.stand.context.probe.close()
+        self.stand.context.hub.close()
         self.hub.__exit__(None, None, None)
         self.folder.cleanup()
 
@@ -90,7 +90,7 @@ class Life:
 
     def restart(self) -> None:
         """The sync process and the timer are started anew: what they had in memory is gone."""
-        old, calls = self.stand.desk, self.stand.calls
+        old, calls = self.stand.context, self.stand.calls
         old.hub.close()
         door = Hub(
             self.hub.url,
@@ -99,8 +99,8 @@ class Life:
             retries=QUICK,
             on_call=lambda method, route: calls.append((method, route)),
         )
-        desk = BoardContext(old.board, old.suite, door, old.redis, now=old.now, probe=old.probe, mirrors=old.mirrors)
-        self.stand.desk, self.stand.loop, self.stand.schedule = desk, SyncLoop(desk), Schedule(desk)
+        context = BoardContext(old.board, old.suite, door, old.redis, now=old.now, probe=old.probe, mirrors=old.mirrors)
+        self.stand.context, self.stand.loop, self.stand.schedule = context, SyncLoop(context), Schedule(context)
 
     def pass_time(self, seconds: float) -> None:
         """The clock goes on, or is set back; whoever lives beats once."""
@@ -119,7 +119,7 @@ class Life:
 
     def gather(self) -> list[tuple[str, str]]:
         """The deliveries that nobody brought yet, oldest first."""
-        assert self.hub.box.webhooks.deliveries.drain(20.0)
+        assert self.hub.state.webhooks.deliveries.drain(20.0)
         return self.postbox.waiting
 
     def bring(self, *deliveries: tuple[str, str]) -> None:
@@ -142,19 +142,19 @@ class Life:
             return
         job = found[0]
         assert job.attempt not in self.over, f"{job.attempt} had ended"
-        assert any(jobs.recall(self.connection, name, job.attempt) for name in self.stand.desk.queues)
-        self.stand.desk.attempts.take(job.attempt, job.path, "w", now=self.stand.time)
-        self.stand.desk.mark(f"request:{job.path}")
+        assert any(jobs.recall(self.connection, name, job.attempt) for name in self.stand.context.queues)
+        self.stand.context.attempts.take(job.attempt, job.path, "w", now=self.stand.time)
+        self.stand.context.mark(f"request:{job.path}")
         self.running[job.attempt] = job
 
     def granted(self) -> list[EvaluationJob]:
         """What the worker may go on with; what was refused it forgets."""
-        attempts, states = self.stand.desk.attempts, {}
+        attempts, states = self.stand.context.attempts, {}
         for attempt, job in list(self.running.items()):
             state = attempts.read(attempt)
             if state is None:
                 attempts.take(attempt, job.path, "w", now=self.stand.time)  # Redis was lost
-                self.stand.desk.mark(f"request:{job.path}")
+                self.stand.context.mark(f"request:{job.path}")
             elif state.state == "void" or (state.state == "taken" and self._cancelled(attempt)):
                 del self.running[attempt]
             else:
@@ -163,22 +163,22 @@ class Life:
 
     def _cancelled(self, attempt: str) -> bool:
         """Whether the worker, whose beats go on while it waits for its claim, hears that it need not."""
-        return bool(self.connection.hget(self.stand.desk.keys.attempt(attempt), "cancel"))
+        return bool(self.connection.hget(self.stand.context.keys.attempt(attempt), "cancel"))
 
     def tell(self, job: EvaluationJob, *, failure: Failure | None = None, details: Details | None = None) -> None:
         """Say how an attempt ended."""
         fields: dict[str, Any] = {name: getattr(job, name) for name in ("attempt", "path", "revision", "suite")}
         times = {"started": 1.0, "ended": 2.0, "phase": "evaluate", "suite_digest": job.suite_digest}
         outcome = Outcome(**fields, **times, failure=failure, details=details)
-        self.stand.desk.attempts.end(outcome, "log", worker="w")
-        self.stand.desk.mark(f"request:{job.path}")
+        self.stand.context.attempts.end(outcome, "log", worker="w")
+        self.stand.context.mark(f"request:{job.path}")
         self.running.pop(job.attempt, None)
         self.over.add(job.attempt)
 
     def publish(self, job: EvaluationJob) -> Details:
         """Commit the details of an attempt."""
         self.published += 1
-        return publish(self.hub.url, job, self.stand.desk.suite, number=self.published)
+        return publish(self.hub.url, job, self.stand.context.suite, number=self.published)
 
     # --- what people see
 
@@ -203,7 +203,7 @@ class Life:
         """The invariants of a quiet point: the Hub is well, and all that can be done now is done."""
         for path in self.paths():
             self._check_request(path)
-        alive = map(self.stand.desk.attempts.read, self.stand.desk.attempts.alive(now=self.stand.time))
+        alive = map(self.stand.context.attempts.read, self.stand.context.attempts.alive(now=self.stand.time))
         evaluated = [state.path for state in alive if state is not None and state.state != "void"]
         assert len(evaluated) == len(set(evaluated)), f"two living attempts of one request: {evaluated}"
         self._check_threads()
@@ -214,7 +214,7 @@ class Life:
 
     def _check_request(self, path: str) -> None:
         """It is at its end, or visibly waiting; what its file says of our attempts is consistent."""
-        fields, entry = self.file(path), self.stand.desk.index.get(path)
+        fields, entry = self.file(path), self.stand.context.index.get(path)
         waits = entry.state in ("new", "waiting", "queued", "running")
         assert fields["status"] in ENDED or waits, (path, fields["status"], entry)
         request = parse_request(path, json.dumps(fields).encode())
@@ -243,7 +243,7 @@ class Life:
         results = self.stand.form.list_repo_files("board/results", repo_type="dataset")
         for name in results:
             if "results_" in name:
-                data = self.stand.desk.hub.read_file(self.stand.desk.results, name).data
+                data = self.stand.context.hub.read_file(self.stand.context.results, name).data
                 attempt = json.loads(data)["steward"]["attempt"]
                 assert not {f"again {attempt}", f"fail {attempt}"} & steps.keys(), f"{attempt} was given up"
 
@@ -253,7 +253,7 @@ class Life:
         before = len(self.stand.calls)
         yield
         wrote = [call for call in self.stand.calls[before:] if call[0] != "GET" and call[1] not in READS]
-        assert not wrote or self.connection.hlen(self.stand.desk.keys.dirty_tries), f"echoes made it write: {wrote}"
+        assert not wrote or self.connection.hlen(self.stand.context.keys.dirty_tries), f"echoes made it write: {wrote}"
 
 
 def _edits(message: str) -> Iterator[str]:

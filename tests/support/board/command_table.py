@@ -179,7 +179,7 @@ class Table:
             told = pool.map(lambda at: self._say(at[1], talks[at[0] % 4]), enumerate(self.cells))
             self.said = dict(zip(self.cells, told, strict=True))
         wait_until(lambda: all(self._read_answers().values()), seconds=120, every=0.3)
-        wait_until(lambda: len(self.stand.desk.dirty) == 0)
+        wait_until(lambda: len(self.stand.context.dirty) == 0)
 
     def _requests(self) -> None:
         sha = {path: str(self.form.model_info(cell.model).sha) for path, cell in self.known.items()}
@@ -200,7 +200,7 @@ class Table:
         return self._waits(cell) or cell.place == "thread"
 
     def _stands(self, path: str, state: str) -> bool:
-        entry = self.stand.desk.index.get(path)
+        entry = self.stand.context.index.get(path)
         has_thread = entry.thread is not None or self.known[path].place != "thread"
         return entry.state == state and has_thread
 
@@ -216,17 +216,17 @@ class Table:
 
     def _end(self, cell: Cell, sha: str) -> dict[str, Any]:
         """What the file of a request says that runs, or came to its end, after one attempt."""
-        attempt = attempt_id(self.stand.desk.board.name, cell.path, sha, 1)
+        attempt = attempt_id(self.stand.context.board.name, cell.path, sha, 1)
         facts: dict[str, Any] = {"attempt": 1, "first": 1, "spent": 1, "revision": sha, "submitter": "sue"}
         failure = {"cause": "nan-weights", "fault": "submission", "message": "Weights are NaN.", "advice": "Save them."}
         if cell.state in ("failed", "spent"):
             facts["failure"] = failure
         if cell.state == "spent":
-            facts["causes"] = [f"relaunch:{self.stand.desk.hub.user('sue').id}:0123:0"]
+            facts["causes"] = [f"relaunch:{self.stand.context.hub.user('sue').id}:0123:0"]
         if cell.state == "finished":
             facts["results"] = f"{cell.model}/results_2026-01-01T00-00-00.000000.json"
         if cell.state == "running":
-            self.stand.desk.attempts.take(attempt, cell.path, "w", now=clock.now() + 3_600)
+            self.stand.context.attempts.take(attempt, cell.path, "w", now=clock.now() + 3_600)
         return self._fields(cell, status=ENDS.get(cell.state, "RUNNING"), job_id=attempt, steward=facts)
 
     def _propose(self) -> None:
@@ -238,17 +238,19 @@ class Table:
                     self.stand, {cell.path: self._fields(cell, **broken)}, who=self.apis["submitter"]
                 )
                 self.pulls[cell.model] = number, head
-        desk = self.stand.desk
+        context = self.stand.context
         wait_until(self._is_reported, seconds=60, every=0.2)
         for cell in self.cells:
             number = self.pulls.get(cell.model, (0, ""))[0]
-            if cell.state == "closed" and desk.hub.thread(desk.requests, number).status == "open":
+            if cell.state == "closed" and context.hub.thread(context.requests, number).status == "open":
                 self.apis["submitter"].change_discussion_status(REQUESTS, number, "closed", repo_type="dataset")
 
     def _is_reported(self) -> bool:
         """Whether there is a report on each pull request."""
-        desk = self.stand.desk
-        reports = [find_report(desk, desk.hub.thread(desk.requests, number))[1] for number, _ in self.pulls.values()]
+        context = self.stand.context
+        reports = [
+            find_report(context, context.hub.thread(context.requests, number))[1] for number, _ in self.pulls.values()
+        ]
         return all(one is not None and not one.checking for one in reports)
 
     def _talk(self, number: int) -> int:
@@ -256,7 +258,7 @@ class Table:
         return int(made.num)
 
     def _say(self, cell: Cell, talk: int) -> tuple[str, int, str]:
-        kind, number, sha = "dataset", self.stand.desk.index.get(cell.path).thread or 0, "0123456789ab"
+        kind, number, sha = "dataset", self.stand.context.index.get(cell.path).thread or 0, "0123456789ab"
         if cell.place == "talk":
             kind, number = "space", talk
         if cell.place == "pull":
@@ -286,14 +288,14 @@ class Table:
 
     def is_answered(self, talk: int, comment: str) -> bool:
         """Whether there is a final reply to a comment in a discussion on the Space."""
-        thread = self.stand.desk.hub.thread(self.stand.desk.community, talk)
+        thread = self.stand.context.hub.thread(self.stand.context.community, talk)
         markers = (marker_of(one.text) for one in thread.comments)
         return any(one is not None and (one.kind, one.key) == ("answer", comment) for one in markers)
 
     def files(self) -> dict[str, dict[str, Any]]:
         """Every request file as it is on the Hub."""
-        desk = self.stand.desk
-        paths = [one.path for one in desk.hub.list_files(desk.requests) if one.path.startswith("ada/")]
+        context = self.stand.context
+        paths = [one.path for one in context.hub.list_files(context.requests) if one.path.startswith("ada/")]
         return {path: self.stand.file(path) for path in paths}
 
 

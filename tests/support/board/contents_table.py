@@ -31,22 +31,22 @@ def board_with_table(folder: Path, connection: redis.Redis, probe: Probe) -> Ite
         made = FlagStand(hub, connection, probe)
         with_table(made)
         yield made
-        made.desk.hub.close()
+        made.context.hub.close()
 
 
 def with_table(stand: FlagStand) -> None:
     """The board names a repo for its table."""
     from hub.records import Repo
 
-    repos = stand.desk.board.repos.model_copy(update={"contents": CONTENTS})
-    stand.desk.board = stand.desk.board.model_copy(update={"repos": repos})
-    stand.desk.contents = Repo("dataset", CONTENTS)
+    repos = stand.context.board.repos.model_copy(update={"contents": CONTENTS})
+    stand.context.board = stand.context.board.model_copy(update={"repos": repos})
+    stand.context.contents = Repo("dataset", CONTENTS)
 
 
 def finished(stand: FlagStand, model: str = GOOD) -> str:
     """The request of a model that was evaluated."""
     job = stand.started(model)
-    stand.end(job, details=publish(stand.hub.url, job, stand.desk.suite))
+    stand.end(job, details=publish(stand.hub.url, job, stand.context.suite))
     return job.path
 
 
@@ -63,7 +63,7 @@ def look(stand: FlagStand, rounds: int = 3) -> list[tuple[str, str]]:
 def data(stand: FlagStand) -> bytes:
     """The table's bytes, as anybody downloads them."""
     path = HfApi(stand.hub.url, token=BOT).hf_hub_download(
-        CONTENTS, FILE, repo_type="dataset", local_dir=stand.hub.box.data / "downloads", force_download=True
+        CONTENTS, FILE, repo_type="dataset", local_dir=stand.hub.state.data / "downloads", force_download=True
     )
     return Path(path).read_bytes()
 

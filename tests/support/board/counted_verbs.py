@@ -57,25 +57,25 @@ def hang_up(monkeypatch: pytest.MonkeyPatch) -> Bell:
 
 def hub_thread(stand: Stand, talk: Talk) -> tuple[Any, Any]:
     """The discussion inside the Hub."""
-    repo = stand.hub.box.repos.get("dataset", REQUESTS)
-    return repo, stand.hub.box.threads.get(repo, talk.number)
+    repo = stand.hub.state.repos.get("dataset", REQUESTS)
+    return repo, stand.hub.state.threads.get(repo, talk.number)
 
 
 def owner(stand: Stand) -> Caller:
     """Somebody of the board, who may do anything to its threads."""
-    return Caller(stand.hub.box.accounts.by_name("form"), None)
+    return Caller(stand.hub.state.accounts.by_name("form"), None)
 
 
 def is_at_rest(stand: Stand, talk: Talk) -> bool:
     """Whether nothing is left to do in the thread: not dirty, and not parked."""
-    key = thread_key(stand.desk.requests, talk.number)
-    waits = stand.desk.redis.zscore(stand.desk.keys.dirty, key) is not None
-    return not waits and key not in {one.key for one in stand.desk.parking.all()}
+    key = thread_key(stand.context.requests, talk.number)
+    waits = stand.context.redis.zscore(stand.context.keys.dirty, key) is not None
+    return not waits and key not in {one.key for one in stand.context.parking.all()}
 
 
 def decisions(stand: Stand) -> list[str]:
     """The recorded decisions."""
-    return [one.path for one in stand.desk.hub.list_files(stand.desk.logs) if one.path.startswith("decisions/")]
+    return [one.path for one in stand.context.hub.list_files(stand.context.logs) if one.path.startswith("decisions/")]
 
 
 def settle(stand: Stand) -> None:

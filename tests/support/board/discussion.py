@@ -30,7 +30,7 @@ class Talk:
     def look(self) -> None:
         """A while later the bot looks at the thread."""
         self.stand.time += 120
-        self.stand.desk.mark(f"thread:dataset/{REQUESTS}:{self.number}")
+        self.stand.context.mark(f"thread:dataset/{REQUESTS}:{self.number}")
         self.stand.work()
 
     def replies(self) -> list[str]:

@@ -18,7 +18,7 @@ CORRUPTED = Failure(cause="weights-corrupted", fault="submission", message="The 
 def switch(stand: Stand, modes: dict[Effect, EffectMode], **others: EffectMode) -> None:
     """Give the board these effects, as a restart with another board file does."""
     named = {Effect(kind.replace("_", "-")): mode for kind, mode in others.items()}
-    stand.desk.board = stand.desk.board.model_copy(update={"effects": Effects(modes={**modes, **named})})
+    stand.context.board = stand.context.board.model_copy(update={"effects": Effects(modes={**modes, **named})})
 
 
 def path_of(precision: str, model: str = "ada/good") -> str:
@@ -33,7 +33,7 @@ def submit(stand: Stand, precision: str, **fields: Any) -> str:
 
 def begun(stand: Stand, precision: str) -> EvaluationJob:
     """An evaluation that a worker is at."""
-    stand.desk.workers.announce(WorkerCard(name=precision, tiers=("all",), since=stand.time, beat=stand.time))
+    stand.context.workers.announce(WorkerCard(name=precision, tiers=("all",), since=stand.time, beat=stand.time))
     path = submit(stand, precision)
     stand.settle()
     (job,) = (job for job in stand.queued() if job.path == path)
@@ -51,9 +51,9 @@ def written(stand: Stand) -> dict[str, Any]:
 
 def later(stand: Stand, seconds: float) -> None:
     """Time goes by, for us and for the Hub; the timer ticks, and all that is due is done."""
-    stand.hub.box.clock.advance(seconds)
+    stand.hub.state.clock.advance(seconds)
     # The Hub's clock goes on while a test runs, and ours does not: who compares the two needs them together.
-    stand.time = max(stand.time + seconds, stand.hub.box.clock.seconds())
+    stand.time = max(stand.time + seconds, stand.hub.state.clock.seconds())
     stand.worker()
     stand.tick()
     stand.work()
@@ -61,5 +61,5 @@ def later(stand: Stand, seconds: float) -> None:
 
 def listed(stand: Stand) -> list[tuple[str, str, str]]:
     """The list, oldest first: kind, file, status."""
-    things = stand.desk.effects.shadow.read().things
-    return [(would.effect, would.path, would.status) for would in reversed(things)]
+    things = stand.context.effects.shadow.read().things
+    return [(shadowed.effect, shadowed.path, shadowed.status) for shadowed in reversed(things)]

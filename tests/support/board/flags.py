@@ -74,34 +74,34 @@ class FlagStand(Stand):
 
     def __init__(self, hub: LocalHub, connection: redis.Redis, probe: Probe | None = None) -> None:
         super().__init__(hub, connection, probe)
-        old = self.desk
+        old = self.context
         form = old.hub.user("form").id
         repos = old.board.repos.model_copy(update={"flags": FLAGS})
         board = old.board.model_copy(update={"repos": repos, "maintainers": (form,), "front_ends": (form,)})
         door = Hub(hub.url, BOT, on_call=lambda method, route: self.calls.append((method, route)))
         old.hub.close()
-        self.desk = BoardContext(
+        self.context = BoardContext(
             board, old.suite, door, connection, now=lambda: self.time, probe=old.probe, mirrors=old.mirrors
         )
-        self.loop, self.schedule = SyncLoop(self.desk), Schedule(self.desk)
+        self.loop, self.schedule = SyncLoop(self.context), Schedule(self.context)
 
     def table(self, path: str = "flagged.json") -> Any:
         """A compiled table, as front ends read it."""
-        repo = self.desk.flags_repo
+        repo = self.context.flags_repo
         assert repo is not None
-        file = self.desk.hub.find_file(repo, path)
+        file = self.context.hub.find_file(repo, path)
         return json.loads(file.data) if file is not None else None
 
     def record(self, name: str) -> dict[str, Any]:
         """The record of the flag on `name`."""
-        repo = self.desk.flags_repo
+        repo = self.context.flags_repo
         assert repo is not None
-        found: dict[str, Any] = json.loads(self.desk.hub.read_file(repo, f"flags/{name}.json").data)
+        found: dict[str, Any] = json.loads(self.context.hub.read_file(repo, f"flags/{name}.json").data)
         return found
 
     def codes(self, name: str, precision: str = "float32") -> set[str]:
         """Why a submission of `name` would be refused."""
-        found = checking.check(self.desk, name, precision=precision)
+        found = checking.check(self.context, name, precision=precision)
         return {reason.code for line in found.lines for reason in line.reasons}
 
     def put_flags(self, **files: object) -> None:
@@ -112,7 +112,7 @@ class FlagStand(Stand):
     def sync_flags(self) -> None:
         """What the reconciler does about the flags repo."""
         self.time += 300
-        self.desk.mark("flags")
+        self.context.mark("flags")
         self.work()
 
     def clear(self) -> None:
@@ -133,7 +133,7 @@ def no_flags(hub: LocalHub, valkey: Valkey, probe: Probe) -> Iterator[FlagStand]
         made.time = clock.now() + 1
         yield made
         made.clear()
-        made.desk.hub.close()
+        made.context.hub.close()
 
 
 def in_bytes(said: object) -> bytes:
@@ -168,7 +168,7 @@ class Hearing:
     def look(self) -> None:
         """A while later the bot looks at the thread, and does what follows from it."""
         self.stand.time += 300  # so that the budget of commits never holds up what is tested
-        self.stand.desk.mark(f"thread:space/{SPACE}:{self.number}")
+        self.stand.context.mark(f"thread:space/{SPACE}:{self.number}")
         self.stand.work()
         for event in self.events():
             if event.type == "comment":

@@ -47,8 +47,8 @@ class Bench:
         self.redis = connection
         self.dirty = DirtyKeys(connection, self.keys)
         staging, parking = Staging(connection, self.keys), ParkedSyncs(connection, self.keys)
-        echoes = WebhookQuota(connection, self.keys)
-        self.ledgers = Ledgers(self.hub, staging, echoes, parking, lambda: self.time, budget)
+        webhook_quota = WebhookQuota(connection, self.keys)
+        self.ledgers = Ledgers(self.hub, staging, webhook_quota, parking, lambda: self.time, budget)
 
     # --- what people do
 

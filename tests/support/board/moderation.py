@@ -44,7 +44,7 @@ POINTED = {**FILES, path(OLD): request(OLD, note="é", steward={"results": resul
 def saga_board(folder: Path, valkey: Valkey) -> Iterator[Stand]:
     """A board that Maya maintains, on a Hub of its own."""
     with LocalHub(folder, rename_world()) as hub, redis.Redis.from_url(valkey.url) as client:
-        hub.box.limits.set(commits_per_hour=None)
+        hub.state.limits.set(commits_per_hour=None)
         prepare(hub)
         client.flushall()
         with board_on(hub, client, POINTED) as made:
@@ -54,7 +54,7 @@ def saga_board(folder: Path, valkey: Valkey) -> Iterator[Stand]:
 
 def begin(stand: Stand) -> tuple[dict[str, str], dict[str, str]]:
     """Both repos are as they were at the beginning, and the Hub is well; their files."""
-    stand.hub.box.faults.clear()
+    stand.hub.state.faults.clear()
     there = on_main(stand)
     wanted = {it: blob_id(data) for it, data in POINTED.items()}
     changes: dict[str, Any] = {it: None for it in there if it not in wanted}
@@ -63,9 +63,9 @@ def begin(stand: Stand) -> tuple[dict[str, str], dict[str, str]]:
         stand.form.create_commit(REQUESTS, operations(changes), commit_message="Begin", repo_type="dataset")
     if on_main(stand, RESULTS) != {it: blob_id(data) for it, data in RESULT_FILES.items()}:
         fill_results(stand, RESULT_FILES)
-    stand.desk.redis.flushall()
-    stand.desk.flags = lambda _models, _weights: ()
-    stand.desk.mark("requests")
+    stand.context.redis.flushall()
+    stand.context.flags = lambda _models, _weights: ()
+    stand.context.mark("requests")
     stand.work()
     return on_main(stand), on_main(stand, RESULTS)
 
@@ -123,7 +123,7 @@ def renamed(files: dict[str, bytes], kind: Any) -> set[str]:
 
 def disagree(stand: Stand) -> list[str]:
     """About what the repos do not agree, as front ends read them; the fixtures' own gaps left out."""
-    return sorted(f"{one.what} {one.path}" for one in disagreements(stand.desk) if one.what not in GAPS)
+    return sorted(f"{one.what} {one.path}" for one in disagreements(stand.context) if one.what not in GAPS)
 
 
 def agrees(stand: Stand) -> str:

@@ -39,20 +39,22 @@ def board_on(hub: LocalHub, connection: redis.Redis, kept: dict[str, bytes]) -> 
     The Hub may be shared.
     """
     stand = Stand(hub, connection)
-    stand.desk.probe = shared_probe()
-    there = [file.path for file in stand.desk.hub.list_files(stand.desk.requests) if file.path != ".gitattributes"]
+    stand.context.probe = shared_probe()
+    there = [
+        file.path for file in stand.context.hub.list_files(stand.context.requests) if file.path != ".gitattributes"
+    ]
     operations = [CommitOperationDelete(path) for path in there if path not in kept]
     operations += [CommitOperationAdd(path, content) for path, content in kept.items()]
     if operations:
         stand.form.create_commit(REQUESTS, operations, commit_message="Begin", repo_type="dataset")
-    stand.desk.me()
+    stand.context.me()
     stand.settle()
     stand.calls.clear()
     try:
         yield stand
     finally:
-        hub.box.faults.clear()
-        stand.desk.hub.close()
+        hub.state.faults.clear()
+        stand.context.hub.close()
 
 
 def fields(stand: Stand, model: str = "ada/good", **changes: Any) -> dict[str, Any]:
@@ -99,7 +101,7 @@ def propose(
 def look(stand: Stand, number: int) -> list[str]:
     """Sync the thread, and whatever follows; the routes of the calls that this took."""
     before = len(stand.calls)
-    stand.desk.mark(f"thread:dataset/{REQUESTS}:{number}")
+    stand.context.mark(f"thread:dataset/{REQUESTS}:{number}")
     stand.work()
     return [route for _, route in stand.calls[before:]]
 
@@ -150,4 +152,4 @@ def newer(stand: Stand) -> str:
 
 def policy(stand: Stand, word: str) -> None:
     """Have the board say `pull_requests: word`."""
-    stand.desk.board = stand.desk.board.model_copy(update={"pull_requests": word})
+    stand.context.board = stand.context.board.model_copy(update={"pull_requests": word})

@@ -19,9 +19,9 @@ def path_of(precision: str) -> str:
 
 def submit(stand: Stand, *precisions: str, sender: str = "") -> list[str]:
     """The form commits requests of `sender`, all at once; their paths."""
-    form = stand.desk.hub.user("form").id
-    known = tuple(dict.fromkeys((*stand.desk.board.precisions, *precisions)))
-    stand.desk.board = stand.desk.board.model_copy(update={"front_ends": (form,), "precisions": known})
+    form = stand.context.hub.user("form").id
+    known = tuple(dict.fromkeys((*stand.context.board.precisions, *precisions)))
+    stand.context.board = stand.context.board.model_copy(update={"front_ends": (form,), "precisions": known})
     files = [
         CommitOperationAdd(
             path_of(one), json.dumps({"model": "ada/good", "status": "PENDING", "sender": sender}).encode()
@@ -42,13 +42,13 @@ def start(stand: Stand, path: str) -> EvaluationJob:
     """The worker takes the job of `path`, says that it does it, and is granted the claim."""
     (job,) = (job for job in stand.queued() if job.path == path)
     card = WorkerCard(name="w", tiers=("all",), since=stand.time, beat=stand.time, doing=job.attempt)
-    stand.desk.workers.announce(card)
+    stand.context.workers.announce(card)
     assert stand.take(job) is True
     return job
 
 
 def said(stand: Stand, path: str) -> str:
     """The status comment of the request at `path`."""
-    thread = stand.desk.index.get(path).thread
+    thread = stand.context.index.get(path).thread
     (post,) = (one.events[0].content for one in stand.threads() if one.num == thread)
     return str(post).replace("\u200b", "")

@@ -31,7 +31,7 @@ def modify(stand: Stand, **files: str | None) -> None:
 
 def fill(stand: Stand, count: int) -> None:
     """Commit `count` finished requests at once, as git objects."""
-    repo = stand.hub.box.repos.get("dataset", REQUESTS)
+    repo = stand.hub.state.repos.get("dataset", REQUESTS)
     assert repo is not None
     models = [f"org-{number // 5}/model-{number}" for number in range(count)]
     files = [SetFile(path_of(model), json.dumps({**FINISHED, "model": model}).encode()) for model in models]
@@ -45,13 +45,13 @@ def path_of(model: str) -> str:
 
 def state(stand: Stand, path: str) -> str | None:
     """What the index says of `path`."""
-    entry = stand.desk.index.find([path])[0]
+    entry = stand.context.index.find([path])[0]
     return None if entry is None else entry.state
 
 
 def member(stand: Stand, name: str, role: str) -> tuple[object, object, str]:
     """The organisation, the account and the role that make `name` one of the board's members."""
-    accounts = stand.hub.box.accounts
+    accounts = stand.hub.state.accounts
     return accounts.by_name("board"), accounts.by_name(name), role
 
 

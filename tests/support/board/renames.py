@@ -43,7 +43,7 @@ def prepare(hub: LocalHub) -> None:
 def maintained(stand: Stand) -> HfApi:
     """Maya maintains the board; she herself."""
     maya = HfApi(stand.hub.url, token=MAYA)
-    stand.desk.board = stand.desk.board.model_copy(update={"maintainers": (stand.desk.hub.user("maya").id,)})
+    stand.context.board = stand.context.board.model_copy(update={"maintainers": (stand.context.hub.user("maya").id,)})
     return maya
 
 
@@ -104,7 +104,7 @@ RESULT_FILES: dict[str, bytes] = {
 
 def fill_results(stand: Stand, files: dict[str, bytes]) -> None:
     """The results repo holds `files` and no other."""
-    there = [one.path for one in stand.desk.hub.list_files(stand.desk.results) if one.path != ".gitattributes"]
+    there = [one.path for one in stand.context.hub.list_files(stand.context.results) if one.path != ".gitattributes"]
     operations: list[Any] = [CommitOperationDelete(it) for it in there if it not in files]
     operations += [CommitOperationAdd(it, data) for it, data in files.items()]
     stand.form.create_commit(RESULTS, operations, commit_message="Begin", repo_type="dataset")
@@ -146,14 +146,14 @@ def operations(files: dict[str, Any]) -> list[Any]:
 
 def look_at(stand: Stand, repo: str, number: int) -> None:
     """Sync the thread, and whatever follows."""
-    stand.desk.mark(f"thread:dataset/{repo}:{number}")
+    stand.context.mark(f"thread:dataset/{repo}:{number}")
     stand.work()
 
 
 def on_main(stand: Stand, repo: str = REQUESTS) -> dict[str, str]:
     """Every file on main → its id, but for the Hub's own."""
-    board = stand.desk.requests if repo == REQUESTS else stand.desk.results
-    return {file.path: file.oid for file in stand.desk.hub.list_files(board) if file.path != ".gitattributes"}
+    board = stand.context.requests if repo == REQUESTS else stand.context.results
+    return {file.path: file.oid for file in stand.context.hub.list_files(board) if file.path != ".gitattributes"}
 
 
 def comments(stand: Stand, repo: str, number: int) -> list[str]:
@@ -172,7 +172,7 @@ def push_raw(
     stand: Stand, number: int, files: dict[str, tuple[int, bytes | str | None]], *, repo: str = REQUESTS
 ) -> str:
     """Somebody with a git pushes to a pull request: path → mode and contents, or an id (None: removed); its head."""
-    found = stand.hub.box.repos.get("dataset", repo)
+    found = stand.hub.state.repos.get("dataset", repo)
     assert found is not None
     made: list[SetFile | RemoveFile] = []
     with found.git.open() as git:

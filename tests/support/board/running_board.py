@@ -71,8 +71,8 @@ def serving(settings: BotSettings) -> Iterator[str]:
 @contextmanager
 def syncing(stand: Stand) -> Iterator[None]:
     """Loops that sync whatever is dirty."""
-    stand.desk.now = clock.now
-    loops = [SyncLoop(stand.desk) for _ in range(LOOPS)]
+    stand.context.now = clock.now
+    loops = [SyncLoop(stand.context) for _ in range(LOOPS)]
     threads = [threading.Thread(target=loop.run) for loop in loops]
     for one in threads:
         one.start()
@@ -90,13 +90,13 @@ def telling(stand: Stand, folder: Path, url: str) -> Iterator[None]:
     """Whatever happens on the Hub in the repos in which people speak is delivered, and nothing of it is too much."""
     (folder / "board.yaml").write_text(BOARD)
     settings = BotSettings(redis_url=url, board=folder / "board.yaml", webhook_secret=SECRET, port=0)
-    policy = stand.hub.box.webhooks.policy
-    stand.hub.box.webhooks.policy = type(policy)(**{**vars(policy), "quota": 1_000_000})
-    desk = stand.desk
-    watched = [WatchedItem(repo.kind, repo.id) for repo in (desk.requests, desk.community)]
+    policy = stand.hub.state.webhooks.policy
+    stand.hub.state.webhooks.policy = type(policy)(**{**vars(policy), "quota": 1_000_000})
+    context = stand.context
+    watched = [WatchedItem(repo.kind, repo.id) for repo in (context.requests, context.community)]
     with serving(settings) as door:
         for domain in ("repo", "discussion"):
-            desk.hub.ensure_webhook(door, watched, [domain], SECRET)
+            context.hub.ensure_webhook(door, watched, [domain], SECRET)
         yield
 
 
@@ -108,10 +108,10 @@ def running(
     with LocalHub(folder / "hub", world) as hub:
         stand = Stand(hub, connection, probe)
         try:
-            stand.desk.board = stand.desk.board.model_copy(update=board)
-            stand.desk.me()
+            stand.context.board = stand.context.board.model_copy(update=board)
+            stand.context.me()
             with telling(stand, folder, url), syncing(stand):
                 yield stand
         finally:
-            hub.box.faults.clear()
-            stand.desk.hub.close()
+            hub.state.faults.clear()
+            stand.context.hub.close()

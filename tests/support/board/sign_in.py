@@ -60,7 +60,7 @@ class Site:
 
     def id_of(self, name: str) -> str:
         """The user id of somebody."""
-        account = self.stand.hub.box.accounts.by_name(name)
+        account = self.stand.hub.state.accounts.by_name(name)
         assert account is not None
         return account.id
 
@@ -95,14 +95,14 @@ def signing(folder: Path, connection: redis.Redis, url: str, probe: Probe) -> It
     connection.flushall()
     port = free_port()
     with LocalHub(folder / "hub", signing_world(port)) as hub:
-        mia = hub.box.accounts.by_name("mia")
+        mia = hub.state.accounts.by_name("mia")
         assert mia is not None
         text = f'{BOARD}maintainers: ["{mia.id}"]\nmaintainer_organisations: [{{name: board, role: admin}}]\n'
         (folder / "board.yaml").write_text(text)
         stand = Stand(hub, connection, probe)
-        stand.desk.board = parse_board(text)
-        stand.desk.now = clock.now
-        stand.desk.me()
+        stand.context.board = parse_board(text)
+        stand.context.now = clock.now
+        stand.context.me()
         settings = BotSettings(
             redis_url=url,
             hf_endpoint=hub.url,
@@ -124,4 +124,4 @@ def signing(folder: Path, connection: redis.Redis, url: str, probe: Probe) -> It
                 browser.close()
             stand.loop.stop()
             syncs.join()
-            stand.desk.hub.close()
+            stand.context.hub.close()

@@ -21,8 +21,8 @@ PATH = "ada/good_eval_request_False_float32_Original.json"
 @contextmanager
 def syncs_beside(stand: Stand) -> Iterator[None]:
     """The board's syncs run meanwhile, by the clock of the web server."""
-    stand.desk.now = clock.now
-    stand.desk.me()
+    stand.context.now = clock.now
+    stand.context.me()
     thread = threading.Thread(target=stand.loop.run)
     thread.start()
     try:
@@ -41,7 +41,7 @@ def post(web: httpx2.Client, body: object, token: str = ADA, **headers: str) -> 
 
 def asked_whose(stand: Stand) -> int:
     """How often the Hub was asked whose token it is, by whomever."""
-    return sum(one["count"] for one in stand.hub.box.stats.read()["calls"] if "whoami" in one["route"])
+    return sum(one["count"] for one in stand.hub.state.stats.read()["calls"] if "whoami" in one["route"])
 
 
 def settled(web: httpx2.Client, body: object, token: str = ADA, **headers: str) -> httpx2.Response:

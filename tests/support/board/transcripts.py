@@ -74,12 +74,14 @@ class Town:
         """A worker takes what waits at `path`; it fails of `failure`, or has results."""
         stand = self.stand
         stand.worker()
-        stand.desk.mark("queue")
+        stand.context.mark("queue")
         stand.settle()
         (job,) = [one for one in stand.queued() if one.path == path and one.attempt not in self.taken]
         self.taken.add(job.attempt)
         stand.take(job)
-        done = publish(stand.hub.url, job, stand.desk.suite, number=number_in(job.attempt)) if failure is None else None
+        done = (
+            publish(stand.hub.url, job, stand.context.suite, number=number_in(job.attempt)) if failure is None else None
+        )
         told = {"attempt": job.attempt, "path": job.path, "revision": job.revision, "suite": job.suite}
         outcome = Outcome(
             **told,
@@ -91,12 +93,12 @@ class Town:
             details=done,
         )
         log = LOG.format(ERRORS[failure.cause]) if failure is not None else "Done."
-        stand.desk.attempts.end(outcome, log, worker="w")
-        stand.desk.mark(f"request:{path}")
+        stand.context.attempts.end(outcome, log, worker="w")
+        stand.context.mark(f"request:{path}")
         stand.settle()
-        while stand.desk.ledgers.pending(path):
+        while stand.context.ledgers.pending(path):
             self.pass_time(30)  # commits are written in batches
-        stand.desk.workers.leave("w")
+        stand.context.workers.leave("w")
 
     def link(self, path: str) -> str:
         """The address of a request file, as people copy it."""
@@ -124,7 +126,7 @@ class Town:
 
     def thread_of(self, path: str) -> Talk:
         """The thread of a request."""
-        number = self.stand.desk.index.get(path).thread
+        number = self.stand.context.index.get(path).thread
         assert number is not None
         return Talk(self, number)
 
@@ -142,7 +144,7 @@ class Talk:
 
     def look(self) -> Talk:
         """The bot looks at it."""
-        self.town.stand.desk.mark(f"thread:dataset/{REQUESTS}:{self.number}")
+        self.town.stand.context.mark(f"thread:dataset/{REQUESTS}:{self.number}")
         self.town.pass_time()
         return self
 

@@ -95,7 +95,7 @@ BASES = (
         ("base-opted-out",),
         ADAPTER,
         weight_type="Adapter",
-        around={"base_opted_out": True},
+        board_facts={"base_opted_out": True},
     ),
     Case("an adapter without a config", ("adapter-config-missing",), upon(BASE, adapter=None), weight_type="Adapter"),
     Case(
@@ -153,44 +153,48 @@ CARDS = (
     ),
 )
 REPEATS = (
-    Case("submitted before, and waiting", ("duplicate-open",), around={"same": (earlier("PENDING"),)}),
-    Case("submitted before, and running", ("duplicate-open",), around={"same": (earlier("RUNNING"),)}),
-    Case("submitted before, and evaluated", ("duplicate-finished",), around={"same": (earlier("FINISHED"),)}),
+    Case("submitted before, and waiting", ("duplicate-open",), board_facts={"same": (earlier("PENDING"),)}),
+    Case("submitted before, and running", ("duplicate-open",), board_facts={"same": (earlier("RUNNING"),)}),
+    Case("submitted before, and evaluated", ("duplicate-finished",), board_facts={"same": (earlier("FINISHED"),)}),
     Case(
         "submitted before, to be evaluated anew",
         ("duplicate-finished",),
-        around={"same": (earlier("PENDING_NEW_EVAL"),)},
+        board_facts={"same": (earlier("PENDING_NEW_EVAL"),)},
     ),
-    Case("submitted before, and failed", ("duplicate-ended",), around={"same": (earlier("FAILED"),)}),
+    Case("submitted before, and failed", ("duplicate-ended",), board_facts={"same": (earlier("FAILED"),)}),
     Case(
         "submitted before, and being evaluated elsewhere",
         ("duplicate-open",),
-        around={"same": (earlier("EVALUATING"),)},
+        board_facts={"same": (earlier("EVALUATING"),)},
     ),
-    Case("submitted before, and withdrawn", ("duplicate-ended",), around={"same": (earlier("CANCELLED"),)}),
+    Case("submitted before, and withdrawn", ("duplicate-ended",), board_facts={"same": (earlier("CANCELLED"),)}),
     Case(
         "submitted three times before",
         ("duplicate-finished",),
-        around={"same": (earlier("FAILED"), earlier("PENDING"), earlier("FINISHED_2023"))},
+        board_facts={"same": (earlier("FAILED"), earlier("PENDING"), earlier("FINISHED_2023"))},
     ),
-    Case("a copy", ("copy",), around={"copies": (earlier("FINISHED", "eve/lynx"),)}),
+    Case("a copy", ("copy",), board_facts={"copies": (earlier("FINISHED", "eve/lynx"),)}),
     Case(
-        "a copy on a board that does not mind", around={"copies": (earlier("FAILED", "e/l"),)}, policy={"off": ["copy"]}
+        "a copy on a board that does not mind",
+        board_facts={"copies": (earlier("FAILED", "e/l"),)},
+        policy={"off": ["copy"]},
     ),
-    Case("the fifth of a week", around={**BY, "by_submitter": 4, "by_organisation": 4}),
-    Case("the sixth of a week", ("quota-submitter",), around={**BY, "by_submitter": 5}),
-    Case("the sixth of a week, by nobody knows whom", around={"by_submitter": 5}),
-    Case("the sixth of an organisation", ("quota-organisation",), around={**BY, "by_organisation": 5}, org="ada"),
-    Case("models without an organisation", org="", model=replace(MODEL, id="tiger"), around={"by_organisation": 50}),
-    Case("a higher limit", around={**BY, "by_submitter": 9, "by_organisation": 9}, policy={"quotas": {"Ada": 10}}),
+    Case("the fifth of a week", board_facts={**BY, "by_submitter": 4, "by_organisation": 4}),
+    Case("the sixth of a week", ("quota-submitter",), board_facts={**BY, "by_submitter": 5}),
+    Case("the sixth of a week, by nobody knows whom", board_facts={"by_submitter": 5}),
+    Case("the sixth of an organisation", ("quota-organisation",), board_facts={**BY, "by_organisation": 5}, org="ada"),
+    Case(
+        "models without an organisation", org="", model=replace(MODEL, id="tiger"), board_facts={"by_organisation": 50}
+    ),
+    Case("a higher limit", board_facts={**BY, "by_submitter": 9, "by_organisation": 9}, policy={"quotas": {"Ada": 10}}),
     Case(
         "over a higher limit",
         ("quota-submitter", "quota-organisation"),
-        around={**BY, "by_submitter": 10, "by_organisation": 11},
+        board_facts={**BY, "by_submitter": 10, "by_organisation": 11},
         policy={"quotas": {"ada": 10}, "quota_days": 0.5},
     ),
-    Case("an official provider", around={"by_organisation": 500}, policy={"official_providers": ["ADA"]}),
-    Case("a board without quotas", around={**BY, "by_submitter": 99}, policy={"off": ["quota-submitter"]}),
+    Case("an official provider", board_facts={"by_organisation": 500}, policy={"official_providers": ["ADA"]}),
+    Case("a board without quotas", board_facts={**BY, "by_submitter": 99}, policy={"off": ["quota-submitter"]}),
 )
 TOGETHER = (
     Case(
@@ -214,13 +218,13 @@ TOGETHER = (
         ),
         precision="float7",
         weight_type="Half",
-        around={**BY, "by_submitter": 7},
+        board_facts={**BY, "by_submitter": 7},
     ),
     Case(
         "gone, and one too many",
         ("model-not-found", "quota-submitter"),
         gone("no-model"),
-        around={**BY, "by_submitter": 7},
+        board_facts={**BY, "by_submitter": 7},
     ),
     Case("found, and nothing else known", model=ModelFacts("found", "a" * 40, files=files("model.safetensors").files)),
 )

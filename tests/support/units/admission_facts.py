@@ -124,7 +124,7 @@ class Case:
     private: bool = False
     org: str = "ada"
     asked: Mapping[str, Any] = field(default_factory=dict)
-    around: Mapping[str, Any] = field(default_factory=dict)
+    board_facts: Mapping[str, Any] = field(default_factory=dict)
     policy: Mapping[str, Any] = field(default_factory=dict)
     precisions: tuple[str, ...] = ()
 
@@ -143,4 +143,4 @@ class Case:
 
     def submission(self) -> Submission:
         """All that the rules look at."""
-        return Submission(self.request(), self.model, self.board(), BoardFacts(NOW, **self.around))
+        return Submission(self.request(), self.model, self.board(), BoardFacts(NOW, **self.board_facts))

@@ -63,12 +63,16 @@ READABLE = (
     Case("renamed", ("model-renamed",), replace(MODEL, id="ada/lion")),
     Case("in other letters", ("model-renamed",), replace(MODEL, id="Ada/Tiger")),
     Case("renamed, on a board that does not mind", (), replace(MODEL, id="ada/lion"), policy={"off": ["renamed"]}),
-    Case("its authors object", ("opted-out",), around={"opted_out": True}),
+    Case("its authors object", ("opted-out",), board_facts={"opted_out": True}),
     Case("its authors object, by the board", ("opted-out",), policy={"do_not_submit": ["Ada/TIGER "]}),
     Case("its organisation objects", ("opted-out",), policy={"do_not_submit": ["ada"]}),
-    Case("flagged", ("flagged",), around={"flags": (earlier("contamination"),)}),
-    Case("flagged under another name", ("flagged-elsewhere",), around={"flags": (earlier("a copy", "eve/lynx"),)}),
-    Case("flagged twice", ("flagged", "flagged-elsewhere"), around={"flags": (earlier("x"), earlier("y", "eve/lynx"))}),
+    Case("flagged", ("flagged",), board_facts={"flags": (earlier("contamination"),)}),
+    Case("flagged under another name", ("flagged-elsewhere",), board_facts={"flags": (earlier("a copy", "eve/lynx"),)}),
+    Case(
+        "flagged twice",
+        ("flagged", "flagged-elsewhere"),
+        board_facts={"flags": (earlier("x"), earlier("y", "eve/lynx"))},
+    ),
 )
 CONFIGS = (
     Case("no config", ("config-missing",), replace(MODEL, config=ConfigFacts("missing"))),

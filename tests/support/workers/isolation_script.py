@@ -41,12 +41,12 @@ def main(folder: Path, port: str, kind: str) -> None:
     (model / "snapshot").mkdir()
     (model / "blobs" / "x").write_text("weights")
     (model / "snapshot" / "weights").symlink_to("../blobs/x")
-    nursery = ZygoteClient(SandboxSpec(home=slot.home, root=slot.root, uid=slot.uid), harness="trial_harness")
-    nursery.start()
+    zygote_client = ZygoteClient(SandboxSpec(home=slot.home, root=slot.root, uid=slot.uid), harness="trial_harness")
+    zygote_client.start()
     try:
-        nursery.wait_until_ready()
-        assert nursery.ready is not None
-        slot.prepare(own_user=nursery.ready.mode.own_user)
+        zygote_client.wait_until_ready()
+        assert zygote_client.ready is not None
+        slot.prepare(own_user=zygote_client.ready.mode.own_user)
         plan = RunPlan(
             attempt=f"{'0' * 12}-{'0' * 8}-1",
             model="trial/looking",
@@ -60,19 +60,21 @@ def main(folder: Path, port: str, kind: str) -> None:
             limits=RunLimits(memory_bytes=MEMORY),
         )
         readable = (plan.model_path,)
-        box = SandboxSpec(
+        sandbox_spec = SandboxSpec(
             home=slot.home, root=slot.root, uid=slot.uid, readable=readable, writable=(slot.spool,), memory_bytes=MEMORY
         )
         log = BoundedLog()
-        around = ChildCallbacks(lambda _: None, lambda: "", log)
-        ending = ChildSupervisor(nursery, box, plan, around).run(slot.attempt, deadline=time.monotonic() + 60)
+        callbacks = ChildCallbacks(lambda _: None, lambda: "", log)
+        ending = ChildSupervisor(zygote_client, sandbox_spec, plan, callbacks).run(
+            slot.attempt, deadline=time.monotonic() + 60
+        )
         results = slot.spool / "results.json"
         seen = json.loads(results.read_text()) if ending.finished else {}
-        mode = nursery.ready.mode.model_dump()
+        mode = zygote_client.ready.mode.model_dump()
         answer = {"mode": mode, "ending": dataclasses.replace(ending, error=None), "seen": seen, "log": log.text()}
         print(json.dumps(answer, default=dataclasses.asdict))
     finally:
-        nursery.stop()
+        zygote_client.stop()
 
 
 if __name__ == "__main__":

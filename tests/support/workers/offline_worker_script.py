@@ -61,4 +61,4 @@ class StandIn:
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(process)d %(name)s %(message)s")
     place, download, publication = sys.argv[1:]
-    sys.exit(main(WorkerSettings(), supply=StandIn(Path(place), float(download), float(publication))))
+    sys.exit(main(WorkerSettings(), hub_gateway=StandIn(Path(place), float(download), float(publication))))

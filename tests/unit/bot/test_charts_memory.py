@@ -41,37 +41,37 @@ class Counts:
 
 def test_a_day_is_read_until_it_is_over_and_then_once() -> None:
     """Also by who looks at noon, and again days later; the days before are read at the first look of all."""
-    desk = Counts()
-    view = TimingReader(cast(BoardContext, desk))
-    desk.days = {19_950: {"end|finished": "5"}, 20_000: {"end|finished": "1"}}
+    context = Counts()
+    view = TimingReader(cast(BoardContext, context))
+    context.days = {19_950: {"end|finished": "5"}, 20_000: {"end|finished": "1"}}
     assert (view.times(90).finished, view.times(7).finished) == (6, 1)
-    assert [len(one) for one in desk.reads] == [2, 88, 2]
+    assert [len(one) for one in context.reads] == [2, 88, 2]
     first = view.times(7)
     assert view.times(7) is first, "nothing has changed"
-    desk.days[20_000]["end|finished"] = "4"
-    desk.time += 3 * DAY
-    desk.reads.clear()
+    context.days[20_000]["end|finished"] = "4"
+    context.time += 3 * DAY
+    context.reads.clear()
     assert view.times(7).finished == 4, "what came after noon counts"
-    assert desk.reads == [[20_002, 20_003], [19_999, 20_000, 20_001]]
-    desk.days[20_003] = {"end|us": "2"}
+    assert context.reads == [[20_002, 20_003], [19_999, 20_000, 20_001]]
+    context.days[20_003] = {"end|us": "2"}
     assert view.times(7).failed == 2
-    assert desk.reads[2:] == [[20_002, 20_003]]
-    desk.time += DAY
+    assert context.reads[2:] == [[20_002, 20_003]]
+    context.time += DAY
     view.times(7)
-    assert desk.reads[3:] == [[20_003, 20_004], [20_002]]
+    assert context.reads[3:] == [[20_003, 20_004], [20_002]]
 
 
 def test_a_picture_of_older_figures_is_not_kept_as_that_of_newer_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     """Something is counted, and somebody looks, between the reading of the figures and their picture."""
-    desk = Counts()
-    view = TimingReader(cast(BoardContext, desk))
-    desk.days = {20_000: {"end|finished": "1"}}
+    context = Counts()
+    view = TimingReader(cast(BoardContext, context))
+    context.days = {20_000: {"end|finished": "1"}}
     monkeypatch.setattr(times, "draw", lambda picture, width: f"{picture.says} {width}".encode())
     look = view.times
 
     def meddled(length: int = 7) -> Any:
         found = look(length)
-        desk.days[20_000]["end|finished"] = "4"
+        context.days[20_000]["end|finished"] = "4"
         look(length)
         return found
 

@@ -128,7 +128,7 @@ def test_who_wrote_a_comment_is_told_unless_it_was_hidden(comment: Any, author: 
 
 
 @pytest.mark.parametrize(
-    ("repo", "scope", "echo"),
+    ("repo", "scope", "quota_source"),
     [
         (REQUESTS, "repo.content", ("repo.content", "board/Requests")),
         (REQUESTS, "discussion.comment", ("discussion", "board/Requests")),
@@ -136,9 +136,12 @@ def test_who_wrote_a_comment_is_told_unless_it_was_hidden(comment: Any, author: 
         ({"type": "dataset", "name": "else/where"}, "repo.content", None),
     ],
 )
-def test_the_quota_that_a_delivery_spent_is_that_of_its_webhook(repo: Any, scope: str, echo: Any) -> None:
+def test_the_quota_that_a_delivery_spent_is_that_of_its_webhook(repo: Any, scope: str, quota_source: Any) -> None:
     """There is one webhook for each repo and domain; a repo of somebody else has none of ours."""
-    assert read_delivery(json.dumps({"event": {"scope": scope}, "repo": repo}).encode(), BOARD).echo == echo
+    assert (
+        read_delivery(json.dumps({"event": {"scope": scope}, "repo": repo}).encode(), BOARD).quota_source
+        == quota_source
+    )
 
 
 json_values = st.recursive(

@@ -42,7 +42,7 @@ IN_ITS_OWN_WORDS = {
 }
 """The FAQ of the Open LLM Leaderboard: all but the two that are for people."""
 FOR_PEOPLE = {
-    "My model has been flagged improperly, what can I do?": Topic.PLEA,
+    "My model has been flagged improperly, what can I do?": Topic.APPEAL,
     "I have another problem, help!": Topic.OTHER,
 }
 NOT_ASKED = [

@@ -40,16 +40,16 @@ PART = COPY.model_copy(
 )
 ENDED = COPY.model_copy(update={"status": "lifted", "decisions": (FLAGGED, LIFTED)})
 SHY = COPY.model_copy(update={"category": "opt-out", "evidence": (), "reason": "Its author asked for it."})
-PLEAS = (
+APPEALS = (
     Appeal(Comment("c1", "1", "ada", AT, "No!", hidden=False, edited=False), "owner", "https://hub/d/1#c1"),
     Appeal(Comment("c2", "2", "bob", AT, "Yes!", hidden=False, edited=False), "", "https://hub/d/1#c2"),
 )
 
 
-def statement(*records: FlagRecord, pleas: tuple[Appeal, ...] = ()) -> str:
+def statement(*records: FlagRecord, appeals: tuple[Appeal, ...] = ()) -> str:
     """Our comment in the thread of these flags."""
     authors = sorted({record.model.partition("/")[0] for record in records})
-    return render("flag", records=records, pleas=pleas, hides=records[0].kind.hides, authors=authors)
+    return render("flag", records=records, appeals=appeals, hides=records[0].kind.hides, authors=authors)
 
 
 def note(kind: str, **words: object) -> str:
@@ -68,7 +68,7 @@ WORDS = {
     "a flag": statement(COPY),
     "two flags, one of them of a part": statement(COPY, PART),
     "one of two was lifted": statement(ENDED, PART),
-    "what was said since": statement(COPY, pleas=PLEAS),
+    "what was said since": statement(COPY, appeals=APPEALS),
     "a flag that was lifted": statement(ENDED),
     "two that were lifted": statement(ENDED, ENDED.model_copy(update={"model": "ada/part"})),
     "authors who do not want to be here": statement(SHY),
@@ -139,10 +139,10 @@ def test_no_stranger_speaks_through_us(words: str) -> None:
     lifted = record.model_copy(
         update={"status": "lifted", "decisions": (LIFTED.model_copy(update={"by": words, "reason": words}),)}
     )
-    plea = Appeal(Comment("c1", "1", words, AT, words, hidden=False, edited=False), "", "https://hub/d/1#c1")
+    appeal = Appeal(Comment("c1", "1", words, AT, words, hidden=False, edited=False), "", "https://hub/d/1#c1")
     done = FlagResult("unknown", (words,), unknown=((words, (words,)),), reason=words)
     texts = [
-        render("flag", records=[record, lifted], pleas=[plea], hides=True, authors=[words]),
+        render("flag", records=[record, lifted], appeals=[appeal], hides=True, authors=[words]),
         note("cured", model=words, category=words),
         *(answer(FlagResult(how, (words,), reason=words)) for how in ("lifted", "upheld", "dismissed", "not-flagged")),
         answer(done),

@@ -71,7 +71,7 @@ def test_a_rule_that_is_off_is_silent(name: str) -> None:
 @given(st.sampled_from(CASES), st.sampled_from(CASES), st.sampled_from(CASES))
 def test_any_mixture_of_facts_is_judged(one: Case, other: Case, third: Case) -> None:
     """Whatever the model of one, the request of another and the surroundings of a third: a verdict in bounded words."""
-    mixed = replace(one, model=other.model, around=third.around, policy=third.policy)
+    mixed = replace(one, model=other.model, board_facts=third.board_facts, policy=third.policy)
     verdict = judge(mixed.submission())
     assert verdict.accepted == (not verdict.reasons)
     for reason in verdict.reasons:

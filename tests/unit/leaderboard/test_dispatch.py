@@ -48,12 +48,12 @@ def test_two_hundred_models_delay_another_submitter_by_no_more_than_what_runs() 
     What lay ready in RQ and nobody took yet gives way, so that only the attempts that run come before.
     """
     for workers in (1, 2, 5):
-        takers = tuple(WorkerCapacity(doing=f"a{n:03}") for n in range(workers))
+        capacities = tuple(WorkerCapacity(doing=f"a{n:03}") for n in range(workers))
         running = [RunningAttempt(f"a{n:03}", "ada") for n in range(workers)]
         crowd = [waiting(f"a{n:03}", "ada", n) for n in range(workers, 200)]
-        assert paths(next_attempts(crowd, running, QueueConditions(takers=takers))) == paths(crowd[:workers])
+        assert paths(next_attempts(crowd, running, QueueConditions(capacities=capacities))) == paths(crowd[:workers])
         late = waiting("b", "bob", 1_000)
-        assert next_attempts([*crowd, late], running, QueueConditions(takers=takers))[0] == late
+        assert next_attempts([*crowd, late], running, QueueConditions(capacities=capacities))[0] == late
 
 
 def test_what_runs_already_counts_as_a_turn() -> None:
@@ -69,7 +69,7 @@ def test_a_third_submitter_has_their_turn_though_two_crowds_are_older() -> None:
     turns: dict[str, float] = {}
     served: list[str] = []
     for time in range(1_000, 1_006):
-        (first, *_) = next_attempts(everyone, [], QueueConditions(takers=(WorkerCapacity(),), turns=turns))
+        (first, *_) = next_attempts(everyone, [], QueueConditions(capacities=(WorkerCapacity(),), turns=turns))
         served.append(first.submitter)
         turns[first.submitter] = time
         everyone.remove(first)
@@ -80,10 +80,10 @@ def test_a_third_submitter_has_their_turn_though_two_crowds_are_older() -> None:
 def test_each_worker_has_one_attempt_ahead() -> None:
     """Two workers with nothing to do get four attempts, and none where they have them; nobody gets none."""
     requests = [waiting(str(n), str(n), n) for n in range(9)]
-    terms = QueueConditions(takers=(WorkerCapacity(), WorkerCapacity()))
-    assert len(next_attempts(requests, [], terms)) == 4
-    assert len(next_attempts(requests, [RunningAttempt(str(n), "") for n in range(3)], terms)) == 1
-    assert next_attempts(requests, [RunningAttempt(str(n), "") for n in range(4)], terms) == []
+    conditions = QueueConditions(capacities=(WorkerCapacity(), WorkerCapacity()))
+    assert len(next_attempts(requests, [], conditions)) == 4
+    assert len(next_attempts(requests, [RunningAttempt(str(n), "") for n in range(3)], conditions)) == 1
+    assert next_attempts(requests, [RunningAttempt(str(n), "") for n in range(4)], conditions) == []
     assert next_attempts(requests, [], QueueConditions()) == []
 
 
@@ -91,26 +91,26 @@ def test_a_request_is_for_workers_of_its_tier_and_passes_by_those_that_cannot() 
     """A large worker is not kept idle by small requests before it, nor the other way round."""
     small = [waiting(f"s{n}", f"s{n}", n, tier="small") for n in range(5)]
     large = [waiting(f"l{n}", f"l{n}", 100 + n, tier="large") for n in range(5)]
-    chosen = next_attempts([*small, *large], [], QueueConditions(takers=(SMALL, LARGE)))
+    chosen = next_attempts([*small, *large], [], QueueConditions(capacities=(SMALL, LARGE)))
     assert paths(chosen) == ["s0", "s1", "l0", "l1"]
-    assert paths(next_attempts(large, [], QueueConditions(takers=(SMALL,)))) == []
+    assert paths(next_attempts(large, [], QueueConditions(capacities=(SMALL,)))) == []
 
 
 def test_where_nobody_offers_a_tier_the_next_larger_one_serves_it() -> None:
     """A small request goes to a large worker if there is no small one at all; a large one never to a small worker."""
-    terms = QueueConditions(takers=(LARGE,))
-    assert paths(next_attempts([waiting("s", "a", tier="small")], [], terms)) == ["s"]
-    assert terms.queue_of("small") == "large"
-    assert QueueConditions(takers=(SMALL,)).queue_of("large") == "large"
+    conditions = QueueConditions(capacities=(LARGE,))
+    assert paths(next_attempts([waiting("s", "a", tier="small")], [], conditions)) == ["s"]
+    assert conditions.queue_of("small") == "large"
+    assert QueueConditions(capacities=(SMALL,)).queue_of("large") == "large"
 
 
 def test_turns_count_within_a_lane() -> None:
     """Who has large models running is not behind for a small one, where different workers take them."""
-    terms = QueueConditions(takers=(SMALL, LARGE))
+    conditions = QueueConditions(capacities=(SMALL, LARGE))
     running = [RunningAttempt("x", "ada", "large")]
     requests = [waiting("a", "ada", 1, tier="small"), waiting("b", "bob", 2, tier="small")]
-    assert paths(in_turn(requests, running, terms)) == ["a", "b"]
-    assert paths(in_turn(requests, running, QueueConditions(takers=(WorkerCapacity(),)))) == ["b", "a"]
+    assert paths(in_turn(requests, running, conditions)) == ["a", "b"]
+    assert paths(in_turn(requests, running, QueueConditions(capacities=(WorkerCapacity(),)))) == ["b", "a"]
 
 
 def test_high_priority_comes_first_and_low_last() -> None:
@@ -125,9 +125,9 @@ def test_holds_and_pauses_take_the_turn_away_and_say_so() -> None:
     assert paths(in_turn(requests, [])) == ["l", "s"]
     assert find_blocker(requests[0], QueueConditions()) == QueueBlocker("hold")
     for target, left in (("tier:large", ["s"]), ("suite:x", ["l"]), ("board", [])):
-        terms = QueueConditions(paused=frozenset({target}), takers=(WorkerCapacity(),))
-        assert paths(in_turn(requests, [], terms)) == left
-        assert paths(next_attempts(requests, [], terms)) == left
+        conditions = QueueConditions(paused=frozenset({target}), capacities=(WorkerCapacity(),))
+        assert paths(in_turn(requests, [], conditions)) == left
+        assert paths(next_attempts(requests, [], conditions)) == left
     assert find_blocker(requests[1], QueueConditions(paused=frozenset({"tier:large"}))) == QueueBlocker(
         "pause", "tier:large"
     )
@@ -142,9 +142,9 @@ def test_a_budget_that_is_used_up_holds_back_whose_it_is_and_nobody_else() -> No
         (Budgets(by_submitter=3), "submitter"),
         (Budgets(by_request=2), "request"),
     ):
-        terms = QueueConditions(budgets=budgets, spent=spent)
-        assert find_blocker(one, terms) == QueueBlocker("budget", whose)
-        assert find_blocker(waiting("q", "bob", tier="small"), terms) is None
+        conditions = QueueConditions(budgets=budgets, spent=spent)
+        assert find_blocker(one, conditions) == QueueBlocker("budget", whose)
+        assert find_blocker(waiting("q", "bob", tier="small"), conditions) is None
     assert (
         find_blocker(
             one, QueueConditions(budgets=Budgets(by_tier={"large": 6}, by_submitter=4, by_request=3), spent=spent)
@@ -156,9 +156,15 @@ def test_a_budget_that_is_used_up_holds_back_whose_it_is_and_nobody_else() -> No
 def test_what_is_chosen_counts_against_the_budget_of_what_comes_after() -> None:
     """Ten workers at once do not slip ten attempts under a budget for two."""
     durations = Durations({("x", 30): [HOUR] * 5})
-    terms = QueueConditions(budgets=Budgets(by_submitter=2), durations=durations, takers=(WorkerCapacity(),) * 10)
+    conditions = QueueConditions(
+        budgets=Budgets(by_submitter=2), durations=durations, capacities=(WorkerCapacity(),) * 10
+    )
     crowd = [waiting(f"a{n}", "ada", n, size=30, suite="x") for n in range(9)]
-    assert paths(next_attempts([*crowd, waiting("b", "bob", 99, size=30, suite="x")], [], terms)) == ["a0", "b", "a1"]
+    assert paths(next_attempts([*crowd, waiting("b", "bob", 99, size=30, suite="x")], [], conditions)) == [
+        "a0",
+        "b",
+        "a1",
+    ]
 
 
 TIER = st.sampled_from(TIERS)
@@ -177,7 +183,7 @@ REQUESTS = st.lists(
     max_size=30,
 )
 RUNNING = st.lists(st.builds(RunningAttempt, st.uuids().map(str), st.sampled_from("abc"), TIER), max_size=6)
-TAKERS = st.lists(
+CAPACITIES = st.lists(
     st.builds(WorkerCapacity, st.sets(TIER, min_size=1).map(lambda found: tuple(sorted(found)))), max_size=4
 )
 TERMS = st.builds(
@@ -190,18 +196,18 @@ TERMS = st.builds(
         submitters=st.dictionaries(st.sampled_from("abc"), st.sampled_from([0.0, 2 * HOUR])),
     ),
     turns=st.dictionaries(st.sampled_from("abc"), st.floats(0, 1e6)),
-    takers=TAKERS.map(tuple),
+    capacities=CAPACITIES.map(tuple),
 )
 
 
 @given(REQUESTS, RUNNING, TERMS)
 def test_everybody_has_a_turn_and_nobody_two_before_another_has_one(
-    requests: list[WaitingRequest], busy: list[RunningAttempt], terms: QueueConditions
+    requests: list[WaitingRequest], busy: list[RunningAttempt], conditions: QueueConditions
 ) -> None:
     """The order holds just those that nothing holds back, once; within a lane and a priority nobody runs ahead."""
-    order = in_turn(requests, busy, terms)
-    assert sorted(order) == sorted(one for one in requests if find_blocker(one, terms) is None)
-    lanes = terms.lanes
+    order = in_turn(requests, busy, conditions)
+    assert sorted(order) == sorted(one for one in requests if find_blocker(one, conditions) is None)
+    lanes = conditions.lanes
     assert [one.rank for one in order] == sorted(one.rank for one in order)
     turns = Counter((lanes[one.tier], one.submitter) for one in busy)
     for at, request in enumerate(order):
@@ -216,24 +222,24 @@ def test_everybody_has_a_turn_and_nobody_two_before_another_has_one(
 @settings(max_examples=200)
 @given(REQUESTS, RUNNING, TERMS)
 def test_no_worker_is_idle_while_something_fits_it(
-    requests: list[WaitingRequest], busy: list[RunningAttempt], terms: QueueConditions
+    requests: list[WaitingRequest], busy: list[RunningAttempt], conditions: QueueConditions
 ) -> None:
     """What is chosen can all be placed, one running and one ahead for each worker; what is not, cannot be added."""
-    chosen = next_attempts(requests, busy, terms)
-    assert all(find_blocker(one, terms) is None for one in chosen)
-    placed = [terms.queue_of(one.tier) for one in chosen]
-    running = [terms.queue_of(one.tier) for one in busy]
-    if not fits(terms.takers, running):
+    chosen = next_attempts(requests, busy, conditions)
+    assert all(find_blocker(one, conditions) is None for one in chosen)
+    placed = [conditions.queue_of(one.tier) for one in chosen]
+    running = [conditions.queue_of(one.tier) for one in busy]
+    if not fits(conditions.capacities, running):
         return  # more runs than there are workers for, as after some were lost: nothing is promised
-    assert fits(terms.takers, [*running, *placed])
-    for request in in_turn(requests, busy, terms):
+    assert fits(conditions.capacities, [*running, *placed])
+    for request in in_turn(requests, busy, conditions):
         if request not in chosen:
-            assert not fits(terms.takers, [*running, *placed, terms.queue_of(request.tier)])
+            assert not fits(conditions.capacities, [*running, *placed, conditions.queue_of(request.tier)])
 
 
-def fits(takers: Sequence[WorkerCapacity], attempts: Sequence[Tier]) -> bool:
+def fits(capacities: Sequence[WorkerCapacity], attempts: Sequence[Tier]) -> bool:
     """Whether each of `attempts` finds a place of its own, two for each worker: by trying (Kuhn's algorithm)."""
-    places = [taker.tiers for taker in takers for _ in range(2)]
+    places = [capacity.tiers for capacity in capacities for _ in range(2)]
     owner: dict[int, int] = {}
 
     def find(attempt: int, seen: set[int]) -> bool:

@@ -23,7 +23,9 @@ LIKELY: dict[str, FailureEvidence] = {
     "gpu-out-of-memory": FailureEvidence(
         "evaluate", "OutOfMemoryError", "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of"
     ),
-    "nccl": FailureEvidence("evaluate", "DistBackendError", "NCCL error in: ProcessGroupNCCL.cpp, unhandled system error"),
+    "nccl": FailureEvidence(
+        "evaluate", "DistBackendError", "NCCL error in: ProcessGroupNCCL.cpp, unhandled system error"
+    ),
     "too-many-files": FailureEvidence("download", "TooManyFiles", "25,000, and 2,000 are fetched at most"),
     "gpu-fault": FailureEvidence(
         "evaluate", "AcceleratorError", "CUDA error: an illegal memory access was encountered\nCUDA kernel errors might"

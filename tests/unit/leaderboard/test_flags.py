@@ -155,8 +155,10 @@ def test_only_what_its_category_can_be_cured_by_counts() -> None:
         FlagEvidence(code="same-weights-unnamed", message="x"),
         FlagEvidence(code="author-flagged", message="y"),
     )
-    assert RECORD.model_copy(update={"evidence": evidence}).curable() == {"same-weights-unnamed"}
-    assert RECORD.model_copy(update={"evidence": evidence, "category": "contamination"}).curable() == frozenset()
+    assert RECORD.model_copy(update={"evidence": evidence}).recheckable_codes() == {"same-weights-unnamed"}
+    assert (
+        RECORD.model_copy(update={"evidence": evidence, "category": "contamination"}).recheckable_codes() == frozenset()
+    )
 
 
 @pytest.mark.parametrize("name", ["gpt2", "ada/tiger", "a.b/c_d-e"])

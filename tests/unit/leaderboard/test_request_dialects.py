@@ -200,7 +200,7 @@ def test_what_can_be_read_is_judged_like_any_other(file: File) -> None:
     request = parse_request(file.path, file.data)
     assert isinstance(request, Request)
     case = Case("x", asked={}, policy={"off": ["category"]})
-    template = Submission(request, MODEL, case.board(), case.submission().around)
+    template = Submission(request, MODEL, case.board(), case.submission().board_facts)
     assert tuple(reason.code for reason in judge(template).reasons) == file.refused
 
 

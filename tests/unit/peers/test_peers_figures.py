@@ -77,7 +77,7 @@ def test_who_takes_longer_than_the_day_is_waited_for() -> None:
     """A peer is done at the end of the hours at the earliest, or later, when its last request ends."""
     faults = SimpleNamespace(fail=lambda *_, **__: SimpleNamespace(id="x"), remove=lambda _: True)
     stats = SimpleNamespace(read=lambda: {"calls": [{"account": "late", "count": 7}]})
-    hub = SimpleNamespace(box=SimpleNamespace(clock=Clock(f"{EPOCH},0"), faults=faults, stats=stats))
+    hub = SimpleNamespace(state=SimpleNamespace(clock=Clock(f"{EPOCH},0"), faults=faults, stats=stats))
     lab = Lab(hub, day(GOOD))
     ended = lab.play([Slow(lab, "soon", 60.0), Slow(lab, "late", 2 * HOUR)], iter(()))
     assert ended == {"soon": (EPOCH + HOUR, 0), "late": (EPOCH + 2 * HOUR, 7)}

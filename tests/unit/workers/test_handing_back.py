@@ -18,6 +18,8 @@ from workers.jobs.worker_context import WorkerContext
 def test_a_job_that_names_no_attempt_has_none_to_end(kwargs: Any, tmp_path: Path) -> None:
     """Whatever whoever can write to Redis put there: no error of it gets out, and nobody is told anything."""
     nobody = BoardRedis("redis://127.0.0.1:1/0", "trial")
-    bench = SimpleNamespace(slot=SimpleNamespace(attempt=tmp_path / "attempt"), worker="w")
-    end_as_lost(nobody, cast(Job, SimpleNamespace(id="forged", kwargs=kwargs)), cast(WorkerContext, bench), None)
+    worker_context = SimpleNamespace(slot=SimpleNamespace(attempt=tmp_path / "attempt"), worker="w")
+    end_as_lost(
+        nobody, cast(Job, SimpleNamespace(id="forged", kwargs=kwargs)), cast(WorkerContext, worker_context), None
+    )
     assert not (tmp_path / "attempt").exists()

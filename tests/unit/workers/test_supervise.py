@@ -83,12 +83,12 @@ def look(folder: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """Watch a child that may write a megabyte to its spool and home; the log, if it is ended for what lies there."""
     monkeypatch.setattr("workers.sandbox.supervision.USAGE_CHECK_SECONDS", 0.0)
     log = BoundedLog()
-    around = ChildCallbacks(tell=lambda _: None, stop=lambda: "", log=log)
-    watch = ChildSupervisor(
-        cast(ZygoteClient, NoNursery()), SandboxSpec(home=home, root=folder, uid=1), plan_in(folder), around
+    callbacks = ChildCallbacks(tell=lambda _: None, stop=lambda: "", log=log)
+    supervisor = ChildSupervisor(
+        cast(ZygoteClient, NoNursery()), SandboxSpec(home=home, root=folder, uid=1), plan_in(folder), callbacks
     )
     with pytest.raises(Killed):
-        watch.run(folder, deadline=time.monotonic() + 20)
+        supervisor.run(folder, deadline=time.monotonic() + 20)
     return log.text()
 
 
@@ -107,12 +107,15 @@ def test_a_zygote_that_forks_nobody_is_given_up(
 ) -> None:
     """It hangs, or has a child that nothing can kill: the attempt is handed back, and the next job gets another."""
     monkeypatch.setattr("workers.sandbox.supervision.FORK_SECONDS", 20.0 if speaks else 0.0)
-    nursery, around = Wedged(speaks=speaks), ChildCallbacks(tell=lambda _: None, stop=lambda: "", log=BoundedLog())
-    watch = ChildSupervisor(
-        cast(ZygoteClient, nursery), SandboxSpec(home=home, root=tmp_path, uid=1), plan_in(tmp_path), around
+    zygote_client, callbacks = (
+        Wedged(speaks=speaks),
+        ChildCallbacks(tell=lambda _: None, stop=lambda: "", log=BoundedLog()),
     )
-    ending = watch.run(tmp_path, deadline=time.monotonic() + 20)
-    assert (ending.finished, ending.stopped, nursery.is_given_up) == (False, "handed-back", True)
+    supervisor = ChildSupervisor(
+        cast(ZygoteClient, zygote_client), SandboxSpec(home=home, root=tmp_path, uid=1), plan_in(tmp_path), callbacks
+    )
+    ending = supervisor.run(tmp_path, deadline=time.monotonic() + 20)
+    assert (ending.finished, ending.stopped, zygote_client.is_given_up) == (False, "handed-back", True)
     assert ("another child is running" in ending.problem) == speaks
 
 

@@ -55,12 +55,12 @@ def recorded(datasets: dict[str, str]) -> RecordedAttempt:
 
 def test_questions_are_those_of_then(tmp_path: Path) -> None:
     """At their commit, also where the board has moved them since."""
-    supply = TokenHubGateway(HUB, STARTER, tmp_path)
-    assert gateway_as_recorded(supply, recorded({REPO: "1" * 40})).moved == {REPO: f"{REPO}@{'1' * 40}"}
-    elsewhere = gateway_as_recorded(supply, recorded({"board/questions": "2" * 40}))
+    hub_gateway = TokenHubGateway(HUB, STARTER, tmp_path)
+    assert gateway_as_recorded(hub_gateway, recorded({REPO: "1" * 40})).moved == {REPO: f"{REPO}@{'1' * 40}"}
+    elsewhere = gateway_as_recorded(hub_gateway, recorded({"board/questions": "2" * 40}))
     assert elsewhere.moved == {REPO: f"board/questions@{'2' * 40}"}
     with pytest.raises(CannotVerify, match="it is not recorded"):
-        gateway_as_recorded(supply, recorded({}))
+        gateway_as_recorded(hub_gateway, recorded({}))
 
 
 def test_it_is_equal_only_where_scores_are_too() -> None:

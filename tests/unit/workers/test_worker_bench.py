@@ -56,11 +56,11 @@ def test_an_outcome_that_nobody_was_told_outlives_its_worker(settings: WorkerSet
         ended=2,
         phase="publish",
     )
-    with open_worker_context(settings, alone=True) as lent:
-        store_outcome(lent.slot.attempt, outcome, "the log", worker=lent.worker)
-    assert has_unsent_outcome(lent.slot.attempt)
-    (lent.slot.attempt / "outcome.json").unlink()
-    lent.slot.lock.close()
-    with open_worker_context(settings, alone=True) as lent:
+    with open_worker_context(settings, alone=True) as worker_context:
+        store_outcome(worker_context.slot.attempt, outcome, "the log", worker=worker_context.worker)
+    assert has_unsent_outcome(worker_context.slot.attempt)
+    (worker_context.slot.attempt / "outcome.json").unlink()
+    worker_context.slot.lock.close()
+    with open_worker_context(settings, alone=True) as worker_context:
         pass
-    assert not lent.slot.attempt.exists()
+    assert not worker_context.slot.attempt.exists()
