@@ -98,7 +98,7 @@ def _arguments(plan: RunPlan, counter: RequestCounter) -> dict[str, Any]:
     )
     return {
         "model": REPORTING_MODEL,
-        "model_args": {**model_arguments(plan), "watch": counter, "plan": plan},
+        "model_args": {**model_arguments(plan), "counter": counter, "plan": plan},
         "tasks": list(plan.tasks),
         "num_fewshot": plan.num_fewshot,
         "limit": plan.limit,
