@@ -212,3 +212,8 @@ def _ended(outcome: Outcome, *, may_try_again: bool) -> Step:
     if may_try_again:
         return Reopen(failure, outcome, cause=f"{outcome.attempt}:{failure.cause}")
     return Fail(failure, outcome)
+
+
+def submission_digest(request: Request) -> str:
+    """What identifies one submission at a path: a person who submits again writes a new file at the same path."""
+    return f"{request.file.revision or 'main'} {request.file.submitted_time or ''}"

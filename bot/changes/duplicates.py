@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from bot.changes import proposals
 from bot.changes.changesets import ApprovedPart, ChangesetPart
 from bot.changes.proposal_text import Note
 from bot.core.context import BoardContext
@@ -87,8 +88,6 @@ def _tell(context: BoardContext, double: DuplicatePair) -> bool:
 
     Whoever dies in between is followed by another who does the rest.
     """
-    from bot.changes import proposals  # which knows us as one of its undertakings
-
     keep, lose = str(double.keep.path), str(double.lose.path)
     name, marker = f"Requests twice: {double.lose.path.model}"[:200], context.marker("duplicate", f"{keep} {lose}")
     words = {"model": double.lose.path.model, "keep": keep, "lose": lose, "at": iso(context.now())}
@@ -109,7 +108,7 @@ def _tell(context: BoardContext, double: DuplicatePair) -> bool:
     return proposals.post(context, context.requests, thread, f"duplicate:{number}", made) is not None
 
 
-# --- as an undertaking of `proposals`
+# --- as a `ChangeKind` of `applying`
 
 
 def title(words: dict[str, str]) -> str:

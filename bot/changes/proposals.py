@@ -1,17 +1,12 @@
-"""What is proposed in a thread for a maintainer to approve: in a comment of ours, with all that is needed to do it.
+"""Proposals: comments of the bot that say what would change and wait for a maintainer's approval.
 
-The comment says what would change, and its second line, hidden, says it for the bot: names, and the digest of each part
-(`changesets`). A maintainer approves with `/approve` and the first characters of the whole digest; that is noted in the
-comment before anything is done. So whoever dies in the middle is followed by another who goes on from there, also after
-Redis was lost: an approved proposal comes to its end, all of it or none.
+The comment tells people what would change. Its second line, which is hidden, tells the bot: the kind of change, its
+words, and the digest of the plan for each repo (`changesets`). The state of a proposal lies in that line, so a process
+that dies is followed by another that continues from there, also after Redis was lost (`applying`).
 
-    open -> approved -> done        every part is in
-                     -> undone      it could not be done as it was approved: what was done is taken back
+    open -> approved -> done        every part is committed
+                     -> undone      it could not be done as approved: what was committed is reverted
          -> rejected
-
-Race closed: it is approved and turned down at once, before the thread was read again. The first decides, and the second
-is told how it is since.
-Race accepted: two maintainers approve at the same moment. It is done once, and both are told so.
 """
 
 from __future__ import annotations
@@ -20,60 +15,22 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal
 
-import structlog
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from bot.changes import duplicates, removals
-from bot.changes import renames as rename_saga
-from bot.changes.changesets import ApprovedPart, ChangesetPart, ChangesetResult, carry_out
+from bot.changes.changesets import ChangesetPart
 from bot.changes.proposal_text import Note, ProposalView, proposal_text
 from bot.core.context import BoardContext, thread_key
 from bot.core.pull_records import hidden_line, second_line
-from hub.comments import Marker, is_by, marker_of
+from hub.comments import is_by, marker_of
 from hub.records import Comment, Repo, Thread
-from leaderboard.reasons import Problem
 from leaderboard.rename_checks import RenameCheckLine
-from redis_state.crashpoints import pass_by, point
-
-log = structlog.get_logger()
 
 KIND = "proposal"
 SHORTEST = 7
 What = Literal["rename", "remove", "restore", "cure"]
 State = Literal["open", "approved", "done", "undone", "rejected"]
-
-APPROVED = point("proposal approved, nothing done")
-CARRIED = point("proposal carried out, not told")
-
-
-class ChangeKind(Protocol):
-    """How one kind of proposal is planned from its words, and what follows from it."""
-
-    def title(self, words: dict[str, str]) -> str:
-        """What its commits are called."""
-
-    def plan(self, context: BoardContext, words: dict[str, str], repo: Repo) -> ChangesetPart | Problem:
-        """Its part in `repo`, as the files are now."""
-
-    def objection(
-        self, context: BoardContext, words: dict[str, str], its_title: str, parts: Sequence[ApprovedPart]
-    ) -> Problem | None:
-        """Why it must not be begun, by now; what was begun goes on."""
-
-    def follow_up(
-        self, context: BoardContext, words: dict[str, str], commits: Sequence[tuple[Repo, str]], cause: str
-    ) -> tuple[Note, ...]:
-        """Do what follows, again and again until it was told; what there is to tell of it."""
-
-
-CHANGE_KINDS: dict[str, ChangeKind] = {
-    "rename": rename_saga,
-    "remove": removals.REMOVE,
-    "restore": removals.RESTORE,
-    "cure": duplicates,
-}
 
 
 class ProposedPart(BaseModel):
@@ -102,11 +59,6 @@ class Proposal(BaseModel):
         """What an approval names."""
         told = [self.what, sorted(self.words.items()), [part.digest for part in self.parts]]
         return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
-
-    @property
-    def title(self) -> str:
-        """What its commits are called."""
-        return CHANGE_KINDS[self.what].title(self.words)
 
 
 @dataclass(frozen=True)
@@ -145,7 +97,7 @@ def post(
     known = {found.cause: found for found in find(context, thread)}
     if cause in known:
         return known[cause]
-    text = _text(proposal, lines=lines)
+    text = comment_text(proposal, lines=lines)
     said = context.effects.comment(repo, thread.num, text, marker, asked=True, wake=thread_key(repo, thread.num))
     if said is None:
         return None
@@ -181,88 +133,7 @@ def find_by_digest(context: BoardContext, thread: Thread, sha: str) -> PostedPro
     return next((found for found in reversed(find(context, thread)) if found.proposal.digest.startswith(said)), None)
 
 
-def approve(context: BoardContext, repo: Repo, thread: Thread, found: PostedProposal, by: str) -> Proposal:
-    """Note that `by` approved it, and do it; the proposal as it is then. Asked again, it says the same."""
-    found = _reread(context, repo, thread, found)
-    if found.proposal.state == "open":
-        approved = found.proposal.model_copy(update={"state": "approved", "by": by})
-        if not _update_comment(context, repo, thread, found, approved):
-            return found.proposal
-        found = PostedProposal(found.comment, found.cause, approved)
-        pass_by(APPROVED)
-    return go_on(context, repo, thread, found)
-
-
-def _reread(context: BoardContext, repo: Repo, thread: Thread, found: PostedProposal) -> PostedProposal:
-    """What was open when `thread` was read: a command before this one may have decided since. A call where it was."""
-    if found.proposal.state != "open":
-        return found
-    there = find(context, context.hub.thread(repo, thread.num))
-    return next((one for one in there if one.cause == found.cause), found)
-
-
-def go_on(context: BoardContext, repo: Repo, thread: Thread, found: PostedProposal) -> Proposal:
-    """Carry an approved proposal to its end, and say so in its comment."""
-    it = found.proposal
-    if it.state != "approved":
-        return it
-    how = CHANGE_KINDS[it.what]
-    made = found.comment.created_at
-    parts = [ApprovedPart(_repo(context, part), part.digest, found.cause, made) for part in it.parts]
-    if (objection := how.objection(context, it.words, it.title, parts)) is not None:
-        carried = ChangesetResult("undone", objection)
-    else:
-        carried = carry_out(context, it.title, parts, lambda where: how.plan(context, it.words, where))
-    if carried.how == "held":
-        return it
-    notes = how.follow_up(context, it.words, carried.commits, found.cause) if carried.how == "done" else ()
-    pass_by(CARRIED)
-    ended = it.model_copy(update={"state": carried.how})
-    why = carried.why.message if carried.why is not None else ""
-    commits = [f"{context.address(where)}/commit/{commit}" for where, commit in carried.commits]
-    _update_comment(context, repo, thread, found, ended, why=why, commits=commits, notes=notes)
-    return ended
-
-
-def go_on_with_approved(context: BoardContext, repo: Repo, thread: Thread) -> None:
-    """Carry whatever is approved in `thread` to its end: whoever began may be dead."""
-    for found in find(context, thread):
-        if found.proposal.state == "approved":
-            go_on(context, repo, thread, found)
-
-
-def reject(context: BoardContext, repo: Repo, thread: Thread, why: str) -> int:
-    """Turn down what is open in `thread`; how much that was."""
-    known = (_reread(context, repo, thread, found) for found in find(context, thread))
-    is_open = [found for found in known if found.proposal.state == "open"]
-    for found in is_open:
-        rejected = found.proposal.model_copy(update={"state": "rejected"})
-        _update_comment(context, repo, thread, found, rejected, why=why)
-    return len(is_open)
-
-
-def _repo(context: BoardContext, part: ProposedPart) -> Repo:
-    return context.requests if part.repo == "requests" else context.results
-
-
-def _update_comment(
-    context: BoardContext,
-    repo: Repo,
-    thread: Thread,
-    found: PostedProposal,
-    proposal: Proposal,
-    *,
-    why: str = "",
-    commits: Sequence[str] = (),
-    notes: Sequence[Note] = (),
-) -> bool:
-    """Make the comment say `proposal`; False where the board holds that back."""
-    marker: Marker = context.marker(KIND, found.cause)
-    text = _text(proposal, why=why, commits=commits, notes=notes)
-    return context.effects.edit_comment(repo, thread.num, found.comment.id, text, marker) != "held"
-
-
-def _text(
+def comment_text(
     proposal: Proposal,
     *,
     lines: Sequence[RenameCheckLine] = (),
@@ -270,6 +141,7 @@ def _text(
     commits: Sequence[str] = (),
     notes: Sequence[Note] = (),
 ) -> str:
+    """The text of the comment that holds `proposal`."""
     view = ProposalView(
         what=proposal.what,
         words=proposal.words,

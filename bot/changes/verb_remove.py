@@ -5,12 +5,13 @@ An owner asks and a maintainer grants it; a maintainer may do so alone. Nothing 
 
 from __future__ import annotations
 
-from bot.changes import proposals
+from bot.changes import applying, proposals
+from bot.changes.command_answers import proposal_answer, proposed_by
 from bot.changes.proposals import What
 from bot.changes.removals import REMOVE, RESTORE, Removal
-from bot.core.commands.call import Answer, Call, acting, say
-from bot.core.commands.parameters import NAMED, OWNERS, PRECISION, REASON, WEIGHTS, WHY, proposal_answer, proposed_by
-from bot.core.commands.registry import Verb
+from bot.core.commands.answers import acting, say
+from bot.core.commands.model import Answer, Call, Verb
+from bot.core.commands.parameters import NAMED, OWNERS, PRECISION, REASON, WEIGHTS, WHY
 from bot.core.render import Safe
 from leaderboard.reasons import Problem
 from redis_state.clock import iso
@@ -46,7 +47,7 @@ def _run(call: Call, what: What, removal: Removal) -> Answer:
             made = proposals.propose(call.context, what, words, parts, by=by)
             known = proposals.post(call.context, call.repo, call.thread, call.cause, made)
         return proposal_answer(
-            proposals.go_on(call.context, call.repo, call.thread, known) if known is not None else None
+            applying.go_on(call.context, call.repo, call.thread, known) if known is not None else None
         )
 
     return acting(act)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from bot.changes import proposals
 from bot.changes import renames as rename_saga
+from bot.changes.command_answers import proposal_answer, proposed_by
 from bot.changes.rename_sources import TooMuchToRead
-from bot.core.commands.call import Answer, Call, acting, say
-from bot.core.commands.parameters import OWNERS, proposal_answer, proposed_by
-from bot.core.commands.registry import Param, Verb
+from bot.core.commands.answers import acting, say
+from bot.core.commands.model import Answer, Call, Param, Verb
+from bot.core.commands.parameters import OWNERS
 from bot.core.render import Safe
 
 OLD = Param("model", "model", "the model's id as this leaderboard knows it, org/name", required=True)

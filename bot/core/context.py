@@ -45,7 +45,7 @@ from redis_state.webhook_quota import WebhookQuota
 
 if TYPE_CHECKING:
     from bot.core.mirrors.mirror import Mirror
-    from bot.read_models.queue_snapshot import QueueSnapshot
+    from leaderboard.queue_snapshot import QueueSnapshot
 
 Flags = Callable[[Sequence[str], str], tuple[EarlierRequest, ...]]
 """Says which flags hold for one of these models, in any case, or for weights of this digest ("": not known)."""

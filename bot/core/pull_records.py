@@ -10,16 +10,23 @@ It counts where the first one, our marker, does: only in a comment of our own.
 from __future__ import annotations
 
 import re
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from bot.core.context import BoardContext
+from bot.core.context import BoardContext, thread_key
 from bot.core.render import Safe
-from bot.pulls.pull_texts import End, Result
 from hub.comments import Marker, find_marked
 from hub.records import Comment, Repo, Thread
 from leaderboard.effects import Effect, EffectMode
+from redis_state.dirty import SyncPriority
 from redis_state.redis import text
+
+Result = Literal["passed", "problems", "mixed", "other", "too-many", "too-large", "nothing"]
+"""What a pull request is: submissions that pass, or do not; with other changes beside them; no submission at all; more
+than is looked at; without any change."""
+End = Literal["merged", "by-hand", "taken-back"]
+"""What became of it: merged by the bot, exactly as it was checked; merged by somebody; merged otherwise, and undone."""
 
 KIND = "pull"
 MAIN = "refs/heads/main"
@@ -157,6 +164,14 @@ def recall_all(context: BoardContext) -> dict[int, PullRequestMemo | None]:
     """What is remembered of every pull request in the requests repo, by its number."""
     found = {text(name): raw for name, raw in context.redis.hgetall(context.keys.pulls).items()}
     return {int(name): _memo(raw) for name, raw in found.items() if name.isdecimal()}
+
+
+def mark_moved(context: BoardContext, heads: dict[str, str]) -> None:
+    """Mark the pull requests whose head in `heads` (ref → commit) differs from the one that was checked."""
+    for number, memo in recall_all(context).items():
+        head = heads.get(f"refs/pr/{number}")
+        if memo is None or head not in (None, memo.head):
+            context.mark(thread_key(context.requests, number), SyncPriority.EVENT)
 
 
 def remember(context: BoardContext, repo: Repo, number: int, memo: PullRequestMemo) -> None:

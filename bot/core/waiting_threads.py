@@ -1,33 +1,21 @@
-"""Threads that wait for a maintainer: a list, and once a day the same list in a thread of its own.
+"""The list of threads that wait for a maintainer, in Redis.
 
-The list is kept by the syncs of threads and can be made again from the open ones, which are looked through in turn. The
-digest is one discussion of ours whose opening post is edited, so that it notifies nobody. Only that a suite was paused
-because of an outbreak is worth a comment there, one for each pause: nothing of it runs until a maintainer has looked.
+The syncs of threads keep it. After Redis was lost it is made again from the open threads, which are read in turn.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bot.core.context import BoardContext, thread_key
-from bot.core.own_threads import find_own
-from bot.core.relative_times import when
-from bot.core.render import render
-from bot.flags.reports import reports
 from hub.records import Repo, Thread
-from leaderboard.holds import Hold
-from leaderboard.outbreaks import suites_paused_by_outbreak
-from leaderboard.times import read_time
-from leaderboard.triage import Topic, triage
+from leaderboard.triage import Topic
 from redis_state.redis import text
 
 DIGEST = "digest"
-DAY = 86_400.0
-TITLE = "Threads that wait for a maintainer"
-MOST = 100
+"""Dirty key of the discussion that lists the threads that wait for a maintainer (`bot.threads.maintainers_list`)."""
 
 
 class WaitingThread(BaseModel):
@@ -58,25 +46,11 @@ def note(context: BoardContext, repo: Repo, thread: Thread, topic: Topic | None)
     context.redis.hset(context.keys.waiting_threads, key, json.dumps(fields))
 
 
-def waiting_threads(context: BoardContext) -> list[WaitingThread]:
-    """Those that wait, the longest first; of the discussions that report one model, the first."""
+def noted_threads(context: BoardContext) -> dict[str, WaitingThread]:
+    """Dirty key → thread, the longest waiting first."""
     noted = {text(key): _waiting(raw) for key, raw in context.redis.hgetall(context.keys.waiting_threads).items()}
-    there = ((key, one) for key, one in noted.items() if one is not None)
-    found = dict(sorted(there, key=lambda it: it[1].since))
-    further = _further(context, found)
-    return [one for key, one in found.items() if key not in further]
-
-
-def _further(context: BoardContext, found: Mapping[str, WaitingThread]) -> set[str]:
-    """The discussions that report nothing but what an earlier one on the list reports, too. Only the title makes one of
-    these: what a stranger reports by a command takes no other matter off the list."""
-    first, several = set[str](), set[str]()
-    titled = [key for key, one in found.items() if triage(one.title, "").topic is Topic.FLAG]
-    for report in reports(context):
-        about = [key for key in titled if key in report.threads]
-        first.update(about[:1])
-        several.update(about)
-    return several - first
+    there = ((key, thread) for key, thread in noted.items() if thread is not None)
+    return dict(sorted(there, key=lambda item: item[1].since))
 
 
 def _waiting(raw: bytes | str) -> WaitingThread | None:
@@ -84,32 +58,3 @@ def _waiting(raw: bytes | str) -> WaitingThread | None:
         return WaitingThread.model_validate_json(raw)
     except ValidationError:
         return None  # noted by another version: the next look at its thread notes it anew
-
-
-def sync_digest(context: BoardContext) -> float | None:
-    """Have the digest say what waits, and tell there of every outbreak that nobody was told of.
-
-    It is opened when there is something to say for the first time. Two or three calls a day, and one more for each
-    outbreak as long as its pause lasts.
-    """
-    waiting, outbreaks, now = waiting_threads(context), suites_paused_by_outbreak(context.pauses.all()), context.now()
-    marker = context.marker(DIGEST, "maintainers")
-    body = render("digest", waiting=waiting[:MOST], more=max(0, len(waiting) - MOST), when=when, now=now)
-    place, number = find_own(context, TITLE, marker, ""), None
-    if place is not None:
-        number, comment = place
-        context.effects.edit_comment(context.requests, number, comment.id, body, marker, seen=comment.text)
-    elif waiting or outbreaks:
-        number = context.effects.open_thread(context.requests, TITLE, body, marker)
-    if number is not None:
-        for name, hold in sorted(outbreaks.items()):
-            _tell(context, number, name, hold)
-    return None
-
-
-def _tell(context: BoardContext, number: int, name: str, hold: Hold) -> None:
-    """Say in the digest's thread that the suite `name` is paused, once for this pause."""
-    body = render(
-        "outbreak", name=name, hold=hold, at=read_time(hold.at) or context.now(), when=when, now=context.now()
-    )
-    context.effects.comment(context.requests, number, body, context.marker("outbreak", f"{name} {hold.at}"))

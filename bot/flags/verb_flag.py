@@ -9,9 +9,10 @@ or after it where the reason is in quotes; without any, those are meant that the
 
 from __future__ import annotations
 
-from bot.core.commands.call import Answer, Call, acting
+from bot.core.commands.answers import acting
+from bot.core.commands.model import Answer, Call, CommandPlace, Param, Verb
 from bot.core.commands.parameters import ANYONE, MAINTAINERS, REASON
-from bot.core.commands.registry import CommandPlace, Param, Verb, model_in
+from bot.core.commands.registry import model_in
 from bot.core.render import Safe
 from bot.flags import decisions
 from bot.flags.flag_commands import FlagCommand, FlagResult, FlagSource

@@ -123,10 +123,10 @@ class Inbox:
     """Receives the deliveries of one board."""
 
     def __init__(
-        self, redis: AsyncRedis, keys: Keys, *, kept: int = MAX_DELIVERIES, kept_bytes: int = MAX_STORED_BYTES
+        self, redis: AsyncRedis, keys: Keys, *, max_deliveries: int = MAX_DELIVERIES, max_bytes: int = MAX_STORED_BYTES
     ) -> None:
         self._redis, self._keys = redis, keys
-        self._kept, self._kept_bytes = kept, kept_bytes
+        self._max_deliveries, self._max_bytes = max_deliveries, max_bytes
         self._receive = redis.register_script(RECEIVE)
         self._groups: GroupCommit[tuple[Delivery, DeliveryReading], bool] = GroupCommit(self._write)
         self.trouble = ""
@@ -158,7 +158,12 @@ class Inbox:
         names = [keys.inbox, keys.inbox_sizes, keys.inbox_bytes, keys.inbox_counts, keys.webhook_quota]
         names += [keys.dirty, keys.dirty_generations, keys.wake, keys.hub_state]
         names += [keys.delivery(delivery.id) for delivery, _ in group]
-        arguments: list[str | bytes | int | float] = [CLAIMED_FOR, self._kept, self._kept_bytes, secrets.token_hex(8)]
+        arguments: list[str | bytes | int | float] = [
+            CLAIMED_FOR,
+            self._max_deliveries,
+            self._max_bytes,
+            secrets.token_hex(8),
+        ]
         for delivery, reading in group:
             arguments += [delivery.id, reading.verdict, delivery.received, delivery.body, marks_text(reading)]
             arguments += [reading.author.encode("utf-8", "replace"), _echo(delivery, reading)]

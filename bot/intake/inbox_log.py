@@ -49,9 +49,9 @@ class InboxLog:
         below = f"({before}" if is_entry(before) else "+"
         while page := self._redis.xrevrange(self._keys.inbox, max=below, count=_PAGE):
             for entry, fields in page:
-                kept = _stored_delivery(entry, fields)
-                if verdict in (None, kept.verdict):
-                    yield kept
+                stored = _stored_delivery(entry, fields)
+                if verdict in (None, stored.verdict):
+                    yield stored
             below = f"({text(page[-1][0])}"
 
     def find(self, name: str) -> StoredDelivery | None:
@@ -98,9 +98,9 @@ def _standing(is_parked: bool, due: float | None, is_held: bool, has_failed: boo
     return "in hand" if is_held else "failing" if has_failed else "waiting"
 
 
-def again(kept: StoredDelivery, *, now: float) -> Delivery:
+def again(stored: StoredDelivery, *, now: float) -> Delivery:
     """The delivery by which `kept` goes through the inbox once more, at `now`, under an id of its own."""
-    return Delivery(f"replay-{kept.entry}-{int(now * 1000)}", kept.body, now)
+    return Delivery(f"replay-{stored.entry}-{int(now * 1000)}", stored.body, now)
 
 
 def readable_body(body: bytes) -> str:

@@ -23,9 +23,9 @@ import hashlib
 from collections.abc import Sequence
 
 from bot.core.context import BoardContext
-from bot.request_files.gather import submission_digest
 from leaderboard.admission.facts import BoardFacts, EarlierRequest, ModelFacts
 from leaderboard.admission.sizes import parameters
+from leaderboard.lifecycle import submission_digest
 from leaderboard.requests import Request, RequestPath, Status, parse_path
 from redis_state.board.entry import IndexEntry
 

@@ -22,13 +22,14 @@ from __future__ import annotations
 import structlog
 
 from bot.core.context import BoardContext, request_key, threads_key
+from bot.core.watched_repos import thread_repos, watched
 from bot.evaluations.restore_deleted import DELETED_RESULTS, is_due
 from bot.intake.deliveries import FLAGS, REQUESTS
 from bot.ledger.ledgers import LEDGER
 from bot.results.contents import CONTENTS
 from bot.results.scoreboard import SCORES
 from hub.errors import Denied
-from hub.records import Repo, Webhook
+from hub.records import Webhook
 from redis_state.clock import iso
 from redis_state.dirty import SyncPriority
 from redis_state.webhook_quota import WebhookQuota
@@ -49,11 +50,6 @@ def round_keys(context: BoardContext) -> list[str]:
     # Requests wait for what is staged there, and nobody else would wake a ledger whose token was mended meanwhile.
     keys += [one.key for one in context.parking.all() if one.key.partition(":")[0] == LEDGER]
     return [*keys, DELETED_RESULTS, SCORES] if is_due(context) else keys
-
-
-def thread_repos(context: BoardContext) -> tuple[Repo, ...]:
-    """The repos in whose threads people speak with the bot."""
-    return (context.requests, context.results, context.community)
 
 
 def period(context: BoardContext) -> float:
@@ -93,19 +89,6 @@ def sync_webhooks(context: BoardContext) -> None:
         return
     deaf = context.requests not in {repo for hook in hooks if "repo" in hook.domains for repo in watched(context, hook)}
     _tell(context, f"No webhook of our account tells of commits to {context.requests.id}: make one." if deaf else "")
-
-
-def watched(context: BoardContext, hook: Webhook) -> list[Repo]:
-    """The board's repos that a webhook tells of."""
-    seen = {(one.type, one.name.lower()) for one in hook.watched}
-    repos = [context.requests, context.results, context.logs, context.community]
-    repos += [context.flags_repo] if context.flags_repo is not None else []
-    return [repo for repo in repos if any(name in seen for name in _names(repo))]
-
-
-def _names(repo: Repo) -> list[tuple[str, str]]:
-    owner = repo.id.partition("/")[0].lower()
-    return [(repo.kind, repo.id.lower()), ("org", owner), ("user", owner)]
 
 
 def _enable(context: BoardContext, hook: Webhook) -> None:

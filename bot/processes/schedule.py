@@ -14,11 +14,12 @@ from redis.exceptions import RedisError
 
 from bot.changes.duplicates import DUPLICATES
 from bot.core.context import BoardContext, request_key
-from bot.core.waiting_threads import DAY, DIGEST
+from bot.core.waiting_threads import DIGEST
 from bot.flags.evidence_recheck import CAUSES
 from bot.processes.reconcile import period, round_keys
 from bot.queue.dispatching import QUEUE
 from bot.threads.decision_log import DECISIONS
+from bot.threads.maintainers_list import DAY
 from redis_state import jobs
 from redis_state.attempts import LOST
 from redis_state.board.entry import IndexEntry

@@ -27,7 +27,7 @@ from bot.changes.duplicates import DUPLICATES, sync_duplicates
 from bot.core.context import BoardContext, repo_of, thread_of
 from bot.core.lease_fence import LeaseLost, fenced
 from bot.core.mirrors.folder import MirrorDamaged, UnusableFolder
-from bot.core.waiting_threads import DIGEST, sync_digest
+from bot.core.waiting_threads import DIGEST
 from bot.evaluations.restore_deleted import DELETED_RESULTS, sync_deleted_results
 from bot.flags.evidence_recheck import CAUSE, CAUSES, mark_causes
 from bot.flags.flags_repo import sync_cause, sync_flags
@@ -44,6 +44,7 @@ from bot.requests.requests_repo import sync_requests_repo
 from bot.results.contents import CONTENTS, sync_contents
 from bot.results.scoreboard import SCORES, sync_scores
 from bot.threads.decision_log import DECISIONS, sync_decisions
+from bot.threads.maintainers_list import sync_digest
 from bot.threads.threads import sync_thread, sync_threads
 from bot.web.check_sync import sync_check
 from bot.web.maintainer_action_sync import sync_maintainer_action

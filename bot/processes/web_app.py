@@ -27,7 +27,7 @@ from bot.web import answers
 from bot.web.api import api_routes
 from bot.web.board import BoardReader
 from bot.web.board_api import board_api_routes
-from bot.web.charts.routes import chart_routes
+from bot.web.chart_routes import chart_routes
 from bot.web.checks import Checks
 from bot.web.connections import bounded_http
 from bot.web.frame import Frame, static_routes

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from bot.core.context import BoardContext
-from bot.core.pull_records import MAIN, PlannedFile
+from bot.core.pull_records import MAIN, PlannedFile, Result
 from bot.ledger.edits import is_content
 from bot.model_facts import gather_submission
 from bot.model_facts.checking import verdict_in_public
-from bot.pulls.pull_texts import FileView, Result
+from bot.pulls.pull_texts import FileView
 from hub.errors import TooLarge
 from hub.records import File, Repo, Thread
 from leaderboard.admission import Verdict

@@ -25,11 +25,11 @@ import structlog
 from bot.changes.rename_sources import commit_and_parent
 from bot.core.context import BoardContext, request_key, thread_key
 from bot.core.mirrors.git_trees import GitDifference
-from bot.core.pull_records import KIND, PullRequestMemo, PullRequestRecord, forget, recall, remember
+from bot.core.pull_records import KIND, End, PullRequestMemo, PullRequestRecord, forget, recall, remember
 from bot.intake.deliveries import REQUESTS
 from bot.ledger.edits import RestoreFile
 from bot.pulls import rename_pulls
-from bot.pulls.pull_texts import End, pull_alarm
+from bot.pulls.pull_texts import pull_alarm
 from bot.pulls.report import tell_end, tell_refused
 from bot.request_files.file_edits import digest_of
 from hub.comments import is_by

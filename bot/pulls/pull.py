@@ -28,7 +28,6 @@ from bot.core.pull_records import (
     find_report,
     forget,
     recall,
-    recall_all,
     remember,
     situation,
 )
@@ -45,7 +44,6 @@ from leaderboard.effects import Effect, EffectMode
 from leaderboard.rename_claims import read_claim
 from leaderboard.renames import Kind
 from redis_state.crashpoints import pass_by, point
-from redis_state.dirty import SyncPriority
 
 log = structlog.get_logger()
 
@@ -73,14 +71,6 @@ def sync_pull(context: BoardContext, repo: Repo, seen: Thread) -> tuple[int, flo
         now = situation(context, seen)
         remember(context, repo, seen.num, PullRequestMemo(head=now.head, held=now, denied=True))
     return 0, None
-
-
-def mark_moved(context: BoardContext, heads: dict[str, str]) -> None:
-    """Mark the pull requests whose head, in `heads` by its ref, is another than when they were checked."""
-    for number, memo in recall_all(context).items():
-        head = heads.get(f"refs/pr/{number}")
-        if memo is None or head not in (None, memo.head):
-            context.mark(thread_key(context.requests, number), SyncPriority.EVENT)
 
 
 def _bring_in_step(context: BoardContext, repo: Repo, seen: Thread) -> tuple[int, float | None]:

@@ -6,15 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from bot.core.pull_records import End, Result
 from bot.core.render import Safe, render
 from leaderboard.reasons import Problem
 from leaderboard.submissions import OtherFile
 
-Result = Literal["passed", "problems", "mixed", "other", "too-many", "too-large", "nothing"]
-"""What a pull request is: submissions that pass, or do not; with other changes beside them; no submission at all; more
-than is looked at; without any change."""
-End = Literal["merged", "by-hand", "taken-back"]
-"""What became of it: merged by the bot, exactly as it was checked; merged by somebody; merged otherwise, and undone."""
 Approval = Literal[
     "merged",
     "held",

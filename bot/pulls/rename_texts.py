@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from bot.core.pull_records import End
 from bot.core.render import Safe, render
-from bot.pulls.pull_texts import End
 from leaderboard.rename_checks import RenameCheckLine
 
 SHOWN = 20
@@ -35,7 +35,7 @@ class RenameView:
     by: str = ""
 
     @property
-    def shown(self) -> Sequence[RenameCheckLine]:
+    def visible_lines(self) -> Sequence[RenameCheckLine]:
         """Those of `lines` that are listed: what is wrong first."""
         return sorted(self.lines, key=lambda line: line.ok)[:SHOWN]
 

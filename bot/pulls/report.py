@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 from bot.core import comment_quota
 from bot.core.context import BoardContext, thread_key
-from bot.core.pull_records import CheckedRename, PullRequestRecord, PullRequestState, find_report, marker
+from bot.core.pull_records import CheckedRename, End, PullRequestRecord, PullRequestState, find_report, marker
 from bot.pulls.checks import PullRequestCheck
-from bot.pulls.pull_texts import End, FileView, PullView, pull_report
+from bot.pulls.pull_texts import FileView, PullView, pull_report
 from bot.pulls.rename_pulls import RenameCheck
 from bot.pulls.rename_texts import RenameView, rename_report
 from hub.records import Repo, Thread

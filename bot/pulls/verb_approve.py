@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from bot.changes import proposals
-from bot.core.commands.call import Answer, Call, acting, say
+from bot.changes import applying, proposals
+from bot.core.commands.answers import acting, say
+from bot.core.commands.model import Answer, Call, CommandPlace, Param, Verb
 from bot.core.commands.parameters import MAINTAINERS, REASON
-from bot.core.commands.registry import CommandPlace, Param, Verb
 from bot.core.render import Safe
 from bot.pulls.approving import approve
 from hub.errors import Conflict
@@ -29,7 +29,7 @@ def run_approve(call: Call) -> Answer:
 
 
 def _proposal_answer(call: Call, found: proposals.PostedProposal) -> Safe:
-    ended = proposals.approve(call.context, call.repo, call.thread, found, call.person.name)
+    ended = applying.approve(call.context, call.repo, call.thread, found, call.person.name)
     how = "off" if ended.state == "open" else ended.state
     return say("propose", how=how, problems=[], digest=ended.digest[:8])
 
@@ -54,7 +54,7 @@ def run_reject(call: Call) -> Answer:
 
 
 def _turned_down(call: Call) -> Safe:
-    count = proposals.reject(call.context, call.repo, call.thread, call.get("reason"))
+    count = applying.reject(call.context, call.repo, call.thread, call.get("reason"))
     return say("propose", how="rejected" if count or call.resumed else "none", problems=[], digest="")
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from bot.core.commands.call import Answer, Call
-from bot.core.commands.parameters import MAINTAINERS, MODEL, PRECISION, REASON, WEIGHTS, queue_ruling
-from bot.core.commands.registry import Verb
+from bot.core.commands.model import Answer, Call, Verb
+from bot.core.commands.parameters import MAINTAINERS, MODEL, PRECISION, REASON, WEIGHTS
 from bot.queue import rulings
+from bot.queue.command_answers import queue_ruling
 
 
 def run_hold(call: Call) -> Answer:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from bot.core.commands.call import Answer, Call
-from bot.core.commands.parameters import MAINTAINERS, REASON, queue_ruling
-from bot.core.commands.registry import Param, Verb
+from bot.core.commands.model import Answer, Call, Param, Verb
+from bot.core.commands.parameters import MAINTAINERS, REASON
 from bot.queue import rulings
+from bot.queue.command_answers import queue_ruling
 
 WHAT = Param("what", "word", "board, tier:small, tier:medium, tier:large, or suite: and its name", required=True)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import cast
 
-from bot.core.commands.call import Answer, Call
-from bot.core.commands.parameters import MAINTAINERS, MODEL, PRECISION, WEIGHTS, queue_ruling
-from bot.core.commands.registry import Param, Verb
+from bot.core.commands.model import Answer, Call, Param, Verb
+from bot.core.commands.parameters import MAINTAINERS, MODEL, PRECISION, WEIGHTS
 from bot.queue import rulings
+from bot.queue.command_answers import queue_ruling
 from leaderboard.holds import RANK, Priority
 
 LEVEL = Param("level", "choice", "one of high, normal, low", required=True, choices=tuple(RANK))

@@ -9,9 +9,10 @@ from itertools import chain, islice, zip_longest
 
 from bot.core.context import BoardContext
 from bot.read_models import models, serializers
-from bot.read_models.queue_snapshot import QueueSnapshot, take_snapshot
+from bot.read_models.queue_snapshot import take_snapshot
 from leaderboard.dispatch import WaitingRequest, find_blocker
 from leaderboard.holds import Hold
+from leaderboard.queue_snapshot import QueueSnapshot
 from redis_state.attempts import AttemptState
 from redis_state.board.entry import IndexEntry
 

@@ -11,12 +11,13 @@ from typing import Any
 
 from bot.core.context import BoardContext
 from bot.read_models import models
-from bot.read_models.queue_snapshot import QueueOutlook, take_snapshot
+from bot.read_models.queue_snapshot import take_snapshot
 from hub.errors import BadRequest
 from hub.records import Repo
 from leaderboard import dispatch, estimates
 from leaderboard.adoption import old_failure
 from leaderboard.holds import Hold
+from leaderboard.queue_snapshot import QueueOutlook
 from leaderboard.requests import RequestPath, Status, parse_path
 from redis_state.attempts import AttemptState
 from redis_state.board.entry import IndexEntry

@@ -15,6 +15,7 @@ from leaderboard.lifecycle import (
     current_attempt_id,
     find_current_attempt,
     highest_used_number,
+    submission_digest,
 )
 from leaderboard.requests import Request
 from redis_state.attempts import LOST
@@ -64,11 +65,6 @@ def note_used_number(context: BoardContext, entry: IndexEntry, request: Request)
     entry = entry.model_copy(update={"used": over})
     context.index.put(entry)
     return entry
-
-
-def submission_digest(request: Request) -> str:
-    """Which submission this is. The path has no revision: whoever submits again writes a new file in its place."""
-    return f"{request.file.revision or 'main'} {request.file.submitted_time or ''}"
 
 
 def attempt_life(context: BoardContext, attempt: str) -> AttemptLife:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from bot.core.context import BoardContext
-from bot.read_models.queue_snapshot import blocker_word, take_snapshot
+from bot.read_models.queue_snapshot import take_snapshot
 from bot.read_models.queue_texts import BlockerDetails
 from bot.request_files.status_thread import update_status
 from bot.request_files.status_views import view_of
@@ -20,6 +20,7 @@ from leaderboard.budgets import Whose, hours
 from leaderboard.estimates import share_waited
 from leaderboard.failures import climbs
 from leaderboard.places import crosses
+from leaderboard.queue_snapshot import blocker_word
 from leaderboard.requests import Request
 from leaderboard.tiers import larger, size_class, tier_of, weight_bytes
 from leaderboard.times import read_time

@@ -11,13 +11,13 @@ from bot.request_files import queue_places
 from bot.request_files.attempt_numbers import numbers_before
 from bot.request_files.earlier_results import show_earlier
 from bot.request_files.file_edits import digest_of, stage_transition
-from bot.request_files.gather import RequestFacts, submission_digest
+from bot.request_files.gather import RequestFacts
 from bot.request_files.status_thread import update_status
 from bot.request_files.status_views import view_of
 from bot.request_files.submission_dates import is_being_dated
 from leaderboard import transitions
 from leaderboard.admission import judge, refusal
-from leaderboard.lifecycle import current_attempt_id, find_current_attempt
+from leaderboard.lifecycle import current_attempt_id, find_current_attempt, submission_digest
 from leaderboard.privacy import access_on_hub
 from leaderboard.requests import Problem
 from redis_state.dirty import SyncPriority

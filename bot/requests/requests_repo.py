@@ -24,8 +24,7 @@ from bot.core.commit_origins import CommitHistory, note_origins
 from bot.core.context import BoardContext, request_key
 from bot.core.mirrors.folder import MirrorDamaged
 from bot.core.mirrors.git_trees import GitFile
-from bot.core.pull_records import MAIN
-from bot.pulls.pull import mark_moved
+from bot.core.pull_records import MAIN, mark_moved
 from bot.queue.pauses import learn_pauses
 from bot.requests.first_look import entry_of_new_file
 from bot.results.contents import mark_contents

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from bot.core.commands.call import Answer, Call, say
+from bot.core.commands.answers import say
+from bot.core.commands.model import Answer, Call, Param, Verb
 from bot.core.commands.parameters import ANYONE, NAMED, WEIGHTS
-from bot.core.commands.registry import Param, Verb
 from bot.model_facts import checking
 from leaderboard.precisions import USUAL_PRECISION
 

@@ -6,9 +6,9 @@ allows. What caused it stands in the file, so that one comment relaunches once, 
 
 from __future__ import annotations
 
-from bot.core.commands.call import Answer, Call, acting, say
+from bot.core.commands.answers import acting, say
+from bot.core.commands.model import Answer, Call, Verb
 from bot.core.commands.parameters import MODEL, PRECISION, THEIRS, WEIGHTS
-from bot.core.commands.registry import Verb
 from bot.core.render import Safe
 from bot.requests.relaunching import RelaunchResult, relaunch
 

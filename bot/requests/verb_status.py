@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from bot.core.commands.call import Answer, Call, say
+from bot.core.commands.answers import say
+from bot.core.commands.model import Answer, Call, Verb
 from bot.core.commands.parameters import ANYONE, MODEL, PRECISION, WEIGHTS
-from bot.core.commands.registry import Verb
 from bot.core.commands.targets import similar_names
 from bot.read_models import models, serializers
 from bot.read_models.queue_texts import start_words

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from bot.core import people
-from bot.core.commands.call import Answer, Call, acting, say
+from bot.core.commands.answers import acting, say
+from bot.core.commands.model import Answer, Arguments, Call, Param, Verb
 from bot.core.commands.parameters import ANYONE, MODEL, NAMED, PRECISION, THEIRS, WEIGHTS
-from bot.core.commands.registry import Arguments, Param, Verb
 from bot.core.commands.targets import submitter_of
 from bot.core.context import BoardContext
 from bot.core.render import Safe

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 from bot.core.adoption import TITLE
 from bot.core.context import BoardContext
-from bot.core.mirrors.history import status_in
+from bot.core.watched_repos import thread_repos
 from bot.intake.deliveries import REQUESTS
-from bot.processes.reconcile import thread_repos
+from bot.setup.history import status_in
 from hub.errors import NotFound, StaleParent
 from hub.records import Account, Repo, WriteFile
 from leaderboard.adoption import MAX_RECORD, RECORD, AdoptingAccount, AdoptionRecord, parse_record

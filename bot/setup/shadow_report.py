@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bot.core.context import BoardContext, repo_of
-from bot.core.mirrors.history import RequestFileChange, changes
+from bot.setup.history import RequestFileChange, changes
 from hub.comments import is_by
 from hub.errors import NotFound
 from hub.records import Thread

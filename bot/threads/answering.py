@@ -25,15 +25,16 @@ from datetime import datetime
 import structlog
 
 from bot.core import people
-from bot.core.commands.call import Answer, Call, refusal
+from bot.core.commands.answers import refusal
 from bot.core.commands.grammar import MOST, Command, commands_in
-from bot.core.commands.registry import BadArguments, CommandPlace, Registry, Verb, bind
+from bot.core.commands.model import Answer, Call, CommandPlace, Verb
+from bot.core.commands.registry import BadArguments, Registry, bind
 from bot.core.commands.targets import find_target
 from bot.core.context import BoardContext
-from bot.core.decision_records import record_sections
 from bot.core.lease_fence import LeaseLost
 from bot.core.relative_times import in_words
 from bot.threads.limits import OLDEST, may_go_on
+from bot.threads.recording import record_sections
 from bot.threads.replies import CommentCommands, Reply, Section, are_final, edit, give_up, post, replies_in
 from hub.comments import is_by
 from hub.errors import BadToken, HubError, RateLimited, Transient

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bot.core.commands.grammar import MOST
-from bot.core.commands.registry import EVERYWHERE, Registry, Verb
+from bot.core.commands.model import EVERYWHERE, Verb
+from bot.core.commands.registry import Registry
 from bot.threads.verbs import REGISTRY
 from leaderboard.roles import who_may
 

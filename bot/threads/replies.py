@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import structlog
 
-from bot.core.commands.call import Answer, Call, say
+from bot.core.commands.answers import say
 from bot.core.commands.grammar import Command
-from bot.core.commands.registry import CommandPlace
+from bot.core.commands.model import Answer, Call, CommandPlace
 from bot.core.context import BoardContext
 from bot.core.render import Safe
 from hub.comments import Marker, is_by, marker_of

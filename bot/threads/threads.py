@@ -18,8 +18,8 @@ from __future__ import annotations
 
 import structlog
 
-from bot.changes.proposals import go_on_with_approved
-from bot.core.commands.registry import CommandPlace
+from bot.changes.applying import go_on_with_approved
+from bot.core.commands.model import CommandPlace
 from bot.core.context import BoardContext, request_key, thread_key
 from bot.core.pull_records import forget
 from bot.flags.flag_thread import sync_flag_thread

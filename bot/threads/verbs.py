@@ -16,11 +16,11 @@ from bot.requests.verb_status import STATUS
 from bot.requests.verb_submit import RESUBMIT, SUBMIT
 from bot.requests.verb_why import WHY
 from bot.results.verb_search import SEARCH
-from bot.threads.verb_help import HELP
+from bot.threads.verb_help import help_verb
 
-REGISTRY = Registry(
+REGISTRY: Registry = Registry(
     (
-        HELP,
+        help_verb(lambda: REGISTRY),
         STATUS,
         WHY,
         CHECK,

@@ -142,7 +142,7 @@ def submit_routes(submitting: Submitting) -> APIRouter:
     )
     async def submit(
         request: Request,
-        shown: Annotated[HTTPAuthorizationCredentials | None, Security(BEARER)],
+        bearer: Annotated[HTTPAuthorizationCredentials | None, Security(BEARER)],
         idempotency_key: Annotated[
             str, Header(max_length=200, description="sent again with the same key within a day, it counts once")
         ] = "",
@@ -152,10 +152,10 @@ def submit_routes(submitting: Submitting) -> APIRouter:
     ) -> Response:
         """Submit a model in the name of whoever owns the token: checked and answered as `/submit` in a thread is."""
         account, token = None, ""
-        if shown is None:
+        if bearer is None:
             account = await submitting.signed_in(request, x_csrf_token)
         else:
-            token = shown_token(shown)
+            token = shown_token(bearer)
         arguments = arguments_in(await body_of(request))
         if account is None:
             account = await submitting.owners.person(token, client_of(request))

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from bot.core.context import BoardContext, repo_of
-from bot.core.waiting_threads import waiting_threads
 from bot.read_models import talk_models as models
 from bot.read_models.lists import read_cursor, write_cursor
+from bot.threads.maintainers_list import waiting_threads
 from redis_state.board.decisions import CommandDecision
 from redis_state.clock import iso
 

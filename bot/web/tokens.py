@@ -122,11 +122,11 @@ class Owners:
                 self._known.popitem(last=False)
 
 
-def shown_token(shown: HTTPAuthorizationCredentials) -> str:
+def shown_token(bearer: HTTPAuthorizationCredentials) -> str:
     """The token that was shown. Raises CannotAnswer where it can be none."""
-    if TOKEN.fullmatch(shown.credentials) is None:
+    if TOKEN.fullmatch(bearer.credentials) is None:
         raise unknown("There is no token.")
-    return shown.credentials
+    return bearer.credentials
 
 
 def unknown(message: str) -> CannotAnswer:

@@ -39,7 +39,7 @@ def list_deliveries(
     found = list(islice(inbox.newest(verdict=verdict), limit))
     (number, size), counts = inbox.size(), inbox.counts()
     if as_json:
-        print(json.dumps({"deliveries": [_line(kept) for kept in found], "counts": counts, "kept": number}))
+        print(json.dumps({"deliveries": [_line(stored) for stored in found], "counts": counts, "kept": number}))
         return
     if found:
         _print_table(found)
@@ -57,13 +57,13 @@ def show(
 ) -> None:
     """Show one delivery: its body, what was made of it, and how what it marked stands now."""
     inbox = _inbox()
-    kept = _find(inbox, delivery)
-    standings = inbox.standings(mark.key for mark in kept.marks)
+    stored = _find(inbox, delivery)
+    standings = inbox.standings(mark.key for mark in stored.marks)
     if as_json:
-        body = kept.body.decode("utf-8", "backslashreplace")
-        print(json.dumps({**_line(kept), "marks": standings, "body": body}))
+        body = stored.body.decode("utf-8", "backslashreplace")
+        print(json.dumps({**_line(stored), "marks": standings, "body": body}))
         return
-    _print_delivery(kept, standings)
+    _print_delivery(stored, standings)
 
 
 @commands.command()
@@ -99,12 +99,12 @@ def _inbox() -> InboxLog:
 
 
 def _find(inbox: InboxLog, name: str) -> StoredDelivery:
-    kept = inbox.find(name)
-    if kept is None:
+    stored = inbox.find(name)
+    if stored is None:
         known = inbox.is_known(name)
         words = f"{name} was received, but its body had to make room." if known else f"{name} is not in the inbox."
         raise ending(words, NOT_THERE)
-    return kept
+    return stored
 
 
 def _replay(chosen: Sequence[StoredDelivery]) -> list[dict[str, Any]]:
@@ -122,32 +122,32 @@ def _replay(chosen: Sequence[StoredDelivery]) -> list[dict[str, Any]]:
     settings = BotSettings()
     board = settings.read_board()
     # A person asks for it: it spends nothing of a webhook's day, and marks even what the bot wrote itself.
-    readings = [replace(read_delivery(kept.body, board), quota_source=None, author="") for kept in chosen]
+    readings = [replace(read_delivery(stored.body, board), quota_source=None, author="") for stored in chosen]
 
     async def send() -> None:
         redis = connect_inbox(settings.redis_url)
         inbox = Inbox(redis, Keys(board.name))
-        for kept, reading in zip(chosen, readings, strict=True):
-            await inbox.receive(again(kept, now=now()), reading)
+        for stored, reading in zip(chosen, readings, strict=True):
+            await inbox.receive(again(stored, now=now()), reading)
         await redis.aclose()
 
     asyncio.run(send())
     return [
-        {"id": kept.id, "verdict": reading.verdict, "marks": [mark.key for mark in reading.marks]}
-        for kept, reading in zip(chosen, readings, strict=True)
+        {"id": stored.id, "verdict": reading.verdict, "marks": [mark.key for mark in reading.marks]}
+        for stored, reading in zip(chosen, readings, strict=True)
     ]
 
 
-def _line(kept: StoredDelivery) -> dict[str, Any]:
+def _line(stored: StoredDelivery) -> dict[str, Any]:
     from redis_state.clock import iso
 
     return {
-        "id": kept.id,
-        "entry": kept.entry,
-        "received": iso(kept.received),
-        "verdict": kept.verdict,
-        "marks": [mark.key for mark in kept.marks],
-        "bytes": len(kept.body),
+        "id": stored.id,
+        "entry": stored.entry,
+        "received": iso(stored.received),
+        "verdict": stored.verdict,
+        "marks": [mark.key for mark in stored.marks],
+        "bytes": len(stored.body),
     }
 
 
@@ -160,22 +160,22 @@ def _print_table(found: Sequence[StoredDelivery]) -> None:
     from redis_state.clock import iso
 
     table = Table("Received", "Delivery", "Made of it", "Marked", "Bytes")
-    for kept in found:
-        keys = Text(plain(", ".join(mark.key for mark in kept.marks)))
-        table.add_row(iso(kept.received), Text(plain(kept.id)), kept.verdict, keys, f"{len(kept.body):,}")
+    for stored in found:
+        keys = Text(plain(", ".join(mark.key for mark in stored.marks)))
+        table.add_row(iso(stored.received), Text(plain(stored.id)), stored.verdict, keys, f"{len(stored.body):,}")
     Console().print(table)
 
 
-def _print_delivery(kept: StoredDelivery, standings: dict[str, Any]) -> None:
+def _print_delivery(stored: StoredDelivery, standings: dict[str, Any]) -> None:
     from bot.intake.deliveries import VERDICTS
     from bot.intake.inbox_log import plain, readable_body
     from redis_state.clock import iso
 
-    print(f"{plain(kept.id)}, received {iso(kept.received)}, {len(kept.body):,} bytes, entry {kept.entry}")
-    print(f"{kept.verdict}: {VERDICTS.get(kept.verdict, 'A word of another version of Steward.')}")
+    print(f"{plain(stored.id)}, received {iso(stored.received)}, {len(stored.body):,} bytes, entry {stored.entry}")
+    print(f"{stored.verdict}: {VERDICTS.get(stored.verdict, 'A word of another version of Steward.')}")
     for key, standing in standings.items():
         print(f"  {plain(key)}: {standing}")
-    print(readable_body(kept.body))
+    print(readable_body(stored.body))
 
 
 def _marked(keys: Sequence[str]) -> str:

@@ -1,86 +1,17 @@
-"""What a verb is, and the one table of them: parser, permission, `/help`, pages and docs all come from it.
-
-A verb's handler looks at how things are and says what there is to say; where something is to be done it says what that
-is going to be, and hands over how. It is called again until its answer is final, after every change and after every
-restart: so it tells from the facts whether this very comment has had its effect already, and doing it twice changes
-nothing.
-"""
+"""The table of verbs by name, and binding the words of a command to the parameters of its verb."""
 
 from __future__ import annotations
 
 import difflib
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import TYPE_CHECKING, Literal
 
 from bot.core.commands.grammar import Command
+from bot.core.commands.model import Arguments, Param, Verb
 from leaderboard.requests import is_repo_name
-from leaderboard.roles import Role
 
-if TYPE_CHECKING:
-    from bot.core.commands.call import Answer, Call
-
-Kind = Literal["model", "word", "choice", "words"]
 LONGEST_WORDS = 500
-
-
-class CommandPlace(StrEnum):
-    """Where a command is written."""
-
-    REQUEST = "a request's thread"
-    PULL = "a pull request"
-    COMMUNITY = "any other discussion"
-
-
-EVERYWHERE = frozenset(CommandPlace)
-
-
-@dataclass(frozen=True)
-class Param:
-    """One argument: by its place in the line, or as `name=value`. One of kind `words` takes the rest of the line, or
-    what quotes hold together where others come after it."""
-
-    name: str
-    kind: Kind
-    help: str
-    required: bool = False
-    choices: tuple[str, ...] = ()
-    by_name: bool = False
-    """Whether it can be given as `name=value` only."""
-
-    @property
-    def usage(self) -> str:
-        """How it is written in a line of usage."""
-        shown = "|".join(self.choices) or ("org/model" if self.kind == "model" else "")
-        word = f"{self.name}={shown or '…'}" if self.by_name else (shown or self.name.replace("_", " "))
-        return word if self.required else f"[{word}]"
-
-
-@dataclass(frozen=True)
-class Verb:
-    """One command. With `irreversible` who may is read afresh from the Hub before it is done."""
-
-    name: str
-    summary: str
-    who: frozenset[Role]
-    run: Callable[[Call], Answer]
-    params: tuple[Param, ...] = ()
-    where: frozenset[CommandPlace] = EVERYWHERE
-    examples: tuple[str, ...] = ()
-    about: Literal["nothing", "anything", "model", "request"] = "nothing"
-    """What must be known: one request; a model with or without requests; either, if one is named; or nothing."""
-    irreversible: bool = False
-    decides: bool = False
-    """Whether it changes something that others see: then it is kept in the record of decisions."""
-    apart: frozenset[Role] = frozenset()
-    """Roles for which it does more than for others who may use it, so that they are looked for in any case."""
-
-    @property
-    def usage(self) -> str:
-        """`/relaunch [org/model] [precision=…]`"""
-        return " ".join([f"/{self.name}", *(param.usage for param in self.params)])
 
 
 @dataclass(frozen=True)
@@ -88,9 +19,6 @@ class BadArguments:
     """A command whose arguments do not fit; `why` may hold what the person wrote."""
 
     why: str
-
-
-Arguments = Mapping[str, str]
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bot.core.commands.call import Answer, refusal
-from bot.core.commands.registry import Arguments, Verb
+from bot.core.commands.answers import refusal
+from bot.core.commands.model import Answer, Arguments, Verb
 from bot.core.context import BoardContext
 from hub.records import Repo, Thread
 from leaderboard.requests import RequestPath, parse_path

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bot.core.context import BoardContext
-from bot.core.mirrors.history import RequestFileChange, changes, status_in
 from bot.evaluations.restore_deleted import missing_results
 from bot.setup.doctor.findings import Check, Checks
+from bot.setup.history import RequestFileChange, changes, status_in
 from hub.errors import NotFound
 from leaderboard.adoption import MAX_RECORD, RECORD, BadRecord, parse_record
 from leaderboard.requests import is_request_path

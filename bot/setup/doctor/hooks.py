@@ -5,8 +5,8 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from bot.core.context import BoardContext
+from bot.core.watched_repos import thread_repos, watched
 from bot.intake.webhooks import PATH
-from bot.processes.reconcile import thread_repos, watched
 from bot.setup.doctor.findings import Check, Checks
 
 

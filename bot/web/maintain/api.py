@@ -59,7 +59,7 @@ WOKEN: dict[int | str, dict[str, Any]] = {
     202: {"model": models.WakeResponse, "description": "No sync process has taken it up yet."},
     409: {"model": models.WakeResponse, "description": "It is not parked."},
 }
-Shown = Annotated[HTTPAuthorizationCredentials | None, Security(BEARER)]
+BearerToken = Annotated[HTTPAuthorizationCredentials | None, Security(BEARER)]
 
 
 @dataclass
@@ -69,14 +69,14 @@ class ApiAccess:
     require_maintainer: RequireMaintainer
     owners: Owners
 
-    async def enter(self, request: Request, shown: HTTPAuthorizationCredentials | None) -> Person | Visitor:
+    async def enter(self, request: Request, bearer: HTTPAuthorizationCredentials | None) -> Person | Visitor:
         """The maintainer who calls, by token or else by cookie. Raises CannotAnswer."""
-        if shown is None:
+        if bearer is None:
             found = await self.require_maintainer.visitor(request)
             if isinstance(found, Visitor):
                 return found
             raise _refusal(found)
-        account = await self.owners.person(shown_token(shown), client_of(request))
+        account = await self.owners.person(shown_token(bearer), client_of(request))
         person = Person(account.id, account.name)
         if (why := await self.require_maintainer.refuses(person)) is not None:
             raise _refusal(why)
@@ -91,13 +91,13 @@ def maintain_api_routes(require_maintainer: RequireMaintainer, seen: Maintenance
     @routes.get("/inbox", summary="Deliveries of the Hub", response_model=models.DeliveryListResponse)
     async def inbox(
         request: Request,
-        shown: Shown,
+        bearer: BearerToken,
         before: Annotated[str, Query(max_length=40, description="`next` of the page before")] = "",
         verdict: Annotated[str, Query(max_length=20, description=f"one of {', '.join(VERDICTS)}")] = "",
         limit: Annotated[int, Query(ge=1, le=200)] = 50,
     ) -> Response:
         """What came, newest first, what was made of each, and what has become of what it marked."""
-        await api_access.enter(request, shown)
+        await api_access.enter(request, bearer)
         found = await run_in_threadpool(lambda: seen.inbox(before=before, verdict=verdict, limit=limit))
         return answer(request, found, headers=PRIVATE)
 
@@ -107,31 +107,31 @@ def maintain_api_routes(require_maintainer: RequireMaintainer, seen: Maintenance
         response_model=models.DeliveryResponse,
         responses={404: {"model": ErrorResponse, "description": "It is not kept, or not any more."}},
     )
-    async def delivery(request: Request, shown: Shown, name: Annotated[str, Path(max_length=100)]) -> Response:
+    async def delivery(request: Request, bearer: BearerToken, name: Annotated[str, Path(max_length=100)]) -> Response:
         """One delivery with its body, which is strangers' words."""
-        await api_access.enter(request, shown)
+        await api_access.enter(request, bearer)
         found = await run_in_threadpool(seen.delivery, name)
         if found is None:
             raise CannotAnswer(404, ErrorResponse(code="no-delivery", message="It is not kept, or not any more."))
         return answer(request, found, headers=PRIVATE)
 
     @routes.get("/parked", summary="Parked syncs", response_model=models.ParkedListResponse)
-    async def parked(request: Request, shown: Shown) -> Response:
+    async def parked(request: Request, bearer: BearerToken) -> Response:
         """The syncs that failed too often, with what the last try failed of."""
-        await api_access.enter(request, shown)
+        await api_access.enter(request, bearer)
         return answer(request, await run_in_threadpool(seen.parked), headers=PRIVATE)
 
     @routes.post("/parked/wake", summary="Wake a parked sync", response_model=models.WakeResponse, responses=WOKEN)
     async def wake(
         request: Request,
-        shown: Shown,
+        bearer: BearerToken,
         body: models.WakeBody,
         x_csrf_token: Annotated[
             str, Header(max_length=200, description="`csrf` of /api/me, where no token is sent")
         ] = "",
     ) -> Response:
         """Try a parked sync again; who had it done is kept in the record of decisions."""
-        found = await api_access.enter(request, shown)
+        found = await api_access.enter(request, bearer)
         if isinstance(found, Visitor):
             found.expect(x_csrf_token)
         person = found.person if isinstance(found, Visitor) else found
@@ -140,9 +140,9 @@ def maintain_api_routes(require_maintainer: RequireMaintainer, seen: Maintenance
         return answer(request, told, status=STATUSES[code], headers=PRIVATE)
 
     @routes.get("/unknown", summary="Unknown causes", response_model=models.UnknownListResponse)
-    async def unknown(request: Request, shown: Shown) -> Response:
+    async def unknown(request: Request, bearer: BearerToken) -> Response:
         """The requests that failed of nobody knows what."""
-        await api_access.enter(request, shown)
+        await api_access.enter(request, bearer)
         return answer(request, await run_in_threadpool(seen.unknown), headers=PRIVATE)
 
     return routes

@@ -35,13 +35,13 @@ class MaintenanceReader:
         """A page of deliveries, newest first, those before the place `before`, of which `verdict` was made."""
         found: list[StoredDelivery] = []
         last, is_over = "", True
-        for number, kept in enumerate(self.log.newest(before=before)):
+        for number, stored in enumerate(self.log.newest(before=before)):
             if len(found) == limit or number == LOOKED_AT:
                 is_over = False
                 break
-            last = kept.entry
-            if verdict in ("", kept.verdict):
-                found.append(kept)
+            last = stored.entry
+            if verdict in ("", stored.verdict):
+                found.append(stored)
         (number, size), standings = self.log.size(), self._standings(found)
         return models.DeliveryListResponse(
             deliveries=[models.DeliveryView(**_fields(one, standings)) for one in found],
@@ -53,12 +53,12 @@ class MaintenanceReader:
 
     def delivery(self, name: str) -> models.DeliveryResponse | None:
         """The delivery of this id, or at this place, with its body; None where it is not kept."""
-        kept = self.log.find(name)
-        if kept is None:
+        stored = self.log.find(name)
+        if stored is None:
             return None
-        body = readable_body(kept.body)
+        body = readable_body(stored.body)
         cut = max(0, len(body) - CHARACTERS)
-        fields = _fields(kept, self._standings([kept]))
+        fields = _fields(stored, self._standings([stored]))
         return models.DeliveryResponse(**fields, body=body[:CHARACTERS], cut=cut)
 
     def parked(self) -> models.ParkedListResponse:
@@ -85,17 +85,17 @@ class MaintenanceReader:
         return self.log.standings(mark.key for one in found for mark in one.marks[:MARKS])
 
 
-def _fields(kept: StoredDelivery, standings: dict[str, KeyState]) -> dict[str, object]:
-    marks = kept.marks[:MARKS]
+def _fields(stored: StoredDelivery, standings: dict[str, KeyState]) -> dict[str, object]:
+    marks = stored.marks[:MARKS]
     return {
-        "id": kept.id,
-        "entry": kept.entry,
-        "received": iso(kept.received),
-        "verdict": kept.verdict,
-        "meaning": VERDICTS.get(kept.verdict, _ANOTHER),
+        "id": stored.id,
+        "entry": stored.entry,
+        "received": iso(stored.received),
+        "verdict": stored.verdict,
+        "meaning": VERDICTS.get(stored.verdict, _ANOTHER),
         "marks": [models.MarkedKeyView(key=mark.key, standing=standings[mark.key]) for mark in marks],
-        "more_marks": len(kept.marks) - len(marks),
-        "bytes": len(kept.body),
+        "more_marks": len(stored.marks) - len(marks),
+        "bytes": len(stored.body),
     }
 
 

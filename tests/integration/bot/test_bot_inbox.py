@@ -103,19 +103,19 @@ def test_claims_outlive_the_retries_of_the_hub(valkey_url: str, connection: redi
 
 def test_what_is_kept_is_bounded_in_number(valkey_url: str, connection: redis.Redis) -> None:
     """The oldest goes first; what became of all of them is still counted, and their ids are still claimed."""
-    receive(valkey_url, [delivery(f"d{n}") for n in range(25)], kept=10)
+    receive(valkey_url, [delivery(f"d{n}") for n in range(25)], max_deliveries=10)
     assert names(connection) == [f"d{n}" for n in range(15, 25)]
     assert counts(connection) == {"requests": 25}
-    assert receive(valkey_url, [delivery("d3")], kept=10) == [False]
+    assert receive(valkey_url, [delivery("d3")], max_deliveries=10) == [False]
     assert InboxLog(connection, KEYS).is_known("d3")
     assert InboxLog(connection, KEYS).find("d3") is None
 
 
 def test_what_is_kept_is_bounded_in_bytes(valkey_url: str, connection: redis.Redis) -> None:
     """A large body makes room for itself at the cost of the oldest, and the sum stays true."""
-    receive(valkey_url, [delivery(f"d{n}", 1_000) for n in range(20)], NOTHING, kept_bytes=10_000)
+    receive(valkey_url, [delivery(f"d{n}", 1_000) for n in range(20)], NOTHING, max_bytes=10_000)
     assert names(connection) == [f"d{n}" for n in range(11, 20)]
-    receive(valkey_url, [delivery("large", 7_500)], NOTHING, kept_bytes=10_000)
+    receive(valkey_url, [delivery("large", 7_500)], NOTHING, max_bytes=10_000)
     assert names(connection) == ["d18", "d19", "large"]
     number, size = InboxLog(connection, KEYS).size()
     assert size == sum(len(kept.id) + len(kept.body) for kept in InboxLog(connection, KEYS).newest()) <= 10_000
@@ -126,7 +126,7 @@ def test_one_larger_than_all_that_may_be_kept_is_received_and_not_kept(
     valkey_url: str, connection: redis.Redis
 ) -> None:
     """Its keys are marked; only its body has no room."""
-    receive(valkey_url, [delivery("small"), delivery("vast", 5_000)], kept_bytes=1_000)
+    receive(valkey_url, [delivery("small"), delivery("vast", 5_000)], max_bytes=1_000)
     assert names(connection) == []
     assert InboxLog(connection, KEYS).size() == (0, 0)
     assert connection.zrange(KEYS.dirty, 0, -1) == [b"requests"]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bot.core.waiting_threads import DAY, TITLE
 from bot.queue import outbreaks, rulings
+from bot.threads.maintainers_list import DAY, TITLE
 from leaderboard.attempts import Outcome, attempt_id
 from leaderboard.failures import cause
 from redis_state.canaries import Canaries, CanaryVerdict

@@ -8,9 +8,10 @@ from collections.abc import Callable
 
 import pytest
 
-from bot.core.waiting_threads import DIGEST, TITLE, waiting_threads
+from bot.core.waiting_threads import DIGEST
 from bot.processes.reconcile import PERIOD, POLLING
 from bot.processes.schedule import STUCK_IN_RQ, TICK, Schedule
+from bot.threads.maintainers_list import TITLE, waiting_threads
 from bot.threads.threads import staleness
 from hub.retries import Retries
 from localhub.webhooks.service import SUSPENDED

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from bot.core.commands.call import Answer, Call
-from bot.core.commands.registry import Registry, Verb
+from bot.core.commands.model import Answer, Call, Verb
+from bot.core.commands.registry import Registry
 from bot.core.render import Safe
 from bot.threads import answering
 from bot.threads.verbs import REGISTRY

@@ -12,8 +12,8 @@ import httpx2
 import pytest
 import redis
 
-from bot.core.commands.call import Answer, Call
-from bot.core.commands.registry import Registry, Verb
+from bot.core.commands.model import Answer, Call, Verb
+from bot.core.commands.registry import Registry
 from bot.core.render import Safe
 from bot.probe import Probe
 from bot.threads import limits

@@ -10,7 +10,7 @@ import pytest
 from huggingface_hub import CommitOperationAdd, HfApi
 
 from bot.core.commands.grammar import commands_in
-from bot.core.waiting_threads import TITLE, sync_digest, waiting_threads
+from bot.threads.maintainers_list import TITLE, sync_digest, waiting_threads
 from hub.comments import marker_of
 from tests.support.board.board_driver import BOT, REQUESTS, Stand
 from tests.support.board.discussion import Talk
@@ -153,7 +153,7 @@ def test_a_file_that_is_refused_is_told_of_in_words(quiet: Stand) -> None:
 
 def test_names_of_people_are_no_more_than_names(quiet: Stand) -> None:
     """A reply names and links who wrote; a name that could not be one on the Hub is text."""
-    from bot.core.commands.call import say
+    from bot.core.commands.answers import say
 
     for text in TEXTS:
         made = str(say("reply", sections=[], author=text, link=f"{quiet.hub.url}/x")) + str(

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import redis
 
-from bot.core.waiting_threads import TITLE, waiting_threads
 from bot.probe import Probe
+from bot.threads.maintainers_list import TITLE, waiting_threads
 from localhub.testing import LocalHub
 from steward.valkey import Valkey
 from tests.support.board.board_driver import REQUESTS, Stand, world

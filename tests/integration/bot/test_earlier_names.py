@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import redis
 
-from bot.core.waiting_threads import waiting_threads
 from bot.flags import importing
 from bot.probe import Probe
 from bot.setup.consistency import disagreements
+from bot.threads.maintainers_list import waiting_threads
 from leaderboard.attempts import Failure
 from localhub.testing import LocalHub
 from tests.support.board.board_driver import REQUESTS

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from bot.core.context import BoardContext
-from bot.core.waiting_threads import TITLE, waiting_threads
+from bot.threads.maintainers_list import TITLE, waiting_threads
 from bot.threads.threads import sync_thread
 from leaderboard.attempts import Failure
 from leaderboard.boards import MaintainingOrganisation

@@ -8,13 +8,13 @@ from contextlib import contextmanager
 
 import pytest
 
-from bot.core.waiting_threads import waiting_threads
 from bot.flags import decisions
 from bot.flags.evidence import digest_of, gather_subject
 from bot.flags.flag_commands import FlagSource
 from bot.flags.reports import MOST_REPORTED, FlagReport, find_report, reports, sync_evidence
 from bot.model_facts.board_facts import weights_digest
 from bot.probe import Probe
+from bot.threads.maintainers_list import waiting_threads
 from leaderboard.admission.facts import ModelFacts, ModelFile, Weights
 from leaderboard.boards import MaintainingOrganisation
 from leaderboard.effects import Effect, EffectMode, Effects

@@ -10,12 +10,12 @@ import pytest
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 from typer.testing import CliRunner
 
-from bot.core.waiting_threads import waiting_threads
 from bot.flags.flag_files import rename
 from bot.intake.deliveries import read_delivery
 from bot.probe import Probe
 from bot.processes.reconcile import sync_webhooks
 from bot.setup.consistency import disagreements
+from bot.threads.maintainers_list import waiting_threads
 from hub.records import WatchedItem
 from localhub.testing import LocalHub
 from redis_state import clock

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 import redis
 
-from bot.core.waiting_threads import waiting_threads
 from bot.flags.reports import find_report, reports
 from bot.probe import Probe
 from bot.setup.consistency import disagreements
+from bot.threads.maintainers_list import waiting_threads
 from hub.comments import marker_of
 from localhub.testing import LocalHub
 from steward.valkey import Valkey

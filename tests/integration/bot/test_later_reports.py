@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bot.core.waiting_threads import waiting_threads
+from bot.threads.maintainers_list import waiting_threads
 from leaderboard.attempts import Failure
 from tests.support.board.board_driver import REQUESTS, Stand
 from tests.support.board.discussion import Talk

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bot.core.waiting_threads import waiting_threads
 from bot.probe import Probe
+from bot.threads.maintainers_list import waiting_threads
 from leaderboard.attempts import Failure
 from localhub.testing import LocalHub
 from redis_state.redis import Redis

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from bot.core.commands.call import Answer, Call
-from bot.core.commands.registry import Registry, Verb
+from bot.core.commands.model import Answer, Call, Verb
+from bot.core.commands.registry import Registry
 from bot.core.context import thread_key
 from bot.core.render import Safe
 from bot.threads.verbs import REGISTRY

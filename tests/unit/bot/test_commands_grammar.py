@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.core.commands.grammar import LONGEST_PARAGRAPH, MOST, MOST_VERBS, Word, commands_in
-from bot.core.commands.registry import BadArguments, Verb, bind, model_in
+from bot.core.commands.model import Verb
+from bot.core.commands.registry import BadArguments, bind, model_in
 from bot.threads.verbs import REGISTRY
 
 WORDS = st.text(st.characters(codec="utf-8", exclude_categories=("Cs",)), max_size=80)

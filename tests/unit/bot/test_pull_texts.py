@@ -13,18 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from bot.core.pull_records import PlannedFile, PullRequestRecord, PullRequestState
-from bot.pulls.pull_texts import (
-    LONGEST,
-    Approval,
-    End,
-    FileView,
-    PullView,
-    Result,
-    approval_answer,
-    pull_alarm,
-    pull_report,
-)
+from bot.core.pull_records import End, PlannedFile, PullRequestRecord, PullRequestState, Result
+from bot.pulls.pull_texts import LONGEST, Approval, FileView, PullView, approval_answer, pull_alarm, pull_report
 from leaderboard.reasons import Problem
 from leaderboard.submissions import REASONS, OtherFile
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bot.changes.proposal_text import Note, ProposalView, proposal_text
 from bot.changes.proposals import Proposal, ProposedPart
-from bot.core.commands.call import say
+from bot.core.commands.answers import say
 from bot.core.pull_records import CheckedRename, PullRequestRecord, PullRequestState, hidden_line
 from bot.pulls.rename_texts import Became, LinkedView, RenameView, linked_answer, rename_report
 from leaderboard.reasons import Problem

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_texts import HOSTILE, kinds
 
-from bot.core.commands.call import say
+from bot.core.commands.answers import say
 from bot.results.searching import SearchResult
 from leaderboard.search import Query, parse
 

@@ -1,0 +1,21 @@
+"""Answers to commands that propose a change: `/rename`, `/remove`, `/restore`."""
+
+from __future__ import annotations
+
+from bot.changes import proposals
+from bot.core.commands.answers import say
+from bot.core.commands.model import Call
+from bot.core.render import Safe
+
+
+def proposed_by(call: Call) -> proposals.PostedProposal | None:
+    """The proposal that this command has already posted in its thread; None where it has posted none."""
+    return next((one for one in proposals.find(call.context, call.thread) if one.cause == call.cause), None)
+
+
+def proposal_answer(proposal: proposals.Proposal | None) -> Safe:
+    """The answer that tells the state of `proposal`; None stands for one that the board's effects held back."""
+    if proposal is None:
+        return say("propose", how="off", problems=[], digest="")
+    how = "proposed" if proposal.state == "open" else proposal.state
+    return say("propose", how=how, problems=[], digest=proposal.digest[:8])

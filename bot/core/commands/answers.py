@@ -1,0 +1,23 @@
+"""Answers to commands, made from templates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from bot.core.commands.model import Answer
+from bot.core.render import Safe, render
+
+
+def say(template: str, **words: object) -> Safe:
+    """The text that `texts/commands/{template}.md.j2` of some slice makes of `words`."""
+    return Safe(render(f"commands/{template}", **words).strip())
+
+
+def acting(act: Callable[[], Safe]) -> Answer:
+    """The answer to a command that changes something."""
+    return Answer(say("doing"), act)
+
+
+def refusal(kind: str, **words: object) -> Answer:
+    """The answer to a command that is not run, for one of the reasons in `trouble.md.j2`."""
+    return Answer(say("trouble", kind=kind, **words), allowed=False)

@@ -1,0 +1,111 @@
+"""The queue at one moment: who waits in which order, what holds requests back, and when each is expected to start."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from leaderboard.dispatch import QueueBlocker, QueueConditions, RunningAttempt, WaitingRequest, find_blocker, in_turn
+from leaderboard.estimates import RunningWork, StartEstimate, StartEstimates, starts
+from leaderboard.places import crosses
+
+
+@dataclass(frozen=True)
+class QueueOutlook:
+    """Where one waiting request stands: its position and how many wait with it, or what holds it back.
+
+    `workers` is how many there are for it; `start` None where that cannot be said; `worked_out` is the start without
+    experience, and `turn` the request's number among those of its submitter.
+    """
+
+    position: int | None = None
+    among: int = 0
+    start: StartEstimate | None = None
+    estimated_start: StartEstimate | None = None
+    turn: int = 0
+    held: QueueBlocker | None = None
+    workers: int = 0
+
+
+@dataclass
+class QueueSnapshot:
+    """All that wait, in RQ or not, under the `terms` of a moment; `lying`: attempt → RQ queue in which it lies."""
+
+    waiting: tuple[WaitingRequest, ...]
+    running: tuple[RunningAttempt, ...]
+    conditions: QueueConditions
+    now: float
+    queued_in: dict[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def turns(self) -> list[WaitingRequest]:
+        """Those that nothing holds back, in the order of their turns."""
+        return in_turn(self.waiting, self.running, self.conditions)
+
+    @cached_property
+    def order(self) -> dict[str, list[WaitingRequest]]:
+        """Lane → those of `turns` that wait there."""
+        lanes = set(self._lanes.values())
+        if len(lanes) == 1:
+            return dict.fromkeys(lanes, self.turns)
+        return {lane: [one for one in self.turns if self._lanes[one.tier] == lane] for lane in lanes}
+
+    @cached_property
+    def starts(self) -> dict[str, StartEstimates]:
+        """Lane → when each of those that wait there will start, as far as that can be said."""
+        found = {}
+        for lane, order in self.order.items():
+            running = [
+                RunningWork(busy.suite, busy.size, max(0.0, self.now - busy.started) if busy.started else 0.0)
+                for busy in self.running
+                if self._lanes[busy.tier] == lane
+            ]
+            found[lane] = starts(order, running, self._workers(lane), self.conditions.durations, self.now)
+        return found
+
+    @cached_property
+    def positions(self) -> dict[str, int]:
+        """Path → position in its lane, from 1."""
+        return {one.path: at for order in self.order.values() for at, one in enumerate(order, 1)}
+
+    @cached_property
+    def by_path(self) -> dict[str, WaitingRequest]:
+        """Path → the request that waits."""
+        return {one.path: one for one in self.waiting}
+
+    def outlook(self, path: str) -> QueueOutlook | None:
+        """Where the request at `path` stands; None where it does not wait."""
+        request = self.by_path.get(path)
+        if request is None:
+            return None
+        lane = self._lanes[request.tier]
+        workers, at = self._workers(lane), self.positions.get(path)
+        if at is None:
+            return QueueOutlook(held=find_blocker(request, self.conditions), workers=workers)
+        known, order = self.starts[lane], self.order[lane]
+        turn = sum(one.submitter == request.submitter for one in order[:at])
+        plain = known[at - 1] if at <= len(known) else None
+        start = self.conditions.experience.applied(plain, turn, self.now) if plain is not None else None
+        return QueueOutlook(at, len(order), start, plain, turn, None, workers)
+
+    def to_be_retold(self, limit: int) -> list[str]:
+        """The first `limit` of those whose thread tells another position, or another reason, than is true by now."""
+        found = [one.path for one in self.waiting if crosses(one.place, self.positions.get(one.path, 0))]
+        for one in self.waiting:
+            if len(found) >= limit:
+                break
+            if one.path not in self.positions and blocker_word(find_blocker(one, self.conditions)) != one.why:
+                found.append(one.path)
+        return list(dict.fromkeys(found))[:limit]
+
+    @cached_property
+    def _lanes(self) -> dict[str, str]:
+        return {tier: str(lane) for tier, lane in self.conditions.lanes.items()}
+
+    def _workers(self, lane: str) -> int:
+        return sum(any(self._lanes[tier] == lane for tier in capacity.tiers) for capacity in self.conditions.capacities)
+
+
+def blocker_word(held: QueueBlocker | None) -> str:
+    """One word for what holds a request back, as the index keeps it."""
+    return f"{held.kind} {held.what}".strip() if held is not None else ""
