@@ -9,7 +9,7 @@ ROOMS := leaderboard redis_state hub bot workers localhub steward
 # The tests start hundreds of processes, which should not all compile the same modules.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo test unit others docs chaos deaths image hosts check clean
+.PHONY: setup demo test unit others docs chaos deaths image hosts check generate audit clean
 
 setup: $(VENV)/.ready
 
@@ -61,6 +61,15 @@ image: setup
 # A board on five hosts (network namespaces), of which some are cut off and some lose power. Needs root and valkey-server.
 hosts: setup
 	STEWARD_WHOLE_MATRIX=1 $(BIN)/python -m pytest tests/chaos/test_hosts.py -s $(ARGS)
+
+# Every generated page and recorded text; tests fail where one is older than what it is made from.
+generate: setup
+	$(BIN)/python -m bot.threads.docs docs/commands.md
+	$(BIN)/python -m leaderboard.admission.docs docs/submitting.md
+	$(BIN)/python -m leaderboard.causes.page > docs/diagnosis.md
+	$(BIN)/python -m steward.reference docs
+	STEWARD_REWRITE=1 $(BIN)/python -m pytest -q tests/unit/bot/test_*_texts.py tests/unit/leaderboard/test_admission_texts.py \
+		tests/integration/bot/test_conversations.py
 
 check: setup
 	$(BIN)/ruff check .

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+from importlib import metadata
 from typing import Annotated
 
 import typer
@@ -45,12 +45,32 @@ PANELS = {
 }
 """Every command, in the order of the help."""
 
+HELP = "Steward runs a public model leaderboard on the Hugging Face Hub."
+
 app = typer.Typer(
-    help="Steward runs a public model leaderboard on the Hugging Face Hub.",
+    help=HELP,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+
+
+def _print_version(is_wanted: bool) -> None:
+    if is_wanted:
+        print(f"steward {metadata.version('steward')}")
+        raise typer.Exit
+
+
+@app.callback(help=HELP)
+def start(
+    version: Annotated[  # noqa: ARG001  # its callback answers it
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Log warnings and errors alone, on standard error, so that a command's output stands alone."""
+    from redis_state.logs import configure_logs
+
+    configure_logs("warning")
 
 
 @app.command()
@@ -132,17 +152,8 @@ _arrange()
 
 
 def main() -> None:
-    """The entry point of the command `steward`. Exit statuses: docs/reference-cli.md."""
-    if "--help" not in sys.argv:
-        app.callback()(_quiet)
+    """Run the command line. docs/reference-cli.md lists the exit statuses."""
     app()
-
-
-def _quiet() -> None:
-    """Only what is amiss is logged, on standard error: what a command says stands alone. Processes say more."""
-    from redis_state.logs import configure_logs
-
-    configure_logs("warning")
 
 
 if __name__ == "__main__":

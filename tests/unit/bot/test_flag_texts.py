@@ -1,6 +1,6 @@
 """What is said about flags, as people read it: one file of it all, and nothing in it that a stranger formed.
 
-STEWARD_WRITE_SNAPSHOTS=1 python -m pytest tests/unit/bot/test_flag_texts.py    writes that file anew
+STEWARD_REWRITE=1 python -m pytest tests/unit/bot/test_flag_texts.py    writes that file anew
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ HOSTILE = (
 def test_every_word_is_as_it_is_written_down() -> None:
     """`flag_texts.md` shows each text as it is."""
     page = "".join(f"# {title}\n\n{text.strip()}\n\n" for title, text in WORDS.items())
-    if os.environ.get("STEWARD_WRITE_SNAPSHOTS"):
+    if os.environ.get("STEWARD_REWRITE"):
         SNAPSHOT.write_text(page)
     assert SNAPSHOT.read_text() == page
 

@@ -88,8 +88,8 @@ def _visible(text: str) -> str:
 
 
 def test_every_text_is_as_it_was_read_last() -> None:
-    """A change of any sentence shows in the diff of one file; STEWARD_SNAPSHOTS=write writes it anew."""
-    if os.environ.get("STEWARD_SNAPSHOTS") == "write":
+    """A change of any sentence shows in the diff of one file; STEWARD_REWRITE=1 writes it anew."""
+    if os.environ.get("STEWARD_REWRITE"):
         SNAPSHOT.write_text(everything())
     assert everything() == SNAPSHOT.read_text()
 

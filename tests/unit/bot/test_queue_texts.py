@@ -64,8 +64,8 @@ def everything() -> str:
 
 
 def test_the_texts_are_those_of_the_snapshot() -> None:
-    """A change of any sentence shows in the diff of one file; STEWARD_SNAPSHOTS=write writes it anew."""
-    if os.environ.get("STEWARD_SNAPSHOTS") == "write":
+    """A change of any sentence shows in the diff of one file; STEWARD_REWRITE=1 writes it anew."""
+    if os.environ.get("STEWARD_REWRITE"):
         SNAPSHOT.write_text(everything())
     assert everything() == SNAPSHOT.read_text()
 

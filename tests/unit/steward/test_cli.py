@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -139,3 +140,11 @@ def test_every_field_of_every_file_says_what_it_is() -> None:
     rows = [line.split(" | ") for line in PAGES["reference-files.md"]().splitlines() if line.startswith("| `")]
     assert len(rows) > 100
     assert [row[0] for row in rows if len(row) == 4 and not (row[1].strip() and row[2].strip())] == []
+
+
+def test_the_version_is_that_of_the_installed_package(capsys: pytest.CaptureFixture[str]) -> None:
+    """`steward --version` prints one line with the version of the distribution."""
+    with pytest.raises(SystemExit) as exit_:
+        app(["--version"])
+    assert exit_.value.code == 0
+    assert capsys.readouterr().out == f"steward {metadata.version('steward')}\n"
