@@ -48,13 +48,15 @@ def prctl(option: int, argument: int, what: str) -> None:
     _checked(_libc.prctl(option, ctypes.c_ulong(argument), zero, zero, zero), what)
 
 
-def die_with_parent() -> None:
+def die_with_parent(parent: int | None = None) -> None:
     """Have the kernel kill this process when the thread that forked it ends.
 
-    A change of user or capabilities undoes it: call it again afterwards. Whether the parent was dead already before
-    the call is for the caller to check.
+    `parent` is the process of that thread: where it ended before the call, this process ends now, with status 1.
+    Without it the caller checks that. A change of user or capabilities undoes it all: call it again afterwards.
     """
     prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, "PR_SET_PDEATHSIG")
+    if parent is not None and os.getppid() != parent:
+        os._exit(1)
 
 
 def hide_from_same_user(hidden: bool = True) -> None:

@@ -74,11 +74,10 @@ class Prefetcher:
         try:
             for number in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(number, signal.SIG_DFL)
-            kernel.die_with_parent()
-            if os.getppid() == parent:
-                os.nice(NICENESS)
-                self.hub_gateway.fetch(job)
-                status = 0
+            kernel.die_with_parent(parent)
+            os.nice(NICENESS)
+            self.hub_gateway.fetch(job)
+            status = 0
         except BaseException as error:  # noqa: BLE001  # boundary: the attempt itself will say what is wrong
             log.warning("attempt %s could not be fetched ahead: %s: %s", job.attempt, type(error).__name__, error)
         finally:

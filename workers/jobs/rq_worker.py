@@ -264,9 +264,7 @@ class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
 
     def setup_work_horse_signals(self) -> None:
         """Die with the worker; SIGTERM asks the job to stop, SIGINT from a terminal is the worker's to pass on."""
-        kernel.die_with_parent()
-        if os.getppid() != self.pid:
-            os._exit(1)
+        kernel.die_with_parent(self.pid)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, self._ask_to_leave)
 

@@ -221,6 +221,7 @@ def _fetch_elsewhere(sources: Iterable[Dataset], hub: HubAccess, folder: Path) -
         "token": hub.token,
         "folder": str(folder),
         "sources": [source.model_dump() for source in sources],
+        "parent": os.getpid(),
     }
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("STEWARD_", "HF_", "REDIS_"))}
     try:

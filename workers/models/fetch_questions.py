@@ -1,7 +1,8 @@
 """`python -m workers.models.fetch_questions`, a process that fetches a suite's questions and ends.
 
-Reads one JSON object from standard input: `endpoint`, `token`, `folder`, `sources`. Leaves `folder/datasets`, a cache
-of the `datasets` library from which every source can be loaded offline. Started with HF_ENDPOINT and HF_HOME set.
+Reads one JSON object from standard input: `endpoint`, `token`, `folder`, `sources`, `parent` (a process id). Leaves
+`folder/datasets`, a cache of the `datasets` library from which every source can be loaded offline. Started with
+HF_ENDPOINT and HF_HOME set.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ MAX_CONTENT = 64 * 1024 * 1024
 
 def main() -> None:
     """Fetch what the order names. The last line of standard error says what went wrong."""
-    kernel.die_with_parent()
     order: dict[str, Any] = json.load(sys.stdin)
+    kernel.die_with_parent(order["parent"])  # which may have ended while this process imported what it needs
     for source in map(Dataset.model_validate, order["sources"]):
         if source.content is not None:
             check_content(source, order["endpoint"], order["token"])

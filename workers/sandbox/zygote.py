@@ -208,9 +208,7 @@ def _run_matrix_product() -> None:
 def main() -> int:
     """`python -m workers.sandbox.zygote`: started by `workers.sandbox.zygote_client`, by nobody else."""
     options = _options()
-    kernel.die_with_parent()
-    if os.getppid() != options.parent:
-        return 1
+    kernel.die_with_parent(options.parent)
     kernel.adopt_orphans()
     os.umask(0o022)
     began = time.monotonic()

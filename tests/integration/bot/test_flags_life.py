@@ -16,16 +16,18 @@ from huggingface_hub import CommitOperationDelete
 
 from bot.probe import Probe
 from bot.setup.consistency import disagreements
+from bot.threads.limits import OLDEST
 from hub.comments import marker_of
 from leaderboard.flags import record_path
 from localhub.testing import LocalHub
-from redis_state import clock
 from steward.valkey import Valkey
-from tests.support.board.flags import SPACE, FlagStand, Hearing, card, flags_world
+from tests.support.board.flags import SPACE, FlagStand, Hearing, card, flags_world, no_flags
 
 WHOLE = bool(os.environ.get("STEWARD_WHOLE_MATRIX"))
 LIVES, STEPS = (20, 40) if WHOLE else (1, 8)
 MODELS = ("ada/copy", "ada/merged", "ada/plain", "bob/original")
+DAYS = round(OLDEST / 86_400) + 1
+"""Days after which a command would be too old, if the Hub's clock stood still."""
 WHYS = ("contamination", "copy", "merge", "other")
 
 
@@ -40,7 +42,7 @@ class Life:
         self.stand, self.random = stand, random.Random(seed)
         self.flagged: set[str] = set()
         self.decided = 0
-        stand.time = clock.now() + 1
+        stand.time = stand.hub.state.clock.seconds() + 1
         self.talks = [
             Hearing(stand, f"Talk {seed}", "Hello."),
             Hearing(stand, "[FLAG] ada/copy", "It is bob/original."),
@@ -107,7 +109,7 @@ class Life:
         name = self.random.choice(MODELS[:3])
         text = card(name, more).encode()
         self.stand.ada.upload_file(path_or_fileobj=text, path_in_repo="README.md", repo_id=name)
-        self.stand.time += 86_400
+        self.wait(86_400)
         self.stand.tick()
         return f"a card of {name}"
 
@@ -139,9 +141,15 @@ class Life:
         for _ in range(2):
             self.look()
 
+    def wait(self, seconds: float) -> None:
+        """Time passes, by the bot's clock and by the Hub's: the bot leaves commands alone that are a week old."""
+        clock = self.stand.hub.state.clock
+        self.stand.time = max(self.stand.time, clock.seconds()) + seconds
+        clock.advance(self.stand.time - clock.seconds())
+
     def look(self) -> None:
         """Everything is looked at, as the reconciler would in its rounds."""
-        self.stand.time = max(self.stand.time, clock.now()) + 400
+        self.wait(400)
         listed = self.stand.form.get_repo_discussions(SPACE, repo_type="space")
         keys = [f"thread:space/{SPACE}:{one.num}" for one in listed]
         for key in ("flags", *keys, "flags"):
@@ -185,3 +193,14 @@ def test_a_life_of_flags(hub: LocalHub, valkey: Valkey, probe: Probe, seed: int)
                 assert len(told) == len(set(told)), story
         finally:
             stand.context.hub.close()
+
+
+def test_a_flag_counts_however_long_the_life_lasts(hub: LocalHub, valkey: Valkey, probe: Probe) -> None:
+    """A maintainer's command has its effect also in a life of many days."""
+    with no_flags(hub, valkey, probe) as stand:
+        life = Life(stand, seed=0)
+        for _ in range(DAYS):
+            life.mend()
+        life.say("/flag other ada/plain so I say", stand.form)
+        life.settle(dies_at=None)
+        assert set(stand.table()) == {"ada/plain"}

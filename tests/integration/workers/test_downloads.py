@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -120,6 +123,14 @@ def test_questions_that_are_not_there_are_our_fault(hub: LocalHub, tmp_path: Pat
     """A suite whose repo is gone is told as such, not as a fault of the model."""
     with pytest.raises(DatasetUnavailable, match=QUESTIONS):
         fetch_datasets(STARTER, access(hub), tmp_path / "cache")
+
+
+def test_no_questions_are_fetched_for_a_worker_that_ended() -> None:
+    """The process that fetches them ends when its parent ended while it started."""
+    order = {"endpoint": "", "token": None, "folder": "", "sources": [], "parent": 0}
+    command = [sys.executable, "-P", "-m", "workers.models.fetch_questions"]
+    done = subprocess.run(command, input=json.dumps(order).encode(), check=False)
+    assert done.returncode == 1
 
 
 def test_a_hub_that_is_away_is_no_fault_of_the_suites_questions(hub: LocalHub, tmp_path: Path) -> None:

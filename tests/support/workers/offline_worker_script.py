@@ -7,7 +7,9 @@ What it does at the Hub it writes into `{folder}/hub.log`, a line each.
 
 from __future__ import annotations
 
+import functools
 import logging
+import os
 import subprocess
 import sys
 import time
@@ -40,7 +42,8 @@ class StandIn:
     def fetch(self, job: EvaluationJob) -> Provisions:
         self.say(f"fetch {job.attempt}")
         if self.download:  # as questions are fetched: by a process of its own
-            subprocess.run(["sleep", str(self.download)], check=True, preexec_fn=kernel.die_with_parent)
+            die = functools.partial(kernel.die_with_parent, os.getpid())
+            subprocess.run(["sleep", str(self.download)], check=True, preexec_fn=die)
         if job.model == "trial/questionless":
             raise DatasetUnavailable("org/questions does not hold the questions that the suite pins")
         self.say(f"fetched {job.attempt}")

@@ -142,11 +142,10 @@ class WorkerProcess:
         """Every process of this worker now, by what it is; remembered for `left_running`."""
         found = {self.process.pid: "worker"}
         for pid in filter(runs, children(self.process.pid)):  # a download ahead may wait to be buried
-            try:
-                zygote = b"workers.sandbox.zygote" in Path(f"/proc/{pid}/cmdline").read_bytes()
-            except FileNotFoundError:
+            line = command_line(pid)
+            if not line:
                 continue  # it ended while we looked
-            found[pid] = "zygote" if zygote else "job"
+            found[pid] = "zygote" if b"workers.sandbox.zygote" in line else "job"
             found |= dict.fromkeys(descendants(pid), "child")
         self.family |= found
         return found
@@ -237,10 +236,15 @@ def descendants(pid: int) -> list[int]:
 
 def is_sleeper(pid: int) -> bool:
     """Whether that is what the trial `slow` starts."""
+    return command_line(pid).startswith(b"sleep\0")
+
+
+def command_line(pid: int) -> bytes:
+    """The command line of `pid`, each word with a zero byte behind it; empty where the process ended."""
     try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"sleep\0")
-    except (FileNotFoundError, ProcessLookupError):
-        return False
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):  # before the file was opened, or after
+        return b""
 
 
 def runs(pid: int) -> bool:

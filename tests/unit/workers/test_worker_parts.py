@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -174,3 +176,10 @@ def test_settings_of_running_workers_may_name_modules_by_their_earlier_paths(mon
     settings = WorkerSettings()
     assert settings.harness == "workers.evaluation.evaluate"
     assert settings.preload == ("workers.evaluation.harness", "mine.workers.harness")
+
+
+@pytest.mark.parametrize(("parent", "status"), [(os.getpid(), 0), (0, 1)], ids=["alive", "ended"])
+def test_a_process_ends_at_once_where_its_parent_has_ended(parent: int, status: int) -> None:
+    """The kernel tells of the end of a parent only to a process that asked before it."""
+    code = f"from workers import kernel; kernel.die_with_parent({parent})"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == status
