@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import ipaddress
 from collections.abc import Callable
 from typing import TypeVar
 
 from starlette.concurrency import run_in_threadpool
 
 from bot.core.context import BoardContext
+from bot.intake.clients import client_network
 from bot.read_models.check_models import CheckResponse
 from bot.read_models.models import ErrorResponse
 from bot.web.answers import CannotAnswer
@@ -90,14 +90,6 @@ class Checks:
 
 
 def client_name(client: str) -> str:
-    """A name for a client's address: of IPv6 the network, of which one customer has all addresses.
-
-    Proxies write IPv4 as IPv6 too (`::ffff:192.0.2.1`), all of it in one such network.
-    """
-    try:
-        address = ipaddress.ip_address(client)
-    except ValueError:
-        return "unknown"
-    address = getattr(address, "ipv4_mapped", None) or address
-    network = ipaddress.ip_network((address, 64 if address.version == 6 else 32), strict=False)
-    return hashlib.sha256(str(network).encode()).hexdigest()[:16]
+    """A name for a client's address: of IPv6 the network, of which one customer has all addresses."""
+    network = client_network(client)
+    return hashlib.sha256(network.encode()).hexdigest()[:16] if network else "unknown"

@@ -209,6 +209,35 @@ def test_what_grows_too_large_is_cut_off_while_it_is_read(port: int, connection:
     assert connection.dbsize() == 0
 
 
+def chunked(body: bytes) -> bytes:
+    """The body in one chunk."""
+    return b"%x\r\n" % len(body) + body + b"\r\n0\r\n\r\n"
+
+
+FAR_TOO_LARGE = b"x" * (50 * LIMIT)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        head("Transfer-Encoding: chunked") + chunked(FAR_TOO_LARGE),
+        head(length=len(FAR_TOO_LARGE)) + FAR_TOO_LARGE,
+        b"POST /api/requests HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer hf_abc\r\nTransfer-Encoding: chunked\r\n\r\n"
+        + chunked(FAR_TOO_LARGE),
+    ],
+    ids=["chunked delivery", "announced delivery", "chunked submission"],
+)
+def test_a_sender_that_reads_last_reads_that_it_sent_too_much(
+    port: int, connection: redis.Redis, message: bytes
+) -> None:
+    """It sends all of a body far over the limit before it reads the answer, which no reset takes away."""
+    with connect(port) as large:
+        large.sendall(message)
+        assert status(large.recv(1_000)) == 413
+        assert answers(large).count(b"HTTP/1.1") == 0
+    assert connection.dbsize() == 0
+
+
 @pytest.mark.parametrize(("secret", "expected"), [("", 401), ("wrong", 403)])
 def test_who_does_not_know_the_secret_is_not_listened_to(port: int, secret: str, expected: int) -> None:
     """The answer comes before the body does, and with it the end of the connection."""

@@ -1,8 +1,8 @@
 """A board that an earlier version ran goes on with this one: its Redis and its Hub, recorded at commit c423d37.
 
 One request runs, one lies in RQ, one is held, one was refused; a tier is paused, a rename waits for approval, an edit
-is staged and a key is dirty. `recorded/redis.json` holds every key by its type (values in base64), `recorded/hub.tar.xz`
-the folder of the local Hub, `recorded/board.json` what the board's people know.
+is staged and a key is dirty. `recorded/redis.json` holds every key by its type (values in base64), the archive
+`recorded/hub.tar.xz` the folder of the local Hub, `recorded/board.json` what the board's people know.
 """
 
 from __future__ import annotations
