@@ -1,8 +1,9 @@
-"""From the names of revisions to commits."""
+"""Refs, and the commits that the names of revisions lead to."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 import pygit2
 
@@ -11,6 +12,15 @@ from localhub.errors import RevisionNotFound
 MAIN = "refs/heads/main"
 _REV = re.compile(r"(?P<base>.+?)(?P<steps>(?:\^|~[0-9]{1,6})*)", re.DOTALL)
 _OID = re.compile(r"[0-9a-f]{7,40}")
+
+
+@dataclass(frozen=True)
+class RefChange:
+    """A ref that moved: `old` is None if it was created, `new` if it was deleted."""
+
+    ref: str
+    old: str | None
+    new: str | None
 
 
 def head_of(repo: pygit2.Repository, ref: str) -> str | None:

@@ -8,8 +8,8 @@ import pygit2
 from pygit2.enums import ObjectType, SortMode
 
 from localhub.git import trees
+from localhub.git.refs import RefChange
 from localhub.git.repository import GitRepo
-from localhub.repos.events import RefChange
 
 
 def without_blobs(git: GitRepo, contents: Iterable[bytes]) -> list[RefChange]:

@@ -13,7 +13,7 @@ from localhub.git.trees import TreeEntry
 from localhub.json_values import to_json_values
 from localhub.repos.cards import README, card_data
 from localhub.repos.lfs_store import LfsStore
-from localhub.repos.store import Repo
+from localhub.repos.records import Repo
 from localhub.repos.weights import safetensors_info
 
 _CONFIG_KEYS = ("architectures", "model_type", "auto_map", "quantization_config", "diffusers", "adapter_transformers")

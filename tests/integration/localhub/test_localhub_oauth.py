@@ -13,7 +13,7 @@ import httpx
 import pytest
 from huggingface_hub import HfApi
 
-from localhub.accounts.oauth import TOKEN_LASTS, challenge_of
+from localhub.accounts.oauth import TOKEN_SECONDS, challenge_of
 from localhub.testing import LocalHub
 from tests.support.localhub.hub_accounts import the_world
 
@@ -91,7 +91,7 @@ def test_a_person_agrees_and_the_app_is_told_who_they_are(hub: LocalHub, web: ht
     assert got.status_code == 200, got.text
     assert got.headers["cache-control"] == "no-store"
     token = got.json()
-    assert (token["token_type"], token["expires_in"], token["scope"]) == ("bearer", TOKEN_LASTS, "openid profile")
+    assert (token["token_type"], token["expires_in"], token["scope"]) == ("bearer", TOKEN_SECONDS, "openid profile")
     ada = hub.state.accounts.by_name("ada")
     assert ada is not None
     identity = claims_in(token["id_token"])
@@ -209,5 +209,5 @@ def test_codes_and_tokens_end(tmp_path: Path) -> None:
         assert exchange(web, late).json()["error"] == "invalid_grant"
         bearer = {"authorization": f"Bearer {exchange(web, agree(web)['code']).json()['access_token']}"}
         assert web.get("/api/whoami-v2", headers=bearer).status_code == 200
-        hub.state.clock.advance(TOKEN_LASTS)
+        hub.state.clock.advance(TOKEN_SECONDS)
         assert web.get("/api/whoami-v2", headers=bearer).status_code == 401

@@ -413,8 +413,8 @@ def test_a_failure_from_before_it_was_enabled_suspends_no_webhook(
     begun = hooks.create(owner, url="http://127.0.0.1:9/x", watched=watched)
     for _ in range(hooks.policy.suspend_after - 1):
         begun = hooks.get(begun.id)
-        hooks.note_outcome(begun, delivered=False)
+        hooks.store.note_outcome(begun, delivered=False, suspend_after=hooks.policy.suspend_after)
     begun = hooks.get(begun.id)
     hooks.enable(begun)
-    hooks.note_outcome(begun, delivered=False)
+    hooks.store.note_outcome(begun, delivered=False, suspend_after=hooks.policy.suspend_after)
     assert (hooks.get(begun.id).disabled, hooks.get(begun.id).failures) == ("", 1)

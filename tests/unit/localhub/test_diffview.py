@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localhub.pages.diffview import MOST_LINES, parse
+from localhub.pages.diffview import MAX_LINES, parse
 
 DIFF = """diff --git a/d/a.json b/d/a.json
 index 1..2 100644
@@ -35,8 +35,8 @@ def test_files_lines_and_counts() -> None:
 
 def test_a_very_long_diff_is_cut() -> None:
     """A page shows so many lines and says that there are more."""
-    files, cut = parse("diff --git a/a b/a\n@@ -0,0 +1 @@\n" + "+x\n" * (MOST_LINES + 5))
-    assert cut and len(files[0].lines) == MOST_LINES and files[0].added == MOST_LINES + 5
+    files, cut = parse("diff --git a/a b/a\n@@ -0,0 +1 @@\n" + "+x\n" * (MAX_LINES + 5))
+    assert cut and len(files[0].lines) == MAX_LINES and files[0].added == MAX_LINES + 5
 
 
 @given(st.text())

@@ -22,7 +22,7 @@ from localhub.webhooks.deliveries import DeliveryPolicy
 )
 def test_which_calls_a_rule_hits(route: str, method: str, path: str, fits: bool) -> None:
     """A pattern names a method, or any, and a path in which a star crosses slashes."""
-    assert FaultRule(route=route, kind="fail").fits(method, path) is fits
+    assert FaultRule(route=route, kind="fail").matches(method, path) is fits
 
 
 def test_rules_are_used_up_in_order() -> None:
@@ -40,7 +40,7 @@ def test_fates_of_deliveries_are_counted_down() -> None:
     """One is lost, then one comes twice and late, then all is well."""
     faults = Faults().webhooks
     faults.set(drop=1, double=1, delay=1, seconds=2.5, shuffle=2)
-    fates = [faults.next_fate() for _ in range(4)]
+    fates = [faults.next_fault() for _ in range(4)]
     assert [(fate.copies, fate.seconds) for fate in fates] == [(0, 0.0), (2, 2.5), (1, 0.0), (1, 0.0)]
     assert [fate.shuffled for fate in fates] == [False, True, True, False]
     assert [fate.last_of_shuffle for fate in fates] == [False, False, True, False]

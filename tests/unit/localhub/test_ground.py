@@ -20,7 +20,7 @@ from localhub.errors import BadRequest, ClockSettingError, Forbidden, HubError
 from localhub.repos.cards import card_data, check_card
 from localhub.repos.lfs_store import LfsStore
 from localhub.repos.paths import clean, is_clean
-from localhub.repos.store import Repo
+from localhub.repos.records import Repo
 
 
 @pytest.mark.parametrize(
