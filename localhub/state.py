@@ -29,8 +29,8 @@ from localhub.webhooks.store import WebhookStore
 class HubState:
     """One Hub over one folder; this is where its parts are composed.
 
-    The server sets `url` once it is bound; answers read it when they are written. With `lfs_uploads` off, clients are
-    told to send every file as a regular one: a client with Xet cannot send LFS files here.
+    The server sets `url` once it is bound; answers read it when they are written. With `lfs_uploads` off, the
+    Hub asks clients to send every file as a regular one: a client with Xet cannot send LFS files here.
     """
 
     def __init__(self, data: Path, clock: Clock) -> None:

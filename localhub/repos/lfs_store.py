@@ -146,9 +146,9 @@ class LfsStore:
 
     def check(self, verb: str, repo: str, sha256: str, query: dict[str, str]) -> None:
         """Raise `Forbidden` unless this Hub signed the address for this verb and it is still valid."""
-        given = query.pop("signature", "").encode("utf-8", "replace")
-        right = hmac.compare_digest(given, self._sign(verb, repo, sha256, query).encode())
-        if not right or float(query["expires"]) < time.time():
+        signature = query.pop("signature", "").encode("utf-8", "replace")
+        valid = hmac.compare_digest(signature, self._sign(verb, repo, sha256, query).encode())
+        if not valid or float(query["expires"]) < time.time():
             raise Forbidden("This storage address is not valid, or no longer: ask the Hub for a new one.")
 
     def _sign(self, verb: str, repo: str, sha256: str, query: dict[str, str]) -> str:

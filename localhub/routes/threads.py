@@ -101,7 +101,7 @@ def list_threads(
     filter_ = ThreadFilter(
         is_pull=None if type == "all" else type == "pull_request",
         over=None if status == "all" else status == "closed",
-        author_id=(account.id if account else "nobody") if author else None,
+        author_id=(account.id if account else "") if author else None,
         search=search,
         sort=sort,
     )
