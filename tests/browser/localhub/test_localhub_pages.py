@@ -144,7 +144,7 @@ def test_a_conflict_is_explained(page: Page, hub: LocalHub, pictures: Path) -> N
 def test_webhook_activity(page: Page, pictures: Path) -> None:
     """The owner, chosen in the menu, sees each delivery and what became of it."""
     page.goto("/")
-    page.locator("details.who summary").click()
+    page.locator("details.account-menu summary").click()
     page.get_by_role("link", name="ada", exact=True).click()
     page.goto("/settings/webhooks")
     page.get_by_role("link", name="http://127.0.0.1:9/hook").click()
