@@ -54,7 +54,7 @@ class HubState:
         pulls = Pulls(self.repos, self.limits, clock, self.emit)
         self.threads = ThreadService(self.database, self.access, pulls, self.emit, clock)
         self.webhooks = self._webhook_service()
-        # Webhooks come last: a payload shows the thread as the commit left it.
+        # Webhooks come last: a receiver may read the counters and the timeline at once.
         self._subscribers += [self.stats.count_commits, self.threads.follow, self.webhooks.dispatch]
 
     def subscribe(self, subscriber: Subscriber) -> None:

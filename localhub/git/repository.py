@@ -13,6 +13,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pygit2
@@ -20,8 +21,8 @@ from pygit2.enums import ObjectType
 
 from localhub.errors import BadRequest, EntryNotFound, HubError, RepoNotFound, StaleParent
 from localhub.git import diffs, trees
-from localhub.git.blobs import BlobFacts, blob_facts
 from localhub.git.changes import Author, Change, RemoveFile, SetFile, create_commit, signature, write_tree
+from localhub.git.lfs_pointer import POINTER_MAX_BYTES, POINTER_MIN_BYTES, Pointer, parse_pointer
 from localhub.git.refs import MAIN, commit_of, head_of, raw_target, resolve
 from localhub.git.trees import TREE, ChangedPath, TreeEntry
 
@@ -29,6 +30,19 @@ __all__ = ["MAIN", "Author", "BlobFacts", "Change", "GitRepo", "RemoveFile", "Se
 
 _MAX_CACHED_FACTS = 150_000
 """Blobs of one repo whose facts are cached."""
+
+
+@dataclass(frozen=True, slots=True)
+class BlobFacts:
+    """The size of a blob in git, and its LFS pointer, if it is one."""
+
+    git_size: int
+    pointer: Pointer | None
+
+    @property
+    def size(self) -> int:
+        """The size of the file, for a pointer that of the large file."""
+        return self.pointer.size if self.pointer else self.git_size
 
 
 class GitRepo:
@@ -232,7 +246,7 @@ class GitRepo:
         facts = {oid: self._facts[oid] for oid in ids - missing}
         if missing:
             with self.open() as repo:
-                facts |= {oid: blob_facts(repo, oid) for oid in missing}
+                facts |= {oid: _blob_facts(repo, oid) for oid in missing}
             if len(self._facts) > _MAX_CACHED_FACTS:
                 self._facts = {}
             self._facts.update(facts)
@@ -261,3 +275,10 @@ class GitRepo:
             for leftover in leftovers:
                 leftover.unlink(missing_ok=True)
             self._swept = True
+
+
+def _blob_facts(repo: pygit2.Repository, oid: str) -> BlobFacts:
+    """Size and pointer of a blob; the content is read only if its size is that of a pointer."""
+    _, size = repo.odb.read_header(pygit2.Oid(hex=oid))
+    may_point = POINTER_MIN_BYTES <= size <= POINTER_MAX_BYTES
+    return BlobFacts(size, parse_pointer(repo.odb.read(pygit2.Oid(hex=oid))[1]) if may_point else None)
