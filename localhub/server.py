@@ -65,8 +65,8 @@ class Server:
 
     def __init__(self, state: HubState, host: str = "127.0.0.1", port: int = 0) -> None:
         self._socket = socket.create_server((host, port), backlog=512)
-        shown = f"[{host}]" if ":" in host else host
-        self.url = f"http://{shown}:{self._socket.getsockname()[1]}"
+        address = f"[{host}]" if ":" in host else host
+        self.url = f"http://{address}:{self._socket.getsockname()[1]}"
         self.state = state
         state.url = self.url
         config = uvicorn.Config(

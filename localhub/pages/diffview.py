@@ -32,7 +32,7 @@ class FileDiff:
 def parse(text: str) -> tuple[list[FileDiff], bool]:
     """The files of a diff, and whether lines beyond the limit were left out."""
     files: list[FileDiff] = []
-    in_hunk, shown = False, 0
+    in_hunk, line_count = False, 0
     for raw in text.split("\n"):
         if raw.startswith("diff --git "):
             files.append(FileDiff(_title(raw)))
@@ -40,11 +40,11 @@ def parse(text: str) -> tuple[list[FileDiff], bool]:
         elif files:
             in_hunk = in_hunk or raw.startswith("@@")
             line = _line(raw, in_hunk)
-            if line and shown < MAX_LINES:
+            if line and line_count < MAX_LINES:
                 files[-1].lines.append(line)
-                shown += 1
+                line_count += 1
             _count(files[-1], line)
-    return files, shown >= MAX_LINES
+    return files, line_count >= MAX_LINES
 
 
 def _title(header: str) -> str:

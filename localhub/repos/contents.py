@@ -21,10 +21,10 @@ def items(
     `paths-info` has it; its value is the SHA-256, which the client then sends in its request to copy.
     """
     facts = git.facts(entry.oid for entry in entries if entry.type == "file")
-    shown = [_item(entry, facts.get(entry.oid), with_xet=with_xet) for entry in entries]
+    api_items = [_item(entry, facts.get(entry.oid), with_xet=with_xet) for entry in entries]
     if expand:
-        _expand(git, commit, shown)
-    return shown
+        _expand(git, commit, api_items)
+    return api_items
 
 
 def _item(entry: TreeEntry, facts: BlobFacts | None, *, with_xet: bool) -> dict[str, Any]:
@@ -40,9 +40,9 @@ def _item(entry: TreeEntry, facts: BlobFacts | None, *, with_xet: bool) -> dict[
     return item
 
 
-def _expand(git: GitRepo, commit: str, shown: list[dict[str, Any]]) -> None:
-    last = last_commits(git, commit, [item["path"] for item in shown])
-    for item in shown:
+def _expand(git: GitRepo, commit: str, api_items: list[dict[str, Any]]) -> None:
+    last = last_commits(git, commit, [item["path"] for item in api_items])
+    for item in api_items:
         info = last.get(item["path"])
         if info:
             item["lastCommit"] = {"id": info.id, "title": info.title, "date": iso(info.date)}

@@ -64,12 +64,12 @@ class RepoFacts:
     @property
     def config(self) -> dict[str, Any] | None:
         """The part of the configuration that the Hub shows."""
-        shown = {key: self.raw_config[key] for key in _CONFIG_KEYS if key in self.raw_config}
+        config = {key: self.raw_config[key] for key in _CONFIG_KEYS if key in self.raw_config}
         tokenizer = self._json("tokenizer_config.json")
         special = {key: _token_text(tokenizer[key]) for key in _TOKENIZER_KEYS if tokenizer.get(key)}
         if isinstance(tokenizer.get("chat_template"), str | list):
             special["chat_template"] = tokenizer["chat_template"]
-        return {**shown, **({"tokenizer_config": special} if special else {})} or None
+        return {**config, **({"tokenizer_config": special} if special else {})} or None
 
     @property
     def transformers_info(self) -> dict[str, str] | None:

@@ -62,16 +62,16 @@ def info(
     """The fields that `expand` names, else the default ones; a field without a value is left out."""
     names = list(expand) or _defaults(repo.type, security=security)
     query = _InfoQuery(repos, lfs, repo, commit, blobs=blobs)
-    shown: dict[str, Any] = {"_id": repo.oid, "id": repo.full_name}
+    fields: dict[str, Any] = {"_id": repo.oid, "id": repo.full_name}
     if repo.type == "model" and not expand:
-        shown["modelId"] = repo.full_name
+        fields["modelId"] = repo.full_name
     for name in names:
         value = _FIELDS[name](query)
         if value is not None or name == "sha":
-            shown[name] = value
+            fields[name] = value
     if repo.type == "space" and not expand:
-        shown["host"] = f"https://{repo.subdomain}.hf.space"
-    return shown
+        fields["host"] = f"https://{repo.subdomain}.hf.space"
+    return fields
 
 
 def check_expand(repo_type: RepoType, expand: Iterable[str]) -> None:
@@ -108,14 +108,14 @@ def _siblings(query: _InfoQuery) -> list[dict[str, Any]]:
     if not query.blobs:
         return [{"rfilename": entry.path} for entry in files]
     facts = query.repo.git.facts(entry.oid for entry in files)
-    shown = []
+    siblings = []
     for entry in files:
         sibling: dict[str, Any] = {"rfilename": entry.path, "size": facts[entry.oid].size, "blobId": entry.oid}
         if pointer := facts[entry.oid].pointer:
             sizes = {"size": pointer.size, "pointerSize": pointer.pointer_size}
             sibling["lfs"] = {"sha256": pointer.sha256, **sizes}
-        shown.append(sibling)
-    return shown
+        siblings.append(sibling)
+    return siblings
 
 
 def _last_modified(query: _InfoQuery) -> str:

@@ -74,12 +74,12 @@ router.include_router(pages_repo.router)
 @router.get("/{account}")
 def account_page(request: Request, state: StateDep, caller: Viewer, account: str) -> Response:
     """A user with its organisations, or an organisation with its members; and its repos."""
-    shown = state.accounts.by_name(account)
-    if shown is None:
+    owner = state.accounts.by_name(account)
+    if owner is None:
         raise HubError(404, f"There is no account {account}.")
-    members = state.accounts.members(shown) if shown.kind == "org" else state.accounts.orgs(shown)
-    repos = [repo for repo in state.repos.all(namespace=shown.name) if state.access.allows(caller, repo, "read")]
-    return page(request, "account.html", account=shown, members=members, repos=repos[:_MAX_REPOS])
+    members = state.accounts.members(owner) if owner.kind == "org" else state.accounts.orgs(owner)
+    repos = [repo for repo in state.repos.all(namespace=owner.name) if state.access.allows(caller, repo, "read")]
+    return page(request, "account.html", account=owner, members=members, repos=repos[:_MAX_REPOS])
 
 
 def _latest_threads(state: HubState, caller: Caller) -> list[tuple[Thread, Repo]]:

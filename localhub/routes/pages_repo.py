@@ -97,7 +97,7 @@ def commits(
     """The commits up to a revision, newest first."""
     start = repo.git.resolve(rev)
     total = history.count(repo.git, start)
-    shown = history.log(repo.git, start, skip=p * MAX_COMMITS, limit=MAX_COMMITS)
+    page_commits = history.log(repo.git, start, skip=p * MAX_COMMITS, limit=MAX_COMMITS)
     return repo_page(
         request,
         state,
@@ -105,7 +105,7 @@ def commits(
         "commits",
         "commits.html",
         rev=rev,
-        commits=shown,
+        commits=page_commits,
         total=total,
         previous_page=query(p=p - 1) if p else None,
         next_page=query(p=p + 1) if (p + 1) * MAX_COMMITS < total else None,
@@ -128,7 +128,7 @@ def _folder(
     entries = repo.git.entries(head, path, after=after, limit=MAX_ENTRIES + 1)
     facts = repo.git.facts(entry.oid for entry in entries[:MAX_ENTRIES] if entry.type == "file")
     base = quote(repo.web_path)
-    shown = []
+    rows = []
     for entry in entries[:MAX_ENTRIES]:
         blob = facts.get(entry.oid)
         is_folder = entry.type == "directory"
@@ -136,7 +136,7 @@ def _folder(
         size = (blob.pointer.size if blob.pointer else blob.size) if blob else None
         name = entry.path.rpartition("/")[2]
         is_lfs = blob is not None and blob.pointer is not None
-        shown.append({"name": name, "href": href, "size": size, "is_folder": is_folder, "is_lfs": is_lfs})
+        rows.append({"name": name, "href": href, "size": size, "is_folder": is_folder, "is_lfs": is_lfs})
     return repo_page(
         request,
         state,
@@ -145,7 +145,7 @@ def _folder(
         "files.html",
         rev=rev,
         crumbs=breadcrumbs(repo.web_path, rev, path),
-        entries=sorted(shown, key=lambda item: not item["is_folder"]),
+        entries=sorted(rows, key=lambda item: not item["is_folder"]),
         latest=history.commit_info(repo.git, head),
         next_page=query(after=entries[MAX_ENTRIES - 1].path) if len(entries) > MAX_ENTRIES else None,
         readme=_readme(state, repo, caller, head, path) if after is None else None,

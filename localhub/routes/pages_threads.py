@@ -236,7 +236,7 @@ def _thread_page(
 def _entries(state: HubState, repo: Repo, caller: Caller, thread: Thread) -> list[dict[str, Any]]:
     authors: dict[str, tuple[Account | None, str | None]] = {}
     may_write = state.access.allows(caller, repo, "write")
-    shown = []
+    entries = []
     for event in state.threads.events(thread):
         key = event.author_id or ""
         if key not in authors:
@@ -244,7 +244,7 @@ def _entries(state: HubState, repo: Repo, caller: Caller, thread: Thread) -> lis
             authors[key] = (author, _role(state, repo, thread, author))
         author, role = authors[key]
         own = caller.account is not None and caller.account.id == event.author_id
-        shown.append(
+        entries.append(
             {
                 "event": event,
                 "author": author,
@@ -254,7 +254,7 @@ def _entries(state: HubState, repo: Repo, caller: Caller, thread: Thread) -> lis
                 "may_hide": own or may_write,
             }
         )
-    return shown
+    return entries
 
 
 def _role(state: HubState, repo: Repo, thread: Thread, author: Account | None) -> str | None:

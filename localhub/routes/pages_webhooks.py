@@ -63,8 +63,8 @@ def _replay(state: HubState, hook: Webhook, log_id: str) -> str:
 
 
 def _activity(request: Request, state: HubState, hook: Webhook, notice: str | None = None) -> Response:
-    shown: list[dict[str, Any]] = [
+    rows: list[dict[str, Any]] = [
         {**vars(item), "body": item.body, "when": datetime.fromtimestamp(item.created_at, UTC)}
         for item in state.webhooks.deliveries.log.latest(hook.id, _MAX_DELIVERIES)
     ]
-    return page(request, "webhook.html", hook=hook, deliveries=shown, problem=notice)
+    return page(request, "webhook.html", hook=hook, deliveries=rows, problem=notice)

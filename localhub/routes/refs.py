@@ -52,18 +52,18 @@ class SquashBody(BaseModel):
 @router.get("/api/{kind:kind}/{ns}/{name}/refs")
 def refs(repo: Readable, include_prs: bool = False) -> dict[str, Any]:
     """Every ref with its commit."""
-    shown: dict[str, Any] = {"branches": [], "converts": [], "tags": []}
+    by_group: dict[str, Any] = {"branches": [], "converts": [], "tags": []}
     if include_prs:
-        shown["pullRequests"] = []
+        by_group["pullRequests"] = []
     groups = (
         ("refs/heads/", "branches"), ("refs/convert/", "converts"), ("refs/tags/", "tags"), ("refs/pr/", "pullRequests")
     )  # fmt: skip
     for ref, commit in repo.git.refs().items():
         for prefix, group in groups:
-            if ref.startswith(prefix) and group in shown:
+            if ref.startswith(prefix) and group in by_group:
                 name = ref.removeprefix("refs/" if group == "pullRequests" else prefix)
-                shown[group].append({"name": name, "ref": ref, "targetCommit": commit})
-    return shown
+                by_group[group].append({"name": name, "ref": ref, "targetCommit": commit})
+    return by_group
 
 
 @router.get("/api/{kind:kind}/{ns}/{name}/commits/{rev:seg}")
@@ -199,7 +199,7 @@ def _note_change(state: HubState, repo: Repo, account: Account, change: RefChang
 
 
 def _commit(state: HubState, info: CommitInfo, *, formatted: bool) -> dict[str, Any]:
-    shown: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "id": info.id,
         "title": info.title,
         "message": info.message,
@@ -207,8 +207,8 @@ def _commit(state: HubState, info: CommitInfo, *, formatted: bool) -> dict[str, 
         "date": iso(info.date),
     }
     if formatted:
-        shown["formatted"] = {"title": html.escape(info.title), "message": html.escape(info.message)}
-    return shown
+        fields["formatted"] = {"title": html.escape(info.title), "message": html.escape(info.message)}
+    return fields
 
 
 def _author(state: HubState, name: str) -> dict[str, Any]:

@@ -127,9 +127,9 @@ def settings(repo: Owned, state: StateDep, caller: CallerDep, body: Settings) ->
     if body.visibility is not None:
         changes["private"] = body.visibility != "public"
     changed = state.repos.update(repo, caller.account, **changes)
-    shown = {"private": changed.private, "gated": changed.gated, "discussionsDisabled": changed.discussions_disabled}
+    values = {"private": changed.private, "gated": changed.gated, "discussionsDisabled": changed.discussions_disabled}
     names = {field.alias or name for name, field in Settings.model_fields.items() if name in body.model_fields_set}
-    answer: dict[str, Any] = {name: shown[name] for name in shown if name in names}
+    answer: dict[str, Any] = {name: values[name] for name in values if name in names}
     return answer | ({"visibility": "private" if changed.private else "public"} if body.visibility else {})
 
 

@@ -166,10 +166,10 @@ def _token(state: HubState, caller: Caller) -> dict[str, Any]:
     token = caller.token
     if token is None:
         return {}
-    shown: dict[str, Any] = {"displayName": token.name, "role": token.role, "createdAt": iso(token.created_at)}
+    fields: dict[str, Any] = {"displayName": token.name, "role": token.role, "createdAt": iso(token.created_at)}
     if token.role == "fineGrained":
-        shown["fineGrained"] = _fine_grained(state, token)
-    return shown
+        fields["fineGrained"] = _fine_grained(state, token)
+    return fields
 
 
 def _fine_grained(state: HubState, token: Token) -> dict[str, Any]:
