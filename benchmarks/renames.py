@@ -26,7 +26,7 @@ from bot.core.pull_records import find_report
 from bot.pulls.pull import sync_pull
 from bot.pulls.rename_pulls import stands
 from leaderboard.renames import plan
-from localhub.state import HubState
+from localhub.world import open_hub
 
 OLD, NEW = "ada/lion", "ada/lioness"
 PRECISIONS = ("bfloat16", "float16", "4bit")
@@ -81,7 +81,7 @@ def files(size: int) -> Iterator[tuple[str, bytes]]:
 
 def _was_renamed(folder: Path) -> None:
     """The model was renamed on the Hub: its old name leads to the new one."""
-    state = HubState.open(folder)
+    state = open_hub(folder)
     try:
         repo = state.repos.get("model", NEW)
         assert repo is not None

@@ -25,7 +25,7 @@ from hub.client import Hub
 from leaderboard.boards import parse_board
 from leaderboard.suites import find_suite
 from localhub.git.repository import Author, SetFile
-from localhub.state import HubState
+from localhub.world import open_hub
 from redis_state import clock
 from redis_state.redis import connect
 from steward.children import Child, Children
@@ -106,7 +106,7 @@ def world(models: list[str], *, webhook: str = "http://127.0.0.1:9/webhooks/hub"
 
 def write_hub(folder: Path, files: Iterator[tuple[str, bytes]], models: list[str], **options: Any) -> None:
     """A Hub in `folder` whose requests repo holds `files`."""
-    state = HubState.open(folder, world(models, **options))
+    state = open_hub(folder, world(models, **options))
     try:
         repo = state.repos.get("dataset", REQUESTS)
         assert repo is not None

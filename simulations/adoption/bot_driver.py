@@ -14,6 +14,7 @@ from hub.client import Hub
 from leaderboard.boards import parse_board
 from leaderboard.suites import find_suite
 from localhub.repos.events import HubEvent
+from localhub.threads.events import DiscussionEvent
 from redis_state import jobs
 from redis_state.attempts import AttemptProgress
 from redis_state.dirty import SyncPriority
@@ -95,5 +96,9 @@ class Bot:
         is_ours = event.actor is not None and event.actor.name == BOT
         if event.kind == "repo.content" and event.repo.full_name == REQUESTS:
             self.context.mark("requests", SyncPriority.PERSON)
-        if event.thread is not None and not is_ours and repo in (self.context.requests, self.context.community):
+        if (
+            isinstance(event, DiscussionEvent)
+            and not is_ours
+            and repo in (self.context.requests, self.context.community)
+        ):
             self.context.mark(thread_key(repo, event.thread.num), SyncPriority.PERSON)

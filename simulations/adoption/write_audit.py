@@ -11,6 +11,7 @@ from typing import Any
 from hub.comments import marker_of
 from leaderboard.requests import is_request_path
 from localhub.repos.events import HubEvent
+from localhub.threads.events import DiscussionEvent
 from redis_state.shadowed_writes import ShadowedWrite
 
 MAIN = "refs/heads/main"
@@ -56,13 +57,8 @@ class Witness:
         repo = f"{event.repo.type}/{event.repo.full_name}"
         if event.kind == "repo.content":
             self.deeds += self._edits(event, repo)
-        elif event.kind == "discussion.comment":
-            kind = "comment" if event.action == "create" else "edit-comment"
-            self.deeds.append(Deed(kind, repo, event.thread.num, text=str(event.comment.data["raw"])))
-        elif event.kind == "discussion":
-            kind = "new-thread" if event.action == "create" else event.thread.status
-            text = str(event.comment.data["raw"]) if event.comment is not None else ""
-            self.deeds.append(Deed(kind, repo, event.thread.num, status=event.thread.status, text=text))
+        elif isinstance(event, DiscussionEvent):
+            self.deeds.append(_thread_deed(event, repo))
 
     def _edits(self, event: HubEvent, repo: str) -> Iterable[Deed]:
         for change in event.updated_refs:
@@ -97,6 +93,15 @@ class Past:
             models = {path.partition("_eval_request_")[0] for path in left}
             return any(model in models for model in _MODEL.findall(deed.text))
         return (deed.thread or 0) <= self.threads.get(deed.repo, 0) and (deed.repo, deed.thread or 0) not in asked
+
+
+def _thread_deed(event: DiscussionEvent, repo: str) -> Deed:
+    """What the bot did in a thread."""
+    text = str(event.comment.data["raw"]) if event.comment is not None else ""
+    if event.kind == "discussion.comment":
+        return Deed("comment" if event.action == "create" else "edit-comment", repo, event.thread.num, text=text)
+    kind = "new-thread" if event.action == "create" else event.thread.status
+    return Deed(kind, repo, event.thread.num, status=event.thread.status, text=text)
 
 
 def mentioned(deeds: Iterable[Deed]) -> set[str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from localhub.repos.events import HubEvent
-from localhub.repos.store import Repo
+from localhub.repos.records import Repo
 from simulations.peers.environment import Lab
 
 MAIN = "refs/heads/main"

@@ -59,7 +59,7 @@ def test_a_persons_change_in_the_instant_of_the_commit_survives(bench: Bench, mo
 def test_a_commit_that_landed_although_the_hub_says_500_is_not_made_again(bench: Bench, local_hub: LocalHub) -> None:
     """The error comes after the effect: one commit, the edit dropped."""
     (path,) = bench.stage_some(1)
-    local_hub.local_hub.faults.fail_after(COMMIT, status=500, times=1)
+    local_hub.state.faults.fail_after(COMMIT, status=500, times=1)
     bench.drain()
     assert (len(bench.titles()), bench.staged()) == (1, [])
     assert bench.fields(path)["status"] == "RUNNING"
@@ -68,12 +68,12 @@ def test_a_commit_that_landed_although_the_hub_says_500_is_not_made_again(bench:
 def test_an_edit_that_landed_unheard_is_seen_by_the_next_look(bench: Bench, local_hub: LocalHub) -> None:
     """Where no try hears of it, the edit stays staged; the next sync finds it in the repo and makes no commit."""
     (path,) = bench.stage_some(1)
-    local_hub.local_hub.faults.fail_after(COMMIT, status=500, times=1)
-    local_hub.local_hub.faults.fail("GET /api/datasets/board/requests/commits/main", status=500, times=9)
+    local_hub.state.faults.fail_after(COMMIT, status=500, times=1)
+    local_hub.state.faults.fail("GET /api/datasets/board/requests/commits/main", status=500, times=9)
     with pytest.raises(Transient):
         bench.write()
     assert bench.staged() == [f"run {path}"]
-    local_hub.local_hub.faults.clear()
+    local_hub.state.faults.clear()
     bench.drain()
     assert (len(bench.titles()), bench.staged()) == (1, [])
     assert f"request:{path}" in bench.marked()
@@ -83,8 +83,8 @@ def test_a_stale_parent_and_a_busy_repo_are_got_over(bench: Bench, local_hub: Lo
     """409 while another commit is under way, and 412 for a reason that is gone, cost tries and nothing else."""
     (path,) = bench.stage_some(1)
     busy = "Another commit is in progress; please try again."
-    local_hub.local_hub.faults.fail(COMMIT, status=409, times=1, error=busy)
-    local_hub.local_hub.faults.fail(
+    local_hub.state.faults.fail(COMMIT, status=409, times=1, error=busy)
+    local_hub.state.faults.fail(
         COMMIT, status=412, times=2, error="A commit has happened since. Please refresh and try again."
     )
     bench.drain()
@@ -97,7 +97,7 @@ def test_a_commit_quota_told_in_words_alone_is_waited_for(bench: Bench, local_hu
     words = (
         "You have exceeded the rate limit for repository commits (128 per hour). You can retry this action in 1 hour."
     )
-    local_hub.local_hub.faults.fail(COMMIT, status=429, times=1, error=words)
+    local_hub.state.faults.fail(COMMIT, status=429, times=1, error=words)
     with pytest.raises(RateLimited) as limited:
         bench.write()
     assert limited.value.what == "commits"
@@ -126,7 +126,7 @@ def test_an_edit_that_the_hub_never_takes_holds_up_nobody(bench: Bench) -> None:
 def test_what_the_token_may_not_write_stays_staged(bench: Bench, local_hub: LocalHub) -> None:
     """403 is everybody's trouble in that repo: nothing is dropped, and the sync fails where people see it."""
     bench.stage_some(3)
-    local_hub.local_hub.faults.fail(COMMIT, status=403, times=1, error="Forbidden")
+    local_hub.state.faults.fail(COMMIT, status=403, times=1, error="Forbidden")
     with pytest.raises(Denied):
         bench.write()
     assert len(bench.staged()) == 3
@@ -200,7 +200,7 @@ def test_retries_do_not_spend_the_budget(bench: Bench, local_hub: LocalHub) -> N
     """A pass that has to try a few times counts as one commit."""
     bench.stage_some(1)
     bench.hub.retries = Retries(attempts=1)
-    local_hub.local_hub.faults.fail(COMMIT, status=412, times=3, error="A commit has happened since.")
+    local_hub.state.faults.fail(COMMIT, status=412, times=3, error="A commit has happened since.")
     bench.drain()
     assert len(bench.ledgers.staging.commits("board/requests", now=bench.time)) == 1
 
@@ -208,7 +208,7 @@ def test_retries_do_not_spend_the_budget(bench: Bench, local_hub: LocalHub) -> N
 def test_a_busy_hour_is_remembered_when_redis_is_lost(local_hub: LocalHub, connection: redis.Redis) -> None:
     """What the Hub's history holds is counted once, ours and others', before a repo without a count gets busy."""
     ours, others = 20, 75
-    bench, clock = Bench(local_hub.url, connection), local_hub.local_hub.clock
+    bench, clock = Bench(local_hub.url, connection), local_hub.state.clock
     bench.ledgers.now = clock.seconds
     for number in range(ours):
         bench.ada.create_commit(

@@ -14,7 +14,7 @@ from bot.processes.schedule import STUCK_IN_RQ, TICK, Schedule
 from bot.threads.maintainers_list import TITLE, waiting_threads
 from bot.threads.threads import staleness
 from hub.retries import Retries
-from localhub.webhooks.service import SUSPENDED
+from localhub.webhooks.store import SUSPENDED
 from redis_state.attempts import LOST, AttemptProgress, AttemptState
 from redis_state.board.entry import IndexEntry
 from redis_state.dirty import SyncPriority
@@ -97,9 +97,8 @@ def test_a_webhook_that_was_switched_off_is_switched_on_and_reported(stand: Stan
     """Disabled by hand, or suspended by the Hub: the next look enables it, and `/readyz` can tell."""
     hook = webhook(stand)
     look(stand)
-    with stand.hub.state.store.write() as db:
-        db.execute("UPDATE webhooks SET disabled = ?", (how,))
-    stand.hub.state.webhooks._changed += 1
+    webhooks = stand.hub.state.webhooks
+    webhooks.disable(webhooks.get(hook), how)
     assert [one.disabled for one in stand.context.hub.webhooks()] == [how]
     look(stand)
     assert [one.disabled for one in stand.context.hub.webhooks()] == [None]

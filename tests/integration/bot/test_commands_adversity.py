@@ -42,7 +42,7 @@ def test_a_thread_that_changes_while_a_command_is_done(stand: Stand, bell: Bell,
         elif what == "deleted":
             threads.delete(repo, owner(stand), thread)
         else:
-            with stand.hub.state.store.write() as db:
+            with stand.hub.state.database.write() as db:
                 db.execute("UPDATE threads SET is_pull = 0 WHERE oid = ?", (thread.oid,))
 
     bell.meanwhile = meanwhile

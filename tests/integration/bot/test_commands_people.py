@@ -31,7 +31,7 @@ def test_accounts_that_are_deleted_or_renamed(stand: Stand, bell: Bell) -> None:
     state, talk = stand.hub.state, Talk(stand)
     form = stand.context.hub.user("form").id
     stand.context.board = stand.context.board.model_copy(update={"maintainers": (form,)})
-    with state.store.write() as db:
+    with state.database.write() as db:
         db.execute("UPDATE accounts SET name = 'formerly', key = 'formerly' WHERE key = 'form'")
         db.execute("UPDATE accounts SET name = 'form', key = 'form' WHERE key = 'bob'")
     assert "Paused" in talk.ask("/pause tier:large I say so", stand.form)

@@ -310,7 +310,7 @@ def test_one_for_another_branch_is_left_to_people(stand: Stand) -> None:
     stand.form.create_branch(REQUESTS, branch="side", repo_type="dataset")
     number, _ = propose(stand, {PATH: fields(stand)})
     state = stand.hub.state
-    with state.store.write() as database:
+    with state.database.write() as database:
         database.execute("update threads set base = 'refs/heads/side' where num = ?", (number,))
     look(stand, number)
     assert "is the branch that it is for" in report(stand, number)

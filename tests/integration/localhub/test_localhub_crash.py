@@ -57,7 +57,7 @@ def commit(client: httpx.Client, number: int) -> str | None:
 
 
 def test_kill_9_in_the_middle_of_200_concurrent_commits(tmp_path: Path) -> None:
-    """Killed while 200 commits are on their way: what was answered is there, `git fsck` is clean."""
+    """Killed while 200 commits are on their way: every answered commit exists, `git fsck` is clean."""
     world, data = world_file(tmp_path), tmp_path / "data"
     answered: dict[int, str] = {}
     headers = {"Authorization": f"Bearer {TOKENS['ada']}"}

@@ -131,7 +131,7 @@ def test_lfs_files_are_pointers_in_git(ada: HfApi, hub: LocalHub, tmp_path: Path
 
 
 def test_a_repo_that_is_not_there(hub: LocalHub, tmp_path: Path) -> None:
-    """git hears 'not found' and stops."""
+    """git gets 'not found' and stops."""
     result = git("clone", "-q", address(hub, "ada/none", "ada"), tmp_path / "c", check=False)
     assert result.returncode != 0
 

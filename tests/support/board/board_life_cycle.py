@@ -23,7 +23,7 @@ from leaderboard.lifecycle import highest_used_number
 from leaderboard.requests import Request, Status, parse_request
 from localhub.testing import LocalHub
 from localhub.webhooks.delivery_log import OutgoingDelivery
-from localhub.webhooks.service import Webhook
+from localhub.webhooks.store import Webhook
 from redis_state import jobs
 from redis_state.jobs import EvaluationJob
 from tests.support.board.board_driver import BOT, REQUESTS, Stand, world

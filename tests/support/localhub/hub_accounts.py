@@ -1,4 +1,4 @@
-"""What the localhub tests share: accounts, a webhook listener, waiting, and small builders."""
+"""Shared helpers of the localhub tests: accounts, a webhook listener, waiting, and small builders."""
 
 import itertools
 import json
@@ -121,7 +121,7 @@ def safetensors_bytes(shapes: dict[str, tuple[str, list[int]]]) -> bytes:
 
 @dataclass(frozen=True)
 class Received:
-    """One POST that the listener got."""
+    """One POST that the listener received."""
 
     path: str
     headers: dict[str, str]  # names in lower case
@@ -135,7 +135,7 @@ class Received:
 
 @dataclass
 class Listener:
-    """An HTTP server for webhooks: keeps what it gets, answers what it is told to.
+    """An HTTP server for webhooks: stores the deliveries, and answers with the status that the test sets.
 
     `answers` is a list of statuses that are used up first; afterwards every answer is 200.
     """
@@ -157,7 +157,7 @@ class Listener:
                 self.end_headers()
 
             def log_message(self, *args: Any) -> None:
-                """Say nothing."""
+                """Log nothing."""
 
         self._lock = threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -177,7 +177,7 @@ class Listener:
             return self.answers.pop(0) if self.answers else self.always
 
     def at(self, path: str) -> list[Received]:
-        """What came to one path so far, in order of arrival."""
+        """The deliveries to one path so far, in order of arrival."""
         with self._lock:
             return [item for item in self.received if item.path == path]
 
