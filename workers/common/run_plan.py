@@ -32,6 +32,9 @@ CHILD_ENVIRONMENT = {
 }
 """What the zygote's environment holds, so that the libraries that it imports are offline from their first line."""
 
+NLTK_DATA = "NLTK_DATA"
+"""The environment variable that names folders with nltk's data; the zygote inherits it from the worker."""
+
 STREAM = 3
 """The descriptor over which a child speaks to its worker."""
 

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
+from workers.common.devices import Device
 from workers.errors import WorkerError
-from workers.evaluation.placement import Device, MachineCapacity
+from workers.evaluation.placement import MachineCapacity
 
 ASK_SECONDS = 30
 _LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")

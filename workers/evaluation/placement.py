@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from workers.common.devices import Device
 from workers.common.run_plan import Spread, WeightType
 from workers.errors import WorkerError
 
@@ -50,16 +51,6 @@ class NotQuantised(WorkerError):
 
 class NoQuantiser(WorkerError):
     """This machine cannot quantise weights."""
-
-
-@dataclass(frozen=True)
-class Device:
-    """A GPU: its number and its id in the driver's words, its kind, and its memory in bytes."""
-
-    index: int
-    uuid: str
-    name: str
-    memory_bytes: int
 
 
 @dataclass(frozen=True)

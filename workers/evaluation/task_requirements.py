@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from leaderboard.suites import Suite
+from workers.common.run_plan import NLTK_DATA
 from workers.errors import WorkerError
 
 LIBRARIES = {
@@ -21,7 +22,6 @@ LIBRARIES = {
 }
 """Part of a task's name (and of lm-eval: `lm-eval[ifeval,math]`) → modules that it imports."""
 SPLITTER = "tokenizers/punkt_tab"
-NLTK_DATA = "NLTK_DATA"
 _SYSTEM = ("/usr/share", "/usr/local/share", "/usr/lib", "/usr/local/lib")
 
 

@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO
 
-from workers.evaluation.placement import Device
+from workers.common.devices import Device
 from workers.jobs.background_call import AttemptStopped
 
 POLL = 0.02

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 from leaderboard.boards import Board
 from leaderboard.suites import Suite
+from workers.common.devices import Device
 from workers.common.run_plan import RunPlan
 from workers.evaluation import machine
-from workers.evaluation.placement import Device
 from workers.evaluation.task_requirements import own_nltk_folders
 from workers.jobs.provisions import HubGateway
 from workers.jobs.slots import Slot

@@ -20,10 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from workers.common.run_plan import CHILD_ENVIRONMENT
+from workers.common.devices import Device
+from workers.common.run_plan import CHILD_ENVIRONMENT, NLTK_DATA
 from workers.errors import WorkerError
-from workers.evaluation.placement import Device
-from workers.evaluation.task_requirements import NLTK_DATA
 from workers.sandbox.child import ChildOrder
 from workers.sandbox.sandbox_spec import IsolationMode, SandboxSpec
 
