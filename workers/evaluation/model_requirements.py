@@ -63,7 +63,7 @@ def _width(folder: Path, config: dict[str, Any]) -> float:
         return BYTES[dtype]
     for file in sorted(folder.glob("*.safetensors"))[:1]:
         with suppress(BadCheckpoint, OSError):
-            tensors = checkpoint.read_header(file, most=MAX_HEADER_BYTES).values()
+            tensors = checkpoint.read_header(file, max_bytes=MAX_HEADER_BYTES).values()
             kinds = [tensor.dtype for tensor in tensors if tensor.dtype in checkpoint.FLOATS]
             return checkpoint.FLOATS[max(set(kinds), key=kinds.count)] if kinds else 2.0
     return 2.0

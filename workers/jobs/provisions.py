@@ -76,7 +76,9 @@ class TokenHubGateway:
             raise BaseModelGone(str(error)) from error
 
     def _pin(self, model: str, revision: str, *, adapter: bool = False) -> PinnedSnapshot:
-        return pin_model(model, revision, self.hub, self.work_dir / "models", adapter=adapter, most=self.model_bytes)
+        return pin_model(
+            model, revision, self.hub, self.work_dir / "models", adapter=adapter, max_bytes=self.model_bytes
+        )
 
     def publish(self, publication: Publication) -> Details:
         """Commit the details. Raises EvaluationFailed, PublicationFailed."""
