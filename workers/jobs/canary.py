@@ -41,7 +41,7 @@ def ensure_canary_model(folder: Path) -> Path:
 def canary_job(canary: str, job: EvaluationJob) -> EvaluationJob:
     """`job` with the canary `model@commit` in the place of its model: what to fetch for the canary."""
     name, _, revision = canary.partition("@")
-    return job.model_copy(update={"model": name, "revision": revision, "weight_type": "Original", "base_model": ""})
+    return job.with_model(name, revision)
 
 
 def canary_plan(plan: RunPlan, folder: Path) -> RunPlan:
