@@ -51,7 +51,7 @@ def prctl(option: int, argument: int, call: str) -> None:
 def die_with_parent(parent: int | None = None) -> None:
     """Have the kernel kill this process when the thread that forked it ends.
 
-    With `parent`, the process of that thread: if it ended before the call, this process exits now with status 1. Without
+    With `parent`, the process of that thread: if it ended before the call, this process exits with status 1. Without
     it the caller checks that. A change of user or capabilities undoes the call: repeat it afterwards.
     """
     prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, "PR_SET_PDEATHSIG")
