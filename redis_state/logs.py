@@ -1,4 +1,4 @@
-"""Logs: one event a line, for people or as JSON."""
+"""Configures the log: one event per line, for people or as JSON."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import structlog
 
 
 def configure_logs(level: str = "info", *, as_json: bool = False) -> None:
-    """Send events of `level` and above to standard error."""
+    """Write events of `level` and above to standard error."""
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
     )

@@ -32,17 +32,16 @@ def verify(
     """
     from steward.commands.board import MISCONFIGURED, sentences
     from workers.errors import WorkerError
-    from workers.jobs.verification import verification_json as written
-    from workers.jobs.verification_run import run_verification
+    from workers.jobs.verification import run_verification, verification_json
     from workers.settings import WorkerSettings
 
     with sentences():
         try:
-            found = run_verification(WorkerSettings(), attempt, model)
+            verification = run_verification(WorkerSettings(), attempt, model)
         except (WorkerError, OSError) as error:
             raise ending(f"{attempt} cannot be verified: {error}", MISCONFIGURED) from error
-    print(written(found)) if as_json else say("\n".join(_lines(found)))
-    raise typer.Exit(0 if found.equal else DIFFERS)
+    print(verification_json(verification)) if as_json else say("\n".join(_lines(verification)))
+    raise typer.Exit(0 if verification.equal else DIFFERS)
 
 
 def _lines(found: Verification) -> Iterator[str]:

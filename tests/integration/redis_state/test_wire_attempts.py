@@ -135,7 +135,11 @@ def test_a_job_is_json_and_is_queued_once(connection: redis.Redis) -> None:
     assert not jobs.enqueue(connection, name, job(), timeout=100)
     queued = jobs.queue(connection, name).jobs
     assert [one.id for one in queued] == [ATTEMPT]
-    assert (queued[0].timeout, queued[0].result_ttl, queued[0].failure_ttl) == (100, jobs.RESULT_TTL, jobs.FAILURE_TTL)
+    assert (queued[0].timeout, queued[0].result_ttl, queued[0].failure_ttl) == (
+        100,
+        jobs.RESULT_TTL_SECONDS,
+        jobs.FAILURE_TTL_SECONDS,
+    )
     assert jobs.parse(queued[0].kwargs["message"]) == job()
     raw = connection.hget(f"rq:job:{ATTEMPT}", "data")
     assert raw is not None

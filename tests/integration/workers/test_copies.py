@@ -110,7 +110,7 @@ time.sleep(60)
 def test_a_copy_that_dies_ends_all_and_one_says_why() -> None:
     """The others would wait for it until the time of the attempt is up."""
     done = subprocess.run([sys.executable, "-c", DYING], capture_output=True, timeout=30, check=False)
-    assert done.returncode == data_parallel.FAILED
+    assert done.returncode == data_parallel.EXIT_FAILED
     (message,) = StreamReader().feed(b'{"kind":"started"}\n' + done.stdout, now=0.0)[1:]
     assert isinstance(message, FailedMessage)
     assert (message.type, message.text[:17]) == ("ValueError", "no room for rank ")

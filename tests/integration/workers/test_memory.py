@@ -18,8 +18,8 @@ def test_out_of_memory_is_tried_again_with_smaller_batches(bot: Bot, start_worke
     outcome, _ = bot.outcome(asked)
     assert outcome.ok, outcome.failure
     log = (worker.folder / "published.log").read_text()
-    assert "with 4 questions at once, and tries 2" in log
-    assert "with 2 questions at once, and tries 1" in log
+    assert "with batch size 4; it runs again with 2" in log
+    assert "with batch size 2; it runs again with 1" in log
     assert "pid" in json.loads((worker.folder / "published.json").read_text())
 
 

@@ -58,9 +58,9 @@ def test_the_store_stays_within_its_bound(hub: LocalHub, tmp_path: Path, monkeyp
     for name in "abcdef":
         content = {"config.json": b"{}", "model.safetensors": name.encode() * 300_000}
         commits[name] = upload(hub, f"ada/{name}", content)
-    used = pin_model("ada/a", commits["a"], access(hub), tmp_path, most=most)
+    used = pin_model("ada/a", commits["a"], access(hub), tmp_path, max_bytes=most)
     for name in "bcdef":
-        fetch_model(f"ada/{name}", commits[name], access(hub), tmp_path, most=most)
+        fetch_model(f"ada/{name}", commits[name], access(hub), tmp_path, max_bytes=most)
         assert sum(blob.stat().st_size for blob in (tmp_path / "blobs").iterdir()) <= most
     assert sorted(mark.parent.name for mark in tmp_path.glob("snapshots/*/*.complete")) == [
         "ada--a",

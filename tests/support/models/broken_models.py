@@ -182,7 +182,7 @@ BROKEN: tuple[Broken, ...] = (
     # --- tokenizer, chat template, generation
     Broken("no-tokenizer", "tokenizer-missing", _without("tokenizer.json", "tokenizer_config.json")),
     Broken("tokenizer-garbage", "tokenizer-unreadable", _with("tokenizer.json", b'{"version": "1.0", "model": 7}')),
-    Broken("other-vocabulary", "tokenizer-mismatch", lambda: {**model(), **tokenizer(more=1000)}),
+    Broken("other-vocabulary", "tokenizer-mismatch", lambda: {**model(), **tokenizer(extra_tokens=1000)}),
     Broken("template-endless", "chat-template-endless", _templated(ENDLESS), asks=CHAT),
     Broken(
         "template-raises", "chat-template-broken", _templated("{{ raise_exception('only even turns') }}"), asks=CHAT

@@ -36,7 +36,7 @@ def test_a_thread_that_waits_for_ever_does_not_keep_the_process() -> None:
         process.send_signal(signal.SIGTERM)
         out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (0, "True\n")
-    assert "told to stop 0.3 s ago" in err
+    assert "asked to stop 0.3 s ago" in err
 
 
 def test_a_stop_may_be_set_in_the_middle_of_waiting_for_it() -> None:

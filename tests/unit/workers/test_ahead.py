@@ -40,7 +40,7 @@ def test_a_process_that_cannot_be_had_is_no_error(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(prefetcher, "POLL_SECONDS", 0.0)
     fetching = Prefetcher(cast(HubGateway, None), lambda: JOB)
     for _ in range(2):
-        fetching.look()
+        fetching.poll()
     assert fetching.pid is None and len(tries) == 2
 
 
@@ -55,5 +55,5 @@ def test_what_is_no_job_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prefetcher, "POLL_SECONDS", 0.0)
     fetching = Prefetcher(cast(HubGateway, None), peek)
     for _ in range(2):
-        fetching.look()
+        fetching.poll()
     assert fetching.pid is None and len(looks) == 2

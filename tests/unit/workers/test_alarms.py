@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from workers.jobs.rq_alarm import deferred_alarm
+from workers.jobs.rq_job import deferred_alarm
 
 
 class WentOff(Exception):

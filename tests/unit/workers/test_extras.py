@@ -33,7 +33,7 @@ def test_a_sentence_splitter_is_asked_for_before_the_first_answer(
 ) -> None:
     """IFEval would fail on its last one: children have no network to fetch it from."""
     monkeypatch.setattr(task_requirements, "find_spec", lambda _name: object())
-    monkeypatch.setattr(task_requirements, "_SYSTEM", ())
+    monkeypatch.setattr(task_requirements, "_SYSTEM_FOLDERS", ())
     monkeypatch.setattr(task_requirements.sys, "prefix", str(tmp_path / "nowhere"))
     with pytest.raises(task_requirements.SuiteRequirementsMissing, match=r"nltk.downloader -d .* punkt_tab"):
         task_requirements.check_task_requirements(V2, {"NLTK_DATA": str(tmp_path)})

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from workers.common.devices import Device
 from workers.evaluation.machine import NoDevice, parse_gpus, select_devices
 from workers.evaluation.placement import (
     GB,
     QUANTISED,
-    Device,
     MachineCapacity,
     ModelRequirements,
     ModelTooLarge,

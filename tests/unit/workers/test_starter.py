@@ -15,7 +15,7 @@ import yaml
 from leaderboard.suites import content_digest, find_suite
 from workers.starter import dataset_files
 from workers.starter.questions import LETTERS, MAKERS, StarterQuestion
-from workers.starter.repo import SHOTS, TESTED, data_files, path
+from workers.starter.repo import SHOTS, TEST_QUESTIONS, data_files, path
 from workers.starter.words import KINDS
 
 FILES = dataset_files()
@@ -35,9 +35,9 @@ def everything(task: str) -> list[StarterQuestion]:
 def test_there_are_enough_questions_and_no_example_is_asked(task: str) -> None:
     """Forty or more a task, none twice, and the few-shot examples are apart."""
     asked, shown = questions(task), questions(task, "fewshot")
-    assert len(asked) == TESTED >= 40
+    assert len(asked) == TEST_QUESTIONS >= 40
     assert len(shown) == SHOTS
-    assert len({question.input for question in asked + shown}) == TESTED + SHOTS
+    assert len({question.input for question in asked + shown}) == TEST_QUESTIONS + SHOTS
 
 
 def test_boolean_expressions_evaluate_to_their_target() -> None:

@@ -35,7 +35,7 @@ class Hub:
                 self.asked.append(f"{revision} {name}")
                 (folder / name).write_bytes(contents[name])
 
-        return store.hold("org/model", revision, {name: blob(data) for name, data in contents.items()}, download)
+        return store.pin("org/model", revision, {name: blob(data) for name, data in contents.items()}, download)
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_a_commit_that_changes_a_readme_brings_no_weights_again(tmp_path: Path, 
 
 def test_what_was_not_used_for_longest_goes_first(tmp_path: Path, hub: Hub) -> None:
     """When the bound would be exceeded; a use is a use, also without a download."""
-    store = ModelStore(tmp_path, most=2 * SIZE)
+    store = ModelStore(tmp_path, max_bytes=2 * SIZE)
     for revision in "ab":
         hub.hold(store, revision).release()
     aged(store, "a", "b")
@@ -80,7 +80,7 @@ def test_what_was_not_used_for_longest_goes_first(tmp_path: Path, hub: Hub) -> N
 
 def test_what_is_in_use_is_never_evicted(tmp_path: Path, hub: Hub) -> None:
     """Not even where nothing else could go: then the disk is full."""
-    store = ModelStore(tmp_path, most=2 * SIZE)
+    store = ModelStore(tmp_path, max_bytes=2 * SIZE)
     held, free = hub.hold(store, "a"), hub.hold(store, "b")
     aged(store, "a", "b")
     free.release()
@@ -95,7 +95,7 @@ def test_what_is_in_use_is_never_evicted(tmp_path: Path, hub: Hub) -> None:
 
 def test_a_shared_file_stays_while_anybody_has_it(tmp_path: Path, hub: Hub) -> None:
     """Evicting one commit takes from the disk what no other commit links to."""
-    store = ModelStore(tmp_path, most=3 * SIZE)
+    store = ModelStore(tmp_path, max_bytes=3 * SIZE)
     shared = b"s" * SIZE
     hub.hold(store, "a", shared=shared, own=b"a" * SIZE).release()
     hub.hold(store, "b", shared=shared).release()
@@ -107,7 +107,7 @@ def test_a_shared_file_stays_while_anybody_has_it(tmp_path: Path, hub: Hub) -> N
 
 def test_a_file_that_goes_with_what_makes_room_comes_again(tmp_path: Path, hub: Hub) -> None:
     """The same tokenizer lies in many repos: where the last that has it is evicted for the next, that brings it."""
-    store = ModelStore(tmp_path, most=3 * SIZE)
+    store = ModelStore(tmp_path, max_bytes=3 * SIZE)
     shared = b"s" * SIZE
     hub.hold(store, "a", shared=shared, own=b"a" * SIZE).release()
     held = hub.hold(store, "b", shared=shared, own=b"b" * 2 * SIZE)
@@ -118,7 +118,7 @@ def test_a_file_that_goes_with_what_makes_room_comes_again(tmp_path: Path, hub: 
 
 def test_a_shared_file_stays_while_the_rest_is_fetched(tmp_path: Path, hub: Hub) -> None:
     """Whoever has it may be evicted for another model meanwhile."""
-    store = ModelStore(tmp_path, most=4 * SIZE)
+    store = ModelStore(tmp_path, max_bytes=4 * SIZE)
     shared, own = b"s" * SIZE, b"b" * SIZE
     hub.hold(store, "a", shared=shared, own=b"a" * SIZE).release()
 
@@ -128,7 +128,7 @@ def test_a_shared_file_stays_while_the_rest_is_fetched(tmp_path: Path, hub: Hub)
         assert kept(store) == ["c"]
         (folder / "own").write_bytes(own)
 
-    held = store.hold("org/model", "b", {"shared": blob(shared), "own": blob(own)}, slow)
+    held = store.pin("org/model", "b", {"shared": blob(shared), "own": blob(own)}, slow)
     assert kept(store) == ["b", "c"]
     assert (held.folder / "shared").read_bytes() == shared
     assert store.size() == 4 * SIZE and not list(tmp_path.glob("staging/*/*"))
@@ -136,7 +136,7 @@ def test_a_shared_file_stays_while_the_rest_is_fetched(tmp_path: Path, hub: Hub)
 
 def test_what_a_download_kept_goes_with_it(tmp_path: Path, hub: Hub) -> None:
     """One that was given up keeps nothing on the disk that no model has any more."""
-    store = ModelStore(tmp_path, most=3 * SIZE)
+    store = ModelStore(tmp_path, max_bytes=3 * SIZE)
     shared = b"s" * SIZE
     hub.hold(store, "a", shared=shared, own=b"a" * SIZE).release()
 
@@ -145,7 +145,7 @@ def test_what_a_download_kept_goes_with_it(tmp_path: Path, hub: Hub) -> None:
         raise ConnectionError("cut")
 
     with pytest.raises(ConnectionError):
-        store.hold("org/model", "x", {"shared": blob(shared), "own": blob(b"x" * SIZE)}, breaks)
+        store.pin("org/model", "x", {"shared": blob(shared), "own": blob(b"x" * SIZE)}, breaks)
     hub.hold(store, "b", own=b"b" * 2 * SIZE).release()
     assert kept(store) == ["b", "c"] and store.size() == 3 * SIZE
 
@@ -153,17 +153,17 @@ def test_what_a_download_kept_goes_with_it(tmp_path: Path, hub: Hub) -> None:
 def test_what_a_download_kept_goes_also_where_there_was_no_room_for_the_rest(tmp_path: Path, hub: Hub) -> None:
     """A second try that does not fit any more leaves nothing on the disk that nobody may take away."""
     shared = b"s" * SIZE
-    held = hub.hold(ModelStore(tmp_path, most=3 * SIZE), "a", shared=shared, own=b"a" * SIZE)
+    held = hub.hold(ModelStore(tmp_path, max_bytes=3 * SIZE), "a", shared=shared, own=b"a" * SIZE)
     wanted = {"shared": blob(shared), "own": blob(b"x" * SIZE)}
 
     def breaks(folder: Path, names: list[str]) -> None:
         raise ConnectionError("cut")
 
     with pytest.raises(ConnectionError):
-        ModelStore(tmp_path, most=3 * SIZE).hold("org/model", "x", wanted, breaks)
-    store = ModelStore(tmp_path, most=2 * SIZE)
+        ModelStore(tmp_path, max_bytes=3 * SIZE).pin("org/model", "x", wanted, breaks)
+    store = ModelStore(tmp_path, max_bytes=2 * SIZE)
     with pytest.raises(DiskFull):
-        store.hold("org/model", "x", wanted, breaks)
+        store.pin("org/model", "x", wanted, breaks)
     held.release()
     hub.hold(store, "b", own=b"b" * 2 * SIZE).release()
     assert kept(store) == ["b"] and store.size() == 2 * SIZE
@@ -171,14 +171,14 @@ def test_what_a_download_kept_goes_also_where_there_was_no_room_for_the_rest(tmp
 
 def test_a_download_that_was_given_up_makes_room(tmp_path: Path, hub: Hub) -> None:
     """What it left, and what it had still to bring, counts until then."""
-    store = ModelStore(tmp_path, most=2 * SIZE)
+    store = ModelStore(tmp_path, max_bytes=2 * SIZE)
 
     def breaks(folder: Path, names: list[str]) -> None:
         (folder / "half").write_bytes(bytes(500))
         raise ConnectionError("cut")
 
     with pytest.raises(ConnectionError):
-        store.hold("org/model", "x", {"weights": blob(b"x" * 2 * SIZE)}, breaks)
+        store.pin("org/model", "x", {"weights": blob(b"x" * 2 * SIZE)}, breaks)
     hub.hold(store, "a").release()
     assert kept(store) == ["a"]
     assert not list(tmp_path.glob("staging/*/*"))
@@ -192,7 +192,7 @@ def test_other_bytes_than_the_hub_has_are_thrown_away(tmp_path: Path, hub: Hub) 
         (folder / "weights").write_bytes(b"y" * SIZE)
 
     with pytest.raises(BlobDiffers, match="checksum mismatch"):
-        store.hold("org/model", "a", {"weights": blob(b"a" * SIZE)}, lies)
+        store.pin("org/model", "a", {"weights": blob(b"a" * SIZE)}, lies)
     assert hub.hold(store, "a").folder.is_dir()
     assert hub.asked == ["a weights"]
 
@@ -209,7 +209,7 @@ def test_a_name_that_leads_out_of_the_folder_is_refused(tmp_path: Path, name: st
             target.write_bytes(b"a")
 
     with pytest.raises(DownloadError):
-        store.hold("org/model", "a", {name: BlobRef(1, oid="0" * 40)}, download)
+        store.pin("org/model", "a", {name: BlobRef(1, oid="0" * 40)}, download)
     assert not (tmp_path / "store" / "snapshots" / "outside").exists()
 
 
@@ -224,7 +224,7 @@ def test_two_that_want_the_same_model_download_it_once(tmp_path: Path, hub: Hub)
 
     found: list[PinnedSnapshot] = []
     wanted = {"weights": blob(b"a" * SIZE)}
-    ahead = threading.Thread(target=lambda: found.append(ModelStore(tmp_path).hold("org/model", "a", wanted, slow)))
+    ahead = threading.Thread(target=lambda: found.append(ModelStore(tmp_path).pin("org/model", "a", wanted, slow)))
     ahead.start()
     assert begun.wait(20)
     attempt = threading.Thread(target=lambda: found.append(hub.hold(ModelStore(tmp_path), "a")))

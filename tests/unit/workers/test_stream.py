@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from workers.common.run_plan import RunProgress
 from workers.sandbox.stream import (
-    BURST,
-    MAX_LINE,
-    PER_SECOND,
+    BURST_BYTES,
+    BYTES_PER_SECOND,
+    MAX_LINE_BYTES,
     FailedMessage,
     FinishedMessage,
     ForgedMessage,
@@ -111,7 +111,7 @@ def test_a_failure_may_come_before_the_start() -> None:
 def test_a_line_without_end_is_a_flood() -> None:
     """A line has a maximal length, also before its end has come."""
     with pytest.raises(StreamFlooded):
-        StreamReader().feed(b"x" * (MAX_LINE + 1), now=0)
+        StreamReader().feed(b"x" * (MAX_LINE_BYTES + 1), now=0)
 
 
 def test_the_allowance_fills_up_with_time() -> None:
@@ -119,9 +119,9 @@ def test_the_allowance_fills_up_with_time() -> None:
     line = lines(ProgressMessage(phase="evaluate", done=1, total=3))
     reader = StreamReader()
     reader.feed(STARTED, now=0)
-    for _ in range((BURST - len(STARTED)) // len(line)):
+    for _ in range((BURST_BYTES - len(STARTED)) // len(line)):
         reader.feed(line, now=0)
-    reader.feed(line * (PER_SECOND * 10 // len(line)), now=10)
+    reader.feed(line * (BYTES_PER_SECOND * 10 // len(line)), now=10)
     with pytest.raises(StreamFlooded):
         reader.feed(line * 100, now=10)
 

@@ -35,7 +35,7 @@ class NoNursery:
     def order(self, order: Any) -> None:
         """Takes any order."""
 
-    def hear(self) -> list[dict[str, Any]]:
+    def read_answers(self) -> list[dict[str, Any]]:
         """Hears nothing."""
         return []
 
@@ -54,7 +54,7 @@ class Wedged(NoNursery):
         if speaks:
             os.write(self._silent, b"!")
 
-    def hear(self) -> list[dict[str, Any]]:
+    def read_answers(self) -> list[dict[str, Any]]:
         """Hears why not."""
         return self.words
 
@@ -83,7 +83,7 @@ def look(folder: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """Watch a child that may write a megabyte to its spool and home; the log, if it is ended for what lies there."""
     monkeypatch.setattr("workers.sandbox.supervision.USAGE_CHECK_SECONDS", 0.0)
     log = BoundedLog()
-    callbacks = ChildCallbacks(tell=lambda _: None, stop=lambda: "", log=log)
+    callbacks = ChildCallbacks(report=lambda _: None, stop=lambda: "", log=log)
     supervisor = ChildSupervisor(
         cast(ZygoteClient, NoNursery()), SandboxSpec(home=home, root=folder, uid=1), plan_in(folder), callbacks
     )
@@ -109,7 +109,7 @@ def test_a_zygote_that_forks_nobody_is_given_up(
     monkeypatch.setattr("workers.sandbox.supervision.FORK_SECONDS", 20.0 if speaks else 0.0)
     zygote_client, callbacks = (
         Wedged(speaks=speaks),
-        ChildCallbacks(tell=lambda _: None, stop=lambda: "", log=BoundedLog()),
+        ChildCallbacks(report=lambda _: None, stop=lambda: "", log=BoundedLog()),
     )
     supervisor = ChildSupervisor(
         cast(ZygoteClient, zygote_client), SandboxSpec(home=home, root=tmp_path, uid=1), plan_in(tmp_path), callbacks

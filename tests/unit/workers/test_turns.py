@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from workers.evaluation.placement import Device
+from workers.common.devices import Device
 from workers.jobs.background_call import AttemptStopped
 from workers.jobs.device_lock import device_lock
 

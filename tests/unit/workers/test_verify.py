@@ -12,7 +12,7 @@ from test_details import STARTER, results, sample
 from hub.records import Repo
 from workers.common.hub_access import HubAccess
 from workers.jobs.provisions import TokenHubGateway
-from workers.jobs.verification import CannotVerify, RecordedAttempt, Verification, _compare, gateway_as_recorded
+from workers.jobs.verification import CannotVerify, RecordedAttempt, Verification, _compare_task, gateway_as_recorded
 from workers.publication.details import write_samples
 
 CHOOSE = STARTER.benchmarks[0]
@@ -36,11 +36,11 @@ def samples(folder: Path, *lines: bytes) -> Path:
         ([sample(doc_id=0), sample(doc_id=1), sample(doc_id=2, doc={"input": "Another?"})], 2, 2),
     ],
 )
-def test_each_sample_is_compared(tmp_path: Path, again: list[bytes], equal: int, first: int | None) -> None:
+def test_each_sample_is_compare_taskd(tmp_path: Path, again: list[bytes], equal: int, first: int | None) -> None:
     """Questions, prompts, answers and what became of them; the first that differs is named."""
     then = tmp_path / "then.parquet"
     write_samples(samples(tmp_path, *(sample(doc_id=i) for i in range(3))), then, CHOOSE.metrics)
-    found = _compare("task", CHOOSE, then, samples(tmp_path, *again), tmp_path / "now.parquet")
+    found = _compare_task("task", CHOOSE, then, samples(tmp_path, *again), tmp_path / "now.parquet")
     assert (found.samples, found.equal, found.first) == (3, equal, first)
 
 
@@ -59,7 +59,7 @@ def test_questions_are_those_of_then(tmp_path: Path) -> None:
     assert gateway_as_recorded(hub_gateway, recorded({REPO: "1" * 40})).moved == {REPO: f"{REPO}@{'1' * 40}"}
     elsewhere = gateway_as_recorded(hub_gateway, recorded({"board/questions": "2" * 40}))
     assert elsewhere.moved == {REPO: f"board/questions@{'2' * 40}"}
-    with pytest.raises(CannotVerify, match="it is not recorded"):
+    with pytest.raises(CannotVerify, match="do not record the commit"):
         gateway_as_recorded(hub_gateway, recorded({}))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.common.logs import MAX_LINE, BoundedLog
+from workers.common.logs import MAX_LINE_BYTES, BoundedLog
 
 
 @given(st.lists(st.binary(max_size=400), max_size=40))
@@ -14,7 +14,7 @@ def test_it_holds_no_more_than_it_may(pieces: list[bytes]) -> None:
     log = BoundedLog(head=50, tail=100)
     for piece in pieces:
         log.write(piece)
-    assert len(log.text().replace("�", "").encode()) <= 50 + 100 + MAX_LINE + 60
+    assert len(log.text().replace("�", "").encode()) <= 50 + 100 + MAX_LINE_BYTES + 60
     assert (log.cut > 0) == ("bytes were cut here" in log.text())
 
 
