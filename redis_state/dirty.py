@@ -174,14 +174,22 @@ class DirtyKeys:
         """Extend `claim` to `lease` seconds from now; False if another process holds it, or Redis lost it."""
         return bool(self._renew(keys=[self.keys.dirty_leases], args=[claim.key, claim.owner, lease]))
 
-    def finish(self, claim: SyncLease, *, retry_at: float | None = None, failed: bool = False) -> None:
+    def finish(self, claim: SyncLease, *, retry_at: float | None = None, failed: bool = False) -> bool:
         """Give `claim` back. The key stays dirty if it was marked meanwhile, or is due again at `retry_at`.
 
         A mark that came meanwhile is due at once, unless the sync `failed`: then it also waits until `retry_at`.
+        False, and nothing done, if the claim was lost.
         """
         score = "" if retry_at is None else repr(int(claim.priority) * _PRIORITY_SCALE + retry_at)
         names = [self.keys.dirty, self.keys.dirty_generations, self.keys.dirty_leases, self.keys.wake]
-        self._finish(keys=names, args=[claim.key, claim.owner, claim.generation, score, int(failed)])
+        return bool(self._finish(keys=names, args=[claim.key, claim.owner, claim.generation, score, int(failed)]))
+
+    def marked(self, keys: Sequence[str]) -> list[bool]:
+        """Which of `keys` are dirty. One round trip."""
+        with self.redis.pipeline(transaction=False) as pipe:
+            for key in keys:
+                pipe.zscore(self.keys.dirty, key)
+            return [score is not None for score in pipe.execute()]
 
     def hasten(self, keys: Sequence[str], *, due: float) -> None:
         """Advance those of `keys` that are due later to `due`; their priorities stay."""

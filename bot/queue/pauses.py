@@ -1,4 +1,8 @@
-"""The file of pauses: read from the Hub when our edit of it has landed, or from the mirror when others changed it."""
+"""The file of pauses: read when our edit of it has landed, or when others changed it.
+
+Race closed: our edit lands while the sync of the requests repo looks at an older commit. That sync has the file read
+anew, and learns nothing from the older one.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +11,11 @@ from typing import TYPE_CHECKING
 from bot.core.context import BoardContext
 from bot.core.waiting_threads import DIGEST
 from bot.queue.dispatching import QUEUE
+from bot.request_files.reading import newest_commit, read_at
 from hub.errors import TooLarge
 from leaderboard.holds import MAX_PAUSES, PAUSES
 from leaderboard.outbreaks import suites_paused_by_outbreak
+from redis_state.board.pauses import PAUSED
 from redis_state.dirty import SyncPriority
 
 if TYPE_CHECKING:
@@ -22,7 +28,7 @@ TOO_LARGE = "too large"
 def sync_pauses(context: BoardContext) -> None:
     """Read the file, and have dispatch go by it. One call."""
     try:
-        file = context.hub.find_file(context.requests, PAUSES, max_bytes=MAX_PAUSES)
+        file = read_at(context, PAUSES, newest_commit(context), max_bytes=MAX_PAUSES)
     except TooLarge:
         context.pauses.learn(TOO_LARGE, None)
     else:
@@ -31,12 +37,9 @@ def sync_pauses(context: BoardContext) -> None:
 
 
 def learn_pauses(context: BoardContext, view: MirrorView, head: str) -> None:
-    """Go by the file as it is at `head`, if that is another one than is known. No call."""
-    oid = view.find(head, PAUSES)
-    if context.pauses.is_read(oid):
-        return
-    context.pauses.learn(oid, view.blob(oid, max_bytes=MAX_PAUSES) if oid is not None else None)
-    _call(context)
+    """Have the file read if the one at `head` is another one than is known. No call."""
+    if not context.pauses.is_read(view.find(head, PAUSES)):
+        context.mark(PAUSED, SyncPriority.PERSON)
 
 
 def _call(context: BoardContext) -> None:

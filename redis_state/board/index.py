@@ -10,6 +10,7 @@ lists, never all entries.
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -30,6 +31,12 @@ _SCAN_COUNT = 1_000
 MAX_CHANGES = 5_000
 """Changes that the stream holds for readers that follow the index."""
 
+PUT_HEAD = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[2], ARGV[2])
+return 1
+"""
+
 
 class Index:
     """The requests of one board."""
@@ -38,6 +45,7 @@ class Index:
         self._redis = redis
         self._keys = keys
         self._set_lines = redis.register_script(SET_LINES)
+        self._put_head = redis.register_script(PUT_HEAD)
         self._waiting = WaitingList(redis, keys)
         self.catalog = Catalog(redis, keys)
         self.neighbours = Neighbours(redis, keys)
@@ -210,9 +218,17 @@ class Index:
         raw = self._redis.get(self._keys.head(repo))
         return None if raw is None else text(raw)
 
-    def put_head(self, repo: str, commit: str) -> None:
-        """Record that all changes up to `commit` of `repo` were marked dirty."""
-        self._redis.set(self._keys.head(repo), commit)
+    def life(self) -> str:
+        """Return an id of this life of Redis: another one after Redis was emptied. Read it before `put_head`."""
+        new = secrets.token_hex(8)
+        return text(self._redis.set(self._keys.life, new, nx=True, get=True) or new)
+
+    def put_head(self, repo: str, commit: str, life: str) -> bool:
+        """Record that all changes up to `commit` of `repo` were marked dirty, in this `life` of Redis.
+
+        False, and nothing recorded, if Redis was emptied since `life` was read: the marks are gone.
+        """
+        return bool(self._put_head(keys=[self._keys.life, self._keys.head(repo)], args=[life, commit]))
 
 
 def _by_model(path: str) -> str:

@@ -15,6 +15,15 @@ class HubKeys(BoardKeys):
         """String: the last commit of `repo` whose changes were marked dirty."""
         return self._key("head", repo)
 
+    def newest(self, repo: str) -> str:
+        """String: the newest known commit of `repo`; after `?` where a newer one may be known (`redis_state.heads`)."""
+        return self._key("newest", repo)
+
+    @property
+    def life(self) -> str:
+        """String: a random word that is another one after Redis was emptied."""
+        return self._key("life")
+
     def person(self, question: str) -> str:
         """String: the Hub's answer to a question about a person, for a short time."""
         return self._key("person", question)

@@ -31,7 +31,11 @@ def doctor(
         bool, typer.Option("--switching-on", help="Also say whether edits may be switched on now.")
     ] = False,
     consistency: Annotated[
-        bool, typer.Option("--consistency", help="Instead, read every file and say where the board's repos disagree.")
+        bool,
+        typer.Option(
+            "--consistency",
+            help="Instead, read every file and say where the board's repos, or the bot's index, disagree.",
+        ),
     ] = False,
     as_json: AsJson = False,
 ) -> None:

@@ -296,14 +296,35 @@ class Board(RuleBasedStateMachine):
         raise AssertionError(self.life.statuses())
 
 
-def test_whatever_happens_in_whatever_order_people_get_their_answers(
-    connection: redis.Redis, web: httpx2.Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Random lives of a board keep the invariants at every quiet point, and end with every request at its end."""
+@pytest.fixture
+def board(connection: redis.Redis, web: httpx2.Client, monkeypatch: pytest.MonkeyPatch) -> type[Board]:
+    """The machine, on this Redis and web server, with a mirror that does not wait long."""
     monkeypatch.setattr(mirror, "_CONNECT_MS", 1_000)
     monkeypatch.setattr(mirror, "_SILENCE_MS", 1_000)
     Board.connection, Board.web = connection, web
+    return Board
+
+
+def test_a_request_put_back_as_it_was_between_two_looks_is_evaluated(board: type[Board]) -> None:
+    """It fails, is removed and submitted again: at both looks the same text, of which the index knows another one."""
+    life = board()
+    try:
+        life.open(how="theirs")
+        path = life.life.paths()[-1]
+        assert life.life.file(path)["status"] == "FAILED"
+        life.remove(pick=1)
+        life.submit(which=SUBMISSIONS[0])
+        assert life.life.file(path)["status"] == "PENDING"
+        life.come_to_rest()
+    finally:
+        life.teardown()
+
+
+def test_whatever_happens_in_whatever_order_people_get_their_answers(
+    board: type[Board],
+) -> None:
+    """Random lives of a board keep the invariants at every quiet point, and end with every request at its end."""
     lives = settings(
         max_examples=LIVES, stateful_step_count=STEPS, deadline=None, suppress_health_check=list(HealthCheck)
     )
-    run_state_machine_as_test(Board, settings=lives)
+    run_state_machine_as_test(board, settings=lives)

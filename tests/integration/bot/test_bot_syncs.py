@@ -285,7 +285,7 @@ def test_only_a_form_of_the_board_submits_for_others(stand: Stand) -> None:
     """The `sender` of a file counts where a front end committed it, by account id, and nowhere else."""
     form = stand.context.hub.user("form").id
     stand.context.board = stand.context.board.model_copy(update={"front_ends": (form,)})
-    stand.context.index.put_head(REQUESTS, stand.context.hub.head(stand.context.requests))
+    stand.context.index.put_head(REQUESTS, stand.context.hub.head(stand.context.requests), stand.context.index.life())
     stand.submit("ada/good", sender="ada")
     stand.settle()
     assert "submitted by `ada`" in stand.threads()[0].events[0].content

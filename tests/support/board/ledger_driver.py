@@ -17,6 +17,7 @@ from hub.errors import NotFound
 from hub.records import Repo
 from hub.retries import Retries
 from redis_state.dirty import DirtyKeys
+from redis_state.heads import Heads
 from redis_state.keys import Keys
 from redis_state.parking import ParkedSyncs
 from redis_state.staging import Staging
@@ -47,8 +48,8 @@ class Bench:
         self.redis = connection
         self.dirty = DirtyKeys(connection, self.keys)
         staging, parking = Staging(connection, self.keys), ParkedSyncs(connection, self.keys)
-        webhook_quota = WebhookQuota(connection, self.keys)
-        self.ledgers = Ledgers(self.hub, staging, webhook_quota, parking, lambda: self.time, budget)
+        webhook_quota, heads = WebhookQuota(connection, self.keys), Heads(connection, self.keys)
+        self.ledgers = Ledgers(self.hub, staging, heads, webhook_quota, parking, lambda: self.time, budget)
 
     # --- what people do
 
