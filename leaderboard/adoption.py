@@ -22,8 +22,10 @@ from leaderboard.attempts import Failure
 from leaderboard.mistakes import mistakes
 from leaderboard.requests import Request
 
-RECORD = ".steward/adopted.json"
-"""Path of the record in the requests repo."""
+RECORD = ".steward/adoption"
+"""Path of the record in the requests repo; front ends take every file that ends in `.json` for a request."""
+FORMER_RECORD = ".steward/adopted.json"
+"""Its path in earlier versions; it counts where there is no file at `RECORD`."""
 MAX_RECORD = 100_000
 CommitId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
 

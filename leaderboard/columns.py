@@ -2,14 +2,16 @@
 
 Names, order, types and polarity are those of the Open LLM Leaderboard's second table: `Flagged`, `Merged` and `MoE` are
 true where it is so, `Available on the hub` where the model is still there. (The first table stored them the other way
-round, as filters that hide.) What is not known is null; but a count of likes is 0, parameters are -1, an architecture
-is "?": there readers compare numbers, or split words. CO₂ is not measured here: it is null but where others noted it.
+round, as filters that hide.) An unknown text is null, but an unknown architecture is "?", which readers split.
+
+An unknown number is 0, and -1 parameters: pandas makes a null number NaN, and a strict JSON encoder then refuses the
+whole table. CO₂ is not measured here: it is 0 except where others noted it.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -48,6 +50,8 @@ _BACK: tuple[tuple[str, Kind], ...] = (
     ("Generation", "count"),
     ("Base Model", "text"),
 )
+_UNKNOWN = {"#Params (B)": -1.0}
+"""Unknown values of columns of numbers, where that is not 0."""
 _SPELLED = {"MuSR": "MUSR"}
 """Benchmarks that the table spells in another way."""
 
@@ -58,6 +62,16 @@ class ContentsColumn:
 
     name: str
     kind: Kind
+
+    @property
+    def unknown(self) -> Any:
+        """The value of a row that knows none: a number in a column of numbers, else None."""
+        match self.kind:
+            case "count":
+                return 0
+            case "number":
+                return _UNKNOWN.get(self.name, 0.0)
+        return None
 
     def read(self, value: Any) -> Any:
         """`value`, from a table that others may have written, as this column holds it; None where it is no such."""
@@ -76,6 +90,11 @@ def columns(suite: Suite) -> tuple[ContentsColumn, ...]:
     names = [spelled(benchmark.name) for benchmark in suite.benchmarks]
     scores = [ContentsColumn(column, "number") for name in names for column in (f"{name} Raw", name)]
     return (*(ContentsColumn(*it) for it in _FRONT), *scores, *(ContentsColumn(*it) for it in _BACK))
+
+
+def filled(row: ContentsRow, shape: Iterable[ContentsColumn]) -> ContentsRow:
+    """The row with a number in every column of numbers."""
+    return row | {one.name: one.unknown for one in shape if row.get(one.name) is None and one.unknown is not None}
 
 
 def spelled(benchmark: str) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 
 from leaderboard.admission.sizes import BILLION
 from leaderboard.categories import MERGE_TAGS, ModelCategory, read_category
-from leaderboard.columns import ContentsRow, key_of, spelled
+from leaderboard.columns import ContentsRow, columns, filled, key_of, spelled
 from leaderboard.evaluations import (
     BoardSources,
     Evaluation,
@@ -192,7 +192,8 @@ def compile_rows(
     rows += [dict(row) for row in stay]
     if sources.flags is not None:
         rows = _flagged(rows, sources, StandingFlags(sources.flags))
-    return sorted(rows, key=lambda row: (row.get("eval_name") or "", *key_of(row)))
+    shape = columns(board.suite)
+    return sorted((filled(row, shape) for row in rows), key=lambda row: (row.get("eval_name") or "", *key_of(row)))
 
 
 def _newest(row: ContentsRow, before: ContentsRow, it: Evaluation) -> ContentsRow:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from leaderboard.flags import FlagRecord
-from leaderboard.removals import ARCHIVE
+from leaderboard.removals import original_path
 from leaderboard.requests import Request, RequestFile, Status, StewardFacts
 from leaderboard.results import BLOCK, BadResults, Scores, parse_harness, read_results, score
 from leaderboard.suites import Suite
@@ -69,7 +69,7 @@ class BoardSources:
 def is_results_path(path: str) -> bool:
     """Whether a file of the results repo is one that the board shows."""
     name = path.rpartition("/")[2]
-    return name.startswith("results_") and name.endswith(".json") and not path.startswith(ARCHIVE)
+    return name.startswith("results_") and name.endswith(".json") and original_path(path) is None
 
 
 def measure(path: str, data: bytes, suite: Suite) -> MeasuredResults | None:

@@ -17,10 +17,13 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from leaderboard.jsontext import edit, object_in
 from leaderboard.tiers import TIERS
 
-PAUSES = ".steward/queue.json"
-"""Path of the pauses in the requests repo."""
+PAUSES = ".steward/pauses"
+"""Path of the pauses in the requests repo; front ends take every file that ends in `.json` for a request."""
+FORMER_PAUSES = ".steward/queue.json"
+"""Their path in earlier versions; it counts where there is no file at `PAUSES`."""
 MAX_PAUSES = 100_000
 BOARD = "board"
 """The pause of everything."""
@@ -66,6 +69,14 @@ def parse_pauses(data: bytes) -> dict[str, Hold]:
         raise BadPauses(f"{PAUSES} holds JSON, but not an object with a member for each pause.")
     pauses = {what: _hold(said) for what, said in found.items() if is_target(what)}
     return {what: hold for what, hold in pauses.items() if hold is not None}
+
+
+def merge_pauses(present: bytes, newer: bytes) -> bytes:
+    """The file `present` with the members of the file `newer`. Of two files only one of which holds an object, that."""
+    members = object_in(newer)
+    if members is None:
+        return present
+    return edit(present.decode(), members).encode() if object_in(present) is not None else newer
 
 
 def _hold(said: Any) -> Hold | None:

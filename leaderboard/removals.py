@@ -1,6 +1,6 @@
 """Taking a model's results and requests off a board, so that it can be undone: nothing is deleted, everything moves.
 
-results    -> .steward/archive/{path}: no reader looks there, for its name begins with a dot
+results    -> .steward/removed/{path}.removed: front ends read files that end in `.json`, in dot folders too
 request    CANCELLED, with the reason; what it said before stands in `steward.removed`
 """
 
@@ -16,7 +16,10 @@ from leaderboard.reasons import Problem, Reason, table
 from leaderboard.renames import FilePlan
 from leaderboard.requests import OURS, Request, Status, ours_in
 
-ARCHIVE = ".steward/archive/"
+ARCHIVE = ".steward/removed/"
+SUFFIX = ".removed"
+FORMER_ARCHIVE = ".steward/archive/"
+"""The archive of earlier versions, in which files have the names that they had."""
 REMOVED = "removed"
 """The member of ours that keeps what a request said before its removal."""
 _PUT_BY = ("results", "kept", "cancelled")
@@ -49,7 +52,15 @@ def part_of(words: Mapping[str, str]) -> str:
 
 def archived(path: str) -> str:
     """Where a file of the results repo is kept once it is removed."""
-    return ARCHIVE + path
+    return f"{ARCHIVE}{path}{SUFFIX}"
+
+
+def original_path(path: str) -> str | None:
+    """Where an archived file was before its removal; None where `path` is in no archive."""
+    if path.startswith(FORMER_ARCHIVE):
+        return path.removeprefix(FORMER_ARCHIVE)
+    is_archived = path.startswith(ARCHIVE) and path.endswith(SUFFIX)
+    return path.removeprefix(ARCHIVE).removesuffix(SUFFIX) if is_archived else None
 
 
 def remove_request(request: Request, why: Hold) -> FilePlan | Problem | None:

@@ -5,10 +5,11 @@ with it: as parsed JSON, for the tools that write such pull requests format as t
 
     requests   {old}_eval_request_*.json -> {new}_eval_request_*.json, `model`; `base_model` of other models' requests
     results    {old}/results_*.json -> {new}/results_*.json; `config_general.model_name` (v1), `config.model_args`,
-               `model_name` and `model_name_sanitized` (v2), and our own block's `model` and `request`
+               `config.model_name`, `model_name` and `model_name_sanitized` (v2), and our own block's `model` and
+               `request`
 
-Other files that lie in a results folder move as they are. Tools of others know nothing of our own block `steward`: one
-that is left as it was is right too, and mended afterwards.
+Other files that lie in a results folder move as they are. Tools of others know nothing of our own block `steward` and
+of `config.model_name`: what is left there as it was is right too, and mended afterwards.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ Kind = Literal["requests", "results"]
 ComparisonOutcome = Literal["exact", "partial", "wrong"]
 MOST_FILES = 2_000
 """Files that one rename may touch: more are looked at by a person."""
+_NAME = "model_name"
 
 REASONS = table(
     (
@@ -160,7 +162,7 @@ def _result(old: str, new: str, fields: dict[str, Any]) -> dict[str, Any]:
     if fields.get("model_name_sanitized") == sanitised(old):
         changed["model_name_sanitized"] = sanitised(new)
     _within(changed, "config_general", lambda inner: _same_or(inner, "model_name", old, new))
-    _within(changed, "config", lambda inner: _arguments(inner, old, new))
+    _within(changed, "config", lambda inner: _arguments(_same_or(inner, "model_name", old, new), old, new))
     _within(changed, OURS, lambda inner: _steward_block(inner, old, new))
     return changed
 
@@ -264,21 +266,48 @@ def _file_problems(one: FilePlan, change: FileChange, data: bytes | None) -> lis
     if found is None:
         return [REASONS["content"].problem(path=change.path, fields="it is no JSON object")]
     names = sorted(name for name in {*wanted, *found} if not _equal(wanted.get(name, ...), found.get(name, ...)))
-    if names == [OURS] and _equal(found.get(OURS, ...), (object_in(one.was) or {}).get(OURS, ...)):
-        names = []
+    was = object_in(one.was) or {}
+    names = [name for name in names if not _is_left(name, wanted, found, was)]
     fields = ", ".join(names)[:300]
     return [REASONS["content"].problem(path=change.path, fields=f"it differs in {fields}")] if names else []
 
 
-def missing_facts(it: RenamePlan, contents: Mapping[str, bytes]) -> dict[str, dict[str, Any]]:
-    """Path → members of our block that still have to be set there: what a tool of others left as it was."""
-    found: dict[str, dict[str, Any]] = {}
+def _is_left(name: str, wanted: Mapping[str, Any], found: Mapping[str, Any], was: Mapping[str, Any]) -> bool:
+    """Whether field `name` differs from the plan in nothing but what a tool of others leaves as it was."""
+    if name == OURS:
+        return _equal(found.get(OURS, ...), was.get(OURS, ...))
+    before, planned = was.get(name), wanted.get(name)
+    if name != "config" or not isinstance(before, dict) or not isinstance(planned, dict) or _NAME not in before:
+        return False
+    return _equal(found.get(name, ...), {**planned, _NAME: before[_NAME]})
+
+
+@dataclass(frozen=True)
+class Mending:
+    """What a tool of others left as it was in one file: values of `fields`, and members `facts` of our block.
+
+    `guard` holds the values that the fields have now.
+    """
+
+    fields: Mapping[str, Any]
+    facts: Mapping[str, Any]
+    guard: Mapping[str, tuple[Any, ...]]
+
+
+def missing_facts(it: RenamePlan, contents: Mapping[str, bytes]) -> dict[str, Mending]:
+    """Path → what still has to be set there."""
+    found: dict[str, Mending] = {}
     for one in it.files:
-        wanted, there = object_in(one.data), object_in(contents.get(one.place, b""))
-        ours, theirs = (wanted or {}).get(OURS), (there or {}).get(OURS)
+        wanted, there = object_in(one.data) or {}, object_in(contents.get(one.place, b"")) or {}
+        ours, theirs = wanted.get(OURS), there.get(OURS)
+        facts, fields = dict[str, Any](), dict[str, Any]()
         if isinstance(ours, dict) and isinstance(theirs, dict):
             facts = {name: value for name, value in ours.items() if not _equal(theirs.get(name, ...), value)}
-            found |= {one.place: facts} if facts else {}
+        was = object_in(one.was) or {}
+        if not _equal(there.get("config"), wanted.get("config")) and _is_left("config", wanted, there, was):
+            fields = {"config": wanted["config"]}
+        if facts or fields:
+            found[one.place] = Mending(fields, facts, {name: (there[name],) for name in fields})
     return found
 
 

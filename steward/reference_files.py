@@ -32,7 +32,11 @@ def files_page() -> str:
             "Fields that are not listed are kept as they came.",
             (("", RequestFile), ("`steward`", StewardFacts), ("`failure`", Failure), ("`kept`", PreviousResult)),
         ),
-        ("A pause, or a hold", "In `queue.json` by its target; in a request as `hold` or `cancelled`.", (("", Hold),)),
+        (
+            "A pause, or a hold",
+            "In `.steward/pauses` by its target; in a request as `hold` or `cancelled`.",
+            (("", Hold),),
+        ),
         ("The block in results", "The member `steward` of a results file.", (("", StewardBlock),)),
         ("The outcome of an attempt", "What its worker says; the bot checks it.", (("", Outcome),)),
         ("A decision", "One command that decided something, or tried to.", (("", CommandDecision),)),

@@ -27,6 +27,7 @@ from redis.exceptions import RedisError
 
 from bot.changes.duplicates import DUPLICATES, sync_duplicates
 from bot.core.context import BoardContext, repo_of, thread_of
+from bot.core.former_paths import FORMER, sync_former_paths
 from bot.core.lease_fence import LeaseLost, fenced
 from bot.core.mirrors.folder import MirrorDamaged, UnusableFolder
 from bot.core.waiting_threads import DIGEST
@@ -86,6 +87,7 @@ SYNCS_BY_KEY: Mapping[str, Callable[[BoardContext], float | None]] = {
     QUEUE: sync_queue,
     DELETED_RESULTS: sync_deleted_results,
     FILES: sync_files,
+    FORMER: sync_former_paths,
     DURATIONS: sync_durations,
     PAUSED: sync_pauses,
     CONTENTS: sync_contents,

@@ -34,7 +34,7 @@ from bot.queue.pauses import learn_pauses
 from bot.requests.first_look import entry_of_new_file
 from bot.results.contents import mark_contents
 from hub.errors import RevisionNotFound
-from leaderboard.adoption import RECORD
+from leaderboard.adoption import FORMER_RECORD, RECORD
 from leaderboard.requests import is_request_path
 from redis_state.crashpoints import pass_by, point
 from redis_state.dirty import SyncPriority
@@ -113,7 +113,7 @@ def _depth(context: BoardContext, history: CommitHistory) -> int:
 
 
 def _mark(context: BoardContext, view: MirrorView, history: CommitHistory) -> None:
-    _learn_what_is_old(context, view.find(history.head, RECORD))
+    _learn_what_is_old(context, view.find(history.head, RECORD) or view.find(history.head, FORMER_RECORD))
     learn_pauses(context, view, history.head)
     if history.seen is not None and view.has(history.seen):
         note_origins(context, view, history)

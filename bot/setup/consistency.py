@@ -31,7 +31,7 @@ from leaderboard.contents import compile_rows
 from leaderboard.evaluations import BoardSources, MeasuredResults, measure
 from leaderboard.flags import FlagRecord, compile_tables
 from leaderboard.jsontext import object_in
-from leaderboard.removals import ARCHIVE
+from leaderboard.removals import original_path
 from leaderboard.requests import Request, is_request_path, parse_request
 from leaderboard.results import MAX_BYTES
 
@@ -139,8 +139,8 @@ def _index(context: BoardContext, view: MirrorView, head: str) -> Iterator[Disag
 
 def _read_results(view: MirrorView, head: str, sides: BoardFiles, context: BoardContext) -> None:
     for blob in view.files(head):
-        if blob.path.startswith(ARCHIVE):
-            sides.archive.add(blob.path.removeprefix(ARCHIVE))
+        if (original := original_path(blob.path)) is not None:
+            sides.archive.add(original)
         elif blob.oid is not None and _is_results(blob.path):
             data = view.blob(blob.oid, max_bytes=MAX_BYTES)
             sides.results[blob.path] = object_in(data) if data is not None else None
@@ -211,6 +211,7 @@ def _names_in(fields: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for place, inner in (
         ("", fields),
         ("config_general", fields.get("config_general")),
+        ("config", fields.get("config")),
         ("steward", fields.get("steward")),
     ):
         name = "model" if place == "steward" else "model_name"

@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from hub.comments import marker_of
+from leaderboard.adoption import RECORD
 from leaderboard.kinds import Effect
 from leaderboard.requests import is_request_path
 from localhub.accounts.store import Caller
@@ -133,7 +134,7 @@ class Story:
             step["memory_mb"] = ran.memory_mb
         record = json.loads(ran.printed)["record"]
         self.before = Past(files, record["threads"])
-        if record["files"] != len(files) or [deed.path for deed in self.witness.deeds] != [".steward/adopted.json"]:
+        if record["files"] != len(files) or [deed.path for deed in self.witness.deeds] != [RECORD]:
             self._wrong(f"the record counts {record['files']} files of {len(files)}, by {self.witness.deeds}")
         self.witness.deeds.clear()
 

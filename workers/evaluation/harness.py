@@ -160,9 +160,14 @@ def _published_model_arguments(plan: RunPlan) -> dict[str, Any]:
 
 
 def _describe(plan: RunPlan, results: dict[str, Any], tracker: EvaluationTracker) -> None:
-    """Replace the model's folder in the results by its name, and drop the task folders of this machine."""
+    """Replace the model's folder in the results by its name, and drop the task folders of this machine.
+
+    The arguments are an object, as this version of the `lm_eval` command writes them. Front ends that expect a text
+    there read `model_name` first, a field that the harness itself does not write.
+    """
     results["config"] |= {
         "model": "hf",
+        "model_name": plan.model,
         "model_args": _published_model_arguments(plan),
         "model_revision": plan.revision,
         "model_sha": plan.revision,

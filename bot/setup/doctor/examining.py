@@ -46,6 +46,7 @@ def examine(context: BoardContext, *, worker: Hub | None = None, switching_on: b
         ("workers", lambda: machine.workers(context)),
         ("effects", lambda: _effects(context)),
         ("adoption", lambda: earlier_writers.adoption(context, on=on)),
+        ("own files", lambda: earlier_writers.own_files(context, on=on)),
         ("other accounts", lambda: earlier_writers.other_accounts(context, on=on)),
         ("results", lambda: earlier_writers.results(context)),
     ]

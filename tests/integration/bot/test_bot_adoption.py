@@ -233,7 +233,8 @@ def test_an_old_file_that_large_file_storage_keeps_is_recognised(stand: Stand) -
     adopted(stand)
     before = len(stand.calls)
     live(stand)
-    assert [route for _, route in stand.calls[before:]].count("resolve") == 1  # the record, and no request
+    resolved = [route for _, route in stand.calls[before:]].count("resolve")
+    assert resolved == 4  # the record and the pauses, each at both its paths, and no request
     assert stand.context.adoption.blobs([OLD]) == [git_id(file.oid, len(file.data))]
     assert stand.context.adoption.is_old(file, None)
     assert stand.context.index.get(OLD).state == "foreign"

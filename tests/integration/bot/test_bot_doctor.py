@@ -90,6 +90,7 @@ def test_a_healthy_board_has_nothing_to_mend(healthy: Stand) -> None:
         "workers",
         "effects",
         "adoption",
+        "own files",
         "other accounts",
         "results",
     ]

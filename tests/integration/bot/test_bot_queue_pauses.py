@@ -56,7 +56,7 @@ def test_people_may_pause_by_hand_and_a_broken_file_changes_nothing(stand: Stand
     stand.tick()
     stand.settle()
     assert queued(stand) == []
-    assert "**The queue is paused**: The file .steward/queue.json cannot be read" in said(stand, path)
+    assert "**The queue is paused**: The file .steward/pauses cannot be read" in said(stand, path)
     stand.put(PAUSES, b"{}")
     stand.settle()
     assert queued(stand) == [path]

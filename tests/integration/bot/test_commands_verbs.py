@@ -111,19 +111,19 @@ def test_rulings_about_the_queue_are_written_where_everybody_reads_them(stand: S
     assert facts.get("hold") is None
     assert facts["priority"] == "high"
     talk.ask("/pause board moving house", stand.form)
-    assert json.loads(stand.read(".steward/queue.json"))["board"]["reason"] == "moving house"
+    assert json.loads(stand.read(".steward/pauses"))["board"]["reason"] == "moving house"
     talk.ask("/resume board", stand.form)
-    assert json.loads(stand.read(".steward/queue.json"))["board"] is None
+    assert json.loads(stand.read(".steward/pauses"))["board"] is None
 
 
 @pytest.mark.parametrize("slip", [b'{"tier:large": "Moved.",}', b"{}" + b" " * 100_000], ids=["comma", "large"])
 def test_pauses_that_cannot_be_read_are_told_to_whoever_wants_another(stand: Stand, talk: Talk, slip: bytes) -> None:
     """A slip of whoever wrote the file by hand leaves nobody without an answer, and the file as it is."""
-    stand.put(".steward/queue.json", slip)
+    stand.put(".steward/pauses", slip)
     for command in ("/pause board moving house", "/resume tier:large"):
-        assert "`.steward/queue.json` cannot be read" in talk.ask(command, stand.form)
-    assert stand.read(".steward/queue.json") == slip
-    stand.put(".steward/queue.json", b"{}")
+        assert "`.steward/pauses` cannot be read" in talk.ask(command, stand.form)
+    assert stand.read(".steward/pauses") == slip
+    stand.put(".steward/pauses", b"{}")
     assert "Paused: `board`" in talk.ask("/pause board moving house", stand.form)
 
 

@@ -198,6 +198,7 @@ def test_a_life_of_flags(hub: LocalHub, valkey: Valkey, probe: Probe, seed: int)
 def test_a_flag_counts_however_long_the_life_lasts(hub: LocalHub, valkey: Valkey, probe: Probe) -> None:
     """A maintainer's command has its effect also in a life of many days."""
     with no_flags(hub, valkey, probe) as stand:
+        stand.clear()  # of what the lives before it left
         life = Life(stand, seed=0)
         for _ in range(DAYS):
             life.mend()

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from leaderboard.admission.facts import EarlierRequest
+from leaderboard.removals import FORMER_ARCHIVE, archived
 from steward.valkey import Valkey
 from tests.support.board.board_driver import REQUESTS, Stand
 from tests.support.board.moderation import MAYA, POINTED, Talk, begin, disagree, saga_board
@@ -32,7 +33,7 @@ def test_an_owner_asks_for_a_removal_and_a_maintainer_grants_it(stand: Stand) ->
     file = stand.file(path("ada/solo"))
     assert file["status"] == "CANCELLED"
     assert file["steward"]["cancelled"]["reason"] == "the weights were wrong"
-    assert f".steward/archive/{result_path('ada/solo')}" in on_main(stand, RESULTS)
+    assert f".steward/removed/{result_path('ada/solo')}.removed" in on_main(stand, RESULTS)
     assert result_path("ada/solo") not in on_main(stand, RESULTS)
     assert disagree(stand) == []
     assert "nothing on this leaderboard" in talk.say("/remove ada/solo again", MAYA)
@@ -41,6 +42,23 @@ def test_an_owner_asks_for_a_removal_and_a_maintainer_grants_it(stand: Stand) ->
     assert on_main(stand, RESULTS) == was[1]
     assert json.loads(stand.read(path("ada/solo"))) == {**json.loads(POINTED[path("ada/solo")]), "steward": {}}
     assert "was not removed" in talk.say("/restore ada/solo", MAYA)
+
+
+def test_what_an_earlier_version_archived_is_restored(stand: Stand) -> None:
+    """Its archive had other names: `/restore` finds the files there, and beside them what this version archived."""
+    was = begin(stand)
+    talk = Talk(stand)
+    talk.say(f"/remove {OLD} the weights were wrong", MAYA)
+    there = on_main(stand, RESULTS)
+    place = archived(result_path(OLD))
+    data = stand.context.hub.read_file(stand.context.results, place).data
+    moved = operations({place: None, FORMER_ARCHIVE + result_path(OLD): data})
+    stand.form.create_commit(RESULTS, moved, commit_message="As before", repo_type="dataset")
+    assert archived(result_path(OLD, 2)) in there
+    assert disagree(stand) == []
+    talk.say(f"/restore {OLD}", MAYA)
+    assert "### ✅ Restored" in talk.proposal()
+    assert on_main(stand, RESULTS) == was[1]
 
 
 def test_one_precision_is_removed_and_the_others_stay(stand: Stand) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -27,6 +28,7 @@ from tests.support.board.renames import (
     maintained,
     on_main,
     open_pull,
+    operations,
     path,
     prepare,
     push,
@@ -230,6 +232,24 @@ def test_our_own_account_in_a_file_is_mended_after_others_renamed_it(stand: Stan
         stand.time += 600
         stand.work()
     assert stand.file(path(NEW))["steward"]["results"] == result_path(NEW)
+
+
+def test_the_name_in_the_harness_config_is_mended_after_others_renamed_it(stand: Stand) -> None:
+    """A tool that does not know `config.model_name` leaves it: the pull request is right, and the name follows."""
+    files = dict(RESULT_FILES)
+    fields = json.loads(files[result_path(OLD)])
+    files[result_path(OLD)] = json.dumps({**fields, "config": {**fields["config"], "model_name": OLD}}).encode()
+    stand.form.create_commit(RESULTS, operations(files), commit_message="Begin", repo_type="dataset")
+    planned = plan("results", OLD, NEW, files).files
+    wanted = next(json.loads(one.data) for one in planned if one.path == result_path(OLD))
+    assert wanted["config"]["model_name"] == NEW
+    left = json.dumps({**wanted, "config": {**wanted["config"], "model_name": OLD}}).encode()
+    number, head = open_pull(stand, {**done(planned), result_path(NEW): left}, repo=RESULTS)
+    look_at(stand, RESULTS, number)
+    assert decide(stand.context, stand.context.results, number, head, "maya").merged
+    stand.time += 600
+    stand.work()
+    assert json.loads(stand.context.hub.read_file(stand.context.results, result_path(NEW)).data) == wanted
 
 
 def test_a_push_voids_the_report_and_every_approval(stand: Stand) -> None:

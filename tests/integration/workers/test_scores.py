@@ -174,10 +174,16 @@ def test_results_name_the_model_and_no_folder_of_this_machine(runs: Runs) -> Non
     """Readers find the model by its name and commit; where our disk is concerns nobody."""
     text = (runs.child / "results.json").read_text()
     found = json.loads(text)
-    assert found["model_name"] == MODEL
+    assert found["model_name"] == found["config"]["model_name"] == MODEL
     assert found["config"]["model_args"]["pretrained"] == MODEL
     assert found["config"]["model_sha"] == found["config"]["model_args"]["revision"]
     assert str(runs.child.parent) not in text
+
+
+def test_the_arguments_have_the_form_that_the_command_writes(runs: Runs) -> None:
+    """The same object, member by member; a front end that expects a text there finds the name beside it."""
+    ours, theirs = results(runs.child / "results.json"), results(next(runs.command.glob("results_*.json")))
+    assert ours["config"]["model_args"] == theirs["config"]["model_args"]
 
 
 def test_the_spool_holds_what_was_promised_and_no_more(runs: Runs) -> None:

@@ -185,7 +185,7 @@ class Table:
         sha = {path: str(self.form.model_info(cell.model).sha) for path, cell in self.known.items()}
         first = {path: self._fields(cell) for path, cell in self.known.items() if self._begins(cell)}
         pauses = {name: {"reason": "The cluster moves."} for name in TARGETS["resume"].values()}
-        self._commit({**first, ".steward/queue.json": pauses})
+        self._commit({**first, ".steward/pauses": pauses})
         wait_until(lambda: all(self._stands(path, "waiting") for path in first), seconds=60)
         later = {path: self._end(cell, sha[path]) for path, cell in self.known.items() if not self._waits(cell)}
         self._commit(later)

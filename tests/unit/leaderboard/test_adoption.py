@@ -80,7 +80,7 @@ WRONG = [
 @pytest.mark.parametrize("data", WRONG)
 def test_what_is_no_record_is_refused(data: bytes) -> None:
     """A record that cannot be read must not pass for none: then everything would be new."""
-    with pytest.raises(BadRecord, match="adopted"):
+    with pytest.raises(BadRecord, match="adoption"):
         parse_record(data)
 
 

@@ -11,6 +11,7 @@ from leaderboard.columns import ContentsColumn, ContentsRow, columns
 from leaderboard.contents import HubModelInfo, TableSettings, compile_rows, describe, model_info_from_row, rows_of
 from leaderboard.evaluations import BoardSources, MeasuredResults, evaluations, is_results_path, measure, slim
 from leaderboard.flags import FlagRecord, FlagScope
+from leaderboard.removals import archived
 from leaderboard.requests import Request, parse_request
 from leaderboard.results import BenchmarkScore, Scores, StewardBlock, dump, score, scores_in_block, with_block
 from leaderboard.suites import find_suite
@@ -107,7 +108,7 @@ def test_a_row_tells_what_is_known() -> None:
         "MoE": True,
         "Flagged": False,
         "Chat Template": True,
-        "CO₂ cost (kg)": None,
+        "CO₂ cost (kg)": 0.0,
         "Merged": True,
         "Official Providers": True,
         "Upload To Hub Date": "2024-04-13",
@@ -125,6 +126,23 @@ def test_what_is_not_known_is_told_as_readers_expect_it() -> None:
     told = ("Available on the hub", "Merged", "MoE", "Official Providers")
     assert [row[name] for name in told] == [False, False, False, False]
     assert (row["Type"], row["Base Model"], row["Generation"]) == ("❓ other", "bob/cub", 0)
+
+
+def test_no_row_has_a_null_in_a_column_of_numbers() -> None:
+    """Neither a row of ours nor one that others made and that knows less; what it does know stays."""
+    shape = columns(SUITE)
+    numbers = [column.name for column in shape if column.kind in ("number", "count")]
+    asked, theirs = [request(), request("acme/bear")], {"fullname": "acme/bear", "Precision": "bfloat16", "BBH": 4.5}
+    cleaned = {column.name: column.read(theirs.get(column.name)) for column in shape}
+    there = sources(asked, [measured()])
+    rows = compile_rows(
+        [cleaned], BoardSources(there.requests, there.measured, {*there.results, "acme/bear/results_1.json"}), {}, BOARD
+    )
+    assert [row["fullname"] for row in rows] == ["acme/bear", "acme/lion"]
+    for row in rows:
+        assert [name for name in numbers if row[name] is None] == []
+        assert (row["CO₂ cost (kg)"], row["#Params (B)"]) == (0.0, -1.0)
+    assert (rows[0]["BBH"], rows[0]["Average ⬆️"], rows[0]["Hub License"]) == (4.5, 0.0, None)
 
 
 def test_the_table_remembers_what_the_hub_said() -> None:
@@ -233,7 +251,7 @@ def test_the_cost_that_others_measured_stays_with_their_results() -> None:
     ours = sources([request()], [measured(request=str(request().path))])
     newer = sources([request(revision=OTHER)], [measured(day=2, revision=OTHER)])
     for it in (ours, newer):
-        assert [row["CO₂ cost (kg)"] for row in compile_rows([noted], it, {}, BOARD)] == [None]
+        assert [row["CO₂ cost (kg)"] for row in compile_rows([noted], it, {}, BOARD)] == [0.0]
 
 
 def test_a_row_that_others_made_of_an_earlier_commit_stays_once() -> None:
@@ -356,6 +374,7 @@ def test_results_of_other_suites_and_broken_ones_make_no_row() -> None:
     assert measure("a/b/results_1.json", b'{"steward": 1, "results"', SUITE) is None
     assert is_results_path("a/b/results_1.json")
     assert not is_results_path(".steward/archive/a/b/results_1.json")
+    assert not is_results_path(archived("a/b/results_1.json"))
     assert not is_results_path("a/b/table.md")
 
 

@@ -5,8 +5,18 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from leaderboard.holds import Hold
-from leaderboard.removals import REMOVED, remove_request, restore_request
+from leaderboard.removals import (
+    ARCHIVE,
+    FORMER_ARCHIVE,
+    REMOVED,
+    archived,
+    original_path,
+    remove_request,
+    restore_request,
+)
 from leaderboard.renames import FilePlan
 from leaderboard.requests import OURS, Request, Status, ours_in, parse_request
 
@@ -43,3 +53,12 @@ def test_what_was_submitted_again_after_its_removal_can_be_removed_again() -> No
     assert (second.status, second.file.steward.results) == (Status.CANCELLED, None)
     back = done(restore_request(second))
     assert (back.status, back.file.steward.results) == (Status.FINISHED, NEW)
+
+
+@pytest.mark.parametrize("path", ["ada/lion/results_1.json", "ada/lion/table.md", "ada/lion/x.removed"])
+def test_the_path_of_an_archived_file_tells_where_it_was(path: str) -> None:
+    """In the archive of this version and in that of earlier ones; only the latter has names that front ends read."""
+    assert not archived(path).endswith(".json")
+    assert original_path(archived(path)) == original_path(FORMER_ARCHIVE + path) == path
+    assert original_path(path) is None
+    assert original_path(f"{ARCHIVE}by-hand.txt") is None

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from leaderboard.changes import FileChange
 from leaderboard.rename_claims import models_in_diff
-from leaderboard.renames import FilePlan, RenamePlan, check, plan, sanitised
+from leaderboard.renames import FilePlan, RenamePlan, check, missing_facts, plan, sanitised
 
 OLD, NEW = "ada/lion", "ada/lioness"
 
@@ -32,7 +32,7 @@ def results(model: str, score: float = 0.5) -> bytes:
     fields = {
         "results": {"task": {"acc,none": score}},
         "config_general": {"model_name": model, "model_sha": "a" * 40},
-        "config": {"model_args": f"pretrained={model},dtype=float16", "batch_size": 1},
+        "config": {"model_name": model, "model_args": f"pretrained={model},dtype=float16", "batch_size": 1},
         "model_name": model,
         "model_name_sanitized": sanitised(model),
         "steward": {"model": model, "request": path(model), "attempt": "x"},
@@ -133,6 +133,27 @@ def test_a_part_of_the_plan_is_a_step_and_the_rest_is_named() -> None:
     assert found.verdict == "partial"
     assert {one.path for one in found.left} == {path("bob/cub"), path(OLD, "4bit")}
     assert check(it, [], {}).verdict == "wrong"
+
+
+def test_a_name_that_tools_of_others_do_not_know_may_stay_and_is_mended() -> None:
+    """`config.model_name` keeps the old name: that is right and mended; another value there, or an argument, is not."""
+    it = plan("results", OLD, NEW, RESULTS)
+    changes, contents = done(it)
+    place = f"{NEW}/results_2024-01-01T00-00-00.json"
+    planned = json.loads(contents[place])
+
+    def with_config(**changed: Any) -> dict[str, bytes]:
+        return {**contents, place: json.dumps({**planned, "config": {**planned["config"], **changed}}).encode()}
+
+    left = with_config(model_name=OLD)
+    assert check(it, changes, left).verdict == "exact"
+    assert {where: dict(one.fields) for where, one in missing_facts(it, left).items()} == {
+        place: {"config": planned["config"]}
+    }
+    assert missing_facts(it, contents) == {}
+    for spoilt in (with_config(model_name="ada/other"), with_config(model_name=OLD, batch_size=2)):
+        assert check(it, changes, spoilt).verdict == "wrong"
+        assert missing_facts(it, spoilt) == {}
 
 
 def wrong(changes: list[FileChange], contents: dict[str, bytes], name: str) -> None:
