@@ -29,7 +29,7 @@ from steward.valkey import Valkey
 from tests.support.models.broken_models import BROKEN, FINE, Broken
 from tests.support.workers.real_worker import QUESTIONS, SUITE
 from tests.support.workers.recorded_failures import record_outcome
-from tests.support.workers.worker_process import BOARD, TIER, Bot
+from tests.support.workers.worker_process import BOARD, TIER, AttemptQueue
 
 SAMPLE = ("truncated", "missing-layers", "nan-weights", "template-raises", "pickles-only", "gated", "whole")
 CHOSEN = [one for one in BROKEN if os.environ.get("STEWARD_ALL_DEATHS") or one.name in SAMPLE]
@@ -57,11 +57,11 @@ class Death:
 
 
 @dataclass(frozen=True)
-class Stand:
-    """A Hub with the quick suite's questions, a real worker, and the bot's side of the wire."""
+class BrokenModelRun:
+    """A Hub with the quick suite's questions, a real worker, and its queue."""
 
     hub: LocalHub
-    bot: Bot
+    queue: AttemptQueue
     suite: Suite
 
     def upload(self, broken: Broken) -> str:
@@ -105,10 +105,10 @@ class Stand:
 
     def judge(self, job: EvaluationJob) -> Death:
         """Grant the claim of `job`, which lies in the queue already, and wait for its end."""
-        self.bot.reaches(job, "taken", seconds=PATIENCE)
+        self.queue.reaches(job, "taken", seconds=PATIENCE)
         began = time.monotonic()
-        self.bot.attempts.answer_claim(job.attempt, granted=True)
-        outcome, log = self.bot.outcome(job, seconds=PATIENCE)
+        self.queue.attempts.answer_claim(job.attempt, granted=True)
+        outcome, log = self.queue.outcome(job, seconds=PATIENCE)
         return Death(outcome, log, time.monotonic() - began)
 
 
@@ -126,7 +126,7 @@ def upload_questions(hub: LocalHub) -> None:
 
 
 @pytest.fixture(scope="module")
-def stand(valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
+def stand(valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrokenModelRun]:
     """The whole way, but for the bot, which only grants claims."""
     folder = tmp_path_factory.mktemp("broken")
     with LocalHub(folder / "hub", WORLD) as hub, redis.Redis.from_url(valkey.url) as connection:
@@ -136,7 +136,7 @@ def stand(valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         suite.write_text(yaml.safe_dump(SUITE))
         worker = start_worker(folder, hub, valkey, suite)
         try:
-            yield Stand(hub, Bot(connection), parse_suite(suite.read_text()))
+            yield BrokenModelRun(hub, AttemptQueue(connection), parse_suite(suite.read_text()))
         finally:
             worker.kill()
             worker.wait()
@@ -170,12 +170,12 @@ def start_worker(folder: Path, hub: LocalHub, valkey: Valkey, suite: Path) -> su
 
 
 @pytest.fixture(scope="module")
-def deaths(stand: Stand) -> dict[str, Death]:
+def deaths(stand: BrokenModelRun) -> dict[str, Death]:
     """All chosen models, submitted in a row to one worker."""
     began = time.monotonic()
     jobs = {one.name: stand.job(one, stand.upload(one)) for one in CHOSEN}
     for job in jobs.values():
-        stand.bot.enqueue(job)
+        stand.queue.enqueue(job)
     found = {name: stand.judge(job) for name, job in jobs.items()}
     show(found, time.monotonic() - began)
     return found
@@ -201,14 +201,14 @@ def test_a_broken_model_ends_in_its_cause(deaths: dict[str, Death], broken: Brok
     assert death.outcome.ok == (broken.cause == FINE)
 
 
-def test_a_canary_lives_where_nothing_is_wrong(stand: Stand, deaths: dict[str, Death]) -> None:
+def test_a_canary_lives_where_nothing_is_wrong(stand: BrokenModelRun, deaths: dict[str, Death]) -> None:
     """The tiny model that a worker makes for itself passes the suite; the attempt goes on after it."""
-    canaries = Canaries(stand.bot.connection, stand.bot.keys, stand.suite.name)
+    canaries = Canaries(stand.queue.connection, stand.queue.keys, stand.suite.name)
     canaries.ask("weights-truncated")
     whole = next(one for one in BROKEN if one.name == "whole")
     revision = deaths["whole"].outcome.revision
     again = stand.job(whole, revision).model_copy(update={"attempt": attempt_id(BOARD, "again", revision, 1)})
-    stand.bot.enqueue(again)
+    stand.queue.enqueue(again)
     assert stand.judge(again).cause == FINE
     verdict = canaries.verdict()
     assert verdict and (verdict.cause, verdict.died_of) == ("weights-truncated", "")

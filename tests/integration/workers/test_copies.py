@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.workers import evaluation_script
-from tests.support.workers.real_worker import PATIENCE, RealStand, real_stand, upload_questions
+from tests.support.workers.real_worker import PATIENCE, RealWorker, real_worker, upload_questions
 from workers.common.hub_access import HubAccess
 from workers.common.run_plan import RunPlan
 from workers.evaluation import data_parallel
@@ -29,7 +29,7 @@ CHILD = Path(evaluation_script.__file__)
 class Place:
     """What children read, and where they write."""
 
-    stand: RealStand
+    stand: RealWorker
     provisions: Provisions
 
     def run(self, **plans: dict[str, object]) -> subprocess.CompletedProcess[str]:
@@ -77,7 +77,7 @@ class Place:
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     """A model and questions, fetched; no worker is needed."""
-    with real_stand(tmp_path_factory.mktemp("copies")) as stand:
+    with real_worker(tmp_path_factory.mktemp("copies")) as stand:
         upload_questions(stand)
         revision = stand.upload("ada/tiny", model())
         hub_gateway = TokenHubGateway(HubAccess(stand.hub.url, "hf_worker"), stand.suite, stand.folder / "work")
@@ -97,12 +97,12 @@ def test_two_copies_find_what_one_finds(place: Place) -> None:
 
 DYING = """
 import os, sys, time
-from workers import copies
+from workers.evaluation import data_parallel
 
 def body():
     raise ValueError("no room for rank " + os.environ["RANK"])
 
-copies.start(3, on_cpu=True, body=body, stream=1)
+data_parallel.start_copies(3, on_cpu=True, body=body, stream=1)
 time.sleep(60)
 """
 

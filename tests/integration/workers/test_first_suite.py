@@ -22,7 +22,7 @@ from leaderboard.details import table_path
 from leaderboard.suites import find_suite, parse_suite
 from tests.support.models import suite_v1_datasets
 from tests.support.models.suite_v2_datasets import files
-from tests.support.workers.real_worker import WORLD, RealStand, real_stand
+from tests.support.workers.real_worker import WORLD, RealWorker, real_worker
 from workers.models.tiny_model import model
 
 V1 = find_suite("open-llm-v1")
@@ -54,7 +54,7 @@ class Compared:
     their_answers: dict[str, Answers]
 
 
-def command(stand: RealStand, revision: str) -> subprocess.Popen[bytes]:
+def command(stand: RealWorker, revision: str) -> subprocess.Popen[bytes]:
     """The `lm_eval` command for a group of the harness's own tasks, which names the shots of each."""
     tasks = [{"task": task, "num_fewshot": shots} for task, shots in stand.suite.shots.items()]
     (stand.folder / "group").mkdir()
@@ -80,8 +80,8 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compared]:
     named = {repo.split("/")[0] for repo in suite_v1_datasets.REPOS}
     orgs = [*WORLD["orgs"], *({"name": name, "members": {"ada": "admin"}} for name in named)]
     folder = tmp_path_factory.mktemp("v1")
-    stand: RealStand
-    with real_stand(folder, shorter(), world={**WORLD, "orgs": orgs}) as stand:
+    stand: RealWorker
+    with real_worker(folder, shorter(), world={**WORLD, "orgs": orgs}) as stand:
         for repo, rows in suite_v1_datasets.REPOS.items():
             stand.upload(repo, files(rows()), "dataset")
         revision = stand.upload("ada/tiny", model())
@@ -99,7 +99,7 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compared]:
         yield Compared(stand.results(outcome), theirs, published, told)
 
 
-def published_answers(stand: RealStand, outcome: Outcome, task: str) -> Answers:
+def published_answers(stand: RealWorker, outcome: Outcome, task: str) -> Answers:
     """Those in the details of `outcome`."""
     assert outcome.details is not None, outcome.failure
     time = outcome.details.results_path.removeprefix("results_").removesuffix(".json")

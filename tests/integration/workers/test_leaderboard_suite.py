@@ -19,7 +19,7 @@ from leaderboard.attempts import Outcome
 from leaderboard.results import read_results
 from leaderboard.suites import find_suite
 from tests.support.models import suite_v2_datasets
-from tests.support.workers.real_worker import WORLD, RealStand, real_stand
+from tests.support.workers.real_worker import WORLD, RealWorker, real_worker
 from workers.models.tiny_model import model
 
 V2 = find_suite("open-llm-v2")
@@ -33,7 +33,7 @@ pytestmark = pytest.mark.skipif(bool(missing), reason=f"the harness's extras mat
 class Compared:
     """One evaluation by the worker and one by the command, with the commits of the questions."""
 
-    stand: RealStand
+    stand: RealWorker
     outcome: Outcome
     ours: dict[str, Any]
     theirs: dict[str, Any]
@@ -46,7 +46,7 @@ def owners() -> dict[str, Any]:
     return {**WORLD, "orgs": [*WORLD["orgs"], *({"name": name, "members": {"ada": "admin"}} for name in named)]}
 
 
-def publish(stand: RealStand) -> dict[str, str]:
+def publish(stand: RealWorker) -> dict[str, str]:
     """Upload all questions; those of MuSR to another repo too, of which a later commit holds other ones."""
     found = {
         repo: stand.upload(repo, suite_v2_datasets.files(rows()), "dataset")
@@ -57,7 +57,7 @@ def publish(stand: RealStand) -> dict[str, str]:
     return found
 
 
-def command(stand: RealStand, revision: str) -> subprocess.Popen[bytes]:
+def command(stand: RealWorker, revision: str) -> subprocess.Popen[bytes]:
     """The `lm_eval` command for the whole group."""
     out = stand.folder / "command"
     with out.with_suffix(".log").open("wb") as log:
@@ -79,7 +79,7 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compared]:
     """Both at the same time; the worker's questions of MuSR come from the board's own repo, at a pinned commit."""
     folder = tmp_path_factory.mktemp("v2")
     text = yaml.safe_load((Path(__file__).parents[3] / "leaderboard/suites/open-llm-v2.yaml").read_text())
-    with real_stand(folder, text, world=owners()) as stand:
+    with real_worker(folder, text, world=owners()) as stand:
         revisions = publish(stand)
         board = yaml.safe_load((folder / "board.yaml").read_text())
         pinned = {**board, "questions": {MUSR: f"{MOVED}@{revisions[MOVED]}"}}

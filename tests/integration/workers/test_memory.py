@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
-from tests.support.workers.worker_process import Bot, WorkerProcess, job
+from tests.support.workers.worker_process import AttemptQueue, WorkerProcess, job
 
 Start = Callable[..., WorkerProcess]
 
 
-def test_out_of_memory_is_tried_again_with_smaller_batches(bot: Bot, start_worker: Start) -> None:
+def test_out_of_memory_is_tried_again_with_smaller_batches(bot: AttemptQueue, start_worker: Start) -> None:
     """Halved down to what fits, within the same attempt; the log says so."""
     asked, worker = job("hungry"), start_worker(STEWARD_BATCH_SIZE="4")
     bot.enqueue(asked)
@@ -23,7 +23,7 @@ def test_out_of_memory_is_tried_again_with_smaller_batches(bot: Bot, start_worke
     assert "pid" in json.loads((worker.folder / "published.json").read_text())
 
 
-def test_a_model_that_is_larger_than_the_machine_is_not_begun(bot: Bot, start_worker: Start) -> None:
+def test_a_model_that_is_larger_than_the_machine_is_not_begun(bot: AttemptQueue, start_worker: Start) -> None:
     """It is sent to a larger tier before anything is loaded, with the two figures."""
     worker = start_worker(STEWARD_MEMORY_BYTES="1000000")
     (worker.folder / "model").mkdir()
@@ -36,7 +36,7 @@ def test_a_model_that_is_larger_than_the_machine_is_not_begun(bot: Bot, start_wo
     assert "its weights take 0.0 GB" in outcome.failure.message
 
 
-def test_a_child_that_litters_is_stopped(bot: Bot, start_worker: Start) -> None:
+def test_a_child_that_litters_is_stopped(bot: AttemptQueue, start_worker: Start) -> None:
     """Many files, none of them too large: their sum is bounded."""
     asked, _ = job("littering"), start_worker(STEWARD_SPOOL_BYTES=str(20 << 20))
     bot.enqueue(asked)

@@ -15,23 +15,23 @@ import pytest
 from leaderboard.attempts import Outcome
 from leaderboard.details import table_path
 from tests.support.models import adapters_and_deltas
-from tests.support.workers.real_worker import PATIENCE, RealStand, real_stand, upload_questions
+from tests.support.workers.real_worker import PATIENCE, RealWorker, real_worker, upload_questions
 
 BASE = "ada/base"
 NAMES = ("base", "adapter", "merged", "delta", "summed")
 
 
 @pytest.fixture(scope="module")
-def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealStand]:
+def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealWorker]:
     """A worker with its Hub and queue."""
-    with real_stand(tmp_path_factory.mktemp("weights")) as found:
+    with real_worker(tmp_path_factory.mktemp("weights")) as found:
         upload_questions(found)
         found.start_worker(STEWARD_BATCH_SIZE="4")
         yield found
 
 
 @pytest.fixture(scope="module")
-def revisions(stand: RealStand) -> dict[str, str]:
+def revisions(stand: RealWorker) -> dict[str, str]:
     """Model → commit, of the base model and of all that are made from it; the base model has moved on since."""
     found = {name: stand.upload(f"ada/{name}", getattr(adapters_and_deltas, name)()) for name in NAMES}
     stand.upload(BASE, adapters_and_deltas.merged())
@@ -39,7 +39,7 @@ def revisions(stand: RealStand) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def outcomes(stand: RealStand, revisions: dict[str, str]) -> dict[str, Outcome]:
+def outcomes(stand: RealWorker, revisions: dict[str, str]) -> dict[str, Outcome]:
     """How the evaluation of each ended."""
     asks: dict[str, dict[str, Any]] = {name: {} for name in NAMES}
     based = {"base_model": BASE, "base_revision": revisions["base"]}
@@ -49,7 +49,7 @@ def outcomes(stand: RealStand, revisions: dict[str, str]) -> dict[str, Outcome]:
     return dict(zip(NAMES, stand.run(*jobs), strict=True))
 
 
-def rows(stand: RealStand, outcome: Outcome, task: str = "quick_choose") -> list[dict[str, Any]]:
+def rows(stand: RealWorker, outcome: Outcome, task: str = "quick_choose") -> list[dict[str, Any]]:
     """What was asked and answered in one task."""
     assert outcome.details is not None, outcome.failure
     time = outcome.details.results_path.removeprefix("results_").removesuffix(".json")
@@ -57,14 +57,14 @@ def rows(stand: RealStand, outcome: Outcome, task: str = "quick_choose") -> list
     return table.to_pylist()
 
 
-def likelihoods(stand: RealStand, outcome: Outcome) -> list[float]:
+def likelihoods(stand: RealWorker, outcome: Outcome) -> list[float]:
     """The log-likelihood of every choice."""
     return [float(answer[0]) for row in rows(stand, outcome) for answer in json.loads(row["answers"])]
 
 
 @pytest.mark.parametrize(("change", "whole"), [("adapter", "merged"), ("delta", "summed")])
 def test_scores_are_those_of_the_whole_model(
-    stand: RealStand, outcomes: dict[str, Outcome], change: str, whole: str
+    stand: RealWorker, outcomes: dict[str, Outcome], change: str, whole: str
 ) -> None:
     """An adapter on its base is the merged model; a delta on its base is their sum."""
     found, expected = stand.results(outcomes[change]), stand.results(outcomes[whole])
@@ -73,19 +73,19 @@ def test_scores_are_those_of_the_whole_model(
 
 
 @pytest.mark.parametrize("change", ["adapter", "delta"])
-def test_the_change_is_not_without_effect(stand: RealStand, outcomes: dict[str, Outcome], change: str) -> None:
+def test_the_change_is_not_without_effect(stand: RealWorker, outcomes: dict[str, Outcome], change: str) -> None:
     """The comparison would prove little if the base model answered the same."""
     assert likelihoods(stand, outcomes[change]) != pytest.approx(likelihoods(stand, outcomes["base"]), abs=1e-2)
 
 
-def test_a_sum_is_exact(stand: RealStand, outcomes: dict[str, Outcome]) -> None:
+def test_a_sum_is_exact(stand: RealWorker, outcomes: dict[str, Outcome]) -> None:
     """Each tensor is added once, in the model's own dtype: the answers are those of the sum, digit for digit."""
     for task in ("quick_choose", "quick_write"):
         assert rows(stand, outcomes["delta"], task) == rows(stand, outcomes["summed"], task)
 
 
 def test_the_same_model_twice_is_equal_bit_for_bit(
-    stand: RealStand, outcomes: dict[str, Outcome], revisions: dict[str, str]
+    stand: RealWorker, outcomes: dict[str, Outcome], revisions: dict[str, str]
 ) -> None:
     """Every log-likelihood and every text, and so every score."""
     (again,) = stand.run(stand.job(BASE, revisions["base"], 2))
@@ -95,7 +95,7 @@ def test_the_same_model_twice_is_equal_bit_for_bit(
 
 
 def test_results_say_what_was_changed(
-    stand: RealStand, outcomes: dict[str, Outcome], revisions: dict[str, str]
+    stand: RealWorker, outcomes: dict[str, Outcome], revisions: dict[str, str]
 ) -> None:
     """Base model and its commit, the one that admission saw, stand in our block and in the harness's words."""
     found = stand.results(outcomes["adapter"])
@@ -105,7 +105,7 @@ def test_results_say_what_was_changed(
     assert told["peft"] == f"ada/adapter@{revisions['adapter']}"
 
 
-def verified(stand: RealStand, attempt: str) -> tuple[int, dict[str, Any]]:
+def verified(stand: RealWorker, attempt: str) -> tuple[int, dict[str, Any]]:
     """What `steward verify` says, and its exit status. It finds the model by the request's path."""
     done = subprocess.run(
         [sys.executable, "-m", "steward.cli", "verify", attempt, "--json"],
@@ -119,7 +119,7 @@ def verified(stand: RealStand, attempt: str) -> tuple[int, dict[str, Any]]:
     return done.returncode, json.loads(done.stdout)
 
 
-def test_a_published_evaluation_is_verified_sample_by_sample(stand: RealStand, outcomes: dict[str, Outcome]) -> None:
+def test_a_published_evaluation_is_verified_sample_by_sample(stand: RealWorker, outcomes: dict[str, Outcome]) -> None:
     """Run again as recorded: at the base model's commit of then, though its newest is another."""
     outcome = outcomes["adapter"]
     stand.upload("trial/requests", {outcome.path: b"{}", "README.md": b"# requests"}, "dataset")
@@ -131,7 +131,7 @@ def test_a_published_evaluation_is_verified_sample_by_sample(stand: RealStand, o
     ]
 
 
-def test_half_precision_and_the_chat_template_run_too(stand: RealStand, revisions: dict[str, str]) -> None:
+def test_half_precision_and_the_chat_template_run_too(stand: RealWorker, revisions: dict[str, str]) -> None:
     """Each is told to the harness, and shows in what it writes."""
     asks: list[dict[str, Any]] = [{"precision": "bfloat16"}, {"precision": "float16", "use_chat_template": True}]
     ended = stand.run(*(stand.job(BASE, revisions["base"], **ask) for ask in asks))
@@ -153,7 +153,7 @@ def test_half_precision_and_the_chat_template_run_too(stand: RealStand, revision
     ],
 )
 def test_what_cannot_be_run_ends_in_its_cause(
-    stand: RealStand, name: str, kind: str, files: Any, base: str, cause: str
+    stand: RealWorker, name: str, kind: str, files: Any, base: str, cause: str
 ) -> None:
     """Whatever is missing is found, and never filled in by random numbers or loaded as something else."""
     precision = {"no-quantiser": "8bit", "not-quantised": "GPTQ"}.get(name, "float32")

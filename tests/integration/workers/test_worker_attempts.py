@@ -15,7 +15,7 @@ from redis_state.jobs import queue
 from redis_state.keys import Keys
 from steward.valkey import Valkey
 from tests.support.workers.recorded_failures import record_outcome
-from tests.support.workers.worker_process import BOARD, TIER, Bot, WorkerProcess, eventually, job
+from tests.support.workers.worker_process import BOARD, TIER, AttemptQueue, WorkerProcess, eventually, job
 
 
 @pytest.fixture(scope="module")
@@ -34,15 +34,15 @@ def shared_worker(valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> I
 
 
 @pytest.fixture
-def worker(bot: Bot, shared_worker: WorkerProcess) -> Iterator[WorkerProcess]:
+def worker(bot: AttemptQueue, shared_worker: WorkerProcess) -> Iterator[WorkerProcess]:
     """The shared worker, with nothing done at the Hub yet."""
-    assert shared_worker.process.poll() is None, shared_worker.words()
+    assert shared_worker.process.poll() is None, shared_worker.log()
     (shared_worker.folder / "hub.log").unlink(missing_ok=True)
     yield shared_worker
     eventually(lambda: not shared_worker.pids("job"))
 
 
-def test_an_attempt_from_queue_to_end(bot: Bot, worker: WorkerProcess) -> None:
+def test_an_attempt_from_queue_to_end(bot: AttemptQueue, worker: WorkerProcess) -> None:
     """A queued job is taken, claimed, evaluated, published once and ended, and each step marks the request dirty."""
     asked = job("fine")
     bot.enqueue(asked)
@@ -55,11 +55,13 @@ def test_an_attempt_from_queue_to_end(bot: Bot, worker: WorkerProcess) -> None:
     assert (outcome.path, outcome.revision, outcome.phase) == (asked.path, asked.revision, "publish")
     assert outcome.versions["lm-eval"] and "claim granted" in log
     assert eventually(lambda: bot.dirty(asked))
-    assert worker.hub() == ["fetch", "fetched", "publish", "published"]
+    assert worker.hub_verbs() == ["fetch", "fetched", "publish", "published"]
     assert bot.connection.zcard(bot.keys.attempts) == 0, "an ended attempt is no longer watched for beats"
 
 
-def test_a_job_that_rq_has_finished_keeps_its_result_for_an_hour_at_most(bot: Bot, worker: WorkerProcess) -> None:
+def test_a_job_that_rq_has_finished_keeps_its_result_for_an_hour_at_most(
+    bot: AttemptQueue, worker: WorkerProcess
+) -> None:
     """The job returns its outcome, and RQ forgets it in time."""
     asked = job("fine")
     bot.enqueue(asked)
@@ -70,16 +72,16 @@ def test_a_job_that_rq_has_finished_keeps_its_result_for_an_hour_at_most(bot: Bo
     assert 0 < bot.connection.ttl(done.key) <= 3600
 
 
-def test_downloads_begin_before_the_claim_is_answered(bot: Bot, worker: WorkerProcess) -> None:
+def test_downloads_begin_before_the_claim_is_answered(bot: AttemptQueue, worker: WorkerProcess) -> None:
     """While the bot thinks, the model is fetched; nothing is evaluated."""
     asked = job("fine")
     bot.enqueue(asked)
-    eventually(lambda: worker.hub() == ["fetch", "fetched"])
+    eventually(lambda: worker.hub_verbs() == ["fetch", "fetched"])
     assert bot.state(asked) == "taken" and worker.pids("child") == []
     bot.grant(asked, granted=False)
 
 
-def test_a_void_claim_ends_quietly(bot: Bot, worker: WorkerProcess) -> None:
+def test_a_void_claim_ends_quietly(bot: AttemptQueue, worker: WorkerProcess) -> None:
     """An attempt that the bot no longer wants is neither evaluated nor published nor reported, and work goes on."""
     unwanted, wanted = job("fine", 1), job("fine", 2)
     bot.enqueue(unwanted)
@@ -88,10 +90,10 @@ def test_a_void_claim_ends_quietly(bot: Bot, worker: WorkerProcess) -> None:
     bot.grant(wanted)
     bot.outcome(wanted)
     assert bot.attempts.outcome(unwanted.attempt) is None and bot.state(unwanted) == "void"
-    assert worker.hub().count("publish") == 1 and bot.connection.zcard(bot.keys.attempts) == 0
+    assert worker.hub_verbs().count("publish") == 1 and bot.connection.zcard(bot.keys.attempts) == 0
 
 
-def test_an_unanswered_claim_is_asked_again_and_stays_alive(bot: Bot, worker: WorkerProcess) -> None:
+def test_an_unanswered_claim_is_asked_again_and_stays_alive(bot: AttemptQueue, worker: WorkerProcess) -> None:
     """A bot that lost the first mark, or all of Redis, is asked again, and sees beats of a `taken` attempt."""
     asked = job("fine")
     bot.enqueue(asked)
@@ -104,7 +106,7 @@ def test_an_unanswered_claim_is_asked_again_and_stays_alive(bot: Bot, worker: Wo
     bot.grant(asked, granted=False)
 
 
-def test_a_claim_that_was_overlooked_is_asked_for_anew(bot: Bot, worker: WorkerProcess) -> None:
+def test_a_claim_that_was_overlooked_is_asked_for_anew(bot: AttemptQueue, worker: WorkerProcess) -> None:
     """Where the attempt is said to be in the queue though its worker waits for an answer, it becomes `taken` again."""
     asked = job("fine")
     bot.enqueue(asked)
@@ -114,7 +116,7 @@ def test_a_claim_that_was_overlooked_is_asked_for_anew(bot: Bot, worker: WorkerP
     bot.grant(asked, granted=False)
 
 
-def test_progress_and_doing_are_seen_while_it_runs(bot: Bot, worker: WorkerProcess) -> None:
+def test_progress_and_doing_are_seen_while_it_runs(bot: AttemptQueue, worker: WorkerProcess) -> None:
     """The bot reads how far the attempt is, and which worker does it; after it the worker is idle again."""
     asked = job("short")
     bot.enqueue(asked)
@@ -147,7 +149,9 @@ def test_progress_and_doing_are_seen_while_it_runs(bot: Bot, worker: WorkerProce
         ("exiting", "left-without-a-word"),
     ],
 )
-def test_a_death_is_diagnosed_and_the_queue_goes_on(bot: Bot, worker: WorkerProcess, trial: str, cause: str) -> None:
+def test_a_death_is_diagnosed_and_the_queue_goes_on(
+    bot: AttemptQueue, worker: WorkerProcess, trial: str, cause: str
+) -> None:
     """Whatever a child dies of, its attempt ends with the cause, nothing is published, and the next job runs."""
     if trial == "writing" and not worker.has_namespaces:
         pytest.skip("no mount namespace to be had: a child has no temporary folder of its own that it could fill")
@@ -159,24 +163,26 @@ def test_a_death_is_diagnosed_and_the_queue_goes_on(bot: Bot, worker: WorkerProc
     assert outcome.failure and outcome.failure.cause == cause, log
     assert outcome.evidence and diagnose(outcome.evidence).code == cause, "what was kept tells the same"
     record_outcome(f"a child on trial: {trial}", outcome)
-    assert "publish" not in worker.hub() and outcome.phase in ("load", "evaluate")
+    assert "publish" not in worker.hub_verbs() and outcome.phase in ("load", "evaluate")
     bot.grant(following)
     assert bot.outcome(following)[0].ok
 
 
 @pytest.mark.parametrize("trial", ["flooding", "forging"])
-def test_a_child_that_misbehaves_ends_in_failure(bot: Bot, worker: WorkerProcess, trial: str) -> None:
+def test_a_child_that_misbehaves_ends_in_failure(bot: AttemptQueue, worker: WorkerProcess, trial: str) -> None:
     """A child that floods or forges its stream publishes nothing, and is called what it is."""
     asked = job(trial)
     bot.enqueue(asked)
     bot.grant(asked)
     outcome, _ = bot.outcome(asked)
-    assert outcome.failure and outcome.failure.cause == "child-misbehaved" and "publish" not in worker.hub()
+    assert outcome.failure and outcome.failure.cause == "child-misbehaved" and "publish" not in worker.hub_verbs()
     record_outcome(f"a child on trial: {trial}", outcome)
     eventually(lambda: worker.pids("child") == [])
 
 
-def test_a_child_that_forks_without_end_is_gone_with_all_that_it_forked(bot: Bot, worker: WorkerProcess) -> None:
+def test_a_child_that_forks_without_end_is_gone_with_all_that_it_forked(
+    bot: AttemptQueue, worker: WorkerProcess
+) -> None:
     """A fork bomb ends within its bounds, none of it is left, and the next attempt runs."""
     asked, following = job("bombing"), job("fine")
     bot.enqueue(asked)
@@ -189,7 +195,7 @@ def test_a_child_that_forks_without_end_is_gone_with_all_that_it_forked(bot: Bot
     assert bot.outcome(following)[0].ok
 
 
-def test_a_log_holds_nothing_that_acts(bot: Bot, worker: WorkerProcess) -> None:
+def test_a_log_holds_nothing_that_acts(bot: AttemptQueue, worker: WorkerProcess) -> None:
     """No order to a terminal, no token, and no line that passes for the worker's leaves the machine with a log."""
     asked = job("painting")
     bot.enqueue(asked)
@@ -201,7 +207,7 @@ def test_a_log_holds_nothing_that_acts(bot: Bot, worker: WorkerProcess) -> None:
     assert "| [worker] details published" in log.splitlines()
 
 
-def test_a_cancelled_attempt_is_stopped(bot: Bot, worker: WorkerProcess) -> None:
+def test_a_cancelled_attempt_is_stopped(bot: AttemptQueue, worker: WorkerProcess) -> None:
     """A cancellation reaches the child within a beat; the attempt ends as cancelled and its processes are gone."""
     asked = job("slow")
     bot.enqueue(asked)
@@ -215,7 +221,7 @@ def test_a_cancelled_attempt_is_stopped(bot: Bot, worker: WorkerProcess) -> None
     eventually(lambda: worker.pids("child") == [])
 
 
-def test_time_is_up_when_the_job_says_so(bot: Bot, worker: WorkerProcess) -> None:
+def test_time_is_up_when_the_job_says_so(bot: AttemptQueue, worker: WorkerProcess) -> None:
     """The time that the bot gives an attempt ends it, by name, and not with RQ's exception in the middle."""
     asked = job("slow")
     bot.enqueue(asked, timeout=2)
@@ -225,7 +231,9 @@ def test_time_is_up_when_the_job_says_so(bot: Bot, worker: WorkerProcess) -> Non
     record_outcome("an attempt with two seconds to live", outcome)
 
 
-def test_the_time_for_which_a_claim_is_waited_for_is_no_time_of_the_attempt(bot: Bot, worker: WorkerProcess) -> None:
+def test_the_time_for_which_a_claim_is_waited_for_is_no_time_of_the_attempt(
+    bot: AttemptQueue, worker: WorkerProcess
+) -> None:
     """A bot that is away for longer than an attempt may take finds it waiting, and it is evaluated then."""
     asked = job("fine")
     bot.enqueue(asked, timeout=8)
@@ -237,7 +245,7 @@ def test_the_time_for_which_a_claim_is_waited_for_is_no_time_of_the_attempt(bot:
     assert bot.outcome(asked)[0].ok
 
 
-def test_a_canary_that_dies_is_told_and_the_attempt_is_not_to_blame(bot: Bot, worker: WorkerProcess) -> None:
+def test_a_canary_that_dies_is_told_and_the_attempt_is_not_to_blame(bot: AttemptQueue, worker: WorkerProcess) -> None:
     """Asked for, it runs first, once; where it dies, the attempt ends as ours, and the bot is woken."""
     canaries = Canaries(bot.connection, bot.keys, job("fine").suite)
     canaries.ask("harness-error")
@@ -255,7 +263,7 @@ def test_a_canary_that_dies_is_told_and_the_attempt_is_not_to_blame(bot: Bot, wo
     assert bot.outcome(second)[0].ok, "until the bot has acted on the verdict, no other canary runs"
 
 
-def test_a_canary_whose_questions_cannot_be_had_counts_as_dead(bot: Bot, worker: WorkerProcess) -> None:
+def test_a_canary_whose_questions_cannot_be_had_counts_as_dead(bot: AttemptQueue, worker: WorkerProcess) -> None:
     """It is asked for because of that very cause; another cause tells nothing of it, and leaves it to the next."""
     canaries = Canaries(bot.connection, bot.keys, job("fine").suite)
     for number, cause in enumerate(("harness-error", "dataset-changed"), 1):
@@ -282,7 +290,7 @@ def away(folder: Path) -> Iterator[None]:
     folder.unlink()
 
 
-def test_a_download_that_fails_is_an_outcome(bot: Bot, worker: WorkerProcess) -> None:
+def test_a_download_that_fails_is_an_outcome(bot: AttemptQueue, worker: WorkerProcess) -> None:
     """What a download raises is diagnosed once the claim is granted."""
     asked = job("fine")
     with away(worker.folder / "model"):
@@ -292,18 +300,18 @@ def test_a_download_that_fails_is_an_outcome(bot: Bot, worker: WorkerProcess) ->
     assert outcome.failure and outcome.phase == "download" and "FileExistsError" in log
 
 
-def test_a_job_for_another_suite_is_refused(bot: Bot, worker: WorkerProcess) -> None:
+def test_a_job_for_another_suite_is_refused(bot: AttemptQueue, worker: WorkerProcess) -> None:
     """A worker whose suite is not the one of the job says so instead of publishing other scores."""
     asked = job("fine").model_copy(update={"suite_digest": "0" * 64})
     bot.enqueue(asked)
     bot.grant(asked)
     outcome, log = bot.outcome(asked)
-    assert outcome.failure and outcome.failure.cause == "suite-differs" and "publish" not in worker.hub()
+    assert outcome.failure and outcome.failure.cause == "suite-differs" and "publish" not in worker.hub_verbs()
     assert "this worker has starter" in log
     record_outcome("a job for another version of the suite", outcome)
 
 
-def test_a_malformed_message_disturbs_nobody(bot: Bot, worker: WorkerProcess) -> None:
+def test_a_malformed_message_disturbs_nobody(bot: AttemptQueue, worker: WorkerProcess) -> None:
     """A job that is no evaluation is refused, and the next one runs."""
     jobs = queue(bot.connection, bot.keys.queue(TIER))
     bad = jobs.enqueue("workers.jobs.evaluate", kwargs={"message": {"v": 1, "board": 7}})
@@ -314,7 +322,7 @@ def test_a_malformed_message_disturbs_nobody(bot: Bot, worker: WorkerProcess) ->
     assert "not an evaluation job" in bad.return_value(refresh=True)["refused"]
 
 
-def test_only_evaluations_are_run(bot: Bot, worker: WorkerProcess, tmp_path: object) -> None:
+def test_only_evaluations_are_run(bot: AttemptQueue, worker: WorkerProcess, tmp_path: object) -> None:
     """A job that names another function, or a callback, runs nothing: Redis is no way to run code on a worker."""
     jobs = queue(bot.connection, bot.keys.queue(TIER))
     marks = [f"{tmp_path}/marked-{name}" for name in ("call", "callback")]
@@ -325,10 +333,10 @@ def test_only_evaluations_are_run(bot: Bot, worker: WorkerProcess, tmp_path: obj
     bot.grant(asked)
     assert bot.outcome(asked)[0].ok
     assert not [mark for mark in marks if worker.folder.parent.joinpath(mark).exists()]
-    assert "'os.mkdir' is not run here" in worker.words()
+    assert "'os.mkdir' is not run here" in worker.log()
 
 
-def test_forged_jobs_disturb_neither_who_works_nor_who_waits(bot: Bot, worker: WorkerProcess) -> None:
+def test_forged_jobs_disturb_neither_who_works_nor_who_waits(bot: AttemptQueue, worker: WorkerProcess) -> None:
     """What stands where a job should be, while one runs and when its turn comes: it goes, and the next one is taken."""
     running, following = job("short"), job("fine")
     bot.enqueue(running)
@@ -348,10 +356,10 @@ def test_forged_jobs_disturb_neither_who_works_nor_who_waits(bot: Bot, worker: W
     bot.grant(following)
     assert bot.outcome(following)[0].ok
     assert worker.process.poll() is None and worker.process.pid == pid
-    assert worker.hub().count("published") == 2
+    assert worker.hub_verbs().count("published") == 2
 
 
-def test_a_log_without_end_is_cut_in_the_middle(bot: Bot, worker: WorkerProcess) -> None:
+def test_a_log_without_end_is_cut_in_the_middle(bot: AttemptQueue, worker: WorkerProcess) -> None:
     """Two megabytes of prints arrive as a bounded log that says what was cut."""
     asked = job("chatting")
     bot.enqueue(asked)

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.support.workers import isolation_script
-from tests.support.workers.worker_process import TOKEN, Bot, WorkerProcess, job
+from tests.support.workers.worker_process import TOKEN, AttemptQueue, WorkerProcess, job
 
 Start = Callable[..., WorkerProcess]
 WAYS = {
@@ -126,7 +126,7 @@ def test_weights_behind_links_can_be_read(look: dict[str, Any]) -> None:
     assert look["seen"]["weights"] == "weights"
 
 
-def test_the_token_of_a_real_worker_stays_with_it(bot: Bot, start_worker: Start) -> None:
+def test_the_token_of_a_real_worker_stays_with_it(bot: AttemptQueue, start_worker: Start) -> None:
     """Through the whole worker, whose environment holds the token: the child's and the zygote's do not."""
     asked, worker = job("looking"), start_worker()
     bot.enqueue(asked)
@@ -138,4 +138,4 @@ def test_the_token_of_a_real_worker_stays_with_it(bot: Bot, start_worker: Start)
     (zygote,) = worker.pids("zygote")
     assert TOKEN.encode() not in Path(f"/proc/{zygote}/environ").read_bytes()
     assert not [link for link in Path(f"/proc/{zygote}/fd").iterdir() if "socket" in str(link.readlink())]
-    assert TOKEN not in json.dumps([outcome.model_dump(mode="json"), log]) and TOKEN not in worker.words()
+    assert TOKEN not in json.dumps([outcome.model_dump(mode="json"), log]) and TOKEN not in worker.log()
