@@ -1,4 +1,4 @@
-"""Every kind of weights that runs on a CPU, through a real worker: scores are those of the whole model."""
+"""All weight types that run on a CPU, through a real worker: scores equal those of the complete model."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealWorker]:
 
 @pytest.fixture(scope="module")
 def revisions(stand: RealWorker) -> dict[str, str]:
-    """Model → commit, of the base model and of all that are made from it; the base model has moved on since."""
+    """Model → commit of the base model and of the models made from it; the base model has a later commit."""
     found = {name: stand.upload(f"ada/{name}", getattr(adapters_and_deltas, name)()) for name in NAMES}
     stand.upload(BASE, adapters_and_deltas.merged())
     return found
@@ -40,7 +40,7 @@ def revisions(stand: RealWorker) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def outcomes(stand: RealWorker, revisions: dict[str, str]) -> dict[str, Outcome]:
-    """How the evaluation of each ended."""
+    """The outcomes of all evaluations."""
     asks: dict[str, dict[str, Any]] = {name: {} for name in NAMES}
     based = {"base_model": BASE, "base_revision": revisions["base"]}
     asks["adapter"] = {"weight_type": "Adapter", **based}
@@ -50,7 +50,7 @@ def outcomes(stand: RealWorker, revisions: dict[str, str]) -> dict[str, Outcome]
 
 
 def rows(stand: RealWorker, outcome: Outcome, task: str = "quick_choose") -> list[dict[str, Any]]:
-    """What was asked and answered in one task."""
+    """The rows of one task's details."""
     assert outcome.details is not None, outcome.failure
     time = outcome.details.results_path.removeprefix("results_").removesuffix(".json")
     table = pq.read_table(io.BytesIO(stand.read(outcome, table_path(task, time))))
@@ -58,7 +58,7 @@ def rows(stand: RealWorker, outcome: Outcome, task: str = "quick_choose") -> lis
 
 
 def likelihoods(stand: RealWorker, outcome: Outcome) -> list[float]:
-    """The log-likelihood of every choice."""
+    """The log-likelihoods of all choices."""
     return [float(answer[0]) for row in rows(stand, outcome) for answer in json.loads(row["answers"])]
 
 
@@ -66,7 +66,7 @@ def likelihoods(stand: RealWorker, outcome: Outcome) -> list[float]:
 def test_scores_are_those_of_the_whole_model(
     stand: RealWorker, outcomes: dict[str, Outcome], change: str, whole: str
 ) -> None:
-    """An adapter on its base is the merged model; a delta on its base is their sum."""
+    """An adapter scores as the merged model, a delta as the sum."""
     found, expected = stand.results(outcomes[change]), stand.results(outcomes[whole])
     assert found["results"] == expected["results"]
     assert likelihoods(stand, outcomes[change]) == pytest.approx(likelihoods(stand, outcomes[whole]), abs=1e-4)
@@ -74,12 +74,12 @@ def test_scores_are_those_of_the_whole_model(
 
 @pytest.mark.parametrize("change", ["adapter", "delta"])
 def test_the_change_is_not_without_effect(stand: RealWorker, outcomes: dict[str, Outcome], change: str) -> None:
-    """The comparison would prove little if the base model answered the same."""
+    """The base model's answers differ, so that the comparison is meaningful."""
     assert likelihoods(stand, outcomes[change]) != pytest.approx(likelihoods(stand, outcomes["base"]), abs=1e-2)
 
 
 def test_a_sum_is_exact(stand: RealWorker, outcomes: dict[str, Outcome]) -> None:
-    """Each tensor is added once, in the model's own dtype: the answers are those of the sum, digit for digit."""
+    """A delta's answers equal those of the summed model digit for digit."""
     for task in ("quick_choose", "quick_write"):
         assert rows(stand, outcomes["delta"], task) == rows(stand, outcomes["summed"], task)
 
@@ -87,7 +87,7 @@ def test_a_sum_is_exact(stand: RealWorker, outcomes: dict[str, Outcome]) -> None
 def test_the_same_model_twice_is_equal_bit_for_bit(
     stand: RealWorker, outcomes: dict[str, Outcome], revisions: dict[str, str]
 ) -> None:
-    """Every log-likelihood and every text, and so every score."""
+    """Two evaluations of the same model are equal bit for bit."""
     (again,) = stand.run(stand.job(BASE, revisions["base"], 2))
     assert stand.results(again)["results"] == stand.results(outcomes["base"])["results"]
     for task in ("quick_choose", "quick_write"):
@@ -97,7 +97,7 @@ def test_the_same_model_twice_is_equal_bit_for_bit(
 def test_results_say_what_was_changed(
     stand: RealWorker, outcomes: dict[str, Outcome], revisions: dict[str, str]
 ) -> None:
-    """Base model and its commit, the one that admission saw, stand in our block and in the harness's words."""
+    """The results name the base model and the commit that admission recorded."""
     found = stand.results(outcomes["adapter"])
     block, told = found["steward"], found["config"]["model_args"]
     assert (block["weight_type"], block["base_model"]) == ("Adapter", BASE)
@@ -106,7 +106,7 @@ def test_results_say_what_was_changed(
 
 
 def verified(stand: RealWorker, attempt: str) -> tuple[int, dict[str, Any]]:
-    """What `steward verify` says, and its exit status. It finds the model by the request's path."""
+    """The output of `steward verify`, which finds the model by the request's path, and its exit status."""
     done = subprocess.run(
         [sys.executable, "-m", "steward.cli", "verify", attempt, "--json"],
         env=stand.settings(),
@@ -120,7 +120,7 @@ def verified(stand: RealWorker, attempt: str) -> tuple[int, dict[str, Any]]:
 
 
 def test_a_published_evaluation_is_verified_sample_by_sample(stand: RealWorker, outcomes: dict[str, Outcome]) -> None:
-    """Run again as recorded: at the base model's commit of then, though its newest is another."""
+    """`steward verify` uses the recorded commit of the base model, although its head is another."""
     outcome = outcomes["adapter"]
     stand.upload("trial/requests", {outcome.path: b"{}", "README.md": b"# requests"}, "dataset")
     status, said = verified(stand, outcome.attempt)
@@ -132,7 +132,7 @@ def test_a_published_evaluation_is_verified_sample_by_sample(stand: RealWorker, 
 
 
 def test_half_precision_and_the_chat_template_run_too(stand: RealWorker, revisions: dict[str, str]) -> None:
-    """Each is told to the harness, and shows in what it writes."""
+    """Half precision and the chat template reach the harness, and its results show them."""
     asks: list[dict[str, Any]] = [{"precision": "bfloat16"}, {"precision": "float16", "use_chat_template": True}]
     ended = stand.run(*(stand.job(BASE, revisions["base"], **ask) for ask in asks))
     brain, half = (stand.results(outcome) for outcome in ended)
@@ -155,7 +155,7 @@ def test_half_precision_and_the_chat_template_run_too(stand: RealWorker, revisio
 def test_what_cannot_be_run_ends_in_its_cause(
     stand: RealWorker, name: str, kind: str, files: Any, base: str, cause: str
 ) -> None:
-    """Whatever is missing is found, and never filled in by random numbers or loaded as something else."""
+    """Missing or unusable weights end the attempt with their cause."""
     precision = {"no-quantiser": "8bit", "not-quantised": "GPTQ"}.get(name, "float32")
     revision = stand.upload(f"ada/{name}", files())
     asked = stand.job(f"ada/{name}", revision, weight_type=kind, precision=precision, base_model=base)

@@ -1,4 +1,4 @@
-"""Attempts through a real worker: what the bot sees, what is published, what they died of."""
+"""Attempts through a real worker: states, publication, and causes of failures."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def shared_worker(valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> I
 
 @pytest.fixture
 def worker(bot: AttemptQueue, shared_worker: WorkerProcess) -> Iterator[WorkerProcess]:
-    """The shared worker, with nothing done at the Hub yet."""
+    """The shared worker, before any call to the Hub."""
     assert shared_worker.process.poll() is None, shared_worker.log()
     (shared_worker.folder / "hub.log").unlink(missing_ok=True)
     yield shared_worker
@@ -62,7 +62,7 @@ def test_an_attempt_from_queue_to_end(bot: AttemptQueue, worker: WorkerProcess) 
 def test_a_job_that_rq_has_finished_keeps_its_result_for_an_hour_at_most(
     bot: AttemptQueue, worker: WorkerProcess
 ) -> None:
-    """The job returns its outcome, and RQ forgets it in time."""
+    """The job returns its outcome, and RQ drops it within an hour."""
     asked = job("fine")
     bot.enqueue(asked)
     bot.grant(asked)
@@ -73,7 +73,7 @@ def test_a_job_that_rq_has_finished_keeps_its_result_for_an_hour_at_most(
 
 
 def test_downloads_begin_before_the_claim_is_answered(bot: AttemptQueue, worker: WorkerProcess) -> None:
-    """While the bot thinks, the model is fetched; nothing is evaluated."""
+    """The download begins before the claim is answered; the evaluation does not."""
     asked = job("fine")
     bot.enqueue(asked)
     eventually(lambda: worker.hub_verbs() == ["fetch", "fetched"])
@@ -82,7 +82,7 @@ def test_downloads_begin_before_the_claim_is_answered(bot: AttemptQueue, worker:
 
 
 def test_a_void_claim_ends_quietly(bot: AttemptQueue, worker: WorkerProcess) -> None:
-    """An attempt that the bot no longer wants is neither evaluated nor published nor reported, and work goes on."""
+    """A void attempt is neither evaluated nor published nor reported, and the next job runs."""
     unwanted, wanted = job("fine", 1), job("fine", 2)
     bot.enqueue(unwanted)
     bot.grant(unwanted, granted=False)
@@ -107,7 +107,7 @@ def test_an_unanswered_claim_is_asked_again_and_stays_alive(bot: AttemptQueue, w
 
 
 def test_a_claim_that_was_overlooked_is_asked_for_anew(bot: AttemptQueue, worker: WorkerProcess) -> None:
-    """Where the attempt is said to be in the queue though its worker waits for an answer, it becomes `taken` again."""
+    """An attempt whose state is `queued` although its worker waits for an answer becomes `taken` again."""
     asked = job("fine")
     bot.enqueue(asked)
     bot.reaches(asked, "taken")
@@ -117,7 +117,7 @@ def test_a_claim_that_was_overlooked_is_asked_for_anew(bot: AttemptQueue, worker
 
 
 def test_progress_and_doing_are_seen_while_it_runs(bot: AttemptQueue, worker: WorkerProcess) -> None:
-    """The bot reads how far the attempt is, and which worker does it; after it the worker is idle again."""
+    """The bot reads the attempt's progress and its worker; afterwards the worker is idle."""
     asked = job("short")
     bot.enqueue(asked)
     bot.grant(asked)
@@ -152,7 +152,7 @@ def test_progress_and_doing_are_seen_while_it_runs(bot: AttemptQueue, worker: Wo
 def test_a_death_is_diagnosed_and_the_queue_goes_on(
     bot: AttemptQueue, worker: WorkerProcess, trial: str, cause: str
 ) -> None:
-    """Whatever a child dies of, its attempt ends with the cause, nothing is published, and the next job runs."""
+    """A failed attempt ends with its cause, nothing is published, and the next job runs."""
     if trial == "writing" and not worker.has_namespaces:
         pytest.skip("no mount namespace to be had: a child has no temporary folder of its own that it could fill")
     dying, following = job(trial), job("fine")
@@ -170,7 +170,7 @@ def test_a_death_is_diagnosed_and_the_queue_goes_on(
 
 @pytest.mark.parametrize("trial", ["flooding", "forging"])
 def test_a_child_that_misbehaves_ends_in_failure(bot: AttemptQueue, worker: WorkerProcess, trial: str) -> None:
-    """A child that floods or forges its stream publishes nothing, and is called what it is."""
+    """A child that floods or forges its stream fails with that cause, and publishes nothing."""
     asked = job(trial)
     bot.enqueue(asked)
     bot.grant(asked)
@@ -183,7 +183,7 @@ def test_a_child_that_misbehaves_ends_in_failure(bot: AttemptQueue, worker: Work
 def test_a_child_that_forks_without_end_is_gone_with_all_that_it_forked(
     bot: AttemptQueue, worker: WorkerProcess
 ) -> None:
-    """A fork bomb ends within its bounds, none of it is left, and the next attempt runs."""
+    """A fork bomb is killed within its limits with all its processes, and the next attempt runs."""
     asked, following = job("bombing"), job("fine")
     bot.enqueue(asked)
     bot.enqueue(following)
@@ -196,7 +196,7 @@ def test_a_child_that_forks_without_end_is_gone_with_all_that_it_forked(
 
 
 def test_a_log_holds_nothing_that_acts(bot: AttemptQueue, worker: WorkerProcess) -> None:
-    """No order to a terminal, no token, and no line that passes for the worker's leaves the machine with a log."""
+    """A published log holds no terminal sequence, no token, and no line that imitates the worker's."""
     asked = job("painting")
     bot.enqueue(asked)
     bot.grant(asked)
@@ -208,7 +208,7 @@ def test_a_log_holds_nothing_that_acts(bot: AttemptQueue, worker: WorkerProcess)
 
 
 def test_a_cancelled_attempt_is_stopped(bot: AttemptQueue, worker: WorkerProcess) -> None:
-    """A cancellation reaches the child within a beat; the attempt ends as cancelled and its processes are gone."""
+    """A cancellation stops the child within a heartbeat; the attempt ends as cancelled."""
     asked = job("slow")
     bot.enqueue(asked)
     bot.grant(asked)
@@ -222,7 +222,7 @@ def test_a_cancelled_attempt_is_stopped(bot: AttemptQueue, worker: WorkerProcess
 
 
 def test_time_is_up_when_the_job_says_so(bot: AttemptQueue, worker: WorkerProcess) -> None:
-    """The time that the bot gives an attempt ends it, by name, and not with RQ's exception in the middle."""
+    """The job's time limit ends the attempt with its own cause, not with RQ's exception."""
     asked = job("slow")
     bot.enqueue(asked, timeout=2)
     bot.grant(asked)
@@ -234,7 +234,7 @@ def test_time_is_up_when_the_job_says_so(bot: AttemptQueue, worker: WorkerProces
 def test_the_time_for_which_a_claim_is_waited_for_is_no_time_of_the_attempt(
     bot: AttemptQueue, worker: WorkerProcess
 ) -> None:
-    """A bot that is away for longer than an attempt may take finds it waiting, and it is evaluated then."""
+    """Waiting for the claim does not count against the attempt's time limit."""
     asked = job("fine")
     bot.enqueue(asked, timeout=8)
     for _ in range(11):  # it asks again once a second at most
@@ -246,7 +246,7 @@ def test_the_time_for_which_a_claim_is_waited_for_is_no_time_of_the_attempt(
 
 
 def test_a_canary_that_dies_is_told_and_the_attempt_is_not_to_blame(bot: AttemptQueue, worker: WorkerProcess) -> None:
-    """Asked for, it runs first, once; where it dies, the attempt ends as ours, and the bot is woken."""
+    """A requested canary runs once before the attempt; if it fails, the attempt ends as the board's fault."""
     canaries = Canaries(bot.connection, bot.keys, job("fine").suite)
     canaries.ask("harness-error")
     first, second = job("fine", 1), job("fine", 2)
@@ -264,7 +264,7 @@ def test_a_canary_that_dies_is_told_and_the_attempt_is_not_to_blame(bot: Attempt
 
 
 def test_a_canary_whose_questions_cannot_be_had_counts_as_dead(bot: AttemptQueue, worker: WorkerProcess) -> None:
-    """It is asked for because of that very cause; another cause tells nothing of it, and leaves it to the next."""
+    """A canary counts as failed if its questions are missing for the suspected cause; else the next worker runs it."""
     canaries = Canaries(bot.connection, bot.keys, job("fine").suite)
     for number, cause in enumerate(("harness-error", "dataset-changed"), 1):
         canaries.settle(cause, now=0)
@@ -291,7 +291,7 @@ def away(folder: Path) -> Iterator[None]:
 
 
 def test_a_download_that_fails_is_an_outcome(bot: AttemptQueue, worker: WorkerProcess) -> None:
-    """What a download raises is diagnosed once the claim is granted."""
+    """A failed download is diagnosed once the claim is granted."""
     asked = job("fine")
     with away(worker.folder / "model"):
         bot.enqueue(asked)
@@ -301,7 +301,7 @@ def test_a_download_that_fails_is_an_outcome(bot: AttemptQueue, worker: WorkerPr
 
 
 def test_a_job_for_another_suite_is_refused(bot: AttemptQueue, worker: WorkerProcess) -> None:
-    """A worker whose suite is not the one of the job says so instead of publishing other scores."""
+    """A job for another suite fails with that cause."""
     asked = job("fine").model_copy(update={"suite_digest": "0" * 64})
     bot.enqueue(asked)
     bot.grant(asked)
@@ -337,7 +337,7 @@ def test_only_evaluations_are_run(bot: AttemptQueue, worker: WorkerProcess, tmp_
 
 
 def test_forged_jobs_disturb_neither_who_works_nor_who_waits(bot: AttemptQueue, worker: WorkerProcess) -> None:
-    """What stands where a job should be, while one runs and when its turn comes: it goes, and the next one is taken."""
+    """Malformed jobs disturb neither a running attempt nor the next one, and are removed."""
     running, following = job("short"), job("fine")
     bot.enqueue(running)
     bot.grant(running)
@@ -360,7 +360,7 @@ def test_forged_jobs_disturb_neither_who_works_nor_who_waits(bot: AttemptQueue, 
 
 
 def test_a_log_without_end_is_cut_in_the_middle(bot: AttemptQueue, worker: WorkerProcess) -> None:
-    """Two megabytes of prints arrive as a bounded log that says what was cut."""
+    """Two megabytes of output become a bounded log that says how much was cut."""
     asked = job("chatting")
     bot.enqueue(asked)
     bot.grant(asked)

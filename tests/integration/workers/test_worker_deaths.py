@@ -1,4 +1,4 @@
-"""kill -9, signals and a Redis that goes away, at every phase: nothing left running, and a state that is true."""
+"""kill -9, signals and loss of Redis in each phase: no process survives, and the attempt's state is right."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def test_a_second_signal_ends_it_at_once(bot: AttemptQueue, bring: Phases) -> No
 
 
 def test_an_idle_worker_stops_at_once(bot: AttemptQueue, start_worker: Start) -> None:
-    """Without a job, SIGTERM and SIGINT end a worker in a moment."""
+    """SIGTERM and SIGINT end an idle worker at once."""
     for number, name in ((signal.SIGTERM, "first"), (signal.SIGINT, "second")):
         worker = start_worker(name)
         eventually(lambda: WorkerRegistry(bot.connection, Keys(BOARD)).alive(now=time.time()))
@@ -168,7 +168,7 @@ def own_valkey(tmp_path: Path) -> Valkey:
 
 
 def test_redis_away_while_a_child_runs_loses_nothing(own_valkey: Valkey, start_worker: Start) -> None:
-    """Redis is killed during an evaluation and comes back after its end: the attempt ends as if nothing had been."""
+    """Redis is killed during an evaluation and returns after its end: the attempt ends normally."""
     asked = job("short")
     worker = start_worker(REDIS_URL=own_valkey.url)
     with redis.Redis.from_url(own_valkey.url) as connection:
@@ -190,7 +190,7 @@ def test_redis_away_while_a_child_runs_loses_nothing(own_valkey: Valkey, start_w
 
 
 def test_a_beat_that_redis_refuses_leaves_the_job_and_its_slot_alone(bot: AttemptQueue, start_worker: Start) -> None:
-    """What RQ keeps about the worker is damaged: the job goes on, and the worker takes no other one meanwhile."""
+    """If RQ's record of the worker is damaged, the job goes on, and the worker takes no other job meanwhile."""
     worker, asked = start_worker(STEWARD_BEAT_SECONDS="1"), job("slow")
     bot.enqueue(asked)
     bot.grant(asked)
@@ -206,7 +206,7 @@ def test_a_beat_that_redis_refuses_leaves_the_job_and_its_slot_alone(bot: Attemp
 
 
 def test_a_worker_can_be_stopped_while_redis_is_away(own_valkey: Valkey, start_worker: Start) -> None:
-    """With Redis gone, an idle worker waits for it, and SIGTERM still ends it soon and leaves nothing."""
+    """While Redis is away, SIGTERM still ends an idle worker."""
     worker = start_worker(REDIS_URL=own_valkey.url)
     with redis.Redis.from_url(own_valkey.url) as connection:
         eventually(lambda: WorkerRegistry(connection, Keys(BOARD)).alive(now=time.time()))
@@ -218,7 +218,7 @@ def test_a_worker_can_be_stopped_while_redis_is_away(own_valkey: Valkey, start_w
 
 
 def test_a_redis_that_says_nothing_keeps_no_worker(own_valkey: Valkey, start_worker: Start) -> None:
-    """Redis is frozen, and calls to it take minutes to fail: the worker leaves in time, and leaves nothing behind."""
+    """While Redis is frozen, a stopped worker still exits in time, and no process survives."""
     worker = start_worker(REDIS_URL=own_valkey.url, STEWARD_GRACE_SECONDS="0")
     with redis.Redis.from_url(own_valkey.url) as connection:
         eventually(lambda: WorkerRegistry(connection, Keys(BOARD)).alive(now=time.time()))
@@ -234,7 +234,7 @@ def test_a_redis_that_says_nothing_keeps_no_worker(own_valkey: Valkey, start_wor
 
 
 def test_an_emptied_redis_learns_of_the_end(bot: AttemptQueue, bring: Phases) -> None:
-    """Redis forgets everything in the middle: the worker stays, beats bring the attempt back, and its end is told."""
+    """After Redis loses its data, heartbeats write the attempt again, and its outcome arrives."""
     asked, worker = bring("evaluate")
     bot.connection.flushall()
     bot.running(asked)
@@ -251,7 +251,7 @@ def test_an_emptied_redis_learns_of_the_end(bot: AttemptQueue, bring: Phases) ->
 def test_an_outcome_that_could_not_be_told_is_told_by_whoever_has_the_slot_next(
     bot: AttemptQueue, start_worker: Start, dies: str
 ) -> None:
-    """A worker, or the process of a job, that is killed with an untold outcome leaves it in its slot."""
+    """An outcome that a killed worker or job did not send is sent by the next worker of the slot."""
     asked, following = job("fine"), job("fine", 2)
     outcome = Outcome(
         attempt=asked.attempt,
@@ -280,7 +280,7 @@ def test_an_outcome_that_could_not_be_told_is_told_by_whoever_has_the_slot_next(
 
 
 def stop_hard(server: Valkey) -> None:
-    """kill -9 of the server, as when its machine goes."""
+    """Kill -9 the server, as if its machine failed."""
     assert server.process is not None
     server.process.kill()
     server.process.wait()
@@ -294,7 +294,7 @@ def test_redis_missing_at_start_is_said_with_the_setting(start_worker: Start) ->
 
 
 def test_a_zygote_that_cannot_import_its_harness_is_said(start_worker: Start) -> None:
-    """A worker whose harness does not import ends by itself, and says so."""
+    """A worker whose harness cannot be imported exits with that error."""
     worker = start_worker(STEWARD_HARNESS="no_such_harness")
     assert worker.process.wait(20) == 3
     assert "no_such_harness" in worker.log() and "No evaluation can run here" in worker.log()
