@@ -78,7 +78,7 @@ class ChildExit:
 
 @dataclass(frozen=True)
 class ChildCallbacks:
-    """What the caller supplies: `report` passes progress on; `stop` returns a reason to stop the child, or ""."""
+    """The caller's functions: `report` takes progress; `stop` returns a reason to stop the child, or ""."""
 
     report: Callable[[RunProgress], None]
     stop: Callable[[], str]
@@ -181,7 +181,7 @@ class ChildSupervisor:
         self.zygote_client.kill(self.number)
 
     def _read_answers(self) -> None:
-        """Read the zygote's answers about this child. Raises ZygoteBroken where it cannot fork."""
+        """Read the zygote's answers about this child. Raises ZygoteBroken if it cannot fork."""
         for answer in self.zygote_client.read_answers():
             if answer.get("forked") == self.number:
                 self._init_pid = int(answer["pid"])

@@ -33,7 +33,7 @@ class Place:
     provisions: Provisions
 
     def run(self, **plans: dict[str, object]) -> subprocess.CompletedProcess[str]:
-        """Run a child for each of `plans`, name → changes of the plan; it writes its results to a folder of that name."""
+        """Run a child for each of `plans`, name → changes of the plan; its results go to a folder of that name."""
         orders = [self._order(name, changes) for name, changes in plans.items()]
         return subprocess.run(
             [sys.executable, str(CHILD), "run", *orders],
