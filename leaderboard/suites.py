@@ -82,6 +82,10 @@ class Dataset(_Data):
         default=None, pattern=r"^[0-9a-f]{64}$", description="digest of its data files; see `content_digest`"
     )
 
+    def at(self, revision: str | None, *, repo: str | None = None) -> Dataset:
+        """The same questions at the commit `revision`, in the copy `repo` if one is given."""
+        return self.model_copy(update={"repo": repo or self.repo, "revision": revision})
+
 
 class Definition(_Data):
     """A task of the suite's own, in the harness's words; its templates see the fields of a question."""

@@ -106,7 +106,7 @@ if redis.call('LLEN', KEYS[2]) < 64 then redis.call('LPUSH', KEYS[2], '1') end
 
 
 class SyncPriority(IntEnum):
-    """What a sync was marked for: a person waits, an event came, or background work."""
+    """Why a sync is due: a person waits, an event came, or background work."""
 
     PERSON = 0
     EVENT = 1

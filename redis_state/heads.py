@@ -1,12 +1,12 @@
-"""The newest commit of a repo that this board knows of: files are read there, so that no cache answers with old text.
+"""The newest known commit of each repo: syncs read files at that commit, so that no cache returns an old version.
 
-Two processes learn of commits at the same time: one lists the refs, another one commits. Commits have no order that can
-be told from their ids, so each says which commit it knew before it asked. If that is still the known one, the new
-commit is newer. If not, either may be newer: then none is known until the refs are listed again.
+Two processes may learn of commits at the same time: one lists the refs, another one commits. Ids of commits have no
+order, so each process also passes the commit that was known before its call. If that is still the known one, the new
+commit is newer. If not, either may be newer: then no commit is known until a process lists the refs again.
 
-Race closed: the refs are listed, another process commits, and the answer of the list arrives last.
-Race accepted: the Hub's list of refs itself lags behind a commit. What is read too old then is found when the bot next
-compares all request files with its index.
+Race closed: a process lists the refs, another one commits, and the list's answer arrives last.
+Race accepted: the Hub's list of refs lags behind a commit. The bot corrects a file that it then read too old when it
+next compares all request files with its index.
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ class Heads:
         self._saw = redis.register_script(SAW)
 
     def known(self, repo: str) -> str:
-        """What to give to `saw` as `after`: read it before the call that tells of a commit."""
+        """The value for `after` in `saw`: read it before the call to the Hub that returns a commit."""
         return text(self._redis.get(self._keys.newest(repo)) or "")
 
     def newest(self, repo: str) -> str | None:
-        """The newest known commit of `repo`; None where the refs have to be listed to find out."""
+        """The newest known commit of `repo`; None if a process must list the refs first."""
         known = self.known(repo)
         return known if known and not known.startswith(_UNSURE) else None
 
     def saw(self, repo: str, commit: str, *, after: str) -> None:
-        """`commit` is newer than `after`: what was known before, or the parent of a commit that was just made."""
+        """Record `commit`, which is newer than `after`: the value of `known` before, or the parent of a new commit."""
         self._saw(keys=[self._keys.newest(repo)], args=[after, commit])
 
     def doubt(self, repo: str, commit: str) -> None:
-        """`commit` is in the repo, and may be newer than what is known."""
+        """Record `commit`, which is in the repo and may be newer than the known one."""
         self.saw(repo, commit, after=_UNSURE)

@@ -40,7 +40,7 @@ def connect(url: str, **options: Any) -> Redis:
         # The error's text may contain a part of a password.
         raise RedisMissing(
             "REDIS_URL is no address of a queue server: write redis://host:6379/0, or rediss://… with TLS. "
-            "What is special in a password is written as %2F and the like."
+            "Write special characters of a password percent-encoded, such as %2F for a slash."
         ) from None
     try:
         client.ping()

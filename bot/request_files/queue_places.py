@@ -93,7 +93,7 @@ def note_turn_used(context: BoardContext, entry: IndexEntry) -> None:
     """An attempt of the request was claimed: it was its submitter's turn, and tells how good the estimate was."""
     if entry.state == "running":
         return  # its worker asked once more
-    context.measures.turn(entry.submitter, at=context.now())
+    context.measures.note_claim(entry.submitter, at=context.now())
     if entry.foretold is not None:
         at, expected, turn = entry.foretold
         context.measures.waited(turn, share_waited(expected, context.now() - at))

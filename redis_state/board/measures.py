@@ -73,9 +73,9 @@ class Measures:
             durations[suite, int(size)] = json.loads(raw)
         return Durations(durations)
 
-    def waited(self, turn: int, share: float) -> None:
+    def waited(self, round_number: int, share: float) -> None:
         """Record that a request of this round started after that share of its expected wait."""
-        self._learn(keys=[self._keys.experience], args=[level(turn), round(share, 3)])
+        self._learn(keys=[self._keys.experience], args=[level(round_number), round(share, 3)])
 
     def experience(self) -> WaitExperience:
         """The recorded waits, as shares of the expected wait."""
@@ -126,10 +126,10 @@ class Measures:
 
     # --- last claims
 
-    def turn(self, submitter: str, *, at: float) -> None:
+    def note_claim(self, submitter: str, *, at: float) -> None:
         """Record that an attempt of `submitter` was claimed."""
         self._redis.hset(self._keys.turns, submitter, at)
 
-    def turns(self) -> Mapping[str, float]:
+    def last_claims(self) -> Mapping[str, float]:
         """Submitter → when their last attempt was claimed."""
         return {text(name): float(at) for name, at in self._redis.hgetall(self._keys.turns).items()}

@@ -56,7 +56,7 @@ Report = Callable[[RunProgress], None]
 
 
 class RunLimits(BaseModel):
-    """What one attempt may use."""
+    """The limits of one attempt: time, memory, disk."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

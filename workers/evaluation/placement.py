@@ -55,7 +55,7 @@ class NoQuantiser(WorkerError):
 
 @dataclass(frozen=True)
 class MachineCapacity:
-    """What one attempt may use: its GPUs (none: the CPU), and the memory of the child in bytes."""
+    """The capacity for one attempt: its GPUs (none: the CPU), and the memory of the child in bytes."""
 
     memory_bytes: int
     devices: tuple[Device, ...] = ()
@@ -65,7 +65,7 @@ class MachineCapacity:
 
 @dataclass(frozen=True)
 class ModelRequirements:
-    """What a request needs of a machine.
+    """The needs of a model on a machine.
 
     `parameters` is the number loaded in the request's precision; for adapters and deltas, those of the base model.
     `file_bytes` is the size of their files: the memory of a checkpoint that is quantised already. `change_bytes` is the

@@ -230,7 +230,7 @@ class AttemptRun:
             plan = self._plan(provisions, batch_size)
 
     def _run_child(self, plan: RunPlan) -> ChildExit:
-        """Run one child to its end. Raises AttemptStopped where it failed because the worker stops."""
+        """Run one child to its end. Raises AttemptStopped if it failed because the worker stops."""
         self._enter_phase("start")
         callbacks = ChildCallbacks(report=self._report, stop=self._stop, log=self.log)
         supervisor = ChildSupervisor(

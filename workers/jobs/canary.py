@@ -61,7 +61,7 @@ def canary_plan(plan: RunPlan, folder: Path) -> RunPlan:
         "use_chat_template": False,
         "limit": QUESTIONS,
     }
-    return plan.model_copy(update=changes)
+    return RunPlan.model_validate({**plan.model_dump(), **changes})
 
 
 def run_canary(board_redis: BoardRedis, suite: str, worker: str, evaluate_canary: Callable[[], str]) -> None:

@@ -79,7 +79,7 @@ def _limits(worker_context: WorkerContext, memory: int, seconds: float) -> RunLi
 
 
 def _machine(worker_context: WorkerContext, memory: int) -> MachineCapacity:
-    """What one attempt may use. Without namespaces copies have no private network to talk over: one device only."""
+    """The capacity for one attempt; one device if there are no namespaces, as copies then have no private network."""
     devices = worker_context.devices
     zygote_report = worker_context.zygote_client.ready
     if zygote_report is not None and zygote_report.mode.namespaces == "none":

@@ -33,7 +33,7 @@ class Provisions:
 
 
 class HubGateway(Protocol):
-    """What an attempt needs of the Hub. Both calls may take long, and raise what the Hub's client raises."""
+    """An attempt's access to the Hub. Both calls may take long, and raise what the Hub's client raises."""
 
     def fetch(self, job: EvaluationJob) -> Provisions:
         """Download what `job` needs to this machine."""

@@ -78,7 +78,7 @@ class ModelStore:
         self.blobs = root / "blobs"
 
     def pin(self, model: str, revision: str, files: Mapping[str, BlobRef], download: Download) -> PinnedSnapshot:
-        """Download what is missing of the snapshot, and pin it. Waits for another process that downloads it.
+        """Download the missing files of the snapshot, and pin it. Waits for another process that downloads it.
 
         Raises DiskFull, BlobDiffers, and what `download` raises.
         """

@@ -199,7 +199,7 @@ def dataset_sources(suite: Suite, moved: Mapping[str, str]) -> list[Dataset]:
     for source in suite.datasets:
         repo, _, revision = moved.get(source.repo, "").partition("@")
         unchanged = not repo or (repo == source.repo and not revision)
-        sources.append(source if unchanged else source.model_copy(update={"repo": repo, "revision": revision or None}))
+        sources.append(source if unchanged else source.at(revision or None, repo=repo))
     return sources
 
 
@@ -211,7 +211,7 @@ def _resolved(source: Dataset, hub: HubAccess) -> Dataset:
         sha = hub.api().dataset_info(source.repo, timeout=CALL_SECONDS).sha
     except (RepositoryNotFoundError, RevisionNotFoundError) as error:  # includes gated repos
         raise DatasetUnavailable(f"{source.repo}: {type(error).__name__}") from error
-    return source.model_copy(update={"revision": sha})
+    return source.at(sha)
 
 
 def _fetch_in_subprocess(sources: Iterable[Dataset], hub: HubAccess, folder: Path) -> None:

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import yaml
 
@@ -57,7 +57,22 @@ def _lines(path: Path) -> Iterator[bytes]:
             yield line
 
 
-def sample_row(line: bytes, metrics: Sequence[str]) -> dict[str, Any]:
+class SampleRow(TypedDict):
+    """One row of a table of samples."""
+
+    doc_id: int
+    doc: str
+    prompt: str
+    continuations: str
+    target: str
+    responses: str
+    answers: str
+    filter: str
+    metrics: str
+    score: float | None
+
+
+def sample_row(line: bytes, metrics: Sequence[str]) -> SampleRow:
     """One answer as a row. Raises EvaluationFailed if the line is not as the harness writes it."""
     try:
         sample = json.loads(line)

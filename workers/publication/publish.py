@@ -44,7 +44,7 @@ MAX_TRIES = 5
 
 @dataclass(frozen=True)
 class Publication:
-    """What is published of one attempt, in addition to the files in the spool of `plan`.
+    """The facts of one attempt to publish, in addition to the files in the spool of `plan`.
 
     `repo` is the details dataset (`board.repos.details(model)`), `request` the path of the request file, `precision`
     the request's. `revisions` come from `fetch_datasets`: dataset repo → commit. `log` is the child's log, which

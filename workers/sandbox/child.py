@@ -8,7 +8,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn, TypedDict
 
 from pydantic import BaseModel, ConfigDict
 
@@ -33,6 +33,36 @@ class ChildOrder(BaseModel):
     plan: RunPlan
     stream: Path
     log: Path
+
+
+class ExitStatus(TypedDict):
+    """How a process ended: its exit code, or the signal that killed it."""
+
+    exit: int | None
+    signal: int | None
+
+
+class ReadyAnswer(TypedDict):
+    """The zygote's report once it is ready: see `workers.sandbox.zygote_client.ZygoteReport`."""
+
+    mode: dict[str, Any]
+    against: list[str]
+    threads: int
+    seconds: float
+
+
+class ZygoteAnswer(TypedDict, total=False):
+    """An answer of the zygote to its worker: `ready` or `broken` at start, then `forked` and `ended` for each order."""
+
+    ready: ReadyAnswer
+    broken: str
+    forked: int
+    pid: int
+    ended: int | None
+    exit: int | None
+    signal: int | None
+    peak_bytes: int
+    problem: str
 
 
 def run(order: ChildOrder, mode: IsolationMode, evaluate: Evaluate) -> NoReturn:

@@ -25,7 +25,7 @@ from typing import Any
 from leaderboard.evidence import MAX_TAIL, FailureEvidence
 from workers.common.logs import BoundedLog
 from workers.common.run_plan import RunPlan, RunProgress
-from workers.sandbox.child import ChildOrder
+from workers.sandbox.child import ChildOrder, ZygoteAnswer
 from workers.sandbox.sandbox_spec import SandboxSpec
 from workers.sandbox.stream import (
     FailedMessage,
@@ -78,7 +78,7 @@ class ChildExit:
 
 @dataclass(frozen=True)
 class ChildCallbacks:
-    """What the caller supplies: `report` passes progress on; `stop` returns a reason to stop the child, or ""."""
+    """The caller's functions: `report` takes progress; `stop` returns a reason to stop the child, or ""."""
 
     report: Callable[[RunProgress], None]
     stop: Callable[[], str]
@@ -103,7 +103,7 @@ class ChildSupervisor:
         self._stopped = ""
         self._problem = ""
         self._init_pid = 0
-        self._ended: dict[str, Any] | None = None
+        self._ended: ZygoteAnswer | None = None
 
     def run(self, folder: Path, *, deadline: float) -> ChildExit:
         """Run the child with its pipes in `folder`, at most until `deadline` on the monotonic clock."""
@@ -181,7 +181,7 @@ class ChildSupervisor:
         self.zygote_client.kill(self.number)
 
     def _read_answers(self) -> None:
-        """Read the zygote's answers about this child. Raises ZygoteBroken where it cannot fork."""
+        """Read the zygote's answers about this child. Raises ZygoteBroken if it cannot fork."""
         for answer in self.zygote_client.read_answers():
             if answer.get("forked") == self.number:
                 self._init_pid = int(answer["pid"])
@@ -226,7 +226,7 @@ class ChildSupervisor:
                     break
 
     def _child_exit(self) -> ChildExit:
-        end = self._ended or {}
+        end: ZygoteAnswer = self._ended or {}
         message = self._last_message
         stopped = self._stopped or ("" if self._ended else "handed-back")
         return ChildExit(

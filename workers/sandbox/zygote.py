@@ -83,7 +83,7 @@ class Zygote:
         self.number, self.pid, self.child_pidfd = order.number, pid, os.pidfd_open(pid)
         self.answer({"forked": order.number, "pid": pid})
 
-    def answer(self, answer: dict[str, Any]) -> None:
+    def answer(self, answer: child.ZygoteAnswer) -> None:
         """Send one answer to the worker."""
         send_answer(self.answers, answer)
 
@@ -99,11 +99,13 @@ class Zygote:
         os.close(self.child_pidfd)
         _kill_group(self.pid)
         kill_orphans()
-        self.answer({"ended": self.number, **exit_status(status), "peak_bytes": usage.ru_maxrss * 1024})
+        end = exit_status(status)
+        peak_bytes = usage.ru_maxrss * 1024
+        self.answer({"ended": self.number, "exit": end["exit"], "signal": end["signal"], "peak_bytes": peak_bytes})
         self.number, self.child_pidfd = None, None
 
 
-def exit_status(status: int) -> dict[str, int | None]:
+def exit_status(status: int) -> child.ExitStatus:
     """A wait status as exit code or signal."""
     exited = os.WIFEXITED(status)
     return {"exit": os.WEXITSTATUS(status) if exited else None, "signal": None if exited else os.WTERMSIG(status)}
@@ -121,7 +123,7 @@ def kill_orphans() -> None:
                 os.waitpid(pid, 0)
 
 
-def send_answer(answers: int, answer: dict[str, Any]) -> None:
+def send_answer(answers: int, answer: child.ZygoteAnswer) -> None:
     """Write one answer to the worker to the pipe `answers`."""
     os.write(answers, json.dumps(answer).encode() + b"\n")
 

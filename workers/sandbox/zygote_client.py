@@ -23,7 +23,7 @@ from typing import Any
 from workers.common.devices import Device
 from workers.common.run_plan import CHILD_ENVIRONMENT, NLTK_DATA
 from workers.errors import WorkerError
-from workers.sandbox.child import ChildOrder
+from workers.sandbox.child import ChildOrder, ZygoteAnswer
 from workers.sandbox.sandbox_spec import IsolationMode, SandboxSpec
 
 PASSED_VARIABLES = ("PATH", "LANG", "LC_ALL", "TZ", "PYTHONPATH", "LD_LIBRARY_PATH", "STEWARD_CLOCK", NLTK_DATA)
@@ -191,7 +191,7 @@ class ZygoteClient:
         except BrokenPipeError as error:
             raise ZygoteBroken("the zygote has gone") from error
 
-    def read_answers(self) -> list[dict[str, Any]]:
+    def read_answers(self) -> list[ZygoteAnswer]:
         """Return the answers since the last call, without waiting. Raises ZygoteBroken if the zygote has ended."""
         try:
             data = os.read(self._answers, 65536)

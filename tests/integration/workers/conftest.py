@@ -1,4 +1,4 @@
-"""Fixtures: a bot that only answers claims, and workers that leave nothing running."""
+"""Fixtures: the bot's side of the queue, and workers that end with the test."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from pathlib import Path
 import pytest
 import redis
 
-from tests.support.workers.worker_process import Bot, WorkerProcess, starting
+from tests.support.workers.worker_process import AttemptQueue, WorkerProcess, worker_starter
 
 
 @pytest.fixture
-def bot(connection: redis.Redis) -> Bot:
-    """The bot's side of an empty wire."""
-    return Bot(connection)
+def bot(connection: redis.Redis) -> AttemptQueue:
+    """The bot's side of an empty queue."""
+    return AttemptQueue(connection)
 
 
 @pytest.fixture
 def start_worker(valkey_url: str, tmp_path: Path) -> Iterator[Callable[..., WorkerProcess]]:
-    """Starts workers; all of them are gone when the test ends, or it fails."""
-    with starting(tmp_path, valkey_url) as start:
+    """Starts workers, and ends them after the test; fails if a process survives."""
+    with worker_starter(tmp_path, valkey_url) as start:
         yield start

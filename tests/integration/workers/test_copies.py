@@ -1,4 +1,4 @@
-"""Data parallel: two copies of a child share the questions, and find what one finds."""
+"""Data parallel: two copies of a child share the questions, and get the results of one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.workers import evaluation_script
-from tests.support.workers.real_worker import PATIENCE, RealStand, real_stand, upload_questions
+from tests.support.workers.real_worker import PATIENCE, RealWorker, real_worker, upload_questions
 from workers.common.hub_access import HubAccess
 from workers.common.run_plan import RunPlan
 from workers.evaluation import data_parallel
@@ -27,13 +27,13 @@ CHILD = Path(evaluation_script.__file__)
 
 @dataclass(frozen=True)
 class Place:
-    """What children read, and where they write."""
+    """The model and questions that children read, and the folder that they write to."""
 
-    stand: RealStand
+    stand: RealWorker
     provisions: Provisions
 
     def run(self, **plans: dict[str, object]) -> subprocess.CompletedProcess[str]:
-        """A child for each of `plans`, name → changes of the plan, which leaves what it found under that name."""
+        """Run a child for each of `plans`, name → changes of the plan; its results go to a folder of that name."""
         orders = [self._order(name, changes) for name, changes in plans.items()]
         return subprocess.run(
             [sys.executable, str(CHILD), "run", *orders],
@@ -76,8 +76,8 @@ class Place:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    """A model and questions, fetched; no worker is needed."""
-    with real_stand(tmp_path_factory.mktemp("copies")) as stand:
+    """A downloaded model and questions, without a worker."""
+    with real_worker(tmp_path_factory.mktemp("copies")) as stand:
         upload_questions(stand)
         revision = stand.upload("ada/tiny", model())
         hub_gateway = TokenHubGateway(HubAccess(stand.hub.url, "hf_worker"), stand.suite, stand.folder / "work")
@@ -85,7 +85,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 
 
 def test_two_copies_find_what_one_finds(place: Place) -> None:
-    """Same scores, and the same answer to every question."""
+    """Two copies get the same scores and the same answer to each question as one child."""
     done = place.run(alone={}, together={"spread": "copies", "copies": 2})
     assert done.returncode == 0, done.stderr[-3000:]
     results, samples = place.found("alone")
@@ -97,18 +97,18 @@ def test_two_copies_find_what_one_finds(place: Place) -> None:
 
 DYING = """
 import os, sys, time
-from workers import copies
+from workers.evaluation import data_parallel
 
 def body():
     raise ValueError("no room for rank " + os.environ["RANK"])
 
-copies.start(3, on_cpu=True, body=body, stream=1)
+data_parallel.start_copies(3, on_cpu=True, body=body, stream=1)
 time.sleep(60)
 """
 
 
 def test_a_copy_that_dies_ends_all_and_one_says_why() -> None:
-    """The others would wait for it until the time of the attempt is up."""
+    """A copy that dies ends all copies, and one of them reports the error."""
     done = subprocess.run([sys.executable, "-c", DYING], capture_output=True, timeout=30, check=False)
     assert done.returncode == data_parallel.EXIT_FAILED
     (message,) = StreamReader().feed(b'{"kind":"started"}\n' + done.stdout, now=0.0)[1:]

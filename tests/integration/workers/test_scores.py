@@ -1,4 +1,4 @@
-"""Scores: those of the `lm_eval` command, digit for digit."""
+"""Scores equal those of the `lm_eval` command digit for digit."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CHILD = Path(evaluation_script.__file__)
 
 @dataclass(frozen=True)
 class Runs:
-    """The same evaluation twice: by the command, and by a child, with what the child said; and one of GPQA."""
+    """The same evaluation by the command and by a child, the child's output, and an evaluation of GPQA."""
 
     command: Path
     child: Path
@@ -41,21 +41,21 @@ class Runs:
 
 @dataclass(frozen=True)
 class Work:
-    """A process that writes what it says to files, so that it never waits for a reader."""
+    """A process that writes its output to files, so that it never waits for a reader."""
 
     process: subprocess.Popen[bytes]
     folder: Path
 
     @classmethod
     def start(cls, folder: Path, *arguments: str, **environment: str) -> Work:
-        """Start it. Two run at a time, on one thread each."""
+        """Start the process. Two run at a time, each on one thread."""
         folder.mkdir()
         with (folder / "out").open("wb") as out, (folder / "err").open("wb") as err:
             surroundings = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
             return cls(subprocess.Popen(arguments, env=surroundings, stdout=out, stderr=err), folder)
 
     def end(self) -> str:
-        """What it printed, where it went well."""
+        """The process's output; fails if the process failed."""
         try:
             assert self.process.wait(timeout=170) == 0, (self.folder / "err").read_text()[-3000:]
         finally:
@@ -64,7 +64,7 @@ class Work:
 
 
 def unshared() -> list[str]:
-    """How to start a process where no network is; nothing where this machine has no way to."""
+    """The command that starts a process without a network; empty if this machine cannot."""
     for way in (["unshare", "--net"], ["unshare", "--net", "--map-root-user"]):
         if shutil.which("unshare") and subprocess.run([*way, "true"], capture_output=True, check=False).returncode == 0:
             return way
@@ -86,7 +86,7 @@ def planned(folder: Path, tasks: Path, questions: Path, model: Path, revision: s
 
 
 def child(folder: Path, *plans: RunPlan) -> Work:
-    """A child for each of `plans`, one after the other, in a network namespace of its own where nothing is."""
+    """Run a child for each of `plans`, one after the other, in an empty network namespace."""
     orders = [str(one.spool.with_suffix(".json")) for one in plans]
     for order, one in zip(orders, plans, strict=True):
         Path(order).write_text(one.model_dump_json())
@@ -106,7 +106,7 @@ def command(hub: LocalHub, out: Path, tasks: Path, revision: str) -> Work:
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
-    """The command and the children at the same time: each is a process that imports the harness."""
+    """Run the command and the children at the same time."""
     folder = tmp_path_factory.mktemp("scores")
     with LocalHub(folder / "hub", WORLD) as hub:
         revision = upload(hub, MODEL, model_files())
@@ -141,7 +141,7 @@ def results(file: Path) -> dict[str, Any]:
 
 
 def test_scores_are_those_of_the_command_digit_for_digit(runs: Runs) -> None:
-    """The same results, the same hashes of what was asked, and in each sample the same log-likelihoods and texts."""
+    """Results, hashes of prompts, and each sample's log-likelihoods and texts equal those of the command."""
     ours, theirs = results(runs.child / "results.json"), results(next(runs.command.glob("results_*.json")))
     print(json.dumps({"child": ours["results"], "lm_eval": theirs["results"]}, indent=1))
     assert ours["results"] == theirs["results"]
@@ -153,7 +153,7 @@ def test_scores_are_those_of_the_command_digit_for_digit(runs: Runs) -> None:
 
 
 def test_the_answers_are_not_all_the_same(runs: Runs) -> None:
-    """The comparison would prove little on a model that answers everything alike."""
+    """The answers differ, so that the comparison is meaningful."""
     lines = (runs.child / "samples" / "starter_navigation.jsonl").read_text().splitlines()
     assert len({str(json.loads(line)["resps"]) for line in lines}) > 30
 
@@ -164,14 +164,14 @@ def test_progress_counts_every_request_up_to_the_last(runs: Runs) -> None:
 
 
 def test_how_long_each_phase_took_is_told(runs: Runs) -> None:
-    """Operators see where the time went, and the benchmark what the harness itself needed."""
+    """The results report the seconds of each phase."""
     seconds = phase_seconds(results(runs.child / "results.json"))
     assert list(seconds) == ["load", "prepare", "evaluate"]
     assert seconds["evaluate"] > 0
 
 
 def test_results_name_the_model_and_no_folder_of_this_machine(runs: Runs) -> None:
-    """Readers find the model by its name and commit; where our disk is concerns nobody."""
+    """The results name the model and its commit, and no folder of this machine."""
     text = (runs.child / "results.json").read_text()
     found = json.loads(text)
     assert found["model_name"] == found["config"]["model_name"] == MODEL
@@ -187,7 +187,7 @@ def test_the_arguments_have_the_form_that_the_command_writes(runs: Runs) -> None
 
 
 def test_the_spool_holds_what_was_promised_and_no_more(runs: Runs) -> None:
-    """Whoever publishes knows the names; the harness's own folder is gone."""
+    """The spool holds only the promised files; the harness's own folder is removed."""
     assert {path.name for path in runs.child.iterdir()} == {"results.json", "samples", "datasets"}
     assert {path.stem for path in (runs.child / "samples").iterdir()} == set(STARTER.tasks)
 
@@ -201,7 +201,7 @@ def gpqa_questions() -> list[dict[str, str]]:
 
 
 def upload_gpqa(hub: LocalHub, repo: str) -> None:
-    """Publish them as GPQA is published."""
+    """Upload the questions in GPQA's format."""
     lines = "".join(json.dumps(row) + "\n" for row in gpqa_questions()).encode()
     card = b"---\nconfigs:\n- {config_name: gpqa_diamond, data_files: [{split: train, path: d.jsonl}]}\n---\n"
     upload(hub, repo, {"README.md": card, "d.jsonl": lines}, "dataset")
@@ -219,7 +219,7 @@ def gpqa_tasks(folder: Path, repo: str) -> Path:
 
 
 def test_gpqas_choices_are_shuffled_once_as_the_command_shuffles_them(runs: Runs) -> None:
-    """The task shuffles whenever its table is derived anew; what is asked must be the first shuffle, from seed 0."""
+    """GPQA's choices are shuffled only once, from seed 0, although the task shuffles whenever it derives its table."""
     asked = [json.loads(line)["doc"] for line in (runs.gpqa / "samples/leaderboard_gpqa_diamond.jsonl").open()]
     shuffle = Random(0)
     for row, doc in zip(gpqa_questions(), asked, strict=True):

@@ -6,7 +6,7 @@ from typing import Any
 
 Rows = list[dict[str, Any]]
 SUBJECTS = ("anatomy", "virology")
-"""Of MMLU's 57: the others are fetched and asked in the same way."""
+"""Two of MMLU's 57 subjects; the others are read in the same way."""
 
 
 def arc() -> dict[tuple[str, str], Rows]:

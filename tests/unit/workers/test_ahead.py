@@ -1,4 +1,4 @@
-"""Prefetching: it promises nothing, and disturbs nobody."""
+"""Prefetching: its failures do not disturb the running job."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ JOB = EvaluationJob(
 
 
 def test_a_process_that_cannot_be_had_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The job that runs goes on, and the download is tried again at the next look."""
+    """After a failed fork the running job goes on, and the next poll retries the download."""
     tries = []
 
     def refused() -> int:
@@ -45,7 +45,7 @@ def test_a_process_that_cannot_be_had_is_no_error(monkeypatch: pytest.MonkeyPatc
 
 
 def test_what_is_no_job_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever looking at it raises: RQ hands out a list where a job's arguments by name should be."""
+    """A malformed entry in the queue, such as a list in the place of keyword arguments, is skipped."""
     looks = []
 
     def peek() -> EvaluationJob | None:

@@ -16,18 +16,18 @@ SIZE = 1000
 
 
 def blob(data: bytes) -> BlobRef:
-    """What the Hub says of a file in LFS."""
+    """The Hub's record of a file in LFS."""
     return BlobRef(len(data), sha256=hashlib.sha256(data).hexdigest())
 
 
 class Hub:
-    """Commits of models, and which files were downloaded."""
+    """A fake Hub with commits of models; records the downloaded files."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
 
     def hold(self, store: ModelStore, revision: str, **files: bytes) -> PinnedSnapshot:
-        """The snapshot of a model that has one weights file a commit, by default."""
+        """Pin the snapshot of a commit, by default with one weight file."""
         contents = files or {"weights": revision.encode() * SIZE}
 
         def download(folder: Path, names: list[str]) -> None:
@@ -40,7 +40,7 @@ class Hub:
 
 @pytest.fixture
 def hub() -> Hub:
-    """Nothing downloaded yet."""
+    """A Hub without downloads."""
     return Hub()
 
 
@@ -50,13 +50,13 @@ def kept(store: ModelStore) -> list[str]:
 
 
 def aged(store: ModelStore, *revisions: str) -> None:
-    """Have these be used in this order, long ago."""
+    """Set the last uses of these commits to long ago, in this order."""
     for age, revision in enumerate(revisions):
         os.utime(store.root / "snapshots" / "org--model" / f"{revision}.complete", (age, age))
 
 
 def test_a_commit_that_changes_a_readme_brings_no_weights_again(tmp_path: Path, hub: Hub) -> None:
-    """The same bytes are one file on the disk, under as many names as there are commits."""
+    """Commits with the same weights share one file on the disk."""
     store = ModelStore(tmp_path)
     weights = b"w" * SIZE
     first = hub.hold(store, "a", weights=weights, readme=b"old")
@@ -67,7 +67,7 @@ def test_a_commit_that_changes_a_readme_brings_no_weights_again(tmp_path: Path, 
 
 
 def test_what_was_not_used_for_longest_goes_first(tmp_path: Path, hub: Hub) -> None:
-    """When the bound would be exceeded; a use is a use, also without a download."""
+    """At the limit the least recently used snapshot is evicted; a use without a download counts."""
     store = ModelStore(tmp_path, max_bytes=2 * SIZE)
     for revision in "ab":
         hub.hold(store, revision).release()
@@ -79,7 +79,7 @@ def test_what_was_not_used_for_longest_goes_first(tmp_path: Path, hub: Hub) -> N
 
 
 def test_what_is_in_use_is_never_evicted(tmp_path: Path, hub: Hub) -> None:
-    """Not even where nothing else could go: then the disk is full."""
+    """A pinned snapshot is never evicted; if nothing else can be, DiskFull is raised."""
     store = ModelStore(tmp_path, max_bytes=2 * SIZE)
     held, free = hub.hold(store, "a"), hub.hold(store, "b")
     aged(store, "a", "b")
@@ -94,7 +94,7 @@ def test_what_is_in_use_is_never_evicted(tmp_path: Path, hub: Hub) -> None:
 
 
 def test_a_shared_file_stays_while_anybody_has_it(tmp_path: Path, hub: Hub) -> None:
-    """Evicting one commit takes from the disk what no other commit links to."""
+    """Evicting a commit removes only the files that no other commit links to."""
     store = ModelStore(tmp_path, max_bytes=3 * SIZE)
     shared = b"s" * SIZE
     hub.hold(store, "a", shared=shared, own=b"a" * SIZE).release()
@@ -106,7 +106,7 @@ def test_a_shared_file_stays_while_anybody_has_it(tmp_path: Path, hub: Hub) -> N
 
 
 def test_a_file_that_goes_with_what_makes_room_comes_again(tmp_path: Path, hub: Hub) -> None:
-    """The same tokenizer lies in many repos: where the last that has it is evicted for the next, that brings it."""
+    """A shared file whose last snapshot is evicted to make space is downloaded again."""
     store = ModelStore(tmp_path, max_bytes=3 * SIZE)
     shared = b"s" * SIZE
     hub.hold(store, "a", shared=shared, own=b"a" * SIZE).release()
@@ -117,7 +117,7 @@ def test_a_file_that_goes_with_what_makes_room_comes_again(tmp_path: Path, hub: 
 
 
 def test_a_shared_file_stays_while_the_rest_is_fetched(tmp_path: Path, hub: Hub) -> None:
-    """Whoever has it may be evicted for another model meanwhile."""
+    """A shared file stays during a download, even if the snapshot that had it is evicted."""
     store = ModelStore(tmp_path, max_bytes=4 * SIZE)
     shared, own = b"s" * SIZE, b"b" * SIZE
     hub.hold(store, "a", shared=shared, own=b"a" * SIZE).release()
@@ -135,7 +135,7 @@ def test_a_shared_file_stays_while_the_rest_is_fetched(tmp_path: Path, hub: Hub)
 
 
 def test_what_a_download_kept_goes_with_it(tmp_path: Path, hub: Hub) -> None:
-    """One that was given up keeps nothing on the disk that no model has any more."""
+    """An abandoned download pins no files."""
     store = ModelStore(tmp_path, max_bytes=3 * SIZE)
     shared = b"s" * SIZE
     hub.hold(store, "a", shared=shared, own=b"a" * SIZE).release()
@@ -151,7 +151,7 @@ def test_what_a_download_kept_goes_with_it(tmp_path: Path, hub: Hub) -> None:
 
 
 def test_what_a_download_kept_goes_also_where_there_was_no_room_for_the_rest(tmp_path: Path, hub: Hub) -> None:
-    """A second try that does not fit any more leaves nothing on the disk that nobody may take away."""
+    """After a second try that does not fit, the files pinned by the first can be evicted."""
     shared = b"s" * SIZE
     held = hub.hold(ModelStore(tmp_path, max_bytes=3 * SIZE), "a", shared=shared, own=b"a" * SIZE)
     wanted = {"shared": blob(shared), "own": blob(b"x" * SIZE)}
@@ -170,7 +170,7 @@ def test_what_a_download_kept_goes_also_where_there_was_no_room_for_the_rest(tmp
 
 
 def test_a_download_that_was_given_up_makes_room(tmp_path: Path, hub: Hub) -> None:
-    """What it left, and what it had still to bring, counts until then."""
+    """An abandoned download counts against the limit until it is removed."""
     store = ModelStore(tmp_path, max_bytes=2 * SIZE)
 
     def breaks(folder: Path, names: list[str]) -> None:
@@ -185,7 +185,7 @@ def test_a_download_that_was_given_up_makes_room(tmp_path: Path, hub: Hub) -> No
 
 
 def test_other_bytes_than_the_hub_has_are_thrown_away(tmp_path: Path, hub: Hub) -> None:
-    """Named by their digest, they would be taken for the right ones for ever."""
+    """Files with a wrong checksum are removed."""
     store = ModelStore(tmp_path)
 
     def lies(folder: Path, names: list[str]) -> None:
@@ -199,7 +199,7 @@ def test_other_bytes_than_the_hub_has_are_thrown_away(tmp_path: Path, hub: Hub) 
 
 @pytest.mark.parametrize("name", ["../outside", "/etc/outside", "x/../../../outside"])
 def test_a_name_that_leads_out_of_the_folder_is_refused(tmp_path: Path, name: str) -> None:
-    """The names are a stranger's."""
+    """File names are untrusted: one that leads out of the folder is refused."""
     store = ModelStore(tmp_path / "store")
 
     def download(folder: Path, names: list[str]) -> None:
@@ -214,7 +214,7 @@ def test_a_name_that_leads_out_of_the_folder_is_refused(tmp_path: Path, name: st
 
 
 def test_two_that_want_the_same_model_download_it_once(tmp_path: Path, hub: Hub) -> None:
-    """The second waits for the first: an attempt whose turn comes while its model is fetched ahead."""
+    """An attempt whose model is being prefetched waits for that download."""
     begun, go = threading.Event(), threading.Event()
 
     def slow(folder: Path, names: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""Verification: what is compared, and with which questions an evaluation is run again."""
+"""Verification: the comparison, and the questions for the new run."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def samples(folder: Path, *lines: bytes) -> Path:
         ([sample(doc_id=0), sample(doc_id=1), sample(doc_id=2, doc={"input": "Another?"})], 2, 2),
     ],
 )
-def test_each_sample_is_compare_taskd(tmp_path: Path, again: list[bytes], equal: int, first: int | None) -> None:
-    """Questions, prompts, answers and what became of them; the first that differs is named."""
+def test_each_sample_is_compared(tmp_path: Path, again: list[bytes], equal: int, first: int | None) -> None:
+    """Questions, prompts, answers and metrics are compared; the first difference is reported."""
     then = tmp_path / "then.parquet"
     write_samples(samples(tmp_path, *(sample(doc_id=i) for i in range(3))), then, CHOOSE.metrics)
     found = _compare_task("task", CHOOSE, then, samples(tmp_path, *again), tmp_path / "now.parquet")
@@ -45,7 +45,7 @@ def test_each_sample_is_compare_taskd(tmp_path: Path, again: list[bytes], equal:
 
 
 def recorded(datasets: dict[str, str]) -> RecordedAttempt:
-    """Results that were asked at these commits."""
+    """A recorded attempt with questions at these commits."""
     found = results()
     block = found.block.model_copy(update={"datasets": datasets})
     return RecordedAttempt(
@@ -54,7 +54,7 @@ def recorded(datasets: dict[str, str]) -> RecordedAttempt:
 
 
 def test_questions_are_those_of_then(tmp_path: Path) -> None:
-    """At their commit, also where the board has moved them since."""
+    """The new run uses the recorded repos and commits of the questions, even if the board now uses others."""
     hub_gateway = TokenHubGateway(HUB, STARTER, tmp_path)
     assert gateway_as_recorded(hub_gateway, recorded({REPO: "1" * 40})).moved == {REPO: f"{REPO}@{'1' * 40}"}
     elsewhere = gateway_as_recorded(hub_gateway, recorded({"board/questions": "2" * 40}))
@@ -64,7 +64,7 @@ def test_questions_are_those_of_then(tmp_path: Path) -> None:
 
 
 def test_it_is_equal_only_where_scores_are_too() -> None:
-    """And nothing is rounded."""
+    """A verification is equal only if samples and unrounded scores are equal."""
     block = results().block
     same: dict[str, Any] = {"versions": {}, "hardware": ("cpu", "cpu")}
     assert Verification(block, (), {"Navigation": (50.0, 50.0)}, **same).equal
