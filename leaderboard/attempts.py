@@ -23,15 +23,19 @@ MAX_NUMBER = 900_000
 
 def attempt_id(board: str, path: str, revision: str, number: int) -> str:
     """The id of the `number`-th attempt (counted from 1) at `path` of `board`, at the model commit `revision`."""
-    digest = hashlib.sha256(f"{board}\n{path}".encode()).hexdigest()
-    return f"{digest[:12]}-{revision[:8]}-{number}"
+    return f"{attempt_prefix(board, path)}-{revision[:8]}-{number}"
+
+
+def attempt_prefix(board: str, path: str) -> str:
+    """The 12 digits with which the ids of all attempts at `path` of `board` begin."""
+    return hashlib.sha256(f"{board}\n{path}".encode()).hexdigest()[:12]
 
 
 def number_in(attempt: object, board: str | None = None, path: str | None = None) -> int:
     """The number in an attempt's id; 0 where `attempt` is none, or none at `path` of `board` where those are given."""
     if not isinstance(attempt, str) or ATTEMPT_ID.match(attempt) is None:
         return 0
-    if board is not None and path is not None and attempt[:12] != attempt_id(board, path, "", 0)[:12]:
+    if board is not None and path is not None and attempt[:12] != attempt_prefix(board, path):
         return 0
     return int(attempt.rpartition("-")[2])
 

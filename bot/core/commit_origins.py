@@ -48,8 +48,8 @@ class CommitHistory:
         return all(self.is_own(entry) for entry in self.commits)
 
     def is_own(self, entry: LogEntry) -> bool:
-        """Whether one of them is our own work: a pull request that we merged brings somebody else's."""
-        return is_ours(self.me, entry) and _MERGED.search(entry.title) is None
+        """Whether one of them is our own work."""
+        return is_own_work(self.me, entry)
 
     def without_start(self) -> CommitHistory:
         """The same, where it is not known what was there before: whoever committed may have touched anything."""
@@ -59,6 +59,11 @@ class CommitHistory:
 def is_ours(me: Account, entry: LogEntry) -> bool:
     """Whether a commit was made by us, be it our own work or that of a pull request that we merged."""
     return bool(entry.authors) and is_by(me, None, entry.authors[0])
+
+
+def is_own_work(me: Account, entry: LogEntry) -> bool:
+    """Whether a commit is our own work: a pull request that we merged brings somebody else's, and their words."""
+    return is_ours(me, entry) and _MERGED.search(entry.title) is None
 
 
 def note_origins(context: BoardContext, view: MirrorView, history: CommitHistory) -> None:

@@ -25,6 +25,7 @@ from leaderboard.boards import Board
 from leaderboard.suites import Suite
 from leaderboard.tiers import TIERS, Tier
 from redis_state.attempts import Attempts
+from redis_state.board.claimed_numbers import ClaimedNumbers
 from redis_state.board.decisions import Decisions
 from redis_state.board.index import Index
 from redis_state.board.licences import Licences
@@ -73,6 +74,7 @@ class BoardContext:
         self.parking = ParkedSyncs(self.redis, self.keys)
         self.meters = Meters(self.redis, self.keys)
         self.index = Index(self.redis, self.keys)
+        self.claimed_numbers = ClaimedNumbers(self.redis, self.keys)
         self.decisions = Decisions(self.redis, self.keys)
         self.scores = Scoreboard(self.redis, self.keys)
         self.licences = Licences(self.redis, self.keys)

@@ -9,6 +9,7 @@ from bot.core.context import BoardContext
 from bot.evaluations import publication, timing
 from bot.queue.dispatching import QUEUE, job_for
 from bot.request_files import queue_places
+from bot.request_files.attempt_numbers import CLAIM
 from bot.request_files.file_edits import stage_transition
 from bot.request_files.gather import RequestFacts, attempt_life
 from bot.request_files.status_thread import update_status
@@ -72,7 +73,7 @@ def claim(context: BoardContext, gathered: RequestFacts, *, committed: bool) -> 
         cause=_what_reopened(context, gathered),
     )
     line = f"Run {request.path.model}"
-    if not stage_transition(context, request, gathered.file, step, name=f"run {attempt}", line=line):
+    if not stage_transition(context, request, gathered.file, step, name=f"{CLAIM} {attempt}", line=line):
         context.attempts.answer_claim(attempt, granted=False)
         context.index.put(entry.model_copy(update={"state": "waiting"}))
 

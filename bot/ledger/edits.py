@@ -256,9 +256,20 @@ def message(edits: Sequence[AnyEdit]) -> tuple[str, str]:
 
 def edits_in(message: str) -> tuple[str, ...]:
     """The ids of the edits that a commit wrote, by its `message`; none where it does not tell all of them."""
+    ids = _edit_ids(message)
+    return tuple(edit for edit in ids if edit is not None) if None not in ids else ()
+
+
+def named_edits(message: str) -> tuple[str, ...]:
+    """The ids of the edits that a commit's `message` names, also where it does not tell all of them."""
+    return tuple(edit for edit in _edit_ids(message) if edit is not None)
+
+
+def _edit_ids(message: str) -> list[str | None]:
+    """The id of the edit of each line that is an object; None for a line that names none."""
     lines = [object_in(line.encode()) for line in message.splitlines() if line.startswith("{")]
     ids = [line.get("edit") if line is not None else None for line in lines]
-    return tuple(str(edit) for edit in ids) if all(isinstance(edit, str) for edit in ids) else ()
+    return [edit if isinstance(edit, str) else None for edit in ids]
 
 
 def _title(edits: Sequence[AnyEdit]) -> str:

@@ -1,35 +1,54 @@
 """Which attempts were made at a request before, where neither its file nor the index tells any more.
 
-That is so where somebody wrote a new file over ours, or removed it and submitted again, and Redis was lost or the file
-gone meanwhile. What is left is looked at: every attempt that ended has a folder in the logs repo, and every one that
-was claimed stands in an earlier version of the file. A file that we saw appear where there was none has none.
+That is so where a person wrote a new file over ours, or removed it and submitted again, and Redis was lost or the file
+gone meanwhile. Three sources are left. Every attempt that ended has a folder in the logs repo. Earlier versions of the
+file keep the number. And each claim is a commit of the bot whose message names the attempt: it tells also where the
+file was removed and no log was written. Claims are read from the list of commits, once for all requests, and
+Redis keeps them (`redis_state.board.claimed_numbers`): a later request costs the commits since.
 
 Race closed: a request that runs is removed, which stops its worker, and submitted again at the same commit. No file is
 there to keep how that attempt ended, but Redis knows it: its end is not that of the new request.
+Race closed: the same, and Redis is lost before the new file is judged. The claim's commit tells the number.
 Race accepted: it is removed and submitted again between two looks. That is the same attempt still, and it goes on; so
 does one of which only a worker knows any more, for Redis was lost meanwhile.
 
-Accepted too: what was claimed and never ended is not known any more after history was squashed, or behind more than
-VERSIONS files without our facts, and only if Redis was lost as well.
+Accepted too: the number of an attempt that was claimed and never ended is not known any more after history was
+squashed, behind more than MOST_COMMITS commits, or where the claim's commit had more edits than its message can name;
+and only if Redis was lost as well, and the last VERSIONS versions of the file do not tell either.
 """
 
 from __future__ import annotations
 
+from itertools import islice
+
+from bot.core.commit_origins import is_own_work
 from bot.core.context import BoardContext
+from bot.ledger.edits import named_edits
+from bot.request_files.reading import newest_commit
 from hub.errors import NotFound, TooLarge
-from leaderboard.attempts import number_in
+from leaderboard.attempts import attempt_prefix, number_in
 from leaderboard.lifecycle import current_attempt_id, find_current_attempt, highest_used_number
 from leaderboard.requests import Request, parse_request
 from redis_state.board.entry import IndexEntry
 
 VERSIONS = 3
 """Earlier versions of a file that are looked at: two calls for the first, four for each of the others."""
+MOST_COMMITS = 5_000
+"""Commits that are looked through for claims, newest first."""
+_FIRST_PAGE, _PAGE = 1_000, 100
+"""Commits in one answer of the Hub: where none was looked through yet, and later."""
+CLAIM = "run"
+"""The word with which the id of the edit begins that claims an attempt: `run {attempt}`."""
 
 
 def used_numbers(context: BoardContext, request: Request, entry: IndexEntry) -> int:
-    """The highest number of an attempt at `request`, 0 where there was none. One call; a few where it is not fresh."""
-    logged = _logged(context, request)
-    return logged if entry.fresh else max(logged, _in_history(context, str(request.path)))
+    """The highest number of an attempt at `request`, 0 where there was none.
+
+    One call, and those of `claimed_number`; a few more where the file is not fresh.
+    """
+    path = str(request.path)
+    known = max(_logged(context, request), claimed_number(context, path, newest_commit(context)))
+    return known if entry.fresh else max(known, _in_history(context, path))
 
 
 def known_numbers(context: BoardContext, request: Request, entry: IndexEntry) -> int:
@@ -58,6 +77,37 @@ def _logged(context: BoardContext, request: Request) -> int:
         return 0
     folders = {file.path.removeprefix(f"{model}/").partition("/")[0] for file in files}
     return max((number_in(folder, board, path) for folder in folders), default=0)
+
+
+def claimed_number(context: BoardContext, path: str, head: str) -> int:
+    """The highest number at `path` that a commit of the bot up to `head` claimed; 0 where none did.
+
+    No call where the commits up to `head` were read for another request, else mostly one; the first time up to
+    MOST_COMMITS / _FIRST_PAGE.
+    """
+    prefix = attempt_prefix(context.board.name, path)
+    number, until = context.claimed_numbers.read(prefix)
+    if until == head:
+        return number
+    claims = _claims(context, head, until)
+    context.claimed_numbers.record(claims, since=until, until=head)
+    return max(number, claims.get(prefix, 0))
+
+
+def _claims(context: BoardContext, head: str, until: str) -> dict[str, int]:
+    """Prefix of attempt ids → the highest number claimed in the commits from `head` back to `until`, without that."""
+    me, numbers = context.me(), dict[str, int]()
+    commits = context.hub.history(context.requests, head, page=_PAGE if until else _FIRST_PAGE)
+    for entry in islice(commits, MOST_COMMITS):
+        if entry.oid == until:
+            break
+        if not is_own_work(me, entry):
+            continue
+        for edit in named_edits(entry.message):
+            word, _, attempt = edit.partition(" ")
+            if word == CLAIM and (number := number_in(attempt)):
+                numbers[attempt[:12]] = max(number, numbers.get(attempt[:12], 0))
+    return numbers
 
 
 def _in_history(context: BoardContext, path: str) -> int:

@@ -55,6 +55,16 @@ class RequestKeys(BoardKeys):
         return self._key("request-threads")
 
     @property
+    def claimed_numbers(self) -> str:
+        """Sorted set: first 12 digits of attempt ids, which stand for a request path → the highest claimed number."""
+        return self._key("claimed-numbers")
+
+    @property
+    def claimed_numbers_until(self) -> str:
+        """String: the commit of the requests repo up to which `claimed_numbers` was read."""
+        return self._key("claimed-numbers-until")
+
+    @property
     def origins(self) -> str:
         """Hash: request path → JSON of its origin: the submitter, and how the file was submitted."""
         return self._key("origins")

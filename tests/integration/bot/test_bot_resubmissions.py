@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from huggingface_hub import CommitOperationAdd
 
+from bot.request_files.attempt_numbers import claimed_number
+from hub.records import LogEntry
 from leaderboard.attempts import Failure
 from leaderboard.failures import cause
+from redis_state.jobs import EvaluationJob
 from tests.support.board.board_driver import REQUESTS, Stand
 from tests.support.board.published_details import publish
 
@@ -100,6 +104,84 @@ def test_an_attempt_that_was_given_up_is_not_the_next_one(
     assert (
         json.loads(stand.context.hub.read_file(stand.context.results, results[0]).data)["steward"]["attempt"] == attempt
     )
+
+
+def cancel_and_remove(stand: Stand) -> EvaluationJob:
+    """A request runs, is cancelled, and its file is removed: no log tells of its attempt. Then Redis is lost."""
+    job = stand.started()
+    stand.put(job.path, json.dumps({**stand.file(job.path), "status": "CANCELLED"}).encode())
+    stand.settle()
+    stand.form.delete_file(job.path, REQUESTS, repo_type="dataset", commit_message="Remove")
+    stand.settle()
+    stand.context.redis.flushall()
+    return job
+
+
+@pytest.mark.parametrize("looked", [False, True])
+def test_a_removed_request_gets_no_number_twice_after_redis_was_lost(stand: Stand, *, looked: bool) -> None:
+    """Only the commit of the claim names the attempt, whether or not the bot looks before the file comes again."""
+    job = cancel_and_remove(stand)
+    if looked:
+        stand.settle()
+    stand.submit("ada/good", path=job.path)
+    stand.settle()
+    assert run_again(stand) == job.attempt.removesuffix("-1") + "-2"
+
+
+def test_a_claim_that_another_account_names_counts_for_nothing(stand: Stand) -> None:
+    """Anybody can write a message that names an attempt: only those of the bot's own commits are read."""
+    job = cancel_and_remove(stand)
+    line = json.dumps({"edit": f"run {job.attempt.removesuffix('-1')}-7", "path": job.path})
+    operations = [CommitOperationAdd("note.txt", b"x")]
+    stand.form.create_commit(REQUESTS, operations, commit_message="Note", commit_description=line, repo_type="dataset")
+    stand.submit("ada/good", path=job.path)
+    stand.settle()
+    assert run_again(stand) == job.attempt.removesuffix("-1") + "-2"
+
+
+def test_commits_are_read_once_for_their_claims(stand: Stand) -> None:
+    """The first request after Redis was lost reads the history, later ones the commits since; none is read twice."""
+    job = cancel_and_remove(stand)
+    for number in range(3):
+        stand.put(f"note-{number}.txt", b"x")
+    sizes = list[int]()
+    real = stand.context.hub.history
+
+    def history(*args: Any, **options: Any) -> Iterator[LogEntry]:
+        sizes.append(0)
+        for entry in real(*args, **options):
+            sizes[-1] += 1
+            yield entry
+
+    head = stand.context.hub.head(stand.context.requests)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stand.context.hub, "history", history)
+        assert [claimed_number(stand.context, job.path, head) for _ in range(2)] == [1, 1]
+        first = list(sizes)
+        stand.put("note.txt", b"y")
+        assert claimed_number(stand.context, job.path, stand.context.hub.head(stand.context.requests)) == 1
+    assert first == [stand.commits() - 1]
+    assert sizes[1:] == [2]  # the new commit, and the last that is known
+
+
+def test_claims_that_are_read_while_redis_is_emptied_are_read_again(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What an emptied Redis held of older commits is gone: the newer ones alone do not count as all."""
+    job = cancel_and_remove(stand)
+    context = stand.context
+    assert claimed_number(context, job.path, context.hub.head(context.requests)) == 1
+    stand.put("note.txt", b"x")
+    real = context.hub.history
+
+    def history(*args: Any, **options: Any) -> Iterator[LogEntry]:
+        context.redis.flushall()
+        return real(*args, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(context.hub, "history", history)
+        assert claimed_number(context, job.path, context.hub.head(context.requests)) == 1
+    assert claimed_number(context, job.path, context.hub.head(context.requests)) == 1
 
 
 def test_tries_of_an_earlier_submission_are_not_held_against_a_new_one(stand: Stand) -> None:

@@ -18,8 +18,10 @@ from bot.ledger.edits import (
     PutFile,
     RestoreFile,
     blob_id,
+    edits_in,
     guard_of,
     message,
+    named_edits,
     plan,
 )
 from hub.records import DeleteFile
@@ -179,6 +181,8 @@ def test_a_commit_of_very_many_edits_says_how_many_it_leaves_out() -> None:
     assert len(description) < 62_000
     lines = [json.loads(line) for line in description.splitlines()]
     assert lines[-1] == {"more": 300 - len(lines) + 1}
+    assert edits_in(description) == ()
+    assert named_edits(description) == tuple(f"run {n}" for n in range(len(lines) - 1))
 
 
 @given(st.binary(max_size=50))
