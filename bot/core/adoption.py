@@ -10,6 +10,7 @@ Race closed: a thread, or a request, is looked at after Redis was lost and befor
 reads the record.
 Race closed: a record that appears while the board is running. What the index had taken for work is marked, and left in
 peace by its sync.
+Race closed: the Hub answers once that there is no record. There is none only if git has none either.
 Accepted: whoever may write to the requests repo may write a record; they may as well write the requests.
 """
 
@@ -17,10 +18,12 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import structlog
 
+from bot.core.committed_files import CommittedFiles
 from bot.ledger.edits import blob_id
 from hub.client import Hub
 from hub.errors import RevisionNotFound
@@ -29,6 +32,9 @@ from leaderboard.adoption import FORMER_RECORD, MAX_RECORD, RECORD, AdoptionReco
 from leaderboard.requests import Request, is_request_path
 from redis_state.keys import Keys
 from redis_state.redis import Fields, Redis, text
+
+if TYPE_CHECKING:
+    from bot.core.mirrors.mirror import MirrorView
 
 log = structlog.get_logger()
 
@@ -46,8 +52,9 @@ class RecordLost(Exception):
 class Adoption:
     """The record of one board's adoption."""
 
-    def __init__(self, hub: Hub, redis: Redis, keys: Keys, requests: Repo) -> None:
+    def __init__(self, hub: Hub, redis: Redis, keys: Keys, requests: Repo, files: CommittedFiles) -> None:
         self._hub = hub
+        self._files = files
         self._redis = redis
         self._keys = keys
         self._requests = requests
@@ -71,8 +78,25 @@ class Adoption:
             self.read()
 
     def read(self) -> AdoptionRecord | None:
-        """Read the record from the Hub, and with it which files are old. Raises BadRecord, RecordLost and HubError."""
-        file = find_record(self._hub, self._requests)
+        """Read the record from the Hub, and with it which files are old.
+
+        The caller must not have the mirror of the requests repo open. Raises BadRecord, RecordLost and as `find`.
+        """
+        return self._learn(self.find())
+
+    def read_with(self, view: MirrorView, commit: str) -> AdoptionRecord | None:
+        """`read` at `commit`, for a caller that has the mirror of the requests repo open and sees `commit` there."""
+        return self._learn(find_record(lambda path: self._files.read_with(view, path, commit, max_bytes=MAX_RECORD)))
+
+    def find(self) -> File | None:
+        """The file of the record at the head of main; None where git has none. Raises as `CommittedFiles.read`.
+
+        Three calls; up to eight more where the Hub has no such file.
+        """
+        head = self._hub.head(self._requests)
+        return find_record(lambda path: self._files.read(path, head, max_bytes=MAX_RECORD))
+
+    def _learn(self, file: File | None) -> AdoptionRecord | None:
         if file is None:
             self.forget()
             return None
@@ -139,13 +163,12 @@ class Adoption:
             pipe.execute()
 
 
-def find_record(hub: Hub, requests: Repo) -> File | None:
-    """The file of the record, also at the path of earlier versions; None where there is none. Two calls.
+def find_record(read: Callable[[str], File | None]) -> File | None:
+    """The file of the record, also at the path of earlier versions; None where there is none.
 
-    Race closed: the record is moved between the two calls. It is looked for at its former path first.
+    `read` reads the file at a path, at one commit: no move of the record comes between two reads.
     """
-    former = hub.find_file(requests, FORMER_RECORD, max_bytes=MAX_RECORD)
-    return hub.find_file(requests, RECORD, max_bytes=MAX_RECORD) or former
+    return read(RECORD) or read(FORMER_RECORD)
 
 
 def git_id(oid: str, size: int) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from bot.core.adoption import Adoption
+from bot.core.committed_files import CommittedFiles
 from bot.core.flag_table import FlagBook
 from bot.core.guarded_writes import GuardedWriter
 from bot.core.mirrors.contents_table import ContentsCache
@@ -98,7 +99,8 @@ class BoardContext:
         self.pauses = Pauses(self.redis, self.keys)
         self.last_snapshot: QueueSnapshot | None = None
         self.visibility = Visibility(self.hub)
-        self.adoption = Adoption(self.hub, self.redis, self.keys, self.requests)
+        self.request_files = CommittedFiles(self.hub, self.heads, lambda: self.mirror, self.requests)
+        self.adoption = Adoption(self.hub, self.redis, self.keys, self.requests, self.request_files)
         # Every write to the Hub passes here; the board is looked up at each, as the clock above.
         self.effects = GuardedWriter(
             lambda: self.board.effects,

@@ -15,7 +15,6 @@ from bot.core.context import BoardContext
 from bot.core.former_paths import mark_former_paths
 from bot.core.waiting_threads import DIGEST
 from bot.queue.dispatching import QUEUE
-from bot.request_files.reading import newest_commit, read_at
 from hub.errors import TooLarge
 from leaderboard.adoption import FORMER_RECORD
 from leaderboard.holds import FORMER_PAUSES, MAX_PAUSES, PAUSES
@@ -33,10 +32,10 @@ TOO_LARGE = "too large"
 def sync_pauses(context: BoardContext) -> None:
     """Read the file, and have dispatch go by it. Two calls at most, where the mirror has the commit."""
     try:
-        commit = newest_commit(context)
-        file = read_at(context, PAUSES, commit, max_bytes=MAX_PAUSES)
+        commit = context.request_files.newest()
+        file = context.request_files.read(PAUSES, commit, max_bytes=MAX_PAUSES)
         if file is None:
-            file = read_at(context, FORMER_PAUSES, commit, max_bytes=MAX_PAUSES)
+            file = context.request_files.read(FORMER_PAUSES, commit, max_bytes=MAX_PAUSES)
     except TooLarge:
         context.pauses.learn(TOO_LARGE, None)
     else:

@@ -24,7 +24,6 @@ from itertools import islice
 from bot.core.commit_origins import is_own_work
 from bot.core.context import BoardContext
 from bot.ledger.edits import named_edits
-from bot.request_files.reading import newest_commit
 from hub.errors import NotFound, TooLarge
 from leaderboard.attempts import attempt_prefix, number_in
 from leaderboard.lifecycle import current_attempt_id, find_current_attempt, highest_used_number
@@ -47,7 +46,7 @@ def used_numbers(context: BoardContext, request: Request, entry: IndexEntry) -> 
     One call, and those of `claimed_number`; a few more where the file is not fresh.
     """
     path = str(request.path)
-    known = max(_logged(context, request), claimed_number(context, path, newest_commit(context)))
+    known = max(_logged(context, request), claimed_number(context, path, context.request_files.newest()))
     return known if entry.fresh else max(known, _in_history(context, path))
 
 

@@ -25,7 +25,6 @@ from bot.request_files import queue_places
 from bot.request_files.earlier_results import earlier_result
 from bot.request_files.followers import call_followers
 from bot.request_files.gather import RequestFacts, gather, note_used_number
-from bot.request_files.reading import newest_commit, read_at
 from bot.requests.admission import admit
 from bot.requests.first_look import with_file_fields
 from bot.requests.old_requests import skip_if_old, skip_if_old_and_large
@@ -87,9 +86,9 @@ def sync_request(context: BoardContext, path: str) -> float | None:
 
 def _read(context: BoardContext, entry: IndexEntry) -> tuple[File, Request] | None:
     """The file of `entry`, and the request in it. Where there is none, it is seen to: gone, old, or not to be read."""
-    path, commit = entry.path, newest_commit(context)
+    path, commit = entry.path, context.request_files.newest()
     try:
-        file = read_at(context, path, commit, max_bytes=context.board.max_request_bytes)
+        file = context.request_files.read(path, commit, max_bytes=context.board.max_request_bytes)
     except TooLarge:
         _call_off(context, entry)
         _refuse_large(context, entry, commit)

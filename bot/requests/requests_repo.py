@@ -113,7 +113,7 @@ def _depth(context: BoardContext, history: CommitHistory) -> int:
 
 
 def _mark(context: BoardContext, view: MirrorView, history: CommitHistory) -> None:
-    _learn_what_is_old(context, view.find(history.head, RECORD) or view.find(history.head, FORMER_RECORD))
+    _learn_what_is_old(context, view, history.head)
     learn_pauses(context, view, history.head)
     if history.seen is not None and view.has(history.seen):
         note_origins(context, view, history)
@@ -147,14 +147,15 @@ def _touched(view: MirrorView, history: CommitHistory) -> Iterator[GitFile]:
                 yield GitFile(blob.path, view.find(history.head, blob.path))
 
 
-def _learn_what_is_old(context: BoardContext, record: str | None) -> None:
-    """Read the record of adoption (`record` is its blob id) if that was not done yet."""
+def _learn_what_is_old(context: BoardContext, view: MirrorView, head: str) -> None:
+    """Read the record of adoption at `head` if that was not done yet."""
+    record = view.find(head, RECORD) or view.find(head, FORMER_RECORD)
     if context.adoption.is_read(record):
         return
     if record is None:
         context.adoption.forget()
         return
-    context.adoption.read()
+    context.adoption.read_with(view, head)
     at_work = {*context.index.unjudged(), *(one.path for one in context.index.busy())}
     at_work |= {waiting.path for waiting in context.index.waiting()}
     context.mark_all(map(request_key, sorted(at_work)), SyncPriority.BACKGROUND)

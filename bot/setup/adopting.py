@@ -50,7 +50,7 @@ def adopt(context: BoardContext, *, by: Account | None = None, again: bool = Fal
 
 def _once(context: BoardContext, by: Account, *, again: bool) -> AdoptionResult:
     head = context.hub.head(context.requests)
-    known = context.hub.find_file(context.requests, RECORD, head, max_bytes=MAX_RECORD)
+    known = context.request_files.read(RECORD, head, max_bytes=MAX_RECORD)
     if known is not None and not again:
         return AdoptionResult(parse_record(known.data), False, Counter())
     statuses = _statuses(context, head)

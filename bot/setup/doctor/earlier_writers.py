@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bot.core.adoption import find_record
 from bot.core.context import BoardContext
 from bot.core.former_paths import at_former_paths
 from bot.evaluations.restore_deleted import missing_results
@@ -23,7 +22,7 @@ ENDS = ("FINISHED", "FAILED", "PENDING_NEW_EVAL", "CANCELLED")
 
 def adoption(context: BoardContext, *, on: bool) -> Checks:
     """Whether there is a record of what is old, and it can be gone by; `on`: effects are on, or about to be."""
-    file = find_record(context.hub, context.requests)
+    file = context.adoption.find()
     if file is None:
         yield _not_adopted(context, on=on)
         return

@@ -193,6 +193,40 @@ def test_old_threads_and_files_are_left_alone_before_the_requests_repo_was_looke
         assert written(stand) == before
 
 
+def hide_record(stand: Stand) -> None:
+    """Have the Hub answer, until further notice, that there is no record of adoption."""
+    gone = {"status": 404, "error": "Entry not found", "headers": {"X-Error-Code": "EntryNotFound"}}
+    stand.hub.state.faults.fail("GET */resolve/*adopt*", times=None, **gone)
+
+
+@pytest.mark.parametrize("key", [request_key(OLD), "requests"])
+@pytest.mark.parametrize("lost_mirror", [False, True])
+def test_a_404_on_the_record_makes_nothing_new(stand: Stand, key: str, *, lost_mirror: bool) -> None:
+    """Redis is lost, and the Hub says that there is no record; git has it, and old requests stay old."""
+    fill(stand, [(OLD, json.dumps(FIELDS).encode())])
+    adopted(stand)
+    live(stand)
+    before = written(stand)
+    stand.context.redis.flushall()
+    if lost_mirror:
+        stand.context.mirror.discard(stand.context.requests)
+    hide_record(stand)
+    stand.context.mark(key)
+    stand.work()
+    assert stand.context.adoption.record() is not None
+    live(stand)
+    assert written(stand) == before
+
+
+def test_a_404_on_the_record_writes_no_second_one(stand: Stand) -> None:
+    """`steward adopt` is run again while the Hub says that there is no record; git has it, and it stays as it is."""
+    first = adopted(stand)
+    hide_record(stand)
+    before = written(stand)
+    assert adopted(stand) == AdoptionResult(first.record, False, Counter())
+    assert written(stand) == before
+
+
 def test_requests_that_were_there_twice_before_are_not_told_of(stand: Stand) -> None:
     """Two old files for one evaluation are the past; once somebody changes one of them, maintainers hear of both."""
     twin, failed = OLD.replace("ada/", "Ada/"), {**FIELDS, "status": "FAILED"}
@@ -234,7 +268,7 @@ def test_an_old_file_that_large_file_storage_keeps_is_recognised(stand: Stand) -
     before = len(stand.calls)
     live(stand)
     resolved = [route for _, route in stand.calls[before:]].count("resolve")
-    assert resolved == 4  # the record and the pauses, each at both its paths, and no request
+    assert resolved == 3  # the record, the pauses at both their paths, and no request
     assert stand.context.adoption.blobs([OLD]) == [git_id(file.oid, len(file.data))]
     assert stand.context.adoption.is_old(file, None)
     assert stand.context.index.get(OLD).state == "foreign"
