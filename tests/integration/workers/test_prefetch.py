@@ -11,7 +11,7 @@ import pytest
 
 from localhub.testing import LocalHub
 from tests.support.workers.evaluation_inputs import MODEL, WORLD, access, upload
-from tests.support.workers.real_worker import RealStand, real_stand, upload_questions
+from tests.support.workers.real_worker import RealStand
 from tests.support.workers.worker_process import Bot, WorkerProcess, eventually, job
 from workers.models import downloads
 from workers.models.downloads import fetch_model, pin_model
@@ -70,17 +70,9 @@ def test_the_store_stays_within_its_bound(hub: LocalHub, tmp_path: Path, monkeyp
     assert (used.folder / "model.safetensors").read_bytes() == b"a" * 300_000
 
 
-@pytest.fixture(scope="module")
-def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealStand]:
-    """A worker with its Hub and queue."""
-    with real_stand(tmp_path_factory.mktemp("ahead")) as found:
-        upload_questions(found)
-        found.start_worker()
-        yield found
-
-
-def test_the_next_model_is_here_before_its_turn(stand: RealStand) -> None:
+def test_the_next_model_is_here_before_its_turn(real_worker: RealStand) -> None:
     """While the first attempt waits for its claim, the second's model arrives; then the Hub may go away."""
+    stand = real_worker
     first, second = (
         stand.job(f"ada/{name}", stand.upload(f"ada/{name}", model(bos_token_id=i))) for i, name in enumerate("ab")
     )

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import sys
 from pathlib import Path
 
+from workers.common import kernel
 from workers.common.run_plan import CHILD_ENVIRONMENT, RunPlan, RunProgress
-
-os.environ.update(CHILD_ENVIRONMENT)
 
 
 def run(plan: RunPlan) -> None:
@@ -26,8 +26,11 @@ def run_each(plans: list[RunPlan]) -> int:
 
     Returns the exit status: that of the first that went wrong, and then no other is begun.
     """
+    os.environ.update(CHILD_ENVIRONMENT)  # before the libraries read it; never in a process that imports this module
     from workers.evaluation import harness  # noqa: F401  # seconds, for all of them once
 
+    with contextlib.suppress(PermissionError):  # up already, unless this process has a network namespace of its own
+        kernel.loopback_up()
     for plan in plans:
         child = multiprocessing.get_context("fork").Process(target=run, args=[plan])
         child.start()
