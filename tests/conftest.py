@@ -15,8 +15,10 @@ from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from xdist.scheduler import LoadFileScheduling
 
+from bot.probe import Probe
 from steward.valkey import Valkey
 from tests.support.failure_reporter import pytest_sessionstart
+from tests.support.probe import shared_probe
 
 __all__ = ["pytest_sessionstart"]
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
@@ -128,6 +130,12 @@ def eventually(condition: Callable[[], T], *, seconds: float = 20.0, every: floa
 def _eventually() -> Callable[..., object]:
     """The function `eventually`, for tests that cannot import it."""
     return eventually
+
+
+@pytest.fixture(scope="session")
+def probe() -> Probe:
+    """The probe of this test process."""
+    return shared_probe()
 
 
 @pytest.fixture(scope="session")
