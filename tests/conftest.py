@@ -7,15 +7,18 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 import redis
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
+from xdist.scheduler import LoadFileScheduling
 
+from bot.probe import Probe
 from steward.valkey import Valkey
 from tests.support.failure_reporter import pytest_sessionstart
+from tests.support.probe import shared_probe
 
 __all__ = ["pytest_sessionstart"]
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
@@ -40,11 +43,20 @@ T = TypeVar("T")
 
 ROOMS = ("leaderboard", "redis_state", "hub", "bot")
 """Whose unit tests come first: the rules are tested soonest, and what all others build upon."""
+TOGETHER = (
+    ("test_leaderboard_suite", "test_first_suite", "test_scores"),
+    ("test_weight_types", "test_broken_models", "test_prefetch"),
+    ("test_site_browser", "test_accessibility", "test_maintaining_in_the_browser", "test_talking_in_the_browser",
+     "test_localhub_pages"),
+)  # fmt: skip
+"""Files that share what takes long to start: one process of pytest-xdist runs them, one after the other."""
 LONG = (
-    *("test_spine", "test_worker_deaths", "test_kill_matrix", "test_weight_types", "test_replicas", "test_outage"),
-    *("test_leaderboard_suite", "test_first_suite", "test_scores", "test_worker_attempts", "test_broken_models"),
-)
-"""Files that take longest: begun early, they do not keep one process busy when the others have nothing left to do."""
+    *TOGETHER[0], "test_worker_deaths", "test_spine", "test_kill_matrix", *TOGETHER[1], "test_outage",
+    "test_contents_table", *TOGETHER[2], "test_replicas", "test_bot_resubmissions", "test_worker_attempts",
+    "test_bot_state_machine", "test_bot_serve", "test_amnesia", "test_admission_path", "test_commands_table",
+)  # fmt: skip
+"""Files that take longest: begun early, they do not keep one process busy when the others have nothing left to do.
+Those that import the harness alternate with those that wait."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -58,6 +70,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return 1, LONG.index(name) if name in LONG else len(LONG) + (room != "workers")
 
     items.sort(key=turn)
+
+
+class FilesTogether(LoadFileScheduling):
+    """`--dist loadfile`, by which all tests of a file run in one process, and here those of several files."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        name = Path(nodeid.partition("::")[0]).stem
+        return next((files[0] for files in TOGETHER if name in files), super()._split_scope(nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FilesTogether | None:
+    """How files are dealt out to processes; None: as pytest-xdist does it."""
+    return FilesTogether(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 @pytest.fixture(scope="session")
@@ -104,6 +130,12 @@ def eventually(condition: Callable[[], T], *, seconds: float = 20.0, every: floa
 def _eventually() -> Callable[..., object]:
     """The function `eventually`, for tests that cannot import it."""
     return eventually
+
+
+@pytest.fixture(scope="session")
+def probe() -> Probe:
+    """The probe of this test process."""
+    return shared_probe()
 
 
 @pytest.fixture(scope="session")

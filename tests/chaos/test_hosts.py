@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import shutil
 import subprocess
@@ -28,9 +27,9 @@ from tests.support.chaos.board_processes import BOARD, BOT, ENDED, KEYS, SECRET,
 from tests.support.chaos.end_state import all_is_well
 from tests.support.chaos.network_hosts import Host, Network, missing
 from tests.support.chaos.redis_users import MAKE_USERS, ROLES, refused
+from tests.support.sizes import WHOLE
 
 SERVER = shutil.which("valkey-server") or shutil.which("redis-server")
-WHOLE = bool(os.environ.get("STEWARD_WHOLE_MATRIX"))
 pytestmark = [
     pytest.mark.chaos,
     pytest.mark.timeout(400),

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import pkgutil
 import subprocess
 import sys
@@ -25,9 +24,9 @@ import workers
 from redis_state.crashpoints import POINTS
 from tests.support.chaos.board_processes import Town, open_town, wait_for
 from tests.support.chaos.end_state import REQUESTS, tried_again
+from tests.support.sizes import WHOLE
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
-WHOLE = bool(os.environ.get("STEWARD_WHOLE_MATRIX"))
 BEAT = "1"
 MODELS, PROPOSED = ("good", "remote", "good-dies", "other"), "another"
 ENTRANCES = {

@@ -7,7 +7,6 @@ cuts off a sync process and a scheduler, `make chaos` one process of each kind, 
 from __future__ import annotations
 
 import json
-import os
 import re
 import time
 from collections import Counter
@@ -26,9 +25,9 @@ from leaderboard.requests import RequestPath
 from tests.support.chaos.board_processes import BOARD, KEYS, SECRET, Town, open_town, wait_for
 from tests.support.chaos.end_state import MODELS, all_is_well, tried_again
 from tests.support.chaos.tcp_proxy import Cable, Trap
+from tests.support.sizes import WHOLE
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
-WHOLE = bool(os.environ.get("STEWARD_WHOLE_MATRIX"))
 BEAT = 1.0
 LONGEST_LEASE = 3.5 * BEAT
 CUT = LONGEST_LEASE + (5 if WHOLE else 3)

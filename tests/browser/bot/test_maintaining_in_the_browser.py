@@ -27,10 +27,9 @@ PARKED = ParkedSync(
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey) -> Iterator[Site]:
+def site(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey, probe: Probe) -> Iterator[Site]:
     """A board that runs, with a sync that is parked."""
     with (
-        Probe() as probe,
         redis.Redis.from_url(valkey.url) as connection,
         signing(tmp_path_factory.mktemp("maintaining"), connection, valkey.url, probe) as made,
     ):

@@ -28,9 +28,9 @@ SECONDS = 30
 
 
 @pytest.fixture
-def board(tmp_path: Path, connection: redis.Redis, valkey_url: str) -> Iterator[Stand]:
+def board(tmp_path: Path, connection: redis.Redis, valkey_url: str, probe: Probe) -> Iterator[Stand]:
     """A board that runs, with a request of Ada's that failed."""
-    with LocalHub(tmp_path / "hub", world()) as hub, Probe() as probe:
+    with LocalHub(tmp_path / "hub", world()) as hub:
         stand = Stand(hub, connection, probe)
         form = stand.context.hub.user("form").id
         stand.context.board = stand.context.board.model_copy(update={"front_ends": (form,)})

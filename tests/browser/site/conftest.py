@@ -1,4 +1,4 @@
-"""A rich board that is served, for all tests of a module."""
+"""A rich board that is served, for all tests of this folder."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from tests.support.browser.seeded_large_board import furnish
 from tests.support.browser.served_site import Site, serving
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
     """A queue server."""
     with Valkey(tmp_path_factory.mktemp("queue")) as valkey:
         yield valkey
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def rich(server: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """The board that `seeded_large_board` furnishes, with as many rows as one page shows: axe-core looks at each."""
     small = partial(furnish, finished=10, failed=8, waiting=27)

@@ -58,13 +58,6 @@ def lasting_redis(lasting_valkey: Valkey) -> Iterator[redis.Redis]:
         yield client
 
 
-@pytest.fixture(scope="session")
-def probe() -> Iterator[Probe]:
-    """One probe for all boards: its imports take seconds."""
-    with Probe() as made:
-        yield made
-
-
 @pytest.fixture
 def stand(tmp_path: Path, connection: redis.Redis, probe: Probe) -> Iterator[Stand]:
     """A board with nothing in it yet."""

@@ -20,6 +20,7 @@ from localhub.git.changes import Author, SetFile
 from redis_state.board.entry import IndexEntry
 from tests.support.board.board_driver import REQUESTS, Stand
 from tests.support.board.old_request_files import old_files
+from tests.support.sizes import WHOLE
 
 OLD = "ada/good_eval_request_False_float32_Original.json"
 FIELDS = {"model": "ada/good", "status": "PENDING", "revision": "main"}
@@ -64,12 +65,12 @@ def adopted(stand: Stand) -> AdoptionResult:
     return adopt(stand.context)
 
 
-def test_twenty_thousand_old_files_are_adopted_with_one_write(stand: Stand) -> None:
+def test_thousands_of_old_files_are_adopted_with_one_write(stand: Stand) -> None:
     """One commit, the record; then every file is listed, and none edited, queued or told about, at a call per thousand.
 
     The same after all of Redis is lost; and a file that somebody changes afterwards is a request like any other.
     """
-    files = dict(old_files(20_000))
+    files = dict(old_files(20_000 if WHOLE else 5_000))
     fill(stand, list(files.items()))
     thread = stand.ada.create_discussion(REQUESTS, "Why did mine fail?", repo_type="dataset").num
     before = written(stand)

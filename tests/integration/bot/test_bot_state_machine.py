@@ -26,8 +26,8 @@ from leaderboard.requests import RequestPath
 from redis_state import clock
 from tests.support.board.board_driver import REQUESTS
 from tests.support.board.board_life_cycle import ENDED, Life
+from tests.support.sizes import WHOLE
 
-WHOLE = bool(os.environ.get("STEWARD_WHOLE_MATRIX"))
 LIVES, STEPS = (int(os.environ.get("STEWARD_LIVES", "200")), 60) if WHOLE else (5, 25)
 pytestmark = pytest.mark.timeout(7_200 if WHOLE else 300)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -25,9 +24,10 @@ from redis_state import clock
 from steward.valkey import Valkey
 from tests.support.board.board_driver import REQUESTS
 from tests.support.board.flags import FLAGS, SPACE, FlagStand, Hearing, by_hand, flags_world, model, no_flags
+from tests.support.sizes import WHOLE
 
 MANY = 60
-STEP = 1 if os.environ.get("STEWARD_WHOLE_MATRIX") else 4
+STEP = 1 if WHOLE else 4
 """The bot dies before each STEPth call, with a model for each death."""
 
 

@@ -6,7 +6,6 @@ every decision has been told once. A short life in `make test`; STEWARD_WHOLE_MA
 
 from __future__ import annotations
 
-import os
 import random
 from collections.abc import Iterator
 
@@ -22,8 +21,8 @@ from leaderboard.flags import record_path
 from localhub.testing import LocalHub
 from steward.valkey import Valkey
 from tests.support.board.flags import SPACE, FlagStand, Hearing, card, flags_world, no_flags
+from tests.support.sizes import WHOLE
 
-WHOLE = bool(os.environ.get("STEWARD_WHOLE_MATRIX"))
 LIVES, STEPS = (20, 40) if WHOLE else (1, 8)
 MODELS = ("ada/copy", "ada/merged", "ada/plain", "bob/original")
 DAYS = round(OLDEST / 86_400) + 1

@@ -5,7 +5,6 @@ Killed before every call to the Hub: a sample in `make test`, all of them with S
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -25,8 +24,9 @@ from tests.support.board.renames import (
     requests_plan,
     result_path,
 )
+from tests.support.sizes import WHOLE
 
-STEP = 1 if os.environ.get("STEWARD_WHOLE_MATRIX") else 19
+STEP = 1 if WHOLE else 19
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,6 @@ A handful in `make test`, a thousand with STEWARD_WHOLE_MATRIX=1.
 
 from __future__ import annotations
 
-import os
 import random
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -47,9 +46,10 @@ from tests.support.board.renames import (
     result_path,
     results,
 )
+from tests.support.sizes import WHOLE
 
 RIGHT = done(requests_plan().files)
-LIVES = 1_000 if os.environ.get("STEWARD_WHOLE_MATRIX") else 8
+LIVES = 1_000 if WHOLE else 8
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,8 @@ import pytest
 
 from localhub.testing import LocalHub
 from tests.support.workers.evaluation_inputs import MODEL, WORLD, access, upload
-from tests.support.workers.real_worker import RealWorker, real_worker, upload_questions
-from tests.support.workers.worker_process import AttemptQueue, WorkerProcess, eventually, job
+from tests.support.workers.real_worker import RealStand
+from tests.support.workers.worker_process import Bot, WorkerProcess, eventually, job
 from workers.models import downloads
 from workers.models.downloads import fetch_model, pin_model
 from workers.models.tiny_model import model
@@ -70,17 +70,9 @@ def test_the_store_stays_within_its_bound(hub: LocalHub, tmp_path: Path, monkeyp
     assert (used.folder / "model.safetensors").read_bytes() == b"a" * 300_000
 
 
-@pytest.fixture(scope="module")
-def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealWorker]:
-    """A worker with its Hub and queue, which has prefetching on."""
-    with real_worker(tmp_path_factory.mktemp("ahead")) as found:
-        upload_questions(found)
-        found.start_worker()
-        yield found
-
-
-def test_the_next_model_is_here_before_its_turn(stand: RealWorker) -> None:
-    """While the first attempt waits for its claim, the second's model is downloaded, and later runs without the Hub."""
+def test_the_next_model_is_here_before_its_turn(real_worker: RealStand) -> None:
+    """While the first attempt waits for its claim, the second's model arrives; then the Hub may go away."""
+    stand = real_worker
     first, second = (
         stand.job(f"ada/{name}", stand.upload(f"ada/{name}", model(bos_token_id=i))) for i, name in enumerate("ab")
     )

@@ -22,6 +22,7 @@ from redis_state import clock, jobs
 from redis_state.attempts import AttemptProgress
 from redis_state.heartbeats import WorkerCard
 from tests.support.board.board_file import BOARD
+from tests.support.probe import shared_probe
 
 BOT, FORM, WORKER, ADA, BOB = "hf_bot", "hf_form", "hf_worker", "hf_ada", "hf_bob"
 REQUESTS = "board/requests"
@@ -76,7 +77,7 @@ class Stand:
             door,
             connection,
             now=lambda: self.time,
-            probe=probe or Probe(),
+            probe=probe or shared_probe(),
             mirrors=hub.state.data / "mirrors",
         )
         self.loop = SyncLoop(self.context)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import atexit
 import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 from typing import Any
 
 import redis
@@ -15,21 +13,12 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from huggingface_hub.community import DiscussionComment, DiscussionWithDetails
 
 from bot.core.pull_records import KIND
-from bot.probe import Probe
 from hub.comments import marker_of
 from leaderboard.times import write_time
 from localhub.testing import LocalHub
 from tests.support.board.board_driver import REQUESTS, Stand
 
 PATH = "ada/good_eval_request_False_float32_Original.json"
-
-
-@cache
-def shared_probe() -> Probe:
-    """One probe for all tests of this process: it takes its time to start."""
-    probe = Probe()
-    atexit.register(probe.close)
-    return probe
 
 
 @contextmanager
@@ -39,7 +28,6 @@ def board_on(hub: LocalHub, connection: redis.Redis, kept: dict[str, bytes]) -> 
     The Hub may be shared.
     """
     stand = Stand(hub, connection)
-    stand.context.probe = shared_probe()
     there = [
         file.path for file in stand.context.hub.list_files(stand.context.requests) if file.path != ".gitattributes"
     ]

@@ -20,14 +20,6 @@ from bot.probe.process import ProbeDied, ProbeStarved
 from bot.probe.questions import LIMITS, MIB, STARVED, ProbeLimits
 from leaderboard.admission.facts import AdapterFacts, Quantization
 
-
-@pytest.fixture(scope="module")
-def probe() -> Iterator[Probe]:
-    """One probe process for all."""
-    with Probe() as probe:
-        yield probe
-
-
 CONFIGS = [
     ({"model_type": "llama", "architectures": ["LlamaForCausalLM"]}, "loaded"),
     ({"model_type": "gpt2"}, "loaded"),
