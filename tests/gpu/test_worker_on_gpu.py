@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from tests.support.workers import evaluation_script
-from tests.support.workers.real_worker import PATIENCE, RealWorker, real_worker, upload_questions
+from tests.support.workers.real_worker import PATIENCE, RealWorker, running_worker, upload_questions
 from tests.support.workers.worker_process import AttemptQueue, WorkerProcess, eventually, job
 from workers.common.hub_access import HubAccess
 from workers.common.run_plan import RunPlan
@@ -114,7 +114,7 @@ def test_a_killed_worker_frees_the_memory(bot: AttemptQueue, start_worker: Start
 @pytest.fixture(scope="module")
 def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealWorker]:
     """A Hub with questions and a tiny model, and a worker on the first GPU."""
-    with real_worker(tmp_path_factory.mktemp("gpu")) as running:
+    with running_worker(tmp_path_factory.mktemp("gpu")) as running:
         upload_questions(running)
         running.start_worker(STEWARD_DEVICE="cuda:0", STEWARD_BATCH_SIZE="4")
         yield running

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import redis
 
-from tests.support.workers.real_worker import RealStand, real_stand, upload_questions
+from tests.support.workers.real_worker import RealWorker, running_worker, upload_questions
 from tests.support.workers.reference_scores import ReferenceScores, reference_scores
-from tests.support.workers.worker_process import Bot, WorkerProcess, starting
+from tests.support.workers.worker_process import AttemptQueue, WorkerProcess, worker_starter
 
 
 @pytest.fixture(scope="package")
@@ -21,12 +21,12 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReferenceSco
 
 
 @pytest.fixture(scope="package")
-def real_worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealStand]:
+def real_worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealWorker]:
     """A real worker (`steward work`) with a Hub and a queue, for a suite of a dozen questions.
 
     It stops a child that says nothing for 20 seconds.
     """
-    with real_stand(tmp_path_factory.mktemp("worker")) as found:
+    with running_worker(tmp_path_factory.mktemp("worker")) as found:
         upload_questions(found)
         found.start_worker(STEWARD_BATCH_SIZE="4", STEWARD_STALL_SECONDS="20")
         yield found

@@ -19,9 +19,9 @@ from localhub.testing import LocalHub
 from redis_state.canaries import Canaries
 from redis_state.jobs import EvaluationJob
 from tests.support.models.broken_models import BROKEN, FINE, Broken
-from tests.support.workers.real_worker import RealStand
+from tests.support.workers.real_worker import RealWorker
 from tests.support.workers.recorded_failures import record_outcome
-from tests.support.workers.worker_process import BOARD, Bot
+from tests.support.workers.worker_process import BOARD, AttemptQueue
 
 SAMPLE = ("truncated", "missing-layers", "nan-weights", "template-raises", "pickles-only", "gated", "whole")
 CHOSEN = [one for one in BROKEN if os.environ.get("STEWARD_ALL_DEATHS") or one.name in SAMPLE]
@@ -98,9 +98,9 @@ class BrokenModelRun:
 
 
 @pytest.fixture(scope="module")
-def stand(real_worker: RealStand) -> Stand:
+def stand(real_worker: RealWorker) -> BrokenModelRun:
     """The whole way, but for the bot, which only grants claims."""
-    return Stand(real_worker.hub, real_worker.bot, real_worker.suite)
+    return BrokenModelRun(real_worker.hub, real_worker.queue, real_worker.suite)
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from leaderboard.suites import find_suite, parse_suite
 from tests.support.models import suite_v1_datasets
 from tests.support.models.suite_v1_datasets import MMLU
 from tests.support.models.suite_v2_datasets import files
-from tests.support.workers.real_worker import WORLD, RealStand, real_stand
+from tests.support.workers.real_worker import WORLD, RealWorker, running_worker
 from tests.support.workers.reference_scores import ReferenceScores
 from workers.models.tiny_model import model
 
@@ -45,7 +45,7 @@ def compared(reference: ReferenceScores, tmp_path_factory: pytest.TempPathFactor
     named = {repo.split("/")[0] for repo in suite_v1_datasets.REPOS}
     orgs = [*WORLD["orgs"], *({"name": name, "members": {"ada": "admin"}} for name in named)]
     folder = tmp_path_factory.mktemp("v1")
-    with real_stand(folder, suite_v1_datasets.suite(), world={**WORLD, "orgs": orgs}) as stand:
+    with running_worker(folder, suite_v1_datasets.suite(), world={**WORLD, "orgs": orgs}) as stand:
         stand.start_worker(STEWARD_BATCH_SIZE="8")
         for repo, rows in suite_v1_datasets.REPOS.items():
             stand.upload(repo, files(rows()), "dataset")

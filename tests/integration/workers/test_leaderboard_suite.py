@@ -15,7 +15,7 @@ from leaderboard.attempts import Outcome
 from leaderboard.results import read_results
 from leaderboard.suites import find_suite
 from tests.support.models import suite_v2_datasets
-from tests.support.workers.real_worker import WORLD, RealStand, real_stand
+from tests.support.workers.real_worker import WORLD, RealWorker, running_worker
 from tests.support.workers.reference_scores import ReferenceScores
 from workers.models.tiny_model import model
 
@@ -59,7 +59,7 @@ def compared(reference: ReferenceScores, tmp_path_factory: pytest.TempPathFactor
     """Both at the same time; the worker's questions of MuSR come from the board's own repo, at a pinned commit."""
     folder = tmp_path_factory.mktemp("v2")
     text = yaml.safe_load((Path(__file__).parents[3] / "leaderboard/suites/open-llm-v2.yaml").read_text())
-    with real_worker(folder, text, world=owners()) as stand:
+    with running_worker(folder, text, world=owners()) as stand:
         revisions = publish(stand)
         board = yaml.safe_load((folder / "board.yaml").read_text())
         pinned = {**board, "questions": {MUSR: f"{MOVED}@{revisions[MOVED]}"}}

@@ -11,8 +11,8 @@ import pytest
 
 from localhub.testing import LocalHub
 from tests.support.workers.evaluation_inputs import MODEL, WORLD, access, upload
-from tests.support.workers.real_worker import RealStand
-from tests.support.workers.worker_process import Bot, WorkerProcess, eventually, job
+from tests.support.workers.real_worker import RealWorker
+from tests.support.workers.worker_process import AttemptQueue, WorkerProcess, eventually, job
 from workers.models import downloads
 from workers.models.downloads import fetch_model, pin_model
 from workers.models.tiny_model import model
@@ -70,7 +70,7 @@ def test_the_store_stays_within_its_bound(hub: LocalHub, tmp_path: Path, monkeyp
     assert (used.folder / "model.safetensors").read_bytes() == b"a" * 300_000
 
 
-def test_the_next_model_is_here_before_its_turn(real_worker: RealStand) -> None:
+def test_the_next_model_is_here_before_its_turn(real_worker: RealWorker) -> None:
     """While the first attempt waits for its claim, the second's model arrives; then the Hub may go away."""
     stand = real_worker
     first, second = (

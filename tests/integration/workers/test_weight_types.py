@@ -14,14 +14,14 @@ import pytest
 from leaderboard.attempts import Outcome
 from leaderboard.details import table_path
 from tests.support.models import adapters_and_deltas
-from tests.support.workers.real_worker import PATIENCE, RealStand
+from tests.support.workers.real_worker import PATIENCE, RealWorker
 
 BASE = "ada/base"
 NAMES = ("base", "adapter", "merged", "delta", "summed")
 
 
 @pytest.fixture(scope="module")
-def stand(real_worker: RealStand) -> RealStand:
+def stand(real_worker: RealWorker) -> RealWorker:
     """A worker with its Hub and queue."""
     return real_worker
 

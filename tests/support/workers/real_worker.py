@@ -158,7 +158,7 @@ class RealWorker:
         return (self.folder / "worker.log").read_text("utf-8", "replace")
 
 
-def upload_questions(stand: RealStand) -> None:
+def upload_questions(stand: RealWorker) -> None:
     """Publish a dozen questions and one example."""
     stand.upload(*question_files())
 
@@ -178,7 +178,7 @@ def question_files() -> tuple[str, dict[str, bytes], str]:
 
 
 @contextmanager
-def real_worker(
+def running_worker(
     folder: Path, suite: dict[str, Any] | None = None, world: dict[str, Any] | None = None, **board: Any
 ) -> Iterator[RealWorker]:
     """Start a Hub and a queue, with no worker yet; stop everything when the block ends."""
