@@ -1,4 +1,4 @@
-"""docs/diagnosis.md, made from the table: `python -m leaderboard.causes.page > docs/diagnosis.md`."""
+"""Writes docs/diagnosis.md from the table of causes: `python -m leaderboard.causes.page > docs/diagnosis.md`."""
 
 from __future__ import annotations
 
@@ -8,25 +8,24 @@ from collections.abc import Collection, Mapping
 from leaderboard.causes.cause import Cause, Retry
 
 HEAD = """\
-# What evaluations die of
+# Causes of failed evaluations
 
-Every death of an evaluation is looked up in one table: from evidence (exception, exit status, signal, why it was
-stopped, phase, the end of the log) to a cause, whose fault it is, a sentence, what to do, and whether it is tried
-again. The first row of which a sign fits decides; what no row knows is `unknown`, and is listed by `steward unknown`.
-All attempts together are at most the board's `attempts`, 3 unless it says otherwise: the first one counts, and so does
-one that died of another cause.
+One table maps the evidence of every failed evaluation (exception, exit status, signal, reason for stopping, phase, end
+of the log) to a cause, its fault, a sentence, advice, and a retry policy. The first row with a matching sign decides.
+A failure that no row matches is `unknown`; `steward unknown` lists these. All attempts of a request together are at
+most the board's `attempts` (3 by default), including the first attempt and failures with other causes.
 
-This page is made from the table (`python -m leaderboard.causes.page`). *not seen* marks causes for which there is no
-evidence recorded from a real death yet; they are told by what the libraries' sources say. The records of the others
-lie in `tests/unit/leaderboard/deaths.jsonl`. A death of a new kind becomes a row like this: copy `evidence` from the
-`outcome.json` in the logs repo into that file, name the cause, add a row with a sign to `leaderboard/causes/`.
+This page is generated from the table (`python -m leaderboard.causes.page`). *not seen* marks causes without evidence
+from a real failure; their signs come from the sources of the libraries. The evidence of the other causes is in
+`tests/unit/leaderboard/deaths.jsonl`. To add a cause, copy `evidence` from the `outcome.json` in the logs repo into
+that file, name the cause, and add a row with a sign to `leaderboard/causes/`.
 """
-TABLE = "| cause | whose fault | what people read | tried again | told by |\n|---|---|---|---|---|\n"
-FAULTS = {"submission": "submission", "us": "ours", "hub": "the Hub's", "unknown": "unknown"}
+TABLE = "| cause | fault | what people read | retried | signs |\n|---|---|---|---|---|\n"
+FAULTS = {"submission": "the model", "us": "the leaderboard", "hub": "the Hub", "unknown": "unknown"}
 
 
 def page(families: Mapping[str, tuple[Cause, ...]], seen: Collection[str]) -> str:
-    """The page as Markdown."""
+    """Return the page as Markdown."""
     parts = [HEAD]
     for name, rows in families.items():
         parts.append(f"\n## {name}\n\n{TABLE}")
@@ -35,10 +34,10 @@ def page(families: Mapping[str, tuple[Cause, ...]], seen: Collection[str]) -> st
 
 
 def _row(row: Cause, seen: bool) -> str:
-    mark = "" if seen else " *not seen*"
-    signs = "; ".join(sign.words for sign in row.signs) or "nothing more precise"
+    note = "" if seen else " *not seen*"
+    signs = "; ".join(sign.words for sign in row.signs) or "no other sign"
     words = f"{row.message.replace('{detail}', '…')} {row.advice}"
-    return f"| `{row.code}`{mark} | {FAULTS[row.fault]} | {_cell(words)} | {_again(row.retry)} | {_code(signs)} |\n"
+    return f"| `{row.code}`{note} | {FAULTS[row.fault]} | {_cell(words)} | {_again(row.retry)} | {_code(signs)} |\n"
 
 
 def _again(retry: Retry) -> str:
@@ -54,7 +53,7 @@ def _cell(text: str) -> str:
 
 
 def _code(signs: str) -> str:
-    """As code, where `|` of a pattern has to be kept from ending the cell."""
+    """Return `signs` as code; an escape keeps the `|` of a pattern from ending the cell."""
     return f"`{signs.replace('`', chr(39)).replace('|', chr(92) + '|')}`"
 
 

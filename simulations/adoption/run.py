@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from hub.comments import marker_of
-from leaderboard.kinds import Effect
+from leaderboard.options import Effect
 from leaderboard.requests import is_request_path
 from localhub.accounts.store import Caller
 from localhub.clock import Clock

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from leaderboard.precisions import USUAL_PRECISION
+from leaderboard.options import DEFAULT_PRECISION
 from steward.commands.asked import Model, Precision, Revision, WeightType, reason_lines
 from steward.commands.board import AsJson, open_board
 
@@ -25,7 +25,7 @@ def register(app: typer.Typer) -> None:
 
 def check(
     model: Model,
-    precision: Precision = USUAL_PRECISION,
+    precision: Precision = DEFAULT_PRECISION,
     revision: Revision = "main",
     weight_type: WeightType = "Original",
     submitter: Annotated[str, typer.Option(help="Whose quota counts; nobody's in particular if left out.")] = "",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from leaderboard.kinds import Effect, EffectMode
+from leaderboard.options import Effect, EffectMode
 from steward.commands.board import AsJson, BoardFile, in_sentences
 from steward.commands.saying import ending
 

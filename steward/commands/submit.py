@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from leaderboard.precisions import USUAL_PRECISION
+from leaderboard.options import DEFAULT_PRECISION
 from steward.commands.asked import Model, Precision, Revision, WeightType, reason_lines
 from steward.commands.board import MISCONFIGURED, AsJson, open_board
 from steward.commands.saying import ending
@@ -36,7 +36,7 @@ def register(app: typer.Typer) -> None:
 
 def submit(
     model: Model,
-    precision: Precision = USUAL_PRECISION,
+    precision: Precision = DEFAULT_PRECISION,
     revision: Revision = "main",
     weight_type: WeightType = "Original",
     base_model: Annotated[str, typer.Option(help="What a Delta or an Adapter is applied to.")] = "",

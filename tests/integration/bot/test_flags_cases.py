@@ -165,7 +165,7 @@ def test_authors_who_do_not_want_to_be_here(stand: FlagStand, told: dict[str, li
     opened = opened_by_us(stand, "Not evaluated here: ada/shy")
     told["Authors who do not want to be here"].append(opened)
     case.say("/check ada/shy precision=float32", stand.ada)
-    assert "have asked that it is not submitted" in case.replies()[-1]
+    assert "have asked that it not be evaluated" in case.replies()[-1]
     opened.say("I have changed my mind.", stand.ada)
     opened.say("/unflag its author changed their mind", stand.form)
     assert stand.table("do_not_submit.json") == []

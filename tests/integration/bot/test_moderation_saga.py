@@ -72,7 +72,7 @@ def test_who_may_not_and_what_cannot_be_is_told_at_once(stand: Stand) -> None:
         f"/rename {OLD} {NEW}", "hf_bob"
     )
     for command, words in (
-        ("/rename ada/solo ada/puma", "other weights"),
+        ("/rename ada/solo ada/puma", "different weights"),
         ("/rename ada/solo ada/nobody", "no model ada/nobody"),
         ("/rename ada/zebra ada/lioness", "There is nothing of ada/zebra"),
         (f"/rename {OLD} {OLD}", "the same"),

@@ -108,7 +108,7 @@ def test_every_problem_of_every_file_is_told_at_once(stand: Stand) -> None:
     look(stand, number)
     text = report(stand, number)
     assert f"**`{PATH}`** passes every check" in text
-    for words in ("RUNNING", "no time that can be read", "There is no model"):
+    for words in ("RUNNING", "no readable time", "There is no model"):
         assert words in text
 
 
@@ -173,7 +173,7 @@ def test_a_conflict_is_told_and_goes_when_it_is_gone(stand: Stand) -> None:
     number, _ = propose(stand, {PATH: fields(stand)})
     stand.put(PATH, json.dumps(fields(stand, revision="v1")).encode())
     look(stand, number)
-    assert "conflicts with what is there by now" in report(stand, number)
+    assert "conflicts with the present files" in report(stand, number)
     stand.form.delete_file(PATH, REQUESTS, repo_type="dataset")
     look(stand, number)
     assert "Ready to be merged" in report(stand, number)

@@ -27,10 +27,10 @@ def stand(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey) -> Iterator[
 
 WRONG: list[tuple[str, dict[str, Any], list[str]]] = [
     ("wrong folder", {f"x/y/{PATH}": {}}, ["folder"]),
-    ("wrong name", {"ada/good.json": {}}, ["not where a request lies", f"Put it at {PATH}"]),
+    ("wrong name", {"ada/good.json": {}}, ["not the path of a request", f"Move it to {PATH}"]),
     ("made-up date", {PATH: {"submitted_time": "2021-03-04T00:00:00Z"}}, ["2021-03-04", "in UTC"]),
     ("future", {PATH: {"submitted_time": "2099-01-01T00:00:00Z"}}, ["2099-01-01"]),
-    ("no date", {PATH: {"submitted_time": "yesterday"}}, ["no time that can be read"]),
+    ("no date", {PATH: {"submitted_time": "yesterday"}}, ["no readable time"]),
     ("status", {PATH: {"status": "FINISHED"}}, ["status is 'FINISHED'"]),
     ("our own", {PATH: {"steward": {"attempt": 1}, "job_id": "x"}}, ["'steward'", "'job_id'"]),
     ("not json", {PATH: b"{"}, ["JSON"]),
@@ -86,7 +86,7 @@ AGAIN: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
     ("same commit", {}, {"status": "PENDING"}, "was evaluated at this very commit"),
     ("failed there", {"status": "FAILED"}, {"status": "PENDING"}, "failed at this very commit"),
     ("other status", {}, {"status": "FAILED"}, "status is 'FAILED'"),
-    ("waits", {"status": "PENDING"}, {"status": "PENDING", "x": None}, "waits for its turn already"),
+    ("waits", {"status": "PENDING"}, {"status": "PENDING", "x": None}, "is waiting in the queue already"),
     ("runs", {"status": "RUNNING"}, {"status": "PENDING"}, "is being evaluated"),
     ("facts", {}, {"status": "PENDING", "steward": {"attempt": 0}}, "'steward' is the leaderboard's own"),
     ("job", {}, {"status": "PENDING", "job_id": "mine"}, "'job_id' is the leaderboard's own"),

@@ -84,7 +84,7 @@ def test_what_is_no_record_is_refused(data: bytes) -> None:
         parse_record(data)
 
 
-@pytest.mark.parametrize(("adopted", "day"), [("2026-11-24T08:00:00Z", " on 2026-11-24;"), ("", "this board;")])
+@pytest.mark.parametrize(("adopted", "day"), [("2026-11-24T08:00:00Z", " on 2026-11-24,"), ("", "this board,")])
 def test_old_failures_say_that_no_log_was_kept(adopted: str, day: str) -> None:
     """Who looks at one is told since when there is a Steward, where that is known, and that no log is to be had."""
     failure = old_failure(adopted)

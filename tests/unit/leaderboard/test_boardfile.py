@@ -69,7 +69,7 @@ def test_what_cannot_be_changed_in_place_is_refused() -> None:
     shared = HEAD + "effects: &same {edit: off}\n"
     assert parse_board(set_effect(shared, Effect.EDIT, EffectMode.ON)).effects.mode(Effect.EDIT) is EffectMode.ON
     twice = HEAD.replace("title:", "title: &word shadow\n#") + "effects: *word\n"
-    with pytest.raises(BadBoard, match="yourself"):
+    with pytest.raises(BadBoard, match="by hand"):
         set_effect(twice, Effect.EDIT, EffectMode.ON)
     with pytest.raises(BadBoard):
         set_effect("name: [", Effect.EDIT, EffectMode.ON)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leaderboard.decisive import LONGEST, MOST, decisive_lines
+from leaderboard.evidence import MAX_LINE_CHARS, MAX_LINES, decisive_lines
 
 LOG = """12:00:01 download: 3 files
 12:00:09 load: model
@@ -34,7 +34,7 @@ def test_the_errors_of_a_log_are_quoted_and_nothing_else() -> None:
 
 def test_a_log_without_an_error_is_quoted_from_its_end() -> None:
     """Where nothing looks like an error the last lines are the best there is; of no log there is none."""
-    assert decisive_lines("one\ntwo\n\nthree\n", most=2) == ["two", "three"]
+    assert decisive_lines("one\ntwo\n\nthree\n", limit=2) == ["two", "three"]
     assert decisive_lines("") == []
 
 
@@ -51,5 +51,5 @@ def test_memory_that_ran_out_is_decisive() -> None:
 def test_lines_are_few_and_short(log: str) -> None:
     """Whatever a log holds, a bounded part of it is quoted, each line one line."""
     lines = decisive_lines(log)
-    assert len(lines) <= MOST
-    assert all(len(line) <= LONGEST + 2 and "\n" not in line for line in lines)
+    assert len(lines) <= MAX_LINES
+    assert all(len(line) <= MAX_LINE_CHARS + 2 and "\n" not in line for line in lines)

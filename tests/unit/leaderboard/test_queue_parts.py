@@ -57,7 +57,7 @@ def test_a_worker_says_which_tiers_it_takes() -> None:
     assert parse_tiers(["all"]) == parse_tiers(["large", "small", "medium"]) == TIERS
     assert parse_tiers(["large", "small"]) == ("small", "large")
     assert parse_tiers([]) == ()
-    with pytest.raises(UnknownTier, match="no tier hugs: say small, medium, large, or all"):
+    with pytest.raises(UnknownTier, match="unknown tier hugs: use small, medium, large, or all"):
         parse_tiers(["hugs"])
 
 
@@ -109,7 +109,7 @@ def test_a_board_says_its_tiers_and_budgets() -> None:
     board = parse_board(text % ", tiers: {small: 8, medium: 40}, budgets: {by_tier: {large: 100}, by_request: 30}")
     assert (board.tiers.medium, board.budgets.by_tier["large"], board.budgets.by_request) == (40, 100, 30)
     assert not board.budgets.unlimited
-    with pytest.raises(ValueError, match="small may not reach beyond medium"):
+    with pytest.raises(ValueError, match="small cannot be larger than medium"):
         parse_board(text % ", tiers: {small: 80, medium: 40}")
 
 

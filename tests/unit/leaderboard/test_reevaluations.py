@@ -10,8 +10,8 @@ import pytest
 from leaderboard import transitions
 from leaderboard.attempts import Failure
 from leaderboard.lifecycle import CurrentAttempt, find_current_attempt
-from leaderboard.reevaluations import cause_of, reevaluation_status
 from leaderboard.requests import Request, parse_request
+from leaderboard.transitions import reevaluation_cause, reevaluation_status
 from tests.support.units.request_transitions import written
 
 PATH = "o/m_eval_request_False_float16_Original.json"
@@ -38,10 +38,10 @@ OURS = {"attempt": 2, "first": 2, "spent": 2, "revision": SHA, "results": RESULT
         (NEW, [], "current"),
         (OLD, [], "due"),
         (None, [], "unknown"),
-        (OLD, [cause_of(request(**OURS), NEW)], "tried"),
-        (NEW, [cause_of(request(**OURS), NEW)], "current"),
-        (OLD, [cause_of(request(**OURS), OLD)], "due"),
-        (OLD, [cause_of(request(**{**OURS, "results": "o/m/another"}), NEW)], "due"),
+        (OLD, [reevaluation_cause(request(**OURS), NEW)], "tried"),
+        (NEW, [reevaluation_cause(request(**OURS), NEW)], "current"),
+        (OLD, [reevaluation_cause(request(**OURS), OLD)], "due"),
+        (OLD, [reevaluation_cause(request(**{**OURS, "results": "o/m/another"}), NEW)], "due"),
     ],
     ids=["of this suite", "of another", "nobody knows", "tried", "tried and done", "other suite", "other result"],
 )

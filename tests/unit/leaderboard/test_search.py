@@ -6,7 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leaderboard.search import COLUMNS, LONGEST, MOST, NEAR, SearchRow, fold, near_names, parse, search
+from leaderboard.search import (
+    COLUMNS,
+    MAX_CHARS,
+    MAX_SUGGESTIONS,
+    MAX_TERMS,
+    SearchRow,
+    fold,
+    near_names,
+    parse,
+    search,
+)
 
 
 def row(name: str, **values: str | float | bool | None) -> SearchRow:
@@ -116,8 +126,8 @@ QUERIES = [
     ("Flagged: perhaps", []),
     ("Hub License:", []),
     ("yi; Colour: red", []),
-    (";".join(["yi"] * (MOST + 1)), []),
-    ("y" * (LONGEST + 1), []),
+    (";".join(["yi"] * (MAX_TERMS + 1)), []),
+    ("y" * (MAX_CHARS + 1), []),
 ]
 
 
@@ -180,7 +190,7 @@ def test_names_are_suggested_for_the_first_of_many_only(monkeypatch: pytest.Monk
     compared: list[str] = []
     monkeypatch.setattr("difflib.get_close_matches", lambda word, *_, **__: compared.append(word) or [])  # type: ignore[func-returns-value]
     near_names(ALL, parse("; ".join(f"nobody-{n}" for n in range(30))))
-    assert compared == [f"nobody-{n}" for n in range(NEAR)]
+    assert compared == [f"nobody-{n}" for n in range(MAX_SUGGESTIONS)]
 
 
 def test_every_column_answers_to_its_title_and_each_of_its_names() -> None:

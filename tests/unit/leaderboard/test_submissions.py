@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from leaderboard.changes import FileChange, Kind
 from leaderboard.requests import Request, parse_request
 from leaderboard.submissions import (
-    BROUGHT,
-    MOST_FILES,
+    MAX_FILES,
+    SUBMITTED_FIELDS,
     OtherFile,
     SubmittedFile,
     look_at_changed,
@@ -111,7 +111,12 @@ CHANGED_FILES = [
     ("at a new commit", {**ENDED, "status": "PENDING", "revision": NEWER}, None, []),
     ("at a new time", {**ENDED, "status": "PENDING", "submitted_time": "2026-11-25T11:30:00Z"}, None, []),
     ("as before", {**ENDED, "status": "PENDING"}, None, ["not-asked-anew"]),
-    ("with every field of a form", {**ASKED, "status": "PENDING", **dict.fromkeys(BROUGHT - set(NEW), None)}, None, []),
+    (
+        "with every field of a form",
+        {**ASKED, "status": "PENDING", **dict.fromkeys(SUBMITTED_FIELDS - set(NEW), None)},
+        None,
+        [],
+    ),
     ("without our facts", without({**ASKED, "status": "PENDING"}, "steward", "job_id", "job_start_time"), None, []),
     ("as a form writes it anew", {**NEW, "revision": NEWER}, None, []),
     ("status kept", {**ASKED, "status": "FINISHED"}, None, ["status-not-pending"]),
@@ -169,8 +174,8 @@ CHANGES: list[tuple[FileChange, str]] = [
     (FileChange(PATH, "changed", "100644"), ""),
     (FileChange(PATH, "changed", ""), ""),
     (FileChange("odd.json", "added", "100644"), ""),
-    (FileChange("odd.json", "changed", "100644"), "is changed, and no request"),
-    (FileChange("README.md", "added", "100644"), "is new, and no request"),
+    (FileChange("odd.json", "changed", "100644"), "is changed, but is no request"),
+    (FileChange("README.md", "added", "100644"), "is new, but is no request"),
     (FileChange(PATH, "removed"), "is removed"),
     (FileChange(PATH, "renamed", "100644", "x.json"), "is renamed from x.json"),
     (FileChange(PATH, "copied", "100644", "x.json"), "is copied from x.json"),
@@ -227,7 +232,7 @@ def test_whatever_passes_as_a_resubmission_changed_only_what_is_brought(
     if looked.problems:
         return
     assert after["status"] == "PENDING"
-    for name in {*after, *ENDED} - BROUGHT:
+    for name in {*after, *ENDED} - SUBMITTED_FIELDS:
         resets = {"steward": ["absent"], "job_id": ["absent", None, -1], "job_start_time": ["absent", None]}.get(
             name, []
         )
@@ -240,4 +245,4 @@ def test_every_change_is_one_or_the_other(kinds: list[Kind]) -> None:
     changes = [FileChange(f"{at}{PATH}", kind, old_path="x") for at, kind in enumerate(kinds)]
     touched = sort_changes(changes)
     assert len(touched.files) + len(touched.others) == len(changes)
-    assert MOST_FILES > 0
+    assert MAX_FILES > 0
