@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from redis_state.stopping import Stop
 from steward.children import die_with_parent, end
-from steward.commands.board import AWAY, MISCONFIGURED
+from steward.exit_statuses import AWAY, MISCONFIGURED
 
 STEADY = 60.0
 """Seconds after which a process counts as running well: its next death is its first one again."""

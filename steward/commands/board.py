@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, ParamSpec
 import typer
 
 from steward.commands.saying import ending
+from steward.exit_statuses import AWAY, MISCONFIGURED
 
 if TYPE_CHECKING:
     from bot.core.context import BoardContext
@@ -23,10 +24,6 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object.")]
 BoardFile = Annotated[Path | None, typer.Option("--board", help="Another board file than STEWARD_BOARD.")]
-MISCONFIGURED = 2
-"""Exit status where a setting is missing or wrong, or a service leaves a command alone on its way."""
-AWAY = 4
-"""Exit status where the queue server does not answer at the start: the same may go well in a moment."""
 
 
 @contextmanager

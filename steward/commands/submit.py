@@ -15,8 +15,9 @@ import typer
 
 from leaderboard.options import DEFAULT_PRECISION
 from steward.commands.asked import Model, Precision, Revision, WeightType, reason_lines
-from steward.commands.board import MISCONFIGURED, AsJson, open_board
+from steward.commands.board import AsJson, open_board
 from steward.commands.saying import ending
+from steward.exit_statuses import MISCONFIGURED
 
 if TYPE_CHECKING:
     from bot.read_models.submit_models import SubmissionBody, SubmissionResponse

@@ -30,7 +30,8 @@ def verify(
 
     Exit status 1 where samples or scores differ, 2 where it cannot be run here.
     """
-    from steward.commands.board import MISCONFIGURED, sentences
+    from steward.commands.board import sentences
+    from steward.exit_statuses import MISCONFIGURED
     from workers.errors import WorkerError
     from workers.jobs.verification import verification_json as written
     from workers.jobs.verification_run import run_verification

@@ -27,7 +27,7 @@ def local_hub(tmp_path: Path) -> Iterator[LocalHub]:
     """A Hub that gives each account twenty calls in five minutes."""
     in_the_middle_of_a_window = Clock("1800000150,0")
     with LocalHub(tmp_path, WORLD, clock=in_the_middle_of_a_window) as hub:
-        hub.local_hub.limits.set(api=20)
+        hub.state.limits.set(api=20)
         yield hub
 
 
@@ -49,7 +49,7 @@ def test_the_last_calls_of_a_window_are_left_to_people(local_hub: LocalHub) -> N
         assert count(hub, Urgency.BACKGROUND, most=50) == 0
         assert count(hub, Urgency.EVENT, most=50) == 4
         assert count(hub, Urgency.PERSON, most=50) == 2
-    refused = [call for call in local_hub.local_hub.stats.read()["calls"] if call["status"] == 429]
+    refused = [call for call in local_hub.state.stats.read()["calls"] if call["status"] == 429]
     assert sum(call["count"] for call in refused) == 1  # only the person's call beyond the quota reached the Hub
 
 

@@ -26,8 +26,8 @@ from redis_state.redis import connect
 from redis_state.shadowed_writes import ShadowList
 from redis_state.stopping import Stop
 from steward.cli import app
-from steward.commands.board import AWAY, MISCONFIGURED
 from steward.commands.up import parts
+from steward.exit_statuses import AWAY, MISCONFIGURED
 from steward.newboard import board_text
 from steward.supervisor import SupervisedProcess, Supervisor
 from steward.valkey import free_port, locked

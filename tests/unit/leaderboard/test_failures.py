@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leaderboard.causes.page import page
+from leaderboard.diagnosis_page import page
 from leaderboard.evidence import FailureEvidence
 from leaderboard.failures import CAUSES, FAMILIES, SEEN, UNKNOWN, Cause, cause, diagnose, may_retry, table
 
@@ -178,5 +178,5 @@ def test_a_code_stands_for_one_cause() -> None:
 
 
 def test_the_documentation_is_made_from_the_table(project: Path) -> None:
-    """docs/diagnosis.md is current: `python -m leaderboard.causes.page > docs/diagnosis.md` makes it so."""
+    """docs/diagnosis.md is current: `python -m leaderboard.diagnosis_page > docs/diagnosis.md` makes it so."""
     assert (project / "docs" / "diagnosis.md").read_text("utf-8") == page(FAMILIES, SEEN)

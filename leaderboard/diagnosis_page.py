@@ -1,4 +1,4 @@
-"""Writes docs/diagnosis.md from the table of causes: `python -m leaderboard.causes.page > docs/diagnosis.md`."""
+"""Writes docs/diagnosis.md from the table of causes: `python -m leaderboard.diagnosis_page > docs/diagnosis.md`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import sys
 from collections.abc import Collection, Mapping
 
 from leaderboard.causes.cause import Cause, Retry
+from leaderboard.failures import FAMILIES, SEEN
 
 HEAD = """\
 # Causes of failed evaluations
@@ -15,7 +16,7 @@ of the log) to a cause, its fault, a sentence, advice, and a retry policy. The f
 A failure that no row matches is `unknown`; `steward unknown` lists these. All attempts of a request together are at
 most the board's `attempts` (3 by default), including the first attempt and failures with other causes.
 
-This page is generated from the table (`python -m leaderboard.causes.page`). *not seen* marks causes without evidence
+This page is generated from the table (`python -m leaderboard.diagnosis_page`). *not seen* marks causes without evidence
 from a real failure; their signs come from the sources of the libraries. The evidence of the other causes is in
 `tests/unit/leaderboard/deaths.jsonl`. To add a cause, copy `evidence` from the `outcome.json` in the logs repo into
 that file, name the cause, and add a row with a sign to `leaderboard/causes/`.
@@ -58,6 +59,4 @@ def _code(signs: str) -> str:
 
 
 if __name__ == "__main__":
-    from leaderboard.failures import FAMILIES, SEEN
-
     sys.stdout.write(page(FAMILIES, SEEN))
