@@ -42,7 +42,13 @@ def board(tmp_path: Path, valkey_url: str, monkeypatch: pytest.MonkeyPatch) -> N
     ("command", "where", "name", "error", "words"),
     [
         (["parked", "list"], ParkedSyncs, "all", TimeoutError(), "the queue server does not answer (TimeoutError)."),
-        (["parked", "list"], ParkedSyncs, "all", NoPermissionError(), "the user in REDIS_URL may not do this."),
+        (
+            ["parked", "list"],
+            ParkedSyncs,
+            "all",
+            NoPermissionError(),
+            "the user in REDIS_URL has no permission for this.",
+        ),
         (["flags", "list"], FlagBook, "records", Unreachable("The Hub is away."), "The Hub is away."),
         (["flags", "list"], FlagBook, "records", TimeoutError(), "the queue server does not answer (TimeoutError)."),
     ],
@@ -105,8 +111,8 @@ def test_an_account_without_a_name_is_an_operator(monkeypatch: pytest.MonkeyPatc
     ("answers", "words"),
     [
         ([httpx2.ConnectError("no route")], "steward: nothing was submitted: "),
-        ([httpx2.ReadTimeout("silence")], "steward: nobody can say whether it was submitted: "),
-        ([UNDER_WAY, httpx2.ConnectError("no route")], "steward: nobody can say whether it was submitted: "),
+        ([httpx2.ReadTimeout("silence")], "steward: it is unknown whether the model was submitted: "),
+        ([UNDER_WAY, httpx2.ConnectError("no route")], "steward: it is unknown whether the model was submitted: "),
     ],
 )
 def test_a_server_that_falls_silent_may_have_taken_it(
@@ -122,7 +128,7 @@ def test_a_server_that_falls_silent_may_have_taken_it(
 
     monkeypatch.setenv("HF_TOKEN", "hf_ada")
     monkeypatch.setattr(httpx2, "post", post)
-    monkeypatch.setattr(submit, "AGAIN", 0.0)
+    monkeypatch.setattr(submit, "POLL_SECONDS", 0.0)
     found = CliRunner().invoke(app, ["submit", "ada/good", "--server", "http://127.0.0.1:9"])
     assert (found.exit_code, answers) == (2, [])
     assert words in found.output

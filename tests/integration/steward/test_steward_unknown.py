@@ -85,9 +85,9 @@ def test_unknown_deaths_are_listed_with_the_end_of_their_logs(
     assert shown.exit_code == 0, shown.output
     assert refused.exit_code == 1
     assert refused.stderr.startswith("steward: ")
-    assert "2 failed of nobody knows what." in shown.stdout
+    assert "Failures with an unknown cause: 2." in shown.stdout
     assert "| the moon is full" in shown.stdout
-    assert "By today's table this is weights-truncated." in shown.stdout
+    assert "The present table of causes diagnoses weights-truncated." in shown.stdout
     assert {one["model"]: one["now"] for one in listed} == {
         "ada/learned": "weights-truncated",
         "ada/strange": "unknown",

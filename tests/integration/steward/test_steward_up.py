@@ -135,7 +135,7 @@ def test_who_dies_is_started_again_and_all_end_together(
         assert first is not None
         first.kill()
         eventually(lambda: supervisor.parts[0].process not in (None, first))
-        assert said == ["one ended with status -9; it is started again in 0 s."]
+        assert said == ["one ended with status -9; it restarts in 0 s."]
     finally:
         stop.set()
         thread.join(20)
@@ -149,7 +149,7 @@ def test_what_cannot_start_ends_everything_with_its_status(status: int) -> None:
     said: list[str] = []
     misconfigured = SupervisedProcess("serve", (sys.executable, "-c", f"raise SystemExit({status})"), {})
     assert Supervisor([misconfigured], said.append).run(Stop()) == status
-    assert said == ["serve cannot start; what it says above has to be mended first."]
+    assert said == ["serve cannot start; correct the problem in its message above first."]
 
 
 def test_what_ran_well_once_is_tried_again_whatever_it_says() -> None:
@@ -166,9 +166,9 @@ def test_what_ran_well_once_is_tried_again_whatever_it_says() -> None:
     (part,) = supervisor.parts
     for now, status in ((86_400.0, 1), (86_402.0, 2)):
         part.process = Ended(status)  # type: ignore[assignment]
-        assert supervisor._look(part, now) == 0
+        assert supervisor._poll(part, now) == 0
         part.since = now
-    assert said[-1] == "sync ended with status 2; it is started again in 2 s."
+    assert said[-1] == "sync ended with status 2; it restarts in 2 s."
 
 
 def test_each_process_gets_its_own_secrets_and_no_other() -> None:

@@ -21,7 +21,7 @@ from steward.valkey import Valkey, ValkeyMissing
 
 def test_no_second_server_writes_into_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It would ruin the file of the first. Once that is gone, however it went, the next one starts."""
-    monkeypatch.setattr(valkey, "PATIENCE", 0.0)
+    monkeypatch.setattr(valkey, "LOCK_SECONDS", 0.0)
     with Valkey(tmp_path) as first:
         with pytest.raises(ValkeyMissing, match="perhaps `steward up` runs already"):
             Valkey(tmp_path).start()
@@ -76,7 +76,7 @@ def test_a_server_that_dies_is_started_again_with_what_it_had(
             assert first is not None
             first.kill()
             eventually(lambda: read(client, "kept") == b"1" and server.process is not first)
-            assert said == ["The queue server ended with status -9; it is started again."]
+            assert said == ["The queue server ended with status -9; it restarts."]
         finally:
             stop.set()
             thread.join(20)

@@ -49,7 +49,7 @@ def test_the_queue_is_shown_with_strangers_words_as_words() -> None:
     Console(file=text, width=120).print(queue_tables(queue))
     said = text.getvalue()
     for words in (
-        "1 run, 1 wait, 1 held back, 2 workers",
+        "1 running, 1 waiting, 1 held back, 2 workers",
         "[red]ada[/red]",
         "1 of 4 (25 %)",
         "(not public)",
