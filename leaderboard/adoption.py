@@ -92,5 +92,5 @@ def old_failure(adopted: str) -> Failure:
         cause="before-adoption",
         fault="unknown",
         message=f"It failed before Steward took over this board{on}, so there is no log.",
-        advice="If you think that it should work, ask a maintainer to run it again.",
+        advice="Ask a maintainer to run it again if you think that it should work.",
     )

@@ -195,7 +195,7 @@ def test_a_flag_is_not_escaped_by_another_name(stand: FlagStand, told: dict[str,
     told["The same model under another name"] = [case]
     case.say("/flag contamination its author said so", stand.form)
     case.say("/check ada/again precision=float32", stand.ada)
-    assert "is 'ada/loud' under another name" in case.replies()[-1].replace("\\", "")
+    assert "is the flagged model 'ada/loud' under another name" in case.replies()[-1].replace("\\", "")
     stand.ada.move_repo("ada/loud", "ada/hushed")
     case.say("/flag contamination Ada/Loud it has a new name", stand.form)
     assert set(stand.table()) == {"ada/loud", "ada/hushed", "ada/quiet"}

@@ -119,7 +119,7 @@ def test_an_extra_file_beside_a_good_one_keeps_it_from_being_merged(stand: Stand
     look(stand, number)
     text = report(stand, number)
     assert f"**`{PATH}`** passes every check" in text
-    assert "`README.md` is new, and no request" in text
+    assert "`README.md` is new, but is no request" in text
     assert "Take the other files out" in text
     assert thread(stand, number).status == "open"
 
@@ -173,7 +173,7 @@ def test_a_conflict_is_told_and_goes_when_it_is_gone(stand: Stand) -> None:
     number, _ = propose(stand, {PATH: fields(stand)})
     stand.put(PATH, json.dumps(fields(stand, revision="v1")).encode())
     look(stand, number)
-    assert "conflicts with the present files" in report(stand, number)
+    assert "conflicts with what is there by now" in report(stand, number)
     stand.form.delete_file(PATH, REQUESTS, repo_type="dataset")
     look(stand, number)
     assert "Ready to be merged" in report(stand, number)

@@ -58,8 +58,8 @@ def test_what_is_wrong_is_said_and_nothing_is_merged(
 
 
 OTHERS: list[tuple[str, dict[str, Any], list[str]]] = [
-    ("readme", {"README.md": b"# Mine\n"}, ["`README.md` is new, and no request"]),
-    ("settings", {"board.json": {"a": 1}}, ["`board.json` is new, and no request"]),
+    ("readme", {"README.md": b"# Mine\n"}, ["`README.md` is new, but is no request"]),
+    ("settings", {"board.json": {"a": 1}}, ["`board.json` is new, but is no request"]),
     ("removal", {"old/x_eval_request_False_float16_Original.json": None}, ["is removed"]),
     ("binary", {PATH: b"\0\1\2"}, ["does not hold text"]),
 ]
@@ -88,10 +88,15 @@ AGAIN: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
     ("other status", {}, {"status": "FAILED"}, "status is 'FAILED'"),
     ("waits", {"status": "PENDING"}, {"status": "PENDING", "x": None}, "is waiting in the queue already"),
     ("runs", {"status": "RUNNING"}, {"status": "PENDING"}, "is being evaluated"),
-    ("facts", {}, {"status": "PENDING", "steward": {"attempt": 0}}, "'steward' is the leaderboard's own"),
-    ("job", {}, {"status": "PENDING", "job_id": "mine"}, "'job_id' is the leaderboard's own"),
-    ("unknown", {}, {"status": "PENDING", "mystery": [2]}, "'mystery' is none that a submission may change"),
-    ("dropped", {}, {"status": "PENDING", "mystery": None}, "'mystery' is none that a submission may change"),
+    (
+        "facts",
+        {},
+        {"status": "PENDING", "steward": {"attempt": 0}},
+        "Only the leaderboard itself may set the field 'steward'",
+    ),
+    ("job", {}, {"status": "PENDING", "job_id": "mine"}, "Only the leaderboard itself may set the field 'job_id'"),
+    ("unknown", {}, {"status": "PENDING", "mystery": [2]}, "A submission cannot change the field 'mystery'"),
+    ("dropped", {}, {"status": "PENDING", "mystery": None}, "A submission cannot change the field 'mystery'"),
     ("old date", {}, {"status": "PENDING", "submitted_time": "2022-01-01T00:00:00Z"}, "2022-01-01"),
 ]
 
