@@ -25,12 +25,12 @@ REASONS = table(
     (
         Reason(
             "same-weights-unnamed",
-            "{files} of {model}: byte for byte the same as '{other}'{renamed}, which its card does not name.",
+            "{files} of {model}: byte for byte the same as in '{other}'{renamed}. The card does not name '{other}'.",
             "Compare the sha256 of the files on the pages of both models.",
         ),
         Reason(
             "same-weights",
-            "{files} of {model}: byte for byte the same as '{other}'{renamed}, which its card names.",
+            "{files} of {model}: byte for byte the same as in '{other}'{renamed}. The card names '{other}'.",
             "",
         ),
         Reason(
@@ -40,8 +40,8 @@ REASONS = table(
         ),
         Reason(
             "shared-weights",
-            "{same} of {count} weight files of {model}: byte for byte the same as in '{other}', which its card does "
-            "not name.",
+            "{same} of {count} weight files of {model}: byte for byte the same as in '{other}'. The card does not name "
+            "'{other}'.",
             "Ask the author how the model was made.",
         ),
         Reason("merge-undeclared", "{model} is a merge ({traces}), but no tag or relation in its card says so.", ""),
@@ -185,7 +185,7 @@ def _weights(case: EvidenceCase) -> Iterator[Finding]:
 def _same_weights(subject: ExaminedModel, other: ExaminedModel, words: dict[str, object]) -> Finding:
     if subject.created and other.created and subject.created < other.created:
         return _find("copied-from-it", other.link, **words)
-    renamed = "" if set(subject.weights) == set(other.weights) else ", under other names of files"
+    renamed = "" if set(subject.weights) == set(other.weights) else " (with other file names)"
     code = "same-weights" if subject.names(other.model) else "same-weights-unnamed"
     count = len(subject.weights)
     files = f"All {count} weight files" if count > 1 else "The weight file"

@@ -1,4 +1,4 @@
-"""What goes wrong in the month, and what operators do: each a flow (`stage`)."""
+"""Faults of the month, and actions of operators, each as a flow (`event_loop`)."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ OUTAGE, SILENCE = 12 * MINUTE, 8 * MINUTE
 
 @dataclass
 class Troubles:
-    """Hands that break things and mend them."""
+    """Causes faults and repairs them."""
 
     town: Town
     board: dict[str, Any]
     context: Any
     told: list[str] = field(default_factory=list)
-    """What happened since it was last told, in words."""
+    """Descriptions of events since the last report."""
     away: bool = False
-    """Whether the Hub is away."""
+    """Whether the Hub is unavailable."""
     history: list[str] = field(default_factory=list)
 
     def restart(self, _seed: int) -> Flow:
-        """Everything of Steward is stopped politely, and started again."""
+        """Restart all processes of Steward gracefully."""
         yield from self._turn(self.town.parts, together=True)
 
     def upgrade(self, _seed: int) -> Flow:
-        """One process after the other, as a rolling upgrade does it."""
+        """Restart one process after the other, as in a rolling upgrade."""
         yield from self._turn(self.town.parts, together=False)
 
     def _turn(self, names: list[str], *, together: bool) -> Flow:
@@ -50,7 +50,7 @@ class Troubles:
             self.told.append(f"restarted {', '.join(group)}" + (f"; had to kill {rude}" if rude else ""))
 
     def kill(self, seed: int) -> Flow:
-        """A process of each kind dies where it stands, one after the other."""
+        """Kill a process of each kind, one after the other."""
         random = Random(seed)
         for kind in ("worker", "sync", "web", "schedule"):
             name = random.choice([one for one in self.town.parts if one.startswith(kind)])
@@ -61,7 +61,7 @@ class Troubles:
             yield MINUTE
 
     def outage(self, _seed: int) -> Flow:
-        """The Hub answers errors only."""
+        """Make the Hub answer with errors only."""
         self.told.append("the Hub answers 503")
         self.town.admin("POST", "faults", {"route": "/api/*", "kind": "fail", "times": None, "status": 503})
         self.away = True
@@ -70,7 +70,7 @@ class Troubles:
         self.away = False
 
     def silence(self, _seed: int) -> Flow:
-        """The Hub does not answer at all."""
+        """Make the Hub not answer at all."""
         self.told.append("the Hub does not answer")
         self.town.admin("POST", "faults", {"route": "/api/*", "kind": "hang", "times": None, "seconds": 120})
         self.away = True
@@ -79,13 +79,13 @@ class Troubles:
         self.away = False
 
     def redis(self, _seed: int) -> Flow:
-        """The queue server loses everything."""
+        """Make the queue server lose all data."""
         self.told.append("Redis lost its data")
         self.town.lose_queue()
         yield 0.0
 
     def breakage(self, _seed: int) -> Flow:
-        """The questions change under us: whatever begins dies. It is mended after the pause, and the suite resumed."""
+        """Change the suite's questions, so that evaluations fail; repair them after the pause and resume the suite."""
         self.told.append("the benchmark broke")
         whole = dataset_files()[QUESTIONS].decode()
         self._modify({QUESTIONS: whole + whole})
@@ -105,7 +105,7 @@ class Troubles:
         return any(str(what).startswith("suite:") for what in self.context.pauses.all())
 
     def suite(self, _seed: int) -> Flow:
-        """The suite changes: everything is restarted with it, and finished requests are put back into the queue."""
+        """Change the suite, restart everything with it, and queue finished requests again."""
         suite = yaml.safe_load(STARTER.read_text("utf-8")) | {"version": 2}
         path = self.town.folder / "starter-2.yaml"
         path.write_text(yaml.safe_dump(suite))

@@ -36,7 +36,7 @@ WRONG: list[tuple[str, dict[str, Any], list[str]]] = [
     ("not json", {PATH: b"{"}, ["JSON"]),
     ("place", {PATH: {"model": "ada/other"}}, ["ada/other"]),
     ("deep", {PATH: {"x": json.loads("[" * 200 + "]" * 200)}}, ["nested deeper"]),
-    ("large", {PATH: b"{" + b" " * 200_000 + b"}"}, ["more than 100,000 bytes"]),
+    ("large", {PATH: b"{" + b" " * 200_000 + b"}"}, ["larger than 100,000 bytes"]),
     ("model", {PATH.replace("good", "strange"): {"model": "ada/strange"}}, ["zork"]),
 ]
 
