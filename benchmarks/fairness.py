@@ -169,7 +169,7 @@ class Simulation:
         self.ends: list[tuple[float, str]] = []
         self.running: dict[str, RunningAttempt] = {}
         self.last: dict[str, float] = {}
-        self.told: dict[str, tuple[float, StartEstimate, float, int]] = {}
+        self.estimated: dict[str, tuple[float, StartEstimate, float, int]] = {}
         self.shares: dict[int, deque[float]] = defaultdict(lambda: deque(maxlen=60))
 
     def run(self) -> Run:
@@ -211,7 +211,7 @@ class Simulation:
             turn = list(self.waiting[request.submitter]).index(request) + 1
             estimated_start = begin[place[request.path]]
             estimate = experience.applied(estimated_start, turn, self.now)
-            self.told[request.path] = (self.now, estimate, estimated_start.expected, turn)
+            self.estimated[request.path] = (self.now, estimate, estimated_start.expected, turn)
 
     def conditions(self) -> QueueConditions:
         """Return the present conditions of the queue."""
@@ -239,8 +239,8 @@ class Simulation:
             request.path, submitter, path=request.path, size=request.size, suite="x", started=self.now
         )
         heapq.heappush(self.ends, (self.now + self.workload.seconds[request.path], request.path))
-        if request.path in self.told:
-            asked, estimate, expected, turn = self.told.pop(request.path)
+        if request.path in self.estimated:
+            asked, estimate, expected, turn = self.estimated.pop(request.path)
             self.found.estimates.append((asked, estimate, self.now))
             self.shares[level(turn)].append(share_waited(expected - asked, self.now - asked))
 

@@ -57,10 +57,10 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
             LocalHub(folder / "hub", world(options.flags)) as hub,
             Valkey(folder / "valkey") as valkey,
             Probe() as probe,
-            Hub(hub.url, BOT, on_call=lambda _, route: calls.append(route)) as door,
+            Hub(hub.url, BOT, on_call=lambda _, route: calls.append(route)) as client,
         ):
             board, redis = parse_board(BOARD), connect(valkey.url)
-            context = BoardContext(board, find_suite("starter"), door, redis, clock.now, probe, folder / "mirrors")
+            context = BoardContext(board, find_suite("starter"), client, redis, clock.now, probe, folder / "mirrors")
             probe.load(b'{"model_type": "gpt2"}')
             fill(context, options.models)
             first, first_calls, _ = evidence(context, calls)

@@ -70,13 +70,13 @@ class Calls:
     def __call__(self, _method: str, route: str) -> None:
         """Count a call before it is sent. Raises RateLimited if the remaining calls are reserved for urgent ones."""
         resource = "resolvers" if route == "resolve" else "api"
-        who = _urgency.get()
+        level = _urgency.get()
         with self._lock:
             limit, left, resets = self._left(resource)
             if limit is None or left is None:
                 return
-            reserve = RESERVE[who] * (limit.quota or 0)
-            if who is not Urgency.PERSON and left <= reserve:
+            reserve = RESERVE[level] * (limit.quota or 0)
+            if level is not Urgency.PERSON and left <= reserve:
                 raise RateLimited(
                     f"{left} of {limit.quota} {resource} calls are left for {resets:.0f} s; they are kept for people.",
                     seconds=resets + 1.0,

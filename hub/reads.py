@@ -203,8 +203,8 @@ class Reads:
         at = f"{repo.api}/paths-info/{quote(revision, safe='')}"
         body = {"paths": [path], "expand": True}
         answer = self._repeated("POST", at, "paths-info", body)
-        found = parse.parsed(lambda items: [item["lastCommit"]["id"] for item in items], answer.json())
-        return self.commits(repo, found[0], limit=1)[0] if found else None
+        oids = parse.parsed(lambda items: [item["lastCommit"]["id"] for item in items], answer.json())
+        return self.commits(repo, oids[0], limit=1)[0] if oids else None
 
     def changed_paths(self, repo: Repo, base: str, head: str) -> list[str]:
         """Return the paths that differ between two commits, both names of a renamed file. Raises NotFound."""

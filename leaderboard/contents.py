@@ -189,11 +189,11 @@ def compile_rows(
 
     Models in `waits` get no new row yet.
     """
-    found = evaluations(sources)
-    earlier = earlier_evaluations(sources, found)
-    bases = {key[0]: _base(evaluation, infos.get(key[0], HubModelInfo())) for key, evaluation in found.items()}
+    shown = evaluations(sources)
+    earlier = earlier_evaluations(sources, shown)
+    bases = {key[0]: _base(evaluation, infos.get(key[0], HubModelInfo())) for key, evaluation in shown.items()}
     old = list(old)
-    kept_rows = list(rows_to_keep(old, found, sources, board, earlier))
+    kept_rows = list(rows_to_keep(old, shown, sources, board, earlier))
     kept_ids = {id(row) for row in kept_rows}
     before: dict[Key, ContentsRow] = {}
     remembered: dict[tuple[Key, str], ContentsRow] = {}
@@ -208,7 +208,7 @@ def compile_rows(
 
     rows = [
         _newest(new(key, evaluation), before.get(key, {}), evaluation)
-        for key, evaluation in found.items()
+        for key, evaluation in shown.items()
         if key[0] not in waits
     ]
     rows += [

@@ -133,7 +133,7 @@ def _line(ok: bool, code: str, **words: object) -> RenameCheckLine:
 
 
 def _same_model(facts: RenameFacts) -> RenameCheckLine:
-    old, new, who = facts.plan.old, facts.plan.new, facts.requester
+    old, new, requester = facts.plan.old, facts.plan.new, facts.requester
     if facts.leads == new != "":
         return _line(True, "redirects", old=old, new=new)
     if facts.leads and facts.leads.lower() != old.lower():
@@ -145,7 +145,7 @@ def _same_model(facts: RenameFacts) -> RenameCheckLine:
     if not facts.same_weights:
         return _line(False, "other-weights", old=old, new=new)
     code = "same-weights" if facts.may_write else "not-theirs"
-    return _line(facts.may_write, code, old=old, new=new, who=who or "the requester")
+    return _line(facts.may_write, code, old=old, new=new, who=requester or "the requester")
 
 
 def _free(facts: RenameFacts) -> RenameCheckLine:

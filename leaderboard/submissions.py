@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from leaderboard.changes import REGULAR, FileChange
-from leaderboard.jsontext import is_same
+from leaderboard.jsontext import JsonObject, is_same
 from leaderboard.reasons import Problem, Reason, table
 from leaderboard.requests import (
     MAX_DEPTH,
@@ -269,7 +269,7 @@ def _fields(before: Request, after: Request) -> list[Problem]:
     return [_not_yours(name) for name in changed if not _is_dropped(name, now)]
 
 
-def _is_dropped(name: str, now: dict[str, Any]) -> bool:
+def _is_dropped(name: str, now: JsonObject) -> bool:
     return name not in now if name == OURS else _among(now.get(name), NOTHING_RUNS.get(name, ()))
 
 
@@ -292,6 +292,6 @@ def _among(value: Any, allowed: Iterable[Any]) -> bool:
     return any(is_same(value, candidate) for candidate in allowed)
 
 
-def _same(was: dict[str, Any], now: dict[str, Any], name: str) -> bool:
+def _same(was: JsonObject, now: JsonObject, name: str) -> bool:
     """Whether a field is the same in both; a null field differs from a missing one."""
     return (name in was) == (name in now) and is_same(was.get(name), now.get(name))

@@ -96,7 +96,7 @@ class Town:
         yield at(), partial(self.question, "Lovely weather today")
         yield at(), partial(self.pull, [self.again(mine), self.again(theirs)])
 
-    def somebody(self) -> str:
+    def random_person(self) -> str:
         """Return a random person."""
         return self.chance.choice(PEOPLE)
 
@@ -111,7 +111,7 @@ class Town:
     def submit(self, model: str, runs: bool) -> None:
         """Add a request through the form; the old backend evaluates it if `runs`."""
         path, fields = self.new(model)
-        self.put(FORM, path, {**fields, "sender": self.somebody()}, f"Add {model} to eval queue")
+        self.put(FORM, path, {**fields, "sender": self.random_person()}, f"Add {model} to eval queue")
         if runs:
             self.backend_runs(path)
 
@@ -148,11 +148,11 @@ class Town:
 
     def thank(self, number: int) -> None:
         """Write a comment in an old thread that asks for nothing."""
-        self.of(self.somebody()).comment_discussion(SPACE, number, "Thanks, that helped.", repo_type="space")
+        self.of(self.random_person()).comment_discussion(SPACE, number, "Thanks, that helped.", repo_type="space")
 
     def ask_in_old_thread(self, number: int, command: str) -> None:
         """Write a command in an old thread."""
-        self.of(self.somebody()).comment_discussion(SPACE, number, command, repo_type="space")
+        self.of(self.random_person()).comment_discussion(SPACE, number, command, repo_type="space")
         self.note(f"space/{SPACE}", number)
 
     def close_old_thread(self, number: int) -> None:
@@ -172,7 +172,7 @@ class Town:
     def pull(self, files: list[tuple[str, Fields]]) -> None:
         """Open an outsider's pull request with these requests."""
         adds = [CommitOperationAdd(path, json.dumps(fields, indent=2).encode()) for path, fields in files]
-        made = self.of(self.somebody()).create_commit(
+        made = self.of(self.random_person()).create_commit(
             REQUESTS, adds, commit_message="Please evaluate", repo_type="dataset", create_pr=True
         )
         self.note(f"dataset/{REQUESTS}", int(made.pr_num or 0))
@@ -184,7 +184,7 @@ class Town:
 
     def open(self, title: str, text: str, *, asks: bool) -> None:
         """Open a thread in the Community tab."""
-        made = self.of(self.somebody()).create_discussion(SPACE, title, description=text, repo_type="space")
+        made = self.of(self.random_person()).create_discussion(SPACE, title, description=text, repo_type="space")
         if asks:
             self.note(f"space/{SPACE}", made.num)
 

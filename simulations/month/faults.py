@@ -27,7 +27,7 @@ class Troubles:
     town: Town
     board: dict[str, Any]
     context: Any
-    told: list[str] = field(default_factory=list)
+    events: list[str] = field(default_factory=list)
     """Descriptions of events since the last report."""
     away: bool = False
     """Whether the Hub is unavailable."""
@@ -47,7 +47,7 @@ class Troubles:
             rude = [name for name in group if not self.town.stop(name)]
             self.town.start(*group)
             yield self.town.web_answers
-            self.told.append(f"restarted {', '.join(group)}" + (f"; had to kill {rude}" if rude else ""))
+            self.events.append(f"restarted {', '.join(group)}" + (f"; had to kill {rude}" if rude else ""))
 
     def kill(self, seed: int) -> Flow:
         """Kill a process of each kind, one after the other."""
@@ -55,14 +55,14 @@ class Troubles:
         for kind in ("worker", "sync", "web", "schedule"):
             name = random.choice([one for one in self.town.parts if one.startswith(kind)])
             self.town.kill(name)
-            self.told.append(f"killed {name}")
+            self.events.append(f"killed {name}")
             yield random.uniform(5, MINUTE)
             self.town.start(name)
             yield MINUTE
 
     def outage(self, _seed: int) -> Flow:
         """Make the Hub answer with errors only."""
-        self.told.append("the Hub answers 503")
+        self.events.append("the Hub answers 503")
         self.town.admin("POST", "faults", {"route": "/api/*", "kind": "fail", "times": None, "status": 503})
         self.away = True
         yield OUTAGE
@@ -71,7 +71,7 @@ class Troubles:
 
     def silence(self, _seed: int) -> Flow:
         """Make the Hub not answer at all."""
-        self.told.append("the Hub does not answer")
+        self.events.append("the Hub does not answer")
         self.town.admin("POST", "faults", {"route": "/api/*", "kind": "hang", "times": None, "seconds": 120})
         self.away = True
         yield SILENCE
@@ -80,22 +80,22 @@ class Troubles:
 
     def redis(self, _seed: int) -> Flow:
         """Make the queue server lose all data."""
-        self.told.append("Redis lost its data")
+        self.events.append("Redis lost its data")
         self.town.lose_queue()
         yield 0.0
 
     def breakage(self, _seed: int) -> Flow:
         """Change the suite's questions, so that evaluations fail; repair them after the pause and resume the suite."""
-        self.told.append("the benchmark broke")
+        self.events.append("the benchmark broke")
         whole = dataset_files()[QUESTIONS].decode()
         self._modify({QUESTIONS: whole + whole})
         yield self.is_paused
-        self.told.append("the suite was paused" if self.is_paused() else "the suite was not paused")
+        self.events.append("the suite was paused" if self.is_paused() else "the suite was not paused")
         yield 10 * MINUTE
         self._modify({QUESTIONS: whole})
         if self.is_paused():
             done = self.town.steward("resume", f"suite:{self.context.suite.name}")
-            self.told.append(f"resumed: {done.returncode} {(done.stdout + done.stderr).strip()[:200]}")
+            self.events.append(f"resumed: {done.returncode} {(done.stdout + done.stderr).strip()[:200]}")
 
     def _modify(self, files: dict[str, str]) -> None:
         self.town.admin("POST", "modify", {"type": "dataset", "id": "steward-suites/starter", "files": files})
@@ -113,4 +113,4 @@ class Troubles:
         self.town.write_board(self.board)
         yield from self.restart(0)
         done = self.town.steward("reevaluate", "--yes", "--limit", "20")
-        self.told.append(f"reevaluate: {done.returncode} {(done.stdout + done.stderr).strip()[:200]}")
+        self.events.append(f"reevaluate: {done.returncode} {(done.stdout + done.stderr).strip()[:200]}")

@@ -67,7 +67,7 @@ def look(
             for g in [lives.growth()]
         },
         "processes_started": town.started,
-        "troubles": troubles.history + troubles.told,
+        "troubles": troubles.history + troubles.events,
     }
     twice = list(inspection.twice(block["attempt"] for block in blocks))
     return found | {"findings": findings(town, people, stage, watch, seen, entries, found, ours, twice)}

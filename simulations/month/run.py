@@ -137,9 +137,9 @@ def ids_of(town: Town) -> dict[str, str]:
 def tell(clock: PlayedClock, words: str, troubles: Troubles | None = None) -> None:
     """Print a line about the progress, and about faults since the last line."""
     more = ""
-    if troubles is not None and troubles.told:
-        more = f"  [{'; '.join(troubles.told)}]"
-        troubles.history += troubles.told
-        troubles.told = []
+    if troubles is not None and troubles.events:
+        more = f"  [{'; '.join(troubles.events)}]"
+        troubles.history += troubles.events
+        troubles.events = []
     at = time.strftime("%m-%d %H:%M", time.gmtime(clock.now()))
     print(f"{time.strftime('%H:%M:%S')} · {at} · {words}{more}", file=sys.stderr, flush=True)
