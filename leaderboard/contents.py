@@ -123,7 +123,7 @@ def rows_to_keep(
     They include rows of commits before the newest evaluation, as long as other programs' results of them exist. `ours`
     holds the earlier commits that Steward evaluated.
     """
-    requests = {key_of_request(request): request for request in sources.requests.values()}
+    requests_by_key = {key_of_request(request): request for request in sources.requests.values()}
     folders = {path.rpartition("/")[0] for path in sources.results if is_results_path(path)}
     foreign = {
         (measured.model, measured.precision, measured.revision)
@@ -139,12 +139,12 @@ def rows_to_keep(
             if is_foreign and differ(sha, found[key].revision) and (key, sha) not in earlier:
                 earlier.add((key, sha))
                 yield row
-        elif _stands(requests.get(key), key[0], folders, sources):
+        elif _stands(requests_by_key.get(key), key[0], folders, sources):
             taken_keys.add(key)
             yield row
-        elif key not in requests:
+        elif key not in requests_by_key:
             orphans.setdefault((sha, *key[1:]), []).append(row)
-    for key, request in requests.items():
+    for key, request in requests_by_key.items():
         # A request without a row and a row of the same commit without a request: the model was renamed.
         candidates = orphans.get((revision_of(request), *key[1:]), ())
         if (
@@ -241,11 +241,11 @@ def _with_foreign_columns(row: ContentsRow, before: ContentsRow) -> ContentsRow:
 
 def _flagged(rows: Iterable[ContentsRow], sources: BoardSources, flags: StandingFlags) -> list[ContentsRow]:
     """Return the rows with their flags set, without the models whose authors opted out."""
-    requests = {key_of_request(request): request for request in sources.requests.values()}
+    requests_by_key = {key_of_request(request): request for request in sources.requests.values()}
     shown = [row for row in rows if not flags.opted_out(row.get("fullname") or "")]
     for row in shown:
         model, precision, _ = key = key_of(row)
-        revision, request = row.get("Model sha") or "", requests.get(key)
+        revision, request = row.get("Model sha") or "", requests_by_key.get(key)
         # The digest belongs to the commit of the request; a row of another commit has other weights.
         is_same = request is not None and not differ(revision, revision_of(request))
         weights = request.file.steward.weights or "" if request is not None and is_same else ""

@@ -27,7 +27,7 @@ WORLD = {
 
 
 def test_init_makes_what_is_missing_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Said first, done when told to, and done once: repos, and one webhook a repo and domain, none on all of it."""
+    """A dry run first; --apply creates the repos and one webhook per repo and domain; a repetition changes nothing."""
     (tmp_path / "board.yaml").write_text(BOARD)
     with LocalHub(tmp_path / "hub", WORLD) as hub:
         settings = {
@@ -59,7 +59,7 @@ def test_init_makes_what_is_missing_once(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_init_gives_webhooks_another_secret_when_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each webhook that leads to our address gets it, one that leads elsewhere does not, and else nothing changes."""
+    """Each webhook for this URL gets the secret, webhooks for other URLs do not, and nothing else changes."""
     (tmp_path / "board.yaml").write_text(BOARD)
     with LocalHub(tmp_path / "hub", WORLD) as hub:
         for name, value in {

@@ -1,4 +1,4 @@
-"""When many deaths of one cause are an outbreak."""
+"""When many failures with one cause are an outbreak."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_what_the_canary_was_asked_about_counts_no_more() -> None:
 
 
 def test_the_reason_names_cause_and_models_in_one_sentence_or_two() -> None:
-    """Whoever sees the pause knows what happened, whose fault it is and what comes next."""
+    """The reason names the cause, the models, the fault and the next step."""
     reason = models_struck(ended("abcdefg", "harness-error"), "harness-error", now=NOW).reason("KeyError: 'solution'")
     assert reason.startswith("7 models failed with harness-error within an hour (org/a, org/b, org/c, org/d, org/e, …)")
     assert "KeyError: 'solution'" in reason
