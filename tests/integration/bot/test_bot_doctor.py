@@ -269,7 +269,7 @@ def test_an_operator_adopts_a_board(stand: Stand, steward: Callable[..., Result]
     stand.put(PATH, json.dumps({"model": "ada/good", "status": "FINISHED"}).encode())
     first = steward("adopt", "--by", "ada")
     assert first.exit_code == 0
-    assert "1 requests (1 FINISHED) are left as they are" in first.output
+    assert "1 requests (1 FINISHED) stay as they are" in first.output
     assert stand.commits() == 3
     again = steward("adopt", "--json")
     assert json.loads(again.stdout.splitlines()[-1])["new"] is False
@@ -305,7 +305,7 @@ def test_doctor_reads_the_workers_token_from_a_file(
 
 def test_an_operator_reads_the_list_of_a_board_in_shadow(stand: Stand, steward: Callable[..., Result]) -> None:
     """What would have been done, and what people did; strangers' words are no markup; and the list can be cleared."""
-    assert "Nothing was held back." in steward("shadow", "list").output
+    assert "No effect was held back." in steward("shadow", "list").output
     path = "[red]ada[/red]/x_eval_request_False_float32_Original.json"
     for number, about in enumerate((PATH, path)):
         shadowed = ShadowedWrite(
@@ -322,7 +322,7 @@ def test_an_operator_reads_the_list_of_a_board_in_shadow(stand: Stand, steward: 
     assert [(deed["who"], deed["what"]) for deed in ours["then"]] == [("form", "added the file: FINISHED")]
     assert "1 older ones" in steward("shadow", "list", "--limit", "1").output
     assert steward("shadow", "clear").exit_code == 0
-    assert "Nothing was held back." in steward("shadow", "list").output
+    assert "No effect was held back." in steward("shadow", "list").output
 
 
 def test_an_operator_switches_effects_one_by_one(stand: Stand, steward: Callable[..., Result], tmp_path: Path) -> None:

@@ -353,7 +353,7 @@ def test_operators_see_and_wake_what_is_parked(
     monkeypatch.setenv("STEWARD_BOARD", str(tmp_path / "board.yaml"))
     monkeypatch.setenv("REDIS_URL", valkey_url)
     run = CliRunner().invoke
-    assert "Nothing is parked" in run(app, ["parked", "list"]).output
+    assert "No sync is parked" in run(app, ["parked", "list"]).output
     clockwork.handler = failing(BadRequest("no"))
     clockwork.context.mark(KEY)
     tries(clockwork, LAST_TRY)

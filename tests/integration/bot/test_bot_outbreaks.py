@@ -65,7 +65,7 @@ def test_a_canary_that_dies_pauses_the_suite_and_says_so_once(stand: Stand, cana
     judge(stand, canaries, DIED)
     found = reasons(stand)
     assert list(found) == ["suite:starter"]
-    assert "4 models died of harness-error" in found["suite:starter"]
+    assert "4 models failed with harness-error" in found["suite:starter"]
     assert DIED in found["suite:starter"]
     commits = stand.commits()
     strike(stand, "efgh")
@@ -88,7 +88,7 @@ def test_maintainers_are_told_in_their_thread_once(stand: Stand, canaries: Canar
     judge(stand, canaries, DIED)
     stand.settle()
     ((_, told),) = digests(stand)
-    assert "4 models died of harness-error" in told
+    assert "4 models failed with harness-error" in told
     assert "steward resume suite:starter" in told
     for _ in range(2):
         stand.context.redis.flushall()
@@ -154,7 +154,7 @@ def test_what_most_die_of_by_now_is_what_the_canary_is_asked_for(stand: Stand, c
     strike(stand, "efghi", "dataset-unavailable")
     canaries.release()
     judge(stand, canaries, DIED)
-    assert "5 models died of dataset-unavailable" in reasons(stand)["suite:starter"]
+    assert "5 models failed with dataset-unavailable" in reasons(stand)["suite:starter"]
 
 
 def test_a_verdict_about_an_earlier_cause_takes_the_later_one_off_no_list(stand: Stand, canaries: Canaries) -> None:

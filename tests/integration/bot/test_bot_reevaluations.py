@@ -121,13 +121,13 @@ def test_finished_requests_wait_for_the_new_suite_on_command_and_once(stand: Sta
     commits = stand.commits()
 
     code, said = shell("reevaluate")
-    assert (code, "2 finished requests are to be evaluated anew." in said) == (0, True), said
+    assert (code, "2 finished requests need a new evaluation." in said) == (0, True), said
     assert "1 have results of this suite." in said
     assert "Nothing was changed." in said
     assert stand.commits() == commits
 
     code, said = shell("reevaluate", "--yes")
-    assert (code, "2 of them wait again" in said) == (0, True), said
+    assert (code, "2 of them are queued" in said) == (0, True), said
     assert stand.commits() == commits + 1
     for path in paths:
         file = stand.file(path)
@@ -148,7 +148,7 @@ def test_finished_requests_wait_for_the_new_suite_on_command_and_once(stand: Sta
 
     commits = stand.commits()
     code, said = shell("reevaluate", "--yes")
-    assert (code, "Nothing is to be done." in said) == (0, True), said
+    assert (code, "There is nothing to do." in said) == (0, True), said
     assert (stand.commits(), len(decisions(stand.context).decisions)) == (commits, 1)
 
     evaluate(stand, paths[0], 3)
@@ -163,9 +163,9 @@ def test_finished_requests_wait_for_the_new_suite_on_command_and_once(stand: Sta
     assert "The board's suite has changed" in told
     assert "stays" in told
     code, said = shell("reevaluate", "--yes")
-    assert (code, "1 were put back for this suite once" in said) == (0, True), said
+    assert (code, "1 were queued for this suite once" in said) == (0, True), said
     assert "2 have results of this suite." in said
-    assert "Nothing is to be done." in said
+    assert "There is nothing to do." in said
 
 
 def test_a_model_and_a_number_narrow_it_down(stand: Stand) -> None:

@@ -94,11 +94,11 @@ def test_who_cannot_be_asked_is_told_in_a_sentence(
     here = str(web.base_url)
     cases = {
         "Not Found": ("submit", "ada/good", "--server", f"{here}/nowhere"),
-        "in the open": ("submit", "ada/good", "--server", "http://leaderboard.example"),
+        "sent unencrypted": ("submit", "ada/good", "--server", "http://leaderboard.example"),
         "--by is for": ("submit", "ada/good", "--server", here, "--by", "bob"),
         "does not answer": ("submit", "ada/good", "--server", "http://127.0.0.1:9"),
         "weight_type": ("submit", "ada/good", "--weight-type", ""),
-        "asked in vain": ("submit", "ada/good", "--by", "nobody-at-all"),
+        "the Hub failed": ("submit", "ada/good", "--by", "nobody-at-all"),
     }
     for words, command in cases.items():
         found = steward(*command)

@@ -71,7 +71,7 @@ def test_a_submitter_relaunches_once_and_a_maintainer_again(stand: Stand, talk: 
     """The second time its submitter is told who can; the maintainer's command counts once, however often it is seen."""
     path = stand.failed(THEIRS, sender="ada")
     stand.file(path)
-    assert "a maintainer of this leaderboard, the model's owner or whoever submitted it" in talk.ask(
+    assert "a maintainer of this leaderboard, the model's owner or its submitter" in talk.ask(
         "/relaunch ada/good", stand.bob
     )
     assert "will be evaluated once more" in talk.ask("/relaunch ada/good")

@@ -118,7 +118,7 @@ def test_init_makes_the_repo_with_a_card_that_loaders_read(stand: FlagStand) -> 
     board = parse_board(BOARD.replace("results: board/results", "results: board/results, contents: board/fresh"))
     door = Hub(stand.hub.url, BOT)
     said = list(steps(door, board, url="http://127.0.0.1:1/webhooks/hub", secret="s", apply=True))
-    assert any("Made the dataset board/fresh" in line for line in said)
+    assert any("Created the dataset board/fresh" in line for line in said)
     card = Path(org.hf_hub_download("board/fresh", "README.md", repo_type="dataset")).read_text("utf-8")
     assert "config_name: default" in card
     assert "split: train" in card

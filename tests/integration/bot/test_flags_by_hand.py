@@ -138,7 +138,7 @@ def test_a_table_of_others_is_imported_from_a_shell(
     assert stand.table() == {**wanted, "ada/new-name": url(6), "ada/old-name": url(6)}
     assert disagreements(stand.context) == []
     again = CliRunner().invoke(app, ["flags", "import", str(file)])
-    assert "0 flags would be imported, 6 were known." in again.output
+    assert "0 flags to be imported; 6 were imported before." in again.output
     assert "flagged   ada/copy  other" in CliRunner().invoke(app, ["flags", "list"]).output
     seen = CliRunner().invoke(app, ["flags", "show", "ada/copy", "--with", "bob/original"]).output
     assert "proof  same-weights-unnamed" in seen

@@ -165,7 +165,7 @@ def test_authors_who_do_not_want_to_be_here(stand: FlagStand, told: dict[str, li
     opened = opened_by_us(stand, "Not evaluated here: ada/shy")
     told["Authors who do not want to be here"].append(opened)
     case.say("/check ada/shy precision=float32", stand.ada)
-    assert "have asked that it is not submitted" in case.replies()[-1]
+    assert "have asked that it not be evaluated" in case.replies()[-1]
     opened.say("I have changed my mind.", stand.ada)
     opened.say("/unflag its author changed their mind", stand.form)
     assert stand.table("do_not_submit.json") == []
@@ -195,7 +195,7 @@ def test_a_flag_is_not_escaped_by_another_name(stand: FlagStand, told: dict[str,
     told["The same model under another name"] = [case]
     case.say("/flag contamination its author said so", stand.form)
     case.say("/check ada/again precision=float32", stand.ada)
-    assert "is 'ada/loud' under another name" in case.replies()[-1].replace("\\", "")
+    assert "is the flagged model 'ada/loud' under another name" in case.replies()[-1].replace("\\", "")
     stand.ada.move_repo("ada/loud", "ada/hushed")
     case.say("/flag contamination Ada/Loud it has a new name", stand.form)
     assert set(stand.table()) == {"ada/loud", "ada/hushed", "ada/quiet"}

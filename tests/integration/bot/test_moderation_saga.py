@@ -42,7 +42,7 @@ def test_a_whole_rename_from_wish_to_end(stand: Stand) -> None:
     talk = Talk(stand)
     asked = talk.say(f"/rename {OLD} {NEW}")
     assert "### 📋 Rename `ada/lion` to `ada/lioness`" in talk.proposal()
-    assert "The Hub sends ada/lion to ada/lioness" in talk.proposal()
+    assert "The Hub redirects ada/lion to ada/lioness" in talk.proposal()
     assert "3 files change in the requests repo" in talk.proposal()
     assert agrees(stand) == "old"
     assert any("plan is in a comment below" in text for text in (asked, *talk.all()))
@@ -72,9 +72,9 @@ def test_who_may_not_and_what_cannot_be_is_told_at_once(stand: Stand) -> None:
         f"/rename {OLD} {NEW}", "hf_bob"
     )
     for command, words in (
-        ("/rename ada/solo ada/puma", "other weights"),
+        ("/rename ada/solo ada/puma", "different weights"),
         ("/rename ada/solo ada/nobody", "no model ada/nobody"),
-        ("/rename ada/zebra ada/lioness", "There is nothing of ada/zebra"),
+        ("/rename ada/zebra ada/lioness", "This repo has no files of ada/zebra"),
         (f"/rename {OLD} {OLD}", "the same"),
     ):
         assert words in talk.say(command)

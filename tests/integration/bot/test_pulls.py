@@ -108,7 +108,7 @@ def test_every_problem_of_every_file_is_told_at_once(stand: Stand) -> None:
     look(stand, number)
     text = report(stand, number)
     assert f"**`{PATH}`** passes every check" in text
-    for words in ("RUNNING", "no time that can be read", "There is no model"):
+    for words in ("RUNNING", "no readable time", "There is no model"):
         assert words in text
 
 
@@ -119,7 +119,7 @@ def test_an_extra_file_beside_a_good_one_keeps_it_from_being_merged(stand: Stand
     look(stand, number)
     text = report(stand, number)
     assert f"**`{PATH}`** passes every check" in text
-    assert "`README.md` is new, and no request" in text
+    assert "`README.md` is new, but is no request" in text
     assert "Take the other files out" in text
     assert thread(stand, number).status == "open"
 

@@ -63,7 +63,7 @@ def test_four_pull_requests_four_reports_one_merge(live: Stand, eventually: Call
     words = {
         "path": "Not yet",
         "date": "2019-01-01T00:00:00Z",
-        "extra": "`results.json` is new, and no request",
+        "extra": "`results.json` is new, but is no request",
         "right": "exactly as it was checked",
     }
     for name, (number, _) in opened.items():

@@ -182,7 +182,7 @@ def test_a_base_that_moves_before_the_merge_means_checking_anew(stand: Stand, co
     stand.time += 60
     stand.work()
     assert thread(stand, number).status == "open"
-    assert ("conflicts" if conflicts else "'last' is none that a submission may change") in report(stand, number)
+    assert ("conflicts" if conflicts else "A submission cannot change the field 'last'") in report(stand, number)
     assert stand.file(PATH) == changed
     assert look(stand, number) == ["thread"]
 

@@ -93,7 +93,7 @@ def test_only_who_may_resubmit_it_submits_it_anew(stand: Stand, talk: Talk) -> N
     head = commit(stand)
     told = talk.ask(f"{SUBMIT} revision={head}", stand.bob)
     assert "There is a [request]" in told
-    assert "by a maintainer of this leaderboard, the model's owner or whoever submitted it" in told
+    assert "by a maintainer of this leaderboard, the model's owner or its submitter" in told
     assert stand.file(PATH) == before
     assert "waits for an evaluation" in talk.ask(f"{SUBMIT} revision={head}", stand.form)
 

@@ -249,7 +249,7 @@ def test_where_there_is_no_log_it_says_so(stand: Stand, steward: Callable[..., R
     """Nothing known, several meant, none kept: exit status 1 and a sentence, on standard error."""
     waiting = stand.submit("ada/good")
     stand.settle()
-    for what, said in (("ada/nothing", "No request is known"), (waiting, "No log was kept")):
+    for what, said in (("ada/nothing", "There is no request"), (waiting, "There is no log")):
         found = steward("logs", what)
         assert (found.exit_code, found.stdout, said in found.stderr) == (1, "", True)
     other = stand.submit("ada/good", path=waiting.replace("float32", "float16"), precision="float16")
