@@ -167,9 +167,9 @@ class WaitExperience:
 
     shares: Mapping[int, Sequence[float]] = field(default_factory=dict, hash=False)
 
-    def applied(self, start: StartEstimate, turn: int, now: float) -> StartEstimate:
-        """Return the estimate `start` of a request in round `turn`, corrected by experience."""
-        shares = sorted(self.shares.get(level(turn), ()))
+    def applied(self, start: StartEstimate, round_number: int, now: float) -> StartEstimate:
+        """Return the estimate `start` of a request in round `round_number`, corrected by experience."""
+        shares = sorted(self.shares.get(level(round_number), ()))
         if len(shares) < MIN_EXPERIENCE:
             return start
         cut = int(OUTSIDE_SHARE * len(shares))

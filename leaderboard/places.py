@@ -12,12 +12,12 @@ def level(position: int) -> int:
     return LEVELS[bisect_left(LEVELS, position)]
 
 
-def crosses(shown: int, position: int) -> bool:
-    """Whether a thread that shows the position `shown` must show `position`; 0 stands for no position.
+def crosses(stated: int, position: int) -> bool:
+    """Whether a thread that shows the position `stated` must show `position`; 0 stands for no position.
 
     A better position is shown at each level. A worse one, after other requests moved ahead, is shown only beyond the
     next level, because the position often recovers by itself.
     """
-    if not shown or not position:
-        return bool(shown) != bool(position)
-    return level(position) < level(shown) or level(position) > level(level(shown) + 1)
+    if not stated or not position:
+        return bool(stated) != bool(position)
+    return level(position) < level(stated) or level(position) > level(level(stated) + 1)

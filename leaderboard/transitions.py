@@ -76,13 +76,13 @@ def claim_transition(
     return Transition(fields, _with_thread(facts, thread))
 
 
-def show_previous_transition(kept: PreviousResult) -> Transition:
-    """PENDING_NEW_EVAL: the request waits while front ends still show the result `kept`."""
-    return Transition({"status": Status.PENDING_NEW_EVAL.value}, {"kept": _dump(kept)})
+def show_previous_transition(previous: PreviousResult) -> Transition:
+    """PENDING_NEW_EVAL: the request waits while front ends still show the result `previous`."""
+    return Transition({"status": Status.PENDING_NEW_EVAL.value}, {"kept": _dump(previous)})
 
 
 def restore_transition(
-    kept: PreviousResult,
+    previous: PreviousResult,
     *,
     tried: str,
     failure: Failure,
@@ -96,16 +96,16 @@ def restore_transition(
     """
     facts = FactChanges(
         failure=failure.model_dump(),
-        log=log or kept.log,
-        results=kept.results,
-        revision=kept.revision if _COMMIT.match(kept.revision) else None,
+        log=log or previous.log,
+        results=previous.results,
+        revision=previous.revision if _COMMIT.match(previous.revision) else None,
         kept=None,
         priority=None,
         tried=tried,
     )
     if number is not None:
         facts["spent"] = number
-    fields = {"status": Status.FINISHED.value, "revision": kept.revision}
+    fields = {"status": Status.FINISHED.value, "revision": previous.revision}
     return Transition(fields, _with_thread(facts, thread))
 
 
@@ -165,28 +165,28 @@ def relaunch_transition(request: Request, *, cause: str, used: int = 0) -> Trans
     if cause in request.file.steward.causes:
         return None
     spent = max(highest_used_number(request), used)
-    kept = previous_result_of(request)
+    previous = previous_result_of(request)
     facts = FactChanges(
         attempt=spent + 1,
         first=spent + 1,
         spent=spent,
         revision=None,
         causes=_with_cause(request, cause),
-        kept=_dump(kept) if kept is not None else None,
+        kept=_dump(previous) if previous is not None else None,
         tried=None,
     )
     return Transition({"status": Status.RERUN.value, "job_id": -1}, facts)
 
 
-def retry_transition(request: Request, *, cause: str, shown: bool, used: int = 0) -> Transition | None:
+def retry_transition(request: Request, *, cause: str, keeps_previous: bool, used: int = 0) -> Transition | None:
     """`relaunch_transition`; if a newer evaluation failed and the earlier result stayed, at the commit of the failure.
 
-    `shown`: whether front ends show that result meanwhile.
+    `keeps_previous`: whether front ends show that result meanwhile.
     """
     step, tried = relaunch_transition(request, cause=cause, used=used), request.tried
     if step is None or tried is None:
         return step
-    status = Status.PENDING_NEW_EVAL if shown else Status.RERUN
+    status = Status.PENDING_NEW_EVAL if keeps_previous else Status.RERUN
     return Transition({**step.fields, "status": status.value, "revision": tried}, step.facts)
 
 
@@ -198,23 +198,28 @@ def resubmit_transition(request: Request, *, revision: str, cause: str, used: in
     step = relaunch_transition(request, cause=cause, used=used)
     if step is None:
         return None
-    kept = previous_result_of(request)
-    status = Status.PENDING_NEW_EVAL if kept is not None else Status.PENDING
+    previous = previous_result_of(request)
+    status = Status.PENDING_NEW_EVAL if previous is not None else Status.PENDING
     fields = {**step.fields, "status": status.value, "revision": revision}
-    facts: FactChanges = {**step.facts, "failure": None, "cancelled": None, "kept": _dump(kept) if kept else None}
+    facts: FactChanges = {
+        **step.facts,
+        "failure": None,
+        "cancelled": None,
+        "kept": _dump(previous) if previous else None,
+    }
     return Transition(fields, facts)
 
 
-def reevaluate_transition(request: Request, *, cause: str, shown: bool, used: int = 0) -> Transition | None:
+def reevaluate_transition(request: Request, *, cause: str, keeps_previous: bool, used: int = 0) -> Transition | None:
     """Waiting for another evaluation of the same commit; None if `cause` has reopened this request before.
 
-    It has low priority. `shown`: whether front ends show the present results meanwhile.
+    It has low priority. `keeps_previous`: whether front ends show the present results meanwhile.
     """
-    step, kept = relaunch_transition(request, cause=cause, used=used), previous_result_of(request)
-    if step is None or kept is None:
+    step, previous = relaunch_transition(request, cause=cause, used=used), previous_result_of(request)
+    if step is None or previous is None:
         return None
-    status = Status.PENDING_NEW_EVAL if shown else Status.PENDING
-    pinned = kept.revision if _COMMIT.match(kept.revision) else None
+    status = Status.PENDING_NEW_EVAL if keeps_previous else Status.PENDING
+    pinned = previous.revision if _COMMIT.match(previous.revision) else None
     facts: FactChanges = {**step.facts, "revision": pinned, "failure": None, "priority": "low"}
     return Transition({**step.fields, "status": status.value}, facts)
 
@@ -238,11 +243,11 @@ def reevaluation_cause(request: Request, suite: str) -> str:
     return f"suite:{suite[:16]}:{result[:16]}"
 
 
-def cancel_transition(why: Hold, kept: PreviousResult | None = None) -> Transition:
-    """CANCELLED, with reason and author; a hold ends with it. The earlier result `kept` stays."""
+def cancel_transition(why: Hold, previous: PreviousResult | None = None) -> Transition:
+    """CANCELLED, with reason and author; a hold ends with it. The earlier result `previous` stays."""
     facts = FactChanges(cancelled=why.model_dump(), hold=None)
-    if kept is not None:
-        facts["kept"] = _dump(kept)
+    if previous is not None:
+        facts["kept"] = _dump(previous)
     return Transition({"status": Status.CANCELLED.value}, facts)
 
 
@@ -266,8 +271,8 @@ def previous_result_of(request: Request) -> PreviousResult | None:
     return PreviousResult(revision=facts.revision or file.revision or "main", results=facts.results, log=facts.log)
 
 
-def _dump(kept: PreviousResult) -> Mapping[str, Any]:
-    return kept.model_dump(exclude_none=True)
+def _dump(previous: PreviousResult) -> Mapping[str, Any]:
+    return previous.model_dump(exclude_none=True)
 
 
 def _with_cause(request: Request, cause: str) -> list[str]:

@@ -149,7 +149,9 @@ def _made_with(view: MirrorView, file: GitFile) -> str:
 def _edit(context: BoardContext, one: OutdatedRequest) -> FieldEdit | None:
     request, suite = one.request, context.suite.digest
     cause, used = reevaluation_cause(request, suite), context.index.get(one.path).used or 0
-    step = transitions.reevaluate_transition(request, cause=cause, shown=context.board.shows_new_evals, used=used)
+    step = transitions.reevaluate_transition(
+        request, cause=cause, keeps_previous=context.board.shows_new_evals, used=used
+    )
     if step is None:
         return None
     if request.file.steward.attempt == 0:

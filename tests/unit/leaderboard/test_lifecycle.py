@@ -259,13 +259,13 @@ def test_where_an_earlier_result_stayed_it_is_the_failed_commit_that_is_tried_ag
     over = parse_request(PATH, written(restored, running).encode())
     assert isinstance(over, Request)
     assert (over.status, over.file.revision, over.tried) == (Status.FINISHED, SHA, "c" * 40)
-    step = transitions.retry_transition(over, cause="report:7", shown=shown)
+    step = transitions.retry_transition(over, cause="report:7", keeps_previous=shown)
     assert step is not None
     again = parse_request(PATH, written(step, over).encode())
     assert isinstance(again, Request)
     assert (again.file.status, again.file.revision, again.file.steward.tried) == (status, "c" * 40, None)
     assert (find_current_attempt(again), again.file.steward.kept) == (CurrentAttempt(3, 3, None), kept)
-    plain = transitions.retry_transition(request("FAILED", attempt=2), cause="report:7", shown=shown)
+    plain = transitions.retry_transition(request("FAILED", attempt=2), cause="report:7", keeps_previous=shown)
     assert plain is not None
     assert (plain.fields["status"], "revision" in plain.fields) == ("RERUN", False)
 
