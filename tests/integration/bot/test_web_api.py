@@ -266,7 +266,7 @@ def test_the_documentation_names_every_answer_and_loads_nothing_from_elsewhere(w
         assert answers["422"]["content"]["application/json"]["schema"]["$ref"].endswith("/ErrorResponse")
         name = answers["200"]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
         assert described["components"]["schemas"][name]["type"] == "object"
-    assert described["components"]["schemas"]["Summary"]["examples"]
+    assert described["components"]["schemas"]["RequestSummaryView"]["examples"]
     assert "HTTPValidationError" not in json.dumps(described)
     assert (web.get("/docs").status_code, web.get("/redoc").status_code) == (404, 404)
 
