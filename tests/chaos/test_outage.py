@@ -21,10 +21,11 @@ import httpx2
 import pytest
 from huggingface_hub import HfApi
 
-from tests.support.chaos.board_processes import KEYS, SECRET, WORKER, Town, open_town, wait_for
+from tests.support.chaos.board_processes import KEYS, PATIENCE, SECRET, WORKER, Town, open_town
 from tests.support.chaos.end_state import MODELS, REQUESTS, all_is_well
 from tests.support.chaos.tcp_proxy import Cable
 from tests.support.sizes import WHOLE
+from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.chaos]
 SHORT_FLOOD = 2_000 if WHOLE else 500
@@ -88,11 +89,11 @@ def test_thousands_of_deliveries_while_the_hub_is_away(tmp_path: Path) -> None:
     with open_town(tmp_path) as town:
         for name in ("web", "sync", "worker"):
             town.start(name, STEWARD_BEAT_SECONDS="1")
-        wait_for(town.web_answers, words=town.words)
+        wait_until(town.web_answers, describe=town.words, seconds=PATIENCE)
         town.submit(*MODELS)
-        wait_for(lambda: "RUNNING" in town.statuses().values(), words=town.words)
+        wait_until(lambda: "RUNNING" in town.statuses().values(), describe=town.words, seconds=PATIENCE)
         town.hub.state.faults.fail("/api/*", status=503, times=None)
-        wait_for(lambda: b"failed" in town.redis.hgetall(KEYS.hub_state), words=town.words)
+        wait_until(lambda: b"failed" in town.redis.hgetall(KEYS.hub_state), describe=town.words, seconds=PATIENCE)
         assert flood(town, range(SHORT_FLOOD), 8).answers == {202: SHORT_FLOOD}
         town.hub.state.faults.clear()
         all_is_well(town)
@@ -108,12 +109,12 @@ def test_ten_minutes_without_a_hub_then_ten_thousand_deliveries(tmp_path: Path) 
         door, to_do = Cable(int(town.hub.url.rpartition(":")[2]), "to the Hub"), Watch(town)
         for name in ("web", "sync", "sync1", "worker"):
             town.start(name, HF_ENDPOINT=f"http://127.0.0.1:{door.port}")
-        wait_for(town.web_answers, words=town.words)
+        wait_until(town.web_answers, describe=town.words, seconds=PATIENCE)
         for number in range(THREADS):
             town.ada.create_discussion("town/requests", f"Thread {number}", repo_type="dataset")
-        wait_for(lambda: all_read(town), words=town.words)
+        wait_until(lambda: all_read(town), describe=town.words, seconds=PATIENCE)
         town.submit(*MODELS)
-        wait_for(lambda: "RUNNING" in town.statuses().values(), words=town.words)
+        wait_until(lambda: "RUNNING" in town.statuses().values(), describe=town.words, seconds=PATIENCE)
         door.refuse()
         with to_do:
             before, sent = to_do.memory(), [outage(town, door, AWAY)]
@@ -121,9 +122,9 @@ def test_ten_minutes_without_a_hub_then_ten_thousand_deliveries(tmp_path: Path) 
             knocks = most_within(door.calls[:], WINDOW)
             door.heal()
             back = time.monotonic()
-            wait_for(lambda: all_read(town), words=town.words)
+            wait_until(lambda: all_read(town), describe=town.words, seconds=PATIENCE)
             all_is_well(town, seconds=600)
-            wait_for(lambda: not town.redis.exists(KEYS.dirty_tries), words=town.words)
+            wait_until(lambda: not town.redis.exists(KEYS.dirty_tries), describe=town.words, seconds=PATIENCE)
             done = time.monotonic() - back
         grown = to_do.memory() - before
         counts = {name.decode(): int(count) for name, count in town.redis.hgetall(KEYS.inbox_counts).items()}

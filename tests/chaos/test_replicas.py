@@ -22,10 +22,11 @@ import pytest
 
 from leaderboard.attempts import attempt_id
 from leaderboard.requests import RequestPath
-from tests.support.chaos.board_processes import BOARD, KEYS, SECRET, Town, open_town, wait_for
+from tests.support.chaos.board_processes import BOARD, KEYS, PATIENCE, SECRET, Town, open_town
 from tests.support.chaos.end_state import MODELS, all_is_well, tried_again
 from tests.support.chaos.tcp_proxy import Cable, Trap
 from tests.support.sizes import WHOLE
+from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
 BEAT = 1.0
@@ -77,8 +78,8 @@ def two_of_everything(folder: Path, kind: str = "", *traps: Trap) -> Iterator[To
             town.start(name, STEWARD_BEAT_SECONDS=str(BEAT), redis_url=url)
         try:
             for number in range(2):
-                wait_for(lambda number=number: town.web_answers(number), words=town.words)
-            wait_for(lambda: town.redis.hlen(KEYS.workers) == 2, words=town.words)
+                wait_until(lambda number=number: town.web_answers(number), describe=town.words, seconds=PATIENCE)
+            wait_until(lambda: town.redis.hlen(KEYS.workers) == 2, describe=town.words, seconds=PATIENCE)
             yield town
         finally:
             for cable in cables.values():
@@ -109,9 +110,9 @@ def test_one_of_two_is_cut_off_for_longer_than_its_lease(cut: Cut, undisturbed: 
         trap.set.set()
         town.submit(*MODELS)
         answers = hub.submit(deliver, town, 200) if cut.kind == "web" else None
-        cable = wait_for(lambda: trap.sprung, words=town.words)  # a round may just have been
+        cable = wait_until(lambda: trap.sprung, describe=town.words, seconds=PATIENCE)  # a round may just have been
         began = time.monotonic()
-        wait_for(lambda: time.monotonic() > began + CUT, words=town.words)
+        wait_until(lambda: time.monotonic() > began + CUT, describe=town.words, seconds=PATIENCE)
         (cable.heal if cut.heals else cable.forget)()
         seen = all_is_well(town)
         if answers is not None:
@@ -138,7 +139,7 @@ def deliver(town: Town, count: int) -> Counter[int]:
             answers[status] += 1
             return status == 202
 
-        wait_for(acknowledged)
+        wait_until(acknowledged, seconds=PATIENCE)
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(send, range(count)))

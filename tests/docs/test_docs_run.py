@@ -20,7 +20,8 @@ from markdown_it import MarkdownIt
 
 from steward.valkey import Valkey, free_port
 from tests.support.docs.command_blocks import Block, Sandbox, Unreadable, blocks
-from tests.support.docs.example_board import Stage, living, wait_until
+from tests.support.docs.example_board import Stage, living
+from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = ("docs/api.md",)
@@ -187,7 +188,7 @@ def test_the_front_end_in_the_document_works(front_end: dict[str, Any], stage: S
     token = SimpleNamespace(token="hf_ada")
     submit, failed = front_end["submit"], front_end["failed"]
     assert submit("org/model", "bfloat16", None) == "Please sign in first."
-    wait_until(lambda: "is submitted" in submit("org/model", "bfloat16", token))
-    wait_until(lambda: "There is no model org/nowhere" in submit("org/nowhere", "bfloat16", token))
+    wait_until(lambda: "is submitted" in submit("org/model", "bfloat16", token), seconds=90)
+    wait_until(lambda: "There is no model org/nowhere" in submit("org/nowhere", "bfloat16", token), seconds=90)
     assert "is not right for model" in submit("a b", "bfloat16", token)
     assert all(len(row) == 3 for row in failed())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from leaderboard.attempts import Failure
 from localhub.testing import LocalHub
 from tests.support.board.board_driver import REQUESTS, Stand, world
 from tests.support.board.running_board import syncing, telling
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.browser
 BROKEN = Failure(
@@ -68,10 +68,12 @@ def write(page: Page, who: str, text: str) -> None:
 
 def answered(page: Page, text: str, *, seconds: float = SECONDS) -> None:
     """Look at the page again and again until the bot has said `text` there."""
-    deadline = time.monotonic() + seconds
-    while page.get_by_text(text).count() == 0:
-        assert time.monotonic() < deadline, f"“{text}” did not appear within {seconds} s"
+
+    def appears() -> bool:
         page.reload()
+        return page.get_by_text(text).count() > 0
+
+    wait_until(appears, seconds=seconds, describe=text)
     expect(page.get_by_text(text).first).to_be_visible()
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable
 
 import pytest
 
@@ -20,6 +19,7 @@ from redis_state.board.entry import IndexEntry
 from redis_state.dirty import SyncPriority
 from tests.support.board.board_driver import REQUESTS, Stand
 from tests.support.board.reconciliation import fill, look, member, state, text_of, webhook
+from tests.support.waiting import wait_until
 
 
 def test_a_comment_that_no_webhook_told_of_is_found_within_the_bound(stand: Stand) -> None:
@@ -224,9 +224,7 @@ def test_what_a_sync_found_out_during_a_tick_stands(stand: Stand, monkeypatch: p
     assert stand.context.index.waiting() == ()
 
 
-def test_a_tick_that_fails_does_not_end_the_timer(
-    stand: Stand, monkeypatch: pytest.MonkeyPatch, eventually: Callable[..., object]
-) -> None:
+def test_a_tick_that_fails_does_not_end_the_timer(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
     """What one tick cannot read, the next ones may find mended."""
     monkeypatch.setattr("bot.processes.schedule.TICK", 0.01)
     redis, keys = stand.context.redis, stand.context.keys
@@ -234,9 +232,9 @@ def test_a_tick_that_fails_does_not_end_the_timer(
     timer = threading.Thread(target=stand.schedule.run)
     timer.start()
     try:
-        assert eventually(lambda: redis.hget(keys.rounds, "round"))
+        assert wait_until(lambda: redis.hget(keys.rounds, "round"))
         redis.delete(keys.day)
-        assert eventually(lambda: redis.get(keys.day))
+        assert wait_until(lambda: redis.get(keys.day))
     finally:
         stand.schedule.stop()
         timer.join()

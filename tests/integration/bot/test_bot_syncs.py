@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -266,7 +265,7 @@ def test_a_flood_of_the_same_event_costs_nothing_more(stand: Stand) -> None:
     assert (stand.commits(), len(stand.threads()[0].events)) == (commits, threads)
 
 
-def test_a_hub_that_stumbles_is_tried_again_later(stand: Stand, eventually: Callable[..., object]) -> None:
+def test_a_hub_that_stumbles_is_tried_again_later(stand: Stand) -> None:
     """While the Hub answers errors a sync is put off, and noted; afterwards it does what it would have done."""
     from hub.retries import Retries
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx2
@@ -25,6 +25,7 @@ from steward.valkey import Valkey
 from tests.support.board.board_driver import REQUESTS, Stand, world
 from tests.support.board.board_file import SECRET
 from tests.support.board.running_board import running
+from tests.support.waiting import wait_until
 
 Rung = list[str]
 
@@ -88,9 +89,7 @@ def again(told: list[tuple[str, OutgoingDelivery]], times: int) -> None:
     assert {answer.status_code for answer in answers} <= {200, 202}
 
 
-def test_ten_times_the_same_delivery_shuffled_is_one_answer(
-    live: tuple[Stand, Rung], eventually: Callable[..., object]
-) -> None:
+def test_ten_times_the_same_delivery_shuffled_is_one_answer(live: tuple[Stand, Rung]) -> None:
     """Three threads, four commands in each, every delivery ten times: each command has one reply and one effect."""
     stand, rung = live
     numbers = [opened(stand, "/bell") for _ in range(3)]
@@ -98,40 +97,40 @@ def test_ten_times_the_same_delivery_shuffled_is_one_answer(
         for number in numbers:
             stand.ada.comment_discussion(REQUESTS, number, comment="/bell", repo_type="dataset")
     again(deliveries(stand, by="ada"), 10)
-    eventually(lambda: all(len(ours(stand, number)) == 4 for number in numbers), seconds=30)
+    wait_until(lambda: all(len(ours(stand, number)) == 4 for number in numbers), seconds=30)
     again(deliveries(stand, by="ada"), 10)
-    eventually(lambda: is_calm(stand), seconds=30)
+    wait_until(lambda: is_calm(stand), seconds=30)
     for number in numbers:
         assert len(ours(stand, number)) == 4
         assert all("Rung." in said for said in ours(stand, number))
     assert len(rung) == len(set(rung)) == 12
 
 
-def test_our_own_comments_wake_nobody(live: tuple[Stand, Rung], eventually: Callable[..., object]) -> None:
+def test_our_own_comments_wake_nobody(live: tuple[Stand, Rung]) -> None:
     """What we wrote comes back as deliveries, however often: nothing is read for them, and nothing written."""
     stand, _ = live
     number = opened(stand, "/bell")
-    eventually(lambda: len(ours(stand, number)) == 1 and "Rung." in ours(stand, number)[0], seconds=30)
-    eventually(lambda: is_calm(stand), seconds=30)
+    wait_until(lambda: len(ours(stand, number)) == 1 and "Rung." in ours(stand, number)[0], seconds=30)
+    wait_until(lambda: is_calm(stand), seconds=30)
     told = deliveries(stand, by="steward-bot")
     assert len(told) >= 2  # posted, and edited
     stand.calls.clear()
     again(told, 10)
-    eventually(lambda: is_calm(stand), seconds=30)
+    wait_until(lambda: is_calm(stand), seconds=30)
     assert stand.calls == []
 
 
 def test_a_bot_that_answers_each_of_our_comments_falls_silent_with_us(
-    live: tuple[Stand, Rung], eventually: Callable[..., object], monkeypatch: pytest.MonkeyPatch
+    live: tuple[Stand, Rung], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It writes a command whenever we said something: after a few rounds it is told so, and hears no more."""
     stand, _ = live
     monkeypatch.setattr(limits, "MOST", 3)
     number, rounds = opened(stand, "Two bots meet."), 0
     stand.bob.comment_discussion(REQUESTS, number, comment="/help", repo_type="dataset")
-    eventually(lambda: len(ours(stand, number)) == 1, seconds=30)
+    wait_until(lambda: len(ours(stand, number)) == 1, seconds=30)
     for _ in range(20):
-        eventually(lambda: is_calm(stand), seconds=30)
+        wait_until(lambda: is_calm(stand), seconds=30)
         if comments(stand, number)[-1].author_name != "steward-bot":
             break
         stand.bob.comment_discussion(REQUESTS, number, comment="/help", repo_type="dataset")

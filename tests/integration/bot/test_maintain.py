@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import httpx2
@@ -25,12 +25,12 @@ from steward.valkey import Valkey
 from tests.support.board.board_driver import ADA, BOB
 from tests.support.board.board_file import SECRET
 from tests.support.board.sign_in import MIA, Browser, Site, signing
+from tests.support.waiting import wait_until
 
 PAGES = ("/maintain/parked", "/maintain/inbox", "/maintain/unknown")
 HOSTILE = "<script>alert(1)</script>"
 GOOD = {"model": "ada/good", "precision": "float32"}
 PATH = "ada/good_eval_request_False_float32_Original.json"
-Eventually = Callable[..., Any]
 NUMBERS = itertools.count()
 
 
@@ -129,7 +129,7 @@ def test_a_stranger_is_told_who_may(site: Site, parked: str) -> None:
     assert wakes(site, "bob") == []
 
 
-def test_a_maintainer_wakes_a_parked_sync(site: Site, mia: Browser, parked: str, eventually: Eventually) -> None:
+def test_a_maintainer_wakes_a_parked_sync(site: Site, mia: Browser, parked: str) -> None:
     """It is shown with its cause, as text; woken by a click it is synced; who did it is on record, also on the Hub."""
     shown = mia.get("/maintain/parked")
     assert 'href="/maintain"' in shown.text
@@ -140,12 +140,12 @@ def test_a_maintainer_wakes_a_parked_sync(site: Site, mia: Browser, parked: str,
     after = click(mia, parked)
     assert "Woken: it is tried again at once" in after.text
     assert parked not in after.text
-    eventually(lambda: site.stand.context.redis.zscore(site.stand.context.keys.dirty, parked) is None)
+    wait_until(lambda: site.stand.context.redis.zscore(site.stand.context.keys.dirty, parked) is None)
     last = on_record(site, "mia", parked)
     assert (last["verb"], last["allowed"]) == ("wake", True)
     assert (last["person_id"], last["thread_url"]) == (site.id_of("mia"), "")
     assert "maintainer" in last["roles"]
-    told = eventually(lambda: [one for one in kept(site) if one["command"] == f"wake {parked}"], seconds=120)[0]
+    told = wait_until(lambda: [one for one in kept(site) if one["command"] == f"wake {parked}"], seconds=120)[0]
     assert (told["verb"], told["person"]["name"], told["thread"]) == ("wake", "mia", None)
     assert f"wake {parked}" in mia.get("/decisions").text
 
@@ -186,13 +186,11 @@ def test_programs_wake_with_a_token_of_a_maintainer(site: Site, parked: str) -> 
         assert program.post("/api/maintain/parked/wake", content=b"{").status_code == 422
 
 
-def test_who_is_a_maintainer_by_an_organisation_is_read_afresh_before_anything_is_done(
-    site: Site, parked: str, eventually: Eventually
-) -> None:
+def test_who_is_a_maintainer_by_an_organisation_is_read_afresh_before_anything_is_done(site: Site, parked: str) -> None:
     """Olaf sees the pages by his role; once he has lost it he may look for a moment more, and wakes nothing."""
     olaf = site.browser()
     olaf.sign_in("olaf")
-    eventually(lambda: 'href="/maintain"' in olaf.get("/").text)
+    wait_until(lambda: 'href="/maintain"' in olaf.get("/").text)
     assert olaf.get("/maintain/parked").status_code == 200
     site.stand.context.redis.delete(*site.stand.context.redis.keys(site.stand.context.keys.maintainer_action("look-*")))
     assert 'href="/maintain"' in olaf.get("/").text  # as long as they are signed in: they were let in once
@@ -266,7 +264,7 @@ def deliver(site: Site, body: bytes, name: str) -> None:
     assert httpx2.post(f"{site.url}/webhooks/hub", content=body, headers=headers, timeout=30).is_success
 
 
-def test_the_inbox_shows_what_came_and_what_became_of_it(site: Site, mia: Browser, eventually: Eventually) -> None:
+def test_the_inbox_shows_what_came_and_what_became_of_it(site: Site, mia: Browser) -> None:
     """Newest first, page by page and by verdict; the body in bounds, as text that no browser takes for a page."""
     deliver(site, f'{{"hello": "{HOSTILE}\u202e"}}'.encode(), "first")
     for number in range(4):
@@ -316,7 +314,7 @@ def test_unknown_causes_are_listed(site: Site, mia: Browser) -> None:
     assert "1 more is of a model" in page
 
 
-def test_a_page_of_ours_submits_for_whoever_is_signed_in(site: Site, eventually: Eventually) -> None:
+def test_a_page_of_ours_submits_for_whoever_is_signed_in(site: Site) -> None:
     """By cookie and form token; who it was is on record, as for a token of an app and one of their own; not without."""
     browser = site.browser()
     browser.sign_in("ada")
@@ -330,13 +328,13 @@ def test_a_page_of_ours_submits_for_whoever_is_signed_in(site: Site, eventually:
         assert answer.status_code == 202, answer.text
         return answer.json() if answer.json()["code"] == "submitted" else None
 
-    told = eventually(submitted, seconds=120)
+    told = wait_until(submitted, seconds=120)
     assert told["path"] == PATH
     (last,) = wakes(site, "ada")
     assert (last["verb"], last["model"], last["requests"], last["allowed"]) == ("submit", "ada/good", [PATH], True)
     assert last["command"].startswith("/submit ada/good ")
     assert "precision=float32" in last["command"]
-    eventually(lambda: site.stand.context.hub.find_file(site.stand.context.requests, PATH), seconds=120)
+    wait_until(lambda: site.stand.context.hub.find_file(site.stand.context.requests, PATH), seconds=120)
     assert site.stand.file(PATH)["steward"]["submitter"] == "ada"
     state = site.stand.hub.state
     app, bob = state.oauth.app("an-app"), state.accounts.by_name("bob")
@@ -351,7 +349,7 @@ def test_a_page_of_ours_submits_for_whoever_is_signed_in(site: Site, eventually:
         )
         return answer.json()["code"] != "under-way" and answer
 
-    taken = eventually(answered, seconds=120)
+    taken = wait_until(answered, seconds=120)
     assert (taken.status_code, taken.json()["code"]) == (409, "exists")
     assert wakes(site, "bob") == []
     assert ADA not in json.dumps(wakes(site, "ada"))

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 import httpx2
 import pytest
@@ -22,8 +21,7 @@ from redis_state.board.submissions import ApiSubmission, ApiSubmissions
 from redis_state.redis import text
 from tests.support.board.board_driver import BOB, REQUESTS, Stand
 from tests.support.board.submissions import GOOD, KEYS, PATH, post, settled, syncs_beside
-
-Eventually = Callable[..., Any]
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture
@@ -39,9 +37,7 @@ def syncing(stand: Stand) -> Iterator[Stand]:
         yield stand
 
 
-def test_a_good_model_is_submitted_by_the_owner_of_the_token(
-    web: httpx2.Client, syncing: Stand, eventually: Eventually
-) -> None:
+def test_a_good_model_is_submitted_by_the_owner_of_the_token(web: httpx2.Client, syncing: Stand) -> None:
     """The request is on the Hub, accepted, with the person as submitter; who the body names is not looked at."""
     forged = {"sender": "bob", "submitter": "bob", "steward": {"submitter": "bob"}, "status": "FINISHED"}
     answer = settled(web, {**GOOD, **forged})
@@ -49,9 +45,9 @@ def test_a_good_model_is_submitted_by_the_owner_of_the_token(
     told = answer.json()
     assert (told["code"], told["path"], told["reasons"]) == ("submitted", PATH, [])
     assert told["request_url"].endswith(f"/datasets/board/requests/blob/main/{PATH}")
-    found = eventually(lambda: web.get(told["json_url"]).is_success and web.get(told["json_url"]).json())
+    found = wait_until(lambda: web.get(told["json_url"]).is_success and web.get(told["json_url"]).json())
     assert (found["submitter"], found["model"]) == ("ada", "ada/good")
-    eventually(lambda: web.get(told["json_url"]).json()["state"] == "waiting")
+    wait_until(lambda: web.get(told["json_url"]).json()["state"] == "waiting")
     assert web.get(told["page_url"]).status_code == 200
     file = syncing.file(PATH)
     assert (file["sender"], file["steward"]["submitter"], file["status"]) == ("ada", "ada", "PENDING")
@@ -77,14 +73,12 @@ def test_a_refused_model_is_told_with_every_reason_and_leaves_nothing(web: httpx
     assert 0 < syncing.context.redis.ttl(key) <= 60
 
 
-def test_a_repeat_has_the_same_answer_and_no_second_effect(
-    web: httpx2.Client, syncing: Stand, eventually: Eventually
-) -> None:
+def test_a_repeat_has_the_same_answer_and_no_second_effect(web: httpx2.Client, syncing: Stand) -> None:
     """With a key or without; another person's submission is another one; a key is good for one submission alone."""
     first = settled(web, GOOD)
     assert first.json()["code"] == "submitted"
     assert post(web, dict(reversed(GOOD.items()))).json() == first.json()
-    eventually(lambda: syncing.context.index.count() == 1)
+    wait_until(lambda: syncing.context.index.count() == 1)
     commits = syncing.commits()
     with_key = settled(web, GOOD, **{"idempotency-key": "mine"})
     assert (with_key.status_code, with_key.json()["code"]) == (409, "exists")
@@ -97,12 +91,10 @@ def test_a_repeat_has_the_same_answer_and_no_second_effect(
     assert syncing.commits() == commits
 
 
-def test_a_submission_that_redis_forgot_is_known_by_its_file(
-    web: httpx2.Client, syncing: Stand, eventually: Eventually
-) -> None:
+def test_a_submission_that_redis_forgot_is_known_by_its_file(web: httpx2.Client, syncing: Stand) -> None:
     """Sent again it is told as submitted, not as somebody else's, and nothing is written."""
     assert settled(web, GOOD).json()["code"] == "submitted"
-    eventually(lambda: web.get(f"/api/requests/{PATH}").is_success)
+    wait_until(lambda: web.get(f"/api/requests/{PATH}").is_success)
     commits = syncing.commits()
     for key in syncing.context.redis.keys(KEYS.submission("*")):
         syncing.context.redis.delete(key)

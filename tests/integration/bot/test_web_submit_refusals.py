@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import httpx2
 import pytest
@@ -17,8 +16,7 @@ from leaderboard.boards import parse_board
 from tests.support.board.board_driver import ADA, BOB, BOT, Stand
 from tests.support.board.board_file import BOARD
 from tests.support.board.submissions import GOOD, KEYS, PATH, asked_whose, post, settled, syncs_beside
-
-Eventually = Callable[..., Any]
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture
@@ -65,15 +63,15 @@ def test_an_address_that_guesses_tokens_is_not_asked_about_any_more(web: httpx2.
     assert answer.headers["retry-after"] == "60"
 
 
-def test_the_quota_holds_as_in_a_thread(web: httpx2.Client, stand: Stand, eventually: Eventually) -> None:
+def test_the_quota_holds_as_in_a_thread(web: httpx2.Client, stand: Stand) -> None:
     """Its refusal is 429, with the reason; no request is written."""
     off = tuple(one for one in stand.context.board.admission.off if one != "quota-submitter")
     policy = stand.context.board.admission.model_copy(update={"quota": 1, "off": off})
     stand.context.board = stand.context.board.model_copy(update={"admission": policy})
     with syncs_beside(stand):
         assert settled(web, GOOD).json()["code"] == "submitted"
-        eventually(lambda: web.get(f"/api/requests/{PATH}").is_success)
-        eventually(lambda: web.get(f"/api/requests/{PATH}").json()["state"] == "waiting")
+        wait_until(lambda: web.get(f"/api/requests/{PATH}").is_success)
+        wait_until(lambda: web.get(f"/api/requests/{PATH}").json()["state"] == "waiting")
         answer = settled(web, {**GOOD, "precision": "bfloat16"})
     assert (answer.status_code, answer.json()["code"]) == (429, "quota"), answer.text
     assert [one["code"] for one in answer.json()["reasons"]] == ["quota-submitter"]

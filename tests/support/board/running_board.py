@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx2
-import pytest
 import redis
 import uvicorn
 
@@ -25,18 +23,6 @@ from tests.support.board.board_driver import Stand
 from tests.support.board.board_file import BOARD, SECRET
 
 LOOPS = 2
-
-
-def wait_until(condition: Callable[[], object], *, seconds: float = 60.0, every: float = 0.05) -> None:
-    """`eventually`, for fixtures that a module shares."""
-    asked = time.monotonic()
-    deadline = asked + seconds
-    while not (found := condition()):
-        now = time.monotonic()
-        if now > deadline:
-            pytest.fail(f"still {found!r} after {seconds} s: {getattr(condition, '__qualname__', condition)}")
-        time.sleep(max(every, min(0.5, 3 * (now - asked))))
-        asked = time.monotonic()
 
 
 @contextmanager

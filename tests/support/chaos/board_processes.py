@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -63,21 +63,6 @@ ENDED = ("FINISHED", "FAILED")
 KEYS = Keys("town")
 PATIENCE = 300.0
 """Seconds: a machine that has much else to do takes minutes to start ten processes, or to come through a death."""
-
-
-def wait_for(condition: Callable[[], T], *, seconds: float = PATIENCE, words: Callable[[], str] = str) -> T:
-    """Wait until `condition()` is true and return what it returned; `words` says how things stand if it stays false.
-
-    What takes long to ask is asked seldom: the town has the processors, not who looks on.
-    """
-    asked = time.monotonic()
-    deadline = asked + seconds
-    while not (found := condition()):
-        now = time.monotonic()
-        assert now < deadline, f"still {found!r} after {seconds} s: {words()}"
-        time.sleep(max(0.05, min(0.5, 3 * (now - asked))))
-        asked = time.monotonic()
-    return found
 
 
 def world(webhook_urls: list[str]) -> dict[str, Any]:

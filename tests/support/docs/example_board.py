@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from huggingface_hub import CommitOperationAdd, HfApi
 from localhub.testing import LocalHub
 from steward.children import Children
 from steward.valkey import free_port
+from tests.support.waiting import wait_until
 from workers.models import tiny_model
 from workers.starter import dataset_files
 
@@ -83,7 +83,10 @@ class Stage:
             create_pr=True,
         )
         number = int(made.pr_num or 0)
-        wait_until(lambda: len(ada.get_discussion_details("board/requests", number, repo_type="dataset").events) > 2)
+        wait_until(
+            lambda: len(ada.get_discussion_details("board/requests", number, repo_type="dataset").events) > 2,
+            seconds=90,
+        )
         return number, str(made.oid)
 
 
@@ -128,7 +131,7 @@ def living(folder: Path, redis_url: str) -> Iterator[Stage]:
         settings = {**kept, **stage.settings, "STEWARD_PORT": str(web), "STEWARD_WEBHOOK_SECRET": "s"}
         command = [sys.executable, "-P", "-m", "steward.cli", "up", "--no-worker"]
         children.start("up", command, environment=settings)
-        wait_until(lambda: answers(f"{stage.web_url}/readyz"), watch=children.check)
+        wait_until(lambda: answers(f"{stage.web_url}/readyz"), check=children.check, seconds=90)
         yield stage
 
 
@@ -153,12 +156,3 @@ def answers(address: str) -> bool:
         return bool(httpx2.get(address, timeout=5).status_code == 200)
     except httpx2.HTTPError:
         return False
-
-
-def wait_until(condition: Any, *, seconds: float = 90.0, watch: Any = lambda: None) -> None:
-    """Return once `condition()` holds. Raises AssertionError after `seconds`, and whatever `watch()` does."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        watch()
-        assert time.monotonic() < deadline, "what the page needs did not come"
-        time.sleep(0.1)
