@@ -23,7 +23,7 @@ import redis
 from localhub.testing import LocalHub
 from redis_state.attempts import Attempts
 from redis_state.redis import text
-from tests.support.chaos.board_processes import BOARD, BOT, ENDED, KEYS, PATIENCE, SECRET, WORKER, Town, world
+from tests.support.chaos.board_processes import BOARD, BOT, ENDED, KEYS, PATIENCE, SECRET, WORKER, BoardProcesses, world
 from tests.support.chaos.end_state import all_is_well
 from tests.support.chaos.network_hosts import Host, Network, missing
 from tests.support.chaos.redis_users import MAKE_USERS, ROLES, refused
@@ -116,7 +116,7 @@ def certificates(folder: Path, address: str) -> None:
 
 
 @dataclass
-class HostTown(Town):
+class HostTown(BoardProcesses):
     """A town whose processes live on hosts; each finds its secrets in files."""
 
     network: Network = field(default_factory=Network)
@@ -180,7 +180,7 @@ def five_hosts(folder: Path) -> Iterator[HostTown]:
                 town.stop()
 
 
-def ends(town: Town, *paths: str) -> bool:
+def ends(town: BoardProcesses, *paths: str) -> bool:
     """Whether these requests came to an end."""
     statuses = town.statuses()
     return all(statuses.get(path) in ENDED for path in paths)

@@ -22,7 +22,7 @@ import pytest
 import bot
 import workers
 from redis_state.crashpoints import POINTS
-from tests.support.chaos.board_processes import PATIENCE, Town, open_town
+from tests.support.chaos.board_processes import PATIENCE, BoardProcesses, open_town
 from tests.support.chaos.end_state import REQUESTS, tried_again
 from tests.support.sizes import WHOLE
 from tests.support.waiting import wait_until
@@ -109,7 +109,7 @@ def play(folder: Path, *, kind: str = "", point: str = "") -> tuple[dict[str, An
         return town.last_picture(), (folder / "died").exists()
 
 
-def act(town: Town) -> Callable[[], bool]:
+def act(town: BoardProcesses) -> Callable[[], bool]:
     """What people do; whether all of it came to its end."""
     number = town.propose(PROPOSED)
     town.say(number, "/help")

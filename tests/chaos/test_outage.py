@@ -21,9 +21,9 @@ import httpx2
 import pytest
 from huggingface_hub import HfApi
 
-from tests.support.chaos.board_processes import KEYS, PATIENCE, SECRET, WORKER, Town, open_town
+from tests.support.chaos.board_processes import KEYS, PATIENCE, SECRET, WORKER, BoardProcesses, open_town
 from tests.support.chaos.end_state import MODELS, REQUESTS, all_is_well
-from tests.support.chaos.tcp_proxy import Cable
+from tests.support.chaos.tcp_proxy import TcpProxy
 from tests.support.sizes import WHOLE
 from tests.support.waiting import wait_until
 
@@ -44,7 +44,7 @@ class Flood:
     answers: Counter[int] = field(default_factory=Counter)
     seconds: list[float] = field(default_factory=list)
 
-    def send(self, town: Town, numbers: Sequence[int], *, pause: float = 0.0) -> None:
+    def send(self, town: BoardProcesses, numbers: Sequence[int], *, pause: float = 0.0) -> None:
         """One delivery after the other, over one connection, `pause` seconds apart."""
         headers = {"x-webhook-secret": SECRET, "content-type": "application/json"}
         with httpx2.Client(base_url=f"http://127.0.0.1:{town.ports[0]}", headers=headers, timeout=30) as client:
@@ -74,7 +74,7 @@ def body(number: int) -> bytes:
     return json.dumps(told).encode()
 
 
-def flood(town: Town, numbers: range, senders: int) -> Flood:
+def flood(town: BoardProcesses, numbers: range, senders: int) -> Flood:
     """Send these deliveries over so many connections at once."""
     sent = Flood()
     with ThreadPoolExecutor(senders) as pool:
@@ -106,7 +106,7 @@ def test_thousands_of_deliveries_while_the_hub_is_away(tmp_path: Path) -> None:
 def test_ten_minutes_without_a_hub_then_ten_thousand_deliveries(tmp_path: Path) -> None:
     """Nothing that came is lost, people wait no longer than need be afterwards, and no budget is overdrawn."""
     with open_town(tmp_path) as town:
-        door, to_do = Cable(int(town.hub.url.rpartition(":")[2]), "to the Hub"), Watch(town)
+        door, to_do = TcpProxy(int(town.hub.url.rpartition(":")[2]), "to the Hub"), Watch(town)
         for name in ("web", "sync", "sync1", "worker"):
             town.start(name, HF_ENDPOINT=f"http://127.0.0.1:{door.port}")
         wait_until(town.web_answers, describe=town.words, seconds=PATIENCE)
@@ -152,7 +152,7 @@ def test_ten_minutes_without_a_hub_then_ten_thousand_deliveries(tmp_path: Path) 
         assert all(count <= COMMITS for repo, count in words["commits"].items() if repo.startswith("datasets/town/"))
 
 
-def outage(town: Town, door: Cable, seconds: float) -> Flood:
+def outage(town: BoardProcesses, door: TcpProxy, seconds: float) -> Flood:
     """The Hub is gone for so long, refusing and swallowing by turns; people write and deliveries come all the same."""
     end, sent = time.monotonic() + seconds, Flood()
     with ThreadPoolExecutor(2) as pool:
@@ -167,13 +167,13 @@ def outage(town: Town, door: Cable, seconds: float) -> Flood:
     return sent
 
 
-def comment(town: Town) -> None:
+def comment(town: BoardProcesses) -> None:
     """Ada writes in each of her threads."""
     for number in range(1, THREADS + 1):
         town.ada.comment_discussion("town/requests", number, comment="Is it done?", repo_type="dataset")
 
 
-def all_read(town: Town) -> bool:
+def all_read(town: BoardProcesses) -> bool:
     """Whether the bot has looked at every thread of ada's as it is now."""
     seen = {
         name.decode(): int(count)
@@ -196,7 +196,7 @@ def most_within(times: Sequence[float], window: float) -> int:
 class Watch:
     """Notes the calls of the bot as time goes by, and the memory of the web server."""
 
-    def __init__(self, town: Town) -> None:
+    def __init__(self, town: BoardProcesses) -> None:
         self.town = town
         self.times: dict[str, list[float]] = {"bot api": [], "bot resolvers": []}
         self._end = threading.Event()

@@ -22,9 +22,9 @@ import pytest
 
 from leaderboard.attempts import attempt_id
 from leaderboard.requests import RequestPath
-from tests.support.chaos.board_processes import BOARD, KEYS, PATIENCE, SECRET, Town, open_town
+from tests.support.chaos.board_processes import BOARD, KEYS, PATIENCE, SECRET, BoardProcesses, open_town
 from tests.support.chaos.end_state import MODELS, all_is_well, tried_again
-from tests.support.chaos.tcp_proxy import Cable, Trap
+from tests.support.chaos.tcp_proxy import CutTrigger, TcpProxy
 from tests.support.sizes import WHOLE
 from tests.support.waiting import wait_until
 
@@ -67,13 +67,13 @@ CUTS = (
 
 
 @contextmanager
-def two_of_everything(folder: Path, kind: str = "", *traps: Trap) -> Iterator[Town]:
+def two_of_everything(folder: Path, kind: str = "", *traps: CutTrigger) -> Iterator[BoardProcesses]:
     """A town with replicas of each process; those of `kind` reach Redis by cables with `traps`."""
     with open_town(folder, webs=2) as town:
         cables = {}
         for name in PROCESSES:
             if name.rstrip("0123456789") == kind:
-                cables[name] = Cable(town.valkey.port, name, traps)
+                cables[name] = TcpProxy(town.valkey.port, name, traps)
             url = f"redis://127.0.0.1:{cables[name].port}/0" if name in cables else ""
             town.start(name, STEWARD_BEAT_SECONDS=str(BEAT), redis_url=url)
         try:
@@ -105,7 +105,7 @@ def test_two_of_everything(undisturbed: dict[str, Any]) -> None:
 @pytest.mark.parametrize("cut", CUTS if WHOLE else CUTS[:1], ids=lambda cut: f"{cut.kind}: {cut.when}")
 def test_one_of_two_is_cut_off_for_longer_than_its_lease(cut: Cut, undisturbed: dict[str, Any], tmp_path: Path) -> None:
     """One of the replicas loses Redis in the middle of its work, and comes back: the same end, and nothing twice."""
-    trap = Trap(re.compile(cut.words), cut.side, cut.keeps)
+    trap = CutTrigger(re.compile(cut.words), cut.side, cut.keeps)
     with two_of_everything(tmp_path, cut.kind, trap) as town, ThreadPoolExecutor(1) as hub:
         trap.set.set()
         town.submit(*MODELS)
@@ -122,7 +122,7 @@ def test_one_of_two_is_cut_off_for_longer_than_its_lease(cut: Cut, undisturbed: 
     print(f"{cut.kind:8} {cut.when:55} {cable.name} without Redis for {CUT:.0f} s, same end, nothing twice")
 
 
-def deliver(town: Town, count: int) -> Counter[int]:
+def deliver(town: BoardProcesses, count: int) -> Counter[int]:
     """Send deliveries to both web servers, each again until it is acknowledged, as the Hub does; the answers."""
     body = json.dumps({"event": {"action": "update", "scope": "repo.config"}, "repo": {"type": "model", "name": "a/b"}})
     answers: Counter[int] = Counter()
@@ -146,7 +146,7 @@ def deliver(town: Town, count: int) -> Counter[int]:
     return answers
 
 
-def all_are_stored_once(town: Town, answers: Counter[int]) -> None:
+def all_are_stored_once(town: BoardProcesses, answers: Counter[int]) -> None:
     """Each delivery that was acknowledged lies in the inbox once, although some were sent again."""
     stored = Counter(fields[b"id"] for _, fields in town.redis.xrange(KEYS.inbox))
     flood = {name: times for name, times in stored.items() if name.startswith(b"flood-")}

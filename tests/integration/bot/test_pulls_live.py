@@ -13,7 +13,7 @@ from bot.core.settings import BotSettings
 from bot.pulls import pull
 from hub.records import WatchedItem
 from localhub.testing import LocalHub
-from tests.support.board.board_driver import REQUESTS, Stand, world
+from tests.support.board.board_driver import REQUESTS, BoardDriver, world
 from tests.support.board.board_file import BOARD, SECRET
 from tests.support.board.pull_requests import (
     PATH,
@@ -32,7 +32,7 @@ from tests.support.waiting import wait_until
 
 
 @pytest.fixture
-def live(tmp_path: Path, connection: redis.Redis, valkey_url: str) -> Iterator[Stand]:
+def live(tmp_path: Path, connection: redis.Redis, valkey_url: str) -> Iterator[BoardDriver]:
     """A board that merges what passes, all of it running."""
     (tmp_path / "board.yaml").write_text(BOARD)
     settings = BotSettings(redis_url=valkey_url, board=tmp_path / "board.yaml", webhook_secret=SECRET, port=0)
@@ -48,7 +48,7 @@ def live(tmp_path: Path, connection: redis.Redis, valkey_url: str) -> Iterator[S
             yield stand
 
 
-def test_four_pull_requests_four_reports_one_merge(live: Stand) -> None:
+def test_four_pull_requests_four_reports_one_merge(live: BoardDriver) -> None:
     """A wrong path, a made-up date, an extra file, and one that is right; then a push makes a report void."""
     brought = {
         "path": {f"requests/{PATH.rpartition('/')[2]}": fields(live)},

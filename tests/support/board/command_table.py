@@ -16,7 +16,7 @@ from hub.comments import marker_of
 from leaderboard.attempts import attempt_id
 from leaderboard.requests import RequestPath
 from redis_state import clock
-from tests.support.board.board_driver import CONFIG, FORM, REQUESTS, Stand, world
+from tests.support.board.board_driver import CONFIG, FORM, REQUESTS, BoardDriver, world
 from tests.support.board.pull_requests import propose
 from tests.support.waiting import wait_until
 
@@ -155,7 +155,7 @@ def people_and_models(table: list[Cell]) -> dict[str, Any]:
 class Table:
     """The board on which the table is played."""
 
-    stand: Stand
+    stand: BoardDriver
     cells: list[Cell]
     said: dict[Cell, tuple[str, int, str]] = field(default_factory=dict)
     """Repo kind, thread and id of each cell's comment."""

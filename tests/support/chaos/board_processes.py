@@ -101,7 +101,7 @@ def world(webhook_urls: list[str]) -> dict[str, Any]:
 
 
 @dataclass
-class Town:
+class BoardProcesses:
     """The board's processes, by name, and hands to act on them."""
 
     folder: Path
@@ -292,13 +292,13 @@ def facts(repo: str, data: bytes) -> Any:
 
 
 @contextmanager
-def open_town(folder: Path, *, webs: int = 1) -> Iterator[Town]:
+def open_town(folder: Path, *, webs: int = 1) -> Iterator[BoardProcesses]:
     """A town whose Hub and queue server run, and nothing else yet."""
     folder.mkdir(parents=True, exist_ok=True)
     ports = [free_port() for _ in range(webs)]
     urls = [f"http://127.0.0.1:{port}/webhooks/hub" for port in ports]
     with queue_server(folder, BOARD["name"]) as valkey, LocalHub(folder / "hub", world(urls)) as hub:
-        town = Town(folder, valkey, hub, ports)
+        town = BoardProcesses(folder, valkey, hub, ports)
         try:
             yield town
             assert not (words := refused(town.redis)), words

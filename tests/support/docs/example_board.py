@@ -44,7 +44,7 @@ REPOS = ("requests", "results", "logs", "flags")
 
 
 @dataclass(frozen=True)
-class Stage:
+class ExampleBoard:
     """Where everything is."""
 
     hub: LocalHub
@@ -117,7 +117,7 @@ def world(web: int) -> dict[str, Any]:
 
 
 @contextmanager
-def living(folder: Path, redis_url: str) -> Iterator[Stage]:
+def living(folder: Path, redis_url: str) -> Iterator[ExampleBoard]:
     """The board in `folder`, once it answers; nothing of it is left running."""
     with redis.Redis.from_url(redis_url) as client:
         client.flushall()
@@ -126,7 +126,7 @@ def living(folder: Path, redis_url: str) -> Iterator[Stage]:
     with LocalHub(folder / "hub-data", world(web)) as hub, Children(folder / "logs") as children:
         for number, name in enumerate(MODELS):
             upload(hub.url, name, number)
-        stage = Stage(hub, folder, web, redis_url)
+        stage = ExampleBoard(hub, folder, web, redis_url)
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LD_LIBRARY_PATH") if name in os.environ}
         settings = {**kept, **stage.settings, "STEWARD_PORT": str(web), "STEWARD_WEBHOOK_SECRET": "s"}
         command = [sys.executable, "-P", "-m", "steward.cli", "up", "--no-worker"]
