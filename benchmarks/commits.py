@@ -38,7 +38,7 @@ from benchmarks.simulated_board import (
     POLLER,
     REQUESTS,
     RESULTS,
-    Stand,
+    SimulatedBoard,
     fails,
     path_of,
 )
@@ -182,7 +182,7 @@ def measure_steward(options: argparse.Namespace) -> dict[str, Any]:
         listening() as address,
     ):
         watch(hub.url, address)
-        stand = Stand(hub, valkey.url, options, Path(folder))
+        stand = SimulatedBoard(hub, valkey.url, options, Path(folder))
         stand.publish()
         hub.state.stats.reset()
         hours = stand.run()

@@ -20,7 +20,7 @@ from typing import Any
 
 import httpx2
 
-from benchmarks.stage import FORM, REQUESTS, Stage, request_file, request_path, stage, write_hub
+from benchmarks.stage import FORM, REQUESTS, BenchmarkBoard, request_file, request_path, stage, write_hub
 from steward.valkey import free_port
 
 FILES = 1_000
@@ -74,7 +74,7 @@ def push(url: str, files: dict[str, bytes]) -> None:
     answer.raise_for_status()
 
 
-def _costs(board: Stage, files: int) -> dict[str, Any]:
+def _costs(board: BenchmarkBoard, files: int) -> dict[str, Any]:
     """Return the bot's calls per file without those of admission, and its commits in all repos."""
     stats = board.admin("GET", "stats")
     calls = sum(call["count"] for call in stats["calls"] if call["account"] == "bot")
@@ -82,7 +82,7 @@ def _costs(board: Stage, files: int) -> dict[str, Any]:
     return {"calls_per_file": round(calls / files - OF_ADMISSION, 2), "commits": commits}
 
 
-def _refused(board: Stage) -> dict[str, int]:
+def _refused(board: BenchmarkBoard) -> dict[str, int]:
     calls = board.admin("GET", "stats")["calls"]
     return {"refused": sum(call["count"] for call in calls if call["account"] == "bot" and call["status"] == 429)}
 

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.stage import Stage, peak_mb, request_file, request_path, stage, write_hub
+from benchmarks.stage import BenchmarkBoard, peak_mb, request_file, request_path, stage, write_hub
 from bot.processes.reconcile import round_keys
 from redis_state.dirty import SyncPriority
 
@@ -78,7 +78,7 @@ def requests(size: int, waiting: list[str]) -> Iterator[tuple[str, bytes]]:
         yield request_path(model), request_file(model, status, job_id=number)
 
 
-def _round(board: Stage) -> tuple[float, int]:
+def _round(board: BenchmarkBoard) -> tuple[float, int]:
     """Return seconds and calls of one round."""
     context = board.context
     context.redis.hset(context.keys.rounds, "round", context.now())  # keeps the timer's own round from starting

@@ -20,7 +20,7 @@ from typing import Any
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
 from benchmarks.reconcile import requests
-from benchmarks.stage import FORM, REQUESTS, Stage, request_file, request_path, stage, write_hub
+from benchmarks.stage import FORM, REQUESTS, BenchmarkBoard, request_file, request_path, stage, write_hub
 from bot.changes.rename_sources import source_of
 from bot.core.pull_records import find_report
 from bot.pulls.pull import sync_pull
@@ -90,7 +90,7 @@ def _was_renamed(folder: Path) -> None:
         state.close()
 
 
-def _propose(board: Stage) -> int:
+def _propose(board: BenchmarkBoard) -> int:
     """Open a pull request that makes the whole rename, and return its number."""
     context = board.context
     base = source_of(context, context.requests).base(OLD, NEW)
@@ -103,7 +103,7 @@ def _propose(board: Stage) -> int:
     return int(made.pr_num or 0)
 
 
-def _timed(board: Stage, act: Callable[[], object]) -> dict[str, float]:
+def _timed(board: BenchmarkBoard, act: Callable[[], object]) -> dict[str, float]:
     before, started, cpu = board.admin("GET", "stats")["total"], time.monotonic(), time.process_time()
     act()
     seconds, cpu = time.monotonic() - started, time.process_time() - cpu

@@ -44,7 +44,7 @@ class Job:
     ends: float = float("inf")
 
 
-class Stand:
+class SimulatedBoard:
     """Steward's sync process and simulated workers on a simulated clock."""
 
     def __init__(self, hub: Any, redis_url: str, options: argparse.Namespace, folder: Path) -> None:

@@ -118,7 +118,7 @@ def write_hub(folder: Path, files: Iterator[tuple[str, bytes]], models: list[str
 
 
 @dataclass
-class Stage:
+class BenchmarkBoard:
     """A running Hub and queue server, and a board context to read the bot's results."""
 
     folder: Path
@@ -173,7 +173,7 @@ class Stage:
 
 
 @contextmanager
-def stage(folder: Path) -> Iterator[Stage]:
+def stage(folder: Path) -> Iterator[BenchmarkBoard]:
     """Start Hub and queue server on the files that `write_hub` wrote to `folder`/hub."""
     (folder / "board.yaml").write_text(BOARD)
     with Children(folder / "logs") as children, Valkey(folder / "valkey") as valkey:
@@ -185,7 +185,7 @@ def stage(folder: Path) -> Iterator[Stage]:
         board = parse_board(yaml.safe_dump(yaml.safe_load(BOARD)))
         redis = connect(valkey.url)
         with Hub(url, BOT) as hub:
-            yield Stage(
+            yield BenchmarkBoard(
                 folder, children, valkey, url, BoardContext(board, find_suite(board.suite), hub, redis, clock.now)
             )
         redis.close()

@@ -27,7 +27,7 @@ STEP = 1_800.0
 WORKER = "gpu-1"
 
 
-class Bot:
+class BotDriver:
     """The bot of one board; `restart` reads the board file again."""
 
     def __init__(self, hub: Any, redis_url: str, board: Path, mirrors: Path) -> None:

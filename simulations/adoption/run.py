@@ -22,7 +22,7 @@ from localhub.clock import Clock
 from localhub.git.repository import Author, SetFile
 from localhub.testing import LocalHub
 from redis_state.shadowed_writes import ShadowedWrite
-from simulations.adoption.bot_driver import Bot
+from simulations.adoption.bot_driver import BotDriver
 from simulations.adoption.existing_board import Old, double_of, flags, old_requests, talk
 from simulations.adoption.operator_commands import Operator
 from simulations.adoption.user_actions import (
@@ -35,7 +35,7 @@ from simulations.adoption.user_actions import (
     REQUESTS,
     RESULTS,
     SPACE,
-    Town,
+    AdoptionUsers,
     world,
 )
 from simulations.adoption.write_audit import Past, Witness, keyed, mentioned
@@ -72,7 +72,7 @@ def tell(folder: Path, options: argparse.Namespace, operator: type[Operator] = O
         story.past(past, options.threads)
         story.adopt()
         with closing(story.first_look()):
-            story.week(Town(hub, options.seed), past, options.days)
+            story.week(AdoptionUsers(hub, options.seed), past, options.days)
             story.switch_on()
             story.judge()
         return story.found
@@ -138,11 +138,11 @@ class Story:
             self._wrong(f"the record counts {record['files']} files of {len(files)}, by {self.witness.deeds}")
         self.witness.deeds.clear()
 
-    def first_look(self) -> Bot:
+    def first_look(self) -> BotDriver:
         """Run the sync process until every request is indexed and no work is left; return the bot that follows it."""
         operator = self.operator
         with self._step("first steward sync") as step:
-            self.bot = Bot(self.hub, operator.redis_url, operator.board, operator.mirrors)
+            self.bot = BotDriver(self.hub, operator.redis_url, operator.board, operator.mirrors)
             context = self.bot.context
             step["memory_mb"] = operator.sync_until(
                 lambda: context.index.count() >= len(self.before.files) and not context.redis.zcard(context.keys.dirty)
@@ -153,7 +153,7 @@ class Story:
 
     # --- in shadow
 
-    def week(self, town: Town, old: list[Old], days: int) -> None:
+    def week(self, town: AdoptionUsers, old: list[Old], days: int) -> None:
         """Let people act and the old backend continue while the bot is in shadow."""
         self.town = town
         self.began = self.hub.state.clock.seconds() + days * DAY + DAY + HOUR

@@ -50,7 +50,7 @@ def world(days: int) -> dict[str, Any]:
     }
 
 
-class Town:
+class AdoptionUsers:
     """The actions of people: `asked` holds threads with a request to the bot, `paths` the old requests concerned."""
 
     def __init__(self, hub: Any, seed: int) -> None:

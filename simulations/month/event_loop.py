@@ -25,7 +25,7 @@ Flow = Generator[float | Callable[[], Any], Any, None]
 
 
 @dataclass
-class Stage:
+class EventLoop:
     """All running flows."""
 
     clock: PlayedClock

@@ -11,7 +11,7 @@ import yaml
 
 import leaderboard
 from simulations.month.event_loop import Flow
-from simulations.month.processes import Town
+from simulations.month.processes import MonthProcesses
 from workers.starter import dataset_files
 
 STARTER = Path(leaderboard.__file__).parent / "suites" / "starter.yaml"
@@ -24,7 +24,7 @@ OUTAGE, SILENCE = 12 * MINUTE, 8 * MINUTE
 class Troubles:
     """Causes faults and repairs them."""
 
-    town: Town
+    town: MonthProcesses
     board: dict[str, Any]
     context: Any
     events: list[str] = field(default_factory=list)

@@ -13,10 +13,10 @@ from bot.core.context import BoardContext
 from leaderboard.requests import is_request_path
 from leaderboard.times import read_time
 from simulations.month import inspection
-from simulations.month.event_loop import Stage
+from simulations.month.event_loop import EventLoop
 from simulations.month.faults import Troubles
 from simulations.month.hub_setup import CONTENTS, FLAGS, LOGS, REQUESTS, RESULTS
-from simulations.month.processes import EYES, Town
+from simulations.month.processes import EYES, MonthProcesses
 from simulations.month.resource_monitor import Watch, most_within, total
 from simulations.month.statistics_table import per, spread
 from simulations.month.user_actions import People
@@ -28,7 +28,7 @@ GROWTH = 1.25
 
 
 def look(
-    town: Town, people: People, troubles: Troubles, stage: Stage, watch: Watch, busy: tuple[int, int]
+    town: MonthProcesses, people: People, troubles: Troubles, stage: EventLoop, watch: Watch, busy: tuple[int, int]
 ) -> dict[str, Any]:
     """Return all figures; the last is `findings`, which maps kinds to places and is empty if all is well."""
     stats = town.admin("GET", "stats")
@@ -74,7 +74,15 @@ def look(
 
 
 def findings(
-    town: Town, people: People, stage: Stage, watch: Watch, seen: Any, entries: Any, found: Any, ours: Any, twice: Any
+    town: MonthProcesses,
+    people: People,
+    stage: EventLoop,
+    watch: Watch,
+    seen: Any,
+    entries: Any,
+    found: Any,
+    ours: Any,
+    twice: Any,
 ) -> dict[str, list[str]]:
     """Return the findings by kind."""
     wrong = inspection.Findings()
@@ -134,13 +142,13 @@ def grown(watch: Watch) -> list[str]:
     ]
 
 
-def history(town: Town, repo: str) -> list[float]:
+def history(town: MonthProcesses, repo: str) -> list[float]:
     """Return the simulated time of each commit of a repo."""
     commits = HfApi(town.hub_url, token=EYES).list_repo_commits(repo, repo_type="dataset")
     return sorted(commit.created_at.timestamp() for commit in commits)
 
 
-def logs(town: Town) -> dict[str, str]:
+def logs(town: MonthProcesses) -> dict[str, str]:
     """Return the logs of the bot's processes, not of workers, whose logs contain expected traces."""
     parts = [name for name in town.parts if not name.startswith("worker")]
     return {name: (town.children.logs / f"{name}.log").read_text("utf-8", "replace") for name in parts}

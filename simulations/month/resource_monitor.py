@@ -13,7 +13,7 @@ from typing import Any
 import httpx2
 
 from simulations.month.accelerated_clock import DAY, PlayedClock
-from simulations.month.processes import Town
+from simulations.month.processes import MonthProcesses
 
 EVERY = 1.0
 """Real seconds between two samples."""
@@ -46,7 +46,7 @@ class Lives:
 class Watch:
     """Samples everything every second in its own thread."""
 
-    town: Town
+    town: MonthProcesses
     clock: PlayedClock
     lives: dict[str, Lives] = field(default_factory=lambda: defaultdict(Lives))
     calls: list[tuple[float, int, int]] = field(default_factory=list)

@@ -11,10 +11,10 @@ from typing import Any
 from bot.core.context import BoardContext
 from hub.client import Hub
 from simulations.month.accelerated_clock import DAY, HOUR, PlayedClock
-from simulations.month.event_loop import Flow, Stage
+from simulations.month.event_loop import EventLoop, Flow
 from simulations.month.faults import Troubles
 from simulations.month.hub_setup import board, token_of, world
-from simulations.month.processes import Town
+from simulations.month.processes import MonthProcesses
 from simulations.month.report import look
 from simulations.month.resource_monitor import Watch
 from simulations.month.schedule import Act, Script
@@ -33,7 +33,7 @@ def play(script: Script, folder: Path, *, speed: float, workers: int, minutes: f
     began, clock = time.monotonic(), PlayedClock(folder, speed)
     clock.epoch += MORNING
     with Children(folder / "logs") as children:
-        town = Town(folder, clock, children, workers=workers)
+        town = MonthProcesses(folder, clock, children, workers=workers)
         town.open(world(script, town.webhook_url))
         wanted = board(ids_of(town))
         town.write_board(wanted)
@@ -42,7 +42,7 @@ def play(script: Script, folder: Path, *, speed: float, workers: int, minutes: f
         tell(clock, f"{len(script.submissions)} submissions, {len(script.acts)} acts")
         context = town.context()
         people, troubles = People(script, town.hub_url, context, clock.now), Troubles(town, wanted, context)
-        stage = Stage(clock, closed=lambda: troubles.away)
+        stage = EventLoop(clock, closed=lambda: troubles.away)
         with Watch(town, clock) as watch:
             for number in range(script.scale.days):
                 live_a_day(number, script, stage, people, troubles)
@@ -60,7 +60,7 @@ def play(script: Script, folder: Path, *, speed: float, workers: int, minutes: f
         return found
 
 
-def live_a_day(number: int, script: Script, stage: Stage, people: People, troubles: Troubles) -> None:
+def live_a_day(number: int, script: Script, stage: EventLoop, people: People, troubles: Troubles) -> None:
     """Run the script of one day and its consequences until no work is left."""
     clock, began = stage.clock, stage.clock.now()
     for act in script.day(number):
@@ -81,7 +81,7 @@ def flow_of(act: Act, script: Script, people: People, troubles: Troubles) -> Flo
     return maker(act.number)
 
 
-def is_quiet(context: BoardContext, town: Town, *, soon: float) -> bool:
+def is_quiet(context: BoardContext, town: MonthProcesses, *, soon: float) -> bool:
     """Whether nothing runs, is staged, or is due within the next `soon` simulated seconds."""
     by = context.now() + soon
     if context.index.busy() or context.ledgers.staging.repos():
@@ -99,13 +99,13 @@ def is_quiet(context: BoardContext, town: Town, *, soon: float) -> bool:
     return not due and not any(hook["state"] == "pending" for hook in pending(town))
 
 
-def pending(town: Town) -> list[dict[str, Any]]:
+def pending(town: MonthProcesses) -> list[dict[str, Any]]:
     """Return the deliveries that are not delivered yet."""
     hooks = town.admin("GET", "webhooks")
     return [one for hook in hooks for one in town.admin("GET", f"webhooks/{hook['id']}/deliveries?limit=5")]
 
 
-def sleep_till_morning(clock: PlayedClock, stage: Stage, town: Town) -> None:
+def sleep_till_morning(clock: PlayedClock, stage: EventLoop, town: MonthProcesses) -> None:
     """Let the clocks jump to eight o'clock of the next day."""
     seconds = DAY - (clock.now() - MORNING) % DAY
     with town.frozen():  # so that no process works with another whose clock has not jumped yet
@@ -125,7 +125,7 @@ def standing(context: BoardContext) -> dict[str, int]:
     return counted
 
 
-def ids_of(town: Town) -> dict[str, str]:
+def ids_of(town: MonthProcesses) -> dict[str, str]:
     """Return the Hub's ids of the accounts in the board file."""
     found = {}
     for name, token in {"form": "hf_form", "mia": token_of("mia"), "max": token_of("max")}.items():

@@ -11,12 +11,12 @@ import redis
 
 from localhub.testing import LocalHub
 from steward.valkey import Valkey
-from tests.support.board.board_driver import REQUESTS, Stand, world
+from tests.support.board.board_driver import REQUESTS, BoardDriver, world
 from tests.support.board.pull_requests import PATH, board_on, fields, look, policy, propose, report, settled, thread
 
 
 @pytest.fixture(scope="module")
-def stand(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey) -> Iterator[Stand]:
+def stand(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey) -> Iterator[BoardDriver]:
     """A board that merges what passes."""
     with LocalHub(tmp_path_factory.mktemp("hub"), world()) as hub, redis.Redis.from_url(valkey.url) as client:
         client.flushall()
@@ -43,7 +43,7 @@ WRONG: list[tuple[str, dict[str, Any], list[str]]] = [
 
 @pytest.mark.parametrize(("name", "files", "words"), WRONG, ids=[case[0] for case in WRONG])
 def test_what_is_wrong_is_said_and_nothing_is_merged(
-    stand: Stand, name: str, files: dict[str, Any], words: list[str]
+    stand: BoardDriver, name: str, files: dict[str, Any], words: list[str]
 ) -> None:
     """Each mistake is named in the report, with what to do; even where the board merges by itself it stays open."""
     made = {path: fields(stand, **it) if isinstance(it, dict) else it for path, it in files.items()}
@@ -67,7 +67,7 @@ OTHERS: list[tuple[str, dict[str, Any], list[str]]] = [
 
 @pytest.mark.parametrize(("name", "files", "words"), OTHERS, ids=[case[0] for case in OTHERS])
 def test_whatever_is_no_submission_is_left_to_people(
-    stand: Stand, name: str, files: dict[str, Any], words: list[str]
+    stand: BoardDriver, name: str, files: dict[str, Any], words: list[str]
 ) -> None:
     """What it does is told in words, nobody is asked to mend anything, and it is merged by hand or not at all."""
     stand.put("old/x_eval_request_False_float16_Original.json", b"{}")
@@ -103,7 +103,7 @@ AGAIN: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("name", "was", "becomes", "words"), AGAIN, ids=[case[0] for case in AGAIN])
 def test_no_more_of_a_request_can_be_changed(
-    stand: Stand, name: str, was: dict[str, Any], becomes: dict[str, Any], words: str
+    stand: BoardDriver, name: str, was: dict[str, Any], becomes: dict[str, Any], words: str
 ) -> None:
     """Neither status, nor our own facts, nor others' fields, nor the commit that was evaluated already."""
     before = settled(stand, **was)

@@ -14,7 +14,7 @@ from leaderboard.admission.facts import EarlierRequest
 from leaderboard.renames import plan
 from localhub.testing import LocalHub
 from steward.valkey import Valkey
-from tests.support.board.board_driver import REQUESTS, Stand
+from tests.support.board.board_driver import REQUESTS, BoardDriver
 from tests.support.board.pull_requests import board_on
 from tests.support.board.renames import (
     FILES,
@@ -41,7 +41,7 @@ TWIN = path("ada/twin")
 
 
 @pytest.fixture(scope="module")
-def stand(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey) -> Iterator[Stand]:
+def stand(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey) -> Iterator[BoardDriver]:
     """A board with the requests and results of a few models, of which some were renamed since."""
     with LocalHub(tmp_path_factory.mktemp("hub"), rename_world()) as hub, redis.Redis.from_url(valkey.url) as client:
         client.flushall()
@@ -202,7 +202,7 @@ CASES = [
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
-def test_each_pull_request_has_its_verdict_and_its_reason(stand: Stand, case: Case) -> None:
+def test_each_pull_request_has_its_verdict_and_its_reason(stand: BoardDriver, case: Case) -> None:
     """What is right may be approved, a part is a step, and everything else is named."""
     number, _ = open_pull(stand, case.files, repo=case.repo, title=case.title)
     if case.raw:

@@ -23,7 +23,7 @@ from redis_state.board.index import Index
 from redis_state.board.request_snapshot import RequestSnapshot
 from redis_state.heartbeats import WorkerCard, WorkerRegistry
 from redis_state.keys import Keys
-from tests.support.board.board_driver import Stand
+from tests.support.board.board_driver import BoardDriver
 
 KEYS = Keys("demo")
 FAILURE = Failure(cause="disk-full", fault="us", message="The disk is full.", advice="Nothing to do for you.")
@@ -312,7 +312,7 @@ def test_ten_thousand_waiting_requests_are_read_once(web: httpx2.Client, index: 
     assert max(min(quick), min(changed)) < anew
 
 
-def test_old_failures_say_that_no_log_was_kept(stand: Stand, web: httpx2.Client) -> None:
+def test_old_failures_say_that_no_log_was_kept(stand: BoardDriver, web: httpx2.Client) -> None:
     """Of what failed before the board was adopted; the file stays as it is. After amnesia the same is told."""
     from bot.setup.adopting import adopt
 
@@ -329,7 +329,7 @@ def test_old_failures_say_that_no_log_was_kept(stand: Stand, web: httpx2.Client)
     assert RECORD not in models_in(get(web, "/api/requests"))
 
 
-def test_what_the_syncs_see_is_what_is_shown(stand: Stand, web: httpx2.Client) -> None:
+def test_what_the_syncs_see_is_what_is_shown(stand: BoardDriver, web: httpx2.Client) -> None:
     """A refusal with its reason, a file that is no request, and one that waits, each from a real commit."""
     refused, waits = stand.submit("ada/pickled"), stand.submit("ada/good")
     stand.put("ada/odd_eval_request_False_float16_Original.json", b'{"status": "PENDING", "model": 7}')

@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
 from pathlib import Path
 
 import httpx2
@@ -31,6 +30,7 @@ from steward.exit_statuses import AWAY, MISCONFIGURED
 from steward.newboard import board_text
 from steward.supervisor import SupervisedProcess, Supervisor
 from steward.valkey import free_port, locked
+from tests.support.waiting import wait_until
 
 WORLD = {
     "users": [
@@ -46,7 +46,7 @@ REQUEST = "maya/remote_eval_request_False_float32_Original.json"
 
 
 @pytest.mark.e2e
-def test_a_leaderboard_in_three_commands(tmp_path: Path, eventually: Callable[..., object]) -> None:
+def test_a_leaderboard_in_three_commands(tmp_path: Path) -> None:
     """init makes board file, secret, repos and webhooks; doctor finds nothing wrong; up judges a submission."""
     port = free_port()
     with LocalHub(tmp_path / "hub", WORLD) as hub:
@@ -75,7 +75,7 @@ def test_a_leaderboard_in_three_commands(tmp_path: Path, eventually: Callable[..
         assert (tmp_path / "secret").stat().st_mode & 0o777 == 0o600
         everything = steward("up", "--no-worker")
         try:
-            eventually(lambda: answers(port, "readyz"), seconds=60)
+            wait_until(lambda: answers(port, "readyz"), seconds=60)
             shadowed = parse_board((tmp_path / "board.yaml").read_text("utf-8"))
             assert shadowed.effects.mode(*Effect) is EffectMode.SHADOW
             environment["REDIS_URL_FILE"] = str(tmp_path / "data" / "redis-url")
@@ -89,7 +89,7 @@ def test_a_leaderboard_in_three_commands(tmp_path: Path, eventually: Callable[..
                 "fresh/requests", [CommitOperationAdd(REQUEST, fields)], commit_message="Add", repo_type="dataset"
             )
             listed = ShadowList(connect((tmp_path / "data" / "redis-url").read_text()), Keys("fresh"))
-            eventually(lambda: any("FAILED" in str(shadowed) for shadowed in listed.read().things), seconds=30)
+            wait_until(lambda: any("FAILED" in str(shadowed) for shadowed in listed.read().things), seconds=30)
         finally:
             everything.send_signal(signal.SIGTERM)
             words = everything.communicate(timeout=30)[0]
@@ -121,20 +121,18 @@ def run(supervisor: Supervisor, stop: Stop) -> tuple[threading.Thread, list[int]
     return thread, ended
 
 
-def test_who_dies_is_started_again_and_all_end_together(
-    tmp_path: Path, eventually: Callable[..., object], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_who_dies_is_started_again_and_all_end_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A killed process is restarted, and after a stop no process is left."""
     monkeypatch.setattr("steward.supervisor.FIRST_WAIT", 0.05)
     sleeper, said, stop = (sys.executable, "-c", "import time; time.sleep(60)"), list[str](), Stop()
     supervisor = Supervisor([SupervisedProcess(name, sleeper, {}) for name in ("one", "two")], said.append)
     thread, ended = run(supervisor, stop)
     try:
-        eventually(lambda: all(part.process for part in supervisor.parts))
+        wait_until(lambda: all(part.process for part in supervisor.parts))
         first = supervisor.parts[0].process
         assert first is not None
         first.kill()
-        eventually(lambda: supervisor.parts[0].process not in (None, first))
+        wait_until(lambda: supervisor.parts[0].process not in (None, first))
         assert said == ["one ended with status -9; it restarts in 0 s."]
     finally:
         stop.set()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -17,6 +16,7 @@ from redis_state.stopping import Stop
 from steward import valkey
 from steward.supervisor import Supervisor
 from steward.valkey import Valkey, ValkeyMissing
+from tests.support.waiting import wait_until
 
 
 def test_no_second_server_writes_into_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,9 +60,7 @@ def read(client: redis.Redis, key: str) -> object:
     return None
 
 
-def test_a_server_that_dies_is_started_again_with_what_it_had(
-    tmp_path: Path, eventually: Callable[..., object]
-) -> None:
+def test_a_server_that_dies_is_started_again_with_what_it_had(tmp_path: Path) -> None:
     """The server restarts at the same address, and ends after a stop."""
     said, stop = list[str](), Stop()
     with Valkey(tmp_path) as server:
@@ -75,7 +73,7 @@ def test_a_server_that_dies_is_started_again_with_what_it_had(
             first = server.process
             assert first is not None
             first.kill()
-            eventually(lambda: read(client, "kept") == b"1" and server.process is not first)
+            wait_until(lambda: read(client, "kept") == b"1" and server.process is not first)
             assert said == ["The queue server ended with status -9; it restarts."]
         finally:
             stop.set()

@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
@@ -94,9 +94,7 @@ def test_every_command_stands_in_the_reference() -> None:
         assert [word for word in options(command) if f"`{word}" not in chapter and word.startswith("-")] == []
 
 
-def test_ctrl_c_ends_a_command_that_waits_without_a_traceback(
-    tmp_path: Path, eventually: Callable[..., object]
-) -> None:
+def test_ctrl_c_ends_a_command_that_waits_without_a_traceback(tmp_path: Path) -> None:
     """The exit status is 130, and standard error has no traceback."""
     with socket.create_server(("127.0.0.1", 0)) as deaf:  # takes connections, and never answers
         kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
