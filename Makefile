@@ -83,7 +83,7 @@ hosts: setup
 generate: setup
 	$(BIN)/python -m bot.threads.docs docs/commands.md
 	$(BIN)/python -m leaderboard.admission.docs docs/submitting.md
-	$(BIN)/python -m leaderboard.causes.page > docs/diagnosis.md
+	$(BIN)/python -m leaderboard.diagnosis_page > docs/diagnosis.md
 	$(BIN)/python -m steward.reference docs
 	STEWARD_REWRITE=1 $(BIN)/python -m pytest -q tests/unit/bot/test_*_texts.py tests/unit/leaderboard/test_admission_texts.py \
 		tests/integration/bot/test_conversations.py

@@ -1,13 +1,12 @@
-"""What every test may ask for: a real queue server of its own, and a way to wait for a condition."""
+"""What every test may ask for: a real queue server and a probe of its test process."""
 
 from __future__ import annotations
 
 import os
 import signal
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 import redis
@@ -37,8 +36,6 @@ hypothesis_settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 hypothesis_settings.load_profile("steward")
-
-T = TypeVar("T")
 
 
 ROOMS = ("leaderboard", "redis_state", "hub", "bot")
@@ -106,30 +103,6 @@ def connection(valkey_url: str) -> Iterator[redis.Redis]:
     """A client of an empty queue server."""
     with redis.Redis.from_url(valkey_url) as client:
         yield client
-
-
-def eventually(condition: Callable[[], T], *, seconds: float = 20.0, every: float = 0.02) -> T:
-    """Wait until `condition()` is true and return what it returned; fail after `seconds`.
-
-    What takes long to ask is asked seldom, whatever `every` says: those who are waited for need the processor.
-    """
-    asked = time.monotonic()
-    deadline = asked + seconds
-    while True:
-        found = condition()
-        if found:
-            return found
-        now = time.monotonic()
-        if now > deadline:
-            pytest.fail(f"still {found!r} after {seconds} s: {getattr(condition, '__qualname__', condition)}")
-        time.sleep(max(every, min(0.5, 3 * (now - asked))))
-        asked = time.monotonic()
-
-
-@pytest.fixture(name="eventually")
-def _eventually() -> Callable[..., object]:
-    """The function `eventually`, for tests that cannot import it."""
-    return eventually
 
 
 @pytest.fixture(scope="session")

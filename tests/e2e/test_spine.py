@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -24,6 +24,7 @@ from steward.demo.story import SUBMISSIONS
 from steward.demo.world import BOT, DETAILS_ORG, LOGS, MAINTAINER, QUESTIONS, REQUESTS, RESULTS, SPACE, WORKER
 from tests.support.demo_run import Demo, play
 from tests.support.sizes import WHOLE
+from tests.support.waiting import wait_until
 from workers.evaluation.task_files import write_tasks
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
@@ -171,9 +172,7 @@ def deliveries(connection: redis.Redis) -> list[tuple[str, bytes]]:
     return [(fields[b"id"].decode(), fields[b"body"]) for _, fields in connection.xrange(KEYS.inbox)]
 
 
-def test_the_same_delivery_five_times_changes_nothing(
-    demo: Demo, anybody: HfApi, eventually: Callable[..., object]
-) -> None:
+def test_the_same_delivery_five_times_changes_nothing(demo: Demo, anybody: HfApi) -> None:
     """Every delivery once more, five times each, under its own id and without one: no commit, no comment."""
     url = demo.world()["webhooks"][0]["url"]
     secret = demo.world()["webhooks"][0]["secret"]
@@ -191,7 +190,7 @@ for headers in [{"webhook-id": delivery}] * 5 + [{}] * 5:
     assert stored
     for delivery, body in stored[:5]:
         subprocess.run([sys.executable, "-c", sender, url, secret, delivery], input=body, check=True, timeout=60)
-    eventually(lambda: connection.zcard(KEYS.dirty) == 0)
+    wait_until(lambda: connection.zcard(KEYS.dirty) == 0)
     assert state(demo, anybody) == before
 
 

@@ -62,7 +62,7 @@ def world() -> dict[str, Any]:
     }
 
 
-class Stand:
+class BoardDriver:
     """A board on a Hub of its own, a desk, and hands to work them with."""
 
     def __init__(self, hub: LocalHub, connection: redis.Redis, probe: Probe | None = None) -> None:
