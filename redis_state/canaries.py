@@ -19,7 +19,7 @@ from dataclasses import asdict
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from leaderboard.outbreaks import WINDOW, EndedAttempt
+from leaderboard.outbreaks import WINDOW_SECONDS, EndedAttempt
 from redis_state.keys import Keys
 from redis_state.redis import Redis, text
 
@@ -59,7 +59,7 @@ class Canaries:
         """Record how an attempt ended, once. Return whether it is new."""
         with self.redis.pipeline() as pipe:
             pipe.zadd(self._ended, {json.dumps({**asdict(ended), "at": None}): ended.at}, nx=True)
-            pipe.zremrangebyscore(self._ended, "-inf", ended.at - 2 * WINDOW)
+            pipe.zremrangebyscore(self._ended, "-inf", ended.at - 2 * WINDOW_SECONDS)
             pipe.zremrangebyrank(self._ended, 0, -MAX_ENDED - 1)
             pipe.expire(self._ended, RETENTION)
             return bool(pipe.execute()[0])

@@ -20,7 +20,6 @@ from bot.ledger.edits import FieldEdit, PutFile
 from bot.read_models.queue_texts import Code, QueueCommandResult
 from bot.request_files.file_edits import PendingFile, base_of, digest_of, pending_request, read_pending
 from hub.errors import TooLarge
-from leaderboard import rulings
 from leaderboard.attempts import number_in
 from leaderboard.holds import (
     FORMER_PAUSES,
@@ -34,7 +33,13 @@ from leaderboard.holds import (
     parse_pauses,
 )
 from leaderboard.requests import Request, Status
-from leaderboard.transitions import Transition, previous_result_of
+from leaderboard.transitions import (
+    Transition,
+    cancel_transition,
+    hold_transition,
+    previous_result_of,
+    priority_transition,
+)
 from redis_state.board.pauses import PAUSED
 from redis_state.clock import iso
 
@@ -45,9 +50,7 @@ def cancel(context: BoardContext, path: str, reason: str, by: str) -> QueueComma
     if isinstance(found, QueueCommandResult):
         return found if found.reason != Status.CANCELLED.value else QueueCommandResult("cancelled-already", False, path)
     request, file = found
-    step = rulings.cancel_transition(
-        _hold(context, reason, by), previous_result_of(request) or context.index.get(path).kept
-    )
+    step = cancel_transition(_hold(context, reason, by), previous_result_of(request) or context.index.get(path).kept)
     return _stage(context, request, file, step, "Cancel", "cancelled")
 
 
@@ -60,7 +63,7 @@ def hold(context: BoardContext, path: str, reason: str, by: str) -> QueueCommand
     why, known = _hold(context, reason, by), request.file.steward.hold
     if known is not None and known.reason == why.reason:
         return QueueCommandResult("held-already", False, path)
-    return _stage(context, request, file, rulings.hold_transition(why), "Hold", "held")
+    return _stage(context, request, file, hold_transition(why), "Hold", "held")
 
 
 def unhold(context: BoardContext, path: str) -> QueueCommandResult:
@@ -71,7 +74,7 @@ def unhold(context: BoardContext, path: str) -> QueueCommandResult:
     request, file = found
     if request.file.steward.hold is None:
         return QueueCommandResult("not-held", False, path)
-    return _stage(context, request, file, rulings.hold_transition(None), "Lift the hold of", "unheld")
+    return _stage(context, request, file, hold_transition(None), "Lift the hold of", "unheld")
 
 
 def set_priority(context: BoardContext, path: str, priority: Priority) -> QueueCommandResult:
@@ -82,7 +85,7 @@ def set_priority(context: BoardContext, path: str, priority: Priority) -> QueueC
     request, file = found
     if (request.file.steward.priority or "normal") == priority:
         return QueueCommandResult("priority-already", False, path, priority)
-    step = rulings.priority_transition(priority)
+    step = priority_transition(priority)
     return _stage(context, request, file, step, f"Give {priority} priority to", "priority", priority)
 
 

@@ -16,7 +16,7 @@ from bot.request_files.status_thread import update_status
 from bot.request_files.status_views import view_of
 from leaderboard.admission.facts import ModelFacts
 from leaderboard.admission.sizes import parameters
-from leaderboard.budgets import Whose, hours
+from leaderboard.budgets import BudgetKind, hours
 from leaderboard.estimates import share_waited
 from leaderboard.failures import climbs
 from leaderboard.places import crosses
@@ -147,5 +147,5 @@ def blocker_details(context: BoardContext, entry: IndexEntry) -> BlockerDetails:
     )
 
 
-def _whose(what: str) -> Whose:
+def _whose(what: str) -> BudgetKind:
     return "request" if what == "request" else "submitter" if what == "submitter" else "tier"

@@ -10,7 +10,7 @@ import hashlib
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from leaderboard.precisions import USUAL_PRECISION
+from leaderboard.options import DEFAULT_PRECISION
 from redis_state.keys import Keys
 from redis_state.redis import Redis
 
@@ -27,7 +27,7 @@ class CheckQuestion(BaseModel):
 
     model: str = Field(min_length=1, max_length=200)
     revision: str = Field(default="main", min_length=1, max_length=200)
-    precision: str = Field(default=USUAL_PRECISION, min_length=1, max_length=32)
+    precision: str = Field(default=DEFAULT_PRECISION, min_length=1, max_length=32)
     weight_type: str = Field(default="Original", min_length=1, max_length=32)
 
     @property

@@ -15,9 +15,10 @@ from typing import Any
 
 import pytest
 
+from tests.support.waiting import wait_until
 from tests.support.workers import evaluation_script
-from tests.support.workers.real_worker import PATIENCE, RealWorker, real_worker, upload_questions
-from tests.support.workers.worker_process import AttemptQueue, WorkerProcess, eventually, job
+from tests.support.workers.real_worker import PATIENCE, RealWorker, running_worker, upload_questions
+from tests.support.workers.worker_process import AttemptQueue, WorkerProcess, job
 from workers.common.hub_access import HubAccess
 from workers.common.run_plan import RunPlan
 from workers.evaluation import machine
@@ -86,11 +87,11 @@ def test_a_lost_child_frees_the_memory(bot: AttemptQueue, start_worker: Start) -
     bot.enqueue(asked)
     bot.grant(asked)
     bot.running(asked)
-    eventually(lambda: used_mib() > before + 2000, seconds=PATIENCE)
+    wait_until(lambda: used_mib() > before + 2000, seconds=PATIENCE)
     worker.kill("child")
     outcome, _ = bot.outcome(asked)
     assert outcome.failure is not None
-    eventually(lambda: used_mib() < before + 200, seconds=PATIENCE)
+    wait_until(lambda: used_mib() < before + 200, seconds=PATIENCE)
     evaluated(bot, worker, "fine")
 
 
@@ -101,11 +102,11 @@ def test_a_killed_worker_frees_the_memory(bot: AttemptQueue, start_worker: Start
     bot.enqueue(asked)
     bot.grant(asked)
     bot.running(asked)
-    eventually(lambda: used_mib() > before + 2000, seconds=PATIENCE)
+    wait_until(lambda: used_mib() > before + 2000, seconds=PATIENCE)
     worker.processes()
     worker.kill("worker")
     assert worker.nothing_left()
-    eventually(lambda: used_mib() < before + 200, seconds=PATIENCE)
+    wait_until(lambda: used_mib() < before + 200, seconds=PATIENCE)
 
 
 # --- with the harness
@@ -114,7 +115,7 @@ def test_a_killed_worker_frees_the_memory(bot: AttemptQueue, start_worker: Start
 @pytest.fixture(scope="module")
 def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealWorker]:
     """A Hub with questions and a tiny model, and a worker on the first GPU."""
-    with real_worker(tmp_path_factory.mktemp("gpu")) as running:
+    with running_worker(tmp_path_factory.mktemp("gpu")) as running:
         upload_questions(running)
         running.start_worker(STEWARD_DEVICE="cuda:0", STEWARD_BATCH_SIZE="4")
         yield running

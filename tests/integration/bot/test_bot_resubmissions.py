@@ -14,28 +14,28 @@ from hub.records import LogEntry
 from leaderboard.attempts import Failure
 from leaderboard.failures import cause
 from redis_state.jobs import EvaluationJob
-from tests.support.board.board_driver import REQUESTS, Stand
+from tests.support.board.board_driver import REQUESTS, BoardDriver
 from tests.support.board.published_details import publish
 
 THEIRS = Failure(cause="weights-corrupted", fault="submission", message="The weights are cut off.")
 
 
-def put_back(stand: Stand, path: str) -> None:
+def put_back(stand: BoardDriver, path: str) -> None:
     """Somebody sets the status alone."""
     stand.put(path, json.dumps({**stand.file(path), "status": "PENDING"}).encode())
 
 
-def put_back_as_new(stand: Stand, path: str) -> None:
+def put_back_as_new(stand: BoardDriver, path: str) -> None:
     """Somebody sets the status and takes the job's id away."""
     stand.put(path, json.dumps({**stand.file(path), "status": "RERUN", "job_id": -1}).encode())
 
 
-def overwrite(stand: Stand, path: str) -> None:
+def overwrite(stand: BoardDriver, path: str) -> None:
     """A form writes its file over ours, which knows nothing of us."""
     stand.submit("ada/good", path=path)
 
 
-def remove_and_submit(stand: Stand, path: str) -> None:
+def remove_and_submit(stand: BoardDriver, path: str) -> None:
     """Somebody removes the file and submits again."""
     stand.form.delete_file(path, REQUESTS, repo_type="dataset", commit_message="Remove")
     stand.settle()
@@ -45,7 +45,7 @@ def remove_and_submit(stand: Stand, path: str) -> None:
 WAYS = [put_back, put_back_as_new, overwrite, remove_and_submit]
 
 
-def run_again(stand: Stand) -> str:
+def run_again(stand: BoardDriver) -> str:
     """What is submitted again is queued, taken, and published; its attempt."""
     stand.worker()
     stand.tick()
@@ -59,7 +59,7 @@ def run_again(stand: Stand) -> str:
 @pytest.mark.parametrize("amnesia", [False, True])
 @pytest.mark.parametrize("again", WAYS)
 def test_the_same_commit_submitted_again_after_a_failure_is_evaluated_again(
-    stand: Stand, again: Callable[[Stand, str], None], amnesia: bool
+    stand: BoardDriver, again: Callable[[BoardDriver, str], None], amnesia: bool
 ) -> None:
     """Failed, submitted again at the same commit: a second attempt runs and finishes, also where Redis was lost."""
     job = stand.started()
@@ -85,7 +85,7 @@ def test_the_same_commit_submitted_again_after_a_failure_is_evaluated_again(
 @pytest.mark.parametrize("amnesia", [False, True])
 @pytest.mark.parametrize("again", [put_back, put_back_as_new, overwrite])
 def test_an_attempt_that_was_given_up_is_not_the_next_one(
-    stand: Stand, again: Callable[[Stand, str], None], amnesia: bool
+    stand: BoardDriver, again: Callable[[BoardDriver, str], None], amnesia: bool
 ) -> None:
     """Cancelled while it ran, then asked for again: what the old worker still publishes counts for nothing."""
     job = stand.started()
@@ -106,7 +106,7 @@ def test_an_attempt_that_was_given_up_is_not_the_next_one(
     )
 
 
-def cancel_and_remove(stand: Stand) -> EvaluationJob:
+def cancel_and_remove(stand: BoardDriver) -> EvaluationJob:
     """A request runs, is cancelled, and its file is removed: no log tells of its attempt. Then Redis is lost."""
     job = stand.started()
     stand.put(job.path, json.dumps({**stand.file(job.path), "status": "CANCELLED"}).encode())
@@ -118,7 +118,7 @@ def cancel_and_remove(stand: Stand) -> EvaluationJob:
 
 
 @pytest.mark.parametrize("looked", [False, True])
-def test_a_removed_request_gets_no_number_twice_after_redis_was_lost(stand: Stand, *, looked: bool) -> None:
+def test_a_removed_request_gets_no_number_twice_after_redis_was_lost(stand: BoardDriver, *, looked: bool) -> None:
     """Only the commit of the claim names the attempt, whether or not the bot looks before the file comes again."""
     job = cancel_and_remove(stand)
     if looked:
@@ -128,7 +128,7 @@ def test_a_removed_request_gets_no_number_twice_after_redis_was_lost(stand: Stan
     assert run_again(stand) == job.attempt.removesuffix("-1") + "-2"
 
 
-def test_a_claim_that_another_account_names_counts_for_nothing(stand: Stand) -> None:
+def test_a_claim_that_another_account_names_counts_for_nothing(stand: BoardDriver) -> None:
     """Anybody can write a message that names an attempt: only those of the bot's own commits are read."""
     job = cancel_and_remove(stand)
     line = json.dumps({"edit": f"run {job.attempt.removesuffix('-1')}-7", "path": job.path})
@@ -139,7 +139,7 @@ def test_a_claim_that_another_account_names_counts_for_nothing(stand: Stand) -> 
     assert run_again(stand) == job.attempt.removesuffix("-1") + "-2"
 
 
-def test_commits_are_read_once_for_their_claims(stand: Stand) -> None:
+def test_commits_are_read_once_for_their_claims(stand: BoardDriver) -> None:
     """The first request after Redis was lost reads the history, later ones the commits since; none is read twice."""
     job = cancel_and_remove(stand)
     for number in range(3):
@@ -165,7 +165,7 @@ def test_commits_are_read_once_for_their_claims(stand: Stand) -> None:
 
 
 def test_claims_that_are_read_while_redis_is_emptied_are_read_again(
-    stand: Stand, monkeypatch: pytest.MonkeyPatch
+    stand: BoardDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What an emptied Redis held of older commits is gone: the newer ones alone do not count as all."""
     job = cancel_and_remove(stand)
@@ -184,7 +184,7 @@ def test_claims_that_are_read_while_redis_is_emptied_are_read_again(
     assert claimed_number(context, job.path, context.hub.head(context.requests)) == 1
 
 
-def test_tries_of_an_earlier_submission_are_not_held_against_a_new_one(stand: Stand) -> None:
+def test_tries_of_an_earlier_submission_are_not_held_against_a_new_one(stand: BoardDriver) -> None:
     """After the budget of tries is spent, somebody who asks again gets all of it once more."""
     job: Any = stand.started()
     seen = [job.attempt]
@@ -205,7 +205,9 @@ def test_tries_of_an_earlier_submission_are_not_held_against_a_new_one(stand: St
     assert [attempt.rpartition("-")[2] for attempt in seen] == ["1", "2", "3", "4", "5", "6", "7"]
 
 
-def test_what_is_asked_for_again_goes_to_the_end_of_the_line_and_is_judged_at_its_newest_commit(stand: Stand) -> None:
+def test_what_is_asked_for_again_goes_to_the_end_of_the_line_and_is_judged_at_its_newest_commit(
+    stand: BoardDriver,
+) -> None:
     """A model that was mended after it failed is evaluated as it is now, after those who waited before."""
     job = stand.started()
     submitted = stand.context.index.get(job.path).submitted
@@ -224,7 +226,7 @@ def test_what_is_asked_for_again_goes_to_the_end_of_the_line_and_is_judged_at_it
 
 
 @pytest.mark.parametrize("runs", [True, False])
-def test_a_request_whose_file_is_spoilt_stops_its_worker(stand: Stand, *, runs: bool) -> None:
+def test_a_request_whose_file_is_spoilt_stops_its_worker(stand: BoardDriver, *, runs: bool) -> None:
     """What runs is asked to stop, what waits in the queue goes from there, and the file says why."""
     if runs:
         job = stand.started()
@@ -242,7 +244,7 @@ def test_a_request_whose_file_is_spoilt_stops_its_worker(stand: Stand, *, runs: 
     assert stand.file(job.path)["status"] == "FAILED"
 
 
-def test_a_worker_that_asks_about_a_file_that_is_gone_is_sent_away(stand: Stand) -> None:
+def test_a_worker_that_asks_about_a_file_that_is_gone_is_sent_away(stand: BoardDriver) -> None:
     """It took the job just before; it need not wait for an answer that nobody would give."""
     stand.worker()
     stand.submit("ada/good")
@@ -253,7 +255,7 @@ def test_a_worker_that_asks_about_a_file_that_is_gone_is_sent_away(stand: Stand)
     assert stand.take(job) is False
 
 
-def test_a_request_whose_file_is_removed_while_it_runs_stops_its_worker(stand: Stand) -> None:
+def test_a_request_whose_file_is_removed_while_it_runs_stops_its_worker(stand: BoardDriver) -> None:
     """Nobody waits for it any more: its worker is asked to stop with the next beat."""
     job = stand.started()
     stand.beat(job)
@@ -264,7 +266,7 @@ def test_a_request_whose_file_is_removed_while_it_runs_stops_its_worker(stand: S
 
 @pytest.mark.parametrize("told_before", [True, False])
 def test_what_was_removed_while_it_ran_says_nothing_about_the_same_submitted_again(
-    stand: Stand, *, told_before: bool
+    stand: BoardDriver, *, told_before: bool
 ) -> None:
     """The old worker was told to stop, and says so before or after the file is there again: another attempt runs."""
     job = stand.started()

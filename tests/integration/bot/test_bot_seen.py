@@ -22,19 +22,19 @@ from hub.retries import Retries
 from leaderboard.effects import Effects
 from leaderboard.failures import cause
 from redis_state.board.entry import IndexEntry
-from tests.support.board.board_driver import BOT, REQUESTS, Stand
+from tests.support.board.board_driver import BOT, REQUESTS, BoardDriver
 from tests.support.board.reconciliation import FINISHED, fill, look, modify, path_of, state, webhook
 
 GONE = {"status": 404, "error": "Entry not found", "headers": {"X-Error-Code": "EntryNotFound"}}
 
 
-def round_of(stand: Stand) -> None:
+def round_of(stand: BoardDriver) -> None:
     """A round of the reconciler, while a worker lives."""
     stand.worker()
     look(stand)
 
 
-def serve_main_as_of(stand: Stand, commit: str, patch: pytest.MonkeyPatch) -> None:
+def serve_main_as_of(stand: BoardDriver, commit: str, patch: pytest.MonkeyPatch) -> None:
     """Have the Hub answer for `main` of the requests repo with the files of `commit`, as out of a cache."""
     real = stand.context.hub.read_file
 
@@ -45,7 +45,7 @@ def serve_main_as_of(stand: Stand, commit: str, patch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.parametrize("lost_mirror", [False, True])
-def test_a_404_right_after_the_commit_forgets_no_request(stand: Stand, *, lost_mirror: bool) -> None:
+def test_a_404_right_after_the_commit_forgets_no_request(stand: BoardDriver, *, lost_mirror: bool) -> None:
     """The Hub says once that a file just committed is not there; git has it, and the request is judged."""
     round_of(stand)
     path = stand.submit("ada/good")
@@ -58,7 +58,7 @@ def test_a_404_right_after_the_commit_forgets_no_request(stand: Stand, *, lost_m
     assert state(stand, path) == "waiting"
 
 
-def test_a_request_that_git_has_no_more_is_forgotten(stand: Stand) -> None:
+def test_a_request_that_git_has_no_more_is_forgotten(stand: BoardDriver) -> None:
     """A 404 that git confirms counts: the file was removed."""
     path = stand.submit("ada/good")
     stand.settle()
@@ -67,7 +67,7 @@ def test_a_request_that_git_has_no_more_is_forgotten(stand: Stand) -> None:
     assert state(stand, path) is None
 
 
-def test_old_text_out_of_a_cache_is_not_judged(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_old_text_out_of_a_cache_is_not_judged(stand: BoardDriver, monkeypatch: pytest.MonkeyPatch) -> None:
     """The Hub answers for main with the text from before a change: the request is judged as it is."""
     path = stand.failed(cause("time-limit").failure(""))
     before = stand.context.hub.head(stand.context.requests)
@@ -78,7 +78,7 @@ def test_old_text_out_of_a_cache_is_not_judged(stand: Stand, monkeypatch: pytest
     assert state(stand, path) in ("waiting", "queued")
 
 
-def test_the_end_of_our_own_edit_is_read_where_it_landed(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_end_of_our_own_edit_is_read_where_it_landed(stand: BoardDriver, monkeypatch: pytest.MonkeyPatch) -> None:
     """A request is relaunched, and the Hub's cache says FAILED still when the edit has landed: it waits."""
     path = stand.failed(cause("time-limit").failure(""))
     with monkeypatch.context() as patch:
@@ -88,7 +88,7 @@ def test_the_end_of_our_own_edit_is_read_where_it_landed(stand: Stand, monkeypat
     assert state(stand, path) in ("waiting", "queued")
 
 
-def test_an_edit_whose_commit_was_answered_with_an_error_is_read_where_it_landed(stand: Stand) -> None:
+def test_an_edit_whose_commit_was_answered_with_an_error_is_read_where_it_landed(stand: BoardDriver) -> None:
     """The commit landed behind an error, and the Hub did not tell whether: the next look of the ledger finds it."""
     path = stand.failed(cause("time-limit").failure(""))
     note = PutFile(id="note", path="note.json", data=b"{}", line="Put a note")  # rests on no file: the ledger looks
@@ -106,7 +106,7 @@ def test_an_edit_whose_commit_was_answered_with_an_error_is_read_where_it_landed
     assert state(stand, path) in ("waiting", "queued")
 
 
-def test_a_resumed_queue_is_not_paused_by_old_text(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_resumed_queue_is_not_paused_by_old_text(stand: BoardDriver, monkeypatch: pytest.MonkeyPatch) -> None:
     """The Hub's cache has the pause still when our edit that lifts it has landed; so has an older commit."""
     assert rulings.pause(stand.context, "board", "Moving.", "maya").done
     stand.settle()
@@ -123,7 +123,9 @@ def test_a_resumed_queue_is_not_paused_by_old_text(stand: Stand, monkeypatch: py
     assert stand.context.pauses.all() == {}
 
 
-def test_redis_that_is_emptied_behind_the_marks_loses_no_request(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_redis_that_is_emptied_behind_the_marks_loses_no_request(
+    stand: BoardDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The changed files are marked, Redis is emptied, and the head is not remembered: they are marked again."""
     path = stand.submit("ada/good")
     passed = list[str]()
@@ -141,7 +143,7 @@ def test_redis_that_is_emptied_behind_the_marks_loses_no_request(stand: Stand, m
 
 
 def test_an_edit_that_lands_after_redis_was_emptied_loses_no_request(
-    stand: Stand, monkeypatch: pytest.MonkeyPatch
+    stand: BoardDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A relaunch is about to be committed when Redis is emptied and filled again: its commit is looked at."""
     path = stand.failed(cause("time-limit").failure(""))
@@ -164,7 +166,7 @@ def test_an_edit_that_lands_after_redis_was_emptied_loses_no_request(
     assert state(stand, path) in ("waiting", "queued")
 
 
-def test_a_file_edited_with_the_bots_own_account_is_looked_at(stand: Stand) -> None:
+def test_a_file_edited_with_the_bots_own_account_is_looked_at(stand: BoardDriver) -> None:
     """A commit of our account that no ledger made has its files looked at, as any other commit."""
     round_of(stand)
     path = path_of("ada/good")
@@ -175,7 +177,7 @@ def test_a_file_edited_with_the_bots_own_account_is_looked_at(stand: Stand) -> N
     assert state(stand, path) in ("waiting", "queued")
 
 
-def test_a_file_removed_and_brought_back_between_two_looks_is_judged(stand: Stand) -> None:
+def test_a_file_removed_and_brought_back_between_two_looks_is_judged(stand: BoardDriver) -> None:
     """Its sync finds it gone; then it is back as it was, and the two heads that are looked at show no change."""
     path = stand.submit("ada/good")
     data = stand.read(path)
@@ -190,7 +192,9 @@ def test_a_file_removed_and_brought_back_between_two_looks_is_judged(stand: Stan
     assert state(stand, path) in ("waiting", "queued")
 
 
-def test_a_sync_that_outlives_redis_does_not_have_the_last_word(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sync_that_outlives_redis_does_not_have_the_last_word(
+    stand: BoardDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It read CANCELLED; Redis is emptied, another sync finds the request put back, and the first one goes on."""
     path = stand.submit("ada/good")
     stand.settle()
@@ -213,29 +217,29 @@ def test_a_sync_that_outlives_redis_does_not_have_the_last_word(stand: Stand, mo
     assert state(stand, path) == "waiting"
 
 
-def forget(stand: Stand, path: str) -> None:
+def forget(stand: BoardDriver, path: str) -> None:
     """Take the entry of `path` out of the index, as no code of ours does."""
     stand.context.index.drop(path)
 
 
-def outdate(stand: Stand, path: str) -> None:
+def outdate(stand: BoardDriver, path: str) -> None:
     """Have the index know another content of the file."""
     stand.context.index.put(stand.context.index.get(path).model_copy(update={"file_oid": "0" * 40}))
 
 
-def end(stand: Stand, path: str) -> None:
+def end(stand: BoardDriver, path: str) -> None:
     """Have the index say that a request that waits has ended."""
     stand.context.index.put(stand.context.index.get(path).model_copy(update={"state": "settled", "job": None}))
 
 
-def compare(stand: Stand) -> list[tuple[str, str]]:
+def compare(stand: BoardDriver) -> list[tuple[str, str]]:
     """A round in which it is time for a comparison; the calls that it took."""
     stand.context.redis.hset(stand.context.keys.rounds, FILES, stand.time - COMPARE_EVERY)
     return look(stand)
 
 
 @pytest.mark.parametrize("harm", [forget, outdate, end])
-def test_what_the_index_does_not_know_as_it_is_is_found_in_time(stand: Stand, harm: Any) -> None:
+def test_what_the_index_does_not_know_as_it_is_is_found_in_time(stand: BoardDriver, harm: Any) -> None:
     """Whatever made the index wrong about a request: the doctor tells, and COMPARE_EVERY later it is judged again."""
     path = stand.submit("ada/good")
     for _ in range(3):
@@ -249,7 +253,7 @@ def test_what_the_index_does_not_know_as_it_is_is_found_in_time(stand: Stand, ha
     assert disagreements(stand.context) == []
 
 
-def test_an_entry_without_a_file_goes_in_time(stand: Stand) -> None:
+def test_an_entry_without_a_file_goes_in_time(stand: BoardDriver) -> None:
     """The index has a request of which there is no file: the doctor tells, and the comparison has it looked at."""
     stand.settle()
     path = path_of("ada/never")
@@ -260,7 +264,7 @@ def test_an_entry_without_a_file_goes_in_time(stand: Stand) -> None:
     assert state(stand, path) is None
 
 
-def test_what_is_on_its_way_is_no_disagreement(stand: Stand) -> None:
+def test_what_is_on_its_way_is_no_disagreement(stand: BoardDriver) -> None:
     """A request that a mark or an edit waits for is about to be known as it is; an index never filled knows none."""
     path = stand.submit("ada/good")
     assert disagreements(stand.context) == []
@@ -276,7 +280,7 @@ def test_what_is_on_its_way_is_no_disagreement(stand: Stand) -> None:
     assert disagreements(stand.context) == []
 
 
-def test_a_board_that_holds_its_edits_back_has_requests_that_rest(stand: Stand) -> None:
+def test_a_board_that_holds_its_edits_back_has_requests_that_rest(stand: BoardDriver) -> None:
     """In shadow a refused request stays PENDING and is judged: there is nothing to look at again."""
     stand.context.board = stand.context.board.model_copy(update={"effects": Effects(edit="shadow")})
     path = stand.submit("ada/remote")
@@ -285,7 +289,7 @@ def test_a_board_that_holds_its_edits_back_has_requests_that_rest(stand: Stand) 
     assert disagreements(stand.context) == []
 
 
-def test_a_comparison_of_what_is_as_it_was_costs_no_call(stand: Stand) -> None:
+def test_a_comparison_of_what_is_as_it_was_costs_no_call(stand: BoardDriver) -> None:
     """With every kind of file, at 20 and at 400 of them, a round with a comparison costs what any other does."""
     webhook(stand)
     stand.context.board = stand.context.board.model_copy(update={"max_request_bytes": 2_000})

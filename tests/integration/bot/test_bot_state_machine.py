@@ -1,6 +1,6 @@
 """Everything at once, in any order: people, workers, deaths, lost events, a stumbling Hub, amnesia, jumps of the clock.
 
-`Life.check` says what must hold at every quiet point: each request is at its end or visibly waiting, has
+`BoardLifeCycle.check` says what must hold at every quiet point: each request is at its end or visibly waiting, has
 one status comment and one living attempt at most; no step of an attempt is made twice, and none of one that was given
 up has an effect; commits stay within their budget; and the bot does not answer itself.
 
@@ -25,9 +25,9 @@ from leaderboard.attempts import Failure
 from leaderboard.requests import RequestPath
 from redis_state import clock
 from tests.support.board.board_driver import REQUESTS
-from tests.support.board.board_life_cycle import ENDED, Life
+from tests.support.board.board_life_cycle import ENDED, BoardLifeCycle
+from tests.support.sizes import WHOLE
 
-WHOLE = bool(os.environ.get("STEWARD_WHOLE_MATRIX"))
 LIVES, STEPS = (int(os.environ.get("STEWARD_LIVES", "200")), 60) if WHOLE else (5, 25)
 pytestmark = pytest.mark.timeout(7_200 if WHOLE else 300)
 
@@ -79,7 +79,7 @@ class Board(RuleBasedStateMachine):
     @initialize(how=st.sampled_from(["theirs", "ours", "fine"]))
     def open(self, how: str) -> None:
         """Begin with a request that was evaluated, one that waits, and one worker."""
-        self.life = Life(self.connection, self.web)
+        self.life = BoardLifeCycle(self.connection, self.web)
         self.troubles: list[tuple[str, str, dict[str, Any]]] = []
         self.life.stand.worker()
         self.submit(SUBMISSIONS[0])

@@ -21,7 +21,7 @@ from leaderboard.adoption import FORMER_RECORD, RECORD
 from leaderboard.effects import Effect, EffectMode, Effects
 from leaderboard.holds import FORMER_PAUSES, PAUSES
 from leaderboard.removals import FORMER_ARCHIVE, archived
-from tests.support.board.board_driver import REQUESTS, Stand
+from tests.support.board.board_driver import REQUESTS, BoardDriver
 from tests.support.board.queued_requests import queued, submit
 
 RESULTS = "board/results"
@@ -30,7 +30,7 @@ PAUSE = {"tier:small": {"reason": "The machines are moved.", "by": "maya", "at":
 ARCHIVED = "ada/good/results_2026-01-01T00-00-00.000000.json"
 
 
-def commit(stand: Stand, files: dict[str, bytes | None], repo: str = REQUESTS) -> None:
+def commit(stand: BoardDriver, files: dict[str, bytes | None], repo: str = REQUESTS) -> None:
     """The form commits files; None removes one."""
     operations: list[Any] = [
         CommitOperationDelete(path) if data is None else CommitOperationAdd(path, data) for path, data in files.items()
@@ -38,25 +38,25 @@ def commit(stand: Stand, files: dict[str, bytes | None], repo: str = REQUESTS) -
     stand.form.create_commit(repo, operations, commit_message="Write", repo_type="dataset")
 
 
-def on_main(stand: Stand, repo: str = REQUESTS) -> set[str]:
+def on_main(stand: BoardDriver, repo: str = REQUESTS) -> set[str]:
     """Paths of Steward's own files on main."""
     board = stand.context.requests if repo == REQUESTS else stand.context.results
     return {file.path for file in stand.context.hub.list_files(board) if file.path.startswith(".steward/")}
 
 
-def commits(stand: Stand, repo: str = REQUESTS) -> int:
+def commits(stand: BoardDriver, repo: str = REQUESTS) -> int:
     """How many commits main has."""
     return len(stand.form.list_repo_commits(repo, repo_type="dataset"))
 
 
-def effects(stand: Stand, mode: EffectMode) -> None:
+def effects(stand: BoardDriver, mode: EffectMode) -> None:
     """The board's effects, all of them."""
     update = {"effects": Effects(modes=dict.fromkeys(Effect, mode))}
     stand.context.board = stand.context.board.model_copy(update=update)
 
 
 @pytest.fixture
-def former(stand: Stand) -> Stand:
+def former(stand: BoardDriver) -> BoardDriver:
     """A board that an earlier version adopted and paused, and from which it removed a model's results."""
     stand.submit("ada/good", status="FINISHED")
     adopt(stand.context)
@@ -68,7 +68,7 @@ def former(stand: Stand) -> Stand:
     return stand
 
 
-def started(stand: Stand) -> None:
+def started(stand: BoardDriver) -> None:
     """A process of this version starts, and a while later does what is to be done."""
     stand.schedule = Schedule(stand.context)
     stand.tick()
@@ -78,7 +78,7 @@ def started(stand: Stand) -> None:
     stand.work()
 
 
-def test_one_commit_a_repo_moves_all_at_the_start_and_no_other_follows(former: Stand) -> None:
+def test_one_commit_a_repo_moves_all_at_the_start_and_no_other_follows(former: BoardDriver) -> None:
     """Content for content; the pause holds, the adopted requests stay old, and later starts write nothing."""
     record, before = former.read(FORMER_RECORD), (commits(former), commits(former, RESULTS))
     started(former)
@@ -97,7 +97,7 @@ def test_one_commit_a_repo_moves_all_at_the_start_and_no_other_follows(former: S
     assert (commits(former), commits(former, RESULTS)) == (before[0] + 1, before[1] + 1)
 
 
-def test_a_start_moves_them_where_the_earlier_version_had_seen_them(former: Stand) -> None:
+def test_a_start_moves_them_where_the_earlier_version_had_seen_them(former: BoardDriver) -> None:
     """Redis knows the head of the repo, so that no look at it would find them."""
     index, requests = former.context.index, former.context.requests
     index.put_head(requests.id, former.context.hub.head(requests), index.life())
@@ -105,7 +105,7 @@ def test_a_start_moves_them_where_the_earlier_version_had_seen_them(former: Stan
     assert on_main(former) == {RECORD, PAUSES}
 
 
-def test_until_they_are_moved_they_count_where_they_are(former: Stand) -> None:
+def test_until_they_are_moved_they_count_where_they_are(former: BoardDriver) -> None:
     """In shadow nothing is written: the pause holds, the adopted requests stay old; the move is listed."""
     effects(former, EffectMode.SHADOW)
     before = commits(former)
@@ -125,7 +125,7 @@ def test_until_they_are_moved_they_count_where_they_are(former: Stand) -> None:
 
 @pytest.mark.parametrize("landed", [False, True], ids=["before it", "after it"])
 def test_a_sync_that_dies_at_the_commit_leaves_nothing_half_done(
-    former: Stand, monkeypatch: pytest.MonkeyPatch, landed: bool
+    former: BoardDriver, monkeypatch: pytest.MonkeyPatch, landed: bool
 ) -> None:
     """All files are at their former paths, or none is; the next sync makes the one commit, or finds it made."""
     before, real = commits(former), former.context.hub.commit
@@ -146,7 +146,9 @@ def test_a_sync_that_dies_at_the_commit_leaves_nothing_half_done(
     assert commits(former) == before + 1
 
 
-def test_what_a_person_writes_at_the_same_moment_is_moved_too(former: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_person_writes_at_the_same_moment_is_moved_too(
+    former: BoardDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The commit lands on the commit that was read, or not at all: then everything is read again."""
     real, stale = former.context.hub.commit, list[str]()
 
@@ -167,7 +169,7 @@ def test_what_a_person_writes_at_the_same_moment_is_moved_too(former: Stand, mon
 
 @pytest.mark.parametrize(("place", "former_place"), [(RECORD, FORMER_RECORD), (PAUSES, FORMER_PAUSES)])
 def test_a_file_that_is_moved_while_it_is_looked_for_is_found(
-    former: Stand, monkeypatch: pytest.MonkeyPatch, place: str, former_place: str
+    former: BoardDriver, monkeypatch: pytest.MonkeyPatch, place: str, former_place: str
 ) -> None:
     """The move lands between two looks of another process: the record, or the pause, counts all the same."""
     context, real, calls = former.context, former.context.hub.find_file, list[str]()
@@ -189,7 +191,7 @@ def test_a_file_that_is_moved_while_it_is_looked_for_is_found(
     assert place in calls
 
 
-def test_processes_of_both_versions_go_by_the_same_files_for_a_while(former: Stand) -> None:
+def test_processes_of_both_versions_go_by_the_same_files_for_a_while(former: BoardDriver) -> None:
     """One that was not restarted yet finds record and pauses where it looks, with what people command meanwhile."""
     former.settle()
     former.tick()
@@ -206,7 +208,7 @@ def test_processes_of_both_versions_go_by_the_same_files_for_a_while(former: Sta
     assert (former.file(PAUSES)["tier:small"], sorted(former.context.pauses.all())) == (None, ["board"])
 
 
-def test_a_command_that_lands_after_the_move_counts(former: Stand) -> None:
+def test_a_command_that_lands_after_the_move_counts(former: BoardDriver) -> None:
     """It was staged for the former path: what it says is moved to the present one, and ends the pause there."""
     commit(former, {FORMER_PAUSES: json.dumps({**PAUSE, "board": "Back on Monday."}).encode()})
     assert rulings.resume(former.context, "tier:small").done
@@ -220,7 +222,7 @@ def test_a_command_that_lands_after_the_move_counts(former: Stand) -> None:
     assert sorted(former.context.pauses.all()) == ["board"]
 
 
-def test_a_pause_that_an_earlier_version_writes_after_the_move_counts(former: Stand) -> None:
+def test_a_pause_that_an_earlier_version_writes_after_the_move_counts(former: BoardDriver) -> None:
     """A process of it is still running, or a person goes by an old page: the file is moved again, member by member."""
     started(former)
     former.worker()
@@ -244,7 +246,7 @@ def test_a_pause_that_an_earlier_version_writes_after_the_move_counts(former: St
     ids=["the former one is broken", "the present one is broken", "with a byte order mark"],
 )
 def test_of_two_files_of_pauses_the_one_that_can_be_read_stays(
-    former: Stand, present: bytes, newer: bytes, left: bytes
+    former: BoardDriver, present: bytes, newer: bytes, left: bytes
 ) -> None:
     """Whatever people wrote there, one file is left, and front ends find none."""
     commit(former, {PAUSES: present, FORMER_PAUSES: newer})
@@ -253,7 +255,7 @@ def test_of_two_files_of_pauses_the_one_that_can_be_read_stays(
     assert former.read(PAUSES) == left
 
 
-def test_adopting_moves_the_record_and_does_not_change_it(former: Stand) -> None:
+def test_adopting_moves_the_record_and_does_not_change_it(former: BoardDriver) -> None:
     """Also in shadow, for an operator asks for it by name; adopting again writes over it at its present path."""
     effects(former, EffectMode.SHADOW)
     record = former.read(FORMER_RECORD)
@@ -264,7 +266,7 @@ def test_adopting_moves_the_record_and_does_not_change_it(former: Stand) -> None
     assert on_main(former) == {RECORD, PAUSES}
 
 
-def test_many_archived_files_are_moved_in_several_commits(former: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_archived_files_are_moved_in_several_commits(former: BoardDriver, monkeypatch: pytest.MonkeyPatch) -> None:
     """As many as one commit should hold, and the rest with the next one; a file of a later removal is left as it is."""
     monkeypatch.setattr(former_paths, "BATCH_FILES", 2)
     more = {f"{FORMER_ARCHIVE}ada/m{n}/results_2026-01-01T00-00-00.json": b"former" for n in range(4)}
@@ -282,14 +284,14 @@ def test_many_archived_files_are_moved_in_several_commits(former: Stand, monkeyp
     assert commits(former, RESULTS) == before + 3
 
 
-def own_files(stand: Stand) -> Iterator[tuple[str, str]]:
+def own_files(stand: BoardDriver) -> Iterator[tuple[str, str]]:
     """What `steward doctor` says of Steward's own files."""
     return (
         (check.state, f"{check.words} {check.mend}") for check in examine(stand.context) if check.name == "own files"
     )
 
 
-def test_the_doctor_says_what_is_read_and_when_it_is_well(former: Stand) -> None:
+def test_the_doctor_says_what_is_read_and_when_it_is_well(former: BoardDriver) -> None:
     """Which files, what they break and what moves them, by whether edits are on; then that all is well."""
     (requests, results) = own_files(former)
     assert requests[0] == results[0] == "warning"

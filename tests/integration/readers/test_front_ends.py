@@ -24,7 +24,7 @@ from leaderboard.removals import FORMER_ARCHIVE, original_path
 from redis_state.jobs import EvaluationJob
 from tests.support.board.board_driver import BOT, REQUESTS
 from tests.support.board.contents_table import board_with_table, data, look
-from tests.support.board.flags import FlagStand, Hearing
+from tests.support.board.flags import AppealThread, FlagBoardDriver
 from tests.support.board.published_details import publish
 from workers.common.run_plan import RunPlan
 from workers.evaluation import harness
@@ -33,13 +33,13 @@ RESULTS = "board/results"
 
 
 @pytest.fixture
-def stand(tmp_path: Path, connection: redis.Redis, probe: Probe) -> Iterator[FlagStand]:
+def stand(tmp_path: Path, connection: redis.Redis, probe: Probe) -> Iterator[FlagBoardDriver]:
     """A board with flags and a table."""
     with board_with_table(tmp_path, connection, probe) as made:
         yield made
 
 
-def ask(stand: FlagStand, model: str, **changes: Any) -> str:
+def ask(stand: FlagBoardDriver, model: str, **changes: Any) -> str:
     """A front end commits a request for `model`, with all fields that front ends write; its path."""
     fields = {
         "base_model": "",
@@ -58,7 +58,7 @@ def ask(stand: FlagStand, model: str, **changes: Any) -> str:
     return stand.submit(model, **{**fields, **changes})
 
 
-def start(stand: FlagStand, model: str) -> EvaluationJob:
+def start(stand: FlagBoardDriver, model: str) -> EvaluationJob:
     """An evaluation of `model` that is under way, as long after the last one as the budget of commits wants."""
     stand.time += 900
     stand.tick()
@@ -88,7 +88,7 @@ def harness_part(job: EvaluationJob, folder: Path) -> dict[str, Any]:
     return told
 
 
-def finish(stand: FlagStand, model: str) -> str:
+def finish(stand: FlagBoardDriver, model: str) -> str:
     """The request of a model that was evaluated."""
     job = start(stand, model)
     told = harness_part(job, stand.hub.state.data)
@@ -97,14 +97,14 @@ def finish(stand: FlagStand, model: str) -> str:
     return job.path
 
 
-def later(stand: FlagStand) -> None:
+def later(stand: FlagBoardDriver) -> None:
     """What is staged lands, once the budget of commits allows it."""
     stand.settle()
     stand.time += 900
     stand.settle()
 
 
-def snapshot(stand: FlagStand, repo: str, into: Path) -> Path:
+def snapshot(stand: FlagBoardDriver, repo: str, into: Path) -> Path:
     """All files of a dataset, as a front end downloads them when it starts, without the library's own cache."""
     api = HfApi(stand.hub.url, token=BOT)
     folder = Path(api.snapshot_download(repo, repo_type="dataset", local_dir=into / repo))
@@ -112,14 +112,14 @@ def snapshot(stand: FlagStand, repo: str, into: Path) -> Path:
     return folder
 
 
-def queue_of(stand: FlagStand, into: Path) -> dict[str, list[str]]:
+def queue_of(stand: FlagBoardDriver, into: Path) -> dict[str, list[str]]:
     """The queue page: list → models. The submit check reads the same files."""
     requests = snapshot(stand, REQUESTS, into)
     assert fronts.submitted(requests)
     return {name: sorted(one.split()[0] for one in shown) for name, shown in fronts.queue_page(requests).items()}
 
 
-def board_in_every_state(stand: FlagStand) -> None:
+def board_in_every_state(stand: FlagBoardDriver) -> None:
     """An adopted board with a request of each status, one of which was removed."""
     ask(stand, "ada/tuned", status="FINISHED")
     adopt(stand.context)
@@ -127,7 +127,7 @@ def board_in_every_state(stand: FlagStand) -> None:
     finish(stand, "ada/good")
     finish(stand, "ada/plain")
     look(stand)
-    Hearing(stand, "My model", "Hello.").say("/remove ada/plain the weights were wrong", stand.form)
+    AppealThread(stand, "My model", "Hello.").say("/remove ada/plain the weights were wrong", stand.form)
     look(stand)
     job = start(stand, "ada/half")
     stand.end(job, failure=Failure(cause="weights-corrupted", fault="submission", message="Cut off."))
@@ -139,7 +139,7 @@ def board_in_every_state(stand: FlagStand) -> None:
 QUEUE = {"pending": ["ada/quiet"], "running": ["ada/loud"], "finished": ["ada/good", "ada/tuned"]}
 
 
-def test_every_reader_reads_a_board_in_every_state(stand: FlagStand, tmp_path: Path) -> None:
+def test_every_reader_reads_a_board_in_every_state(stand: FlagBoardDriver, tmp_path: Path) -> None:
     """Queue pages, submit checks, table and results; also while the board is paused, and after it was resumed."""
     board_in_every_state(stand)
     states = {path: stand.file(path)["status"] for path in stand.context.index.paths()}
@@ -161,7 +161,7 @@ def test_every_reader_reads_a_board_in_every_state(stand: FlagStand, tmp_path: P
 
 
 def test_a_board_that_an_earlier_version_wrote_is_read_once_its_files_are_moved(
-    stand: FlagStand, tmp_path: Path
+    stand: FlagBoardDriver, tmp_path: Path
 ) -> None:
     """Before, queue pages and submit checks end in a KeyError, and a removed model is among the results."""
     board_in_every_state(stand)
@@ -184,7 +184,7 @@ def test_a_board_that_an_earlier_version_wrote_is_read_once_its_files_are_moved(
     assert list(stand.file(PAUSES)) == ["tier:large"]
 
 
-def as_an_earlier_version_wrote_it(stand: FlagStand) -> None:
+def as_an_earlier_version_wrote_it(stand: FlagBoardDriver) -> None:
     """Steward's own files, at the paths that they had in earlier versions."""
     places = {PAUSES: FORMER_PAUSES, RECORD: FORMER_RECORD}
     for repo, board in ((REQUESTS, stand.context.requests), (RESULTS, stand.context.results)):

@@ -1,4 +1,4 @@
-"""The newest known commit of a repo, which two processes learn of at the same time."""
+"""The newest known commit of a repo, when two processes learn of commits at the same time."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ REPO = "board/requests"
 
 @pytest.fixture
 def heads(connection: redis.Redis) -> Heads:
-    """The heads of a board of which nothing is known yet."""
+    """The heads of a board without known commits."""
     connection.flushall()
     return Heads(connection, Keys("demo"))
 
 
 def test_who_knew_the_newest_commit_before_tells_the_next_one(heads: Heads) -> None:
-    """A list of refs, then a commit upon it, then another list."""
+    """A list of refs, a commit based on it, and another list each set the newest commit."""
     assert heads.newest(REPO) is None
     heads.saw(REPO, "a", after=heads.known(REPO))
     assert heads.newest(REPO) == "a"
@@ -29,7 +29,7 @@ def test_who_knew_the_newest_commit_before_tells_the_next_one(heads: Heads) -> N
 
 
 def test_a_list_of_refs_that_a_commit_overtook_leaves_none_known(heads: Heads) -> None:
-    """Which of the two is newer cannot be told, until the refs are listed again."""
+    """If a commit overtook a list of refs, no commit is known until the refs are listed again."""
     heads.saw(REPO, "a", after="")
     known = heads.known(REPO)
     heads.saw(REPO, "b", after="a")
@@ -40,7 +40,7 @@ def test_a_list_of_refs_that_a_commit_overtook_leaves_none_known(heads: Heads) -
 
 
 def test_a_commit_upon_another_one_than_the_known_leaves_none_known(heads: Heads) -> None:
-    """Somebody else committed in between, or Redis was emptied; a list of refs that is under way cannot tell."""
+    """After another client's commit in between, or a loss of Redis, no commit is known."""
     known = heads.known(REPO)
     heads.saw(REPO, "c", after="b")
     assert heads.newest(REPO) is None
@@ -49,7 +49,7 @@ def test_a_commit_upon_another_one_than_the_known_leaves_none_known(heads: Heads
 
 
 def test_what_may_be_newer_leaves_none_known(heads: Heads) -> None:
-    """A commit of which it is not known upon which one it was made; the known one itself is no news."""
+    """A commit with an unknown parent leaves no commit known, unless it is the known one."""
     heads.saw(REPO, "a", after="")
     heads.doubt(REPO, "a")
     assert heads.newest(REPO) == "a"

@@ -8,7 +8,28 @@ from pathlib import Path
 import pytest
 import redis
 
+from tests.support.workers.real_worker import RealWorker, running_worker, upload_questions
+from tests.support.workers.reference_scores import ReferenceScores, reference_scores
 from tests.support.workers.worker_process import AttemptQueue, WorkerProcess, worker_starter
+
+
+@pytest.fixture(scope="package")
+def reference(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReferenceScores]:
+    """What the `lm_eval` command says, which runs while the worker does the same."""
+    with reference_scores(tmp_path_factory.mktemp("reference")) as commands:
+        yield commands
+
+
+@pytest.fixture(scope="package")
+def real_worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealWorker]:
+    """A real worker (`steward work`) with a Hub and a queue, for a suite of a dozen questions.
+
+    It stops a child that says nothing for 20 seconds.
+    """
+    with running_worker(tmp_path_factory.mktemp("worker")) as found:
+        upload_questions(found)
+        found.start_worker(STEWARD_BATCH_SIZE="4", STEWARD_STALL_SECONDS="20")
+        yield found
 
 
 @pytest.fixture

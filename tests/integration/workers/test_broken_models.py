@@ -5,42 +5,27 @@
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pygit2
 import pytest
-import redis
-import yaml
 from huggingface_hub import CommitOperationAdd, HfApi
 
 from leaderboard.attempts import Outcome, attempt_id
-from leaderboard.suites import Suite, parse_suite
+from leaderboard.suites import Suite
 from localhub.testing import LocalHub
 from redis_state.canaries import Canaries
 from redis_state.jobs import EvaluationJob
-from steward.valkey import Valkey
 from tests.support.models.broken_models import BROKEN, FINE, Broken
-from tests.support.workers.real_worker import QUESTIONS, SUITE
+from tests.support.workers.real_worker import RealWorker
 from tests.support.workers.recorded_failures import record_outcome
-from tests.support.workers.worker_process import BOARD, TIER, AttemptQueue
+from tests.support.workers.worker_process import BOARD, AttemptQueue
 
 SAMPLE = ("truncated", "missing-layers", "nan-weights", "template-raises", "pickles-only", "gated", "whole")
 CHOSEN = [one for one in BROKEN if os.environ.get("STEWARD_ALL_DEATHS") or one.name in SAMPLE]
 PATIENCE = 60.0
-WORLD = {
-    "users": [
-        {"name": "worker", "tokens": [{"token": "hf_worker", "role": "write"}]},
-        {"name": "ada", "tokens": [{"token": "hf_ada", "role": "write"}]},
-    ],
-    "orgs": [{"name": "trial-details", "members": {"worker": "admin"}}],
-}
 
 
 @dataclass(frozen=True)
@@ -112,61 +97,10 @@ class BrokenModelRun:
         return Death(outcome, log, time.monotonic() - began)
 
 
-def upload_questions(hub: LocalHub) -> None:
-    """Two questions, and one example."""
-    rows = [{"input": f"{a} and {a}?", "target": "two" if a == 1 else "one"} for a in range(3)]
-    lines = [json.dumps(row).encode() + b"\n" for row in rows]
-    files = [{"split": split, "path": f"data/sums/{split}.jsonl"} for split in ("test", "fewshot")]
-    card = f"---\n{yaml.safe_dump({'configs': [{'config_name': 'sums', 'data_files': files}]})}---\n".encode()
-    contents = {"README.md": card, files[0]["path"]: b"".join(lines[:2]), files[1]["path"]: lines[2]}
-    api = HfApi(hub.url, "hf_ada")
-    api.create_repo(QUESTIONS, repo_type="dataset")
-    added = [CommitOperationAdd(name, data) for name, data in contents.items()]
-    api.create_commit(QUESTIONS, added, commit_message="Upload", repo_type="dataset")
-
-
 @pytest.fixture(scope="module")
-def stand(valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrokenModelRun]:
-    """A Hub, a queue and a real worker; the test grants the claims."""
-    folder = tmp_path_factory.mktemp("broken")
-    with LocalHub(folder / "hub", WORLD) as hub, redis.Redis.from_url(valkey.url) as connection:
-        connection.flushall()
-        upload_questions(hub)
-        suite = folder / "quick.yaml"
-        suite.write_text(yaml.safe_dump(SUITE))
-        worker = start_worker(folder, hub, valkey, suite)
-        try:
-            yield BrokenModelRun(hub, AttemptQueue(connection), parse_suite(suite.read_text()))
-        finally:
-            worker.kill()
-            worker.wait()
-
-
-def start_worker(folder: Path, hub: LocalHub, valkey: Valkey, suite: Path) -> subprocess.Popen[bytes]:
-    """Start `steward work` as an operator does."""
-    repos = {name: f"trial/{name}" for name in ("requests", "results", "logs", "community")}
-    board = {"name": BOARD, "title": "Trial", "suite": str(suite)}
-    (folder / "board.yaml").write_text(
-        yaml.safe_dump({**board, "repos": {**repos, "details_namespace": "trial-details"}})
-    )
-    settings = {
-        "STEWARD_BOARD": str(folder / "board.yaml"),
-        "STEWARD_WORK_DIR": str(folder / "work"),
-        "STEWARD_WORKER_TOKEN": "hf_worker",
-        "STEWARD_TIERS": TIER,
-        "STEWARD_STALL_SECONDS": "20",
-        "REDIS_URL": valkey.url,
-        "HF_ENDPOINT": hub.url,
-        "OMP_NUM_THREADS": "1",
-    }
-    with (folder / "worker.log").open("wb") as log:
-        return subprocess.Popen(
-            [sys.executable, "-m", "steward.cli", "work"],
-            env={**os.environ, **settings},
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-        )
+def stand(real_worker: RealWorker) -> BrokenModelRun:
+    """The whole way, but for the bot, which only grants claims."""
+    return BrokenModelRun(real_worker.hub, real_worker.queue, real_worker.suite)
 
 
 @pytest.fixture(scope="module")

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -21,25 +18,13 @@ from leaderboard.attempts import Outcome
 from leaderboard.details import table_path
 from leaderboard.suites import find_suite, parse_suite
 from tests.support.models import suite_v1_datasets
+from tests.support.models.suite_v1_datasets import MMLU
 from tests.support.models.suite_v2_datasets import files
-from tests.support.workers.real_worker import WORLD, RealWorker, real_worker
+from tests.support.workers.real_worker import WORLD, RealWorker, running_worker
+from tests.support.workers.reference_scores import ReferenceScores
 from workers.models.tiny_model import model
 
 V1 = find_suite("open-llm-v1")
-MMLU = [f"mmlu_{subject}" for subject in suite_v1_datasets.SUBJECTS]
-
-
-def shorter() -> dict[str, Any]:
-    """The suite with two of MMLU's subjects: downloading all 57 datasets takes a minute."""
-    suite: dict[str, Any] = yaml.safe_load(
-        (Path(__file__).parents[3] / "leaderboard/suites/open-llm-v1.yaml").read_text()
-    )
-    suite["run"] = [*(task for task in suite["run"] if task != "mmlu"), *MMLU]
-    suite["datasets"][2]["configs"] = list(suite_v1_datasets.SUBJECTS)
-    suite["benchmarks"][2] |= {"source": MMLU[0], "tasks": [{"name": name} for name in MMLU]}
-    return suite
-
-
 Answers = list[tuple[int, Any]]
 """Number of the question, and the log-likelihoods or the text that the model answered with."""
 
@@ -54,49 +39,21 @@ class Compared:
     their_answers: dict[str, Answers]
 
 
-def command(stand: RealWorker, revision: str) -> subprocess.Popen[bytes]:
-    """The `lm_eval` command for a group of the harness's own tasks, which names the shots of each."""
-    tasks = [{"task": task, "num_fewshot": shots} for task, shots in stand.suite.shots.items()]
-    (stand.folder / "group").mkdir()
-    (stand.folder / "group" / "first.yaml").write_text(yaml.safe_dump({"group": "first", "task": tasks}))
-    with (stand.folder / "command.log").open("wb") as log:
-        return subprocess.Popen(
-            [
-                str(Path(sys.executable).with_name("lm_eval")), "run", "--model", "hf",
-                "--model_args", f"pretrained=ada/tiny,revision={revision},dtype=float32",
-                "--tasks", "first", "--include_path", str(stand.folder / "group"), "--batch_size", "8",
-                "--device", "cpu", "--output_path", str(stand.folder / "command"), "--log_samples",
-            ],
-            env={**os.environ, "HF_ENDPOINT": stand.hub.url, "HF_HOME": str(stand.folder / "home"),
-                 "HF_HUB_DISABLE_XET": "1", "OMP_NUM_THREADS": "1"},
-            stdout=log,
-            stderr=log,
-        )  # fmt: skip
-
-
 @pytest.fixture(scope="module")
-def compared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compared]:
-    """Run the worker and the command at the same time."""
+def compared(reference: ReferenceScores, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compared]:
+    """Both at the same time."""
     named = {repo.split("/")[0] for repo in suite_v1_datasets.REPOS}
     orgs = [*WORLD["orgs"], *({"name": name, "members": {"ada": "admin"}} for name in named)]
     folder = tmp_path_factory.mktemp("v1")
-    stand: RealWorker
-    with real_worker(folder, shorter(), world={**WORLD, "orgs": orgs}) as stand:
+    with running_worker(folder, suite_v1_datasets.suite(), world={**WORLD, "orgs": orgs}) as stand:
+        stand.start_worker(STEWARD_BATCH_SIZE="8")
         for repo, rows in suite_v1_datasets.REPOS.items():
             stand.upload(repo, files(rows()), "dataset")
         revision = stand.upload("ada/tiny", model())
-        started = command(stand, revision)
-        try:
-            stand.start_worker(STEWARD_BATCH_SIZE="8")
-            (outcome,) = stand.run(stand.job("ada/tiny", revision))
-            assert started.wait(timeout=150) == 0, (folder / "command.log").read_text()[-3000:]
-        finally:
-            started.kill()
-            started.wait()
-        theirs = json.loads(next((folder / "command").glob("*/results_*.json")).read_text())
+        (outcome,) = stand.run(stand.job("ada/tiny", revision))
         published = {task: published_answers(stand, outcome, task) for task in stand.suite.tasks}
-        told = {task: told_answers(folder / "command", task) for task in stand.suite.tasks}
-        yield Compared(stand.results(outcome), theirs, published, told)
+        told = {task: told_answers(reference.of("first"), task) for task in stand.suite.tasks}
+        yield Compared(stand.results(outcome), reference.results("first"), published, told)
 
 
 def published_answers(stand: RealWorker, outcome: Outcome, task: str) -> Answers:
@@ -108,8 +65,8 @@ def published_answers(stand: RealWorker, outcome: Outcome, task: str) -> Answers
 
 
 def told_answers(folder: Path, task: str) -> Answers:
-    """The answers that the command wrote to `folder`."""
-    (samples,) = folder.glob(f"*/samples_{task}_*.jsonl")
+    """Those that the command left in `folder`."""
+    (samples,) = folder.glob(f"samples_{task}_*.jsonl")
     return sorted((line["doc_id"], line["resps"]) for line in map(json.loads, samples.read_text().splitlines()))
 
 
@@ -134,8 +91,8 @@ def test_all_answers_are_those_of_the_command(compared: Compared) -> None:
 
 
 def test_each_benchmark_is_asked_with_its_shots(results: dict[str, Any]) -> None:
-    """Each task uses its number of shots: ARC 25, HellaSwag 10, MMLU, Winogrande and GSM8K 5, TruthfulQA none."""
-    expected = parse_suite(yaml.safe_dump(shorter())).shots
+    """25 for ARC, 10 for HellaSwag, 5 for MMLU, Winogrande and GSM8K, none for TruthfulQA."""
+    expected = parse_suite(yaml.safe_dump(suite_v1_datasets.suite())).shots
     assert {task: results["n-shot"][task] for task in expected} == expected
     assert expected["arc_challenge"] == 25
 

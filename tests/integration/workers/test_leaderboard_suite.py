@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +15,8 @@ from leaderboard.attempts import Outcome
 from leaderboard.results import read_results
 from leaderboard.suites import find_suite
 from tests.support.models import suite_v2_datasets
-from tests.support.workers.real_worker import WORLD, RealWorker, real_worker
+from tests.support.workers.real_worker import WORLD, RealWorker, running_worker
+from tests.support.workers.reference_scores import ReferenceScores
 from workers.models.tiny_model import model
 
 V2 = find_suite("open-llm-v2")
@@ -57,45 +54,21 @@ def publish(stand: RealWorker) -> dict[str, str]:
     return found
 
 
-def command(stand: RealWorker, revision: str) -> subprocess.Popen[bytes]:
-    """The `lm_eval` command for the whole group."""
-    out = stand.folder / "command"
-    with out.with_suffix(".log").open("wb") as log:
-        return subprocess.Popen(
-            [
-                str(Path(sys.executable).with_name("lm_eval")), "run", "--model", "hf",
-                "--model_args", f"pretrained=ada/tiny,revision={revision},dtype=float32", "--tasks", "leaderboard",
-                "--batch_size", "8", "--device", "cpu", "--output_path", str(out), "--log_samples",
-            ],
-            env={**os.environ, "HF_ENDPOINT": stand.hub.url, "HF_HOME": str(stand.folder / "home"),
-                 "HF_HUB_DISABLE_XET": "1", "OMP_NUM_THREADS": "1", "NLTK_DATA": str(stand.folder)},
-            stdout=log,
-            stderr=log,
-        )  # fmt: skip
-
-
 @pytest.fixture(scope="module")
-def compared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compared]:
-    """Run both at the same time; the worker reads MuSR from the board's copy at a pinned commit."""
+def compared(reference: ReferenceScores, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compared]:
+    """Both at the same time; the worker's questions of MuSR come from the board's own repo, at a pinned commit."""
     folder = tmp_path_factory.mktemp("v2")
     text = yaml.safe_load((Path(__file__).parents[3] / "leaderboard/suites/open-llm-v2.yaml").read_text())
-    with real_worker(folder, text, world=owners()) as stand:
+    with running_worker(folder, text, world=owners()) as stand:
         revisions = publish(stand)
         board = yaml.safe_load((folder / "board.yaml").read_text())
         pinned = {**board, "questions": {MUSR: f"{MOVED}@{revisions[MOVED]}"}}
         (folder / "board.yaml").write_text(yaml.safe_dump(pinned))
         revision = stand.upload("ada/tiny", model())
-        started = command(stand, revision)
-        try:
-            (folder / "nltk" / "tokenizers" / "punkt_tab").mkdir(parents=True)  # none of the questions needs it
-            stand.start_worker(STEWARD_BATCH_SIZE="8", NLTK_DATA=str(folder / "nltk"))
-            (outcome,) = stand.run(stand.job("ada/tiny", revision))
-            assert started.wait(timeout=150) == 0, (folder / "command.log").read_text()[-3000:]
-        finally:
-            started.kill()
-            started.wait()
-        theirs = json.loads(next((folder / "command").glob("*/results_*.json")).read_text())
-        yield Compared(stand, outcome, stand.results(outcome), theirs, revisions)
+        (folder / "nltk" / "tokenizers" / "punkt_tab").mkdir(parents=True)  # none of the questions needs it
+        stand.start_worker(STEWARD_BATCH_SIZE="8", NLTK_DATA=str(folder / "nltk"))
+        (outcome,) = stand.run(stand.job("ada/tiny", revision))
+        yield Compared(stand, outcome, stand.results(outcome), reference.results("leaderboard"), revisions)
 
 
 def test_all_scores_are_those_of_the_command(compared: Compared) -> None:

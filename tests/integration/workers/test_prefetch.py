@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from localhub.testing import LocalHub
+from tests.support.waiting import wait_until
 from tests.support.workers.evaluation_inputs import MODEL, WORLD, access, upload
-from tests.support.workers.real_worker import RealWorker, real_worker, upload_questions
-from tests.support.workers.worker_process import AttemptQueue, WorkerProcess, eventually, job
+from tests.support.workers.real_worker import RealWorker
+from tests.support.workers.worker_process import AttemptQueue, WorkerProcess, job
 from workers.models import downloads
 from workers.models.downloads import fetch_model, pin_model
 from workers.models.tiny_model import model
@@ -70,17 +71,9 @@ def test_the_store_stays_within_its_bound(hub: LocalHub, tmp_path: Path, monkeyp
     assert (used.folder / "model.safetensors").read_bytes() == b"a" * 300_000
 
 
-@pytest.fixture(scope="module")
-def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealWorker]:
-    """A worker with its Hub and queue, which has prefetching on."""
-    with real_worker(tmp_path_factory.mktemp("ahead")) as found:
-        upload_questions(found)
-        found.start_worker()
-        yield found
-
-
-def test_the_next_model_is_here_before_its_turn(stand: RealWorker) -> None:
-    """While the first attempt waits for its claim, the second's model is downloaded, and later runs without the Hub."""
+def test_the_next_model_is_here_before_its_turn(real_worker: RealWorker) -> None:
+    """While the first attempt waits for its claim, the second's model arrives; then the Hub may go away."""
+    stand = real_worker
     first, second = (
         stand.job(f"ada/{name}", stand.upload(f"ada/{name}", model(bos_token_id=i))) for i, name in enumerate("ab")
     )
@@ -88,7 +81,7 @@ def test_the_next_model_is_here_before_its_turn(stand: RealWorker) -> None:
         stand.queue.enqueue(one)
     stand.queue.reaches(first, "taken", seconds=90)
     store = stand.folder / "work" / "models" / "snapshots" / "ada--b"
-    eventually(lambda: (store / f"{second.revision}.complete").exists(), seconds=60)
+    wait_until(lambda: (store / f"{second.revision}.complete").exists(), seconds=60)
     assert stand.queue.state(second) == "queued"
     with away(stand.hub, "/ada/b/resolve/*"):
         for one in (first, second):
@@ -103,7 +96,7 @@ def test_a_download_ahead_ends_with_its_worker(bot: AttemptQueue, start_worker: 
     for one in (first, second):
         bot.enqueue(one)
     bot.reaches(first, "taken")
-    eventually(lambda: f"fetch {second.attempt}" in worker.hub_calls())
+    wait_until(lambda: f"fetch {second.attempt}" in worker.hub_calls())
     worker.processes()
     worker.kill("worker")
     assert worker.nothing_left()

@@ -1,13 +1,11 @@
-"""Scores equal those of the `lm_eval` command digit for digit."""
+"""Scores: those of the `lm_eval` command, digit for digit, and the same by two copies of a child."""
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,12 +13,15 @@ from random import Random
 from typing import Any
 
 import pytest
+import yaml
 
 from leaderboard.results import phase_seconds
-from leaderboard.suites import Dataset
+from leaderboard.suites import Dataset, parse_suite
 from localhub.testing import LocalHub
 from tests.support.workers import evaluation_script
 from tests.support.workers.evaluation_inputs import MODEL, STARTER, WORLD, access, plan, upload, upload_questions
+from tests.support.workers.real_worker import SUITE, question_files
+from tests.support.workers.reference_scores import ReferenceScores, ScriptRun
 from workers.common.run_plan import RunPlan
 from workers.evaluation.task_files import write_tasks
 from workers.models.downloads import fetch_datasets, fetch_model
@@ -31,36 +32,17 @@ CHILD = Path(evaluation_script.__file__)
 
 @dataclass(frozen=True)
 class Runs:
-    """The same evaluation by the command and by a child, the child's output, and an evaluation of GPQA."""
+    """The same evaluation twice: by the command, and by a child, with what the child said. One of GPQA.
+
+    And one of another suite twice: by one child, and by two copies of it that share the questions.
+    """
 
     command: Path
     child: Path
     said: str
     gpqa: Path
-
-
-@dataclass(frozen=True)
-class Work:
-    """A process that writes its output to files, so that it never waits for a reader."""
-
-    process: subprocess.Popen[bytes]
-    folder: Path
-
-    @classmethod
-    def start(cls, folder: Path, *arguments: str, **environment: str) -> Work:
-        """Start the process. Two run at a time, each on one thread."""
-        folder.mkdir()
-        with (folder / "out").open("wb") as out, (folder / "err").open("wb") as err:
-            surroundings = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
-            return cls(subprocess.Popen(arguments, env=surroundings, stdout=out, stderr=err), folder)
-
-    def end(self) -> str:
-        """The process's output; fails if the process failed."""
-        try:
-            assert self.process.wait(timeout=170) == 0, (self.folder / "err").read_text()[-3000:]
-        finally:
-            self.process.kill()
-        return (self.folder / "out").read_text()
+    alone: Path
+    together: Path
 
 
 def unshared() -> list[str]:
@@ -85,28 +67,17 @@ def planned(folder: Path, tasks: Path, questions: Path, model: Path, revision: s
     )
 
 
-def child(folder: Path, *plans: RunPlan) -> Work:
-    """Run a child for each of `plans`, one after the other, in an empty network namespace."""
+def child(folder: Path, *plans: RunPlan) -> ScriptRun:
+    """A child for each of `plans`, one after the other, in a network namespace of its own where nothing is."""
     orders = [str(one.spool.with_suffix(".json")) for one in plans]
     for order, one in zip(orders, plans, strict=True):
         Path(order).write_text(one.model_dump_json())
-    return Work.start(folder, *unshared(), sys.executable, str(CHILD), "run", *orders)
-
-
-def command(hub: LocalHub, out: Path, tasks: Path, revision: str) -> Work:
-    """The `lm_eval` command, as the documentation tells people to use it."""
-    return Work.start(
-        out.with_suffix(".said"), str(Path(sys.executable).with_name("lm_eval")), "run", "--model", "hf",
-        "--model_args", f"pretrained={MODEL},revision={revision},dtype=float32",
-        "--tasks", *STARTER.run, "--include_path", str(tasks),
-        "--batch_size", "16", "--device", "cpu", "--output_path", str(out), "--log_samples",
-        HF_ENDPOINT=hub.url, HF_HOME=str(out.with_suffix(".home")), HF_HUB_DISABLE_XET="1",
-    )  # fmt: skip
+    return ScriptRun.start(folder, *unshared(), sys.executable, str(CHILD), "run", *orders)
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
-    """Run the command and the children at the same time."""
+def runs(reference: ReferenceScores, tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    """The command and the children at the same time: each is a process that imports the harness."""
     folder = tmp_path_factory.mktemp("scores")
     with LocalHub(folder / "hub", WORLD) as hub:
         revision = upload(hub, MODEL, model_files())
@@ -116,11 +87,25 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
         ((repo, commit),) = questions.revisions.items()
         tasks = write_tasks(STARTER, folder / "tasks", repo=repo, revision=commit)
         planned_run = planned(folder / "child", tasks, questions.folder, model, revision)
-        of_gpqa = gpqa(hub, folder, model, revision)
-        by_command = command(hub, folder / "command", tasks, revision)
-        said = child(folder / "children.said", planned_run, of_gpqa).end()
-        by_command.end()
-        yield Runs(next((folder / "command").iterdir()), planned_run.spool, said.splitlines()[0], of_gpqa.spool)
+        plans = [planned_run, gpqa(hub, folder, model, revision), *copies(hub, folder, model, revision)]
+        said = child(folder / "children.said", *plans).end()
+    _, of_gpqa, alone, together = (one.spool for one in plans)
+    return Runs(reference.of("starter"), planned_run.spool, said.splitlines()[0], of_gpqa, alone, together)
+
+
+def copies(hub: LocalHub, folder: Path, model: Path, revision: str) -> list[RunPlan]:
+    """Two plans of a dozen questions: for one child, and for two copies."""
+    suite = parse_suite(yaml.safe_dump(SUITE))
+    upload(hub, *question_files())
+    questions = fetch_datasets(suite, access(hub), folder / "quick-cache")
+    ((repo, commit),) = questions.revisions.items()
+    tasks = write_tasks(suite, folder / "quick-tasks", repo=repo, revision=commit)
+    of_suite = {"tasks": suite.run, "batch_size": 2, "suite": suite.name, "suite_digest": suite.digest}
+    spread = {"alone": {}, "together": {"spread": "copies", "copies": 2}}
+    return [
+        planned(folder / name, tasks, questions.folder, model, revision).model_copy(update={**of_suite, **changes})
+        for name, changes in spread.items()
+    ]
 
 
 def gpqa(hub: LocalHub, folder: Path, model: str, revision: str) -> RunPlan:
@@ -181,9 +166,11 @@ def test_results_name_the_model_and_no_folder_of_this_machine(runs: Runs) -> Non
 
 
 def test_the_arguments_have_the_form_that_the_command_writes(runs: Runs) -> None:
-    """The same object, member by member; a front end that expects a text there finds the name beside it."""
+    """The arguments are the command's object, member by member; the two runs read the model from different Hubs."""
     ours, theirs = results(runs.child / "results.json"), results(next(runs.command.glob("results_*.json")))
-    assert ours["config"]["model_args"] == theirs["config"]["model_args"]
+    arguments, expected = ours["config"]["model_args"], theirs["config"]["model_args"]
+    assert all(len(one.pop("revision")) == 40 for one in (arguments, expected))
+    assert arguments == expected
 
 
 def test_the_spool_holds_what_was_promised_and_no_more(runs: Runs) -> None:
@@ -226,3 +213,17 @@ def test_gpqas_choices_are_shuffled_once_as_the_command_shuffles_them(runs: Runs
         choices = [row[name] for name in NAMES]
         shuffle.shuffle(choices)
         assert [doc[f"choice{i}"] for i in (1, 2, 3, 4)] == choices
+
+
+def answers(spool: Path) -> list[dict[str, Any]]:
+    """The samples of a dozen questions, in their order."""
+    lines = (spool / "samples" / "quick_choose.jsonl").read_text().splitlines()
+    return sorted(map(json.loads, lines), key=lambda sample: int(sample["doc_id"]))
+
+
+def test_two_copies_find_what_one_finds(runs: Runs) -> None:
+    """Data parallel: the same scores, and the same answer to every question."""
+    assert results(runs.together / "results.json")["results"] == results(runs.alone / "results.json")["results"]
+    found, expected = answers(runs.together), answers(runs.alone)
+    assert [sample["doc"] for sample in found] == [sample["doc"] for sample in expected]
+    assert [sample["filtered_resps"] for sample in found] == [sample["filtered_resps"] for sample in expected]

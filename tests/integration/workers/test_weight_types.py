@@ -6,7 +6,6 @@ import io
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -15,19 +14,16 @@ import pytest
 from leaderboard.attempts import Outcome
 from leaderboard.details import table_path
 from tests.support.models import adapters_and_deltas
-from tests.support.workers.real_worker import PATIENCE, RealWorker, real_worker, upload_questions
+from tests.support.workers.real_worker import PATIENCE, RealWorker
 
 BASE = "ada/base"
 NAMES = ("base", "adapter", "merged", "delta", "summed")
 
 
 @pytest.fixture(scope="module")
-def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealWorker]:
+def stand(real_worker: RealWorker) -> RealWorker:
     """A worker with its Hub and queue."""
-    with real_worker(tmp_path_factory.mktemp("weights")) as found:
-        upload_questions(found)
-        found.start_worker(STEWARD_BATCH_SIZE="4")
-        yield found
+    return real_worker
 
 
 @pytest.fixture(scope="module")

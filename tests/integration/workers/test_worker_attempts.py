@@ -14,8 +14,9 @@ from redis_state.heartbeats import WorkerRegistry
 from redis_state.jobs import queue
 from redis_state.keys import Keys
 from steward.valkey import Valkey
+from tests.support.waiting import wait_until
 from tests.support.workers.recorded_failures import record_outcome
-from tests.support.workers.worker_process import BOARD, TIER, AttemptQueue, WorkerProcess, eventually, job
+from tests.support.workers.worker_process import BOARD, TIER, AttemptQueue, WorkerProcess, job
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +40,7 @@ def worker(bot: AttemptQueue, shared_worker: WorkerProcess) -> Iterator[WorkerPr
     assert shared_worker.process.poll() is None, shared_worker.log()
     (shared_worker.folder / "hub.log").unlink(missing_ok=True)
     yield shared_worker
-    eventually(lambda: not shared_worker.pids("job"))
+    wait_until(lambda: not shared_worker.pids("job"))
 
 
 def test_an_attempt_from_queue_to_end(bot: AttemptQueue, worker: WorkerProcess) -> None:
@@ -47,14 +48,14 @@ def test_an_attempt_from_queue_to_end(bot: AttemptQueue, worker: WorkerProcess) 
     asked = job("fine")
     bot.enqueue(asked)
     bot.reaches(asked, "taken")
-    assert eventually(lambda: bot.dirty(asked))
+    assert wait_until(lambda: bot.dirty(asked))
     bot.clean()
     bot.attempts.answer_claim(asked.attempt, granted=True)
     outcome, log = bot.outcome(asked)
     assert outcome.ok and outcome.details and outcome.details.repo == "trial-details/details_trial__fine"
     assert (outcome.path, outcome.revision, outcome.phase) == (asked.path, asked.revision, "publish")
     assert outcome.versions["lm-eval"] and "claim granted" in log
-    assert eventually(lambda: bot.dirty(asked))
+    assert wait_until(lambda: bot.dirty(asked))
     assert worker.hub_verbs() == ["fetch", "fetched", "publish", "published"]
     assert bot.connection.zcard(bot.keys.attempts) == 0, "an ended attempt is no longer watched for beats"
 
@@ -67,7 +68,7 @@ def test_a_job_that_rq_has_finished_keeps_its_result_for_an_hour_at_most(
     bot.enqueue(asked)
     bot.grant(asked)
     jobs = queue(bot.connection, bot.keys.queue(TIER))
-    done = eventually(lambda: (found := jobs.fetch_job(asked.attempt)) and found.is_finished and found)
+    done = wait_until(lambda: (found := jobs.fetch_job(asked.attempt)) and found.is_finished and found)
     assert done.return_value()["attempt"] == asked.attempt
     assert 0 < bot.connection.ttl(done.key) <= 3600
 
@@ -76,7 +77,7 @@ def test_downloads_begin_before_the_claim_is_answered(bot: AttemptQueue, worker:
     """The download begins before the claim is answered; the evaluation does not."""
     asked = job("fine")
     bot.enqueue(asked)
-    eventually(lambda: worker.hub_verbs() == ["fetch", "fetched"])
+    wait_until(lambda: worker.hub_verbs() == ["fetch", "fetched"])
     assert bot.state(asked) == "taken" and worker.pids("child") == []
     bot.grant(asked, granted=False)
 
@@ -98,9 +99,9 @@ def test_an_unanswered_claim_is_asked_again_and_stays_alive(bot: AttemptQueue, w
     asked = job("fine")
     bot.enqueue(asked)
     bot.reaches(asked, "taken")
-    eventually(lambda: bot.dirty(asked))
+    wait_until(lambda: bot.dirty(asked))
     bot.clean()
-    assert eventually(lambda: bot.dirty(asked))
+    assert wait_until(lambda: bot.dirty(asked))
     assert bot.state(asked) == "taken" and bot.connection.zcard(bot.keys.attempts) == 1
     bot.connection.flushall()
     bot.grant(asked, granted=False)
@@ -129,9 +130,9 @@ def test_progress_and_doing_are_seen_while_it_runs(bot: AttemptQueue, worker: Wo
         return [(card.name, card.doing) for card in workers.alive(now=state.beat)]
 
     assert doing() == [(state.worker, asked.attempt)]
-    eventually(lambda: (found := bot.attempts.read(asked.attempt)) and found.progress.done >= 10)
+    wait_until(lambda: (found := bot.attempts.read(asked.attempt)) and found.progress.done >= 10)
     bot.outcome(asked)
-    eventually(lambda: doing() == [(state.worker, "")])
+    wait_until(lambda: doing() == [(state.worker, "")])
 
 
 @pytest.mark.parametrize(
@@ -177,7 +178,7 @@ def test_a_child_that_misbehaves_ends_in_failure(bot: AttemptQueue, worker: Work
     outcome, _ = bot.outcome(asked)
     assert outcome.failure and outcome.failure.cause == "child-misbehaved" and "publish" not in worker.hub_verbs()
     record_outcome(f"a child on trial: {trial}", outcome)
-    eventually(lambda: worker.pids("child") == [])
+    wait_until(lambda: worker.pids("child") == [])
 
 
 def test_a_child_that_forks_without_end_is_gone_with_all_that_it_forked(
@@ -190,7 +191,7 @@ def test_a_child_that_forks_without_end_is_gone_with_all_that_it_forked(
     bot.grant(asked)
     outcome, log = bot.outcome(asked)
     assert outcome.failure and outcome.failure.cause in ("out-of-memory", "stalled", "too-many-processes"), log
-    eventually(lambda: worker.pids("child") == [])
+    wait_until(lambda: worker.pids("child") == [])
     bot.grant(following)
     assert bot.outcome(following)[0].ok
 
@@ -218,7 +219,7 @@ def test_a_cancelled_attempt_is_stopped(bot: AttemptQueue, worker: WorkerProcess
     outcome, _ = bot.outcome(asked)
     assert outcome.failure and outcome.failure.cause == "cancelled"
     record_outcome("a running attempt that somebody cancels", outcome)
-    eventually(lambda: worker.pids("child") == [])
+    wait_until(lambda: worker.pids("child") == [])
 
 
 def test_time_is_up_when_the_job_says_so(bot: AttemptQueue, worker: WorkerProcess) -> None:
@@ -238,7 +239,7 @@ def test_the_time_for_which_a_claim_is_waited_for_is_no_time_of_the_attempt(
     asked = job("fine")
     bot.enqueue(asked, timeout=8)
     for _ in range(11):  # it asks again once a second at most
-        eventually(lambda: bot.dirty(asked))
+        wait_until(lambda: bot.dirty(asked))
         assert bot.state(asked) == "taken"
         bot.clean()
     bot.attempts.answer_claim(asked.attempt, granted=True)

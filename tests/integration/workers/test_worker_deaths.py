@@ -16,8 +16,9 @@ from redis_state.heartbeats import WorkerRegistry
 from redis_state.jobs import EvaluationJob
 from redis_state.keys import Keys
 from steward.valkey import Valkey
+from tests.support.waiting import wait_until
 from tests.support.workers.recorded_failures import record_outcome
-from tests.support.workers.worker_process import BOARD, AttemptQueue, WorkerProcess, eventually, job, runs
+from tests.support.workers.worker_process import BOARD, AttemptQueue, WorkerProcess, job, runs
 from workers.jobs.outbox import store_outcome
 
 Start = Callable[..., WorkerProcess]
@@ -40,7 +41,7 @@ def bring(bot: AttemptQueue, start_worker: Start) -> Phases:
             bot.grant(asked)
             bot.running(asked, phase)
         if phase == "evaluate":
-            eventually(worker.busy_child)
+            wait_until(worker.busy_child)
         worker.processes()
         return asked, worker
 
@@ -69,9 +70,9 @@ def test_a_killed_job_ends_its_child_and_its_attempt(bot: AttemptQueue, bring: P
     outcome, log = bot.outcome(asked)
     assert outcome.failure and outcome.failure.cause == "worker-lost" and "SIGKILL" in log
     assert outcome.phase == phase
-    eventually(lambda: bot.dirty(asked))  # told first, marked after
+    wait_until(lambda: bot.dirty(asked))  # told first, marked after
     record_outcome(f"kill -9 of the job's process in {phase}", outcome)
-    eventually(lambda: not [pid for pid in remains if runs(pid)])
+    wait_until(lambda: not [pid for pid in remains if runs(pid)])
     following = job("fine", 2)
     bot.enqueue(following)
     bot.reaches(following, "taken")
@@ -136,7 +137,7 @@ def test_an_idle_worker_stops_at_once(bot: AttemptQueue, start_worker: Start) ->
     """SIGTERM and SIGINT end an idle worker at once."""
     for number, name in ((signal.SIGTERM, "first"), (signal.SIGINT, "second")):
         worker = start_worker(name)
-        eventually(lambda: WorkerRegistry(bot.connection, Keys(BOARD)).alive(now=time.time()))
+        wait_until(lambda: WorkerRegistry(bot.connection, Keys(BOARD)).alive(now=time.time()))
         worker.processes()
         worker.process.send_signal(number)
         assert worker.process.wait(5) == 0 and worker.nothing_left()
@@ -178,7 +179,7 @@ def test_redis_away_while_a_child_runs_loses_nothing(own_valkey: Valkey, start_w
         bot.running(asked)
         (running,) = worker.pids("job")
         stop_hard(own_valkey)
-        eventually(lambda: worker.hub_verbs()[-1:] == ["published"])
+        wait_until(lambda: worker.hub_verbs()[-1:] == ["published"])
         assert worker.pids("job") == [running]
         own_valkey.start()
         outcome, _ = bot.outcome(asked)
@@ -200,7 +201,7 @@ def test_a_beat_that_redis_refuses_leaves_the_job_and_its_slot_alone(bot: Attemp
         bot.connection.delete(key)
         bot.connection.set(key, "damaged")
     log = worker.folder / "worker.log"
-    eventually(lambda: "without RQ's beat" in log.read_text() or "the worker restarts" in log.read_text())
+    wait_until(lambda: "without RQ's beat" in log.read_text() or "the worker restarts" in log.read_text())
     assert "the worker restarts" not in log.read_text()
     assert worker.pids("job") == running
 
@@ -209,10 +210,10 @@ def test_a_worker_can_be_stopped_while_redis_is_away(own_valkey: Valkey, start_w
     """While Redis is away, SIGTERM still ends an idle worker."""
     worker = start_worker(REDIS_URL=own_valkey.url)
     with redis.Redis.from_url(own_valkey.url) as connection:
-        eventually(lambda: WorkerRegistry(connection, Keys(BOARD)).alive(now=time.time()))
+        wait_until(lambda: WorkerRegistry(connection, Keys(BOARD)).alive(now=time.time()))
     worker.processes()
     stop_hard(own_valkey)
-    eventually(lambda: "Redis is away" in worker.log())
+    wait_until(lambda: "Redis is away" in worker.log())
     worker.process.send_signal(signal.SIGTERM)
     assert worker.process.wait(10) == 0 and worker.nothing_left()
 
@@ -221,7 +222,7 @@ def test_a_redis_that_says_nothing_keeps_no_worker(own_valkey: Valkey, start_wor
     """While Redis is frozen, a stopped worker still exits in time, and no process survives."""
     worker = start_worker(REDIS_URL=own_valkey.url, STEWARD_GRACE_SECONDS="0")
     with redis.Redis.from_url(own_valkey.url) as connection:
-        eventually(lambda: WorkerRegistry(connection, Keys(BOARD)).alive(now=time.time()))
+        wait_until(lambda: WorkerRegistry(connection, Keys(BOARD)).alive(now=time.time()))
     worker.processes()
     assert own_valkey.process is not None
     own_valkey.process.send_signal(signal.SIGSTOP)
@@ -264,7 +265,7 @@ def test_an_outcome_that_could_not_be_told_is_told_by_whoever_has_the_slot_next(
         phase="publish",
     )
     first = start_worker()
-    eventually(lambda: first.pids("zygote"))
+    wait_until(lambda: first.pids("zygote"))
     if dies == "worker":
         first.kill("worker")
         first.nothing_left()
@@ -276,7 +277,7 @@ def test_an_outcome_that_could_not_be_told_is_told_by_whoever_has_the_slot_next(
         bot.grant(following)
     told, log = bot.outcome(asked)
     assert told == outcome and log == "the log"
-    eventually(lambda: bot.dirty(asked))  # told first, marked after
+    wait_until(lambda: bot.dirty(asked))  # told first, marked after
 
 
 def stop_hard(server: Valkey) -> None:

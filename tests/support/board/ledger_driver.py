@@ -36,7 +36,7 @@ WORLD = {
 }
 
 
-class Bench:
+class LedgerDriver:
     """Ledgers, and hands to work them with."""
 
     def __init__(self, url: str, connection: redis.Redis, *, budget: Commits | None = None, time: float = 2e9) -> None:
@@ -131,4 +131,4 @@ class Bench:
 
 
 if __name__ == "__main__":  # python -m tests.support.board.ledger_driver HUB REDIS TIME
-    Bench(sys.argv[1], redis.Redis.from_url(sys.argv[2]), time=float(sys.argv[3])).write()
+    LedgerDriver(sys.argv[1], redis.Redis.from_url(sys.argv[2]), time=float(sys.argv[3])).write()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import sys
 from pathlib import Path
 
+from workers.common import kernel
 from workers.common.run_plan import CHILD_ENVIRONMENT, RunPlan, RunProgress
 
 
@@ -24,8 +26,11 @@ def run_each(plans: list[RunPlan]) -> int:
 
     Stops at the first failure, and returns the exit status.
     """
-    from workers.evaluation import harness  # noqa: F401  # takes seconds, once for all plans
+    os.environ.update(CHILD_ENVIRONMENT)  # before the libraries read it; never in a process that imports this module
+    from workers.evaluation import harness  # noqa: F401  # seconds, for all of them once
 
+    with contextlib.suppress(PermissionError):  # up already, unless this process has a network namespace of its own
+        kernel.loopback_up()
     for plan in plans:
         child = multiprocessing.get_context("fork").Process(target=run, args=[plan])
         child.start()

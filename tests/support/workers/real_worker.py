@@ -159,7 +159,12 @@ class RealWorker:
 
 
 def upload_questions(stand: RealWorker) -> None:
-    """A dozen questions and one example."""
+    """Publish a dozen questions and one example."""
+    stand.upload(*question_files())
+
+
+def question_files() -> tuple[str, dict[str, bytes], str]:
+    """A dozen questions and one example: the repo, its files, and its type."""
     rows = [{"input": f"{a} + {b}?", "target": "two" if (a + b) % 2 else "one"} for a in range(4) for b in range(3)]
     lines = [json.dumps(row).encode() + b"\n" for row in rows]
     files = [{"split": split, "path": f"data/sums/{split}.jsonl"} for split in ("test", "fewshot")]
@@ -169,11 +174,11 @@ def upload_questions(stand: RealWorker) -> None:
         "data/sums/test.jsonl": b"".join(lines[1:]),
         "data/sums/fewshot.jsonl": lines[0],
     }
-    stand.upload(QUESTIONS, contents, "dataset")
+    return QUESTIONS, contents, "dataset"
 
 
 @contextmanager
-def real_worker(
+def running_worker(
     folder: Path, suite: dict[str, Any] | None = None, world: dict[str, Any] | None = None, **board: Any
 ) -> Iterator[RealWorker]:
     """Start a Hub and a queue, with no worker yet; stop everything when the block ends."""

@@ -7,12 +7,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import redis
 import yaml
@@ -22,22 +21,13 @@ from leaderboard.suites import find_suite
 from redis_state.attempts import Attempts, AttemptState
 from redis_state.jobs import EvaluationJob, enqueue, queue
 from redis_state.keys import Keys
+from tests.support.waiting import wait_until
 
-T = TypeVar("T")
 HERE = Path(__file__).parent
 BOARD = "trial"
 TIER = "small"
 TOKEN = "hf_secret_of_the_worker!"
 PATH = "trial/{name}_eval_request_False_float32_Original.json"
-
-
-def eventually(condition: Callable[[], T], *, seconds: float = 60.0) -> T:
-    """Wait until `condition()` is true and return what it returned; a busy machine may take long to start a worker."""
-    deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < deadline, f"still {value!r} after {seconds} s"
-        time.sleep(0.02)
-    return value
 
 
 def job(name: str, number: int = 1) -> EvaluationJob:
@@ -80,7 +70,7 @@ class AttemptQueue:
         return state.state if state else ""
 
     def reaches(self, asked: EvaluationJob, *states: str, seconds: float = 60) -> str:
-        return eventually(lambda: (now := self.state(asked)) in states and now, seconds=seconds)
+        return wait_until(lambda: (now := self.state(asked)) in states and now, seconds=seconds)
 
     def grant(self, asked: EvaluationJob, *, granted: bool = True) -> None:
         self.reaches(asked, "taken")
@@ -93,10 +83,10 @@ class AttemptQueue:
             state = self.attempts.read(asked.attempt)
             return state if state and state.state == "running" and state.progress.phase == phase else None
 
-        return eventually(in_phase)
+        return wait_until(in_phase)
 
     def outcome(self, asked: EvaluationJob, *, seconds: float = 60) -> tuple[Outcome, str]:
-        return eventually(lambda: self.attempts.outcome(asked.attempt), seconds=seconds)
+        return wait_until(lambda: self.attempts.outcome(asked.attempt), seconds=seconds)
 
     def dirty(self, asked: EvaluationJob) -> bool:
         return self.connection.zscore(self.keys.dirty, f"request:{asked.path}") is not None
@@ -175,7 +165,7 @@ class WorkerProcess:
 
     def nothing_left(self) -> bool:
         """Wait until nothing of this worker runs."""
-        return eventually(lambda: not self.left_running(), seconds=10)
+        return wait_until(lambda: not self.left_running(), seconds=10)
 
     def end(self) -> None:
         """Kill everything, for the teardown: no process may outlive a test."""
@@ -183,7 +173,7 @@ class WorkerProcess:
             self.processes()
         self.process.kill()
         self.process.wait()
-        eventually(lambda: not self.left_running(), seconds=10)
+        wait_until(lambda: not self.left_running(), seconds=10)
 
     # --- calls and log
 

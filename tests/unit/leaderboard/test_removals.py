@@ -1,4 +1,4 @@
-"""Removals: what becomes of a request file, and what undoes it."""
+"""Removals: the edit of a request file, and its reversal."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def read(data: bytes) -> Request:
 
 
 def finished(**ours: Any) -> Request:
-    """A request that finished, with these facts of ours."""
+    """Return a finished request with these facts."""
     return read(json.dumps({"model": "ada/lion", "status": "FINISHED", OURS: ours}).encode())
 
 
@@ -44,7 +44,7 @@ def done(plan: object) -> Request:
 
 
 def test_what_was_submitted_again_after_its_removal_can_be_removed_again() -> None:
-    """The first removal stays noted in the file; the second takes the newer results, and is what /restore undoes."""
+    """A second removal replaces the saved results, and /restore reverses that one."""
     first = done(remove_request(finished(results=OLD), WHY))
     assert (first.status, first.file.steward.results) == (Status.CANCELLED, None)
     assert remove_request(first, WHY) is None, "it is removed already"

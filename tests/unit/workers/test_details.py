@@ -4,53 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from leaderboard.results import ResultsFile, StewardBlock, score, scores_in_block
-from leaderboard.suites import find_suite
+from tests.support.units.details_samples import STARTER, results, sample
 from workers.errors import EvaluationFailed
 from workers.publication.details import BATCH, MAX_TEXT, card, sample_row, score_rows, write_samples, write_scores
 
-STARTER = find_suite("starter")
-RAW = {task.name: dict.fromkeys(b.metrics, 0.75) for b in STARTER.benchmarks for task in b.tasks}
 TIMES = ("2026-11-24T12-00-00.000000", "2026-11-25T12-00-00.000000")
-
-
-def sample(**changes: Any) -> bytes:
-    """A line as the harness writes it, for a question with two choices."""
-    return json.dumps(
-        {
-            "doc_id": 7,
-            "doc": {"input": "Is it?", "target": "Yes"},
-            "target": "0",
-            "arguments": {
-                f"gen_args_{i}": {"arg_0": "Q: Is it?\nA:", "arg_1": a} for i, a in enumerate((" Yes", " No"))
-            },
-            "resps": [[["-0.5", "True"]], [["-1.5", "False"]]],
-            "filtered_resps": [["-0.5", "True"], ["-1.5", "False"]],
-            "filter": "none",
-            "metrics": ["acc_norm"],
-            "acc_norm": 1.0,
-            **changes,
-        }
-    ).encode()
-
-
-def results() -> ResultsFile:
-    """Results of the starter suite."""
-    scores = score(RAW, STARTER)
-    block = StewardBlock.model_validate(
-        {
-            "attempt": "0123456789ab-01234567-1", "request": "r", "model": "org/model", "revision": "0" * 40,
-            "precision": "float32", "suite": STARTER.name, "suite_digest": STARTER.digest, "started": "s", "ended": "e",
-            **scores_in_block(scores),
-        }
-    )  # fmt: skip
-    return ResultsFile(block, scores, {"results": RAW})
 
 
 def test_a_row_holds_prompt_choices_answers_and_score() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.units.run_plans import PLAN
 from workers.common.devices import Device
 from workers.evaluation.machine import NoDevice, parse_gpus, select_devices
 from workers.evaluation.placement import (
@@ -152,9 +153,7 @@ def test_a_checkpoints_own_quantisation_is_read_by_transformers(method: str) -> 
 def test_the_harness_takes_what_a_plan_tells_its_model(
     libraries: dict[str, set[str]], kind: str, tmp_path: Path
 ) -> None:
-    """Each argument is a parameter of the harness's model; it passes `use_safetensors` to `from_pretrained`."""
-    from test_plans import PLAN
-
+    """Every word is one of its own; `use_safetensors` it hands on to `from_pretrained`."""
     from workers.common.run_plan import RunPlan
     from workers.evaluation.harness import model_arguments
 

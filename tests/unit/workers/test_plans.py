@@ -8,19 +8,8 @@ import sys
 import pytest
 from pydantic import ValidationError
 
+from tests.support.units.run_plans import PLAN
 from workers.common.run_plan import RunPlan
-
-PLAN = {
-    "attempt": "0123456789ab-01234567-1",
-    "model": "org/model",
-    "revision": "0" * 40,
-    "model_path": "/models/m",
-    "tasks": ["starter"],
-    "datasets": "/datasets",
-    "spool": "/spool",
-    "suite": "starter",
-    "suite_digest": "d" * 64,
-}
 
 
 def test_a_plan_travels_as_json() -> None:

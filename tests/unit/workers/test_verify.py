@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_details import STARTER, results, sample
 
 from hub.records import Repo
+from tests.support.units.details_samples import STARTER, results, sample
 from workers.common.hub_access import HubAccess
 from workers.jobs.provisions import TokenHubGateway
 from workers.jobs.verification import CannotVerify, RecordedAttempt, Verification, _compare_task, gateway_as_recorded
