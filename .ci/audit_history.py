@@ -3,7 +3,7 @@
     python .ci/audit_history.py
 
 Print commit, file and kind of each likely secret, never the secret itself. Exit with status 1 if there is one.
-The search covers known formats only: in a search by entropy the project's many digests and ids would be false positives.
+The search covers known formats only: a search by entropy would report the project's many digests and ids.
 """
 
 from __future__ import annotations
