@@ -19,7 +19,7 @@ from bot.flags.evidence_recheck import CAUSES
 from bot.processes.reconcile import period, round_keys
 from bot.queue.dispatching import QUEUE
 from bot.threads.decision_log import DECISIONS
-from bot.threads.maintainers_list import DAY
+from bot.threads.maintainers_list import DAY_SECONDS
 from redis_state import jobs
 from redis_state.attempts import LOST
 from redis_state.board.entry import IndexEntry
@@ -116,7 +116,7 @@ class Schedule:
 
     def _daily(self, now: float) -> None:
         """Call once a day for what is to be done once a day."""
-        today, last = int(now // DAY), self.context.redis.get(self.context.keys.day)
+        today, last = int(now // DAY_SECONDS), self.context.redis.get(self.context.keys.day)
         if last is None or int(last) != today:
             self.context.mark_all((DIGEST, DUPLICATES), SyncPriority.BACKGROUND)
             self.context.mark(DECISIONS, SyncPriority.BACKGROUND)

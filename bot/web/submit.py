@@ -20,7 +20,7 @@ from bot.core.context import BoardContext
 from bot.model_facts.checking import as_request
 from bot.read_models.models import ErrorResponse
 from bot.read_models.submit_models import SubmissionBody, SubmissionResponse
-from bot.threads.limits import MOST, wait_of
+from bot.threads.limits import MAX_COMMANDS, seconds_to_wait
 from bot.web.answers import FRESH, CannotAnswer
 from bot.web.checks import AGAIN, AnswerWaiter
 from bot.web.incoming import body_of, client_of
@@ -106,8 +106,8 @@ class Submitting:
         return None
 
     def _refuse_too_many(self, submission: ApiSubmission) -> None:
-        if wait := round(wait_of(self.context, submission.person, submission.cause)):
-            message = f"You have had {MOST} things done within an hour, in threads and here."
+        if wait := round(seconds_to_wait(self.context, submission.person, submission.cause)):
+            message = f"You have had {MAX_COMMANDS} things done within an hour, in threads and here."
             problem = ErrorResponse(code="too-many", message=message, advice=f"Submit it again in {wait} s.")
             raise CannotAnswer(429, problem, {"retry-after": str(wait)})
 
