@@ -38,7 +38,6 @@ from bot.web.maintain.api import maintain_api_routes
 from bot.web.maintain.routes import maintain_routes
 from bot.web.maintain.views import MaintenanceReader
 from bot.web.metrics import metric_routes
-from bot.web.pages import page_routes
 from bot.web.signin.app import app_of
 from bot.web.signin.routes import SigningIn, signin_routes
 from bot.web.site import site_routes
@@ -118,7 +117,6 @@ def _add_pages_and_api(app: WebApp, settings: BotSettings, views: BoardReader, v
         chart_routes(views, frame),
         submit_routes(submitting),
         maintain_api_routes(require_maintainer, maintenance, submitting.owners),
-        page_routes(context, frame),
         site_routes(views, frame),
         signin_routes(signing, frame),
         maintain_routes(require_maintainer, maintenance, frame),

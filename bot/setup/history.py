@@ -40,7 +40,7 @@ class RequestFileChange:
         return self.before is not None and self.after is not None and self.before != self.after
 
 
-def changes(context: BoardContext, *, since: float) -> Iterator[RequestFileChange]:
+def request_file_changes(context: BoardContext, *, since: float) -> Iterator[RequestFileChange]:
     """What happened to the request files since then (seconds since the epoch), newest first, LOOK_BACK commits at most.
 
     The mirror is held while they are told, so fetch nothing meanwhile. Raises HubError and MirrorDamaged.

@@ -263,10 +263,10 @@ def test_the_documentation_names_every_answer_and_loads_nothing_from_elsewhere(w
     for path in ("/api/requests", "/api/requests/{path}", "/api/queue", "/api/check"):
         answers = described["paths"][path]["get"]["responses"]
         assert {"200", "304", "422", "503"} <= answers.keys()
-        assert answers["422"]["content"]["application/json"]["schema"]["$ref"].endswith("/Problem")
+        assert answers["422"]["content"]["application/json"]["schema"]["$ref"].endswith("/ErrorResponse")
         name = answers["200"]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
         assert described["components"]["schemas"][name]["type"] == "object"
-    assert described["components"]["schemas"]["Summary"]["examples"]
+    assert described["components"]["schemas"]["RequestSummaryView"]["examples"]
     assert "HTTPValidationError" not in json.dumps(described)
     assert (web.get("/docs").status_code, web.get("/redoc").status_code) == (404, 404)
 

@@ -155,7 +155,7 @@ def test_people_are_told_of_problems_by_a_page_and_programs_as_json(site: Site, 
 
     away = asyncio.run(play())
     assert (away.status_code, away.headers["retry-after"]) == (503, "60")
-    assert "Ask again in a minute" in away.text
+    assert "Try again in a minute" in away.text
 
 
 def test_a_head_without_end_is_refused(site: Site) -> None:

@@ -110,7 +110,7 @@ def test_the_table_changes_and_so_does_what_is_reached(
     many: int, monkeypatch: pytest.MonkeyPatch, eventually: Callable[..., object]
 ) -> None:
     """At once, or, where there are very many, in the background: who looks meanwhile is told of the state before."""
-    monkeypatch.setattr(comparing, "MANY", many)
+    monkeypatch.setattr(comparing, "MAX_SYNCHRONOUS_ROWS", many)
     nothing: tuple[frozenset[str], frozenset[str]] = (frozenset(), frozenset())
     before, after = RequestRows((line("a", 10.0),), nothing), RequestRows((line("a", 10.0), line("b", 30.0)), nothing)
     made = Standards()
