@@ -3,7 +3,7 @@
 #   docker build --target bot    -t steward-bot .       web server, syncs and timer; a Docker Space runs it as it is
 #   docker build --target worker -t steward-worker .    an evaluation worker
 #
-# Both run as user 1000 and keep what may be kept in /data. The worker needs no CUDA base image: torch's wheels carry the
+# Both run as user 1000 and store permanent data in /data. The worker needs no CUDA base image: torch's wheels carry the
 # CUDA runtime, and the driver comes from the host (NVIDIA's container toolkit).
 ARG BASE=debian:trixie-slim
 
@@ -31,9 +31,9 @@ COPY workers workers
 COPY localhub localhub
 COPY steward steward
 
-# What is depended on comes first, in layers that change only when pyproject.toml does; then the source.
+# Dependencies first, in layers that change only with pyproject.toml; then the source.
 FROM python AS build
-# Where packages come from a registry of your own, or by way of a proxy with an authority of its own.
+# For a package index of your own, or a proxy with its own certificate authority.
 ARG PIP_INDEX_URL=
 ARG PIP_CERT=
 ENV PIP_INDEX_URL=$PIP_INDEX_URL PIP_CERT=$PIP_CERT PIP_NO_CACHE_DIR=1
@@ -44,27 +44,27 @@ COPY pyproject.toml ./
 RUN python3 -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'], sep='\n')" \
       > /requirements.txt \
  && pip install --no-compile --only-binary :all: -r /requirements.txt
-# `extras NAME…` prints what these extras of ours add.
+# `extras NAME…` prints the requirements of these extras of pyproject.toml.
 RUN printf '%s\n' '#!/usr/bin/env python3' 'import sys, tomllib' \
       'extras = tomllib.load(open("/src/pyproject.toml", "rb"))["project"]["optional-dependencies"]' \
       'print(*(one for name in sys.argv[1:] for one in extras[name]), sep="\n")' > /usr/local/bin/extras \
  && chmod +x /usr/local/bin/extras
 
 FROM build AS build-worker
-# Further packages, as for requests in 8bit, 4bit and GPTQ: `--build-arg ALSO="bitsandbytes gptqmodel"`.
+# Further packages, for example for requests in 8bit, 4bit and GPTQ: `--build-arg ALSO="bitsandbytes gptqmodel"`.
 ARG ALSO=
-# Some of the harness's dependencies are published as sources alone; none of them needs a compiler.
+# Some of the harness's dependencies have no wheels; none of them needs a compiler.
 RUN extras worker > /extras.txt && pip install -r /extras.txt $ALSO
 COPY --from=source / /src/
 RUN pip install --no-deps . && pip uninstall --yes pip && python3 -m compileall -q /opt/steward
 
 FROM build AS build-bot
-# `--build-arg EXTRAS=contents` for a board with a table of contents: pyarrow makes the image half as large again.
+# `--build-arg EXTRAS=contents` for a board with a contents repo: pyarrow makes the image half as large again.
 ARG EXTRAS=
 RUN extras $EXTRAS > /extras.txt && pip install --no-compile --only-binary :all: -r /extras.txt
 COPY --from=source / /src/
-# Bytecode for all but the code of transformers' models, of which the bot loads hardly any: it would take 54 MB. And no
-# symbols for debuggers, which uvloop's wheel carries.
+# Compile everything except transformers' models (54 MB of bytecode), of which the bot loads hardly any. Strip the debug
+# symbols from uvloop's wheel.
 RUN pip install --no-compile --no-deps . && pip uninstall --yes pip \
  && cd /opt/steward/lib/python3*/site-packages \
  && rm -rf numpy/*/tests pyarrow/tests pyarrow/include \
@@ -72,7 +72,7 @@ RUN pip install --no-compile --no-deps . && pip uninstall --yes pip \
  && python3 -m compileall -q -x transformers/models /opt/steward
 
 FROM python AS worker
-# A volume that is mounted here takes its owner from this folder.
+# A volume that is mounted here gets its owner from this folder.
 RUN install -d -o 1000 -g 1000 -m 700 /data/worker
 COPY --from=build-worker /opt/steward /opt/steward
 ENV STEWARD_WORK_DIR=/data/worker \
@@ -85,13 +85,13 @@ STOPSIGNAL SIGTERM
 ENTRYPOINT ["steward"]
 CMD ["work"]
 
-# The last stage is what a Space builds.
+# A Space builds the last stage.
 FROM python AS bot
-# For `steward up`, which starts a queue server of its own where REDIS_URL names none.
+# For `steward up`, which starts its own queue server if REDIS_URL names none.
 RUN apt-get update && apt-get install -y --no-install-recommends valkey-server \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/*
 COPY --from=build-bot /opt/steward /opt/steward
-# A board file beside this one, where there is one, goes into the image: a Space has no other way to hold it.
+# The image includes a board file beside this one, if there is one: a Space has no other place for it.
 COPY README.md board.yam[l] /opt/board/
 ENV STEWARD_HOST=0.0.0.0 \
     STEWARD_PORT=7860 \

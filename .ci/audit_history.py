@@ -1,9 +1,9 @@
-"""Looks for keys and tokens in every line that was ever committed, in any branch.
+"""Search every line that was ever committed, in any branch, for keys and tokens.
 
     python .ci/audit_history.py
 
-Prints commit, file and kind of what looks like a secret, never the secret itself. Exit code 1 where there is any.
-Known formats only: digests and ids, of which a project like this is full, would drown a search by entropy.
+Print commit, file and kind of each likely secret, never the secret itself. Exit with status 1 if there is one.
+The search covers known formats only: in a search by entropy the project's many digests and ids would be false positives.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""`python -m localhub`: a Hub on this machine.
+"""`python -m localhub`: serve a Hub on this machine.
 
-The first line on standard output is `{"url": …}`, printed once it answers.
+The first line on standard output is `{"url": …}`, printed once the Hub answers.
 """
 
 from __future__ import annotations
@@ -14,15 +14,14 @@ from pathlib import Path
 
 from localhub.errors import SetupError, WorldError
 from localhub.server import Server
-from localhub.state import HubState
-from localhub.world import read
+from localhub.world import open_hub, read_world
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Serves until interrupted; 2 with a sentence on standard error where that cannot begin."""
+    """Serve until interrupted; return 2, with the reason on standard error, if the Hub cannot start."""
     options = _options(arguments)
     try:
-        state = HubState.open(options.data, read(options.world) if options.world else None)
+        state = open_hub(options.data, read_world(options.world) if options.world else None)
         server = Server(state, options.host, options.port)
     except WorldError as error:
         print(f"localhub: the world file {options.world}: {error}", file=sys.stderr)
@@ -44,7 +43,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="localhub", description="A Hub on this machine")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
     parser.add_argument("--port", type=int, default=7870, help="port; 0 takes a free one (default: 7870)")
-    parser.add_argument("--data", type=Path, required=True, help="folder for everything it keeps; made if missing")
+    parser.add_argument("--data", type=Path, required=True, help="folder for everything it stores; created if missing")
     parser.add_argument("--world", type=Path, help="YAML file with the users, orgs, repos and webhooks to begin with")
     return parser.parse_args(arguments)
 

@@ -1,6 +1,6 @@
-"""The application: every route over one box, behind the middlewares that count, fail, limit and read paths.
+"""The ASGI application: all routes, behind the middlewares for ids, counters, faults, limits and raw paths.
 
-Nothing but JSON with an `error` leaves here where a call cannot be served: a client parses no traceback.
+A call that cannot be served gets JSON with an `error`: a client parses no traceback.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from localhub.errors import BadRequest, HubError, RepoMoved
 from localhub.http.bodies import BodyLimit
 from localhub.http.request_ids import RequestIdMiddleware
 from localhub.http.routing import RawPathMiddleware
-from localhub.repos.access import STATE_KEY
 from localhub.routes import API_ROUTERS
+from localhub.routes.callers import STATE_KEY
 from localhub.state import HubState
 
 log = logging.getLogger("localhub")
@@ -32,7 +32,7 @@ log = logging.getLogger("localhub")
 
 @cache
 def application() -> FastAPI:
-    """All routes, made once in a process (it takes a tenth of a second): which box they serve, each call carries."""
+    """All routes, built once per process (that takes a tenth of a second); each call carries the state it is for."""
     app = FastAPI(title="localhub", description="A Hub on this machine", redirect_slashes=False)
     for router in API_ROUTERS:
         app.include_router(router)
@@ -45,14 +45,14 @@ def application() -> FastAPI:
 
 
 def serve_app(state: HubState) -> ASGIApp:
-    """What the server serves: the application as seen through counters, faults and limits."""
+    """The application behind its middlewares, serving one state."""
     inner = RawPathMiddleware(BodyLimit(StateMiddleware(application(), state)))
     limited = RateLimitMiddleware(inner, state.limits, state.accounts)
     return RequestIdMiddleware(StatsMiddleware(FaultMiddleware(limited, state.faults), state.stats))
 
 
 class StateMiddleware:
-    """ASGI middleware: every call goes to this box; `localhub.repos.access.state_of` finds it."""
+    """Middleware: puts the state into each call's scope, where `localhub.routes.callers.state_of` reads it."""
 
     def __init__(self, app: ASGIApp, state: HubState) -> None:
         self.app, self.state = app, state
@@ -71,7 +71,7 @@ async def _hub_error(request: Request, error: Exception) -> Response:
 
 
 def _redirect_to_new_name(request: Request, error: RepoMoved) -> Response:
-    """The same address with the new name: relative, so that it holds behind a proxy too."""
+    """Redirect to the same path with the new name; it is relative, so that it also works behind a proxy."""
     raw: str = request.scope["raw_path"].decode("latin-1").partition("?")[0]
     target = _renamed(raw, error.old, error.new)
     if request.scope["query_string"]:
@@ -83,17 +83,17 @@ def _redirect_to_new_name(request: Request, error: RepoMoved) -> Response:
 
 def _renamed(raw_path: str, old: str, new: str) -> str:
     parts = raw_path.split("/")
-    wanted = old.lower().split("/")
-    for start in range(len(parts) - len(wanted) + 1):
-        found = [unquote(part).lower() for part in parts[start : start + len(wanted)]]
-        suffix = ".git" if found[-1] == wanted[-1] + ".git" else ""
-        if found[:-1] == wanted[:-1] and found[-1] == wanted[-1] + suffix:
-            return "/".join([*parts[:start], quote(new) + suffix, *parts[start + len(wanted) :]])
+    old_parts = old.lower().split("/")
+    for start in range(len(parts) - len(old_parts) + 1):
+        window = [unquote(part).lower() for part in parts[start : start + len(old_parts)]]
+        suffix = ".git" if window[-1] == old_parts[-1] + ".git" else ""
+        if window[:-1] == old_parts[:-1] and window[-1] == old_parts[-1] + suffix:
+            return "/".join([*parts[:start], quote(new) + suffix, *parts[start + len(old_parts) :]])
     return raw_path
 
 
 async def _invalid(_request: Request, error: Exception) -> Response:
-    """What pydantic found, in the words of the Hub's own checks."""
+    """The errors that pydantic found, in the format of the Hub's own checks."""
     problems = error.errors() if isinstance(error, RequestValidationError) else []
     lines = []
     for problem in problems:

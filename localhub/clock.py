@@ -1,7 +1,7 @@
-"""The time that the Hub shows: real, or played at another speed.
+"""The Hub's clock: real time, or simulated time at another speed.
 
-`STEWARD_CLOCK=epoch,rate[,started]`: the clock showed `epoch` (seconds) at the real time `started` (by default when it
-was first read) and runs at `rate` times real time.
+`STEWARD_CLOCK=epoch,rate[,started]`: the clock showed `epoch` (seconds) at the real time `started` (default: when the
+clock is made) and runs at `rate` times real time.
 """
 
 from __future__ import annotations
@@ -9,13 +9,12 @@ from __future__ import annotations
 import os
 import time
 from datetime import UTC, datetime
-from typing import Protocol
 
 from localhub.errors import ClockSettingError
 
 
 class Clock:
-    """A clock that can be played fast and moved forward by hand."""
+    """A clock that can run at another speed and be moved forward."""
 
     def __init__(self, setting: str | None = None) -> None:
         self._epoch, self._rate, self._started = _parse(setting)
@@ -23,7 +22,7 @@ class Clock:
 
     @classmethod
     def from_environment(cls) -> Clock:
-        """The clock of `STEWARD_CLOCK`."""
+        """The clock that `STEWARD_CLOCK` describes."""
         return cls(os.environ.get("STEWARD_CLOCK"))
 
     def seconds(self) -> float:
@@ -35,25 +34,12 @@ class Clock:
         return datetime.fromtimestamp(self.seconds(), UTC)
 
     def advance(self, seconds: float) -> None:
-        """Moves the clock forward, for this process alone."""
+        """Move the clock forward, in this process only."""
         self._offset += seconds
 
 
-class ClockOwner(Protocol):
-    """Whatever carries a clock: the box."""
-
-    @property
-    def clock(self) -> Clock:
-        """The clock."""
-
-
-def now(state: ClockOwner) -> datetime:
-    """The box's time, aware, in UTC."""
-    return state.clock.now()
-
-
 def iso(moment: datetime) -> str:
-    """`2026-11-24T12:00:00.000Z`, the only form that the Hub's API knows."""
+    """`2026-11-24T12:00:00.000Z`, the only form of time in the Hub's API."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
 
 

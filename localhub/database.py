@@ -1,8 +1,8 @@
-"""One SQLite file: everything that is not in git.
+"""One SQLite file that holds all data outside git.
 
-Readers have a connection per thread and never wait (WAL). Writers take turns under one lock of this process: it is the
-only process on the file. A transaction that was committed survives the death of the process; `synchronous=NORMAL` gives
-up only what a power cut could take, which a Hub for one machine can afford.
+Readers have a connection per thread and never wait (WAL). Writers take turns under one lock of this process, the only
+process on the file. A committed transaction survives the death of the process; with `synchronous=NORMAL` a power cut
+can lose the last ones, which a Hub for one machine can afford.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Args = Sequence[object]
 
 
 class _Opened:
-    """A connection that ends with the thread that has it: thread pools let idle threads go, and each leaves its own."""
+    """A thread's connection, closed when the thread ends: thread pools end idle threads, and each has a connection."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
@@ -26,7 +26,7 @@ class _Opened:
 
 
 class Database:
-    """The database of one box."""
+    """The database of one Hub."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -40,13 +40,13 @@ class Database:
         self._depth = 0
 
     def ensure(self, schema: str) -> None:
-        """Creates the tables of one module (`CREATE TABLE IF NOT EXISTS …`)."""
+        """Create the tables of one module (`CREATE TABLE IF NOT EXISTS …`)."""
         with self._lock:
             self._writer.executescript(schema)
 
     @contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
-        """A transaction: committed at the end, rolled back on an exception; an inner one joins the outer one.
+        """Open a transaction: committed at the end, rolled back on an exception; a nested one joins the outer one.
 
         Never start a git commit inside: a repo's lock is taken before this one, never after.
         """
@@ -65,11 +65,11 @@ class Database:
 
     def row(self, sql: str, args: Args = ()) -> sqlite3.Row | None:
         """The first row, or None."""
-        found: sqlite3.Row | None = self._reader().execute(sql, args).fetchone()
-        return found
+        row: sqlite3.Row | None = self._reader().execute(sql, args).fetchone()
+        return row
 
     def close(self) -> None:
-        """Closes every connection, whichever thread has it."""
+        """Close the connections of all threads."""
         with self._lock, self._opening:
             for opened in list(self._opened):
                 opened.close()

@@ -1,21 +1,21 @@
-"""What the server refuses, and how the client is told.
+"""Errors of the server, and the answers that they become.
 
-HubError                    any answer that is not a success: status, message, error code, headers
+HubError                    any answer other than success: status, message, error code, headers
 ├── RepoNotFound            404, `X-Error-Code: RepoNotFound`: missing, or hidden from this caller
 ├── RevisionNotFound        404, `X-Error-Code: RevisionNotFound`
 ├── EntryNotFound           404, `X-Error-Code: EntryNotFound`
 ├── GatedRepo               401/403, `X-Error-Code: GatedRepo`
-├── Forbidden               403: known, but not allowed
-├── Unauthorized            401: not logged in where an account is needed
-├── BadRequest              400: what was sent makes no sense
+├── Forbidden               403: the caller has an account but not the right
+├── Unauthorized            401: the call needs an account
+├── BadRequest              400: the request is invalid
 ├── StaleParent             412: the branch moved since `parentCommit`
-└── RepoMoved               307: the repo has another name now
+└── RepoMoved               307: the repo has a new name
 SetupError                  the Hub cannot start; never sent to a client
-├── WorldError              the world describes something that cannot be built
-├── FolderInUse             another Hub has the data folder
-└── ClockSettingError       STEWARD_CLOCK cannot be read
+├── WorldError              the world describes an object that cannot be built
+├── FolderInUse             another Hub uses the data folder
+└── ClockSettingError       STEWARD_CLOCK is invalid
 
-The client derives its exceptions from the headers and not from the body; over plain http it has nothing else to go by.
+The client derives its exceptions from the headers, not from the body; over plain http it reads nothing else.
 """
 
 from __future__ import annotations
@@ -48,10 +48,10 @@ class HubError(Exception):
         self.extra = dict(extra or {})
 
     def response(self) -> JSONResponse:
-        """The answer as the Hub words it."""
+        """The answer in the Hub's format."""
         headers = dict(self.headers)
         if header_text(self.message) == self.message:
-            # A client believes the header before the body: what a header cannot carry is left to the body.
+            # A client prefers the header to the body, so a message that a header cannot carry goes only into the body.
             headers["X-Error-Message"] = self.message
         if self.code:
             headers["X-Error-Code"] = self.code
@@ -59,29 +59,29 @@ class HubError(Exception):
 
 
 class RepoNotFound(HubError):
-    """No such repo, or none that this caller may know of."""
+    """The repo does not exist, or is hidden from this caller."""
 
     def __init__(self) -> None:
         super().__init__(404, "Repository not found", "RepoNotFound")
 
 
 class RevisionNotFound(HubError):
-    """No branch, tag or commit of that name."""
+    """There is no branch, tag or commit of that name."""
 
     def __init__(self, revision: str) -> None:
         super().__init__(404, f"Invalid rev id: {revision}", "RevisionNotFound")
 
 
 class EntryNotFound(HubError):
-    """No file or folder of that path at that revision; `commit` lets the client remember the absence."""
+    """There is no file or folder at that path of the revision; with `commit` the client caches the absence."""
 
-    def __init__(self, path: str, commit: str | None = None, what: str = "Entry not found") -> None:
+    def __init__(self, path: str, commit: str | None = None, message: str = "Entry not found") -> None:
         headers = {"X-Repo-Commit": commit} if commit else {}
-        super().__init__(404, f"{what}: {path}", "EntryNotFound", headers)
+        super().__init__(404, f"{message}: {path}", "EntryNotFound", headers)
 
 
 class GatedRepo(HubError):
-    """The repo's files are for those whom its owners let in."""
+    """Only users with granted access may read the repo's files."""
 
     def __init__(self, full_name: str, *, logged_in: bool) -> None:
         hint = "ask for access on its page" if logged_in else "log in and ask for access on its page"
@@ -90,35 +90,35 @@ class GatedRepo(HubError):
 
 
 class Forbidden(HubError):
-    """The caller is known and may not do this."""
+    """The caller has an account, but not the right to do this."""
 
     def __init__(self, message: str) -> None:
         super().__init__(403, message)
 
 
 class Unauthorized(HubError):
-    """An account is needed and none was given, or the token is unknown."""
+    """The call needs an account, or its token is unknown."""
 
     def __init__(self, message: str = "Invalid username or password.") -> None:
         super().__init__(401, message)
 
 
 class BadRequest(HubError):
-    """What was sent makes no sense; the message says what would."""
+    """The request is invalid; the message says how to correct it."""
 
     def __init__(self, message: str) -> None:
         super().__init__(400, message)
 
 
 class StaleParent(HubError):
-    """The branch is no longer at the commit that the caller built upon."""
+    """The branch has moved from the commit that the caller built on."""
 
     def __init__(self) -> None:
         super().__init__(412, "The branch was updated since you opened this page. Please refresh and try again.")
 
 
 class RepoMoved(HubError):
-    """The repo was renamed: the same request, under the new name."""
+    """The repo was renamed: redirects to the same request under the new name."""
 
     def __init__(self, old: str, new: str) -> None:
         super().__init__(307, f"{old} is now {new}")
@@ -127,19 +127,19 @@ class RepoMoved(HubError):
 
 
 class SetupError(ValueError):
-    """Why this Hub cannot start, in words for whoever starts it."""
+    """The reason why this Hub cannot start, for the operator."""
 
 
 class WorldError(SetupError):
-    """The world describes something that cannot be built."""
+    """The world describes an object that cannot be built."""
 
 
 class FolderInUse(SetupError):
-    """Another Hub has the data folder."""
+    """Another Hub uses the data folder."""
 
 
 class ClockSettingError(SetupError):
-    """STEWARD_CLOCK cannot be read."""
+    """STEWARD_CLOCK is invalid."""
 
 
 def printable(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Ids as the Hub gives them: 24 hex digits, later ones sort after earlier ones."""
+"""Ids like the Hub's: 24 hex digits; later ids sort after earlier ones."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ _counter = itertools.count(secrets.randbelow(1 << 20))
 
 
 def new_id() -> str:
-    """A new 24-hex id: time, process, counter. Real time on purpose: a played clock may stand still."""
+    """A new id of time, process and counter. It takes the real time, because the Hub's clock may stand still."""
     return f"{int(time.time()):08x}{_process}{next(_counter) & 0xFFFFFF:06x}"

@@ -1,4 +1,4 @@
-"""What strangers wrote, as JSON can carry it."""
+"""Untrusted values, converted so that JSON can carry them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MAX_NODES = 100_000
 
 
 def to_json_values(value: Any) -> Any:
-    """The value with keys as text, dates in ISO form, no lone surrogates and no NaN.
+    """Return the value with keys as text, dates in ISO form, no lone surrogates and no NaN.
 
     `ValueError` for more than 100,000 values: a few aliases in YAML can make gigabytes.
     """

@@ -1,8 +1,8 @@
 """Comments and cards as HTML that is safe to show.
 
-The writer of the text is a stranger. Two things keep it harmless: raw HTML is shown as the text it is, except for a few
-tags that carry no attribute at all; and links go to http, https, mailto or a place on this site only.
-HTML comments are left out, as on the Hub: bots hide their markers in them.
+The text is untrusted. Two rules keep it harmless: raw HTML is escaped, except for a few tags without attributes; and
+links lead only to http, https, mailto or a path of this site. HTML comments are left out, as on the Hub: bots hide
+their markers in them.
 """
 
 import re
@@ -18,7 +18,7 @@ from markdown_it.rules_inline import StateInline, html_inline
 from markdown_it.token import Token
 from markupsafe import Markup, escape
 
-# None of these formats what follows when left open: an unclosed <b> would leak out of its comment, a <sub> does not.
+# None of these, left open, formats the text behind its comment, as an unclosed <b> would.
 PLAIN_TAGS = frozenset({"details", "summary", "br", "hr", "kbd", "sub", "sup"})
 _COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 _TAG = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9]*)\s*/?>")
@@ -31,7 +31,7 @@ _BARE = re.compile(
 
 
 def render(text: str) -> Markup:
-    """Markdown of a stranger → HTML without any element or address that could act."""
+    """Render untrusted Markdown as HTML without active elements or addresses."""
     return _render(text)
 
 
@@ -47,7 +47,7 @@ def _render(text: str) -> Markup:
 
 
 def _html_block(state: StateBlock, start: int, end: int, silent: bool) -> bool:
-    """Lines of HTML that may stand; what else looks like HTML is text, and the Markdown in it counts."""
+    """Accept a block of HTML that starts with an allowed tag; other HTML is text, and Markdown in it is rendered."""
     first = state.src[state.bMarks[start] + state.tShift[start] : state.eMarks[start]]
     return bool(_HARMLESS.match(first)) and html_block(state, start, end, silent)
 
@@ -57,7 +57,7 @@ def _html_inline(state: StateInline, silent: bool) -> bool:
 
 
 def _plain_html(_renderer: RendererHTML, tokens: Sequence[Token], index: int, _options: Any, _env: Any) -> str:
-    """Raw HTML: comments vanish, the harmless tags stay bare, everything else is shown as the text it is."""
+    """Raw HTML without comments, with the allowed tags without attributes, and with all other tags escaped."""
     content = _COMMENT.sub("", tokens[index].content)
     pieces, end = [], 0
     for tag in _TAG.finditer(content):
@@ -70,7 +70,7 @@ def _plain_html(_renderer: RendererHTML, tokens: Sequence[Token], index: int, _o
 
 
 def _image_as_link(_renderer: RendererHTML, tokens: Sequence[Token], index: int, _options: Any, _env: Any) -> str:
-    """An image becomes a link: loading it would tell a stranger's server who reads the page."""
+    """Show an image as a link: loading it would report the reader to another server."""
     token = tokens[index]
     return (
         f'<a href="{escape(str(token.attrs.get("src", "")))}" rel="nofollow ugc">{escape(token.content or "image")}</a>'
@@ -80,7 +80,7 @@ def _image_as_link(_renderer: RendererHTML, tokens: Sequence[Token], index: int,
 def _mentions_and_addresses(
     _renderer: RendererHTML, tokens: Sequence[Token], index: int, _options: Any, _env: Any
 ) -> str:
-    """Plain text, in which @names and bare web addresses become links unless they stand in a link already."""
+    """Plain text in which @names and bare web addresses outside links become links."""
     text = tokens[index].content
     if _inside_link(tokens, index):
         return str(escape(text))
@@ -92,10 +92,10 @@ def _mentions_and_addresses(
 
 
 def _link(match: re.Match[str]) -> str:
-    words = str(escape(match[0]))
+    text = str(escape(match[0]))
     if name := match["name"]:
-        return f'<a class="mention" href="/{name}">{words}</a>'
-    return f'<a href="{words}" rel="nofollow ugc">{words}</a>'
+        return f'<a class="mention" href="/{name}">{text}</a>'
+    return f'<a href="{text}" rel="nofollow ugc">{text}</a>'
 
 
 def _inside_link(tokens: Sequence[Token], index: int) -> bool:
@@ -108,7 +108,7 @@ def _foreign_link(renderer: RendererHTML, tokens: Sequence[Token], index: int, o
 
 
 def _cell(renderer: RendererHTML, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
-    """A cell whose alignment is a class: the pages' policy allows no style in the text."""
+    """A table cell with its alignment as a class: the pages' policy allows no inline style."""
     token = tokens[index]
     style = str(token.attrs.pop("style", ""))
     if style:
@@ -117,7 +117,7 @@ def _cell(renderer: RendererHTML, tokens: Sequence[Token], index: int, options: 
 
 
 def _show_tasks(state: StateCore) -> None:
-    """`[x]` and `[ ]` at the beginning of a list's item become boxes."""
+    """Show `[x]` and `[ ]` at the start of a list item as checkboxes."""
     for item, _, inline in zip(state.tokens, state.tokens[1:], state.tokens[2:], strict=False):
         if item.type == "list_item_open" and inline.children and inline.children[0].type == "text":
             first = inline.children[0]

@@ -1,4 +1,4 @@
-"""Serving a box over HTTP, in this thread or in one of its own."""
+"""The HTTP server over one state, in the calling thread or in its own."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from localhub.app import serve_app
 from localhub.state import HubState
 
 _START_SECONDS = 10.0
-_TICK = 0.1
-"""Seconds between two ticks of uvicorn, which keeps the date of its answers by them."""
+_TICK_SECONDS = 0.1
+"""Seconds between two ticks of uvicorn, which updates the `Date` of its answers on each."""
 
 
 class _EmbeddedServer(uvicorn.Server):
-    """uvicorn without signal handlers: its own would end the process before the box is closed.
+    """uvicorn without signal handlers: its own would end the process before the state is closed.
 
-    It ends at once where nobody is being answered: tests make a Hub each, and would wait for a good part of their time.
+    It ends at once if no call is being served: tests start a Hub each, and would spend much of their time waiting.
     """
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._over = asyncio.Event()
+        self._ended = asyncio.Event()
 
     def end(self) -> None:
-        """Let it end, from any thread."""
+        """Let the server end; may be called from any thread."""
         self.should_exit = True
         if self._loop is not None:
             with suppress(RuntimeError):  # the loop has ended already
-                self._loop.call_soon_threadsafe(self._over.set)
+                self._loop.call_soon_threadsafe(self._ended.set)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -47,12 +47,12 @@ class _EmbeddedServer(uvicorn.Server):
         while not await self.on_tick(ticks):
             ticks += 1
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._over.wait(), _TICK)
+                await asyncio.wait_for(self._ended.wait(), _TICK_SECONDS)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for connection in list(self.server_state.connections):
             connection.shutdown()
-        await asyncio.sleep(0)  # those that were idle are gone after it
+        await asyncio.sleep(0)  # idle connections are closed after it
         if self.server_state.connections or self.server_state.tasks:
             await super().shutdown(sockets)
             return
@@ -61,12 +61,12 @@ class _EmbeddedServer(uvicorn.Server):
 
 
 class Server:
-    """uvicorn over a box, on a socket that is bound before anything else: the address is known at once."""
+    """uvicorn over one state. Its socket is bound at once, so that the address is known before it serves."""
 
     def __init__(self, state: HubState, host: str = "127.0.0.1", port: int = 0) -> None:
         self._socket = socket.create_server((host, port), backlog=512)
-        shown = f"[{host}]" if ":" in host else host
-        self.url = f"http://{shown}:{self._socket.getsockname()[1]}"
+        address = f"[{host}]" if ":" in host else host
+        self.url = f"http://{address}:{self._socket.getsockname()[1]}"
         self.state = state
         state.url = self.url
         config = uvicorn.Config(
@@ -75,7 +75,7 @@ class Server:
         self.uvicorn = _EmbeddedServer(config)
 
     def run(self) -> None:
-        """Serves until `stop`."""
+        """Serve until `stop` is called."""
         self.state.webhooks.start()
         try:
             self.uvicorn.run(sockets=[self._socket])
@@ -83,11 +83,11 @@ class Server:
             self._socket.close()
 
     def stop(self) -> None:
-        """Lets `run` return once the answers under way are out, after two seconds at most."""
+        """Let `run` return once the calls under way are answered, after two seconds at most."""
         self.uvicorn.end()
 
     def wait(self) -> None:
-        """Returns once it answers; `TimeoutError` where it does not."""
+        """Return once the server answers; `TimeoutError` if it does not start."""
         deadline = time.monotonic() + _START_SECONDS
         while not self.uvicorn.started:
             if time.monotonic() > deadline:
@@ -96,7 +96,7 @@ class Server:
 
 
 class ServerThread:
-    """A server in a thread of its own, started at once."""
+    """A server in its own thread, started at once."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
@@ -105,6 +105,6 @@ class ServerThread:
         server.wait()
 
     def stop(self) -> None:
-        """Stops serving and waits for the thread."""
+        """Stop serving and wait for the thread."""
         self._server.stop()
         self._thread.join(timeout=_START_SECONDS)

@@ -1,11 +1,10 @@
-"""The box: every part of one local Hub, opened and closed together."""
+"""The state of one local Hub: all its parts, opened and closed together."""
 
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 from localhub.accounts.oauth import OAuth
 from localhub.accounts.store import Accounts
@@ -15,71 +14,74 @@ from localhub.controls.limits import RateLimits
 from localhub.controls.stats import Stats
 from localhub.database import Database
 from localhub.errors import FolderInUse
+from localhub.repos.access import Access
 from localhub.repos.events import HubEvent, Subscriber
 from localhub.repos.grants import Grants
 from localhub.repos.lfs_store import LfsStore
 from localhub.repos.store import RepoStore
+from localhub.threads.pulls import Pulls
 from localhub.threads.service import ThreadService
+from localhub.webhooks.deliveries import Deliveries
 from localhub.webhooks.service import WebhookService
-from localhub.world import apply_world
+from localhub.webhooks.store import WebhookStore
 
 
 class HubState:
-    """One Hub over one folder.
+    """One Hub over one folder; this is where its parts are composed.
 
-    `url` is known once the server is bound; everything that puts it into an answer reads it then. `lfs_uploads` off
-    tells clients to send every file as a regular one, which is all that a client with Xet can do here.
+    The server sets `url` once it is bound; answers read it when they are written. With `lfs_uploads` off, the
+    Hub asks clients to send every file as a regular one: a client with Xet cannot send LFS files here.
     """
 
     def __init__(self, data: Path, clock: Clock) -> None:
         data.mkdir(parents=True, exist_ok=True)
-        self._alone = _lock(data)
+        self._folder_lock = _lock(data)
         self.data = data
         self.url = "http://127.0.0.1"
         self.clock = clock
         self._subscribers: list[Subscriber] = []
-        self.store = Database(data / "hub.sqlite")
-        self.accounts = Accounts(self.store, clock)
-        self.repos = RepoStore(data, self.store, clock, self.emit)
-        self.grants = Grants(self.store, clock)
-        self.oauth = OAuth(self)
-        self.lfs = LfsStore(data / "lfs", self.store, clock)
+        self.database = Database(data / "hub.sqlite")
+        self.accounts = Accounts(self.database, clock)
+        self.repos = RepoStore(data, self.database, clock, self.emit)
+        self.grants = Grants(self.database, clock)
+        self.access = Access(self.accounts, self.repos, self.grants)
+        self.oauth = OAuth(self.database, self.accounts, clock)
+        self.lfs = LfsStore(data / "lfs", self.database, clock)
         self.lfs_uploads = True
         self.limits = RateLimits(clock)
         self.faults = Faults()
-        self.stats = Stats(self)
-        self.threads = ThreadService(self)
-        self.webhooks = WebhookService(self)
-
-    @classmethod
-    def open(cls, data: Path, world: Mapping[str, Any] | None = None, clock: Clock | None = None) -> HubState:
-        """Opens the folder, and builds of the world what is not there yet. Raises `SetupError` where it cannot."""
-        state = cls(data, clock or Clock.from_environment())
-        try:
-            apply_world(state, world or {})
-        except BaseException:
-            state.close()
-            raise
-        return state
+        self.stats = Stats(self.accounts, clock)
+        pulls = Pulls(self.repos, self.limits, clock, self.emit)
+        self.threads = ThreadService(self.database, self.access, pulls, self.emit, clock)
+        self.webhooks = self._webhook_service()
+        # Webhooks come last: a receiver may read the counters and the timeline at once.
+        self._subscribers += [self.stats.count_commits, self.threads.follow, self.webhooks.dispatch]
 
     def subscribe(self, subscriber: Subscriber) -> None:
-        """Calls `subscriber` with every event from now on, in the thread that causes it."""
+        """Call `subscriber` with every later event, in the thread that causes it."""
         self._subscribers.append(subscriber)
 
     def emit(self, event: HubEvent) -> None:
-        """Tells every subscriber."""
+        """Pass the event to every subscriber, in the order of their subscription."""
         for subscriber in self._subscribers:
             subscriber(event)
 
     def close(self) -> None:
-        """Stops what runs in the background and lets go of the folder."""
+        """Stop the background threads and release the folder."""
         self.webhooks.close()
-        self.store.close()
-        self._alone.close()
+        self.database.close()
+        self._folder_lock.close()
+
+    def _webhook_service(self) -> WebhookService:
+        store = WebhookStore(self.database, self.clock)
+        deliveries = Deliveries(self.database, self.clock, self.stats, self.faults.webhooks, store)
+        return WebhookService(
+            store, deliveries, self.accounts, self.repos, self.access, self.faults, base_url=lambda: self.url
+        )
 
 
 def _lock(data: Path) -> TextIO:
-    """Holds the folder for this process: two servers on one folder would undo each other's commits."""
+    """Lock the folder for this process: two servers on one folder would undo each other's commits."""
     handle = (data / "lock").open("w")
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,4 +1,4 @@
-"""A Hub inside a test or a demo.
+"""A Hub inside a test or a demo:
 
 with LocalHub(tmp_path, {"users": [{"name": "ada", "tokens": [{"token": "hf_ada"}]}]}) as hub:
     HfApi(endpoint=hub.url, token="hf_ada").create_repo("ada/model")
@@ -13,11 +13,11 @@ from typing import Any, Self
 
 from localhub.clock import Clock
 from localhub.server import Server, ServerThread
-from localhub.state import HubState
+from localhub.world import open_hub
 
 
 class LocalHub:
-    """A running Hub in this process: answers at `.url` from the first line on, `.box` is what it serves."""
+    """A running Hub in this process: it answers at `url` once constructed; `state` holds its parts."""
 
     def __init__(
         self,
@@ -27,7 +27,7 @@ class LocalHub:
         clock: Clock | None = None,
         host: str = "127.0.0.1",
     ) -> None:
-        self.state = HubState.open(data, world, clock)
+        self.state = open_hub(data, world, clock)
         try:
             server = Server(self.state, host, port)
             self._thread = ServerThread(server)
@@ -37,7 +37,7 @@ class LocalHub:
         self.url = server.url
 
     def close(self) -> None:
-        """Stops it; the folder can be opened again."""
+        """Stop the Hub; its folder can then be opened again."""
         self._thread.stop()
         self.state.close()
 

@@ -1,15 +1,15 @@
-"""The world file: who and what there is when the box is opened.
+"""The world file: the accounts, repos, webhooks and settings that a Hub starts with.
 
-What is there already stays as it is, so that a server can be started again on the same folder with the same file.
+Objects that already exist stay as they are, so that a server can be restarted on the same folder with the same file.
 Names and tokens are taken as they are.
 
 users:     [{name, fullname, email, isPro, tokens: [{token, role: read | write | fineGrained, scoped, global, name}]}]
 orgs:      [{name, fullname, plan, members: {user: admin | write | contributor | read}}]
 repos:     [{type: model | dataset | space, id, private, gated, disabled, discussionsDisabled, sdk, likes, downloads,
-             owner (who made it), files: {path: text, or {base64: …}, or {lfs: text}}, grants: [user, …],
+             owner (its creator), files: {path: text, or {base64: …}, or {lfs: text}}, grants: [user, …],
              branches: [name, …], tags: [name, …], aliases: [former id, …]}]
 webhooks:  [{owner, url, secret, watched: [{type, name}], domains: [repo, discussion]}]
-oauthApps: [{clientId, clientSecret, name, redirects: [address, or an origin with all below it], scopes: [name, …]}]
+oauthApps: [{clientId, clientSecret, name, redirects: [address, or an origin with all its paths], scopes: [name, …]}]
 uploads:   lfs (large files by LFS; the client needs HF_HUB_DISABLE_XET=1) or regular (all files in git, for any client)
 limits:    hub, or {api, resolvers, pages, commits_per_hour, simultaneous}
 """
@@ -20,19 +20,19 @@ import base64
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
 import yaml
 
 from localhub.accounts.store import Account
+from localhub.clock import Clock
 from localhub.controls.limits import HUB_RATE_LIMITS
 from localhub.errors import HubError, WorldError
 from localhub.git.repository import SetFile
 from localhub.repos.paths import clean
-from localhub.repos.store import Repo, RepoType, author_of
-
-if TYPE_CHECKING:
-    from localhub.state import HubState
+from localhub.repos.records import Repo, RepoType
+from localhub.repos.store import author_of
+from localhub.state import HubState
 
 _SECTIONS = ("users", "orgs", "repos", "webhooks", "oauthApps", "uploads", "limits")
 _SETTINGS = {"discussionsDisabled": "discussions_disabled"} | {
@@ -40,8 +40,8 @@ _SETTINGS = {"discussionsDisabled": "discussions_disabled"} | {
 }
 
 
-def read(path: Path) -> dict[str, Any]:
-    """The world in a YAML file; `WorldError` with the reason where there is none."""
+def read_world(path: Path) -> dict[str, Any]:
+    """The world in a YAML file; `WorldError` with the reason if the file is unreadable or no mapping."""
     try:
         world = yaml.safe_load(path.read_text())
     except (OSError, ValueError, yaml.YAMLError) as error:
@@ -51,8 +51,22 @@ def read(path: Path) -> dict[str, Any]:
     return world or {}
 
 
+def open_hub(data: Path, world: Mapping[str, Any] | None = None, clock: Clock | None = None) -> HubState:
+    """Open the Hub in the folder `data` and create the objects of the world that it lacks.
+
+    Raises `SetupError` with the reason if the Hub cannot start.
+    """
+    state = HubState(data, clock or Clock.from_environment())
+    try:
+        apply_world(state, world or {})
+    except BaseException:
+        state.close()
+        raise
+    return state
+
+
 def apply_world(state: HubState, world: Mapping[str, Any]) -> None:
-    """Builds what the world describes and the box lacks; `WorldError` where it describes nonsense."""
+    """Create the objects of the world that do not exist yet; `WorldError` if the world is invalid."""
     unknown = set(world) - set(_SECTIONS)
     if unknown:
         raise WorldError(f"it has no section {', '.join(map(str, unknown))}: its sections are {', '.join(_SECTIONS)}")
@@ -92,7 +106,7 @@ def _org(state: HubState, spec: Mapping[str, Any]) -> None:
     name = str(spec["name"])
     org = state.accounts.by_name(name) or state.accounts.create(name, "org", **options)
     for name, role in (spec.get("members") or {}).items():
-        state.accounts.set_member(org, _known(state, name), role)
+        state.accounts.set_member(org, _account(state, name), role)
 
 
 def _repo(state: HubState, spec: Mapping[str, Any]) -> None:
@@ -102,13 +116,13 @@ def _repo(state: HubState, spec: Mapping[str, Any]) -> None:
     namespace, _, name = str(spec["id"]).partition("/")
     if state.repos.get(repo_type, f"{namespace}/{name}") or state.repos.moved(repo_type, f"{namespace}/{name}"):
         return
-    owner = _known(state, namespace)
-    creator = _known(state, spec["owner"]) if "owner" in spec else _creator(state, owner)
+    owner = _account(state, namespace)
+    creator = _account(state, spec["owner"]) if "owner" in spec else _creator(state, owner)
     settings = {_SETTINGS[key]: value for key, value in spec.items() if key in _SETTINGS}
     repo = state.repos.create(repo_type, owner, name, creator, **settings)
     _fill_repo(state, repo, creator, spec)
     for user in spec.get("grants") or ():
-        state.grants.set(repo, _known(state, user), "accepted")
+        state.grants.set(repo, _account(state, user), "accepted")
     state.repos.add_aliases(repo, [str(alias) for alias in spec.get("aliases") or ()])
 
 
@@ -137,7 +151,7 @@ def _content(state: HubState, repo: Repo, value: object) -> bytes:
 
 
 def _webhook(state: HubState, spec: Mapping[str, Any]) -> None:
-    owner = _known(state, spec["owner"])
+    owner = _account(state, spec["owner"])
     if any(webhook.url == spec["url"] for webhook in state.webhooks.all(owner)):
         return
     domains: Iterable[str] = spec.get("domains") or ("repo", "discussion")
@@ -145,8 +159,8 @@ def _webhook(state: HubState, spec: Mapping[str, Any]) -> None:
 
 
 def _oauth_app(state: HubState, spec: Mapping[str, Any]) -> None:
-    redirects = [str(one) for one in spec.get("redirects") or ()]
-    scopes = [str(one) for one in spec.get("scopes") or ()]
+    redirects = [str(redirect) for redirect in spec.get("redirects") or ()]
+    scopes = [str(scope) for scope in spec.get("scopes") or ()]
     state.oauth.register(
         str(spec["clientId"]), str(spec["clientSecret"]), redirects, name=str(spec.get("name", "")), scopes=scopes
     )
@@ -158,7 +172,7 @@ def _limits(state: HubState, spec: object) -> None:
     elif isinstance(spec, Mapping):
         state.limits.set(**spec)
     elif spec is not None:
-        raise WorldError("limits is `hub` or a mapping of knobs")
+        raise WorldError("limits is `hub` or a mapping of limits")
 
 
 def _uploads(state: HubState, mode: object) -> None:
@@ -167,15 +181,15 @@ def _uploads(state: HubState, mode: object) -> None:
     state.lfs_uploads = mode == "lfs"
 
 
-def _known(state: HubState, name: object) -> Account:
+def _account(state: HubState, name: object) -> Account:
     account = state.accounts.by_name(str(name))
     if account is None:
-        raise WorldError(f"it speaks of {name!r}, which is neither one of its users nor of its orgs")
+        raise WorldError(f"it names {name!r}, which is neither one of its users nor one of its orgs")
     return account
 
 
 def _creator(state: HubState, owner: Account) -> Account:
-    """Who made a repo where the world does not say: the user at home, else the organisation's first admin."""
+    """The creator of a repo without `owner` in the world: its user, else the organisation's first admin."""
     if owner.kind == "user":
         return owner
     admins = [user for user, role in state.accounts.members(owner) if role == "admin"]

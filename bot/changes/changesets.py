@@ -257,6 +257,7 @@ def _oids(context: BoardContext, repo: Repo, paths: Sequence[str], revision: str
 def _look_at(context: BoardContext, repo: Repo, commit: str) -> None:
     """Our own commits call nobody: have the requests looked at that `commit` changed."""
     if repo == context.requests:
+        context.heads.doubt(repo.id, commit)
         paths = context.hub.changed_paths(repo, f"{commit}^", commit)
         context.mark_all((request_key(path) for path in paths if is_request_path(path)), SyncPriority.PERSON)
 

@@ -7,7 +7,7 @@ The first item does not wait for company: the writer starts at the next turn of 
 brought. Under load the groups grow by themselves, to as much as arrives in the time of one write.
 
 What waits is bounded in number and in weight: past that a newcomer is refused at once instead of piling up in memory
-before a store that does not answer.
+before a store that does not answer. Whoever put it in waits PATIENCE seconds at most; the item may be written later.
 """
 
 from __future__ import annotations
@@ -16,8 +16,11 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Generic, TypeVar
 
+PATIENCE = 2.0
+"""Seconds in which an item is written, or its caller is told that it may not have been."""
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -26,10 +29,11 @@ class TooManyWait(Exception):
     """More wait to be written than there is room for."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # frozen ones take three times as long to make
 class _Waiting(Generic[T, R]):
     item: T
     weight: int
+    since: float
     answer: asyncio.Future[R]
 
 
@@ -44,20 +48,26 @@ class GroupCommit(Generic[T, R]):
         group_weight: int = 4_000_000,
         waiting: int = 4_096,
         waiting_weight: int = 64_000_000,
+        patience: float = PATIENCE,
     ) -> None:
         self._write = write
         self._group, self._group_weight = group, group_weight
         self._most, self._most_weight = waiting, waiting_weight
+        self._patience = patience
         self._waiting: deque[_Waiting[T, R]] = deque()
         self._weight = 0
         self._writer: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle
 
     async def put(self, item: T, weight: int) -> R:
-        """The answer for `item` once it is written; raises what the write raised, or TooManyWait."""
+        """The answer for `item` once it is written.
+
+        Raises what the write raised; TooManyWait; or TimeoutError where it is not written in time.
+        """
         if len(self._waiting) >= self._most or (self._waiting and self._weight + weight > self._most_weight):
             raise TooManyWait
         loop = asyncio.get_running_loop()
-        waiting: _Waiting[T, R] = _Waiting(item, weight, loop.create_future())
+        waiting: _Waiting[T, R] = _Waiting(item, weight, loop.time(), loop.create_future())
         self._waiting.append(waiting)
         self._weight += weight
         if self._writer is None:
@@ -67,11 +77,27 @@ class GroupCommit(Generic[T, R]):
     async def _write_all(self) -> None:
         try:
             while self._waiting:
-                await self._write_some(self._next_group())
+                group = self._next_group()
+                self._expire(group)
+                try:
+                    await self._write_some(group)
+                finally:
+                    self._timer.cancel()
         finally:
             self._writer = None
             while self._waiting:  # only where this task was cancelled: the process ends
                 _fail(self._next_group(), asyncio.CancelledError())
+
+    def _expire(self, group: list[_Waiting[T, R]]) -> None:
+        """Fail what waits for too long, in `group`, which is being written, or for the next; look again in time."""
+        loop = asyncio.get_running_loop()
+        oldest = now = loop.time()
+        for waiting in chain(group, self._waiting):
+            if waiting.since + self._patience > now:
+                oldest = waiting.since
+                break
+            _fail([waiting], TimeoutError("not written in time"))
+        self._timer = loop.call_at(oldest + self._patience, self._expire, group)
 
     def _next_group(self) -> list[_Waiting[T, R]]:
         """The oldest that fit into one write; at least one."""

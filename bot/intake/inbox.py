@@ -111,7 +111,7 @@ def delivery(header: str | None, body: bytes) -> Delivery:
 
 
 def connect_inbox(url: str) -> AsyncRedis:
-    """A client whose calls answer or fail within seconds: the Hub waits for the answer, and sends again after an error.
+    """A client whose calls answer or fail within nine seconds. The sender of a delivery waits less (`groupcommit`).
 
     No health check, which would be a second round trip: a dead connection is noticed by the call, which is repeated.
     """
@@ -135,7 +135,7 @@ class Inbox:
     async def receive(self, delivery: Delivery, reading: DeliveryReading) -> bool:
         """Store `delivery` and mark what it may have changed; False where it had been received before.
 
-        Raises RedisError where it may not have been stored, and TooManyWait where too many are before it.
+        Raises RedisError or TimeoutError where it may not have been stored, TooManyWait where too many are before it.
         """
         pass_by(READ)
         new = await self._groups.put((delivery, reading), len(delivery.body))

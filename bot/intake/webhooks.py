@@ -4,7 +4,8 @@ Order matters: the secret, then the size while reading, then storage, then 2xx. 
 a caller who does not know the secret, and nothing that is inside a body can change the answer.
 
 This is an ASGI application of its own and no FastAPI route: it needs three headers and the raw body, and nothing of
-what a framework would make of them. How slow and how many senders may be is `bot.web.connections`' business.
+what a framework would make of them. `bot.web.connections` bounds the time and the number of senders, and keeps the
+connection of a request that shows the secret.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from redis.exceptions import RedisError
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 
+from bot.intake.clients import reserve
 from bot.intake.deliveries import read_delivery
 from bot.intake.group_commit import TooManyWait
 from bot.intake.inbox import Inbox, delivery
@@ -73,6 +75,7 @@ class WebhookEndpoint:
             return PlainTextResponse("The header X-Webhook-Secret is missing.", 401, CLOSE)
         if not secret_is_known(given, self._secrets):
             return PlainTextResponse("The secret in X-Webhook-Secret is not the one of this webhook.", 403, CLOSE)
+        reserve(scope)
         try:
             body = await self._body(receive, _announced(headers))
         except BodyTooLarge:
@@ -87,7 +90,7 @@ class WebhookEndpoint:
         came, reading = delivery(webhook_id, body), read_delivery(body, self._board)
         try:
             new = await self._inbox.receive(came, reading)
-        except (RedisError, TooManyWait, ConnectionAbortedError) as error:
+        except (RedisError, TooManyWait, TimeoutError, ConnectionAbortedError) as error:
             # The Hub tries again: perhaps not stored, so not acknowledged.
             log.error("delivery not stored", delivery=came.id, error=f"{type(error).__name__}: {error}")
             return PlainTextResponse("The delivery could not be stored; please send it again.", 503)

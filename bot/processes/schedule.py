@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 
 from bot.changes.duplicates import DUPLICATES
 from bot.core.context import BoardContext, request_key
+from bot.core.former_paths import FORMER, WAIT
 from bot.core.waiting_threads import DIGEST
 from bot.flags.evidence_recheck import CAUSES
 from bot.processes.reconcile import period, round_keys
@@ -40,6 +41,8 @@ class Schedule:
         self.context = context
         self.stopping = threading.Event()
         self._started = False
+        self._move_at: float | None = None
+        """Time when the files at former paths are next moved."""
         self._marked: dict[str, float] = {}
         """Attempt → time when its request was marked."""
         self._missing: set[str] = set()
@@ -67,6 +70,7 @@ class Schedule:
         self._note_tick(now)
         self._start_round(now)
         self._start_daily(now)
+        self._mark_former_paths(now)
         busy = context.index.busy()
         by_attempt = {entry.attempt: entry for entry in busy if entry.attempt is not None}
         self._mark_silent(by_attempt, now)
@@ -123,6 +127,13 @@ class Schedule:
             self.context.mark(CAUSES, SyncPriority.BACKGROUND)
             self.context.measures.spent(now=now)  # deletes entries older than a day, also if no budget reads them
             self.context.redis.set(self.context.keys.day, today)
+
+    def _mark_former_paths(self, now: float) -> None:
+        """Mark the move of files at former paths: WAIT seconds after the start of this process, then once a day."""
+        if self._move_at is not None and now >= self._move_at:
+            self.context.mark(FORMER, SyncPriority.BACKGROUND)
+            self._move_at = now + DAY_SECONDS
+        self._move_at = self._move_at or now + WAIT
 
     def _mark_silent(self, by_attempt: dict[str, IndexEntry], now: float) -> None:
         """Mark the requests that run according to the index, but whose attempt sends no heartbeats."""

@@ -16,6 +16,7 @@ import structlog
 import uvicorn
 from anyio import to_thread
 from fastapi import FastAPI
+from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from bot.core.reader_context import read_only_context
@@ -93,6 +94,7 @@ def create_app(settings: BotSettings) -> WebApp:
     )
     inbox = Inbox(redis, context.keys)
     app.webhook_endpoint = WebhookEndpoint(board=board, inbox=inbox, secrets=secrets, limit=settings.max_delivery_bytes)
+    app.router.routes.append(Route(webhooks.PATH, app.webhook_endpoint, methods=["POST"]))  # 405 for all other methods
     app.live = Live(redis, context.keys, views.pages)
     app.include_router(health_routes(redis, context.keys, inbox))
     app.include_router(metric_routes(context))

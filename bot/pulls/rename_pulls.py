@@ -25,13 +25,13 @@ from hub.records import Repo, Thread
 from leaderboard.changes import FileChange
 from leaderboard.rename_checks import WORDS, RenameCheckLine, RenameVerdict, judge
 from leaderboard.rename_claims import RenameClaim
-from leaderboard.renames import MOST_FILES, REASONS, RenameComparison, RenamePlan, check, plan
+from leaderboard.renames import MAX_FILES, REASONS, RenameComparison, RenamePlan, check, plan
 from redis_state.dirty import SyncPriority
 from redis_state.redis import text
 
 log = structlog.get_logger()
 
-_NOT_LOOKED_AT: RenameComparison = RenameComparison("wrong", (REASONS["too-many"].problem(most=f"{MOST_FILES:,}"),))
+_NOT_LOOKED_AT: RenameComparison = RenameComparison("wrong", (REASONS["too-many"].problem(most=f"{MAX_FILES:,}"),))
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def _against(
 
     Nothing is fetched of one that touches a file which is not in the plan.
     """
-    if changes is None or len(changes) > 2 * MOST_FILES:
+    if changes is None or len(changes) > 2 * MAX_FILES:
         return _NOT_LOOKED_AT, ""
     by_paths = check(it, changes, {})
     if it.problems or any(problem.code != "content" for problem in by_paths.problems):

@@ -14,7 +14,7 @@ from bot.pulls.rename_pulls import RenameCheck
 from bot.pulls.rename_texts import RenameView, rename_report
 from hub.records import Repo, Thread
 from leaderboard.requests import RequestPath, parse_path
-from leaderboard.submissions import MOST_FILES
+from leaderboard.submissions import MAX_FILES
 
 Told = Literal["posted", "edited", "same", "held"]
 
@@ -42,7 +42,7 @@ def tell_checked(
         record=record.line(),
         files=checked.files,
         others=checked.others,
-        most=MOST_FILES,
+        most=MAX_FILES,
         count=checked.count,
         void=void,
         draft=now.draft,

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import chain
 
-from leaderboard.search import NEAR, Query, near_names
+from leaderboard.search import MAX_SUGGESTIONS, Query, near_names
 
 AROUND = 100
 """Names on either side that are looked at, in each order."""
@@ -29,8 +29,8 @@ class FuzzyNameIndex:
 
     def near(self, query: Query) -> list[str]:
         """The likest of those that are like the first names that the query asks for."""
-        found = (near_names(self._around(one), Query(names=(one,))) for one in query.names[:NEAR])
-        return list(dict.fromkeys(chain.from_iterable(found)))[:NEAR]
+        found = (near_names(self._around(one), Query(names=(one,))) for one in query.names[:MAX_SUGGESTIONS])
+        return list(dict.fromkeys(chain.from_iterable(found)))[:MAX_SUGGESTIONS]
 
     def _around(self, name: str) -> Iterator[str]:
         among = dict[int, None]()

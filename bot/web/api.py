@@ -19,7 +19,7 @@ from bot.web.answers import CannotAnswer, answer
 from bot.web.checks import RETRY_SECONDS, Checks
 from bot.web.incoming import client_of
 from bot.web.talks import decisions, threads_waiting
-from leaderboard.precisions import USUAL_PRECISION
+from leaderboard.options import DEFAULT_PRECISION
 from redis_state.board.check_questions import CheckQuestion
 
 MAX_ROWS = 500
@@ -139,7 +139,7 @@ def _add_check(routes: APIRouter, checks: Checks) -> None:
         request: Request,
         model: Annotated[str, Query(min_length=1, max_length=200, description="`org/name`", examples=["ada/tiny"])],
         revision: Annotated[str, Query(min_length=1, max_length=200, description="branch, tag or commit")] = "main",
-        precision: Annotated[str, Query(min_length=1, max_length=32)] = USUAL_PRECISION,
+        precision: Annotated[str, Query(min_length=1, max_length=32)] = DEFAULT_PRECISION,
         weight_type: Annotated[str, Query(min_length=1, max_length=32)] = "Original",
     ) -> Response:
         """Check a model against every rule of admission, without submitting it. The answer is cached for a minute."""

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import ipaddress
 from collections.abc import Callable
 from typing import TypeVar
 
 from starlette.concurrency import run_in_threadpool
 
 from bot.core.context import BoardContext
+from bot.intake.clients import client_network
 from bot.read_models.check_models import CheckResponse
 from bot.read_models.models import ErrorResponse
 from bot.web.answers import CannotAnswer
@@ -90,14 +90,6 @@ class Checks:
 
 
 def client_name(client: str) -> str:
-    """A digest that stands for a client's address: for IPv6 that of its /64 network, all of which one customer has.
-
-    Some proxies write IPv4 addresses as IPv6 (`::ffff:192.0.2.1`), which lie in one such network; they count as IPv4.
-    """
-    try:
-        address = ipaddress.ip_address(client)
-    except ValueError:
-        return "unknown"
-    address = getattr(address, "ipv4_mapped", None) or address
-    network = ipaddress.ip_network((address, 64 if address.version == 6 else 32), strict=False)
-    return hashlib.sha256(str(network).encode()).hexdigest()[:16]
+    """A digest that stands for a client's address: for IPv6 that of its network, all of which one customer has."""
+    network = client_network(client)
+    return hashlib.sha256(network.encode()).hexdigest()[:16] if network else "unknown"

@@ -1,10 +1,19 @@
-"""Who may hold a connection to the web server, for how long, and how much they may send.
+"""Bounds on the connections of the web server: their number, and the time and the bytes of each message.
 
-uvicorn waits for ever for a request that was begun, and reads headers without end. Here a message (its head and its
-body) must be complete within SECONDS, a head may have HEAD_BYTES, a message the limit of deliveries and a head, and
-who takes nothing of what we answer for UNREAD looks is let go. Of more than CONNECTIONS at once, the one goes that has
-kept us waiting longest, for the rest of its message or to take our answer. So slow senders and slow readers, whoever
-they are, take the place of each other and not of those who send what they have and read what they asked for.
+A message (its head and its body) must be complete within SECONDS, a head may have HEAD_BYTES, and a message the limit
+of deliveries and a head. A client that reads nothing of its answers for UNREAD looks is cut off. A sender that is
+refused may go on for LEFTOVER bytes, which are dropped, so that it reads its answer instead of a reset.
+
+A new connection is always accepted. If there are more than CONNECTIONS then, another one is closed: of the client that
+holds the most, and of that client's first the idle ones, then the one whose state has not changed for longest. So one
+client, and several, take places from themselves and not from others. Clients are told apart by address, behind a
+proxy that FORWARDED_ALLOW_IPS names by the address that the proxy forwards. A request that the application calls
+`reserve` for keeps its connection until it is answered: RESERVED places, beside the others, are for such requests.
+
+Why this is code of our own: uvicorn's `limit_concurrency` answers 503 to all requests, webhooks too, once one client
+holds that many connections; any request renews `timeout_keep_alive`; and uvicorn bounds neither the time nor the size
+of a message (with h11 it bounds the head). A reverse proxy can bound all of it if its operator configures it so, but
+`steward up` runs without one, and the proxy of a hosting service has no such settings.
 
 Bytes are counted by what the socket hands over at once, so that the bounds are exact to about a quarter of a megabyte.
 """
@@ -12,18 +21,30 @@ Bytes are counted by what the socket hands over at once, so that the bounds are 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from typing import TYPE_CHECKING, Any, cast
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+
+from bot.intake.clients import client_network, is_reserved
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGI3Application
 
 SECONDS = 20.0
 HEAD_BYTES = 64_000
-CONNECTIONS = 512
+LEFTOVER = 8_000_000
+CONNECTIONS, RESERVED = 512, 128
 UNREAD = 3
 """Looks, SECONDS apart, at which the same bytes may wait to be taken: the system's own buffers empty by fits."""
+
+
+class AnswerTransport:
+    """Where uvicorn writes an answer; closing it lets the sender of an unfinished message read the answer first."""
+
+    def __init__(self, connection: BoundedHttp) -> None:
+        self.write, self.is_closing = connection.transport.write, connection.transport.is_closing
+        self.close = connection.close_answered
 
 
 class BoundedHttp(HttpToolsProtocol):
@@ -31,40 +52,43 @@ class BoundedHttp(HttpToolsProtocol):
 
     seconds = SECONDS
     message_bytes = 1_000_000 + HEAD_BYTES
-    most = CONNECTIONS
+    most, reserved = CONNECTIONS, RESERVED
 
     # protocol interface
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self.waits_since: float | None = self.loop.time()
-        """Since when we wait for the rest of a message; None while we owe the answer, or nothing was begun."""
+        self.is_receiving = True
+        """Whether the rest of a message is awaited, or the first message of this connection."""
+        self.since = self.loop.time()
+        """When the connection was made, or its newest message began or was complete."""
         self._came, self._may_come = 0, HEAD_BYTES
         self._answering: RequestResponseCycle | None = None
+        self._answers = cast("asyncio.Transport", AnswerTransport(self))
+        self._lingers = False
         self._unsent, self._unread = 0, 0
-        self._owes_since = self.loop.time()
-        """Since when, at the earliest, the bytes wait that the transport still holds."""
         self._timer = self.loop.call_later(self.seconds, self._look)
         if len(self.connections) > self.most:
             self._make_room()
 
     def data_received(self, data: bytes) -> None:
         self._came += len(data)
-        super().data_received(data)
-        if self._came > self._may_come:
-            self._cut_off(431 if self._may_come == HEAD_BYTES else 413)
+        if not self._lingers:
+            super().data_received(data)
+            if self._came > self._may_come:
+                self._refuse(431 if self._may_come == HEAD_BYTES else 413)
+                self._linger()
+        elif self._came > LEFTOVER:
+            self.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._timer.cancel()
-        if self._answering is not None:
-            # uvicorn tells so the newest of several requests, and not the one that it is at.
-            self._answering.disconnected = True
-            self._answering.message_event.set()
+        self._disconnect()
         super().connection_lost(exc)
 
     # parser callbacks
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self.waits_since = self.loop.time()
+        self.is_receiving, self.since = True, self.loop.time()
         self._came, self._may_come = 0, HEAD_BYTES
 
     def on_headers_complete(self) -> None:
@@ -72,57 +96,102 @@ class BoundedHttp(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        self.waits_since, self._owes_since = None, self.loop.time()
+        self.is_receiving, self.since = False, self.loop.time()
         super().on_message_complete()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        self._answering = cycle
+        self._answering, cycle.transport = cycle, self._answers
         super()._start_asgi_task(cycle, app)
 
-    # bounds
+    # time and size
     def _look(self) -> None:
         """Let the other side go if its message is overdue or it does not read, else look again later."""
         now = self.loop.time()
-        self._note_unsent(now)
+        unsent = self.transport.get_write_buffer_size()
+        self._unread = self._unread + 1 if unsent and unsent == self._unsent else 0
+        self._unsent = unsent
         if self._unread >= UNREAD:
             self.transport.abort()  # closing would wait until all of it is taken
             return
-        due = (now if self.waits_since is None else self.waits_since) + self.seconds
+        due = (self.since if self.is_receiving else now) + self.seconds
         if due <= now:
-            self._cut_off(408)
+            self._refuse(408)
+            self.transport.close()
             due = now + self.seconds
         self._timer = self.loop.call_at(due, self._look)
 
-    def _note_unsent(self, now: float) -> None:
-        unsent = self.transport.get_write_buffer_size()
-        if unsent and unsent == self._unsent:
-            self._unread += 1
+    def _refuse(self, status: int) -> None:
+        """Answer the message that is coming, unless it has an answer or an earlier message still waits for its own."""
+        if self._may_come == HEAD_BYTES:  # the newest cycle is that of the message before
+            is_due = self.cycle is None or self.cycle.response_complete
         else:
-            self._unsent, self._unread, self._owes_since = unsent, 0, now
-
-    def _cut_off(self, status: int) -> None:
-        if self.transport.is_closing():
-            return
-        if self.cycle is None or self.cycle.response_complete:
+            is_due = self.cycle is self._answering and not self.cycle.response_started
+        if is_due and not self._lingers and not self.transport.is_closing():
             self.transport.write(STATUS_LINE[status] + b"connection: close\r\ncontent-length: 0\r\n\r\n")
-        self.transport.close()
+            self._disconnect()
 
+    def close_answered(self) -> None:
+        """Close after an answer; bytes that are left unread would make the system reset the connection."""
+        if self.is_receiving and not self._lingers:
+            self._linger()
+        else:
+            self.transport.close()
+
+    def _linger(self) -> None:
+        """Say that no more is answered, and drop what still comes until the sender closes or its time is over."""
+        self._lingers = True
+        self._disconnect()
+        self.pipeline.clear()
+        self.flow.resume_reading()
+        if not self.transport.is_closing():
+            self.transport.write_eof()
+
+    def _disconnect(self) -> None:
+        """Tell the application. uvicorn tells the newest of several requests, and not the one that it is at."""
+        if self._answering is not None:
+            self._answering.disconnected = True
+            self._answering.message_event.set()
+
+    # places
     def _make_room(self) -> None:
-        """Let the slowest go: the newcomer itself where nobody else keeps us waiting."""
-        others = cast("set[BoundedHttp]", self.connections) - {self}
-        waited_for = [(since, other) for other in others if (since := other.keeps_waiting_since()) is not None]
-        slowest = min(waited_for, key=lambda pair: pair[0], default=(0.0, self))[1]
-        self.connections.discard(slowest)  # it is gone for good, even while its transport is closing
-        slowest.transport.abort()
+        """Close a connection if there are too many: this new one if all others are reserved and being answered."""
+        held = cast("set[BoundedHttp]", self.connections)
+        ordinary = [(one.client_network(), one) for one in held if not one.is_reserved()]
+        if len(ordinary) + max(0, len(held) - len(ordinary) - self.reserved) <= self.most:
+            return
+        of_client = Counter(client for client, _ in ordinary)
+        others = [
+            (-of_client[client], not one.is_idle(), one.since, one) for client, one in ordinary if one is not self
+        ]
+        unanswered = [one for one in held if one.is_reserved() and not one.is_being_answered()]
+        if others:
+            closed = min(others, key=lambda ranked: ranked[:3])[3]
+        else:
+            closed = min(unanswered, key=lambda one: one.since, default=self)
+        self.connections.discard(closed)  # it is gone for good, even while its transport is closing
+        closed.transport.abort()
 
-    def keeps_waiting_since(self) -> float | None:
-        """Since when we wait for the other side to send or to read; None where it is our turn, or nobody's."""
-        if self.waits_since is not None:
-            return self.waits_since
-        return self._owes_since if self.transport.get_write_buffer_size() else None
+    def client_network(self) -> str:
+        """The client of the newest request: uvicorn writes into its scope what a trusted proxy forwarded."""
+        client = self.scope["client"] if self.scope else self.client
+        return client_network(client[0]) if client else ""
+
+    def is_reserved(self) -> bool:
+        """Whether the application has called `reserve` for the newest request."""
+        return is_reserved(self.scope)
+
+    def is_being_answered(self) -> bool:
+        """Whether a whole message waits for its answer."""
+        return not self.is_receiving and not self.cycle.response_complete
+
+    def is_idle(self) -> bool:
+        """Whether all that was received is answered, and the answers are read."""
+        return not self.is_receiving and self.cycle.response_complete and not self.transport.get_write_buffer_size()
 
 
-def bounded_http(*, body: int, seconds: float = SECONDS, connections: int = CONNECTIONS) -> type[Any]:
+def bounded_http(
+    *, body: int, seconds: float = SECONDS, connections: int = CONNECTIONS, reserved: int = RESERVED
+) -> type[Any]:
     """The protocol whose messages may hold `body` bytes beside their heads."""
-    bounds = {"message_bytes": body + HEAD_BYTES, "seconds": seconds, "most": connections}
+    bounds = {"message_bytes": body + HEAD_BYTES, "seconds": seconds, "most": connections, "reserved": reserved}
     return type("BoundedHttpOfThisServer", (BoundedHttp,), bounds)

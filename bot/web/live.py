@@ -10,10 +10,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+from collections import Counter
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import RedisError
@@ -21,13 +22,14 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
+from bot.intake.clients import client_network
 from bot.read_models import models
 from bot.read_models.lists import QueueReader
 from bot.web.answers import CannotAnswer
 from redis_state.keys import Keys
 
-VIEWERS = 500
-"""Streams at a time; whoever comes later looks at pages that stand still."""
+VIEWERS, VIEWERS_OF_CLIENT = 400, 100
+"""Streams at a time, of all clients and of one; whoever comes later looks at pages that stand still."""
 EVERY, PAUSE = 2.0, 1.0
 """Seconds between two looks where nothing is told, and at least between any two."""
 ALIVE, STALLED = 15.0, 20.0
@@ -54,15 +56,23 @@ class Live:
 
     def __init__(self, redis: AsyncRedis, keys: Keys, pages: QueueReader) -> None:
         self._redis, self._keys, self._pages = redis, keys, pages
-        self._changed = asyncio.Condition()
+        self._changed = asyncio.Event()
+        """Set when `_last` changes, and then replaced. No lock is held: viewers are cancelled at any moment."""
         self._task: asyncio.Task[None] | None = None
         self._last = Look()
         self.viewers = self.looks = 0
+        self._of_client: Counter[str] = Counter()
         self.is_over: Callable[[], bool] = lambda: False
         """Says that the server is about to stop, so that no stream holds it up."""
 
-    async def stream(self) -> AsyncGenerator[bytes, None]:
-        """The events of one viewer."""
+    def is_full(self, client: str) -> bool:
+        """Whether no more streams may begin: at all, or of the client with this address."""
+        return self.viewers >= VIEWERS or self._of_client[client_network(client)] >= VIEWERS_OF_CLIENT
+
+    async def stream(self, client: str = "") -> AsyncGenerator[bytes, None]:
+        """The events of one viewer, who asks from the address `client`."""
+        network = client_network(client)
+        self._of_client[network] += 1
         self.viewers += 1
         if self.viewers == 1:
             self._last = Look()  # what was seen before the last viewer left may be hours old
@@ -81,6 +91,9 @@ class Live:
                 seen = look
         finally:
             self.viewers -= 1
+            self._of_client[network] -= 1
+            if not self._of_client[network]:
+                del self._of_client[network]
 
     def _have_watched(self) -> None:
         """Start the task that looks, where there is none; also after one that failed, which asyncio logs."""
@@ -89,11 +102,12 @@ class Live:
 
     async def _next(self, seen: Look) -> Look:
         """The newest look, once it is another than `seen`; the same after a while in which nothing happened."""
-        async with self._changed:
-            try:
-                await asyncio.wait_for(self._changed.wait_for(lambda: self._last != seen or self.is_over()), ALIVE)
-            except TimeoutError:
-                return seen
+        try:
+            async with asyncio.timeout(ALIVE):
+                while self._last == seen and not self.is_over():
+                    await self._changed.wait()
+        except TimeoutError:
+            return seen
         return self._last
 
     async def _watch(self) -> None:
@@ -104,15 +118,15 @@ class Live:
                 self.looks += 1
                 if found != self._last:
                     self._last = found
-                    await self._tell()
+                    self._tell()
                 await self._wait(place)
             except RedisError:  # the pages say so to whoever asks; those who watch see what was last
                 await asyncio.sleep(EVERY)
-        await self._tell()
+        self._tell()
 
-    async def _tell(self) -> None:
-        async with self._changed:
-            self._changed.notify_all()
+    def _tell(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
 
     async def _wait(self, place: str) -> None:
         """Return a moment after the index told of a change since `place`, at the latest after EVERY seconds."""
@@ -159,9 +173,10 @@ def live_routes(live: Live) -> APIRouter:
     routes = APIRouter(include_in_schema=False)
 
     @routes.get("/events")
-    async def events() -> Response:
-        if live.viewers >= VIEWERS:
+    async def events(request: Request) -> Response:
+        client = request.client.host if request.client else ""
+        if live.is_full(client):
             raise CannotAnswer(503, FULL, {"retry-after": "60"})
-        return Events(live.stream())
+        return Events(live.stream(client))
 
     return routes

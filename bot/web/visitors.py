@@ -17,7 +17,7 @@ from bot.web.answers import CannotAnswer
 from hub.oauth import OAuthApp
 from leaderboard.roles import Person
 from redis_state.board.maintainer_actions import MAINTAINER_ACTION, MaintainerAction, MaintainerActions, role_check
-from redis_state.board.sessions import LASTS, SignInSessions, form_token
+from redis_state.board.sessions import SESSION_SECONDS, SignInSessions, form_token
 from redis_state.dirty import SyncPriority
 
 FORM_TOKEN, FORM_HEADER = "csrf", "x-csrf-token"
@@ -88,7 +88,7 @@ class Visitors:
         self.maintainer_actions.put(action)
         self.context.mark(f"{MAINTAINER_ACTION}:{action.id}", SyncPriority.PERSON)
 
-    def remember(self, response: Response, purpose: str, value: str, *, seconds: int = LASTS) -> None:
+    def remember(self, response: Response, purpose: str, value: str, *, seconds: int = SESSION_SECONDS) -> None:
         """Set the cookie for `purpose`."""
         response.set_cookie(
             self.cookie_name(purpose),

@@ -1,9 +1,9 @@
 #!/bin/sh
-# Makes the users of a board's queue server: users.acl for the server, and for each role a file with its address.
+# Create the users of a board's queue server: users.acl for the server, and for each role a file with its address.
 #
 #   deploy/redis/make-users.sh BOARD FOLDER [ADDRESS]
 #
-# BOARD is the board's `name`; ADDRESS what comes before and after user and password, by default redis://redis:6379/0.
+# BOARD is the board's `name`; ADDRESS is the server's URL without user and password, by default redis://redis:6379/0.
 # Every call makes new passwords: have the server load the file (`ACL LOAD`, or a restart), then start the processes.
 set -eu
 if [ $# -lt 2 ]; then

@@ -1,11 +1,11 @@
-"""Signing in with this Hub: the apps that may ask who somebody is, and the codes and tokens that they get.
+"""Signing in with this Hub: registered apps, and the codes and tokens that they get.
 
 The authorization code flow of OAuth 2.1 and OpenID Connect, as far as the Hub documents it: an app sends a browser to
-the page where a person agrees, gets a code by way of that browser, and changes it for a token at once. A code is good
-for one exchange within CODE_LASTS seconds; shown twice, it takes the token back that it was changed for.
+the page where a person agrees, gets a code through that browser, and exchanges it for a token. A code is valid for one
+exchange within CODE_SECONDS; a second exchange revokes the token of the first.
 
-What the Hub signs with a key of its own (RS256) is signed here with the app's secret (HS256): both are in the standard,
-and this one needs no cryptography beyond that of the language.
+The real Hub signs identities with its own key (RS256), this one with the app's secret (HS256): both are in the
+standard, and HS256 needs only the standard library.
 """
 
 from __future__ import annotations
@@ -18,14 +18,13 @@ import secrets
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
-from localhub.accounts.store import Account, token_hash
+from localhub.accounts.store import Account, Accounts, token_hash
+from localhub.clock import Clock
+from localhub.database import Database
 from localhub.errors import HubError, WorldError
-
-if TYPE_CHECKING:
-    from localhub.state import HubState
 
 SCOPES = (
     "openid",
@@ -37,8 +36,8 @@ SCOPES = (
     "inference-api",
     "write-discussions",
 )
-CODE_LASTS, TOKEN_LASTS = 60.0, 8 * 3600
-"""Seconds. Tokens last as long as the Hub's do where a Space says nothing else."""
+CODE_SECONDS, TOKEN_SECONDS = 60.0, 8 * 3600
+"""Lifetimes. Tokens last as long as the Hub's do by default for a Space."""
 _PERMISSIONS = {"read-repos": "repo.content.read", "write-repos": "repo.write", "manage-repos": "repo.write"}
 
 SCHEMA = """
@@ -50,7 +49,7 @@ CREATE TABLE IF NOT EXISTS oauth_tokens (hash TEXT PRIMARY KEY, client_id TEXT N
 
 @dataclass(frozen=True)
 class RegisteredApp:
-    """An OAuth app. `redirects` are addresses, or origins (of a Space) below which any address will do."""
+    """An OAuth app. `redirects` are addresses, or origins (of a Space) below which every address is allowed."""
 
     client_id: str
     secret: str
@@ -68,7 +67,7 @@ class RegisteredApp:
 
 @dataclass(frozen=True)
 class AuthorizationGrant:
-    """What a person agreed to, until its code is exchanged. `challenge`: of PKCE, by S256; "" for none."""
+    """A person's consent, until its code is exchanged. `challenge`: of PKCE, by S256; "" for none."""
 
     app: RegisteredApp
     account: Account
@@ -80,31 +79,33 @@ class AuthorizationGrant:
 
 
 class OAuth:
-    """The apps of one box, and what they were let know."""
+    """The apps of one Hub, and the codes and tokens that they got."""
 
-    def __init__(self, state: HubState) -> None:
-        self._state = state
+    def __init__(self, database: Database, accounts: Accounts, clock: Clock) -> None:
+        self._database = database
+        self._accounts = accounts
+        self._clock = clock
         self._codes: dict[str, AuthorizationGrant] = {}
         self._used: dict[str, tuple[str, float]] = {}
-        """Code → the token that it was changed for, and when."""
+        """Code → the token that it was exchanged for, and when."""
         self._lock = threading.Lock()
-        state.store.ensure(SCHEMA)
+        database.ensure(SCHEMA)
 
     def register(
         self, client_id: str, secret: str, redirects: Sequence[str], *, name: str = "", scopes: Sequence[str] = ()
     ) -> RegisteredApp:
-        """Makes an app, or changes it. `openid` and `profile` are among its scopes always."""
-        wanted = tuple(dict.fromkeys(("openid", "profile", *scopes)))
-        if not client_id or not secret or not set(wanted) <= set(SCOPES):
+        """Register an app, or change it. Its scopes always include `openid` and `profile`."""
+        allowed = tuple(dict.fromkeys(("openid", "profile", *scopes)))
+        if not client_id or not secret or not set(allowed) <= set(SCOPES):
             raise WorldError(f"an OAuth app has an id, a secret, and scopes among {', '.join(SCOPES)}")
-        row = (client_id, secret, name or client_id, json.dumps(list(redirects)), json.dumps(wanted))
-        with self._state.store.write() as db:
+        row = (client_id, secret, name or client_id, json.dumps(list(redirects)), json.dumps(allowed))
+        with self._database.write() as db:
             db.execute("INSERT OR REPLACE INTO oauth_apps VALUES (?,?,?,?,?)", row)
-        return RegisteredApp(client_id, secret, row[2], tuple(redirects), wanted)
+        return RegisteredApp(client_id, secret, row[2], tuple(redirects), allowed)
 
     def app(self, client_id: str) -> RegisteredApp | None:
         """The app of that id."""
-        row = self._state.store.row("SELECT * FROM oauth_apps WHERE client_id = ?", (client_id,))
+        row = self._database.row("SELECT * FROM oauth_apps WHERE client_id = ?", (client_id,))
         if row is None:
             return None
         redirects, scopes = (tuple(json.loads(row[column])) for column in ("redirects", "scopes"))
@@ -120,80 +121,83 @@ class OAuth:
         nonce: str = "",
         challenge: str = "",
     ) -> str:
-        """The code for what `account` agreed to."""
-        now, code = self._state.clock.seconds(), secrets.token_urlsafe(24)
+        """Store the account's consent; return its code."""
+        now, code = self._clock.seconds(), secrets.token_urlsafe(24)
         with self._lock:
-            self._codes = {name: one for name, one in self._codes.items() if one.until > now}
-            self._used = {name: one for name, one in self._used.items() if one[1] > now - TOKEN_LASTS}
+            self._codes = {name: grant for name, grant in self._codes.items() if grant.until > now}
+            self._used = {name: used for name, used in self._used.items() if used[1] > now - TOKEN_SECONDS}
             self._codes[code] = AuthorizationGrant(
-                app, account, redirect_uri, scope, nonce, challenge, now + CODE_LASTS
+                app, account, redirect_uri, scope, nonce, challenge, now + CODE_SECONDS
             )
         return code
 
     def exchange(
         self, app: RegisteredApp, code: str, redirect_uri: str, verifier: str
     ) -> tuple[AuthorizationGrant, str]:
-        """What was agreed to, and a token for it. HubError `invalid_grant` where the code is not good for that."""
+        """Exchange a code for a token; return the consent and the token.
+
+        Raises `HubError` `invalid_grant` for a code that is not valid for this app, address and verifier.
+        """
         with self._lock:
-            agreed = self._codes.pop(code, None)
+            grant = self._codes.pop(code, None)
             used = self._used.pop(code, None)
         if used is not None:
-            self._state.accounts.revoke_token(used[0])
-        if agreed is None or agreed.app.client_id != app.client_id or agreed.until <= self._state.clock.seconds():
+            self._accounts.revoke_token(used[0])
+        if grant is None or grant.app.client_id != app.client_id or grant.until <= self._clock.seconds():
             raise refusal("invalid_grant", "The code is unknown, used or too old.")
-        if agreed.redirect_uri != redirect_uri:
+        if grant.redirect_uri != redirect_uri:
             raise refusal("invalid_grant", "The redirect_uri is not that of the authorization request.")
-        if not hmac.compare_digest(agreed.challenge, challenge_of(verifier) if verifier else ""):
+        if not hmac.compare_digest(grant.challenge, challenge_of(verifier) if verifier else ""):
             raise refusal("invalid_grant", "The code_verifier does not fit the code_challenge.")
         token = f"hf_oauth_{secrets.token_urlsafe(24)}"
-        self._give(agreed, token)
+        self._store_token(grant, token)
         with self._lock:
-            self._used[code] = (token, self._state.clock.seconds())
-        return agreed, token
+            self._used[code] = (token, self._clock.seconds())
+        return grant, token
 
     def scope_of(self, token: str) -> str | None:
-        """The scopes of a token that an app got; None where it is none of those."""
-        row = self._state.store.row("SELECT scope FROM oauth_tokens WHERE hash = ?", (token_hash(token),))
+        """The scopes of a token that an app got; None for any other token."""
+        row = self._database.row("SELECT scope FROM oauth_tokens WHERE hash = ?", (token_hash(token),))
         return row["scope"] if row else None
 
     def claims(self, account: Account, scope: str, hub: str) -> dict[str, Any]:
-        """What an app is told of `account`, whose Hub is at `hub`."""
-        scopes, told = scope.split(), dict[str, Any](sub=account.id)
+        """The claims about `account` that the scopes allow; `hub` is the Hub's address."""
+        scopes, claims = scope.split(), dict[str, Any](sub=account.id)
         if "profile" in scopes:
-            told |= {
+            claims |= {
                 "name": account.fullname,
                 "preferred_username": account.name,
                 "profile": f"{hub}/{account.name}",
                 "picture": f"{hub}{account.avatar_url}",
                 "website": "",
                 "isPro": account.is_pro,
-                "orgs": [self._org(org, role, hub) for org, role in self._state.accounts.orgs(account)],
+                "orgs": [self._org(org, role, hub) for org, role in self._accounts.orgs(account)],
             }
         if "email" in scopes:
-            told |= {"email": account.email, "email_verified": account.email is not None}
-        return told
+            claims |= {"email": account.email, "email_verified": account.email is not None}
+        return claims
 
-    def id_token(self, agreed: AuthorizationGrant, hub: str) -> str:
-        """The identity of who agreed, signed."""
-        now = int(self._state.clock.seconds())
-        claims = self.claims(agreed.account, agreed.scope, hub)
-        claims |= {"iss": hub, "aud": agreed.app.client_id, "iat": now, "auth_time": now, "exp": now + TOKEN_LASTS}
-        return signed({**claims, **({"nonce": agreed.nonce} if agreed.nonce else {})}, agreed.app.secret)
+    def id_token(self, grant: AuthorizationGrant, hub: str) -> str:
+        """The signed identity of the person who agreed."""
+        now = int(self._clock.seconds())
+        claims = self.claims(grant.account, grant.scope, hub)
+        claims |= {"iss": hub, "aud": grant.app.client_id, "iat": now, "auth_time": now, "exp": now + TOKEN_SECONDS}
+        return signed({**claims, **({"nonce": grant.nonce} if grant.nonce else {})}, grant.app.secret)
 
-    def _give(self, agreed: AuthorizationGrant, token: str) -> None:
-        scopes = agreed.scope.split()
-        entity = {"type": "user", "name": agreed.account.name}
-        allowed = sorted({_PERMISSIONS[one] for one in scopes if one in _PERMISSIONS})
+    def _store_token(self, grant: AuthorizationGrant, token: str) -> None:
+        scopes = grant.scope.split()
+        entity = {"type": "user", "name": grant.account.name}
+        permissions = sorted({_PERMISSIONS[scope] for scope in scopes if scope in _PERMISSIONS})
         spec: Mapping[str, Any] = {
-            "name": agreed.app.name,
+            "name": grant.app.name,
             "role": "fineGrained",
-            "scoped": [{"entity": entity, "permissions": allowed}] if allowed else [],
+            "scoped": [{"entity": entity, "permissions": permissions}] if permissions else [],
             "global": ["discussion.write"] if "write-discussions" in scopes else [],
-            "expiresAt": self._state.clock.seconds() + TOKEN_LASTS,
+            "expiresAt": self._clock.seconds() + TOKEN_SECONDS,
         }
-        self._state.accounts.add_token(agreed.account, token, spec)
-        with self._state.store.write() as db:
-            row = (token_hash(token), agreed.app.client_id, agreed.scope)
+        self._accounts.add_token(grant.account, token, spec)
+        with self._database.write() as db:
+            row = (token_hash(token), grant.app.client_id, grant.scope)
             db.execute("INSERT OR REPLACE INTO oauth_tokens VALUES (?,?,?)", row)
 
     def _org(self, org: Account, role: str, hub: str) -> dict[str, Any]:
@@ -208,9 +212,9 @@ class OAuth:
         }
 
 
-def refusal(error: str, why: str, *, status: int = 400, headers: Mapping[str, str] | None = None) -> HubError:
-    """A refusal in OAuth's own form."""
-    return HubError(status, error, headers=headers, extra={"error_description": why})
+def refusal(error: str, reason: str, *, status: int = 400, headers: Mapping[str, str] | None = None) -> HubError:
+    """A refusal in OAuth's form."""
+    return HubError(status, error, headers=headers, extra={"error_description": reason})
 
 
 def challenge_of(verifier: str) -> str:

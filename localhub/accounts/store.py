@@ -1,7 +1,7 @@
-"""Users, organisations, who belongs to which, and the tokens they show.
+"""Users, organisations, their members, and tokens.
 
-Names are kept as they are given, also those that the Hub's own rules would refuse, and compared without case.
-Tokens are stored as their SHA-256: looking one up compares nothing with the secret itself.
+Names are stored as given, also those that the Hub's own rules would refuse, and compared without case. Tokens are
+stored as their SHA-256: a lookup compares nothing with the secret itself.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, Literal, cast, get_args
 
 from localhub.clock import Clock
 from localhub.database import Database
-from localhub.errors import WorldError
+from localhub.errors import Unauthorized, WorldError
 from localhub.ids import new_id
 
 OrgRole = Literal["admin", "write", "contributor", "read"]
@@ -52,13 +52,13 @@ class Account:
 
     @property
     def avatar_url(self) -> str:
-        """Where its picture would be."""
+        """The path of its picture."""
         return f"/avatars/{self.id}.svg"
 
 
 @dataclass(frozen=True)
 class TokenScope:
-    """What a fine-grained token may do on one repo, or on all of one account."""
+    """Permissions of a fine-grained token on one repo, or on all repos of one account."""
 
     entity_type: str
     entity_name: str
@@ -67,7 +67,7 @@ class TokenScope:
 
 @dataclass(frozen=True)
 class Token:
-    """What one token may do, apart from what its owner may."""
+    """What one token allows; its owner's own rights limit it further."""
 
     name: str
     role: TokenRole
@@ -88,19 +88,25 @@ class Token:
 
 @dataclass(frozen=True)
 class Caller:
-    """Who asks: an account with the token it showed; without token where a page's cookie names it; or nobody."""
+    """The caller of a request: an account with its token, or without one if a page's cookie names it, or anonymous."""
 
     account: Account | None = None
     token: Token | None = None
 
+    def require_account(self) -> Account:
+        """The caller's account; `Unauthorized` for an anonymous caller."""
+        if self.account is None:
+            raise Unauthorized
+        return self.account
+
 
 class Accounts:
-    """Every account of the box."""
+    """All accounts with their members and tokens."""
 
-    def __init__(self, store: Database, clock: Clock) -> None:
-        self._store = store
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
         self._clock = clock
-        store.ensure(SCHEMA)
+        database.ensure(SCHEMA)
 
     def create(
         self,
@@ -113,10 +119,10 @@ class Accounts:
         plan: str | None = None,
         id: str | None = None,
     ) -> Account:
-        """A new account; `WorldError` where the name is taken."""
+        """Create an account; `WorldError` if the name is taken."""
         row = (id or new_id(), name, name.lower(), kind, fullname or name, email, is_pro, plan)
         try:
-            with self._store.write() as db:
+            with self._database.write() as db:
                 db.execute(
                     "INSERT INTO accounts (id, name, key, kind, fullname, email, is_pro, plan, created_at)"
                     " VALUES (?,?,?,?,?,?,?,?,?)",
@@ -127,53 +133,53 @@ class Accounts:
         return cast(Account, self.by_id(row[0]))
 
     def delete(self, account: Account) -> None:
-        """Takes the account away; what it wrote stays, without an author."""
-        with self._store.write() as db:
+        """Delete the account; its commits and comments stay, without an author."""
+        with self._database.write() as db:
             db.execute("UPDATE accounts SET deleted = 1 WHERE id = ?", (account.id,))
             db.execute("DELETE FROM tokens WHERE user = ?", (account.id,))
             db.execute("DELETE FROM members WHERE user = ? OR org = ?", (account.id, account.id))
 
     def by_name(self, name: str) -> Account | None:
-        """The account of that name, in whatever case."""
-        row = self._store.row("SELECT * FROM accounts WHERE key = ? AND NOT deleted", (name.lower(),))
+        """The account of that name, compared without case."""
+        row = self._database.row("SELECT * FROM accounts WHERE key = ? AND NOT deleted", (name.lower(),))
         return _account(row) if row else None
 
     def by_id(self, id: str) -> Account | None:
-        """The account with that id; None also where it was deleted."""
-        row = self._store.row("SELECT * FROM accounts WHERE id = ? AND NOT deleted", (id,))
+        """The account with that id; None also if it was deleted."""
+        row = self._database.row("SELECT * FROM accounts WHERE id = ? AND NOT deleted", (id,))
         return _account(row) if row else None
 
     def all(self, kind: Literal["user", "org"] | None = None) -> list[Account]:
-        """Every account, by name."""
+        """Every account, ordered by name."""
         sql = "SELECT * FROM accounts WHERE NOT deleted AND (? IS NULL OR kind = ?) ORDER BY key"
-        return [_account(row) for row in self._store.rows(sql, (kind, kind))]
+        return [_account(row) for row in self._database.rows(sql, (kind, kind))]
 
     def set_member(self, org: Account, user: Account, role: OrgRole | None) -> None:
-        """Makes the user a member with that role, or no member."""
+        """Make the user a member with that role; with None, remove the membership."""
         if role is not None and role not in get_args(OrgRole):
             raise WorldError(f"{role!r} is no role: one of {', '.join(get_args(OrgRole))}")
-        with self._store.write() as db:
+        with self._database.write() as db:
             db.execute("DELETE FROM members WHERE org = ? AND user = ?", (org.id, user.id))
             if role:
                 db.execute("INSERT INTO members VALUES (?,?,?)", (org.id, user.id, role))
 
     def members(self, org: Account) -> list[tuple[Account, OrgRole]]:
-        """An organisation's members with their roles, by name."""
+        """The members of an organisation with their roles, ordered by name."""
         return self._joined("m.user", "m.org", org)
 
     def orgs(self, user: Account) -> list[tuple[Account, OrgRole]]:
-        """The organisations of a user with the role in each, by name."""
+        """The organisations of a user with the role in each, ordered by name."""
         return self._joined("m.org", "m.user", user)
 
     def role(self, org_id: str, user_id: str) -> OrgRole | None:
         """The user's role in the organisation, if any."""
-        row = self._store.row("SELECT role FROM members WHERE org = ? AND user = ?", (org_id, user_id))
+        row = self._database.row("SELECT role FROM members WHERE org = ? AND user = ?", (org_id, user_id))
         return row["role"] if row else None
 
     def add_token(self, user: Account, secret: str, spec: Mapping[str, Any]) -> None:
-        """Lets `secret` speak for the user, until `expiresAt` (seconds since the epoch) where that is told.
+        """Add a token of the user. `spec`: `role`, `name`, `scoped`, `global`, `canReadGatedRepos`, `expiresAt`.
 
-        `spec`: `role`, `name`, `scoped`, `global`, `canReadGatedRepos`, `expiresAt`.
+        It is valid until `expiresAt` (seconds since the epoch), or forever without one.
         """
         role = spec.get("role", "write")
         if role not in get_args(TokenRole):
@@ -189,40 +195,40 @@ class Accounts:
             bool(spec.get("canReadGatedRepos", False)),
             self._clock.seconds(),
         )
-        with self._store.write() as db:
+        with self._database.write() as db:
             db.execute("INSERT OR REPLACE INTO tokens VALUES (?,?,?,?,?,?,?,?)", row)
             if "expiresAt" in spec:
                 db.execute("INSERT OR REPLACE INTO token_ends VALUES (?,?)", (row[0], float(spec["expiresAt"])))
 
     def revoke_token(self, secret: str) -> None:
-        """Forgets a token."""
-        with self._store.write() as db:
+        """Delete a token."""
+        with self._database.write() as db:
             db.execute("DELETE FROM tokens WHERE hash = ?", (token_hash(secret),))
 
     def by_token(self, secret: str) -> Caller | None:
-        """Whom the token speaks for; None where it is unknown or has expired."""
+        """The caller that the token identifies; None if it is unknown or has expired."""
         sql = "SELECT t.*, e.at AS ends FROM tokens t LEFT JOIN token_ends e USING (hash) WHERE hash = ?"
-        row = self._store.row(sql, (token_hash(secret),))
+        row = self._database.row(sql, (token_hash(secret),))
         if row and row["ends"] is not None and row["ends"] <= self._clock.seconds():
             return None
         account = self.by_id(row["user"]) if row else None
         return Caller(account, _token(row)) if row and account else None
 
     def by_headers(self, headers: Iterable[tuple[bytes, bytes]]) -> Account | None:
-        """Whose token a call's headers carry, for what stands before the routes; None where that is nobody's."""
+        """The account whose token a call's headers carry, for middlewares; None without a valid token."""
         for name, value in headers:
             if name == b"authorization" and value[:7].lower() == b"bearer ":
-                found = self.by_token(value[7:].decode("latin-1").strip())
-                return found.account if found else None
+                caller = self.by_token(value[7:].decode("latin-1").strip())
+                return caller.account if caller else None
         return None
 
-    def _joined(self, wanted: str, given: str, account: Account) -> list[tuple[Account, OrgRole]]:
-        sql = f"SELECT a.*, m.role FROM members m JOIN accounts a ON a.id = {wanted} WHERE {given} = ? ORDER BY a.key"  # noqa: S608 (both names are this module's own)
-        return [(_account(row), row["role"]) for row in self._store.rows(sql, (account.id,))]
+    def _joined(self, listed: str, given: str, account: Account) -> list[tuple[Account, OrgRole]]:
+        sql = f"SELECT a.*, m.role FROM members m JOIN accounts a ON a.id = {listed} WHERE {given} = ? ORDER BY a.key"  # noqa: S608 (both names are this module's own)
+        return [(_account(row), row["role"]) for row in self._database.rows(sql, (account.id,))]
 
 
 def token_hash(secret: str) -> str:
-    """How a token is kept."""
+    """The hash that is stored of a token."""
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
@@ -252,7 +258,7 @@ def _token(row: sqlite3.Row) -> Token:
 
 
 def _scope_json(scope: Mapping[str, Any]) -> dict[str, Any]:
-    """`{entity: {type, name}, permissions}` as whoami shows it, flat for the table."""
+    """`{entity: {type, name}, permissions}`, as whoami shows it, flattened for the table."""
     try:
         entity = scope["entity"]
         return {"type": entity["type"], "name": entity["name"], "permissions": list(scope["permissions"])}

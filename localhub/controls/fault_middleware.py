@@ -1,4 +1,4 @@
-"""The middleware through which the rules of faults.py happen to calls."""
+"""The middleware that applies the rules of faults.py to calls."""
 
 import asyncio
 import json
@@ -11,7 +11,7 @@ from localhub.controls.faults import FaultRule, Faults
 
 
 class FaultMiddleware:
-    """Stands before the application and lets the rules happen to its calls."""
+    """Middleware: applies the fault rules to calls."""
 
     def __init__(self, app: ASGIApp, faults: Faults) -> None:
         self.app = app
@@ -52,21 +52,21 @@ class FaultMiddleware:
         await self._hold(rule, receive, send)
 
     async def _hold(self, rule: FaultRule, receive: Receive, send: Send) -> None:
-        caller = asyncio.ensure_future(receive())  # the body has been read: what comes next is the disconnect
+        disconnect = asyncio.ensure_future(receive())  # the body has been read: the next message is the disconnect
         try:
-            await self.faults.hold(rule.seconds, caller.done)
-            if not caller.done():
+            await self.faults.hold(rule.seconds, disconnect.done)
+            if not disconnect.done():
                 await _answer(replace(rule, status=504, error="Gateway Time-out"), send)
         finally:
-            caller.cancel()
+            disconnect.cancel()
 
     async def _cut(self, _rule: FaultRule, scope: Scope, receive: Receive, send: Send) -> None:
         answer: list[Message] = []
 
-        async def keep(message: Message) -> None:
+        async def collect(message: Message) -> None:
             answer.append(message)
 
-        await self.app(scope, receive, keep)
+        await self.app(scope, receive, collect)
         start, *bodies = answer
         whole = b"".join(message.get("body", b"") for message in bodies)
         await send(_start_with_length(start, len(whole)))
@@ -85,7 +85,7 @@ async def _drain(receive: Receive) -> None:
 
 
 async def _discard(message: Message) -> None:
-    """Takes an answer that nobody is to see."""
+    """Drop a message of an answer that is not sent."""
 
 
 async def _answer(rule: FaultRule, send: Send) -> None:

@@ -1,7 +1,8 @@
-"""Things that go wrong on request: calls that fail, stall or break off, webhooks that get lost.
+"""Faults that tests inject: calls that fail, stall or break off, webhooks that are lost.
 
-A rule names the calls it hits by a pattern such as `POST /api/datasets/*/commit/*` (`*` crosses slashes; without a
-method, every method). Rules are tried in the order they were made; one that has hit `times` calls is gone.
+A rule names its calls by a pattern such as `POST /api/datasets/*/commit/*` (`*` crosses slashes; without a method, the
+rule holds for every method). Rules are tried in the order of their creation; a rule that has hit `times` calls is
+removed.
 """
 
 from __future__ import annotations
@@ -18,15 +19,17 @@ from localhub.ids import new_id
 
 FaultKind = Literal["fail", "fail-after", "delay", "hang", "hang-after", "cut"]
 FAULT_KINDS: tuple[FaultKind, ...] = ("fail", "fail-after", "delay", "hang", "hang-after", "cut")
-_LOOK_EVERY = 0.1  # seconds between two looks whether a hanging call was let go
+_POLL_SECONDS = 0.1
+"""Seconds between two checks whether a hanging call is released."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FaultRule:
-    """One fault: `kind` happens to the next `times` calls that `route` fits (None: until removed).
+    """One fault: `kind` happens to the next `times` calls that match `route` (None: until removed).
 
-    fail: answered with `status` before anything happens. fail-after: the same, once the effect has happened.
-    delay: `seconds` later. hang, hang-after: no answer until the caller gives up (at most `seconds`, if above 0).
+    fail: answered with `status` before anything happens. fail-after: the same, after the effect has happened.
+    delay: answered `seconds` later. hang, hang-after: no answer until the caller gives up
+    (at most `seconds`, if above 0).
     cut: the connection breaks in the middle of the true answer's body.
     """
 
@@ -39,15 +42,15 @@ class FaultRule:
     headers: Mapping[str, str] = field(default_factory=dict)
     id: str = field(default_factory=new_id)
 
-    def fits(self, method: str, path: str) -> bool:
-        """Whether this call is one that the rule hits."""
+    def matches(self, method: str, path: str) -> bool:
+        """Whether the rule hits this call."""
         verb, space, rest = self.route.partition(" ")
         if not (space and verb.isalpha()):
             verb, rest = method, self.route
         return verb.upper() == method and fnmatchcase(path, rest)
 
     def as_dict(self) -> dict[str, Any]:
-        """The rule as the admin API words it."""
+        """The rule as the admin API shows it."""
         return asdict(self)
 
 
@@ -58,34 +61,34 @@ class Faults:
         self._rules: list[FaultRule] = []
         self._lock = threading.Lock()
         self._silent = 0
-        self._generation = 0  # rises with every clear: that is how a hanging call learns that it may go
+        self._generation = 0  # rises with every clear, which releases the hanging calls
         self.webhooks = WebhookFaults()
 
     def add(self, route: str, kind: FaultKind, **options: Any) -> FaultRule:
-        """Lets `kind` happen to calls that `route` fits; `options` are fields of a rule."""
+        """Add a rule: `kind` happens to calls that match `route`; `options` are fields of the rule."""
         rule = FaultRule(route=route, kind=kind, **options)
         with self._lock:
             self._rules.append(rule)
         return rule
 
     def fail(self, route: str, *, times: int | None = 1, status: int = 500, **options: Any) -> FaultRule:
-        """Answers with `status` before anything happens."""
+        """Answer with `status` before anything happens."""
         return self.add(route, "fail", times=times, status=status, **options)
 
     def fail_after(self, route: str, *, times: int | None = 1, status: int = 500, **options: Any) -> FaultRule:
-        """Answers with `status` once the effect has happened."""
+        """Answer with `status` after the effect has happened."""
         return self.add(route, "fail-after", times=times, status=status, **options)
 
     def delay(self, route: str, *, seconds: float, times: int | None = 1) -> FaultRule:
-        """Serves calls `seconds` late."""
+        """Serve calls `seconds` late."""
         return self.add(route, "delay", times=times, seconds=seconds)
 
     def hang(self, route: str, *, times: int | None = 1, after: bool = False) -> FaultRule:
-        """Leaves calls without an answer, before or `after` their effect."""
+        """Leave calls without an answer, before or `after` their effect."""
         return self.add(route, "hang-after" if after else "hang", times=times)
 
     def cut(self, route: str, *, times: int | None = 1) -> FaultRule:
-        """Breaks the connection in the middle of the answer."""
+        """Break the connection in the middle of the answer."""
         return self.add(route, "cut", times=times)
 
     def rules(self) -> list[FaultRule]:
@@ -94,25 +97,25 @@ class Faults:
             return list(self._rules)
 
     def remove(self, rule_id: str) -> bool:
-        """Takes a rule back; False where it is gone already."""
+        """Remove a rule; False if there is none of that id."""
         with self._lock:
-            kept = [rule for rule in self._rules if rule.id != rule_id]
-            found = len(kept) < len(self._rules)
-            self._rules = kept
-        return found
+            remaining = [rule for rule in self._rules if rule.id != rule_id]
+            removed = len(remaining) < len(self._rules)
+            self._rules = remaining
+        return removed
 
     def clear(self) -> None:
-        """No more faults; hanging calls are let go."""
+        """Remove all faults and release hanging calls."""
         with self._lock:
             self._rules.clear()
             self._generation += 1
         self.webhooks.clear()
 
     def take(self, method: str, path: str) -> FaultRule | None:
-        """The rule that this call runs into, counted down."""
+        """The first rule that matches this call, counted down."""
         with self._lock:
             for index, rule in enumerate(self._rules):
-                if rule.fits(method, path):
+                if rule.matches(method, path):
                     self._count_down(index, rule)
                     return rule
         return None
@@ -127,7 +130,7 @@ class Faults:
 
     @contextmanager
     def silence(self) -> Iterator[None]:
-        """Whatever changes inside, changes without a webhook."""
+        """Changes inside this context trigger no webhook."""
         with self._lock:
             self._silent += 1
         try:
@@ -138,38 +141,38 @@ class Faults:
 
     @property
     def silent(self) -> bool:
-        """Whether nobody is to be told of what happens now."""
+        """Whether changes now trigger no webhook."""
         return self._silent > 0
 
-    async def hold(self, seconds: float, gone: Callable[[], bool]) -> None:
-        """Returns when the caller has `gone`, the faults are cleared, or `seconds` (if above 0) are over."""
+    async def hold(self, seconds: float, disconnected: Callable[[], bool]) -> None:
+        """Return when the caller has disconnected, the faults are cleared, or `seconds` (if above 0) are over."""
         generation, waited = self._generation, 0.0
-        while not gone() and self._generation == generation and not (0 < seconds <= waited):
-            await asyncio.sleep(_LOOK_EVERY)
-            waited += _LOOK_EVERY
+        while not disconnected() and self._generation == generation and not (0 < seconds <= waited):
+            await asyncio.sleep(_POLL_SECONDS)
+            waited += _POLL_SECONDS
 
 
 class WebhookFaults:
-    """What happens to the next deliveries: each number is how many of them."""
+    """Faults of the next deliveries: each number says how many of them it hits."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self.clear()
 
     def clear(self) -> None:
-        """Deliveries arrive as they should."""
+        """Remove the faults of deliveries."""
         with self._lock:
             self._drop = self._double = self._delay = self._shuffle = 0
             self._seconds = 0.0
 
     def set(self, *, drop: int = 0, double: int = 0, delay: int = 0, seconds: float = 0.0, shuffle: int = 0) -> None:
-        """`delay` of them come `seconds` late; `shuffle` of them wait for each other and come in any order."""
+        """Set the faults: `delay` deliveries are `seconds` late, `shuffle` of them wait and come in random order."""
         with self._lock:
             self._drop, self._double, self._delay, self._shuffle = drop, double, delay, shuffle
             self._seconds = seconds
 
     def as_dict(self) -> dict[str, float]:
-        """How many of the next deliveries still meet which fate."""
+        """How many of the next deliveries each fault still hits."""
         with self._lock:
             return {
                 "drop": self._drop,
@@ -179,13 +182,13 @@ class WebhookFaults:
                 "shuffle": self._shuffle,
             }
 
-    def next_fate(self) -> DeliveryFault:
-        """The fate of one delivery, counted down. A dropped one has no other."""
+    def next_fault(self) -> DeliveryFault:
+        """The fault of the next delivery, counted down. A dropped delivery has no other fault."""
         with self._lock:
             if self._drop:
                 self._drop -= 1
                 return DeliveryFault(copies=0)
-            fate = DeliveryFault(
+            fault = DeliveryFault(
                 copies=2 if self._double else 1,
                 seconds=self._seconds if self._delay else 0.0,
                 shuffled=self._shuffle > 0,
@@ -194,12 +197,12 @@ class WebhookFaults:
             self._double, self._delay, self._shuffle = (
                 max(0, left - 1) for left in (self._double, self._delay, self._shuffle)
             )
-            return fate
+            return fault
 
 
 @dataclass(frozen=True, kw_only=True)
 class DeliveryFault:
-    """What becomes of one delivery: how many copies of it come, how many seconds late, and whether in their turn."""
+    """What happens to one delivery: how many copies are sent, how many seconds late, and whether out of order."""
 
     copies: int = 1
     seconds: float = 0.0

@@ -1,8 +1,8 @@
-"""How much one may ask of this Hub: off by default, the Hub's own figures with `limits: hub` in the world file.
+"""Rate limits: off by default; `limits: hub` in the world file sets the figures of the real Hub.
 
-Calls are counted per account (per address without one) in fixed windows of five minutes, apart for the API, for
-resolved files and for pages. Commits are counted per repo over the last hour; that refusal says so in its text alone,
-while `RateLimit` goes on showing calls that are left, as the Hub does it.
+Calls are counted per account (per address without one) in fixed windows of five minutes, separately for the API, for
+resolved files and for pages. Commits are counted per repo over the last hour; only the text of that refusal names the
+limit, while `RateLimit` still shows calls that are left, as on the real Hub.
 """
 
 from __future__ import annotations
@@ -10,28 +10,26 @@ from __future__ import annotations
 import threading
 from collections import defaultdict, deque
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from localhub.accounts.store import Accounts
 from localhub.clock import Clock
 from localhub.errors import HubError
+from localhub.repos.records import Repo
 
-if TYPE_CHECKING:
-    from localhub.accounts.store import Accounts
-    from localhub.repos.store import Repo
-
-WINDOW = 300.0
-HOUR = 3600.0
+WINDOW_SECONDS = 300.0
+HOUR_SECONDS = 3600.0
 CallFamily = Literal["api", "resolvers", "pages"]
 
 
 @dataclass(frozen=True)
 class RateLimitSettings:
-    """None: no limit; callers without an account have limits of their own where these are set.
+    """The limits; None means no limit. The `anonymous_*` limits, if set, hold for callers without an account.
 
-    `simultaneous`: whether a commit waits for another on the same repo, or gets 409.
+    `simultaneous`: whether a commit waits for another one on the same repo, or gets 409.
     """
 
     api: int | None = None
@@ -53,12 +51,12 @@ HUB_RATE_LIMITS = RateLimitSettings(
     anonymous_pages=100,
     commits_per_hour=128,
 )
-"""What the Hub allows free accounts, and nobody in particular."""
+"""The limits that the real Hub sets for free accounts and for callers without one."""
 
 
 @dataclass(frozen=True)
 class RateLimitStatus:
-    """Where one caller stands: `left` of `quota` until `resets` seconds from now."""
+    """One caller's use of a limit: `left` calls of `quota`, until `resets` seconds from now."""
 
     family: CallFamily
     quota: int
@@ -67,16 +65,16 @@ class RateLimitStatus:
     refused: bool
 
     def headers(self) -> dict[str, str]:
-        """As the Hub tells it."""
+        """The headers in which the Hub reports the limit."""
         headers = {
             "RateLimit": f'"{self.family}";r={self.left};t={self.resets}',
-            "RateLimit-Policy": f'"fixed window";"{self.family}";q={self.quota};w={int(WINDOW)}',
+            "RateLimit-Policy": f'"fixed window";"{self.family}";q={self.quota};w={int(WINDOW_SECONDS)}',
         }
         return headers | ({"Retry-After": str(self.resets)} if self.refused else {})
 
 
 class RateLimits:
-    """The counters and the knobs; may be turned at any time."""
+    """The limits and their counters; both may change at any time."""
 
     def __init__(self, clock: Clock) -> None:
         self.settings = RateLimitSettings()
@@ -91,11 +89,11 @@ class RateLimits:
         return self.settings != replace(RateLimitSettings(), commits_per_hour=self.settings.commits_per_hour)
 
     def as_dict(self) -> dict[str, Any]:
-        """The knobs as they stand."""
+        """The limits in force."""
         return asdict(self.settings)
 
     def set(self, **settings: Any) -> None:
-        """Turns some knobs; counters start again. `TypeError` or `ValueError` for one that is none."""
+        """Change some limits and reset the counters; `TypeError` or `ValueError` for an invalid one."""
         for name, value in settings.items():
             if name == "simultaneous":
                 if value not in ("wait", "refuse"):
@@ -107,41 +105,41 @@ class RateLimits:
             self._windows.clear()
             self._commits.clear()
 
-    def take(self, who: str, family: CallFamily, *, anonymous: bool) -> RateLimitStatus | None:
-        """Counts a call; None where there is no limit."""
+    def take(self, caller_key: str, family: CallFamily, *, anonymous: bool) -> RateLimitStatus | None:
+        """Count a call; None if there is no limit."""
         quota: int | None = getattr(self.settings, family)
         if anonymous:
             quota = getattr(self.settings, f"anonymous_{family}") or quota
         if quota is None:
             return None
-        window, passed = divmod(self._clock.seconds(), WINDOW)
+        window, passed = divmod(self._clock.seconds(), WINDOW_SECONDS)
         with self._lock:
-            started, used = self._windows.get((who, family), (int(window), 0))
+            started, used = self._windows.get((caller_key, family), (int(window), 0))
             used = used + 1 if started == int(window) else 1
-            self._windows[who, family] = (int(window), used)
-        resets = max(1, int(WINDOW - passed))
+            self._windows[caller_key, family] = (int(window), used)
+        resets = max(1, int(WINDOW_SECONDS - passed))
         return RateLimitStatus(family, quota, max(0, quota - used), resets, refused=used > quota)
 
     def count_commit(self, repo: Repo) -> None:
-        """Counts a commit about to be made; 429 where the repo has had its share of this hour."""
-        most, now = self.settings.commits_per_hour, self._clock.seconds()
-        if most is None:
+        """Count a commit that is about to be made; 429 if the repo has reached its limit in the last hour."""
+        limit, now = self.settings.commits_per_hour, self._clock.seconds()
+        if limit is None:
             return
         with self._lock:
             times = self._commits[repo.oid]
-            while times and times[0] <= now - HOUR:
+            while times and times[0] <= now - HOUR_SECONDS:
                 times.popleft()
-            if len(times) >= most:
+            if len(times) >= limit:
                 raise HubError(
                     429,
-                    f"You have exceeded the rate limit for repository commits ({most} per hour)."
+                    f"You have exceeded the rate limit for repository commits ({limit} per hour)."
                     " You can retry this action in about 1 hour.",
                 )
             times.append(now)
 
 
 class RateLimitMiddleware:
-    """Counts calls, refuses those beyond the limit, and tells every caller where it stands."""
+    """Middleware: counts calls, refuses those beyond the limit, and reports the limit in headers."""
 
     def __init__(self, app: ASGIApp, limits: RateLimits, accounts: Accounts) -> None:
         self.app = app

@@ -1,20 +1,19 @@
-"""What the callers cost this Hub: counted as it happens, read and reset over the admin API."""
+"""Counters of calls, commits and deliveries, read and reset over the admin API."""
 
 from __future__ import annotations
 
 import threading
 from collections import Counter
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from localhub.clock import iso, now
-from localhub.repos.events import HubEvent, RefChange
-
-if TYPE_CHECKING:
-    from localhub.repos.store import Repo
-    from localhub.state import HubState
+from localhub.accounts.store import Accounts
+from localhub.clock import Clock, iso
+from localhub.git.refs import RefChange
+from localhub.repos.events import HubEvent
+from localhub.repos.records import Repo
 
 CallKey = tuple[str, str, str, int]  # method, route, account, status
 
@@ -22,30 +21,30 @@ CallKey = tuple[str, str, str, int]  # method, route, account, status
 class Stats:
     """Counters since the last reset."""
 
-    def __init__(self, state: HubState) -> None:
-        self._state = state
-        state.subscribe(self._count_commits)
+    def __init__(self, accounts: Accounts, clock: Clock) -> None:
+        self._accounts = accounts
+        self._clock = clock
         self._lock = threading.Lock()
         self._clear()
 
     def _clear(self) -> None:
-        self._since = iso(now(self._state))
+        self._since = iso(self._clock.now())
         self._calls: Counter[CallKey] = Counter()
         self._commits: Counter[str] = Counter()
         self._deliveries: dict[str, Counter[str]] = {}
 
     def call(self, method: str, route: str, account: str, status: int) -> None:
-        """Counts a call; status 0 is that of one that got no answer."""
+        """Count a call; status 0 stands for a call without an answer."""
         with self._lock:
             self._calls[method, route, account, status] += 1
 
     def commit(self, repo: Repo) -> None:
-        """Counts a commit under the repo as it stands in addresses: `datasets/board/requests`."""
+        """Count a commit under the repo's path on the web: `datasets/board/requests`."""
         with self._lock:
             self._commits[repo.web_path[1:]] += 1
 
     def delivery(self, webhook_id: str, outcome: str) -> None:
-        """`outcome`: queued, attempted, delivered, failed, dropped, over-quota or suspended."""
+        """Count an outcome: queued, attempted, delivered, failed, dropped, over-quota or suspended."""
         with self._lock:
             self._deliveries.setdefault(webhook_id, Counter())[outcome] += 1
 
@@ -55,18 +54,19 @@ class Stats:
             return self._as_dict()
 
     def reset(self) -> dict[str, Any]:
-        """The counters as they were; they start again from nothing, with no call lost in between."""
+        """Return the counters and set them to zero; no call in between is lost."""
         with self._lock:
             last = self._as_dict()
             self._clear()
             return last
 
     def account_of(self, headers: Iterable[tuple[bytes, bytes]]) -> str | None:
-        """Whose token the headers carry."""
-        account = self._state.accounts.by_headers(headers)
+        """The name of the account whose token the headers carry."""
+        account = self._accounts.by_headers(headers)
         return account.name if account is not None else None
 
-    def _count_commits(self, event: HubEvent) -> None:
+    def count_commits(self, event: HubEvent) -> None:
+        """Count the commits of an event."""
         for change in event.updated_refs:
             if _is_commit(event.repo, change):
                 self.commit(event.repo)
@@ -84,7 +84,7 @@ class Stats:
 
 
 class StatsMiddleware:
-    """Counts every call but those to the admin API and to the pages' own files."""
+    """Middleware: counts every call except those to the admin API and to the pages' static files."""
 
     def __init__(self, app: ASGIApp, stats: Stats) -> None:
         self.app = app
@@ -103,23 +103,23 @@ class StatsMiddleware:
 
         async def watch(message: Message) -> None:
             if message["type"] == "http.response.start" and not counted:
-                count(message["status"])  # before the caller has the answer, who may then ask for the counts
+                count(message["status"])  # before the answer is sent: the caller may read the counters next
             await send(message)
 
         try:
             await self.app(scope, receive, watch)
         finally:
             if not counted:
-                count(0)  # it got no answer
+                count(0)  # the call got no answer
 
     def _account(self, scope: Scope) -> str:
-        """The account that the routes found; where a fault kept the call from them, the token's."""
-        found: str | None = scope.get("state", {}).get("account")
-        return found or self.stats.account_of(scope["headers"]) or "anonymous"
+        """The account that the routes noted; the token's account if a fault kept the call from the routes."""
+        account: str | None = scope.get("state", {}).get("account")
+        return account or self.stats.account_of(scope["headers"]) or "anonymous"
 
 
 def _is_commit(repo: Repo, change: RefChange) -> bool:
-    """Whether the ref moved by a commit: a new branch or a new draft only names one that was there."""
+    """Whether the ref moved by a commit: a new branch or a new draft only names an existing one."""
     if change.new is None or change.ref.startswith("refs/tags/"):
         return False
     if change.old is None:
@@ -128,7 +128,7 @@ def _is_commit(repo: Repo, change: RefChange) -> bool:
 
 
 def _route(scope: Scope) -> str:
-    """The template of the route, so that many repos count as one; the pattern of a fault that came before any route."""
+    """The route's template, so that many repos count as one; else the pattern of the fault that answered the call."""
     route = scope.get("route")
     path = getattr(route, "path_format", None) or getattr(route, "path", None)
     return str(path or scope.get("state", {}).get("fault") or "(no route)")

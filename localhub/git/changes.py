@@ -1,4 +1,4 @@
-"""Changes of files, and the commits that they become."""
+"""Changes of files, and writing them as trees and commits."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from localhub.git.packs import LooseWriter, ObjectWriter, PackWriter
 from localhub.git.tree_edit import TreeEdit
 from localhub.git.trees import FILE
 
-_BULK = 256  # files in one commit from which on a pack is written
+_MIN_PACK_FILES = 256
+"""Files of a commit from which on its objects are written to a pack."""
 
 
 @dataclass(frozen=True)
 class Author:
-    """Who a commit says it is by."""
+    """The author of a commit."""
 
     name: str
     email: str
@@ -35,7 +36,7 @@ class SetFile:
 
 @dataclass(frozen=True)
 class RemoveFile:
-    """Take away a file or a folder; `folder` says which of the two it must be, where that matters."""
+    """Remove a file or a folder; `folder` says which of the two it must be (None: either)."""
 
     path: str
     folder: bool | None = None
@@ -48,9 +49,9 @@ _SYSTEM = Author("system", "system@huggingface.co")
 
 
 def write_tree(repo: pygit2.Repository, base: pygit2.Oid | None, changes: Sequence[Change]) -> str:
-    """The tree that the changes make of `base`, written; a large commit goes into one pack."""
+    """Apply the changes to `base` and write the new tree; a large commit goes into one pack."""
     puts = sum(isinstance(change, SetFile) for change in changes)
-    writer: ObjectWriter = PackWriter(repo) if puts >= _BULK else LooseWriter(repo)
+    writer: ObjectWriter = PackWriter(repo) if puts >= _MIN_PACK_FILES else LooseWriter(repo)
     try:
         edit = TreeEdit(repo, base)
         for change in changes:
@@ -71,15 +72,15 @@ def write_tree(repo: pygit2.Repository, base: pygit2.Oid | None, changes: Sequen
 def create_commit(
     repo: pygit2.Repository, tree: str, parents: Sequence[str], author: Author, message: str, when: float | None
 ) -> str:
-    """A commit of a tree that exists; no ref names it yet."""
+    """Write a commit of an existing tree, without moving a ref."""
     signed, committer = signature(author, when), signature(_SYSTEM, when)
     oids: list[pygit2.Oid | str] = [pygit2.Oid(hex=parent) for parent in parents]
     return str(repo.create_commit(None, signed, committer, message, pygit2.Oid(hex=tree), oids))
 
 
 def signature(author: Author, when: float | None) -> pygit2.Signature:
-    """An author at a time in seconds, by default now."""
-    # git ends a name at < and >, and keeps no empty one.
+    """The signature of an author at a time in seconds, by default now."""
+    # git ends a name at < and >, and allows no empty name.
     name = re.sub(r"[<>\n\x00]", " ", author.name).strip() or "unknown"
     email = re.sub(r"[<>\n\x00\s]", "", author.email) or "unknown"
     return pygit2.Signature(name, email, int(time.time() if when is None else when), 0)

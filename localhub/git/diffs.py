@@ -1,8 +1,8 @@
-"""The diff between two trees, in git's own words.
+"""The diff between two trees, in git's format.
 
-libgit2 compares whole folders: 70 ms where they are large. Two neighbouring commits differ in a file or two, so the
-trees are walked by id and only the changed files are diffed. Where files both vanished and appeared they may have been
-renamed; finding that out is left to libgit2.
+libgit2 compares whole folders, which takes 70 ms for large ones. Two neighbouring commits differ in few files, so the
+trees are compared by ids and only the changed files are diffed. If files were both removed and added, they may have
+been renamed; then libgit2 makes the diff, because it detects renames.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from localhub.git.trees import FILE, ChangedPath, TreeEntry, changed
 
 
 def diff(repo: pygit2.Repository, old: pygit2.Oid | None, new: pygit2.Oid) -> str:
-    """The diff between two trees, from nothing where `old` is None; text that is no UTF-8 is replaced."""
+    """The diff between two trees; if `old` is None, all of `new` as added. Invalid UTF-8 is replaced."""
     changes = list(changed(repo, old, new))
-    vanished = any(change.new is None for change in changes)
-    appeared = any(change.old is None for change in changes)
+    removed = any(change.new is None for change in changes)
+    added = any(change.old is None for change in changes)
     plain = all(entry is None or entry.mode == FILE for change in changes for entry in (change.old, change.new))
-    if old is not None and ((vanished and appeared) or not plain):
+    if old is not None and ((removed and added) or not plain):
         return _by_libgit2(repo, old, new)
     return "".join(_patch(repo, change) for change in changes)
 
 
 def _patch(repo: pygit2.Repository, change: ChangedPath) -> str:
-    # Held in names: libgit2 keeps pointing into the blobs while the patch is read.
+    # The variables keep the blobs alive: libgit2 points into them while the patch is read.
     before, after = _blob(repo, change.old), _blob(repo, change.new)
     patch = pygit2.Patch.create_from(before, after, change.path, change.path)
     data: bytes = patch.data if patch else b""
@@ -32,14 +32,14 @@ def _patch(repo: pygit2.Repository, change: ChangedPath) -> str:
 
 
 def _blob(repo: pygit2.Repository, entry: TreeEntry | None) -> pygit2.Blob | None:
-    found = repo[pygit2.Oid(hex=entry.oid)] if entry else None
-    return found if isinstance(found, pygit2.Blob) else None
+    blob = repo[pygit2.Oid(hex=entry.oid)] if entry else None
+    return blob if isinstance(blob, pygit2.Blob) else None
 
 
 def _by_libgit2(repo: pygit2.Repository, old: pygit2.Oid, new: pygit2.Oid) -> str:
     before, after = repo[old], repo[new]
     if not isinstance(before, pygit2.Tree) or not isinstance(after, pygit2.Tree):
         raise TypeError("a diff is between trees")
-    found = before.diff_to_tree(after)
-    found.find_similar()
-    return "".join(patch.data.decode("utf-8", "replace") for patch in found if patch is not None)
+    tree_diff = before.diff_to_tree(after)
+    tree_diff.find_similar()
+    return "".join(patch.data.decode("utf-8", "replace") for patch in tree_diff if patch is not None)

@@ -1,4 +1,4 @@
-"""What happened to a repo: its log, and which commit last touched a path."""
+"""The history of a repo: its log, and the last commit of each path."""
 
 from __future__ import annotations
 
@@ -31,27 +31,30 @@ class CommitInfo:
 
 
 def log(git: GitRepo, start: str, *, skip: int = 0, limit: int | None = None) -> list[CommitInfo]:
-    """The commits that lead to `start`, the newest first."""
+    """The commits up to `start`, newest first."""
     with git.open() as repo:
         stop = None if limit is None else skip + limit
         return [_info(commit) for commit in islice(repo.walk(pygit2.Oid(hex=start)), skip, stop)]
 
 
 def count(git: GitRepo, start: str) -> int:
-    """How many commits lead to `start`. Each page of a log says so: of a commit with one parent it is one more than of
-    that parent, so the whole history is walked once, and not for each page."""
-    known, newer, at = git.counts, list[str](), start
+    """The number of commits up to `start`, which each page of a log shows.
+
+    For a commit with one parent it is that of the parent plus one. The counts are cached, so that the whole history is
+    walked once and not for each page.
+    """
+    counts, newer, commit = git.counts, list[str](), start
     with git.open() as repo:
-        while at not in known:
-            parents = commit_of(repo, at).parent_ids
+        while commit not in counts:
+            parents = commit_of(repo, commit).parent_ids
             if len(parents) == 1:
-                newer.append(at)
-                at = str(parents[0])
+                newer.append(commit)
+                commit = str(parents[0])
             else:
-                known[at] = sum(1 for _ in repo.walk(pygit2.Oid(hex=at)))
-    for number, commit in enumerate(reversed(newer), known[at] + 1):
-        known[commit] = number
-    return known[start]
+                counts[commit] = sum(1 for _ in repo.walk(pygit2.Oid(hex=commit)))
+    for number, descendant in enumerate(reversed(newer), counts[commit] + 1):
+        counts[descendant] = number
+    return counts[start]
 
 
 def commit_info(git: GitRepo, commit: str) -> CommitInfo:
@@ -60,38 +63,38 @@ def commit_info(git: GitRepo, commit: str) -> CommitInfo:
 
 
 def last_commits(git: GitRepo, start: str, paths: Iterable[str]) -> dict[str, CommitInfo]:
-    """The commit that last touched each path, looking back from `start`.
+    """The last commit up to `start` that changed each path.
 
-    Walks back until all are found: trees are compared only where their ids differ, folder by folder.
+    Walks back until every path has one; trees are compared folder by folder, and only if their ids differ.
     """
     pending: dict[str, set[str]] = defaultdict(set)
     for path in paths:
         folder, _, name = path.rpartition("/")
         pending[folder].add(name)
-    found: dict[str, CommitInfo] = {}
+    last: dict[str, CommitInfo] = {}
     with git.open() as repo:
         for commit in repo.walk(pygit2.Oid(hex=start)):
             for path in _touched(repo, commit, pending):
                 folder, _, name = path.rpartition("/")
-                found[path] = _info(commit)
+                last[path] = _info(commit)
                 pending[folder].discard(name)
             if not any(pending.values()):
                 break
-    return found
+    return last
 
 
-def _touched(repo: pygit2.Repository, commit: pygit2.Commit, wanted: dict[str, set[str]]) -> Iterator[str]:
-    """Which of the wanted names, by folder, differ between a commit and its parent."""
+def _touched(repo: pygit2.Repository, commit: pygit2.Commit, names_by_folder: dict[str, set[str]]) -> Iterator[str]:
+    """The paths among the given names, by folder, that differ between a commit and its parent."""
     before = commit.parents[0].tree_id if commit.parents else None
     if before == commit.tree_id:
         return
-    for folder in [folder for folder, names in wanted.items() if names]:
+    for folder in [folder for folder, names in names_by_folder.items() if names]:
         old = _folder(repo, before, folder) if before else None
         new = _folder(repo, commit.tree_id, folder)
         if old == new:
             continue
         differing = trees.differing_names(trees.parse(repo, old), trees.parse(repo, new))
-        for name in sorted(wanted[folder]):
+        for name in sorted(names_by_folder[folder]):
             if name.encode() in differing:
                 yield f"{folder}/{name}" if folder else name
 

@@ -1,11 +1,11 @@
-"""The small text that stands in git for a large file."""
+"""LFS pointers: the small text files that represent large files in git."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 
-POINTER_MIN, POINTER_MAX = 120, 1024
+POINTER_MIN_BYTES, POINTER_MAX_BYTES = 120, 1024
 _POINTER = re.compile(
     rb"version https://git-lfs\.github\.com/spec/v1\n(?:ext-[^\n]+\n)*oid sha256:([0-9a-f]{64})\nsize ([0-9]{1,15})\n"
 )
@@ -13,7 +13,7 @@ _POINTER = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Pointer:
-    """What stands in git for a large file; `pointer_size` is the size of that text."""
+    """A parsed pointer; `pointer_size` is the size of its text."""
 
     sha256: str
     size: int
@@ -21,13 +21,13 @@ class Pointer:
 
 
 def pointer_text(sha256: str, size: int) -> bytes:
-    """The pointer file of an object."""
+    """The text of an object's pointer."""
     return f"version https://git-lfs.github.com/spec/v1\noid sha256:{sha256}\nsize {size}\n".encode()
 
 
 def parse_pointer(blob: bytes) -> Pointer | None:
-    """The pointer that a blob is, if it is one."""
-    if len(blob) > POINTER_MAX:
+    """Parse a blob as a pointer; None if it is none."""
+    if len(blob) > POINTER_MAX_BYTES:
         return None
     match = _POINTER.fullmatch(blob)
     return Pointer(match[1].decode(), int(match[2]), len(blob)) if match else None

@@ -1,8 +1,8 @@
 """Three-way merges, without a working tree.
 
-Only paths that changed on either side can meet, so libgit2 merges small trees that hold those paths and nothing else:
-a merge in a repo of 100,000 files costs what the pull request costs. Where the two sides touched different files and
-none of them vanished (it may have been renamed), there is nothing to merge at all.
+Only paths that changed on either side can conflict, so libgit2 merges small trees that hold just those paths: the cost
+of a merge depends on the pull request, not on the size of the repo. If the two sides changed different files and
+deleted none (a deleted file may have been renamed), the result needs no merge.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Files = dict[str, TreeEntry]
 
 @dataclass(frozen=True)
 class TreeMerge:
-    """What the base must change to contain the other side, or the paths in conflict (True: unrelated histories)."""
+    """The changes that bring the other side into the base, or the paths in conflict (True: unrelated histories)."""
 
     changes: tuple[Change, ...] = ()
     conflicts: tuple[str, ...] | Literal[True] = ()
@@ -31,21 +31,21 @@ class TreeMerge:
 
 @lru_cache(maxsize=256)
 def merge(git: GitRepo, ours: str, theirs: str) -> TreeMerge:
-    """Merges the commit `theirs` into the commit `ours`. Writes no commit and moves no ref."""
+    """Merge the commit `theirs` into the commit `ours`, without writing a commit or moving a ref."""
     ancestor = git.merge_base(ours, theirs)
     if ancestor is None:
         return TreeMerge(conflicts=True)
-    wanted = {change.path: change for change in git.changed_paths(ancestor, theirs)}
+    their_changes = {change.path: change for change in git.changed_paths(ancestor, theirs)}
     if ancestor == ours:
-        return TreeMerge(_as_changes(wanted.values()))
-    done = {change.path: change for change in git.changed_paths(ancestor, ours)}
-    if _touch_different_paths(wanted, done):
-        return TreeMerge(_as_changes(wanted.values()))
-    return _merge_trees(git, wanted, done)
+        return TreeMerge(_as_changes(their_changes.values()))
+    our_changes = {change.path: change for change in git.changed_paths(ancestor, ours)}
+    if _change_different_paths(their_changes, our_changes):
+        return TreeMerge(_as_changes(their_changes.values()))
+    return _merge_trees(git, their_changes, our_changes)
 
 
 def _as_changes(changed: Iterable[ChangedPath]) -> tuple[Change, ...]:
-    """Removals first: a file may take the place of a folder."""
+    """The changes, removals first: a file may replace a folder."""
     changes: list[Change] = []
     puts: list[Change] = []
     for change in changed:
@@ -56,16 +56,18 @@ def _as_changes(changed: Iterable[ChangedPath]) -> tuple[Change, ...]:
     return (*changes, *puts)
 
 
-def _touch_different_paths(wanted: Mapping[str, ChangedPath], done: Mapping[str, ChangedPath]) -> bool:
-    if any(change.new is None for change in (*wanted.values(), *done.values())):
+def _change_different_paths(their_changes: Mapping[str, ChangedPath], our_changes: Mapping[str, ChangedPath]) -> bool:
+    if any(change.new is None for change in (*their_changes.values(), *our_changes.values())):
         return False
-    folders = {str(folder) for path in (*wanted, *done) for folder in PurePosixPath(path).parents}
-    return not wanted.keys() & done.keys() and not folders & (wanted.keys() | done.keys())
+    folders = {str(folder) for path in (*their_changes, *our_changes) for folder in PurePosixPath(path).parents}
+    return not their_changes.keys() & our_changes.keys() and not folders & (their_changes.keys() | our_changes.keys())
 
 
-def _merge_trees(git: GitRepo, wanted: Mapping[str, ChangedPath], done: Mapping[str, ChangedPath]) -> TreeMerge:
-    before = _side({**wanted, **done}, {})
-    ours, theirs = _side({**wanted, **done}, done), _side({**wanted, **done}, wanted)
+def _merge_trees(
+    git: GitRepo, their_changes: Mapping[str, ChangedPath], our_changes: Mapping[str, ChangedPath]
+) -> TreeMerge:
+    touched = {**their_changes, **our_changes}
+    before, ours, theirs = _side(touched, {}), _side(touched, our_changes), _side(touched, their_changes)
     with git.open() as repo:
         index = repo.merge_trees(_write(repo, before), _write(repo, ours), _write(repo, theirs))
         if index.conflicts is not None:
@@ -79,13 +81,13 @@ def _merge_trees(git: GitRepo, wanted: Mapping[str, ChangedPath], done: Mapping[
 
 
 def _file_folder_conflicts(files: Files) -> tuple[str, ...]:
-    """Files in whose place the other side made a folder, with what is in it: libgit2 lets both stand."""
+    """Files at whose path the other side has a folder, and the files in it: libgit2 reports no conflict for them."""
     inside = {path: files.keys() & {str(folder) for folder in PurePosixPath(path).parents} for path in files}
-    return tuple(sorted(set().union(*inside.values(), (path for path, found in inside.items() if found))))
+    return tuple(sorted(set().union(*inside.values(), (path for path, files_above in inside.items() if files_above))))
 
 
 def _side(touched: Mapping[str, ChangedPath], own: Mapping[str, ChangedPath]) -> Files:
-    """The touched files as one side has them: by its own changes, else as they were before."""
+    """One side's version of the touched files: changed by that side, else as before."""
     entries = (own[path].new if path in own else change.old for path, change in touched.items())
     return {entry.path: entry for entry in entries if entry is not None}
 

@@ -1,8 +1,8 @@
-"""Where the objects of a commit are written: loose, or for large commits in one pack.
+"""Writers of a commit's objects: as loose files, or for large commits in one pack.
 
-A hundred thousand loose files take minutes to write and slow every clone; the same objects in a pack take seconds.
-libgit2 offers no way to write a pack of objects that are not in a repo yet, so the format is written here: a header,
-the deflated objects, a SHA-1; and beside it the index, version 2, of sorted ids, checksums and offsets.
+A hundred thousand loose files take minutes to write and slow every clone; a pack of the same objects takes seconds.
+libgit2 cannot write a pack of objects that are not in a repo yet, so this module writes the format: a header, the
+compressed objects, a SHA-1; and beside it the index, version 2, of sorted ids, checksums and offsets.
 """
 
 from __future__ import annotations
@@ -24,29 +24,29 @@ _TYPES = {"commit": 1, "tree": 2, "blob": 3}
 
 
 class ObjectWriter(TreeWriter, Protocol):
-    """Writes the objects of one commit; what it wrote can be read once `finish` has returned."""
+    """Writes the objects of one commit; they can be read once `finish` has returned."""
 
     def blob(self, data: bytes) -> str:
-        """Writes a file's content; its id."""
+        """Write a file's content; return its id."""
 
     def finish(self) -> None:
-        """Makes everything written visible."""
+        """Make the written objects visible."""
 
 
 class LooseWriter:
-    """Each object its own file: right for the usual commit of a few."""
+    """Writes each object to its own file: for the usual commit of a few files."""
 
     def __init__(self, repo: pygit2.Repository) -> None:
         self._repo = repo
 
     def blob(self, data: bytes) -> str:
-        """Writes a file's content; its id."""
+        """Write a file's content; return its id."""
         return str(self._repo.odb.write(int(ObjectType.BLOB), data))
 
     def tree(self, base: pygit2.Oid | None, edits: dict[str, TreeEntry | None]) -> pygit2.Oid:
-        """Writes `base` with the edits; its id."""
-        found = self._repo[base] if base else None
-        builder = self._repo.TreeBuilder(found) if isinstance(found, pygit2.Tree) else self._repo.TreeBuilder()
+        """Write `base` with the edits; return the new tree's id."""
+        tree = self._repo[base] if base else None
+        builder = self._repo.TreeBuilder(tree) if isinstance(tree, pygit2.Tree) else self._repo.TreeBuilder()
         for name, entry in edits.items():
             if entry is not None:
                 builder.insert(name, pygit2.Oid(hex=entry.oid), entry.mode)
@@ -55,11 +55,11 @@ class LooseWriter:
         return builder.write()
 
     def finish(self) -> None:
-        """Loose objects are visible at once."""
+        """Do nothing: loose objects are visible at once."""
 
 
 class PackWriter:
-    """All objects in one pack, which appears as a whole."""
+    """Writes all objects to one pack, which becomes visible as a whole."""
 
     def __init__(self, repo: pygit2.Repository) -> None:
         self._repo = repo
@@ -70,11 +70,11 @@ class PackWriter:
         self._index: dict[bytes, tuple[int, int]] = {}
 
     def blob(self, data: bytes) -> str:
-        """Adds a file's content; its id."""
+        """Add a file's content; return its id."""
         return self._add("blob", data).hex()
 
     def tree(self, base: pygit2.Oid | None, edits: dict[str, TreeEntry | None]) -> pygit2.Oid:
-        """Adds `base` with the edits; its id."""
+        """Add `base` with the edits; return the new tree's id."""
         entries = {name: (mode, oid) for mode, name, oid in parse(self._repo, base)}
         for name, entry in edits.items():
             if entry is None:
@@ -84,7 +84,7 @@ class PackWriter:
         return pygit2.Oid(raw=self._add("tree", serialise(entries)))
 
     def finish(self) -> None:
-        """Completes the pack, writes its index, and lets both appear."""
+        """Complete the pack, write its index, and make both visible."""
         self._file.seek(8)
         self._file.write(struct.pack(">I", len(self._index)))
         self._file.seek(0)
@@ -93,14 +93,14 @@ class PackWriter:
         self._file.write(checksum)
         self._file.close()
         final = self._folder / f"pack-{checksum.hex()}"
-        # The index last: a pack without one is not looked at.
+        # The index comes last: git ignores a pack without one.
         self._path.rename(final.with_suffix(".pack"))
         pending = self._path.with_suffix(".idx")
         pending.write_bytes(self._index_bytes(checksum))
         pending.rename(final.with_suffix(".idx"))
 
     def abandon(self) -> None:
-        """Throws away what was written."""
+        """Delete the unfinished pack."""
         self._file.close()
         self._path.unlink(missing_ok=True)
 
@@ -132,7 +132,7 @@ class PackWriter:
 
 
 def _record_header(kind: int, size: int) -> bytes:
-    """Type and size: four bits of the size in the first byte, then seven in each, the lowest first."""
+    """Type and size: four bits of the size in the first byte, then seven in each, lowest first."""
     byte, size = (kind << 4) | (size & 15), size >> 4
     header = bytearray()
     while size:

@@ -1,7 +1,7 @@
 """Patterns of `.gitattributes` and `.gitignore`, as far as uploads need them.
 
-They come from strangers, so no pattern may take long: a pattern is matched name by name along the path, and the
-expressions that `fnmatch` makes for one name do not backtrack.
+They are untrusted, so no pattern may take long: a pattern is matched name by name along the path, and the expressions
+that `fnmatch` makes for one name do not backtrack.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from functools import lru_cache
 
 _MAX_LINES = 1_000
 _ANY = None
-"""Stands for `**`: any number of names."""
+"""`**`: any number of names."""
 
 
 @dataclass(frozen=True)
@@ -22,21 +22,21 @@ class _PatternRule:
     names: tuple[re.Pattern[str] | None, ...]
     value: bool
     below: bool
-    """Whether a folder that fits takes all that is in it along."""
+    """Whether a match of a folder includes everything in it."""
     folder_only: bool
 
-    def fits(self, path: list[str]) -> bool:
+    def matches(self, path: list[str]) -> bool:
         ends = self._ends(path)
         if not self.below:
             return len(path) in ends
         return any(end > 0 for end in ends if end < len(path) or not self.folder_only)
 
     def _ends(self, path: list[str]) -> set[int]:
-        """How many names of the path the pattern may have used up."""
+        """The numbers of names at the start of the path that the whole pattern can match."""
         ends = {0}
         for index, name in enumerate(self.names):
             if name is _ANY:
-                # At the end of a pattern it stands for what is inside: one name at least.
+                # At the end of a pattern, `**` means the content of a folder: at least one name.
                 at_least = min(ends) + (index == len(self.names) - 1)
                 ends = set(range(at_least, len(path) + 1))
             else:
@@ -47,20 +47,20 @@ class _PatternRule:
 
 
 class PatternRules:
-    """Rules of which the last that fits a path decides."""
+    """Rules; the last one that matches a path decides."""
 
     def __init__(self, rules: Iterable[_PatternRule]) -> None:
         self._rules = tuple(rules)
 
     def decide(self, path: str) -> bool:
-        """What the last rule that fits says; False where none does."""
+        """The value of the last rule that matches the path; False if none does."""
         names = path.split("/")
-        return next((rule.value for rule in reversed(self._rules) if rule.fits(names)), False)
+        return next((rule.value for rule in reversed(self._rules) if rule.matches(names)), False)
 
 
 @lru_cache(maxsize=64)
 def lfs_rules(attributes: str) -> PatternRules:
-    """Which paths a `.gitattributes` sends to LFS: those whose `filter` it sets to `lfs`."""
+    """The rules of a `.gitattributes`: True for paths whose `filter` is `lfs`."""
     rules = []
     for line in attributes.splitlines()[:_MAX_LINES]:
         pattern, *settings = line.split()[:50] or [""]
@@ -73,7 +73,7 @@ def lfs_rules(attributes: str) -> PatternRules:
 
 @lru_cache(maxsize=64)
 def ignore_rules(ignore: str) -> PatternRules:
-    """Which paths a `.gitignore` leaves out."""
+    """The rules of a `.gitignore`: True for ignored paths."""
     rules = []
     for line in ignore.splitlines()[:_MAX_LINES]:
         pattern = line.rstrip()
@@ -85,7 +85,7 @@ def ignore_rules(ignore: str) -> PatternRules:
 def _rule(pattern: str, value: bool, *, below: bool) -> _PatternRule:
     folder_only = pattern.endswith("/")
     pattern = pattern.rstrip("/")
-    # A pattern without a slash fits at any depth, one with a slash from the top.
+    # A pattern without a slash matches at any depth, one with a slash from the top.
     anywhere = [] if "/" in pattern else ["**"]
     names = tuple(_name(name) for name in [*anywhere, *pattern.removeprefix("/").split("/")])
     return _PatternRule(names, value, below=below, folder_only=folder_only)
@@ -94,9 +94,9 @@ def _rule(pattern: str, value: bool, *, below: bool) -> _PatternRule:
 def _name(name: str) -> re.Pattern[str] | None:
     if name == "**":
         return _ANY
-    # fnmatch knows no backslash, and negates a set by ! alone.
+    # fnmatch has no escape by backslash, and negates a set only by !.
     plain = re.sub(r"\\(.)", r"[\1]", name).replace("[^", "[!")
     try:
         return re.compile(translate(plain))
-    except re.error:  # such as a set that no text can fit
+    except re.error:  # for example a set that no text can match
         return re.compile(r"(?!)")

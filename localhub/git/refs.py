@@ -1,8 +1,9 @@
-"""From the names of revisions to commits."""
+"""Refs, and the commits that the names of revisions lead to."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 import pygit2
 
@@ -13,8 +14,17 @@ _REV = re.compile(r"(?P<base>.+?)(?P<steps>(?:\^|~[0-9]{1,6})*)", re.DOTALL)
 _OID = re.compile(r"[0-9a-f]{7,40}")
 
 
+@dataclass(frozen=True)
+class RefChange:
+    """A ref that moved: `old` is None if it was created, `new` if it was deleted."""
+
+    ref: str
+    old: str | None
+    new: str | None
+
+
 def head_of(repo: pygit2.Repository, ref: str) -> str | None:
-    """The commit that a full ref leads to; None where there is none."""
+    """The commit that a full ref leads to; None if there is none."""
     try:
         return str(repo.references[ref].peel(pygit2.Commit).id)
     except (KeyError, ValueError, pygit2.GitError):
@@ -22,7 +32,7 @@ def head_of(repo: pygit2.Repository, ref: str) -> str | None:
 
 
 def raw_target(repo: pygit2.Repository, ref: str) -> str | None:
-    """What a ref itself points to: for an annotated tag the tag object."""
+    """The object that a ref points to: for an annotated tag the tag object."""
     try:
         return str(repo.references[ref].target)
     except (KeyError, ValueError, pygit2.GitError):
@@ -30,11 +40,11 @@ def raw_target(repo: pygit2.Repository, ref: str) -> str | None:
 
 
 def commit_of(repo: pygit2.Repository, oid: str) -> pygit2.Commit:
-    """The commit with that id; `RevisionNotFound` where there is none."""
-    found = repo.get(oid)
-    if not isinstance(found, pygit2.Commit):
+    """The commit with that id; `RevisionNotFound` if there is none."""
+    commit = repo.get(oid)
+    if not isinstance(commit, pygit2.Commit):
         raise RevisionNotFound(oid)
-    return found
+    return commit
 
 
 def resolve(repo: pygit2.Repository, rev: str) -> pygit2.Commit:
@@ -57,7 +67,7 @@ def _named(repo: pygit2.Repository, name: str) -> pygit2.Commit | None:
     if not _OID.fullmatch(name):
         return None
     try:
-        found = repo.get(name)
-    except ValueError:  # an abbreviation that fits several
+        commit = repo.get(name)
+    except ValueError:  # an abbreviation of several ids
         return None
-    return found if isinstance(found, pygit2.Commit) else None
+    return commit if isinstance(commit, pygit2.Commit) else None

@@ -1,4 +1,4 @@
-"""Taking files out of the whole history, as if they had never been committed."""
+"""Removing files from the whole history."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import pygit2
 from pygit2.enums import ObjectType, SortMode
 
 from localhub.git import trees
+from localhub.git.refs import RefChange
 from localhub.git.repository import GitRepo
-from localhub.repos.events import RefChange
 
 
 def without_blobs(git: GitRepo, contents: Iterable[bytes]) -> list[RefChange]:
-    """Rewrites every branch so that no commit holds a file with one of these contents; which branches moved.
+    """Rewrite every branch so that no commit holds a file with one of these contents; return the moved branches.
 
-    Every commit from the first that held one on gets another id. Pull requests keep their commits, and can no longer
-    be merged: they come from a history that is gone.
+    Every commit from the first with such a file on gets a new id. Pull requests keep their commits and can no longer be
+    merged, because their commits belong to the old history.
     """
     with git.lock, git.open() as repo:
         unwanted = {pygit2.hash(content).raw for content in contents}
@@ -30,7 +30,7 @@ def without_blobs(git: GitRepo, contents: Iterable[bytes]) -> list[RefChange]:
 
 
 class _Rewriter:
-    """Remembers what became of each commit and tree: branches share most of them."""
+    """Rewrites commits and trees, each once: branches share most of them."""
 
     def __init__(self, repo: pygit2.Repository, unwanted: set[bytes]) -> None:
         self._repo = repo
@@ -39,7 +39,7 @@ class _Rewriter:
         self._trees: dict[bytes, bytes | None] = {}
 
     def history(self, head: str) -> str:
-        """The commit that takes the place of `head`."""
+        """The rewritten commit of `head`."""
         for commit in self._repo.walk(pygit2.Oid(hex=head), SortMode.TOPOLOGICAL | SortMode.REVERSE):
             if str(commit.id) not in self._commits:
                 self._commits[str(commit.id)] = self._commit(commit)
@@ -54,13 +54,13 @@ class _Rewriter:
         return str(self._repo.create_commit(None, commit.author, commit.committer, commit.message, oid, parents))
 
     def _tree(self, tree: bytes) -> bytes | None:
-        """The tree without the unwanted files; None where nothing is left of it."""
+        """The tree without the unwanted files; None if it is then empty."""
         if tree not in self._trees:
             entries = {name: (mode, oid) for mode, name, oid in trees.parse(self._repo, pygit2.Oid(raw=tree))}
-            kept = {name: entry for name, entry in map(self._entry, entries.items()) if entry}
-            raw = trees.serialise(kept)
-            written = tree if kept == entries else self._repo.odb.write(int(ObjectType.TREE), raw).raw
-            self._trees[tree] = written if kept else None
+            remaining = {name: entry for name, entry in map(self._entry, entries.items()) if entry}
+            raw = trees.serialise(remaining)
+            written = tree if remaining == entries else self._repo.odb.write(int(ObjectType.TREE), raw).raw
+            self._trees[tree] = written if remaining else None
         return self._trees[tree]
 
     def _entry(self, item: tuple[bytes, tuple[bytes, bytes]]) -> tuple[bytes, tuple[bytes, bytes] | None]:

@@ -1,4 +1,4 @@
-"""Edits of a git tree, kept in memory until written: the trees along the touched paths are rewritten, and no other."""
+"""Edits of a git tree, in memory until written; only the trees along the changed paths are rewritten."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from localhub.git.trees import TREE, TreeEntry
 
 
 class TreeWriter(Protocol):
-    """Where new trees go: to loose objects, or into a pack."""
+    """Writes new trees: as loose objects, or into a pack."""
 
     def tree(self, base: pygit2.Oid | None, edits: dict[str, TreeEntry | None]) -> pygit2.Oid:
-        """Writes `base` with the edits (by name; None removes)."""
+        """Write `base` with the edits (by name; None removes); return the new tree's id."""
 
 
 @dataclass
 class _Folder:
-    """A folder under edit: what stands in `base`, overlaid by `edits` (None: removed)."""
+    """A folder under edit: the entries of `base`, overlaid by `edits` (None: removed)."""
 
     base: pygit2.Tree | None
     edits: dict[str, TreeEntry | _Folder | None] = field(default_factory=dict)
@@ -30,10 +30,10 @@ class _Folder:
             return self.edits[name]
         if self.base is None or name not in self.base:
             return None
-        found = self.base[name]
-        if found.filemode != TREE:
-            return TreeEntry(name, int(found.filemode), str(found.id))
-        self.edits[name] = folder = _Folder(_as_tree(repo[found.id]))
+        entry = self.base[name]
+        if entry.filemode != TREE:
+            return TreeEntry(name, int(entry.filemode), str(entry.id))
+        self.edits[name] = folder = _Folder(_as_tree(repo[entry.id]))
         return folder
 
     def is_empty(self, repo: pygit2.Repository) -> bool:
@@ -43,14 +43,14 @@ class _Folder:
 
 
 class TreeEdit:
-    """Edits of one tree, kept in memory until written."""
+    """Edits of one tree, in memory until written."""
 
     def __init__(self, repo: pygit2.Repository, root: pygit2.Oid | None) -> None:
         self._repo = repo
         self._root = _Folder(_as_tree(repo[root]) if root else None)
 
     def remove(self, path: str, *, folder: bool | None = None) -> None:
-        """Takes a file or a folder away (`folder`: which it must be); `EntryNotFound` where there is none."""
+        """Remove a file or a folder (`folder`: which of the two it must be); `EntryNotFound` if there is none."""
         *parents, name = path.split("/")
         parent: TreeEntry | _Folder | None = self._root
         for part in parents:
@@ -58,12 +58,12 @@ class TreeEdit:
         child = parent.child(name, self._repo) if isinstance(parent, _Folder) else None
         is_folder = isinstance(child, _Folder)
         if child is None or (folder is not None and folder != is_folder) or not isinstance(parent, _Folder):
-            # The client recognises these words and adds what to do.
-            raise EntryNotFound(path, what="A file with this name doesn't exist")
+            # The client recognises this message and adds advice to it.
+            raise EntryNotFound(path, message="A file with this name doesn't exist")
         parent.edits[name] = None
 
     def put(self, path: str, mode: int, oid: str) -> None:
-        """Sets a file; `BadRequest` where a folder stands in its place, or a file in place of one of its folders."""
+        """Set a file; `BadRequest` if a folder has its path, or a file has the path of one of its folders."""
         *parents, name = path.split("/")
         folder = self._root
         for part in parents:
@@ -73,8 +73,8 @@ class TreeEdit:
             if child is None:
                 folder.edits[part] = child = _Folder(None)
             folder = child
-        there = folder.child(name, self._repo)
-        if isinstance(there, _Folder) and not there.is_empty(self._repo):
+        child = folder.child(name, self._repo)
+        if isinstance(child, _Folder) and not child.is_empty(self._repo):
             raise BadRequest(f"Cannot write {path}: there is a folder of that name.")
         folder.edits[name] = TreeEntry(name, mode, oid)
 
@@ -86,12 +86,12 @@ class TreeEdit:
         return node if isinstance(node, TreeEntry) else None
 
     def write(self, writer: TreeWriter) -> pygit2.Oid:
-        """Writes what was edited; the id of the new root. An empty root is git's empty tree."""
+        """Write the edited trees; return the id of the new root. An empty root is git's empty tree."""
         return _write(self._root, writer) or writer.tree(None, {})
 
 
 def _write(folder: _Folder, writer: TreeWriter) -> pygit2.Oid | None:
-    """The folder's tree; None where nothing is left in it."""
+    """Write the folder's tree; return its id, or None if the folder is empty."""
     edits: dict[str, TreeEntry | None] = {}
     for name, child in folder.edits.items():
         if isinstance(child, _Folder):
@@ -105,7 +105,7 @@ def _write(folder: _Folder, writer: TreeWriter) -> pygit2.Oid | None:
     return writer.tree(folder.base.id if folder.base is not None else None, edits)
 
 
-def _as_tree(found: pygit2.Object) -> pygit2.Tree:
-    if not isinstance(found, pygit2.Tree):
-        raise TypeError(f"{found.id} is no tree")
-    return found
+def _as_tree(git_object: pygit2.Object) -> pygit2.Tree:
+    if not isinstance(git_object, pygit2.Tree):
+        raise TypeError(f"{git_object.id} is no tree")
+    return git_object

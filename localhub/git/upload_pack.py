@@ -1,63 +1,75 @@
-"""Git over HTTP, for reading: `git upload-pack`, after the caller was checked.
+"""`git upload-pack` as a subprocess, for clones over HTTP.
 
-libgit2 has no server side, so this one route runs git itself. It runs without a shell, on a path made of the repo's id
-alone, and with the protocol version as the only word of the caller's.
+libgit2 has no server side, so this runs git itself: without a shell, on a path made only of the repo's id, and with the
+protocol version as the only value from the caller. The routes check the caller before.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 import re
 import subprocess
-import zlib
+import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
 from typing import IO
 
-from fastapi import Request
-
-from localhub.accounts.store import Caller
-from localhub.errors import BadRequest, HubError, Unauthorized
-from localhub.repos import access
+from localhub.errors import BadRequest, HubError
+from localhub.git.repository import MAIN, Author, GitRepo
 
 SERVICE = "git-upload-pack"
-_CHUNK = 1 << 16
-_MAX_REQUEST = 64 << 20
+# Version 2 answers with its capabilities alone; git takes the service line before them all the same.
+_SERVICE_LINE = b"001e# service=git-upload-pack\n0000"
+_CHUNK_BYTES = 1 << 16
 _PROTOCOL = re.compile(r"version=[0-2]")
-_CHALLENGE = {"WWW-Authenticate": 'Basic realm="Authentication required", charset="UTF-8"'}
 
 
-class PasswordRequired(HubError):
-    """401 with the challenge without which git never sends the password that it has."""
+async def advertise(repo: GitRepo, protocol: str | None) -> bytes:
+    """The refs as they are now, which a client asks for first: the bytes that git would send.
 
-    def __init__(self, message: str) -> None:
-        super().__init__(401, message, "RepoNotFound", _CHALLENGE)
-
-
-def git_caller(request: Request) -> Caller:
-    """Who asks, by the token as password."""
-    try:
-        return access.request_caller(request)
-    except Unauthorized as error:
-        raise PasswordRequired(error.message) from error
+    Clients ask for them often, and starting git for each answer would take longer than all the rest of it.
+    """
+    protocol = protocol if protocol and _PROTOCOL.fullmatch(protocol) else ""
+    return _SERVICE_LINE + await asyncio.to_thread(_advertisement, repo, protocol)
 
 
-async def advertise(repo: Path, protocol: str | None) -> bytes:
-    """The refs, as a client asks for them first."""
+def _advertisement(repo: GitRepo, protocol: str) -> bytes:
+    if protocol == "version=2":
+        return _model_advertisement(protocol)  # capabilities alone, the same for every repo
+    refs = repo.advertised_refs()
+    if not refs or refs[0][0] != "HEAD":
+        return _run_advertisement(repo.path, protocol)  # other capabilities: there is no commit on main
+    before, _, after = _model_advertisement(protocol).partition(b"\0")
+    version = before[: -len(f"0123{refs[0][1]} HEAD")]  # a line of its own in version 1, else nothing
+    capabilities = after.partition(b"\n")[0]
+    lines = [f"{oid} {name}".encode() for name, oid in refs]
+    lines[0] += b"\0" + capabilities
+    return version + b"".join(b"%04x%s\n" % (len(line) + 5, line) for line in lines) + b"0000"
+
+
+@functools.cache
+def _model_advertisement(protocol: str) -> bytes:
+    """What the installed git advertises of a repo with one commit: the capabilities of all repos are the same."""
+    with tempfile.TemporaryDirectory() as folder:
+        repo = GitRepo(Path(folder) / "model.git")
+        repo.create()
+        repo.commit(MAIN, [], None, Author("localhub", "localhub@localhost"), "Model")
+        return _run_advertisement(repo.path, protocol)
+
+
+def _run_advertisement(repo: Path, protocol: str) -> bytes:
     process = _start(repo, protocol, "--advertise-refs")
-    out, _ = await asyncio.to_thread(process.communicate)
+    out, _ = process.communicate()
     if process.returncode:
         raise HubError(503, "git cannot read this repository now. Try again later.")
-    line = f"# service={SERVICE}\n"
-    first = f"{len(line) + 4:04x}{line}0000".encode()
-    # Version 2 answers with its capabilities alone; git takes the service line before them all the same.
-    return first + out
+    return out
 
 
 async def upload_pack(repo: Path, protocol: str | None, body: bytes) -> AsyncIterator[bytes]:
-    """The answer to what a client wants, as git makes it; `BadRequest` where git makes nothing of it."""
+    """git's answer to a client's request; `BadRequest` if git answers nothing."""
     answer = _answer(repo, protocol, body)
     first = await anext(answer, b"")
     if not first:
@@ -78,27 +90,13 @@ async def _answer(repo: Path, protocol: str | None, body: bytes) -> AsyncGenerat
         raise HubError(503, "git did not start.")
     feeding = asyncio.create_task(asyncio.to_thread(_feed, process.stdin, body))
     try:
-        while chunk := await asyncio.to_thread(os.read, process.stdout.fileno(), _CHUNK):
+        while chunk := await asyncio.to_thread(os.read, process.stdout.fileno(), _CHUNK_BYTES):
             yield chunk
         await feeding
     finally:
-        # Where the caller went away git still writes; where it is done this kills nobody. Threads end with it.
+        # git still writes if the caller has disconnected; if it has ended, this does nothing. The threads end with git.
         process.kill()
         await asyncio.to_thread(_wait_for_exit, process)
-
-
-async def read_request(request: Request) -> bytes:
-    """What the client wants; git deflates long lists."""
-    unpack = zlib.decompressobj(31) if request.headers.get("content-encoding") == "gzip" else None
-    wanted = bytearray()
-    try:
-        async for chunk in request.stream():
-            wanted += unpack.decompress(chunk, _MAX_REQUEST - len(wanted) + 1) if unpack else chunk
-            if len(wanted) > _MAX_REQUEST:
-                raise HubError(413, "This list of wanted objects is too long.")
-    except zlib.error as error:
-        raise BadRequest("The body says that it is gzip and is not.") from error
-    return bytes(wanted)
 
 
 def _start(repo: Path, protocol: str | None, *options: str) -> subprocess.Popen[bytes]:

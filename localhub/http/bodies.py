@@ -1,4 +1,4 @@
-"""Reading what callers send, within bounds."""
+"""Reading the bodies of requests, within limits."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from localhub.errors import BadRequest, HubError
 
 SMALL_BODY_BYTES = 8 << 20
-"""Bytes of any body but those of commits and of large files."""
+"""Limit of a body, except for commits and large files."""
 COMMIT_BODY_BYTES = 1 << 30
-"""Bytes of a commit: what the Hub allows of regular files in one."""
+"""Limit of a commit: the bytes of regular files that the Hub allows in one."""
 
 _LARGE_ROUTES = ("/commit/", "/lfs-storage/", "/git-upload-pack")
 
 
 class _TooLarge(Exception):
-    """More has come than was allowed."""
+    """The body exceeds the limit."""
 
 
 class BodyLimit:
-    """Middleware: 413 for a body beyond the limit, whether it says so in `Content-Length` or not."""
+    """Middleware: 413 for a body beyond the limit, with or without a `Content-Length`."""
 
     def __init__(self, app: ASGIApp, limit: int = SMALL_BODY_BYTES) -> None:
         self.app = app
@@ -35,7 +35,7 @@ class BodyLimit:
             await self.app(scope, receive, send)
             return
         refusal = HubError(413, f"The body of this call may have {self.limit >> 20} MB at most.").response()
-        if _announced(scope) > self.limit:
+        if _content_length(scope) > self.limit:
             await refusal(scope, receive, send)
             return
         started = False
@@ -53,7 +53,7 @@ class BodyLimit:
 
 
 async def read(request: Request, limit: int = SMALL_BODY_BYTES) -> bytes:
-    """The whole body; 413 where it is longer than `limit`."""
+    """The whole body; 413 if it is longer than `limit`."""
     chunks, size = [], 0
     async for chunk in request.stream():
         size += len(chunk)
@@ -63,23 +63,23 @@ async def read(request: Request, limit: int = SMALL_BODY_BYTES) -> bytes:
     return b"".join(chunks)
 
 
-def parse_json(text: bytes, what: str = "body") -> Any:
-    """JSON of a stranger; `BadRequest` where it is none."""
+def parse_json(text: bytes, name: str = "body") -> Any:
+    """Parse untrusted JSON; `BadRequest` that names the part if it is invalid."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise BadRequest(f"The {what} is not valid JSON: {error}") from error
+        raise BadRequest(f"The {name} is not valid JSON: {error}") from error
 
 
-def parse_object(text: bytes, what: str = "body") -> Mapping[str, Any]:
-    """As `parse_json`, for what must be an object."""
-    found = parse_json(text, what)
-    if not isinstance(found, dict):
-        raise BadRequest(f"The {what} must be a JSON object.")
-    return found
+def parse_object(text: bytes, name: str = "body") -> Mapping[str, Any]:
+    """As `parse_json`, for a JSON object."""
+    value = parse_json(text, name)
+    if not isinstance(value, dict):
+        raise BadRequest(f"The {name} must be a JSON object.")
+    return value
 
 
-def _announced(scope: Scope) -> int:
+def _content_length(scope: Scope) -> int:
     for name, value in scope["headers"]:
         if name == b"content-length" and value.isdigit():
             return int(value)

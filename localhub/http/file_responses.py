@@ -1,4 +1,4 @@
-"""Sending files: whole, in part (`Range`), or not at all where the caller has them (`If-None-Match`)."""
+"""Sending files: whole, in part (`Range`), or with 304 if the client has them (`If-None-Match`)."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from fastapi.responses import StreamingResponse
 from localhub.errors import HubError
 
 _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
-_CHUNK = 1 << 18
+_CHUNK_BYTES = 1 << 18
 
 
 def send_bytes(request: Request, data: bytes, etag: str, name: str, headers: Mapping[str, str]) -> Response:
-    """Bytes that are at hand."""
+    """Send bytes from memory."""
     status, start, end, sent = _plan(request, len(data), etag, name, headers)
     if status in (304, 416) or request.method == "HEAD":
         return Response(status_code=status, headers=sent)
@@ -26,7 +26,7 @@ def send_bytes(request: Request, data: bytes, etag: str, name: str, headers: Map
 
 
 def send_file(request: Request, path: Path, etag: str, name: str, headers: Mapping[str, str]) -> Response:
-    """A file of the disk, read piece by piece."""
+    """Send a file from the disk, read piece by piece."""
     status, start, end, sent = _plan(request, path.stat().st_size, etag, name, headers)
     if status in (304, 416) or request.method == "HEAD":
         return Response(status_code=status, headers=sent)
@@ -34,14 +34,14 @@ def send_file(request: Request, path: Path, etag: str, name: str, headers: Mappi
 
 
 def quoted_etag(etag: str) -> str:
-    """As a header carries it."""
+    """The ETag as a header carries it."""
     return f'"{etag}"'
 
 
 def not_modified(request: Request, etag: str) -> bool:
-    """Whether the caller has the content with that ETag already."""
-    known = request.headers.get("if-none-match", "")
-    return any(tag.strip().removeprefix("W/").strip('"') in (etag, "*") for tag in known.split(",") if tag.strip())
+    """Whether the client already has the content with that ETag."""
+    header = request.headers.get("if-none-match", "")
+    return any(tag.strip().removeprefix("W/").strip('"') in (etag, "*") for tag in header.split(",") if tag.strip())
 
 
 def _plan(
@@ -52,12 +52,12 @@ def _plan(
     if not_modified(request, etag):
         return 304, 0, 0, sent
     sent |= {"Content-Type": _media_type(name), "Content-Disposition": _disposition(name)}
-    # What a stranger uploaded is never a page of this site.
+    # An uploaded file must not act as a page of this site.
     sent |= {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "default-src 'none'; sandbox"}
-    wanted = _range(request, size, etag)
-    if wanted is None:
+    span = _range(request, size, etag)
+    if span is None:
         return 200, 0, size, sent | {"Content-Length": str(size)}
-    start, end = wanted
+    start, end = span
     if start >= end:
         return 416, 0, 0, sent | {"Content-Range": f"bytes */{size}", "Content-Length": "0"}
     return (
@@ -69,7 +69,7 @@ def _plan(
 
 
 def _range(request: Request, size: int, etag: str) -> tuple[int, int] | None:
-    """The bytes asked for; None for all: without `Range`, for several ranges, or if the content is another by now."""
+    """The requested bytes; None for all: without `Range`, for several ranges, or if the content has changed."""
     match = _RANGE.fullmatch(request.headers.get("range", "").strip())
     if_range = request.headers.get("if-range")
     if match is None or (not match[1] and not match[2]) or (if_range and if_range.strip('"') != etag):
@@ -84,7 +84,7 @@ def _pieces(path: Path, start: int, end: int) -> Iterator[bytes]:
     with path.open("rb") as file:
         file.seek(start)
         while start < end:
-            piece = file.read(min(_CHUNK, end - start))
+            piece = file.read(min(_CHUNK_BYTES, end - start))
             if not piece:
                 raise HubError(500, f"{path.name} is shorter than it was")
             start += len(piece)

@@ -1,4 +1,4 @@
-"""Pages by `Link` header: the next one's absolute address, as the client follows it."""
+"""Paging by `Link` header, with the absolute address of the next page, and cursors."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from localhub.errors import BadRequest
 
 
 def next_link(request: Request, base: str, **changes: str) -> str:
-    """The `Link` header to the same call with some query parameters changed."""
+    """The `Link` header that leads to the same call with changed query parameters."""
     raw_path = request.scope["raw_path"].decode("latin-1").partition("?")[0]
     query = parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
-    kept = [(name, value) for name, value in query if name not in changes]
-    return f'<{base}{raw_path}?{urlencode([*kept, *changes.items()])}>; rel="next"'
+    unchanged = [(name, value) for name, value in query if name not in changes]
+    return f'<{base}{raw_path}?{urlencode([*unchanged, *changes.items()])}>; rel="next"'
 
 
 def encode_cursor(*parts: str) -> str:
-    """A cursor that a client hands back without looking into it."""
+    """An opaque cursor, which the client returns unchanged."""
     return base64.urlsafe_b64encode("\n".join(parts).encode()).decode()
 
 
 def decode_cursor(cursor: str, count: int) -> list[str]:
-    """The `count` parts of a cursor; `BadRequest` for one that was not made here."""
+    """The `count` parts of a cursor; `BadRequest` for one that this Hub did not make."""
     try:
         parts = base64.urlsafe_b64decode(cursor.encode("ascii", "replace")).decode().split("\n", count - 1)
     except (binascii.Error, ValueError) as error:

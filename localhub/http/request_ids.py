@@ -1,4 +1,4 @@
-"""A name for every answer, by which caller and log can speak of the same call."""
+"""Request ids, which identify a call to its client."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _PLAIN = re.compile(r"[A-Za-z0-9=;:_-]{1,100}")
 
 
 class RequestIdMiddleware:
-    """Middleware: `X-Request-Id` on every answer, the caller's own trace id where it sent one."""
+    """Middleware: sets `X-Request-Id` on every answer, to the client's own trace id if it sent one."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -21,8 +21,8 @@ class RequestIdMiddleware:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        given = Headers(scope=scope).get("x-amzn-trace-id", "")
-        request_id = given if _PLAIN.fullmatch(given) else str(uuid.uuid4())
+        trace_id = Headers(scope=scope).get("x-amzn-trace-id", "")
+        request_id = trace_id if _PLAIN.fullmatch(trace_id) else str(uuid.uuid4())
 
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":

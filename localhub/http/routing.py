@@ -1,9 +1,9 @@
-"""URLs in which a revision or a path is one quoted segment.
+"""Routing of URLs in which a revision or a path is one quoted segment.
 
-A server decodes `%2F` before it routes, and `refs%2Fpr%2F3` would fall apart. `RawPathMiddleware` decodes segment by
+A server decodes `%2F` before it routes, which would split `refs%2Fpr%2F3`. `RawPathMiddleware` decodes segment by
 segment and replaces a slash inside a segment by a character that no client can send (a lone surrogate); the convertors
-below turn it back. Routes write `{rev:seg}` for one segment, `/{path:rest}` for the rest, `{path:sub}` for a path
-that may be missing with its slash, `{prefix:prefix}` for the `datasets/`, `spaces/` or nothing before a repo's name.
+below restore it. Routes write `{rev:seg}` for one segment, `/{path:rest}` for the rest, `{path:sub}` for an
+optional path with its slash, `{prefix:prefix}` for the `datasets/`, `spaces/` or nothing before a repo's name.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ RepoKind = Literal["models", "datasets", "spaces"]
 
 
 class RawPathMiddleware:
-    """ASGI middleware: routes on the path as it was sent."""
+    """Middleware: routes on the path as it was sent."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -28,13 +28,13 @@ class RawPathMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope.get("raw_path"):
             raw: str = scope["raw_path"].decode("latin-1").partition("?")[0]
-            # In place: what stands outside reads the route that was found from this very scope. Once there is an
-            # answer the true path is back, because the server's own log cannot write a lone surrogate.
-            true_path = scope["path"]
+            # The scope is changed in place, because outer middlewares read the matched route from it. The decoded path
+            # is restored with the answer, because the server's log cannot write a lone surrogate.
+            decoded_path = scope["path"]
             scope["path"] = "/".join(_segment(part) for part in raw.split("/"))
 
             async def answer(message: Message) -> None:
-                scope["path"] = true_path
+                scope["path"] = decoded_path
                 await send(message)
 
             await self.app(scope, receive, answer)
@@ -57,7 +57,7 @@ class _Rest(_Segment):
 
 
 class _Sub(Convertor[str]):
-    """A path with the slash before it, or nothing; the value is without that slash."""
+    """An optional path with the slash before it; the value is without that slash."""
 
     regex = "(?:/.*)?"
 

@@ -1,4 +1,4 @@
-"""A git diff, taken apart for showing."""
+"""A git diff, parsed for a page."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import re
 from dataclasses import dataclass, field
 from typing import Literal
 
-MOST_LINES = 3000
-LONGEST_LINE = 2000
+MAX_LINES = 3000
+MAX_LINE_CHARS = 2000
 _HEADER = re.compile(r'diff --git (?:"?a/(?P<old>.*?)"?) (?:"?b/(?P<new>.*?)"?)')
 
 
 @dataclass(frozen=True)
 class DiffLine:
-    """One line; its kind is a class of the style sheet."""
+    """One line; `kind` is a class of the style sheet."""
 
     kind: Literal["add", "del", "hunk", "same"]
     text: str
@@ -21,7 +21,7 @@ class DiffLine:
 
 @dataclass
 class FileDiff:
-    """What changes in one file."""
+    """The changed lines of one file."""
 
     title: str
     lines: list[DiffLine] = field(default_factory=list)
@@ -30,9 +30,9 @@ class FileDiff:
 
 
 def parse(text: str) -> tuple[list[FileDiff], bool]:
-    """The files of a diff, and whether there is more than a page should show."""
+    """The files of a diff, and whether lines beyond the limit were left out."""
     files: list[FileDiff] = []
-    in_hunk, shown = False, 0
+    in_hunk, line_count = False, 0
     for raw in text.split("\n"):
         if raw.startswith("diff --git "):
             files.append(FileDiff(_title(raw)))
@@ -40,11 +40,11 @@ def parse(text: str) -> tuple[list[FileDiff], bool]:
         elif files:
             in_hunk = in_hunk or raw.startswith("@@")
             line = _line(raw, in_hunk)
-            if line and shown < MOST_LINES:
+            if line and line_count < MAX_LINES:
                 files[-1].lines.append(line)
-                shown += 1
+                line_count += 1
             _count(files[-1], line)
-    return files, shown >= MOST_LINES
+    return files, line_count >= MAX_LINES
 
 
 def _title(header: str) -> str:
@@ -55,8 +55,8 @@ def _title(header: str) -> str:
 
 
 def _line(raw: str, in_hunk: bool) -> DiffLine | None:
-    """None for what the title says already."""
-    text = raw[:LONGEST_LINE] + (" …" if len(raw) > LONGEST_LINE else "")
+    """The line to show; None for a header line that the title already covers."""
+    text = raw[:MAX_LINE_CHARS] + (" …" if len(raw) > MAX_LINE_CHARS else "")
     if not in_hunk:
         notable = ("new file", "deleted file", "rename ", "similarity", "Binary", "GIT binary", "old mode", "new mode")
         return DiffLine("hunk", text) if raw.startswith(notable) else None

@@ -1,4 +1,4 @@
-"""The YAML block at the top of a README.md: read, and checked before a commit is taken."""
+"""The YAML block at the top of a README.md: parsing, and the check before a commit."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from localhub.json_values import to_json_values
 
 README = "README.md"
 _BLOCK = re.compile(r"\A\ufeff?---[ \t]*\r?\n(.*?)^---[ \t]*$", re.DOTALL | re.MULTILINE)
-_MAX_BLOCK = 200_000
+_MAX_BLOCK_CHARS = 200_000
 _LISTS = ("tags", "datasets", "metrics")
 
 
 def card_data(readme: bytes | None) -> dict[str, Any]:
-    """The card's metadata; empty where there is none that can be read."""
-    found = _load(_block((readme or b"").decode("utf-8", "replace")) or "")
-    return found if isinstance(found, dict) else {}
+    """The card's metadata; empty if it has none or is invalid."""
+    metadata = _load(_block((readme or b"").decode("utf-8", "replace")) or "")
+    return metadata if isinstance(metadata, dict) else {}
 
 
 def check_card(content: str) -> dict[str, list[dict[str, str]]]:
@@ -28,15 +28,15 @@ def check_card(content: str) -> dict[str, list[dict[str, str]]]:
     block = _block(content)
     if block is None:
         return _report([], ["empty or missing yaml metadata in repo card"])
-    if len(block) > _MAX_BLOCK:
-        return _report([f"the metadata block has {len(block)} characters; {_MAX_BLOCK} is the most"], [])
-    found = _load(block)
-    if isinstance(found, yaml.YAMLError):
-        return _report([f"Invalid metadata in {README}: {printable(str(found))}"], [])
-    if not isinstance(found, dict):
-        problem = [] if found is None else [f"Invalid metadata in {README}: expected a mapping of names to values"]
+    if len(block) > _MAX_BLOCK_CHARS:
+        return _report([f"the metadata block has {len(block)} characters; {_MAX_BLOCK_CHARS} is the most"], [])
+    metadata = _load(block)
+    if isinstance(metadata, yaml.YAMLError):
+        return _report([f"Invalid metadata in {README}: {printable(str(metadata))}"], [])
+    if not isinstance(metadata, dict):
+        problem = [] if metadata is None else [f"Invalid metadata in {README}: expected a mapping of names to values"]
         return _report(problem, [] if problem else ["empty or missing yaml metadata in repo card"])
-    return _report(_wrong_fields(found), [])
+    return _report(_wrong_fields(metadata), [])
 
 
 def _block(content: str) -> str | None:
@@ -45,14 +45,17 @@ def _block(content: str) -> str | None:
 
 
 def _load(block: str) -> Any:
-    """What the block says, as JSON can carry it; the error where it says nothing."""
-    if len(block) > _MAX_BLOCK:
+    """The block's value, as JSON can carry it; the error if it is invalid; None if it is too long."""
+    if len(block) > _MAX_BLOCK_CHARS:
         return None
     try:
         return to_json_values(yaml.safe_load(block))
     except yaml.YAMLError as error:
         return error
-    except (ValueError, RecursionError) as error:  # such as a date with month 13, or brackets a thousand deep
+    except (
+        ValueError,
+        RecursionError,
+    ) as error:  # for example a date with month 13, or brackets nested a thousand deep
         return yaml.YAMLError(str(error))
 
 

@@ -1,4 +1,4 @@
-"""Commits as they come over the API: NDJSON or the older JSON body, checked line by line, then one git commit."""
+"""Bodies of API commits: NDJSON or the older JSON, checked and turned into changes of git."""
 
 from __future__ import annotations
 
@@ -6,28 +6,25 @@ import base64
 import binascii
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from localhub.errors import BadRequest
 from localhub.git.lfs_pointer import pointer_text
 from localhub.git.repository import Change, RemoveFile, SetFile
 from localhub.http import bodies
 from localhub.repos.cards import README, check_card
-from localhub.repos.lfs_store import OID
+from localhub.repos.lfs_store import OID, LfsStore
 from localhub.repos.paths import clean, clean_folder
+from localhub.repos.records import Repo
 
-if TYPE_CHECKING:
-    from localhub.repos.store import Repo
-    from localhub.state import HubState
-
-MAX_REGULAR = 10 << 20
-"""Bytes of a file that may be kept in git itself."""
-MAX_SUMMARY, MAX_DESCRIPTION = 5_000, 65_536
+MAX_REGULAR_BYTES = 10 << 20
+"""Bytes of a file that may be stored in git itself."""
+MAX_SUMMARY_CHARS, MAX_DESCRIPTION_CHARS = 5_000, 65_536
 
 
 @dataclass(frozen=True)
 class LfsFile:
-    """A file whose bytes were uploaded before; `size` may be missing for a copy."""
+    """A file whose bytes are already uploaded; `size` may be missing for a copy."""
 
     path: str
     sha256: str
@@ -36,7 +33,7 @@ class LfsFile:
 
 @dataclass
 class CommitRequest:
-    """What a commit is asked to do. Removals come first: a folder can be replaced by a file in one commit."""
+    """The changes of a commit. Removals are applied first: a commit can replace a folder by a file."""
 
     summary: str = ""
     description: str = ""
@@ -52,7 +49,7 @@ class CommitRequest:
 
 
 def parse_ndjson(lines: Iterable[bytes]) -> CommitRequest:
-    """A commit sent line by line, the header first; `BadRequest` for anything else."""
+    """Parse a commit sent line by line, the header first; `BadRequest` for anything else."""
     request: CommitRequest | None = None
     for number, line in enumerate(lines, 1):
         if not line.strip():
@@ -73,11 +70,11 @@ def parse_ndjson(lines: Iterable[bytes]) -> CommitRequest:
 
 
 def parse_json(body: bytes) -> CommitRequest:
-    """A commit in one JSON object: `{summary, description, parentCommit, files, lfsFiles, deletedEntries}`."""
-    given = bodies.parse_object(body)
-    request = _header(given)
+    """Parse a commit in one JSON object: `{summary, description, parentCommit, files, lfsFiles, deletedEntries}`."""
+    fields = bodies.parse_object(body)
+    request = _header(fields)
     for name, key in (("files", "file"), ("lfsFiles", "lfsFile"), ("deletedEntries", "deletedEntry")):
-        entries = given.get(name) or []
+        entries = fields.get(name) or []
         if not isinstance(entries, list) or not all(isinstance(entry, Mapping) for entry in entries):
             raise BadRequest(f"{name} must be a list of objects.")
         for entry in entries:
@@ -85,15 +82,15 @@ def parse_json(body: bytes) -> CommitRequest:
     return request
 
 
-def git_changes(state: HubState, repo: Repo, request: CommitRequest) -> Iterator[Change]:
-    """The request as changes of git; `BadRequest` for an LFS object that the repo does not hold, or a bad card."""
+def git_changes(lfs: LfsStore, repo: Repo, request: CommitRequest) -> Iterator[Change]:
+    """The request as changes of git; `BadRequest` for an LFS object that the repo does not hold, or an invalid card."""
     yield from request.removals
     for put in request.files:
         if put.path == README:
             _check_readme(cast(bytes, put.content))
         yield put
     for file in request.large:
-        size = state.lfs.size(repo.oid, file.sha256)
+        size = lfs.size(repo.oid, file.sha256)
         if size is None or file.size not in (None, size):
             raise BadRequest(
                 f"Your push was rejected because an LFS pointer pointed to a file that does not exist: {file.path}"
@@ -109,13 +106,13 @@ def _check_readme(content: bytes) -> None:
 
 
 def _header(value: Mapping[str, Any]) -> CommitRequest:
-    summary = _text(value, "summary", MAX_SUMMARY).strip()
+    summary = _text(value, "summary", MAX_SUMMARY_CHARS).strip()
     if not summary:
         raise BadRequest("A commit needs a summary.")
     parent = value.get("parentCommit")
     if parent is not None and not (isinstance(parent, str) and 7 <= len(parent) <= 40):
         raise BadRequest("parentCommit must be a commit id of 7 to 40 hex digits.")
-    return CommitRequest(summary, _text(value, "description", MAX_DESCRIPTION).strip(), parent)
+    return CommitRequest(summary, _text(value, "description", MAX_DESCRIPTION_CHARS).strip(), parent)
 
 
 def _add(request: CommitRequest, key: object, value: Mapping[str, Any]) -> None:
@@ -150,7 +147,7 @@ def _content(path: str, value: Mapping[str, Any]) -> bytes:
         data = base64.b64decode(content, validate=True) if encoding == "base64" else content.encode()
     except (binascii.Error, ValueError) as error:
         raise BadRequest(f"The content of {path} is not valid {encoding}.") from error
-    if len(data) > MAX_REGULAR:
+    if len(data) > MAX_REGULAR_BYTES:
         raise BadRequest(
             f"Your push was rejected because it contains files larger than 10 MiB: {path}."
             " Please use https://git-lfs.github.com/ to store large files."
@@ -167,12 +164,13 @@ def _lfs_file(path: str, value: Mapping[str, Any]) -> LfsFile:
     return LfsFile(path, oid, size)
 
 
-def _text(value: Mapping[str, Any], name: str, most: int | None) -> str:
-    found = value.get(name, "" if most else None)
-    found = "" if found is None and most else found
-    if not isinstance(found, str):
+def _text(value: Mapping[str, Any], name: str, limit: int | None) -> str:
+    """A field that holds text; without a `limit` it is required, with one it may be missing."""
+    text = value.get(name, "" if limit else None)
+    text = "" if text is None and limit else text
+    if not isinstance(text, str):
         raise BadRequest(f"{name} must be text.")
-    if most and len(found) > most:
-        raise BadRequest(f"{name} may have {most} characters; it has {len(found)}.")
+    if limit and len(text) > limit:
+        raise BadRequest(f"{name} may have {limit} characters; it has {len(text)}.")
     # A lone surrogate cannot be stored, and git ends a message at a null.
-    return found.encode("utf-8", "replace").decode().replace("\0", "") if most else found
+    return text.encode("utf-8", "replace").decode().replace("\0", "") if limit else text

@@ -1,4 +1,4 @@
-"""Files and folders as the API shows them."""
+"""Files and folders as the API's JSON."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ def items(
 ) -> list[dict[str, Any]]:
     """Entries of a commit: `{type, path, oid, size, lfs?}`, with `expand` also `lastCommit` and `securityFileStatus`.
 
-    `with_xet` adds `xetHash` to large files. Nothing here can be fetched by Xet; but the client refuses to copy a large
-    file between repos without such a hash, asking `paths-info` for it. In `tree` it would send clients that have Xet to
-    download by it, so it stands in `paths-info` alone; its value is the SHA-256, by which the copy is then asked for.
+    `with_xet` adds `xetHash` to large files. This Hub has no Xet, but the client needs such a hash from `paths-info`
+    to copy a large file between repos. In `tree` the hash would make clients with Xet download by it, so only
+    `paths-info` has it; its value is the SHA-256, which the client then sends in its request to copy.
     """
     facts = git.facts(entry.oid for entry in entries if entry.type == "file")
-    shown = [_item(entry, facts.get(entry.oid), with_xet=with_xet) for entry in entries]
+    api_items = [_item(entry, facts.get(entry.oid), with_xet=with_xet) for entry in entries]
     if expand:
-        _expand(git, commit, shown)
-    return shown
+        _expand(git, commit, api_items)
+    return api_items
 
 
 def _item(entry: TreeEntry, facts: BlobFacts | None, *, with_xet: bool) -> dict[str, Any]:
@@ -40,9 +40,9 @@ def _item(entry: TreeEntry, facts: BlobFacts | None, *, with_xet: bool) -> dict[
     return item
 
 
-def _expand(git: GitRepo, commit: str, shown: list[dict[str, Any]]) -> None:
-    last = last_commits(git, commit, [item["path"] for item in shown])
-    for item in shown:
+def _expand(git: GitRepo, commit: str, api_items: list[dict[str, Any]]) -> None:
+    last = last_commits(git, commit, [item["path"] for item in api_items])
+    for item in api_items:
         info = last.get(item["path"])
         if info:
             item["lastCommit"] = {"id": info.id, "title": info.title, "date": iso(info.date)}
@@ -51,5 +51,5 @@ def _expand(git: GitRepo, commit: str, shown: list[dict[str, Any]]) -> None:
 
 
 def _unscanned() -> dict[str, Any]:
-    """No scanner runs here, and none has found anything."""
+    """The status of a file that is not scanned: this Hub has no scanner."""
     return {"status": "unscanned", "avScan": None, "pickleImportScan": None, "jFrogScan": None, "protectAiScan": None}

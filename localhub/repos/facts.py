@@ -1,4 +1,4 @@
-"""What the Hub makes out of a repo's files: card, configuration, tags, library, task, parameters."""
+"""Facts that the Hub derives from a repo's files: card, configuration, tags, library, task, parameters."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from localhub.git.trees import TreeEntry
 from localhub.json_values import to_json_values
 from localhub.repos.cards import README, card_data
 from localhub.repos.lfs_store import LfsStore
-from localhub.repos.store import Repo
+from localhub.repos.records import Repo
 from localhub.repos.weights import safetensors_info
 
 _CONFIG_KEYS = ("architectures", "model_type", "auto_map", "quantization_config", "diffusers", "adapter_transformers")
 _TOKENIZER_KEYS = ("bos_token", "eos_token", "pad_token", "unk_token", "cls_token", "sep_token", "mask_token")
-_MAX_JSON = 10 << 20
+_MAX_JSON_BYTES = 10 << 20
 _HEADS = {
     "ForCausalLM": ("AutoModelForCausalLM", "text-generation"),
     "ForConditionalGeneration": ("AutoModelForSeq2SeqLM", "text2text-generation"),
@@ -33,7 +33,7 @@ _ARXIV = re.compile(r"arxiv\.org/(?:abs|pdf)/([0-9]{4}\.[0-9]{4,5})")
 
 
 class RepoFacts:
-    """The files of one commit of a repo, read only as far as somebody asks."""
+    """Facts about one commit of a repo; each file is read when a fact first needs it."""
 
     def __init__(self, repo: Repo, commit: str | None, lfs: LfsStore) -> None:
         self.repo = repo
@@ -58,50 +58,50 @@ class RepoFacts:
 
     @cached_property
     def raw_config(self) -> Mapping[str, Any]:
-        """`config.json` as it is; empty where it is none."""
+        """The content of `config.json`; empty without a valid one."""
         return self._json("config.json")
 
     @property
     def config(self) -> dict[str, Any] | None:
-        """What the Hub shows of the configuration."""
-        shown = {key: self.raw_config[key] for key in _CONFIG_KEYS if key in self.raw_config}
+        """The part of the configuration that the Hub shows."""
+        config = {key: self.raw_config[key] for key in _CONFIG_KEYS if key in self.raw_config}
         tokenizer = self._json("tokenizer_config.json")
-        kept = {key: _token_text(tokenizer[key]) for key in _TOKENIZER_KEYS if tokenizer.get(key)}
+        special = {key: _token_text(tokenizer[key]) for key in _TOKENIZER_KEYS if tokenizer.get(key)}
         if isinstance(tokenizer.get("chat_template"), str | list):
-            kept["chat_template"] = tokenizer["chat_template"]
-        return {**shown, **({"tokenizer_config": kept} if kept else {})} or None
+            special["chat_template"] = tokenizer["chat_template"]
+        return {**config, **({"tokenizer_config": special} if special else {})} or None
 
     @property
     def transformers_info(self) -> dict[str, str] | None:
-        """Which class of transformers loads it, for which task."""
+        """The class of transformers that loads the model, and its task."""
         head = self._head
         return {"auto_model": head[0], "pipeline_tag": head[1], "processor": "AutoTokenizer"} if head else None
 
     @property
     def pipeline_tag(self) -> str | None:
-        """The task: as the card says, else by the architecture."""
-        given = self.card.get("pipeline_tag")
-        return given if isinstance(given, str) else self._head[1] if self._head else None
+        """The task: from the card, else from the architecture."""
+        value = self.card.get("pipeline_tag")
+        return value if isinstance(value, str) else self._head[1] if self._head else None
 
     @property
     def library_name(self) -> str | None:
-        """The library: as the card says, else transformers where there is a configuration for it."""
-        given = self.card.get("library_name")
-        if isinstance(given, str):
-            return given
+        """The library: from the card, else peft or transformers if the files show it."""
+        value = self.card.get("library_name")
+        if isinstance(value, str):
+            return value
         if any(entry.path == "adapter_config.json" for entry in self.files):
             return "peft"
         return "transformers" if self.raw_config.get("model_type") else None
 
     @property
     def safetensors(self) -> dict[str, Any] | None:
-        """Parameters by dtype, out of the weights' own headers."""
+        """Parameters by dtype, from the headers of the weights."""
         entries = {entry.path: entry for entry in self.files}
         return safetensors_info(entries, lambda path: self._open(entries.get(path)))
 
     @property
     def tags(self) -> list[str]:
-        """As the Hub derives them, each once."""
+        """The tags that the Hub derives, each once."""
         derived = self._model_tags() if self.repo.type == "model" else self._card_tags()
         return [*dict.fromkeys(tag for tag in derived if tag), "region:us"]
 
@@ -141,10 +141,10 @@ class RepoFacts:
     def _json(self, path: str) -> Mapping[str, Any]:
         data = self.repo.git.file(self.commit, path) if self.commit else None
         try:
-            found = to_json_values(json.loads(data)) if data and len(data) <= _MAX_JSON else {}
-        except (ValueError, RecursionError):  # somebody's broken file says nothing
+            value = to_json_values(json.loads(data)) if data and len(data) <= _MAX_JSON_BYTES else {}
+        except (ValueError, RecursionError):  # an invalid file counts as empty
             return {}
-        return found if isinstance(found, dict) else {}
+        return value if isinstance(value, dict) else {}
 
     def _open(self, entry: TreeEntry | None) -> BinaryIO | None:
         if entry is None:
@@ -158,11 +158,11 @@ class RepoFacts:
 
 
 def _texts(value: object) -> list[str]:
-    """A card's value that may be one text or a list of them."""
+    """The texts of a card's value, which may be one text or a list."""
     values = value if isinstance(value, list) else [value]
     return [str(item) for item in values if isinstance(item, str | int) and not isinstance(item, bool)]
 
 
 def _token_text(value: object) -> object:
-    """A special token: its text, where the configuration has a whole object for it."""
+    """The text of a special token, which may be an object in the configuration."""
     return value.get("content") if isinstance(value, Mapping) else value

@@ -1,4 +1,4 @@
-"""Who was let into a gated repo, asks to be, or was turned away."""
+"""Access requests of gated repos: pending, accepted or rejected."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from localhub.accounts.store import Account
 from localhub.clock import Clock
 from localhub.database import Database
 from localhub.ids import new_id
-from localhub.repos.store import Repo
+from localhub.repos.records import Repo
 
 Grant = Literal["pending", "accepted", "rejected"]
 
@@ -21,31 +21,31 @@ CREATE TABLE IF NOT EXISTS grants (
 
 
 class Grants:
-    """The requests for access of every gated repo."""
+    """The access requests of every gated repo."""
 
-    def __init__(self, store: Database, clock: Clock) -> None:
-        self._store = store
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
         self._clock = clock
-        store.ensure(SCHEMA)
+        database.ensure(SCHEMA)
 
     def of(self, repo: Repo, account: Account) -> Grant | None:
-        """How the account's request for access to a gated repo stands."""
-        row = self._store.row("SELECT status FROM grants WHERE repo = ? AND user = ?", (repo.oid, account.id))
+        """The status of the account's access request; None without one."""
+        row = self._database.row("SELECT status FROM grants WHERE repo = ? AND user = ?", (repo.oid, account.id))
         return row["status"] if row else None
 
     def set(self, repo: Repo, account: Account, status: Grant) -> None:
-        """Lets an account in, asks for it, or turns it away."""
-        with self._store.write() as db:
+        """Set the status of an account's access request; create the request if there is none."""
+        with self._database.write() as db:
             db.execute(
                 "INSERT INTO grants VALUES (?,?,?,?,?) ON CONFLICT (repo, user) DO UPDATE SET status = excluded.status",
                 (repo.oid, account.id, new_id(), status, self._clock.seconds()),
             )
 
     def all(self, repo: Repo, status: Grant) -> list[sqlite3.Row]:
-        """Requests for access that stand so: `id`, `user` (account id), `at` (seconds)."""
-        return self._store.rows("SELECT * FROM grants WHERE repo = ? AND status = ? ORDER BY at", (repo.oid, status))
+        """The access requests of that status: `id`, `user` (account id), `at` (seconds)."""
+        return self._database.rows("SELECT * FROM grants WHERE repo = ? AND status = ? ORDER BY at", (repo.oid, status))
 
     def forget(self, repo: Repo) -> None:
-        """Drops every request for a repo that is gone."""
-        with self._store.write() as db:
+        """Delete every access request of a repo."""
+        with self._database.write() as db:
             db.execute("DELETE FROM grants WHERE repo = ?", (repo.oid,))

@@ -1,18 +1,17 @@
-"""The info of a repo: which fields there are for each type, and what each holds."""
+"""The info of a repo: the fields of each repo type, and their values."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from localhub.clock import iso
 from localhub.errors import BadRequest
 from localhub.git.history import commit_info
 from localhub.repos.facts import RepoFacts
-from localhub.repos.store import Repo, RepoType
-
-if TYPE_CHECKING:
-    from localhub.state import HubState
+from localhub.repos.lfs_store import LfsStore
+from localhub.repos.records import Repo, RepoType
+from localhub.repos.store import RepoStore
 
 _COMMON = (
     *("author", "cardData", "createdAt", "disabled", "lastModified", "likes", "private", "resourceGroup", "sha"),
@@ -40,7 +39,7 @@ EXPANDABLE: dict[RepoType, tuple[str, ...]] = {
     ),
     "space": (*_COMMON, "datasets", "models", "region", "runtime", "sdk", "subdomain"),
 }
-"""What may be asked for by `expand`."""
+"""The fields that `expand` may name."""
 
 _NOT_BY_DEFAULT = frozenset(
     {
@@ -51,7 +50,8 @@ _NOT_BY_DEFAULT = frozenset(
 
 
 def info(
-    state: HubState,
+    repos: RepoStore,
+    lfs: LfsStore,
     repo: Repo,
     commit: str | None,
     *,
@@ -59,23 +59,23 @@ def info(
     blobs: bool = False,
     security: bool = False,
 ) -> dict[str, Any]:
-    """The fields asked for, or those that everybody gets; one without a value is left out."""
-    wanted = list(expand) or _defaults(repo.type, security=security)
-    view = _InfoQuery(state, repo, commit, blobs=blobs)
-    shown: dict[str, Any] = {"_id": repo.oid, "id": repo.full_name}
+    """The fields that `expand` names, else the default ones; a field without a value is left out."""
+    names = list(expand) or _defaults(repo.type, security=security)
+    query = _InfoQuery(repos, lfs, repo, commit, blobs=blobs)
+    fields: dict[str, Any] = {"_id": repo.oid, "id": repo.full_name}
     if repo.type == "model" and not expand:
-        shown["modelId"] = repo.full_name
-    for name in wanted:
-        value = _FIELDS[name](view)
+        fields["modelId"] = repo.full_name
+    for name in names:
+        value = _FIELDS[name](query)
         if value is not None or name == "sha":
-            shown[name] = value
+            fields[name] = value
     if repo.type == "space" and not expand:
-        shown["host"] = f"https://{repo.subdomain}.hf.space"
-    return shown
+        fields["host"] = f"https://{repo.subdomain}.hf.space"
+    return fields
 
 
 def check_expand(repo_type: RepoType, expand: Iterable[str]) -> None:
-    """`BadRequest` naming every option where one is asked for that there is not."""
+    """Raise `BadRequest` that lists every valid field, if `expand` names an unknown one."""
     options = EXPANDABLE[repo_type]
     lines = []
     for index, name in enumerate(expand):
@@ -87,14 +87,15 @@ def check_expand(repo_type: RepoType, expand: Iterable[str]) -> None:
 
 
 class _InfoQuery:
-    """A commit of a repo together with what was asked about it."""
+    """A commit of a repo, and the options of the query about it."""
 
-    def __init__(self, state: HubState, repo: Repo, commit: str | None, *, blobs: bool) -> None:
-        self.state = state
+    def __init__(self, repos: RepoStore, lfs: LfsStore, repo: Repo, commit: str | None, *, blobs: bool) -> None:
+        self.repos = repos
+        self.lfs = lfs
         self.repo = repo
         self.commit = commit
         self.blobs = blobs
-        self.facts = RepoFacts(repo, commit, state.lfs)
+        self.facts = RepoFacts(repo, commit, lfs)
 
 
 def _defaults(repo_type: RepoType, *, security: bool) -> list[str]:
@@ -102,92 +103,92 @@ def _defaults(repo_type: RepoType, *, security: bool) -> list[str]:
     return [name for name in EXPANDABLE[repo_type] if name not in hidden]
 
 
-def _siblings(view: _InfoQuery) -> list[dict[str, Any]]:
-    files = view.facts.files
-    if not view.blobs:
+def _siblings(query: _InfoQuery) -> list[dict[str, Any]]:
+    files = query.facts.files
+    if not query.blobs:
         return [{"rfilename": entry.path} for entry in files]
-    facts = view.repo.git.facts(entry.oid for entry in files)
-    shown = []
+    facts = query.repo.git.facts(entry.oid for entry in files)
+    siblings = []
     for entry in files:
         sibling: dict[str, Any] = {"rfilename": entry.path, "size": facts[entry.oid].size, "blobId": entry.oid}
         if pointer := facts[entry.oid].pointer:
             sizes = {"size": pointer.size, "pointerSize": pointer.pointer_size}
             sibling["lfs"] = {"sha256": pointer.sha256, **sizes}
-        shown.append(sibling)
-    return shown
+        siblings.append(sibling)
+    return siblings
 
 
-def _last_modified(view: _InfoQuery) -> str:
+def _last_modified(query: _InfoQuery) -> str:
     # git keeps whole seconds: the first commit would seem older than the repo.
-    created = view.repo.created_at
-    return iso(max(created, commit_info(view.repo.git, view.commit).date) if view.commit else created)
+    created = query.repo.created_at
+    return iso(max(created, commit_info(query.repo.git, query.commit).date) if query.commit else created)
 
 
-def _base_models(view: _InfoQuery) -> dict[str, Any] | None:
-    named = view.facts.card.get("base_model")
-    names = [named] if isinstance(named, str) else named if isinstance(named, list) else []
-    known = [(str(name), view.state.repos.get("model", str(name))) for name in names]
-    models = [{"_id": repo.oid if repo and not repo.private else None, "id": name} for name, repo in known]
-    relation = view.facts.card.get("base_model_relation", "finetune")
+def _base_models(query: _InfoQuery) -> dict[str, Any] | None:
+    value = query.facts.card.get("base_model")
+    names = [value] if isinstance(value, str) else value if isinstance(value, list) else []
+    repos = [(str(name), query.repos.get("model", str(name))) for name in names]
+    models = [{"_id": repo.oid if repo and not repo.private else None, "id": name} for name, repo in repos]
+    relation = query.facts.card.get("base_model_relation", "finetune")
     return {"relation": relation, "models": models} if models else None
 
 
-def _used_storage(view: _InfoQuery) -> int:
-    return sum(size for _, _, size, _ in view.state.lfs.objects(view.repo.oid))
+def _used_storage(query: _InfoQuery) -> int:
+    return sum(size for _, _, size, _ in query.lfs.objects(query.repo.oid))
 
 
-def _runtime(_view: _InfoQuery) -> dict[str, Any]:
+def _runtime(_query: _InfoQuery) -> dict[str, Any]:
     hardware = {"current": None, "requested": "cpu-basic"}
     return {"stage": "RUNNING", "hardware": hardware, "storage": None, "gcTimeout": None}
 
 
-def _main_size(view: _InfoQuery) -> int:
-    facts = view.repo.git.facts(entry.oid for entry in view.facts.files)
-    return sum(facts[entry.oid].size for entry in view.facts.files)
+def _main_size(query: _InfoQuery) -> int:
+    facts = query.repo.git.facts(entry.oid for entry in query.facts.files)
+    return sum(facts[entry.oid].size for entry in query.facts.files)
 
 
 _FIELDS: dict[str, Callable[[_InfoQuery], Any]] = {
-    "author": lambda view: view.repo.namespace,
+    "author": lambda query: query.repo.namespace,
     "baseModels": _base_models,
-    "cardData": lambda view: view.facts.card or None,
+    "cardData": lambda query: query.facts.card or None,
     "childrenModelCount": lambda _: 0,
     "citation": lambda _: None,
-    "config": lambda view: view.facts.config,
-    "createdAt": lambda view: iso(view.repo.created_at),
-    "datasets": lambda view: view.facts.card.get("datasets") or [],
-    "description": lambda view: view.facts.readme.decode("utf-8", "replace").rpartition("---\n")[2].strip()[:200],
-    "disabled": lambda view: view.repo.disabled,
-    "downloads": lambda view: view.repo.downloads,
-    "downloadsAllTime": lambda view: view.repo.downloads,
+    "config": lambda query: query.facts.config,
+    "createdAt": lambda query: iso(query.repo.created_at),
+    "datasets": lambda query: query.facts.card.get("datasets") or [],
+    "description": lambda query: query.facts.readme.decode("utf-8", "replace").rpartition("---\n")[2].strip()[:200],
+    "disabled": lambda query: query.repo.disabled,
+    "downloads": lambda query: query.repo.downloads,
+    "downloadsAllTime": lambda query: query.repo.downloads,
     "evalResults": lambda _: None,
-    "gated": lambda view: view.repo.gated,
+    "gated": lambda query: query.repo.gated,
     "gguf": lambda _: None,
     "inference": lambda _: None,
     "inferenceProviderMapping": lambda _: None,
     "lastModified": _last_modified,
-    "library_name": lambda view: view.facts.library_name,
-    "likes": lambda view: view.repo.likes,
+    "library_name": lambda query: query.facts.library_name,
+    "likes": lambda query: query.repo.likes,
     "mainSize": _main_size,
-    "mask_token": lambda view: ((view.facts.config or {}).get("tokenizer_config") or {}).get("mask_token"),
-    "model-index": lambda view: view.facts.card.get("model-index"),
-    "models": lambda view: view.facts.card.get("models") or [],
-    "paperswithcode_id": lambda view: view.facts.card.get("paperswithcode_id"),
-    "pipeline_tag": lambda view: view.facts.pipeline_tag,
-    "private": lambda view: view.repo.private,
+    "mask_token": lambda query: ((query.facts.config or {}).get("tokenizer_config") or {}).get("mask_token"),
+    "model-index": lambda query: query.facts.card.get("model-index"),
+    "models": lambda query: query.facts.card.get("models") or [],
+    "paperswithcode_id": lambda query: query.facts.card.get("paperswithcode_id"),
+    "pipeline_tag": lambda query: query.facts.pipeline_tag,
+    "private": lambda query: query.repo.private,
     "region": lambda _: "us",
     "resourceGroup": lambda _: None,
     "runtime": _runtime,
-    "safetensors": lambda view: view.facts.safetensors,
-    "sdk": lambda view: view.repo.sdk,
+    "safetensors": lambda query: query.facts.safetensors,
+    "sdk": lambda query: query.repo.sdk,
     "securityRepoStatus": lambda _: {"scansDone": False, "filesWithIssues": []},
-    "sha": lambda view: view.commit,
+    "sha": lambda query: query.commit,
     "siblings": _siblings,
     "spaces": lambda _: [],
-    "subdomain": lambda view: view.repo.subdomain,
-    "tags": lambda view: view.facts.tags,
-    "transformersInfo": lambda view: view.facts.transformers_info,
+    "subdomain": lambda query: query.repo.subdomain,
+    "tags": lambda query: query.facts.tags,
+    "transformersInfo": lambda query: query.facts.transformers_info,
     "trendingScore": lambda _: 0,
     "usedStorage": _used_storage,
-    "widgetData": lambda view: view.facts.card.get("widget"),
+    "widgetData": lambda query: query.facts.card.get("widget"),
     "xetEnabled": lambda _: False,
 }

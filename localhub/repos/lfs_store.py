@@ -1,7 +1,7 @@
-"""Large files: kept once by their SHA-256 outside git, named in git by pointer files.
+"""Large files: stored once by their SHA-256 outside git, named in git by pointer files.
 
-Which repos hold an object is a table: somebody who knows a hash has not thereby the file. Uploads and downloads go by
-signed addresses that carry no token, as with the Hub's storage.
+A table says which repos hold an object: the hash alone gives no access to the file. Uploads and downloads use signed
+addresses that carry no token, as with the Hub's storage.
 """
 
 from __future__ import annotations
@@ -29,11 +29,12 @@ CREATE TABLE IF NOT EXISTS lfs (
 """
 
 OID = re.compile(r"[0-9a-f]{64}")
-_LIFETIME = 3600.0
+_ADDRESS_SECONDS = 3600.0
+"""Lifetime of a signed address."""
 
 
 class LfsUpload:
-    """An object on its way in: written beside the store, hashed on the way."""
+    """An upload in progress: written beside the store and hashed while it arrives."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -43,78 +44,78 @@ class LfsUpload:
         self.size = 0
 
     def write(self, chunk: bytes) -> None:
-        """Takes the next bytes."""
+        """Append the next bytes."""
         self._file.write(chunk)
         self._hash.update(chunk)
         self.size += len(chunk)
 
     def close(self) -> str:
-        """Ends it; the SHA-256 of what came."""
+        """Close the file; return the SHA-256 of its bytes."""
         self._file.close()
         return self._hash.hexdigest()
 
     def abandon(self) -> None:
-        """Throws it away; nothing to do once it is stored."""
+        """Delete the upload; does nothing once it is stored."""
         self._file.close()
         self.path.unlink(missing_ok=True)
 
 
 class LfsStore:
-    """The objects of every repo of the box."""
+    """The objects of every repo."""
 
-    def __init__(self, folder: Path, store: Database, clock: Clock) -> None:
+    def __init__(self, folder: Path, database: Database, clock: Clock) -> None:
         self._folder = folder
-        self._store = store
+        self._database = database
         self._clock = clock
         self._key = secrets.token_bytes(32)
-        store.ensure(SCHEMA)
+        database.ensure(SCHEMA)
         shutil.rmtree(folder / "incoming", ignore_errors=True)
 
     def path(self, sha256: str) -> Path:
-        """Where an object lies."""
+        """The path of an object's file."""
         return self._folder / sha256[:2] / sha256[2:4] / sha256
 
     def size(self, repo: str, sha256: str) -> int | None:
-        """The size of an object that the repo (by id) holds; None where it does not."""
-        row = self._store.row("SELECT size FROM lfs WHERE repo = ? AND sha256 = ?", (repo, sha256))
+        """The size of an object that the repo (by id) holds; None if it does not hold it."""
+        row = self._database.row("SELECT size FROM lfs WHERE repo = ? AND sha256 = ?", (repo, sha256))
         return row["size"] if row else None
 
     def objects(self, repo: str) -> list[tuple[str, str, int, float]]:
-        """`(sha256, id, size, seconds)` of every object of the repo, the newest first."""
-        rows = self._store.rows("SELECT * FROM lfs WHERE repo = ? ORDER BY at DESC, id DESC", (repo,))
+        """`(sha256, id, size, seconds)` of every object of the repo, newest first."""
+        rows = self._database.rows("SELECT * FROM lfs WHERE repo = ? ORDER BY at DESC, id DESC", (repo,))
         return [(row["sha256"], row["id"], row["size"], row["at"]) for row in rows]
 
     def link(self, repo: str, sha256: str, size: int) -> None:
-        """Lets the repo hold an object that is stored."""
-        with self._store.write() as db:
+        """Add a stored object to the repo."""
+        with self._database.write() as db:
             row = (repo, sha256, size, new_id(), self._clock.seconds())
             db.execute("INSERT OR IGNORE INTO lfs VALUES (?,?,?,?,?)", row)
 
     def unlink(self, repo: str, sha256: str) -> None:
-        """Takes an object from the repo; the bytes go when no repo holds them."""
-        with self._store.write() as db:
+        """Remove an object from the repo; delete its bytes once no repo holds it."""
+        with self._database.write() as db:
             db.execute("DELETE FROM lfs WHERE repo = ? AND sha256 = ?", (repo, sha256))
             held = db.execute("SELECT 1 FROM lfs WHERE sha256 = ?", (sha256,)).fetchone()
             if not held:
                 self.path(sha256).unlink(missing_ok=True)
 
     def begin(self, name: str | None = None) -> LfsUpload:
-        """A place for bytes to come; `name` lets a part be found again."""
+        """Start an upload; `join` finds a part again by its `name`."""
         return LfsUpload(self._folder / "incoming" / (name or secrets.token_hex(16)))
 
     def keep(self, repo: str, upload: LfsUpload, sha256: str, size: int) -> None:
-        """Stores a complete upload; `BadRequest` unless it is what was announced."""
-        found = upload.close()
-        if found != sha256 or upload.size != size:
+        """Store a complete upload; `BadRequest` unless its hash and size are the announced ones."""
+        actual = upload.close()
+        if actual != sha256 or upload.size != size:
             upload.abandon()
-            raise BadRequest(f"The upload of {sha256} has {upload.size} bytes (announced: {size}) and hash {found}.")
+            raise BadRequest(f"The upload of {sha256} has {upload.size} bytes (announced: {size}) and hash {actual}.")
         target = self.path(sha256)
         target.parent.mkdir(parents=True, exist_ok=True)
         upload.path.replace(target)
         self.link(repo, sha256, size)
 
     def add(self, repo: str, data: bytes) -> bytes:
-        """Stores bytes at once; the pointer to them."""
+        """Store bytes as an object; return the pointer to it."""
         upload = self.begin()
         upload.write(data)
         sha256 = hashlib.sha256(data).hexdigest()
@@ -122,7 +123,7 @@ class LfsStore:
         return pointer_text(sha256, len(data))
 
     def join(self, repo: str, parts: Iterable[str], sha256: str, size: int) -> None:
-        """Stores an object of parts that have come (by name, in order); `BadRequest` where one is missing."""
+        """Store an object made of uploaded parts (by name, in order); `BadRequest` if one is missing."""
         whole = self.begin()
         try:
             for part in parts:
@@ -138,16 +139,16 @@ class LfsStore:
             whole.abandon()
 
     def address(self, verb: str, repo: str, sha256: str, **query: str) -> str:
-        """A signed path for one verb on one object, good for an hour. `query` is signed with it."""
-        query["expires"] = str(int(time.time() + _LIFETIME))
+        """A signed path for one verb on one object, valid for an hour. `query` is signed with it."""
+        query["expires"] = str(int(time.time() + _ADDRESS_SECONDS))
         query["signature"] = self._sign(verb, repo, sha256, query)
         return f"/lfs-storage/{quote(repo)}/{sha256}?{urlencode(query)}"
 
     def check(self, verb: str, repo: str, sha256: str, query: dict[str, str]) -> None:
-        """`Forbidden` unless the address was made here for this verb and is still good."""
-        given = query.pop("signature", "").encode("utf-8", "replace")
-        right = hmac.compare_digest(given, self._sign(verb, repo, sha256, query).encode())
-        if not right or float(query["expires"]) < time.time():
+        """Raise `Forbidden` unless this Hub signed the address for this verb and it is still valid."""
+        signature = query.pop("signature", "").encode("utf-8", "replace")
+        valid = hmac.compare_digest(signature, self._sign(verb, repo, sha256, query).encode())
+        if not valid or float(query["expires"]) < time.time():
             raise Forbidden("This storage address is not valid, or no longer: ask the Hub for a new one.")
 
     def _sign(self, verb: str, repo: str, sha256: str, query: dict[str, str]) -> str:

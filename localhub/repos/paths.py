@@ -1,18 +1,18 @@
-"""Which paths a repo may hold: none that leaves it, hides in it, or breaks a checkout of it."""
+"""Valid paths of files: none that leaves the repo or breaks a checkout of it."""
 
 from __future__ import annotations
 
 from localhub.errors import BadRequest
 
-MAX_PATH = 1000
-MAX_NAME = 255
+MAX_PATH_CHARS = 1000
+MAX_NAME_BYTES = 255
 MAX_DEPTH = 100
 
 
 def clean(path: str) -> str:
-    """`path` as a file's path in a repo; `BadRequest` with the reason where it is none."""
-    if not path or len(path) > MAX_PATH:
-        raise BadRequest(f"A path has 1 to {MAX_PATH} characters; this one has {len(path)}.")
+    """Return `path` if it is valid for a file in a repo; else raise `BadRequest` with the reason."""
+    if not path or len(path) > MAX_PATH_CHARS:
+        raise BadRequest(f"A path has 1 to {MAX_PATH_CHARS} characters; this one has {len(path)}.")
     if any(char < " " or char == "\x7f" or "\ud800" <= char <= "\udfff" for char in path):
         raise BadRequest(f"The path {path!r} contains control characters.")
     names = path.split("/")
@@ -24,12 +24,12 @@ def clean(path: str) -> str:
 
 
 def clean_folder(path: str) -> str:
-    """As `clean`, for a folder: with or without a slash at its end."""
+    """As `clean`, for a folder, with or without a slash at its end."""
     return clean(path.removesuffix("/"))
 
 
 def is_clean(path: str) -> bool:
-    """Whether a repo could hold the path at all."""
+    """Whether the path is valid for a file in a repo."""
     try:
         clean(path)
     except BadRequest:
@@ -40,9 +40,9 @@ def is_clean(path: str) -> bool:
 def _check_name(name: str, path: str) -> None:
     if name in ("", ".", ".."):
         raise BadRequest(f"The path {path!r} must be relative to the repo, without empty parts, '.' or '..'.")
-    if len(name.encode()) > MAX_NAME:
-        raise BadRequest(f"A name in {path!r} is longer than {MAX_NAME} bytes.")
-    # As git itself refuses them: on some file systems these all are the folder .git.
+    if len(name.encode()) > MAX_NAME_BYTES:
+        raise BadRequest(f"A name in {path!r} is longer than {MAX_NAME_BYTES} bytes.")
+    # git refuses these names too: on some file systems they all mean the folder .git.
     folded = "".join(char for char in name if char.isprintable()).rstrip(". ").lower()
     if folded.split(":")[0] in (".git", "git~1"):
-        raise BadRequest(f"The path {path!r} contains a part that git keeps for itself.")
+        raise BadRequest(f"The path {path!r} contains a name that git reserves.")

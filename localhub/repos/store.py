@@ -1,20 +1,18 @@
 """Repos: names, settings, and the git repo behind each.
 
-A repo's git directory is named after its id, so that renaming it touches one row and no file. Former names stay in
-`moved`: they lead to the repo until another takes the name.
+A repo's git directory is named after its id, so that renaming it changes one row and no file. Former names stay in
+`moved`: they lead to the repo until another repo takes the name.
 """
 
 from __future__ import annotations
 
-import re
 import shutil
 import sqlite3
 import threading
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from localhub.accounts.store import Account
 from localhub.clock import Clock
@@ -23,9 +21,7 @@ from localhub.errors import HubError
 from localhub.git.repository import MAIN, Author, GitRepo, SetFile
 from localhub.ids import new_id
 from localhub.repos.events import HubEvent, Subscriber
-
-RepoType = Literal["model", "dataset", "space"]
-GatedMode = Literal[False, "auto", "manual"]
+from localhub.repos.records import Repo, RepoType
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS repos (
@@ -48,72 +44,30 @@ INITIAL_ATTRIBUTES = "".join(
         *("*.wasm", "*.xz", "*.zip", "*.zst", "*tfevents*"),
     )
 )
-"""The `.gitattributes` of a new repo: what its uploads keep outside git."""
-
-
-@dataclass(frozen=True)
-class Repo:
-    """One repo as it was when it was read."""
-
-    oid: str
-    type: RepoType
-    owner_id: str
-    namespace: str
-    name: str
-    private: bool
-    gated: GatedMode
-    disabled: bool
-    discussions_disabled: bool
-    sdk: str | None
-    likes: int
-    downloads: int
-    created_by: str
-    created_at: datetime
-    updated_at: datetime
-    git: GitRepo = field(compare=False, repr=False)
-
-    @property
-    def full_name(self) -> str:
-        """`namespace/name`."""
-        return f"{self.namespace}/{self.name}"
-
-    @property
-    def web_path(self) -> str:
-        """Its path on the web: `/datasets/ns/name`, without prefix for models."""
-        return f"/{self.full_name}" if self.type == "model" else f"/{self.type}s/{self.full_name}"
-
-    @property
-    def subdomain(self) -> str:
-        """Of a Space, where the Hub would serve it."""
-        return re.sub(r"[^a-z0-9]+", "-", self.full_name.lower())
-
-    @property
-    def api_path(self) -> str:
-        """Its path under the API: `/api/datasets/ns/name`."""
-        return f"/api/{self.type}s/{self.full_name}"
+"""The `.gitattributes` of a new repo: files that match are stored outside git."""
 
 
 class RepoStore:
-    """Every repo of the box. `emit` is told what happens to them."""
+    """All repos. Changes of them are passed to `emit`."""
 
-    def __init__(self, data: Path, store: Database, clock: Clock, emit: Subscriber) -> None:
+    def __init__(self, data: Path, database: Database, clock: Clock, emit: Subscriber) -> None:
         self._folder = data / "repos"
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._store = store
+        self._database = database
         self._clock = clock
         self._emit = emit
         self._git: dict[str, GitRepo] = {}
         self._git_lock = threading.Lock()
-        store.ensure(SCHEMA)
+        database.ensure(SCHEMA)
 
     def get(self, repo_type: RepoType, full_name: str) -> Repo | None:
-        """The repo that has this name now, in whatever case."""
-        row = self._store.row("SELECT * FROM repos WHERE type = ? AND key = ?", (repo_type, full_name.lower()))
+        """The repo with this name, compared without case."""
+        row = self._database.row("SELECT * FROM repos WHERE type = ? AND key = ?", (repo_type, full_name.lower()))
         return self._repo(row) if row else None
 
     def moved(self, repo_type: RepoType, full_name: str) -> Repo | None:
-        """The repo that had this name before."""
-        row = self._store.row(
+        """The repo that had this name formerly."""
+        row = self._database.row(
             "SELECT r.* FROM moved m JOIN repos r ON r.oid = m.oid WHERE m.type = ? AND m.key = ?",
             (repo_type, full_name.lower()),
         )
@@ -121,16 +75,16 @@ class RepoStore:
 
     def by_oid(self, oid: str) -> Repo | None:
         """The repo with that id."""
-        row = self._store.row("SELECT * FROM repos WHERE oid = ?", (oid,))
+        row = self._database.row("SELECT * FROM repos WHERE oid = ?", (oid,))
         return self._repo(row) if row else None
 
     def all(self, repo_type: RepoType | None = None, namespace: str | None = None) -> list[Repo]:
-        """Every repo, of one type and one owner where given, the newest first."""
+        """Every repo, if given of one type and one owner, newest first."""
         sql = (
             "SELECT * FROM repos WHERE (?1 IS NULL OR type = ?1) AND (?2 IS NULL OR lower(namespace) = lower(?2))"
             " ORDER BY created_at DESC, oid DESC"
         )
-        return [self._repo(row) for row in self._store.rows(sql, (repo_type, namespace))]
+        return [self._repo(row) for row in self._database.rows(sql, (repo_type, namespace))]
 
     def create(
         self,
@@ -142,14 +96,14 @@ class RepoStore:
         files: Mapping[str, bytes] | None = None,
         **settings: Any,
     ) -> Repo:
-        """A new repo with its first commit; 409 where the name is taken.
+        """Create a repo with its first commit; 409 if the name is taken.
 
         `settings`: private, gated, disabled, discussions_disabled, sdk, likes, downloads.
         """
         oid, now = new_id(), self._clock.seconds()
         git = self._git_of(oid)
         git.create()
-        # Committed before the row exists: a repo that can be found has its first commit.
+        # The commit comes before the row: every repo in the table has its first commit.
         changes = [SetFile(".gitattributes", INITIAL_ATTRIBUTES.encode())]
         changes += [SetFile(path, content) for path, content in (files or {}).items()]
         git.commit(MAIN, changes, None, author_of(creator), "initial commit", when=now)
@@ -157,33 +111,33 @@ class RepoStore:
         row |= {"namespace": owner.name, "name": name, "key": f"{owner.name}/{name}".lower()}
         row |= {"created_by": creator.id, "created_at": now, "updated_at": now}
         self._insert(row)
-        repo = self._must(oid)
+        repo = self._existing(oid)
         self._emit(HubEvent("repo", "create", repo, creator))
         return repo
 
     def update(self, repo: Repo, actor: Account | None, **settings: Any) -> Repo:
-        """Changes settings; see `create` for their names."""
+        """Change settings; see `create` for their names."""
         columns = _columns(settings)
         if columns:
             assignments = ", ".join(f"{name} = ?" for name in columns)
-            with self._store.write() as db:
+            with self._database.write() as db:
                 db.execute(f"UPDATE repos SET {assignments} WHERE oid = ?", (*columns.values(), repo.oid))  # noqa: S608 (names from _SETTINGS)
-        changed = self._must(repo.oid)
+        changed = self._existing(repo.oid)
         if {"private", "gated"} & set(columns):
             config = {"private": changed.private} if changed.private != repo.private else {}
             self._emit(HubEvent("repo.config", "update", changed, actor, updated_config=config))
         return changed
 
     def touch(self, repo: Repo) -> None:
-        """Notes that the repo's content changed now."""
-        with self._store.write() as db:
+        """Store that the repo's content changed now."""
+        with self._database.write() as db:
             db.execute("UPDATE repos SET updated_at = ? WHERE oid = ?", (self._clock.seconds(), repo.oid))
 
     def move(self, repo: Repo, owner: Account, name: str, actor: Account) -> Repo:
-        """Gives the repo another name or owner; the old name leads to it from now on. 409 where the name is taken."""
+        """Change the repo's name or owner; the old name then leads to it. 409 if the name is taken."""
         key = f"{owner.name}/{name}".lower()
         try:
-            with self._store.write() as db:
+            with self._database.write() as db:
                 db.execute("DELETE FROM moved WHERE type = ? AND key = ?", (repo.type, key))
                 db.execute("INSERT OR REPLACE INTO moved VALUES (?,?,?)", (repo.type, repo.full_name.lower(), repo.oid))
                 db.execute(
@@ -193,21 +147,21 @@ class RepoStore:
                 db.execute("DELETE FROM moved WHERE type = ? AND key = ?", (repo.type, key))
         except sqlite3.IntegrityError as error:
             raise name_taken(repo.type, owner.name, name) from error
-        moved = self._must(repo.oid)
+        moved = self._existing(repo.oid)
         self._emit(HubEvent("repo", "move", repo, actor, moved_to=moved))
         return moved
 
     def add_aliases(self, repo: Repo, former: Iterable[str]) -> None:
-        """Lets former names lead to the repo."""
-        with self._store.write() as db:
+        """Add former names that lead to the repo."""
+        with self._database.write() as db:
             for name in former:
                 db.execute("INSERT OR REPLACE INTO moved VALUES (?,?,?)", (repo.type, name.lower(), repo.oid))
 
     def delete(self, repo: Repo, actor: Account | None) -> None:
-        """Takes the repo away with all its history; LFS objects stay, others may share them."""
-        # A commit that waits for the lock finds no repo behind it, and not half of one.
+        """Delete the repo with its history; LFS objects stay, because other repos may share them."""
+        # Under the lock: a commit that waits for it then finds no repo, instead of half of one.
         with repo.git.lock:
-            with self._store.write() as db:
+            with self._database.write() as db:
                 db.execute("DELETE FROM repos WHERE oid = ?", (repo.oid,))
                 db.execute("DELETE FROM moved WHERE oid = ?", (repo.oid,))
             self._emit(HubEvent("repo", "delete", repo, actor))
@@ -218,14 +172,14 @@ class RepoStore:
     def _insert(self, row: Mapping[str, Any]) -> None:
         marks = ", ".join("?" for _ in row)
         try:
-            with self._store.write() as db:
+            with self._database.write() as db:
                 db.execute("DELETE FROM moved WHERE type = ? AND key = ?", (row["type"], row["key"]))
                 db.execute(f"INSERT INTO repos ({', '.join(row)}) VALUES ({marks})", tuple(row.values()))  # noqa: S608 (column names)
         except sqlite3.IntegrityError as error:
             shutil.rmtree(self._folder / f"{row['oid']}.git", ignore_errors=True)
             raise name_taken(row["type"], row["namespace"], row["name"]) from error
 
-    def _must(self, oid: str) -> Repo:
+    def _existing(self, oid: str) -> Repo:
         repo = self.by_oid(oid)
         if repo is None:
             raise HubError(404, "Repository not found", "RepoNotFound")
@@ -259,12 +213,12 @@ class RepoStore:
 
 
 def author_of(account: Account) -> Author:
-    """How an account signs its commits."""
+    """The author of an account's commits."""
     return Author(account.name, f"{account.name}@users.noreply.huggingface.co")
 
 
 def name_taken(repo_type: RepoType, namespace: str, name: str) -> HubError:
-    """The answer where a repo of that name exists."""
+    """The answer if a repo of that name exists."""
     return HubError(409, f"A {repo_type} repository called {namespace}/{name} already exists")
 
 

@@ -1,4 +1,4 @@
-"""How many parameters a model has, by the headers of its safetensors files."""
+"""The number of a model's parameters, from the headers of its safetensors files."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from typing import Any, BinaryIO
 from localhub.errors import printable
 
 Opener = Callable[[str], BinaryIO | None]
-"""Opens a file of the repo by its path; None where its bytes are not here."""
+"""Opens a file of the repo by its path; returns None if its bytes are not stored here."""
 
 _INDEX = "model.safetensors.index.json"
-_MAX_HEADER = 50 << 20
-_MAX_INDEX = 50 << 20
+_MAX_HEADER_BYTES = 50 << 20
+_MAX_INDEX_BYTES = 50 << 20
 
 
 def safetensors_info(paths: Iterable[str], open_file: Opener) -> dict[str, Any] | None:
-    """`{parameters: {dtype: count}, total}` of a model's weights; None without any, or where they cannot be read."""
+    """`{parameters: {dtype: count}, total}` of a model's weights; None without any, or if they cannot be read."""
     files = _weight_files(set(paths), open_file)
     if not files:
         return None
@@ -33,7 +33,7 @@ def safetensors_info(paths: Iterable[str], open_file: Opener) -> dict[str, Any] 
 
 
 def _weight_files(paths: set[str], open_file: Opener) -> list[str]:
-    """The files that hold one whole model: by its index, or the usual name, or those at the top."""
+    """The files of one whole model: by the index, else by the usual name, else all at the top level."""
     if _INDEX in paths:
         shards = sorted(set(_shards(open_file)))
         return shards if shards and set(shards) <= paths else []
@@ -48,8 +48,8 @@ def _shards(open_file: Opener) -> list[str]:
     if file is None:
         return []
     with file:
-        found = _loads(file.read(_MAX_INDEX))
-    shards = found.get("weight_map") if isinstance(found, Mapping) else None
+        index = _loads(file.read(_MAX_INDEX_BYTES))
+    shards = index.get("weight_map") if isinstance(index, Mapping) else None
     return [str(name) for name in shards.values()] if isinstance(shards, Mapping) else []
 
 
@@ -59,7 +59,7 @@ def _header(path: str, open_file: Opener) -> Counter[str] | None:
         return None
     with file:
         size = int.from_bytes(file.read(8), "little")
-        if not 2 <= size <= _MAX_HEADER:
+        if not 2 <= size <= _MAX_HEADER_BYTES:
             return None
         text = file.read(size)
     tensors = _loads(text) if len(text) == size else None
@@ -82,5 +82,5 @@ def _counts(tensors: Mapping[str, Any]) -> Counter[str] | None:
 def _loads(text: bytes) -> Any:
     try:
         return json.loads(text)
-    except (ValueError, RecursionError):  # somebody's broken file: it has no parameters to count
+    except (ValueError, RecursionError):  # an invalid file has no parameters to count
         return None

@@ -1,6 +1,6 @@
-"""The surface: one module for each part of the Hub's API, one router in each.
+"""The routes: one module with one router for each part of the Hub's API, and the pages.
 
-Order matters where one address fits several routes: the pages come last, for they answer to any `/{ns}/{name}`.
+The order matters if an address matches several routes: the pages come last, because they match any `/{ns}/{name}`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The knobs and counters of this Hub: nothing here exists on the real one, and nothing here asks for a token.
+"""The admin API: settings and counters of this Hub. The real Hub has no such API, and it needs no token.
 
 Its addresses begin with `/_admin`; calls to them are neither counted nor subject to faults and limits.
 """
@@ -11,12 +11,13 @@ from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, Field
 
 from localhub.accounts.store import Account
-from localhub.clock import iso, now
+from localhub.clock import iso
 from localhub.controls.faults import FaultKind
 from localhub.errors import BadRequest, HubError, RepoNotFound
+from localhub.git.refs import RefChange
 from localhub.git.repository import Change, RemoveFile, SetFile
 from localhub.repos import paths
-from localhub.repos.events import HubEvent, RefChange
+from localhub.repos.events import HubEvent
 from localhub.repos.store import author_of
 from localhub.routes.dependencies import StateDep
 from localhub.state import HubState
@@ -26,45 +27,45 @@ from localhub.webhooks.delivery_log import OutgoingDelivery
 router = APIRouter(prefix="/_admin", tags=["admin"])
 
 Id = Annotated[str, Path(max_length=64)]
-_ONE_DAY = 86_400.0
-_HEADER = r"^[A-Za-z0-9-]{1,100}$"
+_DAY_SECONDS = 86_400.0
+_HEADER_NAME = r"^[A-Za-z0-9-]{1,100}$"
 
 
 class FaultBody(BaseModel):
-    """A fault for the next calls that fit `route`; see faults.Rule."""
+    """A fault for the next calls that match `route`; see `FaultRule`."""
 
     route: str = Field(min_length=1, max_length=1000)
     kind: FaultKind
     times: int | None = Field(1, ge=1, le=1_000_000)
     status: int = Field(500, ge=400, le=599)
-    seconds: float = Field(0.0, ge=0, le=_ONE_DAY)
+    seconds: float = Field(0.0, ge=0, le=_DAY_SECONDS)
     error: str | None = Field(None, max_length=10_000)
-    headers: dict[Annotated[str, Field(pattern=_HEADER)], Annotated[str, Field(pattern=r"^[\x20-\x7E]*$")]] = {}
+    headers: dict[Annotated[str, Field(pattern=_HEADER_NAME)], Annotated[str, Field(pattern=r"^[\x20-\x7E]*$")]] = {}
 
 
 class WebhookFaultsBody(BaseModel):
-    """How many of the next deliveries get lost, come twice, come late, or come in another order."""
+    """How many of the next deliveries are lost, sent twice, late, or out of order."""
 
     drop: int = Field(0, ge=0)
     double: int = Field(0, ge=0)
     delay: int = Field(0, ge=0)
-    seconds: float = Field(0.0, ge=0, le=_ONE_DAY)
+    seconds: float = Field(0.0, ge=0, le=_DAY_SECONDS)
     shuffle: int = Field(0, ge=0)
 
 
 class DeliveryPolicyBody(BaseModel):
-    """How deliveries are tried, given up and limited; what is missing stays."""
+    """The limits and retries of deliveries; a missing field stays."""
 
     timeout: float | None = Field(None, gt=0, le=600)
     retries: int | None = Field(None, ge=0, le=100)
-    first_wait: float | None = Field(None, ge=0, le=_ONE_DAY)
-    longest_wait: float | None = Field(None, ge=0, le=_ONE_DAY)
+    first_wait: float | None = Field(None, ge=0, le=_DAY_SECONDS)
+    longest_wait: float | None = Field(None, ge=0, le=_DAY_SECONDS)
     suspend_after: int | None = Field(None, ge=1)
     quota: int | None = Field(None, ge=0)
 
 
 class UnannouncedCommit(BaseModel):
-    """A commit that nobody is told of. `files`: path → text, or null to remove."""
+    """A commit without a webhook. `files`: path → text, or null to remove the file."""
 
     type: Literal["model", "dataset", "space"] = "model"
     id: str = Field(max_length=200)
@@ -75,9 +76,9 @@ class UnannouncedCommit(BaseModel):
 
 
 class ClockAdvance(BaseModel):
-    """How far the Hub's clock jumps."""
+    """The seconds by which to move the Hub's clock."""
 
-    seconds: float = Field(ge=0, le=100 * 366 * _ONE_DAY)
+    seconds: float = Field(ge=0, le=100 * 366 * _DAY_SECONDS)
 
 
 @router.get("/stats")
@@ -88,7 +89,7 @@ def read_stats(state: StateDep) -> dict[str, Any]:
 
 @router.post("/stats/reset")
 def reset_stats(state: StateDep) -> dict[str, Any]:
-    """The counters as they were; they start again from nothing."""
+    """Return the counters and set them to zero."""
     return state.stats.reset()
 
 
@@ -100,21 +101,21 @@ def read_faults(state: StateDep) -> dict[str, Any]:
 
 @router.post("/faults", status_code=201)
 def add_fault(state: StateDep, body: FaultBody) -> dict[str, Any]:
-    """Lets something go wrong."""
+    """Add a fault."""
     options = body.model_dump(exclude={"route", "kind"}, exclude_none=True) | {"times": body.times}
     return state.faults.add(body.route, body.kind, **options).as_dict()
 
 
 @router.delete("/faults")
 def clear_faults(state: StateDep) -> dict[str, Any]:
-    """No more faults; calls that hang are let go."""
+    """Remove all faults and release hanging calls."""
     state.faults.clear()
     return {}
 
 
 @router.delete("/faults/{fault_id}")
 def remove_fault(state: StateDep, fault_id: Id) -> dict[str, Any]:
-    """Takes one fault back."""
+    """Remove one fault."""
     if not state.faults.remove(fault_id):
         raise HubError(404, "There is no such fault; it may have happened already.")
     return {}
@@ -122,14 +123,14 @@ def remove_fault(state: StateDep, fault_id: Id) -> dict[str, Any]:
 
 @router.put("/faults/webhooks")
 def set_webhook_faults(state: StateDep, body: WebhookFaultsBody) -> dict[str, Any]:
-    """Decides the fate of the next deliveries."""
+    """Set the faults of the next deliveries."""
     state.faults.webhooks.set(**body.model_dump())
     return state.faults.webhooks.as_dict()
 
 
 @router.post("/modify")
 def modify(state: StateDep, body: UnannouncedCommit) -> dict[str, str]:
-    """Commits to a repo without a webhook; a pull request's timeline still shows the commit."""
+    """Commit to a repo without a webhook; a pull request's timeline still shows the commit."""
     repo = state.repos.get(body.type, body.id)
     if repo is None:
         raise RepoNotFound
@@ -145,13 +146,13 @@ def modify(state: StateDep, body: UnannouncedCommit) -> dict[str, str]:
 
 @router.get("/limits")
 def read_limits(state: StateDep) -> dict[str, Any]:
-    """The limits in force; null: none."""
+    """The limits in force; null means no limit."""
     return state.limits.as_dict()
 
 
 @router.put("/limits")
 def set_limits(state: StateDep, body: dict[str, Any]) -> dict[str, Any]:
-    """Turns some of the limits; their counters start again."""
+    """Change some limits; the counters start at zero again."""
     try:
         state.limits.set(**body)
     except (TypeError, ValueError) as error:
@@ -167,21 +168,21 @@ def every_webhook(state: StateDep) -> list[dict[str, Any]]:
 
 @router.get("/webhooks/policy")
 def read_policy(state: StateDep) -> dict[str, Any]:
-    """How deliveries are tried, given up and limited."""
+    """The limits and retries of deliveries."""
     return vars(state.webhooks.policy)
 
 
 @router.put("/webhooks/policy")
 def set_policy(state: StateDep, body: DeliveryPolicyBody) -> dict[str, Any]:
-    """Changes how deliveries are tried, given up and limited."""
-    known = vars(state.webhooks.policy)
-    state.webhooks.policy = DeliveryPolicy(**{**known, **body.model_dump(exclude_none=True)})
+    """Change the limits and retries of deliveries."""
+    current = vars(state.webhooks.policy)
+    state.webhooks.policy = DeliveryPolicy(**{**current, **body.model_dump(exclude_none=True)})
     return vars(state.webhooks.policy)
 
 
 @router.post("/webhooks/drain")
 def drain(state: StateDep, seconds: Annotated[float, Query(ge=0, le=60)] = 5.0) -> dict[str, bool]:
-    """Waits until every delivery has arrived or was given up."""
+    """Wait until every delivery has arrived or was given up."""
     return {"idle": state.webhooks.drain(seconds)}
 
 
@@ -196,23 +197,23 @@ def deliveries(
 
 @router.delete("/accounts/{name}")
 def delete_account(state: StateDep, name: Annotated[str, Path(max_length=200)]) -> dict[str, Any]:
-    """Deletes an account: what it wrote stays, without an author."""
+    """Delete an account; its commits and comments stay, without an author."""
     state.accounts.delete(_account(state, name))
     return {}
 
 
 @router.get("/clock")
 def read_clock(state: StateDep) -> dict[str, str]:
-    """The time that this Hub shows."""
-    return {"now": iso(now(state))}
+    """The time of the Hub's clock."""
+    return {"now": iso(state.clock.now())}
 
 
 @router.post("/clock/advance")
 def advance_clock(state: StateDep, body: ClockAdvance) -> dict[str, str]:
-    """Moves the Hub's clock forward."""
+    """Move the Hub's clock forward."""
     try:
         state.clock.advance(body.seconds)
-        return {"now": iso(now(state))}
+        return {"now": iso(state.clock.now())}
     except (OverflowError, ValueError, OSError) as error:
         state.clock.advance(-body.seconds)
         raise BadRequest(f"No clock goes that far: {error}") from error

@@ -1,4 +1,4 @@
-"""Reading what is in a repo: tree, paths-info, treesize, compare and diffs."""
+"""Reading the content of a repo: tree, paths-info, treesize, compare and diffs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from localhub.git.repository import GitRepo
 from localhub.http import bodies
 from localhub.http.paging import decode_cursor, encode_cursor, next_link
 from localhub.http.routing import RepoKind
-from localhub.repos import access
 from localhub.repos.contents import items
 from localhub.repos.paths import is_clean
 from localhub.routes.dependencies import (
@@ -32,7 +31,7 @@ from localhub.routes.dependencies import (
 
 router = APIRouter(tags=["content"])
 
-PAGE, EXPANDED_PAGE = 1000, 50
+PAGE_SIZE, EXPANDED_PAGE_SIZE = 1000, 50
 MAX_FORM_FIELDS, MAX_PATHS = 1000, 2000
 
 
@@ -44,25 +43,25 @@ def tree(
     path: str,
     recursive: bool = False,
     expand: bool = False,
-    limit: Annotated[int | None, Query(ge=1, le=PAGE)] = None,
+    limit: Annotated[int | None, Query(ge=1, le=PAGE_SIZE)] = None,
     cursor: str | None = None,
 ) -> Any:
-    """One page of a folder's entries, in git's order; the next by `Link`, of the same commit."""
+    """One page of a folder's entries, in git's order; `Link` leads to the next page of the same commit."""
     after = None
     if cursor is None:
         commit = repo.git.resolve(rev)
     else:
         commit, after = decode_cursor(cursor, 2)
         commit = repo.git.resolve(commit)
-    most = EXPANDED_PAGE if expand else PAGE
-    size = min(limit or most, most)
+    max_size = EXPANDED_PAGE_SIZE if expand else PAGE_SIZE
+    size = min(limit or max_size, max_size)
     entries = repo.git.entries(commit, path.strip("/"), recursive=recursive, after=after, limit=size + 1)
     headers = {"X-Repo-Commit": commit}
     if len(entries) > size:
         entries.pop()
         link = next_link(request, public_url(request), cursor=encode_cursor(commit, entries[-1].path))
         headers["Link"] = link
-    # As a response of our own: a page of a thousand entries is not worth validating again.
+    # A response object: FastAPI would validate a page of a thousand entries again.
     return JSONResponse(items(repo.git, commit, entries, expand=expand), headers=headers)
 
 
@@ -86,7 +85,7 @@ def tree(
     },
 )
 async def paths_info(request: Request, repo: Readable, rev: Rev) -> Any:
-    """The entries at the given paths; those that are not there are left out. Form or JSON."""
+    """The entries at the given paths, without the missing ones; the body is a form or JSON."""
     body = await bodies.read(request)
     paths, expand = _requested_paths(request.headers.get("content-type", ""), body)
     return await run_in_threadpool(_paths_info, repo.git, rev, paths, expand)
@@ -103,19 +102,17 @@ def treesize(repo: Readable, rev: Rev, path: str) -> dict[str, Any]:
 
 @router.get("/api/{kind:kind}/{ns}/{name}/compare/{spec:rest}")
 def compare(repo: Contents, spec: str, raw: str | None = None) -> Any:
-    """The diff of `base..head` (`base...head`: since they parted) as a JSON string; as text with `raw` or `.diff`."""
+    """The diff of `base..head` (`base...head`: since their merge base) as a JSON string; text with `raw` or `.diff`."""
     plain = spec.endswith(".diff") or raw not in (None, "", "0", "false")
     text = _compare(repo.git, spec.removesuffix(".diff"))
     return PlainTextResponse(text) if plain else JSONResponse(text)
 
 
 @router.get("/{prefix:prefix}{ns}/{name}/commit/{rev:seg}.diff")
-def commit_diff(
-    request: Request, state: StateDep, who: CallerDep, prefix: RepoKind, ns: Namespace, name: Name, rev: Rev
-) -> Response:
-    """What one commit changed, as text."""
-    repo = access.repo_for(request, type_of(prefix), f"{ns}/{name}", who=who)
-    access.require_content_access(state, who, repo)
+def commit_diff(state: StateDep, caller: CallerDep, prefix: RepoKind, ns: Namespace, name: Name, rev: Rev) -> Response:
+    """The diff of one commit, as text."""
+    repo = state.access.repo(type_of(prefix), f"{ns}/{name}", caller)
+    state.access.require_content_access(caller, repo)
     commit = commit_info(repo.git, repo.git.resolve(rev))
     return PlainTextResponse(repo.git.diff(commit.parents[0] if commit.parents else None, commit.id))
 
@@ -136,14 +133,14 @@ def _compare(git: GitRepo, spec: str) -> str:
 
 def _requested_paths(content_type: str, body: bytes) -> tuple[list[str], bool]:
     if content_type.partition(";")[0].strip().lower() == "application/json":
-        asked = bodies.parse_object(body)
-        paths = asked.get("paths")
+        fields = bodies.parse_object(body)
+        paths = fields.get("paths")
         paths = [paths] if isinstance(paths, str) else paths
         if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
             raise BadRequest("paths must be a string or a list of strings.")
         if len(paths) > MAX_PATHS:
             raise BadRequest(f"At most {MAX_PATHS} paths in one call; these are {len(paths)}.")
-        return paths, asked.get("expand") is True
+        return paths, fields.get("expand") is True
     return _requested_by_form(body)
 
 
@@ -158,6 +155,6 @@ def _requested_by_form(body: bytes) -> tuple[list[str], bool]:
 
 def _paths_info(git: GitRepo, rev: str, paths: list[str], expand: bool) -> Response:
     commit = git.resolve(rev)
-    wanted = [path for path in dict.fromkeys(path.rstrip("/") for path in paths) if is_clean(path)]
-    found = [entry for entry in git.find(commit, wanted) if entry]
-    return JSONResponse(items(git, commit, found, expand=expand, with_xet=True), headers={"X-Repo-Commit": commit})
+    clean_paths = [path for path in dict.fromkeys(path.rstrip("/") for path in paths) if is_clean(path)]
+    entries = [entry for entry in git.find(commit, clean_paths) if entry]
+    return JSONResponse(items(git, commit, entries, expand=expand, with_xet=True), headers={"X-Repo-Commit": commit})

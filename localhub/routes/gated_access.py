@@ -1,4 +1,4 @@
-"""Gated repos: asking to be let in, and letting in."""
+"""Gated repos: requests for access, and decisions about them."""
 
 from __future__ import annotations
 
@@ -6,16 +6,15 @@ import sqlite3
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from localhub.accounts.store import Account
 from localhub.clock import iso
 from localhub.errors import BadRequest, HubError
 from localhub.http.routing import RepoKind
-from localhub.repos import access
 from localhub.repos.grants import Grant
-from localhub.repos.store import Repo
+from localhub.repos.records import Repo
 from localhub.routes.dependencies import CallerDep, Name, Namespace, Owned, StateDep, type_of
 from localhub.state import HubState
 
@@ -23,13 +22,13 @@ router = APIRouter(tags=["gate"])
 
 
 class AccessGrantBody(BaseModel):
-    """Whom to let in."""
+    """The user to give access to."""
 
     user: str = Field(min_length=1, max_length=200)
 
 
 class AccessDecision(BaseModel):
-    """What becomes of a request, named by its user or its id."""
+    """The decision about a request, named by its user or its id."""
 
     user: str | None = Field(None, max_length=200)
     request_id: str | None = Field(None, alias="requestId", max_length=50)
@@ -38,12 +37,10 @@ class AccessDecision(BaseModel):
 
 
 @router.post("/{prefix:prefix}{ns}/{name}/ask-access")
-def request_access(
-    request: Request, state: StateDep, who: CallerDep, prefix: RepoKind, ns: Namespace, name: Name
-) -> dict[str, Any]:
-    """Asks for access; `auto` repos let everybody in who asks."""
-    repo = access.repo_for(request, type_of(prefix), f"{ns}/{name}", "discuss", who)
-    account = access.require_account(who)
+def request_access(state: StateDep, caller: CallerDep, prefix: RepoKind, ns: Namespace, name: Name) -> dict[str, Any]:
+    """Request access; an `auto` repo accepts every request."""
+    repo = state.access.repo(type_of(prefix), f"{ns}/{name}", caller, "discuss")
+    account = caller.require_account()
     if not repo.gated:
         raise BadRequest(f"{repo.full_name} is not gated: everybody may read it.")
     if state.grants.of(repo, account) is None:
@@ -55,15 +52,15 @@ def request_access(
 def list_access_requests(
     repo: Owned, state: StateDep, status: Literal["pending", "accepted", "rejected"]
 ) -> list[dict[str, Any]]:
-    """Requests that stand so."""
-    found = [(row, state.accounts.by_id(row["user"])) for row in state.grants.all(_gated(repo), status)]
-    return [_request(row, account, status) for row, account in found if account]
+    """The requests of that status."""
+    requests = [(row, state.accounts.by_id(row["user"])) for row in state.grants.all(_gated(repo), status)]
+    return [_request(row, account, status) for row, account in requests if account]
 
 
 @router.post("/api/{kind:kind}/{ns}/{name}/user-access-request/handle")
 def decide_access(repo: Owned, state: StateDep, body: AccessDecision) -> dict[str, Any]:
-    """Accepts, rejects, or takes back to pending."""
-    account = _asker(state, _gated(repo), body)
+    """Accept a request, reject it, or make it pending again."""
+    account = _requester(state, _gated(repo), body)
     if state.grants.of(repo, account) == body.status:
         raise HubError(404, f"The request of {account.name} is {body.status} already.")
     state.grants.set(repo, account, body.status)
@@ -72,7 +69,7 @@ def decide_access(repo: Owned, state: StateDep, body: AccessDecision) -> dict[st
 
 @router.post("/api/{kind:kind}/{ns}/{name}/user-access-request/grant")
 def grant_access(repo: Owned, state: StateDep, body: AccessGrantBody) -> dict[str, Any]:
-    """Lets somebody in who has not asked."""
+    """Give access to a user without a request."""
     account = _user(state, body.user)
     if state.grants.of(_gated(repo), account) == "accepted":
         raise BadRequest(f"{account.name} has access to {repo.full_name} already.")
@@ -93,13 +90,13 @@ def _user(state: HubState, name: str) -> Account:
     return account
 
 
-def _asker(state: HubState, repo: Repo, body: AccessDecision) -> Account:
+def _requester(state: HubState, repo: Repo, body: AccessDecision) -> Account:
     statuses: tuple[Grant, ...] = ("pending", "accepted", "rejected")
-    asked = [row for status in statuses for row in state.grants.all(repo, status)]
-    wanted = _user(state, body.user).id if body.user else None
-    for row in asked:
+    rows = [row for status in statuses for row in state.grants.all(repo, status)]
+    user_id = _user(state, body.user).id if body.user else None
+    for row in rows:
         account = state.accounts.by_id(row["user"])
-        if account and (row["id"] == body.request_id or row["user"] == wanted):
+        if account and (row["id"] == body.request_id or row["user"] == user_id):
             return account
     raise HubError(404, "There is no such request for access.")
 

@@ -1,33 +1,35 @@
-"""`git clone` and `git fetch`. Pushing is not offered: whoever writes, writes by the API."""
+"""`git clone` and `git fetch`. There is no push: clients write by the API."""
 
 from __future__ import annotations
 
+import zlib
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
-from localhub.errors import Forbidden, GatedRepo, RepoNotFound
-from localhub.git.upload_pack import SERVICE, PasswordRequired, advertise, git_caller, read_request, upload_pack
+from localhub.errors import BadRequest, Forbidden, GatedRepo, HubError, RepoNotFound
+from localhub.git.upload_pack import SERVICE, advertise, upload_pack
 from localhub.http.routing import RepoKind
-from localhub.repos import access
-from localhub.repos.store import Repo
-from localhub.routes.dependencies import Name, Namespace, type_of
+from localhub.repos.records import Repo
+from localhub.routes.callers import PasswordRequired, git_caller
+from localhub.routes.dependencies import Name, Namespace, StateDep, type_of
 
 router = APIRouter(tags=["git"])
 
+_MAX_REQUEST_BYTES = 64 << 20
 _NO_CACHE = {"Cache-Control": "no-cache, max-age=0, must-revalidate"}
 
 
-def cloned(request: Request, prefix: RepoKind, ns: Namespace, name: Name) -> Repo:
-    """The repo at a git address, with or without `.git`; 401 where a password could help."""
-    who = git_caller(request)
+def cloned(request: Request, state: StateDep, prefix: RepoKind, ns: Namespace, name: Name) -> Repo:
+    """The repo at a git address, with or without `.git`; 401 if a password could give access."""
+    caller = git_caller(request)
     full_name = f"{ns}/{name.removesuffix('.git')}"
     try:
-        repo = access.repo_for(request, type_of(prefix), full_name, who=who)
-        access.require_content_access(access.state_of(request), who, repo)
+        repo = state.access.repo(type_of(prefix), full_name, caller)
+        state.access.require_content_access(caller, repo)
     except (RepoNotFound, GatedRepo) as error:
-        if who.account is None:
+        if caller.account is None:
             raise PasswordRequired(error.message) from error
         raise
     return repo
@@ -41,13 +43,27 @@ async def info_refs(request: Request, repo: Cloned, service: Annotated[str, Quer
     """The refs of a repo."""
     if service != SERVICE:
         raise Forbidden("This Hub can be cloned by git, but is written to by its API alone: use huggingface_hub.")
-    found = await advertise(repo.git.path, request.headers.get("git-protocol"))
-    return Response(found, media_type=f"application/x-{SERVICE}-advertisement", headers=_NO_CACHE)
+    refs = await advertise(repo.git, request.headers.get("git-protocol"))
+    return Response(refs, media_type=f"application/x-{SERVICE}-advertisement", headers=_NO_CACHE)
 
 
 @router.post("/{prefix:prefix}{ns}/{name}/git-upload-pack")
 async def fetch(request: Request, repo: Cloned) -> Response:
     """The objects that the client lacks."""
-    body = await read_request(request)
+    body = await _read_request(request)
     pack = await upload_pack(repo.git.path, request.headers.get("git-protocol"), body)
     return StreamingResponse(pack, media_type=f"application/x-{SERVICE}-result", headers=_NO_CACHE)
+
+
+async def _read_request(request: Request) -> bytes:
+    """The body of a fetch request; git compresses long lists of objects."""
+    unpack = zlib.decompressobj(31) if request.headers.get("content-encoding") == "gzip" else None
+    body = bytearray()
+    try:
+        async for chunk in request.stream():
+            body += unpack.decompress(chunk, _MAX_REQUEST_BYTES - len(body) + 1) if unpack else chunk
+            if len(body) > _MAX_REQUEST_BYTES:
+                raise HubError(413, "This list of wanted objects is too long.")
+    except zlib.error as error:
+        raise BadRequest("The body says that it is gzip and is not.") from error
+    return bytes(body)

@@ -1,7 +1,7 @@
 """LFS: the batch call, and the storage that its signed addresses lead to.
 
-A small object goes up in one PUT, a large one in parts, each acknowledged by an ETag; then the client asks to
-join them.
+A client uploads a small object in one PUT, a large one in parts, each acknowledged by an ETag; then it asks to join
+them.
 """
 
 from __future__ import annotations
@@ -14,23 +14,21 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
-from localhub.accounts.store import Caller
 from localhub.errors import BadRequest, EntryNotFound, HubError
-from localhub.git.upload_pack import git_caller
 from localhub.http.file_responses import send_file
 from localhub.http.routing import RepoKind
 from localhub.ids import new_id
-from localhub.repos import access
 from localhub.repos.lfs_store import LfsUpload
-from localhub.repos.store import Repo
+from localhub.repos.records import Repo
+from localhub.routes.callers import git_caller
 from localhub.routes.dependencies import Name, Namespace, StateDep, public_url, type_of
 from localhub.state import HubState
 
 router = APIRouter(tags=["lfs"])
 
 MEDIA_TYPE = "application/vnd.git-lfs+json"
-PART = 64 << 20
-"""Bytes of a part; objects above that go up in parts."""
+PART_BYTES = 64 << 20
+"""Bytes of a part; larger objects are uploaded in parts."""
 
 Oid = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Sha = Annotated[str, Path(pattern=r"^[0-9a-f]{64}$")]
@@ -45,7 +43,7 @@ class LfsObject(BaseModel):
 
 
 class LfsBatch(BaseModel):
-    """What to send or fetch."""
+    """The objects to upload or download."""
 
     operation: Literal["upload", "download"]
     transfers: list[str] = Field(default_factory=lambda: ["basic"])
@@ -54,14 +52,14 @@ class LfsBatch(BaseModel):
 
 
 class UploadedPart(BaseModel):
-    """A part that has arrived."""
+    """An uploaded part."""
 
     part_number: int = Field(alias="partNumber", ge=1, le=100_000)
     etag: str
 
 
 class MultipartCompletion(BaseModel):
-    """The parts of an object, all of them."""
+    """An object with all its parts."""
 
     oid: Oid
     parts: list[UploadedPart] = Field(min_length=1, max_length=100_000)
@@ -73,24 +71,24 @@ class _Lfs(JSONResponse):
 
 @router.post("/{prefix:prefix}{ns}/{name}.git/info/lfs/objects/batch")
 def batch(request: Request, state: StateDep, prefix: RepoKind, ns: Namespace, name: Name, body: LfsBatch) -> Response:
-    """Where each object can be sent, or fetched from; no `actions` for one that is here already."""
-    who = git_caller(request)
+    """The address to upload or download each object; no `actions` for an object that the repo already holds."""
+    caller = git_caller(request)
     if body.operation == "upload":
-        repo = access.repo_for(request, type_of(prefix), f"{ns}/{name}", "discuss", who)
-        _check_upload(state, who, repo)
-        planned = [_upload(state, repo, wanted, body.transfers, public_url(request)) for wanted in body.objects]
+        repo = state.access.repo(type_of(prefix), f"{ns}/{name}", caller, "discuss")
+        # Without write access a caller may upload what its pull request needs; until then nothing refers to the object.
+        planned = [_upload(state, repo, object_, body.transfers, public_url(request)) for object_ in body.objects]
     else:
-        repo = access.repo_for(request, type_of(prefix), f"{ns}/{name}", "read", who)
-        access.require_content_access(state, who, repo)
-        planned = [_download(state, repo, wanted, public_url(request)) for wanted in body.objects]
+        repo = state.access.repo(type_of(prefix), f"{ns}/{name}", caller)
+        state.access.require_content_access(caller, repo)
+        planned = [_download(state, repo, object_, public_url(request)) for object_ in body.objects]
     parts = any("chunk_size" in item.get("actions", {}).get("upload", {}).get("header", {}) for item in planned)
     return _Lfs({"transfer": "multipart" if parts else "basic", "objects": planned, "hash_algo": "sha256"})
 
 
 @router.post("/{prefix:prefix}{ns}/{name}.git/info/lfs/verify")
 def verify(request: Request, state: StateDep, prefix: RepoKind, ns: Namespace, name: Name, body: LfsObject) -> Response:
-    """Whether an object has arrived whole."""
-    repo = access.repo_for(request, type_of(prefix), f"{ns}/{name}", "read", git_caller(request))
+    """Confirm that an object is uploaded; 404 if it is missing or of another size."""
+    repo = state.access.repo(type_of(prefix), f"{ns}/{name}", git_caller(request))
     if state.lfs.size(repo.oid, body.oid) != body.size:
         raise HubError(404, f"The object {body.oid} has not been uploaded.")
     return _Lfs({})
@@ -98,7 +96,7 @@ def verify(request: Request, state: StateDep, prefix: RepoKind, ns: Namespace, n
 
 @router.put("/lfs-storage/{repo_id}/{sha}")
 async def put(request: Request, state: StateDep, repo_id: RepoId, sha: Sha) -> Response:
-    """Takes an object, or a part of one."""
+    """Receive an object, or a part of one."""
     query = dict(request.query_params)
     state.lfs.check("put", repo_id, sha, query)
     size, part = int(query["size"]), query.get("part")
@@ -117,7 +115,7 @@ async def put(request: Request, state: StateDep, repo_id: RepoId, sha: Sha) -> R
 
 @router.post("/lfs-storage/{repo_id}/{sha}")
 def join(request: Request, state: StateDep, repo_id: RepoId, sha: Sha, body: MultipartCompletion) -> Response:
-    """Puts an object together from its parts."""
+    """Join an object from its parts."""
     query = dict(request.query_params)
     state.lfs.check("join", repo_id, sha, query)
     count, upload = int(query["parts"]), query["upload"]
@@ -130,7 +128,7 @@ def join(request: Request, state: StateDep, repo_id: RepoId, sha: Sha, body: Mul
 @router.get("/lfs-storage/{repo_id}/{sha}")
 @router.head("/lfs-storage/{repo_id}/{sha}")
 def get(request: Request, state: StateDep, repo_id: RepoId, sha: Sha) -> Response:
-    """Gives an object to whoever has its address."""
+    """Send an object; its signed address is the proof of access."""
     query = dict(request.query_params)
     state.lfs.check("get", repo_id, sha, query)
     path = state.lfs.path(sha)
@@ -147,43 +145,38 @@ async def _receive(request: Request, upload: LfsUpload, size: int) -> None:
         await run_in_threadpool(upload.write, chunk)
 
 
-def _check_upload(state: HubState, who: Caller, repo: Repo) -> None:
-    """Those who may not write may still send what a pull request of theirs needs; nothing refers to it before that."""
-    access.require_access(state, who, repo, "discuss")
-
-
-def _upload(state: HubState, repo: Repo, wanted: LfsObject, transfers: list[str], base: str) -> dict[str, Any]:
-    item: dict[str, Any] = {"oid": wanted.oid, "size": wanted.size}
-    if state.lfs.size(repo.oid, wanted.oid) == wanted.size:
+def _upload(state: HubState, repo: Repo, object_: LfsObject, transfers: list[str], base: str) -> dict[str, Any]:
+    item: dict[str, Any] = {"oid": object_.oid, "size": object_.size}
+    if state.lfs.size(repo.oid, object_.oid) == object_.size:
         return item
-    upload = _in_parts if wanted.size > PART and "multipart" in transfers else _at_once
+    upload = _in_parts if object_.size > PART_BYTES and "multipart" in transfers else _at_once
     verify = {"href": f"{base}{repo.web_path}.git/info/lfs/verify"}
-    return {**item, "authenticated": True, "actions": {"upload": upload(state, repo, wanted, base), "verify": verify}}
+    return {**item, "authenticated": True, "actions": {"upload": upload(state, repo, object_, base), "verify": verify}}
 
 
-def _at_once(state: HubState, repo: Repo, wanted: LfsObject, base: str) -> dict[str, Any]:
-    return {"href": base + state.lfs.address("put", repo.oid, wanted.oid, size=str(wanted.size))}
+def _at_once(state: HubState, repo: Repo, object_: LfsObject, base: str) -> dict[str, Any]:
+    return {"href": base + state.lfs.address("put", repo.oid, object_.oid, size=str(object_.size))}
 
 
-def _in_parts(state: HubState, repo: Repo, wanted: LfsObject, base: str) -> dict[str, Any]:
-    upload, sizes = new_id(), list(_part_sizes(wanted.size))
-    header = {"chunk_size": str(PART)}
+def _in_parts(state: HubState, repo: Repo, object_: LfsObject, base: str) -> dict[str, Any]:
+    upload, sizes = new_id(), list(_part_sizes(object_.size))
+    header = {"chunk_size": str(PART_BYTES)}
     for number, size in enumerate(sizes, 1):
         query = {"size": str(size), "part": str(number), "upload": upload}
-        header[str(number)] = base + state.lfs.address("put", repo.oid, wanted.oid, **query)
-    query = {"size": str(wanted.size), "parts": str(len(sizes)), "upload": upload}
-    return {"href": base + state.lfs.address("join", repo.oid, wanted.oid, **query), "header": header}
+        header[str(number)] = base + state.lfs.address("put", repo.oid, object_.oid, **query)
+    query = {"size": str(object_.size), "parts": str(len(sizes)), "upload": upload}
+    return {"href": base + state.lfs.address("join", repo.oid, object_.oid, **query), "header": header}
 
 
 def _part_sizes(size: int) -> Iterator[int]:
-    for start in range(0, size, PART):
-        yield min(PART, size - start)
+    for start in range(0, size, PART_BYTES):
+        yield min(PART_BYTES, size - start)
 
 
-def _download(state: HubState, repo: Repo, wanted: LfsObject, base: str) -> dict[str, Any]:
-    size = state.lfs.size(repo.oid, wanted.oid)
+def _download(state: HubState, repo: Repo, object_: LfsObject, base: str) -> dict[str, Any]:
+    size = state.lfs.size(repo.oid, object_.oid)
     if size is None:
-        error = {"code": 404, "message": f"{repo.full_name} has no object {wanted.oid}"}
-        return {"oid": wanted.oid, "size": wanted.size, "error": error}
-    href = base + state.lfs.address("get", repo.oid, wanted.oid)
-    return {"oid": wanted.oid, "size": size, "authenticated": True, "actions": {"download": {"href": href}}}
+        error = {"code": 404, "message": f"{repo.full_name} has no object {object_.oid}"}
+        return {"oid": object_.oid, "size": object_.size, "error": error}
+    href = base + state.lfs.address("get", repo.oid, object_.oid)
+    return {"oid": object_.oid, "size": size, "authenticated": True, "actions": {"download": {"href": href}}}

@@ -1,4 +1,4 @@
-"""The large files of a repo, apart from their paths: list, take away, copy to another repo."""
+"""The LFS objects of a repo: list, delete, share with another repo."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ from localhub.errors import HubError
 from localhub.git.lfs_pointer import pointer_text
 from localhub.git.rewrite import without_blobs
 from localhub.http.paging import next_link
-from localhub.repos import access
 from localhub.repos.events import HubEvent
 from localhub.repos.lfs_store import OID
-from localhub.repos.store import Repo
+from localhub.repos.records import Repo
 from localhub.routes.dependencies import CallerDep, Contents, Owned, StateDep, public_url
 from localhub.state import HubState
 
@@ -24,14 +23,14 @@ router = APIRouter(tags=["lfs"])
 
 
 class CopyTarget(BaseModel):
-    """Where the copies go."""
+    """The repo that gets the objects."""
 
     type: Literal["model", "dataset", "space"]
     name: str = Field(min_length=3, max_length=200)
 
 
 class CopiedFile(BaseModel):
-    """What is copied."""
+    """An object to share."""
 
     sha256: str = Field(max_length=200)
     xet_hash: str | None = Field(None, alias="xetHash")
@@ -39,21 +38,21 @@ class CopiedFile(BaseModel):
 
 
 class DuplicateBody(BaseModel):
-    """Large files to be held by another repo as well."""
+    """Objects that another repo is to hold too."""
 
     target: CopyTarget
     files: list[CopiedFile] = Field(max_length=10_000)
 
 
 class LfsDeletions(BaseModel):
-    """Which objects go."""
+    """The objects to delete."""
 
     sha: list[str] = Field(max_length=10_000)
     rewrite_history: bool = Field(False, alias="rewriteHistory")
 
 
 class LfsFilesBatch(BaseModel):
-    """Changes of several large files."""
+    """Changes of several objects."""
 
     deletions: LfsDeletions
 
@@ -67,7 +66,7 @@ def lfs_files(
     limit: Annotated[int, Query(ge=1, le=1000)] = 1000,
     cursor: Annotated[int, Query(ge=0, le=100_000_000)] = 0,
 ) -> list[dict[str, Any]]:
-    """By pages, the newest first; `filename` is where main has it."""
+    """One page of the objects, newest first; `filename` is the object's path on main."""
     objects = state.lfs.objects(repo.oid)
     if cursor + limit < len(objects):
         response.headers["Link"] = next_link(request, public_url(request), cursor=str(cursor + limit))
@@ -87,16 +86,16 @@ def lfs_files(
 
 @router.delete("/api/{kind:kind}/{ns}/{name}/lfs-files/{sha}")
 def delete(repo: Owned, state: StateDep, sha: Annotated[str, Path(max_length=100)]) -> dict[str, Any]:
-    """Takes an object away for good; what points to it points to nothing."""
+    """Delete an object for good; pointers to it stay."""
     _size(state, repo, sha)
     state.lfs.unlink(repo.oid, sha)
     return {}
 
 
 @router.post("/api/{kind:kind}/{ns}/{name}/lfs-files/batch")
-def delete_several(repo: Owned, state: StateDep, who: CallerDep, body: LfsFilesBatch) -> dict[str, Any]:
-    """Takes several away; with `rewriteHistory` also the files that named them, out of every commit of every branch."""
-    account = access.require_account(who)
+def delete_several(repo: Owned, state: StateDep, caller: CallerDep, body: LfsFilesBatch) -> dict[str, Any]:
+    """Delete objects; with `rewriteHistory` also the files that point to them, from every commit of every branch."""
+    account = caller.require_account()
     sizes = {sha: _size(state, repo, sha) for sha in body.deletions.sha}
     if body.deletions.rewrite_history:
         pointers = [pointer_text(sha, size) for sha, size in sizes.items()]
@@ -112,10 +111,10 @@ def delete_several(repo: Owned, state: StateDep, who: CallerDep, body: LfsFilesB
 
 @router.post("/api/{kind:kind}/{ns}/{name}/lfs-files/duplicate")
 def duplicate(
-    request: Request, response: Response, repo: Contents, state: StateDep, who: CallerDep, body: DuplicateBody
+    response: Response, repo: Contents, state: StateDep, caller: CallerDep, body: DuplicateBody
 ) -> dict[str, Any]:
-    """Lets another repo hold the same objects; those that fail are named, with 207."""
-    target = access.repo_for(request, body.target.type, body.target.name, "discuss", who)
+    """Add objects to another repo; the answer lists the failed ones, with status 207."""
+    target = state.access.repo(body.target.type, body.target.name, caller, "discuss")
     failed = []
     for file in body.files:
         size = state.lfs.size(repo.oid, file.sha256)
@@ -125,8 +124,8 @@ def duplicate(
             state.lfs.link(target.oid, file.sha256, size)
     if failed:
         response.status_code = 207
-    refused = {item["sha256"] for item in failed}
-    done = [{"sha256": file.sha256} for file in body.files if file.sha256 not in refused]
+    failed_ids = {item["sha256"] for item in failed}
+    done = [{"sha256": file.sha256} for file in body.files if file.sha256 not in failed_ids]
     return {"success": not failed, "succeeded": done, "failed": failed}
 
 
@@ -138,7 +137,7 @@ def _size(state: HubState, repo: Repo, sha: str) -> int:
 
 
 def _names(repo: Repo) -> dict[str, str]:
-    """By SHA-256 the path at which main has the object."""
+    """SHA-256 → path of the object on main."""
     head = repo.git.head()
     entries = repo.git.entries(head, recursive=True) if head else []
     files = {entry.path: entry.oid for entry in entries if entry.type == "file"}

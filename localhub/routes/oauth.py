@@ -1,7 +1,7 @@
-"""Signing in with this Hub: what an app asks, the page where a person agrees, and what the app is told.
+"""Signing in with this Hub: the request of an app, the page where a person agrees, and the answers to the app.
 
-An error that the app made is told to it by way of the browser, once it is sure that the app asked: who names no known
-app, or an address that is none of the app's, sees a page and is sent nowhere.
+An app's mistake is reported to it through the browser, but only after its id and its redirect address are checked: a
+request with an unknown app or address gets an error page and no redirect.
 """
 
 from __future__ import annotations
@@ -16,18 +16,16 @@ from urllib.parse import unquote_plus, urlencode, urlsplit
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from localhub.accounts.oauth import SCOPES, TOKEN_LASTS, RegisteredApp, refusal
+from localhub.accounts.oauth import SCOPES, TOKEN_SECONDS, RegisteredApp, refusal
 from localhub.errors import BadRequest, HubError
-from localhub.pages import page
-from localhub.repos import access
 from localhub.routes.dependencies import CallerDep, StateDep, public_url
-from localhub.routes.page_dependencies import Form, PageRoute, SameSite, user_named
+from localhub.routes.page_dependencies import Form, PageRoute, SameSite, page, user_named
 from localhub.state import HubState
 
 router = APIRouter(tags=["oauth"])
 pages = APIRouter(tags=["oauth"], route_class=PageRoute, default_response_class=HTMLResponse)
 
-_LONGEST = 2_000
+_MAX_FIELD_CHARS = 2_000
 _FIELDS = (
     "client_id",
     "redirect_uri",
@@ -42,23 +40,23 @@ _FIELDS = (
 
 @dataclass(frozen=True)
 class AuthorizationRequest:
-    """What an app asks for, with `fields` as it wrote them."""
+    """The request of an app; `fields` holds its parameters as sent."""
 
     app: RegisteredApp
     redirect_uri: str
     scope: str
     fields: dict[str, str]
 
-    def back(self, **told: str) -> Response:
-        """Sends the browser back to the app."""
+    def redirect(self, **answer: str) -> Response:
+        """Redirect the browser to the app with the answer."""
         state = self.fields.get("state")
-        query = urlencode({**told, **({"state": state} if state else {})})
-        joint = "&" if urlsplit(self.redirect_uri).query else "?"
-        return RedirectResponse(f"{self.redirect_uri}{joint}{query}", 303, {"Cache-Control": "no-store"})
+        query = urlencode({**answer, **({"state": state} if state else {})})
+        separator = "&" if urlsplit(self.redirect_uri).query else "?"
+        return RedirectResponse(f"{self.redirect_uri}{separator}{query}", 303, {"Cache-Control": "no-store"})
 
     @property
     def mistake(self) -> tuple[str, str] | None:
-        """What is wrong with it, in OAuth's word and in a sentence."""
+        """The app's mistake: OAuth's error code and a sentence; None for a valid request."""
         if self.fields.get("response_type") != "code":
             return "unsupported_response_type", "The response_type is code."
         if not set(self.scope.split()) <= set(self.app.scopes):
@@ -70,7 +68,7 @@ class AuthorizationRequest:
 
 @router.get("/.well-known/openid-configuration")
 def metadata(request: Request) -> dict[str, Any]:
-    """Where everything is, for programs."""
+    """The addresses and features of sign-in, for programs."""
     hub = public_url(request)
     return {
         "issuer": hub,
@@ -91,19 +89,19 @@ def metadata(request: Request) -> dict[str, Any]:
 
 @router.get("/oauth/jwks")
 def keys() -> dict[str, Any]:
-    """No public keys: what is signed here is signed with the app's own secret."""
+    """No public keys: identities are signed with the app's own secret."""
     return {"keys": []}
 
 
 @pages.get("/oauth/authorize")
-def ask(request: Request, state: StateDep) -> Response:
-    """The page on which a person lets an app know who they are."""
-    asked = _authorization_request(state, dict(request.query_params))
-    if asked.mistake is not None:
-        return _redirect_with_error(asked, *asked.mistake)
-    answer = page(request, "authorize.html", asked=asked)
-    # The answer to the form leads to the app, and browsers hold that against the form's own policy too.
-    target = urlsplit(asked.redirect_uri)
+def consent_page(request: Request, state: StateDep) -> Response:
+    """The page on which a person agrees that an app learns their identity."""
+    authorization = _authorization_request(state, dict(request.query_params))
+    if authorization.mistake is not None:
+        return _redirect_with_error(authorization, *authorization.mistake)
+    answer = page(request, "authorize.html", authorization=authorization)
+    # The answer to the form redirects to the app, and browsers apply `form-action` to that redirect too.
+    target = urlsplit(authorization.redirect_uri)
     policy = answer.headers["Content-Security-Policy"]
     answer.headers["Content-Security-Policy"] = policy.replace(
         "form-action 'self'", f"form-action 'self' {target.scheme}://{target.netloc}"
@@ -113,21 +111,21 @@ def ask(request: Request, state: StateDep) -> Response:
 
 @pages.post("/oauth/authorize", dependencies=[SameSite])
 def agree(request: Request, state: StateDep, form: Form) -> Response:
-    """Sends the browser back to the app, with a code where the person agreed."""
-    asked = _authorization_request(state, form)
-    if asked.mistake is not None:
-        return _redirect_with_error(asked, *asked.mistake)
+    """Redirect the browser to the app: with a code if the person agreed, else with an error."""
+    authorization = _authorization_request(state, form)
+    if authorization.mistake is not None:
+        return _redirect_with_error(authorization, *authorization.mistake)
     if not form.get("as"):
-        return _redirect_with_error(asked, "access_denied", "The person did not agree.")
+        return _redirect_with_error(authorization, "access_denied", "The person did not agree.")
     code = state.oauth.agree(
-        asked.app,
+        authorization.app,
         user_named(request, form["as"]),
-        asked.redirect_uri,
-        scope=asked.scope,
-        nonce=asked.fields.get("nonce", ""),
-        challenge=asked.fields.get("code_challenge", ""),
+        authorization.redirect_uri,
+        scope=authorization.scope,
+        nonce=authorization.fields.get("nonce", ""),
+        challenge=authorization.fields.get("code_challenge", ""),
     )
-    return asked.back(code=code)
+    return authorization.redirect(code=code)
 
 
 async def _token_form(request: Request) -> dict[str, str]:
@@ -141,37 +139,37 @@ async def _token_form(request: Request) -> dict[str, str]:
 def token(
     request: Request, response: Response, state: StateDep, form: Annotated[dict[str, str], Depends(_token_form)]
 ) -> dict[str, Any]:
-    """A token, and who it is, for a code."""
+    """Exchange a code for a token and a signed identity."""
     response.headers["Cache-Control"] = "no-store"
     app = _app(state, request, form)
     if form.get("grant_type") != "authorization_code":
         raise refusal("unsupported_grant_type", "The grant_type is authorization_code.")
-    said = (form.get(name, "") for name in ("code", "redirect_uri", "code_verifier"))
-    agreed, secret = state.oauth.exchange(app, *said)
+    values = (form.get(name, "") for name in ("code", "redirect_uri", "code_verifier"))
+    grant, secret = state.oauth.exchange(app, *values)
     return {
         "access_token": secret,
         "token_type": "bearer",
-        "expires_in": TOKEN_LASTS,
-        "scope": agreed.scope,
-        "id_token": state.oauth.id_token(agreed, public_url(request)),
+        "expires_in": TOKEN_SECONDS,
+        "scope": grant.scope,
+        "id_token": state.oauth.id_token(grant, public_url(request)),
     }
 
 
 @router.get("/oauth/userinfo")
 @router.post("/oauth/userinfo", include_in_schema=False)
-def userinfo(request: Request, state: StateDep, who: CallerDep) -> dict[str, Any]:
-    """Who the owner of a token is, as far as they agreed to."""
-    account = access.require_account(who)
+def userinfo(request: Request, state: StateDep, caller: CallerDep) -> dict[str, Any]:
+    """The claims about the owner of a token that its scopes allow."""
+    account = caller.require_account()
     scope = state.oauth.scope_of(request.headers["authorization"].partition(" ")[2].strip())
     if scope is None:
         raise refusal("insufficient_scope", "This token was not made for an app.", status=403)
     return state.oauth.claims(account, scope, public_url(request))
 
 
-def _authorization_request(state: HubState, said: dict[str, str]) -> AuthorizationRequest:
-    """What an app asks for. BadRequest where it is not sure which app that is, or where it would lead."""
-    fields = {name: said[name] for name in _FIELDS if said.get(name)}
-    if any(len(value) > _LONGEST for value in fields.values()):
+def _authorization_request(state: HubState, parameters: dict[str, str]) -> AuthorizationRequest:
+    """The request of an app; `BadRequest` for an unknown app or an address that it did not register."""
+    fields = {name: parameters[name] for name in _FIELDS if parameters.get(name)}
+    if any(len(value) > _MAX_FIELD_CHARS for value in fields.values()):
         raise BadRequest("The address of this page is too long.")
     app = state.oauth.app(fields.get("client_id", ""))
     if app is None:
@@ -182,22 +180,22 @@ def _authorization_request(state: HubState, said: dict[str, str]) -> Authorizati
     return AuthorizationRequest(app, redirect, fields.get("scope", "openid profile"), fields)
 
 
-def _redirect_with_error(asked: AuthorizationRequest, error: str, why: str) -> Response:
-    return asked.back(error=error, error_description=why)
+def _redirect_with_error(authorization: AuthorizationRequest, error: str, reason: str) -> Response:
+    return authorization.redirect(error=error, error_description=reason)
 
 
 def _app(state: HubState, request: Request, form: dict[str, str]) -> RegisteredApp:
-    """The app that shows its id and secret, in the header or in the form."""
-    shown = _basic(request.headers.get("authorization")) or [(form.get("client_id", ""), form.get("client_secret", ""))]
-    for name, secret in shown:
-        app = state.oauth.app(name)
+    """The app that sends its id and secret, in the header or in the form."""
+    from_form = [(form.get("client_id", ""), form.get("client_secret", ""))]
+    for client_id, secret in _basic(request.headers.get("authorization")) or from_form:
+        app = state.oauth.app(client_id)
         if app is not None and hmac.compare_digest(app.secret.encode(), secret.encode("utf-8", "replace")):
             return app
     raise _unknown_app()
 
 
 def _basic(header: str | None) -> list[tuple[str, str]] | None:
-    """Id and secret as they stand, for so the Hub's guide has it, and as the standard has it: quoted like a form."""
+    """Id and secret unquoted, as in the Hub's guide, and quoted like a form, as in the standard."""
     scheme, _, value = (header or "").partition(" ")
     if scheme.lower() != "basic":
         return None
@@ -209,8 +207,8 @@ def _basic(header: str | None) -> list[tuple[str, str]] | None:
 
 
 def _unknown_app() -> HubError:
-    why = "The app is unknown, or its secret is wrong."
-    return refusal("invalid_client", why, status=401, headers={"WWW-Authenticate": "Basic"})
+    reason = "The app is unknown, or its secret is wrong."
+    return refusal("invalid_client", reason, status=401, headers={"WWW-Authenticate": "Basic"})
 
 
 router.include_router(pages)

@@ -1,4 +1,4 @@
-"""What the routes of pages have in common: errors as pages, who looks, whom a form speaks for."""
+"""Shared parts of the routes of pages: rendering, errors as pages, the viewer, forms and the account they act for."""
 
 from __future__ import annotations
 
@@ -8,22 +8,52 @@ from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from fastapi import Depends, Request, Response
+from fastapi.responses import HTMLResponse
 from fastapi.routing import APIRoute
 from starlette.datastructures import FormData, UploadFile
 
-from localhub.accounts.store import Account, Caller
+from localhub.accounts.store import Account, Accounts, Caller
 from localhub.errors import BadRequest, Forbidden, HubError, RepoMoved
 from localhub.http.routing import RepoKind
-from localhub.pages import page
-from localhub.repos import access
-from localhub.repos.store import Repo
-from localhub.routes.dependencies import Name, Namespace, type_of
+from localhub.pages import HEADERS, render_template
+from localhub.repos.records import Repo
+from localhub.routes.callers import COOKIE, page_caller, state_of
+from localhub.routes.dependencies import Name, Namespace, StateDep, type_of
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+MAX_MENU_ACCOUNTS = 100
+"""Accounts that a menu offers."""
+
+
+def page(request: Request, template: str, status: int = 200, **content: Any) -> HTMLResponse:
+    """Render a template with the viewer's account and the accounts that it may switch to."""
+    state = state_of(request)
+    account = page_caller(request).account
+    common = {
+        "me": account,
+        "people": selectable_users(state.accounts, account),
+        "here": _path_for_get(request),
+        "now": state.clock.now(),
+    }
+    return HTMLResponse(render_template(template, **{**common, **content}), status, HEADERS)
+
+
+def selectable_users(accounts: Accounts, first: Account | None = None) -> list[Account]:
+    """The users that a viewer may act as, `first` before the others."""
+    users = accounts.all("user")
+    if first:
+        users = [first, *(user for user in users if user.id != first.id)]
+    return users[:MAX_MENU_ACCOUNTS]
+
+
+def _path_for_get(request: Request) -> str:
+    """The path to return to by GET: the request's own, or that of the page whose form was sent."""
+    path: str = request.scope["raw_path"].decode("latin-1").partition("?")[0]
+    return path if request.method == "GET" else path.rsplit("/comment/", 1)[0]
 
 
 class PageRoute(APIRoute):
-    """A route whose refusals are pages for a browser; programs go on getting JSON."""
+    """A route that shows refusals as pages to browsers; programs still get JSON."""
 
     def get_route_handler(self) -> Handler:
         """FastAPI's handler, with refusals as pages."""
@@ -43,31 +73,26 @@ class PageRoute(APIRoute):
 
 
 def error_page(request: Request, error: HubError) -> Response:
-    """A refusal as a person reads it."""
+    """A refusal as a page."""
     heading = HTTPStatus(error.status).phrase if error.status in list(HTTPStatus) else "Error"
-    # Also a wrong token is told on a page, which must not ask for that token again.
+    # The page for a wrong token must not read that token again.
     request.scope["headers"] = [pair for pair in request.scope["headers"] if pair[0] != b"authorization"]
     return page(request, "error.html", error.status, heading=heading, message=error.message)
 
 
-def viewer(request: Request) -> Caller:
-    """Who looks: by cookie, else by token."""
-    return access.page_caller(request)
+Viewer = Annotated[Caller, Depends(page_caller)]
 
 
-Viewer = Annotated[Caller, Depends(viewer)]
-
-
-def repo_at(request: Request, prefix: RepoKind, ns: Namespace, name: Name, who: Viewer) -> Repo:
-    """The repo of a web address, if the one who looks may know of it."""
-    return access.repo_for(request, type_of(prefix), f"{ns}/{name}", "read", who)
+def repo_at(state: StateDep, prefix: RepoKind, ns: Namespace, name: Name, caller: Viewer) -> Repo:
+    """The repo of a web address, if the viewer has read access."""
+    return state.access.repo(type_of(prefix), f"{ns}/{name}", caller, "read")
 
 
 PageRepo = Annotated[Repo, Depends(repo_at)]
 
 
 def same_site(request: Request) -> None:
-    """Refuses forms that another site's page sends: the cookie travels with them."""
+    """Refuse forms that another site's page sends: the browser adds the cookie to them."""
     origin = request.headers.get("origin")
     if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
         raise Forbidden("This form was sent from another site.")
@@ -76,7 +101,7 @@ def same_site(request: Request) -> None:
 
 
 async def form_of(request: Request) -> dict[str, str]:
-    """The fields of a form, texts alone."""
+    """The text fields of a form."""
     fields: FormData = await request.form(max_files=1, max_fields=50)
     return {name: value for name, value in fields.items() if not isinstance(value, UploadFile)}
 
@@ -86,20 +111,20 @@ Form = Annotated[dict[str, str], Depends(form_of)]
 
 
 def acting_account(request: Request, form: dict[str, str]) -> Caller:
-    """The account that a form chose in `as`, else the one that looks."""
+    """The account that a form names in `as`, else the viewer."""
     name = form.get("as")
-    return Caller(user_named(request, name)) if name else viewer(request)
+    return Caller(user_named(request, name)) if name else page_caller(request)
 
 
 def user_named(request: Request, name: str) -> Account:
-    """The user of that name; `BadRequest` where there is none."""
-    account = access.state_of(request).accounts.by_name(name)
+    """The user of that name; `BadRequest` if there is none."""
+    account = state_of(request).accounts.by_name(name)
     if account is None or account.kind != "user":
         raise BadRequest(f"There is no user {name} to act as.")
     return account
 
 
 def remember_account(response: Response, account: Account | None) -> None:
-    """Goes on as the account that just acted."""
+    """Set the cookie to the account that just acted."""
     if account:
-        response.set_cookie(access.COOKIE, account.name, httponly=True, samesite="lax")
+        response.set_cookie(COOKIE, account.name, httponly=True, samesite="lax")

@@ -12,34 +12,33 @@ from localhub.accounts.store import Caller
 from localhub.errors import EntryNotFound, HubError
 from localhub.git import history
 from localhub.markdown import render, without_front_matter
-from localhub.pages import breadcrumbs, page, query
+from localhub.pages import breadcrumbs, query
 from localhub.pages.diffview import parse
-from localhub.repos import access
-from localhub.repos.store import Repo
+from localhub.repos.records import Repo
 from localhub.routes.dependencies import Rev, StateDep
-from localhub.routes.page_dependencies import PageRepo, PageRoute, Viewer
+from localhub.routes.page_dependencies import PageRepo, PageRoute, Viewer, page
 from localhub.state import HubState
-from localhub.threads.service import ThreadFilter
+from localhub.threads.store import ThreadFilter
 
 router = APIRouter(route_class=PageRoute, default_response_class=HTMLResponse)
 
-FILES, COMMITS = 500, 50
-TEXT_BYTES, TEXT_LINES = 400_000, 5000
+MAX_ENTRIES, MAX_COMMITS = 500, 50
+MAX_TEXT_BYTES, MAX_TEXT_LINES = 400_000, 5000
 _REPO = "/{prefix:prefix}{ns}/{name}"
 
 
 def repo_page(request: Request, state: HubState, repo: Repo, tab: str, template: str, **content: Any) -> Response:
-    """A page under a repo's head and tabs."""
+    """A page with a repo's header and tabs."""
     open_threads = state.threads.count(repo, ThreadFilter(over=False))
     status = content.pop("status_code", 200)
-    around = {"repo": repo, "tab": tab, "open_threads": open_threads, "rev": "main"}
-    return page(request, template, status, **{**around, **content})
+    common = {"repo": repo, "tab": tab, "open_threads": open_threads, "rev": "main"}
+    return page(request, template, status, **{**common, **content})
 
 
 @router.get(_REPO)
-def overview(request: Request, state: StateDep, repo: PageRepo, who: Viewer) -> Response:
-    """The files of main, and the card."""
-    return _folder(request, state, repo, who, "main", "")
+def overview(request: Request, state: StateDep, repo: PageRepo, caller: Viewer) -> Response:
+    """The files of main, and its card."""
+    return _folder(request, state, repo, caller, "main", "")
 
 
 @router.get(_REPO + "/tree/{rev:seg}")
@@ -48,19 +47,19 @@ def folder(
     request: Request,
     state: StateDep,
     repo: PageRepo,
-    who: Viewer,
+    caller: Viewer,
     rev: Rev,
     path: str = "",
     after: Annotated[str | None, Query(max_length=1000)] = None,
 ) -> Response:
     """A folder."""
-    return _folder(request, state, repo, who, rev, path.strip("/"), after)
+    return _folder(request, state, repo, caller, rev, path.strip("/"), after)
 
 
 @router.get(_REPO + "/blob/{rev:seg}/{path:rest}")
-def file(request: Request, state: StateDep, repo: PageRepo, who: Viewer, rev: Rev, path: str) -> Response:
-    """A file: Markdown as it is meant, other text with its lines numbered."""
-    access.require_content_access(state, who, repo)
+def file(request: Request, state: StateDep, repo: PageRepo, caller: Viewer, rev: Rev, path: str) -> Response:
+    """A file: Markdown rendered, other text with line numbers."""
+    state.access.require_content_access(caller, repo)
     commit = repo.git.resolve(rev)
     entry = repo.git.entry(commit, path)
     if entry is None:
@@ -82,8 +81,8 @@ def file(request: Request, state: StateDep, repo: PageRepo, who: Viewer, rev: Re
         is_lfs=facts.pointer is not None,
         download=f"{quote(repo.web_path)}/resolve/{quote(rev, safe='')}/{quote(path)}",
         rendered=render(without_front_matter(text)) if text and path.lower().endswith(".md") else None,
-        lines=text.split("\n")[:TEXT_LINES] if text is not None else None,
-        cut=text is not None and (facts.size > TEXT_BYTES or text.count("\n") >= TEXT_LINES),
+        lines=text.split("\n")[:MAX_TEXT_LINES] if text is not None else None,
+        cut=text is not None and (facts.size > MAX_TEXT_BYTES or text.count("\n") >= MAX_TEXT_LINES),
     )
 
 
@@ -95,10 +94,10 @@ def commits(
     rev: Rev,
     p: Annotated[int, Query(ge=0, le=10**6)] = 0,
 ) -> Response:
-    """The commits that led to a revision, the newest first."""
+    """The commits up to a revision, newest first."""
     start = repo.git.resolve(rev)
     total = history.count(repo.git, start)
-    shown = history.log(repo.git, start, skip=p * COMMITS, limit=COMMITS)
+    page_commits = history.log(repo.git, start, skip=p * MAX_COMMITS, limit=MAX_COMMITS)
     return repo_page(
         request,
         state,
@@ -106,38 +105,38 @@ def commits(
         "commits",
         "commits.html",
         rev=rev,
-        commits=shown,
+        commits=page_commits,
         total=total,
         previous_page=query(p=p - 1) if p else None,
-        next_page=query(p=p + 1) if (p + 1) * COMMITS < total else None,
+        next_page=query(p=p + 1) if (p + 1) * MAX_COMMITS < total else None,
     )
 
 
 @router.get(_REPO + "/commit/{rev:seg}")
-def commit(request: Request, state: StateDep, repo: PageRepo, who: Viewer, rev: Rev) -> Response:
+def commit(request: Request, state: StateDep, repo: PageRepo, caller: Viewer, rev: Rev) -> Response:
     """One commit with its diff."""
-    access.require_content_access(state, who, repo)
+    state.access.require_content_access(caller, repo)
     info = history.commit_info(repo.git, repo.git.resolve(rev))
     files, cut = parse(repo.git.diff(info.parents[0] if info.parents else None, info.id))
     return repo_page(request, state, repo, "commits", "commit.html", commit=info, files=files, cut=cut)
 
 
 def _folder(
-    request: Request, state: HubState, repo: Repo, who: Caller, rev: str, path: str, after: str | None = None
+    request: Request, state: HubState, repo: Repo, caller: Caller, rev: str, path: str, after: str | None = None
 ) -> Response:
     head = repo.git.resolve(rev)
-    entries = repo.git.entries(head, path, after=after, limit=FILES + 1)
-    facts = repo.git.facts(entry.oid for entry in entries[:FILES] if entry.type == "file")
+    entries = repo.git.entries(head, path, after=after, limit=MAX_ENTRIES + 1)
+    facts = repo.git.facts(entry.oid for entry in entries[:MAX_ENTRIES] if entry.type == "file")
     base = quote(repo.web_path)
-    shown = []
-    for entry in entries[:FILES]:
-        known = facts.get(entry.oid)
+    rows = []
+    for entry in entries[:MAX_ENTRIES]:
+        blob = facts.get(entry.oid)
         is_folder = entry.type == "directory"
         href = f"{base}/{'tree' if is_folder else 'blob'}/{quote(rev, safe='')}/{quote(entry.path)}"
-        size = (known.pointer.size if known.pointer else known.size) if known else None
+        size = (blob.pointer.size if blob.pointer else blob.size) if blob else None
         name = entry.path.rpartition("/")[2]
-        is_lfs = known is not None and known.pointer is not None
-        shown.append({"name": name, "href": href, "size": size, "is_folder": is_folder, "is_lfs": is_lfs})
+        is_lfs = blob is not None and blob.pointer is not None
+        rows.append({"name": name, "href": href, "size": size, "is_folder": is_folder, "is_lfs": is_lfs})
     return repo_page(
         request,
         state,
@@ -146,16 +145,16 @@ def _folder(
         "files.html",
         rev=rev,
         crumbs=breadcrumbs(repo.web_path, rev, path),
-        entries=sorted(shown, key=lambda item: not item["is_folder"]),
+        entries=sorted(rows, key=lambda item: not item["is_folder"]),
         latest=history.commit_info(repo.git, head),
-        next_page=query(after=entries[FILES - 1].path) if len(entries) > FILES else None,
-        readme=_readme(state, repo, who, head, path) if after is None else None,
+        next_page=query(after=entries[MAX_ENTRIES - 1].path) if len(entries) > MAX_ENTRIES else None,
+        readme=_readme(state, repo, caller, head, path) if after is None else None,
     )
 
 
-def _readme(state: HubState, repo: Repo, who: Caller, head: str, path: str) -> object:
+def _readme(state: HubState, repo: Repo, caller: Caller, head: str, path: str) -> object:
     try:
-        access.require_content_access(state, who, repo)
+        state.access.require_content_access(caller, repo)
     except HubError:
         return None
     content = repo.git.file(head, f"{path}/README.md" if path else "README.md")
@@ -164,8 +163,8 @@ def _readme(state: HubState, repo: Repo, who: Caller, head: str, path: str) -> o
 
 
 def _text(content: bytes) -> str | None:
-    """The beginning of a file as text; None for a file of another kind."""
-    start = content[:TEXT_BYTES]
+    """The beginning of a file as text; None for a binary file."""
+    start = content[:MAX_TEXT_BYTES]
     if b"\0" in start:
         return None
     text = start.decode("utf-8", "replace")

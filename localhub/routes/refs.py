@@ -1,4 +1,4 @@
-"""Branches, tags, the log, and squashing it."""
+"""Branches, tags, the log, and squashing a branch."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from localhub.clock import iso
 from localhub.errors import BadRequest, Forbidden, HubError, RevisionNotFound
 from localhub.git import history
 from localhub.git.history import CommitInfo
+from localhub.git.refs import RefChange
 from localhub.git.repository import MAIN
 from localhub.http.paging import next_link
-from localhub.repos import access
-from localhub.repos.events import HubEvent, RefChange
-from localhub.repos.store import Repo, author_of
+from localhub.repos.events import HubEvent
+from localhub.repos.records import Repo
+from localhub.repos.store import author_of
 from localhub.routes.dependencies import CallerDep, Readable, Rev, StateDep, Writable, public_url
 from localhub.state import HubState
 
@@ -28,7 +29,7 @@ RefName = Annotated[str, Path(max_length=200)]
 
 
 class NewBranch(BaseModel):
-    """`startingPoint`: a revision, by default main. `emptyBranch`: without any of its history."""
+    """A branch to create at `startingPoint` (by default main), or with `emptyBranch` at an empty commit."""
 
     starting_point: str | None = Field(None, alias="startingPoint", max_length=400)
     empty_branch: bool = Field(False, alias="emptyBranch")
@@ -36,14 +37,14 @@ class NewBranch(BaseModel):
 
 
 class NewTag(BaseModel):
-    """An annotated tag where there is a message."""
+    """A tag to create, annotated if it has a message."""
 
     tag: str = Field(min_length=1, max_length=200)
     message: str | None = Field(None, max_length=65_536)
 
 
 class SquashBody(BaseModel):
-    """The message of the one commit that remains."""
+    """The message of the squashed commit."""
 
     message: str | None = Field(None, max_length=500)
 
@@ -51,18 +52,18 @@ class SquashBody(BaseModel):
 @router.get("/api/{kind:kind}/{ns}/{name}/refs")
 def refs(repo: Readable, include_prs: bool = False) -> dict[str, Any]:
     """Every ref with its commit."""
-    shown: dict[str, Any] = {"branches": [], "converts": [], "tags": []}
+    by_group: dict[str, Any] = {"branches": [], "converts": [], "tags": []}
     if include_prs:
-        shown["pullRequests"] = []
-    places = (
+        by_group["pullRequests"] = []
+    groups = (
         ("refs/heads/", "branches"), ("refs/convert/", "converts"), ("refs/tags/", "tags"), ("refs/pr/", "pullRequests")
     )  # fmt: skip
     for ref, commit in repo.git.refs().items():
-        for prefix, place in places:
-            if ref.startswith(prefix) and place in shown:
-                name = ref.removeprefix("refs/" if place == "pullRequests" else prefix)
-                shown[place].append({"name": name, "ref": ref, "targetCommit": commit})
-    return shown
+        for prefix, group in groups:
+            if ref.startswith(prefix) and group in by_group:
+                name = ref.removeprefix("refs/" if group == "pullRequests" else prefix)
+                by_group[group].append({"name": name, "ref": ref, "targetCommit": commit})
+    return by_group
 
 
 @router.get("/api/{kind:kind}/{ns}/{name}/commits/{rev:seg}")
@@ -76,68 +77,70 @@ def commits(
     limit: Annotated[int, Query(ge=1, le=1000)] = 50,
     expand: Annotated[list[str] | None, Query(alias="expand[]")] = None,
 ) -> list[dict[str, Any]]:
-    """The log by pages, the newest first; how many there are in `X-Total-Count`."""
+    """One page of the log, newest first; `X-Total-Count` holds the number of commits."""
     head = repo.git.resolve(rev)
     total = history.count(repo.git, head)
     response.headers["X-Total-Count"] = str(total)
     if (p + 1) * limit < total:
         response.headers["Link"] = next_link(request, public_url(request), p=str(p + 1))
-    found = history.log(repo.git, head, skip=p * limit, limit=limit)
-    return [_commit(state, info, formatted="formatted" in (expand or ())) for info in found]
+    page = history.log(repo.git, head, skip=p * limit, limit=limit)
+    return [_commit(state, info, formatted="formatted" in (expand or ())) for info in page]
 
 
 @router.post("/api/{kind:kind}/{ns}/{name}/branch/{branch:seg}")
-def create_branch(repo: Writable, state: StateDep, who: CallerDep, branch: RefName, body: NewBranch) -> dict[str, Any]:
-    """A new branch."""
+def create_branch(
+    repo: Writable, state: StateDep, caller: CallerDep, branch: RefName, body: NewBranch
+) -> dict[str, Any]:
+    """Create a branch."""
     ref = _checked_ref(f"refs/heads/{branch.removeprefix('refs/heads/')}")
-    account = access.require_account(who)
+    account = caller.require_account()
     with repo.git.lock:
         old = repo.git.head(ref)
         if old and not body.overwrite:
             raise HubError(409, f"Reference {ref} already exists")
         start = _empty(state, repo, account) if body.empty_branch else repo.git.resolve(body.starting_point or "main")
         repo.git.update_ref(ref, start, old)
-        _tell(state, repo, account, RefChange(ref, old, start))
+        _note_change(state, repo, account, RefChange(ref, old, start))
     return {}
 
 
 @router.delete("/api/{kind:kind}/{ns}/{name}/branch/{branch:seg}")
-def delete_branch(repo: Writable, state: StateDep, who: CallerDep, branch: RefName) -> dict[str, Any]:
-    """Takes a branch away; never main."""
+def delete_branch(repo: Writable, state: StateDep, caller: CallerDep, branch: RefName) -> dict[str, Any]:
+    """Delete a branch; main cannot be deleted."""
     ref = f"refs/heads/{branch.removeprefix('refs/heads/')}"
     if ref == MAIN:
         raise Forbidden(f"Cannot delete {ref}")
-    _delete(state, repo, access.require_account(who), ref)
+    _delete(state, repo, caller.require_account(), ref)
     return {}
 
 
 @router.post("/api/{kind:kind}/{ns}/{name}/tag/{rev:seg}")
-def create_tag(repo: Writable, state: StateDep, who: CallerDep, rev: Rev, body: NewTag) -> dict[str, Any]:
-    """Tags a revision."""
+def create_tag(repo: Writable, state: StateDep, caller: CallerDep, rev: Rev, body: NewTag) -> dict[str, Any]:
+    """Create a tag."""
     ref = _checked_ref(f"refs/tags/{body.tag}")
-    account = access.require_account(who)
+    account = caller.require_account()
     with repo.git.lock:
         commit = repo.git.resolve(rev)
         repo.git.tag(body.tag, commit, body.message, author_of(account), state.clock.seconds())
-        _tell(state, repo, account, RefChange(ref, None, commit))
+        _note_change(state, repo, account, RefChange(ref, None, commit))
     return {}
 
 
 @router.delete("/api/{kind:kind}/{ns}/{name}/tag/{tag:seg}")
-def delete_tag(repo: Writable, state: StateDep, who: CallerDep, tag: RefName) -> dict[str, Any]:
-    """Takes a tag away."""
-    _delete(state, repo, access.require_account(who), f"refs/tags/{tag}")
+def delete_tag(repo: Writable, state: StateDep, caller: CallerDep, tag: RefName) -> dict[str, Any]:
+    """Delete a tag."""
+    _delete(state, repo, caller.require_account(), f"refs/tags/{tag}")
     return {}
 
 
 @router.post("/api/{kind:kind}/{ns}/{name}/super-squash/{branch:seg}")
 def super_squash(
-    repo: Readable, state: StateDep, who: CallerDep, branch: RefName, body: SquashBody | None = None
+    repo: Readable, state: StateDep, caller: CallerDep, branch: RefName, body: SquashBody | None = None
 ) -> dict[str, Any]:
-    """Replaces a branch's history by one commit with the same content."""
+    """Replace a branch's history by one commit with the same content."""
     ref = branch_ref(branch)
-    check_push(state, who, repo, ref)
-    account = access.require_account(who)
+    check_push(state, caller, repo, ref)
+    account = caller.require_account()
     message = (body.message if body else None) or f"Super-squash branch '{branch}'"
     with repo.git.lock:
         old = repo.git.head(ref)
@@ -146,26 +149,26 @@ def super_squash(
         tree = repo.git.tree(old)
         when = state.clock.seconds()
         new = repo.git.commit_tree(ref, tree, [], author_of(account), message, expected=old, when=when)
-        _tell(state, repo, account, RefChange(ref, old, new))
+        _note_change(state, repo, account, RefChange(ref, old, new))
     return {"commitId": new}
 
 
 def branch_ref(name: str) -> str:
-    """The full ref of what may be committed to: a branch, or `refs/…` as it is."""
+    """The full ref of a branch's name; `refs/…` stays as it is."""
     return name if name.startswith("refs/") else f"refs/heads/{name}"
 
 
-def check_push(state: HubState, who: Caller, repo: Repo, ref: str) -> None:
-    """Raises unless the caller may move the ref: writers may, and on `refs/pr/N` the pull request's author."""
+def check_push(state: HubState, caller: Caller, repo: Repo, ref: str) -> None:
+    """Raise unless the caller may move the ref: with write access, or as the author of the pull request `refs/pr/N`."""
     number = ref.removeprefix("refs/pr/")
     if number != ref and number.isdecimal() and len(number) < 10:
-        state.threads.check_push(repo, who, int(number))
+        state.threads.check_push(repo, caller, int(number))
     else:
-        access.require_access(state, who, repo, "write")
+        state.access.require_access(caller, repo, "write")
 
 
 def _not_a_branch(repo: Repo, name: str) -> HubError:
-    """What to answer where a branch was wanted: a tag or a commit is none, though it is a revision."""
+    """The error for a revision that is no branch; `RevisionNotFound` if it is no revision either."""
     repo.git.resolve(name)
     return BadRequest(f"{name} is not a branch: only branches and pull requests can be squashed.")
 
@@ -176,7 +179,7 @@ def _delete(state: HubState, repo: Repo, account: Account, ref: str) -> None:
         if old is None:
             raise RevisionNotFound(ref)
         repo.git.delete_ref(ref)
-        _tell(state, repo, account, RefChange(ref, old, None))
+        _note_change(state, repo, account, RefChange(ref, old, None))
 
 
 def _empty(state: HubState, repo: Repo, account: Account) -> str:
@@ -190,13 +193,13 @@ def _checked_ref(ref: str) -> str:
     return ref
 
 
-def _tell(state: HubState, repo: Repo, account: Account, change: RefChange) -> None:
+def _note_change(state: HubState, repo: Repo, account: Account, change: RefChange) -> None:
     state.repos.touch(repo)
     state.emit(HubEvent("repo.content", "update", repo, account, (change,)))
 
 
 def _commit(state: HubState, info: CommitInfo, *, formatted: bool) -> dict[str, Any]:
-    shown: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "id": info.id,
         "title": info.title,
         "message": info.message,
@@ -204,8 +207,8 @@ def _commit(state: HubState, info: CommitInfo, *, formatted: bool) -> dict[str, 
         "date": iso(info.date),
     }
     if formatted:
-        shown["formatted"] = {"title": html.escape(info.title), "message": html.escape(info.message)}
-    return shown
+        fields["formatted"] = {"title": html.escape(info.title), "message": html.escape(info.message)}
+    return fields
 
 
 def _author(state: HubState, name: str) -> dict[str, Any]:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse
 
 from localhub.errors import BadRequest, RepoMoved, RepoNotFound
 from localhub.http.routing import RepoKind
-from localhub.repos.access import allows, state_of
 from localhub.repos.info import check_expand, info
-from localhub.repos.store import Repo
+from localhub.repos.records import Repo
 from localhub.routes.dependencies import CallerDep, Name, Readable, Rev, StateDep, type_of
 from localhub.state import HubState
 
@@ -33,15 +32,15 @@ def of_main(
 def of_revision(
     repo: Readable, state: StateDep, rev: Rev, expand: Expand = None, blobs: bool = False, security: Security = False
 ) -> Any:
-    """The info at a revision: `sha`, files and card are those of it."""
+    """The info at a revision: `sha`, files and card are those of that revision."""
     return _answer(state, repo, repo.git.resolve(rev), expand, blobs=blobs, security=security)
 
 
 @router.get("/api/{kind:kind}/{name}")
-def without_owner(request: Request, who: CallerDep, kind: RepoKind, name: Name) -> None:
-    """Names of the first days had no owner: such a name can only be a former one."""
-    repo = state_of(request).repos.moved(type_of(kind), name)
-    if repo is None or not allows(state_of(request), who, repo, "read"):
+def without_owner(state: StateDep, caller: CallerDep, kind: RepoKind, name: Name) -> None:
+    """Redirect a name without an owner, as the first repos had: it can only be a former name."""
+    repo = state.repos.moved(type_of(kind), name)
+    if repo is None or not state.access.allows(caller, repo, "read"):
         raise RepoNotFound
     raise RepoMoved(name, repo.full_name)
 
@@ -52,6 +51,6 @@ def _answer(
     if expand and (blobs or security):
         raise BadRequest("expand cannot be combined with blobs or securityStatus: it says which fields you get.")
     check_expand(repo.type, expand or ())
-    found = info(state, repo, commit, expand=expand or (), blobs=blobs, security=security)
-    # As a response of our own: a hundred thousand siblings are not worth validating again.
-    return JSONResponse(found)
+    fields = info(state.repos, state.lfs, repo, commit, expand=expand or (), blobs=blobs, security=security)
+    # A response object: FastAPI would validate a hundred thousand siblings again.
+    return JSONResponse(fields)

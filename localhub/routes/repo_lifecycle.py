@@ -1,25 +1,22 @@
-"""Repos come, change their names and settings, and go."""
+"""Creating, moving, changing and deleting repos."""
 
 from __future__ import annotations
 
 import re
 from base64 import b64decode
 from binascii import Error as NotBase64
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, Field
 
 from localhub.accounts.store import Account, Caller
 from localhub.errors import BadRequest, Forbidden, HubError
-from localhub.repos import access
 from localhub.repos.paths import clean
-from localhub.repos.store import GatedMode, Repo, name_taken
+from localhub.repos.records import GatedMode, Repo, RepoType
+from localhub.repos.store import name_taken
 from localhub.routes.dependencies import CallerDep, Contents, Owned, Readable, StateDep, public_url
 from localhub.state import HubState
-
-if TYPE_CHECKING:
-    from localhub.repos.store import RepoType
 
 router = APIRouter(tags=["repos"])
 
@@ -38,7 +35,7 @@ class InitialFile(BaseModel):
 
 
 class NewRepo(BaseModel):
-    """A repo to be made; `organization` may also stand before the name."""
+    """A repo to create; the organization may also be part of `name`."""
 
     name: str = Field(min_length=1, max_length=200)
     organization: str | None = Field(None, max_length=200)
@@ -51,7 +48,7 @@ class NewRepo(BaseModel):
 
 
 class OldRepo(BaseModel):
-    """A repo to be taken away."""
+    """A repo to delete."""
 
     name: str = Field(min_length=1, max_length=200)
     organization: str | None = Field(None, max_length=200)
@@ -59,7 +56,7 @@ class OldRepo(BaseModel):
 
 
 class Move(BaseModel):
-    """From one full name to another."""
+    """A change of a repo's full name."""
 
     from_repo: FullName = Field(alias="fromRepo")
     to_repo: FullName = Field(alias="toRepo")
@@ -67,7 +64,7 @@ class Move(BaseModel):
 
 
 class Settings(BaseModel):
-    """What is to change; the rest stays."""
+    """The settings to change; the others stay."""
 
     visibility: Visibility | None = None
     private: bool | None = None
@@ -76,11 +73,11 @@ class Settings(BaseModel):
 
 
 @router.post("/api/repos/create")
-def create(request: Request, state: StateDep, who: CallerDep, body: NewRepo) -> dict[str, Any]:
-    """A new repo with its first commit."""
-    creator = access.require_account(who)
+def create(request: Request, state: StateDep, caller: CallerDep, body: NewRepo) -> dict[str, Any]:
+    """Create a repo with its first commit."""
+    creator = caller.require_account()
     repo_type = body.type or "model"
-    owner, name = _owner(state, who, body)
+    owner, name = _owner(state, caller, body)
     _check_name(name)
     if repo_type == "space" and body.sdk is None:
         raise BadRequest("A Space needs an sdk: gradio, streamlit, docker or static.")
@@ -96,12 +93,12 @@ def create(request: Request, state: StateDep, who: CallerDep, body: NewRepo) -> 
 
 
 @router.delete("/api/repos/delete")
-def delete(request: Request, state: StateDep, who: CallerDep, body: OldRepo) -> dict[str, Any]:
-    """Takes a repo away with all that is in it."""
+def delete(state: StateDep, caller: CallerDep, body: OldRepo) -> dict[str, Any]:
+    """Delete a repo with its files, grants and LFS objects."""
     namespace, _, name = body.name.rpartition("/")
-    namespace = body.organization or namespace or access.require_account(who).name
-    repo = _to_change(request, who, body.type or "model", f"{namespace}/{name}")
-    state.repos.delete(repo, who.account)
+    namespace = body.organization or namespace or caller.require_account().name
+    repo = _repo_to_change(state, caller, body.type or "model", f"{namespace}/{name}")
+    state.repos.delete(repo, caller.account)
     state.grants.forget(repo)
     for sha256, *_ in state.lfs.objects(repo.oid):
         state.lfs.unlink(repo.oid, sha256)
@@ -109,74 +106,73 @@ def delete(request: Request, state: StateDep, who: CallerDep, body: OldRepo) -> 
 
 
 @router.post("/api/repos/move")
-def move(request: Request, state: StateDep, who: CallerDep, body: Move) -> dict[str, Any]:
-    """Gives a repo another name or owner."""
-    actor = access.require_account(who)
-    repo = _to_change(request, who, body.type, body.from_repo)
+def move(state: StateDep, caller: CallerDep, body: Move) -> dict[str, Any]:
+    """Change a repo's name or owner."""
+    actor = caller.require_account()
+    repo = _repo_to_change(state, caller, body.type, body.from_repo)
     namespace, _, name = body.to_repo.partition("/")
-    owner = _namespace(state, who, namespace, body.type)
+    owner = _namespace(state, caller, namespace, body.type)
     _check_name(name)
-    there = state.repos.get(body.type, body.to_repo)
-    if there and there.oid != repo.oid:
-        raise name_taken(body.type, there.namespace, there.name)
+    existing = state.repos.get(body.type, body.to_repo)
+    if existing and existing.oid != repo.oid:
+        raise name_taken(body.type, existing.namespace, existing.name)
     state.repos.move(repo, owner, name, actor)
     return {}
 
 
 @router.put("/api/{kind:kind}/{ns}/{name}/settings")
-def settings(repo: Owned, state: StateDep, who: CallerDep, body: Settings) -> dict[str, Any]:
-    """Changes settings; answers with what was changed."""
-    wanted = body.model_dump(exclude_none=True, exclude={"visibility"})
+def settings(repo: Owned, state: StateDep, caller: CallerDep, body: Settings) -> dict[str, Any]:
+    """Change settings; the answer holds the changed ones."""
+    changes = body.model_dump(exclude_none=True, exclude={"visibility"})
     if body.visibility is not None:
-        wanted["private"] = body.visibility != "public"
-    changed = state.repos.update(repo, who.account, **wanted)
-    shown = {"private": changed.private, "gated": changed.gated, "discussionsDisabled": changed.discussions_disabled}
+        changes["private"] = body.visibility != "public"
+    changed = state.repos.update(repo, caller.account, **changes)
+    values = {"private": changed.private, "gated": changed.gated, "discussionsDisabled": changed.discussions_disabled}
     names = {field.alias or name for name, field in Settings.model_fields.items() if name in body.model_fields_set}
-    answer: dict[str, Any] = {name: shown[name] for name in shown if name in names}
+    answer: dict[str, Any] = {name: values[name] for name in values if name in names}
     return answer | ({"visibility": "private" if changed.private else "public"} if body.visibility else {})
 
 
 @router.get("/api/{kind:kind}/{ns}/{name}/auth-check")
 def may_read(repo: Contents) -> None:
-    """200 for whoever may read the files."""
+    """200 for a caller that may read the files."""
 
 
 @router.get("/api/{kind:kind}/{ns}/{name}/auth-check/write")
-def may_write(repo: Readable, state: StateDep, who: CallerDep) -> None:
-    """200 for whoever may commit."""
-    access.require_access(state, who, repo, "write")
+def may_write(repo: Readable, state: StateDep, caller: CallerDep) -> None:
+    """200 for a caller that may commit."""
+    state.access.require_access(caller, repo, "write")
 
 
 @router.post("/api/spaces/{ns}/{name}/restart")
 def restart(
-    request: Request, who: CallerDep, ns: str, name: str, factory: Annotated[bool, Query()] = False
+    state: StateDep, caller: CallerDep, ns: str, name: str, factory: Annotated[bool, Query()] = False
 ) -> dict[str, Any]:
-    """Restarts a Space. None runs here: this answers as if it did."""
-    access.repo_for(request, "space", f"{ns}/{name}", "admin", who)
+    """Answer as if the Space restarted: no Space runs here."""
+    state.access.repo("space", f"{ns}/{name}", caller, "admin")
     return {
         "stage": "RUNNING_BUILDING" if factory else "RUNNING",
         "hardware": {"current": None, "requested": "cpu-basic"},
     }
 
 
-def _to_change(request: Request, who: Caller, repo_type: RepoType, full_name: str) -> Repo:
-    """The repo by its present name: what changes a repo for good does not follow a former one."""
-    state = access.state_of(request)
+def _repo_to_change(state: HubState, caller: Caller, repo_type: RepoType, full_name: str) -> Repo:
+    """The repo by its present name: a call that changes a repo for good does not follow a former name."""
     repo = state.repos.get(repo_type, full_name)
     if repo is None:
         raise HubError(404, "Repository not found", "RepoNotFound")
-    return access.repo_for(request, repo_type, full_name, "admin", who)
+    return state.access.repo(repo_type, full_name, caller, "admin")
 
 
-def _owner(state: HubState, who: Caller, body: NewRepo) -> tuple[Account, str]:
+def _owner(state: HubState, caller: Caller, body: NewRepo) -> tuple[Account, str]:
     namespace, _, name = body.name.rpartition("/")
-    namespace = body.organization or namespace or access.require_account(who).name
-    return _namespace(state, who, namespace, body.type or "model"), name
+    namespace = body.organization or namespace or caller.require_account().name
+    return _namespace(state, caller, namespace, body.type or "model"), name
 
 
-def _namespace(state: HubState, who: Caller, namespace: str, repo_type: str) -> Account:
+def _namespace(state: HubState, caller: Caller, namespace: str, repo_type: str) -> Account:
     owner = state.accounts.by_name(namespace)
-    if owner is None or not access.may_create_in(state, who, owner):
+    if owner is None or not state.access.may_create_in(caller, owner):
         raise Forbidden(f'You don\'t have the rights to create a {repo_type} under the namespace "{namespace}"')
     return owner
 

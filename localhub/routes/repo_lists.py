@@ -1,18 +1,18 @@
-"""Lists of repos: all models, datasets or Spaces that the caller may see."""
+"""Lists of the models, datasets or Spaces that the caller may see."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from localhub.http.paging import next_link
 from localhub.http.routing import RepoKind
-from localhub.repos.access import allows
 from localhub.repos.facts import RepoFacts
 from localhub.repos.info import check_expand, info
-from localhub.repos.store import Repo
+from localhub.repos.lfs_store import LfsStore
+from localhub.repos.records import Repo
 from localhub.routes.dependencies import CallerDep, StateDep, public_url, type_of
 
 router = APIRouter(tags=["info"])
@@ -25,7 +25,7 @@ Sort = Literal["createdAt", "lastModified", "downloads", "likes", "trendingScore
 def repos(
     request: Request,
     state: StateDep,
-    who: CallerDep,
+    caller: CallerDep,
     kind: RepoKind,
     search: Annotated[str | None, Query(max_length=200)] = None,
     author: Annotated[str | None, Query(max_length=200)] = None,
@@ -36,23 +36,25 @@ def repos(
     full: bool = False,
     expand: Annotated[list[str] | None, Query()] = None,
 ) -> Response:
-    """By pages, the newest first unless sorted otherwise."""
+    """One page of the list, newest first unless sorted otherwise."""
     repo_type = type_of(kind)
     check_expand(repo_type, expand or ())
-    found = [repo for repo in state.repos.all(repo_type, author) if allows(state, who, repo, "read")]
-    found = [repo for repo in found if (search or "").lower() in repo.full_name.lower()]
-    found = [repo for repo in found if set(filter or ()) <= set(_tags(repo, state.lfs) if filter else ())]
-    found.sort(key=lambda repo: _rank(repo, sort), reverse=True)
+    visible = [repo for repo in state.repos.all(repo_type, author) if state.access.allows(caller, repo, "read")]
+    matching = [repo for repo in visible if (search or "").lower() in repo.full_name.lower()]
+    matching = [repo for repo in matching if set(filter or ()) <= set(_tags(repo, state.lfs) if filter else ())]
+    matching.sort(key=lambda repo: _rank(repo, sort), reverse=True)
     headers = {}
-    if cursor + limit < len(found):
+    if cursor + limit < len(matching):
         headers["Link"] = next_link(request, public_url(request), cursor=str(cursor + limit))
     brief = [*_BRIEF, *(("siblings",) if full else ()), *(("downloads", "gated") if repo_type != "space" else ("sdk",))]
     fields = expand or brief
-    page = [info(state, repo, repo.git.head(), expand=fields) for repo in found[cursor : cursor + limit]]
+    page = [
+        info(state.repos, state.lfs, repo, repo.git.head(), expand=fields) for repo in matching[cursor : cursor + limit]
+    ]
     return JSONResponse(page, headers=headers)
 
 
-def _tags(repo: Repo, lfs: Any) -> list[str]:
+def _tags(repo: Repo, lfs: LfsStore) -> list[str]:
     return RepoFacts(repo, repo.git.head(), lfs).tags
 
 

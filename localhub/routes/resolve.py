@@ -1,4 +1,4 @@
-"""Files by their address: what downloads and `from_pretrained` live on."""
+"""Files by their address, as downloads and `from_pretrained` read them."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ from localhub.errors import EntryNotFound
 from localhub.git.trees import TreeEntry
 from localhub.http.file_responses import not_modified, quoted_etag, send_bytes
 from localhub.http.routing import RepoKind
-from localhub.repos import access
-from localhub.repos.access import state_of
 from localhub.repos.paths import is_clean
-from localhub.repos.store import Repo, RepoType
-from localhub.routes.dependencies import CallerDep, Name, Namespace, Rev, type_of
+from localhub.repos.records import Repo, RepoType
+from localhub.routes.dependencies import CallerDep, Name, Namespace, Rev, StateDep, type_of
+from localhub.state import HubState
 
 router = APIRouter(tags=["resolve"])
 
@@ -22,35 +21,52 @@ router = APIRouter(tags=["resolve"])
 @router.get("/{prefix:prefix}{ns}/{name}/resolve/{rev:seg}/{path:rest}")
 @router.head("/{prefix:prefix}{ns}/{name}/resolve/{rev:seg}/{path:rest}")
 def resolve(
-    request: Request, who: CallerDep, prefix: RepoKind, ns: Namespace, name: Name, rev: Rev, path: str
+    request: Request,
+    state: StateDep,
+    caller: CallerDep,
+    prefix: RepoKind,
+    ns: Namespace,
+    name: Name,
+    rev: Rev,
+    path: str,
 ) -> Response:
-    """A file of a revision: a small one itself, a large one by redirect to the storage.
+    """A file of a revision: a small one as the answer, a large one by redirect to the storage.
 
-    The Hub redirects small files too, to a cache by commit; its description allows both, and this saves a call.
+    The real Hub redirects small files too, to a cache by commit; its API description allows both, and this saves
+    a call.
     """
-    repo, commit, entry = _file(request, who, type_of(prefix), f"{ns}/{name}", rev, path)
+    repo, commit, entry = _file(state, caller, type_of(prefix), f"{ns}/{name}", rev, path)
     pointer = repo.git.facts([entry.oid])[entry.oid].pointer
-    if pointer and state_of(request).lfs.size(repo.oid, pointer.sha256) is not None:
-        return _large(request, repo, commit, entry, pointer.sha256, pointer.size)
+    if pointer and state.lfs.size(repo.oid, pointer.sha256) is not None:
+        return _large(request, state, repo, commit, entry, pointer.sha256, pointer.size)
     name = path.rpartition("/")[2]
     return send_bytes(request, repo.git.read(entry.oid), entry.oid, name, {"X-Repo-Commit": commit})
 
 
 @router.get("/{prefix:prefix}{ns}/{name}/raw/{rev:seg}/{path:rest}")
 @router.head("/{prefix:prefix}{ns}/{name}/raw/{rev:seg}/{path:rest}")
-def raw(request: Request, who: CallerDep, prefix: RepoKind, ns: Namespace, name: Name, rev: Rev, path: str) -> Response:
-    """A file as it stands in git: of a large one the pointer."""
-    repo, commit, entry = _file(request, who, type_of(prefix), f"{ns}/{name}", rev, path)
-    # Never as a type that a browser would run.
+def raw(
+    request: Request,
+    state: StateDep,
+    caller: CallerDep,
+    prefix: RepoKind,
+    ns: Namespace,
+    name: Name,
+    rev: Rev,
+    path: str,
+) -> Response:
+    """A file as git stores it: of a large one the pointer."""
+    repo, commit, entry = _file(state, caller, type_of(prefix), f"{ns}/{name}", rev, path)
+    # Never sent as a type that a browser would execute.
     return send_bytes(request, repo.git.read(entry.oid), entry.oid, "file.txt", {"X-Repo-Commit": commit})
 
 
 def _file(
-    request: Request, who: Caller, repo_type: RepoType, full_name: str, rev: str, path: str
+    state: HubState, caller: Caller, repo_type: RepoType, full_name: str, rev: str, path: str
 ) -> tuple[Repo, str, TreeEntry]:
     """The repo, the commit that `rev` names, and the file at `path`, if the caller may read it."""
-    repo = access.repo_for(request, repo_type, full_name, who=who)
-    access.require_content_access(state_of(request), who, repo)
+    repo = state.access.repo(repo_type, full_name, caller)
+    state.access.require_content_access(caller, repo)
     commit = repo.git.resolve(rev)
     entry = repo.git.entry(commit, path) if is_clean(path) else None
     if entry is None or entry.type != "file":
@@ -58,7 +74,9 @@ def _file(
     return repo, commit, entry
 
 
-def _large(request: Request, repo: Repo, commit: str, entry: TreeEntry, sha256: str, size: int) -> Response:
+def _large(
+    request: Request, state: HubState, repo: Repo, commit: str, entry: TreeEntry, sha256: str, size: int
+) -> Response:
     headers = {
         "X-Repo-Commit": commit,
         "X-Linked-Etag": quoted_etag(sha256),
@@ -69,6 +87,6 @@ def _large(request: Request, repo: Repo, commit: str, entry: TreeEntry, sha256: 
     if not_modified(request, sha256):
         return Response(status_code=304, headers=headers)
     name = entry.path.rpartition("/")[2]
-    # The client follows a redirect within this Hub also for HEAD: the commit travels along to be repeated there.
-    target = state_of(request).lfs.address("get", repo.oid, sha256, commit=commit, name=name)
+    # The client follows a redirect within this Hub also for HEAD: the storage's answer repeats the commit.
+    target = state.lfs.address("get", repo.oid, sha256, commit=commit, name=name)
     return RedirectResponse(target, 302, headers)

@@ -10,28 +10,27 @@ from pydantic import BaseModel, Field, field_validator
 
 from localhub.accounts.store import Account
 from localhub.errors import BadRequest, Forbidden, HubError
-from localhub.repos import access
 from localhub.routes.dependencies import CallerDep, StateDep
 
 router = APIRouter(prefix="/api/settings/webhooks", tags=["webhooks"])
 
 Id = Annotated[str, Path(max_length=64)]
-MOST = 1000
-"""Watched items of one webhook, a bound of this server's own."""
+MAX_WATCHED = 1000
+"""Watched items of one webhook; the limit is this server's own."""
 
 
 class WebhookTargetBody(BaseModel):
-    """One thing to watch."""
+    """A repo or an account to watch."""
 
     type: Literal["dataset", "model", "space", "bucket", "kernel", "user", "org"]
     name: str = Field(min_length=1, max_length=200)
 
 
 class WebhookBody(BaseModel):
-    """A webhook as it is to be. In an update `url`, `secret` and `domains` may be missing: they stay [?]."""
+    """The settings of a webhook. In an update `url`, `secret` and `domains` may be missing: they stay [?]."""
 
     url: str | None = Field(None, max_length=2000)
-    watched: list[WebhookTargetBody] | None = Field(None, max_length=MOST)
+    watched: list[WebhookTargetBody] | None = Field(None, max_length=MAX_WATCHED)
     domains: list[Literal["repo", "discussion"]] | None = Field(None, max_length=10)
     secret: str | None = Field(None, max_length=2000, pattern=r"^[\x20-\x7F]*$")
     job: dict[str, Any] | None = None
@@ -40,16 +39,16 @@ class WebhookBody(BaseModel):
     @field_validator("url")
     @classmethod
     def _is_http(cls, url: str | None) -> str | None:
-        if url is not None and not _check_reachable(url):
+        if url is not None and not _is_http_url(url):
             raise ValueError("a webhook's url starts with http:// or https:// and names a host")
         return url
 
 
-def _owner(who: CallerDep) -> Account:
-    """Webhooks belong to the account itself: a token that only reads may not touch them, nor one whose scopes do not
-    name the account with the permission for it [?]."""
-    account = access.require_account(who)
-    if who.token and who.token.role != "write" and not who.token.grants(account, "user.webhooks.write"):
+def _owner(caller: CallerDep) -> Account:
+    """The caller's account, if its token may manage webhooks: with the write role, or scoped to the account with
+    `user.webhooks.write` [?]."""
+    account = caller.require_account()
+    if caller.token and caller.token.role != "write" and not caller.token.grants(account, "user.webhooks.write"):
         raise Forbidden("This token cannot manage webhooks: use one with the write role, or user.webhooks.write.")
     return account
 
@@ -58,37 +57,37 @@ Owner = Annotated[Account, Depends(_owner)]
 
 
 @router.get("")
-def list_webhooks(state: StateDep, who: CallerDep) -> list[dict[str, Any]]:
-    """The caller's webhooks: a bare list."""
-    return [state.webhooks.as_json(webhook) for webhook in state.webhooks.all(access.require_account(who))]
+def list_webhooks(state: StateDep, caller: CallerDep) -> list[dict[str, Any]]:
+    """The caller's webhooks, as a bare list."""
+    return [state.webhooks.as_json(webhook) for webhook in state.webhooks.all(caller.require_account())]
 
 
 @router.get("/{webhook_id}")
-def read_webhook(state: StateDep, who: CallerDep, webhook_id: Id) -> dict[str, Any]:
+def read_webhook(state: StateDep, caller: CallerDep, webhook_id: Id) -> dict[str, Any]:
     """One webhook."""
-    return {"webhook": state.webhooks.as_json(state.webhooks.get(webhook_id, access.require_account(who)))}
+    return {"webhook": state.webhooks.as_json(state.webhooks.get(webhook_id, caller.require_account()))}
 
 
 @router.post("")
 def create_webhook(state: StateDep, owner: Owner, body: WebhookBody) -> dict[str, Any]:
-    """A new webhook."""
+    """Create a webhook."""
     _refuse_jobs(body)
     if body.url is None:
         raise BadRequest("✖ Required\n  → at url")
     if not body.domains:
         raise BadRequest("✖ domains names repo, discussion or both\n  → at domains")
-    made = state.webhooks.create(
+    webhook = state.webhooks.create(
         owner, url=body.url, secret=body.secret, watched=_target_dicts(body.watched), domains=body.domains
     )
-    return {"webhook": state.webhooks.as_json(made)}
+    return {"webhook": state.webhooks.as_json(webhook)}
 
 
 @router.post("/{webhook_id}")
 def update_webhook(state: StateDep, owner: Owner, webhook_id: Id, body: WebhookBody) -> dict[str, Any]:
-    """Changes a webhook.
+    """Change a webhook.
 
-    The client sends `watched: []` and no domains when it is told only a new URL, which the Hub's description forbids;
-    what the Hub answers is not known. Taken literally the webhook would fall silent, so it is refused, as described.
+    A client that changes only the URL sends `watched: []` and no domains, which the Hub's API description forbids; the
+    Hub's answer is not known. Taken literally the webhook would watch nothing, so the call is refused, as described.
     """
     _refuse_jobs(body)
     webhook = state.webhooks.get(webhook_id, owner)
@@ -106,26 +105,26 @@ def update_webhook(state: StateDep, owner: Owner, webhook_id: Id, body: WebhookB
 
 @router.post("/{webhook_id}/enable")
 def enable_webhook(state: StateDep, owner: Owner, webhook_id: Id) -> dict[str, Any]:
-    """Lets a webhook hear again, also a suspended one."""
+    """Enable a webhook, also a suspended one."""
     return {"webhook": state.webhooks.as_json(state.webhooks.enable(state.webhooks.get(webhook_id, owner)))}
 
 
 @router.post("/{webhook_id}/disable")
 def disable_webhook(state: StateDep, owner: Owner, webhook_id: Id) -> dict[str, Any]:
-    """Makes a webhook deaf until it is enabled."""
+    """Disable a webhook until it is enabled again."""
     return {"webhook": state.webhooks.as_json(state.webhooks.disable(state.webhooks.get(webhook_id, owner)))}
 
 
 @router.delete("/{webhook_id}")
 def delete_webhook(state: StateDep, owner: Owner, webhook_id: Id) -> dict[str, Any]:
-    """Removes a webhook with its log."""
+    """Delete a webhook with its log."""
     state.webhooks.delete(state.webhooks.get(webhook_id, owner))
     return {}
 
 
 @router.post("/{webhook_id}/replay/{log_id}")
 def replay(state: StateDep, owner: Owner, webhook_id: Id, log_id: Id) -> dict[str, int]:
-    """Sends a delivery again under its old id, to today's URL; the receiver's status, 0 where none came [?]."""
+    """Send a delivery again under its old id, to the present URL; the receiver's status, 0 without an answer [?]."""
     webhook = state.webhooks.get(webhook_id, owner)
     delivery = state.webhooks.deliveries.log.find(webhook.id, log_id)
     if delivery is None:
@@ -142,7 +141,7 @@ def _refuse_jobs(body: WebhookBody) -> None:
         raise BadRequest("This Hub runs no jobs: a webhook needs a url.")
 
 
-def _check_reachable(url: str) -> bool:
+def _is_http_url(url: str) -> bool:
     try:
         parts = urlsplit(url)
         return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and url.isprintable()

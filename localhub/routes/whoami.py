@@ -1,8 +1,8 @@
-"""Who one is, and who others are: whoami, users, organisations and their members."""
+"""The caller's account, users, organisations and their members."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import Annotated, Any, cast
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
@@ -10,12 +10,9 @@ from localhub.accounts.store import Account, Caller, Token, TokenScope
 from localhub.clock import iso
 from localhub.errors import HubError
 from localhub.http.paging import next_link
-from localhub.repos import access
+from localhub.repos.records import RepoType
 from localhub.routes.dependencies import CallerDep, StateDep, public_url
 from localhub.state import HubState
-
-if TYPE_CHECKING:
-    from localhub.repos.store import RepoType
 
 router = APIRouter(tags=["accounts"])
 
@@ -23,9 +20,9 @@ AccountName = Annotated[str, Path(max_length=200)]
 
 
 @router.get("/api/whoami-v2")
-def whoami(state: StateDep, who: CallerDep) -> dict[str, Any]:
-    """The caller, its organisations, and what its token may do."""
-    account = access.require_account(who)
+def whoami(state: StateDep, caller: CallerDep) -> dict[str, Any]:
+    """The caller's account, its organisations, and the rights of its token."""
+    account = caller.require_account()
     return {
         "type": account.kind,
         "id": account.id,
@@ -38,26 +35,26 @@ def whoami(state: StateDep, who: CallerDep) -> dict[str, Any]:
         "isPro": account.is_pro,
         "avatarUrl": account.avatar_url,
         "orgs": [_org(org, role) for org, role in state.accounts.orgs(account)],
-        "auth": {"type": "access_token", "accessToken": _token(state, who)},
+        "auth": {"type": "access_token", "accessToken": _token(state, caller)},
     }
 
 
 @router.get("/api/users/{user}/overview")
 def user_overview(state: StateDep, user: AccountName) -> dict[str, Any]:
-    """A user's public face."""
+    """A user's public profile."""
     account = _named(state, user, "user")
     orgs = [
         {"name": org.name, "fullname": org.fullname, "avatarUrl": org.avatar_url}
         for org, _ in state.accounts.orgs(account)
     ]
     zeros = dict.fromkeys(("numDiscussions", "numPapers", "numUpvotes", "numLikes", "numFollowing", "numFollowers"), 0)
-    face = {**_member(account), "createdAt": iso(account.created_at), "details": "", "isFollowing": False, "orgs": orgs}
-    return {**face, **_repo_counts(state, account), **zeros}
+    more = {"createdAt": iso(account.created_at), "details": "", "isFollowing": False, "orgs": orgs}
+    return {**_member(account), **more, **_repo_counts(state, account), **zeros}
 
 
 @router.get("/api/organizations/{org}/overview")
 def org_overview(state: StateDep, org: AccountName) -> dict[str, Any]:
-    """An organisation's public face."""
+    """An organisation's public profile."""
     account = _named(state, org, "org")
     return {
         "_id": account.id,
@@ -81,31 +78,31 @@ def members(
     request: Request,
     response: Response,
     state: StateDep,
-    who: CallerDep,
+    caller: CallerDep,
     org: AccountName,
     search: str | None = None,
     limit: Annotated[int, Query(ge=10, le=10_000)] = 500,
     cursor: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
 ) -> list[dict[str, Any]]:
-    """Its members by pages; roles are told to members alone."""
+    """One page of the members; only members see roles."""
     account = _named(state, org, "org")
-    insider = who.account is not None and state.accounts.role(account.id, who.account.id) is not None
-    found = [
+    is_member = caller.account is not None and state.accounts.role(account.id, caller.account.id) is not None
+    matching = [
         (user, role)
         for user, role in state.accounts.members(account)
         if not search or search.lower() in user.name.lower()
     ]
-    if cursor + limit < len(found):
+    if cursor + limit < len(matching):
         response.headers["Link"] = next_link(request, public_url(request), cursor=str(cursor + limit))
-    page = found[cursor : cursor + limit]
-    return [_member(user) | ({"role": role} if insider else {}) for user, role in page]
+    page = matching[cursor : cursor + limit]
+    return [_member(user) | ({"role": role} if is_member else {}) for user, role in page]
 
 
 @router.get("/api/users/{name}/followers")
 @router.get("/api/users/{name}/following")
 @router.get("/api/organizations/{name}/followers")
 def followers(state: StateDep, name: AccountName) -> list[dict[str, Any]]:
-    """Nobody follows anybody here."""
+    """An empty list: accounts have no followers here."""
     if state.accounts.by_name(name) is None:
         raise HubError(404, f"There is no account {name}")
     return []
@@ -113,13 +110,13 @@ def followers(state: StateDep, name: AccountName) -> list[dict[str, Any]]:
 
 @router.get("/api/agent-harnesses")
 def harnesses() -> dict[str, Any]:
-    """Asked once a day by a client that counts its uses; there is nothing to tell."""
+    """An empty answer to the client's daily call."""
     return {}
 
 
 @router.get("/avatars/{name}")
 def avatar(name: str) -> Response:
-    """A plain disc, coloured by the account's id."""
+    """A disc whose colour depends on the account's id."""
     hue = sum(map(ord, name)) * 47 % 360
     disc = f'<circle cx="20" cy="20" r="20" fill="hsl({hue},55%,55%)"/>'
     image = f'<svg xmlns="http://www.w3.org/2000/svg" width="40" height="40">{disc}</svg>'
@@ -165,14 +162,14 @@ def _repo_counts(state: HubState, account: Account) -> dict[str, int]:
     return {f"num{kind.capitalize()}s": public.count(kind) for kind in ("model", "dataset", "space")}
 
 
-def _token(state: HubState, who: Caller) -> dict[str, Any]:
-    token = who.token
+def _token(state: HubState, caller: Caller) -> dict[str, Any]:
+    token = caller.token
     if token is None:
         return {}
-    shown: dict[str, Any] = {"displayName": token.name, "role": token.role, "createdAt": iso(token.created_at)}
+    fields: dict[str, Any] = {"displayName": token.name, "role": token.role, "createdAt": iso(token.created_at)}
     if token.role == "fineGrained":
-        shown["fineGrained"] = _fine_grained(state, token)
-    return shown
+        fields["fineGrained"] = _fine_grained(state, token)
+    return fields
 
 
 def _fine_grained(state: HubState, token: Token) -> dict[str, Any]:
@@ -183,8 +180,8 @@ def _fine_grained(state: HubState, token: Token) -> dict[str, Any]:
 def _entity(state: HubState, scope: TokenScope) -> dict[str, Any]:
     if scope.entity_type in ("user", "org"):
         account = state.accounts.by_name(scope.entity_name)
-        found = account.id if account else None
+        entity_id = account.id if account else None
     else:
         repo = state.repos.get(cast("RepoType", scope.entity_type), scope.entity_name)
-        found = repo.oid if repo else None
-    return {"_id": found, "name": scope.entity_name, "type": scope.entity_type}
+        entity_id = repo.oid if repo else None
+    return {"_id": entity_id, "name": scope.entity_name, "type": scope.entity_type}

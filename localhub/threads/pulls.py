@@ -1,29 +1,64 @@
-"""The git side of pull requests: their refs, their commits, what is in their way, and the squash that ends them."""
+"""The git side of pull requests: their refs, commits, conflicts and diffs, and the squash that merges them."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import pygit2
 
 from localhub.accounts.store import Account
+from localhub.clock import Clock
+from localhub.controls.limits import RateLimits
 from localhub.errors import HubError, RevisionNotFound
 from localhub.git.merges import TreeMerge
 from localhub.git.merges import merge as merge_commits
-from localhub.repos.events import HubEvent, RefChange
-from localhub.repos.store import author_of
+from localhub.git.refs import RefChange
+from localhub.repos.events import HubEvent, Subscriber
+from localhub.repos.records import Repo
+from localhub.repos.store import RepoStore, author_of
 from localhub.threads.store import Thread, ThreadStore
 
-if TYPE_CHECKING:
-    from localhub.repos.store import Repo
-    from localhub.state import HubState
-
 _PR_REF = re.compile(r"refs/pr/([1-9][0-9]{0,17})")
-_NEWEST = 100  # commits of one push that become entries of the timeline
+_MAX_NEW_COMMITS = 100
+"""Commits of one push that become entries of the timeline."""
+
+
+class Pulls:
+    """Merges pull requests and deletes their refs; emits the events of both."""
+
+    def __init__(self, repos: RepoStore, limits: RateLimits, clock: Clock, emit: Subscriber) -> None:
+        self._repos = repos
+        self._limits = limits
+        self._clock = clock
+        self._emit = emit
+
+    def merge(self, repo: Repo, thread: Thread, actor: Account) -> str:
+        """Squash an open pull request onto its base; return the new commit's id.
+
+        Raises `HubError` 409 with the reason if it cannot be merged.
+        """
+        _check_mergeable(thread)
+        base, head = _head_of(repo, thread.base or ""), _head_of(repo, thread.ref)
+        tree_merge = merge_commits(repo.git, base, head)
+        _check_conflicts(tree_merge)
+        message = _squash_message(repo, thread, base, head, actor)
+        self._limits.count_commit(repo)
+        when = self._clock.seconds()
+        commit = repo.git.commit(thread.base or "", tree_merge.changes, base, author_of(actor), message, when=when)
+        self._repos.touch(repo)
+        self._emit(HubEvent("repo.content", "update", repo, actor, (RefChange(thread.base or "", base, commit),)))
+        return commit
+
+    def drop_ref(self, repo: Repo, thread: Thread, actor: Account) -> None:
+        """Delete `refs/pr/N`, if it exists."""
+        with repo.git.lock:
+            head = repo.git.head(thread.ref)
+            if head is None:
+                return
+            repo.git.update_ref(thread.ref, None, head)
+        self._emit(HubEvent("repo.content", "update", repo, actor, (RefChange(thread.ref, head, None),)))
 
 
 def checked_base(repo: Repo, base: str) -> str:
@@ -34,29 +69,16 @@ def checked_base(repo: Repo, base: str) -> str:
     return ref
 
 
-def make_ref(
-    state: HubState, repo: Repo, thread: Thread, author: Account, head: str | None = None
-) -> tuple[Thread, HubEvent]:
-    """Lets `refs/pr/N` start at `head`, or where the base is; the thread as it is then, and what is to be told.
+def create_ref(repo: Repo, thread: Thread, head: str | None = None) -> tuple[str, str]:
+    """Create `refs/pr/N` at `head`, by default at its base; return the commits of its base and its head.
 
-    Called in the transaction that makes the thread: a ref of that number that is there already was left by a server
-    which was killed before the end of such a one, and belongs to nothing.
+    The caller is in the transaction that adds the thread. If a ref of that number exists, a server that was killed
+    before the end of such a transaction left it: no thread belongs to it, and it is overwritten.
     """
     base = _head_of(repo, thread.base or "")
     head = head or base
     repo.git.update_ref(thread.ref, head, repo.git.head(thread.ref))
-    thread = state.threads.note_commits(repo, thread, base, head, author)
-    return thread, HubEvent("repo.content", "update", repo, author, (RefChange(thread.ref, None, head),))
-
-
-def drop_ref(state: HubState, repo: Repo, thread: Thread, actor: Account) -> None:
-    """Deletes `refs/pr/N`, if it is there."""
-    with repo.git.lock:
-        head = repo.git.head(thread.ref)
-        if head is None:
-            return
-        repo.git.update_ref(thread.ref, None, head)
-    state.emit(HubEvent("repo.content", "update", repo, actor, (RefChange(thread.ref, head, None),)))
+    return base, head
 
 
 def pull_of_ref(rows: ThreadStore, repo: Repo, ref: str) -> Thread | None:
@@ -77,39 +99,39 @@ class PullCommit:
 
     @classmethod
     def of(cls, commit: pygit2.Commit) -> PullCommit:
-        """What of libgit2's commit is needed."""
+        """The fields of libgit2's commit."""
         subject = commit.message.strip().split("\n", 1)[0]
         author = f"{commit.author.name} <{commit.author.email}>"
         return cls(subject, str(commit.id), tuple(str(parent) for parent in commit.parent_ids), author)
 
 
 def new_commits(repo: Repo, old: str, new: str) -> list[PullCommit]:
-    """The commits that `new` has and `old` has not, oldest first, the newest hundred of them."""
+    """The commits that `new` has and `old` has not, oldest first; of many, the newest hundred."""
     with repo.git.open() as git:
         walker = git.walk(pygit2.Oid(hex=new))
         walker.hide(pygit2.Oid(hex=old))
-        return [PullCommit.of(commit) for commit, _ in zip(walker, range(_NEWEST), strict=False)][::-1]
+        return [PullCommit.of(commit) for commit, _ in zip(walker, range(_MAX_NEW_COMMITS), strict=False)][::-1]
 
 
 def conflicts(repo: Repo, thread: Thread) -> list[str] | Literal[True]:
-    """The files in conflict with the base; True where both have no common history."""
+    """The files in conflict with the base; True if both have no common history."""
     if thread.is_over:
         return []
     base, head = repo.git.head(thread.base or ""), repo.git.head(thread.ref)
     if base is None or head is None:
         return True
-    found = merge_commits(repo.git, base, head).conflicts
-    return True if found is True else list(found)
+    paths = merge_commits(repo.git, base, head).conflicts
+    return True if paths is True else list(paths)
 
 
 def diff(repo: Repo, thread: Thread) -> str:
-    """What the pull request changes, as a git diff from where it left its base."""
+    """The changes of the pull request since it branched off its base, as a git diff."""
     span = changed_span(repo, thread)
     return repo.git.diff(*span) if span else ""
 
 
 def changed_span(repo: Repo, thread: Thread) -> tuple[str | None, str] | None:
-    """The commits between which the pull request's changes lie; None where they are gone."""
+    """The commits between which the pull request's changes lie; None if they are deleted."""
     head = repo.git.head(thread.ref) or thread.head_sha
     if head is None:
         return None
@@ -121,33 +143,11 @@ def changed_span(repo: Repo, thread: Thread) -> tuple[str | None, str] | None:
 
 
 def changed_bytes(repo: Repo, thread: Thread) -> int:
-    """Bytes of the files that the pull request adds or changes; 0 where its ref is gone."""
+    """Bytes of the files that the pull request adds or changes; 0 if its ref is deleted."""
     span = None if thread.ref_deleted else changed_span(repo, thread)
     if span is None:
         return 0
     return sum(len(repo.git.read(change.new.oid)) for change in repo.git.changed_paths(*span) if change.new)
-
-
-@contextmanager
-def commits_locked(repo: Repo) -> Iterator[None]:
-    """Nobody else commits to the repo meanwhile."""
-    with repo.git.lock:
-        yield
-
-
-def merge(state: HubState, repo: Repo, thread: Thread, actor: Account) -> str:
-    """Squashes an open pull request onto its base; the new commit's id. `HubError` 409 says why it cannot be."""
-    _check_mergeable(thread)
-    base, head = _head_of(repo, thread.base or ""), _head_of(repo, thread.ref)
-    found = merge_commits(repo.git, base, head)
-    _check_conflicts(found)
-    message = _squash_message(repo, thread, base, head, actor)
-    state.limits.count_commit(repo)
-    when = state.clock.seconds()
-    made = repo.git.commit(thread.base or "", found.changes, base, author_of(actor), message, when=when)
-    state.repos.touch(repo)
-    state.emit(HubEvent("repo.content", "update", repo, actor, (RefChange(thread.base or "", base, made),)))
-    return made
 
 
 def _check_mergeable(thread: Thread) -> None:
@@ -162,11 +162,12 @@ def _check_mergeable(thread: Thread) -> None:
         raise HubError(409, reasons[thread.status])
 
 
-def _check_conflicts(found: TreeMerge) -> None:
-    if found.conflicts is True:
+def _check_conflicts(tree_merge: TreeMerge) -> None:
+    conflicts = tree_merge.conflicts
+    if conflicts is True:
         raise HubError(409, "This pull request has no history in common with its base: it cannot be merged.")
-    if found.conflicts:
-        raise HubError(409, f"This pull request has conflicts with its base in {', '.join(found.conflicts[:20])}.")
+    if conflicts:
+        raise HubError(409, f"This pull request has conflicts with its base in {', '.join(conflicts[:20])}.")
 
 
 def _squash_message(repo: Repo, thread: Thread, base: str, head: str, actor: Account) -> str:

@@ -1,6 +1,6 @@
 """Discussions and pull requests as rows: one counter per repo, a timeline of events per thread.
 
-Nothing here asks who may do what (threads.py does), and nothing tells anybody (threads.py emits the events).
+service.py checks access and emits the events; nothing here does.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _COLUMNS = frozenset({"title", "status", "pinned", "locked", "head_sha", "merge_
 
 @dataclass(frozen=True)
 class Thread:
-    """A discussion, or a pull request with its `base` ref and the commit its own ref points at."""
+    """A discussion, or a pull request with its `base` ref and the commit that its own ref points to."""
 
     oid: str
     repo_oid: str
@@ -55,7 +55,7 @@ class Thread:
 
     @property
     def ref(self) -> str:
-        """Where a pull request's commits go."""
+        """The ref of a pull request's commits."""
         return f"refs/pr/{self.num}"
 
     @property
@@ -66,7 +66,7 @@ class Thread:
 
 @dataclass(frozen=True)
 class ThreadEvent:
-    """One entry of a timeline; `data` has what is kept of its `type` (of a comment: raw, edited, hidden …)."""
+    """One entry of a timeline; the fields of `data` depend on its `type` (of a comment: raw, edited, hidden …)."""
 
     id: str
     thread_oid: str
@@ -78,7 +78,7 @@ class ThreadEvent:
 
 @dataclass(frozen=True, kw_only=True)
 class ThreadFilter:
-    """Which threads of a repo are listed; None: all."""
+    """Conditions on the threads of a repo; a condition that is None holds for all."""
 
     is_pull: bool | None = None
     over: bool | None = None
@@ -87,7 +87,7 @@ class ThreadFilter:
     sort: str = "recently-created"
 
     def where(self, repo_oid: str) -> tuple[str, list[object]]:
-        """The condition in SQL, and what its question marks stand for."""
+        """The condition in SQL, with its arguments."""
         clauses, args = ["repo_oid = ?"], [repo_oid]
         if self.is_pull is not None:
             clauses.append("is_pull = 1" if self.is_pull else "is_pull = 0")
@@ -106,23 +106,23 @@ class ThreadFilter:
         """The order in SQL."""
         if self.sort == "pinned":
             return "pinned DESC, num DESC"
-        # Nobody reacts to anything here, so the threads that most is said in stand for the trending ones.
+        # There are no reactions here, so threads with the most comments count as trending.
         return "num DESC" if self.sort == "recently-created" else "num_comments DESC, num DESC"
 
 
 class ThreadStore:
-    """Reads and writes of threads and their events; each write is one transaction, or joins the one around it."""
+    """Reads and writes of threads and their events; each write is a transaction, or joins the caller's."""
 
-    def __init__(self, store: Database) -> None:
-        self.store = store
-        store.ensure(SCHEMA)
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        database.ensure(SCHEMA)
 
     def add(
         self, repo_oid: str, *, title: str, status: ThreadStatus, author_id: str | None, now: str, base: str | None
     ) -> Thread:
-        """A new thread under the next number of its repo; `base` makes it a pull request."""
+        """Add a thread under the next number of its repo; with a `base` it is a pull request."""
         oid = new_id()
-        with self.store.write() as db:
+        with self._database.write() as db:
             num = _next_number(db, repo_oid)
             db.execute(
                 "INSERT INTO threads (oid, repo_oid, num, title, status, is_pull, author_id, created_at, base)"
@@ -133,54 +133,56 @@ class ThreadStore:
 
     def find(self, repo_oid: str, num: int) -> Thread | None:
         """The thread of that number, if there is one."""
-        row = self.store.row("SELECT * FROM threads WHERE repo_oid = ? AND num = ?", (repo_oid, num))
+        row = self._database.row("SELECT * FROM threads WHERE repo_oid = ? AND num = ?", (repo_oid, num))
         return _thread(row) if row else None
 
     def by_oid(self, oid: str) -> Thread:
-        """The thread of that id. Raises KeyError."""
-        row = self.store.row("SELECT * FROM threads WHERE oid = ?", (oid,))
+        """The thread of that id; `KeyError` if there is none."""
+        row = self._database.row("SELECT * FROM threads WHERE oid = ?", (oid,))
         if row is None:
             raise KeyError(oid)
         return _thread(row)
 
-    def page(self, repo_oid: str, wanted: ThreadFilter, *, start: int, size: int) -> tuple[list[Thread], int]:
-        """One page of threads, and how many there are in all."""
-        where, args = wanted.where(repo_oid)
-        rows = self.store.rows(
-            f"SELECT * FROM threads WHERE {where} ORDER BY {wanted.order} LIMIT ? OFFSET ?",  # noqa: S608
+    def page(self, repo_oid: str, filter_: ThreadFilter, *, start: int, size: int) -> tuple[list[Thread], int]:
+        """One page of the threads that match the filter, and how many match in all."""
+        where, args = filter_.where(repo_oid)
+        rows = self._database.rows(
+            f"SELECT * FROM threads WHERE {where} ORDER BY {filter_.order} LIMIT ? OFFSET ?",  # noqa: S608
             [*args, size, start],
         )
-        return [_thread(row) for row in rows], self.count(repo_oid, wanted)
+        return [_thread(row) for row in rows], self.count(repo_oid, filter_)
 
     def latest(self, count: int) -> list[Thread]:
         """The newest threads of all repos."""
-        return [_thread(row) for row in self.store.rows("SELECT * FROM threads ORDER BY rowid DESC LIMIT ?", (count,))]
+        return [
+            _thread(row) for row in self._database.rows("SELECT * FROM threads ORDER BY rowid DESC LIMIT ?", (count,))
+        ]
 
-    def count(self, repo_oid: str, wanted: ThreadFilter) -> int:
-        """How many threads fit the filter."""
-        where, args = wanted.where(repo_oid)
-        row = self.store.row(f"SELECT count(*) AS n FROM threads WHERE {where}", args)  # noqa: S608
+    def count(self, repo_oid: str, filter_: ThreadFilter) -> int:
+        """How many threads match the filter."""
+        where, args = filter_.where(repo_oid)
+        row = self._database.row(f"SELECT count(*) AS n FROM threads WHERE {where}", args)  # noqa: S608
         return int(row["n"]) if row else 0
 
     def change(self, thread: Thread, **columns: object) -> Thread:
-        """Sets columns of a thread; the thread as it is then. Raises ValueError for a column that is none."""
+        """Set columns of a thread; return the changed thread. `ValueError` for an unknown column."""
         unknown = columns.keys() - _COLUMNS
         if unknown:
             raise ValueError(f"a thread has no column {', '.join(sorted(unknown))}")
         setters = ", ".join(f"{name} = ?" for name in columns)
-        with self.store.write() as db:
+        with self._database.write() as db:
             db.execute(f"UPDATE threads SET {setters} WHERE oid = ?", [*columns.values(), thread.oid])  # noqa: S608
             return self.by_oid(thread.oid)
 
     def remove(self, thread: Thread) -> None:
-        """Drops a thread with its timeline."""
-        with self.store.write() as db:
+        """Delete a thread with its timeline."""
+        with self._database.write() as db:
             db.execute("DELETE FROM thread_events WHERE thread_oid = ?", (thread.oid,))
             db.execute("DELETE FROM threads WHERE oid = ?", (thread.oid,))
 
     def remove_repo(self, repo_oid: str) -> None:
-        """Drops all threads of a repo, and its counter."""
-        with self.store.write() as db:
+        """Delete all threads of a repo, and its counter."""
+        with self._database.write() as db:
             db.execute(
                 "DELETE FROM thread_events WHERE thread_oid IN (SELECT oid FROM threads WHERE repo_oid = ?)",
                 (repo_oid,),
@@ -191,9 +193,9 @@ class ThreadStore:
     def add_event(
         self, thread: Thread, type_: str, author_id: str | None, now: str, data: Mapping[str, Any]
     ) -> ThreadEvent:
-        """A new entry of the timeline; a comment is counted too."""
+        """Add an entry to the timeline; a comment also raises the thread's counter."""
         event = ThreadEvent(new_id(), thread.oid, type_, author_id, now, data)
-        with self.store.write() as db:
+        with self._database.write() as db:
             db.execute(
                 "INSERT INTO thread_events (id, thread_oid, type, author_id, created_at, data)"
                 " VALUES (?, ?, ?, ?, ?, ?)",
@@ -204,21 +206,21 @@ class ThreadStore:
         return event
 
     def event(self, thread: Thread, event_id: str) -> ThreadEvent | None:
-        """The entry of that id in the timeline, if it is there."""
-        row = self.store.row(
+        """The entry of that id in the timeline, if there is one."""
+        row = self._database.row(
             "SELECT * FROM thread_events WHERE id = ? AND thread_oid = ?", (event_id.lower(), thread.oid)
         )
         return _event(row) if row else None
 
     def change_event(self, event: ThreadEvent, data: Mapping[str, Any]) -> ThreadEvent:
-        """Gives an entry other data; the entry as it is then."""
-        with self.store.write() as db:
+        """Replace the data of an entry; return the changed entry."""
+        with self._database.write() as db:
             db.execute("UPDATE thread_events SET data = ? WHERE id = ?", (json.dumps(data), event.id))
         return ThreadEvent(event.id, event.thread_oid, event.type, event.author_id, event.created_at, data)
 
     def events(self, thread: Thread) -> list[ThreadEvent]:
-        """The timeline, oldest first."""
-        rows = self.store.rows("SELECT * FROM thread_events WHERE thread_oid = ? ORDER BY seq", (thread.oid,))
+        """The entries of the timeline, oldest first."""
+        rows = self._database.rows("SELECT * FROM thread_events WHERE thread_oid = ? ORDER BY seq", (thread.oid,))
         return [_event(row) for row in rows]
 
 

@@ -1,4 +1,4 @@
-"""The deliveries of every webhook as rows: its activity log, and what is still to be sent after a restart."""
+"""The deliveries of every webhook as rows: its activity log, and the deliveries to send after a restart."""
 
 from __future__ import annotations
 
@@ -20,16 +20,18 @@ CREATE INDEX IF NOT EXISTS deliveries_by_webhook ON deliveries (webhook_id, crea
 CREATE INDEX IF NOT EXISTS deliveries_pending ON deliveries (due) WHERE state = 'pending';
 """
 
-_KEEP = 48 * 3600.0  # seconds of the Hub's clock that a finished delivery stays in the log
-_PRUNE_EVERY = 500
+_LOG_SECONDS = 48 * 3600.0
+"""Seconds of the Hub's clock that a finished delivery stays in the log."""
+_PRUNE_INTERVAL = 500
+"""Deliveries added between two prunings of the log."""
 
 
 @dataclass(frozen=True)
 class OutgoingDelivery:
     """One delivery. `id` names the entry of the log; `delivery_id` goes out as `Webhook-Id`, also when repeated.
 
-    `created_at` is on the Hub's clock and `due`, when it is to be sent (next), in real seconds: a played month must
-    not shorten the pauses in which a receiver comes back.
+    `created_at` is on the Hub's clock; `due`, the time of the next attempt, is in real seconds: a clock that runs fast
+    must not shorten the pauses in which a receiver recovers.
     """
 
     id: str
@@ -53,60 +55,62 @@ class OutgoingDelivery:
 class DeliveryLog:
     """The table of deliveries."""
 
-    def __init__(self, store: Database) -> None:
-        self.store = store
+    def __init__(self, database: Database) -> None:
+        self._database = database
         self._added = 0
-        store.ensure(SCHEMA)
+        database.ensure(SCHEMA)
 
     def add(self, deliveries: Sequence[OutgoingDelivery], now: float) -> None:
-        """Stores deliveries, all or none; now and then throws old ones away."""
-        with self.store.write() as db:
+        """Store deliveries, all or none; prune the log after every few hundred."""
+        with self._database.write() as db:
             db.executemany(
                 "INSERT INTO deliveries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", [_values(item) for item in deliveries]
             )
             self._added += len(deliveries)
-            if self._added >= _PRUNE_EVERY:
+            if self._added >= _PRUNE_INTERVAL:
                 self._added = 0
-                db.execute("DELETE FROM deliveries WHERE state != 'pending' AND created_at < ?", (now - _KEEP,))
+                db.execute("DELETE FROM deliveries WHERE state != 'pending' AND created_at < ?", (now - _LOG_SECONDS,))
 
     def update(self, delivery: OutgoingDelivery, **columns: Any) -> OutgoingDelivery:
-        """Stores other `columns` of a delivery; the delivery as it is then."""
+        """Store new values of `columns`; return the changed delivery."""
         changed = replace(delivery, **columns)
         values = (changed.state, changed.attempts, changed.status, changed.error, changed.due, changed.id)
-        with self.store.write() as db:
+        with self._database.write() as db:
             db.execute(
                 "UPDATE deliveries SET state = ?, attempts = ?, status = ?, error = ?, due = ? WHERE id = ?", values
             )
         return changed
 
     def end_pending(self, webhook_id: str, state: DeliveryState) -> int:
-        """Gives up whatever has not arrived; how many those were."""
-        with self.store.write() as db:
-            done = db.execute(
+        """Set the pending deliveries of a webhook to `state`; return how many there were."""
+        with self._database.write() as db:
+            cursor = db.execute(
                 "UPDATE deliveries SET state = ? WHERE webhook_id = ? AND state = 'pending'", (state, webhook_id)
             )
-            return done.rowcount
+            return cursor.rowcount
 
     def find(self, webhook_id: str, log_id: str) -> OutgoingDelivery | None:
-        """The entry `log_id` of a webhook's log, if it is there."""
-        row = self.store.row("SELECT * FROM deliveries WHERE id = ? AND webhook_id = ?", (log_id.lower(), webhook_id))
+        """The entry `log_id` of a webhook's log, if there is one."""
+        row = self._database.row(
+            "SELECT * FROM deliveries WHERE id = ? AND webhook_id = ?", (log_id.lower(), webhook_id)
+        )
         return _delivery(row) if row else None
 
     def pending(self) -> list[OutgoingDelivery]:
-        """What is still to be sent, by the time at which it is due."""
-        rows = self.store.rows("SELECT * FROM deliveries WHERE state = 'pending' ORDER BY due, rowid")
+        """The pending deliveries of all webhooks, ordered by due time."""
+        rows = self._database.rows("SELECT * FROM deliveries WHERE state = 'pending' ORDER BY due, rowid")
         return [_delivery(row) for row in rows]
 
     def latest(self, webhook_id: str, count: int) -> list[OutgoingDelivery]:
         """The newest `count` entries of a webhook's log, newest first."""
-        rows = self.store.rows(
+        rows = self._database.rows(
             "SELECT * FROM deliveries WHERE webhook_id = ? ORDER BY rowid DESC LIMIT ?", (webhook_id, count)
         )
         return [_delivery(row) for row in rows]
 
     def triggers_since(self, webhook_id: str, moment: float) -> int:
-        """How many events reached for the webhook since then, those over its quota aside."""
-        row = self.store.row(
+        """How many events triggered the webhook since `moment`, without those over its quota."""
+        row = self._database.row(
             "SELECT count(DISTINCT delivery_id) AS n FROM deliveries"
             " WHERE webhook_id = ? AND created_at >= ? AND state != 'over-quota'",
             (webhook_id, moment),

@@ -1,51 +1,50 @@
-"""What a webhook says: the payload of each event, with ids and not names.
+"""The payload that a webhook sends for each kind of event.
 
-A payload is worded when the event happens, except for `webhook`, which is put in for each receiver. People appear as
-ids alone, and nothing says who caused an event of a repo: a receiver that needs to know asks the API.
+A payload is built when the event happens, except for `webhook`, which `for_webhook` adds for each receiver. It names
+people by id alone, and no field says who caused an event of a repo: a receiver that needs to know asks the API.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from localhub.repos.events import HubEvent
+from localhub.repos.records import Repo
+from localhub.threads.events import DiscussionEvent
 from localhub.threads.store import Thread, ThreadEvent
-
-if TYPE_CHECKING:
-    from localhub.repos.store import Repo
 
 VERSION = 3
 
 
 def payload(event: HubEvent, url: str) -> dict[str, Any]:
-    """The body for `event`; `url` is the Hub's public address."""
-    told: dict[str, Any] = {
+    """The body for `event`; `url` is the Hub's own address."""
+    fields: dict[str, Any] = {
         "event": {"action": event.action, "scope": event.kind},
         "repo": _repo(event.repo, url, with_head=event.kind.startswith("repo")),
     }
-    if event.thread is not None:
-        told["discussion"] = _discussion(event.repo, event.thread, url)
-    if event.comment is not None:
-        told["comment"] = _comment(event.repo, event.thread, event.comment, url)
+    if isinstance(event, DiscussionEvent):
+        fields["discussion"] = _discussion(event.repo, event.thread, url)
+        if event.comment is not None:
+            fields["comment"] = _comment(event.repo, event.thread, event.comment, url)
     if event.moved_to is not None:
-        told["movedTo"] = {"name": event.moved_to.full_name, "owner": {"id": event.moved_to.owner_id}}
+        fields["movedTo"] = {"name": event.moved_to.full_name, "owner": {"id": event.moved_to.owner_id}}
     if event.kind == "repo.content":
-        told["updatedRefs"] = [
+        fields["updatedRefs"] = [
             {"ref": change.ref, "oldSha": change.old, "newSha": change.new} for change in event.updated_refs
         ]
     if event.kind == "repo.config":
         private = event.updated_config.get("private")
-        told["updatedConfig"] = {} if private is None else {"private": private}
-    return told
+        fields["updatedConfig"] = {} if private is None else {"private": private}
+    return fields
 
 
 def for_webhook(body: dict[str, Any], webhook_id: str) -> dict[str, Any]:
-    """The body as one webhook gets it."""
+    """The body as it is sent to one webhook."""
     return {**body, "webhook": {"id": webhook_id, "version": VERSION}}
 
 
 def _repo(repo: Repo, url: str, *, with_head: bool) -> dict[str, Any]:
-    told: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "type": repo.type,
         "name": repo.full_name,
         "id": repo.oid,
@@ -54,19 +53,19 @@ def _repo(repo: Repo, url: str, *, with_head: bool) -> dict[str, Any]:
         "owner": {"id": repo.owner_id},
     }
     if repo.type == "space":
-        told["subdomain"] = repo.subdomain
+        fields["subdomain"] = repo.subdomain
     head = _head(repo) if with_head else None
-    return {**told, "headSha": head} if head else told
+    return {**fields, "headSha": head} if head else fields
 
 
 def _head(repo: Repo) -> str | None:
-    """The head of main, whichever ref changed; none for a repo that is gone from the disk already."""
+    """The head of main, whichever ref changed; None for a repo that is already deleted from the disk."""
     return repo.git.head() if repo.git.path.exists() else None
 
 
 def _discussion(repo: Repo, thread: Thread, url: str) -> dict[str, Any]:
     path = f"discussions/{thread.num}"
-    told: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "id": thread.oid,
         "title": thread.title,
         "url": {
@@ -80,19 +79,19 @@ def _discussion(repo: Repo, thread: Thread, url: str) -> dict[str, Any]:
         "pinned": thread.pinned,
     }
     if thread.is_pull:
-        told["changes"] = {"base": thread.base}
+        fields["changes"] = {"base": thread.base}
         if thread.merge_sha:
-            told["changes"]["mergeCommitId"] = thread.merge_sha
-    return told
+            fields["changes"]["mergeCommitId"] = thread.merge_sha
+    return fields
 
 
 def _comment(repo: Repo, thread: Thread, comment: ThreadEvent, url: str) -> dict[str, Any]:
-    told: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "id": comment.id,
         "author": {"id": comment.author_id},
         "hidden": comment.data["hidden"],
         "url": {"web": f"{url}{repo.web_path}/discussions/{thread.num}#{comment.id}"},
     }
     if not comment.data["hidden"]:
-        told["content"] = comment.data["raw"]
-    return told
+        fields["content"] = comment.data["raw"]
+    return fields

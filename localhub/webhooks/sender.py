@@ -1,27 +1,28 @@
-"""One POST of one delivery."""
+"""The HTTP client that posts deliveries."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from localhub.webhooks.delivery_log import OutgoingDelivery
+from localhub.webhooks.store import Webhook
+
 if TYPE_CHECKING:
     import httpx2
 
-    from localhub.webhooks.delivery_log import OutgoingDelivery
-    from localhub.webhooks.service import Webhook
-
-_READ_AT_MOST = 65_536  # bytes of an answer; nobody reads more of it
+_MAX_ANSWER_BYTES = 65_536
+"""Bytes that are read of a receiver's answer."""
 
 
 class Sender:
-    """An HTTP client that keeps no connection: a receiver that was restarted must not meet one of before."""
+    """Posts deliveries. It reuses no connection: one from before a receiver's restart would fail."""
 
     def __init__(self) -> None:
         self._client: httpx2.Client | None = None
 
     def post(self, webhook: Webhook, delivery: OutgoingDelivery, timeout: float) -> tuple[int, str | None]:
-        """The receiver's status and what went wrong, if anything: (0, reason) where no answer came."""
-        import httpx2  # here and not above: a start without webhooks does without it
+        """Post one delivery; return the receiver's status and the error, if any: (0, reason) without an answer."""
+        import httpx2  # here and not above: a Hub without webhooks starts without loading it
 
         if self._client is None:
             limits = httpx2.Limits(max_keepalive_connections=0)
@@ -40,15 +41,15 @@ class Sender:
         return status, None if 200 <= status < 300 else f"answered {status}"
 
     def close(self) -> None:
-        """Hangs up."""
+        """Close the client."""
         if self._client is not None:
             self._client.close()
 
 
 def _read_some(answer: httpx2.Response) -> None:
-    """Takes the answer's body, so that the receiver is not cut off while it writes."""
+    """Read the answer's body up to the limit, so that the receiver is not cut off while it writes."""
     size = 0
     for part in answer.iter_raw():
         size += len(part)
-        if size > _READ_AT_MOST:
+        if size > _MAX_ANSWER_BYTES:
             return

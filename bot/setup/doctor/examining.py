@@ -12,12 +12,14 @@ import redis
 
 from bot.core.context import BoardContext
 from bot.core.mirrors.folder import MirrorDamaged, UnusableFolder
-from bot.setup.consistency import disagreements
+from bot.setup.consistency import NOT_INDEXED, disagreements
 from bot.setup.doctor import earlier_writers, hooks, machine, rights
 from bot.setup.doctor.findings import Check, Checks
 from hub.client import Hub
 from hub.errors import HubError
 from leaderboard.effects import Effect, EffectMode
+
+COMPARED = "The sync process compares them every ten minutes: look again then, and into its log if it stays so."
 
 
 def examine(context: BoardContext, *, worker: Hub | None = None, switching_on: bool = False) -> list[Check]:
@@ -44,6 +46,7 @@ def examine(context: BoardContext, *, worker: Hub | None = None, switching_on: b
         ("workers", lambda: machine.workers(context)),
         ("effects", lambda: _effects(context)),
         ("adoption", lambda: earlier_writers.adoption(context, on=on)),
+        ("own files", lambda: earlier_writers.own_files(context, on=on)),
         ("other accounts", lambda: earlier_writers.other_accounts(context, on=on)),
         ("results", lambda: earlier_writers.results(context)),
     ]
@@ -59,9 +62,10 @@ def _agreement(context: BoardContext) -> Checks:
     found = disagreements(context)
     for disagreement in found:
         words = f"{disagreement.path}: {disagreement.words} ({disagreement.what})"
-        yield Check("consistency", "error", words, "Check that file, then fix it.")
+        fix = COMPARED if disagreement.what == NOT_INDEXED else "Check that file, then fix it."
+        yield Check("consistency", "error", words, fix)
     if not found:
-        yield Check("consistency", "ok", "Requests, results, flags and the table agree with each other.")
+        yield Check("consistency", "ok", "Requests, index, results, flags and the table agree with each other.")
 
 
 def against_switching_on(context: BoardContext) -> list[Check]:

@@ -1,4 +1,4 @@
-"""A localhub with a board in it, for the tests that look at its pages."""
+"""A localhub with a board in it, for the tests of its pages."""
 
 import json
 import os
@@ -59,7 +59,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
 
 
 def furnish(hub: LocalHub) -> None:
-    """Write the files and threads that the tests look at."""
+    """Write the files and threads that the tests read."""
     bot, bob, ada = (HfApi(endpoint=hub.url, token=f"hf_{name}") for name in ("steward-bot", "bob", "ada"))
     repo = "board/requests"
 

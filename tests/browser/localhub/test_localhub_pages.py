@@ -1,4 +1,4 @@
-"""What a visitor of the demo sees and does, in headless Chromium; each test leaves a screenshot."""
+"""Pages as a visitor of the demo uses them, in headless Chromium; each test leaves a screenshot."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ def shoot(page: Page, pictures: Path, name: str) -> None:
 
 
 def test_home_lists_repos_and_threads(page: Page, pictures: Path) -> None:
-    """From the front page a visitor finds the repo and what people talk about."""
+    """From the front page a visitor finds the repo and the latest threads."""
     page.goto("/")
     expect(page.get_by_role("link", name="board/requests").first).to_be_visible()
     expect(page.get_by_role("link", name="tiny-lab/tiny-1 (bfloat16)").first).to_be_visible()
@@ -68,7 +68,7 @@ def test_the_community_tab(page: Page, pictures: Path) -> None:
 
 
 def test_a_thread_is_rendered_and_harmless(page: Page, pictures: Path) -> None:
-    """Tables and code are rendered, a stranger's script is shown as text, edits and the status change are told."""
+    """Tables and code are rendered, a stranger's script is shown as text, edits and the status change are shown."""
     page.goto(f"{REPO}/discussions/1")
     expect(page.get_by_role("cell", name="boolean expressions")).to_be_visible()
     expect(page.get_by_text("lm_eval --model hf")).to_be_visible()
@@ -142,9 +142,9 @@ def test_a_conflict_is_explained(page: Page, hub: LocalHub, pictures: Path) -> N
 
 
 def test_webhook_activity(page: Page, pictures: Path) -> None:
-    """The owner, chosen in the menu, sees each delivery and what became of it."""
+    """The owner, chosen in the menu, sees each delivery and its outcome."""
     page.goto("/")
-    page.locator("details.who summary").click()
+    page.locator("details.account-menu summary").click()
     page.get_by_role("link", name="ada", exact=True).click()
     page.goto("/settings/webhooks")
     page.get_by_role("link", name="http://127.0.0.1:9/hook").click()

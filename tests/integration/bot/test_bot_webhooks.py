@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from typing import Any
 
 import httpx2
@@ -122,6 +123,13 @@ def test_no_body_and_no_id_leads_to_an_error_of_ours(web: httpx2.Client, body: b
     assert post(web, body, delivery=delivery) == 202
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE"])
+def test_other_methods_are_told_which_one_is_taken(web: httpx2.Client, method: str) -> None:
+    """Whoever opens the webhook's address in a browser learns that it exists, and that it takes POST."""
+    answer = web.request(method, "/webhooks/hub")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+
+
 def test_a_sender_that_hangs_up_leaves_the_server_well(web: httpx2.Client) -> None:
     """A connection cut in the middle of a body stores nothing and harms nobody."""
     address = (web.base_url.host, web.base_url.port or 80)
@@ -167,6 +175,21 @@ def test_health_says_when_deliveries_cannot_be_stored(web: httpx2.Client, connec
         connection.config_set("maxmemory", 0)
     assert web.get("/readyz").status_code == 200
     assert post(web, payload()) == 202
+
+
+def test_a_queue_server_that_is_silent_costs_the_sender_two_seconds(
+    web: httpx2.Client, connection: redis.Redis
+) -> None:
+    """The sender hears 503 soon, and its delivery is taken when the server answers again."""
+    assert post(web, payload(), delivery="before") == 202
+    connection.client_pause(60_000, all=False)
+    try:
+        began = time.monotonic()
+        assert post(web, payload(), delivery="meanwhile") == 503
+        assert 1 < time.monotonic() - began < 5
+    finally:
+        connection.client_unpause()
+    assert post(web, payload(), delivery="meanwhile") == 202
 
 
 def test_settings_that_are_missing_are_named(settings: BotSettings, tmp_path: Any) -> None:

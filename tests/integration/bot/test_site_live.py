@@ -118,6 +118,32 @@ def test_a_look_that_fails_leaves_nobody_without_the_next(
     played(context, valkey_url, monkeypatch, story)
 
 
+def test_viewers_who_leave_together_leave_the_others_their_news(
+    context: BoardContext, connection: redis.Redis, valkey_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of them may be cancelled more than once, as the server's framework does, at the same moment."""
+
+    async def story(live: Live) -> None:
+        stays = live.stream()
+        first = await until(stays, b"event: lists")
+        streams = [live.stream() for _ in range(20)]
+        await asyncio.gather(*(until(one, b"event: lists") for one in streams))
+        leave = [asyncio.create_task(until(one, b"never")) for one in streams]
+        for _ in range(5):
+            await asyncio.sleep(0)  # all of them wait
+        for _ in range(3):
+            for one in leave:
+                one.cancel()
+            await asyncio.sleep(0)
+        assert all(
+            isinstance(end, asyncio.CancelledError) for end in await asyncio.gather(*leave, return_exceptions=True)
+        )
+        Index(connection, KEYS).put(entry("late/comer", "waiting", "PENDING", attempt="z"))
+        assert await until(stays, b"event: lists") != first
+
+    played(context, valkey_url, monkeypatch, story)
+
+
 def test_who_comes_first_is_not_told_what_the_last_one_saw(
     context: BoardContext, connection: redis.Redis, valkey_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -24,7 +24,7 @@ from tests.support.localhub.hub_accounts import TOKENS, Listener, the_world
 
 @pytest.fixture(scope="session", autouse=True)
 def _quiet_client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep the client off Xet and off this machine's own cache, whoever imported it first."""
+    """Keep the client off Xet and off this machine's own cache, whichever module imported it first."""
     patch = pytest.MonkeyPatch()
     home = tmp_path_factory.mktemp("hf-home")
     patch.setattr(constants, "HF_HUB_DISABLE_XET", True)
@@ -67,7 +67,7 @@ def cleo(hub: LocalHub) -> HfApi:
 
 @pytest.fixture(scope="module")
 def anonymous(hub: LocalHub) -> HfApi:
-    """Nobody: no token is sent."""
+    """An anonymous client: it sends no token."""
     return HfApi(endpoint=hub.url, token=False)
 
 
@@ -81,7 +81,7 @@ def http(hub: LocalHub) -> Iterator[httpx.Client]:
 
 @pytest.fixture(scope="module")
 def listener() -> Iterator[Listener]:
-    """A real HTTP server that keeps every webhook it gets."""
+    """A real HTTP server that stores every webhook it receives."""
     with Listener() as running:
         yield running
 

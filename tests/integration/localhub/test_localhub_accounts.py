@@ -1,4 +1,4 @@
-"""Reference 2.1 and 1.1: who somebody is, and what each role may do."""
+"""Reference 2.1 and 1.1: accounts, and the rights of each role."""
 
 import httpx
 import pytest
@@ -24,7 +24,7 @@ def test_whoami_names_the_user_its_organisations_and_the_token(ada: HfApi) -> No
 
 
 def test_whoami_of_a_wrong_token_is_401(hub: LocalHub) -> None:
-    """A token that nobody has is told so, in the words that the client looks for."""
+    """An unknown token gets the message that the client looks for."""
     with pytest.raises(HfHubHTTPError, match="Invalid user token") as caught:
         HfApi(endpoint=hub.url, token="hf_nobody").whoami()
     assert caught.value.response.status_code == 401
@@ -40,7 +40,7 @@ def test_a_wrong_token_is_401_everywhere_even_on_a_public_repo(hub: LocalHub, ad
 
 
 def test_whoami_without_a_token_is_401(hub: LocalHub) -> None:
-    """Nobody has no name."""
+    """An anonymous caller has no name."""
     assert httpx.get(f"{hub.url}/api/whoami-v2").status_code == 401
 
 
@@ -122,7 +122,7 @@ def test_organisation_members_see_private_repos_of_the_organisation(ada: HfApi, 
 
 
 def test_a_strangers_push_is_403(ada: HfApi, cleo: HfApi) -> None:
-    """Somebody without write access cannot commit to a branch, and nothing is committed."""
+    """A caller without write access cannot commit to a branch, and nothing is committed."""
     repo_id = make_repo(ada)
     before = ada.dataset_info(repo_id).sha
     with pytest.raises(HfHubHTTPError) as caught:
@@ -132,14 +132,14 @@ def test_a_strangers_push_is_403(ada: HfApi, cleo: HfApi) -> None:
 
 
 def test_an_anonymous_push_is_401(ada: HfApi, hub: LocalHub) -> None:
-    """Writing needs a token at all."""
+    """Writing needs a token."""
     repo_id = make_repo(ada)
     answer = httpx.post(f"{hub.url}/api/datasets/{repo_id}/commit/main", content=b"")
     assert answer.status_code == 401
 
 
 def test_organisation_roles(ada: HfApi, bob: HfApi, hub: LocalHub) -> None:
-    """write: any repo of the organisation; contributor: the repos it made itself; read: none."""
+    """write: any repo of the organisation; contributor: the repos that it created; read: none."""
     walter = HfApi(endpoint=hub.url, token=TOKENS["walter"])
     rita = HfApi(endpoint=hub.url, token=TOKENS["rita"])
     repo_id = make_repo(ada, owner="board")
@@ -156,7 +156,7 @@ def test_organisation_roles(ada: HfApi, bob: HfApi, hub: LocalHub) -> None:
 
 
 def test_a_read_token_cannot_write(ada: HfApi, hub: LocalHub) -> None:
-    """The token's role bounds the person's rights."""
+    """The token's role limits its owner's rights."""
     repo_id = make_repo(ada)
     reader = HfApi(endpoint=hub.url, token="hf_ada_read")
     assert reader.dataset_info(repo_id).author == "ada"
@@ -253,7 +253,7 @@ def test_access_to_a_gated_repo_is_granted_by_its_owner(ada: HfApi, cleo: HfApi)
 
 
 def test_asking_for_access(ada: HfApi, cleo: HfApi, http: httpx.Client, hub: LocalHub) -> None:
-    """Whoever asks is pending until the owner accepts, loses access when rejected, and shows up in the lists."""
+    """A user who asks is pending until the owner accepts, loses access when rejected, and shows up in the lists."""
     repo_id = make_repo(ada, "model")
     put(ada, repo_id, {"config.json": "{}"}, "model")
     ada.update_repo_settings(repo_id, gated="manual")
@@ -271,7 +271,7 @@ def test_asking_for_access(ada: HfApi, cleo: HfApi, http: httpx.Client, hub: Loc
 
 
 def test_a_gated_repo_that_lets_everybody_in_who_asks(ada: HfApi, cleo: HfApi, hub: LocalHub) -> None:
-    """`gated: auto` opens with the question."""
+    """`gated: auto` accepts every request."""
     repo_id = make_repo(ada, "model")
     put(ada, repo_id, {"config.json": "{}"}, "model")
     ada.update_repo_settings(repo_id, gated="auto")

@@ -1,4 +1,4 @@
-"""Anything may be sent: the answer is a 4xx with a JSON `error`, and nothing is changed by it."""
+"""Invalid input: the answer is a 4xx with a JSON `error`, and nothing changes."""
 
 import json
 import socket
@@ -16,7 +16,7 @@ NDJSON = {"Content-Type": "application/x-ndjson"}
 
 
 def refused(answer: httpx.Response) -> None:
-    """A client error with a JSON object that says why."""
+    """A client error with a JSON object that holds the reason."""
     assert 400 <= answer.status_code < 500, (answer.status_code, answer.text[:200])
     assert answer.json()["error"]
     assert "Traceback" not in answer.text
@@ -74,7 +74,7 @@ def test_paths_that_leave_the_repo_or_cannot_be_files(
 
 @pytest.fixture(scope="module")
 def bad_repo(ada: HfApi) -> str:
-    """A dataset that nobody succeeds in changing."""
+    """A dataset that no test of this file can change."""
     repo_id = make_repo(ada)
     put(ada, repo_id, {"dir/file.txt": "content"})
     ada.create_discussion(repo_id, title="A question", repo_type="dataset")
@@ -153,7 +153,7 @@ def test_files_that_are_not_there(http: httpx.Client, bad_repo: str, path: str) 
 
 
 def test_raw_dots_in_the_request_line(hub: LocalHub, bad_repo: str) -> None:
-    """A client that does not tidy its address gets nothing either."""
+    """A client that sends the path unnormalised gets nothing either."""
     where = urlsplit(hub.url)
     for target in (
         f"/datasets/{bad_repo}/resolve/main/../../../../../etc/passwd",
@@ -273,7 +273,7 @@ def test_odd_list_parameters(http: httpx.Client, bad_repo: str, query: str) -> N
     "query", ["limit=0", "limit=-1", "limit=x", "limit=1001", "cursor=%00", "cursor=../..", "recursive=perhaps", "p=-5"]
 )
 def test_odd_page_parameters(http: httpx.Client, bad_repo: str, query: str) -> None:
-    """Trees and commits take no nonsense either."""
+    """Trees and commits refuse invalid parameters."""
     for route in ("tree", "commits"):
         assert http.get(f"/api/datasets/{bad_repo}/{route}/main?{query}").status_code in (200, 400)
 

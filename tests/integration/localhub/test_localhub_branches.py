@@ -38,7 +38,7 @@ def test_an_unknown_start_is_revision_not_found(ada: HfApi) -> None:
 
 
 def test_deleting_branches(ada: HfApi) -> None:
-    """A branch goes; main never; a missing one is an invalid rev id."""
+    """A branch can be deleted, main cannot; a missing one is an invalid rev id."""
     repo_id = make_repo(ada)
     ada.create_branch(repo_id, branch="a/b", repo_type="dataset")
     ada.delete_branch(repo_id, branch="a/b", repo_type="dataset")
@@ -62,7 +62,7 @@ def test_an_empty_branch_and_overwrite(ada: HfApi, http: httpx.Client) -> None:
 
 @pytest.mark.parametrize("name", ["%2E%2E", "a..b", "x.lock", "a b", "a~1", "a^", "a:b", "-x", "a/", "bell%07", "@%7B"])
 def test_branch_names_that_git_refuses(ada: HfApi, http: httpx.Client, name: str) -> None:
-    """What git forbids is a 400 with a JSON error."""
+    """A name that git forbids is a 400 with a JSON error."""
     repo_id = make_repo(ada)
     answer = http.post(f"/api/datasets/{repo_id}/branch/{name.replace('/', '%2F')}", json={})
     assert answer.status_code in (400, 404) and answer.json()["error"]

@@ -23,7 +23,7 @@ def header(summary: str = "Raw commit", **more: Any) -> dict[str, Any]:
 
 
 def text(http: httpx.Client, repo_id: str, path: str, revision: str = "main") -> str | None:
-    """The content of a file of a dataset, None where there is none."""
+    """The content of a file of a dataset, None if there is none."""
     answer = http.get(f"/datasets/{repo_id}/resolve/{revision.replace('/', '%2F')}/{path}")
     return answer.text if answer.status_code == 200 else None
 
@@ -71,7 +71,7 @@ def test_delete_helpers(ada: HfApi) -> None:
 
 
 def test_deleting_what_is_not_there_fails(ada: HfApi) -> None:
-    """404 `EntryNotFound`, and the words from which the client gives advice; nothing is committed."""
+    """404 `EntryNotFound`, and the message from which the client derives its advice; nothing is committed."""
     repo_id = make_repo(ada)
     before = head(ada, repo_id)
     with pytest.raises(HfHubHTTPError, match="A file with this name doesn't exist") as caught:

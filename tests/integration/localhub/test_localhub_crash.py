@@ -15,7 +15,8 @@ import httpx
 import yaml
 from huggingface_hub import HfApi
 
-from tests.support.localhub.hub_accounts import TOKENS, the_world, wait_until
+from tests.support.localhub.hub_accounts import TOKENS, the_world
+from tests.support.waiting import wait_until
 
 
 @contextmanager
@@ -57,7 +58,7 @@ def commit(client: httpx.Client, number: int) -> str | None:
 
 
 def test_kill_9_in_the_middle_of_200_concurrent_commits(tmp_path: Path) -> None:
-    """Killed while 200 commits are on their way: what was answered is there, `git fsck` is clean."""
+    """Killed while 200 commits are on their way: every answered commit exists, `git fsck` is clean."""
     world, data = world_file(tmp_path), tmp_path / "data"
     answered: dict[int, str] = {}
     headers = {"Authorization": f"Bearer {TOKENS['ada']}"}
@@ -72,7 +73,7 @@ def test_kill_9_in_the_middle_of_200_concurrent_commits(tmp_path: Path) -> None:
             threads = [threading.Thread(target=one, args=(n,)) for n in range(200)]
             for thread in threads:
                 thread.start()
-            wait_until(lambda: len(answered) >= 40, "40 answered commits", 60)
+            wait_until(lambda: len(answered) >= 40, describe="40 answered commits", seconds=60)
             os.kill(running.pid, signal.SIGKILL)
             for thread in threads:
                 thread.join()

@@ -1,4 +1,4 @@
-"""What docs/localhub.md tells people to type works as it stands there."""
+"""The examples in docs/localhub.md work as written."""
 
 import re
 from pathlib import Path
@@ -18,7 +18,7 @@ def blocks(project: Path, language: str) -> list[str]:
 
 
 def test_the_world_in_the_document_can_be_built(project: Path, tmp_path: Path) -> None:
-    """Every key that the example shows is taken, and means what its comment says."""
+    """The Hub reads every key of the example as its comment says."""
     (example,) = blocks(project, "yaml")
     with LocalHub(tmp_path, yaml.safe_load(example)) as hub:
         api = HfApi(endpoint=hub.url, token="hf_ada")
@@ -42,7 +42,7 @@ def test_the_example_test_in_the_document(project: Path, tmp_path: Path) -> None
 
 
 def test_every_admin_route_is_in_the_document(project: Path, tmp_path: Path) -> None:
-    """No knob is left for people to find in the code."""
+    """The document names every route of the admin API."""
     text = (project / "docs" / "localhub.md").read_text()
     with LocalHub(tmp_path) as hub:
         paths = httpx.get(f"{hub.url}/openapi.json").json()["paths"]

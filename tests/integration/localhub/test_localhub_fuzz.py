@@ -1,4 +1,4 @@
-"""The whole surface, fuzzed from the server's own OpenAPI document: no answer is a server error."""
+"""All routes, fuzzed from the server's own OpenAPI document: no answer is a server error."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ NO_LIMITS = {"api": None, "resolvers": None, "pages": None, "commits_per_hour": 
 
 @dataclass
 class Target:
-    """A furnished server, and what in it a generated call may be aimed at."""
+    """A server with content, and the parts of addresses that generated calls may use."""
 
     hub: LocalHub
     known: dict[str, Any]
@@ -30,7 +30,7 @@ class Target:
     calls: int = 0
 
     def aim(self, case: schemathesis.Case) -> None:
-        """Let three of four calls hit what is there, half of them with one part of the address left to chance."""
+        """Aim three of four calls at existing objects, half of them with one random part of the address."""
         self.calls += 1
         case.headers["Authorization"] = f"Bearer {TOKENS['ada']}"
         names = [n for n in case.path_parameters if n in self.known]

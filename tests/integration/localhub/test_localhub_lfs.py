@@ -103,17 +103,17 @@ def test_content_that_does_not_match_its_hash_is_refused(ada: HfApi, http: httpx
 
 
 def test_uploading_needs_an_account(ada: HfApi, hub: LocalHub) -> None:
-    """Nobody at all is 401; a stranger may, for a pull request, but not into what is hidden."""
+    """An anonymous caller gets 401; a stranger may upload for a pull request, but not to a hidden repo."""
     public, hidden = make_repo(ada), make_repo(ada, private=True)
-    with httpx.Client(base_url=hub.url) as nobody:
-        assert batch(nobody, public, b"x" * 30).status_code == 401
+    with httpx.Client(base_url=hub.url) as anonymous:
+        assert batch(anonymous, public, b"x" * 30).status_code == 401
     with httpx.Client(base_url=hub.url, headers={"Authorization": f"Bearer {TOKENS['cleo']}"}) as stranger:
         assert batch(stranger, public, b"x" * 30).status_code == 200
         assert batch(stranger, hidden, b"x" * 30).status_code == 404
 
 
 def test_objects_of_a_private_repo_stay_private(ada: HfApi, cleo: HfApi, hub: LocalHub) -> None:
-    """Knowing a hash is not enough to commit a pointer to somebody else's private object."""
+    """Knowing a hash is not enough to commit a pointer to an object of another account's private repo."""
     secret, content = make_repo(ada, private=True), b"private weights" * 9
     put(ada, secret, {"w.bin": content})
     own = make_repo(cleo, owner="cleo")

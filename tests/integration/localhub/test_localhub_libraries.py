@@ -52,7 +52,7 @@ def numbers(ada: HfApi) -> str:
 
 @pytest.fixture(scope="module")
 def found(hub: LocalHub, numbers: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What `client_libraries_script.py` saw in a process of its own."""
+    """The output of `client_libraries_script.py`, run in its own process."""
     home = tmp_path_factory.mktemp("home")
     environment = {
         **{k: v for k, v in os.environ.items() if not k.startswith(("HF_", "HUGGING"))},

@@ -1,4 +1,4 @@
-"""Reference 4, and the knobs: rate limits, simultaneous commits, faults, counters, and the clock."""
+"""Reference 4, and the admin API: rate limits, simultaneous commits, faults, counters, and the clock."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -11,7 +11,8 @@ from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError
 
 from localhub.testing import LocalHub
-from tests.support.localhub.hub_accounts import TOKENS, head, make_repo, put, the_world, wait_until
+from tests.support.localhub.hub_accounts import TOKENS, head, make_repo, put, the_world
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture(autouse=True)
@@ -47,7 +48,7 @@ def test_fail_the_next_calls(ada: HfApi, http: httpx.Client) -> None:
 
 
 def test_fail_after_the_effect(ada: HfApi, http: httpx.Client) -> None:
-    """The 500 that did commit: the caller hears of a failure, the commit is there."""
+    """The 500 that did commit: the caller gets a failure, the commit exists."""
     repo_id = make_repo(ada)
     before = head(ada, repo_id)
     fault(http, "POST /api/datasets/*/commit/*", "fail-after", times=1, status=500)
@@ -72,19 +73,19 @@ def test_delay_and_cut_and_hang(ada: HfApi, http: httpx.Client) -> None:
 
 
 def test_hang_after_the_effect(ada: HfApi, http: httpx.Client) -> None:
-    """The comment is there although nobody heard so."""
+    """The comment exists although the caller got no answer."""
     repo_id = make_repo(ada)
     ada.create_discussion(repo_id, title="A question", repo_type="dataset")
     fault(http, "POST /api/datasets/*/comment", "hang-after", times=1)
     path = f"/api/datasets/{repo_id}/discussions/1/comment"
     with pytest.raises(httpx.ReadTimeout):
-        http.post(path, json={"comment": "heard by nobody"}, timeout=0.5)
+        http.post(path, json={"comment": "without an answer"}, timeout=0.5)
     events = ada.get_discussion_details(repo_id, 1, repo_type="dataset").events
-    assert getattr(events[-1], "content", None) == "heard by nobody"
+    assert getattr(events[-1], "content", None) == "without an answer"
 
 
 def test_faults_can_be_read_and_removed(http: httpx.Client) -> None:
-    """Rules have ids; one or all can be taken away."""
+    """Rules have ids; one or all can be removed."""
     rule = http.post("/_admin/faults", json={"route": "GET /api/nothing/*", "kind": "fail"}).json()
     assert rule["id"] in [r["id"] for r in http.get("/_admin/faults").json()["rules"]]
     assert http.delete(f"/_admin/faults/{rule['id']}").status_code in (200, 204)
@@ -93,7 +94,7 @@ def test_faults_can_be_read_and_removed(http: httpx.Client) -> None:
 
 
 def test_faults_from_python(hub: LocalHub, ada: HfApi) -> None:
-    """The same knobs without HTTP, and a change that no webhook tells."""
+    """The same faults without HTTP, and a change without a webhook."""
     repo_id = make_repo(ada)
     hub.state.faults.fail("POST /api/datasets/*/commit/*", times=1, status=429)
     assert status_of(lambda: put(ada, repo_id, {"a.txt": "a"})) == 429
@@ -110,7 +111,7 @@ def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
 
 
 def as_user(hub: LocalHub, name: str | None) -> dict[str, str]:
-    """The headers of an account, or of nobody."""
+    """The headers of an account, or of an anonymous caller."""
     return {"Authorization": f"Bearer {TOKENS[name]}"} if name else {}
 
 
@@ -182,7 +183,7 @@ def test_128_commits_an_hour(strict: LocalHub) -> None:
 
 
 def test_simultaneous_commits_are_409(ada: HfApi, http: httpx.Client) -> None:
-    """With the knob on, a commit that comes while another runs is refused in the Hub's words."""
+    """With `simultaneous: refuse`, a commit during another one is refused with the Hub's message."""
     assert http.put("/_admin/limits", json={"simultaneous": "refuse"}).status_code == 200
     repo_id = make_repo(ada)
     errors: list[HfHubHTTPError] = []
@@ -211,7 +212,7 @@ def test_simultaneous_commits_are_409(ada: HfApi, http: httpx.Client) -> None:
 
 
 def test_knobs_of_the_limits(http: httpx.Client) -> None:
-    """Any number can be set; an unknown knob is 400."""
+    """Any number can be set; an unknown limit is 400."""
     assert http.put("/_admin/limits", json={"commits_per_hour": 256}).status_code == 200
     assert http.get("/_admin/limits").json()["commits_per_hour"] == 256
     assert http.put("/_admin/limits", json={"speed_of_light": 1}).status_code == 400
@@ -247,7 +248,9 @@ def test_webhook_counters(ada: HfApi, http: httpx.Client) -> None:
     )
     http.post("/_admin/stats/reset")
     put(ada, repo_id, {"a.txt": "a"})
-    wait_until(lambda: http.get("/_admin/stats").json()["deliveries"].get(hook.id, {}).get("attempted"), "a try")
+    wait_until(
+        lambda: http.get("/_admin/stats").json()["deliveries"].get(hook.id, {}).get("attempted"), describe="a try"
+    )
     ada.delete_webhook(hook.id)
 
 

@@ -1,4 +1,4 @@
-"""Signing in with localhub: what an app is told of a person who agreed, and what it is refused."""
+"""Signing in with localhub: the answers and refusals that an app gets."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import httpx
 import pytest
 from huggingface_hub import HfApi
 
-from localhub.accounts.oauth import TOKEN_LASTS, challenge_of
+from localhub.accounts.oauth import TOKEN_SECONDS, challenge_of
 from localhub.testing import LocalHub
 from tests.support.localhub.hub_accounts import the_world
 
@@ -42,13 +42,13 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
 
 @pytest.fixture(scope="module")
 def web(hub: LocalHub) -> Iterator[httpx.Client]:
-    """A browser that goes nowhere by itself."""
+    """A browser that follows no redirect."""
     with httpx.Client(base_url=hub.url, timeout=20) as client:
         yield client
 
 
 def agree(web: httpx.Client, who: str = "ada", **changes: str) -> dict[str, str]:
-    """Somebody agrees; what the app is told in its address."""
+    """A person agrees; return the parameters of the redirect to the app."""
     answer = web.post("/oauth/authorize", data={**ASKED, **changes, "as": who})
     assert answer.status_code == 303, answer.text
     return {name: values[0] for name, values in parse_qs(urlsplit(answer.headers["location"]).query).items()}
@@ -61,20 +61,20 @@ def exchange(web: httpx.Client, code: str, /, **changes: str) -> httpx.Response:
 
 
 def claims_in(token: str) -> Any:
-    """What an id token says."""
+    """The claims of an id token."""
     part = token.split(".")[1]
     return json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
 
 
 def test_the_metadata_tell_where_everything_is(hub: LocalHub, web: httpx.Client) -> None:
-    """Addresses of this very Hub, and what it can do."""
-    told = web.get("/.well-known/openid-configuration").json()
-    assert told["issuer"] == hub.url
-    assert {told[f"{name}_endpoint"] for name in ("authorization", "token", "userinfo")} == {
+    """The addresses and features of this Hub."""
+    metadata = web.get("/.well-known/openid-configuration").json()
+    assert metadata["issuer"] == hub.url
+    assert {metadata[f"{name}_endpoint"] for name in ("authorization", "token", "userinfo")} == {
         f"{hub.url}/oauth/{name}" for name in ("authorize", "token", "userinfo")
     }
-    assert (told["code_challenge_methods_supported"], told["response_types_supported"]) == (["S256"], ["code"])
-    assert web.get(told["jwks_uri"]).json() == {"keys": []}
+    assert (metadata["code_challenge_methods_supported"], metadata["response_types_supported"]) == (["S256"], ["code"])
+    assert web.get(metadata["jwks_uri"]).json() == {"keys": []}
 
 
 def test_a_person_agrees_and_the_app_is_told_who_they_are(hub: LocalHub, web: httpx.Client) -> None:
@@ -85,13 +85,13 @@ def test_a_person_agrees_and_the_app_is_told_who_they_are(hub: LocalHub, web: ht
     assert "Sign in to The Board" in page.text
     assert '<button name="as" value="ada">Authorize as ada</button>' in page.text
     assert "form-action 'self' http://127.0.0.1:1;" in page.headers["content-security-policy"]
-    told = agree(web)
-    assert told["state"] == "the state"
-    got = exchange(web, told["code"])
+    answer = agree(web)
+    assert answer["state"] == "the state"
+    got = exchange(web, answer["code"])
     assert got.status_code == 200, got.text
     assert got.headers["cache-control"] == "no-store"
     token = got.json()
-    assert (token["token_type"], token["expires_in"], token["scope"]) == ("bearer", TOKEN_LASTS, "openid profile")
+    assert (token["token_type"], token["expires_in"], token["scope"]) == ("bearer", TOKEN_SECONDS, "openid profile")
     ada = hub.state.accounts.by_name("ada")
     assert ada is not None
     identity = claims_in(token["id_token"])
@@ -112,7 +112,7 @@ def test_a_person_agrees_and_the_app_is_told_who_they_are(hub: LocalHub, web: ht
 
 
 def test_a_code_is_good_once_and_shown_again_takes_its_token_back(web: httpx.Client) -> None:
-    """As the standard asks: somebody else may have seen it."""
+    """As the standard demands: another party may have seen the code."""
     code = agree(web)["code"]
     token = exchange(web, code).json()["access_token"]
     bearer = {"authorization": f"Bearer {token}"}
@@ -174,7 +174,7 @@ def test_nobody_is_sent_to_an_address_that_is_not_the_apps(web: httpx.Client) ->
 
 
 def test_mistakes_and_a_no_are_told_to_the_app(web: httpx.Client) -> None:
-    """By way of the browser, with the state."""
+    """The app gets the error through the browser, with its `state`."""
     wrong = (
         ({"response_type": "token"}, "unsupported_response_type"),
         ({"scope": "openid write-repos"}, "invalid_scope"),
@@ -182,15 +182,15 @@ def test_mistakes_and_a_no_are_told_to_the_app(web: httpx.Client) -> None:
     )
     for changes, error in wrong:
         answer = web.get("/oauth/authorize", params={**ASKED, **changes})
-        told = parse_qs(urlsplit(answer.headers["location"]).query)
-        assert (told["error"], told["state"]) == ([error], ["the state"])
+        query = parse_qs(urlsplit(answer.headers["location"]).query)
+        assert (query["error"], query["state"]) == ([error], ["the state"])
     assert agree(web, who="")["error"] == "access_denied"
     other = web.post("/oauth/authorize", data={**ASKED, "as": "ada"}, headers={"origin": "https://evil.example"})
     assert other.status_code == 403
 
 
 def test_userinfo_is_for_tokens_of_apps(hub: LocalHub, web: httpx.Client) -> None:
-    """Nobody, a token that nobody has, and a person's own token are refused; the mail address is told if agreed to."""
+    """No token, an unknown one, and a person's own token are refused; the e-mail is a claim if the person agreed."""
     assert web.get("/oauth/userinfo").status_code == 401
     for token, status in (("hf_nobody", 401), ("hf_ada", 403)):
         assert web.get("/oauth/userinfo", headers={"authorization": f"Bearer {token}"}).status_code == status
@@ -209,5 +209,5 @@ def test_codes_and_tokens_end(tmp_path: Path) -> None:
         assert exchange(web, late).json()["error"] == "invalid_grant"
         bearer = {"authorization": f"Bearer {exchange(web, agree(web)['code']).json()['access_token']}"}
         assert web.get("/api/whoami-v2", headers=bearer).status_code == 200
-        hub.state.clock.advance(TOKEN_LASTS)
+        hub.state.clock.advance(TOKEN_SECONDS)
         assert web.get("/api/whoami-v2", headers=bearer).status_code == 401

@@ -240,7 +240,7 @@ def test_concurrent_commits_during_a_merge_are_not_lost(ada: HfApi) -> None:
 
 
 def test_nobody_finds_a_pull_request_before_its_commits(tmp_path: Any) -> None:
-    """By the time that it is told of, its ref and its head are there, made by hand or with a commit."""
+    """When its event is emitted, its ref and its head exist, whether it was opened by hand or with a commit."""
     with LocalHub(tmp_path, the_world()) as hub:
         api = HfApi(endpoint=hub.url, token=TOKENS["ada"])
         repo_id = make_repo(api)

@@ -80,7 +80,7 @@ def test_expanded_trees_have_the_last_commit_of_each_entry(ada: HfApi) -> None:
 
 
 def test_missing_folder_and_missing_revision(ada: HfApi, data: str) -> None:
-    """The two 404s are told apart by X-Error-Code."""
+    """The two 404s differ by X-Error-Code."""
     with pytest.raises(RemoteEntryNotFoundError):
         list(ada.list_repo_tree(data, "nowhere", repo_type="dataset"))
     with pytest.raises(RevisionNotFoundError):

@@ -1,4 +1,4 @@
-"""Reference 2.3: what the Hub says about a repo."""
+"""Reference 2.3: the info of a repo."""
 
 import json
 

@@ -146,7 +146,7 @@ def test_moving_onto_an_existing_repo_is_refused(ada: HfApi) -> None:
 
 
 def test_moving_without_rights_is_403(ada: HfApi, cleo: HfApi) -> None:
-    """Neither out of nor into somebody else's namespace."""
+    """Neither out of nor into another account's namespace."""
     repo_id = make_repo(ada)
     with pytest.raises(HfHubHTTPError) as caught:
         cleo.move_repo(repo_id, f"cleo/{fresh()}", repo_type="dataset")
@@ -175,7 +175,7 @@ def test_settings(ada: HfApi, cleo: HfApi, http: httpx.Client) -> None:
 
 
 def test_disabled_discussions_refuse_threads(ada: HfApi, cleo: HfApi, http: httpx.Client) -> None:
-    """With discussions disabled nobody opens a thread; they can be switched on again."""
+    """With discussions disabled no thread can be opened; they can be switched on again."""
     repo_id = make_repo(ada)
     http.put(f"/api/datasets/{repo_id}/settings", json={"discussionsDisabled": True})
     with pytest.raises(HfHubHTTPError) as caught:

@@ -207,7 +207,7 @@ def test_pinning(ada: HfApi, cleo: HfApi, http: httpx.Client, detail: Detail, hu
 
 
 def test_locking(ada: HfApi, cleo: HfApi, http: httpx.Client, detail: Detail) -> None:
-    """A locked thread is closed to strangers, open to the owner, and tells so as an event."""
+    """A locked thread is closed to strangers and open to the owner; locking is an event."""
     repo_id = make_repo(ada)
     cleo.create_discussion(repo_id, title="A question", repo_type="dataset")
     path = f"/api/datasets/{repo_id}/discussions/1/lock"
@@ -267,7 +267,7 @@ def test_comments_have_1_to_65536_characters(ada: HfApi, http: httpx.Client) -> 
 
 
 def test_an_invalid_status_is_400(ada: HfApi, http: httpx.Client) -> None:
-    """Only open and closed may be asked for."""
+    """Only open and closed are valid statuses."""
     repo_id = make_repo(ada)
     ada.create_discussion(repo_id, title="A question", repo_type="dataset")
     for status in ("merged", "draft", "", 3, None):
@@ -276,7 +276,7 @@ def test_an_invalid_status_is_400(ada: HfApi, http: httpx.Client) -> None:
 
 
 def test_writing_in_threads_needs_a_token(ada: HfApi, hub: LocalHub) -> None:
-    """Anonymous people read and do nothing else."""
+    """Anonymous callers may read and do nothing else."""
     repo_id = make_repo(ada)
     ada.create_discussion(repo_id, title="A question", repo_type="dataset")
     base = f"{hub.url}/api/datasets/{repo_id}/discussions"
@@ -317,5 +317,5 @@ def test_many_events(ada: HfApi, http: httpx.Client, detail: Detail) -> None:
 
 
 def test_mark_as_read(ada: HfApi, http: httpx.Client) -> None:
-    """The notification endpoint is there and says yes."""
+    """The notification endpoint answers with success."""
     assert http.post("/api/discussions/mark-as-read", json={}).status_code in (200, 204)

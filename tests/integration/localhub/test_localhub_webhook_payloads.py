@@ -117,7 +117,7 @@ def test_a_move(ada: HfApi, watched: Watched) -> None:
 
 
 def test_repo_create_and_delete(ada: HfApi, http: httpx.Client, listener: Listener) -> None:
-    """repo/create and repo/delete reach whoever watches the owner."""
+    """repo/create and repo/delete reach the webhooks that watch the owner."""
     with watching(ada, listener, [{"type": "user", "name": "ada"}], ["repo"]) as path:
         repo_id = make_repo(ada)
         watched = Watched(repo_id, path, http, listener)

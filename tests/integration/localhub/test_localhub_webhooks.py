@@ -13,7 +13,8 @@ from huggingface_hub.errors import HfHubHTTPError
 
 from localhub.testing import LocalHub
 from localhub.webhooks.deliveries import _THREADS, DeliveryPolicy
-from tests.support.localhub.hub_accounts import TOKENS, Listener, Received, fresh, make_repo, put, wait_until, watching
+from tests.support.localhub.hub_accounts import TOKENS, Listener, Received, fresh, make_repo, put, watching
+from tests.support.waiting import wait_until
 
 HOOKS = "/api/settings/webhooks"
 
@@ -35,7 +36,7 @@ def policy(http: httpx.Client, **changes: Any) -> None:
 
 
 def drain(http: httpx.Client) -> None:
-    """Wait until nothing is left to deliver."""
+    """Wait until no delivery is pending."""
     assert http.post("/_admin/webhooks/drain", params={"seconds": 10}).json()["idle"] is True
 
 
@@ -112,7 +113,7 @@ def test_webhooks_that_make_no_sense_are_400(ada: HfApi, http: httpx.Client, cha
 
 
 def test_an_update_without_watched_or_domains_is_400(ada: HfApi, http: httpx.Client) -> None:
-    """What `update_webhook(id, url=...)` alone sends is refused, and nothing changes."""
+    """The request of `update_webhook(id, url=...)` alone is refused, and nothing changes."""
     made = http.post(HOOKS, json=body(make_repo(ada))).json()["webhook"]
     with pytest.raises(HfHubHTTPError) as caught:
         ada.update_webhook(made["id"], url="http://127.0.0.1:9/other")
@@ -166,7 +167,7 @@ def test_a_webhook_on_what_one_may_not_read_delivers_nothing(
 
 
 def test_domains_and_watched_things(ada: HfApi, http: httpx.Client, listener: Listener) -> None:
-    """Only the chosen domain of the chosen repo, user or organisation is told."""
+    """Only events of the chosen domain of the chosen repo, user or organisation are delivered."""
     repo_id, other, orgs = make_repo(ada), make_repo(ada), make_repo(ada, owner="board")
     target = [{"type": "dataset", "name": repo_id}]
     with (
@@ -188,7 +189,7 @@ def test_domains_and_watched_things(ada: HfApi, http: httpx.Client, listener: Li
 
 
 def test_a_disabled_webhook_is_silent(ada: HfApi, http: httpx.Client, listener: Listener) -> None:
-    """What happens while it is disabled is lost; enabled again, it tells what comes after."""
+    """Events while a webhook is disabled are lost; once it is enabled again, later events are delivered."""
     repo_id = make_repo(ada)
     with watching(ada, listener, [{"type": "dataset", "name": repo_id}]) as path:
         hook = next(w for w in ada.list_webhooks() if w.url == listener.url + path)
@@ -264,7 +265,7 @@ def test_the_daily_quota(ada: HfApi, http: httpx.Client, listener: Listener) -> 
 
 
 def test_the_default_quota_is_1000_a_day(tmp_path: Any) -> None:
-    """The number of the Hub's documentation, unless a knob says otherwise."""
+    """The number of the Hub's documentation, unless the policy changes it."""
     with LocalHub(tmp_path) as fresh_hub:
         answer = httpx.put(f"{fresh_hub.url}/_admin/webhooks/policy", json={}).json()
         assert answer["quota"] == 1000
@@ -307,7 +308,7 @@ def test_the_activity_log(ada: HfApi, http: httpx.Client, listener: Listener) ->
 
 
 def test_dropped_doubled_and_shuffled(ada: HfApi, http: httpx.Client, listener: Listener) -> None:
-    """The knobs lose, repeat and reorder deliveries."""
+    """The faults drop, repeat and reorder deliveries."""
     repo_id = make_repo(ada)
 
     def commits(path: str, count: int) -> tuple[list[str], list[str]]:
@@ -331,7 +332,7 @@ def test_dropped_doubled_and_shuffled(ada: HfApi, http: httpx.Client, listener: 
 
 
 def test_modify_without_telling(ada: HfApi, http: httpx.Client, listener: Listener) -> None:
-    """A change over the admin API is really there, and no webhook tells of it."""
+    """A change over the admin API is committed, and triggers no webhook."""
     repo_id = make_repo(ada)
     with watching(ada, listener, [{"type": "dataset", "name": repo_id}]) as path:
         change = {"type": "dataset", "id": repo_id, "files": {"s.txt": "silent"}, "message": "Silently"}
@@ -345,7 +346,7 @@ def test_modify_without_telling(ada: HfApi, http: httpx.Client, listener: Listen
 
 
 def test_a_listener_that_is_not_there(ada: HfApi, http: httpx.Client) -> None:
-    """Nobody listens: the commit is made all the same, and the failure is in the log."""
+    """Without a listener the commit is made all the same, and the failure is in the log."""
     repo_id = make_repo(ada)
     policy(http, retries=1, first_wait=0.01)
     hook = http.post(HOOKS, json=body(repo_id, url="http://127.0.0.1:9/none")).json()["webhook"]
@@ -356,7 +357,7 @@ def test_a_listener_that_is_not_there(ada: HfApi, http: httpx.Client) -> None:
 
 
 def test_deliveries_survive_a_restart(tmp_path: Any, listener: Listener) -> None:
-    """What could not be delivered before the server stopped is delivered after it starts again."""
+    """Deliveries that failed before the server stopped are sent after it starts again."""
     from tests.support.localhub.hub_accounts import the_world
 
     path = f"/{fresh('hook')}"
@@ -367,7 +368,7 @@ def test_deliveries_survive_a_restart(tmp_path: Any, listener: Listener) -> None
         repo_id = make_repo(api)
         api.create_webhook(url=listener.url + path, watched=[{"type": "dataset", "name": repo_id}], domains=["repo"])
         put(api, repo_id, {"a.txt": "1"})
-        wait_until(lambda: listener.at(path), "a first try")
+        wait_until(lambda: listener.at(path), describe="a first try")
     tries = len(listener.at(path))
     listener.always = 200
     with LocalHub(tmp_path, the_world()):
@@ -376,7 +377,7 @@ def test_deliveries_survive_a_restart(tmp_path: Any, listener: Listener) -> None
 
 
 def test_a_webhook_that_is_deleted_under_way_stops_no_other(tmp_path: Any, listener: Listener) -> None:
-    """Deliveries fail while their webhooks are taken away, as often as would stop every sender; the next is told."""
+    """Deliveries fail while their webhooks are deleted, once for each sending thread; the next delivery arrives."""
     from tests.support.localhub.hub_accounts import the_world
 
     with LocalHub(tmp_path, the_world()) as hub, Listener() as last_straw:
@@ -395,7 +396,7 @@ def test_a_webhook_that_is_deleted_under_way_stops_no_other(tmp_path: Any, liste
         for number in range(_THREADS):
             api.create_webhook(url=f"{last_straw.url}/gone", watched=target, domains=["repo"])
             put(api, repo_id, {"a.txt": str(number)})
-            wait_until(lambda: not hooks.all(), "the webhook to be deleted")
+            wait_until(lambda: not hooks.all(), describe="the webhook to be deleted")
             assert hooks.drain(10)
         with watching(api, listener, target) as path:
             put(api, repo_id, {"a.txt": "told"})
@@ -405,7 +406,7 @@ def test_a_webhook_that_is_deleted_under_way_stops_no_other(tmp_path: Any, liste
 def test_a_failure_from_before_it_was_enabled_suspends_no_webhook(
     ada: HfApi, http: httpx.Client, hub: LocalHub
 ) -> None:
-    """What counts is how the webhook stands when the delivery ends, and not how it stood when that began."""
+    """A failure counts for the webhook as it is when the delivery ends, not as it was when it began."""
     policy(http, suspend_after=3)
     hooks, owner = hub.state.webhooks, hub.state.accounts.by_name("ada")
     assert owner is not None
@@ -413,8 +414,8 @@ def test_a_failure_from_before_it_was_enabled_suspends_no_webhook(
     begun = hooks.create(owner, url="http://127.0.0.1:9/x", watched=watched)
     for _ in range(hooks.policy.suspend_after - 1):
         begun = hooks.get(begun.id)
-        hooks.note_outcome(begun, delivered=False)
+        hooks.store.note_outcome(begun, delivered=False, suspend_after=hooks.policy.suspend_after)
     begun = hooks.get(begun.id)
     hooks.enable(begun)
-    hooks.note_outcome(begun, delivered=False)
+    hooks.store.note_outcome(begun, delivered=False, suspend_after=hooks.policy.suspend_after)
     assert (hooks.get(begun.id).disabled, hooks.get(begun.id).failures) == ("", 1)

@@ -21,8 +21,8 @@ LIMIT = 100_000
 """Bytes that a delivery may hold, as the settings of these tests have it."""
 PATIENCE = 0.5
 """Seconds for which this server waits for the rest of a message."""
-ROOM = 6
-"""Connections that it holds at once."""
+ROOM, RESERVED = 6, 2
+"""Connections that it holds at once, and those beside them that are reserved for deliveries."""
 BODY = json.dumps({"event": {"scope": "repo"}, "repo": {"name": "a/b"}}).encode()
 
 
@@ -32,7 +32,7 @@ def running(
 ) -> Iterator[tuple[uvicorn.Server, int]]:
     """A web server with these bounds, and its port."""
     config = server_config(create_app(settings), settings)
-    config.http = bounded_http(body=LIMIT, seconds=seconds, connections=connections)
+    config.http = bounded_http(body=LIMIT, seconds=seconds, connections=connections, reserved=RESERVED)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -59,9 +59,9 @@ def head(*lines: str, secret: str = SECRET, length: int | None = None) -> bytes:
     return "\r\n".join(["POST /webhooks/hub HTTP/1.1", "Host: x", *own, *lines, "", ""]).encode("latin-1")
 
 
-def connect(port: int) -> socket.socket:
-    """A connection that gives up after ten seconds."""
-    return socket.create_connection(("127.0.0.1", port), timeout=30)
+def connect(port: int, address: str = "127.0.0.1") -> socket.socket:
+    """A connection from `address` that gives up after thirty seconds."""
+    return socket.create_connection(("127.0.0.1", port), timeout=30, source_address=(address, 0))
 
 
 def answers(connection: socket.socket) -> bytes:

@@ -1,4 +1,4 @@
-"""Run with HF_ENDPOINT set to a localhub: what `datasets` and `transformers` make of it; prints one JSON object.
+"""Run with HF_ENDPOINT set to a localhub: use it by `datasets` and `transformers`, and print one JSON object.
 
 A script and not a test: these libraries read the address when they are imported, and take seconds to import.
 """

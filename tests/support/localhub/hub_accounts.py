@@ -1,17 +1,19 @@
-"""What the localhub tests share: accounts, a webhook listener, waiting, and small builders."""
+"""Shared helpers of the localhub tests: accounts, a webhook listener, waiting, and small builders."""
 
 import itertools
 import json
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from huggingface_hub import CommitOperationAdd, HfApi
+
+from tests.support.waiting import wait_until
 
 TOKENS = {
     "ada": "hf_ada",
@@ -94,16 +96,6 @@ def head(api: HfApi, repo_id: str, repo_type: str = "dataset", branch: str = "ma
     return next(ref.target_commit for ref in refs.branches if ref.name == branch)
 
 
-def wait_until(condition: Callable[[], Any], what: str | Callable[[], str], seconds: float = 10.0) -> Any:
-    """Poll until `condition()` is truthy and return its value; fail with `what` after `seconds`."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if value := condition():
-            return value
-        time.sleep(0.01)
-    raise AssertionError(f"not within {seconds:g} s: {what if isinstance(what, str) else what()}")
-
-
 def safetensors_bytes(shapes: dict[str, tuple[str, list[int]]]) -> bytes:
     """A safetensors file of zeros with the given tensors (name → dtype, shape)."""
     widths = {"F32": 4, "F16": 2, "BF16": 2, "I64": 8, "U8": 1}
@@ -121,7 +113,7 @@ def safetensors_bytes(shapes: dict[str, tuple[str, list[int]]]) -> bytes:
 
 @dataclass(frozen=True)
 class Received:
-    """One POST that the listener got."""
+    """One POST that the listener received."""
 
     path: str
     headers: dict[str, str]  # names in lower case
@@ -135,7 +127,7 @@ class Received:
 
 @dataclass
 class Listener:
-    """An HTTP server for webhooks: keeps what it gets, answers what it is told to.
+    """An HTTP server for webhooks: stores the deliveries, and answers with the status that the test sets.
 
     `answers` is a list of statuses that are used up first; afterwards every answer is 200.
     """
@@ -157,7 +149,7 @@ class Listener:
                 self.end_headers()
 
             def log_message(self, *args: Any) -> None:
-                """Say nothing."""
+                """Log nothing."""
 
         self._lock = threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -177,7 +169,7 @@ class Listener:
             return self.answers.pop(0) if self.answers else self.always
 
     def at(self, path: str) -> list[Received]:
-        """What came to one path so far, in order of arrival."""
+        """The deliveries to one path so far, in order of arrival."""
         with self._lock:
             return [item for item in self.received if item.path == path]
 
@@ -185,8 +177,8 @@ class Listener:
         """The deliveries at `path` once there are `count` of them."""
         return wait_until(
             lambda: items if len(items := self.at(path)) >= count else None,
-            lambda: f"{count} deliveries at {path}; got {[i.payload.get('event') for i in self.at(path)]}",
-            seconds,
+            describe=lambda: f"{count} deliveries at {path}; got {[i.payload.get('event') for i in self.at(path)]}",
+            seconds=seconds,
         )
 
 

@@ -1,4 +1,4 @@
-"""A repo whose webhook is listened to, and payloads as the table of events describes them."""
+"""A repo with a webhook to the listener, and payloads as the table of events describes them."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +11,7 @@ from tests.support.localhub.hub_accounts import Listener, Received
 
 @dataclass
 class Watched:
-    """A repo of ada's whose webhook path is listened to."""
+    """A repo of ada's with a webhook to the listener."""
 
     repo_id: str
     path: str
@@ -23,7 +23,7 @@ class Watched:
         self.raw = self.http.get(f"/api/datasets/{self.repo_id}").json()
 
     def deliveries(self) -> list[Received]:
-        """All that came since the last call, once nothing is left to deliver."""
+        """All deliveries since the last call, once none is pending."""
         drained = self.http.post("/_admin/webhooks/drain", params={"seconds": 10}).json()
         assert drained["idle"] is True
         everything = self.listener.at(self.path)

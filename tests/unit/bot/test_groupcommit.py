@@ -54,6 +54,25 @@ def test_what_comes_while_one_write_is_under_way_shares_the_next() -> None:
     asyncio.run(play())
 
 
+def test_nobody_waits_longer_than_patience_for_a_store_that_hangs() -> None:
+    """Neither for the write of its own item nor for the one before it; what is written later is kept."""
+
+    async def play() -> None:
+        store = Store()
+        commit = GroupCommit(store.write, patience=0.01)
+        puts = [asyncio.create_task(commit.put(1, 1))]
+        await settle()
+        puts.append(asyncio.create_task(commit.put(2, 1)))
+        ends = await asyncio.wait_for(asyncio.gather(*puts, return_exceptions=True), 10)
+        assert [type(end) for end in ends] == [TimeoutError, TimeoutError]
+        store.go.set()
+        await settle()
+        assert store.groups == [[1], [2]]
+        assert await commit.put(3, 1) == 6
+
+    asyncio.run(play())
+
+
 def test_an_error_reaches_exactly_those_of_its_group() -> None:
     """Those before and after a write that failed are answered as if nothing had been."""
 

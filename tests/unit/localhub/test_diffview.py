@@ -1,9 +1,9 @@
-"""A git diff taken apart for the pages."""
+"""A git diff parsed for the pages."""
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localhub.pages.diffview import MOST_LINES, parse
+from localhub.pages.diffview import MAX_LINES, parse
 
 DIFF = """diff --git a/d/a.json b/d/a.json
 index 1..2 100644
@@ -34,13 +34,13 @@ def test_files_lines_and_counts() -> None:
 
 
 def test_a_very_long_diff_is_cut() -> None:
-    """A page shows so many lines and says that there are more."""
-    files, cut = parse("diff --git a/a b/a\n@@ -0,0 +1 @@\n" + "+x\n" * (MOST_LINES + 5))
-    assert cut and len(files[0].lines) == MOST_LINES and files[0].added == MOST_LINES + 5
+    """A page shows a limited number of lines and reports that lines are left out."""
+    files, cut = parse("diff --git a/a b/a\n@@ -0,0 +1 @@\n" + "+x\n" * (MAX_LINES + 5))
+    assert cut and len(files[0].lines) == MAX_LINES and files[0].added == MAX_LINES + 5
 
 
 @given(st.text())
 def test_any_text_can_be_shown(text: str) -> None:
-    """Whatever a repo's files make of a diff, it is taken apart without complaint."""
+    """Any diff is parsed without an error."""
     parse(text)
     parse("diff --git a/a b/a\n" + text)

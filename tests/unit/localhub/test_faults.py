@@ -1,4 +1,4 @@
-"""The faults that calls and deliveries can be made to run into."""
+"""Faults of calls and deliveries."""
 
 import asyncio
 
@@ -22,11 +22,11 @@ from localhub.webhooks.deliveries import DeliveryPolicy
 )
 def test_which_calls_a_rule_hits(route: str, method: str, path: str, fits: bool) -> None:
     """A pattern names a method, or any, and a path in which a star crosses slashes."""
-    assert FaultRule(route=route, kind="fail").fits(method, path) is fits
+    assert FaultRule(route=route, kind="fail").matches(method, path) is fits
 
 
 def test_rules_are_used_up_in_order() -> None:
-    """The first rule that fits is taken as often as it says, then the next; without a number it stays."""
+    """The first matching rule applies as often as its number, then the next one; a rule without a number stays."""
     faults = Faults()
     faults.fail("/x", times=2, status=503)
     lasting = faults.fail("/*", times=None, status=500)
@@ -37,17 +37,17 @@ def test_rules_are_used_up_in_order() -> None:
 
 
 def test_fates_of_deliveries_are_counted_down() -> None:
-    """One is lost, then one comes twice and late, then all is well."""
+    """One delivery is dropped, one is sent twice and late, then all are sent normally."""
     faults = Faults().webhooks
     faults.set(drop=1, double=1, delay=1, seconds=2.5, shuffle=2)
-    fates = [faults.next_fate() for _ in range(4)]
+    fates = [faults.next_fault() for _ in range(4)]
     assert [(fate.copies, fate.seconds) for fate in fates] == [(0, 0.0), (2, 2.5), (1, 0.0), (1, 0.0)]
     assert [fate.shuffled for fate in fates] == [False, True, True, False]
     assert [fate.last_of_shuffle for fate in fates] == [False, False, True, False]
 
 
 def test_a_hanging_call_is_let_go() -> None:
-    """Clearing the faults frees what hangs."""
+    """Clearing the faults releases hanging calls."""
 
     async def hang() -> None:
         faults = Faults()

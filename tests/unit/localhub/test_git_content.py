@@ -1,4 +1,4 @@
-"""Commits, tree walks, diffs and packs of a local Hub's repos, held against what git itself says."""
+"""Commits, tree walks, diffs and packs of a local Hub's repos, compared with git's own output."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FILES = st.dictionaries(PATHS, CONTENTS, max_size=12)
 
 
 def git(repo: GitRepo, *arguments: str) -> str:
-    """What the git command says about the repo."""
+    """The output of the git command about the repo."""
     command = ["git", "-c", "core.quotePath=false", "-C", str(repo.path), *arguments]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
@@ -70,7 +70,7 @@ def test_any_two_commits_hold_what_was_put_and_differ_where_they_differ(
 def test_a_walk_goes_on_behind_any_path(
     tmp_path_factory: pytest.TempPathFactory, files: dict[str, bytes], data: st.DataObject
 ) -> None:
-    """Wherever a listing was cut, the rest of it begins with the next entry."""
+    """A listing that is cut at any entry continues with the next one."""
     repo = GitRepo(tmp_path_factory.mktemp("git") / "repo.git")
     repo.create()
     commit = repo.commit(MAIN, [SetFile(path, content) for path, content in files.items()], None, ADA, "all")
@@ -114,7 +114,7 @@ def test_files_and_folders_do_not_take_each_others_place(repo: GitRepo) -> None:
 
 
 def test_removing_needs_the_thing_to_be_there(repo: GitRepo) -> None:
-    """What is missing, or a folder where a file was meant, cannot be removed."""
+    """The removal of a missing path, or of a folder as a file, is refused."""
     repo.commit(MAIN, [SetFile("a/b", b"1")], None, ADA, "one")
     for missing in (
         RemoveFile("x"),
@@ -135,7 +135,7 @@ def test_the_last_file_of_a_folder_takes_the_folder_along(repo: GitRepo) -> None
 
 
 def test_a_commit_upon_an_old_parent_is_refused(repo: GitRepo) -> None:
-    """Of two commits upon the same parent only the first is taken."""
+    """Of two commits on the same parent only the first is accepted."""
     base = repo.commit(MAIN, [SetFile("a", b"1")], None, ADA, "one")
     head = repo.commit(MAIN, [SetFile("a", b"2")], base, ADA, "two")
     with pytest.raises(StaleParent):
@@ -144,7 +144,7 @@ def test_a_commit_upon_an_old_parent_is_refused(repo: GitRepo) -> None:
 
 
 def test_commits_are_counted_as_git_does_and_walked_once(repo: GitRepo, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Before and after a merge of two lines; a commit more costs a look at that one, however long the history is."""
+    """Before and after a merge; the count of one more commit reads only that commit, however long the history is."""
     base = repo.commit(MAIN, [SetFile("a", b"1")], None, ADA, "one")
     head = [repo.commit(MAIN, [SetFile("a", str(number).encode())], None, ADA, "more") for number in range(5)][-1]
     tree = git(repo, "rev-parse", f"{head}^{{tree}}").strip()
@@ -204,13 +204,13 @@ def test_what_a_killed_server_left_is_swept(repo: GitRepo) -> None:
 
 
 def test_a_deleted_repo_is_not_found(tmp_path: Path) -> None:
-    """Whoever still holds a repo that was deleted is told so as for any missing one."""
+    """A call on a deleted repo gets the error of a missing one."""
     with pytest.raises(RepoNotFound):
         GitRepo(tmp_path / "gone.git").head()
 
 
 def test_rewriting_history_takes_a_file_out_of_every_commit(repo: GitRepo) -> None:
-    """A content that must go is in no commit of any branch afterwards; commits before it keep their ids."""
+    """A removed content is in no commit of any branch afterwards; commits before it keep their ids."""
     first = repo.commit(MAIN, [SetFile("keep", b"1")], None, ADA, "one")
     second = repo.commit(MAIN, [SetFile("x/secret", b"s"), SetFile("copy", b"s")], None, ADA, "two")
     head = repo.commit(MAIN, [SetFile("keep", b"2"), RemoveFile("copy")], None, ADA, "three")

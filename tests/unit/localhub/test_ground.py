@@ -1,4 +1,4 @@
-"""The ground that the local Hub stands on: paths, clock, limits, store, cards, signed addresses."""
+"""Paths, clock, limits, database, cards and signed addresses of the local Hub."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from localhub.errors import BadRequest, ClockSettingError, Forbidden, HubError
 from localhub.repos.cards import card_data, check_card
 from localhub.repos.lfs_store import LfsStore
 from localhub.repos.paths import clean, is_clean
-from localhub.repos.store import Repo
+from localhub.repos.records import Repo
 
 
 @pytest.mark.parametrize(
@@ -31,13 +31,13 @@ from localhub.repos.store import Repo
     ],
 )
 def test_paths_that_no_repo_may_hold(path: str) -> None:
-    """What leaves the repo, hides in git's own folder or breaks a checkout is refused."""
+    """A path that leaves the repo, lies in git's own folder or breaks a checkout is refused."""
     assert not is_clean(path)
 
 
 @given(st.text(max_size=60))
 def test_a_clean_path_stays_inside(path: str) -> None:
-    """Whatever is let through has only plain parts, and is left as it is."""
+    """An accepted path has only plain parts, and is not changed."""
     if is_clean(path):
         assert clean(path) == path
         assert not {"", ".", "..", ".git"} & set(path.lower().split("/"))
@@ -56,7 +56,7 @@ def test_the_clock_plays_from_where_it_is_set() -> None:
 
 
 def test_commits_of_a_repo_are_limited_by_the_hour() -> None:
-    """The commit after the last allowed one is refused in words, until an hour has passed."""
+    """The commit after the last allowed one is refused with a message, until an hour has passed."""
     clock = Clock("0,0")
     limits = RateLimits(clock)
     limits.set(commits_per_hour=2)
@@ -72,7 +72,7 @@ def test_commits_of_a_repo_are_limited_by_the_hour() -> None:
 
 
 def test_calls_are_counted_in_windows_of_five_minutes() -> None:
-    """What is left goes down to nothing, is refused after that, and is whole again in the next window."""
+    """The calls that are left count down to zero, further calls are refused, and the next window is full again."""
     clock = Clock("3000,0")
     limits = RateLimits(clock)
     limits.set(api=2, anonymous_api=1)
@@ -83,8 +83,8 @@ def test_calls_are_counted_in_windows_of_five_minutes() -> None:
         (0, True),
     ]
     assert taken[2] and taken[2].headers()["RateLimit"] == '"api";r=0;t=300'
-    nobody = [limits.take("127.0.0.1", "api", anonymous=True) for _ in range(2)]
-    assert [allowance.refused for allowance in nobody if allowance] == [False, True]
+    anonymous = [limits.take("127.0.0.1", "api", anonymous=True) for _ in range(2)]
+    assert [allowance.refused for allowance in anonymous if allowance] == [False, True]
     clock.advance(300)
     again = limits.take("ada", "api", anonymous=False)
     assert again and again.left == 1
@@ -109,7 +109,7 @@ def test_a_transaction_is_whole_or_not_at_all(tmp_path: Path) -> None:
 
 
 def test_threads_that_are_gone_leave_no_connection_open(tmp_path: Path) -> None:
-    """A pool that lets idle threads go and starts others does not fill the server with open files."""
+    """A pool that ends idle threads and starts others does not leave open files behind."""
     store = Database(tmp_path / "x.sqlite")
     store.ensure("CREATE TABLE IF NOT EXISTS t (n INTEGER)")
 

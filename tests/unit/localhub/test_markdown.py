@@ -1,4 +1,4 @@
-"""Comments of strangers as HTML: what shows, what is hidden, and what must never act."""
+"""Untrusted comments as HTML: visible text, hidden comments, and no active content."""
 
 import re
 from html.parser import HTMLParser
@@ -18,7 +18,7 @@ _ATTRIBUTES = {"href", "rel", "title", "class", "start", "style"}
 
 
 class _Reader(HTMLParser):
-    """Collects what a browser would see."""
+    """Collects the elements that a browser would see."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -88,14 +88,14 @@ _PIECES = st.sampled_from(
 
 @given(st.lists(_PIECES | st.text(max_size=5), max_size=25))
 def test_whatever_is_written(pieces: list[str]) -> None:
-    """Nothing that strangers put together makes an element of another kind, or one with a handler."""
+    """No input makes an element of another kind, or one with a handler."""
     for tag, attributes in tags_of("".join(pieces)):
         assert tag in _MADE_HERE | PLAIN_TAGS
         assert set(attributes) <= _ATTRIBUTES
 
 
 def test_html_comments_are_hidden() -> None:
-    """Markers of bots do not show, not even one that is never closed; in code they do."""
+    """Hidden markers of bots do not show, not even an unclosed one; in code they show."""
     assert "steward" not in render("<!-- steward:1 board status x -->\nHello <!-- steward --> there")
     assert "steward" not in render("<!-- steward")
     assert "steward" in render("`<!-- steward -->`")
@@ -124,5 +124,5 @@ def test_tables_and_tasks() -> None:
     [("---\na: b\n---\n# T", "# T"), ("# T\n---\n", "# T\n---\n"), ("---\nno end", "---\nno end"), ("", "")],
 )
 def test_front_matter_is_left_out(text: str, rest: str) -> None:
-    """A card's YAML block is not part of what it says."""
+    """A card's YAML block is not part of its text."""
     assert without_front_matter(text) == rest

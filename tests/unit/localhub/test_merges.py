@@ -1,4 +1,4 @@
-"""Three-way merges of two commits: what the base must change, and which files are in conflict."""
+"""Three-way merges of two commits: the changes to the base, and the files in conflict."""
 
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
@@ -34,20 +34,20 @@ def commit(git: GitRepo, ref: str, files: Files, start: str | None = None) -> st
 
 
 def both(git: GitRepo, before: Files, ours: Files, theirs: Files) -> tuple[str, str]:
-    """Two commits that part from one."""
+    """Two commits with the same parent."""
     root = commit(git, MAIN, before)
     return commit(git, MAIN, ours), commit(git, "refs/pr/1", theirs, root)
 
 
 def merged_files(git: GitRepo, ours: str, theirs: str) -> dict[str, str]:
-    """What stands in main after the merge."""
+    """The files of main after the merge."""
     made = git.commit(MAIN, merge(git, ours, theirs).changes, ours, _ME, "merge")
     entries = git.entries(made, recursive=True)
     return {entry.path: git.read(entry.oid).decode() for entry in entries if entry.type == "file"}
 
 
 def test_changes_of_both_sides_are_kept(git: GitRepo) -> None:
-    """Different files, and different places of one file, go together."""
+    """Changes of different files, and of different places of one file, do not conflict."""
     ours, theirs = both(
         git,
         {"a.txt": _LINES, "b.txt": "b"},
@@ -60,7 +60,7 @@ def test_changes_of_both_sides_are_kept(git: GitRepo) -> None:
 
 
 def test_the_same_change_is_none(git: GitRepo) -> None:
-    """What both sides did alike is neither a conflict nor a change."""
+    """The same change on both sides is neither a conflict nor a change of the base."""
     ours, theirs = both(git, {"a": "1"}, {"a": "2", "n": "x"}, {"a": "2"})
     assert merge(git, ours, theirs).conflicts == () and merge(git, ours, theirs).changes == ()
 
@@ -81,19 +81,19 @@ def test_conflicts_are_named(git: GitRepo, ours: Files, theirs: Files, conflicts
 
 
 def test_a_file_where_the_other_side_has_a_folder(git: GitRepo) -> None:
-    """A path cannot be both: that is a conflict, not a broken tree."""
+    """A path that is a file on one side and a folder on the other is a conflict, not a broken tree."""
     found = merge(git, *both(git, {"a": "a"}, {"d": "file"}, {"d/e": "below"}))
     assert found.conflicts
 
 
 def test_a_folder_replaced_by_a_file(git: GitRepo) -> None:
-    """What one side alone did to a folder happens on the base too."""
+    """A change of a folder by one side is applied to the base."""
     ours, theirs = both(git, {"d/e": "e", "d/f": "f", "a": "a"}, {"a": "b"}, {"d/e": None, "d/f": None, "d": "file"})
     assert merged_files(git, ours, theirs) == {"a": "b", "d": "file"}
 
 
 def test_unrelated_histories(git: GitRepo) -> None:
-    """Without a common commit there is no list of conflicts, only the fact."""
+    """Without a common commit the merge reports a conflict without a list of files."""
     ours, theirs = commit(git, MAIN, {"a": "a"}), commit(git, "refs/pr/1", {"b": "b"})
     assert merge(git, ours, theirs).conflicts is True
 
@@ -115,7 +115,7 @@ _SIDES = st.dictionaries(st.sampled_from(["a", "b", "d", "d/e", "d/f", "g/h"]), 
 def test_as_git_itself_merges(
     tmp_path_factory: pytest.TempPathFactory, before: Files, ours: Files, theirs: Files
 ) -> None:
-    """Merging the touched paths alone gives what libgit2 gives for the whole trees."""
+    """A merge of only the touched paths has the same result as libgit2's merge of the whole trees."""
     git = GitRepo(tmp_path_factory.mktemp("m") / "r.git")
     git.create()
     commits = []
@@ -138,6 +138,6 @@ def test_as_git_itself_merges(
 
 
 def _tree(files: Files) -> list[SetFile]:
-    """Puts of the files, without those in whose place a folder stands."""
+    """Changes that set the files, without those at the path of a folder."""
     folders = {path.rpartition("/")[0] for path in files}
     return [SetFile(path, (text or "").encode()) for path, text in files.items() if path not in folders]

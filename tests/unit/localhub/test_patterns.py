@@ -1,4 +1,4 @@
-"""What `.gitattributes` and `.gitignore` decide about uploads, held against git itself."""
+"""Decisions of `.gitattributes` and `.gitignore` about uploads, compared with git's own."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ PATHS = ["a", "b", "ab", "a.b", "*", "a/a", "a/b", "b/a.b", "b/ab/a", "a/b/a", "
 
 @pytest.fixture(scope="module")
 def work_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty work tree for git to judge paths in."""
+    """An empty work tree in which git judges paths."""
     folder = tmp_path_factory.mktemp("patterns")
     subprocess.run(["git", "init", "-q", str(folder)], check=True)
     return folder
 
 
 def judge(folder: Path, *command: str) -> list[str]:
-    """What git answers about every path, separated by nulls."""
+    """git's answer about every path, separated by nulls."""
     paths = "\0".join(PATHS).encode()
     found = subprocess.run(["git", "-C", str(folder), *command], input=paths, capture_output=True, check=False)
     return found.stdout.decode().split("\0")[:-1]
@@ -36,7 +36,7 @@ def judge(folder: Path, *command: str) -> list[str]:
 @settings(max_examples=60, deadline=None)
 @given(lines=st.lists(LINES, min_size=1, max_size=4))
 def test_ignored_is_what_git_ignores(work_tree: Path, lines: list[str]) -> None:
-    """Each path is ignored where git says so; but a file can be taken back from a folder that is left out."""
+    """Each path is ignored where git says so; except that a file in an ignored folder can be included again."""
     (work_tree / ".gitignore").write_text("\n".join(lines))
     ignored = set(judge(work_tree, "check-ignore", "--no-index", "-z", "--stdin"))
     rules = ignore_rules("\n".join(lines))
@@ -62,7 +62,7 @@ def test_large_is_what_git_filters(work_tree: Path, patterns: list[tuple[str, st
 
 
 def test_no_pattern_takes_long() -> None:
-    """Patterns made to make a matcher try everything are answered at once."""
+    """Patterns that make a backtracking matcher slow are answered at once."""
     started = time.monotonic()
     hostile = "\n".join(["*a" * 40 + "b", "/".join(["**", "a"] * 40) + "/b", "[" * 200, "[z-a]*"])
     assert not ignore_rules(hostile).decide("/".join(["a" * 100] * 90))

@@ -1,4 +1,4 @@
-"""Parameter counts out of the headers of safetensors files, and what strangers put there instead."""
+"""Parameter counts from the headers of safetensors files, valid and invalid."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def weights(**tensors: tuple[str, list[int]]) -> bytes:
 
 
 def info(files: dict[str, bytes]) -> object:
-    """What is found in a repo with these files."""
+    """The info of a repo with these files."""
 
     def opened(path: str) -> BinaryIO | None:
         return io.BytesIO(files[path]) if path in files else None
@@ -29,7 +29,7 @@ def info(files: dict[str, bytes]) -> object:
 
 
 def test_parameters_are_counted_by_dtype() -> None:
-    """Shapes are multiplied, a scalar is one parameter, dtypes are told apart."""
+    """Shapes are multiplied, a scalar is one parameter, each dtype is counted separately."""
     found = info({"model.safetensors": weights(a=("BF16", [3, 4]), b=("F32", []), c=("BF16", [2]))})
     assert found == {"parameters": {"BF16": 14, "F32": 1}, "total": 15}
 

@@ -1,0 +1,210 @@
+"""Clients that hold every place of the web server, each in its own way: deliveries are stored all the same.
+
+The server is the real one with few places, spoken to over raw sockets from several addresses of this machine.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+
+import pytest
+import redis
+
+from bot.core.settings import BotSettings
+from bot.web import live
+from tests.support.board.socket_clients import (
+    BODY,
+    KEYS,
+    ROOM,
+    connect,
+    deliver,
+    head,
+    running,
+    serving,
+    status,
+    stored,
+)
+from tests.support.waiting import wait_until
+
+SAME, OTHER = ["127.0.0.1"], ["127.0.0.2"]
+SEVERAL = [f"127.0.0.{number}" for number in range(2, 2 + 2 * ROOM)]
+CROWD = 4 * ROOM
+
+
+def get(path: str, *lines: str) -> bytes:
+    """A request that leaves the connection open."""
+    return "\r\n".join([f"GET {path} HTTP/1.1", "Host: x", *lines, "", ""]).encode()
+
+
+def stream(port: int, address: str) -> socket.socket:
+    """A connection that receives the events of the live pages."""
+    return begun(port, address, get("/events"), b"retry:")
+
+
+def idle(port: int, address: str) -> socket.socket:
+    """A connection that asked for a page that does not exist, and stays open."""
+    return begun(port, address, get("/nothing", "Accept: application/json"), b"not-found")
+
+
+def half(port: int, address: str) -> socket.socket:
+    """A connection that does not complete its request."""
+    return begun(port, address, b"GET / HTTP/1.1\r\n", b"")
+
+
+def begun(port: int, address: str, sent: bytes, expected: bytes) -> socket.socket:
+    """A connection that sent `sent`, and has read `expected` unless the server closed it."""
+    connection = connect(port, address)
+    said = b""
+    try:
+        connection.sendall(sent)
+        while expected not in said and (piece := connection.recv(65_536)):
+            said += piece
+    except ConnectionError:
+        pass
+    return connection
+
+
+WAYS = {"streams": [stream], "idle": [idle], "half": [half], "all of them": [stream, idle, half]}
+
+
+@pytest.mark.parametrize("addresses", [SAME, OTHER, SEVERAL], ids=["same address", "other address", "many addresses"])
+@pytest.mark.parametrize("ways", WAYS.values(), ids=WAYS)
+def test_deliveries_are_stored_while_others_hold_every_place(
+    settings: BotSettings,
+    connection: redis.Redis,
+    ways: list[Callable[[int, str], socket.socket]],
+    addresses: list[str],
+) -> None:
+    """Streams, idle connections and unfinished requests, of one client or of many: each delivery gets its 202."""
+    with serving(settings, seconds=60) as port, ExitStack() as opened:
+        for number in range(CROWD):
+            way, address = ways[number % len(ways)], addresses[number % len(addresses)]
+            opened.enter_context(way(port, address))
+        assert [deliver(port, f"d{number}") for number in range(ROOM)] == [202] * ROOM
+        assert connection.xlen(KEYS.inbox) == ROOM
+
+
+@contextmanager
+def coming_again(port: int, addresses: list[str]) -> Iterator[None]:
+    """Clients that open streams and idle connections, and open them again when they are closed."""
+    over = threading.Event()
+
+    def flood(address: str) -> None:
+        opened: deque[socket.socket] = deque()
+        while not over.is_set():
+            opened.append(stream(port, address))
+            opened.append(idle(port, address))
+            while len(opened) > CROWD:
+                opened.popleft().close()
+        for one in opened:
+            one.close()
+
+    threads = [threading.Thread(target=flood, args=(address,)) for address in addresses]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+
+
+@pytest.mark.parametrize("addresses", [OTHER, SEVERAL[:3]], ids=["one address", "three addresses"])
+def test_deliveries_are_stored_while_a_crowd_comes_again_and_again(
+    settings: BotSettings, connection: redis.Redis, addresses: list[str]
+) -> None:
+    """No moment of the flood costs a delivery its connection, new or kept open."""
+    with serving(settings, seconds=60) as port, coming_again(port, addresses), connect(port) as hub:
+        for number in range(20):
+            assert deliver(port, f"new-{number}") == 202
+            hub.sendall(head(f"Webhook-Id: kept-{number}", length=len(BODY)) + BODY)
+            assert status(stored(hub)) == 202
+        assert connection.xlen(KEYS.inbox) == 40
+
+
+def is_over(connection: socket.socket) -> bool:
+    """Whether the server has closed `connection`, whatever it said before."""
+    connection.setblocking(False)
+    try:
+        while connection.recv(65_536):
+            pass
+    except BlockingIOError:
+        return False
+    except ConnectionError:
+        pass
+    return True
+
+
+def test_one_client_takes_no_place_of_another(settings: BotSettings, connection: redis.Redis) -> None:
+    """Of the client that holds the most an idle connection goes; one that holds few keeps its own."""
+    with serving(settings, seconds=60) as port, idle(port, "127.0.0.3") as few, ExitStack() as opened:
+        crowd = [opened.enter_context(half(port, "127.0.0.2"))]
+        crowd += [opened.enter_context(idle(port, "127.0.0.2")) for _ in range(ROOM - 2)]
+        assert deliver(port, "first") == 202
+        assert wait_until(lambda: any(map(is_over, crowd)))
+        assert not is_over(few)
+        assert [is_over(one) for one in crowd].count(True) == 1
+        assert not is_over(crowd[0]), "it is not idle"
+
+
+def test_clients_behind_a_proxy_are_told_apart(settings: BotSettings, connection: redis.Redis) -> None:
+    """What a trusted proxy forwards counts: the client that holds the most gives up a place."""
+
+    def forwarded(client: str) -> socket.socket:
+        return begun(port, "127.0.0.1", get("/events", f"X-Forwarded-For: {client}"), b"retry:")
+
+    with serving(settings, seconds=60) as port, ExitStack() as opened:
+        few = [opened.enter_context(forwarded(f"192.0.2.{number}")) for number in range(3)]
+        crowd = [opened.enter_context(forwarded("198.51.100.7")) for _ in range(ROOM - len(few))]
+        assert deliver(port, "first") == 202
+        assert wait_until(lambda: any(map(is_over, crowd)))
+        assert not any(map(is_over, few))
+
+
+def test_a_delivery_that_is_being_stored_keeps_its_place(settings: BotSettings, connection: redis.Redis) -> None:
+    """Storing takes long, and a crowd comes meanwhile from the same address: the answer still arrives."""
+    with running(settings, seconds=60) as (server, port), connect(port) as hub, ExitStack() as opened:
+        connection.client_pause(1_000, all=False)
+        hub.sendall(head("Webhook-Id: slow", length=len(BODY)) + BODY)
+        assert wait_until(lambda: server.server_state.tasks)
+        for _ in range(CROWD):
+            opened.enter_context(half(port, "127.0.0.1"))
+        assert status(stored(hub)) == 202
+
+
+def test_a_delivery_that_is_half_sent_keeps_its_place(settings: BotSettings, connection: redis.Redis) -> None:
+    """The secret is known before the body is there: from then on no crowd takes the place."""
+    with running(settings, seconds=60) as (server, port), connect(port) as hub, ExitStack() as opened:
+        hub.sendall(head("Webhook-Id: slow", length=len(BODY)) + BODY[:5])
+        assert wait_until(lambda: server.server_state.tasks)
+        for _ in range(CROWD):
+            opened.enter_context(half(port, "127.0.0.1"))
+        hub.sendall(BODY[5:])
+        assert status(stored(hub)) == 202
+
+
+def test_one_client_watches_with_so_many_streams(
+    settings: BotSettings, connection: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Past its share a client is told to reload; others watch, and it may watch again when a stream of it ended."""
+    monkeypatch.setattr(live, "VIEWERS_OF_CLIENT", 2)
+
+    def watches(address: str) -> bool:
+        with connect(port, address) as browser:
+            browser.sendall(get("/events", "Connection: close"))
+            said = browser.recv(65_536)
+        if status(said) == 503:
+            assert json.loads(said.partition(b"\r\n\r\n")[2])["code"] == "too-many"
+        return status(said) == 200
+
+    with serving(settings, seconds=60) as port, stream(port, "127.0.0.2"):
+        with stream(port, "127.0.0.2"):
+            assert not watches("127.0.0.2")
+            assert watches("127.0.0.3")
+        assert wait_until(lambda: watches("127.0.0.2"))

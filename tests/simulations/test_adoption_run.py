@@ -1,0 +1,53 @@
+"""A living board is taken over: the stage of `simulations.adoption` at its smallest, in one process."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from bot.probe import Probe
+from simulations.adoption.bot_driver import BotDriver
+from simulations.adoption.operator_commands import Operator, Ran
+from simulations.adoption.run import tell
+from steward.cli import app
+
+SMALL = Namespace(requests=60, threads=15, days=1, seed=1)
+
+
+@pytest.fixture
+def operator(monkeypatch: pytest.MonkeyPatch, probe: Probe) -> type[Operator]:
+    """Somebody who types commands in this process: a new one for each would cost more than all that they do."""
+    monkeypatch.setattr("simulations.adoption.bot_driver.Probe", lambda: probe)
+    monkeypatch.setattr(probe, "close", lambda: None)  # it is that of other tests too
+    monkeypatch.setattr("simulations.adoption.bot_driver.STEP", 21_600.0)
+
+    class InProcess(Operator):
+        def __init__(self, hub: Any, redis_url: str, folder: Path) -> None:
+            super().__init__(hub, redis_url, folder)
+            monkeypatch.setattr("redis_state.clock._clock", hub.state.clock.seconds)
+
+        def run(self, *arguments: str) -> Ran:
+            ran = CliRunner().invoke(app, arguments, env=self.environment())
+            return Ran(ran.exit_code, ran.stdout, 0.0)
+
+        def sync_until(self, condition: Callable[[], bool]) -> float:
+            bot = BotDriver(self.hub, self.redis_url, self.board, self.mirrors)
+            while not condition():
+                bot.tick()
+            bot.close()
+            return 0.0
+
+    return InProcess
+
+
+def test_nobody_hears_of_the_past_who_did_not_ask(tmp_path: Path, operator: type[Operator]) -> None:
+    """Adoption, a day in shadow, each kind of effect switched on, flags imported: nothing is wrong about any of it."""
+    found = tell(tmp_path, SMALL, operator)
+    assert found["wrong"] == []
+    assert {kind for kind, *_ in found["done"]} == {"comment", "edit", "merged", "new-thread"}
+    assert found["answered"] == found["asked"] == 5

@@ -1,0 +1,108 @@
+"""What the comparison of peers counts: its seeded day, its timetable, and the words for what went wrong."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+from localhub.clock import Clock
+from simulations.peers.environment import EPOCH, Lab, Life, Machines, Timetable, Try
+from simulations.peers.hub_observer import Seen
+from simulations.peers.metrics import figures, quantile
+from simulations.peers.scenario import HOUR, REPAIR, Scenario, Submission, scenario
+
+GOOD = Submission(0, "org/good", "float16", 0.0, 600.0, "good")
+BROKEN = Submission(1, "org/broken", "float16", 60.0, 600.0, "broken")
+UNLUCKY = Submission(2, "org/unlucky", "float16", 120.0, 600.0, "unlucky")
+
+
+def day(*submissions: Submission, deaths: tuple[float, ...] = ()) -> Scenario:
+    """A day on which just this happens."""
+    return Scenario(machines=1, hours=1.0, submissions=submissions, outage=(0.0, 0.0), deaths=deaths)
+
+
+def test_a_seed_decides_everything_and_the_load_is_kept() -> None:
+    """The same seed gives the same day, another one another, and the machines have about as much to do as was asked."""
+    first, again, other = (scenario(seed=seed, machines=4, hours=24, load=0.6) for seed in (1, 1, 2))
+    assert first == again != other
+    needed = sum(one.seconds for one in first.submissions)
+    assert 0.4 < needed / (4 * 24 * HOUR) < 0.8
+    assert len({one.path for one in first.submissions}) == len(first.submissions)
+    assert {one.fate for one in first.submissions} == {"good", "broken", "unlucky"}
+
+
+def test_everybody_goes_on_when_their_time_has_come() -> None:
+    """Two lives take turns by the seconds that they wait, and nobody comes before the time."""
+    said = list[str]()
+
+    def life(name: str, wait: float) -> Life:
+        for number in range(2):
+            said.append(f"{name}{number}")
+            yield wait
+
+    table = Timetable()
+    table.add(life("a", 10.0), 0.0)
+    table.add(life("b", 3.0), 5.0)
+    assert not table.go_on(-1.0)
+    while table.next_moment() < 100.0:
+        table.go_on(table.next_moment())
+    assert said == ["a0", "b0", "b1", "a1"]
+
+
+class Slow:
+    """A peer whose last request ends so many seconds after the beginning."""
+
+    def __init__(self, lab: Lab, name: str, seconds: float) -> None:
+        self.lab, self.name, self.board, self.accounts = lab, name, name, (name,)
+        self.moments = [EPOCH + 10.0, EPOCH + seconds]
+
+    def next_moment(self) -> float:
+        return next((moment for moment in self.moments if moment > self.lab.now), EPOCH * 2)
+
+    def act(self) -> None:
+        """Nothing but time passes."""
+
+    def has_ended(self) -> bool:
+        return self.lab.now >= self.moments[-1]
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def test_who_takes_longer_than_the_day_is_waited_for() -> None:
+    """A peer is done at the end of the hours at the earliest, or later, when its last request ends."""
+    faults = SimpleNamespace(fail=lambda *_, **__: SimpleNamespace(id="x"), remove=lambda _: True)
+    stats = SimpleNamespace(read=lambda: {"calls": [{"account": "late", "count": 7}]})
+    hub = SimpleNamespace(state=SimpleNamespace(clock=Clock(f"{EPOCH},0"), faults=faults, stats=stats))
+    lab = Lab(hub, day(GOOD))
+    ended = lab.play([Slow(lab, "soon", 60.0), Slow(lab, "late", 2 * HOUR)], iter(()))
+    assert ended == {"soon": (EPOCH + HOUR, 0), "late": (EPOCH + 2 * HOUR, 7)}
+
+
+def test_machines_end_evaluations_as_the_day_says() -> None:
+    """A machine is killed once for each death, whoever is unlucky has one full disk, and broken stays broken."""
+    machines = Machines(day(GOOD, BROKEN, UNLUCKY, deaths=(100.0,)))
+    assert machines.begin(GOOD, EPOCH + 50.0).ending == "well"
+    killed = machines.begin(UNLUCKY, EPOCH + 150.0)
+    assert (killed.ending, killed.seconds, killed.repair) == ("killed", 300.0, REPAIR)
+    assert [machines.begin(UNLUCKY, EPOCH + at).ending for at in (700.0, 900.0)] == ["disk full", "well"]
+    assert [machines.begin(BROKEN, EPOCH + at).ending for at in (1500.0, 1800.0)] == ["broken", "broken"]
+
+
+def test_what_went_wrong_is_counted_by_what_people_can_see() -> None:
+    """A good request that failed without a word is wrong and silent; a broken one that says why is neither."""
+    machines, seen = Machines(day(GOOD, BROKEN, UNLUCKY)), Seen()
+    machines.tries += [Try(GOOD, EPOCH, 600.0, "well"), Try(GOOD, EPOCH + 60, 600.0, "well")]
+    for one, ends in ((GOOD, ["FAILED"]), (BROKEN, ["FAILED"]), (UNLUCKY, ["FAILED", "RERUN", "FINISHED"])):
+        seen.statuses[one.path] = [(EPOCH + 100.0 * at, status) for at, status in enumerate(["PENDING", *ends])]
+        seen.files[one.path] = {"status": ends[-1]}
+    seen.files[BROKEN.path]["steward"] = {"failure": {"message": "The weights are cut off."}}
+    found = figures(seen, machines, ["A thread about something else"])
+    assert {name: found[name] for name in ("wrongly_failed", "wrongly_finished", "silent_ends")} == {
+        "wrongly_failed": 1,
+        "wrongly_finished": 1,  # of no evaluation of it were there scores
+        "silent_ends": 1,
+    }
+    assert (found["evaluated_twice"], found["changed_its_mind"], found["without_end"]) == (1, 1, 0)
+    assert found["to_right_end"] == [40.0]
+    assert figures(seen, machines, [f"About {GOOD.path}"])["silent_ends"] == 0
+    assert (quantile([], 0.5), quantile([3.0], 0.5), quantile([1.0, 2.0, 3.0], 0.5)) == (None, 3.0, 2.0)
