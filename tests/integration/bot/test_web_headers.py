@@ -185,5 +185,5 @@ def test_streams_are_guarded_and_bounded(site: SignInSite, monkeypatch: pytest.M
         monkeypatch.setattr("bot.web.live.VIEWERS", 1)
         full = site.browser().get("/events")
         assert (full.status_code, full.json()["code"]) == (503, "too-many")
-        assert "Too many watch already." in site.browser().get("/events", headers=READER).text
+        assert "Too many viewers watch already." in site.browser().get("/events", headers=READER).text
         assert next(pieces), "who watches already goes on"
