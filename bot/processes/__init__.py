@@ -1,1 +1,1 @@
-"""The processes of the bot: web app, sync loop, scheduler, reconciler. The only package that names all slices."""
+"""The processes of the bot: web app, sync loop, scheduler, reconciler. The only package that may import all slices."""

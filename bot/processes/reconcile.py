@@ -1,22 +1,22 @@
-"""What nobody told us of, found from the Hub and from Redis alone: at start, on a timer, and after Redis was lost.
+"""The reconciler: it finds changes whose webhook was lost, at start, on a timer, and after Redis was lost.
 
-A round is a handful of dirty keys, each of which fails and is retried by itself; its cost in calls does not depend on
-how many requests there are:
+A round is a handful of dirty keys, each of which fails and is retried by itself. Its cost in calls does not depend on
+the number of requests:
 
-    requests     a look at the refs; where they moved, the history, a fetch, and marks for what changed      1 call
+    requests     read the refs; if they moved, the history, a fetch, and marks for changed files             1 call
     threads:…    the newest threads and one page of the open ones, for each of three repos                   6 calls
-    webhooks     disabled or suspended ones are switched on again                                            1 call
-    reconcile    requests that nobody judged, or whose attempt nobody runs; the mirrors, once they got large 0 calls
-    flags        a look at the head of the flags repo, where the board has one                               1 call
-    contents     a look at what the aggregated table is made of, where the board has one                    3 calls
-    kept         every LOOK_EVERY seconds: what others removed from the results and logs repos               2 calls
-    scores       with it: whether a finished request lacks its scores                                        0 calls
-    files        every COMPARE_EVERY seconds: whether the index knows every request file as it is; a fetch
-                 where the mirror lacks the commit                                                       0 to 4 calls
+    webhooks     enable disabled or suspended ones again                                                     1 call
+    reconcile    requests without a verdict, or whose attempt no worker runs; shrink large mirrors           0 calls
+    flags        read the head of the flags repo, if the board has one                                       1 call
+    contents     read the heads of the aggregated table's sources, if the board has one                     3 calls
+    kept         from time to time: find files that others removed from the results and logs repos           2 calls
+    scores       together with it: find finished requests without scores                                     0 calls
+    files        from time to time: compare the index with all request files; a fetch if the mirror lacks
+                 the commit                                                                              0 to 4 calls
 
-So with a round every PERIOD seconds a commit that no webhook told of is found within PERIOD, and a comment within
-`threads.staleness`. What is done about it is up to the syncs of what is marked here: a silent attempt is first looked
-for in its details repo, and only then called lost (`bot.evaluations.attempt.recover`).
+So with a round every PERIOD seconds a commit without a webhook is found within PERIOD, and a comment within
+`threads.staleness`. The syncs of the marked keys do the rest: that of a silent attempt first looks for results in its
+details repo, and only then declares it lost (`bot.evaluations.attempt.recover`).
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ def round_keys(context: BoardContext) -> list[str]:
     keys = [REQUESTS, RECONCILE, WEBHOOKS, *(threads_key(repo) for repo in thread_repos(context))]
     keys += [FLAGS] if context.flags_repo is not None else []
     keys += [CONTENTS] if context.contents is not None else []
-    # Requests wait for what is staged there, and nobody else would wake a ledger whose token was mended meanwhile.
-    keys += [one.key for one in context.parking.all() if one.key.partition(":")[0] == LEDGER]
+    # Parked ledgers too: requests wait for their staged edits, and no event would wake a ledger after a token's repair.
+    keys += [sync.key for sync in context.parking.all() if sync.key.partition(":")[0] == LEDGER]
     keys += [FILES] if comparison.is_due(context) else []
     return [*keys, DELETED_RESULTS, SCORES] if is_due(context) else keys
 
@@ -64,25 +64,25 @@ def period(context: BoardContext) -> float:
 
 
 def sync_reconcile(context: BoardContext) -> None:
-    """Mark the requests whose state in the index calls for somebody who is not there; keep the mirrors small."""
+    """Mark requests without a verdict and those whose state does not fit the living attempts; keep mirrors small."""
     now, index = context.now(), context.index
     alive = context.attempts.alive(now=now)
     stuck = set(index.unjudged())
     stuck |= {entry.path for entry in index.busy() if entry.state == "running" and entry.attempt not in alive}
     paths = sorted({state.path for state in context.attempts.read_all(alive).values() if state.path})
-    # An attempt lives for each of these: for a request that, as far as the index knows, nobody evaluates?
-    found = zip(paths, index.find(paths), strict=True)
-    stuck |= {path for path, entry in found if entry is None or entry.state not in ("queued", "running")}
+    # Requests that have a living attempt although the index says that they are neither queued nor running.
+    entries = zip(paths, index.find(paths), strict=True)
+    stuck |= {path for path, entry in entries if entry is None or entry.state not in ("queued", "running")}
     if stuck:
         log.info("reconciling", requests=len(stuck))
         context.mark_all(map(request_key, sorted(stuck)), SyncPriority.BACKGROUND)
     for repo in (context.requests, context.results):
         if context.mirror.tidy(repo):
-            log.info("mirror made anew", repo=repo.id)
+            log.info("mirror cloned again", repo=repo.id)
 
 
 def sync_webhooks(context: BoardContext) -> None:
-    """Switch on what was switched off, and say whether the webhooks can be relied on."""
+    """Enable disabled webhooks again, and note whether the webhooks are reliable."""
     WebhookQuota(context.redis, context.keys).judge(now=context.now())
     try:
         hooks = [hook for hook in context.hub.webhooks() if watched(context, hook)]

@@ -1,7 +1,7 @@
-"""What nobody tells us: a timer that marks what time alone has put out of step.
+"""The scheduler: a timer that marks the keys whose sync is due because of time, not because of an event.
 
-It marks, and puts right what Redis alone knows of; all that is done on the Hub is a sync's work. So any number of
-schedulers may run beside each other.
+It only marks keys and repairs state that exists in Redis alone; all work on the Hub is done by syncs. So any number of
+schedulers may run at the same time.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from bot.flags.evidence_recheck import CAUSES
 from bot.processes.reconcile import period, round_keys
 from bot.queue.dispatching import QUEUE
 from bot.threads.decision_log import DECISIONS
-from bot.threads.maintainers_list import DAY
+from bot.threads.maintainers_list import DAY_SECONDS
 from redis_state import jobs
 from redis_state.attempts import LOST
 from redis_state.board.entry import IndexEntry
@@ -29,9 +29,9 @@ from redis_state.dirty import SyncPriority
 
 log = structlog.get_logger()
 
-TICK = 2.0
-STUCK_IN_RQ = 30.0
-STARTED = point("round marked, its time not noted")
+TICK_SECONDS = 2.0
+STUCK_IN_RQ_SECONDS = 30.0
+ROUND_MARKED = point("round marked, its time not noted")
 
 
 class Schedule:
@@ -42,11 +42,11 @@ class Schedule:
         self.stopping = threading.Event()
         self._started = False
         self._move_at: float | None = None
-        """When to have files at former paths moved."""
-        self._called: dict[str, float] = {}
-        """Attempt → when we called for a look at its request."""
-        self._missed: set[str] = set()
-        """Attempts that neither lay in RQ nor were taken, at the last tick."""
+        """Time when the files at former paths are next moved."""
+        self._marked: dict[str, float] = {}
+        """Attempt → time when its request was marked."""
+        self._missing: set[str] = set()
+        """Attempts that were neither in RQ nor taken by a worker at the last tick."""
 
     def run(self) -> None:
         """Tick until `stop`."""
@@ -55,130 +55,130 @@ class Schedule:
                 self.tick()
             except RedisError as error:
                 log.warning("redis does not answer, or refuses", error=str(error))
-            except Exception:  # noqa: BLE001  the boundary: what one tick met must not be the end of all that follow
+            except Exception:  # noqa: BLE001  the boundary: an error in one tick must not stop later ones
                 log.error("tick failed", trace=traceback.format_exc())
-            self.stopping.wait(TICK)
+            self.stopping.wait(TICK_SECONDS)
 
     def stop(self) -> None:
-        """Return after the present tick."""
+        """Stop after the current tick."""
         self.stopping.set()
 
     def tick(self) -> None:
-        """Mark what time has put out of step. Reads what is in motion, never all that there is."""
+        """Mark the keys that are due now. Reads only requests that are queued or running, never the whole index."""
         context = self.context
         now = context.now()
-        self._listen(now)
-        self._round(now)
-        self._daily(now)
-        self._former_paths(now)
+        self._note_tick(now)
+        self._start_round(now)
+        self._start_daily(now)
+        self._mark_former_paths(now)
         busy = context.index.busy()
         by_attempt = {entry.attempt: entry for entry in busy if entry.attempt is not None}
-        self._silent(by_attempt, now)
-        self._progress(by_attempt, now)
-        self._vanished(busy, now)
+        self._mark_silent(by_attempt, now)
+        self._mark_progress(by_attempt, now)
+        self._requeue_vanished(busy, now)
         waiting, running = context.index.count_waiting(), sum(entry.state == "running" for entry in busy)
         if waiting:
             context.mark(QUEUE, SyncPriority.EVENT)
         context.timings.sample(waiting=waiting + len(busy) - running, running=running, now=now)
 
-    def _listen(self, now: float) -> None:
-        """Note since when somebody could say that it lives: Redis, or all timers, may have been away for a while."""
+    def _note_tick(self, now: float) -> None:
+        """Note since when heartbeats could arrive without a break: Redis, or all schedulers, may have been away."""
         last = self.context.redis.set(self.context.keys.ticked, now, get=True)
         is_new = last is not None and not 0 <= now - float(last) <= LOST
         self.context.redis.set(self.context.keys.born, now, nx=not is_new)
 
-    def _round(self, now: float) -> None:
-        """Start a round of the reconciler: at our own start, after Redis was lost, and when the last one is old.
+    def _start_round(self, now: float) -> None:
+        """Start a round of the reconciler: at the start of this process, after Redis was lost, or after a period.
 
-        The time of the last one lies in Redis, so that several schedulers make no more rounds than one.
+        The time of the last round is in Redis, so that several schedulers start no more rounds than one.
         """
         rounds, last = self.context.keys.rounds, self.context.redis.hget(self.context.keys.rounds, "round")
         if self._started and last is not None and 0 <= now - float(last) < period(self.context):
             return
         self._started = True
         self.context.mark_all(round_keys(self.context), SyncPriority.BACKGROUND)
-        pass_by(STARTED)
-        self._release()
+        pass_by(ROUND_MARKED)
+        self._release_held_back()
         self.context.redis.hset(rounds, "round", now)
 
-    def _release(self) -> None:
-        """Mark what the board's effects held back, where they have changed since."""
+    def _release_held_back(self) -> None:
+        """If the board's effects have changed, mark the keys whose writes they held back."""
         shadow, words = self.context.effects.shadow, self.context.effects.words()
         keys = shadow.held_back(words)
         self.context.mark_all(keys, SyncPriority.BACKGROUND)
         shadow.release(keys, words)
 
-    def _call(self, entry: IndexEntry, now: float) -> None:
-        """Mark a request about whose attempt something must be done: once, for a sync that fails has its own waits.
+    def _mark_request(self, entry: IndexEntry, now: float) -> None:
+        """Mark the request of an attempt that needs attention: once, because a failing sync has its own retries.
 
-        Should it have got lost all the same, the mark is made again after LOST seconds.
+        In case the mark gets lost, it is repeated after LOST seconds.
         """
         assert entry.attempt is not None
-        if not 0 <= now - self._called.get(entry.attempt, float("-inf")) < LOST:
-            self._called[entry.attempt] = now
+        if not 0 <= now - self._marked.get(entry.attempt, float("-inf")) < LOST:
+            self._marked[entry.attempt] = now
             self.context.mark(request_key(entry.path), SyncPriority.EVENT)
 
-    def _daily(self, now: float) -> None:
-        """Call once a day for what is to be done once a day."""
-        today, last = int(now // DAY), self.context.redis.get(self.context.keys.day)
+    def _start_daily(self, now: float) -> None:
+        """Mark the daily syncs once a day."""
+        today, last = int(now // DAY_SECONDS), self.context.redis.get(self.context.keys.day)
         if last is None or int(last) != today:
             self.context.mark_all((DIGEST, DUPLICATES), SyncPriority.BACKGROUND)
             self.context.mark(DECISIONS, SyncPriority.BACKGROUND)
             self.context.mark(CAUSES, SyncPriority.BACKGROUND)
-            self.context.measures.spent(now=now)  # forgets what is a day old, also where no budget asks for it
+            self.context.measures.spent(now=now)  # deletes entries older than a day, also if no budget reads them
             self.context.redis.set(self.context.keys.day, today)
 
-    def _former_paths(self, now: float) -> None:
-        """Have files at former paths moved: WAIT seconds after our own start, and once a day from then on."""
+    def _mark_former_paths(self, now: float) -> None:
+        """Mark the move of files at former paths: WAIT seconds after the start of this process, then once a day."""
         if self._move_at is not None and now >= self._move_at:
             self.context.mark(FORMER, SyncPriority.BACKGROUND)
-            self._move_at = now + DAY
+            self._move_at = now + DAY_SECONDS
         self._move_at = self._move_at or now + WAIT
 
-    def _silent(self, by_attempt: dict[str, IndexEntry], now: float) -> None:
-        """Attempts that fell silent, or that run says the index and nobody else."""
+    def _mark_silent(self, by_attempt: dict[str, IndexEntry], now: float) -> None:
+        """Mark the requests that run according to the index, but whose attempt sends no heartbeats."""
         alive, lost = self.context.attempts.alive(now=now), self.context.attempts.lost(now=now)
         for attempt, entry in by_attempt.items():
             if entry.state == "running" and (attempt in lost or attempt not in alive):
-                self._call(entry, now)
-        self._called = {attempt: at for attempt, at in self._called.items() if attempt in by_attempt}
+                self._mark_request(entry, now)
+        self._marked = {attempt: at for attempt, at in self._marked.items() if attempt in by_attempt}
         for attempt in lost - by_attempt.keys():
             self.context.attempts.drop(attempt)
 
-    def _progress(self, by_attempt: dict[str, IndexEntry], now: float) -> None:
-        """Attempts whose progress crossed a quarter since it was last shown."""
+    def _mark_progress(self, by_attempt: dict[str, IndexEntry], now: float) -> None:
+        """Mark the requests whose progress crossed a quarter since the status comment last showed it."""
         alive = self.context.attempts.alive(now=now) & by_attempt.keys()
         for attempt, state in self.context.attempts.read_all(alive).items():
             entry, progress = by_attempt[attempt], state.progress
             if progress.total and min(3, 4 * progress.done // progress.total) > entry.shown:
                 self.context.mark(request_key(entry.path), SyncPriority.BACKGROUND)
 
-    def _vanished(self, entries: list[IndexEntry], now: float) -> None:
-        """Attempts that were put into RQ, are not there any more, and were not taken: RQ lost them with a worker.
+    def _requeue_vanished(self, entries: list[IndexEntry], now: float) -> None:
+        """Requeue attempts whose job was put into RQ, is gone, and was not taken: RQ lost it with a worker.
 
-        Two ticks in a row must find them so: a worker that has just got the job says a moment later that it took it.
+        Two ticks in a row must find that: a worker that has just received the job reports it a moment later.
         """
-        old = [entry for entry in entries if entry.state == "queued" and now - entry.queued > STUCK_IN_RQ]
-        missed, self._missed = self._missed, set()
+        old = [entry for entry in entries if entry.state == "queued" and now - entry.queued > STUCK_IN_RQ_SECONDS]
+        missing_before, self._missing = self._missing, set()
         if not old:
             return
-        there = jobs.queued_attempts(self.context.redis, self.context.queues)
+        in_rq = jobs.queued_attempts(self.context.redis, self.context.queues)
         for entry in old:
-            if entry.attempt is None or entry.attempt in there:
+            if entry.attempt is None or entry.attempt in in_rq:
                 continue
             state = self.context.attempts.read(entry.attempt)
             if state is not None and state.state != "queued":
-                self._call(entry, now)
+                self._mark_request(entry, now)
                 continue
-            if entry.attempt not in missed:
-                self._missed.add(entry.attempt)
+            if entry.attempt not in missing_before:
+                self._missing.add(entry.attempt)
                 continue
             jobs.delete(self.context.redis, entry.attempt)
             log.warning("job vanished from RQ", attempt=entry.attempt)
             self._wait_again(entry)
 
     def _wait_again(self, entry: IndexEntry) -> None:
-        """Give the request its turn anew, unless a sync has found out something else about it since this tick began."""
+        """Return the request to the waiting ones, unless a sync has changed its entry since this tick began."""
         self.context.index.change(
             entry.path,
             lambda now: (

@@ -1,17 +1,16 @@
-"""The sync process: claim a dirty key, bring it in step, give it back; for ever, on several threads.
+"""The sync loop: claim a dirty key, run its sync, release the key; for ever, on several threads.
 
-A sync that fails is tried again with growing waits, and never holds up another key. After LAST_TRY failures of its own
-it is parked: kept apart with the reason, until somebody wakes it or an event marks it again. A Hub that is away, that
-does not accept our token or that asks for patience is not the key's failure, nor is a full disk, and parks nothing.
-While the Hub is away one key is tried every PROBE seconds, by all processes together; once it answers again, all that
-waits is tried at once. What the Hub said is kept in Redis, for
-`/readyz` to tell.
+A sync that fails is retried with growing waits, and never delays another key. After LAST_TRY failures of its own it is
+parked: set aside with the reason, until a maintainer wakes it or an event marks its key again. A Hub that is away,
+refuses the token or limits the rate is not the key's failure, nor is a full disk; none of them parks a key. While the
+Hub is away all processes together try one key every PROBE seconds; once it answers, all waiting keys are tried at once.
+The state of the Hub is stored in Redis, and `/readyz` reports it.
 
-Race closed: a process that is killed in a sync. Its lease is short, and renewed while the sync runs; so the key is free
-within LEASE seconds, and no sync, however long, loses it while its process lives and reaches Redis.
-Race closed: a sync that is cut off from Redis for longer than its lease, and then goes on: see `bot.core.lease_fence`.
-Race closed: a sync goes on after Redis was emptied, or after it lost its lease, and writes what it knew over what
-another sync of the key has found out since. The key is marked again at its end.
+Race closed: the process is killed during a sync. Its lease is short, and renewed while the sync runs; so the key is
+free within LEASE seconds, and no sync, however long, loses it while its process lives and reaches Redis.
+Race closed: a sync is cut off from Redis for longer than its lease, and then continues: see `bot.core.lease_fence`.
+Race closed: a sync continues after Redis was emptied, or after it lost its lease, and overwrites newer facts of another
+sync of the key. The key is marked again at its end.
 """
 
 from __future__ import annotations
@@ -74,9 +73,9 @@ IDLE = 1.0
 FIRST_WAIT, LONGEST_WAIT = 2.0, 600.0
 LAST_TRY = 8
 AWAY_WAIT, PROBE = 60.0, 5.0
-"""The longest wait of ours while the Hub is away or limits us, and the time between two looks whether it is back."""
+"""The longest wait while the Hub is away or limits the rate, and the time between two tries whether it is back."""
 NOT_ITS_OWN = (RateLimited, Transient, BadToken, UnusableFolder)
-"""Errors that are no failure of the key whose sync met them, and park nothing."""
+"""Errors that are not the fault of the key whose sync raised them: they park no key."""
 
 CLAIMED = point("key claimed, nothing done")
 DONE = point("sync done, key not given back")
@@ -100,7 +99,7 @@ SYNCS_BY_KEY: Mapping[str, Callable[[BoardContext], float | None]] = {
     RECONCILE: sync_reconcile,
     WEBHOOKS: sync_webhooks,
 }
-"""Dirty key → what syncs it."""
+"""Dirty key → its sync."""
 SYNCS_BY_PREFIX: Mapping[str, Callable[[BoardContext, str], float | None]] = {
     "request": sync_request,
     CHECK: sync_check,
@@ -110,20 +109,20 @@ SYNCS_BY_PREFIX: Mapping[str, Callable[[BoardContext, str], float | None]] = {
     EVIDENCE: sync_evidence,
     CAUSE: sync_cause,
 }
-"""Kind of dirty key, `{kind}:{which}` → what syncs which; ledgers and threads have more to be read from their keys."""
+"""Kind of a dirty key `{kind}:{which}` → its sync, which takes `which`. Keys of ledgers and threads differ."""
 
 
 class SyncLoop:
-    """Syncs the dirty keys of one board until it is told to stop."""
+    """Syncs the dirty keys of one board until `stop`."""
 
     def __init__(self, context: BoardContext) -> None:
         self.context = context
         self.stopping = threading.Event()
         self._away = False
-        """Whether the Hub did not answer our last sync, and nobody else's since, as far as we know."""
+        """Whether the Hub failed the last sync of this loop, and has answered no other loop since."""
 
     def run(self) -> None:
-        """Work until `stop`; Redis may go away and come back, or refuse to write for a while: it is full, a replica."""
+        """Sync until `stop`. Redis may go away and come back, or refuse writes for a while (full, or a replica)."""
         while not self.stopping.is_set():
             try:
                 if not (self._may_ask() and self.step()):
@@ -131,16 +130,16 @@ class SyncLoop:
             except RedisError as error:
                 log.warning("redis does not answer, or refuses", error=str(error))
                 self.stopping.wait(IDLE)
-            except Exception:  # noqa: BLE001  the boundary: nobody would miss a loop that ended
+            except Exception:  # noqa: BLE001  the boundary: an ended loop would go unnoticed
                 log.error("the loop stumbled", trace=traceback.format_exc())
                 self.stopping.wait(IDLE)
 
     def stop(self) -> None:
-        """Finish the sync that is under way and return."""
+        """Stop after the current sync."""
         self.stopping.set()
 
     def _may_ask(self) -> bool:
-        """Whether to sync anything now: while the Hub is away, it would only be asked in vain, by every loop."""
+        """Whether to sync now: while the Hub is away, only one loop tries it every PROBE seconds."""
         if not self._away:
             return True
         state, now = self.context.keys.hub_state, self.context.now()
@@ -154,7 +153,7 @@ class SyncLoop:
         return True
 
     def step(self) -> bool:
-        """Sync one key, if there is one that is due; whether there was."""
+        """Sync one key if one is due. Return whether one was."""
         claim = self.context.dirty.claim(now=self.context.now(), lease=LEASE)
         if claim is None:
             return False
@@ -165,22 +164,22 @@ class SyncLoop:
         return True
 
     def sync(self, claim: SyncLease) -> None:
-        """Sync the key of `claim`, and give it back."""
-        again, failed = self._sync(claim)
+        """Sync the key of `claim` and release it."""
+        due, failed = self._sync(claim)
         pass_by(DONE)
-        if not self.context.dirty.finish(claim, retry_at=again, failed=failed):
+        if not self.context.dirty.finish(claim, retry_at=due, failed=failed):
             self.context.mark(claim.key, claim.priority)
 
     @contextmanager
     def _held(self, claim: SyncLease) -> Iterator[None]:
-        """Renew the lease of `claim` for as long as its sync runs."""
+        """Renew the lease of `claim` while its sync runs."""
         done = threading.Event()
 
         def renew() -> None:
             while not done.wait(LEASE / 3):
                 try:
                     if not self.context.dirty.renew(claim, lease=LEASE):
-                        return  # lost: edits are compared, comments fenced, and finishing will change nothing
+                        return  # lost: edits compare, comments are fenced, and the finish changes nothing
                 except RedisError as error:
                     log.warning("lease not renewed", error=str(error))
 
@@ -192,25 +191,25 @@ class SyncLoop:
             done.set()
 
     def _sync(self, claim: SyncLease) -> tuple[float | None, bool]:
-        """Sync the key; when to do so again, if that is known already, and whether it failed."""
+        """Sync the key. Return the time of its next sync, if it is known already, and whether this one failed."""
         answers = self.context.hub.session.answers
         try:
             with urgency(Urgency(claim.priority)), fenced(lambda: self.context.dirty.renew(claim, lease=LEASE)):
-                again = self._handler(claim.key)()
+                due = self._handler(claim.key)()
         except TRANSIENT:
             raise
         except LeaseLost:
-            log.warning("lease lost")  # whoever holds the key now does what there is to do
+            log.warning("lease lost")  # the sync that holds the key now does the work
             return None, False
         except (HubError, MirrorDamaged) as error:
             return self._failed(claim, error), True
-        except Exception as error:  # noqa: BLE001  the boundary: one key's trouble must not become another's
+        except Exception as error:  # noqa: BLE001  the boundary: an error in one key must not stop the others
             log.error("sync failed", trace=traceback.format_exc())
             return self._failed(claim, error), True
         self._succeeded(claim)
         if self.context.hub.session.answers > answers:
             self._hub_answered()
-        return again, False
+        return due, False
 
     def _handler(self, key: str) -> Handler:
         context, (kind, _, rest) = self.context, key.partition(":")
@@ -224,23 +223,23 @@ class SyncLoop:
             return lambda: sync_threads(context, repo)
         if kind == "thread" and (thread := thread_of(rest)) is not None:
             return lambda: sync_thread(context, *thread)
-        log.warning("nobody knows this key")
+        log.warning("unknown key")
         return lambda: None
 
     def _failed(self, claim: SyncLease, error: Exception) -> float | None:
-        """When to try again; None where the key is parked."""
+        """Count the failure. Return the time of the retry; None if the key is parked."""
         now, words = self.context.now(), f"{type(error).__name__}: {error}"[:500]
         tries = self.context.redis.hincrby(self.context.keys.dirty_tries, claim.key, 1)
         if not isinstance(error, NOT_ITS_OWN):
             tries = self.context.redis.hincrby(self.context.keys.dirty_faults, claim.key, 1)
         wait = min(LONGEST_WAIT, FIRST_WAIT * 2.0 ** min(tries - 1, 10))
         if isinstance(error, RateLimited):
-            wait = max(min(wait, AWAY_WAIT), error.seconds)  # who says how long need not be asked ever more rarely
+            wait = max(min(wait, AWAY_WAIT), error.seconds)  # the Hub says how long: no need for ever longer waits
         elif isinstance(error, (Transient, BadToken)):
             self._away, wait = True, min(wait, AWAY_WAIT)
             self._note({"failed": now, "error": words, "at": iso(now)})
         elif isinstance(error, UnusableFolder):
-            wait = min(wait, AWAY_WAIT)  # the machine's trouble, not the key's
+            wait = min(wait, AWAY_WAIT)  # the machine's fault, not the key's
         elif tries >= LAST_TRY:
             log.error("sync parked", error=words, tries=tries)
             self.context.meters.count("syncs", claim.key.partition(":")[0], "parked")
@@ -251,7 +250,7 @@ class SyncLoop:
         return now + wait
 
     def _measured(self) -> None:
-        """Write down what was counted, and what the Hub says is left of its window."""
+        """Store the counters, and the rest of the Hub's rate-limit windows."""
         for resource, limit in list(self.context.hub.session.limits.items()):
             self.context.meters.gauge("hub_calls_left", resource, value=limit.remaining)
             self.context.meters.gauge("hub_calls_quota", resource, value=limit.quota or 0)
@@ -266,7 +265,7 @@ class SyncLoop:
             pipe.execute()
 
     def _hub_answered(self) -> None:
-        """Note it; where the Hub had been away, whatever failed meanwhile need not sit out its wait."""
+        """Note that the Hub answered. If it had been away, make all failed keys due at once."""
         context, now = self.context, self.context.now()
         with context.redis.pipeline() as pipe:
             pipe.hmget(context.keys.hub_state, ["answered", "failed"])

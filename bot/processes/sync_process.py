@@ -1,7 +1,7 @@
-"""The processes that sync: several loops and one timer, or the timer apart, and their end on SIGTERM.
+"""The sync process (several sync loops and the scheduler), the scheduler as a process of its own, and their end.
 
-What is under way then is finished within GRACE seconds, or let go of, which is as good as a kill: its key is free again
-once its lease has lapsed, and whoever syncs it next finds what was done.
+On SIGTERM running syncs have GRACE_SECONDS to finish. Later ones are abandoned, as by a kill: their key is free again
+when its lease expires, and the next sync of the key continues from what was done.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from redis_state.stopping import Stop, stop_on
 log = structlog.get_logger()
 
 LOOPS = 4
-"""Syncs wait for the Hub most of the time, so one process holds several of them."""
-GRACE = 8.0
-"""Seconds that what is under way has to end in, all of it together."""
+"""Syncs wait for the Hub most of the time, so one process runs several loops."""
+GRACE_SECONDS = 8.0
+"""For all running syncs together, after the signal."""
 
 
 def open_board_context(settings: BotSettings) -> BoardContext:
-    """The desk that `settings` describe. Raises RedisMissing or SettingsError with a sentence for the operator."""
+    """The context of the board in `settings`. Raises RedisMissing or SettingsError with a message for the operator."""
     board = settings.read_board()
     if board.repos.contents and not can_write():
         raise SettingsError(f"{MISSING} Or take `contents` out of the board file.")
@@ -56,31 +56,31 @@ def open_board_context(settings: BotSettings) -> BoardContext:
 
 
 def run_sync(settings: BotSettings, *, timer: bool = True) -> None:
-    """Sync until SIGTERM or Ctrl-C. Without `timer`, `run_schedule` keeps it."""
+    """Sync until SIGTERM or Ctrl-C. Without `timer`, another process runs the scheduler (`run_schedule`)."""
     configure_logs(settings.log_level, as_json=settings.log_json)
     context = open_board_context(settings)
     context.probe.warm()
     loops = [SyncLoop(context) for _ in range(LOOPS)]
-    _run_until_told(context, [*loops, *([Schedule(context)] if timer else [])])
+    _run_until_signal(context, [*loops, *([Schedule(context)] if timer else [])])
 
 
 def run_schedule(settings: BotSettings) -> None:
-    """Keep the timer until SIGTERM or Ctrl-C, and nothing else: for those who run it apart from the syncs."""
+    """Run only the scheduler until SIGTERM or Ctrl-C, for installations that run it apart from the syncs."""
     configure_logs(settings.log_level, as_json=settings.log_json)
     context = open_board_context(settings)
-    _run_until_told(context, [Schedule(context)])
+    _run_until_signal(context, [Schedule(context)])
 
 
-def _run_until_told(context: BoardContext, parts: Sequence[SyncLoop | Schedule]) -> None:
-    stop = stop_on(signal.SIGTERM, signal.SIGINT, within=GRACE + 1.0, say=log.warning)
+def _run_until_signal(context: BoardContext, parts: Sequence[SyncLoop | Schedule]) -> None:
+    stop = stop_on(signal.SIGTERM, signal.SIGINT, within=GRACE_SECONDS + 1.0, say=log.warning)
     if _run(context, parts, stop):
         context.probe.close()
         context.hub.close()
-    os._exit(0)  # Python's own end waits for threads, or breaks them off in what is no Python, and takes its time
+    os._exit(0)  # the interpreter's own exit would wait for threads, or interrupt them in native code, and is slow
 
 
 def _run(context: BoardContext, parts: Sequence[SyncLoop | Schedule], stop: Stop) -> bool:
-    """Each of `parts` on a thread of its own, until `stop`; whether all of them ended within GRACE seconds then."""
+    """Run each of `parts` on its own thread until `stop`. Return whether all ended within GRACE_SECONDS after it."""
     threads = [threading.Thread(target=part.run, name=f"part-{n}", daemon=True) for n, part in enumerate(parts)]
     for thread in threads:
         thread.start()
@@ -90,10 +90,10 @@ def _run(context: BoardContext, parts: Sequence[SyncLoop | Schedule], stop: Stop
     stop.wait()
     for part in parts:
         part.stop()
-    until = time.monotonic() + GRACE
+    deadline = time.monotonic() + GRACE_SECONDS
     for thread in threads:
-        thread.join(timeout=max(0.0, until - time.monotonic()))
+        thread.join(timeout=max(0.0, deadline - time.monotonic()))
     late = [thread.name for thread in threads if thread.is_alive()]
     if late:
-        log.warning("let go of what is under way", parts=late)
+        log.warning("abandoning running syncs", parts=late)
     return not late

@@ -1,7 +1,7 @@
-"""The web server: webhooks in, health out. It stores and answers.
+"""The web server: it stores deliveries of webhooks, and serves pages, API, health and metrics from Redis.
 
-It never waits for the Hub, but where a program submits or a person signs in: then it asks who that is, apart from all
-else, and with no token of its own.
+It calls the Hub only to identify a person who submits by API or signs in: on separate threads, and without a token of
+its own.
 """
 
 from __future__ import annotations
@@ -39,7 +39,6 @@ from bot.web.maintain.api import maintain_api_routes
 from bot.web.maintain.routes import maintain_routes
 from bot.web.maintain.views import MaintenanceReader
 from bot.web.metrics import metric_routes
-from bot.web.pages import page_routes
 from bot.web.signin.app import app_of
 from bot.web.signin.routes import SigningIn, signin_routes
 from bot.web.site import site_routes
@@ -51,13 +50,13 @@ from redis_state.stopping import exit_in
 log = structlog.get_logger()
 
 THREADS = 4
-"""Calls of the API that are worked on at a time."""
-GRACE = 8
-"""Seconds in which what was begun is answered when a signal comes."""
+"""For pages and API calls: the number of them that run at the same time."""
+GRACE_SECONDS = 8
+"""For requests that run when a signal comes."""
 
 
 class WebApp(FastAPI):
-    """FastAPI for what people look at. Deliveries go straight to their door, past all that a page may need."""
+    """FastAPI for pages and API. Deliveries go straight to their endpoint, past the middleware of pages."""
 
     webhook_endpoint: WebhookEndpoint
     live: Live
@@ -70,7 +69,7 @@ class WebApp(FastAPI):
 
 
 def create_app(settings: BotSettings) -> WebApp:
-    """The application. Raises RedisMissing or SettingsError, with a sentence for the operator, where it cannot work."""
+    """The application. Raises RedisMissing or SettingsError, with a message for the operator, if it cannot run."""
     board, secrets, app_on_hub = settings.read_board(), settings.secrets(), app_of(settings)
     context = read_only_context(settings, board)
     views = BoardReader(context)
@@ -78,14 +77,14 @@ def create_app(settings: BotSettings) -> WebApp:
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        # Threads that work for those who look take turns with the loop: few of them, and deliveries hardly notice.
+        # Threads for pages compete with the event loop for the interpreter lock: few of them hardly slow deliveries.
         to_thread.current_default_thread_limiter().total_tokens = THREADS
         threading.Thread(target=views.warm, name="warm", daemon=True).start()
         yield
         await redis.aclose()
         context.redis.close()
 
-    # A redirect to the path without its slash would repeat whatever a stranger put into the Host header.
+    # A redirect to the path without its slash would repeat the Host header, which a stranger may have forged.
     app = WebApp(
         title=f"Steward for {board.title}",
         lifespan=lifespan,
@@ -120,7 +119,6 @@ def _add_pages_and_api(app: WebApp, settings: BotSettings, views: BoardReader, v
         chart_routes(views, frame),
         submit_routes(submitting),
         maintain_api_routes(require_maintainer, maintenance, submitting.owners),
-        page_routes(context, frame),
         site_routes(views, frame),
         signin_routes(signing, frame),
         maintain_routes(require_maintainer, maintenance, frame),
@@ -132,31 +130,31 @@ def _add_pages_and_api(app: WebApp, settings: BotSettings, views: BoardReader, v
 
 
 def server_config(app: FastAPI, settings: BotSettings) -> uvicorn.Config:
-    """How uvicorn is to serve `app`."""
+    """The configuration of uvicorn for `app`."""
     return uvicorn.Config(
         app,
         host=settings.host,
         port=settings.port,
         http=bounded_http(body=settings.max_delivery_bytes),
         ws="none",
-        log_level="error",  # warnings tell of what strangers send
-        access_log=False,  # the inbox is the record of what came
-        timeout_graceful_shutdown=GRACE,
+        log_level="error",  # warnings are about malformed requests of strangers
+        access_log=False,  # the inbox records all deliveries
+        timeout_graceful_shutdown=GRACE_SECONDS,
     )
 
 
 class _Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Threads that wait for a Redis that says nothing keep asyncio from ending on Ctrl-C, but not us."""
+        """Exit the process after the grace period: threads that wait for a silent Redis would keep asyncio running."""
         if not self.should_exit:
-            exit_in(GRACE + 1.0, log.warning)
+            exit_in(GRACE_SECONDS + 1.0, log.warning)
         super().handle_exit(sig, frame)
 
 
 def run(app: FastAPI, settings: BotSettings) -> None:
-    """Serve `app`, ours or a bare one that ours is measured beside, until SIGTERM or Ctrl-C."""
-    # What was made until now stays until the end. Left to the collector, it is searched through every thousand
-    # deliveries, for 50 ms each time, in which nobody is answered.
+    """Serve `app` until SIGTERM or Ctrl-C: a WebApp, or a bare app with which benchmarks compare it."""
+    # All objects so far live until the end. Without the freeze the garbage collector scans them every thousand
+    # deliveries, for 50 ms each time, during which no request is answered.
     gc.collect()
     gc.freeze()
     server = _Server(server_config(app, settings))

@@ -1,1 +1,1 @@
-"""Adoption of a board, shadow report, doctor, consistency, re-evaluation."""
+"""Operators' tools: adoption of a board, shadow report, doctor, consistency check, re-evaluation."""

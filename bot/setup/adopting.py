@@ -1,8 +1,8 @@
-"""Take over a living board: one commit, of one file, that says as of when.
+"""Adopt an existing board: one commit, of one file, that records its state at that moment.
 
-Race closed: somebody commits between the look at the board and the record. The record's parent is the very commit that
-it names, or it does not land, and all is looked at anew.
-Race closed: dying between the record and the mark. The next round of the reconciler finds the commit.
+Race closed: another account commits while the board is read. The record's parent is the commit that it names, or it
+does not land, and the board is read again.
+Race closed: the command dies between the record and the mark. The next round of the reconciler finds the commit.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _TRIES = 5
 
 @dataclass(frozen=True)
 class AdoptionResult:
-    """The board's record; whether it was written just now, and then how many files had which status."""
+    """The board's record; whether this call wrote it, and then the numbers of files by status."""
 
     record: AdoptionRecord
     is_new: bool
@@ -37,15 +37,15 @@ class AdoptionResult:
 def adopt(context: BoardContext, *, by: Account | None = None, again: bool = False) -> AdoptionResult:
     """Write the record, unless there is one already. Raises HubError, MirrorDamaged and BadRecord.
 
-    `by` is whom it names; None: the bot's own account. `again` writes another one over one that is there. A record at
-    its former path is moved, whatever the board's effects are: an operator asks for this by name.
+    `by` is the account that it names; None: the bot's own. `again` overwrites an existing record. A record at its
+    former path is moved even if the board's effects are off, because an operator runs this command on purpose.
     """
-    who = by or context.me()
+    account = by or context.me()
     while move(context, context.requests):
         pass
-    found = context.hub.retries.until(lambda: _once(context, who, again=again), on=(StaleParent,), attempts=_TRIES)
+    result = context.hub.retries.until(lambda: _once(context, account, again=again), on=(StaleParent,), attempts=_TRIES)
     context.mark(REQUESTS)
-    return found
+    return result
 
 
 def _once(context: BoardContext, by: Account, *, again: bool) -> AdoptionResult:
@@ -63,33 +63,33 @@ def _once(context: BoardContext, by: Account, *, again: bool) -> AdoptionResult:
         files=statuses.total(),
     )
     change = WriteFile(RECORD, record.model_dump_json(indent=2).encode() + b"\n")
-    words = "What is here by now stays as it is; what comes from now on is in Steward's hands."
-    context.hub.commit(context.requests, [change], TITLE, words, parent=head, regular=[RECORD])
+    description = "Existing requests stay as they are. Steward handles all requests from now on."
+    context.hub.commit(context.requests, [change], TITLE, description, parent=head, regular=[RECORD])
     return AdoptionResult(record, True, statuses)
 
 
 def _statuses(context: BoardContext, head: str) -> Counter[str]:
-    """How many request files have which status at `head`. A few calls, however many there are."""
+    """The numbers of request files by status at `head`. A few calls, whatever the number of files."""
     context.mirror.fetch(context.requests, depth=1)
-    found: Counter[str] = Counter()
+    statuses: Counter[str] = Counter()
     with context.mirror.read(context.requests) as view:
         if not view.has(head):
-            raise StaleParent(f"{context.requests.id} moved on while it was looked at.")
+            raise StaleParent(f"{context.requests.id} changed while it was read.")
         for blob in view.files(head):
             if is_request_path(blob.path) and blob.oid is not None:
                 data = view.blob(blob.oid, max_bytes=context.board.max_request_bytes)
-                found[status_in(data) or "unreadable"] += 1
-    return found
+                statuses[status_in(data) or "unreadable"] += 1
+    return statuses
 
 
 def _heads(context: BoardContext, *repos: Repo) -> dict[str, str]:
-    found = {}
+    heads = {}
     for repo in repos:
         try:
-            found[repo.id] = context.hub.head(repo)
+            heads[repo.id] = context.hub.head(repo)
         except NotFound:
-            continue  # not made yet: nothing in it can be old
-    return found
+            continue  # not created yet: it holds no old files
+    return heads
 
 
 def _highest_thread(context: BoardContext, repo: Repo) -> int:

@@ -1,14 +1,14 @@
-"""Do the board's repos agree with each other, as a front end reads them? One checker, over clones of them.
+"""Check that the board's repos agree with each other, as a front end reads them, in clones of them.
 
-    requests   each file's name and fields tell the same model; what is FINISHED has the results that it names; the
-               bot's index in Redis knows each file as it is
-    results    each folder belongs to a model with a request; what is in a file tells the same model; what was removed
-               is off the board, and kept in the archive
-    flags      each record is where it belongs and matches a model, its tables are what the records say
-    contents   a row for each evaluation and for nothing else, with its score, flagged where it is
+    requests   the name and the fields of each file name the same model; each FINISHED one has the results that it
+               names; the bot's index in Redis has each file's current content
+    results    each folder belongs to a model with a request; each file names the same model; removed results are off
+               the board and in the archive
+    flags      each record is at its path and matches a model; the compiled tables match the records
+    contents   a row for each evaluation and no other row, with its score and its flag
 
-Nothing is written. It reads every file, so it is for operators and tests, not for a timer. A look takes seconds, in
-which the board goes on: edits that are on their way make two repos differ for as long, so look twice before you mend.
+The check writes nothing. It reads every file, so it is for operators and tests, not for a timer. It takes seconds, in
+which the board changes: staged edits make two repos differ for a moment, so run it twice before you fix anything.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ if TYPE_CHECKING:
     from bot.core.mirrors.mirror import MirrorView
 
 NOT_INDEXED = "request-index"
-"""The word for a request that the bot's index does not know as it is."""
+"""The `what` of a request that differs from its entry in the bot's index."""
 
 
 @dataclass(frozen=True)
 class Disagreement:
-    """Two things that should tell the same and do not: `what` is a stable word, `path` the file to look at."""
+    """A contradiction between two repos: `what` is its kind, a stable word, `path` the file to check."""
 
     what: str
     path: str
@@ -53,34 +53,37 @@ class Disagreement:
 
 @dataclass
 class BoardFiles:
-    """What each repo says, as far as it is held against the others."""
+    """The contents of all repos, as far as they are compared."""
 
     requests: dict[str, Request] = field(default_factory=dict)
     unread: set[str] = field(default_factory=set)
-    """Models of which there is a request file that cannot be read."""
+    """Models with a request file that cannot be read."""
     results: dict[str, dict[str, Any] | None] = field(default_factory=dict)
     archive: set[str] = field(default_factory=set)
-    """Where results lay that were removed, and are kept."""
+    """Original paths of removed results that are in the archive."""
     flags: list[FlagRecord] = field(default_factory=list)
     tables: dict[str, bytes | None] = field(default_factory=dict)
     trouble: list[Disagreement] = field(default_factory=list)
     measured: dict[str, MeasuredResults] = field(default_factory=dict)
-    """Results that make a row of the aggregated table, where the board has one."""
+    """Results that have a row in the aggregated table, if the board has one."""
 
     @property
     def models(self) -> set[str]:
-        """Every model that has a row, or may come to have one, in lower case."""
-        asked = {request.path.model.casefold() for request in self.requests.values()}
-        return asked | {_folder(path).casefold() for path in self.results}
+        """Every model that has a row, or may get one, in lower case."""
+        requested = {request.path.model.casefold() for request in self.requests.values()}
+        return requested | {_folder(path).casefold() for path in self.results}
 
 
 def disagreements(context: BoardContext) -> list[Disagreement]:
-    """Everything about which the board's repos disagree. A few calls to fetch, one for each flag without a row."""
-    sides = read(context)
-    found = [*sides.trouble, *_requests(sides), *_results(sides), *_tables(sides), *_contents(context, sides)]
+    """All contradictions between the board's repos. A few calls to fetch, and one for each flag without a row."""
+    files = read(context)
     return [
-        *found,
-        *_flags(sides, lambda model: find_model(context, model).is_known, lambda url: _is_heard(context, url)),
+        *files.trouble,
+        *_requests(files),
+        *_results(files),
+        *_tables(files),
+        *_contents(context, files),
+        *_flags(files, lambda model: find_model(context, model).is_known, lambda url: _is_watched(context, url)),
     ]
 
 
@@ -88,13 +91,13 @@ def disagreements(context: BoardContext) -> list[Disagreement]:
 
 
 def read(context: BoardContext) -> BoardFiles:
-    """All sides, from fresh clones. Raises HubError and MirrorDamaged."""
-    sides = BoardFiles()
-    _each(context, context.requests, lambda view, head: _read_requests(view, head, sides, context))
-    _each(context, context.results, lambda view, head: _read_results(view, head, sides, context))
+    """The contents of all repos, from fresh clones. Raises HubError and MirrorDamaged."""
+    files = BoardFiles()
+    _each(context, context.requests, lambda view, head: _read_requests(view, head, files, context))
+    _each(context, context.results, lambda view, head: _read_results(view, head, files, context))
     if context.flags_repo is not None:
-        _each(context, context.flags_repo, lambda view, head: _read_flags(view, head, sides))
-    return sides
+        _each(context, context.flags_repo, lambda view, head: _read_flags(view, head, files))
+    return files
 
 
 def _each(context: BoardContext, repo: Repo, look: Callable[[MirrorView, str], None]) -> None:
@@ -107,58 +110,58 @@ def _each(context: BoardContext, repo: Repo, look: Callable[[MirrorView, str], N
         raise
 
 
-def _read_requests(view: MirrorView, head: str, sides: BoardFiles, context: BoardContext) -> None:
-    sides.trouble += _index(context, view, head)
+def _read_requests(view: MirrorView, head: str, files: BoardFiles, context: BoardContext) -> None:
+    files.trouble += _index(context, view, head)
     for blob in view.files(head):
         if blob.oid is None or not is_request_path(blob.path):
             continue
         data = view.blob(blob.oid, max_bytes=context.board.max_request_bytes)
-        found = parse_request(blob.path, data) if data is not None else []
-        if isinstance(found, Request):
-            sides.requests[blob.path] = found
+        parsed = parse_request(blob.path, data) if data is not None else []
+        if isinstance(parsed, Request):
+            files.requests[blob.path] = parsed
         else:
-            # What cannot be read at all is told in its thread; what tells two models is ours to tell.
-            sides.unread.add(blob.path.partition("_eval_request_")[0])
-            wrong = [one for one in found if one.code == "place"]
-            sides.trouble += [Disagreement("request-place", blob.path, one.message) for one in wrong]
+            # An unreadable file is reported in its thread; only a file that names two models is reported here.
+            files.unread.add(blob.path.partition("_eval_request_")[0])
+            wrong = [problem for problem in parsed if problem.code == "place"]
+            files.trouble += [Disagreement("request-place", blob.path, problem.message) for problem in wrong]
 
 
 def _index(context: BoardContext, view: MirrorView, head: str) -> Iterator[Disagreement]:
-    """Requests that the index does not know as they are, but for those of which a sync or an edit is on its way.
+    """Requests that differ from their entry in the index, except those with a marked sync or a staged edit.
 
-    Nothing where the index is not filled yet: no head of the repo is remembered.
+    None if the index is not filled yet, that is, if it has no head of the repo.
     """
     if context.index.head(context.requests.id) is None:
         return
-    found = dict(out_of_step(context, view, head))
-    on_their_way = context.dirty.marked([request_key(path) for path in found])
-    for (path, words), is_marked in zip(found.items(), on_their_way, strict=True):
+    differing = dict(out_of_step(context, view, head))
+    marked = context.dirty.marked([request_key(path) for path in differing])
+    for (path, words), is_marked in zip(differing.items(), marked, strict=True):
         if not is_marked and not context.ledgers.pending(path):
             yield Disagreement(NOT_INDEXED, path, words)
 
 
-def _read_results(view: MirrorView, head: str, sides: BoardFiles, context: BoardContext) -> None:
+def _read_results(view: MirrorView, head: str, files: BoardFiles, context: BoardContext) -> None:
     for blob in view.files(head):
         if (original := original_path(blob.path)) is not None:
-            sides.archive.add(original)
+            files.archive.add(original)
         elif blob.oid is not None and _is_results(blob.path):
             data = view.blob(blob.oid, max_bytes=MAX_BYTES)
-            sides.results[blob.path] = object_in(data) if data is not None else None
+            files.results[blob.path] = object_in(data) if data is not None else None
             measured = (
                 measure(blob.path, data, context.suite) if context.contents is not None and data is not None else None
             )
-            sides.measured |= {blob.path: measured} if measured is not None else {}
+            files.measured |= {blob.path: measured} if measured is not None else {}
 
 
-def _read_flags(view: MirrorView, head: str, sides: BoardFiles) -> None:
+def _read_flags(view: MirrorView, head: str, files: BoardFiles) -> None:
     for path, record in records_at(view, head):
         if isinstance(record, FlagRecord):
-            sides.flags.append(record)
+            files.flags.append(record)
         else:
-            sides.trouble.append(Disagreement("flag-unreadable", path, record))
+            files.trouble.append(Disagreement("flag-unreadable", path, record))
     for path in compile_tables(()):
         oid = view.find(head, path)
-        sides.tables[path] = view.blob(oid, max_bytes=MAX_TABLE_FILE) if oid is not None else None
+        files.tables[path] = view.blob(oid, max_bytes=MAX_TABLE_FILE) if oid is not None else None
 
 
 def _is_results(path: str) -> bool:
@@ -173,31 +176,31 @@ def _folder(path: str) -> str:
 # --- comparing
 
 
-def _requests(sides: BoardFiles) -> Iterator[Disagreement]:
-    for path, request in sides.requests.items():
+def _requests(files: BoardFiles) -> Iterator[Disagreement]:
+    for path, request in files.requests.items():
         results, status = request.file.steward.results, request.file.status.strip().upper()
-        if status == "FINISHED" and results and results not in sides.results:
+        if status == "FINISHED" and results and results not in files.results:
             yield Disagreement("results-missing", path, f"It is FINISHED with {results}, which is not there.")
-        if results and results in sides.results and _folder(results) != request.path.model:
+        if results and results in files.results and _folder(results) != request.path.model:
             yield Disagreement("results-elsewhere", path, f"Its results lie in {results}, with another model.")
-        yield from _removed(sides, path, request)
+        yield from _removed(files, path, request)
 
 
-def _removed(sides: BoardFiles, path: str, request: Request) -> Iterator[Disagreement]:
-    """A request that was removed: its results are off the board, and kept."""
+def _removed(files: BoardFiles, path: str, request: Request) -> Iterator[Disagreement]:
+    """A removed request whose results are still on the board, or are not in the archive."""
     removed = (request.file.steward.model_extra or {}).get("removed")
     results = removed.get("results") if isinstance(removed, dict) else None
     if not isinstance(results, str):
         return
-    if results in sides.results:
+    if results in files.results:
         yield Disagreement("removed-still-there", path, f"It was removed, and {results} is still on the board.")
-    elif results not in sides.archive:
+    elif results not in files.archive:
         yield Disagreement("removed-lost", path, f"It was removed, and {results} is in no archive.")
 
 
-def _results(sides: BoardFiles) -> Iterator[Disagreement]:
-    asked = {request.path.model for request in sides.requests.values()} | sides.unread
-    for path, fields in sides.results.items():
+def _results(files: BoardFiles) -> Iterator[Disagreement]:
+    asked = {request.path.model for request in files.requests.values()} | files.unread
+    for path, fields in files.results.items():
         model = _folder(path)
         if model not in asked:
             yield Disagreement("results-without-request", path, f"No request is for {model}.")
@@ -207,7 +210,7 @@ def _results(sides: BoardFiles) -> Iterator[Disagreement]:
 
 
 def _names_in(fields: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Where a results file says of which model it is."""
+    """The fields of a results file that name its model, and the names."""
     for place, inner in (
         ("", fields),
         ("config_general", fields.get("config_general")),
@@ -221,10 +224,10 @@ def _names_in(fields: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _flags(
-    sides: BoardFiles, is_known: Callable[[str], bool], is_heard: Callable[[str], bool]
+    files: BoardFiles, is_known: Callable[[str], bool], is_watched: Callable[[str], bool]
 ) -> Iterator[Disagreement]:
-    models, seen = sides.models, dict[str, str]()
-    for record in sides.flags:
+    models, seen = files.models, dict[str, str]()
+    for record in files.flags:
         for name in record.names:
             other = seen.setdefault(name.casefold(), record.path)
             if other != record.path:
@@ -233,36 +236,36 @@ def _flags(
         if not rows and not is_known(record.model):
             yield Disagreement("flag-unmatched", record.path, f"There is no model {record.model}: it flags nothing.")
         if record.stands and not record.thread and not record.is_opt_out:
-            yield Disagreement("flag-without-thread", record.path, "Nobody can read where it is spoken about.")
-        elif record.stands and record.thread and not is_heard(record.thread):
-            words = f"{record.thread} is the address of no thread of this board: nobody hears what is said there."
+            yield Disagreement("flag-without-thread", record.path, "It names no thread where its author can answer.")
+        elif record.stands and record.thread and not is_watched(record.thread):
+            words = f"{record.thread} is the address of no thread of this board: the bot does not read it."
             yield Disagreement("flag-elsewhere", record.path, words)
-        unnamed = _unnamed(record, sides.requests.values())
+        unnamed = _unnamed(record, files.requests.values())
         if unnamed:
             words = f"Rows are called {', '.join(sorted(unnamed))}, of which it does not know."
             yield Disagreement("flag-case", record.path, words)
 
 
-def _is_heard(context: BoardContext, url: str) -> bool:
+def _is_watched(context: BoardContext, url: str) -> bool:
     return thread_at(context, url) is not None
 
 
 def _unnamed(record: FlagRecord, requests: Iterable[Request]) -> set[str]:
-    """What rows of the model are called that front ends, who look names up letter by letter, would not find."""
+    """Names in rows of the model that differ from the record's: front ends match names exactly, and would miss them."""
     names, folded = set(record.names), {name.casefold() for name in record.names}
     return {one.path.model for one in requests if one.path.model.casefold() in folded} - names
 
 
-def _tables(sides: BoardFiles) -> Iterator[Disagreement]:
-    if not sides.flags and not any(sides.tables.values()):
+def _tables(files: BoardFiles) -> Iterator[Disagreement]:
+    if not files.flags and not any(files.tables.values()):
         return
-    for path, data in compile_tables(sides.flags).items():
-        if sides.tables.get(path) != data:
+    for path, data in compile_tables(files.flags).items():
+        if files.tables.get(path) != data:
             yield Disagreement("flag-table", path, "It is not what the records say.")
 
 
-def _contents(context: BoardContext, sides: BoardFiles) -> Iterator[Disagreement]:
-    """The aggregated table, held against the one that follows from all the rest."""
+def _contents(context: BoardContext, files: BoardFiles) -> Iterator[Disagreement]:
+    """Compare the aggregated table with the one compiled from the other repos."""
     if context.contents is None:
         return
     if not can_write():
@@ -274,30 +277,30 @@ def _contents(context: BoardContext, sides: BoardFiles) -> Iterator[Disagreement
     except BadContentsTable as error:
         yield Disagreement("contents-unreadable", FILE, str(error))
         return
-    flags = sides.flags if context.flags_repo is not None else None
-    sources = BoardSources(sides.requests, sides.measured, set(sides.results), flags)
+    flags = files.flags if context.flags_repo is not None else None
+    sources = BoardSources(files.requests, files.measured, set(files.results), flags)
     wanted = {_evaluation_of(row): row for row in compile_rows(rows, sources, {}, table_settings(context))}
-    found = {_evaluation_of(row): row for row in rows}
-    for key in sorted(wanted.keys() - found.keys()):
+    existing = {_evaluation_of(row): row for row in rows}
+    for key in sorted(wanted.keys() - existing.keys()):
         yield Disagreement("contents-missing", FILE, f"{' '.join(key)} was evaluated, and has no row.")
-    for key in sorted(found.keys() - wanted.keys()):
+    for key in sorted(existing.keys() - wanted.keys()):
         yield Disagreement("contents-without-result", FILE, f"{' '.join(key)} has a row, and no results to show.")
-    for key in sorted(found.keys() & wanted.keys()):
-        yield from _row(found[key], wanted[key])
-    if len(found) != len(rows):
-        yield Disagreement("contents-twice", FILE, f"{len(rows) - len(found)} evaluations have more rows than one.")
+    for key in sorted(existing.keys() & wanted.keys()):
+        yield from _row(existing[key], wanted[key])
+    if len(existing) != len(rows):
+        yield Disagreement("contents-twice", FILE, f"{len(rows) - len(existing)} evaluations have more rows than one.")
 
 
 def _evaluation_of(row: ContentsRow) -> tuple[str, ...]:
-    """Which evaluation a row is about, at which commit."""
+    """The key of the evaluation in a row, with its commit."""
     return (*key_of(row), row.get("Model sha") or "")
 
 
-def _row(found: ContentsRow, wanted: ContentsRow) -> Iterator[Disagreement]:
-    name = " ".join(_evaluation_of(found))
-    if found["Flagged"] != wanted["Flagged"]:
+def _row(row: ContentsRow, wanted: ContentsRow) -> Iterator[Disagreement]:
+    name = " ".join(_evaluation_of(row))
+    if row["Flagged"] != wanted["Flagged"]:
         words = "is flagged, and its row does not say so" if wanted["Flagged"] else "is not flagged, as its row says"
         yield Disagreement("contents-flagged", FILE, f"{name} {words}.")
-    if found["Average ⬆️"] != wanted["Average ⬆️"]:
-        words = f"{name} has the average {found['Average ⬆️']}, and its results say {wanted['Average ⬆️']}."
+    if row["Average ⬆️"] != wanted["Average ⬆️"]:
+        words = f"{name} has the average {row['Average ⬆️']}, and its results say {wanted['Average ⬆️']}."
         yield Disagreement("contents-score", FILE, words)

@@ -1,6 +1,6 @@
-"""Who changed which request file, commit by commit: read from the mirror, whatever the number of files.
+"""The history of request files: which account changed which file in which commit, read from the mirror.
 
-For people who compare what was done with what the bot would have done, and for the doctor; no sync needs it.
+The shadow report and the doctor use it; no sync does. The number of calls does not depend on the number of files.
 """
 
 from __future__ import annotations
@@ -18,13 +18,12 @@ from leaderboard.requests import is_request_path
 if TYPE_CHECKING:
     from bot.core.mirrors.mirror import MirrorView
 
-LOOK_BACK = 500
-"""Commits that are looked at, at most."""
+MAX_COMMITS = 500
 
 
 @dataclass(frozen=True)
 class RequestFileChange:
-    """What one commit made of one request file; a status is None where there is no file, or none can be read."""
+    """The change of one request file by one commit; a status is None if there is no file or no readable status."""
 
     commit: str
     author: str
@@ -36,41 +35,41 @@ class RequestFileChange:
 
     @property
     def changes_status(self) -> bool:
-        """Whether a file that had a status has another one now."""
+        """Whether the commit replaced one status by another."""
         return self.before is not None and self.after is not None and self.before != self.after
 
 
-def changes(context: BoardContext, *, since: float) -> Iterator[RequestFileChange]:
-    """What happened to the request files since then (seconds since the epoch), newest first, LOOK_BACK commits at most.
+def request_file_changes(context: BoardContext, *, since: float) -> Iterator[RequestFileChange]:
+    """The changes of request files since that time (seconds since the epoch), newest first; MAX_COMMITS at most.
 
-    The mirror is held while they are told, so fetch nothing meanwhile. Raises HubError and MirrorDamaged.
+    The iterator holds the mirror's lock, so the caller must not fetch meanwhile. Raises HubError and MirrorDamaged.
     """
-    commits = context.hub.commits(context.requests, limit=LOOK_BACK)
+    commits = context.hub.commits(context.requests, limit=MAX_COMMITS)
     recent = [entry for entry in commits if entry.date is None or entry.date.timestamp() >= since]
     if not recent:
         return
     context.mirror.fetch(context.requests, depth=len(recent) + 1)
     with context.mirror.read(context.requests) as view:
         for entry in recent:
-            yield from _of(view, entry, context.board.max_request_bytes)
+            yield from _changes_in(view, entry, context.board.max_request_bytes)
 
 
-def _of(view: MirrorView, entry: LogEntry, most: int) -> Iterator[RequestFileChange]:
+def _changes_in(view: MirrorView, entry: LogEntry, max_bytes: int) -> Iterator[RequestFileChange]:
     parent = view.parent(entry.oid) if view.has(entry.oid) else None
     if parent is None or not view.has(parent):
-        return  # the first commit of all, or one that came after we fetched
+        return  # the first commit of all, or one that came after the fetch
     author = entry.authors[0] if entry.authors else ""
     for blob in view.changed(parent, entry.oid):
         if is_request_path(blob.path):
-            before, after = _status(view, view.find(parent, blob.path), most), _status(view, blob.oid, most)
+            before, after = _status(view, view.find(parent, blob.path), max_bytes), _status(view, blob.oid, max_bytes)
             yield RequestFileChange(entry.oid, author, entry.date, entry.title, blob.path, before, after)
 
 
-def _status(view: MirrorView, oid: str | None, most: int) -> str | None:
-    return status_in(view.blob(oid, max_bytes=most)) if oid is not None else None
+def _status(view: MirrorView, oid: str | None, max_bytes: int) -> str | None:
+    return status_in(view.blob(oid, max_bytes=max_bytes)) if oid is not None else None
 
 
 def status_in(data: bytes | None) -> str | None:
-    """The word in the field `status` of a request file in whatever dialect; None where there is none to be read."""
+    """The field `status` of a request file in any format; None if it cannot be read."""
     status = (object_in(data) or {}).get("status") if data is not None else None
     return status.strip().upper()[:64] if isinstance(status, str) else None

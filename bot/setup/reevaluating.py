@@ -1,21 +1,23 @@
-"""Evaluate anew what was evaluated with another version of the board's suite, because an operator asked for it.
+"""Re-evaluate, on an operator's command, requests whose results were made with another version of the board's suite.
 
-    survey   which finished requests have results of another suite: read in clones of two repos, no call for each
-    put_back those wait again, by as few commits as the ledger makes of them
+    survey      find the finished requests with results of another suite: read in clones of two repos, without a call
+                for each request
+    put_back    return them to the queue, in as few commits as the ledger needs
 
-Their results stay, and stay shown, until there are newer ones; where the newer evaluation fails, they are put back
-(`bot.request_files.earlier_results`). The suite is asked of the results on the Hub, where Redis may have been lost.
+Their results stay, and stay shown, until newer ones are published; if the newer evaluation fails, they are restored
+(`bot.request_files.earlier_results`). The suite is read from the results on the Hub, because Redis may have been lost.
 
-Race closed: dying in the middle, or asking twice. What was put back is not finished any more, what is about to be is
-passed over, and one result is put back for one suite once, also where the newer evaluation failed.
-Race closed: somebody relaunches or resubmits one meanwhile. An edit rests on the status that was read.
-Race accepted: a request that was attempted more often than file and index know. Its admission finds that out, and it
-is evaluated at the commit that its file asks for.
+Race closed: the command dies halfway, or runs twice. A request in the queue is not finished any more, one with a staged
+edit is skipped, and a result is put back for one suite only once, even if the newer evaluation failed.
+Race closed: a person relaunches or resubmits a request meanwhile. The edit requires the status that was read.
+Race accepted: a request had more attempts than its file and the index know. Its admission notices that, and it is
+evaluated at the commit that its file names.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -38,13 +40,13 @@ from redis_state.clock import iso
 if TYPE_CHECKING:
     from bot.core.mirrors.mirror import MirrorView
 
-AT_ONCE = 250
-"""Edits that are staged, and paths that are recorded, at a time: as many as the ledger brings into one commit."""
+CHUNK_SIZE = 250
+"""Edits staged, and paths recorded, at a time: as many as the ledger puts into one commit."""
 
 
 @dataclass(frozen=True)
 class OutdatedRequest:
-    """A finished request, and the digest of the suite that its result is of; "" where nobody knows."""
+    """A finished request, and the digest of the suite of its result; "" if unknown."""
 
     request: Request
     file: File
@@ -52,16 +54,16 @@ class OutdatedRequest:
 
     @property
     def path(self) -> str:
-        """Of its file."""
+        """The path of its file."""
         return str(self.request.path)
 
 
 @dataclass(frozen=True)
 class ReevaluationSurvey:
-    """How the finished requests of a board stand to its suite: those that are `due`, and how many are not, and why.
+    """The finished requests that are `due` for the board's suite, and the numbers of those that are not, by reason.
 
-    `old` have results from before Steward, `unknown` ones that are gone or cannot be read; `tried` failed with this
-    suite; `changing` are just about to be something else.
+    `current`: the result is of this suite. `tried`: an evaluation with this suite failed. `old`: the result is from
+    before Steward. `changing`: an edit is staged. `unknown`: paths whose result is missing or cannot be read.
     """
 
     suite: str
@@ -76,36 +78,36 @@ class ReevaluationSurvey:
 def survey(
     context: BoardContext, *, model: str = "", old: bool = False, limit: int | None = None
 ) -> ReevaluationSurvey:
-    """Look at all finished requests, or those of `model`; `old`: those from before Steward are due too.
+    """Survey all finished requests, or those of `model`; with `old`, results from before Steward are due too.
 
-    At most `limit` are due, by path. A few calls for each of two clones. Raises HubError and MirrorDamaged.
+    At most `limit` are due, in the order of their paths. A few calls for each of two clones. Raises HubError and
+    MirrorDamaged.
     """
     head = context.mirror.fetch(context.requests, depth=0)
     with context.mirror.read(context.requests) as view:
-        finished = [one for one in _finished(context, view, head) if _is_about(one, model)]
-    finished = _with_suites(context, sorted(finished, key=lambda one: one.path))
-    found, due, unknown = ReevaluationSurvey(context.suite.digest), list[OutdatedRequest](), list[str]()
-    for one in finished:
-        kind = reevaluation_status(one.request, one.made_with or None, context.suite.digest)
-        from_before = one.request.file.steward.results is None
-        if context.ledgers.pending(one.path):
-            found = replace(found, changing=found.changing + 1)
-        elif kind == "due" or (kind == "unknown" and from_before and old):
-            due.append(one)
-        elif kind == "unknown" and not from_before:
-            unknown.append(one.path)
+        finished = [request for request in _finished(context, view, head) if _is_of_model(request, model)]
+    finished = _with_suites(context, sorted(finished, key=lambda request: request.path))
+    due, unknown, counts = list[OutdatedRequest](), list[str](), Counter[str]()
+    for outdated in finished:
+        status = reevaluation_status(outdated.request, outdated.made_with or None, context.suite.digest)
+        from_before = outdated.request.file.steward.results is None
+        if context.ledgers.pending(outdated.path):
+            counts["changing"] += 1
+        elif status == "due" or (status == "unknown" and from_before and old):
+            due.append(outdated)
+        elif status == "unknown" and not from_before:
+            unknown.append(outdated.path)
         else:
-            name = "old" if kind == "unknown" else kind
-            found = replace(found, **{name: getattr(found, name) + 1})
-    return replace(found, due=tuple(due[:limit]), unknown=tuple(unknown))
+            counts["old" if status == "unknown" else status] += 1
+    return ReevaluationSurvey(context.suite.digest, due=tuple(due[:limit]), unknown=tuple(unknown), **counts)
 
 
 def put_back(context: BoardContext, due: Sequence[OutdatedRequest], *, by: Account, command: str) -> int:
-    """Have all of `due` wait again, and keep who decided so; how many will: none where relaunches are held back.
+    """Return all of `due` to the queue and record the decision. Return their number: 0 if relaunches are held back.
 
-    No call, but for requests from before Steward, of which it is found out who brought them. Raises HubError.
+    No calls, except to find the submitters of requests from before Steward. Raises HubError.
     """
-    edits = [edit for one in due if (edit := _edit(context, one)) is not None]
+    edits = [edit for outdated in due if (edit := _edit(context, outdated)) is not None]
     if edits and context.effects.mode(Effect.EDIT, Effect.RELAUNCH) is EffectMode.ON:
         _record(context, edits, by, command)
     staged = 0
@@ -119,26 +121,29 @@ def _finished(context: BoardContext, view: MirrorView, head: str) -> Iterator[Ou
         if blob.oid is None or not is_request_path(blob.path):
             continue
         data = view.blob(blob.oid, max_bytes=context.board.max_request_bytes)
-        # Only those that may be finished are parsed.
+        # A cheap test first: most files are not finished and need no parsing.
         request = parse_request(blob.path, data) if data is not None and b"FINISHED" in data.upper() else None
         if data is not None and isinstance(request, Request) and request.status is Status.FINISHED:
             yield OutdatedRequest(request, File(blob.path, data, blob.oid, head), "")
 
 
-def _is_about(one: OutdatedRequest, model: str) -> bool:
-    return not model or one.request.path.model.casefold() == model.casefold()
+def _is_of_model(outdated: OutdatedRequest, model: str) -> bool:
+    return not model or outdated.request.path.model.casefold() == model.casefold()
 
 
 def _with_suites(context: BoardContext, finished: list[OutdatedRequest]) -> list[OutdatedRequest]:
-    """The same, each with the suite that its result says it is of."""
-    named = {path for one in finished if (path := one.request.file.steward.results) is not None}
-    if not named:
+    """`finished`, each with the digest of the suite that its result names."""
+    wanted = {path for outdated in finished if (path := outdated.request.file.steward.results) is not None}
+    if not wanted:
         return finished
     head = context.mirror.fetch(context.results, depth=0)
     with context.mirror.read(context.results) as view:
-        # All files are listed once: to find a single one, the tree of all organisations is read.
-        made_with = {file.path: _made_with(view, file) for file in view.files(head) if file.path in named}
-    return [replace(one, made_with=made_with.get(one.request.file.steward.results or "", "")) for one in finished]
+        # One listing of all files: the lookup of a single file would read the tree of all organisations each time.
+        suites = {file.path: _made_with(view, file) for file in view.files(head) if file.path in wanted}
+    return [
+        replace(outdated, made_with=suites.get(outdated.request.file.steward.results or "", ""))
+        for outdated in finished
+    ]
 
 
 def _made_with(view: MirrorView, file: GitFile) -> str:
@@ -146,9 +151,9 @@ def _made_with(view: MirrorView, file: GitFile) -> str:
     return (suite_digest(data) or "") if data is not None else ""
 
 
-def _edit(context: BoardContext, one: OutdatedRequest) -> FieldEdit | None:
-    request, suite = one.request, context.suite.digest
-    cause, used = reevaluation_cause(request, suite), context.index.get(one.path).used or 0
+def _edit(context: BoardContext, outdated: OutdatedRequest) -> FieldEdit | None:
+    request, suite = outdated.request, context.suite.digest
+    cause, used = reevaluation_cause(request, suite), context.index.get(outdated.path).used or 0
     step = transitions.reevaluate_transition(
         request, cause=cause, keeps_previous=context.board.shows_new_evals, used=used
     )
@@ -156,17 +161,17 @@ def _edit(context: BoardContext, one: OutdatedRequest) -> FieldEdit | None:
         return None
     if request.file.steward.attempt == 0:
         know_origin(context, request)
-    # What is not known here any more stays as the file has it.
+    # Facts that Redis does not hold any more stay as the file has them.
     known = {name: value for name, value in known_facts(context, request).items() if value is not None}
-    name = f"reevaluate {cause} {hashlib.sha256(one.path.encode()).hexdigest()[:12]}"
+    name = f"reevaluate {cause} {hashlib.sha256(outdated.path.encode()).hexdigest()[:12]}"
     line = f"Evaluate {request.path.model} with the new suite"
-    return transition_edit(request, one.file, step, name=name, line=line, known=known)
+    return transition_edit(request, outdated.file, step, name=name, line=line, known=known)
 
 
 def _record(context: BoardContext, edits: Sequence[FieldEdit], by: Account, command: str) -> None:
-    """Keep the decision as those of commands are kept, in as many parts as it takes."""
+    """Record the decision like those of commands, one record for each chunk of edits."""
     at = datetime.fromtimestamp(context.now(), UTC)
-    all_of_them = hashlib.sha256("\n".join(edit.id for edit in edits).encode()).hexdigest()[:16]
+    digest = hashlib.sha256("\n".join(edit.id for edit in edits).encode()).hexdigest()[:16]
     for number, chunk in enumerate(_chunks(edits)):
         fields: dict[str, Any] = {
             "at": iso(context.now()),
@@ -179,12 +184,12 @@ def _record(context: BoardContext, edits: Sequence[FieldEdit], by: Account, comm
             "allowed": True,
             "answer": f"Put back into the queue: {len(chunk)} finished requests.",
             "thread": None,
-            "comment": f"shell-{all_of_them}",
+            "comment": f"shell-{digest}",
             "number": number,
             "board": context.board.name,
         }
-        record_decision(context, fields, at, cause=f"shell-{all_of_them}-{number}", line="Record steward reevaluate")
+        record_decision(context, fields, at, cause=f"shell-{digest}-{number}", line="Record steward reevaluate")
 
 
 def _chunks(edits: Sequence[FieldEdit]) -> Iterator[Sequence[FieldEdit]]:
-    return (edits[start : start + AT_ONCE] for start in range(0, len(edits), AT_ONCE))
+    return (edits[start : start + CHUNK_SIZE] for start in range(0, len(edits), CHUNK_SIZE))

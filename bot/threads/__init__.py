@@ -1,1 +1,1 @@
-"""Discussions of people: first answers, command answering, subscriptions, the maintainers' list."""
+"""People's discussions: first answers, replies to commands, and the maintainers' list."""

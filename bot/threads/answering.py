@@ -1,20 +1,20 @@
-"""The commands in a thread: each comment that holds some gets one reply, posted before its effect, edited after it.
+"""Answer the commands in a thread: each comment with commands gets one reply, posted before the effect, edited after.
 
-    comment           what a person wrote; counts if it is new, was not edited, is not hidden, and is not our own
-    reply, `doing`    says that something is being done; was it? It is done again, which changes nothing
-    reply, `answer`   says what was done, or why not; nothing more will happen
+    comment           written by a person; it counts if it is new, unedited, visible and not written by the bot
+    reply, `doing`    says that the command is running; after a crash the command runs again, which changes nothing
+    reply, `answer`   says what was done, or why not; final
 
-The reply is found again by its hidden marker, which names the comment. So a comment is answered once however often its
-delivery comes, and also after Redis was lost; and a bot that died in the middle goes on where it was.
+The hidden marker of a reply names the comment that it answers. So each comment is answered once, however often its
+delivery arrives and also after Redis was lost, and a bot that died halfway continues from the reply.
 
-Race closed: two commands at once that contradict each other. Those of one thread are run in the order of their
-comments; those of two threads by whoever comes first, and the other is told how things are then.
-Race closed: a comment is edited, hidden or gone after its reply was posted and before its effect is known. Nothing of
-it is run any more, and the reply says so.
-Race closed: the thread is deleted or locked after the effect. The decision is recorded all the same.
-Race accepted: a person edits their comment before it was first read. They are told to write it anew.
-Race accepted: a reply that a maintainer hid shows no marker, so the command is answered again. It has no second effect.
-Race accepted: a refusal is posted, and the bot dies before it is recorded. It stands in the thread alone.
+Race closed: two commands at the same time contradict each other. Commands of one thread run in the order of their
+comments. Of commands in two threads the first one wins, and the reply to the second shows the state after the first.
+Race closed: a comment is edited, hidden or deleted after its reply was posted and before its effect is known. No
+command of it runs any more, and the reply says so.
+Race closed: the thread is deleted or locked after the effect. The decision is recorded nevertheless.
+Race accepted: a person edits a comment before the bot first read it. The reply asks for a new comment.
+Race accepted: a reply that a maintainer hid shows no marker, so the bot answers again. There is no second effect.
+Race accepted: the bot posts a refusal and dies before it is recorded. Only the thread shows the refusal.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from bot.core.commands.targets import find_target
 from bot.core.context import BoardContext
 from bot.core.lease_fence import LeaseLost
 from bot.core.relative_times import in_words
-from bot.threads.limits import OLDEST, may_go_on
+from bot.threads.limits import MAX_AGE_SECONDS, check_rate
 from bot.threads.recording import record_sections
 from bot.threads.replies import CommentCommands, Reply, Section, are_final, edit, give_up, post, replies_in
 from hub.comments import is_by
@@ -46,13 +46,13 @@ from redis_state.redis import TRANSIENT
 log = structlog.get_logger()
 
 
-SAID = point("reply posted, command without effect")
-ACTED = point("command had its effect, reply not edited")
+REPLY_POSTED = point("reply posted, command without effect")
+EFFECT_DONE = point("command had its effect, reply not edited")
 
 
 def answer_commands(context: BoardContext, registry: Registry, repo: Repo, thread: Thread, place: CommandPlace) -> int:
-    """Answer every command in `thread` that has no final answer yet; how many replies were posted."""
-    replies, new = replies_in(context, thread), _may_hold_commands(context, thread)
+    """Answer every command in `thread` that has no final answer yet. Return the number of replies posted."""
+    replies, new = replies_in(context, thread), _new_comment_ids(context, thread)
     posted, errors = 0, list[Exception]()
     for comment in thread.comments:
         reply = replies.pop(comment.id, None)
@@ -62,35 +62,35 @@ def answer_commands(context: BoardContext, registry: Registry, repo: Repo, threa
         try:
             posted += _answer_comment(context, registry, CommentCommands(repo, thread, place, comment), reply)
         except (Transient, RateLimited, BadToken, LeaseLost, *TRANSIENT):
-            raise  # it would be the same with all others
-        except Exception as error:  # noqa: BLE001  one comment's trouble must not become that of those after it
+            raise  # the other comments would fail in the same way
+        except Exception as error:  # noqa: BLE001  an error in one comment must not stop the answers to later ones
             errors.append(error)
     for reply in replies.values():
         if not reply.is_final:
-            give_up(context, repo, thread, reply)  # to a comment that is gone
+            give_up(context, repo, thread, reply)  # its comment was deleted
     if errors:
         raise errors[0]
     return posted
 
 
-def _answer_comment(context: BoardContext, registry: Registry, heard: CommentCommands, reply: Reply | None) -> int:
-    """Answer the commands of one comment, if there are any; how many replies were posted."""
-    comment = heard.comment
+def _answer_comment(context: BoardContext, registry: Registry, source: CommentCommands, reply: Reply | None) -> int:
+    """Answer the commands of one comment, if there are any. Return the number of replies posted."""
+    comment = source.comment
     commands = known_commands(registry, comment)
     if reply is not None and (comment.hidden or comment.edited or not commands):
-        give_up(context, heard.repo, heard.thread, reply)
+        give_up(context, source.repo, source.thread, reply)
         return 0
-    return _answer(context, registry, replace(heard, commands=commands), reply) if commands else 0
+    return _answer(context, registry, replace(source, commands=commands), reply) if commands else 0
 
 
 def known_commands(registry: Registry, comment: Comment) -> tuple[Command, ...]:
-    """The commands in `comment`, as far as they are verbs or nearly so."""
+    """The commands in `comment` whose verb is known or similar to a known one."""
     return tuple(commands_in(comment.text, lambda verb: bool(registry.find(verb) or registry.nearest(verb))))
 
 
-def _may_hold_commands(context: BoardContext, thread: Thread) -> frozenset[str]:
-    """The ids of the comments that people wrote lately, and since the board was adopted."""
-    me, record, oldest = context.me(), context.adoption.record(), context.now() - OLDEST
+def _new_comment_ids(context: BoardContext, thread: Thread) -> frozenset[str]:
+    """The ids of the visible comments that people wrote within MAX_AGE_SECONDS and after the board's adoption."""
+    me, record, oldest = context.me(), context.adoption.record(), context.now() - MAX_AGE_SECONDS
     adopted = datetime.fromisoformat(record.at).timestamp() if record is not None else 0.0
     return frozenset(
         comment.id
@@ -100,53 +100,53 @@ def _may_hold_commands(context: BoardContext, thread: Thread) -> frozenset[str]:
     )
 
 
-def _answer(context: BoardContext, registry: Registry, heard: CommentCommands, reply: Reply | None) -> int:
-    """Say, do, say again; how many replies were posted."""
-    person = people.author(context, heard.comment)
+def _answer(context: BoardContext, registry: Registry, source: CommentCommands, reply: Reply | None) -> int:
+    """Post the reply, run the commands, edit the reply. Return the number of replies posted."""
+    person = people.author(context, source.comment)
     if person is None:
-        log.warning("a command of nobody", comment=heard.comment.id, name=heard.comment.author_name)
+        log.warning("a command without an author", comment=source.comment.id, name=source.comment.author_name)
         if reply is not None:
-            give_up(context, heard.repo, heard.thread, reply)
+            give_up(context, source.repo, source.thread, reply)
         return 0
-    sections = _sections(context, registry, heard, person, is_first=reply is None)
+    sections = _sections(context, registry, source, person, is_first=reply is None)
     posted = 0
     if reply is None:
-        reply = post(context, heard, sections) if sections else None
+        reply = post(context, source, sections) if sections else None
         if reply is None:
             return 0
-        pass_by(SAID)
+        pass_by(REPLY_POSTED)
         posted = 1
     if not are_final(sections):
-        sections = [_done(section) for section in sections]
-        pass_by(ACTED)
-    record_sections(context, heard, person, sections)
-    edit(context, heard, reply, sections)
+        sections = [_executed(section) for section in sections]
+        pass_by(EFFECT_DONE)
+    record_sections(context, source, person, sections)
+    edit(context, source, reply, sections)
     return posted
 
 
 def _sections(
-    context: BoardContext, registry: Registry, heard: CommentCommands, person: Person, *, is_first: bool
+    context: BoardContext, registry: Registry, source: CommentCommands, person: Person, *, is_first: bool
 ) -> list[Section]:
-    """What there is to say to each command; none where they are ignored."""
-    first = heard.commands[0].line
-    if is_first and (wait := may_go_on(context, person, heard.comment)) is not None:
-        text = refusal("too-fast", most=wait.most, wait=in_words(wait.seconds))
-        return [] if wait.is_told else [Section(first, text)]
-    if is_first and heard.comment.edited:
+    """The section of the reply for each command; empty if the rate limit has them ignored."""
+    first = source.commands[0].line
+    if is_first and (limited := check_rate(context, person, source.comment)) is not None:
+        text = refusal("too-fast", most=limited.limit, wait=in_words(limited.seconds))
+        return [] if limited.is_ignored else [Section(first, text)]
+    if is_first and source.comment.edited:
         return [Section(first, refusal("edited"))]
     sections = [
-        _section(context, registry, heard, person, command, number, resumed=not is_first)
-        for number, command in enumerate(heard.commands[:MOST])
+        _section(context, registry, source, person, command, number, resumed=not is_first)
+        for number, command in enumerate(source.commands[:MOST])
     ]
-    if len(heard.commands) > MOST:
-        sections.append(Section(heard.commands[MOST].line, refusal("too-many", most=MOST)))
+    if len(source.commands) > MOST:
+        sections.append(Section(source.commands[MOST].line, refusal("too-many", most=MOST)))
     return sections
 
 
 def _section(
     context: BoardContext,
     registry: Registry,
-    heard: CommentCommands,
+    source: CommentCommands,
     person: Person,
     command: Command,
     number: int,
@@ -155,47 +155,47 @@ def _section(
 ) -> Section:
     call: Call | Answer | None = None
     try:
-        call = _call(context, registry, heard, person, command, number, resumed=resumed)
+        call = _call(context, registry, source, person, command, number, resumed=resumed)
         if isinstance(call, Answer):
             return Section(command.line, call)
         answer = call.verb.run(call) if call.roles & call.verb.who else _not_allowed(call)
     except HubError as error:
-        answer = _refused(error)
+        answer = _hub_refusal(error)
     return Section(command.line, answer, call if isinstance(call, Call) else None)
 
 
 def _call(
     context: BoardContext,
     registry: Registry,
-    heard: CommentCommands,
+    source: CommentCommands,
     person: Person,
     command: Command,
     number: int,
     *,
     resumed: bool,
 ) -> Call | Answer:
-    """The call that `command` is, be it allowed or not; or why it is none."""
+    """The call that `command` makes, allowed or not; or the answer that says why it makes none."""
     verb = registry.find(command.verb)
     if verb is None:
         nearest = registry.nearest(command.verb)
         assert nearest is not None
         return refusal("unknown", verb=f"/{command.verb}", nearest=f"/{nearest.name}")
-    if heard.place not in verb.where:
+    if source.place not in verb.where:
         return refusal("wrong-place", verb=f"/{verb.name}", where=" or ".join(sorted(verb.where)))
     arguments = bind(verb, command)
     if isinstance(arguments, BadArguments):
         return _misused(verb, arguments)
-    target = find_target(context, verb, arguments, heard.repo, heard.thread)
+    target = find_target(context, verb, arguments, source.repo, source.thread)
     if isinstance(target, Answer):
         return target
     about = {"model": target.model, "submitter": target.submitter}
     person, roles = people.roles(context, person, **about, fresh=verb.irreversible, enough=verb.apart or verb.who)
-    where = (heard.place, heard.repo, heard.thread, heard.comment, number)
+    where = (source.place, source.repo, source.thread, source.comment, number)
     return Call(context, verb, arguments, *where, person, roles, target.model, target.entries, resumed)
 
 
-def _misused(verb: Verb, misused: BadArguments) -> Answer:
-    return refusal("misused", why=misused.why, usage=verb.usage, example=next(iter(verb.examples), ""))
+def _misused(verb: Verb, error: BadArguments) -> Answer:
+    return refusal("misused", why=error.why, usage=verb.usage, example=next(iter(verb.examples), ""))
 
 
 def _not_allowed(call: Call) -> Answer:
@@ -204,21 +204,20 @@ def _not_allowed(call: Call) -> Answer:
     return refusal("not-allowed", verb=f"/{call.verb.name}", who=who_may(who), is_owner_unproven=unproven)
 
 
-def _done(section: Section) -> Section:
-    """The section, with what it says done."""
+def _executed(section: Section) -> Section:
+    """Run the effect of the section, if it has one. Return the section with the answer afterwards."""
     act = section.answer.act
     if act is None:
         return section
     try:
         answer = Answer(act(), allowed=section.answer.allowed)
     except HubError as error:
-        answer = _refused(error)
+        answer = _hub_refusal(error)
     return Section(section.line, answer, section.call)
 
 
-def _refused(error: HubError) -> Answer:
-    """What there is to say where the Hub will not let us, however often we try; other errors are none of a person's
-    business, and raised on."""
+def _hub_refusal(error: HubError) -> Answer:
+    """The answer where the Hub refuses for good. Errors that a retry may overcome are raised again."""
     if isinstance(error, Transient | RateLimited | BadToken):
         raise error
     log.warning("a command failed", error=f"{type(error).__name__}: {error}")

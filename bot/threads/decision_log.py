@@ -1,10 +1,10 @@
-"""The log of all decisions, a file for each month in the logs repo, made of the files of the single ones, once a day.
+"""Compile the decisions of each month into one file of the logs repo, once a day.
 
     decisions/2026/11/25/{comment}-{n}.json    one decision, written when it was made
-    decisions/2026/11/all.jsonl                those of a month, a line each
+    decisions/2026/11/all.jsonl                all decisions of the month, one per line
 
-After Redis was lost the day's call comes at once, and what is listed comes back from these files: one call for a
-thousand of them, one for the month, and one for each decision that it does not hold yet.
+After Redis was lost this sync is due at once, and restores the list of decisions from these files: one call per
+thousand files listed, one for the month's file, and one for each decision that the month's file does not hold yet.
 """
 
 from __future__ import annotations
@@ -25,14 +25,13 @@ from redis_state.board.decisions import CommandDecision, parse
 log = structlog.get_logger()
 
 DECISIONS, COMPILED = "decisions", "all.jsonl"
-MAX_MONTH, MAX_ONE, MAX_READ = 8_000_000, 100_000, 300
-"""Bytes of the log of a month and of one decision, and single files that are read at a time."""
+MAX_MONTH_BYTES, MAX_DECISION_BYTES, MAX_FILES_READ = 8_000_000, 100_000, 300
 
 
 def sync_decisions(context: BoardContext) -> float | None:
-    """Know what was decided lately, and have the log of each month hold all of it."""
+    """Restore the recent decisions in Redis and bring the compiled file of each recent month up to date."""
     today = datetime.fromtimestamp(context.now(), UTC)
-    # On the first days of a month that before may still lack what was decided on its last.
+    # In the first days of a month, the file of the month before may still lack decisions of its last day.
     for month in sorted({f"{day:%Y/%m}" for day in (today - timedelta(days=2), today)}):
         _sync_month(context, month)
     return None
@@ -44,40 +43,40 @@ def _sync_month(context: BoardContext, month: str) -> None:
     except NotFound:
         listed = []
     compiled = next((entry for entry in listed if entry.path == f"{FOLDER}/{month}/{COMPILED}"), None)
-    written = _read(context, compiled, MAX_MONTH) if compiled is not None else ""
-    known = {one.id: one for line in written.splitlines() if (one := parse(line)) is not None}
-    context.decisions.put(*known.values())
-    missing = [entry for entry in listed if entry != compiled and _id(entry) not in known]
-    seen = context.decisions.known(map(_id, missing))
-    _take_up(context, (entry for entry in missing if _id(entry) not in seen))
+    written = _read(context, compiled, MAX_MONTH_BYTES) if compiled is not None else ""
+    decisions = {decision.id: decision for line in written.splitlines() if (decision := parse(line)) is not None}
+    context.decisions.put(*decisions.values())
+    missing = [entry for entry in listed if entry != compiled and _id(entry) not in decisions]
+    in_redis = context.decisions.known(map(_id, missing))
+    _restore(context, (entry for entry in missing if _id(entry) not in in_redis))
     start = datetime.strptime(month, "%Y/%m").replace(tzinfo=UTC)
     end = (start + timedelta(days=32)).replace(day=1)
-    known |= {one.id: one for one in context.decisions.between(start.timestamp(), end.timestamp())}
-    _write(context, month, written, known.values())
+    decisions |= {decision.id: decision for decision in context.decisions.between(start.timestamp(), end.timestamp())}
+    _write(context, month, written, decisions.values())
 
 
 def _id(entry: FileEntry) -> str:
     return entry.path.rpartition("/")[2].removesuffix(".json")
 
 
-def _read(context: BoardContext, entry: FileEntry, most: int) -> str:
-    if entry.size > most:
+def _read(context: BoardContext, entry: FileEntry, max_bytes: int) -> str:
+    if entry.size > max_bytes:
         return ""
-    return context.hub.read_file(context.logs, entry.path, max_bytes=most).data.decode("utf-8", "replace")
+    return context.hub.read_file(context.logs, entry.path, max_bytes=max_bytes).data.decode("utf-8", "replace")
 
 
-def _take_up(context: BoardContext, entries: Iterable[FileEntry]) -> None:
-    """Read what was decided since the month was compiled last, the newest first."""
-    for entry in sorted(entries, key=lambda one: one.path, reverse=True)[:MAX_READ]:
-        if (one := parse(_read(context, entry, MAX_ONE))) is not None:
-            context.decisions.put(one)
+def _restore(context: BoardContext, entries: Iterable[FileEntry]) -> None:
+    """Read single decisions into Redis, the newest first, MAX_FILES_READ at most."""
+    for entry in sorted(entries, key=lambda entry: entry.path, reverse=True)[:MAX_FILES_READ]:
+        if (decision := parse(_read(context, entry, MAX_DECISION_BYTES))) is not None:
+            context.decisions.put(decision)
 
 
 def _write(context: BoardContext, month: str, written: str, decisions: Iterable[CommandDecision]) -> None:
-    ordered = sorted(decisions, key=lambda one: (one.at, one.id))
-    data = "".join(f"{one.model_dump_json()}\n" for one in ordered).encode()
-    if len(data) > MAX_MONTH:
-        log.warning("more decisions than the log of a month holds", month=month, bytes=len(data))
+    ordered = sorted(decisions, key=lambda decision: (decision.at, decision.id))
+    data = "".join(f"{decision.model_dump_json()}\n" for decision in ordered).encode()
+    if len(data) > MAX_MONTH_BYTES:
+        log.warning("too many decisions for the file of a month", month=month, bytes=len(data))
         return
     if data == written.encode():
         return

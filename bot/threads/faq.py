@@ -1,4 +1,4 @@
-"""The answers to questions that come again and again: `faq/questions.yaml`, as data for triage and as text."""
+"""Frequent questions and their answers, from `texts/questions.yaml`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from leaderboard.triage import FaqQuestion
 
 
 class FaqEntry(BaseModel):
-    """One question, the words by which it is known, and the template of its answer."""
+    """One question: the words that identify it, and the template of its answer."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -25,18 +25,19 @@ class FaqEntry(BaseModel):
 
 @cache
 def faq_entries() -> dict[str, FaqEntry]:
-    """All of them by name."""
+    """All entries, by name."""
     text = (files("bot.threads") / "texts" / "questions.yaml").read_text("utf-8")
-    return {one.name: one for one in TypeAdapter(tuple[FaqEntry, ...]).validate_python(yaml.safe_load(text))}
+    entries = TypeAdapter(tuple[FaqEntry, ...]).validate_python(yaml.safe_load(text))
+    return {entry.name: entry for entry in entries}
 
 
 @cache
 def questions() -> tuple[FaqQuestion, ...]:
-    """What triage looks for."""
-    return tuple(FaqQuestion(one.name, one.asks) for one in faq_entries().values())
+    """The questions that triage recognises."""
+    return tuple(FaqQuestion(entry.name, entry.asks) for entry in faq_entries().values())
 
 
 def answer(name: str, *, requests_url: str, results_url: str) -> Safe:
     """The answer to the question `name`."""
     text = render_text(faq_entries()[name].answer, requests_url=requests_url, results_url=results_url).strip()
-    return Safe(re.sub(r"(?<!\n)\n(?!\n)", " ", text))  # lines are broken for whoever edits the table only
+    return Safe(re.sub(r"(?<!\n)\n(?!\n)", " ", text))  # single line breaks only keep the YAML file readable

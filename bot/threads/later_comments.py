@@ -1,8 +1,8 @@
-"""What the author of a discussion says after its opening post: many link what they mean in a second comment only.
+"""Failure reports in later comments of a discussion's author: many link the request in a second comment only.
 
-The first MOST of these comments are read, and none that holds a command, for that is answered by itself. A report
-counts only with a request that there is. A link will do; a name only as long as nobody else has spoken, for in a talk
-of people models are named that nobody reports.
+The first MAX_POSTS of these comments are read, except those with commands, which get their own reply. A report counts
+only if its request exists. A link to the request suffices. A model's name counts only while nobody but the author and
+the bot has written, because people who talk to each other also name models that they do not report.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from hub.records import Comment, Thread
 from leaderboard.links import RequestLink
 from leaderboard.triage import Topic, Triage, triage, without_quotes
 
-MOST = 5
-BEFORE_A_REPORT = (Topic.OTHER, Topic.QUESTION, Topic.FAILURE)
-"""What an opening post may be about that a report follows. All else waits for a person already."""
+MAX_POSTS = 5
+TOPICS_BEFORE_A_REPORT = (Topic.OTHER, Topic.QUESTION, Topic.FAILURE)
+"""Topics of an opening post after which a report may follow. Threads about other topics wait for a person anyway."""
 
 
 def later_posts(registry: Registry, thread: Thread) -> list[str]:
-    """What the author says in those comments; what they quote is ours, or somebody else's."""
-    own = [one for one in thread.comments[1:] if _is_authors(thread, one) and not one.hidden]
-    return [without_quotes(one.text) for one in own[:MOST] if not known_commands(registry, one)]
+    """The texts of the author's later comments, without the lines that quote other people or the bot."""
+    own = [comment for comment in thread.comments[1:] if _is_authors(thread, comment) and not comment.hidden]
+    return [without_quotes(comment.text) for comment in own[:MAX_POSTS] if not known_commands(registry, comment)]
 
 
 def _is_authors(thread: Thread, comment: Comment) -> bool:
@@ -34,38 +34,40 @@ def _is_authors(thread: Thread, comment: Comment) -> bool:
 
 
 def later_report(context: BoardContext, registry: Registry, thread: Thread, opening: Triage) -> Triage | None:
-    """The failure that the author reports in them; None where there is none, or the opening post reports one."""
+    """The failure that the author reports in later comments; None without one, or if the opening post reports one."""
     posts = later_posts(registry, thread)
-    if not posts or opening.topic not in BEFORE_A_REPORT:
+    if not posts or opening.topic not in TOPICS_BEFORE_A_REPORT:
         return None
     if opening.topic is Topic.FAILURE and (_known_links(context, opening) or _known_models(context, opening)):
         return None
-    found = triage(thread.title, "\n\n".join([thread.comments[0].text, *posts]))
-    if found.topic is not Topic.FAILURE:
+    report = triage(thread.title, "\n\n".join([thread.comments[0].text, *posts]))
+    if report.topic is not Topic.FAILURE:
         return None
-    if found.requests:
-        known = _known_links(context, found)
-        return replace(found, requests=known) if known else None
-    models = tuple(model for model in _known_models(context, found) if model not in opening.models)
-    return replace(found, models=models) if models and _is_alone(context, thread) else None
+    if report.requests:
+        links = _known_links(context, report)
+        return replace(report, requests=links) if links else None
+    models = tuple(model for model in _known_models(context, report) if model not in opening.models)
+    return replace(report, models=models) if models and _is_alone(context, thread) else None
 
 
-def _known_links(context: BoardContext, found: Triage) -> tuple[RequestLink, ...]:
-    """The links that lead to requests of this board."""
-    paths = set(paths_in_requests(context, found.requests))
-    ours = [one for one in found.requests if one.path in paths]
-    entries = context.index.find([one.path for one in ours])
-    return tuple(one for one, entry in zip(ours, entries, strict=True) if entry is not None and not entry.is_private)
+def _known_links(context: BoardContext, report: Triage) -> tuple[RequestLink, ...]:
+    """The links that lead to public requests of this board."""
+    paths = set(paths_in_requests(context, report.requests))
+    links = [link for link in report.requests if link.path in paths]
+    entries = context.index.find([link.path for link in links])
+    return tuple(link for link, entry in zip(links, entries, strict=True) if entry is not None and not entry.is_private)
 
 
-def _known_models(context: BoardContext, found: Triage) -> tuple[str, ...]:
-    """The names of models that have requests."""
+def _known_models(context: BoardContext, report: Triage) -> tuple[str, ...]:
+    """The names of models that have public requests."""
     return tuple(
-        model for model in found.models if any(not entry.is_private for entry in context.index.of_model(model))
+        model for model in report.models if any(not entry.is_private for entry in context.index.of_model(model))
     )
 
 
 def _is_alone(context: BoardContext, thread: Thread) -> bool:
-    """Whether nobody but its author and we have spoken there."""
+    """Whether only the author and the bot have written in the thread."""
     me = context.me()
-    return all(_is_authors(thread, one) or is_by(me, one.author_id, one.author_name) for one in thread.comments)
+    return all(
+        _is_authors(thread, comment) or is_by(me, comment.author_id, comment.author_name) for comment in thread.comments
+    )

@@ -1,7 +1,7 @@
-"""The discussion that lists, once a day, the threads that wait for a maintainer.
+"""The digest: a discussion that lists the threads that wait for a maintainer, updated once a day.
 
-Its opening post is edited, so that it notifies nobody. One thing is worth a comment there, once for each pause: that a
-suite was paused because of an outbreak, for nothing of it runs until a maintainer has looked.
+The update edits the opening post, which sends no notifications. Only the pause of a suite because of an outbreak gets a
+comment, one for each pause, because the suite stands still until a maintainer acts.
 """
 
 from __future__ import annotations
@@ -19,39 +19,39 @@ from leaderboard.outbreaks import suites_paused_by_outbreak
 from leaderboard.times import read_time
 from leaderboard.triage import Topic, triage
 
-DAY = 86_400.0
+DAY_SECONDS = 86_400.0
 TITLE = "Threads that wait for a maintainer"
-MOST = 100
+MAX_LISTED = 100
 
 
 def waiting_threads(context: BoardContext) -> list[WaitingThread]:
-    """Those that wait, the longest first; of the discussions that report one model, the first."""
-    found = noted_threads(context)
-    further = _further(context, found)
-    return [one for key, one in found.items() if key not in further]
+    """The threads that wait, the longest first; of several discussions that report one model, only the first."""
+    noted = noted_threads(context)
+    repeated = _repeated_reports(context, noted)
+    return [thread for key, thread in noted.items() if key not in repeated]
 
 
-def _further(context: BoardContext, found: Mapping[str, WaitingThread]) -> set[str]:
-    """The discussions that report nothing but what an earlier one on the list reports, too. Only the title makes one of
-    these: what a stranger reports by a command takes no other matter off the list."""
+def _repeated_reports(context: BoardContext, noted: Mapping[str, WaitingThread]) -> set[str]:
+    """Keys of the discussions that only report a model which an earlier one on the list reports. Only the title counts:
+    a report that a stranger makes by a command in a discussion about something else does not take it off the list."""
     first, several = set[str](), set[str]()
-    titled = [key for key, one in found.items() if triage(one.title, "").topic is Topic.FLAG]
+    titled = [key for key, thread in noted.items() if triage(thread.title, "").topic is Topic.FLAG]
     for report in reports(context):
-        about = [key for key in titled if key in report.threads]
-        first.update(about[:1])
-        several.update(about)
+        same_report = [key for key in titled if key in report.threads]
+        first.update(same_report[:1])
+        several.update(same_report)
     return several - first
 
 
 def sync_digest(context: BoardContext) -> float | None:
-    """Have the digest say what waits, and tell there of every outbreak that nobody was told of.
+    """Bring the digest up to date, and announce in its thread each outbreak that was not announced yet.
 
-    It is opened when there is something to say for the first time. Two or three calls a day, and one more for each
-    outbreak as long as its pause lasts.
+    The digest is opened when the first thread waits. Two or three calls a day, and one more for each outbreak while its
+    pause lasts.
     """
     waiting, outbreaks, now = waiting_threads(context), suites_paused_by_outbreak(context.pauses.all()), context.now()
     marker = context.marker(DIGEST, "maintainers")
-    body = render("digest", waiting=waiting[:MOST], more=max(0, len(waiting) - MOST), when=when, now=now)
+    body = render("digest", waiting=waiting[:MAX_LISTED], more=max(0, len(waiting) - MAX_LISTED), when=when, now=now)
     place, number = find_own(context, TITLE, marker, ""), None
     if place is not None:
         number, comment = place
@@ -60,12 +60,12 @@ def sync_digest(context: BoardContext) -> float | None:
         number = context.effects.open_thread(context.requests, TITLE, body, marker)
     if number is not None:
         for name, hold in sorted(outbreaks.items()):
-            _tell(context, number, name, hold)
+            _announce(context, number, name, hold)
     return None
 
 
-def _tell(context: BoardContext, number: int, name: str, hold: Hold) -> None:
-    """Say in the digest's thread that the suite `name` is paused, once for this pause."""
+def _announce(context: BoardContext, number: int, name: str, hold: Hold) -> None:
+    """Comment in the digest's thread that the suite `name` is paused, once for this pause."""
     body = render(
         "outbreak", name=name, hold=hold, at=read_time(hold.at) or context.now(), when=when, now=context.now()
     )

@@ -13,19 +13,21 @@ from leaderboard.roles import Person
 from redis_state.clock import iso
 
 
-def record_sections(context: BoardContext, heard: CommentCommands, person: Person, sections: Iterable[Section]) -> None:
-    """Keep each of `sections` that decided something, or tried to. The time is that of the comment, by the Hub."""
+def record_sections(
+    context: BoardContext, source: CommentCommands, person: Person, sections: Iterable[Section]
+) -> None:
+    """Record each of `sections` whose verb decides something, allowed or not, at the Hub's time of the comment."""
     for section in sections:
         call = section.call
         if call is None or not call.verb.decides:
             continue
-        at = heard.comment.created_at.astimezone(UTC)
-        fields = _fields(context, heard, person, section, at)
+        at = source.comment.created_at.astimezone(UTC)
+        fields = _fields(context, source, person, section, at)
         record_decision(context, fields, at, cause=call.cause, line=f"Record /{call.verb.name}")
 
 
 def _fields(
-    context: BoardContext, heard: CommentCommands, person: Person, section: Section, at: datetime
+    context: BoardContext, source: CommentCommands, person: Person, section: Section, at: datetime
 ) -> dict[str, Any]:
     assert section.call is not None
     return {
@@ -39,8 +41,8 @@ def _fields(
         "model": section.call.model,
         "allowed": section.answer.allowed,
         "answer": str(section.text),
-        "thread": {"repo": f"{heard.repo.kind}/{heard.repo.id}", "number": heard.thread.num},
-        "comment": heard.comment.id,
+        "thread": {"repo": f"{source.repo.kind}/{source.repo.id}", "number": source.thread.num},
+        "comment": source.comment.id,
         "number": section.call.number,
         "board": context.board.name,
     }

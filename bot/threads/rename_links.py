@@ -1,13 +1,14 @@
-"""Discussions that link a pull request which renames a model: whoever opened one asks for it, and it ends with it.
+"""Discussions that link a pull request which renames a model: its author asks for the rename, and its end closes them.
 
-Which discussions link which pull request is noted in Redis. After it was lost the open discussions are read again one
-by one, and each notes it anew.
+Redis notes which discussions link which pull request. After Redis was lost the open discussions are read again one by
+one, and the sync of each notes its links again.
 
-The link may stand in the opening post, or in a later comment of its author where that post is about nothing else. What
-is linked there and was over before we told of it is only mentioned, and ends nothing.
+The link may be in the opening post, or in a later comment of the author if the opening post is about nothing else. A
+pull request from a later comment that was over before the bot reported on it counts as a mere mention and is ignored.
 
-What came of the checks is told once of each pull request: in the first answer, if there is none yet, else in a comment
-of its own, for a link may be read before its pull request was checked. One is told whose address we have written there.
+The result of the checks is reported once for each pull request: in the first answer if there is none yet, else in a
+comment of its own, because the link may be read before its pull request was checked. A pull request counts as reported
+if an answer of the bot in the discussion links it.
 """
 
 from __future__ import annotations
@@ -29,15 +30,15 @@ from leaderboard.triage import Topic, triage
 from redis_state.dirty import SyncPriority
 
 FIRST, CHECKED, OVER = "first", "rename-checked", "rename-over"
-MOST = 3
+MAX_LINKS = 3
 """Links of one discussion that are followed."""
-MAY_ASK_LATER = (Topic.RENAME, Topic.OTHER)
-"""What a discussion may be about that is ended by a rename which is linked in it later."""
+TOPICS_WITH_LATER_LINKS = (Topic.RENAME, Topic.OTHER)
+"""Topics of a discussion in which links from later comments count too."""
 
 
 @dataclass(frozen=True)
 class LinkedPullRequest:
-    """A pull request that a discussion links, with our report on it."""
+    """A pull request that a discussion links, and the record of the bot's report on it."""
 
     repo: Repo
     thread: Thread
@@ -45,28 +46,28 @@ class LinkedPullRequest:
 
 
 def follow_links(context: BoardContext, registry: Registry, repo: Repo, thread: Thread) -> int:
-    """Note what the discussion `thread` links, tell once what came of it, and close it with the last of that; how many
-    comments were posted. A call for each link to a pull request of ours."""
+    """Note the renames that the discussion links, report the result of each once, and close the discussion when all are
+    over. Return the number of comments posted. One call for each link to a pull request of this board."""
     if thread.is_pull_request or thread.status != "open" or not thread.comments:
         return 0
     if is_by(context.me(), thread.author_id, thread.author_name) or context.effects.is_left_alone(repo, thread.num):
         return 0
-    found = list(_renames(context, registry, repo, thread))
-    if not found:
+    pulls = list(_renames(context, registry, repo, thread))
+    if not pulls:
         return 0
-    if all(map(_is_over, found)):
-        return _end(context, repo, thread, found)
-    new = [one for one in found if not _is_answered(context, thread, one)]
-    return _say(context, repo, thread, new, _checked(context, repo, thread, new), over=False) if new else 0
+    if all(map(_is_over, pulls)):
+        return _end(context, repo, thread, pulls)
+    new = [pull for pull in pulls if not _is_reported(context, thread, pull)]
+    return _post(context, repo, thread, new, _report_marker(context, repo, thread, new), over=False) if new else 0
 
 
-def _is_over(one: LinkedPullRequest) -> bool:
-    return one.thread.status in ("merged", "closed")
+def _is_over(pull: LinkedPullRequest) -> bool:
+    return pull.thread.status in ("merged", "closed")
 
 
-def _is_answered(context: BoardContext, thread: Thread, one: LinkedPullRequest) -> bool:
-    """Whether we told there what came of checking it."""
-    me, target = context.me(), f"]({_address(context, one)})"
+def _is_reported(context: BoardContext, thread: Thread, pull: LinkedPullRequest) -> bool:
+    """Whether the bot reported the result of the checks of `pull` in the discussion."""
+    me, target = context.me(), f"]({_address(context, pull)})"
     return any(
         target in comment.text and (marker := marker_of(comment.text)) is not None and marker.kind in (FIRST, CHECKED)
         for comment in thread.comments
@@ -74,8 +75,8 @@ def _is_answered(context: BoardContext, thread: Thread, one: LinkedPullRequest) 
     )
 
 
-def _checked(context: BoardContext, repo: Repo, thread: Thread, new: list[LinkedPullRequest]) -> Marker:
-    """The marker of what tells of the checks: that of the first answer, where there is none yet."""
+def _report_marker(context: BoardContext, repo: Repo, thread: Thread, new: list[LinkedPullRequest]) -> Marker:
+    """The marker of the comment that reports the checks: that of the first answer, if there is none yet."""
     first = context.marker(FIRST, f"{repo.kind}/{repo.id} {thread.num}")
     if find_marked(thread.comments, first, context.me()) is None:
         return first
@@ -83,23 +84,25 @@ def _checked(context: BoardContext, repo: Repo, thread: Thread, new: list[Linked
 
 
 def _renames(context: BoardContext, registry: Registry, repo: Repo, thread: Thread) -> Iterator[LinkedPullRequest]:
-    asked = thread_links(f"{thread.title}\n{thread.comments[0].text}")
-    is_open = triage(thread.title, thread.comments[0].text).topic in MAY_ASK_LATER
-    later = [link for post in later_posts(registry, thread) for link in thread_links(post)] if is_open else []
-    links = [one for one in (*asked, *later) if one.kind == "dataset"]
-    ours = ours_among(context, [one.repo for one in links])
+    opening = thread_links(f"{thread.title}\n{thread.comments[0].text}")
+    reads_later = triage(thread.title, thread.comments[0].text).topic in TOPICS_WITH_LATER_LINKS
+    later = [link for post in later_posts(registry, thread) for link in thread_links(post)] if reads_later else []
+    links = [link for link in (*opening, *later) if link.kind == "dataset"]
+    ours = ours_among(context, [link.repo for link in links])
     places: dict[tuple[Repo, int], bool] = {}
     for link in links:
         if (target := ours.get(link.repo.lower())) is not None:
-            places.setdefault((target, link.number), link in asked)
-    for place, is_asked in list(places.items())[:MOST]:
-        one = _look_at(context, repo, thread, *place)
-        if one is not None and (is_asked or not _is_over(one) or _is_answered(context, thread, one)):
-            yield one
+            places.setdefault((target, link.number), link in opening)
+    for place, is_in_opening in list(places.items())[:MAX_LINKS]:
+        pull = _read_pull(context, repo, thread, *place)
+        if pull is not None and (is_in_opening or not _is_over(pull) or _is_reported(context, thread, pull)):
+            yield pull
 
 
-def _look_at(context: BoardContext, repo: Repo, thread: Thread, target: Repo, number: int) -> LinkedPullRequest | None:
-    """The pull request `number` of `target`, if it is one that renames."""
+def _read_pull(
+    context: BoardContext, repo: Repo, thread: Thread, target: Repo, number: int
+) -> LinkedPullRequest | None:
+    """The pull request `number` of `target`, if it renames a model."""
     try:
         pull = context.hub.thread(target, number)
     except ThreadNotFound:
@@ -112,7 +115,7 @@ def _look_at(context: BoardContext, repo: Repo, thread: Thread, target: Repo, nu
 
 
 def _note(context: BoardContext, repo: Repo, number: int, key: str) -> None:
-    """Note the link; where it is new, the pull request is looked at again, for it matters who asks for it."""
+    """Note the link. If it is new, mark the pull request: who asks for a rename matters to its checks."""
     if not context.redis.sadd(context.keys.pull_links(f"{repo.id} {number}"), key):
         return
     if (memo := recall(context, repo, number)) is not None:
@@ -120,41 +123,43 @@ def _note(context: BoardContext, repo: Repo, number: int, key: str) -> None:
     context.mark(thread_key(repo, number), SyncPriority.EVENT)
 
 
-def _say(
-    context: BoardContext, repo: Repo, thread: Thread, found: list[LinkedPullRequest], marker: Marker, *, over: bool
+def _post(
+    context: BoardContext, repo: Repo, thread: Thread, pulls: list[LinkedPullRequest], marker: Marker, *, over: bool
 ) -> int:
     if find_marked(thread.comments, marker, context.me()) is not None:
         return 0
-    text = linked_answer("over" if over else "open", links=[_link_fields(context, one) for one in found])
-    said = context.effects.comment(repo, thread.num, text, marker, wake=thread_key(repo, thread.num), seen=thread)
-    return int(said is not None)
+    text = linked_answer("over" if over else "open", links=[_view(context, pull) for pull in pulls])
+    comment = context.effects.comment(repo, thread.num, text, marker, wake=thread_key(repo, thread.num), seen=thread)
+    return int(comment is not None)
 
 
-def _link_fields(context: BoardContext, one: LinkedPullRequest) -> LinkedView:
-    rename = one.record.rename
+def _view(context: BoardContext, pull: LinkedPullRequest) -> LinkedView:
+    rename = pull.record.rename
     assert rename is not None
-    return LinkedView(rename.old, rename.new, one.thread.num, one.repo.id, _address(context, one), _outcome_word(one))
+    number, address = pull.thread.num, _address(context, pull)
+    return LinkedView(rename.old, rename.new, number, pull.repo.id, address, _outcome_word(pull))
 
 
-def _address(context: BoardContext, one: LinkedPullRequest) -> str:
-    return f"{context.address(one.repo)}/discussions/{one.thread.num}"
+def _address(context: BoardContext, pull: LinkedPullRequest) -> str:
+    return f"{context.address(pull.repo)}/discussions/{pull.thread.num}"
 
 
-def _outcome_word(one: LinkedPullRequest) -> Became:
-    match one.thread.status:
+def _outcome_word(pull: LinkedPullRequest) -> Became:
+    match pull.thread.status:
         case "merged":
-            return "taken-back" if one.record.end == "taken-back" else "merged"
+            return "taken-back" if pull.record.end == "taken-back" else "merged"
         case "closed":
             return "closed"
         case _:
-            return "passed" if one.record.result == "passed" else "problems"
+            return "passed" if pull.record.result == "passed" else "problems"
 
 
-def _end(context: BoardContext, repo: Repo, thread: Thread, found: list[LinkedPullRequest]) -> int:
+def _end(context: BoardContext, repo: Repo, thread: Thread, pulls: list[LinkedPullRequest]) -> int:
     marker = context.marker(OVER, f"{repo.kind}/{repo.id} {thread.num}")
-    posted = _say(context, repo, thread, found, marker, over=True)
+    posted = _post(context, repo, thread, pulls, marker, over=True)
     if posted or find_marked(thread.comments, marker, context.me()) is not None:
-        for one in found:
-            context.redis.srem(context.keys.pull_links(f"{one.repo.id} {one.thread.num}"), thread_key(repo, thread.num))
+        key = thread_key(repo, thread.num)
+        for pull in pulls:
+            context.redis.srem(context.keys.pull_links(f"{pull.repo.id} {pull.thread.num}"), key)
         context.effects.set_status(repo, thread.num, "closed", marker)
     return posted

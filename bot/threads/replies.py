@@ -1,4 +1,4 @@
-"""Our replies in a thread: found again by their markers, posted once, edited until they are final."""
+"""The bot's replies in a thread: found again by their markers, posted once, edited until they are final."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from hub.records import Comment, Repo, Thread
 log = structlog.get_logger()
 
 DOING, ANSWER = "doing", "answer"
-LONGEST = 60_000
-"""Characters of a reply; the Hub takes 65,536 with the marker."""
+MAX_CHARACTERS = 60_000
+"""Of one reply; the Hub accepts 65,536 with the marker."""
 
 
 @dataclass(frozen=True)
 class Reply:
-    """A reply of ours to a comment, whose id is `key`."""
+    """The bot's reply to the comment whose id is `key`."""
 
     comment: Comment
     key: str
@@ -34,22 +34,22 @@ class Reply:
 
 @dataclass(frozen=True)
 class Section:
-    """One command of a comment, and what there is to say to it."""
+    """One command of a comment and its answer."""
 
     line: str
     answer: Answer
     call: Call | None = None
-    """None where it came to no call."""
+    """None if the command was not valid."""
 
     @property
     def text(self) -> Safe:
-        """The words of the answer."""
+        """The text of the answer."""
         return self.answer.text
 
 
 @dataclass(frozen=True)
 class CommentCommands:
-    """A comment where it stands, and the commands in it."""
+    """A comment, its thread, and the commands in it."""
 
     repo: Repo
     thread: Thread
@@ -59,42 +59,42 @@ class CommentCommands:
 
 
 def replies_in(context: BoardContext, thread: Thread) -> dict[str, Reply]:
-    """Our replies in `thread`, by the id of the comment that each answers."""
-    me, found = context.me(), dict[str, Reply]()
+    """The bot's replies in `thread`, by the id of the comment that each one answers."""
+    me, replies = context.me(), dict[str, Reply]()
     for comment in thread.comments:
         marker = marker_of(comment.text) if is_by(me, comment.author_id, comment.author_name) else None
         if marker is not None and marker.board == context.board.name and marker.kind in (DOING, ANSWER):
-            found.setdefault(marker.key, Reply(comment, marker.key, marker.kind == ANSWER))
-    return found
+            replies.setdefault(marker.key, Reply(comment, marker.key, marker.kind == ANSWER))
+    return replies
 
 
 def are_final(sections: Iterable[Section]) -> bool:
-    """Whether nothing of what is said is still to be done."""
+    """Whether no section has an effect that is still to run."""
     return all(section.answer.act is None for section in sections)
 
 
-def post(context: BoardContext, heard: CommentCommands, sections: Sequence[Section]) -> Reply | None:
-    """The reply that says `sections`; None where the board, or the Hub, does not let us."""
+def post(context: BoardContext, source: CommentCommands, sections: Sequence[Section]) -> Reply | None:
+    """Post the reply with `sections`; None if the board or the Hub does not allow it."""
     is_final = are_final(sections)
-    marker, text = _marker(context, heard.comment.id, is_final=is_final), _text(context, heard, sections)
+    marker, text = _marker(context, source.comment.id, is_final=is_final), _text(context, source, sections)
     try:
-        said = context.effects.comment(heard.repo, heard.thread.num, text, marker, asked=True, seen=heard.thread)
+        comment = context.effects.comment(source.repo, source.thread.num, text, marker, asked=True, seen=source.thread)
     except BadToken:
         raise
-    except Denied as error:  # locked, or comments are switched off: what cannot be answered is not done either
-        log.warning("reply not allowed", thread=heard.thread.num, comment=heard.comment.id, error=str(error))
+    except Denied as error:  # locked, or comments are switched off: a command that cannot be answered does not run
+        log.warning("reply not allowed", thread=source.thread.num, comment=source.comment.id, error=str(error))
         return None
-    return Reply(said, heard.comment.id, is_final) if said is not None else None
+    return Reply(comment, source.comment.id, is_final) if comment is not None else None
 
 
-def edit(context: BoardContext, heard: CommentCommands, reply: Reply, sections: Sequence[Section]) -> None:
-    """Have `reply` say how things are now."""
+def edit(context: BoardContext, source: CommentCommands, reply: Reply, sections: Sequence[Section]) -> None:
+    """Edit `reply` so that it shows `sections`."""
     marker = _marker(context, reply.key, is_final=are_final(sections))
-    _edit(context, heard.repo, heard.thread, reply, _text(context, heard, sections), marker)
+    _edit(context, source.repo, source.thread, reply, _text(context, source, sections), marker)
 
 
 def give_up(context: BoardContext, repo: Repo, thread: Thread, reply: Reply) -> None:
-    """The comment that `reply` was about to act upon is not as it was: nothing more is done, and the reply says so."""
+    """Edit `reply` to say that its comment changed, so that its commands do not run any more. Make it final."""
     _edit(context, repo, thread, reply, str(say("trouble", kind="changed")), _marker(context, reply.key, is_final=True))
 
 
@@ -111,13 +111,13 @@ def _marker(context: BoardContext, key: str, *, is_final: bool) -> Marker:
     return context.marker(ANSWER if is_final else DOING, key)
 
 
-def _text(context: BoardContext, heard: CommentCommands, sections: Sequence[Section]) -> str:
-    link = f"{context.address(heard.repo)}/discussions/{heard.thread.num}#{heard.comment.id}"
-    words = {"author": heard.comment.author_name, "link": link}
-    text = str(say("reply", sections=sections, **words))
-    if len(text) <= LONGEST:
+def _text(context: BoardContext, source: CommentCommands, sections: Sequence[Section]) -> str:
+    link = f"{context.address(source.repo)}/discussions/{source.thread.num}#{source.comment.id}"
+    origin = {"author": source.comment.author_name, "link": link}
+    text = str(say("reply", sections=sections, **origin))
+    if len(text) <= MAX_CHARACTERS:
         return text
-    most = LONGEST // len(sections) - 1_000
-    cut = Answer(say("trouble", kind="too-long"))
-    shorter = [one if len(one.text) <= most else Section(one.line, cut) for one in sections]
-    return str(say("reply", sections=shorter, **words))
+    max_section = MAX_CHARACTERS // len(sections) - 1_000
+    too_long = Answer(say("trouble", kind="too-long"))
+    shorter = [section if len(section.text) <= max_section else Section(section.line, too_long) for section in sections]
+    return str(say("reply", sections=shorter, **origin))

@@ -1,17 +1,17 @@
-"""Threads that nobody told us of: their list is looked through for those that have other comments than last time.
+"""The sync of one thread, and the search for threads whose webhook was lost, by their number of comments.
 
-The Hub's list of threads cannot be sorted by update, so a look takes two pages: the newest threads, and the next one of
-a rotation over the open ones. What a webhook did not tell is so found at the latest
+The Hub's list of threads cannot be sorted by update, so one pass reads two pages: the newest threads, and the next page
+in a rotation over the open ones. A comment without a webhook is found
 
-    in a thread among the newest, or a new one     after one look
-    in another open thread                         after as many looks as there are pages of open threads (`staleness`)
+    in a new thread, or one of the newest     after one pass
+    in another open thread                    after as many passes as there are pages of open threads (`staleness`)
 
-Race accepted: a thread moves to an earlier page, because another closed, just after that page was read. It is found in
-the next rotation, that is, after twice the bound. Accepted too: comments in a closed thread that is not among the
-newest are found by webhook only, and an edit that leaves the number of comments as it was is not found at all.
+Race accepted: another thread closes and moves a thread to an earlier page, just after that page was read. The next
+rotation finds it, that is, within twice the bound. Also accepted: comments in a closed thread that is not among the
+newest are found by webhook only, and an edit that keeps the number of comments is not found at all.
 
-A status comment that somebody hid or deleted is written anew as long as its request waits or runs, for somebody waits
-with it. Of a request at its end it is not: the file says everything, and whoever hid the comment may have meant it.
+A status comment that was hidden or deleted is posted again while its request waits or runs, because people watch it.
+After the request's end it is not: the file says everything, and hiding the comment may have been deliberate.
 """
 
 from __future__ import annotations
@@ -39,51 +39,51 @@ from redis_state.dirty import SyncPriority
 log = structlog.get_logger()
 
 AT_REST = ("settled", "foreign")
-LOOKED = point("threads looked at, turn not noted")
+PAGES_READ = point("threads looked at, turn not noted")
 
 
 def staleness(open_pages: int, period: float) -> float:
-    """Seconds until a new comment in an open thread is found without a webhook; a look every `period` seconds."""
+    """Seconds until a new comment in an open thread is found without a webhook; one pass every `period` seconds."""
     return max(1, open_pages) * period
 
 
 def sync_threads(context: BoardContext, repo: Repo) -> None:
-    """Look at the newest threads of `repo` and at the next page of its open ones: two calls."""
+    """Read the newest threads of `repo` and the next page of its open ones: two calls."""
     place = f"open threads of {_name(repo)}"
     page = int(context.redis.hget(context.keys.rounds, place) or 0)
     try:
         newest, _ = context.hub.threads_page(repo, 0)
-        turn, more = context.hub.threads_page(repo, page, are_open=True)
+        open_threads, more = context.hub.threads_page(repo, page, are_open=True)
     except BadToken:
         raise
     except (NotFound, Denied) as error:
-        log.info("no threads to look at", repo=repo.id, error=str(error))
+        log.info("threads cannot be listed", repo=repo.id, error=str(error))
         return
-    _mark_changed(context, repo, {summary.num: summary.comments for summary in (*newest, *turn)})
-    pass_by(LOOKED)
+    _mark_changed(context, repo, {summary.num: summary.comments for summary in (*newest, *open_threads)})
+    pass_by(PAGES_READ)
     context.redis.hset(context.keys.rounds, place, page + 1 if more else 0)
 
 
 def _mark_changed(context: BoardContext, repo: Repo, listed: dict[int, int]) -> None:
-    """Mark the threads that have not as many comments as they had: number → comments, as the list says."""
+    """Mark the threads whose number of comments has changed. `listed` maps numbers of threads to comments counted."""
     if not listed:
         return
     counts = context.keys.thread_counts(_name(repo))
     fields = [name for number in listed for name in (_listed(number), _read(number))]
-    found = [None if raw is None else int(raw) for raw in context.redis.hmget(counts, fields)]
-    # The list may count otherwise than the thread itself shows, so both are remembered, and either will do.
-    known = dict(zip(listed, zip(found[::2], found[1::2], strict=True), strict=True))
-    changed = {number for number, comments in listed.items() if comments not in known[number]}
-    new = {number for number in changed if known[number] == (None, None)}
+    stored = [None if raw is None else int(raw) for raw in context.redis.hmget(counts, fields)]
+    # The list and the thread itself may count differently, so both counts are stored, and either may match.
+    earlier = dict(zip(listed, zip(stored[::2], stored[1::2], strict=True), strict=True))
+    changed = {number for number, comments in listed.items() if comments not in earlier[number]}
+    new = {number for number in changed if earlier[number] == (None, None)}
     context.mark_all((thread_key(repo, number) for number in changed - new), SyncPriority.EVENT)
     context.mark_all((thread_key(repo, number) for number in new), SyncPriority.BACKGROUND)
-    # Last: a process that dies before this finds them changed again.
+    # Last: after a crash before this line, the next pass finds the threads changed again.
     context.redis.hset(counts, mapping={_listed(number): comments for number, comments in listed.items()})
 
 
 def sync_thread(context: BoardContext, repo: Repo, number: int) -> float | None:
-    """Bring one thread in step: commands are answered, the status comment of its request is looked for, and a pull
-    request is checked. When to look again by itself, if ever."""
+    """Sync one thread: answer its commands, look for the status comment of its request, check a pull request. Return
+    the time of the next sync, if one is due without an event."""
     context.adoption.ensure()
     counts = context.keys.thread_counts(_name(repo))
     try:
@@ -96,15 +96,15 @@ def sync_thread(context: BoardContext, repo: Repo, number: int) -> float | None:
     if path is not None:
         _check_status(context, thread, path)
     go_on_with_approved(context, repo, thread)
-    posted = _speak(context, repo, thread, path)
+    posted = _post_answers(context, repo, thread, path)
     is_pull = repo in (context.requests, context.results) and thread.is_pull_request
-    reports, again = sync_pull(context, repo, thread) if is_pull else (0, None)
+    reports, due = sync_pull(context, repo, thread) if is_pull else (0, None)
     context.redis.hset(counts, _read(number), len(thread.comments) + posted + reports)
-    return again
+    return due
 
 
-def _speak(context: BoardContext, repo: Repo, thread: Thread, path: str | None) -> int:
-    """Answer what there is to answer, as far as the Hub lets us speak in this thread; how many comments were posted."""
+def _post_answers(context: BoardContext, repo: Repo, thread: Thread, path: str | None) -> int:
+    """Post every answer that the thread needs, if the Hub lets the bot write there. Return the number of comments."""
     posted = 0
     try:
         posted += answer_commands(context, REGISTRY, repo, thread, _place(thread, path))
@@ -114,8 +114,8 @@ def _speak(context: BoardContext, repo: Repo, thread: Thread, path: str | None) 
         posted += sync_flag_thread(context, repo, thread, is_stale=posted > 0)
     except BadToken:
         raise
-    except Denied as error:  # locked, or switched off: whoever lets us speak again, or writes there, calls us
-        log.warning("not allowed to speak", repo=repo.id, thread=thread.num, error=str(error))
+    except Denied as error:  # locked, or switched off: the webhook of the unlock, or of a comment, brings the next sync
+        log.warning("not allowed to comment", repo=repo.id, thread=thread.num, error=str(error))
     return posted
 
 
@@ -126,7 +126,7 @@ def _place(thread: Thread, path: str | None) -> CommandPlace:
 
 
 def _request_of(context: BoardContext, thread: Thread) -> str | None:
-    """The path of the request that a thread is about: as the index has it, else as our own marker there says."""
+    """The path of the request that the thread belongs to: from the index, or from the bot's marker in the thread."""
     if (path := context.index.of_thread(thread.num)) is not None:
         return path
     me = context.me()
@@ -138,7 +138,7 @@ def _request_of(context: BoardContext, thread: Thread) -> str | None:
 
 
 def _check_status(context: BoardContext, thread: Thread, path: str) -> None:
-    """Note which comment is the status comment; where it is gone, have the request say anew what there is to say."""
+    """Note the id of the status comment. If it is gone, mark the request, whose sync posts it again."""
     comment = find_marked(thread.comments, context.marker(KIND, path), context.me())
     entry = context.index.find([path])[0]
     if entry is None:

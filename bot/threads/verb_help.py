@@ -1,4 +1,4 @@
-"""`/help`: what the bot understands, from the table of verbs itself."""
+"""The verb `/help`: the list of commands, generated from the registry."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from leaderboard.roles import Role, who_may
 
 
 def help_verb(verbs: Callable[[], Registry]) -> Verb:
-    """The verb `/help`, which tells about the `verbs` of a registry that holds it too."""
+    """The verb `/help`. `verbs` returns the registry, which holds this verb too."""
 
     def run(call: Call) -> Answer:
         name = call.get("verb").removeprefix("/").lower()
@@ -22,10 +22,10 @@ def help_verb(verbs: Callable[[], Registry]) -> Verb:
 
     return Verb(
         name="help",
-        summary="what I understand, and who may use it",
+        summary="list the commands and who may use them",
         who=frozenset({Role.ANYONE}),
         run=run,
-        params=(Param("verb", "word", "one command, to read all about it"),),
+        params=(Param("verb", "word", "a command to explain in detail"),),
         where=EVERYWHERE,
         examples=("/help", "/help relaunch"),
     )

@@ -1,1 +1,1 @@
-"""What the web server shows of the board: read from Redis alone, and never more than everybody may know."""
+"""The board's pages and JSON API, read from Redis alone; public pages show public facts only."""

@@ -1,4 +1,4 @@
-"""The board as a whole, for pages and the API alike: results, models, flags, workers, the life of one request."""
+"""Views of the whole board for pages and the API: results, models, flags, workers, the history of a request."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ log = structlog.get_logger()
 
 
 class BoardReader:
-    """What there is to see of one board."""
+    """Reads the public views of one board."""
 
     def __init__(self, context: BoardContext) -> None:
         self.context = context
@@ -44,7 +44,7 @@ class BoardReader:
         self._flags = FlagReader(context.flag_book)
 
     def warm(self) -> None:
-        """Put table and queue in order before anybody looks: at 100,000 rows that takes seconds."""
+        """Build table and queue before the first request: at 100,000 rows that takes seconds."""
         try:
             self.table.rows().prepare(self.columns)
             self.results(size=1)
@@ -52,7 +52,7 @@ class BoardReader:
             self.pages.queue(limit=1)
             self.comparing.warm()
             self.times.times()
-        except RedisError:  # whoever looks first finds it again, and is told
+        except RedisError:  # the first request reads again, and reports the error
             log.warning("the table could not be read at the start", exc_info=True)
 
     # --- lists
@@ -69,88 +69,89 @@ class BoardReader:
         page: int = 1,
         size: int,
     ) -> models.ResultsResponse:
-        """A page of those that were evaluated; the flagged ones only where `flagged` says so, or the query does."""
+        """A page of evaluations; flagged ones only if `flagged` or the query includes them."""
         rows, query = self.table.rows(), parse(q)
         sort = sort if sort in (*SORTS, *self.columns) else "average"
-        shows = flagged or any(term.column.key == "flagged" for term in query.terms)
-        every = rows.once(
+        includes_flagged = flagged or any(term.column.key == "flagged" for term in query.terms)
+        matching = rows.once(
             ("evaluated", q, category, precision), lambda: rows.find(query, rows.evaluated_as(category, precision))
         )
-        found = every if shows or not rows.flagged else [at for at in every if at not in rows.flagged]
-        asked = ("results", q, category, precision, shows, sort, rising)
-        order = rows.once(asked, lambda: rows.in_order(found, sort, rising=rising))
+        shown = matching if includes_flagged or not rows.flagged else [at for at in matching if at not in rows.flagged]
+        cache_key = ("results", q, category, precision, includes_flagged, sort, rising)
+        order = rows.once(cache_key, lambda: rows.in_order(shown, sort, rising=rising))
         page, pages, part = _page(order, page, size)
         return models.ResultsResponse(
-            searched=_searched(rows, q, query, len(found)),
+            searched=_searched(rows, q, query, len(shown)),
             columns=self.columns,
             results=[scores_view(rows.lines[at], flagged=at in rows.flagged) for at in part],
-            flagged=len(every) - len(found),
+            flagged=len(matching) - len(shown),
             page=page,
             pages=pages,
         )
 
     def requests(self, *, q: str = "", state: str = "", page: int = 1, size: int) -> models.RequestTableResponse:
-        """A page of the requests in `state`, newest first; of all of them for ""."""
+        """A page of the requests in `state`, newest first; of all requests for ""."""
         rows, query = self.table.rows(), parse(q)
-        found = rows.once(("requests", q, state), lambda: rows.find(query, rows.of_state(state)))
-        order = rows.once(("newest", q, state), lambda: rows.in_order(found, "time", rising=False))
+        matching = rows.once(("requests", q, state), lambda: rows.find(query, rows.of_state(state)))
+        order = rows.once(("newest", q, state), lambda: rows.in_order(matching, "time", rising=False))
         page, pages, part = _page(order, page, size)
         entries = self.context.index.find([rows.lines[at].path for at in part])
-        told = serializers.summaries(self.context, [one for one in entries if one is not None and not one.is_private])
+        public = [entry for entry in entries if entry is not None and not entry.is_private]
         return models.RequestTableResponse(
-            searched=_searched(rows, q, query, len(found)), requests=told, page=page, pages=pages
+            searched=_searched(rows, q, query, len(matching)),
+            requests=serializers.summaries(self.context, public),
+            page=page,
+            pages=pages,
         )
 
     def counts(self) -> dict[str, int]:
-        """How many requests have finished, have failed, and are there at all."""
+        """The numbers of finished, of failed, and of all requests."""
         rows = self.table.rows()
         return {"finished": rows.count("finished"), "failed": rows.count("failed"), "all": len(rows.lines)}
 
     # --- one request, one model
 
     def history(self, path: str) -> models.RequestHistoryResponse | None:
-        """The request at `path`; None where there is none that the public may know of."""
+        """The request at `path` and its past; None if there is no such public request."""
         entry = self.context.index.find([path])[0]
         if entry is None or entry.is_private:
             return None
         request = serializers.request(self.context, entry)
-        tells = entry.standing.access == "public"
-        before = newest_reopenings(entry.standing.causes) if tells else ()
+        reopenings = newest_reopenings(entry.standing.causes) if entry.standing.access == "public" else ()
         return models.RequestHistoryResponse(
             request=request,
-            past=[self._event(request.model, one) for one in before],
+            past=[self._event(request.model, reopening) for reopening in reopenings],
             scores=self._scores_of(entry),
             flags=self._flags.of(request.model),
         )
 
     def model(self, name: str) -> models.ModelResponse | None:
-        """All requests for the model, in any case of letters; None where there is none that the public may know of."""
-        entries = [one for one in self.context.index.of_model(name) if not one.is_private]
+        """All public requests, scores and flags of the model; None if there are none. Case does not matter."""
+        entries = [entry for entry in self.context.index.of_model(name) if not entry.is_private]
         flags = self._flags.of(name)
         if not entries and not flags:
             return None
-        entries.sort(key=lambda one: (-one.time, one.path))
-        told = serializers.summaries(self.context, entries)
-        called = told[0].model if told else flags[0].model
-        scores = [one for one in map(self._scores_of, entries) if one is not None]
+        entries.sort(key=lambda entry: (-entry.time, entry.path))
+        requests = serializers.summaries(self.context, entries)
+        exact_name = requests[0].model if requests else flags[0].model
         return models.ModelResponse(
-            model=called,
-            model_url=self._address_of(called),
-            requests=told,
-            results=scores,
+            model=exact_name,
+            model_url=self._address_of(exact_name),
+            requests=requests,
+            results=[scores for scores in map(self._scores_of, entries) if scores is not None],
             compared=self.comparing.compared(entries),
             flags=flags,
         )
 
     def compared(self, name: str) -> ComparisonView | None:
-        """The scores of a model beside others; None where there are none that the public may know of."""
-        return self.comparing.compared(one for one in self.context.index.of_model(name) if not one.is_private)
+        """The scores of a model compared with others; None if it has no public scores."""
+        return self.comparing.compared(entry for entry in self.context.index.of_model(name) if not entry.is_private)
 
     def _address_of(self, model: str) -> str:
         try:
             return self.context.address(Repo("model", model))
         except BadRequest:
-            return ""  # whoever wrote the file wrote something else than a name
+            return ""  # the request file holds something that is not a model's name
 
     def _scores_of(self, entry: IndexEntry) -> models.EvaluationScoresView | None:
         rows = self.table.rows()
@@ -161,20 +162,25 @@ class BoardReader:
             else None
         )
 
-    def _event(self, model: str, what: Reopening) -> models.PastEventView:
-        log = self.context.address(self.context.logs, f"{model}/{what.attempt}/log.txt") if what.left_log else None
+    def _event(self, model: str, event: Reopening) -> models.PastEventView:
+        log = self.context.address(self.context.logs, f"{model}/{event.attempt}/log.txt") if event.left_log else None
         return models.PastEventView(
-            kind=what.kind, attempt=what.attempt, number=what.number, cause=what.cause, fault=what.fault, log_url=log
+            kind=event.kind,
+            attempt=event.attempt,
+            number=event.number,
+            cause=event.cause,
+            fault=event.fault,
+            log_url=log,
         )
 
     # --- flags and workers
 
     def flags(self) -> models.FlagsResponse:
-        """Every flag, those that stand first."""
+        """Every flag, active ones first."""
         return models.FlagsResponse(flags=self._flags.all())
 
     def workers(self) -> models.WorkersResponse:
-        """Who works, and at what."""
+        """The workers that are alive, each with the request that it evaluates."""
         cards = self.context.workers.alive(now=self.context.now())
         states = self.context.attempts.read_all(card.doing for card in cards if card.doing)
         paths = [state.path for state in states.values()]
@@ -185,8 +191,8 @@ class BoardReader:
         self, card: WorkerCard, state: AttemptState | None, entries: Mapping[str, IndexEntry | None]
     ) -> models.WorkerView:
         entry = entries.get(state.path) if state is not None else None
-        is_told = entry is not None and not entry.is_private
-        request = serializers.request(self.context, entry, state=state) if entry is not None and is_told else None
+        is_public = entry is not None and not entry.is_private
+        request = serializers.request(self.context, entry, state=state) if entry is not None and is_public else None
         return models.WorkerView(
             name=card.name,
             tiers=list(card.takes),
@@ -223,7 +229,7 @@ def _has_scores(rows: RequestRows, at: int) -> bool:
 
 
 def _page(order: Sequence[int], page: int, size: int) -> tuple[int, int, Sequence[int]]:
-    """The number of the page that there is, how many there are, and what is on it."""
+    """The number of the page that exists, the number of pages, and the rows on it."""
     pages = max(1, math.ceil(len(order) / size))
     page = min(max(1, page), pages)
     return page, pages, order[(page - 1) * size : page * size]
@@ -231,5 +237,5 @@ def _page(order: Sequence[int], page: int, size: int) -> tuple[int, int, Sequenc
 
 def _searched(rows: RequestRows, q: str, query: Query, count: int) -> SearchView:
     near = [] if count or not query.names else rows.near(query)
-    misread = [models.MisreadTermView(said=one.said, why=one.why, near=list(one.near)) for one in query.misread]
+    misread = [models.MisreadTermView(said=term.said, why=term.why, near=list(term.near)) for term in query.misread]
     return SearchView(query=q[:1_000], count=count, near=near, misread=misread)

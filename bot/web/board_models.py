@@ -1,4 +1,4 @@
-"""What the API answers about the board as a whole: the table of results, one model, flags, workers."""
+"""Response models of the API about the whole board: the table of results, one model, flags, workers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field
 from bot.read_models.models import PATH, SUMMARY, ApiModel, RequestSummaryView, RequestView
 from bot.web.charts.models import ComparisonView
 
-SCORED: dict[str, Any] = {
+SCORES_EXAMPLE: dict[str, Any] = {
     "path": PATH,
     "model": "ada/tiny",
     "category": "chat",
@@ -25,7 +25,7 @@ SCORED: dict[str, Any] = {
 
 
 class MisreadTermView(ApiModel):
-    """One term of a search that means nothing, and the columns that are like the one that it names."""
+    """One term of a search that could not be understood, and columns with similar names."""
 
     said: str
     why: Literal["column", "number", "yes-no", "empty", "too-long"]
@@ -33,7 +33,7 @@ class MisreadTermView(ApiModel):
 
 
 class SearchView(ApiModel):
-    """What a search came to: how many fit, and names that are like those that were asked for where none do."""
+    """The outcome of a search: the number of matches, and similar names if there are none."""
 
     query: str
     count: int
@@ -44,7 +44,7 @@ class SearchView(ApiModel):
 class EvaluationScoresView(ApiModel):
     """One evaluation. Scores are 0-100; `parameters` in billions."""
 
-    model_config = ConfigDict(frozen=True, json_schema_extra={"examples": [SCORED]})
+    model_config = ConfigDict(frozen=True, json_schema_extra={"examples": [SCORES_EXAMPLE]})
 
     path: str
     model: str
@@ -65,13 +65,13 @@ class ResultsResponse(ApiModel):
     searched: SearchView
     columns: list[str] = Field(description="names of the benchmarks, in order")
     results: list[EvaluationScoresView]
-    flagged: int = Field(description="how many more there are that are flagged, where those are left out")
+    flagged: int = Field(description="number of further matches that are left out because they are flagged")
     page: int
     pages: int
 
 
 class RequestTableResponse(ApiModel):
-    """A page of all requests, as a search finds them, newest first."""
+    """A page of the requests that a search found, newest first."""
 
     searched: SearchView
     requests: list[RequestSummaryView]
@@ -89,29 +89,29 @@ class FlagDecisionView(ApiModel):
 
 
 class FlagView(ApiModel):
-    """What is, or was, held against a model. `thread` is where its author can plead."""
+    """A flag of a model, active or lifted. Its author can answer in `thread`."""
 
     model: str
-    also: list[str] = Field(default_factory=list, description="other names of it")
-    stands: bool
+    also: list[str] = Field(default_factory=list, description="other names of the model")
+    stands: bool = Field(description="whether the flag is active; false: it was lifted")
     category: str
-    words: str = Field(description="what the category says")
+    words: str = Field(description="what the category means")
     reason: str = ""
-    cure: str = Field(default="", description="what its author can do")
-    revision: str = Field(default="", description="of the commit that is meant; empty: all")
+    cure: str = Field(default="", description="what the model's author can do")
+    revision: str = Field(default="", description="the flagged commit; empty: all")
     precision: str = ""
     thread: str = ""
     decisions: list[FlagDecisionView] = Field(default_factory=list)
 
 
 class FlagsResponse(ApiModel):
-    """All flags, those that stand first, by name."""
+    """All flags, active ones first, sorted by name."""
 
     flags: list[FlagView]
 
 
 class ModelResponse(ApiModel):
-    """All that is known of one model: its requests, newest first, its scores, its flags."""
+    """One model: its requests, newest first, its scores, its flags."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -121,7 +121,7 @@ class ModelResponse(ApiModel):
                     "model": "ada/tiny",
                     "model_url": "https://huggingface.co/ada/tiny",
                     "requests": [SUMMARY],
-                    "results": [SCORED],
+                    "results": [SCORES_EXAMPLE],
                     "flags": [],
                 }
             ]
@@ -132,12 +132,12 @@ class ModelResponse(ApiModel):
     model_url: str
     requests: list[RequestSummaryView]
     results: list[EvaluationScoresView]
-    compared: ComparisonView | None = Field(default=None, description="null where there is nothing to compare with")
+    compared: ComparisonView | None = Field(default=None, description="null if there is nothing to compare with")
     flags: list[FlagView]
 
 
 class WorkerView(ApiModel):
-    """One worker, and what it does now; `request` is null where it is idle, or the model is private."""
+    """One worker and the request that it evaluates; `request` is null if it is idle or the model is private."""
 
     name: str
     tiers: list[str]
@@ -149,13 +149,13 @@ class WorkerView(ApiModel):
 
 
 class WorkersResponse(ApiModel):
-    """The workers that gave a sign of life within the last half minute."""
+    """The workers whose last heartbeat is at most half a minute old."""
 
     workers: list[WorkerView]
 
 
 class PastEventView(ApiModel):
-    """One thing that happened to a request before its current attempt."""
+    """One event in the past of a request, before its current attempt."""
 
     kind: Literal["failed", "relaunched", "reported", "resubmitted", "put-back", "new-suite"]
     attempt: str = ""
@@ -166,7 +166,7 @@ class PastEventView(ApiModel):
 
 
 class RequestHistoryResponse(ApiModel):
-    """One request with its scores, the flags of its model, and what it went through before, oldest first."""
+    """One request with its scores, the flags of its model, and its past events, oldest first."""
 
     request: RequestView
     past: list[PastEventView]

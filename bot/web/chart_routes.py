@@ -1,4 +1,4 @@
-"""The page of how long things take, its twin, and every picture: each an SVG at an address of its own."""
+"""The page of waiting and evaluation times, its JSON counterpart, and the charts: each an SVG at its own address."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bot.web.charts import models
 from bot.web.charts.drawing import POLICY, WIDTHS, draw
 from bot.web.charts.pictures import PICTURES, day_words, scores
 from bot.web.charts.serializers import chart_context
-from bot.web.charts.times import USUAL
+from bot.web.charts.times import DEFAULT_DAYS
 from bot.web.charts.words import ENDS, short_span
 from bot.web.frame import Frame
 from bot.web.incoming import choice
@@ -25,8 +25,7 @@ CACHE_HEADERS = {
     "x-content-type-options": "nosniff",
     "content-security-policy": POLICY,
 }
-"""A picture may be as old as a minute; then its ETag tells whether there is another."""
-LENGTHS = tuple(map(str, PERIODS))
+"""A chart may be a minute old; then its ETag tells whether there is a newer one."""
 
 
 def chart_routes(views: BoardReader, frame: Frame) -> APIRouter:
@@ -35,15 +34,15 @@ def chart_routes(views: BoardReader, frame: Frame) -> APIRouter:
 
     @routes.get("/times", include_in_schema=False)
     def times(request: Request) -> Response:
-        length = _length(request)
-        found = views.times.times(length)
+        days = _days(request)
+        timings = views.times.times(days)
         pictures = {
-            name: chart_context(PICTURES[name](found), f"/charts/{name}.svg?days={length}&") for name in PICTURES
+            name: chart_context(PICTURES[name](timings), f"/charts/{name}.svg?days={days}&") for name in PICTURES
         }
         return frame.page(
             request,
             "times",
-            found=found,
+            found=timings,
             pictures=pictures,
             lengths=PERIODS,
             span=short_span,
@@ -61,17 +60,17 @@ def chart_routes(views: BoardReader, frame: Frame) -> APIRouter:
     def api_times(
         request: Request,
         days: Annotated[
-            int, Query(description="to look back: 7, 30 or 90, else the next of them", ge=1, le=90)
-        ] = USUAL,
+            int, Query(description="period to count: 7, 30 or 90; another number means the next one", ge=1, le=90)
+        ] = DEFAULT_DAYS,
     ) -> Response:
-        """What is usual by tier and precision, what ended each day and whose fault it was, how long the queue was."""
-        return answer(request, views.times.times(min(one for one in PERIODS if one >= days)))
+        """Usual times by tier and precision, outcomes by day and by who was at fault, and the length of the queue."""
+        return answer(request, views.times.times(min(period for period in PERIODS if period >= days)))
 
     @routes.get("/charts/{name}.svg", include_in_schema=False)
     def picture(request: Request, name: Annotated[str, Path(max_length=20)]) -> Response:
         if name not in PICTURES:
             return Response(status_code=404)
-        return _picture(request, views.times.picture(name, _length(request), _width(request)))
+        return _picture(request, views.times.picture(name, _days(request), _width(request)))
 
     @routes.get("/charts/models/{name:path}", include_in_schema=False)
     def model_picture(request: Request, name: str) -> Response:
@@ -85,8 +84,8 @@ def _picture(request: Request, svg: bytes | None) -> Response:
     return Response(status_code=404) if svg is None else tagged(request, svg, "image/svg+xml", CACHE_HEADERS)
 
 
-def _length(request: Request) -> int:
-    return int(choice(request, "days", LENGTHS) or USUAL)
+def _days(request: Request) -> int:
+    return int(choice(request, "days", tuple(map(str, PERIODS))) or DEFAULT_DAYS)
 
 
 def _width(request: Request) -> int:

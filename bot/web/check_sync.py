@@ -1,4 +1,4 @@
-"""Answer a check that somebody asked for on the web. Whoever asked waits there, and asks again where this fails."""
+"""The sync of a check that a client of the API asked for. The client waits, and asks again if the sync fails."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from redis_state.clock import iso
 
 
 def sync_check(context: BoardContext, digest: str) -> None:
-    """Answer the question of this name, if somebody still waits for that."""
+    """Answer the question with this digest, unless it has expired or has its answer."""
     questions = CheckQuestions(context.redis, context.keys)
     question = questions.find(digest)
     if question is None or questions.read(digest) is not None:
         return
-    found = check(
+    result = check(
         context,
         question.model,
         revision=question.revision,
         precision=question.precision,
         weight_type=question.weight_type,
     )
-    questions.answer(digest, check_response(context, question, found).model_dump_json())
+    questions.answer(digest, check_response(context, question, result).model_dump_json())
 
 
-def check_response(context: BoardContext, question: CheckQuestion, found: AdmissionCheck) -> models.CheckResponse:
-    """The answer, as the API gives it."""
+def check_response(context: BoardContext, question: CheckQuestion, result: AdmissionCheck) -> models.CheckResponse:
+    """The result of the check as the API's response."""
     return models.CheckResponse(
         state="done",
-        accepted=found.accepted,
+        accepted=result.accepted,
         model=question.model,
-        revision=found.verdict.sha,
+        revision=result.verdict.sha,
         rules=[
             models.RuleResultView(
                 rule=line.rule,
@@ -39,7 +39,7 @@ def check_response(context: BoardContext, question: CheckQuestion, found: Admiss
                 outcome=line.outcome,
                 reasons=[models.ReasonView(**reason.model_dump()) for reason in line.reasons],
             )
-            for line in found.lines
+            for line in result.lines
         ],
         checked=iso(context.now()),
     )

@@ -1,7 +1,7 @@
-"""`/api/check` from the web server's side: let few enough through, hand the question over, wait without blocking.
+"""The web server's side of `/api/check`: rate limits, handing the question to a sync, waiting without blocking.
 
-What is asked goes to a sync process, which has the token. Until it has answered, or PATIENCE is over, the client waits;
-then it is told to ask again, and finds the answer there.
+A sync process, which has the token, answers the question. The client waits up to WAIT_SECONDS for the answer. Without
+one it gets a 202, asks again, and finds the answer then.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ from bot.read_models.models import ErrorResponse
 from bot.web.answers import CannotAnswer
 from redis_state.board.check_questions import CHECK, CheckQuestion, CheckQuestions
 
-PATIENCE, LOOK = 15.0, 0.1
-"""Seconds that a client waits at most, and between two looks whether the answer is there."""
-AGAIN = 3
-WAITING = 32
-"""Clients that may wait at a time; others are told at once to ask again."""
+WAIT_SECONDS, POLL_SECONDS = 15.0, 0.1
+RETRY_SECONDS = 3
+"""After which a client without an answer asks again."""
+MAX_WAITING = 32
+"""Clients that may wait at the same time; others get a 202 at once."""
 ALL = "all"
 T = TypeVar("T")
 
 
 class AnswerWaiter:
-    """Clients that wait for what a sync answers: WAITING at a time, for PATIENCE seconds each."""
+    """Lets clients wait for the answer of a sync: MAX_WAITING at a time, WAIT_SECONDS each."""
 
     def __init__(self) -> None:
         self._waiting = 0
 
     async def wait(self, read: Callable[[], T | None]) -> T | None:
-        """What `read` finds, as soon as it finds something; None where that takes too long, or too many wait."""
-        if self._waiting >= WAITING:
+        """The first result of `read` that is not None; None after WAIT_SECONDS, or if too many wait already."""
+        if self._waiting >= MAX_WAITING:
             return None
         self._waiting += 1
         try:
@@ -47,49 +47,49 @@ class AnswerWaiter:
 
     async def _wait(self, read: Callable[[], T | None]) -> T | None:
         clock = asyncio.get_running_loop()
-        end = clock.time() + PATIENCE
+        end = clock.time() + WAIT_SECONDS
         while clock.time() < end:
-            if (found := await run_in_threadpool(read)) is not None:
-                return found
-            await asyncio.sleep(LOOK)
+            if (result := await run_in_threadpool(read)) is not None:
+                return result
+            await asyncio.sleep(POLL_SECONDS)
         return None
 
 
 class Checks:
-    """The checks of one board: so many a minute for each client, and so many in all."""
+    """The checks of one board, limited per minute for each client and for all together."""
 
     def __init__(self, context: BoardContext, *, per_minute: int, per_client: int) -> None:
         self.context = context
         self.questions = CheckQuestions(context.redis, context.keys)
         self._per_minute, self._per_client = per_minute, per_client
-        self._patience = AnswerWaiter()
+        self._waiter = AnswerWaiter()
 
     async def ask(self, question: CheckQuestion, client: str) -> CheckResponse | None:
-        """The answer; None where it is still to come. Raises CannotAnswer where too much is asked."""
-        body = await run_in_threadpool(self._ask, question, client)
+        """The answer; None if there is none yet. Raises CannotAnswer if a rate limit is exceeded."""
+        body = await run_in_threadpool(self._answer_or_ask, question, client)
         if body is None:
-            body = await self._patience.wait(lambda: self.questions.read(question.digest))
+            body = await self._waiter.wait(lambda: self.questions.read(question.digest))
         return CheckResponse.model_validate_json(body) if body is not None else None
 
-    def _ask(self, question: CheckQuestion, client: str) -> bytes | None:
-        """The answer, where there is one; else the question is put."""
+    def _answer_or_ask(self, question: CheckQuestion, client: str) -> bytes | None:
+        """The cached answer. Without one, store the question, mark its key and return None."""
         if (body := self.questions.read(question.digest)) is not None:
             return body
-        self._refuse_too_many(client_name(client), self._per_client, "You have asked often enough for this minute.")
+        self._refuse_too_many(client_name(client), self._per_client, "You have sent too many checks in this minute.")
         if self.questions.find(question.digest) is None:
-            self._refuse_too_many(ALL, self._per_minute, "More is asked at the moment than can be answered.")
+            self._refuse_too_many(ALL, self._per_minute, "There are too many checks at the moment.")
             self.questions.put(question)
         self.context.mark(f"{CHECK}:{question.digest}")
         return None
 
-    def _refuse_too_many(self, counter: str, most: int, message: str) -> None:
-        if wait := self.questions.allows(counter, most=most):
-            advice = f"Ask again in {wait} s. Each check costs a dozen calls to the Hub."
+    def _refuse_too_many(self, counter: str, limit: int, message: str) -> None:
+        if wait := self.questions.allows(counter, most=limit):
+            advice = f"Try again in {wait} s. Each check costs a dozen calls to the Hub."
             problem = ErrorResponse(code="too-many", message=message, advice=advice)
             raise CannotAnswer(429, problem, {"retry-after": str(wait)})
 
 
 def client_name(client: str) -> str:
-    """A name for a client's address: of IPv6 the network, of which one customer has all addresses."""
+    """A digest that stands for a client's address: for IPv6 that of its network, all of which one customer has."""
     network = client_network(client)
     return hashlib.sha256(network.encode()).hexdigest()[:16] if network else "unknown"

@@ -6,9 +6,9 @@ refused may go on for LEFTOVER bytes, which are dropped, so that it reads its an
 
 A new connection is always accepted. If there are more than CONNECTIONS then, another one is closed: of the client that
 holds the most, and of that client's first the idle ones, then the one whose state has not changed for longest. So one
-client, and several, take places from themselves and not from others. Clients are told apart by address, behind a
-proxy that FORWARDED_ALLOW_IPS names by the address that the proxy forwards. A request that the application calls
-`reserve` for keeps its connection until it is answered: RESERVED places, beside the others, are for such requests.
+client, and several, take places from themselves and not from others. A client is identified by its address, or by the
+address that a proxy named in FORWARDED_ALLOW_IPS forwards. A request that the application calls `reserve` for keeps its
+connection until it is answered: RESERVED further places are for such requests.
 
 Why this is code of our own: uvicorn's `limit_concurrency` answers 503 to all requests, webhooks too, once one client
 holds that many connections; any request renews `timeout_keep_alive`; and uvicorn bounds neither the time nor the size
@@ -36,11 +36,11 @@ HEAD_BYTES = 64_000
 LEFTOVER = 8_000_000
 CONNECTIONS, RESERVED = 512, 128
 UNREAD = 3
-"""Looks, SECONDS apart, at which the same bytes may wait to be taken: the system's own buffers empty by fits."""
+"""Checks, SECONDS apart, at which the same bytes may be unread: the system's buffers empty in bursts."""
 
 
 class AnswerTransport:
-    """Where uvicorn writes an answer; closing it lets the sender of an unfinished message read the answer first."""
+    """The transport that uvicorn answers through. `close` lets the sender of an unfinished message read the answer."""
 
     def __init__(self, connection: BoundedHttp) -> None:
         self.write, self.is_closing = connection.transport.write, connection.transport.is_closing
@@ -48,7 +48,7 @@ class AnswerTransport:
 
 
 class BoundedHttp(HttpToolsProtocol):
-    """uvicorn's own protocol within bounds. Subclasses by `bounded_http` set them."""
+    """uvicorn's protocol with bounds, which `bounded_http` sets in a subclass."""
 
     seconds = SECONDS
     message_bytes = 1_000_000 + HEAD_BYTES
@@ -105,13 +105,13 @@ class BoundedHttp(HttpToolsProtocol):
 
     # time and size
     def _look(self) -> None:
-        """Let the other side go if its message is overdue or it does not read, else look again later."""
+        """Close the connection if its message is overdue or the client does not read, else check again later."""
         now = self.loop.time()
         unsent = self.transport.get_write_buffer_size()
         self._unread = self._unread + 1 if unsent and unsent == self._unsent else 0
         self._unsent = unsent
         if self._unread >= UNREAD:
-            self.transport.abort()  # closing would wait until all of it is taken
+            self.transport.abort()  # `close` would wait until the client has read everything
             return
         due = (self.since if self.is_receiving else now) + self.seconds
         if due <= now:
@@ -131,14 +131,14 @@ class BoundedHttp(HttpToolsProtocol):
             self._disconnect()
 
     def close_answered(self) -> None:
-        """Close after an answer; bytes that are left unread would make the system reset the connection."""
+        """Close after an answer, without leaving unread bytes, for which the system would reset the connection."""
         if self.is_receiving and not self._lingers:
             self._linger()
         else:
             self.transport.close()
 
     def _linger(self) -> None:
-        """Say that no more is answered, and drop what still comes until the sender closes or its time is over."""
+        """Send no further answers, and drop received bytes until the sender closes or its time is over."""
         self._lingers = True
         self._disconnect()
         self.pipeline.clear()
@@ -147,7 +147,7 @@ class BoundedHttp(HttpToolsProtocol):
             self.transport.write_eof()
 
     def _disconnect(self) -> None:
-        """Tell the application. uvicorn tells the newest of several requests, and not the one that it is at."""
+        """Notify the application. uvicorn notifies the newest of several requests, not the one being answered."""
         if self._answering is not None:
             self._answering.disconnected = True
             self._answering.message_event.set()
@@ -168,11 +168,11 @@ class BoundedHttp(HttpToolsProtocol):
             closed = min(others, key=lambda ranked: ranked[:3])[3]
         else:
             closed = min(unanswered, key=lambda one: one.since, default=self)
-        self.connections.discard(closed)  # it is gone for good, even while its transport is closing
+        self.connections.discard(closed)  # it no longer counts, even while its transport is closing
         closed.transport.abort()
 
     def client_network(self) -> str:
-        """The client of the newest request: uvicorn writes into its scope what a trusted proxy forwarded."""
+        """The client of the newest request; its scope holds the address that a trusted proxy forwarded."""
         client = self.scope["client"] if self.scope else self.client
         return client_network(client[0]) if client else ""
 
@@ -192,6 +192,6 @@ class BoundedHttp(HttpToolsProtocol):
 def bounded_http(
     *, body: int, seconds: float = SECONDS, connections: int = CONNECTIONS, reserved: int = RESERVED
 ) -> type[Any]:
-    """The protocol whose messages may hold `body` bytes beside their heads."""
+    """The protocol class for messages of at most `body` bytes plus their heads."""
     bounds = {"message_bytes": body + HEAD_BYTES, "seconds": seconds, "most": connections, "reserved": reserved}
     return type("BoundedHttpOfThisServer", (BoundedHttp,), bounds)

@@ -1,7 +1,7 @@
-"""The flags of a board as pages and programs are told of them, read once for each commit of their repo.
+"""Public views of a board's flags, read once for each commit of the flags repo.
 
-Race accepted: a sync reads another commit between our looks at its id and at its records. Those are then kept under the
-id before, until the next look.
+Race accepted: a sync stores a newer commit between the read of the commit's id and the read of its records. The newer
+records are then cached under the older id, until the next read.
 """
 
 from __future__ import annotations
@@ -16,30 +16,31 @@ class FlagReader:
 
     def __init__(self, book: FlagBook) -> None:
         self._book = book
-        self._known: tuple[str, list[FlagRecord]] = ("", [])
+        self._cache: tuple[str, list[FlagRecord]] = ("", [])
 
     def all(self) -> list[models.FlagView]:
-        """Every flag, those that stand first. One round trip, and another one where they changed."""
-        found = sorted(self._records(), key=lambda one: (not one.stands, one.model.casefold()))
-        return [flag_view(one) for one in found]
+        """Every flag, active ones first. One round trip, and another one if they changed."""
+        records = sorted(self._records(), key=lambda record: (not record.stands, record.model.casefold()))
+        return [flag_view(record) for record in records]
 
     def of(self, model: str) -> list[models.FlagView]:
-        """Those of the model that has, or had, this name, in any case of letters."""
+        """The flags of the model that has, or had, this name. Case does not matter."""
         name = model.casefold()
-        return [flag_view(one) for one in self._records() if name in map(str.casefold, one.names)]
+        return [flag_view(record) for record in self._records() if name in map(str.casefold, record.names)]
 
     def _records(self) -> list[FlagRecord]:
         commit, records = self._book.known()
-        known = self._known  # another thread may put a newer one in its place
-        if known[0] != commit:
-            self._known = known = (commit, records())
-        return known[1]
+        cache = self._cache  # another thread may replace it meanwhile
+        if cache[0] != commit:
+            self._cache = cache = (commit, records())
+        return cache[1]
 
 
 def flag_view(record: FlagRecord) -> models.FlagView:
-    """One flag as people are told of it."""
+    """The public view of one flag."""
     decisions = [
-        models.FlagDecisionView(what=one.what, at=one.at, by=one.by, reason=one.reason) for one in record.decisions
+        models.FlagDecisionView(what=decision.what, at=decision.at, by=decision.by, reason=decision.reason)
+        for decision in record.decisions
     ]
     return models.FlagView(
         model=record.model,

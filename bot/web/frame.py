@@ -1,6 +1,6 @@
-"""How every page is made: escaped templates, headers that let nothing foreign in, style and script from this server.
+"""Render every page: escaped templates, headers that block foreign content, style and script from this server.
 
-No page has a script, a style or a handler inside it, so the policy needs no exception: what a stranger wrote could not
+Pages contain no inline script, style or handler, so the content policy needs no exception: text of strangers could not
 run even if it were not escaped.
 """
 
@@ -31,20 +31,22 @@ STATIC: Mapping[str, str] = {
 }
 FILES = {name: (resources.files("bot.web") / "static" / name).read_bytes() for name in STATIC}
 DIGESTS = {name: hashlib.sha256(content).hexdigest()[:12] for name, content in FILES.items()}
-FAULTS: Mapping[Fault, str] = {"submission": "the submission", "us": "us", "hub": "the Hub", "unknown": "not known"}
-WORDS = {
-    "new": "being checked",
-    "elsewhere": "in other hands",
-    "settled": "at rest",
+FAULTS: Mapping[Fault, str] = {
+    "submission": "The problem is in the submission.",
+    "us": "The problem was on our side.",
+    "hub": "The problem was on the Hub's side.",
+    "unknown": "Where the problem was is not known yet.",
 }
+WORDS = {"new": "being checked", "elsewhere": "with another backend", "settled": "just ended"}
+"""State of a request → its label; other states are their own label."""
 
 
 class Frame:
-    """Makes the pages of one board, whose people write in `discussions`, an address of the Hub.
+    """Renders the pages of one board. `discussions` is the Hub address where its people write.
 
-    `ancestors` are the origins that may show them in a frame, none by default.
+    `ancestors` are the origins that may show the pages in a frame, none by default.
 
-    With `visitors` who is signed in is named on every page. What they see is kept by nobody.
+    With `visitors`, every page names the person who is signed in, and no cache stores the pages that they see.
     """
 
     def __init__(self, title: str, discussions: str, ancestors: str = "", visitors: Visitors | None = None) -> None:
@@ -68,9 +70,9 @@ class Frame:
     def page(
         self, request: Request, name: str, *, status: int = 200, alone: bool = False, **values: object
     ) -> Response:
-        """The page that `templates/{name}.html` makes of `values`; 304 where the client has it already.
+        """The page that `templates/{name}.html` renders from `values`; 304 if the client has it already.
 
-        `alone`: it is for those who are signed in, so no other page may show it in a frame.
+        `alone`: the page is for people who are signed in, so no other site may show it in a frame.
         """
         visitor = self.visitors.of(request) if self.visitors is not None else None
         body = self._body(request, name, visitor=visitor, **values)
@@ -79,24 +81,24 @@ class Frame:
         return tagged(request, body, "text/html", self.headers, status=status)
 
     def problem(self, request: Request, status: int, problem: ErrorResponse) -> Response:
-        """The page that tells of a problem, also where nothing else can be read: whoever it is, it names nobody."""
+        """The page that shows a problem. It reads nothing else, not even who is signed in."""
         body = self._body(request, "problem", visitor=None, status=status, problem=problem)
         return HTMLResponse(body, status, {**self.headers, "cache-control": "no-store"})
 
     def _body(self, request: Request, name: str, **values: object) -> bytes:
         template = self._templates.get_template(f"{name}.html")
-        around = {"board": self.title, "here": request.url.path, "back": _address(request)}
-        return template.render(**around, **values).encode("utf-8", "replace")
+        frame = {"board": self.title, "here": request.url.path, "back": _address(request)}
+        return template.render(**frame, **values).encode("utf-8", "replace")
 
 
 def _address(request: Request) -> str:
-    """The page that is looked at, with its query."""
+    """The address of the requested page with its query; "/" for anything but a GET."""
     query = f"?{request.url.query}" if request.url.query else ""
     return f"{request.url.path}{query}" if request.method == "GET" else "/"
 
 
 def headers(ancestors: str = "") -> dict[str, str]:
-    """What browsers are told about every page: nothing but our own files, and no frame but those of `ancestors`."""
+    """The security headers of every page: only our own files load, and only `ancestors` may show it in a frame."""
     policy = (
         "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
         f"form-action 'self'; base-uri 'none'; frame-ancestors {ancestors or chr(39) + 'none' + chr(39)}"
@@ -106,10 +108,10 @@ def headers(ancestors: str = "") -> dict[str, str]:
 
 
 def static_routes() -> APIRouter:
-    """Style, script and icon, each at an address that changes with its contents and is kept for a year.
+    """Style, script and icon, each at an address that changes with its contents and may be cached for a year.
 
-    While servers are replaced, a page of the new one may ask the old one for a file that it has in older words: such an
-    answer is kept by nobody.
+    During an upgrade a page of the new server may ask the old one for a file whose contents differ: that answer must
+    not be cached.
     """
     routes = APIRouter(include_in_schema=False)
 
@@ -117,33 +119,33 @@ def static_routes() -> APIRouter:
     def static(request: Request, name: str) -> Response:
         if name not in FILES:
             return Response(status_code=404)
-        is_this = request.url.query == DIGESTS[name]
-        kept = "public, max-age=31536000, immutable" if is_this else "no-store"
-        headers = {"cache-control": kept, "x-content-type-options": "nosniff"}
+        is_current = request.url.query == DIGESTS[name]
+        caching = "public, max-age=31536000, immutable" if is_current else "no-store"
+        headers = {"cache-control": caching, "x-content-type-options": "nosniff"}
         return Response(FILES[name], headers=headers, media_type=STATIC[name])
 
     return routes
 
 
 def static_address(name: str) -> str:
-    """Where a file of ours is."""
+    """The address of a static file."""
     return f"/static/{name}?{DIGESTS[name]}"
 
 
 def time_tag(at: str | None) -> Markup:
-    """An ISO time as people read it; how far off it is, the script adds: the page itself stays the same meanwhile."""
+    """An ISO time in readable form. The script adds the relative time, so that the page's ETag stays the same."""
     return Markup('<time datetime="{}">{}</time>').format(at, readable_time(at)) if at else Markup("")
 
 
 def as_path(value: str) -> str:
-    """A path or a name as part of an address."""
+    """A path or a name, quoted as part of an address."""
     return quote(value.encode("utf-8", "replace"), safe="/")
 
 
 def as_query(values: Mapping[str, object]) -> Markup:
-    """`?a=b&…`, without those that are empty; escaped for an attribute."""
-    words = {name: str(value).encode("utf-8", "replace") for name, value in values.items() if value not in ("", None)}
-    return escape("?" + urlencode(words))
+    """`?a=b&…` without empty values, escaped for an attribute."""
+    fields = {name: str(value).encode("utf-8", "replace") for name, value in values.items() if value not in ("", None)}
+    return escape("?" + urlencode(fields))
 
 
 def short(value: str) -> str:

@@ -1,9 +1,9 @@
-"""`/healthz`: is this process alive; `/readyz`: does the whole work, and if not, what does not."""
+"""`/healthz`: whether this process is alive. `/readyz`: whether the whole system works, and if not, what fails."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import NotRequired, TypedDict
 
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
@@ -15,10 +15,30 @@ from redis_state import clock
 from redis_state.keys import Keys
 from redis_state.redis import text
 
-SILENT = 300.0
-"""Seconds without an answer after which the Hub, or the sync process, counts as away."""
-PATIENCE = 2.5
-"""Seconds for Redis to answer: the image's health check waits four, and a silent Redis is no reason to restart us."""
+SILENCE_SECONDS = 300.0
+"""Without a report of a sync process, after which the state of the Hub counts as unknown."""
+REDIS_SECONDS = 2.5
+"""For Redis to answer: the image's health check waits four, and a silent Redis is no reason to restart this process."""
+
+
+class HubState(TypedDict):
+    """The Hub as the sync processes last saw it."""
+
+    state: str
+    since: NotRequired[str]
+    error: NotRequired[str]
+    webhook: NotRequired[str]
+
+
+class HealthState(TypedDict):
+    """What both routes report; only `redis` and `hub` if Redis does not answer."""
+
+    redis: str
+    hub: HubState
+    dirty: NotRequired[int]
+    failing: NotRequired[int]
+    inbox: NotRequired[dict[str, int]]
+    polling: NotRequired[str]
 
 
 def health_routes(redis: AsyncRedis, keys: Keys, inbox: Inbox) -> APIRouter:
@@ -38,42 +58,46 @@ def health_routes(redis: AsyncRedis, keys: Keys, inbox: Inbox) -> APIRouter:
     return routes
 
 
-async def _state(redis: AsyncRedis, keys: Keys, inbox: Inbox) -> dict[str, Any]:
+async def _state(redis: AsyncRedis, keys: Keys, inbox: Inbox) -> HealthState:
     try:
-        async with asyncio.timeout(PATIENCE), redis.pipeline(transaction=False) as pipe:
+        async with asyncio.timeout(REDIS_SECONDS), redis.pipeline(transaction=False) as pipe:
             pipe.hgetall(keys.hub_state)
             pipe.zcard(keys.dirty)
             pipe.hlen(keys.dirty_tries)
             pipe.hgetall(keys.inbox_counts)
             pipe.mget(keys.poll, keys.webhook_trouble)
-            hub, dirty, failing, came, polling = await pipe.execute()
+            hub, dirty, failing, counts, polling = await pipe.execute()
             trouble = await inbox.check()
     except (RedisError, TimeoutError) as error:
         return {"redis": f"does not answer ({type(error).__name__})", "hub": {"state": "unknown"}}
-    counts = {text(name): int(count) for name, count in came.items()}
-    # Redis may answer and refuse to write: its memory or its disk is full, or it is a replica.
-    redis_state = f"does not store deliveries ({trouble})" if trouble else "answers"
-    state = {"redis": redis_state, "hub": _hub(hub), "dirty": dirty, "failing": failing, "inbox": counts}
-    # Not a reason to be out of service: what webhooks do not tell is looked for more often.
-    return {**state, "polling": "; ".join(text(why) for why in polling if why)}
+    return {
+        # Redis may answer and refuse to write: its memory or its disk is full, or it is a replica.
+        "redis": f"does not store deliveries ({trouble})" if trouble else "answers",
+        "hub": _hub(hub),
+        "dirty": dirty,
+        "failing": failing,
+        "inbox": {text(name): int(count) for name, count in counts.items()},
+        # No reason to be out of service: the scheduler then polls more often.
+        "polling": "; ".join(text(reason) for reason in polling if reason),
+    }
 
 
-def _hub(fields: dict[bytes, bytes]) -> dict[str, str]:
-    """What the sync processes last heard of the Hub."""
-    known = {text(name): text(value) for name, value in fields.items()}
-    answered, failed = float(known.get("answered", 0)), float(known.get("failed", 0))
+def _hub(fields: dict[bytes, bytes]) -> HubState:
+    """The state of the Hub as the sync processes last saw it."""
+    values = {text(name): text(value) for name, value in fields.items()}
+    answered, failed = float(values.get("answered", 0)), float(values.get("failed", 0))
     if failed > answered:
-        # The words behind the kind of error name what was asked for: perhaps a model that not everybody may know of.
-        kind = known.get("error", "").partition(":")[0]
-        error = f"{kind}: the log of `steward sync` says what it was asked."
+        # The message after the kind of error names what the call was about: perhaps a model that is not public.
+        kind = values.get("error", "").partition(":")[0]
+        error = f"{kind}: the log of `steward sync` shows the call."
         state = "does not answer"
         if kind == "BadToken":
-            error = f"{kind}: put a good one into STEWARD_BOT_TOKEN or its file, and restart `steward sync`."
+            error = f"{kind}: put a valid one into STEWARD_BOT_TOKEN or its file, and restart `steward sync`."
             state = "does not accept the bot's token"
-        return {"state": state, "since": known.get("at", ""), "error": error}
-    if clock.now() - answered > SILENT:
+        return {"state": state, "since": values.get("at", ""), "error": error}
+    if clock.now() - answered > SILENCE_SECONDS:
         return {
             "state": "unknown",
             "error": "No sync process has reported for five minutes; is `steward sync` running?",
         }
-    return {"state": "answers", **({"webhook": known["webhook"]} if "webhook" in known else {})}
+    return {"state": "answers", "webhook": values["webhook"]} if "webhook" in values else {"state": "answers"}

@@ -1,4 +1,4 @@
-"""What callers send, read within bounds: the query of a page, a body, a form; and where they call from."""
+"""Bounded reading of requests: query parameters, bodies, forms, and the client's address."""
 
 from __future__ import annotations
 
@@ -10,55 +10,55 @@ from starlette.requests import ClientDisconnect
 from bot.read_models.models import ErrorResponse
 from bot.web.answers import CannotAnswer
 
-LONGEST = 16_384
-"""Bytes of a body."""
-WORDS = 1_001
-"""Characters of one value of a query: one more than a search may have, so that a longer one is told."""
-MOST_PAGE = 10_000_000
+MAX_BODY_BYTES = 16_384
+MAX_QUERY_CHARACTERS = 1_001
+"""Of one value of a query: one more than a search may have, so that a longer search is recognised as too long."""
+MAX_NUMBER = 10_000_000
 
 
 def words(request: Request, name: str) -> str:
-    """What the query says under `name`, bounded."""
-    return request.query_params.get(name, "")[:WORDS].strip()
+    """The query parameter `name`, cut at MAX_QUERY_CHARACTERS."""
+    return request.query_params.get(name, "")[:MAX_QUERY_CHARACTERS].strip()
 
 
 def choice(request: Request, name: str, known: tuple[str, ...]) -> str:
-    """One of `known`, or "" for whatever else the query says."""
-    said = words(request, name)
-    return said if said in known else ""
+    """The query parameter `name` if it is one of `known`, else ""."""
+    value = words(request, name)
+    return value if value in known else ""
 
 
 def number(request: Request, name: str, least: int) -> int:
-    """A number that is not below `least`; `least` for whatever else the query says."""
-    said = words(request, name)
-    return min(max(least, int(said)), MOST_PAGE) if said.isascii() and said.isdecimal() and len(said) < 12 else least
+    """The query parameter `name` as a number of at least `least`; `least` if it is no number."""
+    value = words(request, name)
+    return (
+        min(max(least, int(value)), MAX_NUMBER) if value.isascii() and value.isdecimal() and len(value) < 12 else least
+    )
 
 
 async def body_of(request: Request) -> bytes:
-    """The body, cut off while reading. Raises CannotAnswer where it is too long."""
+    """The body. Stops reading and raises CannotAnswer as soon as it is too long."""
     body = bytearray()
     try:
-        async for piece in request.stream():
-            body += piece
-            if len(body) > LONGEST:
-                problem = ErrorResponse(
-                    code="too-large", message=f"No more than {LONGEST:,} bytes are taken here.", advice="Send less."
-                )
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > MAX_BODY_BYTES:
+                message = f"The body is longer than {MAX_BODY_BYTES:,} bytes."
+                problem = ErrorResponse(code="too-large", message=message, advice="Send less.")
                 raise CannotAnswer(413, problem, {"connection": "close"})
     except ClientDisconnect:
-        raise CannotAnswer(400, ErrorResponse(code="bad-json", message="The body broke off.")) from None
+        raise CannotAnswer(400, ErrorResponse(code="bad-json", message="The body is incomplete.")) from None
     return bytes(body)
 
 
 def form_in(body: bytes) -> dict[str, str]:
-    """The first of each field of a form in a body; none where it is no form."""
+    """The first value of each field of a form; empty if the body is no form."""
     try:
-        found = parse_qs(body.decode(), keep_blank_values=True, max_num_fields=20)
+        fields = parse_qs(body.decode(), keep_blank_values=True, max_num_fields=20)
     except ValueError:
         return {}
-    return {name: values[0] for name, values in found.items()}
+    return {name: values[0] for name, values in fields.items()}
 
 
 def client_of(request: Request) -> str:
-    """The address that calls; "" where nobody knows it."""
+    """The client's address; "" if it is unknown."""
     return request.client.host if request.client is not None else ""

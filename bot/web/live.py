@@ -1,8 +1,8 @@
-"""Live pages: one reader of Redis for all who watch, and a stream of events for each of them.
+"""Live pages: one reader of Redis for all viewers, and a stream of events for each of them.
 
-While anybody watches, one task looks at the queue when the index tells of a change, and every few seconds for the
-progress of what runs. Each viewer is sent the newest look and never a backlog: who reads slowly skips what is old, and
-who does not read at all is let go. What a viewer sees of the lists is the page itself, fetched anew when it changed.
+While there are viewers, one task reads the queue when the index reports a change, and every few seconds for the
+progress of running requests. Each viewer gets the newest snapshot and never a backlog: a slow reader skips older ones,
+and one that reads nothing is disconnected. An event only says that the lists changed; the page then fetches itself.
 """
 
 from __future__ import annotations
@@ -29,26 +29,28 @@ from bot.web.answers import CannotAnswer
 from redis_state.keys import Keys
 
 VIEWERS, VIEWERS_OF_CLIENT = 400, 100
-"""Streams at a time, of all clients and of one; whoever comes later looks at pages that stand still."""
-EVERY, PAUSE = 2.0, 1.0
-"""Seconds between two looks where nothing is told, and at least between any two."""
-ALIVE, STALLED = 15.0, 20.0
-"""Seconds after which a silent stream says that it lives; those that one piece may take to be sent."""
-LASTS = 900.0
-"""Seconds after which a stream ends; the page opens another one by itself."""
+"""Streams at a time, of all clients and of one; further viewers get pages without updates."""
+POLL_SECONDS, PAUSE_SECONDS = 2.0, 1.0
+"""The longest time between two reads, and the shortest."""
+KEEPALIVE_SECONDS, SEND_SECONDS = 15.0, 20.0
+"""Silence after which a stream sends a comment; time that the client may take to receive one event."""
+STREAM_SECONDS = 900.0
+"""Duration of a stream; the page then opens another one by itself."""
 
 
 SHOWN = 25
 """Rows of each list that are watched: as many as are on the first page of the queue."""
-FULL = models.ErrorResponse(code="too-many", message="Too many watch already.", advice="Reload the page instead.")
+FULL = models.ErrorResponse(
+    code="too-many", message="Too many viewers watch already.", advice="Reload the page instead."
+)
 
 
 @dataclass(frozen=True)
-class Look:
-    """What a look saw: `lists` is another word whenever who waits, runs or ended is another; `told` the progress."""
+class Snapshot:
+    """The queue at one moment: `lists` is a digest of all lists, `progress` is that of running requests, as JSON."""
 
     lists: str = ""
-    told: str = "[]"
+    progress: str = "[]"
 
 
 class Live:
@@ -59,95 +61,97 @@ class Live:
         self._changed = asyncio.Event()
         """Set when `_last` changes, and then replaced. No lock is held: viewers are cancelled at any moment."""
         self._task: asyncio.Task[None] | None = None
-        self._last = Look()
-        self.viewers = self.looks = 0
+        self._last = Snapshot()
+        self.viewers = self.reads = 0
         self._of_client: Counter[str] = Counter()
         self.is_over: Callable[[], bool] = lambda: False
-        """Says that the server is about to stop, so that no stream holds it up."""
+        """Whether the server is about to stop: then all streams end, so that none delays it."""
 
     def is_full(self, client: str) -> bool:
-        """Whether no more streams may begin: at all, or of the client with this address."""
+        """Whether no more streams may begin: of all clients, or of the client with this address."""
         return self.viewers >= VIEWERS or self._of_client[client_network(client)] >= VIEWERS_OF_CLIENT
 
     async def stream(self, client: str = "") -> AsyncGenerator[bytes, None]:
-        """The events of one viewer, who asks from the address `client`."""
+        """The events for one viewer, whose address is `client`."""
         network = client_network(client)
         self._of_client[network] += 1
         self.viewers += 1
         if self.viewers == 1:
-            self._last = Look()  # what was seen before the last viewer left may be hours old
+            self._last = Snapshot()  # the snapshot from before the last viewer left may be hours old
         try:
             clock = asyncio.get_running_loop()
-            end, seen = clock.time() + LASTS, Look()
+            end, sent = clock.time() + STREAM_SECONDS, Snapshot()
             yield b"retry: 5000\n\n"
             while clock.time() < end and not self.is_over():
-                self._have_watched()
-                look = await self._next(seen)
-                for name, word, before in (("progress", look.told, seen.told), ("lists", look.lists, seen.lists)):
-                    if word != before:
-                        yield f"event: {name}\ndata: {word}\n\n".encode()
-                if look == seen:
+                self._ensure_reader()
+                newest = await self._next(sent)
+                if newest.progress != sent.progress:
+                    yield f"event: progress\ndata: {newest.progress}\n\n".encode()
+                if newest.lists != sent.lists:
+                    yield f"event: lists\ndata: {newest.lists}\n\n".encode()
+                if newest == sent:
                     yield b": alive\n\n"
-                seen = look
+                sent = newest
         finally:
             self.viewers -= 1
             self._of_client[network] -= 1
             if not self._of_client[network]:
                 del self._of_client[network]
 
-    def _have_watched(self) -> None:
-        """Start the task that looks, where there is none; also after one that failed, which asyncio logs."""
+    def _ensure_reader(self) -> None:
+        """Start the task that reads, if none runs; also after one that failed, which asyncio logs."""
         if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._watch())
+            self._task = asyncio.create_task(self._read_for_viewers())
 
-    async def _next(self, seen: Look) -> Look:
-        """The newest look, once it is another than `seen`; the same after a while in which nothing happened."""
+    async def _next(self, sent: Snapshot) -> Snapshot:
+        """The newest snapshot as soon as it differs from `sent`; `sent` after KEEPALIVE_SECONDS without a change."""
         try:
-            async with asyncio.timeout(ALIVE):
-                while self._last == seen and not self.is_over():
+            async with asyncio.timeout(KEEPALIVE_SECONDS):
+                while self._last == sent and not self.is_over():
                     await self._changed.wait()
         except TimeoutError:
-            return seen
+            return sent
         return self._last
 
-    async def _watch(self) -> None:
-        """Look for all viewers, until the last one has left."""
+    async def _read_for_viewers(self) -> None:
+        """Read snapshots for all viewers, until the last one has left."""
         while self.viewers and not self.is_over():
             try:
-                place, found = await run_in_threadpool(self._look)
-                self.looks += 1
-                if found != self._last:
-                    self._last = found
-                    self._tell()
+                place, snapshot = await run_in_threadpool(self._read)
+                self.reads += 1
+                if snapshot != self._last:
+                    self._last = snapshot
+                    self._notify()
                 await self._wait(place)
-            except RedisError:  # the pages say so to whoever asks; those who watch see what was last
-                await asyncio.sleep(EVERY)
-        self._tell()
+            except RedisError:  # requests for pages report the error; viewers keep the last snapshot
+                await asyncio.sleep(POLL_SECONDS)
+        self._notify()
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         self._changed.set()
         self._changed = asyncio.Event()
 
     async def _wait(self, place: str) -> None:
-        """Return a moment after the index told of a change since `place`, at the latest after EVERY seconds."""
-        await asyncio.sleep(PAUSE)
-        await self._redis.xread({self._keys.request_changes: place}, block=int(1e3 * (EVERY - PAUSE)), count=1)
+        """Return when the index has reported a change since `place`: after PAUSE_SECONDS, at most POLL_SECONDS."""
+        await asyncio.sleep(PAUSE_SECONDS)
+        milliseconds = int(1e3 * (POLL_SECONDS - PAUSE_SECONDS))
+        await self._redis.xread({self._keys.request_changes: place}, block=milliseconds, count=1)
 
-    def _look(self) -> tuple[str, Look]:
+    def _read(self) -> tuple[str, Snapshot]:
         place = self._pages.context.index.changes()
         queue = self._pages.queue(limit=SHOWN)
-        running = [(one.path, one.phase) for one in queue.running]
+        running = [(view.path, view.phase) for view in queue.running]
         rows = (queue.waiting, queue.held, running, queue.counts, place)
         lists = hashlib.sha256(repr(rows).encode("utf-8", "replace")).hexdigest()[:16]
-        return place, Look(lists, json.dumps([_progress(one) for one in queue.running]))
+        return place, Snapshot(lists, json.dumps([_progress(view) for view in queue.running]))
 
 
-def _progress(one: models.RunningRequestView) -> dict[str, object]:
-    return {"path": one.path, "phase": one.phase, "done": one.done, "total": one.total}
+def _progress(view: models.RunningRequestView) -> dict[str, object]:
+    return {"path": view.path, "phase": view.phase, "done": view.done, "total": view.total}
 
 
 class Events(StreamingResponse):
-    """A stream of events that ends where its reader takes nothing any more."""
+    """A stream of events that ends if its client stops reading."""
 
     media_type = "text/event-stream"
 
@@ -157,15 +161,15 @@ class Events(StreamingResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def bounded(message: object) -> None:
-            async with asyncio.timeout(STALLED):
+            async with asyncio.timeout(SEND_SECONDS):
                 await send(message)  # type: ignore[arg-type]
 
         try:
             await super().__call__(scope, receive, bounded)
         except (TimeoutError, ClientDisconnect):
-            return  # nobody reads; the server closes the connection
+            return  # the client reads nothing; the server closes the connection
         finally:
-            await self.events.aclose()  # at once, and not when the collector comes by: the viewer's place is free
+            await self.events.aclose()  # at once, not at garbage collection, so that the viewer's place is free
 
 
 def live_routes(live: Live) -> APIRouter:

@@ -1,7 +1,7 @@
-"""The rows of the table of requests at one moment: searched by `leaderboard.search`, sorted, and remembered.
+"""A snapshot of the table of requests: searched by `leaderboard.search`, sorted, with cached answers.
 
-A term of a query is asked once for each different value of its column, and names are looked for in all of them at once:
-a hundred thousand rows take milliseconds.
+A term of a query is evaluated once for each distinct value of its column, and names are searched in one joined text: a
+hundred thousand rows take milliseconds.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from redis_state.board.entry import IndexEntry
 from redis_state.board.scoreboard import EvaluationScores
 
 SORTS = ("average", "model", "parameters", "time")
-FEW = 8
-"""One in so many rows, or fewer, are sorted by themselves; more are picked out of the order of all."""
-CATEGORIES: dict[str, ModelCategory] = {one.value: one for one in ModelCategory}
-CACHED = 64
-"""Answers to searches that are kept as long as nothing changes."""
+SMALL_SHARE = 8
+"""Up to one in so many rows are sorted by themselves; more are filtered from the order of all rows."""
+CATEGORIES: dict[str, ModelCategory] = {category.value: category for category in ModelCategory}
+MAX_CACHED = 64
+"""Search results that one snapshot caches."""
 
 
 @dataclass(frozen=True)
 class RequestRow:
-    """One request: what its row shows and what it is found by. `benchmarks` are normalised scores by name, `suite` the
-    digest of the one that they are by."""
+    """One request: the values that its row shows and that searches match. `benchmarks` are normalised scores by name,
+    `suite` the digest of the suite that they belong to."""
 
     path: str
     model: str
@@ -46,23 +46,23 @@ class RequestRow:
 
     @property
     def average(self) -> float | None:
-        """The mean of its scores, where it was evaluated."""
-        found = self.values["average"]
-        return found if isinstance(found, float) else None
+        """The mean of its scores; None if it was not evaluated."""
+        average = self.values["average"]
+        return average if isinstance(average, float) else None
 
 
 def row_of(entry: IndexEntry, scored: EvaluationScores | None, licence: str = "") -> RequestRow:
-    """The line of one request that everybody may know of."""
+    """The row of one public request."""
     name, values = values_of(entry, scored, licence)
-    told = serializers.state_of(entry)
+    state = serializers.state_of(entry)
     benchmarks, suite = (scored.benchmarks, scored.suite) if scored is not None else ({}, "")
     return RequestRow(
-        entry.path, name, fold(name), told, entry.time, values, entry.weights, sys.intern(suite), benchmarks
+        entry.path, name, fold(name), state, entry.time, values, entry.weights, sys.intern(suite), benchmarks
     )
 
 
 class RequestRows:
-    """The rows of one moment, numbered; what was prepared `before` is prepared in them too."""
+    """The numbered rows of one snapshot. If the snapshot `before` was prepared, this one is prepared too."""
 
     def __init__(
         self,
@@ -88,30 +88,30 @@ class RequestRows:
         self.with_scores = [at for at, line in enumerate(lines) if line.average is not None]
         self._columns: dict[str, list[Value]] = {}
         self._answers: dict[object, array[int]] = {}
-        self._alike: FuzzyNameIndex | None = None
-        for sort in ("average", "time"):  # what every visitor asks for first
+        self._fuzzy_names: FuzzyNameIndex | None = None
+        for sort in ("average", "time"):  # the orders of the first pages that visitors open
             self._order(sort)
-        if before is not None and before._alike is not None:
+        if before is not None and before._fuzzy_names is not None:
             self.prepare(before._orders)
 
     def prepare(self, sorts: Iterable[str]) -> None:
-        """Make everything that the first to ask would wait for; those rows that follow have it from the start."""
+        """Build everything that the first query would wait for; later snapshots then build it from the start."""
         for sort in sorts:
             self._order(sort)
         self.at("")
-        self._alike = self._spelling()
+        self._fuzzy_names = self._index_names()
 
-    def once(self, asked: object, work: Callable[[], Iterable[int]]) -> Sequence[int]:
-        """What `work` finds, remembered under what was `asked`: four bytes a row, for strangers choose what that is."""
-        found = self._answers.get(asked)
-        if found is None:
-            if len(self._answers) >= CACHED:
+    def once(self, key: object, compute: Callable[[], Iterable[int]]) -> Sequence[int]:
+        """The row numbers of `compute`, cached under `key`: four bytes a row, because strangers choose the keys."""
+        numbers = self._answers.get(key)
+        if numbers is None:
+            if len(self._answers) >= MAX_CACHED:
                 self._answers.clear()
-            found = self._answers[asked] = array("I", work())
-        return found
+            numbers = self._answers[key] = array("I", compute())
+        return numbers
 
     def count(self, state: str) -> int:
-        """How many requests are in `state`."""
+        """The number of requests in `state`."""
         return len(self._states.get(state, ()))
 
     def at(self, path: str) -> int | None:
@@ -121,37 +121,37 @@ class RequestRows:
         return self._by_path.get(path)
 
     def evaluated_as(self, category: str, precision: str) -> list[int]:
-        """The numbers of those that have scores, of one category and at one precision; "" stands for any."""
-        found = self.with_scores
+        """The numbers of the rows with scores, of one category and at one precision; "" stands for any."""
+        rows = self.with_scores
         if category:
-            found = [at for at in found if category_of(self.lines[at]) == category]
+            rows = [at for at in rows if category_of(self.lines[at]) == category]
         if precision:
-            found = [at for at in found if self.lines[at].values["precision"] == precision]
-        return found
+            rows = [at for at in rows if self.lines[at].values["precision"] == precision]
+        return rows
 
     def of_state(self, state: str) -> Sequence[int]:
-        """The numbers of those in `state`; all of them for ""."""
+        """The numbers of the rows in `state`; of all rows for ""."""
         return self._states.get(state, []) if state else range(len(self.lines))
 
     def find(self, query: Query, among: Sequence[int]) -> list[int]:
-        """Those of `among` that the query means, as `Query.finds` would say it of each."""
+        """The rows of `among` that match the query, as `Query.finds` decides for each."""
         if query.misread:
             return []
         if query.names:
             named = self._named(query.names)
             among = sorted(named) if len(among) == len(self.lines) else [at for at in among if at in named]
         for term in query.terms:
-            known: dict[Value, bool] = {}
-            found: list[int] = []
+            fits_by_value: dict[Value, bool] = {}
+            matches: list[int] = []
             column = self._column(term.column.key)
             for at in among:
                 value = column[at]
-                fits = known.get(value)
+                fits = fits_by_value.get(value)
                 if fits is None:
-                    fits = known[value] = term.fits(value)
+                    fits = fits_by_value[value] = term.fits(value)
                 if fits:
-                    found.append(at)
-            among = found
+                    matches.append(at)
+            among = matches
         return list(among)
 
     def _column(self, key: str) -> list[Value]:
@@ -165,41 +165,45 @@ class RequestRows:
         return self._columns[key]
 
     def _named(self, names: Iterable[str]) -> set[int]:
-        """The rows whose name holds one of `names`: each is looked for in all names at once.
+        """The rows whose name contains one of `names`: each is searched in the joined text of all names.
 
-        One that is in very many, such as a single letter, is looked for in each of those that are left, not found anew.
+        A name that occurs in very many rows, such as a single letter, is tested against each remaining row instead.
         """
-        found: set[int] = set()
-        left: Sequence[int] = range(len(self.lines))
+        matches: set[int] = set()
+        remaining: Sequence[int] = range(len(self.lines))
         for name in names:
-            if FEW * self._text.count(name) > len(self.lines):
-                left = [at for at in left if at not in found]
-                found.update([at for at in left if name in self.lines[at].folded])
+            if SMALL_SHARE * self._text.count(name) > len(self.lines):
+                remaining = [at for at in remaining if at not in matches]
+                matches.update([at for at in remaining if name in self.lines[at].folded])
                 continue
             at = self._text.find(name)
             while at >= 0:
                 row = bisect_right(self._starts, at) - 1
-                found.add(row)
+                matches.add(row)
                 at = self._text.find(name, self._starts[row + 1])
-        return found
+        return matches
 
-    def in_order(self, found: Iterable[int], sort: str, *, rising: bool) -> list[int]:
-        """`found` by one of SORTS or by a benchmark; those without a value last, equal ones by name."""
-        kept = set(found)
+    def in_order(self, rows: Iterable[int], sort: str, *, rising: bool) -> list[int]:
+        """`rows` by one of SORTS or by a benchmark; rows without a value last, equal ones by name."""
+        wanted = set(rows)
         known, unknown = self._order(sort)
-        if FEW * len(kept) < len(self.lines):
-            ranks, first = self._ranks[sort], len(known)
-            told = sorted((at for at in kept if ranks[at] < first), key=ranks.__getitem__, reverse=not rising)
-            return told + sorted((at for at in kept if ranks[at] >= first), key=ranks.__getitem__)
+        if SMALL_SHARE * len(wanted) < len(self.lines):
+            ranks, first_unknown = self._ranks[sort], len(known)
+            with_value = (at for at in wanted if ranks[at] < first_unknown)
+            without_value = (at for at in wanted if ranks[at] >= first_unknown)
+            return [
+                *sorted(with_value, key=ranks.__getitem__, reverse=not rising),
+                *sorted(without_value, key=ranks.__getitem__),
+            ]
         order = known if rising else reversed(known)
-        return [at for at in order if at in kept] + [at for at in unknown if at in kept]
+        return [at for at in order if at in wanted] + [at for at in unknown if at in wanted]
 
     def _order(self, sort: str) -> tuple[list[int], list[int]]:
-        """The rows by what `sort` says, rising, and those of which that is not known; each has its rank there."""
+        """The rows sorted by `sort`, rising, and the rows without such a value; stores the rank of each."""
         if sort not in self._orders:
             keys = [self._key(sort, at) for at in range(len(self.lines))]
             known = [at for at, key in enumerate(keys) if key is not None]
-            known.sort(key=keys.__getitem__)  # type: ignore[arg-type]  # all words, or all numbers
+            known.sort(key=keys.__getitem__)  # type: ignore[arg-type]  # all strings, or all numbers
             unknown = [at for at, key in enumerate(keys) if key is None]
             ranks = array("L", bytes(array("L").itemsize * len(keys)))
             for rank, at in enumerate(chain(known, unknown)):
@@ -216,21 +220,21 @@ class RequestRows:
             case "time":
                 return line.time
             case "average" | "parameters":
-                found = line.values[sort]
-                return found if isinstance(found, float) else None
+                value = line.values[sort]
+                return value if isinstance(value, float) else None
             case _:
                 return line.benchmarks.get(sort)
 
     def near(self, query: Query) -> list[str]:
-        """Names that are like those that the query asks for."""
-        if self._alike is None:
-            self._alike = self._spelling()
-        return self._alike.near(query)
+        """Names similar to those in the query."""
+        if self._fuzzy_names is None:
+            self._fuzzy_names = self._index_names()
+        return self._fuzzy_names.near(query)
 
-    def _spelling(self) -> FuzzyNameIndex:
+    def _index_names(self) -> FuzzyNameIndex:
         return FuzzyNameIndex((line.model, line.folded) for line in self.lines)
 
 
 def category_of(line: RequestRow) -> ModelCategory:
-    """What kind of model it says it is."""
+    """The category that its submission states."""
     return CATEGORIES.get(str(line.values["category"]), ModelCategory.UNKNOWN)

@@ -1,10 +1,10 @@
-"""Carry out what somebody submitted by a program, as `/submit` does in a thread: checked first, then one edit.
+"""The sync of a submission by API, which does what `/submit` does in a thread: check the model, then stage one edit.
 
-Whoever submitted it waits at the web server for the answer, and finds it there for a day. Where the Hub is away the
-submission waits here, and is tried again.
+The submitter waits at the web server for the answer, and finds it there for a day. While the Hub is away the sync
+fails and is retried.
 
-Race closed: a sync dies after the edit was staged, and before the answer is kept. It is done again; the edit has the
-same name, and the file, once it is there, says that this very submission has caused it.
+Race closed: the sync dies after the edit was staged and before the answer is stored. The second run stages the edit
+under the same name, or finds that the file names this submission as its cause.
 """
 
 from __future__ import annotations
@@ -36,39 +36,40 @@ QUOTAS = frozenset({"quota-submitter", "quota-organisation"})
 SENTENCES: dict[Code, tuple[str, str]] = {
     "submitted": (
         "{model} was checked and is submitted.",
-        "Follow it at json_url; its file appears within a minute or two. Is there none after ten, send this again.",
+        "Follow it at json_url. Its file appears within a minute or two; if not within ten, send this again.",
     ),
     "resubmitted": (
-        "{model} was checked, and its request waits for an evaluation of the commit that you ask for.",
-        "Follow it at json_url. A result that it has stays until the new one is there.",
+        "{model} was checked, and the commit that you asked for waits for its evaluation.",
+        "Follow it at json_url. An existing result stays until the new one is ready.",
     ),
     "refused": (
         "{model} was not submitted, because it would be refused as it is.",
-        "Mend what the reasons say, then submit it again.",
+        "Fix what the reasons say, then submit it again.",
     ),
     "quota": (
-        "{model} was not submitted, because as many as may be were submitted lately.",
-        "The reasons tell whose limit it is, and over how many days. Submit it again later.",
+        "{model} was not submitted, because a quota of submissions is used up.",
+        "The reasons say whose quota it is, and over how many days. Submit it again later.",
     ),
     "exists": (
-        "There is a request for {model} at this precision already.",
+        "There is already a request for {model} at this precision.",
         "Follow it at json_url. Once it has ended, its submitter, the model's owner and maintainers may submit a newer "
         "commit.",
     ),
     "unreadable": (
-        "There is a file for {model} already that cannot be read as a request; it was left as it is.",
-        "A maintainer has to replace or remove it first.",
+        "There is already a file for {model} that cannot be read as a request, so nothing was submitted.",
+        "Ask a maintainer to replace or remove it.",
     ),
     "off": (
-        "Edits are off or in shadow on this leaderboard, so nothing was submitted.",
+        "This leaderboard takes no submissions at the moment: its edits are off or in shadow.",
         "Ask its maintainers when they will be on.",
     ),
     "not-allowed": ("This account may not submit models here.", "Ask the maintainers of the leaderboard."),
     "hub-refused": (
-        "The Hub did not let the leaderboard look at {model}, so nothing was submitted.",
-        "Try again in a few minutes. Should it go on, tell the maintainers.",
+        "The Hub did not let the leaderboard read {model}, so nothing was submitted.",
+        "Try again in a few minutes. If it happens again, tell the maintainers.",
     ),
 }
+"""Code → message and advice."""
 DONE = ("submitted", "resubmitted")
 CODES: dict[str, Code] = {
     "submitted": "submitted",
@@ -78,29 +79,29 @@ CODES: dict[str, Code] = {
     "unreadable": "unreadable",
     "off": "off",
 }
-"""What may come of a submission → what it is called here."""
+"""Outcome of `submitting.submit` → code of the response."""
 
 
 def sync_submission(context: BoardContext, digest: str) -> None:
-    """Carry out the submission of this name and keep the answer, unless that was done before."""
+    """Execute the submission with this digest and store the answer, unless that was done before."""
     submissions = ApiSubmissions(context.redis, context.keys)
     submission = submissions.find(digest)
     if submission is None or submissions.read(digest) is not None:
         return
-    told = carry_out(context, submission)
-    lasts = told.code in DONE or (submission.key and told.code not in ("off", "hub-refused"))
-    submissions.answer(digest, told.model_dump_json(), seconds=RETENTION if lasts else PENDING_RETENTION)
+    response = carry_out(context, submission)
+    lasts = response.code in DONE or (submission.key and response.code not in ("off", "hub-refused"))
+    submissions.answer(digest, response.model_dump_json(), seconds=RETENTION if lasts else PENDING_RETENTION)
 
 
-def arguments_of(asked: SubmissionBody) -> dict[str, str] | str:
-    """The arguments of `/submit` for what somebody asked for by a program; a sentence where they are not right."""
-    said = tuple(Word(value, key=name, quoted=True) for name, value in asked.arguments().items())
-    bound = bind(SUBMIT, Command(SUBMIT.name, said, ""))
+def arguments_of(body: SubmissionBody) -> dict[str, str] | str:
+    """The arguments of `/submit` in the body of a request; a sentence that says what is wrong if they are invalid."""
+    words = tuple(Word(value, key=name, quoted=True) for name, value in body.arguments().items())
+    bound = bind(SUBMIT, Command(SUBMIT.name, words, ""))
     return bound.why if isinstance(bound, BadArguments) else dict(bound)
 
 
 def carry_out(context: BoardContext, submission: ApiSubmission) -> SubmissionResponse:
-    """Check it and write it, as `/submit` does; what came of it. Raises HubError where that passes by itself."""
+    """Check the model and stage its request, as `/submit` does. Raises a HubError that a retry may overcome."""
     command = submit_command(submission.arguments, submitter=submission.person_name)
     try:
         _, roles = people.roles(
@@ -114,17 +115,17 @@ def carry_out(context: BoardContext, submission: ApiSubmission) -> SubmissionRes
             _record(context, submission, done, roles)
         return _submission_response(context, done)
     except (Transient, RateLimited, BadToken):
-        raise  # it would be the same with all others, and passes
+        raise  # the sync is retried
     except HubError as error:
         log.warning("a submission failed", error=f"{type(error).__name__}: {error}")
         return _refusal("hub-refused", command.model)
 
 
 def _record(context: BoardContext, submission: ApiSubmission, done: submitting.SubmitResult, roles: Set[Role]) -> None:
-    """Keep it beside what is decided in threads. What was not submitted left nothing, and nobody else heard of it."""
+    """Record the submission with the decisions made in threads. Refused ones changed nothing and are not recorded."""
     at = submission.at or context.now()
-    given = {name: value for name, value in submission.arguments.items() if name != "model"}
-    command = " ".join((f"/submit {done.model}", *(f"{name}={value}" for name, value in given.items())))
+    options = {name: value for name, value in submission.arguments.items() if name != "model"}
+    command = " ".join((f"/submit {done.model}", *(f"{name}={value}" for name, value in options.items())))
     fields = {
         "at": iso(at),
         "person": {"id": submission.person_id, "name": submission.person_name},
@@ -148,23 +149,22 @@ def _record(context: BoardContext, submission: ApiSubmission, done: submitting.S
 
 
 def _submission_response(context: BoardContext, done: submitting.SubmitResult) -> SubmissionResponse:
-    """What came of it, as the API tells it."""
+    """The outcome as the API's response."""
     code = CODES[done.how]
-    if code == "refused" and all(one.code in QUOTAS for one in done.reasons):
+    if code == "refused" and all(reason.code in QUOTAS for reason in done.reasons):
         code = "quota"
-    status = done.status or (Status.PENDING.value if code == "submitted" else "")
-    told = _refusal(code, done.model).model_copy(
-        update={
-            "text": str(result_text(context, done, by_program=True)),
-            "revision": done.sha,
-            "status": status,
-            "reasons": [ReasonView(**one.model_dump()) for one in done.reasons],
-        }
-    )
-    return (
-        told.model_copy(update=request_addresses(context, done.path))
-        if code in (*DONE, "exists", "unreadable")
-        else told
+    message, advice = SENTENCES[code]
+    has_file = code in (*DONE, "exists", "unreadable")
+    return SubmissionResponse(
+        code=code,
+        message=message.format(model=done.model),
+        advice=advice,
+        model=done.model,
+        text=str(result_text(context, done, by_program=True)),
+        revision=done.sha,
+        status=done.status or (Status.PENDING.value if code == "submitted" else ""),
+        reasons=[ReasonView(**reason.model_dump()) for reason in done.reasons],
+        **(request_addresses(context, done.path) if has_file else {}),
     )
 
 
@@ -174,7 +174,7 @@ def _refusal(code: Code, model: str) -> SubmissionResponse:
 
 
 def request_addresses(context: BoardContext, path: str) -> dict[str, str]:
-    """Where the request at `path` can be followed."""
+    """The addresses under which the request at `path` can be followed."""
     quoted = quote(path)
     return {
         "path": path,

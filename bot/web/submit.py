@@ -1,9 +1,9 @@
-"""`POST /api/requests`: submit a model by a program, with one's own token, as `/submit` does in a thread.
+"""`POST /api/requests`: submit a model by a program, with a personal token, as `/submit` does in a thread.
 
-Order matters: a token at all, then the body within its bounds, then whose token it is, then whether that person may go
-on. What is left is noted in Redis for a sync, which has the bot's token and does exactly what it does for a thread.
-Who submits is whoever owns the token; nothing that is inside the body can change that. A script on our own pages shows
-no token: there it is whoever is signed in, and the form token of the session proves that the page is ours.
+The order matters: check that there is a token, read the body within its bounds, identify the token's owner, check
+their rate limit. Then the submission is stored in Redis for a sync, which has the bot's token and does exactly what it
+does for a thread. The submitter is the token's owner; no field of the body can change that. Scripts on our own pages
+send no token: there the submitter is the signed-in person, and the session's form token proves that the page is ours.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from bot.core.context import BoardContext
 from bot.model_facts.checking import as_request
 from bot.read_models.models import ErrorResponse
 from bot.read_models.submit_models import SubmissionBody, SubmissionResponse
-from bot.threads.limits import MOST, wait_of
+from bot.threads.limits import MAX_COMMANDS, seconds_to_wait
 from bot.web.answers import FRESH, CannotAnswer
-from bot.web.checks import AGAIN, AnswerWaiter
+from bot.web.checks import RETRY_SECONDS, AnswerWaiter
 from bot.web.incoming import body_of, client_of
 from bot.web.submission_sync import arguments_of, request_addresses
-from bot.web.tokens import BEARER, Owners, shown_token, unknown
+from bot.web.tokens import BEARER, TokenOwners, shown_token, unknown
 from bot.web.visitors import Visitors
 from hub.records import Account
 from leaderboard.reasons import Problem as Reason
@@ -47,9 +47,9 @@ BODY: dict[str, Any] = {
     "requestBody": {"required": True, "content": {"application/json": {"schema": SubmissionBody.model_json_schema()}}}
 }
 ANSWERS: dict[int | str, dict[str, Any]] = {
-    202: {"model": SubmissionResponse, "description": "Submitted, or still being checked: then send the same again."},
-    400: {"model": ErrorResponse, "description": "The body is no JSON."},
-    401: {"model": ErrorResponse, "description": "There is no token, or none that the Hub knows."},
+    202: {"model": SubmissionResponse, "description": "Submitted, or still being checked: then send it again."},
+    400: {"model": ErrorResponse, "description": "The body is not JSON."},
+    401: {"model": ErrorResponse, "description": "There is no token, or the Hub does not know it."},
     403: {"model": ErrorResponse, "description": "This account may not submit."},
     409: {
         "model": SubmissionResponse,
@@ -58,45 +58,45 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
     413: {"model": ErrorResponse, "description": "The body is too long."},
     422: {
         "model": SubmissionResponse,
-        "description": "It would be refused, with every reason; or a field is not right.",
+        "description": "The model would be refused, with every reason; or a field is not valid.",
     },
-    429: {"model": SubmissionResponse, "description": "The quota is used up; or too much was asked within an hour."},
+    429: {"model": SubmissionResponse, "description": "The quota is used up; or there were too many within an hour."},
     503: {"model": ErrorResponse, "description": "The Hub, or the queue's server, does not answer."},
 }
 
 
 class Submitting:
-    """The submissions by program to one board."""
+    """Submissions by API to one board."""
 
     def __init__(self, context: BoardContext, visitors: Visitors) -> None:
         self.context = context
-        self.owners = Owners(context)
+        self.owners = TokenOwners(context)
         self.visitors = visitors
         self._submissions = ApiSubmissions(context.redis, context.keys)
-        self._patience = AnswerWaiter()
+        self._waiter = AnswerWaiter()
 
-    async def signed_in(self, request: Request, said: str) -> Account:
-        """Who is signed in, in a browser whose page says the form token. Raises CannotAnswer."""
+    async def signed_in(self, request: Request, form_token: str) -> Account:
+        """The account of the signed-in visitor, whose page sent `form_token`. Raises CannotAnswer."""
         visitor = await run_in_threadpool(self.visitors.of, request)
         if visitor is None:
             raise unknown("There is no token.")
-        visitor.expect(said)
-        return await run_in_threadpool(self.owners.a_person, Account(visitor.person.id, visitor.name), "user")
+        visitor.expect(form_token)
+        return await run_in_threadpool(self.owners.check_person, Account(visitor.person.id, visitor.name), "user")
 
     async def submit(self, submission: ApiSubmission) -> SubmissionResponse:
-        """What came of it, as soon as it is known, or that it is under way. Raises CannotAnswer."""
-        body = await run_in_threadpool(self._put, submission)
+        """The outcome as soon as a sync has stored it, else a response that it is under way. Raises CannotAnswer."""
+        body = await run_in_threadpool(self._answer_or_put, submission)
         if body is None:
-            body = await self._patience.wait(lambda: self._submissions.read(submission.digest))
+            body = await self._waiter.wait(lambda: self._submissions.read(submission.digest))
         return SubmissionResponse.model_validate_json(body) if body is not None else self._under_way(submission)
 
-    def _put(self, submission: ApiSubmission) -> bytes | None:
-        """The answer, where there is one; else it is noted, if its person may go on, and a sync called."""
+    def _answer_or_put(self, submission: ApiSubmission) -> bytes | None:
+        """The stored answer. Without one, check the rate limit, store the submission, mark its key and return None."""
         digest = submission.digest
         earlier = self._submissions.find(digest)
         if earlier is not None and earlier.arguments != submission.arguments:
             message = "This Idempotency-Key was used for another submission within a day."
-            raise CannotAnswer(422, ErrorResponse(code="key-reused", message=message, advice="Choose another key."))
+            raise CannotAnswer(422, ErrorResponse(code="key-reused", message=message, advice="Use another key."))
         if (body := self._submissions.read(digest)) is not None:
             return body
         if earlier is None:
@@ -106,14 +106,14 @@ class Submitting:
         return None
 
     def _refuse_too_many(self, submission: ApiSubmission) -> None:
-        if wait := round(wait_of(self.context, submission.person, submission.cause)):
-            message = f"You have had {MOST} things done within an hour, in threads and here."
+        if wait := round(seconds_to_wait(self.context, submission.person, submission.cause)):
+            message = f"You have reached the limit of {MAX_COMMANDS} actions within an hour, in threads and here."
             problem = ErrorResponse(code="too-many", message=message, advice=f"Submit it again in {wait} s.")
             raise CannotAnswer(429, problem, {"retry-after": str(wait)})
 
     def _under_way(self, submission: ApiSubmission) -> SubmissionResponse:
         model = submission.arguments["model"]
-        named = as_request(
+        request = as_request(
             model,
             revision=submission.arguments["revision"],
             precision=submission.arguments["precision"],
@@ -122,14 +122,14 @@ class Submitting:
         return SubmissionResponse(
             code="under-way",
             message=f"{model} is being checked.",
-            advice=f"Send the same again in {AGAIN} s to hear what came of it; it counts once.",
+            advice=f"Send the same again in {RETRY_SECONDS} s to get the outcome; it counts once.",
             model=model,
-            **({} if isinstance(named, Reason) else request_addresses(self.context, str(named.path))),
+            **({} if isinstance(request, Reason) else request_addresses(self.context, str(request.path))),
         )
 
 
 def submit_routes(submitting: Submitting) -> APIRouter:
-    """The one route that takes something in."""
+    """The route that takes submissions."""
     routes = APIRouter(prefix="/api", tags=["api"])
 
     @routes.post(
@@ -144,13 +144,13 @@ def submit_routes(submitting: Submitting) -> APIRouter:
         request: Request,
         bearer: Annotated[HTTPAuthorizationCredentials | None, Security(BEARER)],
         idempotency_key: Annotated[
-            str, Header(max_length=200, description="sent again with the same key within a day, it counts once")
+            str, Header(max_length=200, description="requests with the same key within a day count once")
         ] = "",
         x_csrf_token: Annotated[
-            str, Header(max_length=200, description="`csrf` of /api/me, where a page of ours sends its cookie")
+            str, Header(max_length=200, description="`csrf` of /api/me, if a page of ours sends its cookie")
         ] = "",
     ) -> Response:
-        """Submit a model in the name of whoever owns the token: checked and answered as `/submit` in a thread is."""
+        """Submit a model in the name of the token's owner: checked and answered like `/submit` in a thread."""
         account, token = None, ""
         if bearer is None:
             account = await submitting.signed_in(request, x_csrf_token)
@@ -169,33 +169,35 @@ def _submission(account: Account, arguments: dict[str, str], key: str, at: float
     return ApiSubmission(person_id=account.id, person_name=account.name, arguments=arguments, key=key, at=at)
 
 
-def _answer(told: SubmissionResponse) -> Response:
+def _answer(response: SubmissionResponse) -> Response:
     headers = {**FRESH, "cache-control": "no-store"}
-    if told.code in ("under-way", "hub-refused"):
-        headers["retry-after"] = str(AGAIN if told.code == "under-way" else 60)
-    return Response(told.model_dump_json(), STATUSES[told.code], headers, media_type="application/json")
+    if response.code in ("under-way", "hub-refused"):
+        headers["retry-after"] = str(RETRY_SECONDS if response.code == "under-way" else 60)
+    return Response(response.model_dump_json(), STATUSES[response.code], headers, media_type="application/json")
 
 
 def arguments_in(body: bytes) -> dict[str, str]:
-    """The arguments of `/submit` in a body. Raises CannotAnswer where they are none, or not right."""
+    """The arguments of `/submit` in a body. Raises CannotAnswer if they are missing or invalid."""
     try:
-        asked = SubmissionBody.model_validate_json(body)
+        fields = SubmissionBody.model_validate_json(body)
     except ValidationError as error:
-        raise _misread(error) from None
-    arguments = arguments_of(asked)
+        raise _invalid(error) from None
+    arguments = arguments_of(fields)
     if isinstance(arguments, str):
-        raise _wrong(arguments)
+        raise _bad_body(arguments)
     return arguments
 
 
-def _misread(error: ValidationError) -> CannotAnswer:
+def _invalid(error: ValidationError) -> CannotAnswer:
     first = error.errors(include_url=False, include_input=False)[0]
     if first["type"] == "json_invalid":
-        problem = ErrorResponse(code="bad-json", message="The body is no JSON.", advice="Send a JSON object, in UTF-8.")
+        message = "The body is not JSON."
+        problem = ErrorResponse(code="bad-json", message=message, advice="Send a JSON object, in UTF-8.")
         return CannotAnswer(400, problem)
     field = ".".join(map(str, first["loc"]))[:60]
-    return _wrong(f"{field}: {first['msg'][:200]}." if field else f"{first['msg'][:200]}.")
+    return _bad_body(f"{field}: {first['msg'][:200]}." if field else f"{first['msg'][:200]}.")
 
 
-def _wrong(why: str) -> CannotAnswer:
-    return CannotAnswer(422, ErrorResponse(code="bad-body", message=why, advice="See /openapi.json for what is taken."))
+def _bad_body(message: str) -> CannotAnswer:
+    problem = ErrorResponse(code="bad-body", message=message, advice="See /openapi.json for the fields.")
+    return CannotAnswer(422, problem)

@@ -1,13 +1,13 @@
-"""Every public request of a board in this process's memory, to be searched and sorted in milliseconds.
+"""All public requests of a board in this process's memory, searched and sorted in milliseconds.
 
-It is read from Redis as a whole once, and then follows the stream of changes that the index writes with every entry
-(`Keys.request_changes`). Whoever finds that the entry it read last is no longer in the stream (it is from before an
-amnesia, or too far behind) reads everything again.
+The table is read from Redis as a whole once, and then follows the stream of changes that the index writes with every
+entry (`Keys.request_changes`). If the last entry read is no longer in the stream (Redis was lost, or the table is too
+far behind), everything is read again.
 
-Race closed: Redis goes away while changes are read. What was read is forgotten only after all of it has become rows, so
-the next look reads it again.
-Race accepted: scores are noted a moment before the index tells of the request's end; whoever reads in between sees them
-at the next change.
+Race closed: Redis goes away while changes are read. The place in the stream moves only after all changes have become
+rows, so the next read gets them again.
+Race accepted: scores are stored a moment before the index reports the request's end; a read in between shows them only
+after the next change.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from leaderboard.flags import FlagRecord
 
 log = structlog.get_logger()
 
-CHUNK, BEHIND = 2_000, 1_000
-"""Entries that are read at a time; changes after which everything is read again."""
-MANY, REST = 5_000, 20.0
-"""Rows that are put in order while somebody waits; more are then left alone for so many times as long as it took."""
+CHUNK_SIZE, MAX_CHANGES = 2_000, 1_000
+"""Entries read at a time; number of changes from which everything is read again."""
+MAX_SYNCHRONOUS_ROWS, REST_FACTOR = 5_000, 20.0
+"""Larger tables are rebuilt in the background, with a pause of so many times the duration of the last rebuild."""
 
 
 class RequestTable:
@@ -45,20 +45,19 @@ class RequestTable:
         self._rows: RequestRows | None = None
         self._building, self._built, self._took = False, 0.0, 0.0
         self._changed = False
-        """Whether something was read that is not in the rows yet."""
+        """Whether changes were read that are not in the rows yet."""
         self._seen, self._flags = b"", ""
         self._flagged: tuple[frozenset[str], frozenset[str]] = (frozenset(), frozenset())
 
     def rows(self) -> RequestRows:
-        """The rows as they are now; the same object as long as nothing changes.
+        """The current rows; the same object while nothing changes.
 
-        Where there are many, they are put in order in the background, and now and then: until then the rows are those
-        of some seconds ago.
+        A large table is rebuilt in the background now and then, so its rows may be some seconds old.
         """
         with self._lock:
-            if self._rows is None or (len(self._lines) < MANY and not self._building):
+            if self._rows is None or (len(self._lines) < MAX_SYNCHRONOUS_ROWS and not self._building):
                 return self._build()
-            if not self._building and time.monotonic() - self._built > REST * self._took:
+            if not self._building and time.monotonic() - self._built > REST_FACTOR * self._took:
                 self._building = True
                 threading.Thread(target=self._build_aside, daemon=True).start()
             return self._rows
@@ -66,7 +65,7 @@ class RequestTable:
     def _build_aside(self) -> None:
         try:
             self._build(before=self._rows)
-        except RedisError:  # whoever looks next starts another one, and their other questions tell them of it
+        except RedisError:  # the next read starts another rebuild, and its other reads of Redis report the error
             log.warning("the table could not be brought up to date", exc_info=True)
         finally:
             self._building = False
@@ -83,30 +82,30 @@ class RequestTable:
         return self._rows
 
     def _follow(self) -> bool:
-        """Bring the lines in step with the index; whether any changed."""
+        """Update the lines from the stream of changes. Return whether any changed."""
         redis, name = self.context.redis, self.context.keys.request_changes
-        found: Any = redis.xrange(name, min=self._seen, count=BEHIND) if self._seen else []
-        if not found or found[0][0] != self._seen or len(found) == BEHIND:
+        changes: Any = redis.xrange(name, min=self._seen, count=MAX_CHANGES) if self._seen else []
+        if not changes or changes[0][0] != self._seen or len(changes) == MAX_CHANGES:
             return self._read_all()
-        paths = {path for _, fields in found[1:] for path in json.loads(fields[b"paths"])}
+        paths = {path for _, fields in changes[1:] for path in json.loads(fields[b"paths"])}
         self._reread(sorted(paths), self._lines)
-        self._seen = found[-1][0]
+        self._seen = changes[-1][0]
         return bool(paths)
 
     def _read_all(self) -> bool:
-        # The place in the stream first: what changes while everything is read is then read twice, and not missed.
+        # The place in the stream first: entries that change meanwhile are then read twice, and none is missed.
         newest: Any = self.context.redis.xrevrange(self.context.keys.request_changes, count=1)
         lines: dict[str, RequestRow] = {}
         paths = self.context.index.paths()
-        while chunk := list(islice(paths, CHUNK)):
+        while chunk := list(islice(paths, CHUNK_SIZE)):
             self._reread(chunk, lines)
         self._lines, self._seen = lines, newest[0][0] if newest else b""
         return True
 
     def _reread(self, paths: Sequence[str], lines: dict[str, RequestRow]) -> None:
         entries = self.context.index.find(paths)
-        there = [entry for entry in entries if entry is not None]
-        scores, licences = scores_of(self.context, there), licences_of(self.context, there)
+        existing = [entry for entry in entries if entry is not None]
+        scores, licences = scores_of(self.context, existing), licences_of(self.context, existing)
         for path, entry in zip(paths, entries, strict=True):
             if entry is None or entry.is_private:
                 lines.pop(path, None)
@@ -122,7 +121,7 @@ class RequestTable:
 
 
 def hidden_by(records: Iterable[FlagRecord]) -> tuple[frozenset[str], frozenset[str]]:
-    """The names, in lower case, and the digests of weights whose rows are hidden as flagged."""
-    whole = [one for one in records if one.stands and one.kind.hides and one.scope.is_whole]
-    names = frozenset(name.casefold() for one in whole for name in one.names)
-    return names, frozenset(one.weights for one in whole if one.weights)
+    """The names, in lower case, and the weight digests whose rows are hidden because of a flag."""
+    hiding = [record for record in records if record.stands and record.kind.hides and record.scope.is_whole]
+    names = frozenset(name.casefold() for record in hiding for name in record.names)
+    return names, frozenset(record.weights for record in hiding if record.weights)

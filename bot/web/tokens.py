@@ -1,10 +1,10 @@
-"""Whose token it is that a program shows: asked of the Hub with that token, and of nobody else.
+"""Identify the owner of a token that a program sends, by asking the Hub with that token.
 
-The token is kept nowhere: not in Redis, not in a log, and here only as a keyed hash, under a key that this process
-made up and that ends with it. What the Hub said is believed for BELIEVED seconds, also that nobody has the token.
+The token is stored nowhere: not in Redis, not in a log, and in memory only as a keyed hash, whose random key lives as
+long as this process. The Hub's answer is cached for CACHE_SECONDS, also that no account has the token.
 
-These, and those of a sign-in, are the only calls that the web server makes. They have threads of their own, so that a
-Hub that is slow holds up nobody else; and an address that shows tokens that nobody has is soon not asked about.
+These calls, and those of a sign-in, are the only ones that the web server makes. They have threads of their own, so
+that a slow Hub delays no other request. After MAX_WRONG unknown tokens within a minute, an address is refused unasked.
 """
 
 from __future__ import annotations
@@ -31,106 +31,105 @@ from hub.retries import Retries
 from redis_state.board.check_questions import CheckQuestions
 from redis_state.redis import text
 
-BEARER = HTTPBearer(auto_error=False, description="A token of the person who calls; it only shows who they are.")
+BEARER = HTTPBearer(auto_error=False, description="A token of the caller; it is used only to identify them.")
 TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]{1,4000}=*")
-BELIEVED = 60.0
-REMEMBERED = 1_000
-"""Tokens whose owner is remembered, at most."""
-CALLS, WAITING = 4, 64
-"""Calls at a time, and those that may wait for their turn."""
-SECONDS = 5.0
-WRONG = 20
-"""Tokens that nobody has which one address may show within a minute."""
-RETRIES = Retries(attempts=2, timeout=SECONDS)
+CACHE_SECONDS, MAX_CACHED = 60.0, 1_000
+MAX_CALLS, MAX_WAITING = 4, 64
+"""Calls to the Hub at the same time, and calls that may wait for their turn."""
+TIMEOUT_SECONDS = 5.0
+MAX_WRONG = 20
+"""Unknown tokens that one address may send within a minute."""
+RETRIES = Retries(attempts=2, timeout=TIMEOUT_SECONDS)
 
 Owner = tuple[Account, str]
 """An account and its kind."""
 
 
-class Owners:
-    """Who stands behind tokens."""
+class TokenOwners:
+    """Identifies the owners of tokens."""
 
     def __init__(self, context: BoardContext) -> None:
-        self._desk = context
+        self._context = context
         self._questions = CheckQuestions(context.redis, context.keys)
         self._secret = secrets.token_bytes(32)
-        self._known: OrderedDict[bytes, tuple[float, Owner | None]] = OrderedDict()
+        self._cache: OrderedDict[bytes, tuple[float, Owner | None]] = OrderedDict()
         self._lock = threading.Lock()
-        self._calls = CapacityLimiter(CALLS)
+        self._calls = CapacityLimiter(MAX_CALLS)
 
     async def person(self, token: str, client: str) -> Account:
-        """The person who owns `token`, shown from the address `client`. Raises CannotAnswer where there is none."""
-        if self._calls.statistics().tasks_waiting >= WAITING:
-            raise _away("More people show a token at the moment than the Hub can be asked about.", 10)
+        """The person who owns `token`, sent from the address `client`. Raises CannotAnswer if there is none."""
+        if self._calls.statistics().tasks_waiting >= MAX_WAITING:
+            raise _away("Too many tokens have to be checked at the moment.", 10)
         return await to_thread.run_sync(self._person, token, client, limiter=self._calls)
 
     def _person(self, token: str, client: str) -> Account:
         digest = hmac.digest(self._secret, token.encode(), hashlib.sha256)
-        known, owner = self._remembered(digest)
-        if not known:
+        is_cached, owner = self._cached(digest)
+        if not is_cached:
             counter = f"token {client_name(client)}"
             self._refuse_guesses(counter)
             owner = self._ask(token)
-            self._remember(digest, owner)
+            self._store(digest, owner)
             if owner is None:
-                self._questions.allows(counter, most=WRONG)
+                self._questions.allows(counter, most=MAX_WRONG)
         if owner is None:
             raise unknown("The Hub does not accept this token.")
-        return self.a_person(*owner)
+        return self.check_person(*owner)
 
-    def a_person(self, account: Account, kind: str) -> Account:
-        """`account`, if it is a person's and not our own. Raises CannotAnswer."""
-        me = self._desk.redis.hget(self._desk.keys.hub_state, "me")
+    def check_person(self, account: Account, kind: str) -> Account:
+        """Return `account` if it is a person's and not the bot's own. Raises CannotAnswer."""
+        me = self._context.redis.hget(self._context.keys.hub_state, "me")
         if kind == "user" and (me is None or text(me) != account.id):
             return account
-        message = "This token is not that of a person." if kind != "user" else "The leaderboard's bot is no person."
+        message = "This token does not belong to a person." if kind != "user" else "This is the token of the bot."
         raise CannotAnswer(
             403, ErrorResponse(code="no-person", message=message, advice="Use a token of your own account.")
         )
 
     def _ask(self, token: str) -> Owner | None:
-        """What the Hub says; None where it does not know the token."""
-        with Hub(self._desk.hub.endpoint, token, timeout=SECONDS, retries=RETRIES) as hub:
+        """The owner by the Hub's answer; None if the Hub does not know the token."""
+        with Hub(self._context.hub.endpoint, token, timeout=TIMEOUT_SECONDS, retries=RETRIES) as hub:
             try:
                 return hub.whoami_and_kind()
             except (Denied, BadRequest):
                 return None
             except RateLimited as error:
-                raise _away("The Hub has no time to say whose token this is.", max(1, round(error.seconds))) from None
+                seconds = max(1, round(error.seconds))
+                raise _away("The Hub is too busy to identify the owner of this token.", seconds) from None
             except HubError:
-                raise _away("The Hub does not say whose token this is.", 60) from None
+                raise _away("The Hub could not identify the owner of this token.", 60) from None
 
     def _refuse_guesses(self, counter: str) -> None:
-        if int(self._desk.redis.get(self._desk.keys.asked(counter)) or 0) >= WRONG:
+        if int(self._context.redis.get(self._context.keys.asked(counter)) or 0) >= MAX_WRONG:
             problem = ErrorResponse(
                 code="too-many",
-                message="Too many tokens that nobody has were shown from your address.",
-                advice="Look for the right one, and try again in a minute.",
+                message="Your address has sent too many unknown tokens.",
+                advice="Check the token, and try again in a minute.",
             )
             raise CannotAnswer(429, problem, {"retry-after": "60"})
 
-    def _remembered(self, digest: bytes) -> tuple[bool, Owner | None]:
+    def _cached(self, digest: bytes) -> tuple[bool, Owner | None]:
         with self._lock:
-            until, owner = self._known.get(digest, (0.0, None))
+            until, owner = self._cache.get(digest, (0.0, None))
             return until > time.monotonic(), owner
 
-    def _remember(self, digest: bytes, owner: Owner | None) -> None:
+    def _store(self, digest: bytes, owner: Owner | None) -> None:
         with self._lock:
-            self._known.pop(digest, None)
-            self._known[digest] = (time.monotonic() + BELIEVED, owner)
-            while len(self._known) > REMEMBERED:
-                self._known.popitem(last=False)
+            self._cache.pop(digest, None)
+            self._cache[digest] = (time.monotonic() + CACHE_SECONDS, owner)
+            while len(self._cache) > MAX_CACHED:
+                self._cache.popitem(last=False)
 
 
 def shown_token(bearer: HTTPAuthorizationCredentials) -> str:
-    """The token that was shown. Raises CannotAnswer where it can be none."""
+    """The token of the request. Raises CannotAnswer if it has not the form of a token."""
     if TOKEN.fullmatch(bearer.credentials) is None:
         raise unknown("There is no token.")
     return bearer.credentials
 
 
 def unknown(message: str) -> CannotAnswer:
-    """The answer to whoever shows no token, or none that the Hub knows."""
+    """The answer to a request without a token that the Hub knows."""
     advice = "Send `Authorization: Bearer hf_…` with a token of yours, from huggingface.co/settings/tokens."
     problem = ErrorResponse(code="bad-token", message=message, advice=advice)
     return CannotAnswer(401, problem, {"www-authenticate": "Bearer"})

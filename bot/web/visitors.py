@@ -1,8 +1,7 @@
-"""Who looks at a page: nobody in particular, or a person whom the Hub named when they signed in.
+"""Visitors who are signed in: their session cookie, and whether they are maintainers.
 
-The cookie is HttpOnly, SameSite=Lax, and of this host alone where pages are served over https; it says nothing of the
-person. In a frame on another site browsers do not send it: there nobody is signed in, and nothing can be clicked on in
-somebody's name.
+The cookie is HttpOnly, SameSite=Lax, bound to this host if pages are served over https, and holds no personal data.
+Browsers do not send it from a frame on another site: there no visitor is signed in, and no click acts in their name.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ NOT_OURS = ErrorResponse(
 
 @dataclass(frozen=True)
 class Visitor:
-    """Somebody who is signed in. `maintains`, as far as it is known, decides what links are shown, and nothing else."""
+    """A person who is signed in. `maintains` decides only which links are shown: it may be out of date."""
 
     session: str
     person: Person
@@ -39,22 +38,22 @@ class Visitor:
 
     @property
     def name(self) -> str:
-        """Their name on the Hub."""
+        """The person's name on the Hub."""
         return self.person.name
 
     @property
     def form_token(self) -> str:
-        """What forms on the pages that they see hold."""
+        """The token in the forms of this visitor's pages."""
         return form_token(self.session)
 
-    def expect(self, said: str | None) -> None:
-        """Raises CannotAnswer unless `said` is what our own forms hold."""
-        if not hmac.compare_digest(self.form_token.encode(), (said or "").encode("utf-8", "replace")):
+    def expect(self, token: str | None) -> None:
+        """Raise CannotAnswer unless `token` is this visitor's form token."""
+        if not hmac.compare_digest(self.form_token.encode(), (token or "").encode("utf-8", "replace")):
             raise CannotAnswer(403, NOT_OURS)
 
 
 class Visitors:
-    """The visitors of one board; nobody is known where there is no `app` to sign in with."""
+    """The visitors of one board. Without an OAuth `app`, no visitor is ever signed in."""
 
     def __init__(self, context: BoardContext, app: OAuthApp | None) -> None:
         self.context, self.app = context, app
@@ -63,12 +62,12 @@ class Visitors:
         self.is_secure = app is not None and app.redirect_uri.startswith("https://")
         self.cookie = self.cookie_name("session")
 
-    def cookie_name(self, what: str) -> str:
-        """The name of a cookie of ours, which over https no other host can set."""
-        return f"__Host-steward-{what}" if self.is_secure else f"steward-{what}"
+    def cookie_name(self, purpose: str) -> str:
+        """The name of the cookie for `purpose`; over https no other host can set it."""
+        return f"__Host-steward-{purpose}" if self.is_secure else f"steward-{purpose}"
 
     def of(self, request: Request) -> Visitor | None:
-        """Who sent `request`. A round trip to Redis where it has a cookie."""
+        """The signed-in visitor who sent `request`. One round trip to Redis if it has a cookie."""
         name = request.cookies.get(self.cookie, "")
         session = self.sessions.find(name) if self.app is not None and name else None
         if session is None:
@@ -76,23 +75,23 @@ class Visitors:
         return Visitor(name, session.person, session.maintains or self.known_maintainer(session.person) is True)
 
     def known_maintainer(self, person: Person) -> bool | None:
-        """Whether `person` is a maintainer; None where the Hub has to be asked."""
+        """Whether `person` is a maintainer; None if a sync has to ask the Hub."""
         if person.id in self.context.board.maintainers:
             return True
         if not self.context.board.maintainer_organisations:
             return False
-        told = self.maintainer_actions.read(role_check(person, at=0.0).id)
-        return None if told is None else told == "maintainer"
+        answer = self.maintainer_actions.read(role_check(person, at=0.0).id)
+        return None if answer is None else answer == "maintainer"
 
-    def send(self, maintainer_action: MaintainerAction) -> None:
-        """Have a sync carry out `errand`, before what nobody waits for."""
-        self.maintainer_actions.put(maintainer_action)
-        self.context.mark(f"{MAINTAINER_ACTION}:{maintainer_action.id}", SyncPriority.PERSON)
+    def send(self, action: MaintainerAction) -> None:
+        """Store `action` and mark its key with the priority of a waiting person."""
+        self.maintainer_actions.put(action)
+        self.context.mark(f"{MAINTAINER_ACTION}:{action.id}", SyncPriority.PERSON)
 
-    def remember(self, response: Response, what: str, value: str, *, seconds: int = SESSION_SECONDS) -> None:
-        """Have the browser keep `value`."""
+    def remember(self, response: Response, purpose: str, value: str, *, seconds: int = SESSION_SECONDS) -> None:
+        """Set the cookie for `purpose`."""
         response.set_cookie(
-            self.cookie_name(what),
+            self.cookie_name(purpose),
             value,
             max_age=seconds,
             path="/",
@@ -101,6 +100,8 @@ class Visitors:
             samesite="lax",
         )
 
-    def forget(self, response: Response, what: str) -> None:
-        """Have the browser keep it no more."""
-        response.delete_cookie(self.cookie_name(what), path="/", secure=self.is_secure, httponly=True, samesite="lax")
+    def forget(self, response: Response, purpose: str) -> None:
+        """Delete the cookie for `purpose`."""
+        response.delete_cookie(
+            self.cookie_name(purpose), path="/", secure=self.is_secure, httponly=True, samesite="lax"
+        )

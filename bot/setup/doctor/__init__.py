@@ -1,4 +1,4 @@
-"""`steward doctor`: what a board needs, looked at one by one."""
+"""`steward doctor`: checks of everything that a board needs."""
 
 from bot.setup.doctor.examining import against_switching_on, agreement, examine
 

@@ -1,4 +1,4 @@
-"""What was here before Steward, and who else is at work: nothing old may be touched, and nobody else's work undone."""
+"""Checks of the board's past and of other writers: old requests stay untouched, and no other program works on it."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from bot.core.context import BoardContext
 from bot.core.former_paths import at_former_paths
 from bot.evaluations.restore_deleted import missing_results
 from bot.setup.doctor.findings import Check, Checks
-from bot.setup.history import RequestFileChange, changes, status_in
+from bot.setup.history import RequestFileChange, request_file_changes, status_in
 from hub.errors import NotFound
 from leaderboard.adoption import BadRecord, parse_record
 from leaderboard.requests import is_request_path
 from redis_state.clock import iso
 
-QUIET = 24 * 3600.0
-"""Seconds for which nobody else may have changed a status before effects are switched on."""
-OTHERS_MEND = "Stop what else evaluates for this board, and leave edits in shadow until a day has passed without it."
+QUIET_SECONDS = 24 * 3600.0
+"""Without changes of a status by other accounts, before effects may be switched on."""
+OTHERS_FIX = "Stop the other program that evaluates for this board, and keep edits in shadow for a day after that."
 ENDS = ("FINISHED", "FAILED", "PENDING_NEW_EVAL", "CANCELLED")
 
 
 def adoption(context: BoardContext, *, on: bool) -> Checks:
-    """Whether there is a record of what is old, and it can be gone by; `on`: effects are on, or about to be."""
+    """Whether there is a usable record of the board's adoption. `on`: effects are on, or about to be."""
     file = context.adoption.find()
     if file is None:
         yield _not_adopted(context, on=on)
@@ -33,15 +33,15 @@ def adoption(context: BoardContext, *, on: bool) -> Checks:
         return
     commit = record.commit(context.requests.id)
     try:
-        known = bool(commit and context.hub.commits(context.requests, commit, limit=1))
+        is_in_history = bool(commit and context.hub.commits(context.requests, commit, limit=1))
     except NotFound:
-        known = False
-    if known:
-        words = f"Adopted at {record.at} by {record.by.name}: {record.files:,} older requests are left in peace."
+        is_in_history = False
+    if is_in_history:
+        words = f"Adopted at {record.at} by {record.by.name}: {record.files:,} older requests stay untouched."
         yield Check("adoption", "ok", words)
     else:
-        mend = "Run `steward adopt --again`: all that is there by then counts as old."
-        yield Check("adoption", "error", "The commit of adoption is not in the history any more.", mend)
+        fix = "Run `steward adopt --again`: every request that exists then counts as old."
+        yield Check("adoption", "error", "The commit of adoption is not in the history any more.", fix)
 
 
 def own_files(context: BoardContext, *, on: bool) -> Checks:
@@ -67,13 +67,13 @@ def own_files(context: BoardContext, *, on: bool) -> Checks:
 
 
 def _not_adopted(context: BoardContext, *, on: bool) -> Check:
-    """Without a record nothing is old. That is right for a new board, and for no other."""
+    """Without a record no request counts as old, which is right only for a new board."""
     head = context.mirror.fetch(context.requests, depth=1)
     with context.mirror.read(context.requests) as view:
         files = (blob.oid for blob in view.files(head) if is_request_path(blob.path) and blob.oid is not None)
         older = sum(_ended_without_us(view.blob(oid, max_bytes=context.board.max_request_bytes)) for oid in files)
     if not older:
-        return Check("adoption", "ok", "There is nothing here from before Steward.")
+        return Check("adoption", "ok", "The board has no requests from before Steward.")
     words = f"{older:,} requests ended without Steward, and the board was not adopted: all of them count as new."
     return Check("adoption", "error" if on else "warning", words, "Run `steward adopt` before effects are switched on.")
 
@@ -83,26 +83,26 @@ def _ended_without_us(data: bytes | None) -> bool:
 
 
 def other_accounts(context: BoardContext, *, on: bool) -> Checks:
-    """Whether anybody but the bot and the forms of the board changed a status within a day."""
-    me, ours = context.me(), dict[str, bool]()
-    found: dict[str, list[RequestFileChange]] = {}
-    for change in changes(context, since=context.now() - QUIET):
+    """Whether an account other than the bot and the board's front ends changed a status within a day."""
+    me, front_ends = context.me(), dict[str, bool]()
+    by_author: dict[str, list[RequestFileChange]] = {}
+    for change in request_file_changes(context, since=context.now() - QUIET_SECONDS):
         if not change.changes_status or change.author == me.name:
             continue
-        if change.author not in ours:
-            ours[change.author] = _is_front_end(context, change.author)
-        if not ours[change.author]:
-            found.setdefault(change.author, []).append(change)
-    for author, made in found.items():
-        yield Check("other accounts", "error" if on else "warning", _author_words(author, made), OTHERS_MEND)
-    if not found:
-        yield Check("other accounts", "ok", "Nobody but the bot and the board's forms changed a status within a day.")
+        if change.author not in front_ends:
+            front_ends[change.author] = _is_front_end(context, change.author)
+        if not front_ends[change.author]:
+            by_author.setdefault(change.author, []).append(change)
+    for author, changes in by_author.items():
+        yield Check("other accounts", "error" if on else "warning", _author_words(author, changes), OTHERS_FIX)
+    if not by_author:
+        yield Check("other accounts", "ok", "Only the bot and the board's forms changed a status within a day.")
 
 
-def _author_words(author: str, made: Sequence[RequestFileChange]) -> str:
-    last = made[0]
+def _author_words(author: str, changes: Sequence[RequestFileChange]) -> str:
+    last = changes[0]
     when = f" at {iso(last.date.timestamp())}" if last.date is not None else ""
-    words = f"{author} changed {len(made)} statuses within a day"
+    words = f"{author} changed {len(changes)} statuses within a day"
     return f"{words}, the last{when}: {last.path} {last.before} → {last.after}."
 
 
@@ -114,12 +114,13 @@ def _is_front_end(context: BoardContext, name: str) -> bool:
 
 
 def results(context: BoardContext) -> Checks:
-    """Whether what was finished still has its results."""
-    gone = missing_results(context)
-    if not gone:
-        yield Check("results", "ok", "Every request that was finished here has its results.")
+    """Whether every finished request still has its results."""
+    missing = missing_results(context)
+    if not missing:
+        yield Check("results", "ok", "Every finished request has its results.")
         return
-    request, results = gone[0]
-    words = f"The results of {len(gone):,} finished requests are gone from {context.results.id}: {results} of {request}"
-    mend = "Revert the commit that removed them; or, if they are to be gone, set their requests to CANCELLED."
-    yield Check("results", "warning", f"{words}{' first' if len(gone) > 1 else ''}.", mend)
+    request, results = missing[0]
+    words = f"The results of {len(missing):,} finished requests are gone from {context.results.id}"
+    example = f"{'for example ' if len(missing) > 1 else ''}{results} of {request}"
+    fix = "Revert the commit that removed them. If the removal was intended, set their requests to CANCELLED."
+    yield Check("results", "warning", f"{words}: {example}.", fix)

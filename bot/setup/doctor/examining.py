@@ -1,7 +1,7 @@
-"""Is everything in place that a board needs? One line for each thing, and how to mend it.
+"""Run all checks of a board: one line for each finding, and how to fix it.
 
-Nothing is changed by looking. That a worker's token may not write is tried with a commit on a parent that is not the
-branch's head: where the Hub would take it, it answers that the parent is stale, and nothing lands.
+The checks change nothing. Whether a worker's token may write is tested by a commit whose parent is not the head of the
+branch: if the token may write, the Hub answers that the parent is stale, and nothing lands.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ COMPARED = "The sync process compares them every ten minutes: look again then, a
 
 
 def examine(context: BoardContext, *, worker: Hub | None = None, switching_on: bool = False) -> list[Check]:
-    """All checks. `worker` is the Hub in the name of the workers' token, where that is known.
+    """The results of all checks. `worker` is a client with the workers' token, if it is known.
 
-    With `switching_on`, what would forbid to switch edits on is an error, though they are not on yet.
+    With `switching_on`, a finding that forbids switching edits on is an error although they are not on yet.
     """
     on = switching_on or context.effects.mode(Effect.EDIT) is EffectMode.ON
     parts: list[tuple[str, Callable[[], Checks]]] = [
@@ -50,42 +50,43 @@ def examine(context: BoardContext, *, worker: Hub | None = None, switching_on: b
         ("other accounts", lambda: earlier_writers.other_accounts(context, on=on)),
         ("results", lambda: earlier_writers.results(context)),
     ]
-    return [check for name, part in parts for check in _looked_at(name, part)]
+    return [check for name, part in parts for check in _run(name, part)]
 
 
 def agreement(context: BoardContext) -> list[Check]:
     """Whether the board's repos agree with each other, file by file: an error for each disagreement."""
-    return list(_looked_at("consistency", lambda: _agreement(context)))
+    return list(_run("consistency", lambda: _agreement(context)))
 
 
 def _agreement(context: BoardContext) -> Checks:
     found = disagreements(context)
-    for one in found:
-        mend = COMPARED if one.what == NOT_INDEXED else "Look at that file, then mend it."
-        yield Check("consistency", "error", f"{one.path}: {one.words} ({one.what})", mend)
+    for disagreement in found:
+        words = f"{disagreement.path}: {disagreement.words} ({disagreement.what})"
+        fix = COMPARED if disagreement.what == NOT_INDEXED else "Check that file, then fix it."
+        yield Check("consistency", "error", words, fix)
     if not found:
         yield Check("consistency", "ok", "Requests, index, results, flags and the table agree with each other.")
 
 
 def against_switching_on(context: BoardContext) -> list[Check]:
-    """What forbids to switch an effect on now: another account at work on the queue, or a past without a record."""
+    """Findings that forbid switching an effect on: another account works on the queue, or the board was not adopted."""
     parts: list[tuple[str, Callable[[], Checks]]] = [
         ("mirrors", lambda: machine.mirrors(context)),
         ("adoption", lambda: earlier_writers.adoption(context, on=True)),
         ("other accounts", lambda: earlier_writers.other_accounts(context, on=True)),
     ]
-    checks = [check for name, part in parts for check in _looked_at(name, part)]
+    checks = [check for name, part in parts for check in _run(name, part)]
     return [check for check in checks if check.state == "error"]
 
 
-def _looked_at(name: str, part: Callable[[], Checks]) -> Checks:
+def _run(name: str, part: Callable[[], Checks]) -> Checks:
     try:
         yield from part()
     except (HubError, MirrorDamaged, UnusableFolder, redis.ResponseError) as error:
-        yield Check(name, "error", f"Could not be looked at: {error}", "Mend what is above, and look again.")
+        yield Check(name, "error", f"Could not be checked: {error}", "Fix the errors above, and run the doctor again.")
 
 
 def _effects(context: BoardContext) -> Checks:
     kinds = {mode: [kind for kind in Effect if context.effects.mode(kind) is mode] for mode in reversed(EffectMode)}
-    said = "; ".join(f"{mode}: {', '.join(named)}" for mode, named in kinds.items() if named)
-    yield Check("effects", "ok", f"{said[0].upper()}{said[1:]}.")
+    words = "; ".join(f"{mode}: {', '.join(effects)}" for mode, effects in kinds.items() if effects)
+    yield Check("effects", "ok", f"{words[0].upper()}{words[1:]}.")

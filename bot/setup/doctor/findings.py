@@ -1,4 +1,4 @@
-"""What is found: one line for each thing."""
+"""The finding of one check."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ State = Literal["ok", "warning", "error"]
 
 @dataclass(frozen=True)
 class Check:
-    """What was found about one thing; `mend` says what to do where it is not well."""
+    """One finding; `mend` says how to fix it if the state is not `ok`."""
 
     name: str
     state: State

@@ -1,4 +1,4 @@
-"""Keys: who the bot is, what each token may do, and whether that is as much as it needs, and no more."""
+"""Checks of tokens and repos: the bot's account, and whether each token may do what it needs, and no more."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from hub.records import Repo, WriteFile
 from hub.rights import TALK, WRITE, rights_of
 
 NEVER = "0" * 40
-"""A commit that no branch is at: what is to be made upon it never lands."""
+"""A commit id that no branch has: a commit with this parent never lands."""
 
 
 def token(context: BoardContext) -> Checks:
-    """Who the bot is."""
+    """Whether the bot's token is valid, and its account."""
     try:
         me = context.hub.whoami()
     except BadToken as error:
@@ -24,95 +24,93 @@ def token(context: BoardContext) -> Checks:
 
 
 def repos(context: BoardContext) -> Checks:
-    """Whether each of the board's repos is there, as the bot sees it."""
+    """Whether each of the board's repos exists and the bot can read it."""
     for repo in shared(context):
         if context.hub.repo_exists(repo):
             yield Check("repos", "ok", f"The {repo.kind} {repo.id} can be read.")
         else:
-            mend = "Make it, let the bot's account in, or mend its name in the board file."
-            yield Check("repos", "error", f"There is no {repo.kind} {repo.id} that the bot may see.", mend)
+            fix = "Create it, give the bot's account access, or correct its name in the board file."
+            yield Check("repos", "error", f"There is no {repo.kind} {repo.id} that the bot may see.", fix)
 
 
 def bot_rights(context: BoardContext, *, on: bool) -> Checks:
-    """Whether the bot may commit and write in threads. While effects are off or in shadow, that is no error yet."""
+    """Whether the bot may commit and write in threads. While effects are off or in shadow, a refusal is a warning."""
     state: State = "error" if on else "warning"
     rights = rights_of(context.hub)
     if rights.role == "read":
-        mend = "Make one with the role write, or a fine-grained one, and put it into STEWARD_BOT_TOKEN_FILE."
-        yield Check("rights", state, "The bot's token may only read.", mend)
+        fix = "Create one with the role write, or a fine-grained one, and put it into STEWARD_BOT_TOKEN_FILE."
+        yield Check("rights", state, "The bot's token may only read.", fix)
         return
     if missing := rights.missing_for_webhooks():
-        mend = f"Add {' and '.join(missing)} for {rights.name} itself to the token."
-        words = "The bot's token may not manage webhooks: `init` makes none, and one that the Hub suspends stays off."
-        yield Check("rights", "warning", words, mend)
+        fix = f"Add {' and '.join(missing)} for {rights.name} itself to the token."
+        words = "The bot's token may not manage webhooks: `init` creates none, and suspended ones stay off."
+        yield Check("rights", "warning", words, fix)
     for repo in shared(context):
         if missing := rights.missing(repo.id, WRITE, TALK):
-            mend = f"Add {' and '.join(missing)} for {repo.id.partition('/')[0]} to the token."
-            yield Check("rights", state, f"The bot's token does not grant {', '.join(missing)} on {repo.id}.", mend)
+            fix = f"Add {' and '.join(missing)} for {repo.id.partition('/')[0]} to the token."
+            yield Check("rights", state, f"The bot's token does not grant {', '.join(missing)} on {repo.id}.", fix)
         elif not _may_write(context.hub, repo):
-            mend = f"Make {rights.name} a member of {repo.id.partition('/')[0]} with the role write."
-            yield Check("rights", state, f"The account {rights.name} may not write to {repo.id}.", mend)
+            fix = f"Make {rights.name} a member of {repo.id.partition('/')[0]} with the role write."
+            yield Check("rights", state, f"The account {rights.name} may not write to {repo.id}.", fix)
         else:
             yield Check("rights", "ok", f"The bot may write to {repo.id}.")
 
 
 def worker_token(context: BoardContext, worker: Hub | None) -> Checks:
-    """Whether the workers' token may write to none of the repos that are the bot's."""
+    """Whether the workers' token may write to none of the bot's repos."""
     if worker is None:
         yield Check(
             "worker token",
             "warning",
-            "Nobody said what the workers' token is, so nobody knows what it may write.",
+            "The workers' token is not set here, so its rights could not be checked.",
             "Run this with STEWARD_WORKER_TOKEN or STEWARD_WORKER_TOKEN_FILE set.",
         )
         return
     for repo in shared(context):
-        mend = f"Give workers a token of an account that may write to {context.board.repos.details_namespace} alone."
-        match _tried_to_write(worker, repo):
+        fix = f"Give workers a token of an account that may write to {context.board.repos.details_namespace} alone."
+        match _write_attempt(worker, repo):
             case None:
                 yield Check("worker token", "ok", f"It may not write to {repo.id}.")
-            case words:
-                yield Check("worker token", "error", f"It may write to {repo.id}, as far as can be told: {words}", mend)
+            case answer:
+                yield Check("worker token", "error", f"It seems that it may write to {repo.id}: {answer}", fix)
 
 
 def worker_rights(context: BoardContext, worker: Hub | None) -> Checks:
-    """Whether the workers' token is another than the bot's, and may write where it has to."""
+    """Whether the workers' token differs from the bot's, and may write to the details repos."""
     if worker is None:
         return
-    mine, theirs = rights_of(context.hub), rights_of(worker)
+    bot, workers = rights_of(context.hub), rights_of(worker)
     namespace = context.board.repos.details_namespace
-    if mine.id == theirs.id:
-        mend = f"Make an account of its own for workers, which is a member of {namespace} alone."
-        yield Check("worker details", "error", f"Workers speak as the bot itself, as {mine.name}.", mend)
-    elif theirs.may_create_in(namespace):
+    if bot.id == workers.id:
+        fix = f"Create an account for workers, which is a member of {namespace} alone."
+        yield Check("worker details", "error", f"Workers use the bot's own account, {bot.name}.", fix)
+    elif workers.may_create_in(namespace):
         yield Check("worker details", "ok", f"Workers may publish in {namespace}.")
     else:
-        mend = f"Make {theirs.name} a member of {namespace} with the role write, and let its token write there."
-        yield Check("worker details", "error", f"Workers may not publish in {namespace}: every attempt is lost.", mend)
+        fix = f"Make {workers.name} a member of {namespace} with the role write, and let its token write there."
+        yield Check("worker details", "error", f"Workers may not publish in {namespace}: every attempt is lost.", fix)
 
 
 def hidden_logs(context: BoardContext) -> Checks:
-    """Logs hold what nobody has looked through."""
+    """Whether the logs repo is private: no person reviews the logs before they are stored."""
     if context.hub.is_private(context.logs):
         yield Check("logs", "ok", f"Only members can read {context.logs.id}.")
     else:
-        words = f"Everybody can read {context.logs.id}, so the bot keeps no log of a gated or private model there."
-        yield Check("logs", "warning", words, "Make it private, unless that is what you want.")
+        words = f"{context.logs.id} is public, so the bot stores no log of a gated or private model there."
+        yield Check("logs", "warning", words, "Make it private, unless you want public logs.")
 
 
 def details(context: BoardContext) -> Checks:
-    """What a private or gated model answered lies in a private repo, and the bot has to read the results there."""
+    """Whether the bot can read the details of private and gated models, which are in private repos."""
     namespace, policy = context.board.repos.details_namespace, context.board.admission
     if not (policy.gated_models or policy.private_models):
         yield Check("details", "ok", "Every model is public here, and so are its details.")
     elif namespace.lower() in {context.me().name.lower(), *context.hub.organisations()}:
         yield Check("details", "ok", f"The bot can read private repos of {namespace}.")
     else:
-        words = (
-            f"The details of gated or private models lie in private repos of {namespace}, which the bot cannot read."
-        )
-        mend = "Make the bot a member of it with the role read, or take neither: `admission: {gated_models: false}`."
-        yield Check("details", "warning", words, mend)
+        words = f"The bot cannot read the private repos of {namespace}, with the details of gated or private models."
+        fix = "Make the bot a member of it with the role read, or take neither: `admission: {gated_models: false}`."
+        yield Check("details", "warning", words, fix)
 
 
 def shared(context: BoardContext) -> tuple[Repo, ...]:
@@ -121,17 +119,17 @@ def shared(context: BoardContext) -> tuple[Repo, ...]:
     return (context.requests, context.results, context.logs, context.community, *flags)
 
 
-def _tried_to_write(hub: Hub, repo: Repo) -> str | None:
-    """What the Hub said to a commit that cannot land; None where it was refused for want of permission."""
+def _write_attempt(hub: Hub, repo: Repo) -> str | None:
+    """The Hub's answer to a commit that cannot land; None if it was refused for lack of permission."""
     try:
         hub.commit(repo, [WriteFile(".steward/never", b"")], "Never", parent=NEVER, regular=[".steward/never"])
     except BadToken as error:
         return str(error)
     except (Denied, RepoNotFound):
         return None
-    except HubError as error:  # above all StaleParent: it got that far
+    except HubError as error:  # above all StaleParent: the Hub had checked the permission
         return str(error)
-    return "it wrote."
+    return "the commit landed."
 
 
 def _may_write(hub: Hub, repo: Repo) -> bool:

@@ -1,1 +1,1 @@
-"""Charts: drawn on the server, each a picture at an address of its own, and a table of the same figures beside it."""
+"""Charts drawn on the server: each an SVG at its own address, with a table of the same figures beside it."""

@@ -1,7 +1,7 @@
-"""A model's scores beside its base model's and its category's, from the table in memory.
+"""Compare a model's scores with its base model's and its category's, from the table in memory.
 
-What a category reaches is worked out once for each state of the table. Where very many were evaluated that takes a
-moment: it is then done in the background, and what is told meanwhile is that of the state before.
+The standards of all categories are computed once for each snapshot of the table. For a large table that takes a moment
+and runs in the background; until then the standards of the snapshot before are used.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from bot.web.charts import models
 from bot.web.rows import RequestRow, RequestRows
-from bot.web.table import MANY, RequestTable
+from bot.web.table import MAX_SYNCHRONOUS_ROWS, RequestTable
 from leaderboard.categories import ModelCategory
 from leaderboard.comparisons import CategoryStandard, ComparableEvaluation, best_of, category_standard
 from redis_state.board.entry import IndexEntry
@@ -21,36 +21,36 @@ Group = tuple[str, str]
 
 
 class Standards:
-    """What each category reaches. Safe to share between threads."""
+    """The standard scores of each category. Safe to share between threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._rows: RequestRows | None = None
-        self._found: dict[Group, CategoryStandard] = {}
-        self._working = False
+        self._standards: dict[Group, CategoryStandard] = {}
+        self._computing = False
 
     def of(self, rows: RequestRows, group: Group) -> CategoryStandard:
-        """What the models of one category reach by one suite."""
+        """The standard of the models of one category by one suite."""
         with self._lock:
-            if self._rows is None or (rows is not self._rows and len(rows.lines) < MANY):
-                self._work(rows)
-            elif rows is not self._rows and not self._working:
-                self._working = True
-                threading.Thread(target=self._work_aside, args=(rows,), daemon=True).start()
-            return self._found.get(group, CategoryStandard())
+            if self._rows is None or (rows is not self._rows and len(rows.lines) < MAX_SYNCHRONOUS_ROWS):
+                self._compute(rows)
+            elif rows is not self._rows and not self._computing:
+                self._computing = True
+                threading.Thread(target=self._compute_in_background, args=(rows,), daemon=True).start()
+            return self._standards.get(group, CategoryStandard())
 
-    def _work(self, rows: RequestRows) -> None:
-        self._found, self._rows = standards(rows), rows
+    def _compute(self, rows: RequestRows) -> None:
+        self._standards, self._rows = standards(rows), rows
 
-    def _work_aside(self, rows: RequestRows) -> None:
+    def _compute_in_background(self, rows: RequestRows) -> None:
         try:
-            self._work(rows)
+            self._compute(rows)
         finally:
-            self._working = False
+            self._computing = False
 
 
 def standards(rows: RequestRows) -> dict[Group, CategoryStandard]:
-    """What every category reaches, of those that are not flagged."""
+    """The standard of every category, from models that are not flagged."""
     groups: dict[Group, list[RequestRow]] = {}
     for at in rows.with_scores:
         line = rows.lines[at]
@@ -67,27 +67,27 @@ class Comparing:
         self._standards = Standards()
 
     def warm(self) -> None:
-        """Work out what the categories reach, and where each request is, before anybody looks."""
+        """Compute the standards and the index of paths before the first request."""
         rows = self._table.rows()
         self._standards.of(rows, ("", ""))
         rows.at("")
 
     def compared(self, entries: Iterable[IndexEntry]) -> models.ComparisonView | None:
-        """The best evaluation among a model's requests beside others; None where there is nothing to compare.
+        """The best evaluation among a model's requests, compared with others; None if there is nothing to compare.
 
-        At most two round trips, where it has a base model.
+        At most two round trips, if the model has a base model.
         """
         rows = self._table.rows()
         own = best_of(_lines(rows, entries))
         if not isinstance(own, RequestRow):
             return None
         category = str(own.values["category"])
-        found = self._standards.of(rows, (category, own.suite))
-        base, best = self._base(rows, own), found.best_but(own.model)
+        standard = self._standards.of(rows, (category, own.suite))
+        base, best = self._base(rows, own), standard.best_but(own.model)
         others = [
             *([_other("base", base)] if base is not None else []),
             *([_other("best", best)] if best is not None else []),
-            *([_middle(found)] if found.models > 1 else []),
+            *([_median(standard)] if standard.models > 1 else []),
         ]
         if not others:
             return None
@@ -98,25 +98,28 @@ class Comparing:
         if not name or name.casefold() == own.model.casefold():
             return None
         entries = self._table.context.index.of_model(name)
-        return best_of(_lines(rows, (one for one in entries if not one.is_private), flagged=False), own.suite)
+        return best_of(_lines(rows, (entry for entry in entries if not entry.is_private), flagged=False), own.suite)
 
 
 def _lines(rows: RequestRows, entries: Iterable[IndexEntry], *, flagged: bool = True) -> list[RequestRow]:
-    """Their rows, as far as they have any; without those that are flagged unless `flagged` says so."""
-    found = (rows.at(one.path) for one in entries)
-    return [rows.lines[at] for at in found if at is not None and (flagged or at not in rows.flagged)]
+    """The rows of `entries` that have one; without flagged ones unless `flagged`."""
+    numbers = (rows.at(entry.path) for entry in entries)
+    return [rows.lines[at] for at in numbers if at is not None and (flagged or at not in rows.flagged)]
 
 
-def _scores(one: ComparableEvaluation) -> models.ScoresView:
-    return models.ScoresView(average=one.average or 0.0, benchmarks=dict(one.benchmarks))
+def _scores(evaluation: ComparableEvaluation) -> models.ScoresView:
+    return models.ScoresView(average=evaluation.average or 0.0, benchmarks=dict(evaluation.benchmarks))
 
 
-def _other(what: models.Whose, one: ComparableEvaluation) -> models.ReferenceScoresView:
-    path = one.path if isinstance(one, RequestRow) else ""
-    return models.ReferenceScoresView(what=what, model=one.model, path=path, **dict(_scores(one)))
+def _other(reference: models.Reference, evaluation: ComparableEvaluation) -> models.ReferenceScoresView:
+    path = evaluation.path if isinstance(evaluation, RequestRow) else ""
+    return models.ReferenceScoresView(what=reference, model=evaluation.model, path=path, **dict(_scores(evaluation)))
 
 
-def _middle(found: CategoryStandard) -> models.ReferenceScoresView:
+def _median(standard: CategoryStandard) -> models.ReferenceScoresView:
     return models.ReferenceScoresView(
-        what="middle", among=found.models, average=found.average or 0.0, benchmarks=dict(found.benchmarks)
+        what="middle",
+        among=standard.models,
+        average=standard.average or 0.0,
+        benchmarks=dict(standard.benchmarks),
     )

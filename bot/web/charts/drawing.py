@@ -1,8 +1,8 @@
-"""Pictures as SVG, drawn by pygal, and what is taken out of them and put in: one style of ours, for light and for dark.
+"""Draw charts as SVG with pygal, and replace pygal's style by our own, for light and dark mode.
 
-pygal is imported when the first picture is drawn: a web server that nobody asks for one needs none of it. What it
-writes for its own script (tooltips, and values to be found by it) is left out. A third of the size remains, and no
-picture holds anything that runs.
+pygal is imported when the first chart is drawn: a web server without requests for charts needs none of it. Elements
+for pygal's own script (tooltips, and their values) are removed, which leaves a third of the size, and nothing that
+runs.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from typing import Any, Literal, TypeVar
 from xml.etree import ElementTree
 
 WIDTHS = (360, 760, 1080)
-"""Widths of a picture on a phone, in a narrow window and on a screen, in pixels of its own: letters keep their size."""
-TALL = 280
-"""Height of what stands, in its own pixels."""
-LETTER, LINE = 14, 22
-EACH, BETWEEN, ROW = 13, 18, 34
-"""Heights of what lies: of each of several bars, of the room between two groups of them, of a range."""
-_DAY = 12
-"""Letters of the label of what stands, or of a tick, at most."""
-_SCALE = 0.5
-"""Share of the width that a scale that lies has at least: names stand on its left."""
-_PER_LETTER = 0.56
-"""Width of a letter, as a share of its height, as far as one can say without the reader's fonts."""
+"""Of a chart on a phone, in a narrow window and on a screen, in the chart's own pixels: letters keep their size."""
+VERTICAL_HEIGHT = 280
+"""Of a chart with vertical bars or lines, in its own pixels."""
+FONT_SIZE, LINE_HEIGHT = 14, 22
+BAR_HEIGHT, GROUP_GAP, RANGE_HEIGHT = 13, 18, 34
+"""Of horizontal bars: each bar of a group, the gap between two groups, a range."""
+_MAX_LABEL = 12
+"""Letters of a label below vertical bars, or of a tick."""
+_SCALE_SHARE = 0.5
+"""Least share of the width that a horizontal scale has: names are on its left."""
+_LETTER_WIDTH = 0.56
+"""Width of a letter as a share of its height, estimated without the reader's fonts."""
 
 STYLE = (
     ":root{color-scheme:light dark;--text:#1b1d28;--quiet:#5a6072;--line:#dfe2ea;--card:#fff;"
@@ -45,9 +45,9 @@ STYLE = (
     ".unseen rect{fill:none;stroke:none}"
     ".series .line{fill:none;stroke:var(--own);stroke-width:2.5;stroke-linejoin:round}.series circle{fill:var(--own)}"
 )
-"""The style of all pictures. It holds nobody's words, so that its digest can stand in the policy that allows it."""
+"""The style of all charts. It is constant, so the content policy can allow it by its digest."""
 POLICY = f"default-src 'none'; style-src 'sha256-{base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()}'"
-"""What browsers are told about a picture that is opened on its own: nothing runs or loads but the style above."""
+"""The content policy of a chart that is opened on its own: only the style above applies, and nothing runs or loads."""
 
 T = TypeVar("T")
 Kind = Literal["ranges", "groups", "stacks", "lines"]
@@ -62,7 +62,7 @@ _GRAPHS: dict[Kind, str] = {
 
 @dataclass(frozen=True)
 class Series:
-    """Values under one name ("": the legend does not tell of it), None where there is none."""
+    """Values under one name ("": not in the legend). A value is None if there is none."""
 
     name: str
     tone: Tone
@@ -71,10 +71,11 @@ class Series:
 
 @dataclass(frozen=True)
 class Picture:
-    """A chart before it is drawn: `ranges` and `groups` of bars lie, `stacks` of them stand, `lines` go over time.
+    """A chart before it is drawn: `ranges` and `groups` have horizontal bars, `stacks` vertical ones, `lines` are over
+    time.
 
-    `title` says what it is and `says` what is to be seen, for those who do not see it. `labels` name the values of each
-    series, those that are to be shown; `ticks` are the scale's, as value and words.
+    `title` names the chart, and `says` describes it for people who do not see it. `labels` name the values of each
+    series ("": not shown); `ticks` are those of the scale, each a value and its label.
     """
 
     title: str
@@ -85,30 +86,31 @@ class Picture:
     ticks: Sequence[tuple[float, str]]
 
     @property
-    def lies(self) -> bool:
-        """Whether its bars lie."""
+    def is_horizontal(self) -> bool:
+        """Whether its bars are horizontal."""
         return self.kind in ("ranges", "groups")
 
     def height(self, width: int) -> int:
-        """Of the whole picture at that width, in its own pixels."""
-        row = ROW if self.kind == "ranges" else EACH * len(self.series) + BETWEEN
-        return len(legend(self.series, width)) * LINE + (len(self.labels) * row + 2 * LINE if self.lies else TALL)
+        """The height of the chart at that width, in its own pixels."""
+        row = RANGE_HEIGHT if self.kind == "ranges" else BAR_HEIGHT * len(self.series) + GROUP_GAP
+        bars = len(self.labels) * row + 2 * LINE_HEIGHT if self.is_horizontal else VERTICAL_HEIGHT
+        return len(legend(self.series, width)) * LINE_HEIGHT + bars
 
 
 @lru_cache(maxsize=1)
 def _pygal() -> ModuleType:
-    """The library; without lxml, which would cost megabytes where it happens to be installed."""
+    """The library; without lxml, which would cost megabytes if it happens to be installed."""
     import pygal
     from pygal.etree import etree
 
     etree.to_etree()
-    found: ModuleType = pygal
-    return found
+    module: ModuleType = pygal
+    return module
 
 
 def draw(picture: Picture, width: int) -> bytes:
     """`picture` as SVG."""
-    rows, lies = legend(picture.series, width), picture.lies
+    rows, horizontal = legend(picture.series, width), picture.is_horizontal
     graph = getattr(_pygal(), _GRAPHS[picture.kind])(
         width=width,
         height=picture.height(width),
@@ -117,92 +119,96 @@ def draw(picture: Picture, width: int) -> bytes:
         css=(),
         show_legend=False,
         margin=8,
-        margin_top=8 + len(rows) * LINE,
+        margin_top=8 + len(rows) * LINE_HEIGHT,
         margin_right=26,
-        style=_pygal().style.Style(label_font_size=LETTER, major_label_font_size=LETTER, no_data_font_size=LETTER),
+        style=_pygal().style.Style(
+            label_font_size=FONT_SIZE, major_label_font_size=FONT_SIZE, no_data_font_size=FONT_SIZE
+        ),
         truncate_label=-1,
-        x_labels=_in_turn(_fitting_labels(picture.labels, width, lies=lies), lies=lies),
+        x_labels=_in_draw_order(_fitting_labels(picture.labels, width, horizontal=horizontal), horizontal=horizontal),
         y_labels=[
-            {"value": value, "label": cut(words, _DAY)} for value, words in _apart(picture.ticks, width, lies=lies)
+            {"value": value, "label": cut(label, _MAX_LABEL)}
+            for value, label in _spaced_ticks(picture.ticks, width, horizontal=horizontal)
         ],
         range=(picture.ticks[0][0], picture.ticks[-1][0]),
         zero=picture.ticks[0][0],
         show_dots=False,
         allow_interruptions=True,
     )
-    for one in picture.series:
-        values = [None if value is None else round(value, 4) for value in one.values]
-        graph.add(one.name or " ", _in_turn(values, lies=lies))
+    for series in picture.series:
+        values = [None if value is None else round(value, 4) for value in series.values]
+        graph.add(series.name or " ", _in_draw_order(values, horizontal=horizontal))
     root = graph.render_tree()
     _strip(root, picture.series)
-    _name(root, picture)
+    _add_description(root, picture)
     _add_legend(root, rows)
     return bytes(ElementTree.tostring(root, encoding="utf-8"))
 
 
-def _in_turn(values: Sequence[T], *, lies: bool) -> list[T]:
-    """From top to bottom, where bars lie: pygal begins below."""
-    return list(reversed(values)) if lies else list(values)
+def _in_draw_order(values: Sequence[T], *, horizontal: bool) -> list[T]:
+    """Horizontal bars in reverse: pygal draws them from bottom to top."""
+    return list(reversed(values)) if horizontal else list(values)
 
 
-def _fitting_labels(labels: Sequence[str], width: int, *, lies: bool) -> list[str]:
-    """Labels as there is room for them: the beginning of each, or some of them and not the others."""
-    if lies:
-        return [cut(one, int(width / 2.3 / LETTER / _PER_LETTER)) for one in labels]
-    said = [at for at, one in enumerate(labels) if one]
-    longest = max((len(labels[at]) for at in said), default=0) * LETTER * _PER_LETTER + LETTER
-    every = max(1, math.ceil(len(said) * longest / (width - 60)))
-    kept = set(said[::every])
-    return [cut(one, _DAY) if at in kept else "" for at, one in enumerate(labels)]
+def _fitting_labels(labels: Sequence[str], width: int, *, horizontal: bool) -> list[str]:
+    """The labels that fit: the beginning of each on the left, or only some of them below."""
+    if horizontal:
+        return [cut(label, int(width / 2.3 / FONT_SIZE / _LETTER_WIDTH)) for label in labels]
+    places = [at for at, label in enumerate(labels) if label]
+    longest = max((len(labels[at]) for at in places), default=0) * FONT_SIZE * _LETTER_WIDTH + FONT_SIZE
+    step = max(1, math.ceil(len(places) * longest / (width - 60)))
+    shown = set(places[::step])
+    return [cut(label, _MAX_LABEL) if at in shown else "" for at, label in enumerate(labels)]
 
 
-def _apart(ticks: Sequence[tuple[float, str]], width: int, *, lies: bool) -> list[tuple[float, str]]:
-    """Ticks of a scale; those of one that lies without their words, where these would touch those before them."""
-    if not lies:
+def _spaced_ticks(ticks: Sequence[tuple[float, str]], width: int, *, horizontal: bool) -> list[tuple[float, str]]:
+    """The ticks of a scale; on a horizontal one, a label that would touch the one before it is left out."""
+    if not horizontal:
         return list(ticks)
-    told, ends, (first, last) = list[tuple[float, str]](), -math.inf, (ticks[0][0], ticks[-1][0])
-    for value, words in ticks:
-        at, half = (value - first) / (last - first) * _SCALE * width, len(words) * LETTER * _PER_LETTER / 2
-        has_room = at - half > ends + LETTER / 2
-        told.append((value, words if has_room else ""))
-        ends = at + half if has_room else ends
-    return told
+    spaced, end, (first, last) = list[tuple[float, str]](), -math.inf, (ticks[0][0], ticks[-1][0])
+    for value, label in ticks:
+        middle = (value - first) / (last - first) * _SCALE_SHARE * width
+        half = len(label) * FONT_SIZE * _LETTER_WIDTH / 2
+        fits = middle - half > end + FONT_SIZE / 2
+        spaced.append((value, label if fits else ""))
+        end = middle + half if fits else end
+    return spaced
 
 
-def cut(words: str, room: int) -> str:
-    """`words`, or as much of them as `room` letters hold; without what no picture may hold."""
-    plain = "".join(one if one.isprintable() else " " for one in words)
-    return plain if len(plain) <= room else plain[: room - 1] + "…"
+def cut(text: str, length: int) -> str:
+    """`text`, cut to `length` letters, without characters that are not printable."""
+    plain = "".join(letter if letter.isprintable() else " " for letter in text)
+    return plain if len(plain) <= length else plain[: length - 1] + "…"
 
 
 def _strip(root: Any, series: Sequence[Series]) -> None:
-    """Take out what serves pygal's script and style, and give each series its tone."""
-    lies = any("horizontal" in one.get("class", "") for one in root)
-    across = "axis y" if lies else "axis x"
+    """Remove the elements of pygal's script and style, and set the tone of each series."""
+    horizontal = any("horizontal" in node.get("class", "") for node in root)
+    label_axis = "axis y" if horizontal else "axis x"
     for parent in list(root.iter()):
-        crosses = parent.get("class", "").startswith(across)
+        has_labels = parent.get("class", "").startswith(label_axis)
         for child in list(parent):
             if not isinstance(child.tag, str) or child.tag in ("defs", "desc", "title") or _is_layer(child):
                 parent.remove(child)
-            elif crosses:
-                _without_guide(parent, child)
-    for one in root.iter():
-        words = one.get("class", "").split()
-        if "series" in words:
-            one.set("class", f"series {series[int(words[1].removeprefix('serie-'))].tone}")
-        elif "horizontal" in words:
-            one.set("class", "lying")
-        elif one.tag == "rect" and "rect" in words:
-            del one.attrib["class"], one.attrib["rx"], one.attrib["ry"]
-        elif one.tag == "g" and words == ["bar"]:
-            del one.attrib["class"]
+            elif has_labels:
+                _remove_guide(parent, child)
+    for node in root.iter():
+        classes = node.get("class", "").split()
+        if "series" in classes:
+            node.set("class", f"series {series[int(classes[1].removeprefix('serie-'))].tone}")
+        elif "horizontal" in classes:
+            node.set("class", "lying")
+        elif node.tag == "rect" and "rect" in classes:
+            del node.attrib["class"], node.attrib["rx"], node.attrib["ry"]
+        elif node.tag == "g" and classes == ["bar"]:
+            del node.attrib["class"]
         for name in ("x", "y", "width", "height"):
-            if name in one.attrib:
-                one.set(name, f"{float(one.attrib[name]):.1f}".removesuffix(".0"))
+            if name in node.attrib:
+                node.set(name, f"{float(node.attrib[name]):.1f}".removesuffix(".0"))
 
 
-def _without_guide(axis: Any, label: Any) -> None:
-    """Take out the line of a label of bars or days, which tells nothing, and the label where it says nothing."""
+def _remove_guide(axis: Any, label: Any) -> None:
+    """Remove the guide line of a label of bars or days, and the label itself if it is empty."""
     text = label.find("text")
     if text is not None and not text.text:
         axis.remove(label)
@@ -212,48 +218,49 @@ def _without_guide(axis: Any, label: Any) -> None:
 
 
 def _is_layer(node: Any) -> bool:
-    """Whether it is a layer that pygal's script would fill, or a bar of no length."""
+    """Whether `node` is a layer that pygal's script would fill, or a bar of length zero."""
     layers = {"overlay", "text-overlay", "tooltip-overlay", "titles"} & set(node.get("class", "").split())
-    lengths = [float(one.get(name, 0)) for one in node.findall("rect") for name in ("width", "height")]
+    lengths = [float(rect.get(name, 0)) for rect in node.findall("rect") for name in ("width", "height")]
     return bool(layers) or (node.get("class") == "bar" and not all(lengths))
 
 
-def _name(root: Any, picture: Picture) -> None:
-    """Say what it is, to those who see it and to those who do not, and how it looks."""
+def _add_description(root: Any, picture: Picture) -> None:
+    """Add the title, the description for people who do not see the chart, and the style."""
     for name in ("id", "class"):
         root.attrib.pop(name, None)
     root.set("role", "img")
     root.set("aria-labelledby", "title says")
-    for at, (tag, key, words) in enumerate(
+    for at, (tag, key, text) in enumerate(
         (("title", "title", picture.title), ("desc", "says", picture.says), ("style", "", STYLE))
     ):
         node = ElementTree.Element(tag, {"id": key} if key else {})
-        node.text = cut(words, 2_000) if key else words
+        node.text = cut(text, 2_000) if key else text
         root.insert(at, node)
 
 
 def legend(series: Sequence[Series], width: int) -> list[list[tuple[float, str, Tone]]]:
-    """The lines of the legend: where each name begins, what it says, and its tone."""
+    """The lines of the legend: the left edge of each name, its text, and its tone."""
     rows: list[list[tuple[float, str, Tone]]] = []
     left = float(width)
-    for one in series:
-        if not one.name:
+    for named in series:
+        if not named.name:
             continue
-        words = cut(one.name, int((width - 60) / LETTER / _PER_LETTER))
-        room = len(words) * LETTER * _PER_LETTER + 44
-        if left + room > width:
+        text = cut(named.name, int((width - 60) / FONT_SIZE / _LETTER_WIDTH))
+        text_width = len(text) * FONT_SIZE * _LETTER_WIDTH + 44
+        if left + text_width > width:
             rows.append([])
             left = 8.0
-        rows[-1].append((left, words, one.tone))
-        left += room
+        rows[-1].append((left, text, named.tone))
+        left += text_width
     return rows
 
 
 def _add_legend(root: Any, rows: list[list[tuple[float, str, Tone]]]) -> None:
     for at, row in enumerate(rows):
-        for left, words, tone in row:
-            box = {"x": f"{left:.0f}", "y": str(at * LINE + 8), "width": "13", "height": "13", "rx": "3"}
+        for left, name, tone in row:
+            top = at * LINE_HEIGHT
+            shape = {"x": f"{left:.0f}", "y": str(top + 8), "width": "13", "height": "13", "rx": "3"}
             group = ElementTree.SubElement(root, "g", {"class": tone})
-            ElementTree.SubElement(group, "rect", {"class": "swatch", **box})
-            text = ElementTree.SubElement(group, "text", {"x": f"{left + 19:.0f}", "y": str(at * LINE + 19)})
-            text.text = words
+            ElementTree.SubElement(group, "rect", {"class": "swatch", **shape})
+            text = ElementTree.SubElement(group, "text", {"x": f"{left + 19:.0f}", "y": str(top + 19)})
+            text.text = name

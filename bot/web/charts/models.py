@@ -1,4 +1,4 @@
-"""What the API answers that charts are drawn of: how long things take, in seconds, and scores beside scores, 0-100."""
+"""Response models of the API for charts: durations in seconds, and compared scores from 0 to 100."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from leaderboard.attempts import Fault
 
 
 class DurationSpreadView(ApiModel):
-    """What is usual: of `among` evaluations so many tenths, or quarters, took no longer than this, within a fifth."""
+    """Quantiles of durations: of `among` evaluations, that share took no longer; exact to about a fifth."""
 
-    name: str = Field(description="of the tier or the precision; empty: of all")
+    name: str = Field(description="the tier or the precision; empty: all evaluations")
     among: int
     tenth: float
     quarter: float
@@ -23,7 +23,7 @@ class DurationSpreadView(ApiModel):
 
 
 class DurationSpreadsView(ApiModel):
-    """What is usual of all, by tier and by precision; those are left out of which none was counted."""
+    """Quantiles of all evaluations, by tier and by precision; groups without evaluations are left out."""
 
     overall: DurationSpreadView | None = None
     tiers: list[DurationSpreadView] = Field(default_factory=list)
@@ -31,7 +31,7 @@ class DurationSpreadsView(ApiModel):
 
 
 class DailyOutcomesView(ApiModel):
-    """Evaluations that ended on one day, in UTC. `failed` are told by whose fault it was; one may be tried again."""
+    """Attempts that ended on one UTC day. `failed` counts them by who was at fault; some are retried."""
 
     day: str
     finished: int
@@ -39,7 +39,7 @@ class DailyOutcomesView(ApiModel):
 
 
 class QueueLengthView(ApiModel):
-    """How many waited, and how many ran, on average from `at` until the next one."""
+    """The average numbers of waiting and running requests, from `at` until the next entry."""
 
     at: str
     waiting: float
@@ -58,7 +58,7 @@ SPREAD: dict[str, Any] = {
 
 
 class TimingsResponse(ApiModel):
-    """How long things took within the last `days`, today included. `since` is the first day on which it was counted."""
+    """Durations and outcomes of the last `days`, today included. `since` is the first day with figures."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -77,47 +77,47 @@ class TimingsResponse(ApiModel):
     )
 
     days: int
-    since: str | None = Field(description="null where nothing was counted")
-    waiting: DurationSpreadsView = Field(description="from submission to start, of the first attempt at each request")
-    running: DurationSpreadsView = Field(description="from start to end, of evaluations that came to results")
+    since: str | None = Field(description="null if there are no figures")
+    waiting: DurationSpreadsView = Field(description="from submission to start of the first attempt of each request")
+    running: DurationSpreadsView = Field(description="from start to end of evaluations that finished")
     ended: list[DailyOutcomesView] = Field(description="each day, oldest first")
-    queue: list[QueueLengthView] = Field(description="oldest first; where nobody counted there is a gap")
+    queue: list[QueueLengthView] = Field(description="oldest first; periods without figures are left out")
 
     @property
     def finished(self) -> int:
-        """How many came to results."""
-        return sum(one.finished for one in self.ended)
+        """The number of attempts that finished."""
+        return sum(day.finished for day in self.ended)
 
     @property
     def failed(self) -> int:
-        """How many did not."""
-        return sum(sum(one.failed.values()) for one in self.ended)
+        """The number of attempts that failed."""
+        return sum(sum(day.failed.values()) for day in self.ended)
 
 
 class ScoresView(ApiModel):
-    """What an evaluation came to, 0-100."""
+    """The scores of an evaluation, 0-100."""
 
     average: float
     benchmarks: dict[str, float] = Field(description="by name, in the suite's order")
 
 
-Whose = Literal["base", "best", "middle"]
+Reference = Literal["base", "best", "middle"]
 
 
 class ReferenceScoresView(ScoresView):
-    """Scores to compare with: those of the `base` model, of the `best` other one of the category, or of its `middle`.
+    """Scores to compare with: of the `base` model, of the `best` other model of the category, or of its `middle`.
 
-    The middle is the median of `among` models, benchmark by benchmark; it is no model's, and has no path.
+    The middle is the median of `among` models, benchmark by benchmark; it belongs to no model and has no path.
     """
 
-    what: Whose
+    what: Reference
     model: str = ""
     path: str = ""
     among: int = 1
 
 
 class ComparisonView(ApiModel):
-    """A model's best evaluation beside others by the same suite; flagged ones are not among them."""
+    """A model's best evaluation compared with others by the same suite; flagged ones are left out."""
 
     model: str
     path: str

@@ -1,4 +1,4 @@
-"""From figures to pictures: what is drawn of them, on which scale, and what it says to those who do not see it."""
+"""Turn figures into charts: series, scale, and a description for people who do not see the chart."""
 
 from __future__ import annotations
 
@@ -14,120 +14,120 @@ from leaderboard.times import read_time
 from leaderboard.timings import DAY, step_of
 
 SCALE = (1, 10, 60, 600, 3_600, 28_800, 259_200, 2_592_000, 31_536_000)
-"""Seconds at which a scale of spans may have a tick."""
+"""Seconds at which a scale of durations may have a tick."""
 _TONES: Mapping[Fault, Tone] = {"submission": "b", "us": "c", "hub": "d", "unknown": "e"}
 
 
-def ranges(found: models.DurationSpreadsView, what: str) -> Picture | None:
-    """Who waited, or ran, how long: nine tenths and half of each tier and precision, on a scale of logarithms."""
-    rows: list[models.DurationSpreadView | None] = [*found.tiers]
-    if found.tiers and found.precisions:
+def ranges(spreads: models.DurationSpreadsView, kind: str) -> Picture | None:
+    """The durations of each tier and precision, its middle half and eight tenths, on a logarithmic scale."""
+    rows: list[models.DurationSpreadView | None] = [*spreads.tiers]
+    if spreads.tiers and spreads.precisions:
         rows.append(None)
-    rows += found.precisions
-    if found.overall is None or not found.tiers:
+    rows += spreads.precisions
+    if spreads.overall is None or not spreads.tiers:
         return None
     ticks = scale(
-        min(one.tenth for one in rows if one is not None), max(one.nine_tenths for one in rows if one is not None)
+        min(row.tenth for row in rows if row is not None), max(row.nine_tenths for row in rows if row is not None)
     )
 
     def height(seconds: float) -> float:
         return math.log10(max(seconds, ticks[0]) / ticks[0])
 
     def parts(begin: str, end: str) -> list[float | None]:
-        return [None if one is None else height(getattr(one, end)) - height(getattr(one, begin)) for one in rows]
+        return [None if row is None else height(getattr(row, end)) - height(getattr(row, begin)) for row in rows]
 
     return Picture(
-        title=words.title(what),
-        says=words.spreads(what, found),
+        title=words.title(kind),
+        says=words.spreads(kind, spreads),
         kind="ranges",
-        labels=["" if one is None else f"{one.name} · {short_span(one.half)}" for one in rows],
+        labels=["" if row is None else f"{row.name} · {short_span(row.half)}" for row in rows],
         series=[
-            Series("", "unseen", [None if one is None else height(one.tenth) for one in rows]),
+            Series("", "unseen", [None if row is None else height(row.tenth) for row in rows]),
             Series(words.most(), "pale", parts("tenth", "quarter")),
             Series(words.half(), "a", parts("quarter", "half")),
             Series("", "a", parts("half", "three_quarters")),
             Series("", "pale", parts("three_quarters", "nine_tenths")),
         ],
-        ticks=[(height(one), short_span(one)) for one in ticks],
+        ticks=[(height(tick), short_span(tick)) for tick in ticks],
     )
 
 
 def scale(least: float, most: float) -> list[int]:
-    """The ticks of a scale on which spans from `least` to `most` seconds have room: two of them, or more."""
+    """The ticks, at least two, of a scale for durations from `least` to `most` seconds."""
     low = max((at for at, tick in enumerate(SCALE[:-1]) if tick <= least), default=0)
     high = min((at for at, tick in enumerate(SCALE) if tick >= most), default=len(SCALE) - 1)
     return list(SCALE[low : max(high, low + 1) + 1])
 
 
 def outcomes(times: models.TimingsResponse) -> Picture | None:
-    """How many came to results each day, and how many did not, by whose fault it was."""
+    """The attempts that finished on each day, and those that failed, by who was at fault."""
     if not times.finished and not times.failed:
         return None
-    most = max(one.finished + sum(one.failed.values()) for one in times.ended)
-    faults = [fault for fault in _TONES if any(one.failed.get(fault) for one in times.ended)]
+    most = max(day.finished + sum(day.failed.values()) for day in times.ended)
+    faults = [fault for fault in _TONES if any(day.failed.get(fault) for day in times.ended)]
     return Picture(
         title=words.title("ended"),
         says=words.ended(times),
         kind="stacks",
-        labels=[day_words(one.day) for one in times.ended],
+        labels=[day_words(day.day) for day in times.ended],
         series=[
-            Series(ENDS["finished"], "a", [one.finished for one in times.ended]),
+            Series(ENDS["finished"], "a", [day.finished for day in times.ended]),
             *(
-                Series(ENDS[fault], _TONES[fault], [one.failed.get(fault, 0) for one in times.ended])
+                Series(ENDS[fault], _TONES[fault], [day.failed.get(fault, 0) for day in times.ended])
                 for fault in faults
             ),
         ],
-        ticks=even(most),
+        ticks=even_ticks(most),
     )
 
 
 def queue(times: models.TimingsResponse) -> Picture | None:
-    """How many waited and ran, over time."""
+    """The numbers of waiting and running requests over time."""
     if not times.queue:
         return None
-    known = {read_time(one.at) or 0.0: one for one in times.queue}
+    lengths = {read_time(length.at) or 0.0: length for length in times.queue}
     step, begin = step_of(times.days), read_time(times.ended[0].day) or 0.0
-    at = [begin + number * step for number in range(int((max(known) - begin) // step) + 1)]
-    here = [known.get(one) for one in at]
+    moments = [begin + number * step for number in range(int((max(lengths) - begin) // step) + 1)]
+    points = [lengths.get(moment) for moment in moments]
     return Picture(
         title=words.title("queue"),
         says=words.queue(times),
         kind="lines",
-        labels=[_date_words(one) if one % DAY < step else "" for one in at],
+        labels=[_date_words(moment) if moment % DAY < step else "" for moment in moments],
         series=[
-            Series(words.waiting(), "a", [None if one is None else one.waiting for one in here]),
-            Series(words.running(), "b", [None if one is None else one.running for one in here]),
+            Series(words.waiting(), "a", [None if point is None else point.waiting for point in points]),
+            Series(words.running(), "b", [None if point is None else point.running for point in points]),
         ],
-        ticks=even(max(max(one.waiting, one.running) for one in times.queue)),
+        ticks=even_ticks(max(max(length.waiting, length.running) for length in times.queue)),
     )
 
 
-def scores(found: models.ComparisonView) -> Picture:
-    """A model's scores beside others', benchmark by benchmark."""
-    names = [*found.own.benchmarks]
+def scores(comparison: models.ComparisonView) -> Picture:
+    """A model's scores compared with others, benchmark by benchmark."""
+    names = [*comparison.own.benchmarks]
 
-    def values(one: models.ScoresView) -> list[float | None]:
-        return [one.average, *(one.benchmarks.get(name) for name in names)]
+    def values(view: models.ScoresView) -> list[float | None]:
+        return [view.average, *(view.benchmarks.get(name) for name in names)]
 
-    tones: Mapping[models.Whose, Tone] = {"base": "b", "best": "c", "middle": "e"}
+    tones: Mapping[models.Reference, Tone] = {"base": "b", "best": "c", "middle": "e"}
     return Picture(
-        title=words.scores(found),
-        says=words.compared(found),
+        title=words.scores(comparison),
+        says=words.compared(comparison),
         kind="groups",
         labels=[words.average(), *names],
         series=[
-            Series(found.model, "a", values(found.own)),
-            *(Series(words.other(found, one), tones[one.what], values(one)) for one in found.others),
+            Series(comparison.model, "a", values(comparison.own)),
+            *(Series(words.other(comparison, other), tones[other.what], values(other)) for other in comparison.others),
         ],
         ticks=[(at, str(at)) for at in (0, 25, 50, 75, 100)],
     )
 
 
-def even(most: float) -> list[tuple[float, str]]:
-    """The ticks of a scale from 0 to `most` or a little more: two to six of them, at round numbers."""
+def even_ticks(most: float) -> list[tuple[float, str]]:
+    """Two to six ticks at round numbers, of a scale from 0 to `most` or a little more."""
     rough = max(most, 1.0) / 4
     power = 10.0 ** math.floor(math.log10(rough))
-    step = max(1.0, next(one * power for one in (1, 2, 5, 10) if one * power >= rough))
+    step = max(1.0, next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough))
     return [(at * step, f"{at * step:,.0f}") for at in range(math.ceil(max(most, 1.0) / step) + 1)]
 
 

@@ -1,4 +1,4 @@
-"""A picture as a page shows it: an address for each of its sizes, and what is said in its place."""
+"""A chart as a page shows it: the address of each of its sizes, and its alternative text."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from bot.web.charts.drawing import WIDTHS, Picture
 from bot.web.charts.pictures import scores
 from bot.web.frame import as_path
 
-UP_TO = ("40rem", "64rem", "")
-"""Up to which width of the window each of WIDTHS is shown; the last one beyond."""
+MAX_WINDOW_WIDTHS = ("40rem", "64rem", "")
+"""Width of the window up to which each of WIDTHS is shown; the last one is for all wider windows."""
 
 
 @dataclass(frozen=True)
 class ChartImage:
-    """One drawing of a picture, for windows up to a width."""
+    """One size of a chart, for windows up to the width `up_to`."""
 
     address: str
     up_to: str
@@ -25,7 +25,7 @@ class ChartImage:
 
 @dataclass(frozen=True)
 class ChartContext:
-    """What the macro `chart` of `templates/chart.html` wants to know; the sizes from the smallest to the largest."""
+    """The argument of the macro `chart` in `templates/chart.html`; the sizes from the smallest to the largest."""
 
     title: str
     says: str
@@ -33,14 +33,16 @@ class ChartContext:
 
 
 def chart_context(picture: Picture | None, address: str) -> ChartContext | None:
-    """`picture`, which is to be had at `address`, a query that goes on; None where there is none."""
+    """The context for `picture`, whose images are at `address` plus a `width` parameter; None without a picture."""
     if picture is None:
         return None
-    sizes = zip(WIDTHS, UP_TO, strict=True)
-    drawn = (ChartImage(f"{address}width={width}", up_to, width, picture.height(width)) for width, up_to in sizes)
-    return ChartContext(picture.title, picture.says, tuple(drawn))
+    sizes = zip(WIDTHS, MAX_WINDOW_WIDTHS, strict=True)
+    images = (ChartImage(f"{address}width={width}", up_to, width, picture.height(width)) for width, up_to in sizes)
+    return ChartContext(picture.title, picture.says, tuple(images))
 
 
-def model_chart(found: models.ComparisonView | None) -> ChartContext | None:
-    """A model's scores beside others'; None where there are none."""
-    return chart_context(scores(found), f"/charts/models/{as_path(found.model)}?") if found is not None else None
+def model_chart(comparison: models.ComparisonView | None) -> ChartContext | None:
+    """The chart of a model's compared scores; None if there are none."""
+    if comparison is None:
+        return None
+    return chart_context(scores(comparison), f"/charts/models/{as_path(comparison.model)}?")

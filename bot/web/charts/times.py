@@ -1,9 +1,9 @@
-"""How long things take, as it was counted: read from Redis, worked out once for each change.
+"""Durations, outcomes and queue lengths: read from Redis, computed once for each change of the counts.
 
-A day that is over does not change any more. So whoever looks costs one round trip, for today and yesterday (a process
-may have been late with its last counts), and the first one of all costs another for the days before.
+A day that is over does not change any more. So each request costs one round trip, for today and yesterday (a process
+may store its last counts late), and the first request costs another one for the days before.
 
-Race accepted: where Redis was lost, a web server that has read the days before goes on to tell of them until it stops.
+Race accepted: after Redis was lost, a web server that has read earlier days goes on showing them until it stops.
 """
 
 from __future__ import annotations
@@ -23,13 +23,12 @@ from leaderboard.timings import DAY, ENDS, PERIODS, DayCounts, DurationSpread, T
 from redis_state.board.timings import day_from
 from redis_state.clock import iso
 
-USUAL = 30
-"""Days that one looks back unless one asks for others."""
+DEFAULT_DAYS = 30
 
 
 @dataclass
 class _TimingCache:
-    """What was worked out from one state of the counts."""
+    """Responses and charts computed from one state of the counts."""
 
     today: int
     recent: Sequence[Mapping[str, str]]
@@ -38,73 +37,75 @@ class _TimingCache:
 
 
 class TimingReader:
-    """How long things take on one board. Safe to share between threads."""
+    """The timings of one board. Safe to share between threads."""
 
     def __init__(self, context: BoardContext) -> None:
-        self._desk = context
+        self._context = context
         self._lock = threading.Lock()
         self._days: dict[int, DayCounts] = {}
-        self._known = _TimingCache(0, ())
+        self._cache = _TimingCache(0, ())
 
-    def times(self, length: int = USUAL) -> models.TimingsResponse:
-        """The last `length` days, which is one of PERIODS."""
+    def times(self, days: int = DEFAULT_DAYS) -> models.TimingsResponse:
+        """The timings of the last `days`, which is one of PERIODS."""
         with self._lock:
-            return self._times(self._look(), length)
+            return self._times(self._current_cache(), days)
 
-    def picture(self, name: str, length: int, width: int) -> bytes | None:
-        """The picture `name` of PICTURES as SVG; None where there is nothing to be seen on it."""
+    def picture(self, name: str, days: int, width: int) -> bytes | None:
+        """The chart `name` of PICTURES as SVG; None if it has no figures."""
         with self._lock:
-            known, asked = self._look(), (name, length, width)
-            if asked not in known.pictures:
-                picture = PICTURES[name](self._times(known, length))
+            cache, key = self._current_cache(), (name, days, width)
+            if key not in cache.pictures:
+                picture = PICTURES[name](self._times(cache, days))
                 if picture is None:
                     return None
-                known.pictures[asked] = draw(picture, width)
-            return known.pictures[asked]
+                cache.pictures[key] = draw(picture, width)
+            return cache.pictures[key]
 
-    def _times(self, known: _TimingCache, length: int) -> models.TimingsResponse:
-        if length not in known.times:
-            known.times[length] = self._told(report(self._days.values(), now=self._desk.now(), length=length))
-        return known.times[length]
+    def _times(self, cache: _TimingCache, days: int) -> models.TimingsResponse:
+        if days not in cache.times:
+            cache.times[days] = self._response(report(self._days.values(), now=self._context.now(), length=days))
+        return cache.times[days]
 
-    def _look(self) -> _TimingCache:
-        """What is known by now; brought in step with what was counted since the last look."""
-        today = day_of(self._desk.now())
-        recent = self._desk.timings.read([today - 1, today])
-        if (today, recent) != (self._known.today, self._known.recent):
-            over = self._known.today - 1  # later ones may have gone on since they were read
-            kept = {at: day for at, day in self._days.items() if today - max(PERIODS) < at < over}
-            missing = [at for at in range(today - max(PERIODS) + 1, today - 1) if at not in kept]
-            found = zip(missing, self._desk.timings.read(missing) if missing else (), strict=True)
-            kept |= {at: day_from(at, fields) for at, fields in found}
-            self._days = kept | {today - 1: day_from(today - 1, recent[0]), today: day_from(today, recent[1])}
-            self._known = _TimingCache(today, recent)
-        return self._known
+    def _current_cache(self) -> _TimingCache:
+        """The cache of the current counts; read the new counts, and start a new cache if they changed."""
+        today = day_of(self._context.now())
+        recent = self._context.timings.read([today - 1, today])
+        if (today, recent) != (self._cache.today, self._cache.recent):
+            first_open = self._cache.today - 1  # this day and later ones may have changed since they were read
+            days = {at: day for at, day in self._days.items() if today - max(PERIODS) < at < first_open}
+            missing = [at for at in range(today - max(PERIODS) + 1, today - 1) if at not in days]
+            counts = zip(missing, self._context.timings.read(missing) if missing else (), strict=True)
+            days |= {at: day_from(at, fields) for at, fields in counts}
+            self._days = days | {today - 1: day_from(today - 1, recent[0]), today: day_from(today, recent[1])}
+            self._cache = _TimingCache(today, recent)
+        return self._cache
 
-    def _told(self, found: TimingReport) -> models.TimingsResponse:
+    def _response(self, timings: TimingReport) -> models.TimingsResponse:
         return models.TimingsResponse(
-            days=found.length,
-            since=_date(found.since) if found.since is not None else None,
-            waiting=self._spreads(found, "waiting"),
-            running=self._spreads(found, "running"),
+            days=timings.length,
+            since=_date(timings.since) if timings.since is not None else None,
+            waiting=self._spreads(timings, "waiting"),
+            running=self._spreads(timings, "running"),
             ended=[
                 models.DailyOutcomesView(
-                    day=_date(one.day),
-                    finished=one.counts.get("finished", 0),
-                    failed={end: one.counts[end] for end in ENDS if end != "finished" and one.counts.get(end)},
+                    day=_date(day.day),
+                    finished=day.counts.get("finished", 0),
+                    failed={end: day.counts[end] for end in ENDS if end != "finished" and day.counts.get(end)},
                 )
-                for one in found.ended
+                for day in timings.ended
             ],
             queue=[
-                models.QueueLengthView(at=iso(one.at), waiting=round(one.waiting, 2), running=round(one.running, 2))
-                for one in found.queue
+                models.QueueLengthView(
+                    at=iso(length.at), waiting=round(length.waiting, 2), running=round(length.running, 2)
+                )
+                for length in timings.queue
             ],
         )
 
-    def _spreads(self, found: TimingReport, what: What) -> models.DurationSpreadsView:
-        tiers, precisions = found.spreads[what]["tier"], found.spreads[what]["precision"]
-        overall = found.overall.get(what)
-        names = (*self._desk.board.precisions, OTHER)
+    def _spreads(self, timings: TimingReport, kind: What) -> models.DurationSpreadsView:
+        tiers, precisions = timings.spreads[kind]["tier"], timings.spreads[kind]["precision"]
+        overall = timings.overall.get(kind)
+        names = (*self._context.board.precisions, OTHER)
         return models.DurationSpreadsView(
             overall=_spread("", overall) if overall is not None else None,
             tiers=[_spread(name, tiers[name]) for name in TIERS if name in tiers],
@@ -112,9 +113,9 @@ class TimingReader:
         )
 
 
-def _spread(name: str, found: DurationSpread) -> models.DurationSpreadView:
-    rounded = {key: round(value, 1) for key, value in found._asdict().items() if key != "among"}
-    return models.DurationSpreadView(name=name, among=found.among, **rounded)
+def _spread(name: str, spread: DurationSpread) -> models.DurationSpreadView:
+    rounded = {key: round(value, 1) for key, value in spread._asdict().items() if key != "among"}
+    return models.DurationSpreadView(name=name, among=spread.among, **rounded)
 
 
 def _date(day: int) -> str:

@@ -1,6 +1,6 @@
-"""Every word that stands on a picture, or is said in its place: macros of `templates/charts.txt`, as plain text.
+"""The texts on charts and their descriptions: the macros of `templates/charts.txt`, as plain text.
 
-Nothing is escaped here: a picture is built as a tree of XML, and a page escapes what it is given.
+Nothing is escaped here: a chart is built as a tree of XML, and a page escapes its values.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ ENDS: Mapping[End, str] = {
     "submission": "failed: the submission",
     "us": "failed: our fault",
     "hub": "failed: the Hub",
-    "unknown": "failed: not known",
+    "unknown": "failed: unknown cause",
 }
 _STEPS = ((86_400.0, "days", "day"), (3_600.0, "h", "h"), (60.0, "min", "min"), (1.0, "s", "s"))
 
 
 def short_span(seconds: float) -> str:
-    """`2.1 h`, `40 min`, `1 day`: as short as it can be read."""
-    for length, many, one in _STEPS:
+    """A duration as short as possible: `2.1 h`, `40 min`, `1 day`."""
+    for length, plural, singular in _STEPS:
         if seconds >= 0.995 * length:
             count = seconds / length
-            said = f"{count:.0f}" if count >= 9.95 else f"{count:.1f}".removesuffix(".0")
-            return f"{said} {one if said == '1' else many}"
+            number = f"{count:.0f}" if count >= 9.95 else f"{count:.1f}".removesuffix(".0")
+            return f"{number} {singular if number == '1' else plural}"
     return "under 1 s"
 
 
@@ -37,7 +37,7 @@ def short_span(seconds: float) -> str:
 def _macros() -> Any:
     environment = Environment(
         loader=PackageLoader("bot.web", "templates"),
-        autoescape=False,  # noqa: S701  plain text: what shows it escapes it
+        autoescape=False,  # noqa: S701  plain text: charts and pages escape it
         undefined=StrictUndefined,
     )
     environment.filters["span"] = short_span
@@ -45,7 +45,7 @@ def _macros() -> Any:
 
 
 class Words:
-    """The macros by name, each of which makes a line of text."""
+    """The macros by name; each renders a line of text."""
 
     def __getattr__(self, name: str) -> Callable[..., str]:
         macro = getattr(_macros(), name)

@@ -1,1 +1,1 @@
-"""What is for maintainers alone: what came from the Hub, what is parked, what failed of nobody knows what."""
+"""Pages and API for maintainers: the inbox of deliveries, parked syncs, failures with an unknown cause."""

@@ -1,8 +1,8 @@
-"""The door to what is for maintainers alone, and what they may do there.
+"""Access to the maintainers' pages and API, and the actions that maintainers can take there.
 
-Who is a maintainer is asked as for a command in a thread: by user id, and where an organisation makes somebody one, of
-the Hub, by a sync that has the bot's token. To look, what was said within two minutes is enough; before anything is
-done the role is read afresh, by the sync that does it.
+The check is the same as for a command in a thread: by user id, and for maintainers by organisation a sync, which has
+the bot's token, asks the Hub. For reading, an answer of the last two minutes suffices; before an action, the sync that
+executes it reads the role again.
 """
 
 from __future__ import annotations
@@ -18,44 +18,44 @@ from leaderboard.roles import Person
 from redis_state.board.maintainer_actions import Code, MaintainerAction, role_check, wake_sync
 
 Refusal = Literal["signed-out", "stranger", "unsure"]
-"""Why somebody is not let in: nobody is signed in, they are no maintainer, nobody could say whether they are."""
+"""Why access is refused: not signed in, not a maintainer, or no sync has answered yet whether they are one."""
 
 
 class RequireMaintainer:
-    """The door of one board."""
+    """Checks that the caller is a maintainer of one board."""
 
     def __init__(self, visitors: Visitors) -> None:
         self.visitors, self.context = visitors, visitors.context
-        self._patience = AnswerWaiter()
+        self._waiter = AnswerWaiter()
 
     async def visitor(self, request: Request) -> Visitor | Refusal:
-        """The maintainer who is signed in."""
+        """The maintainer who is signed in, or why access is refused."""
         visitor = await run_in_threadpool(self.visitors.of, request)
         if visitor is None:
             return "signed-out"
-        if (why := await self.refuses(visitor.person)) is not None:
-            return why
+        if (refusal := await self.refuses(visitor.person)) is not None:
+            return refusal
         await run_in_threadpool(self.visitors.sessions.note_maintainer, visitor.session)
         return visitor
 
     async def refuses(self, person: Person) -> Refusal | None:
-        """Why `person` is not let in; None where they are."""
-        known = await run_in_threadpool(self.visitors.known_maintainer, person)
-        if known is None:
-            answered = await self._run(role_check(person, at=self.context.now()))
-            if answered is None:
+        """Why access is refused to `person`; None if they are a maintainer."""
+        is_maintainer = await run_in_threadpool(self.visitors.known_maintainer, person)
+        if is_maintainer is None:
+            answer = await self._execute(role_check(person, at=self.context.now()))
+            if answer is None:
                 return "unsure"
-            known = answered == "maintainer"
-        return None if known else "stranger"
+            is_maintainer = answer == "maintainer"
+        return None if is_maintainer else "stranger"
 
     async def wake(self, person: Person, key: str) -> Code | None:
-        """Have the sync of `key` tried again in the name of `person`; None where that is still under way."""
+        """Wake the parked sync of `key` in the name of `person`; None if that is still under way."""
         parked = await run_in_threadpool(self.context.parking.all)
-        if not any(one.key == key for one in parked):
+        if not any(sync.key == key for sync in parked):
             return "not-parked"
-        return await self._run(wake_sync(person, key, at=self.context.now()))
+        return await self._execute(wake_sync(person, key, at=self.context.now()))
 
-    async def _run(self, maintainer_action: MaintainerAction) -> Code | None:
-        """What came of `errand`, as soon as a sync has carried it out; None where that takes too long."""
-        await run_in_threadpool(self.visitors.send, maintainer_action)
-        return await self._patience.wait(lambda: self.visitors.maintainer_actions.read(maintainer_action.id))
+    async def _execute(self, action: MaintainerAction) -> Code | None:
+        """The outcome of `action` as soon as a sync has executed it; None if that takes too long."""
+        await run_in_threadpool(self.visitors.send, action)
+        return await self._waiter.wait(lambda: self.visitors.maintainer_actions.read(action.id))

@@ -1,6 +1,7 @@
-"""`/api/maintain`: the twins of the maintainers' pages, for whoever is signed in or shows a token of their own.
+"""`/api/maintain`: the JSON counterparts of the maintainers' pages, for callers with a session cookie or a token.
 
-A cookie comes along by itself, so a change by cookie needs the form token in X-CSRF-Token; a token is proof enough.
+Browsers send the cookie by themselves, so an action by cookie needs the form token in X-CSRF-Token; a bearer token
+suffices by itself.
 """
 
 from __future__ import annotations
@@ -22,71 +23,70 @@ from bot.web.incoming import client_of
 from bot.web.maintain import models
 from bot.web.maintain.access import Refusal, RequireMaintainer
 from bot.web.maintain.views import MaintenanceReader
-from bot.web.tokens import BEARER, Owners, shown_token
+from bot.web.tokens import BEARER, TokenOwners, shown_token
 from bot.web.visitors import Visitor
-from leaderboard.roles import Person, Role, who_may
+from leaderboard.roles import Person
 
-MAINTAINERS = who_may({Role.MAINTAINER})
 REFUSAL_ANSWERS: dict[Refusal, tuple[int, ErrorResponse, dict[str, str]]] = {
     "signed-out": (
         401,
-        ErrorResponse(
-            code="signed-out", message="This is for maintainers.", advice="Sign in, or send a token of yours."
-        ),
+        ErrorResponse(code="signed-out", message="This is for maintainers.", advice="Sign in, or send your token."),
         {"www-authenticate": "Bearer"},
     ),
     "stranger": (
         403,
         ErrorResponse(
-            code="not-allowed", message=f"This can be seen by {MAINTAINERS}.", advice="Ask one of them for help."
+            code="not-allowed", message="Only maintainers of this leaderboard can see this.", advice="Ask one of them."
         ),
         {},
     ),
     "unsure": (
         503,
         ErrorResponse(
-            code="unsure", message="Nobody could say whether you are a maintainer.", advice="Ask again shortly."
+            code="unsure", message="It is not known yet whether you are a maintainer.", advice="Try again shortly."
         ),
         {"retry-after": "5"},
     ),
 }
 STATUSES = {"woken": 200, "not-parked": 409, "not-allowed": 403, "under-way": 202}
 REFUSALS: dict[int | str, dict[str, Any]] = {
-    401: {"model": ErrorResponse, "description": "Nobody is signed in, and there is no token that the Hub knows."},
+    401: {"model": ErrorResponse, "description": "The caller is not signed in and sends no token that the Hub knows."},
     403: {"model": ErrorResponse, "description": "This is for maintainers."},
 }
 WOKEN: dict[int | str, dict[str, Any]] = {
-    202: {"model": models.WakeResponse, "description": "No sync process has taken it up yet."},
-    409: {"model": models.WakeResponse, "description": "It is not parked."},
+    202: {"model": models.WakeResponse, "description": "No sync process has picked it up yet."},
+    409: {"model": models.WakeResponse, "description": "The sync is not parked."},
 }
 BearerToken = Annotated[HTTPAuthorizationCredentials | None, Security(BEARER)]
 
 
 @dataclass
 class ApiAccess:
-    """Who may call these."""
+    """Checks the caller of each route."""
 
     require_maintainer: RequireMaintainer
-    owners: Owners
+    owners: TokenOwners
 
-    async def enter(self, request: Request, bearer: HTTPAuthorizationCredentials | None) -> Person | Visitor:
-        """The maintainer who calls, by token or else by cookie. Raises CannotAnswer."""
+    async def check(self, request: Request, bearer: HTTPAuthorizationCredentials | None) -> Person | Visitor:
+        """The maintainer who calls, identified by token or else by cookie. Raises CannotAnswer."""
         if bearer is None:
-            found = await self.require_maintainer.visitor(request)
-            if isinstance(found, Visitor):
-                return found
-            raise _refusal(found)
+            visitor = await self.require_maintainer.visitor(request)
+            if isinstance(visitor, Visitor):
+                return visitor
+            raise _refuse(visitor)
         account = await self.owners.person(shown_token(bearer), client_of(request))
         person = Person(account.id, account.name)
-        if (why := await self.require_maintainer.refuses(person)) is not None:
-            raise _refusal(why)
+        if (refusal := await self.require_maintainer.refuses(person)) is not None:
+            raise _refuse(refusal)
         return person
 
 
-def maintain_api_routes(require_maintainer: RequireMaintainer, seen: MaintenanceReader, owners: Owners) -> APIRouter:
+def maintain_api_routes(
+    require_maintainer: RequireMaintainer, reader: MaintenanceReader, owners: TokenOwners
+) -> APIRouter:
     """The routes of one board."""
     routes = APIRouter(prefix="/api/maintain", tags=["maintain"], responses={**PROBLEMS, **REFUSALS})
-    api_access = ApiAccess(require_maintainer, owners)
+    access = ApiAccess(require_maintainer, owners)
 
     @routes.get("/inbox", summary="Deliveries of the Hub", response_model=models.DeliveryListResponse)
     async def inbox(
@@ -96,57 +96,56 @@ def maintain_api_routes(require_maintainer: RequireMaintainer, seen: Maintenance
         verdict: Annotated[str, Query(max_length=20, description=f"one of {', '.join(VERDICTS)}")] = "",
         limit: Annotated[int, Query(ge=1, le=200)] = 50,
     ) -> Response:
-        """What came, newest first, what was made of each, and what has become of what it marked."""
-        await api_access.enter(request, bearer)
-        found = await run_in_threadpool(lambda: seen.inbox(before=before, verdict=verdict, limit=limit))
-        return answer(request, found, headers=PRIVATE)
+        """Deliveries, newest first, each with its verdict and the state of the keys that it marked."""
+        await access.check(request, bearer)
+        page = await run_in_threadpool(lambda: reader.inbox(before=before, verdict=verdict, limit=limit))
+        return answer(request, page, headers=PRIVATE)
 
     @routes.get(
         "/inbox/{name}",
         summary="One delivery",
         response_model=models.DeliveryResponse,
-        responses={404: {"model": ErrorResponse, "description": "It is not kept, or not any more."}},
+        responses={404: {"model": ErrorResponse, "description": "The delivery is not stored, or no longer."}},
     )
     async def delivery(request: Request, bearer: BearerToken, name: Annotated[str, Path(max_length=100)]) -> Response:
-        """One delivery with its body, which is strangers' words."""
-        await api_access.enter(request, bearer)
-        found = await run_in_threadpool(seen.delivery, name)
-        if found is None:
-            raise CannotAnswer(404, ErrorResponse(code="no-delivery", message="It is not kept, or not any more."))
-        return answer(request, found, headers=PRIVATE)
+        """One delivery with its body, which is untrusted text."""
+        await access.check(request, bearer)
+        stored = await run_in_threadpool(reader.delivery, name)
+        if stored is None:
+            message = "The delivery is not stored, or no longer."
+            raise CannotAnswer(404, ErrorResponse(code="no-delivery", message=message))
+        return answer(request, stored, headers=PRIVATE)
 
     @routes.get("/parked", summary="Parked syncs", response_model=models.ParkedListResponse)
     async def parked(request: Request, bearer: BearerToken) -> Response:
-        """The syncs that failed too often, with what the last try failed of."""
-        await api_access.enter(request, bearer)
-        return answer(request, await run_in_threadpool(seen.parked), headers=PRIVATE)
+        """The syncs that failed too often, each with its last error."""
+        await access.check(request, bearer)
+        return answer(request, await run_in_threadpool(reader.parked), headers=PRIVATE)
 
     @routes.post("/parked/wake", summary="Wake a parked sync", response_model=models.WakeResponse, responses=WOKEN)
     async def wake(
         request: Request,
         bearer: BearerToken,
         body: models.WakeBody,
-        x_csrf_token: Annotated[
-            str, Header(max_length=200, description="`csrf` of /api/me, where no token is sent")
-        ] = "",
+        x_csrf_token: Annotated[str, Header(max_length=200, description="`csrf` of /api/me, if no token is sent")] = "",
     ) -> Response:
-        """Try a parked sync again; who had it done is kept in the record of decisions."""
-        found = await api_access.enter(request, bearer)
-        if isinstance(found, Visitor):
-            found.expect(x_csrf_token)
-        person = found.person if isinstance(found, Visitor) else found
+        """Retry a parked sync; the record of decisions names the caller."""
+        caller = await access.check(request, bearer)
+        if isinstance(caller, Visitor):
+            caller.expect(x_csrf_token)
+        person = caller.person if isinstance(caller, Visitor) else caller
         code = await require_maintainer.wake(person, body.key) or "under-way"
-        told = models.WakeResponse(code=code, message=render("woken", code=code).strip())
-        return answer(request, told, status=STATUSES[code], headers=PRIVATE)
+        response = models.WakeResponse(code=code, message=render("woken", code=code).strip())
+        return answer(request, response, status=STATUSES[code], headers=PRIVATE)
 
     @routes.get("/unknown", summary="Unknown causes", response_model=models.UnknownListResponse)
     async def unknown(request: Request, bearer: BearerToken) -> Response:
-        """The requests that failed of nobody knows what."""
-        await api_access.enter(request, bearer)
-        return answer(request, await run_in_threadpool(seen.unknown), headers=PRIVATE)
+        """The requests that failed with an unknown cause."""
+        await access.check(request, bearer)
+        return answer(request, await run_in_threadpool(reader.unknown), headers=PRIVATE)
 
     return routes
 
 
-def _refusal(why: Refusal) -> CannotAnswer:
-    return CannotAnswer(*REFUSAL_ANSWERS[why])
+def _refuse(refusal: Refusal) -> CannotAnswer:
+    return CannotAnswer(*REFUSAL_ANSWERS[refusal])

@@ -1,4 +1,4 @@
-"""What maintainers are told, field by field; the same on their pages and by the API."""
+"""Response models for maintainers, shared by their pages and the API."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from redis_state.board.maintainer_actions import Code
 
 
 class MarkedKeyView(ApiModel):
-    """A key that a delivery made dirty, and what has become of it by now."""
+    """A key that a delivery marked, and the state of its sync."""
 
     key: str
     standing: KeyState
@@ -21,12 +21,12 @@ class MarkedKeyView(ApiModel):
 class DeliveryView(ApiModel):
     """One delivery of the Hub."""
 
-    id: str = Field(description="as the Hub sent it, or made of the body")
-    entry: str = Field(description="its place in the inbox, by which /api/maintain/inbox/{entry} shows its body")
+    id: str = Field(description="the id that the Hub sent, or a digest of the body")
+    entry: str = Field(description="its place in the inbox; /api/maintain/inbox/{entry} shows its body")
     received: str
-    verdict: str = Field(description="what was made of it, in a word")
-    meaning: str = Field(description="the same in a sentence")
-    marks: list[MarkedKeyView] = Field(description="what it may have changed; the first ones where it is much")
+    verdict: str = Field(description="how the bot classified it, in a word")
+    meaning: str = Field(description="the verdict in a sentence")
+    marks: list[MarkedKeyView] = Field(description="the keys that it marked; only the first ones if there are many")
     more_marks: int = 0
     bytes: int
 
@@ -35,52 +35,52 @@ class DeliveryListResponse(ApiModel):
     """A page of deliveries, newest first."""
 
     deliveries: list[DeliveryView]
-    counts: dict[str, int] = Field(description="what was made of all that came → how many")
+    counts: dict[str, int] = Field(description="verdict → number of all deliveries")
     kept: int
     kept_bytes: int
-    next: str | None = Field(description="`before` of the next page; null where there is none")
+    next: str | None = Field(description="`before` of the next page; null if there is none")
 
 
 class DeliveryResponse(DeliveryView):
-    """One delivery with its body: strangers' words, in ASCII, with everything else escaped."""
+    """One delivery with its body: untrusted text in ASCII, with everything else escaped."""
 
     body: str
-    cut: int = Field(default=0, description="characters of it that are not shown")
+    cut: int = Field(default=0, description="number of further characters that are not shown")
 
 
 class ParkedSyncView(ApiModel):
-    """A sync that failed too often and is not tried any more by itself."""
+    """A sync that failed too often and is not retried automatically any more."""
 
     key: str
     since: str
     tries: int
-    error: str = Field(description="what the last try failed of")
-    page_url: str = Field(default="", description="the page of the request that it is about")
+    error: str = Field(description="the last error")
+    page_url: str = Field(default="", description="the page of the request that the sync is about")
 
 
 class ParkedListResponse(ApiModel):
-    """All of them, the longest parked first."""
+    """All parked syncs, the longest parked first."""
 
     parked: list[ParkedSyncView]
 
 
 class WakeBody(BaseModel):
-    """Which sync is to be tried again."""
+    """The sync to retry."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
 
-    key: str = Field(min_length=1, max_length=2_000, description="as /api/maintain/parked has it")
+    key: str = Field(min_length=1, max_length=2_000, description="a key from /api/maintain/parked")
 
 
 class WakeResponse(ApiModel):
-    """What came of it."""
+    """The outcome of the retry's request."""
 
     code: Code | Literal["under-way"]
     message: str
 
 
 class UnknownCauseView(ApiModel):
-    """A request that failed of nobody knows what."""
+    """A request that failed with an unknown cause."""
 
     path: str
     model: str
@@ -92,8 +92,8 @@ class UnknownCauseView(ApiModel):
 
 
 class UnknownListResponse(ApiModel):
-    """Those of them that everybody may see, the newest first."""
+    """The public requests with an unknown cause, newest first."""
 
     unknown: list[UnknownCauseView]
-    hidden: int = Field(description="of models that not everybody may see; `steward unknown` shows them")
-    looked_at: int = Field(description="failed requests that were looked at, the newest ones")
+    hidden: int = Field(description="number of requests of models that are not public; `steward unknown` shows them")
+    looked_at: int = Field(description="number of failed requests that were read, the newest ones")

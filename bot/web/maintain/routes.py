@@ -1,7 +1,7 @@
-"""Pages for maintainers: what came from the Hub, what is parked and can be woken, what failed of nobody knows what.
+"""Pages for maintainers: the inbox of deliveries, parked syncs and waking them, failures with an unknown cause.
 
-None of them is shown in a frame, or kept by a browser. What changes something is a form with the token of the session,
-and is carried out by a sync that reads the person's role afresh and records who it was.
+The pages refuse to be framed or cached. An action is a form with the session's token, executed by a sync that reads
+the person's role again and records the decision.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from bot.web.visitors import FORM_TOKEN, Visitor
 from redis_state.board.maintainer_actions import Code
 
 STATUSES: dict[Refusal | str, int] = {"signed-out": 401, "stranger": 403, "unsure": 503, "form": 403}
-SHOWN = 50
+PAGE_ROWS = 50
 OUTCOMES = (*get_args(Code), "under-way")
-"""What a wake may have come to, as a page is told by its own address."""
+"""Outcomes of a wake, which the page reads from its query."""
 
 
-def maintain_routes(require_maintainer: RequireMaintainer, seen: MaintenanceReader, frame: Frame) -> APIRouter:
-    """These pages of one board."""
+def maintain_routes(require_maintainer: RequireMaintainer, reader: MaintenanceReader, frame: Frame) -> APIRouter:
+    """The maintainers' pages of one board."""
     routes, board = APIRouter(include_in_schema=False), require_maintainer.context.board
 
     async def page(request: Request, name: str, visitor: Visitor, **values: Any) -> Response:
@@ -53,8 +53,8 @@ def maintain_routes(require_maintainer: RequireMaintainer, seen: MaintenanceRead
         visitor = await require_maintainer.visitor(request)
         if not isinstance(visitor, Visitor):
             return await refused(request, visitor)
-        found = await run_in_threadpool(seen.parked)
-        return await page(request, "parked", visitor, found=found, done=choice(request, "done", OUTCOMES))
+        syncs = await run_in_threadpool(reader.parked)
+        return await page(request, "parked", visitor, found=syncs, done=choice(request, "done", OUTCOMES))
 
     @routes.post("/maintain/parked/wake")
     async def wake(request: Request) -> Response:
@@ -66,8 +66,8 @@ def maintain_routes(require_maintainer: RequireMaintainer, seen: MaintenanceRead
             visitor.expect(fields.get(FORM_TOKEN))
         except CannotAnswer:
             return await refused(request, "form")
-        done = await require_maintainer.wake(visitor.person, fields.get("key", ""))
-        return RedirectResponse(f"/maintain/parked?done={done or 'under-way'}", 303, PRIVATE)
+        code = await require_maintainer.wake(visitor.person, fields.get("key", ""))
+        return RedirectResponse(f"/maintain/parked?done={code or 'under-way'}", 303, PRIVATE)
 
     @routes.get("/maintain/inbox")
     async def inbox(request: Request) -> Response:
@@ -75,26 +75,26 @@ def maintain_routes(require_maintainer: RequireMaintainer, seen: MaintenanceRead
         if not isinstance(visitor, Visitor):
             return await refused(request, visitor)
         before, verdict = words(request, "before")[:40], choice(request, "verdict", tuple(VERDICTS))
-        found = await run_in_threadpool(lambda: seen.inbox(before=before, verdict=verdict, limit=SHOWN))
-        return await page(request, "inbox", visitor, found=found, verdict=verdict, verdicts=VERDICTS)
+        deliveries = await run_in_threadpool(lambda: reader.inbox(before=before, verdict=verdict, limit=PAGE_ROWS))
+        return await page(request, "inbox", visitor, found=deliveries, verdict=verdict, verdicts=VERDICTS)
 
     @routes.get("/maintain/inbox/{name}")
     async def delivery(request: Request, name: str) -> Response:
         visitor = await require_maintainer.visitor(request)
         if not isinstance(visitor, Visitor):
             return await refused(request, visitor)
-        found = await run_in_threadpool(seen.delivery, name[:100])
-        if found is None:
+        stored = await run_in_threadpool(reader.delivery, name[:100])
+        if stored is None:
             return await run_in_threadpool(
                 lambda: frame.page(request, "maintain_gone", status=404, alone=True, said=name[:100])
             )
-        return await page(request, "delivery", visitor, one=found)
+        return await page(request, "delivery", visitor, one=stored)
 
     @routes.get("/maintain/unknown")
     async def unknown(request: Request) -> Response:
         visitor = await require_maintainer.visitor(request)
         if not isinstance(visitor, Visitor):
             return await refused(request, visitor)
-        return await page(request, "unknown", visitor, found=await run_in_threadpool(seen.unknown))
+        return await page(request, "unknown", visitor, found=await run_in_threadpool(reader.unknown))
 
     return routes

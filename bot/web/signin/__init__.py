@@ -1,1 +1,1 @@
-"""Signing in with the Hub: one sign-in from the link to the way back, and our app there."""
+"""Sign-in with the Hub by OAuth: the flow, its routes, and the board's OAuth app."""

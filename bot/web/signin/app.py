@@ -1,4 +1,4 @@
-"""Our OAuth app on the Hub, as the settings have it."""
+"""The board's OAuth app on the Hub, from the settings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CALLBACK = "/signin/callback"
 
 
 def app_of(settings: BotSettings) -> OAuthApp | None:
-    """Our app on the Hub; None where there is none. Raises SettingsError where something of it is missing."""
+    """The OAuth app; None if there is none. Raises SettingsError if a setting of it is missing."""
     if not settings.oauth_client_id:
         return None
     host = settings.space_host.split(",")[0].strip()

@@ -1,10 +1,10 @@
-"""One sign-in, from the link to the way back: what binds the answer of the Hub to the browser that asked.
+"""One sign-in by OAuth, from the link to the callback, bound to the browser that began it.
 
-The browser keeps one secret in a short-lived cookie, and all that travels is made of it: the state, the nonce of the id
-token, the verifier of PKCE. So the server keeps nothing of a sign-in that was begun, and a code that comes back in
-another browser, or without its state, is worth nothing. Each is good for one answer: the cookie goes with it.
+The browser stores one secret in a short-lived cookie. The state, the nonce of the id token and the verifier of PKCE are
+derived from it. So the server stores nothing about a sign-in that was begun, and a code that comes back in another
+browser, or without its state, is worthless. Each secret serves one answer: the callback deletes the cookie.
 
-Race accepted: two sign-ins in two tabs of one browser. The later one counts, and the other is asked to begin anew.
+Race accepted: two sign-ins in two tabs of one browser. The later one counts, and the other has to be started again.
 """
 
 from __future__ import annotations
@@ -18,61 +18,62 @@ import secrets
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-LASTS = 600
-"""Seconds for which a person may take their time on the Hub's page."""
-LONGEST = 1_000
+MAX_SECONDS = 600
+"""That a person may spend on the Hub's page."""
+MAX_ADDRESS = 1_000
+"""Characters of the address to return to."""
 _SECRET = re.compile(r"[\w-]{43}")
 
 
 @dataclass(frozen=True)
 class Flow:
-    """A sign-in that was begun, and the page of ours to which it leads."""
+    """A sign-in that was begun, and the page to which it returns."""
 
     secret: str
     next: str = "/"
 
     @property
     def state(self) -> str:
-        """What comes back with the code."""
-        return self._made("state")
+        """The state parameter, which the Hub returns with the code."""
+        return self._derive("state")
 
     @property
     def nonce(self) -> str:
-        """What the id token has to say."""
-        return self._made("nonce")
+        """The nonce that the id token must contain."""
+        return self._derive("nonce")
 
     @property
     def verifier(self) -> str:
-        """What only we can show when the code is changed for a token."""
-        return self._made("verifier")
+        """The PKCE verifier, sent when the code is exchanged for a token."""
+        return self._derive("verifier")
 
     @property
     def challenge(self) -> str:
-        """What the Hub is told of the verifier before."""
+        """The PKCE challenge: a digest of the verifier, sent when the sign-in begins."""
         return _base64(hashlib.sha256(self.verifier.encode()).digest())
 
     def is_answered_by(self, state: str) -> bool:
-        """Whether an answer with `state` is to this one."""
+        """Whether an answer with `state` belongs to this sign-in."""
         return hmac.compare_digest(self.state.encode(), state.encode("utf-8", "replace"))
 
-    def _made(self, of: str) -> str:
-        return _base64(hmac.digest(self.secret.encode(), of.encode(), hashlib.sha256))
+    def _derive(self, purpose: str) -> str:
+        return _base64(hmac.digest(self.secret.encode(), purpose.encode(), hashlib.sha256))
 
 
 def begin(next: str) -> Flow:
-    """A new one."""
+    """A new sign-in that returns to the page `next`."""
     return Flow(secrets.token_urlsafe(32), local(next))
 
 
 def to_cookie(flow: Flow) -> str:
-    """`flow` as a cookie."""
+    """`flow` as the value of a cookie."""
     return f"{flow.secret}.{_base64(flow.next.encode())}"
 
 
 def read(cookie: str) -> Flow | None:
-    """The sign-in in a cookie; None where there is none."""
+    """The sign-in in the value of a cookie; None if it is invalid."""
     secret, _, target = cookie.partition(".")
-    if not _SECRET.fullmatch(secret) or len(target) > 2 * LONGEST:
+    if not _SECRET.fullmatch(secret) or len(target) > 2 * MAX_ADDRESS:
         return None
     try:
         next = base64.b64decode(target + "=" * (-len(target) % 4), b"-_", validate=True).decode()
@@ -82,16 +83,16 @@ def read(cookie: str) -> Flow | None:
 
 
 def local(target: str) -> str:
-    """`target` if it is a page of ours, and the first page otherwise: no link of ours leads a person elsewhere."""
+    """`target` if it is a page of this server, else "/": the sign-in must not redirect to another site."""
     plain = target.isascii() and target.isprintable() and "\\" not in target and " " not in target
-    if not plain or len(target) > LONGEST or not target.startswith("/") or target.startswith("//"):
+    if not plain or len(target) > MAX_ADDRESS or not target.startswith("/") or target.startswith("//"):
         return "/"
     try:
         parts = urlsplit(target)
     except ValueError:
         return "/"
-    ours = not parts.scheme and not parts.netloc and not parts.path.startswith("/signin")
-    return target if ours else "/"
+    is_local = not parts.scheme and not parts.netloc and not parts.path.startswith("/signin")
+    return target if is_local else "/"
 
 
 def _base64(data: bytes) -> str:

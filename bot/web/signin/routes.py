@@ -1,7 +1,7 @@
-"""`/signin` with the Hub, the way back from it, `/signout`; and `/api/me`, by which a script knows who looks.
+"""`/signin` with the Hub, its callback, `/signout`, and `/api/me`, which tells scripts who is signed in.
 
-Order on the way back: the browser's own cookie, the state, whether the person agreed, and only then the Hub is asked.
-These calls to it have threads of their own, so that a Hub that is slow holds up nobody else.
+The callback checks in order: the browser's own cookie, the state, the person's consent; only then it calls the Hub.
+These calls have threads of their own, so that a slow Hub delays no other request.
 """
 
 from __future__ import annotations
@@ -33,37 +33,37 @@ from redis_state.board.sessions import SignInSession
 
 log = structlog.get_logger()
 
-CALLS, WAITING = 4, 32
-"""Sign-ins that the Hub is asked about at a time, and those that may wait for their turn."""
-MOST = 60
-"""Answers that one address may bring within a minute."""
+MAX_CALLS, MAX_WAITING = 4, 32
+"""Sign-ins with a call to the Hub at the same time, and those that may wait for their turn."""
+MAX_PER_MINUTE = 60
+"""Callbacks from one address."""
 Why = Literal["off", "forged", "refused", "denied", "away", "too-many"]
 STATUSES: dict[Why, int] = {"off": 404, "forged": 400, "refused": 403, "denied": 403, "away": 503, "too-many": 429}
-"""Why nobody was signed in → how that is answered; the words are in the template."""
+"""Why a sign-in failed → HTTP status; the sentences are in the template."""
 
 
 class Me(BaseModel):
-    """Who looks, by their cookie."""
+    """The visitor who is signed in, identified by the session cookie."""
 
     model_config = ConfigDict(frozen=True)
 
-    can_sign_in: bool = Field(description="whether signing in is set up here, at /signin")
-    id: str | None = Field(default=None, description="user id on the Hub; null where nobody is signed in")
+    can_sign_in: bool = Field(description="whether sign-in is set up here, at /signin")
+    id: str | None = Field(default=None, description="user id on the Hub; null if the visitor is not signed in")
     name: str | None = None
-    csrf: str | None = Field(default=None, description="send it as X-CSRF-Token with whatever changes something")
+    csrf: str | None = Field(default=None, description="send it as X-CSRF-Token with each request that changes data")
 
 
 class SigningIn:
-    """The sign-ins of one board."""
+    """Executes the sign-ins of one board."""
 
     def __init__(self, visitors: Visitors, provider_url: str) -> None:
         self.visitors = visitors
         self.provider = Provider(provider_url, visitors.app) if visitors.app is not None else None
         self._questions = CheckQuestions(visitors.context.redis, visitors.context.keys)
-        self._calls = CapacityLimiter(CALLS)
+        self._calls = CapacityLimiter(MAX_CALLS)
 
     async def begin(self, next: str) -> Response | Why:
-        """Send the browser to the Hub."""
+        """Redirect the browser to the Hub, or say why not."""
         if self.provider is None:
             return "off"
         if self._is_busy:
@@ -75,39 +75,39 @@ class SigningIn:
                 limiter=self._calls,
             )
         except HubError as error:
-            return _error_words(error)
+            return _failure(error)
         response = RedirectResponse(url, 303, PRIVATE)
-        self.visitors.remember(response, "signin", flows.to_cookie(flow), seconds=flows.LASTS)
+        self.visitors.remember(response, "signin", flows.to_cookie(flow), seconds=flows.MAX_SECONDS)
         return response
 
     async def end(self, request: Request) -> Response | Why:
-        """Sign in whoever the Hub names, in a session of its own, and go on where they wanted to."""
+        """Sign in the person whom the Hub names, in a new session, and redirect to the page they came from."""
         if self.provider is None:
             return "off"
-        said = request.query_params
+        params = request.query_params
         flow = flows.read(request.cookies.get(self.visitors.cookie_name("signin"), ""))
-        if flow is None or not flow.is_answered_by(said.get("state", "")):
+        if flow is None or not flow.is_answered_by(params.get("state", "")):
             return "forged"
-        code = said.get("code", "")
+        code = params.get("code", "")
         if not code or len(code) > 2_000:
-            return "denied" if said.get("error") == "access_denied" else "refused"
+            return "denied" if params.get("error") == "access_denied" else "refused"
         if self._is_busy:
             return "away"
         try:
             account = await to_thread.run_sync(self._identify, flow, code, client_of(request), limiter=self._calls)
         except HubError as error:
-            return _error_words(error)
+            return _failure(error)
         if account is None:
             return "too-many"
         return await run_in_threadpool(self._signed_in, request, account, flow.next)
 
     @property
     def _is_busy(self) -> bool:
-        """Whether the Hub is so slow that nobody more should wait for it here."""
-        return self._calls.statistics().tasks_waiting >= WAITING
+        """Whether so many sign-ins wait for the Hub that no more may wait."""
+        return self._calls.statistics().tasks_waiting >= MAX_WAITING
 
     def _identify(self, flow: flows.Flow, code: str, client: str) -> Account | None:
-        if self._questions.allows(f"signin {client_name(client)}", most=MOST):
+        if self._questions.allows(f"signin {client_name(client)}", most=MAX_PER_MINUTE):
             return None
         return _provider(self).identify(code, verifier=flow.verifier, nonce=flow.nonce)
 
@@ -117,9 +117,8 @@ class SigningIn:
         name = self.visitors.sessions.begin(SignInSession(person_id=account.id, person_name=account.name))
         person, context = Person(account.id, account.name), self.visitors.context
         if self.visitors.known_maintainer(person) is None:
-            self.visitors.send(
-                role_check(person, at=context.now())
-            )  # known by the time that they look for the way there
+            # Asked now, so that the role is known when their next page decides whether to link the maintainers' pages.
+            self.visitors.send(role_check(person, at=context.now()))
         log.info("signed in", person=account.id, name=account.name)
         response = RedirectResponse(next, 303, PRIVATE)
         self.visitors.remember(response, "session", name)
@@ -159,15 +158,14 @@ def signin_routes(signing: SigningIn, frame: Frame) -> APIRouter:
         visitors.forget(response, "session")
         return response
 
-    @routes.get("/api/me", tags=["api"], summary="Who looks", response_model=Me, responses=PROBLEMS)
+    @routes.get("/api/me", tags=["api"], summary="Who is signed in", response_model=Me, responses=PROBLEMS)
     def me(request: Request) -> Response:
-        """Who is signed in, in this browser."""
-        visitor = visitors.of(request)
-        found = Me(can_sign_in=visitors.app is not None)
-        if visitor is not None:
-            known = {"id": visitor.person.id, "name": visitor.name, "csrf": visitor.form_token}
-            found = found.model_copy(update=known)
-        return answer(request, found, headers=PRIVATE)
+        """The visitor who is signed in, in this browser."""
+        visitor, can_sign_in = visitors.of(request), visitors.app is not None
+        if visitor is None:
+            return answer(request, Me(can_sign_in=can_sign_in), headers=PRIVATE)
+        known = Me(can_sign_in=can_sign_in, id=visitor.person.id, name=visitor.name, csrf=visitor.form_token)
+        return answer(request, known, headers=PRIVATE)
 
     return routes
 
@@ -177,7 +175,7 @@ def _provider(signing: SigningIn) -> Provider:
     return signing.provider
 
 
-def _error_words(error: HubError) -> Why:
-    """What a person is told; the sentence of an error names no secret."""
-    log.warning("nobody was signed in", error=f"{type(error).__name__}: {error}"[:300])
+def _failure(error: HubError) -> Why:
+    """Log the error, whose message names no secret, and return the reason for the visitor."""
+    log.warning("sign-in failed", error=f"{type(error).__name__}: {error}"[:300])
     return "refused" if isinstance(error, Denied | BadRequest) else "away"

@@ -1,11 +1,11 @@
-// Pages work without this. It keeps the parts marked `data-live` as they are on the server, and says how far off times are.
+// Pages work without this script. It keeps the parts marked `data-live` up to date and adds relative times.
 "use strict";
 
 const STEPS = [["day", 86400], ["hour", 3600], ["minute", 60]];
 const relative = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
-const sent = new WeakMap(); // part of the page → its HTML as the server sent it last
+const sent = new WeakMap(); // part of the page → its HTML as the server last sent it
 let asked = 0;
-let isBehind = false; // something changed while nobody could be shown it
+let isBehind = false; // the page changed, and this tab could not show it yet
 
 function sayTimes(root) {
   for (const one of root.querySelectorAll("time[datetime]")) {
@@ -32,13 +32,13 @@ async function refresh() {
   isBehind = false;
   const answer = await fetch(location.href, { headers: { accept: "text/html" } });
   if (mine !== asked) return;
-  if (!answer.ok) throw new Error(`the page is not to be had: ${answer.status}`);
+  if (!answer.ok) throw new Error(`the page cannot be loaded: ${answer.status}`);
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   for (const part of document.querySelectorAll("[data-live]")) {
     const fresh = page.getElementById(part.id);
     if (!fresh || fresh.innerHTML === sent.get(part)) continue;
     if (part.contains(document.activeElement)) {
-      isBehind = true; // nobody's place in the page is taken from under them
+      isBehind = true; // replacing the part would take the focus away
       continue;
     }
     sent.set(part, fresh.innerHTML);
@@ -49,13 +49,13 @@ async function refresh() {
 
 function later() {
   isBehind = true;
-  if (document.hidden) return; // who looks elsewhere is shown it on coming back
-  // Not everybody at once: many may watch the same queue.
+  if (document.hidden) return; // the page is refreshed when the tab is visible again
+  // At a random moment, because many may watch the same queue.
   clearTimeout(later.timer);
   later.timer = setTimeout(() => refresh().catch(again), 100 + 900 * Math.random());
 }
 
-function again() { // nobody tells a second time of what changed
+function again() { // the server announces a change only once
   clearTimeout(later.timer);
   later.timer = setTimeout(later, 3000);
 }
@@ -65,9 +65,9 @@ function listen() {
   const say = (words) => { if (state && state.textContent !== words) state.textContent = words; };
   const events = new EventSource("/events");
   events.addEventListener("open", () => say("Live: this page follows the queue."));
-  events.addEventListener("error", () => say("Not live at the moment; reload to see the newest."));
+  events.addEventListener("error", () => say("Not live at the moment; reload to see the newest state."));
   events.addEventListener("progress", (event) => showProgress(JSON.parse(event.data)));
-  // The first, too: something may have changed between the making of this page and the first look for it.
+  // Also on the first event: the queue may have changed between the rendering of this page and the first read.
   events.addEventListener("lists", later);
   document.addEventListener("visibilitychange", () => { if (isBehind) later(); });
   document.addEventListener("focusout", (event) => {
@@ -83,7 +83,7 @@ const here = document.querySelector("nav [aria-current]");
 if (here) here.parentElement.parentElement.scrollLeft = here.offsetLeft - 16;
 if (parts.length) listen();
 if (window.top !== window.self) {
-  // In a frame, as a Space is shown, other sites would be shown in that frame too, and most refuse.
+  // In a frame, as on a Space, links to other sites would open in that frame too, and most sites refuse that.
   document.addEventListener("click", (event) => {
     const link = event.target.closest("a[href]");
     if (link && link.origin !== location.origin) Object.assign(link, { target: "_blank", rel: "noopener" });

@@ -62,7 +62,7 @@ def test_a_maintainer_signs_in_and_wakes_a_parked_sync(page: Page, site: SignInS
     expect(row).to_contain_text(PARKED.error)
     page.screenshot(path=pictures / "maintain-parked.png")
     row.get_by_role("button", name=f"Wake {PARKED.key}").click()
-    expect(page.get_by_role("status").first).to_contain_text("Woken: it is tried again at once")
+    expect(page.get_by_role("status").first).to_contain_text("Woken: the sync is retried at once")
     expect(page.get_by_text("Nothing is parked.")).to_be_visible()
     page.get_by_role("link", name="record of decisions").click()
     expect(page.get_by_role("row", name=re.compile("mia"))).to_contain_text(f"wake {PARKED.key}")

@@ -128,7 +128,7 @@ def test_missing_repos_and_webhooks_are_named(stand: BoardDriver) -> None:
     without_community(stand)
     checks = examine(stand.context)
     assert "board/space" in sentence(checks, "repos", state="error")
-    assert "No webhook tells of commits to board/requests" in sentence(checks, "webhooks", state="warning")
+    assert "No webhook reports commits to board/requests" in sentence(checks, "webhooks", state="warning")
 
 
 def test_a_bot_that_cannot_read_the_details_of_gated_models_is_told(healthy: BoardDriver) -> None:
@@ -359,7 +359,7 @@ def test_nothing_is_switched_on_beside_another_backend(
     refused = steward("effects", "set", "merge", "on", "--board", str(other))
     assert refused.exit_code == 1
     assert "form changed 1 statuses" in refused.output
-    assert "→ Stop what else evaluates" in refused.output
+    assert "→ Stop the other program that evaluates" in refused.output
     assert other.read_text() == before
     assert steward("effects", "set", "merge", "off", "--board", str(other)).exit_code == 0
     assert steward("effects", "set", "merge", "on", "--board", str(other), "--anyway").exit_code == 0

@@ -288,7 +288,7 @@ def test_a_sync_that_does_not_end_does_not_keep_the_process(
         assert entered.wait(20)
         stop.set()
 
-    monkeypatch.setattr(sync_process, "GRACE", 2.0)
+    monkeypatch.setattr(sync_process, "GRACE_SECONDS", 2.0)
     clockwork.handler = hang
     clockwork.context.mark(KEY)
     teller = threading.Thread(target=tell)

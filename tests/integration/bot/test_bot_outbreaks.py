@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bot.queue import outbreaks, rulings
-from bot.threads.maintainers_list import DAY, TITLE
+from bot.threads.maintainers_list import DAY_SECONDS, TITLE
 from leaderboard.attempts import Outcome, attempt_id
 from leaderboard.failures import cause
 from redis_state.canaries import Canaries, CanaryVerdict
@@ -92,7 +92,7 @@ def test_maintainers_are_told_in_their_thread_once(stand: BoardDriver, canaries:
     assert "steward resume suite:starter" in told
     for _ in range(2):
         stand.context.redis.flushall()
-        stand.time += DAY
+        stand.time += DAY_SECONDS
         stand.tick()
         stand.settle()
     assert [len(one) for one in digests(stand)] == [2]

@@ -9,7 +9,7 @@ import pytest
 
 from bot.core.waiting_threads import DIGEST
 from bot.processes.reconcile import PERIOD, POLLING
-from bot.processes.schedule import STUCK_IN_RQ, TICK, Schedule
+from bot.processes.schedule import STUCK_IN_RQ_SECONDS, TICK_SECONDS, Schedule
 from bot.threads.maintainers_list import TITLE, waiting_threads
 from bot.threads.threads import staleness
 from hub.retries import Retries
@@ -208,7 +208,7 @@ def test_what_a_sync_found_out_during_a_tick_stands(stand: BoardDriver, monkeypa
     look(stand, after=0)
     (job,) = stand.queued()
     stand.context.redis.delete(*(f"rq:queue:{name}" for name in stand.context.queues))
-    stand.time += 2 * STUCK_IN_RQ
+    stand.time += 2 * STUCK_IN_RQ_SECONDS
     stand.tick()
     read = stand.context.attempts.read
 
@@ -226,7 +226,7 @@ def test_what_a_sync_found_out_during_a_tick_stands(stand: BoardDriver, monkeypa
 
 def test_a_tick_that_fails_does_not_end_the_timer(stand: BoardDriver, monkeypatch: pytest.MonkeyPatch) -> None:
     """What one tick cannot read, the next ones may find mended."""
-    monkeypatch.setattr("bot.processes.schedule.TICK", 0.01)
+    monkeypatch.setattr("bot.processes.schedule.TICK_SECONDS", 0.01)
     redis, keys = stand.context.redis, stand.context.keys
     redis.set(keys.day, "some day")
     timer = threading.Thread(target=stand.schedule.run)
@@ -246,15 +246,15 @@ def test_a_job_that_a_worker_has_just_got_is_not_lost(stand: BoardDriver) -> Non
     stand.submit("ada/good")
     look(stand, after=0)
     (job,) = stand.queued()
-    stand.time += STUCK_IN_RQ
-    look(stand, after=TICK)
+    stand.time += STUCK_IN_RQ_SECONDS
+    look(stand, after=TICK_SECONDS)
     for name in stand.context.queues:
         stand.context.redis.delete(f"rq:queue:{name}")
-    look(stand, after=TICK)
+    look(stand, after=TICK_SECONDS)
     assert stand.queued() == []
     assert stand.context.index.get(job.path).state == "queued"
     stand.context.attempts.take(job.attempt, job.path, "w", now=stand.time)
-    look(stand, after=TICK)
+    look(stand, after=TICK_SECONDS)
     assert stand.queued() == []
     assert stand.context.index.get(job.path).state == "running"
 
@@ -265,7 +265,7 @@ def test_a_hub_that_is_away_is_not_hammered_about_a_silent_attempt(stand: BoardD
     stand.context.hub.retries = Retries(attempts=1)
     stand.hub.state.faults.fail("GET */resolve/*", status=503, times=None)
     stand.time += LOST
-    calls = [call for _ in range(30) for call in look(stand, after=TICK)]
+    calls = [call for _ in range(30) for call in look(stand, after=TICK_SECONDS)]
     assert 2 <= calls.count(("GET", "resolve")) <= 7
     stand.hub.state.faults.clear()
     look(stand, after=PERIOD)

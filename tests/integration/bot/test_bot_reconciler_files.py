@@ -9,7 +9,7 @@ from huggingface_hub import CommitOperationAdd
 
 from bot.core.pull_records import MAIN
 from bot.processes.reconcile import PERIOD
-from bot.processes.schedule import TICK
+from bot.processes.schedule import TICK_SECONDS
 from hub.errors import RateLimited
 from tests.support.board.board_driver import REQUESTS, BoardDriver
 from tests.support.board.reconciliation import FINISHED, fill, look, member, modify, path_of, state, webhook
@@ -23,9 +23,9 @@ def test_a_commit_that_no_webhook_told_of_is_found_within_one_period(stand: Boar
     modify(
         stand, **{path_of("ada/good"): json.dumps({**FINISHED, "model": "ada/good", "status": "PENDING"}), gone: None}
     )
-    look(stand, after=PERIOD - TICK)
+    look(stand, after=PERIOD - TICK_SECONDS)
     assert (state(stand, path_of("ada/good")), state(stand, gone)) == (None, "settled")
-    look(stand, after=TICK)
+    look(stand, after=TICK_SECONDS)
     assert (state(stand, path_of("ada/good")), state(stand, gone)) == ("waiting", None)
 
 

@@ -152,7 +152,7 @@ def test_what_people_say_in_a_thread_stands_beside_what_the_bot_would_have_said(
     (told,) = (c for c in compare(stand.context, stand.context.effects.shadow.read().things) if c.shadowed.thread)
     assert [(deed.who, deed.what) for deed in told.then] == [
         ("ada", "wrote a comment"),
-        ("somebody", "the thread is closed"),
+        ("a person", "the thread is closed"),
     ]
 
 

@@ -137,7 +137,7 @@ def test_a_maintainer_is_known_by_id_and_read_afresh(stand: BoardDriver, bell: B
 
 def test_nobody_gives_hundreds_of_commands(stand: BoardDriver, bell: Bell, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond the limit of an hour a command is not run, and its author told when to come back."""
-    monkeypatch.setattr("bot.threads.limits.MOST", 2)
+    monkeypatch.setattr("bot.threads.limits.MAX_COMMANDS", 2)
     talk = Discussion(stand)
     for _ in range(3):
         talk.say("/bell")
@@ -163,6 +163,6 @@ def test_a_command_costs_few_calls_however_long_its_thread(stand: BoardDriver, b
 def test_an_old_command_is_left_alone(stand: BoardDriver, bell: Bell) -> None:
     """A command that nobody answered for a week has no effect: whoever gave it does not wait any more."""
     talk = Discussion(stand)
-    stand.time += answering.OLDEST + 60
+    stand.time += answering.MAX_AGE_SECONDS + 60
     talk.say("/bell")
     assert bell.rung == []

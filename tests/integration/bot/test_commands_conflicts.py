@@ -134,7 +134,7 @@ def test_a_bot_that_dies_after_the_effect_says_it_once_more_and_does_it_once(
         settle(stand)
 
     def die_once(point: str) -> None:
-        if point == answering.ACTED and not died:
+        if point == answering.EFFECT_DONE and not died:
             died.append(point)
             raise KeyError("killed")
 

@@ -125,7 +125,7 @@ def test_a_bot_that_answers_each_of_our_comments_falls_silent_with_us(
 ) -> None:
     """It writes a command whenever we said something: after a few rounds it is told so, and hears no more."""
     stand, _ = live
-    monkeypatch.setattr(limits, "MOST", 3)
+    monkeypatch.setattr(limits, "MAX_COMMANDS", 3)
     number, rounds = opened(stand, "Two bots meet."), 0
     stand.bob.comment_discussion(REQUESTS, number, comment="/help", repo_type="dataset")
     wait_until(lambda: len(ours(stand, number)) == 1, seconds=30)

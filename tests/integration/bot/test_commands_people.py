@@ -93,7 +93,7 @@ def test_a_bot_that_answers_ours_with_commands_is_left_alone(
     stand: BoardDriver, bell: Bell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After so many commands it is told once, and then ignored, also after the hour is over: so there is no loop."""
-    monkeypatch.setattr(limits, "MOST", 4)
+    monkeypatch.setattr(limits, "MAX_COMMANDS", 4)
     talk = Discussion(stand)
     talk.say("/bell", stand.bob)
     for _ in range(12):
@@ -105,7 +105,7 @@ def test_a_bot_that_answers_ours_with_commands_is_left_alone(
     for _ in range(3):
         talk.say("/bell", stand.bob)
     assert len(talk.replies()) == told
-    stand.time += limits.WINDOW + 60
+    stand.time += limits.WINDOW_SECONDS + 60
     talk.look()
     assert (len(talk.replies()), len(bell.rung)) == (told, 4)
     talk.say("/bell", stand.bob)
@@ -139,7 +139,7 @@ def test_clocks_that_disagree_change_nothing(
     stand: BoardDriver, bell: Bell, monkeypatch: pytest.MonkeyPatch, apart: float
 ) -> None:
     """However far the Hub's clock is from ours, a command is run once, and its author held to the limit."""
-    monkeypatch.setattr(limits, "MOST", 3)
+    monkeypatch.setattr(limits, "MAX_COMMANDS", 3)
     stand.time += apart
     talk = Discussion(stand)
     for _ in range(4):

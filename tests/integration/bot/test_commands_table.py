@@ -32,7 +32,7 @@ def played(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey, probe: Prob
     folder = tmp_path_factory.mktemp("table")
     with redis.Redis.from_url(valkey.url) as connection, pytest.MonkeyPatch.context() as patch:
         connection.flushall()
-        patch.setattr("bot.threads.limits.MOST", 1_000)
+        patch.setattr("bot.threads.limits.MAX_COMMANDS", 1_000)
         keepers = (MaintainingOrganisation(name="keepers"),)
         people = people_and_models(TABLE)
         with running(folder, people, connection, valkey.url, probe, maintainer_organisations=keepers) as stand:

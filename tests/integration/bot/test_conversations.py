@@ -87,7 +87,7 @@ def two_reporters(place: Transcripts) -> Told:
     place.run(path, LOST)
     first = place.open("bob", "basalt failed", place.link(path))
     second = place.open("ada", "Evaluation of basalt failed?", f"I was waiting for {place.link(path)}, what happened?")
-    assert "I will tell the end here" in second.told()[0]
+    assert "I will post the outcome here" in second.told()[0]
     place.run(path)
     for talk in (first, second):
         talk.look()
@@ -148,7 +148,7 @@ def appeal(place: Transcripts) -> Told:
 def standing_question(place: Transcripts) -> Told:
     """A question that comes again and again has its answer, with a word on how to reach a person."""
     talk = place.open("bob", "trust_remote_code?", "Hello, can I submit a model that needs trust_remote_code=True?")
-    assert "standing answer" in talk.told()[0]
+    assert "This answer is automatic" in talk.told()[0]
     return "A question that many ask", "It is in the FAQ.", [talk]
 
 

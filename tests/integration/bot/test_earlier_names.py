@@ -111,7 +111,7 @@ def test_a_later_comment_that_links_the_repo_by_an_earlier_name_is_a_report_too(
     talk = Discussion(stand, "My evaluation failed", "Could you have a look?")
     talk.look()
     talk.say(f"It is {stand.hub.url}/datasets/{FORMER[REQUESTS]}/blob/main/{path}")
-    assert "it is evaluated once more" in talk.replies()[-1]
+    assert "it is evaluated again" in talk.replies()[-1]
     assert stand.file(path)["status"] == "RERUN"
 
 

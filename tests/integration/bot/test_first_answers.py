@@ -47,7 +47,7 @@ def test_a_failure_of_ours_is_started_again_and_its_end_told(stand_with_maintain
     path = stand.failed(OURS)
     talk = open_thread(stand, "My model failed", f"Here: {link(stand, path)}")
     (said,) = talk.replies()
-    for words in ("The GPU fell off the bus.", "ours, not the model's", "it is evaluated once more"):
+    for words in ("The GPU fell off the bus.", "ours, not the model's", "it is evaluated again"):
         assert words in said
     assert stand.file(path)["status"] == "RERUN"
     assert stand.file(path)["steward"]["causes"][-1] == f"report:dataset/{REQUESTS}:{talk.number}"
@@ -165,8 +165,8 @@ def test_a_second_report_is_told_that_it_runs_again_and_hears_of_the_end(stand_w
     talks = [Discussion(stand, "My model failed", link(stand, path)) for _ in range(2)]
     for talk in (*talks, *talks):
         talk.look()
-    assert "it is evaluated once more" in talks[0].replies()[0]
-    assert "is evaluated once more already" in talks[1].replies()[0]
+    assert "it is evaluated again" in talks[0].replies()[0]
+    assert "will be evaluated again" in talks[1].replies()[0]
     assert [one for one in stand.file(path)["steward"]["causes"] if one.startswith("report:")] == [
         f"report:dataset/{REQUESTS}:{talks[0].number}"
     ]
@@ -231,18 +231,18 @@ def test_members_of_a_maintaining_organisation_are_maintainers_here_too(stand: B
 @pytest.mark.parametrize(
     ("title", "post", "words"),
     [
-        ("Can I submit with trust_remote_code?", "Hello, my model needs it.", "standing answer"),
-        ("[FLAG] ada/good", "It was trained on the test set.", "decide whether it is flagged"),
-        ("Rename ada/good", "It is ada/better now.", "checked file by file"),
+        ("Can I submit with trust_remote_code?", "Hello, my model needs it.", "This answer is automatic"),
+        ("[FLAG] ada/good", "It was trained on the test set.", "decide whether to flag it"),
+        ("Rename ada/good", "It is ada/better now.", "each file is checked"),
         ("Remove ada/good", "Please.", "when its owner asks"),
         ("ada/good was wrongly flagged", "The data is clean.", "look at the flag again"),
-        ("Duplicates", "ada/good is listed twice", "only two rows with precision and commit alike"),
+        ("Duplicates", "ada/good is listed twice", "Only two rows with the same precision and commit"),
         (
             "Why does my model appear twice?",
             "ada/good is, with one sha",
-            "only two rows with precision and commit alike",
+            "Only two rows with the same precision and commit",
         ),
-        ("ada/good: new version", "I want to re-submit, please remove it", "`/resubmit` does that"),
+        ("ada/good: new version", "I want to re-submit, please remove it", "use `/resubmit`"),
     ],
 )
 def test_each_kind_of_thread_has_its_answer(
@@ -254,7 +254,7 @@ def test_each_kind_of_thread_has_its_answer(
     (said,) = talk.replies()
     assert words in said
     waits = [one.title for one in waiting_threads(stand.context)]
-    assert waits == ([] if "standing answer" in said else [title])
+    assert waits == ([] if "This answer is automatic" in said else [title])
     talk.say("I will look at it.", stand.form)
     assert waiting_threads(stand.context) == []
 

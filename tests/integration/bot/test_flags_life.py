@@ -15,7 +15,7 @@ from huggingface_hub import CommitOperationDelete
 
 from bot.probe import Probe
 from bot.setup.consistency import disagreements
-from bot.threads.limits import OLDEST
+from bot.threads.limits import MAX_AGE_SECONDS
 from hub.comments import marker_of
 from leaderboard.flags import record_path
 from localhub.testing import LocalHub
@@ -25,7 +25,7 @@ from tests.support.sizes import WHOLE
 
 LIVES, STEPS = (20, 40) if WHOLE else (1, 8)
 MODELS = ("ada/copy", "ada/merged", "ada/plain", "bob/original")
-DAYS = round(OLDEST / 86_400) + 1
+DAYS = round(MAX_AGE_SECONDS / 86_400) + 1
 """Days after which a command would be too old, if the Hub's clock stood still."""
 WHYS = ("contamination", "copy", "merge", "other")
 

@@ -53,7 +53,7 @@ def test_a_link_in_a_later_comment_is_a_report(
     assert len(talk.replies()) == answers
     talk.say(f"The request file is {link(stand, path)}")
     assert len(talk.replies()) == answers + 1
-    assert "it is evaluated once more" in talk.replies()[-1]
+    assert "it is evaluated again" in talk.replies()[-1]
     assert stand.file(path)["status"] == "RERUN"
     assert waiting_threads(stand.context) == []
     stand.context.redis.flushall()
@@ -71,7 +71,7 @@ def test_a_name_in_a_later_comment_is_a_report_as_long_as_nobody_else_spoke(fail
     talked.say("What would it show?", stand.bob)
     for one in (talk, talked):
         one.say("It is ada/good.")
-    assert "it is evaluated once more" in talk.replies()[-1]
+    assert "it is evaluated again" in talk.replies()[-1]
     assert talked.replies() == []
 
 

@@ -120,7 +120,7 @@ def test_a_stranger_is_told_who_may(site: SignInSite, parked: str) -> None:
         for headers in ({}, {"authorization": f"Bearer {BOB}"}):
             twin = browser.get(f"/api{page}", headers=headers)
             assert (twin.status_code, twin.json()["code"]) == (403, "not-allowed")
-            assert "a maintainer of this leaderboard" in twin.json()["message"]
+            assert "Only maintainers of this leaderboard" in twin.json()["message"]
     assert 'href="/maintain"' not in browser.get("/").text
     assert click(browser, parked).status_code == 403
     wrong = browser.post("/api/maintain/parked/wake", json={"key": parked}, headers={"authorization": f"Bearer {BOB}"})
@@ -138,7 +138,7 @@ def test_a_maintainer_wakes_a_parked_sync(site: SignInSite, mia: Browser, parked
     (one,) = (one for one in mia.get("/api/maintain/parked").json()["parked"] if one["key"] == parked)
     assert (one["tries"], one["error"]) == (8, f"ValueError: {HOSTILE}")
     after = click(mia, parked)
-    assert "Woken: it is tried again at once" in after.text
+    assert "Woken: the sync is retried at once" in after.text
     assert parked not in after.text
     wait_until(lambda: site.stand.context.redis.zscore(site.stand.context.keys.dirty, parked) is None)
     last = on_record(site, "mia", parked)
@@ -204,7 +204,7 @@ def test_who_is_a_maintainer_by_an_organisation_is_read_afresh_before_anything_i
     accounts.set_member(board, person, "write")
     try:
         second = park(site, f"nobody:{next(NUMBERS)}")
-        assert "by the Hub's word you are not a maintainer any more" in click(olaf, second).text.replace("&#39;", "'")
+        assert "the Hub says that you are no longer a maintainer" in click(olaf, second).text.replace("&#39;", "'")
         assert is_parked(site, second)
         assert on_record(site, "olaf", parked)["allowed"] is True
         refused = on_record(site, "olaf", second)
@@ -215,7 +215,7 @@ def test_who_is_a_maintainer_by_an_organisation_is_read_afresh_before_anything_i
 
 def test_nobody_is_let_in_whom_nobody_can_vouch_for(site: SignInSite, monkeypatch: pytest.MonkeyPatch) -> None:
     """While no sync answers, whoever is a maintainer by an organisation waits, and those of the board file do not."""
-    monkeypatch.setattr("bot.web.checks.PATIENCE", 0.0)
+    monkeypatch.setattr("bot.web.checks.WAIT_SECONDS", 0.0)
     monkeypatch.setattr(
         Visitors, "send", lambda visitors, maintainer_action: visitors.maintainer_actions.put(maintainer_action)
     )  # and no sync hears of it
@@ -224,7 +224,7 @@ def test_nobody_is_let_in_whom_nobody_can_vouch_for(site: SignInSite, monkeypatc
     browser = site.browser()
     browser.sign_in("ada")
     answer = browser.get("/maintain/parked")
-    assert (answer.status_code, "Whether you are a maintainer has to be asked" in answer.text) == (503, True)
+    assert (answer.status_code, "ask the Hub whether you are a maintainer" in answer.text) == (503, True)
     assert browser.get("/api/maintain/parked").json()["code"] == "unsure"
     browser = site.browser()
     browser.sign_in("mia")

@@ -18,7 +18,7 @@ from tests.support.board.transcripts import BROKEN, LOST, Transcripts, Transcrip
 MODEL = "ada/corona"
 PATH = f"{MODEL}_eval_request_False_float32_Original.json"
 NEWER = f"newer evaluation of **{MODEL}**"
-AGAIN = "it is evaluated once more"
+AGAIN = "it is evaluated again"
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def test_a_reported_failure_of_ours_is_evaluated_once_more_at_the_commit_that_fa
     (said,) = first.told()
     for words in (NEWER, "the earlier result](", "ours, not the model's", AGAIN):
         assert words in said
-    assert "is evaluated once more already" in second.told()[0]
+    assert "will be evaluated again" in second.told()[0]
     waiting = place.stand.file(PATH)
     assert (waiting["status"], waiting["revision"]) == ("PENDING_NEW_EVAL", tried)
     assert waiting["steward"]["kept"]["results"] == earlier
@@ -101,7 +101,7 @@ def test_what_fails_again_after_a_report_is_for_a_maintainer_and_its_thread_stay
     found = place.people["mia"].get_discussion_details(REQUESTS, first.number, repo_type="dataset")
     assert found.status == "open"
     assert listed(place) == []
-    assert "it was started again before" in report(place).told()[0]
+    assert "it was relaunched before" in report(place).told()[0]
     assert listed(place) == ["My new version failed"]
     assert place.stand.file(PATH)["status"] == "FINISHED"
 
@@ -182,4 +182,4 @@ def test_each_commit_may_be_started_again_for_a_report(place: Transcripts, has_r
     assert place.stand.file(path)["status"] == ("PENDING_NEW_EVAL" if has_result else "RERUN")
     assert place.stand.file(path)["revision"] == tried
     place.run(path, LOST)
-    assert "it was started again before" in place.open("ada", "Again", place.link(path)).told()[0]
+    assert "it was relaunched before" in place.open("ada", "Again", place.link(path)).told()[0]

@@ -181,7 +181,7 @@ def test_checks_are_told_that_came_after_the_first_answer(stand: BoardDriver) ->
         stand.settle()
         look_at(stand, REQUESTS, asked)
     first, checked = comments(stand, REQUESTS, asked)
-    assert "link it here if you have not yet" in first
+    assert "please link it here; each file" in first
     assert "a maintainer decides" in checked
 
 

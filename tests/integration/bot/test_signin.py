@@ -13,7 +13,7 @@ import redis
 from bot.core.settings import BotSettings, SettingsError
 from bot.probe import Probe
 from bot.web.signin.app import app_of
-from bot.web.signin.routes import MOST
+from bot.web.signin.routes import MAX_PER_MINUTE
 from redis_state.redis import text
 from steward.valkey import Valkey
 from tests.support.board.running_board import served
@@ -95,7 +95,7 @@ def test_an_answer_that_this_browser_did_not_ask_for_signs_nobody_in(
             victim.get("/signin")
     answer = victim.get(address)
     assert answer.status_code == 400
-    assert "does not belong to a sign-in that this browser began" in answer.text
+    assert "was not started in this browser" in answer.text
     assert name_in(victim) is None
 
 
@@ -149,7 +149,7 @@ def test_who_says_no_is_not_signed_in(browser: Browser) -> None:
     begun = browser.get("/signin")
     state = parse_qs(urlsplit(begun.headers["location"]).query)["state"][0]
     answer = browser.get("/signin/callback", params={"error": "access_denied", "state": state})
-    assert (answer.status_code, "You told the Hub not to say who you are" in answer.text) == (403, True)
+    assert (answer.status_code, "You did not allow the Hub to say who you are" in answer.text) == (403, True)
     for params in ({}, {"error": "<script>"}, {"code": "unknown"}, {"code": "x" * 3_000}):
         state = parse_qs(urlsplit(browser.get("/signin").headers["location"]).query)["state"][0]
         answer = browser.get("/signin/callback", params={**params, "state": state})
@@ -171,7 +171,7 @@ def test_a_hub_that_is_away_is_told(site: SignInSite, browser: Browser) -> None:
 def test_nobody_waits_behind_many(site: SignInSite, browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the Hub is so slow that many wait already, one more is told so at once, on the way there and back."""
     address = browser.agree("ada")
-    monkeypatch.setattr("bot.web.signin.routes.WAITING", 0)
+    monkeypatch.setattr("bot.web.signin.routes.MAX_WAITING", 0)
     assert [browser.get(one).status_code for one in (address, "/signin")] == [503, 503]
 
 
@@ -179,10 +179,10 @@ def test_an_address_that_brings_many_answers_has_to_wait(
     site: SignInSite, browser: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The Hub is not asked about any more of them within the minute."""
-    monkeypatch.setattr("bot.web.signin.routes.MOST", 0)
-    assert MOST > 0
+    monkeypatch.setattr("bot.web.signin.routes.MAX_PER_MINUTE", 0)
+    assert MAX_PER_MINUTE > 0
     answer = browser.sign_in("ada")
-    assert (answer.status_code, "wait a minute" in answer.text) == (429, True)
+    assert (answer.status_code, "try again in a minute" in answer.text) == (429, True)
 
 
 def test_nothing_secret_is_kept_or_said(

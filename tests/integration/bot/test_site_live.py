@@ -43,8 +43,8 @@ def played(
     context: BoardContext, url: str, monkeypatch: pytest.MonkeyPatch, story: Callable[[Live], Awaitable[None]]
 ) -> None:
     """Play `story` with a Live that looks often."""
-    monkeypatch.setattr(module, "PAUSE", 0.01)
-    monkeypatch.setattr(module, "EVERY", 0.05)
+    monkeypatch.setattr(module, "PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(module, "POLL_SECONDS", 0.05)
 
     async def play() -> None:
         client = connect_inbox(url)
@@ -83,12 +83,12 @@ def test_viewers_see_progress_and_changes(
         beat(connection)
         told = await asyncio.gather(*(until(one, b"event: progress") for one in streams))
         assert all(b'"done": 413' in one for one in told)
-        looks = live.looks
+        looks = live.reads
         Index(connection, KEYS).put(entry("late/comer", "waiting", "PENDING", attempt="z"))
         second = await asyncio.gather(*(until(one, b"event: lists") for one in streams))
         assert set(second).isdisjoint(first)
         assert live.viewers == 50
-        assert live.looks - looks < 50
+        assert live.reads - looks < 50
         for one in streams:
             await one.aclose()  # type: ignore[attr-defined]
         assert live.viewers == 0
@@ -102,16 +102,16 @@ def test_a_look_that_fails_leaves_nobody_without_the_next(
     context: BoardContext, connection: redis.Redis, valkey_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever a look dies of, those who watch are told of what happens afterwards."""
-    monkeypatch.setattr(module, "ALIVE", 0.05)
+    monkeypatch.setattr(module, "KEEPALIVE_SECONDS", 0.05)
 
     async def story(live: Live) -> None:
         stream = live.stream()
         first = await until(stream, b"event: lists")
-        look = live._look
-        monkeypatch.setattr(live, "_look", lambda: 1 / 0)
+        look = live._read
+        monkeypatch.setattr(live, "_read", lambda: 1 / 0)
         assert live._task is not None
         await asyncio.wait([live._task])
-        monkeypatch.setattr(live, "_look", look)
+        monkeypatch.setattr(live, "_read", look)
         Index(connection, KEYS).put(entry("late/comer", "waiting", "PENDING", attempt="z"))
         assert await until(stream, b"event: lists") != first
 
@@ -193,7 +193,7 @@ def test_streams_end_when_the_server_stops(
 
 def test_who_does_not_read_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
     """A viewer whose connection takes nothing any more ends, and its place is free again."""
-    monkeypatch.setattr(module, "STALLED", 0.05)
+    monkeypatch.setattr(module, "SEND_SECONDS", 0.05)
     ended = list[bool]()
 
     async def endless() -> AsyncGenerator[bytes, None]:

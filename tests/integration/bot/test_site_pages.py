@@ -39,14 +39,14 @@ def test_the_queue_shows_everybody_and_why_things_failed(site: Client) -> None:
     for word in ("412 of 540", "Its licence is not clear.", REASONS[0].message, REASONS[0].advice, "cedar-7b"):
         assert word.replace("'", "&#39;") in text
     assert re.search(r"<progress[^>]*north/spruce-3b[^>]*max=\"540\" value=\"412\"", text)
-    assert re.findall(r'data-name="Turn">(\d+)', text) == [str(turn) for turn in range(1, 9)]
+    assert re.findall(r'data-name="Position">(\d+)', text) == [str(turn) for turn in range(1, 9)]
 
 
 def test_a_request_tells_its_life(site: Client) -> None:
     """What happened before, what is at fault, and where it is spoken about."""
     text = page(site, f"/requests/{path_of('bob/overtrained-2b')}")
-    assert "Attempt 1 failed of <code>worker-lost</code>" in text
-    assert "At fault: the submission." in text
+    assert "Attempt 1 failed: <code>worker-lost</code>" in text
+    assert "The problem is in the submission." in text
     assert "/datasets/board/requests/discussions/7" in text
     assert re.search(r'Write <a href="/commands#resubmit">.*discussions/7">its thread</a>', text)
     text = page(site, f"/requests/{path_of('north/birch-70b')}")
@@ -57,7 +57,7 @@ def test_a_request_tells_its_life(site: Client) -> None:
 def test_a_model_shows_its_flag_scores_and_requests(site: Client) -> None:
     """In any case of letters."""
     text = page(site, "/models/ADA/Willow-1.5b-Merge")
-    for word in ("Half of its answers", "The thread about it", "47.90", "finished", "no better than guessing"):
+    for word in ("Half of its answers", "Discussion of the flag", "47.90", "finished", "no better than guessing"):
         assert word in text
     assert site.get("/models/no/body").status_code == 404
 
@@ -92,16 +92,16 @@ def test_results_are_found_and_sorted(site: Client, query: dict[str, str], model
 def test_lists_say_what_they_mean_and_what_to_do(site: Client, tmp_path: Path, lasting_valkey: Valkey) -> None:
     """What a score is, how a model is reported, and, where there is nothing, that there is nothing and how to begin."""
     assert "no better than guessing, to 100" in page(site, "/results")
-    assert re.search(r'report a model, with <a href="/commands#flag">', page(site, "/flags"))
+    assert re.search(r'report a model, write <a href="/commands#flag">', page(site, "/flags"))
     assert "No request is in this state" in page(site, "/requests", state="cancelled")
     with contextmanager(serving)(lasting_valkey, tmp_path, "empty") as empty:
-        assert "Nobody has submitted a model yet." in page(empty, "/requests")
+        assert "No model has been submitted yet." in page(empty, "/requests")
 
 
 def test_what_finds_nothing_says_so_and_what_is_near(site: Client) -> None:
     """A misspelt name, a column that there is not, a number that is none."""
     assert "mistral-like/mixtral-8x7b-v0.1</a>" in page(site, "/requests", q="mixtral-8x7b-v0.2")
-    assert "Do you mean <strong>Hub License</strong>" in page(site, "/results", q="Licens: mit")
+    assert "Did you mean <strong>Hub License</strong>" in page(site, "/results", q="Licens: mit")
     assert "needs a number" in page(site, "/results", q="Average: much")
 
 

@@ -161,7 +161,7 @@ def test_a_newer_commit_is_submitted_by_a_program(
     web: httpx2.Client, stand: BoardDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """202 with where to follow it, for whoever may resubmit it, and on record; for others 409, as ever."""
-    monkeypatch.setattr("bot.web.checks.PATIENCE", 0.0)
+    monkeypatch.setattr("bot.web.checks.WAIT_SECONDS", 0.0)
     ended(stand)
     asked = SubmissionBody(model="ada/good", precision="float32", revision=commit(stand))
     for who, status, code in (("bob", 409, "exists"), ("ada", 202, "resubmitted")):

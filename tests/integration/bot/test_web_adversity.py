@@ -101,7 +101,7 @@ def test_who_looks_while_all_is_read_again_neither_waits_nor_reads(
     """A large table is read anew in the background after an amnesia: meanwhile the rows are those from before."""
     for number in range(8):
         finished(context, f"ada/m{number}")
-    monkeypatch.setattr(module, "MANY", 4)
+    monkeypatch.setattr(module, "MAX_SYNCHRONOUS_ROWS", 4)
     table = RequestTable(context)
     before = models(table)
     context.redis.delete(KEYS.request_changes)

@@ -95,7 +95,7 @@ def test_who_asks_too_often_has_to_wait_and_others_need_not(
     web: httpx2.Client, connection: redis.Redis, settings: BotSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """So many a minute for each client, so many in all; what is known already costs nothing; nobody hears of a 5xx."""
-    monkeypatch.setattr("bot.web.checks.PATIENCE", 0.0)
+    monkeypatch.setattr("bot.web.checks.WAIT_SECONDS", 0.0)
     asked = [web.get("/api/check", params={"model": f"ada/m{n}"}) for n in range(settings.checks_per_client + 1)]
     assert [one.status_code for one in asked] == [202] * settings.checks_per_client + [429]
     assert asked[0].headers["retry-after"]
@@ -106,7 +106,7 @@ def test_who_asks_too_often_has_to_wait_and_others_need_not(
     assert web.get("/api/check", params={"model": "ada/known"}).json()["accepted"] is True
     connection.delete(KEYS.asked(client_name("127.0.0.1")))
     connection.set(KEYS.asked("all"), settings.checks_per_minute, ex=60)
-    assert "More is asked" in web.get("/api/check", params={"model": "ada/other"}).json()["message"]
+    assert "too many checks" in web.get("/api/check", params={"model": "ada/other"}).json()["message"]
     assert web.get("/api/check", params={"model": "ada/m0"}).status_code == 202  # asked by others already
 
 

@@ -155,7 +155,7 @@ def test_people_are_told_of_problems_by_a_page_and_programs_as_json(site: SignIn
 
     away = asyncio.run(play())
     assert (away.status_code, away.headers["retry-after"]) == (503, "60")
-    assert "Ask again in a minute" in away.text
+    assert "Try again in a minute" in away.text
 
 
 def test_a_head_without_end_is_refused(site: SignInSite) -> None:
@@ -185,5 +185,5 @@ def test_streams_are_guarded_and_bounded(site: SignInSite, monkeypatch: pytest.M
         monkeypatch.setattr("bot.web.live.VIEWERS", 1)
         full = site.browser().get("/events")
         assert (full.status_code, full.json()["code"]) == (503, "too-many")
-        assert "Too many watch already." in site.browser().get("/events", headers=READER).text
+        assert "Too many viewers watch already." in site.browser().get("/events", headers=READER).text
         assert next(pieces), "who watches already goes on"

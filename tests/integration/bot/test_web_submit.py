@@ -107,7 +107,7 @@ def test_one_that_is_still_checked_is_told_where_to_be_followed(
     web: httpx2.Client, stand: BoardDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """202 with its path, and how long to wait before it is sent again; the answer is there once a sync was through."""
-    monkeypatch.setattr("bot.web.checks.PATIENCE", 0.0)
+    monkeypatch.setattr("bot.web.checks.WAIT_SECONDS", 0.0)
     answer = post(web, GOOD)
     assert (answer.status_code, answer.json()["code"], answer.json()["path"]) == (202, "under-way", PATH)
     assert int(answer.headers["retry-after"]) > 0
@@ -121,7 +121,7 @@ def test_a_sync_that_died_before_its_answer_was_kept_does_nothing_twice(
     web: httpx2.Client, stand: BoardDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The edit was staged; it is staged again under the same name, and there is one commit."""
-    monkeypatch.setattr("bot.web.checks.PATIENCE", 0.0)
+    monkeypatch.setattr("bot.web.checks.WAIT_SECONDS", 0.0)
     stand.context.now = clock.now
     post(web, GOOD)
     (key,) = (text(name) for name in stand.context.redis.keys(KEYS.submission("*")))
@@ -140,7 +140,7 @@ def test_a_submission_waits_for_a_hub_that_is_away(
     web: httpx2.Client, stand: BoardDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It was taken; the checks fail, and are made once the Hub is back."""
-    monkeypatch.setattr("bot.web.checks.PATIENCE", 0.0)
+    monkeypatch.setattr("bot.web.checks.WAIT_SECONDS", 0.0)
     monkeypatch.setattr(stand.context.hub, "retries", Retries(attempts=1))
     post(web, GOOD)
     (key,) = (text(name) for name in stand.context.redis.keys(KEYS.submission("*")))
@@ -179,7 +179,7 @@ def test_a_hub_that_refuses_to_be_looked_at_is_told(
 
 def carried_out(web: httpx2.Client, stand: BoardDriver, monkeypatch: pytest.MonkeyPatch) -> httpx2.Response:
     """Submit a good model, have a sync look at it once, and ask what came of it."""
-    monkeypatch.setattr("bot.web.checks.PATIENCE", 0.0)
+    monkeypatch.setattr("bot.web.checks.WAIT_SECONDS", 0.0)
     stand.context.now = clock.now
     ada = stand.hub.state.accounts.by_name("ada")
     assert ada is not None

@@ -10,8 +10,8 @@ import pytest
 import redis
 
 from bot.core.settings import BotSettings
-from bot.threads.limits import MOST
-from bot.web.tokens import WRONG
+from bot.threads.limits import MAX_COMMANDS
+from bot.web.tokens import MAX_WRONG
 from leaderboard.boards import parse_board
 from tests.support.board.board_driver import ADA, BOB, BOT, BoardDriver
 from tests.support.board.board_file import BOARD
@@ -56,7 +56,7 @@ def test_an_address_that_guesses_tokens_is_not_asked_about_any_more(web: httpx2.
     for _ in range(3):
         assert post(web, GOOD, "hf_same").status_code == 401
     assert asked_whose(stand) == 1
-    for number in range(WRONG - 1):
+    for number in range(MAX_WRONG - 1):
         assert post(web, GOOD, f"hf_wrong{number}").status_code == 401
     answer = post(web, GOOD, "hf_another")
     assert (answer.status_code, answer.json()["code"]) == (429, "too-many")
@@ -82,8 +82,8 @@ def test_who_has_done_too_much_within_the_hour_has_to_wait(
     web: httpx2.Client, stand: BoardDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By account, together with commands in threads; a repeat does not count, and others go on."""
-    monkeypatch.setattr("bot.web.checks.PATIENCE", 0.0)
-    for number in range(MOST):
+    monkeypatch.setattr("bot.web.checks.WAIT_SECONDS", 0.0)
+    for number in range(MAX_COMMANDS):
         assert post(web, {"model": f"ada/m{number}"}).status_code == 202
     late = post(web, {"model": "ada/late"})
     assert (late.status_code, late.json()["code"]) == (429, "too-many")

@@ -108,7 +108,7 @@ def test_the_page_and_its_twin_tell_the_same(site: Client, length: int) -> None:
     rows = re.findall(r'<tr><th scope="row">(\d{4}-\d\d-\d\d)</th><td class="number">(\d+)</td>', text)
     assert rows == [(one.day, str(one.finished)) for one in reversed(found.ended) if one.finished or one.failed]
     assert len(re.findall(r'<tr><th scope="row"><time', text)) == len(found.queue)
-    assert ("The first counts of these days" in text) == (length == 90)
+    assert ("Counting began on" in text) == (length == 90)
 
 
 def test_a_picture_is_told_in_words_and_figures_too(site: Client) -> None:
@@ -157,7 +157,7 @@ def test_a_board_that_counted_nothing_says_so(valkey: Valkey, tmp_path: Path) ->
     """Without a picture, and without a mistake."""
     for client in serving(valkey, tmp_path, "uncounted"):
         text = page(client, "/times")
-        assert "Nothing was counted in these days." in text
+        assert "There are no figures for these days." in text
         assert "/charts/" not in text
         assert client.get("/charts/waiting.svg").status_code == 404
         assert client.get("/api/times").json()["since"] is None

@@ -23,7 +23,7 @@ from tests.support.waiting import wait_until
 SPACE = "board/space"
 PEOPLE = {"stranger": "bob", "submitter": "sue", "owner": "ada", "maintainer": "mia", "keeper": "kim"}
 WORDS = {
-    "help": "I read commands in new comments",
+    "help": "Write a command in a new comment",
     "unknown": "Did you mean `/status`?",
     "none": "There is no request for",
     "waiting": ": waiting, number",

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from bot.web.charts import models
 from bot.web.charts.drawing import POLICY, WIDTHS, Kind, Picture, Series, cut, draw
-from bot.web.charts.pictures import PICTURES, SCALE, day_words, even, outcomes, queue, ranges, scale, scores
+from bot.web.charts.pictures import PICTURES, SCALE, day_words, even_ticks, outcomes, queue, ranges, scale, scores
 from bot.web.charts.words import short_span
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -77,7 +77,7 @@ def test_every_scale_has_two_ticks_or_more(one: float, other: float) -> None:
 @given(st.floats(0, 1e9))
 def test_even_ticks_reach_beyond_the_most(most: float) -> None:
     """From 0 in two to six even steps of whole numbers, each said in another way."""
-    ticks = even(most)
+    ticks = even_ticks(most)
     values = [value for value, _ in ticks]
     assert 2 <= len(ticks) <= 6
     assert values[0] == 0

@@ -109,7 +109,7 @@ def test_what_a_category_reaches_is_by_one_suite_of_what_is_shown() -> None:
 @pytest.mark.parametrize("many", [1, 5_000])
 def test_the_table_changes_and_so_does_what_is_reached(many: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """At once, or, where there are very many, in the background: who looks meanwhile is told of the state before."""
-    monkeypatch.setattr(comparing, "MANY", many)
+    monkeypatch.setattr(comparing, "MAX_SYNCHRONOUS_ROWS", many)
     nothing: tuple[frozenset[str], frozenset[str]] = (frozenset(), frozenset())
     before, after = RequestRows((line("a", 10.0),), nothing), RequestRows((line("a", 10.0), line("b", 30.0)), nothing)
     made = Standards()

@@ -73,7 +73,7 @@ def test_a_question_of_the_faq_is_known_in_its_own_words(title: str, name: str, 
 
 @pytest.mark.parametrize(("title", "topic"), FOR_PEOPLE.items())
 def test_what_the_faq_leaves_to_people_is_left_to_them(title: str, topic: Topic) -> None:
-    """Its two questions that only a person can answer get no standing answer."""
+    """Its two questions that only a person can answer get no automatic answer."""
     assert triage(title, "", faq.questions()).topic is topic
 
 

@@ -17,7 +17,7 @@ from redis_state.keys import Keys
 
 def test_a_queue_server_that_hangs_makes_us_unready_and_no_less_alive(monkeypatch: pytest.MonkeyPatch) -> None:
     """It takes the connection and never says a word: `/healthz` answers 200 all the same, `/readyz` 503 and why."""
-    monkeypatch.setattr(health, "PATIENCE", 0.2)
+    monkeypatch.setattr(health, "REDIS_SECONDS", 0.2)
 
     async def answers(port: int) -> dict[str, httpx2.Response]:
         async with AsyncRedis(port=port) as redis:

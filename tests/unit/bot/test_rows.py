@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bot.results.fuzzy_names import FuzzyNameIndex
 from bot.web import rows as module
-from bot.web.rows import CACHED, RequestRow, RequestRows
+from bot.web.rows import MAX_CACHED, RequestRow, RequestRows
 from leaderboard.search import Query, SearchRow, fold, parse
 
 NOBODY: tuple[frozenset[str], frozenset[str]] = (frozenset(), frozenset())
@@ -79,7 +79,7 @@ def test_answers_that_are_remembered_take_four_bytes_a_row() -> None:
     """Whoever asks for everything in many words fills no memory: at most so many answers, each of them small."""
     rows = RequestRows((), NOBODY)
     many = 10_000
-    found = [rows.once(number, lambda: range(many)) for number in range(2 * CACHED)]
+    found = [rows.once(number, lambda: range(many)) for number in range(2 * MAX_CACHED)]
     assert list(found[0]) == list(range(many))
-    assert rows.once(2 * CACHED - 1, lambda: []) is found[-1]
-    assert sum(map(sys.getsizeof, rows._answers.values())) < 5 * many * CACHED
+    assert rows.once(2 * MAX_CACHED - 1, lambda: []) is found[-1]
+    assert sum(map(sys.getsizeof, rows._answers.values())) < 5 * many * MAX_CACHED

@@ -17,15 +17,15 @@ from bot.web.frame import Frame
         (QueueBlockerView(kind="pause", what="suite:MMLU-Pro", by="mia"), "Suite MMLU-Pro is paused by mia"),
         (
             QueueBlockerView(kind="budget", what="tier"),
-            "The GPU-hours of models of its size in 24 hours are used up; it goes on by itself",
+            "The GPU-hours of models of its size for 24 hours are used up; it continues automatically",
         ),
         (
             QueueBlockerView(kind="budget", what="submitter"),
-            "The GPU-hours of its submitter in 24 hours are used up; it goes on by itself",
+            "The GPU-hours of its submitter for 24 hours are used up; it continues automatically",
         ),
         (
             QueueBlockerView(kind="budget", what="request"),
-            "Its attempts have used all GPU-hours that one request may take; a maintainer can raise the limit",
+            "Its attempts have used all the GPU-hours of one request; a maintainer can raise the limit",
         ),
     ],
     ids=lambda one: f"{one.kind} {one.what}" if isinstance(one, QueueBlockerView) else "",
