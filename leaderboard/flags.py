@@ -181,6 +181,10 @@ class FlagRecord(_Record):
         """Whether its cause can be seen to be gone."""
         return self.stands and bool(self.recheckable_codes())
 
+    def with_thread(self, url: str) -> FlagRecord:
+        """The record with the address of its thread."""
+        return self.model_copy(update={"thread": url})
+
     def recheckable_codes(self) -> frozenset[str]:
         """The codes of its evidence whose end would end its cause."""
         return self.kind.rechecked_codes & {one.code for one in self.evidence}

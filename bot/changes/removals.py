@@ -128,10 +128,10 @@ class Removal:
             return []
 
     def objection(
-        self, context: BoardContext, words: dict[str, str], its_title: str, parts: Sequence[ApprovedPart]
+        self, context: BoardContext, words: dict[str, str], commit_title: str, parts: Sequence[ApprovedPart]
     ) -> Problem | None:
         """Why it must not be begun, by now; what was begun goes on."""
-        if self.what == "restore" or any(landed_commit(context, its_title, part) for part in parts):
+        if self.what == "restore" or any(landed_commit(context, commit_title, part) for part in parts):
             return None
         flags = rename_facts.flags(context, words["model"])
         return REASONS["flagged"].problem(model=flags[0].model) if flags else None

@@ -19,7 +19,7 @@ from bot.core.commands.registry import Registry
 from bot.core.context import BoardContext, thread_key
 from bot.core.earlier_names import ours_among
 from bot.core.pull_records import PullRequestRecord, find_report, recall, remember
-from bot.pulls.rename_texts import Became, LinkedView, linked_answer
+from bot.pulls.rename_texts import LinkedState, LinkedView, linked_answer
 from bot.threads.later_comments import later_posts
 from hub.comments import Marker, find_marked, is_by, marker_of
 from hub.errors import ThreadNotFound
@@ -140,7 +140,7 @@ def _address(context: BoardContext, one: LinkedPullRequest) -> str:
     return f"{context.address(one.repo)}/discussions/{one.thread.num}"
 
 
-def _outcome_word(one: LinkedPullRequest) -> Became:
+def _outcome_word(one: LinkedPullRequest) -> LinkedState:
     match one.thread.status:
         case "merged":
             return "taken-back" if one.record.end == "taken-back" else "merged"

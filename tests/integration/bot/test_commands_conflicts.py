@@ -103,8 +103,8 @@ def test_approve_and_reject_at_once(stand: Stand, waiting_request: str) -> None:
         stand.form.comment_discussion(REQUESTS, number, comment=text, repo_type="dataset")
     talk.look()
     approved, rejected = (one for one in talk.replies() if (it := marker_of(one)) is not None and it.kind == "answer")
-    assert "exactly as it was checked" in approved
-    assert "is merged already; nothing was changed" in rejected
+    assert "exactly as I checked it" in approved
+    assert "is already merged, so I changed nothing" in rejected
     assert pull_thread(stand, number).status == "merged"
 
 

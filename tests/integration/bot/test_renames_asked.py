@@ -108,7 +108,7 @@ def test_whoever_opened_the_discussion_asks_for_it(stand: Stand) -> None:
     look_at(stand, REQUESTS, number)
     assert "I cannot see that bob may write to both" in comments(stand, REQUESTS, number)[0]
     stranger = discuss(stand, number, who="bob")
-    assert "Not as it is" in comments(stand, REQUESTS, number)[0]
+    assert "Not yet" in comments(stand, REQUESTS, number)[0]
     asked = discuss(stand, number)
     assert "ada may write to both" in comments(stand, REQUESTS, number)[0]
     for one in (asked, stranger):
@@ -204,12 +204,12 @@ def test_a_step_is_taken_and_the_next_one_does_the_rest(stand: Stand) -> None:
     look_at(stand, REQUESTS, number)
     assert decide(stand.context, stand.context.requests, number, head, "maya").merged
     (text,) = comments(stand, REQUESTS, number)
-    assert "What is left of the rename I can do" in text
+    assert "I can do the rest of the rename" in text
     stand.settle()
     rest = {it: data for it, data in FILES.items() if it != path(OLD)}
     number, head = open_pull(stand, done(requests_plan(files=rest).files))
     look_at(stand, REQUESTS, number)
-    assert "The rename is right" in comments(stand, REQUESTS, number)[0]
+    assert "The rename is correct" in comments(stand, REQUESTS, number)[0]
     assert decide(stand.context, stand.context.requests, number, head, "maya").merged
     assert set(on_main(stand)) == {*FILES, path(NEW), path(NEW, "4bit")} - {path(OLD), path(OLD, "4bit")}
 
@@ -241,7 +241,7 @@ def test_a_push_voids_the_report_and_every_approval(stand: Stand) -> None:
     assert not decide(stand.context, stand.context.requests, number, first, "maya").merged
     look_at(stand, REQUESTS, number)
     (text,) = comments(stand, REQUESTS, number)
-    assert f"An earlier report, on `{first[:8]}`, is void, and so is every approval of it" in text
+    assert f"An earlier report, on `{first[:8]}`, is void, and so are its approvals" in text
     assert "differs in params" in text
     assert not decide(stand.context, stand.context.requests, number, second, "maya").merged
     third = push(stand, number, {path(NEW): right[path(NEW)]})
@@ -269,6 +269,6 @@ def test_a_base_that_moved_is_told_and_a_fresh_start_is_offered(stand: Stand) ->
     stand.settle()
     look_at(stand, REQUESTS, number)
     (text,) = comments(stand, REQUESTS, number)
-    assert "Not as it is" in text
+    assert "Not yet" in text
     assert f"/rename {OLD} {NEW}" in text
     assert not decide(stand.context, stand.context.requests, number, head, "maya").merged

@@ -59,7 +59,7 @@ WORDS = {
     "not-held": "is not on hold; nothing was changed",
     "paused": "Nothing of it gets a turn until it is resumed",
     "resumed": "goes on.",
-    "not-proposed": "Nothing here waits for",
+    "not-proposed": "There is no plan in this discussion",
     "merged": "exactly as it was checked at",
     "not-passed": "does not pass the checks",
     "nothing-to-approve": "is closed already, so there is nothing to approve",
