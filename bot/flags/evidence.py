@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from bot.core.context import BoardContext
-from bot.model_facts.board_facts import model_of, one_digest
+from bot.model_facts.board_facts import combined_digest, model_of
 from bot.model_facts.card import MERGEKIT, gather_card
 from bot.model_facts.repo import ModelRepo
 from bot.probe.questions import INDEX_FILE
@@ -111,7 +111,7 @@ def _traces(repo: ModelRepo) -> dict[str, tuple[str, ...]]:
 
 def digest_of(subject: ExaminedModel) -> str:
     """One digest of all its weights, as the index of requests has it; "" where the digest of a file is unknown."""
-    return one_digest(list(subject.weights.values()))
+    return combined_digest(list(subject.weights.values()))
 
 
 def twins_of(context: BoardContext, subject: ExaminedModel) -> list[str]:
