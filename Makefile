@@ -9,7 +9,8 @@ ROOMS := leaderboard redis_state hub bot workers localhub steward
 # The tests start hundreds of processes, which should not all compile the same modules.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo test unit others docs chaos deaths image hosts check generate audit clean
+.PHONY: setup demo test unit others docs chaos deaths simulations month peers adoption image hosts check generate \
+	audit clean
 
 setup: $(VENV)/.ready
 
@@ -34,7 +35,7 @@ unit: setup
 	$(BIN)/python -m pytest tests/unit -n 2 --dist loadfile --no-loadscope-reorder $(ARGS) $(OR_NONE)
 
 others: setup
-	$(BIN)/python -m pytest --ignore tests/unit -n $(FILES) --dist loadfile --no-loadscope-reorder $(ARGS) $(OR_NONE)
+	$(BIN)/python -m pytest --ignore tests/unit --ignore tests/simulations -n $(FILES) --dist loadfile --no-loadscope-reorder $(ARGS) $(OR_NONE)
 
 # ARGS may choose tests that are all in one of the two.
 OR_NONE = $(if $(ARGS),|| [ $$? -eq 5 ])
@@ -47,11 +48,27 @@ docs: setup
 chaos: setup
 	STEWARD_WHOLE_MATRIX=1 $(BIN)/python -m pytest tests/chaos tests/e2e tests/integration/bot/test_bot_state_machine.py \
 		tests/integration/bot/test_flags_life.py tests/integration/bot/test_flags_board.py \
-		tests/integration/bot/test_renames_races.py tests/integration/bot/test_moderation_saga.py -s $(ARGS)
+		tests/integration/bot/test_renames_races.py tests/integration/bot/test_moderation_saga.py \
+		tests/integration/bot/test_bot_adoption.py tests/integration/bot/test_bot_ledgers.py \
+		tests/integration/bot/test_bot_serve.py tests/integration/bot/test_web_schema.py -s $(ARGS)
 
 # All models broken on purpose, through one real worker; `make test` runs some of them.
 deaths: setup
 	STEWARD_ALL_DEATHS=1 $(BIN)/python -m pytest tests/integration/workers/test_broken_models.py -s $(ARGS)
+
+# The simulations at their smallest, and the tests of what they count.
+simulations: setup
+	$(BIN)/python -m pytest tests/simulations -n 2 --dist loadfile $(ARGS)
+
+# The simulations as docs/a-month.md, docs/peers.md and docs/adoption.md tell of them; ARGS="--help" lists their options.
+month: setup
+	$(BIN)/python -m simulations.month $(ARGS)
+
+peers: setup
+	$(BIN)/python -m simulations.peers $(ARGS)
+
+adoption: setup
+	$(BIN)/python -m simulations.adoption $(ARGS)
 
 # Build both images without a Docker engine (see deploy/build-here.sh) and run a board in them. Needs root.
 image: setup
@@ -66,7 +83,7 @@ hosts: setup
 generate: setup
 	$(BIN)/python -m bot.threads.docs docs/commands.md
 	$(BIN)/python -m leaderboard.admission.docs docs/submitting.md
-	$(BIN)/python -m leaderboard.causes.page > docs/diagnosis.md
+	$(BIN)/python -m leaderboard.diagnosis_page > docs/diagnosis.md
 	$(BIN)/python -m steward.reference docs
 	STEWARD_REWRITE=1 $(BIN)/python -m pytest -q tests/unit/bot/test_*_texts.py tests/unit/leaderboard/test_admission_texts.py \
 		tests/integration/bot/test_conversations.py

@@ -1,13 +1,12 @@
-"""The facts of admission: what a model costs in calls to the Hub and in time, and what hostile ones cost in memory.
+"""Measures the facts of admission: calls to the Hub and time of a model, and memory for hostile models.
 
     python -m benchmarks.admission [--rounds 5] [--json]
 
-Real repos on a local Hub in a process of its own: a model like those of 7 billion parameters in everything but its
-weights (32 layers, 32,000 tokens), the same in ten shards, a config that claims a million layers, one that claims a
-billion, and a tokenizer of 200 MB. `calls` are all requests that leave for an ordinary model, redirects to the store of
-large files among them; `seconds` is the median of its rounds. `rss_mb` is the most memory that the process which asks
-ever had, over all of these models; `probe_mb` that of the probe and its forks at any one moment. The probe's imports
-come before, as they do when a sync process starts.
+A local Hub in its own process has real repos: a model like those with 7 billion parameters except for its weights (32
+layers, 32,000 tokens), the same in ten shards, a config that claims a million layers, one that claims a billion, and a
+tokenizer of 200 MB. `calls` counts all requests for an ordinary model, including redirects to the store of large files;
+`seconds` is the median of its rounds. `rss_mb` is the peak memory of the measuring process over all models; `probe_mb`
+is that of the probe and its forks at any moment. The probe imports its libraries before, as in a sync process.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.glancing import glancing
+from benchmarks.sampler import sampling
 from benchmarks.stage import peak_mb
 from leaderboard.admission.sizes import parameters
 
@@ -53,7 +52,7 @@ def main() -> None:
 
 
 def in_a_process(rounds: int) -> dict[str, Any]:
-    """The figures of a process that does nothing but gather facts."""
+    """Return the figures of a process that only gathers facts."""
     with tempfile.TemporaryDirectory(prefix="steward-bench-") as folder:
         people = {"users": [{"name": "ada", "tokens": [{"token": TOKEN, "role": "write"}]}]}
         people |= {"repos": [{"type": "model", "id": f"ada/{name}"} for name in MODELS]}
@@ -74,7 +73,7 @@ def in_a_process(rounds: int) -> dict[str, Any]:
 
 
 def measure(url: str, rounds: int) -> dict[str, Any]:
-    """Gather the facts of each model, and watch what that takes."""
+    """Gather the facts of each model, and record the costs."""
     from bot.model_facts import gather_model_facts
     from bot.probe import Probe
     from hub.client import Hub
@@ -85,7 +84,7 @@ def measure(url: str, rounds: int) -> dict[str, Any]:
     with (
         Hub(url, TOKEN, on_call=lambda _, route: calls.append(route)) as hub,
         Probe() as probe,
-        glancing(watch.look, every=0.02),
+        sampling(watch.look, every=0.02),
     ):
         probe.load(b'{"model_type": "llama"}')
         for name in MODELS:
@@ -108,13 +107,13 @@ def measure(url: str, rounds: int) -> dict[str, Any]:
 
 
 class Watch:
-    """The most memory that our children and theirs had together when it was looked at: each page counted once."""
+    """The peak memory of all descendants together in any sample; each page counts once."""
 
     def __init__(self) -> None:
         self.most = 0
 
     def look(self) -> None:
-        """Look now."""
+        """Take a sample."""
         self.most = max(self.most, sum(map(_proportional, _below(os.getpid()))))
 
 
@@ -128,7 +127,7 @@ def _below(pid: int) -> list[int]:
 
 
 def _proportional(pid: int) -> int:
-    """Bytes, of which shared pages count in part."""
+    """Return the proportional set size in bytes, in which shared pages count in part."""
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     except (FileNotFoundError, ProcessLookupError, PermissionError):
@@ -137,7 +136,7 @@ def _proportional(pid: int) -> int:
 
 
 def upload(url: str) -> None:
-    """The models."""
+    """Return the models."""
     from hub.client import Hub
     from hub.records import Repo, WriteFile
 
@@ -156,13 +155,13 @@ def upload(url: str) -> None:
 
 
 def config(**fields: Any) -> bytes:
-    """A config of the usual kind."""
+    """Return a usual config."""
     said = {"model_type": "llama", "architectures": ["LlamaForCausalLM"], "vocab_size": 32_000, "dtype": "bfloat16"}
     return json.dumps({**said, "num_hidden_layers": 32, **fields}).encode()
 
 
 def words() -> dict[str, bytes]:
-    """A tokenizer of 32,000 tokens."""
+    """Return a tokenizer of 32,000 tokens."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
     known = {char: number for number, char in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
@@ -176,14 +175,14 @@ def words() -> dict[str, bytes]:
 
 
 def tensors(layers: range) -> list[str]:
-    """The names of the tensors of these layers."""
+    """Return the names of the tensors of these layers."""
     parts = [f"self_attn.{part}_proj" for part in "qkvo"] + [f"mlp.{part}_proj" for part in ("gate", "up", "down")]
     parts += ["input_layernorm", "post_attention_layernorm"]
     return [f"model.layers.{layer}.{part}.weight" for layer in layers for part in parts]
 
 
 def shards() -> dict[str, bytes]:
-    """Ten shards and their index."""
+    """Return ten shards and their index."""
     files: dict[str, bytes] = {}
     weight_map: dict[str, str] = {}
     for number in range(10):
@@ -196,7 +195,7 @@ def shards() -> dict[str, bytes]:
 
 
 def safetensors(names: list[str], *, fill: int = 0) -> bytes:
-    """A file in which each tensor has a thousand values."""
+    """Return a file in which each tensor has a thousand values."""
     header = {
         name: {"dtype": "BF16", "shape": [10, 100], "data_offsets": [2_000 * n, 2_000 * (n + 1)]}
         for n, name in enumerate(names)

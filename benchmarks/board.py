@@ -1,4 +1,4 @@
-"""A board with very many requests, in Redis as the syncs write them, for whoever measures what reads them."""
+"""A board with very many requests in Redis, as the syncs write them, for benchmarks of its readers."""
 
 from __future__ import annotations
 
@@ -40,18 +40,18 @@ REASON = Failure(
 
 
 def model_of(number: int) -> str:
-    """The name of model `number`, another one for each."""
+    """Return the name of model `number`."""
     family = FAMILIES[number % len(FAMILIES)]
     return f"someone-{number * 7_919 % PEOPLE}/{family}-{number % 70}B-Instruct-v{number}"
 
 
 def path_of(number: int) -> str:
-    """The path of its request."""
+    """Return the path of its request."""
     return f"{model_of(number)}_eval_request_False_bfloat16_Original.json"
 
 
 def fill(connection: redis.Redis, keys: Keys, rows: int) -> None:
-    """`rows` requests: a tenth wait, a twentieth failed, as many run as there are workers, the others have scores."""
+    """Write `rows` requests: a tenth waits, a twentieth failed, one per worker runs, the others have scores."""
     index, dice, now = Index(connection, keys), random.Random(5), clock.now()
     for start in range(0, rows, CHUNK):
         numbers = range(start, min(rows, start + CHUNK))
@@ -63,7 +63,7 @@ def fill(connection: redis.Redis, keys: Keys, rows: int) -> None:
         Measures(connection, keys),
     )
     for number in range(WORKERS):
-        # Signs of life from as far in the future as they are believed: nobody gives them while pages are measured.
+        # Heartbeats as far in the future as allowed, because no worker beats while pages are measured.
         card = WorkerCard(
             name=f"gpu-{number}:1", tiers=("all",), since=now, beat=now + 19 * LOST, doing=attempt_of(number)
         )
@@ -76,12 +76,12 @@ def fill(connection: redis.Redis, keys: Keys, rows: int) -> None:
 
 
 def attempt_of(number: int) -> str:
-    """The id of its attempt."""
+    """Return the id of its attempt."""
     return f"{number:012x}-deadbeef-1"
 
 
 def entry(number: int, now: float, dice: random.Random) -> IndexEntry:
-    """The request for model `number`."""
+    """Return the index entry of model `number`."""
     state, status = "settled", "FINISHED"
     if number < WORKERS:
         state, status = "running", "RUNNING"
@@ -116,7 +116,7 @@ def entry(number: int, now: float, dice: random.Random) -> IndexEntry:
 
 
 def job(number: int, sha: str) -> EvaluationJob:
-    """The message for its worker."""
+    """Return the job of model `number`."""
     return EvaluationJob(
         board="bench",
         attempt=attempt_of(number),
@@ -131,7 +131,7 @@ def job(number: int, sha: str) -> EvaluationJob:
 
 
 def score(connection: redis.Redis, keys: Keys, numbers: range, dice: random.Random) -> None:
-    """Note what those of `numbers` that finished came to."""
+    """Write the scores of the finished requests in `numbers`."""
     with connection.pipeline(transaction=False) as pipe:
         for one in scores(numbers, dice):
             pipe.hset(keys.scores, one.path, one.model_dump_json())
@@ -139,7 +139,7 @@ def score(connection: redis.Redis, keys: Keys, numbers: range, dice: random.Rand
 
 
 def scores(numbers: range, dice: random.Random) -> Iterator[EvaluationScores]:
-    """The scores of those that finished."""
+    """Yield the scores of the finished requests in `numbers`."""
     for number in numbers:
         if number < WORKERS or number % 10 == 0 or number % 20 == 1:
             continue

@@ -1,9 +1,9 @@
-"""How long `steward --help` takes, and a few other commands that ask nobody.
+"""Measures `steward --help` and a few other commands without calls to services.
 
     python -m benchmarks.commandline [--rounds 20] [--json]
 
-Each command is started anew as often as asked, after two starts that warm the disk's cache. The time is that of the
-whole process; the least of them says what it costs where nothing else is going on.
+Each command runs `--rounds` times, after two runs that warm the disk's cache. The time is that of the whole process;
+the least of them is its cost on an idle machine.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ import time
 from pathlib import Path
 
 BAR = 300.0
-"""Milliseconds that the help may take."""
+"""Target in milliseconds for the help."""
 COMMANDS = (("--help",), ("check", "--help"), ("effects", "--help"))
 WARM_UP = 2
 
 
 def main() -> int:
-    """Measure and print; the exit status: 1 where the help takes longer than it may."""
+    """Measure and print; return 1 if the help misses its target."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
@@ -41,7 +41,7 @@ def main() -> int:
 
 
 def measure(words: tuple[str, ...], rounds: int) -> dict[str, float]:
-    """Milliseconds of one command: least, median, most, and the median of its processor time."""
+    """Return the milliseconds of one command: least, median, most, and the median of its processor time."""
     command = [str(Path(sys.executable).with_name("steward")), *words]
     walls, processors = [], []
     with tempfile.TemporaryDirectory() as folder:

@@ -1,14 +1,14 @@
-"""Commits, comments and API calls that 1,000 attempts cost from their submission to their end.
+"""Counts the commits, comments and API calls of 1,000 attempts from their submission to their end.
 
     python -m benchmarks.commits [--attempts 1000] [--workers 8] [--minutes 5] [--threads failures] [--whole] [--json]
 
-Both boards get the same requests in one push; one in ten evaluations fails. Steward's is worked through by its real
-syncs, ledger and schedule on a clock that is turned, with so many workers that each evaluate for so many minutes. The
-other is a backend that polls (`benchmarks.polling`). Calls, commits and comments are counted by the local Hub, under
-the account of either; what people and workers do there is not counted.
+Two boards get the same requests in one push; one in ten evaluations fails. Steward's board runs its real syncs, ledger
+and schedule on a simulated clock, with `--workers` workers that evaluate for `--minutes` minutes each. The other board
+is a backend that polls (`benchmarks.polling`). The local Hub counts the calls, commits and comments of each account;
+those of people and workers do not count.
 
-Polling looks at every file of the board in every pass, so its calls grow with the square of the attempts. It is run at
-a few small numbers, from which the figure at the large one is computed, and checked at one more; `--whole` runs it.
+Polling reads every file of the board in every pass, so its calls grow with the square of the attempts. It runs at a few
+small sizes, from which the figure at the large size is computed, and checked at one more; `--whole` runs it completely.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from benchmarks.simulated_board import (
     POLLER,
     REQUESTS,
     RESULTS,
-    Stand,
+    SimulatedBoard,
     fails,
     path_of,
 )
@@ -77,7 +77,7 @@ def main() -> None:
 
 @contextmanager
 def hub_with_requests(attempts: int) -> Iterator[Any]:
-    """A local Hub with so many requests that wait, pushed by the form in one commit."""
+    """Start a local Hub with `attempts` waiting requests, pushed by the form in one commit."""
     from huggingface_hub import CommitOperationAdd, HfApi
 
     from localhub.testing import LocalHub
@@ -91,14 +91,14 @@ def hub_with_requests(attempts: int) -> Iterator[Any]:
 
 
 def request(number: int) -> bytes:
-    """A request file."""
+    """Return a request file."""
     fields = {"model": MODEL, "base_model": "", "revision": "main", "precision": f"p{number}", "status": "PENDING"}
     more = {"weight_type": "Original", "submitted_time": f"2026-11-24T12:00:{number % 60:02}Z", "params": 0.1}
     return json.dumps({**fields, **more}, indent=2).encode()
 
 
 def world() -> dict[str, Any]:
-    """One board, one model, and the accounts."""
+    """Return a world with one board, one model, and the accounts."""
 
     def user(name: str, token: str) -> dict[str, Any]:
         return {"name": name, "tokens": [{"token": token, "role": "write"}]}
@@ -119,7 +119,7 @@ def world() -> dict[str, Any]:
 
 
 def spent(hub: Any, account: str) -> dict[str, int]:
-    """What `account` cost since the Hub's counters were reset: calls, and among them comments."""
+    """Return the calls of `account` since the Hub's counters were reset, and how many were comments and commits."""
     calls = [call for call in hub.state.stats.read()["calls"] if call["account"] == account]
     spoken = [call for call in calls if call["method"] == "POST" and "/discussions" in call["route"]]
     return {
@@ -133,7 +133,7 @@ def spent(hub: Any, account: str) -> dict[str, int]:
 
 
 def measure_template(attempts: int, *, whole: bool) -> dict[str, Any]:
-    """The figures of the polling backend, computed from small runs unless it is run as a `whole`."""
+    """Return the figures of the polling backend, computed from small runs unless `whole`."""
     if whole or attempts <= CHECK:
         return {**run_template(attempts), "computed_from": []}
     runs = {size: run_template(size) for size in (*SIZES, CHECK)}
@@ -147,7 +147,7 @@ def measure_template(attempts: int, *, whole: bool) -> dict[str, Any]:
 
 
 def run_template(attempts: int) -> dict[str, int]:
-    """Let the polling backend work through so many requests."""
+    """Run the polling backend on `attempts` requests."""
     failing = frozenset(path_of(number) for number in range(attempts) if fails(number))
     with hub_with_requests(attempts) as hub, tempfile.TemporaryDirectory(prefix="steward-bench-") as folder:
         Polling(hub.url, POLLER, REQUESTS, RESULTS, Path(folder), failing).run()
@@ -155,7 +155,7 @@ def run_template(attempts: int) -> dict[str, int]:
 
 
 def _through(points: Sequence[tuple[int, int]], at: int) -> int:
-    """The value at `at` of the parabola through three points."""
+    """Return the value at `at` of the parabola through three points."""
     total = 0.0
     for n, value in points:
         share = 1.0
@@ -169,7 +169,7 @@ def _through(points: Sequence[tuple[int, int]], at: int) -> int:
 
 
 def measure_steward(options: argparse.Namespace) -> dict[str, Any]:
-    """The figures of Steward."""
+    """Return the figures of Steward."""
     from redis_state.logs import configure_logs
     from steward.valkey import Valkey
 
@@ -182,7 +182,7 @@ def measure_steward(options: argparse.Namespace) -> dict[str, Any]:
         listening() as address,
     ):
         watch(hub.url, address)
-        stand = Stand(hub, valkey.url, options, Path(folder))
+        stand = SimulatedBoard(hub, valkey.url, options, Path(folder))
         stand.publish()
         hub.state.stats.reset()
         hours = stand.run()
@@ -194,7 +194,7 @@ def measure_steward(options: argparse.Namespace) -> dict[str, Any]:
 
 @contextmanager
 def listening() -> Iterator[str]:
-    """The address of a server that takes deliveries; without webhooks the bot would look around four times as often."""
+    """Start a server that accepts deliveries, and yield its URL; without webhooks the bot reconciles more often."""
 
     class Taken(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -203,7 +203,7 @@ def listening() -> Iterator[str]:
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Taken)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
@@ -217,7 +217,7 @@ def listening() -> Iterator[str]:
 
 
 def watch(hub_url: str, address: str) -> None:
-    """The webhooks of the bot: one for each repo and domain."""
+    """Create the bot's webhooks: one for each repo and domain."""
     from hub.client import Hub
     from hub.records import WatchedItem
 

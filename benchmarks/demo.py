@@ -1,4 +1,4 @@
-"""The demo's processes with its first model uploaded, where `spine` and `evaluation` begin."""
+"""The demo's processes with its first model uploaded, for `spine` and `evaluation`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PATIENCE = 900.0
 
 @contextmanager
 def demo(folder: Path, start_worker: Callable[[Any], object] | None = None) -> Iterator[Any]:
-    """The stage of the demo (queue server, localhub, web server, sync process, worker), once all of it is there."""
+    """Start the demo's stage (queue server, localhub, web server, sync process, worker) and wait until it is ready."""
     from steward.children import Children
     from steward.demo.models import UPLOADS, converted, upload
     from steward.demo.run import cache_folder
@@ -41,7 +41,7 @@ def demo(folder: Path, start_worker: Callable[[Any], object] | None = None) -> I
 
 
 def has_worker(stage: Any) -> bool:
-    """Whether a worker has said that it is there."""
+    """Whether a worker has announced itself."""
     from redis_state.clock import now
     from redis_state.heartbeats import WorkerRegistry
     from redis_state.keys import Keys
@@ -52,7 +52,7 @@ def has_worker(stage: Any) -> bool:
 
 
 def wait_for(stage: Any, condition: Callable[[], T], *, seconds: float = PATIENCE, every: float = 0.05) -> T:
-    """What `condition()` returns once it is true; the stage's processes must live meanwhile. Raises TimeoutError."""
+    """Return the value of `condition()` once it is true, while the processes run. Raises TimeoutError."""
     deadline = time.monotonic() + seconds
     while not (found := condition()):
         stage.children.check()

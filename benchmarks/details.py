@@ -1,10 +1,10 @@
-"""Memory for the details of many samples: in the child that writes them down, and in the worker that publishes them.
+"""Measures memory for the details of many samples, in the child that writes and in the worker that publishes them.
 
     python -m benchmarks.details [--samples 100000] [--json]
 
-`child_mib` is how much the child grows while it writes what the harness holds already; `worker_mib` how much a worker
-grows from there to the published commit (tables, and the upload to a localhub in another process). Both in MiB, and
-each measured in a process of its own.
+`child_mib` is the growth of the child while it writes the samples that the harness holds; `worker_mib` is the growth of
+a worker from there to the published commit (tables, and the upload to a localhub in another process). Both are in MiB,
+and each is measured in its own process.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def main() -> int:
 
 
 def measure(samples: int) -> dict[str, int]:
-    """Both figures."""
+    """Return both figures."""
     from localhub.testing import LocalHub
 
     with tempfile.TemporaryDirectory(prefix="steward-bench-") as name:
@@ -63,7 +63,7 @@ def _part(part: str, folder: Path, samples: int) -> int:
 
 
 def sample(number: int, random: Random, words: list[str]) -> dict[str, Any]:
-    """What the harness holds of one question with four choices: a prompt of some 1,500 letters that nobody repeats."""
+    """Return the harness's record of one question with four choices and a unique prompt of about 1,500 letters."""
     prompt = " ".join(random.choices(words, k=250))
     return {
         "doc_id": number,
@@ -82,7 +82,7 @@ def sample(number: int, random: Random, words: list[str]) -> dict[str, Any]:
 
 
 def by_child(folder: Path, count: int) -> int:
-    """MiB by which a child grows as it writes `count` samples."""
+    """Return the MiB by which a child grows while it writes `count` samples."""
     from lm_eval.loggers import EvaluationTracker
 
     from leaderboard.suites import find_suite
@@ -103,7 +103,7 @@ def by_child(folder: Path, count: int) -> int:
 
 
 def by_worker(folder: Path, count: int) -> int:  # noqa: ARG001  # as `by_child`, whose files it publishes
-    """MiB by which a worker grows as it publishes them."""
+    """Return the MiB by which a worker grows while it publishes them."""
     from leaderboard.suites import find_suite
     from workers.common.hub_access import HubAccess
     from workers.common.run_plan import RunPlan
@@ -127,13 +127,13 @@ PARTS = {"child": by_child, "worker": by_worker}
 
 
 def forget_peak() -> int:
-    """MiB that this process holds now; `peak` counts from here on."""
+    """Return the MiB of this process now; `peak` counts from here on."""
     Path("/proc/self/clear_refs").write_text("5")
     return _status("VmRSS:")
 
 
 def peak() -> int:
-    """The most that it held, in MiB."""
+    """Return the peak memory in MiB."""
     return _status("VmHWM:")
 
 

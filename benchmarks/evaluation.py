@@ -1,12 +1,12 @@
-"""An evaluation by Steward against the `lm_eval` command: the same model, starter tasks and batch size, in turn.
+"""Compares an evaluation by Steward with the `lm_eval` command: the same model, starter tasks and batch size.
 
     python -m benchmarks.evaluation [--rounds 1] [--batch-size 8] [--json]
 
 Starts the demo's stage (queue server, localhub, web server, sync process, worker) and submits SmolLM2-135M-Instruct.
-`steward` is the time from the attempt's place in the queue to its published details; `command` is all of `lm_eval`,
-from its start to its end, against the same Hub; `harness` is the harness's own `evaluate` inside the child. Model and
-questions are on neither side's disk in the first round, and on both in the others. Scores are printed side by side;
-they must be equal digit for digit, or the exit code is 1.
+`steward` is the time from queueing the attempt to publishing its details; `command` is the whole run of `lm_eval`
+against the same Hub; `harness` is the harness's own `evaluate` inside the child. Model and questions are on neither
+side's disk in the first round, and on both in the others. Scores are printed side by side and have to be equal digit
+for digit, or the exit code is 1.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from benchmarks.demo import demo, wait_for
 
 @dataclass(frozen=True)
 class Round:
-    """Seconds of one comparison, and the harness's results (task → metrics) on either side."""
+    """The seconds of one comparison, and the harness's results (task → metrics) of both sides."""
 
     steward: float
     harness: float
@@ -55,7 +55,7 @@ def main() -> int:
 
 
 def summary(rounds: list[Round]) -> dict[str, Any]:
-    """The figures of the round with the best ratio."""
+    """Return the figures of the round with the best ratio."""
     best = min(rounds, key=lambda each: each.steward / each.command)
     return {
         "ratio": round(best.steward / best.command, 3),
@@ -69,7 +69,7 @@ def summary(rounds: list[Round]) -> dict[str, Any]:
 
 
 def show(rounds: list[Round], found: dict[str, Any]) -> None:
-    """Two tables: times, and scores side by side."""
+    """Print two tables: times, and scores side by side."""
     print(f"{'round':>8}{'steward':>12}{'command':>12}{'harness':>12}{'ratio':>10}{'overhead':>12}")
     for number, each in enumerate(rounds, 1):
         times = f"{each.steward:11.2f}s{each.command:11.2f}s{each.harness:11.2f}s"
@@ -86,13 +86,13 @@ def show(rounds: list[Round], found: dict[str, Any]) -> None:
 
 
 def measure(folder: Path, rounds: int, batch_size: int) -> list[Round]:
-    """All rounds, on one stage."""
+    """Run all rounds on one stage."""
     with demo(folder, lambda stage: start_worker(stage, batch_size)) as stage:
         return [compare(stage, number, batch_size) for number in range(rounds)]
 
 
 def compare(stage: Any, number: int, batch_size: int) -> Round:
-    """One evaluation on either side, each alone on the machine."""
+    """Run one evaluation on each side, one after the other."""
     revision = new_commit(stage, number)
     seconds, phases, results = by_steward(stage, revision, number + 1)
     began = time.monotonic()
@@ -103,7 +103,7 @@ def compare(stage: Any, number: int, batch_size: int) -> Round:
 
 
 def new_commit(stage: Any, number: int) -> str:
-    """Another commit of the same weights: one request is evaluated once."""
+    """Create another commit of the same weights, because a commit is evaluated only once."""
     from huggingface_hub import CommitOperationAdd, HfApi
 
     from steward.demo.story import SUBMISSIONS
@@ -115,9 +115,9 @@ def new_commit(stage: Any, number: int) -> str:
 
 
 def by_steward(stage: Any, revision: str, number: int) -> tuple[float, dict[str, float], dict[str, Any]]:
-    """Seconds from queue to publication, seconds in each phase as Redis showed them, and the results file.
+    """Return seconds from queue to publication, seconds in each phase from Redis, and the results file.
 
-    It is attempt `number` of the one request, whose model moves on between rounds.
+    It is attempt `number` of one request; its model gets a new commit between rounds.
     """
     from huggingface_hub import HfApi
 
@@ -148,20 +148,20 @@ def by_steward(stage: Any, revision: str, number: int) -> tuple[float, dict[str,
         outcome.details.repo, outcome.details.results_path, repo_type="dataset", revision=outcome.details.commit,
         cache_dir=stage.folder / "read",
     )  # fmt: skip
-    wait_for(stage, lambda: status(stage, submission.path) == "FINISHED")  # the machine is to be quiet afterwards
+    wait_for(stage, lambda: status(stage, submission.path) == "FINISHED")  # so that the machine is idle afterwards
     ends = [*list(seen.values())[1:], outcome.ended]
     phases = {phase: round(end - start, 2) for (phase, start), end in zip(seen.items(), ends, strict=True)}
     return outcome.ended - queued, phases, json.loads(Path(path).read_text())
 
 
 def note(seen: dict[str, float], state: Any) -> None:
-    """Remember when each phase was first seen."""
+    """Record the time at which each phase was first seen."""
     if state is not None:
         seen.setdefault(state.progress.phase or "queue", time.time())
 
 
 def by_command(stage: Any, out: Path, revision: str, batch_size: int) -> dict[str, Any]:
-    """The results of the `lm_eval` command, as its documentation tells people to use it."""
+    """Return the results of the `lm_eval` command, used as its documentation says."""
     from huggingface_hub import HfApi
 
     from leaderboard.suites import find_suite
@@ -190,7 +190,7 @@ def by_command(stage: Any, out: Path, revision: str, batch_size: int) -> dict[st
 
 
 def start_worker(stage: Any, batch_size: int) -> None:
-    """The demo's worker, with a batch size of ours."""
+    """Start the demo's worker with this batch size."""
     from steward.demo.stage import STEWARD
     from steward.demo.world import WORKER
 
@@ -206,7 +206,7 @@ def start_worker(stage: Any, batch_size: int) -> None:
 
 
 def status(stage: Any, path: str) -> str:
-    """What the request file says."""
+    """Return the status in the request file."""
     from hub.client import Hub
     from hub.records import Repo
     from steward.demo.world import REQUESTS

@@ -1,19 +1,19 @@
-"""Fair turns against plain first come, first served, and how good the estimates are: the rule itself, simulated.
+"""Simulates the dispatch rule: compares its fairness with first come, first served, and measures its estimates.
 
     python -m benchmarks.fairness [--submitters 500] [--waiting 10000] [--workers 16] [--json]
 
-Two towns. In the crowded one 500 submitters keep 10,000 requests waiting: half of them have one each, the others up to
-some hundred, and each submits another whenever one has ended. In the open one people come at random over some weeks,
-mostly with one model, now and then with two hundred at once. Evaluations take random times by size.
+Two workloads. In the saturated one, 500 submitters keep 10,000 requests waiting: half of them have one each, the others
+up to about a hundred, and each submits another whenever one has ended. In the open one, people come at random over some
+weeks, mostly with one model, sometimes with two hundred at once. Evaluations take random times by size.
 
-`jain`, `jain_fifo`: Jain's index of waiting times over the submitters of the crowded town, in fair turns and first
-come, first served: how long each waited for a turn, in the mean, since the request came or since the last turn of its
-submitter began, whichever is later. 1: all wait alike, however many models they bring.
-`first_hours`, `first_hours_fifo`: in the open town, how long a model waited that was its submitter's only one.
-`estimate_error`: there, how far the estimate given at submission was off, as a share of the waiting time (median).
-`estimate_covered`: there, how often the start came within the range that was given.
-`next_ms`, `position_ms`, `estimate_ms`: with all these requests waiting in Redis, just after one of them changed: who
-is next, the position of one of them, its estimate (medians). `again_ms`: asked once more, with nothing changed.
+`jain`, `jain_fifo`: Jain's index of mean waiting times over the submitters of the saturated workload, by the dispatch
+rule and first come, first served. A wait starts when the request arrives or when the submitter's last evaluation
+starts, whichever is later. 1: all submitters wait equally long, however many models they have.
+`first_hours`, `first_hours_fifo`: in the open workload, the wait of a model that is its submitter's only one.
+`estimate_error`: there, the error of the estimate at submission, as a share of the waiting time (median).
+`estimate_covered`: there, the share of starts within the estimated range.
+`next_ms`, `position_ms`, `estimate_ms`: with all these requests waiting in Redis, just after one of them changed: the
+next request, the position of one of them, its estimate (medians). `again_ms`: the same again without a change.
 """
 
 from __future__ import annotations
@@ -36,36 +36,36 @@ from leaderboard.estimates import Durations, RunningWork, StartEstimate, WaitExp
 from leaderboard.places import level
 
 SIZES = {30: 0.15, 32: 0.4, 33: 0.8, 34: 1.5, 36: 4.0}
-"""Size class → hours that an evaluation takes in the mean."""
+"""Mean hours of an evaluation by size class."""
 SPREAD = 0.4
-"""Of the logarithm of its duration."""
+"""Standard deviation of the logarithm of its duration."""
 LOAD = 1.0
-"""Work that comes in, against what the workers can do meanwhile: enough for a long queue at all times."""
+"""Arriving work as a share of the workers' capacity: enough for a long queue at all times."""
 CROWDS, CROWD = 0.05, 200
-"""The share of the submitters who bring so many models at once; the others bring one at a time."""
+"""The share of submitters who submit CROWD models at once; the others submit one at a time."""
 ASKED = 5
-"""One in so many requests is given an estimate."""
+"""One in ASKED requests gets an estimate."""
 ROUNDS = 12
-"""Turns that each submitter of the crowded town has, in the mean."""
+"""Mean number of evaluations per submitter of the saturated workload."""
 LOOKS = 40
 
 
 @dataclass
-class Town:
-    """Everybody who submits, in the order of submission, and how long each evaluation will take."""
+class Workload:
+    """All requests in the order of submission, and the duration of each evaluation."""
 
     requests: list[WaitingRequest]
     seconds: dict[str, float]
     measured: Durations
     more: dict[str, deque[WaitingRequest]] = field(default_factory=dict)
-    """Submitter → what they submit, one after the other, whenever one of theirs has ended."""
+    """By submitter, the requests that follow, one whenever one of theirs has ended."""
 
 
 @dataclass
 class Run:
-    """One simulated order: `turns` are the seconds waited for each turn, by submitter; `singles` those of lone models.
+    """The result of one simulation: `turns` holds the waits in seconds by submitter; `singles` those of lone models.
 
-    `estimates`: what was said, and when it really started, by path.
+    `estimates` holds the time of each estimate, the estimate, and the real start.
     """
 
     turns: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
@@ -91,12 +91,12 @@ def main() -> None:
 
 
 def fairness(options: argparse.Namespace) -> dict[str, float]:
-    """Both orders on the same town."""
-    crowded = crowd(options)
-    turns = {fair: Simulation(crowded, options.workers, fair=fair).run().turns.values() for fair in (True, False)}
-    town = settle(options)
-    fair, fifo = (Simulation(town, options.workers, fair=fair).run() for fair in (True, False))
-    late = [one for one in fair.estimates if one[2] - one[0] > 60]
+    """Compare both orders on the same workloads."""
+    saturated = crowd(options)
+    turns = {fair: Simulation(saturated, options.workers, fair=fair).run().turns.values() for fair in (True, False)}
+    workload = settle(options)
+    fair, fifo = (Simulation(workload, options.workers, fair=fair).run() for fair in (True, False))
+    late = [estimate for estimate in fair.estimates if estimate[2] - estimate[0] > 60]
     errors = [abs(start.expected - began) / (began - asked) for asked, start, began in late]
     covered = [start.earliest <= began <= start.latest for _, start, began in fair.estimates]
     return {
@@ -109,66 +109,73 @@ def fairness(options: argparse.Namespace) -> dict[str, float]:
     }
 
 
-def crowd(options: argparse.Namespace) -> Town:
-    """A town in which everybody always has something waiting: every other submitter one request, the others many."""
+def crowd(options: argparse.Namespace) -> Workload:
+    """Return the saturated workload: every other submitter always has one waiting request, the others many."""
     chance, classes = random.Random(options.seed), list(SIZES)
     many = range(1, options.submitters, 2)
     shares = [1 / (rank + 1) ** 0.5 for rank in range(len(many))]
     extra = Counter(chance.choices(many, shares, k=max(0, options.waiting - options.submitters)))
     requests: list[WaitingRequest] = []
     more: dict[str, deque[WaitingRequest]] = {}
-    for who in range(options.submitters):
-        came = chance.uniform(0, 3600)
-        made = [
-            WaitingRequest(f"s{who}/m{one}", "", f"s{who}", came, size=chance.choice(classes), suite="x")
-            for one in range(1 + extra[who] + ROUNDS * (1 + extra[who] // 8))
+    for number_of_submitter in range(options.submitters):
+        arrival = chance.uniform(0, 3600)
+        own_requests = [
+            WaitingRequest(
+                f"s{number_of_submitter}/m{request}",
+                "",
+                f"s{number_of_submitter}",
+                arrival,
+                size=chance.choice(classes),
+                suite="x",
+            )
+            for request in range(1 + extra[number_of_submitter] + ROUNDS * (1 + extra[number_of_submitter] // 8))
         ]
-        requests += made[: 1 + extra[who]]
-        more[f"s{who}"] = deque(made[1 + extra[who] :])
-    requests.sort(key=lambda one: (one.submitted, one.path))
-    everyone = [*requests, *(one for queue in more.values() for one in queue)]
-    return Town(requests, {one.path: _lasts(chance, one.size) for one in everyone}, Durations(), more)
+        requests += own_requests[: 1 + extra[number_of_submitter]]
+        more[f"s{number_of_submitter}"] = deque(own_requests[1 + extra[number_of_submitter] :])
+    requests.sort(key=lambda request: (request.submitted, request.path))
+    everyone = [*requests, *(request for queue in more.values() for request in queue)]
+    return Workload(requests, {request.path: _lasts(chance, request.size) for request in everyone}, Durations(), more)
 
 
-def settle(options: argparse.Namespace) -> Town:
-    """A town in which half of the models come in crowds, at random times, from few submitters."""
+def settle(options: argparse.Namespace) -> Workload:
+    """Return the open workload, in which few submitters submit half of the models, many at once at random times."""
     chance, classes = random.Random(options.seed), list(SIZES)
     horizon = options.requests * fmean(SIZES.values()) * 3600 / options.workers / LOAD
     crowded = max(1, int(options.submitters * CROWDS))
     requests: list[WaitingRequest] = []
     while len(requests) < options.requests:
         is_crowd = len(requests) > 0 and chance.random() < 1 / CROWD
-        who = f"s{chance.randrange(crowded) if is_crowd else chance.randrange(crowded, options.submitters)}"
-        came = chance.uniform(0, horizon)
+        submitter = f"s{chance.randrange(crowded) if is_crowd else chance.randrange(crowded, options.submitters)}"
+        arrival = chance.uniform(0, horizon)
         for _ in range(CROWD if is_crowd else 1):
-            path, size = f"{who}/m{len(requests)}", chance.choice(classes)
-            requests.append(WaitingRequest(path, path, who, came, size=size, suite="x"))
-    requests.sort(key=lambda one: (one.submitted, one.path))
-    seconds = {one.path: _lasts(chance, one.size) for one in requests}
-    return Town(
+            path, size = f"{submitter}/m{len(requests)}", chance.choice(classes)
+            requests.append(WaitingRequest(path, path, submitter, arrival, size=size, suite="x"))
+    requests.sort(key=lambda request: (request.submitted, request.path))
+    seconds = {request.path: _lasts(chance, request.size) for request in requests}
+    return Workload(
         requests, seconds, Durations({("x", size): [_lasts(chance, size) for _ in range(60)] for size in classes})
     )
 
 
 class Simulation:
-    """One town, its workers, and an order."""
+    """One workload with its workers and an order."""
 
-    def __init__(self, town: Town, workers: int, *, fair: bool) -> None:
-        self.town, self.workers, self.fair = town, workers, fair
+    def __init__(self, workload: Workload, workers: int, *, fair: bool) -> None:
+        self.workload, self.workers, self.fair = workload, workers, fair
         self.now = 0.0
         self.found = Run()
         self.waiting: dict[str, deque[WaitingRequest]] = defaultdict(deque)
-        """Submitter → what waits of theirs, oldest first."""
+        """The waiting requests by submitter, oldest first."""
         self.ends: list[tuple[float, str]] = []
         self.running: dict[str, RunningAttempt] = {}
         self.last: dict[str, float] = {}
-        self.told: dict[str, tuple[float, StartEstimate, float, int]] = {}
+        self.estimated: dict[str, tuple[float, StartEstimate, float, int]] = {}
         self.shares: dict[int, deque[float]] = defaultdict(lambda: deque(maxlen=60))
 
     def run(self) -> Run:
-        """Until nobody waits; where everybody submits again and again, for as many rounds as they can."""
-        coming, more = deque(self.town.requests), {who: deque(queue) for who, queue in self.town.more.items()}
-        turns = ROUNDS * len(more) if more else len(self.town.requests)
+        """Run until no request waits, or for ROUNDS rounds of the saturated workload."""
+        coming, more = deque(self.workload.requests), {who: deque(queue) for who, queue in self.workload.more.items()}
+        turns = ROUNDS * len(more) if more else len(self.workload.requests)
         while (coming or self.ends) and turns > 0:
             if self.ends and (not coming or self.ends[0][0] <= coming[0].submitted):
                 self.now, path = heapq.heappop(self.ends)
@@ -187,59 +194,59 @@ class Simulation:
         return self.found
 
     def come(self, fresh: list[WaitingRequest]) -> None:
-        """Some are submitted, and one in a few is told when it should start."""
-        for one in fresh:
-            self.waiting[one.submitter].append(one)
-        asked = [one for one in fresh if int(one.path.rpartition("m")[2]) % ASKED == 0]
-        if not self.fair or not asked or not self.town.measured.measured:
+        """Submit requests, and estimate the start of one in ASKED of them."""
+        for request in fresh:
+            self.waiting[request.submitter].append(request)
+        asked = [request for request in fresh if int(request.path.rpartition("m")[2]) % ASKED == 0]
+        if not self.fair or not asked or not self.workload.measured.measured:
             return
         order = in_turn(
-            [one for queue in self.waiting.values() for one in queue], self.running.values(), self.conditions()
+            [request for queue in self.waiting.values() for request in queue], self.running.values(), self.conditions()
         )
         works = [RunningWork("x", busy.size, self.now - busy.started) for busy in self.running.values()]
-        begin = starts(order, works, self.workers, self.town.measured, self.now)
-        place = {one.path: at for at, one in enumerate(order)}
-        known = WaitExperience({at: list(shares) for at, shares in self.shares.items()})
-        for one in asked:
-            turn = list(self.waiting[one.submitter]).index(one) + 1
-            estimated_start = begin[place[one.path]]
-            said = known.applied(estimated_start, turn, self.now)
-            self.told[one.path] = (self.now, said, estimated_start.expected, turn)
+        begin = starts(order, works, self.workers, self.workload.measured, self.now)
+        place = {request.path: at for at, request in enumerate(order)}
+        experience = WaitExperience({at: list(shares) for at, shares in self.shares.items()})
+        for request in asked:
+            turn = list(self.waiting[request.submitter]).index(request) + 1
+            estimated_start = begin[place[request.path]]
+            estimate = experience.applied(estimated_start, turn, self.now)
+            self.estimated[request.path] = (self.now, estimate, estimated_start.expected, turn)
 
     def conditions(self) -> QueueConditions:
-        """What applies now."""
+        """Return the present conditions of the queue."""
         return QueueConditions(turns=self.last, capacities=(WorkerCapacity(),))
 
     def next(self) -> WaitingRequest | None:
-        """Whose turn it is: one of those who are first of their submitters."""
+        """Return the next request, which is the first of its submitter."""
         heads = [queue[0] for queue in self.waiting.values() if queue]
         if not heads:
             return None
         if not self.fair:
-            return min(heads, key=lambda one: (one.submitted, one.path))
+            return min(heads, key=lambda request: (request.submitted, request.path))
         return in_turn(heads, self.running.values(), self.conditions())[0]
 
-    def begin(self, one: WaitingRequest) -> None:
-        """A worker takes it."""
-        queue, who = self.waiting[one.submitter], one.submitter
+    def begin(self, request: WaitingRequest) -> None:
+        """Start the evaluation of a request."""
+        queue, submitter = self.waiting[request.submitter], request.submitter
         queue.popleft()
-        since = max(one.submitted, self.last.get(who, 0.0))
-        self.found.turns[who].append(self.now - since)
-        if not queue and who not in {busy.submitter for busy in self.running.values()}:
-            self.found.singles.append(self.now - one.submitted)
-        self.last[who] = self.now
-        self.running[one.path] = RunningAttempt(
-            one.path, who, path=one.path, size=one.size, suite="x", started=self.now
+        since = max(request.submitted, self.last.get(submitter, 0.0))
+        self.found.turns[submitter].append(self.now - since)
+        if not queue and submitter not in {busy.submitter for busy in self.running.values()}:
+            self.found.singles.append(self.now - request.submitted)
+        self.last[submitter] = self.now
+        self.running[request.path] = RunningAttempt(
+            request.path, submitter, path=request.path, size=request.size, suite="x", started=self.now
         )
-        heapq.heappush(self.ends, (self.now + self.town.seconds[one.path], one.path))
-        if one.path in self.told:
-            asked, said, expected, turn = self.told.pop(one.path)
-            self.found.estimates.append((asked, said, self.now))
+        heapq.heappush(self.ends, (self.now + self.workload.seconds[request.path], request.path))
+        if request.path in self.estimated:
+            asked, estimate, expected, turn = self.estimated.pop(request.path)
+            self.found.estimates.append((asked, estimate, self.now))
             self.shares[level(turn)].append(share_waited(expected - asked, self.now - asked))
 
 
 def jain(values: list[float]) -> float:
-    """Jain's index: 1 where all are alike, one over their number where one has everything."""
+    """Return Jain's index: 1 if all values are equal, one over their number if one has everything."""
     squares = sum(value * value for value in values)
     return sum(values) ** 2 / (len(values) * squares) if squares else 1.0
 
@@ -249,15 +256,15 @@ def _lasts(chance: random.Random, size: int) -> float:
 
 
 def speed(options: argparse.Namespace) -> dict[str, float]:
-    """The real path, from Redis to the answer."""
+    """Measure the real code, from Redis to the answer."""
     from steward.valkey import Valkey
 
     with tempfile.TemporaryDirectory(prefix="steward-bench-") as folder, Valkey(Path(folder)) as server:
-        context, entries = _desk(server.url, options)
+        context, entries = _context(server.url, options)
         return _timed(context, entries, options)
 
 
-def _desk(url: str, options: argparse.Namespace) -> tuple[Any, list[Any]]:
+def _context(url: str, options: argparse.Namespace) -> tuple[Any, list[Any]]:
     from benchmarks.simulated_board import board_of
     from bot.core.context import BoardContext
     from hub.client import Hub
@@ -299,7 +306,7 @@ def _timed(context: Any, entries: list[Any], options: argparse.Namespace) -> dic
 
     chance = random.Random(options.seed)
     take_snapshot(context).outlook(entries[0].path)
-    gc.freeze()  # what only this measurement holds, no process of a board has to look through
+    gc.freeze()  # keeps the objects of this measurement out of garbage collection, as in a real process
     times: dict[str, list[float]] = defaultdict(list)
 
     def timed(name: str, ask: Any) -> Any:

@@ -1,11 +1,11 @@
-"""Evidence for a flag among many models, from the index of requests: seconds, and calls to the Hub.
+"""Measures the search for evidence for a flag among many models: seconds, and calls to the Hub.
 
     python -m benchmarks.flags [--models 50000] [--flags 500] [--json]
 
-A board on a local Hub whose index in Redis knows the weights of many models and whose flags repo holds many flags. One
-model is a copy of another, with its files renamed, and was made from a third; two hundred of its author's are flagged.
-`seconds` is how long it takes from the report to the evidence in Redis, a median of `rounds`; `calls` are all requests
-to the Hub. `first_seconds` is the same right after Redis lost the flags, so that their repo is read again.
+The board on a local Hub has the weights of many models in its index in Redis, and many flags in its flags repo. One
+model is a copy of another with renamed files, and was made from a third; two hundred models of its author are flagged.
+`seconds` is the time from the report to the evidence in Redis, the median of `rounds`; `calls` counts all requests to
+the Hub. `first_seconds` is the same after Redis has lost the flags, so that their repo is read again.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def main() -> None:
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
-    """The figures."""
+    """Return the figures."""
     from bot.core.context import BoardContext
     from bot.probe import Probe
     from hub.client import Hub
@@ -57,10 +57,10 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
             LocalHub(folder / "hub", world(options.flags)) as hub,
             Valkey(folder / "valkey") as valkey,
             Probe() as probe,
-            Hub(hub.url, BOT, on_call=lambda _, route: calls.append(route)) as door,
+            Hub(hub.url, BOT, on_call=lambda _, route: calls.append(route)) as client,
         ):
             board, redis = parse_board(BOARD), connect(valkey.url)
-            context = BoardContext(board, find_suite("starter"), door, redis, clock.now, probe, folder / "mirrors")
+            context = BoardContext(board, find_suite("starter"), client, redis, clock.now, probe, folder / "mirrors")
             probe.load(b'{"model_type": "gpt2"}')
             fill(context, options.models)
             first, first_calls, _ = evidence(context, calls)
@@ -78,7 +78,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def evidence(context: Any, calls: list[str]) -> tuple[float, int, list[str]]:
-    """From a report to its evidence: seconds, calls, and what was found."""
+    """Gather the evidence of a report; return seconds, calls, and codes of findings."""
     from bot.flags.reports import FlagReport, drop_report, find_report, note_report, sync_evidence
 
     drop_report(context, "ada/copy")
@@ -92,7 +92,7 @@ def evidence(context: Any, calls: list[str]) -> tuple[float, int, list[str]]:
 
 
 def fill(context: Any, count: int) -> None:
-    """An index of `count` models that were judged, the original of the copy among them."""
+    """Fill the index with `count` models, including the original of the copy."""
     from leaderboard.requests import RequestPath
     from redis_state.board.entry import IndexEntry
     from redis_state.board.request_snapshot import RequestSnapshot
@@ -111,7 +111,7 @@ def fill(context: Any, count: int) -> None:
 
 
 def world(flags: int) -> dict[str, Any]:
-    """Three models, and a repo with many flags."""
+    """Return a world with three models and a repo with many flags."""
 
     def model(name: str, shards: tuple[str, ...], names: tuple[str, ...], base: str = "") -> dict[str, Any]:
         card = f"---\nlicense: mit\n{f'base_model: {base}' if base else ''}\n---\n# {name}\n"
@@ -141,7 +141,7 @@ def world(flags: int) -> dict[str, Any]:
 
 
 def records(count: int) -> Iterator[tuple[str, str]]:
-    """Flags, two hundred of them on models of one author."""
+    """Yield flags, two hundred of them for models of one author."""
     from leaderboard.flags import FlagRecord
 
     for number in range(count):

@@ -1,13 +1,12 @@
-"""A thousand request files in one push: how long until all are accepted and in the index, and what it costs.
+"""Measures the intake of a thousand request files in one push: the time until all are accepted, and its costs.
 
     python -m benchmarks.intake [--files 1000] [--json]
     python -m benchmarks.intake --budget [--json]
 
-The push is one commit of the form; the local Hub tells the web server of it, and the sync process does the rest. A
-model's admission asks the Hub three times here, for its facts, its config and the start of its weights;
-`calls_per_file` is what is asked besides. `commits` are the bot's own. With `--budget` the Hub lets the bot have no
-more than it lets a free account have, in windows of five minutes, so that run takes some minutes; `refused` says how
-many calls it answered with 429.
+The push is one commit of the form; the local Hub notifies the web server, and the sync process does the rest. The
+admission of a model makes three calls here, for its facts, its config and the start of its weights; `calls_per_file`
+counts the other calls. `commits` are the bot's own. With `--budget` the Hub applies the limits of a free account, in
+windows of five minutes, so the run takes some minutes; `refused` is the number of calls answered with 429.
 """
 
 from __future__ import annotations
@@ -21,12 +20,12 @@ from typing import Any
 
 import httpx2
 
-from benchmarks.stage import FORM, REQUESTS, Stage, request_file, request_path, stage, write_hub
+from benchmarks.stage import FORM, REQUESTS, BenchmarkBoard, request_file, request_path, stage, write_hub
 from steward.valkey import free_port
 
 FILES = 1_000
 OF_ADMISSION = 3
-"""Calls for a model's facts, its config, and the start of its weights: there is nothing else in its repo."""
+"""Calls for a model's facts, its config, and the start of its weights: its repo has no other files."""
 FREE_ACCOUNT = {"api": 1_000, "resolvers": 5_000, "pages": 200, "commits_per_hour": 128}
 
 
@@ -47,7 +46,7 @@ def main() -> None:
 
 
 def measure(folder: Path, files: int, limits: dict[str, int]) -> dict[str, Any]:
-    """The figures of one push."""
+    """Return the figures of one push."""
     port = free_port()
     models = [f"org-{number // 10:03}/model-{number}" for number in range(files)]
     write_hub(folder / "hub", iter(()), models, webhook=f"http://127.0.0.1:{port}/webhooks/hub")
@@ -66,7 +65,7 @@ def measure(folder: Path, files: int, limits: dict[str, int]) -> dict[str, Any]:
 
 
 def push(url: str, files: dict[str, bytes]) -> None:
-    """One commit of these files, by the form."""
+    """Commit these files as the form does."""
     lines: list[dict[str, Any]] = [{"key": "header", "value": {"summary": "A thousand requests", "description": ""}}]
     lines += [{"key": "file", "value": {"path": path, "content": data.decode()}} for path, data in files.items()]
     body = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
@@ -75,15 +74,15 @@ def push(url: str, files: dict[str, bytes]) -> None:
     answer.raise_for_status()
 
 
-def _costs(board: Stage, files: int) -> dict[str, Any]:
-    """Calls of the bot besides admission's own, for each file, and its commits in all repos."""
+def _costs(board: BenchmarkBoard, files: int) -> dict[str, Any]:
+    """Return the bot's calls per file without those of admission, and its commits in all repos."""
     stats = board.admin("GET", "stats")
     calls = sum(call["count"] for call in stats["calls"] if call["account"] == "bot")
     commits = sum(stats["commits"].values()) - 1
     return {"calls_per_file": round(calls / files - OF_ADMISSION, 2), "commits": commits}
 
 
-def _refused(board: Stage) -> dict[str, int]:
+def _refused(board: BenchmarkBoard) -> dict[str, int]:
     calls = board.admin("GET", "stats")["calls"]
     return {"refused": sum(call["count"] for call in calls if call["account"] == "bot" and call["status"] == 429)}
 

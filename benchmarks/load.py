@@ -1,10 +1,9 @@
-"""Senders that post deliveries as fast as they are answered, over raw sockets, in a process of their own.
+"""Posts deliveries over raw sockets as fast as they are answered, in its own process.
 
     python -m benchmarks.load --port 7860 [--connections 64] [--seconds 4]
 
-Prints one JSON object: requests a second, the 50th and 99th percentile of the time to the answer, statuses. Each
-delivery has an id of its own. uvloop and httptools, and no more Python a request than it takes to note the time, so
-that the figures are the server's.
+Prints one JSON object: requests per second, the 50th and 99th percentile of the response time, statuses. Each delivery
+has its own id. It uses uvloop and httptools and minimal Python code per request, so that the figures are the server's.
 """
 
 from __future__ import annotations
@@ -48,11 +47,11 @@ DELIVERY: dict[str, Any] = {
         }
     ],
 }
-"""A commit on main of a dataset, as the Hub tells of it."""
+"""The Hub's delivery for a commit on main of a dataset."""
 
 
 class Load:
-    """What all senders share: the request, the clock's end, and what came of it."""
+    """The state that all senders share: the request, the end time, and the results."""
 
     def __init__(self, seconds: float) -> None:
         body = json.dumps(DELIVERY).encode()
@@ -101,7 +100,7 @@ class Sender(asyncio.Protocol):
 
 
 async def send(port: int, connections: int, seconds: float) -> dict[str, Any]:
-    """Post for `seconds` over so many connections to 127.0.0.1; what came of it."""
+    """Post for `seconds` over `connections` connections to 127.0.0.1 and return the results."""
     loop = asyncio.get_running_loop()
     load = Load(seconds)
     began = time.perf_counter()

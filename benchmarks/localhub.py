@@ -1,7 +1,7 @@
-"""How quick localhub is on a dataset repo with many request files: `python -m benchmarks.localhub [--json]`.
+"""Measures localhub on a dataset repo with many request files: `python -m benchmarks.localhub [--json]`.
 
-Starts a real `python -m localhub`, fills one repo through the API, and measures through the client. `--files 2000`
-makes a quick run of it. Prints a table; with --json the last line is one JSON object with the same figures.
+Starts a real `python -m localhub`, fills one repo through the API, and measures through the client. `--files 2000` is a
+quick run. Prints a table; with --json the last line is one JSON object with the same figures.
 """
 
 import argparse
@@ -36,7 +36,7 @@ FILES_PER_COMMIT = 5000
 
 @dataclass(frozen=True)
 class Figure:
-    """One measured number and what we hold ourselves to."""
+    """One measured number and its target."""
 
     name: str
     value: float
@@ -47,7 +47,7 @@ class Figure:
 
 @contextmanager
 def hub(folder: Path) -> Iterator[tuple[str, int]]:
-    """A server process: its address and its process id."""
+    """Start a server process; yield its URL and its process id."""
     world = folder / "world.yaml"
     world.write_text(yaml.safe_dump(WORLD))
     command = [sys.executable, "-m", "localhub", "--port", "0", "--data", str(folder / "data"), "--world", str(world)]
@@ -60,12 +60,12 @@ def hub(folder: Path) -> Iterator[tuple[str, int]]:
 
 
 def request_file(number: int, folders: int) -> str:
-    """The path of a request file: one folder per organisation."""
+    """Return the path of a request file, in one folder per organisation."""
     return f"org-{number % folders:05}/model-{number}_eval_request_False_bfloat16_Original.json"
 
 
 def commit(client: httpx.Client, files: dict[str, str], summary: str) -> str:
-    """One commit of text files over the API; returns its id."""
+    """Commit text files over the API and return the commit id."""
     lines = [{"key": "header", "value": {"summary": summary, "description": ""}}]
     lines += [{"key": "file", "value": {"path": path, "content": text}} for path, text in files.items()]
     body = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
@@ -75,7 +75,7 @@ def commit(client: httpx.Client, files: dict[str, str], summary: str) -> str:
 
 
 def fill(client: httpx.Client, files: int, folders: int) -> float:
-    """Write all request files in large commits; returns the seconds it took."""
+    """Write all request files in large commits and return the seconds."""
     started = time.perf_counter()
     for first in range(0, files, FILES_PER_COMMIT):
         numbers = range(first, min(first + FILES_PER_COMMIT, files))
@@ -90,7 +90,7 @@ def fill(client: httpx.Client, files: int, folders: int) -> float:
 
 
 def milliseconds(call: Callable[[int], Any], times: int) -> float:
-    """The median duration of a call in milliseconds; the first one warms up and is not counted."""
+    """Return the median duration of a call in milliseconds, without the first one."""
     call(0)
     took = []
     for number in range(1, times + 1):
@@ -101,19 +101,19 @@ def milliseconds(call: Callable[[int], Any], times: int) -> float:
 
 
 def measure_tree(api: HfApi) -> float:
-    """Entries a second of a recursive listing through the client."""
+    """Return the entries per second of a recursive listing through the client."""
     started = time.perf_counter()
     entries = sum(1 for _ in api.list_repo_tree(REPO, recursive=True, repo_type="dataset"))
     return entries / (time.perf_counter() - started)
 
 
 def measure_commit(client: httpx.Client, folders: int) -> float:
-    """Milliseconds of a commit that changes one request file."""
+    """Return the milliseconds of a commit that changes one request file."""
     return milliseconds(lambda n: commit(client, {request_file(n * 7, folders): json.dumps({"n": n})}, "One file"), 30)
 
 
 def measure_compare(client: httpx.Client) -> float:
-    """Milliseconds of a compare of two neighbouring commits, another pair each time."""
+    """Return the milliseconds of a compare of two neighbouring commits, another pair each time."""
     commits = [c["id"] for c in client.get(f"/api/datasets/{REPO}/commits/main", params={"limit": 31}).json()]
 
     def compare(number: int) -> None:
@@ -125,7 +125,7 @@ def measure_compare(client: httpx.Client) -> float:
 
 
 def measure_thread(client: httpx.Client) -> float:
-    """Milliseconds of the detail of a thread with 500 events."""
+    """Return the milliseconds of reading a thread with 500 events."""
     path = f"/api/datasets/{REPO}/discussions"
     num = client.post(path, json={"title": "A long thread", "description": "d", "pullRequest": False}).json()["num"]
     for number in range(499):
@@ -152,11 +152,11 @@ class Counter(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *_: Any) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 def measure_webhooks(client: httpx.Client, events: int) -> float:
-    """Deliveries a second, from the first comment to the last delivery, with a comment for each."""
+    """Return the deliveries per second, from the first comment to the last delivery, with one comment each."""
     arrived: list[float] = []
     handler = type("Arrivals", (Counter,), {"arrived": arrived})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
@@ -179,14 +179,14 @@ def measure_webhooks(client: httpx.Client, events: int) -> float:
 
 
 def resident_mb(pid: int, peak: bool = False) -> float:
-    """Resident memory of a process in MB, as the kernel counts it."""
+    """Return the resident memory of a process in MB, as the kernel counts it."""
     field = "VmHWM:" if peak else "VmRSS:"
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return int(next(line for line in lines if line.startswith(field)).split()[1]) / 1024
 
 
 def measure_start(folder: Path) -> float:
-    """Milliseconds of a start in this process, up to the first answer."""
+    """Return the milliseconds of a start in this process, up to the first answer."""
     from localhub.testing import LocalHub
 
     def start(number: int) -> None:
@@ -197,7 +197,7 @@ def measure_start(folder: Path) -> float:
 
 
 def run(files: int, folders: int, events: int, folder: Path) -> list[Figure]:
-    """All figures, on one server."""
+    """Measure all figures on one server."""
     figures: list[Figure] = []
 
     def add(name: str, value: float, unit: str, target: float, more_is_better: bool = False) -> None:
@@ -225,7 +225,7 @@ def run(files: int, folders: int, events: int, folder: Path) -> list[Figure]:
 
 
 def show(figures: list[Figure]) -> None:
-    """The table for people."""
+    """Print the table."""
     for figure in figures:
         mark = "" if not figure.target else ("ok" if figure.holds else "MISSED")
         print(f"{figure.name:34} {figure.value:12,.1f} {figure.unit:10} {figure.target:>9} {mark}")

@@ -1,4 +1,4 @@
-"""The command `python -m benchmarks.month`, which is `python -m simulations.month` now."""
+"""The old name of the command `python -m simulations.month`."""
 
 import runpy
 

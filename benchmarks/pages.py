@@ -1,13 +1,12 @@
-"""The pages of a large board: milliseconds on the server, and kB of each.
+"""Measures the pages of a large board: milliseconds on the server, and kB of each page.
 
     python -m benchmarks.pages [--rows 100000] [--rounds 60] [--json]
 
-A board of so many requests, most of them finished with scores, a tenth waiting, is read by the application in this
-process, which answers over ASGI: what a network or a browser adds is left out. Each page is asked for in as many ways
-as there are rounds (other pages of a list, other words, other models), so that few answers come from memory.
-`first_ms` is the first answer to an address like it, `p50` and `p95` are of those that follow; `cpu p50` and `cpu p95`
-are the processor's time in this process alone, whatever else the machine does. The bars are 50 ms and 100 kB. `ready_s`
-is how long the application puts table and queue in order when it starts.
+The application runs in this process on a board of `--rows` requests, most of them finished with scores, a tenth
+waiting, and answers over ASGI, without network and browser. Each round asks for another variant of each page (other
+pages of a list, other words, other models), so that few answers come from a cache. `first_ms` is the first answer of a
+kind, `p50` and `p95` are of the following ones; `cpu p50` and `cpu p95` are processor time of this process alone. The
+targets are 50 ms and 100 kB. `ready_s` is the time that the application needs to load table and queue when it starts.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ repos: {requests: board/requests, results: board/results, logs: board/logs, comm
 """
 BARS = {"p95": 50.0, "kb": 100.0}
 WORDS = ("Qwen3", "llama-3", "gemma; phi", "Hub License: mit", "Type: merge; Average: >= 30", "70b; Hub License: gemma")
-"""What people search for; a number makes each search another one."""
+"""Search terms; a number makes each query different."""
 
 
 def main() -> None:
@@ -66,7 +65,7 @@ def main() -> None:
 
 
 def measure(rows: int, rounds: int) -> dict[str, Any]:
-    """The figures of a board of so many requests."""
+    """Return the figures of a board with `rows` requests."""
     with board(rows) as settings:
         ready, pages = asyncio.run(ask(create_app(settings), rows, rounds))
         over = [name for name, said in pages.items() if any(said.get(what, 0) > bar for what, bar in BARS.items())]
@@ -76,7 +75,7 @@ def measure(rows: int, rounds: int) -> dict[str, Any]:
 
 @contextmanager
 def board(rows: int) -> Iterator[BotSettings]:
-    """A queue server with a board of so many requests."""
+    """Start a queue server with a board of `rows` requests."""
     with tempfile.TemporaryDirectory(prefix="steward-bench-") as folder, Valkey(Path(folder) / "valkey") as valkey:
         with redis.Redis.from_url(valkey.url) as client:
             fill(client, Keys("bench"), rows)
@@ -86,7 +85,7 @@ def board(rows: int) -> Iterator[BotSettings]:
 
 
 async def ask(app: WebApp, rows: int, rounds: int) -> tuple[float, dict[str, dict[str, float]]]:
-    """Seconds until the table is there; then ask for every kind of page, again and again."""
+    """Return the seconds until the table is ready, and the figures of every kind of page."""
     dice = random.Random(11)
     found = {}
     transport = httpx2.ASGITransport(app=app)
@@ -120,7 +119,7 @@ async def ask(app: WebApp, rows: int, rounds: int) -> tuple[float, dict[str, dic
 
 
 def kinds(dice: random.Random, rows: int) -> dict[str, Callable[[], str]]:
-    """Kind of page → makes an address of that kind."""
+    """Map each kind of page to a function that returns a URL of that kind."""
 
     def words() -> str:
         return f"{dice.choice(WORDS)}; Average: <= {dice.uniform(20, 90):.2f}".replace(" ", "%20").replace(";", "%3B")

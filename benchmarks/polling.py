@@ -1,8 +1,8 @@
-"""What a leaderboard costs that polls: the algorithm of the usual backend template, written anew, with a real client.
+"""A leaderboard backend that polls: the algorithm of the usual template, reimplemented with a real client.
 
-One pass: download both repos whole; every RUNNING request that has results becomes FINISHED, every other one FAILED;
+One pass downloads both repos completely; every RUNNING request with results becomes FINISHED, every other one FAILED;
 the oldest PENDING request becomes RUNNING, is evaluated, and its results are uploaded. Each of these is a commit, and
-nobody but the next pass sets FINISHED.
+only the next pass sets FINISHED.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ class Polling:
     results: str
     folder: Path
     failing: frozenset[str]
-    """Request paths whose evaluation leaves no results."""
+    """Paths of requests whose evaluation has no results."""
 
     def run(self) -> int:
-        """Pass after pass until nothing waits and nothing runs; how many there were."""
+        """Run passes until no request waits or runs, and return their number."""
         passes = 0
         while self._pass():
             passes += 1
         return passes
 
     def _pass(self) -> bool:
-        """One pass; whether there was anything to do."""
+        """Run one pass and return whether there was work."""
         for repo in (self.requests, self.results):
             snapshot_download(
                 repo,

@@ -1,10 +1,10 @@
-"""What a start from an empty Redis costs, and a round in which nothing changed, at several sizes of a board.
+"""Measures a start with an empty Redis, and a reconcile round without changes, at several sizes of a board.
 
     python -m benchmarks.reconcile [--sizes 1000 10000 100000] [--json]
 
-A start: from the start of the sync process until every request is in the index and nothing is left to do. Nearly all
-requests are at their end, as on a board of some years; ten wait and are admitted. A round: everything that the timer
-looks at, until nothing is left to do. Calls are counted by the local Hub; memory is the peak of the sync process alone.
+A start lasts from the start of the sync process until every request is in the index and no work is left. Nearly all
+requests have ended, as on a board of some years; ten wait and are admitted. A round is everything that the timer
+checks, until no work is left. The local Hub counts the calls; memory is the peak of the sync process alone.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.stage import Stage, peak_mb, request_file, request_path, stage, write_hub
+from benchmarks.stage import BenchmarkBoard, peak_mb, request_file, request_path, stage, write_hub
 from bot.processes.reconcile import round_keys
 from redis_state.dirty import SyncPriority
 
@@ -46,7 +46,7 @@ def main() -> None:
 
 
 def measure(folder: Path, size: int) -> dict[str, Any]:
-    """The figures at one size."""
+    """Return the figures at one size."""
     models = [f"waiting/model-{number}" for number in range(WAITING)]
     write_hub(folder / "hub", requests(size, models), models)
     with stage(folder) as board:
@@ -69,7 +69,7 @@ def measure(folder: Path, size: int) -> dict[str, Any]:
 
 
 def requests(size: int, waiting: list[str]) -> Iterator[tuple[str, bytes]]:
-    """Request files as a board has them: most finished, some failed, a few in words that nobody uses any more."""
+    """Yield request files as a board has them: most finished, some failed, a few with old statuses."""
     for model in waiting:
         yield request_path(model), request_file(model, "PENDING")
     for number in range(size - len(waiting)):
@@ -78,10 +78,10 @@ def requests(size: int, waiting: list[str]) -> Iterator[tuple[str, bytes]]:
         yield request_path(model), request_file(model, status, job_id=number)
 
 
-def _round(board: Stage) -> tuple[float, int]:
-    """Seconds and calls of one round."""
+def _round(board: BenchmarkBoard) -> tuple[float, int]:
+    """Return seconds and calls of one round."""
     context = board.context
-    context.redis.hset(context.keys.rounds, "round", context.now())  # the timer's own round shall not come in between
+    context.redis.hset(context.keys.rounds, "round", context.now())  # keeps the timer's own round from starting
     before, started = board.admin("GET", "stats")["total"], time.monotonic()
     context.mark_all(round_keys(context), SyncPriority.BACKGROUND)
     board.wait(board.quiet, every=0.002)

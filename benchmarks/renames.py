@@ -1,10 +1,10 @@
-"""What it costs to check a pull request that renames a model, on a board with very many requests.
+"""Measures the check of a pull request that renames a model, on a board with very many requests.
 
     python -m benchmarks.renames [--files 100000] [--json]
 
-The model has three requests, and is the base of two others. "check" is everything from the first look at the pull
-request to the report in its thread: what it changes, the plan from all files, who asks, what the Hub calls the model.
-"again" is the look before a merge. The mirror holds main already, as it does on a board that runs.
+The model has three requests and is the base model of two others. "check" is the whole check from reading the pull
+request to the report in its thread; "again" is the check before a merge. The mirror already has main, as on a running
+board.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
 from benchmarks.reconcile import requests
-from benchmarks.stage import FORM, REQUESTS, Stage, request_file, request_path, stage, write_hub
+from benchmarks.stage import FORM, REQUESTS, BenchmarkBoard, request_file, request_path, stage, write_hub
 from bot.changes.rename_sources import source_of
 from bot.core.pull_records import find_report
 from bot.pulls.pull import sync_pull
@@ -50,7 +50,7 @@ def main() -> None:
 
 
 def measure(folder: Path, size: int) -> dict[str, Any]:
-    """Seconds and calls of the check, and of the look before a merge."""
+    """Return seconds and calls of the check, and of the check before a merge."""
     write_hub(folder / "hub", files(size), [NEW])
     _was_renamed(folder / "hub")
     with stage(folder) as board:
@@ -70,7 +70,7 @@ def measure(folder: Path, size: int) -> dict[str, Any]:
 
 
 def files(size: int) -> Iterator[tuple[str, bytes]]:
-    """A board, a model with its requests, and two that were made from it."""
+    """Yield the requests of a board, of a model, and of two models made from it."""
     for precision in PRECISIONS:
         path = request_path(OLD).replace("bfloat16", precision)
         yield path, request_file(OLD, "FINISHED", precision=precision)
@@ -80,7 +80,7 @@ def files(size: int) -> Iterator[tuple[str, bytes]]:
 
 
 def _was_renamed(folder: Path) -> None:
-    """The model was renamed on the Hub: its old name leads to the new one."""
+    """Rename the model on the Hub, so that its old name redirects to the new one."""
     state = open_hub(folder)
     try:
         repo = state.repos.get("model", NEW)
@@ -90,8 +90,8 @@ def _was_renamed(folder: Path) -> None:
         state.close()
 
 
-def _propose(board: Stage) -> int:
-    """A pull request that does all of the rename; its number."""
+def _propose(board: BenchmarkBoard) -> int:
+    """Open a pull request that makes the whole rename, and return its number."""
     context = board.context
     base = source_of(context, context.requests).base(OLD, NEW)
     it = plan("requests", OLD, NEW, base.files)
@@ -103,7 +103,7 @@ def _propose(board: Stage) -> int:
     return int(made.pr_num or 0)
 
 
-def _timed(board: Stage, act: Callable[[], object]) -> dict[str, float]:
+def _timed(board: BenchmarkBoard, act: Callable[[], object]) -> dict[str, float]:
     before, started, cpu = board.admin("GET", "stats")["total"], time.monotonic(), time.process_time()
     act()
     seconds, cpu = time.monotonic() - started, time.process_time() - cpu

@@ -1,4 +1,4 @@
-"""Steward's sync process on a clock that is turned, and the workers around it: hours of a board in minutes."""
+"""Steward's sync process and simulated workers on a simulated clock: hours of a board in minutes."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ DETAILS = "board-details/details_ada__model"
 MODEL = "ada/model"
 KEPT_RULES = ("revision", "renamed", "flagged", "opt-out")
 BEAT = 30.0
-"""Seconds between two looks at a clock on which nothing happens."""
+"""Maximal simulated seconds between two steps."""
 
 
 def path_of(number: int) -> str:
-    """The path of one request: all are for one model, at precisions of their own."""
+    """Return the path of one request: all are for one model, each at another precision."""
     return f"{MODEL}_eval_request_False_p{number}_Original.json"
 
 
@@ -30,13 +30,13 @@ def fails(number: int) -> bool:
 
 
 def results_name(number: int) -> str:
-    """Where its results lie in the details repo: the name is a time."""
+    """Return the path of its results in the details repo, whose name is a time."""
     return f"results_2026-11-24T{number // 3600:02}-{number // 60 % 60:02}-{number % 60:02}.000000.json"
 
 
 @dataclass
 class Job:
-    """An evaluation under way."""
+    """A running evaluation."""
 
     attempt: str
     number: int
@@ -44,8 +44,8 @@ class Job:
     ends: float = float("inf")
 
 
-class Stand:
-    """Steward's sync process on a clock that is turned, and the workers around it."""
+class SimulatedBoard:
+    """Steward's sync process and simulated workers on a simulated clock."""
 
     def __init__(self, hub: Any, redis_url: str, options: argparse.Namespace, folder: Path) -> None:
         from bot.core.context import BoardContext
@@ -70,13 +70,13 @@ class Stand:
         self.ended = 0
 
     def close(self) -> None:
-        """Stop what was started."""
+        """Stop everything."""
         self.context.probe.close()
         self.context.hub.close()
         self.context.redis.close()
 
     def publish(self) -> None:
-        """The workers' details, all at once, for they are not what is measured."""
+        """Publish all details at once, because they are not measured."""
         from huggingface_hub import CommitOperationAdd, HfApi
 
         gpu = HfApi(self.hub_url, token=GPU)
@@ -86,7 +86,7 @@ class Stand:
         self.commit = gpu.create_commit(DETAILS, files, commit_message="Publish", repo_type="dataset").oid
 
     def results(self, number: int, sha: str) -> bytes:
-        """What an evaluation found."""
+        """Return the results of an evaluation."""
         from leaderboard.attempts import attempt_id
         from leaderboard.results import StewardBlock, dump, score, scores_in_block, with_block
 
@@ -107,7 +107,7 @@ class Stand:
         return dump(with_block({"results": raw}, block))
 
     def run(self) -> float:
-        """Work until every request has come to its end; how many hours that took by the turned clock."""
+        """Work until every request has ended, and return the simulated hours."""
         began = self.time
         self.schedule.tick()
         self.work()
@@ -119,7 +119,7 @@ class Stand:
         return (self.time - began) / 3600
 
     def open(self) -> bool:
-        """Whether anything is to come."""
+        """Whether any work is left."""
         return bool(
             self.running
             or self.context.index.count_waiting()
@@ -128,14 +128,14 @@ class Stand:
         ) or bool(self.context.ledgers.staging.repos())
 
     def next_moment(self) -> float:
-        """The time at which something happens next."""
+        """Return the time of the next event."""
         marks: list[Any] = self.context.redis.zrange(self.context.keys.dirty, 0, -1, withscores=True)
         due = [float(score) % 1e12 for _, score in marks]
         moments = [*due, *(job.ends for job in self.running.values())]
         return min([self.time + BEAT, *(moment for moment in moments if moment > self.time)])
 
     def beat(self) -> None:
-        """The workers say that they live, and those who have finished say so."""
+        """Send the workers' heartbeats, and report finished attempts."""
         from redis_state.attempts import AttemptProgress
         from redis_state.heartbeats import WorkerCard
 
@@ -154,7 +154,7 @@ class Stand:
                 self.end(job)
 
     def work(self) -> None:
-        """Sync, and let idle workers take jobs, until nothing is left to do at this moment."""
+        """Sync, and let idle workers take jobs, until no work is left at this moment."""
         while True:
             while self.loop.step():
                 pass
@@ -162,7 +162,7 @@ class Stand:
                 return
 
     def take(self) -> bool:
-        """An idle worker takes the next job; whether one did."""
+        """Let an idle worker take the next job, and return whether one did."""
         from redis_state import jobs
 
         queues = [jobs.queue(self.context.redis, name) for name in self.context.queues]
@@ -178,7 +178,7 @@ class Stand:
         return True
 
     def hear(self) -> bool:
-        """Workers hear that their claim was granted, and begin; whether one did."""
+        """Start evaluations with a confirmed claim, and return whether one started."""
         begun = False
         for job in self.running.values():
             state = self.context.attempts.read(job.attempt)
@@ -187,7 +187,7 @@ class Stand:
         return begun
 
     def end(self, job: Job) -> None:
-        """A worker tells how its attempt ended."""
+        """Report the outcome of an attempt as its worker does."""
         from leaderboard.attempts import Details, Failure, Outcome
 
         failure = Failure(cause="weights-corrupted", fault="submission", message="The weights are cut off.")
@@ -209,21 +209,21 @@ class Stand:
         del self.running[job.attempt]
 
     def check(self) -> None:
-        """Every request came to the end that was meant for it, or the figures are of something else."""
+        """Raise SystemExit if a request did not end as expected, because the figures would be wrong."""
         expected = ["FAILED" if fails(number) else "FINISHED" for number in range(self.options.attempts)]
         found = [self.status(number) for number in range(self.options.attempts)]
         if found != expected:
-            raise SystemExit(f"Not every attempt ended as it should: {Counter(found)}.")
+            raise SystemExit(f"Not every attempt ended as expected: {Counter(found)}.")
 
     def status(self, number: int) -> str:
-        """What the request file says now, asked in nobody's name."""
+        """Return the status in the request file, read anonymously."""
         from hub.client import Hub
 
         with Hub(self.hub_url, None) as hub:
             return str(json.loads(hub.read_file(self.context.requests, path_of(number)).data)["status"])
 
     def busiest(self) -> int:
-        """The most commits that any repo had within an hour of the last day, by the turned clock."""
+        """Return the most commits that any repo had within a simulated hour of the last day."""
         most = 0
         for repo in (REQUESTS, RESULTS, LOGS):
             times = self.context.ledgers.staging.commits(repo, now=self.time)
@@ -232,7 +232,7 @@ class Stand:
 
 
 def board_of(options: argparse.Namespace) -> Any:
-    """The board."""
+    """Return the board."""
     from leaderboard.boards import Board
     from leaderboard.policy import Switchable
 
@@ -245,7 +245,7 @@ def board_of(options: argparse.Namespace) -> Any:
             "threads": options.threads,
             "effects": "on",
             "repos": {**repos, "details_namespace": "board-details"},
-            # The one model is a config and a letter: what admission itself costs is measured by benchmarks.admission.
+            # The one model is a config and a letter: benchmarks.admission measures admission itself.
             "admission": {"off": [rule for rule in get_args(Switchable) if rule not in KEPT_RULES]},
             "precisions": [f"p{number}" for number in range(options.attempts)],
         }

@@ -1,10 +1,10 @@
-"""How long the spine takes where nothing else is going on: commit → job in RQ → child started, and what it weighs.
+"""Measures the path from a commit to a job in RQ to the start of the child on an idle machine, and memory.
 
     python -m benchmarks.spine [--rounds 3] [--json]
 
 Starts the demo's stage (queue server, localhub, web server, sync process, worker) and submits the same small model
-several times, each time at another commit. The child counts as started when it says its first word. The first round
-downloads the model, the others find it in the worker's cache.
+several times, each time at another commit. The child counts as started at its first message. The first round downloads
+the model; the others find it in the worker's cache.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def measure(folder: Path, rounds: int) -> dict[str, Any]:
-    """The figures; times in seconds, one for each round."""
+    """Return the figures; times in seconds, one per round."""
     with demo(folder) as stage:
         times = [_round(stage, number) for number in range(rounds)]
         return {
@@ -54,7 +54,7 @@ def measure(folder: Path, rounds: int) -> dict[str, Any]:
 
 
 def _round(stage: Any, number: int) -> tuple[float, float]:
-    """Submit at a commit of its own, and take the times; the evaluation is cancelled once its child has started."""
+    """Submit a new commit and measure the times; cancel the evaluation once its child has started."""
     from huggingface_hub import CommitOperationAdd, HfApi
 
     from leaderboard.attempts import attempt_id
@@ -87,7 +87,7 @@ def _round(stage: Any, number: int) -> tuple[float, float]:
 
 
 def _weights(children: Any) -> dict[str, int]:
-    """Resident memory in MB: of the web server, the sync process, and the process that loads strangers' configs."""
+    """Return resident memory in MB of the web server, the sync process, and the probe."""
     pids = {child.name: child.process.pid for child in children.started}
     sync = pids["sync"]
     tasks = Path(f"/proc/{sync}/task").glob("*/children")

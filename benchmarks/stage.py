@@ -1,7 +1,7 @@
-"""A board with very many requests on a local Hub, and the bot's sync process in front of it, for the benchmarks.
+"""A board with very many requests on a local Hub, and the bot's processes, for benchmarks.
 
-The requests repo is written as git objects, in one commit of one pack, before the Hub starts: what is measured is the
-bot. Every process is a real one, on the same machine.
+The requests repo is written as git objects, in one commit of one pack, before the Hub starts, so that only the bot is
+measured. All processes are real and run on the same machine.
 """
 
 from __future__ import annotations
@@ -52,12 +52,12 @@ PATIENCE = 600.0
 
 
 def request_path(model: str) -> str:
-    """Where the request for `model` lies."""
+    """Return the path of the request for `model`."""
     return f"{model}_eval_request_False_bfloat16_Original.json"
 
 
 def request_file(model: str, status: str, **more: Any) -> bytes:
-    """A request file with the fields that the form writes."""
+    """Return a request file with the fields that the form writes."""
     fields = {
         "model": model,
         "base_model": "",
@@ -79,13 +79,13 @@ def request_file(model: str, status: str, **more: Any) -> bytes:
 
 
 def model_files(model: str) -> dict[str, str]:
-    """A model that can be accepted; no two have the same config."""
+    """Return the files of an acceptable model; no two have the same config."""
     config = {"_name_or_path": model, "model_type": "llama", "architectures": ["LlamaForCausalLM"]}
     return {"config.json": json.dumps(config), "model.safetensors": "weights"}
 
 
 def world(models: list[str], *, webhook: str = "http://127.0.0.1:9/webhooks/hub") -> dict[str, Any]:
-    """The accounts, the board's repos, a webhook, and models that can be accepted."""
+    """Return a world with the accounts, the board's repos, a webhook, and acceptable models."""
     owners = sorted({model.partition("/")[0] for model in models})
     hook = {"owner": "bot", "url": webhook, "secret": SECRET, "watched": [{"type": "dataset", "name": REQUESTS}]}
     return {
@@ -105,7 +105,7 @@ def world(models: list[str], *, webhook: str = "http://127.0.0.1:9/webhooks/hub"
 
 
 def write_hub(folder: Path, files: Iterator[tuple[str, bytes]], models: list[str], **options: Any) -> None:
-    """A Hub in `folder` whose requests repo holds `files`."""
+    """Write a Hub with `files` in its requests repo to `folder`."""
     state = open_hub(folder, world(models, **options))
     try:
         repo = state.repos.get("dataset", REQUESTS)
@@ -118,8 +118,8 @@ def write_hub(folder: Path, files: Iterator[tuple[str, bytes]], models: list[str
 
 
 @dataclass
-class Stage:
-    """A running Hub and queue server, and a desk to look at what the bot makes of them."""
+class BenchmarkBoard:
+    """A running Hub and queue server, and a board context to read the bot's results."""
 
     folder: Path
     children: Children
@@ -128,7 +128,7 @@ class Stage:
     context: BoardContext
 
     def start_sync(self) -> Child:
-        """Start a sync process, with a mirror that is not there yet."""
+        """Start a sync process without a mirror."""
         return self._start("sync", STEWARD_BOT_TOKEN_FILE=self._secret("bot-token", BOT))
 
     def start_web(self, port: int) -> Child:
@@ -151,18 +151,18 @@ class Stage:
         return str(path)
 
     def admin(self, method: str, path: str, body: object = None) -> Any:
-        """A call to the Hub's own knobs."""
+        """Call localhub's admin API."""
         answer = httpx2.request(method, f"{self.url}/_admin/{path}", json=body, timeout=60)
         answer.raise_for_status()
         return answer.json()
 
     def quiet(self) -> bool:
-        """Whether nothing is dirty that is due."""
+        """Whether no key is dirty or being synced."""
         redis, keys = self.context.redis, self.context.keys
         return not redis.zcard(keys.dirty) and not redis.hlen(keys.dirty_leases)
 
     def wait(self, condition: Callable[[], T], *, every: float = 0.01) -> T:
-        """Wait until `condition()` is true, while all processes live."""
+        """Return the value of `condition()` once it is true, while all processes run. Raises TimeoutError."""
         deadline = time.monotonic() + PATIENCE
         while not (found := condition()):
             self.children.check()
@@ -173,8 +173,8 @@ class Stage:
 
 
 @contextmanager
-def stage(folder: Path) -> Iterator[Stage]:
-    """Start Hub and queue server on what `write_hub` wrote to `folder`/hub."""
+def stage(folder: Path) -> Iterator[BenchmarkBoard]:
+    """Start Hub and queue server on the files that `write_hub` wrote to `folder`/hub."""
     (folder / "board.yaml").write_text(BOARD)
     with Children(folder / "logs") as children, Valkey(folder / "valkey") as valkey:
         command = [sys.executable, "-m", "localhub", "--port", "0", "--data", str(folder / "hub")]
@@ -185,7 +185,7 @@ def stage(folder: Path) -> Iterator[Stage]:
         board = parse_board(yaml.safe_dump(yaml.safe_load(BOARD)))
         redis = connect(valkey.url)
         with Hub(url, BOT) as hub:
-            yield Stage(
+            yield BenchmarkBoard(
                 folder, children, valkey, url, BoardContext(board, find_suite(board.suite), hub, redis, clock.now)
             )
         redis.close()
@@ -199,6 +199,6 @@ def _answers(url: str) -> bool:
 
 
 def peak_mb(pid: int) -> float:
-    """The most memory that a process ever had resident, in MB, as the kernel counts it."""
+    """Return the peak resident memory of a process in MB, as the kernel counts it."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return int(next(line for line in lines if line.startswith("VmHWM:")).split()[1]) / 1024

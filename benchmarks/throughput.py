@@ -1,12 +1,12 @@
-"""Tiny models in a row: a worker with its queue, against as many `lm_eval` commands, one after another.
+"""Compares workers with a queue of tiny models with as many `lm_eval` commands, one after another.
 
     python -m benchmarks.throughput [--models 20] [--workers 2] [--batch-size 16] [--json]
 
-Both read from the same localhub, with an empty cache each; every model is evaluated with the starter suite and all
-details are published. Claims are granted at once, as by a bot that has nothing else to do. `ratio` is the time of all
-commands through that of all attempts. `idle_fraction` is the share of the time, from the first child's start to the
-last one's end, in which no child was there: nobody used the device. With two workers, which take turns on it, one
-publishes and fetches while the other computes. `resident_mib` is what one worker and its zygote hold together.
+Both read from the same localhub, each with an empty cache; every model is evaluated with the starter suite, and all
+details are published. Claims are confirmed at once, as by an idle bot. `ratio` is the time of all commands divided by
+the time of all attempts. `idle_fraction` is the share of the time between the first child's start and the last child's
+end in which no child ran, so the device was idle. With two workers, which take turns on the device, one publishes and
+downloads while the other computes. `resident_mib` is the memory of one worker and its zygote together.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from typing import Any
 
 import yaml
 
-from benchmarks.glancing import glancing
+from benchmarks.sampler import sampling
 
 SMALL = "small"
 BOARD = "throughput"
@@ -45,18 +45,18 @@ WORLD = {
 
 
 class Device:
-    """Whether any child of these workers was there, at each time that it was looked at."""
+    """Samples of whether any child of these workers ran."""
 
     def __init__(self, workers: list[int]) -> None:
         self.zygotes = [zygote for worker in workers for zygote in zygotes_of(worker)]
         self.looks: list[tuple[float, bool]] = []
 
     def look(self) -> None:
-        """Look now."""
+        """Take a sample."""
         self.looks.append((time.monotonic(), any(map(children, self.zygotes))))
 
     def _shares(self) -> tuple[float, float]:
-        """Seconds with a child and without one, from the first child's start to the last one's end."""
+        """Return seconds with and without a child, from the first child's start to the last child's end."""
         there = [time for time, busy in self.looks if busy]
         busy = idle = 0.0
         for (before, was), (now, _) in pairwise(self.looks):
@@ -66,23 +66,23 @@ class Device:
 
     @property
     def busy_seconds(self) -> float:
-        """In which there was a child."""
+        """Seconds in which a child ran."""
         return self._shares()[0]
 
     @property
     def idle_fraction(self) -> float:
-        """The share of the time in which nobody used the device."""
+        """The share of the time in which the device was idle."""
         busy, idle = self._shares()
         return idle / (busy + idle)
 
 
 def children(pid: int) -> list[int]:
-    """Process ids of the children of `pid`."""
+    """Return the process ids of the children of `pid`."""
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def zygotes_of(worker: int) -> list[int]:
-    """The worker's zygote."""
+    """Return the process ids of the worker's zygote."""
     return [pid for pid in children(worker) if b"workers.sandbox.zygote" in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
 
@@ -107,7 +107,7 @@ def main() -> int:
 
 
 def measure(folder: Path, count: int, workers: int, batch_size: int) -> dict[str, Any]:
-    """All figures."""
+    """Return all figures."""
     from localhub.testing import LocalHub
     from steward.valkey import Valkey
 
@@ -115,7 +115,7 @@ def measure(folder: Path, count: int, workers: int, batch_size: int) -> dict[str
         models = upload(hub.url, count)
         with started(folder, hub.url, valkey.url, workers, batch_size) as processes:
             device = Device([process.pid for process in processes])
-            with glancing(device.look, every=LOOK):
+            with sampling(device.look, every=LOOK):
                 ours = by_steward(valkey.url, models, processes)
             resident = max(resident_mib(process.pid) for process in processes)
         theirs = by_commands(folder, hub.url, models, batch_size)
@@ -131,7 +131,7 @@ def measure(folder: Path, count: int, workers: int, batch_size: int) -> dict[str
 
 
 def upload(url: str, count: int) -> dict[str, str]:
-    """Questions, and models of which no two have the same weights; model → commit."""
+    """Upload the questions, and models with different weights; return the commit of each model."""
     from huggingface_hub import CommitOperationAdd, HfApi
 
     from leaderboard.suites import find_suite
@@ -158,7 +158,7 @@ def upload(url: str, count: int) -> dict[str, str]:
 def started(
     folder: Path, hub: str, queue: str, workers: int, batch_size: int
 ) -> Iterator[list[subprocess.Popen[bytes]]]:
-    """Workers that are ready to take jobs; they share a work folder, and so a store and the device."""
+    """Start workers and wait until they are ready; they share a work folder, and so a store and the device."""
     from redis_state.clock import now
     from redis_state.heartbeats import WorkerRegistry
     from redis_state.keys import Keys
@@ -198,7 +198,7 @@ def started(
 
 
 def by_steward(queue: str, models: dict[str, str], processes: list[subprocess.Popen[bytes]]) -> float:
-    """Seconds from the first place in the queue to the last published details."""
+    """Return the seconds from queueing the first attempt to publishing the last details."""
     from leaderboard.attempts import attempt_id
     from leaderboard.suites import find_suite
     from redis_state.attempts import Attempts
@@ -239,7 +239,7 @@ def by_steward(queue: str, models: dict[str, str], processes: list[subprocess.Po
 
 
 def by_commands(folder: Path, url: str, models: dict[str, str], batch_size: int) -> float:
-    """Seconds of as many `lm_eval` commands, which share a cache as they would on one machine."""
+    """Return the seconds of as many `lm_eval` commands, which share a cache as on one machine."""
     from huggingface_hub import HfApi
 
     from leaderboard.suites import find_suite
@@ -268,7 +268,7 @@ def by_commands(folder: Path, url: str, models: dict[str, str], batch_size: int)
 
 
 def resident_mib(worker: int) -> int:
-    """MiB that a worker and its zygote hold together."""
+    """Return the MiB of a worker and its zygote together."""
     lines = [
         line for pid in (worker, *zygotes_of(worker)) for line in Path(f"/proc/{pid}/status").read_text().splitlines()
     ]

@@ -1,4 +1,4 @@
-"""How fast deliveries are acknowledged, durably, beside servers that do nothing with them.
+"""Measures how fast deliveries are stored and acknowledged, compared with servers that ignore them.
 
     python -m benchmarks.webhook [--rounds 5] [--seconds 4] [--gradio-python PATH] [--json]
 
@@ -62,7 +62,7 @@ def main() -> None:
 
 
 def measure(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
-    """The figures: ratios to the other servers, times of ours, and the medians of each."""
+    """Return the figures: ratios to the other servers, times of Steward, and the medians of each."""
     from steward.children import Children
     from steward.valkey import Valkey
 
@@ -78,7 +78,7 @@ def measure(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def summary(rounds: list[dict[str, dict[str, Any]]]) -> dict[str, Any]:
-    """Medians of rounds of figures by server."""
+    """Return the medians over the rounds, by server."""
     figures = {
         name: {key: round(statistics.median(one[name][key] for one in rounds), 2) for key in ("per_second", *TIMES)}
         for name in rounds[0]
@@ -92,13 +92,13 @@ def summary(rounds: list[dict[str, dict[str, Any]]]) -> dict[str, Any]:
 
 
 def ratio(rounds: list[dict[str, dict[str, Any]]], other: str) -> float:
-    """The median of our requests a second to another's, round by round."""
+    """Return the median over rounds of the ratio of Steward's requests per second to another server's."""
     ratios = [float(one[STEWARD]["per_second"] / one[other]["per_second"]) for one in rounds]
     return round(statistics.median(ratios), 3)
 
 
 def start_servers(folder: Path, children: Any, redis_url: str, gradio_python: str) -> dict[str, int]:
-    """Start each server; name → port."""
+    """Start each server and return the ports by name."""
     from steward.valkey import free_port
 
     (folder / "board.yaml").write_text(BOARD)
@@ -122,13 +122,13 @@ def start_servers(folder: Path, children: Any, redis_url: str, gradio_python: st
 
 
 def has_gradio(python: str) -> bool:
-    """Whether the interpreter `python` could import gradio and huggingface_hub."""
+    """Whether the interpreter `python` can import gradio and huggingface_hub."""
     look = "import importlib.util as u, sys; sys.exit(not (u.find_spec('gradio') and u.find_spec('huggingface_hub')))"
     return subprocess.run([python, "-c", look], check=False).returncode == 0
 
 
 def wait_for(port: int, children: Any, seconds: float = 60) -> None:
-    """Return once something answers at `port`."""
+    """Return once a server answers at `port`."""
     deadline = time.monotonic() + seconds
     while True:
         children.check()
@@ -142,7 +142,7 @@ def wait_for(port: int, children: Any, seconds: float = 60) -> None:
 
 
 def load(port: int, connections: int, seconds: float) -> dict[str, Any]:
-    """Let `benchmarks.load` send to `port`; its figures. Raises where an answer was no 2xx."""
+    """Let `benchmarks.load` send to `port` and return its figures. Raises if an answer was no 2xx."""
     command = [sys.executable, "-m", "benchmarks.load", "--port", str(port)]
     command += ["--connections", str(connections), "--seconds", str(seconds)]
     done = subprocess.run(command, capture_output=True, check=True)
@@ -153,7 +153,7 @@ def load(port: int, connections: int, seconds: float) -> dict[str, Any]:
 
 
 def print_table(found: dict[str, Any]) -> None:
-    """What a person reads."""
+    """Print the figures as a table."""
     print(f"{'':16}{'a second':>12}{'p50 ms':>10}{'p99 ms':>10}")
     for name, figures in found["servers"].items():
         print(f"{name:16}{figures['per_second']:12,.0f}{figures['p50_ms']:10.2f}{figures['p99_ms']:10.2f}")
@@ -168,7 +168,7 @@ def print_table(found: dict[str, Any]) -> None:
 
 
 def serve(name: str) -> None:
-    """Serve one of the two, both as `steward serve` would."""
+    """Serve one of the two, both configured like `steward serve`."""
     from bot.core.settings import BotSettings
     from bot.processes.web_app import create_app, run
     from redis_state.logs import configure_logs
@@ -179,7 +179,7 @@ def serve(name: str) -> None:
 
 
 def bare_app() -> FastAPI:
-    """The least that a FastAPI route can do with a delivery."""
+    """Return a FastAPI app that only parses a delivery."""
     app = FastAPI()
 
     @app.post(PATH)

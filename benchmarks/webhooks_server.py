@@ -1,6 +1,6 @@
 """huggingface_hub's WebhooksServer with a handler that does nothing. Run by an interpreter that has gradio.
 
-A file of its own without imports of ours, because that interpreter has none of them.
+It imports nothing of Steward, because that interpreter does not have it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ async def hub(payload: WebhookPayload) -> None:
 
 
 def main() -> None:
-    """Serve until killed; port and secret come by the environment."""
+    """Serve until killed; port and secret come from the environment."""
     with gradio.Blocks() as page:
         gradio.Markdown("A server that is measured.")
     server = WebhooksServer(ui=page)

@@ -1,1 +1,1 @@
-"""The one door to the Hub: typed reads and idempotent writes."""
+"""The Hub client: typed reads and idempotent writes."""

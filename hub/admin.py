@@ -1,4 +1,4 @@
-"""Setting a board up: repos and webhooks, made once however often it is asked."""
+"""Idempotent creation of repos and webhooks."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from hub.records import Repo, WatchedItem, Webhook
 
 
 class Admin(Reads):
-    """The half of `Hub` that `steward init` and `doctor` need."""
+    """The part of `Hub` for `steward init` and `steward doctor`."""
 
     def repo_exists(self, repo: Repo) -> bool:
-        """Whether our token can see it."""
+        """Whether the token can see the repo."""
         try:
             self._get(f"{repo.api}/refs", "refs")
         except NotFound:
@@ -23,9 +23,9 @@ class Admin(Reads):
         return True
 
     def create_repo(self, repo: Repo, *, private: bool = False, sdk: str = "static", exist_ok: bool = True) -> bool:
-        """Makes a repo; False where it exists already (with `exist_ok`, else Conflict). `sdk` is for Spaces.
+        """Create a repo. Return False if it exists (with `exist_ok`, else raises Conflict). `sdk` is for Spaces.
 
-        A repo that exists is believed to be ours: its visibility is not touched.
+        The visibility of an existing repo stays unchanged.
         """
         owner, _, name = repo.id.rpartition("/")
         visibility = "private" if private else "public"
@@ -41,7 +41,7 @@ class Admin(Reads):
             except Busy:
                 raise
             except Conflict:
-                # After an error of the Hub's own it may be our first try that made it.
+                # After an error, the first try may have created it.
                 if not exist_ok and tries == 1:
                     raise
                 return False
@@ -54,40 +54,40 @@ class Admin(Reads):
         return self.retries.until(once, on=(Transient, Busy, RateLimited))
 
     def gate(self, repo: Repo, *, manual: bool = True) -> None:
-        """Lets people in on request only: one by one (`manual`) or whoever asks."""
+        """Gate the repo: the owner accepts each user (`manual`), or every user who asks is accepted."""
         self._set(repo, {"gated": "manual" if manual else "auto"})
 
     def hide(self, repo: Repo) -> None:
-        """Make it private: only its owner, and members of the owning organisation, may read it."""
+        """Make the repo private: only its owner, or members of the owning organisation, can read it."""
         self._set(repo, {"visibility": "private"})
 
     def _set(self, repo: Repo, settings: dict[str, str]) -> None:
         self._repeated("PUT", f"{repo.api}/settings", "repo-settings", settings)
 
     def move_repo(self, repo: Repo, name: str) -> None:
-        """Rename `repo` to `name` (`owner/name`), which its old name then leads to; once, whatever goes wrong.
+        """Rename `repo` to `name` (`owner/name`) exactly once; the Hub then redirects its old name.
 
-        NotFound where there is none, Denied where our token may not, Conflict where the name is taken.
+        Raises NotFound if there is no such repo, Denied if the token has no permission, Conflict if the name is taken.
         """
         request = {"fromRepo": repo.id, "toRepo": name, "type": repo.kind}
 
         def once() -> None:
             answer = self._get(repo.api, "info").json()
             if parse.parsed(lambda it: str(it["id"]), answer) == name:
-                return  # done already: the old name leads there
+                return  # done already: the old name redirects to the new one
             self.session.send("POST", "/api/repos/move", route="repo-move", json=request)
 
         self.retries.until(once, on=(Transient, Busy, RateLimited))
 
     def webhooks(self) -> list[Webhook]:
-        """All webhooks of our account."""
+        """Return all webhooks of the account."""
         items = self._get("/api/settings/webhooks", "webhooks").json()
         return parse.parsed(lambda it: [parse.webhook(item) for item in it], items)
 
     def ensure_webhook(self, url: str, watched: Iterable[WatchedItem], domains: Iterable[str], secret: str) -> Webhook:
-        """The webhook that tells `url` of just these things, made, or switched on again, where needed.
+        """Return the webhook that reports exactly these events to `url`; create or enable it if needed.
 
-        The Hub shows no secrets: one that exists is believed to have the right one. `rotate_webhook` gives it another.
+        The Hub does not show secrets, so an existing webhook keeps its secret; `rotate_webhook` changes it.
         """
         wanted, kinds = frozenset(watched), frozenset(domains)
 
@@ -102,12 +102,12 @@ class Admin(Reads):
         return self.retries.until(once, on=(Transient, Busy, RateLimited))
 
     def rotate_webhook(self, hook: Webhook, secret: str) -> Webhook:
-        """Gives a webhook another secret. All its fields are sent, for the Hub takes missing ones for empty."""
+        """Give a webhook another secret. The call sends all fields, because the Hub treats missing ones as empty."""
         request = _webhook_request(hook.url or "", hook.watched, hook.domains, secret)
         return self._webhook_call(hook.id, "", "webhook-update", request)
 
     def enable_webhook(self, hook_id: str) -> Webhook:
-        """Switches on a webhook that was disabled, or suspended by the Hub after too many failures."""
+        """Enable a webhook that was disabled, or that the Hub suspended after too many failures."""
         return self._webhook_call(hook_id, "/enable", "webhook-enable", None)
 
     def _webhook_call(self, hook_id: str, action: str, route: str, request: object) -> Webhook:
@@ -117,5 +117,5 @@ class Admin(Reads):
 
 
 def _webhook_request(url: str, watched: frozenset[WatchedItem], domains: frozenset[str], secret: str) -> dict[str, Any]:
-    names = [{"type": one.type, "name": one.name} for one in sorted(watched)]
+    names = [{"type": item.type, "name": item.name} for item in sorted(watched)]
     return {"url": url, "watched": names, "domains": sorted(domains), "secret": secret}

@@ -1,4 +1,4 @@
-"""From the Hub's refusals to the errors of `errors.py`: one function, no I/O."""
+"""Maps the Hub's error responses to the exceptions of `errors.py`, without I/O."""
 
 from __future__ import annotations
 
@@ -51,19 +51,19 @@ _WAITS = re.compile(r"(?:about|in|after)\s+(?:an?|(\d+))\s+(second|minute|hour)"
 _UNIT = {"second": 1.0, "minute": 60.0, "hour": 3600.0}
 
 DEFAULT_WAIT, COMMITS_WAIT, QUEUE_WAIT = 60.0, 3600.0, 5.0
-"""Seconds to stay away where a 429 gives no time: in general, of commits, and of calls at the same time."""
+"""Seconds to wait after a 429 without a time: in general, for commits, and for concurrent calls."""
 
 
 def error_for(
     status: int, headers: Mapping[str, str], body: bytes, *, call: str, path: str, with_token: bool
 ) -> HubError:
-    """The error that this answer means. `call` is `GET /api/…` for the message; `headers` are looked up as given."""
+    """Return the error that a response means. `call` is `GET /api/…` for the message; header names are lower-case."""
     text = error_message(headers, body)
     request_id = headers.get("x-request-id") or headers.get("x-amzn-trace-id")
     sentence = f"The Hub answered {status} to {call}: {text or 'no reason given'}"
     if status == 429:
-        seconds, what = retry_wait(headers, text)
-        return RateLimited(sentence, seconds=seconds, what=what, request_id=request_id)
+        seconds, quota = retry_wait(headers, text)
+        return RateLimited(sentence, seconds=seconds, what=quota, request_id=request_id)
     kind = _kind(status, headers.get("x-error-code", ""), text, path, with_token=with_token)
     return kind(sentence, status=status, request_id=request_id)
 
@@ -74,7 +74,7 @@ def _kind(status: int, code: str, text: str, path: str, *, with_token: bool) -> 
     if text == "Access to this resource is disabled.":
         return Disabled
     if status == 401:
-        # Without a token the Hub answers 401 for what it does not have, lest strangers learn which names are taken.
+        # Without a token, the Hub answers 401 for missing repos, so that names of private repos stay secret.
         return RepoNotFound if not with_token and _names_a_repo(path) else BadToken
     if status == 404 and text.startswith("No discussion found"):
         return ThreadNotFound
@@ -92,14 +92,14 @@ def _names_a_repo(path: str) -> bool:
 
 
 def error_message(headers: Mapping[str, str], body: bytes) -> str:
-    """The Hub's own words on what is wrong, at most 500 characters: header, else JSON `error`, else nothing."""
+    """Return the Hub's error message, at most 500 characters: from a header, else from JSON `error`, else empty."""
     return " ".join((headers.get("x-error-message") or _json_error(body)).split())[:500]
 
 
 def _json_error(body: bytes) -> str:
     try:
         answer = json.loads(body)
-    except (ValueError, RecursionError):  # a page of some proxy: nothing that a person should have to read
+    except (ValueError, RecursionError):  # a page of a proxy, which is not useful to people
         return ""
     if not isinstance(answer, dict):
         return ""
@@ -110,25 +110,25 @@ def _json_error(body: bytes) -> str:
 
 
 def retry_wait(headers: Mapping[str, str], text: str) -> tuple[float, str]:
-    """How many seconds a 429 asks to stay away, and from which quota.
+    """Return the seconds that a 429 asks to wait, and its quota.
 
-    The quota of commits per repo is told in the text alone, beside a `RateLimit` header that still has calls left.
+    Only the text names the quota of commits per repo; the `RateLimit` header then still has calls left.
     """
     if "repository commits" in text:
         return _spoken(text) or COMMITS_WAIT, "commits"
     limit = rate_limit(headers)
     if limit is not None and limit.remaining == 0:
         return limit.resets_in + 1.0, limit.resource
-    what = limit.resource if limit is not None else "api"
+    quota = limit.resource if limit is not None else "api"
     if (seconds := _retry_after(headers)) is not None:
-        return seconds, what
+        return seconds, quota
     if "concurrency queue" in text:
         return QUEUE_WAIT, "concurrency"
-    return _spoken(text) or DEFAULT_WAIT, what
+    return _spoken(text) or DEFAULT_WAIT, quota
 
 
 def rate_limit(headers: Mapping[str, str]) -> RateLimit | None:
-    """What the `RateLimit` headers, which come with good answers too, say of a quota."""
+    """Return the quota in the `RateLimit` headers, which successful responses have as well."""
     info = parse_ratelimit_headers(headers)
     return RateLimit(info.resource_type, info.remaining, float(info.reset_in_seconds), info.limit) if info else None
 
@@ -143,7 +143,7 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
     if value.isdigit():
         return float(value)
     try:
-        # The server's own `Date` is the one clock that its date can be compared with.
+        # Only the server's own `Date` has the same clock as its `Retry-After`.
         return max(0.0, (parsedate_to_datetime(value) - parsedate_to_datetime(headers["date"])).total_seconds())
     except (ValueError, TypeError, KeyError):
         return None

@@ -1,15 +1,15 @@
-"""What may be spent: calls in the Hub's windows, and commits in a repo's hour and day.
+"""Budgets of the Hub's limits: calls per window, and commits per hour and day in a repo.
 
-Calls. The Hub says with every answer how many calls are left in the present window. As it empties, those whom nobody
-waits for stop first, so that a person's answer finds a call left: `urgency` says, for the code inside its block, who
-waits. Without a block it is a person.
+Calls. Every response of the Hub reports how many calls are left in the present window. As the window empties, less
+urgent calls stop first, so that calls for a person still succeed. `urgency` sets the urgency of the code in its block;
+without a block it is PERSON.
 
-Commits. A repo takes some 128 an hour, whoever makes them, and each comes back as a delivery, of which a webhook has
-1,000 a day. The first commits go out at once; the more there were within the hour, the longer the next one waits and
-gathers edits. What people commit in a busy hour comes out of ours: beyond the Hub's limit a repo is closed to all.
+Commits. A repo accepts about 128 an hour from all accounts, and each causes a delivery, of which a webhook gets 1,000 a
+day. The first commits are immediate; the more there were within the hour, the longer the next one waits and collects
+edits. Commits of other accounts reduce the bot's share, because beyond the Hub's limit a repo refuses all commits.
 
-Race accepted: several processes spend from one window and hear of each other only from their own answers' headers. The
-reserves are large against what all of them can have under way at once; a 429 all the same is told as such.
+Race accepted: several processes share one window and learn of each other's calls only from the headers of their own
+responses. The reserves are larger than the number of their simultaneous calls; a 429 still raises RateLimited.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from hub.records import RateLimit
 
 HOUR, DAY = 3600.0, 86_400.0
 REPO_HOUR = 100
-"""Commits to one repo in an hour, of everybody, up to which ours go out. The Hub takes 128; of those of others we know
-only about how many there were, and of some we hear late."""
+"""Commits of all accounts to one repo in an hour, up to which the bot commits. The Hub accepts 128; the margin allows
+for commits of other accounts that the bot learns of late."""
 CREDIBLE = 2 * 128
-"""More commits of others than this did not happen, or this Hub has no such limit: they are not held against ours."""
+"""A larger number of other accounts' commits is wrong, or the Hub has no such limit: the budget ignores it."""
 
 
 class Urgency(IntEnum):
-    """Who waits for a call."""
+    """The reason for a call: a person waits for it, an event caused it, or it is background work."""
 
     PERSON = 0
     EVENT = 1
@@ -42,15 +42,15 @@ class Urgency(IntEnum):
 
 
 RESERVE = {Urgency.PERSON: 0.0, Urgency.EVENT: 0.1, Urgency.BACKGROUND: 0.3}
-"""The share of a window that each leaves to the more urgent ones."""
+"""The share of a window that each urgency leaves to more urgent calls."""
 
 _urgency: ContextVar[Urgency] = ContextVar("urgency", default=Urgency.PERSON)
 
 
 @contextmanager
-def urgency(who: Urgency) -> Iterator[None]:
-    """Calls inside the block are made for `who`."""
-    token = _urgency.set(who)
+def urgency(level: Urgency) -> Iterator[None]:
+    """Set the urgency of calls inside the block."""
+    token = _urgency.set(level)
     try:
         yield
     finally:
@@ -58,25 +58,25 @@ def urgency(who: Urgency) -> Iterator[None]:
 
 
 class Calls:
-    """The budget of calls of one token, as the headers of its answers tell it. Safe to share between threads."""
+    """The budget of calls of one token, from the headers of its responses. Safe to share between threads."""
 
     def __init__(self, limits: Mapping[str, RateLimit], clock: Callable[[], float] = time.monotonic) -> None:
-        """`limits` is `Session.limits`: what the newest answers said, by resource."""
+        """`limits` is `HubSession.limits`: the limits in the newest responses, by resource."""
         self._limits = limits
         self._clock = clock
         self._heard: dict[str, tuple[RateLimit, float, int]] = {}
         self._lock = threading.Lock()
 
     def __call__(self, _method: str, route: str) -> None:
-        """Count a call that is about to leave. Raises RateLimited where what is left is kept for others."""
+        """Count a call before it is sent. Raises RateLimited if the remaining calls are reserved for urgent ones."""
         resource = "resolvers" if route == "resolve" else "api"
-        who = _urgency.get()
+        level = _urgency.get()
         with self._lock:
             limit, left, resets = self._left(resource)
             if limit is None or left is None:
                 return
-            reserve = RESERVE[who] * (limit.quota or 0)
-            if who is not Urgency.PERSON and left <= reserve:
+            reserve = RESERVE[level] * (limit.quota or 0)
+            if level is not Urgency.PERSON and left <= reserve:
                 raise RateLimited(
                     f"{left} of {limit.quota} {resource} calls are left for {resets:.0f} s; they are kept for people.",
                     seconds=resets + 1.0,
@@ -86,62 +86,62 @@ class Calls:
             self._heard[resource] = (heard, at, since + 1)
 
     def _left(self, resource: str) -> tuple[RateLimit | None, int | None, float]:
-        """The newest word on `resource`, what is left of it by our count, and in how many seconds it starts anew."""
+        """Return the newest limit of `resource`, the calls left by local count, and the seconds until it resets."""
         limit, now = self._limits.get(resource), self._clock()
         if limit is None:
             return None, None, 0.0
-        known = self._heard.get(resource)
-        if known is None or known[0] is not limit:
-            # From the answer on: after a quiet hour its window is long over.
-            known = self._heard[resource] = (limit, now if limit.at is None else limit.at, 0)
-        _, at, since = known
+        counted = self._heard.get(resource)
+        if counted is None or counted[0] is not limit:
+            # Count from the time of the response: after a quiet hour, its window has ended.
+            counted = self._heard[resource] = (limit, now if limit.at is None else limit.at, 0)
+        _, at, calls = counted
         resets = at + limit.resets_in - now
-        return (limit, limit.remaining - since, resets) if resets > 0 else (limit, None, 0.0)
+        return (limit, limit.remaining - calls, resets) if resets > 0 else (limit, None, 0.0)
 
 
 @dataclass(frozen=True)
 class Commits:
-    """How many commits a repo gets: never more than `hour` in any hour and `day` in any day."""
+    """The budget of commits to one repo: at most `hour` in any hour and `day` in any day."""
 
     hour: int = 60
     day: int = 500
     at_once: int = 5
-    """So many within an hour do not wait for each other."""
+    """Commits within an hour that do not wait for each other."""
     first_wait: float = 0.5
-    """Seconds; the waits grow from here, so that a steady stream settles at four fifths of what an hour may hold."""
+    """Seconds of the shortest wait; waits grow so that a steady stream settles at four fifths of the hourly limit."""
     least: int = 4
-    """So many an hour are tried however many others commit: nothing waits for ever on what a count says."""
+    """Commits per hour that are tried even if other accounts use up the limit, so that no edit waits forever."""
 
     def is_busy(self, times: Sequence[float], now: float) -> bool:
-        """Whether the next commit will have to wait for those at `times`, because there were many within the hour."""
+        """Whether the next commit has to wait because there were many commits at `times` within the hour."""
         return sum(time > now - HOUR for time in times) >= self.at_once
 
     def next(self, times: Sequence[float], now: float, others: int = 0) -> float:
-        """When the next one may be made (up to `now`: at once), after those at `times`, of which none is later.
+        """Return the earliest time of the next commit after those at `times`; `now` or earlier means immediately.
 
-        `others`: commits of other people to the same repo within the last hour, as far as deliveries tell.
+        `others`: commits of other accounts to the same repo within the last hour, as far as deliveries report them.
         """
         others = others if others <= CREDIBLE else 0
         hour = sorted(time for time in times if time > now - HOUR)
         day = sorted(time for time in times if time > now - DAY)
         if not day:
             return now
-        # Who sets more for us than the Hub takes has a Hub that takes more.
-        most = min(self.hour, max(self.least, max(self.hour, REPO_HOUR) - others))
-        wait = self._wait(len(hour), len(day), most)
-        return max(day[-1] + wait, _freed(hour, most, HOUR), _freed(day, self.day, DAY))
+        # An operator who sets a higher limit than the Hub's runs a Hub with a higher limit.
+        limit = min(self.hour, max(self.least, max(self.hour, REPO_HOUR) - others))
+        wait = self._wait(len(hour), len(day), limit)
+        return max(day[-1] + wait, _freed(hour, limit, HOUR), _freed(day, self.day, DAY))
 
-    def _wait(self, hour: int, day: int, most: int) -> float:
-        calm = 0.8 * most
+    def _wait(self, hour: int, day: int, limit: int) -> float:
+        calm = 0.8 * limit
         steady = HOUR / calm
-        # A crowd of others may leave less than we made already; and after an hour nothing of it counts any more.
-        share = min(hour, most) / calm
+        # Other accounts may leave less than the bot has used already; after an hour those commits do not count.
+        share = min(hour, limit) / calm
         growing = min(HOUR, self.first_wait * (steady / self.first_wait) ** share) if hour >= self.at_once else 0.0
-        # With half of the day's share gone, the other half is made to last for a whole day.
+        # Once half of the daily budget is used, the other half has to last for a whole day.
         sparing = 2 * DAY / self.day if day >= self.day // 2 else 0.0
         return max(growing, sparing)
 
 
-def _freed(times: Sequence[float], most: int, window: float) -> float:
-    """When fewer than `most` of `times` (oldest first) lie within `window`."""
-    return times[-most] + window if len(times) >= most else float("-inf")
+def _freed(times: Sequence[float], limit: int, window: float) -> float:
+    """Return when fewer than `limit` of `times` (oldest first) are within `window`."""
+    return times[-limit] + window if len(times) >= limit else float("-inf")

@@ -1,11 +1,11 @@
-"""`Hub`: everything that Steward asks of the Hub and does there, in one object.
+"""`Hub`, the client object with all reads and writes that Steward needs.
 
     hub = Hub("https://huggingface.co", token)
     requests = Repo("dataset", "open-llm-leaderboard/requests")
     hub.commit(requests, [Put("a.json", b"{}")], "Add a", parent=hub.head(requests))
 
-The parts: `reads.py` (files, history, facts), `writes.py` (commits), `threads.py` (discussions and pull requests),
-`admin.py` (repos, webhooks). Below them, `session.py` makes one HTTP call, `retries.py` repeats what may be repeated.
+Its parts are `reads.py` (files, history, facts), `writes.py` (commits), `threads.py` (discussions and pull requests)
+and `admin.py` (repos, webhooks). `session.py` makes one HTTP call, and `retries.py` repeats calls where that is safe.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from hub.writes import Writes
 
 
 class Hub(Writes, ThreadCalls, Admin):
-    """The Hub at `endpoint`, in the name of `token` (None: as anybody). Safe to share between threads and over a fork.
+    """The Hub at `endpoint`, with `token` (None: anonymous). Safe to share between threads and over a fork.
 
-    `timeout` in seconds, for each wait on the network. `on_call` is told method and route of every HTTP request. Calls
-    that nobody waits for are refused (RateLimited) where few are left in the Hub's window: see `budget.urgency`.
-    Every method raises HubError and nothing else of its own; see the tree in `errors.py`.
+    `timeout` in seconds, for each wait on the network. `on_call` gets the method and the route of every HTTP request.
+    Less urgent calls raise RateLimited if few are left in the Hub's window: see `budget.urgency`. Every method raises
+    HubError and no other exception of its own; see the tree in `errors.py`.
     """
 
     def __init__(
@@ -48,11 +48,11 @@ class Hub(Writes, ThreadCalls, Admin):
 
     @property
     def endpoint(self) -> str:
-        """The Hub's address, without a slash at its end."""
+        """The Hub's URL, without a slash at the end."""
         return self.session.endpoint
 
     def close(self) -> None:
-        """Hangs up."""
+        """Close the connections."""
         self.session.close()
 
     def __enter__(self) -> Self:

@@ -1,14 +1,14 @@
-"""The hidden marker that makes a comment ours, and the rule of who "we" are.
+"""The hidden marker that identifies a comment of the bot, and the rule that identifies the bot's account.
 
     <!-- steward:1 open-llm request meta-llama/Llama-3_eval_request_False_bfloat16_Original.json -->
 
-A marker is the whole first line of a comment. It counts only there and only where the comment's author is the bot, for
-anybody can write one, replies quote them, and the bot's own reports hold strangers' text further down.
+A marker is the whole first line of a comment. It counts only there, and only in comments by the bot, because any user
+can write a marker, replies quote markers, and the bot's own reports contain untrusted text in later lines.
 
-Who is the bot? Its Hub user id, where the answer carries author ids. The published description of the API promises
-the author's *name* only, so where there is no id the name that `whoami` gives today decides. Names are unique on the
-Hub and an answer shows each author's present name, so this errs in one case alone: the bot's account was renamed since
-its name was read, and a stranger took the old name meanwhile. `Hub.me` therefore reads it anew every few minutes.
+The author is the bot if the Hub user id matches. The published API promises only the author's *name*; without an id,
+the present name from `whoami` decides. Names are unique on the Hub and responses show present names, so this fails only
+if the bot's account was renamed since its name was read and another user took the old name. `Hub.me` therefore reads
+the name again every few minutes.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _MARKER = re.compile(rf"<!-- steward:1 (?P<board>{_WORD}) (?P<kind>{_WORD}) (?P<
 
 @dataclass(frozen=True)
 class Marker:
-    """Names one comment of the bot: which board, what kind of comment, about what. `key` may hold any characters."""
+    """Identifies one comment of the bot by board, kind and subject. `key` may contain any characters."""
 
     board: str
     kind: str
@@ -45,7 +45,7 @@ class Marker:
 
 
 def _escaped(key: str) -> str:
-    """`%3E` for what could end the comment, break its line or be mangled on the way; the rest stays readable."""
+    """Escape (`%3E`) characters that could end the comment or the line, or that the Hub may change."""
     text = "".join(
         char if "!" <= char <= "~" and char not in "%<>" else "".join(f"%{byte:02X}" for byte in char.encode())
         for char in key
@@ -59,28 +59,28 @@ def _unescaped(text: str) -> str:
 
 
 def marked(body: str, marker: Marker) -> str:
-    """`body` with the marker as its first line. The marker cannot be seen in the rendered comment."""
+    """Return `body` with the marker as its first line, which the rendered comment does not show."""
     return f"{marker}\n{body}"
 
 
 def marker_of(text: str) -> Marker | None:
-    """The marker that is the first line of `text`; None where there is none."""
-    found = _MARKER.fullmatch(re.split(r"[\r\n]", text, maxsplit=1)[0].strip())
-    if found is None:
+    """Return the marker in the first line of `text`, if there is one."""
+    match = _MARKER.fullmatch(re.split(r"[\r\n]", text, maxsplit=1)[0].strip())
+    if match is None:
         return None
-    key = _unescaped(found["key"])
-    return Marker(found["board"], found["kind"], key) if _escaped(key) == found["key"] else None
+    key = _unescaped(match["key"])
+    return Marker(match["board"], match["kind"], key) if _escaped(key) == match["key"] else None
 
 
 def is_by(account: Account, author_id: str | None, author_name: str) -> bool:
-    """Whether this author is `account`: by id where there is one, else by name."""
+    """Whether this author is `account`: by id if there is one, else by name."""
     return author_id == account.id if author_id is not None else author_name == account.name
 
 
 def find_marked(comments: Iterable[Comment], marker: Marker, me: Account) -> Comment | None:
-    """The oldest comment that carries `marker` and was written by us.
+    """Return the oldest comment by `me` with `marker`.
 
-    Accepted: a comment that somebody hid shows no text, hence no marker, and is taken for missing.
+    Accepted: a hidden comment shows no text and so no marker, and counts as missing.
     """
     for comment in comments:
         if is_by(me, comment.author_id, comment.author_name) and marker_of(comment.text) == marker:

@@ -1,5 +1,8 @@
-"""Which files a git diff touches, and how. It holds strangers' file names and contents, so headers and contents are
-told apart by counting: a hunk says how many lines follow, and no line of theirs is read as a header."""
+"""Parses the changed files of a git diff.
+
+A diff contains untrusted file names and contents. The parser counts the lines that each hunk announces, so that no line
+of content is read as a header.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ _NOT_TEXT = ("Binary files ", "GIT binary patch")
 
 
 def paths_in(diff: str) -> list[str]:
-    """Every path that `diff` adds, changes, removes or renames (old and new name), in order, each once."""
+    """Return every path that `diff` adds, changes, removes or renames (old and new name), in order, each once."""
     paths: dict[str, None] = {}
     for header in _headers(diff):
         paths |= dict.fromkeys(_paths_of(header))
@@ -33,7 +36,7 @@ def paths_in(diff: str) -> list[str]:
 
 
 def changes_in(diff: str) -> list[FileChange]:
-    """What `diff` does to each file, in order. A file that becomes a link, say, is removed and added."""
+    """Return the change of each file, in order. A file that becomes a link is removed and added."""
     return [_change(header) for header in _headers(diff)]
 
 
@@ -42,7 +45,7 @@ def _change(header: list[str]) -> FileChange:
     kinds = (kind for line in lines for word, kind in _KINDS.items() if line.startswith(word))
     modes = (line.removeprefix(word) for line in lines for word in _MODES if line.startswith(word))
     paths, kind = list(_paths_of(header)), next(kinds, _CHANGED)
-    index_mode = next((found[1] for line in lines if (found := _INDEX_MODE.match(line))), "")
+    index_mode = next((match[1] for line in lines if (match := _INDEX_MODE.match(line))), "")
     return FileChange(
         path=paths[-1],
         kind=kind,
@@ -53,9 +56,9 @@ def _change(header: list[str]) -> FileChange:
 
 
 def _headers(diff: str) -> Iterator[list[str]]:
-    """The header lines of each file of the diff, without any line of content."""
+    """Yield the header lines of each file of the diff, without lines of content."""
     header: list[str] = []
-    old = new = 0  # lines that the present hunk still has to bring
+    old = new = 0  # lines left in the present hunk
     for line in diff.split("\n"):
         if old > 0 or new > 0:
             old -= line[:1] in (" ", "-", "")
@@ -73,7 +76,7 @@ def _headers(diff: str) -> Iterator[list[str]]:
 
 
 def _paths_of(header: list[str]) -> Iterator[str]:
-    """Old and new path of one file. The lines that name one path each are exact; the first line is the last resort."""
+    """Yield the old and new path of one file. Lines with one path are exact; the first line is the last resort."""
     named = False
     for line in header[1:]:
         for word in _NAMED:
@@ -81,7 +84,7 @@ def _paths_of(header: list[str]) -> Iterator[str]:
                 named = True
                 yield _unquoted(line.removeprefix(word))
         if line.startswith(("--- ", "+++ ")):
-            path = _unquoted(line[4:].removesuffix("\t"))  # git adds a tab after a name that holds a blank
+            path = _unquoted(line[4:].removesuffix("\t"))  # git adds a tab after a name with a space
             if path != "/dev/null":
                 named = True
                 yield path[2:]
@@ -90,7 +93,7 @@ def _paths_of(header: list[str]) -> Iterator[str]:
 
 
 def _name_twice(pair: str) -> str:
-    """The name out of `a/name b/name`, each of them quoted or not; blanks in it make the middle the only sure sign."""
+    """Return the name in `a/name b/name`, quoted or not; names may contain spaces, so only the middle separates."""
     if pair.startswith('"'):
         end = re.match(r'"(?:\\.|[^"\\])*"', pair)
         return _unquoted(end[0] if end else pair)[2:]
@@ -98,7 +101,7 @@ def _name_twice(pair: str) -> str:
 
 
 def _unquoted(name: str) -> str:
-    """Undoes git's C-style quoting: `"a/\\303\\274.json"` is `a/ü.json`."""
+    """Undo git's C-style quoting: `"a/\\303\\274.json"` is `a/ü.json`."""
     if len(name) < 2 or not (name.startswith('"') and name.endswith('"')):
         return name
 

@@ -1,32 +1,32 @@
-"""What can go wrong at the Hub.
+"""The exceptions of the Hub client.
 
-HubError                     anything the Hub, or the way to it, did not let us do
+HubError                     every failure of the Hub, or of the network
 ├── NotFound                 404
-│   ├── RepoNotFound         missing, or private and hidden from our token: the Hub does not say which
+│   ├── RepoNotFound         missing, or private and hidden from the token: the Hub does not say which
 │   ├── RevisionNotFound
 │   ├── EntryNotFound        no such file or folder at that revision
 │   └── ThreadNotFound
-├── Denied                   402, 403: the token may not do this, or not before somebody has paid
-│   ├── BadToken             401: the token itself is not accepted
-│   ├── Gated                the repo asks for permission that our account was not given
-│   └── Disabled             the Hub switched the repo off, or 451: the law does not allow it
-├── Conflict                 409: the repo is not as the call expected; nothing was changed
+├── Denied                   402, 403: the token has no permission, or a payment is missing
+│   ├── BadToken             401: the Hub does not accept the token
+│   ├── Gated                the repo is gated, and the account has no access
+│   └── Disabled             the Hub disabled the repo, or 451: legal reasons
+├── Conflict                 409: the repo is not in the expected state; nothing was changed
 │   ├── StaleParent          412: the branch moved since it was read
-│   ├── Busy                 409: another commit or creation is under way; worth repeating at once
+│   ├── Busy                 409: another commit or creation is in progress; repeat at once
 │   └── NotMergeable         a pull request that is a draft, closed, in conflict, or not at the approved commit
 ├── RateLimited              429: allowed again after `.seconds`; nothing was changed
-├── TooLarge                 413, or an answer larger than the caller's bound
-├── BadRequest               400, 422 …: the call itself is wrong, repeating it cannot help
-└── Transient                500 …, timeouts, cut connections. A write MAY HAVE HAPPENED
-    ├── Unreachable          no connection was made: nothing was sent, so nothing happened
-    └── Garbled              an answer came, but nobody can read it
+├── TooLarge                 413, or a response larger than the caller's limit
+├── BadRequest               400, 422 …: the call itself is wrong; repeating it does not help
+└── Transient                500 …, timeouts, broken connections. A write MAY HAVE HAPPENED
+    ├── Unreachable          no connection: nothing was sent, so nothing happened
+    └── Garbled              the response is unreadable
 """
 
 from __future__ import annotations
 
 
 class HubError(Exception):
-    """Root of everything that the room `hub` raises. `str()` is a sentence for people, without secrets."""
+    """The root of all exceptions of `hub`. `str()` is a sentence for people, without secrets."""
 
     def __init__(self, message: str, *, status: int | None = None, request_id: str | None = None) -> None:
         super().__init__(message)
@@ -35,27 +35,27 @@ class HubError(Exception):
 
 
 class NotFound(HubError):
-    """The thing named is not there, or is hidden from us."""
+    """The object does not exist, or is hidden from the token."""
 
 
 class RepoNotFound(NotFound):
-    """No such repo that our token may see."""
+    """The token sees no such repo."""
 
 
 class RevisionNotFound(NotFound):
-    """The repo exists, the branch, tag or commit does not."""
+    """The repo exists, but the branch, tag or commit does not."""
 
 
 class EntryNotFound(NotFound):
-    """No such file or folder at that revision."""
+    """There is no such file or folder at that revision."""
 
 
 class ThreadNotFound(NotFound):
-    """No discussion or pull request of that number."""
+    """There is no discussion or pull request with that number."""
 
 
 class Denied(HubError):
-    """Our account may not do this."""
+    """The account has no permission."""
 
 
 class BadToken(Denied):
@@ -63,15 +63,15 @@ class BadToken(Denied):
 
 
 class Gated(Denied):
-    """The repo's owner has to let our account in first."""
+    """The repo is gated, and the account has no access."""
 
 
 class Disabled(Denied):
-    """The Hub switched this repo off, or the law does not allow that it is shown."""
+    """The Hub disabled the repo, or legal reasons forbid access."""
 
 
 class Conflict(HubError):
-    """The repo is not in the state that the call expected; nothing was changed."""
+    """The repo is not in the expected state; nothing was changed."""
 
 
 class StaleParent(Conflict):
@@ -79,15 +79,15 @@ class StaleParent(Conflict):
 
 
 class Busy(Conflict):
-    """Another operation holds the repo for a moment."""
+    """Another operation on the repo is in progress."""
 
 
 class NotMergeable(Conflict):
-    """The pull request cannot be merged as it stands."""
+    """The pull request cannot be merged in its present state."""
 
 
 class RateLimited(HubError):
-    """Too many calls, or too many commits. `seconds` until it may be tried again; `what` names the quota."""
+    """Too many calls, or too many commits. `seconds` until the next try; `what` names the quota."""
 
     def __init__(
         self, message: str, *, seconds: float, what: str, status: int | None = 429, request_id: str | None = None
@@ -98,7 +98,7 @@ class RateLimited(HubError):
 
 
 class TooLarge(HubError):
-    """More bytes than the caller, or the Hub, is ready to take."""
+    """More bytes than the caller, or the Hub, accepts."""
 
 
 class BadRequest(HubError):
@@ -106,12 +106,12 @@ class BadRequest(HubError):
 
 
 class Transient(HubError):
-    """The Hub stumbled. If the call was a write, it may or may not have happened."""
+    """The Hub or the network failed. A write may or may not have happened."""
 
 
 class Unreachable(Transient):
-    """No connection was made, hence nothing happened."""
+    """No connection was made, so nothing happened."""
 
 
 class Garbled(Transient):
-    """The answer is not what the Hub's protocol promises."""
+    """The response does not follow the Hub's protocol."""

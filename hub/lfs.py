@@ -1,4 +1,4 @@
-"""Large files: content goes to the store that git LFS names, and the commit mentions it by its sha256."""
+"""Uploads of large files to the LFS store; the commit refers to them by sha256."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _BATCH = 100
 
 
 def sha256(data: bytes) -> str:
-    """An LFS object's id."""
+    """Return the id of an LFS object."""
     return hashlib.sha256(data).hexdigest()
 
 
 def upload(session: HubSession, retries: Retries, repo: Repo, puts: Sequence[WriteFile]) -> None:
-    """Stores the contents of `puts`, each at most once. Repeatable: the store knows objects by their digest."""
+    """Store the contents of `puts`. Idempotent, because the store identifies objects by their digest."""
     for start in range(0, len(puts), _BATCH):
         by_oid = {sha256(put.data): put.data for put in puts[start : start + _BATCH]}
         for item in _batch(session, retries, repo, by_oid):
@@ -30,7 +30,7 @@ def upload(session: HubSession, retries: Retries, repo: Repo, puts: Sequence[Wri
 
 
 def _batch(session: HubSession, retries: Retries, repo: Repo, by_oid: dict[str, bytes]) -> list[dict[str, Any]]:
-    """Asks where to put the objects; those that are stored already come back without `actions`."""
+    """Ask for the upload URLs of the objects; objects that are stored already have no `actions`."""
     body = {
         "operation": "upload",
         "transfers": ["basic"],

@@ -1,5 +1,4 @@
-"""From the Hub's JSON to `records.py`. Fields that may be missing get a plain default; one that nothing can do without
-makes the answer Garbled where it is missing."""
+"""Parses the Hub's JSON into `records.py`. Optional fields get a default; a missing required field raises Garbled."""
 
 from __future__ import annotations
 
@@ -28,40 +27,40 @@ Json = Mapping[str, Any]
 _NEXT = re.compile(r'<([^>]+)>[^<]*;\s*rel="?next\b')
 
 DELETED = "deleted"
-"""The name of an author whose account is gone, as huggingface_hub writes it too."""
+"""The author name of deleted accounts, as in huggingface_hub."""
 
 SOMEWHERE = "*"
-"""Stands for the conflicting files that the Hub does not name."""
+"""Stands for conflicting files that the Hub does not name."""
 
 
 def parsed(read: Callable[[Any], T], answer: Any) -> T:
-    """`read(answer)`; Garbled where the answer lacks what the protocol promises."""
+    """Return `read(answer)`. Raises Garbled if the response does not follow the protocol."""
     try:
         return read(answer)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-        raise Garbled(f"The Hub's answer lacks something: {type(error).__name__} {error}.") from error
+        raise Garbled(f"The Hub's response is incomplete: {type(error).__name__} {error}.") from error
 
 
 def next_page(headers: Mapping[str, str]) -> str:
-    """The address after `rel="next"` in the `Link` header; empty on the last page."""
-    found = _NEXT.search(headers.get("link", ""))  # an address may hold commas, which part links too
-    return found[1] if found is not None else ""
+    """Return the URL with `rel="next"` in the `Link` header; empty on the last page."""
+    match = _NEXT.search(headers.get("link", ""))  # a URL may contain commas, which also separate links
+    return match[1] if match is not None else ""
 
 
 def when(text: str) -> datetime:
-    """`2026-11-24T12:00:00.000Z` as an aware datetime."""
+    """Parse `2026-11-24T12:00:00.000Z` as an aware datetime."""
     moment = datetime.fromisoformat(text)
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def author(item: Json) -> tuple[str | None, str]:
-    """Id (None where the Hub leaves it out) and name of who wrote this."""
-    who = item.get("author") or {}
-    return who.get("_id") or who.get("id"), who.get("name") or DELETED
+    """Return id (None if the Hub omits it) and name of the author."""
+    account = item.get("author") or {}
+    return account.get("_id") or account.get("id"), account.get("name") or DELETED
 
 
 def file_entry(item: Json) -> FileEntry:
-    """An item of `tree` or `paths-info`."""
+    """Parse an item of `tree` or `paths-info`."""
     lfs = item.get("lfs") or {}
     return FileEntry(
         path=item["path"], oid=lfs.get("oid") or item["oid"], size=lfs.get("size") or item.get("size") or 0
@@ -69,15 +68,15 @@ def file_entry(item: Json) -> FileEntry:
 
 
 def log_entry(item: Json) -> LogEntry:
-    """An item of `commits`."""
-    names = tuple(who.get("user") or DELETED for who in item.get("authors") or ())
+    """Parse an item of `commits`."""
+    names = tuple(account.get("user") or DELETED for account in item.get("authors") or ())
     date = item.get("date")
     title = item.get("title") or ""
     return LogEntry(item["id"], title, item.get("message") or "", names, when(date) if date else None)
 
 
 def model_info(item: Json) -> ModelInfo:
-    """Repo info of a model, fetched with `blobs=true`."""
+    """Parse the repo info of a model, fetched with `blobs=true`."""
     files = tuple(_model_file(file) for file in item.get("siblings") or ())
     card = item.get("cardData") or {}
     tensors = item.get("safetensors") or {}
@@ -109,16 +108,16 @@ def _model_file(item: Json) -> ModelRepoFile:
 
 
 def _license(card: Json) -> str | None:
-    """The card's licence; several are joined by commas, and `other` goes by the name that the card gives it."""
-    named = card.get("license")
-    if named == "other" and isinstance(card.get("license_name"), str):
+    """Return the card's licence: several are joined by commas, and `other` is replaced by the card's license_name."""
+    licence = card.get("license")
+    if licence == "other" and isinstance(card.get("license_name"), str):
         return cast(str, card["license_name"])
-    return ", ".join(str(one) for one in named) if isinstance(named, list) else named
+    return ", ".join(str(name) for name in licence) if isinstance(licence, list) else licence
 
 
 def thread(item: Json, num: int) -> Thread:
-    """The detail of a discussion or pull request."""
-    who = author(item)
+    """Parse the details of a discussion or pull request."""
+    creator = author(item)
     changes = item.get("changes") or {}
     events = item.get("events") or ()
     pushed = [event["data"]["oid"] for event in events if event["type"] == "commit"]
@@ -129,8 +128,8 @@ def thread(item: Json, num: int) -> Thread:
         title=item["title"],
         status=cast(ThreadStatus, item["status"]),
         is_pull_request=bool(item.get("isPullRequest")),
-        author_id=who[0],
-        author_name=who[1],
+        author_id=creator[0],
+        author_name=creator[1],
         created_at=when(created) if created else comments[0].created_at,
         locked=bool(item.get("locked")),
         comments=comments,
@@ -143,7 +142,7 @@ def thread(item: Json, num: int) -> Thread:
 
 
 def _merged_by(events: Any) -> tuple[str | None, str] | None:
-    merges = [it for it in events if it["type"] == "status-change" and it["data"].get("status") == "merged"]
+    merges = [event for event in events if event["type"] == "status-change" and event["data"].get("status") == "merged"]
     return author(merges[-1]) if merges and merges[-1].get("author") else None
 
 
@@ -154,35 +153,39 @@ def _conflicts(files: Any) -> tuple[str, ...]:
 
 
 def comment(event: Json) -> Comment:
-    """A `comment` event."""
-    who, data = author(event), event["data"]
+    """Parse a `comment` event."""
+    account, data = author(event), event["data"]
     hidden = bool(data.get("hidden"))
     text = "" if hidden else (data.get("latest") or {}).get("raw") or ""
-    return Comment(event["id"], who[0], who[1], when(event["createdAt"]), text, hidden, bool(data.get("edited")))
+    return Comment(
+        event["id"], account[0], account[1], when(event["createdAt"]), text, hidden, bool(data.get("edited"))
+    )
 
 
 def summary(item: Json) -> ThreadSummary:
-    """An item of the list of discussions."""
-    who = author(item)
+    """Parse an item of the list of discussions."""
+    account = author(item)
     return ThreadSummary(
         num=item["num"],
         title=item["title"],
         status=cast(ThreadStatus, item["status"]),
         is_pull_request=bool(item.get("isPullRequest")),
-        author_id=who[0],
-        author_name=who[1],
+        author_id=account[0],
+        author_name=account[1],
         created_at=when(item["createdAt"]),
         comments=item.get("numComments") or 0,
     )
 
 
 def webhook(item: Json) -> Webhook:
-    """A webhook's own description; `disabled` is a boolean or a reason."""
-    off = item.get("disabled")
+    """Parse a webhook; `disabled` is a boolean or a reason."""
+    disabled = item.get("disabled")
     return Webhook(
         id=item["id"],
         url=item.get("url"),
-        watched=frozenset(WatchedItem(one["type"], one["name"]) for one in item.get("watched") or ()),
+        watched=frozenset(
+            WatchedItem(watched_item["type"], watched_item["name"]) for watched_item in item.get("watched") or ()
+        ),
         domains=frozenset(item.get("domains") or ()),
-        disabled=(off if isinstance(off, str) else "disabled") if off else None,
+        disabled=(disabled if isinstance(disabled, str) else "disabled") if disabled else None,
     )

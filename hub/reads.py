@@ -1,4 +1,4 @@
-"""What can be asked of repos: files, history, differences, facts. Every read is repeated while that may help."""
+"""Reads of repos: files, history, diffs and facts. Every read is retried after transient errors."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from hub.session import MAX_ANSWER, MIB, HubResponse, HubSession
 from leaderboard.changes import FileChange
 
 NAME_LASTS = 300.0
-"""Seconds until `me()` asks for our own name again; see `comments.py` for why it must."""
+"""Seconds until `me()` reads the account's name again; `comments.py` says why."""
 _PATHS_BATCH = 1000
 _AS_IT_IS = {"accept-encoding": "identity"}
 _PARTIAL, _PAST_ITS_END = 206, 416
 
 
 def quoted_path(path: str) -> str:
-    """A file path as part of an address. BadRequest where it would lead out of the repo."""
+    """Quote a file path for a URL. Raises BadRequest for a path that leads out of the repo."""
     parts = path.split("/")
     if not path or "\0" in path or any(part in ("", ".", "..") for part in parts):
         raise BadRequest(f"{path[:200]!r} is not the path of a file in a repo.")
@@ -32,7 +32,7 @@ def quoted_path(path: str) -> str:
 
 
 class Reads:
-    """The reading half of `Hub`."""
+    """The reading part of `Hub`."""
 
     def __init__(self, session: HubSession, retries: Retries) -> None:
         self.session = session
@@ -60,13 +60,13 @@ class Reads:
     def _repeated(
         self, method: str, path: str, route: str, body: object, params: Mapping[str, str] | None = None
     ) -> HubResponse:
-        """A call with a body that changes nothing, or nothing more the second time."""
+        """Send an idempotent call with a body, and repeat it after transient errors."""
         return self.retries.call(
             lambda: self.session.send(method, path, route=route, json=body, params=params), repeatable=True
         )
 
     def _pages(self, path: str, route: str, params: Mapping[str, str]) -> Iterator[Any]:
-        """The items of a list that goes on at the address in the `Link` header."""
+        """Yield the items of a list with pages, following the `Link` headers."""
         answer = self._get(path, route, params)
         yield from parse.parsed(list, answer.json())
         while following := parse.next_page(answer.headers):
@@ -74,70 +74,70 @@ class Reads:
             yield from parse.parsed(list, answer.json())
 
     def whoami(self) -> Account:
-        """Who our token belongs to. The Hub limits this call more than others: see `me`."""
+        """Return the account of the token. The Hub limits this call more strictly than others: see `me`."""
         return parse.parsed(lambda it: Account(it["id"], it["name"]), self._get("/api/whoami-v2", "whoami").json())
 
     def whoami_and_kind(self) -> tuple[Account, str]:
-        """`whoami`, and what kind of account that is: `user`, `org` or `app`."""
+        """Return the account of the token and its kind: `user`, `org` or `app`."""
         answer = self._get("/api/whoami-v2", "whoami").json()
         return parse.parsed(lambda it: (Account(str(it["id"]), str(it["name"])), str(it["type"])), answer)
 
     def organisations(self) -> frozenset[str]:
-        """The organisations that our account is a member of, in lower case: their private repos may be read."""
+        """Return the account's organisations in lower case; the token may read their private repos."""
         answer = self._get("/api/whoami-v2", "whoami").json()
         mine = parse.parsed(lambda it: [(org["name"], org.get("roleInOrg")) for org in it.get("orgs") or ()], answer)
         return frozenset(str(name).lower() for name, role in mine if role != "no_access")
 
     def me(self) -> Account:
-        """`whoami`, remembered for a few minutes."""
+        """Return `whoami`, cached for a few minutes."""
         now = time.monotonic()
         if self._me is None or now - self._me[1] > NAME_LASTS:
             self._me = (self.whoami(), now)
         return self._me[0]
 
     def user(self, name: str) -> Account:
-        """The account that has this name now. NotFound where nobody has."""
+        """Return the account that has this name now. Raises NotFound."""
         answer = self._get(f"/api/users/{quote(name, safe='')}/overview", "user").json()
         return parse.parsed(lambda it: Account(it["_id"], it["user"]), answer)
 
     def member(self, org: str, user_id: str, name: str) -> str | None:
-        """The role in `org` of the user with this id, who has this name now: "" where the Hub shows no roles.
+        """Return the role in `org` of the user with this id and present name; "" if the Hub hides roles.
 
-        None for whoever is no member. NotFound where there is no such organisation. Roles are shown to members alone.
+        None if the user is no member. Raises NotFound if there is no such organisation. Only members see roles.
         """
         members = self._pages(
             f"/api/organizations/{quote(org, safe='')}/members", "members", {"search": name, "limit": "100"}
         )
-        for found in members:
-            if parse.parsed(lambda it: it["_id"], found) == user_id:
-                return str(found.get("role") or "")
+        for member in members:
+            if parse.parsed(lambda it: it["_id"], member) == user_id:
+                return str(member.get("role") or "")
         return None
 
     def members(self, org: str) -> dict[str, str]:
-        """Every member's user id → role, as in `member`: a call per thousand. NotFound: no such organisation."""
-        found = self._pages(f"/api/organizations/{quote(org, safe='')}/members", "members", {"limit": "1000"})
-        return {parse.parsed(lambda it: str(it["_id"]), one): str(one.get("role") or "") for one in found}
+        """Map every member's user id to the role, as in `member`; one call per thousand. Raises NotFound."""
+        pages = self._pages(f"/api/organizations/{quote(org, safe='')}/members", "members", {"limit": "1000"})
+        return {parse.parsed(lambda it: str(it["_id"]), member): str(member.get("role") or "") for member in pages}
 
     def present_id(self, repo: Repo) -> str:
-        """What the repo is called now: the Hub sends a name that it had before on to it. One call.
+        """Return the repo's present name in one call; the Hub redirects earlier names.
 
-        One property is asked for, for all of them hold the names of all files.
+        The call expands one property only, because the full answer lists all files.
         """
         return parse.parsed(lambda it: str(it["id"]), self._get(repo.api, "info", {"expand": "private"}).json())
 
     def head(self, repo: Repo, branch: str = "main") -> str:
-        """The commit that `branch` points at; a pull request's is `refs/pr/3`.
+        """Return the head commit of `branch`; the branch of a pull request is `refs/pr/3`.
 
-        Asked from the list of refs, for repo info may come from a cache that lags behind a commit.
+        It comes from the list of refs, because the Hub's cache of repo info may be older than the last commit.
         """
-        full = branch if branch.startswith("refs/") else f"refs/heads/{branch}"
-        found = self.heads(repo, pulls=full.startswith("refs/pr/"))
-        if full not in found:
-            raise RevisionNotFound(f"{repo.id} has no {full}.", status=404)
-        return found[full]
+        ref = branch if branch.startswith("refs/") else f"refs/heads/{branch}"
+        refs = self.heads(repo, pulls=ref.startswith("refs/pr/"))
+        if ref not in refs:
+            raise RevisionNotFound(f"{repo.id} has no {ref}.", status=404)
+        return refs[ref]
 
     def heads(self, repo: Repo, *, pulls: bool = False) -> dict[str, str]:
-        """Every ref of the repo → its commit, in one call; with `pulls`, `refs/pr/3` and its like too."""
+        """Map every ref of the repo to its commit in one call; with `pulls`, also refs such as `refs/pr/3`."""
         refs = self._get(f"{repo.api}/refs", "refs", {"include_prs": "1"} if pulls else None).json()
         kinds = ("branches", "tags", "converts", "pullRequests")
         return parse.parsed(
@@ -145,22 +145,22 @@ class Reads:
         )
 
     def read_file(self, repo: Repo, path: str, revision: str = "main", *, max_bytes: int = 10 * MIB) -> File:
-        """One file, in one call. TooLarge, without reading on, where it has more than `max_bytes` bytes."""
+        """Read one file in one call. Raises TooLarge, before it reads further, for more than `max_bytes` bytes."""
         answer = self._get(_resolve(repo, path, revision), "resolve", headers=_AS_IT_IS, limit=max_bytes)
         etag = answer.headers.get("x-linked-etag") or answer.headers.get("etag", "")
         oid = etag.removeprefix("W/").strip('"')
         return File(path, answer.body, oid, answer.headers.get("x-repo-commit", ""))
 
     def read_range(self, repo: Repo, path: str, revision: str, start: int, end: int) -> bytes:
-        """The bytes of a file from `start` up to `end`, in one call; fewer where it ends before.
+        """Read the bytes of a file from `start` up to `end` in one call; fewer if the file ends earlier.
 
-        A server that knows nothing of ranges is listened to from the start of the file, which must be asked for then:
-        BadRequest otherwise.
+        A server without support for ranges sends the file from its start: then `start` has to be 0, else it raises
+        BadRequest.
         """
-        wanted = {**_AS_IT_IS, "range": f"bytes={start}-{end - 1}"}
-        address, most = _resolve(repo, path, revision), end - start
+        headers = {**_AS_IT_IS, "range": f"bytes={start}-{end - 1}"}
+        address, size = _resolve(repo, path, revision), end - start
         try:
-            answer = self._get(address, "resolve", headers=wanted, limit=most, first=most)
+            answer = self._get(address, "resolve", headers=headers, limit=size, first=size)
         except BadRequest as error:
             if error.status == _PAST_ITS_END:
                 return b""
@@ -170,48 +170,48 @@ class Reads:
         return answer.body
 
     def save_file(self, repo: Repo, path: str, revision: str, into: BinaryIO, *, max_bytes: int) -> None:
-        """`read_file`, into a file of ours and not into memory."""
+        """Read one file into the local file `into` instead of memory."""
         self._get(_resolve(repo, path, revision), "resolve", headers=_AS_IT_IS, limit=max_bytes, into=into)
 
     def find_file(self, repo: Repo, path: str, revision: str = "main", *, max_bytes: int = 10 * MIB) -> File | None:
-        """`read_file`, with None where the repo has no such file."""
+        """Return `read_file`; None if the repo has no such file."""
         try:
             return self.read_file(repo, path, revision, max_bytes=max_bytes)
         except EntryNotFound:
             return None
 
     def list_files(self, repo: Repo, revision: str = "main", *, folder: str = "") -> list[FileEntry]:
-        """Every file of the repo, or of one folder and below: a call per thousand entries."""
+        """Return every file of the repo, or of one folder and its subfolders; one call per thousand entries."""
         at = f"{repo.api}/tree/{quote(revision, safe='')}"
         at += f"/{quote(quoted_path(folder), safe='%')}" if folder else ""
         items = self._pages(at, "tree", {"recursive": "true", "expand": "false"})
         return [parse.parsed(parse.file_entry, item) for item in items if item.get("type") == "file"]
 
     def paths_info(self, repo: Repo, paths: Sequence[str], revision: str = "main") -> dict[str, FileEntry]:
-        """Which of `paths` are files at `revision`, and of what content: a call per thousand paths."""
+        """Return the entries of those `paths` that are files at `revision`; one call per thousand paths."""
         at = f"{repo.api}/paths-info/{quote(revision, safe='')}"
-        found: dict[str, FileEntry] = {}
+        entries_by_path: dict[str, FileEntry] = {}
         for start in range(0, len(paths), _PATHS_BATCH):
             body = {"paths": list(paths[start : start + _PATHS_BATCH]), "expand": False}
             items = parse.parsed(list, self._repeated("POST", at, "paths-info", body).json())
             entries = [parse.parsed(parse.file_entry, item) for item in items if item.get("type") == "file"]
-            found |= {entry.path: entry for entry in entries}
-        return found
+            entries_by_path |= {entry.path: entry for entry in entries}
+        return entries_by_path
 
     def last_commit(self, repo: Repo, path: str, revision: str = "main") -> LogEntry | None:
-        """The newest commit that touched `path`; None where there is no such file. Two calls."""
+        """Return the newest commit that changed `path`, in two calls; None if there is no such file."""
         at = f"{repo.api}/paths-info/{quote(revision, safe='')}"
         body = {"paths": [path], "expand": True}
         answer = self._repeated("POST", at, "paths-info", body)
-        found = parse.parsed(lambda items: [item["lastCommit"]["id"] for item in items], answer.json())
-        return self.commits(repo, found[0], limit=1)[0] if found else None
+        oids = parse.parsed(lambda items: [item["lastCommit"]["id"] for item in items], answer.json())
+        return self.commits(repo, oids[0], limit=1)[0] if oids else None
 
     def changed_paths(self, repo: Repo, base: str, head: str) -> list[str]:
-        """The paths that differ between two commits, a renamed file under both names. NotFound where one is gone."""
+        """Return the paths that differ between two commits, both names of a renamed file. Raises NotFound."""
         return paths_in(self._compare(repo, base, head, MAX_ANSWER))
 
     def changes(self, repo: Repo, base: str, head: str, *, max_bytes: int = MAX_ANSWER) -> list[FileChange]:
-        """What differs between two commits, file by file. NotFound where one is gone; TooLarge, without reading on."""
+        """Return the changes between two commits by file. Raises NotFound, and TooLarge before it reads further."""
         return changes_in(self._compare(repo, base, head, max_bytes))
 
     def _compare(self, repo: Repo, base: str, head: str, limit: int) -> str:
@@ -219,20 +219,20 @@ class Reads:
         return parse.parsed(_text, self._get(f"{repo.api}/compare/{span}", "compare", limit=limit).json())
 
     def is_private(self, repo: Repo) -> bool:
-        """Whether only some may read it. NotFound where our token is not among those."""
+        """Whether the repo is private. Raises NotFound if the token has no access."""
         return bool(parse.parsed(lambda it: it["private"], self._get(repo.api, "info").json()))
 
     def model_facts(self, model: str, revision: str = "main") -> ModelInfo:
-        """What the Hub knows of a model at a revision, in one call. `sha` is that revision's commit."""
+        """Return the Hub's facts about a model at a revision, in one call. `sha` is the commit of the revision."""
         at = f"{Repo('model', model).api}/revision/{quote(revision, safe='')}"
         return parse.parsed(parse.model_info, self._get(at, "info", {"blobs": "true"}).json())
 
     def commits(self, repo: Repo, revision: str = "main", *, limit: int = 50) -> list[LogEntry]:
-        """The newest `limit` commits, newest first: a call per thousand."""
+        """Return the newest `limit` commits, newest first; one call per thousand."""
         return list(islice(self.history(repo, revision, page=min(limit, 1000)), limit))
 
     def history(self, repo: Repo, revision: str = "main", *, page: int = 100) -> Iterator[LogEntry]:
-        """All commits, newest first: a call for each `page` of them, once somebody wants its first."""
+        """Yield all commits, newest first; one call per `page` of them, when the iteration reaches it."""
         at = f"{repo.api}/commits/{quote(revision, safe='')}"
         return (parse.parsed(parse.log_entry, item) for item in self._pages(at, "commits", {"limit": str(page)}))
 

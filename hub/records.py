@@ -1,4 +1,4 @@
-"""What travels between the Hub and the rest of the house. Every field is as the Hub said it: strangers' words."""
+"""The records that the Hub client returns. All texts in them are untrusted."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ _REPO_ID = re.compile(r"[A-Za-z0-9_.-]{1,96}(/[A-Za-z0-9_.-]{1,96})?")
 
 @dataclass(frozen=True, order=True)
 class Repo:
-    """One repo on the Hub. An id that cannot be one raises BadRequest, so that no stranger's text shapes an address."""
+    """One repo on the Hub. An invalid id raises BadRequest, so that untrusted text cannot change a URL."""
 
     kind: RepoKind
     id: str
 
     def __post_init__(self) -> None:
         parts = self.id.split("/")
-        strange = any(
+        is_invalid = any(
             part.startswith((".", "-")) or part.endswith((".", "-", ".git")) or ".." in part or "--" in part
             for part in parts
         )
-        if strange or not _REPO_ID.fullmatch(self.id):
-            raise BadRequest(f"{self.id[:120]!r} is not the name of a repo on the Hub; one reads owner/name.")
+        if is_invalid or not _REPO_ID.fullmatch(self.id):
+            raise BadRequest(f"{self.id[:120]!r} is no name of a repo on the Hub, which has the form owner/name.")
 
     @property
     def api(self) -> str:
@@ -46,7 +46,7 @@ class Repo:
 
 @dataclass(frozen=True)
 class Account:
-    """Who a token belongs to. `id` is what identifies; a name can change hands."""
+    """An account on the Hub. `id` identifies it; its name can change."""
 
     id: str
     name: str
@@ -54,7 +54,7 @@ class Account:
 
 @dataclass(frozen=True)
 class File:
-    """A file's content. `oid`: git blob id, sha256 where LFS keeps it. `commit`: the revision it was read at."""
+    """A file's content. `oid`: git blob id, or sha256 of an LFS file. `commit`: the commit at which it was read."""
 
     path: str
     data: bytes
@@ -73,7 +73,7 @@ class FileEntry:
 
 @dataclass(frozen=True)
 class ModelRepoFile:
-    """One file of a model repo; `size` in bytes, None where the Hub does not know it; `sha256` where LFS keeps it."""
+    """One file of a model repo; `size` in bytes, None if unknown; `sha256` of an LFS file."""
 
     name: str
     size: int | None
@@ -82,7 +82,7 @@ class ModelRepoFile:
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What the Hub says of a model at one revision. `parameters`: in its safetensors files, as the Hub counted them."""
+    """The Hub's facts about a model at one revision. `parameters`: the Hub's count in its safetensors files."""
 
     id: str
     sha: str
@@ -117,7 +117,7 @@ class LogEntry:
 
 @dataclass(frozen=True)
 class Comment:
-    """One comment of a thread; the first is the opening post. `text` is empty where it is hidden."""
+    """One comment of a thread; the first is the opening post. `text` is empty if it is hidden."""
 
     id: str
     author_id: str | None
@@ -132,9 +132,9 @@ class Comment:
 class Thread:
     """A discussion or pull request.
 
-    `conflicting_files` is empty where there is none; the Hub may know that there are some but not which: then it holds
-    one "*". `target` (`refs/heads/main`), `head_commit`, `merge_commit` and `merged_by` are for pull requests.
-    `merged_by`: id (None where the Hub leaves it out) and name of whoever merged it; None where the Hub does not say.
+    `conflicting_files` holds one "*" if the Hub reports conflicts without naming the files. `target`
+    (`refs/heads/main`), `head_commit`, `merge_commit` and `merged_by` are for pull requests. `merged_by`: id (None if
+    the Hub omits it) and name of the account that merged it; None if the Hub does not report it.
     """
 
     num: int
@@ -155,7 +155,7 @@ class Thread:
 
 @dataclass(frozen=True)
 class ThreadSummary:
-    """A line in the list of threads. `comments` counts the opening post too, as the Hub does."""
+    """An entry in the list of threads. `comments` includes the opening post, as on the Hub."""
 
     num: int
     title: str
@@ -187,7 +187,7 @@ Change = WriteFile | DeleteFile
 
 @dataclass(frozen=True)
 class CreatedCommit:
-    """A commit that landed. `pull_number` where it opened a pull request."""
+    """A commit that was created. `pull_number` is set if it opened a pull request."""
 
     oid: str
     url: str
@@ -196,7 +196,7 @@ class CreatedCommit:
 
 @dataclass(frozen=True, order=True)
 class WatchedItem:
-    """What a webhook watches: one repo, or everything of a user or organisation."""
+    """One watched item of a webhook: a repo, or everything of a user or organisation."""
 
     type: Literal["dataset", "model", "space", "user", "org"]
     name: str
@@ -204,7 +204,7 @@ class WatchedItem:
 
 @dataclass(frozen=True)
 class Webhook:
-    """A webhook of our account. `disabled` says why: None, "disabled", or the Hub's "suspended-after-failure"."""
+    """A webhook of the account. `disabled` is None, "disabled", or the Hub's "suspended-after-failure"."""
 
     id: str
     url: str | None
@@ -215,11 +215,11 @@ class Webhook:
 
 @dataclass(frozen=True)
 class RateLimit:
-    """What the Hub says is left of a quota: `remaining` of `quota` calls until `resets_in` seconds from that answer."""
+    """The state of a quota: `remaining` of `quota` calls until `resets_in` seconds after the response."""
 
     resource: str
     remaining: int
     resets_in: float
     quota: int | None
     at: float | None = None
-    """When that answer came, by `time.monotonic`; None where nobody noted it."""
+    """The time of the response, by `time.monotonic`; None if unknown."""

@@ -1,8 +1,8 @@
-"""When a call is repeated, and how long it waits before.
+"""The retry policy for calls.
 
-A read is repeated after anything that may pass. A write whose effect cannot be told apart from a second one is
-repeated only after an answer that proves that nothing happened: 429, 409, or no connection at all. Writes that can
-prove themselves (compare-and-swap, markers) look at the Hub first and then decide; see `writes.py` and `threads.py`.
+A read is repeated after every transient error. A write that is not idempotent is repeated only after a response that
+proves that nothing happened: 429, 409, or no connection. Idempotent writes (compare-and-swap, markers) read the Hub
+first and then decide; see `writes.py` and `threads.py`.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ _PASSING = (Transient, *_WITHOUT_EFFECT)
 
 @dataclass(frozen=True)
 class Retries:
-    """How patient a Hub is. Times in seconds.
+    """The retry settings of a client. Times in seconds.
 
-    `timeout` bounds the waits of one call all together. `patience` is the longest that a call sleeps out a rate limit
-    by itself; a longer one is raised, for the caller has a queue of other things to do meanwhile.
+    `timeout` bounds the sum of all waits of one call. `patience` is the longest rate limit that a call waits for; a
+    longer one raises RateLimited, because the caller can do other work meanwhile.
     """
 
     attempts: int = 5
@@ -38,17 +38,17 @@ class Retries:
     patience: float = 5.0
 
     def call(self, action: Callable[[], T], *, repeatable: bool) -> T:
-        """`action()`, repeated while it fails in a way that `repeatable` permits. Raises its last HubError."""
+        """Return `action()`, repeating it after errors that `repeatable` allows. Raises its last HubError."""
         return self.until(action, on=_PASSING if repeatable else _WITHOUT_EFFECT)
 
     def until(self, action: Callable[[], T], *, on: tuple[type[HubError], ...], attempts: int | None = None) -> T:
-        """`action()`, repeated after the errors in `on`; for actions that look at the Hub before they write again."""
+        """Return `action()`, repeating it after the errors in `on`; for actions that read the Hub before each write."""
 
         def again(error: Exception) -> bool | float:
             if not isinstance(error, on):
                 return False
             if isinstance(error, RateLimited):
-                # Everybody who was refused in this window is let in at the same second: spread them out.
+                # All refused calls of this window may be repeated at the same second: spread them out.
                 jitter = random.uniform(0, self.jitter)  # noqa: S311 - no secret
                 return error.seconds + jitter if error.seconds <= self.patience else False
             return True

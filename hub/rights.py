@@ -1,4 +1,4 @@
-"""What a token may do, as the Hub tells it."""
+"""The permissions of a token, as the Hub reports them."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from hub.reads import Reads
 WRITE = "repo.write"
 TALK = "discussion.write"
 WEBHOOKS = ("user.webhooks.read", "user.webhooks.write")
-"""What a fine-grained token needs for the account itself, to list and to make webhooks."""
+"""Permissions of a fine-grained token for listing and creating webhooks of the account."""
 
 
 @dataclass(frozen=True)
 class Rights:
-    """`role`: read, write, god or fineGrained; `scoped`: owner or repo in lower case → permissions, of the last kind.
+    """The permissions of a token. `role` is read, write, god or fineGrained.
 
-    `roles`: organisation in lower case → the account's role there, "" where it is not shown.
+    `scoped` maps an owner or repo, in lower case, to permissions of a fineGrained token. `roles` maps an organisation,
+    in lower case, to the account's role in it, "" if hidden.
     """
 
     name: str
@@ -30,43 +31,43 @@ class Rights:
     roles: Mapping[str, str]
 
     def missing(self, repo: str, *wanted: str) -> tuple[str, ...]:
-        """Which of `wanted` the token does not grant for `repo` (`owner/name`), whatever the account itself may do."""
+        """Return the permissions in `wanted` that the token lacks for `repo` (`owner/name`)."""
         if self.role == "read":
             return wanted
         if self.role != "fineGrained":
             return ()
         owner = repo.partition("/")[0].lower()
         granted = self.scoped.get(repo.lower(), frozenset()) | self.scoped.get(owner, frozenset()) | self.everywhere
-        return tuple(one for one in wanted if one not in granted)
+        return tuple(permission for permission in wanted if permission not in granted)
 
     def missing_for_webhooks(self) -> tuple[str, ...]:
-        """Which of WEBHOOKS the token does not grant."""
+        """Return the permissions in WEBHOOKS that the token lacks."""
         return self.missing(f"{self.name}/", *WEBHOOKS)
 
     def may_create_in(self, namespace: str) -> bool:
-        """Whether the account may make repos in `namespace`, and the token lets it."""
+        """Whether account and token allow the creation of repos in `namespace`."""
         mine = namespace.lower() == self.name.lower()
         role = self.roles.get(namespace.lower())
         return (mine or role in ("admin", "write", "contributor", "")) and not self.missing(f"{namespace}/x", WRITE)
 
 
 def rights_of(hub: Reads) -> Rights:
-    """The rights of our token: one call, of a kind that the Hub limits more than others."""
+    """Return the permissions of the token in one call, which the Hub limits more strictly than others."""
     return parse.parsed(_rights, hub.session.send("GET", "/api/whoami-v2", route="whoami").json())
 
 
-def _rights(it: Any) -> Rights:
-    token = (it.get("auth") or {}).get("accessToken") or {}
-    fine = token.get("fineGrained") or {}
+def _rights(answer: Any) -> Rights:
+    token = (answer.get("auth") or {}).get("accessToken") or {}
+    fine_grained = token.get("fineGrained") or {}
     scoped: dict[str, frozenset[str]] = {}
-    for one in fine.get("scoped") or ():
-        name = str(one["entity"].get("name") or one["entity"].get("_id")).lower()
-        scoped[name] = scoped.get(name, frozenset()) | frozenset(map(str, one["permissions"]))
+    for grant in fine_grained.get("scoped") or ():
+        name = str(grant["entity"].get("name") or grant["entity"].get("_id")).lower()
+        scoped[name] = scoped.get(name, frozenset()) | frozenset(map(str, grant["permissions"]))
     return Rights(
-        name=str(it["name"]),
-        id=str(it["id"]),
+        name=str(answer["name"]),
+        id=str(answer["id"]),
         role=str(token.get("role", "write")),
         scoped=scoped,
-        everywhere=frozenset(map(str, fine.get("global") or ())),
-        roles={str(org["name"]).lower(): str(org.get("roleInOrg") or "") for org in it.get("orgs") or ()},
+        everywhere=frozenset(map(str, fine_grained.get("global") or ())),
+        roles={str(org["name"]).lower(): str(org.get("roleInOrg") or "") for org in answer.get("orgs") or ()},
     )

@@ -1,8 +1,8 @@
-"""One HTTP call to the Hub: bounded in time and bytes, counted, never repeated here.
+"""Sends one HTTP call to the Hub, bounded in time and bytes; this module never repeats a call.
 
-Why not the client of huggingface_hub: it keeps one session for the whole process, without any timeout, repeats some
-calls by itself (sleeping out a rate limit of minutes) and others never, and shows neither author ids nor the headers
-of a redirect. Its knowledge of headers and limits is used where it is to be had.
+It does not use the client of huggingface_hub, which keeps one session per process without a timeout, repeats some calls
+itself (waiting minutes for a rate limit) and others never, and exposes neither author ids nor the headers of a
+redirect. It uses that package's parser of rate limit headers.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from hub.git import GitAddress, git_address
 from hub.records import RateLimit, Repo
 
 OnCall = Callable[[str, str], None]
-"""Told the method and the route (`tree`, `commit`, `comment`, …) of each request that is about to leave. It may wait,
-or raise RateLimited: that is where a budget comes in."""
+"""Called with the method and the route (`tree`, `commit`, `comment`, …) before each request. It may wait, or raise
+RateLimited, as a budget does."""
 
 MIB = 1024 * 1024
 MAX_ANSWER = 64 * MIB
@@ -39,45 +39,45 @@ _NOTHING_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 
 @dataclass(frozen=True)
 class HubResponse:
-    """What came back: lower-case headers, whole body."""
+    """A response: lower-case headers, whole body."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
 
     def json(self) -> Any:
-        """The body as JSON; Garbled where it is not."""
+        """Return the body as JSON. Raises Garbled."""
         try:
             return jsonlib.loads(self.body)
-        except (ValueError, RecursionError) as error:  # a card's metadata, say, are as deep as a stranger nested them
-            raise Garbled("The Hub answered with something that is not JSON; a proxy may stand in between.") from error
+        except (ValueError, RecursionError) as error:  # untrusted parts, as a card's metadata, may be nested deeply
+            raise Garbled("The Hub's response is not JSON; perhaps a proxy sent it.") from error
 
 
 @dataclass(frozen=True)
 class _Body:
-    """How much of an answer is wanted, and where to: see `HubSession.send`."""
+    """The limits and the destination of a response's body: see `HubSession.send`."""
 
     limit: int
     first: int | None = None
     into: BinaryIO | None = None
 
-    def expect(self, told: str, what: str) -> None:
-        """TooLarge where the headers tell already that there is too much."""
-        if self.first is None and told.isdigit() and int(told) > self.limit:
-            raise TooLarge(f"{what} is {int(told):,} bytes long; we take {self.limit:,} at most.")
+    def expect(self, length: str, path: str) -> None:
+        """Raise TooLarge if the headers already announce too many bytes."""
+        if self.first is None and length.isdigit() and int(length) > self.limit:
+            raise TooLarge(f"{path} has {int(length):,} bytes; the limit is {self.limit:,}.")
 
 
 class HubSession:
-    """Connections to one endpoint in the name of one token. Safe to share between threads, and to carry over a fork.
+    """Connections to one endpoint with one token. Safe to share between threads and over a fork.
 
-    `timeout` (seconds) bounds each wait for the network; a whole answer may take three times as long.
+    `timeout` (seconds) bounds each wait on the network; a whole response may take three times as long.
     """
 
     def __init__(self, endpoint: str, token: str | None, *, timeout: float, on_call: OnCall | None = None) -> None:
         self.endpoint = endpoint.rstrip("/")
-        self.limits: dict[str, RateLimit] = {}  # by resource, as the newest answers told them
+        self.limits: dict[str, RateLimit] = {}  # by resource, from the newest responses
         self.answers = 0
-        """How often the Hub answered something else than that it cannot."""
+        """The number of responses with a status below 500."""
         self._token = token
         self._timeout = timeout
         self._on_call = on_call
@@ -86,7 +86,7 @@ class HubSession:
         self._lock = threading.Lock()
 
     def close(self) -> None:
-        """Hangs up. The next call would connect again."""
+        """Close the connections. The next call connects again."""
         with self._lock:
             if self._client is not None and self._pid == os.getpid():
                 self._client.close()
@@ -106,11 +106,11 @@ class HubSession:
         first: int | None = None,
         into: BinaryIO | None = None,
     ) -> HubResponse:
-        """One call. `path` starts with `/`, or is a whole address that the Hub itself gave; `limit` in bytes.
+        """Send one call. `path` starts with `/`, or is a whole URL from the Hub; `limit` in bytes.
 
-        With `first`, only that many bytes of a longer answer are read. With `into`, the body of a good answer is
-        written there, from its start, and not kept in memory. Neither does anything to the body of a refusal.
-        Raises HubError: Transient if it broke off, TooLarge if the answer is longer than `limit`.
+        With `first`, it reads only that many bytes of a longer response. With `into`, it writes the body of a
+        successful response there, from the start, instead of keeping it in memory. Both ignore error responses.
+        Raises HubError: Transient if the connection broke, TooLarge if the response is longer than `limit`.
         """
         url = path if "://" in path else self.endpoint + path
         sent = dict(headers or {})
@@ -124,19 +124,19 @@ class HubSession:
         except _NOTHING_SENT as error:
             raise Unreachable(f"The Hub at {self.endpoint} cannot be reached: {_error_name(error)}.") from error
         except httpx2.InvalidURL as error:
-            raise BadRequest(f"That is no address on the Hub: {error}.") from error
+            raise BadRequest(f"This is no valid URL on the Hub: {error}.") from error
         except httpx2.HTTPError as error:
-            raise Transient(f"{method} {path} broke off: {_error_name(error)}.") from error
+            raise Transient(f"The connection broke during {method} {path}: {_error_name(error)}.") from error
 
     def git(self, repo: Repo) -> GitAddress:
-        """Where, and as whom, git fetches `repo`; what a fetch costs at least is counted here, as route `git`."""
+        """Return the git address of `repo`, and count the minimal calls of a fetch as route `git`."""
         if self._on_call is not None:
             self._on_call("GET", "git")
             self._on_call("POST", "git")
         return git_address(self.endpoint, repo.web, self._token)
 
     def _follow(self, request: httpx2.Request, route: str, body: _Body) -> HubResponse:
-        """Follows redirects that keep the method: to a renamed repo, and of a read to the file store."""
+        """Follow redirects that keep the method: to a renamed repo, and from reads to the file store."""
         first: dict[str, str] = {}
         deadline = time.monotonic() + 3 * self._timeout
         for _ in range(_MAX_HOPS):
@@ -150,40 +150,40 @@ class HubSession:
                 if response.next_request is None:
                     return self._read(response, first, body, deadline)
                 if request.method not in ("GET", "HEAD") and response.status_code not in (307, 308):
-                    # Followed, it would turn into a GET and look like a success.
+                    # The redirected call would be a GET and look like a success.
                     raise BadRequest(f"The Hub answered {response.status_code} to a write at {request.url.path}.")
                 request = response.next_request
             finally:
                 response.close()
-        raise Transient(f"The Hub sent us round in circles at {request.url.path}.")
+        raise Transient(f"The Hub redirected {request.url.path} too many times.")
 
     def _read(self, response: httpx2.Response, first: dict[str, str], body: _Body, deadline: float) -> HubResponse:
         ok = response.is_success or response.status_code == 304
         headers = {name.lower(): value for name, value in response.headers.items()} | first
         if ok and response.request.method != "HEAD":
-            told = headers.get("x-linked-size") or headers.get("content-length", "")
-            body.expect(told, response.request.url.path)
-        kept = io.BytesIO()
-        sink = body.into if ok and body.into is not None else kept
+            length = headers.get("x-linked-size") or headers.get("content-length", "")
+            body.expect(length, response.request.url.path)
+        memory = io.BytesIO()
+        sink = body.into if ok and body.into is not None else memory
         sink.seek(0)
         sink.truncate()
         self._copy(response, sink, body if ok else _Body(max(body.limit, _MAX_REFUSAL)), deadline)
         if not ok:
-            raise self._refusal(response, headers, kept.getvalue())
-        return HubResponse(response.status_code, headers, kept.getvalue())
+            raise self._refusal(response, headers, memory.getvalue())
+        return HubResponse(response.status_code, headers, memory.getvalue())
 
     def _copy(self, response: httpx2.Response, sink: BinaryIO, body: _Body, deadline: float) -> None:
-        what, size = response.request.url.path, 0
+        path, size = response.request.url.path, 0
         for chunk in response.iter_bytes():
-            wanted = chunk if body.first is None else chunk[: body.first - size]
-            size += len(wanted)
+            part = chunk if body.first is None else chunk[: body.first - size]
+            size += len(part)
             if size > body.limit:
-                raise TooLarge(f"{what} is longer than the {body.limit:,} bytes that we take.")
+                raise TooLarge(f"{path} has more than {body.limit:,} bytes, the limit.")
             if time.monotonic() > deadline:
-                raise Transient(f"The Hub took too long over {what}.")
-            sink.write(wanted)
+                raise Transient(f"The Hub took too long to send {path}.")
+            sink.write(part)
             if size == body.first:
-                return  # whoever does not know of ranges goes on with the whole file
+                return  # a server without support for ranges would send the whole file
 
     def _refusal(self, response: httpx2.Response, headers: dict[str, str], body: bytes) -> HubError:
         path = response.request.url.path
@@ -197,7 +197,7 @@ class HubSession:
             self.limits[limit.resource] = replace(limit, at=time.monotonic())
 
     def _headers(self, url: str) -> dict[str, str]:
-        """The token goes to the endpoint alone: uploads are sent to addresses of other hosts that the Hub names."""
+        """Return the headers, with the token for the endpoint only: the Hub names other hosts for uploads."""
         headers = {"user-agent": f"steward; hf_hub/{client_version}"}
         if self._token is not None and urlsplit(url).netloc == urlsplit(self.endpoint).netloc:
             headers["authorization"] = f"Bearer {self._token}"
@@ -206,8 +206,8 @@ class HubSession:
     def _connection(self) -> httpx2.Client:
         with self._lock:
             if self._client is None or self._pid != os.getpid():
-                # A forked child must not write into its parent's sockets, nor close them: it leaves them alone.
-                # Idle connections are dropped before servers drop them, so that a write seldom meets a dying one.
+                # A forked child must neither write to its parent's sockets nor close them: it ignores them.
+                # Idle connections expire before servers drop them, so that a write seldom meets a closing one.
                 self._client = httpx2.Client(timeout=self._timeout, limits=httpx2.Limits(keepalive_expiry=3.0))
                 self._pid = os.getpid()
             return self._client

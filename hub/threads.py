@@ -1,11 +1,11 @@
-"""Discussions and pull requests: read, opened once, commented once, edited in place, merged with care.
+"""Discussions and pull requests: reads, and idempotent opening, commenting, editing and merging.
 
-Every write that a second try would double looks at the thread first, and again after an error that leaves its effect
-open. Races accepted:
-  - two processes open the same thread, or write the same comment, at the same instant: both look, both find nothing,
-    two appear. That one key is synced by one process at a time keeps it from happening.
-  - an error comes back, the look finds nothing, and the Hub finishes the write only afterwards.
-  - somebody hides the comment, or renames the thread before its number is noted anywhere: it is written anew.
+A write that a retry would duplicate reads the thread first, and again after an error with an unknown effect. Races
+accepted:
+  - two processes open the same thread, or write the same comment, at the same instant: both find nothing, and two
+    appear. It does not happen while only one process syncs a key at a time.
+  - after an error, the read finds nothing, and the Hub completes the write later.
+  - a person hides the comment, or renames the thread before its number is stored: it is written again.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ _LOOK_FIRST = (Transient, Busy, RateLimited)
 
 
 class ThreadCalls(Reads):
-    """The half of `Hub` that talks with people."""
+    """The part of `Hub` for discussions and pull requests."""
 
     def thread(self, repo: Repo, num: int) -> Thread:
-        """A discussion or pull request with its comments, in one call."""
+        """Return a discussion or pull request with its comments, in one call."""
         answer = self._get(f"{repo.api}/discussions/{num}", "thread")
         return parse.parsed(lambda item: parse.thread(item, num), answer.json())
 
@@ -41,38 +41,38 @@ class ThreadCalls(Reads):
         kind: ThreadKind | None = None,
         status: ThreadStatus | None = None,
     ) -> Iterator[ThreadSummary]:
-        """The repo's threads, newest first, a page per call as they are asked for.
+        """Yield the repo's threads, newest first; one call per page, when the iteration reaches it.
 
-        The Hub itself tells apart open and closed only; drafts and merged ones are picked out here.
+        The Hub filters by open and closed only; this method filters drafts and merged pull requests.
         """
-        asked = status if status in ("open", "closed") else "all"
-        wanted = {"type": kind or "all", "status": asked} | ({"author": author} if author else {})
-        told: set[int] = set()  # a thread opened meanwhile moves others on to the next page
+        state = status if status in ("open", "closed") else "all"
+        filters = {"type": kind or "all", "status": state} | ({"author": author} if author else {})
+        seen: set[int] = set()  # a new thread moves others to the next page
         for page in count():
-            summaries, more = self._page(repo, wanted, page)
+            summaries, more = self._page(repo, filters, page)
             for summary in summaries:
-                if status in (None, summary.status) and summary.num not in told:
+                if status in (None, summary.status) and summary.num not in seen:
                     yield summary
-                told.add(summary.num)
+                seen.add(summary.num)
             if not more:
                 return
 
     def threads_page(self, repo: Repo, page: int, *, are_open: bool = False) -> tuple[list[ThreadSummary], bool]:
-        """Page `page` (from 0) of the repo's threads, newest first, and whether another follows. One call.
+        """Return page `page` (from 0) of the repo's threads, newest first, and whether another follows; one call.
 
-        `are_open` leaves out what is closed or merged. How many fit on a page is up to the Hub.
+        `are_open` omits closed and merged threads. The Hub sets the size of a page.
         """
         return self._page(repo, {"type": "all", "status": "open" if are_open else "all"}, page)
 
-    def _page(self, repo: Repo, wanted: dict[str, str], page: int) -> tuple[list[ThreadSummary], bool]:
-        answer = self._get(f"{repo.api}/discussions", "threads", wanted | {"p": str(page)}).json()
+    def _page(self, repo: Repo, filters: dict[str, str], page: int) -> tuple[list[ThreadSummary], bool]:
+        answer = self._get(f"{repo.api}/discussions", "threads", filters | {"p": str(page)}).json()
         items, more = parse.parsed(_page, answer)
         return [parse.parsed(parse.summary, item) for item in items], more
 
     def pull(self, repo: Repo, num: int, *, max_bytes: int = MAX_ANSWER) -> tuple[Thread, str]:
-        """A pull request, and what it changes since it left its target, as a git diff (see `diffs`), in one call.
+        """Return a pull request and its changes as a git diff (see `diffs`), in one call.
 
-        TooLarge, without reading on, where both together have more than `max_bytes` bytes.
+        Raises TooLarge, before it reads further, if both together have more than `max_bytes` bytes.
         """
         answer = self._get(f"{repo.api}/discussions/{num}", "thread", {"diff": "1"}, limit=max_bytes)
         return parse.parsed(lambda item: (parse.thread(item, num), str(item.get("diff") or "")), answer.json())
@@ -87,11 +87,11 @@ class ThreadCalls(Reads):
         since: datetime | None = None,
         looked: bool = False,
     ) -> int:
-        """The number of the discussion that carries `marker`, opened now if there is none.
+        """Return the number of the discussion with `marker`; open it if there is none.
 
-        An earlier one is looked for among our own threads of that title, back to `since` (say, when the request was
-        made; without it, through all of them): each page of the list is a call, each thread of that title another.
-        Whoever has just `looked` saves the first look; after an error there is one all the same.
+        It searches the bot's own threads with this title, back to `since` (such as the time of the request; by default
+        all of them): one call per page of the list, and one per thread with this title. A caller that has `looked`
+        already saves the first search; after an error it searches anyway.
         """
 
         def once() -> int:
@@ -116,9 +116,9 @@ class ThreadCalls(Reads):
         return None
 
     def ensure_comment(self, repo: Repo, num: int, body: str, marker: Marker, *, seen: Thread | None = None) -> Comment:
-        """The comment of ours that carries `marker`, written now if there is none; an earlier one stays as it is.
+        """Return the bot's comment with `marker`; write it if there is none. An earlier one stays unchanged.
 
-        `seen`, the thread as just read, saves the first look.
+        `seen`, the thread as just read, saves the first read.
         """
         looked = seen
 
@@ -137,8 +137,10 @@ class ThreadCalls(Reads):
     def edit_comment(
         self, repo: Repo, num: int, comment_id: str, body: str, *, marker: Marker | None = None, seen: str | None = None
     ) -> bool:
-        """Gives our comment the text `body` (below `marker`). False, without a call, where `seen`, its whole text as
-        last read, is that already."""
+        """Replace the text of the bot's comment by `body` (after `marker`).
+
+        Return False, without a call, if `seen`, its whole text as last read, is equal.
+        """
         text = marked(body, marker) if marker is not None else body
         if seen is not None and _same(seen, text):
             return False
@@ -147,7 +149,7 @@ class ThreadCalls(Reads):
         return True
 
     def set_status(self, repo: Repo, num: int, status: ThreadStatus, comment: str | None = None) -> bool:
-        """Opens or closes a thread, with a comment if wanted. False where nothing is left to do."""
+        """Open or close a thread, with an optional comment. Return False if it has that status already."""
         if status not in ("open", "closed"):
             raise BadRequest(f"A thread can be set to open or closed, not to {status}.")
 
@@ -161,11 +163,11 @@ class ThreadCalls(Reads):
         return self.retries.until(once, on=_LOOK_FIRST)
 
     def merge(self, repo: Repo, num: int, *, head: str | None = None) -> Thread:
-        """Merges a pull request and returns it as it is then; one that is merged already is returned as it is.
+        """Merge a pull request, unless it is merged already, and return it.
 
-        NotMergeable where it is a draft, closed, in conflict, or where `head`, the commit that was approved, is not its
-        head now. The Hub takes no expected commit with a merge: a push in the instant between look and merge goes in.
-        The caller compares `merge_commit` with what was approved.
+        Raises NotMergeable if it is a draft, closed or in conflict, or if its head is not the approved commit `head`.
+        The Hub's merge call takes no expected commit, so a push between the check and the merge is merged too: the
+        caller compares `merge_commit` with the approved changes.
         """
 
         def once() -> Thread:
@@ -178,7 +180,7 @@ class ThreadCalls(Reads):
             except (Transient, Busy, RateLimited):
                 raise
             except HubError:
-                # How the Hub refuses a merge is written nowhere: the thread's own state decides what happened.
+                # The Hub's refusals of merges are undocumented: the state of the thread shows what happened.
                 after = self.thread(repo, num)
                 _refuse_unmergeable(after, head)
                 raise
@@ -205,11 +207,11 @@ def _refuse_unmergeable(thread: Thread, head: str | None) -> None:
 
 
 def _page(answer: Any) -> tuple[list[Any], bool]:
-    """The items of a page of threads, and whether there are more. An empty page ends it, whatever the count says."""
+    """Return the items of a page of threads, and whether more follow; an empty page is the last, whatever the count."""
     items = list(answer["discussions"])
     return items, bool(items) and answer["start"] + len(items) < answer["count"]
 
 
-def _same(one: str, other: str) -> bool:
-    """Equal but for line endings and outer blanks, which the Hub may change on the way."""
-    return one.replace("\r\n", "\n").strip() == other.replace("\r\n", "\n").strip()
+def _same(first: str, second: str) -> bool:
+    """Whether two texts are equal except for line endings and outer spaces, which the Hub may change."""
+    return first.replace("\r\n", "\n").strip() == second.replace("\r\n", "\n").strip()

@@ -1,15 +1,15 @@
-"""Commits: compare-and-swap, recognised again after an error.
+"""Commits by compare-and-swap, recognisable after an error.
 
-A commit on a known parent carries `Steward-Change: …`, a digest of parent and changes, in its message. On one parent
-the Hub lets one commit land, so whoever finds that digest in the history knows that exactly this change is in.
+A commit on a known parent has `Steward-Change: …`, a digest of parent and changes, in its message. The Hub accepts one
+commit per parent, so the digest in the history proves that exactly this change was committed.
 
-Races, and what becomes of them:
-  - an error, and the commit landed all the same          the history is looked through before the next try
-  - an error, the history shows nothing, it lands later   the next try has the same parent: one of them gets 412,
-                                                          looks again, and finds the other
-  - two processes make the very same change               one lands, both are told so: the change is in, once
-  - accepted: a commit without parent, or one that opens a pull request, cannot prove itself: it is sent once, and an
-    error leaves the caller to look
+Races closed:
+  - an error, but the commit landed                       the next try searches the history first
+  - an error, nothing in the history, it lands later      the next try has the same parent: one of them gets 412,
+                                                          searches again, and finds the other
+  - two processes make the same change                    one commit lands, and both calls return it
+Race accepted: a commit without parent, or one that opens a pull request, cannot be recognised. It is sent once; after
+an error, the caller has to check.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _LOOK_BACK = 100  # commits that may land on top of ours between an error and th
 
 
 class Writes(Reads):
-    """The half of `Hub` that changes files."""
+    """The part of `Hub` that changes files."""
 
     def commit(
         self,
@@ -48,10 +48,10 @@ class Writes(Reads):
         create_pr: bool = False,
         regular: Collection[str] = (),
     ) -> CreatedCommit:
-        """Makes one commit of `changes`. Of the paths in `regular` it is known that LFS does not keep them: not asked.
+        """Commit `changes`. The paths in `regular` are known not to use LFS, which saves a call.
 
-        With `parent` it lands on that commit or not at all (StaleParent), and exactly once whatever goes wrong on the
-        way. Without, or with `create_pr`, it is sent once: after Transient nobody knows whether it landed.
+        With `parent` it lands on that commit or not at all (StaleParent), and exactly once in spite of errors. Without
+        `parent`, or with `create_pr`, it is sent once: after Transient it may or may not have landed.
         """
         _check(message, changes)
         lines = self._lines(repo, changes, branch, create_pr=create_pr, regular=regular)
@@ -77,14 +77,14 @@ class Writes(Reads):
     def _lines(
         self, repo: Repo, changes: Sequence[Change], branch: str, *, create_pr: bool, regular: Collection[str]
     ) -> list[dict[str, Any]]:
-        """The lines of a commit's body, with the contents of large files already stored."""
+        """Upload the contents of large files, and return the lines of the commit's body."""
         puts = [change for change in changes if isinstance(change, WriteFile) and change.path not in regular]
         large = self._large(repo, puts, branch, create_pr=create_pr)
         lfs.upload(self.session, self.retries, repo, [put for put in puts if put.path in large])
         return [_line(change, large) for change in changes]
 
     def _large(self, repo: Repo, puts: Sequence[WriteFile], branch: str, *, create_pr: bool) -> set[str]:
-        """The paths that the repo keeps in LFS: the Hub knows its `.gitattributes`, we ask."""
+        """Return the paths that the repo stores in LFS, as the Hub decides from its `.gitattributes`."""
         large: set[str] = set()
         at = f"{repo.api}/preupload/{quote(branch, safe='')}"
         for start in range(0, len(puts), _PREUPLOAD_BATCH):
@@ -114,9 +114,9 @@ class Writes(Reads):
         return parsed(_commit, answer.json())
 
     def _landed(self, repo: Repo, branch: str, message: str, trailer: str, parent: str) -> CreatedCommit | None:
-        """Our commit, if the history since `parent` holds it.
+        """Return this commit if the history since `parent` contains it.
 
-        Its title has to be ours too: a merged pull request's commit quotes a stranger's messages further down.
+        Its title has to match too, because the commit of a merged pull request quotes untrusted messages.
         """
         for entry in self.commits(repo, branch, limit=_LOOK_BACK):
             if entry.oid == parent:
@@ -146,12 +146,12 @@ def _line(change: Change, large: set[str]) -> dict[str, Any]:
 
 
 def digest(repo: Repo, branch: str, parent: str, changes: Sequence[Change]) -> str:
-    """32 hex digits that name these changes on this parent."""
-    whole = hashlib.sha256(f"{repo.kind} {repo.id} {branch} {parent}\n".encode())
+    """Return 32 hex digits that identify these changes on this parent."""
+    hasher = hashlib.sha256(f"{repo.kind} {repo.id} {branch} {parent}\n".encode())
     for change in sorted(changes, key=lambda change: change.path):
         content = lfs.sha256(change.data) if isinstance(change, WriteFile) else "deleted"
-        whole.update(f"{content} {change.path}\n".encode(errors="surrogateescape"))
-    return whole.hexdigest()[:32]
+        hasher.update(f"{content} {change.path}\n".encode(errors="surrogateescape"))
+    return hasher.hexdigest()[:32]
 
 
 def _commit(answer: Any) -> CreatedCommit:

@@ -1,7 +1,7 @@
-"""One try at evaluating a request at one commit: its id, its outcome.
+"""An attempt, which is one try at evaluating a request at one commit: its id and its outcome.
 
-The id is deterministic, so that any process can compute it again after Redis is lost, and legal as an RQ job id
-(letters, digits, hyphens). The outcome is what a worker says at the end; it is a stranger's word until checked.
+The id is deterministic, so that any process can compute it again after Redis is lost, and valid as an RQ job id
+(letters, digits, hyphens). A worker reports the outcome; it is untrusted until it is checked.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ Fault = Literal["submission", "us", "hub", "unknown"]
 
 ATTEMPT_ID = re.compile(r"^[0-9a-f]{12}-[0-9a-f]{8}-[0-9]{1,6}$")
 MAX_NUMBER = 900_000
-"""No file may claim to be at a later attempt: there must be numbers left for the ones that follow."""
+"""The highest attempt number that a file may claim, so that numbers are left for later attempts."""
 
 
 def attempt_id(board: str, path: str, revision: str, number: int) -> str:
-    """The id of the `number`-th attempt (counted from 1) at `path` of `board`, at the model commit `revision`."""
+    """Return the id of attempt `number` (from 1) of the request at `path`, at the model commit `revision`."""
     digest = hashlib.sha256(f"{board}\n{path}".encode()).hexdigest()
     return f"{digest[:12]}-{revision[:8]}-{number}"
 
 
 def number_in(attempt: object, board: str | None = None, path: str | None = None) -> int:
-    """The number in an attempt's id; 0 where `attempt` is none, or none at `path` of `board` where those are given."""
+    """Return the number in an attempt id; 0 if it is no id, or belongs to another `board` and `path` if given."""
     if not isinstance(attempt, str) or ATTEMPT_ID.match(attempt) is None:
         return 0
     if board is not None and path is not None and attempt[:12] != attempt_id(board, path, "", 0)[:12]:
@@ -37,7 +37,7 @@ def number_in(attempt: object, board: str | None = None, path: str | None = None
 
 
 class Failure(BaseModel):
-    """What an attempt, or an admission, died of: a diagnosis that people can act on."""
+    """A diagnosis of a failed attempt or a refused submission, with advice that people can act on."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -48,7 +48,7 @@ class Failure(BaseModel):
 
 
 class Details(BaseModel):
-    """Where the worker published what it found: one commit in one dataset repo."""
+    """Where the worker published the evaluation: one commit in one dataset repo."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -68,16 +68,20 @@ class Outcome(BaseModel):
     revision: str = Field(pattern=r"^[0-9a-f]{40}$")
     suite: str = Field(max_length=100)
     suite_digest: str = Field(max_length=64)
-    started: float = Field(ge=0, allow_inf_nan=False, description="seconds since the epoch, by the clock of wire")
+    started: float = Field(ge=0, allow_inf_nan=False, description="seconds since the epoch")
     ended: float = Field(ge=0, allow_inf_nan=False)
     phase: str = Field(max_length=32, description="where it ended: download, load, evaluate, publish …")
     details: Details | None = None
     failure: Failure | None = None
-    evidence: FailureEvidence | None = Field(default=None, description="what `failure` was concluded from, scrubbed")
+    evidence: FailureEvidence | None = Field(default=None, description="the evidence for `failure`, scrubbed")
     versions: dict[str, str] = Field(default_factory=dict)
     hardware: str = Field(default="", max_length=200)
 
     @property
     def ok(self) -> bool:
-        """Whether there is something to publish."""
+        """Whether the attempt has results to publish."""
         return self.failure is None and self.details is not None
+
+    def failed_with(self, failure: Failure) -> Outcome:
+        """Return this outcome with `failure` in place of its results."""
+        return self.model_copy(update={"details": None, "failure": failure})

@@ -1,31 +1,30 @@
-"""Changing one thing in a board file: the text around it, its comments and its layout stay as they are."""
+"""Edits one field of a board file in place: the text around it, its comments and its layout stay unchanged."""
 
 from __future__ import annotations
 
 import yaml
 
 from leaderboard.boards import BadBoard, parse_board
-from leaderboard.effects import OTHERS, Effect, EffectMode, Effects
+from leaderboard.effects import OTHERS, Effect, EffectMode
 
 FIELD = "effects"
 
 
 def set_effect(text: str, kind: Effect, mode: EffectMode) -> str:
-    """The board file `text` with effects of `kind` in `mode`, and nothing else of the board changed.
+    """Return the board file `text` with effects of `kind` in `mode` and nothing else changed.
 
-    Raises BadBoard where `text` is no board file, or says its effects in a way that cannot be edited in place.
+    Raises BadBoard if `text` is no board file, or its effects cannot be edited in place.
     """
     before = parse_board(text)
     if before.effects.mode(kind) is mode:
         return text
     after = _edited(text, kind, mode)
-    wanted = before.model_copy(update={FIELD: Effects(modes={**before.effects.modes, kind: mode})})
     try:
-        found = parse_board(after)
+        edited = parse_board(after)
     except BadBoard:
-        found = None
-    if found != wanted:
-        raise BadBoard(f"its effects cannot be changed in place; write `{FIELD}: {{{kind}: {mode}, …}}` yourself.")
+        edited = None
+    if edited != before.with_effect(kind, mode):
+        raise BadBoard(f"the effects cannot be edited in place; write `{FIELD}: {{{kind}: {mode}, …}}` by hand.")
     return after
 
 
@@ -36,8 +35,8 @@ def _edited(text: str, kind: Effect, mode: EffectMode) -> str:
     if effects is None:
         return _added(text, board, f"{FIELD}: {{{kind}: {mode}}}")
     if isinstance(effects, yaml.MappingNode):
-        known = _value(effects, kind)
-        return _added(text, effects, f"{kind}: {mode}") if known is None else _replaced(text, known, mode)
+        current = _value(effects, kind)
+        return _added(text, effects, f"{kind}: {mode}") if current is None else _replaced(text, current, mode)
     return _replaced(text, effects, f"{{{kind}: {mode}, {OTHERS}: {_word(effects)}}}")
 
 
@@ -46,9 +45,9 @@ def _value(mapping: yaml.MappingNode, name: str) -> yaml.Node | None:
 
 
 def _word(node: yaml.Node) -> EffectMode:
-    """What one word for all kinds stands for: YAML reads a bare `on` and `off` as true and false."""
-    said = yaml.safe_load(yaml.serialize(node))
-    return EffectMode({True: "on", False: "off"}[said] if isinstance(said, bool) else said)
+    """Return the mode that one word sets for all kinds; YAML reads a bare `on` and `off` as true and false."""
+    word = yaml.safe_load(yaml.serialize(node))
+    return EffectMode({True: "on", False: "off"}[word] if isinstance(word, bool) else word)
 
 
 def _replaced(text: str, node: yaml.Node, words: str) -> str:
@@ -56,7 +55,7 @@ def _replaced(text: str, node: yaml.Node, words: str) -> str:
 
 
 def _added(text: str, mapping: yaml.MappingNode, line: str) -> str:
-    """`line` as the first entry of `mapping`, where its indentation is known; in a board file itself, as the last."""
+    """Insert `line` as the first entry of a nested `mapping`, and as the last entry of the board file itself."""
     at = mapping.start_mark.index
     if mapping.flow_style:
         rest = text[at + 1 :]

@@ -1,4 +1,4 @@
-"""A board: one leaderboard's repos, suite, people and policies, as its operator wrote them down."""
+"""A board: the repos, suite, people and policies of one leaderboard, read from its board file."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from leaderboard.budgets import Budgets
-from leaderboard.effects import Effects
-from leaderboard.mistakes import mistakes
+from leaderboard.effects import Effect, EffectMode, Effects
 from leaderboard.policy import AdmissionPolicy
+from leaderboard.reasons import describe_errors
 from leaderboard.tiers import TierLimits
 
-# Letters are spelt out: `\w` is all of Unicode, of which a bounded repetition takes ten megabytes of every process.
+# The letters are listed because a bounded repetition of `\w`, which is all of Unicode, takes ten megabytes per process.
 RepoId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,96}(/[A-Za-z0-9_.-]{1,96})?$")]
 PinnedRepo = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,96}/[A-Za-z0-9_.-]{1,96}(@[0-9a-f]{40})?$")]
-LONGEST_NAME = 96
-"""Characters that the Hub allows in the name of a repo, after its owner's."""
+MAX_REPO_NAME = 96
+"""Characters that the Hub allows in the name of a repo, without the name of its owner."""
 
 
 class BadBoard(ValueError):
-    """The board file does not describe a board; the message names every field that is wrong."""
+    """The board file does not describe a board; the message names every invalid field."""
 
 
 class BoardRepos(BaseModel):
-    """Where a board lives on the Hub. All are dataset repos but the community one."""
+    """The repos of a board on the Hub. All but the community repo are datasets."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -41,21 +41,21 @@ class BoardRepos(BaseModel):
     contents: RepoId | None = Field(default=None, description="where the aggregated table is kept, if there is one")
 
     def details(self, model: str) -> str:
-        """The details dataset of `model` (`org/name`): `details_{org}__{name}` in its own namespace, or a shorter one.
+        """Return the details dataset of `model` (`org/name`): `{details_namespace}/details_{org}__{name}`, or shorter.
 
-        What is too long for the Hub is cut and ends in a digest of the whole. It holds no `__`, as others do, so no
-        two models meet in one repo.
+        A name that is too long for the Hub is cut and ends in a digest of the whole name. A cut name contains no `__`,
+        while every other name does, so two models never share a repo.
         """
         name = f"details_{model.replace('/', '__')}"
-        if len(name) > LONGEST_NAME:
+        if len(name) > MAX_REPO_NAME:
             digest = hashlib.sha256(model.encode()).hexdigest()[:16]
-            head = re.sub(r"_+", "_", name)[: LONGEST_NAME - len(digest) - 1]
+            head = re.sub(r"_+", "_", name)[: MAX_REPO_NAME - len(digest) - 1]
             name = f"{head.rstrip('-._')}_{digest}"
         return f"{self.details_namespace}/{name}"
 
 
 class MaintainingOrganisation(BaseModel):
-    """An organisation on the Hub whose members of one role are maintainers. The bot must be a member to see roles."""
+    """An organisation on the Hub whose members with `role` are maintainers. The bot must be a member to see roles."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -64,7 +64,7 @@ class MaintainingOrganisation(BaseModel):
 
 
 class Board(BaseModel):
-    """One leaderboard."""
+    """The settings of one leaderboard."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -80,13 +80,13 @@ class Board(BaseModel):
     )
     maintainers: tuple[str, ...] = Field(default=(), description="Hub user ids")
     maintainer_organisations: tuple[MaintainingOrganisation, ...] = ()
-    effects: Effects = Field(default_factory=Effects, description="what the bot may do; in shadow unless said here")
+    effects: Effects = Field(default_factory=Effects, description="what the bot may do; shadow unless set here")
     threads: Literal["always", "failures", "never"] = "failures"
     pull_requests: Literal["wait", "merge"] = Field(
         default="wait", description="who merges a pull request that passes every check: people, or the bot"
     )
     precisions: tuple[str, ...] = ("float16", "bfloat16", "float32", "8bit", "4bit", "GPTQ")
-    admission: AdmissionPolicy = Field(default_factory=AdmissionPolicy, description="what is asked of a submission")
+    admission: AdmissionPolicy = Field(default_factory=AdmissionPolicy, description="the rules for submissions")
     max_request_bytes: int = Field(default=100_000, ge=1_000)
     attempts: int = Field(
         default=3, ge=1, le=20, description="how often one request may be tried when the fault is ours"
@@ -99,12 +99,16 @@ class Board(BaseModel):
     tiers: TierLimits = Field(default_factory=TierLimits, description="which requests are small, medium or large")
     budgets: Budgets = Field(default_factory=Budgets, description="GPU-hours by tier, submitter and request")
 
+    def with_effect(self, kind: Effect, mode: EffectMode) -> Board:
+        """Return this board with effects of `kind` in `mode`."""
+        return self.model_copy(update={"effects": Effects(modes={**self.effects.modes, kind: mode})})
+
 
 def parse_board(text: str) -> Board:
-    """The board in the YAML document `text`. Raises BadBoard."""
+    """Parse the board in the YAML document `text`. Raises BadBoard."""
     try:
         return Board.model_validate(yaml.safe_load(text))
     except yaml.YAMLError as error:
         raise BadBoard(f"the board file is not YAML: {error}") from error
     except ValidationError as error:
-        raise BadBoard(f"the board file has mistakes: {mistakes(error)}") from error
+        raise BadBoard(f"the board file has invalid fields: {describe_errors(error)}") from error

@@ -1,7 +1,8 @@
-"""Budgets: how many GPU-hours may go to a tier or to a submitter in a day, and to one request over all its attempts.
+"""Budgets: GPU-hours for a tier or a submitter per day, and for one request over all its attempts.
 
-An attempt counts from its start, for as long as it is expected to run, and then for as long as it ran: so many attempts
-at once cannot all slip in under one budget. Whoever has anything left may begin, and finish what was begun.
+A running attempt counts with its expected duration from its start, and with its real duration once it ends, so that
+many simultaneous attempts cannot all start under one budget. A request starts while any of its budget is left, and it
+may run to its end.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from leaderboard.tiers import Tier
 
 HOUR, DAY = 3_600.0, 86_400.0
-Whose = Literal["tier", "submitter", "request"]
+BudgetKind = Literal["tier", "submitter", "request"]
 
 
 class Budgets(BaseModel):
-    """GPU-hours; None, or a tier that is not named: as many as there are."""
+    """GPU-hours; None, or a tier without an entry, means no limit."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -29,30 +30,30 @@ class Budgets(BaseModel):
 
     @property
     def unlimited(self) -> bool:
-        """Whether nothing is ever held back."""
+        """Whether no budget is set."""
         return not self.by_tier and self.by_submitter is None and self.by_request is None
 
 
 @dataclass
 class Spent:
-    """GPU-seconds that count at this moment, by whose they are."""
+    """GPU-seconds that count at this moment, by tier, by submitter and by request."""
 
     tiers: dict[str, float] = field(default_factory=dict)
     submitters: dict[str, float] = field(default_factory=dict)
     requests: dict[str, float] = field(default_factory=dict)
 
     def add(self, seconds: float, *, tier: str, submitter: str, path: str) -> None:
-        """Another attempt."""
-        for kind, name in ((self.tiers, tier), (self.submitters, submitter), (self.requests, path)):
-            kind[name] = kind.get(name, 0.0) + seconds
+        """Add the seconds of one attempt."""
+        for totals, name in ((self.tiers, tier), (self.submitters, submitter), (self.requests, path)):
+            totals[name] = totals.get(name, 0.0) + seconds
 
     def copy(self) -> Spent:
-        """The same, to be added to apart."""
+        """Return an independent copy."""
         return Spent(dict(self.tiers), dict(self.submitters), dict(self.requests))
 
 
-def used_up(budgets: Budgets, spent: Spent, *, tier: Tier, submitter: str, path: str) -> Whose | None:
-    """Whose budget holds this request back, if any does."""
+def used_up(budgets: Budgets, spent: Spent, *, tier: Tier, submitter: str, path: str) -> BudgetKind | None:
+    """Return the kind of budget that this request has used up; None if budget is left."""
     if _is_used(budgets.by_request, spent.requests.get(path, 0.0)):
         return "request"
     if _is_used(budgets.by_submitter, spent.submitters.get(submitter, 0.0)):
@@ -60,10 +61,10 @@ def used_up(budgets: Budgets, spent: Spent, *, tier: Tier, submitter: str, path:
     return "tier" if _is_used(budgets.by_tier.get(tier), spent.tiers.get(tier, 0.0)) else None
 
 
-def hours(budgets: Budgets, whose: Whose, tier: Tier) -> float:
-    """How many GPU-hours that budget has."""
-    found = {"request": budgets.by_request, "submitter": budgets.by_submitter, "tier": budgets.by_tier.get(tier)}
-    return found[whose] or 0.0
+def hours(budgets: Budgets, kind: BudgetKind, tier: Tier) -> float:
+    """Return the GPU-hours of one kind of budget."""
+    limits = {"request": budgets.by_request, "submitter": budgets.by_submitter, "tier": budgets.by_tier.get(tier)}
+    return limits[kind] or 0.0
 
 
 def _is_used(limit: float | None, seconds: float) -> bool:

@@ -1,7 +1,7 @@
-"""What kind of model one is, by every text in which leaderboards have ever written it.
+"""The category of a model, read from every spelling that leaderboards have used.
 
-`🟢 : 🟢 pretrained`, `pretrained`, `⭕ : instruction-tuned`, `RL-tuned`, `continously pretrained`: the words are looked
-at first, the symbol only where the words say nothing.
+Examples: `🟢 : 🟢 pretrained`, `pretrained`, `⭕ : instruction-tuned`, `RL-tuned`, `continously pretrained`. The words
+decide; the symbol counts only if the words say nothing.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from enum import StrEnum
 
 
 class ModelCategory(StrEnum):
-    """The categories that do not play against each other; `symbol` is how tables show them."""
+    """The categories in which models are ranked separately; tables show the `symbol`."""
 
     PRETRAINED = "pretrained"
     CONTINUED = "continuously pretrained"
@@ -23,7 +23,7 @@ class ModelCategory(StrEnum):
 
     @property
     def symbol(self) -> str:
-        """The emoji that stands for it."""
+        """The emoji of the category."""
         return _SYMBOLS[self]
 
 
@@ -36,7 +36,7 @@ _SYMBOLS = {
     ModelCategory.MULTIMODAL: "🌸",
     ModelCategory.UNKNOWN: "❓",
 }
-# In this order: "continuously pretrained" holds "pretrained", "base merges and moerges" names no other kind.
+# The order matters: "continuously pretrained" contains "pretrained"; "base merges and moerges" is a merge only.
 _WORDS = (
     (r"merge", ModelCategory.MERGE),
     (r"multi-?modal", ModelCategory.MULTIMODAL),
@@ -46,12 +46,12 @@ _WORDS = (
     (r"fine[- ]?tun", ModelCategory.FINE_TUNED),
 )
 MERGE_TAGS = ("merge", "mergekit", "moerge", "lazymergekit")
-"""Tags of a model card that call its model a merge."""
+"""Model card tags that declare a merge."""
 _OLD_SYMBOLS = {"⭕": ModelCategory.CHAT, "🟦": ModelCategory.CHAT}
 
 
 def read_category(text: str | None) -> ModelCategory:
-    """The category that `text` means; UNKNOWN for `?`, nothing, and whatever nobody has heard of."""
+    """Return the category that `text` means; UNKNOWN for `?`, for an empty text and for unknown words."""
     words = " ".join((text or "")[:200].casefold().replace("_", " ").split())
     for pattern, category in _WORDS:
         if re.search(pattern, words):

@@ -1,4 +1,4 @@
-"""What a commit or a pull request does to one file, as git tells it."""
+"""A change of one file in a commit or a pull request, as git reports it."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Literal
 Kind = Literal["added", "changed", "removed", "renamed", "copied"]
 
 REGULAR = "100644"
-"""The mode of a plain file; 100755 is an executable one, 120000 a symbolic link, 160000 another repo."""
+"""The git mode of a plain file; 100755 is an executable file, 120000 a symbolic link, 160000 a submodule."""
 
 
 @dataclass(frozen=True)
 class FileChange:
-    """One file of a diff. `old_path` is where a renamed or copied one was; `mode` is that after the change.
+    """One file of a diff. `old_path` is the source of a rename or a copy; `mode` is the mode after the change.
 
-    `mode` is empty where the file is removed, or where the diff does not say it: then it did not change. `is_text` is
-    False where git would not show the contents.
+    `mode` is empty if the file is removed, or if the diff does not name a mode because it did not change. `is_text` is
+    False if git does not show the contents.
     """
 
     path: str
@@ -27,5 +27,5 @@ class FileChange:
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """Every path that is touched: the old one first."""
+        """Every path that the change touches, the old path first."""
         return (self.path,) if self.old_path is None else (self.old_path, self.path)

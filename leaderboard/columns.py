@@ -1,15 +1,18 @@
-"""The columns of the aggregated table `contents`, as today's readers know them.
+"""The columns of the aggregated table `contents`, as existing front ends read them.
 
 Names, order, types and polarity are those of the Open LLM Leaderboard's second table: `Flagged`, `Merged` and `MoE` are
-true where it is so, `Available on the hub` where the model is still there. (The first table stored them the other way
-round, as filters that hide.) What is not known is null; but a count of likes is 0, parameters are -1, an architecture
-is "?": there readers compare numbers, or split words. CO₂ is not measured here: it is null but where others noted it.
+true if the model is flagged, merged or a mixture of experts, and `Available on the hub` is true if the model exists.
+(The first table stored the opposite values, as filters that hide rows.) An unknown text is null, but an unknown
+architecture is "?", which front ends split.
+
+An unknown number is 0, and -1 parameters: pandas reads a null number as NaN, and a strict JSON encoder then refuses the
+whole table. Steward does not measure CO₂: it is 0 unless another program filled it.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -17,7 +20,7 @@ from leaderboard.evaluations import Key
 from leaderboard.suites import Suite
 
 FILE = "data/train-00000-of-00001.parquet"
-"""Where it lies: the split `train` of the config `default`, as loaders find it without being told."""
+"""The path of the table: the split `train` of the config `default`, which loaders find without configuration."""
 Kind = Literal["text", "number", "count", "flag"]
 ContentsRow = dict[str, Any]
 _FRONT: tuple[tuple[str, Kind], ...] = (
@@ -48,19 +51,31 @@ _BACK: tuple[tuple[str, Kind], ...] = (
     ("Generation", "count"),
     ("Base Model", "text"),
 )
+_UNKNOWN = {"#Params (B)": -1.0}
+"""Unknown values of columns of numbers, where that is not 0."""
 _SPELLED = {"MuSR": "MUSR"}
-"""Benchmarks that the table spells in another way."""
+"""Benchmarks whose columns have another spelling."""
 
 
 @dataclass(frozen=True)
 class ContentsColumn:
-    """One column: its name, and what it holds."""
+    """One column: its name and its type of value."""
 
     name: str
     kind: Kind
 
+    @property
+    def unknown(self) -> Any:
+        """The value of a row that knows none: a number in a column of numbers, else None."""
+        match self.kind:
+            case "count":
+                return 0
+            case "number":
+                return _UNKNOWN.get(self.name, 0.0)
+        return None
+
     def read(self, value: Any) -> Any:
-        """`value`, from a table that others may have written, as this column holds it; None where it is no such."""
+        """Return `value`, which another program may have written, in this column's type; None for other types."""
         match self.kind:
             case "text":
                 return value if isinstance(value, str) else None
@@ -72,17 +87,22 @@ class ContentsColumn:
 
 
 def columns(suite: Suite) -> tuple[ContentsColumn, ...]:
-    """The columns of a board's table, in order: its benchmarks stand in the middle, each raw (0-1) and normalised."""
+    """Return a board's columns in order, with the benchmarks in the middle, each raw (0-1) and normalised."""
     names = [spelled(benchmark.name) for benchmark in suite.benchmarks]
     scores = [ContentsColumn(column, "number") for name in names for column in (f"{name} Raw", name)]
-    return (*(ContentsColumn(*it) for it in _FRONT), *scores, *(ContentsColumn(*it) for it in _BACK))
+    return (*(ContentsColumn(*column) for column in _FRONT), *scores, *(ContentsColumn(*column) for column in _BACK))
+
+
+def filled(row: ContentsRow, shape: Iterable[ContentsColumn]) -> ContentsRow:
+    """The row with a number in every column of numbers."""
+    return row | {one.name: one.unknown for one in shape if row.get(one.name) is None and one.unknown is not None}
 
 
 def spelled(benchmark: str) -> str:
-    """The name of a benchmark's column."""
+    """Return the column name of a benchmark."""
     return _SPELLED.get(benchmark, benchmark)
 
 
 def key_of(row: Mapping[str, Any]) -> Key:
-    """Which evaluation a row is about."""
+    """Return the key of the evaluation that a row shows."""
     return (row.get("fullname") or "", row.get("Precision") or "", row.get("Weight type") or "Original")

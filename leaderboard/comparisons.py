@@ -1,4 +1,4 @@
-"""A model's scores beside those of the model that it was made from, and of its category: the best, and the middle."""
+"""Comparison of a model's scores with its base model and with its category: the best models and the median."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Protocol
 
 
 class ComparableEvaluation(Protocol):
-    """One evaluation: scores are 0-100, `benchmarks` by name; only those of the same `suite` can be compared."""
+    """One evaluation: scores are 0-100, `benchmarks` by name; only evaluations of the same `suite` are comparable."""
 
     @property
     def model(self) -> str:
-        """Whose it is."""
+        """The id of the model."""
 
     @property
     def suite(self) -> str:
-        """Digest of the suite."""
+        """The digest of the suite."""
 
     @property
     def average(self) -> float | None:
@@ -30,7 +30,7 @@ class ComparableEvaluation(Protocol):
 
 @dataclass(frozen=True)
 class CategoryStandard:
-    """What models of one category reach: the two best of different names, and the middle of all, one row for each."""
+    """The scores of one category: the two best models, and the medians over all models, one evaluation per model."""
 
     best: tuple[ComparableEvaluation, ...] = ()
     models: int = 0
@@ -38,41 +38,47 @@ class CategoryStandard:
     benchmarks: Mapping[str, float] = field(default_factory=dict, hash=False)
 
     def best_but(self, model: str) -> ComparableEvaluation | None:
-        """The best one that is not `model`."""
-        return next((one for one in self.best if one.model.casefold() != model.casefold()), None)
+        """Return the best evaluation of another model than `model`."""
+        return next((best for best in self.best if best.model.casefold() != model.casefold()), None)
 
 
 def category_standard(evaluated: Iterable[ComparableEvaluation]) -> CategoryStandard:
-    """What these reach, all of one category and suite; of a model with several evaluations its best one counts."""
+    """Return the standard of these evaluations of one category and suite; the best evaluation of each model counts."""
     best: dict[str, ComparableEvaluation] = {}
-    for one in evaluated:
-        if one.average is not None:
-            name = one.model.casefold()
-            if name not in best or _is_better(one, best[name]):
-                best[name] = one
+    for evaluation in evaluated:
+        if evaluation.average is not None:
+            name = evaluation.model.casefold()
+            if name not in best or _is_better(evaluation, best[name]):
+                best[name] = evaluation
     if not best:
         return CategoryStandard()
-    averages = sorted(one.average for one in best.values() if one.average is not None)
-    first = [one for one in best.values() if one.average is not None and one.average >= averages[-2:][0]]
+    averages = sorted(evaluation.average for evaluation in best.values() if evaluation.average is not None)
+    leaders = [
+        evaluation
+        for evaluation in best.values()
+        if evaluation.average is not None and evaluation.average >= averages[-2:][0]
+    ]
     scores: dict[str, list[float]] = {}
-    for one in best.values():
-        for name, score in one.benchmarks.items():
+    for evaluation in best.values():
+        for name, score in evaluation.benchmarks.items():
             scores.setdefault(name, []).append(score)
-    middles = {name: median(found) for name, found in scores.items()}
-    return CategoryStandard(tuple(sorted(first, key=_rank)[:2]), len(best), median(averages), middles)
+    middles = {name: median(values) for name, values in scores.items()}
+    return CategoryStandard(tuple(sorted(leaders, key=_rank)[:2]), len(best), median(averages), middles)
 
 
 def best_of(evaluated: Sequence[ComparableEvaluation], suite: str | None = None) -> ComparableEvaluation | None:
-    """The best of a model's evaluations, by one suite where that is said; None where there is none."""
-    with_scores = (one for one in evaluated if one.average is not None and suite in (None, one.suite))
+    """Return the best of a model's evaluations, only by `suite` if given; None if there is none."""
+    with_scores = (
+        evaluation for evaluation in evaluated if evaluation.average is not None and suite in (None, evaluation.suite)
+    )
     return min(with_scores, key=_rank, default=None)
 
 
-def _is_better(one: ComparableEvaluation, other: ComparableEvaluation) -> bool:
-    """Whether it ranks before the other; that takes no ranks but where their averages are the same."""
-    mine, theirs = one.average or 0.0, other.average or 0.0
-    return mine > theirs or (mine == theirs and _rank(one) < _rank(other))
+def _is_better(first: ComparableEvaluation, second: ComparableEvaluation) -> bool:
+    """Whether `first` ranks before `second`; computes ranks only if the averages are equal."""
+    average, other_average = first.average or 0.0, second.average or 0.0
+    return average > other_average or (average == other_average and _rank(first) < _rank(second))
 
 
-def _rank(one: ComparableEvaluation) -> tuple[float, str, tuple[tuple[str, float], ...]]:
-    return (-(one.average or 0.0), one.model.casefold(), tuple(sorted(one.benchmarks.items())))
+def _rank(evaluation: ComparableEvaluation) -> tuple[float, str, tuple[tuple[str, float], ...]]:
+    return (-(evaluation.average or 0.0), evaluation.model.casefold(), tuple(sorted(evaluation.benchmarks.items())))

@@ -1,13 +1,13 @@
-"""A model's details repo: where what lies, and the outcome file by which an attempt is found there.
+"""Paths in a model's details repo, and the outcome file that identifies a published attempt there.
 
     README.md                                  the card: configs and splits
-    results_{time}.json                        the harness's results with our block, one a run
-    {time}/details_{task}_{time}.parquet       every answer, one file a task and run
+    results_{time}.json                        the harness's results with the `steward` block, one file per run
+    {time}/details_{task}_{time}.parquet       every answer, one file per task and run
     {time}/results_{time}.parquet              the scores as a table
-    attempts/{attempt}/outcome.json, log.txt   one folder an attempt
+    attempts/{attempt}/outcome.json, log.txt   one folder per attempt
 
-`{time}` is when the run was complete, as in `results.file_time`. An outcome file is in the same commit as all else of
-its attempt: who finds it, finds everything.
+`{time}` is the time at which the run was complete, as `results.file_time` formats it. The outcome file is in the same
+commit as all other files of its attempt, so a reader who finds it finds everything.
 """
 
 from __future__ import annotations
@@ -28,46 +28,46 @@ _TABLE = re.compile(rf"^({_TIME})/(?:details_([a-z0-9_]+)|(results))_\1\.parquet
 
 
 def outcome_path(attempt: str) -> str:
-    """Where the outcome of `attempt` lies."""
+    """Return the path of the outcome of `attempt`."""
     return f"attempts/{attempt}/outcome.json"
 
 
 def log_path(attempt: str) -> str:
-    """Where the log of `attempt` lies."""
+    """Return the path of the log of `attempt`."""
     return f"attempts/{attempt}/log.txt"
 
 
 def results_file(time: str) -> str:
-    """Where the results of the run that was complete at `time` lie."""
+    """Return the path of the results of the run that was complete at `time`."""
     return f"results_{time}.json"
 
 
 def shared_results_path(model: str, path: str) -> str | None:
-    """Where the results repo holds what a details repo holds at `path`; None where that is no results file.
+    """Return the path in the results repo for the results file at `path` of a details repo; None for other files.
 
-    From the file's own name, so that the copy has one name however the outcome was learned.
+    It depends on the file's own name alone, so that the copy has one name, whichever way the bot received the outcome.
     """
     return f"{model}/{path}" if re.fullmatch(rf"results_{_TIME}\.json", path) else None
 
 
 def table_path(config: str, time: str) -> str:
-    """Where the table of `config` (a task, or `results`) of one run lies."""
+    """Return the path of the table of `config` (a task, or `results`) of one run."""
     return f"{time}/results_{time}.parquet" if config == RESULTS_CONFIG else f"{time}/details_{config}_{time}.parquet"
 
 
 def parse_table_path(path: str) -> tuple[str, str] | None:
-    """(config, time) of a table's path; None where it is none."""
+    """Return (config, time) of a table's path; None for other paths."""
     match = _TABLE.match(path)
     return (match[2] or match[3], match[1]) if match else None
 
 
 def split_name(time: str) -> str:
-    """The split of a run: split names allow letters, digits, underscores and dots."""
+    """Return the split of a run; split names allow letters, digits, underscores and dots."""
     return re.sub(r"[^\w.]", "_", time)
 
 
 class PublishedOutcome(BaseModel):
-    """The outcome file of a published attempt. It lies in the very commit that it speaks of, and so cannot name it."""
+    """The outcome file of a published attempt. It is part of the commit that it describes and so cannot name it."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -84,7 +84,7 @@ class PublishedOutcome(BaseModel):
     hardware: str = Field(default="", max_length=200)
 
     def outcome(self, repo: str, commit: str) -> Outcome:
-        """The outcome, read from `repo` at `commit`."""
+        """Return the outcome that this file, read from `repo` at `commit`, describes."""
         return Outcome(
             attempt=self.attempt,
             path=self.path,

@@ -1,9 +1,9 @@
-"""Request files of other leaderboards, and of times before this layout: known by sight, and left as they are.
+"""Recognises request files in other layouts, which Steward leaves unchanged.
 
 oldest         `gpt-neo-1.3B_eval_request_False_False_False.json`: private, 8bit, adapter
 moe            `…_Original_{inference framework}_{gpu type}.json`, and fields of these names
 low-bit        `….request.json`, or `submitted_by`, `ci_run_id` and the like
-portuguese     in the common layout, with its reasons and scores inside: read like any other
+portuguese     the common layout with extra reasons and scores inside: read like any other request
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _OF_LOW_BIT = ("submitted_by", "submitted_orgs", "ci_run_id", "triggered_time")
 
 
 def foreign_dialect(path: str, fields: Mapping[str, Any]) -> str | None:
-    """Whose request the file at `path` is, where it was written for a backend of another layout; None if not."""
+    """Return the layout of a request file that was written for another backend; None for the common layout."""
     if _OLDEST.search(path):
         return "oldest"
     if _LONGER.search(path) and any(name in fields for name in _OF_MOE):

@@ -1,13 +1,13 @@
-"""Who runs next: one pure rule, from which turn, position and what is held back all follow.
+"""Dispatch: the order of the queue, the position of each request, and the reasons that hold requests back.
 
-RQ is kept nearly empty on purpose: each worker has at most one attempt running and one ahead of it, so that no GPU
-waits for the bot, and everything else can still be ordered, cancelled and explained. What lies in RQ and nobody took
-yet waits like the rest: whoever has their turn before it takes its place.
+RQ stays nearly empty on purpose: each worker has at most one attempt running and one more in RQ, so that no GPU waits
+for the bot, while all other requests can still be reordered, cancelled and explained. A job in RQ that no worker has
+taken counts as waiting: a request that comes before it in the order takes its place.
 
-    order     by priority; then the submitter who has the fewest attempts running or before; then who waited longest for
-              their turn; then the path
-    lanes     tiers that no worker shares are apart from each other: turns and positions count within a lane
-    held      a hold, a pause or a budget: no turn and no position, but a reason
+    order     by priority; then round-robin over submitters: first the submitter with the fewest attempts running or
+              ordered already; then the longest wait since the submitter's last turn; then the path
+    lanes     tiers that no worker shares are independent: rounds and positions count within a lane
+    held      a hold, a pause or a budget: the request has no position, but a reason
 """
 
 from __future__ import annotations
@@ -19,17 +19,18 @@ from itertools import chain, combinations
 from operator import attrgetter
 from typing import Literal, NamedTuple
 
-from leaderboard.budgets import Budgets, Spent, Whose, used_up
+from leaderboard.budgets import BudgetKind, Budgets, Spent, used_up
 from leaderboard.estimates import Durations, WaitExperience
 from leaderboard.holds import BOARD
 from leaderboard.tiers import TIERS, Tier, lanes, serving
 
 AHEAD = 1
+"""Attempts in RQ per worker, beside the one that it runs."""
 _BY_AGE = attrgetter("rank", "submitted", "path")
 
 
 class WaitingRequest(NamedTuple):
-    """A request that was accepted and waits for its turn. A tuple: ten thousand of them are made and compared."""
+    """An accepted request in the queue. A tuple, because ten thousand of them are created and compared."""
 
     path: str
     attempt: str
@@ -37,20 +38,20 @@ class WaitingRequest(NamedTuple):
     submitted: float
     tier: Tier = "medium"
     rank: int = 1
-    """Of its priority: 0 high, 1 normal, 2 low."""
+    """The rank of its priority: 0 high, 1 normal, 2 low."""
     size: int = 0
     """Its size class, for estimates."""
     suite: str = ""
     held: bool = False
     place: int = 0
-    """The position that its thread tells; 0: none."""
+    """The position that its thread shows; 0: none."""
     why: str = ""
-    """What its thread says holds it back."""
+    """The blocker that its thread shows."""
 
 
 @dataclass(frozen=True)
 class RunningAttempt:
-    """An attempt that a worker took. `started` in seconds since the epoch, 0 where that is not known."""
+    """An attempt that a worker has taken. `started` in seconds since the epoch, 0 if unknown."""
 
     attempt: str
     submitter: str
@@ -63,7 +64,7 @@ class RunningAttempt:
 
 @dataclass(frozen=True)
 class WorkerCapacity:
-    """A worker: the tiers that it takes, and the attempt that it says it runs."""
+    """A worker: the tiers that it serves, and the attempt that it reports as running."""
 
     tiers: tuple[Tier, ...] = TIERS
     doing: str = ""
@@ -71,7 +72,7 @@ class WorkerCapacity:
 
 @dataclass(frozen=True)
 class QueueConditions:
-    """What applies to the queue at the moment. `turns`: when each submitter's last turn began."""
+    """The conditions of the queue at this moment. `turns`: the time at which each submitter's last turn began."""
 
     paused: frozenset[str] = frozenset()
     budgets: Budgets = field(default_factory=Budgets)
@@ -83,17 +84,17 @@ class QueueConditions:
 
     @property
     def lanes(self) -> Mapping[Tier, Tier]:
-        """Tier → lane."""
+        """The lane of each tier."""
         return lanes(capacity.tiers for capacity in self.capacities)
 
     def queue_of(self, tier: Tier) -> Tier:
-        """The tier in whose queue a request of `tier` is put."""
-        return serving(tier, {one for capacity in self.capacities for one in capacity.tiers})
+        """Return the tier in whose RQ queue a request of `tier` waits."""
+        return serving(tier, {offered for capacity in self.capacities for offered in capacity.tiers})
 
 
 @dataclass(frozen=True)
 class QueueBlocker:
-    """What keeps a request from having its turn: `what` is the pause's target, or whose budget is used up."""
+    """The reason that holds a request back: `what` is the target of the pause, or the kind of used-up budget."""
 
     kind: Literal["hold", "pause", "budget"]
     what: str = ""
@@ -102,7 +103,7 @@ class QueueBlocker:
 def find_blocker(
     request: WaitingRequest, conditions: QueueConditions, spent: Spent | None = None
 ) -> QueueBlocker | None:
-    """What keeps `request` from having its turn, if anything does. `spent` in place of that of `terms`."""
+    """Return the reason that holds `request` back, if there is one. `spent` replaces the value in `conditions`."""
     if request.held:
         return QueueBlocker("hold")
     if conditions.paused:
@@ -110,54 +111,54 @@ def find_blocker(
             if target in conditions.paused:
                 return QueueBlocker("pause", target)
     if not conditions.budgets.unlimited:
-        whose: Whose | None = used_up(
+        budget: BudgetKind | None = used_up(
             conditions.budgets,
             spent or conditions.spent,
             tier=request.tier,
             submitter=request.submitter,
             path=request.path,
         )
-        if whose is not None:
-            return QueueBlocker("budget", whose)
+        if budget is not None:
+            return QueueBlocker("budget", budget)
     return None
 
 
 def in_turn(
     waiting: Iterable[WaitingRequest], running: Iterable[RunningAttempt], conditions: QueueConditions | None = None
 ) -> list[WaitingRequest]:
-    """Those of `waiting` that nothing holds back, in the order in which they will run.
+    """Return the requests in `waiting` that nothing holds back, in the order in which they will run.
 
-    It takes n log n steps for n requests. Ranks come first, then rounds: a submitter's second request comes after the
-    first one of everybody else.
+    Takes n log n steps for n requests. Requests are ordered by rank, then by round: a submitter's second request comes
+    after the first request of every other submitter.
     """
     conditions = conditions or QueueConditions()
     lane, turns = conditions.lanes, conditions.turns
     rounds: dict[tuple[Tier, str], int] = Counter((lane[busy.tier], busy.submitter) for busy in running)
-    if (
-        not conditions.paused and conditions.budgets.unlimited
-    ):  # by far the most frequent case, of thousands of requests
-        free = [one for one in waiting if not one.held]
+    if not conditions.paused and conditions.budgets.unlimited:  # the common case, kept fast for thousands of requests
+        free = [request for request in waiting if not request.held]
     else:
-        free = [one for one in waiting if find_blocker(one, conditions) is None]
+        free = [request for request in waiting if find_blocker(request, conditions) is None]
     free.sort(key=_BY_AGE)
-    found: dict[tuple[int, int], list[tuple[float, float, str, WaitingRequest]]] = defaultdict(list)
-    for one in free:
-        submitter, submitted = one.submitter, one.submitted
-        who = (lane[one.tier], submitter)
-        turn = rounds.get(who, 0)
-        rounds[who] = turn + 1
-        # Who had a turn has waited for the next one only since then, however old their requests are.
-        last = turns.get(submitter, submitted)
-        found[one.rank, turn].append((last if last > submitted else submitted, submitted, one.path, one))
-    return [entry[-1] for key in sorted(found) for entry in sorted(found[key])]
+    groups: dict[tuple[int, int], list[tuple[float, float, str, WaitingRequest]]] = defaultdict(list)
+    for request in free:
+        submitter, submitted = request.submitter, request.submitted
+        lane_key = (lane[request.tier], submitter)
+        round_number = rounds.get(lane_key, 0)
+        rounds[lane_key] = round_number + 1
+        # After a turn, a submitter waits for the next one since that turn, however old the requests are.
+        last_turn = turns.get(submitter, submitted)
+        groups[request.rank, round_number].append(
+            (last_turn if last_turn > submitted else submitted, submitted, request.path, request)
+        )
+    return [entry[-1] for key in sorted(groups) for entry in sorted(groups[key])]
 
 
 def next_attempts(
     waiting: Iterable[WaitingRequest], running: Sequence[RunningAttempt], conditions: QueueConditions
 ) -> list[WaitingRequest]:
-    """Those of `waiting` that should lie in RQ now, so that each worker has one attempt ahead of the one it runs.
+    """Return the requests in `waiting` that belong in RQ now: each worker gets one attempt after its current one.
 
-    `waiting` are all that no worker took yet, in RQ or not; `running` those that one did.
+    `waiting` holds all requests that no worker has taken, in RQ or not; `running` holds those that a worker has taken.
     """
     return choose(in_turn(waiting, running, conditions), running, conditions)
 
@@ -165,7 +166,7 @@ def next_attempts(
 def choose(
     order: Iterable[WaitingRequest], running: Sequence[RunningAttempt], conditions: QueueConditions
 ) -> list[WaitingRequest]:
-    """`next_attempts` of those whose `order` is known."""
+    """Return `next_attempts` of requests whose `order` is known."""
     if not conditions.capacities:
         return []
     free_capacity, spent = _FreeCapacity(conditions, running), conditions.spent.copy()
@@ -182,14 +183,14 @@ def choose(
 
 
 class _FreeCapacity:
-    """How much more workers can take: every set of tiers needs as many places as there are attempts for it (Hall)."""
+    """Free capacity of the workers: each set of tiers needs a place per attempt for it (Hall's marriage theorem)."""
 
     def __init__(self, conditions: QueueConditions, running: Sequence[RunningAttempt]) -> None:
         attempts = {busy.attempt for busy in running}
         pinned = {capacity.doing for capacity in conditions.capacities} & attempts
-        places = [(set(one.tiers), 1 + AHEAD - (one.doing in pinned)) for one in conditions.capacities]
+        places = [(set(capacity.tiers), 1 + AHEAD - (capacity.doing in pinned)) for capacity in conditions.capacities]
         self._left = {
-            tiers: sum(count for takes, count in places if takes & set(tiers))
+            tiers: sum(count for capacity_tiers, count in places if capacity_tiers & set(tiers))
             for tiers in chain.from_iterable(combinations(TIERS, size) for size in range(1, len(TIERS) + 1))
         }
         for busy in running:
@@ -198,18 +199,18 @@ class _FreeCapacity:
 
     @property
     def is_full(self) -> bool:
-        """Whether no worker can take anything more."""
+        """Whether no worker has a free place."""
         return self._left[TIERS] <= 0
 
     def take(self, tier: Tier) -> bool:
-        """Take a place for an attempt of `tier`, if there is one."""
+        """Take a place for an attempt of `tier` and return whether there was one."""
         if any(left <= 0 for tiers, left in self._left.items() if tier in tiers):
             return False
         self._fill(tier)
         return True
 
     def _fill(self, tier: Tier) -> None:
-        # A set of tiers is crowded only by attempts that can go nowhere else: those whose own tier is in it.
+        # Only attempts whose own tier is in a set of tiers take places from that set: they can run nowhere else.
         for tiers in self._left:
             if tier in tiers:
                 self._left[tiers] -= 1

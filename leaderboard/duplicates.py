@@ -1,7 +1,7 @@
-"""Requests that are there twice: for the same model, commit, precision and type of weights, under two paths.
+"""Finds duplicate requests: two paths for the same model, commit, precision and weight type.
 
-One path per request keeps most of that away; two differ in the case of a letter, or in a slot that nobody reads any
-more. Of two the one with results stays, else the one that was there first. Facts in, words out.
+Paths identify requests, so duplicates differ only in the case of a letter or in a part of the path that has no meaning.
+The request with results stays; without results, the earlier one stays.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ _RANK = {Status.FINISHED: 0, Status.PENDING_NEW_EVAL: 1, Status.RUNNING: 2, Stat
 
 @dataclass(frozen=True)
 class DuplicatePair:
-    """Two requests for the same evaluation: the one that stays, and the one that is too much."""
+    """Two requests for the same evaluation: the one to keep and the one to remove."""
 
     keep: Request
     lose: Request
 
 
 def possible_duplicates(paths: Iterable[str]) -> list[tuple[str, ...]]:
-    """The paths that may be for the same evaluation as another of them: two or more each, in order."""
+    """Return groups of two or more paths that may request the same evaluation, in order."""
     groups: dict[tuple[str, str, str], list[str]] = {}
     for path in paths:
         where = parse_path(path)
@@ -35,17 +35,17 @@ def possible_duplicates(paths: Iterable[str]) -> list[tuple[str, ...]]:
 
 
 def find_duplicates(requests: Iterable[Request]) -> list[DuplicatePair]:
-    """What is there twice among `requests`, which are `alike`: those that do not say that they were withdrawn."""
+    """Return the duplicates among `requests`, a group of `possible_duplicates`; cancelled requests do not count."""
     by_commit: dict[tuple[str, bool], list[Request]] = {}
     for request in requests:
         revision = request.file.steward.revision or request.file.revision or "main"
         if request.status not in (None, Status.CANCELLED):
             by_commit.setdefault((revision, request.file.use_chat_template is True), []).append(request)
-    found: list[DuplicatePair] = []
-    for several in by_commit.values():
-        first, *others = sorted(several, key=_order)
-        found += [DuplicatePair(first, other) for other in others]
-    return found
+    pairs: list[DuplicatePair] = []
+    for group in by_commit.values():
+        first, *others = sorted(group, key=_order)
+        pairs += [DuplicatePair(first, other) for other in others]
+    return pairs
 
 
 def _order(request: Request) -> tuple[int, float, str]:

@@ -1,10 +1,10 @@
-"""How long evaluations take, from those that were measured, and when a waiting one will start.
+"""Estimates the duration of evaluations from measured ones, and the start of waiting requests.
 
-A class of sizes in which nothing was measured borrows from the nearest one that has been, in proportion to the size and
-with a wide spread; where nothing was measured with the suite at all, there is no estimate, and none is given.
+A size class without measurements borrows from the nearest class that has some, scaled by size and with a wide spread.
+A suite without any measurement gets no estimate.
 
-What no sum of durations tells is who will come later and have their turn before: the more requests a submitter has, the
-more of them. That is learned from those who have started: how long they waited, against what was worked out for them.
+Durations cannot predict requests that arrive later and run earlier; the more requests a submitter has, the more of
+these there are. `WaitExperience` corrects for them with the ratio of real to estimated waits of earlier requests.
 """
 
 from __future__ import annotations
@@ -19,37 +19,37 @@ from typing import NamedTuple, Protocol
 
 from leaderboard.places import level
 
-SPREAD = 1.5
+RANGE_DEVIATIONS = 1.5
 """Standard deviations on either side of the expected start that the range covers."""
-BORROWED = 0.6
-"""Standard deviation, as a share of the mean, of what was not measured in its own class of sizes."""
-OFF = 0.15
-"""By how much, as a share, even the mean of many may be off."""
-NEWCOMERS = 0.5
-"""By how much, as a share, the end of the range allows for those who come later, before anything was learned."""
-ENOUGH = 8
-"""Of those who stood alike: so many tell how it goes for them."""
-OUTSIDE = 0.05
-"""Share of them that lie before the range, and as many behind it."""
-SLACK = 600.0
-"""Seconds that count for nothing in a wait: the shorter it is, the more of it is chance."""
-LEFT = 0.1
-"""Of its mean, what an evaluation is expected to take still that has taken longer than that already."""
-FARTHEST = 4
-"""Classes of sizes, each twice the next, over which durations are scaled in proportion."""
-FEW = 3
-"""Measurements below which a class of sizes borrows its spread."""
+BORROWED_DEVIATION = 0.6
+"""Standard deviation, as a share of the mean, of a duration borrowed from another size class."""
+MEAN_ERROR = 0.15
+"""Error of the mean of many durations, as a share."""
+NEWCOMER_SHARE = 0.5
+"""Share by which the end of the range allows for later arrivals, before any experience."""
+MIN_EXPERIENCE = 8
+"""Waits at one level that are enough to correct an estimate."""
+OUTSIDE_SHARE = 0.05
+"""Share of waits that lie before the range, and the same share after it."""
+SLACK_SECONDS = 600.0
+"""Seconds added to both sides of a ratio of waits, because chance dominates short waits."""
+REMAINING_SHARE = 0.1
+"""Remaining time, as a share of the mean, of an evaluation that has already run longer than the mean."""
+MAX_CLASS_DISTANCE = 4
+"""Size classes, each twice the next, over which durations are scaled in proportion."""
+MIN_MEASUREMENTS = 3
+"""Measurements below which a size class borrows its spread."""
 
 
 class DurationEstimate(NamedTuple):
-    """Of an evaluation: seconds, and their standard deviation."""
+    """The expected seconds of an evaluation, and their standard deviation."""
 
     mean: float
     spread: float
 
 
 class StartEstimate(NamedTuple):
-    """When an evaluation is likely to start: earliest, expected, latest, in seconds since the epoch."""
+    """The likely start of an evaluation: earliest, expected, latest, in seconds since the epoch."""
 
     earliest: float
     expected: float
@@ -58,35 +58,36 @@ class StartEstimate(NamedTuple):
 
 @dataclass(frozen=True)
 class Durations:
-    """What was measured: seconds by suite and size class (0: the size is not known)."""
+    """Measured seconds by suite and size class (0: the size is unknown)."""
 
     measured: Mapping[tuple[str, int], Sequence[float]] = field(default_factory=dict, hash=False)
 
     def mean(self, suite: str, size: int) -> float:
-        """Seconds that an evaluation is expected to take; 0 where nothing is known."""
-        found = self.expect(suite, size)
-        return found.mean if found else 0.0
+        """Return the expected seconds of an evaluation; 0 without an estimate."""
+        estimate = self.expect(suite, size)
+        return estimate.mean if estimate else 0.0
 
     def expect(self, suite: str, size: int) -> DurationEstimate | None:
-        """How long an evaluation takes; None where nothing was measured with its suite."""
+        """Return the expected duration of an evaluation; None if its suite has no measurements."""
         own = self.measured.get((suite, size), ())
-        if len(own) >= FEW:
+        if len(own) >= MIN_MEASUREMENTS:
             return DurationEstimate(fmean(own), pstdev(own))
         sizes = sorted(known for name, known in self.measured if name == suite and self.measured[name, known])
         if not sizes:
             return None
         if own:
-            return DurationEstimate(fmean(own), BORROWED * fmean(own))
+            return DurationEstimate(fmean(own), BORROWED_DEVIATION * fmean(own))
         if size == 0 or sizes == [0]:
-            pooled = [one for known in sizes for one in self.measured[suite, known]]
-            return DurationEstimate(fmean(pooled), max(pstdev(pooled), BORROWED * fmean(pooled)))
+            pooled = [seconds for known in sizes for seconds in self.measured[suite, known]]
+            return DurationEstimate(fmean(pooled), max(pstdev(pooled), BORROWED_DEVIATION * fmean(pooled)))
         near = min((known for known in sizes if known), key=lambda known: abs(known - size))
-        scaled = fmean(self.measured[suite, near]) * math.ldexp(1.0, max(-FARTHEST, min(FARTHEST, size - near)))
-        return DurationEstimate(scaled, BORROWED * scaled)
+        distance = max(-MAX_CLASS_DISTANCE, min(MAX_CLASS_DISTANCE, size - near))
+        scaled = fmean(self.measured[suite, near]) * math.ldexp(1.0, distance)
+        return DurationEstimate(scaled, BORROWED_DEVIATION * scaled)
 
 
 class EvaluationKind(Protocol):
-    """What tells how long an evaluation may take."""
+    """The properties of an evaluation that determine its duration."""
 
     @property
     def suite(self) -> str:
@@ -94,11 +95,11 @@ class EvaluationKind(Protocol):
 
     @property
     def size(self) -> int:
-        """The size class of its model; 0: not known."""
+        """The size class of its model; 0: unknown."""
 
 
 class RunningWork(NamedTuple):
-    """An attempt that occupies a worker since `elapsed` seconds."""
+    """An attempt that has occupied a worker for `elapsed` seconds."""
 
     suite: str
     size: int
@@ -107,9 +108,9 @@ class RunningWork(NamedTuple):
 
 @dataclass
 class StartEstimates:
-    """When each of a queue is likely to start, from `now` on, in order; made for thousands, of whom few ask.
+    """The likely starts of a queue in order; compact, because few of thousands of estimates are read.
 
-    `after` in seconds from now, `variance` of the work before it, on all `workers` together.
+    `after` holds seconds from `now`; `variance` is that of the work before each, over all `workers` together.
     """
 
     now: float
@@ -121,28 +122,29 @@ class StartEstimates:
         return len(self.after)
 
     def __getitem__(self, at: int) -> StartEstimate:
-        start, spread = self.after[at], SPREAD * math.sqrt(self.variance[at]) / self.workers
-        early, late = max(0.0, start * (1 - OFF) - spread), start * (1 + OFF + NEWCOMERS) + spread
+        start, spread = self.after[at], RANGE_DEVIATIONS * math.sqrt(self.variance[at]) / self.workers
+        early = max(0.0, start * (1 - MEAN_ERROR) - spread)
+        late = start * (1 + MEAN_ERROR + NEWCOMER_SHARE) + spread
         return StartEstimate(self.now + early, self.now + start, self.now + late)
 
 
 def starts(
     order: Iterable[EvaluationKind], running: Sequence[RunningWork], workers: int, durations: Durations, now: float
 ) -> StartEstimates:
-    """When each of `order` will start on `workers` workers that are busy with `running`; it takes n log n steps.
+    """Return when each of `order` will start on `workers` workers that are busy with `running`; takes n log n steps.
 
-    It ends with the first of which nothing is known, and is empty where there is no worker. The expected start follows
-    from the mean of each evaluation before it; the range from how far they differ, which evens out the more workers
-    there are.
+    The estimates end before the first evaluation of unknown duration, and are empty without a worker. The expected
+    start follows from the mean duration of each evaluation before it; the range follows from their variance, which
+    averages out over workers.
     """
-    found, expect = StartEstimates(now, workers), lru_cache(maxsize=None)(durations.expect)
+    estimates, expect = StartEstimates(now, workers), lru_cache(maxsize=None)(durations.expect)
     if workers < 1 or not durations.measured:
-        return found
+        return estimates
     free, variance = [0.0] * max(0, workers - len(running)), 0.0
     for work in running:
-        known = expect(work.suite, work.size) or DurationEstimate(0.0, 0.0)
-        free.append(max(known.mean - work.elapsed, LEFT * known.mean))
-        variance += known.spread**2
+        duration = expect(work.suite, work.size) or DurationEstimate(0.0, 0.0)
+        free.append(max(duration.mean - work.elapsed, REMAINING_SHARE * duration.mean))
+        variance += duration.spread**2
     heapq.heapify(free)
     for kind in order:
         expected = expect(kind.suite, kind.size)
@@ -150,32 +152,32 @@ def starts(
             break
         start = free[0]
         heapq.heapreplace(free, start + expected.mean)
-        found.after.append(start)
-        found.variance.append(variance)
+        estimates.after.append(start)
+        estimates.variance.append(variance)
         variance += expected.spread**2
-    return found
+    return estimates
 
 
 @dataclass(frozen=True)
 class WaitExperience:
-    """How long people waited, as a share of what was worked out for them, by the level of their round.
+    """Real waits as shares of the estimated waits, by the level of the request's round.
 
-    A request's round is its number among those of its submitter; rounds share levels as positions do.
+    A request's round is its number among those of its submitter; rounds are grouped into levels as positions are.
     """
 
     shares: Mapping[int, Sequence[float]] = field(default_factory=dict, hash=False)
 
-    def applied(self, start: StartEstimate, turn: int, now: float) -> StartEstimate:
-        """`start`, as it was worked out, for a request in round `turn`, as experience has it."""
-        known = sorted(self.shares.get(level(turn), ()))
-        if len(known) < ENOUGH:
+    def applied(self, start: StartEstimate, round_number: int, now: float) -> StartEstimate:
+        """Return the estimate `start` of a request in round `round_number`, corrected by experience."""
+        shares = sorted(self.shares.get(level(round_number), ()))
+        if len(shares) < MIN_EXPERIENCE:
             return start
-        cut = int(OUTSIDE * len(known))
-        early, middle, late = known[cut], known[len(known) // 2], known[-1 - cut]
-        wait = start.expected - now + SLACK
-        return StartEstimate(*(now + max(0.0, wait * share - SLACK) for share in (early, middle, late)))
+        cut = int(OUTSIDE_SHARE * len(shares))
+        early, middle, late = shares[cut], shares[len(shares) // 2], shares[-1 - cut]
+        wait = start.expected - now + SLACK_SECONDS
+        return StartEstimate(*(now + max(0.0, wait * share - SLACK_SECONDS) for share in (early, middle, late)))
 
 
 def share_waited(expected: float, waited: float) -> float:
-    """How long somebody waited, as a share of what was expected; both in seconds."""
-    return (waited + SLACK) / (expected + SLACK)
+    """Return the real wait as a share of the expected wait; both in seconds."""
+    return (waited + SLACK_SECONDS) / (expected + SLACK_SECONDS)

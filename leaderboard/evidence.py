@@ -1,7 +1,7 @@
-"""What is known of an attempt's death, and the signs that causes are recognised by.
+"""The evidence of a failed attempt, and the patterns that identify causes in it.
 
-Evidence is what a worker saw: an exception, how a process ended, why it was stopped, in which phase, the end of the
-log, readings of memory. Its words are a stranger's. A sign is a question to it that is answered by yes or no.
+A worker records the evidence: an exception, the exit status, the reason for stopping the child, the phase, the end of
+the log, memory use. Its texts are untrusted. A pattern is a predicate over the evidence.
 """
 
 from __future__ import annotations
@@ -17,23 +17,34 @@ from pydantic import Field
 MAX_TEXT = 4_000
 MAX_TAIL = 4_000
 """Characters of an exception's text, and of the end of a log."""
+MAX_LINES, MAX_LINE_CHARS = 6, 240
+"""Log lines that a thread quotes, and characters of each."""
+_SEARCHED_LINES = 2_000
+"""Lines at the end of a log that are searched for errors."""
 MAX_NAME, MAX_CHAIN = 200, 8
-"""Characters of the name of an exception's type, and how far the chain of its causes is followed."""
+"""Characters of the name of an exception's type, and exceptions in the chain of its causes."""
 UNWALLED, UNFORKED = 70, 71
-"""Statuses with which a child ends whose walls did not go up, or that could not so much as try."""
+"""Exit statuses of a child whose isolation could not be set up, and of a child that could not be forked."""
+
+_ERROR = re.compile(
+    r"^(\s*(?:E\s+)?[A-Za-z_][\w.]*(?:Error|Exception|Interrupt|Exit|Warning|Fault)\b.*"
+    r"|.*\b(?:[Oo]ut of memory|OOM|[Kk]illed|[Nn]o space left|CUDA error|NCCL|[Ss]egmentation fault)\b.*"
+    r"|.*\b(?:error|fatal|failed)\b\s*[:\-].*)$"
+)
+_NOISE = re.compile(r"^\s*(?:File \".*\", line \d+|\^+|~+|Traceback \(most recent call last\):|During handling of|$)")
+_PROGRESS = re.compile(r"\d{1,3}%\|.*\||\bit/s\b|\bs/it\b")
 
 Name = Annotated[str, Field(max_length=MAX_NAME)]
 
 
 @dataclass(frozen=True)
 class FailureEvidence:
-    """What is known of a death.
+    """The evidence of one failed attempt.
 
-    `phase` is where it happened: claim, download, start, load, prepare, evaluate, score, publish. `exception` is the
-    dotted or bare name of the exception's type and `chain` those of its causes. `stopped` is set where the worker
-    itself ended the attempt: `time-limit`, `stalled`, `cancelled`, `memory-limit`, `spool-limit`, `flood`, `forged`,
-    `handed-back`.
-    `peak_bytes` is the most memory that the child held, 0 where it is not known.
+    `phase` is claim, download, start, load, prepare, evaluate, score or publish. `exception` is the dotted or bare name
+    of the exception's type; `chain` holds the names of its causes. `stopped` is set if the worker itself ended the
+    attempt: `time-limit`, `stalled`, `cancelled`, `memory-limit`, `spool-limit`, `flood`, `forged`, `handed-back`.
+    `peak_bytes` is the peak memory of the child, 0 if unknown.
     """
 
     phase: Name
@@ -53,20 +64,20 @@ class FailureEvidence:
 
     @property
     def silent(self) -> bool:
-        """Whether nobody said anything: no exception, and no reason of the worker's."""
+        """Whether there is neither an exception nor a reason from the worker."""
         return not self.exception and not self.stopped
 
 
 @dataclass(frozen=True)
 class EvidencePattern:
-    """A question to the evidence; `words` say it for people who read the table."""
+    """A predicate over evidence; `words` describes it in docs/diagnosis.md."""
 
     words: str
     fits: Callable[[FailureEvidence], bool]
 
 
 def raised(*names: str, phases: tuple[str, ...] = ()) -> EvidencePattern:
-    """The exception, or one of its causes, is called one of `names` (and it happened in one of `phases`)."""
+    """Match an exception, or one of its causes, with one of `names` (in one of `phases`, if given)."""
     wanted = set(names)
     return EvidencePattern(
         f"raises {', '.join(names)}{_phase_words(phases)}",
@@ -75,61 +86,62 @@ def raised(*names: str, phases: tuple[str, ...] = ()) -> EvidencePattern:
 
 
 def text_matches(pattern: str, phases: tuple[str, ...] = ()) -> EvidencePattern:
-    """The exception's text matches `pattern`, whatever the case (and it happened in one of `phases`)."""
-    found = re.compile(pattern, re.IGNORECASE)
+    """Match `pattern` in the exception's text, ignoring case (in one of `phases`, if given)."""
+    expression = re.compile(pattern, re.IGNORECASE)
     return EvidencePattern(
-        f"says /{pattern}/{_phase_words(phases)}", lambda e: bool(found.search(e.text)) and _in_phases(e, phases)
+        f"says /{pattern}/{_phase_words(phases)}", lambda e: bool(expression.search(e.text)) and _in_phases(e, phases)
     )
 
 
 def logged(pattern: str, phases: tuple[str, ...]) -> EvidencePattern:
-    """The end of the log matches `pattern` (in one of `phases`)."""
-    found = re.compile(pattern)
+    """Match `pattern` in the end of the log, in one of `phases`."""
+    expression = re.compile(pattern)
     return EvidencePattern(
-        f"logs /{pattern}/{_phase_words(phases)}", lambda e: bool(found.search(e.log_tail)) and _in_phases(e, phases)
+        f"logs /{pattern}/{_phase_words(phases)}",
+        lambda e: bool(expression.search(e.log_tail)) and _in_phases(e, phases),
     )
 
 
 def stopped(*reasons: str) -> EvidencePattern:
-    """The worker ended the attempt itself, for one of `reasons`."""
+    """Match an attempt that the worker itself ended for one of `reasons`."""
     return EvidencePattern(f"was stopped: {', '.join(reasons)}", lambda e: e.stopped in reasons)
 
 
 def killed(*signals: signal.Signals) -> EvidencePattern:
-    """A signal ended the child, which said nothing; 128+n is how a shell, or the kernel's helper, says the same."""
-    names = ", ".join(one.name for one in signals)
+    """Match a silent child ended by one of `signals`; a shell reports signal n as exit status 128+n."""
+    names = ", ".join(number.name for number in signals)
     return EvidencePattern(
         f"was ended by {names}", lambda e: e.silent and (e.signal in signals or _status(e) - 128 in signals)
     )
 
 
 def exited(*statuses: int) -> EvidencePattern:
-    """The child ended with one of `statuses`, and said nothing."""
+    """Match a silent child that ended with one of `statuses`."""
     return EvidencePattern(
         f"ended with status {', '.join(map(str, statuses))}", lambda e: e.silent and e.exit_status in statuses
     )
 
 
 def both(first: EvidencePattern, second: EvidencePattern) -> EvidencePattern:
-    """Both of them."""
+    """Match if both patterns match."""
     return EvidencePattern(f"{first.words}, and {second.words}", lambda e: first.fits(e) and second.fits(e))
 
 
 def allocation_refused(limit: int) -> EvidencePattern:
-    """One allocation of `limit` bytes or more was refused."""
-    asked = re.compile(
+    """Match a refused allocation of `limit` bytes or more."""
+    expression = re.compile(
         r"(?:tried to allocate|allocate memory:.{0,60}?|unable to allocate) (\d{1,30}) bytes", re.IGNORECASE
     )
 
     def fits(evidence: FailureEvidence) -> bool:
-        found = asked.search(evidence.text)
-        return found is not None and int(found[1]) >= limit
+        match = expression.search(evidence.text)
+        return match is not None and int(match[1]) >= limit
 
     return EvidencePattern(f"asks for {limit >> 40} TiB or more at once", fits)
 
 
 def anything_raised(*phases: str) -> EvidencePattern:
-    """Any exception in one of `phases`."""
+    """Match any exception in one of `phases`."""
     return EvidencePattern(f"raises anything{_phase_words(phases)}", lambda e: bool(e.exception) and e.phase in phases)
 
 
@@ -143,3 +155,15 @@ def _phase_words(phases: tuple[str, ...]) -> str:
 
 def _status(evidence: FailureEvidence) -> int:
     return evidence.exit_status or 0
+
+
+def decisive_lines(log: str, *, limit: int = MAX_LINES) -> list[str]:
+    """The last `limit` error lines of `log` in their order, or its last lines where none is an error.
+
+    Threads quote only these lines of a log, which is private and long. They are untrusted text; the caller escapes it.
+    """
+    lines = [line.rstrip() for line in log.splitlines()[-_SEARCHED_LINES:]]
+    shown = [line for line in lines if line.strip() and not _NOISE.match(line) and not _PROGRESS.search(line)]
+    errors = list(dict.fromkeys(line.strip() for line in shown if _ERROR.match(line)))
+    chosen = errors[-limit:] if errors else [line.strip() for line in shown[-limit:]]
+    return [line if len(line) <= MAX_LINE_CHARS else f"{line[:MAX_LINE_CHARS]} …" for line in chosen]

@@ -1,7 +1,7 @@
-"""Why attempts fail: one table from evidence to a cause, its fault, one plain sentence, what to do, and retries.
+"""The table of failure causes: from evidence to a cause, its fault, one sentence, advice, and the retry policy.
 
-Rows are tried in order and the first of which a sign fits decides, so what is more precise stands above. No row
-guesses: what none of them knows is `unknown`, and is listed for maintainers with the end of its log.
+The first row with a matching pattern decides, so precise rows come first. No row guesses: a failure that no row matches
+is `unknown`, and maintainers see it in a list with the end of its log.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from leaderboard.evidence import FailureEvidence
 UNKNOWN = "unknown"
 
 FAMILIES: dict[str, tuple[Cause, ...]] = {
-    "Stopped, or never begun": endings.ROWS,
+    "Stopped, or never started": endings.ROWS,
     "Memory, disk and devices": machine.ROWS,
     "Weights and files": weights.ROWS,
     "Config, tokenizer, precision, chat template, generation": model.ROWS,
     "The Hub, questions, publication": hub.ROWS,
-    "What is left": last.ROWS,
+    "Everything else": last.ROWS,
 }
 
 
@@ -37,11 +37,11 @@ SEEN = frozenset((
     "weights-dtype", "weights-header", "weights-incomplete", "weights-missing", "weights-not-finite",
     "weights-pickled", "weights-shape", "weights-truncated", "worker-lost",
 ))  # fmt: skip
-"""Causes of which evidence was recorded from a real death (`tests/unit/leaderboard/deaths.jsonl`)."""
+"""Causes with evidence recorded from a real failure (`tests/unit/leaderboard/deaths.jsonl`)."""
 
 
 def table(rows: Iterable[Cause]) -> dict[str, Cause]:
-    """The rows by code; a code may stand there once."""
+    """Return the rows by code. Raises ValueError if two rows share a code."""
     by_code: dict[str, Cause] = {}
     for row in rows:
         if row.code in by_code:
@@ -54,21 +54,21 @@ CAUSES = table(row for rows in FAMILIES.values() for row in rows)
 
 
 def diagnose(evidence: FailureEvidence) -> Cause:
-    """What the attempt died of; `unknown` where no row fits."""
+    """Return the cause of a failure; `unknown` if no row matches."""
     return next((row for row in CAUSES.values() if any(sign.fits(evidence) for sign in row.signs)), CAUSES[UNKNOWN])
 
 
 def cause(code: str) -> Cause:
-    """The row of `code`; that of `unknown` for a code that is not in the table (of a newer worker, perhaps)."""
+    """Return the row of `code`; the row `unknown` for a code that is not in the table, as from a newer worker."""
     return CAUSES.get(code, CAUSES[UNKNOWN])
 
 
 def may_retry(code: str, tried: int) -> float | None:
-    """Seconds to wait before the next try of a request whose attempts died `tried` times of `code`; None: leave it."""
+    """Return seconds to wait before the next attempt after `tried` failures with `code`; None: no further attempt."""
     policy = cause(code).retry
     return policy.wait if tried <= policy.times else None
 
 
 def climbs(code: str) -> bool:
-    """Whether the next try of what died of `code` belongs on a larger machine."""
+    """Whether the next attempt after a failure with `code` needs a larger tier."""
     return cause(code).retry.tier == "larger"

@@ -1,7 +1,7 @@
-"""Tables of flags that others kept by hand: `model id → address of a discussion`, with keys that silently did nothing.
+"""Reads hand-written tables of flags: `model id → address of a discussion`, with keys that never matched a model.
 
-Such a table is JSON, YAML, or the text of a dictionary in Python with its comments. Nothing in it is run. Each key
-either names a model, perhaps after it was tidied, or is told as what it is; none is passed over in silence.
+A table is JSON, YAML, or the text of a Python dictionary with comments; no code in it runs. Each key either names a
+model, perhaps after normalisation, or is reported as a problem; no key is ignored silently.
 """
 
 from __future__ import annotations
@@ -19,33 +19,41 @@ from leaderboard.reasons import Problem, Reason, bounded, table
 from leaderboard.requests import is_model
 
 MAX_TABLE = 5_000_000
-"""Characters of a table that is read."""
+"""Maximal characters of a table."""
 _ADDRESS = re.compile(rf"^{HUB}", re.IGNORECASE)
 _URL = re.compile(r"^https?://[^\s<>\"']{4,1000}$")
 
 REASONS = table(
     (
-        Reason("blanks", "'{key}' has blanks in or around it; read as {model}.", "It did nothing until now."),
-        Reason("address", "'{key}' is an address, not a name; read as {model}.", "It did nothing until now."),
-        Reason("invisible", "'{key}' holds characters that nobody sees; read as {model}.", "It did nothing until now."),
-        Reason("look-alike", "'{key}' holds letters that only look like those of a name.", "Write it anew by hand."),
-        Reason("no-name", "'{key}' is no model: nothing on the Hub can be called so.", "Drop it, or write its name."),
-        Reason("twice", "'{key}' stands there more than once; the last address counts.", "Drop the others."),
-        Reason("no-thread", "'{key}' has no address of a discussion: '{value}'.", "Say where it is spoken about."),
-        Reason("case", "'{key}' is called {model}, with other capitals.", "It did nothing until now."),
+        Reason("blanks", "'{key}' contains spaces; it was read as {model}.", "It had no effect until now."),
+        Reason("address", "'{key}' is a URL, not a model id; it was read as {model}.", "It had no effect until now."),
+        Reason(
+            "invisible",
+            "'{key}' contains invisible characters; it was read as {model}.",
+            "It had no effect until now.",
+        ),
+        Reason("look-alike", "'{key}' contains letters that only look like ASCII letters.", "Type the model id again."),
+        Reason("no-name", "'{key}' cannot be a model id on the Hub.", "Remove it, or write the model id."),
+        Reason("twice", "'{key}' occurs more than once; the last address counts.", "Remove the other entries."),
+        Reason(
+            "no-thread", "'{key}' has no address of a discussion: '{value}'.", "Write the URL of the flag's discussion."
+        ),
+        Reason("case", "'{key}' is called {model}, with different capitals.", "It had no effect until now."),
         Reason("renamed", "'{key}' is called {model} now.", "Both names are flagged."),
-        Reason("moved", "'{key}' is spoken about at {thread} by now.", "That address is written."),
-        Reason("unknown", "There is no model '{key}', neither on the Hub nor on the board.", "Drop it, or mend it."),
+        Reason("moved", "The discussion about '{key}' is now at {thread}.", "The new address is used."),
+        Reason(
+            "unknown", "There is no model '{key}' on the Hub or on this board.", "Remove it, or correct the model id."
+        ),
     )
 )
-"""What can be wrong with a key, and what became of it."""
+"""The problems of keys, and what happens with each key."""
 LOST = frozenset({"look-alike", "no-name", "no-thread", "unknown"})
-"""Codes of keys that are not imported."""
+"""Codes of the keys that are not imported."""
 
 
 @dataclass(frozen=True)
 class FlagTableRow:
-    """One flag of a table: its key as it stands there, the model that it seems to mean, and the address."""
+    """One flag of a table: the key as written, the model that it means, and the address."""
 
     key: str
     model: str
@@ -53,12 +61,12 @@ class FlagTableRow:
 
 
 class BadFlagTable(ValueError):
-    """It is no table of names and addresses; the message says why."""
+    """The text is no table of model ids and addresses; the message says why."""
 
 
 def read_table(text: str) -> tuple[list[FlagTableRow], list[Problem]]:
-    """The rows of a table, and what is wrong with its keys as far as words alone tell. Raises BadTable."""
-    found: dict[str, FlagTableRow] = {}
+    """Return the rows of a table and the problems of its keys, without asking the Hub. Raises BadFlagTable."""
+    rows: dict[str, FlagTableRow] = {}
     problems: list[Problem] = []
     for key, value in _pairs(text):
         tidied = tidy(key)
@@ -70,15 +78,15 @@ def read_table(text: str) -> tuple[list[FlagTableRow], list[Problem]]:
         if not _URL.match(value):
             problems.append(REASONS["no-thread"].problem(key=key, value=value))
             continue
-        if tidied.casefold() in found:
+        if tidied.casefold() in rows:
             problems.append(REASONS["twice"].problem(key=key))
-        found[tidied.casefold()] = FlagTableRow(key, tidied, value)
-    return list(found.values()), problems
+        rows[tidied.casefold()] = FlagTableRow(key, tidied, value)
+    return list(rows.values()), problems
 
 
 def tidy(name: str) -> str:
-    """A model's name as people wrote it, without blanks, an address around it, and characters that nobody sees."""
-    shown = "".join(one for one in name if unicodedata.category(one) not in ("Cc", "Cf", "Co", "Cn"))
+    """Return a hand-written model id without spaces, URL prefix and invisible characters."""
+    shown = "".join(char for char in name if unicodedata.category(char) not in ("Cc", "Cf", "Co", "Cn"))
     return re.sub(r"\s+", "", _ADDRESS.sub("", shown.strip())).strip("/")
 
 
@@ -93,7 +101,7 @@ def _trouble(key: str, tidied: str) -> Literal["", "address", "blanks", "invisib
 
 
 def _pairs(text: str) -> Iterator[tuple[str, str]]:
-    """Keys and values in the order in which they stand there, doubles among them."""
+    """Yield keys and values in the order of the text, including repeated keys."""
     if len(text) > MAX_TABLE:
         raise BadFlagTable(f"it has more than {MAX_TABLE:,} characters")
     try:
@@ -101,14 +109,14 @@ def _pairs(text: str) -> Iterator[tuple[str, str]]:
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise BadFlagTable(f"it cannot be read: {bounded(error)}") from error
     if not isinstance(node, yaml.MappingNode):
-        raise BadFlagTable("it is no table: it should map names of models to addresses")
+        raise BadFlagTable("it is no table: it must map model ids to addresses")
     for key, value in node.value:
         name = key.value if isinstance(key, yaml.ScalarNode) else ""
         yield name, str(value.value) if isinstance(value, yaml.ScalarNode) else ""
 
 
 def _braces(text: str) -> str:
-    """Of a program's text the dictionary: `FLAGGED_MODELS = {…}`."""
+    """Return the dictionary in the text of a program (`FLAGGED_MODELS = {…}`)."""
     assignment = re.search(r"^\w+\s*(?::[^=\n]*)?=\s*(?=\{)", text, re.MULTILINE)
     if assignment is None:
         return text

@@ -1,13 +1,12 @@
-"""Flags: what a leaderboard holds against a model, or what its authors asked for, in a file each; and the tables of
-them that front ends read.
+"""Flags: one record per flagged or opted-out model, and the tables of flags that front ends read.
 
     flags/{org}/{model}.json    the record: category, reason, evidence, reporter, thread, scope, every decision
-    flagged.json                model id → address of the thread in which it is spoken about
+    flagged.json                model id → address of the flag's thread
     scoped.json                 flags of one revision or one precision only
-    do_not_submit.json          models whose authors asked that they be not here
+    do_not_submit.json          models whose authors opted out
 
-The records are the truth, the tables are made from them. A model goes by every name that its record knows: as it is
-called on the Hub now, and as rows of the board still call it. Names count in any case of letters.
+The tables are compiled from the records, which are the source of truth. A record applies to every name that it holds:
+the model's present name on the Hub, and names that rows of the board still use. Names are compared without case.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from leaderboard.requests import is_model
 FOLDER, SUFFIX = "flags/", ".json"
 FLAGGED, SCOPED, DO_NOT_SUBMIT = "flagged.json", "scoped.json", "do_not_submit.json"
 MAX_RECORD = 200_000
-"""Bytes of one record."""
+"""Maximal bytes of one record."""
 Status = Literal["flagged", "lifted"]
 Word = Annotated[str, Field(max_length=500)]
 Text = Annotated[str, Field(max_length=2_000)]
@@ -32,11 +31,11 @@ Text = Annotated[str, Field(max_length=2_000)]
 
 @dataclass(frozen=True)
 class FlagCategory:
-    """A kind of flag, as data. `words` say what is held against a model; `cure` what its author can do.
+    """A category of flags. `words` describe the objection to a model; `cure` says what its author can do.
 
-    `cured_by` are codes of suspicions (`leaderboard.suspicions`): where those that a flag rests on can be found no
-    more, its cause is gone. `hides` says that the rows of such a model are hidden as flagged; `follows_weights`
-    that whoever has its weights is flagged too, which must not strike the original of a copy.
+    `rechecked_codes` are codes of findings (`leaderboard.suspicions`): if the findings of a flag can no longer be
+    reproduced, its reason is gone. `hides`: front ends hide the rows of such a model. `follows_weights`: models with
+    the same weights are flagged too; False where that would flag the original of a copy.
     """
 
     name: str
@@ -48,40 +47,40 @@ class FlagCategory:
 
 
 CATEGORIES: Mapping[str, FlagCategory] = {
-    one.name: one
-    for one in (
+    category.name: category
+    for category in (
         FlagCategory(
             "contamination",
-            "trained on what models are tested with",
-            "Show how its data were made, and how they were cleaned of the questions.",
+            "trained on the test questions of a benchmark",
+            "Explain how its training data was made, and how test questions were removed from it.",
         ),
         FlagCategory(
             "copy",
-            "another model's weights, without saying so",
-            "Name the original in base_model of the model card, and keep its licence.",
+            "another model's weights without attribution",
+            "Name the original model in base_model of the model card, and keep its licence.",
             frozenset({"same-weights-unnamed", "licence-missing", "licence-changed", "base-undeclared"}),
             follows_weights=False,
         ),
         FlagCategory(
             "merge",
-            "a merge, or made from other models, without saying so",
-            "Declare it in the model card: the tag merge, and base_model with the models that it was made from.",
+            "an undeclared merge or derivative of other models",
+            "Declare it in the model card: add the tag merge, and list the source models in base_model.",
             frozenset({"merge-undeclared", "base-undeclared"}),
         ),
         FlagCategory(
             "category",
-            "listed as another kind of model than it is",
-            "Say in a comment which kind it is; a maintainer corrects it.",
+            "listed in the wrong category",
+            "Name the right category in a comment; a maintainer corrects it.",
             frozenset({"wrong-category"}),
             follows_weights=False,
         ),
         FlagCategory(
             "opt-out",
-            "the authors asked that it is not on this leaderboard",
-            "If you are one of them and have changed your mind, say so in a comment.",
+            "the authors opted out of this leaderboard",
+            "If you are one of the authors and have changed your mind, say so in a comment.",
             hides=False,
         ),
-        FlagCategory("other", "see the reason", "Say in a comment what speaks against the reason."),
+        FlagCategory("other", "see the reason", "Say in a comment why the reason does not apply."),
     )
 }
 
@@ -91,24 +90,24 @@ class _Record(BaseModel):
 
 
 class FlagScope(_Record):
-    """What of the model is flagged: one commit, one precision; "" for all of them."""
+    """The evaluations that a flag covers: one commit, one precision; "" for all of them."""
 
     revision: Word = ""
     precision: Word = ""
 
     @property
     def is_whole(self) -> bool:
-        """Whether it is the model as such."""
+        """Whether the whole model is flagged."""
         return not (self.revision or self.precision)
 
     def covers(self, revision: str, precision: str) -> bool:
-        """Whether an evaluation at this commit and precision is meant; "" stands for one that is not known."""
+        """Whether the flag covers an evaluation at this commit and precision; "" means unknown."""
         same_commit = not (self.revision and revision) or revision.startswith(self.revision)
         return same_commit and (not (self.precision and precision) or self.precision == precision)
 
 
 class FlagEvidence(_Record):
-    """One thing that was found, with where it can be seen, and the other model that it speaks of."""
+    """One finding, with a link to its source and the other model that it concerns."""
 
     code: Word
     message: Text
@@ -117,7 +116,7 @@ class FlagEvidence(_Record):
 
 
 class FlagDecision(_Record):
-    """What was decided, by whom, when (ISO, UTC), why; `cause` is the comment, or the import, that did it."""
+    """One decision: by whom, when (ISO, UTC) and why; `cause` is the comment or the import that made it."""
 
     what: Literal["flagged", "lifted"]
     at: Word
@@ -129,8 +128,8 @@ class FlagDecision(_Record):
 
 
 class FlagRecord(_Record):
-    """All that is known of the flag of one model. `also` are other names of it; `weights` the
-    digest of its weights, where whoever has them is flagged too."""
+    """The flag of one model and its history. `also` holds other names of the model; `weights` the digest of its
+    weights, if models with the same weights are flagged too."""
 
     version: Literal[1] = 1
     model: Word
@@ -148,37 +147,37 @@ class FlagRecord(_Record):
 
     @property
     def path(self) -> str:
-        """Where it lies in the flags repo."""
+        """The path of the record in the flags repo."""
         return record_path(self.model)
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Every name that the model goes by, each once."""
+        """Every name of the model, each once."""
         return tuple(dict.fromkeys((self.model, *self.also)))
 
     @property
     def stands(self) -> bool:
-        """Whether it is in force."""
+        """Whether the flag is in force."""
         return self.status == "flagged"
 
     @property
     def is_opt_out(self) -> bool:
-        """Whether it is no flag, but what the authors asked for."""
+        """Whether the record is an opt-out by the authors rather than a flag."""
         return self.category == "opt-out"
 
     @property
     def kind(self) -> FlagCategory:
-        """Its category; `other` for a word that nobody knows any more."""
+        """The category; `other` for an unknown word."""
         return CATEGORIES.get(self.category, CATEGORIES["other"])
 
     @property
     def flagged_by(self) -> FlagDecision | None:
-        """The decision that flagged it last."""
-        return next((one for one in reversed(self.decisions) if one.what == "flagged"), None)
+        """The last decision that flagged the model."""
+        return next((decision for decision in reversed(self.decisions) if decision.what == "flagged"), None)
 
     @property
     def is_recheckable(self) -> bool:
-        """Whether its cause can be seen to be gone."""
+        """Whether a recheck of the evidence can show that the reason of the flag is gone."""
         return self.stands and bool(self.recheckable_codes())
 
     def with_thread(self, url: str) -> FlagRecord:
@@ -186,35 +185,47 @@ class FlagRecord(_Record):
         return self.model_copy(update={"thread": url})
 
     def recheckable_codes(self) -> frozenset[str]:
-        """The codes of its evidence whose end would end its cause."""
-        return self.kind.rechecked_codes & {one.code for one in self.evidence}
+        """Return the codes of the evidence on which the flag depends."""
+        return self.kind.rechecked_codes & {evidence.code for evidence in self.evidence}
 
     def dump(self) -> bytes:
-        """The contents of its file."""
+        """Return the contents of the record's file."""
         return (json.dumps(self.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n").encode()
+
+    def flagged_with(self, decisions: Iterable[FlagDecision], also: Iterable[str]) -> FlagRecord:
+        """Return this record in force, with these `decisions` and other names."""
+        return self.model_copy(update={"status": "flagged", "decisions": tuple(decisions), "also": tuple(also)})
+
+    def lifted_by(self, decision: FlagDecision) -> FlagRecord:
+        """Return this record with its flag lifted by `decision`."""
+        return self.model_copy(update={"status": "lifted", "decisions": (*self.decisions, decision)})
+
+    def renamed_to(self, model: str, also: Iterable[str], decisions: Iterable[FlagDecision]) -> FlagRecord:
+        """Return this record for the model under its new name, with other names and every decision."""
+        return self.model_copy(update={"model": model, "also": tuple(also), "decisions": tuple(decisions)})
 
 
 def record_path(model: str) -> str:
-    """Where the record of `model` lies."""
+    """Return the path of the record of `model`."""
     return f"{FOLDER}{model}{SUFFIX}"
 
 
 def is_record_path(path: str) -> bool:
-    """Whether a file at `path` is meant as a record."""
+    """Whether `path` is the path of a record."""
     return path.startswith(FOLDER) and path.endswith(SUFFIX)
 
 
 def parse_record(path: str, data: bytes) -> FlagRecord | str:
-    """The record in `data` at `path`, or what is wrong with it in words."""
+    """Return the record in `data` at `path`, or a sentence that says what is wrong with it."""
     if len(data) > MAX_RECORD:
         return f"it has more than {MAX_RECORD:,} bytes"
     try:
-        found = FlagRecord.model_validate_json(data)
+        record = FlagRecord.model_validate_json(data)
     except (ValidationError, ValueError, RecursionError) as error:
         return f"it cannot be read as a flag: {_first_line(error)}"
-    if not is_model(found.model):
-        return f"'{found.model[:100]}' cannot be the name of a model"
-    return found if found.path == path else f"it speaks of {found.model}, which belongs at {found.path}"
+    if not is_model(record.model):
+        return f"'{record.model[:100]}' cannot be the name of a model"
+    return record if record.path == path else f"it is the record of {record.model}, which belongs at {record.path}"
 
 
 def _first_line(error: Exception) -> str:
@@ -225,54 +236,56 @@ def _first_line(error: Exception) -> str:
 
 
 def flagged(before: FlagRecord | None, now: FlagRecord, decision: FlagDecision) -> FlagRecord:
-    """`now` with what was decided about the model before, and `decision`; the same where that was taken already."""
+    """Return `now` with the earlier decisions and `decision`; `before` if `decision` was recorded already."""
     earlier = before.decisions if before is not None else ()
-    if before is not None and any(one.cause == decision.cause for one in earlier):
+    if before is not None and any(recorded.cause == decision.cause for recorded in earlier):
         return before
-    known = {name.casefold(): name for name in (*now.also, *(before.names if before else ()))}
-    known.pop(now.model.casefold(), None)  # the same in other letters is no other name
-    return now.model_copy(
-        update={"status": "flagged", "decisions": (*earlier, decision), "also": tuple(known.values())}
-    )
+    names = {name.casefold(): name for name in (*now.also, *(before.names if before else ()))}
+    names.pop(now.model.casefold(), None)  # a name that differs only in case is the same name
+    return now.flagged_with((*earlier, decision), names.values())
 
 
 def lifted(before: FlagRecord, decision: FlagDecision) -> FlagRecord:
-    """The record once its flag is lifted; the same where it is already."""
-    if not before.stands:
-        return before
-    return before.model_copy(update={"status": "lifted", "decisions": (*before.decisions, decision)})
+    """Return the record with its flag lifted; unchanged if the flag is not in force."""
+    return before.lifted_by(decision) if before.stands else before
 
 
 def renamed(records: Iterable[FlagRecord], new: str) -> FlagRecord:
-    """The one record of a model that is called `new` now, of those (one at least) that there are under its names.
+    """Merge the records (at least one) of a model under its names into one record under its new name `new`.
 
-    No flag is escaped by a new name, so the others stay known. What weighs most stands; every decision is kept.
+    A new name does not lift a flag, so the other names stay in the record. The strictest record counts; every decision
+    is kept.
     """
     known = list(records)
-    heaviest = max(known, key=lambda one: (one.stands, one.is_opt_out, one.kind.hides and one.scope.is_whole))
-    names = {name.casefold(): name for one in known for name in one.names}
-    names.pop(new.casefold(), None)  # the same in other letters is no other name
-    decisions = sorted(dict.fromkeys(one for record in known for one in record.decisions), key=lambda one: one.at)
-    return heaviest.model_copy(update={"model": new, "also": tuple(names.values()), "decisions": tuple(decisions)})
+    strictest = max(known, key=lambda it: (it.stands, it.is_opt_out, it.kind.hides and it.scope.is_whole))
+    names = {name.casefold(): name for record in known for name in record.names}
+    names.pop(new.casefold(), None)  # a name that differs only in case is the same name
+    decisions = dict.fromkeys(decision for record in known for decision in record.decisions)
+    return strictest.renamed_to(new, names.values(), sorted(decisions, key=lambda decision: decision.at))
 
 
 def compile_tables(records: Iterable[FlagRecord]) -> dict[str, bytes]:
-    """The files that front ends read, by path."""
-    standing = sorted((one for one in records if one.stands), key=lambda one: one.model.casefold())
-    whole = {name: one.thread for one in standing if one.kind.hides and one.scope.is_whole for name in one.names}
+    """Return the files that front ends read, by path."""
+    standing = sorted((record for record in records if record.stands), key=lambda record: record.model.casefold())
+    whole = {
+        name: record.thread
+        for record in standing
+        if record.kind.hides and record.scope.is_whole
+        for name in record.names
+    }
     scoped = [
-        {"model": name, "revision": one.scope.revision, "precision": one.scope.precision, "thread": one.thread}
-        for one in standing
-        if one.kind.hides and not one.scope.is_whole
-        for name in one.names
+        {"model": name, "revision": record.scope.revision, "precision": record.scope.precision, "thread": record.thread}
+        for record in standing
+        if record.kind.hides and not record.scope.is_whole
+        for name in record.names
     ]
-    opted_out = sorted({name for one in standing if one.is_opt_out for name in one.names}, key=str.casefold)
+    opted_out = sorted({name for record in standing if record.is_opt_out for name in record.names}, key=str.casefold)
     tables = {FLAGGED: whole, SCOPED: scoped, DO_NOT_SUBMIT: opted_out}
     return {path: (json.dumps(table, indent=1, ensure_ascii=False) + "\n").encode() for path, table in tables.items()}
 
 
 class StandingFlags:
-    """The flags that stand, by name and by weights."""
+    """The flags in force, by name and by weights."""
 
     def __init__(self, records: Iterable[FlagRecord]) -> None:
         self._names: dict[str, list[FlagRecord]] = {}
@@ -286,11 +299,11 @@ class StandingFlags:
                 self._weights.add(record.weights)
 
     def flagged(self, model: str, revision: str, precision: str, weights: str) -> bool:
-        """Whether an evaluation is hidden as flagged."""
+        """Whether front ends hide an evaluation as flagged."""
         records = self._names.get(model.casefold(), ())
-        hit = any(one.kind.hides and one.scope.covers(revision, precision) for one in records)
-        return hit or bool(weights and weights in self._weights)
+        by_name = any(record.kind.hides and record.scope.covers(revision, precision) for record in records)
+        return by_name or bool(weights and weights in self._weights)
 
     def opted_out(self, model: str) -> bool:
-        """Whether its authors asked that it be not here."""
-        return any(one.is_opt_out for one in self._names.get(model.casefold(), ()))
+        """Whether the authors of `model` opted out."""
+        return any(record.is_opt_out for record in self._names.get(model.casefold(), ()))

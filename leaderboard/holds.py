@@ -1,12 +1,12 @@
-"""Hold, pause, priority: what maintainers decide about the queue, in words that everyone can read.
+"""Holds, pauses and priorities: maintainers' decisions about the queue, in files that everyone can read.
 
-A hold is about one request and lies in its file's `steward` object. A pause is about the board, a tier or a suite; all
-of them lie in one file of the requests repo, a member for each, so that two people who pause two things at the same
-time do not undo each other:
+A hold stops one request and is stored in the `steward` object of its file. A pause stops the board, a tier or a suite.
+All pauses are stored in one file of the requests repo, one member each, so that two simultaneous pauses do not
+overwrite each other:
 
     {"tier:large": {"reason": "The large machines are moved.", "by": "maya", "at": "2026-11-25T02:00:00Z"}}
 
-A member that is null is over. Who edits the file by hand may write just the reason.
+A null member is a pause that has ended. A person who edits the file by hand may write the reason alone.
 """
 
 from __future__ import annotations
@@ -17,13 +17,17 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from leaderboard.jsontext import edit, object_in
 from leaderboard.tiers import TIERS
 
-PAUSES = ".steward/queue.json"
-"""Path of the pauses in the requests repo."""
+PAUSES = ".steward/pauses"
+"""Path of the pauses in the requests repo; front ends take every file that ends in `.json` for a request."""
+FORMER_PAUSES = ".steward/queue.json"
+"""Their path in earlier versions; it counts where there is no file at `PAUSES`."""
 MAX_PAUSES = 100_000
+"""Maximal bytes of the file of pauses."""
 BOARD = "board"
-"""The pause of everything."""
+"""The target of a pause of the whole queue."""
 MAX_REASON = 500
 
 Priority = Literal["high", "normal", "low"]
@@ -35,7 +39,7 @@ class BadPauses(ValueError):
 
 
 class Hold(BaseModel):
-    """Why, by whom and since when something is held. `at` is an ISO time in UTC."""
+    """The reason, the author and the start of a hold or a pause. `at` is an ISO time in UTC."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -45,33 +49,41 @@ class Hold(BaseModel):
 
 
 UNKNOWN: Mapping[str, Hold] = {
-    BOARD: Hold(reason=f"The file {PAUSES} cannot be read, so nobody knows what is paused. A maintainer must mend it.")
+    BOARD: Hold(reason=f"The file {PAUSES} cannot be read, so all evaluations wait until a maintainer repairs it.")
 }
-"""The pauses while their file is broken, and what it said before is not known: whoever knows nothing starts nothing."""
+"""The pauses while their file is broken and its earlier contents are unknown: nothing starts."""
 
 
-def is_target(what: str) -> bool:
-    """Whether `what` can be paused: `board`, `tier:…` or `suite:…`."""
-    kind, _, name = what.partition(":")
-    return what == BOARD or (kind == "tier" and name in TIERS) or (kind == "suite" and 0 < len(name) <= 100)
+def is_target(target: str) -> bool:
+    """Whether `target` can be paused: `board`, `tier:…` or `suite:…`."""
+    kind, _, name = target.partition(":")
+    return target == BOARD or (kind == "tier" and name in TIERS) or (kind == "suite" and 0 < len(name) <= 100)
 
 
 def parse_pauses(data: bytes) -> dict[str, Hold]:
-    """What is paused, by target. Members that say nothing of a pause are passed over. Raises BadPauses."""
+    """Return the pauses by target, ignoring members that are no pause. Raises BadPauses."""
     try:
-        found = json.loads(data.decode("utf-8-sig"))
+        members = json.loads(data.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise BadPauses(f"{PAUSES} is not JSON: {str(error)[:200]}") from error
-    if not isinstance(found, dict):
-        raise BadPauses(f"{PAUSES} holds JSON, but not an object with a member for each pause.")
-    pauses = {what: _hold(said) for what, said in found.items() if is_target(what)}
-    return {what: hold for what, hold in pauses.items() if hold is not None}
+    if not isinstance(members, dict):
+        raise BadPauses(f"{PAUSES} is JSON, but not an object with a member for each pause.")
+    pauses = {target: _hold(value) for target, value in members.items() if is_target(target)}
+    return {target: hold for target, hold in pauses.items() if hold is not None}
 
 
-def _hold(said: Any) -> Hold | None:
-    if isinstance(said, str) and said.strip():
-        return Hold(reason=said.strip()[:MAX_REASON])
+def merge_pauses(present: bytes, newer: bytes) -> bytes:
+    """Return the file `present` with the members of `newer`; the other file if one of them holds no object."""
+    members = object_in(newer)
+    if members is None:
+        return present
+    return edit(present.decode(), members).encode() if object_in(present) is not None else newer
+
+
+def _hold(value: Any) -> Hold | None:
+    if isinstance(value, str) and value.strip():
+        return Hold(reason=value.strip()[:MAX_REASON])
     try:
-        return Hold.model_validate(said)
+        return Hold.model_validate(value)
     except ValidationError:
         return None

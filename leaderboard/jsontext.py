@@ -1,7 +1,7 @@
-"""Reading a JSON object from a stranger's bytes, and changing its fields in its text: what others wrote stays theirs.
+"""Reads a JSON object from untrusted bytes, and edits its fields in its text, leaving all other text unchanged.
 
-Only the values that change are written anew, in the layout that the file has: its indentation, its line ends, its blank
-after the colon, its way of writing characters beyond ASCII. A field that is not there is added behind the last one.
+An edit rewrites only the values that change, in the layout of the file: its indentation, line ends, space after the
+colon, and escapes of non-ASCII characters. A new field is added after the last one.
 """
 
 from __future__ import annotations
@@ -13,21 +13,23 @@ from dataclasses import dataclass
 from typing import Any
 
 BOM = "\ufeff"
+JsonObject = dict[str, Any]
+"""A parsed JSON object of any shape."""
 _BLANK = re.compile(r"[ \t\n\r]*")
 
 
-def object_in(data: bytes) -> dict[str, Any] | None:
-    """The JSON object that a file of whoever holds; None where it holds none that can be read. Never raises."""
+def object_in(data: bytes) -> JsonObject | None:
+    """Return the JSON object in an untrusted file; None if there is none. Never raises."""
     try:
-        found = json.loads(data.decode("utf-8-sig"))
+        value = json.loads(data.decode("utf-8-sig"))
     except (ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) else None
+    return value if isinstance(value, dict) else None
 
 
 @dataclass(frozen=True)
 class _Member:
-    """A field in the text: where its name and its value begin and end."""
+    """A field in the text: the positions at which its name and its value begin and end."""
 
     name: str
     name_start: int
@@ -37,9 +39,9 @@ class _Member:
 
 
 def edit(raw: str, changes: Mapping[str, Any]) -> str:
-    """`raw`, which must be a JSON object, with the top-level fields in `changes` set; every other character stays.
+    """Return the JSON object `raw` with the top-level fields in `changes` set and every other character unchanged.
 
-    A field that stands there twice is changed twice; one that says already what it is to say stays as it is written.
+    A field that occurs twice is changed twice; a field that already has its new value stays as it is written.
     """
     members = _members(raw)
     layout = _Layout.of(raw, members)
@@ -58,31 +60,31 @@ def edit(raw: str, changes: Mapping[str, Any]) -> str:
 
 
 def _members(raw: str) -> list[_Member]:
-    """The members of the object `raw`, in order. Raises ValueError where it is none."""
+    """Return the members of the object `raw`, in order. Raises ValueError if `raw` is no object."""
     if not isinstance(json.loads(raw.removeprefix(BOM)), dict):
-        raise ValueError("not a JSON object")  # noqa: TRY004  it is the text that is wrong
+        raise ValueError("not a JSON object")  # noqa: TRY004  the value of the text is wrong, not its type
     decoder = json.JSONDecoder()
-    found: list[_Member] = []
+    members: list[_Member] = []
     at = _past_blank(raw, raw.index("{") + 1)
     while raw[at] != "}":
         name, name_end = decoder.raw_decode(raw, at)
         start = _past_blank(raw, _past_blank(raw, name_end) + len(":"))
         _, end = decoder.raw_decode(raw, start)
-        found.append(_Member(name, at, name_end, start, end))
+        members.append(_Member(name, at, name_end, start, end))
         at = _past_blank(raw, end)
         if raw[at] == ",":
             at = _past_blank(raw, at + 1)
-    return found
+    return members
 
 
 def _past_blank(raw: str, at: int) -> int:
-    found = _BLANK.match(raw, at)
-    return found.end() if found else at
+    blank = _BLANK.match(raw, at)
+    return blank.end() if blank else at
 
 
 @dataclass(frozen=True)
 class _Layout:
-    """How a file is written: what stands between its fields, between name and value, and before an inner line."""
+    """The layout of a file: the text between fields, between name and value, and before an inner line."""
 
     between: str
     colon: str
@@ -104,23 +106,23 @@ class _Layout:
         return cls(between, colon, lines[1] if lines else None, ascii_only)
 
     def value(self, value: Any) -> str:
-        """`value` as it is written inside the object."""
+        """Return `value` as it is written inside the object."""
         comma = "," if self.indent or not self.between else ", "
         text = self._dumps(value, indent=self.indent, separators=(comma, self.colon))
         newline = "\r\n" if "\r\n" in self.between else "\n"
         return text.replace("\n", newline + (self.indent or "")) if self.indent else text
 
     def append(self, fields: Mapping[str, Any], *, first: bool) -> str:
-        """`fields` as they are written behind the last one."""
+        """Return `fields` as they are written after the last field."""
         written = [self._dumps(name) + self.colon + self.value(value) for name, value in fields.items()]
         return ("" if first else "," + self.between) + ("," + self.between).join(written)
 
     def _dumps(self, value: Any, **layout: Any) -> str:
         text = json.dumps(value, ensure_ascii=self.ascii_only, **layout)
-        half = any("\ud800" <= char <= "\udfff" for char in text)  # of a character, which only an escape can hold
-        return json.dumps(value, ensure_ascii=True, **layout) if half else text
+        has_surrogate = any("\ud800" <= char <= "\udfff" for char in text)  # only an escape can represent it
+        return json.dumps(value, ensure_ascii=True, **layout) if has_surrogate else text
 
 
 def is_same(one: Any, other: Any) -> bool:
-    """Whether two values are the same JSON: True is not 1, 1 is not 1.0; the order of members counts for nothing."""
+    """Whether two values are the same JSON: True is not 1, 1 is not 1.0; the order of members does not matter."""
     return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)

@@ -1,21 +1,21 @@
-"""What to do about one request: a pure function of what was read about it.
+"""The next step for one request, as a pure function of its file and of the state of its current attempt.
 
-The file on the Hub is the truth about what was decided; Redis is the truth about what is alive. Their combination is
-looked at afresh in every sync, so a lost, doubled or late event costs time and nothing else:
+The file on the Hub is the truth about decisions; Redis is the truth about live attempts. Every sync reads both again,
+so a lost, duplicated or late event only costs time:
 
-    waits    and nobody evaluates it          -> admit: refuse, or let it wait for its turn
-    waits    and a worker took it             -> claim: the commit of RUNNING, then the worker may go on
-    RUNNING  by us, and it ended              -> publish, or fail, or try again where the fault is ours
-             with results of an earlier suite -> they count as none, and the fault is ours
-    RUNNING  by us, and it is silent          -> look for what it published; else it is lost: try again
-    RUNNING  by another backend               -> none of our business
-    an end                                    -> report it; stop whoever still evaluates it
+    waits    and no worker has it             -> admit: refuse it, or let it wait in the queue
+    waits    and a worker took it             -> claim: commit RUNNING, then the worker continues
+    RUNNING  by Steward, and it ended         -> publish, or fail, or retry if the fault is the service's
+             with results of an earlier suite -> they do not count, and the fault is the service's
+    RUNNING  by Steward, and it is silent     -> look for a publication; else it is lost: retry
+    RUNNING  by another backend               -> leave it alone
+    an end                                    -> report it; stop a worker that still evaluates it
 
-Attempts are numbered by path, and no number is ever used twice. The file keeps the highest that was claimed, or ended:
-`steward.spent`. A file that waits at such a number was put back by somebody, be it from an end or out of the middle,
-and its next attempt is the one after that, at the commit that the file asks for now. So the commit that reopens a
-request raises its number, whoever makes it and whatever else it says. Where somebody wrote a new file over ours, what
-was spent is known to the index, or looked for elsewhere (`bot.request_files.attempt_numbers`).
+Attempts are numbered by path, and no number is used twice. The file stores the highest number that was claimed or has
+ended: `steward.spent`. If a waiting file has such a number, a person or a program reopened the request; its next
+attempt has the next number and evaluates the commit that the file names now. So every commit that reopens a request
+raises its number. If another program overwrites the file, the index knows the spent number, or
+`bot.request_files.attempt_numbers` finds it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from leaderboard.failures import cause
 from leaderboard.requests import Request, Status
 
 AttemptLife = Literal["unseen", "queued", "taken", "running", "ended", "handed-back", "silent"]
-"""What Redis knows of an attempt; `silent` means that it lived and does not beat any more."""
+"""The state of an attempt in Redis; `silent` means that its heartbeats have stopped."""
 
 
 @dataclass(frozen=True)
@@ -38,14 +38,14 @@ class Admit:
 
 @dataclass(frozen=True)
 class Wait:
-    """Accepted already: let it have its turn."""
+    """The request is accepted: let it wait in the queue."""
 
     attempt: str
 
 
 @dataclass(frozen=True)
 class ConfirmClaim:
-    """Commit RUNNING, unless the file says so already, and tell the worker."""
+    """Commit RUNNING, unless it is `committed` already, and confirm the claim to the worker."""
 
     attempt: str
     committed: bool
@@ -53,21 +53,21 @@ class ConfirmClaim:
 
 @dataclass(frozen=True)
 class ShowProgress:
-    """It runs; show how far."""
+    """The attempt runs: show its progress."""
 
     attempt: str
 
 
 @dataclass(frozen=True)
 class Finish:
-    """The current attempt published something: check it, copy it, say FINISHED."""
+    """The current attempt published results: check them, copy them, commit FINISHED."""
 
     outcome: Outcome
 
 
 @dataclass(frozen=True)
 class Fail:
-    """The current attempt ended without results, for good."""
+    """The current attempt ended without results and is not retried."""
 
     failure: Failure
     outcome: Outcome | None = None
@@ -75,7 +75,7 @@ class Fail:
 
 @dataclass(frozen=True)
 class Reopen:
-    """The current attempt ended for a reason that is ours: the next one waits."""
+    """The current attempt failed through a fault of the service: let the next attempt wait."""
 
     failure: Failure
     outcome: Outcome | None
@@ -84,19 +84,19 @@ class Reopen:
 
 @dataclass(frozen=True)
 class Recover:
-    """It fell silent: look at what it may have published before calling it lost."""
+    """The attempt is silent: look for its publication before treating it as lost."""
 
     attempt: str
 
 
 @dataclass(frozen=True)
 class NothingToDo:
-    """Nothing more will happen to it by itself."""
+    """The request is at an end."""
 
 
 @dataclass(frozen=True)
 class LeaveForeign:
-    """Another backend runs it, or it is in a state that Steward does not know: hands off."""
+    """Another backend runs the request, or its status is unknown to Steward: leave it alone."""
 
 
 Step = Admit | Wait | ConfirmClaim | ShowProgress | Finish | Fail | Reopen | Recover | NothingToDo | LeaveForeign
@@ -104,7 +104,7 @@ Step = Admit | Wait | ConfirmClaim | ShowProgress | Finish | Fail | Reopen | Rec
 
 @dataclass(frozen=True)
 class AttemptFacts:
-    """What is known of a request's current attempt: its life, what it reported, and the digest of the board's suite."""
+    """The state of the current attempt, the outcome that it reported, and the digest of the board's suite."""
 
     life: AttemptLife = "unseen"
     reported: Outcome | None = None
@@ -112,20 +112,20 @@ class AttemptFacts:
 
     @property
     def outcome(self) -> Outcome | None:
-        """What it reported, as it counts: results of another version of the suite than the board has now are none."""
+        """The reported outcome; a failure if its results belong to another version of the suite than the board's."""
         outcome = self.reported
         if outcome is None or outcome.details is None or outcome.suite_digest == self.suite:
             return outcome
-        words = f"from {outcome.suite_digest[:12]} to {self.suite[:12]}."
-        return outcome.model_copy(update={"details": None, "failure": cause("suite-changed").failure(words)})
+        versions = f"from {outcome.suite_digest[:12]} to {self.suite[:12]}."
+        return outcome.failed_with(cause("suite-changed").failure(versions))
 
 
 @dataclass(frozen=True)
 class CurrentAttempt:
-    """Which attempt of a request is the current one.
+    """The current attempt of a request.
 
-    `first` is the first since people asked last: the ones before it are not held against the budget of tries.
-    `revision` is the commit that is pinned for it, None where that is still to be found out.
+    `first` is the first attempt since a person last asked for one: earlier attempts do not count towards the limit.
+    `revision` is the pinned commit, None before one is pinned.
     """
 
     number: int
@@ -134,39 +134,39 @@ class CurrentAttempt:
 
     @property
     def tries(self) -> int:
-        """How many attempts there were since people asked last, this one included."""
+        """The number of attempts since a person last asked for one, including this one."""
         return self.number - self.first + 1
 
 
 def highest_used_number(request: Request) -> int:
-    """The highest number of an attempt that was claimed, or ended, as far as the file tells; 0 where none was."""
+    """Return the highest number of a claimed or ended attempt that the file shows; 0 without one."""
     facts, status = request.file.steward, request.status
-    over = 0 if status is None or status.waits else facts.attempt
-    return max(facts.spent, over, number_in(request.file.job_id))
+    ended = 0 if status is None or status.waits else facts.attempt
+    return max(facts.spent, ended, number_in(request.file.job_id))
 
 
 def find_current_attempt(request: Request, used: int = 0) -> CurrentAttempt:
-    """The current attempt of `request`, where those up to `used` are known to be spent, whatever the file says."""
+    """Return the current attempt of `request`; numbers up to `used` are spent, even if the file does not say so."""
     facts, status = request.file.steward, request.status
     if status is None or not status.waits:
         number = max(1, facts.attempt)
         return CurrentAttempt(number, min(facts.first, number), facts.revision)
-    over = max(highest_used_number(request), used)
-    if facts.attempt > over:
+    spent = max(highest_used_number(request), used)
+    if facts.attempt > spent:
         return CurrentAttempt(facts.attempt, min(facts.first, facts.attempt), facts.revision)
-    return CurrentAttempt(over + 1, over + 1, facts.revision if facts.attempt == 0 else None)
+    return CurrentAttempt(spent + 1, spent + 1, facts.revision if facts.attempt == 0 else None)
 
 
 def current_attempt_id(board: str, request: Request, now: CurrentAttempt, sha: str | None = None) -> str | None:
-    """The id of the attempt `now`: at the pinned revision, or at `sha` before one is pinned; None without either."""
+    """Return the id of the attempt `now` at its pinned revision, or else at `sha`; None without both."""
     revision = now.revision or sha
     return attempt_id(board, str(request.path), revision, now.number) if revision is not None else None
 
 
 def next_step(request: Request, attempt: str | None, seen: AttemptFacts, *, may_try_again: bool) -> Step:
-    """What to do about `request`, whose current attempt is `attempt` and was `seen` so.
+    """Return the next step for `request`, whose current attempt has the id `attempt` and the state `seen`.
 
-    `may_try_again` says whether the fault and the board's budget allow another attempt.
+    `may_try_again`: whether the fault and the board's limit allow another attempt.
     """
     status = request.status
     if status is None:
@@ -199,7 +199,7 @@ def _running(request: Request, attempt: str | None, seen: AttemptFacts, *, may_t
     if seen.life == "running":
         return ShowProgress(attempt)
     if seen.life in ("handed-back", "queued"):
-        return Wait(attempt)  # a worker gave it back, and no other has it yet
+        return Wait(attempt)  # a worker returned it, and no other worker has taken it yet
     return Recover(attempt)
 
 

@@ -1,4 +1,4 @@
-"""What a text points at: request files, threads and models, in whatever form people link them.
+"""Finds links to request files, threads and models in a text, in every form that people use.
 
     https://huggingface.co/datasets/org/requests/blob/main/o/m_eval_request_False_float16_Original.json
     …/resolve/…?download=true   …/raw/…   …/blame/…   …/edit/…   …/blob/refs%2Fpr%2F3/…   …#L7
@@ -6,7 +6,7 @@
     https://huggingface.co/datasets/org/requests/discussions/12   …/discussions/12/files
     o/m_eval_request_False_float16_Original.json
 
-Nothing that is found is believed: whether there is such a file, and what it says, only the Hub knows.
+A link proves nothing: the caller asks the Hub whether the file exists and what it contains.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from urllib.parse import unquote
 
 from leaderboard.requests import is_repo_name, is_request_path
 
-LONGEST, MOST = 65_536, 20
-"""Characters of a text that are looked at, and links of each kind that are found in it."""
+MAX_CHARS, MAX_LINKS = 65_536, 20
+"""Characters of a text that are searched, and links of each kind that are returned."""
 HUB = r"(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co)/(?:models/)?"
-"""Pattern of what stands before a model's name in its address on the Hub, for texts in lower case."""
+"""Pattern of the part of a Hub URL before the model id, for texts in lower case."""
 _HOST = r"https?://[A-Za-z0-9.-]{1,100}(?::\d{1,5})?"
 _REPO = r"(?P<repo>[\w.-]{1,96}/[\w.-]{1,96})"
 _END = r"[^\s<>\"'()\[\]{}|\\^`]"
@@ -36,7 +36,7 @@ _NAMESPACES = ("datasets", "spaces", "docs", "blog", "papers", "api", "settings"
 
 @dataclass(frozen=True)
 class RequestLink:
-    """A request file that a text links: `repo` is None where it is named without its repo."""
+    """A linked request file; `repo` is None if the text names the file without a repo."""
 
     path: str
     repo: str | None = None
@@ -44,7 +44,7 @@ class RequestLink:
 
 @dataclass(frozen=True)
 class ThreadLink:
-    """A discussion or pull request that a text links; `kind` is dataset, space or model."""
+    """A linked discussion or pull request; `kind` is dataset, space or model."""
 
     kind: str
     repo: str
@@ -52,29 +52,29 @@ class ThreadLink:
 
 
 def request_links(text: str) -> list[RequestLink]:
-    """The request files that `text` links, each once, in order; MOST at most."""
-    text = text[:LONGEST]
-    found: dict[str, RequestLink] = {}
+    """Return the request files that `text` links, each once, in order; at most MAX_LINKS."""
+    text = text[:MAX_CHARS]
+    links: dict[str, RequestLink] = {}
     for match in _FILE.finditer(text):
         for path in _paths(match["rest"]):
-            found.setdefault(path, RequestLink(path, match["repo"]))
+            links.setdefault(path, RequestLink(path, match["repo"]))
             break
     for match in _HF.finditer(text):
         path = unquote(_trimmed(match["rest"]))
         if _is_path(path):
-            found.setdefault(path, RequestLink(path, match["repo"]))
+            links.setdefault(path, RequestLink(path, match["repo"]))
     for match in _BARE.finditer(without_addresses(text)):
         if _is_path(match["path"]):
-            found.setdefault(match["path"], RequestLink(match["path"]))
-    return list(found.values())[:MOST]
+            links.setdefault(match["path"], RequestLink(match["path"]))
+    return list(links.values())[:MAX_LINKS]
 
 
 def _paths(rest: str) -> Iterator[str]:
-    """The path in `{revision}/{path}`, of which either may hold slashes: a request lies in one folder, or in none."""
+    """Yield the path in `{revision}/{path}`; both may contain slashes, but a request is in one folder or in none."""
     parts = unquote(_trimmed(rest)).split("/")
     for depth in (2, 1):
         if len(parts) > depth and _is_path(path := "/".join(parts[-depth:])):
-            # The revision takes the rest: `main`, a commit, or `refs/pr/3`.
+            # The rest is the revision: `main`, a commit, or `refs/pr/3`.
             if depth == 2 and len(parts) == 4 and parts[0] == "refs":
                 continue
             yield path
@@ -90,31 +90,31 @@ def _is_path(path: str) -> bool:
 
 
 def thread_links(text: str) -> list[ThreadLink]:
-    """The discussions and pull requests that `text` links by address, each once, in order; MOST at most."""
+    """Return the discussions and pull requests that `text` links by URL, each once, in order; at most MAX_LINKS."""
     kinds = {"datasets/": "dataset", "spaces/": "space", None: "model"}
-    found = (
+    links = (
         ThreadLink(kinds[match["kind"]], match["repo"], int(match["number"]))
-        for match in _THREAD.finditer(text[:LONGEST])
+        for match in _THREAD.finditer(text[:MAX_CHARS])
     )
-    return list(dict.fromkeys(found))[:MOST]
+    return list(dict.fromkeys(links))[:MAX_LINKS]
 
 
 def is_on_the_hub(url: str, endpoint: str) -> bool:
-    """Whether `url` is an address on the Hub: that of our settings, or the public one."""
+    """Whether `url` is on the Hub: at the configured `endpoint`, or on the public Hub."""
     return url.startswith(f"{endpoint}/") or re.match(HUB, url, re.IGNORECASE) is not None
 
 
 def models_in(text: str) -> list[str]:
-    """Words of `text` that may be the id or the address of a model, each once, in order; MOST at most."""
-    text = text[:LONGEST]
-    found: dict[str, None] = {}
+    """Return ids in `text`, bare or in URLs, that may be models, each once, in order; at most MAX_LINKS."""
+    text = text[:MAX_CHARS]
+    models: dict[str, None] = {}
     for match in (*_ADDRESS.finditer(text), *_MODEL.finditer(without_addresses(text))):
         org, name = match["org"], match["name"].rstrip(".")
         if org not in _NAMESPACES and is_repo_name(org) and is_repo_name(name) and not name.endswith(".json"):
-            found[f"{org}/{name}"] = None
-    return list(found)[:MOST]
+            models[f"{org}/{name}"] = None
+    return list(models)[:MAX_LINKS]
 
 
 def without_addresses(text: str) -> str:
-    """`text` with a blank in the place of each address."""
+    """Return `text` with a space in place of each URL."""
     return re.sub(r"(?:https?|hf)://\S*", " ", text)

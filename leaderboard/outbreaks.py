@@ -1,6 +1,7 @@
-"""When one cause suddenly strikes many models, something of ours may have broken: a harness, a dataset, a machine.
+"""Detects outbreaks: one cause that fails many models at once may be a broken harness, dataset or machine.
 
-The suspicion costs one run of a model that is known to work, the canary. Only if that dies too it is called ours.
+A suspected outbreak triggers one run of the canary, a model that is known to work. Only if the canary fails too, the
+fault is the service's.
 """
 
 from __future__ import annotations
@@ -10,22 +11,25 @@ from dataclasses import dataclass
 
 from leaderboard.holds import Hold
 
-WINDOW = 3600.0
-"""Seconds back from now within which deaths count together."""
-MODELS = 4
-"""How many different models have to die of one cause."""
-SHARE = 0.5
-"""Which part of all models that ended within the window these have to be, at least."""
-OF_ONE_MODEL = frozenset({"cancelled", "worker-lost", "canary-failed", "model-gone", "model-gated", "revision-gone"})
-"""Causes that say nothing of the suite, however often they come."""
+WINDOW_SECONDS = 3600.0
+"""Failures within this time count together."""
+MIN_MODELS = 4
+"""Different models that must fail with one cause."""
+MIN_SHARE = 0.5
+"""Share of these models among all models whose attempts ended within the window."""
+UNRELATED_CAUSES = frozenset({
+    "cancelled", "worker-lost", "canary-failed", "model-gone", "model-gated", "revision-gone",
+})  # fmt: skip
+"""Causes that never point to a broken suite."""
 MAX_NAMED = 5
+"""Models that the reason of a pause names."""
 BY = "steward"
-"""Whose pause it is, in the file of pauses."""
+"""The author of these pauses in the file of pauses."""
 
 
 @dataclass(frozen=True)
 class EndedAttempt:
-    """How one attempt ended: `cause` is empty where it went well. `at` is in seconds since the epoch."""
+    """The end of one attempt: `cause` is empty after a success. `at` is in seconds since the epoch."""
 
     attempt: str
     model: str
@@ -35,49 +39,67 @@ class EndedAttempt:
 
 @dataclass(frozen=True)
 class Outbreak:
-    """One cause, and the models that it struck, in order of their deaths."""
+    """One cause and the models that failed with it, in order of time."""
 
     cause: str
     models: tuple[str, ...]
 
     @property
     def is_one(self) -> bool:
-        """Whether it struck enough models: a worker's word alone is no outbreak."""
-        return len(self.models) >= MODELS
+        """Whether enough models failed; the report of one worker alone is no outbreak."""
+        return len(self.models) >= MIN_MODELS
 
-    def reason(self, died_of: str) -> str:
-        """Why the suite is paused, for everybody to read; `died_of` is what the canary died of."""
+    def reason(self, canary_failure: str) -> str:
+        """Return the public reason for pausing the suite; `canary_failure` describes the failure of the canary."""
         named = ", ".join(self.models[:MAX_NAMED]) + (", …" if len(self.models) > MAX_NAMED else "")
         return (
-            f"{len(self.models)} models died of {self.cause} within an hour ({named}), and so does a model that is "
-            f"known to work: {died_of}. The fault is ours; these models can be relaunched when it is mended."
+            f"{len(self.models)} models failed with {self.cause} within an hour ({named}), and a model that is known "
+            f"to work fails as well: {canary_failure}. The fault is ours; these models can be relaunched once it is "
+            "fixed."
         )
 
 
 def models_struck(
-    ended: Iterable[EndedAttempt], cause: str, *, now: float, since: float = float("-inf"), window: float = WINDOW
+    ended: Iterable[EndedAttempt],
+    cause: str,
+    *,
+    now: float,
+    since: float = float("-inf"),
+    window: float = WINDOW_SECONDS,
 ) -> Outbreak:
-    """The models that died of `cause` within the `window`, and after `since`."""
-    deaths = (one for one in ended if one.cause == cause and now - window <= one.at <= now and one.at > since)
-    return Outbreak(cause, tuple(dict.fromkeys(one.model for one in sorted(deaths, key=lambda one: one.at))))
+    """Return the models that failed with `cause` within the `window` and after `since`."""
+    failures = (
+        attempt
+        for attempt in ended
+        if attempt.cause == cause and now - window <= attempt.at <= now and attempt.at > since
+    )
+    return Outbreak(
+        cause, tuple(dict.fromkeys(attempt.model for attempt in sorted(failures, key=lambda attempt: attempt.at)))
+    )
 
 
 def suspicion(
     ended: Iterable[EndedAttempt], *, now: float, cleared: Mapping[str, float] | None = None
 ) -> Outbreak | None:
-    """The outbreak that `ended` looks like, the largest if several; None where it looks like none.
+    """Return the outbreak that `ended` suggests, the largest if there are several; None if there is none.
 
-    `cleared`: cause → when the canary was asked about it last; what happened before that counts no more.
+    `cleared` maps a cause to the time of the last canary run for it; earlier failures do not count.
     """
-    recent = [one for one in ended if now - WINDOW <= one.at <= now]
-    enough = max(MODELS, SHARE * len({one.model for one in recent}))
-    causes = {one.cause for one in recent} - OF_ONE_MODEL - {""}
-    known = cleared or {}
-    found = [models_struck(recent, cause, now=now, since=known.get(cause, float("-inf"))) for cause in sorted(causes)]
-    return max((one for one in found if len(one.models) >= enough), key=lambda one: len(one.models), default=None)
+    recent = [attempt for attempt in ended if now - WINDOW_SECONDS <= attempt.at <= now]
+    needed = max(MIN_MODELS, MIN_SHARE * len({attempt.model for attempt in recent}))
+    causes = {attempt.cause for attempt in recent} - UNRELATED_CAUSES - {""}
+    cleared_times = cleared or {}
+    outbreaks = [
+        models_struck(recent, cause, now=now, since=cleared_times.get(cause, float("-inf"))) for cause in sorted(causes)
+    ]
+    return max(
+        (attempt for attempt in outbreaks if len(attempt.models) >= needed),
+        key=lambda attempt: len(attempt.models),
+        default=None,
+    )
 
 
 def suites_paused_by_outbreak(pauses: Mapping[str, Hold]) -> dict[str, Hold]:
-    """The suites that are paused because of an outbreak, by name, with the reason."""
-    ours = ((what.partition(":"), hold) for what, hold in pauses.items() if hold.by == BY)
-    return {name: hold for (kind, _, name), hold in ours if kind == "suite"}
+    """Return the suites that are paused because of an outbreak, with their pauses, by name."""
+    own_pauses = ((target.partition(":"), hold) for target, hold in pauses.items() if hold.by == BY)
+    return {name: hold for (kind, _, name), hold in own_pauses if kind == "suite"}

@@ -1,4 +1,4 @@
-"""What a request went through before its current attempt, as its file tells by what reopened it each time."""
+"""The history of a request before its current attempt, read from the causes of its reopenings in its file."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from leaderboard import failures
 from leaderboard.attempts import ATTEMPT_ID, Fault, number_in
-from leaderboard.failures import cause
 
 Kind = Literal["failed", "relaunched", "reported", "resubmitted", "put-back", "new-suite"]
 _REOPENED_BY_PEOPLE: dict[str, Kind] = {
@@ -18,12 +18,12 @@ _REOPENED_BY_PEOPLE: dict[str, Kind] = {
     "suite": "new-suite",
 }
 _ANEW = ("resubmit", "commit", "suite")
-"""How causes begin that ask for another evaluation, not for the same one again."""
+"""Prefixes of causes that ask for a different evaluation instead of a retry."""
 
 
 @dataclass(frozen=True)
 class Reopening:
-    """One reopening: an `attempt` that failed of `cause` and was followed by another, or a wish of people."""
+    """One reopening: `attempt` failed with `cause` and another attempt followed, or a person asked for it."""
 
     kind: Kind
     attempt: str = ""
@@ -33,22 +33,22 @@ class Reopening:
     left_log: bool = False
 
 
-def newest_reopenings(causes: Sequence[str], *, most: int = 20) -> tuple[Reopening, ...]:
-    """The newest `most` reopenings, oldest first; causes that say nothing to people are left out."""
-    found = (_read(one) for one in causes)
-    return tuple(one for one in found if one is not None)[-most:]
+def newest_reopenings(causes: Sequence[str], *, limit: int = 20) -> tuple[Reopening, ...]:
+    """Return the newest `limit` reopenings, oldest first, without causes that have no meaning to people."""
+    reopenings = (_read(cause) for cause in causes)
+    return tuple(reopening for reopening in reopenings if reopening is not None)[-limit:]
 
 
 def since_asked_anew(causes: Sequence[str]) -> Sequence[str]:
-    """Those of `causes` that are about what is evaluated now: not what came before another commit, or suite."""
-    starts = (place for place, one in enumerate(causes, 1) if one.partition(":")[0] in _ANEW)
+    """Return the `causes` of the present evaluation, without those of an earlier commit or suite."""
+    starts = (place for place, cause in enumerate(causes, 1) if cause.partition(":")[0] in _ANEW)
     return causes[max(starts, default=0) :]
 
 
-def _read(said: str) -> Reopening | None:
-    first, _, rest = said.partition(":")
+def _read(text: str) -> Reopening | None:
+    first, _, rest = text.partition(":")
     if ATTEMPT_ID.match(first) is not None:
-        row = cause(rest)
+        row = failures.cause(rest)
         return Reopening("failed", first, number_in(first), row.code, row.fault, left_log=row.code != "worker-lost")
     kind = _REOPENED_BY_PEOPLE.get(first)
     return Reopening(kind) if kind is not None and rest else None

@@ -1,4 +1,4 @@
-"""When a position in the queue is worth telling again: as it crosses 1, 3, 10, 30, 100, 300, …"""
+"""Levels of positions in the queue (1, 3, 10, 30, 100, 300, …), at which a thread shows a new position."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ LEVELS: tuple[int, ...] = tuple(step * 10**power for power in range(9) for step 
 
 
 def level(position: int) -> int:
-    """The smallest of 1, 3, 10, 30, … that is not below `position` (from 1)."""
+    """Return the smallest of 1, 3, 10, 30, … that is not below `position` (from 1)."""
     return LEVELS[bisect_left(LEVELS, position)]
 
 
-def crosses(told: int, position: int) -> bool:
-    """Whether `position` is to be told where `told` was told last; 0 stands for no position.
+def crosses(stated: int, position: int) -> bool:
+    """Whether a thread that shows the position `stated` must show `position`; 0 stands for no position.
 
-    Whoever comes nearer is told at each level. Whoever falls back, for others had their turn before, is told only past
-    the level after theirs: it often evens out by itself.
+    A better position is shown at each level. A worse one, after other requests moved ahead, is shown only beyond the
+    next level, because the position often recovers by itself.
     """
-    if not told or not position:
-        return bool(told) != bool(position)
-    return level(position) < level(told) or level(position) > level(level(told) + 1)
+    if not stated or not position:
+        return bool(stated) != bool(position)
+    return level(position) < level(stated) or level(position) > level(level(stated) + 1)

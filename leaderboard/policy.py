@@ -1,6 +1,6 @@
-"""What a board asks of a submission: which rules of admission hold, and their numbers.
+"""The admission policy of a board: the rules that hold, and their limits.
 
-The defaults are what the Open LLM Leaderboard asked for, in its FAQ and in its forms.
+The defaults are those of the Open LLM Leaderboard, from its FAQ and its forms.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Fixed = Literal[
     "safetensors",
     "shards",
 ]
-"""Rules without which nothing could be evaluated, or not safely: they cannot be turned off."""
+"""Rules that an evaluation, or a safe one, depends on: they cannot be turned off."""
 Switchable = Literal[
     "revision",
     "renamed",
@@ -57,7 +57,7 @@ Billions = Annotated[float, Field(gt=0)]
 
 
 class AdmissionPolicy(BaseModel):
-    """The section `admission` of a board file. Names of accounts and models count in any case of letters."""
+    """The section `admission` of a board file. Names of accounts and models are compared without case."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -101,18 +101,18 @@ class AdmissionPolicy(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _read_off(cls, said: Any) -> Any:
-        """YAML reads a bare `off` as false, also where it is the name of a field."""
-        if isinstance(said, Mapping) and False in said and "off" not in said:
-            return {("off" if name is False else name): value for name, value in said.items()}
-        return said
+    def _read_off(cls, section: Any) -> Any:
+        """Restore the field `off`, whose name YAML reads as false."""
+        if isinstance(section, Mapping) and False in section and "off" not in section:
+            return {("off" if name is False else name): value for name, value in section.items()}
+        return section
 
     def holds(self, rule: RuleName) -> bool:
-        """Whether `rule` is one that this board goes by."""
+        """Whether `rule` holds on this board."""
         return rule not in self.off
 
     def quota_of(self, name: str) -> int | None:
-        """How many models the account `name` may submit in a window; None where it is free to submit any number."""
+        """Return how many models the account `name` may submit in a window; None for no limit."""
         if self.is_official(name):
             return None
         return next((quota for account, quota in self.quotas.items() if _is_among(name, (account,))), self.quota)
@@ -122,9 +122,9 @@ class AdmissionPolicy(BaseModel):
         return _is_among(account, self.official_providers)
 
     def has_opted_out(self, model: str) -> bool:
-        """Whether the authors of `model` asked that it be not submitted."""
+        """Whether the authors of `model` opted out of this board."""
         return _is_among(model, self.do_not_submit) or _is_among(model.partition("/")[0], self.do_not_submit)
 
 
 def _is_among(name: str, names: tuple[str, ...]) -> bool:
-    return name.strip().casefold() in {one.strip().casefold() for one in names}
+    return name.strip().casefold() in {other.strip().casefold() for other in names}

@@ -1,4 +1,4 @@
-"""Why a submission is refused, as data: a sentence for what is wrong and why, and one for what to do about it."""
+"""Reasons for refusals as data, each with a sentence about the problem and advice, and helpers that word them."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 MAX_WORD = 200
-"""Characters of a stranger's text in a sentence."""
+"""Characters of an untrusted text in a sentence."""
 
 
 class Problem(BaseModel):
-    """One thing that is wrong with a submission, what to do about it, and where there is more to read, if anywhere."""
+    """One problem of a submission, with advice and an optional link to more information."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -23,26 +23,30 @@ class Problem(BaseModel):
     link: str = ""
 
     def at(self, link: str) -> Problem:
-        """The same, with the address of what it speaks of."""
+        """Return this problem with a link to its subject."""
         return self.model_copy(update={"link": link})
+
+    def reworded(self, *, code: str, message: str, advice: str) -> Problem:
+        """Return this problem with another code and other sentences."""
+        return self.model_copy(update={"code": code, "message": message, "advice": advice})
 
 
 @dataclass(frozen=True)
 class Reason:
-    """One row: `code` is stable, as request files and statistics hold it; `{word}` is filled in by a rule."""
+    """One row: `code` is stable, because request files and statistics store it; a rule fills in each `{word}`."""
 
     code: str
     message: str
     advice: str
 
     def problem(self, **words: object) -> Problem:
-        """The reason with its words filled in, each bounded and on one line."""
-        said = {name: bounded(word) for name, word in words.items()}
-        return Problem(code=self.code, message=self.message.format(**said), advice=self.advice.format(**said))
+        """Return the problem with `words` filled in, each bounded and on one line."""
+        safe = {name: bounded(word) for name, word in words.items()}
+        return Problem(code=self.code, message=self.message.format(**safe), advice=self.advice.format(**safe))
 
 
 def table(rows: Iterable[Reason]) -> Mapping[str, Reason]:
-    """The rows by code; a code may stand there once."""
+    """Return the rows by code. Raises ValueError if two rows share a code."""
     by_code: dict[str, Reason] = {}
     for row in rows:
         if row.code in by_code:
@@ -52,21 +56,27 @@ def table(rows: Iterable[Reason]) -> Mapping[str, Reason]:
 
 
 def bounded(word: object, limit: int = MAX_WORD) -> str:
-    """`word` on one line, without characters that nobody can see, cut at `limit`."""
+    """Return `word` on one line, without invisible characters, cut at `limit`."""
     shown = "".join(char if char.isprintable() else " " for char in str(word)[: 4 * limit])
     line = re.sub(r" +", " ", shown).strip()
     return line if len(line) <= limit else line[: limit - 2].rstrip() + " …"
 
 
-def names(words: Iterable[str], *, most: int = 3) -> str:
-    """`'a', 'b' and 'c'`, or `'a', 'b', 'c' and 7 more`: strangers' names in a sentence."""
+def names(words: Iterable[str], *, limit: int = 3) -> str:
+    """Join untrusted names for a sentence: `'a', 'b' and 'c'`, or `'a', 'b', 'c' and 7 more`."""
     quoted = [f"'{bounded(word, 60)}'" for word in words]
-    if len(quoted) > most:
-        return f"{', '.join(quoted[:most])} and {len(quoted) - most} more"
+    if len(quoted) > limit:
+        return f"{', '.join(quoted[:limit])} and {len(quoted) - limit} more"
     return " and ".join(filter(None, (", ".join(quoted[:-1]), quoted[-1]))) if quoted else ""
 
 
 def choice(words: Iterable[str]) -> str:
-    """`a, b or c`: our own words."""
+    """Join trusted words for a sentence: `a, b or c`."""
     *others, last = list(words) or [""]
     return f"{', '.join(others)} or {last}" if others else last
+
+
+def describe_errors(error: ValidationError, *, limit: int | None = None) -> str:
+    """The first `limit` validation errors (None: all) of a file on one line: `repos.flags: the error; …`."""
+    errors = error.errors(include_url=False)[:limit]
+    return "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in errors)

@@ -1,7 +1,7 @@
-"""Taking a model's results and requests off a board, so that it can be undone: nothing is deleted, everything moves.
+"""Removes a model's results and requests from a board reversibly: files are moved, never deleted.
 
-results    -> .steward/archive/{path}: no reader looks there, for its name begins with a dot
-request    CANCELLED, with the reason; what it said before stands in `steward.removed`
+results    -> .steward/removed/{path}.removed: front ends read files that end in `.json`, in dot folders too
+request    CANCELLED, with the reason; `steward.removed` keeps the earlier values
 """
 
 from __future__ import annotations
@@ -16,77 +16,88 @@ from leaderboard.reasons import Problem, Reason, table
 from leaderboard.renames import FilePlan
 from leaderboard.requests import OURS, Request, Status, ours_in
 
-ARCHIVE = ".steward/archive/"
+ARCHIVE = ".steward/removed/"
+SUFFIX = ".removed"
+FORMER_ARCHIVE = ".steward/archive/"
+"""The archive of earlier versions, in which files have the names that they had."""
 REMOVED = "removed"
-"""The member of ours that keeps what a request said before its removal."""
-_PUT_BY = ("results", "kept", "cancelled")
+"""The member of `steward` that keeps a request's values from before its removal."""
+_SAVED_FACTS = ("results", "kept", "cancelled")
 
 REASONS = table(
     (
-        Reason("nothing", "{model} has nothing on this leaderboard that could be removed.", "Check its name."),
-        Reason("not-removed", "{model} was not removed, so there is nothing to restore.", "Check its name."),
+        Reason("nothing", "{model} has nothing on this leaderboard to remove.", "Check the model's name."),
+        Reason("not-removed", "{model} was not removed, so there is nothing to restore.", "Check the model's name."),
         Reason(
             "flagged",
-            "{model} is flagged, and a flag is not escaped by a removal.",
-            "Plead in the discussion of the flag first.",
+            "{model} is flagged, and a removal does not lift a flag.",
+            "Appeal against the flag in its discussion first.",
         ),
         Reason(
             "at-work",
-            "{path} is {status}, and only what came to its end can be removed.",
+            "{path} is {status}, and only requests that have ended can be removed.",
             "Withdraw it first, with /cancel.",
         ),
-        Reason("in-the-way", "{path} is there again, so the old one cannot be put back.", "Remove the new one first."),
-        Reason("unreadable", "{path} cannot be read as a request.", "A person has to look at it."),
-        Reason("too-much", "That is more than I move at once.", "A person has to look at it."),
+        Reason("in-the-way", "{path} exists again, so the old file cannot be restored.", "Remove the new file first."),
+        Reason("unreadable", "{path} cannot be read as a request.", "Ask a maintainer to check the file."),
+        Reason("too-much", "These are more files than I move at once.", "Ask a maintainer to move them."),
     )
 )
 
 
 def part_of(words: Mapping[str, str]) -> str:
-    """Which of a model's evaluations `words` mean: "4bit", "Adapter", or both; "" for all of them."""
+    """Return which of a model's evaluations `words` select: "4bit", "Adapter", or both; "" for all of them."""
     return ", ".join(filter(None, (words.get("precision"), words.get("weight_type"))))
 
 
 def archived(path: str) -> str:
-    """Where a file of the results repo is kept once it is removed."""
-    return ARCHIVE + path
+    """Return the archive path of a removed results file."""
+    return f"{ARCHIVE}{path}{SUFFIX}"
+
+
+def original_path(path: str) -> str | None:
+    """Return the path that an archived file had before its removal; None if `path` is in no archive."""
+    if path.startswith(FORMER_ARCHIVE):
+        return path.removeprefix(FORMER_ARCHIVE)
+    is_archived = path.startswith(ARCHIVE) and path.endswith(SUFFIX)
+    return path.removeprefix(ARCHIVE).removesuffix(SUFFIX) if is_archived else None
 
 
 def remove_request(request: Request, why: Hold) -> FilePlan | Problem | None:
-    """What becomes of a request file; None where it is removed already."""
+    """Return the edit that removes a request, or the problem; None if it is removed already."""
     path, status = str(request.path), request.status
     ours = ours_in(request.fields)
     if REMOVED in ours and status is Status.CANCELLED:
         return None
     if status is None or status.waits or status is Status.RUNNING:
         return REASONS["at-work"].problem(path=path, status=request.file.status)
-    kept = {"status": request.file.status, **{name: ours.get(name) for name in _PUT_BY}}
-    facts = {**ours, "results": None, "kept": None, "cancelled": why.model_dump(), REMOVED: kept}
+    saved = {"status": request.file.status, **{name: ours.get(name) for name in _SAVED_FACTS}}
+    facts = {**ours, "results": None, "kept": None, "cancelled": why.model_dump(), REMOVED: saved}
     return _edited(request, Status.CANCELLED.value, facts)
 
 
 def restore_request(request: Request) -> FilePlan | Problem | None:
-    """What undoes that; None where it was not removed, or was submitted again since."""
+    """Return the edit that restores a removed request; None if it was not removed, or was submitted again since."""
     ours = ours_in(request.fields)
-    kept = ours.get(REMOVED)
-    if not isinstance(kept, dict) or request.status is not Status.CANCELLED:
+    saved = ours.get(REMOVED)
+    if not isinstance(saved, dict) or request.status is not Status.CANCELLED:
         return None
-    facts = {**ours, **{name: kept.get(name) for name in _PUT_BY}, REMOVED: None}
-    return _edited(request, str(kept.get("status", Status.FAILED.value)), facts)
+    facts = {**ours, **{name: saved.get(name) for name in _SAVED_FACTS}, REMOVED: None}
+    return _edited(request, str(saved.get("status", Status.FAILED.value)), facts)
 
 
 def _edited(request: Request, status: str, facts: Mapping[str, Any]) -> FilePlan:
     path = str(request.path)
-    known = {name: value for name, value in facts.items() if value is not None}
-    data = edit(request.raw, {"status": status, OURS: known}).encode()
+    present = {name: value for name, value in facts.items() if value is not None}
+    data = edit(request.raw, {"status": status, OURS: present}).encode()
     return FilePlan(path, path, request.raw.encode(), data)
 
 
 def belongs(path: str, data: bytes, request: Request) -> bool:
-    """Whether a results file is of this very request: all precisions of a model share a folder."""
+    """Whether a results file belongs to this request; all precisions of a model share a folder."""
     ours = request.file.steward
-    kept = (ours.model_extra or {}).get(REMOVED)
-    if path in (ours.results, kept.get("results") if isinstance(kept, dict) else None):
+    saved = (ours.model_extra or {}).get(REMOVED)
+    if path in (ours.results, saved.get("results") if isinstance(saved, dict) else None):
         return True
     try:
         fields = json.loads(data)

@@ -1,7 +1,7 @@
-"""Whether a rename is right: what was found out about it, and each check with a sentence for people.
+"""Checks whether a rename is right: the facts about it, and each check with a sentence for people.
 
-Two models are the same where the Hub itself says so, by sending whoever asks for the old name to the new one; or where
-their weights are the same and whoever asks for it may write to both. Facts in, words out.
+Two names belong to one model if the Hub redirects the old name to the new one, or if the weights are the same and the
+requester may write to both repos.
 """
 
 from __future__ import annotations
@@ -14,65 +14,65 @@ from leaderboard.renames import RenameComparison, RenamePlan
 
 WORDS = table(
     (
-        Reason("redirects", "The Hub sends {old} to {new}: it is the same model.", ""),
+        Reason("redirects", "The Hub redirects {old} to {new}: it is the same model.", ""),
         Reason("same-weights", "{old} and {new} have the same weights, and {who} may write to both.", ""),
         Reason(
             "elsewhere",
-            "The Hub sends {old} to {there}, not to {new}.",
-            "Name the model as it is called on the Hub now.",
+            "The Hub redirects {old} to {there}, not to {new}.",
+            "Use the model's present name on the Hub.",
         ),
         Reason("no-new", "There is no model {new} on the Hub.", "Rename the model on the Hub first."),
         Reason(
             "no-old",
-            "There is no {old} on the Hub any more, and it does not lead to {new}.",
-            "Rename the model on the Hub: then its old name leads to the new one.",
+            "There is no {old} on the Hub any more, and it does not redirect to {new}.",
+            "Rename the model on the Hub: its old name then redirects to the new one.",
         ),
         Reason(
             "other-weights",
-            "{old} and {new} are two models on the Hub, with other weights.",
-            "A rename keeps the model. Submit the new one instead.",
+            "{old} and {new} are two models on the Hub with different weights.",
+            "A rename keeps the weights. Submit {new} as a new model instead.",
         ),
         Reason(
             "not-theirs",
             "{old} and {new} have the same weights, but I cannot see that {who} may write to both.",
-            "Let an owner of both open a discussion that links this, or rename the model on the Hub.",
+            "Ask an owner of both to open a discussion that links to this one, or rename the model on the Hub.",
         ),
-        Reason("free", "No other model's files are at {new}.", ""),
-        Reason("not-free", "{new} has files here already: {paths}.", "Only a person can tell which are right."),
-        Reason("no-flag", "No flag is left behind.", ""),
+        Reason("free", "No other model has files at {new}.", ""),
+        Reason("not-free", "{new} has files here already: {paths}.", "Ask a maintainer to decide which to keep."),
+        Reason("no-flag", "No flag is lost.", ""),
         Reason(
             "flag",
-            "{model} is flagged, and the flag has to come along.",
-            "Ask for the rename with /rename: it takes the flag along.",
+            "{model} is flagged, and the flag has to move with it.",
+            "Ask for the rename with /rename, which moves the flag as well.",
         ),
-        Reason("at-rest", "Nothing of it is being evaluated.", ""),
-        Reason("running", "{model} is being evaluated right now.", "Wait until that is over."),
-        Reason("exact", "It does all that this rename needs, and nothing else: {count}.", ""),
+        Reason("at-rest", "None of its requests is being evaluated.", ""),
+        Reason("running", "{model} is being evaluated right now.", "Wait until the evaluation has ended."),
+        Reason("exact", "It makes every change that this rename needs, and no other: {count}.", ""),
         Reason(
             "at-once",
-            "The Hub does not lead from {old} to {new}, so all of it has to be done at once.",
+            "The Hub does not redirect {old} to {new}, so all files have to be renamed at once.",
             "Ask for the rename with /rename.",
         ),
         Reason(
             "conflicts",
-            "It conflicts with what is there by now, so it cannot be merged.",
-            "Ask for the rename with /rename: it starts from what is there.",
+            "It conflicts with the present files, so it cannot be merged.",
+            "Ask for the rename with /rename, which starts from the present files.",
         ),
-        Reason("other-branch", "It is for the branch {name}, and files lie on main.", "Open it for main."),
+        Reason("other-branch", "It targets the branch {name}; the files are on main.", "Open it for main."),
         Reason(
             "does-nothing",
-            "It does nothing of what renaming {old} to {new} needs.",
+            "It makes none of the changes that renaming {old} to {new} needs.",
             "Ask for the rename with /rename.",
         ),
-        Reason("partial", "What it does is right: {count}. Left to do: {left}.", ""),
+        Reason("partial", "Its changes are right: {count}. Still to do: {left}.", ""),
     )
 )
 
 
 @dataclass(frozen=True)
 class RenameFacts:
-    """What was found out. `leads` is what the Hub calls `plan.old` now ("": nothing), `new_exists` whether it knows
-    `plan.new`; `same_weights` and `may_write` (to both) count where the names do not lead to one model."""
+    """The facts about a rename. `leads` is the Hub's present name of `plan.old` ("": none); `new_exists`: the Hub has
+    `plan.new`; `same_weights` and `may_write` (to both repos) count if the Hub does not redirect the old name."""
 
     plan: RenamePlan
     leads: str
@@ -87,7 +87,7 @@ class RenameFacts:
 
 @dataclass(frozen=True)
 class RenameCheckLine:
-    """One check, and how it went."""
+    """One check and its result."""
 
     ok: bool
     problem: Problem
@@ -95,27 +95,27 @@ class RenameCheckLine:
 
 @dataclass(frozen=True)
 class RenameVerdict:
-    """Every check. `partial`: what passed is only a part of the rename."""
+    """The results of all checks. `partial`: the pull request makes only some of the changes."""
 
     lines: tuple[RenameCheckLine, ...]
     partial: bool = False
 
     @property
     def passed(self) -> bool:
-        """Whether nothing speaks against it."""
+        """Whether every check passed."""
         return all(line.ok for line in self.lines)
 
     def with_problems(self, problems: Iterable[Problem]) -> RenameVerdict:
-        """The same, and `problems` speak against it too."""
+        """Return this verdict with `problems` added as failed checks."""
         known = {line.problem for line in self.lines}
         more = tuple(RenameCheckLine(False, problem) for problem in problems if problem not in known)
         return RenameVerdict((*self.lines, *more), self.partial)
 
 
 def judge(facts: RenameFacts, checked: RenameComparison | None = None, *, escapes: bool = True) -> RenameVerdict:
-    """Hold `facts` against the rules, and `checked`, what a pull request does, where it is one.
+    """Check `facts`, and `checked` if a pull request makes the rename.
 
-    `escapes` says that a flag would be left behind.
+    `escapes`: the rename would lose a flag.
     """
     lines = [_same_model(facts), _free(facts), _flags(facts, escapes=escapes), _nothing_running(facts)]
     if checked is None:
@@ -133,7 +133,7 @@ def _line(ok: bool, code: str, **words: object) -> RenameCheckLine:
 
 
 def _same_model(facts: RenameFacts) -> RenameCheckLine:
-    old, new, who = facts.plan.old, facts.plan.new, facts.requester
+    old, new, requester = facts.plan.old, facts.plan.new, facts.requester
     if facts.leads == new != "":
         return _line(True, "redirects", old=old, new=new)
     if facts.leads and facts.leads.lower() != old.lower():
@@ -145,11 +145,11 @@ def _same_model(facts: RenameFacts) -> RenameCheckLine:
     if not facts.same_weights:
         return _line(False, "other-weights", old=old, new=new)
     code = "same-weights" if facts.may_write else "not-theirs"
-    return _line(facts.may_write, code, old=old, new=new, who=who or "whoever asks for it")
+    return _line(facts.may_write, code, old=old, new=new, who=requester or "the requester")
 
 
 def _free(facts: RenameFacts) -> RenameCheckLine:
-    """Files of the new name may be there where both names are one model: the plan sees to it that none is lost."""
+    """Files under the new name are allowed if both names are one model: the plan overwrites none of them."""
     if facts.new_files and facts.leads != facts.plan.new:
         return _line(False, "not-free", new=facts.plan.new, paths=names(facts.new_files))
     return _line(True, "free", new=facts.plan.new)

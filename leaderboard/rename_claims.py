@@ -1,6 +1,6 @@
-"""What a pull request claims to rename: told by the shape of its diff, else by its title.
+"""Reads the rename that a pull request claims, from the shape of its diff or else from its title.
 
-Titles are strangers' words. They only decide what a pull request is measured by, never whether it is right.
+Titles are untrusted. They only select the plan that a pull request is compared with, never the result.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _TITLE = re.compile(r"\brenam(e|es|ed|ing)\b|\bnew name\b", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class RenameClaim:
-    """`old` is to be called `new`; with `problem`, more than that is claimed, and both are examples."""
+    """A claim to rename `old` to `new`; with a `problem`, it claims several renames and these are examples."""
 
     old: str
     new: str
@@ -28,32 +28,32 @@ class RenameClaim:
 
 
 def read_claim(kind: Kind, title: str, changes: Sequence[FileChange]) -> RenameClaim | None:
-    """What a pull request with this title and diff claims to rename in a repo of this kind; None: nothing."""
-    gone, come = models_in_diff(kind, changes)
-    leaving, coming = sorted(gone - come), sorted(come - gone)
-    says_so = _TITLE.search(title) is not None
-    if leaving and coming and (says_so or _is_move(kind, changes, leaving, coming)):
+    """Return the rename that a pull request with this title and diff claims in a repo of this kind, if any."""
+    losing, gaining = models_in_diff(kind, changes)
+    leaving, coming = sorted(losing - gaining), sorted(gaining - losing)
+    names_rename = _TITLE.search(title) is not None
+    if leaving and coming and (names_rename or _is_move(kind, changes, leaving, coming)):
         if len(leaving) == len(coming) == 1:
             return RenameClaim(leaving[0], coming[0])
         problem = REASONS["two-models"].problem(names=names(leaving if len(leaving) > 1 else coming))
         return RenameClaim(leaving[0], coming[0], problem)
-    meant = models_in(title) if says_so else []
-    return RenameClaim(meant[0], meant[1]) if len(meant) == 2 else None
+    titled = models_in(title) if names_rename else []
+    return RenameClaim(titled[0], titled[1]) if len(titled) == 2 else None
 
 
 def models_in_diff(kind: Kind, changes: Iterable[FileChange]) -> tuple[set[str], set[str]]:
-    """The models of which files go, and those of which files come."""
-    gone: set[str] = set()
-    come: set[str] = set()
+    """Return the models that lose files and the models that gain files."""
+    losing: set[str] = set()
+    gaining: set[str] = set()
     for change in changes:
-        gone |= {model for path in removed_paths(change) if (model := model_of_path(kind, path))}
+        losing |= {model for path in removed_paths(change) if (model := model_of_path(kind, path))}
         if change.kind in ("added", "renamed", "copied") and (model := model_of_path(kind, change.path)):
-            come.add(model)
-    return gone, come
+            gaining.add(model)
+    return losing, gaining
 
 
 def model_of_path(kind: Kind, path: str) -> str:
-    """The model whose file lies at `path`; "" where it is none's."""
+    """Return the model to which the file at `path` belongs; "" for none."""
     if kind == "requests":
         where = parse_path(path)
         return where.model if isinstance(where, RequestPath) else ""
@@ -62,12 +62,12 @@ def model_of_path(kind: Kind, path: str) -> str:
 
 
 def _is_move(kind: Kind, changes: Sequence[FileChange], leaving: Sequence[str], coming: Sequence[str]) -> bool:
-    """Whether git sees files moved, or what goes and what comes are called the same but for the model."""
+    """Whether git reports moved files, or removed and added files differ in the model's name only."""
     if any(change.kind == "renamed" for change in changes):
         return True
-    gone = {_rest(kind, path, leaving) for change in changes for path in removed_paths(change)}
-    come = {_rest(kind, change.path, coming) for change in changes if change.kind == "added"}
-    return bool((gone & come) - {""})
+    removed_names = {_rest(kind, path, leaving) for change in changes for path in removed_paths(change)}
+    added_names = {_rest(kind, change.path, coming) for change in changes if change.kind == "added"}
+    return bool((removed_names & added_names) - {""})
 
 
 def _rest(kind: Kind, path: str, models: Sequence[str]) -> str:

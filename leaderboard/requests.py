@@ -1,7 +1,7 @@
 """The request file: `{org}/{model}_eval_request_{private}_{precision}_{weight_type}.json`.
 
-Other programs read and write these files, so Steward keeps their names, their fields and the meaning of each status,
-preserves every field that it does not know, and keeps its own facts in one object named `steward`.
+Other programs read and write these files. Steward keeps the names, the fields and the meaning of each status, preserves
+unknown fields, and stores its own facts in one object, `steward`.
 """
 
 from __future__ import annotations
@@ -19,16 +19,17 @@ from pydantic_core import ErrorDetails
 from leaderboard.attempts import MAX_NUMBER, Failure
 from leaderboard.dialects import foreign_dialect
 from leaderboard.holds import Hold, Priority
-from leaderboard.jsontext import BOM
+from leaderboard.jsontext import BOM, JsonObject
 from leaderboard.reasons import Problem as Problem
 from leaderboard.reasons import Reason, bounded, table
 
 Access = Literal["public", "gated", "private"]
-"""Who may see a model on the Hub."""
+"""The visibility of a model on the Hub."""
 WEIGHT_TYPES = ("Original", "Delta", "Adapter")
 MAX_DEPTH = 20
+"""Levels of nesting in the JSON of a submitted request."""
 OURS = "steward"
-"""The one object in a request file, and in a results file, whose members are ours."""
+"""The object of Steward's own facts in request files and results files."""
 
 _PATH = re.compile(
     r"^(?:(?P<org>[^/]+)/)?(?P<name>[^/]+)_eval_request_(?P<private>True|False)_(?P<precision>(?!True_|False_)[^/_]+)_(?P<weights>[^/_]+)\.json$"
@@ -41,24 +42,26 @@ REASONS = table(
         Reason(
             "path-shape",
             "The file's name or folder is not that of a request.",
-            "Call it {{org}}/{{model}}_eval_request_False_{{precision}}_{{weight type}}.json: in one folder, with "
-            "the name of the organisation, or at the root for a model without one.",
+            "Name it {{org}}/{{model}}_eval_request_False_{{precision}}_{{weight type}}.json: in a folder with the "
+            "name of the organisation, or at the root for a model without one.",
         ),
-        Reason("path-name", "'{name}' cannot be a name on the Hub.", "Copy the model's id from its page on the Hub."),
+        Reason(
+            "path-name", "'{name}' is not a valid name on the Hub.", "Copy the model's id from its page on the Hub."
+        ),
         Reason(
             "too-large",
-            "The request file has more than {limit} bytes.",
-            "A request is a few lines of JSON: leave out what is not about this request.",
+            "The request file is larger than {limit} bytes.",
+            "A request is a few lines of JSON: remove everything that is not part of it.",
         ),
         Reason(
             "not-json",
             "The file is not JSON: {error}.",
-            "Check it with any JSON validator, and commit it again.",
+            "Check it with a JSON validator, and commit it again.",
         ),
         Reason(
             "not-an-object",
-            "The file holds JSON, but not an object with fields.",
-            'Write it as {{"model": …, "status": "PENDING", …}}; any request file that was accepted is an example.',
+            "The file is JSON, but not an object with fields.",
+            'Write it as {{"model": …, "status": "PENDING", …}}, like the request files that were accepted.',
         ),
         Reason(
             "field",
@@ -67,27 +70,27 @@ REASONS = table(
         ),
         Reason(
             "place",
-            "The file's name says that {name} is '{placed}', the file itself says '{said}'.",
-            "Rename the file or mend the field, so that both say the same.",
+            "The file's name gives '{placed}' as {name}, but the field in the file says '{said}'.",
+            "Rename the file or correct the field, so that both agree.",
         ),
     )
 )
-"""Why a file is not read as a request."""
+"""The reasons why a file is no readable request."""
 _WRONG = {
     "missing": "is missing",
     "string_type": "should be text",
     "string_too_short": "is empty",
-    "string_too_long": "is longer than anything that belongs there",
+    "string_too_long": "is too long",
     "bool_type": "should be true or false",
     "int_type": "should be a whole number",
     "int_parsing": "should be a whole number",
     "model_type": "should be an object with fields",
 }
-"""What is wrong with a field, by pydantic's word for it."""
+"""What is wrong with a field, by pydantic's error type."""
 
 
 class Status(StrEnum):
-    """The life cycle that every front end knows, as it is written in the file."""
+    """The statuses of a request file, as every front end knows them."""
 
     PENDING = "PENDING"
     RERUN = "RERUN"
@@ -99,13 +102,13 @@ class Status(StrEnum):
 
     @property
     def waits(self) -> bool:
-        """Whether an evaluation is still to come."""
+        """Whether the request waits for an evaluation."""
         return self in (Status.PENDING, Status.RERUN, Status.PENDING_NEW_EVAL)
 
 
 @dataclass(frozen=True)
 class RequestPath:
-    """What the path of a request file says."""
+    """The parts of a request file's path."""
 
     org: str
     name: str
@@ -124,44 +127,43 @@ class RequestPath:
 
 
 def is_request_path(path: str) -> bool:
-    """Whether a file at `path` is meant as a request; everything else in the repo is none of our business."""
+    """Whether `path` is meant as the path of a request; Steward ignores all other files of the repo."""
     return path.endswith(".json") and "_eval_request_" in path.rpartition("/")[2]
 
 
 def parse_path(path: str) -> RequestPath | Problem:
-    """The parts of `path`, or what is wrong with it."""
-    found = _PATH.match(path)
-    if found is None:
+    """Return the parts of `path`, or the problem with it."""
+    match = _PATH.match(path)
+    if match is None:
         return REASONS["path-shape"].problem()
-    org, name = found["org"] or "", found["name"]
+    org, name = match["org"] or "", match["name"]
     bad = [part for part in (org, name) if part and not is_repo_name(part)]
     if bad:
         return REASONS["path-name"].problem(name="' and '".join(bounded(part, 60) for part in bad))
-    return RequestPath(org, name, found["private"] == "True", found["precision"], found["weights"])
+    return RequestPath(org, name, match["private"] == "True", match["precision"], match["weights"])
 
 
 def is_repo_name(part: str) -> bool:
-    """Whether `part` may be one half of a repo id on the Hub."""
+    """Whether `part` is a valid half of a repo id on the Hub."""
     return _NAME.match(part) is not None
 
 
 def is_model(name: str) -> bool:
-    """Whether `name` may be the id of a model: a person's local folder, say, may not."""
+    """Whether `name` is a valid model id on the Hub, unlike a path of a local folder."""
     parts = name.split("/")
     return len(parts) <= 2 and all(is_repo_name(part) for part in parts)
 
 
-def ours_in(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Our object in the fields of a file; empty where there is none."""
-    found = fields.get(OURS)
-    return found if isinstance(found, dict) else {}
+def ours_in(fields: Mapping[str, Any]) -> JsonObject:
+    """Return the object `steward` in the fields of a file; empty if there is none."""
+    facts = fields.get(OURS)
+    return facts if isinstance(facts, dict) else {}
 
 
 class PreviousResult(BaseModel):
-    """A result that stays while a newer evaluation is under way, and is put back should that fail.
+    """A result that stays valid during a newer evaluation and is restored if that fails.
 
-    `revision` is the commit that it is of; `results` its path in the results repo and `log` the address of its log,
-    None where they are not known.
+    `revision` is its commit; `results` is its path in the results repo and `log` the URL of its log, None if unknown.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -172,41 +174,41 @@ class PreviousResult(BaseModel):
 
 
 class StewardFacts(BaseModel):
-    """The object `steward` in a request file: what must survive the loss of Redis."""
+    """The object `steward` in a request file: the facts that must survive the loss of Redis."""
 
     model_config = ConfigDict(extra="allow")
 
     attempt: int = Field(default=0, ge=0, le=MAX_NUMBER, description="the current attempt's number; 0 before the first")
-    first: int = Field(default=1, ge=1, le=MAX_NUMBER, description="the first attempt's since people asked last")
+    first: int = Field(default=1, ge=1, le=MAX_NUMBER, description="first attempt since a person last asked for one")
     spent: int = Field(default=0, ge=0, le=MAX_NUMBER, description="attempts up to this number were claimed, or ended")
     revision: str | None = Field(default=None, pattern=r"^[0-9a-f]{40}$", description="commit that it evaluates")
     thread: int | None = Field(default=None, ge=1, description="discussion in the requests repo")
-    submitter: str | None = Field(default=None, max_length=100, description="name of the account that brought it")
+    submitter: str | None = Field(default=None, max_length=100, description="name of the account that submitted it")
     failure: Failure | None = None
     log: str | None = Field(default=None, max_length=1_000, description="URL of the log of the last attempt")
     results: str | None = Field(default=None, max_length=1_000, description="path in the results repo")
-    causes: list[str] = Field(default_factory=list, max_length=1_000, description="what caused each reopening")
-    access: Access | None = Field(default=None, description="who might see the model when it was judged; None: all")
+    causes: list[str] = Field(default_factory=list, max_length=1_000, description="the cause of each reopening")
+    access: Access | None = Field(default=None, description="visibility of the model at admission; None: public")
     weights: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$", description="digest of all weight files")
-    priority: Priority | None = Field(default=None, description="of its turn, where a maintainer set one")
-    hold: Hold | None = Field(default=None, description="why it gets no turn for now")
+    priority: Priority | None = Field(default=None, description="its priority, if a maintainer set one")
+    hold: Hold | None = Field(default=None, description="the reason that holds it back")
     cancelled: Hold | None = Field(default=None, description="why, by whom and when it was withdrawn")
-    gpu_seconds: float = Field(default=0.0, ge=0, description="what its attempts took so far")
+    gpu_seconds: float = Field(default=0.0, ge=0, description="GPU-seconds of all its attempts")
     kept: PreviousResult | None = Field(
-        default=None, description="the earlier result, where a newer evaluation is under way or was cancelled"
+        default=None, description="the earlier result during a newer evaluation, or after that was cancelled"
     )
     tried: str | None = Field(
         default=None, max_length=200, description="commit of a newer evaluation that failed; the earlier result stayed"
     )
 
 
-def _a_hint(kind: type | tuple[type, ...], longest: int) -> BeforeValidator:
-    """A field that nothing depends on: what is no hint of this kind is as good as none."""
-    return BeforeValidator(lambda value: value if isinstance(value, kind) and len(str(value)) <= longest else None)
+def _optional(kind: type | tuple[type, ...], max_chars: int) -> BeforeValidator:
+    """Return the validator of an unimportant field: an invalid value counts as missing."""
+    return BeforeValidator(lambda value: value if isinstance(value, kind) and len(str(value)) <= max_chars else None)
 
 
 class RequestFile(BaseModel):
-    """The fields of a request file that Steward reads; the rest is kept as it came."""
+    """The fields of a request file that Steward reads; other fields are preserved."""
 
     model_config = ConfigDict(extra="allow", strict=True)
 
@@ -218,30 +220,30 @@ class RequestFile(BaseModel):
     weight_type: str | None = Field(default=None, max_length=32)
     private: bool | None = False
     use_chat_template: bool | None = False
-    submitted_time: Annotated[str | None, _a_hint(str, 64)] = None
-    model_type: Annotated[str | None, _a_hint(str, 200)] = None
-    sender: Annotated[str | None, _a_hint(str, 100)] = None
-    job_id: Annotated[str | int | None, _a_hint((str, int), 200)] = None
+    submitted_time: Annotated[str | None, _optional(str, 64)] = None
+    model_type: Annotated[str | None, _optional(str, 200)] = None
+    sender: Annotated[str | None, _optional(str, 100)] = None
+    job_id: Annotated[str | int | None, _optional((str, int), 200)] = None
     steward: StewardFacts = Field(default_factory=StewardFacts)
 
 
 @dataclass(frozen=True)
 class Request:
-    """A request file that could be read: where it lies, what it says, and its text as it came."""
+    """A readable request file: its path, its fields and its original text."""
 
     path: RequestPath
     file: RequestFile
     raw: str
 
     @property
-    def fields(self) -> dict[str, Any]:
-        """All that its text says, read anew."""
-        found: dict[str, Any] = json.loads(self.raw.removeprefix(BOM))
-        return found
+    def fields(self) -> JsonObject:
+        """All fields, parsed again from the text."""
+        fields: JsonObject = json.loads(self.raw.removeprefix(BOM))
+        return fields
 
     @property
     def status(self) -> Status | None:
-        """The status; None where it is a word that Steward does not know, or another backend's. Old: FINISHED_…"""
+        """The status; None if it is unknown, or the file belongs to another backend. Old files say FINISHED_…"""
         if foreign_dialect(str(self.path), self.file.model_extra or {}):
             return None
         word = self.file.status.strip().upper()
@@ -251,13 +253,13 @@ class Request:
 
     @property
     def tried(self) -> str | None:
-        """The commit of a newer evaluation that failed, where the file says FINISHED for an earlier one."""
+        """The commit of a newer evaluation that failed, if the file is FINISHED by an earlier one."""
         facts = self.file.steward
         return facts.tried if self.status is Status.FINISHED and facts.failure is not None else None
 
 
 def parse_request(path: str, data: bytes) -> Request | list[Problem]:
-    """The request in `data` at `path`, or every problem that keeps it from being read as one."""
+    """Return the request in `data` at `path`, or every problem that makes it unreadable."""
     where = parse_path(path)
     problems = [where] if isinstance(where, Problem) else []
     fields = _parse_json(data)
@@ -273,34 +275,34 @@ def parse_request(path: str, data: bytes) -> Request | list[Problem]:
     return problems or Request(where, file, data.decode())
 
 
-def _parse_json(data: bytes) -> dict[str, Any] | Problem:
+def _parse_json(data: bytes) -> JsonObject | Problem:
     try:
-        found = json.loads(data.decode("utf-8-sig"))
+        fields = json.loads(data.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         return REASONS["not-json"].problem(error=_cause(error))
-    if not isinstance(found, dict):
+    if not isinstance(fields, dict):
         return REASONS["not-an-object"].problem()
-    return found
+    return fields
 
 
 def _cause(error: Exception) -> str:
-    """Why it is no JSON, in words without the bytes of the file."""
+    """Return why a file is no JSON, without quoting its bytes."""
     if isinstance(error, RecursionError):
         return "it is nested too deeply"
     return "it is not text in UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
 
 
 def _field_problem(error: ErrorDetails) -> Problem:
-    wrong = _WRONG.get(error["type"], f"is not as it should be: {error['msg']}")
+    wrong = _WRONG.get(error["type"], f"is invalid: {error['msg']}")
     return REASONS["field"].problem(name=".".join(map(str, error["loc"])), wrong=wrong)
 
 
 def _disagreements(path: RequestPath, file: RequestFile) -> list[Problem]:
-    """A file must be where its own fields say that it is, or two files could claim the same evaluation."""
-    said = {"model": file.model, "precision": file.precision, "weight_type": file.weight_type}
+    """Return the fields that disagree with the path; without this check, two files could claim one evaluation."""
+    stated = {"model": file.model, "precision": file.precision, "weight_type": file.weight_type}
     placed = {"model": path.model, "precision": path.precision, "weight_type": path.weight_type}
     return [
         REASONS["place"].problem(name=name, placed=placed[name], said=value)
-        for name, value in said.items()
+        for name, value in stated.items()
         if value is not None and value != placed[name]
     ]

@@ -1,8 +1,8 @@
-"""Results: from the harness's raw scores to a benchmark's score and the average, and the file that holds them.
+"""Results files, and the scores computed from the harness's raw scores.
 
-A results file is the harness's own, with one block of ours, `steward`: which attempt it comes from and what was run.
-Whoever reads one reads a stranger's file: it is parsed in bounds, every score is recomputed from the raw ones, and
-nothing in the block is believed that the raw scores contradict.
+A results file is the harness's own file plus a block `steward`, which names the attempt and its settings. Results files
+are untrusted: they are parsed within bounds, every score is recomputed from the raw scores, and a block that
+contradicts the raw scores is refused.
 """
 
 from __future__ import annotations
@@ -12,21 +12,23 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, TypedDict, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from leaderboard.attempts import ATTEMPT_ID
-from leaderboard.mistakes import mistakes
+from leaderboard.jsontext import JsonObject
+from leaderboard.reasons import describe_errors
 from leaderboard.suites import Benchmark, Suite, Task
 
 MAX_BYTES = 4 * 1024 * 1024
 MAX_DEPTH = 40
+"""Levels of nesting in a results file."""
 BLOCK = "steward"
 
 
 class BadResults(ValueError):
-    """These are no results of the suite; the message names what is wrong."""
+    """The data is no results file of the suite; the message says why."""
 
 
 # --- raw → normalised → average
@@ -34,7 +36,7 @@ class BadResults(ValueError):
 
 @dataclass(frozen=True)
 class TaskScore:
-    """One task: `raw` in 0-1, `normalised` in 0-100."""
+    """The score of one task: `raw` in 0-1, `normalised` in 0-100."""
 
     name: str
     raw: float
@@ -43,7 +45,7 @@ class TaskScore:
 
 @dataclass(frozen=True)
 class BenchmarkScore:
-    """One benchmark: `raw` in 0-1, `normalised` in 0-100 (0: no better than guessing)."""
+    """The score of one benchmark: `raw` in 0-1, `normalised` in 0-100 (0: no better than guessing)."""
 
     name: str
     raw: float
@@ -53,25 +55,27 @@ class BenchmarkScore:
 
 @dataclass(frozen=True)
 class Scores:
-    """What the leaderboard shows: each benchmark, in the suite's order, and the mean of the normalised ones."""
+    """The scores of each benchmark in the suite's order, and the mean of the normalised scores."""
 
     benchmarks: tuple[BenchmarkScore, ...]
     average: float
 
     @property
     def by_name(self) -> dict[str, float]:
-        """Benchmark → normalised score."""
+        """The normalised score of each benchmark."""
         return {benchmark.name: benchmark.normalised for benchmark in self.benchmarks}
 
 
 def normalise(raw: float, lower_bound: float) -> float:
-    """`raw` (0-1) on a scale where `lower_bound` is 0 and perfection is 100; what is below is 0 too."""
+    """Scale `raw` (0-1) so that `lower_bound` is 0 and a perfect score is 100; lower scores are 0 too."""
     return 0.0 if raw < lower_bound else (raw - lower_bound) / (1 - lower_bound) * 100
 
 
 def score(results: Mapping[str, Any], suite: Suite) -> Scores:
-    """The scores in the harness's `results` (task → metrics). Raises BadResults where one of the suite's is missing,
-    or is no number in 0-1."""
+    """Compute the scores from the harness's `results` (task → metrics).
+
+    Raises BadResults if a score of the suite is missing or is no number in 0-1.
+    """
     benchmarks = tuple(_benchmark(results, benchmark) for benchmark in suite.benchmarks)
     return Scores(benchmarks, math.fsum(b.normalised for b in benchmarks) / len(benchmarks))
 
@@ -92,7 +96,7 @@ def _task(results: Mapping[str, Any], benchmark: Benchmark, task: Task) -> TaskS
 
 
 def _raw(results: Mapping[str, Any], source: str, metrics: tuple[str, ...]) -> float:
-    """The mean of `metrics` in the entry of `source`."""
+    """Return the mean of `metrics` in the entry of `source`."""
     entry = results.get(source)
     if not isinstance(entry, Mapping):
         raise BadResults(f"no results of {source}")
@@ -112,11 +116,11 @@ def _number(entry: Mapping[str, Any], source: str, metric: str) -> float:
 
 
 Phase = Literal["load", "prepare", "evaluate"]
-"""The weights are loaded; the tasks with their questions; the harness's own `evaluate` runs, to the last metric."""
+"""Loading the weights; loading the tasks with their questions; the harness's `evaluate` with all its metrics."""
 
 
 class StewardBlock(BaseModel):
-    """The `steward` block: where the results come from. Scores are repeated for readers who want nothing but them."""
+    """The `steward` block: the origin of the results, and a copy of the scores for simple readers."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -127,10 +131,10 @@ class StewardBlock(BaseModel):
     revision: str = Field(pattern=r"^[0-9a-f]{40}$")
     precision: str = Field(max_length=32)
     weight_type: str = Field(default="Original", max_length=32)
-    base_model: str = Field(default="", max_length=200, description="what an Adapter or a Delta changes")
+    base_model: str = Field(default="", max_length=200, description="the base model of an Adapter or a Delta")
     base_revision: str = Field(default="", pattern=r"^([0-9a-f]{40})?$")
     use_chat_template: bool = False
-    batch_size: int = Field(default=1, ge=1, le=4096, description="questions at once: it may show in the last digits")
+    batch_size: int = Field(default=1, ge=1, le=4096, description="questions at once; it can affect the last digits")
     suite: str = Field(max_length=100)
     suite_digest: str = Field(pattern=r"^[0-9a-f]{64}$")
     datasets: dict[str, str] = Field(default_factory=dict, max_length=50, description="repo → commit")
@@ -139,7 +143,7 @@ class StewardBlock(BaseModel):
     versions: dict[str, str] = Field(default_factory=dict, max_length=50)
     hardware: str = Field(default="", max_length=200)
     seconds: dict[Phase, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = Field(
-        default_factory=dict, description="how long the evaluation was in each phase"
+        default_factory=dict, description="duration of each phase"
     )
     average: float = Field(ge=0, le=100)
     benchmarks: dict[str, float] = Field(max_length=50, description="name → normalised score, 0-100")
@@ -148,37 +152,42 @@ class StewardBlock(BaseModel):
 
 @dataclass(frozen=True)
 class ResultsFile:
-    """A results file that was read and checked. `scores` are recomputed; `data` is all that the file holds."""
+    """A parsed and checked results file. `scores` are recomputed; `data` is the whole file."""
 
     block: StewardBlock
     scores: Scores
     data: Mapping[str, Any]
 
 
-def scores_in_block(scores: Scores) -> dict[str, Any]:
-    """The part of a block that repeats `scores`."""
-    return {
-        "average": scores.average,
-        "benchmarks": scores.by_name,
-        "raw": {benchmark.name: benchmark.raw for benchmark in scores.benchmarks},
-    }
+class BlockScores(TypedDict):
+    """The members of a `steward` block that repeat the scores."""
+
+    average: float
+    benchmarks: dict[str, float]
+    raw: dict[str, float]
 
 
-def with_block(harness: Mapping[str, Any], block: StewardBlock) -> dict[str, Any]:
-    """The results file as JSON data: the harness's own, and `block`."""
+def scores_in_block(scores: Scores) -> BlockScores:
+    """Return the members of a block that repeat `scores`."""
+    raw = {benchmark.name: benchmark.raw for benchmark in scores.benchmarks}
+    return {"average": scores.average, "benchmarks": scores.by_name, "raw": raw}
+
+
+def with_block(harness: Mapping[str, Any], block: StewardBlock) -> JsonObject:
+    """Return the results file as JSON data: the harness's fields and `block`."""
     return {**harness, BLOCK: block.model_dump(mode="json")}
 
 
 def phase_seconds(harness: Mapping[str, Any]) -> dict[str, float]:
-    """How long the child says it was in each phase; what is no number of seconds is left out."""
+    """Return the seconds of each phase that the child reported, without invalid values."""
     block = harness.get(BLOCK)
-    said = block.get("seconds") if isinstance(block, Mapping) else None
-    numbers = {phase: said.get(phase) for phase in get_args(Phase)} if isinstance(said, Mapping) else {}
+    seconds = block.get("seconds") if isinstance(block, Mapping) else None
+    numbers = {phase: seconds.get(phase) for phase in get_args(Phase)} if isinstance(seconds, Mapping) else {}
     return {p: float(n) for p, n in numbers.items() if isinstance(n, int | float) and 0 <= n < math.inf}
 
 
 def dump(data: Mapping[str, Any]) -> bytes:
-    """The file's bytes. Raises BadResults where a number is none (NaN, infinity) or the file becomes too large."""
+    """Return the file's bytes. Raises BadResults if a number is NaN or infinite, or the file is too large."""
     try:
         text = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False)
     except ValueError as error:
@@ -189,8 +198,8 @@ def dump(data: Mapping[str, Any]) -> bytes:
     return encoded
 
 
-def parse_harness(data: bytes) -> dict[str, Any]:
-    """The JSON object in `data`, within bounds, with a mapping of results in it. Raises BadResults."""
+def parse_harness(data: bytes) -> JsonObject:
+    """Parse the JSON object in `data`, which has an object `results`, within bounds. Raises BadResults."""
     if len(data) > MAX_BYTES:
         raise BadResults(f"the results take {len(data)} bytes, more than {MAX_BYTES}")
     try:
@@ -205,12 +214,12 @@ def parse_harness(data: bytes) -> dict[str, Any]:
 
 
 def read_results(data: bytes, suite: Suite) -> ResultsFile:
-    """The results of `suite` in a file's bytes. Raises BadResults where they are not what they should be."""
+    """Parse and check the results of `suite` in a file's bytes. Raises BadResults."""
     parsed = parse_harness(data)
     try:
         block = StewardBlock.model_validate(parsed.get(BLOCK))
     except ValidationError as error:
-        raise BadResults(f"the steward block has mistakes: {mistakes(error, most=5)}") from error
+        raise BadResults(f"the steward block is invalid: {describe_errors(error, limit=5)}") from error
     if (block.suite, block.suite_digest) != (suite.name, suite.digest):
         raise BadResults(f"the results are of the suite {block.suite} {block.suite_digest[:12]}, not of this one")
     scores = score(parsed["results"], suite)
@@ -220,7 +229,7 @@ def read_results(data: bytes, suite: Suite) -> ResultsFile:
 
 
 def suite_digest(data: bytes) -> str | None:
-    """Which suite a results file says that it is of, whatever that is; None where it says nothing that can be read."""
+    """Return the suite digest that a results file names; None if the file is unreadable."""
     try:
         return StewardBlock.model_validate(parse_harness(data).get(BLOCK)).suite_digest
     except (BadResults, ValidationError):
@@ -228,7 +237,7 @@ def suite_digest(data: bytes) -> str | None:
 
 
 def _same(block: StewardBlock, scores: Scores) -> bool:
-    """Whether the block repeats `scores`, but for rounding in the last digits."""
+    """Whether the block repeats `scores`, except for rounding in the last digits."""
     names = block.benchmarks.keys() == scores.by_name.keys()
     close = all(math.isclose(block.benchmarks.get(n, -1), s, abs_tol=1e-6) for n, s in scores.by_name.items())
     return names and close and math.isclose(block.average, scores.average, abs_tol=1e-6)
@@ -250,5 +259,5 @@ def _deeper_than(value: Any, depth: int) -> bool:
 
 
 def file_time(seconds: float) -> str:
-    """`2026-11-24T12-00-00.123456`: a time in UTC, as the names of results and details hold it."""
+    """Format a time in UTC as in the names of results and details files: `2026-11-24T12-00-00.123456`."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H-%M-%S.%f")

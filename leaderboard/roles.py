@@ -1,6 +1,6 @@
-"""Who may what: the roles that a person has towards a board and a model, from ids that the Hub reports.
+"""Roles of a person towards a board and a model, from ids that the Hub reports.
 
-Nobody is anything by a name that they could write somewhere. A name can change hands; a Hub user id cannot.
+A name that a person writes in a file or a comment gives no role. User names change hands; Hub user ids do not.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from leaderboard.reasons import choice
 
 
 class Role(StrEnum):
-    """What a person can be; several at once. Everybody is ANYONE."""
+    """The roles, of which a person can have several. Every person has ANYONE."""
 
     MAINTAINER = "maintainer"
     OWNER = "owner"
@@ -24,21 +24,21 @@ class Role(StrEnum):
 WORDS = {
     Role.MAINTAINER: "a maintainer of this leaderboard",
     Role.OWNER: "the model's owner",
-    Role.SUBMITTER: "whoever submitted it",
+    Role.SUBMITTER: "its submitter",
     Role.ANYONE: "anyone",
 }
-"""Each role in a sentence that says who may do something."""
+"""Each role as it appears in a sentence about permissions."""
 
 WRITERS = frozenset({"admin", "write"})
-"""Roles in an organisation whose members may write to its models."""
+"""Roles in an organisation that may write to its models."""
 
 
 @dataclass(frozen=True)
 class Person:
-    """What the Hub says about who wrote something.
+    """The author of a comment or a commit, as the Hub reports them.
 
-    `orgs` maps the names of organisations that were looked at, in lower case, to this person's role there; one that
-    does not show roles has "" there, for its members.
+    `orgs` maps each organisation that was checked, in lower case, to this person's role in it; "" stands for a member
+    whose role the organisation does not show.
     """
 
     id: str
@@ -46,14 +46,14 @@ class Person:
     orgs: tuple[tuple[str, str], ...] = ()
 
     def role_in(self, org: str) -> str | None:
-        """Their role in `org`; None where they are no member, or it was not looked at."""
+        """Return this person's role in `org`; None if they are no member, or `org` was not checked."""
         return dict(self.orgs).get(org.lower())
 
 
 @dataclass(frozen=True)
 class CommandSubject:
-    """Whom a command is about: the namespace of the model with its owner's id (None: an organisation, or unknown), and
-    the id of whoever submitted it."""
+    """The subject of a command: the namespace of the model, the id of the namespace's user (None: an organisation, or
+    unknown), and the id of the submitter."""
 
     namespace: str = ""
     owner_id: str | None = None
@@ -63,11 +63,11 @@ class CommandSubject:
 def roles_of(
     person: Person, subject: CommandSubject, *, maintainers: Set[str], maintaining: Set[tuple[str, str]] = frozenset()
 ) -> frozenset[Role]:
-    """The roles of `person` towards `subject`.
+    """Return the roles of `person` towards `subject`.
 
-    `maintainers` are user ids; `maintaining` are (organisation, role) whose members are maintainers too. An owner is
-    the namespace's own user, or a member whom the Hub lists with a role that may write; a member whose role is not
-    shown has not proven it.
+    `maintainers` holds user ids; `maintaining` holds (organisation, role) pairs whose members are maintainers too. An
+    owner is the namespace's own user, or a member whom the Hub lists with a role that may write; a member whose role is
+    hidden is no owner.
     """
     roles = {Role.ANYONE}
     if person.id in maintainers or any(person.role_in(org) == role for org, role in maintaining):
@@ -82,5 +82,5 @@ def roles_of(
 
 
 def who_may(roles: Set[Role]) -> str:
-    """`roles` in words: "a maintainer of this leaderboard or the model's owner"."""
+    """Return `roles` in words: "a maintainer of this leaderboard or the model's owner"."""
     return choice(text for role, text in WORDS.items() if role in roles)

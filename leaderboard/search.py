@@ -1,15 +1,15 @@
-"""The search language, one for pages, the API and `/search`: names, licences and every other column.
+"""The search language of the pages, the API and `/search`: model names, licences and every other column.
 
-    llama                                   models whose name holds it
+    llama                                   models whose name contains it
     yi-34b; mixtral                         either of them
     Hub License: mit                        by licence
     mixtral; Hub License: apache-2.0        a name and a licence, in any order
-    Type: merge; Average: >= 30             every `SearchColumn: value` must match
-    #Params: 7; Average: 30..40             numbers: as they are shown, compared, or between two
+    Type: merge; Average: >= 30             every `column: value` must match
+    #Params: 7; Average: 30..40             numbers: as displayed, compared, or a range
 
-Names are alternatives, columns are conditions. What is compared is folded: case, accents, full-width letters, dashes
-and blanks of any kind do not count, and no character means anything but itself. A value is found where whole words of
-it are, so that `mit` finds no `permissive`, and `apache` finds `apache-2.0`.
+Names are alternatives, columns are conditions. Comparisons ignore case, accents, full-width forms and kinds of dashes
+and spaces, and there are no wildcards. A value matches whole words: `mit` does not match `permissive`, and `apache`
+matches `apache-2.0`.
 """
 
 from __future__ import annotations
@@ -24,18 +24,17 @@ from typing import Literal
 
 from leaderboard.links import HUB
 
-LONGEST, MOST = 1_000, 30
-"""Characters of a query, and terms of it, that are looked at."""
-NEAR = 3
-"""Names that are suggested where nothing was found, and names of a query for which any are looked for: each of these is
-compared with very many, letter by letter."""
+MAX_CHARS, MAX_TERMS = 1_000, 30
+"""Characters and terms of a query."""
+MAX_SUGGESTIONS = 3
+"""Suggested names after an empty result, and names of a query that get suggestions; each comparison is expensive."""
 
 Value = str | float | bool | None
 
 
 @dataclass(frozen=True)
 class SearchColumn:
-    """One column that can be searched: `title` as tables show it, other names that people write, what it holds."""
+    """A searchable column: its `title` in tables, other names that people use, and its type of value."""
 
     key: str
     title: str
@@ -62,7 +61,7 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class SearchRow:
-    """What can be found: the name of a model, and its values by the key of their column."""
+    """A searchable row: the name of a model, and its values by the key of their column."""
 
     name: str
     values: Mapping[str, Value]
@@ -70,7 +69,7 @@ class SearchRow:
 
 @dataclass(frozen=True)
 class Term:
-    """`column: value` of a query, as it was written; `fits` says whether a value of that column is meant."""
+    """A term `column: value` of a query; `said` is its text, `fits` tests a value of that column."""
 
     column: SearchColumn
     said: str
@@ -79,29 +78,31 @@ class Term:
 
 @dataclass(frozen=True)
 class MisreadTerm:
-    """A term that means nothing: a column nobody knows, or a value that its column cannot have."""
+    """A term with an unknown column, or with a value that its column cannot have."""
 
     said: str
     why: Literal["column", "number", "yes-no", "empty", "too-long"]
     near: tuple[str, ...] = ()
-    """Titles of columns that are like it."""
+    """Titles of similar columns."""
 
 
 @dataclass(frozen=True)
 class Query:
-    """A query: a row is found if its name holds any of `names` and every one of `terms` fits. One that was misread in
-    part finds nothing, lest somebody take too much for the answer."""
+    """A query: it matches a row whose name contains any of `names` and that fits all `terms`.
+
+    A query with a misread term matches nothing, so that people do not take a wider result for the answer.
+    """
 
     names: tuple[str, ...] = ()
     terms: tuple[Term, ...] = ()
     misread: tuple[MisreadTerm, ...] = ()
 
     def finds(self, row: SearchRow) -> bool:
-        """Whether `row` is meant."""
+        """Whether the query matches `row`."""
         if self.misread:
             return False
         name = fold(row.name)
-        is_named = not self.names or any(one in name for one in self.names)
+        is_named = not self.names or any(wanted in name for wanted in self.names)
         return is_named and all(term.fits(row.values.get(term.column.key)) for term in self.terms)
 
 
@@ -111,8 +112,8 @@ _HEAD = re.compile(r"([^:]{1,60}):(?!//)(.*)", re.DOTALL)
 
 
 def fold(text: str) -> str:
-    """`text` as it is compared: case, accents, width, kinds of dash and of blank, and what cannot be seen left out."""
-    if text.isascii() and text.isprintable():  # nearly every name, licence and commit: the same, much quicker
+    """Fold `text` for comparison: ignore case, accents, width, kinds of dashes and spaces, and invisible characters."""
+    if text.isascii() and text.isprintable():  # a fast path for nearly every name, licence and commit
         return " ".join(text.lower().split())
     apart = unicodedata.normalize("NFKD", text.translate(_DASHES).casefold())
     kept = "".join(" " if c.isspace() else c for c in apart if unicodedata.category(c) not in ("Mn", "Cf", "Cs"))
@@ -121,32 +122,32 @@ def fold(text: str) -> str:
 
 
 def parse(text: str, columns: Sequence[SearchColumn] = COLUMNS) -> Query:
-    """What `text` asks for. Never raises; a text without a term finds everything."""
-    # Full-width semicolons and colons are as good as the others; folding makes them so.
-    parts = [part for part in fold(text[: LONGEST + 1]).split(";") if part.strip()]
-    if len(text) > LONGEST or len(parts) > MOST:
+    """Parse a query. Never raises; a text without a term matches every row."""
+    # Folding turns full-width semicolons and colons into plain ones.
+    parts = [part for part in fold(text[: MAX_CHARS + 1]).split(";") if part.strip()]
+    if len(text) > MAX_CHARS or len(parts) > MAX_TERMS:
         return Query(misread=(MisreadTerm(text[:60], "too-long"),))
     names: list[str] = []
     terms: list[Term] = []
     misread: list[MisreadTerm] = []
     for part in map(str.strip, parts):
-        found = _read(part, columns)
-        if isinstance(found, Term):
-            terms.append(found)
-        elif isinstance(found, MisreadTerm):
-            misread.append(found)
-        elif found:
-            names.append(found)
+        term = _read(part, columns)
+        if isinstance(term, Term):
+            terms.append(term)
+        elif isinstance(term, MisreadTerm):
+            misread.append(term)
+        elif term:
+            names.append(term)
     return Query(tuple(dict.fromkeys(names)), tuple(terms), tuple(misread))
 
 
 def _read(part: str, columns: Sequence[SearchColumn]) -> Term | MisreadTerm | str:
-    """One term; the name that it is, where it is none of a column."""
+    """Parse one term; return its text if it is a name."""
     part = _ADDRESS.sub("", part, count=1)
-    found = _HEAD.fullmatch(part)
-    if found is None:
+    match = _HEAD.fullmatch(part)
+    if match is None:
         return part.strip("\"'").strip()
-    head, value = found[1].strip(), found[2].strip().strip("\"'").strip()
+    head, value = match[1].strip(), match[2].strip().strip("\"'").strip()
     column = _column(head, columns)
     if column is None:
         return MisreadTerm(part, "column", _near(head, columns))
@@ -162,18 +163,18 @@ def _read(part: str, columns: Sequence[SearchColumn]) -> Term | MisreadTerm | st
 
 
 def _column(head: str, columns: Sequence[SearchColumn]) -> SearchColumn | None:
-    return next((one for one in columns if head in map(fold, (one.title, one.key, *one.also))), None)
+    return next((column for column in columns if head in map(fold, (column.title, column.key, *column.also))), None)
 
 
 def _near(head: str, columns: Sequence[SearchColumn]) -> tuple[str, ...]:
-    names = {fold(name): one.title for one in columns for name in (one.title, *one.also)}
+    names = {fold(name): column.title for column in columns for name in (column.title, *column.also)}
     return tuple(dict.fromkeys(names[near] for near in difflib.get_close_matches(head, names, n=3, cutoff=0.6)))
 
 
 def _words(value: str) -> Callable[[Value], bool]:
-    # Not \b: a value may begin or end with a sign, and `c` is not meant to find `c++`'s neighbours only.
+    # Not \b, because a value such as `c++` may begin or end with a sign.
     whole = re.compile(rf"(?<![^\W_]){re.escape(value)}(?![^\W_])")
-    return lambda said: isinstance(said, str) and whole.search(fold(said)) is not None
+    return lambda cell: isinstance(cell, str) and whole.search(fold(cell)) is not None
 
 
 _DIGITS = r"-?\d{1,12}(?:\.\d{1,9})?"
@@ -186,43 +187,46 @@ def _number(value: str) -> Callable[[Value], bool] | None:
     if (ends := _BETWEEN.fullmatch(value)) is not None:
         low, high = sorted((float(ends[1]), float(ends[2])))
         return _numeric(lambda n: low <= n <= high)
-    if (one := _COMPARED.fullmatch(value)) is None:
+    if (comparison := _COMPARED.fullmatch(value)) is None:
         return None
-    bound, places = float(one[2]), len(one[2].partition(".")[2])
+    bound, places = float(comparison[2]), len(comparison[2].partition(".")[2])
     compare: dict[str | None, Callable[[float], bool]] = {
         ">": lambda n: n > bound,
         "<": lambda n: n < bound,
         ">=": lambda n: n >= bound,
         "<=": lambda n: n <= bound,
     }
-    # A bare number means what tables show: `30` finds 30.4, `30.41` does not find 30.42.
-    return _numeric(compare.get(one[1], lambda n: abs(n - bound) <= 0.5 * 10**-places))
+    # A bare number matches what tables display: `30` matches 30.4, `30.41` does not match 30.42.
+    return _numeric(compare.get(comparison[1], lambda n: abs(n - bound) <= 0.5 * 10**-places))
 
 
 def _numeric(test: Callable[[float], bool]) -> Callable[[Value], bool]:
-    def fits(said: Value) -> bool:
-        return isinstance(said, int | float) and not isinstance(said, bool) and math.isfinite(said) and test(said)
+    def fits(cell: Value) -> bool:
+        return isinstance(cell, int | float) and not isinstance(cell, bool) and math.isfinite(cell) and test(cell)
 
     return fits
 
 
 def _yes_no(value: str) -> Callable[[Value], bool] | None:
     wanted = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}.get(value)
-    return None if wanted is None else lambda said: bool(said) is wanted
+    return None if wanted is None else lambda cell: bool(cell) is wanted
 
 
 def search(rows: Iterable[SearchRow], query: Query) -> list[SearchRow]:
-    """Those of `rows` that are meant, in their order."""
+    """Return the rows that `query` matches, in their order."""
     return [row for row in rows if query.finds(row)]
 
 
 def near_names(names: Iterable[str], query: Query) -> list[str]:
-    """Names that are like the first that were asked for, the likest first, for when nothing was found."""
+    """Return names similar to the first names of `query`, the most similar first, for an empty result."""
     by_fold: dict[str, str] = {}
     for name in names:
         folded = fold(name)
         by_fold.setdefault(folded, name)
         by_fold.setdefault(folded.rpartition("/")[2], name)
-    asked = query.names[:NEAR]
-    found = [near for one in asked for near in difflib.get_close_matches(one, by_fold, n=NEAR, cutoff=0.6)]
-    return list(dict.fromkeys(by_fold[near] for near in found))[:NEAR]
+    matches = [
+        near
+        for wanted in query.names[:MAX_SUGGESTIONS]
+        for near in difflib.get_close_matches(wanted, by_fold, n=MAX_SUGGESTIONS, cutoff=0.6)
+    ]
+    return list(dict.fromkeys(by_fold[near] for near in matches))[:MAX_SUGGESTIONS]

@@ -1,8 +1,7 @@
-"""What an outsider's pull request may do to the requests of a board: bring submissions, and nothing else.
+"""Checks a pull request to the requests repo: it may contain submissions, and nothing else.
 
-A submission is a new request file, or a request that came to its end and is asked for again at a new commit. Everything
-that follows from the request itself (does the model exist, is its architecture known, …) is admission's business; here
-is what only a pull request can get wrong. Facts in, words out.
+A submission is a new request file, or an ended request that is submitted again at a new commit. This module checks only
+what a pull request can get wrong; admission checks the request itself (whether the model exists, and so on).
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from leaderboard.changes import REGULAR, FileChange
-from leaderboard.jsontext import is_same
+from leaderboard.jsontext import JsonObject, is_same
 from leaderboard.reasons import Problem, Reason, table
 from leaderboard.requests import (
     MAX_DEPTH,
@@ -27,13 +26,13 @@ from leaderboard.requests import (
 )
 from leaderboard.times import read_time, write_time
 
-MOST_FILES = 10
-"""Requests that one pull request may bring: each costs a dozen calls to check."""
-EARLIER, LATER = 7 * 86_400.0, 86_400.0
-"""Seconds before the pull request was opened, and ahead of now, at which a submission may say that it was made. Time
-zones are forgotten now and then; years are not."""
+MAX_FILES = 10
+"""Requests in one pull request; the check of each takes a dozen calls to the Hub."""
+MAX_SECONDS_BEFORE, MAX_SECONDS_AHEAD = 7 * 86_400.0, 86_400.0
+"""How far a submission's time may be before the opening of the pull request, and after the present. This allows for
+wrong time zones, but not for wrong years."""
 
-BROUGHT = frozenset(
+SUBMITTED_FIELDS = frozenset(
     {
         "model",
         "base_model",
@@ -52,10 +51,9 @@ BROUGHT = frozenset(
         "sender",
     }
 )
-"""The fields that a submission brings, in any of the leaderboard's generations. The others belong to whoever wrote
-them."""
+"""The fields that a submission sets, in any version of the leaderboard's forms. Other programs set the other fields."""
 NOTHING_RUNS: dict[str, tuple[Any, ...]] = {"job_id": (None, -1), "job_start_time": (None,)}
-"""What a field of the board's may say in a submission: that no evaluation runs yet."""
+"""The values of the board's fields that a submission may contain: they mean that no evaluation runs."""
 SETTLED = (Status.FINISHED, Status.FAILED, Status.CANCELLED)
 
 _MODES = {"100755": "is an executable file", "120000": "is a symbolic link", "160000": "is a link to another repo"}
@@ -63,11 +61,11 @@ _MODES = {"100755": "is an executable file", "120000": "is a symbolic link", "16
 
 REASONS = table(
     (
-        Reason("misplaced", "This is not where a request lies, nor how it is named.", "Put it at {place} instead."),
+        Reason("misplaced", "This is not the path of a request file.", "Move it to {place}."),
         Reason(
             "misnamed",
-            "This is not where a request lies, nor how it is named.",
-            "One lies at {{org}}/{{model}}_eval_request_False_{{precision}}_{{weight type}}.json.",
+            "This is not the path of a request file.",
+            "Move it to {{org}}/{{model}}_eval_request_False_{{precision}}_{{weight type}}.json.",
         ),
         Reason(
             "too-deep",
@@ -76,53 +74,53 @@ REASONS = table(
         ),
         Reason(
             "too-large",
-            "The file has more than {most} bytes.",
-            "Leave out what is no field of a request: a few lines do.",
+            "The file is larger than {most} bytes.",
+            "A request is a few lines of JSON: remove everything that is not part of it.",
         ),
         Reason(
             "stored-as-large-file",
-            "The file is stored as a large file (LFS), and a request is a plain one.",
-            "Commit it as a plain file.",
+            "The file is stored as a large file (LFS), but a request is a plain file.",
+            "Commit it as a plain file, without LFS.",
         ),
         Reason(
             "before-unreadable",
             "The file that it replaces cannot be read as a request.",
-            "A maintainer has to look at it.",
+            "Ask a maintainer to check it.",
         ),
         Reason(
             "status-not-pending",
-            "Its status is '{status}', but what is submitted waits for its turn first.",
+            "Its status is '{status}', but a submission starts as PENDING.",
             'Write "status": "PENDING".',
         ),
         Reason(
             "not-settled",
             "This request {where}, with the status '{status}', so it cannot be submitted again.",
-            "Wait for its end, or ask here for it to be cancelled.",
+            "Wait until it has ended, or ask here for it to be cancelled.",
         ),
         Reason(
             "same-commit",
             "The model {ended} at this very commit, {sha}.",
-            "Submit it again once the model has a newer one. If it failed by our fault, ask here for another try.",
+            "Submit it again once the model has a newer commit. If the failure was our fault, ask here for a relaunch.",
         ),
         Reason(
             "not-asked-anew",
-            "Neither its revision nor its submitted_time changes, so it cannot be told from the last submission.",
-            "Write when you submit it, and best the commit that is to be evaluated too.",
+            "Neither its revision nor its submitted_time changes, so it looks the same as the last submission.",
+            "Set submitted_time to the present time, and revision to the commit that you want evaluated.",
         ),
         Reason(
             "field-of-the-board",
-            "The field '{name}' is the leaderboard's own: it keeps account of evaluations there.",
-            "Leave it out, or as it was.",
+            "Only the leaderboard itself may set the field '{name}'.",
+            "Remove the field, or leave it unchanged.",
         ),
         Reason(
             "field-of-others",
-            "The field '{name}' is none that a submission may change.",
-            "Put back what was there.",
+            "A submission cannot change the field '{name}'.",
+            "Restore its earlier value.",
         ),
         Reason(
             "time-made-up",
             "Its submitted_time, '{said}', is {why}.",
-            "Write the time in UTC, as in {now}, or leave the field out.",
+            "Write the time in UTC, as in {now}, or remove the field.",
         ),
     )
 )
@@ -130,7 +128,7 @@ REASONS = table(
 
 @dataclass(frozen=True)
 class OtherFile:
-    """A file whose change is none that a submission makes: `does` in words that follow its name."""
+    """A changed file that is no submission; `does` describes the change, to follow the file's name."""
 
     path: str
     does: str
@@ -138,7 +136,7 @@ class OtherFile:
 
 @dataclass(frozen=True)
 class SortedChanges:
-    """The files of a pull request: those to be looked at as submissions, and the others."""
+    """The files of a pull request: possible submissions, and others."""
 
     files: tuple[FileChange, ...]
     others: tuple[OtherFile, ...]
@@ -146,7 +144,7 @@ class SortedChanges:
 
 @dataclass(frozen=True)
 class SubmittedFile:
-    """One file as it was looked at. `request` where it can be read; `before` where there was one already."""
+    """A checked file: its `request` if it is readable, and the request `before` the change if there was one."""
 
     request: Request | None
     problems: tuple[Problem, ...]
@@ -154,7 +152,7 @@ class SubmittedFile:
 
 
 def sort_changes(changes: Iterable[FileChange]) -> SortedChanges:
-    """Which of `changes` may be submissions, and what the others do."""
+    """Separate possible submissions from other changes."""
     files: list[FileChange] = []
     others: list[OtherFile] = []
     for change in changes:
@@ -167,7 +165,7 @@ def sort_changes(changes: Iterable[FileChange]) -> SortedChanges:
 
 
 def _does(change: FileChange) -> str | None:
-    """What `change` does that no submission does; None where it may be one."""
+    """Describe a change that no submission makes; None if it may be a submission."""
     if change.kind == "removed":
         return "is removed"
     if change.kind in ("renamed", "copied"):
@@ -178,40 +176,40 @@ def _does(change: FileChange) -> str | None:
         return "does not hold text"
     if is_request_path(change.path):
         return None
-    # A new file of JSON may be a request under a wrong name, of which its contents tell.
+    # A new JSON file may be a request under a wrong name; its contents decide.
     is_json = change.kind == "added" and change.path.endswith(".json")
-    return None if is_json else f"is {'new' if change.kind == 'added' else 'changed'}, and no request"
+    return None if is_json else f"is {'new' if change.kind == 'added' else 'changed'}, but is no request"
 
 
 def look_at_new(path: str, data: bytes, *, opened: float, now: float) -> SubmittedFile | OtherFile:
-    """A file that a pull request adds; Other where it is no request at all. Times in seconds since the epoch."""
+    """Check a file that a pull request adds; OtherFile if it is no request. Times in seconds since the epoch."""
     if not is_request_path(path):
         return _misplaced(path, data)
-    found = _read(path, data)
-    if isinstance(found, list):
-        return SubmittedFile(None, tuple(found))
-    fields = found.fields
+    request = _read(path, data)
+    if isinstance(request, list):
+        return SubmittedFile(None, tuple(request))
+    fields = request.fields
     bookkeeping = [_not_yours(name) for name, allowed in NOTHING_RUNS.items() if not _among(fields.get(name), allowed)]
     if OURS in fields:
         bookkeeping.append(_not_yours(OURS))
-    return SubmittedFile(found, (*_status(found), *bookkeeping, *_time(found, opened, now)))
+    return SubmittedFile(request, (*_status(request), *bookkeeping, *_time(request, opened, now)))
 
 
 def look_at_changed(path: str, before: bytes, after: bytes, *, opened: float, now: float) -> SubmittedFile:
-    """A request file that a pull request, `opened` then, changes from `before`, as the board has it, to `after`."""
-    known, found = _read(path, before), _read(path, after)
-    if isinstance(found, list):
-        return SubmittedFile(None, tuple(found))
-    if isinstance(known, list):
+    """Check a request file that a pull request changes from `before` on the board to `after`."""
+    current, request = _read(path, before), _read(path, after)
+    if isinstance(request, list):
+        return SubmittedFile(None, tuple(request))
+    if isinstance(current, list):
         return SubmittedFile(None, (REASONS["before-unreadable"].problem(),))
-    problems = [*_settled(known), *_status(found), *_fields(known, found), *_time(found, opened, now)]
-    if all(getattr(found.file, name) == getattr(known.file, name) for name in ("revision", "submitted_time")):
+    problems = [*_settled(current), *_status(request), *_fields(current, request), *_time(request, opened, now)]
+    if all(getattr(request.file, name) == getattr(current.file, name) for name in ("revision", "submitted_time")):
         problems.append(REASONS["not-asked-anew"].problem())
-    return SubmittedFile(found, tuple(problems), known)
+    return SubmittedFile(request, tuple(problems), current)
 
 
 def same_commit(before: Request, sha: str | None) -> Problem | None:
-    """What is wrong with asking for `sha`, if that is what was evaluated `before`."""
+    """Return the problem with submitting the commit `sha` if the request `before` evaluated it; else None."""
     evaluated = before.file.steward.revision or before.file.revision
     if sha is None or sha != evaluated or before.status is Status.CANCELLED:
         return None
@@ -220,16 +218,18 @@ def same_commit(before: Request, sha: str | None) -> Problem | None:
 
 
 def _read(path: str, data: bytes) -> Request | list[Problem]:
-    found = parse_request(path, data)
-    if isinstance(found, list) or not _is_deep(found.fields):
-        return found
+    request = parse_request(path, data)
+    if isinstance(request, list) or not _is_deep(request.fields):
+        return request
     return [REASONS["too-deep"].problem()]
 
 
 def _is_deep(fields: Any) -> bool:
     level = [fields]
     for _ in range(MAX_DEPTH):
-        inner = (one.values() if isinstance(one, dict) else one for one in level if isinstance(one, dict | list))
+        inner = (
+            value.values() if isinstance(value, dict) else value for value in level if isinstance(value, dict | list)
+        )
         level = [value for values in inner for value in values]
     return bool(level)
 
@@ -241,35 +241,35 @@ def _misplaced(path: str, data: bytes) -> SubmittedFile | OtherFile:
         fields = None
     model = fields.get("model") if isinstance(fields, dict) else None
     if not isinstance(model, str) or not isinstance(fields, dict):
-        return OtherFile(path, "is new, and no request")
-    said = {name: value for name, value in fields.items() if isinstance(value, str)}
+        return OtherFile(path, "is new, but is no request")
+    texts = {name: value for name, value in fields.items() if isinstance(value, str)}
     org, _, name = model.rpartition("/")
-    private, precision = fields.get("private") is True, said.get("precision", "")
-    place = str(RequestPath(org, name, private, precision, said.get("weight_type", "Original")))
+    private, precision = fields.get("private") is True, texts.get("precision", "")
+    place = str(RequestPath(org, name, private, precision, texts.get("weight_type", "Original")))
     known = not isinstance(parse_path(place), Problem)
     return SubmittedFile(None, (REASONS["misplaced" if known else "misnamed"].problem(place=place),))
 
 
-def _status(found: Request) -> list[Problem]:
-    status = found.file.status
+def _status(request: Request) -> list[Problem]:
+    status = request.file.status
     return [] if status == Status.PENDING.value else [REASONS["status-not-pending"].problem(status=status)]
 
 
-def _settled(known: Request) -> list[Problem]:
-    if known.status in SETTLED:
+def _settled(request: Request) -> list[Problem]:
+    if request.status in SETTLED:
         return []
-    where = "is being evaluated" if known.status is Status.RUNNING else "waits for its turn already"
-    return [REASONS["not-settled"].problem(where=where, status=known.file.status)]
+    state = "is being evaluated" if request.status is Status.RUNNING else "is waiting in the queue already"
+    return [REASONS["not-settled"].problem(where=state, status=request.file.status)]
 
 
-def _fields(known: Request, found: Request) -> list[Problem]:
-    """Fields that are not the submitter's stay as they are; the board's own may also be left out, as in a new file."""
-    was, now = known.fields, found.fields
-    changed = [name for name in {**was, **now} if name not in BROUGHT and not _same(was, now, name)]
+def _fields(before: Request, after: Request) -> list[Problem]:
+    """Check that fields of other programs are unchanged; the board's own fields may be missing, as in a new file."""
+    was, now = before.fields, after.fields
+    changed = [name for name in {**was, **now} if name not in SUBMITTED_FIELDS and not _same(was, now, name)]
     return [_not_yours(name) for name in changed if not _is_dropped(name, now)]
 
 
-def _is_dropped(name: str, now: dict[str, Any]) -> bool:
+def _is_dropped(name: str, now: JsonObject) -> bool:
     return name not in now if name == OURS else _among(now.get(name), NOTHING_RUNS.get(name, ()))
 
 
@@ -278,20 +278,20 @@ def _not_yours(name: str) -> Problem:
     return REASONS["field-of-the-board" if ours else "field-of-others"].problem(name=name)
 
 
-def _time(found: Request, opened: float, now: float) -> list[Problem]:
-    said = found.file.submitted_time
-    at = read_time(said)
-    if said is None or (at is not None and opened - EARLIER <= at <= now + LATER):
+def _time(request: Request, opened: float, now: float) -> list[Problem]:
+    submitted = request.file.submitted_time
+    seconds = read_time(submitted)
+    if submitted is None or (seconds is not None and opened - MAX_SECONDS_BEFORE <= seconds <= now + MAX_SECONDS_AHEAD):
         return []
     day = write_time(opened).partition("T")[0]
-    why = "no time that can be read" if at is None else f"not when this was submitted: that was on {day}"
-    return [REASONS["time-made-up"].problem(said=said, why=why, now=write_time(now))]
+    why = "no readable time" if seconds is None else f"not the time of this submission, which was on {day}"
+    return [REASONS["time-made-up"].problem(said=submitted, why=why, now=write_time(now))]
 
 
 def _among(value: Any, allowed: Iterable[Any]) -> bool:
-    return any(is_same(value, one) for one in allowed)
+    return any(is_same(value, candidate) for candidate in allowed)
 
 
-def _same(was: dict[str, Any], now: dict[str, Any], name: str) -> bool:
-    """Whether a field says the same in both; one that says null is not one that is missing."""
+def _same(was: JsonObject, now: JsonObject, name: str) -> bool:
+    """Whether a field is the same in both; a null field differs from a missing one."""
     return (name in was) == (name in now) and is_same(was.get(name), now.get(name))

@@ -1,8 +1,8 @@
-"""Suites as data: what an evaluation runs, and how its raw scores become a benchmark's score.
+"""Suites: the tasks of an evaluation, and the rules that turn raw scores into benchmark scores.
 
-A suite is a YAML file. It either names tasks that the harness brings along, or defines its own (`definitions`), whose
-questions lie in a dataset repo on the Hub. Its digest is stored with every result: two results compare when suite and
-digest are equal.
+A suite is a YAML file. It names tasks of the harness, or defines its own tasks (`definitions`) with questions from a
+dataset repo on the Hub. Every result stores the digest of its suite: two results are comparable if suite and digest are
+equal.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
-from leaderboard.mistakes import mistakes
+from leaderboard.reasons import describe_errors
 
 TaskName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_]{0,99}$")]
 Metric = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,60},[a-z0-9_-]{1,60}$")]
@@ -25,7 +25,7 @@ Repo = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,96}/[A-Za-z0
 
 
 class BadSuite(ValueError):
-    """The text describes no suite; the message names every field that is wrong."""
+    """The text describes no suite; the message names every invalid field."""
 
 
 class _Data(BaseModel):
@@ -37,23 +37,23 @@ def _guessing(choices: int | None) -> float:
 
 
 class Task(_Data):
-    """One task of the harness; `choices` is how many answers a guesser has, None where it cannot guess."""
+    """One task of the harness; `choices` is the number of answers to guess from, None if guessing is impossible."""
 
     name: TaskName
     choices: int | None = Field(default=None, ge=2)
 
     @property
     def lower_bound(self) -> float:
-        """What guessing scores, of 1."""
+        """The score of guessing (0-1)."""
         return _guessing(self.choices)
 
 
 class Benchmark(_Data):
     """One column of the leaderboard.
 
-    `source` is the task or group whose entry in the harness's results holds the raw score; the raw score is the mean of
-    `metrics` there. `normalise: whole` brings that score to 0-100 above `choices`' lower bound; `subtasks` does so for
-    each of `tasks` and takes their unweighted mean.
+    `source` is the task or group whose entry in the harness's results holds the raw score, the mean of its `metrics`.
+    `normalise: whole` scales the raw score to 0-100 above the lower bound of `choices`; `subtasks` scales the score of
+    each of `tasks` and takes the unweighted mean.
     """
 
     name: str = Field(max_length=60)
@@ -68,23 +68,27 @@ class Benchmark(_Data):
 
     @property
     def lower_bound(self) -> float:
-        """What guessing scores, of 1, where the benchmark is normalised as a whole."""
+        """The score of guessing (0-1), for a benchmark that is normalised as a whole."""
         return _guessing(self.choices)
 
 
 class Dataset(_Data):
-    """A dataset repo that holds questions. `revision` None: whatever is its head when it is fetched, and recorded."""
+    """A dataset repo of questions. `revision` None: the head at the time of the download, which is recorded."""
 
     repo: Repo
-    configs: tuple[str, ...] = Field(default=(), description="empty: the dataset has but one")
+    configs: tuple[str, ...] = Field(default=(), description="empty: the dataset has only one config")
     revision: str | None = Field(default=None, pattern=r"^[0-9a-f]{40}$")
     content: str | None = Field(
         default=None, pattern=r"^[0-9a-f]{64}$", description="digest of its data files; see `content_digest`"
     )
 
+    def at(self, revision: str | None, *, repo: str | None = None) -> Dataset:
+        """The same questions at the commit `revision`, in the copy `repo` if one is given."""
+        return self.model_copy(update={"repo": repo or self.repo, "revision": revision})
+
 
 class Definition(_Data):
-    """A task of the suite's own, in the harness's words; its templates see the fields of a question."""
+    """A task that the suite defines, in the terms of the harness; its templates use the fields of a question."""
 
     task: TaskName
     config: str = Field(max_length=100, description="of the suite's dataset")
@@ -99,12 +103,12 @@ class Definition(_Data):
     @model_validator(mode="after")
     def _choices_where_there_is_a_choice(self) -> Definition:
         if (self.output == "multiple_choice") != bool(self.choices):
-            raise ValueError(f"{self.task}: `choices` belongs to multiple_choice, and to nothing else")
+            raise ValueError(f"{self.task}: multiple_choice needs `choices`, and no other output allows them")
         return self
 
 
 class Suite(_Data):
-    """One suite. `run` is what the harness is told to evaluate: tasks, or groups of them."""
+    """One suite. `run` names the tasks, or groups of tasks, that the harness evaluates."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,60}$")
     title: str = Field(max_length=100)
@@ -120,17 +124,19 @@ class Suite(_Data):
             defined = {definition.task for definition in self.definitions}
             missing = {task.name for benchmark in self.benchmarks for task in benchmark.tasks} - defined
             if missing or len(self.datasets) != 1:
-                raise ValueError(f"tasks without definition: {sorted(missing)}; a suite of one's own has one dataset")
+                raise ValueError(
+                    f"tasks without definition: {sorted(missing)}; a suite with definitions has one dataset"
+                )
         return self
 
     @property
     def own(self) -> bool:
-        """Whether the suite defines its tasks itself, instead of taking the harness's."""
+        """Whether the suite defines its own tasks instead of using the harness's."""
         return bool(self.definitions)
 
     @property
     def restricted(self) -> bool:
-        """Whether any of its questions must not be shown."""
+        """Whether any of its questions must not be public."""
         return any(benchmark.restricted for benchmark in self.benchmarks)
 
     @property
@@ -140,7 +146,7 @@ class Suite(_Data):
 
     @property
     def shots(self) -> dict[str, int]:
-        """Task → how many examples precede each question."""
+        """The number of examples before each question, by task."""
         return {task.name: benchmark.shots for benchmark in self.benchmarks for task in benchmark.tasks}
 
     @cached_property
@@ -150,34 +156,34 @@ class Suite(_Data):
         return hashlib.sha256(canonical.encode()).hexdigest()
 
     def benchmark_of(self, task: str) -> Benchmark | None:
-        """The benchmark that `task` belongs to."""
+        """Return the benchmark to which `task` belongs."""
         return next((b for b in self.benchmarks if any(t.name == task for t in b.tasks)), None)
 
 
 def content_digest(files: dict[str, bytes]) -> str:
-    """SHA-256 over data files (path in the repo → bytes), whatever commit they came in: 64 hexadecimal digits."""
+    """Return the SHA-256 of data files (path in the repo → bytes), independent of their commit: 64 hex digits."""
     lines = [f"{hashlib.sha256(data).hexdigest()}  {path}\n" for path, data in sorted(files.items())]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def parse_suite(text: str) -> Suite:
-    """The suite in the YAML document `text`. Raises BadSuite."""
+    """Parse the suite in the YAML document `text`. Raises BadSuite."""
     try:
         return Suite.model_validate(yaml.safe_load(text))
     except yaml.YAMLError as error:
         raise BadSuite(f"the suite file is not YAML: {error}") from error
     except ValidationError as error:
-        raise BadSuite(f"the suite file has mistakes: {mistakes(error)}") from error
+        raise BadSuite(f"the suite file has invalid fields: {describe_errors(error)}") from error
 
 
 def shipped() -> tuple[str, ...]:
-    """Names of the suites that come with Steward."""
+    """Return the names of the suites that ship with Steward."""
     folder = resources.files("leaderboard") / "suites"
     return tuple(sorted(file.name.removesuffix(".yaml") for file in folder.iterdir() if file.name.endswith(".yaml")))
 
 
 def find_suite(name: str) -> Suite:
-    """The suite of that name that comes with Steward, or the one in the file `name` (`*.yaml`).
+    """Return the suite of this name that ships with Steward, or the suite in the file `name` (`*.yaml`).
 
     Reads a file: call it once, when a process starts. Raises BadSuite.
     """

@@ -1,10 +1,9 @@
-"""What speaks for a flag: what the files of a model, its card and the board say against it, each with its weight.
+"""Findings that support a flag, from the files of a model, its card and the board.
 
-    proof   a fact that anybody can check byte by byte: the same weights, the same evaluation twice
-    hint    a sign that a person has to judge: a name in a config, a licence that is another one
+    proof   a fact that can be checked byte by byte: the same weights, the same evaluation twice
+    hint    a sign that a person must judge: a name in a config, a different licence
 
-Nothing here decides. A model that names what it was made from, keeps its licence and has weights of its own raises no
-suspicion at all.
+Findings decide nothing. A model that declares its base models, keeps their licence and has its own weights has none.
 """
 
 from __future__ import annotations
@@ -26,44 +25,43 @@ REASONS = table(
     (
         Reason(
             "same-weights-unnamed",
-            "{files} of {model}: byte for byte those of '{other}'{renamed}, and its card does not name it.",
-            "Compare the sha256 of the files on both pages.",
+            "{files} of {model}: byte for byte the same as in '{other}'{renamed}. The card does not name '{other}'.",
+            "Compare the sha256 of the files on the pages of both models.",
         ),
         Reason(
             "same-weights",
-            "{files} of {model}: byte for byte those of '{other}'{renamed}, and its card names it.",
+            "{files} of {model}: byte for byte the same as in '{other}'{renamed}. The card names '{other}'.",
             "",
         ),
         Reason(
             "copied-from-it",
-            "The weights of {model} are those of '{other}', which is the newer one of the two.",
-            "Perhaps it is that one which should be flagged.",
+            "The weights of {model} are the same as those of '{other}', which is the newer model.",
+            "Perhaps '{other}' should be flagged instead.",
         ),
         Reason(
             "shared-weights",
-            "{same} of {count} weight files of {model}: byte for byte those of '{other}'; its card does not name it.",
-            "Ask its author how it was made.",
+            "{same} of {count} weight files of {model}: byte for byte the same as in '{other}'. The card does not name "
+            "'{other}'.",
+            "Ask the author how the model was made.",
         ),
-        Reason(
-            "merge-undeclared", "{model} is a merge ({traces}), and neither tag nor relation in its card says so.", ""
-        ),
-        Reason("base-undeclared", "{where} of {model} names {bases}, its card does not.", ""),
+        Reason("merge-undeclared", "{model} is a merge ({traces}), but no tag or relation in its card says so.", ""),
+        Reason("base-undeclared", "{where} of {model} names {bases}, but its card does not.", ""),
         Reason(
             "wrong-category",
             "{model} was submitted as {category}, but {why}.",
-            "Its category can be corrected in the request file.",
+            "A maintainer can correct the category in the request file.",
         ),
-        Reason("licence-missing", "The card of {model} names no license; that of '{other}' says {wanted}.", ""),
-        Reason("licence-changed", "The card of {model} says {license}, that of '{other}' says {wanted}.", ""),
+        Reason("licence-missing", "The card of {model} names no license; the card of '{other}' names {wanted}.", ""),
+        Reason("licence-changed", "The card of {model} names {license}; the card of '{other}' names {wanted}.", ""),
         Reason("evaluated-twice", "{model} was evaluated twice at {revision} in {precision}: {paths}.", ""),
         Reason("flagged-before", "{model} was flagged before: {why}.", ""),
         Reason("author-flagged", "Other models of {author} are flagged: {others}.", ""),
-        Reason("twin-flagged", "{model} holds the weights of '{other}', which is flagged: {why}.", ""),
+        Reason("twin-flagged", "{model} has the same weights as '{other}', which is flagged: {why}.", ""),
         Reason("ancestor-flagged", "{model} was made from '{other}', which is flagged: {why}.", ""),
-        Reason("official", "{author} is an official provider here.", "Ask them before anything is flagged."),
+        Reason("official", "{author} is an official provider here.", "Ask them before you flag anything."),
     )
 )
-"""What can be found."""
+"""The possible findings."""
 PROOFS = frozenset(
     {"same-weights-unnamed", "same-weights", "evaluated-twice", "flagged-before", "merge-undeclared", "twin-flagged"}
 )
@@ -71,27 +69,27 @@ PROOFS = frozenset(
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was found: what it is, how much it weighs, and where it can be seen."""
+    """One finding, with a link to its source."""
 
     code: str
     message: str
     advice: str = ""
     link: str = ""
     other: str = ""
-    """The other model that it speaks of, if any."""
+    """The other model that it concerns, if any."""
 
     @property
     def strength(self) -> Strength:
-        """Whether it is a fact, or a sign that a person has to judge."""
+        """Whether it is a proof or a hint."""
         return "proof" if self.code in PROOFS else "hint"
 
 
 @dataclass(frozen=True)
 class ExaminedModel:
-    """A model as evidence looks at it. `weights` maps each weight file to its sha256, "" where that is not known.
+    """The facts about one model. `weights` maps each weight file to its sha256, "" if unknown.
 
-    `traces` maps a place ("config.json", "mergekit_config.yml") to the models that it names. `created` in seconds since
-    the epoch, 0 where the Hub does not say.
+    `traces` maps a file ("config.json", "mergekit_config.yml") to the models that it names. `created` in seconds since
+    the epoch, 0 if unknown.
     """
 
     model: str
@@ -104,22 +102,22 @@ class ExaminedModel:
 
     @property
     def author(self) -> str:
-        """Its namespace."""
+        """The namespace of the model."""
         return self.model.partition("/")[0] if "/" in self.model else ""
 
     @property
     def declared(self) -> tuple[str, ...]:
-        """What its card says that it was made from."""
+        """The base models that its card declares."""
         return self.card.base_models if self.card is not None else ()
 
     def names(self, other: str) -> bool:
-        """Whether its card names `other`."""
+        """Whether its card declares `other` as a base model."""
         return any(_is(one, other) for one in self.declared)
 
 
 @dataclass(frozen=True)
 class ExaminedRequest:
-    """A request of the model: what it asks for, and whether it came to an evaluation."""
+    """A request of the model; `revision` is the evaluated commit, "" if it was not evaluated."""
 
     path: str
     precision: str
@@ -130,11 +128,11 @@ class ExaminedRequest:
 
 @dataclass(frozen=True)
 class EvidenceCase:
-    """All that evidence is looked for in.
+    """All facts that the rules use.
 
-    `others` are models that it may have come from, or that may be the same: what it declares, what its files name, who
-    has the same weights on the board, whom a report names. `flags` are records of the model, of its author and of its
-    ancestors. `aliases` are other names under which the Hub knows the model.
+    `others` holds possible base models and copies: declared base models, models that its files or a report name, and
+    models on the board with the same weights. `flags` holds records of the model, its author and its base models.
+    `aliases` are the model's other names on the Hub.
     """
 
     subject: ExaminedModel
@@ -146,15 +144,17 @@ class EvidenceCase:
 
 
 def suspicions(case: EvidenceCase) -> list[Finding]:
-    """Everything that speaks for a flag, proofs first. Pure, and empty for a model that is what it says."""
-    found = [
-        one for rule in (_weights, _declared, _category, _licence, _twice, _flags, _provider) for one in rule(case)
+    """Return every finding, proofs first."""
+    findings = [
+        finding
+        for rule in (_weights, _declared, _category, _licence, _twice, _flags, _provider)
+        for finding in rule(case)
     ]
-    return sorted(found, key=lambda one: one.strength != "proof")
+    return sorted(findings, key=lambda finding: finding.strength != "proof")
 
 
 def models_named(text: str) -> tuple[str, ...]:
-    """The models that a mergekit file names, each once; `text` is a stranger's."""
+    """Return the models that a mergekit file names, each once; `text` is untrusted."""
     return tuple(dict.fromkeys(match[1] for match in _NAMED.finditer(text[:100_000])))[:20]
 
 
@@ -168,39 +168,39 @@ def _find(code: str, link: str = "", **words: object) -> Finding:
 
 
 def _weights(case: EvidenceCase) -> Iterator[Finding]:
-    """Files are compared by what they hold: another name does not make another model."""
-    mine = case.subject
-    own = sorted(filter(None, mine.weights.values()))
-    if not own or len(own) != len(mine.weights):
+    """Compare weight files by their contents, regardless of their names."""
+    subject = case.subject
+    digests = sorted(filter(None, subject.weights.values()))
+    if not digests or len(digests) != len(subject.weights):
         return
     for other in case.others:
-        theirs = sorted(filter(None, other.weights.values()))
-        words = {"model": mine.model, "other": other.model, "count": len(own)}
-        if own == theirs:
-            yield _same_weights(mine, other, words)
-        elif set(own) & set(theirs) and not (mine.names(other.model) or other.names(mine.model)):
-            yield _find("shared-weights", other.link, **words, same=sum(one in theirs for one in own))
+        other_digests = sorted(filter(None, other.weights.values()))
+        words = {"model": subject.model, "other": other.model, "count": len(digests)}
+        if digests == other_digests:
+            yield _same_weights(subject, other, words)
+        elif set(digests) & set(other_digests) and not (subject.names(other.model) or other.names(subject.model)):
+            yield _find("shared-weights", other.link, **words, same=sum(digest in other_digests for digest in digests))
 
 
-def _same_weights(mine: ExaminedModel, other: ExaminedModel, words: dict[str, object]) -> Finding:
-    if mine.created and other.created and mine.created < other.created:
+def _same_weights(subject: ExaminedModel, other: ExaminedModel, words: dict[str, object]) -> Finding:
+    if subject.created and other.created and subject.created < other.created:
         return _find("copied-from-it", other.link, **words)
-    renamed = "" if set(mine.weights) == set(other.weights) else ", under other names of files"
-    code = "same-weights" if mine.names(other.model) else "same-weights-unnamed"
-    count = len(mine.weights)
+    renamed = "" if set(subject.weights) == set(other.weights) else " (with other file names)"
+    code = "same-weights" if subject.names(other.model) else "same-weights-unnamed"
+    count = len(subject.weights)
     files = f"All {count} weight files" if count > 1 else "The weight file"
     return _find(code, other.link, **words, files=files, renamed=renamed)
 
 
 def _declared(case: EvidenceCase) -> Iterator[Finding]:
-    mine = case.subject
-    card = mine.card
+    subject = case.subject
+    card = subject.card
     if card is not None and card.merge_traces and not _says_merge(card) and _shows_merge(card):
-        yield _find("merge-undeclared", mine.link, model=mine.model, traces=choice(card.merge_traces))
-    for where, named in mine.traces.items():
-        silent = [one for one in named if not mine.names(one) and not _is(one, mine.model)]
+        yield _find("merge-undeclared", subject.link, model=subject.model, traces=choice(card.merge_traces))
+    for file, named in subject.traces.items():
+        silent = [name for name in named if not subject.names(name) and not _is(name, subject.model)]
         if silent:
-            yield _find("base-undeclared", mine.link, where=where, model=mine.model, bases=names(silent))
+            yield _find("base-undeclared", subject.link, where=file, model=subject.model, bases=names(silent))
 
 
 def _says_merge(card: ModelCard) -> bool:
@@ -212,75 +212,85 @@ def _shows_merge(card: ModelCard) -> bool:
 
 
 def _category(case: EvidenceCase) -> Iterator[Finding]:
-    mine, card = case.subject, case.subject.card
+    subject, card = case.subject, case.subject.card
     for request in case.requests[:1]:
-        said = read_category(request.category)
-        words = {"model": mine.model, "category": said.value}
-        if said is ModelCategory.PRETRAINED and mine.declared and (card is None or card.relation != "quantized"):
-            why = f"its card says that it was made from {names(mine.declared)}"
+        category = read_category(request.category)
+        words = {"model": subject.model, "category": category.value}
+        if category is ModelCategory.PRETRAINED and subject.declared and (card is None or card.relation != "quantized"):
+            why = f"its card says that it was made from {names(subject.declared)}"
             yield _find("wrong-category", request.link, **words, why=why)
-        elif said not in (ModelCategory.MERGE, ModelCategory.UNKNOWN) and card is not None and card.is_merge:
+        elif category not in (ModelCategory.MERGE, ModelCategory.UNKNOWN) and card is not None and card.is_merge:
             why = f"it is a merge ({choice(card.merge_traces) or 'so its card says'})"
             yield _find("wrong-category", request.link, **words, why=why)
 
 
 def _licence(case: EvidenceCase) -> Iterator[Finding]:
-    """Of models that it was made from, by its own word or by its weights, not of any that somebody named."""
-    mine, card = case.subject, case.subject.card
-    own = (card.license or "").strip() if card is not None else ""
+    """Compare the licence with declared base models and models with the same weights, not with other named models."""
+    subject, card = case.subject, case.subject.card
+    license_name = (card.license or "").strip() if card is not None else ""
     for other in case.others:
-        wanted = (other.card.license or "").strip() if other.card is not None else ""
-        if not wanted or not (mine.names(other.model) or _share(mine, other)):
+        other_license = (other.card.license or "").strip() if other.card is not None else ""
+        if not other_license or not (subject.names(other.model) or _share(subject, other)):
             continue
-        words = {"model": mine.model, "other": other.model, "wanted": f"'{wanted}'"}
-        if not own:
-            yield _find("licence-missing", mine.link, **words)
-        elif not _is(own, wanted):
-            yield _find("licence-changed", mine.link, **words, license=f"'{own}'")
+        words = {"model": subject.model, "other": other.model, "wanted": f"'{other_license}'"}
+        if not license_name:
+            yield _find("licence-missing", subject.link, **words)
+        elif not _is(license_name, other_license):
+            yield _find("licence-changed", subject.link, **words, license=f"'{license_name}'")
 
 
-def _share(mine: ExaminedModel, other: ExaminedModel) -> bool:
-    return bool(set(filter(None, mine.weights.values())) & set(filter(None, other.weights.values())))
+def _share(model: ExaminedModel, other: ExaminedModel) -> bool:
+    return bool(set(filter(None, model.weights.values())) & set(filter(None, other.weights.values())))
 
 
 def _twice(case: EvidenceCase) -> Iterator[Finding]:
     seen: dict[tuple[str, str], list[ExaminedRequest]] = {}
-    for one in case.requests:
-        if one.revision:
-            seen.setdefault((one.precision, one.revision), []).append(one)
-    for (precision, revision), several in seen.items():
-        if len(several) > 1:
-            words = {"revision": revision[:8], "precision": precision, "paths": names(one.path for one in several)}
-            yield _find("evaluated-twice", several[0].link, model=case.subject.model, **words)
+    for request in case.requests:
+        if request.revision:
+            seen.setdefault((request.precision, request.revision), []).append(request)
+    for (precision, revision), requests in seen.items():
+        if len(requests) > 1:
+            words = {
+                "revision": revision[:8],
+                "precision": precision,
+                "paths": names(request.path for request in requests),
+            }
+            yield _find("evaluated-twice", requests[0].link, model=case.subject.model, **words)
 
 
 def _flags(case: EvidenceCase) -> Iterator[Finding]:
-    mine, of_author = case.subject, list[FlagRecord]()
+    subject, of_author = case.subject, list[FlagRecord]()
     for record in case.flags:
         words = {"other": record.model, "why": record.kind.words}
-        if any(_is(name, own) for name in record.names for own in (mine.model, *case.aliases)):
-            yield _find("flagged-before", record.thread, model=mine.model, **words)
+        if any(_is(name, own) for name in record.names for own in (subject.model, *case.aliases)):
+            yield _find("flagged-before", record.thread, model=subject.model, **words)
         elif not record.stands or record.is_opt_out:
             continue
         elif _is_twin(case, record.names):
-            yield _find("twin-flagged", record.thread, model=mine.model, **words)
-        elif _is_ancestor(mine, record.names):
-            yield _find("ancestor-flagged", record.thread, model=mine.model, **words)
-        elif _is(record.model.partition("/")[0], mine.author):
+            yield _find("twin-flagged", record.thread, model=subject.model, **words)
+        elif _is_ancestor(subject, record.names):
+            yield _find("ancestor-flagged", record.thread, model=subject.model, **words)
+        elif _is(record.model.partition("/")[0], subject.author):
             of_author.append(record)
     if of_author:
         others = names(record.model for record in of_author)
-        yield _find("author-flagged", of_author[0].thread, author=mine.author, others=others)
+        yield _find("author-flagged", of_author[0].thread, author=subject.author, others=others)
 
 
 def _is_twin(case: EvidenceCase, others: Iterable[str]) -> bool:
-    mine = sorted(case.subject.weights.values())
-    twins = {one.model.casefold() for one in case.others if mine and sorted(one.weights.values()) == mine}
+    digests = sorted(case.subject.weights.values())
+    twins = {other.model.casefold() for other in case.others if digests and sorted(other.weights.values()) == digests}
     return any(name.casefold() in twins for name in others)
 
 
-def _is_ancestor(mine: ExaminedModel, others: Iterable[str]) -> bool:
-    named = {one.casefold() for one in (*mine.declared, *(one for said in mine.traces.values() for one in said))}
+def _is_ancestor(subject: ExaminedModel, others: Iterable[str]) -> bool:
+    named = {
+        model.casefold()
+        for model in (
+            *subject.declared,
+            *(model for names_in_file in subject.traces.values() for model in names_in_file),
+        )
+    }
     return any(other.casefold() in named for other in others)
 
 

@@ -1,7 +1,7 @@
-"""Tiers: how large a machine a request asks for, and which of those that workers offer will serve it.
+"""Tiers: the size of machine that a request needs, and the tier offered by workers that serves it.
 
-A request's size is that of its weights in memory: parameters times what its precision takes for each. Where the number
-of parameters is not known, the bytes of the weight files stand for it; where those are not known either, it is medium.
+The size of a request is the size of its weights in memory: parameters times bytes per parameter at its precision. If
+the number of parameters is unknown, the size of the weight files counts; if that is unknown too, the tier is medium.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Tier = Literal["small", "medium", "large"]
 TIERS: tuple[Tier, ...] = get_args(Tier)
-"""From the smallest to the largest."""
+"""Smallest first."""
 ALL = "all"
-"""What a worker says that takes every tier."""
+"""The word for every tier in a worker's settings."""
 
 _BITS = {"float32": 32, "float16": 16, "bfloat16": 16, "8bit": 8, "4bit": 4, "gptq": 4}
 _GB = 1_000_000_000
 
 
 class UnknownTier(ValueError):
-    """There is no tier of this name; the message says which there are."""
+    """No tier has this name; the message lists the tiers."""
 
 
 class TierLimits(BaseModel):
-    """Up to how many GB (10⁹ bytes) of weights a request is small, or medium; what is larger is large."""
+    """The largest weights, in GB (10⁹ bytes), of small and of medium requests; larger requests are large."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -36,51 +36,54 @@ class TierLimits(BaseModel):
     @model_validator(mode="after")
     def _in_order(self) -> TierLimits:
         if self.small > self.medium:
-            raise ValueError("small may not reach beyond medium")
+            raise ValueError("small cannot be larger than medium")
         return self
 
 
 def weight_bytes(parameters: int | None, precision: str, file_bytes: int | None = None) -> int | None:
-    """Bytes of the weights in memory; those of the files where the number of parameters is not known."""
+    """Return the bytes of the weights in memory; the bytes of the files if the number of parameters is unknown."""
     if parameters and parameters > 0:
         return parameters * _BITS.get(precision.lower(), 16) // 8
     return file_bytes if file_bytes and file_bytes > 0 else None
 
 
 def tier_of(size: int | None, limits: TierLimits) -> Tier:
-    """The tier of a request whose weights have `size` bytes; medium where that is not known."""
+    """Return the tier of a request whose weights have `size` bytes; medium if the size is unknown."""
     if size is None:
         return "medium"
     return "small" if size <= limits.small * _GB else "medium" if size <= limits.medium * _GB else "large"
 
 
 def size_class(size: int | None) -> int:
-    """Sizes within a factor of two share a class: two to its power is at most their bytes. 0: not known."""
+    """Return the base-two logarithm of `size` in bytes, rounded down; 0 if it is unknown.
+
+    Sizes within a factor of two share a class.
+    """
     return size.bit_length() - 1 if size else 0
 
 
 def parse_tiers(words: Iterable[str]) -> tuple[Tier, ...]:
-    """The tiers that a worker takes, smallest first, from what its operator wrote. Raises UnknownTier."""
-    said = set(words)
-    if unknown := said - {*TIERS, ALL}:
-        raise UnknownTier(f"there is no tier {', '.join(sorted(unknown))}: say {', '.join(TIERS)}, or {ALL}")
-    return TIERS if ALL in said else tuple(tier for tier in TIERS if tier in said)
+    """Return the tiers in a worker's settings, smallest first. Raises UnknownTier."""
+    names = set(words)
+    if unknown := names - {*TIERS, ALL}:
+        raise UnknownTier(f"unknown tier {', '.join(sorted(unknown))}: use {', '.join(TIERS)}, or {ALL}")
+    return TIERS if ALL in names else tuple(tier for tier in TIERS if tier in names)
 
 
 def serving(tier: Tier, offered: Collection[Tier]) -> Tier:
-    """The tier in whose queue a request of `tier` waits: its own, or the next larger one, where nobody offers that."""
-    return next((one for one in TIERS[TIERS.index(tier) :] if one in offered), tier)
+    """Return the tier in whose queue a request of `tier` waits: its own, or the next larger tier that is offered."""
+    return next((candidate for candidate in TIERS[TIERS.index(tier) :] if candidate in offered), tier)
 
 
 def larger(tier: Tier, offered: Collection[Tier]) -> Tier:
-    """The next tier above `tier` that somebody offers; `tier` itself, where nobody does."""
-    return next((one for one in TIERS[TIERS.index(tier) + 1 :] if one in offered), tier)
+    """Return the next tier above `tier` that a worker offers; `tier` itself if no worker offers a larger one."""
+    return next((candidate for candidate in TIERS[TIERS.index(tier) + 1 :] if candidate in offered), tier)
 
 
 def lanes(offers: Iterable[Collection[Tier]]) -> Mapping[Tier, Tier]:
-    """Tier → lane. Two tiers that one worker takes share a lane: those who wait there wait for each other.
+    """Map each tier to its lane. Two tiers that one worker serves share a lane: their requests wait for each other.
 
-    `offers` are the tiers of each worker. A lane has the name of its smallest tier.
+    `offers` holds the tiers of each worker. A lane has the name of its smallest tier.
     """
     lane = {tier: tier for tier in TIERS}
     offered: set[Tier] = set()

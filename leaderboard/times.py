@@ -1,41 +1,41 @@
-"""The times in request files: three ways of writing them, all meant in UTC, and what becomes of made-up ones."""
+"""The times in request files: reads three formats, all in UTC, and corrects times that cannot be true."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 
-SKEW = 300.0
-"""Seconds by which the clock of whoever wrote a file may be ahead."""
+MAX_SKEW_SECONDS = 300.0
+"""How far the clock of the program that wrote a file may be ahead."""
 _DASHED = "%Y-%m-%dT%H-%M-%S.%f"
 
 
 def read_time(text: str | None) -> float | None:
-    """Seconds since the epoch; None where nothing, or nothing readable, is written.
+    """Return seconds since the epoch; None if `text` is empty or unreadable.
 
-    `2024-06-12T10:00:00Z` of the forms, `2024-01-06T09:45:44.755529` of the clusters, `2024-01-06T09-45-44.755529` of
-    other leaderboards, and the same with a blank for the `T`.
+    Formats: `2024-06-12T10:00:00Z` (submission forms), `2024-01-06T09:45:44.755529` (evaluation clusters),
+    `2024-01-06T09-45-44.755529` (other leaderboards), each also with a space instead of the `T`.
     """
     if not text or len(text) > 64:
         return None
     for read in (datetime.fromisoformat, lambda word: datetime.strptime(word, _DASHED)):  # noqa: DTZ007  UTC below
         try:
-            found = read(text.strip())
-            return (found if found.tzinfo is not None else found.replace(tzinfo=UTC)).timestamp()
+            time = read(text.strip())
+            return (time if time.tzinfo is not None else time.replace(tzinfo=UTC)).timestamp()
         except (ValueError, OverflowError):
             continue
     return None
 
 
 def write_time(seconds: float) -> str:
-    """`2024-06-12T10:00:00Z`, as the forms write it."""
+    """Format `seconds` as `2024-06-12T10:00:00Z`, as submission forms write it."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def corrected_time(text: str | None, committed: float) -> str | None:
-    """What `submitted_time` has to become in a file that was committed at `committed`; None where it may stay.
+    """Return the right `submitted_time` for a file committed at `committed`; None if its own time may stay.
 
-    Nobody submits after the commit that submits it, so a later time is set to that of the commit: it would otherwise
-    stand before, or behind, everyone else for ever. Earlier times, and those that nobody can read, are left alone.
+    A submission cannot be later than its commit. A later time becomes the time of the commit, because it would
+    otherwise distort the order of the queue forever. Earlier and unreadable times stay.
     """
-    said = read_time(text)
-    return write_time(committed) if said is not None and said > committed + SKEW else None
+    submitted = read_time(text)
+    return write_time(committed) if submitted is not None and submitted > committed + MAX_SKEW_SECONDS else None

@@ -1,8 +1,8 @@
-"""How long requests waited and evaluations took, how they ended, how long the queue was: counted by day.
+"""Daily counts of waiting times, durations, outcomes and queue lengths, and reports over periods.
 
-A board has thousands of evaluations a month, and whoever looks wants to know what is usual, not each of them. So a
-day counts how many spans fell into which bin; bins widen by a fifth from one to the next, and a quantile is off by less
-than that. A quarter of a year is then a few thousand numbers, however busy the board.
+A board has thousands of evaluations a month, and readers want typical values. So each day counts spans in bins; each
+bin is a fifth wider than the last, and the error of a quantile is smaller than that. A quarter of a year is then a few
+thousand numbers on any board.
 """
 
 from __future__ import annotations
@@ -17,26 +17,27 @@ from leaderboard.attempts import Fault
 
 DAY = 86_400.0
 PERIODS = (7, 30, 90)
-"""Days that one may look back, today being the last of them."""
+"""Lengths of a report in days, including today."""
 SLOT = 900.0
-"""Seconds from one count of the queue to the next."""
+"""Seconds between two counts of the queue."""
 POINTS = 90
-"""Points of the line that shows the length of the queue, at most."""
+"""Maximal points in the line of queue lengths."""
 LAST = 100
-"""The last bin: whatever took longer than a year."""
+"""The last bin: spans longer than a year."""
 _PER_DOUBLING = 4
+"""Bins from a span to twice that span."""
 
 What = Literal["waiting", "running"]
-"""From submission to start, and from start to end."""
+"""waiting: from submission to start; running: from start to end."""
 By = Literal["tier", "precision"]
 End = Literal["finished"] | Fault
 ENDS: tuple[End, ...] = ("finished", *get_args(Fault))
 Counts = Mapping[int, int]
-"""Bin → how many spans fell into it."""
+"""The number of spans by bin."""
 
 
 class DurationSpread(NamedTuple):
-    """What is usual: of `among` spans so many tenths and quarters took no longer than this, in seconds."""
+    """Quantiles of `among` spans, in seconds."""
 
     among: int
     tenth: float
@@ -47,7 +48,7 @@ class DurationSpread(NamedTuple):
 
 
 class SpanKey(NamedTuple):
-    """Which spans are counted together."""
+    """The group in which a span is counted."""
 
     what: What
     tier: str
@@ -56,7 +57,7 @@ class SpanKey(NamedTuple):
 
 @dataclass(frozen=True)
 class DayCounts:
-    """What was counted on one day; `number` is counted from the epoch, `queue`: slot → waiting and running then."""
+    """The counts of one day; `number` is the day since the epoch, `queue` maps slots to (waiting, running)."""
 
     number: int
     spans: Mapping[SpanKey, Counts] = field(default_factory=dict, hash=False)
@@ -65,19 +66,19 @@ class DayCounts:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing was counted."""
+        """Whether the day has no counts."""
         return not (self.spans or self.ended or self.queue)
 
 
 class DailyOutcomes(NamedTuple):
-    """How many evaluations ended on one day, and how."""
+    """The number of evaluations that ended on one day, by outcome."""
 
     day: int
     counts: Mapping[End, int]
 
 
 class QueueLength(NamedTuple):
-    """How many waited and ran, on average, from `at` (seconds since the epoch) to the next point."""
+    """Average numbers of waiting and running requests from `at` (seconds since the epoch) to the next point."""
 
     at: float
     waiting: float
@@ -86,7 +87,7 @@ class QueueLength(NamedTuple):
 
 @dataclass(frozen=True)
 class TimingReport:
-    """A period of `length` days. `since` is the first day of it on which anything was counted."""
+    """The report on a period of `length` days. `since` is its first day with counts."""
 
     length: int
     since: int | None
@@ -96,28 +97,28 @@ class TimingReport:
     queue: Sequence[QueueLength]
 
     def total(self, end: End) -> int:
-        """How many ended so within the period."""
-        return sum(one.counts.get(end, 0) for one in self.ended)
+        """Return how many evaluations ended in this way within the period."""
+        return sum(day.counts.get(end, 0) for day in self.ended)
 
 
 def day_of(seconds: float) -> int:
-    """The day of a time, counted from the epoch."""
+    """Return the day of a time, counted from the epoch."""
     return int(seconds // DAY)
 
 
 def bin_of(seconds: float) -> int:
-    """The bin of a span: 0 below a second, and then four for each doubling."""
+    """Return the bin of a span: 0 below a second, then four bins per doubling."""
     return 0 if seconds < 1 else min(LAST, 1 + int(_PER_DOUBLING * math.log2(seconds)))
 
 
 def bounds(number: int) -> tuple[float, float]:
-    """The shortest span in a bin, and the shortest in the next one, in seconds."""
+    """Return the shortest span in a bin, and the shortest in the next bin, in seconds."""
     low = 2 ** ((number - 1) / _PER_DOUBLING) if number else 0.0
     return low, 2 ** (number / _PER_DOUBLING)
 
 
 def quantile(counts: Counts, share: float) -> float:
-    """The span, in seconds, that `share` (0-1) of those counted did not exceed; 0 where nothing was counted."""
+    """Return the span in seconds that `share` (0-1) of the counted spans do not exceed; 0 without counts."""
     left = share * sum(counts.values())
     for number in sorted(counts):
         if left <= counts[number]:
@@ -129,15 +130,18 @@ def quantile(counts: Counts, share: float) -> float:
 
 
 def spread(counts: Counts) -> DurationSpread | None:
-    """What is usual among those counted; None where nothing was."""
+    """Return the quantiles of the counted spans; None without counts."""
     total = sum(counts.values())
     return DurationSpread(total, *(quantile(counts, share) for share in (0.1, 0.25, 0.5, 0.75, 0.9))) if total else None
 
 
 def report(days: Iterable[DayCounts], *, now: float, length: int) -> TimingReport:
-    """What `days` tell of the last `length` ones, of which the one of `now` is the last."""
+    """Return the report on the last `length` days up to `now`."""
     today = day_of(now)
-    period = sorted((one for one in days if today - length < one.number <= today), key=lambda one: one.number)
+    period = sorted(
+        (day_counts for day_counts in days if today - length < day_counts.number <= today),
+        key=lambda day_counts: day_counts.number,
+    )
     sums: dict[tuple[What, By | None, str], Counter[int]] = {}
     for day in period:
         for span, counts in day.spans.items():
@@ -148,24 +152,27 @@ def report(days: Iterable[DayCounts], *, now: float, length: int) -> TimingRepor
     }
     overall: dict[What, DurationSpread] = {}
     for (what, by, name), counts in sums.items():
-        if (found := spread(counts)) is not None:
+        if (quantiles := spread(counts)) is not None:
             if by is None:
-                overall[what] = found
+                overall[what] = quantiles
             else:
-                spreads[what][by][name] = found
-    known = {one.number: one for one in period}
-    ended = [DailyOutcomes(at, known[at].ended if at in known else {}) for at in range(today - length + 1, today + 1)]
-    since = next((one.number for one in period if not one.is_empty), None)
+                spreads[what][by][name] = quantiles
+    by_number = {day_counts.number: day_counts for day_counts in period}
+    ended = [
+        DailyOutcomes(day_number, by_number[day_number].ended if day_number in by_number else {})
+        for day_number in range(today - length + 1, today + 1)
+    ]
+    since = next((day_counts.number for day_counts in period if not day_counts.is_empty), None)
     return TimingReport(length, since, spreads, overall, ended, queue_lengths(period, now=now, length=length))
 
 
 def step_of(length: int) -> float:
-    """Seconds from one point to the next of a line over `length` days: whole slots."""
+    """Return the seconds between two points of a line over `length` days: a multiple of the slot."""
     return max(1, math.ceil(length * DAY / SLOT / POINTS)) * SLOT
 
 
 def queue_lengths(days: Iterable[DayCounts], *, now: float, length: int) -> list[QueueLength]:
-    """The length of the queue over the period, in POINTS steps or a few less; steps without a count are left out."""
+    """Return the queue lengths over the period in up to POINTS steps, without steps that have no counts."""
     begin = (day_of(now) - length + 1) * DAY
     step = step_of(length)
     sums: dict[int, list[tuple[int, int]]] = {}

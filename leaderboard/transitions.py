@@ -1,26 +1,49 @@
-"""How a request file changes from one status to the next: which fields are set, and nothing else.
+"""Transitions of a request file from one status to the next: the fields that each sets, and no others.
 
-A transition is not a text but what it sets, so that whatever else people change in the file meanwhile survives it.
+A transition names the fields to set instead of a whole text, so that simultaneous changes of other fields survive.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, TypedDict
 
 from leaderboard.attempts import Failure
+from leaderboard.holds import Hold, Priority
 from leaderboard.lifecycle import CurrentAttempt, highest_used_number
 from leaderboard.requests import PreviousResult, Request, Status
 
 RESTS_ON = ("status", "job_id", "steward.attempt", "steward.revision")
-"""The fields that every decision about a running or waiting attempt rests on; `steward.x` is a member of `steward`."""
-MOST_CAUSES = 100
-"""Causes of its reopening that a file keeps; the oldest go first."""
-_COMMIT = re.compile(r"[0-9a-f]{40}$")
+"""The fields on which decisions about a running or waiting attempt depend; `steward.x` is a member of `steward`."""
 JUDGED = (*RESTS_ON, "model", "base_model", "revision", "precision", "weight_type", "private", "use_chat_template")
-"""The fields that a verdict about the submission itself rests on."""
+"""The fields on which a verdict about the submission depends."""
+MAX_CAUSES = 100
+"""Causes of reopenings that a file keeps; the oldest are dropped first."""
+_COMMIT = re.compile(r"[0-9a-f]{40}$")
+
+ReevaluationStatus = Literal["due", "current", "tried", "unknown"]
+
+
+class FactChanges(TypedDict, total=False):
+    """Members of `steward` to set (see `leaderboard.requests.StewardFacts`); None removes a member."""
+
+    attempt: int
+    first: int
+    spent: int
+    revision: str | None
+    thread: int
+    failure: Mapping[str, Any] | None
+    log: str | None
+    results: str | None
+    causes: Sequence[str]
+    priority: Priority | None
+    hold: Mapping[str, Any] | None
+    cancelled: Mapping[str, Any] | None
+    kept: Mapping[str, Any] | None
+    tried: str | None
 
 
 @dataclass(frozen=True)
@@ -28,7 +51,7 @@ class Transition:
     """Sets `fields` of the file, and the members `facts` of its object `steward`; a fact of None is removed."""
 
     fields: Mapping[str, Any]
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    facts: FactChanges = field(default_factory=FactChanges)
 
 
 def claim_transition(
@@ -41,25 +64,25 @@ def claim_transition(
     started: str,
     cause: str = "",
 ) -> Transition:
-    """RUNNING: the commit of this is the claim of `attempt`. `started` is an ISO time in UTC.
+    """RUNNING: its commit is the claim of `attempt`. `started` is an ISO time in UTC.
 
-    `cause` is what put a request back that had come to an end, for the file to keep.
+    `cause` is the reason for which an ended request was reopened; the file keeps it.
     """
     causes = request.file.steward.causes
-    facts = {"attempt": now.number, "first": now.first, "spent": now.number, "revision": revision, "failure": None}
+    facts = FactChanges(attempt=now.number, first=now.first, spent=now.number, revision=revision, failure=None)
     if cause and cause not in causes:
-        facts["causes"] = [*causes, cause][-MOST_CAUSES:]
+        facts["causes"] = _with_cause(request, cause)
     fields = {"status": Status.RUNNING.value, "job_id": attempt, "job_start_time": started}
     return Transition(fields, _with_thread(facts, thread))
 
 
-def show_previous_transition(kept: PreviousResult) -> Transition:
-    """PENDING_NEW_EVAL: it waits, and front ends go on showing the result that is `kept`."""
-    return Transition({"status": Status.PENDING_NEW_EVAL.value}, {"kept": kept.model_dump(exclude_none=True)})
+def show_previous_transition(previous: PreviousResult) -> Transition:
+    """PENDING_NEW_EVAL: the request waits while front ends still show the result `previous`."""
+    return Transition({"status": Status.PENDING_NEW_EVAL.value}, {"kept": _dump(previous)})
 
 
 def restore_transition(
-    kept: PreviousResult,
+    previous: PreviousResult,
     *,
     tried: str,
     failure: Failure,
@@ -67,128 +90,179 @@ def restore_transition(
     thread: int | None,
     number: int | None = None,
 ) -> Transition:
-    """FINISHED as it was before, with what became of the newer evaluation noted: its failure, its log, and its commit,
-    `tried`, which can be evaluated once more."""
-    facts: dict[str, Any] = {
-        "failure": failure.model_dump(),
-        "log": log or kept.log,
-        "results": kept.results,
-        "revision": kept.revision if _COMMIT.match(kept.revision) else None,
-        "kept": None,
-        "priority": None,
-        "tried": tried,
-    }
+    """FINISHED with the earlier result, and the failure, log and commit of the newer evaluation.
+
+    That commit, `tried`, can be evaluated once more.
+    """
+    facts = FactChanges(
+        failure=failure.model_dump(),
+        log=log or previous.log,
+        results=previous.results,
+        revision=previous.revision if _COMMIT.match(previous.revision) else None,
+        kept=None,
+        priority=None,
+        tried=tried,
+    )
     if number is not None:
         facts["spent"] = number
-    fields = {"status": Status.FINISHED.value, "revision": kept.revision}
+    fields = {"status": Status.FINISHED.value, "revision": previous.revision}
     return Transition(fields, _with_thread(facts, thread))
 
 
 def finish_transition(*, number: int, revision: str, results: str, log: str | None, thread: int | None) -> Transition:
-    """FINISHED by attempt `number` at the commit `revision`, with the path of the results and the address of the log.
+    """FINISHED by attempt `number` at the commit `revision`, with the path of the results and the URL of the log.
 
-    Attempt and revision stand there since the claim, unless somebody wrote the whole file anew meanwhile. A priority
-    was that of the turn which it had: should it wait again, it waits like all others.
+    The claim has written attempt and revision already, unless another program has overwritten the file since. The
+    priority ends with the attempt: if the request waits again, it has normal priority.
     """
-    facts = {"attempt": number, "revision": revision, "results": results, "log": log, "failure": None, "spent": number}
-    facts |= {"kept": None, "priority": None, "tried": None}
+    facts = FactChanges(
+        attempt=number,
+        revision=revision,
+        results=results,
+        log=log,
+        failure=None,
+        spent=number,
+        kept=None,
+        priority=None,
+        tried=None,
+    )
     return Transition({"status": Status.FINISHED.value}, _with_thread(facts, thread))
 
 
 def fail_transition(*, failure: Failure, log: str | None, thread: int | None, number: int | None = None) -> Transition:
-    """FAILED, and never silently: cause, whose fault, message, advice and log.
+    """FAILED, always with cause, fault, message, advice and log.
 
-    `number` is that of the attempt that failed, None where it did not come to one.
+    `number` is that of the failed attempt, None if the request failed before an attempt.
     """
-    facts: dict[str, Any] = {"failure": failure.model_dump(), "log": log}
+    facts = FactChanges(failure=failure.model_dump(), log=log)
     if number is not None:
-        facts |= {"attempt": number, "spent": number}
+        facts["attempt"] = facts["spent"] = number
     return Transition({"status": Status.FAILED.value}, _with_thread(facts, thread))
 
 
 def reopen_transition(
     request: Request, *, now: CurrentAttempt, cause: str, failure: Failure, thread: int | None
 ) -> Transition | None:
-    """RERUN as the attempt after `now`, because of `cause`; None where that has reopened this request before."""
-    causes = request.file.steward.causes
-    if cause in causes:
+    """RERUN as the attempt after `now`, because of `cause`; None if `cause` has reopened this request before."""
+    if cause in request.file.steward.causes:
         return None
-    facts = {
-        "attempt": now.number + 1,
-        "first": now.first,
-        "spent": now.number,
-        "failure": failure.model_dump(),
-        "causes": [*causes, cause][-MOST_CAUSES:],
-    }
+    facts = FactChanges(
+        attempt=now.number + 1,
+        first=now.first,
+        spent=now.number,
+        failure=failure.model_dump(),
+        causes=_with_cause(request, cause),
+    )
     return Transition({"status": Status.RERUN.value, "job_id": -1}, _with_thread(facts, thread))
 
 
 def relaunch_transition(request: Request, *, cause: str, used: int = 0) -> Transition | None:
-    """RERUN because a person asked for it in `cause`; None where that has reopened this request before.
+    """RERUN because a person asked for it in `cause`; None if `cause` has reopened this request before.
 
-    The next attempt is judged anew, at the commit that the file asks for, with a budget of its own. `used` is the
-    number of the last attempt that is known from elsewhere.
+    The next attempt is admitted again, at the commit that the file names, with a new limit of attempts. `used` is the
+    highest attempt number known from other sources than the file.
     """
-    causes = request.file.steward.causes
-    if cause in causes:
+    if cause in request.file.steward.causes:
         return None
-    over = max(highest_used_number(request), used)
-    kept = previous_result_of(request)
-    facts = {
-        "attempt": over + 1,
-        "first": over + 1,
-        "spent": over,
-        "revision": None,
-        "causes": [*causes, cause][-MOST_CAUSES:],
-        "kept": kept.model_dump(exclude_none=True) if kept is not None else None,
-        "tried": None,
-    }
+    spent = max(highest_used_number(request), used)
+    previous = previous_result_of(request)
+    facts = FactChanges(
+        attempt=spent + 1,
+        first=spent + 1,
+        spent=spent,
+        revision=None,
+        causes=_with_cause(request, cause),
+        kept=_dump(previous) if previous is not None else None,
+        tried=None,
+    )
     return Transition({"status": Status.RERUN.value, "job_id": -1}, facts)
 
 
-def retry_transition(request: Request, *, cause: str, shown: bool, used: int = 0) -> Transition | None:
-    """`relaunched`; where a newer evaluation failed and an earlier result stayed, at the commit that was tried.
+def retry_transition(request: Request, *, cause: str, keeps_previous: bool, used: int = 0) -> Transition | None:
+    """`relaunch_transition`; if a newer evaluation failed and the earlier result stayed, at the commit of the failure.
 
-    `shown` says whether front ends show that result meanwhile.
+    `keeps_previous`: whether front ends show that result meanwhile.
     """
     step, tried = relaunch_transition(request, cause=cause, used=used), request.tried
     if step is None or tried is None:
         return step
-    status = Status.PENDING_NEW_EVAL if shown else Status.RERUN
+    status = Status.PENDING_NEW_EVAL if keeps_previous else Status.RERUN
     return Transition({**step.fields, "status": status.value, "revision": tried}, step.facts)
 
 
 def resubmit_transition(request: Request, *, revision: str, cause: str, used: int = 0) -> Transition | None:
-    """Waits again, at the commit `revision`; None where `cause` has reopened this request before.
+    """Waiting again, at the commit `revision`; None if `cause` has reopened this request before.
 
-    One that has results says PENDING_NEW_EVAL, which front ends show beside them. What it failed of is no longer so.
+    A request with results becomes PENDING_NEW_EVAL, and front ends show the results meanwhile. Its failure is removed.
     """
     step = relaunch_transition(request, cause=cause, used=used)
     if step is None:
         return None
-    kept = previous_result_of(request)
-    status = Status.PENDING_NEW_EVAL if kept is not None else Status.PENDING
+    previous = previous_result_of(request)
+    status = Status.PENDING_NEW_EVAL if previous is not None else Status.PENDING
     fields = {**step.fields, "status": status.value, "revision": revision}
-    facts = {"failure": None, "cancelled": None, "kept": kept.model_dump(exclude_none=True) if kept else None}
-    return Transition(fields, {**step.facts, **facts})
+    facts: FactChanges = {
+        **step.facts,
+        "failure": None,
+        "cancelled": None,
+        "kept": _dump(previous) if previous else None,
+    }
+    return Transition(fields, facts)
 
 
-def reevaluate_transition(request: Request, *, cause: str, shown: bool, used: int = 0) -> Transition | None:
-    """Waits for another evaluation of the very commit that it has results of; None where it was reopened for it before.
+def reevaluate_transition(request: Request, *, cause: str, keeps_previous: bool, used: int = 0) -> Transition | None:
+    """Waiting for another evaluation of the same commit; None if `cause` has reopened this request before.
 
-    Its turn comes after everything else. `shown` says whether front ends show the results meanwhile.
+    It has low priority. `keeps_previous`: whether front ends show the present results meanwhile.
     """
-    step, kept = relaunch_transition(request, cause=cause, used=used), previous_result_of(request)
-    if step is None or kept is None:
+    step, previous = relaunch_transition(request, cause=cause, used=used), previous_result_of(request)
+    if step is None or previous is None:
         return None
-    status = Status.PENDING_NEW_EVAL if shown else Status.PENDING
-    pinned = kept.revision if _COMMIT.match(kept.revision) else None
-    facts = {**step.facts, "revision": pinned, "failure": None, "priority": "low"}
+    status = Status.PENDING_NEW_EVAL if keeps_previous else Status.PENDING
+    pinned = previous.revision if _COMMIT.match(previous.revision) else None
+    facts: FactChanges = {**step.facts, "revision": pinned, "failure": None, "priority": "low"}
     return Transition({**step.fields, "status": status.value}, facts)
 
 
+def reevaluation_status(request: Request, made_with: str | None, suite: str) -> ReevaluationStatus:
+    """Return how the results of a finished request relate to the suite with the digest `suite`.
+
+    `made_with` is the digest of the suite of the results, if known. `tried`: the request was reopened for this suite
+    once, but the newer evaluation failed and the same results stayed.
+    """
+    if made_with == suite:
+        return "current"
+    if reevaluation_cause(request, suite) in request.file.steward.causes:
+        return "tried"
+    return "due" if made_with is not None else "unknown"
+
+
+def reevaluation_cause(request: Request, suite: str) -> str:
+    """Return the cause that reopens a request for `suite`; it stays the same while the request has the same results."""
+    result = hashlib.sha256((request.file.steward.results or "").encode()).hexdigest()
+    return f"suite:{suite[:16]}:{result[:16]}"
+
+
+def cancel_transition(why: Hold, previous: PreviousResult | None = None) -> Transition:
+    """CANCELLED, with reason and author; a hold ends with it. The earlier result `previous` stays."""
+    facts = FactChanges(cancelled=why.model_dump(), hold=None)
+    if previous is not None:
+        facts["kept"] = _dump(previous)
+    return Transition({"status": Status.CANCELLED.value}, facts)
+
+
+def hold_transition(why: Hold | None) -> Transition:
+    """Hold the request for the reason `why`, or end its hold (None). The status stays."""
+    return Transition({}, {"hold": why.model_dump() if why is not None else None})
+
+
+def priority_transition(priority: Priority) -> Transition:
+    """Set the priority; requests of higher priority run first. The status stays."""
+    return Transition({}, {"priority": priority if priority != "normal" else None})
+
+
 def previous_result_of(request: Request) -> PreviousResult | None:
-    """The result that a request has while it waits, or waits again; None where it has none."""
+    """Return the result that a request has while it waits; None without one."""
     facts, file = request.file.steward, request.file
     if facts.kept is not None:
         return facts.kept
@@ -197,6 +271,14 @@ def previous_result_of(request: Request) -> PreviousResult | None:
     return PreviousResult(revision=facts.revision or file.revision or "main", results=facts.results, log=facts.log)
 
 
-def _with_thread(facts: dict[str, Any], thread: int | None) -> dict[str, Any]:
-    """A thread that is not known here is no reason to forget one that the file names."""
+def _dump(previous: PreviousResult) -> Mapping[str, Any]:
+    return previous.model_dump(exclude_none=True)
+
+
+def _with_cause(request: Request, cause: str) -> list[str]:
+    return [*request.file.steward.causes, cause][-MAX_CAUSES:]
+
+
+def _with_thread(facts: FactChanges, thread: int | None) -> FactChanges:
+    """Set the thread; an unknown thread does not remove one that the file names."""
     return facts if thread is None else {**facts, "thread": thread}

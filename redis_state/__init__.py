@@ -1,1 +1,1 @@
-"""What Steward's processes share in Redis: keys, messages, dirty marks, attempts, heartbeats, the clock."""
+"""State that Steward's processes share in Redis: keys, messages, dirty marks, attempts, heartbeats, the clock."""

@@ -1,8 +1,8 @@
-"""What `redis_state.attempts` does in one step of the queue server each, in Lua: nobody can come between look and deed.
+"""Lua scripts of `redis_state.attempts`: each reads and writes an attempt in one atomic step.
 
-Whoever writes in a worker's name says which worker it is, and changes nothing where another has the attempt: a worker
-that was cut off, or suspended, may wake to find that its attempt was given away. Where Redis was lost, the next beat
-tells all of it anew: who has the attempt, and of which request it is.
+Each script called by a worker gets the worker's name, and changes nothing if another worker holds the attempt: a worker
+that was cut off or suspended may have lost its attempt meanwhile. After a loss of Redis, the next heartbeat writes the
+worker and the request of the attempt again.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ redis.call('EXPIRE', KEYS[2], ARGV[2])
 return 1
 """
 
-_IS_ANOTHERS = """
+_HELD_BY_ANOTHER = """
 local worker, state = unpack(redis.call('HMGET', KEYS[1], 'worker', 'state'))
 if worker and worker ~= '' and worker ~= ARGV[1] then return 0 end
 """
 
 BEAT = (
-    _IS_ANOTHERS
+    _HELD_BY_ANOTHER
     + """
 local runs = ARGV[5] ~= 'claim'
 if runs then
@@ -65,7 +65,7 @@ return redis.call('HGET', KEYS[1], 'cancel') and 0 or 1
 )
 
 HAND_BACK = (
-    _IS_ANOTHERS
+    _HELD_BY_ANOTHER
     + """
 redis.call('HSET', KEYS[1], 'state', 'handed-back', 'worker', '')
 redis.call('EXPIRE', KEYS[1], ARGV[2])
@@ -75,7 +75,7 @@ return 1
 )
 
 END = (
-    _IS_ANOTHERS
+    _HELD_BY_ANOTHER
     + """
 redis.call('HSET', KEYS[1], 'state', 'ended', 'outcome', ARGV[4], 'log', ARGV[5])
 redis.call('EXPIRE', KEYS[1], ARGV[2])

@@ -1,20 +1,21 @@
-"""The state of attempts while they live: how the bot and a worker speak about one evaluation.
+"""The state of attempts in progress: how the bot and a worker communicate about one evaluation.
 
     queued ──> taken ──> claimed ──> running ──> ended
-                 └─────> void                      (the bot refused the claim: the attempt is no longer wanted)
+                 └─────> void                      (the bot refused the claim: the board no longer needs the attempt)
     any of them ──> handed-back                    (the worker stopped; the same attempt may be queued again)
 
-The bot writes `queued`, `claimed` and `void`; the worker writes the rest. A worker beats every BEAT seconds; an
-attempt whose last beat is older than LOST is lost, whatever RQ's registries say. All of this may vanish with Redis: the
-request file says which attempt is the current one, and the details repo what it found.
+The bot writes `queued`, `claimed` and `void`; the worker writes the other states. A worker beats every BEAT seconds; an
+attempt whose last beat is older than LOST is lost, whatever RQ's registries say. Redis may lose all of this: the
+request file names the current attempt, and the details repo holds its results.
 
-Race closed: one job lies in the queue twice, for a scheduler or a dispatch went on from what it had read before the
-network was cut. Whoever takes an attempt for which another worker beats is refused, in one script.
-Race closed: a dispatch looks whether somebody has an attempt, a worker takes it, and the dispatch says `queued`. The
-worker's claim would never be seen; so what a worker beats for cannot be queued, in one script too.
-Race closed: a worker is cut off for longer than LOST, its attempt is given to another, and it comes back. Its beats
-tell it to stop; it can neither hear the other's answer, nor end, nor hand back what is not its own any more.
-Race closed: a claim is granted while its worker hands the attempt back. What nobody asks for any more is not granted.
+Race closed: a job is in the queue twice, because a scheduler or a dispatch acted on data that it had read before the
+network was cut. A worker that takes an attempt for which another worker beats is refused, in one script.
+Race closed: a dispatch reads that no worker has the attempt, a worker takes it, and the dispatch writes `queued`, which
+would hide the worker's claim. An attempt for which a worker beats cannot be queued, also in one script.
+Race closed: a worker is cut off for longer than LOST, another worker gets its attempt, and the first one returns. The
+answers to its beats stop it; it can neither read the other's claim, nor end, nor hand back the attempt.
+Race closed: the bot grants a claim while its worker hands the attempt back. A claim without a waiting worker is not
+granted.
 """
 
 from __future__ import annotations
@@ -34,14 +35,14 @@ from redis_state.keys import Keys
 from redis_state.redis import Fields, Redis, text
 
 BEAT = float(os.environ.get("STEWARD_BEAT_SECONDS", "10"))
-"""Seconds between two signs of life. All processes of a board must agree on it; only tests want another value."""
+"""Seconds between two heartbeats. All processes of a board must agree on it; only tests change it."""
 LOST = 3.5 * BEAT
-"""Seconds of silence after which an attempt, or a worker, is lost."""
+"""Seconds without a heartbeat after which an attempt, or a worker, is lost."""
 RETENTION, RETENTION_WAITING = 86_400, 30 * 86_400
-"""Seconds for which Redis remembers an attempt of which nothing more is heard, and one that nobody has."""
+"""Seconds for which Redis keeps an attempt without heartbeats, and one that no worker has."""
 MAX_OUTCOME, MAX_LOG = 128 * 1024, 256 * 1024
-"""Bytes of an outcome that are read at all, and of a log that are kept."""
-MOST = 10**12
+"""Largest outcome that is read, and largest log that is stored, in bytes."""
+MAX_HARNESS_REQUESTS = 10**12
 """Requests of the harness that an attempt can have."""
 
 FIELDS = ("path", "state", "worker", "beat", "phase", "done", "total", "started")
@@ -50,7 +51,7 @@ State = Literal["queued", "taken", "claimed", "void", "running", "ended", "hande
 
 @dataclass(frozen=True)
 class AttemptProgress:
-    """How far a running attempt is: `done` of `total` requests of the harness; total 0 means not known yet."""
+    """The progress of a running attempt: `done` of `total` requests of the harness; total 0 means not known yet."""
 
     phase: str
     done: int = 0
@@ -59,7 +60,7 @@ class AttemptProgress:
 
 @dataclass(frozen=True)
 class AttemptState:
-    """What Redis knows of one attempt."""
+    """The state of one attempt in Redis."""
 
     attempt: str
     path: str
@@ -86,102 +87,102 @@ class Attempts:
     # --- the bot's side
 
     def queued(self, attempt: str, path: str, *, now: float) -> bool:
-        """The bot puts the attempt into RQ; False, and nothing said, where a worker has it and beats for it."""
+        """Set the state of an attempt that the bot puts into RQ; False, unchanged, if a worker beats for it."""
         return bool(self._queued(keys=[self.keys.attempt(attempt)], args=[path, now, LOST, RETENTION_WAITING]))
 
     def answer_claim(self, attempt: str, *, granted: bool) -> bool:
-        """Tell the worker that took `attempt` whether the request file now says RUNNING with its id.
+        """Answer the worker that took `attempt`: whether the request file now says RUNNING with its id.
 
-        False, and nothing told, where it is to be granted and nobody asks any more: it was handed back, for one.
-        What was refused is nobody's: whoever comes next may take it.
+        Returns False without an answer if the claim would be granted but no worker waits for it, for instance because
+        the attempt was handed back. After a refusal no worker holds the attempt; the next one may take it.
         """
         names = [self.keys.attempt(attempt), self.keys.claim(attempt)]
         return bool(self._answer(keys=names, args=["claimed" if granted else "void", RETENTION]))
 
     def cancel(self, attempt: str) -> None:
-        """Ask whoever runs `attempt` to stop; its next beat tells it so."""
+        """Ask the worker that runs `attempt` to stop; the answer to its next heartbeat says so."""
         self._write(attempt, {"cancel": 1})
 
     # --- the worker's side
 
     def take(self, attempt: str, path: str, worker: str, *, now: float) -> bool:
-        """A worker took the job and asks for the claim: mark the request dirty afterwards.
+        """Record that a worker took the job and asks for the claim. Mark the request dirty afterwards.
 
-        False, and nothing done, where another worker beats for this attempt. What is known of its life before it was
-        handed back is forgotten.
+        False, unchanged, if another worker beats for this attempt. Clears what an earlier run of the attempt left.
         """
         names = [self.keys.attempt(attempt), self.keys.claim(attempt), self.keys.claims, self.keys.attempts]
         return bool(self._take(keys=names, args=[worker, path, now, LOST, RETENTION, attempt]))
 
     def wait_for_claim(self, attempt: str, *, seconds: float, worker: str) -> bool | None:
-        """Whether the claim was granted to `worker`; None where no answer to it came in `seconds`."""
+        """Whether the bot granted the claim to `worker`; None if no answer for it came within `seconds`."""
         if self.redis.blpop([self.keys.claim(attempt)], timeout=seconds) is None:
             return None
-        found = self.read(attempt)
-        if found is None or found.worker not in ("", worker):
+        state = self.read(attempt)
+        if state is None or state.worker not in ("", worker):
             return None
-        return {"claimed": True, "running": True, "void": False}.get(found.state)
+        return {"claimed": True, "running": True, "void": False}.get(state.state)
 
     def beat(self, attempt: str, progress: AttemptProgress, *, now: float, worker: str, path: str) -> bool:
-        """Say that `attempt` at `path` lives and how far it is; the answer is whether it should go on.
+        """Record a heartbeat and the progress of `attempt` at `path`; return whether the worker should go on.
 
-        It should not where it was cancelled, or is another's than `worker`'s. In the phase `claim` it has to be seen as
-        `taken` still; after that it runs. One round trip. Call it every BEAT seconds, and when the progress changed (at
-        most once a second).
+        It should not if the attempt was cancelled, or another worker holds it. In the phase `claim` the state stays
+        `taken`; any other phase sets `running`. One round trip. Call it every BEAT seconds, and when the progress
+        changed (at most once a second).
         """
         names = [self.keys.attempt(attempt), self.keys.attempts, self.keys.claims]
-        how_far = (progress.phase, progress.done, progress.total)
-        return bool(self._beat(keys=names, args=(worker, path, repr(now), RETENTION, *how_far, attempt)))
+        progress_fields = (progress.phase, progress.done, progress.total)
+        return bool(self._beat(keys=names, args=(worker, path, repr(now), RETENTION, *progress_fields, attempt)))
 
     def hand_back(self, attempt: str, *, worker: str) -> bool:
-        """`worker` stops before the attempt ended. Mark the request dirty afterwards. False: it is another's."""
+        """Free an attempt whose `worker` stops. Mark the request dirty afterwards. False: another worker holds it."""
         names = [self.keys.attempt(attempt), self.keys.attempts]
         return bool(self._hand_back(keys=names, args=[worker, RETENTION_WAITING, attempt]))
 
     def end(self, outcome: Outcome, log: str, *, worker: str) -> bool:
-        """Store how the attempt of `worker` ended, with the last MAX_LOG bytes of its log.
+        """Store the outcome of an attempt of `worker`, with the last MAX_LOG bytes of its log.
 
-        Mark the request dirty afterwards. False, and nothing stored, where it is another's.
+        Mark the request dirty afterwards. False, unchanged, if another worker holds the attempt.
         """
         bounded = log.encode("utf-8", "replace")[-MAX_LOG:]
         names = [self.keys.attempt(outcome.attempt), self.keys.attempts]
         args = (worker, RETENTION, outcome.attempt, outcome.model_dump_json(), bounded)
         return bool(self._end(keys=names, args=args))
 
-    # --- either
+    # --- both sides
 
     def asking(self, path: str) -> str | None:
-        """The attempt whose worker asked last for the claim of the request at `path`, if it still waits for an answer.
+        """The attempt whose worker last asked for the claim of the request at `path`, if it still waits for an answer.
 
-        It need not be the current one: a worker may have slept through an amnesia in which its attempt was given up.
+        It may not be the current one: its worker may have been suspended while Redis lost its data and the bot gave
+        the attempt up.
         """
         raw = self.redis.hget(self.keys.claims, path)
         state = self.read(text(raw)) if raw is not None else None
         return text(raw) if raw is not None and state is not None and state.state == "taken" else None
 
     def is_over(self, attempt: str) -> bool:
-        """Whether `attempt` has ended, or was asked to stop and will."""
+        """Whether `attempt` has ended or was cancelled."""
         state, cancelled = self.redis.hmget(self.keys.attempt(attempt), ["state", "cancel"])
         return cancelled is not None or (state is not None and text(state) == "ended")
 
     def read(self, attempt: str) -> AttemptState | None:
-        """The state of `attempt`; None where Redis knows nothing of it."""
+        """The state of `attempt`; None if Redis has none."""
         return _state(attempt, self.redis.hmget(self.keys.attempt(attempt), list(FIELDS)))
 
     def read_all(self, attempts: Iterable[str]) -> dict[str, AttemptState]:
-        """The state of each of `attempts` of which Redis knows something. One round trip."""
+        """The state of each of `attempts` that Redis has. One round trip."""
         wanted = list(dict.fromkeys(attempts))
         if not wanted:
             return {}
         with self.redis.pipeline(transaction=False) as pipe:
             for attempt in wanted:
                 pipe.hmget(self.keys.attempt(attempt), list(FIELDS))
-            found = zip(wanted, pipe.execute(), strict=True)
-        states = ((attempt, _state(attempt, values)) for attempt, values in found)
+            answers = zip(wanted, pipe.execute(), strict=True)
+        states = ((attempt, _state(attempt, values)) for attempt, values in answers)
         return {attempt: state for attempt, state in states if state is not None}
 
     def outcome(self, attempt: str) -> tuple[Outcome, str] | None:
-        """How `attempt` ended, and its log; None while it has not. Raises BadMessage where the outcome is malformed."""
+        """The outcome of `attempt` and its log; None if it has not ended. Raises BadMessage if they are malformed."""
         key = self.keys.attempt(attempt)
         with self.redis.pipeline() as pipe:
             pipe.hstrlen(key, "outcome")
@@ -190,7 +191,7 @@ class Attempts:
         if not size:
             return None
         if size > MAX_OUTCOME or log_size > MAX_LOG:
-            raise BadMessage(f"the outcome of {attempt} or its log is larger than any")
+            raise BadMessage(f"the outcome of {attempt} or its log is too large")
         raw, log = self.redis.hmget(key, ["outcome", "log"])
         if raw is None:
             return None
@@ -200,15 +201,15 @@ class Attempts:
             raise BadMessage(f"the outcome of {attempt} is malformed: {error.errors(include_url=False)}") from error
 
     def alive(self, *, now: float) -> set[str]:
-        """Attempts that beat within the last LOST seconds."""
+        """Attempts with a heartbeat within the last LOST seconds."""
         return {text(member) for member in self.redis.zrangebyscore(self.keys.attempts, now - LOST, "+inf")}
 
     def lost(self, *, now: float) -> set[str]:
-        """Attempts that did beat once, never ended, and have been silent for more than LOST seconds."""
+        """Attempts that did not end, and whose last heartbeat is older than LOST seconds."""
         return {text(member) for member in self.redis.zrangebyscore(self.keys.attempts, "-inf", f"({now - LOST}")}
 
     def drop(self, attempt: str) -> None:
-        """Stop watching `attempt`: its end is recorded on the Hub."""
+        """Stop watching `attempt` for heartbeats: its end is recorded on the Hub."""
         self.redis.zrem(self.keys.attempts, attempt)
 
     def _write(self, attempt: str, fields: Fields) -> None:
@@ -218,25 +219,29 @@ class Attempts:
             pipe.execute()
 
 
+def _is_count(number: int) -> bool:
+    return 0 <= number <= MAX_HARNESS_REQUESTS
+
+
 def _state(attempt: str, values: Sequence[bytes | str | None]) -> AttemptState | None:
-    """What the values of FIELDS say of `attempt`; None where that is nothing, or nothing that one of ours wrote."""
-    found = {name: text(value) for name, value in zip(FIELDS, values, strict=True) if value is not None}
-    state = found.get("state")
+    """The state that the values of FIELDS describe; None if there is none, or if it is malformed."""
+    fields = {name: text(value) for name, value in zip(FIELDS, values, strict=True) if value is not None}
+    state = fields.get("state")
     if state not in get_args(State):
         return None
     try:
-        beat, started = float(found.get("beat", 0)), float(found.get("started", 0))
-        done, total = int(found.get("done", 0)), int(found.get("total", 0))
+        beat, started = float(fields.get("beat", 0)), float(fields.get("started", 0))
+        done, total = int(fields.get("done", 0)), int(fields.get("total", 0))
     except ValueError:
         return None
-    if not (math.isfinite(beat) and math.isfinite(started) and 0 <= done <= MOST and 0 <= total <= MOST):
+    if not (math.isfinite(beat) and math.isfinite(started) and _is_count(done) and _is_count(total)):
         return None
     return AttemptState(
         attempt=attempt,
-        path=found.get("path", "")[:1_000],
+        path=fields.get("path", "")[:1_000],
         state=state,  # type: ignore[arg-type]  # it is one of them
-        worker=found.get("worker", "")[:200],
+        worker=fields.get("worker", "")[:200],
         beat=beat,
-        progress=AttemptProgress(found.get("phase", "")[:32], done, total),
+        progress=AttemptProgress(fields.get("phase", "")[:32], done, total),
         started=started,
     )

@@ -1,14 +1,14 @@
-"""How attempts of a suite ended lately, and its canary: asked for by the bot, run by a worker, judged by the bot.
+"""The recent ends of a suite's attempts, and its canary: the bot asks for it, a worker runs it, the bot judges.
 
-    bot      note(…)                 how an attempt ended
-             ask(cause)              most die of it: a model that is known to work is to run first
-    worker   take()                  one worker at a time, for RUN seconds; `release` where it comes to no verdict
-             report(verdict)         and the bot is woken
-    bot      verdict(), settle()     acted upon
+    bot      note(…)                 record how an attempt ended
+             ask(cause)              one cause fails most attempts: a known-good model must run first
+    worker   take()                  claim the canary for RUN_SECONDS; `release` it if there is no verdict
+             report(verdict)         then wake the bot
+    bot      verdict(), settle()     act on the verdict, and clear it
 
-All of it may be lost with Redis: the next deaths bring the suspicion back. Only the sync of an outbreak, of which there
-is one at a time, asks and settles.
-Race accepted: a worker is killed in a canary. The next one may take it when RUN seconds are over.
+Redis may lose all of this: the next failures raise the suspicion again. Only the sync of an outbreak asks and settles,
+and only one of them runs at a time.
+Race accepted: a worker is killed while it runs a canary. Another one may take it after RUN_SECONDS.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from dataclasses import asdict
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from leaderboard.outbreaks import WINDOW, EndedAttempt
+from leaderboard.outbreaks import WINDOW_SECONDS, EndedAttempt
 from redis_state.keys import Keys
 from redis_state.redis import Redis, text
 
-RUN = 900
+RUN_SECONDS = 900
 RETENTION = 7 * 86_400
 MAX_ENDED = 10_000
 
 
 class CanaryVerdict(BaseModel):
-    """What became of the canary that was asked for because of `cause`; `died_of` is empty where it lives."""
+    """The result of the canary that the bot asked for because of `cause`; `died_of` is empty if it passed."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -50,43 +50,43 @@ class Canaries:
 
     @property
     def key(self) -> str:
-        """The dirty key of what is decided here."""
+        """The dirty key of the sync that decides about the suite's outbreak."""
         return f"outbreak:{self.suite}"
 
     # --- the bot
 
     def note(self, ended: EndedAttempt) -> bool:
-        """An attempt ended; noted twice it counts once. Whether it is new."""
+        """Record how an attempt ended, once. Return whether it is new."""
         with self.redis.pipeline() as pipe:
             pipe.zadd(self._ended, {json.dumps({**asdict(ended), "at": None}): ended.at}, nx=True)
-            pipe.zremrangebyscore(self._ended, "-inf", ended.at - 2 * WINDOW)
+            pipe.zremrangebyscore(self._ended, "-inf", ended.at - 2 * WINDOW_SECONDS)
             pipe.zremrangebyrank(self._ended, 0, -MAX_ENDED - 1)
             pipe.expire(self._ended, RETENTION)
             return bool(pipe.execute()[0])
 
     def ended(self) -> list[EndedAttempt]:
-        """How attempts ended lately."""
-        found: list[tuple[bytes | str, float]] = self.redis.zrange(self._ended, 0, -1, withscores=True)  # type: ignore[assignment]  # with scores
-        return [EndedAttempt(**{**json.loads(text(member)), "at": at}) for member, at in found]
+        """The recent ends of attempts."""
+        members: list[tuple[bytes | str, float]] = self.redis.zrange(self._ended, 0, -1, withscores=True)  # type: ignore[assignment]  # with scores
+        return [EndedAttempt(**{**json.loads(text(member)), "at": at}) for member, at in members]
 
     def cleared(self) -> dict[str, float]:
         """Cause → when it was settled last."""
-        found = self.redis.hgetall(self._canary)
+        fields = self.redis.hgetall(self._canary)
         cleared: dict[str, float] = {}
-        for name, at in found.items():
-            with suppress(ValueError):  # workers write into this hash too
+        for name, at in fields.items():
+            with suppress(ValueError):  # untrusted: workers write to this hash too
                 if text(name).startswith("cleared:"):
                     cleared[text(name).removeprefix("cleared:")] = float(at)
         return cleared
 
     def ask(self, cause: str) -> bool:
-        """Have the next worker run the canary; False where it is asked for already because of `cause`.
+        """Ask the next worker to run the canary; False if it is already asked for because of `cause`.
 
-        What it was asked for before is replaced: most die of this by now, and it may be what keeps any canary from
-        being run. One that runs already reports about the other cause, and this one is asked for still.
+        Replaces an earlier cause: `cause` now fails most attempts, and may be what keeps every canary from running. A
+        canary that already runs reports about the earlier cause, and this one stays asked for.
         """
-        known = self.redis.hget(self._canary, "asked")
-        if text(known or b"") == cause:
+        asked = self.redis.hget(self._canary, "asked")
+        if text(asked or b"") == cause:
             return False
         with self.redis.pipeline() as pipe:
             pipe.hset(self._canary, "asked", cause)
@@ -95,7 +95,7 @@ class Canaries:
         return True
 
     def verdict(self) -> CanaryVerdict | None:
-        """What a worker reported; None where nothing was, or nothing that can be read."""
+        """The verdict that a worker reported; None if there is none, or it is malformed."""
         raw = self.redis.hget(self._canary, "verdict")
         try:
             return CanaryVerdict.model_validate_json(raw) if raw is not None else None
@@ -103,29 +103,29 @@ class Canaries:
             return None
 
     def settle(self, cause: str, *, now: float) -> None:
-        """The verdict was acted upon: deaths of `cause` count from now on."""
+        """Clear a verdict that the bot acted on: from now on failures of `cause` count anew."""
         asked = self.redis.hget(self._canary, "asked")
-        over = ["verdict"] if asked is not None and text(asked) != cause else ["asked", "verdict"]
+        done = ["verdict"] if asked is not None and text(asked) != cause else ["asked", "verdict"]
         with self.redis.pipeline() as pipe:
             pipe.hset(self._canary, f"cleared:{cause}", repr(now))
-            pipe.hdel(self._canary, *over)
+            pipe.hdel(self._canary, *done)
             pipe.execute()
 
     # --- a worker
 
     def take(self, worker: str) -> str | None:
-        """The cause because of which `worker` is to run the canary now; None where there is nothing to do."""
+        """Claim the canary for `worker` and return its cause; None if no canary is due."""
         asked, verdict = self.redis.hmget(self._canary, ["asked", "verdict"])
         if asked is None or verdict is not None:
             return None
-        return text(asked) if self.redis.set(self._taken, worker, nx=True, ex=RUN) else None
+        return text(asked) if self.redis.set(self._taken, worker, nx=True, ex=RUN_SECONDS) else None
 
     def release(self) -> None:
-        """It came to no verdict: let another worker try."""
+        """Give the canary back without a verdict, so that another worker runs it."""
         self.redis.delete(self._taken)
 
     def report(self, verdict: CanaryVerdict) -> None:
-        """Tell what became of it."""
+        """Report the verdict, and give the canary back."""
         with self.redis.pipeline() as pipe:
             pipe.hset(self._canary, "verdict", verdict.model_dump_json())
             pipe.delete(self._taken)

@@ -1,8 +1,8 @@
-"""The clock that every process reads.
+"""The clock of all processes.
 
-`STEWARD_CLOCK=epoch,rate` starts it at `epoch` (seconds) when the setting is first read and lets it run at `rate`
-times real time, so that a month can be played in minutes. All processes of one simulation must agree on when the
-clock started, hence the optional third part: `epoch,rate,started`, the real time at which it showed `epoch`.
+`STEWARD_CLOCK=epoch,rate` starts the clock at `epoch` (seconds) when the setting is first read, and runs it at `rate`
+times real time, so that a simulation plays a month in minutes. All processes of one simulation must agree on when the
+clock started: the optional third part, `epoch,rate,started`, is the real time at which it showed `epoch`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class BadClockSetting(ValueError):
 
 
 def clock_from(setting: str | None) -> Clock:
-    """The clock that `setting` describes; the real one where it is empty."""
+    """The clock that `setting` describes; the real one if it is empty."""
     if not setting:
         return time.time
     try:
@@ -42,5 +42,5 @@ def now() -> float:
 
 
 def iso(seconds: float) -> str:
-    """`2026-11-24T12:00:00Z`: how request files and people are told a time."""
+    """The time as `2026-11-24T12:00:00Z`, for request files and people."""
     return write_time(seconds)

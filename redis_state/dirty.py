@@ -1,17 +1,17 @@
-"""Dirty marks: what must be brought in step with the Hub.
+"""Dirty keys: each names something to bring in step with the Hub.
 
-A key is marked any number of times and claimed by one process at a time. Every mark raises the key's generation; a
-claim remembers the generation that it saw. Finishing removes the key only if nobody marked it since: a wake-up that
-comes while its sync runs is never lost, and a burst of a thousand marks costs two syncs.
+A key may be marked any number of times; one process at a time claims it. Each mark raises the key's generation, and a
+claim records the generation that it saw. Finishing removes the key only if its generation is unchanged: a mark that
+comes while the sync runs is never lost, and a burst of a thousand marks costs two syncs.
 
-Races closed: a sync that dies keeps its lease until it lapses, then anybody may claim the key again; a sync that
-outlives its lease cannot finish the key for the one who holds it now (the lease names its owner).
-Race accepted: after a lapsed lease two syncs of one key can overlap for a moment. Effects are idempotent and commits
-compare-and-swap, so the slower one loses its write, not the board.
+Races closed: a sync that dies keeps its lease until it expires, then any process may claim the key again; a sync that
+outlives its lease cannot finish the key, which another sync may hold by then (the lease names its owner).
+Race accepted: after an expired lease two syncs of one key may overlap. Effects are idempotent and commits
+compare-and-swap, so the slower one loses its write and does no harm.
 
-The score of a key is `priority * 1e12 + due`, both exact enough in a double: what a person waits for goes first, and
-within a priority the oldest. A mark never puts off what is due, nor takes from its priority; one of the background
-hastens nothing that an event or a person called for. Leases use the Redis server's clock, which all processes share.
+The score of a key is `priority * 1e12 + due`, both exact enough in a double: keys that a person waits for come first,
+and within a priority the oldest. A mark never delays a key nor lowers its priority; a background mark advances no key
+that an event or a person marked. Leases use the Redis server's clock, which all processes share.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from enum import IntEnum
 from redis_state.keys import Keys
 from redis_state.redis import Redis
 
-_SCALE = 1e12
-_PAGE = 1_000
+_PRIORITY_SCALE = 1e12
+_PAGE_SIZE = 1_000
 
 MARK = """
 local priority, due = tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -106,7 +106,7 @@ if redis.call('LLEN', KEYS[2]) < 64 then redis.call('LPUSH', KEYS[2], '1') end
 
 
 class SyncPriority(IntEnum):
-    """Who waits for a sync."""
+    """Why a sync is due: a person waits, an event came, or background work."""
 
     PERSON = 0
     EVENT = 1
@@ -115,7 +115,7 @@ class SyncPriority(IntEnum):
 
 @dataclass(frozen=True)
 class SyncLease:
-    """The right to sync `key` until the lease lapses."""
+    """The right to sync `key` until the lease expires."""
 
     key: str
     generation: int
@@ -139,12 +139,12 @@ class DirtyKeys:
         self._hasten = self.redis.register_script(HASTEN)
 
     def mark(self, key: str, *, due: float, priority: SyncPriority = SyncPriority.EVENT) -> None:
-        """Say that `key` may be out of step since (or from) `due`, seconds since the epoch. One round trip."""
+        """Mark `key` for a sync that is due at `due`, seconds since the epoch. One round trip."""
         names = [self.keys.dirty, self.keys.dirty_generations, self.keys.wake]
         self._mark(keys=names, args=[key, int(priority), due])
 
     def mark_all(self, keys: Iterable[str], *, due: float, priority: SyncPriority = SyncPriority.EVENT) -> None:
-        """`mark` for each of `keys`, in one round trip."""
+        """Mark all `keys`, in one round trip."""
         names = [self.keys.dirty, self.keys.dirty_generations, self.keys.wake]
         with self.redis.pipeline(transaction=False) as pipe:
             for key in keys:
@@ -152,18 +152,18 @@ class DirtyKeys:
             pipe.execute()
 
     def claim(self, *, now: float, lease: float) -> SyncLease | None:
-        """Hold the most urgent key that is due at `now` for `lease` seconds; None where nothing is to be had."""
+        """Claim the most urgent key that is due at `now` for `lease` seconds; None if no key is free and due."""
         names = [self.keys.dirty, self.keys.dirty_generations, self.keys.dirty_leases]
         token = f"{self.owner}.{secrets.token_hex(4)}"
-        while found := self._claim(keys=names, args=[token, now, lease]):
-            key, generation, priority = found
+        while claimed := self._claim(keys=names, args=[token, now, lease]):
+            key, generation, priority = claimed
             try:
                 return SyncLease(key.decode(), int(generation), SyncPriority(int(priority)), token)
-            except ValueError:  # no key that one of us would mark: it must not stop those behind it
-                self._forget(key)
+            except ValueError:  # malformed, hence not marked by Steward: it must not block the keys behind it
+                self._remove(key)
         return None
 
-    def _forget(self, key: bytes) -> None:
+    def _remove(self, key: bytes) -> None:
         with self.redis.pipeline() as pipe:
             pipe.zrem(self.keys.dirty, key)
             pipe.hdel(self.keys.dirty_generations, key)
@@ -171,25 +171,33 @@ class DirtyKeys:
             pipe.execute()
 
     def renew(self, claim: SyncLease, *, lease: float) -> bool:
-        """Hold `claim` for `lease` seconds from now; False where it was lost to somebody else, or to amnesia."""
+        """Extend `claim` to `lease` seconds from now; False if another process holds it, or Redis lost it."""
         return bool(self._renew(keys=[self.keys.dirty_leases], args=[claim.key, claim.owner, lease]))
 
-    def finish(self, claim: SyncLease, *, retry_at: float | None = None, failed: bool = False) -> None:
-        """Give `claim` back. The key stays dirty if it was marked meanwhile, or comes due again at `retry_at`.
+    def finish(self, claim: SyncLease, *, retry_at: float | None = None, failed: bool = False) -> bool:
+        """Give `claim` back. The key stays dirty if it was marked meanwhile, or is due again at `retry_at`.
 
-        Whoever marked it meanwhile is not put off until then, but where the sync `failed`.
+        A mark that came meanwhile is due at once, unless the sync `failed`: then it also waits until `retry_at`.
+        False, and nothing done, if the claim was lost.
         """
-        score = "" if retry_at is None else repr(int(claim.priority) * _SCALE + retry_at)
+        score = "" if retry_at is None else repr(int(claim.priority) * _PRIORITY_SCALE + retry_at)
         names = [self.keys.dirty, self.keys.dirty_generations, self.keys.dirty_leases, self.keys.wake]
-        self._finish(keys=names, args=[claim.key, claim.owner, claim.generation, score, int(failed)])
+        return bool(self._finish(keys=names, args=[claim.key, claim.owner, claim.generation, score, int(failed)]))
+
+    def marked(self, keys: Sequence[str]) -> list[bool]:
+        """Which of `keys` are dirty. One round trip."""
+        with self.redis.pipeline(transaction=False) as pipe:
+            for key in keys:
+                pipe.zscore(self.keys.dirty, key)
+            return [score is not None for score in pipe.execute()]
 
     def hasten(self, keys: Sequence[str], *, due: float) -> None:
-        """Those of `keys` that come due later come due at `due`, each with its own priority."""
-        for start in range(0, len(keys), _PAGE):
-            self._hasten(keys=[self.keys.dirty, self.keys.wake], args=[due, *keys[start : start + _PAGE]])
+        """Advance those of `keys` that are due later to `due`; their priorities stay."""
+        for start in range(0, len(keys), _PAGE_SIZE):
+            self._hasten(keys=[self.keys.dirty, self.keys.wake], args=[due, *keys[start : start + _PAGE_SIZE]])
 
     def wait(self, seconds: float) -> None:
-        """Return when something is marked, or after `seconds`."""
+        """Return when a key is marked, or after `seconds`."""
         self.redis.blpop([self.keys.wake], timeout=seconds)
 
     def __len__(self) -> int:

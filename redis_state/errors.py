@@ -1,30 +1,30 @@
-"""Errors of the wire.
+"""Errors of `redis_state`.
 
-WireError
-├── RedisMissing     REDIS_URL leads to no Redis that lets us in
-│   └── RedisAway    nothing answers there just now
-├── SecretMissing    the file that a secret should come from cannot be read
-└── BadMessage       a message in Redis is not what its writer should have written
+RedisStateError
+├── RedisMissing     REDIS_URL leads to no Redis that accepts the connection
+│   └── RedisAway    no server answers at the moment
+├── SecretMissing    the file of a secret cannot be read, or is empty
+└── BadMessage       a message in Redis is malformed
 """
 
 from __future__ import annotations
 
 
 class RedisStateError(Exception):
-    """The root of what can go wrong between Steward's processes."""
+    """The base class of errors of `redis_state`."""
 
 
 class RedisMissing(RedisStateError):
-    """REDIS_URL leads to no Redis that lets us in."""
+    """REDIS_URL leads to no Redis that accepts the connection."""
 
 
 class RedisAway(RedisMissing):
-    """Nothing answers at REDIS_URL just now: it may be there in a moment."""
+    """No server answers at REDIS_URL at the moment; a later try may succeed."""
 
 
 class SecretMissing(RedisStateError):
-    """The file that a secret should come from cannot be read, or is empty."""
+    """The file of a secret cannot be read, or is empty."""
 
 
 class BadMessage(RedisStateError):
-    """A message in Redis is not what its writer should have written."""
+    """A message in Redis is malformed."""

@@ -1,4 +1,4 @@
-"""Workers announce themselves: what they are, what they can take, and that they live."""
+"""The registry of workers: each reports its tiers, devices and versions, and that it runs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Word = Annotated[str, StringConstraints(max_length=200)]
 
 
 class WorkerCard(BaseModel):
-    """One evaluation worker, in its own words."""
+    """One evaluation worker, as it describes itself."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -29,7 +29,7 @@ class WorkerCard(BaseModel):
 
     @property
     def takes(self) -> tuple[Tier, ...]:
-        """The tiers that it takes, of those that there are."""
+        """The existing tiers among those that the worker takes."""
         return parse_tiers(word for word in self.tiers if word in (*TIERS, ALL))
 
 
@@ -41,15 +41,15 @@ class WorkerRegistry:
         self.keys = keys
 
     def announce(self, card: WorkerCard) -> None:
-        """Say that this worker lives. Call it every BEAT seconds, and whenever `doing` changes."""
+        """Record this worker's heartbeat. Call it every BEAT seconds, and whenever `doing` changes."""
         self.redis.hset(self.keys.workers, card.name, card.model_dump_json())
 
     def leave(self, name: str) -> None:
-        """This worker stops."""
+        """Remove a worker that stops."""
         self.redis.hdel(self.keys.workers, name)
 
     def alive(self, *, now: float) -> list[WorkerCard]:
-        """The workers that beat within the last LOST seconds, by name; cards of the long silent are dropped."""
+        """The workers with a heartbeat within the last LOST seconds, by name. Removes cards that are much older."""
         cards: list[WorkerCard] = []
         for name, raw in self.redis.hgetall(self.keys.workers).items():
             card = _parse(raw)

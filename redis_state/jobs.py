@@ -1,7 +1,7 @@
-"""The message that makes a worker evaluate a model: JSON, versioned, and nothing but data.
+"""The evaluation job, and its RQ queues: versioned JSON that contains only data.
 
-Jobs travel in RQ with its JSON serializer. Whoever can write to Redis can ask for an evaluation, but cannot make
-anybody run code: the function is named here and looked up by the worker, and every field is checked again there.
+RQ carries jobs with its JSON serializer. A client that can write to Redis can request an evaluation, but cannot run
+code: the worker accepts only the function that this module names, and validates every field again.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from redis_state.errors import BadMessage
 from redis_state.redis import Redis, text
 
 EVALUATE = "workers.jobs.evaluate"
-"""The one function that RQ may call, by its dotted name: the bot never imports the workers."""
+"""The dotted name of the only function that RQ may call: the bot never imports the workers."""
 
-RESULT_TTL = 3600
-FAILURE_TTL = 86_400
+RESULT_TTL_SECONDS = 3600
+FAILURE_TTL_SECONDS = 86_400
 
 
 class EvaluationJob(BaseModel):
@@ -42,22 +42,27 @@ class EvaluationJob(BaseModel):
     base_model: str = Field(default="", max_length=200)
     base_revision: str = Field(default="", pattern=r"^([0-9a-f]{40})?$", description="commit at which it was accepted")
     use_chat_template: bool = False
-    private: bool = Field(default=False, description="whether not everybody may see what the model answered")
+    private: bool = Field(default=False, description="whether the model's answers must not be public")
     suite: str = Field(max_length=100)
     suite_digest: str = Field(max_length=64)
 
+    def with_model(self, model: str, revision: str) -> EvaluationJob:
+        """The same job for another complete model: no adapter, no delta."""
+        change = {"model": model, "revision": revision, "weight_type": "Original", "base_model": ""}
+        return self.model_copy(update=change)
+
 
 def queue(connection: Redis, name: str) -> Queue:
-    """The RQ queue `name`, spoken in JSON."""
+    """The RQ queue `name`, with the JSON serializer."""
     return Queue(name, connection=connection, serializer=JSONSerializer)
 
 
 def enqueue(connection: Redis, name: str, job: EvaluationJob, *, timeout: int) -> bool:
-    """Put `job` into the queue unless the same attempt is there already; says whether it was put.
+    """Put `job` into the queue unless RQ already has a job of the same attempt; return whether it did.
 
-    `timeout` is in seconds: how long the whole attempt may take.
+    `timeout` limits the whole attempt, in seconds.
     """
-    # Whether it is there, and nothing that stands in it: a worker may have written that.
+    # Check only that the job exists, and trust none of its content: a worker may have written it.
     if Job.exists(job.attempt, connection=connection):
         return False
     queue(connection, name).enqueue(
@@ -65,15 +70,15 @@ def enqueue(connection: Redis, name: str, job: EvaluationJob, *, timeout: int) -
         kwargs={"message": job.model_dump(mode="json")},
         job_id=job.attempt,
         job_timeout=timeout,
-        result_ttl=RESULT_TTL,
-        failure_ttl=FAILURE_TTL,
+        result_ttl=RESULT_TTL_SECONDS,
+        failure_ttl=FAILURE_TTL_SECONDS,
         description=f"{job.model} @ {job.revision[:8]}",
     )
     return True
 
 
 def recall(connection: Redis, name: str, attempt: str) -> bool:
-    """Take an attempt out of the queue again; False where it is not there, as when a worker was quicker."""
+    """Remove an attempt from the queue; False if it is not there, for instance because a worker took it."""
     if not connection.lrem(queue(connection, name).key, 1, attempt):
         return False
     delete(connection, attempt)
@@ -81,37 +86,39 @@ def recall(connection: Redis, name: str, attempt: str) -> bool:
 
 
 def delete(connection: Redis, attempt: str) -> None:
-    """Forget the job of an attempt that lies in no queue any more, unread. What RQ's registries know of it lapses."""
+    """Delete the job of an attempt that is in no queue, unread. Its entries in RQ's registries expire."""
     connection.delete(Job.key_for(attempt), Job.dependents_key_for(attempt), Result.get_key(attempt))
 
 
 def queued_attempts(connection: Redis, names: Sequence[str]) -> dict[str, str]:
-    """Attempt → name of the queue, of `names`, in which it lies and waits for a worker. One round trip."""
+    """Attempt → the queue, among `names`, in which it waits for a worker. One round trip."""
     with connection.pipeline(transaction=False) as pipe:
         for name in names:
             pipe.lrange(queue(connection, name).key, 0, -1)
-        found = pipe.execute()
-    return {text(attempt): name for name, attempts in zip(names, found, strict=True) for attempt in attempts}
+        contents = pipe.execute()
+    return {text(attempt): name for name, attempts in zip(names, contents, strict=True) for attempt in attempts}
 
 
 def oldest_first(connection: Redis, queues: Sequence[Queue]) -> list[Queue]:
-    """`queues` by how long the first job of each lies there; those that are empty come last. Two round trips.
+    """`queues` ordered by the age of their first job; empty ones last. Two round trips.
 
-    A worker that always looked into one queue first would starve the others.
+    A worker that always read one queue first would starve the others.
     """
     with connection.pipeline(transaction=False) as pipe:
-        for one in queues:
-            pipe.lindex(one.key, 0)
+        for each in queues:
+            pipe.lindex(each.key, 0)
         heads = [text(head) if head is not None else None for head in pipe.execute()]
         for head in heads:
             pipe.hget(Job.key_for(head or ""), "enqueued_at")
-        # What somebody put in the place of a job is taken last, and is no reason to take none.
+        # A key that is no job sorts last, and must not keep the worker from taking others.
         times = [text(time) if isinstance(time, bytes) else "~" for time in pipe.execute(raise_on_error=False)]
-    return [one for _, _, one in sorted(zip(times, range(len(times)), queues, strict=True), key=lambda item: item[:2])]
+    return [
+        each for _, _, each in sorted(zip(times, range(len(times)), queues, strict=True), key=lambda item: item[:2])
+    ]
 
 
 def parse(message: Any) -> EvaluationJob:
-    """The job in `message`; raises BadMessage where it is none."""
+    """Parse the job in `message`. Raises BadMessage."""
     try:
         return EvaluationJob.model_validate(message)
     except ValidationError as error:

@@ -1,6 +1,6 @@
-"""Counters for whoever watches the whole: kept in Redis, so that one page tells of every process.
+"""Counters and gauges for monitoring, in Redis, so that one page shows those of all processes.
 
-Counted in memory, written with `flush`. What a killed process had not written is lost: figures, not facts.
+Counts are collected in memory and written by `flush`. A killed process loses its unwritten counts.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from redis_state.keys import Keys
 from redis_state.redis import Fields, Redis, text
 
-_BETWEEN = "|"
+_SEPARATOR = "|"
 
 
 class Meters:
@@ -26,17 +26,17 @@ class Meters:
         self._lock = threading.Lock()
 
     def count(self, name: str, *labels: str, by: int = 1) -> None:
-        """One more of these; the labels are words of ours."""
+        """Add `by` to a counter; labels must not come from outside."""
         with self._lock:
-            self._pending[_BETWEEN.join((name, *labels))] += by
+            self._pending[_SEPARATOR.join((name, *labels))] += by
 
     def gauge(self, name: str, *labels: str, value: float) -> None:
-        """It stands so now."""
+        """Set a gauge to `value`."""
         with self._lock:
-            self._gauges[_BETWEEN.join((name, *labels))] = value
+            self._gauges[_SEPARATOR.join((name, *labels))] = value
 
     def flush(self) -> None:
-        """Write what was counted since the last time: one round trip, none where that is nothing."""
+        """Write the counts since the last call: one round trip, or none if there are none."""
         with self._lock:
             pending, gauges = self._pending, self._gauges
             self._pending, self._gauges = Counter(), {}
@@ -51,7 +51,7 @@ class Meters:
             pipe.execute()
 
     def all(self) -> Iterator[tuple[tuple[str, ...], float]]:
-        """Name and labels → value, of everything that was ever written, in order."""
-        found = {text(field): float(value) for field, value in self._redis.hgetall(self._key).items()}
-        for field in sorted(found):
-            yield tuple(field.split(_BETWEEN)), found[field]
+        """(name and labels, value) of all counters and gauges, sorted."""
+        values = {text(field): float(value) for field, value in self._redis.hgetall(self._key).items()}
+        for field in sorted(values):
+            yield tuple(field.split(_SEPARATOR)), values[field]

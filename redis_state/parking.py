@@ -1,7 +1,7 @@
-"""Syncs that failed too often: kept apart with their reason, shown, and woken by hand or by the next event.
+"""Parked syncs: they failed too often, are listed with their error, and wait for a maintainer or the next event.
 
-Race closed: whoever wakes one dies, or Redis refuses to take more, between taking it off the list and marking it. One
-script does both: it would be neither parked nor dirty, and nobody would ever try it again.
+Race closed: a process that wakes a sync dies, or Redis refuses the write, between removing the sync from the list and
+marking its key. One script does both; otherwise the sync would be neither parked nor dirty, and never run again.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ redis.call('HDEL', KEYS[6], ARGV[1])
 
 
 class ParkedSync(BaseModel):
-    """Why a sync is not tried any more. `since` in seconds since the epoch."""
+    """Why a sync is not retried. `since` in seconds since the epoch."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -41,16 +41,16 @@ class ParkedSyncs:
         self._wake = redis.register_script(WAKE)
 
     def park(self, parked: ParkedSync) -> None:
-        """Do not try this sync again by itself."""
+        """List this sync as parked."""
         self._redis.hset(self._keys.parked, parked.key, parked.model_dump_json())
 
     def all(self) -> list[ParkedSync]:
-        """Every parked sync, the longest parked first."""
-        found = (_parse(raw) for raw in self._redis.hvals(self._keys.parked))
-        return sorted((parked for parked in found if parked is not None), key=lambda parked: parked.since)
+        """All parked syncs, the longest parked first."""
+        entries = (_parse(raw) for raw in self._redis.hvals(self._keys.parked))
+        return sorted((parked for parked in entries if parked is not None), key=lambda parked: parked.since)
 
     def wake(self, key: str, *, now: float) -> bool:
-        """Try the sync of `key` again, with all its tries; False where it is not parked."""
+        """Mark `key` for a sync again, with all its tries; False if it is not parked."""
         keys = self._keys
         names = [keys.dirty, keys.dirty_generations, keys.wake, keys.parked]
         names += [keys.dirty_tries, keys.dirty_faults]

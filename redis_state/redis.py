@@ -1,4 +1,4 @@
-"""The connection to Redis (or Valkey), and the clear word when there is none."""
+"""Connects to Redis (or Valkey), and explains failures in terms of the settings."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from redis_state.errors import RedisAway, RedisMissing
 
 Redis = redis.Redis
 Fields = dict[Any, Any]
-"""What is written into a hash: redis-py wants a mapping of every encodable type at once."""
+"""Fields of a hash to write; redis-py's own type accepts only mappings of all encodable types."""
 TRANSIENT = (redis.ConnectionError, redis.TimeoutError)
-"""Errors after which the same call may succeed in a moment."""
-SILENCE = 20.0
-"""Seconds after which a call counts as failed: a connection may die without a word. Longer than any pop blocks."""
+"""Errors after which the same call may succeed later."""
+SOCKET_TIMEOUT_SECONDS = 20.0
+"""Seconds after which a call counts as failed, because a connection may break unnoticed. Longer than any pop blocks."""
 
 
 def connect(url: str, **options: Any) -> Redis:
-    """A client for `url`, checked with one PING.
+    """Connect to `url`, and check the connection with one PING.
 
-    Raises RedisAway, with a sentence that names the setting, where nothing answers, and RedisMissing where that will
-    stay so: it can be no address, or who answers does not let us in.
+    Raises RedisAway if no server answers, and RedisMissing if a retry cannot help: the URL is invalid, or the server
+    refuses the connection. Messages name the setting.
     """
     try:
         client = redis.Redis.from_url(
@@ -34,13 +34,13 @@ def connect(url: str, **options: Any) -> Redis:
             health_check_interval=30,
             retry=Retry(ExponentialBackoff(cap=1.0, base=0.05), 3),
             retry_on_error=list(TRANSIENT),
-            **{"socket_timeout": SILENCE, **options},
+            **{"socket_timeout": SOCKET_TIMEOUT_SECONDS, **options},
         )
     except ValueError:
-        # Its words may hold a part of a password.
+        # The error's text may contain a part of a password.
         raise RedisMissing(
             "REDIS_URL is no address of a queue server: write redis://host:6379/0, or rediss://… with TLS. "
-            "What is special in a password is written as %2F and the like."
+            "Write special characters of a password percent-encoded, such as %2F for a slash."
         ) from None
     try:
         client.ping()
@@ -52,12 +52,12 @@ def connect(url: str, **options: Any) -> Redis:
 
 
 def text(value: Any) -> str:
-    """A value that Redis answered, as text: connections answer bytes, as RQ needs them to."""
+    """A value from Redis as text; connections return bytes, which RQ needs."""
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
 def missing(url: str, error: Exception) -> str:
-    """What an operator reads when Redis cannot be reached; a password in the URL is left out."""
+    """The message for an operator when Redis cannot be reached, without the password in the URL."""
     parts = urlsplit(url)
     where = f"{parts.hostname or 'localhost'}:{parts.port or 6379}"
     if isinstance(error, (redis.AuthenticationError, redis.exceptions.NoPermissionError)):

@@ -1,4 +1,4 @@
-"""Settings that every process has: where Redis and the Hub are."""
+"""Settings of every process: the addresses of Redis and the Hub, and the log."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from redis_state.errors import SecretMissing
 
 
 class SharedSettings(BaseSettings):
-    """Read once at start, from the environment and `.env`. Each room adds its own on top of these."""
+    """Read once at start from the environment and `.env`. The bot's and the workers' settings extend these."""
 
     model_config = SettingsConfigDict(env_prefix="STEWARD_", env_file=".env", extra="ignore", populate_by_name=True)
 
@@ -42,11 +42,11 @@ class SharedSettings(BaseSettings):
 
 
 def read_secret(name: str, file: Path) -> str:
-    """What `file` holds, without the white space around it. Raises SecretMissing, which names the setting."""
+    """The content of `file` without surrounding white space. Raises SecretMissing, which names the setting."""
     try:
-        found = file.read_text("utf-8").strip()
+        secret = file.read_text("utf-8").strip()
     except OSError as error:
         raise SecretMissing(f"{name}={file}: {error}") from error
-    if not found:
+    if not secret:
         raise SecretMissing(f"{name}={file} is empty.")
-    return found
+    return secret

@@ -1,12 +1,12 @@
-"""What the bot would have done: a bounded list, each thing once, however often its sync comes to the same end.
+"""Shadowed writes: a bounded list of effects that the bot decided on but did not carry out, each listed once.
 
-Syncs are repeated, and a sync whose effect does not happen decides the same every time. So each thing has an id that
-follows from what it is, and is listed when the id is new. Beside the list lie the keys whose syncs were held back, and
-under which effects: when those change, the keys are marked dirty, and what is still true then is done.
+A sync whose effect is off decides the same each time it runs, so each write has an id derived from its content, and is
+listed only if the id is new. Beside the list are the keys whose syncs were held back, and the board's effects then:
+when the effects change, the keys are marked dirty, and their syncs carry out what is still due.
 
-Race closed: a sync that was marked because the effects changed is held back again, before the list says that it was
-marked. Only what was held back under other effects is taken off.
-Accepted: Redis is lost, and the list with it. What is still true is listed again by the syncs that follow.
+Race closed: a sync that was marked because the effects changed is held back again before `release` removes it. Only
+keys held back under other effects are removed.
+Accepted: Redis loses the list. The next syncs list again what is still due.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from redis_state.keys import Keys
 from redis_state.redis import Redis, text
 
 MAX_LENGTH = 10_000
-"""Things that are listed at most; the oldest go first."""
+"""Writes that are listed; the oldest are dropped first."""
 MAX_TEXT = 2_000
 
 ADD = """
@@ -39,7 +39,7 @@ end
 
 
 class ShadowedWrite(BaseModel):
-    """One thing that would have been done. `repo` reads `dataset/owner/name`; `at` in seconds since the epoch."""
+    """One effect that was not carried out. `repo` is `dataset/owner/name`; `at` in seconds since the epoch."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -53,9 +53,13 @@ class ShadowedWrite(BaseModel):
     text: str = Field(default="", description="of a comment, or what a file would have held")
     at: float = 0.0
 
+    def shortened(self) -> ShadowedWrite:
+        """The same with at most MAX_TEXT characters of text."""
+        return self.model_copy(update={"text": self.text[:MAX_TEXT]})
+
 
 class ShadowPage(BaseModel):
-    """The list as it is read: `things` newest first, of `count` in all."""
+    """A part of the list: `things` newest first, of `count` in all."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -64,7 +68,7 @@ class ShadowPage(BaseModel):
 
 
 class ShadowList:
-    """The list of one board."""
+    """The shadowed writes of one board."""
 
     def __init__(self, redis: Redis, keys: Keys) -> None:
         self._redis = redis
@@ -73,13 +77,13 @@ class ShadowList:
         self._release = redis.register_script(RELEASE)
 
     def add(self, shadowed: ShadowedWrite, *aliases: str) -> bool:
-        """List `would`; False where it is listed already. What has one of the ids `aliases` is not listed later."""
+        """List `shadowed`; False if its id is listed. Later writes with one of the ids `aliases` are not listed."""
         keys = [self._keys.shadow, self._keys.shadow_ids]
-        body = shadowed.model_copy(update={"text": shadowed.text[:MAX_TEXT]}).model_dump_json(exclude_defaults=True)
+        body = shadowed.shortened().model_dump_json(exclude_defaults=True)
         return bool(self._add(keys=keys, args=[shadowed.id, shadowed.at, body, MAX_LENGTH, *aliases]))
 
     def read(self, *, limit: int = MAX_LENGTH) -> ShadowPage:
-        """The newest `limit` things."""
+        """The newest `limit` writes."""
         with self._redis.pipeline() as pipe:
             pipe.xrevrange(self._keys.shadow, count=limit)
             pipe.xlen(self._keys.shadow)
@@ -87,26 +91,26 @@ class ShadowList:
         return ShadowPage(things=[shadowed for shadowed in map(_parsed, entries) if shadowed is not None], count=count)
 
     def clear(self) -> None:
-        """Forget all of it; what is still true is listed again when its sync runs."""
+        """Empty the list; syncs list again what is still due."""
         self._redis.delete(self._keys.shadow, self._keys.shadow_ids)
 
     def hold_back(self, key: str, effects: str) -> None:
-        """The sync of this dirty key had more to do than the board's `effects` (in any words) let it."""
+        """Record that the board's `effects` (any text that names them) held back a part of this key's sync."""
         self._redis.hset(self._keys.held_back, key, effects)
 
     def held_back(self, effects: str) -> list[str]:
-        """The dirty keys that were held back under other effects than these."""
+        """The dirty keys that were held back under effects other than these."""
         held = self._redis.hgetall(self._keys.held_back)
-        return sorted(text(key) for key, under in held.items() if text(under) != effects)
+        return sorted(text(key) for key, recorded in held.items() if text(recorded) != effects)
 
     def release(self, keys: Iterable[str], effects: str) -> None:
-        """These were marked dirty; what a sync held back under these `effects` meanwhile is still held back."""
+        """Remove keys that were marked dirty, except those that a sync held back under these `effects` meanwhile."""
         if chosen := list(keys):
             self._release(keys=[self._keys.held_back], args=[effects, *chosen])
 
 
 def _parsed(entry: Any) -> ShadowedWrite | None:
-    """One entry of the stream; None where another version wrote it."""
+    """Parse one entry of the stream; None if another version wrote it."""
     try:
         return ShadowedWrite.model_validate_json(entry[1][b"would"])
     except (KeyError, ValidationError):

@@ -1,12 +1,12 @@
-"""Edits of files on the Hub, staged durably until they have landed: in order, each id once.
+"""Edits of files on the Hub, staged durably until they are committed: in order, each id once.
 
-Staging, replacing and ending an edit are one script each, together with the dirty marks that belong to them: there is
-no moment in which an edit lies here and nobody was told, or is gone and whoever waits for it sleeps on.
+Staging, replacing and ending an edit are one script each, which also sets the dirty marks: an edit is never stored
+without a mark for the ledger, nor removed without a mark for the keys that wait for it.
 
-Race closed: an edit is replaced while the one before it is being committed. Each carries the version of its content,
-and only the version that was committed is ended.
-Race accepted: Redis is lost between staging and landing. Whoever staged the edit decides from the file again, and comes
-to the same edit under the same id.
+Race closed: an edit is replaced while its earlier version is being committed. Each edit carries a version of its
+content, and only the committed version is ended.
+Race accepted: Redis is lost between staging and commit. The sync that staged the edit decides from the file again, and
+stages the same edit under the same id.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from redis_state.dirty import SyncPriority
 from redis_state.keys import Keys
 from redis_state.redis import Fields, Redis, text
 
-REMEMBERED = 86_400
-"""Seconds for which it is known what became of an edit."""
-_PAGE = 100
-_VERSION = 16
+RETENTION_SECONDS = 86_400
+"""Seconds for which the end of an edit, and a commit, is remembered."""
+_PAGE_SIZE = 100
+_VERSION_LENGTH = 16
 
 End = Literal["landed", "void"]
 
@@ -104,7 +104,7 @@ return 1
 
 @dataclass(frozen=True)
 class NewEdit:
-    """An edit to stage: its id, what waits for it, the ids that it comes after, and JSON that only its owner reads."""
+    """An edit to stage: its id, the subject that waits for it, the ids that it must follow, and the ledger's JSON."""
 
     id: str
     subject: str
@@ -114,7 +114,7 @@ class NewEdit:
 
 @dataclass(frozen=True)
 class StoredEdit:
-    """One edit, as JSON of whoever staged it. `version` names its content."""
+    """A staged edit, with the JSON of the ledger that staged it. `version` is a digest of the content."""
 
     id: str
     version: str
@@ -131,9 +131,9 @@ class Staging:
         self._spend, self._count = redis.register_script(SPEND), redis.register_script(COUNT)
 
     def stage(self, repo: str, edits: Sequence[NewEdit], *, tell: str, due: float, priority: SyncPriority) -> int:
-        """Stage `edits` and mark `tell` dirty; how many of them are new or changed.
+        """Stage `edits` and mark `tell` dirty; return how many are new or changed.
 
-        `tell` is marked again whenever an edit ends after which one of these comes, be it staged for whatever repo.
+        `tell` is marked again whenever an edit ends that one of these must follow, whatever its repo.
         """
         keys = self._keys
         names = [keys.edits(repo), keys.edit_order(repo), keys.edit_number, keys.edit_repos, keys.edit_subjects]
@@ -144,18 +144,18 @@ class Staging:
         return int(self._stage(keys=names, args=arguments))
 
     def read(self, repo: str) -> Iterator[StoredEdit]:
-        """The staged edits of `repo` in the order in which their ids first came, a page a round trip."""
+        """The staged edits of `repo` in the order in which their ids were first staged; one round trip per page."""
         last = 0.0
         while True:
             key = self._keys.edit_order(repo)
-            page = _scored(self._redis.zrangebyscore(key, f"({last}", "+inf", start=0, num=_PAGE, withscores=True))
+            page = _scored(self._redis.zrangebyscore(key, f"({last}", "+inf", start=0, num=_PAGE_SIZE, withscores=True))
             if not page:
                 return
             ids = [edit for edit, _ in page]
             bodies: list[Any] = self._redis.hmget(self._keys.edits(repo), ids)
             for edit, body in zip(ids, bodies, strict=True):
                 if body is not None:
-                    yield StoredEdit(edit, text(body[:_VERSION]), body[_VERSION:])
+                    yield StoredEdit(edit, text(body[:_VERSION_LENGTH]), body[_VERSION_LENGTH:])
             last = page[-1][1]
 
     def end(
@@ -169,76 +169,76 @@ class Staging:
         due: float,
         priority: SyncPriority = SyncPriority.PERSON,
     ) -> bool:
-        """Drop this version of an edit and mark `wake` dirty; False, and nothing done, where there is another now."""
+        """Remove this version of an edit and mark `wake` dirty; False, unchanged, if a newer version is staged."""
         keys = self._keys
         names = [keys.edits(repo), keys.edit_order(repo), keys.edit_repos, keys.edit_subjects]
         names += [keys.edit_end(staged.id), keys.dirty, keys.dirty_generations, keys.wake, keys.edit_waiters]
-        arguments: list[str | int | float] = [staged.id, staged.version, subject, how, REMEMBERED]
+        arguments: list[str | int | float] = [staged.id, staged.version, subject, how, RETENTION_SECONDS]
         arguments += [int(priority), due, *wake]
         return bool(self._end(keys=names, args=arguments))
 
     def ended(self, ids: Sequence[str]) -> dict[str, End | Literal["staged"]]:
-        """What became of these edits; those of which nobody knows are left out."""
+        """The state of these edits; leaves out those that Redis does not know."""
         if not ids:
             return {}
         with self._redis.pipeline(transaction=False) as pipe:
             pipe.hmget(self._keys.edit_repos, list(ids))
             pipe.mget([self._keys.edit_end(edit) for edit in ids])
             repos, ends = pipe.execute()
-        found: dict[str, End | Literal["staged"]] = {}
+        states: dict[str, End | Literal["staged"]] = {}
         for edit, repo, end in zip(ids, repos, ends, strict=True):
             if repo is not None:
-                found[edit] = "staged"
+                states[edit] = "staged"
             elif end is not None:
-                found[edit] = "void" if end == b"void" else "landed"
-        return found
+                states[edit] = "void" if end == b"void" else "landed"
+        return states
 
     def pending(self, subject: str) -> int:
-        """How many edits `subject` waits for."""
+        """The number of edits that `subject` waits for."""
         return int(self._redis.hget(self._keys.edit_subjects, subject) or 0)
 
     def repos(self) -> dict[str, int]:
-        """Repos with staged edits → how many."""
+        """Repo → number of its staged edits."""
         counts: dict[str, int] = {}
         for repo in self._redis.hvals(self._keys.edit_repos):
             counts[text(repo)] = counts.get(text(repo), 0) + 1
         return counts
 
     def commits(self, repo: str, *, now: float) -> list[float]:
-        """The times of our commits in `repo` within a day. A clock that was set back moves later ones to `now`."""
+        """The times of Steward's commits in `repo` within a day. If the clock was set back, later ones become `now`."""
         key = self._keys.commits(repo)
-        found = _scored(self._redis.zrange(key, 0, -1, withscores=True))
-        later: Fields = {member: now for member, time in found if time > now}
+        recorded = _scored(self._redis.zrange(key, 0, -1, withscores=True))
+        later: Fields = {member: now for member, time in recorded if time > now}
         if later:
             self._redis.zadd(key, later)
-        return [min(time, now) for _, time in found]
+        return [min(time, now) for _, time in recorded]
 
     def spend(self, repo: str, *, seen: int, now: float, name: str) -> bool:
-        """Note a commit at `now`; False, and nothing noted, where there are not `seen` of them any more."""
-        arguments: list[str | int | float] = [seen, now, name, now - REMEMBERED, REMEMBERED]
+        """Record a commit at `now`; False, unchanged, if the number of recorded commits is not `seen`."""
+        arguments: list[str | int | float] = [seen, now, name, now - RETENTION_SECONDS, RETENTION_SECONDS]
         return bool(self._spend(keys=[self._keys.commits(repo)], args=arguments))
 
     def is_counted(self, repo: str) -> bool:
-        """Whether this Redis knows what was committed in `repo` in the day before it heard of it."""
+        """Whether `count` recorded the commits in `repo` of the day before this Redis was first used for it."""
         return bool(self._redis.exists(self._keys.commits_counted(repo)))
 
     def count(self, repo: str, ours: Mapping[str, float], deliveries: Mapping[str, int]) -> bool:
-        """Note, once in the life of a Redis, what was committed before it: our commits' names and times, and the
-        deliveries that all of them caused (field of `redis_state.webhook_quota` → count). False where it is known."""
+        """Record, once per Redis, the commits from before it was used: names and times of Steward's, and the deliveries
+        that all commits caused (field of `redis_state.webhook_quota` → count). False if it was recorded."""
         arguments: list[str | int | float] = [len(ours)]
         for name, time in ours.items():
             arguments += [time, name]
         for name, number in deliveries.items():
             arguments += [name, number]
         names = [self._keys.commits_counted(repo), self._keys.commits(repo), self._keys.webhook_quota]
-        return bool(self._count(keys=names, args=[*arguments, REMEMBERED]))
+        return bool(self._count(keys=names, args=[*arguments, RETENTION_SECONDS]))
 
     def pause(self, repo: str, until: float) -> None:
-        """No commits in `repo` before `until`."""
-        self._redis.set(self._keys.commits_paused(repo), until, ex=2 * REMEMBERED)
+        """Forbid commits in `repo` before `until`."""
+        self._redis.set(self._keys.commits_paused(repo), until, ex=2 * RETENTION_SECONDS)
 
     def paused(self, repo: str) -> float:
-        """The time before which there shall be no commits in `repo`; 0 where there is none."""
+        """The time before which commits in `repo` are forbidden; 0 if there is none."""
         return float(self._redis.get(self._keys.commits_paused(repo)) or 0)
 
 
@@ -247,4 +247,4 @@ def _scored(answer: Any) -> list[tuple[str, float]]:
 
 
 def _version(body: bytes) -> str:
-    return hashlib.sha256(body).hexdigest()[:_VERSION]
+    return hashlib.sha256(body).hexdigest()[:_VERSION_LENGTH]

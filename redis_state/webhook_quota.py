@@ -1,10 +1,10 @@
-"""Deliveries come back for what the bot itself writes, and a webhook has but so many a day.
+"""Counts deliveries against the daily quota of webhooks; the bot's own writes cause deliveries too.
 
-Two counts for each repo and domain (`repo.content`, `discussion`), by the hour: `own`, what our writes must have
-caused, and `all`, what really came. Past POLL_AT of the quota, whoever spent it, the webhooks may fall silent at any
-moment: then a flag says so, and who reads it polls.
+Two counts per repo, domain (`repo.content`, `discussion`) and hour: `own`, the deliveries that Steward's writes cause,
+and `all`, the deliveries that came. Past POLL_AT of the quota, whatever used it up, webhooks may stop at any moment: a
+flag then says so, and the processes poll.
 
-Race accepted: a write that died before it was counted. The count of what came has it.
+Race accepted: a process dies after a write and before it counts it. The count of deliveries includes it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from redis_state.keys import Keys
 from redis_state.redis import Redis, text
 
 QUOTA = 1_000
-"""Deliveries that the Hub makes for one webhook in 24 hours."""
+"""Deliveries that the Hub sends for one webhook in 24 hours."""
 OWN_SHARE, POLL_AT = 0.5, 0.7
 _HOURS = 24
 
@@ -25,7 +25,7 @@ Domain = Literal["repo.content", "discussion"]
 
 
 def field(side: Side, domain: Domain, repo: str, *, now: float) -> str:
-    """The member of the hash `keys.echoes` to raise by one for a delivery at `now`."""
+    """The field of the hash `keys.webhook_quota` that counts a delivery at `now`."""
     return f"{side} {domain} {int(now // 3600)} {repo}"
 
 
@@ -37,25 +37,25 @@ class WebhookQuota:
         self._keys = keys
 
     def caused(self, domain: Domain, repo: str, *, now: float) -> None:
-        """A write of ours will come back as a delivery."""
+        """Count a write of Steward's, which causes a delivery."""
         self._redis.hincrby(self._keys.webhook_quota, field("own", domain, repo, now=now), 1)
 
     def own_left(self, domain: Domain, repo: str, *, now: float) -> int:
-        """How many more of our writes fit into our half of the quota."""
+        """How many more writes fit into Steward's share of the quota."""
         spent = self.counts(now=now).get(("own", domain, repo), 0)
         return max(0, int(QUOTA * OWN_SHARE) - spent)
 
     def of_others(self, domain: Domain, repo: str, *, now: float) -> int:
-        """About how many writes of others came in as deliveries within the last 3,600 s.
+        """An estimate of the deliveries that others' writes caused within the last 3,600 s.
 
-        Of the hour before this one so much counts as lies within them, as if it had been spread evenly.
+        The hour before the current one counts in part, as if its deliveries were spread evenly.
         """
         fields = [field(side, domain, repo, now=at) for at in (now, now - 3600) for side in ("all", "own")]
-        came, ours, came_before, ours_before = (
+        deliveries, own, earlier_deliveries, earlier_own = (
             int(n or 0) for n in self._redis.hmget(self._keys.webhook_quota, fields)
         )
-        before = max(0, came_before - ours_before) * (1 - now % 3600 / 3600)
-        return max(0, came - ours) + round(before)
+        before = max(0, earlier_deliveries - earlier_own) * (1 - now % 3600 / 3600)
+        return max(0, deliveries - own) + round(before)
 
     def counts(self, *, now: float) -> dict[tuple[str, str, str], int]:
         """(side, domain, repo) → deliveries within the last 24 hours, and the hour that began before them."""
@@ -66,28 +66,28 @@ class WebhookQuota:
         return totals
 
     def judge(self, *, now: float) -> str:
-        """Raise or lower the flag; what it says: empty while all webhooks have enough left. Old counts are dropped."""
+        """Set or clear the flag, and return its text, empty while no webhook is near its quota. Removes old counts."""
         fields = _parsed(self._redis.hgetall(self._keys.webhook_quota))
         old = [" ".join((s, d, str(h), r)) for s, d, h, r in fields if h < now // 3600 - _HOURS]
         if old:
             self._redis.hdel(self._keys.webhook_quota, *old)
-        counts = sorted(self.counts(now=now).items(), key=lambda item: item[1])  # of own and all, the larger counts
+        counts = sorted(self.counts(now=now).items(), key=lambda item: item[1])  # the larger of own and all counts
         spent = {(d, r): n for (_, d, r), n in counts if n >= QUOTA * POLL_AT}
-        words = "; ".join(f"{n:,} of {QUOTA:,} deliveries about {d} of {r} in a day" for (d, r), n in spent.items())
-        if words:
-            self._redis.set(self._keys.poll, words)
+        warning = "; ".join(f"{n:,} of {QUOTA:,} deliveries about {d} of {r} in a day" for (d, r), n in spent.items())
+        if warning:
+            self._redis.set(self._keys.poll, warning)
         else:
             self._redis.delete(self._keys.poll)
-        return words
+        return warning
 
     def polling(self) -> str:
-        """What the flag says now; empty where webhooks can be relied on."""
+        """The flag's text; empty while webhooks are reliable."""
         return text(self._redis.get(self._keys.poll) or b"")
 
 
 def _parsed(raw: Mapping[Any, Any]) -> dict[tuple[str, str, int, str], int]:
-    found: dict[tuple[str, str, int, str], int] = {}
+    counts: dict[tuple[str, str, int, str], int] = {}
     for name, count in raw.items():
         side, domain, hour, repo = text(name).split(" ", 3)
-        found[side, domain, int(hour), repo] = int(count)
-    return found
+        counts[side, domain, int(hour), repo] = int(count)
+    return counts

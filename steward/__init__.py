@@ -1,1 +1,1 @@
-"""The command line and the all-in-one. Alone may import every room, and does so lazily."""
+"""The command line and the demo. This package may import every other one, and does so lazily."""

@@ -1,4 +1,4 @@
-"""Processes of our own: started, watched, and certainly gone at the end, even if we are killed."""
+"""Child processes: starts and watches them, and makes sure that they end, even if this process is killed."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from pathlib import Path
 from types import TracebackType
 
 PR_SET_PDEATHSIG = 1
-_prctl = ctypes.CDLL(None, use_errno=True).prctl  # looked up before any fork: in a fork, the loader's lock may be held
+_prctl = ctypes.CDLL(None, use_errno=True).prctl  # resolved before any fork, where the loader's lock may be held
 
 
 class ChildDied(RuntimeError):
-    """A process that should go on serving has ended; the message holds its last words."""
+    """A process that should keep running has ended; the message has the end of its log."""
 
 
 def die_with_parent() -> None:
-    """In the child, before exec: ask the kernel for SIGTERM when the thread that started it dies."""
+    """In the child, before exec: ask the kernel for SIGTERM when the thread that started it ends."""
     _prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def end(processes: Sequence[subprocess.Popen[bytes]], *, within: float) -> None:
-    """SIGTERM to each; SIGKILL to the whole group of whoever is not gone `within` so many seconds, all together.
+    """Send SIGTERM to each process, and SIGKILL to the group of each that has not ended `within` seconds in total.
 
-    Each leads a group of its own, as those that are started here do.
+    Each has to lead its own process group, as the processes of this module do.
     """
     for process in processes:
         process.terminate()
@@ -43,20 +43,20 @@ def end(processes: Sequence[subprocess.Popen[bytes]], *, within: float) -> None:
 
 @dataclass
 class Child:
-    """One process, its log in a file."""
+    """One process and its log file."""
 
     name: str
     process: subprocess.Popen[bytes]
     log: Path
 
     def last_words(self, size: int = 2_000) -> str:
-        """The end of its log."""
+        """Return the end of its log."""
         return self.log.read_text("utf-8", "replace")[-size:] if self.log.exists() else ""
 
 
 @dataclass
 class Children:
-    """Starts processes and ends them all, last started first."""
+    """Starts processes and stops all of them, the last first."""
 
     logs: Path
     grace: float = 10.0
@@ -65,7 +65,7 @@ class Children:
     def start(
         self, name: str, arguments: Sequence[str], *, environment: Mapping[str, str], stdout: int | None = None
     ) -> Child:
-        """Start a process whose whole environment is `environment`; its output goes to a log file."""
+        """Start a process with exactly this `environment`; its output goes to a log file."""
         self.logs.mkdir(parents=True, exist_ok=True)
         path = self.logs / f"{name}.log"
         with path.open("ab") as log:
@@ -75,7 +75,7 @@ class Children:
                 stdin=subprocess.DEVNULL,
                 stdout=log if stdout is None else stdout,
                 stderr=log,
-                start_new_session=True,  # Ctrl-C is for us: we end them in order
+                start_new_session=True,  # this process handles Ctrl-C and stops them in order
                 preexec_fn=die_with_parent,
             )
         child = Child(name, process, path)
@@ -90,7 +90,7 @@ class Children:
                 raise ChildDied(f"{child.name} ended with status {status}:\n{child.last_words()}")
 
     def stop(self) -> None:
-        """End all of them, the last first."""
+        """Stop all of them, the last first."""
         end([child.process for child in reversed(self.started)], within=self.grace)
         self.started.clear()
 

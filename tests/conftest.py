@@ -1,21 +1,23 @@
-"""What every test may ask for: a real queue server of its own, and a way to wait for a condition."""
+"""What every test may ask for: a real queue server and a probe of its test process."""
 
 from __future__ import annotations
 
 import os
 import signal
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 import pytest
 import redis
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
+from xdist.scheduler import LoadFileScheduling
 
+from bot.probe import Probe
 from steward.valkey import Valkey
 from tests.support.failure_reporter import pytest_sessionstart
+from tests.support.probe import shared_probe
 
 __all__ = ["pytest_sessionstart"]
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
@@ -35,16 +37,23 @@ hypothesis_settings.register_profile(
 )
 hypothesis_settings.load_profile("steward")
 
-T = TypeVar("T")
-
 
 ROOMS = ("leaderboard", "redis_state", "hub", "bot")
 """Whose unit tests come first: the rules are tested soonest, and what all others build upon."""
+TOGETHER = (
+    ("test_leaderboard_suite", "test_first_suite", "test_scores"),
+    ("test_weight_types", "test_broken_models", "test_prefetch"),
+    ("test_site_browser", "test_accessibility", "test_maintaining_in_the_browser", "test_talking_in_the_browser",
+     "test_localhub_pages"),
+)  # fmt: skip
+"""Files that share what takes long to start: one process of pytest-xdist runs them, one after the other."""
 LONG = (
-    *("test_spine", "test_worker_deaths", "test_kill_matrix", "test_weight_types", "test_replicas", "test_outage"),
-    *("test_leaderboard_suite", "test_first_suite", "test_scores", "test_worker_attempts", "test_broken_models"),
-)
-"""Files that take longest: begun early, they do not keep one process busy when the others have nothing left to do."""
+    *TOGETHER[0], "test_worker_deaths", "test_spine", "test_kill_matrix", *TOGETHER[1], "test_outage",
+    "test_contents_table", *TOGETHER[2], "test_replicas", "test_bot_resubmissions", "test_worker_attempts",
+    "test_bot_state_machine", "test_bot_serve", "test_amnesia", "test_admission_path", "test_commands_table",
+)  # fmt: skip
+"""Files that take longest: begun early, they do not keep one process busy when the others have nothing left to do.
+Those that import the harness alternate with those that wait."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -58,6 +67,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return 1, LONG.index(name) if name in LONG else len(LONG) + (room != "workers")
 
     items.sort(key=turn)
+
+
+class FilesTogether(LoadFileScheduling):
+    """`--dist loadfile`, by which all tests of a file run in one process, and here those of several files."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        name = Path(nodeid.partition("::")[0]).stem
+        return next((files[0] for files in TOGETHER if name in files), super()._split_scope(nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FilesTogether | None:
+    """How files are dealt out to processes; None: as pytest-xdist does it."""
+    return FilesTogether(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 @pytest.fixture(scope="session")
@@ -82,28 +105,10 @@ def connection(valkey_url: str) -> Iterator[redis.Redis]:
         yield client
 
 
-def eventually(condition: Callable[[], T], *, seconds: float = 20.0, every: float = 0.02) -> T:
-    """Wait until `condition()` is true and return what it returned; fail after `seconds`.
-
-    What takes long to ask is asked seldom, whatever `every` says: those who are waited for need the processor.
-    """
-    asked = time.monotonic()
-    deadline = asked + seconds
-    while True:
-        found = condition()
-        if found:
-            return found
-        now = time.monotonic()
-        if now > deadline:
-            pytest.fail(f"still {found!r} after {seconds} s: {getattr(condition, '__qualname__', condition)}")
-        time.sleep(max(every, min(0.5, 3 * (now - asked))))
-        asked = time.monotonic()
-
-
-@pytest.fixture(name="eventually")
-def _eventually() -> Callable[..., object]:
-    """The function `eventually`, for tests that cannot import it."""
-    return eventually
+@pytest.fixture(scope="session")
+def probe() -> Probe:
+    """The probe of this test process."""
+    return shared_probe()
 
 
 @pytest.fixture(scope="session")

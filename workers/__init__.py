@@ -1,1 +1,1 @@
-"""What evaluates: RQ workers on GPU machines, the zygote, the sandboxed child, publication."""
+"""The evaluation workers: RQ workers on GPU machines, the zygote, sandboxed children, publication."""

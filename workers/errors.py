@@ -1,71 +1,71 @@
 """Errors of the workers.
 
 WorkerError
-├── DownloadError            something that the evaluation needs could not be had
-│   ├── ModelGone            the model repo is not on the Hub, or not ours to read
-│   │   ├── ModelGated       its owner lets in only whom they choose
-│   │   └── RevisionGone     the repo is there, the commit is not
-│   ├── WeightsMissing       the repo holds no weights that we load (safetensors)
+├── DownloadError            a file that the evaluation needs could not be downloaded
+│   ├── ModelGone            the model repo is not on the Hub, or the worker may not read it
+│   │   ├── ModelGated       the repo is gated, and the worker has no access
+│   │   └── RevisionGone     the repo exists, the commit does not
+│   ├── WeightsMissing       the repo holds no safetensors, the only weights that workers load
 │   │   └── WeightsPickled   it holds pickles instead
 │   ├── TooManyFiles         the repo holds more files than any model consists of
 │   ├── ConfigMissing        the repo has no config.json
-│   ├── BaseModelGone        the model that an adapter or a delta changes is not on the Hub, or not ours to read
-│   ├── DiskFull             the model does not fit beside what is there
+│   ├── BaseModelGone        the base model of an adapter or a delta is not on the Hub, or the worker may not read it
+│   ├── DiskFull             the model does not fit on the disk
 │   └── DatasetUnavailable   questions of the suite could not be fetched, or are not what the suite pins
-├── BadCheckpoint            the model's files are not what they should be
+├── BadCheckpoint            the model's files are invalid
 │   ├── ConfigUnreadable     config.json is no JSON object
-│   ├── ConfigAbsurd         it describes a model larger than any
-│   ├── IndexUnusable        the index of the weights leads nowhere
-│   ├── ShardMissing         a file that the index names is not there
-│   ├── OddFile              a link or a pointer where weights should be
-│   ├── HeaderUnreadable     the head of a file of weights makes no sense
-│   ├── WeightsTruncated     a file of weights is shorter, or longer, than its header says
-│   ├── WeightsOfWrongType   numbers in a format that the config does not announce
+│   ├── ConfigAbsurd         config.json describes a model larger than any that exists
+│   ├── IndexUnusable        the index of the weights is invalid
+│   ├── ShardMissing         a weight file that the index names is missing
+│   ├── OddFile              a link or a pointer in the place of weights
+│   ├── HeaderUnreadable     the header of a weight file is invalid
+│   ├── WeightsTruncated     a weight file is shorter, or longer, than its header says
+│   ├── WeightsOfWrongType   weights in a format that the config does not declare
 │   ├── WeightsOfWrongShape  tensors of other shapes than the config says
 │   ├── WeightsIncomplete    layers without weights
 │   ├── WeightsNotFinite     NaN or infinity among the weights
-│   ├── AdapterUnusable      an adapter is not whole, or does not fit its base model
+│   ├── AdapterUnusable      an adapter is incomplete, or does not fit its base model
 │   └── DeltaUnusable        a delta does not fit its base model
-├── EvaluationFailed         the child evaluated and has nothing that can be published
+├── EvaluationFailed         the child ended without results that can be published
 │   ├── NotANumber           the model computes NaN or infinity
 │   ├── ChatTemplateEndless  the chat template takes longer than it may
 │   ├── ChatTemplateBroken   the chat template raises
-│   ├── TokenizerMissing     there is none of the files that a tokenizer is made of
+│   ├── TokenizerMissing     the model has no tokenizer files
 │   └── GenerationEndless    the model generates beyond what the task allows
-├── CanaryFailed             a model that is known to work does not
+├── CanaryFailed             the known-good canary model failed
 ├── PublicationFailed        the details could not be committed
-└── ConversionFailed         a GGUF file could not be turned into safetensors
+└── ConversionFailed         a GGUF file could not be converted to safetensors
 """
 
 from __future__ import annotations
 
 
 class WorkerError(Exception):
-    """The root of what can go wrong in a worker."""
+    """The base class of a worker's errors."""
 
 
 class DownloadError(WorkerError):
-    """Something that the evaluation needs could not be had."""
+    """A file that the evaluation needs could not be downloaded."""
 
 
 class ModelGone(DownloadError):
-    """The model repo is not on the Hub, or not ours to read."""
+    """The model repo is not on the Hub, or the worker may not read it."""
 
 
 class ModelGated(ModelGone):
-    """The model's owner lets in only whom they choose."""
+    """The model repo is gated, and the worker has no access."""
 
 
 class RevisionGone(ModelGone):
-    """The repo is there, the commit is not."""
+    """The model repo exists, the commit does not."""
 
 
 class WeightsMissing(DownloadError):
-    """The repo holds no weights that we load: only safetensors are."""
+    """The repo holds no safetensors, the only weights that workers load."""
 
 
 class WeightsPickled(WeightsMissing):
-    """The repo holds its weights as pickles alone."""
+    """The repo holds its weights only as pickles."""
 
 
 class TooManyFiles(DownloadError):
@@ -77,11 +77,11 @@ class ConfigMissing(DownloadError):
 
 
 class BaseModelGone(DownloadError):
-    """The model that an adapter or a delta changes is not on the Hub, or not ours to read."""
+    """The base model of an adapter or a delta is not on the Hub, or the worker may not read it."""
 
 
 class DiskFull(DownloadError):
-    """The model does not fit beside what is on the disk."""
+    """The model does not fit on the disk."""
 
 
 class DatasetUnavailable(DownloadError):
@@ -89,7 +89,7 @@ class DatasetUnavailable(DownloadError):
 
 
 class BadCheckpoint(WorkerError):
-    """The model's files are not what they should be."""
+    """The model's files are invalid."""
 
 
 class ConfigUnreadable(BadCheckpoint):
@@ -97,31 +97,31 @@ class ConfigUnreadable(BadCheckpoint):
 
 
 class ConfigAbsurd(BadCheckpoint):
-    """config.json describes a model larger than any."""
+    """config.json describes a model larger than any that exists."""
 
 
 class IndexUnusable(BadCheckpoint):
-    """The index of the weights leads nowhere."""
+    """The index of the weights is invalid."""
 
 
 class ShardMissing(BadCheckpoint):
-    """A file of weights that the index names is not there."""
+    """A weight file that the index names is missing."""
 
 
 class OddFile(BadCheckpoint):
-    """A link or a pointer lies where weights should be."""
+    """A weight file is a link or a pointer."""
 
 
 class HeaderUnreadable(BadCheckpoint):
-    """The head of a file of weights makes no sense."""
+    """The header of a weight file is invalid."""
 
 
 class WeightsTruncated(BadCheckpoint):
-    """A file of weights is shorter, or longer, than its header says."""
+    """A weight file is shorter, or longer, than its header says."""
 
 
 class WeightsOfWrongType(BadCheckpoint):
-    """The weights are in a format that the config does not announce."""
+    """The weights are in a format that the config does not declare."""
 
 
 class WeightsOfWrongShape(BadCheckpoint):
@@ -129,15 +129,15 @@ class WeightsOfWrongShape(BadCheckpoint):
 
 
 class WeightsIncomplete(BadCheckpoint):
-    """Some layers have no weights: libraries would fill them with random numbers."""
+    """Some layers have no weights; libraries would fill them with random numbers."""
 
 
 class WeightsNotFinite(BadCheckpoint):
-    """There is NaN or infinity among the weights."""
+    """The weights contain NaN or infinity."""
 
 
 class AdapterUnusable(BadCheckpoint):
-    """An adapter is not whole, or does not fit its base model."""
+    """An adapter is incomplete, or does not fit its base model."""
 
 
 class DeltaUnusable(BadCheckpoint):
@@ -145,11 +145,11 @@ class DeltaUnusable(BadCheckpoint):
 
 
 class EvaluationFailed(WorkerError):
-    """The child evaluated and has nothing that can be published."""
+    """The child ended without results that can be published."""
 
 
 class NotANumber(EvaluationFailed):
-    """The model computes NaN or infinity: its answers mean nothing."""
+    """The model computes NaN or infinity, so its answers mean nothing."""
 
 
 class ChatTemplateEndless(EvaluationFailed):
@@ -161,7 +161,7 @@ class ChatTemplateBroken(EvaluationFailed):
 
 
 class TokenizerMissing(EvaluationFailed):
-    """There is none of the files that a tokenizer is made of."""
+    """The model has no tokenizer files."""
 
 
 class GenerationEndless(EvaluationFailed):
@@ -169,7 +169,7 @@ class GenerationEndless(EvaluationFailed):
 
 
 class CanaryFailed(WorkerError):
-    """A model that is known to work does not."""
+    """The known-good canary model failed."""
 
 
 class PublicationFailed(WorkerError):
@@ -177,4 +177,4 @@ class PublicationFailed(WorkerError):
 
 
 class ConversionFailed(WorkerError):
-    """A GGUF file could not be turned into safetensors."""
+    """A GGUF file could not be converted to safetensors."""

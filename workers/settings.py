@@ -18,7 +18,7 @@ RENAMED_MODULES = {"workers.evaluate": "workers.evaluation.evaluate", "workers.h
 
 
 class WorkerSettings(SharedSettings):
-    """What one worker needs to know. The token writes details repos and nothing else."""
+    """Settings of one worker. Its token may write only details repos."""
 
     board_file: Path = Field(
         default=Path("board.yaml"),
@@ -76,10 +76,10 @@ class WorkerSettings(SharedSettings):
 
     @field_validator("harness", "preload", mode="before")
     @classmethod
-    def _by_its_new_name(cls, value: object) -> object:
-        """Modules that settings of running workers still name by an earlier path."""
-        for earlier, now in RENAMED_MODULES.items():
-            value = re.sub(rf"(?<![\w.]){re.escape(earlier)}(?![\w.])", now, value) if isinstance(value, str) else value
+    def _by_new_name(cls, value: object) -> object:
+        """Replace earlier module paths, which settings of running workers may still name."""
+        for old, new in RENAMED_MODULES.items():
+            value = re.sub(rf"(?<![\w.]){re.escape(old)}(?![\w.])", new, value) if isinstance(value, str) else value
         return value
 
     @field_validator("tiers")
@@ -90,7 +90,7 @@ class WorkerSettings(SharedSettings):
         return value
 
     def board(self) -> Board:
-        """The board that this worker serves. Raises BadBoard, or OSError where the file cannot be read."""
+        """The board that this worker serves. Raises BadBoard, or OSError if the file cannot be read."""
         return parse_board(self.board_file.read_text("utf-8"))
 
     def token(self) -> str | None:
@@ -100,5 +100,5 @@ class WorkerSettings(SharedSettings):
         return self.worker_token.get_secret_value() if self.worker_token else None
 
     def access(self) -> HubAccess:
-        """The Hub, as this worker may use it."""
+        """The Hub's address and this worker's token."""
         return HubAccess(self.hf_endpoint, self.token())

@@ -262,6 +262,7 @@ def _oids(context: BoardContext, repo: Repo, paths: Sequence[str], revision: str
 def _mark_requests(context: BoardContext, repo: Repo, commit: str) -> None:
     """Mark the requests that `commit` changed: deliveries of the bot's own commits mark nothing."""
     if repo == context.requests:
+        context.heads.doubt(repo.id, commit)
         paths = context.hub.changed_paths(repo, f"{commit}^", commit)
         context.mark_all((request_key(path) for path in paths if is_request_path(path)), SyncPriority.PERSON)
 

@@ -16,9 +16,11 @@ from leaderboard.holds import Hold
 from leaderboard.reasons import Problem
 from leaderboard.removals import (
     ARCHIVE,
+    FORMER_ARCHIVE,
     REASONS,
     archived,
     belongs,
+    original_path,
     part_of,
     remove_request,
     restore_request,
@@ -101,15 +103,15 @@ class Removal:
     def _part_of_results(
         self, context: BoardContext, commit: str, words: dict[str, str], requests: Sequence[Request]
     ) -> ChangesetPart | Problem:
-        model, prefix = words["model"], "" if self.what == "remove" else ARCHIVE
-        paths, taken = self._listed(context, prefix + model, commit), set[str]()
-        if self.what == "restore":
-            taken = set(self._listed(context, model, commit))
+        there = self._listed(context, words["model"], commit)
+        taken = set(there) if self.what == "restore" else set[str]()
+        paths = (
+            {path: path for path in there} if self.what == "remove" else self._archived(context, words["model"], commit)
+        )
         if len(paths) > MOST:
             return REASONS["too-much"].problem()
         files: list[FilePlan] = []
-        for path in paths:
-            plain = path.removeprefix(prefix)
+        for plain, path in paths.items():
             try:
                 data = context.hub.read_file(context.results, path, commit, max_bytes=MAX_FILE).data
             except TooLarge:
@@ -120,6 +122,12 @@ class Removal:
                 return REASONS["in-the-way"].problem(path=plain)
             files.append(FilePlan(path, archived(path) if self.what == "remove" else plain, data, data))
         return ChangesetPart(context.results, commit, tuple(files))
+
+    def _archived(self, context: BoardContext, model: str, commit: str) -> dict[str, str]:
+        """Path before the removal → path in the archive."""
+        folders = (FORMER_ARCHIVE + model, ARCHIVE + model)
+        found = [path for folder in folders for path in self._listed(context, folder, commit)]
+        return {original: path for path in found if (original := original_path(path)) is not None}
 
     def _listed(self, context: BoardContext, folder: str, commit: str) -> list[str]:
         try:

@@ -17,8 +17,8 @@ def follow_up(context: BoardContext, it: RenamePlan, contents: Mapping[str, byte
     """`it` was done, as a whole or in part; `contents` are the files as they are now, by path."""
     done = [one for one in it.files if one.place in contents]
     repo = context.requests if it.kind == "requests" else context.results
-    for path, facts in missing_facts(it, contents).items():
-        _stage(context, repo, path, facts, f"Name {it.new}")
+    for path, left in missing_facts(it, contents).items():
+        _stage(context, repo, path, left.facts, f"Name {it.new}", left.guard, left.fields)
     if it.kind == "results":
         point_requests_at_results(context, it.old, it.new, [one.path for one in it.files if one.moves])
         return
@@ -48,9 +48,18 @@ def _stage(
     path: str,
     facts: Mapping[str, object],
     line: str,
-    guard: dict[str, tuple[object, ...]] | None = None,
+    guard: Mapping[str, tuple[object, ...]],
+    fields: Mapping[str, object] | None = None,
 ) -> None:
-    digest = hashlib.sha256(f"{path} {sorted(facts.items())}".encode(errors="surrogateescape")).hexdigest()[:16]
-    wake = (request_key(path),) if is_request_path(path) else ()
-    edit = FieldEdit(id=f"mend {digest}", path=path, line=line, facts=dict(facts), guard=guard or {}, wake=wake)
+    said = f"{path} {sorted(facts.items())}{sorted(fields.items()) if fields else ''}"
+    digest = hashlib.sha256(said.encode(errors="surrogateescape")).hexdigest()[:16]
+    edit = FieldEdit(
+        id=f"mend {digest}",
+        path=path,
+        line=line,
+        fields=dict(fields or {}),
+        facts=dict(facts),
+        guard=dict(guard),
+        wake=(request_key(path),) if is_request_path(path) else (),
+    )
     context.effects.stage(repo, edit)

@@ -25,7 +25,7 @@ from bot.ledger.edits import blob_id
 from hub.client import Hub
 from hub.errors import RevisionNotFound
 from hub.records import File, FileEntry, Repo
-from leaderboard.adoption import MAX_RECORD, RECORD, AdoptionRecord, BadRecord, is_old, parse_record
+from leaderboard.adoption import FORMER_RECORD, MAX_RECORD, RECORD, AdoptionRecord, BadRecord, is_old, parse_record
 from leaderboard.requests import Request, is_request_path
 from redis_state.keys import Keys
 from redis_state.redis import Fields, Redis, text
@@ -72,7 +72,7 @@ class Adoption:
 
     def read(self) -> AdoptionRecord | None:
         """Read the record from the Hub, and with it which files are old. Raises BadRecord, RecordLost and HubError."""
-        file = self._hub.find_file(self._requests, RECORD, max_bytes=MAX_RECORD)
+        file = find_record(self._hub, self._requests)
         if file is None:
             self.forget()
             return None
@@ -137,6 +137,15 @@ class Adoption:
                 pipe.persist(self._keys.adopted_files)
             pipe.hset(self._keys.adoption, "commit", commit)
             pipe.execute()
+
+
+def find_record(hub: Hub, requests: Repo) -> File | None:
+    """The file of the record, also at the path of earlier versions; None where there is none. Two calls.
+
+    Race closed: the record is moved between the two calls. It is looked for at its former path first.
+    """
+    former = hub.find_file(requests, FORMER_RECORD, max_bytes=MAX_RECORD)
+    return hub.find_file(requests, RECORD, max_bytes=MAX_RECORD) or former
 
 
 def git_id(oid: str, size: int) -> str:

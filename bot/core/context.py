@@ -34,6 +34,7 @@ from redis_state.board.scoreboard import Scoreboard
 from redis_state.board.timings import Timings
 from redis_state.clock import Clock
 from redis_state.dirty import DirtyKeys, SyncPriority
+from redis_state.heads import Heads
 from redis_state.heartbeats import WorkerRegistry
 from redis_state.keys import Keys
 from redis_state.meters import Meters
@@ -78,7 +79,8 @@ class BoardContext:
         self.webhook_quota = WebhookQuota(self.redis, self.keys)
         # The clock is looked up at each call: whoever sets another one sets it for the ledgers too.
         staging = Staging(self.redis, self.keys)
-        self.ledgers = Ledgers(self.hub, staging, self.webhook_quota, self.parking, lambda: self.now())
+        self.heads = Heads(self.redis, self.keys)
+        self.ledgers = Ledgers(self.hub, staging, self.heads, self.webhook_quota, self.parking, lambda: self.now())
         self.requests = Repo("dataset", self.board.repos.requests)
         self.results = Repo("dataset", self.board.repos.results)
         self.logs = Repo("dataset", self.board.repos.logs)

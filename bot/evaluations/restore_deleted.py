@@ -50,6 +50,7 @@ def is_due(context: BoardContext) -> bool:
 
 def sync_deleted_results(context: BoardContext) -> None:
     """Look at what others committed to the results and logs repos since the last look."""
+    life = context.index.life()
     for repo in (context.results, context.logs):
         head, seen = context.hub.head(repo), context.index.head(repo.id)
         others = list(_others(context, repo, seen, head)) if seen is not None and head != seen else []
@@ -59,7 +60,7 @@ def sync_deleted_results(context: BoardContext) -> None:
             context.scores.note_told(head)
             context.mark(SCORES, SyncPriority.BACKGROUND)
         if head != seen:
-            context.index.put_head(repo.id, head)
+            context.index.put_head(repo.id, head, life)
     context.redis.hset(context.keys.rounds, DELETED_RESULTS, context.now())
 
 

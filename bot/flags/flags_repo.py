@@ -29,6 +29,7 @@ def sync_flags(context: BoardContext) -> None:
     repo, book = context.flags_repo, context.flag_book
     if repo is None:
         return
+    life = context.index.life()
     before = {record.model: record for record in book.records()}
     # A process that read the newest commit and failed before it marked the threads did not note its head.
     is_unmarked = context.index.head(repo.id) not in (None, book.known()[0])
@@ -38,7 +39,7 @@ def sync_flags(context: BoardContext) -> None:
     mark_threads(context, changed)
     if changed or len(before) != len(records):
         mark_contents(context)
-    context.index.put_head(repo.id, book.known()[0])
+    context.index.put_head(repo.id, book.known()[0], life)
     if edits := table_edits(context, records):
         context.effects.stage(repo, *edits)
     _tell_reporters(context, records)

@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from hub.records import Change, DeleteFile, WriteFile
-from leaderboard.jsontext import BOM, is_same
+from leaderboard.jsontext import BOM, is_same, object_in
 from leaderboard.jsontext import edit as edit_text
 from leaderboard.requests import OURS, ours_in
 
@@ -252,6 +252,13 @@ def message(edits: Sequence[AnyEdit]) -> tuple[str, str]:
         lines.append(line)
         size += len(line) + 1
     return _title(edits), "\n".join(lines)
+
+
+def edits_in(message: str) -> tuple[str, ...]:
+    """The ids of the edits that a commit wrote, by its `message`; none where it does not tell all of them."""
+    lines = [object_in(line.encode()) for line in message.splitlines() if line.startswith("{")]
+    ids = [line.get("edit") if line is not None else None for line in lines]
+    return tuple(str(edit) for edit in ids) if all(isinstance(edit, str) for edit in ids) else ()
 
 
 def _title(edits: Sequence[AnyEdit]) -> str:

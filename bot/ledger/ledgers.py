@@ -32,6 +32,7 @@ from hub.records import File, Repo
 from redis_state.clock import Clock
 from redis_state.crashpoints import pass_by, point
 from redis_state.dirty import SyncPriority
+from redis_state.heads import Heads
 from redis_state.parking import ParkedSync, ParkedSyncs
 from redis_state.staging import NewEdit, Staging, StoredEdit
 from redis_state.webhook_quota import Side, WebhookQuota, field
@@ -65,12 +66,14 @@ class Ledgers:
         self,
         hub: Hub,
         staging: Staging,
+        heads: Heads,
         webhook_quota: WebhookQuota,
         parking: ParkedSyncs,
         now: Clock,
         budget: Commits | None = None,
     ) -> None:
         self.staging = staging
+        self.heads = heads
         self.webhook_quota = webhook_quota
         self.parking = parking
         self.now = now
@@ -100,6 +103,14 @@ class Ledgers:
         now = PresentFile(there.oid, there.data) if there is not None else None
         contents = plan(staged, {path: now}).contents
         return contents.get(path, there.data if there is not None else None)
+
+    def knows(self, ids: Sequence[str]) -> bool:
+        """Whether each of these edits landed, or is staged still: its end marked what it wakes, or will.
+
+        False after a day, or where Redis was emptied since they were staged. One round trip.
+        """
+        ends = self.staging.ended(ids)
+        return all(ends.get(edit, "void") != "void" for edit in ids)
 
     def landed(self, *ids: str) -> bool:
         """Whether it is known that all of these edits landed; after a day, or amnesia, it is not. One round trip."""
@@ -162,6 +173,14 @@ class Ledgers:
             return False
         self.webhook_quota.caused("repo.content", repo.id, now=now)
         return True
+
+    def known(self, repo: Repo) -> str:
+        """What to give to `saw` as `after`."""
+        return self.heads.known(repo.id)
+
+    def saw(self, repo: Repo, commit: str, *, after: str) -> None:
+        """`commit` is in the repo, and newer than `after`: the syncs that an edit's end wakes read the file there."""
+        self.heads.saw(repo.id, commit, after=after)
 
     def pause(self, repo: Repo, seconds: float) -> None:
         """The Hub wants no commits in `repo` for `seconds`."""

@@ -84,6 +84,12 @@ class EditStore(Protocol):
     def spend(self, repo: Repo) -> bool:
         """Count a commit that is about to be made; False where the budget does not allow it any more."""
 
+    def known(self, repo: Repo) -> str:
+        """What to give to `saw` as `after`."""
+
+    def saw(self, repo: Repo, commit: str, *, after: str) -> None:
+        """`commit` is in the repo, and newer than `after`: what was known before the look, or the commit's parent."""
+
     def pause(self, repo: Repo, seconds: float) -> None:
         """The Hub wants no commits in this repo for so long."""
 
@@ -156,6 +162,7 @@ class Ledger:
                 batch, whole = self._smaller(repo, batch, error), whole and len(batch) == 1
             else:
                 self._passing(LANDED)
+                self._store.saw(repo, commit.oid, after=view.commit)
                 return self._confirm(repo, batch, made, commit) and whole
         return whole
 
@@ -194,7 +201,9 @@ class Ledger:
 
     def _look(self, repo: Repo, batch: Sequence[StagedEdit]) -> _FilesAtCommit:
         """The files of `batch` at the branch's head: two calls, and one for each that changed since it was read."""
+        known = self._store.known(repo)
         head = self._hub.head(repo)
+        self._store.saw(repo, head, after=known)
         paths = list(dict.fromkeys(held.edit.path for held in batch))
         entries = self._hub.paths_info(repo, paths, head)
         needed = {held.edit.path: _base(held) for held in batch if isinstance(held.edit, FieldEdit)}

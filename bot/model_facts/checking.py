@@ -13,7 +13,7 @@ from bot.core.context import BoardContext
 from bot.model_facts import gather_submission
 from leaderboard.admission import Outcome, Submission, Verdict, judge, unreadable
 from leaderboard.admission.facts import ModelFacts
-from leaderboard.precisions import USUAL_PRECISION
+from leaderboard.options import DEFAULT_PRECISION
 from leaderboard.privacy import access_on_hub
 from leaderboard.requests import REASONS, Access, Problem, Request, RequestFile, RequestPath, Status, is_repo_name
 
@@ -51,7 +51,7 @@ def check(
     model: str,
     *,
     revision: str = "main",
-    precision: str = USUAL_PRECISION,
+    precision: str = DEFAULT_PRECISION,
     weight_type: str = "Original",
     submitter: str = "",
     public: bool = True,

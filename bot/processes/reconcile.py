@@ -11,6 +11,8 @@ how many requests there are:
     contents     a look at what the aggregated table is made of, where the board has one                    3 calls
     kept         every LOOK_EVERY seconds: what others removed from the results and logs repos               2 calls
     scores       with it: whether a finished request lacks its scores                                        0 calls
+    files        every COMPARE_EVERY seconds: whether the index knows every request file as it is; a fetch
+                 where the mirror lacks the commit                                                       0 to 4 calls
 
 So with a round every PERIOD seconds a commit that no webhook told of is found within PERIOD, and a comment within
 `threads.staleness`. What is done about it is up to the syncs of what is marked here: a silent attempt is first looked
@@ -26,6 +28,8 @@ from bot.core.watched_repos import thread_repos, watched
 from bot.evaluations.restore_deleted import DELETED_RESULTS, is_due
 from bot.intake.deliveries import FLAGS, REQUESTS
 from bot.ledger.ledgers import LEDGER
+from bot.requests import comparison
+from bot.requests.comparison import FILES
 from bot.results.contents import CONTENTS
 from bot.results.scoreboard import SCORES
 from hub.errors import Denied
@@ -49,6 +53,7 @@ def round_keys(context: BoardContext) -> list[str]:
     keys += [CONTENTS] if context.contents is not None else []
     # Requests wait for what is staged there, and nobody else would wake a ledger whose token was mended meanwhile.
     keys += [one.key for one in context.parking.all() if one.key.partition(":")[0] == LEDGER]
+    keys += [FILES] if comparison.is_due(context) else []
     return [*keys, DELETED_RESULTS, SCORES] if is_due(context) else keys
 
 

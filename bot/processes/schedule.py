@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 
 from bot.changes.duplicates import DUPLICATES
 from bot.core.context import BoardContext, request_key
+from bot.core.former_paths import FORMER, WAIT
 from bot.core.waiting_threads import DIGEST
 from bot.flags.evidence_recheck import CAUSES
 from bot.processes.reconcile import period, round_keys
@@ -40,6 +41,8 @@ class Schedule:
         self.context = context
         self.stopping = threading.Event()
         self._started = False
+        self._move_at: float | None = None
+        """When to have files at former paths moved."""
         self._called: dict[str, float] = {}
         """Attempt → when we called for a look at its request."""
         self._missed: set[str] = set()
@@ -67,6 +70,7 @@ class Schedule:
         self._listen(now)
         self._round(now)
         self._daily(now)
+        self._former_paths(now)
         busy = context.index.busy()
         by_attempt = {entry.attempt: entry for entry in busy if entry.attempt is not None}
         self._silent(by_attempt, now)
@@ -123,6 +127,13 @@ class Schedule:
             self.context.mark(CAUSES, SyncPriority.BACKGROUND)
             self.context.measures.spent(now=now)  # forgets what is a day old, also where no budget asks for it
             self.context.redis.set(self.context.keys.day, today)
+
+    def _former_paths(self, now: float) -> None:
+        """Have files at former paths moved: WAIT seconds after our own start, and once a day from then on."""
+        if self._move_at is not None and now >= self._move_at:
+            self.context.mark(FORMER, SyncPriority.BACKGROUND)
+            self._move_at = now + DAY
+        self._move_at = self._move_at or now + WAIT
 
     def _silent(self, by_attempt: dict[str, IndexEntry], now: float) -> None:
         """Attempts that fell silent, or that run says the index and nobody else."""

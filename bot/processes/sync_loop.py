@@ -10,6 +10,8 @@ waits is tried at once. What the Hub said is kept in Redis, for
 Race closed: a process that is killed in a sync. Its lease is short, and renewed while the sync runs; so the key is free
 within LEASE seconds, and no sync, however long, loses it while its process lives and reaches Redis.
 Race closed: a sync that is cut off from Redis for longer than its lease, and then goes on: see `bot.core.lease_fence`.
+Race closed: a sync goes on after Redis was emptied, or after it lost its lease, and writes what it knew over what
+another sync of the key has found out since. The key is marked again at its end.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from redis.exceptions import RedisError
 
 from bot.changes.duplicates import DUPLICATES, sync_duplicates
 from bot.core.context import BoardContext, repo_of, thread_of
+from bot.core.former_paths import FORMER, sync_former_paths
 from bot.core.lease_fence import LeaseLost, fenced
 from bot.core.mirrors.folder import MirrorDamaged, UnusableFolder
 from bot.core.waiting_threads import DIGEST
@@ -39,6 +42,7 @@ from bot.queue.dispatching import QUEUE, sync_queue
 from bot.queue.durations import DURATIONS, sync_durations
 from bot.queue.outbreaks import OUTBREAK, sync_outbreak
 from bot.queue.pauses import sync_pauses
+from bot.requests.comparison import FILES, sync_files
 from bot.requests.request import sync_request
 from bot.requests.requests_repo import sync_requests_repo
 from bot.results.contents import CONTENTS, sync_contents
@@ -82,6 +86,8 @@ SYNCS_BY_KEY: Mapping[str, Callable[[BoardContext], float | None]] = {
     REQUESTS: sync_requests_repo,
     QUEUE: sync_queue,
     DELETED_RESULTS: sync_deleted_results,
+    FILES: sync_files,
+    FORMER: sync_former_paths,
     DURATIONS: sync_durations,
     PAUSED: sync_pauses,
     CONTENTS: sync_contents,
@@ -162,7 +168,8 @@ class SyncLoop:
         """Sync the key of `claim`, and give it back."""
         again, failed = self._sync(claim)
         pass_by(DONE)
-        self.context.dirty.finish(claim, retry_at=again, failed=failed)
+        if not self.context.dirty.finish(claim, retry_at=again, failed=failed):
+            self.context.mark(claim.key, claim.priority)
 
     @contextmanager
     def _held(self, claim: SyncLease) -> Iterator[None]:

@@ -21,7 +21,7 @@ from leaderboard.admission import Verdict
 from leaderboard.changes import FileChange
 from leaderboard.requests import Request, StewardFacts
 from leaderboard.submissions import (
-    MOST_FILES,
+    MAX_FILES,
     REASONS,
     OtherFile,
     SubmittedFile,
@@ -60,7 +60,7 @@ def check(context: BoardContext, thread: Thread, changes: Sequence[FileChange]) 
     others = list(touched.others)
     if thread.target not in (MAIN, None):
         others.insert(0, OtherFile(thread.target or "", "is the target branch, but requests lie on main"))
-    if len(touched.files) > MOST_FILES:
+    if len(touched.files) > MAX_FILES:
         return PullRequestCheck("too-many", others=tuple(others), count=len(touched.files))
     checked_files: list[_CheckedFile] = []
     for change in touched.files:

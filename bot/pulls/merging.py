@@ -111,6 +111,7 @@ def settle_merged(context: BoardContext, repo: Repo, thread: Thread, record: Pul
     commit = thread.merge_commit
     if commit is None:
         raise Garbled(f"Pull request #{thread.num} is merged, and the Hub does not say as which commit.")
+    context.heads.doubt(repo.id, commit)
     memo = recall(context, repo, thread.num)
     by = memo.by if memo is not None else ""
     outcome: End = "merged"

@@ -25,13 +25,13 @@ from hub.records import Repo, Thread
 from leaderboard.changes import FileChange
 from leaderboard.rename_checks import WORDS, RenameCheckLine, RenameVerdict, judge
 from leaderboard.rename_claims import RenameClaim
-from leaderboard.renames import MOST_FILES, REASONS, RenameComparison, RenamePlan, check, plan
+from leaderboard.renames import MAX_FILES, REASONS, RenameComparison, RenamePlan, check, plan
 from redis_state.dirty import SyncPriority
 from redis_state.redis import text
 
 log = structlog.get_logger()
 
-_TOO_MANY_CHANGES: RenameComparison = RenameComparison("wrong", (REASONS["too-many"].problem(most=f"{MOST_FILES:,}"),))
+_TOO_MANY_CHANGES: RenameComparison = RenameComparison("wrong", (REASONS["too-many"].problem(most=f"{MAX_FILES:,}"),))
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def _compare(
 
     Contents are fetched only where the pull request changes no file outside the plan.
     """
-    if changes is None or len(changes) > 2 * MOST_FILES:
+    if changes is None or len(changes) > 2 * MAX_FILES:
         return _TOO_MANY_CHANGES, ""
     by_paths = check(planned, changes, {})
     if planned.problems or any(problem.code != "content" for problem in by_paths.problems):

@@ -14,7 +14,7 @@ from bot.pulls.rename_pulls import RenameCheck
 from bot.pulls.rename_texts import RenameView, rename_report
 from hub.records import Repo, Thread
 from leaderboard.requests import RequestPath, parse_path
-from leaderboard.submissions import MOST_FILES
+from leaderboard.submissions import MAX_FILES
 
 ReportWrite = Literal["posted", "edited", "same", "held"]
 
@@ -45,7 +45,7 @@ def report_checked(
         record=record.line(),
         files=checked.files,
         others=checked.others,
-        most=MOST_FILES,
+        most=MAX_FILES,
         count=checked.count,
         void=void,
         draft=now.draft,

@@ -12,7 +12,7 @@ import structlog
 from bot.core.context import BoardContext
 from bot.queue.rulings import pause
 from leaderboard.attempts import Outcome
-from leaderboard.outbreaks import BY, WINDOW, EndedAttempt, models_struck, suspicion
+from leaderboard.outbreaks import BY, WINDOW_SECONDS, EndedAttempt, models_struck, suspicion
 from redis_state.canaries import Canaries
 from redis_state.dirty import SyncPriority
 
@@ -40,7 +40,7 @@ def sync_outbreak(context: BoardContext, suite: str) -> None:
     paused = f"suite:{suite}" in context.pauses.all()
     if (verdict := canaries.verdict()) is not None:
         # The canary may have taken long: those count who died before it was asked for.
-        found = models_struck(canaries.ended(), verdict.cause, now=now, window=2 * WINDOW)
+        found = models_struck(canaries.ended(), verdict.cause, now=now, window=2 * WINDOW_SECONDS)
         if not found.is_one:
             log.warning("a verdict that nobody asked for", suite=suite, cause=verdict.cause, worker=verdict.worker)
         elif verdict.died_of and not paused:

@@ -1,15 +1,26 @@
-"""The file of pauses: read from the Hub when our edit of it has landed, or from the mirror when others changed it."""
+"""The file of pauses: read when an edit of the bot has landed, or when another program changed it.
+
+A file at the path of earlier versions counts where there is none at the present one, until it is moved
+(`bot.core.former_paths`).
+
+Race closed: the bot's edit lands while the sync of the requests repo reads an older commit. That sync only marks the
+file to be read anew, and learns nothing from the older commit.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from bot.core.context import BoardContext
+from bot.core.former_paths import mark_former_paths
 from bot.core.waiting_threads import DIGEST
 from bot.queue.dispatching import QUEUE
+from bot.request_files.reading import newest_commit, read_at
 from hub.errors import TooLarge
-from leaderboard.holds import MAX_PAUSES, PAUSES
+from leaderboard.adoption import FORMER_RECORD
+from leaderboard.holds import FORMER_PAUSES, MAX_PAUSES, PAUSES
 from leaderboard.outbreaks import suites_paused_by_outbreak
+from redis_state.board.pauses import PAUSED
 from redis_state.dirty import SyncPriority
 
 if TYPE_CHECKING:
@@ -20,9 +31,12 @@ TOO_LARGE = "too large"
 
 
 def sync_pauses(context: BoardContext) -> None:
-    """Read the file, and have dispatch go by it. One call."""
+    """Read the file, and have dispatch go by it. Two calls at most, where the mirror has the commit."""
     try:
-        file = context.hub.find_file(context.requests, PAUSES, max_bytes=MAX_PAUSES)
+        commit = newest_commit(context)
+        file = read_at(context, PAUSES, commit, max_bytes=MAX_PAUSES)
+        if file is None:
+            file = read_at(context, FORMER_PAUSES, commit, max_bytes=MAX_PAUSES)
     except TooLarge:
         context.pauses.learn(TOO_LARGE, None)
     else:
@@ -31,12 +45,15 @@ def sync_pauses(context: BoardContext) -> None:
 
 
 def learn_pauses(context: BoardContext, view: MirrorView, head: str) -> None:
-    """Go by the file as it is at `head`, if that is another one than is known. No call."""
-    oid = view.find(head, PAUSES)
-    if context.pauses.is_read(oid):
-        return
-    context.pauses.learn(oid, view.blob(oid, max_bytes=MAX_PAUSES) if oid is not None else None)
-    _call(context)
+    """Have the file read if the one at `head` is not the known one, and files at former paths moved. No call."""
+    present, former = view.find(head, PAUSES), view.find(head, FORMER_PAUSES)
+    if present is not None and former is not None:
+        # A process of an earlier version wrote at the former path after the move: that counts once it is moved.
+        mark_former_paths(context, wait=0.0)
+    elif former is not None or view.find(head, FORMER_RECORD) is not None:
+        mark_former_paths(context)
+    if not context.pauses.is_read(present or former):
+        context.mark(PAUSED, SyncPriority.PERSON)
 
 
 def _call(context: BoardContext) -> None:

@@ -20,11 +20,26 @@ from bot.ledger.edits import FieldEdit, PutFile
 from bot.read_models.queue_texts import Code, QueueCommandResult
 from bot.request_files.file_edits import PendingFile, base_of, digest_of, pending_request, read_pending
 from hub.errors import TooLarge
-from leaderboard import rulings
 from leaderboard.attempts import number_in
-from leaderboard.holds import MAX_PAUSES, MAX_REASON, PAUSES, BadPauses, Hold, Priority, is_target, parse_pauses
+from leaderboard.holds import (
+    FORMER_PAUSES,
+    MAX_PAUSES,
+    MAX_REASON,
+    PAUSES,
+    BadPauses,
+    Hold,
+    Priority,
+    is_target,
+    parse_pauses,
+)
 from leaderboard.requests import Request, Status
-from leaderboard.transitions import Transition, previous_result_of
+from leaderboard.transitions import (
+    Transition,
+    cancel_transition,
+    hold_transition,
+    previous_result_of,
+    priority_transition,
+)
 from redis_state.board.pauses import PAUSED
 from redis_state.clock import iso
 
@@ -35,9 +50,7 @@ def cancel(context: BoardContext, path: str, reason: str, by: str) -> QueueComma
     if isinstance(found, QueueCommandResult):
         return found if found.reason != Status.CANCELLED.value else QueueCommandResult("cancelled-already", False, path)
     request, file = found
-    step = rulings.cancel_transition(
-        _hold(context, reason, by), previous_result_of(request) or context.index.get(path).kept
-    )
+    step = cancel_transition(_hold(context, reason, by), previous_result_of(request) or context.index.get(path).kept)
     return _stage(context, request, file, step, "Cancel", "cancelled")
 
 
@@ -50,7 +63,7 @@ def hold(context: BoardContext, path: str, reason: str, by: str) -> QueueCommand
     why, known = _hold(context, reason, by), request.file.steward.hold
     if known is not None and known.reason == why.reason:
         return QueueCommandResult("held-already", False, path)
-    return _stage(context, request, file, rulings.hold_transition(why), "Hold", "held")
+    return _stage(context, request, file, hold_transition(why), "Hold", "held")
 
 
 def unhold(context: BoardContext, path: str) -> QueueCommandResult:
@@ -61,7 +74,7 @@ def unhold(context: BoardContext, path: str) -> QueueCommandResult:
     request, file = found
     if request.file.steward.hold is None:
         return QueueCommandResult("not-held", False, path)
-    return _stage(context, request, file, rulings.hold_transition(None), "Lift the hold of", "unheld")
+    return _stage(context, request, file, hold_transition(None), "Lift the hold of", "unheld")
 
 
 def set_priority(context: BoardContext, path: str, priority: Priority) -> QueueCommandResult:
@@ -72,7 +85,7 @@ def set_priority(context: BoardContext, path: str, priority: Priority) -> QueueC
     request, file = found
     if (request.file.steward.priority or "normal") == priority:
         return QueueCommandResult("priority-already", False, path, priority)
-    step = rulings.priority_transition(priority)
+    step = priority_transition(priority)
     return _stage(context, request, file, step, f"Give {priority} priority to", "priority", priority)
 
 
@@ -80,25 +93,27 @@ def pause(context: BoardContext, what: str, reason: str, by: str) -> QueueComman
     """Give nothing of `what` (`board`, `tier:…`, `suite:…`) a turn until `resume`; what runs goes on."""
     if not is_target(what):
         return QueueCommandResult("no-target", False, what)
-    pauses = _pauses(context)
-    if isinstance(pauses, QueueCommandResult):
-        return pauses
+    found = _pauses(context)
+    if isinstance(found, QueueCommandResult):
+        return found
+    path, pauses = found
     known, why = pauses.get(what), _hold(context, reason, by)
     if known is not None and known.reason == why.reason:
         return QueueCommandResult("paused-already", False, what)
-    return _stage_pause(context, what, why, "paused")
+    return _stage_pause(context, path, what, why, "paused")
 
 
 def resume(context: BoardContext, what: str) -> QueueCommandResult:
     """Give what was paused its turns again."""
     if not is_target(what):
         return QueueCommandResult("no-target", False, what)
-    pauses = _pauses(context)
-    if isinstance(pauses, QueueCommandResult):
-        return pauses
+    found = _pauses(context)
+    if isinstance(found, QueueCommandResult):
+        return found
+    path, pauses = found
     if what not in pauses:
         return QueueCommandResult("not-paused", False, what)
-    return _stage_pause(context, what, None, "resumed")
+    return _stage_pause(context, path, what, None, "resumed")
 
 
 def _open(context: BoardContext, path: str) -> tuple[Request, PendingFile] | QueueCommandResult:
@@ -156,25 +171,33 @@ def _going_on(request: Request) -> tuple[str, ...]:
     return tuple(dict.fromkeys((request.file.status, *ours)))
 
 
-def _stage_pause(context: BoardContext, what: str, why: Hold | None, code: Code) -> QueueCommandResult:
+def _stage_pause(context: BoardContext, path: str, what: str, why: Hold | None, code: Code) -> QueueCommandResult:
     """One member of the file of pauses, so that two pauses at a time do not undo each other."""
     at = iso(context.now())
     line = f"{'Pause' if why is not None else 'Resume'} {what}"
     # Staged in this order they are applied in this order; where the file is there already, the first changes nothing.
-    empty = PutFile(id=f"{code} {what} {at} room", path=PAUSES, data=b"{}\n", line=line, subject=PAUSES)
+    empty = PutFile(id=f"{code} {what} {at} room", path=path, data=b"{}\n", line=line, subject=path)
     fields = {what: why.model_dump() if why is not None else None}
-    edit = FieldEdit(id=f"{code} {what} {at}", path=PAUSES, line=line, subject=PAUSES, fields=fields, wake=(PAUSED,))
+    edit = FieldEdit(id=f"{code} {what} {at}", path=path, line=line, subject=path, fields=fields, wake=(PAUSED,))
     done = context.effects.stage(context.requests, empty, edit)
     return QueueCommandResult(code if done else "off", done, what)
 
 
-def _pauses(context: BoardContext) -> dict[str, Hold] | QueueCommandResult:
-    """What is paused according to the Hub, and to all that was decided since; or why nobody can tell. One call."""
+def _pauses(context: BoardContext) -> tuple[str, dict[str, Hold]] | QueueCommandResult:
+    """The path of the file of pauses, and what is paused by it and by all that was decided since; or why nobody can
+    tell. One call, or two where there is no file at the present path.
+
+    A file at the path of earlier versions is edited there, until it is moved (`bot.core.former_paths`): their
+    processes, which may still run, go by it.
+    """
+    path = PAUSES
     try:
-        file = read_pending(context, PAUSES, max_bytes=MAX_PAUSES)
-        return parse_pauses(file.data) if file is not None else {}
+        file = read_pending(context, path, max_bytes=MAX_PAUSES)
+        if file is None and (former := read_pending(context, FORMER_PAUSES, max_bytes=MAX_PAUSES)) is not None:
+            path, file = FORMER_PAUSES, former
+        return path, parse_pauses(file.data) if file is not None else {}
     except (BadPauses, TooLarge):
-        return QueueCommandResult("bad-pauses", False, PAUSES)  # people write it by hand, too
+        return QueueCommandResult("bad-pauses", False, path)  # people write it by hand, too
 
 
 def _hold(context: BoardContext, reason: str, by: str) -> Hold:

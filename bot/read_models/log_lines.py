@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bot.core.context import BoardContext
 from hub.errors import NotFound, TooLarge
-from leaderboard.decisive import decisive_lines
+from leaderboard.evidence import decisive_lines
 from leaderboard.requests import RequestPath, parse_path
 from redis_state.board.entry import IndexEntry
 

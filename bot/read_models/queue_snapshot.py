@@ -59,7 +59,7 @@ def queue_conditions(context: BoardContext, running: tuple[RunningAttempt, ...])
         paused=frozenset(context.pauses.all()),
         budgets=context.board.budgets,
         spent=_budget_use(context, running, durations),
-        turns=context.measures.turns(),
+        turns=context.measures.last_claims(),
         durations=durations,
         experience=context.measures.experience(),
         capacities=tuple(WorkerCapacity(card.takes, card.doing) for card in context.workers.alive(now=context.now())),

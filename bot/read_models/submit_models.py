@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from bot.read_models.check_models import ReasonView
 from bot.read_models.models import FAILURE, PATH, ErrorResponse
-from leaderboard.precisions import USUAL_PRECISION
+from leaderboard.options import DEFAULT_PRECISION
 
 Code = Literal[
     "submitted",
@@ -61,7 +61,7 @@ class SubmissionBody(BaseModel):
 
     model: str = Field(min_length=1, max_length=300, description="`org/name`, or its address on the Hub")
     revision: str = Field(default="main", min_length=1, max_length=100, description="branch, tag or commit")
-    precision: str = Field(default=USUAL_PRECISION, min_length=1, max_length=100)
+    precision: str = Field(default=DEFAULT_PRECISION, min_length=1, max_length=100)
     weight_type: str = Field(default="Original", min_length=1, max_length=100, description="Original, Delta, Adapter")
     base_model: str = Field(default="", max_length=300, description="the base model of a Delta or an Adapter")
     use_chat_template: bool = False

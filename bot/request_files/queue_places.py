@@ -16,7 +16,7 @@ from bot.request_files.status_thread import update_status
 from bot.request_files.status_views import view_of
 from leaderboard.admission.facts import ModelFacts
 from leaderboard.admission.sizes import parameters
-from leaderboard.budgets import Whose, hours
+from leaderboard.budgets import BudgetKind, hours
 from leaderboard.estimates import share_waited
 from leaderboard.failures import climbs
 from leaderboard.places import crosses
@@ -93,7 +93,7 @@ def note_turn_used(context: BoardContext, entry: IndexEntry) -> None:
     """An attempt of the request was claimed: it was its submitter's turn, and tells how good the estimate was."""
     if entry.state == "running":
         return  # its worker asked once more
-    context.measures.turn(entry.submitter, at=context.now())
+    context.measures.note_claim(entry.submitter, at=context.now())
     if entry.foretold is not None:
         at, expected, turn = entry.foretold
         context.measures.waited(turn, share_waited(expected, context.now() - at))
@@ -147,5 +147,5 @@ def blocker_details(context: BoardContext, entry: IndexEntry) -> BlockerDetails:
     )
 
 
-def _whose(what: str) -> Whose:
+def _whose(what: str) -> BudgetKind:
     return "request" if what == "request" else "submitter" if what == "submitter" else "tier"

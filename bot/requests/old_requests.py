@@ -5,7 +5,7 @@ from __future__ import annotations
 from bot.core.adoption import git_id
 from bot.core.context import BoardContext
 from bot.requests.first_look import entry_of_old_file
-from hub.records import File
+from hub.records import File, FileEntry
 from leaderboard.requests import Problem, Request
 from redis_state.board.entry import IndexEntry
 
@@ -19,10 +19,9 @@ def skip_if_old(context: BoardContext, entry: IndexEntry, file: File, request: R
     return True
 
 
-def skip_if_old_and_large(context: BoardContext, entry: IndexEntry) -> bool:
-    """The same for a file that is too large to read. One call."""
-    found = context.hub.paths_info(context.requests, [entry.path]).get(entry.path)
-    if found is None or not context.adoption.is_old_entry(found):
+def skip_if_old_and_large(context: BoardContext, entry: IndexEntry, file: FileEntry) -> bool:
+    """The same for a file that is too large to read."""
+    if not context.adoption.is_old_entry(file):
         return False
-    context.index.put(entry_of_old_file(entry, git_id(found.oid, found.size), None))
+    context.index.put(entry_of_old_file(entry, git_id(file.oid, file.size), None))
     return True

@@ -52,7 +52,7 @@ def relaunch(context: BoardContext, entry: IndexEntry, *, cause: str, once: str 
     if how != "done":
         return known
     used, is_shown = known_numbers(context, request, entry), context.board.shows_new_evals
-    step = transitions.retry_transition(request, cause=cause, shown=is_shown, used=used)
+    step = transitions.retry_transition(request, cause=cause, keeps_previous=is_shown, used=used)
     if step is None:
         return known  # this cause has relaunched it before
     # One cause may be that of several requests: a report that links them all.

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import structlog
 
+from bot.core.adoption import git_id
 from bot.core.commit_origins import know_origin
 from bot.core.context import BoardContext
 from bot.evaluations import attempt as attempts
@@ -24,6 +25,7 @@ from bot.request_files import queue_places
 from bot.request_files.earlier_results import earlier_result
 from bot.request_files.followers import call_followers
 from bot.request_files.gather import RequestFacts, gather, note_used_number
+from bot.request_files.reading import newest_commit, read_at
 from bot.requests.admission import admit
 from bot.requests.first_look import with_file_fields
 from bot.requests.old_requests import skip_if_old, skip_if_old_and_large
@@ -77,7 +79,7 @@ def sync_request(context: BoardContext, path: str) -> float | None:
     if not isinstance(step, NothingToDo | LeaveForeign):
         know_origin(context, request)
     again = _act(context, gathered, step)
-    context.index.judged(path, gathered.file.oid, entry.standing)
+    context.index.judged(path, entry.file_oid, entry.standing)
     if isinstance(step, NothingToDo | LeaveForeign):
         call_followers(context, path)  # now that the index says how it ended, for that is where they look
     return again
@@ -85,19 +87,19 @@ def sync_request(context: BoardContext, path: str) -> float | None:
 
 def _read(context: BoardContext, entry: IndexEntry) -> tuple[File, Request] | None:
     """The file of `entry`, and the request in it. Where there is none, it is seen to: gone, old, or not to be read."""
-    path, most = entry.path, context.board.max_request_bytes
+    path, commit = entry.path, newest_commit(context)
     try:
-        file = context.hub.find_file(context.requests, path, max_bytes=most)
+        file = read_at(context, path, commit, max_bytes=context.board.max_request_bytes)
     except TooLarge:
         _call_off(context, entry)
-        if not skip_if_old_and_large(context, entry):
-            refuse_unreadable(context, entry, None, [REASONS["too-large"].problem(limit=f"{most:,}")])
+        _refuse_large(context, entry, commit)
         return None
     if file is None:
         _call_off(context, entry)
         context.index.drop(path)
         return None
-    request, entry = parse_request(path, file.data), entry.model_copy(update={"file_oid": file.oid})
+    blob = git_id(file.oid, len(file.data))
+    request, entry = parse_request(path, file.data), entry.model_copy(update={"file_oid": blob})
     if skip_if_old(context, entry, file, request):
         _call_off(context, entry)  # it may have been taken for work before the board was adopted
         return None
@@ -106,6 +108,17 @@ def _read(context: BoardContext, entry: IndexEntry) -> tuple[File, Request] | No
         refuse_unreadable(context, entry, file, request)
         return None
     return file, request
+
+
+def _refuse_large(context: BoardContext, entry: IndexEntry, commit: str) -> None:
+    """Say of a file that is too large to read that it is, unless it is an old one. One call."""
+    found = context.hub.paths_info(context.requests, [entry.path], commit).get(entry.path)
+    if found is not None:
+        entry = entry.model_copy(update={"file_oid": git_id(found.oid, found.size)})
+        if skip_if_old_and_large(context, entry, found):
+            return
+    most = f"{context.board.max_request_bytes:,}"
+    refuse_unreadable(context, entry, None, [REASONS["too-large"].problem(limit=most)])
 
 
 def _call_off(context: BoardContext, entry: IndexEntry) -> None:
@@ -119,7 +132,8 @@ def _gather(context: BoardContext, before: IndexEntry, file: File, request: Requ
     if not before.model:  # our own commit put it there, by a rename, or nobody could read it until now
         before = with_file_fields(before, request)
     standing = snapshot_of(request, before.standing.access)
-    known = {"file_oid": file.oid, "kept": earlier_result(before, request), "standing": standing}
+    blob = git_id(file.oid, len(file.data))
+    known = {"file_oid": blob, "kept": earlier_result(before, request), "standing": standing}
     entry = note_used_number(context, before.model_copy(update=known), request)
     if request.file.steward.gpu_seconds:
         context.measures.recall(entry.path, request.file.steward.gpu_seconds)
@@ -138,7 +152,7 @@ def _is_accepted(context: BoardContext, gathered: RequestFacts, before: IndexEnt
         known.state == "waiting"
         and known.job is not None
         and known.attempt == gathered.attempt is not None
-        and before.file_oid == gathered.file.oid
+        and before.file_oid == gathered.entry.file_oid
         and known.job.suite_digest == context.suite.digest
     )
 

@@ -6,7 +6,7 @@ from bot.core.commands.answers import say
 from bot.core.commands.model import Answer, Call, Param, Verb
 from bot.core.commands.parameters import ANYONE, NAMED, WEIGHTS
 from bot.model_facts import checking
-from leaderboard.precisions import USUAL_PRECISION
+from leaderboard.options import DEFAULT_PRECISION
 
 AT = Param("precision", "word", "as what it is to be evaluated, such as bfloat16", by_name=True)
 REVISION = Param("revision", "word", "a branch, a tag or a commit", by_name=True)
@@ -18,7 +18,7 @@ def run(call: Call) -> Answer:
         call.context,
         call.get("model"),
         revision=call.get("revision", "main"),
-        precision=call.get("precision", USUAL_PRECISION),
+        precision=call.get("precision", DEFAULT_PRECISION),
         weight_type=call.get("weight_type", "Original"),
         submitter=call.person.name,
     )

@@ -18,7 +18,7 @@ from bot.core.render import Safe
 from bot.model_facts.board_facts import model_of
 from bot.requests import submitting
 from bot.requests.verb_check import AT, REVISION
-from leaderboard.precisions import USUAL_PRECISION
+from leaderboard.options import DEFAULT_PRECISION
 from leaderboard.roles import Person, who_may
 from redis_state.board.entry import IndexEntry
 
@@ -51,7 +51,7 @@ def submit_command(arguments: Arguments, *, submitter: str) -> submitting.Submit
     return submitting.SubmitCommand(
         model=arguments["model"],
         revision=arguments.get("revision", "main"),
-        precision=arguments.get("precision", USUAL_PRECISION),
+        precision=arguments.get("precision", DEFAULT_PRECISION),
         weight_type=arguments.get("weight_type", "Original"),
         base_model=arguments.get("base_model", ""),
         use_chat_template=arguments.get("chat_template") == "yes",

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import chain
 
-from leaderboard.search import NEAR, Query, near_names
+from leaderboard.search import MAX_SUGGESTIONS, Query, near_names
 
 MAX_NEIGHBOURS = 100
 """Names on either side of the query's position that are compared, in each order."""
@@ -29,8 +29,8 @@ class FuzzyNameIndex:
 
     def near(self, query: Query) -> list[str]:
         """The names most similar to the first names of the query."""
-        similar = (near_names(self._neighbours(name), Query(names=(name,))) for name in query.names[:NEAR])
-        return list(dict.fromkeys(chain.from_iterable(similar)))[:NEAR]
+        similar = (near_names(self._neighbours(name), Query(names=(name,))) for name in query.names[:MAX_SUGGESTIONS])
+        return list(dict.fromkeys(chain.from_iterable(similar)))[:MAX_SUGGESTIONS]
 
     def _neighbours(self, name: str) -> Iterator[str]:
         numbers = dict[int, None]()

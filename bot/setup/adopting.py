@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from bot.core.adoption import TITLE
 from bot.core.context import BoardContext
+from bot.core.former_paths import move
 from bot.core.watched_repos import thread_repos
 from bot.intake.deliveries import REQUESTS
 from bot.setup.history import status_in
@@ -36,9 +37,12 @@ class AdoptionResult:
 def adopt(context: BoardContext, *, by: Account | None = None, again: bool = False) -> AdoptionResult:
     """Write the record, unless there is one already. Raises HubError, MirrorDamaged and BadRecord.
 
-    `by` is whom it names; None: the bot's own account. `again` writes another one over one that is there.
+    `by` is whom it names; None: the bot's own account. `again` writes another one over one that is there. A record at
+    its former path is moved, whatever the board's effects are: an operator asks for this by name.
     """
     who = by or context.me()
+    while move(context, context.requests):
+        pass
     found = context.hub.retries.until(lambda: _once(context, who, again=again), on=(StaleParent,), attempts=_TRIES)
     context.mark(REQUESTS)
     return found

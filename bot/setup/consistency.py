@@ -1,6 +1,7 @@
 """Do the board's repos agree with each other, as a front end reads them? One checker, over clones of them.
 
-    requests   each file's name and fields tell the same model; what is FINISHED has the results that it names
+    requests   each file's name and fields tell the same model; what is FINISHED has the results that it names; the
+               bot's index in Redis knows each file as it is
     results    each folder belongs to a model with a request; what is in a file tells the same model; what was removed
                is off the board, and kept in the archive
     flags      each record is where it belongs and matches a model, its tables are what the records say
@@ -16,12 +17,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from bot.core.context import BoardContext
+from bot.core.context import BoardContext, request_key
 from bot.core.flag_table import MAX_TABLE_FILE, records_at
 from bot.core.mirrors.contents_table import MAX_TABLE, MISSING, BadContentsTable, can_write, read_table
 from bot.core.mirrors.folder import MirrorDamaged
 from bot.flags.flag_thread import thread_at
 from bot.flags.model_names import find_model
+from bot.requests.comparison import out_of_step
 from bot.results.contents import table_settings
 from hub.records import Repo
 from leaderboard.columns import FILE, ContentsRow, columns, key_of
@@ -29,12 +31,15 @@ from leaderboard.contents import compile_rows
 from leaderboard.evaluations import BoardSources, MeasuredResults, measure
 from leaderboard.flags import FlagRecord, compile_tables
 from leaderboard.jsontext import object_in
-from leaderboard.removals import ARCHIVE
+from leaderboard.removals import original_path
 from leaderboard.requests import Request, is_request_path, parse_request
 from leaderboard.results import MAX_BYTES
 
 if TYPE_CHECKING:
     from bot.core.mirrors.mirror import MirrorView
+
+NOT_INDEXED = "request-index"
+"""The word for a request that the bot's index does not know as it is."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +108,7 @@ def _each(context: BoardContext, repo: Repo, look: Callable[[MirrorView, str], N
 
 
 def _read_requests(view: MirrorView, head: str, sides: BoardFiles, context: BoardContext) -> None:
+    sides.trouble += _index(context, view, head)
     for blob in view.files(head):
         if blob.oid is None or not is_request_path(blob.path):
             continue
@@ -117,10 +123,24 @@ def _read_requests(view: MirrorView, head: str, sides: BoardFiles, context: Boar
             sides.trouble += [Disagreement("request-place", blob.path, one.message) for one in wrong]
 
 
+def _index(context: BoardContext, view: MirrorView, head: str) -> Iterator[Disagreement]:
+    """Requests that the index does not know as they are, but for those of which a sync or an edit is on its way.
+
+    Nothing where the index is not filled yet: no head of the repo is remembered.
+    """
+    if context.index.head(context.requests.id) is None:
+        return
+    found = dict(out_of_step(context, view, head))
+    on_their_way = context.dirty.marked([request_key(path) for path in found])
+    for (path, words), is_marked in zip(found.items(), on_their_way, strict=True):
+        if not is_marked and not context.ledgers.pending(path):
+            yield Disagreement(NOT_INDEXED, path, words)
+
+
 def _read_results(view: MirrorView, head: str, sides: BoardFiles, context: BoardContext) -> None:
     for blob in view.files(head):
-        if blob.path.startswith(ARCHIVE):
-            sides.archive.add(blob.path.removeprefix(ARCHIVE))
+        if (original := original_path(blob.path)) is not None:
+            sides.archive.add(original)
         elif blob.oid is not None and _is_results(blob.path):
             data = view.blob(blob.oid, max_bytes=MAX_BYTES)
             sides.results[blob.path] = object_in(data) if data is not None else None
@@ -191,6 +211,7 @@ def _names_in(fields: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for place, inner in (
         ("", fields),
         ("config_general", fields.get("config_general")),
+        ("config", fields.get("config")),
         ("steward", fields.get("steward")),
     ):
         name = "model" if place == "steward" else "model_name"

@@ -30,9 +30,9 @@ from bot.request_files.file_edits import known_facts, transition_edit
 from hub.records import Account, File
 from leaderboard import transitions
 from leaderboard.effects import Effect, EffectMode
-from leaderboard.reevaluations import cause_of, reevaluation_status
 from leaderboard.requests import Request, Status, is_request_path, parse_request
 from leaderboard.results import MAX_BYTES, suite_digest
+from leaderboard.transitions import reevaluation_cause, reevaluation_status
 from redis_state.clock import iso
 
 if TYPE_CHECKING:
@@ -148,8 +148,10 @@ def _made_with(view: MirrorView, file: GitFile) -> str:
 
 def _edit(context: BoardContext, one: OutdatedRequest) -> FieldEdit | None:
     request, suite = one.request, context.suite.digest
-    cause, used = cause_of(request, suite), context.index.get(one.path).used or 0
-    step = transitions.reevaluate_transition(request, cause=cause, shown=context.board.shows_new_evals, used=used)
+    cause, used = reevaluation_cause(request, suite), context.index.get(one.path).used or 0
+    step = transitions.reevaluate_transition(
+        request, cause=cause, keeps_previous=context.board.shows_new_evals, used=used
+    )
     if step is None:
         return None
     if request.file.steward.attempt == 0:

@@ -19,7 +19,7 @@ from bot.web.answers import CannotAnswer, answer
 from bot.web.checks import AGAIN, Checks
 from bot.web.incoming import client_of
 from bot.web.talks import decisions, threads_waiting
-from leaderboard.precisions import USUAL_PRECISION
+from leaderboard.options import DEFAULT_PRECISION
 from redis_state.board.check_questions import CheckQuestion
 
 MOST = 500
@@ -136,7 +136,7 @@ def _add_check(routes: APIRouter, checks: Checks) -> None:
         request: Request,
         model: Annotated[str, Query(min_length=1, max_length=200, description="`org/name`", examples=["ada/tiny"])],
         revision: Annotated[str, Query(min_length=1, max_length=200, description="branch, tag or commit")] = "main",
-        precision: Annotated[str, Query(min_length=1, max_length=32)] = USUAL_PRECISION,
+        precision: Annotated[str, Query(min_length=1, max_length=32)] = DEFAULT_PRECISION,
         weight_type: Annotated[str, Query(min_length=1, max_length=32)] = "Original",
     ) -> Response:
         """Judge a model by every rule of admission, without submitting it. What was found is kept for a minute."""

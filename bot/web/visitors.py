@@ -18,7 +18,7 @@ from bot.web.answers import CannotAnswer
 from hub.oauth import OAuthApp
 from leaderboard.roles import Person
 from redis_state.board.maintainer_actions import MAINTAINER_ACTION, MaintainerAction, MaintainerActions, role_check
-from redis_state.board.sessions import LASTS, SignInSessions, form_token
+from redis_state.board.sessions import SESSION_SECONDS, SignInSessions, form_token
 from redis_state.dirty import SyncPriority
 
 FORM_TOKEN, FORM_HEADER = "csrf", "x-csrf-token"
@@ -89,7 +89,7 @@ class Visitors:
         self.maintainer_actions.put(maintainer_action)
         self.context.mark(f"{MAINTAINER_ACTION}:{maintainer_action.id}", SyncPriority.PERSON)
 
-    def remember(self, response: Response, what: str, value: str, *, seconds: int = LASTS) -> None:
+    def remember(self, response: Response, what: str, value: str, *, seconds: int = SESSION_SECONDS) -> None:
         """Have the browser keep `value`."""
         response.set_cookie(
             self.cookie_name(what),

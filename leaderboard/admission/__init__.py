@@ -1,4 +1,4 @@
-"""Admission: facts about a submission in, a verdict with every reason out."""
+"""Admission: judges the facts about a submission and returns a verdict with every reason."""
 
 from leaderboard.admission.rules import REASONS, RULES, Outcome, RuleResult, Verdict, judge, refusal, unreadable
 from leaderboard.admission.submission import AdmissionRule, Submission

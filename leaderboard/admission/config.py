@@ -1,4 +1,4 @@
-"""Rules about the model's code and config: the installed stable transformers loads it, and nothing else is run."""
+"""Rules about the model's config and code: the installed stable transformers must load it without remote code."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ REASONS = table(
     (
         Reason(
             "config-missing",
-            "{model} has no config.json at this revision, so nobody can tell how to load it.",
-            "Upload the model with save_pretrained(), which writes one, and submit the new commit.",
+            "{model} has no config.json at this revision, so it cannot be loaded.",
+            "Save the model with save_pretrained(), which writes a config.json, and submit the new commit.",
         ),
         Reason(
             "config-unreadable",
@@ -23,7 +23,7 @@ REASONS = table(
         Reason(
             "unknown-architecture",
             "The config of {model} names an architecture ('{kind}') that {version} does not know.",
-            "Check model_type in config.json. A new architecture can be submitted once it is in a stable release.",
+            "Check model_type in config.json. If the architecture is new, submit again once a stable release has it.",
         ),
         Reason(
             "config-absurd",
@@ -32,22 +32,21 @@ REASONS = table(
         ),
         Reason(
             "remote-code-needed",
-            "{model} needs code from its own repo (trust_remote_code=True, the field auto_map of config.json or of "
-            "tokenizer_config.json). Only "
-            "models that are integrated into a stable version of transformers are evaluated, as possibly unsafe code "
-            "is not run here.",
-            "Submit it again once its architecture is in a stable release. If it is already, remove auto_map.",
+            "{model} needs code from its own repo (trust_remote_code=True, auto_map in config.json or "
+            "tokenizer_config.json). For safety, this leaderboard runs no code from model repos and evaluates only "
+            "architectures in a stable release of transformers.",
+            "Submit it again once its architecture is in a stable release. If it already is, remove auto_map.",
         ),
         Reason(
             "python-files",
-            "The repo of {model} holds Python code ({files}). Only models that are integrated into a stable version of "
-            "transformers are evaluated, as possibly unsafe code is not run here.",
+            "The repo of {model} contains code ({files}). For safety, this leaderboard runs no code from model repos "
+            "and evaluates only architectures in a stable release of transformers.",
             "If the model loads without that code, remove the files and submit the new commit.",
         ),
         Reason(
             "not-causal",
-            "{model} is no model that continues a text ('{architecture}'), which is what the benchmarks ask for.",
-            "Submit a model for causal language modelling; if it is one, mend architectures in config.json.",
+            "The architecture of {model} ('{architecture}') is no causal language model, which the benchmarks require.",
+            "Submit a causal language model. If it is one, correct architectures in config.json.",
         ),
     )
 )
@@ -59,47 +58,49 @@ _REASON_CODES: dict[ConfigState, str] = {
 }
 
 
-def _own(it: Submission) -> ConfigFacts | None:
-    """The config of this very repo: that of an adapter's base model is looked at as the base model's."""
-    return None if it.weight_type == "Adapter" or it.is_bare_adapter else it.model.config
+def _own(submission: Submission) -> ConfigFacts | None:
+    """Return the config of this repo; an adapter's base model is checked as a submission of its own."""
+    return None if submission.weight_type == "Adapter" or submission.is_bare_adapter else submission.model.config
 
 
-def _own_known(it: Submission) -> bool:
-    return _own(it) is not None
+def _own_known(submission: Submission) -> bool:
+    return _own(submission) is not None
 
 
-def _loads(it: Submission) -> Iterator[Problem]:
-    config = _own(it)
+def _loads(submission: Submission) -> Iterator[Problem]:
+    config = _own(submission)
     assert config is not None
     code = _REASON_CODES.get(config.state)
     if code is not None:
         version = f"transformers {config.transformers}" if config.transformers else "the installed transformers"
         error = config.error.rstrip(".") or "it is not what transformers expects"
         words = {"kind": config.model_type or "none", "version": version, "error": error}
-        yield REASONS[code].problem(model=it.name, **words)
+        yield REASONS[code].problem(model=submission.name, **words)
 
 
-def _remote_code(it: Submission) -> Iterator[Problem]:
-    config, tokenizer = it.model.config, it.model.tokenizer
+def _remote_code(submission: Submission) -> Iterator[Problem]:
+    config, tokenizer = submission.model.config, submission.model.tokenizer
     if "remote-code" in (config.state if config else "", tokenizer.state if tokenizer else ""):
-        yield REASONS["remote-code-needed"].problem(model=it.name)
+        yield REASONS["remote-code-needed"].problem(model=submission.name)
 
 
-def _python_files(it: Submission) -> Iterator[Problem]:
-    found_here = [file.name for file in it.model.files if file.name.casefold().endswith((".py", ".pyc", ".so"))]
-    if found_here:
-        yield REASONS["python-files"].problem(model=it.name, files=names(found_here))
+def _python_files(submission: Submission) -> Iterator[Problem]:
+    files = [file.name for file in submission.model.files if file.name.casefold().endswith((".py", ".pyc", ".so"))]
+    if files:
+        yield REASONS["python-files"].problem(model=submission.name, files=names(files))
 
 
-def _causal(it: Submission) -> Iterator[Problem]:
-    config = _own(it)
+def _causal(submission: Submission) -> Iterator[Problem]:
+    config = _own(submission)
     assert config is not None
     if not config.is_causal:
-        yield REASONS["not-causal"].problem(model=it.name, architecture=config.architecture or config.model_type)
+        yield REASONS["not-causal"].problem(
+            model=submission.name, architecture=config.architecture or config.model_type
+        )
 
 
-def _causal_known(it: Submission) -> bool:
-    config = _own(it)
+def _causal_known(submission: Submission) -> bool:
+    config = _own(submission)
     return config is not None and config.state == "loaded" and config.is_causal is not None
 
 
@@ -116,7 +117,7 @@ RULES = (
     AdmissionRule(
         "remote-code",
         "It needs no code of its own",
-        "`trust_remote_code=True`, and so `auto_map` in a config, is a refusal.",
+        "Models that need `trust_remote_code=True`, and so `auto_map` in a config, are refused.",
         "FAQ: “as we don't want to run possibly unsafe code on our cluster”",
         _remote_code,
         is_readable,
@@ -125,7 +126,7 @@ RULES = (
     AdmissionRule(
         "python-files",
         "There is no code in its repo",
-        "Python files beside the weights are a refusal too, needed or not.",
+        "Models with Python files beside the weights are refused too, even if the files are not needed.",
         "FAQ: “as we don't want to run possibly unsafe code on our cluster”",
         _python_files,
         is_readable,
@@ -133,8 +134,8 @@ RULES = (
     ),
     AdmissionRule(
         "causal",
-        "It continues texts",
-        "An architecture for causal language modelling; not, say, for embeddings, and none with an encoder.",
+        "It is a causal language model",
+        "An architecture for causal language modelling, not for embeddings and not with an encoder.",
         "FAQ: failures come from “wrong parameters selected for eval”",
         _causal,
         _causal_known,

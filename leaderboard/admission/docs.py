@@ -1,6 +1,6 @@
-"""The rules as submitters read them: the part of docs/submitting.md that comes from the table of the code.
+"""Writes the rules in docs/submitting.md from the tables of rules.
 
-python -m leaderboard.admission.docs docs/submitting.md     writes that part anew
+python -m leaderboard.admission.docs docs/submitting.md     rewrites that part of the page
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ _PRECISIONS = Board.model_fields["precisions"].default
 
 
 def submitting(page: str, policy: AdmissionPolicy | None = None) -> str:
-    """`page` with what stands between the two marks written anew, for a board with `policy`."""
+    """Return `page` with the part between the two marks rewritten for a board with `policy`."""
     part = f"{BEGIN}\n\n{rules(policy or AdmissionPolicy())}\n\n{END}"
     return re.sub(f"{BEGIN}.*{END}", lambda _: part, page, flags=re.DOTALL)
 
 
 def rules(policy: AdmissionPolicy) -> str:
-    """The sizes, and every rule with what it asks and where it comes from."""
+    """Return the size limits, and every rule with its explanation and its source."""
     return "\n".join([*_sizes(policy), "", *(line for rule in RULES for line in _rule(rule, policy))]).rstrip()
 
 
@@ -47,20 +47,20 @@ def _rule(rule: AdmissionRule, policy: AdmissionPolicy) -> Iterator[str]:
 
 
 def explanation(rule: AdmissionRule, policy: AdmissionPolicy) -> str:
-    """What `rule` asks, in the numbers of a board with `policy`."""
+    """Return the explanation of `rule` with the numbers of a board with `policy`."""
     words = {
         "policy": policy,
         "precisions": ", ".join(_PRECISIONS),
-        "private": "public models, and private ones that its account may read"
+        "private": "public models, and private models that its account can read"
         if policy.private_models
         else "public models",
-        "gated": "where its account has access" if policy.gated_models else "not at all",
+        "gated": "accepted if its account has access" if policy.gated_models else "not accepted",
     }
     return rule.explains.format(**words)
 
 
 def main(path: str) -> None:
-    """Write the part in the file at `path` anew."""
+    """Rewrite the rules in the file at `path`."""
     page = Path(path)
     page.write_text(submitting(page.read_text("utf-8")), "utf-8")
 

@@ -1,8 +1,8 @@
-"""What is known of a submission before its verdict: gathered by the bot, judged by the rules beside this module.
+"""The facts about a submission that the bot gathers and the rules judge.
 
-Everything here is what the Hub, the files of the model and the installed transformers say; nothing is what a request
-file claims. Where something was not looked at, or could not be known, the field is None: a rule that needs it is
-silent, since another one has said already why it is not known.
+All facts come from the Hub, the files of the model and the installed transformers; none is a claim of the request file.
+An unknown fact is None, and a rule that needs it gives no result, because another rule already reports why it is
+unknown.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ TemplateState = Literal["absent", "works", "raises", "too-costly"]
 
 @dataclass(frozen=True)
 class Quantization:
-    """What the config says of how its weights are quantised: `method` such as gptq, awq or bitsandbytes."""
+    """The quantisation that the config declares; `method` is gptq, awq, bitsandbytes and so on."""
 
     method: str
     bits: int | None = None
@@ -27,11 +27,11 @@ class Quantization:
 
 @dataclass(frozen=True)
 class ConfigFacts:
-    """What came of loading the model's config with the installed transformers, without remote code.
+    """The result of loading the model's config with the installed transformers, without remote code.
 
-    `dtype` is that of the weights as the config has it (float16, bfloat16, float32, or "" where it does not say);
-    `special_tokens` maps bos, eos and pad to the token ids that the config names: usually one, several where it holds
-    a list. `layers` is num_hidden_layers.
+    `dtype` is the dtype of the weights in the config (float16, bfloat16, float32, or "" if unknown); `special_tokens`
+    maps bos, eos and pad to the token ids in the config: usually one, several for a list. `layers` is
+    num_hidden_layers.
     """
 
     state: ConfigState
@@ -50,7 +50,7 @@ class ConfigFacts:
 
 @dataclass(frozen=True)
 class TokenizerFacts:
-    """What came of loading the tokenizer, without remote code, and of one conversation in its chat template."""
+    """The result of loading the tokenizer without remote code, and of one conversation in its chat template."""
 
     state: TokenizerState
     vocabulary: int | None = None
@@ -62,7 +62,7 @@ class TokenizerFacts:
 
 @dataclass(frozen=True)
 class ModelFile:
-    """A file of the model's repo. `sha256` where LFS keeps it; `size` in bytes."""
+    """A file of the model's repo. `sha256` is known for LFS files only; `size` in bytes."""
 
     name: str
     size: int | None = None
@@ -71,11 +71,11 @@ class ModelFile:
 
 @dataclass(frozen=True)
 class Weights:
-    """The safetensors that make the model, from their headers alone.
+    """The safetensors files of the model, from their headers alone.
 
-    `names` are the files that the index names, or the ones that load without an index; `missing` are those of the index
-    that are not in the repo; `broken` maps a file to what is wrong with its header; `dtypes` maps a safetensors dtype
-    (F16, BF16, F32, I32, …) to the number of values stored so; `nbytes` is the size of the data in all.
+    `names` are the files that the index names, or that load without an index; `missing` are files of the index that are
+    not in the repo; `broken` maps a file to the error in its header; `dtypes` maps a safetensors dtype (F16, BF16, F32,
+    I32, …) to its number of values; `nbytes` is the total size of the data.
     """
 
     names: tuple[str, ...] = ()
@@ -86,12 +86,12 @@ class Weights:
     parameters: int | None = None
     nbytes: int | None = None
     layers: tuple[int, ...] = ()
-    """How many layers the tensors' names number, largest first: one number for a model of one stack."""
+    """The numbers of layers in the names of the tensors, largest first: one number for a model with one stack."""
 
 
 @dataclass(frozen=True)
 class ModelCard:
-    """The model card: `length` counts the characters of its text, without the metadata at its top."""
+    """The model card; `length` counts the characters of its text without the metadata."""
 
     exists: bool
     length: int = 0
@@ -103,14 +103,14 @@ class ModelCard:
     """`base_model_relation`: adapter, merge, quantized or finetune."""
     tags: tuple[str, ...] = ()
     is_merge: bool = False
-    """Whether tags, text or a mergekit file say that it is merged from others."""
+    """Whether tags, text or a mergekit file declare a merge."""
     merge_traces: tuple[str, ...] = ()
-    """What says so, in words fit for a sentence: 'the tag merge', 'mergekit_config.yml'."""
+    """The declarations, worded for a sentence: 'the tag merge', 'mergekit_config.yml'."""
 
 
 @dataclass(frozen=True)
 class AdapterFacts:
-    """adapter_config.json: `error` says why it could not be read."""
+    """The contents of adapter_config.json; `error` says why it is unreadable."""
 
     base_model: str = ""
     kind: str = ""
@@ -119,10 +119,10 @@ class AdapterFacts:
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """What the Hub and the files say about a model at the revision that was asked for.
+    """The facts about a model at the requested revision, from the Hub and from its files.
 
-    `id` is the name by which the Hub knows it now: another than the one asked for where it was renamed. `base` are the
-    facts about the model that a Delta or an Adapter is applied to, at its main branch.
+    `id` is its present name on the Hub, which differs from the requested name after a rename. `base` holds the facts
+    about the base model of a Delta or an Adapter, at its main branch.
     """
 
     availability: Availability
@@ -142,7 +142,7 @@ class ModelFacts:
 
 @dataclass(frozen=True)
 class EarlierRequest:
-    """Another request of the board that this one may repeat: its path, status, and where people find it."""
+    """Another request of the board that a submission may repeat; `address` is its URL."""
 
     path: str
     model: str
@@ -152,13 +152,14 @@ class EarlierRequest:
 
 @dataclass(frozen=True)
 class BoardFacts:
-    """What the board knows around a submission.
+    """The board's facts about a submission.
 
-    `submitter` is who the Hub says submitted it ("" unknown). `same` are requests of the same model, commit, precision,
-    weight type and chat template, at any path; `copies` are requests of other models with weights of the same sha256;
-    `by_submitter` and `by_organisation` count the submissions within the board's window, without this one and without
-    those that were refused or lost by no fault of the model. `flags` are the flags that hold for this model, under this
-    name, an earlier name of it, or as a copy: in words fit for a sentence, with the address of the discussion.
+    `submitter` is the submitter that the Hub reports ("" unknown). `same` holds requests of the same model, commit,
+    precision, weight type and chat template, at any path; `copies` holds requests of other models with the same sha256
+    of the weights; `by_submitter` and `by_organisation` count the submissions within the board's window, without this
+    one and without those that were refused or that failed through no fault of the model. `flags` holds the flags of
+    this model, of its earlier names and of models with the same weights, worded for a sentence, with the URL of the
+    discussion.
     """
 
     now: float
@@ -170,4 +171,4 @@ class BoardFacts:
     flags: tuple[EarlierRequest, ...] = ()
     opted_out: bool = False
     base_opted_out: bool = False
-    """The same of the model that a Delta or an Adapter is applied to, by any name of it."""
+    """Whether the authors of the base model of a Delta or an Adapter opted out, under any of its names."""

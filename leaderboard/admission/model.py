@@ -1,4 +1,4 @@
-"""Rules about the model as the Hub knows it: that it is there, may be read, and may be shown."""
+"""Rules about the model on the Hub: it must exist, be readable, and be allowed on the board."""
 
 from __future__ import annotations
 
@@ -12,58 +12,58 @@ REASONS = table(
     (
         Reason(
             "model-not-found",
-            "There is no model {model} on the Hub, or it is private and hidden from us.",
-            "Look for typing errors in the name, and make sure that its page opens for somebody who is not logged in.",
+            "There is no model {model} on the Hub, or it is private.",
+            "Check the name for typing errors, and check that the model's page opens when you are not logged in.",
         ),
         Reason(
             "revision-not-found",
             "The model {model} has no revision '{revision}'.",
-            "Name a branch, a tag or a full commit hash of the model; 'main' is the usual one.",
+            "Name a branch, a tag or a full commit hash of the model, usually 'main'.",
         ),
         Reason(
             "model-gated",
-            "The model {model} is gated, and our account has no access, so it cannot be downloaded.",
-            "Open the gate, or grant access to the leaderboard's account, and submit it again.",
+            "The model {model} is gated, and the leaderboard's account has no access to it.",
+            "Remove the gate, or grant access to the leaderboard's account, and submit it again.",
         ),
         Reason(
             "model-disabled",
-            "The Hub has disabled the model {model}, so nobody can download it.",
-            "The Hub's support can tell you why.",
+            "The Hub has disabled the model {model}, so it cannot be downloaded.",
+            "Ask the Hub's support why.",
         ),
         Reason(
             "commit-unknown",
-            "The Hub does not say at which commit the revision '{revision}' of {model} is, so it could not be pinned.",
-            "Submit it with the full commit hash as its revision.",
+            "The Hub does not report the commit of the revision '{revision}' of {model}, so it cannot be pinned.",
+            "Submit it with a full commit hash as its revision.",
         ),
         Reason(
             "model-private",
-            "The model {model} is private, and this leaderboard is for open models.",
+            "The model {model} is private, but this leaderboard accepts open models only.",
             "Make the model public and submit it again.",
         ),
         Reason(
             "model-behind-a-gate",
-            "The model {model} is gated. Our account may read it, but this leaderboard takes open models only.",
-            "Open the gate and submit it again.",
+            "The model {model} is gated, but this leaderboard accepts open models only.",
+            "Remove the gate and submit it again.",
         ),
         Reason(
             "model-renamed",
             "The model {model} is called '{id}' now.",
-            "Submit it under that name. If it has scores here under the old one, ask for them to be renamed instead.",
+            "Submit it under that name. If it has scores here under the old name, ask for a rename instead.",
         ),
         Reason(
             "opted-out",
-            "The authors of {model} have asked that it is not submitted to this leaderboard.",
-            "If you are one of them and have changed your mind, tell the maintainers in a discussion.",
+            "The authors of {model} have asked that it not be evaluated on this leaderboard.",
+            "If you are one of the authors and have changed your mind, tell the maintainers in a discussion.",
         ),
         Reason(
             "flagged",
             "The model {model} is flagged: {why}.",
-            "Plead its case in the discussion of that flag; it can be submitted once the flag is lifted.",
+            "Appeal in the discussion of the flag. You can submit the model once the flag is lifted.",
         ),
         Reason(
             "flagged-elsewhere",
-            "The model {model} is '{other}' under another name, and that is flagged: {why}.",
-            "A new name does not lift a flag. Plead its case in the discussion of that flag.",
+            "The model {model} is the flagged model '{other}' under another name: {why}.",
+            "A new name does not lift a flag. Appeal in the discussion of the flag.",
         ),
     )
 )
@@ -75,47 +75,47 @@ _REASON_CODES: dict[Availability, str] = {
 }
 
 
-def _readable(it: Submission) -> Iterator[Problem]:
-    code = _REASON_CODES.get(it.model.availability)
-    if code is None and it.model.availability == "found" and it.model.sha is None:
+def _readable(submission: Submission) -> Iterator[Problem]:
+    code = _REASON_CODES.get(submission.model.availability)
+    if code is None and submission.model.availability == "found" and submission.model.sha is None:
         code = "commit-unknown"
     if code is not None:
-        yield REASONS[code].problem(model=it.name, revision=it.revision)
+        yield REASONS[code].problem(model=submission.name, revision=submission.revision)
 
 
-def _renamed(it: Submission) -> Iterator[Problem]:
-    """The Hub redirects old names, so that what holds for a model, a flag or a score, would not hold under them."""
-    if it.model.id and it.model.id != it.name:
-        yield REASONS["model-renamed"].problem(model=it.name, id=it.model.id)
+def _renamed(submission: Submission) -> Iterator[Problem]:
+    """Refuse an old name: the Hub redirects it, but flags and scores are stored under the present name."""
+    if submission.model.id and submission.model.id != submission.name:
+        yield REASONS["model-renamed"].problem(model=submission.name, id=submission.model.id)
 
 
-def _private(it: Submission) -> Iterator[Problem]:
-    hidden = it.model.availability == "private"
-    if hidden or (it.model.is_private and not it.policy.private_models):
-        yield REASONS["model-private"].problem(model=it.name)
+def _private(submission: Submission) -> Iterator[Problem]:
+    hidden = submission.model.availability == "private"
+    if hidden or (submission.model.is_private and not submission.policy.private_models):
+        yield REASONS["model-private"].problem(model=submission.name)
 
 
-def _private_is_known(it: Submission) -> bool:
-    return it.model.availability in ("found", "private")
+def _private_is_known(submission: Submission) -> bool:
+    return submission.model.availability in ("found", "private")
 
 
-def _gated(it: Submission) -> Iterator[Problem]:
-    if it.model.is_gated and not it.policy.gated_models:
-        yield REASONS["model-behind-a-gate"].problem(model=it.name)
+def _gated(submission: Submission) -> Iterator[Problem]:
+    if submission.model.is_gated and not submission.policy.gated_models:
+        yield REASONS["model-behind-a-gate"].problem(model=submission.name)
 
 
-def _opted_out(it: Submission) -> Iterator[Problem]:
-    noted = it.board_facts.base_opted_out if it.base_name else it.board_facts.opted_out
-    if noted or it.policy.has_opted_out(it.name):
-        yield REASONS["opted-out"].problem(model=it.name)
+def _opted_out(submission: Submission) -> Iterator[Problem]:
+    has_opted_out = submission.board_facts.base_opted_out if submission.base_name else submission.board_facts.opted_out
+    if has_opted_out or submission.policy.has_opted_out(submission.name):
+        yield REASONS["opted-out"].problem(model=submission.name)
 
 
-def _flagged(it: Submission) -> Iterator[Problem]:
-    for flag in it.board_facts.flags:
-        same = flag.model.casefold() == it.name.casefold()
+def _flagged(submission: Submission) -> Iterator[Problem]:
+    for flag in submission.board_facts.flags:
+        same = flag.model.casefold() == submission.name.casefold()
         reason = REASONS["flagged" if same else "flagged-elsewhere"]
-        why = bounded(flag.status).rstrip(".") or "the reason is in its discussion"
-        yield reason.problem(model=it.name, other=flag.model, why=why).at(flag.address)
+        why = bounded(flag.status).rstrip(".") or "see its discussion for the reason"
+        yield reason.problem(model=submission.name, other=flag.model, why=why).at(flag.address)
 
 
 RULES = (
@@ -131,7 +131,7 @@ RULES = (
     AdmissionRule(
         "private",
         "Private models",
-        "This leaderboard takes {private}.",
+        "This leaderboard accepts {private}.",
         "FAQ: “This is a leaderboard for Open models”",
         _private,
         _private_is_known,
@@ -140,7 +140,7 @@ RULES = (
     AdmissionRule(
         "gated",
         "Gated models",
-        "Gated models are taken {gated}.",
+        "Gated models are {gated}.",
         "Open LLM Leaderboard's form, check 9: a gated model passed the form and failed later, without a word",
         _gated,
         is_readable,
@@ -148,7 +148,7 @@ RULES = (
     ),
     AdmissionRule(
         "renamed",
-        "The model goes by its present name",
+        "The request uses the model's present name",
         "A model that was renamed is submitted under its new name.",
         "FAQ: “I need to rename my model, how can I do that?”",
         _renamed,
@@ -156,8 +156,8 @@ RULES = (
     ),
     AdmissionRule(
         "opt-out",
-        "Its authors do not mind",
-        "Models, and their base models, whose authors asked not to be here are not evaluated.",
+        "Its authors have not opted out",
+        "Models are not evaluated if their authors, or the authors of their base model, opted out.",
         "Open LLM Leaderboard's form, check 5: “Model authors have requested that their model be not submitted”",
         _opted_out,
         always,
@@ -166,7 +166,7 @@ RULES = (
     AdmissionRule(
         "flagged",
         "It is not flagged",
-        "A flagged model cannot come back: not under this name, an earlier one, or as a copy.",
+        "A flagged model is refused under its name, its earlier names and as a copy.",
         "FAQ: “What is this concept of flagging?”",
         _flagged,
         always,

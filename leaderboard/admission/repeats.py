@@ -1,4 +1,4 @@
-"""Rules about what was submitted before: no model twice, none under two names, and a fair share for everyone."""
+"""Rules about earlier submissions: duplicates, copies and quotas."""
 
 from __future__ import annotations
 
@@ -12,36 +12,37 @@ REASONS = table(
     (
         Reason(
             "duplicate-open",
-            "This commit of {model} was submitted already, in the same precision and weight type: it is {status} in "
-            "{path}.",
-            "There is nothing to do: follow that request, its turn comes.",
+            "This commit of {model} was submitted already in the same precision and weight type: {path} is {status}.",
+            "You don't need to do anything: follow that request, which will be evaluated in its turn.",
         ),
         Reason(
             "duplicate-finished",
-            "This commit of {model} was evaluated already, in the same precision and weight type: see {path}.",
-            "Its scores are on the leaderboard. A model that has changed can be submitted at its new commit.",
+            "This commit of {model} was evaluated already in the same precision and weight type: see {path}.",
+            "Its scores are on the leaderboard. If the model has changed, submit its new commit.",
         ),
         Reason(
             "duplicate-ended",
-            "This commit of {model} was submitted already, in the same precision and weight type: {path} is {status}.",
-            "Ask there for another try, with a link to that file. Submitting it twice does not help.",
+            "This commit of {model} was submitted already in the same precision and weight type: {path} is {status}.",
+            "Ask for a relaunch in a discussion, with a link to that file. A second submission does not help.",
         ),
         Reason(
             "copy",
-            "The weights of {model} are, to the last bit, those of '{other}', which was submitted as {path}.",
-            "Please do not re-upload a model under a different name, it will not help. If it was renamed, ask the "
-            "maintainers in a discussion to rename it here.",
+            "The weights of {model} are identical to those of '{other}', which was submitted as {path}.",
+            "Please do not re-upload a model under a different name. If it was renamed, ask the maintainers in a "
+            "discussion to rename it here.",
         ),
         Reason(
             "quota-submitter",
             "'{who}' has submitted {count} models in the last {days} days, and the limit is {quota}.",
-            "Submit it again in a few days. What was refused, or lost by no fault of the model, does not count.",
+            "Submit it again in a few days. Refused submissions, and failures that were not the model's fault, do not "
+            "count.",
         ),
         Reason(
             "quota-organisation",
-            "The organisation or user '{who}' has {count} models submitted in the last {days} days, and the limit is "
-            "{quota}.",
-            "Submit it again in a few days. What was refused, or lost by no fault of the model, does not count.",
+            "Models of the organisation or user '{who}' were submitted {count} times in the last {days} days, and the "
+            "limit is {quota}.",
+            "Submit it again in a few days. Refused submissions, and failures that were not the model's fault, do not "
+            "count.",
         ),
     )
 )
@@ -56,47 +57,53 @@ def _state(earlier: EarlierRequest) -> str:
     return "duplicate-ended" if status in _ENDED else "duplicate-open"
 
 
-def _duplicate(it: Submission) -> Iterator[Problem]:
-    """One earlier request is told, where there are several: the one that helps most."""
+def _duplicate(submission: Submission) -> Iterator[Problem]:
+    """Report the most helpful of several earlier requests."""
     order = ("duplicate-finished", "duplicate-open", "duplicate-ended")
-    for earlier in sorted(it.board_facts.same, key=lambda one: order.index(_state(one)))[:1]:
-        words = {"model": it.name, "path": earlier.path, "status": earlier.status}
+    for earlier in sorted(
+        submission.board_facts.same, key=lambda earlier_request: order.index(_state(earlier_request))
+    )[:1]:
+        words = {"model": submission.name, "path": earlier.path, "status": earlier.status}
         yield REASONS[_state(earlier)].problem(**words).at(earlier.address)
 
 
-def _copy(it: Submission) -> Iterator[Problem]:
-    for earlier in it.board_facts.copies[:1]:
-        yield REASONS["copy"].problem(model=it.name, other=earlier.model, path=earlier.path).at(earlier.address)
+def _copy(submission: Submission) -> Iterator[Problem]:
+    for earlier in submission.board_facts.copies[:1]:
+        yield REASONS["copy"].problem(model=submission.name, other=earlier.model, path=earlier.path).at(earlier.address)
 
 
-def _quota(it: Submission, code: str, who: str, count: int) -> Iterator[Problem]:
-    quota = it.policy.quota_of(who)
+def _quota(submission: Submission, code: str, account: str, count: int) -> Iterator[Problem]:
+    quota = submission.policy.quota_of(account)
     if quota is not None and count >= quota:
-        days = f"{it.policy.quota_days:g}"
-        yield REASONS[code].problem(who=who, count=count, days=days, quota=quota)
+        days = f"{submission.policy.quota_days:g}"
+        yield REASONS[code].problem(who=account, count=count, days=days, quota=quota)
 
 
-def _by_submitter(it: Submission) -> Iterator[Problem]:
-    yield from _quota(it, "quota-submitter", it.board_facts.submitter, it.board_facts.by_submitter)
+def _by_submitter(submission: Submission) -> Iterator[Problem]:
+    yield from _quota(
+        submission, "quota-submitter", submission.board_facts.submitter, submission.board_facts.by_submitter
+    )
 
 
-def _submitter_known(it: Submission) -> bool:
-    return bool(it.board_facts.submitter)
+def _submitter_known(submission: Submission) -> bool:
+    return bool(submission.board_facts.submitter)
 
 
-def _by_organisation(it: Submission) -> Iterator[Problem]:
-    yield from _quota(it, "quota-organisation", it.request.path.org, it.board_facts.by_organisation)
+def _by_organisation(submission: Submission) -> Iterator[Problem]:
+    yield from _quota(
+        submission, "quota-organisation", submission.request.path.org, submission.board_facts.by_organisation
+    )
 
 
-def _organisation_known(it: Submission) -> bool:
-    return bool(it.request.path.org)
+def _organisation_known(submission: Submission) -> bool:
+    return bool(submission.request.path.org)
 
 
 RULES = (
     AdmissionRule(
         "duplicate",
         "It was not submitted before",
-        "The same model, commit, precision, weight type and use of a chat template count once, whatever became of it.",
+        "One request per model, commit, precision, weight type and use of a chat template, whatever its result.",
         "FAQ: “models appearing several times with the same precision and hash commit, this is not normal”",
         _duplicate,
         is_readable,
@@ -104,7 +111,7 @@ RULES = (
     AdmissionRule(
         "copy",
         "It is no copy",
-        "Weights that are, by their sha256, those of another model on this leaderboard are not evaluated again.",
+        "Weights with the same sha256 as those of another model on this leaderboard are not evaluated again.",
         "FAQ: “Please do not re-upload your model under a different name, it will not help”",
         _copy,
         is_readable,
@@ -113,7 +120,7 @@ RULES = (
         "quota-submitter",
         "A fair share for everyone who submits",
         "{policy.quota} models in {policy.quota_days:g} days for each person, whatever the organisation of the models. "
-        "What was refused, or lost by no fault of the model, does not count.",
+        "Refused submissions, and failures that were not the model's fault, do not count.",
         "Open LLM Leaderboard's form, check 4: 5 requests in 7 days",
         _by_submitter,
         _submitter_known,
@@ -121,8 +128,8 @@ RULES = (
     AdmissionRule(
         "quota-organisation",
         "A fair share for every organisation",
-        "{policy.quota} models in {policy.quota_days:g} days for each organisation, whoever submits them; some have "
-        "limits of their own, and official providers none.",
+        "{policy.quota} models in {policy.quota_days:g} days for each organisation, from any submitter; some "
+        "organisations have their own limits, and official providers have none.",
         "Open LLM Leaderboard's form, check 4: “already has N model requests submitted in the last 7 days”",
         _by_organisation,
         _organisation_known,

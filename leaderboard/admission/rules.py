@@ -1,7 +1,7 @@
-"""Whether a submission may be evaluated: facts about its file and its model in, a verdict with every reason out.
+"""Judges whether a submission may be evaluated, from the facts about its file and its model.
 
-The rules are tables, a family a module beside this one: `RULES` of each says what is asked and why, `REASONS` what
-people read. A rule whose facts are missing is silent, since another one has said already why they are.
+The rules are tables, one module per family: `RULES` holds what is required and why, `REASONS` the sentences that people
+read. A rule with missing facts gives no result, because another rule already reports why they are missing.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ RULES: tuple[AdmissionRule, ...] = tuple(rule for family in _FAMILIES for rule i
 REASONS: Mapping[str, Reason] = {
     code: reason for family in (requests, *_FAMILIES) for code, reason in family.REASONS.items()
 }
-"""Every sentence of a refusal, by its code; of a base model it is told with the code behind `base-`."""
+"""Every reason by its code; reasons about a base model have the prefix `base-`."""
 MAX_TEXT = 2_000
-"""Characters of the message, and of the advice, that a request file keeps."""
+"""Characters of the message, and of the advice, in a request file."""
 
 Outcome = Literal["passed", "failed", "not-looked-at"]
 
 
 @dataclass(frozen=True)
 class RuleResult:
-    """What one rule says of a submission."""
+    """The result of one rule for a submission."""
 
     rule: AdmissionRule
     outcome: Outcome
@@ -40,7 +40,7 @@ class RuleResult:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Accepted at one commit, or refused with every reason. `results` are those of the rules that the board goes by."""
+    """Accepted at one commit, or refused with every reason. `results` holds the results of the board's rules."""
 
     sha: str | None
     reasons: tuple[Problem, ...] = ()
@@ -48,24 +48,24 @@ class Verdict:
 
     @property
     def accepted(self) -> bool:
-        """Whether there is nothing against it."""
+        """Whether the submission is accepted."""
         return not self.reasons and self.sha is not None
 
 
 def judge(submission: Submission) -> Verdict:
-    """The verdict on a submission: every rule speaks, so that a submitter hears everything at once."""
+    """Judge a submission by every rule, so that the submitter sees all problems at once."""
     results = tuple(_result(rule, submission) for rule in rules_in_force(submission.policy))
     reasons = tuple(dict.fromkeys(problem for result in results for problem in result.reasons))
     return Verdict(submission.model.sha, reasons, results)
 
 
 def rules_in_force(policy: AdmissionPolicy) -> Iterator[AdmissionRule]:
-    """The rules that a board goes by."""
+    """Return the rules that hold on a board."""
     return (rule for rule in RULES if policy.holds(rule.name))
 
 
 def unreadable(problems: Sequence[Problem]) -> Verdict:
-    """The verdict on a file that cannot be read as a request, and whose model is not known for that reason."""
+    """Return the verdict on a file that is no readable request, so that its model is unknown."""
     first, *others = RULES
     failed = RuleResult(first, "failed", tuple(problems))
     return Verdict(None, tuple(problems), (failed, *(RuleResult(rule, "not-looked-at") for rule in others)))
@@ -79,22 +79,22 @@ def _result(rule: AdmissionRule, submission: Submission) -> RuleResult:
 
 
 def refusal(reasons: Sequence[Problem]) -> Failure:
-    """`reasons` as the failure that the request file and the thread report; there must be at least one.
+    """Return `reasons`, of which there must be at least one, as the failure for the request file and the thread.
 
-    Whole sentences are kept as far as they fit; how many did not is said.
+    It has as many whole sentences as fit, and the number of those that do not fit.
     """
     cause = reasons[0].code if len(reasons) == 1 else "several-reasons"
-    message = _fitting([f"{one.message} (See {one.link})" if one.link else one.message for one in reasons])
-    advice = _fitting(list(dict.fromkeys(one.advice for one in reasons if one.advice)))
+    message = _fitting([f"{it.message} (See {it.link})" if it.link else it.message for it in reasons])
+    advice = _fitting(list(dict.fromkeys(reason.advice for reason in reasons if reason.advice)))
     return Failure(cause=cause[:64], fault="submission", message=message, advice=advice)
 
 
 def _fitting(sentences: Sequence[str]) -> str:
-    room = MAX_TEXT - len(" (And 1000000 more.)")
+    left_chars = MAX_TEXT - len(" (And 1000000 more.)")
     kept: list[str] = []
     for sentence in sentences:
-        room -= len(sentence) + 1
-        if room < 0:
+        left_chars -= len(sentence) + 1
+        if left_chars < 0:
             break
         kept.append(sentence)
     if not kept and sentences:

@@ -1,4 +1,4 @@
-"""What a rule looks at, and what a rule is."""
+"""The submission that rules judge, and the type of a rule."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from leaderboard.requests import Request
 
 @dataclass(frozen=True)
 class Submission:
-    """All that a rule may look at. With `base_name` it is the base model of a submission that is judged."""
+    """The facts that rules may use. With `base_name`, the rules judge the base model of a submission."""
 
     request: Request
     model: ModelFacts
@@ -25,27 +25,27 @@ class Submission:
 
     @property
     def policy(self) -> AdmissionPolicy:
-        """What the board asks for."""
+        """The admission policy of the board."""
         return self.board.admission
 
     @property
     def name(self) -> str:
-        """The model's id, as it was asked for."""
+        """The requested model id."""
         return self.base_name or self.request.path.model
 
     @property
     def revision(self) -> str:
-        """The revision that was asked for."""
+        """The requested revision."""
         return "main" if self.base_name else (self.request.file.revision or "main").strip()
 
     @property
     def precision(self) -> str:
-        """The precision that was asked for."""
+        """The requested precision."""
         return self.request.path.precision
 
     @property
     def weight_type(self) -> str:
-        """Original, Delta or Adapter; a base model has weights of its own."""
+        """Original, Delta or Adapter; a base model is always Original."""
         return "Original" if self.base_name else self.request.path.weight_type
 
     @property
@@ -55,14 +55,14 @@ class Submission:
 
     @property
     def config(self) -> ConfigFacts | None:
-        """The config that is loaded: an adapter has none of its own, but that of its base model."""
+        """The config that is loaded: for an adapter, the config of its base model."""
         if self.weight_type == "Adapter":
             return self.model.base.config if self.model.base is not None else None
         return self.model.config
 
     @property
     def tokenizer(self) -> TokenizerFacts | None:
-        """The tokenizer that is loaded: an adapter, which need not have one, may use that of its base model."""
+        """The tokenizer that is loaded: for an adapter without one, the tokenizer of its base model."""
         own, base = self.model.tokenizer, self.model.base
         if self.weight_type == "Adapter" and base is not None and (own is None or own.state == "missing"):
             return base.tokenizer
@@ -70,13 +70,13 @@ class Submission:
 
     @property
     def is_bare_adapter(self) -> bool:
-        """Whether the repo holds an adapter and no model, though it was not submitted as one."""
+        """Whether the repo holds an adapter alone, but is not submitted as an Adapter."""
         config = self.model.config
-        without = config is None or config.state == "missing"
-        return self.weight_type != "Adapter" and self.model.adapter is not None and without
+        has_no_config = config is None or config.state == "missing"
+        return self.weight_type != "Adapter" and self.model.adapter is not None and has_no_config
 
     def of_base(self) -> Submission | None:
-        """The base model as something to be judged; None where nothing is known of it."""
+        """Return the base model as a submission to judge; None without facts about it."""
         if self.model.base is None or not self.model.base_name:
             return None
         return replace(self, model=self.model.base, base_name=self.model.base_name)
@@ -88,11 +88,11 @@ Known = Callable[[Submission], bool]
 
 @dataclass(frozen=True)
 class AdmissionRule:
-    """One thing that is asked of a submission.
+    """One requirement for submissions.
 
-    `explains` is for people who submit: it may name numbers of the board's policy, as `{policy.quota}`. `source` is a
-    sentence of the Open LLM Leaderboard's FAQ, or a check of its form, numbered in order. `known` says whether there is
-    anything to look at; `of_base` whether the base model of a Delta or an Adapter has to pass it too.
+    `explains` is for submitters and may contain numbers of the board's policy, as in `{policy.quota}`. `source` is a
+    sentence of the Open LLM Leaderboard's FAQ, or a check of its form, numbered in order. `known`: whether the facts
+    for the check are known; `of_base`: whether the base model of a Delta or an Adapter must pass it too.
     """
 
     name: RuleName
@@ -105,10 +105,10 @@ class AdmissionRule:
 
 
 def always(_: Submission) -> bool:
-    """A rule about the request alone."""
+    """The facts are always known: for rules about the request alone."""
     return True
 
 
-def is_readable(it: Submission) -> bool:
-    """A rule about a model that can be read."""
-    return it.model.availability == "found"
+def is_readable(submission: Submission) -> bool:
+    """The model is readable: for rules about its files."""
+    return submission.model.availability == "found"

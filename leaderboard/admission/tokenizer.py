@@ -1,4 +1,4 @@
-"""Rules about the tokenizer: it loads, it has the template that was asked for, and it belongs to the model."""
+"""Rules about the tokenizer: it must load, have the requested chat template, and match the model."""
 
 from __future__ import annotations
 
@@ -13,59 +13,59 @@ REASONS = table(
         Reason(
             "tokenizer-missing",
             "{model} has no tokenizer at this revision.",
-            "Upload it with tokenizer.save_pretrained(), and submit the new commit.",
+            "Upload the files that tokenizer.save_pretrained() writes, and submit the new commit.",
         ),
         Reason(
             "tokenizer-unreadable",
             "The tokenizer of {model} cannot be loaded: {error}.",
-            "Check that AutoTokenizer.from_pretrained() of a stable transformers loads it without "
-            "remote code, and submit the new commit.",
+            "Check that AutoTokenizer.from_pretrained() of a stable release of transformers loads it without remote "
+            "code, and submit the new commit.",
         ),
         Reason(
             "tokenizer-absurd",
-            "Loading the tokenizer of {model} took more time or memory than any real one needs.",
+            "Loading the tokenizer of {model} took more time or memory than any real tokenizer needs.",
             "Check the vocabulary in tokenizer.json.",
         ),
         Reason(
             "tokenizer-too-large",
-            "The files of the tokenizer of {model} are larger than those of any real tokenizer.",
-            "Check tokenizer.json: it should hold a vocabulary and nothing else.",
+            "The tokenizer files of {model} are larger than those of any real tokenizer.",
+            "Check that tokenizer.json contains nothing but the tokenizer.",
         ),
         Reason(
             "template-missing",
-            "The request asks for a chat template, and the tokenizer of {model} has none.",
+            "The request asks for a chat template, but the tokenizer of {model} has none.",
             "Add chat_template to tokenizer_config.json and submit the new commit, or submit it without a template.",
         ),
         Reason(
             "template-broken",
-            "The request asks for a chat template, and that of {model} fails on a plain conversation: {error}.",
-            "Try tokenizer.apply_chat_template() with a user's message, mend it, and submit the new commit.",
+            "The request asks for a chat template, but the template of {model} fails on a plain conversation: {error}.",
+            "Test it with tokenizer.apply_chat_template() and a user message, correct it, and submit the new commit.",
         ),
         Reason(
             "template-absurd",
-            "The chat template of {model} took more time or memory than any real one needs.",
+            "The chat template of {model} took more time or memory than any real template needs.",
             "Simplify the template, or submit the model without one.",
         ),
         Reason(
             "vocabulary-differs",
-            "The tokenizer of {model} has a token number {largest}, but the model only knows numbers below {size}.",
-            "Check that the tokenizer is that of this model: tokens were added, or vocab_size in config.json is wrong.",
+            "The tokenizer of {model} has the token id {largest}, but the model only has token ids below {size}.",
+            "Check that the tokenizer belongs to this model, that the model was resized for added tokens, and that "
+            "vocab_size in config.json is right.",
         ),
         Reason(
             "special-token-outside",
-            "The config of {model} says that its {token} token is number {number}, but the model only knows "
-            "numbers below {size}.",
-            "Mend {token}_token_id in config.json.",
+            "The config of {model} gives {number} as {token}_token_id, but the model only has token ids below {size}.",
+            "Correct {token}_token_id in config.json.",
         ),
         Reason(
             "special-token-differs",
-            "The {token} token of {model} is number {said} in its config, and {number} in its tokenizer.",
-            "Let {token}_token_id in config.json and the {token} token in tokenizer_config.json be the same.",
+            "The {token} token of {model} has the id {said} in its config, but {number} in its tokenizer.",
+            "Make {token}_token_id in config.json agree with the {token} token in tokenizer_config.json.",
         ),
     )
 )
 UNSET = -1
-"""How older configs write that there is no such token."""
+"""The token id in older configs that means no token."""
 _REASON_CODES: dict[TokenizerState, str] = {
     "missing": "tokenizer-missing",
     "unreadable": "tokenizer-unreadable",
@@ -79,61 +79,65 @@ _TEMPLATES: dict[TemplateState, str] = {
 }
 
 
-def _loads(it: Submission) -> Iterator[Problem]:
-    assert it.model.tokenizer is not None
-    code = _REASON_CODES.get(it.model.tokenizer.state)
+def _loads(submission: Submission) -> Iterator[Problem]:
+    assert submission.model.tokenizer is not None
+    code = _REASON_CODES.get(submission.model.tokenizer.state)
     if code is not None:
-        error = it.model.tokenizer.error.rstrip(".") or "it is not what transformers expects"
-        yield REASONS[code].problem(model=it.name, error=error)
+        error = submission.model.tokenizer.error.rstrip(".") or "it is not what transformers expects"
+        yield REASONS[code].problem(model=submission.name, error=error)
 
 
-def _loads_known(it: Submission) -> bool:
-    """An adapter that has none uses that of its base model, which is looked at as the base model's."""
-    own = it.model.tokenizer
-    borrowed = it.weight_type == "Adapter" or it.is_bare_adapter
+def _loads_known(submission: Submission) -> bool:
+    """Whether the tokenizer is known; an adapter without one uses its base model's, which is checked separately."""
+    own = submission.model.tokenizer
+    borrowed = submission.weight_type == "Adapter" or submission.is_bare_adapter
     return own is not None and not (borrowed and own.state == "missing")
 
 
-def _template(it: Submission) -> Iterator[Problem]:
-    assert it.tokenizer is not None
-    code = _TEMPLATES.get(it.tokenizer.template)
+def _template(submission: Submission) -> Iterator[Problem]:
+    assert submission.tokenizer is not None
+    code = _TEMPLATES.get(submission.tokenizer.template)
     if code is not None:
-        error = it.tokenizer.error.rstrip(".") or "it raises an error"
-        yield REASONS[code].problem(model=it.name, error=error)
+        error = submission.tokenizer.error.rstrip(".") or "it raises an error"
+        yield REASONS[code].problem(model=submission.name, error=error)
 
 
-def _template_known(it: Submission) -> bool:
-    return bool(it.request.file.use_chat_template) and it.tokenizer is not None and it.tokenizer.state == "loaded"
+def _template_known(submission: Submission) -> bool:
+    return (
+        bool(submission.request.file.use_chat_template)
+        and submission.tokenizer is not None
+        and submission.tokenizer.state == "loaded"
+    )
 
 
-def _vocabulary(it: Submission) -> Iterator[Problem]:
-    config, tokenizer = it.model.config, it.model.tokenizer
+def _vocabulary(submission: Submission) -> Iterator[Problem]:
+    config, tokenizer = submission.model.config, submission.model.tokenizer
     assert config is not None
     assert tokenizer is not None
     largest, size = tokenizer.largest_id, config.vocabulary
     if largest is not None and size is not None and largest >= size:
-        yield REASONS["vocabulary-differs"].problem(model=it.name, largest=largest, size=size)
+        yield REASONS["vocabulary-differs"].problem(model=submission.name, largest=largest, size=size)
 
 
-def _special_tokens(it: Submission) -> Iterator[Problem]:
-    config, tokenizer = it.model.config, it.model.tokenizer
+def _special_tokens(submission: Submission) -> Iterator[Problem]:
+    config, tokenizer = submission.model.config, submission.model.tokenizer
     assert config is not None
     assert tokenizer is not None
     for token, ids in config.special_tokens.items():
-        said = [one for one in ids if one != UNSET]
+        token_ids = [token_id for token_id in ids if token_id != UNSET]
         size, number = config.vocabulary, tokenizer.special_tokens.get(token)
-        outside = [one for one in said if size is not None and not 0 <= one < size]
-        words = {"model": it.name, "token": token, "said": " or ".join(map(str, said[:5]))}
+        outside = [token_id for token_id in token_ids if size is not None and not 0 <= token_id < size]
+        words = {"model": submission.name, "token": token, "said": " or ".join(map(str, token_ids[:5]))}
         if outside:
             yield REASONS["special-token-outside"].problem(**words, number=outside[0], size=size)
-        elif said and number is not None and number not in said:
+        elif token_ids and number is not None and number not in token_ids:
             yield REASONS["special-token-differs"].problem(**words, number=number)
 
 
-def _both_known(it: Submission) -> bool:
-    """An adapter with tokens of its own brings weights for them: its tokenizer may be larger than the base model."""
-    both = (it.model.config, it.model.tokenizer)
-    return it.weight_type != "Adapter" and all(one is not None and one.state == "loaded" for one in both)
+def _both_known(submission: Submission) -> bool:
+    """Whether config and tokenizer are loaded; an adapter may add tokens, because it has weights for them."""
+    both = (submission.model.config, submission.model.tokenizer)
+    return submission.weight_type != "Adapter" and all(part is not None and part.state == "loaded" for part in both)
 
 
 RULES = (
@@ -148,16 +152,16 @@ RULES = (
     ),
     AdmissionRule(
         "chat-template",
-        "There is a chat template, if it was asked for",
-        "With `use_chat_template`, the tokenizer has one, and it works on a plain conversation.",
+        "A requested chat template exists",
+        "With `use_chat_template`, the tokenizer has a chat template that works on a plain conversation.",
         "Open LLM Leaderboard's form, check 11: chat_template in tokenizer_config.json",
         _template,
         _template_known,
     ),
     AdmissionRule(
         "vocabulary",
-        "Tokenizer and model know the same tokens",
-        "The largest token of the tokenizer is below `vocab_size`: others would crash the evaluation.",
+        "The tokenizer's tokens fit the model",
+        "The largest token id of the tokenizer is below `vocab_size`: larger ids would crash the evaluation.",
         "FAQ: failures come from “config problems”",
         _vocabulary,
         _both_known,
@@ -166,7 +170,7 @@ RULES = (
     AdmissionRule(
         "special-tokens",
         "Tokenizer and config agree on special tokens",
-        "Beginning, end and padding have the same number in both, where both name one, and one that exists.",
+        "The ids of the bos, eos and pad tokens are below `vocab_size`, and equal in both where both name one.",
         "FAQ: failures come from “config problems”",
         _special_tokens,
         _both_known,

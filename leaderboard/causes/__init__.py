@@ -1,1 +1,1 @@
-"""The table of causes, one module a family; `leaderboard.failures` puts them in order."""
+"""The table of causes, one module per family; `leaderboard.failures` sets their order."""

@@ -9,15 +9,16 @@ from leaderboard.attempts import Failure, Fault
 from leaderboard.evidence import EvidencePattern
 
 MAX_DETAIL = 300
+"""Characters of the detail in a message."""
 
 Tier = Literal["same", "larger"]
 
 
 @dataclass(frozen=True)
 class Retry:
-    """How often an attempt that died of this may be tried again without anybody asking, after how many seconds, where.
+    """The number of automatic retries after a failure, the seconds before each, and their tier.
 
-    `tier` larger: on the next tier with more memory, where the board has one.
+    `tier` larger: the next tier with more memory, if the board has one.
     """
 
     times: int = 0
@@ -32,17 +33,18 @@ LATER = Retry(times=3, wait=900.0)
 ONCE = Retry(times=1, wait=300.0)
 LARGER = Retry(times=1, wait=300.0, tier="larger")
 
-TRIED_AGAIN = "Nothing to do for you: it is tried again."
-"""The advice where it is not the submitter's fault, and the retry policy sees to it."""
+TRIED_AGAIN = "You don't need to do anything: the evaluation is retried automatically."
+"""The advice for failures that are not the submitter's fault and are retried."""
 LOADING = ("load",)
-"""The phase in which a model's own files are read."""
+"""The phase that reads the model's own files."""
 
 
 @dataclass(frozen=True)
 class Cause:
-    """One row: `code` is stable, as request files and statistics hold it; `signs` tell it, any one of them.
+    """One row of the table: any of `signs` identifies the cause. `code` is stable, because request files and
+    statistics store it.
 
-    `{detail}` in the message is a stranger's word: escape it where it is shown.
+    `{detail}` in the message is untrusted: escape it for display.
     """
 
     code: str
@@ -53,7 +55,7 @@ class Cause:
     signs: tuple[EvidencePattern, ...] = ()
 
     def failure(self, detail: str = "") -> Failure:
-        """What is written down: the sentence, with the bounded `detail` where the sentence has room for one."""
+        """Return the failure to store, with the bounded `detail` in its message if the message has a place for it."""
         bounded = " ".join(detail.split())[:MAX_DETAIL]
         message = self.message.replace("{detail}", bounded or "no further detail")
         return Failure(cause=self.code, fault=self.fault, message=message, advice=self.advice)

@@ -1,4 +1,4 @@
-"""Attempts that the worker, a person or an operator ended, and what went wrong before a model was touched."""
+"""Causes: attempts that the worker, a person or an operator ended, and failures before the model was loaded."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ ROWS = (
     Cause(
         "time-limit",
         "unknown",
-        "The evaluation took longer than an evaluation may take here.",
-        "Check that the model stops generating. If it is merely slow, ask the maintainers for more time.",
+        "The evaluation exceeded this leaderboard's time limit.",
+        "Check that the model ends its answers. If it is just slow, ask the maintainers for more time.",
         signs=(stopped("time-limit"),),
     ),
     Cause(
         "stalled",
         "unknown",
-        "The evaluation made no progress for so long that it was stopped.",
-        "Nothing to do for the moment: it is tried once more.",
+        "The evaluation was stopped because it made no progress for too long.",
+        "You don't need to do anything for now: the evaluation is retried once.",
         ONCE,
         (stopped("stalled"),),
     ),
     Cause(
         "worker-lost",
         "us",
-        "The evaluation machine stopped before the evaluation was finished: {detail}",
+        "The evaluation machine stopped before the evaluation had finished: {detail}",
         TRIED_AGAIN,
         AT_ONCE,
         (stopped("handed-back"),),
@@ -39,15 +39,15 @@ ROWS = (
     Cause(
         "child-misbehaved",
         "unknown",
-        "The evaluation was stopped because it sent its worker what no evaluation sends.",
-        "The maintainers have the log and look into it; a model has no business there.",
+        "The evaluation was stopped because its process sent unexpected data to the worker.",
+        "The maintainers have the log and look into it: a model must not be able to do this.",
         signs=(stopped("flood", "forged"),),
     ),
     Cause(
         "walls-missing",
         "us",
-        "The evaluation machine could not shut the model in safely, so it was not run.",
-        "Nothing to do for you: it is tried again, and the maintainers see to the machine.",
+        "The evaluation machine could not isolate the model safely, so the model was not run.",
+        "You don't need to do anything: the maintainers check the machine, and the evaluation is retried.",
         LATER,
         (exited(UNWALLED, UNFORKED), raised("WallMissing")),
     ),
@@ -62,8 +62,8 @@ ROWS = (
     Cause(
         "canary-failed",
         "us",
-        "Evaluations of this suite fail at the moment, also that of a model that is known to work: {detail}",
-        "Nothing to do for you: the maintainers look into it, and it is tried again.",
+        "All evaluations of this suite fail at the moment, even of a model that is known to work: {detail}",
+        "You don't need to do anything: the maintainers look into it, and the evaluation is retried.",
         LATER,
         (raised("CanaryFailed"),),
     ),
@@ -71,15 +71,15 @@ ROWS = (
         "suite-differs",
         "us",
         "The evaluation machine has another version of the suite than the board: {detail}",
-        "Nothing to do for you: the maintainers bring the machine up to date, and it is tried again.",
+        "You don't need to do anything: the maintainers update the machine, and the evaluation is retried.",
         LATER,
         (raised("SuiteDiffers"),),
     ),
     Cause(
         "task-missing",
         "us",
-        "The suite asks for a task that the evaluation harness does not have: {detail}",
-        "Nothing to do for you: the maintainers mend the suite or bring the harness up to date.",
+        "The suite contains a task that the evaluation harness does not have: {detail}",
+        "You don't need to do anything: the maintainers correct the suite or update the harness.",
         signs=(
             text_matches(
                 r"is not a registered task|tasks? (?:were |was )?not found|no tasks specified|unknown task",
@@ -91,7 +91,7 @@ ROWS = (
         "library-missing",
         "us",
         "The evaluation machine lacks a library that this model needs: {detail}",
-        "The maintainers can install it, if it is a common one: ask them in the thread.",
+        "Ask the maintainers in the thread to install it, if it is a common library.",
         signs=(
             raised("ModuleNotFoundError", "PackageNotFoundError"),
             raised("ImportError", phases=("start", "load")),

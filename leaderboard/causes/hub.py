@@ -1,4 +1,4 @@
-"""The Hub, the way there, and what is fetched from it or published to it: repos, questions, details."""
+"""Causes: the Hub, the network, and everything downloaded from the Hub or published to it."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from leaderboard.causes.cause import AT_ONCE, LATER, ONCE, SHORTLY, TRIED_AGAIN,
 from leaderboard.evidence import both, raised, text_matches
 
 _FETCHING = ("claim", "download")
-_OURS = "Nothing to do for you: the maintainers see it, and it is tried again."
+_OURS = "You don't need to do anything: the maintainers look into it, and the evaluation is retried."
 
 ROWS = (
     Cause(
         "dataset-changed",
         "us",
-        "The questions of the suite are not those that it pins: {detail}",
+        "The suite's questions differ from its pinned version: {detail}",
         _OURS,
         LATER,
         (
@@ -23,7 +23,7 @@ ROWS = (
     Cause(
         "dataset-gated",
         "us",
-        "The questions of the suite are gated, and the evaluation machine may not read them: {detail}",
+        "The suite's questions are gated, and the evaluation machine has no access to them: {detail}",
         _OURS,
         LATER,
         (both(raised("DatasetUnavailable", "DatasetNotFoundError"), text_matches(r"gated|GatedRepo|ask for access")),),
@@ -31,7 +31,7 @@ ROWS = (
     Cause(
         "dataset-broken",
         "us",
-        "The questions of the suite cannot be read: {detail}",
+        "The suite's questions cannot be read: {detail}",
         _OURS,
         LATER,
         (
@@ -45,7 +45,7 @@ ROWS = (
     Cause(
         "dataset-unavailable",
         "us",
-        "The questions of the suite could not be loaded: {detail}",
+        "The suite's questions could not be loaded: {detail}",
         _OURS,
         LATER,
         (
@@ -56,28 +56,29 @@ ROWS = (
     Cause(
         "model-gated",
         "submission",
-        "The model is gated: its repo cannot be read without its owner's consent.",
-        "Open the model to everybody, or ask the maintainers whether they may be let in, and submit it again.",
+        "The model is gated, and the leaderboard's account has no access to it.",
+        "Remove the gate, or grant access to the leaderboard's account (the maintainers can tell you its name), and "
+        "submit the model again.",
         signs=(raised("ModelGated"), raised("GatedRepoError", phases=_FETCHING)),
     ),
     Cause(
         "revision-gone",
         "submission",
-        "The commit that was submitted is no longer in the model's repo: {detail}",
-        "Submit a commit that exists.",
+        "The submitted commit is no longer in the model's repo: {detail}",
+        "Submit a commit that exists in the repo now.",
         signs=(raised("RevisionGone"), raised("RevisionNotFoundError", phases=_FETCHING)),
     ),
     Cause(
         "model-gone",
         "submission",
-        "The model is no longer on the Hub where we can read it: {detail}",
-        "Make the repo public, or submit the model under the name that it has now.",
+        "The model's repo no longer exists on the Hub, or it is private: {detail}",
+        "Make the repo public, or submit the model under its present name.",
         signs=(raised("ModelGone"), raised("RepositoryNotFoundError", phases=_FETCHING)),
     ),
     Cause(
         "hub-rate-limit",
         "hub",
-        "The Hub asks us to slow down: {detail}",
+        "The Hub limits our request rate: {detail}",
         TRIED_AGAIN,
         LATER,
         (both(raised("HfHubHTTPError", "HTTPStatusError"), text_matches(r"\b429\b|too many requests|rate limit")),),
@@ -85,8 +86,8 @@ ROWS = (
     Cause(
         "publication-refused",
         "us",
-        "The evaluation is done, but the evaluation machine may not publish its details: {detail}",
-        "Nothing to do for you: the maintainers check the machine's token, and it is tried again.",
+        "The evaluation has finished, but the evaluation machine is not allowed to publish its details: {detail}",
+        "You don't need to do anything: the maintainers check the machine's token, and the evaluation is retried.",
         LATER,
         (both(raised("PublicationFailed"), text_matches(r"\b40[13]\b|forbidden|unauthorized")),),
     ),
@@ -94,7 +95,7 @@ ROWS = (
         "hub-access",
         "us",
         "The Hub does not accept the evaluation machine's token: {detail}",
-        "Nothing to do for you: the maintainers check the token, and it is tried again.",
+        "You don't need to do anything: the maintainers check the token, and the evaluation is retried.",
         LATER,
         (
             both(
@@ -106,7 +107,7 @@ ROWS = (
     Cause(
         "publication-failed",
         "us",
-        "The evaluation is done, but its details could not be published: {detail}",
+        "The evaluation has finished, but its details could not be published: {detail}",
         TRIED_AGAIN,
         SHORTLY,
         (raised("PublicationFailed"),),
@@ -114,7 +115,7 @@ ROWS = (
     Cause(
         "download-damaged",
         "hub",
-        "A file of the model arrived damaged: {detail}",
+        "A file of the model was damaged during the download: {detail}",
         TRIED_AGAIN,
         SHORTLY,
         (text_matches(r"consistency check failed|checksum mismatch|incomplete ?read", ("download",)),),
@@ -142,23 +143,22 @@ ROWS = (
     Cause(
         "no-results",
         "unknown",
-        "The evaluation ran to its end without results that can be published: {detail}",
-        "Check that the model computes finite numbers in the precision that was asked for. The maintainers have "
-        "the log.",
+        "The evaluation finished without usable results: {detail}",
+        "Check that the model computes finite numbers in the requested precision. The maintainers have the log.",
         signs=(raised("EvaluationFailed"),),
     ),
     Cause(
         "suite-changed",
         "us",
-        "The suite got a new version while the model was evaluated: {detail}",
-        "Nothing to do for you: it is evaluated once more, by the new version.",
+        "The suite was updated during the evaluation: {detail}",
+        "You don't need to do anything: the model is evaluated again with the new version.",
         AT_ONCE,
     ),
     Cause(
         "results-refused",
         "us",
-        "The evaluation is done, but its results are not what they should be: {detail}",
-        "Nothing to do for you: the maintainers look into it.",
+        "The evaluation has finished, but its results are invalid: {detail}",
+        "You don't need to do anything: the maintainers look into it.",
         ONCE,
     ),
 )

@@ -1,4 +1,4 @@
-"""What is left when nothing more precise fits."""
+"""Causes: failures that no more precise row matches."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ ROWS = (
     Cause(
         "left-without-a-word",
         "unknown",
-        "The evaluation ended without results and without saying why: {detail}",
-        "Nothing to do for the moment: it is tried once more. The maintainers have the log.",
+        "The evaluation ended without results and without an error message: {detail}",
+        "You don't need to do anything for now: the evaluation is retried once. The maintainers have the log.",
         ONCE,
-        (EvidencePattern("ends, and says nothing", lambda e: e.silent and e.exit_status is not None),),
+        (EvidencePattern("ends silently", lambda e: e.silent and e.exit_status is not None),),
     ),
     Cause(
         "harness-error",
         "us",
         "The evaluation harness stopped with an error: {detail}",
-        "The maintainers have the log. If you know what in the model may have caused it, tell them in the thread.",
+        "The maintainers have the log. If you know what in the model may cause this error, tell them in the thread.",
         signs=(anything_raised("prepare", "evaluate", "score"),),
     ),
     Cause(
         "unknown",
         "unknown",
-        "The evaluation failed, and we do not know why yet: {detail}",
-        "The maintainers have the log and can start the evaluation again.",
+        "The evaluation failed for a reason that we do not know yet: {detail}",
+        "The maintainers have the log, look into it, and can start the evaluation again.",
     ),
 )

@@ -1,4 +1,4 @@
-"""Memory, disk and devices: what an evaluation runs on, and what it may use up."""
+"""Causes: memory, disk and devices of the evaluation machine."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from leaderboard.evidence import allocation_refused, killed, raised, stopped, te
 
 TERABYTE = 1 << 40
 _LARGER = (
-    "Nothing to do for the moment: it is tried once more, on a larger machine where there is one. If that fails too, "
-    "ask the maintainers."
+    "You don't need to do anything for now: the evaluation is retried once, on a larger machine if there is one. If it "
+    "fails again, ask the maintainers."
 )
 
 ROWS = (
     Cause(
         "context-too-large",
         "submission",
-        "The model asks for more memory at once than any machine has: {detail}",
-        "Check `max_position_embeddings` (or `n_positions`, `n_ctx`) and the other sizes in config.json: they must be "
-        "those of the weights.",
+        "The model requests more memory at once than any machine has: {detail}",
+        "Check `max_position_embeddings` (or `n_positions`, `n_ctx`) and the other sizes in config.json: they must "
+        "match the weights.",
         signs=(allocation_refused(TERABYTE),),
     ),
     Cause(
@@ -38,7 +38,7 @@ ROWS = (
     Cause(
         "too-many-processes",
         "unknown",
-        "The evaluation tried to start more processes or threads than it may.",
+        "The evaluation tried to start more processes or threads than the sandbox allows.",
         "The maintainers have the log and look into it.",
         signs=(text_matches(r"can't start new thread|resource temporarily unavailable|pthread_create failed"),),
     ),
@@ -57,7 +57,7 @@ ROWS = (
     Cause(
         "killed-by-kernel",
         "unknown",
-        "The machine's kernel ended the evaluation, most likely for want of memory: {detail}",
+        "The operating system ended the evaluation, most likely because it ran out of memory: {detail}",
         _LARGER,
         LARGER,
         (killed(signal.SIGKILL),),
@@ -65,7 +65,7 @@ ROWS = (
     Cause(
         "nccl",
         "us",
-        "The GPUs of the evaluation machine lost touch with each other: {detail}",
+        "The communication between the GPUs of the evaluation machine failed: {detail}",
         TRIED_AGAIN,
         LATER,
         (raised("DistBackendError"), text_matches(r"\bnccl\b")),
@@ -73,7 +73,7 @@ ROWS = (
     Cause(
         "gpu-fault",
         "us",
-        "A GPU of the evaluation machine made an error: {detail}",
+        "A GPU of the evaluation machine reported an error: {detail}",
         TRIED_AGAIN,
         LATER,
         (
@@ -100,8 +100,8 @@ ROWS = (
     Cause(
         "gpu-driver",
         "us",
-        "The evaluation machine's GPU driver does not fit what runs on it: {detail}",
-        "Nothing to do for you: the maintainers bring the machine up to date, and it is tried again.",
+        "The evaluation machine's GPU driver does not match its software: {detail}",
+        "You don't need to do anything: the maintainers update the machine, and the evaluation is retried.",
         LATER,
         (
             text_matches(
@@ -113,7 +113,7 @@ ROWS = (
     Cause(
         "file-limit",
         "unknown",
-        "The evaluation wrote more than it may.",
+        "The evaluation wrote more data to disk than the sandbox allows.",
         "The maintainers have the log and look into it.",
         signs=(stopped("spool-limit"), killed(signal.SIGXFSZ), text_matches(r"file too large|\[Errno 27\]")),
     ),
@@ -129,8 +129,8 @@ ROWS = (
         "crashed",
         "unknown",
         "The evaluation's process crashed: {detail}",
-        "Nothing to do for the moment: it is tried once more. If that fails too, check that the model loads and "
-        "generates with the newest transformers.",
+        "You don't need to do anything for now: the evaluation is retried once. If it fails again, check that the "
+        "model loads and generates with the newest release of transformers.",
         ONCE,
         (killed(signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT, signal.SIGSYS),),
     ),

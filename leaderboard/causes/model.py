@@ -1,4 +1,4 @@
-"""A model's config, tokenizer, precision, chat template and way of generating."""
+"""Causes: the model's config, tokenizer, precision, chat template and generation settings."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from leaderboard.evidence import both, logged, raised, text_matches
 _IN_GENERATE = (
     r"utils\.py\", line \d+, in (?:generate|_sample|_beam_search|_prepare_\w+|_get_\w+|_validate_\w+)\n(?: {4}.*\n)+\S"
 )
-"""The last frame of a trace is in transformers' own `generate`, and not in a model that it runs."""
+"""Matches a trace whose last frame is in transformers' own `generate`, not in the model's code."""
 _RUNNING = ("prepare", "evaluate", "score")
 
 ROWS = (
@@ -16,14 +16,14 @@ ROWS = (
         "remote-code-needed",
         "submission",
         "The model can only be loaded by running Python code from its own repo, which we never do.",
-        "Have the architecture added to a release of transformers, or convert the model to one that is there, "
-        "and submit the new commit.",
+        "Contribute the architecture to transformers and submit the model once a stable release has it, or convert the "
+        "model to an architecture that transformers has.",
         signs=(text_matches(r"trust_remote_code|contains custom code|requires you to execute the .{0,40} file"),),
     ),
     Cause(
         "not-a-language-model",
         "submission",
-        "The model is of a kind that does not generate text: {detail}",
+        "The model's architecture cannot generate text: {detail}",
         "Submit a causal language model: one that `AutoModelForCausalLM.from_pretrained` loads.",
         signs=(text_matches(r"unrecognized configuration class", LOADING),),
     ),
@@ -48,14 +48,14 @@ ROWS = (
     Cause(
         "config-absurd",
         "submission",
-        "config.json describes a model that is larger than any: {detail}",
-        "Check the sizes in config.json: they must be those of the weights.",
+        "config.json describes an impossibly large model: {detail}",
+        "Check the sizes in config.json: they must match the weights.",
         signs=(raised("ConfigAbsurd"),),
     ),
     Cause(
         "config-invalid",
         "submission",
-        "config.json holds values that the architecture cannot be built with: {detail}",
+        "config.json contains values that the architecture does not support: {detail}",
         "Check that `AutoConfig.from_pretrained` and `AutoModelForCausalLM.from_config` accept it, and submit the new "
         "commit.",
         signs=(
@@ -82,7 +82,7 @@ ROWS = (
     Cause(
         "tokenizer-missing",
         "submission",
-        "The repo has no tokenizer that can be loaded: {detail}",
+        "The repo has no tokenizer that transformers can load: {detail}",
         "Add the tokenizer's files (tokenizer.json, tokenizer_config.json) to the repo, check that "
         "`AutoTokenizer.from_pretrained` loads them without remote code, and submit the new commit.",
         signs=(
@@ -106,7 +106,7 @@ ROWS = (
     Cause(
         "tokenizer-mismatch",
         "submission",
-        "The tokenizer has tokens that the model does not know: {detail}",
+        "The tokenizer has tokens that are outside the model's vocabulary: {detail}",
         "Check that the tokenizer belongs to the model: its largest token id must be below `vocab_size` in "
         "config.json.",
         signs=(text_matches(r"index out of range in self|device-side assert", _RUNNING),),
@@ -114,16 +114,16 @@ ROWS = (
     Cause(
         "not-a-number",
         "submission",
-        "The model computes NaN or infinite numbers instead of probabilities: {detail}",
-        "Weights that were trained in bfloat16 often overflow in float16: submit the precision that the model was "
-        "trained in, and check that it generates text in it.",
+        "The model computes NaN or infinite values instead of probabilities: {detail}",
+        "Weights trained in bfloat16 often overflow in float16: submit the model in the precision of its training, and "
+        "check that it generates text in that precision.",
         signs=(raised("NotANumber"), text_matches(r"probability tensor contains either .?inf", _RUNNING)),
     ),
     Cause(
         "precision-unusable",
         "submission",
-        "The model cannot compute in the precision that the request asks for: {detail}",
-        "Submit the precision that the model was trained in.",
+        "The model does not work in the requested precision: {detail}",
+        "Submit the model in the precision of its training.",
         signs=(
             text_matches(r"not implemented for '(?:Half|BFloat16|Char|Byte|Float8\w*)'"),
             text_matches(r"expected .{0,60}same dtype|must have the same dtype|expected scalar type"),
@@ -132,8 +132,8 @@ ROWS = (
     Cause(
         "quantisation-unusable",
         "submission",
-        "The model's quantisation cannot be used here: {detail}",
-        "Check `quantization_config` in config.json, and that precision and checkpoint of the request belong together.",
+        "The model's quantisation is not supported here: {detail}",
+        "Check `quantization_config` in config.json, and that the requested precision matches the checkpoint.",
         signs=(
             raised("NotQuantised"),
             text_matches(
@@ -144,14 +144,14 @@ ROWS = (
     Cause(
         "chat-template-endless",
         "submission",
-        "The chat template does not come to an end: {detail}",
+        "The chat template never ends: {detail}",
         "Check the template with `tokenizer.apply_chat_template` on a short conversation, or submit without one.",
         signs=(raised("ChatTemplateEndless"),),
     ),
     Cause(
         "chat-template-broken",
         "submission",
-        "The chat template ends in an error: {detail}",
+        "The chat template fails with an error: {detail}",
         "Check the template with `tokenizer.apply_chat_template` on a conversation with a system prompt and several "
         "turns, or submit without one.",
         signs=(raised("ChatTemplateBroken"),),
@@ -159,14 +159,14 @@ ROWS = (
     Cause(
         "chat-template-missing",
         "submission",
-        "The request asks for a chat template, and the tokenizer has none: {detail}",
+        "The request asks for a chat template, but the tokenizer has none: {detail}",
         "Add a chat template to the tokenizer, or submit without one.",
         signs=(text_matches(r"chat[_ ]template", ("load", "prepare", "evaluate")),),
     ),
     Cause(
         "generation-endless",
         "submission",
-        "The model goes on generating beyond what a task allows: {detail}",
+        "The model generates more tokens than the task allows: {detail}",
         "Remove `max_new_tokens`, `min_new_tokens` and `min_length` from generation_config.json, check that the model "
         "ends its answers, and submit the new commit.",
         signs=(raised("GenerationEndless"),),
@@ -174,8 +174,8 @@ ROWS = (
     Cause(
         "generation-settings",
         "submission",
-        "generation_config.json holds settings that cannot be used: {detail}",
-        "Check that `model.generate` works with it, or remove the file, and submit the new commit.",
+        "generation_config.json contains invalid settings: {detail}",
+        "Check that `model.generate` works with these settings, or remove the file, and submit the new commit.",
         signs=(
             text_matches(
                 r"generation[_ ]?config|generation flags|num_beams|num_return_sequences|logits_?processor",
@@ -187,8 +187,8 @@ ROWS = (
     Cause(
         "context-too-short",
         "submission",
-        "The model's context is shorter than what the suite asks it: {detail}",
-        "Check `max_position_embeddings` in config.json. A model with so short a context cannot be evaluated here.",
+        "The model's context is too short for the suite's questions: {detail}",
+        "Check `max_position_embeddings` in config.json. If the value is right, the model cannot be evaluated here.",
         signs=(
             text_matches(
                 r"must be less than model's maximum sequence length|longer than the maximum sequence", _RUNNING
@@ -198,7 +198,7 @@ ROWS = (
     Cause(
         "base-model-missing",
         "submission",
-        "The base model that an adapter or a delta needs cannot be had: {detail}",
+        "The base model of the adapter or delta cannot be downloaded: {detail}",
         "Name a public base model and check that its repo still exists.",
         signs=(raised("BaseModelGone"),),
     ),

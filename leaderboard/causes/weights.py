@@ -1,4 +1,4 @@
-"""The files of a model: its weights, and what is wrong with them."""
+"""Causes: the model's weight files."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ ROWS = (
     Cause(
         "weights-pickled",
         "submission",
-        "The repo holds its weights as pickles alone, which can run code on whoever loads them: {detail}",
-        "We load safetensors only. Load the model on a machine of your own, save it with `save_pretrained`, upload "
-        "the .safetensors files, and submit the new commit.",
+        "The repo has its weights only as pickle files, which can run code when they are loaded: {detail}",
+        "We load safetensors only. Load the model on your own machine, save it with `save_pretrained`, upload the "
+        ".safetensors files, and submit the new commit.",
         signs=(raised("WeightsPickled"),),
     ),
     Cause(
         "shard-missing",
         "submission",
-        "Some of the files that hold the weights are not in the repo: {detail}",
+        "Some of the weight files are missing from the repo: {detail}",
         "Upload every file that model.safetensors.index.json names, and submit the new commit.",
         signs=(
             raised("ShardMissing"),
@@ -33,7 +33,7 @@ ROWS = (
     Cause(
         "weights-missing",
         "submission",
-        "The repo holds no weights that we can load: {detail}",
+        "The repo has no weights that we can load: {detail}",
         "We load safetensors only. Save the model with `save_pretrained`, upload every shard and the index, "
         "and submit the new commit.",
         signs=(
@@ -47,30 +47,30 @@ ROWS = (
     Cause(
         "too-many-files",
         "submission",
-        "The top folder of the repo holds more files than any model consists of: {detail}",
-        "Keep what is not part of the model in folders below, or in another repo, and submit the new commit.",
+        "The top folder of the repo has more files than any model needs: {detail}",
+        "Move files that are not part of the model to subfolders or to another repo, and submit the new commit.",
         signs=(raised("TooManyFiles"),),
     ),
     Cause(
         "index-unusable",
         "submission",
-        "The index of the weights, model.safetensors.index.json, cannot be used: {detail}",
+        "The index of the weights, model.safetensors.index.json, is invalid: {detail}",
         _SAVE_AGAIN,
         signs=(raised("IndexUnusable"),),
     ),
     Cause(
         "odd-files",
         "submission",
-        "A file of the model is not what its name says: {detail}",
-        "Upload the file itself, not a link to it, under a plain name in the top folder of the repo, and submit the "
-        "new commit.",
+        "A file of the model has an unexpected type or name: {detail}",
+        "Upload the file itself instead of a link to it, under a plain name in the top folder of the repo, and submit "
+        "the new commit.",
         signs=(raised("OddFile"),),
     ),
     Cause(
         "weights-truncated",
         "submission",
-        "A file of the weights is cut off or has bytes too many: {detail}",
-        "The upload was most likely interrupted. Upload the file again, and submit the new commit.",
+        "A weight file is incomplete or has extra bytes: {detail}",
+        "The upload was probably interrupted. Upload the file again, and submit the new commit.",
         signs=(
             raised("WeightsTruncated"),
             both(
@@ -84,22 +84,22 @@ ROWS = (
     Cause(
         "weights-header",
         "submission",
-        "A file of the weights begins with a header that cannot be read: {detail}",
+        "The header of a weight file cannot be read: {detail}",
         _SAVE_AGAIN,
         signs=(raised("HeaderUnreadable"), both(raised("SafetensorError"), text_matches(r"header"))),
     ),
     Cause(
         "weights-dtype",
         "submission",
-        "The weights are stored in a format that config.json does not announce: {detail}",
-        "Quantised weights need their `quantization_config` in config.json; others have to be saved as float16, "
+        "The weights are stored in a format that config.json does not declare: {detail}",
+        "Quantised weights need a `quantization_config` in config.json; other weights must be saved as float16, "
         "bfloat16 or float32. Save the model again, and submit the new commit.",
         signs=(raised("WeightsOfWrongType"),),
     ),
     Cause(
         "weights-shape",
         "submission",
-        "The weights have other shapes than config.json says: {detail}",
+        "The shapes of the weights do not match config.json: {detail}",
         "Check that config.json belongs to these weights (sizes, number of heads, vocabulary), and submit the new "
         "commit.",
         signs=(
@@ -110,16 +110,16 @@ ROWS = (
     Cause(
         "weights-incomplete",
         "submission",
-        "Weights are missing for some of the model's layers, which would be filled with random numbers: {detail}",
-        "Check the number of layers in config.json and that every shard was uploaded, and submit the new commit.",
+        "Weights are missing for some layers, which would be filled with random numbers: {detail}",
+        "Check the number of layers in config.json, upload every shard, and submit the new commit.",
         signs=(raised("WeightsIncomplete"),),
     ),
     Cause(
         "weights-not-finite",
         "submission",
-        "The model's weights hold NaN or infinite numbers: {detail}",
-        "The training, a merge or a conversion went wrong, or the numbers do not fit the precision: weights of "
-        "bfloat16 may overflow in float16. Check the weights, and submit the new commit or another precision.",
+        "The model's weights contain NaN or infinite values: {detail}",
+        "Check the training, the merge or the conversion that produced the weights, and submit the new commit. Weights "
+        "trained in bfloat16 may overflow in float16: then submit the model in bfloat16.",
         signs=(raised("WeightsNotFinite"),),
     ),
     Cause(

@@ -8,30 +8,64 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 import re
 import subprocess
+import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
 from typing import IO
 
 from localhub.errors import BadRequest, HubError
+from localhub.git.repository import MAIN, Author, GitRepo
 
 SERVICE = "git-upload-pack"
+# Version 2 answers with its capabilities alone; git takes the service line before them all the same.
+_SERVICE_LINE = b"001e# service=git-upload-pack\n0000"
 _CHUNK_BYTES = 1 << 16
 _PROTOCOL = re.compile(r"version=[0-2]")
 
 
-async def advertise(repo: Path, protocol: str | None) -> bytes:
-    """The refs, which a client asks for first."""
+async def advertise(repo: GitRepo, protocol: str | None) -> bytes:
+    """The refs as they are now, which a client asks for first: the bytes that git would send.
+
+    Clients ask for them often, and starting git for each answer would take longer than all the rest of it.
+    """
+    protocol = protocol if protocol and _PROTOCOL.fullmatch(protocol) else ""
+    return _SERVICE_LINE + await asyncio.to_thread(_advertisement, repo, protocol)
+
+
+def _advertisement(repo: GitRepo, protocol: str) -> bytes:
+    if protocol == "version=2":
+        return _model_advertisement(protocol)  # capabilities alone, the same for every repo
+    refs = repo.advertised_refs()
+    if not refs or refs[0][0] != "HEAD":
+        return _run_advertisement(repo.path, protocol)  # other capabilities: there is no commit on main
+    before, _, after = _model_advertisement(protocol).partition(b"\0")
+    version = before[: -len(f"0123{refs[0][1]} HEAD")]  # a line of its own in version 1, else nothing
+    capabilities = after.partition(b"\n")[0]
+    lines = [f"{oid} {name}".encode() for name, oid in refs]
+    lines[0] += b"\0" + capabilities
+    return version + b"".join(b"%04x%s\n" % (len(line) + 5, line) for line in lines) + b"0000"
+
+
+@functools.cache
+def _model_advertisement(protocol: str) -> bytes:
+    """What the installed git advertises of a repo with one commit: the capabilities of all repos are the same."""
+    with tempfile.TemporaryDirectory() as folder:
+        repo = GitRepo(Path(folder) / "model.git")
+        repo.create()
+        repo.commit(MAIN, [], None, Author("localhub", "localhub@localhost"), "Model")
+        return _run_advertisement(repo.path, protocol)
+
+
+def _run_advertisement(repo: Path, protocol: str) -> bytes:
     process = _start(repo, protocol, "--advertise-refs")
-    out, _ = await asyncio.to_thread(process.communicate)
+    out, _ = process.communicate()
     if process.returncode:
         raise HubError(503, "git cannot read this repository now. Try again later.")
-    line = f"# service={SERVICE}\n"
-    first = f"{len(line) + 4:04x}{line}0000".encode()
-    # Version 2 answers with its capabilities alone; git takes the service line before them all the same.
-    return first + out
+    return out
 
 
 async def upload_pack(repo: Path, protocol: str | None, body: bytes) -> AsyncIterator[bytes]:

@@ -43,7 +43,7 @@ async def info_refs(request: Request, repo: Cloned, service: Annotated[str, Quer
     """The refs of a repo."""
     if service != SERVICE:
         raise Forbidden("This Hub can be cloned by git, but is written to by its API alone: use huggingface_hub.")
-    refs = await advertise(repo.git.path, request.headers.get("git-protocol"))
+    refs = await advertise(repo.git, request.headers.get("git-protocol"))
     return Response(refs, media_type=f"application/x-{SERVICE}-advertisement", headers=_NO_CACHE)
 
 

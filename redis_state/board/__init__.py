@@ -1,1 +1,1 @@
-"""What the bot keeps in Redis about its board: request index, measures, sessions. Workers never import it."""
+"""The bot's state of its board in Redis: request index, measurements, sessions. Workers never import it."""

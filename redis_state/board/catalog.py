@@ -1,7 +1,7 @@
-"""All requests by time, and by status and by submitter, so that a page of a list costs what is on the page.
+"""Lists of requests by time, for all, by status and by submitter, so that a page costs as much as it shows.
 
 Sorted sets beside the index, written in the same transaction as the entries. A submitter's set may name a request that
-is another's by now: whoever reads looks at the entries themselves, and passes over what does not fit.
+now belongs to another submitter: readers check the entries, and skip those that do not fit.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from redis_state.board.entry import IndexEntry
 
 STATUSES = (*Status.__members__, OTHER)
-CHUNK = 200
+PAGE_SIZE = 200
 
 
 class Catalog:
@@ -29,7 +29,7 @@ class Catalog:
         self._keys = keys
 
     def add(self, pipe: Any, entries: Iterable[IndexEntry]) -> None:
-        """Have `pipe` list `entries` as they are."""
+        """Add to `pipe` the commands that list `entries`."""
         times: Fields = {}
         statuses: dict[str, Fields] = {}
         submitters: dict[str, Fields] = {}
@@ -42,25 +42,25 @@ class Catalog:
             return
         pipe.zadd(self._keys.catalog(), times)
         for status in STATUSES:
-            mine = statuses.get(status, {})
-            if mine:
-                pipe.zadd(self._keys.catalog("status", status), mine)
-            if others := times.keys() - mine.keys():
+            members = statuses.get(status, {})
+            if members:
+                pipe.zadd(self._keys.catalog("status", status), members)
+            if others := times.keys() - members.keys():
                 pipe.zrem(self._keys.catalog("status", status), *others)
-        for name, mine in submitters.items():
-            pipe.zadd(self._keys.catalog("submitter", name), mine)
+        for name, members in submitters.items():
+            pipe.zadd(self._keys.catalog("submitter", name), members)
 
     def drop(self, pipe: Any, path: str) -> None:
-        """Have `pipe` forget the request at `path`."""
+        """Add to `pipe` the commands that remove the request at `path`."""
         for name in (self._keys.catalog(), *(self._keys.catalog("status", status) for status in STATUSES)):
             pipe.zrem(name, path)
 
     def newest(
         self, *, status: str = "", submitter: str = "", after: tuple[float, str] | None = None
     ) -> Iterator[tuple[float, str]]:
-        """Time and path of requests, newest first, from the one after `after` on; read a few at a time.
+        """Time and path of requests, newest first, beginning after `after`; read in pages.
 
-        Where both filters are given only the submitter's is heeded.
+        If both filters are given, only the submitter's applies.
         """
         name = self._keys.catalog()
         if submitter:
@@ -68,20 +68,20 @@ class Catalog:
         elif status:
             name = self._keys.catalog("status", status)
         start = self._start(name, after) if after is not None else 0
-        found: Any
-        while found := self._redis.zrange(name, start, start + CHUNK - 1, desc=True, withscores=True):
-            yield from ((float(pair[1]), text(pair[0])) for pair in found)
-            start += len(found)
+        page: Any
+        while page := self._redis.zrange(name, start, start + PAGE_SIZE - 1, desc=True, withscores=True):
+            yield from ((float(pair[1]), text(pair[0])) for pair in page)
+            start += len(page)
 
     def of(self, *statuses: str) -> list[str]:
-        """The paths of all requests in one of `statuses`, in no order that means anything. One round trip."""
+        """The paths of all requests in one of `statuses`, unordered. One round trip."""
         with self._redis.pipeline(transaction=False) as pipe:
             for status in statuses:
                 pipe.zrange(self._keys.catalog("status", status), 0, -1)
-            return [text(path) for found in pipe.execute() for path in found]
+            return [text(path) for members in pipe.execute() for path in members]
 
     def _start(self, name: str, after: tuple[float, str]) -> int:
-        """The rank that follows `after`; where that is gone, the rank of what is as old as it was."""
+        """The rank that follows `after`; if that request is gone, the rank that follows its time."""
         rank: Any = self._redis.zrevrank(name, after[1])
         if rank is not None:
             return int(rank) + 1

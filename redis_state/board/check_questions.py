@@ -1,7 +1,7 @@
-"""Checks that somebody asked for by way of the web server, which has no token: a sync answers, Redis carries both.
+"""Checks of models that clients request from the web server: a sync, which has the token, answers them through Redis.
 
-A question is known by what it asks: who asks the same while it is answered, or soon after, gets the same answer. Both
-are forgotten by themselves; a question that nobody answered in time is asked anew.
+A question is identified by its content: clients that ask the same while it is answered, or soon after, get the same
+answer. Both expire; after a question expired unanswered, it can be asked again.
 """
 
 from __future__ import annotations
@@ -10,66 +10,66 @@ import hashlib
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from leaderboard.precisions import USUAL_PRECISION
+from leaderboard.options import DEFAULT_PRECISION
 from redis_state.keys import Keys
 from redis_state.redis import Redis
 
 CHECK = "check"
 """The kind of the dirty keys: `check:{digest}`."""
 QUESTION_RETENTION, ANSWER_RETENTION = 120, 60
-"""Seconds for which a question waits, and for which its answer is good."""
+"""Seconds for which a question waits, and for which its answer is stored."""
 
 
 class CheckQuestion(BaseModel):
-    """Would this model be accepted?"""
+    """The question whether the board would accept a model."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     model: str = Field(min_length=1, max_length=200)
     revision: str = Field(default="main", min_length=1, max_length=200)
-    precision: str = Field(default=USUAL_PRECISION, min_length=1, max_length=32)
+    precision: str = Field(default=DEFAULT_PRECISION, min_length=1, max_length=32)
     weight_type: str = Field(default="Original", min_length=1, max_length=32)
 
     @property
     def digest(self) -> str:
-        """Its name."""
+        """The question's id, derived from its content."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:24]
 
 
 class CheckQuestions:
-    """The questions to one board, and their answers."""
+    """The questions about one board, and their answers."""
 
     def __init__(self, redis: Redis, keys: Keys) -> None:
         self._redis = redis
         self._keys = keys
 
     def put(self, question: CheckQuestion) -> bool:
-        """Have it wait for an answer; False where it does already. Mark `check:{digest}` dirty afterwards."""
+        """Store the question; False if it already waits for an answer. Mark `check:{digest}` dirty afterwards."""
         key = self._keys.question(question.digest)
         return bool(self._redis.set(key, question.model_dump_json(), nx=True, ex=QUESTION_RETENTION))
 
     def find(self, digest: str) -> CheckQuestion | None:
-        """The question of this name; None where nobody waits for its answer any more."""
+        """The question with this id; None if it was answered or expired."""
         raw = self._redis.get(self._keys.question(digest))
         try:
             return CheckQuestion.model_validate_json(raw) if raw is not None else None
         except ValidationError:
-            return None  # asked by another version
+            return None  # written by another version
 
     def answer(self, digest: str, body: str) -> None:
-        """Keep the answer for those who ask within a minute."""
+        """Store the answer for ANSWER_RETENTION seconds, and remove the question."""
         with self._redis.pipeline() as pipe:
             pipe.set(self._keys.answer(digest), body, ex=ANSWER_RETENTION)
             pipe.delete(self._keys.question(digest))
             pipe.execute()
 
     def read(self, digest: str) -> bytes | None:
-        """The answer, where there is one."""
+        """The answer, if there is one."""
         raw = self._redis.get(self._keys.answer(digest))
         return raw if isinstance(raw, bytes) else None
 
     def allows(self, counter: str, *, most: int, seconds: int = 60) -> int:
-        """Count one more of `counter`, of which there may be `most` within `seconds`; 0, or how long to wait."""
+        """Add one to `counter`; return 0 if there are at most `most` within `seconds`, else the seconds to wait."""
         key = self._keys.asked(counter)
         with self._redis.pipeline() as pipe:
             pipe.incr(key)

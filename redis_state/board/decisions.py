@@ -1,6 +1,6 @@
-"""The decisions of people, newest first: who had what done by a command, whether they might, and what was answered.
+"""Commands that decided something, newest first: the person, the command, whether it was allowed, and the answer.
 
-The files in the logs repo are the record. This is its newest part in Redis, for a page and the API, and comes back from
+The files in the logs repo are the record. Redis holds its newest part for a page and the API, and can be refilled from
 those files (`bot.threads.decision_log`).
 """
 
@@ -16,12 +16,12 @@ from redis_state.keys import Keys
 from redis_state.redis import Redis, text
 
 MAX_DECISIONS = 5_000
-LONGEST = 2_000
-"""Characters of an answer that are kept here; its thread, and its own file, have all of it."""
+MAX_ANSWER_LENGTH = 2_000
+"""Characters of an answer that Redis holds; the thread and the file in the logs repo have all of it."""
 
 
 class DecisionAuthor(BaseModel):
-    """Who gave the command: the id that the Hub reported, and the name of that account then."""
+    """The author of a command: the id that the Hub reported, and the account's name at that time."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -30,7 +30,7 @@ class DecisionAuthor(BaseModel):
 
 
 class DecisionThread(BaseModel):
-    """The thread in which it was given; `repo` as `dataset/owner/name`."""
+    """The thread of a command; `repo` is `dataset/owner/name`."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -39,7 +39,7 @@ class DecisionThread(BaseModel):
 
 
 class CommandDecision(BaseModel):
-    """One command that decided something, or tried to."""
+    """One command that decided something, or was refused."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -59,34 +59,37 @@ class CommandDecision(BaseModel):
 
     @property
     def id(self) -> str:
-        """Its name in the record."""
+        """The decision's id in the record."""
         return f"{self.comment}-{self.number}"
 
     @property
     def seconds(self) -> float:
-        """`at`, in seconds since the epoch; 0 where it says nothing."""
+        """`at` in seconds since the epoch; 0 if it is no time."""
         try:
             return datetime.fromisoformat(self.at).timestamp()
         except ValueError:
             return 0.0
 
+    def shortened(self) -> CommandDecision:
+        """The same with at most MAX_ANSWER_LENGTH characters of its answer."""
+        return self.model_copy(update={"answer": self.answer[:MAX_ANSWER_LENGTH]})
+
 
 class Decisions:
-    """The newest decisions on one board, KEPT at most."""
+    """The newest decisions on one board, at most MAX_DECISIONS."""
 
     def __init__(self, redis: Redis, keys: Keys) -> None:
         self._redis = redis
         self._keys = keys
 
     def put(self, *decisions: CommandDecision) -> None:
-        """Remember them, each once, as it is told last. Two round trips."""
+        """Store decisions; a decision replaces an earlier version of itself. Two round trips."""
         if not decisions:
             return
         order, bodies = self._keys.decision_order, self._keys.decisions
-        decisions = tuple(one.model_copy(update={"answer": one.answer[:LONGEST]}) for one in decisions)
         with self._redis.pipeline() as pipe:
-            pipe.zadd(order, {one.id: one.seconds for one in decisions})
-            pipe.hset(bodies, mapping={one.id: one.model_dump_json() for one in decisions})
+            pipe.zadd(order, {decision.id: decision.seconds for decision in decisions})
+            pipe.hset(bodies, mapping={each.id: each.shortened().model_dump_json() for each in decisions})
             pipe.zrange(order, 0, -MAX_DECISIONS - 1)
             old = [text(name) for name in pipe.execute()[2]]
         if old:
@@ -96,7 +99,7 @@ class Decisions:
                 pipe.execute()
 
     def newest(self, *, limit: int, after: tuple[float, str] | None = None) -> list[CommandDecision]:
-        """Those that follow `after` (time and id), newest first."""
+        """Decisions older than `after` (time and id), newest first."""
         start = 0
         if after is not None:
             rank: Any = self._redis.zrevrank(self._keys.decision_order, after[1])
@@ -105,22 +108,22 @@ class Decisions:
         return self._read(self._redis.zrange(self._keys.decision_order, start, start + limit - 1, desc=True))
 
     def between(self, start: float, end: float) -> list[CommandDecision]:
-        """Those of a time (seconds since the epoch), oldest first."""
+        """Decisions from `start` to before `end` (seconds since the epoch), oldest first."""
         return self._read(self._redis.zrangebyscore(self._keys.decision_order, start, f"({end!r}"))
 
     def known(self, ids: Iterable[str]) -> set[str]:
-        """Which of `ids` are there."""
+        """Those of `ids` that are stored."""
         wanted = list(ids)
         scores: Any = self._redis.zmscore(self._keys.decision_order, wanted) if wanted else []
         return {name for name, score in zip(wanted, scores, strict=True) if score is not None}
 
     def _read(self, names: Any) -> list[CommandDecision]:
-        found = self._redis.hmget(self._keys.decisions, [text(name) for name in names]) if names else []
-        return [one for raw in found if raw is not None and (one := parse(raw)) is not None]
+        values = self._redis.hmget(self._keys.decisions, [text(name) for name in names]) if names else []
+        return [decision for raw in values if raw is not None and (decision := parse(raw)) is not None]
 
 
 def parse(raw: bytes | str) -> CommandDecision | None:
-    """The decision in `raw`; None where it is none."""
+    """Parse a stored decision; None if it is malformed."""
     try:
         return CommandDecision.model_validate_json(raw)
     except ValidationError:

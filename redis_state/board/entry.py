@@ -1,4 +1,4 @@
-"""What is known of one request: as its last sync saw it, and who brought it."""
+"""The index entry of a request, as its last sync saw it, and the origin of its file."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ class IndexEntry(BaseModel):
     state: EntryState = "new"
     model: str = ""
     sha: str | None = Field(default=None, description="commit at which it was accepted")
-    base_model: str = Field(default="", description="what an Adapter or a Delta changes, as its acceptance saw it")
+    base_model: str = Field(default="", description="base model of an Adapter or a Delta, as of its acceptance")
     base_sha: str = Field(default="", description="commit of that model at which it was accepted")
-    asked: str = Field(default="", description="which submission that was: a new one in the same file is another")
+    asked: str = Field(default="", description="id of the submission: a new one in the same file has another")
     number: int = Field(default=1, description="of the current attempt, from 1")
     attempt: str | None = None
     used: int | None = Field(
-        default=None, description="highest number of an attempt that was claimed, or ended; None where nobody looked"
+        default=None, description="highest number of an attempt that was claimed or ended; None: not read yet"
     )
-    fresh: bool = Field(default=False, description="whether we saw the file appear where there was none")
+    fresh: bool = Field(default=False, description="whether the bot saw the file appear where there was none")
     submitter: str = ""
     submitted: float = 0.0
     job: EvaluationJob | None = Field(
@@ -43,71 +43,79 @@ class IndexEntry(BaseModel):
     thread: int | None = None
     comment: str | None = Field(default=None, description="id of the status comment")
     said: str = Field(default="", description="digest of what the status comment says")
-    closed: bool = Field(default=False, description="whether its thread was closed, because it waits for nobody")
-    again: float = Field(default=0.0, description="before this time it is not tried again")
+    closed: bool = Field(default=False, description="whether its thread was closed, because nothing in it is open")
+    again: float = Field(default=0.0, description="time before which it is not retried")
     shown: int = Field(default=0, description="quarters of the progress that the status comment shows")
-    tier: Tier = Field(default="medium", description="how large a machine it asks for")
-    size: int = Field(default=0, description="size class of its weights; 0 where that is not known")
+    tier: Tier = Field(default="medium", description="size of the machine that it needs")
+    size: int = Field(default=0, description="size class of its weights; 0: not known")
     priority: Priority = "normal"
-    hold: Hold | None = Field(default=None, description="why it gets no turn for now")
+    hold: Hold | None = Field(default=None, description="why it is not dispatched for now")
     kept: PreviousResult | None = Field(default=None, description="the result that it had when it was submitted again")
     place: int = Field(default=0, description="position that the status comment shows; 0: none")
-    starts: tuple[float, float] | None = Field(default=None, description="earliest and latest start that it shows")
-    why: str = Field(default="", description="what it says holds the request back, in one word")
+    starts: tuple[float, float] | None = Field(
+        default=None, description="earliest and latest start that the status comment shows"
+    )
+    why: str = Field(default="", description="what holds the request back, in one word, as the status comment shows it")
     foretold: tuple[float, float, int] | None = Field(
-        default=None, description="when its start was worked out, how many seconds later that was to be, and its round"
+        default=None, description="when its start was estimated, in how many seconds it was to start, and its round"
     )
-    standing: RequestSnapshot = Field(
-        default_factory=RequestSnapshot, description="what the file says, for people to read"
-    )
+    standing: RequestSnapshot = Field(default_factory=RequestSnapshot, description="what the file says, for display")
     parameters: int | None = Field(default=None, description="of its model, when it was judged")
     nbytes: int | None = Field(default=None, description="of its model's weights, when it was judged")
     weights: str = Field(default="", description="digest of the weights: the same for every copy of them")
     licence: str = Field(default="", description="of its model, as the card has it")
 
+    def with_file(self, file_oid: str, snapshot: RequestSnapshot) -> IndexEntry:
+        """The same entry for another version of its file."""
+        return self.model_copy(update={"file_oid": file_oid, "standing": snapshot})
+
     @property
     def whose(self) -> str:
-        """Who submitted it, as far as it is known."""
+        """The submitter, if known."""
         return self.submitter or self.standing.submitter
 
     @property
     def time(self) -> float:
-        """When it was submitted, as far as it is known."""
+        """When it was submitted, if known; else 0."""
         return self.standing.time or self.submitted
 
     @property
     def commit(self) -> str:
-        """The commit that it is about: of one that finished that of its results, whatever was tried since."""
-        seen = self.standing
-        return seen.revision if seen.status == "FINISHED" and seen.revision else self.sha or seen.revision
+        """The model's commit; for a finished request that of its results, whatever was attempted since."""
+        snapshot = self.standing
+        if snapshot.status == "FINISHED" and snapshot.revision:
+            return snapshot.revision
+        return self.sha or snapshot.revision
 
     @property
     def has_results(self) -> bool:
-        """Whether results of it are on the board: it finished, perhaps waits for newer ones, and was not removed."""
+        """Whether its results are on the board: it finished, may wait for newer results, and was not removed."""
         return self.standing.status in ("FINISHED", "PENDING_NEW_EVAL") or self.kept is not None
 
     @property
     def precision(self) -> str:
-        """The precision at which it is to be evaluated, as the file's name has it."""
-        where = parse_path(self.path)
-        return where.precision if isinstance(where, RequestPath) else ""
+        """The precision of the evaluation, from the file's name."""
+        path = parse_path(self.path)
+        return path.precision if isinstance(path, RequestPath) else ""
 
     @property
     def is_private(self) -> bool:
-        """Whether the public may not even know that there is such a request."""
+        """Whether even the request's existence must not be public."""
         return self.standing.access == "private"
 
 
 class Origin(BaseModel):
-    """Who brought a request file, and how: only what the Hub itself reports."""
+    """The author of a request file, and how it was submitted: only facts that the Hub itself reports."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    author: str = Field(default="", description="name of whoever made the commit or the pull request")
-    front_end: bool = Field(default=False, description="whether that is a form of the board, which submits for others")
+    author: str = Field(default="", description="author of the commit or the pull request")
+    front_end: bool = Field(
+        default=False, description="whether the author is a front end of the board, which submits for others"
+    )
     pull: int | None = None
-    commit: str = Field(default="", description="the commit that brought it")
+    commit: str = Field(default="", description="the commit that added the file")
 
     def submitter(self, sender: str | None) -> str:
-        """Whose submission it is: a form's file names its signed-in user; nobody else is believed about another."""
+        """The submitter: a front end's `sender` is its signed-in user; any other author is the submitter themselves."""
         return sender if self.front_end and sender else self.author

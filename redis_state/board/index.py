@@ -1,15 +1,16 @@
-"""What the last sync of each request saw: the queue in memory, and what was said about it.
+"""The request index: the entry of each request, as its last sync saw it.
 
-All of it can be read from the Hub again. It is kept so that a turn, a position or an unchanged comment costs no call.
+All of it can be read from the Hub again; the index makes dispatch, positions and unchanged comments cost no call.
 
-A board has a hundred thousand settled requests and a handful in motion. So those that wait, those that are queued or
-run, and those that nobody judged yet are each listed apart, in step with the entries (one transaction writes both):
-whoever ticks reads these lists and never all of the entries.
+A board has a hundred thousand settled requests and few in progress. So requests that wait, that are queued or run, and
+that are not judged yet are also listed separately; one transaction writes entry and lists. Periodic work reads these
+lists, never all entries.
 """
 
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -21,14 +22,20 @@ from redis_state.board.catalog import Catalog
 from redis_state.board.entry import IndexEntry, Origin
 from redis_state.board.neighbours import Neighbours, starting_with
 from redis_state.board.request_snapshot import RequestSnapshot
-from redis_state.board.waiting import LINE, WaitingList, turn_of
+from redis_state.board.waiting import SET_LINES, WaitingList, turn_of
 from redis_state.keys import Keys
 from redis_state.redis import Fields, Redis, text
 
 _BUSY = ("queued", "running")
-_SCAN = 1_000
-CHANGES = 5_000
-"""Changes that are kept for those who follow them."""
+_SCAN_COUNT = 1_000
+MAX_CHANGES = 5_000
+"""Changes that the stream holds for readers that follow the index."""
+
+PUT_HEAD = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[2], ARGV[2])
+return 1
+"""
 
 
 class Index:
@@ -37,35 +44,36 @@ class Index:
     def __init__(self, redis: Redis, keys: Keys) -> None:
         self._redis = redis
         self._keys = keys
-        self._line = redis.register_script(LINE)
+        self._set_lines = redis.register_script(SET_LINES)
+        self._put_head = redis.register_script(PUT_HEAD)
         self._waiting = WaitingList(redis, keys)
         self.catalog = Catalog(redis, keys)
         self.neighbours = Neighbours(redis, keys)
 
     def get(self, path: str) -> IndexEntry:
-        """The entry at `path`; a new one where there is none."""
+        """The entry at `path`; a new one if there is none."""
         return self.find([path])[0] or IndexEntry(path=path)
 
     def find(self, paths: Sequence[str]) -> list[IndexEntry | None]:
-        """The entry at each of `paths`, None where there is none. One round trip."""
-        found = self._redis.hmget(self._keys.requests, list(paths)) if paths else []
-        return [_entry(raw) if raw is not None else None for raw in found]
+        """The entry at each of `paths`, or None. One round trip."""
+        values = self._redis.hmget(self._keys.requests, list(paths)) if paths else []
+        return [_entry(raw) if raw is not None else None for raw in values]
 
     def put(self, *entries: IndexEntry) -> None:
-        """Remember `entries`. One round trip. For whoever holds the lease of their requests: see `change`."""
+        """Write `entries`. One round trip. The caller must hold the leases of their requests; else use `change`."""
         if entries:
             with self._redis.pipeline() as pipe:
                 self._write(pipe, entries)
                 pipe.execute()
 
     def change(self, path: str, update: Callable[[IndexEntry], IndexEntry | None]) -> None:
-        """Remember what `update` makes of the entry at `path` as it is by then (None: leave it), if there is one.
+        """Replace the entry at `path`, if there is one, by what `update` returns for it (None: no change).
 
-        For all who look at a request beside its own sync, which may write meanwhile: nothing that it wrote is undone.
+        For callers that do not hold the request's lease: its sync may write at the same time, and no write is lost.
         `update` may be called more than once. Three round trips.
         """
 
-        def written(pipe: Any) -> None:
+        def write(pipe: Any) -> None:
             raw = pipe.hget(self._keys.requests, path)
             entry = _entry(raw) if raw is not None else None
             changed = update(entry) if entry is not None else None
@@ -73,7 +81,7 @@ class Index:
             if changed is not None and changed != entry:
                 self._write(pipe, [changed])
 
-        self._redis.transaction(written, self._keys.requests)  # tried again where any entry changed: one hash holds all
+        self._redis.transaction(write, self._keys.requests)  # retried if any entry changed: one hash holds all
 
     def _write(self, pipe: Any, entries: Sequence[IndexEntry]) -> None:
         keys = self._keys
@@ -85,7 +93,7 @@ class Index:
         }
         paths = {entry.path for entry in entries}
         pipe.hset(keys.requests, mapping={e.path: e.model_dump_json(exclude_defaults=True) for e in entries})
-        self._line(keys=[keys.waiting, keys.waiting_changes, keys.waiting_version], args=lines, client=pipe)
+        self._set_lines(keys=[keys.waiting, keys.waiting_changes, keys.waiting_version], args=lines, client=pipe)
         pipe.zadd(keys.models, {_by_model(path): 0 for path in paths})
         self.tell(paths, pipe)
         self.catalog.add(pipe, entries)
@@ -99,20 +107,22 @@ class Index:
             pipe.hset(keys.request_threads, mapping=threads)
 
     def judged(self, path: str, file_oid: str, standing: RequestSnapshot | None = None) -> None:
-        """The file with this blob id was looked at, and stands so, whatever else is known of `path`.
+        """Record that the file with this blob id was judged, and its snapshot; other fields stay.
 
-        What was found out meanwhile about the model's access is kept.
+        The model's access in the entry also stays.
         """
         entry = self.get(path)
-        seen = entry.standing if standing is None else standing.model_copy(update={"access": entry.standing.access})
-        if (entry.file_oid, entry.standing) != (file_oid, seen):
-            self.put(entry.model_copy(update={"file_oid": file_oid, "standing": seen}))
+        snapshot = entry.standing if standing is None else standing.with_access(entry.standing.access)
+        if (entry.file_oid, entry.standing) != (file_oid, snapshot):
+            self.put(entry.with_file(file_oid, snapshot))
 
     def drop(self, path: str) -> None:
-        """The file at `path` is gone."""
+        """Remove the request at `path`, whose file was deleted."""
         keys = self._keys
         with self._redis.pipeline() as pipe:
-            self._line(keys=[keys.waiting, keys.waiting_changes, keys.waiting_version], args=[path, ""], client=pipe)
+            self._set_lines(
+                keys=[keys.waiting, keys.waiting_changes, keys.waiting_version], args=[path, ""], client=pipe
+            )
             for name in (keys.requests, keys.origins, keys.scores):
                 pipe.hdel(name, path)
             for name in (keys.busy, keys.unjudged):
@@ -123,104 +133,112 @@ class Index:
             pipe.execute()
 
     def changes(self) -> str:
-        """A word that is another one after every change."""
+        """A version of the index that differs after every change."""
         newest: Any = self._redis.xrevrange(self._keys.request_changes, count=1)
         return text(newest[0][0]) if newest else "0-0"
 
     def tell(self, paths: Iterable[str], pipe: Any = None) -> None:
-        """Tell those who follow the index, by `pipe`, that `paths` changed, or what is kept beside their entries."""
-        if told := list(paths):
-            fields: Fields = {"paths": json.dumps(told)}
-            (pipe or self._redis).xadd(self._keys.request_changes, fields, maxlen=CHANGES, approximate=True)
+        """Notify readers that follow the index, by `pipe`, that `paths` changed, or data beside their entries."""
+        if changed := list(paths):
+            fields: Fields = {"paths": json.dumps(changed)}
+            (pipe or self._redis).xadd(self._keys.request_changes, fields, maxlen=MAX_CHANGES, approximate=True)
 
     def of_model(self, model: str) -> list[IndexEntry]:
-        """The requests for `model`, whatever the case of its name, by path. Two round trips."""
+        """The requests for `model`, ignoring case, by path. Two round trips."""
         members = self._redis.zrangebylex(self._keys.models, *starting_with(model.lower()))
         paths = [text(member).partition("\0")[2] for member in members]
         return [entry for entry in self.find(paths) if entry is not None]
 
     def models_like(self, model: str) -> list[str]:
-        """Models of the same organisation, or whose names begin alike, in lower case; 500 at most. Two round trips."""
+        """Models of the same organisation, or with similar beginnings, in lower case; at most 500. Two round trips."""
         start = model.lower().encode(errors="surrogateescape")
         org, slash, _ = start.partition(b"/")
-        found: dict[str, None] = {}
+        models: dict[str, None] = {}
         for prefix in (org + b"/" if slash else start[:3], start[:3]):
             for member in self._redis.zrangebylex(self._keys.models, b"[" + prefix, b"[" + prefix + b"\xff", 0, 250):
-                found[text(member).partition("\0")[0]] = None
-        return list(found)
+                models[text(member).partition("\0")[0]] = None
+        return list(models)
 
     def waiting(self) -> tuple[WaitingRequest, ...]:
-        """Those that wait for their turn. One round trip, and another one for those that changed since the last time.
+        """The requests that wait for dispatch. One round trip, and one more for those changed since the last call.
 
-        The same tuple where nothing changed.
+        Returns the same tuple if nothing changed.
         """
         return self._waiting.read()
 
     def count(self) -> int:
-        """How many requests there are."""
+        """The number of requests."""
         return int(self._redis.hlen(self._keys.requests))
 
     def count_waiting(self) -> int:
-        """How many wait for their turn."""
+        """The number of requests that wait for dispatch."""
         return int(self._redis.hlen(self._keys.waiting))
 
     def busy(self) -> list[IndexEntry]:
-        """Those that lie in RQ or run: about as many as two for each worker. Two round trips."""
+        """The requests that are in RQ or run: about two per worker. Two round trips."""
         paths = sorted(text(path) for path in self._redis.smembers(self._keys.busy))
         return [entry for entry in self.find(paths) if entry is not None and entry.state in _BUSY]
 
     def unjudged(self) -> list[str]:
-        """The paths of those whose file was seen and not judged yet."""
+        """The paths of requests whose file was seen but not judged yet."""
         return sorted(text(path) for path in self._redis.smembers(self._keys.unjudged))
 
     def paths(self) -> Iterator[str]:
-        """Every path, a few at a time; one that comes or goes meanwhile may be told or not, or twice."""
-        for path, _ in self._redis.hscan_iter(self._keys.requests, count=_SCAN):
+        """All paths, read in pages; a path that is added or removed meanwhile may be missing, or come twice."""
+        for path, _ in self._redis.hscan_iter(self._keys.requests, count=_SCAN_COUNT):
             yield text(path)
 
     def of_thread(self, number: int) -> str | None:
-        """The path of the request that thread `number` of the requests repo is about."""
+        """The path of the request of thread `number` in the requests repo."""
         raw = self._redis.hget(self._keys.request_threads, str(number))
         return None if raw is None else text(raw)
 
     def origin(self, path: str) -> Origin:
-        """Who brought the file at `path`; nobody in particular where that is not known any more."""
+        """The origin of the file at `path`; an empty one if it is not known."""
         raw = self._redis.hget(self._keys.origins, path)
         return Origin.model_validate_json(raw) if raw is not None else Origin()
 
     def knows_origin(self, path: str) -> bool:
-        """Whether it was ever noted who brought the file at `path`."""
+        """Whether the origin of the file at `path` is known."""
         return bool(self._redis.hexists(self._keys.origins, path))
 
     def put_origins(self, origins: Iterable[tuple[str, Origin]]) -> None:
-        """Remember who brought the files at these paths."""
+        """Write the origins of the files at these paths."""
         mapping: Fields = {path: origin.model_dump_json(exclude_defaults=True) for path, origin in origins}
         if mapping:
             self._redis.hset(self._keys.origins, mapping=mapping)
 
     def forget_origins(self, paths: Iterable[str]) -> None:
-        """It is not known any more who brought the files at `paths`: whoever needs it finds out."""
-        if gone := list(paths):
-            self._redis.hdel(self._keys.origins, *gone)
+        """Remove the origins of the files at `paths`; a sync that needs one reads it from the Hub again."""
+        if removed := list(paths):
+            self._redis.hdel(self._keys.origins, *removed)
 
     def head(self, repo: str) -> str | None:
         """The last commit of `repo` whose changes were marked dirty."""
         raw = self._redis.get(self._keys.head(repo))
         return None if raw is None else text(raw)
 
-    def put_head(self, repo: str, commit: str) -> None:
-        """Remember that everything up to `commit` of `repo` was marked dirty."""
-        self._redis.set(self._keys.head(repo), commit)
+    def life(self) -> str:
+        """Return an id of this life of Redis: another one after Redis was emptied. Read it before `put_head`."""
+        new = secrets.token_hex(8)
+        return text(self._redis.set(self._keys.life, new, nx=True, get=True) or new)
+
+    def put_head(self, repo: str, commit: str, life: str) -> bool:
+        """Record that all changes up to `commit` of `repo` were marked dirty, in this `life` of Redis.
+
+        False, and nothing recorded, if Redis was emptied since `life` was read: the marks are gone.
+        """
+        return bool(self._put_head(keys=[self._keys.life, self._keys.head(repo)], args=[life, commit]))
 
 
 def _by_model(path: str) -> str:
-    """A path in the list that is ordered by model; one that cannot be a request's stands under its own name."""
-    where = parse_path(path)
-    return f"{(where.model if isinstance(where, RequestPath) else path).lower()}\0{path}"
+    """The member of `keys.models` for a path; a path that is no request's is listed under itself."""
+    parsed = parse_path(path)
+    return f"{(parsed.model if isinstance(parsed, RequestPath) else path).lower()}\0{path}"
 
 
 def _entry(raw: bytes | str) -> IndexEntry | None:
     try:
         return IndexEntry.model_validate_json(raw)
     except ValidationError:
-        return None  # written by another version: the next sync writes it anew
+        return None  # written by another version: the next sync replaces it

@@ -1,9 +1,9 @@
-"""What somebody who is signed in wants of a sync process, which has the bot's token and can ask the Hub about roles.
+"""Actions that a signed-in person requests, executed by a sync, which has the bot's token and can read roles.
 
-    look    is this person a maintainer? Answered the same for LOOKED seconds
-    wake    try a parked sync again, in the name of this person, whose role is read afresh
+    look    whether this person is a maintainer; the answer is reused for ROLE_LASTS seconds
+    wake    retry a parked sync on behalf of this person, whose role is read again
 
-The web server notes an errand in Redis and marks `errand:{id}`; a sync carries it out and puts the answer beside it.
+The web server stores an action in Redis and marks `errand:{id}`; a sync executes it and stores the answer beside it.
 Accepted: Redis is lost meanwhile. The person sees that the sync is still parked, and asks again.
 """
 
@@ -22,14 +22,14 @@ from redis_state.redis import Redis, text
 MAINTAINER_ACTION = "errand"
 """The kind of the dirty keys: `errand:{id}`."""
 RETENTION, ROLE_LASTS = 3_600, 120
-"""Seconds for which an errand and its answer are kept, and for which the Hub's word about a role is believed."""
+"""Seconds for which an action and its answer are stored, and for which a role that the Hub reported is reused."""
 
 Code = Literal["maintainer", "stranger", "woken", "not-parked", "not-allowed"]
-"""What may come of one: of a look the first two, of a wake the others."""
+"""Results: the first two of a look, the others of a wake."""
 
 
 class MaintainerAction(BaseModel):
-    """What one person wants. `at` in seconds since the epoch; `about` is the key to wake."""
+    """One requested action. `at` in seconds since the epoch; `about` is the key to wake."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -42,12 +42,12 @@ class MaintainerAction(BaseModel):
 
     @property
     def person(self) -> Person:
-        """Who wants it."""
+        """The person who requests it."""
         return Person(self.person_id, self.person_name)
 
 
 class MaintainerActionResult(BaseModel):
-    """What came of an errand."""
+    """The result of an action."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -55,26 +55,26 @@ class MaintainerActionResult(BaseModel):
 
 
 def role_check(person: Person, *, at: float) -> MaintainerAction:
-    """The question whether `person` is a maintainer: one and the same whenever it is asked."""
+    """The action that checks whether `person` is a maintainer; it has the same id each time."""
     name = hashlib.sha256(person.id.encode()).hexdigest()[:24]
     return MaintainerAction(id=f"look-{name}", person_id=person.id, person_name=person.name, what="look", at=at)
 
 
 def wake_sync(person: Person, key: str, *, at: float) -> MaintainerAction:
-    """The order of `person` to try the sync of `key` again: another one each time."""
+    """The action of `person` to retry the sync of `key`; it has a new id each time."""
     name = secrets.token_hex(12)
     return MaintainerAction(id=name, person_id=person.id, person_name=person.name, what="wake", about=key, at=at)
 
 
 class MaintainerActions:
-    """The errands of one board."""
+    """The actions requested on one board."""
 
     def __init__(self, redis: Redis, keys: Keys) -> None:
         self._redis = redis
         self._keys = keys
 
     def put(self, maintainer_action: MaintainerAction) -> None:
-        """Have it wait for an answer, unless it does already. Mark `errand:{id}` dirty afterwards."""
+        """Store the action, unless it already waits for an answer. Mark `errand:{id}` dirty afterwards."""
         key = self._keys.maintainer_action(maintainer_action.id)
         with self._redis.pipeline() as pipe:
             pipe.hsetnx(key, "asked", maintainer_action.model_dump_json())
@@ -82,15 +82,15 @@ class MaintainerActions:
             pipe.execute()
 
     def find(self, name: str) -> MaintainerAction | None:
-        """The errand of this id; None where nobody waits for it any more."""
+        """The action with this id; None if it expired."""
         raw = self._redis.hget(self._keys.maintainer_action(name), "asked")
         try:
             return MaintainerAction.model_validate_json(text(raw)) if raw is not None else None
         except ValidationError:
-            return None  # noted by another version
+            return None  # written by another version
 
     def settle(self, name: str, code: Code) -> Code:
-        """What is to come of it: `code`, or what was settled before by a sync that died."""
+        """Record the result before it takes effect; return it, or an earlier one of a sync that died."""
         key = self._keys.maintainer_action(name)
         with self._redis.pipeline() as pipe:
             pipe.hsetnx(key, "settled", code)
@@ -99,7 +99,7 @@ class MaintainerActions:
         return MaintainerActionResult.model_validate({"code": text(settled)}).code
 
     def answer(self, name: str, code: Code, *, seconds: int = RETENTION) -> None:
-        """Keep the answer for `seconds`."""
+        """Store the answer for `seconds`."""
         key = self._keys.maintainer_action(name)
         with self._redis.pipeline() as pipe:
             pipe.hset(key, "answer", MaintainerActionResult(code=code).model_dump_json())
@@ -107,9 +107,9 @@ class MaintainerActions:
             pipe.execute()
 
     def read(self, name: str) -> Code | None:
-        """The answer, where there is one."""
+        """The answer, if there is one."""
         raw = self._redis.hget(self._keys.maintainer_action(name), "answer")
         try:
             return MaintainerActionResult.model_validate_json(text(raw)).code if raw is not None else None
         except ValidationError:
-            return None  # of another version
+            return None  # written by another version

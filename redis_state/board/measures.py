@@ -1,11 +1,10 @@
-"""What evaluations took: durations for estimates, GPU-seconds for budgets, and whose turn was when.
+"""Measurements of evaluations: durations for estimates, GPU-seconds for budgets, and the last claim per submitter.
 
-Redis holds a copy of what can mostly be found again: durations lie in the results files (`bot.queue.durations`), a
-request's own sum in its file (`steward.gpu_seconds`). A day's sums by tier and submitter, and who had the last turn,
-begin anew where Redis was lost.
+Most can be read again: durations from the results files (`bot.queue.durations`), a request's GPU-seconds from its file
+(`steward.gpu_seconds`). The sums of a day by tier and submitter, and the last claims, start over if Redis is lost.
 
-Race closed: one attempt that two syncs take for ended, or one sync again after the Hub was away for days. It counts
-under its id, once, as in `redis_state.board.timings`.
+Race closed: two syncs count the end of one attempt, or one sync counts it again after the Hub was away for days. An
+attempt counts once, by its id, as in `redis_state.board.timings`.
 """
 
 from __future__ import annotations
@@ -17,12 +16,12 @@ from dataclasses import dataclass
 from leaderboard.budgets import DAY, Spent
 from leaderboard.estimates import Durations, WaitExperience
 from leaderboard.places import level
-from redis_state.board.timings import ONCE
+from redis_state.board.timings import COUNTED_SECONDS
 from redis_state.keys import Keys
 from redis_state.redis import Redis, text
 
 MAX_DURATIONS = 60
-"""Measurements of each suite and size that are kept: the last ones."""
+"""Measurements per suite and size; older ones are dropped."""
 
 ADD = """
 if redis.call('ZADD', KEYS[3], 'NX', ARGV[5], 'spent ' .. ARGV[1]) == 0 then return 0 end
@@ -41,7 +40,7 @@ redis.call('HSET', KEYS[1], ARGV[1], cjson.encode(known))
 
 @dataclass(frozen=True)
 class Cost:
-    """GPU-seconds that an attempt took, when it ended, and whose they are."""
+    """The GPU-seconds of an attempt, when it ended, and its tier and submitter."""
 
     attempt: str
     path: str
@@ -63,72 +62,74 @@ class Measures:
     # --- durations
 
     def learn(self, suite: str, size: int, seconds: float) -> None:
-        """An evaluation of this size class came to its end after `seconds`."""
+        """Record that an evaluation of this size class took `seconds`."""
         self._learn(keys=[self._keys.durations], args=[f"{suite} {size}", round(seconds, 1)])
 
     def durations(self) -> Durations:
-        """What was measured."""
-        found: dict[tuple[str, int], list[float]] = {}
+        """The recorded durations, by suite and size class."""
+        durations: dict[tuple[str, int], list[float]] = {}
         for name, raw in self._redis.hgetall(self._keys.durations).items():
             suite, _, size = text(name).rpartition(" ")
-            found[suite, int(size)] = json.loads(raw)
-        return Durations(found)
+            durations[suite, int(size)] = json.loads(raw)
+        return Durations(durations)
 
-    def waited(self, turn: int, share: float) -> None:
-        """A request that was in this round started after that share of the wait that was expected."""
-        self._learn(keys=[self._keys.experience], args=[level(turn), round(share, 3)])
+    def waited(self, round_number: int, share: float) -> None:
+        """Record that a request of this round started after that share of its expected wait."""
+        self._learn(keys=[self._keys.experience], args=[level(round_number), round(share, 3)])
 
     def experience(self) -> WaitExperience:
-        """How long people waited, against what was expected."""
-        found = self._redis.hgetall(self._keys.experience)
-        return WaitExperience({int(name): json.loads(raw) for name, raw in found.items()})
+        """The recorded waits, as shares of the expected wait."""
+        shares = self._redis.hgetall(self._keys.experience)
+        return WaitExperience({int(name): json.loads(raw) for name, raw in shares.items()})
 
     # --- GPU-seconds
 
     def spend(self, cost: Cost) -> bool:
-        """Count an attempt that has ended; False where it was counted already."""
+        """Count an attempt that ended; False if it was counted already."""
         line = json.dumps([cost.tier, cost.submitter, cost.seconds, cost.ended])
         keys = [self._keys.spent, self._keys.spent_requests, self._keys.timed]
         return bool(
-            self._add(keys=keys, args=[cost.attempt, line, cost.path, cost.seconds, cost.ended, cost.ended - ONCE])
+            self._add(
+                keys=keys, args=[cost.attempt, line, cost.path, cost.seconds, cost.ended, cost.ended - COUNTED_SECONDS]
+            )
         )
 
     def spent(self, *, now: float) -> Spent:
-        """What counts of the attempts that ended: within a day by tier and submitter, ever by request."""
-        found, old = Spent(), []
+        """The GPU-seconds of ended attempts: of the last day by tier and submitter, of all time by request."""
+        totals, old = Spent(), []
         for attempt, raw in self._redis.hgetall(self._keys.spent).items():
             tier, submitter, seconds, ended = json.loads(raw)
             if ended <= now - DAY:
                 old.append(attempt)
                 continue
-            found.tiers[tier] = found.tiers.get(tier, 0.0) + seconds
-            found.submitters[submitter] = found.submitters.get(submitter, 0.0) + seconds
+            totals.tiers[tier] = totals.tiers.get(tier, 0.0) + seconds
+            totals.submitters[submitter] = totals.submitters.get(submitter, 0.0) + seconds
         if old:
             self._redis.hdel(self._keys.spent, *old)
-        found.requests = {
+        totals.requests = {
             text(path): float(seconds) for path, seconds in self._redis.hgetall(self._keys.spent_requests).items()
         }
-        return found
+        return totals
 
     def spent_by(self, path: str) -> float:
         """GPU-seconds of all attempts of one request that ended."""
         return float(self._redis.hget(self._keys.spent_requests, path) or 0.0)
 
     def recall(self, path: str, seconds: float) -> None:
-        """The file of the request says that its attempts took so much; what is known counts where it is more."""
+        """Take over the sum in the request's file, if it is larger than the recorded one."""
         if seconds > self.spent_by(path):
             self._redis.hset(self._keys.spent_requests, path, seconds)
 
     def close(self, path: str) -> None:
-        """The request came to its end; its file keeps the sum."""
+        """Remove the sum of a request that ended; its file has it."""
         self._redis.hdel(self._keys.spent_requests, path)
 
-    # --- turns
+    # --- last claims
 
-    def turn(self, submitter: str, *, at: float) -> None:
-        """An attempt of `submitter` was claimed."""
+    def note_claim(self, submitter: str, *, at: float) -> None:
+        """Record that an attempt of `submitter` was claimed."""
         self._redis.hset(self._keys.turns, submitter, at)
 
-    def turns(self) -> Mapping[str, float]:
-        """Submitter → when the last attempt of theirs was claimed."""
+    def last_claims(self) -> Mapping[str, float]:
+        """Submitter → when their last attempt was claimed."""
         return {text(name): float(at) for name, at in self._redis.hgetall(self._keys.turns).items()}

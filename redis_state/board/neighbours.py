@@ -1,10 +1,10 @@
-"""Requests by what they have in common: the same weights, the same submitter, the same organisation.
+"""Requests by the properties that they share: weights, submitter, organisation.
 
-Sorted sets beside the index, written in the same transaction as the entries. A set may name a request that does not fit
-any more, or is gone: whoever reads looks at the entries themselves, and passes over what does not fit.
+Sorted sets beside the index, written in the same transaction as the entries. A set may name a request that changed or
+was removed: readers check the entries, and skip those that do not fit.
 
-After Redis was lost they come back with the entries: organisation and time are in every request file, submitter and the
-digest of the weights among our own facts in it. A file from before the board's adoption has neither of those two.
+After a loss of Redis the sets are rebuilt with the entries: organisation and time are in every request file, submitter
+and digest of the weights in its `steward` block, which a file from before the board's adoption does not have.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from redis_state.redis import Fields, Redis, text
 if TYPE_CHECKING:
     from redis_state.board.entry import IndexEntry
 
-MOST = 1_000
-"""Requests of one set that are looked at; a window in which one account submitted more is over its quota anyway."""
+MAX_READ = 1_000
+"""Requests of one set that are read; an account with more in its window is over its quota anyway."""
 
 
 class Neighbours:
-    """The requests of one board that have something in common."""
+    """The requests of one board by shared properties."""
 
     def __init__(self, redis: Redis, keys: Keys) -> None:
         self._redis = redis
         self._keys = keys
 
     def add(self, pipe: Any, entries: Iterable[IndexEntry]) -> None:
-        """Have `pipe` list `entries` as they are."""
+        """Add to `pipe` the commands that list `entries`."""
         weights: Fields = {}
         accounts: dict[str, Fields] = {}
         for entry in entries:
@@ -55,19 +55,19 @@ class Neighbours:
         """
         with self._redis.pipeline(transaction=False) as pipe:
             for model in {model.lower() for model in models}:
-                pipe.zrangebylex(self._keys.models, *starting_with(model), start=0, num=MOST)
+                pipe.zrangebylex(self._keys.models, *starting_with(model), start=0, num=MAX_READ)
             if weights:
-                pipe.zrangebylex(self._keys.weights, *starting_with(weights), start=0, num=MOST)
-            listed = len(pipe)
+                pipe.zrangebylex(self._keys.weights, *starting_with(weights), start=0, num=MAX_READ)
+            lexical_count = len(pipe)
             for kind, name in accounts:
                 key = self._keys.submissions(kind, name.casefold())
-                pipe.zrangebyscore(key, window[0], window[1], start=0, num=MOST)
-            found = pipe.execute()
-        after_nul = {text(member).partition("\0")[2] for members in found[:listed] for member in members}
-        return after_nul | {text(path) for paths in found[listed:] for path in paths}
+                pipe.zrangebyscore(key, window[0], window[1], start=0, num=MAX_READ)
+            answers = pipe.execute()
+        after_nul = {text(member).partition("\0")[2] for members in answers[:lexical_count] for member in members}
+        return after_nul | {text(path) for paths in answers[lexical_count:] for path in paths}
 
 
 def starting_with(word: str) -> tuple[bytes, bytes]:
-    """The bounds, for ZRANGEBYLEX, of the members that have `word` before their NUL."""
+    """The bounds for ZRANGEBYLEX of the members that begin with `word` and NUL."""
     start = word.encode(errors="surrogateescape") + b"\0"
     return b"[" + start, b"[" + start + b"\xff"

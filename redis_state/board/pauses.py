@@ -1,4 +1,4 @@
-"""What is paused: a copy in Redis of the file on the Hub, by which dispatch goes."""
+"""The pauses that dispatch obeys: a copy in Redis of the file on the Hub."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from redis_state.redis import Fields, Redis, text
 log = structlog.get_logger()
 
 PAUSED = "pauses"
-"""Dirty key: the file of pauses may have changed, or nobody has read it yet."""
+"""Dirty key: the file of pauses may have changed, or was not read yet."""
 
 
 class Pauses:
@@ -22,9 +22,9 @@ class Pauses:
         self._keys = keys
 
     def all(self) -> dict[str, Hold]:
-        """What is paused, and why, as the file was last read; everything, where it is broken from the first.
+        """Subject → pause, as last read; a pause of everything if the file was unreadable from the start.
 
-        Nothing where there is no file, or nobody has read it yet: see `are_known`.
+        Empty if there is no file, or it was not read yet: see `are_known`.
         """
         raw, oid = self._redis.hmget(self._keys.pauses, ["file", "oid"])
         if raw is None:
@@ -32,19 +32,19 @@ class Pauses:
         return parse_pauses(raw if isinstance(raw, bytes) else raw.encode())
 
     def are_known(self) -> bool:
-        """Whether somebody has read the file, or found that there is none, since Redis was last empty."""
+        """Whether a sync has read the file, or found that there is none, since Redis was last empty."""
         return bool(self._redis.hexists(self._keys.pauses, "oid"))
 
     def is_read(self, oid: str | None) -> bool:
-        """Whether the file whose git blob id is `oid` (None: that there is none) is the one that is known here."""
+        """Whether the stored copy is of the file with the git blob id `oid` (None: there is no file)."""
         known = self._redis.hget(self._keys.pauses, "oid")
         return known is not None and text(known) == (oid or "")
 
     def learn(self, oid: str | None, data: bytes | None) -> None:
-        """The file is this one; `oid` None: there is none. One that cannot be read, or that is too large to be
-        (`data` None), changes nothing: the last one holds.
+        """Store the file; `oid` None: there is none. An invalid file, or one too large to be read (`data` None), is not
+        stored, and the last valid one applies.
 
-        Where none was read before, as after Redis was lost, everything is paused until somebody mends the file.
+        If no valid file was read before, as after a loss of Redis, everything is paused until the file is repaired.
         """
         fields: Fields = {"oid": oid or ""}
         try:
@@ -52,7 +52,7 @@ class Pauses:
                 parse_pauses(data)
                 fields["file"] = data
         except BadPauses as error:
-            log.error("the pauses that were there stay", error=str(error))
+            log.error("the file of pauses is invalid; the last valid pauses apply", error=str(error))
         with self._redis.pipeline() as pipe:
             if oid is None:
                 pipe.delete(self._keys.pauses)

@@ -1,4 +1,4 @@
-"""What a request file says that people who look at the queue want to know, kept in the index beside our own state."""
+"""The fields of a request file that pages show, stored in the index beside the bot's own state."""
 
 from __future__ import annotations
 
@@ -12,35 +12,39 @@ from leaderboard.requests import Access, Request, Status
 from leaderboard.times import read_time
 
 MAX_CAUSES = 20
-"""Reopenings that are kept for people to read."""
+"""Causes of reopenings that are stored."""
 OTHER = "OTHER"
-"""Stands for every status that is no word of the life cycle."""
+"""Stands for every status that is not part of the life cycle."""
 
 
 class RequestSnapshot(BaseModel):
-    """One request file, in the words that are shown. `time` is when it says that it was submitted, 0: not known."""
+    """The displayed fields of one request file. `time` is its time of submission, 0: not known."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     status: str = OTHER
     time: float = 0.0
     revision: str = ""
-    submitter: str = Field(default="", description="as our own facts in the file have it")
+    submitter: str = Field(default="", description="as in the file's `steward` block")
     failure: Failure | None = None
     log: str = ""
     results: str = ""
     access: Access = "public"
     chat_template: bool = False
-    category: str = Field(default="", description="what kind of model it says it is, in the words of the leaderboard")
+    category: str = Field(default="", description="the kind of model, as one of the leaderboard's categories")
     architecture: str = ""
     base_model: str = ""
-    licence: str = Field(default="", description="as the file has it, which the forms of today leave out")
-    causes: tuple[str, ...] = Field(default=(), description="what caused each of the newest reopenings")
+    licence: str = Field(default="", description="as the file has it; current front ends leave it out")
+    causes: tuple[str, ...] = Field(default=(), description="causes of the newest reopenings")
     old: bool = Field(default=False, description="whether it is from before the board's adoption")
+
+    def with_access(self, access: Access) -> RequestSnapshot:
+        """The same snapshot with another access."""
+        return self.model_copy(update={"access": access})
 
 
 def snapshot_of(request: Request, known: Access = "public", *, old: bool = False) -> RequestSnapshot:
-    """How `request` stands. `known` is what was found out about the model's access."""
+    """The snapshot of `request`. `known` is the model's access as far as it is known."""
     facts, status = request.file.steward, request.status
     return RequestSnapshot(
         status=status.value if status is not None else OTHER,
@@ -62,13 +66,13 @@ def snapshot_of(request: Request, known: Access = "public", *, old: bool = False
 
 
 def _display_field(request: Request, name: str) -> str:
-    """A field that only people look at; "" where it says nothing."""
-    said = (request.file.model_extra or {}).get(name)
-    return " ".join(said.split())[:200] if isinstance(said, str) and said.strip() != "?" else ""
+    """A field that is only displayed; "" if it is empty or unknown."""
+    value = (request.file.model_extra or {}).get(name)
+    return " ".join(value.split())[:200] if isinstance(value, str) and value.strip() != "?" else ""
 
 
 def snapshot_of_unreadable(data: bytes | None, *, old: bool = False) -> RequestSnapshot:
-    """How a file stands that cannot be read as a request, as far as it says; hidden, where it seems to be private."""
+    """The snapshot of a file that is no valid request, as far as it can be read; private if it seems so."""
     fields = (object_in(data) if data is not None else None) or {}
     word, facts = fields.get("status"), fields.get("steward")
     status = word.strip().upper() if isinstance(word, str) else ""
@@ -80,8 +84,8 @@ def snapshot_of_unreadable(data: bytes | None, *, old: bool = False) -> RequestS
     )
 
 
-def _failure(said: object) -> Failure | None:
+def _failure(value: object) -> Failure | None:
     try:
-        return Failure.model_validate(said)
+        return Failure.model_validate(value)
     except ValidationError:
         return None

@@ -1,7 +1,7 @@
-"""What evaluations came to, for whoever compares: a model's scores beside its base model's, and its category's best.
+"""Scores of finished evaluations, for comparisons: with the base model's scores, and with the category's best.
 
-Noted when results are published, and filled up from the results repo by `bot.results.scoreboard`: after Redis was
-lost, and for what others published before the board was adopted. Where something is not known, nothing is said of it.
+Written when results are published, and filled from the results repo by `bot.results.scoreboard` after a loss of Redis,
+and for results from before the board's adoption. Pages leave out scores that are not known.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ for at = 1, #ARGV, 3 do
 end
 return put
 """
-"""Keys: the scores. Arguments, three for each: path, what is noted there now ('' for nothing), what is to be.
-Answers the paths of those that were noted."""
+"""Keys: the scores. Arguments, three for each: path, the expected stored value ('' for none), the new value.
+Returns the paths that were written."""
 
 
 class EvaluationScores(BaseModel):
@@ -40,8 +40,8 @@ class EvaluationScores(BaseModel):
     category: ModelCategory = ModelCategory.UNKNOWN
     average: float
     benchmarks: dict[str, float] = Field(default_factory=dict)
-    revision: str = Field(default="", description="the commit that was evaluated, as far as it is known")
-    results: str = Field(default="", description="path of the file that they are from")
+    revision: str = Field(default="", description="the evaluated commit, if known")
+    results: str = Field(default="", description="path of the results file")
 
 
 class Scoreboard:
@@ -53,75 +53,76 @@ class Scoreboard:
         self._mend = redis.register_script(REPLACE)
 
     def put(self, scored: EvaluationScores) -> None:
-        """Remember one, in place of an earlier one of the same request. One round trip."""
+        """Write scores; they replace earlier ones of the same request. One round trip."""
         self._redis.hset(self._keys.scores, scored.path, scored.model_dump_json())
 
     def find(self, paths: Iterable[str]) -> dict[str, EvaluationScores]:
-        """Those of the requests at `paths` that are known. One round trip."""
+        """The known scores of the requests at `paths`. One round trip."""
         wanted = list(paths)
-        found = self._redis.hmget(self._keys.scores, wanted) if wanted else []
-        read = (read_scored(raw) for raw in found if raw is not None)
-        return {one.path: one for one in read if one is not None}
+        values = self._redis.hmget(self._keys.scores, wanted) if wanted else []
+        parsed = (read_scored(raw) for raw in values if raw is not None)
+        return {scores.path: scores for scores in parsed if scores is not None}
 
     def all(self) -> list[EvaluationScores]:
-        """All that are known: a few thousand on the largest of boards. One round trip."""
-        found = (read_scored(raw) for raw in self._redis.hvals(self._keys.scores))
-        return [one for one in found if one is not None]
+        """All known scores: a few thousand on the largest boards. One round trip."""
+        parsed = (read_scored(raw) for raw in self._redis.hvals(self._keys.scores))
+        return [scores for scores in parsed if scores is not None]
 
-    # --- filling up
+    # --- filling
 
     def noted(self) -> dict[str, bytes | str]:
-        """All that is known, by path, as it stands there. One round trip."""
+        """All stored values, by path, unparsed. One round trip."""
         return {text(path): raw for path, raw in self._redis.hgetall(self._keys.scores).items()}
 
     def mend(self, changes: Sequence[tuple[bytes | str | None, EvaluationScores]]) -> list[str]:
-        """Remember each where what it follows upon still stands there; the paths of those. One round trip.
+        """Write each of `changes` (stored value, new scores) if the stored value is unchanged; return their paths.
 
-        What was published meanwhile stays: it is newer than what a change was made of.
+        Scores that were published meanwhile stay, because they are newer. One round trip.
         """
-        args = [part for was, one in changes for part in (one.path, was or b"", one.model_dump_json())]
-        found: Any = self._mend(keys=[self._keys.scores], args=args) if args else []
-        return [text(path) for path in found]
+        args = [part for stored, new in changes for part in (new.path, stored or b"", new.model_dump_json())]
+        written: Any = self._mend(keys=[self._keys.scores], args=args) if args else []
+        return [text(path) for path in written]
 
     def missing(self, paths: Iterable[str]) -> list[str]:
-        """Those of `paths` whose scores are not known. One round trip."""
+        """Those of `paths` without known scores. One round trip."""
         known = {text(path) for path in self._redis.hkeys(self._keys.scores)}
         return sorted(path for path in paths if path not in known)
 
     def state(self) -> tuple[str, str]:
-        """What they were filled up from last, and the commit at which somebody else changed the results repo last."""
+        """The source from which scores were last filled, and the last commit of another program in the results repo."""
         filled, told = self._redis.hmget(self._keys.scores_state, ["filled", "told"])
         return text(filled or b""), text(told or b"")
 
     def note_filled(self, word: str) -> None:
-        """They were filled up from what `word` stands for."""
+        """Record the source, `word`, from which the scores were filled."""
         self._redis.hset(self._keys.scores_state, "filled", word)
 
     def note_told(self, commit: str) -> None:
-        """Somebody else changed the results repo, up to `commit`."""
+        """Record that another program changed the results repo, up to `commit`."""
         self._redis.hset(self._keys.scores_state, "told", commit)
 
 
 def read_scored(raw: bytes | str) -> EvaluationScores | None:
-    """What stands there; None where that cannot be read."""
+    """Parse stored scores; None if they are malformed."""
     try:
         return EvaluationScores.model_validate_json(text(raw))
     except ValidationError:
-        return None  # written by another version: whoever fills them up writes it anew
+        return None  # written by another version: the next filling replaces it
 
 
 def same_category(scored: Iterable[EvaluationScores], like: EvaluationScores) -> list[EvaluationScores]:
-    """Other models of the category of `like`, by the same suite, the best first; none where it is not known."""
+    """Other models of the category of `like`, by the same suite, best first; none if the category is not known."""
     if like.category is ModelCategory.UNKNOWN:
         return []
-    what, model = (like.category, like.suite), like.model.casefold()
-    return _best_first(one for one in scored if (one.category, one.suite) == what and one.model.casefold() != model)
+    group, model = (like.category, like.suite), like.model.casefold()
+    others = (each for each in scored if each.model.casefold() != model)
+    return _best_first(each for each in others if (each.category, each.suite) == group)
 
 
 def of_model(scored: Iterable[EvaluationScores], model: str, suite: str) -> list[EvaluationScores]:
-    """The evaluations of `model` by `suite`, the best first."""
-    return _best_first(one for one in scored if one.suite == suite and one.model.casefold() == model.casefold())
+    """The evaluations of `model` by `suite`, best first."""
+    return _best_first(each for each in scored if each.suite == suite and each.model.casefold() == model.casefold())
 
 
 def _best_first(scored: Iterable[EvaluationScores]) -> list[EvaluationScores]:
-    return sorted(scored, key=lambda one: (-one.average, one.path))
+    return sorted(scored, key=lambda each: (-each.average, each.path))

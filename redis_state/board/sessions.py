@@ -1,8 +1,8 @@
-"""Who is signed in, in which browser: a random id in a cookie, and the person whom the Hub named, in Redis.
+"""Sessions of signed-in people: a random id in a cookie, and in Redis the person that the Hub reported.
 
-Redis holds the digest of an id and never the id itself: whoever reads Redis cannot become anybody. A session ends
-after LASTS, at the sign-out, and when Redis is lost; then people sign in again. Nothing of it is on the Hub, and no
-token of a person is kept anywhere.
+Redis holds only the digest of an id: a reader of Redis cannot take over a session. A session ends after
+SESSION_SECONDS, at the sign-out, and when Redis is lost; then people sign in again. Nothing of it is on the Hub, and no
+token of a person is stored.
 """
 
 from __future__ import annotations
@@ -18,24 +18,30 @@ from leaderboard.roles import Person
 from redis_state.keys import Keys
 from redis_state.redis import Redis
 
-LASTS = 8 * 3600
-"""Seconds, as long as the Hub's own sign-ins for Spaces."""
+SESSION_SECONDS = 8 * 3600
+"""As long as the Hub's own sign-ins for Spaces."""
 _ID = re.compile(r"[\w-]{43}")
 
 
 class SignInSession(BaseModel):
-    """One browser in which somebody is signed in; the id and the name are those that the Hub told."""
+    """The session of one browser; the person's id and name are those that the Hub reported."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     person_id: str = Field(max_length=64)
     person_name: str = Field(max_length=96)
-    maintains: bool = Field(default=False, description="they were let in as a maintainer: pages name the way there")
+    maintains: bool = Field(
+        default=False, description="whether they were admitted as a maintainer: pages then link the maintainers' pages"
+    )
 
     @property
     def person(self) -> Person:
-        """Who it is."""
+        """The signed-in person."""
         return Person(self.person_id, self.person_name)
+
+    def as_maintainer(self) -> SignInSession:
+        """The same session of a person who was admitted as a maintainer."""
+        return self.model_copy(update={"maintains": True})
 
 
 class SignInSessions:
@@ -46,30 +52,29 @@ class SignInSessions:
         self._keys = keys
 
     def begin(self, session: SignInSession) -> str:
-        """The id for the cookie of a new one."""
+        """Store a new session and return its id for the cookie."""
         name = secrets.token_urlsafe(32)
-        self._redis.set(self._key(name), session.model_dump_json(), ex=LASTS)
+        self._redis.set(self._key(name), session.model_dump_json(), ex=SESSION_SECONDS)
         return name
 
     def find(self, name: str) -> SignInSession | None:
-        """The session of this id; None where there is none any more."""
+        """The session with this id; None if there is none, or it has ended."""
         if not _ID.fullmatch(name):
             return None
         raw = self._redis.get(self._key(name))
         try:
             return SignInSession.model_validate_json(raw) if raw is not None else None
         except ValidationError:
-            return None  # of another version
+            return None  # written by another version
 
     def note_maintainer(self, name: str) -> None:
-        """Remember that whoever this is was let in as a maintainer; the session ends when it would have."""
+        """Record that the session's person was admitted as a maintainer; its end stays the same."""
         session = self.find(name)
         if session is not None and not session.maintains:
-            noted = session.model_copy(update={"maintains": True})
-            self._redis.set(self._key(name), noted.model_dump_json(), xx=True, keepttl=True)
+            self._redis.set(self._key(name), session.as_maintainer().model_dump_json(), xx=True, keepttl=True)
 
     def end(self, name: str) -> None:
-        """Nobody is signed in by this id any more."""
+        """End the session with this id."""
         self._redis.delete(self._key(name))
 
     def _key(self, name: str) -> str:
@@ -77,5 +82,5 @@ class SignInSessions:
 
 
 def form_token(name: str) -> str:
-    """What forms of the session of this id have to hold: only its own pages know it, and it does not tell the id."""
+    """The token in the forms of the session with this id: only its own pages have it, and it does not reveal the id."""
     return hmac.digest(name.encode(), b"form", hashlib.sha256).hex()

@@ -1,8 +1,8 @@
-"""What `leaderboard.timings` counts, in Redis: a hash for each day, of which the last hundred are kept.
+"""The counts of `leaderboard.timings` in Redis: one hash per day, for the last MAX_DAYS days.
 
-The counts cannot be found again where Redis was lost: they begin anew then, and who looks is told since when.
+A loss of Redis loses the counts; they start over, and pages show since when they count.
 
-Race closed: an attempt that two syncs take for begun, or ended. One script counts it under its id, once.
+Race closed: two syncs count the start, or the end, of one attempt. One script counts each once, by the attempt's id.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from redis_state.keys import Keys
 from redis_state.redis import Redis, text
 
 MAX_DAYS = 100
-"""Days of which the counts are kept."""
-ONCE = 30 * 86_400.0
-"""Seconds for which an attempt is known to be counted: twice as long as any of them may take, and more."""
-BETWEEN = "|"
+"""Days with stored counts."""
+COUNTED_SECONDS = 30 * 86_400.0
+"""Seconds for which counted attempts are remembered: more than twice as long as an attempt may take."""
+SEPARATOR = "|"
 
 COUNT = """
 if redis.call('ZADD', KEYS[1], 'NX', ARGV[2], ARGV[1]) == 0 then return 0 end
@@ -40,52 +40,52 @@ class Timings:
         self._sampled = -1
 
     def waited(self, attempt: str, seconds: float, *, tier: str, precision: str, now: float) -> bool:
-        """`attempt` begins after so long a wait; False where that was counted already."""
+        """Count the start of `attempt` after a wait of `seconds`; False if it was counted already."""
         return self._once(f"began {attempt}", [_span("waiting", tier, precision, seconds)], now)
 
     def ended(
         self, attempt: str, end: End, *, seconds: float | None = None, tier: str, precision: str, now: float
     ) -> bool:
-        """`attempt` is over; one that took `seconds` to its good end tells how long such ones take."""
-        took = [] if seconds is None else [_span("running", tier, precision, seconds)]
-        return self._once(f"ended {attempt}", [f"end{BETWEEN}{end}", *took], now)
+        """Count the end of `attempt`; `seconds` is its duration, if it finished. False if it was counted already."""
+        spans = [] if seconds is None else [_span("running", tier, precision, seconds)]
+        return self._once(f"ended {attempt}", [f"end{SEPARATOR}{end}", *spans], now)
 
     def _once(self, name: str, fields: Iterable[str], now: float) -> bool:
         keys = [self._keys.timed, self._keys.timings(day_of(now))]
-        return bool(self._count(keys=keys, args=[name, now, now - ONCE, MAX_DAYS * 86_400, *fields]))
+        return bool(self._count(keys=keys, args=[name, now, now - COUNTED_SECONDS, MAX_DAYS * 86_400, *fields]))
 
     def sample(self, *, waiting: int, running: int, now: float) -> None:
-        """So long is the queue now. What is told more often than once in SLOT seconds is let go."""
+        """Record the length of the queue, once every SLOT seconds."""
         slot = int(now // SLOT)
         if slot == self._sampled:
             return
         name = self._keys.timings(day_of(now))
         with self._redis.pipeline() as pipe:
-            pipe.hsetnx(name, f"queue{BETWEEN}{int(now % 86_400 // SLOT)}", f"{waiting} {running}")
+            pipe.hsetnx(name, f"queue{SEPARATOR}{int(now % 86_400 // SLOT)}", f"{waiting} {running}")
             pipe.expire(name, MAX_DAYS * 86_400)
             pipe.execute()
         self._sampled = slot
 
     def read(self, numbers: Sequence[int]) -> list[Mapping[str, str]]:
-        """What was counted on these days, as it is kept. One round trip."""
+        """The stored counts of these days. One round trip."""
         with self._redis.pipeline(transaction=False) as pipe:
             for number in numbers:
                 pipe.hgetall(self._keys.timings(number))
-            found: list[Any] = pipe.execute()
-        return [{text(name): text(value) for name, value in one.items()} for one in found]
+            days: list[Any] = pipe.execute()
+        return [{text(name): text(value) for name, value in day.items()} for day in days]
 
 
 def _span(what: What, tier: str, precision: str, seconds: float) -> str:
-    return BETWEEN.join((what, tier, precision, str(bin_of(seconds))))
+    return SEPARATOR.join((what, tier, precision, str(bin_of(seconds))))
 
 
 def day_from(number: int, fields: Mapping[str, str]) -> DayCounts:
-    """The day whose counts `fields` are; what another version wrote, and this one does not know, is left out."""
+    """Parse the counts of a day; skips fields that another version wrote and this one does not know."""
     spans: dict[SpanKey, dict[int, int]] = {}
     ended: dict[End, int] = {}
     queue: dict[int, tuple[int, int]] = {}
     for name, value in fields.items():
-        match name.split(BETWEEN):
+        match name.split(SEPARATOR):
             case ["waiting" | "running" as what, tier, precision, at] if _in(at, LAST + 1) and value.isdecimal():
                 spans.setdefault(SpanKey(what, tier, precision), {})[int(at)] = int(value)
             case ["end", end] if end in ENDS and value.isdecimal():

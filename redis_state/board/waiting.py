@@ -1,8 +1,8 @@
-"""Those that wait for their turn, held in memory and kept in step with Redis: ten thousand of them, changed by a few.
+"""The requests that wait for dispatch: a copy in memory of up to ten thousand, updated from Redis by the few changes.
 
-Each change of a line raises the version and notes it beside the path, in one script; whoever has an older version reads
-only the lines that changed since. A version is a time in microseconds, and the first one is kept: whose version is from
-before it looked at another Redis, or at this one before an amnesia, and reads everything.
+One script writes a request's line, raises the version and records it for the path; a process with an older version
+reads only the lines changed since. A version is a time in microseconds, and Redis also holds the first one: a process
+whose version is older read another Redis, or this one before it lost its data, and reads everything.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from redis_state.redis import Redis, text
 if TYPE_CHECKING:
     from redis_state.board.entry import IndexEntry
 
-REMEMBERED = 20_000
-"""Changes that are kept; who is further behind reads everything."""
-_MORE = len(WaitingRequest._fields) - 5
-"""Members of a line behind the five that `_line` names."""
+MAX_CHANGES = 20_000
+"""Changes that Redis holds; a process that is further behind reads everything."""
+_MORE_FIELDS = len(WaitingRequest._fields) - 5
+"""Fields of a line after the five that `_line` names."""
 
-LINE = f"""
+SET_LINES = f"""
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 local first, version = string.match(redis.call('GET', KEYS[3]) or '', '(%d+) (%d+)')
@@ -49,14 +49,14 @@ for i = 1, #ARGV, 2 do
 end
 if changed then
     redis.call('SET', KEYS[3], first .. ' ' .. string.format('%.0f', next))
-    redis.call('ZREMRANGEBYRANK', KEYS[2], 0, -{REMEMBERED} - 1)
+    redis.call('ZREMRANGEBYRANK', KEYS[2], 0, -{MAX_CHANGES} - 1)
 end
 """
-"""For each pair of a path and its line (empty: none): set it. Keys: lines, changes, version."""
+"""Arguments: pairs of a path and its line (empty: remove it). Keys: lines, changes, version."""
 
 
 class WaitingList:
-    """The lines of one board, as this process last read them. Safe to share between threads."""
+    """The waiting requests of one board, as this process last read them. Safe to share between threads."""
 
     def __init__(self, redis: Redis, keys: Keys) -> None:
         self._redis = redis
@@ -67,9 +67,9 @@ class WaitingList:
         self._all: tuple[WaitingRequest, ...] = ()
 
     def read(self) -> tuple[WaitingRequest, ...]:
-        """All of them; the same tuple as long as nothing changes."""
+        """All waiting requests; the same tuple as long as nothing changes."""
         with self._lock:
-            version, oldest, changed = self._look()
+            version, oldest, changed = self._read_changes()
             if version == self._version:
                 return self._all
             if 0 < self._version < version and oldest <= self._version:
@@ -79,22 +79,22 @@ class WaitingList:
             self._version, self._all = version, tuple(self._lines.values())
             return self._all
 
-    def _look(self) -> tuple[int, int, list[str]]:
-        """The present version; one from which on every change is known; the paths that changed since ours."""
+    def _read_changes(self) -> tuple[int, int, list[str]]:
+        """The current version; the oldest version since which all changes are known; the paths changed since ours."""
         keys = self._keys
         with self._redis.pipeline() as pipe:
             pipe.get(keys.waiting_version)
             pipe.zcard(keys.waiting_changes)
             pipe.zrange(keys.waiting_changes, 0, 0, withscores=True)
             pipe.zrangebyscore(keys.waiting_changes, f"({self._version}", "+inf")
-            said, count, first, changed = pipe.execute()
-        began, version = map(int, text(said or "0 0").split())
-        oldest = int(first[0][1]) if count >= REMEMBERED else began
+            versions, count, first, changed = pipe.execute()
+        first_version, version = map(int, text(versions or "0 0").split())
+        oldest = int(first[0][1]) if count >= MAX_CHANGES else first_version
         return version, oldest, [text(path) for path in changed]
 
     def _reread(self, paths: list[str]) -> None:
-        found = self._redis.hmget(self._keys.waiting, paths) if paths else []
-        for path, raw in zip(paths, found, strict=True):
+        values = self._redis.hmget(self._keys.waiting, paths) if paths else []
+        for path, raw in zip(paths, values, strict=True):
             if raw is None:
                 self._lines.pop(path, None)
             else:
@@ -102,22 +102,22 @@ class WaitingList:
 
     def _read_all(self) -> None:
         raw = map(text, self._redis.hvals(self._keys.waiting))
-        found = json.loads(f"[{','.join(raw)}]")  # one call is several times faster than one for each
-        found.sort(key=lambda line: line[3])  # oldest first: what comes later is added behind, and sorting is quick
-        self._lines = {line[0]: _line(*line) for line in found}
+        lines = json.loads(f"[{','.join(raw)}]")  # one call is several times faster than one for each
+        lines.sort(key=lambda line: line[3])  # oldest first: new ones are appended, which keeps later sorting fast
+        self._lines = {line[0]: _line(*line) for line in lines}
 
 
 def _line(path: str, attempt: str, submitter: str, submitted: float, tier: Tier, *more: Any) -> WaitingRequest:
-    """One line; what a newer version wrote behind it is passed over, while both run.
+    """Parse a line; fields that a newer version appended are skipped, while both versions run.
 
-    Names that many share are one object each: comparing thousands of them is quicker so.
+    Interns names that many requests share, which makes comparing thousands of them faster.
     """
-    known = more[:_MORE]
-    return WaitingRequest(path, attempt, sys.intern(submitter), submitted, sys.intern(tier), *known)  # type: ignore[arg-type]
+    known_fields = more[:_MORE_FIELDS]
+    return WaitingRequest(path, attempt, sys.intern(submitter), submitted, sys.intern(tier), *known_fields)  # type: ignore[arg-type]
 
 
 def turn_of(entry: IndexEntry) -> WaitingRequest:
-    """What decides about the turn of a request."""
+    """The facts of a request that decide its position in the queue."""
     return WaitingRequest(
         path=entry.path,
         attempt=entry.attempt or "",

@@ -1,4 +1,4 @@
-"""Every key in Redis, in one place: `steward:1:{board}:…`, a module for each theme."""
+"""All keys in Redis, `steward:1:{board}:…`, with one module per subject."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Evaluations while they live: attempts, workers, canaries, and the queues of RQ."""
+"""Keys of evaluations in progress: attempts, workers, canaries, and RQ's queues."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from redis_state.keys.board import BoardKeys
 
 
 class AttemptKeys(BoardKeys):
-    """Attempts, workers, canaries, queues."""
+    """Keys of attempts, workers, canaries and queues."""
 
     def attempt(self, attempt: str) -> str:
         """Hash: the state of one attempt."""
@@ -14,12 +14,12 @@ class AttemptKeys(BoardKeys):
 
     @property
     def attempts(self) -> str:
-        """Sorted set: living attempts by the time of their last beat."""
+        """Sorted set: attempts in progress by the time of their last heartbeat."""
         return self._key("attempts")
 
     @property
     def claims(self) -> str:
-        """Hash: request path → the attempt whose worker asked last for the claim."""
+        """Hash: request path → the attempt whose worker last asked for the claim."""
         return self._key("claims")
 
     def claim(self, attempt: str) -> str:
@@ -32,15 +32,15 @@ class AttemptKeys(BoardKeys):
         return self._key("workers")
 
     def ended(self, suite: str) -> str:
-        """Sorted set: how attempts of `suite` ended lately, as JSON, by time."""
+        """Sorted set: the recent ends of attempts of `suite`, as JSON, by time."""
         return self._key("ended", suite)
 
     def canary(self, suite: str) -> str:
-        """Hash: why a canary of `suite` was `asked` for, its `verdict`, and when causes were settled last."""
+        """Hash: the cause for which a canary of `suite` is `asked`, its `verdict`, when causes were last settled."""
         return self._key("canary", suite)
 
     def canary_taken(self, suite: str) -> str:
-        """String, while a worker runs the canary of `suite`: which."""
+        """String: the worker that runs the canary of `suite`; expires."""
         return self._key("canary-taken", suite)
 
     def queue(self, tier: str) -> str:

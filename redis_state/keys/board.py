@@ -1,4 +1,4 @@
-"""What all keys of one board begin with."""
+"""The common prefix of a board's keys."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Edits of files on the Hub, staged until they have landed, and the commits that were spent on them."""
+"""Keys of staged edits of files on the Hub, and of the budget of commits."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from redis_state.keys.board import BoardKeys
 
 
 class EditKeys(BoardKeys):
-    """Edits, and what was spent on commits."""
+    """Keys of edits and of recorded commits."""
 
     def edits(self, repo: str) -> str:
         """Hash: edit id → version and JSON of an edit of `repo`."""
@@ -23,17 +23,17 @@ class EditKeys(BoardKeys):
 
     @property
     def edit_waiters(self) -> str:
-        """Hash: edit id → lines, each a dirty key to mark when that edit has ended, for edits that come after it."""
+        """Hash: edit id → lines, each a dirty key to mark when that edit has ended: other edits must follow it."""
         return self._key("edit-waiters")
 
     @property
     def edit_number(self) -> str:
-        """String: how many edits were ever staged."""
+        """String: the number of edits that were ever staged."""
         return self._key("edit-number")
 
     @property
     def edit_subjects(self) -> str:
-        """Hash: what waits for edits (a request's path) → for how many."""
+        """Hash: subject that waits for edits (a request's path) → number of edits."""
         return self._key("edit-subjects")
 
     def edit_end(self, edit: str) -> str:
@@ -41,13 +41,13 @@ class EditKeys(BoardKeys):
         return self._key("edit-end", edit)
 
     def commits(self, repo: str) -> str:
-        """Sorted set: our commits in `repo` within the last day, by time."""
+        """Sorted set: Steward's commits in `repo` within the last day, by time."""
         return self._key("commits", repo)
 
     def commits_counted(self, repo: str) -> str:
-        """String: there, once it is known what was committed in `repo` in the day before this Redis heard of it."""
+        """String: exists once the commits in `repo` of the day before this Redis was first used are recorded."""
         return self._key("commits-counted", repo)
 
     def commits_paused(self, repo: str) -> str:
-        """String: the time before which the Hub wants no commit in `repo`."""
+        """String: the time before which the Hub accepts no commit in `repo`."""
         return self._key("commits-paused", repo)

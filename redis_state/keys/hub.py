@@ -1,6 +1,6 @@
-"""What is known of the Hub beside requests: heads, threads, people, decisions, flags, adoption.
+"""Keys of facts from the Hub, except requests: heads, threads, people, decisions, flags, adoption.
 
-All of it can be read again from there.
+All of them can be read from the Hub again.
 """
 
 from __future__ import annotations
@@ -9,46 +9,55 @@ from redis_state.keys.board import BoardKeys
 
 
 class HubKeys(BoardKeys):
-    """Heads, threads, people, decisions, flags, adoption."""
+    """Keys of heads, threads, people, decisions, flags and adoption."""
 
     def head(self, repo: str) -> str:
         """String: the last commit of `repo` whose changes were marked dirty."""
         return self._key("head", repo)
+
+    def newest(self, repo: str) -> str:
+        """String: the newest known commit of `repo`; after `?` where a newer one may be known (`redis_state.heads`)."""
+        return self._key("newest", repo)
+
+    @property
+    def life(self) -> str:
+        """String: a random word that is another one after Redis was emptied."""
+        return self._key("life")
 
     def person(self, question: str) -> str:
         """String: the Hub's answer to a question about a person, for a short time."""
         return self._key("person", question)
 
     def called_now(self, dataset: str) -> str:
-        """String: what the dataset that somebody linked by this name is called now, for a day."""
+        """String: the current name of a dataset that was linked under this name; expires after a day."""
         return self._key("called-now", dataset)
 
     def own_threads(self, repo: str) -> str:
-        """Sorted set by name: `title NUL number` of each thread in `repo` that we opened and saw in its list."""
+        """Sorted set by name: `title NUL number` of each thread in `repo` that the bot opened and saw in its list."""
         return self._key("own-threads", repo)
 
     def own_threads_until(self, repo: str) -> str:
-        """String: when the newest of them was opened, as the Hub tells it."""
+        """String: when the newest of `own_threads` was opened, by the Hub's clock."""
         return self._key("own-threads-until", repo)
 
     def thread_counts(self, repo: str) -> str:
-        """Hash: thread of `repo` → how many comments it had, in the list (`7`) and when it was last read (`7 read`)."""
+        """Hash: thread of `repo` → its number of comments, in the list (`7`) and when it was last read (`7 read`)."""
         return self._key("thread-counts", repo)
 
     @property
     def doubles(self) -> str:
-        """Set: `path NUL path` of each pair of requests that is there twice, and was told with a cure to approve."""
+        """Set: `path NUL path` of each pair of duplicate requests that was reported, with a proposal to approve."""
         return self._key("doubles")
 
     @property
     def waiting_threads(self) -> str:
-        """Hash: dirty key of a thread that waits for a maintainer → JSON of what they want to know of it."""
+        """Hash: dirty key of a thread that waits for a maintainer → JSON of the facts that the list shows."""
         return self._key("waiting-threads")
 
     @property
     def pulls(self) -> str:
-        """Hash: number of a pull request in the requests repo, or `repo number` in another → JSON of what was
-        remembered when it was checked."""
+        """Hash: number of a pull request in the requests repo, or `repo number` in another → JSON of its record,
+        written when it was checked."""
         return self._key("pulls")
 
     def pull_links(self, pull: str) -> str:
@@ -57,32 +66,32 @@ class HubKeys(BoardKeys):
 
     @property
     def decisions(self) -> str:
-        """Hash: id of a decision → JSON of it."""
+        """Hash: id of a decision → JSON of the decision."""
         return self._key("decisions")
 
     @property
     def decision_order(self) -> str:
-        """Sorted set: id of a decision by its time."""
+        """Sorted set: ids of decisions by time."""
         return self._key("decision-order")
 
     @property
     def flags(self) -> str:
-        """Hash: `name` of a model, `thread` and its address, `weights` and their digest → JSON of records of flags."""
+        """Hash: `name` of a model, `thread` and its URL, `weights` and their digest → JSON of flag records."""
         return self._key("flags")
 
     @property
     def flags_state(self) -> str:
-        """Hash: the `commit` of the flags repo that `flags` was read from."""
+        """Hash: the `commit` of the flags repo from which `flags` was read."""
         return self._key("flags-state")
 
     @property
     def flag_reports(self) -> str:
-        """Hash: model in lower case → JSON of who reported it, and of what was found since."""
+        """Hash: model in lower case → JSON of its reporters and of the findings since."""
         return self._key("flag-reports")
 
     @property
     def flag_rechecks(self) -> str:
-        """Hash: flagged model in lower case → JSON of how far the cause of its flag is gone."""
+        """Hash: flagged model in lower case → JSON of how far the cause of its flag is removed."""
         return self._key("flag-cures")
 
     @property

@@ -1,6 +1,6 @@
-"""What is known of requests: the index, the queue, how long things take, what they came to.
+"""Keys of requests: the index, the queue, durations, scores.
 
-All of it can be read again from the Hub, but for the figures of what was measured.
+All of them can be read from the Hub again, except measurements.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from redis_state.keys.board import BoardKeys
 
 
 class RequestKeys(BoardKeys):
-    """The index, the queue, and what was measured."""
+    """Keys of the index, the queue and measurements."""
 
     @property
     def requests(self) -> str:
-        """Hash: request path → JSON of what its last sync saw."""
+        """Hash: request path → JSON of its index entry, as its last sync saw it."""
         return self._key("requests")
 
     @property
@@ -23,40 +23,40 @@ class RequestKeys(BoardKeys):
 
     @property
     def weights(self) -> str:
-        """Sorted set, all with the same score: `{digest of the weights}\\0{path}` of each request that was judged."""
+        """Sorted set, all with the same score: `{digest of the weights}\\0{path}` of each judged request."""
         return self._key("weights")
 
     def submissions(self, kind: str, name: str) -> str:
-        """Sorted set: request path by the time of its submission, of one `submitter` or `organisation`."""
+        """Sorted set: request paths of one `submitter` or `organisation`, by time of submission."""
         return self._key("submissions", kind, name)
 
     def catalog(self, by: str = "", value: str = "") -> str:
-        """Sorted set: request path by the time of its submission; of all, or of one `status` or `submitter`."""
+        """Sorted set: request paths of all requests, or of one `status` or `submitter`, by time of submission."""
         return self._key("catalog", by, value) if by else self._key("catalog")
 
     @property
     def busy(self) -> str:
-        """Set: paths of the requests that lie in RQ or run."""
+        """Set: paths of the requests that are in RQ or run."""
         return self._key("busy")
 
     @property
     def unjudged(self) -> str:
-        """Set: paths of the requests whose file was seen and not judged yet."""
+        """Set: paths of the requests whose file was seen but not judged yet."""
         return self._key("unjudged")
 
     @property
     def request_changes(self) -> str:
-        """Stream: `paths`, as JSON, of requests whose entry came, went or changed; the newest few thousand."""
+        """Stream: `paths`, as JSON, of requests whose entry was added, removed or changed; the newest few thousand."""
         return self._key("request-changes")
 
     @property
     def request_threads(self) -> str:
-        """Hash: number of a thread in the requests repo → path of the request that it is about."""
+        """Hash: number of a thread in the requests repo → path of its request."""
         return self._key("request-threads")
 
     @property
     def origins(self) -> str:
-        """Hash: request path → JSON of who submitted it, and how."""
+        """Hash: request path → JSON of its origin: the submitter, and how the file was submitted."""
         return self._key("origins")
 
     def followers(self, path: str) -> str:
@@ -65,75 +65,75 @@ class RequestKeys(BoardKeys):
 
     @property
     def relaunches(self) -> str:
-        """Sorted set: what caused a relaunch by a person → when."""
+        """Sorted set: the causes of relaunches by people, by time."""
         return self._key("relaunches")
 
     @property
     def waiting(self) -> str:
-        """Hash: path of a request that waits for its turn → JSON of what decides about it."""
+        """Hash: path of a request that waits for dispatch → JSON of the facts that decide its position."""
         return self._key("waiting")
 
     @property
     def waiting_changes(self) -> str:
-        """Sorted set: path whose line in `waiting` came, went or changed, by the version that this made."""
+        """Sorted set: paths whose field of `waiting` was added, removed or changed, by the version after the change."""
         return self._key("waiting-changes")
 
     @property
     def waiting_version(self) -> str:
-        """String: the first version of `waiting` and the present one, which rises with every change of it."""
+        """String: the first version of `waiting` and the current one, which rises with each change."""
         return self._key("waiting-version")
 
     @property
     def turns(self) -> str:
-        """Hash: submitter → when the last attempt of theirs was claimed."""
+        """Hash: submitter → when their last attempt was claimed."""
         return self._key("turns")
 
     @property
     def pauses(self) -> str:
-        """Hash: the file of pauses as it was last read, and its git blob id."""
+        """Hash: the file of pauses as last read, and its git blob id."""
         return self._key("pauses")
 
     @property
     def durations(self) -> str:
-        """Hash: `suite size` → JSON of how many seconds each of the last evaluations of that kind took."""
+        """Hash: `suite size` → JSON of the seconds that each of the last evaluations of that kind took."""
         return self._key("durations")
 
     @property
     def experience(self) -> str:
-        """Hash: level of a round → JSON of how long the last ones in it waited, as shares of what was expected."""
+        """Hash: level of a round → JSON of the last waits in it, as shares of the expected wait."""
         return self._key("experience")
 
     def timings(self, day: int) -> str:
-        """Hash: what was counted on one day, counted from the epoch, of waits, ends and the queue → how often."""
+        """Hash: kind of wait, end or queue length on one day, numbered from the epoch → its count."""
         return self._key("timings", str(day))
 
     @property
     def timed(self) -> str:
-        """Sorted set: attempts whose beginning or end was counted within a month, by time."""
+        """Sorted set: attempts whose start or end was counted within a month, by time."""
         return self._key("timed")
 
     @property
     def spent(self) -> str:
-        """Hash: attempt that ended within a day → JSON of its GPU-seconds and whose they are."""
+        """Hash: attempt that ended within a day → JSON of its GPU-seconds, tier and submitter."""
         return self._key("spent")
 
     @property
     def spent_requests(self) -> str:
-        """Hash: request path → GPU-seconds of all of its attempts that ended."""
+        """Hash: request path → GPU-seconds of all its ended attempts."""
         return self._key("spent-requests")
 
     @property
     def scores(self) -> str:
-        """Hash: path of a request that finished → JSON of its scores."""
+        """Hash: path of a finished request → JSON of its scores."""
         return self._key("scores")
 
     @property
     def scores_state(self) -> str:
-        """Hash: `filled`, a word for what the scores were filled up from last; `told`, the commit of the results repo
-        at which somebody else changed it last."""
+        """Hash: `filled`, the source from which scores were last filled; `told`, the last commit of another program in
+        the results repo."""
         return self._key("scores-state")
 
     @property
     def licences(self) -> str:
-        """Hash: model with a finished request → its licence as the Hub has it, "" where it names none."""
+        """Hash: model with a finished request → its licence on the Hub, "" if it names none."""
         return self._key("licences")

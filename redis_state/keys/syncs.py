@@ -1,4 +1,4 @@
-"""What keeps syncs going: deliveries, dirty marks, rounds, what webhooks have left, effects that did not happen."""
+"""Keys of syncs: deliveries, dirty marks, periodic work, webhook quotas, shadowed writes."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from redis_state.keys.board import BoardKeys
 
 
 class SyncKeys(BoardKeys):
-    """Deliveries, dirty marks, rounds, and effects that were held back."""
+    """Keys of deliveries, dirty marks, periodic work and shadowed writes."""
 
     @property
     def meters(self) -> str:
-        """Hash: `name|labels` of what is counted or measured for `/metrics` → its value."""
+        """Hash: `name|labels` of a counter or gauge for `/metrics` → its value."""
         return self._key("meters")
 
     @property
     def inbox(self) -> str:
-        """Stream of deliveries that were acknowledged, oldest first."""
+        """Stream of acknowledged deliveries, oldest first."""
         return self._key("inbox")
 
     def delivery(self, delivery_id: str) -> str:
@@ -24,7 +24,7 @@ class SyncKeys(BoardKeys):
 
     @property
     def inbox_sizes(self) -> str:
-        """List: the bytes of each entry of `inbox`, oldest first, so that the oldest can go without being read."""
+        """List: the bytes of each entry of `inbox`, oldest first, so that the oldest can be dropped unread."""
         return self._key("inbox-sizes")
 
     @property
@@ -34,7 +34,7 @@ class SyncKeys(BoardKeys):
 
     @property
     def inbox_counts(self) -> str:
-        """Hash: what became of deliveries → how many."""
+        """Hash: result of handling a delivery → number of deliveries."""
         return self._key("inbox-counts")
 
     @property
@@ -44,7 +44,7 @@ class SyncKeys(BoardKeys):
 
     @property
     def dirty_generations(self) -> str:
-        """Hash: dirty key → how often it was marked."""
+        """Hash: dirty key → the number of its marks."""
         return self._key("dirty-generations")
 
     @property
@@ -54,17 +54,17 @@ class SyncKeys(BoardKeys):
 
     @property
     def dirty_tries(self) -> str:
-        """Hash: dirty key → failed syncs in a row, whatever they failed of."""
+        """Hash: dirty key → failed syncs in a row, for any reason."""
         return self._key("dirty-tries")
 
     @property
     def dirty_faults(self) -> str:
-        """Hash: dirty key → those among its failed syncs that nobody but the key itself was to blame for."""
+        """Hash: dirty key → those of its failed syncs for which only the key itself can be the cause."""
         return self._key("dirty-faults")
 
     @property
     def parked(self) -> str:
-        """Hash: dirty key → JSON of why its sync is not tried any more."""
+        """Hash: dirty key → JSON of why its sync is not retried."""
         return self._key("parked")
 
     @property
@@ -74,27 +74,27 @@ class SyncKeys(BoardKeys):
 
     @property
     def day(self) -> str:
-        """String: the day, counted from the epoch, whose daily work was called for last."""
+        """String: the last day, numbered from the epoch, whose daily work was marked dirty."""
         return self._key("day")
 
     @property
     def rounds(self) -> str:
-        """Hash: what is looked at on a timer → when, or where, the last look was."""
+        """Hash: periodic check → when, or at what point, it last ran."""
         return self._key("rounds")
 
     @property
     def webhook_trouble(self) -> str:
-        """String: why the Hub's webhooks do not tell us everything; absent where they do."""
+        """String: why the Hub's webhooks do not report everything; absent if they do."""
         return self._key("webhook-trouble")
 
     @property
     def hub_state(self) -> str:
-        """Hash: when the Hub last answered a sync process, what it said when it did not, and `me`, the bot's id."""
+        """Hash: when the Hub last answered a sync process, its last error, and `me`, the bot's id."""
         return self._key("hub-state")
 
     @property
     def born(self) -> str:
-        """String: since when Redis and a timer listen without a break, so that a silence can be told from amnesia."""
+        """String: since when Redis and a timer run without a gap, which tells silence from lost data."""
         return self._key("born")
 
     @property
@@ -104,25 +104,25 @@ class SyncKeys(BoardKeys):
 
     @property
     def webhook_quota(self) -> str:
-        """Hash: `own|all domain hour repo` → deliveries that our writes caused, or that came at all, in that hour."""
+        """Hash: `own|all domain hour repo` → deliveries in that hour that Steward's writes caused, or all that came."""
         return self._key("echoes")
 
     @property
     def poll(self) -> str:
-        """String, while webhooks may fall silent for want of quota: which do, in words. Poll instead."""
+        """String: names the webhooks near their quota, which may stop; absent if there are none. If set, poll."""
         return self._key("poll")
 
     @property
     def shadow(self) -> str:
-        """Stream: what would have been done, oldest first."""
+        """Stream: shadowed writes, oldest first."""
         return self._key("shadow")
 
     @property
     def shadow_ids(self) -> str:
-        """Sorted set: ids of what was listed in `shadow`, by time, so that each is listed once."""
+        """Sorted set: ids of the writes listed in `shadow`, by time, so that each is listed once."""
         return self._key("shadow-ids")
 
     @property
     def held_back(self) -> str:
-        """Hash: dirty key whose sync would have done more than the board's effects let it → those effects."""
+        """Hash: dirty key whose sync was held back by the board's effects → those effects."""
         return self._key("held-back")

@@ -1,4 +1,4 @@
-"""What people ask for on the pages, and the answers: none of it lives longer than a day."""
+"""Keys of what people ask for on the pages, and of the answers; all expire within a day."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from redis_state.keys.board import BoardKeys
 
 
 class WebKeys(BoardKeys):
-    """Questions, submissions, sessions, errands."""
+    """Keys of questions, submissions, sessions and maintainers' actions."""
 
     def question(self, digest: str) -> str:
-        """String, for two minutes: JSON of what was asked."""
+        """String, for two minutes: JSON of a question."""
         return self._key("question", digest)
 
     def answer(self, digest: str) -> str:
@@ -17,17 +17,17 @@ class WebKeys(BoardKeys):
         return self._key("answer", digest)
 
     def asked(self, counter: str) -> str:
-        """String, for a minute: how often one client, or `all` of them, asked."""
+        """String, for a minute: the number of questions of one client, or of `all` clients."""
         return self._key("asked", counter)
 
     def submission(self, digest: str) -> str:
-        """Hash, for a day: JSON of what was `asked`, by whom, and of the `answer` once there is one."""
+        """Hash, for a day: `asked`, JSON of the submission and its sender; `answer`, once there is one."""
         return self._key("submission", digest)
 
     def session(self, digest: str) -> str:
-        """String, for hours: JSON of who is signed in; `digest` is that of the id in their cookie."""
+        """String, for hours: JSON of a signed-in person; `digest` is that of the id in their cookie."""
         return self._key("session", digest)
 
     def maintainer_action(self, name: str) -> str:
-        """Hash, for an hour: JSON of what was `asked`, by whom, what is `settled`, and the `answer`."""
+        """Hash, for an hour: `asked`, JSON of the action and the maintainer; `settled`, its result; `answer`."""
         return self._key("errand", name)

@@ -1,1 +1,1 @@
-"""A living board is taken over: see `__main__`."""
+"""Simulates the adoption of an existing board: see `__main__`."""

@@ -1,17 +1,17 @@
-"""A living board is taken over, watched for a week, and switched on effect by effect: who hears of it?
+"""Simulates the adoption of an existing board: a week in shadow, then each effect switched on.
 
     python -m simulations.adoption [--requests 20000] [--threads 3000] [--days 7] [--seed 1] [--json]
 
-A local Hub gets a board with a past: requests and results of two generations, flags in a dictionary, threads. `steward
-adopt` and the first `steward sync` are real processes. Then the clock is turned: for some days the bot is in shadow,
-while people submit, report, ask and plead, and the old backend goes on. That backend stops, and each kind of effect is
-switched on by `steward effects set`. Seen and held against each other are everything that the bot wrote on the Hub, the
-list of what it would have done, and what people had asked for. The figures come with an exit status of 1 where
+A local Hub gets a board with a history: requests and results of two generations, flags in a dictionary, threads.
+`steward adopt` and the first `steward sync` are real processes. Then a simulated clock runs: for some days the bot is
+in shadow, while people submit, report, ask and appeal, and the old backend continues. That backend stops, and `steward
+effects set` switches each kind of effect on. The simulation compares everything that the bot wrote on the Hub, its
+list of shadowed effects, and the requests of people. The exit status is 1 if
 
-    it did anything while in shadow
-    it touched anything old about which nobody had asked, or mentioned anybody who had done nothing since
-    its list was not what it then did
-    somebody who had asked got no answer
+    the bot wrote anything in shadow
+    it changed anything old without a request, or mentioned a person who had done nothing since the adoption
+    its list differs from its later effects
+    a person who asked got no answer
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def main() -> None:
 
 
 def print_all(found: dict[str, Any]) -> None:
-    """What a person reads."""
+    """Print the figures as a table."""
     print(f"{'':24}{'seconds':>10}{'calls':>10}{'memory MB':>12}")
     for name, step in found["steps"].items():
         memory = f"{step['memory_mb']:12,.0f}" if "memory_mb" in step else ""

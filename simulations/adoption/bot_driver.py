@@ -1,4 +1,4 @@
-"""Steward's sync and schedule on a clock that is turned, as if a process of each ran all the time."""
+"""Steward's sync loop and schedule on a simulated clock."""
 
 from __future__ import annotations
 
@@ -23,43 +23,43 @@ from redis_state.redis import connect
 from simulations.adoption.user_actions import BOT, REQUESTS, Act, token
 
 STEP = 1_800.0
-"""Seconds between two ticks, at most."""
+"""Maximal simulated seconds between two ticks."""
 WORKER = "gpu-1"
 
 
-class Bot:
-    """One board, its board file read at each `restart`."""
+class BotDriver:
+    """The bot of one board; `restart` reads the board file again."""
 
     def __init__(self, hub: Any, redis_url: str, board: Path, mirrors: Path) -> None:
         self.hub, self.redis, self.board, self.mirrors = hub, connect(redis_url), board, mirrors
         self.running: dict[str, str] = {}
-        """Attempt → path of what our one worker evaluates: it never ends, as far as these days go."""
+        """Paths by attempt of the one worker's evaluations, which do not end within the simulated days."""
         self.context: BoardContext
-        self.probe = Probe()  # its imports take seconds, and outlive a restart
+        self.probe = Probe()  # kept over a restart, because its imports take seconds
         self._start()
         hub.state.subscribe(self._deliver)
 
     def _start(self) -> None:
         board = parse_board(self.board.read_text())
-        door = Hub(self.hub.url, token(BOT))
+        client = Hub(self.hub.url, token(BOT))
         now = self.hub.state.clock.seconds
         self.context = BoardContext(
-            board, find_suite(board.suite), door, self.redis, now=now, probe=self.probe, mirrors=self.mirrors
+            board, find_suite(board.suite), client, self.redis, now=now, probe=self.probe, mirrors=self.mirrors
         )
         self.loop, self.schedule = SyncLoop(self.context), Schedule(self.context)
 
     def restart(self) -> None:
-        """Read the board file anew."""
+        """Restart with the present board file."""
         self.context.hub.close()
         self._start()
 
     def close(self) -> None:
-        """Stop what was started."""
+        """Stop everything."""
         self.context.hub.close()
         self.probe.close()
 
     def live(self, seconds: float, acts: Iterable[Act] = ()) -> None:
-        """So much time passes, in which people act: `acts` by seconds from now."""
+        """Let `seconds` pass, in which people act: `acts` in order of seconds from now."""
         clock, todo = self.hub.state.clock, list(acts)
         began = clock.seconds()
         while (gone := clock.seconds() - began) < seconds:
@@ -70,7 +70,7 @@ class Bot:
             self.tick()
 
     def tick(self) -> None:
-        """Do all that is to be done now."""
+        """Do all work that is due now."""
         now = self.context.now()
         self.context.workers.announce(WorkerCard(name=WORKER, tiers=("all",), since=now, beat=now))
         for attempt, path in self.running.items():
@@ -80,7 +80,7 @@ class Bot:
             pass
 
     def _take(self) -> bool:
-        """The worker takes everything that lies in its queue, and asks for its claims; whether there was anything."""
+        """Let the worker take all jobs and claim them; return whether there were any."""
         found = [job for name in self.context.queues for job in jobs.queue(self.redis, name).jobs]
         for job in found:
             message = jobs.parse(job.kwargs["message"])
@@ -91,7 +91,7 @@ class Bot:
         return bool(found)
 
     def _deliver(self, event: HubEvent) -> None:
-        """What the delivery of a webhook does: a key becomes dirty."""
+        """Mark the key of an event dirty, as the delivery of a webhook does."""
         repo = repo_of(f"{event.repo.type}/{event.repo.full_name}")
         is_ours = event.actor is not None and event.actor.name == BOT
         if event.kind == "repo.content" and event.repo.full_name == REQUESTS:

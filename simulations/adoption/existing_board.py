@@ -1,4 +1,4 @@
-"""What a board has behind it: two generations of requests and results, flags in a dictionary, thousands of threads."""
+"""The history of a board: two generations of requests and results, flags in a dictionary, thousands of threads."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ SHA = "0123456789abcdef0123456789abcdef01234567"
 STATUSES = ("FINISHED",) * 12 + ("FAILED",) * 4 + ("PENDING", "RUNNING", "RERUN", "PENDING_NEW_EVAL", "CANCELLED")
 WORDS = ("FINISHED_NEW_EVAL", "Pending", "running", "Partial", "EVALUATING", "", "FINISHED_2023", "Failed")
 TWICE = 997
-"""One in so many requests is there twice, under a name that differs in the case of a letter."""
+"""One in TWICE requests exists twice, under a name that differs in the case of a letter."""
 TASKS = {"harness|arc:challenge|25": "acc_norm", "harness|hellaswag|10": "acc_norm", "harness|winogrande|5": "acc"}
 FLAGS = 111
 
 
 @dataclass(frozen=True)
 class Old:
-    """One request of the past; `kind`: of the second generation, of the first, or in words that nobody uses now."""
+    """One old request; `kind` 2: of the second generation; 1: of the first; 0: with an obsolete status."""
 
     number: int
 
@@ -35,7 +35,7 @@ class Old:
 
     @property
     def is_double(self) -> bool:
-        """Whether it is the one too many of two."""
+        """Whether it is a duplicate."""
         return self.number % TWICE == TWICE - 1
 
     @property
@@ -51,7 +51,7 @@ class Old:
         return STATUSES[self.number % len(STATUSES)] if self.kind else WORDS[self.number // 4 % len(WORDS)]
 
     def fields(self) -> dict[str, Any]:
-        """What its file says."""
+        """Return the fields of its file."""
         found = {
             "model": self.model,
             "base_model": "",
@@ -71,14 +71,14 @@ class Old:
         return found | ({} if self.kind == 2 else {"likes": 3, "license": "cc-by-nc-4.0"})
 
     def file(self) -> bytes:
-        """Its file, some in forms that cannot be read at all."""
+        """Return its file; some are unreadable."""
         text = json.dumps(self.fields(), indent=2 if self.kind == 2 else None)
         if self.kind:
             return text.encode()
         return (text.encode(), b"\xef\xbb\xbf" + text.encode(), text[:-9].encode(), b"")[self.number // 32 % 4]
 
     def results(self) -> tuple[str, bytes]:
-        """Path and content of its results, as its generation wrote them."""
+        """Return path and content of its results, in the format of its generation."""
         time = (START + timedelta(hours=self.number / 2 + 5)).strftime("%Y-%m-%dT%H-%M-%S.%f")
         scores: dict[str, Any] = {task: {metric: 0.5, f"{metric}_stderr": 0.01} for task, metric in TASKS.items()}
         found: dict[str, Any] = {"results": scores, "versions": dict.fromkeys(TASKS, 0)}
@@ -91,17 +91,17 @@ class Old:
 
 
 def old_requests(count: int) -> Iterator[Old]:
-    """So many requests; one in TWICE is another one's double."""
+    """Yield `count` requests; one in TWICE is a duplicate."""
     return (Old(number) for number in range(count))
 
 
 def double_of(old: Old) -> bytes:
-    """The file of the request that `old` is the double of, at the name with the other letters."""
+    """Return the file of the request of which `old` is a duplicate."""
     return json.dumps({**old.fields(), "model": old.model.replace("Org-", "org-")}).encode()
 
 
 def flags(hub: str) -> str:
-    """The flags, as the code of a front end holds them, with keys that never did anything. `hub` is its address."""
+    """Return the flags in the code of a front end, some with keys that match no model. `hub` is the Hub's URL."""
     address = f"{hub}/spaces/board/space/discussions"
     lines = [f'    "org-{number}/model-{7 * number}": "{address}/{number + 1}",' for number in range(FLAGS)]
     lines += [f'    "org-200/model-1400 ": "{address}/7",  # a blank', f'    "no model at all": "{address}/8",']
@@ -109,7 +109,7 @@ def flags(hub: str) -> str:
 
 
 def talk(number: int) -> tuple[str, str, str]:
-    """Title, opening post and answer of one thread of the past."""
+    """Return title, opening post and answer of one old thread."""
     old = Old(13 * number % 20_000)
     model, url = old.model, f"https://huggingface.co/datasets/board/requests/blob/main/{old.path}"
     return (

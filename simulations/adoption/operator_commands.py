@@ -1,4 +1,4 @@
-"""Whoever runs the board: types the commands of `steward`, each a process of its own by the clock of the Hub."""
+"""Runs the operator's `steward` commands, each in its own process with the clock of the Hub."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from steward.children import Children
 
 @dataclass(frozen=True)
 class Ran:
-    """What a command came to; `memory_mb` is the most that it had."""
+    """The result of a command; `memory_mb` is its peak memory."""
 
     status: int
     printed: str
@@ -33,7 +33,7 @@ class Operator:
         self.board, self.mirrors = folder / "board.yaml", folder / "mirrors"
 
     def steward(self, *arguments: str) -> Ran:
-        """A command that has to go well. Raises SystemExit."""
+        """Run a command that has to succeed. Raises SystemExit."""
         ran = self.run(*arguments)
         if ran.status:
             words = ran.printed + (self.folder / "commands.log").read_text("utf-8", "replace")[-2_000:]
@@ -41,7 +41,7 @@ class Operator:
         return ran
 
     def run(self, *arguments: str) -> Ran:
-        """A command, however it ends; what it complains of goes into `commands.log`."""
+        """Run a command that may fail; its standard error goes to `commands.log`."""
         command = [sys.executable, "-m", "steward.cli", *arguments]
         with (self.folder / "commands.log").open("ab") as log:
             process = subprocess.Popen(command, env=self.environment(), stdout=subprocess.PIPE, stderr=log, text=True)
@@ -52,7 +52,7 @@ class Operator:
         return Ran(process.returncode, printed, usage.ru_maxrss / 1024)
 
     def sync_until(self, condition: Callable[[], bool]) -> float:
-        """Let a sync process run until `condition()`; the most memory that it had, in MB."""
+        """Run a sync process until `condition()`, and return its peak memory in MB."""
         with Children(self.folder / "logs") as children:
             command = [sys.executable, "-m", "steward.cli", "sync"]
             child = children.start("sync", command, environment=self.environment(rate=1))
@@ -65,7 +65,7 @@ class Operator:
         return memory
 
     def environment(self, rate: int = 0) -> dict[str, str]:
-        """All that a command is told; its clock stands still, or goes on at `rate`."""
+        """Return the environment of a command; its clock stands still, or runs at `rate`."""
         secret = self.folder / "token"
         secret.touch(mode=0o600)
         secret.write_text(token(BOT))

@@ -1,4 +1,4 @@
-"""The adoption, step by step: what each costs, and what was wrong about it."""
+"""Runs the adoption step by step, with the costs of each step and everything that went wrong."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from typing import Any
 import yaml
 
 from hub.comments import marker_of
-from leaderboard.kinds import Effect
+from leaderboard.adoption import RECORD
+from leaderboard.options import Effect
 from leaderboard.requests import is_request_path
 from localhub.accounts.store import Caller
 from localhub.clock import Clock
 from localhub.git.repository import Author, SetFile
 from localhub.testing import LocalHub
 from redis_state.shadowed_writes import ShadowedWrite
-from simulations.adoption.bot_driver import Bot
+from simulations.adoption.bot_driver import BotDriver
 from simulations.adoption.existing_board import Old, double_of, flags, old_requests, talk
 from simulations.adoption.operator_commands import Operator
 from simulations.adoption.user_actions import (
@@ -34,7 +35,7 @@ from simulations.adoption.user_actions import (
     REQUESTS,
     RESULTS,
     SPACE,
-    Town,
+    AdoptionUsers,
     world,
 )
 from simulations.adoption.write_audit import Past, Witness, keyed, mentioned
@@ -42,9 +43,9 @@ from steward.valkey import Valkey
 
 EPOCH = 1_790_000_000.0
 ASKED_AT_MOST = 7 * DAY
-"""Commands and threads that are older are not answered any more."""
+"""The bot does not answer older commands and threads."""
 ORDER = ("comment", "mention", "new-thread", "close", "merge", "relaunch", "pause", "edit")
-"""Edits last: what they bring to its end is then told."""
+"""Edits come last, so that the ends that they cause are reported."""
 KINDS = ("edit", "new-thread", "comment", "closed", "merged")
 ADMISSION = ("python-files", "causal", "headers", "layers", "size", "honest-precision", "half-precision", "licence")
 MORE = (
@@ -61,7 +62,7 @@ QUOTAS = ("quota-submitter", "quota-organisation", "merge", "base-declared")
 
 
 def tell(folder: Path, options: argparse.Namespace, operator: type[Operator] = Operator) -> dict[str, Any]:
-    """Everything, from the past to the last effect that is switched on; `operator` runs the commands."""
+    """Run everything, from the history to the last effect; `operator` runs the commands."""
     past = list(old_requests(options.requests))
     with (
         LocalHub(folder / "hub", world(options.days), clock=Clock(f"{EPOCH},0")) as hub,
@@ -71,14 +72,14 @@ def tell(folder: Path, options: argparse.Namespace, operator: type[Operator] = O
         story.past(past, options.threads)
         story.adopt()
         with closing(story.first_look()):
-            story.week(Town(hub, options.seed), past, options.days)
+            story.week(AdoptionUsers(hub, options.seed), past, options.days)
             story.switch_on()
             story.judge()
         return story.found
 
 
 class Story:
-    """One adoption; `found` holds the figures and what was wrong."""
+    """One adoption; `found` holds the figures and everything that went wrong."""
 
     def __init__(self, hub: Any, operator: Operator) -> None:
         self.hub, self.operator = hub, operator
@@ -88,7 +89,7 @@ class Story:
     # --- before
 
     def past(self, old: list[Old], threads: int) -> None:
-        """Put the past on the Hub, and describe the board."""
+        """Write the history to the Hub, and the board file."""
         me = Author(BACKEND, "old@example.com")
         requests, results = (self._repo(name) for name in (REQUESTS, RESULTS))
         files = [SetFile(one.path, one.file()) for one in old]
@@ -119,12 +120,12 @@ class Story:
             "front_ends": [self.hub.state.accounts.by_name(FORM).id],
             "pull_requests": "merge",
             "repos": {**repos, "community": SPACE, "details_namespace": "board-details"},
-            # Its new models are a config and a letter.
+            # Its new models are only a config and a letter.
             "admission": {"off": [*ADMISSION, *MORE, *QUOTAS]},
         }
 
     def adopt(self) -> None:
-        """`steward adopt`, as a person runs it."""
+        """Run `steward adopt`."""
         head = self._repo(REQUESTS).git.head()
         entries = self._repo(REQUESTS).git.entries(head, recursive=True)
         files = {entry.path: entry.oid for entry in entries if is_request_path(entry.path)}
@@ -133,27 +134,27 @@ class Story:
             step["memory_mb"] = ran.memory_mb
         record = json.loads(ran.printed)["record"]
         self.before = Past(files, record["threads"])
-        if record["files"] != len(files) or [deed.path for deed in self.witness.deeds] != [".steward/adopted.json"]:
+        if record["files"] != len(files) or [deed.path for deed in self.witness.deeds] != [RECORD]:
             self._wrong(f"the record counts {record['files']} files of {len(files)}, by {self.witness.deeds}")
         self.witness.deeds.clear()
 
-    def first_look(self) -> Bot:
-        """The sync process, from its start until every request is known and nothing is left to do; the bot after it."""
+    def first_look(self) -> BotDriver:
+        """Run the sync process until every request is indexed and no work is left; return the bot that follows it."""
         operator = self.operator
         with self._step("first steward sync") as step:
-            self.bot = Bot(self.hub, operator.redis_url, operator.board, operator.mirrors)
+            self.bot = BotDriver(self.hub, operator.redis_url, operator.board, operator.mirrors)
             context = self.bot.context
             step["memory_mb"] = operator.sync_until(
                 lambda: context.index.count() >= len(self.before.files) and not context.redis.zcard(context.keys.dirty)
             )
-        self.hub.state.clock.advance(HOUR)  # which the process's own clock may have gone ahead
+        self.hub.state.clock.advance(HOUR)  # the process's own clock may have been ahead by up to this
         self._expect_silence("the first look")
         return self.bot
 
     # --- in shadow
 
-    def week(self, town: Town, old: list[Old], days: int) -> None:
-        """People act, the old backend goes on, and the bot only looks on."""
+    def week(self, town: AdoptionUsers, old: list[Old], days: int) -> None:
+        """Let people act and the old backend continue while the bot is in shadow."""
         self.town = town
         self.began = self.hub.state.clock.seconds() + days * DAY + DAY + HOUR
         with self._step(f"{days} days in shadow"):
@@ -172,7 +173,7 @@ class Story:
         self.found["overtaken"] = sorted(self.overtaken)
 
     def _is_overtaken(self, shadowed: ShadowedWrite) -> bool:
-        """Whether somebody else has brought a request to its end meanwhile, or it was asked for too long ago."""
+        """Whether the old backend has ended the request meanwhile, or it was asked for too long ago."""
         about = marker_of(f"<!-- {shadowed.id.partition('<!-- ')[2]}")
         path = shadowed.path if shadowed.effect == "edit" else about.key if about is not None else ""
         if is_request_path(path) and shadowed.repo == f"dataset/{REQUESTS}":
@@ -183,7 +184,7 @@ class Story:
         return bool(self.began - asked > ASKED_AT_MOST)
 
     def switch_on(self) -> None:
-        """Each kind of effect by the command for it, and an hour after each."""
+        """Switch each kind of effect on by its command, and let an hour pass after each."""
         assert set(ORDER) == {kind.value for kind in Effect}
         for kind in ORDER:
             with self._step(f"{kind} on, an hour"):
@@ -194,20 +195,20 @@ class Story:
         with self._step("flags imported, a day"):
             table = str(self.operator.folder / "flags.py")
             ran = self.operator.run("flags", "import", table, "--category", "contamination", "--write")
-            if ran.status != 1:  # two of the keys name nothing: that is told, and the others imported
+            if ran.status != 1:  # the command reports two keys without a model, and imports the others
                 self._wrong("the flags were not imported as expected")
             self.bot.live(DAY)
 
     # --- and after
 
     def judge(self) -> None:
-        """Hold what was done against the list, the past, and what people had asked for."""
+        """Compare the bot's effects with the list, the history, and the requests of people."""
         done = {deed.key for deed in self.done if deed.what in KINDS}
         self.found["done"] = sorted(done)
         self.found["followed"] = sorted(done - self.listed.keys())
         for key in sorted(self.listed.keys() - done - self.overtaken):
             if key[-1] == "RUNNING" and self.bot.context.index.get(key[3]).state in ("waiting", "queued"):
-                continue  # it had its turn in the list, and somebody who came by pull request goes before it now
+                continue  # a request from a pull request is now before it in the queue
             self._wrong(f"listed and not done: {key}")
         for deed in self.before.touched(self.witness.deeds, asked=self.town.asked, paths=self.town.paths):
             self._wrong(f"touched the past: {deed}")

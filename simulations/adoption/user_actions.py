@@ -1,4 +1,4 @@
-"""The people of a board, and the backend that it had before: what they do while Steward only looks on."""
+"""The actions of a board's people and of its old backend while Steward is in shadow."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ Act = tuple[float, Callable[[], object]]
 
 
 def token(name: str) -> str:
-    """The token of an account."""
+    """Return the token of an account."""
     return f"hf_{name.replace('-', '_')}"
 
 
 def new_models(days: int) -> dict[str, str]:
-    """The models that people will submit, with their configs; one in five cannot be accepted."""
+    """Return the models that people will submit, with their configs; one in five is unacceptable."""
     return {f"fresh/model-x{n}": BAD if n % 5 == 4 else GOOD for n in range(6 * days)}
 
 
 def world(days: int) -> dict[str, Any]:
-    """Accounts, repos, and the models of the week to come."""
+    """Return a world with accounts, repos, and the models of the coming week."""
     everybody = [*PEOPLE, MAINTAINER, FORM, BACKEND, BOT]
     members = dict.fromkeys((MAINTAINER, FORM, BACKEND, BOT), "write")
     return {
@@ -50,26 +50,26 @@ def world(days: int) -> dict[str, Any]:
     }
 
 
-class Town:
-    """What people do, and what they may expect of it: `asked` in which threads, `paths` about which old requests."""
+class AdoptionUsers:
+    """The actions of people: `asked` holds threads with a request to the bot, `paths` the old requests concerned."""
 
     def __init__(self, hub: Any, seed: int) -> None:
         self.hub = hub
         self.chance = random.Random(seed)
         self.api: dict[str, HfApi] = {}
         self.asked: dict[tuple[str, int], float] = {}
-        """Thread → when somebody last asked the bot for something there."""
+        """By thread, the time of the last request to the bot."""
         self.spoken = set[str]()
-        """Names of those who did anything since the adoption."""
+        """Names of the people who have done anything since the adoption."""
         self.paths = set[str]()
 
     def of(self, name: str) -> HfApi:
-        """The Hub, as `name` sees it."""
+        """Return the Hub client of `name`."""
         self.spoken.add(name)
         return self.api.setdefault(name, HfApi(self.hub.url, token=token(name)))
 
     def week(self, days: int, old: list[Old]) -> list[Act]:
-        """Everything that happens in so many days, by seconds since their beginning."""
+        """Return all actions of `days` days, by seconds since their start."""
         models = list(new_models(days))
         acts = [act for day in range(days) for act in self._day(day, models[6 * day : 6 * day + 6], old)]
         return sorted(acts, key=lambda act: act[0])
@@ -96,8 +96,8 @@ class Town:
         yield at(), partial(self.question, "Lovely weather today")
         yield at(), partial(self.pull, [self.again(mine), self.again(theirs)])
 
-    def somebody(self) -> str:
-        """One of the people."""
+    def random_person(self) -> str:
+        """Return a random person."""
         return self.chance.choice(PEOPLE)
 
     # --- with files
@@ -109,14 +109,14 @@ class Town:
         return f"{model}_eval_request_False_float16_Original.json", {**fields, **more}
 
     def submit(self, model: str, runs: bool) -> None:
-        """The form adds a request; the old backend `runs` it, or does not come to it."""
+        """Add a request through the form; the old backend evaluates it if `runs`."""
         path, fields = self.new(model)
-        self.put(FORM, path, {**fields, "sender": self.somebody()}, f"Add {model} to eval queue")
+        self.put(FORM, path, {**fields, "sender": self.random_person()}, f"Add {model} to eval queue")
         if runs:
             self.backend_runs(path)
 
     def backend_runs(self, path: str) -> None:
-        """The backend that was there before sets one request RUNNING, puts its results, and sets it FINISHED."""
+        """Let the old backend set a request RUNNING, publish its results, and set it FINISHED."""
         fields = self.read(path)
         self.put(BACKEND, path, {**fields, "status": "RUNNING", "job_id": "77"}, "Start")
         results = json.dumps({"results": {}, "config": {"model_args": f"pretrained={fields['model']}"}}).encode()
@@ -125,69 +125,69 @@ class Town:
         self.put(BACKEND, path, {**fields, "status": "FINISHED", "job_id": "77"}, "Finish")
 
     def resubmit(self, old: Old) -> None:
-        """Somebody submits an old failure anew: the form writes over its file."""
+        """Submit an old failed request again: the form overwrites its file."""
         self.put(FORM, *self.again(old), f"Add {old.model} to eval queue")
         self.paths.add(old.path)
 
     def put(self, who: str, path: str, fields: Fields, title: str) -> None:
-        """The backend or the form commits a request file."""
+        """Commit a request file as the backend or the form does."""
         add = CommitOperationAdd(path, json.dumps(fields).encode())
         self.of(who).create_commit(REQUESTS, [add], commit_message=title, repo_type="dataset")
 
     def read(self, path: str) -> Fields:
-        """A request file as it is."""
+        """Return the present fields of a request file."""
         repo = self.hub.state.repos.get("dataset", REQUESTS)
         found: Fields = json.loads(repo.git.file(repo.git.head(), path))
         return found
 
     def now(self) -> str:
-        """The time, as forms write it."""
+        """Return the time as forms write it."""
         return str(self.hub.state.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ"))
 
     # --- with words
 
     def thank(self, number: int) -> None:
-        """A comment in an old thread that asks for nothing."""
-        self.of(self.somebody()).comment_discussion(SPACE, number, "Thanks, that helped.", repo_type="space")
+        """Write a comment in an old thread that asks for nothing."""
+        self.of(self.random_person()).comment_discussion(SPACE, number, "Thanks, that helped.", repo_type="space")
 
     def ask_in_old_thread(self, number: int, command: str) -> None:
-        """A command in an old thread."""
-        self.of(self.somebody()).comment_discussion(SPACE, number, command, repo_type="space")
+        """Write a command in an old thread."""
+        self.of(self.random_person()).comment_discussion(SPACE, number, command, repo_type="space")
         self.note(f"space/{SPACE}", number)
 
     def close_old_thread(self, number: int) -> None:
-        """A maintainer tidies up."""
+        """Close an old thread as a maintainer."""
         self.of(MAINTAINER).change_discussion_status(SPACE, number, "closed", repo_type="space")
 
     def report(self, old: Old) -> None:
-        """A new thread about an old failure: its author asks about the past."""
+        """Open a thread about an old failure."""
         url = f"https://huggingface.co/datasets/{REQUESTS}/blob/main/{old.path}"
         self.open(f"{old.model} failed", f"Why did my model fail? {url}", asks=True)
         self.paths.add(old.path)
 
     def question(self, words: str) -> None:
-        """A new thread; what only people could answer asks the bot for nothing."""
+        """Open a thread; a question that only people can answer is no request to the bot."""
         self.open(words, words, asks=words.endswith("?"))
 
     def pull(self, files: list[tuple[str, Fields]]) -> None:
-        """An outsider asks by pull request to have these evaluated."""
+        """Open an outsider's pull request with these requests."""
         adds = [CommitOperationAdd(path, json.dumps(fields, indent=2).encode()) for path, fields in files]
-        made = self.of(self.somebody()).create_commit(
+        made = self.of(self.random_person()).create_commit(
             REQUESTS, adds, commit_message="Please evaluate", repo_type="dataset", create_pr=True
         )
         self.note(f"dataset/{REQUESTS}", int(made.pr_num or 0))
         self.paths.update(path for path, _ in files)
 
     def again(self, old: Old) -> tuple[str, Fields]:
-        """An old request, waiting again."""
+        """Return the fields of an old request that waits again."""
         return old.path, {**old.fields(), "status": "PENDING", "submitted_time": self.now()}
 
     def open(self, title: str, text: str, *, asks: bool) -> None:
-        """Somebody opens a thread in the Community tab."""
-        made = self.of(self.somebody()).create_discussion(SPACE, title, description=text, repo_type="space")
+        """Open a thread in the Community tab."""
+        made = self.of(self.random_person()).create_discussion(SPACE, title, description=text, repo_type="space")
         if asks:
             self.note(f"space/{SPACE}", made.num)
 
     def note(self, repo: str, number: int) -> None:
-        """Somebody asked the bot for something in this thread."""
+        """Record a request to the bot in this thread."""
         self.asked[repo, number] = self.hub.state.clock.seconds()

@@ -1,4 +1,4 @@
-"""Somebody who sees all that the bot does on the Hub, and holds it against what it may do."""
+"""Records everything that the bot does on the Hub, and compares it with what it may do."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MENTIONED = re.compile(r"(?<![\w/`.@-])@([A-Za-z0-9][\w-]*)")
 
 @dataclass(frozen=True)
 class Deed:
-    """One thing that the bot did: `what` is edit, new-thread, comment, edit-comment, closed or merged."""
+    """One action of the bot: `what` is edit, new-thread, comment, edit-comment, closed or merged."""
 
     what: str
     repo: str
@@ -30,12 +30,12 @@ class Deed:
     path: str = ""
     status: str = ""
     was: str | None = None
-    """The blob that lay at `path` before."""
+    """The earlier blob at `path`."""
     text: str = ""
 
     @property
     def key(self) -> tuple[str, ...]:
-        """By what it is found in a list of what would be done."""
+        """The key that identifies the action in a list of shadowed effects."""
         if self.what in ("new-thread", "comment"):
             marker = marker_of(self.text)
             return self.what, self.repo, str(marker)
@@ -43,7 +43,7 @@ class Deed:
 
 
 class Witness:
-    """What the account `bot` did, in order."""
+    """The actions of the account `bot`, in order."""
 
     def __init__(self, hub: Any, bot: str) -> None:
         self.hub = hub
@@ -72,7 +72,7 @@ class Witness:
 
 @dataclass(frozen=True)
 class Past:
-    """What was there at adoption: the blob of each request file, the highest thread number of each repo."""
+    """The state at adoption: the blob of each request file, the highest thread number of each repo."""
 
     files: dict[str, str]
     threads: dict[str, int]
@@ -80,7 +80,7 @@ class Past:
     def touched(
         self, deeds: Iterable[Deed], *, asked: Collection[tuple[str, int]], paths: Collection[str]
     ) -> list[Deed]:
-        """What the bot did about it though nobody asked, in the threads `asked` or about the old requests `paths`."""
+        """Return the bot's actions on old files and threads, except on the threads `asked` and the requests `paths`."""
         left = self.files.keys() - paths
         return [deed for deed in deeds if self._is_touched(deed, asked, left)]
 
@@ -105,12 +105,12 @@ def _thread_deed(event: DiscussionEvent, repo: str) -> Deed:
 
 
 def mentioned(deeds: Iterable[Deed]) -> set[str]:
-    """The names of whom the bot's words told."""
+    """Return the names that the bot mentioned."""
     return {name for deed in deeds for name in _MENTIONED.findall(deed.text)}
 
 
 def keyed(things: Iterable[ShadowedWrite]) -> dict[tuple[str, ...], ShadowedWrite]:
-    """What would be done, by the words of Deed.key; edits of comments are left out, for they follow from others."""
+    """Return shadowed effects by key, without edits of comments, which follow from other effects."""
     found: dict[tuple[str, ...], ShadowedWrite] = {}
     for shadowed in things:
         match shadowed.id.partition(" ")[0]:

@@ -1,1 +1,1 @@
-"""A month in the life of a busy leaderboard, played from a seed: `python -m simulations.month --help`."""
+"""Simulates a month of a busy leaderboard from a seed: `python -m simulations.month --help`."""

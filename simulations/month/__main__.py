@@ -1,17 +1,18 @@
-"""A month in the life of a busy leaderboard, played from a seed at many times its speed, with real processes.
+"""Simulates a month of a busy leaderboard from a seed, faster than real time, with real processes.
 
     python -m simulations.month [--seed 1] [--days 30] [--scale 0.1] [--speed 10] [--workers 2] [--soak] [--json]
 
-localhub with the Hub's own limits, a queue server, a web server, two sync processes, the timer and workers run by a
-clock that is faster than the real one (Debian's libfaketime). At `--scale 1` a month has 3,000 submissions by 400
-people, a third of them bad in every way that admission knows, 200 failure reports, commands in bursts, 60 renames, 40
-flags with pleas, outsiders' pull requests, restarts and rolling upgrades, processes killed, two Hub outages, a Redis
-that loses everything, a benchmark that breaks, and a suite that changes. Each day's doings are pressed into `--hours`
-hours; once all is quiet the clock jumps to the next morning. What evaluations find is recorded (`recorded`); all else
-is what runs in production.
+localhub with the Hub's own limits, a queue server, a web server, two sync processes, the timer and workers run with an
+accelerated clock (Debian's libfaketime). At `--scale 1` a month has 3,000 submissions by 400 people, a third of them
+refusable in every way that admission checks, 200 failure reports, bursts of commands, 60 renames, 40 flags with
+appeals, outsiders' pull requests, restarts and rolling upgrades, killed processes, two Hub outages, a Redis that loses
+its data, a benchmark that breaks, and a suite that changes. Each day's actions are compressed into `--hours` hours;
+once no work is left, the clock jumps to the next morning. A scripted harness replaces the evaluations; everything else
+is production code.
 
-At the end the board is looked at as people see it: `findings` are what is wrong. Times are in played seconds, where
-hours are pressed the waiting for a worker too. `--soak` repeats the month until it is stopped, with the next seed.
+At the end, the board is inspected as people see it: `findings` lists what is wrong. Times are in simulated seconds;
+with compressed hours, waits for a worker are compressed too. `--soak` repeats the month with further seeds until
+stopped.
 """
 
 from __future__ import annotations
@@ -28,21 +29,17 @@ from simulations.month.statistics_table import table
 
 
 def main() -> int:
-    """Play and print; exit status 1 where something is wrong."""
+    """Run and print; return 1 if there are findings."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--days", type=int, default=30)
-    parser.add_argument("--scale", type=float, default=0.1, help="share of the people and of all that they do")
-    parser.add_argument(
-        "--hours", type=float, help="played hours that a day's doings take; by default 4 times the scale"
-    )
-    parser.add_argument("--speed", type=float, default=10.0, help="played seconds per real one")
+    parser.add_argument("--scale", type=float, default=0.1, help="share of the people and of their actions")
+    parser.add_argument("--hours", type=float, help="simulated hours of a day's actions; by default 4 times the scale")
+    parser.add_argument("--speed", type=float, default=10.0, help="simulated seconds per real second")
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--minutes", type=float, default=1e6, help="real ones, after which no other day begins")
-    parser.add_argument("--soak", action="store_true", help="month after month, until something is wrong")
-    parser.add_argument(
-        "--folder", type=Path, help="where everything is kept; by default a temporary one that is removed"
-    )
+    parser.add_argument("--minutes", type=float, default=1e6, help="real minutes after which no other day starts")
+    parser.add_argument("--soak", action="store_true", help="repeat the month until there are findings")
+    parser.add_argument("--folder", type=Path, help="folder for all data; by default a temporary one that is removed")
     parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
     options = parser.parse_args()
     hours = options.hours or max(0.2, 4 * options.scale)
@@ -51,7 +48,7 @@ def main() -> int:
         with tempfile.TemporaryDirectory(prefix="steward-month-") as temporary:
             folder = (options.folder or Path(temporary)).resolve()
             folder.mkdir(parents=True, exist_ok=True)
-            folder.chmod(0o755)  # the sandboxed child is another user
+            folder.chmod(0o755)  # the sandboxed child runs as another user
             found = play(
                 write(seed, scale), folder, speed=options.speed, workers=options.workers, minutes=options.minutes
             )

@@ -1,10 +1,10 @@
-"""Time as the processes of the month see it: faster than real, and jumping over what is left of a day.
+"""The accelerated clock of the simulated month, which can jump to the next day.
 
-Every process runs under libfaketime (Debian: libfaketime), preloaded with a rate: wall clock, monotonic clock, sleeps
-and timeouts go together, in Redis as in Python, and nothing of the bot is changed for it. A file for each process says
-how far its clock is ahead; rewriting it lets the clock jump, and the process sees it within a second.
+Every process runs with libfaketime (Debian: libfaketime) preloaded and a rate: wall clock, monotonic clock, sleeps and
+timeouts agree, in Redis as in Python, without changes of the bot. A file per process holds the offset of its clock;
+rewriting it makes the clock jump, and the process sees it within a second.
 
-What is played so is a slower machine: at ten times the speed a call that took 10 ms takes 100 ms.
+The machine seems slower by the same factor: at ten times the speed, a call of 10 ms takes 100 simulated ms.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ unset EPOCH STARTED RATE
 export LD_PRELOAD="$LIBRARY"
 exec "$@"
 """
-"""Reckoned in the shell right before `exec`: a Python that reckons it first would lag by all of its own start."""
+"""Computes the offset in the shell right before `exec`, because the start of a Python process would delay it."""
 
 
 class NoLibrary(RuntimeError):
@@ -30,7 +30,7 @@ class NoLibrary(RuntimeError):
 
 
 def find_library() -> str:
-    """The preloaded library. Raises NoLibrary."""
+    """Return the path of libfaketime. Raises NoLibrary."""
     found = [
         *Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"),
         *Path("/usr/lib").glob("faketime/libfaketimeMT.so.1"),
@@ -41,25 +41,25 @@ def find_library() -> str:
 
 
 class PlayedClock:
-    """What the clocks of the month's processes show, and how they are set. `rate`: played seconds per real second."""
+    """The clocks of the month's processes. `rate`: simulated seconds per real second."""
 
     def __init__(self, folder: Path, rate: float) -> None:
         self.folder, self.rate, self.library = folder, rate, find_library()
         self.started = time.time()
-        # A midnight ahead of us, so that no clock has to be set back: libfaketime takes no "+-1".
+        # A midnight in the future, because libfaketime accepts no negative offset.
         self.epoch = self.started // DAY * DAY + DAY
         self._files: list[Path] = []
 
     def now(self) -> float:
-        """Seconds since the epoch, played."""
+        """Return simulated seconds since the epoch."""
         return self.epoch + (time.time() - self.started) * self.rate
 
     def real(self, seconds: float) -> float:
-        """How many real seconds so many played ones take."""
+        """Return the real seconds of `seconds` simulated seconds."""
         return seconds / self.rate
 
     def command(self, name: str, arguments: Sequence[str]) -> tuple[list[str], Mapping[str, str]]:
-        """What to execute so that `arguments` run by this clock, and the variables that this needs."""
+        """Return the command and the variables that run `arguments` with this clock."""
         file = self.folder / f"{name}.time"
         if file not in self._files:
             self._files.append(file)
@@ -75,7 +75,7 @@ class PlayedClock:
         return ["bash", "-c", LAUNCH, name, *arguments], settings
 
     def jump(self, seconds: float) -> None:
-        """All clocks go forward by so much, within a second of real time."""
+        """Advance all clocks, which takes effect within a real second."""
         self.epoch += seconds
         for file in filter(Path.exists, self._files):
             ahead, rate = file.read_text("utf-8").split()

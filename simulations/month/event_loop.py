@@ -1,7 +1,7 @@
-"""Time passes: acts of the script and what follows from them, each at its moment by the played clock.
+"""Runs the scripted actions, and the actions that follow from them, by the simulated clock.
 
-What somebody does is a generator, a *flow*. It yields how many played seconds it waits, or a condition that it waits
-for, PATIENCE played seconds at most; the condition's last answer is what `yield` returns.
+An action is a generator, a *flow*. It yields simulated seconds to wait, or a condition to wait for, PATIENCE simulated
+seconds at most; `yield` then returns the last value of the condition.
 """
 
 from __future__ import annotations
@@ -19,32 +19,32 @@ from simulations.month.accelerated_clock import PlayedClock
 PATIENCE = 5400.0
 PEOPLE_DO = ("submit", "scrawl", "report", "burst", "rename", "flag")
 LOOK = 0.25
-"""Real seconds between two looks at a condition."""
+"""Real seconds between two checks of a condition."""
 
 Flow = Generator[float | Callable[[], Any], Any, None]
 
 
 @dataclass
-class Stage:
-    """All flows that have begun and are not over."""
+class EventLoop:
+    """All running flows."""
 
     clock: PlayedClock
     closed: Callable[[], bool] = lambda: False
-    """Whether the Hub is away just now: people notice, and come back later."""
+    """Whether the Hub is unavailable now; people then retry later."""
     trouble: list[str] = field(default_factory=list)
-    """What went wrong in a flow: the script's own mistakes, and waits that were in vain."""
+    """Errors in flows: bugs of the script, and waits that timed out."""
     _due: list[tuple[float, int, str, Flow, Callable[[], Any] | None, float]] = field(default_factory=list)
     _order: itertools.count[int] = field(default_factory=itertools.count)
 
     def begin(self, name: str, flow: Flow, *, at: float) -> None:
-        """Let `flow` begin at `at`."""
+        """Start `flow` at `at`."""
         heapq.heappush(self._due, (at, next(self._order), name, flow, None, 0.0))
 
     def __len__(self) -> int:
         return len(self._due)
 
     def play(self, until: float) -> None:
-        """Go on with whatever is due, until the played clock shows `until`."""
+        """Continue flows that are due, until the simulated clock shows `until`."""
         while (now := self.clock.now()) < until:
             if self._due and self._due[0][0] <= now:
                 self._go_on(*heapq.heappop(self._due))
@@ -53,7 +53,7 @@ class Stage:
             time.sleep(max(0.0, min(LOOK, self.clock.real(next_at - now))))
 
     def shift(self, seconds: float) -> None:
-        """Whatever waits by the clock waits so much longer: the clock has jumped."""
+        """Delay flows that wait for a time by `seconds`, after a jump of the clock."""
         self._due = [(at + seconds, order, name, flow, c, end + seconds) for at, order, name, flow, c, end in self._due]
 
     def _go_on(
@@ -72,7 +72,7 @@ class Stage:
             command = flow.send(answer)
         except StopIteration:
             return
-        except Exception:  # noqa: BLE001  one person's trouble is told at the end, and the month goes on
+        except Exception:  # noqa: BLE001  the error of one flow is reported at the end, and the month continues
             self.trouble.append(f"{self._date()} {name}: {traceback.format_exc(limit=-3)}")
             return
         if callable(command):

@@ -1,4 +1,4 @@
-"""What goes wrong in the month, and what operators do: each a flow (`stage`)."""
+"""Faults of the month, and actions of operators, each as a flow (`event_loop`)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import yaml
 
 import leaderboard
 from simulations.month.event_loop import Flow
-from simulations.month.processes import Town
+from simulations.month.processes import MonthProcesses
 from workers.starter import dataset_files
 
 STARTER = Path(leaderboard.__file__).parent / "suites" / "starter.yaml"
@@ -22,23 +22,23 @@ OUTAGE, SILENCE = 12 * MINUTE, 8 * MINUTE
 
 @dataclass
 class Troubles:
-    """Hands that break things and mend them."""
+    """Causes faults and repairs them."""
 
-    town: Town
+    town: MonthProcesses
     board: dict[str, Any]
     context: Any
-    told: list[str] = field(default_factory=list)
-    """What happened since it was last told, in words."""
+    events: list[str] = field(default_factory=list)
+    """Descriptions of events since the last report."""
     away: bool = False
-    """Whether the Hub is away."""
+    """Whether the Hub is unavailable."""
     history: list[str] = field(default_factory=list)
 
     def restart(self, _seed: int) -> Flow:
-        """Everything of Steward is stopped politely, and started again."""
+        """Restart all processes of Steward gracefully."""
         yield from self._turn(self.town.parts, together=True)
 
     def upgrade(self, _seed: int) -> Flow:
-        """One process after the other, as a rolling upgrade does it."""
+        """Restart one process after the other, as in a rolling upgrade."""
         yield from self._turn(self.town.parts, together=False)
 
     def _turn(self, names: list[str], *, together: bool) -> Flow:
@@ -47,22 +47,22 @@ class Troubles:
             rude = [name for name in group if not self.town.stop(name)]
             self.town.start(*group)
             yield self.town.web_answers
-            self.told.append(f"restarted {', '.join(group)}" + (f"; had to kill {rude}" if rude else ""))
+            self.events.append(f"restarted {', '.join(group)}" + (f"; had to kill {rude}" if rude else ""))
 
     def kill(self, seed: int) -> Flow:
-        """A process of each kind dies where it stands, one after the other."""
+        """Kill a process of each kind, one after the other."""
         random = Random(seed)
         for kind in ("worker", "sync", "web", "schedule"):
             name = random.choice([one for one in self.town.parts if one.startswith(kind)])
             self.town.kill(name)
-            self.told.append(f"killed {name}")
+            self.events.append(f"killed {name}")
             yield random.uniform(5, MINUTE)
             self.town.start(name)
             yield MINUTE
 
     def outage(self, _seed: int) -> Flow:
-        """The Hub answers errors only."""
-        self.told.append("the Hub answers 503")
+        """Make the Hub answer with errors only."""
+        self.events.append("the Hub answers 503")
         self.town.admin("POST", "faults", {"route": "/api/*", "kind": "fail", "times": None, "status": 503})
         self.away = True
         yield OUTAGE
@@ -70,8 +70,8 @@ class Troubles:
         self.away = False
 
     def silence(self, _seed: int) -> Flow:
-        """The Hub does not answer at all."""
-        self.told.append("the Hub does not answer")
+        """Make the Hub not answer at all."""
+        self.events.append("the Hub does not answer")
         self.town.admin("POST", "faults", {"route": "/api/*", "kind": "hang", "times": None, "seconds": 120})
         self.away = True
         yield SILENCE
@@ -79,23 +79,23 @@ class Troubles:
         self.away = False
 
     def redis(self, _seed: int) -> Flow:
-        """The queue server loses everything."""
-        self.told.append("Redis lost its data")
+        """Make the queue server lose all data."""
+        self.events.append("Redis lost its data")
         self.town.lose_queue()
         yield 0.0
 
     def breakage(self, _seed: int) -> Flow:
-        """The questions change under us: whatever begins dies. It is mended after the pause, and the suite resumed."""
-        self.told.append("the benchmark broke")
+        """Change the suite's questions, so that evaluations fail; repair them after the pause and resume the suite."""
+        self.events.append("the benchmark broke")
         whole = dataset_files()[QUESTIONS].decode()
         self._modify({QUESTIONS: whole + whole})
         yield self.is_paused
-        self.told.append("the suite was paused" if self.is_paused() else "the suite was not paused")
+        self.events.append("the suite was paused" if self.is_paused() else "the suite was not paused")
         yield 10 * MINUTE
         self._modify({QUESTIONS: whole})
         if self.is_paused():
             done = self.town.steward("resume", f"suite:{self.context.suite.name}")
-            self.told.append(f"resumed: {done.returncode} {(done.stdout + done.stderr).strip()[:200]}")
+            self.events.append(f"resumed: {done.returncode} {(done.stdout + done.stderr).strip()[:200]}")
 
     def _modify(self, files: dict[str, str]) -> None:
         self.town.admin("POST", "modify", {"type": "dataset", "id": "steward-suites/starter", "files": files})
@@ -105,7 +105,7 @@ class Troubles:
         return any(str(what).startswith("suite:") for what in self.context.pauses.all())
 
     def suite(self, _seed: int) -> Flow:
-        """The suite changes: everything is restarted with it, and finished requests are put back into the queue."""
+        """Change the suite, restart everything with it, and queue finished requests again."""
         suite = yaml.safe_load(STARTER.read_text("utf-8")) | {"version": 2}
         path = self.town.folder / "starter-2.yaml"
         path.write_text(yaml.safe_dump(suite))
@@ -113,4 +113,4 @@ class Troubles:
         self.town.write_board(self.board)
         yield from self.restart(0)
         done = self.town.steward("reevaluate", "--yes", "--limit", "20")
-        self.told.append(f"reevaluate: {done.returncode} {(done.stdout + done.stderr).strip()[:200]}")
+        self.events.append(f"reevaluate: {done.returncode} {(done.stdout + done.stderr).strip()[:200]}")

@@ -1,4 +1,4 @@
-"""The Hub of the month before it begins: accounts, repos, models and webhooks; and the board file."""
+"""The initial Hub of the month (accounts, repos, models and webhooks) and the board file."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ MAINTAINERS = ("mia", "max")
 
 
 def token_of(person: str) -> str:
-    """The token of a person."""
+    """Return the token of a person."""
     return f"hf_{person}"
 
 
 def world(script: Script, webhook_url: str) -> dict[str, Any]:
-    """What localhub starts with."""
+    """Return the world file with which localhub starts."""
     people = [*map(name_of, range(script.scale.people)), *MAINTAINERS]
     accounts = {"bot": BOT, "form": FORM, "gpu": WORKER, "eyes": EYES, **{name: token_of(name) for name in people}}
     questions = {name: content.decode() for name, content in dataset_files().items()}
@@ -50,7 +50,7 @@ def world(script: Script, webhook_url: str) -> dict[str, Any]:
 
 def _model(one: Submission) -> dict[str, Any]:
     kind = KINDS[one.kind]
-    # The Hub keeps weights in LFS, which knows their sha256: by that copies are told.
+    # The Hub stores weights in LFS with their sha256, which identifies copies.
     files = {
         name: {"lfs": _encoded(content)} if name.endswith((".safetensors", ".bin")) else _encoded(content)
         for name, content in files_of(kind, one.number).items()
@@ -67,7 +67,7 @@ def _encoded(content: bytes) -> Any:
 
 
 def board(ids: Mapping[str, str], *, suite: str = "starter") -> dict[str, Any]:
-    """The board file; `ids` are those that the Hub gave the accounts."""
+    """Return the board file; `ids` holds the Hub's ids of the accounts."""
     return {
         "name": "month",
         "title": "A month in the life",

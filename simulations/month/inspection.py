@@ -1,4 +1,4 @@
-"""What people can see of the board at the end of the month, and what is wrong with it."""
+"""Inspects the board at the end of the month as people see it, and reports what is wrong."""
 
 from __future__ import annotations
 
@@ -17,52 +17,52 @@ BOT = "bot"
 ENDS = ("FINISHED", "FAILED", "CANCELLED")
 ANSWER, DOING, STATUS = "answer", "doing", "status"
 HEADINGS = {"FINISHED": ("Finished",), "FAILED": ("Failed", "Not accepted"), "CANCELLED": ("Cancelled",)}
-"""Status of the file → how its status comment may be headed; where a newer evaluation failed, as one that failed."""
+"""Allowed headings of the status comment by status of the file; after a failed newer evaluation, those of FAILED."""
 TRACE = "Traceback (most recent call last)"
 
 
 @dataclass(frozen=True)
 class Seen:
-    """A thread, and where it is."""
+    """A thread and its repo."""
 
     repo: Repo
     thread: Thread
 
     @property
     def key(self) -> str:
-        """Its dirty key, which names it."""
+        """The dirty key of the thread."""
         return thread_key(self.repo, self.thread.num)
 
 
 @dataclass
 class Findings:
-    """What is wrong, by kind: each a list of where."""
+    """The findings by kind, each with a list of places."""
 
     found: dict[str, list[str]] = field(default_factory=dict)
 
     def add(self, kind: str, where: Iterable[str]) -> None:
-        """Note findings of one kind, of which there may be none."""
+        """Add the findings of one kind, if there are any."""
         self.found.setdefault(kind, []).extend(where)
 
     @property
     def count(self) -> int:
-        """How many there are."""
+        """The number of findings."""
         return sum(map(len, self.found.values()))
 
 
 def read_threads(context: BoardContext) -> list[Seen]:
-    """Every thread of the board."""
+    """Return every thread of the board."""
     repos = (context.requests, context.results, context.community)
     return [Seen(repo, context.hub.thread(repo, one.num)) for repo in repos for one in context.hub.threads(repo)]
 
 
 def waiting(context: BoardContext) -> set[str]:
-    """Threads that are on the maintainers' list, by key."""
+    """Return the keys of threads on the maintainers' list."""
     return {text(key) for key in context.redis.hkeys(context.keys.waiting_threads)}
 
 
 def unanswered(seen: Iterable[Seen], on_list: set[str]) -> Iterator[str]:
-    """Threads of people in which the bot never spoke, and which are on no maintainer's list either."""
+    """Yield threads of people without a comment of the bot that are not on the maintainers' list."""
     for one in seen:
         ours = one.thread.author_name == BOT or any(comment.author_name == BOT for comment in one.thread.comments)
         if not ours and one.key not in on_list and one.thread.status == "open":
@@ -70,18 +70,18 @@ def unanswered(seen: Iterable[Seen], on_list: set[str]) -> Iterator[str]:
 
 
 def doubled(seen: Iterable[Seen]) -> Iterator[str]:
-    """Markers that two comments of ours carry, in one thread or in two."""
+    """Yield markers that two comments of the bot have, in one thread or in two."""
     counted = Counter(str(marker) for _, marker in _marked(seen))
     yield from (f"{marker} {count} times" for marker, count in counted.items() if count > 1)
 
 
 def unfinished(seen: Iterable[Seen]) -> Iterator[str]:
-    """Replies that still say that something is being done."""
+    """Yield replies that still report work in progress."""
     yield from (f"{one.key} {marker.key}" for one, marker in _marked(seen) if marker.kind == DOING)
 
 
 def without_reply(seen: Iterable[Seen]) -> Iterator[str]:
-    """Comments of people that are a command to any eye, and have no reply."""
+    """Yield comments of people that are clearly commands and have no reply."""
     for one in seen:
         answered = {m.key for c in _ours(one.thread) if (m := marker_of(c.text)) and m.kind in (ANSWER, DOING)}
         for comment in one.thread.comments:
@@ -93,7 +93,7 @@ def _marked(seen: Iterable[Seen]) -> Iterator[tuple[Seen, Marker]]:
     for one in seen:
         for comment in _ours(one.thread):
             if (marker := marker_of(comment.text)) is not None:
-                # Whether a reply is final is told by its kind, not by whom it answers.
+                # The kind of a reply shows whether it is final.
                 yield one, marker
 
 
@@ -102,7 +102,7 @@ def _ours(thread: Thread) -> list[Comment]:
 
 
 def unended(entries: Iterable[IndexEntry]) -> Iterator[str]:
-    """Requests that wait or run for no reason that anybody could read, and ends that the index did not hear of."""
+    """Yield requests that wait or run without a visible reason, and ended requests that the index does not know."""
     for entry in entries:
         if entry.state not in ("settled", "foreign") and entry.hold is None:
             yield f"{entry.path} is {entry.state}"
@@ -111,9 +111,9 @@ def unended(entries: Iterable[IndexEntry]) -> Iterator[str]:
 
 
 def unheard(there: Mapping[str, str], entries: Mapping[str, IndexEntry]) -> Iterator[str]:
-    """What the index made nothing of: files that it lacks or saw otherwise last, and entries without a file.
+    """Yield files that the index lacks or knows in another version, and entries without a file.
 
-    `there`: path of each request file on the Hub → its blob id.
+    `there` maps the path of each request file on the Hub to its blob id.
     """
     yield from (f"{path} is on the Hub, and in no index" for path in sorted(there.keys() - entries.keys()))
     for path, entry in sorted(entries.items()):
@@ -124,13 +124,13 @@ def unheard(there: Mapping[str, str], entries: Mapping[str, IndexEntry]) -> Iter
 
 
 def mistold(seen: Iterable[Seen], entries: Mapping[str, IndexEntry]) -> Iterator[str]:
-    """Status comments that tell something else of a request than how it came to its end."""
+    """Yield status comments that disagree with the end of their request."""
     for one in seen:
         for comment in _ours(one.thread):
             marker = marker_of(comment.text)
             entry = entries.get(marker.key) if marker is not None and marker.kind == STATUS else None
             if entry is None or entry.state != "settled" or entry.standing.access != "public":
-                continue  # renamed, under way, or nothing that everybody may hear about
+                continue  # renamed, in progress, or not public
             standing = entry.standing
             status = "FAILED" if standing.status == "FINISHED" and standing.failure else standing.status
             heading = next((line for line in comment.text.splitlines() if line.startswith("### ")), "")
@@ -139,12 +139,12 @@ def mistold(seen: Iterable[Seen], entries: Mapping[str, IndexEntry]) -> Iterator
 
 
 def twice(attempts: Iterable[str]) -> Iterator[str]:
-    """Attempts of which the board has more results than one; `attempts`: that of each results file."""
+    """Yield attempts with several results on the board; `attempts` holds the attempt of each results file."""
     yield from (f"{attempt} {count} times" for attempt, count in Counter(attempts).items() if count > 1)
 
 
 def stumbles(logs: Mapping[str, str]) -> Iterator[str]:
-    """Errors that nobody foresaw, though what was begun may have been done all the same later; process → its log."""
+    """Yield unexpected errors, even if the work succeeded later; `logs` maps processes to their logs."""
     for name, log in sorted(logs.items()):
         yield from (f"{name}: {line.strip()[-300:]}" for line in log.splitlines() if TRACE in line)
 
@@ -152,22 +152,22 @@ def stumbles(logs: Mapping[str, str]) -> Iterator[str]:
 def unexpected(
     entries: Mapping[str, IndexEntry], expected: Mapping[str, str], fates: Mapping[str, str]
 ) -> Iterator[str]:
-    """Requests that were judged, or ended, otherwise than their models deserve.
+    """Yield requests whose verdict or end differs from the expectation for their models.
 
-    `expected`: path → code of the refusal, empty where it is accepted; `fates`: model → what its evaluation comes to.
-    Quotas may refuse anything, a flag too; people cancel what they like, and rename and remove. Several reasons may
-    hide the one that was planted, a flaky device may fail three times, and the first of all copies is the original.
+    `expected` maps paths to the code of the refusal, empty if accepted; `fates` maps models to the end of their
+    evaluation. Quotas and flags may refuse any model, and people cancel, rename and remove models. Several reasons may
+    hide the expected one, a flaky device may fail three times, and the first of all copies is the original.
     """
     lenient = {"quota-submitter", "quota-organisation", "flagged", "flagged-elsewhere", "several-reasons"}
     copies = 0
     for path, code in sorted(expected.items()):
         entry = entries.get(path)
         if entry is None:
-            continue  # renamed, or a pull request that is not merged yet
+            continue  # renamed, or an unmerged pull request
         failure = entry.standing.failure
         cause, status = failure.cause if failure else "", entry.standing.status
         if cause in lenient or status == "CANCELLED" or (cause == "model-renamed" and status == "FINISHED"):
-            continue  # the last: it has its results, and for a new suite it would have to be asked for by its new name
+            continue  # it has its results; for a new suite it would need a request under its new name
         ends_well = status in ("FINISHED", "PENDING_NEW_EVAL") and not cause
         copies += code == "copy" and not cause
         if code and cause != code and not (code == "copy" and not cause and copies == 1):
@@ -179,7 +179,7 @@ def unexpected(
 
 
 def silent(entries: Iterable[IndexEntry]) -> Iterator[str]:
-    """Requests that failed without a reason that their submitters can read."""
+    """Yield requests that failed without a reason for their submitters."""
     for entry in entries:
         failure = entry.standing.failure
         if entry.standing.status == "FAILED" and (failure is None or not failure.message):
@@ -187,7 +187,7 @@ def silent(entries: Iterable[IndexEntry]) -> Iterator[str]:
 
 
 def answer_seconds(seen: Iterable[Seen]) -> list[float]:
-    """Played seconds from a comment of a person that was answered to the first word of the bot after it."""
+    """Return the simulated seconds from each answered comment of a person to the bot's next comment."""
     found = []
     for one in seen:
         asked: datetime | None = None

@@ -1,4 +1,4 @@
-"""The models of the month: good ones, and those that are bad in every way that admission knows."""
+"""The models of the month: good ones, and one for each reason for which admission refuses models."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ ENDLESS = 3 * "{% for a in range(9999) %}" + 3 * "{% endfor %}"
 
 @dataclass(frozen=True)
 class Kind:
-    """One way to submit: the model's files, how it is asked for, and the code of the refusal; empty where it is good.
+    """One kind of submission: the model's files, the request's fields, and the code of the refusal (empty: accepted).
 
-    `org` is whose model it is, where it is not the submitter's own.
+    `org` is the owner of the model, if that is not the submitter.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Kind:
 
 
 def card(text: str = TEXT, **metadata: Any) -> bytes:
-    """A model card."""
+    """Return a model card."""
     lines = {"license": "apache-2.0", **metadata}
     head = "".join(f"{name}: {json.dumps(value)}\n" for name, value in lines.items() if value is not None)
     return f"---\n{head}---\n{text}".encode()
@@ -43,12 +43,12 @@ def card(text: str = TEXT, **metadata: Any) -> bytes:
 
 @cache
 def good() -> Files:
-    """A model that passes every rule."""
+    """Return a model that passes every rule."""
     return {**tiny_model.model(), CARD: card()}
 
 
 def _with(**files: bytes) -> Callable[[], Files]:
-    """The good model with other files; `__` stands for a dot."""
+    """Return the good model with other files; `__` stands for a dot."""
     return lambda: {**good(), **{name.replace("__", "."): content for name, content in files.items()}}
 
 
@@ -117,7 +117,7 @@ BAD = (
     Kind("copy", "copy", good),
     Kind("twice", "duplicate", good),
 )
-"""Beside these, people run into their quotas, and flagged models come back."""
+"""Quotas and flags refuse other submissions as well."""
 KINDS = {kind.name: kind for kind in (*GOOD, *BAD)}
 
 

@@ -38,7 +38,7 @@ PATIENCE = 60.0
 
 
 @dataclass
-class Town:
+class MonthProcesses:
     """The board's processes, by name, and hands to start and end them."""
 
     folder: Path

@@ -1,4 +1,4 @@
-"""The end of a month: figures, and everything that is wrong."""
+"""The report at the end of a month: figures and findings."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from bot.core.context import BoardContext
 from leaderboard.requests import is_request_path
 from leaderboard.times import read_time
 from simulations.month import inspection
-from simulations.month.event_loop import Stage
+from simulations.month.event_loop import EventLoop
 from simulations.month.faults import Troubles
 from simulations.month.hub_setup import CONTENTS, FLAGS, LOGS, REQUESTS, RESULTS
-from simulations.month.processes import EYES, Town
+from simulations.month.processes import EYES, MonthProcesses
 from simulations.month.resource_monitor import Watch, most_within, total
 from simulations.month.statistics_table import per, spread
 from simulations.month.user_actions import People
 
 CALLS, FILES, COMMITS, TRIGGERS = 1_000, 5_000, 128, 1_000
-"""What the Hub allows: API calls and files in five minutes, commits to a repo in an hour, deliveries a day."""
+"""The Hub's limits: API calls and files in five minutes, commits to a repo in an hour, deliveries a day."""
 GROWTH = 1.25
-"""How much larger a process may be late in its life than early, and still count as flat."""
+"""Maximal growth of a process's memory that still counts as flat."""
 
 
 def look(
-    town: Town, people: People, troubles: Troubles, stage: Stage, watch: Watch, busy: tuple[int, int]
+    town: MonthProcesses, people: People, troubles: Troubles, stage: EventLoop, watch: Watch, busy: tuple[int, int]
 ) -> dict[str, Any]:
-    """All figures, with `findings` as the last of them: kind → where; empty where all is well."""
+    """Return all figures; the last is `findings`, which maps kinds to places and is empty if all is well."""
     stats = town.admin("GET", "stats")
     town.admin("PUT", "limits", dict.fromkeys(("api", "resolvers", "pages", "anonymous_api", "anonymous_pages")))
     context = people.context
@@ -67,16 +67,24 @@ def look(
             for g in [lives.growth()]
         },
         "processes_started": town.started,
-        "troubles": troubles.history + troubles.told,
+        "troubles": troubles.history + troubles.events,
     }
     twice = list(inspection.twice(block["attempt"] for block in blocks))
     return found | {"findings": findings(town, people, stage, watch, seen, entries, found, ours, twice)}
 
 
 def findings(
-    town: Town, people: People, stage: Stage, watch: Watch, seen: Any, entries: Any, found: Any, ours: Any, twice: Any
+    town: MonthProcesses,
+    people: People,
+    stage: EventLoop,
+    watch: Watch,
+    seen: Any,
+    entries: Any,
+    found: Any,
+    ours: Any,
+    twice: Any,
 ) -> dict[str, list[str]]:
-    """What is wrong, by kind."""
+    """Return the findings by kind."""
     wrong = inspection.Findings()
     fates = {one.model: one.fate for one in people.script.submissions}
     by_path, hub, requests = {e.path: e for e in entries}, people.context.hub, people.context.requests
@@ -107,7 +115,7 @@ def findings(
 
 
 def beyond(found: dict[str, Any], watch: Watch) -> list[str]:
-    """Where more was used than the Hub allows."""
+    """Return where the bot exceeded the Hub's limits."""
     wrong = [
         f"{count} commits an hour in {name}"
         for name, count in found["most_commits_in_an_hour"].items()
@@ -124,7 +132,7 @@ def beyond(found: dict[str, Any], watch: Watch) -> list[str]:
 
 
 def grown(watch: Watch) -> list[str]:
-    """Processes of Steward whose memory is not flat."""
+    """Return processes of Steward with growing memory."""
     return [
         f"{name}: {early} MiB early, {late} MiB late"
         for name in watch.town.parts
@@ -134,40 +142,40 @@ def grown(watch: Watch) -> list[str]:
     ]
 
 
-def history(town: Town, repo: str) -> list[float]:
-    """When each commit of a repo was made, by the played clock."""
+def history(town: MonthProcesses, repo: str) -> list[float]:
+    """Return the simulated time of each commit of a repo."""
     commits = HfApi(town.hub_url, token=EYES).list_repo_commits(repo, repo_type="dataset")
     return sorted(commit.created_at.timestamp() for commit in commits)
 
 
-def logs(town: Town) -> dict[str, str]:
-    """The logs of the bot's processes. Workers' tell of their models' deaths, with traces."""
+def logs(town: MonthProcesses) -> dict[str, str]:
+    """Return the logs of the bot's processes, not of workers, whose logs contain expected traces."""
     parts = [name for name in town.parts if not name.startswith("worker")]
     return {name: (town.children.logs / f"{name}.log").read_text("utf-8", "replace") for name in parts}
 
 
 def result_blocks(context: BoardContext) -> list[dict[str, Any]]:
-    """Our block in each results file of the board."""
+    """Return the `steward` block of each results file of the board."""
     paths = [file.path for file in context.hub.list_files(context.results)]
     wanted = [path for path in paths if path.endswith(".json") and "/results_" in path]
     return [json.loads(context.hub.read_file(context.results, path).data)["steward"] for path in wanted]
 
 
 def times(context: BoardContext, blocks: list[dict[str, Any]]) -> tuple[list[float], list[float]]:
-    """Of each evaluation: played seconds from its submission to its start, and to its end."""
+    """Return the simulated seconds of each evaluation from its submission to its start, and to its end."""
     starts, ends = dict[str, float](), dict[str, float]()
     for block in blocks:
         asked = context.index.get(block["request"]).time
         started, ended = read_time(block["started"]), read_time(block["ended"])
         if asked and started and ended:
-            # Of several results the first counts: the others were asked for later.
+            # Of several results the first counts: the others were requested later.
             starts[block["request"]] = min(started - asked, starts.get(block["request"], started - asked))
             ends[block["request"]] = min(ended - asked, ends.get(block["request"], ended - asked))
     return list(starts.values()), list(ends.values())
 
 
 def by_route(calls: list[dict[str, Any]]) -> dict[str, int]:
-    """The routes that the bot called most, with how often."""
+    """Return the routes that the bot called most, with their counts."""
     counted: Counter[str] = Counter()
     for one in calls:
         counted[f"{one['method']} {one['route']}"] += one["count"]

@@ -1,4 +1,4 @@
-"""What the month costs, looked at while it runs: memory and CPU of each process, and the bot's calls to the Hub."""
+"""Monitors the month while it runs: memory and CPU of each process, and the bot's calls to the Hub."""
 
 from __future__ import annotations
 
@@ -13,48 +13,48 @@ from typing import Any
 import httpx2
 
 from simulations.month.accelerated_clock import DAY, PlayedClock
-from simulations.month.processes import Town
+from simulations.month.processes import MonthProcesses
 
 EVERY = 1.0
-"""Real seconds between two looks."""
+"""Real seconds between two samples."""
 TICKS = os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 @dataclass
 class Lives:
-    """What one part used, over all the processes that it ever was."""
+    """The resources of one part over all its processes."""
 
     memory: dict[int, list[float]] = field(default_factory=lambda: defaultdict(list))
-    """Process id → resident MiB at each look."""
+    """Resident MiB in each sample, by process id."""
     seconds: dict[int, float] = field(default_factory=dict)
-    """Process id → seconds of CPU, its ended children's included."""
+    """Seconds of CPU including ended children, by process id."""
 
     def growth(self) -> tuple[float, float]:
-        """Resident MiB early and late in the longest life: the medians of its second and its last fifth."""
+        """Return resident MiB early and late in the longest life: the medians of its second and its last fifth."""
         longest = max(self.memory.values(), key=len, default=[0.0])
         part = max(1, len(longest) // 5)
         return median(longest[part : 2 * part] or longest), median(longest[-part:])
 
     @property
     def most(self) -> float:
-        """The most MiB of any look."""
+        """Return the peak MiB of all samples."""
         return max((max(looks) for looks in self.memory.values()), default=0.0)
 
 
 @dataclass
 class Watch:
-    """Looks at everything every second, on a thread of its own."""
+    """Samples everything every second in its own thread."""
 
-    town: Town
+    town: MonthProcesses
     clock: PlayedClock
     lives: dict[str, Lives] = field(default_factory=lambda: defaultdict(Lives))
     calls: list[tuple[float, int, int]] = field(default_factory=list)
-    """Played time, the bot's calls to the API so far, and those for files."""
+    """Simulated time, the bot's API calls so far, and its file calls."""
     triggers: list[tuple[float, int]] = field(default_factory=list)
-    """Played time, and the deliveries so far that count for the webhook's quota."""
+    """Simulated time, and the deliveries so far that count for the webhook's quota."""
     beyond: list[tuple[float, int]] = field(default_factory=list)
-    """The same for those beyond it: each time that there were more."""
+    """The same for deliveries beyond the quota, at each increase."""
     pace: float = EVERY
 
     def __post_init__(self) -> None:
@@ -76,7 +76,7 @@ class Watch:
             try:
                 self._count(self.clock.now(), self.town.admin("GET", "stats"))
             except httpx2.HTTPError:
-                continue  # it is busy; the next look counts what this one did not
+                continue  # it is busy; the next sample counts the rest
 
     def _count(self, now: float, stats: Mapping[str, Any]) -> None:
         self.calls.append((now, *bot_calls(stats["calls"])))
@@ -90,27 +90,27 @@ class Watch:
             memory = int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE / 2**20
             fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         except (OSError, IndexError):
-            return  # it has just ended
+            return  # the process has just ended
         self.lives[name].memory[pid].append(round(memory, 1))
         self.lives[name].seconds[pid] = sum(map(int, fields[11:15])) / TICKS
 
     def cpu(self) -> dict[str, float]:
-        """Seconds of CPU by part."""
+        """Return seconds of CPU by part."""
         return {name: round(sum(lives.seconds.values()), 1) for name, lives in sorted(self.lives.items())}
 
     def most_triggers(self) -> int:
-        """The most deliveries within any 24 played hours."""
+        """Return the most deliveries within any 24 simulated hours."""
         return most_within(self.triggers, DAY)
 
     def busiest(self, seconds: float) -> tuple[int, int]:
-        """The most calls, to the API and for files, within any `seconds` played seconds."""
+        """Return the most API calls and file calls within any `seconds` simulated seconds."""
         return most_within([(at, api) for at, api, _ in self.calls], seconds), most_within(
             [(at, files) for at, _, files in self.calls], seconds
         )
 
 
 def bot_calls(counts: Iterable[dict[str, object]]) -> tuple[int, int]:
-    """Of the Hub's counts: the bot's calls to the API, and those for files."""
+    """Return the bot's API calls and file calls from the Hub's counts."""
     api = files = 0
     for one in counts:
         if one["account"] != "bot":
@@ -123,7 +123,7 @@ def bot_calls(counts: Iterable[dict[str, object]]) -> tuple[int, int]:
 
 
 def total(deliveries: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
-    """Deliveries of all webhooks, by outcome."""
+    """Return the deliveries of all webhooks by outcome."""
     found: dict[str, int] = {}
     for outcomes in deliveries.values():
         for outcome, count in outcomes.items():
@@ -132,7 +132,7 @@ def total(deliveries: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
 
 
 def most_within(counted: list[tuple[float, int]], seconds: float) -> int:
-    """The largest rise of a count within any `seconds`; `counted`: (time, count so far) in order."""
+    """Return the largest rise of a count within any `seconds`; `counted`: (time, count so far) in order."""
     most = start = 0
     for at, count in counted:
         while counted[start][0] < at - seconds:
@@ -142,5 +142,5 @@ def most_within(counted: list[tuple[float, int]], seconds: float) -> int:
 
 
 def median(values: list[float]) -> float:
-    """The middle one."""
+    """Return the median."""
     return sorted(values)[len(values) // 2] if values else 0.0

@@ -1,4 +1,4 @@
-"""One month: the processes, the people, the troubles, day after day, and the look at all of it at the end."""
+"""Runs one month: processes, people and faults, day after day, and the inspection at the end."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Any
 from bot.core.context import BoardContext
 from hub.client import Hub
 from simulations.month.accelerated_clock import DAY, HOUR, PlayedClock
-from simulations.month.event_loop import Flow, Stage
+from simulations.month.event_loop import EventLoop, Flow
 from simulations.month.faults import Troubles
 from simulations.month.hub_setup import board, token_of, world
-from simulations.month.processes import Town
+from simulations.month.processes import MonthProcesses
 from simulations.month.report import look
 from simulations.month.resource_monitor import Watch
 from simulations.month.schedule import Act, Script
@@ -24,16 +24,16 @@ from steward.children import Children
 MINUTE = 60.0
 MORNING = 8 * HOUR
 LONGEST_DAY = 4 * HOUR
-"""Played seconds after which a day ends, whatever still waits."""
+"""Simulated seconds after which a day ends, even with waiting work."""
 LOOK = 5.0
 
 
 def play(script: Script, folder: Path, *, speed: float, workers: int, minutes: float = 1e6) -> dict[str, Any]:
-    """Play `script` in `folder`, for so many real `minutes` at most; all figures and findings."""
+    """Run `script` in `folder` for `minutes` real minutes at most, and return all figures and findings."""
     began, clock = time.monotonic(), PlayedClock(folder, speed)
     clock.epoch += MORNING
     with Children(folder / "logs") as children:
-        town = Town(folder, clock, children, workers=workers)
+        town = MonthProcesses(folder, clock, children, workers=workers)
         town.open(world(script, town.webhook_url))
         wanted = board(ids_of(town))
         town.write_board(wanted)
@@ -42,7 +42,7 @@ def play(script: Script, folder: Path, *, speed: float, workers: int, minutes: f
         tell(clock, f"{len(script.submissions)} submissions, {len(script.acts)} acts")
         context = town.context()
         people, troubles = People(script, town.hub_url, context, clock.now), Troubles(town, wanted, context)
-        stage = Stage(clock, closed=lambda: troubles.away)
+        stage = EventLoop(clock, closed=lambda: troubles.away)
         with Watch(town, clock) as watch:
             for number in range(script.scale.days):
                 live_a_day(number, script, stage, people, troubles)
@@ -60,8 +60,8 @@ def play(script: Script, folder: Path, *, speed: float, workers: int, minutes: f
         return found
 
 
-def live_a_day(number: int, script: Script, stage: Stage, people: People, troubles: Troubles) -> None:
-    """Everything that the script has for a day, and what follows from it, until all is quiet."""
+def live_a_day(number: int, script: Script, stage: EventLoop, people: People, troubles: Troubles) -> None:
+    """Run the script of one day and its consequences until no work is left."""
     clock, began = stage.clock, stage.clock.now()
     for act in script.day(number):
         stage.begin(f"{act.what} {act.number}", flow_of(act, script, people, troubles), at=began + act.second)
@@ -74,15 +74,15 @@ def live_a_day(number: int, script: Script, stage: Stage, people: People, troubl
 
 
 def flow_of(act: Act, script: Script, people: People, troubles: Troubles) -> Flow:
-    """What an act is."""
+    """Return the flow of an act."""
     if act.what == "submit":
         return people.submit(script.submissions[act.number])
     maker: Callable[[int], Flow] = getattr(people, act.what, None) or getattr(troubles, act.what)
     return maker(act.number)
 
 
-def is_quiet(context: BoardContext, town: Town, *, soon: float) -> bool:
-    """Whether nothing runs, is staged, or is due within the next `soon` played seconds."""
+def is_quiet(context: BoardContext, town: MonthProcesses, *, soon: float) -> bool:
+    """Whether nothing runs, is staged, or is due within the next `soon` simulated seconds."""
     by = context.now() + soon
     if context.index.busy() or context.ledgers.staging.repos():
         return False
@@ -99,24 +99,24 @@ def is_quiet(context: BoardContext, town: Town, *, soon: float) -> bool:
     return not due and not any(hook["state"] == "pending" for hook in pending(town))
 
 
-def pending(town: Town) -> list[dict[str, Any]]:
-    """Deliveries that are still on their way."""
+def pending(town: MonthProcesses) -> list[dict[str, Any]]:
+    """Return the deliveries that are not delivered yet."""
     hooks = town.admin("GET", "webhooks")
     return [one for hook in hooks for one in town.admin("GET", f"webhooks/{hook['id']}/deliveries?limit=5")]
 
 
-def sleep_till_morning(clock: PlayedClock, stage: Stage, town: Town) -> None:
-    """The clocks jump to eight o'clock of the next day."""
+def sleep_till_morning(clock: PlayedClock, stage: EventLoop, town: MonthProcesses) -> None:
+    """Let the clocks jump to eight o'clock of the next day."""
     seconds = DAY - (clock.now() - MORNING) % DAY
-    with town.frozen():  # or one would give work to another that lives in yesterday
+    with town.frozen():  # so that no process works with another whose clock has not jumped yet
         clock.jump(seconds)
-        time.sleep(1.5)  # each process looks for its clock once a second
+        time.sleep(1.5)  # each process reads its clock file once a second
     stage.shift(seconds)
     town.wait(town.web_answers)
 
 
 def standing(context: BoardContext) -> dict[str, int]:
-    """How many requests stand how."""
+    """Return the number of requests by state."""
     counted: dict[str, int] = {}
     for entry in context.index.find(sorted(context.index.paths())):
         if entry is not None:
@@ -125,8 +125,8 @@ def standing(context: BoardContext) -> dict[str, int]:
     return counted
 
 
-def ids_of(town: Town) -> dict[str, str]:
-    """Account → id on the Hub, of whom the board file names."""
+def ids_of(town: MonthProcesses) -> dict[str, str]:
+    """Return the Hub's ids of the accounts in the board file."""
     found = {}
     for name, token in {"form": "hf_form", "mia": token_of("mia"), "max": token_of("max")}.items():
         with Hub(town.hub_url, token) as hub:
@@ -135,11 +135,11 @@ def ids_of(town: Town) -> dict[str, str]:
 
 
 def tell(clock: PlayedClock, words: str, troubles: Troubles | None = None) -> None:
-    """A line about how far the month is, and what went wrong since the last one."""
+    """Print a line about the progress, and about faults since the last line."""
     more = ""
-    if troubles is not None and troubles.told:
-        more = f"  [{'; '.join(troubles.told)}]"
-        troubles.history += troubles.told
-        troubles.told = []
+    if troubles is not None and troubles.events:
+        more = f"  [{'; '.join(troubles.events)}]"
+        troubles.history += troubles.events
+        troubles.events = []
     at = time.strftime("%m-%d %H:%M", time.gmtime(clock.now()))
     print(f"{time.strftime('%H:%M:%S')} · {at} · {words}{more}", file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""The script of a month: who does what, on which day and at what time, told from a seed and nothing else."""
+"""The script of a month: every action with its time, determined by a seed."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from random import Random
 from simulations.month.models import BAD, GOOD
 
 SUBMISSIONS, PEOPLE, REPORTS, BURSTS, RENAMES, FLAGS, SCRAWLS = 3_000, 400, 200, 120, 60, 40, 60
-"""What a whole month at full scale has: beside the words of the issue, bursts of commands, and pull requests that are
-no submissions."""
+"""The numbers of a whole month at full scale; SCRAWLS are pull requests that are no submissions."""
 BAD_SHARE = 1 / 3
 WAYS = {"form": 0.7, "pull": 0.22, "command": 0.08}
 FATES = {"ok": 0.88, "dies": 0.08, "flaky": 0.04}
@@ -19,7 +18,7 @@ MONTH = 30
 
 @dataclass(frozen=True)
 class Scale:
-    """How much of the month is played: `share` of the people and of what they do, over `days` days of `hours` hours."""
+    """The size of the simulation: `share` of the people and of their actions, over `days` days of `hours` hours."""
 
     share: float
     days: int
@@ -28,18 +27,18 @@ class Scale:
     """Shortest and longest evaluation, in tenths of a real second."""
 
     def count(self, of: int) -> int:
-        """How many of what the whole month has `of`."""
+        """Return the scaled number of `of` in a whole month."""
         return max(1, round(of * self.share * self.days / MONTH))
 
     @property
     def people(self) -> int:
-        """How many people there are."""
+        """Return the number of people."""
         return max(4, round(PEOPLE * self.share))
 
 
 @dataclass(frozen=True)
 class Submission:
-    """One model, who submits it, how, and what is to become of it."""
+    """One model with its submitter, its way in, and the end of its evaluation."""
 
     number: int
     person: int
@@ -50,24 +49,24 @@ class Submission:
 
     @property
     def owner(self) -> str:
-        """The account that has the model."""
+        """The account that owns the model."""
         return name_of(self.person)
 
     @property
     def model(self) -> str:
-        """Its name, from which the harness takes its fate."""
+        """The model's name, which encodes the end of its evaluation."""
         return f"{self.owner}/{self.kind}-{self.number:04}-{self.fate}-{self.tenths}"
 
 
 @dataclass(frozen=True, order=True)
 class Act:
-    """Something that happens: `second` counts from the beginning of the day."""
+    """One action; `second` counts from the start of the day."""
 
     day: int
     second: float
     what: str
     number: int
-    """The submission's number, or a seed of its own for whoever plays the act."""
+    """The number of the submission, or the seed of the action."""
 
 
 @dataclass(frozen=True)
@@ -79,17 +78,17 @@ class Script:
     acts: tuple[Act, ...]
 
     def day(self, number: int) -> list[Act]:
-        """What happens on one day, in order."""
+        """Return the actions of one day, in order."""
         return [act for act in self.acts if act.day == number]
 
 
 def name_of(person: int) -> str:
-    """The account of a person."""
+    """Return the account of a person."""
     return f"person-{person:03}"
 
 
 def write(seed: int, scale: Scale) -> Script:
-    """The script of `seed`."""
+    """Return the script of `seed`."""
     random = Random(seed)
     submissions = tuple(_submissions(random, scale))
     acts = [*_people(random, scale, submissions), *_troubles(random, scale)]
@@ -99,7 +98,7 @@ def write(seed: int, scale: Scale) -> Script:
 def _submissions(random: Random, scale: Scale) -> Iterator[Submission]:
     count = scale.count(SUBMISSIONS)
     bad = round(count * BAD_SHARE)
-    # Every way to be bad comes before any comes twice.
+    # Every kind of bad model occurs before any occurs twice.
     kinds = [BAD[number % len(BAD)].name for number in range(bad)]
     kinds += random.choices([kind.name for kind in GOOD], [6, 3, 1], k=count - bad)
     random.shuffle(kinds)
@@ -126,7 +125,7 @@ def _people(random: Random, scale: Scale, submissions: tuple[Submission, ...]) -
 
 
 TROUBLES = (
-    # day of the month, part of the day, what; those that matter most come first
+    # day of the month, part of the day, fault; the most important come first
     (8, 0.5, "redis"),
     (4, 0.4, "outage"),
     (6, 0.4, "kill"),
@@ -143,7 +142,7 @@ TROUBLES = (
 
 
 def _troubles(random: Random, scale: Scale) -> Iterator[Act]:
-    """All of them in a whole month; in a shorter one at most one a day, and none on the first."""
+    """Yield all faults of a whole month; in a shorter one at most one a day, and none on the first day."""
     chosen = sorted(TROUBLES[: max(0, scale.days - 1)])
     for number, (day, part, what) in enumerate(chosen):
         fits = day if scale.days >= MONTH else 1 + number * (scale.days - 1) // len(chosen)

@@ -1,10 +1,10 @@
-"""The harness of the month: it waits as long as the model's name says, and its scores come from that name.
+"""The scripted harness of the month: durations and scores follow from the model's name.
 
-A model is called `org/name-FATE-TENTHS`: what is to become of it, and for how many tenths of a real second it computes.
+A model is called `org/name-FATE-TENTHS`: the end of its evaluation, and its duration in tenths of a real second.
 
-    ok      goes well
-    dies    its weights turn out to be cut off: the submission's fault, each time
-    flaky   a device fails under it every other time: ours
+    ok      succeeds
+    dies    its weights are incomplete: always fails, through the submission's fault
+    flaky   a device fails every other time: the service's fault
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ STEPS = 8
 
 
 def evaluate(plan: RunPlan, report: Report) -> None:
-    """Leave in the spool what the real harness leaves."""
+    """Write the files of the real harness to the spool."""
     report(RunProgress("load"))
     fate, seconds = fate_of(plan.model)
     for done in range(STEPS):
@@ -35,7 +35,7 @@ def evaluate(plan: RunPlan, report: Report) -> None:
 
 
 def fate_of(model: str) -> tuple[str, float]:
-    """What is to become of `model`, and how many seconds that takes; a name that says nothing goes well at once."""
+    """Return the end of the evaluation of `model` and its seconds; other names succeed at once."""
     parts = model.rsplit("-", 2)
     if len(parts) == 3 and parts[2].isdecimal():
         return parts[1], int(parts[2]) / 10
@@ -43,7 +43,7 @@ def fate_of(model: str) -> tuple[str, float]:
 
 
 def write(plan: RunPlan, suite: Suite, raw: float) -> None:
-    """One sample and one score of each task."""
+    """Write one sample and one score of each task."""
     (plan.spool / "samples").mkdir(exist_ok=True)
     results = {}
     for benchmark in suite.benchmarks:

@@ -1,4 +1,4 @@
-"""The month in figures: one object for programs, one table for people."""
+"""The figures of the month: one object for programs, one table for people."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Any
 
 
 def quantile(values: Iterable[float], share: float) -> float:
-    """The value below which `share` of all lie; 0 where there are none."""
+    """Return the value below which `share` of all values lie; 0 without values."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0
 
 
 def spread(values: Iterable[float]) -> dict[str, float]:
-    """Median, 95th percentile and maximum, to a tenth."""
+    """Return median, 95th percentile and maximum, to a tenth."""
     known = list(values)
     return {
         "p50": round(quantile(known, 0.5), 1),
@@ -23,12 +23,12 @@ def spread(values: Iterable[float]) -> dict[str, float]:
 
 
 def per(count: float, of: int) -> float:
-    """A share, to a hundredth."""
+    """Return a share, to a hundredth."""
     return round(count / of, 2) if of else 0.0
 
 
 def table(found: Mapping[str, Any], indent: str = "") -> list[str]:
-    """`found` as lines: names on the left, figures on the right, what belongs together one step further in."""
+    """Return `found` as lines: names on the left, figures on the right, groups indented."""
     width = max((len(str(name)) for name in found), default=0)
     lines = []
     for name, value in found.items():

@@ -1,4 +1,4 @@
-"""What people do in the month: submit, ask, report, command, rename, flag and plead. Each a flow (`stage`)."""
+"""The actions of people in the month: submit, ask, report, command, rename, flag and appeal, each as a flow."""
 
 from __future__ import annotations
 
@@ -26,34 +26,34 @@ from simulations.month.schedule import Script, Submission
 
 DIGEST = re.compile(r"`/approve ([0-9a-f]{6,64})`")
 SOON, LATER = 120.0, 600.0
-"""Played seconds within which people answer."""
+"""Simulated seconds within which people answer."""
 
 
 @dataclass
 class People:
-    """Everybody, with their tokens, and what they remember."""
+    """All people, with their tokens and their memory."""
 
     script: Script
     url: str
     context: BoardContext
     now: Callable[[], float]
     used: set[str] = field(default_factory=set)
-    """Models that somebody does something about already."""
+    """Models with an action in progress."""
     expected: dict[str, str] = field(default_factory=dict)
-    """Request path → the code that it should be refused for; empty: accepted."""
+    """The expected code of the refusal by path of the request; empty: accepted."""
     _apis: dict[str, HfApi] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         set_client_factory(one_connection_a_call)
 
     def api(self, person: str) -> HfApi:
-        """The Hub in the name of `person`."""
+        """Return the Hub client of `person`."""
         return self._apis.setdefault(person, HfApi(self.url, token=FORM if person == "form" else token_of(person)))
 
     # --- submitting
 
     def submit(self, one: Submission) -> Flow:
-        """By the form, by a pull request or by a comment."""
+        """Submit through the form, a pull request or a comment."""
         kind = KINDS[one.kind]
         path = RequestPath(one.owner, one.model.partition("/")[2], False, kind.precision, kind.weight_type)
         if kind.name == "twice":
@@ -67,19 +67,19 @@ class People:
             return
         by_pull = one.way == "pull"
         if not (by_pull and kind.code):
-            self.expected[str(path)] = kind.code  # a pull request that is refused leaves no file
+            self.expected[str(path)] = kind.code  # a refused pull request leaves no file
         self.commit(one.owner if by_pull else "form", str(path), self.file(one), pull=by_pull)
         yield 0.0
 
     def _submit_twice(self, one: Submission, path: str) -> Flow:
-        """The same model once more, by a pull request, when it was accepted before."""
+        """Submit the same model again through a pull request, after it was accepted."""
         self.expected[path] = ""
         self.commit("form", path, self.file(one))
         yield lambda: self.context.index.get(path).state in ("waiting", "queued", "running", "settled")
         self.commit(one.owner, path, self.file(one), pull=True)
 
     def file(self, one: Submission) -> dict[str, Any]:
-        """The request file of a submission."""
+        """Return the request file of a submission."""
         kind = KINDS[one.kind]
         fields = {"model": one.model, "base_model": "", "revision": "main", "private": False}
         fields |= {"precision": kind.precision, "weight_type": kind.weight_type, "status": "PENDING"}
@@ -87,7 +87,7 @@ class People:
         return {**fields, "sender": one.owner, "use_chat_template": False, **kind.asks}
 
     def commit(self, person: str, path: str, fields: dict[str, Any], *, pull: bool = False) -> int:
-        """Commit one request file, or open a pull request with it: its number."""
+        """Commit one request file, or open a pull request with it and return its number."""
         model = str(fields["model"])
         operation = CommitOperationAdd(path, json.dumps(fields, indent=4).encode())
         done = self.api(person).create_commit(
@@ -96,7 +96,7 @@ class People:
         return int(done.pr_num or 0)
 
     def scrawl(self, seed: int) -> Flow:
-        """A pull request that is no submission: somebody's notes, a file that cannot be read, somebody else's file."""
+        """Open a pull request that is no submission: notes, an unreadable file, or another person's file."""
         random = Random(seed)
         person = self.anybody(random)
         theirs = [entry.path for entry in self.entries("FINISHED", "FAILED")] or [
@@ -119,7 +119,7 @@ class People:
     # --- asking
 
     def report(self, seed: int) -> Flow:
-        """Somebody whose evaluation failed asks why: by a link, by a name, or by nothing that can be found."""
+        """Ask why an evaluation failed, with a link, with a name, or without either."""
         random = Random(seed)
         failed = self.entries("FAILED")
         if not failed:
@@ -146,7 +146,7 @@ class People:
             self.say(person, where, number, "/why" if random.random() < 0.5 else "Thank you!")
 
     def burst(self, seed: int) -> Flow:
-        """Several people at once in one discussion, and a maintainer among them."""
+        """Let several people, including a maintainer, write commands in one discussion at once."""
         random = Random(seed)
         number = self.discuss(self.anybody(random), f"Questions {seed % 1000}", "/help")
         entries = self.entries("waiting", "running", "FINISHED", "FAILED", "queued")
@@ -172,7 +172,7 @@ class People:
         yield from self._maintain(random, number)
 
     def _maintain(self, random: Random, number: int) -> Flow:
-        """What maintainers do about the queue, and undo."""
+        """Control the queue as a maintainer, and undo it."""
         waiting = self.entries("waiting")
         failed = [entry for entry in self.entries("FAILED") if self.expected.get(entry.path) == ""]
         person = random.choice(MAINTAINERS)
@@ -197,7 +197,7 @@ class People:
     # --- moderation
 
     def rename(self, seed: int) -> Flow:
-        """An owner renames a model on the Hub, asks for it here, and a maintainer approves what is proposed."""
+        """Rename a model on the Hub and ask for the rename on the board; a maintainer approves the proposal."""
         random = Random(seed)
         yield lambda: self.free("FINISHED")
         entry = random.choice(self.free("FINISHED"))
@@ -215,7 +215,7 @@ class People:
             self.say(random.choice(MAINTAINERS), SPACE, number, "/reject please keep the old name")
 
     def flag(self, seed: int) -> Flow:
-        """Somebody reports a model, a maintainer flags it, its author pleads, and a maintainer decides."""
+        """Report a model; a maintainer flags it, its author appeals, and a maintainer decides."""
         random = Random(seed)
         yield lambda: self.free("FINISHED")
         entry = random.choice(self.free("FINISHED"))
@@ -235,24 +235,24 @@ class People:
         fair = random.random() < 0.5
         self.say(mia, SPACE, number, "/unflag we were wrong" if fair else "/dismiss the weights are the same")
 
-    # --- hands and eyes
+    # --- tools
 
     def anybody(self, random: Random) -> str:
-        """A person."""
+        """Return a random person."""
         return random.choice(self.script.submissions).owner
 
     def entries(self, *states: str) -> list[IndexEntry]:
-        """What the index holds in these states, or with these statuses of the file, by path."""
+        """Return the index entries in these states, or with these statuses, by path."""
         index = self.context.index
         found = [entry for entry in index.find(sorted(index.paths())) if entry is not None]
         return [one for one in found if (one.standing.status if one.state == "settled" else one.state) in states]
 
     def free(self, *states: str) -> list[IndexEntry]:
-        """The same, without models about which somebody does something."""
+        """Return the same, without models with an action in progress."""
         return [entry for entry in self.entries(*states) if entry.model not in self.used]
 
     def discuss(self, person: str, title: str, words: str, *, repo: str = SPACE) -> int:
-        """Open a discussion; its number."""
+        """Open a discussion and return its number."""
         kind = "space" if repo == SPACE else "dataset"
         return self.api(person).create_discussion(repo, title, description=words, repo_type=kind).num
 
@@ -262,31 +262,31 @@ class People:
         self.api(person).comment_discussion(repo, number, comment=words, repo_type=kind)
 
     def comments(self, repo: str, number: int) -> tuple[Comment, ...]:
-        """A thread."""
+        """Return the comments of a thread."""
         return self.context.hub.thread(Repo("space" if repo == SPACE else "dataset", repo), number).comments
 
     def answered(self, repo: str, number: int) -> bool:
-        """Whether the bot spoke in a thread."""
+        """Whether the bot has commented in a thread."""
         return any(comment.author_name == "bot" for comment in self.comments(repo, number))
 
     def digest(self, number: int) -> str:
-        """The digest under which the bot proposed something in a discussion; empty where it did not."""
+        """Return the digest of the bot's proposal in a discussion; empty without a proposal."""
         texts = [comment.text for comment in self.comments(SPACE, number) if marker_of(comment.text)]
         found = [match[1] for text in texts for match in DIGEST.finditer(text)]
         return found[-1] if found else ""
 
     def iso(self) -> str:
-        """The played time."""
+        """Return the simulated time."""
         return datetime.fromtimestamp(self.now(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def one_connection_a_call() -> httpx2.Client:
-    """What people call with. By its fast clock the Hub closes what was idle for an eighth of a second of theirs."""
+    """Return a client without idle connections: the Hub's fast clock closes them after an eighth of a real second."""
     limits = httpx2.Limits(max_keepalive_connections=0)
     return httpx2.Client(follow_redirects=True, timeout=60.0, limits=limits)
 
 
 def model_of(entry: IndexEntry) -> str:
-    """The model's name: what was never judged has it in its path alone."""
+    """Return the model's name, which for a request before admission is only in its path."""
     found = parse_path(entry.path)
     return found.model if isinstance(found, RequestPath) else entry.model

@@ -1,1 +1,1 @@
-"""Ways of running a leaderboard, side by side: see `__main__`."""
+"""Compares several ways of running a leaderboard: see `__main__`."""

@@ -1,17 +1,17 @@
-"""Ways of running a leaderboard, side by side in one run: on one Hub, with the same submissions and machines.
+"""Compares several ways of running a leaderboard, on one Hub, with the same submissions and machines.
 
     python -m simulations.peers [--machines 1 4] [--hours 8] [--load 0.6] [--seed 1] [--write] [--json]
 
-    steward     Steward's real syncs, ledger and schedule; its workers are played
-    template    what the usual template for leaderboards does, written anew: a copy of it on each machine
+    steward     Steward's real syncs, ledger and schedule, with simulated workers
+    template    the algorithm of the usual template for leaderboards, reimplemented: one copy on each machine
     cluster     the same with a job scheduler, as a board published it that grew out of the template
-    bare queue  RQ and nothing else: no Hub, no board. What waiting is left when only machines are scarce
+    bare queue  RQ alone, without Hub and board: the waiting times that the number of machines alone causes
 
-All get the same things: models of which some are broken, evaluations of which some die of our fault at first, machines
-that are killed under their evaluation, a burst, half an hour without a Hub. The clock is turned, for all of them alike.
-A bare FastAPI route is measured beside Steward's webhook, by the real clock.
+All get the same workload: some broken models, some evaluations that fail at first through the service's fault, machines
+that are killed during their evaluation, a burst, half an hour without a Hub. All use the same simulated clock. A bare
+FastAPI route is compared with Steward's webhook by the real clock.
 
-`--write` puts the figures and charts into docs/peers.md and docs/pictures.
+`--write` writes the figures and charts to docs/peers.md and docs/pictures.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ os.environ["HF_HUB_DISABLE_XET"] = os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--machines", type=int, nargs="+", default=[1, 4], help="the hours are played for each number")
+    parser.add_argument("--machines", type=int, nargs="+", default=[1, 4], help="numbers of machines to simulate")
     parser.add_argument("--hours", type=float, default=8.0)
-    parser.add_argument("--load", type=float, default=0.6, help="of the machines' time that the submissions need")
+    parser.add_argument("--load", type=float, default=0.6, help="share of the machines' time that the submissions need")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--without-routes", action="store_true", help="leave out the routes: they need the real clock")
     parser.add_argument("--write", action="store_true", help="write docs/peers.md's figures and charts")
@@ -49,7 +49,7 @@ def main() -> None:
     from simulations.peers.report import table, write
 
     disable_progress_bars()
-    logging.set_verbosity(CRITICAL)  # an outage has many words
+    logging.set_verbosity(CRITICAL)  # an outage would log many errors
     configure_logs("critical")
     found: dict[str, Any] = {"options": vars(options), "days": []}
     for machines in options.machines:
@@ -68,7 +68,7 @@ def main() -> None:
 
 
 def measure(machines: int, options: argparse.Namespace) -> dict[str, Any]:
-    """One day of a board with so many machines; the figures of each peer."""
+    """Simulate one day of a board with `machines` machines, and return the figures of each peer."""
     from benchmarks.commits import listening
     from localhub.clock import Clock
     from localhub.testing import LocalHub
@@ -112,7 +112,7 @@ def measure(machines: int, options: argparse.Namespace) -> dict[str, Any]:
 
 @contextmanager
 def without_waits() -> Iterator[None]:
-    """The Hub's client waits between its tries by the real clock; of the turned one nothing passes meanwhile."""
+    """Remove the waits between retries of the Hub's client, which would use the real clock."""
     from huggingface_hub.utils import _http
 
     with patch.object(_http, "time", SimpleNamespace(sleep=lambda _: None, time=time.time)):
@@ -120,7 +120,7 @@ def without_waits() -> Iterator[None]:
 
 
 def all_peers(lab: Any, boards: list[str], redis: Any, folder: Path) -> list[Any]:
-    """Everybody, each with a board of their own."""
+    """Return all peers, each with its own board."""
     from simulations.peers.lower_bounds import BareQueue
     from simulations.peers.polling_boards import Cluster, Template
     from simulations.peers.steward_board import Steward
@@ -132,7 +132,7 @@ def all_peers(lab: Any, boards: list[str], redis: Any, folder: Path) -> list[Any
 
 
 def one_peer(lab: Any, watch: Any, peer: Any) -> dict[str, Any]:
-    """The figures of one peer."""
+    """Return the figures of one peer."""
     from huggingface_hub import HfApi
 
     from simulations.peers.hub_setup import FORM

@@ -1,7 +1,7 @@
-"""One clock, one Hub and the same machines for every peer; what each of them made the machines do, and when.
+"""The environment of all peers: one simulated clock, one Hub, and equal machines with a record of their use.
 
-The clock is turned: it jumps to the next moment at which something happens, so that a day takes minutes, and no peer
-loses time by the slowness of the machine that all this runs on.
+The clock jumps to the time of the next event, so that a day takes minutes, and the speed of the real machine does not
+affect any peer.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from typing import Any, Literal, Protocol
 from simulations.peers.scenario import REPAIR, Scenario, Submission
 
 Life = Generator[float, None, None]
-"""What somebody does, one moment after another: it yields how many seconds it waits before it goes on."""
+"""A simulated activity, which yields the seconds until it continues."""
 Ending = Literal["well", "broken", "disk full", "killed"]
 EPOCH = 1_800_000_000.0
-"""What the clocks show when a scenario begins."""
+"""The simulated time at the start of a scenario."""
 NEVER = float("inf")
 
 
@@ -37,22 +37,22 @@ class Peer(Protocol):
 
 
 class Timetable:
-    """Who goes on when."""
+    """The times at which activities continue."""
 
     def __init__(self) -> None:
         self._turns: list[tuple[float, int, Life]] = []
         self._count = itertools.count()
 
     def add(self, life: Life, at: float) -> None:
-        """Let `life` begin at that time."""
+        """Start `life` at the time `at`."""
         heapq.heappush(self._turns, (at, next(self._count), life))
 
     def next_moment(self) -> float:
-        """When the next one goes on."""
+        """Return the time of the next event."""
         return self._turns[0][0] if self._turns else NEVER
 
     def go_on(self, now: float) -> bool:
-        """Let everybody go on whose time has come; whether there was one."""
+        """Continue all activities that are due, and return whether there were any."""
         some = False
         while self.next_moment() <= now:
             _, _, life = heapq.heappop(self._turns)
@@ -76,16 +76,16 @@ class Try:
 
 @dataclass
 class Machines:
-    """The machines of one peer: they are what is scarce."""
+    """The machines of one peer, which are the scarce resource."""
 
     scenario: Scenario
     tries: list[Try] = field(default_factory=list)
     published: dict[str, float] = field(default_factory=dict)
-    """Path of a request → when its scores first lay on the Hub."""
+    """The time of the first scores on the Hub, by path of the request."""
     dead: int = 0
 
     def begin(self, submission: Submission, now: float) -> Try:
-        """A machine begins to evaluate `submission`: how long it will take, and how it will end."""
+        """Start an evaluation of `submission`, and return its duration and end."""
         earlier = [one for one in self.tries if one.submission == submission and one.ending != "killed"]
         begun = Try(submission, now, submission.seconds, "well")
         if self.dead < len(self.scenario.deaths) and self.scenario.deaths[self.dead] <= now - EPOCH:
@@ -99,12 +99,12 @@ class Machines:
         return begun
 
     def publish(self, submission: Submission, now: float) -> None:
-        """The scores of `submission` lie on the Hub."""
+        """Record that the scores of `submission` are on the Hub."""
         self.published.setdefault(submission.path, now)
 
 
 class Lab:
-    """The Hub of all peers, its clock, and the people who submit to each board at the same moments."""
+    """The Hub of all peers, its clock, and the people who submit to all boards at the same times."""
 
     def __init__(self, hub: Any, scenario: Scenario) -> None:
         self.hub = hub
@@ -114,15 +114,15 @@ class Lab:
 
     @property
     def now(self) -> float:
-        """Seconds since the epoch, by the clock of all."""
+        """Simulated seconds since the epoch."""
         return float(self.hub.state.clock.seconds())
 
     def iso(self) -> str:
-        """The same, as people write it."""
+        """The same as ISO text."""
         return datetime.fromtimestamp(self.now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
     def play(self, peers: list[Peer], people: Life) -> dict[str, tuple[float, int]]:
-        """Let the day pass for all; peer → when the last of its requests had ended, and what it asked of the Hub."""
+        """Simulate the day; return for each peer the end of its last request, and its number of calls to the Hub."""
         table, ended = Timetable(), dict[str, tuple[float, int]]()
         table.add(people, self.now)
         table.add(self._outage(), EPOCH + self.scenario.outage[0])
@@ -143,7 +143,7 @@ class Lab:
         self.hub.state.clock.advance(max(0.0, moment - self.now))
 
     def _outage(self) -> Life:
-        """The Hub answers every call with 503 for a while."""
+        """Let the Hub answer every call with 503 for a while."""
         self.is_away = True
         rule = self.hub.state.faults.fail("*", times=None, status=503)
         yield self.scenario.outage[1] - self.scenario.outage[0]
@@ -151,6 +151,6 @@ class Lab:
         self.is_away = False
 
     def _calls(self, peer: Peer) -> int:
-        """What a peer asked of the Hub so far."""
+        """Return the number of a peer's calls to the Hub so far."""
         calls = self.hub.state.stats.read()["calls"]
         return sum(call["count"] for call in calls if call["account"] in peer.accounts)

@@ -1,4 +1,4 @@
-"""What could be seen of each board on the Hub, and when: every status that a request file had, scores, commits."""
+"""Observes each board on the Hub: every status of every request file, scores, and commits, with their times."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ ENDS = ("FINISHED", "FAILED")
 
 @dataclass
 class Seen:
-    """What was seen of one board."""
+    """The observations of one board."""
 
     statuses: dict[str, list[tuple[float, str]]] = field(default_factory=lambda: defaultdict(list))
-    """Path of a request → the statuses of its file, and when it got them."""
+    """The statuses of each request file with their times, by path."""
     files: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """Path of a request → its file as it was last."""
+    """The last contents of each request file, by path."""
     scores: dict[str, float] = field(default_factory=dict)
-    """Path of a request → when scores that name it came to the results repo."""
+    """The time of the first scores in the results repo that name the request, by path."""
     commits: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
 
     def status(self, path: str) -> str:
-        """The status of a request as it was last; nothing where it was never submitted."""
+        """Return the last status of a request; empty if it was never submitted."""
         return self.statuses[path][-1][1] if path in self.statuses else ""
 
     def ended(self, path: str) -> float | None:
-        """When the file of a request first showed the status that it kept to the end; None where that is no end."""
+        """Return the time since which a request file has its final status; None if that is no end."""
         history = self.statuses.get(path, [])
         if not history or history[-1][1] not in ENDS:
             return None
@@ -43,14 +43,14 @@ class Seen:
 
     @property
     def busiest_hour(self) -> int:
-        """The most commits that any repo had within an hour."""
+        """Return the most commits that any repo had within an hour."""
         return max(
             (sum(at - HOUR < t <= at for t in times) for times in self.commits.values() for at in times), default=0
         )
 
 
 class Watch:
-    """Somebody who looks at every commit to the boards, but asks the Hub nothing."""
+    """Observes every commit to the boards without calls to the Hub."""
 
     def __init__(self, lab: Lab, boards: list[str]) -> None:
         self.lab = lab

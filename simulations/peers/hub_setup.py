@@ -1,4 +1,4 @@
-"""The Hub that all peers share: a board of its own for each, the same models, and a form that submits to all."""
+"""The Hub that all peers share: a board for each, the same models, and a form that submits to all boards."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CONFIG = json.dumps({"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"]}
 
 
 def world(scenario: Scenario, boards: list[str], tokens: dict[str, str], webhook: str) -> dict[str, Any]:
-    """The accounts (name → token), the boards' repos and the models; and Steward's webhook, to that address."""
+    """Return a world with the accounts (name → token), the boards' repos, the models, and Steward's webhook."""
     owners = sorted({model.partition("/")[0] for model in scenario.models})
     files = {"README.md": "# A model\n", "config.json": CONFIG, "model.safetensors": "x"}
     members = {"form": "write", **dict.fromkeys(tokens, "write")}
@@ -41,7 +41,7 @@ def world(scenario: Scenario, boards: list[str], tokens: dict[str, str], webhook
 
 
 def people(lab: Lab, boards: list[str]) -> Life:
-    """Everybody submits through a form, which tries again until the Hub takes it."""
+    """Submit all requests through a form that retries until the Hub accepts them."""
     form = HfApi(lab.hub.url, token=FORM)
     for submission in lab.scenario.submissions:
         yield max(0.0, EPOCH + submission.at - lab.now)
@@ -57,7 +57,7 @@ def people(lab: Lab, boards: list[str]) -> Life:
 
 
 def request(submission: Submission, at: str) -> bytes:
-    """A request file with the fields that the template's own form writes, and no other."""
+    """Return a request file with exactly the fields that the template's own form writes."""
     fields = {
         "model": submission.model,
         "base_model": "",

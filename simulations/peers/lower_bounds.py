@@ -1,4 +1,4 @@
-"""Two lower bounds: a queue of jobs with no board around it, and a route that does nothing with what it is sent."""
+"""Two lower bounds: a job queue without a board, and a route that ignores deliveries."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ ROUNDS = 3
 
 
 class BareQueue:
-    """Each submission goes straight into one RQ queue, and the next idle machine takes it. There is no board at all.
+    """Each submission goes directly into one RQ queue, and the next idle machine takes it. There is no board.
 
-    Nobody looks at the model, tells anybody of anything, or tries again: what is lost is lost. How long a submission
-    waits here is the fault of there being only so many machines.
+    There are no checks, no notifications and no retries; lost jobs stay lost. The waiting times come from the number of
+    machines alone.
     """
 
     accounts: tuple[str, ...] = ()
@@ -33,26 +33,26 @@ class BareQueue:
         self.table = Timetable()
         self.busy = self.to_come = 0
         self.enqueued: list[float] = []
-        """Seconds that each `enqueue` took."""
+        """The seconds of each `enqueue`."""
         for one in lab.scenario.submissions:
             self.to_come += 1
             self.table.add(self._submit(one.path), EPOCH + one.at)
 
     def next_moment(self) -> float:
-        """When somebody does something."""
+        """Return the time of the next event."""
         return self.table.next_moment()
 
     def act(self) -> None:
-        """Do what is due, and let idle machines take the next jobs."""
+        """Do everything that is due, and let idle machines take the next jobs."""
         while self.table.go_on(self.lab.now) or self._take():
             pass
 
     def has_ended(self) -> bool:
-        """Whether every job was taken and has ended."""
+        """Whether every job has ended."""
         return not (self.to_come or self.busy or self.queue.count)
 
     def close(self) -> None:
-        """Take the jobs along."""
+        """Delete the jobs."""
         self.queue.delete(delete_jobs=True)
 
     def _submit(self, path: str) -> Life:
@@ -81,7 +81,7 @@ class BareQueue:
 
 
 def routes(folder: Path) -> dict[str, Any]:
-    """Deliveries a second, and milliseconds of one at a time: of a bare route, and of Steward's durable inbox."""
+    """Return deliveries per second, and milliseconds of single ones, of a bare route and of Steward's durable inbox."""
     from benchmarks.webhook import BARE, STEWARD, load, start_servers
     from steward.children import Children
     from steward.valkey import Valkey

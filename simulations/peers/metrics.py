@@ -1,4 +1,4 @@
-"""From what was seen to figures: the same for every peer."""
+"""Computes the figures of each peer from the observations."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from simulations.peers.hub_observer import Seen
 from simulations.peers.scenario import Submission
 
 REASONS = ("error_msg", "error", "reason", "traceback")
-"""Fields of request files in which boards have told why; Steward's own is looked at besides."""
+"""Fields of request files in which boards give reasons, beside Steward's own."""
 
 
 def figures(seen: Seen | None, machines: Machines, threads: Iterable[str]) -> dict[str, Any]:
-    """The figures of one peer. `seen` is None where there is no board; `threads` are the texts of its discussions.
+    """Return the figures of one peer. `seen` is None without a board; `threads` holds the texts of its discussions.
 
-    Times in seconds, of the submissions of which they are known, sorted.
+    Times are in seconds, sorted, for the submissions with known times.
     """
     begun, done = _begun(machines.tries), _published(seen, machines)
     found = {
@@ -58,7 +58,7 @@ def _on_the_board(seen: Seen, machines: Machines, done: Mapping[str, float], thr
 
 
 def quantile(values: list[float], share: float) -> float | None:
-    """The value below which so much (0 to 1) of `values` lies; None where there are none."""
+    """Return the value below which `share` (0 to 1) of `values` lies; None without values."""
     if len(values) < 2:
         return values[0] if values else None
     return statistics.quantiles(values, n=100, method="inclusive")[min(98, round(share * 100) - 1)]
@@ -72,12 +72,12 @@ def _begun(tries: list[Try]) -> dict[str, float]:
 
 
 def _published(seen: Seen | None, machines: Machines) -> dict[str, float]:
-    """When the scores of each request came to where people look for scores."""
+    """Return the time of the published scores of each request."""
     return dict(seen.scores) if seen is not None and seen.scores else dict(machines.published)
 
 
 def _twice(tries: list[Try]) -> int:
-    """Evaluations that began while another of the same request ran, or after one of it had gone well."""
+    """Count evaluations that began while another of the same request ran, or after a successful one."""
     twice = 0
     for number, one in enumerate(tries):
         others = [other for other in tries[:number] if other.submission == one.submission]
@@ -86,18 +86,18 @@ def _twice(tries: list[Try]) -> int:
 
 
 def _is_right(seen: Seen, one: Submission, done: Mapping[str, float]) -> bool:
-    """Whether it is FAILED and broken, or FINISHED and has scores of its own."""
+    """Whether a broken submission is FAILED, or another one is FINISHED with its own scores."""
     return one.fate == "broken" if seen.status(one.path) == "FAILED" else one.path in done
 
 
 def _changed_its_mind(seen: Seen, one: Submission) -> bool:
-    """Whether its file said FINISHED or FAILED, and later something else."""
+    """Whether its file was FINISHED or FAILED, and later had another status."""
     history = [status for _, status in seen.statuses.get(one.path, [])]
     return any(status in ("FINISHED", "FAILED") for status in history[:-1])
 
 
 def _says_why(seen: Seen, one: Submission, threads: list[str]) -> bool:
-    """Whether its submitter can read a reason, in the request file or in a discussion that names it."""
+    """Whether its submitter can read a reason in the request file or in a discussion that names it."""
     fields = seen.files[one.path]
     failure = (fields.get("steward") or {}).get("failure") or {}
     if failure.get("message") or any(fields.get(name) for name in REASONS):

@@ -1,20 +1,20 @@
-"""Two ways of running a board by polling, written anew from how they are known to work, with a real client of the Hub.
+"""Two ways of running a board by polling, reimplemented from their known behaviour, with a real client of the Hub.
 
-Template: what the usual template for leaderboards does. Every ten minutes, as long as somebody has its page open (here
-somebody always has), each copy of it makes one pass:
+Template: the usual template for leaderboards. Every ten minutes, as long as its page is open in a browser (here
+always), each copy makes one pass:
 
-    download both repos whole
+    download both repos completely
     RUNNING, and the model has any results file    → FINISHED
     RUNNING, and it has none                       → FAILED
-    the first that is PENDING, the oldest first    → RUNNING, evaluated, its results uploaded
+    the oldest PENDING request                     → RUNNING, evaluated, its results uploaded
 
-What an evaluation died of stays in the log of that machine. A pass that meets an error ends there; the next one comes.
+The reason of a failure stays in the log of that machine. A pass ends at an error, and the next one follows.
 
 Cluster: the same with a job scheduler, as a leaderboard published it that grew out of the template. There is one pass
-for all machines, and it starts one job at most:
+for all machines, which starts one job at most:
 
     RUNNING, and results are dated after its start    → FINISHED
-    RUNNING, and the scheduler knows no such job      → FAILED
+    RUNNING, and the scheduler has no such job        → FAILED
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _TIME = "%Y-%m-%dT%H-%M-%S.%f"
 
 
 class Polling:
-    """What both have in common."""
+    """The common part of both."""
 
     def __init__(self, lab: Lab, board: str, token: str, folder: Path) -> None:
         self.lab = lab
@@ -50,25 +50,25 @@ class Polling:
         self.table = Timetable()
         self.folder = folder
         self.open = 1
-        """How many requests waited or ran at the last look."""
+        """The number of waiting or running requests in the last pass."""
 
     def next_moment(self) -> float:
-        """When somebody of it does something."""
+        """Return the time of the next event."""
         return self.table.next_moment()
 
     def act(self) -> None:
-        """Do what is due."""
+        """Do everything that is due."""
         self.table.go_on(self.lab.now)
 
     def has_ended(self) -> bool:
-        """Whether nothing waits and nothing runs any more."""
+        """Whether no request waits or runs."""
         return not self.open
 
     def close(self) -> None:
-        """Nothing is kept open."""
+        """Do nothing, because nothing is open."""
 
     def look(self, folder: Path) -> dict[str, dict[str, Any]]:
-        """Download both repos; path → fields of each request, the oldest first. An outage shows the last copy."""
+        """Download both repos, if the Hub is available; return the fields of each request by path, oldest first."""
         for repo in (self.requests, self.results):
             snapshot_download(
                 repo,
@@ -85,21 +85,21 @@ class Polling:
         return dict(sorted(found.items(), key=lambda item: (item[1]["submitted_time"], item[0])))
 
     def set(self, folder: Path, path: str, fields: dict[str, Any]) -> None:
-        """Write a request file as it was read, with other words in it."""
+        """Write a request file with changed fields."""
         where = folder / self.requests / path
         where.write_text(json.dumps(fields))
-        # The Hub's client takes a copy for what it downloaded if that is younger than a second: here, it always is.
+        # The Hub's client treats a file that is younger than a second as its own download, which is always so here.
         later = time.time() + 2
         os.utime(where, (later, later))
         self.api.upload_file(path_or_fileobj=where, path_in_repo=path, repo_id=self.requests, repo_type="dataset")
 
     def results_of(self, folder: Path, fields: dict[str, Any]) -> list[str]:
-        """The times, as text that can be compared, of the results of a model, of whatever precision."""
+        """Return the times, as comparable texts, of a model's results in any precision."""
         files = (folder / self.results / fields["model"]).glob("results_*.json")
         return [file.stem.removeprefix("results_") for file in files]
 
     def upload(self, begun: Try) -> None:
-        """Put the scores of an evaluation where scores lie."""
+        """Upload the scores of an evaluation."""
         where = f"{begun.submission.model}/results_{_time(self.lab.now)}.json"
         scores = json.dumps({"config_general": {"model_dtype": begun.submission.precision}, "results": {}}).encode()
         self.api.upload_file(path_or_fileobj=scores, path_in_repo=where, repo_id=self.results, repo_type="dataset")
@@ -107,12 +107,12 @@ class Polling:
 
 
 class Template(Polling):
-    """As many copies of the template as there are machines, on one queue."""
+    """One copy of the template per machine, on one queue."""
 
     def __init__(self, lab: Lab, board: str, token: str, folder: Path) -> None:
         super().__init__(lab, board, token, folder)
         for number in range(lab.scenario.machines):
-            # Nobody starts them at the same second.
+            # The copies do not start at the same second.
             self.table.add(self._live(folder / str(number)), EPOCH + number * EVERY / lab.scenario.machines)
 
     def _live(self, folder: Path) -> Life:
@@ -139,7 +139,7 @@ class Template(Polling):
 
 
 class Cluster(Polling):
-    """One pass for all machines, which asks a job scheduler what runs."""
+    """One pass for all machines, which asks a job scheduler for the running jobs."""
 
     def __init__(self, lab: Lab, board: str, token: str, folder: Path) -> None:
         super().__init__(lab, board, token, folder)

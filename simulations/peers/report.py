@@ -1,4 +1,4 @@
-"""The figures as a table for the terminal and for docs/peers.md, and its charts."""
+"""Writes the figures as a table for the terminal and docs/peers.md, and the charts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Row = tuple[str, list[str]]
 
 
 def rows(day: Day) -> Iterator[Row]:
-    """What the table of one day holds: a label, and a cell for each peer."""
+    """Yield the rows of one day's table: a label, and a cell for each peer."""
 
     def of(name: str) -> list[str]:
         return [f"{peer[name]:,}" if name in peer else NONE for peer in day["peers"].values()]
@@ -46,20 +46,20 @@ def rows(day: Day) -> Iterator[Row]:
 
 
 def table(day: Day) -> str:
-    """One day, for a terminal."""
+    """Return the table of one day for a terminal."""
     lines = [f"{title(day):38}" + "".join(f"{name:>14}" for name in day["peers"])]
     lines += [f"{label:38}" + "".join(f"{cell:>14}" for cell in cells) for label, cells in rows(day)]
     return "\n".join([*lines, f"({day['seconds']:,} s of real time)", ""])
 
 
 def title(day: Day) -> str:
-    """What the day was."""
+    """Return the title of a day."""
     count = next(iter(day["peers"].values()))["submissions"]
     return f"{day['hours']:g} hours, {day['machines']} machine{'s' if day['machines'] > 1 else ''}, {count} submissions"
 
 
 def write(found: dict[str, Any]) -> None:
-    """Put figures and charts into docs/peers.md and docs/pictures."""
+    """Write figures and charts to docs/peers.md and docs/pictures."""
     before, _, rest = PAGE.read_text().partition(BEGIN)
     _, _, after = rest.partition(END)
     PAGE.write_text("\n".join([before + BEGIN, *_figures(found), END + after]))
@@ -99,7 +99,7 @@ def _minutes(seconds: float | None) -> str:
 
 
 def _curve(day: Day, name: str) -> bytes:
-    """How many of all submissions had come so far after how many minutes."""
+    """Draw the share of submissions that reached a state, over minutes."""
     pygal = _pygal()
     words = {"to_start": "begun", "to_scores": "with scores"}[name]
     chart = pygal.XY(
@@ -119,7 +119,7 @@ def _curve(day: Day, name: str) -> bytes:
 
 
 def _wrong(day: Day) -> bytes:
-    """What went wrong, in submissions."""
+    """Draw the numbers of submissions that went wrong."""
     pygal = _pygal()
     kinds = {
         "wrongly failed": "wrongly_failed",
@@ -141,7 +141,7 @@ def _wrong(day: Day) -> bytes:
 
 
 def _pygal() -> Any:
-    """The library, writing trees of the standard library's."""
+    """Return pygal, set to use the standard library's XML trees."""
     import pygal
     from pygal.etree import etree
 
@@ -150,7 +150,7 @@ def _pygal() -> Any:
 
 
 def _rendered(chart: Any) -> bytes:
-    """The picture, without what serves a script."""
+    """Return the picture without the parts for scripts."""
     from xml.etree import ElementTree
 
     root = chart.render_tree()

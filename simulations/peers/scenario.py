@@ -1,4 +1,4 @@
-"""What happens to the board of every peer: what is submitted, how long it takes, what goes wrong. From a seed."""
+"""The scenario of every peer's board, from a seed: submissions, durations, and faults."""
 
 from __future__ import annotations
 
@@ -9,23 +9,24 @@ from dataclasses import dataclass
 from typing import Literal
 
 Fate = Literal["good", "broken", "unlucky"]
-"""How an evaluation ends: well; never well, for the submission is broken; well, but the first try dies of our fault."""
+"""The end of an evaluation: success; always failure, because the submission is broken; success after a first failure
+through the service's fault."""
 
 HOUR, MINUTE = 3600.0, 60.0
 MEAN_MINUTES = 30.0
 BROKEN, UNLUCKY = 0.15, 0.10
 BURST = 0.2
-"""The share of the submissions that come within BURST_MINUTES."""
+"""The share of submissions within BURST_MINUTES."""
 BURST_MINUTES = 5.0
 AGAIN = 0.3
-"""The share of the submissions that are of a model that was submitted before, at its other precision."""
+"""The share of submissions of an earlier model in its other precision."""
 REPAIR = 5 * MINUTE
-"""How long a machine is away that was killed."""
+"""Seconds for which a killed machine is unavailable."""
 
 
 @dataclass(frozen=True)
 class Submission:
-    """One request; `at` and `seconds` (of a whole evaluation) by the board's clock, which begins at 0."""
+    """One request; `at` and `seconds` (of a whole evaluation) by the board's clock, which starts at 0."""
 
     number: int
     model: str
@@ -36,15 +37,15 @@ class Submission:
 
     @property
     def path(self) -> str:
-        """Where its request file lies."""
+        """The path of its request file."""
         return f"{self.model}_eval_request_False_{self.precision}_Original.json"
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """Everything that is the same for all peers.
+    """Everything that is equal for all peers.
 
-    `deaths`: as of each of these times, the next evaluation that a machine begins is killed with the machine.
+    `deaths`: from each of these times on, the next evaluation that a machine starts is killed with the machine.
     """
 
     machines: int
@@ -55,12 +56,12 @@ class Scenario:
 
     @property
     def models(self) -> list[str]:
-        """The models, in the order of their first submissions."""
+        """Return the models in the order of their first submissions."""
         return list(dict.fromkeys(one.model for one in self.submissions))
 
 
 def scenario(*, seed: int, machines: int, hours: float, load: float) -> Scenario:
-    """A board whose submissions keep so many machines busy for `load` (0 to 1) of so many hours."""
+    """Return a scenario that keeps `machines` machines busy for the share `load` (0 to 1) of `hours` hours."""
     chance = random.Random(seed)
     count = max(5, round(load * machines * hours * 60 / MEAN_MINUTES))
     return Scenario(

@@ -1,4 +1,4 @@
-"""Steward: its real syncs, ledger and schedule on the turned clock, with the workers' part played by the laboratory."""
+"""Steward's real syncs, ledger and schedule on the simulated clock, with simulated workers."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ from simulations.peers.environment import EPOCH, Lab, Life, Machines, Timetable,
 
 DEATHS = {"broken": "weights-truncated", "disk full": "disk-full"}
 ASK = 5.0
-"""Seconds between two looks of a worker whether its claim was granted, or the Hub is there again."""
+"""Seconds between a worker's checks for its confirmed claim, or for the Hub after an outage."""
 
 
 class Steward:
-    """A board that Steward runs."""
+    """A board run by Steward."""
 
     def __init__(self, lab: Lab, board: str, tokens: tuple[str, str], redis: Redis, folder: Path) -> None:
         self.lab = lab
         self.name = self.board = board
         self.accounts = (board, f"{board}-worker")
         self.machines = Machines(lab.scenario)
-        # Its waits are by the real clock, of which nothing passes here: it gives up at once, and comes again later.
+        # Its waits would use the real clock: it gives up at once, and the sync retries later.
         door = Hub(lab.hub.url, tokens[0], retries=Retries(attempts=1))
         self.context = BoardContext(
             board_of(board), find_suite("starter"), door, redis, now=lambda: lab.now, mirrors=folder / "mirrors"
@@ -51,19 +51,19 @@ class Steward:
         self.table = Timetable()
         self.names = [f"w{number}" for number in range(lab.scenario.machines)]
         self.doing: dict[str, str] = {}
-        """Worker → the attempt that it is at; of one that is being repaired, an empty text."""
+        """The attempt of each worker; empty during a repair."""
         self.beats = EPOCH
         lab.hub.state.subscribe(self._deliver)
 
     def next_moment(self) -> float:
-        """When somebody does something."""
+        """Return the time of the next event."""
         marks: list[Any] = self.context.redis.zrange(self.context.keys.dirty, 0, -1, withscores=True)
         due = [float(at) % 1e12 for _, at in marks]
         later = [moment for moment in due if moment > self.lab.now]
         return min([self.beats, self.table.next_moment(), *later])
 
     def act(self) -> None:
-        """Do all that there is to do at this moment."""
+        """Do all work that is due."""
         if self.beats <= self.lab.now:
             self._beat()
             self.schedule.tick()
@@ -72,18 +72,18 @@ class Steward:
             pass
 
     def has_ended(self) -> bool:
-        """Whether nothing is to come."""
+        """Whether no work is left."""
         index = self.context.index
         waits = index.count_waiting() or index.busy() or index.unjudged() or self.context.ledgers.staging.repos()
         return not (self.doing or waits)
 
     def close(self) -> None:
-        """Stop what was started."""
+        """Stop everything."""
         self.context.probe.close()
         self.context.hub.close()
 
     def _deliver(self, event: HubEvent) -> None:
-        """What a webhook's delivery does: a key becomes dirty."""
+        """Mark the key of an event dirty, as the delivery of a webhook does."""
         if event.kind == "repo.content" and event.repo.full_name == self.context.requests.id:
             self.context.mark("requests")
 
@@ -105,7 +105,7 @@ class Steward:
                 self.context.attempts.take(attempt, state.path, state.worker, now=now)
 
     def _take(self) -> bool:
-        """An idle worker takes the next job; whether one did."""
+        """Let an idle worker take the next job, and return whether one did."""
         idle = [name for name in self.names if name not in self.doing]
         found = [job for name in self.context.queues for job in jobs.queue(self.context.redis, name).jobs]
         if not idle or not found:
@@ -140,7 +140,7 @@ class Steward:
         del self.doing[name]
 
     def _publish(self, job: jobs.EvaluationJob) -> Details | None:
-        """The one commit of a worker; None where the Hub is away. The scores are the same for everybody."""
+        """Make the worker's one commit; None in an outage. The scores are the same for all peers."""
         repo = self.context.board.repos.details(job.model)
         path = f"results_{datetime.fromtimestamp(self.lab.now, UTC).strftime('%Y-%m-%dT%H-%M-%S.%f')}.json"
         add = CommitOperationAdd(path, results(self.context, job))
@@ -170,7 +170,7 @@ class Steward:
 
 
 def results(context: BoardContext, job: jobs.EvaluationJob) -> bytes:
-    """What an evaluation found."""
+    """Return the results of an evaluation."""
     raw: dict[str, Any] = {
         task: {"acc_norm,none": 0.75, "exact_match,answer": 0.5} for task in (*context.suite.tasks, *context.suite.run)
     }
@@ -190,7 +190,7 @@ def results(context: BoardContext, job: jobs.EvaluationJob) -> bytes:
 
 
 def board_of(board: str) -> Board:
-    """The board, as its file would describe it."""
+    """Return the board."""
     return Board.model_validate(
         {
             "name": board,
@@ -203,7 +203,7 @@ def board_of(board: str) -> Board:
                 "community": f"{board}/space",
                 "details_namespace": f"{board}-details",
             },
-            # Its models are a config and a letter, and the others look at no model at all.
+            # Its models are only a config and a letter, and the other peers check no models.
             "admission": {"off": [rule for rule in get_args(Switchable) if rule not in KEPT_RULES]},
         }
     )

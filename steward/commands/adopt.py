@@ -1,4 +1,4 @@
-"""`steward adopt`: take over a living board by writing one record, and nothing else."""
+"""`steward adopt`: takes over an existing board by writing one record, and nothing else."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from steward.commands.board import AsJson
-from steward.commands.saying import ending, say
+from steward.commands.output import ending, say
 
 if TYPE_CHECKING:
     from bot.setup.adopting import AdoptionResult
@@ -22,11 +22,11 @@ def register(app: typer.Typer) -> None:
 
 
 def adopt(
-    by: Annotated[str, typer.Option(help="Name on the Hub of whoever decided it; the bot itself if left out.")] = "",
-    again: Annotated[bool, typer.Option(help="Take all that is there by now for old, also what came since.")] = False,
+    by: Annotated[str, typer.Option(help="Hub name of the person who decided it; the bot if left out.")] = "",
+    again: Annotated[bool, typer.Option(help="Adopt again: everything that exists now counts as old.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Take over a living board: what is there stays as it is, what comes from now on is in Steward's hands."""
+    """Take over an existing board: existing requests and threads stay as they are, and Steward handles new ones."""
     from bot.setup.adopting import adopt as take_over
     from hub.errors import HubError
     from leaderboard.adoption import BadRecord
@@ -34,25 +34,25 @@ def adopt(
 
     with open_board() as context:
         try:
-            found = take_over(context, by=context.hub.user(by) if by else None, again=again)
+            result = take_over(context, by=context.hub.user(by) if by else None, again=again)
         except (HubError, BadRecord) as error:
             raise ending(error, REFUSED) from error
-        print(_as_json(found)) if as_json else say(_sentences(found))
+        print(_as_json(result)) if as_json else say(_sentences(result))
 
 
-def _as_json(found: AdoptionResult) -> str:
-    return json.dumps({"new": found.is_new, "record": found.record.model_dump(), "statuses": dict(found.statuses)})
+def _as_json(result: AdoptionResult) -> str:
+    return json.dumps({"new": result.is_new, "record": result.record.model_dump(), "statuses": dict(result.statuses)})
 
 
-def _sentences(found: AdoptionResult) -> str:
-    record = found.record
-    if not found.is_new:
-        return f"The board was adopted at {record.at} by {record.by.name} already. Nothing was written."
-    kinds = ", ".join(f"{count:,} {status}" for status, count in found.statuses.most_common(8))
+def _sentences(result: AdoptionResult) -> str:
+    record = result.record
+    if not result.is_new:
+        return f"The board was already adopted at {record.at} by {record.by.name}. Nothing was written."
+    kinds = ", ".join(f"{count:,} {status}" for status, count in result.statuses.most_common(8))
     lines = [
-        f"Adopted at {record.at}: {record.files:,} requests ({kinds or 'none'}) are left as they are.",
-        *(f"Threads up to #{number} of {repo} are left as they are." for repo, number in record.threads.items()),
-        "One commit was made. Look with `steward doctor` whether all is in place, and at `steward shadow list`",
-        "for what the bot would do, before you switch effects on in the board file.",
+        f"Adopted at {record.at}: {record.files:,} requests ({kinds or 'none'}) stay as they are.",
+        *(f"Threads up to #{number} of {repo} stay as they are." for repo, number in record.threads.items()),
+        "One commit was made. Check the setup with `steward doctor`, and with `steward shadow list` what the bot",
+        "would do, before you switch effects on in the board file.",
     ]
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""`steward approve`: merge a pull request in the requests repo, at the commit that was looked at."""
+"""`steward approve`: merges a pull request in the requests repo at the approved commit."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from steward.commands.board import AsJson
-from steward.commands.saying import ending, say
+from steward.commands.output import ending, say
 
 
 def register(app: typer.Typer) -> None:
@@ -19,12 +19,12 @@ def register(app: typer.Typer) -> None:
 def approve(
     number: Annotated[int, typer.Argument(min=1, help="Number of the pull request in the requests repo.")],
     sha: Annotated[str, typer.Option(help="The commit that its report names, in full or its first 7 characters.")],
-    by: Annotated[str, typer.Option(help="Who approves it, as the report will say.")] = "an operator",
+    by: Annotated[str, typer.Option(help="The name of the approver in the report.")] = "an operator",
     as_json: AsJson = False,
 ) -> None:
-    """Merge pull request NUMBER, if a report of the bot says that it passes every check at this very commit.
+    """Merge pull request NUMBER if a report of the bot says that it passes every check at this commit.
 
-    Exit status 1 where it was not merged.
+    Exit status 1 if it was not merged.
     """
     from bot.pulls.approving import decide
     from hub.errors import HubError

@@ -1,4 +1,4 @@
-"""What commands need to look at one board: its settings, Redis and keys; each that is missing ends in a sentence."""
+"""Access of commands to one board: its settings, Redis and keys. Errors of operators end in a sentence."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, ParamSpec
 
 import typer
 
-from steward.commands.saying import ending
+from steward.commands.output import ending
+from steward.exit_statuses import AWAY, MISCONFIGURED
 
 if TYPE_CHECKING:
     from bot.core.context import BoardContext
@@ -22,16 +23,12 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object.")]
-BoardFile = Annotated[Path | None, typer.Option("--board", help="Another board file than STEWARD_BOARD.")]
-MISCONFIGURED = 2
-"""Exit status where a setting is missing or wrong, or a service leaves a command alone on its way."""
-AWAY = 4
-"""Exit status where the queue server does not answer at the start: the same may go well in a moment."""
+BoardFile = Annotated[Path | None, typer.Option("--board", help="A board file to use instead of STEWARD_BOARD.")]
 
 
 @contextmanager
 def sentences() -> Iterator[None]:
-    """What an operator can mend ends in a sentence, not in a traceback."""
+    """Turn errors that an operator can correct into a sentence and an exit status, without a traceback."""
     from pydantic import ValidationError
 
     from bot.core.settings import SettingsError
@@ -51,13 +48,13 @@ def sentences() -> Iterator[None]:
     except ValidationError as error:
         if not error.title.endswith("Settings"):
             raise
-        for one in error.errors(include_url=False):
-            print(f"steward: the setting {_variable(one['loc'])}: {one['msg']}.", file=sys.stderr)
+        for item in error.errors(include_url=False):
+            print(f"steward: the setting {_variable(item['loc'])}: {item['msg']}.", file=sys.stderr)
         raise typer.Exit(MISCONFIGURED) from error
 
 
 def in_sentences(command: Callable[P, None]) -> Callable[P, None]:
-    """`command`, which ends in a sentence also where the Hub or the queue server leaves it alone on the way."""
+    """Return `command` with errors of settings, the Hub and the queue server turned into sentences."""
 
     @wraps(command)
     def run(*arguments: P.args, **named: P.kwargs) -> None:
@@ -69,7 +66,7 @@ def in_sentences(command: Callable[P, None]) -> Callable[P, None]:
 
 @contextmanager
 def _services() -> Iterator[None]:
-    """For commands alone: a process that is to run on has ways of its own to wait for a service."""
+    """Turn errors of services into sentences, for commands only: long-running processes wait and retry."""
     from redis.exceptions import NoPermissionError, RedisError
 
     from hub.errors import HubError
@@ -79,7 +76,7 @@ def _services() -> Iterator[None]:
     except HubError as error:
         raise ending(error, MISCONFIGURED) from error
     except NoPermissionError as error:
-        words = "the user in REDIS_URL may not do this. Use that of the sync process."
+        words = "the user in REDIS_URL has no permission for this. Use the user of the sync process."
         raise ending(words, MISCONFIGURED) from error
     except RedisError as error:
         words = f"the queue server does not answer ({type(error).__name__}). Try again."
@@ -87,7 +84,7 @@ def _services() -> Iterator[None]:
 
 
 def worker_token() -> str | None:
-    """The workers' token, where it is set on this machine. Raises SettingsError where its file cannot be read."""
+    """Return the workers' token if it is set on this machine. Raises SettingsError if its file is unreadable."""
     from bot.core.settings import SettingsError
     from workers.settings import WorkerSettings
 
@@ -99,7 +96,7 @@ def worker_token() -> str | None:
 
 
 def operator() -> str:
-    """Who gives a command, by their name on this machine. In a container an account may have a number alone."""
+    """Return the name of the operator on this machine; an account in a container may have no name."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):
@@ -107,32 +104,32 @@ def operator() -> str:
 
 
 def _variable(place: tuple[int | str, ...]) -> str:
-    """The variable of a setting that is wrong; some are known by its name, and others by that of the field."""
+    """Return the environment variable of an invalid setting, from its name or from the name of its field."""
     name = str(place[0]) if place else "?"
     return name if name.isupper() else f"STEWARD_{name.upper()}"
 
 
 def settings_of(board: Path | None) -> BotSettings:
-    """The settings, with another board file than STEWARD_BOARD where one is given."""
+    """Return the settings, with `board` instead of STEWARD_BOARD if given."""
     from bot.core.settings import BotSettings
 
     return BotSettings() if board is None else BotSettings(board=board)
 
 
 def open_keys(board: Path | None = None) -> tuple[Redis, Keys]:
-    """The Redis and the keys of the board that the settings, or the file `board`, name."""
+    """Return the Redis and the keys of the board in `board` or in the settings."""
     from redis_state.keys import Keys
     from redis_state.redis import connect
 
     with sentences():
         settings = settings_of(board)
-        keys = Keys(settings.read_board().name)  # first: what is wrong for good is told before what may pass
+        keys = Keys(settings.read_board().name)  # first: report permanent errors before transient ones
         return connect(settings.redis_url), keys
 
 
 @contextmanager
 def open_board(board: Path | None = None) -> Iterator[BoardContext]:
-    """The board's desk, as the sync process has it, for one command."""
+    """Open the board's context, as the sync process has it, for one command."""
     from bot.processes.sync_process import open_board_context
 
     with sentences(), _services():

@@ -1,4 +1,4 @@
-"""`steward check`: would a model be accepted? By the rules that a submission meets, without submitting it."""
+"""`steward check`: checks a model by the rules for submissions, without submitting it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from leaderboard.precisions import USUAL_PRECISION
-from steward.commands.asked import Model, Precision, Revision, WeightType, reason_lines
+from leaderboard.options import DEFAULT_PRECISION
 from steward.commands.board import AsJson, open_board
+from steward.commands.model_arguments import Model, Precision, Revision, WeightType, reason_lines
 
 if TYPE_CHECKING:
     from bot.model_facts.checking import AdmissionCheck, AdmissionCheckLine
@@ -25,17 +25,17 @@ def register(app: typer.Typer) -> None:
 
 def check(
     model: Model,
-    precision: Precision = USUAL_PRECISION,
+    precision: Precision = DEFAULT_PRECISION,
     revision: Revision = "main",
     weight_type: WeightType = "Original",
-    submitter: Annotated[str, typer.Option(help="Whose quota counts; nobody's in particular if left out.")] = "",
+    submitter: Annotated[str, typer.Option(help="The Hub user whose quota is checked; none if left out.")] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Say which rules of admission a model passes, and which it fails. Exit status 1 where it would be refused."""
+    """Show which rules for submissions a model passes and which it fails. Exit status 1 if it would be refused."""
     from bot.model_facts.checking import check as judge
 
     with open_board() as context:
-        found = judge(
+        result = judge(
             context,
             model,
             revision=revision,
@@ -44,11 +44,11 @@ def check(
             submitter=submitter,
             public=False,
         )
-    print(json.dumps(_fields(found)) if as_json else "\n".join([*map(_line_words, found.lines), _end(found)]))
-    raise typer.Exit(0 if found.accepted else REFUSED)
+    print(json.dumps(_fields(result)) if as_json else "\n".join([*map(_line_words, result.lines), _end(result)]))
+    raise typer.Exit(0 if result.accepted else REFUSED)
 
 
-def _fields(found: AdmissionCheck) -> dict[str, object]:
+def _fields(result: AdmissionCheck) -> dict[str, object]:
     lines = [
         {
             "rule": line.rule,
@@ -56,10 +56,10 @@ def _fields(found: AdmissionCheck) -> dict[str, object]:
             "outcome": line.outcome,
             "reasons": [reason.model_dump() for reason in line.reasons],
         }
-        for line in found.lines
+        for line in result.lines
     ]
-    known = {"model": found.model, "accepted": found.accepted, "revision": found.verdict.sha, "access": found.access}
-    return {**known, "rules": lines}
+    head = {"model": result.model, "accepted": result.accepted, "revision": result.verdict.sha, "access": result.access}
+    return {**head, "rules": lines}
 
 
 def _line_words(line: AdmissionCheckLine) -> str:
@@ -67,8 +67,8 @@ def _line_words(line: AdmissionCheckLine) -> str:
     return "\n".join([f"{MARKS[line.outcome]:5} {line.title}", *reasons])
 
 
-def _end(found: AdmissionCheck) -> str:
-    failed = sum(line.outcome == "failed" for line in found.lines)
-    if found.accepted:
-        return f"{found.model} would be accepted at {(found.verdict.sha or '')[:8]}."
-    return f"{found.model} would not be accepted: {failed} of {len(found.lines)} rules fail."
+def _end(result: AdmissionCheck) -> str:
+    failed = sum(line.outcome == "failed" for line in result.lines)
+    if result.accepted:
+        return f"{result.model} would be accepted at {(result.verdict.sha or '')[:8]}."
+    return f"{result.model} would not be accepted: {failed} of {len(result.lines)} rules fail."

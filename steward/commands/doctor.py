@@ -1,4 +1,4 @@
-"""`steward doctor`: is everything in place, and what to do where it is not."""
+"""`steward doctor`: checks the installation, and says how to correct each problem."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from steward.commands.board import AsJson
-from steward.commands.saying import say
+from steward.commands.output import say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,14 +28,18 @@ def register(app: typer.Typer) -> None:
 
 def doctor(
     switching_on: Annotated[
-        bool, typer.Option("--switching-on", help="Also say whether edits may be switched on now.")
+        bool, typer.Option("--switching-on", help="Also check whether edits can be switched on now.")
     ] = False,
     consistency: Annotated[
-        bool, typer.Option("--consistency", help="Instead, read every file and say where the board's repos disagree.")
+        bool,
+        typer.Option(
+            "--consistency",
+            help="Instead, read every file and report where the board's repos, or the bot's index, disagree.",
+        ),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Check tokens, repos, webhooks, Redis, clocks and who else is at work. Exit status 1 where something is wrong."""
+    """Check tokens, repos, webhooks, Redis, clocks and other active backends. Exit status 1 if there is an error."""
     from bot.setup.doctor import agreement, examine
     from steward.commands.board import open_board
 
@@ -56,12 +60,12 @@ def _lines(check: Check) -> Iterator[str]:
 
 
 def _worker(endpoint: str) -> AbstractContextManager[Hub | None]:
-    """The Hub in the name of the workers' token, where that is set."""
+    """Return a Hub client with the workers' token, if that is set."""
     from contextlib import nullcontext
 
-    from hub.client import Hub as Door
+    from hub.client import Hub as HubClient
     from steward.commands.board import sentences, worker_token
 
     with sentences():
         token = worker_token()
-    return Door(endpoint, token) if token else nullcontext()
+    return HubClient(endpoint, token) if token else nullcontext()

@@ -1,4 +1,4 @@
-"""`steward effects`: what the bot may do on this board, and how to let it do more or less."""
+"""`steward effects`: shows and changes the bot's effects on this board."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from leaderboard.kinds import Effect, EffectMode
+from leaderboard.options import Effect, EffectMode
 from steward.commands.board import AsJson, BoardFile, in_sentences
-from steward.commands.saying import ending
+from steward.commands.output import ending
 
 if TYPE_CHECKING:
     from bot.setup.doctor.findings import Check
 
 commands = typer.Typer(help="What the bot may do on this board: each kind is off, shadow or on.", no_args_is_help=True)
 REFUSED = 1
-RESTART = "Processes that run read the board file when they start: restart `steward sync` and `steward schedule` now."
+RESTART = "Processes read the board file when they start: restart `steward sync` and `steward schedule` now."
 
 
 def register(app: typer.Typer) -> None:
@@ -35,7 +35,7 @@ def list_effects(
     board: BoardFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show the mode of each kind, and how many effects of it were held back in shadow."""
+    """Show the mode of each kind, and the number of its effects that shadow held back."""
     from redis_state.shadowed_writes import ShadowList
     from steward.commands.board import open_keys, settings_of
 
@@ -46,7 +46,7 @@ def list_effects(
         print(json.dumps({"effects": [{"kind": kind, "mode": mode, "would": count} for kind, mode, count in rows]}))
         return
     _print_table(rows)
-    print("What was held back: `steward shadow list`.")
+    print("`steward shadow list` shows the effects that were held back.")
 
 
 @commands.command("set")
@@ -54,20 +54,22 @@ def set_mode(
     kind: Annotated[Effect, typer.Argument(help="Which kind of effect.")],
     mode: Annotated[EffectMode, typer.Argument(help="Not done, only listed, or done.")],
     board: BoardFile = None,
-    anyway: Annotated[bool, typer.Option("--anyway", help="Though another backend seems to be at work.")] = False,
+    anyway: Annotated[bool, typer.Option("--anyway", help="Even if another backend seems to be active.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Change the board file: one kind of effect, in place; running processes need a restart to heed it."""
+    """Change the mode of one kind of effect in the board file; running processes need a restart."""
     from leaderboard.boardfile import set_effect
     from leaderboard.boards import BadBoard
     from steward.commands.board import sentences, settings_of
 
     with sentences():
         settings = settings_of(board)
-        known = settings.read_board().effects.mode(kind)
-    file = settings.board.resolve()  # behind a link, it is the file that is to change
-    if known is mode:
-        _print_change(f"{kind} is {mode} in {settings.board} already. Nothing was changed.", kind, mode, known, as_json)
+        before = settings.read_board().effects.mode(kind)
+    file = settings.board.resolve()  # change the file itself, not a link to it
+    if before is mode:
+        _print_change(
+            f"{kind} is {mode} in {settings.board} already. Nothing was changed.", kind, mode, before, as_json
+        )
         return
     if mode is EffectMode.ON and not anyway:
         _refuse_beside_others(board, kind)
@@ -75,7 +77,7 @@ def set_mode(
         _replace(file, set_effect(file.read_text("utf-8"), kind, mode))
     except (BadBoard, OSError) as error:
         raise ending(f"{settings.board} was not changed: {error}", REFUSED) from error
-    _print_change(f"{kind} is {mode} in {settings.board}; it was {known}.\n{RESTART}", kind, mode, known, as_json)
+    _print_change(f"{kind} is {mode} in {settings.board}; it was {before}.\n{RESTART}", kind, mode, before, as_json)
 
 
 def _print_change(words: str, kind: Effect, mode: EffectMode, before: EffectMode, as_json: bool) -> None:
@@ -83,25 +85,24 @@ def _print_change(words: str, kind: Effect, mode: EffectMode, before: EffectMode
 
 
 def _refuse_beside_others(board: Path | None, kind: Effect) -> None:
-    """Two backends on one queue undo each other's work: say who else is there, and end."""
+    """End the command if another backend is active, because two backends on one queue undo each other's work."""
     from bot.core.render import printable
     from bot.setup.doctor import against_switching_on
     from steward.commands.board import open_board
 
     with open_board(board) as context:
-        found: list[Check] = against_switching_on(context)
-    if not found:
+        problems: list[Check] = against_switching_on(context)
+    if not problems:
         return
     print(f"steward: {kind} was not switched on.", file=sys.stderr)
-    for check in found:
+    for check in problems:
         print(f"  {printable(check.words)}\n  → {printable(check.mend)}", file=sys.stderr)
-    print("  → If you know that it is all right, say --anyway.", file=sys.stderr)
+    print("  → If you are sure that this is safe, use --anyway.", file=sys.stderr)
     raise typer.Exit(REFUSED)
 
 
 def _replace(file: Path, text: str) -> None:
-    """Write the whole file or nothing, with the owner and the rights that it has: whoever reads meanwhile gets one or
-    the other, and whoever could read it still can, also after root has changed it."""
+    """Replace the file atomically, keeping its owner and permissions, even if root changes it."""
     was = file.stat()
     with tempfile.NamedTemporaryFile(
         "w", dir=file.parent, prefix=f".{file.name}.", encoding="utf-8", delete=False

@@ -1,4 +1,4 @@
-"""`steward flags`: which models are flagged or reported, what speaks for it, and tables of flags from elsewhere."""
+"""`steward flags`: lists flagged and reported models with the evidence, and imports tables of flags."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from steward.commands.board import AsJson, operator
-from steward.commands.saying import ending, say
+from steward.commands.output import ending, say
 
 if TYPE_CHECKING:
     from bot.flags.importing import FlagImport
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from leaderboard.flags import FlagRecord
 
 UNCHANGED, MISUSED = 1, 2
-Model = Annotated[str, typer.Argument(help="Its id on the Hub, org/name.")]
+Model = Annotated[str, typer.Argument(help="The model's id on the Hub: org/name.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to `steward`."""
-    group = typer.Typer(help="Models that are flagged or reported, and the evidence.", no_args_is_help=True)
+    group = typer.Typer(help="Flagged and reported models, and the evidence.", no_args_is_help=True)
     group.command("list")(list_flags)
     group.command()(show)
     group.command("import")(import_table)
@@ -31,22 +31,21 @@ def register(app: typer.Typer) -> None:
 
 
 def list_flags(as_json: AsJson = False) -> None:
-    """List the models that are reported, and those that are flagged."""
+    """List the reported models and the flagged models."""
     from bot.flags.reports import reports
     from steward.commands.board import open_board
 
     with open_board() as context:
-        reported, flagged = reports(context), [one for one in context.flag_book.records() if one.stands]
+        reported, flagged = reports(context), [record for record in context.flag_book.records() if record.stands]
     if as_json:
-        found = {"reported": [_json(one) for one in reported], "flagged": [_json(one) for one in flagged]}
-        print(json.dumps(found))
+        print(json.dumps({"reported": [_json(it) for it in reported], "flagged": [_json(it) for it in flagged]}))
         return
     for report in reported:
         say(f"reported  {report.model}  {len(report.findings)} findings  {report.url}")
     for record in flagged:
         say(f"flagged   {record.model}  {record.category}  {record.thread}")
     if not (reported or flagged):
-        print("Nothing is reported, and nothing is flagged.")
+        print("No model is reported or flagged.")
 
 
 def show(
@@ -54,7 +53,7 @@ def show(
     others: Annotated[list[str] | None, typer.Option("--with", help="Another model to compare it with.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what speaks for a flag on a model, and what was decided about it. Gathered now, where nobody reported it."""
+    """Show the evidence for a flag on a model, and the decisions about it. Gathers the evidence if there is none."""
     from bot.flags.model_names import find_model
     from bot.flags.reports import find_report, gather_report
     from steward.commands.board import open_board
@@ -62,7 +61,7 @@ def show(
     with open_board() as context:
         named = find_model(context, model)
         if not named.is_known:
-            raise ending(f"there is no model {model}, neither on the Hub nor on the board.", UNCHANGED)
+            raise ending(f"there is no model {model} on the Hub or on the board.", UNCHANGED)
         report = find_report(context, named.model)
         if report is None or not report.gathered or others:
             fresh = gather_report(
@@ -76,8 +75,8 @@ def show(
         say("\n".join(_flag_lines(report, records)))
 
 
-def _json(one: FlagReport | FlagRecord) -> object:
-    return one.model_dump(mode="json")
+def _json(record: FlagReport | FlagRecord) -> object:
+    return record.model_dump(mode="json")
 
 
 def _flag_lines(report: FlagReport, records: tuple[FlagRecord, ...]) -> Iterator[str]:
@@ -87,20 +86,20 @@ def _flag_lines(report: FlagReport, records: tuple[FlagRecord, ...]) -> Iterator
     for finding in report.findings:
         yield f"{finding.strength:6} {finding.code:22} {finding.message}{f' {finding.link}' if finding.link else ''}"
     if not report.findings:
-        yield f"Nothing speaks for a flag on {report.model}."
+        yield f"There is no evidence for a flag on {report.model}."
     for record in records:
         for decision in record.decisions:
             yield f"{decision.at}  {decision.what} by {decision.by}: {decision.reason or decision.category}"
-        yield f"{record.model} is {'flagged' if record.stands else 'not flagged any more'}: {record.thread}"
+        yield f"{record.model} is {'flagged' if record.stands else 'no longer flagged'}: {record.thread}"
 
 
 def import_table(
     table: Annotated[Path, typer.Argument(help="JSON, YAML, or a Python file with the table: model → address.")],
-    category: Annotated[str, typer.Option(help="Category of all of them.")] = "other",
-    write: Annotated[bool, typer.Option("--write", help="Write them; without it they are only shown.")] = False,
+    category: Annotated[str, typer.Option(help="Category of all imported flags.")] = "other",
+    write: Annotated[bool, typer.Option("--write", help="Write the flags; by default they are only shown.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Import flags that were kept by hand; each key that is not clean is told. Exit status 1 where one was lost."""
+    """Import a hand-written table of flags and report unclear keys. Exit status 1 if a key cannot be imported."""
     from bot.flags import importing
     from hub.errors import HubError
     from leaderboard.flag_tables import LOST, BadFlagTable
@@ -108,26 +107,32 @@ def import_table(
     from steward.commands.board import open_board
 
     if category not in CATEGORIES:
-        raise ending(f"{category} is none of {', '.join(CATEGORIES)}.", MISUSED)
+        raise ending(f"unknown category {category}: use {', '.join(CATEGORIES)}.", MISUSED)
     with open_board() as context:
         if context.flags_repo is None:
-            raise ending("the board has no repo of flags; name one in the board file: repos: {flags: …}", MISUSED)
+            raise ending("the board has no flags repo; add one to the board file: repos: {flags: …}", MISUSED)
         try:
-            found = importing.read(context, table.read_text("utf-8"), category=category, by=operator())
+            flag_import = importing.read(context, table.read_text("utf-8"), category=category, by=operator())
         except (OSError, UnicodeDecodeError, BadFlagTable, HubError) as error:
             raise ending(f"{table} was not imported: {error}", MISUSED) from error
-        written = write and importing.write(context, found.records)
-    _print_import(found, as_json=as_json, written=written, wanted=write)
-    raise typer.Exit(UNCHANGED if any(one.code in LOST for one in found.problems) or write > written else 0)
+        written = write and importing.write(context, flag_import.records)
+    _print_import(flag_import, as_json=as_json, written=written, wanted=write)
+    raise typer.Exit(
+        UNCHANGED if any(problem.code in LOST for problem in flag_import.problems) or write > written else 0
+    )
 
 
-def _print_import(found: FlagImport, *, as_json: bool, written: bool, wanted: bool) -> None:
+def _print_import(flag_import: FlagImport, *, as_json: bool, written: bool, wanted: bool) -> None:
     if as_json:
-        said = {"records": [_json(one) for one in found.records], "known": list(found.known), "written": written}
-        print(json.dumps({**said, "problems": [one.model_dump() for one in found.problems]}))
+        fields = {
+            "records": [_json(item) for item in flag_import.records],
+            "known": list(flag_import.known),
+            "written": written,
+        }
+        print(json.dumps({**fields, "problems": [item.model_dump() for item in flag_import.problems]}))
         return
-    for problem in found.problems:
+    for problem in flag_import.problems:
         say(f"{problem.code:11} {problem.message} {problem.advice}")
-    done = "imported; a sync process writes them" if written else "not written" if wanted else "would be imported"
+    done = "imported; a sync process writes them" if written else "not written" if wanted else "to be imported"
     held = " Edits are off or in shadow on this board." if wanted and not written else ""
-    print(f"{len(found.records)} flags {done}, {len(found.known)} were known.{held}")
+    print(f"{len(flag_import.records)} flags {done}; {len(flag_import.known)} were imported before.{held}")

@@ -1,4 +1,4 @@
-"""`steward inbox`: deliveries of the Hub that are kept, what became of them, and how to take one up again."""
+"""`steward inbox`: shows the stored deliveries of the Hub and their results, and replays them."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from steward.commands.board import AsJson, in_sentences
-from steward.commands.saying import ending
+from steward.commands.output import ending
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bot.intake.inbox_log import InboxLog, StoredDelivery
 
-commands = typer.Typer(help="Deliveries of the Hub: what came, and what became of it.", no_args_is_help=True)
+commands = typer.Typer(help="Deliveries of the Hub, and their results.", no_args_is_help=True)
 NOT_THERE, MISUSED = 1, 2
-"""Exit statuses: what was named is not kept; nothing was named."""
+"""Exit statuses: the delivery is not stored; the command names no delivery."""
 
 
 def register(app: typer.Typer) -> None:
@@ -28,25 +28,27 @@ def register(app: typer.Typer) -> None:
 @commands.command("list")
 @in_sentences
 def list_deliveries(
-    limit: Annotated[int, typer.Option(min=1, help="How many, newest first.")] = 20,
-    verdict: Annotated[str | None, typer.Option(help="Only those of which this was made.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Maximal number, newest first.")] = 20,
+    verdict: Annotated[str | None, typer.Option(help="Only deliveries with this verdict.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show the newest deliveries, and how many of each kind came."""
+    """Show the newest deliveries, and the number of deliveries by verdict."""
     from itertools import islice
 
     inbox = _inbox()
-    found = list(islice(inbox.newest(verdict=verdict), limit))
+    deliveries = list(islice(inbox.newest(verdict=verdict), limit))
     (number, size), counts = inbox.size(), inbox.counts()
     if as_json:
-        print(json.dumps({"deliveries": [_line(stored) for stored in found], "counts": counts, "kept": number}))
+        print(
+            json.dumps({"deliveries": [_line(delivery) for delivery in deliveries], "counts": counts, "kept": number})
+        )
         return
-    if found:
-        _print_table(found)
+    if deliveries:
+        _print_table(deliveries)
     else:
-        print("No delivery is kept." if verdict is None else f"No delivery is kept of which {verdict!r} was made.")
-    came = ", ".join(f"{count:,} {word}" for word, count in sorted(counts.items(), key=lambda item: -item[1]))
-    print(f"{number:,} kept, {size / 1e6:.1f} MB. Came: {came or 'nothing yet'}.")
+        print("No delivery is stored." if verdict is None else f"No delivery with the verdict {verdict!r} is stored.")
+    by_verdict = ", ".join(f"{count:,} {word}" for word, count in sorted(counts.items(), key=lambda item: -item[1]))
+    print(f"{number:,} stored, {size / 1e6:.1f} MB. Received: {by_verdict or 'none yet'}.")
 
 
 @commands.command()
@@ -55,7 +57,7 @@ def show(
     delivery: Annotated[str, typer.Argument(help="An id as `steward inbox list` shows it.")],
     as_json: AsJson = False,
 ) -> None:
-    """Show one delivery: its body, what was made of it, and how what it marked stands now."""
+    """Show one delivery: its body, its verdict, and the state of the keys that it marked."""
     inbox = _inbox()
     stored = _find(inbox, delivery)
     standings = inbox.standings(mark.key for mark in stored.marks)
@@ -70,15 +72,15 @@ def show(
 @in_sentences
 def replay(
     deliveries: Annotated[list[str] | None, typer.Argument(help="Ids as `steward inbox list` shows them.")] = None,
-    verdict: Annotated[str | None, typer.Option(help="All that are kept of which this was made.")] = None,
+    verdict: Annotated[str | None, typer.Option(help="All stored deliveries with this verdict.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Read deliveries once more, by today's rules, and mark what they tell of."""
+    """Process deliveries again by the present rules, and mark the keys that they concern."""
     from bot.intake.inbox_log import plain
 
     inbox = _inbox()
     if not deliveries and verdict is None:
-        raise ending("name the deliveries to replay, or what was made of them with --verdict.", MISUSED)
+        raise ending("name the deliveries to replay, or their verdict with --verdict.", MISUSED)
     chosen = [_find(inbox, name) for name in deliveries or []]
     if verdict is not None:
         chosen += reversed(list(inbox.newest(verdict=verdict)))
@@ -86,8 +88,8 @@ def replay(
     if as_json:
         print(json.dumps({"replayed": replayed}))
         return
-    for one in replayed:
-        print(f"{plain(one['id'])}: {one['verdict']}{_marked(one['marks'])}")
+    for item in replayed:
+        print(f"{plain(item['id'])}: {item['verdict']}{_marked(item['marks'])}")
     print(f"Replayed: {len(replayed)}.")
 
 
@@ -102,13 +104,13 @@ def _find(inbox: InboxLog, name: str) -> StoredDelivery:
     stored = inbox.find(name)
     if stored is None:
         known = inbox.is_known(name)
-        words = f"{name} was received, but its body had to make room." if known else f"{name} is not in the inbox."
+        words = f"{name} was received, but its body is no longer stored." if known else f"{name} is not in the inbox."
         raise ending(words, NOT_THERE)
     return stored
 
 
 def _replay(chosen: Sequence[StoredDelivery]) -> list[dict[str, Any]]:
-    """Send each through the inbox as a delivery of its own; id, verdict and marks of each."""
+    """Send each through the inbox as a new delivery; return id, verdict and marks of each."""
     import asyncio
     from dataclasses import replace
 
@@ -121,7 +123,7 @@ def _replay(chosen: Sequence[StoredDelivery]) -> list[dict[str, Any]]:
 
     settings = BotSettings()
     board = settings.read_board()
-    # A person asks for it: it spends nothing of a webhook's day, and marks even what the bot wrote itself.
+    # A person asks for it: it does not count for the webhook's daily quota, and marks the bot's own changes too.
     readings = [replace(read_delivery(stored.body, board), quota_source=None, author="") for stored in chosen]
 
     async def send() -> None:
@@ -151,7 +153,7 @@ def _line(stored: StoredDelivery) -> dict[str, Any]:
     }
 
 
-def _print_table(found: Sequence[StoredDelivery]) -> None:
+def _print_table(deliveries: Sequence[StoredDelivery]) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -159,8 +161,8 @@ def _print_table(found: Sequence[StoredDelivery]) -> None:
     from bot.intake.inbox_log import plain
     from redis_state.clock import iso
 
-    table = Table("Received", "Delivery", "Made of it", "Marked", "Bytes")
-    for stored in found:
+    table = Table("Received", "Delivery", "Verdict", "Marked", "Bytes")
+    for stored in deliveries:
         keys = Text(plain(", ".join(mark.key for mark in stored.marks)))
         table.add_row(iso(stored.received), Text(plain(stored.id)), stored.verdict, keys, f"{len(stored.body):,}")
     Console().print(table)

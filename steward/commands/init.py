@@ -1,4 +1,4 @@
-"""`steward init`: board file, repos and webhooks that a board needs, made once however often it is called."""
+"""`steward init`: creates the board file, repos and webhooks of a board; repeating it changes nothing more."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from steward.commands.board import AsJson
-from steward.commands.saying import ending
+from steward.commands.output import ending
 
 if TYPE_CHECKING:
     from bot.core.settings import BotSettings
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 Say = Callable[[str], object]
 CARD = "README.md"
 REFUSED = 1
-NEXT = "Next: `steward up`, and `steward doctor` beside it."
-DRY = "Nothing was changed. Run it again with --apply to do this."
+NEXT = "Next: run `steward up`, and check with `steward doctor`."
+DRY = "Nothing was changed. Run the command again with --apply to make these changes."
 
 
 def register(app: typer.Typer) -> None:
@@ -33,47 +33,47 @@ def register(app: typer.Typer) -> None:
 
 @dataclass(frozen=True)
 class WebhookPlan:
-    """One webhook: one repo, one domain. On a whole organisation it would spend its thousand a day on strangers."""
+    """One webhook for one repo and one domain; for a whole organisation, other repos would use up its daily quota."""
 
     repo: Repo
     domain: str
 
 
 def init(
-    url: Annotated[str, typer.Option(help="Where the Hub reaches `steward serve`: https://…/webhooks/hub")],
+    url: Annotated[str, typer.Option(help="The public URL of `steward serve`: https://…/webhooks/hub")],
     org: Annotated[
         str, typer.Option(help="For a new board file: the organisation, or account, that owns the repos.")
     ] = "",
-    details: Annotated[str, typer.Option(help="Whose datasets hold the details; ORG-details if left out.")] = "",
-    title: Annotated[str, typer.Option(help="What people call the leaderboard; ORG if left out.")] = "",
-    suite: Annotated[str, typer.Option(help="What is evaluated.")] = "starter",
-    maintainer: Annotated[
-        list[str] | None, typer.Option(help="Name on the Hub of a maintainer; several times.")
-    ] = None,
+    details: Annotated[str, typer.Option(help="Owner of the details datasets; ORG-details if left out.")] = "",
+    title: Annotated[str, typer.Option(help="Title of the leaderboard; ORG if left out.")] = "",
+    suite: Annotated[str, typer.Option(help="The suite of the leaderboard.")] = "starter",
+    maintainer: Annotated[list[str] | None, typer.Option(help="Hub name of a maintainer; can be repeated.")] = None,
     new_secret: Annotated[
-        bool, typer.Option("--new-secret", help="Give the webhooks that are there the secret as it is now.")
+        bool, typer.Option("--new-secret", help="Give existing webhooks the present secret.")
     ] = False,
-    apply: Annotated[bool, typer.Option("--apply", help="Do it; without this it is only said.")] = False,
+    apply: Annotated[bool, typer.Option("--apply", help="Make the changes; by default they are only listed.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Make what a board lacks: board file (effects in shadow), repos with cards, webhooks. Twice changes nothing more.
+    """Create what a board lacks: board file (effects in shadow), repos with cards, webhooks. Safe to repeat.
 
-    A dry run unless told to apply. A board file that is there is left as it is, and says which repos there should be.
+    A dry run without --apply. An existing board file stays unchanged and decides which repos there are.
     """
     from bot.core.settings import BotSettings
     from hub.client import Hub
     from hub.errors import HubError
     from steward.commands.board import sentences
 
-    told: list[str] = []
-    say = told.append if as_json else print
+    lines: list[str] = []
+    say = lines.append if as_json else print
     with sentences():
         settings = BotSettings()
         secret = _webhook_secret(settings, say, apply=apply)
         with Hub(settings.hf_endpoint, settings.token()) as hub:
             try:
-                wanted = NewBoardOptions(org, details or f"{org}-details", title or org, suite, tuple(maintainer or ()))
-                board = _board(settings, hub, wanted, say, apply=apply)
+                options = NewBoardOptions(
+                    org, details or f"{org}-details", title or org, suite, tuple(maintainer or ())
+                )
+                board = _board(settings, hub, options, say, apply=apply)
                 for line in steps(hub, board, url=url, secret=secret, apply=apply):
                     say(line)
                 for line in rotated(hub, url=url, secret=secret, apply=apply) if new_secret else ():
@@ -82,12 +82,12 @@ def init(
                 raise ending(error, REFUSED) from error
     say(NEXT if apply else DRY)
     if as_json:
-        print(json.dumps({"applied": apply, "steps": told[:-1], "next": told[-1]}))
+        print(json.dumps({"applied": apply, "steps": lines[:-1], "next": lines[-1]}))
 
 
 @dataclass(frozen=True)
 class NewBoardOptions:
-    """A board that has no file yet, in its operator's words."""
+    """The options for a new board file."""
 
     org: str
     details: str
@@ -96,22 +96,22 @@ class NewBoardOptions:
     maintainers: tuple[str, ...]
 
 
-def _board(settings: BotSettings, hub: Hub, wanted: NewBoardOptions, say: Say, *, apply: bool) -> Board:
-    """The board in its file; where there is none, the one that is written there."""
+def _board(settings: BotSettings, hub: Hub, options: NewBoardOptions, say: Say, *, apply: bool) -> Board:
+    """Return the board in its file, or write a new file and return its board."""
     from bot.core.settings import SettingsError
     from leaderboard.boards import parse_board
     from steward.newboard import board_text
 
     file = settings.board
     if file.exists():
-        say(f"The board file {file} is there.")
+        say(f"The board file {file} exists.")
         return settings.read_board()
-    if not wanted.org:
-        raise SettingsError(
-            f"There is no board file at STEWARD_BOARD={file}. Write it, or say --org to have it written."
-        )
-    ids = [hub.user(name).id for name in wanted.maintainers]
-    text = board_text(org=wanted.org, details=wanted.details, title=wanted.title, suite=wanted.suite, maintainers=ids)
+    if not options.org:
+        raise SettingsError(f"There is no board file at STEWARD_BOARD={file}. Write it, or use --org to create it.")
+    ids = [hub.user(name).id for name in options.maintainers]
+    text = board_text(
+        org=options.org, details=options.details, title=options.title, suite=options.suite, maintainers=ids
+    )
     if apply:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, "utf-8")
@@ -120,35 +120,35 @@ def _board(settings: BotSettings, hub: Hub, wanted: NewBoardOptions, say: Say, *
 
 
 def _webhook_secret(settings: BotSettings, say: Say, *, apply: bool) -> str:
-    """The webhook's secret; made up, where its file is named and not there yet."""
+    """Return the webhook secret; generate it if its file is configured but missing."""
     file = settings.webhook_secret_file
     if settings.webhook_secret is None and file is not None and not file.exists():
-        say(f"{'Made up' if apply else 'Would make up'} the webhook's secret, in {file}.")
-        made = secrets.token_urlsafe(32)
+        say(f"{'Generated' if apply else 'Would generate'} the webhook secret in {file}.")
+        secret = secrets.token_urlsafe(32)
         if apply:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.touch(mode=0o600)
-            file.write_text(made, "utf-8")
-        return made
+            file.write_text(secret, "utf-8")
+        return secret
     return settings.secrets()[0]
 
 
 def repos(board: Board) -> list[tuple[Repo, bool]]:
-    """The board's repos, and whether each is private when it is made: logs hold what nobody has looked through."""
+    """Return the board's repos, and whether each is created private, as the logs are because they are not reviewed."""
     from hub.records import Repo
 
-    kept = [one for one in (board.repos.flags, board.repos.contents) if one]
+    optional = [repo for repo in (board.repos.flags, board.repos.contents) if repo]
     return [
         (Repo("dataset", board.repos.requests), False),
         (Repo("dataset", board.repos.results), False),
         (Repo("dataset", board.repos.logs), True),
-        *((Repo("dataset", one), False) for one in kept),
+        *((Repo("dataset", repo), False) for repo in optional),
         (Repo(board.repos.community_type, board.repos.community), False),
     ]
 
 
 def hooks(board: Board) -> list[WebhookPlan]:
-    """The webhooks: commits of the requests and flags repos, and threads of all repos in which people write."""
+    """Return the webhooks: commits of the requests and flags repos, and threads of all repos in which people write."""
     from hub.records import Repo
 
     requests, results = Repo("dataset", board.repos.requests), Repo("dataset", board.repos.results)
@@ -162,7 +162,7 @@ def hooks(board: Board) -> list[WebhookPlan]:
 
 
 def steps(hub: Hub, board: Board, *, url: str, secret: str, apply: bool) -> Iterator[str]:
-    """What is done, or would be, a line each. Raises HubError where the Hub will not have it."""
+    """Create the repos and webhooks, or list them for a dry run; yield a line for each. Raises HubError."""
     from hub.records import WatchedItem
 
     for repo, private in repos(board):
@@ -171,36 +171,37 @@ def steps(hub: Hub, board: Board, *, url: str, secret: str, apply: bool) -> Iter
     for hook in hooks(board):
         watched = WatchedItem(hook.repo.kind, hook.repo.id)
         if (url, frozenset({watched}), frozenset({hook.domain})) in present:
-            yield f"The webhook for the {hook.domain} events of {hook.repo.id} is there."
+            yield f"The webhook for the {hook.domain} events of {hook.repo.id} exists."
             continue
         if apply:
             hub.ensure_webhook(url, [watched], [hook.domain], secret)
-        yield f"{'Made' if apply else 'Would make'} a webhook for the {hook.domain} events of {hook.repo.id}."
+        yield f"{'Created' if apply else 'Would create'} a webhook for the {hook.domain} events of {hook.repo.id}."
 
 
 def rotated(hub: Hub, *, url: str, secret: str, apply: bool) -> Iterator[str]:
-    """Every webhook of our account that leads to `url` gets `secret`, a line each. The Hub shows none."""
+    """Give every webhook of the account for `url` the secret; yield a line for each. The Hub shows no secrets."""
     for hook in hub.webhooks():
         if hook.url == url:
             if apply:
                 hub.rotate_webhook(hook, secret)
-            named = ", ".join(sorted(one.name for one in hook.watched))
-            yield f"{'Gave' if apply else 'Would give'} the webhook of {named} the secret as it is now."
+            watched = ", ".join(sorted(item.name for item in hook.watched))
+            yield f"{'Gave' if apply else 'Would give'} the webhook of {watched} the present secret."
 
 
 def _repo(hub: Hub, board: Board, repo: Repo, *, private: bool, apply: bool) -> str:
-    """One repo and its card. A repo that holds anything is left alone; an empty one may be left from a first try."""
+    """Create one repo and its card. A repo with files stays unchanged; an empty one may be from an earlier try."""
     from hub.records import WriteFile
     from steward.newboard import card
 
-    there = hub.repo_exists(repo)
-    if there and {entry.path for entry in hub.list_files(repo)} - {".gitattributes"}:
-        return f"The {repo.kind} {repo.id} is there."
+    exists = hub.repo_exists(repo)
+    if exists and {entry.path for entry in hub.list_files(repo)} - {".gitattributes"}:
+        return f"The {repo.kind} {repo.id} exists."
     if apply:
-        if not there:
+        if not exists:
             hub.create_repo(repo, private=private)
-        if hub.find_file(repo, CARD) is None:  # the Hub itself may put one into a new Space
+        if hub.find_file(repo, CARD) is None:  # the Hub creates one in a new Space
             hub.commit(repo, [WriteFile(CARD, card(board, repo.id))], "Say what this is", regular=[CARD])
-    if there:
+    if exists:
         return f"{'Wrote' if apply else 'Would write'} the card of the {repo.kind} {repo.id}, which is empty."
-    return f"{'Made' if apply else 'Would make'} the {'private ' if private else ''}{repo.kind} {repo.id}, with a card."
+    visibility = "private " if private else ""
+    return f"{'Created' if apply else 'Would create'} the {visibility}{repo.kind} {repo.id}, with a card."

@@ -1,4 +1,4 @@
-"""`steward why` and `steward logs`: why a request ended as it did, and what its last attempt wrote."""
+"""`steward why` and `steward logs`: show the reason of a request's state, and the log of its last attempt."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from redis_state.board.entry import IndexEntry
 
 OPEN = ("PENDING", "RERUN", "PENDING_NEW_EVAL", "RUNNING")
-"""Statuses of a request that has not come to its end."""
+"""Statuses of a request that has not ended."""
 
 
 def register(app: typer.Typer) -> None:
@@ -31,7 +31,7 @@ def why(
     board: BoardFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say why a request failed or waits, with the decisive lines of its log. Exit status 1 where there is none."""
+    """Show why a request failed or waits, with the decisive lines of its log. Exit status 1 if there is no request."""
     from bot.core.render import printable
     from bot.read_models import serializers
     from bot.read_models.log_lines import lines_of
@@ -39,28 +39,29 @@ def why(
 
     with open_board(board) as context:
         entries = find_requests(context, what)
-        found = [(serializers.request(context, entry, public=False), lines_of(context, entry)) for entry in entries]
+        requests = [(serializers.request(context, entry, public=False), lines_of(context, entry)) for entry in entries]
     if as_json:
-        print(json.dumps({"requests": [{**request.model_dump(), "lines": lines} for request, lines in found]}))
+        print(json.dumps({"requests": [{**request.model_dump(), "lines": lines} for request, lines in requests]}))
     else:
         blocks = (
             ["\n".join(request_lines(request)), *(f"  | {printable(line)}" for line in lines)]
-            for request, lines in found
+            for request, lines in requests
         )
         print("\n\n".join("\n".join(block) for block in blocks) or none_known(what))
-    raise typer.Exit(0 if found else UNKNOWN)
+    raise typer.Exit(0 if requests else UNKNOWN)
 
 
 def logs(
     what: What,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Wait for the end of what runs or waits.")] = False,
-    every: Annotated[float, typer.Option(min=0.2, help="Seconds between two looks.")] = 2.0,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Wait until the request has ended.")] = False,
+    every: Annotated[float, typer.Option(min=0.2, help="Seconds between two checks.")] = 2.0,
     board: BoardFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print the log of a request's last attempt; with -f, how far it is until then. Exit status 1 where there is none.
+    """Print the log of a request's last attempt; with -f, show its progress until it ends.
 
-    How far it is goes to standard error, the log to standard output. Ctrl-C ends the waiting, and nothing else.
+    Progress goes to standard error, the log to standard output. Ctrl-C ends only the waiting. Exit status 1 if there is
+    no log.
     """
     from bot.core.render import printable, visible
     from bot.read_models.log_lines import log_of
@@ -69,7 +70,7 @@ def logs(
     with open_board(board) as context:
         entries = find_requests(context, what)
         if len(entries) != 1:
-            several = "More than one request is meant:\n" + "\n".join(printable(entry.path) for entry in entries)
+            several = "Several requests match:\n" + "\n".join(printable(entry.path) for entry in entries)
             print(several if entries else none_known(what), file=sys.stderr)
             raise typer.Exit(UNKNOWN)
         try:
@@ -78,30 +79,30 @@ def logs(
             raise typer.Exit(130) from None
         log = log_of(context, entry)
     if log is None:
-        print("No log was kept of its last attempt, or it had none yet.", file=sys.stderr)
+        print("There is no log of its last attempt.", file=sys.stderr)
         raise typer.Exit(UNKNOWN)
     if as_json:
         print(json.dumps({"path": entry.path, "log": log}))
         return
-    # A log is a stranger's text: what would move the cursor of a terminal is left out.
+    # A log is untrusted text: control characters that move a terminal's cursor are removed.
     print("\n".join(visible(line.expandtabs()) for line in log.splitlines()))
 
 
 def _wait_for_end(context: BoardContext, entry: IndexEntry, every: float) -> IndexEntry:
-    """`entry` once nothing of it waits or runs; until then each change of how far it is, on standard error."""
+    """Return `entry` once the request has ended; until then, print each change of its progress on standard error."""
     from bot.read_models import serializers
 
-    before = ""
+    shown = ""
     while True:
         (now,) = context.index.find([entry.path])
         if now is None:
             return entry
         lines = request_lines(serializers.request(context, now, public=False))
-        said = "\n".join(line for line in lines if line.split()[0] in ("state", "place", "progress"))
-        if said != before:
-            print(said, file=sys.stderr, flush=True)
-            before = said
-        # Decided is not yet told: the file's status follows with the next commit.
+        progress = "\n".join(line for line in lines if line.split()[0] in ("state", "place", "progress"))
+        if progress != shown:
+            print(progress, file=sys.stderr, flush=True)
+            shown = progress
+        # The status in the file follows the decision with the next commit.
         if now.state == "settled" and now.standing.status not in OPEN:
             return now
         time.sleep(every)

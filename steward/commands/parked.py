@@ -1,4 +1,4 @@
-"""`steward parked`: syncs that failed too often, and how to wake them."""
+"""`steward parked`: lists syncs that failed too often, and wakes them."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from steward.commands.board import AsJson, in_sentences
-from steward.commands.saying import cell, ending, say
+from steward.commands.output import cell, ending, say
 
 if TYPE_CHECKING:
     from redis_state.parking import ParkedSyncs
 
-commands = typer.Typer(help="Syncs that failed too often and wait to be woken.", no_args_is_help=True)
+commands = typer.Typer(help="Parked syncs, which failed too often and no longer run.", no_args_is_help=True)
 
 
 def register(app: typer.Typer) -> None:
@@ -24,21 +24,21 @@ def register(app: typer.Typer) -> None:
 @commands.command("list")
 @in_sentences
 def list_parked(as_json: AsJson = False) -> None:
-    """Show what is parked, since when and why."""
+    """Show the parked syncs, with time and reason."""
     from rich.console import Console
     from rich.table import Table
 
     from redis_state.clock import iso
 
-    found = _parking().all()
+    syncs = _parking().all()
     if as_json:
-        print(json.dumps({"parked": [parked.model_dump() for parked in found]}))
+        print(json.dumps({"parked": [parked.model_dump() for parked in syncs]}))
         return
-    if not found:
-        print("Nothing is parked.")
+    if not syncs:
+        print("No sync is parked.")
         return
     table = Table("Key", "Since", "Tries", "Why")
-    for parked in found:
+    for parked in syncs:
         table.add_row(cell(parked.key), iso(parked.since), str(parked.tries), cell(parked.error))
     Console().print(table)
 
@@ -50,7 +50,7 @@ def wake(
     everything: Annotated[bool, typer.Option("--all", help="Wake all of them.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Try parked syncs again. Exit status 1 where one of them is not parked."""
+    """Run parked syncs again. Exit status 1 if one of the keys is not parked."""
     from redis_state.clock import now
 
     parking = _parking()

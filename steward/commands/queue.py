@@ -1,6 +1,6 @@
-"""`steward pause`, `resume`, `hold`, `unhold`, `priority`, `cancel`: what operators decide about the queue.
+"""`steward pause`, `resume`, `hold`, `unhold`, `priority`, `cancel`: operators' control of the queue.
 
-Each stages an edit of a file on the Hub, which a sync process writes within seconds; dispatch goes by it from then on.
+Each command stages an edit of a file on the Hub; a sync process commits it within seconds, and dispatch obeys it.
 """
 
 from __future__ import annotations
@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from steward.commands.board import AsJson, operator
-from steward.commands.saying import ending, say
+from steward.commands.output import ending, say
 
 if TYPE_CHECKING:
     from bot.core.context import BoardContext
     from bot.read_models.queue_texts import QueueCommandResult
 
 UNCHANGED = 1
-"""Exit status where nothing will change: it was so already, or it cannot be done. The sentence says which."""
+"""Exit status if nothing changes, because of the present state or an error; the message says which."""
 
-Path = Annotated[str, typer.Argument(help="Of the request file: org/model_eval_request_False_bfloat16_Original.json")]
+Path = Annotated[str, typer.Argument(help="The request file: org/model_eval_request_False_bfloat16_Original.json")]
 What = Annotated[str, typer.Argument(help="board, tier:small, tier:medium, tier:large, or suite:NAME")]
-Level = Annotated[Literal["high", "normal", "low"], typer.Argument(help="Of its turn.")]
-Reason = Annotated[str, typer.Option("--reason", "-r", help="Why; everyone can read it.")]
-By = Annotated[str, typer.Option(help="Name on the Hub of whoever decided it; yours on this machine if left out.")]
+Level = Annotated[Literal["high", "normal", "low"], typer.Argument(help="The priority of the request.")]
+Reason = Annotated[str, typer.Option("--reason", "-r", help="The reason, which is public.")]
+By = Annotated[str, typer.Option(help="Hub name of the person who decided it; your local user name if left out.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -35,42 +35,42 @@ def register(app: typer.Typer) -> None:
 
 
 def pause(what: What, reason: Reason, by: By = "", as_json: AsJson = False) -> None:
-    """Give nothing of the board, of a tier or of a suite a turn; what runs goes on."""
+    """Start no more evaluations of the board, of a tier or of a suite; running ones continue."""
     from bot.queue import rulings
 
     _rule(lambda context: rulings.pause(context, what, reason, by or operator()), as_json)
 
 
 def resume(what: What, as_json: AsJson = False) -> None:
-    """Give what was paused its turns again."""
+    """End a pause."""
     from bot.queue import rulings
 
     _rule(lambda context: rulings.resume(context, what), as_json)
 
 
 def hold(path: Path, reason: Reason, by: By = "", as_json: AsJson = False) -> None:
-    """Give one request no turn until it is unheld; if it runs, it goes on."""
+    """Hold one request until `unhold`; a running evaluation continues."""
     from bot.queue import rulings
 
     _rule(lambda context: rulings.hold(context, path, reason, by or operator()), as_json)
 
 
 def unhold(path: Path, as_json: AsJson = False) -> None:
-    """Give a request that is on hold its turn again."""
+    """End the hold of a request."""
     from bot.queue import rulings
 
     _rule(lambda context: rulings.unhold(context, path), as_json)
 
 
 def priority(path: Path, level: Level, as_json: AsJson = False) -> None:
-    """Have a request's turn come before those of lower priority."""
+    """Set a request's priority; requests of higher priority run first."""
     from bot.queue import rulings
 
     _rule(lambda context: rulings.set_priority(context, path, level), as_json)
 
 
 def cancel(path: Path, reason: Reason, by: By = "", as_json: AsJson = False) -> None:
-    """Withdraw a request, wherever it is; if it runs, its worker stops."""
+    """Withdraw a request; a running evaluation stops."""
     from bot.queue import rulings
 
     _rule(lambda context: rulings.cancel(context, path, reason, by or operator()), as_json)

@@ -1,4 +1,4 @@
-"""`steward reevaluate`: the suite has changed; put finished requests back into the queue for newer results."""
+"""`steward reevaluate`: queues finished requests again after a change of the suite."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from steward.commands.saying import ending, say
+from steward.commands.output import ending, say
 
 if TYPE_CHECKING:
     from bot.core.context import BoardContext
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 REFUSED = 1
 SHOWN = 20
-"""Requests that are named, where not all are asked for."""
+"""Requests that the text output lists."""
 
 
 def register(app: typer.Typer) -> None:
@@ -27,7 +27,7 @@ def register(app: typer.Typer) -> None:
 
 @dataclass(frozen=True)
 class ReevaluationReport:
-    """What was found, and how many were put back; None where nobody asked for that."""
+    """The survey, and the number of requests that were queued again; None for a dry run."""
 
     suite: str
     found: ReevaluationSurvey
@@ -35,18 +35,18 @@ class ReevaluationReport:
 
 
 def reevaluate(
-    yes: Annotated[bool, typer.Option("--yes", help="Do it; else it is only shown what would be done.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Queue them; by default the command only lists them.")] = False,
     model: Annotated[str, typer.Option(help="Only requests of this model: org/model.")] = "",
-    limit: Annotated[int | None, typer.Option(min=1, help="How many at most, by path.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Maximal number of requests, in order of paths.")] = None,
     adopted: Annotated[
-        bool, typer.Option("--adopted", help="Also results from before Steward, whose suite nobody knows.")
+        bool, typer.Option("--adopted", help="Also results from before Steward, whose suite is unknown.")
     ] = False,
-    by: Annotated[str, typer.Option(help="Name on the Hub of whoever decided it; the bot itself if left out.")] = "",
+    by: Annotated[str, typer.Option(help="Hub name of the person who decided it; the bot if left out.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, with every path.")] = False,
 ) -> None:
-    """Evaluate anew what has results of another suite than the board's: it says PENDING_NEW_EVAL and waits its turn.
+    """Queue requests with results of another suite than the board's for a new evaluation, as PENDING_NEW_EVAL.
 
-    It comes after everything else that waits. Results stay, and stay shown, until there are newer ones.
+    They run after all other requests. Their results stay visible until newer ones are published.
     """
     from bot.core.mirrors.folder import MirrorDamaged
     from bot.setup.reevaluating import survey
@@ -55,49 +55,51 @@ def reevaluate(
 
     with open_board() as context:
         try:
-            found = survey(context, model=model, old=adopted, limit=limit)
-            done = ReevaluationReport(context.suite.name, found, _put_back(context, found, by) if yes else None)
+            survey_result = survey(context, model=model, old=adopted, limit=limit)
+            report = ReevaluationReport(
+                context.suite.name, survey_result, _put_back(context, survey_result, by) if yes else None
+            )
         except (HubError, MirrorDamaged) as error:
             raise ending(error, REFUSED) from error
-    print(_as_json(done)) if as_json else say(_sentences(done))
-    raise typer.Exit(REFUSED if found.due and done.put_back == 0 else 0)
+    print(_as_json(report)) if as_json else say(_sentences(report))
+    raise typer.Exit(REFUSED if survey_result.due and report.put_back == 0 else 0)
 
 
-def _put_back(context: BoardContext, found: ReevaluationSurvey, by: str) -> int:
+def _put_back(context: BoardContext, survey: ReevaluationSurvey, by: str) -> int:
     from bot.setup.reevaluating import put_back
 
-    if not found.due:
+    if not survey.due:
         return 0
-    who = context.hub.user(by) if by else context.me()
-    return put_back(context, found.due, by=who, command=f"steward {' '.join(sys.argv[1:])}"[:2_000])
+    decider = context.hub.user(by) if by else context.me()
+    return put_back(context, survey.due, by=decider, command=f"steward {' '.join(sys.argv[1:])}"[:2_000])
 
 
-def _as_json(done: ReevaluationReport) -> str:
-    found = done.found
+def _as_json(report: ReevaluationReport) -> str:
+    survey = report.found
     return json.dumps(
         {
-            "suite": done.suite,
-            "digest": found.suite,
-            "due": [{"path": one.path, "made_with": one.made_with or None} for one in found.due],
-            "current": found.current,
-            "tried": found.tried,
-            "adopted": found.old,
-            "changing": found.changing,
-            "unknown": list(found.unknown),
-            "put_back": done.put_back,
+            "suite": report.suite,
+            "digest": survey.suite,
+            "due": [{"path": item.path, "made_with": item.made_with or None} for item in survey.due],
+            "current": survey.current,
+            "tried": survey.tried,
+            "adopted": survey.old,
+            "changing": survey.changing,
+            "unknown": list(survey.unknown),
+            "put_back": report.put_back,
         }
     )
 
 
-def _sentences(done: ReevaluationReport) -> str:
-    found = done.found
-    lines = [f"The board's suite is {done.suite}, digest {found.suite[:12]}."]
-    lines += [f"  {one.path} ({_made_with(one.made_with)})" for one in found.due[:SHOWN]]
-    if len(found.due) > SHOWN:
-        lines.append(f"  … and {len(found.due) - SHOWN:,} more; --json names all")
-    lines.append(f"{len(found.due):,} finished requests are to be evaluated anew.")
-    lines += [f"{count:,} {words}" for count, words in _others(found) if count]
-    lines.append(_what_was_done(done))
+def _sentences(report: ReevaluationReport) -> str:
+    survey = report.found
+    lines = [f"The board's suite is {report.suite}, digest {survey.suite[:12]}."]
+    lines += [f"  {item.path} ({_made_with(item.made_with)})" for item in survey.due[:SHOWN]]
+    if len(survey.due) > SHOWN:
+        lines.append(f"  … and {len(survey.due) - SHOWN:,} more; --json lists all")
+    lines.append(f"{len(survey.due):,} finished requests need a new evaluation.")
+    lines += [f"{count:,} {words}" for count, words in _others(survey) if count]
+    lines.append(_what_was_done(report))
     return "\n".join(lines)
 
 
@@ -105,24 +107,26 @@ def _made_with(digest: str) -> str:
     return f"made with {digest[:12]}" if digest else "from before Steward"
 
 
-def _others(found: ReevaluationSurvey) -> tuple[tuple[int, str], ...]:
+def _others(survey: ReevaluationSurvey) -> tuple[tuple[int, str], ...]:
     return (
-        (found.current, "have results of this suite."),
+        (survey.current, "have results of this suite."),
         (
-            found.tried,
-            "were put back for this suite once, failed, and have their earlier result again: /relaunch them.",
+            survey.tried,
+            "were queued for this suite once, failed, and have their earlier results again: /relaunch them.",
         ),
-        (found.old, "have results from before Steward, of a suite that nobody knows: --adopted takes them too."),
-        (found.changing, "are just being changed: look again in a minute."),
-        (len(found.unknown), "name results that are gone, or cannot be read: look with `steward doctor`."),
+        (survey.old, "have results from before Steward, of an unknown suite: --adopted includes them."),
+        (survey.changing, "are being changed right now: try again in a minute."),
+        (len(survey.unknown), "name results that are missing or unreadable: run `steward doctor`."),
     )
 
 
-def _what_was_done(done: ReevaluationReport) -> str:
-    if not done.found.due:
-        return "Nothing is to be done."
-    if done.put_back is None:
-        return "Nothing was changed. With --yes they wait again, after everything else; their results stay meanwhile."
-    if done.put_back == 0:
-        return "Nothing was changed: this board holds edits or relaunches back. `steward effects list` says which."
-    return f"{done.put_back:,} of them wait again within minutes, after everything else; their results stay meanwhile."
+def _what_was_done(report: ReevaluationReport) -> str:
+    if not report.found.due:
+        return "There is nothing to do."
+    if report.put_back is None:
+        return "Nothing was changed. With --yes, they are queued after all other requests and keep their results."
+    if report.put_back == 0:
+        return (
+            "Nothing was changed: edits or relaunches are off or in shadow on this board; see `steward effects list`."
+        )
+    return f"{report.put_back:,} of them are queued within minutes, after all other requests, and keep their results."

@@ -1,4 +1,4 @@
-"""`steward status`: what is known of a request, or of all requests of a model."""
+"""`steward status`: shows the state of a request, or of all requests of a model."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from redis_state.board.entry import IndexEntry
 
 UNKNOWN = 1
-What = Annotated[str, typer.Argument(metavar="PATH-OR-MODEL", help="A request's path, or a model's id.")]
+What = Annotated[str, typer.Argument(metavar="PATH-OR-MODEL", help="The path of a request, or the id of a model.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -28,30 +28,30 @@ def status(
     what: What,
     as_json: AsJson = False,
 ) -> None:
-    """Show where requests stand: state, position, reason, log and thread. Exit status 1 where there is none."""
+    """Show requests: state, position, reason, log and thread. Exit status 1 if there is none."""
     from bot.core.reader_context import read_only_context
     from bot.core.settings import BotSettings
     from bot.read_models import serializers
 
     settings = BotSettings()
     context = read_only_context(settings, settings.read_board())
-    found = [serializers.request(context, entry, public=False) for entry in find_requests(context, what)]
+    requests = [serializers.request(context, entry, public=False) for entry in find_requests(context, what)]
     if as_json:
-        print(json.dumps({"requests": [request.model_dump() for request in found]}))
-    elif found:
-        print("\n\n".join("\n".join(request_lines(request)) for request in found))
+        print(json.dumps({"requests": [request.model_dump() for request in requests]}))
+    elif requests:
+        print("\n\n".join("\n".join(request_lines(request)) for request in requests))
     else:
         print(none_known(what))
-    raise typer.Exit(0 if found else UNKNOWN)
+    raise typer.Exit(0 if requests else UNKNOWN)
 
 
 def none_known(what: str) -> str:
-    """The sentence for a name that means no request."""
-    return f"No request is known for {what}: give the path of its file, or org/name."
+    """Return the sentence for a name without a request."""
+    return f"There is no request for {what}: give the path of its file, or org/name."
 
 
 def find_requests(context: BoardContext, what: str) -> list[IndexEntry]:
-    """The requests that a person means by a path, or by a model's id."""
+    """Return the requests with this path, or of this model."""
     from leaderboard.requests import is_request_path
 
     if is_request_path(what):
@@ -60,11 +60,11 @@ def find_requests(context: BoardContext, what: str) -> list[IndexEntry]:
 
 
 def request_lines(request: RequestView) -> Iterator[str]:
-    """What is known of one, a line each."""
-    from bot.core.render import printable  # strangers' words, without what moves a terminal's cursor
+    """Yield the facts of one request, one per line."""
+    from bot.core.render import printable
 
     yield printable(request.path)
-    known = {
+    facts = {
         "state": f"{request.state} ({request.status})",
         "submitted": _submitted(request),
         "revision": request.revision,
@@ -76,7 +76,7 @@ def request_lines(request: RequestView) -> Iterator[str]:
         "log": request.log_url or "",
         "results": request.results_url or "",
     }
-    yield from (f"  {name:10} {printable(word)}" for name, word in known.items() if word)
+    yield from (f"  {name:10} {printable(value)}" for name, value in facts.items() if value)
     if request.held is not None:
         by = f" ({request.held.by})" if request.held.by else ""
         words = f"{request.held.kind} {request.held.what}".strip() + f": {request.held.reason}{by}"

@@ -1,7 +1,7 @@
-"""`steward submit`: submit a model from a shell, checked and answered as `/submit` in a thread and as the API.
+"""`steward submit`: submits a model, with the same checks and answers as `/submit` in a thread and the API.
 
-With `--server` it is a client of that leaderboard's API and needs nothing but the person's own token. Without, it is
-for whoever runs the bot: it asks the Hub itself, and a sync process writes the request file.
+With `--server` it is a client of that leaderboard's API and needs only the person's own token. Without, it is for the
+operator of the bot: it asks the Hub itself, and a sync process writes the request file.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from leaderboard.precisions import USUAL_PRECISION
-from steward.commands.asked import Model, Precision, Revision, WeightType, reason_lines
-from steward.commands.board import MISCONFIGURED, AsJson, open_board
-from steward.commands.saying import ending
+from leaderboard.options import DEFAULT_PRECISION
+from steward.commands.board import AsJson, open_board
+from steward.commands.model_arguments import Model, Precision, Revision, WeightType, reason_lines
+from steward.commands.output import ending
+from steward.exit_statuses import MISCONFIGURED
 
 if TYPE_CHECKING:
     from bot.read_models.submit_models import SubmissionBody, SubmissionResponse
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 
 REFUSED = 1
 STATUSES = {"submitted": 0, "resubmitted": 0, "under-way": MISCONFIGURED, "hub-refused": MISCONFIGURED}
-PATIENCE, AGAIN = 300.0, 2.0
-"""Seconds for which a server that is still checking is asked again, and between two times."""
+WAIT_SECONDS, POLL_SECONDS = 300.0, 2.0
+"""Seconds to wait for a server that is still checking, and between two calls."""
 
 
 def register(app: typer.Typer) -> None:
@@ -36,26 +37,26 @@ def register(app: typer.Typer) -> None:
 
 def submit(
     model: Model,
-    precision: Precision = USUAL_PRECISION,
+    precision: Precision = DEFAULT_PRECISION,
     revision: Revision = "main",
     weight_type: WeightType = "Original",
-    base_model: Annotated[str, typer.Option(help="What a Delta or an Adapter is applied to.")] = "",
-    chat_template: Annotated[bool, typer.Option("--chat-template", help="Use its chat template.")] = False,
-    server: Annotated[str, typer.Option(help="The leaderboard's address: submit there, with your own HF_TOKEN.")] = "",
-    by: Annotated[str, typer.Option(help="Without --server: name on the Hub of whoever submits it.")] = "",
+    base_model: Annotated[str, typer.Option(help="The base model of a Delta or an Adapter.")] = "",
+    chat_template: Annotated[bool, typer.Option("--chat-template", help="Use the model's chat template.")] = False,
+    server: Annotated[str, typer.Option(help="The leaderboard's URL: submit there, with your own HF_TOKEN.")] = "",
+    by: Annotated[str, typer.Option(help="Without --server: Hub name of the submitter.")] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Submit a model: it is checked first, and only written where it passes. What it says twice counts once.
+    """Submit a model. It is checked first, and submitted only if it passes; a repeated submission counts once.
 
-    Who submits is whoever owns the token in HF_TOKEN, or has the name in --by. Exit status 1 where nothing was
-    submitted, with every reason; 2 where that is not known, for nobody could be asked.
+    The submitter is the owner of the token in HF_TOKEN, or the account in --by. Exit status 1 if the model was not
+    submitted, with every reason; 2 if the result is unknown because a service failed.
     """
     from pydantic import ValidationError
 
     from bot.read_models.submit_models import SubmissionBody
 
     try:
-        asked = SubmissionBody(
+        body = SubmissionBody(
             model=model,
             revision=revision,
             precision=precision,
@@ -64,65 +65,65 @@ def submit(
             use_chat_template=chat_template,
         )
     except ValidationError as error:
-        raise _cannot("; ".join(f"{one['loc'][0]}: {one['msg']}" for one in error.errors())) from None
+        raise _cannot("; ".join(f"{item['loc'][0]}: {item['msg']}" for item in error.errors())) from None
     if server and by:
-        raise _cannot("--by is for whoever runs the bot; at a server, it is in the name of whoever owns the token.")
-    told = _by_server(server, asked) if server else _submit_locally(asked, by)
-    print(told.model_dump_json() if as_json else "\n".join(_lines(told, server)))
-    raise typer.Exit(STATUSES.get(told.code, REFUSED))
+        raise _cannot("--by is for the operator of the bot; with --server, the owner of the token submits.")
+    response = _by_server(server, body) if server else _submit_locally(body, by)
+    print(response.model_dump_json() if as_json else "\n".join(_lines(response, server)))
+    raise typer.Exit(STATUSES.get(response.code, REFUSED))
 
 
-def _by_server(server: str, asked: SubmissionBody) -> SubmissionResponse:
-    """What the leaderboard at `server` answers; asked again while it is checking."""
+def _by_server(server: str, body: SubmissionBody) -> SubmissionResponse:
+    """Submit to the leaderboard at `server`, and wait while it is checking."""
     import httpx2
     from pydantic import ValidationError
 
     from bot.read_models.submit_models import SubmissionResponse
 
-    if not _keeps_a_secret(server):
-        raise _cannot("your token would travel in the open; give the address with https.")
+    if not _is_private_connection(server):
+        raise _cannot("your token would be sent unencrypted; use an https URL.")
     headers = {"authorization": f"Bearer {_own_token()}"}
-    address, deadline = f"{server.rstrip('/')}/api/requests", time.monotonic() + PATIENCE
+    address, deadline = f"{server.rstrip('/')}/api/requests", time.monotonic() + WAIT_SECONDS
     unsent: tuple[type[Exception], ...] = (httpx2.InvalidURL, httpx2.UnsupportedProtocol, httpx2.ConnectError)
     while True:
         try:
-            answer = httpx2.post(address, json=asked.model_dump(), headers=headers, timeout=60)
+            answer = httpx2.post(address, json=body.model_dump(), headers=headers, timeout=60)
         except unsent as error:
             raise _cannot(f"{address} does not answer: {error}") from error
         except httpx2.HTTPError as error:
             raise _outcome_unknown(f"{address} does not answer: {error}") from error
-        unsent = ()  # from here on the server has it
+        unsent = ()  # the server has received it
         try:
-            told = SubmissionResponse.model_validate_json(answer.content)
+            response = SubmissionResponse.model_validate_json(answer.content)
         except ValidationError:
-            raise _cannot(_other_words(answer.status_code, answer.content)) from None
-        if told.code != "under-way" or time.monotonic() > deadline:
-            return told
-        time.sleep(AGAIN)
+            raise _cannot(_error_message(answer.status_code, answer.content)) from None
+        if response.code != "under-way" or time.monotonic() > deadline:
+            return response
+        time.sleep(POLL_SECONDS)
 
 
-def _keeps_a_secret(server: str) -> bool:
-    """Whether nobody on the way can read what is sent to this address."""
+def _is_private_connection(server: str) -> bool:
+    """Whether the connection to this URL is encrypted or local."""
     from urllib.parse import urlsplit
 
     try:
-        found = urlsplit(server)
-        return found.scheme == "https" or found.hostname in ("127.0.0.1", "::1", "localhost")
+        url = urlsplit(server)
+        return url.scheme == "https" or url.hostname in ("127.0.0.1", "::1", "localhost")
     except ValueError:
         return False
 
 
-def _other_words(status: int, content: bytes) -> str:
-    """What an answer says that tells of no submission: an error of the API, or of whatever else is there."""
+def _error_message(status: int, content: bytes) -> str:
+    """Return the message of a response without a submission: an error of the API, or of another server."""
     try:
         problem = json.loads(content)
         return f"{problem['message']} {problem.get('advice', '')}".strip()
     except (ValueError, TypeError, KeyError):
-        return f"the server answered {status}, and not as a leaderboard does; is its address right?"
+        return f"the server answered {status}, but not like a leaderboard; check its URL."
 
 
-def _submit_locally(asked: SubmissionBody, by: str) -> SubmissionResponse:
-    """What comes of it on the board of our own settings."""
+def _submit_locally(body: SubmissionBody, by: str) -> SubmissionResponse:
+    """Submit to the board in the settings."""
     from bot.web.submission_sync import carry_out
     from hub.errors import HubError
     from redis_state.board.submissions import ApiSubmissions
@@ -130,64 +131,65 @@ def _submit_locally(asked: SubmissionBody, by: str) -> SubmissionResponse:
     with open_board() as context:
         try:
             account = context.hub.user(by) if by else _owner(context.hub.endpoint)
-            submission = _submission(asked, account, context.now())
+            submission = _submission(body, account, context.now())
             submissions = ApiSubmissions(context.redis, context.keys)
-            submissions.put(submission)  # what is said again within a day is the same, and on record once
+            submissions.put(submission)  # repeated within a day, it is the same submission
             return carry_out(context, submissions.find(submission.digest) or submission)
         except HubError as error:
-            raise _cannot(f"the Hub was asked in vain: {error}") from error
+            raise _cannot(f"the Hub failed: {error}") from error
 
 
-def _submission(asked: SubmissionBody, account: Account, at: float) -> ApiSubmission:
+def _submission(body: SubmissionBody, account: Account, at: float) -> ApiSubmission:
     from bot.web.submission_sync import arguments_of
     from redis_state.board.submissions import ApiSubmission
 
-    arguments = arguments_of(asked)
+    arguments = arguments_of(body)
     if isinstance(arguments, str):
         raise _cannot(arguments)
     return ApiSubmission(person_id=account.id, person_name=account.name, arguments=arguments, at=at)
 
 
 def _owner(endpoint: str) -> Account:
-    """Whoever owns the token in HF_TOKEN, by the Hub's word."""
+    """Return the owner of the token in HF_TOKEN, as the Hub reports it."""
     from hub.client import Hub
 
     with Hub(endpoint, _own_token()) as hub:
         account, kind = hub.whoami_and_kind()
     if kind != "user":
-        raise _cannot("the token in HF_TOKEN is not that of a person.")
+        raise _cannot("the token in HF_TOKEN does not belong to a person.")
     return account
 
 
 def _own_token() -> str:
-    """The person's token: HF_TOKEN, or that of `hf auth login`."""
+    """Return the person's token from HF_TOKEN or from `hf auth login`."""
     from huggingface_hub import get_token
 
     token = get_token()
     if not token:
-        raise _cannot("set HF_TOKEN to a token of yours, or log in with `hf auth login`; who submits is its owner.")
+        raise _cannot("set HF_TOKEN to your token, or log in with `hf auth login`; the token's owner submits.")
     return token
 
 
 def _outcome_unknown(words: str) -> typer.Exit:
-    """The server may have taken it before it fell silent."""
-    again = "Submit it again to hear what came of it: it counts once."
-    return ending(f"nobody can say whether it was submitted: {words} {again}", MISCONFIGURED)
+    """Return the end of the command if the server may have accepted the submission before it failed."""
+    again = "Submit it again to get the result: it counts once."
+    return ending(f"it is unknown whether the model was submitted: {words} {again}", MISCONFIGURED)
 
 
 def _cannot(words: str) -> typer.Exit:
     return ending(f"nothing was submitted: {words}", MISCONFIGURED)
 
 
-def _lines(told: SubmissionResponse, server: str) -> Iterator[str]:
-    from bot.core.render import printable  # strangers' words, without what moves a terminal's cursor
+def _lines(response: SubmissionResponse, server: str) -> Iterator[str]:
+    from bot.core.render import printable
 
-    yield printable(told.message)
-    for reason in told.reasons:
+    yield printable(response.message)
+    for reason in response.reasons:
         yield from reason_lines(reason, "  - ")
-    if told.path:
-        followed = f"{server.rstrip('/')}{told.page_url}" if server else f"steward status {told.model}"
-        yield f"Its file: {printable(told.request_url)}{f' ({printable(told.status)})' if told.status else ''}"
-        yield f"Follow it: {printable(followed)}"
-    elif told.advice:
-        yield printable(told.advice)
+    if response.path:
+        follow_url = f"{server.rstrip('/')}{response.page_url}" if server else f"steward status {response.model}"
+        status = f" ({printable(response.status)})" if response.status else ""
+        yield f"Its file: {printable(response.request_url)}{status}"
+        yield f"Follow it: {printable(follow_url)}"
+    elif response.advice:
+        yield printable(response.advice)

@@ -1,4 +1,4 @@
-"""`steward unknown`: evaluations that failed of nobody knows what."""
+"""`steward unknown`: lists failures with an unknown cause."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from steward.commands.board import AsJson, BoardFile
-from steward.commands.saying import ending
+from steward.commands.output import ending
 
 
 def register(app: typer.Typer) -> None:
@@ -19,10 +19,10 @@ def register(app: typer.Typer) -> None:
 
 def unknown(
     board: BoardFile = None,
-    limit: Annotated[int, typer.Option(min=1, help="How many to show at most.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, help="Maximal number of failures.")] = 50,
     as_json: AsJson = False,
 ) -> None:
-    """List the failed requests whose cause is unknown, with the end of each log: the ones to teach the table about."""
+    """List failed requests with an unknown cause and the end of each log, to extend the table of causes."""
     from bot.core.mirrors.folder import MirrorDamaged
     from bot.core.render import printable, visible
     from bot.read_models.unknown_failures import unknown_deaths
@@ -32,18 +32,18 @@ def unknown(
 
     with open_board(board) as context:
         try:
-            found = unknown_deaths(context, limit=limit)
+            failures = unknown_deaths(context, limit=limit)
         except (HubError, MirrorDamaged) as error:
             raise ending(error, 1) from error
     if as_json:
-        print(json.dumps({"unknown": [asdict(death) for death in found]}))
+        print(json.dumps({"unknown": [asdict(failure) for failure in failures]}))
         return
-    for death in found:
-        print(f"{printable(death.path)}\n  {printable(death.message)}")
-        if death.now != UNKNOWN:
-            print(f"  By today's table this is {death.now}.")
-        for line in death.lines:
+    for failure in failures:
+        print(f"{printable(failure.path)}\n  {printable(failure.message)}")
+        if failure.now != UNKNOWN:
+            print(f"  The present table of causes diagnoses {failure.now}.")
+        for line in failure.lines:
             print(f"  | {visible(line)}")
-        if death.log:
-            print(f"  {printable(death.log)}")
-    print(f"{len(found)} failed of nobody knows what." if found else "Every failure has a cause.")
+        if failure.log:
+            print(f"  {printable(failure.log)}")
+    print(f"Failures with an unknown cause: {len(failures)}." if failures else "Every failure has a known cause.")

@@ -1,4 +1,4 @@
-"""`steward up`: everything that a board needs, on one machine: queue server, web server, syncs, and a worker."""
+"""`steward up`: runs everything that a board needs on one machine: queue server, web server, syncs, and a worker."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ WEB = (
 SYNC = ("STEWARD_BOT_TOKEN",)
 WORK = ("STEWARD_WORKER_TOKEN",)
 PERSONAL_TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
-"""Tokens of the person at the shell: no process speaks in their name."""
+"""Tokens of the person at the shell, which no process gets."""
 
 STEWARD = (sys.executable, "-P", "-m", "steward.cli")
-"""-P: what lies in the folder where it is started, as the data of a localhub in `hub`, is no module of ours."""
+"""-P keeps files in the current folder, such as a localhub's data in `hub`, from being imported as modules."""
 
 URL_FILE = "redis-url"
-"""In the data folder: where its queue server listens. Other commands find it by REDIS_URL_FILE."""
+"""The file in the data folder with the URL of its queue server; REDIS_URL_FILE names it for other commands."""
 
 
 def register(app: typer.Typer) -> None:
@@ -41,15 +41,15 @@ def register(app: typer.Typer) -> None:
 
 def up(
     worker: Annotated[
-        bool | None, typer.Option(help="Also evaluate here; if left out: where STEWARD_WORKER_TOKEN is set.")
+        bool | None, typer.Option(help="Also run a worker; by default if STEWARD_WORKER_TOKEN is set.")
     ] = None,
     data: Annotated[
-        Path, typer.Option(envvar="STEWARD_DATA", help="Folder of the queue server, where REDIS_URL names none.")
+        Path, typer.Option(envvar="STEWARD_DATA", help="Folder of the queue server, if REDIS_URL is not set.")
     ] = Path("steward-data"),
 ) -> None:
-    """Run everything on this machine, and start again what dies. Ctrl-C or SIGTERM ends all of it.
+    """Run all processes on this machine, and restart those that end. Ctrl-C or SIGTERM stops all of them.
 
-    Exit status 0 when told to stop, 2 where a setting is missing or wrong.
+    Exit status 0 after a stop, 2 if a setting is missing or wrong.
     """
     from bot.core.settings import BotSettings
     from bot.web.signin.app import app_of
@@ -69,8 +69,8 @@ def up(
                 environment["REDIS_URL"] = server.url
                 _keep(data / URL_FILE, server.url)
             wanted = worker_token() is not None if worker is None else worker
-        told = "" if wanted else " without a worker: nothing is evaluated here"
-        _say(f"Starting on {settings.host}:{settings.port}{told}. Ctrl-C ends it.")
+        note = "" if wanted else " without a worker: this machine evaluates nothing"
+        _say(f"Starting on {settings.host}:{settings.port}{note}. Ctrl-C stops it.")
         mind = partial(server.revive, _say) if server is not None else lambda: None
         with sentences():
             status = Supervisor(parts(environment, worker=wanted), _say, mind).run(stop)
@@ -78,26 +78,26 @@ def up(
 
 
 def parts(environment: Mapping[str, str], *, worker: bool) -> list[SupervisedProcess]:
-    """The processes, each with the secrets that it needs and no other."""
+    """Return the processes, each with the secrets that it needs and no others."""
     from steward.supervisor import SupervisedProcess
 
-    named = {"serve": WEB, "sync": SYNC, **({"work": WORK} if worker else {})}
+    secrets_of = {"serve": WEB, "sync": SYNC, **({"work": WORK} if worker else {})}
     secrets = {
         variable
         for names in (WEB, SYNC, WORK, PERSONAL_TOKENS)
         for name in names
         for variable in (name, f"{name}_FILE")
     }
-    found = []
-    for name, own in named.items():
-        hidden = secrets - {variable for word in own for variable in (word, f"{word}_FILE")}
-        kept = {variable: value for variable, value in environment.items() if variable not in hidden}
-        found.append(SupervisedProcess(name, (*STEWARD, name), kept))
-    return found
+    processes = []
+    for name, own_secrets in secrets_of.items():
+        hidden = secrets - {variable for word in own_secrets for variable in (word, f"{word}_FILE")}
+        visible = {variable: value for variable, value in environment.items() if variable not in hidden}
+        processes.append(SupervisedProcess(name, (*STEWARD, name), visible))
+    return processes
 
 
 def _keep(file: Path, url: str) -> None:
-    """Write an address with its password for nobody else to read."""
+    """Write a URL with its password to a file that only this account can read."""
     file.unlink(missing_ok=True)
     file.touch(mode=0o600)
     file.write_text(url, "utf-8")

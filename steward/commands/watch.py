@@ -1,4 +1,4 @@
-"""`steward watch`: the queue as it moves, in a terminal."""
+"""`steward watch`: shows the queue live in a terminal."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bot.read_models.models import QueueResponse
 
 SHOWN = 20
-"""Requests that wait, at most: what fits a screen."""
+"""Maximal waiting requests on a screen."""
 
 
 def register(app: typer.Typer) -> None:
@@ -25,11 +25,11 @@ def register(app: typer.Typer) -> None:
 
 
 def watch(
-    every: Annotated[float, typer.Option(min=0.5, help="Seconds between two looks.")] = 2.0,
-    once: Annotated[bool, typer.Option("--once", help="Look once, and end.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a look.")] = False,
+    every: Annotated[float, typer.Option(min=0.5, help="Seconds between two updates.")] = 2.0,
+    once: Annotated[bool, typer.Option("--once", help="Show the queue once.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per update.")] = False,
 ) -> None:
-    """Show who runs, how far, who waits and when they start; Ctrl-C ends it."""
+    """Show running evaluations with their progress, and waiting requests with their estimated start; Ctrl-C stops."""
     from bot.core.reader_context import read_only_context
     from bot.core.settings import BotSettings
     from bot.read_models.lists import QueueReader
@@ -50,8 +50,8 @@ def _follow(pages: QueueReader, every: float, *, once: bool, as_json: bool) -> N
     console = Console()
     if once or as_json:
         while True:
-            found = pages.queue(limit=SHOWN)
-            print(found.model_dump_json(), flush=True) if as_json else console.print(queue_tables(found))
+            snapshot = pages.queue(limit=SHOWN)
+            print(snapshot.model_dump_json(), flush=True) if as_json else console.print(queue_tables(snapshot))
             if once:
                 return
             time.sleep(every)
@@ -60,12 +60,12 @@ def _follow(pages: QueueReader, every: float, *, once: bool, as_json: bool) -> N
             try:
                 live.update(queue_tables(pages.queue(limit=SHOWN)), refresh=True)
             except RedisError as error:
-                live.update(f"Redis does not answer ({type(error).__name__}); trying again.", refresh=True)
+                live.update(f"The queue server does not answer ({type(error).__name__}); retrying.", refresh=True)
             time.sleep(every)
 
 
 def queue_tables(queue: QueueResponse) -> RenderableType:
-    """The queue as tables. Strangers' words are text, never markup."""
+    """Return the queue as tables; untrusted texts are no markup."""
     from rich.console import Group
     from rich.table import Table
     from rich.text import Text
@@ -77,15 +77,20 @@ def queue_tables(queue: QueueResponse) -> RenderableType:
 
     counts = queue.counts
     running = Table("Running", "For", "Phase", "Done", title_justify="left", expand=True)
-    for one in queue.running:
-        done = f"{one.done:,} of {one.total:,} ({100 * one.done // one.total} %)" if one.total else ""
-        running.add_row(text(one.model), text(one.submitter), text(one.phase), done)
+    for attempt in queue.running:
+        done = (
+            f"{attempt.done:,} of {attempt.total:,} ({100 * attempt.done // attempt.total} %)" if attempt.total else ""
+        )
+        running.add_row(text(attempt.model), text(attempt.submitter), text(attempt.phase), done)
     waiting = Table("", "Waiting", "For", "Tier", "Starts about", expand=True)
-    for turn in queue.waiting:
-        start = turn.start.expected if turn.start is not None else ""
-        waiting.add_row(str(turn.position), text(turn.model), text(turn.submitter), turn.tier, start)
+    for request in queue.waiting:
+        start = request.start.expected if request.start is not None else ""
+        waiting.add_row(str(request.position), text(request.model), text(request.submitter), request.tier, start)
     held = Table("Held back", "Why", expand=True)
-    for back in queue.held:
-        held.add_row(text(back.model), text(": ".join(filter(None, (f"{back.kind} {back.what}".strip(), back.reason)))))
-    heading = f"{counts.running} run, {counts.waiting} wait, {counts.held} held back, {counts.workers} workers"
+    for blocked in queue.held:
+        held.add_row(
+            text(blocked.model),
+            text(": ".join(filter(None, (f"{blocked.kind} {blocked.what}".strip(), blocked.reason)))),
+        )
+    heading = f"{counts.running} running, {counts.waiting} waiting, {counts.held} held back, {counts.workers} workers"
     return Group(Text(heading), running, waiting, *([held] if queue.held else []))

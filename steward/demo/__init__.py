@@ -1,1 +1,1 @@
-"""The main job on embedded defaults: a small world in which everything is real but the internet."""
+"""`steward demo`: a whole leaderboard on one machine, with a local Hub instead of the internet."""

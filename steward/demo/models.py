@@ -1,4 +1,4 @@
-"""The four models that are submitted: one that works, and three that each break in a way of their own."""
+"""The demo's four models: one that works, and three that fail in different ways."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ pipeline_tag: text-generation
 
 {about}
 
-It is part of Steward's demo: a leaderboard on a Hub of its own, on which people submit models, some of which work and
-some of which do not, and every one of them is told what became of it.
+It is part of Steward's demo, a leaderboard on a local Hub: people submit models, some of which work and some of which
+do not, and each submitter learns the result.
 """
 
 
 @dataclass(frozen=True)
 class DemoModel:
-    """A model to be made, by whom."""
+    """A model of the demo and its files."""
 
     model: str
     about: str
@@ -42,12 +42,12 @@ class DemoModel:
 
     @property
     def owner(self) -> str:
-        """Whose model it is."""
+        """The account that owns the model."""
         return self.model.split("/")[0]
 
 
 def converted(cache: Path) -> Path:
-    """The folder of the real model, converted once and kept in `cache`."""
+    """Return the folder of the real model, converted once and cached in `cache`."""
     return convert(packaged_gguf(), cache / "SmolLM2-135M-Instruct")
 
 
@@ -63,7 +63,7 @@ def _remote_code(folder: Path) -> dict[str, bytes | Path]:
 
 
 def _corrupted(_folder: Path) -> dict[str, bytes | Path]:
-    """Its files are whole, and only whoever computes with it finds that one of its weights is no number."""
+    """Return complete files in which one weight is NaN, which only a computation detects."""
     weights = tiny_model.tensors()
     kind, shape, data = weights["model.norm.weight"]
     weights["model.norm.weight"] = (kind, shape, struct.pack("<f", math.nan) + data[4:])
@@ -78,18 +78,18 @@ def _unknown(_folder: Path) -> dict[str, bytes | Path]:
 UPLOADS = (
     DemoModel(GOOD, "A small chat model with real weights.", _good),
     DemoModel(REMOTE_CODE, "An architecture that brings its own code.", _remote_code),
-    DemoModel(CORRUPTED, "A model whose training went astray.", _corrupted),
-    DemoModel(UNKNOWN, "An architecture that nobody has heard of yet.", _unknown),
+    DemoModel(CORRUPTED, "A model with a NaN in its weights.", _corrupted),
+    DemoModel(UNKNOWN, "An architecture that transformers does not know.", _unknown),
 )
 
 
-def upload(endpoint: str, token: str, what: DemoModel, folder: Path) -> str:
-    """Upload `what` in the name of its owner; the commit that holds it."""
+def upload(endpoint: str, token: str, model: DemoModel, folder: Path) -> str:
+    """Upload `model` with its owner's token and return the commit."""
     api = HfApi(endpoint=endpoint, token=token)
-    api.create_repo(what.model, exist_ok=True)
-    files = {"README.md": CARD.format(model=what.model, about=what.about).encode(), **what.files(folder)}
+    api.create_repo(model.model, exist_ok=True)
+    files = {"README.md": CARD.format(model=model.model, about=model.about).encode(), **model.files(folder)}
     operations = [CommitOperationAdd(name, content) for name, content in files.items()]
-    return api.create_commit(what.model, operations, commit_message="Upload the model").oid
+    return api.create_commit(model.model, operations, commit_message="Upload the model").oid
 
 
 def _json(fields: object) -> bytes:

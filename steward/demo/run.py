@@ -1,4 +1,4 @@
-"""`steward demo`: set the stage, play the story, show how it goes, say how it ended."""
+"""Runs the demo: starts its processes, submits its models, shows their progress and the results."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from rich.text import Text
 from leaderboard.suites import find_suite
 
 DEFAULT_HUB_PORT = 7870
-GIVE_UP = 900.0
-"""Seconds after which a demo that has not ended has failed."""
-LOOK_EVERY = 0.5
+TIMEOUT_SECONDS = 900.0
+"""Seconds after which an unfinished demo has failed."""
+POLL_SECONDS = 0.5
 
 
 def run_demo(*, headless: bool, as_json: bool, suite: str = "starter") -> int:
-    """Run the demo; the exit status: 0 where every submission ended as it should, else 1. Raises BadSuite."""
+    """Run the demo and return 0 if every submission ended as expected, else 1. Raises BadSuite."""
     if find_suite(suite).name != suite:
-        suite = str(Path(suite).resolve())  # a file: no process of the demo need stand where we do
+        suite = str(Path(suite).resolve())  # a file: the demo's processes run in other folders
     os.environ["HF_HUB_DISABLE_XET"] = "1"  # read when huggingface_hub is imported, which is below
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
@@ -37,7 +37,7 @@ def run_demo(*, headless: bool, as_json: bool, suite: str = "starter") -> int:
         try:
             return _play(Path(folder), console, headless=headless, as_json=as_json, suite=suite)
         except KeyboardInterrupt:
-            console.print("Stopped. Nothing of the demo is left running.")
+            console.print("Stopped. All processes of the demo have ended.")
             return 130
 
 
@@ -73,7 +73,7 @@ def _play(folder: Path, console: Console, *, headless: bool, as_json: bool, suit
 
 
 def died(error: Exception) -> Text:
-    """What a process died of: the end of its log is no markup."""
+    """Return the error of a process that ended; the end of its log is no markup."""
     return Text(str(error), style="red")
 
 
@@ -92,11 +92,11 @@ def _story(stage: Any, timeline: Any, suite: str) -> dict[str, Any]:
     stage.start_bot()
     stage.start_worker()
     timeline.say(f"The Hub of this demo: {stage.hub_url}, the board's pages: {stage.web_url}")
-    timeline.say("Preparing SmolLM2-135M-Instruct (converted once, then cached) and three troublesome models")
+    timeline.say("Preparing SmolLM2-135M-Instruct (converted once, then cached) and three broken models")
     model = converted(cache_folder())
     revisions = {what.model: upload(stage.hub_url, stage.world.tokens[what.owner], what, model) for what in UPLOADS}
     stage.wait_until_ready()
-    timeline.say("Everything is up; the submissions come in")
+    timeline.say("Everything is running; submitting the models")
     for submission in SUBMISSIONS:
         submit(stage.hub_url, stage.world, submission, revisions[submission.model])
         how = "an outsider's pull request, which a maintainer merges" if submission.by_pull_request else "the form"
@@ -109,14 +109,14 @@ def _story(stage: Any, timeline: Any, suite: str) -> dict[str, Any]:
 
 
 def _wait_for_the_end(watch: Any, timeline: Any, check: Callable[[], None]) -> list[Any]:
-    deadline = time.monotonic() + GIVE_UP
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while True:
         check()
         standings: list[Any] = watch.look()
         timeline.show(standings)
         if all(standing.ended for standing in standings) or time.monotonic() > deadline:
             return standings
-        time.sleep(LOOK_EVERY)
+        time.sleep(POLL_SECONDS)
 
 
 def _report(watch: Any, standing: Any) -> dict[str, Any]:
@@ -131,13 +131,13 @@ def _report(watch: Any, standing: Any) -> dict[str, Any]:
 
 
 def cache_folder() -> Path:
-    """Where the converted model is kept between demos."""
+    """Return the folder that caches the converted model between demos."""
     base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return Path(base) / "steward" / "demo"
 
 
 def _port(preferred: int) -> int:
-    """`preferred` where nobody listens there, else 0: any free one."""
+    """Return `preferred` if that port is free, else 0 for any free port."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

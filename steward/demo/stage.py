@@ -20,13 +20,13 @@ from steward.demo.world import APP, BOT, FRONT_END, MAINTAINER, WORKER, World
 from steward.valkey import Valkey, free_port
 
 PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "OMP_NUM_THREADS")
-"""What a child of the demo inherits; every other setting is given to it by name."""
+"""Environment variables that the demo's processes inherit; all other settings are set explicitly."""
 PASSED_ON_PREFIXES = ("OPENBLAS_",)
 
 
 @dataclass
 class Stage:
-    """Everything that runs, and where."""
+    """The demo's processes and their addresses."""
 
     folder: Path
     children: Children
@@ -37,18 +37,18 @@ class Stage:
 
     @property
     def web_url(self) -> str:
-        """The bot's web server."""
+        """The URL of the bot's web server."""
         return f"http://127.0.0.1:{self.web_port}"
 
     def environment(self, **settings: str) -> dict[str, str]:
-        """The environment of one process: as little as it needs."""
-        kept = {
+        """Return the minimal environment of one process."""
+        inherited = {
             name: value
             for name, value in os.environ.items()
             if name in PASSED_ON or name.startswith(PASSED_ON_PREFIXES)
         }
         return {
-            **kept,
+            **inherited,
             "HF_HUB_DISABLE_XET": "1",
             "HF_HUB_DISABLE_TELEMETRY": "1",
             "HF_ENDPOINT": self.hub_url,
@@ -70,7 +70,7 @@ class Stage:
         self.hub_url = json.loads(_first_line(child, seconds=30))["url"]
 
     def write_board(self, suite: str = "starter") -> None:
-        """Write the board file, with the ids that the Hub gave the accounts; `suite` is a name or an absolute path."""
+        """Write the board file with the Hub's ids of the accounts; `suite` is a name or an absolute path."""
         ids = {
             name: HfApi(self.hub_url, token=self.world.tokens[name]).whoami()["id"] for name in (FRONT_END, MAINTAINER)
         }
@@ -90,21 +90,21 @@ class Stage:
         self.children.start("sync", [*STEWARD, "sync"], environment=self.environment(STEWARD_BOT_TOKEN_FILE=token))
 
     def start_worker(self) -> None:
-        """Start the evaluation worker, with a token that can write details and nothing else."""
+        """Start the evaluation worker with a token that can write details repos only."""
         token = self._secret("worker-token", self.world.tokens[WORKER])
         settings = self.environment(STEWARD_WORKER_TOKEN_FILE=token, STEWARD_WORK_DIR=str(self.folder / "worker"))
         self.children.start("worker", [*STEWARD, "work"], environment=settings)
 
     def wait_until_ready(self, *, seconds: float = 60) -> None:
-        """Return once the bot has answered for itself, the queue and the Hub."""
+        """Return once the bot reports that it, the queue and the Hub are ready."""
         deadline = time.monotonic() + seconds
         answer = "nothing yet"
         while time.monotonic() < deadline:
             self.children.check()
             try:
-                found = httpx2.get(f"{self.web_url}/readyz", timeout=5)
-                answer = found.text
-                if found.status_code == 200:
+                response = httpx2.get(f"{self.web_url}/readyz", timeout=5)
+                answer = response.text
+                if response.status_code == 200:
                     return
             except httpx2.HTTPError as error:
                 answer = str(error)
@@ -122,9 +122,9 @@ STEWARD = (sys.executable, "-P", "-m", "steward.cli")
 
 
 def build_stage(folder: Path, children: Children) -> Stage:
-    """A stage in `folder` with a queue server that runs already."""
+    """Return a stage in `folder` with a running queue server."""
     valkey = Valkey(folder / "valkey").start()
-    (folder / "valkey-port").write_text(str(valkey.port))  # for whoever wants to look inside
+    (folder / "valkey-port").write_text(str(valkey.port))  # for people who want to inspect it
     port = free_port()
     world = World(f"http://127.0.0.1:{port}")
     return Stage(folder, children, valkey, world, port)

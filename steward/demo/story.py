@@ -1,4 +1,4 @@
-"""What happens in the demo, as it happens in life: a form that submits for people, and an outsider's pull request."""
+"""The demo's submissions: through the leaderboard's form, and through an outsider's pull request."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from steward.demo.world import FRONT_END, MAINTAINER, REQUESTS, World
 
 @dataclass(frozen=True)
 class DemoSubmission:
-    """One model, who wants it evaluated and how it comes in, and how it must end."""
+    """One submission of the demo, with its submitter, its way in and its expected end."""
 
     model: str
     sender: str
@@ -25,7 +25,7 @@ class DemoSubmission:
 
     @property
     def path(self) -> str:
-        """Where its request file lies."""
+        """The path of its request file."""
         org, name = self.model.split("/")
         return str(RequestPath(org, name, private=False, precision="float32", weight_type="Original"))
 
@@ -39,7 +39,7 @@ SUBMISSIONS = (
 
 
 def request_file(submission: DemoSubmission, revision: str) -> bytes:
-    """What the leaderboard's form writes."""
+    """Return the request file as the leaderboard's form writes it."""
     fields = {
         "model": submission.model,
         "base_model": "",
@@ -60,7 +60,7 @@ def request_file(submission: DemoSubmission, revision: str) -> bytes:
 
 
 def submit(endpoint: str, world: World, submission: DemoSubmission, revision: str) -> None:
-    """Bring `submission` in, in the way that it comes."""
+    """Submit the model through the form or through a pull request."""
     add = CommitOperationAdd(submission.path, request_file(submission, revision))
     if submission.by_pull_request:
         outsider = HfApi(endpoint=endpoint, token=world.tokens[submission.sender])

@@ -1,4 +1,4 @@
-"""The demo as people see it: a line for each thing that happens, and a bar for what takes long."""
+"""The demo's display: one line per event, and a progress bar for each running evaluation."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from steward.demo.watch import SubmissionStatus
 
 
 class Timeline:
-    """Prints events once, and keeps one progress bar for the attempt that runs."""
+    """Prints each event once, and shows a progress bar for each running attempt."""
 
     def __init__(self, console: Console, *, live: bool) -> None:
         self._console = console
@@ -35,13 +35,13 @@ class Timeline:
         self._bars: dict[str, TaskID] = {}
 
     def say(self, words: str) -> None:
-        """One line, with the seconds since the beginning."""
+        """Print one line with the seconds since the start."""
         self._progress.console.print(
             f"[dim]{time.monotonic() - self._began:7.1f}s[/dim] {escape(words)}", highlight=False
         )
 
     def show(self, standings: list[SubmissionStatus]) -> None:
-        """Tell what changed since the last call."""
+        """Print the changes since the last call."""
         for standing in standings:
             self._bar(standing)
             words = _words(standing)
@@ -61,9 +61,9 @@ class Timeline:
         self._progress.update(self._bars[model], completed=attempt.progress.done, total=attempt.progress.total)
 
     def ending(self, result: dict[str, Any]) -> None:
-        """The scores, each outcome, and where the threads are."""
+        """Print the scores, outcomes and threads."""
         self._progress.stop()
-        table = Table(title=f"How it ended, after {result['seconds']} s", title_justify="left")
+        table = Table(title=f"Results after {result['seconds']} s", title_justify="left")
         for heading in ("Model", "Status", "Outcome", "Thread"):
             table.add_column(heading, overflow="fold")
         for request in result["requests"]:
@@ -74,15 +74,15 @@ class Timeline:
         self._console.print(table)
 
     def serve_on(self, hub_url: str, web_url: str, check: Callable[[], None]) -> None:
-        """Go on serving until Ctrl-C."""
+        """Keep serving until Ctrl-C."""
         self._console.print(f"\nThe board's pages: [bold]{web_url}[/bold]; its Hub: [bold]{hub_url}[/bold].")
-        self._console.print("Ctrl-C ends the demo and everything it started.")
+        self._console.print("Ctrl-C stops the demo and all its processes.")
         while True:
             check()
             time.sleep(0.5)
 
     def close(self) -> None:
-        """Take the live display away."""
+        """Remove the live display."""
         self._progress.stop()
 
 

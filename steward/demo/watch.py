@@ -1,4 +1,4 @@
-"""How the submissions stand: read from the request files, the details of progress from Redis."""
+"""The state of the demo's submissions, from the request files and, for the progress, from Redis."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ENDED = ("FINISHED", "FAILED")
 
 @dataclass(frozen=True)
 class SubmissionStatus:
-    """How one submission stands."""
+    """The state of one submission."""
 
     submission: DemoSubmission
     status: str = "not there yet"
@@ -33,18 +33,18 @@ class SubmissionStatus:
 
     @property
     def ended(self) -> bool:
-        """Whether it came to an end."""
+        """Whether the request has ended."""
         return self.status in ENDED
 
     @property
     def right(self) -> bool:
-        """Whether it ended as it should."""
+        """Whether it ended as expected."""
         cause = self.failure.cause if self.failure is not None else None
         return self.status == self.submission.status and cause == self.submission.cause and self.thread is not None
 
 
 class SubmissionWatcher:
-    """Reads all submissions, a call each."""
+    """Reads the state of all submissions, with one call each."""
 
     def __init__(self, hub: Hub, redis: Redis, keys: Keys) -> None:
         self._hub = hub
@@ -53,7 +53,7 @@ class SubmissionWatcher:
         self._last: dict[str, SubmissionStatus] = {}
 
     def look(self) -> list[SubmissionStatus]:
-        """How they stand now; one that cannot be read for a moment stands as it stood."""
+        """Return the present states; a submission that is unreadable for a moment keeps its last state."""
         return [self._standing(submission) for submission in SUBMISSIONS]
 
     def _standing(self, submission: DemoSubmission) -> SubmissionStatus:
@@ -77,7 +77,7 @@ class SubmissionWatcher:
         return SubmissionStatus(submission, request.file.status, facts.failure, thread, facts.results, attempt)
 
     def scores(self, standing: SubmissionStatus) -> dict[str, Any] | None:
-        """The published scores of a finished submission, from the results repo."""
+        """Return the published scores of a finished submission from the results repo."""
         if standing.results is None:
             return None
         file = self._hub.read_file(Repo("dataset", RESULTS), standing.results)
@@ -85,6 +85,6 @@ class SubmissionWatcher:
 
 
 def published_scores(data: bytes) -> dict[str, Any]:
-    """What the `steward` block of a results file says: benchmark → score, and their average."""
+    """Return the average and the score of each benchmark from the `steward` block of a results file."""
     block = json.loads(data)["steward"]
     return {"average": block["average"], "benchmarks": block["benchmarks"]}

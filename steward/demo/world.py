@@ -1,4 +1,4 @@
-"""The demo's world: people, organisations, repos, and the board file."""
+"""The demo's people, organisations, repos and board file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from workers.starter import dataset_files
 ORG, DETAILS_ORG = "open-board", "open-board-details"
 BOT, FRONT_END, WORKER, MAINTAINER = "steward-bot", "board-front-end", "gpu-worker", "maya"
 APP = "the-open-board"
-"""With which people sign in to the board's pages."""
+"""The OAuth app with which people sign in to the board's pages."""
 PEOPLE = {
     BOT: "Steward",
     FRONT_END: "The submit form",
@@ -29,17 +29,17 @@ CONTENTS, FLAGS = f"{ORG}/contents", f"{ORG}/flags"
 SUITES_ORG, QUESTIONS, SPACE = "steward-suites", "steward-suites/starter", f"{ORG}/leaderboard"
 
 CARDS = {
-    REQUESTS: "# Requests\n\nEach file is one submission, and says how it stands.\n",
-    RESULTS: "# Results\n\nThe scores of every evaluation, a folder for each model.\n",
-    LOGS: "# Logs\n\nThe log and the outcome of every attempt, good or bad.\n",
-    CONTENTS: "# Contents\n\nThe whole leaderboard as one table: a row for every evaluation.\n",
-    FLAGS: "# Flags\n\nWhat maintainers hold against models, and what became of it.\n",
+    REQUESTS: "# Requests\n\nEach file is one submission with its status.\n",
+    RESULTS: "# Results\n\nThe scores of every evaluation, in one folder per model.\n",
+    LOGS: "# Logs\n\nThe log and the outcome of every attempt.\n",
+    CONTENTS: "# Contents\n\nThe whole leaderboard as one table with one row per evaluation.\n",
+    FLAGS: "# Flags\n\nFlagged models, with reasons and decisions.\n",
 }
 
 
 @dataclass
 class World:
-    """Tokens and secrets, made anew for each demo. The pages are at `web_url`."""
+    """Tokens and secrets, generated for each demo. The pages are at `web_url`."""
 
     web_url: str
     secret: str = field(default_factory=lambda: secrets.token_urlsafe(24))
@@ -47,12 +47,12 @@ class World:
     tokens: dict[str, str] = field(default_factory=lambda: {name: f"hf_{secrets.token_hex(17)}" for name in PEOPLE})
 
     def as_world(self) -> dict[str, Any]:
-        """What localhub starts with."""
+        """Return the world file with which localhub starts."""
         users = [
             {"name": name, "fullname": fullname, "tokens": [{"token": self.tokens[name], "role": "write"}]}
             for name, fullname in PEOPLE.items()
         ]
-        # The worker belongs to the organisation of the details alone: everywhere else its token may write nothing.
+        # The worker is a member of the details organisation only: its token can write nowhere else.
         orgs = [
             {
                 "name": ORG,
@@ -86,7 +86,7 @@ class World:
         return {"users": users, "orgs": orgs, "repos": repos, "webhooks": [hook], "oauthApps": [app]}
 
     def board_file(self, suite: str, *, front_end_id: str, maintainer_id: str) -> str:
-        """The board, as an operator would write it."""
+        """Return the board file as an operator would write it."""
         board = {
             "name": "open-board",
             "title": "The Open Board",

@@ -12,11 +12,11 @@ from tests.support.browser.chromium import CHROMIUM, OPTIONS
 expect.set_options(timeout=30_000)  # milliseconds until what is expected is shown, on the busiest of machines
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     """Debian's Chromium; without one these tests are skipped.
 
-    For a module and no longer: until it is closed Playwright keeps an event loop running in this thread, and a test
+    For this folder and no longer: until it is closed Playwright keeps an event loop running in this thread, and a test
     elsewhere that calls `asyncio.run` would fail.
     """
     if CHROMIUM is None:

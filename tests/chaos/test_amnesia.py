@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.chaos.board_processes import open_town, wait_for
+from tests.support.chaos.board_processes import PATIENCE, open_town
 from tests.support.chaos.end_state import MODELS, all_is_well
+from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
 
@@ -17,8 +18,8 @@ def test_redis_lost_in_the_middle_of_everything(tmp_path: Path) -> None:
     with open_town(tmp_path) as town:
         for name in ("web", "sync", "worker"):
             town.start(name, STEWARD_BEAT_SECONDS="1")
-        wait_for(town.web_answers, words=town.words)
+        wait_until(town.web_answers, describe=town.words, seconds=PATIENCE)
         town.submit(*MODELS)
-        wait_for(lambda: "RUNNING" in town.statuses().values(), words=town.words)
+        wait_until(lambda: "RUNNING" in town.statuses().values(), describe=town.words, seconds=PATIENCE)
         town.redis.flushall()
         all_is_well(town)

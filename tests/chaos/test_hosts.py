@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import shutil
 import subprocess
@@ -24,13 +23,14 @@ import redis
 from localhub.testing import LocalHub
 from redis_state.attempts import Attempts
 from redis_state.redis import text
-from tests.support.chaos.board_processes import BOARD, BOT, ENDED, KEYS, SECRET, WORKER, Town, wait_for, world
+from tests.support.chaos.board_processes import BOARD, BOT, ENDED, KEYS, PATIENCE, SECRET, WORKER, BoardProcesses, world
 from tests.support.chaos.end_state import all_is_well
 from tests.support.chaos.network_hosts import Host, Network, missing
 from tests.support.chaos.redis_users import MAKE_USERS, ROLES, refused
+from tests.support.sizes import WHOLE
+from tests.support.waiting import wait_until
 
 SERVER = shutil.which("valkey-server") or shutil.which("redis-server")
-WHOLE = bool(os.environ.get("STEWARD_WHOLE_MATRIX"))
 pytestmark = [
     pytest.mark.chaos,
     pytest.mark.timeout(400),
@@ -84,7 +84,7 @@ class Queue:
         words = [word for name, value in options.items() for word in (f"--{name}", value)]
         with (self.folder / "server.log").open("ab") as log:
             subprocess.Popen([*self.host.within, str(SERVER), *words], stdout=log, stderr=log)
-        wait_for(self._answers, words=(self.folder / "server.log").read_text)
+        wait_until(self._answers, describe=(self.folder / "server.log").read_text, seconds=PATIENCE)
 
     def _answers(self) -> bool:
         try:
@@ -116,7 +116,7 @@ def certificates(folder: Path, address: str) -> None:
 
 
 @dataclass
-class HostTown(Town):
+class HostTown(BoardProcesses):
     """A town whose processes live on hosts; each finds its secrets in files."""
 
     network: Network = field(default_factory=Network)
@@ -170,8 +170,8 @@ def five_hosts(folder: Path) -> Iterator[HostTown]:
             try:
                 for name, host in {"web": front, "sync": front, "sync1": back, "worker": gpu, "worker1": gpu1}.items():
                     town.settle(name, host)
-                wait_for(lambda: town.web_answers(page="readyz"), words=town.words)
-                wait_for(lambda: town.redis.hlen(KEYS.workers) == 2, words=town.words)
+                wait_until(lambda: town.web_answers(page="readyz"), describe=town.words, seconds=PATIENCE)
+                wait_until(lambda: town.redis.hlen(KEYS.workers) == 2, describe=town.words, seconds=PATIENCE)
                 yield town
                 assert not (words := refused(town.redis)), words
             finally:
@@ -180,7 +180,7 @@ def five_hosts(folder: Path) -> Iterator[HostTown]:
                 town.stop()
 
 
-def ends(town: Town, *paths: str) -> bool:
+def ends(town: BoardProcesses, *paths: str) -> bool:
     """Whether these requests came to an end."""
     statuses = town.statuses()
     return all(statuses.get(path) in ENDED for path in paths)
@@ -197,26 +197,32 @@ def test_hosts_are_cut_off_and_killed_and_join(tmp_path: Path) -> None:
     with five_hosts(tmp_path) as town:
         network = town.network
         paths = town.submit("good", "remote", "good-dies")
-        wait_for(lambda: ends(town, *paths), words=town.words)
+        wait_until(lambda: ends(town, *paths), describe=town.words, seconds=PATIENCE)
         said("a submission became a result")
 
         network.cut(network.hosts["queue"])
-        wait_for(lambda: not town.web_answers(page="readyz"), words=town.folder.as_posix)
+        wait_until(lambda: not town.web_answers(page="readyz"), describe=town.folder.as_posix, seconds=PATIENCE)
         assert town.web_answers(page="healthz")
         network.heal(network.hosts["queue"])
-        wait_for(lambda: town.web_answers(page="readyz"), words=town.words)
+        wait_until(lambda: town.web_answers(page="readyz"), describe=town.words, seconds=PATIENCE)
         said("the queue server's host was cut off: the web server lived, and was not ready until it was back")
 
         town.submit("good-slow")
-        first = wait_for(lambda: town.runner("good-slow"), words=town.words)
+        first = wait_until(lambda: town.runner("good-slow"), describe=town.words, seconds=PATIENCE)
         network.cut(first)
         cut = time.monotonic()
-        second = wait_for(lambda: (on := town.runner("good-slow")) != first and on, words=town.words)
+        second = wait_until(
+            lambda: (on := town.runner("good-slow")) != first and on, describe=town.words, seconds=PATIENCE
+        )
         said(f"{first.name} is cut off: {second.name} evaluates its model anew")
         network.kill(second)
         late = network.join("late")
         town.settle("worker2", late)
-        third = wait_for(lambda: (on := town.runner("good-slow")) not in (first, second) and on, words=town.words)
+        third = wait_until(
+            lambda: (on := town.runner("good-slow")) not in (first, second) and on,
+            describe=town.words,
+            seconds=PATIENCE,
+        )
         assert third == late
         said(f"{second.name} has no power any more: late, which joined just now, evaluates the model")
         assert time.monotonic() > cut + LEASE

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import pkgutil
 import subprocess
 import sys
@@ -23,11 +22,12 @@ import pytest
 import bot
 import workers
 from redis_state.crashpoints import POINTS
-from tests.support.chaos.board_processes import Town, open_town, wait_for
+from tests.support.chaos.board_processes import PATIENCE, BoardProcesses, open_town
 from tests.support.chaos.end_state import REQUESTS, tried_again
+from tests.support.sizes import WHOLE
+from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
-WHOLE = bool(os.environ.get("STEWARD_WHOLE_MATRIX"))
 BEAT = "1"
 MODELS, PROPOSED = ("good", "remote", "good-dies", "other"), "another"
 ENTRANCES = {
@@ -100,16 +100,16 @@ def play(folder: Path, *, kind: str = "", point: str = "") -> tuple[dict[str, An
         for name in ("web", *(["schedule"] if kind == "schedule" else []), "sync", "worker"):
             armed = {"crash_at": point, "STEWARD_CRASH_NOTE": str(folder / "died")} if name == kind else {}
             town.start(name, STEWARD_BEAT_SECONDS=BEAT, **armed)
-        wait_for(town.web_answers, words=town.words)
+        wait_until(town.web_answers, describe=town.words, seconds=PATIENCE)
         ended = act(town)
-        wait_for(lambda: (kind and town.died(kind)) or ended(), words=town.words)
+        wait_until(lambda: (kind and town.died(kind)) or ended(), describe=town.words, seconds=PATIENCE)
         if kind and town.died(kind):
             town.start(kind, STEWARD_BEAT_SECONDS=BEAT)
-        wait_for(ended, words=town.words)
+        wait_until(ended, describe=town.words, seconds=PATIENCE)
         return town.last_picture(), (folder / "died").exists()
 
 
-def act(town: Town) -> Callable[[], bool]:
+def act(town: BoardProcesses) -> Callable[[], bool]:
     """What people do; whether all of it came to its end."""
     number = town.propose(PROPOSED)
     town.say(number, "/help")
@@ -175,8 +175,8 @@ def test_no_process_passes_a_point_that_is_not_its_own(undisturbed: dict[str, An
     with open_town(tmp_path) as town:
         for kind in ("web", "schedule", "sync", "worker"):
             town.start(kind, STEWARD_BEAT_SECONDS=BEAT, crash_at="|".join(spare[kind]))
-        wait_for(town.web_answers, words=town.words)
-        wait_for(act(town), words=town.words)
+        wait_until(town.web_answers, describe=town.words, seconds=PATIENCE)
+        wait_until(act(town), describe=town.words, seconds=PATIENCE)
         assert town.last_picture() == undisturbed
         assert not [name for name in town.processes if town.died(name)]
     TABLE.update({(kind, name): "never gets there" for kind, names in spare.items() for name in names})

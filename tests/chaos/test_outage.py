@@ -8,7 +8,6 @@ while people go on writing on the Hub and deliveries go on coming, ten thousand 
 from __future__ import annotations
 
 import json
-import os
 import threading
 import time
 from collections import Counter
@@ -21,12 +20,13 @@ import httpx2
 import pytest
 from huggingface_hub import HfApi
 
-from tests.support.chaos.board_processes import KEYS, SECRET, WORKER, Town, open_town, wait_for
+from tests.support.chaos.board_processes import KEYS, PATIENCE, SECRET, WORKER, BoardProcesses, open_town
 from tests.support.chaos.end_state import MODELS, REQUESTS, all_is_well
-from tests.support.chaos.tcp_proxy import Cable
+from tests.support.chaos.tcp_proxy import TcpProxy
+from tests.support.sizes import WHOLE
+from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.chaos]
-WHOLE = bool(os.environ.get("STEWARD_WHOLE_MATRIX"))
 AWAY, DELIVERIES, TRICKLE, THREADS = 600.0, 10_000, 1_000, 100
 WINDOW, CALLS, RESOLVED, COMMITS = 300.0, 1_000, 5_000, 60
 """What a free account may ask of the Hub in five minutes, and the bot commits to a repo in an hour at most."""
@@ -41,7 +41,7 @@ class Flood:
     answers: Counter[int] = field(default_factory=Counter)
     seconds: list[float] = field(default_factory=list)
 
-    def send(self, town: Town, numbers: Sequence[int], *, pause: float = 0.0) -> None:
+    def send(self, town: BoardProcesses, numbers: Sequence[int], *, pause: float = 0.0) -> None:
         """One delivery after the other, over one connection, `pause` seconds apart."""
         headers = {"x-webhook-secret": SECRET, "content-type": "application/json"}
         with httpx2.Client(base_url=f"http://127.0.0.1:{town.ports[0]}", headers=headers, timeout=30) as client:
@@ -71,7 +71,7 @@ def body(number: int) -> bytes:
     return json.dumps(told).encode()
 
 
-def flood(town: Town, numbers: range, senders: int) -> Flood:
+def flood(town: BoardProcesses, numbers: range, senders: int) -> Flood:
     """Send these deliveries over so many connections at once."""
     sent = Flood()
     with ThreadPoolExecutor(senders) as pool:
@@ -86,11 +86,11 @@ def test_thousands_of_deliveries_while_the_hub_is_away(tmp_path: Path) -> None:
     with open_town(tmp_path) as town:
         for name in ("web", "sync", "worker"):
             town.start(name, STEWARD_BEAT_SECONDS="1")
-        wait_for(town.web_answers, words=town.words)
+        wait_until(town.web_answers, describe=town.words, seconds=PATIENCE)
         town.submit(*MODELS)
-        wait_for(lambda: "RUNNING" in town.statuses().values(), words=town.words)
+        wait_until(lambda: "RUNNING" in town.statuses().values(), describe=town.words, seconds=PATIENCE)
         town.hub.state.faults.fail("/api/*", status=503, times=None)
-        wait_for(lambda: b"failed" in town.redis.hgetall(KEYS.hub_state), words=town.words)
+        wait_until(lambda: b"failed" in town.redis.hgetall(KEYS.hub_state), describe=town.words, seconds=PATIENCE)
         assert flood(town, range(2_000), 8).answers == {202: 2_000}
         town.hub.state.faults.clear()
         all_is_well(town)
@@ -103,15 +103,15 @@ def test_thousands_of_deliveries_while_the_hub_is_away(tmp_path: Path) -> None:
 def test_ten_minutes_without_a_hub_then_ten_thousand_deliveries(tmp_path: Path) -> None:
     """Nothing that came is lost, people wait no longer than need be afterwards, and no budget is overdrawn."""
     with open_town(tmp_path) as town:
-        door, to_do = Cable(int(town.hub.url.rpartition(":")[2]), "to the Hub"), Watch(town)
+        door, to_do = TcpProxy(int(town.hub.url.rpartition(":")[2]), "to the Hub"), Watch(town)
         for name in ("web", "sync", "sync1", "worker"):
             town.start(name, HF_ENDPOINT=f"http://127.0.0.1:{door.port}")
-        wait_for(town.web_answers, words=town.words)
+        wait_until(town.web_answers, describe=town.words, seconds=PATIENCE)
         for number in range(THREADS):
             town.ada.create_discussion("town/requests", f"Thread {number}", repo_type="dataset")
-        wait_for(lambda: all_read(town), words=town.words)
+        wait_until(lambda: all_read(town), describe=town.words, seconds=PATIENCE)
         town.submit(*MODELS)
-        wait_for(lambda: "RUNNING" in town.statuses().values(), words=town.words)
+        wait_until(lambda: "RUNNING" in town.statuses().values(), describe=town.words, seconds=PATIENCE)
         door.refuse()
         with to_do:
             before, sent = to_do.memory(), [outage(town, door, AWAY)]
@@ -119,9 +119,9 @@ def test_ten_minutes_without_a_hub_then_ten_thousand_deliveries(tmp_path: Path) 
             knocks = most_within(door.calls[:], WINDOW)
             door.heal()
             back = time.monotonic()
-            wait_for(lambda: all_read(town), words=town.words)
+            wait_until(lambda: all_read(town), describe=town.words, seconds=PATIENCE)
             all_is_well(town, seconds=600)
-            wait_for(lambda: not town.redis.exists(KEYS.dirty_tries), words=town.words)
+            wait_until(lambda: not town.redis.exists(KEYS.dirty_tries), describe=town.words, seconds=PATIENCE)
             done = time.monotonic() - back
         grown = to_do.memory() - before
         counts = {name.decode(): int(count) for name, count in town.redis.hgetall(KEYS.inbox_counts).items()}
@@ -149,7 +149,7 @@ def test_ten_minutes_without_a_hub_then_ten_thousand_deliveries(tmp_path: Path) 
         assert all(count <= COMMITS for repo, count in words["commits"].items() if repo.startswith("datasets/town/"))
 
 
-def outage(town: Town, door: Cable, seconds: float) -> Flood:
+def outage(town: BoardProcesses, door: TcpProxy, seconds: float) -> Flood:
     """The Hub is gone for so long, refusing and swallowing by turns; people write and deliveries come all the same."""
     end, sent = time.monotonic() + seconds, Flood()
     with ThreadPoolExecutor(2) as pool:
@@ -164,13 +164,13 @@ def outage(town: Town, door: Cable, seconds: float) -> Flood:
     return sent
 
 
-def comment(town: Town) -> None:
+def comment(town: BoardProcesses) -> None:
     """Ada writes in each of her threads."""
     for number in range(1, THREADS + 1):
         town.ada.comment_discussion("town/requests", number, comment="Is it done?", repo_type="dataset")
 
 
-def all_read(town: Town) -> bool:
+def all_read(town: BoardProcesses) -> bool:
     """Whether the bot has looked at every thread of ada's as it is now."""
     seen = {
         name.decode(): int(count)
@@ -193,7 +193,7 @@ def most_within(times: Sequence[float], window: float) -> int:
 class Watch:
     """Notes the calls of the bot as time goes by, and the memory of the web server."""
 
-    def __init__(self, town: Town) -> None:
+    def __init__(self, town: BoardProcesses) -> None:
         self.town = town
         self.times: dict[str, list[float]] = {"bot api": [], "bot resolvers": []}
         self._end = threading.Event()

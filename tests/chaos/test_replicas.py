@@ -7,7 +7,6 @@ cuts off a sync process and a scheduler, `make chaos` one process of each kind, 
 from __future__ import annotations
 
 import json
-import os
 import re
 import time
 from collections import Counter
@@ -23,12 +22,13 @@ import pytest
 
 from leaderboard.attempts import attempt_id
 from leaderboard.requests import RequestPath
-from tests.support.chaos.board_processes import BOARD, KEYS, SECRET, Town, open_town, wait_for
+from tests.support.chaos.board_processes import BOARD, KEYS, PATIENCE, SECRET, BoardProcesses, open_town
 from tests.support.chaos.end_state import MODELS, all_is_well, tried_again
-from tests.support.chaos.tcp_proxy import Cable, Trap
+from tests.support.chaos.tcp_proxy import CutTrigger, TcpProxy
+from tests.support.sizes import WHOLE
+from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
-WHOLE = bool(os.environ.get("STEWARD_WHOLE_MATRIX"))
 BEAT = 1.0
 LONGEST_LEASE = 3.5 * BEAT
 CUT = LONGEST_LEASE + (5 if WHOLE else 3)
@@ -67,19 +67,19 @@ CUTS = (
 
 
 @contextmanager
-def two_of_everything(folder: Path, kind: str = "", *traps: Trap) -> Iterator[Town]:
+def two_of_everything(folder: Path, kind: str = "", *traps: CutTrigger) -> Iterator[BoardProcesses]:
     """A town with replicas of each process; those of `kind` reach Redis by cables with `traps`."""
     with open_town(folder, webs=2) as town:
         cables = {}
         for name in PROCESSES:
             if name.rstrip("0123456789") == kind:
-                cables[name] = Cable(town.valkey.port, name, traps)
+                cables[name] = TcpProxy(town.valkey.port, name, traps)
             url = f"redis://127.0.0.1:{cables[name].port}/0" if name in cables else ""
             town.start(name, STEWARD_BEAT_SECONDS=str(BEAT), redis_url=url)
         try:
             for number in range(2):
-                wait_for(lambda number=number: town.web_answers(number), words=town.words)
-            wait_for(lambda: town.redis.hlen(KEYS.workers) == 2, words=town.words)
+                wait_until(lambda number=number: town.web_answers(number), describe=town.words, seconds=PATIENCE)
+            wait_until(lambda: town.redis.hlen(KEYS.workers) == 2, describe=town.words, seconds=PATIENCE)
             yield town
         finally:
             for cable in cables.values():
@@ -105,14 +105,14 @@ def test_two_of_everything(undisturbed: dict[str, Any]) -> None:
 @pytest.mark.parametrize("cut", CUTS if WHOLE else CUTS[:1], ids=lambda cut: f"{cut.kind}: {cut.when}")
 def test_one_of_two_is_cut_off_for_longer_than_its_lease(cut: Cut, undisturbed: dict[str, Any], tmp_path: Path) -> None:
     """One of the replicas loses Redis in the middle of its work, and comes back: the same end, and nothing twice."""
-    trap = Trap(re.compile(cut.words), cut.side, cut.keeps)
+    trap = CutTrigger(re.compile(cut.words), cut.side, cut.keeps)
     with two_of_everything(tmp_path, cut.kind, trap) as town, ThreadPoolExecutor(1) as hub:
         trap.set.set()
         town.submit(*MODELS)
         answers = hub.submit(deliver, town, 200) if cut.kind == "web" else None
-        cable = wait_for(lambda: trap.sprung, words=town.words)  # a round may just have been
+        cable = wait_until(lambda: trap.sprung, describe=town.words, seconds=PATIENCE)  # a round may just have been
         began = time.monotonic()
-        wait_for(lambda: time.monotonic() > began + CUT, words=town.words)
+        wait_until(lambda: time.monotonic() > began + CUT, describe=town.words, seconds=PATIENCE)
         (cable.heal if cut.heals else cable.forget)()
         seen = all_is_well(town)
         if answers is not None:
@@ -122,7 +122,7 @@ def test_one_of_two_is_cut_off_for_longer_than_its_lease(cut: Cut, undisturbed: 
     print(f"{cut.kind:8} {cut.when:55} {cable.name} without Redis for {CUT:.0f} s, same end, nothing twice")
 
 
-def deliver(town: Town, count: int) -> Counter[int]:
+def deliver(town: BoardProcesses, count: int) -> Counter[int]:
     """Send deliveries to both web servers, each again until it is acknowledged, as the Hub does; the answers."""
     body = json.dumps({"event": {"action": "update", "scope": "repo.config"}, "repo": {"type": "model", "name": "a/b"}})
     answers: Counter[int] = Counter()
@@ -139,14 +139,14 @@ def deliver(town: Town, count: int) -> Counter[int]:
             answers[status] += 1
             return status == 202
 
-        wait_for(acknowledged)
+        wait_until(acknowledged, seconds=PATIENCE)
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(send, range(count)))
     return answers
 
 
-def all_are_stored_once(town: Town, answers: Counter[int]) -> None:
+def all_are_stored_once(town: BoardProcesses, answers: Counter[int]) -> None:
     """Each delivery that was acknowledged lies in the inbox once, although some were sent again."""
     stored = Counter(fields[b"id"] for _, fields in town.redis.xrange(KEYS.inbox))
     flood = {name: times for name, times in stored.items() if name.startswith(b"flood-")}

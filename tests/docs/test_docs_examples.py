@@ -40,4 +40,4 @@ def test_the_verb_in_the_how_to_works(project: Path, monkeypatch: pytest.MonkeyP
     call = SimpleNamespace(
         context=SimpleNamespace(now=lambda: 7_300.0), entry=SimpleNamespace(submitted=100.0, model="a/*b*")
     )
-    assert names["run"](call).text == r"**a/\*b\*** has been here for 2 hours."
+    assert names["run"](call).text == r"**a/\*b\*** was submitted 2 hours ago."

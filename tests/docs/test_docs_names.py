@@ -17,19 +17,20 @@ from steward.reference import settings_page
 MARKDOWN = MarkdownIt("commonmark").enable("table")
 FOLDERS = (
     "leaderboard",
-    "wire",
+    "redis_state",
     "hub",
     "bot",
     "workers",
     "localhub",
     "steward",
     "benchmarks",
+    "simulations",
     "tests",
     "docs",
     "deploy",
 )
 
-OF_THE_READER = r"NAME|FAMILY|\bage\.|\.env$"
+OF_THE_READER = r"NAME|FAMILY|\b(verb_)?age\.|\.env$"
 """In paths: what a reader is told to make."""
 
 

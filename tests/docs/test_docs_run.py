@@ -20,7 +20,8 @@ from markdown_it import MarkdownIt
 
 from steward.valkey import Valkey, free_port
 from tests.support.docs.command_blocks import Block, Sandbox, Unreadable, blocks
-from tests.support.docs.example_board import Stage, living, wait_until
+from tests.support.docs.example_board import ExampleBoard, living
+from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = ("docs/api.md",)
@@ -51,7 +52,7 @@ RUN = [page for page, there in PAGES.items() if (ALL or page in SAMPLE) and not 
 
 
 @pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey) -> Iterator[Stage]:
+def stage(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey) -> Iterator[ExampleBoard]:
     """A board that lives."""
     with living(tmp_path_factory.mktemp("living"), valkey.url) as made:
         yield made
@@ -68,7 +69,7 @@ def prepared(page: str, folder: Path, request: pytest.FixtureRequest) -> Sandbox
     hub, web = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
     own: dict[str, str] = {}
     if page not in ON_THEIR_OWN:
-        stage: Stage = request.getfixturevalue("stage")
+        stage: ExampleBoard = request.getfixturevalue("stage")
         settings |= stage.settings
         hub, web = stage.hub.url.removeprefix("http://"), f"127.0.0.1:{stage.web}"
         (folder / "worker-token").write_text("hf_worker")
@@ -181,13 +182,13 @@ def front_end(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
 
 
 @pytest.mark.e2e
-def test_the_front_end_in_the_document_works(front_end: dict[str, Any], stage: Stage) -> None:
+def test_the_front_end_in_the_document_works(front_end: dict[str, Any], stage: ExampleBoard) -> None:
     """Whoever is not signed in is told so; who is submits, and is told in Markdown; what failed is shown with why."""
     front_end["BOARD"] = stage.web_url
     token = SimpleNamespace(token="hf_ada")
     submit, failed = front_end["submit"], front_end["failed"]
     assert submit("org/model", "bfloat16", None) == "Please sign in first."
-    wait_until(lambda: "is submitted" in submit("org/model", "bfloat16", token))
-    wait_until(lambda: "There is no model org/nowhere" in submit("org/nowhere", "bfloat16", token))
+    wait_until(lambda: "is submitted" in submit("org/model", "bfloat16", token), seconds=90)
+    wait_until(lambda: "There is no model org/nowhere" in submit("org/nowhere", "bfloat16", token), seconds=90)
     assert "is not right for model" in submit("a b", "bfloat16", token)
     assert all(len(row) == 3 for row in failed())

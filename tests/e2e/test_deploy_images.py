@@ -9,7 +9,7 @@ import json
 import os
 import shlex
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from huggingface_hub import CommitOperationAdd, HfApi
 
 from localhub.testing import LocalHub
 from steward.valkey import free_port
+from tests.support.waiting import wait_until
 from workers.models import tiny_model
 from workers.starter import dataset_files
 
@@ -168,33 +169,29 @@ def test_the_bots_image_is_small() -> None:
     assert sizes["bot"] < LIMIT
 
 
-def test_a_space_answers_judges_and_tells(
-    board: Board, containers: dict[str, str], eventually: Callable[..., Any]
-) -> None:
+def test_a_space_answers_judges_and_tells(board: Board, containers: dict[str, str]) -> None:
     """`steward up --no-worker`, the image's own command: healthy, ready, deaf to a wrong secret, and at work."""
     secrets = {"STEWARD_BOT_TOKEN": "hf_bot", "STEWARD_WEBHOOK_SECRET_FILE": "/data/webhook-secret"}
     board.run("bot", name=containers["bot"], **secrets)
-    eventually(lambda: board.page("/healthz") == 200, seconds=60)
-    eventually(lambda: board.page("/readyz") == 200, seconds=60)
+    wait_until(lambda: board.page("/healthz") == 200, seconds=60)
+    wait_until(lambda: board.page("/readyz") == 200, seconds=60)
     podman("healthcheck", "run", containers["bot"])
     url = f"http://127.0.0.1:{board.port}/webhooks/hub"
     assert httpx2.post(url, content="{}", headers={"x-webhook-secret": "guessed"}).status_code in (401, 403)
     path = board.submit("maya/remote")
-    eventually(lambda: board.request(path)["status"] == "FAILED", seconds=60)
+    wait_until(lambda: board.request(path)["status"] == "FAILED", seconds=60)
     told = httpx2.get(f"http://127.0.0.1:{board.port}/healthz").json()["inbox"]
     assert sum(told.values()) > 0  # it came by webhook
 
 
-def test_a_workers_container_evaluates_for_it(
-    board: Board, containers: dict[str, str], eventually: Callable[..., Any]
-) -> None:
+def test_a_workers_container_evaluates_for_it(board: Board, containers: dict[str, str]) -> None:
     """A tiny model, on the CPU, with the real harness: queued in the Space's container, and published."""
     redis_url = (board.data / "steward" / "redis-url").read_text("utf-8")
     board.run(
         "worker", name=containers["worker"], REDIS_URL=redis_url, STEWARD_WORKER_TOKEN="hf_gpu", STEWARD_DEVICE="cpu"
     )
     path = board.submit("maya/tiny")
-    eventually(lambda: board.request(path)["status"] in ("FINISHED", "FAILED"), seconds=400)
+    wait_until(lambda: board.request(path)["status"] in ("FINISHED", "FAILED"), seconds=400)
     request = board.request(path)
     assert request["status"] == "FINISHED", (request, podman("logs", containers["worker"]).stderr[-3_000:])
     files = HfApi(board.hub.url, token=False).list_repo_files("fresh/results", repo_type="dataset")

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -24,11 +23,12 @@ from redis_state.keys import Keys
 from steward.demo.story import SUBMISSIONS
 from steward.demo.world import BOT, DETAILS_ORG, LOGS, MAINTAINER, QUESTIONS, REQUESTS, RESULTS, SPACE, WORKER
 from tests.support.demo_run import Demo, play
+from tests.support.sizes import WHOLE
+from tests.support.waiting import wait_until
 from workers.evaluation.task_files import write_tasks
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 KEYS = Keys("open-board")
-WHOLE = bool(os.environ.get("STEWARD_WHOLE_MATRIX"))
 SOME = ("starter_boolean_expressions", "starter_object_counting")
 """Two of the suite's tasks: one chooses among answers, one writes its own. With `make chaos` it is all of them."""
 
@@ -145,15 +145,15 @@ print(json.dumps({"rows": rows, "columns": sorted(first)}))
     assert published["steward"]["model"] == demo.good["model"]
 
 
+@pytest.mark.skipif(not WHOLE, reason="imports the harness once more; test_scores compares too: `make chaos` runs it")
 def test_the_scores_are_those_of_the_lm_eval_command(
     demo: Demo, suite: Suite, published: dict[str, Any], tmp_path: Path
 ) -> None:
     """The `lm_eval` command gives the same numbers, digit for digit, for model, revision, tasks, shots and dtype.
 
-    One task is compared here, all of them with `make chaos`; both kinds of answers are in tests/integration/workers.
+    For the worker alone, without the demo around it, `make test` compares them in tests/integration/workers.
     """
-    block = published["steward"]
-    tasks = suite.tasks if WHOLE else suite.tasks[:1]
+    block, tasks = published["steward"], suite.tasks
     folder = write_tasks(suite, tmp_path / "tasks", repo=QUESTIONS, revision=block["datasets"][QUESTIONS])
     arguments = f"pretrained={block['model']},revision={block['revision']},dtype=float32"
     command = ["--model", "hf", "--model_args", arguments, "--tasks", ",".join(tasks), "--device", "cpu"]
@@ -172,9 +172,7 @@ def deliveries(connection: redis.Redis) -> list[tuple[str, bytes]]:
     return [(fields[b"id"].decode(), fields[b"body"]) for _, fields in connection.xrange(KEYS.inbox)]
 
 
-def test_the_same_delivery_five_times_changes_nothing(
-    demo: Demo, anybody: HfApi, eventually: Callable[..., object]
-) -> None:
+def test_the_same_delivery_five_times_changes_nothing(demo: Demo, anybody: HfApi) -> None:
     """Every delivery once more, five times each, under its own id and without one: no commit, no comment."""
     url = demo.world()["webhooks"][0]["url"]
     secret = demo.world()["webhooks"][0]["secret"]
@@ -192,7 +190,7 @@ for headers in [{"webhook-id": delivery}] * 5 + [{}] * 5:
     assert stored
     for delivery, body in stored[:5]:
         subprocess.run([sys.executable, "-c", sender, url, secret, delivery], input=body, check=True, timeout=60)
-    eventually(lambda: connection.zcard(KEYS.dirty) == 0)
+    wait_until(lambda: connection.zcard(KEYS.dirty) == 0)
     assert state(demo, anybody) == before
 
 

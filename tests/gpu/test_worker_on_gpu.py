@@ -1,6 +1,6 @@
 """The worker on a real GPU: half precision, isolation of devices, out of memory, a lost child, two devices.
 
-Skipped, with the reason, where there is none. Models are made on the spot.
+Skipped with a reason on a machine without a GPU. The tests generate their models.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from typing import Any
 
 import pytest
 
+from tests.support.waiting import wait_until
 from tests.support.workers import evaluation_script
-from tests.support.workers.real_worker import PATIENCE, RealStand, real_stand, upload_questions
-from tests.support.workers.worker_process import Bot, WorkerProcess, eventually, job
+from tests.support.workers.real_worker import PATIENCE, RealWorker, running_worker, upload_questions
+from tests.support.workers.worker_process import AttemptQueue, WorkerProcess, job
 from workers.common.hub_access import HubAccess
 from workers.common.run_plan import RunPlan
 from workers.evaluation import machine
@@ -34,35 +35,35 @@ CHILD = Path(evaluation_script.__file__)
 
 
 def used_mib(index: int = 0) -> int:
-    """Memory of a GPU that is in use, as its driver says."""
-    asked = ["nvidia-smi", f"--id={index}", "--query-gpu=memory.used", "--format=csv,noheader,nounits"]
-    return int(subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip())
+    """The used memory of a GPU, as its driver reports it."""
+    command = ["nvidia-smi", f"--id={index}", "--query-gpu=memory.used", "--format=csv,noheader,nounits"]
+    return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip())
 
 
-def found(worker: WorkerProcess) -> dict[str, Any]:
-    """What the child of the last attempt wrote down."""
-    written: dict[str, Any] = json.loads((worker.folder / "published.json").read_text())
-    return written
+def published_results(worker: WorkerProcess) -> dict[str, Any]:
+    """The results that the child of the last attempt wrote."""
+    results: dict[str, Any] = json.loads((worker.folder / "published.json").read_text())
+    return results
 
 
-def evaluated(bot: Bot, worker: WorkerProcess, name: str) -> dict[str, Any]:
-    """The attempt `name`, from the queue to what its child wrote down."""
+def evaluated(bot: AttemptQueue, worker: WorkerProcess, name: str) -> dict[str, Any]:
+    """Run the trial `name` from the queue to its end, and return the results of its child."""
     asked = job(name)
     bot.enqueue(asked)
     bot.grant(asked)
     outcome, log = bot.outcome(asked, seconds=PATIENCE)
     assert outcome.ok, (outcome.failure, log)
     assert GPUS[0].name in outcome.hardware
-    return found(worker)
+    return published_results(worker)
 
 
-def test_a_child_computes_on_the_gpu(bot: Bot, start_worker: Start) -> None:
-    """Behind all its walls it reaches the device, and no other process had touched it before the fork."""
+def test_a_child_computes_on_the_gpu(bot: AttemptQueue, start_worker: Start) -> None:
+    """In its sandbox the child can use the device, and no process initialised the device before the fork."""
     assert evaluated(bot, start_worker(STEWARD_DEVICE="cuda:0"), "fine") == {"sum": 64.0**3}
 
 
-def test_a_child_sees_the_devices_of_its_set_alone(bot: Bot, start_worker: Start) -> None:
-    """By the library's count and by the device files."""
+def test_a_child_sees_the_devices_of_its_set_alone(bot: AttemptQueue, start_worker: Start) -> None:
+    """torch and /dev show the child only the devices of its set."""
     seen = evaluated(bot, start_worker(STEWARD_DEVICE="cuda:0"), "seeing")
     assert seen["names"] == [GPUS[0].name]
     assert seen["visible"] == GPUS[0].uuid
@@ -72,57 +73,57 @@ def test_a_child_sees_the_devices_of_its_set_alone(bot: Bot, start_worker: Start
     assert seen["files"] == list(machine.device_files(GPUS[:1]))
 
 
-def test_out_of_memory_is_tried_again_with_smaller_batches(bot: Bot, start_worker: Start) -> None:
-    """The library's own exception, halved down to what fits, within one attempt."""
+def test_out_of_memory_is_tried_again_with_smaller_batches(bot: AttemptQueue, start_worker: Start) -> None:
+    """After torch's out-of-memory error the batch size is halved until it fits, within one attempt."""
     worker = start_worker(STEWARD_DEVICE="cuda:0", STEWARD_BATCH_SIZE="4")
     assert evaluated(bot, worker, "hungry") == {"batch_size": 1, "held": 1}
-    assert "with 2 questions at once, and tries 1" in (worker.folder / "published.log").read_text()
+    assert "with batch size 2; it runs again with 1" in (worker.folder / "published.log").read_text()
 
 
-def test_a_lost_child_frees_the_memory(bot: Bot, start_worker: Start) -> None:
-    """kill -9 of it: its gigabytes come back, and the next attempt runs."""
+def test_a_lost_child_frees_the_memory(bot: AttemptQueue, start_worker: Start) -> None:
+    """After kill -9 of the child its GPU memory is free, and the next attempt runs."""
     before = used_mib()
     worker, asked = start_worker(STEWARD_DEVICE="cuda:0"), job("holding")
     bot.enqueue(asked)
     bot.grant(asked)
     bot.running(asked)
-    eventually(lambda: used_mib() > before + 2000, seconds=PATIENCE)
+    wait_until(lambda: used_mib() > before + 2000, seconds=PATIENCE)
     worker.kill("child")
     outcome, _ = bot.outcome(asked)
     assert outcome.failure is not None
-    eventually(lambda: used_mib() < before + 200, seconds=PATIENCE)
+    wait_until(lambda: used_mib() < before + 200, seconds=PATIENCE)
     evaluated(bot, worker, "fine")
 
 
-def test_a_killed_worker_frees_the_memory(bot: Bot, start_worker: Start) -> None:
-    """kill -9 of the worker itself: nothing of it holds the device any longer."""
+def test_a_killed_worker_frees_the_memory(bot: AttemptQueue, start_worker: Start) -> None:
+    """After kill -9 of the worker none of its processes holds the device."""
     before = used_mib()
     worker, asked = start_worker(STEWARD_DEVICE="cuda:0"), job("holding")
     bot.enqueue(asked)
     bot.grant(asked)
     bot.running(asked)
-    eventually(lambda: used_mib() > before + 2000, seconds=PATIENCE)
-    worker.look()
+    wait_until(lambda: used_mib() > before + 2000, seconds=PATIENCE)
+    worker.processes()
     worker.kill("worker")
     assert worker.nothing_left()
-    eventually(lambda: used_mib() < before + 200, seconds=PATIENCE)
+    wait_until(lambda: used_mib() < before + 200, seconds=PATIENCE)
 
 
 # --- with the harness
 
 
 @pytest.fixture(scope="module")
-def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealStand]:
+def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealWorker]:
     """A Hub with questions and a tiny model, and a worker on the first GPU."""
-    with real_stand(tmp_path_factory.mktemp("gpu")) as running:
+    with running_worker(tmp_path_factory.mktemp("gpu")) as running:
         upload_questions(running)
         running.start_worker(STEWARD_DEVICE="cuda:0", STEWARD_BATCH_SIZE="4")
         yield running
 
 
 @pytest.mark.parametrize("precision", ["float16", "bfloat16", "float32"])
-def test_a_precision_is_evaluated_on_the_gpu(stand: RealStand, precision: str) -> None:
-    """Through download, child and publication; the results say where, and in which dtype."""
+def test_a_precision_is_evaluated_on_the_gpu(stand: RealWorker, precision: str) -> None:
+    """A job runs through download, child and publication; the results name the device and the dtype."""
     revision = stand.upload("ada/tiny", model())
     (outcome,) = stand.run(stand.job("ada/tiny", revision, precision=precision))
     results = stand.results(outcome)
@@ -133,8 +134,8 @@ def test_a_precision_is_evaluated_on_the_gpu(stand: RealStand, precision: str) -
 
 @two
 @pytest.mark.parametrize("spread", ["copies", "parts"])
-def test_two_devices_find_what_one_finds(stand: RealStand, spread: str) -> None:
-    """A copy on each, or the layers parted among them: the same scores."""
+def test_two_devices_find_what_one_finds(stand: RealWorker, spread: str) -> None:
+    """A copy on each device, or layers distributed over both, give the scores of one device."""
     revision = stand.upload("ada/tiny", model())
     hub_gateway = TokenHubGateway(HubAccess(stand.hub.url, "hf_worker"), stand.suite, stand.folder / "children")
     provisions = hub_gateway.fetch(stand.job("ada/tiny", revision))

@@ -10,7 +10,7 @@ LINES = 20
 """So many lines of a failure are told at once; the report at the end has all of it."""
 
 
-class AtOnce:
+class FailureReporter:
     """Hears of every test, also of those that ran in another process of pytest-xdist."""
 
     def __init__(self, terminal: pytest.TerminalReporter) -> None:
@@ -43,4 +43,4 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     """Only who has a terminal tells: the processes of pytest-xdist have none."""
     terminal = session.config.pluginmanager.get_plugin("terminalreporter")
     if terminal is not None:
-        session.config.pluginmanager.register(AtOnce(terminal))
+        session.config.pluginmanager.register(FailureReporter(terminal))

@@ -1,1 +1,1 @@
-"""What all parts of a worker need: run plans, diagnosis, logs, access to the Hub, calls of the kernel."""
+"""Shared parts of the workers: run plans, devices, diagnosis, logs, Hub access, system calls."""

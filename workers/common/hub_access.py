@@ -1,4 +1,4 @@
-"""Where the Hub is and the token that a worker shows there."""
+"""The Hub's address and the worker's token."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from huggingface_hub import HfApi
 
 @dataclass(frozen=True)
 class HubAccess:
-    """The Hub at `endpoint`. `token` writes details repos and nothing else; it never reaches a child or a log."""
+    """The Hub at `endpoint`. `token` may write only details repos; it never reaches a child or a log."""
 
     endpoint: str
     token: str | None = field(default=None, repr=False)
 
     def api(self) -> HfApi:
-        """A client that speaks with this token; False keeps one that lies around on the machine from being used."""
+        """A Hub client with this token; False keeps huggingface_hub from using a token stored on the machine."""
         return HfApi(endpoint=self.endpoint, token=self.token or False, library_name="steward")

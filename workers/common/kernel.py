@@ -1,4 +1,4 @@
-"""Calls of the Linux kernel that Python does not offer, by ctypes. Each raises OSError where the kernel says no."""
+"""Linux system calls that Python does not offer, by ctypes. Each raises OSError if the kernel refuses."""
 
 from __future__ import annotations
 
@@ -35,24 +35,24 @@ _AT_FDCWD, _AT_RECURSIVE = -100, 0x8000
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def _checked(result: int, what: str) -> int:
+def _checked(result: int, call: str) -> int:
     if result < 0:
         number = ctypes.get_errno()
-        raise OSError(number, f"{what}: {os.strerror(number)}")
+        raise OSError(number, f"{call}: {os.strerror(number)}")
     return result
 
 
-def prctl(option: int, argument: int, what: str) -> None:
+def prctl(option: int, argument: int, call: str) -> None:
     """`prctl(option, argument)`."""
     zero = ctypes.c_ulong(0)
-    _checked(_libc.prctl(option, ctypes.c_ulong(argument), zero, zero, zero), what)
+    _checked(_libc.prctl(option, ctypes.c_ulong(argument), zero, zero, zero), call)
 
 
 def die_with_parent(parent: int | None = None) -> None:
     """Have the kernel kill this process when the thread that forked it ends.
 
-    `parent` is the process of that thread: where it ended before the call, this process ends now, with status 1.
-    Without it the caller checks that. A change of user or capabilities undoes it all: call it again afterwards.
+    With `parent`, the process of that thread: if it ended before the call, this process exits with status 1. Without
+    it the caller checks that. A change of user or capabilities undoes the call: repeat it afterwards.
     """
     prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, "PR_SET_PDEATHSIG")
     if parent is not None and os.getppid() != parent:
@@ -60,15 +60,15 @@ def die_with_parent(parent: int | None = None) -> None:
 
 
 def hide_from_same_user(hidden: bool = True) -> None:
-    """Let no other process of the same user read this one's memory or environment (or let them again).
+    """Forbid other processes of the same user to read this one's memory and environment; False allows it again.
 
-    A hidden process's files in /proc belong to root, so without privileges it cannot read them itself either.
+    A hidden process's files in /proc belong to root, so an unprivileged process cannot read its own either.
     """
     prctl(_PR_SET_DUMPABLE, int(not hidden), "PR_SET_DUMPABLE")
 
 
 def forbid_privilege_gain() -> None:
-    """Let no setuid program raise this process or its children."""
+    """Forbid this process and its children to gain privileges from setuid programs."""
     prctl(_PR_SET_NO_NEW_PRIVS, 1, "PR_SET_NO_NEW_PRIVS")
 
 
@@ -78,12 +78,12 @@ def adopt_orphans() -> None:
 
 
 def unshare(flags: int) -> None:
-    """Leave the namespaces that `flags` name for new ones."""
+    """Move this process from the namespaces that `flags` name into new ones."""
     _checked(_libc.unshare(flags), "unshare")
 
 
 def loopback_up() -> None:
-    """Bring up 127.0.0.1 in this network namespace: in a new one it is down."""
+    """Bring up 127.0.0.1 in this network namespace; a new namespace starts with it down."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
         request = struct.pack("16sh14x", b"lo", _IFF_UP)
         fcntl.ioctl(any_socket, _SIOCSIFFLAGS, request)
@@ -97,20 +97,20 @@ def mount(source: str, target: str, kind: str | None, flags: int, options: str =
 
 
 def bind(source: str, target: str, *, read_only: bool, devices: bool = False) -> None:
-    """Show `source`, with all that is mounted below it, at `target`; nothing there gains privileges by setuid bits."""
+    """Mount `source`, with everything mounted below it, at `target`; setuid bits have no effect there."""
     mount(source, target, None, MS_BIND | MS_REC)
     harden(target, read_only=read_only, devices=devices, recursive=True)
 
 
 def harden(target: str, *, read_only: bool, devices: bool = False, recursive: bool = False) -> None:
-    """Make the mount at `target` honour no setuid bits, no device files unless `devices`, and no writes if `read_only`.
+    """Disable setuid bits, device files (unless `devices`) and writes (if `read_only`) on the mount at `target`.
 
-    Kernels before 5.12 cannot do that to what is mounted below it: there only the mount itself is changed.
+    Kernels before 5.12 cannot change the mounts below it: there only the mount itself is changed.
     """
     flags = MS_NOSUID | (MS_RDONLY if read_only else 0) | (0 if devices else MS_NODEV)
     attributes = struct.pack("=QQQQ", flags, 0, 0, 0)  # MOUNT_ATTR_* equal MS_* for these three
-    where = (ctypes.c_int(_AT_FDCWD), os.fsencode(target), ctypes.c_uint(_AT_RECURSIVE if recursive else 0))
-    result = _libc.syscall(ctypes.c_long(_MOUNT_SETATTR), *where, attributes, ctypes.c_size_t(len(attributes)))
+    place = (ctypes.c_int(_AT_FDCWD), os.fsencode(target), ctypes.c_uint(_AT_RECURSIVE if recursive else 0))
+    result = _libc.syscall(ctypes.c_long(_MOUNT_SETATTR), *place, attributes, ctypes.c_size_t(len(attributes)))
     if result < 0 and ctypes.get_errno() in (errno.ENOSYS, errno.EOPNOTSUPP):
         mount("none", target, None, MS_REMOUNT | MS_BIND | flags)
         return
@@ -126,7 +126,7 @@ def pivot_root(new: str, old: str) -> None:
 
 
 def unmount(target: str) -> None:
-    """Take the mount at `target` away, now for new users of it and later for those who still use it."""
+    """Detach the mount at `target`: at once for new accesses, for open files when they are closed."""
     _checked(_libc.umount2(os.fsencode(target), MNT_DETACH), f"umount {target}")
 
 
@@ -145,7 +145,7 @@ def has_capability(number: int) -> bool:
 
 
 def set_seccomp_filter(program: bytes) -> None:
-    """Install the BPF `program` (8 bytes an instruction) as this process's system call filter, for good."""
+    """Install the BPF `program` (8 bytes an instruction) as this process's system call filter; it cannot be removed."""
     code = ctypes.create_string_buffer(program, len(program))
 
     class Program(ctypes.Structure):

@@ -1,6 +1,6 @@
-"""The run plan: all that a child is told about one evaluation, and all that it may use.
+"""The run plan: the complete description of one evaluation and its limits, which the child gets as JSON.
 
-A plan holds no token, no address and no name of another machine. It travels to the child as JSON.
+A plan holds no token, no address and no name of another machine.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from leaderboard.attempts import ATTEMPT_ID
 
 HARNESS_SEED = 1234
-"""What the lm_eval command seeds numpy, torch and the few-shot sampler with; it seeds `random` with 0."""
+"""The lm_eval command's seed for numpy, torch and the few-shot sampler; it seeds `random` with 0."""
 
 CHILD_ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",
@@ -25,20 +25,23 @@ CHILD_ENVIRONMENT = {
     "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
     "TOKENIZERS_PARALLELISM": "false",
     "PYTHONHASHSEED": "0",
-    # Whether there is a GPU is asked without touching it: a process that touched it cannot fork children that use it.
+    # Query GPUs without initialising CUDA: a process that initialised it cannot fork children that use a GPU.
     "PYTORCH_NVML_BASED_CUDA_CHECK": "1",
-    # Threads that wait sleep, instead of spinning on cores that others need: ten times faster on a busy machine.
+    # Waiting threads sleep instead of spinning on cores that others need: ten times faster on a busy machine.
     "OMP_WAIT_POLICY": "PASSIVE",
 }
-"""What the zygote's environment holds, so that the libraries that it imports are offline from their first line."""
+"""Variables of the zygote's environment; they put its libraries into offline mode before they are imported."""
+
+NLTK_DATA = "NLTK_DATA"
+"""The environment variable that names folders with nltk's data; the zygote inherits it from the worker."""
 
 STREAM = 3
-"""The descriptor over which a child speaks to its worker."""
+"""The file descriptor of the stream from a child to its worker."""
 
 
 @dataclass(frozen=True)
 class RunProgress:
-    """How far the child is: `done` of `total` requests of the harness; total 0 means not known yet.
+    """The child's progress: `done` of `total` requests of the harness; total 0 means not known yet.
 
     Phases in order: `load` (weights), `prepare` (prompts), `evaluate`, `score`.
     """
@@ -49,11 +52,11 @@ class RunProgress:
 
 
 Report = Callable[[RunProgress], None]
-"""Called by the evaluation often (once a request): whoever passes it on thins it out."""
+"""Takes progress. The evaluation calls it once per request; `StreamWriter` sends only some of the calls on."""
 
 
 class RunLimits(BaseModel):
-    """What one attempt may use."""
+    """The limits of one attempt: time, memory, disk."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -65,7 +68,7 @@ class RunLimits(BaseModel):
 
 WeightType = Literal["Original", "Adapter", "Delta"]
 Spread = Literal["one", "copies", "parts"]
-"""How an evaluation uses its devices: one of them; a copy of the model on each; or its layers, parted among them."""
+"""How an evaluation uses its devices: one of them; a copy of the model on each; or layers distributed over them."""
 
 
 class RunPlan(BaseModel):
@@ -78,7 +81,9 @@ class RunPlan(BaseModel):
     revision: str = Field(pattern=r"^[0-9a-f]{40}$")
     model_path: Path = Field(description="folder with the model's files at that revision")
     weight_type: WeightType = "Original"
-    base_model: str = Field(default="", max_length=200, description="org/name of what an Adapter or a Delta changes")
+    base_model: str = Field(
+        default="", max_length=200, description="org/name of the base model of an Adapter or a Delta"
+    )
     base_revision: str = Field(default="", pattern=r"^([0-9a-f]{40})?$")
     base_path: Path | None = Field(default=None, description="folder with the base model's files at that revision")
     dtype: str = "float32"
@@ -108,5 +113,5 @@ class RunPlan(BaseModel):
 
     @property
     def weights_path(self) -> Path:
-        """The folder that the harness loads: of the base model, where the model is a change to one."""
+        """The folder that the harness loads: the base model's, for an Adapter or a Delta."""
         return self.model_path if self.base_path is None else self.base_path

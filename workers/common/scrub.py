@@ -1,4 +1,4 @@
-"""What must not leave the machine with a log: tokens, addresses of hosts, folders."""
+"""Removes from logs what must not leave the machine: tokens, host addresses, folders."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _TOKENS = re.compile(
 _CREDENTIALS = re.compile(r"(?<=://)[^/\s:@]*:[^/\s@]*(?=@)")
 _ADDRESSES = re.compile(r"\b(?:\d{1,3}\.){3}\d{1,3}(?::\d{1,5})?\b")
 _FOLDERS = re.compile(r"(?:(?<![\w/.])|(?<=[^:]/))(?:/[\w.@+-]+){2,}/(?=[\w.@+-])")
-"""Not the path of an address; but one that a library hung on an address, behind two slashes, is a folder."""
+"""Absolute paths. The path of a URL does not match, unless a library appended a folder to it after two slashes."""
 
 
 def scrub(text: str, secrets: Iterable[str] = ()) -> str:
-    """`text` without `secrets`, tokens of the Hub, passwords in addresses, IP addresses, and folders of this machine.
+    """`text` without `secrets`, Hub tokens, passwords in URLs, IP addresses, and folders of this machine.
 
-    Of a path its last name stays, which says what was meant: `/srv/models/abc/config.json` becomes `…/config.json`.
+    The last name of a path stays: `/srv/models/abc/config.json` becomes `…/config.json`.
     """
     for secret in sorted(filter(None, secrets), key=len, reverse=True):
         text = text.replace(secret, HIDDEN)

@@ -1,1 +1,1 @@
-"""How a suite is computed: harness, placement on devices, adapters, batches."""
+"""Evaluating a suite: the harness, placement on devices, adapters, batch sizes."""

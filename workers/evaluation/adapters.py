@@ -1,6 +1,6 @@
-"""What an Adapter or a Delta does to its base model, checked where libraries would only warn.
+"""Applies deltas to base models and checks adapters; raises errors where libraries only warn.
 
-A Delta is added tensor by tensor as it is read from its files: beside the base model, memory holds one tensor of it.
+A delta is added tensor by tensor as its files are read: memory holds the base model and one tensor of the delta.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from safetensors import safe_open
 from workers.errors import AdapterUnusable, DeltaUnusable
 from workers.models import checkpoint
 
-_MISSING = "missing adapter keys"
-"""What peft says, and goes on, where an adapter's file lacks weights: they would be random, or nothing."""
+_MISSING_KEYS = "missing adapter keys"
+"""peft's warning about an adapter file that lacks weights; peft goes on with random weights, or none."""
 
 
 def add_delta(model: Any, folder: Path) -> None:
-    """Add the weights in `folder` to those of `model`, in the model's own dtype.
+    """Add the weights in `folder` to those of `model`, in the model's dtype.
 
-    Raises DeltaUnusable where a tensor is missing, superfluous or of another shape, and BadCheckpoint.
+    Raises DeltaUnusable if a tensor is missing, superfluous or of another shape, and BadCheckpoint.
     """
     targets: dict[str, torch.Tensor] = dict(model.state_dict(keep_vars=True))
     added: set[int] = set()
@@ -35,12 +35,12 @@ def add_delta(model: Any, folder: Path) -> None:
         if target.shape != tensor.shape:
             shapes = f"{tuple(tensor.shape)} in the delta, {tuple(target.shape)} in its base model"
             raise DeltaUnusable(f"{name[:80]} has another shape: {shapes}")
-        if target.data_ptr() not in added and target.is_floating_point():  # tied weights are one, under two names
+        if target.data_ptr() not in added and target.is_floating_point():  # tied weights share memory under two names
             target.data += tensor.to(device=target.device, dtype=target.dtype)
             added.add(target.data_ptr())
-    wanted = {name: weight for name, weight in model.named_parameters() if weight.data_ptr() not in added}
-    if wanted:
-        raise DeltaUnusable(f"{len(wanted)} tensors are missing in it, among them {min(wanted)[:80]}")
+    missing = {name: weight for name, weight in model.named_parameters() if weight.data_ptr() not in added}
+    if missing:
+        raise DeltaUnusable(f"{len(missing)} tensors are missing in it, among them {min(missing)[:80]}")
 
 
 def _tensors(folder: Path) -> Iterator[tuple[str, torch.Tensor]]:
@@ -53,10 +53,10 @@ def _tensors(folder: Path) -> Iterator[tuple[str, torch.Tensor]]:
 
 @contextmanager
 def require_whole_adapter() -> Iterator[None]:
-    """Raises AdapterUnusable where an adapter that is loaded in the block lacks weights."""
+    """Raise AdapterUnusable after the block if an adapter loaded in it lacks weights."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         yield
     for warning in caught:
-        if _MISSING in str(warning.message):
+        if _MISSING_KEYS in str(warning.message):
             raise AdapterUnusable(str(warning.message)[:300])

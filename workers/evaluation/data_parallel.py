@@ -1,8 +1,8 @@
-"""Data parallel: one evaluation by several copies of the child, each with the model on a device of its own.
+"""Data parallel: launches copies of the child that evaluate together, each with the model on its own device.
 
-The harness shares the questions out and gathers the answers, as it does under `accelerate launch`; this is the launch.
-Copies are forked before anything was computed. They meet on the loopback of the child's own network namespace. Where
-one of them dies, the others would wait for it for ever: whoever fails first says why, and all end.
+The harness distributes the questions and gathers the answers as under `accelerate launch`; this module replaces that
+command. Copies are forked before any computation, and talk over the loopback of the child's own network namespace. If
+one died, the others would wait for it forever: the first to fail reports its error, and all end.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from collections.abc import Callable
 from workers.common import kernel
 from workers.sandbox.stream import StreamWriter
 
-FAILED = 1
+EXIT_FAILED = 1
 
 
 def start_copies(copies: int, *, on_cpu: bool, body: Callable[[], None], stream: int) -> None:
-    """Fork `copies` - 1 processes that run `body` as ranks 1, 2, …; return as rank 0, with the environment of that.
+    """Fork `copies` - 1 processes that run `body` as ranks 1, 2, …; return as rank 0, with the environment of rank 0.
 
-    A copy that fails says so over the descriptor `stream`, after which this process ends with FAILED. With `on_cpu`
-    copies share the CPU, which is for tests: there is nothing to gain.
+    A copy that fails reports its error over the descriptor `stream`, then this process exits with EXIT_FAILED. With
+    `on_cpu` copies share the CPU; only tests use that.
     """
     os.environ |= {
         "MASTER_ADDR": "127.0.0.1",
@@ -34,13 +34,13 @@ def start_copies(copies: int, *, on_cpu: bool, body: Callable[[], None], stream:
     }
     if on_cpu:
         os.environ["ACCELERATE_USE_CPU"] = "true"
-    speaker, token = os.pipe()
-    os.write(token, b"1")  # whoever takes it may speak
+    token_reader, token_writer = os.pipe()
+    os.write(token_writer, b"1")  # one token: only the copy that reads it reports its error
     for rank in range(1, copies):
         pid = os.fork()
         if pid == 0:
-            _run(rank, body, speaker, stream)
-        threading.Thread(target=_watch, args=(pid,), name=f"copy {rank}", daemon=True).start()
+            _run(rank, body, token_reader, stream)
+        threading.Thread(target=_exit_if_failed, args=(pid,), name=f"copy {rank}", daemon=True).start()
     _set_rank(0)
 
 
@@ -48,33 +48,35 @@ def _set_rank(rank: int) -> None:
     os.environ["RANK"] = os.environ["LOCAL_RANK"] = str(rank)
 
 
-def _run(rank: int, body: Callable[[], None], speaker: int, stream: int) -> None:
+def _run(rank: int, body: Callable[[], None], token_reader: int, stream: int) -> None:
     kernel.die_with_parent()
     _set_rank(rank)
     try:
         body()
-    except BaseException as error:  # noqa: BLE001  # boundary: whatever a copy dies of is told to the worker
+    except BaseException as error:  # noqa: BLE001  # boundary: every error of a copy is reported to the worker
         trace = traceback.format_exc()
         sys.stderr.write(trace)
         sys.stderr.flush()
-        os.set_blocking(speaker, False)
-        if _may_speak(speaker):
+        os.set_blocking(token_reader, False)
+        if _take_token(token_reader):
             StreamWriter(stream).failed(error, trace)
-        os._exit(FAILED)
+        os._exit(EXIT_FAILED)
     os._exit(0)
 
 
-def _may_speak(speaker: int) -> bool:
+def _take_token(token_reader: int) -> bool:
+    """Take the token; False if another copy has taken it."""
     try:
-        return bool(os.read(speaker, 1))
+        return bool(os.read(token_reader, 1))
     except BlockingIOError:
         return False
 
 
-def _watch(pid: int) -> None:
+def _exit_if_failed(pid: int) -> None:
+    """Wait for the copy `pid`; end this process if it failed."""
     _, status = os.waitpid(pid, 0)
     if os.waitstatus_to_exitcode(status) != 0:
-        os._exit(FAILED)
+        os._exit(EXIT_FAILED)
 
 
 def _free_port() -> int:

@@ -1,6 +1,6 @@
-"""One evaluation, inside the child: from a run plan to files in its spool.
+"""Runs one evaluation inside the child, from a run plan to result files in its spool.
 
-Scores are those of the `lm_eval` command, digit for digit: the same entry point with the same arguments.
+Scores equal those of the `lm_eval` command digit for digit: the same entry point gets the same arguments.
 """
 
 from __future__ import annotations
@@ -12,13 +12,11 @@ SAMPLES = "samples"
 
 
 def evaluate(plan: RunPlan, report: Report) -> None:
-    """Evaluate `plan` and leave `results.json` and `samples/{task}.jsonl` in its spool.
+    """Evaluate `plan` and write `results.json` and `samples/{task}.jsonl` to its spool.
 
-    Call it in the child alone, which has imported the harness already. Raises what the harness raises, and
-    EvaluationFailed where it leaves no results.
+    Call it only in the child, which has already imported the harness. Raises what the harness raises, and
+    EvaluationFailed if it leaves no results.
     """
-    from workers.evaluation import (
-        harness,  # heavy: in a child it is there already, anywhere else it should not come along
-    )
+    from workers.evaluation import harness  # heavy: importing this module must not load it
 
     harness.run(plan, report)

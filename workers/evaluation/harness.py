@@ -1,6 +1,6 @@
-"""The harness, as the `lm_eval` command drives it. Importing this module is what the zygote is for.
+"""Runs the harness as the `lm_eval` command does. The zygote imports this module once for all children.
 
-Imports only: not one tensor operation and not one tokenisation may happen before the fork, or children deadlock.
+The import must run no tensor operation and no tokenisation: either would make forked children deadlock.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 import datasets
 import lm_eval.tasks
 import torch
-import transformers.models.llama.modeling_llama  # noqa: F401  # the commonest architecture, loaded once for all children
+import transformers.models.llama.modeling_llama  # noqa: F401  # the most common architecture, loaded once for all children
 from lm_eval.evaluator import simple_evaluate
 from lm_eval.loggers import EvaluationTracker
 from lm_eval.utils import sanitize_model_name
@@ -26,10 +26,10 @@ from workers.evaluation.harness_model import REPORTING_MODEL, ReportingTaskManag
 
 
 def run(plan: RunPlan, report: Report) -> None:
-    """Evaluate `plan` as the command would, and leave results and samples in its spool."""
+    """Evaluate `plan` as the command would, and write results and samples to its spool."""
     if plan.threads:
         torch.set_num_threads(plan.threads)
-    datasets.config.HF_DATASETS_CACHE = _view_of(plan.datasets, plan.spool / "datasets")
+    datasets.config.HF_DATASETS_CACHE = _writable_view(plan.datasets, plan.spool / "datasets")
     if plan.moved:
         datasets.load_dataset = _load_moved(plan.moved, datasets.load_dataset)
     report(RunProgress("load"))
@@ -49,22 +49,22 @@ def run(plan: RunPlan, report: Report) -> None:
 
 
 def _run_copy(plan: RunPlan) -> None:
-    """Answer this copy's share of the questions, and hand the answers to the first."""
+    """Answer this copy's share of the questions; the harness sends the answers to rank 0."""
     _evaluate(plan, RequestCounter(lambda _: None, plan.dtype))
 
 
 def _evaluate(
     plan: RunPlan, counter: RequestCounter, tracker: EvaluationTracker | None = None
 ) -> dict[str, Any] | None:
-    """The harness's results; None in a copy."""
-    found: dict[str, Any] | None = simple_evaluate(**_arguments(plan, counter), evaluation_tracker=tracker)
-    return found
+    """The harness's results; None in a copy other than rank 0."""
+    results: dict[str, Any] | None = simple_evaluate(**_arguments(plan, counter), evaluation_tracker=tracker)
+    return results
 
 
 def _load_moved(moved: dict[str, str], load: Any) -> Any:
-    """`load_dataset`, with questions where the board holds them: the harness's task files name a repo of their own.
+    """Wrap `load_dataset` so that it reads the board's copies instead of the repos that the harness's task files name.
 
-    It is replaced for this process alone, which evaluates once and ends.
+    The replacement affects only this process, which evaluates once and ends.
     """
 
     def loaded(path: str, *arguments: Any, **options: Any) -> Any:
@@ -73,28 +73,31 @@ def _load_moved(moved: dict[str, str], load: Any) -> Any:
     return loaded
 
 
-def _view_of(cache: Path, folder: Path) -> Path:
-    """A folder that shows what is in `cache` and can be written to.
+def _writable_view(cache: Path, folder: Path) -> Path:
+    """Fill `folder` with links to the files in `cache`, as a view of the cache that can be written to.
 
-    The library puts lock files there, and tables that tasks derive from the questions. These must be kept for as long
-    as the evaluation runs: GPQA shuffles its choices whenever it derives them, and derives them several times.
+    The library writes lock files there, and tables that tasks derive from the questions. The tables must stay for the
+    whole evaluation: GPQA shuffles its choices each time it derives them, and derives them several times.
     """
     for path in sorted(cache.rglob("*")):
-        shown = folder / path.relative_to(cache)
+        link = folder / path.relative_to(cache)
         if path.is_dir():
-            shown.mkdir(parents=True, exist_ok=True)
+            link.mkdir(parents=True, exist_ok=True)
         else:
-            shown.parent.mkdir(parents=True, exist_ok=True)
-            shown.symlink_to(path)
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(path)
     return folder
 
 
 def _arguments(plan: RunPlan, counter: RequestCounter) -> dict[str, Any]:
-    """What the command hands to `simple_evaluate` for this plan."""
+    """The arguments that the command passes to `simple_evaluate` for this plan."""
     folders = _task_folders(plan)
-    described = _model_arguments(plan)
     manager = ReportingTaskManager(
-        counter, plan.shots, include_path=folders, include_defaults=not folders, metadata=described
+        counter,
+        plan.shots,
+        include_path=folders,
+        include_defaults=not folders,
+        metadata=_published_model_arguments(plan),
     )
     return {
         "model": REPORTING_MODEL,
@@ -116,30 +119,30 @@ def _arguments(plan: RunPlan, counter: RequestCounter) -> dict[str, Any]:
 
 
 def model_arguments(plan: RunPlan) -> dict[str, Any]:
-    """What the harness's `hf` model is told: in its own words, but for what no word of it does.
+    """The arguments of the harness's `hf` model, except for quantisation and deltas.
 
-    It knows no `load_in_8bit` that transformers 5 would take, and adds deltas with both models whole in memory:
-    `WatchedModel` sees to these two by the plan.
+    Its `load_in_8bit` does not work with transformers 5, and it adds deltas with both models whole in memory:
+    `ReportingModel` does both by the plan.
     """
-    words: dict[str, Any] = {
+    arguments: dict[str, Any] = {
         "pretrained": str(plan.weights_path),
         "dtype": plan.dtype,
         "trust_remote_code": False,
         "use_safetensors": True,
     }
     if plan.weight_type == "Adapter":
-        words["peft"] = str(plan.model_path)
+        arguments["peft"] = str(plan.model_path)
     if plan.weight_type != "Original" and has_tokenizer(plan.model_path):
-        words["tokenizer"] = str(plan.model_path)
+        arguments["tokenizer"] = str(plan.model_path)
     if plan.spread == "parts":
-        words["parallelize"] = True
-    return words
+        arguments["parallelize"] = True
+    return arguments
 
 
 def _task_folders(plan: RunPlan) -> list[Path]:
-    """Where the plan's tasks are described; none where the harness has to look through all that it has.
+    """The folders that hold the plan's tasks; none if the harness has to search all its own.
 
-    That takes it seconds, so a group of its own that has a folder of its name is read from there alone.
+    The search takes seconds, so a group of the harness that has a folder of its name is read from that folder alone.
     """
     if plan.task_folder is not None:
         return [plan.task_folder]
@@ -147,20 +150,25 @@ def _task_folders(plan: RunPlan) -> list[Path]:
     return folders if all(folder.is_dir() for folder in folders) else []
 
 
-def _model_arguments(plan: RunPlan) -> dict[str, Any]:
-    """The model as the command would be told it: by name and commit, not by a folder of this machine."""
-    told: dict[str, Any] = {"pretrained": plan.model, "revision": plan.revision, "dtype": plan.dtype}
+def _published_model_arguments(plan: RunPlan) -> dict[str, Any]:
+    """The model arguments as the command would get them: by name and commit, not by a folder of this machine."""
+    arguments: dict[str, Any] = {"pretrained": plan.model, "revision": plan.revision, "dtype": plan.dtype}
     if plan.weight_type != "Original":
-        told |= {"pretrained": plan.base_model, "revision": plan.base_revision}
-        told["peft" if plan.weight_type == "Adapter" else "delta"] = f"{plan.model}@{plan.revision}"
-    return told | plan.quantisation
+        arguments |= {"pretrained": plan.base_model, "revision": plan.base_revision}
+        arguments["peft" if plan.weight_type == "Adapter" else "delta"] = f"{plan.model}@{plan.revision}"
+    return arguments | plan.quantisation
 
 
 def _describe(plan: RunPlan, results: dict[str, Any], tracker: EvaluationTracker) -> None:
-    """Put the model's name where the harness saw a folder, and leave out where on this machine the tasks lay."""
+    """Replace the model's folder in the results by its name, and drop the task folders of this machine.
+
+    The arguments are an object, as this version of the `lm_eval` command writes them. Front ends that expect a text
+    there read `model_name` first, a field that the harness itself does not write.
+    """
     results["config"] |= {
         "model": "hf",
-        "model_args": _model_arguments(plan),
+        "model_name": plan.model,
+        "model_args": _published_model_arguments(plan),
         "model_revision": plan.revision,
         "model_sha": plan.revision,
     }
@@ -175,9 +183,9 @@ def _describe(plan: RunPlan, results: dict[str, Any], tracker: EvaluationTracker
 
 
 def save(spool: Path, tracker: EvaluationTracker, results: dict[str, Any], samples: dict[str, Any]) -> None:
-    """Let the harness write its own files, then give them the names that the worker expects.
+    """Let the harness write its files, then rename them as the worker expects.
 
-    The harness logs a failure to write and goes on, so what should be there is looked for.
+    The harness logs a failed write and goes on, so this function checks that each file exists.
     """
     tracker.save_results_aggregated(results=results, samples=samples)
     tasks = list(samples)
@@ -186,20 +194,21 @@ def save(spool: Path, tracker: EvaluationTracker, results: dict[str, Any], sampl
     written = spool / str(tracker.general_config_tracker.model_name_sanitized)
     (spool / "samples").mkdir(exist_ok=True)
     for task in tasks:
-        _take(written, f"samples_{task}_*.jsonl", spool / "samples" / f"{task}.jsonl")
-    _take(written, "results_*.json", spool / "results.json")
+        _move(written, f"samples_{task}_*.jsonl", spool / "samples" / f"{task}.jsonl")
+    _move(written, "results_*.json", spool / "results.json")
     written.rmdir()
 
 
 def _release_each(answers: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Each in order, and then held no longer: writing them down makes each of them larger."""
+    """Yield each answer in order and release it: the writer makes each of them larger."""
     answers.reverse()
     while answers:
         yield answers.pop()
 
 
-def _take(folder: Path, pattern: str, target: Path) -> None:
-    found = sorted(folder.glob(pattern))
-    if len(found) != 1:
-        raise EvaluationFailed(f"the harness left {len(found)} files {pattern}, where one was expected")
-    found[0].rename(target)
+def _move(folder: Path, pattern: str, target: Path) -> None:
+    """Move the one file that matches `pattern` to `target`. Raises EvaluationFailed if there is not exactly one."""
+    files = sorted(folder.glob(pattern))
+    if len(files) != 1:
+        raise EvaluationFailed(f"the harness left {len(files)} files {pattern}, where one was expected")
+    files[0].rename(target)

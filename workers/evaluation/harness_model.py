@@ -1,7 +1,7 @@
-"""The harness's own model and task manager, watched: the same calls with the same answers, and a word of how far it is.
+"""The harness's model and task manager, extended to report progress and to check models; answers stay the same.
 
-What the harness would take on trust is looked at here: a checkpoint before and after it is loaded, numbers that are
-none, a chat template or a generation that does not end.
+Checked, because the harness does not: the checkpoint before and after it is loaded, NaN and infinity, chat templates
+and generations that do not end.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ from workers.evaluation.padding import unread_positions
 from workers.models import checkpoint
 
 REPORTING_MODEL = "steward-hf"
-"""The harness's `hf` model under a name of ours: nothing is different but that it says how far it is."""
+"""The name under which `ReportingModel` is registered with the harness."""
 
 TEMPLATE_SECONDS = 5.0
-"""How long one conversation may take a chat template; a usual one takes milliseconds."""
+"""Seconds that a chat template may take for one conversation; most take milliseconds."""
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.json", "vocab.txt", "*.model", "*.tiktoken")
 
 
 class RequestCounter(CacheHook):  # type: ignore[misc]  # the harness has no types
-    """Told by the model of every request that it has answered: the harness's own hook for caches, used to count."""
+    """Counts answered requests and measures phases; the harness's cache hook, which it calls for each answer."""
 
     def __init__(self, report: Report, dtype: str) -> None:
         super().__init__(None)
@@ -49,12 +49,12 @@ class RequestCounter(CacheHook):  # type: ignore[misc]  # the harness has no typ
         self._began: dict[str, float] = {}
 
     def begin(self, phase: str) -> None:
-        """A phase of the results file begins, and with it the one before ends; `end` is the last."""
+        """Begin a phase of the results file and end the one before; `end` is the last."""
         self._began[phase] = time.monotonic()
 
     @property
     def seconds(self) -> dict[str, float]:
-        """How long each phase took."""
+        """Seconds that each phase took."""
         return {phase: round(end - start, 3) for (phase, start), (_, end) in pairwise(self._began.items())}
 
     @property
@@ -63,9 +63,9 @@ class RequestCounter(CacheHook):  # type: ignore[misc]  # the harness has no typ
         return sum(request.repeats for task in self.tasks.values() for request in task.instances or ())
 
     def add_partial(self, attr: str, req: Any, res: Any) -> None:  # noqa: ARG002  # named by the harness
-        """One more request is answered, by text or by (log-likelihood, whether it is the likeliest).
+        """Count an answered request; `res` is text, or (log-likelihood, whether it is the most likely answer).
 
-        Raises NotANumber: the harness itself would take the first choice for the model's, and score it.
+        Raises NotANumber: the harness would score the first choice as if the model had chosen it.
         """
         if isinstance(res, tuple) and not math.isfinite(res[0]):
             raise NotANumber(f"the log-likelihood of an answer is {res[0]} in {self.dtype}")
@@ -79,22 +79,22 @@ class RequestCounter(CacheHook):  # type: ignore[misc]  # the harness has no typ
 
 @register_model(REPORTING_MODEL)
 class ReportingModel(lm_eval.models.huggingface.HFLM):  # type: ignore[misc]  # the harness has no types
-    """The harness's `hf` model, watched. Raises BadCheckpoint and EvaluationFailed beside what the harness raises."""
+    """The harness's `hf` model with checks and progress. Raises BadCheckpoint and EvaluationFailed too."""
 
     AUTO_MODEL_CLASS: Any
     longest_answer = 0
-    """Tokens of the longest answer whose likelihood is asked for now; 0 before anything is asked."""
+    """Tokens of the longest answer of the requests under way; 0 before the first request."""
 
     def __init__(self, *, counter: RequestCounter, plan: RunPlan, **arguments: Any) -> None:
         counter.begin("load")
-        _examine(plan)
+        _check_files(plan)
         if not arguments.get("tokenizer") and not has_tokenizer(plan.weights_path):
             raise TokenizerMissing("there is neither tokenizer.json nor another file of a tokenizer")
         self.plan = plan
         super().__init__(**arguments)
         self.counter = counter
         self.set_cache_hook(counter)
-        if plan.copies > 1:  # the harness itself does this for copies on GPUs alone
+        if plan.copies > 1:  # the harness does this only for copies on GPUs
             self._rank, self._world_size = self.accelerator.process_index, self.accelerator.num_processes
 
     def _create_model(self, *arguments: Any, **options: Any) -> None:
@@ -110,15 +110,15 @@ class ReportingModel(lm_eval.models.huggingface.HFLM):  # type: ignore[misc]  # 
         checkpoint.check_numbers(self._model.named_parameters())
 
     def apply_chat_template(self, *arguments: Any, **options: Any) -> Any:
-        """Write a conversation down. Raises ChatTemplateEndless, ChatTemplateBroken."""
+        """Format a conversation. Raises ChatTemplateEndless, ChatTemplateBroken."""
         if not getattr(self.tokenizer, "chat_template", None):
-            return super().apply_chat_template(*arguments, **options)  # which says so
+            return super().apply_chat_template(*arguments, **options)  # which reports it
         try:
             with _time_limit(TEMPLATE_SECONDS):
                 return super().apply_chat_template(*arguments, **options)
         except ChatTemplateEndless:
             raise
-        except Exception as error:  # boundary: a template is a program of a stranger's, and raises what it likes
+        except Exception as error:  # boundary: a template is a stranger's program, and may raise anything
             raise ChatTemplateBroken(f"{type(error).__name__}: {error}") from error
 
     def _loglikelihood_tokens(self, requests: Any, *arguments: Any, **options: Any) -> Any:
@@ -136,15 +136,15 @@ class ReportingModel(lm_eval.models.huggingface.HFLM):  # type: ignore[misc]  # 
         return super()._model_generate(context, max_length, stop, logits_processor=[guard], **options)
 
     def get_model_info(self) -> Any:
-        """What the harness asks for right after its evaluation: the end of that, to the clock."""
+        """End the last phase: the harness calls this right after its evaluation."""
         self.counter.begin("end")
         return super().get_model_info()
 
 
 class ReportingTaskManager(TaskManager):  # type: ignore[misc]  # the harness has no types
-    """The harness's task manager; the watch learns which tasks were loaded, and so how many requests there are.
+    """The harness's task manager; passes the loaded tasks to `counter`, which counts their requests.
 
-    `shots` are the suite's: task → examples, as the command's --num_fewshot would set them task by task.
+    `shots` are the suite's: task → examples, as the command's --num_fewshot would set them for each task.
     """
 
     def __init__(self, counter: RequestCounter, shots: dict[str, int], **arguments: Any) -> None:
@@ -166,49 +166,49 @@ class ReportingTaskManager(TaskManager):  # type: ignore[misc]  # the harness ha
 
 
 class _CheckedLoader:
-    """A class of models whose `from_pretrained` quantises, and does not fill in what the checkpoint lacks."""
+    """A model class whose `from_pretrained` quantises, and raises if the checkpoint lacks weights."""
 
     def __init__(self, loader: Any, quantisation: dict[str, str | bool]) -> None:
         self.loader = loader
         self.quantisation = quantisation
 
     def from_pretrained(self, *arguments: Any, **options: Any) -> Any:
-        """The model, where all its weights are there. Raises WeightsIncomplete, WeightsOfWrongShape."""
-        # Told of wrong shapes instead of dying of them: the library prints which, and raises without a word of it.
-        told = {"output_loading_info": True, "ignore_mismatched_sizes": True}
+        """Load the model with all its weights. Raises WeightsIncomplete, WeightsOfWrongShape."""
+        # On wrong shapes the library would print which ones and raise without naming them: let it report them instead.
+        reporting = {"output_loading_info": True, "ignore_mismatched_sizes": True}
         if self.quantisation:
             options["quantization_config"] = BitsAndBytesConfig(**self.quantisation)
-        model, info = self.loader.from_pretrained(*arguments, **options, **told)
+        model, info = self.loader.from_pretrained(*arguments, **options, **reporting)
         checkpoint.check_loaded(info)
         return model
 
 
 class _GenerationGuard:
-    """Looks on as a text is generated, and changes nothing: are the first numbers numbers, and does it end?"""
+    """A logits processor that changes nothing: it checks the first scores, and that the text ends."""
 
-    def __init__(self, most: int, dtype: str) -> None:
-        self.most = most
+    def __init__(self, max_tokens: int, dtype: str) -> None:
+        self.max_tokens = max_tokens
         self.dtype = dtype
-        self.looked = False
+        self.checked = False
 
     def __call__(self, tokens: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        """The scores as they are. Raises NotANumber, GenerationEndless."""
-        if not self.looked:
-            self.looked = True
+        """Return the scores unchanged. Raises NotANumber, GenerationEndless."""
+        if not self.checked:
+            self.checked = True
             if bool(torch.isnan(scores).any()) or bool(torch.isposinf(scores).any()):
                 raise NotANumber(f"the first token of an answer has scores that are NaN or infinite in {self.dtype}")
-        if tokens.shape[1] > self.most:
-            raise GenerationEndless(f"an answer has more than the {self.most} tokens of the model's context")
+        if tokens.shape[1] > self.max_tokens:
+            raise GenerationEndless(f"an answer has more than the {self.max_tokens} tokens of the model's context")
         return scores
 
 
 def has_tokenizer(folder: Path) -> bool:
-    """Whether there are files of a tokenizer in `folder`."""
-    return any(found for pattern in TOKENIZER_FILES for found in folder.glob(pattern))
+    """Whether `folder` holds files of a tokenizer."""
+    return any(file for pattern in TOKENIZER_FILES for file in folder.glob(pattern))
 
 
-def _examine(plan: RunPlan) -> None:
-    """Look at the files of a model, and of what it changes. Raises BadCheckpoint."""
+def _check_files(plan: RunPlan) -> None:
+    """Check the files of a model and of its adapter or delta. Raises BadCheckpoint."""
     checkpoint.check_model_files(plan.weights_path)
     if plan.weight_type == "Adapter":
         checkpoint.check_adapter_files(plan.model_path)
@@ -218,15 +218,15 @@ def _examine(plan: RunPlan) -> None:
 
 @contextmanager
 def _time_limit(seconds: float) -> Iterator[None]:
-    """Raises ChatTemplateEndless in the middle of the block where it takes longer. For the main thread alone."""
+    """Raise ChatTemplateEndless inside the block if it takes longer. Use in the main thread only."""
 
-    def ring(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  # as handlers are called
+    def raise_endless(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  # as handlers are called
         raise ChatTemplateEndless(f"one conversation took it more than {seconds:g} seconds")
 
-    before = signal.signal(signal.SIGALRM, ring)
+    previous_handler = signal.signal(signal.SIGALRM, raise_endless)
     signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        signal.signal(signal.SIGALRM, previous_handler)

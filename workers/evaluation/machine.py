@@ -1,4 +1,4 @@
-"""What this machine, or the container that we run in, has to give."""
+"""Measures this machine, or the container that the worker runs in: GPUs, memory, CPU cores."""
 
 from __future__ import annotations
 
@@ -10,17 +10,19 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
+from workers.common.devices import Device
 from workers.errors import WorkerError
-from workers.evaluation.placement import Device, MachineCapacity
+from workers.evaluation.placement import MachineCapacity
 
-ASK_SECONDS = 30
-_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+DRIVER_SECONDS = 30
+"""Seconds that the driver's tool may take."""
+_MEMORY_LIMIT_FILES = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
 def memory_bytes() -> int:
-    """Memory that processes here can have together: the machine's, or less where a container is given less."""
+    """Bytes of memory that all processes together can use: the machine's, or the container's limit."""
     whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return min([whole, *filter(None, map(_limit, _LIMITS))])
+    return min([whole, *filter(None, map(_limit, _MEMORY_LIMIT_FILES))])
 
 
 def _limit(file: str) -> int | None:
@@ -36,68 +38,68 @@ def cores() -> int:
 
 
 class NoDevice(WorkerError):
-    """The worker is to use a GPU that this machine does not have."""
+    """The settings name a GPU that this machine does not have."""
 
 
 def gpus() -> tuple[Device, ...]:
-    """The GPUs that the driver knows, by its own tool; none where there is no driver, or it does not answer."""
+    """The GPUs that the driver's tool lists; none if there is no driver or it does not answer."""
     tool = shutil.which("nvidia-smi")
     if tool is None:
         return ()
-    asked = ["--query-gpu=index,uuid,name,memory.total", "--format=csv,noheader,nounits"]
+    query = ["--query-gpu=index,uuid,name,memory.total", "--format=csv,noheader,nounits"]
     try:
-        done = subprocess.run([tool, *asked], capture_output=True, text=True, timeout=ASK_SECONDS, check=True)
+        done = subprocess.run([tool, *query], capture_output=True, text=True, timeout=DRIVER_SECONDS, check=True)
     except (subprocess.SubprocessError, OSError):
         return ()
     return parse_gpus(done.stdout)
 
 
 def parse_gpus(text: str) -> tuple[Device, ...]:
-    """What the driver's tool printed, a GPU a line: `0, GPU-1234, NVIDIA H100, 81559` (MiB); other lines are passed."""
-    found = []
+    """Parse the tool's output, one GPU per line: `0, GPU-1234, NVIDIA H100, 81559` (MiB). Skips other lines."""
+    devices = []
     for line in text.splitlines():
         fields = [field.strip() for field in line.split(",")]
         if len(fields) == 4 and fields[0].isdigit() and fields[3].isdigit():
-            found.append(Device(int(fields[0]), fields[1], fields[2], int(fields[3]) << 20))
-    return tuple(found)
+            devices.append(Device(int(fields[0]), fields[1], fields[2], int(fields[3]) << 20))
+    return tuple(devices)
 
 
-def select_devices(device: str, found: Sequence[Device]) -> tuple[Device, ...]:
-    """The GPUs that `device` means: `cpu` none, `auto` and `cuda` all, `cuda:0,2` these. Raises NoDevice."""
-    if device == "cpu" or (device == "auto" and not found):
+def select_devices(device: str, available: Sequence[Device]) -> tuple[Device, ...]:
+    """The GPUs that `device` selects: `cpu` none, `auto` and `cuda` all, `cuda:0,2` these. Raises NoDevice."""
+    if device == "cpu" or (device == "auto" and not available):
         return ()
     if device in ("auto", "cuda"):
-        wanted = [one.index for one in found]
+        wanted = [gpu.index for gpu in available]
     else:
         wanted = [int(number) for number in device.removeprefix("cuda:").split(",")]
-    by_index = {one.index: one for one in found}
+    by_index = {gpu.index: gpu for gpu in available}
     missing = [str(number) for number in wanted if number not in by_index]
     if missing or not wanted:
         raise NoDevice(
             f"STEWARD_DEVICE says {device!r}, but this machine has "
-            f"{', '.join(f'cuda:{one}' for one in by_index) or 'no GPU that its driver knows'}."
+            f"{', '.join(f'cuda:{index}' for index in by_index) or 'no GPU that its driver knows'}."
         )
     return tuple(by_index[number] for number in wanted)
 
 
 def machine_capacity(devices: tuple[Device, ...], memory: int) -> MachineCapacity:
-    """What attempts may use: `devices`, and `memory` bytes of this machine's."""
+    """The capacity for attempts: `devices`, `memory` bytes, and the installed libraries for quantised weights."""
     libraries = frozenset(name for name in ("bitsandbytes", "gptqmodel") if find_spec(name))
     return MachineCapacity(memory, devices, libraries)
 
 
 def device_files(devices: Sequence[Device]) -> tuple[str, ...]:
-    """Names below /dev of these GPUs alone; all, by a pattern, where the driver does not say which is which."""
+    """Names below /dev of these GPUs; a pattern for all GPUs if the driver does not map ids to files."""
     minors = {}
     for file in Path("/proc/driver/nvidia/gpus").glob("*/information"):
-        told = dict(line.split(":", 1) for line in file.read_text().splitlines() if ":" in line)
-        minors[told.get("GPU UUID", "").strip()] = told.get("Device Minor", "").strip()
+        fields = dict(line.split(":", 1) for line in file.read_text().splitlines() if ":" in line)
+        minors[fields.get("GPU UUID", "").strip()] = fields.get("Device Minor", "").strip()
     numbers = [minors.get(device.uuid, "") for device in devices]
     return tuple(f"nvidia{number}" for number in numbers) if all(numbers) else ("nvidia[0-9]*",)
 
 
 def description(devices: Sequence[Device]) -> str:
-    """The machine in a few words, for people who compare results."""
-    kinds = [device.name for device in devices]
-    what = ", ".join(f"{kinds.count(kind)} x {kind}" for kind in dict.fromkeys(kinds)) or "cpu"
-    return f"{what} ({platform.machine()}, {cores()} cores, {memory_bytes() >> 30} GiB)"
+    """The machine in one line, for people who compare results."""
+    names = [device.name for device in devices]
+    processors = ", ".join(f"{names.count(name)} x {name}" for name in dict.fromkeys(names)) or "cpu"
+    return f"{processors} ({platform.machine()}, {cores()} cores, {memory_bytes() >> 30} GiB)"

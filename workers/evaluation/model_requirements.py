@@ -1,6 +1,6 @@
-"""What a request asks of a machine, from the files that were fetched: sizes and a few words of the config.
+"""Estimates what a model needs of a machine, from the downloaded files' sizes and its config.
 
-Nothing here is a judgement. Where files make no sense, little is asked for, and the child says what is wrong with them.
+Nothing here rejects a model: for invalid files the estimate is small, and the child reports what is wrong with them.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from workers.errors import BadCheckpoint
 from workers.evaluation.placement import BYTES, ModelRequirements
 from workers.models import checkpoint
 
-MAX_HEADER = 8 << 20
-"""Bytes of a header that is read here, by the worker itself; a larger one is the child's to read."""
-CONTEXT = 4096
+MAX_HEADER_BYTES = 8 << 20
+"""Bytes of a header that the worker itself reads; only the child reads a larger one."""
+QUESTION_TOKENS = 4096
 """Tokens of a long question of the leaderboard's suites."""
-_CONTEXTS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "seq_length")
+_CONTEXT_FIELDS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "seq_length")
 
 
 def estimate_requirements(job: EvaluationJob, model: Path, base: Path | None) -> ModelRequirements:
-    """What the job asks for, with its model in the folder `model` and what that changes in `base`."""
+    """What the job needs, with its model in the folder `model` and its base model, if any, in `base`."""
     loaded = base or model
     config = _config(loaded)
     file_bytes = _bytes(loaded)
@@ -40,9 +40,9 @@ def estimate_requirements(job: EvaluationJob, model: Path, base: Path | None) ->
 
 
 def weight_type(job: EvaluationJob) -> WeightType:
-    """`Original`, `Adapter` or `Delta`, whatever the case in the request; anything else is an Original."""
-    known: dict[str, WeightType] = {"adapter": "Adapter", "delta": "Delta"}
-    return known.get(job.weight_type.casefold(), "Original")
+    """`Original`, `Adapter` or `Delta`, ignoring case in the request; any other value is an Original."""
+    by_name: dict[str, WeightType] = {"adapter": "Adapter", "delta": "Delta"}
+    return by_name.get(job.weight_type.casefold(), "Original")
 
 
 def _config(folder: Path) -> dict[str, Any]:
@@ -58,20 +58,20 @@ def _bytes(folder: Path) -> int:
 
 def _width(folder: Path, config: dict[str, Any]) -> float:
     """Bytes of one parameter in the files."""
-    said = str(config.get("dtype") or config.get("torch_dtype") or "").removeprefix("torch.")
-    if said in BYTES:
-        return BYTES[said]
+    dtype = str(config.get("dtype") or config.get("torch_dtype") or "").removeprefix("torch.")
+    if dtype in BYTES:
+        return BYTES[dtype]
     for file in sorted(folder.glob("*.safetensors"))[:1]:
         with suppress(BadCheckpoint, OSError):
-            tensors = checkpoint.read_header(file, most=MAX_HEADER).values()
+            tensors = checkpoint.read_header(file, max_bytes=MAX_HEADER_BYTES).values()
             kinds = [tensor.dtype for tensor in tensors if tensor.dtype in checkpoint.FLOATS]
             return checkpoint.FLOATS[max(set(kinds), key=kinds.count)] if kinds else 2.0
     return 2.0
 
 
 def _sequence_bytes(config: dict[str, Any]) -> int:
-    """Bytes of one question under way: its scores for every token of the vocabulary, twice, and its keys and values."""
-    context = min([CONTEXT, *filter(None, (_number(config, name) for name in _CONTEXTS))])
+    """Bytes of one question in progress: its logits over the vocabulary, twice, and its keys and values."""
+    context = min([QUESTION_TOKENS, *filter(None, (_number(config, name) for name in _CONTEXT_FIELDS))])
     layers = _number(config, "num_hidden_layers") or _number(config, "n_layer")
     hidden = _number(config, "hidden_size") or _number(config, "n_embd")
     return context * (_number(config, "vocab_size") * 6 + layers * hidden * 4)

@@ -1,17 +1,17 @@
-"""What the harness pads and then throws away again."""
+"""Counts the padded positions whose logits the harness discards; imports torch alone, not the harness."""
 
 from __future__ import annotations
 
 import torch
 
 
-def unread_positions(tokens: torch.Tensor, longest: int) -> int:
-    """How many positions at the start of every row the harness throws away: those before any answer can begin.
+def unread_positions(tokens: torch.Tensor, longest_answer: int) -> int:
+    """The number of positions at the start of every row that the harness discards: no answer begins before them.
 
-    `tokens` [batch, sequence] is padded with zeros at its right; `longest` is the most tokens that an answer has. The
-    harness takes logits that lack these positions for those of shorter prompts. Where it gets them, it makes
-    log-probabilities of them all: for every token of a prompt as many as there are words, often the largest tensor.
+    `tokens` [batch, sequence] is padded with zeros on the right; `longest` is the number of tokens of the longest
+    answer. Without these positions the harness sees logits of shorter prompts. With them it computes log-probabilities
+    over the whole vocabulary for each prompt token, which is often the largest tensor.
     """
-    places = torch.arange(1, tokens.shape[1] + 1, device=tokens.device)
-    used = (tokens.ne(0) * places).amax(1)  # a prompt that ends in a token 0 counts as shorter, which is safe
-    return max(0, int(used.min()) - longest)
+    positions = torch.arange(1, tokens.shape[1] + 1, device=tokens.device)
+    lengths = (tokens.ne(0) * positions).amax(1)  # a prompt that ends in a token 0 counts as shorter, which is safe
+    return max(0, int(lengths.min()) - longest_answer)

@@ -1,32 +1,33 @@
-"""Which machine is enough for which request: a pure rule from what is asked for, and what is there, to a way to run it.
+"""Chooses how to load and run a model on a machine: a pure rule from requirements and capacity to a placement.
 
     precision                    loaded as
     float16, bfloat16, float32   that dtype
-    8bit, 4bit                   float16, quantised by bitsandbytes while it loads: on a GPU alone
-    GPTQ, and any checkpoint     as its own `quantization_config` says (GPTQ, AWQ, …), with the checkpoint's dtype
+    8bit, 4bit                   float16, quantised by bitsandbytes while it loads; needs a GPU
+    GPTQ, and any checkpoint     as its `quantization_config` says (GPTQ, AWQ, …), with the checkpoint's dtype
     that is quantised already
 
     weights fit                  devices                 spread
     into the machine's memory    none                    one, on the CPU
     on one GPU                   one                     one
     on one GPU                   several                 copies: data parallel, each answers its share of the questions
-    on all together alone        several                 parts: layers are placed one GPU after the other
-    nowhere                                              NoRoom: the next larger tier is tried, and then it is told
+    only on all GPUs together    several                 parts: layers are distributed over the GPUs in order
+    nowhere                                              ModelTooLarge: the bot tries the next larger tier, if any
 
-Sizes are estimates. Where one was too low, the evaluation dies for want of memory and is run again in `smaller`
-batches, down to single questions.
+Sizes are estimates. If one was too low, the evaluation runs out of memory and runs again with `smaller_batch_size`,
+down to single questions.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from workers.common.devices import Device
 from workers.common.run_plan import Spread, WeightType
 from workers.errors import WorkerError
 
 DTYPES = ("float16", "bfloat16", "float32")
 BYTES = {"float32": 4.0, "float16": 2.0, "bfloat16": 2.0, "8bit": 1.0, "4bit": 0.5}
-"""Of one parameter in memory."""
+"""Precision → bytes of one parameter in memory."""
 QUANTISED: dict[str, dict[str, str | bool]] = {
     "8bit": {"load_in_8bit": True},
     "4bit": {"load_in_4bit": True, "bnb_4bit_quant_type": "fp4", "bnb_4bit_compute_dtype": "float16"},
@@ -34,9 +35,9 @@ QUANTISED: dict[str, dict[str, str | bool]] = {
 """Precision → arguments of transformers' BitsAndBytesConfig."""
 
 SLACK = 1.1
-"""What buffers, fragments and layers that are not quantised take beside the weights."""
-USABLE = 0.95
-"""Of a device's memory; the rest is the driver's."""
+"""Memory in relation to the weights' size, with buffers, fragmentation and layers that are not quantised."""
+USABLE_SHARE = 0.95
+"""The share of a device's memory that weights and questions may use; the driver takes the rest."""
 GB = 1_000_000_000
 
 
@@ -45,7 +46,7 @@ class ModelTooLarge(WorkerError):
 
 
 class NotQuantised(WorkerError):
-    """The request says that the checkpoint is quantised, and it is not."""
+    """The request names a quantised precision, but the checkpoint is not quantised."""
 
 
 class NoQuantiser(WorkerError):
@@ -53,18 +54,8 @@ class NoQuantiser(WorkerError):
 
 
 @dataclass(frozen=True)
-class Device:
-    """A GPU: its number and its id in the driver's words, its kind, and its memory in bytes."""
-
-    index: int
-    uuid: str
-    name: str
-    memory_bytes: int
-
-
-@dataclass(frozen=True)
 class MachineCapacity:
-    """What one attempt may use: the GPUs of its set, none on a CPU, and the memory of the child in bytes."""
+    """The capacity for one attempt: its GPUs (none: the CPU), and the memory of the child in bytes."""
 
     memory_bytes: int
     devices: tuple[Device, ...] = ()
@@ -74,12 +65,12 @@ class MachineCapacity:
 
 @dataclass(frozen=True)
 class ModelRequirements:
-    """What a request asks of a machine.
+    """The needs of a model on a machine.
 
-    `parameters` are those that are loaded in the request's precision: of the base model, where the model is a change to
-    one. `file_bytes` are those of their files: what a checkpoint takes that is quantised already. `change_bytes` are
-    those of an Adapter, which comes on top; a Delta is added tensor by tensor. `quantised` is the method in the
-    checkpoint's own config, empty where there is none. `sequence_bytes` are those of one question under way.
+    `parameters` is the number loaded in the request's precision; for adapters and deltas, those of the base model.
+    `file_bytes` is the size of their files: the memory of a checkpoint that is quantised already. `change_bytes` is the
+    size of an adapter, which adds to the base model; a delta is added tensor by tensor. `quantised` is the method in
+    the checkpoint's config, or empty. `sequence_bytes` is the memory of one question in progress.
     """
 
     precision: str
@@ -99,7 +90,7 @@ class ModelRequirements:
 
 @dataclass(frozen=True)
 class Placement:
-    """How to load and where: the fields of a run plan that depend on the machine."""
+    """How and where to load a model: the fields of a run plan that depend on the machine."""
 
     dtype: str
     quantisation: dict[str, str | bool]
@@ -109,77 +100,83 @@ class Placement:
     batch_size: int
 
 
-def choose_placement(wanted: ModelRequirements, machine: MachineCapacity, *, batch_size: int) -> Placement:
-    """The way to run `wanted` on `machine`, with `batch_size` questions at once at most.
+def choose_placement(requirements: ModelRequirements, machine: MachineCapacity, *, batch_size: int) -> Placement:
+    """Choose how to run the model on `machine`, with at most `batch_size` questions at once.
 
-    Raises NoRoom, NotQuantised, NoQuantiser: each says in a sentence what is missing.
+    Raises ModelTooLarge, NotQuantised, NoQuantiser: each message says in a sentence what is missing.
     """
-    _check(wanted, machine)
-    spread, room = _spread(wanted, machine)
-    quantised = wanted.precision in QUANTISED and not wanted.quantised
+    _check(requirements, machine)
+    spread, free_bytes = _spread(requirements, machine)
+    quantised = requirements.precision in QUANTISED and not requirements.quantised
     return Placement(
-        dtype=_dtype(wanted),
-        quantisation=QUANTISED[wanted.precision] if quantised else {},
+        dtype=_dtype(requirements),
+        quantisation=QUANTISED[requirements.precision] if quantised else {},
         device=_device(machine, spread),
         spread=spread,
         copies=len(machine.devices) if spread == "copies" else 1,
-        batch_size=_batch(wanted, room, batch_size),
+        batch_size=_batch(requirements, free_bytes, batch_size),
     )
 
 
 def smaller_batch_size(batch_size: int) -> int | None:
-    """The batch to try where one of `batch_size` ran out of memory; None where there is none smaller."""
+    """The batch size to try after `batch_size` ran out of memory; None if there is no smaller one."""
     return batch_size // 2 if batch_size > 1 else None
 
 
-def _check(wanted: ModelRequirements, machine: MachineCapacity) -> None:
-    if wanted.precision not in BYTES and not wanted.quantised:
+def _check(requirements: ModelRequirements, machine: MachineCapacity) -> None:
+    if requirements.precision not in BYTES and not requirements.quantised:
         raise NotQuantised(
-            f"the request says {wanted.precision}, and config.json has no quantization_config: submit it with the "
-            "precision that its weights have"
+            f"the request says {requirements.precision}, and config.json has no quantization_config: submit it with "
+            "the precision that its weights have"
         )
-    if wanted.precision in QUANTISED and not wanted.quantised:
+    if requirements.precision in QUANTISED and not requirements.quantised:
         if not machine.devices:
-            raise NoQuantiser(f"{wanted.precision} needs a GPU with bitsandbytes, which is not installed here")
+            raise NoQuantiser(f"{requirements.precision} needs a GPU with bitsandbytes, which is not installed here")
         if "bitsandbytes" not in machine.quantisers:
-            raise NoQuantiser(f"{wanted.precision} needs bitsandbytes, which is not installed here")
+            raise NoQuantiser(f"{requirements.precision} needs bitsandbytes, which is not installed here")
 
 
-def _spread(wanted: ModelRequirements, machine: MachineCapacity) -> tuple[Spread, float]:
-    """How to use the devices, and the bytes that are left for questions on each."""
-    need = wanted.weight_bytes * SLACK
+def _spread(requirements: ModelRequirements, machine: MachineCapacity) -> tuple[Spread, float]:
+    """How to distribute the model over the devices, and the free bytes for questions on each."""
+    need = requirements.weight_bytes * SLACK
     if not machine.devices:
         if need > machine.memory_bytes:
-            raise ModelTooLarge(_no_room(need, machine.memory_bytes, "this machine"))
+            raise ModelTooLarge(_too_large_text(need, machine.memory_bytes, "this machine"))
         return "one", machine.memory_bytes - need
-    rooms = [device.memory_bytes * USABLE for device in machine.devices]
-    if need <= min(rooms):
-        return ("one" if len(rooms) == 1 else "copies"), min(rooms) - need
-    if len(rooms) > 1 and need <= sum(rooms):
-        return "parts", (sum(rooms) - need) / len(rooms)
-    raise ModelTooLarge(_no_room(need, sum(rooms), f"the {len(rooms)} GPUs here" if len(rooms) > 1 else "the GPU here"))
+    usable_bytes = [device.memory_bytes * USABLE_SHARE for device in machine.devices]
+    if need <= min(usable_bytes):
+        return ("one" if len(usable_bytes) == 1 else "copies"), min(usable_bytes) - need
+    if len(usable_bytes) > 1 and need <= sum(usable_bytes):
+        return "parts", (sum(usable_bytes) - need) / len(usable_bytes)
+    raise ModelTooLarge(
+        _too_large_text(
+            need, sum(usable_bytes), f"the {len(usable_bytes)} GPUs here" if len(usable_bytes) > 1 else "the GPU here"
+        )
+    )
 
 
-def _no_room(need: float, room: float, where: str) -> str:
-    return f"it would run out of memory: its weights take {need / GB:.1f} GB, {where} can hold {room / GB:.1f} GB"
+def _too_large_text(need: float, usable_bytes: float, where: str) -> str:
+    return (
+        f"it would run out of memory: its weights take {need / GB:.1f} GB, {where} can hold {usable_bytes / GB:.1f} GB"
+    )
 
 
-def _dtype(wanted: ModelRequirements) -> str:
-    if wanted.precision in DTYPES:
-        return wanted.precision
-    return "auto" if wanted.quantised else "float16"
+def _dtype(requirements: ModelRequirements) -> str:
+    if requirements.precision in DTYPES:
+        return requirements.precision
+    return "auto" if requirements.quantised else "float16"
 
 
 def _device(machine: MachineCapacity, spread: Spread) -> str:
-    """In the words of a child, which sees the devices of its set alone."""
+    """The device as torch names it in the child, which sees only its own devices."""
     if not machine.devices:
         return "cpu"
     return "cuda:0" if spread == "one" else "cuda"
 
 
-def _batch(wanted: ModelRequirements, room: float, most: int) -> int:
-    """The largest of `most`, half of it, a quarter…, that fits into `room`; 1 is tried whatever the estimate says."""
-    batch = most
-    while batch > 1 and batch * wanted.sequence_bytes > room:
+def _batch(requirements: ModelRequirements, free_bytes: float, max_batch: int) -> int:
+    """The largest of `max_batch`, half of it, a quarter…, that fits into `free_bytes`; at least 1."""
+    batch = max_batch
+    while batch > 1 and batch * requirements.sequence_bytes > free_bytes:
         batch //= 2
     return batch

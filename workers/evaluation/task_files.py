@@ -1,4 +1,4 @@
-"""A suite of one's own as task files of the harness: the same that the `lm_eval` command reads with --include_path."""
+"""Writes the task files of a board's own suite, in the format that the `lm_eval` command reads with --include_path."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from leaderboard.suites import Benchmark, Definition, Suite
 
 
 def write_tasks(suite: Suite, folder: Path, *, repo: str, revision: str) -> Path:
-    """Write one file a task and one for the group of all to `folder`, which then holds nothing else.
+    """Write one file per task and one for their group to `folder`, and remove all other files from it.
 
-    The questions are those of the dataset `repo` at the commit `revision`.
+    The questions come from the dataset `repo` at the commit `revision`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     files = {f"{name}.yaml": text for name, text in task_files(suite, repo=repo, revision=revision).items()}
@@ -26,7 +26,7 @@ def write_tasks(suite: Suite, folder: Path, *, repo: str, revision: str) -> Path
 
 
 def task_files(suite: Suite, *, repo: str, revision: str) -> dict[str, str]:
-    """The task files as text, by task name; none for a suite whose tasks are the harness's own."""
+    """Task name → text of its file; none for a suite of the harness's own tasks."""
     files: dict[str, str] = {}
     for definition in suite.definitions:
         benchmark = suite.benchmark_of(definition.task)
@@ -39,7 +39,7 @@ def task_files(suite: Suite, *, repo: str, revision: str) -> dict[str, str]:
 
 
 def _task(suite: Suite, benchmark: Benchmark, definition: Definition, repo: str, revision: str) -> dict[str, Any]:
-    """One task in the harness's words."""
+    """One task in the harness's format."""
     task: dict[str, Any] = {
         "task": definition.task,
         "dataset_path": repo,
@@ -66,7 +66,7 @@ def _metric(metric: str) -> dict[str, Any]:
 
 
 def _generation(benchmark: Benchmark, definition: Definition) -> dict[str, Any]:
-    """How an answer is generated and read. A named filter strips the space that follows the prompt's colon."""
+    """How an answer is generated and filtered. A named filter strips the space that follows the prompt's colon."""
     kwargs = {"until": list(definition.until), "max_gen_toks": definition.max_tokens, "do_sample": False}
     filters = {metric.partition(",")[2] for metric in benchmark.metrics} - {"none"}
     steps = [{"function": "remove_whitespace"}, {"function": "take_first"}]

@@ -1,7 +1,7 @@
-"""What some of the harness's tasks need beside it: looked for when a worker starts, not after hours of evaluation.
+"""Checks at a worker's start for the libraries and data that some of the harness's tasks need.
 
-Without its sentence splitter, IFEval fails when the last answer is in; it would fetch it from the network, which a
-child does not have.
+Without nltk's sentence splitter IFEval fails only after its last answer: it would fetch the splitter from the network,
+which a child does not have.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from leaderboard.suites import Suite
+from workers.common.run_plan import NLTK_DATA
 from workers.errors import WorkerError
 
 LIBRARIES = {
     "ifeval": ("langdetect", "immutabledict", "nltk"),
     "math": ("sympy", "math_verify", "antlr4"),
 }
-"""Part of a task's name (and of lm-eval: `lm-eval[ifeval,math]`) → modules that it imports."""
+"""Part of a task's name, and extra of lm-eval (`lm-eval[ifeval,math]`) → modules that the task imports."""
 SPLITTER = "tokenizers/punkt_tab"
-NLTK_DATA = "NLTK_DATA"
-_SYSTEM = ("/usr/share", "/usr/local/share", "/usr/lib", "/usr/local/lib")
+_SYSTEM_FOLDERS = ("/usr/share", "/usr/local/share", "/usr/lib", "/usr/local/lib")
 
 
 class SuiteRequirementsMissing(WorkerError):
@@ -30,15 +30,15 @@ class SuiteRequirementsMissing(WorkerError):
 
 
 def check_task_requirements(suite: Suite, environment: Mapping[str, str] = os.environ) -> None:
-    """Raises SuiteNeeds, with a sentence on what to do, where something is missing."""
-    wanted = [name for name in LIBRARIES if not suite.own and any(f"_{name}" in task for task in suite.tasks)]
-    lacking = [module for name in wanted for module in LIBRARIES[name] if find_spec(module) is None]
-    if lacking:
+    """Raise SuiteRequirementsMissing, with the command to run, if a library or data is missing."""
+    extras = [name for name in LIBRARIES if not suite.own and any(f"_{name}" in task for task in suite.tasks)]
+    missing = [module for name in extras for module in LIBRARIES[name] if find_spec(module) is None]
+    if missing:
         raise SuiteRequirementsMissing(
-            f"The suite {suite.name} needs {', '.join(lacking)}, which {'is' if len(lacking) == 1 else 'are'} not "
-            f"installed: pip install 'lm-eval[{','.join(wanted)}]'."
+            f"The suite {suite.name} needs {', '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} not "
+            f"installed: pip install 'lm-eval[{','.join(extras)}]'."
         )
-    if "ifeval" in wanted and not any((folder / SPLITTER).exists() for folder in nltk_folders(environment)):
+    if "ifeval" in extras and not any((folder / SPLITTER).exists() for folder in nltk_folders(environment)):
         raise SuiteRequirementsMissing(
             f"The suite {suite.name} needs nltk's sentence splitter, which children cannot fetch: "
             f"python -m nltk.downloader -d {Path(sys.prefix) / 'nltk_data'} punkt_tab."
@@ -46,13 +46,13 @@ def check_task_requirements(suite: Suite, environment: Mapping[str, str] = os.en
 
 
 def nltk_folders(environment: Mapping[str, str]) -> Iterator[Path]:
-    """Where nltk looks for data, as far as a child sees it."""
+    """The folders in which nltk looks for data and which a child sees."""
     yield from own_nltk_folders(environment)
     yield Path(sys.prefix) / "nltk_data"
-    yield from (Path(place) / "nltk_data" for place in _SYSTEM)
+    yield from (Path(folder) / "nltk_data" for folder in _SYSTEM_FOLDERS)
 
 
 def own_nltk_folders(environment: Mapping[str, str] = os.environ) -> list[Path]:
-    """The folders that NLTK_DATA names; a child is shown them."""
+    """The existing folders that NLTK_DATA names; the sandbox shows them to children."""
     named = [Path(part) for part in environment.get(NLTK_DATA, "").split(os.pathsep) if part]
     return [folder for folder in named if folder.is_dir()]

@@ -1,4 +1,4 @@
-"""Jobs of a worker: taken from RQ, claimed, watched, ended.
+"""A worker's jobs: taking them from RQ, claiming and running attempts, sending outcomes.
 
 `evaluate` is here because RQ jobs in Redis name it as `workers.jobs.evaluate`.
 """
@@ -9,7 +9,7 @@ from typing import Any
 
 
 def evaluate(message: Any) -> dict[str, Any]:
-    """Run the evaluation that `message` asks for (`workers.jobs.entry_point`)."""
+    """Run the evaluation that `message` describes (`workers.jobs.entry_point`)."""
     from workers.jobs import entry_point
 
     return entry_point.evaluate(message)

@@ -1,14 +1,14 @@
-"""One attempt, as the process of its job carries it out.
+"""One attempt, carried out in the process of its RQ job.
 
-    take ─ claim? ── granted ─ provisions ─ child ─ publish ─ end, and mark the request dirty
-      │      │                                     └ any failure: diagnosed, and ended like that
-      │      └ void: the attempt is no longer wanted; stop, and say nothing
-      └ another worker beats for it: leave it to that one, and say nothing
-    a stop of the worker: return, and leave the rest (hand back, requeue) to the worker that runs this job
+    take ─ claim ─── granted ─ provisions ─ child ─ publish ─ send the outcome, mark the request dirty
+      │      │                                     └ any failure: diagnose it, send it as the outcome
+      │      └ void: the board no longer needs the attempt; end without an outcome
+      └ another worker beats for the attempt: leave it to that worker, end without an outcome
+    the worker stops: return; the worker that runs this job hands the attempt back and requeues it
 
-Downloads begin before the claim is answered. While Redis is away the evaluation goes on: beats are tried again, and
-the end is told when Redis is back. Until it is told, outcome and log lie in the slot's folder, where a worker that
-is started anew finds them (`workers.jobs.outbox`).
+The download begins before the claim is answered. While Redis is away the evaluation goes on; heartbeats are retried,
+and the outcome is sent when Redis is back. Until then outcome and log lie in the slot's folder, where a restarted
+worker finds them (`workers.jobs.outbox`).
 """
 
 from __future__ import annotations
@@ -23,8 +23,7 @@ import redis
 
 from leaderboard.attempts import Details, Outcome
 from leaderboard.evidence import FailureEvidence
-from redis_state.attempts import LOST
-from redis_state.attempts import AttemptProgress as Told
+from redis_state.attempts import LOST, AttemptProgress
 from redis_state.clock import now
 from redis_state.crashpoints import pass_by, point
 from redis_state.jobs import EvaluationJob
@@ -50,7 +49,7 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 REDIS_RETRY_SECONDS = 1.0
-"""Seconds between two looks whether a beat gets through again."""
+"""Seconds between two checks whether heartbeats reach Redis again."""
 
 EVALUATED = point("evaluated, details not published")
 PUBLISHED = point("details published, outcome not laid down")
@@ -58,11 +57,11 @@ OUTCOME_STORED = point("outcome laid down, bot not told")
 
 
 class SuiteDiffers(WorkerError):
-    """The job names another suite, or another version of it, than this worker has."""
+    """The job names another suite, or another version of the suite, than this worker has."""
 
 
 class AttemptRun:
-    """One attempt. Use once."""
+    """One attempt of one request. Use an instance once."""
 
     def __init__(self, worker_context: WorkerContext, job: EvaluationJob) -> None:
         self.worker_context = worker_context
@@ -70,183 +69,186 @@ class AttemptRun:
         self.log = BoundedLog()
         self.board_redis = BoardRedis(worker_context.settings.redis_url, job.board)
         self.attempt_heartbeat = AttemptHeartbeat(
-            self.board_redis.again().attempts, job.attempt, worker=worker_context.worker, path=job.path
+            self.board_redis.with_own_connection().attempts, job.attempt, worker=worker_context.worker, path=job.path
         )
         self.claim = AttemptClaim(worker_context, job, self.board_redis, self._stop_waiting)
         self.phase = "claim"
         self.started = now()
-        self.deadline = time.monotonic() + self._seconds()
+        self.deadline = time.monotonic() + self._max_seconds()
 
     def evaluate(self) -> dict[str, Any]:
-        """The outcome as JSON, told to the bot by then; or a note that there is none, and why."""
+        """Run the attempt and send its outcome to the bot. Return the outcome as JSON, or why there is none."""
         try:
-            if not self._patiently(self.claim.ask):
+            if not self._retry_redis(self.claim.ask):
                 return {"taken": self.job.attempt}
             with self.attempt_heartbeat:
-                outcome = self._outcome_of_all()
-            # Only now, without beats: one that came later would call the attempt running again.
+                outcome = self._outcome_once_claimed()
+            # The heartbeat has stopped: a later beat would set the attempt's state back to running.
             if outcome is None:
-                self._patiently(self._leave)
+                self._retry_redis(self._leave)
                 return {"void": self.job.attempt}
-            self._patiently(lambda: self._end(outcome))
+            self._retry_redis(lambda: self._end(outcome))
             return outcome.model_dump(mode="json")
         except AttemptStopped:
             return {"handed-back": self.job.attempt}
 
     def _leave(self) -> None:
-        """Stop being looked for: unless another worker has the attempt, which must be missed where it is silent."""
-        found = self.board_redis.attempts().read(self.job.attempt)
-        if found is None or found.worker in ("", self.worker_context.worker):
+        """Drop the attempt's state, unless another worker holds it: the bot must notice if that one goes silent."""
+        state = self.board_redis.attempts().read(self.job.attempt)
+        if state is None or state.worker in ("", self.worker_context.worker):
             self.board_redis.attempts().drop(self.job.attempt)
 
-    def _outcome_of_all(self) -> Outcome | None:
-        """The outcome; None where the claim is void. Raises Stopped where the worker is to stop."""
-        fetched = BackgroundCall(lambda: self.worker_context.hub_gateway.fetch(self.job))
-        fetched.start()
-        asked = time.monotonic()
+    def _outcome_once_claimed(self) -> Outcome | None:
+        """Wait for the claim and carry the attempt out; None: the claim is void. Raises AttemptStopped to hand back."""
+        download = BackgroundCall(lambda: self.worker_context.hub_gateway.fetch(self.job))
+        download.start()
+        claim_began = time.monotonic()
         try:
             if not self.claim.is_granted():
                 return None
-            self.deadline += time.monotonic() - asked  # a bot, or a Hub, that is away is no fault of the model's
+            self.deadline += time.monotonic() - claim_began  # waiting for a bot or a Hub that is away does not count
             self.log.say(f"claim granted: {self.job.model} @ {self.job.revision}")
-            return self._carry_out(fetched)
+            return self._carry_out(download)
         except AttemptStopped as stopped:
             if str(stopped) == "handed-back":
                 raise
-            return self._outcome(death=FailureEvidence(self.phase, stopped=str(stopped)))
-        except Exception as error:  # boundary: whatever it was is diagnosed and told
+            return self._outcome(evidence=FailureEvidence(self.phase, stopped=str(stopped)))
+        except Exception as error:  # boundary: every error is diagnosed and reported as the outcome
             if self.worker_context.stopping():
-                raise AttemptStopped("handed-back") from error  # what fails while all is being stopped says nothing
+                raise AttemptStopped("handed-back") from error  # failures during a stop are no evidence
             log.warning("attempt %s failed in %s", self.job.attempt, self.phase, exc_info=True)
             self.log.say(f"{type(error).__name__}: {error}")
-            return self._outcome(death=evidence_of(error, self.phase, self.log.tail()))
+            return self._outcome(evidence=evidence_of(error, self.phase, self.log.tail()))
 
     # --- the work
 
-    def _carry_out(self, fetched: BackgroundCall[Provisions]) -> Outcome:
-        self._phase("download")
+    def _carry_out(self, download: BackgroundCall[Provisions]) -> Outcome:
+        self._enter_phase("download")
         self._check_suite()
-        # Of the job before this one, which died while Redis was away.
-        self._patiently(lambda: send_unsent_outcome(self.worker_context.slot.attempt, self.board_redis))
+        # The outcome of the previous job, which died while Redis was away.
+        self._retry_redis(lambda: send_unsent_outcome(self.worker_context.slot.attempt, self.board_redis))
         self.worker_context.slot.prepare(own_user=self.worker_context.own_user)
-        provisions = self._provided(fetched)
+        provisions = self._wait_for_provisions(download)
         run_canary(
             self.board_redis, self.job.suite, self.worker_context.worker, lambda: self._evaluate_canary(provisions)
         )
         self.phase = "start"
         with self._device_locked():
-            plan, ending = self._evaluated(provisions)
-        if not ending.finished:
-            return self._outcome(death=ending.evidence(self.log.tail()))
-        self._phase("publish")
+            plan, child_exit = self._run_model(provisions)
+        if not child_exit.finished:
+            return self._outcome(evidence=child_exit.evidence(self.log.tail()))
+        self._enter_phase("publish")
         pass_by(EVALUATED)
         self._confirm_current()
         details = self.worker_context.hub_gateway.publish(self._publication(plan, provisions))
         pass_by(PUBLISHED)
         return self._outcome(details=details)
 
-    def _provided(self, fetched: BackgroundCall[Provisions]) -> Provisions:
+    def _wait_for_provisions(self, download: BackgroundCall[Provisions]) -> Provisions:
+        """Wait for the download. Missing questions also count as a failure of the canary, if this worker runs it."""
         try:
-            return fetched.wait(self._stop)
+            return download.wait(self._stop)
         except DatasetUnavailable as error:
-            death = evidence_of(error, self.phase, self.log.tail())
-            words = scrub(failure_detail(death), self.worker_context.secrets)
+            evidence = evidence_of(error, self.phase, self.log.tail())
+            detail = scrub(failure_detail(evidence), self.worker_context.secrets)
             report_canary_failure(
-                self.board_redis, self.job.suite, self.worker_context.worker, diagnose(death).cause, words
+                self.board_redis, self.job.suite, self.worker_context.worker, diagnose(evidence).cause, detail
             )
             raise
 
     def _evaluate_canary(self, provisions: Provisions) -> str:
-        """Run the canary in the place of the model: what it died of, empty where it lives."""
+        """Run the known-good canary model in this attempt's place. Return its failure in words, empty if it passed."""
         worker_context = self.worker_context
         self.log.say("one cause has struck many models: a model that is known to work goes first")
         if worker_context.settings.canary:
-            fetched = worker_context.hub_gateway.fetch(canary_job(worker_context.settings.canary, self.job))
-            folder, held = fetched.model, fetched.held
+            canary_provisions = worker_context.hub_gateway.fetch(canary_job(worker_context.settings.canary, self.job))
+            folder, snapshots = canary_provisions.model, canary_provisions.held
         else:
-            folder, held = ensure_canary_model(worker_context.settings.work_dir.resolve() / "canary"), ()
+            folder, snapshots = ensure_canary_model(worker_context.settings.work_dir.resolve() / "canary"), ()
         with self._device_locked():
             plan = canary_plan(self._plan(provisions), folder)
-            ending = self._child(plan)
-        for snapshot in held:
+            child_exit = self._run_child(plan)
+        for snapshot in snapshots:
             snapshot.release()
-        if ending.stopped in ("cancelled", "time-limit"):
-            raise AttemptStopped(ending.stopped)
-        death = None if ending.finished else ending.evidence(self.log.tail())
-        if death is None:
+        if child_exit.stopped in ("cancelled", "time-limit"):
+            raise AttemptStopped(child_exit.stopped)
+        evidence = None if child_exit.finished else child_exit.evidence(self.log.tail())
+        if evidence is None:
             try:
                 read_spool(self._publication(plan, provisions))
             except EvaluationFailed as error:
-                death = evidence_of(error, ending.phase)
+                evidence = evidence_of(error, child_exit.phase)
         worker_context.slot.prepare(own_user=worker_context.own_user)
-        return (
-            f"{diagnose(death).cause} ({scrub(failure_detail(death), worker_context.secrets)})"
-            if death is not None
-            else ""
-        )
+        if evidence is None:
+            return ""
+        return f"{diagnose(evidence).cause} ({scrub(failure_detail(evidence), worker_context.secrets)})"
 
-    def _phase(self, phase: str) -> None:
+    def _enter_phase(self, phase: str) -> None:
         self.phase = phase
         self.log.say(phase)
-        self.attempt_heartbeat.tell(Told(phase))
+        self.attempt_heartbeat.report(AttemptProgress(phase))
 
     def _check_suite(self) -> None:
-        ours = (self.worker_context.suite.name, self.worker_context.suite.digest)
-        if ours != (self.job.suite, self.job.suite_digest):
-            asked = f"{self.job.suite} {self.job.suite_digest[:12]}"
-            raise SuiteDiffers(f"the job asks for the suite {asked}; this worker has {ours[0]} {ours[1][:12]}")
+        own_suite = (self.worker_context.suite.name, self.worker_context.suite.digest)
+        if own_suite != (self.job.suite, self.job.suite_digest):
+            job_suite = f"{self.job.suite} {self.job.suite_digest[:12]}"
+            raise SuiteDiffers(
+                f"the job asks for the suite {job_suite}; this worker has {own_suite[0]} {own_suite[1][:12]}"
+            )
 
     def _plan(self, provisions: Provisions, batch_size: int | None = None) -> RunPlan:
-        left = self.deadline - time.monotonic()
-        return plan_of(self.worker_context, self.job, provisions, seconds=left, batch_size=batch_size)
+        seconds_left = self.deadline - time.monotonic()
+        return plan_of(self.worker_context, self.job, provisions, seconds=seconds_left, batch_size=batch_size)
 
     @contextmanager
     def _device_locked(self) -> Iterator[None]:
-        """The device is this attempt's alone; as for the claim, the time for which it is waited for is not its own."""
+        """Hold the device exclusively. Seconds spent waiting for it extend the deadline, as those for the claim do."""
         if not self.worker_context.settings.take_turns:
             yield
             return
         with device_lock(
             self.worker_context.settings.work_dir.resolve() / "devices", self.worker_context.devices, self._stop_waiting
-        ) as waited:
-            self.deadline += waited
+        ) as seconds_waited:
+            self.deadline += seconds_waited
             yield
 
     def _stop_waiting(self) -> str:
+        """Why to stop waiting for a claim or a device; the attempt's own time does not run while it waits."""
         reason = self._stop()
         return "" if reason == "time-limit" else reason
 
-    def _evaluated(self, provisions: Provisions) -> tuple[RunPlan, ChildExit]:
-        """Run the child; where it ran out of memory, again with half as many questions at once, down to one."""
+    def _run_model(self, provisions: Provisions) -> tuple[RunPlan, ChildExit]:
+        """Run the child; after it runs out of memory, run it again with half the batch size, down to one."""
         plan = self._plan(provisions)
         while True:
-            ending = self._child(plan)
-            less = None if ending.finished else smaller_batch(ending.evidence(self.log.tail()), plan)
-            if less is None:
-                return plan, ending
-            self.log.say(f"it ran out of memory with {plan.batch_size} questions at once, and tries {less}")
+            child_exit = self._run_child(plan)
+            batch_size = None if child_exit.finished else smaller_batch(child_exit.evidence(self.log.tail()), plan)
+            if batch_size is None:
+                return plan, child_exit
+            self.log.say(f"it ran out of memory with batch size {plan.batch_size}; it runs again with {batch_size}")
             self.worker_context.slot.prepare(own_user=self.worker_context.own_user)
-            plan = self._plan(provisions, less)
+            plan = self._plan(provisions, batch_size)
 
-    def _child(self, plan: RunPlan) -> ChildExit:
-        self._phase("start")
-        callbacks = ChildCallbacks(tell=self._tell, stop=self._stop, log=self.log)
+    def _run_child(self, plan: RunPlan) -> ChildExit:
+        """Run one child to its end. Raises AttemptStopped if it failed because the worker stops."""
+        self._enter_phase("start")
+        callbacks = ChildCallbacks(report=self._report, stop=self._stop, log=self.log)
         supervisor = ChildSupervisor(
             self.worker_context.zygote_client, self.worker_context.sandbox_spec(plan), plan, callbacks
         )
-        ending = supervisor.run(self.worker_context.slot.attempt, deadline=self.deadline)
-        self.phase = ending.phase
-        if ending.peak_bytes:
-            self.log.say(f"the child has ended; it held {ending.peak_bytes >> 20} MiB at most")
-        if not ending.finished and self.worker_context.stopping():
+        child_exit = supervisor.run(self.worker_context.slot.attempt, deadline=self.deadline)
+        self.phase = child_exit.phase
+        if child_exit.peak_bytes:
+            self.log.say(f"the child has ended; peak memory {child_exit.peak_bytes >> 20} MiB")
+        if not child_exit.finished and self.worker_context.stopping():
             raise AttemptStopped("handed-back")
-        return ending
+        return child_exit
 
-    def _tell(self, progress: RunProgress) -> None:
-        self.attempt_heartbeat.tell(Told(progress.phase, progress.done, progress.total))
+    def _report(self, progress: RunProgress) -> None:
+        self.attempt_heartbeat.report(AttemptProgress(progress.phase, progress.done, progress.total))
 
     def _stop(self) -> str:
-        """Why the attempt should end now; empty while it should not."""
+        """Return the reason to end the attempt now, or an empty string."""
         if self.worker_context.stopping():
             return "handed-back"
         if self.attempt_heartbeat.cancelled:
@@ -254,9 +256,9 @@ class AttemptRun:
         return "time-limit" if time.monotonic() > self.deadline else ""
 
     def _confirm_current(self) -> None:
-        """Publish nothing while we may count as lost: wait until a beat gets through, and says that we do not.
+        """Wait until a heartbeat confirms that the attempt is still this worker's: a lost attempt publishes nothing.
 
-        What is evaluated is kept for as long as that takes: the attempt's time does not run out meanwhile.
+        The results stay in the spool meanwhile; the attempt's time limit does not apply to this wait.
         """
         while self.attempt_heartbeat.silence() > LOST:
             if self.worker_context.stopping():
@@ -285,12 +287,13 @@ class AttemptRun:
 
     # --- the end
 
-    def _outcome(self, *, details: Details | None = None, death: FailureEvidence | None = None) -> Outcome:
+    def _outcome(self, *, details: Details | None = None, evidence: FailureEvidence | None = None) -> Outcome:
         return outcome_of(
-            self.worker_context, self.job, started=self.started, phase=self.phase, details=details, death=death
+            self.worker_context, self.job, started=self.started, phase=self.phase, details=details, evidence=evidence
         )
 
     def _end(self, outcome: Outcome) -> None:
+        """Store outcome and log in the slot's folder, then send them to the bot."""
         store_outcome(
             self.worker_context.slot.attempt,
             outcome,
@@ -300,8 +303,8 @@ class AttemptRun:
         pass_by(OUTCOME_STORED)
         send_unsent_outcome(self.worker_context.slot.attempt, self.board_redis)
 
-    def _patiently(self, call: Callable[[], T]) -> T:
-        """`call()`, tried until Redis lets it through or the worker is to stop."""
+    def _retry_redis(self, call: Callable[[], T]) -> T:
+        """Return `call()`, retried until Redis answers. Raises AttemptStopped once the worker stops."""
         pause = 0.1
         while True:
             try:
@@ -313,10 +316,11 @@ class AttemptRun:
             time.sleep(pause)
             pause = min(2.0, pause * 2)
 
-    def _seconds(self) -> float:
-        bounds = (
+    def _max_seconds(self) -> float:
+        """The smallest of the limits that apply: the worker's, the job's, the board's."""
+        limits = (
             self.worker_context.settings.max_seconds,
             self.worker_context.seconds,
             float(self.worker_context.board.attempt_seconds),
         )
-        return min(filter(None, bounds))
+        return min(filter(None, limits))

@@ -1,7 +1,7 @@
-"""The beats of one attempt: a thread that says it lives and how far it is, and hears whether it is cancelled.
+"""The heartbeat of one attempt: a thread that reports that it runs and its progress, and reads whether it is cancelled.
 
-It has a connection of its own with short timeouts, so that a Redis that hangs never holds up the supervision of the
-child; it outlives any number of failed beats.
+The thread has its own connection with short timeouts, so that a Redis that hangs never delays the supervision of the
+child; it survives any number of failed beats.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ log = logging.getLogger(__name__)
 
 CLAIM = "claim"
 """The phase of an attempt that waits for its claim."""
-POLL_SECONDS = 1.0
-"""Seconds between beats at most often, when the progress changes."""
+MIN_BEAT_SECONDS = 1.0
+"""The shortest time between two beats, when the progress changes."""
 
 
 class AttemptHeartbeat:
-    """Beats while its block is entered."""
+    """Sends heartbeats while its `with` block runs."""
 
     def __init__(self, attempts: Callable[[], Attempts], attempt: str, *, worker: str, path: str) -> None:
-        """`attempts` makes the wire's view anew; it may raise while Redis is away. `worker` has `attempt` at `path`."""
+        """`attempts` connects to Redis, and may raise; `worker` runs `attempt` of the request `path`."""
         self._connect = attempts
         self._attempt = attempt
         self._worker = worker
@@ -39,20 +39,20 @@ class AttemptHeartbeat:
         self._ending = False
         self._changed = True
         self._cancelled = threading.Event()
-        self._heard = time.monotonic()
+        self._succeeded_at = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="beats", daemon=True)
 
     @property
     def cancelled(self) -> bool:
-        """Whether somebody asked to stop the attempt, or has it in our place."""
+        """Whether the attempt was cancelled, or another worker holds it."""
         return self._cancelled.is_set()
 
     def silence(self) -> float:
-        """Seconds since a beat got through."""
-        return time.monotonic() - self._heard
+        """Seconds since the last successful beat."""
+        return time.monotonic() - self._succeeded_at
 
-    def tell(self, progress: AttemptProgress) -> None:
-        """Pass `progress` on with the next beat. Any phase but CLAIM says that the attempt runs."""
+    def report(self, progress: AttemptProgress) -> None:
+        """Send `progress` with the next beat. Any phase but CLAIM means that the attempt runs."""
         with self._wake:
             if progress != self._progress:
                 self._progress, self._changed = progress, True
@@ -73,25 +73,26 @@ class AttemptHeartbeat:
     def _run(self) -> None:
         attempts: Attempts | None = None
         last = float("-inf")
-        while self._wait_for_turn(last):
+        while self._wait_until_due(last):
             last = time.monotonic()
             try:
                 attempts = attempts or self._connect()
                 if not self._beat(attempts):
                     self._cancelled.set()
-                self._heard = last
+                self._succeeded_at = last
             except redis.RedisError as error:
                 log.warning("attempt %s: a beat failed (%s); the evaluation goes on", self._attempt, error)
-                self._changed = True  # so that the next one follows soon
+                self._changed = True  # the next beat follows after MIN_BEAT_SECONDS
 
-    def _wait_for_turn(self, last: float) -> bool:
+    def _wait_until_due(self, last: float) -> bool:
+        """Wait until the next beat is due; False once the block ends."""
         with self._wake:
             while not self._ending:
-                left = last + (POLL_SECONDS if self._changed else BEAT) - time.monotonic()
-                if left <= 0:
+                seconds_left = last + (MIN_BEAT_SECONDS if self._changed else BEAT) - time.monotonic()
+                if seconds_left <= 0:
                     self._changed = False
                     return True
-                self._wake.wait(left)
+                self._wake.wait(seconds_left)
         return False
 
     def _beat(self, attempts: Attempts) -> bool:

@@ -1,4 +1,4 @@
-"""One call in a thread of its own, which can be waited for or left behind."""
+"""A call that runs in its own thread; the caller waits for its result or abandons it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ T = TypeVar("T")
 
 
 class AttemptStopped(WorkerError):
-    """The attempt is to end now; the reason is `cancelled`, `handed-back` or `time-limit`."""
+    """The attempt ends now; the message is the reason: `cancelled`, `handed-back` or `time-limit`."""
 
 
 class BackgroundCall(Generic[T]):
-    """One call in a thread of its own. A process that ends does not wait for it."""
+    """One call in a daemon thread: a process that exits does not wait for it."""
 
     def __init__(self, call: Callable[[], T]) -> None:
         self._call = call
@@ -25,18 +25,18 @@ class BackgroundCall(Generic[T]):
         self._error: BaseException | None = None
 
     def start(self) -> None:
-        """Begin."""
-        threading.Thread(target=self._run, name="later", daemon=True).start()
+        """Start the thread."""
+        threading.Thread(target=self._run, name="background-call", daemon=True).start()
 
     def wait(self, stop: Callable[[], str]) -> T:
-        """What the call returned, or raised; raises Stopped as soon as `stop` gives a reason."""
+        """Return or raise what the call returns or raises. Raises AttemptStopped as soon as `stop` gives a reason."""
         while not self._done.wait(0.1):
             if reason := stop():
                 raise AttemptStopped(reason)
         return self.value()
 
     def value(self) -> T:
-        """What the call returned or raised, once it is done."""
+        """Return or raise what the call returned or raised; the call must have ended."""
         if self._error is not None:
             raise self._error
         return self._value[0]
@@ -44,7 +44,7 @@ class BackgroundCall(Generic[T]):
     def _run(self) -> None:
         try:
             self._value.append(self._call())
-        except BaseException as error:  # noqa: BLE001  # boundary: raised again where the value is asked for
+        except BaseException as error:  # noqa: BLE001  # boundary: raised again in the thread that reads the value
             self._error = error
         finally:
             self._done.set()

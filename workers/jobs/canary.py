@@ -1,6 +1,6 @@
-"""The canary: a model that is known to work, run before an attempt where one cause has struck many models.
+"""The canary: a known-good model that a worker runs before an attempt after one cause has failed many models.
 
-A few questions of each task are enough to see whether harness, questions and machine still do what they should.
+A few questions of each task show whether harness, questions and machine still work.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ log = logging.getLogger(__name__)
 NAME = "steward/canary"
 REVISION = "0" * 40
 QUESTIONS = 3
-"""How many of each task it is asked."""
+"""Questions of each task that the canary answers."""
 
 
 def ensure_canary_model(folder: Path) -> Path:
-    """The folder of the tiny model; written where it is not there yet."""
+    """Return `folder` with the built-in tiny model, and write the model if it is not there yet."""
     if not (folder / "complete").exists():
         folder.mkdir(parents=True, exist_ok=True)
         for name, data in model().items():
@@ -39,13 +39,13 @@ def ensure_canary_model(folder: Path) -> Path:
 
 
 def canary_job(canary: str, job: EvaluationJob) -> EvaluationJob:
-    """What to fetch for the canary `model@commit` in the place of `job`'s model."""
+    """`job` with the canary `model@commit` in the place of its model: what to fetch for the canary."""
     name, _, revision = canary.partition("@")
-    return job.model_copy(update={"model": name, "revision": revision, "weight_type": "Original", "base_model": ""})
+    return job.with_model(name, revision)
 
 
 def canary_plan(plan: RunPlan, folder: Path) -> RunPlan:
-    """`plan` for the canary in `folder`: on the same device, with the same questions, but only a few."""
+    """`plan` for the canary in `folder`: the same device and tasks, a few questions of each."""
     changes = {
         "model": NAME,
         "revision": REVISION,
@@ -61,61 +61,62 @@ def canary_plan(plan: RunPlan, folder: Path) -> RunPlan:
         "use_chat_template": False,
         "limit": QUESTIONS,
     }
-    return plan.model_copy(update=changes)
+    return RunPlan.model_validate({**plan.model_dump(), **changes})
 
 
 def run_canary(board_redis: BoardRedis, suite: str, worker: str, evaluate_canary: Callable[[], str]) -> None:
-    """Where a canary of `suite` is asked for: `fly()` it, which says what it died of, and tell the bot.
+    """If the bot asks for a canary of `suite`, run `evaluate_canary` and report its verdict.
 
-    Raises CanaryFailed where it died, and Stopped as `fly` does: then another worker may take it.
+    `evaluate_canary` returns the failure in words, empty if the canary passed. Raises CanaryFailed if it failed.
+    Releases the canary to other workers if `evaluate_canary` raises AttemptStopped.
     """
-    found = _claim_canary(board_redis, suite, worker)
-    if found is None:
+    claimed = _claim_canary(board_redis, suite, worker)
+    if claimed is None:
         return
-    canaries, cause = found
+    canaries, cause = claimed
     try:
         died_of = evaluate_canary()
     except AttemptStopped:
-        with suppress(redis.RedisError):  # then it is free when its time is over
+        with suppress(redis.RedisError):  # the claim then expires by itself
             canaries.release()
         raise
-    _tell(board_redis, canaries, CanaryVerdict(cause=cause, died_of=died_of[:500], worker=worker))
+    _report(board_redis, canaries, CanaryVerdict(cause=cause, died_of=died_of[:500], worker=worker))
     if died_of:
         raise CanaryFailed(died_of)
 
 
-def report_canary_failure(board_redis: BoardRedis, suite: str, worker: str, cause: str, words: str) -> None:
-    """No attempt can begin, because of `cause` (say, the questions changed), and so no canary could.
+def report_canary_failure(board_redis: BoardRedis, suite: str, worker: str, cause: str, detail: str) -> None:
+    """Report a canary of `suite` that cannot start because of `cause`, for instance because the questions changed.
 
-    Where one of `suite` is asked for because of that very cause, it counts as dead of it. Raises nothing.
+    The canary counts as failed only if the bot asks for it because of the same cause. Raises nothing.
     """
-    found = _claim_canary(board_redis, suite, worker)
-    if found is None:
+    claimed = _claim_canary(board_redis, suite, worker)
+    if claimed is None:
         return
-    canaries, asked = found
-    if asked == cause:
-        _tell(board_redis, canaries, CanaryVerdict(cause=cause, died_of=f"{cause} ({words})"[:500], worker=worker))
+    canaries, suspected_cause = claimed
+    if suspected_cause == cause:
+        _report(board_redis, canaries, CanaryVerdict(cause=cause, died_of=f"{cause} ({detail})"[:500], worker=worker))
         return
-    with suppress(redis.RedisError):  # then it is free when its time is over
+    with suppress(redis.RedisError):  # the claim then expires by itself
         canaries.release()
 
 
 def _claim_canary(board_redis: BoardRedis, suite: str, worker: str) -> tuple[Canaries, str] | None:
-    """The canary that `worker` is to run now, and the cause; None where there is none, or Redis is away."""
+    """Claim the canary for `worker`; return it with the suspected cause. None: no canary is due, or Redis is away."""
     try:
         attempts = board_redis.attempts()
         canaries = Canaries(attempts.redis, attempts.keys, suite)
         cause = canaries.take(worker)
     except redis.RedisError as error:
-        log.warning("whether a canary is asked for is not known: %s", error)
+        log.warning("cannot ask Redis whether a canary is due: %s", error)
         return None
     return (canaries, cause) if cause is not None else None
 
 
-def _tell(board_redis: BoardRedis, canaries: Canaries, verdict: CanaryVerdict) -> None:
-    """Report, and wake the bot; where Redis is away, another worker runs it again."""
+def _report(board_redis: BoardRedis, canaries: Canaries, verdict: CanaryVerdict) -> None:
+    """Report the verdict and wake the bot; while Redis is away, another worker runs the canary again."""
     try:
         canaries.report(verdict)
         board_redis.mark_key(canaries.key)
     except redis.RedisError as error:
-        log.warning("the canary's verdict could not be told: %s", error)
+        log.warning("the canary's verdict could not be reported: %s", error)

@@ -1,4 +1,4 @@
-"""A worker's claim of an attempt: asked for, and waited for as long as the bot says nothing."""
+"""A worker's claim of an attempt: the worker asks for it, and waits until the bot grants or voids it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from workers.jobs.worker_context import WorkerContext
 log = logging.getLogger(__name__)
 
 WAIT_SLICE_SECONDS = 1.0
-"""Seconds for which an answer is waited for without looking whether the attempt should end."""
+"""Seconds of one wait for an answer, after which the worker checks whether the attempt should end."""
 
 TAKEN = point("job taken, claim not asked for")
 ASKED = point("claim asked for, answer not heard")
@@ -26,7 +26,7 @@ GRANTED = point("claim granted, nothing evaluated")
 
 
 class AttemptClaim:
-    """The claim of one attempt. `stop` gives a reason to end the attempt, "" while there is none."""
+    """The claim of one attempt. `stop` returns a reason to end the attempt, or ""."""
 
     def __init__(
         self, worker_context: WorkerContext, job: EvaluationJob, board_redis: BoardRedis, stop: Callable[[], str]
@@ -37,20 +37,20 @@ class AttemptClaim:
         self._stop = stop
 
     def ask(self) -> bool:
-        """Ask for it; False where another worker beats for this attempt. Raises RedisError while Redis is away."""
+        """Ask for the claim; False if another worker beats for this attempt. Raises RedisError while Redis is away."""
         pass_by(TAKEN)
         if not self._board_redis.attempts().take(
             self._job.attempt, self._job.path, self._worker_context.worker, now=now()
         ):
-            log.warning("attempt %s is another worker's", self._job.attempt)
+            log.warning("another worker runs attempt %s", self._job.attempt)
             return False
         self._board_redis.mark(self._job.path)
         pass_by(ASKED)
         return True
 
     def is_granted(self) -> bool:
-        """Whether the bot grants it; asks again where it says nothing for long. Raises Stopped."""
-        asked = time.monotonic()
+        """Wait for the bot's answer, and ask again after a long silence. Raises AttemptStopped."""
+        asked_at = time.monotonic()
         while True:
             if reason := self._stop():
                 raise AttemptStopped(reason)
@@ -58,8 +58,8 @@ class AttemptClaim:
                 answer = self._board_redis.attempts().wait_for_claim(
                     self._job.attempt, seconds=WAIT_SLICE_SECONDS, worker=self._worker_context.worker
                 )
-                if answer is None and time.monotonic() - asked > self._worker_context.settings.claim_patience:
-                    asked = time.monotonic()
+                if answer is None and time.monotonic() - asked_at > self._worker_context.settings.claim_patience:
+                    asked_at = time.monotonic()
                     answer = self._ask_again()
             except redis.RedisError as error:
                 log.warning("attempt %s waits for its claim: %s", self._job.attempt, error)
@@ -71,14 +71,14 @@ class AttemptClaim:
                 return answer
 
     def _ask_again(self) -> bool | None:
-        """The answer, where it was given and got lost on its way to us; else the bot is called once more."""
-        found = self._board_redis.attempts().read(self._job.attempt)
-        if found is not None and found.state == "void":
+        """Read an answer that did not reach this worker; if there is none, mark the request for the bot again."""
+        state = self._board_redis.attempts().read(self._job.attempt)
+        if state is not None and state.state == "void":
             return False
-        if found is None or found.state in ("queued", "handed-back") or found.worker != self._worker_context.worker:
-            # Redis was lost, or whoever put it into the queue, or took it, knew nothing of us: we were silent, for one.
+        if state is None or state.state in ("queued", "handed-back") or state.worker != self._worker_context.worker:
+            # Redis lost the attempt, the bot queued it again, or another worker took it while this one was silent.
             return None if self.ask() else False
-        if found.state == "claimed":
+        if state.state == "claimed":
             return True
         self._board_redis.mark(self._job.path)
         return None

@@ -1,8 +1,8 @@
-"""Turns on a device: workers that share a set, and a work folder, run their children one after the other.
+"""Exclusive use of devices: workers that share devices and a work folder run their children one after the other.
 
-Two workers on one set keep it busy where attempts are short: while one computes, the other publishes what it found and
-gets ready what comes next. A lock of the kernel's for each device; it ends with the process that holds it. Locks are
-taken in one order, so that sets which overlap never wait for each other.
+Two workers on the same devices keep them busy when attempts are short: one computes while the other publishes and
+prepares. Each device has one kernel file lock, which ends with the process that holds it. Locks are taken in sorted
+order, so that workers with overlapping devices do not deadlock.
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO
 
-from workers.evaluation.placement import Device
+from workers.common.devices import Device
 from workers.jobs.background_call import AttemptStopped
 
-POLL = 0.02
-CPU = "cpu"
+POLL_SECONDS = 0.02
+CPU_LOCK_NAME = "cpu"
 
 
 @contextmanager
 def device_lock(folder: Path, devices: Sequence[Device], stop: Callable[[], str]) -> Iterator[float]:
-    """The turn on `devices`, or on the CPU; gives the seconds that it was waited for.
+    """Hold the locks of `devices`, or that of the CPU if there are none; yield the seconds spent waiting.
 
-    Raises Stopped where `stop` gives a reason meanwhile.
+    Raises AttemptStopped if `stop` gives a reason meanwhile.
     """
     folder.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
-    with ExitStack() as held:
-        for name in sorted(device.uuid for device in devices) or [CPU]:
-            _lock_device(held.enter_context((folder / f"{name}.lock").open("ab")), stop)
+    with ExitStack() as locks:
+        for name in sorted(device.uuid for device in devices) or [CPU_LOCK_NAME]:
+            _lock_device(locks.enter_context((folder / f"{name}.lock").open("ab")), stop)
         yield time.monotonic() - began
 
 
@@ -42,6 +42,6 @@ def _lock_device(file: IO[bytes], stop: Callable[[], str]) -> None:
         except BlockingIOError:
             if reason := stop():
                 raise AttemptStopped(reason) from None
-            time.sleep(POLL)
+            time.sleep(POLL_SECONDS)
         else:
             return

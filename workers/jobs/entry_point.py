@@ -1,4 +1,4 @@
-"""The job that RQ calls, by its dotted name: one attempt, from the message to its outcome. It never raises."""
+"""The function behind an RQ job: runs one attempt, from the job's message to its outcome."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ log = logging.getLogger(__name__)
 
 
 def evaluate(message: Any) -> dict[str, Any]:
-    """Carry out the evaluation that `message` asks for; the outcome as JSON. Never raises."""
+    """Run the evaluation that `message` describes. Return the outcome as JSON, or why the job is refused."""
     try:
         job = parse(message)
         worker_context = WORKER_CONTEXT.get()
     except BadMessage as error:
-        log.exception("a job that is none was refused")
+        log.exception("refused a job whose message is invalid")
         return {"refused": str(error)[:2_000]}
     except LookupError:
         log.error("this queue is for `steward work`; a plain RQ worker cannot evaluate")

@@ -1,4 +1,4 @@
-"""What a worker does for the attempt of a job that ended before the attempt did."""
+"""Ends or hands back attempts whose job ended before they did: the worker stops, or the job's process died."""
 
 from __future__ import annotations
 
@@ -25,17 +25,16 @@ from workers.jobs.worker_context import WorkerContext
 log = logging.getLogger(__name__)
 
 ENDED_STATES = ("ended", "void")
-TRIES = 5
+MAX_TRIES = 5
 
 
 def hand_back(board_redis: BoardRedis, worker_context: WorkerContext, job: Job, queue: Queue) -> None:
-    """The worker stops: unless the attempt has ended, let the same attempt be queued again, and tell the bot.
+    """The worker stops: hand the attempt back and notify the bot, unless it ended or another worker has it.
 
-    What another worker has by now is left to it.
-    RQ's job goes first: while it is there, nobody can queue another of the same id.
+    RQ's job is deleted first: while it exists, the bot cannot queue another job of the same id.
     """
 
-    def tell() -> None:
+    def send() -> None:
         message = _message(job)
         send_unsent_outcome(worker_context.slot.attempt, board_redis)
         if message is None or _has_ended(board_redis, message.attempt, worker_context.worker):
@@ -46,13 +45,13 @@ def hand_back(board_redis: BoardRedis, worker_context: WorkerContext, job: Job, 
         board_redis.mark(message.path)
         log.info("attempt %s was handed back", message.attempt)
 
-    _retry_until_sent(tell, job.id)
+    _retry_until_sent(send, job.id)
 
 
 def end_as_lost(board_redis: BoardRedis, job: Job, worker_context: WorkerContext, status: int | None) -> None:
-    """The process of the job died: end the attempt as lost, unless it had an outcome already."""
+    """The job's process died: end the attempt as lost, unless it already has an outcome."""
 
-    def tell() -> None:
+    def send() -> None:
         message = _message(job)
         send_unsent_outcome(worker_context.slot.attempt, board_redis)
         if message is None or _has_ended(board_redis, message.attempt, worker_context.worker):
@@ -64,19 +63,19 @@ def end_as_lost(board_redis: BoardRedis, job: Job, worker_context: WorkerContext
         )
         board_redis.mark(message.path)
 
-    _retry_until_sent(tell, job.id)
+    _retry_until_sent(send, job.id)
 
 
 def _message(job: Job) -> EvaluationJob | None:
     try:
-        kwargs = job.kwargs  # whatever somebody wrote into Redis
+        kwargs = job.kwargs  # untrusted: any client of Redis may have written it
         return parse(kwargs.get("message") if isinstance(kwargs, dict) else None)
     except (BadMessage, DeserializationError):
         return None
 
 
 def _has_ended(board_redis: BoardRedis, attempt: str, worker: str) -> bool:
-    """Whether it has ended, or is another worker's: RQ lost its job for a while, and somebody else was given it."""
+    """Whether the attempt has ended, or another worker holds it because RQ lost this worker's job for a while."""
     state = board_redis.attempts().read(attempt)
     return state is not None and (state.state in ENDED_STATES or state.worker not in ("", worker))
 
@@ -86,8 +85,10 @@ def _lost_outcome(
 ) -> Outcome:
     state = board_redis.attempts().read(message.attempt)
     phase = state.progress.phase if state else "claim"
-    death = FailureEvidence(phase, stopped="handed-back", text=_exit_text(status))
-    return outcome_of(worker_context, message, started=state.started if state else now(), phase=phase, death=death)
+    evidence = FailureEvidence(phase, stopped="handed-back", text=_exit_text(status))
+    return outcome_of(
+        worker_context, message, started=state.started if state else now(), phase=phase, evidence=evidence
+    )
 
 
 def _exit_text(status: int | None) -> str:
@@ -96,12 +97,12 @@ def _exit_text(status: int | None) -> str:
     return "the process that ran the evaluation's job ended early"
 
 
-def _retry_until_sent(tell: Callable[[], None], job: str) -> None:
-    """A few times, for a Redis that is away for a moment. After that the attempt counts as lost once it is silent."""
-    for attempt in range(TRIES):
+def _retry_until_sent(send: Callable[[], None], job: str) -> None:
+    """Call `send` until it succeeds, MAX_TRIES times. After that the bot ends the silent attempt as lost."""
+    for retry in range(MAX_TRIES):
         try:
-            tell()
+            send()
             return
         except redis.RedisError as error:
-            log.warning("job %s: Redis cannot be told how it ended: %s", job, error)
-            time.sleep(0.1 * 2**attempt)
+            log.warning("job %s: its end cannot be written to Redis: %s", job, error)
+            time.sleep(0.1 * 2**retry)

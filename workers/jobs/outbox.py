@@ -1,4 +1,4 @@
-"""What a worker tells the bot: through Redis or, while that is away, through a folder that outlives the process."""
+"""Sends a worker's outcomes to the bot through Redis; while Redis is away they stay in a folder on disk."""
 
 from __future__ import annotations
 
@@ -22,46 +22,46 @@ log = logging.getLogger(__name__)
 
 ENDED = point("bot told, request not marked")
 
-CALL_TIMEOUT = 5.0
+CALL_TIMEOUT_SECONDS = 5.0
 OUTCOME, LOG, WORKER = "outcome.json", "log.txt", "worker.txt"
 
 
 class OutcomeUnsent(WorkerError):
-    """An outcome lies where something else wants to work."""
+    """The slot's folder holds an outcome that was not sent; the caller must not overwrite it."""
 
 
 class BoardRedis:
-    """One process's (or thread's) view of a board in Redis, with short timeouts; connected at the first use."""
+    """A board's state in Redis for one process or thread, with short timeouts; connects on first use."""
 
     def __init__(self, url: str, board: str) -> None:
         self.url = url
         self.keys = Keys(board)
         self._attempts: Attempts | None = None
 
-    def again(self) -> BoardRedis:
-        """The same with a connection of its own."""
+    def with_own_connection(self) -> BoardRedis:
+        """The same board over another connection."""
         return BoardRedis(self.url, self.keys.board)
 
     def attempts(self) -> Attempts:
-        """Raises RedisError while Redis is away."""
+        """The board's attempts. Raises RedisError while Redis is away."""
         if self._attempts is None:
             try:
-                self._attempts = Attempts(connect(self.url, socket_timeout=CALL_TIMEOUT), self.keys)
+                self._attempts = Attempts(connect(self.url, socket_timeout=CALL_TIMEOUT_SECONDS), self.keys)
             except RedisStateError as error:
                 raise redis.ConnectionError(str(error)) from error
         return self._attempts
 
     def mark(self, path: str) -> None:
-        """Have the bot look at the request at once: a person may be waiting. Raises RedisError while Redis is away."""
+        """Mark the request dirty with the priority of a person's request. Raises RedisError while Redis is away."""
         self.mark_key(f"request:{path}")
 
     def mark_key(self, key: str) -> None:
-        """The same for any dirty key."""
+        """Mark any dirty key, as `mark` does a request."""
         DirtyKeys(self.attempts().redis, self.keys).mark(key, due=now(), priority=SyncPriority.PERSON)
 
 
 def store_outcome(folder: Path, outcome: Outcome, text: str, *, worker: str) -> None:
-    """Lay down how an attempt of `worker` ended, before anybody is told."""
+    """Write the outcome and the log `text` of an attempt of `worker` to `folder`, before they are sent."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / LOG).write_text(text, "utf-8")
     (folder / WORKER).write_text(worker, "utf-8")
@@ -71,14 +71,14 @@ def store_outcome(folder: Path, outcome: Outcome, text: str, *, worker: str) -> 
 
 
 def has_unsent_outcome(folder: Path) -> bool:
-    """Whether an outcome lies in `folder` that nobody was told."""
+    """Whether `folder` holds an outcome that was not sent to the bot."""
     return (folder / OUTCOME).exists()
 
 
 def send_unsent_outcome(folder: Path, board_redis: BoardRedis) -> str | None:
-    """Tell the bot the outcome that lies in `folder`, if one does, and forget it; the attempt's id.
+    """Send the outcome in `folder`, if there is one, then remove it. Return the attempt's id.
 
-    Raises RedisError while Redis is away: the outcome then stays.
+    Raises RedisError while Redis is away; the outcome then stays.
     """
     try:
         outcome = Outcome.model_validate_json((folder / OUTCOME).read_text("utf-8"))
@@ -90,7 +90,7 @@ def send_unsent_outcome(folder: Path, board_redis: BoardRedis) -> str | None:
         return None
     worker = (folder / WORKER).read_text("utf-8")
     if not board_redis.attempts().end(outcome, (folder / LOG).read_text("utf-8"), worker=worker):
-        log.warning("attempt %s is another worker's by now: how it ended for %s is not told", outcome.attempt, worker)
+        log.warning("another worker runs attempt %s: the outcome of worker %s is dropped", outcome.attempt, worker)
     pass_by(ENDED)
     board_redis.mark(outcome.path)
     (folder / OUTCOME).unlink()

@@ -1,4 +1,4 @@
-"""How an attempt ended, in the form that the bot is told."""
+"""Builds the outcome of an attempt: the record that a worker sends to the bot."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ def outcome_of(
     started: float,
     phase: str,
     details: Details | None = None,
-    death: FailureEvidence | None = None,
+    evidence: FailureEvidence | None = None,
 ) -> Outcome:
     """The outcome of an attempt that began at `started` (seconds since the epoch) and ends now, in `phase`.
 
-    Either it left `details`, or `death` is what is known of why not: diagnosed, and made fit to leave this machine.
+    Either the attempt published `details`, or `evidence` is diagnosed, and scrubbed of secrets and folders.
     """
     return Outcome(
         attempt=job.attempt,
@@ -33,8 +33,8 @@ def outcome_of(
         ended=now(),
         phase=phase,
         details=details,
-        failure=diagnose(death) if death else None,
-        evidence=scrubbed_evidence(death, worker_context.secrets) if death else None,
+        failure=diagnose(evidence) if evidence else None,
+        evidence=scrubbed_evidence(evidence, worker_context.secrets) if evidence else None,
         versions=worker_context.versions,
         hardware=worker_context.hardware,
     )

@@ -1,4 +1,4 @@
-"""From a job, what was fetched for it and the machine to the plan that a child is given."""
+"""Makes the run plan of a child from the job, the downloaded files and the machine."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from workers.jobs.worker_context import WorkerContext
 
 OUT_OF_MEMORY = ("gpu-out-of-memory", "out-of-memory", "killed-by-kernel")
 MEMORY_SHARE = 0.9
-"""The share of the machine's memory that a child may hold where no setting says otherwise."""
+"""The share of the machine's memory that a child may hold by default."""
 COMPUTING_PHASES = ("prepare", "evaluate")
-"""Phases in which a smaller batch takes less memory."""
+"""Phases in which a smaller batch needs less memory."""
 
 
 def plan_of(
@@ -30,14 +30,16 @@ def plan_of(
     seconds: float,
     batch_size: int | None = None,
 ) -> RunPlan:
-    """The plan for `job`, which may take `seconds`; with `batch_size` questions at once at most.
+    """The plan for `job` with a time limit of `seconds` and at most `batch_size` questions at once.
 
-    Raises NoRoom, NotQuantised, NoQuantiser where this machine cannot run it.
+    Raises ModelTooLarge, NotQuantised or NoQuantiser if this machine cannot run it.
     """
-    memory = worker_context.settings.memory_bytes or int(machine.memory_bytes() * MEMORY_SHARE)
-    wanted = estimate_requirements(job, provisions.model, provisions.base)
-    placed = choose_placement(
-        wanted, _machine(worker_context, memory), batch_size=batch_size or worker_context.settings.batch_size
+    memory_bytes = worker_context.settings.memory_bytes or int(machine.memory_bytes() * MEMORY_SHARE)
+    requirements = estimate_requirements(job, provisions.model, provisions.base)
+    placement = choose_placement(
+        requirements,
+        _machine(worker_context, memory_bytes),
+        batch_size=batch_size or worker_context.settings.batch_size,
     )
     return RunPlan(
         attempt=job.attempt,
@@ -48,19 +50,19 @@ def plan_of(
         base_model=job.base_model if provisions.base else "",
         base_revision=provisions.base_revision,
         base_path=provisions.base,
-        dtype=placed.dtype,
-        quantisation=placed.quantisation,
-        device=placed.device,
-        spread=placed.spread,
-        copies=placed.copies,
-        batch_size=placed.batch_size,
+        dtype=placement.dtype,
+        quantisation=placement.quantisation,
+        device=placement.device,
+        spread=placement.spread,
+        copies=placement.copies,
+        batch_size=placement.batch_size,
         tasks=worker_context.suite.run,
         task_folder=_task_folder(worker_context, provisions),
         datasets=provisions.questions.folder,
         moved=provisions.questions.moved,
         use_chat_template=job.use_chat_template,
         shots={} if worker_context.suite.own else worker_context.suite.shots,
-        limits=_limits(worker_context, memory, seconds),
+        limits=_limits(worker_context, memory_bytes, seconds),
         spool=worker_context.slot.spool,
         suite=worker_context.suite.name,
         suite_digest=worker_context.suite.digest,
@@ -77,10 +79,10 @@ def _limits(worker_context: WorkerContext, memory: int, seconds: float) -> RunLi
 
 
 def _machine(worker_context: WorkerContext, memory: int) -> MachineCapacity:
-    """What one attempt may use. Copies speak over a network of their own, which some walls cannot give them."""
+    """The capacity for one attempt; one device if there are no namespaces, as copies then have no private network."""
     devices = worker_context.devices
-    ready = worker_context.zygote_client.ready
-    if ready is not None and ready.mode.namespaces == "none":
+    zygote_report = worker_context.zygote_client.ready
+    if zygote_report is not None and zygote_report.mode.namespaces == "none":
         devices = devices[:1]
     return machine.machine_capacity(devices, memory)
 
@@ -92,8 +94,8 @@ def _task_folder(worker_context: WorkerContext, provisions: Provisions) -> Path 
     return write_tasks(worker_context.suite, worker_context.slot.attempt / "tasks", repo=repo, revision=revision)
 
 
-def smaller_batch(death: FailureEvidence, plan: RunPlan) -> int | None:
-    """The batch to try after a death for want of memory; None where a smaller one would not help, or there is none."""
-    if death.phase in COMPUTING_PHASES and diagnose(death).cause in OUT_OF_MEMORY:
+def smaller_batch(evidence: FailureEvidence, plan: RunPlan) -> int | None:
+    """The batch size to retry with after the child ran out of memory; None if a smaller one would not help."""
+    if evidence.phase in COMPUTING_PHASES and diagnose(evidence).cause in OUT_OF_MEMORY:
         return smaller_batch_size(plan.batch_size)
     return None

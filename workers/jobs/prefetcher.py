@@ -1,8 +1,8 @@
-"""Prefetching: while one attempt runs, the next one in the queue is downloaded already.
+"""Downloads the model of the next attempt in the queue while one attempt runs.
 
-A process of its own, for a job's process ends with its attempt. It takes nothing from the queue and promises nothing:
-another worker may take that attempt, and its model then stays in the store like any other, until room is needed. Where
-the download is still under way when its turn comes, the attempt waits for it (`workers.models.disk_store`).
+The download runs in its own process, because a job's process ends with its attempt. It reserves nothing: if another
+worker takes that attempt, the model stays in the store until the store evicts it. An attempt whose download is still
+under way waits for it (`workers.models.disk_store`).
 """
 
 from __future__ import annotations
@@ -22,36 +22,36 @@ from workers.jobs.provisions import HubGateway
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 1.0
-"""Seconds between two looks into the queue."""
+"""Seconds between two reads of the queue."""
 NICENESS = 5
 
 
 class Prefetcher:
-    """At most one download ahead. `peek` names the attempt that is next, None where there is none."""
+    """Runs at most one download ahead. `peek` returns the next job in the queue, or None."""
 
     def __init__(self, hub_gateway: HubGateway, peek: Callable[[], EvaluationJob | None]) -> None:
         self.hub_gateway = hub_gateway
         self.peek = peek
         self.pid: int | None = None
         self._last = ""
-        self._looked = float("-inf")
+        self._polled_at = float("-inf")
 
-    def look(self) -> None:
-        """Start the download of what is next, unless one is under way, or was made already. Never waits nor raises.
+    def poll(self) -> None:
+        """Start the next job's download, unless one is under way or this job's was started. Never waits or raises.
 
-        An error that got out of here would end this life of the worker, but not its job: the next took its slot.
+        An exception raised here would end the worker but not its job, while a restarted worker takes the same slot.
         """
         now = time.monotonic()
-        if now - self._looked < POLL_SECONDS or self._busy():
+        if now - self._polled_at < POLL_SECONDS or self._busy():
             return
-        self._looked = now
+        self._polled_at = now
         try:
             job = self.peek()
             if job is not None and job.attempt != self._last:
                 self._start(job)
                 self._last = job.attempt
-        except Exception as error:  # noqa: BLE001  # boundary: Redis is away, that is no job, no process is to be had
-            log.warning("nothing is fetched ahead for now: %s: %s", type(error).__name__, error)
+        except Exception as error:  # noqa: BLE001  # boundary: Redis away, an invalid job, a failed fork
+            log.warning("the next model is not prefetched for now: %s: %s", type(error).__name__, error)
 
     def _busy(self) -> bool:
         if self.pid is None:
@@ -78,13 +78,13 @@ class Prefetcher:
             os.nice(NICENESS)
             self.hub_gateway.fetch(job)
             status = 0
-        except BaseException as error:  # noqa: BLE001  # boundary: the attempt itself will say what is wrong
-            log.warning("attempt %s could not be fetched ahead: %s: %s", job.attempt, type(error).__name__, error)
+        except BaseException as error:  # noqa: BLE001  # boundary: the attempt meets and reports the same error
+            log.warning("attempt %s could not be prefetched: %s: %s", job.attempt, type(error).__name__, error)
         finally:
             os._exit(status)
 
     def stop(self) -> None:
-        """End a download that is under way."""
+        """Kill a download that is under way."""
         if self._busy() and self.pid is not None:
             os.kill(self.pid, signal.SIGKILL)
             os.waitpid(self.pid, 0)

@@ -1,4 +1,4 @@
-"""What a job needs from outside and what it gives: models and questions from the Hub, details to it."""
+"""A worker's access to the Hub: downloads models and questions, publishes details."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from workers.publication.publish import Publication, publish
 
 @dataclass(frozen=True)
 class Provisions:
-    """All that the child of one attempt reads: the model's folder, that of its base model, the suite's questions.
+    """The files that the child of one attempt reads: the model, its base model, the suite's questions.
 
-    `held` keeps the folders from being evicted for as long as it is referred to.
+    `held` pins the model folders in the store for as long as this object is referenced.
     """
 
     model: Path
@@ -33,20 +33,20 @@ class Provisions:
 
 
 class HubGateway(Protocol):
-    """The way to the Hub and back. Either call may take long and may raise whatever the Hub's client raises."""
+    """An attempt's access to the Hub. Both calls may take long, and raise what the Hub's client raises."""
 
     def fetch(self, job: EvaluationJob) -> Provisions:
-        """Have what `job` needs on this machine."""
+        """Download what `job` needs to this machine."""
 
     def publish(self, publication: Publication) -> Details:
-        """Publish, at most once per attempt, and say where."""
+        """Publish an attempt's details, at most once, and return where they are."""
 
 
 @dataclass(frozen=True)
 class TokenHubGateway:
-    """The real way, with the worker's token.
+    """The real gateway, with the worker's token.
 
-    `model_bytes` bounds what models take on the disk; `moved` says where the board holds the suite's questions.
+    `model_bytes` limits the disk space of models; `moved` maps the suite's dataset repos to the board's copies.
     """
 
     hub: HubAccess
@@ -56,28 +56,30 @@ class TokenHubGateway:
     moved: Mapping[str, str] = field(default_factory=dict)
 
     def fetch(self, job: EvaluationJob) -> Provisions:
-        """Raises DownloadError and what the Hub's client raises."""
+        """Download model, base model and questions. Raises DownloadError and what the Hub's client raises."""
         questions = fetch_datasets(self.suite, self.hub, self.work_dir / "datasets", self.moved)
         kind = weight_type(job)
-        held = self._hold(job.model, job.revision, adapter=kind == "Adapter")
+        snapshot = self._pin(job.model, job.revision, adapter=kind == "Adapter")
         if kind == "Original":
-            return Provisions(held.folder, questions, held=(held,))
+            return Provisions(snapshot.folder, questions, held=(snapshot,))
         base, revision = self._base(job)
-        return Provisions(held.folder, questions, base.folder, revision, (held, base))
+        return Provisions(snapshot.folder, questions, base.folder, revision, (snapshot, base))
 
     def _base(self, job: EvaluationJob) -> tuple[PinnedSnapshot, str]:
-        """The base model at the commit that admission saw; at its newest, where that is not known."""
+        """Pin the base model at the commit that admission recorded, or at its head if none is recorded."""
         if not job.base_model:
             raise BaseModelGone("the request names no base model")
         try:
             revision = job.base_revision or head_commit(job.base_model, self.hub)
-            return self._hold(job.base_model, revision), revision
+            return self._pin(job.base_model, revision), revision
         except ModelGone as error:
             raise BaseModelGone(str(error)) from error
 
-    def _hold(self, model: str, revision: str, *, adapter: bool = False) -> PinnedSnapshot:
-        return pin_model(model, revision, self.hub, self.work_dir / "models", adapter=adapter, most=self.model_bytes)
+    def _pin(self, model: str, revision: str, *, adapter: bool = False) -> PinnedSnapshot:
+        return pin_model(
+            model, revision, self.hub, self.work_dir / "models", adapter=adapter, max_bytes=self.model_bytes
+        )
 
     def publish(self, publication: Publication) -> Details:
-        """Raises EvaluationFailed, PublicationFailed."""
+        """Commit the details. Raises EvaluationFailed, PublicationFailed."""
         return publish(publication, self.hub)

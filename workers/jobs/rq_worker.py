@@ -1,21 +1,21 @@
-"""The RQ worker: forks a process per job, and keeps a zygote that forks the children.
+"""The RQ worker: forks one process per job, and owns the zygote that forks the children.
 
     worker ──┬── zygote ── keeper ── … ── child      (see workers.sandbox.zygote, workers.sandbox.isolation)
-             └── job                                  (workers.jobs.evaluate: claims, downloads, supervises, publishes)
+             └── job                                  (workers.jobs.attempt: claims, downloads, supervises, publishes)
 
-Why a process per job: what a publication or a download does to memory, threads and libraries is gone with it, and if it
-crashes the worker still lives to say so. What RQ's own worker does otherwise, and why:
+A process per job frees all memory, threads and library state of its downloads and its publication, and the worker can
+report a job that crashes. Differences from RQ's own worker:
 
-    SIGTERM      RQ waits for the job. Here the job is told to stop, within a grace, and the attempt is handed back.
-    kill -9      RQ leaves the job running. Here the job, as the zygote, dies with the worker (PDEATHSIG).
-    timeouts     RQ raises in the middle of a job. Here the job watches its own time; RQ's is but a backstop.
-    Redis away   RQ's worker quits and forgets the job. Here it goes on and waits.
-    functions    RQ calls whatever function a job names. Here only EVALUATE, and no callbacks: who can write to Redis
-                 shall not be able to run code.
-    pub/sub      RQ lets anybody stop jobs by message. Here a cancelled attempt is stopped by its request.
+    SIGTERM      RQ waits for the job. Here the job stops within a grace period, and the attempt is handed back.
+    kill -9      RQ leaves the job running. Here job and zygote die with the worker (PDEATHSIG).
+    timeouts     RQ raises in the middle of a job. Here the job limits its own time; RQ's timeout is a backstop.
+    Redis away   RQ's worker quits and forgets the job. Here the worker waits and goes on.
+    functions    RQ calls any function that a job names. Here only EVALUATE, without callbacks: write access to Redis
+                 must not allow running code.
+    pub/sub      RQ stops jobs on a message from any client. Here only a cancelled request stops its attempt.
 
-Race accepted: kill -9 of the worker between RQ's pop of a job and the first word about it leaves an attempt that is
-`queued` and in no queue; the bot notices attempts that do not move.
+Race accepted: kill -9 of the worker between RQ's pop of a job and the first report about it leaves an attempt that is
+`queued` and in no queue; the bot notices attempts without progress.
 """
 
 from __future__ import annotations
@@ -46,8 +46,7 @@ from workers.common import kernel
 from workers.jobs.interrupted_jobs import end_as_lost, hand_back
 from workers.jobs.outbox import BoardRedis
 from workers.jobs.prefetcher import Prefetcher
-from workers.jobs.rq_alarm import deferred_alarm
-from workers.jobs.rq_job import EvaluationOnlyJob, NoDeathPenalty
+from workers.jobs.rq_job import EvaluationOnlyJob, NoDeathPenalty, deferred_alarm
 from workers.jobs.worker_context import WORKER_CONTEXT, WorkerContext
 from workers.jobs.worker_heartbeat import WorkerHeartbeat
 from workers.sandbox.supervision import children
@@ -56,29 +55,29 @@ from workers.sandbox.zygote_client import ZygoteBroken
 log = logging.getLogger(__name__)
 
 RQ_TIMEOUT_MARGIN = 3600
-"""Seconds that RQ gives a job beyond its time: to publish what it found. The job keeps its time itself."""
+"""Seconds that RQ allows a job beyond its own limit, for the publication. The job enforces its limit itself."""
 MAX_FAILED_ZYGOTES = 3
-"""How many zygotes may fail to come up before a worker gives up."""
+"""Zygotes that may fail to start, one after the other, before the worker gives up."""
 REDIS_RETRY_SECONDS = 1.0
-"""Seconds between two tries while Redis is away."""
+"""Seconds between two attempts to reach Redis while it is away."""
 HAND_BACK_SECONDS = 3.0
-"""Seconds to hand an attempt back once its job has ended; a Redis that says nothing would take them by the minute."""
+"""Seconds to hand an attempt back after its job ended: an unresponsive Redis would block the exit for minutes."""
 IDLE_POLL_SECONDS = 1
-"""Seconds for which a worker waits for jobs without looking whether it is to stop."""
+"""Seconds of one wait for jobs, after which the worker checks whether it should stop."""
 
 
 class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
-    """Takes one evaluation at a time. See the module's text for what it does otherwise than RQ's worker."""
+    """Takes one evaluation job at a time. The module's docstring lists the differences from RQ's worker."""
 
     job_class = EvaluationOnlyJob
 
     def __init__(self, queues: list[str], worker_context: WorkerContext, connection: Redis, *, name: str) -> None:
-        how = {"connection": connection, "serializer": JSONSerializer, "job_class": EvaluationOnlyJob}
+        options = {"connection": connection, "serializer": JSONSerializer, "job_class": EvaluationOnlyJob}
         super().__init__(
-            [Queue(queue, **how) for queue in queues],
+            [Queue(queue, **options) for queue in queues],
             name=name,
             job_monitoring_interval=int(BEAT),
-            **how,
+            **options,
         )
         self.worker_context = worker_context
         self.board_redis = BoardRedis(worker_context.settings.redis_url, worker_context.board.name)
@@ -87,25 +86,25 @@ class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
         self.at_once = False
         self.broken = False
         self.seconds: float | None = None
-        self.prefetcher = Prefetcher(worker_context.hub_gateway, self._next)
+        self.prefetcher = Prefetcher(worker_context.hub_gateway, self._next_job)
 
     def subscribe(self) -> None:
-        """No commands by message, hence no thread for them beside the forks."""
+        """Take no commands from pub/sub: the thread that reads them would not survive the forks."""
 
     def unsubscribe(self) -> None:
-        """There is nothing to leave."""
+        """Do nothing: `subscribe` does nothing."""
 
     # --- being stopped
 
     @property
     def stopping(self) -> bool:
-        """Whether this worker is to end."""
+        """Whether this worker was asked to stop."""
         return self.stop_asked is not None
 
     def request_stop(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002  # as handlers are called
-        """First signal: hand the attempt back after a grace. Second: without it. Third: just leave."""
+        """First signal: hand the attempt back after a grace period. Second: kill the job at once. Third: exit."""
         if self.at_once:
-            os._exit(1)  # the kernel takes job, zygote and child with us
+            os._exit(1)  # the kernel kills job, zygote and child with this process
         if self.stopping:
             self.at_once = True
         else:
@@ -113,12 +112,12 @@ class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
             self._stop_requested = True
             exit_in(self.worker_context.settings.grace_seconds + HAND_BACK_SECONDS, log.warning)
         if self.horse_pid:
-            self._tell_horse()
+            self._signal_job()
 
     request_force_stop = request_stop
 
-    def _tell_horse(self) -> None:
-        """SIGTERM is for the job alone, not for what it started: that would look like a failure to it."""
+    def _signal_job(self) -> None:
+        """Send SIGTERM to the job process alone: a signal to its children would look like their failure to it."""
         if self.at_once:
             self.kill_horse(signal.SIGKILL)
         else:
@@ -128,7 +127,7 @@ class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
     # --- taking jobs
 
     def dequeue_job_and_maintain_ttl(self, timeout: int | None, max_idle_time: int | None = None) -> Any:  # noqa: ARG002
-        """The next job, or None when the worker is to stop. Waits in slices: a signal never interrupts a pop."""
+        """Return the next job, or None once the worker stops. Waits in slices: a signal never interrupts a pop."""
         while not self.stopping:
             self.worker_heartbeat.announce()
             if not self.worker_context.zygote_client.alive():
@@ -138,15 +137,15 @@ class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
             except DequeueTimeout:
                 continue
             except TRANSIENT as error:
-                log.warning("Redis is away, which is waited for: %s", error)
+                log.warning("Redis is away, the worker waits for it: %s", error)
                 time.sleep(REDIS_RETRY_SECONDS)
             except redis.ResponseError as error:
-                log.error("what lies in the queue is no job, or Redis refuses to give it: %s", error)
+                log.error("the queue holds something that is no job, or Redis refuses the pop: %s", error)
                 time.sleep(REDIS_RETRY_SECONDS)
         return None
 
     def _pop(self) -> tuple[Job, Queue]:
-        """One try; raises DequeueTimeout where there is no job for IDLE_SLICE seconds."""
+        """Pop one job. Raises DequeueTimeout after IDLE_POLL_SECONDS without a job."""
         self.set_state(WorkerStatus.IDLE)
         self.heartbeat()
         if self.should_run_maintenance_tasks:
@@ -168,8 +167,8 @@ class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
         """Seconds that one blocking pop may last; the socket's timeout is derived from it."""
         return IDLE_POLL_SECONDS
 
-    def _next(self) -> EvaluationJob | None:
-        """The attempt that lies first in the queues; None where there is none. Raises RedisError."""
+    def _next_job(self) -> EvaluationJob | None:
+        """The first job in the queues, which stays there; None if they are empty. Raises RedisError."""
         for queue in oldest_first(self.connection, self._ordered_queues):
             for job_id in queue.get_job_ids(0, 1):
                 job = queue.fetch_job(job_id)
@@ -178,10 +177,10 @@ class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
         return None
 
     def execute_job(self, job: Job, queue: Queue) -> None:
-        """Run `job` in a process of its own and see to it that its attempt ends in a state that is true."""
+        """Run `job` in its own process, then record how its attempt ended."""
         self.worker_heartbeat.announce(doing=job.id, at_once=True)
         self.seconds = float(job.timeout) if job.timeout and job.timeout > 0 else None
-        # Of this object, not in Redis. As long again, because another attempt may have the device first.
+        # Changes this object, not Redis. Doubled, because another attempt may hold the device first.
         job.timeout = -1 if self.seconds is None else int(2 * self.seconds) + RQ_TIMEOUT_MARGIN
         if self._zygote_is_ready():
             super().execute_job(job, queue)
@@ -193,14 +192,14 @@ class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
         self.worker_heartbeat.announce(at_once=True)
 
     def _sweep(self) -> None:
-        """End what the job left running, such as a download: it became ours when the job ended."""
+        """Kill processes that the job left running, such as a download; the worker inherited them."""
         for pid in set(children(os.getpid())) - {self.worker_context.zygote_client.pid, self.prefetcher.pid}:
             with contextlib.suppress(ProcessLookupError, ChildProcessError):
                 os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
 
     def _zygote_is_ready(self) -> bool:
-        """Wait for a zygote that can fork; without one, or when the worker is to stop meanwhile, there is no work."""
+        """Wait for a zygote that can fork. False: none starts, or the worker is asked to stop meanwhile."""
         zygote_client = self.worker_context.zygote_client
         for _ in range(MAX_FAILED_ZYGOTES):
             if not zygote_client.alive():
@@ -217,35 +216,35 @@ class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
         return False
 
     def fork_work_horse(self, job: Job, queue: Queue) -> None:
-        """Fork, and pass on a stop that came in just before there was anybody to tell."""
+        """Fork the job's process, and pass on a stop that came in before it existed."""
         super().fork_work_horse(job, queue)
         if self.stopping:
-            self._tell_horse()
+            self._signal_job()
 
     def wait_for_horse(self) -> tuple[int | None, int | None, Any]:
-        """Wait for the process of the job; kill it when its grace is over."""
+        """Wait for the job's process; kill it when its grace period is over."""
         try:
-            descriptor = os.pidfd_open(self.horse_pid)
+            pidfd = os.pidfd_open(self.horse_pid)
         except ProcessLookupError:
             return None, None, None
         try:
-            while not select.select([descriptor], [], [], 0.5)[0]:
+            while not select.select([pidfd], [], [], 0.5)[0]:
                 if not self.stopping:
                     with deferred_alarm():
-                        self.prefetcher.look()
+                        self.prefetcher.poll()
                 if (
                     self.stop_asked is not None
                     and time.monotonic() - self.stop_asked > self.worker_context.settings.grace_seconds
                 ):
                     self.kill_horse(signal.SIGKILL)
         finally:
-            os.close(descriptor)
+            os.close(pidfd)
         return super().wait_for_horse()  # type: ignore[no-any-return]
 
     def maintain_heartbeats(self, job: Job, execution: Any) -> None:
-        """RQ's beats and ours; a Redis that is away for a while, or answers nonsense, stops nothing.
+        """Send RQ's heartbeat and Steward's; the job goes on while Redis is away or answers with errors.
 
-        An error that got out of here would end this life of the worker, but not its job: the next took its slot.
+        An exception raised here would end the worker but not its job, while a restarted worker takes the same slot.
         """
         self.worker_heartbeat.announce(doing=job.id)
         try:
@@ -254,7 +253,7 @@ class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
             log.warning("job %s goes on without RQ's beat: %s", job.id, error)
 
     def handle_work_horse_killed(self, job: Job, retpid: int, ret_val: int, rusage: Any) -> None:
-        """The process of the job died. Its child shall not outlive it, and its attempt shall end."""
+        """Stop the child of a job whose process died, and end its attempt."""
         super().handle_work_horse_killed(job, retpid, ret_val, rusage)
         self.worker_context.zygote_client.stop()
         if not self.stopping:
@@ -263,16 +262,16 @@ class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
     # --- in the process of the job
 
     def setup_work_horse_signals(self) -> None:
-        """Die with the worker; SIGTERM asks the job to stop, SIGINT from a terminal is the worker's to pass on."""
+        """Die with the worker. SIGTERM asks the job to stop; SIGINT from a terminal is left to the worker."""
         kernel.die_with_parent(self.pid)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, self._ask_to_leave)
+        signal.signal(signal.SIGTERM, self._note_stop)
 
     def perform_job(self, job: Job, queue: Queue, execution: Any) -> bool:
-        """Run the job with what this worker lends it, and without RQ's timer."""
+        """Run the job with this worker's context, and without RQ's timer."""
         self.death_penalty_class = NoDeathPenalty
         WORKER_CONTEXT.set(replace(self.worker_context, stopping=lambda: self.stopping, seconds=self.seconds))
         return bool(super().perform_job(job, queue, execution))
 
-    def _ask_to_leave(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002  # as handlers are called
+    def _note_stop(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002  # as handlers are called
         self.stop_asked = time.monotonic()

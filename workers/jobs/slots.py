@@ -1,9 +1,9 @@
-"""A slot: one place on this machine where one attempt at a time runs, with folders and a user of its own.
+"""Slots: each holds the folders and the user id for one attempt at a time on this machine.
 
 {work_dir}/slots/{n}/lock        held by the worker that has the slot
 {work_dir}/slots/{n}/home        home and temporary files of the child; emptied before every attempt
-{work_dir}/slots/{n}/root        where the child's own root is built; always empty from outside
-{work_dir}/slots/{n}/attempt     of the running attempt: pipes, task files, spool, and its outcome until it is told
+{work_dir}/slots/{n}/root        mount point of the child's own root; always empty from outside
+{work_dir}/slots/{n}/attempt     pipes, task files and spool of the running attempt, and its outcome until it is sent
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ MAX_SLOTS = 64
 
 
 class NoFreeSlot(WorkerError):
-    """Every slot of the work folder is taken."""
+    """Other workers hold every slot of the work folder."""
 
 
 @dataclass(frozen=True)
 class Slot:
-    """Folders of slot `number`; `uid` is the user of its children where they have one of their own."""
+    """The folders of slot `number`; `uid` is the user of its children, if children get their own user."""
 
     number: int
     folder: Path
@@ -50,13 +50,13 @@ class Slot:
 
     @property
     def spool(self) -> Path:
-        """Where the child leaves what it found."""
+        """The folder that the child writes its results to."""
         return self.attempt / "spool"
 
     def prepare(self, *, own_user: bool | None = None) -> None:
-        """Empty folders for the next attempt; home and spool belong to the slot's user if children have that.
+        """Empty and create the folders for the next attempt; home and spool belong to the slot's user if `own_user`.
 
-        None: not known yet, as before the canary, which tries as either; nothing but that may run then.
+        None: not known yet. The zygote's mode check, which tries both, is the only child that may run then.
         """
         self.clear()
         self.root.mkdir(exist_ok=True)
@@ -69,40 +69,37 @@ class Slot:
                 os.chown(folder, self.uid, self.uid)
 
     def clear(self) -> None:
-        """Remove what the last attempt left."""
+        """Remove the files of the last attempt."""
         for folder in (self.home, self.attempt):
             if folder.exists():
                 remove(folder)
 
 
 def remove(folder: Path) -> None:
-    """Remove `folder` and all below it, whatever a child that is gone made of it.
+    """Remove `folder` and everything below it, whatever a child did to it.
 
-    Folders that are locked, or lie deeper than paths may be long and functions may call each other, would stop the
-    library's own way, and with it every later attempt: here each is opened, and moved to the top before it is emptied.
+    shutil.rmtree fails on folders without permissions, and on trees deeper than paths may be long or calls may nest;
+    it would then fail for every later attempt. Here each folder is made accessible and moved to the top, then emptied.
     """
-    left = [folder]
-    while left:
-        place = left.pop()
-        place.chmod(0o700)
-        with os.scandir(place) as found:
-            entries = list(found)
+    folders = [folder]
+    while folders:
+        current = folders.pop()
+        current.chmod(0o700)
+        with os.scandir(current) as scan:
+            entries = list(scan)
         for entry in entries:
             if not entry.is_dir(follow_symlinks=False):
                 Path(entry).unlink()
                 continue
-            Path(entry).chmod(0o700)  # what is locked cannot be moved
-            left.append(Path(entry).rename(folder / uuid.uuid4().hex))
-        if place != folder:
-            place.rmdir()
+            Path(entry).chmod(0o700)  # a folder without permissions cannot be moved
+            folders.append(Path(entry).rename(folder / uuid.uuid4().hex))
+        if current != folder:
+            current.rmdir()
     folder.rmdir()
 
 
 def take_slot(work_dir: Path, *, first_uid: int) -> Slot:
-    """The first slot that no other worker of `work_dir` holds; it is free again when this process ends.
-
-    Raises NoSlot.
-    """
+    """Take the first free slot of `work_dir`; it is free again when this process ends. Raises NoFreeSlot."""
     for number in range(MAX_SLOTS):
         folder = work_dir / "slots" / str(number)
         folder.mkdir(parents=True, exist_ok=True)

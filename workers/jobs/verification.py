@@ -1,8 +1,8 @@
-"""A published evaluation, run again as it was recorded, and compared with it sample by sample.
+"""`steward verify`: runs a published evaluation again as recorded, and compares it sample by sample.
 
-The model's commit, the questions' commits, the suite and its digest, precision, weight type and batch size are those
-of the results file. Versions of the harness and of the hardware are this machine's: where they differ from the
-recorded ones that is said, for it is where answers that differ come from.
+Model commit, question commits, suite and digest, precision, weight type and batch size come from the results file.
+Software versions and hardware are this machine's; differences from the recorded ones are reported, because they
+explain answers that differ. Needs no queue, and publishes nothing.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ from leaderboard.boards import Board
 from leaderboard.details import PublishedOutcome, outcome_path, parse_table_path, table_path
 from leaderboard.requests import RequestPath, parse_path
 from leaderboard.results import MAX_BYTES, BadResults, ResultsFile, StewardBlock, parse_harness, read_results, score
-from leaderboard.suites import Benchmark, Suite
+from leaderboard.suites import Benchmark, Suite, find_suite
 from redis_state.jobs import EvaluationJob
+from workers.common import kernel
 from workers.common.diagnosis import diagnose, failure_detail
 from workers.common.hub_access import HubAccess
 from workers.common.logs import BoundedLog
@@ -34,21 +35,23 @@ from workers.errors import WorkerError
 from workers.evaluation.evaluate import RESULTS, SAMPLES
 from workers.jobs.planning import plan_of
 from workers.jobs.provisions import TokenHubGateway
+from workers.jobs.worker import open_worker_context, token_hub_gateway
 from workers.jobs.worker_context import WorkerContext
 from workers.publication.details import BATCH, TEXTS, write_samples
 from workers.sandbox.supervision import ChildCallbacks, ChildSupervisor
+from workers.settings import WorkerSettings
 
-MAX_TABLE = 2 << 30
-_COMPARED = ("doc_id", *TEXTS)
+MAX_TABLE_BYTES = 2 << 30
+_COMPARED_COLUMNS = ("doc_id", *TEXTS)
 
 
 class CannotVerify(WorkerError):
-    """The attempt cannot be run again here; the message says why."""
+    """This machine cannot run the attempt again; the message gives the reason."""
 
 
 @dataclass(frozen=True)
 class RecordedAttempt:
-    """One published attempt: where it lies, and its results."""
+    """One published attempt: its place on the Hub and its results."""
 
     repo: Repo
     commit: str
@@ -57,13 +60,13 @@ class RecordedAttempt:
 
     @property
     def block(self) -> StewardBlock:
-        """What was recorded of it."""
+        """The `steward` block of its results file."""
         return self.results.block
 
 
 @dataclass(frozen=True)
 class TaskComparison:
-    """One task: how many samples there are now, how many are equal, and the first that is not (None: there is none)."""
+    """One task: the number of samples, the number of equal ones, and the `doc_id` of the first that differs."""
 
     task: str
     samples: int
@@ -73,7 +76,7 @@ class TaskComparison:
 
 @dataclass(frozen=True)
 class Verification:
-    """What came out. `versions` are those that differ: name → (recorded, here)."""
+    """A verification's result: `scores` are (published, now), `versions` those that differ, as (recorded, here)."""
 
     block: StewardBlock
     tasks: tuple[TaskComparison, ...]
@@ -83,13 +86,28 @@ class Verification:
 
     @property
     def equal(self) -> bool:
-        """Whether every sample and every score is what was published."""
+        """Whether every sample and every score equals the published one."""
         same_scores = all(then == now for then, now in self.scores.values())
         return same_scores and all(task.samples == task.equal for task in self.tasks)
 
 
+def run_verification(settings: WorkerSettings, attempt: str, model: str = "") -> Verification:
+    """Verify `attempt` on this machine; without `model` the board's requests are searched. Raises WorkerError."""
+    kernel.hide_from_same_user()
+    kernel.adopt_orphans()
+    board = settings.board()
+    suite = find_suite(board.suite)
+    details = board.repos.details(model) if model else find_details(board, attempt, settings.access())
+    recorded = read_recorded(settings.access(), details, attempt, suite)
+    hub_gateway = token_hub_gateway(settings, suite, board)
+    with open_worker_context(settings, hub_gateway, alone=True) as worker_context:
+        worker_context.zygote_client.start()
+        worker_context.zygote_client.wait_until_ready()
+        return verify(worker_context, hub_gateway, recorded, BoundedLog())
+
+
 def find_details(board: Board, attempt: str, hub: HubAccess) -> str:
-    """The details repo that holds `attempt`: its id tells the request, and that the model. Raises CannotVerify."""
+    """The details repo of `attempt`: its id identifies the request, which names the model. Raises CannotVerify."""
     try:
         with Hub(hub.endpoint, hub.token) as client:
             paths = [entry.path for entry in client.list_files(Repo("dataset", board.repos.requests))]
@@ -105,7 +123,7 @@ def find_details(board: Board, attempt: str, hub: HubAccess) -> str:
 
 
 def read_recorded(hub: HubAccess, details: str, attempt: str, suite: Suite) -> RecordedAttempt:
-    """What was published of `attempt`. Raises CannotVerify."""
+    """Read the published results of `attempt`. Raises CannotVerify."""
     repo = Repo("dataset", details)
     try:
         with Hub(hub.endpoint, hub.token) as client:
@@ -122,23 +140,23 @@ def read_recorded(hub: HubAccess, details: str, attempt: str, suite: Suite) -> R
 
 
 def gateway_as_recorded(hub_gateway: TokenHubGateway, recorded: RecordedAttempt) -> TokenHubGateway:
-    """The way to the Hub, with the questions where, and at the commits at which, they were. Raises CannotVerify."""
+    """The gateway with the questions' repos and commits that were recorded. Raises CannotVerify."""
     commits = recorded.block.datasets
     moved = {}
     for source in hub_gateway.suite.datasets:
-        here = hub_gateway.moved.get(source.repo, "").partition("@")[0] or source.repo
-        if here not in commits and len(commits) == len(hub_gateway.suite.datasets) == 1:
-            (here,) = commits
-        if here not in commits:
-            raise CannotVerify(f"it is not recorded at which commit {here} was asked")
-        moved[source.repo] = f"{here}@{commits[here]}"
+        repo = hub_gateway.moved.get(source.repo, "").partition("@")[0] or source.repo
+        if repo not in commits and len(commits) == len(hub_gateway.suite.datasets) == 1:
+            (repo,) = commits
+        if repo not in commits:
+            raise CannotVerify(f"the results do not record the commit of the questions in {repo}")
+        moved[source.repo] = f"{repo}@{commits[repo]}"
     return replace(hub_gateway, moved=moved)
 
 
 def verify(
     worker_context: WorkerContext, hub_gateway: TokenHubGateway, recorded: RecordedAttempt, log: BoundedLog
 ) -> Verification:
-    """Run it again on this machine, and compare. Raises CannotVerify, and what `supply` raises."""
+    """Run the attempt again on this machine and compare. Raises CannotVerify, and what `hub_gateway` raises."""
     block = recorded.block
     provisions = gateway_as_recorded(hub_gateway, recorded).fetch(recorded_job(block, worker_context.board))
     seconds = worker_context.settings.max_seconds or float(worker_context.board.attempt_seconds)
@@ -151,20 +169,20 @@ def verify(
         batch_size=block.batch_size,
     )
     _run(worker_context, plan, log, seconds)
-    now = score(_results(plan), worker_context.suite)
-    scores = {name: (value, now.by_name[name]) for name, value in recorded.results.scores.by_name.items()}
-    differ = {
+    new_scores = score(_results(plan), worker_context.suite)
+    scores = {name: (value, new_scores.by_name[name]) for name, value in recorded.results.scores.by_name.items()}
+    different_versions = {
         name: (then, worker_context.versions.get(name, "missing"))
         for name, then in block.versions.items()
         if worker_context.versions.get(name, "missing") != then
     }
     with Hub(hub_gateway.hub.endpoint, hub_gateway.hub.token) as client:
-        tasks = tuple(_compared(client, recorded, plan, worker_context.suite))
-    return Verification(block, tasks, scores, differ, (block.hardware, worker_context.hardware))
+        tasks = tuple(_compare_tasks(client, recorded, plan, worker_context.suite))
+    return Verification(block, tasks, scores, different_versions, (block.hardware, worker_context.hardware))
 
 
 def recorded_job(block: StewardBlock, board: Board) -> EvaluationJob:
-    """The job that made it."""
+    """The job that produced the recorded results."""
     return EvaluationJob(
         board=board.name,
         attempt=block.attempt,
@@ -182,50 +200,50 @@ def recorded_job(block: StewardBlock, board: Board) -> EvaluationJob:
 
 
 def _run(worker_context: WorkerContext, plan: RunPlan, log: BoundedLog, seconds: float) -> None:
-    callbacks = ChildCallbacks(tell=lambda _: None, stop=lambda: "", log=log)
+    callbacks = ChildCallbacks(report=lambda _: None, stop=lambda: "", log=log)
     supervisor = ChildSupervisor(worker_context.zygote_client, worker_context.sandbox_spec(plan), plan, callbacks)
-    ending = supervisor.run(worker_context.slot.attempt, deadline=time.monotonic() + seconds)
-    if not ending.finished:
-        death = ending.evidence(log.tail())
-        raise CannotVerify(f"this time it failed: {diagnose(death).cause} ({failure_detail(death)})")
+    child_exit = supervisor.run(worker_context.slot.attempt, deadline=time.monotonic() + seconds)
+    if not child_exit.finished:
+        evidence = child_exit.evidence(log.tail())
+        raise CannotVerify(f"this time the evaluation failed: {diagnose(evidence).cause} ({failure_detail(evidence)})")
 
 
 def _results(plan: RunPlan) -> Mapping[str, Any]:
     try:
-        found: Mapping[str, Any] = parse_harness((plan.spool / RESULTS).read_bytes())["results"]
+        results: Mapping[str, Any] = parse_harness((plan.spool / RESULTS).read_bytes())["results"]
     except (OSError, BadResults) as error:
-        raise CannotVerify(f"this time it left no results: {error}") from error
-    return found
+        raise CannotVerify(f"this time the evaluation left no results: {error}") from error
+    return results
 
 
 # --- sample by sample
 
 
-def _compared(client: Hub, recorded: RecordedAttempt, plan: RunPlan, suite: Suite) -> Iterator[TaskComparison]:
+def _compare_tasks(client: Hub, recorded: RecordedAttempt, plan: RunPlan, suite: Suite) -> Iterator[TaskComparison]:
     with TemporaryDirectory(prefix="steward-verify-") as folder:
-        then, now = Path(folder) / "then.parquet", Path(folder) / "now.parquet"
+        published, local = Path(folder) / "published.parquet", Path(folder) / "local.parquet"
         for benchmark in suite.benchmarks:
             for task in benchmark.tasks:
-                _save(client, recorded, task.name, then)
-                yield _compare(task.name, benchmark, then, plan.spool / SAMPLES / f"{task.name}.jsonl", now)
+                _download_table(client, recorded, task.name, published)
+                yield _compare_task(task.name, benchmark, published, plan.spool / SAMPLES / f"{task.name}.jsonl", local)
 
 
-def _save(client: Hub, recorded: RecordedAttempt, task: str, file: Path) -> None:
+def _download_table(client: Hub, recorded: RecordedAttempt, task: str, file: Path) -> None:
     path = table_path(task, recorded.time)
     if parse_table_path(path) is None:
         raise CannotVerify(f"{recorded.repo.id} has no table of {task}")
     try:
-        with file.open("wb") as into:
-            client.save_file(recorded.repo, path, recorded.commit, into, max_bytes=MAX_TABLE)
+        with file.open("wb") as output:
+            client.save_file(recorded.repo, path, recorded.commit, output, max_bytes=MAX_TABLE_BYTES)
     except HubError as error:
         raise CannotVerify(f"{recorded.repo.id}: {path}: {error}") from error
 
 
-def _compare(task: str, benchmark: Benchmark, then: Path, samples: Path, now: Path) -> TaskComparison:
-    write_samples(samples, now, benchmark.metrics)
+def _compare_task(task: str, benchmark: Benchmark, published: Path, samples: Path, local: Path) -> TaskComparison:
+    write_samples(samples, local, benchmark.metrics)
     count = equal = 0
     first = None
-    for old, new in zip_longest(_rows(then), _rows(now)):
+    for old, new in zip_longest(_rows(published), _rows(local)):
         count += 1
         if old == new:
             equal += 1
@@ -235,25 +253,25 @@ def _compare(task: str, benchmark: Benchmark, then: Path, samples: Path, now: Pa
 
 
 def _rows(table: Path) -> Iterator[dict[str, Any]]:
-    """The rows of a details table, a batch in memory at a time."""
-    import pyarrow.parquet as pq  # heavy, and wanted here only
+    """The rows of a details table; one batch at a time is in memory."""
+    import pyarrow.parquet as pq  # heavy, and needed only here
 
     with pq.ParquetFile(table) as file:
-        for batch in file.iter_batches(batch_size=BATCH, columns=list(_COMPARED)):
+        for batch in file.iter_batches(batch_size=BATCH, columns=list(_COMPARED_COLUMNS)):
             yield from batch.to_pylist()
 
 
-def verification_json(found: Verification) -> str:
-    """One JSON object."""
+def verification_json(verification: Verification) -> str:
+    """The verification as one JSON object."""
     return json.dumps(
         {
-            "attempt": found.block.attempt,
-            "model": found.block.model,
-            "revision": found.block.revision,
-            "equal": found.equal,
-            "tasks": [vars(task) for task in found.tasks],
-            "scores": found.scores,
-            "versions": found.versions,
-            "hardware": found.hardware,
+            "attempt": verification.block.attempt,
+            "model": verification.block.model,
+            "revision": verification.block.revision,
+            "equal": verification.equal,
+            "tasks": [vars(task) for task in verification.tasks],
+            "scores": verification.scores,
+            "versions": verification.versions,
+            "hardware": verification.hardware,
         }
     )

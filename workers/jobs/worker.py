@@ -1,6 +1,6 @@
-"""`steward work`: one evaluation worker, from its settings to its end.
+"""`steward work`: runs one evaluation worker from its settings until it is asked to stop.
 
-Exit codes: 0 it was told to stop and did; 2 the settings are wrong; 3 no child can run here; 4 Redis does not answer.
+Exit codes: 0 stopped on request; 2 the settings are wrong; 3 no child can run here; 4 Redis does not answer.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ VERSIONS = ("steward", "lm-eval", "transformers", "torch", "datasets", "accelera
 
 
 def main(settings: WorkerSettings, *, hub_gateway: HubGateway | None = None) -> int:
-    """Work until told to stop; an exit code. `supply` is the way to the Hub, where it is not the usual one."""
+    """Work until asked to stop; return an exit code. `hub_gateway` replaces the one that uses the worker's token."""
     kernel.hide_from_same_user()
     kernel.adopt_orphans()
     _end_on_signals()
@@ -62,9 +62,9 @@ def main(settings: WorkerSettings, *, hub_gateway: HubGateway | None = None) -> 
 def open_worker_context(
     settings: WorkerSettings, hub_gateway: HubGateway | None = None, *, alone: bool = False
 ) -> Iterator[WorkerContext]:
-    """All that the jobs of one worker share; the zygote is gone when the block is left.
+    """Take a slot and yield the context that all jobs of one worker share; stop the zygote at the end.
 
-    `alone`: for one evaluation that no queue knows of. Raises WorkerError.
+    `alone`: for one evaluation outside the queue, without Redis. Raises WorkerError.
     """
     board = settings.board()
     suite = find_suite(board.suite)
@@ -74,7 +74,7 @@ def open_worker_context(
         connect(settings.redis_url).close()
         send_unsent_outcome(slot.attempt, BoardRedis(settings.redis_url, board.name))
     elif has_unsent_outcome(slot.attempt):
-        raise OutcomeUnsent("a worker ended here before it could tell how its attempt ended: run `steward work` first")
+        raise OutcomeUnsent("a worker ended here before it could send its attempt's outcome: run `steward work` first")
     slot.prepare()
     token = settings.token()
     devices = machine.select_devices(settings.device, machine.gpus())
@@ -102,45 +102,43 @@ def open_worker_context(
         )
     finally:
         zygote_client.stop()
-        if not has_unsent_outcome(
-            slot.attempt
-        ):  # what Redis was not there to hear is told by whoever has the slot next
+        if not has_unsent_outcome(slot.attempt):  # the next worker of this slot sends it
             slot.clear()
 
 
 def new_worker_name() -> str:
     """A name that no other worker has or had.
 
-    Host and process id are not enough: a container that is started again has those of the worker that was killed in it,
-    for which RQ still keeps the name, and refuses it.
+    Host and process id are not enough: a restarted container has those of the worker that was killed in it, and RQ
+    refuses a name that it still holds.
     """
     return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
 
 
 def token_hub_gateway(settings: WorkerSettings, suite: Suite, board: Board) -> TokenHubGateway:
-    """The usual way to the Hub."""
+    """The gateway that `settings` describe, with the worker's token."""
     folder = settings.work_dir.resolve()
     return TokenHubGateway(settings.access(), suite, folder, settings.model_bytes, board.questions)
 
 
 def run_worker(worker_context: WorkerContext) -> int:
-    """Take jobs until told to stop. A Redis that goes away for a while is waited for."""
+    """Take jobs until asked to stop; return an exit code. Waits while Redis is away."""
     queues = [Keys(worker_context.board.name).queue(tier) for tier in parse_tiers(worker_context.settings.tiers)]
     worker_context.zygote_client.start()
     worker_context.zygote_client.wait_until_ready()
     report_isolation(worker_context)
-    for life in count():
+    for restart in count():
         connection = _connect(worker_context.settings.redis_url)
-        worker = EvaluationWorker(queues, worker_context, connection, name=f"{worker_context.worker}-{life}")
+        worker = EvaluationWorker(queues, worker_context, connection, name=f"{worker_context.worker}-{restart}")
         try:
             worker.work(logging_level=None)
         except TRANSIENT as error:
-            log.warning("the worker begins anew: %s", error)
+            log.warning("the worker restarts: %s", error)
         _end_on_signals()
         if worker.stopping:
             worker.worker_heartbeat.leave()
             return 3 if worker.broken else 0
-        log.warning("the worker begins anew")
+        log.warning("the worker restarts")
     raise AssertionError("count() ended")
 
 
@@ -159,29 +157,29 @@ def _end_on_signals() -> None:
 
 
 def _exit_on_signal(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001  # as handlers are called
-    """A signal while there is no job to hand back: leave through all `finally`."""
+    """Exit through all `finally` blocks: there is no job to hand back."""
     raise SystemExit(0)
 
 
 def report_isolation(worker_context: WorkerContext) -> None:
-    """Say what stands between a stranger's model and this machine, and loudly what does not."""
-    ready = worker_context.zygote_client.ready
-    if ready is None:
+    """Log how children are isolated from this machine, and warn of each protection that is missing."""
+    report = worker_context.zygote_client.ready
+    if report is None:
         return
-    missing = ready.mode.missing()
+    missing = report.mode.missing()
     for sentence in missing:
-        log.warning("CHILDREN ARE NOT WALLED IN COMPLETELY: %s", sentence)
-    for sentence in ready.against if missing else ():
-        log.warning("tried and refused: %s", sentence)
-    log.info("zygote ready in %.1f s, slot %d, walls: %s", ready.seconds, worker_context.slot.number, ready.mode)
+        log.warning("CHILDREN ARE NOT FULLY ISOLATED: %s", sentence)
+    for sentence in report.against if missing else ():
+        log.warning("tried without success: %s", sentence)
+    log.info("zygote ready in %.1f s, slot %d, isolation: %s", report.seconds, worker_context.slot.number, report.mode)
 
 
 def versions() -> dict[str, str]:
-    """Versions of what a result depends on."""
-    found = {}
+    """Versions of the packages and of Python that a result depends on; `missing` for packages not installed."""
+    installed = {}
     for name in VERSIONS:
         try:
-            found[name] = metadata.version(name)
+            installed[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
-            found[name] = "missing"
-    return {**found, "python": platform.python_version()}
+            installed[name] = "missing"
+    return {**installed, "python": platform.python_version()}

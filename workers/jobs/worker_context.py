@@ -1,4 +1,4 @@
-"""What a worker lends to the jobs that it runs."""
+"""The context that a worker passes to the jobs that it runs."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 from leaderboard.boards import Board
 from leaderboard.suites import Suite
+from workers.common.devices import Device
 from workers.common.run_plan import RunPlan
 from workers.evaluation import machine
-from workers.evaluation.placement import Device
 from workers.evaluation.task_requirements import own_nltk_folders
 from workers.jobs.provisions import HubGateway
 from workers.jobs.slots import Slot
@@ -21,7 +21,7 @@ from workers.settings import WorkerSettings
 
 @dataclass(frozen=True)
 class WorkerContext:
-    """What a worker lends to the jobs that it runs. `stopping` says whether the worker itself is to stop."""
+    """Settings and resources that a worker's jobs share. `stopping` returns whether the worker was asked to stop."""
 
     settings: WorkerSettings
     board: Board
@@ -39,14 +39,14 @@ class WorkerContext:
 
     @property
     def own_user(self) -> bool:
-        """Whether children run as the slot's own user; known once there was a zygote."""
-        ready = self.zygote_client.ready
-        return ready is not None and ready.mode.own_user
+        """Whether children run as the slot's own user; known once the zygote is ready."""
+        report = self.zygote_client.ready
+        return report is not None and report.mode.own_user
 
     def sandbox_spec(self, plan: RunPlan) -> SandboxSpec:
-        """The walls around the child of `plan`."""
-        shown = (plan.model_path, plan.base_path, plan.datasets, plan.task_folder, *own_nltk_folders())
-        readable = tuple(folder for folder in shown if folder is not None)
+        """The sandbox of the child that runs `plan`."""
+        folders = (plan.model_path, plan.base_path, plan.datasets, plan.task_folder, *own_nltk_folders())
+        readable = tuple(folder for folder in folders if folder is not None)
         return SandboxSpec(
             home=self.slot.home,
             root=self.slot.root,
@@ -60,5 +60,5 @@ class WorkerContext:
         )
 
 
-WORKER_CONTEXT: ContextVar[WorkerContext] = ContextVar("bench")
-"""RQ calls `workers.jobs.evaluate` by its name, with the message alone: the rest comes this way."""
+WORKER_CONTEXT: ContextVar[WorkerContext] = ContextVar("worker_context")
+"""RQ calls `workers.jobs.evaluate` by name, with the message alone; this variable passes the rest."""

@@ -1,4 +1,4 @@
-"""What a worker says of itself: that it lives, what it has, and which attempt it is at."""
+"""The heartbeat of a worker: reports its devices, its versions and its current attempt."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ log = logging.getLogger(__name__)
 
 
 class WorkerHeartbeat:
-    """One life of a worker, as the bot and everybody who looks at the board see it.
+    """The entry of one worker in the registry that the bot and the board's pages read.
 
-    A Redis that is away for a while keeps nothing from its work: what could not be said is logged.
+    While Redis is away the worker goes on; each report that fails is logged.
     """
 
     def __init__(self, worker_context: WorkerContext, board_redis: BoardRedis) -> None:
@@ -29,7 +29,7 @@ class WorkerHeartbeat:
         self._announced = float("-inf")
 
     def announce(self, *, doing: str = "", at_once: bool = False) -> None:
-        """Say that the worker lives, and is at the attempt `doing`; every BEAT seconds at most unless `at_once`."""
+        """Report that the worker lives and runs the attempt `doing`; once every BEAT seconds, unless `at_once`."""
         if not at_once and time.monotonic() - self._announced < BEAT:
             return
         card = WorkerCard(
@@ -42,19 +42,19 @@ class WorkerHeartbeat:
             doing=doing,
         )
         try:
-            self._workers().announce(card)
+            self._registry().announce(card)
             self._announced = time.monotonic()
         except redis.RedisError as error:
             log.warning("the worker could not announce itself: %s", error)
 
     def leave(self) -> None:
-        """Say that the worker is gone: nobody waits until it counts as silent."""
+        """Remove the worker from the registry, instead of letting its entry expire."""
         try:
-            self._workers().leave(self._worker_context.worker)
+            self._registry().leave(self._worker_context.worker)
         except redis.RedisError as error:
-            log.warning("the worker could not say goodbye: %s", error)
+            log.warning("the worker could not remove its entry: %s", error)
 
-    def _workers(self) -> WorkerRegistry:
-        """The workers of the board. Raises RedisError while Redis is away."""
+    def _registry(self) -> WorkerRegistry:
+        """The registry of the board's workers. Raises RedisError while Redis is away."""
         attempts = self._board_redis.attempts()
         return WorkerRegistry(attempts.redis, attempts.keys)

@@ -1,1 +1,1 @@
-"""Models on a worker's disk: download, shared store, checks of files."""
+"""Models on a worker's disk: downloads, the shared store, checks of their files."""

@@ -1,7 +1,7 @@
-"""A checkpoint, looked at before it is loaded: what libraries would take on trust, or die of without a clear word.
+"""Checks a checkpoint before and after it is loaded, where libraries check nothing or fail without a clear message.
 
-Only headers and the config are read, in bounds; a model's folder is a stranger's. Then, when the library has loaded
-it: were all weights there, in the shapes that the config asks for, and are they numbers?
+Before the load only headers and the config are read, within limits, because the files are untrusted. After the load:
+whether all weights were there, in the shapes that the config demands, and whether they are finite.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from workers.errors import (
     WeightsTruncated,
 )
 
-MAX_HEADER = 100_000_000
-"""Bytes of a safetensors header: what the library allows as well."""
-MAX_JSON = 64 << 20
-SMALL = 1024
-"""Bytes below which a file that begins with readable text is taken for a link's target, or a pointer of git LFS."""
+MAX_HEADER_BYTES = 100_000_000
+"""Bytes of a safetensors header; the library has the same limit."""
+MAX_JSON_BYTES = 64 << 20
+MAX_POINTER_BYTES = 1024
+"""A smaller file that begins with readable text counts as a link's target, or as a pointer of git LFS."""
 INDEX = "model.safetensors.index.json"
 ADAPTER, ADAPTER_CONFIG = "adapter_model.safetensors", "adapter_config.json"
 FLOATS = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
@@ -52,18 +52,18 @@ BOUNDS = {
     "num_local_experts": 100_000,
     "num_experts": 100_000,
 }
-"""No model comes near these. Above them, building it costs hours before the first weight is looked at."""
+"""Largest values in config.json, far above any model's: building a larger model takes hours before weights load."""
 
 
 class TensorHeader(NamedTuple):
-    """What a header says of one tensor: `dtype` in the format's own words, such as `BF16`."""
+    """A tensor as a header describes it; `dtype` is in the format's notation, such as `BF16`."""
 
     dtype: str
     shape: tuple[int, ...]
 
 
 def check_adapter_files(folder: Path) -> None:
-    """The same of an adapter, which has a config of its own and one file of weights.
+    """Check the config and the weight file's header of the adapter in `folder`.
 
     Raises AdapterUnusable, HeaderUnreadable, WeightsTruncated, OddFile.
     """
@@ -79,7 +79,7 @@ def check_adapter_files(folder: Path) -> None:
 
 
 def check_model_files(folder: Path) -> None:
-    """Look at config, index and headers of the model in `folder`; says nothing where nothing is wrong.
+    """Check config, index and headers of the model in `folder`.
 
     Raises ConfigUnreadable, ConfigAbsurd, IndexUnusable, ShardMissing, OddFile, HeaderUnreadable, WeightsTruncated,
     WeightsOfWrongType.
@@ -92,12 +92,12 @@ def check_model_files(folder: Path) -> None:
 
 
 def _is_no_float(tensor: str, entry: TensorHeader) -> bool:
-    """Whether it is a matrix of weights in a format that means nothing by itself; buffers may be anything."""
+    """Whether the tensor is a weight matrix in an integer format, which needs a quantisation config; buffers may be."""
     return tensor.endswith(".weight") and len(entry.shape) > 1 and entry.dtype not in FLOATS
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """config.json. Raises ConfigUnreadable, ConfigAbsurd."""
+    """Read config.json. Raises ConfigUnreadable, ConfigAbsurd."""
     try:
         config = _json(folder / "config.json")
     except ValueError as error:
@@ -112,60 +112,61 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 def weight_files(folder: Path) -> list[str]:
     """Names of the files that hold the weights. Raises IndexUnusable, ShardMissing, OddFile."""
-    names = _named_by_index(folder) if (folder / INDEX).exists() else ["model.safetensors"]
+    names = _files_in_index(folder) if (folder / INDEX).exists() else ["model.safetensors"]
     missing = [name for name in names if not (folder / name).is_file()]
     if missing == ["model.safetensors"]:
-        found = sorted(path.name for path in folder.glob("*.safetensors"))
-        raise IndexUnusable(f"there is neither model.safetensors nor {INDEX}; there is {', '.join(found[:5])}")
+        others = sorted(path.name for path in folder.glob("*.safetensors"))
+        raise IndexUnusable(f"there is neither model.safetensors nor {INDEX}; there is {', '.join(others[:5])}")
     if missing:
         raise ShardMissing(f"{len(missing)} of {len(names)} are missing, the first is {missing[0]}")
     return names
 
 
-def _named_by_index(folder: Path) -> list[str]:
+def _files_in_index(folder: Path) -> list[str]:
     try:
-        named = _json(folder / INDEX).get("weight_map")
+        files = _json(folder / INDEX).get("weight_map")
     except ValueError as error:
         raise IndexUnusable(f"{error}") from error
-    if not isinstance(named, dict) or not named or not all(isinstance(name, str) for name in named.values()):
+    if not isinstance(files, dict) or not files or not all(isinstance(name, str) for name in files.values()):
         raise IndexUnusable("its weight_map is not a table of tensors and files")
-    for name in named.values():
+    for name in files.values():
         if Path(name).name != name or not name.endswith(".safetensors") or not name.isprintable():
             raise IndexUnusable(f"it names {name[:80]!r}, which is no file of this repo")
-    return sorted(set(named.values()))
+    return sorted(set(files.values()))
 
 
-def read_header(file: Path, most: int = MAX_HEADER) -> dict[str, TensorHeader]:
-    """Name → tensor, as the head of `file` says, which may have `most` bytes.
+def read_header(file: Path, max_bytes: int = MAX_HEADER_BYTES) -> dict[str, TensorHeader]:
+    """Read the header of `file`, at most `max_bytes`: name → tensor.
 
     Raises OddFile, HeaderUnreadable, WeightsTruncated.
     """
     size = file.stat().st_size
     with file.open("rb") as stream:
         first = stream.read(8)
-        if size < SMALL and len(first) == 8 and all(32 <= byte < 127 for byte in first):
+        if size < MAX_POINTER_BYTES and len(first) == 8 and all(32 <= byte < 127 for byte in first):
             raise OddFile(f"{file.name} has {size} bytes and begins with {first!r}: a link or a pointer, not weights")
         length = int.from_bytes(first, "little")
         if len(first) < 8:
             raise WeightsTruncated(f"{file.name} has {size} bytes")
-        if length > most:
+        if length > max_bytes:
             raise HeaderUnreadable(f"{file.name} claims a header of {length} bytes, and has {size} in all")
         if 8 + length > size:
             raise WeightsTruncated(f"{file.name} has {size} bytes, its header alone should have {length}")
         try:
-            found = json.loads(stream.read(length))
+            header = json.loads(stream.read(length))
         except ValueError as error:
             raise HeaderUnreadable(f"{file.name}: its header is not JSON") from error
-    return _checked(file.name, found, size - 8 - length)
+    return _parse_header(file.name, header, size - 8 - length)
 
 
-def _checked(name: str, found: object, data: int) -> dict[str, TensorHeader]:
-    if not isinstance(found, dict):
+def _parse_header(name: str, header: object, data: int) -> dict[str, TensorHeader]:
+    """The tensors of the file `name`, which holds `data` bytes after its header."""
+    if not isinstance(header, dict):
         raise HeaderUnreadable(f"{name}: its header is not a table")
-    found.pop("__metadata__", None)
+    header.pop("__metadata__", None)
     tensors: dict[str, TensorHeader] = {}
     end = 0
-    for tensor, entry in found.items():
+    for tensor, entry in header.items():
         try:
             begin, stop = map(int, entry["data_offsets"])
             kind, shape = str(entry["dtype"]), tuple(map(int, entry["shape"]))
@@ -182,22 +183,22 @@ def _checked(name: str, found: object, data: int) -> dict[str, TensorHeader]:
 
 def _json(file: Path) -> dict[str, Any]:
     """The object in `file`. Raises ValueError."""
-    if file.stat().st_size > MAX_JSON:
-        raise ValueError(f"it has more than {MAX_JSON} bytes")
+    if file.stat().st_size > MAX_JSON_BYTES:
+        raise ValueError(f"it has more than {MAX_JSON_BYTES} bytes")
     try:
-        found = json.loads(file.read_bytes())
+        value = json.loads(file.read_bytes())
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
-    if not isinstance(found, dict):
-        raise ValueError("it is not a JSON object")  # noqa: TRY004  # of the text, as the errors above
-    return found
+    if not isinstance(value, dict):
+        raise ValueError("it is not a JSON object")  # noqa: TRY004  # the callers catch ValueError
+    return value
 
 
-# --- when it is loaded
+# --- after the load
 
 
 def check_loaded(info: dict[str, Any]) -> None:
-    """`info` is what transformers tells of the load. Raises WeightsIncomplete, WeightsOfWrongShape."""
+    """Check the loading info that transformers reports. Raises WeightsIncomplete, WeightsOfWrongShape."""
     if mismatched := sorted(info.get("mismatched_keys") or ()):
         name, have, want = (str(part) for part in (*mismatched[0], "", "")[:3])
         raise WeightsOfWrongShape(
@@ -208,7 +209,7 @@ def check_loaded(info: dict[str, Any]) -> None:
 
 
 def check_numbers(parameters: Iterable[tuple[str, Any]]) -> None:
-    """Raises WeightsNotFinite where one of the named tensors holds NaN or infinity; takes no memory of their size."""
+    """Raise WeightsNotFinite if a named tensor holds NaN or infinity; allocates no memory of the tensors' size."""
     for name, tensor in _floating(parameters):
         low, high = (float(bound) for bound in tensor.aminmax())
         if not (math.isfinite(low) and math.isfinite(high)):
@@ -218,7 +219,6 @@ def check_numbers(parameters: Iterable[tuple[str, Any]]) -> None:
 def _floating(parameters: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
     for name, parameter in parameters:
         tensor = parameter.detach()
-        # Formats of one byte have no arithmetic of their own; whoever made them has bounded them.
-        # Nor can what lies elsewhere than in memory be looked at from here.
+        # Formats of one byte have no arithmetic, and are bounded by their quantiser. Meta tensors hold no data.
         if tensor.is_floating_point() and tensor.numel() and tensor.element_size() > 1 and not tensor.is_meta:
             yield name, tensor

@@ -1,16 +1,16 @@
-"""The models on this machine's disk: each file once, whatever commits and repos hold it, within a bound.
+"""The store of models on this machine's disk: holds each file once for all commits and repos, within a size limit.
 
-    blobs/{sha256 | git blob id}              what files contain
-    snapshots/{org--name}/{commit}/…          one model at one commit: hard links to blobs, and nothing else
-    snapshots/{org--name}/{commit}.complete   it is all there; touched whenever it is used
-    snapshots/{org--name}/{commit}.lock       held shared by those who use it, alone by whoever fills or evicts it
-    staging/{org--name}/{commit}/…            a download under way, with links to what of it was here already, and how
-                                              many bytes it will take
-    lock                                      held for a moment by whoever links or evicts
+    blobs/{sha256 | git blob id}              contents of files
+    snapshots/{org--name}/{commit}/…          one model at one commit: only hard links to blobs
+    snapshots/{org--name}/{commit}.complete   marks a complete snapshot; touched at each use
+    snapshots/{org--name}/{commit}.lock       held shared by users of the snapshot, exclusively to fill or evict it
+    staging/{org--name}/{commit}/…            a download under way, with links to blobs that were already here
+    staging/{org--name}/{commit}.bytes        the number of bytes that the download still brings
+    lock                                      held briefly to link or evict
 
-A commit that changes a README costs no byte of weights: it names the same blobs. Where the bound, or the disk, would
-be exceeded, the snapshots go that were not used for longest; never one that somebody holds. Several workers and their
-prefetching processes share a store; all locks are the kernel's, and end with the process that holds them.
+A commit that changes only a README downloads no weights: it links to the same blobs. When the limit or the disk would
+be exceeded, the least recently used snapshots are evicted, never one in use. Several workers and their prefetching
+processes share a store; all locks are kernel locks, which end with the process that holds them.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ from typing import IO
 
 from workers.errors import DiskFull, DownloadError
 
-POLL = 0.1
-CHUNK = 1 << 20
+POLL_SECONDS = 0.1
+CHUNK_BYTES = 1 << 20
 PINNED = ".kept"
-"""The folder of a download with links to what of it was here already."""
+"""The folder of a download that links to the blobs that were already here, so that they are not removed."""
 
 
 class BlobDiffers(DownloadError):
-    """What was downloaded is not what the Hub says it is; it is thrown away."""
+    """A downloaded file differs from the Hub's size or checksum; it is removed."""
 
 
 @dataclass(frozen=True)
 class BlobRef:
-    """What a file of a commit contains: `sha256` where the Hub knows it, else the id that git gives it."""
+    """The content of a file, identified by `sha256` if the Hub reports it, else by the git blob id `oid`."""
 
     size: int
     sha256: str = ""
@@ -48,37 +48,37 @@ class BlobRef:
 
     @property
     def name(self) -> str:
-        """Its name in the store; empty where nothing identifies it."""
+        """The blob's name in the store; empty if nothing identifies it."""
         return self.sha256 or (f"git-{self.oid}" if self.oid else "")
 
 
 @dataclass(frozen=True)
 class PinnedSnapshot:
-    """A snapshot that nobody evicts until this is released, or this process ends."""
+    """A snapshot that is not evicted until it is released, or this process ends."""
 
     folder: Path
     lock: IO[bytes]
 
     def release(self) -> None:
-        """Let it go."""
+        """Allow its eviction."""
         self.lock.close()
 
 
 Download = Callable[[Path, list[str]], None]
-"""Puts the named files of the commit into a folder."""
+"""Downloads the named files of the commit to a folder."""
 
 
 class ModelStore:
-    """The store in the folder `root`; `most` bytes at most (None: no bound but the disk's), `spare` bytes left free."""
+    """The store in the folder `root`: at most `max_bytes` (None: all the disk), with `reserved_bytes` left free."""
 
-    def __init__(self, root: Path, *, most: int | None = None, spare: int = 0) -> None:
+    def __init__(self, root: Path, *, max_bytes: int | None = None, reserved_bytes: int = 0) -> None:
         self.root = root
-        self.most = most
-        self.spare = spare
+        self.max_bytes = max_bytes
+        self.reserved_bytes = reserved_bytes
         self.blobs = root / "blobs"
 
-    def hold(self, model: str, revision: str, files: Mapping[str, BlobRef], download: Download) -> PinnedSnapshot:
-        """The snapshot, downloaded as far as it is not here yet. Waits for whoever downloads it already.
+    def pin(self, model: str, revision: str, files: Mapping[str, BlobRef], download: Download) -> PinnedSnapshot:
+        """Download the missing files of the snapshot, and pin it. Waits for another process that downloads it.
 
         Raises DiskFull, BlobDiffers, and what `download` raises.
         """
@@ -99,80 +99,76 @@ class ModelStore:
     def _fill(self, folder: Path, files: Mapping[str, BlobRef], download: Download) -> None:
         staging = self.root / "staging" / folder.parent.name / folder.name
         staging.mkdir(parents=True, exist_ok=True)
-        missing = self._make_room(files, staging)
+        missing = self._reserve_space(files, staging)
         if missing:
             download(staging, list(missing))
         for name, blob in missing.items():
             _check(staging / name, blob)
-        with self._moment():
+        with self._locked():
             self._link(folder, staging, files)
             shutil.rmtree(staging)
-            _note(staging).unlink()
+            _bytes_note(staging).unlink()
 
     def _link(self, folder: Path, staging: Path, files: Mapping[str, BlobRef]) -> None:
-        shutil.rmtree(folder, ignore_errors=True)  # what a fill that was killed left behind
+        shutil.rmtree(folder, ignore_errors=True)  # a killed process may have left a part of it
         for name, blob in files.items():
-            here, stored = folder / name, self.blobs / (blob.name or f"nameless-{time.monotonic_ns()}")
-            if not here.resolve().is_relative_to(folder.resolve()):
+            link, stored = folder / name, self.blobs / (blob.name or f"nameless-{time.monotonic_ns()}")
+            if not link.resolve().is_relative_to(folder.resolve()):
                 raise DownloadError(f"the repo holds a file of the name {name[:80]!r}")
-            here.parent.mkdir(parents=True, exist_ok=True)
+            link.parent.mkdir(parents=True, exist_ok=True)
             if not stored.exists():
                 (staging / name).rename(stored)
-            os.link(stored, here)
+            os.link(stored, link)
 
-    # --- the bound
+    # --- the size limit
 
-    def _make_room(self, files: Mapping[str, BlobRef], staging: Path) -> dict[str, BlobRef]:
-        """Evict until what is missing of `files` may come, and note how much it is; what that is. Raises DiskFull.
+    def _reserve_space(self, files: Mapping[str, BlobRef], staging: Path) -> dict[str, BlobRef]:
+        """Evict until the missing files fit, and note their size. Return the missing files. Raises DiskFull.
 
-        With a snapshot may go what it shares with `files`: then that is missing too. What is here in the end is kept,
-        for others that have it may be evicted while the rest is fetched.
+        An evicted snapshot may share blobs with `files`, which are then missing too. Blobs that are here in the end are
+        pinned, because other snapshots that link to them may be evicted during the download.
         """
-        with self._moment():
+        with self._locked():
             self.blobs.mkdir(parents=True, exist_ok=True)
-            _note(staging).write_text("0")  # counted anew; where there is no room, others may take away what is here
+            _bytes_note(staging).write_text("0")  # an earlier try's figure; an eviction may remove this download
             missing = self._missing(files)
             while not self._fits(_bytes(missing)):
                 if not self._evict_one():
                     raise DiskFull(self._shortage(_bytes(missing)))
                 missing = self._missing(files)
-            _note(staging).write_text(str(_bytes(missing)))
+            _bytes_note(staging).write_text(str(_bytes(missing)))
             (staging / PINNED).mkdir(exist_ok=True)
             for name in files.keys() - missing.keys():
-                with suppress(FileExistsError):  # of an earlier try, or another file of the same content
+                with suppress(FileExistsError):  # an earlier try, or another file with the same content
                     os.link(self.blobs / files[name].name, staging / PINNED / files[name].name)
         return missing
 
     def _missing(self, files: Mapping[str, BlobRef]) -> dict[str, BlobRef]:
-        """Those of `files` whose content is not here."""
+        """The `files` whose blobs are not in the store."""
         return {name: blob for name, blob in files.items() if not (self.blobs / (blob.name or "-")).exists()}
 
     def _shortage(self, needed: int) -> str:
         free = shutil.disk_usage(self.root).free
-        bound = f", and models may take {self.most} here" if self.most is not None else ""
-        return f"not enough free disk space: the model needs {needed + self.spare} bytes, {free} are free{bound}"
+        bound = f", and models may take {self.max_bytes} here" if self.max_bytes is not None else ""
+        return (
+            f"not enough free disk space: the model needs {needed + self.reserved_bytes} bytes, {free} are free{bound}"
+        )
 
     def _fits(self, needed: int) -> bool:
-        if needed + self.spare > shutil.disk_usage(self.root).free:
+        if needed + self.reserved_bytes > shutil.disk_usage(self.root).free:
             return False
-        return self.most is None or self.size() + self._coming() + needed <= self.most
+        return self.max_bytes is None or self.size() + self._incoming_bytes() + needed <= self.max_bytes
 
     def size(self) -> int:
         """Bytes of all blobs."""
         return sum(blob.stat().st_size for blob in _files(self.blobs))
 
-    def _coming(self) -> int:
-        """Bytes that downloads under way will still bring."""
-        found = 0
-        for note in (self.root / "staging").glob("*/*.bytes"):
-            found += int(note.read_text() or 0)
-        return found
+    def _incoming_bytes(self) -> int:
+        """Bytes that downloads under way still bring."""
+        return sum(int(note.read_text() or 0) for note in (self.root / "staging").glob("*/*.bytes"))
 
     def _evict_one(self) -> bool:
-        """Remove what nobody holds: a download that was given up, else the snapshot that was not used for longest.
-
-        False where there is neither.
-        """
+        """Remove an abandoned download, else the least recently used snapshot that is not in use; False if none."""
         for note in (self.root / "staging").glob("*/*.bytes"):
             lock = self.root / "snapshots" / note.parent.name / f"{note.stem}.lock"
             with suppress(BlockingIOError), _lock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB):
@@ -180,8 +176,8 @@ class ModelStore:
                 note.unlink()
                 self._sweep()
                 return True
-        used = sorted((self.root / "snapshots").glob("*/*.complete"), key=lambda mark: mark.stat().st_mtime)
-        for mark in used:
+        by_last_use = sorted((self.root / "snapshots").glob("*/*.complete"), key=lambda mark: mark.stat().st_mtime)
+        for mark in by_last_use:
             with suppress(BlockingIOError), _lock(mark.with_suffix(".lock"), fcntl.LOCK_EX | fcntl.LOCK_NB):
                 mark.unlink()
                 shutil.rmtree(mark.with_suffix(""))
@@ -196,33 +192,33 @@ class ModelStore:
                 blob.unlink()
 
     @contextmanager
-    def _moment(self) -> Iterator[None]:
+    def _locked(self) -> Iterator[None]:
         self.root.mkdir(parents=True, exist_ok=True)
         with _lock(self.root / "lock", fcntl.LOCK_EX):
             yield
 
 
-def _lock(file: Path, how: int) -> IO[bytes]:
-    """The open file, locked; raises BlockingIOError where `how` says not to wait.
+def _lock(file: Path, operation: int) -> IO[bytes]:
+    """Open and lock the file; raises BlockingIOError if `operation` says not to wait.
 
-    Waiting is done in slices, so that a thread that waits ends with its process.
+    Polls, so that a waiting thread ends with its process.
     """
     opened = file.open("ab")
     while True:
         try:
-            fcntl.flock(opened, how | fcntl.LOCK_NB)
+            fcntl.flock(opened, operation | fcntl.LOCK_NB)
         except BlockingIOError:
-            if how & fcntl.LOCK_NB:
+            if operation & fcntl.LOCK_NB:
                 opened.close()
                 raise
-            time.sleep(POLL)
+            time.sleep(POLL_SECONDS)
         else:
             return opened
 
 
 @contextmanager
 def locked(file: Path) -> Iterator[None]:
-    """Alone in the block, among all that lock `file`."""
+    """Hold an exclusive lock on `file` inside the block."""
     with _lock(file, fcntl.LOCK_EX):
         yield
 
@@ -231,8 +227,8 @@ def _files(folder: Path) -> list[Path]:
     return list(folder.iterdir()) if folder.is_dir() else []
 
 
-def _note(staging: Path) -> Path:
-    """Where it is noted how many bytes the download into `staging` will take."""
+def _bytes_note(staging: Path) -> Path:
+    """The file that holds the number of bytes of the download into `staging`."""
     return staging.with_name(f"{staging.name}.bytes")
 
 
@@ -241,14 +237,14 @@ def _bytes(files: Mapping[str, BlobRef]) -> int:
 
 
 def _check(file: Path, blob: BlobRef) -> None:
-    """Raises BlobDiffers where `file` is not there, or not what the Hub says it is."""
+    """Raise BlobDiffers if `file` is missing, or differs from the Hub's checksum."""
     if not file.is_file():
         raise BlobDiffers(f"incomplete read: {file.name[:80]} did not arrive")
     if not blob.sha256:
         return
     digest = hashlib.sha256()
     with file.open("rb") as stream:
-        while chunk := stream.read(CHUNK):
+        while chunk := stream.read(CHUNK_BYTES):
             digest.update(chunk)
     if digest.hexdigest() != blob.sha256:
         file.unlink()

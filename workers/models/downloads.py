@@ -1,7 +1,7 @@
-"""What an evaluation needs from the Hub, fetched before the child starts, at pinned commits.
+"""Downloads models and questions from the Hub at pinned commits, before the child starts.
 
-Only here and in `publish` does the worker show its token. Questions are fetched by a process of their own
-(`workers.models.fetch_questions`), for the library that reads them is heavy and the worker is to stay small.
+Only this module and `publish` use the worker's token. Questions are fetched by a separate process
+(`workers.models.fetch_questions`), because the library that reads them is heavy.
 """
 
 from __future__ import annotations
@@ -44,31 +44,33 @@ from workers.models.checkpoint import ADAPTER, ADAPTER_CONFIG
 from workers.models.disk_store import BlobRef, ModelStore, PinnedSnapshot, locked
 
 INCLUDED_PATTERNS = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja", "*.tiktoken")
-"""What a model folder may hold: weights as safetensors, configs, tokenizers. No code, no pickles."""
+"""Files that are downloaded: weights as safetensors, configs, tokenizers. No code, no pickles."""
 
 MAX_FILES = 2_000
-"""Files of one model: each is a call to the Hub, and the library that fetches them compares each with every other."""
+"""Files of one model: each takes a call to the Hub, and the library's time grows with the square of their number."""
 EXCLUDED_PATTERNS = ("*.py", "*.bin", "*.pt", "*.pth", "*.pkl", "*.gguf")
 TEMPLATES = "additional_chat_templates"
-"""The one folder below that a tokenizer is read from: everything else lies at the top, shards by their index too."""
+"""The only subfolder that is downloaded, for tokenizers; all other files lie at the top of the repo."""
 PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
 RESERVED_BYTES = 2 * 1024**3
 """Bytes of disk that stay free beside a model."""
 
 FETCH_SECONDS = 3600
-ASK_SECONDS = 30
-"""For one answer of the Hub about a repo."""
-_AWAY = re.compile(r"(?:httpx2?|httpcore2?|requests|urllib3)\.|(?:Connection|Timeout)\w*Error:|.*\bServer [Ee]rror\b")
-"""How the error of the process that fetches questions begins where the Hub is away, for which no suite can help."""
-_NAMED = re.compile(r"(?:\w+\.)*\w*(?:Error|Exception|Timeout|NotFound)\w*: ")
-"""A line in which a traceback names its error, at the left edge."""
+CALL_SECONDS = 30
+"""Seconds that one answer of the Hub about a repo may take."""
+_HUB_AWAY = re.compile(
+    r"(?:httpx2?|httpcore2?|requests|urllib3)\.|(?:Connection|Timeout)\w*Error:|.*\bServer [Ee]rror\b"
+)
+"""The beginning of the fetching process's error if the Hub is away, which is not the suite's fault."""
+_ERROR_LINE = re.compile(r"(?:\w+\.)*\w*(?:Error|Exception|Timeout|NotFound)\w*: ")
+"""The line of a traceback that names its error; it has no indentation."""
 
 
 @dataclass(frozen=True)
 class SuiteQuestions:
     """The suite's questions on this machine: `folder` is a cache of `datasets`, `revisions` repo → commit.
 
-    `moved` is the repo that the suite names → the one that holds its questions, where that is another.
+    `moved` maps repos that the suite names to the board's copies that were used instead.
     """
 
     folder: Path
@@ -76,23 +78,21 @@ class SuiteQuestions:
     moved: dict[str, str] = field(default_factory=dict)
 
 
-def fetch_model(model: str, revision: str, hub: HubAccess, cache: Path, *, most: int | None = None) -> Path:
-    """The folder with what is needed of `model` at the commit `revision`: configs, tokenizer, safetensors.
-
-    See `hold_model`; nobody keeps it from being evicted.
-    """
-    held = pin_model(model, revision, hub, cache, most=most)
-    held.release()
-    return held.folder
+def fetch_model(model: str, revision: str, hub: HubAccess, cache: Path, *, max_bytes: int | None = None) -> Path:
+    """Download `model` at the commit `revision` as `pin_model` does, but leave it unpinned. Return its folder."""
+    snapshot = pin_model(model, revision, hub, cache, max_bytes=max_bytes)
+    snapshot.release()
+    return snapshot.folder
 
 
 def pin_model(
-    model: str, revision: str, hub: HubAccess, cache: Path, *, adapter: bool = False, most: int | None = None
+    model: str, revision: str, hub: HubAccess, cache: Path, *, adapter: bool = False, max_bytes: int | None = None
 ) -> PinnedSnapshot:
-    """What is needed of `model` at the commit `revision`, in the store in `cache`, which has `most` bytes at most.
+    """Download configs, tokenizer and safetensors of `model` at the commit `revision`, and pin them in the store.
 
-    An `adapter` has a config of its own. Raises ModelGone, WeightsMissing, kinds of these, TooManyFiles,
-    ConfigMissing, AdapterUnusable, DiskFull, BlobDiffers, and what the Hub's client raises where the Hub is away.
+    The store lies in `cache` and holds at most `max_bytes`. An `adapter` has its own config file. Raises ModelGone,
+    WeightsMissing and their subclasses, TooManyFiles, ConfigMissing, AdapterUnusable, DiskFull, BlobDiffers, and what
+    the Hub's client raises while the Hub is away.
     """
     files = needed_files(_info(model, revision, hub))
 
@@ -106,19 +106,20 @@ def pin_model(
             allow_patterns=[escape(name) for name in names],
         )
 
-    _check_whole(model, revision, hub, files, adapter=adapter)
-    # Plain files in a folder of their own, not links into a shared store: a child is shown this folder alone.
-    return ModelStore(cache, most=most, spare=RESERVED_BYTES).hold(model, revision, files, download)
+    _check_file_list(model, revision, hub, files, adapter=adapter)
+    # Plain files in one folder, not links into huggingface_hub's cache: the sandbox shows the child only this folder.
+    store = ModelStore(cache, max_bytes=max_bytes, reserved_bytes=RESERVED_BYTES)
+    return store.pin(model, revision, files, download)
 
 
 def _info(model: str, revision: str, hub: HubAccess) -> ModelInfo:
-    """What the Hub says of the model's files. Raises ModelGone, and kinds of it.
+    """The Hub's record of the model, with its files. Raises ModelGone and its subclasses.
 
-    Who may not pass a gate is still told what lies behind it. Files of that content may be in the store already, from
-    another model, and then nobody would ask for them: so it is asked here.
+    The Hub lists a gated repo's files to everyone. If their blobs are already in the store, from another model, no
+    download would check for access, so it is checked here.
     """
     try:
-        info = hub.api().model_info(model, revision=revision, files_metadata=True, timeout=ASK_SECONDS)
+        info = hub.api().model_info(model, revision=revision, files_metadata=True, timeout=CALL_SECONDS)
         if info.gated:
             hub.api().auth_check(model)
         return info
@@ -131,12 +132,12 @@ def _info(model: str, revision: str, hub: HubAccess) -> ModelInfo:
 
 
 def head_commit(model: str, hub: HubAccess) -> str:
-    """The newest commit of `model`. Raises ModelGone."""
+    """The head commit of `model`. Raises ModelGone."""
     return str(_info(model, "main", hub).sha)
 
 
-def _check_whole(model: str, revision: str, hub: HubAccess, files: dict[str, BlobRef], *, adapter: bool) -> None:
-    """Raises what is missing, or too much, before anything is fetched."""
+def _check_file_list(model: str, revision: str, hub: HubAccess, files: dict[str, BlobRef], *, adapter: bool) -> None:
+    """Raise an error before the download if files are missing or too many."""
     if len(files) > MAX_FILES:
         raise TooManyFiles(f"{len(files):,}, and {MAX_FILES:,} are fetched at most")
     if not any(name.endswith(".safetensors") for name in files):
@@ -150,7 +151,7 @@ def _check_whole(model: str, revision: str, hub: HubAccess, files: dict[str, Blo
 
 
 def _explain_missing_weights(info: ModelInfo) -> NoReturn:
-    """Raises WeightsPickled or WeightsMissing."""
+    """Raise WeightsPickled or WeightsMissing."""
     pickles = [file.rfilename for file in info.siblings or () if file.rfilename.endswith(PICKLES)]
     if pickles:
         raise WeightsPickled(", ".join(pickles[:3]))
@@ -158,7 +159,7 @@ def _explain_missing_weights(info: ModelInfo) -> NoReturn:
 
 
 def needed_files(info: ModelInfo) -> dict[str, BlobRef]:
-    """The files of a model repo that an evaluation may read, and what they contain, as far as the Hub says it."""
+    """The files of a model repo that an evaluation may read, with the Hub's sizes and checksums."""
     return {
         file.rfilename: BlobRef(file.size or 0, file.lfs.sha256 if file.lfs else "", file.blob_id or "")
         for file in info.siblings or ()
@@ -169,53 +170,52 @@ def needed_files(info: ModelInfo) -> dict[str, BlobRef]:
 
 
 def fetch_datasets(suite: Suite, hub: HubAccess, cache: Path, moved: Mapping[str, str] | None = None) -> SuiteQuestions:
-    """All questions of `suite`, ready to be read offline. `moved` says where a board holds them: see `sources_of`.
+    """Download all questions of `suite` for offline use. `moved` names the board's copies: see `dataset_sources`.
 
-    A folder of `cache` holds the questions of one suite at one set of commits: offline, the library that reads them
-    cannot tell commits apart. Raises DatasetUnavailable.
+    A folder of `cache` holds the questions of one suite at one set of commits, because offline the library that reads
+    them cannot distinguish commits. Raises DatasetUnavailable.
     """
     sources = [_resolved(source, hub) for source in dataset_sources(suite, moved or {})]
     revisions = {source.repo: str(source.revision) for source in sources}
     key = json.dumps([source.model_dump() for source in sources], sort_keys=True)
     folder = cache / f"{suite.name}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
-    done = folder / "complete"
-    if not done.exists():
+    complete = folder / "complete"
+    if not complete.exists():
         cache.mkdir(parents=True, exist_ok=True)
         with locked(folder.with_name(f"{folder.name}.lock")):
-            if not done.exists():
-                _fetch_elsewhere(sources, hub, folder)
-                done.touch()
-    found = {source.repo: moved.repo for source, moved in zip(suite.datasets, sources, strict=True)}
-    return SuiteQuestions(folder / "datasets", revisions, {old: new for old, new in found.items() if old != new})
+            if not complete.exists():
+                _fetch_in_subprocess(sources, hub, folder)
+                complete.touch()
+    repos = {source.repo: used.repo for source, used in zip(suite.datasets, sources, strict=True)}
+    return SuiteQuestions(folder / "datasets", revisions, {old: new for old, new in repos.items() if old != new})
 
 
 def dataset_sources(suite: Suite, moved: Mapping[str, str]) -> list[Dataset]:
-    """The suite's datasets, some of them elsewhere: `moved` is the suite's repo → `repo`, or `repo@commit`.
+    """The suite's datasets, with copies in the place of some: `moved` maps a suite's repo to `repo` or `repo@commit`.
 
-    Another repo brings its own commit; what pins the content stays.
+    A copy replaces repo and commit; the digest that pins the content stays.
     """
     sources = []
     for source in suite.datasets:
         repo, _, revision = moved.get(source.repo, "").partition("@")
-        keeps = not repo or (repo == source.repo and not revision)
-        change = {} if keeps else {"repo": repo, "revision": revision or None}
-        sources.append(source.model_copy(update=change))
+        unchanged = not repo or (repo == source.repo and not revision)
+        sources.append(source if unchanged else source.at(revision or None, repo=repo))
     return sources
 
 
 def _resolved(source: Dataset, hub: HubAccess) -> Dataset:
-    """The source with a commit: its own, or the head of today."""
+    """The source with a commit: its own, or the current head."""
     if source.revision:
         return source
     try:
-        sha = hub.api().dataset_info(source.repo, timeout=ASK_SECONDS).sha
-    except (RepositoryNotFoundError, RevisionNotFoundError) as error:  # gated ones are among them
+        sha = hub.api().dataset_info(source.repo, timeout=CALL_SECONDS).sha
+    except (RepositoryNotFoundError, RevisionNotFoundError) as error:  # includes gated repos
         raise DatasetUnavailable(f"{source.repo}: {type(error).__name__}") from error
-    return source.model_copy(update={"revision": sha})
+    return source.at(sha)
 
 
-def _fetch_elsewhere(sources: Iterable[Dataset], hub: HubAccess, folder: Path) -> None:
-    """Run `workers.models.fetch_questions`; it reads its order from standard input, so no argument holds a token."""
+def _fetch_in_subprocess(sources: Iterable[Dataset], hub: HubAccess, folder: Path) -> None:
+    """Run `workers.models.fetch_questions`; the order goes to its standard input, because arguments are public."""
     order = {
         "endpoint": hub.endpoint,
         "token": hub.token,
@@ -225,7 +225,7 @@ def _fetch_elsewhere(sources: Iterable[Dataset], hub: HubAccess, folder: Path) -
     }
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("STEWARD_", "HF_", "REDIS_"))}
     try:
-        done = subprocess.run(
+        process = subprocess.run(
             [sys.executable, "-P", "-m", "workers.models.fetch_questions"],
             input=json.dumps(order).encode(),
             capture_output=True,
@@ -235,16 +235,16 @@ def _fetch_elsewhere(sources: Iterable[Dataset], hub: HubAccess, folder: Path) -
         )
     except subprocess.TimeoutExpired as error:
         raise DatasetUnavailable(f"fetching the questions took more than {FETCH_SECONDS} seconds") from error
-    if done.returncode != 0:
-        wrote = done.stderr.decode("utf-8", "replace")
-        raise fetch_failure(wrote, f"the fetching process ended with status {done.returncode}")
+    if process.returncode != 0:
+        stderr = process.stderr.decode("utf-8", "replace")
+        raise fetch_failure(stderr, f"the fetching process ended with status {process.returncode}")
 
 
-def fetch_failure(wrote: str, otherwise: str = "") -> Exception:
-    """What the fetching of questions died of, from what it wrote last; `otherwise` says it where it wrote nothing.
+def fetch_failure(stderr: str, default: str = "") -> Exception:
+    """The error of the fetching process, from the last error line of its `stderr`; `default` if it wrote nothing.
 
-    An error's text may run over many lines (the Hub's own words stand at its end): the line that names it counts.
+    An error's text may have many lines and end with the Hub's message, so the line that names the error counts.
     """
-    lines = [line for line in wrote.splitlines() if line.strip()]
-    last = next((line for line in reversed(lines) if _NAMED.match(line)), lines[-1] if lines else otherwise)
-    return ConnectionError(last) if _AWAY.match(last) else DatasetUnavailable(last)
+    lines = [line for line in stderr.splitlines() if line.strip()]
+    last = next((line for line in reversed(lines) if _ERROR_LINE.match(line)), lines[-1] if lines else default)
+    return ConnectionError(last) if _HUB_AWAY.match(last) else DatasetUnavailable(last)

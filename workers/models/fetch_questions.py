@@ -1,8 +1,8 @@
-"""`python -m workers.models.fetch_questions`, a process that fetches a suite's questions and ends.
+"""`python -m workers.models.fetch_questions`: a process that downloads a suite's questions and ends.
 
-Reads one JSON object from standard input: `endpoint`, `token`, `folder`, `sources`, `parent` (a process id). Leaves
-`folder/datasets`, a cache of the `datasets` library from which every source can be loaded offline. Started with
-HF_ENDPOINT and HF_HOME set.
+Reads one JSON object from standard input: `endpoint`, `token`, `folder`, `sources`, `parent` (a process id). Writes
+`folder/datasets`, a cache of the `datasets` library from which every source loads offline. The caller sets HF_ENDPOINT
+and HF_HOME.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from leaderboard.suites import Dataset, content_digest
 from workers.common import kernel
 from workers.errors import DatasetUnavailable
 
-MAX_CONTENT = 64 * 1024 * 1024
+MAX_CONTENT_BYTES = 64 * 1024 * 1024
 
 
 def main() -> None:
-    """Fetch what the order names. The last line of standard error says what went wrong."""
+    """Download the sources in the order. The last line of standard error names the error."""
     order: dict[str, Any] = json.load(sys.stdin)
-    kernel.die_with_parent(order["parent"])  # which may have ended while this process imported what it needs
+    kernel.die_with_parent(order["parent"])  # it may have ended during the imports
     for source in map(Dataset.model_validate, order["sources"]):
         if source.content is not None:
             check_content(source, order["endpoint"], order["token"])
@@ -41,20 +41,20 @@ def main() -> None:
 
 
 def check_content(source: Dataset, endpoint: str, token: str | None) -> None:
-    """Raises DatasetUnavailable where the data files are not those that the suite pins."""
+    """Raise DatasetUnavailable if the data files differ from those that the suite pins."""
     files = dict(_data_files(HfFileSystem(endpoint=endpoint, token=token or False), source))
     if content_digest(files) != source.content:
         raise DatasetUnavailable(f"{source.repo} at {source.revision} does not hold the questions that the suite pins")
 
 
 def _data_files(system: HfFileSystem, source: Dataset) -> Iterator[tuple[str, bytes]]:
-    """Path in the repo and content of every file in `data/`."""
+    """Path and content of every file in the repo's `data/`."""
     root = f"datasets/{source.repo}@{source.revision}"
-    left = MAX_CONTENT
+    bytes_left = MAX_CONTENT_BYTES
     for path in system.find(f"{root}/data"):
-        left -= int(system.info(path)["size"] or 0)
-        if left < 0:
-            raise DatasetUnavailable(f"{source.repo} holds more than {MAX_CONTENT} bytes of questions")
+        bytes_left -= int(system.info(path)["size"] or 0)
+        if bytes_left < 0:
+            raise DatasetUnavailable(f"{source.repo} holds more than {MAX_CONTENT_BYTES} bytes of questions")
         yield "data/" + path.partition("/data/")[2], system.read_bytes(path)
 
 

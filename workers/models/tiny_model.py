@@ -1,6 +1,6 @@
-"""A tiny model as files, written without any library: a Llama of one layer, and a tokenizer that knows every byte.
+"""Writes a tiny random model without any library: a Llama of one layer, and a tokenizer of single bytes.
 
-It runs wherever models run, and knows nothing: the canary of an outbreak, and what tests break on purpose.
+It loads wherever models do: workers run it as a canary, and tests break copies of it on purpose.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Tensors = dict[str, tuple[str, tuple[int, ...], bytes]]
 
 
 def config(**changes: Any) -> dict[str, Any]:
-    """config.json of the model that works, with `changes`; None takes a field away."""
+    """config.json of the working model, with `changes`; None removes a field."""
     fields = {
         "architectures": ["LlamaForCausalLM"],
         "model_type": "llama",
@@ -44,46 +44,46 @@ def config(**changes: Any) -> dict[str, Any]:
 
 
 def floats(count: int, seed: int, scale: float = 0.5) -> bytes:
-    """`count` numbers as float32, the same ones for the same seed."""
-    random = Random(seed)  # noqa: S311  # the same numbers for everybody, on purpose
+    """`count` numbers as float32, the same for the same seed."""
+    random = Random(seed)  # noqa: S311  # reproducible on purpose
     return struct.pack(f"<{count}f", *(random.gauss(0, scale) for _ in range(count)))
 
 
 def tensors(layers: int = 1, **shapes: tuple[int, ...]) -> Tensors:
-    """The weights of `layers` layers."""
+    """The weights of a model with `layers` layers; `shapes` replace or add tensors."""
     named: dict[str, tuple[int, ...]] = {"model.embed_tokens.weight": (VOCABULARY, WIDTH)}
     for layer in range(layers):
         part = f"model.layers.{layer}"
-        named |= {f"{part}.self_attn.{one}_proj.weight": (WIDTH, WIDTH) for one in "qkvo"}
-        named |= {f"{part}.mlp.{one}_proj.weight": (INNER, WIDTH) for one in ("gate", "up")}
+        named |= {f"{part}.self_attn.{kind}_proj.weight": (WIDTH, WIDTH) for kind in "qkvo"}
+        named |= {f"{part}.mlp.{kind}_proj.weight": (INNER, WIDTH) for kind in ("gate", "up")}
         named |= {f"{part}.mlp.down_proj.weight": (WIDTH, INNER)}
-        named |= {f"{part}.{one}_layernorm.weight": (WIDTH,) for one in ("input", "post_attention")}
+        named |= {f"{part}.{kind}_layernorm.weight": (WIDTH,) for kind in ("input", "post_attention")}
     named |= {"model.norm.weight": (WIDTH,), "lm_head.weight": (VOCABULARY, WIDTH), **shapes}
     return {name: ("F32", shape, floats(math.prod(shape), seed)) for seed, (name, shape) in enumerate(named.items())}
 
 
 def safetensors(contents: Tensors) -> bytes:
-    """The file that holds `contents`."""
+    """A safetensors file with `contents`."""
     head: dict[str, Any] = {"__metadata__": {"format": "pt"}}
-    place = 0
+    offset = 0
     for name, (kind, shape, data) in contents.items():
-        head[name] = {"dtype": kind, "shape": list(shape), "data_offsets": [place, place + len(data)]}
-        place += len(data)
+        head[name] = {"dtype": kind, "shape": list(shape), "data_offsets": [offset, offset + len(data)]}
+        offset += len(data)
     text = json.dumps(head).encode()
     text += b" " * (-len(text) % 8)
     return len(text).to_bytes(8, "little") + text + b"".join(data for _, _, data in contents.values())
 
 
 def letters() -> list[str]:
-    """The printable stand-ins of all bytes, as byte-level tokenizers write them."""
-    plain = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    others = [byte for byte in range(256) if byte not in plain]
-    return [chr(byte) for byte in plain] + [chr(256 + number) for number in range(len(others))]
+    """The printable characters that stand for all bytes in byte-level tokenizers."""
+    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    others = [byte for byte in range(256) if byte not in printable]
+    return [chr(byte) for byte in printable] + [chr(256 + number) for number in range(len(others))]
 
 
-def tokenizer(more: int = 0) -> dict[str, bytes]:
-    """A tokenizer of bytes; with `more` tokens in front, so that every letter lies behind what the model knows."""
-    names = ["<end>", *(f"<extra {number}>" for number in range(more)), *letters()]
+def tokenizer(extra_tokens: int = 0) -> dict[str, bytes]:
+    """A tokenizer of bytes; `extra_tokens` in front shift every letter beyond the model's vocabulary."""
+    names = ["<end>", *(f"<extra {number}>" for number in range(extra_tokens)), *letters()]
     byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
     file: dict[str, Any] = {
         "version": "1.0",
@@ -104,7 +104,7 @@ def tokenizer(more: int = 0) -> dict[str, bytes]:
 
 
 def model(**changes: Any) -> dict[str, bytes]:
-    """All files of the model that works; `changes` are those of its config."""
+    """All files of the working model; `changes` apply to its config."""
     return {"config.json": _json(config(**changes)), "model.safetensors": safetensors(tensors()), **tokenizer()}
 
 

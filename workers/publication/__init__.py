@@ -1,1 +1,1 @@
-"""Publishing an attempt: the details dataset and its one commit."""
+"""Publication of an attempt: one commit to the model's details dataset."""

@@ -1,7 +1,7 @@
-"""The files of a details repo: one table a task with every answer, a table of the scores, and the card above them.
+"""Writes the files of a details repo: one table per task with every answer, a table of scores, and the card.
 
-Tables have one schema for all tasks and all runs, so that splits of different times load together: what differs from
-task to task (a question's fields, what the harness calls its metrics) is JSON text in a column of its own.
+All tables of samples share one schema, so that splits of different runs load together: what differs between tasks (a
+question's fields, the names of metrics) is JSON text in its own column.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import yaml
 
@@ -19,22 +19,22 @@ from leaderboard.results import ResultsFile
 from leaderboard.suites import Suite
 from workers.errors import EvaluationFailed
 
-MAX_LINE = 32 * 1024 * 1024
+MAX_LINE_BYTES = 32 * 1024 * 1024
 MAX_TEXT = 200_000
 CUT = " … [cut]"
 BATCH = 500
-"""Rows of a table that are in memory at a time."""
+"""Rows of a table in memory at a time."""
 TEXTS = ("doc", "prompt", "continuations", "target", "responses", "answers", "filter", "metrics")
-"""The columns of text, beside `doc_id` and `score`."""
+"""The text columns, which stand between `doc_id` and `score`."""
 
 
 def write_samples(samples: Path, table: Path, metrics: Sequence[str]) -> int:
-    """Turn the harness's `samples` (JSON Lines) into a Parquet table and answer how many rows it has.
+    """Turn the harness's `samples` (JSON Lines) into a Parquet table; return the number of rows.
 
-    `metrics` are the benchmark's (`acc_norm,none`): `score` is their mean in each row. Memory stays that of one batch.
-    Raises EvaluationFailed where a line is not what the harness writes.
+    `metrics` are the benchmark's (`acc_norm,none`): `score` is their mean. One batch of rows is in memory at a time.
+    Raises EvaluationFailed if a line is not as the harness writes it.
     """
-    import pyarrow as pa  # heavy, and wanted at the end of an attempt only
+    import pyarrow as pa  # heavy, and needed only at the end of an attempt
     import pyarrow.parquet as pq
 
     schema = pa.schema([("doc_id", pa.int64()), *((name, pa.string()) for name in TEXTS), ("score", pa.float64())])
@@ -49,16 +49,31 @@ def write_samples(samples: Path, table: Path, metrics: Sequence[str]) -> int:
 
 
 def _lines(path: Path) -> Iterator[bytes]:
-    """The lines of a file that a child wrote, none longer than MAX_LINE."""
+    """The lines of a file that a child wrote. Raises EvaluationFailed on one longer than MAX_LINE_BYTES."""
     with path.open("rb") as file:
-        while line := file.readline(MAX_LINE):
-            if len(line) == MAX_LINE:
-                raise EvaluationFailed(f"{path.name} has a line of more than {MAX_LINE} bytes")
+        while line := file.readline(MAX_LINE_BYTES):
+            if len(line) == MAX_LINE_BYTES:
+                raise EvaluationFailed(f"{path.name} has a line of more than {MAX_LINE_BYTES} bytes")
             yield line
 
 
-def sample_row(line: bytes, metrics: Sequence[str]) -> dict[str, Any]:
-    """One answer as a row. Raises EvaluationFailed where the line is not what the harness writes."""
+class SampleRow(TypedDict):
+    """One row of a table of samples."""
+
+    doc_id: int
+    doc: str
+    prompt: str
+    continuations: str
+    target: str
+    responses: str
+    answers: str
+    filter: str
+    metrics: str
+    score: float | None
+
+
+def sample_row(line: bytes, metrics: Sequence[str]) -> SampleRow:
+    """One answer as a row. Raises EvaluationFailed if the line is not as the harness writes it."""
     try:
         sample = json.loads(line)
         requests = [sample["arguments"][key] for key in sorted(sample["arguments"], key=_number_in)]
@@ -79,7 +94,7 @@ def sample_row(line: bytes, metrics: Sequence[str]) -> dict[str, Any]:
 
 
 def _number_in(key: str) -> int:
-    """12 for `gen_args_12`: as text, it would come before 2."""
+    """12 for `gen_args_12`; sorted as text, 12 would come before 2."""
     return int(key.rpartition("_")[2])
 
 
@@ -88,14 +103,14 @@ def _json(value: Any) -> str:
 
 
 def _text(value: Any) -> str:
-    """Text that a column can hold: of bounded length, and of characters that can be encoded."""
+    """`value` as text of bounded length, without characters that cannot be encoded."""
     text = str(value)
     text = text if len(text) <= MAX_TEXT else text[:MAX_TEXT] + CUT
     return text.encode("utf-8", "replace").decode()
 
 
 def _value(value: Any) -> float | None:
-    """A metric of one sample as a number; the mean where it is a list (one value an instruction)."""
+    """A metric of one sample as a number; a list (one value per instruction) as its mean."""
     if isinstance(value, bool | int | float):
         return float(value)
     if isinstance(value, list):
@@ -109,8 +124,8 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 
 def write_scores(results: ResultsFile, table: Path) -> None:
-    """The scores as a Parquet table: a row for each task, benchmark, and the average."""
-    import pyarrow as pa  # heavy, and wanted at the end of an attempt only
+    """Write the scores as a Parquet table: a row for each task, each benchmark, and the average."""
+    import pyarrow as pa  # heavy, and needed only at the end of an attempt
     import pyarrow.parquet as pq
 
     schema = pa.schema(
@@ -123,28 +138,28 @@ def write_scores(results: ResultsFile, table: Path) -> None:
 
 
 def score_rows(results: ResultsFile) -> Iterator[dict[str, Any]]:
-    """A row for each task, benchmark and the average (which has no raw score)."""
+    """A row for each task, each benchmark, and the average (which has no raw score)."""
     block = results.block
-    same = {"model": block.model, "revision": block.revision, "attempt": block.attempt, "suite": block.suite}
+    run_columns = {"model": block.model, "revision": block.revision, "attempt": block.attempt, "suite": block.suite}
     for benchmark in results.scores.benchmarks:
-        of = {**same, "benchmark": benchmark.name}
+        columns = {**run_columns, "benchmark": benchmark.name}
         for task in benchmark.tasks:
-            yield {**of, "kind": "task", "name": task.name, "raw": task.raw, "normalised": task.normalised}
+            yield {**columns, "kind": "task", "name": task.name, "raw": task.raw, "normalised": task.normalised}
         yield {
-            **of,
+            **columns,
             "kind": "benchmark",
             "name": benchmark.name,
             "raw": benchmark.raw,
             "normalised": benchmark.normalised,
         }
-    yield {**same, "kind": "average", "name": "average", "normalised": results.scores.average}
+    yield {**run_columns, "kind": "average", "name": "average", "normalised": results.scores.average}
 
 
 # --- the card
 
 
 def card(repo: str, paths: Sequence[str], results: ResultsFile, suite: Suite) -> str:
-    """The README of `repo`, which holds `paths`; `results` are those of the newest run."""
+    """The README of `repo`, which holds the files `paths`; `results` are those of the newest run."""
     tables: dict[str, list[str]] = {}
     for config, time in filter(None, map(parse_table_path, paths)):
         tables.setdefault(config, []).append(time)
@@ -157,7 +172,7 @@ def card(repo: str, paths: Sequence[str], results: ResultsFile, suite: Suite) ->
 
 
 def _config(config: str, times: Sequence[str]) -> dict[str, Any]:
-    """One config of the card: a split for each run, and `latest` for the newest."""
+    """One config of the card's head: a split for each run, and `latest` for the newest."""
     runs = [{"split": split_name(time), "path": [table_path(config, time)]} for time in times]
     latest = {"split": LATEST, "path": [table_path(config, times[-1])]}
     default = {"default": True} if config == RESULTS_CONFIG else {}

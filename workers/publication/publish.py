@@ -1,8 +1,7 @@
-"""Publication: everything of one attempt, in one commit to the model's details repo, at most once.
+"""Publishes an attempt: all its files in one commit to the model's details repo, at most once.
 
-The commit names its parent, so that nothing is written over what somebody else committed meanwhile; before it, the
-repo is searched for the outcome file of the same attempt, so that a commit whose answer was lost is recognised, also
-by a worker that was started anew.
+The commit names its parent, so that it never overwrites a concurrent commit. Before it, the repo is searched for the
+outcome file of the same attempt: a worker, also a restarted one, thus recognises a commit whose answer it did not get.
 """
 
 from __future__ import annotations
@@ -40,16 +39,16 @@ from workers.errors import EvaluationFailed, PublicationFailed
 from workers.evaluation.evaluate import RESULTS, SAMPLES
 from workers.publication.details import card, write_samples, write_scores
 
-TRIES = 5
+MAX_TRIES = 5
 
 
 @dataclass(frozen=True)
 class Publication:
-    """What is published of one attempt, beside the files in the spool of `plan`.
+    """The facts of one attempt to publish, in addition to the files in the spool of `plan`.
 
     `repo` is the details dataset (`board.repos.details(model)`), `request` the path of the request file, `precision`
-    the request's word. `revisions` is what `fetch_datasets` found: dataset repo → commit. `log` is the child's log:
-    scrubbed and bounded here. Times are seconds since the epoch.
+    the request's. `revisions` come from `fetch_datasets`: dataset repo → commit. `log` is the child's log, which
+    `publish` scrubs and cuts. Times are seconds since the epoch.
     """
 
     repo: str
@@ -65,19 +64,19 @@ class Publication:
     hardware: str = ""
     secrets: tuple[str, ...] = ()
     private: bool = False
-    """Whether the repo has to be private: not everybody may see the model."""
+    """Whether the repo must be private, because the model is."""
     confirm_current: Callable[[], None] = lambda: None
-    """Called right before the commit, for the Hub may have been away for long: raises where nobody waits for it."""
+    """Called right before the commit, because the Hub may have been away for long; raises if the attempt is void."""
 
     @property
     def time(self) -> str:
-        """The name of this run."""
+        """The run's time as file names and splits write it."""
         return file_time(self.ended)
 
 
 def publish(publication: Publication, hub: HubAccess) -> Details:
-    """Commit it and say where. Raises EvaluationFailed where the child left nothing that can be published, and
-    PublicationFailed where the Hub would not take it."""
+    """Commit the publication and return where. Raises EvaluationFailed if the child left nothing that can be published,
+    and PublicationFailed if the Hub refuses the commit."""
     results = read_spool(publication)
     files = [*_texts(publication, results), *_tables(publication, results)]
     try:
@@ -88,20 +87,20 @@ def publish(publication: Publication, hub: HubAccess) -> Details:
 
 
 def read_spool(publication: Publication) -> ResultsFile:
-    """The results that the child left, checked, with our block. Raises EvaluationFailed."""
+    """Read and check the results that the child left, and add the `steward` block. Raises EvaluationFailed."""
     try:
         harness = parse_harness(_read(publication.plan.spool / RESULTS, MAX_BYTES))
         scores = score(harness["results"], publication.suite)
         block = _block(publication, {**scores_in_block(scores), "seconds": phase_seconds(harness)})
         data = with_block(harness, block)
-        dump(data)  # what cannot be written down is better found now
+        dump(data)  # raises now if the results cannot be written as JSON
     except BadResults as error:
         raise EvaluationFailed(str(error)) from error
     return ResultsFile(block, scores, data)
 
 
 def _read(path: Path, limit: int) -> bytes:
-    """A file that the child wrote: a plain one, and no larger than `limit`."""
+    """Read a file that the child wrote. Raises EvaluationFailed unless it is a plain file of at most `limit` bytes."""
     if not _is_plain(path):
         raise EvaluationFailed(f"the evaluation left no {path.name}")
     with path.open("rb") as file:
@@ -112,11 +111,11 @@ def _read(path: Path, limit: int) -> bytes:
 
 
 def _is_plain(path: Path) -> bool:
-    """Whether it is a file in a folder, and neither is a link: a child's could lead to what another child wrote."""
+    """Whether neither the file nor its folder is a link: a child's link could lead to another child's files."""
     return path.is_file() and not path.is_symlink() and not path.parent.is_symlink()
 
 
-def _block(publication: Publication, found: dict[str, object]) -> StewardBlock:
+def _block(publication: Publication, results: dict[str, object]) -> StewardBlock:
     plan = publication.plan
     return StewardBlock.model_validate(
         {
@@ -137,13 +136,13 @@ def _block(publication: Publication, found: dict[str, object]) -> StewardBlock:
             "ended": iso(publication.ended),
             "versions": publication.versions,
             "hardware": publication.hardware,
-            **found,
+            **results,
         }
     )
 
 
 def _texts(publication: Publication, results: ResultsFile) -> Iterator[Change]:
-    """Results, outcome and log."""
+    """The results, outcome and log files."""
     plan, time = publication.plan, publication.time
     published = PublishedOutcome(
         attempt=plan.attempt,
@@ -179,32 +178,32 @@ def _tables(publication: Publication, results: ResultsFile) -> Iterator[Change]:
 
 
 def _commit(client: Hub, publication: Publication, results: ResultsFile, files: list[Change]) -> Details:
-    """Make the one commit, unless an earlier try did; look again where the repo moved meanwhile."""
+    """Make the commit, unless an earlier try made it; read the repo again if its head moved meanwhile."""
     repo = Repo("dataset", publication.repo)
-    made = client.create_repo(repo, private=publication.private, exist_ok=True)
-    if publication.private and not made:
-        client.hide(repo)  # it is from a time at which everybody might see the model
+    created = client.create_repo(repo, private=publication.private, exist_ok=True)
+    if publication.private and not created:
+        client.hide(repo)  # it was created while the model was public
     if publication.suite.restricted:
         client.gate(repo)
-    for left in reversed(range(TRIES)):
+    for tries_left in reversed(range(MAX_TRIES)):
         head = client.head(repo)
-        if (landed := _landed(client, publication, repo, head)) is not None:
-            return landed
+        if (published := _earlier_publication(client, publication, repo, head)) is not None:
+            return published
         paths = [entry.path for entry in client.list_files(repo, head)]
         readme = card(repo.id, [*paths, *(file.path for file in files)], results, publication.suite)
         publication.confirm_current()
         try:
             commit = client.commit(repo, [*files, WriteFile(CARD, readme.encode())], _message(publication), parent=head)
         except StaleParent:
-            if not left:
+            if not tries_left:
                 raise
             continue
         return Details(repo=repo.id, commit=commit.oid, results_path=results_file(publication.time))
     raise AssertionError("the last try returns or raises")
 
 
-def _landed(client: Hub, publication: Publication, repo: Repo, head: str) -> Details | None:
-    """What an earlier try of the same attempt published, with the same suite: that may have changed in between."""
+def _earlier_publication(client: Hub, publication: Publication, repo: Repo, head: str) -> Details | None:
+    """The details that an earlier try of the same attempt published with the same suite, which may have changed."""
     file = client.find_file(repo, outcome_path(publication.plan.attempt), head, max_bytes=MAX_BYTES)
     if file is None:
         return None

@@ -1,4 +1,4 @@
-"""One attempt, from the fork of the zygote to its end: pipes first, then the walls, then the evaluation."""
+"""The child of one attempt, from the zygote's fork to its end: connects its pipes, enters the sandbox, evaluates."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn, TypedDict
 
 from pydantic import BaseModel, ConfigDict
 
@@ -19,13 +19,11 @@ from workers.sandbox.stream import FinishedMessage, StartedMessage, StreamWriter
 
 Evaluate = Callable[[RunPlan, Report], None]
 
-LOG = 1
-
 
 class ChildOrder(BaseModel):
-    """What the worker wants of the zygote: a child that runs `plan` in `box` and speaks through two named pipes.
+    """The worker's order for a child that runs `plan` in a sandbox and writes to two named pipes.
 
-    Both pipes are opened for reading before the order is given.
+    The worker opens both pipes for reading before it sends the order.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -37,33 +35,63 @@ class ChildOrder(BaseModel):
     log: Path
 
 
+class ExitStatus(TypedDict):
+    """How a process ended: its exit code, or the signal that killed it."""
+
+    exit: int | None
+    signal: int | None
+
+
+class ReadyAnswer(TypedDict):
+    """The zygote's report once it is ready: see `workers.sandbox.zygote_client.ZygoteReport`."""
+
+    mode: dict[str, Any]
+    against: list[str]
+    threads: int
+    seconds: float
+
+
+class ZygoteAnswer(TypedDict, total=False):
+    """An answer of the zygote to its worker: `ready` or `broken` at start, then `forked` and `ended` for each order."""
+
+    ready: ReadyAnswer
+    broken: str
+    forked: int
+    pid: int
+    ended: int | None
+    exit: int | None
+    signal: int | None
+    peak_bytes: int
+    problem: str
+
+
 def run(order: ChildOrder, mode: IsolationMode, evaluate: Evaluate) -> NoReturn:
-    """Become the child of `order`. Call it in a process that was forked for this."""
+    """Turn this process, which was forked for it, into the child of `order`."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
     _connect(order)
-    confine(order.sandbox_spec, mode, lambda: attempt(order.plan, evaluate, StreamWriter(STREAM)))
+    confine(order.sandbox_spec, mode, lambda: _evaluate(order.plan, evaluate, StreamWriter(STREAM)))
 
 
 def _connect(order: ChildOrder) -> None:
-    """Standard output and error to the log, descriptor 3 to the stream, and nothing else of the zygote's open."""
-    # Without a reader this fails at once instead of waiting for one.
+    """Connect standard output and error to the log and descriptor 3 to the stream; close all other descriptors."""
+    # O_NONBLOCK: without a reader, open fails at once instead of waiting.
     log = os.open(order.log, os.O_WRONLY | os.O_NONBLOCK)
     stream = os.open(order.stream, os.O_WRONLY | os.O_NONBLOCK)
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    high = [os.dup2(descriptor, 60 + i) for i, descriptor in enumerate((nothing, log, log, stream))]
-    for target, descriptor in enumerate(high):
+    empty_input = os.open(os.devnull, os.O_RDONLY)
+    copies = [os.dup2(descriptor, 60 + i) for i, descriptor in enumerate((empty_input, log, log, stream))]
+    for target, descriptor in enumerate(copies):
         os.dup2(descriptor, target)
         os.set_blocking(target, True)
     os.closerange(STREAM + 1, 4096)
 
 
-def attempt(plan: RunPlan, evaluate: Evaluate, stream: StreamWriter) -> None:
-    """Evaluate and say how it went. What is raised is told over the stream; the process then ends with status 1."""
+def _evaluate(plan: RunPlan, evaluate: Evaluate, stream: StreamWriter) -> None:
+    """Evaluate and report the result over the stream. After an exception the process ends with status 1."""
     stream.send(StartedMessage())
     try:
         evaluate(plan, stream.report)
-    except BaseException as error:  # noqa: BLE001  # boundary: whatever an evaluation dies of is told to the worker
+    except BaseException as error:  # noqa: BLE001  # boundary: every error of an evaluation is reported to the worker
         trace = traceback.format_exc()
         sys.stderr.write(trace)
         sys.stderr.flush()

@@ -1,6 +1,6 @@
-"""What a child sees of this machine: the system and its interpreter, model and questions, its own folders; no more.
+"""Restricts a child to the system, its interpreter, model and questions, and its own folders.
 
-Either a root of its own in a mount namespace (`rebuild_root`), or the same by Landlock (`give_up_files`).
+Either its own root in a mount namespace (`rebuild_root`), or the same set of files by Landlock (`restrict_files`).
 """
 
 from __future__ import annotations
@@ -14,26 +14,26 @@ from workers.common import kernel
 from workers.sandbox import landlock
 from workers.sandbox.sandbox_spec import SandboxSpec
 
-_SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/sys")
-_ETC = ("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/localtime", "/etc/alternatives")
-_NAMES = ("/etc/passwd", "/etc/group", "/etc/hosts", "/etc/nsswitch.conf")
+_SYSTEM_FOLDERS = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/sys")
+_ETC_FILES = ("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/localtime", "/etc/alternatives")
+_ACCOUNT_FILES = ("/etc/passwd", "/etc/group", "/etc/hosts", "/etc/nsswitch.conf")
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 _GPU_DRIVER = ("nvidiactl", "nvidia-uvm*", "nvidia-modeset", "nvidia-caps/*")
-"""What every GPU needs, beside its own device file."""
-_SHARED_MEMORY = "/dev/shm"  # noqa: S108  # where libraries expect it
+"""Device files that every GPU needs, besides its own."""
+_SHARED_MEMORY = "/dev/shm"  # noqa: S108  # the path that libraries use
 
 
 @dataclass(frozen=True)
 class _Mount:
-    """Real paths to show, what links to them, and how."""
+    """A real path to mount, and whether read-only."""
 
     path: str
     read_only: bool
 
 
 def rebuild_root(sandbox_spec: SandboxSpec, uid: int) -> None:
-    """A new, small root: the system and the interpreter, the model and the questions read-only, home and spool."""
-    views, links = _mounts(sandbox_spec)
+    """Replace the root by a small one: system, interpreter, model and questions read-only; home and spool writable."""
+    mounts, links = _mounts(sandbox_spec)
     kernel.mount("none", "/", None, kernel.MS_REC | kernel.MS_PRIVATE)
     kernel.mount("steward", str(sandbox_spec.root), "tmpfs", kernel.MS_NOSUID, "size=4m,mode=755")
     old = sandbox_spec.root / ".old"
@@ -45,9 +45,9 @@ def rebuild_root(sandbox_spec: SandboxSpec, uid: int) -> None:
         Path(link).parent.mkdir(parents=True, exist_ok=True)
         if not os.path.lexists(link):
             Path(link).symlink_to(target)
-    _tmpfs("/tmp", "256m")  # noqa: S108  # its own; first, for what is shown may lie below it
-    for view in views:
-        _mount(view.path, read_only=view.read_only)
+    _tmpfs("/tmp", "256m")  # noqa: S108  # its own; mounted first, because other mounts may lie below it
+    for mount in mounts:
+        _mount(mount.path, read_only=mount.read_only)
     _populate(sandbox_spec, uid)
     kernel.unmount("/.old")
     Path("/.old").rmdir()
@@ -56,14 +56,14 @@ def rebuild_root(sandbox_spec: SandboxSpec, uid: int) -> None:
 
 
 def restrict_files(sandbox_spec: SandboxSpec) -> None:
-    """Have this process and its children see no other files from now on. Raises OSError."""
+    """Restrict this process and its children to the sandbox's files, for good. Raises OSError."""
     writable = [
         *_devices(sandbox_spec, Path("/")),
         _SHARED_MEMORY,
         str(sandbox_spec.home),
         *map(str, sandbox_spec.writable),
     ]
-    landlock.restrict([*_readable(sandbox_spec), *_NAMES, "/proc"], writable)
+    landlock.restrict([*_readable(sandbox_spec), *_ACCOUNT_FILES, "/proc"], writable)
 
 
 def _tmpfs(path: str, size: str) -> None:
@@ -82,7 +82,7 @@ def _mount(path: str, *, read_only: bool, devices: bool = False) -> None:
 
 
 def _populate(sandbox_spec: SandboxSpec, uid: int) -> None:
-    """The device files, /proc, /tmp and the few files of /etc that libraries ask for."""
+    """Add the device files, /proc, /dev/shm, and the few files of /etc that libraries read."""
     Path("/proc").mkdir()
     kernel.mount("proc", "/proc", "proc", kernel.MS_NOSUID | kernel.MS_NODEV)
     for device in _devices(sandbox_spec, Path("/.old")):
@@ -96,52 +96,52 @@ def _populate(sandbox_spec: SandboxSpec, uid: int) -> None:
 
 
 def _mounts(sandbox_spec: SandboxSpec) -> tuple[list[_Mount], list[tuple[str, str]]]:
-    """What to show, outermost first and each once; and the symbolic links that lead there."""
+    """The paths to mount, outermost first and each once; and the symbolic links that lead to them."""
     links = [(path, os.path.realpath(path)) for path in _readable(sandbox_spec) if Path(path).exists()]
-    wanted = {real: True for _, real in links} | {
+    read_only = {real: True for _, real in links} | {
         os.path.realpath(path): False for path in (*sandbox_spec.writable, sandbox_spec.home)
     }
-    views: list[_Mount] = []
-    for path in sorted(wanted):
-        covering = [view for view in views if path == view.path or path.startswith(view.path.rstrip("/") + "/")]
-        if not (covering and covering[-1].read_only == wanted[path]):
-            views.append(_Mount(path, wanted[path]))
-    return views, [(path, real) for path, real in links if path != real and not _below(path, views)]
+    mounts: list[_Mount] = []
+    for path in sorted(read_only):
+        covering = [mount for mount in mounts if path == mount.path or path.startswith(mount.path.rstrip("/") + "/")]
+        if not (covering and covering[-1].read_only == read_only[path]):
+            mounts.append(_Mount(path, read_only[path]))
+    return mounts, [(path, real) for path, real in links if path != real and not _is_below(path, mounts)]
 
 
-def _below(path: str, views: list[_Mount]) -> bool:
-    return any(os.path.realpath(Path(path).parent).startswith(view.path) for view in views)
+def _is_below(path: str, mounts: list[_Mount]) -> bool:
+    return any(os.path.realpath(Path(path).parent).startswith(mount.path) for mount in mounts)
 
 
 def _readable(sandbox_spec: SandboxSpec) -> list[str]:
-    shown = [
+    readable = [
         *map(str, sandbox_spec.readable),
         *(path for folder in sandbox_spec.readable for path in _linked_from(folder)),
     ]
-    return [*_SYSTEM, *_ETC, *_interpreter(), *shown]
+    return [*_SYSTEM_FOLDERS, *_ETC_FILES, *_interpreter(), *readable]
 
 
 def _devices(sandbox_spec: SandboxSpec, root: Path) -> list[str]:
     patterns = (*sandbox_spec.gpus, *_GPU_DRIVER) if sandbox_spec.gpus else ()
-    gpus = [f"/{found.relative_to(root)}" for pattern in patterns for found in (root / "dev").glob(pattern)]
+    gpus = [f"/{file.relative_to(root)}" for pattern in patterns for file in (root / "dev").glob(pattern)]
     return [*_DEVICES, *gpus]
 
 
 def _interpreter() -> list[str]:
-    """Where Python, what is installed for it, and the packages that are loaded already lie.
+    """The folders of Python, its installed packages, and the packages that are already loaded.
 
-    Of a source tree outside the interpreter only the packages themselves: beside them may lie settings and secrets.
+    Of a source tree outside the interpreter only the packages: settings and secrets may lie beside them.
     """
     roots = [sys.prefix, sys.base_prefix]
     inside = tuple(os.path.realpath(root) + "/" for root in roots)
     for name, module in list(sys.modules.items()):
-        places = [] if "." in name else [*getattr(module, "__path__", [])]
-        roots += [place for place in places if not os.path.realpath(place).startswith(inside)]
+        folders = [] if "." in name else [*getattr(module, "__path__", [])]
+        roots += [folder for folder in folders if not os.path.realpath(folder).startswith(inside)]
     return roots
 
 
 def _linked_from(folder: Path) -> list[str]:
-    """Folders outside `folder` that hold what its symbolic links point to, as in a snapshot of the Hub's cache."""
+    """Folders outside `folder` that hold the targets of its symbolic links, as in a snapshot of the Hub's cache."""
     real = os.path.realpath(folder)
     targets = {str(path.resolve().parent) for path in Path(real).rglob("*") if path.is_symlink()}
     return sorted(target for target in targets if not (target + "/").startswith(real + "/"))

@@ -1,15 +1,15 @@
-"""The walls around a child: what it can see, reach and use up.
+"""Isolates a child: namespaces, users, limits, file and system-call restrictions.
 
-    zygote ── keeper ── init ── child        (namespaces: init is process 1 of the child's own process namespace)
-    zygote ── keeper ── child                (no process namespace to be had)
+    zygote ── keeper ── init ── child        (with namespaces: init is process 1 of the child's process namespace)
+    zygote ── keeper ── child                (without a process namespace)
 
-The keeper leaves for new namespaces, waits, and then ends exactly as the child did (same exit status, same signal).
-Every link asks the kernel to be killed with its parent, so killing the keeper, the zygote or the worker ends all.
+The keeper enters new namespaces, waits, and then ends exactly as the child did (same exit status, same signal). Each
+process asks the kernel to be killed with its parent, so killing the keeper, the zygote or the worker ends all.
 
-Kernels and containers differ in what they grant, so there is a list of modes, from the strongest down; the zygote tries
-them with a canary and keeps the first that works (`workers.sandbox.zygote`). A measure that cannot be set up in its
-mode is an error. Named and accepted: in the modes without a process namespace, a child that starts a
-daemon of its own and then has the *zygote* killed with -9 leaves that daemon behind, without network.
+Kernels and containers grant different means, so there is a list of modes, strongest first; the zygote checks them with
+a test child and uses the first that works (`workers.sandbox.zygote`). A measure that fails in its mode is an error.
+Accepted: without a process namespace, a child that starts a daemon leaves it behind, without network, if the *zygote*
+is killed with -9.
 """
 
 from __future__ import annotations
@@ -30,41 +30,42 @@ from workers.sandbox import seccomp
 from workers.sandbox.filesystem_view import rebuild_root, restrict_files
 from workers.sandbox.sandbox_spec import IsolationMode, SandboxSpec, WallMissing
 
-_ISOLATED = kernel.CLONE_NEWNS | kernel.CLONE_NEWPID | kernel.CLONE_NEWIPC | kernel.CLONE_NEWUTS
+_NAMESPACES = kernel.CLONE_NEWNS | kernel.CLONE_NEWPID | kernel.CLONE_NEWIPC | kernel.CLONE_NEWUTS
 
 
 def confine(sandbox_spec: SandboxSpec, mode: IsolationMode, body: Callable[[], None]) -> NoReturn:
-    """Run `body` behind the walls of `mode` and end as it does. Call it in a process forked for this.
+    """Run `body` isolated by `mode` and end as it does. Call it in a process forked for this.
 
-    Where a wall does not go up, `body` is not run: the process ends with status 70 or 71, the reason on standard error.
+    If a measure fails, `body` does not run: the process ends with status 70 or 71, the reason on standard error.
     """
     os.setsid()
     kernel.die_with_parent()
-    _leave(mode)
-    kernel.die_with_parent()  # entering a user namespace may have undone it
-    lifeline, held = os.pipe()
-    inner = os.fork()
-    if inner == 0:
-        os.close(held)
-        run = _child_of_init if mode.namespaces == "all" else _innermost
+    _enter_namespaces(mode)
+    kernel.die_with_parent()  # entering a user namespace may undo it
+    lifeline, keeper_end = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(keeper_end)
+        run = _run_init if mode.namespaces == "all" else _run_child
         _exit_after(lambda: run(sandbox_spec, mode, lifeline, body))
     os.close(lifeline)
-    _end_like(inner)
+    _end_like(child)
 
 
-def _child_of_init(sandbox_spec: SandboxSpec, mode: IsolationMode, lifeline: int, body: Callable[[], None]) -> None:
-    """Process 1: set up its view of the machine, start the child, bury what is orphaned, end as the child did."""
+def _run_init(sandbox_spec: SandboxSpec, mode: IsolationMode, lifeline: int, body: Callable[[], None]) -> None:
+    """Process 1: set up the file system, start the child, reap orphans, end as the child did."""
     _die_with(lifeline)
     rebuild_root(sandbox_spec, sandbox_spec.uid if mode.own_user else os.getuid())
     child = os.fork()
     if child == 0:
-        _exit_after(lambda: _innermost(sandbox_spec, mode, lifeline, body))
-    os._exit(_encoded(_wait_for(child)))
+        _exit_after(lambda: _run_child(sandbox_spec, mode, lifeline, body))
+    os._exit(_shell_status(_wait_for(child)))
 
 
-def _innermost(sandbox_spec: SandboxSpec, mode: IsolationMode, lifeline: int, body: Callable[[], None]) -> None:
-    _limit(sandbox_spec)
-    _become_nobody(sandbox_spec, mode)
+def _run_child(sandbox_spec: SandboxSpec, mode: IsolationMode, lifeline: int, body: Callable[[], None]) -> None:
+    """The child: drop all privileges, then run `body`."""
+    _set_limits(sandbox_spec)
+    _drop_privileges(sandbox_spec, mode)
     kernel.forbid_privilege_gain()
     if mode.landlock:
         restrict_files(sandbox_spec)
@@ -78,18 +79,19 @@ def _innermost(sandbox_spec: SandboxSpec, mode: IsolationMode, lifeline: int, bo
 
 
 def _die_with(lifeline: int) -> None:
+    """Die with the parent. The keeper holds the other end of `lifeline`."""
     kernel.die_with_parent()
-    if select.select([lifeline], [], [], 0)[0]:  # end of file: the keeper was gone before we asked
+    if select.select([lifeline], [], [], 0)[0]:  # end of file: the keeper ended before the call above
         os._exit(1)
 
 
 def _exit_after(run: Callable[[], None]) -> NoReturn:
-    """Run and leave without Python's shutdown, which belongs to the zygote (threads, atexit, buffers)."""
+    """Run, then exit without Python's shutdown (threads, atexit, buffers), which is the zygote's."""
     status = UNWALLED
     try:
         run()
         status = 0
-    except BaseException:  # noqa: BLE001  # boundary: the last stop before the process ends; the words go to the child's log
+    except BaseException:  # noqa: BLE001  # boundary: the process ends here; the traceback goes to the child's log
         sys.excepthook(*sys.exc_info())
     finally:
         with contextlib.suppress(OSError, ValueError):
@@ -98,11 +100,11 @@ def _exit_after(run: Callable[[], None]) -> NoReturn:
         os._exit(status)
 
 
-# --- ending as another process did
+# --- ending as the child did
 
 
 def _wait_for(child: int) -> int:
-    """Wait for `child`, burying every other child on the way; its wait status."""
+    """Wait for `child`, and reap all others meanwhile; return its wait status."""
     while True:
         pid, status = os.wait()
         if pid == child:
@@ -112,13 +114,13 @@ def _wait_for(child: int) -> int:
 _SIGNAL_BASE = 128
 
 
-def _encoded(status: int) -> int:
-    """An exit code that also tells a signal, as shells write it: process 1 cannot kill itself."""
+def _shell_status(status: int) -> int:
+    """The exit code, or 128 + the signal, as shells report it: process 1 cannot kill itself with a signal."""
     return os.WEXITSTATUS(status) if os.WIFEXITED(status) else _SIGNAL_BASE + os.WTERMSIG(status)
 
 
 def _end_like(child: int) -> NoReturn:
-    code = _encoded(_wait_for(child))
+    code = _shell_status(_wait_for(child))
     if code > _SIGNAL_BASE:
         number = code - _SIGNAL_BASE
         with contextlib.suppress(OSError, ValueError):
@@ -127,11 +129,11 @@ def _end_like(child: int) -> NoReturn:
     os._exit(code)
 
 
-# --- the walls
+# --- the measures
 
 
-def _leave(mode: IsolationMode) -> None:
-    flags = {"all": _ISOLATED | kernel.CLONE_NEWNET, "network": kernel.CLONE_NEWNET, "none": 0}[mode.namespaces]
+def _enter_namespaces(mode: IsolationMode) -> None:
+    flags = {"all": _NAMESPACES | kernel.CLONE_NEWNET, "network": kernel.CLONE_NEWNET, "none": 0}[mode.namespaces]
     if not flags:
         return
     uid, gid = os.getuid(), os.getgid()
@@ -140,20 +142,19 @@ def _leave(mode: IsolationMode) -> None:
         Path("/proc/self/setgroups").write_text("deny")
         Path("/proc/self/uid_map").write_text(f"{uid} {uid} 1")
         Path("/proc/self/gid_map").write_text(f"{gid} {gid} 1")
-    with contextlib.suppress(OSError):  # without capabilities in it, for copies of a child alone, which then cannot run
+    with contextlib.suppress(OSError):  # fails without capabilities; only copies of a child need it
         kernel.loopback_up()
 
 
-def _limit(sandbox_spec: SandboxSpec) -> None:
+def _set_limits(sandbox_spec: SandboxSpec) -> None:
     limits = {
         resource.RLIMIT_CORE: 0,
         resource.RLIMIT_FSIZE: sandbox_spec.max_file_bytes,
         resource.RLIMIT_NPROC: sandbox_spec.max_processes,
         resource.RLIMIT_MEMLOCK: 64 << 20,
     }
-    if (
-        sandbox_spec.memory_bytes is not None and not sandbox_spec.gpus
-    ):  # a GPU's driver reserves far more addresses than it uses
+    # Not with a GPU: its driver reserves far more addresses than it uses.
+    if sandbox_spec.memory_bytes is not None and not sandbox_spec.gpus:
         limits[resource.RLIMIT_DATA] = sandbox_spec.memory_bytes
     for kind, value in limits.items():
         _, hard = resource.getrlimit(kind)
@@ -161,12 +162,12 @@ def _limit(sandbox_spec: SandboxSpec) -> None:
         resource.setrlimit(kind, (bounded, bounded))
 
 
-def _become_nobody(sandbox_spec: SandboxSpec, mode: IsolationMode) -> None:
+def _drop_privileges(sandbox_spec: SandboxSpec, mode: IsolationMode) -> None:
     if mode.own_user:
         os.setgroups([])
         os.setresgid(sandbox_spec.uid, sandbox_spec.uid, sandbox_spec.uid)
         os.setresuid(sandbox_spec.uid, sandbox_spec.uid, sandbox_spec.uid)
     kernel.drop_capabilities()
-    kernel.hide_from_same_user(False)  # a change of user hides it, and libraries read their own /proc/self
+    kernel.hide_from_same_user(False)  # a change of user hides the process, and libraries read /proc/self
     if not os.access(os.__file__, os.R_OK) or not os.access(sandbox_spec.home, os.W_OK | os.X_OK):
-        raise WallMissing("behind these walls Python's own library or the child's home cannot be reached")
+        raise WallMissing("in this mode the child cannot reach Python's own library or its home")

@@ -1,7 +1,7 @@
-"""Landlock: a process gives up, for good and without privilege, all files but those that it names.
+"""Landlock: restricts a process to the files that it names, permanently and without privileges.
 
-Stands in for a view of one's own where the kernel or a container grants no mount namespace. What it also brings:
-processes outside can be neither read nor traced, and from version 6 on not even signalled.
+Replaces the mount namespace where the kernel or a container grants none. It also forbids reading and tracing processes
+outside, and from version 6 on sending them signals.
 """
 
 from __future__ import annotations
@@ -19,33 +19,33 @@ _VERSION_FLAG, _PATH_BENEATH = 1, 1
 _EXECUTE, _WRITE, _READ, _LIST = 1 << 0, 1 << 1, 1 << 2, 1 << 3
 _TRUNCATE, _DEVICE_CONTROL = 1 << 14, 1 << 15
 _OF_FILES = _EXECUTE | _WRITE | _READ | _TRUNCATE | _DEVICE_CONTROL
-_LOOK = _EXECUTE | _READ | _LIST
-_HANDLED = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16}  # version → how many kinds of access it knows
+_READ_ONLY = _EXECUTE | _READ | _LIST
+_HANDLED = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16}  # version → the number of access rights that it knows
 _SIGNALS_AND_ABSTRACT_SOCKETS = 0b11
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def version() -> int:
-    """What this kernel offers; 0 is nothing."""
+    """The version of Landlock in this kernel; 0 if there is none."""
     return max(0, int(_libc.syscall(ctypes.c_long(_CREATE), None, ctypes.c_size_t(0), ctypes.c_uint(_VERSION_FLAG))))
 
 
 def restrict(readable: Iterable[str | Path], writable: Iterable[str | Path]) -> None:
-    """From now on this process, and what it starts, sees `readable` and below, and may do anything in `writable`.
+    """Restrict this process and its children to reading in `readable` and any access in `writable`.
 
-    Paths that do not exist are left out. Files that are open already stay open. Needs no_new_privs. Raises OSError.
+    Skips paths that do not exist. Open files stay open. Needs no_new_privs. Raises OSError.
     """
-    offered = version()
-    every = (1 << _HANDLED[min(offered, 5)]) - 1
-    scoped = _SIGNALS_AND_ABSTRACT_SOCKETS if offered >= 6 else 0
-    attributes = struct.pack("=QQQ", every, 0, scoped)[: 24 if offered >= 6 else 8]
+    abi = version()
+    all_rights = (1 << _HANDLED[min(abi, 5)]) - 1
+    scoped = _SIGNALS_AND_ABSTRACT_SOCKETS if abi >= 6 else 0
+    attributes = struct.pack("=QQQ", all_rights, 0, scoped)[: 24 if abi >= 6 else 8]
     rules = _call(_CREATE, attributes, ctypes.c_size_t(len(attributes)), ctypes.c_uint(0))
     try:
         for path in readable:
-            _allow(rules, path, _LOOK & every)
+            _allow(rules, path, _READ_ONLY & all_rights)
         for path in writable:
-            _allow(rules, path, every)
+            _allow(rules, path, all_rights)
         _call(_RESTRICT, ctypes.c_int(rules), ctypes.c_uint(0))
     finally:
         os.close(rules)

@@ -1,4 +1,4 @@
-"""What a child may see and use, and the ways of walling it in."""
+"""The sandbox of a child: the files, devices and limits that it gets, and the isolation modes."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from workers.sandbox import landlock
 
 
 class WallMissing(WorkerError):
-    """A wall of this mode does not stand; the message says which and why."""
+    """A measure of the isolation mode failed; the message says which and why."""
 
 
 class IsolationMode(BaseModel):
-    """One way of walling a child in."""
+    """One way to isolate a child."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -28,20 +28,20 @@ class IsolationMode(BaseModel):
     landlock: bool = False
 
     def missing(self) -> list[str]:
-        """Sentences about the walls that this mode lacks; empty in the strongest ones."""
-        words = []
+        """Sentences about the protections that this mode lacks; empty for the strongest modes."""
+        sentences = []
         if self.namespaces == "none":
-            words.append("no network namespace: a system call filter alone keeps children off the network")
+            sentences.append("no network namespace: a system call filter alone keeps children off the network")
         if self.namespaces != "all":
             files = "Landlock alone keeps children from" if self.landlock else "children see"
-            words.append(f"no mount and process namespace: {files} this machine's files and processes")
+            sentences.append(f"no mount and process namespace: {files} this machine's files and processes")
         if not self.own_user and not self.user_namespace:
-            words.append("no user of their own: children run as the same user as the worker")
-        return words
+            sentences.append("no user of their own: children run as the same user as the worker")
+        return sentences
 
 
 class SandboxSpec(BaseModel):
-    """What one child may see and use."""
+    """The files, devices and limits that one child gets."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -51,20 +51,20 @@ class SandboxSpec(BaseModel):
     writable: tuple[Path, ...] = ()
     uid: int
     gpus: tuple[str, ...] = ()
-    """Device files below /dev, or patterns of them, of the GPUs that the child may use; none on a CPU."""
+    """Device files below /dev, or patterns, of the GPUs that the child may use; none for the CPU."""
     memory_bytes: int | None = None
     max_file_bytes: int = 16 << 30
     max_processes: int = 4096
 
 
 def isolation_modes() -> Iterator[IsolationMode]:
-    """The ways of walling in that this process could try, strongest first."""
-    mighty = kernel.has_capability(kernel.CAP_SYS_ADMIN)
-    if mighty:
+    """The modes that this process can try, strongest first."""
+    privileged = kernel.has_capability(kernel.CAP_SYS_ADMIN)
+    if privileged:
         yield IsolationMode(namespaces="all", own_user=True)
     yield IsolationMode(namespaces="all", user_namespace=True)
     files = landlock.version() > 0
-    if mighty:
+    if privileged:
         yield IsolationMode(namespaces="network", own_user=True, landlock=files)
         yield IsolationMode(namespaces="network", landlock=files)
     yield IsolationMode(namespaces="network", user_namespace=True, landlock=files)

@@ -1,7 +1,7 @@
-"""A filter of system calls for children: what an evaluation never needs, and what leads out of its walls.
+"""A system-call filter for children: denies calls that no evaluation needs, and calls that could end the isolation.
 
-It needs no privilege, so it stands also where the kernel grants no namespaces (a plain container). There, and only
-there, it is also what keeps the child off the network: no socket but those between its own processes can be made.
+The filter needs no privileges, so it also works where the kernel grants no namespaces (a plain container). Only there
+it also blocks the network: the child can create no sockets except Unix sockets.
 """
 
 from __future__ import annotations
@@ -42,21 +42,21 @@ _KNOWN = {
 
 
 def supported() -> bool:
-    """Whether the numbers of this machine's system calls are known here."""
+    """Whether this module knows the system-call numbers of this machine."""
     return platform.machine() in _KNOWN
 
 
 def program(*, sockets: bool, machine: str | None = None) -> bytes:
-    """The filter for `machine` (this one); without `sockets`, none but AF_UNIX can be made.
+    """The filter for `machine` (default: this one); without `sockets` it allows only AF_UNIX sockets.
 
-    Raises KeyError where the machine is not `supported`.
+    Raises KeyError if the machine is not `supported`.
     """
     calls = _KNOWN[machine or platform.machine()]
     code = [_step(_LOAD, _ARCHITECTURE), _step(_JUMP_EQUAL, calls.architecture, 1, 0), _step(_RETURN, _KILL)]
     code += [_step(_LOAD, _NUMBER), _step(_JUMP_GREATER, _FIRST_OF_X32, 0, 1), _step(_RETURN, _DENY)]
     for number in calls.denied:
         code += [_step(_JUMP_EQUAL, number, 0, 1), _step(_RETURN, _DENY)]
-    # clone3 passes its flags in memory, where a filter cannot look: without it the C library falls back to clone.
+    # clone3 passes its flags in memory, which a filter cannot read; if it is denied, the C library uses clone.
     code += [_step(_JUMP_EQUAL, calls.clone3, 0, 1), _step(_RETURN, _ABSENT)]
     code += [_step(_JUMP_EQUAL, calls.clone, 0, 4), _step(_LOAD, _FIRST_ARGUMENT)]
     code += [_step(_JUMP_BITS, _NEW_NAMESPACES, 0, 1), _step(_RETURN, _DENY), _step(_RETURN, _ALLOW)]

@@ -1,10 +1,10 @@
-"""What a child may say to its worker: a bounded, typed stream of JSON lines over a pipe.
+"""The messages of a child to its worker: a bounded, typed stream of JSON lines over a pipe.
 
     Started (once, first) → Progress (any number) → Finished or Failed (once, last)
 
-The child runs a stranger's model, so the reader believes nothing: every line has a maximal length and a schema, the
-order is checked, and a token bucket bounds how much may come in how much time. Whoever breaks a rule is told apart:
-Flood (too much, too fast) and Forged (not a word of this language, or out of turn).
+The child runs a stranger's model, so the reader trusts nothing: each line has a maximal length and a schema, the order
+is checked, and a token bucket limits the rate. Violations raise StreamFlooded (too much or too fast) or ForgedMessage
+(not a message, or out of order).
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ from workers.common.diagnosis import exception_chain
 from workers.common.run_plan import RunProgress
 from workers.errors import WorkerError
 
-MAX_LINE = 128 * 1024  # a trace of escapes fits
-BURST = 256 * 1024
-PER_SECOND = 4 * 1024
+MAX_LINE_BYTES = 128 * 1024  # a trace whose characters are all escaped fits
+BURST_BYTES = 256 * 1024
+BYTES_PER_SECOND = 4 * 1024
 MAX_COUNT = 1_000_000_000
 MAX_TRACE = 12_000
-"""Characters of the end of a trace."""
+"""Characters of the end of a trace that are sent."""
 
 
 class StreamBroken(WorkerError):
-    """The child broke the rules of the stream; it is to be killed."""
+    """The child broke the rules of the stream; the worker kills it."""
 
 
 class StreamFlooded(StreamBroken):
-    """More than a child has to say."""
+    """The child sent too much, or too fast."""
 
 
 class ForgedMessage(StreamBroken):
-    """Not a message of a child, or one out of turn."""
+    """The child sent something that is no message, or a message out of order."""
 
 
 class _Message(BaseModel):
@@ -46,13 +46,13 @@ class _Message(BaseModel):
 
 
 class StartedMessage(_Message):
-    """The child is behind its walls and begins."""
+    """The child is isolated and begins."""
 
     kind: Literal["started"] = "started"
 
 
 class ProgressMessage(_Message):
-    """How far the child is."""
+    """The child's progress."""
 
     kind: Literal["progress"] = "progress"
     phase: str = Field(pattern=r"^[a-z][a-z-]{0,31}$")
@@ -61,18 +61,18 @@ class ProgressMessage(_Message):
 
     @property
     def progress(self) -> RunProgress:
-        """The same as a plain value."""
+        """The progress as a plain value."""
         return RunProgress(self.phase, self.done, self.total)
 
 
 class FinishedMessage(_Message):
-    """The child has written what it found into its spool."""
+    """The child has written its results to its spool."""
 
     kind: Literal["finished"] = "finished"
 
 
 class FailedMessage(_Message):
-    """The evaluation raised; the words are the child's, cut to size."""
+    """The evaluation raised an exception; its texts come from the child, cut to their limits."""
 
     kind: Literal["failed"] = "failed"
     type: str = Field(max_length=MAX_NAME)
@@ -86,15 +86,15 @@ _MESSAGE: TypeAdapter[StartedMessage | ProgressMessage | FinishedMessage | Faile
 
 
 class StreamReader:
-    """Bytes in, messages out. Raises Flood or Forged, after which nothing more is to be read."""
+    """Parses bytes into messages. After StreamFlooded or ForgedMessage the caller must not read on."""
 
-    def __init__(self, *, burst: float = BURST, per_second: float = PER_SECOND) -> None:
+    def __init__(self, *, burst: float = BURST_BYTES, per_second: float = BYTES_PER_SECOND) -> None:
         self._burst = burst
         self._per_second = per_second
         self._allowance = burst
         self._filled: float | None = None
         self._rest = b""
-        self._said: set[str] = set()
+        self._kinds: set[str] = set()
 
     def feed(
         self, data: bytes, *, now: float
@@ -102,8 +102,8 @@ class StreamReader:
         """The messages that `data` completes; `now` is a monotonic time in seconds."""
         self._charge(len(data), now)
         *lines, self._rest = (self._rest + data).split(b"\n")
-        if len(self._rest) > MAX_LINE or any(len(line) > MAX_LINE for line in lines):
-            raise StreamFlooded(f"a line of more than {MAX_LINE} bytes")
+        if len(self._rest) > MAX_LINE_BYTES or any(len(line) > MAX_LINE_BYTES for line in lines):
+            raise StreamFlooded(f"a line of more than {MAX_LINE_BYTES} bytes")
         return [self._message(line) for line in lines]
 
     def _charge(self, count: int, now: float) -> None:
@@ -117,20 +117,20 @@ class StreamReader:
         try:
             message = _MESSAGE.validate_json(line)
         except ValidationError as error:
-            kinds = ", ".join(sorted({problem["type"] for problem in error.errors()}))  # ours to say, not the child's
+            kinds = ", ".join(sorted({problem["type"] for problem in error.errors()}))  # pydantic's, not the child's
             raise ForgedMessage(f"not a message of a child: {kinds[:200]}") from error
-        if message.kind == "started" and self._said:
+        if message.kind == "started" and self._kinds:
             raise ForgedMessage("started twice")
-        if message.kind in ("progress", "finished") and "started" not in self._said:
+        if message.kind in ("progress", "finished") and "started" not in self._kinds:
             raise ForgedMessage(f"{message.kind} before started")
-        if self._said & {"finished", "failed"}:
+        if self._kinds & {"finished", "failed"}:
             raise ForgedMessage(f"{message.kind} after the end")
-        self._said.add(message.kind)
+        self._kinds.add(message.kind)
         return message
 
 
 class StreamWriter:
-    """The child's end. Progress is thinned out: a change of phase at once, else at most once in `every` seconds."""
+    """The child's end. Sends a change of phase at once, other progress at most once every `every` seconds."""
 
     def __init__(self, descriptor: int, *, every: float = 0.5, clock: Callable[[], float] = time.monotonic) -> None:
         self._descriptor = descriptor
@@ -140,13 +140,13 @@ class StreamWriter:
         self._sent = float("-inf")
 
     def send(self, message: StartedMessage | ProgressMessage | FinishedMessage | FailedMessage) -> None:
-        """Write one message, whole."""
+        """Write one complete message."""
         data = message.model_dump_json().encode() + b"\n"
         while data:
             data = data[os.write(self._descriptor, data) :]
 
     def report(self, progress: RunProgress) -> None:
-        """Send `progress` unless the same phase was sent a moment ago; the last step of a phase always goes."""
+        """Send `progress` unless the same phase was sent just before; always send the last step of a phase."""
         now = self._clock()
         complete = progress.done == progress.total and progress.total > 0 and progress != self._last
         if progress.phase != self._last.phase or complete or now - self._sent >= self._every:
@@ -154,7 +154,7 @@ class StreamWriter:
             self._last, self._sent = progress, now
 
     def failed(self, error: BaseException, trace: str) -> None:
-        """Send what `error` says, cut to size: the beginning of its text, the end of its trace."""
+        """Send `error`, cut to the limits: the beginning of its text, the end of its trace."""
         name = f"{type(error).__module__}.{type(error).__qualname__}".removeprefix("builtins.")
         text, end = _cut(str(error), MAX_TEXT), _clean(trace)[-MAX_TRACE:]
         self.send(

@@ -1,14 +1,14 @@
-"""The watch over one child: what it says, how long it takes, how much it holds, and how it ended.
+"""Supervises one child: reads its messages and log, enforces time, memory and disk limits, reports how it ended.
 
-A child is killed for one of these reasons, and only for these; the reason is kept as `stopped`:
+The supervisor kills a child for one of these reasons only; `stopped` records which:
 
     time-limit     the attempt's time is up
     stalled        no progress for too long
-    memory-limit   it holds more memory than it may
-    spool-limit    it wrote more than it may
-    flood, forged  it broke the rules of the stream
-    cancelled      somebody asked for it
-    handed-back    the worker itself is to stop
+    memory-limit   more memory than allowed
+    spool-limit    more bytes written than allowed
+    flood, forged  the child broke the rules of the stream
+    cancelled      the request was cancelled
+    handed-back    the worker stops
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import Any
 from leaderboard.evidence import MAX_TAIL, FailureEvidence
 from workers.common.logs import BoundedLog
 from workers.common.run_plan import RunPlan, RunProgress
-from workers.sandbox.child import ChildOrder
+from workers.sandbox.child import ChildOrder, ZygoteAnswer
 from workers.sandbox.sandbox_spec import SandboxSpec
 from workers.sandbox.stream import (
     FailedMessage,
@@ -38,18 +38,18 @@ from workers.sandbox.stream import (
 from workers.sandbox.zygote_client import ZygoteBroken, ZygoteClient
 
 SELECT_SECONDS = 0.25
-"""Seconds for which it is waited without looking at the time."""
+"""Seconds of one wait for messages, after which the limits are checked."""
 DYING_SECONDS = 10.0
-"""For which a zygote may take to bury a child that was killed."""
+"""Seconds that a zygote may take to reap a killed child."""
 FORK_SECONDS = 300.0
-"""For which a zygote may take to fork a child, on a machine that is busy."""
+"""Seconds that a zygote may take to fork a child on a busy machine."""
 USAGE_CHECK_SECONDS = 2.0
-"""Seconds between two looks at what a child holds, and wrote."""
+"""Seconds between two checks of the memory that a child holds and of the bytes that it wrote."""
 
 
 @dataclass(frozen=True)
 class ChildExit:
-    """How a child ended: `finished` with its results in the spool, or not, with all that is known of why."""
+    """How a child ended: `finished` with results in the spool, or failed with the facts known about the failure."""
 
     finished: bool
     phase: str
@@ -61,13 +61,13 @@ class ChildExit:
     problem: str = ""
 
     def evidence(self, log_tail: str) -> FailureEvidence:
-        """What the diagnosis is made from."""
-        told = self.error or FailedMessage(type="", text=self.problem)
+        """The evidence from which the failure is diagnosed."""
+        message = self.error or FailedMessage(type="", text=self.problem)
         return FailureEvidence(
             self.phase,
-            exception=told.type,
-            text=told.text,
-            chain=told.chain,
+            exception=message.type,
+            text=message.text,
+            chain=message.chain,
             exit_status=self.exit,
             signal=self.signal,
             stopped=self.stopped,
@@ -78,15 +78,15 @@ class ChildExit:
 
 @dataclass(frozen=True)
 class ChildCallbacks:
-    """Where a child is watched from: `tell` passes its progress on, `stop` answers with a reason to stop it, or ""."""
+    """The caller's functions: `report` takes progress; `stop` returns a reason to stop the child, or ""."""
 
-    tell: Callable[[RunProgress], None]
+    report: Callable[[RunProgress], None]
     stop: Callable[[], str]
     log: BoundedLog
 
 
 class ChildSupervisor:
-    """One child, from order to end. Use once."""
+    """Runs one child from its order to its end. Use an instance once."""
 
     def __init__(
         self, zygote_client: ZygoteClient, sandbox_spec: SandboxSpec, plan: RunPlan, callbacks: ChildCallbacks
@@ -98,15 +98,15 @@ class ChildSupervisor:
         self.number = zygote_client.next_number()
         self._reader = StreamReader()
         self._progress = RunProgress("start")
-        self._moved = time.monotonic()
+        self._progressed_at = time.monotonic()
         self._last_message: FailedMessage | FinishedMessage | None = None
         self._stopped = ""
         self._problem = ""
         self._init_pid = 0
-        self._ended: dict[str, Any] | None = None
+        self._ended: ZygoteAnswer | None = None
 
     def run(self, folder: Path, *, deadline: float) -> ChildExit:
-        """Run the child, with its pipes in `folder`, until `deadline` (monotonic) at most."""
+        """Run the child with its pipes in `folder`, at most until `deadline` on the monotonic clock."""
         with named_pipe(folder / "stream") as stream, named_pipe(folder / "log") as log:
             order = ChildOrder(
                 number=self.number,
@@ -118,60 +118,60 @@ class ChildSupervisor:
             try:
                 self.zygote_client.order(order)
                 self._watch(stream, log, deadline)
-            except ZygoteBroken as error:  # its children die with it: nothing is left to watch
+            except ZygoteBroken as error:  # its children die with it: no process is left to watch
                 self._problem = str(error)
                 self.zygote_client.give_up()
             self._drain(stream, log)
-        return self._ending()
+        return self._child_exit()
 
     def _watch(self, stream: int, log: int, deadline: float) -> None:
         open_pipes = {stream: self._listen, log: self._record}
-        began, give_up = time.monotonic(), float("inf")
-        look_at = began + USAGE_CHECK_SECONDS
+        started, give_up = time.monotonic(), float("inf")
+        next_usage_check = started + USAGE_CHECK_SECONDS
         while self._ended is None:
             readable, _, _ = select.select([*open_pipes, self.zygote_client.descriptor], [], [], SELECT_SECONDS)
             for pipe in readable:
                 if pipe == self.zygote_client.descriptor:
-                    self._hear()
+                    self._read_answers()
                 elif not open_pipes[pipe](pipe):
-                    del open_pipes[pipe]  # closed by all who wrote to it
+                    del open_pipes[pipe]  # every writer has closed it
             now = time.monotonic()
             if not self._stopped:
-                self._check(now, deadline)
-                if now >= look_at:
-                    self._check_use()
-                    look_at = now + USAGE_CHECK_SECONDS
+                self._check_time(now, deadline)
+                if now >= next_usage_check:
+                    self._check_usage()
+                    next_usage_check = now + USAGE_CHECK_SECONDS
             give_up = min(give_up, now + DYING_SECONDS) if self._stopped else give_up
             if now > give_up:
-                raise ZygoteBroken("the zygote does not bury its child")
-            if not self._init_pid and now > began + FORK_SECONDS:
+                raise ZygoteBroken("the zygote does not reap its child")
+            if not self._init_pid and now > started + FORK_SECONDS:
                 raise ZygoteBroken("the zygote does not fork")
 
-    def _check(self, now: float, deadline: float) -> None:
+    def _check_time(self, now: float, deadline: float) -> None:
         if reason := self.callbacks.stop():
             self._kill(reason)
         elif now > deadline:
             self._kill("time-limit")
-        elif now - self._moved > self.plan.limits.stall_seconds:
+        elif now - self._progressed_at > self.plan.limits.stall_seconds:
             self._kill("stalled")
 
-    def _check_use(self) -> None:
-        """Look at what the child wrote, and at the memory that it holds."""
-        may_write, may_hold = self.plan.limits.spool_bytes, self.plan.limits.memory_bytes
-        if may_write is not None:
-            self._check_written(may_write)
-        if may_hold is not None and self._init_pid and (held := anonymous_bytes(self._init_pid)) > may_hold:
-            self._kill("memory-limit", f"it held {held >> 20} MiB, and may hold {may_hold >> 20} MiB")
+    def _check_usage(self) -> None:
+        """Kill the child if it wrote more, or holds more memory, than its limits allow."""
+        max_written, max_held = self.plan.limits.spool_bytes, self.plan.limits.memory_bytes
+        if max_written is not None:
+            self._check_written(max_written)
+        if max_held is not None and self._init_pid and (held := anonymous_bytes(self._init_pid)) > max_held:
+            self._kill("memory-limit", f"it held {held >> 20} MiB, and may hold {max_held >> 20} MiB")
 
-    def _check_written(self, most: int) -> None:
-        """Its home lies on the same disk as its spool; nothing but a child that hides something makes odd folders."""
+    def _check_written(self, max_bytes: int) -> None:
+        """Count the spool and the home, which share a disk. Only a child that hides files makes unreadable folders."""
         try:
             written = sum(map(folder_bytes, (self.plan.spool, self.sandbox_spec.home)))
         except OSError as error:
-            self._kill("spool-limit", f"it made folders that cannot be looked into: {error.strerror}")
+            self._kill("spool-limit", f"it made folders that cannot be read: {error.strerror}")
             return
-        if written > most:
-            self._kill("spool-limit", f"it wrote {written >> 20} MiB, and may write {most >> 20} MiB")
+        if written > max_bytes:
+            self._kill("spool-limit", f"it wrote {written >> 20} MiB, and may write {max_bytes >> 20} MiB")
 
     def _kill(self, reason: str, problem: str = "") -> None:
         if self._stopped:
@@ -180,8 +180,9 @@ class ChildSupervisor:
         self.callbacks.log.say(f"the child is stopped: {reason}{': ' if problem else ''}{problem}")
         self.zygote_client.kill(self.number)
 
-    def _hear(self) -> None:
-        for answer in self.zygote_client.hear():
+    def _read_answers(self) -> None:
+        """Read the zygote's answers about this child. Raises ZygoteBroken if it cannot fork."""
+        for answer in self.zygote_client.read_answers():
             if answer.get("forked") == self.number:
                 self._init_pid = int(answer["pid"])
             elif answer.get("ended") == self.number and "problem" in answer:
@@ -190,59 +191,59 @@ class ChildSupervisor:
                 self._ended = answer
 
     def _listen(self, stream: int) -> bool:
-        """Read what the child says; False once nobody can say more."""
+        """Read the child's messages; False once every writer has closed the stream."""
         data = _read(stream)
         if data and not self._stopped:
             try:
                 for message in self._reader.feed(data, now=time.monotonic()):
-                    self._take(message)
+                    self._handle(message)
             except StreamFlooded as error:
                 self._kill("flood", str(error))
             except StreamBroken as error:
                 self._kill("forged", str(error))
         return data != b""
 
-    def _take(self, message: Any) -> None:
+    def _handle(self, message: Any) -> None:
         if isinstance(message, ProgressMessage):
             if message.progress != self._progress:
-                self._moved = time.monotonic()
+                self._progressed_at = time.monotonic()
             self._progress = message.progress
-            self.callbacks.tell(message.progress)
+            self.callbacks.report(message.progress)
         elif isinstance(message, FailedMessage | FinishedMessage):
             self._last_message = message
 
     def _record(self, log: int) -> bool:
-        """Read what the child prints; False once nobody can print more."""
+        """Read the child's output into the log; False once every writer has closed the pipe."""
         data = _read(log)
         self.callbacks.log.write(data or b"")
         return data != b""
 
     def _drain(self, stream: int, log: int) -> None:
-        """Read what is left in the pipes when the child has ended."""
+        """Read the rest of both pipes after the child has ended."""
         for pipe, read in ((stream, self._listen), (log, self._record)):
-            for _ in range(16):  # more than a pipe holds
+            for _ in range(16):  # reads of 64 KiB: more than a pipe holds
                 if not read(pipe):
                     break
 
-    def _ending(self) -> ChildExit:
-        ended = self._ended or {}
-        said = self._last_message
+    def _child_exit(self) -> ChildExit:
+        end: ZygoteAnswer = self._ended or {}
+        message = self._last_message
         stopped = self._stopped or ("" if self._ended else "handed-back")
         return ChildExit(
-            finished=isinstance(said, FinishedMessage) and ended.get("exit") == 0 and not stopped,
+            finished=isinstance(message, FinishedMessage) and end.get("exit") == 0 and not stopped,
             phase=self._progress.phase,
             stopped=stopped,
-            error=said if isinstance(said, FailedMessage) else None,
-            exit=ended.get("exit"),
-            signal=None if stopped else ended.get("signal"),
-            peak_bytes=int(ended.get("peak_bytes", 0)),
+            error=message if isinstance(message, FailedMessage) else None,
+            exit=end.get("exit"),
+            signal=None if stopped else end.get("signal"),
+            peak_bytes=int(end.get("peak_bytes", 0)),
             problem=self._problem,
         )
 
 
 @contextmanager
 def named_pipe(path: Path) -> Iterator[int]:
-    """A named pipe that only this user may open, and its reading end, which never waits."""
+    """Create a named pipe that only this user may open; yield its reading end, which never blocks."""
     path.unlink(missing_ok=True)
     os.mkfifo(path, 0o600)
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
@@ -254,7 +255,7 @@ def named_pipe(path: Path) -> Iterator[int]:
 
 
 def _read(descriptor: int) -> bytes | None:
-    """What is there; None where that is nothing yet, b"" where nothing can come any more."""
+    """Read what has arrived: None if nothing has yet, b"" once every writer has closed the pipe."""
     try:
         return os.read(descriptor, 65536)
     except BlockingIOError:
@@ -262,20 +263,20 @@ def _read(descriptor: int) -> bytes | None:
 
 
 def anonymous_bytes(init_pid: int) -> int:
-    """Memory that the processes below `keeper` hold and nobody can take back: no file behind it.
+    """Anonymous and shared memory of the processes below `init_pid`, which the kernel cannot reclaim without swap.
 
-    The keeper, and process 1 of the child's namespace, hold only what they share with the zygote: they do not count.
+    The keeper, and process 1 of the child's namespace, hold only pages shared with the zygote: they do not count.
     """
-    below = [pid for child in children(init_pid) for pid in children(child)] or children(init_pid)
-    seen: list[int] = []
-    while below:
-        seen += below
-        below = [pid for parent in below for pid in children(parent)]
-    return sum(_anonymous(pid) for pid in seen)
+    generation = [pid for child in children(init_pid) for pid in children(child)] or children(init_pid)
+    pids: list[int] = []
+    while generation:
+        pids += generation
+        generation = [pid for parent in generation for pid in children(parent)]
+    return sum(_anonymous(pid) for pid in pids)
 
 
 def children(pid: int) -> list[int]:
-    """Process ids of the children of `pid`; none where it is gone."""
+    """Process ids of the children of `pid`; none if the process has ended."""
     try:
         return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     except (FileNotFoundError, ProcessLookupError):
@@ -283,16 +284,16 @@ def children(pid: int) -> list[int]:
 
 
 def folder_bytes(folder: Path) -> int:
-    """Bytes of the files below `folder`, links not followed.
+    """Bytes of the files below `folder`; links are not followed.
 
-    Raises OSError where a folder cannot be looked into: it is locked, or too deep for a path.
+    Raises OSError where a folder cannot be read: its permissions forbid it, or its path is too long.
     """
-    total, left = 0, [str(folder)]
-    while left:
-        with suppress(FileNotFoundError), os.scandir(left.pop()) as found:
-            for entry in found:
+    total, folders = 0, [str(folder)]
+    while folders:
+        with suppress(FileNotFoundError), os.scandir(folders.pop()) as entries:
+            for entry in entries:
                 if entry.is_dir(follow_symlinks=False):
-                    left.append(entry.path)
+                    folders.append(entry.path)
                 else:
                     with suppress(FileNotFoundError):
                         total += entry.stat(follow_symlinks=False).st_size

@@ -1,14 +1,14 @@
-"""The zygote: a process that has imported the harness and does nothing but fork.
+"""The zygote: a process that has imported the harness, and forks a child for each order.
 
-It is exec'd with an environment of its own, so that no token is in its memory or in /proc/self/environ, and it holds
-nothing but three pipes: orders in, answers out, and standard error. It runs no tensor operation and no tokenisation:
-threads that these start would not exist in a forked child, which would then wait for them for ever. A canary that
-does run one tells at start whether forking works, and in which isolation mode (`sandbox_spec.isolation_modes`).
+It is exec'd with its own environment, so that no token is in its memory or in /proc/self/environ, and has three pipes:
+orders in, answers out, and standard error. It runs no tensor operation and no tokenisation: these start threads, which
+do not exist in a forked child, and the child would wait for them forever. At start, a test child runs one, to find out
+whether forking works and in which isolation mode (`sandbox_spec.isolation_modes`).
 
     in   {"fork": order}   {"kill": number}
     out  {"ready": …} or {"broken": reason}, then {"forked": number, "pid": …} and {"ended": number, …} per order
 
-It dies with its worker, and with it every child; the end of the orders ends it too.
+The zygote dies with its worker, and every child with the zygote; the end of the orders also ends it.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ from workers.sandbox.isolation import confine
 from workers.sandbox.sandbox_spec import IsolationMode, SandboxSpec, isolation_modes
 
 MODE_CHECK_SECONDS = 30.0
-_MAX_ORDER = 1 << 20
+_MAX_ORDER_BYTES = 1 << 20
 
 
 class Zygote:
-    """Takes orders one line at a time and forks for each; one child at a time."""
+    """Reads orders, one per line, and forks children, one at a time."""
 
     def __init__(self, mode: IsolationMode, evaluate: child.Evaluate, orders: int, answers: int) -> None:
         self.orders = orders
@@ -48,7 +48,7 @@ class Zygote:
         self.child_pidfd: int | None = None
 
     def serve(self) -> None:
-        """Take orders until there are no more."""
+        """Execute orders until the worker closes the pipe."""
         rest = b""
         while True:
             readable, _, _ = select.select(
@@ -58,59 +58,61 @@ class Zygote:
                 self.reap()
             if self.orders in readable:
                 data = os.read(self.orders, 65536)
-                if not data or len(rest) > _MAX_ORDER:
+                if not data or len(rest) > _MAX_ORDER_BYTES:
                     break
                 *lines, rest = (rest + data).split(b"\n")
                 for line in lines:
-                    self.obey(json.loads(line))
+                    self.execute(json.loads(line))
         self.kill()
 
-    def obey(self, order: dict[str, Any]) -> None:
-        """Carry out one order; one for a child that has ended already is late, not wrong."""
+    def execute(self, order: dict[str, Any]) -> None:
+        """Execute one order; ignore a kill order for a child that has already ended."""
         if "fork" in order:
             self.fork(child.ChildOrder.model_validate(order["fork"]))
         elif order.get("kill") == self.number:
             self.kill()
 
     def fork(self, order: child.ChildOrder) -> None:
-        """Start the child of `order`."""
+        """Fork the child of `order`."""
         if self.number is not None:
-            self.say({"ended": order.number, "exit": None, "signal": None, "problem": "another child is running"})
+            self.answer({"ended": order.number, "exit": None, "signal": None, "problem": "another child is running"})
             return
         pid = os.fork()
         if pid == 0:
             _run_and_exit(lambda: child.run(order, self.mode, self.evaluate))
         self.number, self.pid, self.child_pidfd = order.number, pid, os.pidfd_open(pid)
-        self.say({"forked": order.number, "pid": pid})
+        self.answer({"forked": order.number, "pid": pid})
 
-    def say(self, answer: dict[str, Any]) -> None:
-        """One line to the worker."""
+    def answer(self, answer: child.ZygoteAnswer) -> None:
+        """Send one answer to the worker."""
         send_answer(self.answers, answer)
 
     def kill(self) -> None:
-        """Kill the running child, its keeper and what is in their group; process namespaces end with the keeper."""
+        """Kill the running child's process group and keeper; its process namespace ends with the keeper."""
         if self.number is not None:
             _kill_group(self.pid)
 
     def reap(self) -> None:
-        """The child has ended: sweep what it left, and say how it ended."""
+        """Kill the processes that the ended child left, and report how it ended."""
         assert self.child_pidfd is not None
         _, status, usage = os.wait4(self.pid, 0)
         os.close(self.child_pidfd)
         _kill_group(self.pid)
         kill_orphans()
-        self.say({"ended": self.number, **exit_status(status), "peak_bytes": usage.ru_maxrss * 1024})
+        end = exit_status(status)
+        peak_bytes = usage.ru_maxrss * 1024
+        self.answer({"ended": self.number, "exit": end["exit"], "signal": end["signal"], "peak_bytes": peak_bytes})
         self.number, self.child_pidfd = None, None
 
 
-def exit_status(status: int) -> dict[str, int | None]:
-    """A wait status in words."""
+def exit_status(status: int) -> child.ExitStatus:
+    """A wait status as exit code or signal."""
     exited = os.WIFEXITED(status)
     return {"exit": os.WEXITSTATUS(status) if exited else None, "signal": None if exited else os.WTERMSIG(status)}
 
 
 def kill_orphans() -> None:
-    """Kill and bury every process that lost its parent and became ours, generation after generation."""
+    """Kill and reap all processes that this process inherited, until there are none."""
     children = Path(f"/proc/self/task/{os.getpid()}/children")
     while orphans := children.read_text().split():
         for pid in map(int, orphans):
@@ -121,34 +123,34 @@ def kill_orphans() -> None:
                 os.waitpid(pid, 0)
 
 
-def send_answer(answers: int, answer: dict[str, Any]) -> None:
-    """One line to the worker, over the pipe `answers`."""
+def send_answer(answers: int, answer: child.ZygoteAnswer) -> None:
+    """Write one answer to the worker to the pipe `answers`."""
     os.write(answers, json.dumps(answer).encode() + b"\n")
 
 
 def _kill_group(pid: int) -> None:
-    for kill in (os.killpg, os.kill):  # the group does not exist yet in the keeper's first moments
+    for kill in (os.killpg, os.kill):  # the keeper creates its group only after the fork
         with contextlib.suppress(ProcessLookupError, PermissionError):
             kill(pid, signal.SIGKILL)
 
 
 def _run_and_exit(run: Any) -> NoReturn:
-    """Leave a forked copy of the zygote by `run` or by _exit, never by returning into the zygote's own loop."""
+    """Call `run` in a forked copy of the zygote, and never return to the zygote's loop."""
     try:
         run()
-    except BaseException:  # noqa: BLE001  # boundary: the words go to the log if it is connected by now, else to the worker's own
+    except BaseException:  # noqa: BLE001  # boundary: the traceback goes to the child's log if it is connected, else to the worker's
         sys.excepthook(*sys.exc_info())
     finally:
         os._exit(UNFORKED)
 
 
-# --- the canary
+# --- the test child
 
 
 def choose_mode(sandbox_spec: SandboxSpec) -> tuple[IsolationMode, list[str]]:
-    """The strongest mode that a canary survives, and what was said against the stronger ones.
+    """The strongest mode that works for a test child, and why each stronger mode failed.
 
-    Raises RuntimeError where none works.
+    Raises RuntimeError if none works.
     """
     against: list[str] = []
     for mode in isolation_modes():
@@ -160,7 +162,7 @@ def choose_mode(sandbox_spec: SandboxSpec) -> tuple[IsolationMode, list[str]]:
 
 
 def check_mode(sandbox_spec: SandboxSpec, mode: IsolationMode) -> str | None:
-    """Fork a child behind the walls of `mode` that sings one note; what went wrong, or None."""
+    """Fork a test child isolated by `mode` that computes a matrix product; return what went wrong, or None."""
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -168,34 +170,34 @@ def check_mode(sandbox_spec: SandboxSpec, mode: IsolationMode) -> str | None:
         os.closerange(3, writer + 1)
         _run_and_exit(lambda: confine(sandbox_spec, mode, _run_matrix_product))
     os.close(writer)
-    words, done = _read_until_closed(reader, time.monotonic() + MODE_CHECK_SECONDS)
+    output, done = _read_until_closed(reader, time.monotonic() + MODE_CHECK_SECONDS)
     if not done:
         _kill_group(pid)
     _, status = os.waitpid(pid, 0)
     kill_orphans()
     if status == 0:
         return None
-    last = words.decode("utf-8", "replace").strip().splitlines()[-1:]
+    last = output.decode("utf-8", "replace").strip().splitlines()[-1:]
     return f"{'ended' if done else 'hung'} with {exit_status(status)} {' '.join(last)}"
 
 
 def _read_until_closed(reader: int, deadline: float) -> tuple[bytes, bool]:
-    """What is said until all writers are gone (True) or the deadline has passed (False)."""
-    words = b""
+    """The output until every writer has closed the pipe (True) or the deadline has passed (False)."""
+    output = b""
     try:
-        while (left := deadline - time.monotonic()) > 0:
-            if select.select([reader], [], [], left)[0]:
+        while (seconds_left := deadline - time.monotonic()) > 0:
+            if select.select([reader], [], [], seconds_left)[0]:
                 data = os.read(reader, 65536)
                 if not data:
-                    return words, True
-                words = (words + data)[-8192:]
-        return words, False
+                    return output, True
+                output = (output + data)[-8192:]
+        return output, False
     finally:
         os.close(reader)
 
 
 def _run_matrix_product() -> None:
-    """One matrix product, where torch is loaded: it starts the thread pools that a wrong fork hangs in."""
+    """Compute a matrix product if torch is loaded: its thread pools make a child of a bad fork hang."""
     if torch := sys.modules.get("torch"):
         product = torch.ones(256, 256) @ torch.ones(256, 256)
         if product[0, 0].item() != 256.0:
@@ -206,12 +208,12 @@ def _run_matrix_product() -> None:
 
 
 def main() -> int:
-    """`python -m workers.sandbox.zygote`: started by `workers.sandbox.zygote_client`, by nobody else."""
+    """`python -m workers.sandbox.zygote`: only `workers.sandbox.zygote_client` starts it."""
     options = _options()
     kernel.die_with_parent(options.parent)
     kernel.adopt_orphans()
     os.umask(0o022)
-    began = time.monotonic()
+    started = time.monotonic()
     orders, answers = map(int, options.pipes.split(","))
     evaluate: child.Evaluate = importlib.import_module(options.harness).evaluate
     for module in options.preload:
@@ -222,7 +224,7 @@ def main() -> int:
         send_answer(answers, {"broken": str(error)})
         return 1
     threads = len(list(Path("/proc/self/task").iterdir()))
-    took = round(time.monotonic() - began, 2)
+    took = round(time.monotonic() - started, 2)
     send_answer(
         answers, {"ready": {"mode": mode.model_dump(), "against": against, "threads": threads, "seconds": took}}
     )
@@ -235,7 +237,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--parent", type=int, required=True, help="process id of the worker")
     parser.add_argument("--harness", required=True, help="module with evaluate(plan, report)")
     parser.add_argument("--preload", action="append", default=[], help="module to import as well")
-    parser.add_argument("--sandbox-spec", required=True, help="JSON of the sandbox of the canary")
+    parser.add_argument("--sandbox-spec", required=True, help="JSON of the sandbox of the test child")
     parser.add_argument("--pipes", required=True, help="descriptors: orders in, answers out")
     return parser.parse_args()
 

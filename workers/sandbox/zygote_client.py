@@ -1,8 +1,8 @@
-"""The worker's end of the zygote: starts it with a clean environment, orders children, hears how they end.
+"""The worker's client of the zygote: starts it with a clean environment, orders children, reads how they end.
 
 The worker starts the zygote before it takes jobs; the process that runs a job is forked from the worker and inherits
-the pipes. One of the two uses them at a time. A job process that dies in the middle may leave half a line behind:
-the worker then stops the zygote, and with it the child, and starts another.
+the pipes. Only one of the two uses them at a time. A job process that dies while it writes may leave half a line in
+the pipe: the worker then stops the zygote, and with it the child, and starts another zygote.
 """
 
 from __future__ import annotations
@@ -20,11 +20,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from workers.common.run_plan import CHILD_ENVIRONMENT
+from workers.common.devices import Device
+from workers.common.run_plan import CHILD_ENVIRONMENT, NLTK_DATA
 from workers.errors import WorkerError
-from workers.evaluation.placement import Device
-from workers.evaluation.task_requirements import NLTK_DATA
-from workers.sandbox.child import ChildOrder
+from workers.sandbox.child import ChildOrder, ZygoteAnswer
 from workers.sandbox.sandbox_spec import IsolationMode, SandboxSpec
 
 PASSED_VARIABLES = ("PATH", "LANG", "LC_ALL", "TZ", "PYTHONPATH", "LD_LIBRARY_PATH", "STEWARD_CLOCK", NLTK_DATA)
@@ -33,12 +32,12 @@ START_SECONDS = 180.0
 
 
 class ZygoteBroken(WorkerError):
-    """The zygote does not come up, or has gone; the message tells why as far as it is known."""
+    """The zygote does not start, or has ended; the message gives the reason as far as it is known."""
 
 
 @dataclass(frozen=True)
 class ZygoteReport:
-    """What the zygote says of itself: its walls, what was said against stronger ones, threads, seconds to start."""
+    """The zygote's report once it is ready: isolation mode, why stronger modes failed, threads, seconds to start."""
 
     mode: IsolationMode
     against: tuple[str, ...]
@@ -49,9 +48,9 @@ class ZygoteReport:
 def zygote_environment(
     home: Path, source: Mapping[str, str], devices: Sequence[Device] | None = None
 ) -> dict[str, str]:
-    """The zygote's whole environment: a few names of `source` that hold no secret, and a home of its own.
+    """The zygote's whole environment: the variables of `source` that hold no secret, and its own home folder.
 
-    Of the GPUs the libraries in it see `devices` alone, in that order; None leaves that to `source`.
+    Libraries in the zygote see only the GPUs in `devices`, in that order; None leaves the choice to `source`.
     """
     passed = {
         name: value
@@ -65,7 +64,7 @@ def zygote_environment(
 
 
 class ZygoteClient:
-    """One zygote at a time. Start it in the thread that the worker lives in: the zygote dies with that thread."""
+    """One zygote at a time. Start it in the worker's main thread: the zygote dies with the thread that started it."""
 
     def __init__(
         self,
@@ -86,10 +85,10 @@ class ZygoteClient:
         self._rest = b""
         self._number = 0
 
-    # --- the zygote's life
+    # --- start and stop
 
     def start(self) -> None:
-        """Start a zygote; it gets ready meanwhile."""
+        """Start a zygote without waiting until it is ready."""
         orders, self._orders = os.pipe()
         self._answers, answers = os.pipe()
         os.set_blocking(self._answers, False)
@@ -126,25 +125,25 @@ class ZygoteClient:
         os.close(answers)
 
     def wait_until_ready(self, *, seconds: float = START_SECONDS, stop: Callable[[], bool] = lambda: False) -> None:
-        """Return once `ready` is known, or `stop` says so. Raises ZygoteBroken where it does not come to that."""
+        """Return once `ready` is set or `stop()` is true. Raises ZygoteBroken if the zygote fails or takes too long."""
         deadline = time.monotonic() + seconds
         while self.ready is None and not stop():
             if time.monotonic() > deadline:
                 raise ZygoteBroken(f"the zygote is not ready after {seconds:.0f} s")
             select.select([self._answers], [], [], 0.25)
-            for answer in self._read():
+            for answer in self.read_answers():
                 if "broken" in answer:
                     raise ZygoteBroken(f"the zygote cannot fork children: {answer['broken']}")
-                said = answer["ready"]
-                mode = IsolationMode.model_validate(said["mode"])
-                self.ready = ZygoteReport(mode, tuple(said["against"]), said["threads"], said["seconds"])
+                report = answer["ready"]
+                mode = IsolationMode.model_validate(report["mode"])
+                self.ready = ZygoteReport(mode, tuple(report["against"]), report["threads"], report["seconds"])
 
     def alive(self) -> bool:
-        """Whether there is a zygote; only the process that started it can tell."""
+        """Whether the zygote runs; only the process that started it can ask."""
         return self._process is not None and self._process.poll() is None
 
     def stop(self) -> None:
-        """Kill the zygote; the kernel kills its child with it. Returns when it is gone."""
+        """Kill the zygote and wait until it has ended; the kernel kills its child with it."""
         if self._process is None:
             return
         self._process.kill()
@@ -154,7 +153,7 @@ class ZygoteClient:
         os.close(self._answers)
 
     def give_up(self) -> None:
-        """Kill the zygote, from whichever process: the worker finds it gone, and starts another for the next job."""
+        """Kill the zygote from any process; the worker notices, and starts another for the next job."""
         if self._process is not None:
             with suppress(ProcessLookupError):
                 os.kill(self._process.pid, signal.SIGKILL)
@@ -168,27 +167,23 @@ class ZygoteClient:
 
     @property
     def descriptor(self) -> int:
-        """Becomes readable when there is something to `hear`."""
+        """A descriptor that becomes readable when `read_answers` has answers."""
         return self._answers
 
     def next_number(self) -> int:
-        """A number that no order has yet."""
+        """An order number that is not used yet."""
         self._number += 1
         return os.getpid() * 1_000 + self._number
 
     def order(self, order: ChildOrder) -> None:
-        """Ask for a child. Raises ZygoteBroken where there is no zygote to ask."""
-        self._say({"fork": order.model_dump(mode="json")})
+        """Order a child. Raises ZygoteBroken if the zygote has ended."""
+        self._send({"fork": order.model_dump(mode="json")})
 
     def kill(self, number: int) -> None:
-        """Have the child of order `number` killed; that it ended is heard later."""
-        self._say({"kill": number})
+        """Ask the zygote to kill the child of order `number`; a later answer reports its end."""
+        self._send({"kill": number})
 
-    def hear(self) -> list[dict[str, Any]]:
-        """What the zygote said since; never waits. Raises ZygoteBroken where it is gone."""
-        return self._read()
-
-    def _say(self, order: dict[str, Any]) -> None:
+    def _send(self, order: dict[str, Any]) -> None:
         data = json.dumps(order).encode() + b"\n"
         try:
             while data:
@@ -196,7 +191,8 @@ class ZygoteClient:
         except BrokenPipeError as error:
             raise ZygoteBroken("the zygote has gone") from error
 
-    def _read(self) -> list[dict[str, Any]]:
+    def read_answers(self) -> list[ZygoteAnswer]:
+        """Return the answers since the last call, without waiting. Raises ZygoteBroken if the zygote has ended."""
         try:
             data = os.read(self._answers, 65536)
         except BlockingIOError:

@@ -1,4 +1,4 @@
-"""The questions of the `starter` suite: made here from a seed, published as a dataset repo, read through the Hub."""
+"""The questions of the `starter` suite: generated from a seed, published as a dataset repo, read through the Hub."""
 
 from __future__ import annotations
 

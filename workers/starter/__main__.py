@@ -9,7 +9,7 @@ from workers.starter import dataset_files
 
 
 def main() -> None:
-    """Write every file, and the folders above it."""
+    """Write all files and their folders."""
     folder = Path(sys.argv[1])
     for name, content in dataset_files().items():
         file = folder / name

@@ -1,7 +1,7 @@
-"""Six kinds of question, each of the kind that BIG-Bench Hard made known: short, exact, and easy to make more of.
+"""Generators of six kinds of questions in the style of BIG-Bench Hard: short, with one exact answer.
 
-A maker takes a random number generator and the number of the question, and answers one question. Where answers are few
-(yes or no, four letters) the number decides which one is right, so that no answer can be favoured by luck.
+A maker takes a random number generator and the number of the question, and returns one question. Where few answers are
+possible (yes or no, four letters) the number decides which one is right, so that all are right equally often.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from workers.starter.words import KINDS, NAMES, WORDS
 
 @dataclass(frozen=True)
 class StarterQuestion:
-    """`input` is what is asked, `target` the one right answer."""
+    """One question: `input` is its text, `target` the only right answer."""
 
     input: str
     target: str
@@ -38,7 +38,7 @@ def boolean_expression(random: Random, number: int) -> StarterQuestion:
 
 
 def _expression(random: Random, depth: int) -> tuple[str, bool]:
-    """An expression and its value. Brackets leave no doubt about what binds closer."""
+    """An expression and its value, with brackets around each part."""
     if depth == 0 or random.random() < 0.3:
         value = random.random() < 0.5
         return str(value), value
@@ -62,25 +62,25 @@ Walk = list[tuple[int, int]]
 
 
 def navigation(random: Random, number: int) -> StarterQuestion:
-    """Steps without turning; every second walk ends where it began, the others miss it by one step's length."""
+    """Steps without turning; every second walk ends where it began, in the others one step is too long."""
     back = number % 2 == 0
     walk = _round_trip(random)
     if not back:
-        wrong = random.randrange(len(walk))
-        distance, axis = walk[wrong]
-        walk[wrong] = (distance + random.randint(1, 3) * (1 if distance > 0 else -1), axis)
+        changed = random.randrange(len(walk))
+        distance, axis = walk[changed]
+        walk[changed] = (distance + random.randint(1, 3) * (1 if distance > 0 else -1), axis)
     steps = " ".join(_step(*step) for step in walk)
     return StarterQuestion(f"{steps} Are you back at the start?", "Yes" if back else "No")
 
 
 def _round_trip(random: Random) -> Walk:
-    """Three or four steps that end where they began."""
+    """Three or four steps that end at the start."""
     while True:
         walk = [
             (random.choice((-1, 1)) * random.randint(1, 9), random.randrange(2)) for _ in range(random.randint(2, 3))
         ]
         for axis in (0, 1):
-            missing = -sum(distance for distance, of in walk if of == axis)
+            missing = -sum(distance for distance, step_axis in walk if step_axis == axis)
             walk += [(missing, axis)] if missing else []
         if 3 <= len(walk) <= 4:
             random.shuffle(walk)
@@ -100,11 +100,11 @@ def web_of_lies(random: Random, number: int) -> StarterQuestion:
     wanted = number % 2 == 0
     people = random.sample(NAMES, 3)
     honest = [random.random() < 0.5 for _ in people[:-1]] + [wanted]
-    said = [f"{people[0]} {'tells the truth' if honest[0] else 'lies'}."]
+    statements = [f"{people[0]} {'tells the truth' if honest[0] else 'lies'}."]
     for before, speaker in enumerate(people[1:]):
         claim = honest[before] if honest[before + 1] else not honest[before]
-        said.append(f"{speaker} says {people[before]} {'tells the truth' if claim else 'lies'}.")
-    return StarterQuestion(f"{' '.join(said)} Does {people[-1]} tell the truth?", "Yes" if wanted else "No")
+        statements.append(f"{speaker} says {people[before]} {'tells the truth' if claim else 'lies'}.")
+    return StarterQuestion(f"{' '.join(statements)} Does {people[-1]} tell the truth?", "Yes" if wanted else "No")
 
 
 # --- date arithmetic
@@ -113,7 +113,7 @@ LETTERS = ("A", "B", "C", "D")
 
 
 def date_arithmetic(random: Random, number: int) -> StarterQuestion:
-    """A day some days or weeks from another; four options, the right letter takes turns."""
+    """A date some days or weeks from another; four options, the right letter alternates."""
     today = date(2023, 1, 1) + timedelta(days=random.randrange(365))
     unit, count = random.choice((("day", random.randint(2, 30)), ("week", random.randint(1, 5))))
     later = random.random() < 0.5
@@ -121,13 +121,13 @@ def date_arithmetic(random: Random, number: int) -> StarterQuestion:
     answer = today + step if later else today - step
     options = _near(random, answer, today)
     options.insert(number % 4, answer)
-    asked = f"Today is {_named(today)}. Which date is {count} {unit}{'s' * (count > 1)} "
-    listed = " ".join(f"({letter}) {_named(day)}" for letter, day in zip(LETTERS, options, strict=True))
-    return StarterQuestion(f"{asked}{'later' if later else 'earlier'}? {listed}", LETTERS[number % 4])
+    question = f"Today is {_named(today)}. Which date is {count} {unit}{'s' * (count > 1)} "
+    choices = " ".join(f"({letter}) {_named(day)}" for letter, day in zip(LETTERS, options, strict=True))
+    return StarterQuestion(f"{question}{'later' if later else 'earlier'}? {choices}", LETTERS[number % 4])
 
 
 def _near(random: Random, answer: date, today: date) -> list[date]:
-    """Three wrong days, as a person would get them wrong: off by a day, a week, a month, in the other direction."""
+    """Three plausible wrong days: off by a day, a week, a month, or in the other direction."""
     wrong = {answer + timedelta(days=off) for off in (-30, -7, -2, -1, 1, 2, 7, 31)} | {today - (answer - today)}
     return random.sample(sorted(wrong - {answer, today}), 3)
 
@@ -142,15 +142,15 @@ SMALL_NUMBERS = ("a", "two", "three")
 
 
 def object_counting(random: Random, number: int) -> StarterQuestion:  # noqa: ARG001  # every maker has the same two
-    """Things of one kind to be counted among some of another."""
+    """Things of one kind, to be counted among things of another."""
     kind, other = random.sample(sorted(KINDS), 2)
     counted = [(thing, random.randint(1, 3)) for thing in random.sample(KINDS[kind], random.randint(2, 3))]
-    beside = [(thing, random.randint(1, 3)) for thing in random.sample(KINDS[other], random.randint(0, 1))]
-    things = counted + beside
+    distractors = [(thing, random.randint(1, 3)) for thing in random.sample(KINDS[other], random.randint(0, 1))]
+    things = counted + distractors
     random.shuffle(things)
-    listed = [f"{_article(thing, count)} {thing if count == 1 else _plural(thing)}" for thing, count in things]
+    counts = [f"{_article(thing, count)} {thing if count == 1 else _plural(thing)}" for thing, count in things]
     total = sum(count for _, count in counted)
-    return StarterQuestion(f"I have {', '.join(listed[:-1])} and {listed[-1]}. How many {kind} do I have?", str(total))
+    return StarterQuestion(f"I have {', '.join(counts[:-1])} and {counts[-1]}. How many {kind} do I have?", str(total))
 
 
 def _article(thing: str, count: int) -> str:

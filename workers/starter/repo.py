@@ -11,10 +11,10 @@ import yaml
 from workers.starter.questions import MAKERS, Maker, StarterQuestion
 
 SEED = 20_261
-TESTED = 40
+TEST_QUESTIONS = 40
 SHOTS = 3
 
-ABOUT = """\
+CARD_TEXT = """\
 # Starter suite
 
 Short questions of the kind that BIG-Bench Hard made known, made by a program from a seed: {tested} questions a task and
@@ -27,42 +27,42 @@ Load one with `datasets.load_dataset(REPO, "{first}", split="test")`.
 
 
 def dataset_files(seed: int = SEED) -> dict[str, bytes]:
-    """All files of the repo, path → content: the card, and JSON Lines for each task and split."""
+    """Path → content of all files of the repo: the card, and JSON Lines for each task and split."""
     files: dict[str, bytes] = {"README.md": card().encode()}
     for task, maker in MAKERS.items():
-        questions = distinct(task, maker, TESTED + SHOTS, seed)
+        questions = distinct(task, maker, TEST_QUESTIONS + SHOTS, seed)
         files[path(task, "fewshot")] = json_lines(questions[:SHOTS])
         files[path(task, "test")] = json_lines(questions[SHOTS:])
     return files
 
 
 def data_files(seed: int = SEED) -> dict[str, bytes]:
-    """The files that hold questions: what a suite's content digest is made over."""
+    """The files that hold questions; the suite's content digest covers them."""
     return {name: content for name, content in dataset_files(seed).items() if name.startswith("data/")}
 
 
 def path(task: str, split: str) -> str:
-    """Where the repo holds `split` of `task`."""
+    """The path in the repo of `split` of `task`."""
     return f"data/{task}/{split}.jsonl"
 
 
 def distinct(task: str, maker: Maker, count: int, seed: int) -> list[StarterQuestion]:
-    """`count` questions, no two alike; each task draws from a generator of its own, so that none shifts another."""
-    random = Random(hashlib.sha256(f"{seed} {task}".encode()).digest())  # noqa: S311  # the same for everybody, on purpose
-    made: dict[str, StarterQuestion] = {}
-    while len(made) < count:
-        question = maker(random, len(made))
-        made.setdefault(question.input, question)
-    return list(made.values())
+    """`count` different questions; each task has its own random generator, so that no task changes another's."""
+    random = Random(hashlib.sha256(f"{seed} {task}".encode()).digest())  # noqa: S311  # reproducible on purpose
+    questions: dict[str, StarterQuestion] = {}
+    while len(questions) < count:
+        question = maker(random, len(questions))
+        questions.setdefault(question.input, question)
+    return list(questions.values())
 
 
 def json_lines(questions: list[StarterQuestion]) -> bytes:
-    """One JSON object a line: `input` and `target`, both text."""
+    """One JSON object per line with the texts `input` and `target`."""
     return "".join(json.dumps({"input": q.input, "target": q.target}) + "\n" for q in questions).encode()
 
 
 def card() -> str:
-    """The README: its YAML head is what `datasets` finds the configs by."""
+    """The README; `datasets` reads the configs from its YAML head."""
     configs = [
         {
             "config_name": task,
@@ -79,5 +79,5 @@ def card() -> str:
         "configs": configs,
     }
     rows = "".join(f"- `{task}`: {(maker.__doc__ or '').strip()}\n" for task, maker in MAKERS.items())
-    body = ABOUT.format(tested=TESTED, shots=SHOTS, rows=rows, first=next(iter(MAKERS)))
+    body = CARD_TEXT.format(tested=TEST_QUESTIONS, shots=SHOTS, rows=rows, first=next(iter(MAKERS)))
     return f"---\n{yaml.safe_dump(head, sort_keys=False)}---\n\n{body}"

@@ -1,4 +1,4 @@
-"""Plain words that the questions are made of."""
+"""The words from which the questions are built."""
 
 from __future__ import annotations
 

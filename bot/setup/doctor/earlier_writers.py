@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bot.core.adoption import find_record
 from bot.core.context import BoardContext
+from bot.core.former_paths import at_former_paths
 from bot.evaluations.restore_deleted import missing_results
 from bot.setup.doctor.findings import Check, Checks
 from bot.setup.history import RequestFileChange, changes, status_in
 from hub.errors import NotFound
-from leaderboard.adoption import MAX_RECORD, RECORD, BadRecord, parse_record
+from leaderboard.adoption import BadRecord, parse_record
 from leaderboard.requests import is_request_path
 from redis_state.clock import iso
 
@@ -21,7 +23,7 @@ ENDS = ("FINISHED", "FAILED", "PENDING_NEW_EVAL", "CANCELLED")
 
 def adoption(context: BoardContext, *, on: bool) -> Checks:
     """Whether there is a record of what is old, and it can be gone by; `on`: effects are on, or about to be."""
-    file = context.hub.find_file(context.requests, RECORD, max_bytes=MAX_RECORD)
+    file = find_record(context.hub, context.requests)
     if file is None:
         yield _not_adopted(context, on=on)
         return
@@ -41,6 +43,28 @@ def adoption(context: BoardContext, *, on: bool) -> Checks:
     else:
         mend = "Run `steward adopt --again`: all that is there by then counts as old."
         yield Check("adoption", "error", "The commit of adoption is not in the history any more.", mend)
+
+
+def own_files(context: BoardContext, *, on: bool) -> Checks:
+    """Whether front ends read a file of ours as a request or as results: as files named `*.json` are."""
+    requests, results = (at_former_paths(context, repo) for repo in (context.requests, context.results))
+    moves = "Start `steward sync` of this version: it moves them within half an hour."
+    if requests:
+        words = (
+            f"{' and '.join(entry.path for entry in requests)} in {context.requests.id}: front ends read every *.json "
+            "there as a request, and their queue pages and submit checks end in a KeyError."
+        )
+        yield Check(
+            "own files", "warning", words, moves if on else "Run `steward adopt`: it moves them, and nothing else."
+        )
+    if results:
+        words = (
+            f"{len(results):,} files of removed models in {context.results.id}, the first {results[0].path}: front "
+            "ends read every *.json there as results."
+        )
+        yield Check("own files", "warning", words, moves if on else "Switch `edit` on: `steward sync` then moves them.")
+    if not requests and not results:
+        yield Check("own files", "ok", "No file of Steward has a name that front ends take for a request or results.")
 
 
 def _not_adopted(context: BoardContext, *, on: bool) -> Check:

@@ -12,12 +12,14 @@ import redis
 
 from bot.core.context import BoardContext
 from bot.core.mirrors.folder import MirrorDamaged, UnusableFolder
-from bot.setup.consistency import disagreements
+from bot.setup.consistency import NOT_INDEXED, disagreements
 from bot.setup.doctor import earlier_writers, hooks, machine, rights
 from bot.setup.doctor.findings import Check, Checks
 from hub.client import Hub
 from hub.errors import HubError
 from leaderboard.effects import Effect, EffectMode
+
+COMPARED = "The sync process compares them every ten minutes: look again then, and into its log if it stays so."
 
 
 def examine(context: BoardContext, *, worker: Hub | None = None, switching_on: bool = False) -> list[Check]:
@@ -44,6 +46,7 @@ def examine(context: BoardContext, *, worker: Hub | None = None, switching_on: b
         ("workers", lambda: machine.workers(context)),
         ("effects", lambda: _effects(context)),
         ("adoption", lambda: earlier_writers.adoption(context, on=on)),
+        ("own files", lambda: earlier_writers.own_files(context, on=on)),
         ("other accounts", lambda: earlier_writers.other_accounts(context, on=on)),
         ("results", lambda: earlier_writers.results(context)),
     ]
@@ -58,9 +61,10 @@ def agreement(context: BoardContext) -> list[Check]:
 def _agreement(context: BoardContext) -> Checks:
     found = disagreements(context)
     for one in found:
-        yield Check("consistency", "error", f"{one.path}: {one.words} ({one.what})", "Look at that file, then mend it.")
+        mend = COMPARED if one.what == NOT_INDEXED else "Look at that file, then mend it."
+        yield Check("consistency", "error", f"{one.path}: {one.words} ({one.what})", mend)
     if not found:
-        yield Check("consistency", "ok", "Requests, results, flags and the table agree with each other.")
+        yield Check("consistency", "ok", "Requests, index, results, flags and the table agree with each other.")
 
 
 def against_switching_on(context: BoardContext) -> list[Check]:

@@ -18,7 +18,7 @@ from redis_state import clock
 from redis_state.parking import ParkedSync
 from steward.valkey import Valkey
 from tests.support.board.board_file import SECRET
-from tests.support.board.sign_in import Site, signing
+from tests.support.board.sign_in import SignInSite, signing
 
 pytestmark = pytest.mark.browser
 PARKED = ParkedSync(
@@ -27,10 +27,9 @@ PARKED = ParkedSync(
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey) -> Iterator[Site]:
+def site(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey, probe: Probe) -> Iterator[SignInSite]:
     """A board that runs, with a sync that is parked."""
     with (
-        Probe() as probe,
         redis.Redis.from_url(valkey.url) as connection,
         signing(tmp_path_factory.mktemp("maintaining"), connection, valkey.url, probe) as made,
     ):
@@ -39,7 +38,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey) -> Iterator[S
 
 
 @pytest.fixture
-def page(browser: Browser, site: Site) -> Iterator[Page]:
+def page(browser: Browser, site: SignInSite) -> Iterator[Page]:
     """The first page, opened by somebody who is not signed in."""
     browser_context = browser.new_context(base_url=site.url, viewport={"width": 1200, "height": 800})
     tab = browser_context.new_page()
@@ -48,7 +47,7 @@ def page(browser: Browser, site: Site) -> Iterator[Page]:
     browser_context.close()
 
 
-def test_a_maintainer_signs_in_and_wakes_a_parked_sync(page: Page, site: Site, tmp_path: Path) -> None:
+def test_a_maintainer_signs_in_and_wakes_a_parked_sync(page: Page, site: SignInSite, tmp_path: Path) -> None:
     """From the link on the first page, over the Hub's page, to the button; it is on record; then they sign out."""
     pictures = Path(os.environ.get("STEWARD_SCREENSHOTS") or tmp_path)
     blocked: list[str] = []
@@ -76,7 +75,7 @@ def test_a_maintainer_signs_in_and_wakes_a_parked_sync(page: Page, site: Site, t
 
 
 @pytest.mark.parametrize("who", ["mia", "bob"])
-def test_axe_finds_no_serious_fault(browser: Browser, site: Site, tmp_path: Path, who: str) -> None:
+def test_axe_finds_no_serious_fault(browser: Browser, site: SignInSite, tmp_path: Path, who: str) -> None:
     """On what maintainers see and on what strangers are told, by day at a desk and by night on a phone."""
     pictures = Path(os.environ.get("STEWARD_SCREENSHOTS") or tmp_path)
     site.stand.context.parking.park(PARKED)

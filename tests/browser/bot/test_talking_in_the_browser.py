@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,8 +13,9 @@ from playwright.sync_api import Browser, Page, expect
 from bot.probe import Probe
 from leaderboard.attempts import Failure
 from localhub.testing import LocalHub
-from tests.support.board.board_driver import REQUESTS, Stand, world
+from tests.support.board.board_driver import REQUESTS, BoardDriver, world
 from tests.support.board.running_board import syncing, telling
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.browser
 BROKEN = Failure(
@@ -28,10 +28,10 @@ SECONDS = 30
 
 
 @pytest.fixture
-def board(tmp_path: Path, connection: redis.Redis, valkey_url: str) -> Iterator[Stand]:
+def board(tmp_path: Path, connection: redis.Redis, valkey_url: str, probe: Probe) -> Iterator[BoardDriver]:
     """A board that runs, with a request of Ada's that failed."""
-    with LocalHub(tmp_path / "hub", world()) as hub, Probe() as probe:
-        stand = Stand(hub, connection, probe)
+    with LocalHub(tmp_path / "hub", world()) as hub:
+        stand = BoardDriver(hub, connection, probe)
         form = stand.context.hub.user("form").id
         stand.context.board = stand.context.board.model_copy(update={"front_ends": (form,)})
         stand.worker()
@@ -49,7 +49,7 @@ def board(tmp_path: Path, connection: redis.Redis, valkey_url: str) -> Iterator[
 
 
 @pytest.fixture
-def page(browser: Browser, board: Stand) -> Iterator[Page]:
+def page(browser: Browser, board: BoardDriver) -> Iterator[Page]:
     """The thread of that request, opened by a person."""
     browser_context = browser.new_context(base_url=board.hub.url, viewport={"width": 1200, "height": 900})
     tab = browser_context.new_page()
@@ -68,14 +68,16 @@ def write(page: Page, who: str, text: str) -> None:
 
 def answered(page: Page, text: str, *, seconds: float = SECONDS) -> None:
     """Look at the page again and again until the bot has said `text` there."""
-    deadline = time.monotonic() + seconds
-    while page.get_by_text(text).count() == 0:
-        assert time.monotonic() < deadline, f"“{text}” did not appear within {seconds} s"
+
+    def appears() -> bool:
         page.reload()
+        return page.get_by_text(text).count() > 0
+
+    wait_until(appears, seconds=seconds, describe=text)
     expect(page.get_by_text(text).first).to_be_visible()
 
 
-def test_a_person_asks_for_the_status_and_relaunches(page: Page, board: Stand, tmp_path: Path) -> None:
+def test_a_person_asks_for_the_status_and_relaunches(page: Page, board: BoardDriver, tmp_path: Path) -> None:
     """The status with its reason; a stranger's relaunch refused; the submitter's done, and the request waits again."""
     expect(page.get_by_role("heading", name="Failed")).to_be_visible()
     write(page, "bob", "/status")

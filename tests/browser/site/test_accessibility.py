@@ -9,7 +9,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, ViewportSize
 
-from tests.support.browser.served_site import Site
+from tests.support.browser.served_site import ServedSite
 from tests.support.browser.site_pages import LIKE_ANOTHER, PAGES
 
 pytestmark = pytest.mark.browser
@@ -20,7 +20,7 @@ DESK, PHONE = ViewportSize(width=1200, height=800), ViewportSize(width=360, heig
 
 
 @pytest.fixture(scope="module")
-def tab(browser: Browser, rich: Site) -> Iterator[Page]:
+def tab(browser: Browser, rich: ServedSite) -> Iterator[Page]:
     """One tab for all pages."""
     context = browser.new_context(base_url=rich.address, reduced_motion="reduce")
     yield context.new_page()

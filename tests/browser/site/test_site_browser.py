@@ -19,7 +19,7 @@ from tests.support.browser.seeded_hostile_board import ATTEMPT as ATTACKED
 from tests.support.browser.seeded_hostile_board import HOSTILE, attacked_pages, furnish_attacks
 from tests.support.browser.seeded_hostile_board import RUNNING as ATTACKED_PATH
 from tests.support.browser.seeded_large_board import entry, path_of
-from tests.support.browser.served_site import Site, serving
+from tests.support.browser.served_site import ServedSite, serving
 from tests.support.browser.site_pages import FAILED, PAGES, RUNNING
 
 pytestmark = pytest.mark.browser
@@ -28,7 +28,7 @@ ATTEMPT = f"{0:012x}-deadbeef-1"
 
 
 @pytest.fixture
-def tab(browser: Browser, rich: Site) -> Iterator[Page]:
+def tab(browser: Browser, rich: ServedSite) -> Iterator[Page]:
     """A tab that nobody has used; no page may make the browser complain."""
     context = browser.new_context(base_url=rich.address)
     page = context.new_page()
@@ -40,7 +40,7 @@ def tab(browser: Browser, rich: Site) -> Iterator[Page]:
     assert [one for one in complaints if "404 (Not Found)" not in one] == []
 
 
-def test_the_queue_moves_by_itself(tab: Page, rich: Site) -> None:
+def test_the_queue_moves_by_itself(tab: Page, rich: ServedSite) -> None:
     """Progress and lists change under the eyes of whoever looks, with how far off each time is."""
     tab.goto("/")
     expect(tab.locator("#live-state")).to_contain_text("Live")
@@ -55,7 +55,7 @@ def test_the_queue_moves_by_itself(tab: Page, rich: Site) -> None:
     expect(row).to_have_count(0)
 
 
-def test_a_change_that_could_not_be_fetched_is_fetched_again(tab: Page, rich: Site) -> None:
+def test_a_change_that_could_not_be_fetched_is_fetched_again(tab: Page, rich: ServedSite) -> None:
     """The server tells of it once; the page that shows it may not be to be had at that moment."""
     tab.goto("/")
     expect(tab.locator("#live-state")).to_contain_text("Live")
@@ -66,7 +66,7 @@ def test_a_change_that_could_not_be_fetched_is_fetched_again(tab: Page, rich: Si
     Index(rich.redis, rich.keys).drop(path_of("missed/once"))
 
 
-def test_what_changed_before_the_first_look_is_shown(tab: Page, rich: Site) -> None:
+def test_what_changed_before_the_first_look_is_shown(tab: Page, rich: ServedSite) -> None:
     """Between the making of a page and the opening of its stream of events nothing is lost."""
 
     def late(route: Route) -> None:
@@ -79,7 +79,7 @@ def test_what_changed_before_the_first_look_is_shown(tab: Page, rich: Site) -> N
     Index(rich.redis, rich.keys).drop(path_of("early/bird"))
 
 
-def test_nobodys_place_is_taken_from_under_them(tab: Page, rich: Site) -> None:
+def test_nobodys_place_is_taken_from_under_them(tab: Page, rich: ServedSite) -> None:
     """A list whose link has the focus stays as it is, and catches up once the focus is elsewhere."""
     tab.goto("/")
     expect(tab.locator("#live-state")).to_contain_text("Live")
@@ -104,7 +104,7 @@ def test_nobodys_place_is_taken_from_under_them(tab: Page, rich: Site) -> None:
         ("Hub License: bsd-3-clause ; mixtral", ["mistral-like/mixtral-8x7b"]),
     ],
 )
-def test_search_finds_by_each_form_of_the_faq(tab: Page, rich: Site, words: str, found: list[str]) -> None:
+def test_search_finds_by_each_form_of_the_faq(tab: Page, rich: ServedSite, words: str, found: list[str]) -> None:
     """By name, several names, licence, and both in any order; the box keeps what was asked."""
     known = {"licence": "BSD-3-Clause", "category": ModelCategory.PRETRAINED.value}
     index = Index(rich.redis, rich.keys)
@@ -193,7 +193,7 @@ def test_pictures_are_drawn_at_the_size_of_the_window(tab: Page) -> None:
     assert tab.evaluate(seen) == [[True, "360"]] * 4
 
 
-def test_pages_can_be_used_without_a_script(browser: Browser, rich: Site) -> None:
+def test_pages_can_be_used_without_a_script(browser: Browser, rich: ServedSite) -> None:
     """The queue with turns and progress, a search, and the way on, all from the server."""
     context = browser.new_context(base_url=rich.address, java_script_enabled=False)
     page = context.new_page()

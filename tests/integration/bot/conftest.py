@@ -15,7 +15,7 @@ from bot.core.settings import BotSettings
 from bot.probe import Probe
 from localhub.testing import LocalHub
 from steward.valkey import Valkey
-from tests.support.board.board_driver import Stand, world
+from tests.support.board.board_driver import BoardDriver, world
 from tests.support.board.board_file import BOARD, OLD_SECRET, SECRET
 from tests.support.board.running_board import client_of
 
@@ -58,18 +58,11 @@ def lasting_redis(lasting_valkey: Valkey) -> Iterator[redis.Redis]:
         yield client
 
 
-@pytest.fixture(scope="session")
-def probe() -> Iterator[Probe]:
-    """One probe for all boards: its imports take seconds."""
-    with Probe() as made:
-        yield made
-
-
 @pytest.fixture
-def stand(tmp_path: Path, connection: redis.Redis, probe: Probe) -> Iterator[Stand]:
+def stand(tmp_path: Path, connection: redis.Redis, probe: Probe) -> Iterator[BoardDriver]:
     """A board with nothing in it yet."""
     with LocalHub(tmp_path, world()) as hub:
-        made = Stand(hub, connection, probe)
+        made = BoardDriver(hub, connection, probe)
         yield made
         made.context.hub.close()
 

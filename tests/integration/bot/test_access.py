@@ -17,7 +17,7 @@ from redis_state import jobs
 from redis_state.errors import RedisMissing, SecretMissing
 from redis_state.redis import connect, missing
 from steward.valkey import Valkey
-from tests.support.board.board_driver import Stand, world
+from tests.support.board.board_driver import BoardDriver, world
 
 PASSWORD = "correct-horse"
 
@@ -38,7 +38,7 @@ def restricted(valkey: Valkey, valkey_url: str, project: Path) -> str:
 def test_a_request_goes_its_way_with_a_user_of_few_rights(restricted: str, tmp_path: Path) -> None:
     """From submission to publication, with what the doctor looks at and what RQ does; and nothing beside that."""
     with LocalHub(tmp_path, world()) as hub, connect(restricted) as connection:
-        stand = Stand(hub, connection)
+        stand = BoardDriver(hub, connection)
         job = stand.started()
         stand.end(job)
         checks = [check for check in examine(stand.context) if check.name.startswith("redis")]

@@ -22,7 +22,7 @@ from leaderboard.requests import Request, RequestPath, parse_request
 from localhub.testing import LocalHub
 from redis_state.board.entry import IndexEntry
 from steward.valkey import Valkey
-from tests.support.board.board_driver import ADA, REQUESTS, Stand, world
+from tests.support.board.board_driver import ADA, REQUESTS, BoardDriver, world
 from tests.support.board.board_file import BOARD
 from tests.support.models.tiny_models import adapter, card, changed, tokenizer, whole, without
 
@@ -127,7 +127,7 @@ class Path:
     """A board with the default rules, and all cases as models on its Hub."""
 
     def __init__(self, hub: LocalHub, connection: redis.Redis) -> None:
-        self.stand = Stand(hub, connection)
+        self.stand = BoardDriver(hub, connection)
         form = self.stand.form.whoami()["id"]
         self.stand.context.board = parse_board(f"{HEAD}{POLICY}front_ends: [{form}]\n")
         self.owner = Hub(hub.url, ADA)

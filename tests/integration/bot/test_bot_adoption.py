@@ -18,14 +18,15 @@ from leaderboard.adoption import RECORD, BadRecord, parse_record
 from leaderboard.requests import Request, is_request_path, parse_request
 from localhub.git.changes import Author, SetFile
 from redis_state.board.entry import IndexEntry
-from tests.support.board.board_driver import REQUESTS, Stand
+from tests.support.board.board_driver import REQUESTS, BoardDriver
 from tests.support.board.old_request_files import old_files
+from tests.support.sizes import WHOLE
 
 OLD = "ada/good_eval_request_False_float32_Original.json"
 FIELDS = {"model": "ada/good", "status": "PENDING", "revision": "main"}
 
 
-def fill(stand: Stand, files: list[tuple[str, bytes]]) -> None:
+def fill(stand: BoardDriver, files: list[tuple[str, bytes]]) -> None:
     """Commit `files` at once, as git objects, in the name of another backend."""
     repo = stand.hub.state.repos.get("dataset", REQUESTS)
     assert repo is not None
@@ -33,7 +34,7 @@ def fill(stand: Stand, files: list[tuple[str, bytes]]) -> None:
     repo.git.commit("refs/heads/main", changes, None, Author("form", "form@example.com"), "Update")
 
 
-def live(stand: Stand, rounds: int = 3) -> None:
+def live(stand: BoardDriver, rounds: int = 3) -> None:
     """Let the timer go round a few times with a worker at hand, and do all that is to do."""
     for _ in range(rounds):
         stand.time += PERIOD + 1
@@ -42,7 +43,7 @@ def live(stand: Stand, rounds: int = 3) -> None:
         stand.work()
 
 
-def written(stand: Stand) -> dict[str, Any]:
+def written(stand: BoardDriver) -> dict[str, Any]:
     """All that could have been written: commits of each repo, threads, evaluations."""
     repos = [f"board/{name}" for name in ("requests", "results", "logs")]
     return {
@@ -54,22 +55,22 @@ def written(stand: Stand) -> dict[str, Any]:
     }
 
 
-def entries(stand: Stand) -> list[IndexEntry | None]:
+def entries(stand: BoardDriver) -> list[IndexEntry | None]:
     """The whole index, by path."""
     return stand.context.index.find(sorted(stand.context.index.paths()))
 
 
-def adopted(stand: Stand) -> AdoptionResult:
+def adopted(stand: BoardDriver) -> AdoptionResult:
     """Adopt the board as it is."""
     return adopt(stand.context)
 
 
-def test_twenty_thousand_old_files_are_adopted_with_one_write(stand: Stand) -> None:
+def test_thousands_of_old_files_are_adopted_with_one_write(stand: BoardDriver) -> None:
     """One commit, the record; then every file is listed, and none edited, queued or told about, at a call per thousand.
 
     The same after all of Redis is lost; and a file that somebody changes afterwards is a request like any other.
     """
-    files = dict(old_files(20_000))
+    files = dict(old_files(20_000 if WHOLE else 5_000))
     fill(stand, list(files.items()))
     thread = stand.ada.create_discussion(REQUESTS, "Why did mine fail?", repo_type="dataset").num
     before = written(stand)
@@ -119,7 +120,7 @@ def ended(path: str, data: bytes) -> bool:
     return isinstance(request, Request) and request.file.status.upper().startswith(("FINISHED", "FAILED", "CANCELLED"))
 
 
-def test_the_record_says_when_who_and_as_of_what(stand: Stand) -> None:
+def test_the_record_says_when_who_and_as_of_what(stand: BoardDriver) -> None:
     """The record can be read by anybody; adopting again writes nothing, unless one insists."""
     fill(stand, [(OLD, json.dumps(FIELDS).encode())])
     first = adopted(stand)
@@ -136,7 +137,7 @@ def test_the_record_says_when_who_and_as_of_what(stand: Stand) -> None:
     assert stand.commits() == 4
 
 
-def test_what_was_taken_for_work_before_the_adoption_is_let_go(stand: Stand) -> None:
+def test_what_was_taken_for_work_before_the_adoption_is_let_go(stand: BoardDriver) -> None:
     """Adopting a board that the bot is at work on: what waits, or lies in RQ, is dropped, and its worker sent away."""
     stand.context.board = stand.context.board.model_copy(update={"threads": "never"})
     stand.worker()
@@ -155,7 +156,7 @@ def test_what_was_taken_for_work_before_the_adoption_is_let_go(stand: Stand) -> 
     assert stand.threads() == []
 
 
-def test_what_steward_itself_had_in_hand_is_not_old(stand: Stand) -> None:
+def test_what_steward_itself_had_in_hand_is_not_old(stand: BoardDriver) -> None:
     """An evaluation that is under way when the board is adopted comes to its end."""
     from leaderboard.attempts import Failure
 
@@ -166,7 +167,7 @@ def test_what_steward_itself_had_in_hand_is_not_old(stand: Stand) -> None:
     assert stand.file(OLD)["status"] == "FAILED"
 
 
-def test_a_resubmission_of_an_old_request_is_new(stand: Stand) -> None:
+def test_a_resubmission_of_an_old_request_is_new(stand: BoardDriver) -> None:
     """The path of a request has no revision, so people submit again by writing over the old file."""
     fill(stand, [(OLD, json.dumps({**FIELDS, "status": "FAILED"}).encode())])
     adopted(stand)
@@ -178,7 +179,7 @@ def test_a_resubmission_of_an_old_request_is_new(stand: Stand) -> None:
     assert [one.path for one in stand.queued()] == [OLD]
 
 
-def test_old_threads_and_files_are_left_alone_before_the_requests_repo_was_looked_at(stand: Stand) -> None:
+def test_old_threads_and_files_are_left_alone_before_the_requests_repo_was_looked_at(stand: BoardDriver) -> None:
     """Redis is lost, and a thread or an old file comes first: its command is not run, and nobody is answered."""
     fill(stand, [(OLD, json.dumps(FIELDS).encode())])
     post = "How long does an evaluation take?\n\n/help"
@@ -193,7 +194,7 @@ def test_old_threads_and_files_are_left_alone_before_the_requests_repo_was_looke
         assert written(stand) == before
 
 
-def test_requests_that_were_there_twice_before_are_not_told_of(stand: Stand) -> None:
+def test_requests_that_were_there_twice_before_are_not_told_of(stand: BoardDriver) -> None:
     """Two old files for one evaluation are the past; once somebody changes one of them, maintainers hear of both."""
     twin, failed = OLD.replace("ada/", "Ada/"), {**FIELDS, "status": "FAILED"}
     fill(stand, [(OLD, json.dumps(failed).encode()), (twin, json.dumps({**failed, "model": "Ada/good"}).encode())])
@@ -209,7 +210,7 @@ def test_requests_that_were_there_twice_before_are_not_told_of(stand: Stand) -> 
     assert "Requests twice" in " ".join(thread.title for thread in stand.threads())
 
 
-def test_an_old_file_that_is_looked_at_again_stays_as_it_is(stand: Stand) -> None:
+def test_an_old_file_that_is_looked_at_again_stays_as_it_is(stand: BoardDriver) -> None:
     """Whatever marks an old request dirty, large or small, waiting or not: nothing is written."""
     large = "ada/large_eval_request_False_float32_Original.json"
     fill(stand, [(OLD, json.dumps(FIELDS).encode()), (large, json.dumps({**FIELDS, "x": "y" * 200_000}).encode())])
@@ -224,7 +225,7 @@ def test_an_old_file_that_is_looked_at_again_stays_as_it_is(stand: Stand) -> Non
     assert written(stand) == before
 
 
-def test_an_old_file_that_large_file_storage_keeps_is_recognised(stand: Stand) -> None:
+def test_an_old_file_that_large_file_storage_keeps_is_recognised(stand: BoardDriver) -> None:
     """The Hub tells the sha256 of such a file, git the id of its pointer: both mean the same file."""
     stand.put(".gitattributes", b"*.json filter=lfs diff=lfs merge=lfs -text\n")
     stand.put(OLD, json.dumps(FIELDS).encode())
@@ -233,14 +234,15 @@ def test_an_old_file_that_large_file_storage_keeps_is_recognised(stand: Stand) -
     adopted(stand)
     before = len(stand.calls)
     live(stand)
-    assert [route for _, route in stand.calls[before:]].count("resolve") == 1  # the record, and no request
+    resolved = [route for _, route in stand.calls[before:]].count("resolve")
+    assert resolved == 4  # the record and the pauses, each at both its paths, and no request
     assert stand.context.adoption.blobs([OLD]) == [git_id(file.oid, len(file.data))]
     assert stand.context.adoption.is_old(file, None)
     assert stand.context.index.get(OLD).state == "foreign"
     assert stand.threads() == []
 
 
-def test_a_request_merged_from_an_old_pull_request_is_followed_elsewhere(stand: Stand) -> None:
+def test_a_request_merged_from_an_old_pull_request_is_followed_elsewhere(stand: BoardDriver) -> None:
     """A pull request from before the adoption gets no comment; the file that it adds is new, and gets a thread."""
     add = CommitOperationAdd(OLD, json.dumps(FIELDS).encode())
     pull = stand.ada.create_commit(REQUESTS, [add], commit_message="Add", repo_type="dataset", create_pr=True)
@@ -255,7 +257,7 @@ def test_a_request_merged_from_an_old_pull_request_is_followed_elsewhere(stand: 
     assert new.author == "steward-bot"
 
 
-def test_an_old_pull_request_in_the_results_repo_hears_nothing(stand: Stand) -> None:
+def test_an_old_pull_request_in_the_results_repo_hears_nothing(stand: BoardDriver) -> None:
     """A rename that somebody proposed years ago is no question to us; the next one is."""
     results = "board/results"
     there = "ada/good/results_2024-01-01T00-00-00.json"
@@ -281,7 +283,9 @@ def test_an_old_pull_request_in_the_results_repo_hears_nothing(stand: Stand) -> 
 
 
 @pytest.mark.parametrize("gone", [False, True])
-def test_a_record_that_cannot_be_used_stops_the_board_instead_of_touching_old_files(stand: Stand, gone: bool) -> None:
+def test_a_record_that_cannot_be_used_stops_the_board_instead_of_touching_old_files(
+    stand: BoardDriver, gone: bool
+) -> None:
     """A record that nobody can read, or whose commit is gone, ends in an error that is seen, and in no write."""
     fill(stand, [(OLD, json.dumps(FIELDS).encode())])
     record = adopted(stand).record
@@ -295,7 +299,7 @@ def test_a_record_that_cannot_be_used_stops_the_board_instead_of_touching_old_fi
     assert int(stand.context.redis.hget(stand.context.keys.dirty_tries, "requests") or 0) > 0
 
 
-def test_without_a_record_nothing_is_old_and_that_costs_no_call(stand: Stand) -> None:
+def test_without_a_record_nothing_is_old_and_that_costs_no_call(stand: BoardDriver) -> None:
     """A new board is not asked about its past, and a record that is taken away counts no more."""
     stand.submit("ada/good")
     stand.settle()
@@ -311,7 +315,7 @@ def test_without_a_record_nothing_is_old_and_that_costs_no_call(stand: Stand) ->
 
 
 def test_adopting_while_others_commit_names_the_commit_below_the_record(
-    stand: Stand, monkeypatch: pytest.MonkeyPatch
+    stand: BoardDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Somebody commits between look and record: all is looked at anew, and the record's parent is what it names."""
     fill(stand, [(OLD, json.dumps(FIELDS).encode())])

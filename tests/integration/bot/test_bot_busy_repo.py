@@ -14,25 +14,25 @@ from hub.budget import HOUR, REPO_HOUR
 from hub.records import Repo
 from localhub.testing import LocalHub
 from redis_state.webhook_quota import field
-from tests.support.board.board_driver import Stand
-from tests.support.board.ledger_driver import RESULTS, WORLD, Bench
+from tests.support.board.board_driver import BoardDriver
+from tests.support.board.ledger_driver import RESULTS, WORLD, LedgerDriver
 
 
 @pytest.fixture
-def bench(tmp_path: Path, connection: redis.Redis) -> Iterator[Bench]:
+def bench(tmp_path: Path, connection: redis.Redis) -> Iterator[LedgerDriver]:
     """Ledgers on a Hub with two shared repos, at the beginning of an hour."""
     with LocalHub(tmp_path, WORLD) as hub:
-        made = Bench(hub.url, connection, time=2e9 - 2e9 % HOUR)
+        made = LedgerDriver(hub.url, connection, time=2e9 - 2e9 % HOUR)
         yield made
         made.hub.close()
 
 
-def came_in(bench: Bench, deliveries: int) -> None:
+def came_in(bench: LedgerDriver, deliveries: int) -> None:
     """So many deliveries tell of commits to the results repo."""
     bench.redis.hincrby(bench.keys.webhook_quota, field("all", "repo.content", RESULTS.id, now=bench.time), deliveries)
 
 
-def commits_within_an_hour(bench: Bench) -> int:
+def commits_within_an_hour(bench: LedgerDriver) -> int:
     """How many we make while somebody wants one every minute, and each comes back as a delivery."""
     before = made = len(bench.titles(RESULTS))
     for number in range(59):
@@ -45,14 +45,14 @@ def commits_within_an_hour(bench: Bench) -> int:
     return made - before
 
 
-def test_a_busy_hour_of_others_leaves_fewer_commits_to_us(bench: Bench) -> None:
+def test_a_busy_hour_of_others_leaves_fewer_commits_to_us(bench: LedgerDriver) -> None:
     """Deliveries that no commit of ours caused are commits of others: with ours they stay below the Hub's limit."""
     came_in(bench, 85)
     ours = commits_within_an_hour(bench)
     assert 5 <= ours <= REPO_HOUR - 85
 
 
-def test_who_waits_for_others_asks_again_soon(bench: Bench) -> None:
+def test_who_waits_for_others_asks_again_soon(bench: LedgerDriver) -> None:
     """Others took the hour: an edit that came too late asks again within minutes, and lands when they have stopped."""
     came_in(bench, 120)
     for number in range(5):
@@ -65,7 +65,7 @@ def test_who_waits_for_others_asks_again_soon(bench: Bench) -> None:
     assert bench.ledgers.sync(RESULTS.id) is None
 
 
-def test_our_own_commits_come_back_and_are_not_held_against_us(bench: Bench) -> None:
+def test_our_own_commits_come_back_and_are_not_held_against_us(bench: LedgerDriver) -> None:
     """A delivery for each commit of ours is an echo, not somebody else's commit; an old hour fades away."""
     webhook_quota = bench.ledgers.webhook_quota
     for _ in range(40):
@@ -79,7 +79,7 @@ def test_our_own_commits_come_back_and_are_not_held_against_us(bench: Bench) -> 
     assert fading == [20, 20, 20, 10, 0]
 
 
-def test_commits_between_the_look_and_the_fetch_cost_no_comparison(stand: Stand, monkeypatch: Any) -> None:
+def test_commits_between_the_look_and_the_fetch_cost_no_comparison(stand: BoardDriver, monkeypatch: Any) -> None:
     """What is new is looked at, not every file of the repo, though more came in while the mirror fetched."""
     stand.submit("ada/strange")  # refused: the bot's own commit is the newest, which no mirror has
     stand.settle()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from leaderboard.failures import cause
 from redis_state.heartbeats import WorkerCard
-from tests.support.board.board_driver import Stand
+from tests.support.board.board_driver import BoardDriver
 
 
-def retried(stand: Stand, *tiers: str) -> str:
+def retried(stand: BoardDriver, *tiers: str) -> str:
     """An attempt dies for want of memory; the tier that the next one asks for where workers offer `tiers`."""
     job = stand.started()
     stand.context.workers.leave("w")
@@ -21,11 +21,11 @@ def retried(stand: Stand, *tiers: str) -> str:
     return entry.tier
 
 
-def test_what_ran_out_of_memory_is_tried_on_a_larger_machine(stand: Stand) -> None:
+def test_what_ran_out_of_memory_is_tried_on_a_larger_machine(stand: BoardDriver) -> None:
     """The tiny model of the stand is small; the next larger machine is a large one."""
     assert retried(stand, "small", "large") == "large"
 
 
-def test_where_there_is_no_larger_machine_it_is_tried_on_the_same(stand: Stand) -> None:
+def test_where_there_is_no_larger_machine_it_is_tried_on_the_same(stand: BoardDriver) -> None:
     """It does not wait for a machine that nobody has."""
     assert retried(stand, "small") == "small"

@@ -29,6 +29,7 @@ from tests.support.board.socket_clients import (
     status,
     stored,
 )
+from tests.support.waiting import wait_until
 
 SAME, OTHER = ["127.0.0.1"], ["127.0.0.2"]
 SEVERAL = [f"127.0.0.{number}" for number in range(2, 2 + 2 * ROOM)]
@@ -140,23 +141,19 @@ def is_over(connection: socket.socket) -> bool:
     return True
 
 
-def test_one_client_takes_no_place_of_another(
-    settings: BotSettings, connection: redis.Redis, eventually: Callable[..., object]
-) -> None:
+def test_one_client_takes_no_place_of_another(settings: BotSettings, connection: redis.Redis) -> None:
     """Of the client that holds the most an idle connection goes; one that holds few keeps its own."""
     with serving(settings, seconds=60) as port, idle(port, "127.0.0.3") as few, ExitStack() as opened:
         crowd = [opened.enter_context(half(port, "127.0.0.2"))]
         crowd += [opened.enter_context(idle(port, "127.0.0.2")) for _ in range(ROOM - 2)]
         assert deliver(port, "first") == 202
-        assert eventually(lambda: any(map(is_over, crowd)))
+        assert wait_until(lambda: any(map(is_over, crowd)))
         assert not is_over(few)
         assert [is_over(one) for one in crowd].count(True) == 1
         assert not is_over(crowd[0]), "it is not idle"
 
 
-def test_clients_behind_a_proxy_are_told_apart(
-    settings: BotSettings, connection: redis.Redis, eventually: Callable[..., object]
-) -> None:
+def test_clients_behind_a_proxy_are_told_apart(settings: BotSettings, connection: redis.Redis) -> None:
     """What a trusted proxy forwards counts: the client that holds the most gives up a place."""
 
     def forwarded(client: str) -> socket.socket:
@@ -166,30 +163,26 @@ def test_clients_behind_a_proxy_are_told_apart(
         few = [opened.enter_context(forwarded(f"192.0.2.{number}")) for number in range(3)]
         crowd = [opened.enter_context(forwarded("198.51.100.7")) for _ in range(ROOM - len(few))]
         assert deliver(port, "first") == 202
-        assert eventually(lambda: any(map(is_over, crowd)))
+        assert wait_until(lambda: any(map(is_over, crowd)))
         assert not any(map(is_over, few))
 
 
-def test_a_delivery_that_is_being_stored_keeps_its_place(
-    settings: BotSettings, connection: redis.Redis, eventually: Callable[..., object]
-) -> None:
+def test_a_delivery_that_is_being_stored_keeps_its_place(settings: BotSettings, connection: redis.Redis) -> None:
     """Storing takes long, and a crowd comes meanwhile from the same address: the answer still arrives."""
     with running(settings, seconds=60) as (server, port), connect(port) as hub, ExitStack() as opened:
         connection.client_pause(1_000, all=False)
         hub.sendall(head("Webhook-Id: slow", length=len(BODY)) + BODY)
-        assert eventually(lambda: server.server_state.tasks)
+        assert wait_until(lambda: server.server_state.tasks)
         for _ in range(CROWD):
             opened.enter_context(half(port, "127.0.0.1"))
         assert status(stored(hub)) == 202
 
 
-def test_a_delivery_that_is_half_sent_keeps_its_place(
-    settings: BotSettings, connection: redis.Redis, eventually: Callable[..., object]
-) -> None:
+def test_a_delivery_that_is_half_sent_keeps_its_place(settings: BotSettings, connection: redis.Redis) -> None:
     """The secret is known before the body is there: from then on no crowd takes the place."""
     with running(settings, seconds=60) as (server, port), connect(port) as hub, ExitStack() as opened:
         hub.sendall(head("Webhook-Id: slow", length=len(BODY)) + BODY[:5])
-        assert eventually(lambda: server.server_state.tasks)
+        assert wait_until(lambda: server.server_state.tasks)
         for _ in range(CROWD):
             opened.enter_context(half(port, "127.0.0.1"))
         hub.sendall(BODY[5:])
@@ -197,7 +190,7 @@ def test_a_delivery_that_is_half_sent_keeps_its_place(
 
 
 def test_one_client_watches_with_so_many_streams(
-    settings: BotSettings, connection: redis.Redis, monkeypatch: pytest.MonkeyPatch, eventually: Callable[..., object]
+    settings: BotSettings, connection: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Past its share a client is told to reload; others watch, and it may watch again when a stream of it ended."""
     monkeypatch.setattr(live, "VIEWERS_OF_CLIENT", 2)
@@ -214,4 +207,4 @@ def test_one_client_watches_with_so_many_streams(
         with stream(port, "127.0.0.2"):
             assert not watches("127.0.0.2")
             assert watches("127.0.0.3")
-        assert eventually(lambda: watches("127.0.0.2"))
+        assert wait_until(lambda: watches("127.0.0.2"))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from leaderboard.times import read_time
-from tests.support.board.board_driver import REQUESTS, Stand
+from tests.support.board.board_driver import REQUESTS, BoardDriver
 
 WAITING: dict[str, Any] = {"status": "PENDING", "revision": "main", "submitted_time": "2024-04-02T03-12-45.123456"}
 FOREIGN = {
@@ -19,12 +19,12 @@ FOREIGN = {
 }
 
 
-def data(stand: Stand, path: str) -> bytes:
+def data(stand: BoardDriver, path: str) -> bytes:
     """The file at `path`, as it is on the Hub."""
     return stand.context.hub.read_file(stand.context.requests, path).data
 
 
-def test_files_of_other_backends_are_neither_told_about_nor_rewritten(stand: Stand) -> None:
+def test_files_of_other_backends_are_neither_told_about_nor_rewritten(stand: BoardDriver) -> None:
     """Whatever they say, nothing happens to them, and the request beside them is queued."""
     stand.worker()
     for path, fields in FOREIGN.items():
@@ -38,7 +38,7 @@ def test_files_of_other_backends_are_neither_told_about_nor_rewritten(stand: Sta
     assert not any("ada/m" in thread.title for thread in stand.threads())
 
 
-def test_a_status_changes_and_no_other_byte_of_the_file(stand: Stand) -> None:
+def test_a_status_changes_and_no_other_byte_of_the_file(stand: BoardDriver) -> None:
     """A file as another program wrote it, with a mark, Windows line ends and odd blanks, keeps its own layout."""
     path = "ada/nothing_eval_request_False_float32_Original.json"
     lines = ('"model":  "ada/nothing",', '"é": [1,2 ,3],', '"status":  "PENDING",', '"params": 7.0')
@@ -53,7 +53,7 @@ def test_a_status_changes_and_no_other_byte_of_the_file(stand: Stand) -> None:
     assert stand.form.file_exists(REQUESTS, path, repo_type="dataset")
 
 
-def test_a_time_in_the_future_is_set_to_now_before_the_request_is_judged(stand: Stand) -> None:
+def test_a_time_in_the_future_is_set_to_now_before_the_request_is_judged(stand: BoardDriver) -> None:
     """Nobody stands behind, or before, everyone else for ever; the past stays, and every other field."""
     stand.worker()
     path = stand.submit("ada/good", submitted_time="2099-01-01T00:00:00Z")

@@ -22,7 +22,7 @@ from leaderboard.policy import AdmissionPolicy
 from redis_state.heartbeats import WorkerCard
 from redis_state.shadowed_writes import ShadowedWrite
 from steward.cli import app
-from tests.support.board.board_driver import BOT, FORM, REQUESTS, WORKER, Stand
+from tests.support.board.board_driver import BOT, FORM, REQUESTS, WORKER, BoardDriver
 from tests.support.board.board_file import BOARD
 
 PATH = "ada/good_eval_request_False_float32_Original.json"
@@ -39,7 +39,7 @@ def sentence(checks: list[Check], name: str, *, state: str) -> str:
     return f"{check.words} {check.mend}"
 
 
-def without_community(stand: Stand) -> None:
+def without_community(stand: BoardDriver) -> None:
     """Delete the community repo."""
     space = stand.hub.state.repos.get("space", "board/space")
     assert space is not None
@@ -47,7 +47,7 @@ def without_community(stand: Stand) -> None:
 
 
 @pytest.fixture
-def healthy(stand: Stand) -> Stand:
+def healthy(stand: BoardDriver) -> BoardDriver:
     """A board at which nothing is amiss: webhooks, a form, and the queue server that we start ourselves."""
     watched = [
         WatchedItem("dataset", REQUESTS),
@@ -67,7 +67,7 @@ def healthy(stand: Stand) -> Stand:
     return stand
 
 
-def test_a_healthy_board_has_nothing_to_mend(healthy: Stand) -> None:
+def test_a_healthy_board_has_nothing_to_mend(healthy: BoardDriver) -> None:
     """Every check is there, and each is well."""
     with Hub(healthy.hub.url, WORKER) as worker:
         checks = examine(healthy.context, worker=worker)
@@ -90,13 +90,14 @@ def test_a_healthy_board_has_nothing_to_mend(healthy: Stand) -> None:
         "workers",
         "effects",
         "adoption",
+        "own files",
         "other accounts",
         "results",
     ]
     assert list(dict.fromkeys(check.name for check in checks)) == names
 
 
-def test_a_token_that_is_not_accepted_is_told_and_the_rest_is_looked_at(healthy: Stand) -> None:
+def test_a_token_that_is_not_accepted_is_told_and_the_rest_is_looked_at(healthy: BoardDriver) -> None:
     """One thing that is wrong hides none of the others."""
     with Hub(healthy.hub.url, "hf_wrong") as door:
         healthy.context.hub = door
@@ -105,7 +106,7 @@ def test_a_token_that_is_not_accepted_is_told_and_the_rest_is_looked_at(healthy:
     assert of(checks, "redis") == ["ok", "ok"]
 
 
-def test_a_worker_that_may_write_to_the_boards_repos_is_found_out(healthy: Stand) -> None:
+def test_a_worker_that_may_write_to_the_boards_repos_is_found_out(healthy: BoardDriver) -> None:
     """The bot's own token in a worker's hands is an error for each repo, and the trial leaves no commit behind."""
     before = healthy.commits()
     with Hub(healthy.hub.url, FORM) as worker:
@@ -116,13 +117,13 @@ def test_a_worker_that_may_write_to_the_boards_repos_is_found_out(healthy: Stand
     assert of(examine(healthy.context), "worker token") == ["warning"]
 
 
-def test_a_worker_with_a_dead_token_proves_nothing(healthy: Stand) -> None:
+def test_a_worker_with_a_dead_token_proves_nothing(healthy: BoardDriver) -> None:
     """A refusal counts only where the token itself is accepted."""
     with Hub(healthy.hub.url, "hf_dead") as worker:
         assert of(examine(healthy.context, worker=worker), "worker token") == ["error"] * 4
 
 
-def test_missing_repos_and_webhooks_are_named(stand: Stand) -> None:
+def test_missing_repos_and_webhooks_are_named(stand: BoardDriver) -> None:
     """Without a community repo and webhooks, each is told with what to do."""
     without_community(stand)
     checks = examine(stand.context)
@@ -130,7 +131,7 @@ def test_missing_repos_and_webhooks_are_named(stand: Stand) -> None:
     assert "No webhook tells of commits to board/requests" in sentence(checks, "webhooks", state="warning")
 
 
-def test_a_bot_that_cannot_read_the_details_of_gated_models_is_told(healthy: Stand) -> None:
+def test_a_bot_that_cannot_read_the_details_of_gated_models_is_told(healthy: BoardDriver) -> None:
     """Their details are private: it must be a member, unless the board takes open models only."""
     board = healthy.context.board
     elsewhere = board.repos.model_copy(update={"details_namespace": "steward-details"})
@@ -140,14 +141,14 @@ def test_a_bot_that_cannot_read_the_details_of_gated_models_is_told(healthy: Sta
     assert of(examine(healthy.context), "details") == ["ok"]
 
 
-def test_a_disabled_webhook_is_an_error(healthy: Stand) -> None:
+def test_a_disabled_webhook_is_an_error(healthy: BoardDriver) -> None:
     """One that the Hub, or somebody, switched off tells of nothing."""
     (hook,) = healthy.context.hub.webhooks()
     healthy.context.hub.session.send("POST", f"/api/settings/webhooks/{hook.id}/disable", route="webhook-disable")
     assert set(of(examine(healthy.context), "webhooks")) == {"error"}
 
 
-def test_a_redis_that_forgets_is_an_error(stand: Stand) -> None:
+def test_a_redis_that_forgets_is_an_error(stand: BoardDriver) -> None:
     """No append-only file, or a policy that evicts: what was acknowledged could be lost."""
     info = {"persistence": {"aof_enabled": 0}, "memory": {"maxmemory_policy": "allkeys-lru"}}
     stand.context.redis.info = lambda section: info.get(section, {"redis_version": "8.0"})  # type: ignore[method-assign,assignment,return-value]
@@ -156,20 +157,20 @@ def test_a_redis_that_forgets_is_an_error(stand: Stand) -> None:
 
 
 @pytest.mark.parametrize(("drift", "state"), [(1, "ok"), (20, "warning"), (-20, "warning"), (600, "error")])
-def test_a_clock_that_is_off_is_told(healthy: Stand, drift: float, state: str) -> None:
+def test_a_clock_that_is_off_is_told(healthy: BoardDriver, drift: float, state: str) -> None:
     """Ours is compared with that of Redis and that of the Hub."""
     healthy.time += drift
     assert of(examine(healthy.context), "clock") == [state, state]
 
 
-def another_backend(stand: Stand) -> None:
+def another_backend(stand: BoardDriver) -> None:
     """An account that is no form of the board runs an evaluation."""
     stand.put(PATH, json.dumps({"model": "ada/good", "status": "PENDING"}).encode())
     stand.context.board = stand.context.board.model_copy(update={"front_ends": ()})
     stand.put(PATH, json.dumps({"model": "ada/good", "status": "RUNNING", "job_id": "4711"}).encode())
 
 
-def test_effects_are_not_switched_on_while_another_account_changes_statuses(healthy: Stand) -> None:
+def test_effects_are_not_switched_on_while_another_account_changes_statuses(healthy: BoardDriver) -> None:
     """An error where edits are on, or are about to be; a warning while the board only watches."""
     another_backend(healthy)
     told = sentence(examine(healthy.context), "other accounts", state="error")
@@ -183,7 +184,7 @@ def test_effects_are_not_switched_on_while_another_account_changes_statuses(heal
     assert of(examine(healthy.context, switching_on=True), "other accounts") == ["ok"]
 
 
-def test_forms_and_the_bot_itself_are_no_other_accounts(healthy: Stand) -> None:
+def test_forms_and_the_bot_itself_are_no_other_accounts(healthy: BoardDriver) -> None:
     """What the form submits and the bot decides is as it should be, and a new file is no change of a status."""
     healthy.submit("ada/remote")
     healthy.settle()
@@ -193,7 +194,7 @@ def test_forms_and_the_bot_itself_are_no_other_accounts(healthy: Stand) -> None:
     assert of(examine(healthy.context), "other accounts") == ["ok"]
 
 
-def test_a_board_with_a_past_has_to_be_adopted_before_edits_are_on(healthy: Stand) -> None:
+def test_a_board_with_a_past_has_to_be_adopted_before_edits_are_on(healthy: BoardDriver) -> None:
     """Requests that ended without Steward and no record: nothing would protect them."""
     healthy.put(PATH, json.dumps({"model": "ada/good", "status": "FINISHED"}).encode())
     assert "steward adopt" in sentence(examine(healthy.context), "adoption", state="error")
@@ -203,7 +204,7 @@ def test_a_board_with_a_past_has_to_be_adopted_before_edits_are_on(healthy: Stan
     assert of(examine(healthy.context), "adoption") == ["ok"]
 
 
-def test_a_record_whose_commit_is_gone_is_an_error(healthy: Stand) -> None:
+def test_a_record_whose_commit_is_gone_is_an_error(healthy: BoardDriver) -> None:
     """After somebody squashed the history nobody can tell what is old."""
     from bot.setup.adopting import adopt
     from leaderboard.adoption import RECORD
@@ -215,7 +216,7 @@ def test_a_record_whose_commit_is_gone_is_an_error(healthy: Stand) -> None:
     assert "--again" in sentence(examine(healthy.context), "adoption", state="error")
 
 
-def test_a_folder_for_mirrors_that_others_can_write_to_is_an_error(healthy: Stand, tmp_path: Path) -> None:
+def test_a_folder_for_mirrors_that_others_can_write_to_is_an_error(healthy: BoardDriver, tmp_path: Path) -> None:
     """Whoever may write there could put commits before us: nothing is read from it, and the line says what to do."""
     root = healthy.context.mirror.root
     root.mkdir(mode=0o700, exist_ok=True)
@@ -249,7 +250,9 @@ def test_a_folder_for_mirrors_that_is_none_or_anothers_is_told(tmp_path: Path, m
 
 
 @pytest.fixture
-def steward(stand: Stand, valkey_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+def steward(
+    stand: BoardDriver, valkey_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Result]:
     """Run `steward …` on the board of `stand`, in shadow."""
     board = {**yaml.safe_load(BOARD), "effects": "shadow"}
     (tmp_path / "board.yaml").write_text(yaml.safe_dump(board))
@@ -263,12 +266,12 @@ def steward(stand: Stand, valkey_url: str, tmp_path: Path, monkeypatch: pytest.M
     return lambda *words: CliRunner().invoke(app, list(words))
 
 
-def test_an_operator_adopts_a_board(stand: Stand, steward: Callable[..., Result]) -> None:
+def test_an_operator_adopts_a_board(stand: BoardDriver, steward: Callable[..., Result]) -> None:
     """The command says what it did and what comes next; a second time it says so and writes nothing."""
     stand.put(PATH, json.dumps({"model": "ada/good", "status": "FINISHED"}).encode())
     first = steward("adopt", "--by", "ada")
     assert first.exit_code == 0
-    assert "1 requests (1 FINISHED) are left as they are" in first.output
+    assert "1 requests (1 FINISHED) stay as they are" in first.output
     assert stand.commits() == 3
     again = steward("adopt", "--json")
     assert json.loads(again.stdout.splitlines()[-1])["new"] is False
@@ -279,7 +282,7 @@ def test_an_operator_adopts_a_board(stand: Stand, steward: Callable[..., Result]
     assert (nobody.exit_code, stand.commits()) == (1, 3)
 
 
-def test_doctors_exit_status_says_whether_all_is_well(stand: Stand, steward: Callable[..., Result]) -> None:
+def test_doctors_exit_status_says_whether_all_is_well(stand: BoardDriver, steward: Callable[..., Result]) -> None:
     """Words for people, JSON for programs, 1 where something is wrong, 2 where a setting is missing."""
     assert steward("doctor").exit_code == 0
     without_community(stand)
@@ -292,7 +295,7 @@ def test_doctors_exit_status_says_whether_all_is_well(stand: Stand, steward: Cal
 
 
 def test_doctor_reads_the_workers_token_from_a_file(
-    stand: Stand, steward: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    stand: BoardDriver, steward: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As the worker does; a file that is not there ends in a sentence."""
     (tmp_path / "token").write_text(f"{WORKER}\n")
@@ -302,9 +305,9 @@ def test_doctor_reads_the_workers_token_from_a_file(
     assert steward("doctor").exit_code == 2
 
 
-def test_an_operator_reads_the_list_of_a_board_in_shadow(stand: Stand, steward: Callable[..., Result]) -> None:
+def test_an_operator_reads_the_list_of_a_board_in_shadow(stand: BoardDriver, steward: Callable[..., Result]) -> None:
     """What would have been done, and what people did; strangers' words are no markup; and the list can be cleared."""
-    assert "Nothing was held back." in steward("shadow", "list").output
+    assert "No effect was held back." in steward("shadow", "list").output
     path = "[red]ada[/red]/x_eval_request_False_float32_Original.json"
     for number, about in enumerate((PATH, path)):
         shadowed = ShadowedWrite(
@@ -321,10 +324,12 @@ def test_an_operator_reads_the_list_of_a_board_in_shadow(stand: Stand, steward: 
     assert [(deed["who"], deed["what"]) for deed in ours["then"]] == [("form", "added the file: FINISHED")]
     assert "1 older ones" in steward("shadow", "list", "--limit", "1").output
     assert steward("shadow", "clear").exit_code == 0
-    assert "Nothing was held back." in steward("shadow", "list").output
+    assert "No effect was held back." in steward("shadow", "list").output
 
 
-def test_an_operator_switches_effects_one_by_one(stand: Stand, steward: Callable[..., Result], tmp_path: Path) -> None:
+def test_an_operator_switches_effects_one_by_one(
+    stand: BoardDriver, steward: Callable[..., Result], tmp_path: Path
+) -> None:
     """The list shows modes and what shadow held back; the file keeps its comments; a restart is asked for."""
     board = tmp_path / "board.yaml"
     board.write_text("# ours\n" + board.read_text())
@@ -344,7 +349,7 @@ def test_an_operator_switches_effects_one_by_one(stand: Stand, steward: Callable
 
 
 def test_nothing_is_switched_on_beside_another_backend(
-    stand: Stand, steward: Callable[..., Result], tmp_path: Path
+    stand: BoardDriver, steward: Callable[..., Result], tmp_path: Path
 ) -> None:
     """Who it is, when, and what to do is said, and the file stays; less may always be done; an operator may insist."""
     another_backend(stand)

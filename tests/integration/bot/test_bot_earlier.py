@@ -12,14 +12,14 @@ from bot.results.scoreboard import SCORES
 from bot.results.searching import find
 from bot.web.board import BoardReader
 from leaderboard.attempts import Failure
-from tests.support.board.board_driver import Stand
+from tests.support.board.board_driver import BoardDriver
 from tests.support.board.published_details import publish
 
 THEIRS = Failure(cause="weights-not-finite", fault="submission", message="Weights are NaN.")
 
 
 @pytest.fixture
-def finished(stand: Stand) -> dict[str, Any]:
+def finished(stand: BoardDriver) -> dict[str, Any]:
     """The file of a request that has finished; its model has a newer commit."""
     job = stand.started()
     stand.end(job, details=publish(stand.hub.url, job, stand.context.suite))
@@ -29,13 +29,13 @@ def finished(stand: Stand) -> dict[str, Any]:
     return {**file, "path": job.path}
 
 
-def resubmit(stand: Stand, path: str, revision: str = "main") -> None:
+def resubmit(stand: BoardDriver, path: str, revision: str = "main") -> None:
     """A form writes a new file over the finished one."""
     stand.submit("ada/good", path=path, revision=revision, submitted_time="2026-11-25T00:00:00Z")
     stand.settle()
 
 
-def run(stand: Stand, **end: Any) -> None:
+def run(stand: BoardDriver, **end: Any) -> None:
     """What waits is taken and ends."""
     stand.worker()
     stand.tick()
@@ -48,18 +48,18 @@ def run(stand: Stand, **end: Any) -> None:
     stand.settle()
 
 
-def scored(stand: Stand) -> list[tuple[str, float]]:
+def scored(stand: BoardDriver) -> list[tuple[str, float]]:
     """Commit and average on the page of results."""
     return [(one.revision, one.average) for one in BoardReader(stand.context).results(size=9).results]
 
 
-def found(stand: Stand, revision: str) -> list[float | None]:
+def found(stand: BoardDriver, revision: str) -> list[float | None]:
     """The averages of what a search for a commit finds."""
     return [hit.average for hit in find(stand.context, f"Model sha: {revision}", limit=9).hits]
 
 
 def test_while_a_newer_evaluation_waits_front_ends_go_on_showing_the_old_result(
-    stand: Stand, finished: dict[str, Any]
+    stand: BoardDriver, finished: dict[str, Any]
 ) -> None:
     """The file says PENDING_NEW_EVAL, and keeps which result there is; after the newer one it has just that."""
     path = finished["path"]
@@ -76,7 +76,7 @@ def test_while_a_newer_evaluation_waits_front_ends_go_on_showing_the_old_result(
     assert newer["steward"].get("kept") is None
 
 
-def test_a_newer_evaluation_that_fails_puts_the_old_result_back(stand: Stand, finished: dict[str, Any]) -> None:
+def test_a_newer_evaluation_that_fails_puts_the_old_result_back(stand: BoardDriver, finished: dict[str, Any]) -> None:
     """FINISHED at the old commit with the old results, and the failure is noted in the file and told in the thread."""
     path = finished["path"]
     resubmit(stand, path)
@@ -88,7 +88,7 @@ def test_a_newer_evaluation_that_fails_puts_the_old_result_back(stand: Stand, fi
     assert "stays" in stand.threads()[0].events[0].content
 
 
-def test_a_refused_resubmission_puts_the_old_result_back(stand: Stand, finished: dict[str, Any]) -> None:
+def test_a_refused_resubmission_puts_the_old_result_back(stand: BoardDriver, finished: dict[str, Any]) -> None:
     """A revision that does not exist costs nobody their result."""
     path = finished["path"]
     resubmit(stand, path, revision="nowhere")
@@ -98,7 +98,9 @@ def test_a_refused_resubmission_puts_the_old_result_back(stand: Stand, finished:
     assert file["steward"]["results"] == finished["steward"]["results"]
 
 
-def test_a_board_whose_front_end_drops_that_status_never_writes_it(stand: Stand, finished: dict[str, Any]) -> None:
+def test_a_board_whose_front_end_drops_that_status_never_writes_it(
+    stand: BoardDriver, finished: dict[str, Any]
+) -> None:
     """Such a board says PENDING, and has the old result back all the same."""
     stand.context.board = stand.context.board.model_copy(update={"shows_new_evals": False})
     path = finished["path"]
@@ -111,7 +113,7 @@ def test_a_board_whose_front_end_drops_that_status_never_writes_it(stand: Stand,
 
 @pytest.mark.parametrize("shows_new_evals", [True, False])
 def test_a_newer_evaluation_that_is_cancelled_leaves_the_old_result(
-    stand: Stand, finished: dict[str, Any], *, shows_new_evals: bool
+    stand: BoardDriver, finished: dict[str, Any], *, shows_new_evals: bool
 ) -> None:
     """What was withdrawn is the newer evaluation alone: the row stays, and the thread says so."""
     stand.context.board = stand.context.board.model_copy(update={"shows_new_evals": shows_new_evals})
@@ -133,7 +135,7 @@ def test_a_newer_evaluation_that_is_cancelled_leaves_the_old_result(
 
 @pytest.mark.parametrize("is_known", [True, False])
 def test_a_score_is_shown_at_the_commit_that_was_evaluated(
-    stand: Stand, finished: dict[str, Any], is_known: bool
+    stand: BoardDriver, finished: dict[str, Any], is_known: bool
 ) -> None:
     """While a newer one waits, and for ever after it failed; also of scores that were noted without their commit."""
     path, old = finished["path"], finished["steward"]["revision"]
@@ -154,7 +156,7 @@ def test_a_score_is_shown_at_the_commit_that_was_evaluated(
     assert serializers.summary(stand.context, stand.context.index.get(path)).revision == old
 
 
-def test_a_newer_score_is_shown_at_the_newer_commit(stand: Stand, finished: dict[str, Any]) -> None:
+def test_a_newer_score_is_shown_at_the_newer_commit(stand: BoardDriver, finished: dict[str, Any]) -> None:
     """Once that was evaluated, the page, the search and the request tell of it alone."""
     path, old = finished["path"], finished["steward"]["revision"]
     resubmit(stand, path)

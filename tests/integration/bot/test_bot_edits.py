@@ -20,7 +20,7 @@ from leaderboard.attempts import Failure
 from redis_state import clock, jobs
 from redis_state.keys import Keys
 from redis_state.webhook_quota import WebhookQuota
-from tests.support.board.board_driver import REQUESTS, Stand
+from tests.support.board.board_driver import REQUESTS, BoardDriver
 
 LOGS = Repo("dataset", "board/logs")
 COMMIT_LOG = "POST /api/datasets/board/logs/commit/main"
@@ -29,7 +29,7 @@ SPEAK = "POST /api/datasets/board/requests/discussions*"
 CORRUPTED = Failure(cause="weights-corrupted", fault="submission", message="The weights are cut off.", advice="Again.")
 
 
-def queued(stand: Stand) -> jobs.EvaluationJob:
+def queued(stand: BoardDriver) -> jobs.EvaluationJob:
     """An accepted request, whose job lies in RQ."""
     stand.worker()
     stand.submit("ada/good")
@@ -38,7 +38,7 @@ def queued(stand: Stand) -> jobs.EvaluationJob:
     return job
 
 
-def taken(stand: Stand, job: jobs.EvaluationJob) -> None:
+def taken(stand: BoardDriver, job: jobs.EvaluationJob) -> None:
     """A worker took `job`; the sync staged the claim, and the ledger did not write it yet."""
     stand.context.attempts.take(job.attempt, job.path, "w", now=stand.time)
     key = f"request:{job.path}"
@@ -52,19 +52,19 @@ def taken(stand: Stand, job: jobs.EvaluationJob) -> None:
     assert stand.context.ledgers.pending(job.path)
 
 
-def person_sets(stand: Stand, path: str, **fields: Any) -> None:
+def person_sets(stand: BoardDriver, path: str, **fields: Any) -> None:
     """Somebody commits the file with other fields."""
     stand.put(path, json.dumps({**stand.file(path), **fields}).encode())
 
 
-def opening_post(stand: Stand) -> str:
+def opening_post(stand: BoardDriver) -> str:
     """What the status comment says."""
     (thread,) = stand.threads()
     text: str = thread.events[0].content
     return text
 
 
-def test_a_person_who_edits_another_field_during_the_claim_keeps_the_change(stand: Stand) -> None:
+def test_a_person_who_edits_another_field_during_the_claim_keeps_the_change(stand: BoardDriver) -> None:
     """Both are in the file: RUNNING with the attempt, and what the person wrote."""
     job = queued(stand)
     taken(stand, job)
@@ -75,7 +75,7 @@ def test_a_person_who_edits_another_field_during_the_claim_keeps_the_change(stan
     assert stand.answer(job) is True
 
 
-def test_a_person_who_cancels_during_the_claim_wins(stand: Stand) -> None:
+def test_a_person_who_cancels_during_the_claim_wins(stand: BoardDriver) -> None:
     """The file says CANCELLED, no commit of ours follows, and the worker hears that nobody wants the attempt."""
     job = queued(stand)
     taken(stand, job)
@@ -89,7 +89,7 @@ def test_a_person_who_cancels_during_the_claim_wins(stand: Stand) -> None:
     assert stand.answer(job) is False
 
 
-def test_a_person_who_asks_for_another_commit_during_the_claim_gets_a_new_attempt(stand: Stand) -> None:
+def test_a_person_who_asks_for_another_commit_during_the_claim_gets_a_new_attempt(stand: BoardDriver) -> None:
     """The old attempt's worker is sent away, and the request is judged and queued anew at the other commit."""
     job = queued(stand)
     taken(stand, job)
@@ -102,7 +102,7 @@ def test_a_person_who_asks_for_another_commit_during_the_claim_gets_a_new_attemp
     assert other in {queued.revision for queued in stand.queued()}
 
 
-def test_while_an_edit_waits_its_request_costs_no_call(stand: Stand) -> None:
+def test_while_an_edit_waits_its_request_costs_no_call(stand: BoardDriver) -> None:
     """Once the commit budget is spent for the moment, events on a request whose edit waits are free."""
     job = queued(stand)
     for seen in range(20):
@@ -121,7 +121,7 @@ def test_while_an_edit_waits_its_request_costs_no_call(stand: Stand) -> None:
     assert stand.answer(job) is True
 
 
-def test_the_thread_is_told_only_once_the_log_is_kept_and_the_file_last(stand: Stand) -> None:
+def test_the_thread_is_told_only_once_the_log_is_kept_and_the_file_last(stand: BoardDriver) -> None:
     """Without a commit in the logs repo nothing is said; without one in the requests repo the file stays RUNNING."""
     job = stand.started()
     stand.context.hub.retries = Retries(attempts=1)
@@ -140,7 +140,7 @@ def test_the_thread_is_told_only_once_the_log_is_kept_and_the_file_last(stand: S
 
 
 @pytest.mark.parametrize("moment", ["before the log", "after the log", "after the thread"])
-def test_an_empty_redis_in_the_middle_of_an_end_leads_to_the_same_end(stand: Stand, moment: str) -> None:
+def test_an_empty_redis_in_the_middle_of_an_end_leads_to_the_same_end(stand: BoardDriver, moment: str) -> None:
     """One log, one comment, FAILED with the reason that is known then: whatever was lost is found out again."""
     job = stand.started()
     stand.context.hub.retries = Retries(attempts=1)
@@ -160,7 +160,7 @@ def test_an_empty_redis_in_the_middle_of_an_end_leads_to_the_same_end(stand: Sta
     assert len(mine) == 1
 
 
-def test_progress_goes_silent_first_when_the_webhooks_day_runs_out(stand: Stand) -> None:
+def test_progress_goes_silent_first_when_the_webhooks_day_runs_out(stand: BoardDriver) -> None:
     """Below half of our share progress is not told; an end is."""
     job = stand.started()
     for _ in range(260):
@@ -175,7 +175,7 @@ def test_progress_goes_silent_first_when_the_webhooks_day_runs_out(stand: Stand)
     assert stand.file(job.path)["status"] == "FAILED"
 
 
-def test_with_nothing_left_of_the_webhooks_day_an_end_is_told_later(stand: Stand) -> None:
+def test_with_nothing_left_of_the_webhooks_day_an_end_is_told_later(stand: BoardDriver) -> None:
     """The thread and the file wait for the next deliveries that are ours; then both say it."""
     job = stand.started()
     for _ in range(500):
@@ -191,7 +191,7 @@ def test_with_nothing_left_of_the_webhooks_day_an_end_is_told_later(stand: Stand
 
 
 @pytest.mark.parametrize("spent", [450, 500])
-def test_a_withdrawal_is_told_like_every_end_when_the_webhooks_day_runs_out(stand: Stand, spent: int) -> None:
+def test_a_withdrawal_is_told_like_every_end_when_the_webhooks_day_runs_out(stand: BoardDriver, spent: int) -> None:
     """With little left its comment is still edited, with nothing left later; it is given to no worker meanwhile."""
     job = queued(stand)
     for _ in range(spent):
@@ -205,7 +205,7 @@ def test_a_withdrawal_is_told_like_every_end_when_the_webhooks_day_runs_out(stan
     assert "Cancelled" in opening_post(stand)
 
 
-def test_where_the_bot_may_not_speak_the_file_still_says_it(stand: Stand) -> None:
+def test_where_the_bot_may_not_speak_the_file_still_says_it(stand: BoardDriver) -> None:
     """A Hub that forbids every word in threads keeps no request from its end."""
     stand.hub.state.faults.fail(SPEAK, status=403, times=None, error="Discussions are disabled for this repo")
     path = stand.submit("ada/remote")
@@ -214,7 +214,7 @@ def test_where_the_bot_may_not_speak_the_file_still_says_it(stand: Stand) -> Non
     assert stand.context.index.get(path).state == "settled"
 
 
-def test_opening_a_thread_costs_two_calls_however_many_there_are(stand: Stand) -> None:
+def test_opening_a_thread_costs_two_calls_however_many_there_are(stand: BoardDriver) -> None:
     """Once the list of our threads was read, opening another takes its newest page and the thread itself."""
     hub, repo = stand.context.hub, stand.context.requests
     for number in range(120):
@@ -233,7 +233,7 @@ def test_opening_a_thread_costs_two_calls_however_many_there_are(stand: Stand) -
 
 
 @pytest.mark.parametrize("all_of_redis", [False, True])
-def test_a_thread_whose_number_was_never_noted_is_found_again(stand: Stand, all_of_redis: bool) -> None:
+def test_a_thread_whose_number_was_never_noted_is_found_again(stand: BoardDriver, all_of_redis: bool) -> None:
     """Dead after opening a thread, or Redis lost: the same thread is told on, no second one is opened."""
     job = queued(stand)
     (thread,) = stand.threads()
@@ -250,7 +250,7 @@ def test_a_thread_whose_number_was_never_noted_is_found_again(stand: Stand, all_
     assert stand.context.index.get(job.path).thread == thread.num
 
 
-def test_a_board_without_threads_never_waits_for_the_webhooks_day(stand: Stand) -> None:
+def test_a_board_without_threads_never_waits_for_the_webhooks_day(stand: BoardDriver) -> None:
     """Where nothing is said no delivery is needed: an end is written although none is left."""
     stand.context.board = stand.context.board.model_copy(update={"threads": "never"})
     for _ in range(500):
@@ -261,7 +261,7 @@ def test_a_board_without_threads_never_waits_for_the_webhooks_day(stand: Stand) 
     assert stand.threads() == []
 
 
-def test_the_commits_an_hour_are_a_setting(settings: BotSettings, stand: Stand) -> None:
+def test_the_commits_an_hour_are_a_setting(settings: BotSettings, stand: BoardDriver) -> None:
     """What the operator allows is what the ledgers of a sync process keep to."""
     changes = {"commits_per_hour": 7, "bot_token": SecretStr("hf_bot"), "hf_endpoint": stand.hub.url}
     context = open_board_context(settings.model_copy(update=changes))
@@ -283,7 +283,7 @@ def test_readyz_says_why_webhooks_are_not_relied_on(web: httpx2.Client, connecti
     assert "700 of 1,000 deliveries about repo.content of board/requests" in answer.json()["polling"]
 
 
-def test_every_write_in_a_thread_is_counted_once(stand: Stand) -> None:
+def test_every_write_in_a_thread_is_counted_once(stand: BoardDriver) -> None:
     """Whoever writes: each comes back as a delivery, of which a day has so many; what changes nothing does not."""
     context, gate, marker = stand.context, stand.context.effects, stand.context.marker("test", "x")
 

@@ -16,7 +16,7 @@ from leaderboard.attempts import Failure
 from leaderboard.effects import Effect, EffectMode
 from redis_state.attempts import LOST
 from redis_state.shadowed_writes import ShadowedWrite
-from tests.support.board.board_driver import REQUESTS, Stand
+from tests.support.board.board_driver import REQUESTS, BoardDriver
 from tests.support.board.effect_modes import ON, begun, later, listed, switch, written
 
 OURS = Failure(cause="disk-full", fault="us", message="The disk is full.")
@@ -26,7 +26,7 @@ RELAUNCH = [(EffectMode.ON, "RERUN", []), (EffectMode.SHADOW, "FAILED", ["RERUN"
 @pytest.mark.parametrize("lost", [False, True])
 @pytest.mark.parametrize(("mode", "status", "held"), RELAUNCH)
 def test_without_relaunches_our_faults_end_in_failed(
-    stand: Stand, mode: EffectMode, status: str, held: list[str], lost: bool
+    stand: BoardDriver, mode: EffectMode, status: str, held: list[str], lost: bool
 ) -> None:
     """Where the bot may not relaunch by itself, no request is left in limbo: it fails, and says whose fault it was."""
     job = begun(stand, "float32")
@@ -42,7 +42,7 @@ def test_without_relaunches_our_faults_end_in_failed(
     assert [entry[2] for entry in listed(stand)] == held
 
 
-def test_without_threads_the_file_says_it_all(stand: Stand) -> None:
+def test_without_threads_the_file_says_it_all(stand: BoardDriver) -> None:
     """A kind that is off stops nothing else: the request is refused in its file, and no thread is opened or listed."""
     switch(stand, ON, new_thread=EffectMode.OFF)
     path = stand.submit("ada/remote")
@@ -52,7 +52,7 @@ def test_without_threads_the_file_says_it_all(stand: Stand) -> None:
     assert listed(stand) == []
 
 
-def test_a_comment_does_not_speak_of_an_edit_that_was_held_back(stand: Stand) -> None:
+def test_a_comment_does_not_speak_of_an_edit_that_was_held_back(stand: BoardDriver) -> None:
     """With comments on and edits in shadow, nobody reads that a request failed whose file says PENDING."""
     switch(stand, ON, edit=EffectMode.SHADOW)
     stand.submit("ada/remote")
@@ -108,7 +108,7 @@ ACTS: list[tuple[Effect, Callable[[GuardedWriter, int], None]]] = [
 @pytest.mark.parametrize("mode", EffectMode)
 @pytest.mark.parametrize(("effect", "act"), ACTS)
 def test_each_kind_of_effect_is_off_shadowed_or_on(
-    stand: Stand, effect: Effect, act: Callable[[GuardedWriter, int], None], mode: EffectMode
+    stand: BoardDriver, effect: Effect, act: Callable[[GuardedWriter, int], None], mode: EffectMode
 ) -> None:
     """Done only where it is on, listed only where it is in shadow, and once, however often it is tried."""
     thread = stand.ada.create_discussion(REQUESTS, "A question", repo_type="dataset").num
@@ -127,7 +127,7 @@ def test_each_kind_of_effect_is_off_shadowed_or_on(
 
 
 @pytest.mark.parametrize("mode", EffectMode)
-def test_a_merge_is_off_shadowed_or_on(stand: Stand, mode: EffectMode) -> None:
+def test_a_merge_is_off_shadowed_or_on(stand: BoardDriver, mode: EffectMode) -> None:
     """A pull request at its approved head is merged, listed, or neither."""
     add = CommitOperationAdd("x.json", b"{}")
     pull = stand.ada.create_commit(REQUESTS, [add], commit_message="Add", repo_type="dataset", create_pr=True)
@@ -141,7 +141,7 @@ def test_a_merge_is_off_shadowed_or_on(stand: Stand, mode: EffectMode) -> None:
     assert [entry[0] for entry in listed(stand)] == (["merge"] if mode is EffectMode.SHADOW else [])
 
 
-def test_old_threads_are_left_alone_unless_somebody_asks(stand: Stand) -> None:
+def test_old_threads_are_left_alone_unless_somebody_asks(stand: BoardDriver) -> None:
     """Threads from before the adoption get no comment and keep their status; asked for, both happen."""
     old = stand.ada.create_discussion(REQUESTS, "Old", repo_type="dataset").num
     adopt(stand.context)

@@ -14,11 +14,11 @@ from hub.errors import Denied
 from leaderboard.failures import cause
 from redis_state.attempts import RETENTION
 from redis_state.board.entry import IndexEntry
-from tests.support.board.board_driver import Stand
+from tests.support.board.board_driver import BoardDriver
 from tests.support.board.published_details import publish
 
 
-def live(stand: Stand, seconds: float, *, step: float = 10, job: Any = None) -> None:
+def live(stand: BoardDriver, seconds: float, *, step: float = 10, job: Any = None) -> None:
     """Time passes: a worker lives, the timer ticks, syncs run."""
     for _ in range(int(seconds // step)):
         stand.time += step
@@ -27,7 +27,7 @@ def live(stand: Stand, seconds: float, *, step: float = 10, job: Any = None) -> 
         stand.work()
 
 
-def test_a_request_is_relaunched_while_its_results_are_put_back(stand: Stand) -> None:
+def test_a_request_is_relaunched_while_its_results_are_put_back(stand: BoardDriver) -> None:
     """What is staged for the results repo has to wait, and the request does not wait for it."""
     job = stand.started()
     stand.end(job, details=publish(stand.hub.url, job, stand.context.suite))
@@ -43,7 +43,9 @@ def test_a_request_is_relaunched_while_its_results_are_put_back(stand: Stand) ->
     assert [one.path for one in stand.queued()] == [job.path]
 
 
-def test_what_is_staged_is_written_once_the_token_is_good_again(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_staged_is_written_once_the_token_is_good_again(
+    stand: BoardDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The Hub refuses commits until the ledgers are parked; the requests that wait for them are closed afterwards."""
     job = stand.started()
 
@@ -60,7 +62,7 @@ def test_what_is_staged_is_written_once_the_token_is_good_again(stand: Stand, mo
     assert stand.context.parking.all() == []
 
 
-def test_what_landed_behind_an_error_is_no_failed_publication(stand: Stand) -> None:
+def test_what_landed_behind_an_error_is_no_failed_publication(stand: BoardDriver) -> None:
     """The worker's commit was answered with an error, and the Hub was away when it looked: its details count."""
     job = stand.started()
     publish(stand.hub.url, job, stand.context.suite)
@@ -69,7 +71,7 @@ def test_what_landed_behind_an_error_is_no_failed_publication(stand: Stand) -> N
     assert stand.file(job.path)["status"] == "FINISHED"
 
 
-def test_an_attempt_is_not_lost_for_a_silence_that_nobody_could_break(stand: Stand) -> None:
+def test_an_attempt_is_not_lost_for_a_silence_that_nobody_could_break(stand: BoardDriver) -> None:
     """Redis and the bot were away for a minute, and lost nothing: workers are given the time to beat again."""
     job = stand.started()
     for _ in range(10):
@@ -87,7 +89,7 @@ def test_an_attempt_is_not_lost_for_a_silence_that_nobody_could_break(stand: Sta
     assert stand.file(job.path)["status"] == "RUNNING"
 
 
-def test_who_was_cancelled_while_redis_was_lost_is_told(stand: Stand) -> None:
+def test_who_was_cancelled_while_redis_was_lost_is_told(stand: BoardDriver) -> None:
     """The request rests, and an attempt beats for it: beats say of which request they are."""
     job = stand.started()
     stand.put(job.path, json.dumps({**stand.file(job.path), "status": "CANCELLED"}).encode())
@@ -103,7 +105,7 @@ def test_who_was_cancelled_while_redis_was_lost_is_told(stand: Stand) -> None:
         pytest.fail("the worker was never told")
 
 
-def test_what_was_handed_back_is_remembered_for_longer_than_a_day(stand: Stand) -> None:
+def test_what_was_handed_back_is_remembered_for_longer_than_a_day(stand: BoardDriver) -> None:
     """No worker comes for two days: the attempt lies in the queue still, and nobody calls it lost."""
     job = stand.started()
     stand.hand_back(job)
@@ -116,7 +118,7 @@ def test_what_was_handed_back_is_remembered_for_longer_than_a_day(stand: Stand) 
     assert stand.context.redis.ttl(stand.context.keys.attempt(job.attempt)) > 2 * RETENTION
 
 
-def test_a_cancel_by_hand_is_seen_while_a_request_waits_to_be_tried_again(stand: Stand) -> None:
+def test_a_cancel_by_hand_is_seen_while_a_request_waits_to_be_tried_again(stand: BoardDriver) -> None:
     """A webhook wakes what was put off for a person: not only what was marked as urgently."""
     job = stand.started()
     stand.end(job, failure=cause("canary-failed").failure("x"))
@@ -129,7 +131,7 @@ def test_a_cancel_by_hand_is_seen_while_a_request_waits_to_be_tried_again(stand:
 
 
 def test_a_look_at_a_thread_undoes_nothing_that_came_of_its_request(
-    stand: Stand, monkeypatch: pytest.MonkeyPatch
+    stand: BoardDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A sync of the thread asks the Hub who we are; meanwhile another one admits the relaunched request."""
     job = stand.started()
@@ -156,7 +158,7 @@ def test_a_look_at_a_thread_undoes_nothing_that_came_of_its_request(
     assert stand.context.index.get(job.path).state == "waiting"
 
 
-def test_what_is_noted_beside_a_sync_undoes_nothing_of_it(stand: Stand) -> None:
+def test_what_is_noted_beside_a_sync_undoes_nothing_of_it(stand: BoardDriver) -> None:
     """Whoever notes something about a request does so upon what its sync has written by then."""
     path = stand.submit("ada/good")
     stand.settle()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from leaderboard.budgets import HOUR
-from tests.support.board.board_driver import Stand
+from tests.support.board.board_driver import BoardDriver
 
 
-def test_a_handed_back_attempt_is_queued_again_as_the_same(stand: Stand) -> None:
+def test_a_handed_back_attempt_is_queued_again_as_the_same(stand: BoardDriver) -> None:
     """A worker that stops gives its attempt back; the next one gets the same attempt, with no commit in between."""
     job = stand.started()
     commits = stand.commits()
@@ -19,7 +19,7 @@ def test_a_handed_back_attempt_is_queued_again_as_the_same(stand: Stand) -> None
     assert stand.commits() == commits
 
 
-def test_a_handed_back_attempt_is_told_its_start_anew(stand: Stand) -> None:
+def test_a_handed_back_attempt_is_told_its_start_anew(stand: BoardDriver) -> None:
     """What was told before it ran lies in the past; and the hours for which it ran are nobody's wait."""
     for _ in range(3):
         stand.context.measures.learn(stand.context.suite.name, 1, HOUR)
@@ -38,7 +38,7 @@ def test_a_handed_back_attempt_is_told_its_start_anew(stand: Stand) -> None:
     assert stand.context.measures.experience().shares == {1: [1, 1]}
 
 
-def test_a_handed_back_attempt_that_loses_its_place_gets_another(stand: Stand) -> None:
+def test_a_handed_back_attempt_that_loses_its_place_gets_another(stand: BoardDriver) -> None:
     """Looked at while it lies in the queue, recalled, queued again: a request that says RUNNING is not forgotten."""
     job = stand.started()
     stand.hand_back(job)
@@ -61,7 +61,7 @@ def test_a_handed_back_attempt_that_loses_its_place_gets_another(stand: Stand) -
     assert stand.take(again) is True
 
 
-def test_what_an_older_bot_forgot_in_the_queue_is_found_again(stand: Stand) -> None:
+def test_what_an_older_bot_forgot_in_the_queue_is_found_again(stand: BoardDriver) -> None:
     """The index says that it runs, Redis that it lies in the queue, where it is not: it gets its turn."""
     job = stand.started()
     stand.hand_back(job)

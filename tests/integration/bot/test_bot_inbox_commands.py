@@ -62,7 +62,7 @@ def parsed(result: Result) -> Any:
 
 def test_an_empty_inbox_says_so(steward: Steward) -> None:
     """Nothing came yet."""
-    assert "No delivery is kept." in steward("list").stdout
+    assert "No delivery is stored." in steward("list").stdout
     assert parsed(steward("list", "--json")) == {"deliveries": [], "counts": {}, "kept": 0}
 
 
@@ -81,7 +81,7 @@ def test_the_newest_are_listed_first_with_what_became_of_them(steward: Steward, 
     assert [one["id"] for one in parsed(steward("list", "--verdict", "not-json", "--json"))["deliveries"]] == ["noise"]
     table = steward("list").stdout
     assert "commit" in table
-    assert "3 kept" in table
+    assert "3 stored" in table
     assert "'odd'" in steward("list", "--verdict", "odd").stdout
 
 
@@ -115,7 +115,7 @@ def test_what_is_not_there_is_told_from_what_had_to_make_room(
     connection.delete(KEYS.inbox)
     gone, never = steward("show", "gone", "--json"), steward("replay", "never", "--json")
     assert (gone.exit_code, gone.stdout, never.exit_code, never.stdout) == (1, "", 1, "")
-    assert "had to make room" in gone.stderr
+    assert "is no longer stored" in gone.stderr
     assert "never is not in the inbox" in never.stderr
     unnamed = steward("replay", "--json")
     assert (unnamed.exit_code, unnamed.stdout, "name the deliveries" in unnamed.stderr) == (2, "", True)

@@ -9,11 +9,11 @@ import pytest
 from bot.evaluations.restore_deleted import LOOK_EVERY, missing_results
 from bot.setup.doctor import examine
 from leaderboard.attempts import Failure
-from tests.support.board.board_driver import Stand
+from tests.support.board.board_driver import BoardDriver
 from tests.support.board.published_details import publish
 
 
-def finished(stand: Stand) -> str:
+def finished(stand: BoardDriver) -> str:
     """A request that was evaluated, and what it looks like to everybody; the path of its results."""
     job = stand.started()
     stand.end(job, details=publish(stand.hub.url, job, stand.context.suite))
@@ -23,7 +23,7 @@ def finished(stand: Stand) -> str:
     return str(file["steward"]["results"])
 
 
-def look(stand: Stand) -> list[tuple[str, str]]:
+def look(stand: BoardDriver) -> list[tuple[str, str]]:
     """Let the next look come; the calls that it took."""
     before = len(stand.calls)
     stand.time += LOOK_EVERY
@@ -32,18 +32,18 @@ def look(stand: Stand) -> list[tuple[str, str]]:
     return stand.calls[before:]
 
 
-def remove(stand: Stand, path: str) -> None:
+def remove(stand: BoardDriver, path: str) -> None:
     """The form's account removes results by hand."""
     stand.form.delete_file(path, "board/results", repo_type="dataset", commit_message="Tidy up")
 
 
-def results(stand: Stand) -> list[str]:
+def results(stand: BoardDriver) -> list[str]:
     """The results that people see."""
     names = stand.form.list_repo_files("board/results", repo_type="dataset")
     return [name for name in names if "results_" in name]
 
 
-def test_results_that_somebody_removed_come_back_once(stand: Stand) -> None:
+def test_results_that_somebody_removed_come_back_once(stand: BoardDriver) -> None:
     """Removed by an account that is no maintainer: put back, byte for byte; removed again, it stays so."""
     path = finished(stand)
     data = stand.context.hub.read_file(stand.context.results, path).data
@@ -60,7 +60,7 @@ def test_results_that_somebody_removed_come_back_once(stand: Stand) -> None:
     assert results(stand) == []
 
 
-def test_what_a_maintainer_removed_stays_removed(stand: Stand, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_a_maintainer_removed_stays_removed(stand: BoardDriver, capsys: pytest.CaptureFixture[str]) -> None:
     """A maintainer's removal is a decision: it is told and left."""
     path = finished(stand)
     stand.context.board = stand.context.board.model_copy(update={"maintainers": (stand.context.hub.user("form").id,)})
@@ -73,7 +73,7 @@ def test_what_a_maintainer_removed_stays_removed(stand: Stand, capsys: pytest.Ca
 
 
 @pytest.mark.parametrize("lost", ["details", "status"])
-def test_nothing_comes_back_that_nothing_tells_to_be_right(stand: Stand, lost: str) -> None:
+def test_nothing_comes_back_that_nothing_tells_to_be_right(stand: BoardDriver, lost: str) -> None:
     """Without its details, or with a request that was withdrawn, removed results stay removed."""
     path = finished(stand)
     (request,) = stand.context.index.paths()
@@ -86,7 +86,7 @@ def test_nothing_comes_back_that_nothing_tells_to_be_right(stand: Stand, lost: s
     assert results(stand) == []
 
 
-def test_a_removed_log_is_told(stand: Stand, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_removed_log_is_told(stand: BoardDriver, capsys: pytest.CaptureFixture[str]) -> None:
     """A log has no second copy: who removed it, and where, is told."""
     job = stand.started()
     stand.end(job, failure=Failure(cause="weights-corrupted", fault="submission", message="Cut off."))
@@ -99,7 +99,7 @@ def test_a_removed_log_is_told(stand: Stand, capsys: pytest.CaptureFixture[str])
     assert path in told
 
 
-def test_a_look_at_what_nobody_changed_costs_one_call_a_repo(stand: Stand) -> None:
+def test_a_look_at_what_nobody_changed_costs_one_call_a_repo(stand: BoardDriver) -> None:
     """Also where we have committed since: our own commits are seen in one call more."""
     finished(stand)
     look(stand)

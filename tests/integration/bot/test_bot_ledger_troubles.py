@@ -19,7 +19,7 @@ from hub.errors import Denied, RateLimited, Transient
 from hub.retries import Retries
 from localhub.testing import LocalHub
 from tests.support.board import ledger_driver
-from tests.support.board.ledger_driver import BOT, REQUESTS, RESULTS, WORLD, Bench
+from tests.support.board.ledger_driver import BOT, REQUESTS, RESULTS, WORLD, LedgerDriver
 
 COMMIT = "POST /api/datasets/board/requests/commit/main"
 
@@ -32,14 +32,16 @@ def local_hub(tmp_path: Path) -> Iterator[LocalHub]:
 
 
 @pytest.fixture
-def bench(local_hub: LocalHub, connection: redis.Redis) -> Iterator[Bench]:
+def bench(local_hub: LocalHub, connection: redis.Redis) -> Iterator[LedgerDriver]:
     """Ledgers on that Hub."""
-    made = Bench(local_hub.url, connection)
+    made = LedgerDriver(local_hub.url, connection)
     yield made
     made.hub.close()
 
 
-def test_a_persons_change_in_the_instant_of_the_commit_survives(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_persons_change_in_the_instant_of_the_commit_survives(
+    bench: LedgerDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Somebody commits between the look and the commit, again and again: nothing of theirs is lost, and ours lands."""
     (path,) = bench.stage_some(1)
     bench.put("other.json", {})  # the staged view is old: the ledger has to look
@@ -56,7 +58,9 @@ def test_a_persons_change_in_the_instant_of_the_commit_survives(bench: Bench, mo
     assert len(bench.titles()) == 1
 
 
-def test_a_commit_that_landed_although_the_hub_says_500_is_not_made_again(bench: Bench, local_hub: LocalHub) -> None:
+def test_a_commit_that_landed_although_the_hub_says_500_is_not_made_again(
+    bench: LedgerDriver, local_hub: LocalHub
+) -> None:
     """The error comes after the effect: one commit, the edit dropped."""
     (path,) = bench.stage_some(1)
     local_hub.state.faults.fail_after(COMMIT, status=500, times=1)
@@ -65,7 +69,7 @@ def test_a_commit_that_landed_although_the_hub_says_500_is_not_made_again(bench:
     assert bench.fields(path)["status"] == "RUNNING"
 
 
-def test_an_edit_that_landed_unheard_is_seen_by_the_next_look(bench: Bench, local_hub: LocalHub) -> None:
+def test_an_edit_that_landed_unheard_is_seen_by_the_next_look(bench: LedgerDriver, local_hub: LocalHub) -> None:
     """Where no try hears of it, the edit stays staged; the next sync finds it in the repo and makes no commit."""
     (path,) = bench.stage_some(1)
     local_hub.state.faults.fail_after(COMMIT, status=500, times=1)
@@ -79,7 +83,7 @@ def test_an_edit_that_landed_unheard_is_seen_by_the_next_look(bench: Bench, loca
     assert f"request:{path}" in bench.marked()
 
 
-def test_a_stale_parent_and_a_busy_repo_are_got_over(bench: Bench, local_hub: LocalHub) -> None:
+def test_a_stale_parent_and_a_busy_repo_are_got_over(bench: LedgerDriver, local_hub: LocalHub) -> None:
     """409 while another commit is under way, and 412 for a reason that is gone, cost tries and nothing else."""
     (path,) = bench.stage_some(1)
     busy = "Another commit is in progress; please try again."
@@ -91,7 +95,7 @@ def test_a_stale_parent_and_a_busy_repo_are_got_over(bench: Bench, local_hub: Lo
     assert (bench.fields(path)["status"], len(bench.titles())) == ("RUNNING", 1)
 
 
-def test_a_commit_quota_told_in_words_alone_is_waited_for(bench: Bench, local_hub: LocalHub) -> None:
+def test_a_commit_quota_told_in_words_alone_is_waited_for(bench: LedgerDriver, local_hub: LocalHub) -> None:
     """429 without Retry-After: the ledger of this repo makes no call until the time that the words name."""
     (path,) = bench.stage_some(1)
     words = (
@@ -111,7 +115,7 @@ def test_a_commit_quota_told_in_words_alone_is_waited_for(bench: Bench, local_hu
     assert bench.fields(path)["status"] == "RUNNING"
 
 
-def test_an_edit_that_the_hub_never_takes_holds_up_nobody(bench: Bench) -> None:
+def test_an_edit_that_the_hub_never_takes_holds_up_nobody(bench: LedgerDriver) -> None:
     """A path that no repo can hold is set aside with its reason; all others land."""
     paths = bench.stage_some(7)
     bad = bench.result("bad").model_copy(update={"path": "../bad.json", "wake": ("request:bad",)})
@@ -123,7 +127,7 @@ def test_an_edit_that_the_hub_never_takes_holds_up_nobody(bench: Bench) -> None:
     assert (parked.key, "../bad.json" in parked.error) == ("request:bad", True)
 
 
-def test_what_the_token_may_not_write_stays_staged(bench: Bench, local_hub: LocalHub) -> None:
+def test_what_the_token_may_not_write_stays_staged(bench: LedgerDriver, local_hub: LocalHub) -> None:
     """403 is everybody's trouble in that repo: nothing is dropped, and the sync fails where people see it."""
     bench.stage_some(3)
     local_hub.state.faults.fail(COMMIT, status=403, times=1, error="Forbidden")
@@ -132,11 +136,11 @@ def test_what_the_token_may_not_write_stays_staged(bench: Bench, local_hub: Loca
     assert len(bench.staged()) == 3
 
 
-def test_two_writers_at_once_make_one_commit(bench: Bench, local_hub: LocalHub, valkey_url: str) -> None:
+def test_two_writers_at_once_make_one_commit(bench: LedgerDriver, local_hub: LocalHub, valkey_url: str) -> None:
     """After a lapsed lease two processes may write the same edits: they land once, and nothing stays behind."""
     paths = bench.stage_some(5)
     with redis.Redis.from_url(valkey_url) as second:
-        other = Bench(local_hub.url, second, time=bench.time)
+        other = LedgerDriver(local_hub.url, second, time=bench.time)
         threads = [threading.Thread(target=one.drain) for one in (bench, other)]
         for thread in threads:
             thread.start()
@@ -147,7 +151,9 @@ def test_two_writers_at_once_make_one_commit(bench: Bench, local_hub: LocalHub, 
     assert {bench.fields(path)["status"] for path in paths} == {"RUNNING"}
 
 
-def test_an_edit_replaced_while_it_is_committed_is_written_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_edit_replaced_while_it_is_committed_is_written_again(
+    bench: LedgerDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The newer version of an edit, staged during the commit of the older one, is not dropped with it."""
     put = bench.result("table").model_copy(update={"unless_exists": False})
     bench.ledgers.stage(RESULTS, put)
@@ -167,7 +173,7 @@ def test_an_edit_replaced_while_it_is_committed_is_written_again(bench: Bench, m
 
 @pytest.mark.parametrize("point", [APPLIED, LANDED, SEEN])
 def test_whoever_dies_in_the_middle_leads_to_the_same_end(
-    bench: Bench, local_hub: LocalHub, valkey_url: str, project: Path, point: str
+    bench: LedgerDriver, local_hub: LocalHub, valkey_url: str, project: Path, point: str
 ) -> None:
     """A writer killed between any two effects: the next one ends with one commit, nothing staged, everybody told."""
     paths = bench.stage_some(3)
@@ -184,7 +190,7 @@ def test_whoever_dies_in_the_middle_leads_to_the_same_end(
     assert not any(bench.ledgers.pending(path) for path in paths)
 
 
-def test_a_clock_set_back_stops_nobody_for_long(bench: Bench) -> None:
+def test_a_clock_set_back_stops_nobody_for_long(bench: LedgerDriver) -> None:
     """Commits noted at times that are yet to come count as made now: the wait is the usual one."""
     for _ in range(10):
         assert bench.ledgers.staging.spend("board/requests", seen=_, now=bench.time + DAY, name=str(_))
@@ -196,7 +202,7 @@ def test_a_clock_set_back_stops_nobody_for_long(bench: Bench) -> None:
     assert len(bench.titles()) == 1
 
 
-def test_retries_do_not_spend_the_budget(bench: Bench, local_hub: LocalHub) -> None:
+def test_retries_do_not_spend_the_budget(bench: LedgerDriver, local_hub: LocalHub) -> None:
     """A pass that has to try a few times counts as one commit."""
     bench.stage_some(1)
     bench.hub.retries = Retries(attempts=1)
@@ -208,7 +214,7 @@ def test_retries_do_not_spend_the_budget(bench: Bench, local_hub: LocalHub) -> N
 def test_a_busy_hour_is_remembered_when_redis_is_lost(local_hub: LocalHub, connection: redis.Redis) -> None:
     """What the Hub's history holds is counted once, ours and others', before a repo without a count gets busy."""
     ours, others = 20, 75
-    bench, clock = Bench(local_hub.url, connection), local_hub.state.clock
+    bench, clock = LedgerDriver(local_hub.url, connection), local_hub.state.clock
     bench.ledgers.now = clock.seconds
     for number in range(ours):
         bench.ada.create_commit(
@@ -234,7 +240,7 @@ def test_a_busy_hour_is_remembered_when_redis_is_lost(local_hub: LocalHub, conne
     bench.hub.close()
 
 
-def test_commits_of_a_repo_that_is_not_busy_are_never_counted(bench: Bench) -> None:
+def test_commits_of_a_repo_that_is_not_busy_are_never_counted(bench: LedgerDriver) -> None:
     """The history is read before the sixth commit within an hour, and only then."""
     read = []
     for number in range(9):
@@ -246,7 +252,7 @@ def test_commits_of_a_repo_that_is_not_busy_are_never_counted(bench: Bench) -> N
     assert read == [0] * 7 + [1, 0]
 
 
-def test_who_commits_past_the_ledger_counts_earlier_commits_too(bench: Bench) -> None:
+def test_who_commits_past_the_ledger_counts_earlier_commits_too(bench: LedgerDriver) -> None:
     """A change to several repos spends from the same budget, without a ledger's sync before it."""
     assert all(bench.ledgers.spend(RESULTS) for _ in range(Commits().at_once))
     bench.calls.clear()

@@ -6,14 +6,14 @@ import pytest
 from huggingface_hub import CommitOperationAdd
 
 from redis_state.jobs import EvaluationJob
-from tests.support.board.board_driver import CONFIG, Stand
+from tests.support.board.board_driver import CONFIG, BoardDriver
 from tests.support.board.published_details import publish
 
 MODEL = f"ada/m{'x' * 95}"
 
 
 @pytest.fixture
-def started(stand: Stand) -> EvaluationJob:
+def started(stand: BoardDriver) -> EvaluationJob:
     """An evaluation of it that is under way."""
     stand.ada.create_repo(MODEL)
     files = {"README.md": "# A model\n", "config.json": CONFIG, "model.safetensors": "x"}
@@ -22,7 +22,7 @@ def started(stand: Stand) -> EvaluationJob:
     return stand.started(MODEL)
 
 
-def test_a_model_with_a_long_name_gets_its_results(stand: Stand, started: EvaluationJob) -> None:
+def test_a_model_with_a_long_name_gets_its_results(stand: BoardDriver, started: EvaluationJob) -> None:
     """Its worker publishes to a repo with a shorter name, and the bot copies the results from there."""
     details = publish(stand.hub.url, started, stand.context.suite)
     stand.end(started, details=details)
@@ -31,7 +31,9 @@ def test_a_model_with_a_long_name_gets_its_results(stand: Stand, started: Evalua
     assert f"/datasets/{details.repo}" in stand.threads()[0].events[0].content
 
 
-def test_a_model_with_a_long_name_is_given_up_when_its_worker_is_lost(stand: Stand, started: EvaluationJob) -> None:
+def test_a_model_with_a_long_name_is_given_up_when_its_worker_is_lost(
+    stand: BoardDriver, started: EvaluationJob
+) -> None:
     """What its worker may have published is looked for, and the request waits for another try; nothing is parked."""
     stand.time += 3600
     stand.tick()

@@ -26,6 +26,7 @@ from leaderboard.suites import find_suite
 from redis_state.stopping import Stop
 from steward.cli import app
 from tests.support.board.board_file import BOARD
+from tests.support.waiting import wait_until
 
 KEY = "request:ada/m_eval_request_False_float32_Original.json"
 
@@ -229,9 +230,7 @@ def test_a_sync_that_lost_its_lease_speaks_no_more(clockwork: Clockwork) -> None
     assert not context.redis.exists(context.keys.dirty_tries)
 
 
-def test_a_queue_server_that_refuses_to_write_is_waited_for(
-    clockwork: Clockwork, connection: redis.Redis, eventually: Callable[..., object]
-) -> None:
+def test_a_queue_server_that_refuses_to_write_is_waited_for(clockwork: Clockwork, connection: redis.Redis) -> None:
     """Its memory is full for a while: no loop ends, nothing is parked, and what was dirty is synced afterwards."""
     done = threading.Event()
 
@@ -244,7 +243,7 @@ def test_a_queue_server_that_refuses_to_write_is_waited_for(
     thread = threading.Thread(target=clockwork.run)
     try:
         thread.start()
-        eventually(lambda: connection.info("errorstats").get("errorstat_OOM", {}).get("count", 0) > 1)
+        wait_until(lambda: connection.info("errorstats").get("errorstat_OOM", {}).get("count", 0) > 1)
         assert thread.is_alive() and not done.is_set()
         connection.config_set("maxmemory", 0)
         assert done.wait(20)
@@ -255,9 +254,7 @@ def test_a_queue_server_that_refuses_to_write_is_waited_for(
         thread.join(20)
 
 
-def test_what_nobody_could_have_written_ends_no_loop(
-    clockwork: Clockwork, connection: redis.Redis, eventually: Callable[..., object]
-) -> None:
+def test_what_nobody_could_have_written_ends_no_loop(clockwork: Clockwork, connection: redis.Redis) -> None:
     """While the Hub is away somebody writes nonsense into Redis: the loop stumbles, and goes on once it is gone."""
     clockwork._away = True
     connection.hset(clockwork.context.keys.hub_state, "probed", "yesterday")
@@ -268,7 +265,7 @@ def test_what_nobody_could_have_written_ends_no_loop(
     try:
         with structlog.testing.capture_logs() as logs:
             thread.start()
-            eventually(lambda: any(one["event"] == "the loop stumbled" for one in logs))
+            wait_until(lambda: any(one["event"] == "the loop stumbled" for one in logs))
         connection.delete(clockwork.context.keys.hub_state)
         assert done.wait(20)
     finally:
@@ -353,7 +350,7 @@ def test_operators_see_and_wake_what_is_parked(
     monkeypatch.setenv("STEWARD_BOARD", str(tmp_path / "board.yaml"))
     monkeypatch.setenv("REDIS_URL", valkey_url)
     run = CliRunner().invoke
-    assert "Nothing is parked" in run(app, ["parked", "list"]).output
+    assert "No sync is parked" in run(app, ["parked", "list"]).output
     clockwork.handler = failing(BadRequest("no"))
     clockwork.context.mark(KEY)
     tries(clockwork, LAST_TRY)

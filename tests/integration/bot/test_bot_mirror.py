@@ -22,6 +22,7 @@ from hub.git import git_refusal
 from hub.records import DeleteFile, Repo, WriteFile
 from hub.retries import Retries
 from localhub.testing import LocalHub
+from tests.support.waiting import wait_until
 
 TOKEN = "hf_mirror"
 REPO = Repo("dataset", "board/private")
@@ -60,15 +61,13 @@ def commit(hub: Hub, path: str, data: bytes | None) -> str:
     return hub.commit(REPO, [change], "Change", parent=hub.head(REPO)).oid
 
 
-def test_what_changed_since_a_commit_is_read_without_a_call(
-    mirror: Mirror, hub: Hub, local: LocalHub, eventually: Any
-) -> None:
+def test_what_changed_since_a_commit_is_read_without_a_call(mirror: Mirror, hub: Hub, local: LocalHub) -> None:
     """After a fetch, differences, parents and contents come from this machine; what is not there is told so."""
     first = mirror.fetch(REPO, depth=1)
     second, third = commit(hub, "a/x.json", b"3"), commit(hub, "b/y.json", None)
     local.state.stats.reset()
     assert mirror.fetch(REPO, depth=0) == third
-    eventually(lambda: [one for one in local.state.stats.read()["calls"] if "upload-pack" in one["route"]])
+    wait_until(lambda: [one for one in local.state.stats.read()["calls"] if "upload-pack" in one["route"]])
     local.state.stats.reset()
     with mirror.read(REPO) as view:
         assert [(one.path, one.oid is None) for one in view.changed(first, third)] == [
@@ -182,7 +181,7 @@ def test_what_turns_out_to_be_damaged_is_thrown_away_for_the_next_fetch(mirror: 
         assert view.has(head)
 
 
-def test_a_clone_is_not_thrown_away_under_a_reader(mirror: Mirror, eventually: Any) -> None:
+def test_a_clone_is_not_thrown_away_under_a_reader(mirror: Mirror) -> None:
     """Whoever discards a clone waits until it is not read any more."""
     mirror.fetch(REPO, depth=1)
     with mirror.read(REPO) as view:

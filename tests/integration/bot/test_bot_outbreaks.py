@@ -9,18 +9,18 @@ from bot.threads.maintainers_list import DAY, TITLE
 from leaderboard.attempts import Outcome, attempt_id
 from leaderboard.failures import cause
 from redis_state.canaries import Canaries, CanaryVerdict
-from tests.support.board.board_driver import Stand
+from tests.support.board.board_driver import BoardDriver
 
 DIED = "harness-error (KeyError: 'solution')"
 
 
 @pytest.fixture
-def canaries(stand: Stand) -> Canaries:
+def canaries(stand: BoardDriver) -> Canaries:
     """The canary of the board's suite."""
     return Canaries(stand.context.redis, stand.context.keys, "starter")
 
 
-def strike(stand: Stand, names: str, code: str = "harness-error") -> None:
+def strike(stand: BoardDriver, names: str, code: str = "harness-error") -> None:
     """An attempt of a model for each letter ends with `code`; it is noted as often as syncs see it: twice."""
     for name in 2 * names:
         outcome = Outcome(
@@ -38,7 +38,7 @@ def strike(stand: Stand, names: str, code: str = "harness-error") -> None:
     stand.work()
 
 
-def judge(stand: Stand, canaries: Canaries, died_of: str) -> None:
+def judge(stand: BoardDriver, canaries: Canaries, died_of: str) -> None:
     """The next worker runs the canary and reports."""
     asked = canaries.take("w")
     assert asked is not None
@@ -47,25 +47,25 @@ def judge(stand: Stand, canaries: Canaries, died_of: str) -> None:
     stand.work()
 
 
-def reasons(stand: Stand) -> dict[str, str]:
+def reasons(stand: BoardDriver) -> dict[str, str]:
     """What is paused, and why."""
     stand.settle()
     return {what: hold.reason for what, hold in stand.context.pauses.all().items()}
 
 
-def test_few_deaths_ask_for_nothing(stand: Stand, canaries: Canaries) -> None:
+def test_few_deaths_ask_for_nothing(stand: BoardDriver, canaries: Canaries) -> None:
     """Three models of one cause are a usual hour, however often each is seen."""
     strike(stand, "abc")
     assert canaries.take("w") is None
 
 
-def test_a_canary_that_dies_pauses_the_suite_and_says_so_once(stand: Stand, canaries: Canaries) -> None:
+def test_a_canary_that_dies_pauses_the_suite_and_says_so_once(stand: BoardDriver, canaries: Canaries) -> None:
     """The fault is ours: nothing of the suite is dispatched any more, with the reason where everybody reads it."""
     strike(stand, "abcd")
     judge(stand, canaries, DIED)
     found = reasons(stand)
     assert list(found) == ["suite:starter"]
-    assert "4 models died of harness-error" in found["suite:starter"]
+    assert "4 models failed with harness-error" in found["suite:starter"]
     assert DIED in found["suite:starter"]
     commits = stand.commits()
     strike(stand, "efgh")
@@ -73,7 +73,7 @@ def test_a_canary_that_dies_pauses_the_suite_and_says_so_once(stand: Stand, cana
     assert (reasons(stand), stand.commits()) == (found, commits)
 
 
-def digests(stand: Stand) -> list[list[str]]:
+def digests(stand: BoardDriver) -> list[list[str]]:
     """What stands in each of the maintainers' threads: opening post and comments."""
     return [
         [event.content for event in one.events if event.type == "comment"]
@@ -82,13 +82,13 @@ def digests(stand: Stand) -> list[list[str]]:
     ]
 
 
-def test_maintainers_are_told_in_their_thread_once(stand: Stand, canaries: Canaries) -> None:
+def test_maintainers_are_told_in_their_thread_once(stand: BoardDriver, canaries: Canaries) -> None:
     """One comment for one pause, also after all of Redis is lost; another pause is another matter."""
     strike(stand, "abcd")
     judge(stand, canaries, DIED)
     stand.settle()
     ((_, told),) = digests(stand)
-    assert "4 models died of harness-error" in told
+    assert "4 models failed with harness-error" in told
     assert "steward resume suite:starter" in told
     for _ in range(2):
         stand.context.redis.flushall()
@@ -106,7 +106,7 @@ def test_maintainers_are_told_in_their_thread_once(stand: Stand, canaries: Canar
     assert [len(one) for one in digests(stand)] == [3]
 
 
-def test_a_pause_of_people_is_told_to_nobody(stand: Stand) -> None:
+def test_a_pause_of_people_is_told_to_nobody(stand: BoardDriver) -> None:
     """Who paused it knows; the queue says so to everybody else."""
     rulings.pause(stand.context, "suite:starter", "We move.", "maya")
     stand.settle()
@@ -114,7 +114,7 @@ def test_a_pause_of_people_is_told_to_nobody(stand: Stand) -> None:
     assert digests(stand) == []
 
 
-def test_a_canary_that_lives_changes_nothing(stand: Stand, canaries: Canaries) -> None:
+def test_a_canary_that_lives_changes_nothing(stand: BoardDriver, canaries: Canaries) -> None:
     """Those models had reasons of their own; the next suspicion needs new deaths."""
     strike(stand, "abcd")
     judge(stand, canaries, "")
@@ -126,7 +126,7 @@ def test_a_canary_that_lives_changes_nothing(stand: Stand, canaries: Canaries) -
     assert canaries.take("w") == "harness-error"
 
 
-def test_a_verdict_upon_nothing_pauses_nothing(stand: Stand, canaries: Canaries) -> None:
+def test_a_verdict_upon_nothing_pauses_nothing(stand: BoardDriver, canaries: Canaries) -> None:
     """A worker's word, or a thief's, that a canary died: too few models did for anybody to have asked."""
     strike(stand, "abc")
     stand.context.redis.hset(stand.context.keys.canary("starter"), "asked", "harness-error")
@@ -138,7 +138,7 @@ def test_a_verdict_upon_nothing_pauses_nothing(stand: Stand, canaries: Canaries)
     assert reasons(stand) == {}
 
 
-def test_one_worker_at_a_time_runs_it(stand: Stand, canaries: Canaries) -> None:
+def test_one_worker_at_a_time_runs_it(stand: BoardDriver, canaries: Canaries) -> None:
     """It is asked of the next worker, not of all; one that cannot finish lets another try."""
     strike(stand, "abcd")
     assert canaries.take("w") == "harness-error"
@@ -147,17 +147,19 @@ def test_one_worker_at_a_time_runs_it(stand: Stand, canaries: Canaries) -> None:
     assert canaries.take("v") == "harness-error"
 
 
-def test_what_most_die_of_by_now_is_what_the_canary_is_asked_for(stand: Stand, canaries: Canaries) -> None:
+def test_what_most_die_of_by_now_is_what_the_canary_is_asked_for(stand: BoardDriver, canaries: Canaries) -> None:
     """Where nothing can begin any more no canary gives a verdict about an earlier cause: it is not waited for."""
     strike(stand, "abcd")
     assert canaries.take("w") == "harness-error"
     strike(stand, "efghi", "dataset-unavailable")
     canaries.release()
     judge(stand, canaries, DIED)
-    assert "5 models died of dataset-unavailable" in reasons(stand)["suite:starter"]
+    assert "5 models failed with dataset-unavailable" in reasons(stand)["suite:starter"]
 
 
-def test_a_verdict_about_an_earlier_cause_takes_the_later_one_off_no_list(stand: Stand, canaries: Canaries) -> None:
+def test_a_verdict_about_an_earlier_cause_takes_the_later_one_off_no_list(
+    stand: BoardDriver, canaries: Canaries
+) -> None:
     """A canary that was under way lives: the other cause is asked for still."""
     strike(stand, "abcd")
     asked = canaries.take("w")
@@ -168,7 +170,7 @@ def test_a_verdict_about_an_earlier_cause_takes_the_later_one_off_no_list(stand:
     assert canaries.take("v") == "dataset-unavailable"
 
 
-def test_the_end_of_a_real_attempt_is_noted(stand: Stand, canaries: Canaries) -> None:
+def test_the_end_of_a_real_attempt_is_noted(stand: BoardDriver, canaries: Canaries) -> None:
     """From the worker's outcome to the record that the suspicion is drawn from."""
     job = stand.started()
     stand.end(job, failure=cause("harness-error").failure("?"))

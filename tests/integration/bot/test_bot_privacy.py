@@ -13,13 +13,13 @@ from leaderboard.attempts import Failure
 from leaderboard.requests import Request, RequestPath
 from redis_state.board.entry import IndexEntry
 from redis_state.jobs import EvaluationJob
-from tests.support.board.board_driver import CONFIG, Stand
+from tests.support.board.board_driver import CONFIG, BoardDriver
 
 Kind = Literal["gated", "private"]
 BROKEN = Failure(cause="weights-corrupted", fault="submission", message="The weights are cut off.")
 
 
-def model(stand: Stand, kind: str) -> str:
+def model(stand: BoardDriver, kind: str) -> str:
     """A model of the bot's own, so that its token may read it."""
     repo = Repo("model", f"steward-bot/{kind}")
     stand.context.hub.create_repo(repo, private=kind == "private")
@@ -35,14 +35,14 @@ def model(stand: Stand, kind: str) -> str:
 
 
 @pytest.fixture
-def taking(stand: Stand) -> Stand:
+def taking(stand: BoardDriver) -> BoardDriver:
     """A board that takes private and gated models, and opens threads for everything."""
     policy = stand.context.board.admission.model_copy(update={"private_models": True, "gated_models": True})
     stand.context.board = stand.context.board.model_copy(update={"admission": policy, "threads": "always"})
     return stand
 
 
-def started(stand: Stand, kind: Kind) -> EvaluationJob:
+def started(stand: BoardDriver, kind: Kind) -> EvaluationJob:
     """An evaluation of such a model that is under way."""
     return stand.started(model(stand, kind))
 
@@ -52,13 +52,15 @@ def path_of(kind: str) -> str:
     return str(RequestPath("steward-bot", kind, private=False, precision="float32", weight_type="Original"))
 
 
-def logs(stand: Stand) -> list[str]:
+def logs(stand: BoardDriver) -> list[str]:
     """What lies in the logs repo beside the files that every repo begins with."""
     return [file.path for file in stand.context.hub.list_files(stand.context.logs) if "/" in file.path]
 
 
 @pytest.mark.parametrize("kind", ["gated", "private"])
-def test_a_model_that_not_all_may_see_is_evaluated_without_thread_or_public_log(taking: Stand, kind: Kind) -> None:
+def test_a_model_that_not_all_may_see_is_evaluated_without_thread_or_public_log(
+    taking: BoardDriver, kind: Kind
+) -> None:
     """Its details are asked to be private; no thread is opened, no log laid where all may read; the file says why."""
     job = started(taking, kind)
     assert job.private is True
@@ -69,7 +71,7 @@ def test_a_model_that_not_all_may_see_is_evaluated_without_thread_or_public_log(
     assert (taking.threads(), logs(taking)) == ([], [])
 
 
-def test_a_private_repo_of_logs_may_hold_them(taking: Stand) -> None:
+def test_a_private_repo_of_logs_may_hold_them(taking: BoardDriver) -> None:
     """As `steward init` makes it: then the operator finds the log, and still nobody else does."""
     taking.context.hub.hide(taking.context.logs)
     job = started(taking, "private")
@@ -79,7 +81,7 @@ def test_a_private_repo_of_logs_may_hold_them(taking: Stand) -> None:
     assert taking.threads() == []
 
 
-def test_what_was_found_out_about_access_outlives_redis(taking: Stand) -> None:
+def test_what_was_found_out_about_access_outlives_redis(taking: BoardDriver) -> None:
     """After amnesia the file itself says that the model is private: nothing is told or shown then either."""
     job = started(taking, "private")
     taking.end(job, failure=BROKEN)
@@ -91,7 +93,7 @@ def test_what_was_found_out_about_access_outlives_redis(taking: Stand) -> None:
     assert taking.threads() == []
 
 
-def test_a_board_that_takes_open_models_only_refuses_without_a_thread(stand: Stand) -> None:
+def test_a_board_that_takes_open_models_only_refuses_without_a_thread(stand: BoardDriver) -> None:
     """A private model that our token may read is refused in its file alone."""
     name = model(stand, "private")
     path = stand.submit(name)
@@ -102,7 +104,7 @@ def test_a_board_that_takes_open_models_only_refuses_without_a_thread(stand: Sta
 
 
 @pytest.mark.parametrize("kind", ["gated", "private"])
-def test_a_pull_request_hears_no_details_of_such_a_model(taking: Stand, kind: Kind) -> None:
+def test_a_pull_request_hears_no_details_of_such_a_model(taking: BoardDriver, kind: Kind) -> None:
     """Which rules it fails, by their codes; and where the board takes open models only, a private one is none."""
     name = model(taking, kind)
     asked = as_request(name, revision="main", precision="1bit", weight_type="Original")
@@ -116,7 +118,7 @@ def test_a_pull_request_hears_no_details_of_such_a_model(taking: Stand, kind: Ki
     assert "model-private" not in codes
 
 
-def test_an_open_model_is_told_about_as_ever(stand: Stand) -> None:
+def test_an_open_model_is_told_about_as_ever(stand: BoardDriver) -> None:
     """Nothing of this is said of a model that everybody may see."""
     job = stand.started()
     assert job.private is False

@@ -23,13 +23,13 @@ from redis_state.board.entry import IndexEntry
 from redis_state.board.measures import Cost
 from redis_state.heartbeats import WorkerCard
 from redis_state.jobs import EvaluationJob
-from tests.support.board.board_driver import REQUESTS, Stand
+from tests.support.board.board_driver import REQUESTS, BoardDriver
 from tests.support.board.queued_requests import path_of, queued, said, start, submit
 
 THEIRS = Failure(cause="weights-corrupted", fault="submission", message="Cut off.")
 
 
-def judged_like(stand: Stand, path: str, *precisions: str) -> list[str]:
+def judged_like(stand: BoardDriver, path: str, *precisions: str) -> list[str]:
     """Requests that were accepted as the one at `path` was, with their files on the Hub; their paths."""
     entry, files, entries = stand.context.index.get(path), [], []
     assert entry.job is not None
@@ -47,7 +47,7 @@ def judged_like(stand: Stand, path: str, *precisions: str) -> list[str]:
     return [one.path for one in entries]
 
 
-def test_two_hundred_models_of_one_submitter_do_not_delay_the_first_of_another(stand: Stand) -> None:
+def test_two_hundred_models_of_one_submitter_do_not_delay_the_first_of_another(stand: BoardDriver) -> None:
     """What lies in RQ for a crowd gives way to a newcomer, so that only what runs comes before their first model."""
     stand.context.board = stand.context.board.model_copy(update={"threads": "never"})
     stand.worker()
@@ -68,7 +68,7 @@ def test_two_hundred_models_of_one_submitter_do_not_delay_the_first_of_another(s
     assert len(queued(stand)) == 2
 
 
-def test_positions_are_told_as_they_cross_levels_and_not_in_between(stand: Stand) -> None:
+def test_positions_are_told_as_they_cross_levels_and_not_in_between(stand: BoardDriver) -> None:
     """A waiting request's comment is rewritten at the third place and the first, and at no other step."""
     stand.context.ledgers.budget = Commits(at_once=60)
     paths = submit(stand, *(f"p{n}" for n in range(6)), sender="ada")
@@ -92,7 +92,7 @@ def test_positions_are_told_as_they_cross_levels_and_not_in_between(stand: Stand
 
 
 def test_a_dispatch_that_comes_while_a_worker_takes_the_job_does_not_hide_its_claim(
-    stand: Stand, monkeypatch: pytest.MonkeyPatch
+    stand: BoardDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The index says that it waits, a worker takes it between the look and the word: the claim is granted, once."""
     stand.worker()
@@ -122,7 +122,7 @@ def test_a_dispatch_that_comes_while_a_worker_takes_the_job_does_not_hide_its_cl
         ("handed-back", True),
     ],
 )
-def test_a_request_can_be_cancelled_at_every_stage(stand: Stand, stage: str, by_hand: bool) -> None:
+def test_a_request_can_be_cancelled_at_every_stage(stand: BoardDriver, stage: str, by_hand: bool) -> None:
     """CANCELLED stays in the file, nothing lies in RQ, no claim is granted, and whoever runs it is told to stop."""
     if stage != "waiting":
         stand.worker()
@@ -162,7 +162,7 @@ def test_a_request_can_be_cancelled_at_every_stage(stand: Stand, stage: str, by_
     assert stand.queued() == []
 
 
-def test_a_hold_takes_a_request_out_of_rq_and_survives_amnesia(stand: Stand) -> None:
+def test_a_hold_takes_a_request_out_of_rq_and_survives_amnesia(stand: BoardDriver) -> None:
     """Its reason is in the file and the thread; without Redis it still holds; lifted, the request has its turn."""
     stand.worker()
     (path,) = submit(stand, "float32", sender="ada")
@@ -188,7 +188,7 @@ def test_a_hold_takes_a_request_out_of_rq_and_survives_amnesia(stand: Stand) -> 
     assert rulings.unhold(stand.context, path).code == "not-held"
 
 
-def test_priorities_reorder_what_waits_and_what_lies_in_rq(stand: Stand) -> None:
+def test_priorities_reorder_what_waits_and_what_lies_in_rq(stand: BoardDriver) -> None:
     """High comes first, also before what was in RQ already; low last; told twice changes nothing."""
     stand.worker()
     paths = submit(stand, "p1", "p2", "p3", sender="ada")
@@ -207,7 +207,7 @@ def test_priorities_reorder_what_waits_and_what_lies_in_rq(stand: Stand) -> None
     assert "priority" not in stand.file(late)["steward"]
 
 
-def test_a_budget_holds_back_until_a_day_has_passed_and_says_so(stand: Stand) -> None:
+def test_a_budget_holds_back_until_a_day_has_passed_and_says_so(stand: BoardDriver) -> None:
     """After an attempt that used up a submitter's GPU-hours their next request waits, in words; another's does not."""
     budgets = Budgets(by_submitter=2, by_request=30)
     stand.context.board = stand.context.board.model_copy(update={"budgets": budgets})
@@ -235,7 +235,7 @@ def test_a_budget_holds_back_until_a_day_has_passed_and_says_so(stand: Stand) ->
     assert sorted(queued(stand)) == sorted([bobs, waits])
 
 
-def test_what_attempts_took_is_forgotten_after_a_day_also_where_nothing_is_limited(stand: Stand) -> None:
+def test_what_attempts_took_is_forgotten_after_a_day_also_where_nothing_is_limited(stand: BoardDriver) -> None:
     """The day's counts are kept for budgets; on a board without any nobody else would ever look at them."""
     cost = Cost("a-1", "p", "small", "ada", 100.0, ended=stand.time)
     stand.context.measures.spend(cost)
@@ -246,7 +246,7 @@ def test_what_attempts_took_is_forgotten_after_a_day_also_where_nothing_is_limit
     assert stand.context.redis.hlen(stand.context.keys.spent) == 0
 
 
-def outcome(stand: Stand, job: EvaluationJob, *, seconds: float) -> Outcome:
+def outcome(stand: BoardDriver, job: EvaluationJob, *, seconds: float) -> Outcome:
     """An attempt that failed after so long."""
     return Outcome(
         attempt=job.attempt,
@@ -261,7 +261,7 @@ def outcome(stand: Stand, job: EvaluationJob, *, seconds: float) -> Outcome:
     )
 
 
-def test_each_tier_has_its_queue_and_its_workers(stand: Stand) -> None:
+def test_each_tier_has_its_queue_and_its_workers(stand: BoardDriver) -> None:
     """A request goes into the queue of its tier, and into the next larger one's while nobody offers that."""
     stand.context.workers.announce(WorkerCard(name="l", tiers=("large",), since=stand.time, beat=stand.time))
     (path,) = submit(stand, "float32", sender="ada")
@@ -273,12 +273,12 @@ def test_each_tier_has_its_queue_and_its_workers(stand: Stand) -> None:
     assert lies_in(stand, path) == stand.context.queue("small")
 
 
-def lies_in(stand: Stand, path: str) -> str:
+def lies_in(stand: BoardDriver, path: str) -> str:
     """The RQ queue in which the attempt of `path` lies."""
     return take_snapshot(stand.context).queued_in[stand.context.index.get(path).attempt or ""]
 
 
-def test_how_long_evaluations_take_is_learned_again_from_the_results(stand: Stand) -> None:
+def test_how_long_evaluations_take_is_learned_again_from_the_results(stand: BoardDriver) -> None:
     """With nothing in Redis the newest results tell it, and what waits is told when it should start."""
     suite = stand.context.suite
     raw = {task: {"acc_norm,none": 0.75, "exact_match,answer": 0.5} for task in (*suite.tasks, *suite.run)}
@@ -311,7 +311,7 @@ def test_how_long_evaluations_take_is_learned_again_from_the_results(stand: Stan
     assert "and should start between " in said(stand, late)
 
 
-def test_packed_weights_are_as_large_as_what_is_packed_in_them(stand: Stand) -> None:
+def test_packed_weights_are_as_large_as_what_is_packed_in_them(stand: BoardDriver) -> None:
     """One number of a GPTQ checkpoint holds eight parameters of four bits: 70 billion of them are no small model, and
     no small base of an adapter."""
     packed = Weights(("model.safetensors",), dtypes={"I32": 8_500_000_000, "F16": 2_000_000_000}, nbytes=38_000_000_000)

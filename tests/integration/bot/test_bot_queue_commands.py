@@ -11,13 +11,13 @@ from hub.budget import Commits
 from leaderboard.holds import PAUSES
 from redis_state import clock
 from steward.cli import app
-from tests.support.board.board_driver import BOT, Stand
+from tests.support.board.board_driver import BOT, BoardDriver
 from tests.support.board.board_file import BOARD
 from workers.settings import WorkerSettings
 
 
 def test_the_queue_is_ruled_from_a_shell(
-    stand: Stand, valkey_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    stand: BoardDriver, valkey_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each command says in one sentence what will come of it, stages it, and ends with 1 where nothing will change."""
     (tmp_path / "board.yaml").write_text(BOARD)

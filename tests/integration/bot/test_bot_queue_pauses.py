@@ -6,12 +6,12 @@ import pytest
 
 from bot.queue import rulings
 from leaderboard.holds import MAX_PAUSES, PAUSES
-from tests.support.board.board_driver import Stand
+from tests.support.board.board_driver import BoardDriver
 from tests.support.board.queued_requests import queued, said, start, submit
 
 
 @pytest.mark.parametrize("what", ["board", "tier:small"])
-def test_a_pause_stops_turns_and_not_what_runs_and_survives_amnesia(stand: Stand, what: str) -> None:
+def test_a_pause_stops_turns_and_not_what_runs_and_survives_amnesia(stand: BoardDriver, what: str) -> None:
     """Everyone can read the reason in the repo and the thread; resumed, the queue goes on."""
     stand.worker()
     one, other = submit(stand, "p1", "p2", sender="ada")
@@ -40,7 +40,7 @@ def test_a_pause_stops_turns_and_not_what_runs_and_survives_amnesia(stand: Stand
 
 
 @pytest.mark.parametrize("broken", [b"{", b"{}" + b" " * MAX_PAUSES], ids=["cut off", "too large"])
-def test_people_may_pause_by_hand_and_a_broken_file_changes_nothing(stand: Stand, broken: bytes) -> None:
+def test_people_may_pause_by_hand_and_a_broken_file_changes_nothing(stand: BoardDriver, broken: bytes) -> None:
     """A bare reason in the file counts; what cannot be read leaves the last pauses in force, or, after an amnesia, all
     paused."""
     stand.put(PAUSES, b'{"board": "Back on Monday."}')
@@ -56,7 +56,7 @@ def test_people_may_pause_by_hand_and_a_broken_file_changes_nothing(stand: Stand
     stand.tick()
     stand.settle()
     assert queued(stand) == []
-    assert "**The queue is paused**: The file .steward/queue.json cannot be read" in said(stand, path)
+    assert "**The queue is paused**: The file .steward/pauses cannot be read" in said(stand, path)
     stand.put(PAUSES, b"{}")
     stand.settle()
     assert queued(stand) == [path]
@@ -70,7 +70,9 @@ def test_people_may_pause_by_hand_and_a_broken_file_changes_nothing(stand: Stand
     ],
     ids=["a pause", "too large"],
 )
-def test_after_an_amnesia_nobody_has_a_turn_before_the_pauses_were_read(stand: Stand, content: bytes, why: str) -> None:
+def test_after_an_amnesia_nobody_has_a_turn_before_the_pauses_were_read(
+    stand: BoardDriver, content: bytes, why: str
+) -> None:
     """A request that is looked at before the requests repo as a whole is accepted, and waits like all others."""
     stand.put(PAUSES, content)
     stand.worker()

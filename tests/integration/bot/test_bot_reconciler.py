@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable
 
 import pytest
 
@@ -18,11 +17,12 @@ from localhub.webhooks.store import SUSPENDED
 from redis_state.attempts import LOST, AttemptProgress, AttemptState
 from redis_state.board.entry import IndexEntry
 from redis_state.dirty import SyncPriority
-from tests.support.board.board_driver import REQUESTS, Stand
+from tests.support.board.board_driver import REQUESTS, BoardDriver
 from tests.support.board.reconciliation import fill, look, member, state, text_of, webhook
+from tests.support.waiting import wait_until
 
 
-def test_a_comment_that_no_webhook_told_of_is_found_within_the_bound(stand: Stand) -> None:
+def test_a_comment_that_no_webhook_told_of_is_found_within_the_bound(stand: BoardDriver) -> None:
     """Of 120 open threads the oldest is found after at most as many looks as there are pages, the newest after one."""
     numbers = [_discussion(stand, f"Question {number}") for number in range(120)]
     pages = 3
@@ -40,7 +40,7 @@ def test_a_comment_that_no_webhook_told_of_is_found_within_the_bound(stand: Stan
     assert [route for _, route in calls].count("threads") == 6  # two for each repo
 
 
-def test_a_repo_without_discussions_is_nobodys_trouble(stand: Stand) -> None:
+def test_a_repo_without_discussions_is_nobodys_trouble(stand: BoardDriver) -> None:
     """The Hub refuses to list them: there is nothing to look at, and nothing failed."""
     stand.hub.state.faults.fail("GET */board/results/discussions*", status=403, error="Discussions are disabled")
     stand.context.mark("threads:dataset/board/results")
@@ -48,7 +48,7 @@ def test_a_repo_without_discussions_is_nobodys_trouble(stand: Stand) -> None:
     assert not stand.context.redis.exists(stand.context.keys.dirty_tries)
 
 
-def test_what_another_version_noted_of_a_thread_keeps_no_digest_from_being_written(stand: Stand) -> None:
+def test_what_another_version_noted_of_a_thread_keeps_no_digest_from_being_written(stand: BoardDriver) -> None:
     """One word more is passed over, and what is not enough is left out."""
     known = {"title": "Hm", "url": "u", "topic": "other", "author": "ada", "since": stand.time, "mood": "blue"}
     for key, said in (("thread:a", known), ("thread:b", {"title": "?"})):
@@ -59,7 +59,7 @@ def test_what_another_version_noted_of_a_thread_keeps_no_digest_from_being_writt
     assert [one.title for one in stand.threads()] == [TITLE]
 
 
-def test_a_lost_status_comment_is_written_anew(stand: Stand) -> None:
+def test_a_lost_status_comment_is_written_anew(stand: BoardDriver) -> None:
     """When somebody hides the status comment of a request that waits, the next look brings it back, once."""
     stand.submit("ada/good")
     look(stand)
@@ -74,7 +74,7 @@ def test_a_lost_status_comment_is_written_anew(stand: Stand) -> None:
     assert len(told) == 1
 
 
-def test_a_status_comment_of_a_request_at_its_end_stays_hidden(stand: Stand) -> None:
+def test_a_status_comment_of_a_request_at_its_end_stays_hidden(stand: BoardDriver) -> None:
     """Nobody waits any more, and whoever hid it may have meant it: no new comment and no new thread."""
     stand.submit("ada/remote")
     look(stand)
@@ -88,12 +88,12 @@ def test_a_status_comment_of_a_request_at_its_end_stays_hidden(stand: Stand) -> 
     assert len(stand.threads()) == 1
 
 
-def _discussion(stand: Stand, title: str) -> int:
+def _discussion(stand: BoardDriver, title: str) -> int:
     return int(stand.ada.create_discussion(REQUESTS, title, description="?", repo_type="dataset").num)
 
 
 @pytest.mark.parametrize("how", ["disabled", SUSPENDED])
-def test_a_webhook_that_was_switched_off_is_switched_on_and_reported(stand: Stand, how: str) -> None:
+def test_a_webhook_that_was_switched_off_is_switched_on_and_reported(stand: BoardDriver, how: str) -> None:
     """Disabled by hand, or suspended by the Hub: the next look enables it, and `/readyz` can tell."""
     hook = webhook(stand)
     look(stand)
@@ -107,7 +107,7 @@ def test_a_webhook_that_was_switched_off_is_switched_on_and_reported(stand: Stan
     assert how in told
 
 
-def test_without_a_webhook_the_bot_looks_oftener_and_says_why(stand: Stand) -> None:
+def test_without_a_webhook_the_bot_looks_oftener_and_says_why(stand: BoardDriver) -> None:
     """Nobody tells us of commits: the flag says so and rounds come every POLLING seconds, until there is a webhook."""
     look(stand)
     assert b"No webhook" in stand.context.redis.get(stand.context.keys.webhook_trouble)
@@ -119,7 +119,7 @@ def test_without_a_webhook_the_bot_looks_oftener_and_says_why(stand: Stand) -> N
     assert ("GET", "refs") in look(stand, after=PERIOD - POLLING)
 
 
-def test_two_schedulers_make_no_more_rounds_than_one(stand: Stand) -> None:
+def test_two_schedulers_make_no_more_rounds_than_one(stand: BoardDriver) -> None:
     """The time of the last round is shared: each makes one when it starts, and from then on they take turns."""
     webhook(stand)
     other = Schedule(stand.context)
@@ -133,7 +133,7 @@ def test_two_schedulers_make_no_more_rounds_than_one(stand: Stand) -> None:
     assert costs[1:] == [8, 8, 0]
 
 
-def test_after_redis_is_lost_everything_is_as_before(stand: Stand) -> None:
+def test_after_redis_is_lost_everything_is_as_before(stand: BoardDriver) -> None:
     """FLUSHALL with requests running, queued, refused and finished: the same files, threads and queue after it."""
     fill(stand, 30)
     job = stand.started()
@@ -155,7 +155,7 @@ def test_after_redis_is_lost_everything_is_as_before(stand: Stand) -> None:
     assert before[2:] == ([stand.queued()[0].attempt], 33, "RUNNING")
 
 
-def test_a_request_whose_sync_got_lost_is_marked_again(stand: Stand) -> None:
+def test_a_request_whose_sync_got_lost_is_marked_again(stand: BoardDriver) -> None:
     """An entry that nobody judged, with no mark left, is synced at the next round."""
     path = stand.submit("ada/good")
     look(stand)
@@ -165,7 +165,7 @@ def test_a_request_whose_sync_got_lost_is_marked_again(stand: Stand) -> None:
     assert state(stand, path) == "waiting"
 
 
-def test_an_attempt_that_lives_without_its_request_is_looked_into(stand: Stand) -> None:
+def test_an_attempt_that_lives_without_its_request_is_looked_into(stand: BoardDriver) -> None:
     """The index says that nobody evaluates a request whose attempt beats: its sync puts the index right."""
     job = stand.started()
     entry = stand.context.index.get(job.path)
@@ -176,7 +176,7 @@ def test_an_attempt_that_lives_without_its_request_is_looked_into(stand: Stand) 
     assert state(stand, job.path) == "running"
 
 
-def test_marks_in_bulk_count_like_single_ones(stand: Stand) -> None:
+def test_marks_in_bulk_count_like_single_ones(stand: BoardDriver) -> None:
     """A key marked while its sync runs is synced again, also if it was marked among many."""
     dirty = stand.context.dirty
     dirty.mark_all(["a", "b"], due=stand.time, priority=SyncPriority.EVENT)
@@ -187,7 +187,7 @@ def test_marks_in_bulk_count_like_single_ones(stand: Stand) -> None:
     assert len(dirty) == 2
 
 
-def test_a_job_that_vanished_from_rq_is_queued_again(stand: Stand) -> None:
+def test_a_job_that_vanished_from_rq_is_queued_again(stand: BoardDriver) -> None:
     """PENDING without a job: when RQ lost what was queued, the same attempt is put there once more."""
     stand.worker()
     stand.submit("ada/good")
@@ -201,7 +201,7 @@ def test_a_job_that_vanished_from_rq_is_queued_again(stand: Stand) -> None:
     assert [one.attempt for one in stand.queued()] == [job.attempt]
 
 
-def test_what_a_sync_found_out_during_a_tick_stands(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_sync_found_out_during_a_tick_stands(stand: BoardDriver, monkeypatch: pytest.MonkeyPatch) -> None:
     """A request that is cancelled while the timer looks for its job stays so, and what else is known of it too."""
     stand.worker()
     stand.submit("ada/good")
@@ -224,9 +224,7 @@ def test_what_a_sync_found_out_during_a_tick_stands(stand: Stand, monkeypatch: p
     assert stand.context.index.waiting() == ()
 
 
-def test_a_tick_that_fails_does_not_end_the_timer(
-    stand: Stand, monkeypatch: pytest.MonkeyPatch, eventually: Callable[..., object]
-) -> None:
+def test_a_tick_that_fails_does_not_end_the_timer(stand: BoardDriver, monkeypatch: pytest.MonkeyPatch) -> None:
     """What one tick cannot read, the next ones may find mended."""
     monkeypatch.setattr("bot.processes.schedule.TICK", 0.01)
     redis, keys = stand.context.redis, stand.context.keys
@@ -234,15 +232,15 @@ def test_a_tick_that_fails_does_not_end_the_timer(
     timer = threading.Thread(target=stand.schedule.run)
     timer.start()
     try:
-        assert eventually(lambda: redis.hget(keys.rounds, "round"))
+        assert wait_until(lambda: redis.hget(keys.rounds, "round"))
         redis.delete(keys.day)
-        assert eventually(lambda: redis.get(keys.day))
+        assert wait_until(lambda: redis.get(keys.day))
     finally:
         stand.schedule.stop()
         timer.join()
 
 
-def test_a_job_that_a_worker_has_just_got_is_not_lost(stand: Stand) -> None:
+def test_a_job_that_a_worker_has_just_got_is_not_lost(stand: BoardDriver) -> None:
     """Between getting a job and saying that it took it a tick of the timer may fall: nothing is queued twice."""
     stand.worker()
     stand.submit("ada/good")
@@ -261,7 +259,7 @@ def test_a_job_that_a_worker_has_just_got_is_not_lost(stand: Stand) -> None:
     assert stand.context.index.get(job.path).state == "running"
 
 
-def test_a_hub_that_is_away_is_not_hammered_about_a_silent_attempt(stand: Stand) -> None:
+def test_a_hub_that_is_away_is_not_hammered_about_a_silent_attempt(stand: BoardDriver) -> None:
     """While the Hub fails, the timer's ticks do not shorten the growing waits of the sync that would recover it."""
     job = stand.started()
     stand.context.hub.retries = Retries(attempts=1)

@@ -11,11 +11,11 @@ from bot.core.pull_records import MAIN
 from bot.processes.reconcile import PERIOD
 from bot.processes.schedule import TICK
 from hub.errors import RateLimited
-from tests.support.board.board_driver import REQUESTS, Stand
+from tests.support.board.board_driver import REQUESTS, BoardDriver
 from tests.support.board.reconciliation import FINISHED, fill, look, member, modify, path_of, state, webhook
 
 
-def test_a_commit_that_no_webhook_told_of_is_found_within_one_period(stand: Stand) -> None:
+def test_a_commit_that_no_webhook_told_of_is_found_within_one_period(stand: BoardDriver) -> None:
     """Before the period is over nobody looks; afterwards the new request is judged, and the removed one forgotten."""
     webhook(stand)
     gone = stand.submit("ada/remote")
@@ -29,7 +29,7 @@ def test_a_commit_that_no_webhook_told_of_is_found_within_one_period(stand: Stan
     assert (state(stand, path_of("ada/good")), state(stand, gone)) == ("waiting", None)
 
 
-def test_a_round_with_nothing_new_costs_the_same_few_calls_whatever_the_size(stand: Stand) -> None:
+def test_a_round_with_nothing_new_costs_the_same_few_calls_whatever_the_size(stand: BoardDriver) -> None:
     """At 100 and at 2,000 requests: eight calls, none of them a commit, and as much read from Redis."""
     costs = []
     for size in (100, 2_000):
@@ -46,7 +46,7 @@ def test_a_round_with_nothing_new_costs_the_same_few_calls_whatever_the_size(sta
     assert abs(costs[0][1] - costs[1][1]) < 2_000
 
 
-def test_old_requests_are_indexed_without_a_call_each_and_only_what_waits_is_synced(stand: Stand) -> None:
+def test_old_requests_are_indexed_without_a_call_each_and_only_what_waits_is_synced(stand: BoardDriver) -> None:
     """From an empty Redis 300 finished requests take no call of their own; strange and foreign ones are left alone."""
     fill(stand, 300)
     strange = {"x/old_eval_request_False_float32_Original.json": '{"model": 7, "status": "FINISHED_OLD"}'}
@@ -62,7 +62,7 @@ def test_old_requests_are_indexed_without_a_call_each_and_only_what_waits_is_syn
     assert [thread.title for thread in stand.threads()] == [stand.threads()[0].title]
 
 
-def test_a_squashed_history_wakes_nobody_whose_file_is_as_it_was(stand: Stand) -> None:
+def test_a_squashed_history_wakes_nobody_whose_file_is_as_it_was(stand: BoardDriver) -> None:
     """After a super-squash only the file that changed with it is synced again; the others cost nothing."""
     fill(stand, 50)
     refused = stand.submit("ada/remote")
@@ -81,7 +81,7 @@ def test_a_squashed_history_wakes_nobody_whose_file_is_as_it_was(stand: Stand) -
     assert before < len(stand.calls)
 
 
-def test_a_request_that_history_lost_is_forgotten(stand: Stand) -> None:
+def test_a_request_that_history_lost_is_forgotten(stand: BoardDriver) -> None:
     """A file that is gone after a rewrite is gone from the index."""
     gone = stand.submit("ada/remote")
     fill(stand, 3)
@@ -93,7 +93,7 @@ def test_a_request_that_history_lost_is_forgotten(stand: Stand) -> None:
     assert stand.context.index.count() == 3
 
 
-def test_the_mirror_may_be_lost_or_damaged_at_any_time(stand: Stand) -> None:
+def test_the_mirror_may_be_lost_or_damaged_at_any_time(stand: BoardDriver) -> None:
     """With the clone deleted, or its packs cut off, the next commit is found all the same; nobody is judged twice."""
     fill(stand, 20)
     look(stand)
@@ -108,22 +108,22 @@ def test_the_mirror_may_be_lost_or_damaged_at_any_time(stand: Stand) -> None:
     assert stand.context.index.count() == 23
 
 
-def _delete(stand: Stand) -> None:
+def _delete(stand: BoardDriver) -> None:
     stand.context.mirror.discard(stand.context.requests)
 
 
-def _cut_off(stand: Stand) -> None:
+def _cut_off(stand: BoardDriver) -> None:
     for pack in (stand.hub.state.data / "mirrors").rglob("*.pack"):
         pack.chmod(0o600)
         pack.write_bytes(pack.read_bytes()[:40])
 
 
-def _no_objects(stand: Stand) -> None:
+def _no_objects(stand: BoardDriver) -> None:
     for pack in (stand.hub.state.data / "mirrors").rglob("pack-*"):
         pack.unlink()
 
 
-def test_main_that_moves_under_our_eyes_is_looked_at_again(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_main_that_moves_under_our_eyes_is_looked_at_again(stand: BoardDriver, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the commit that the refs named was not fetched, nothing is remembered, and the next look finds all."""
     path = stand.submit("ada/good")
     real = stand.context.hub.heads
@@ -139,7 +139,7 @@ def test_main_that_moves_under_our_eyes_is_looked_at_again(stand: Stand, monkeyp
     assert state(stand, path) == "waiting"
 
 
-def test_git_that_is_turned_away_waits_as_the_hub_asks(stand: Stand) -> None:
+def test_git_that_is_turned_away_waits_as_the_hub_asks(stand: BoardDriver) -> None:
     """A 429 to the fetch is a rate limit like any other: the look is put off, and done later."""
     path = stand.submit("ada/good")
     stand.hub.state.faults.fail("GET */info/refs", status=429, times=1)
@@ -149,7 +149,7 @@ def test_git_that_is_turned_away_waits_as_the_hub_asks(stand: Stand) -> None:
     assert state(stand, path) == "waiting"
 
 
-def test_files_of_several_commits_keep_their_own_submitters(stand: Stand) -> None:
+def test_files_of_several_commits_keep_their_own_submitters(stand: BoardDriver) -> None:
     """Between two looks three people commit: each file is its own committer's, without a call per commit."""
     look(stand)
     stand.hub.state.accounts.set_member(*member(stand, "ada", "write"))
@@ -164,7 +164,7 @@ def test_files_of_several_commits_keep_their_own_submitters(stand: Stand) -> Non
     assert ("GET", "compare") not in calls
 
 
-def test_who_submitted_survives_the_loss_of_redis(stand: Stand) -> None:
+def test_who_submitted_survives_the_loss_of_redis(stand: BoardDriver) -> None:
     """Waiting, running and merged requests name the same submitter afterwards; our own commits hide nobody."""
     stand.context.board = stand.context.board.model_copy(update={"front_ends": (stand.context.hub.user("form").id,)})
     look(stand, after=0)
@@ -188,7 +188,7 @@ def test_who_submitted_survives_the_loss_of_redis(stand: Stand) -> None:
     assert len(stand.threads()) == 3
 
 
-def test_a_submitter_is_believed_in_a_file_only_after_our_own_commit(stand: Stand) -> None:
+def test_a_submitter_is_believed_in_a_file_only_after_our_own_commit(stand: BoardDriver) -> None:
     """Whoever writes another's name into the object `steward` of a new file gets it overwritten, not believed."""
     stand.worker()
     stand.tick()

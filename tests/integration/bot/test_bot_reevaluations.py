@@ -22,7 +22,7 @@ from leaderboard.suites import Suite, parse_suite
 from localhub.git.changes import Author, SetFile
 from redis_state import clock
 from steward.cli import app
-from tests.support.board.board_driver import BOT, REQUESTS, Stand
+from tests.support.board.board_driver import BOT, REQUESTS, BoardDriver
 from tests.support.board.board_file import BOARD
 from tests.support.board.published_details import publish
 
@@ -36,7 +36,7 @@ def path_of(precision: str) -> str:
     return str(RequestPath("ada", "good", private=False, precision=precision, weight_type="Original"))
 
 
-def evaluate(stand: Stand, path: str, number: int, failure: Failure | None = None) -> None:
+def evaluate(stand: BoardDriver, path: str, number: int, failure: Failure | None = None) -> None:
     """A worker takes what waits at `path`, and it ends."""
     stand.worker()
     stand.tick()
@@ -48,7 +48,7 @@ def evaluate(stand: Stand, path: str, number: int, failure: Failure | None = Non
     stand.settle()
 
 
-def finish(stand: Stand, precision: str, number: int) -> str:
+def finish(stand: BoardDriver, precision: str, number: int) -> str:
     """A request for `ada/good` that has results of the suite as it is; its path."""
     path = stand.submit("ada/good", path=path_of(precision))
     stand.settle()
@@ -57,7 +57,7 @@ def finish(stand: Stand, precision: str, number: int) -> str:
     return path
 
 
-def change_suite(stand: Stand) -> Suite:
+def change_suite(stand: BoardDriver) -> Suite:
     """The board's suite has a new version; whoever worked has left."""
     stand.context.suite = parse_suite(NEWER)
     stand.context.workers.leave("w")
@@ -65,7 +65,7 @@ def change_suite(stand: Stand) -> Suite:
 
 
 @pytest.mark.parametrize("told", [True, False], ids=["told", "its worker was lost"])
-def test_what_ended_while_the_suite_got_a_new_version_is_evaluated_once_more(stand: Stand, told: bool) -> None:
+def test_what_ended_while_the_suite_got_a_new_version_is_evaluated_once_more(stand: BoardDriver, told: bool) -> None:
     """Its results are of no use, and that is no fault of the submission: the next attempt is by the new version."""
     job = stand.started()
     details = publish(stand.hub.url, job, stand.context.suite)
@@ -87,7 +87,7 @@ def test_what_ended_while_the_suite_got_a_new_version_is_evaluated_once_more(sta
 
 
 @pytest.fixture
-def shell(stand: Stand, valkey_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+def shell(stand: BoardDriver, valkey_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Runs a command on the board with the newer suite, and then whatever follows from it; its status and words."""
     (tmp_path / "suite.yaml").write_text(NEWER)
     (tmp_path / "board.yaml").write_text(BOARD.replace("suite: starter", f"suite: {tmp_path / 'suite.yaml'}"))
@@ -110,7 +110,7 @@ def shell(stand: Stand, valkey_url: str, tmp_path: Path, monkeypatch: pytest.Mon
     return run
 
 
-def test_finished_requests_wait_for_the_new_suite_on_command_and_once(stand: Stand, shell: Any) -> None:
+def test_finished_requests_wait_for_the_new_suite_on_command_and_once(stand: BoardDriver, shell: Any) -> None:
     """Shown first, done by --yes in one commit, kept as a decision, and never done twice, whatever becomes of it."""
     stand.tick()
     paths = [finish(stand, precision, i) for i, precision in enumerate(("float32", "bfloat16"))]
@@ -121,13 +121,13 @@ def test_finished_requests_wait_for_the_new_suite_on_command_and_once(stand: Sta
     commits = stand.commits()
 
     code, said = shell("reevaluate")
-    assert (code, "2 finished requests are to be evaluated anew." in said) == (0, True), said
+    assert (code, "2 finished requests need a new evaluation." in said) == (0, True), said
     assert "1 have results of this suite." in said
     assert "Nothing was changed." in said
     assert stand.commits() == commits
 
     code, said = shell("reevaluate", "--yes")
-    assert (code, "2 of them wait again" in said) == (0, True), said
+    assert (code, "2 of them are queued" in said) == (0, True), said
     assert stand.commits() == commits + 1
     for path in paths:
         file = stand.file(path)
@@ -148,7 +148,7 @@ def test_finished_requests_wait_for_the_new_suite_on_command_and_once(stand: Sta
 
     commits = stand.commits()
     code, said = shell("reevaluate", "--yes")
-    assert (code, "Nothing is to be done." in said) == (0, True), said
+    assert (code, "There is nothing to do." in said) == (0, True), said
     assert (stand.commits(), len(decisions(stand.context).decisions)) == (commits, 1)
 
     evaluate(stand, paths[0], 3)
@@ -163,12 +163,12 @@ def test_finished_requests_wait_for_the_new_suite_on_command_and_once(stand: Sta
     assert "The board's suite has changed" in told
     assert "stays" in told
     code, said = shell("reevaluate", "--yes")
-    assert (code, "1 were put back for this suite once" in said) == (0, True), said
+    assert (code, "1 were queued for this suite once" in said) == (0, True), said
     assert "2 have results of this suite." in said
-    assert "Nothing is to be done." in said
+    assert "There is nothing to do." in said
 
 
-def test_a_model_and_a_number_narrow_it_down(stand: Stand) -> None:
+def test_a_model_and_a_number_narrow_it_down(stand: BoardDriver) -> None:
     """The first by path, of one model; what is staged already is passed over, and not staged again."""
     stand.tick()
     paths = sorted(finish(stand, precision, i) for i, precision in enumerate(("float32", "bfloat16")))
@@ -181,7 +181,7 @@ def test_a_model_and_a_number_narrow_it_down(stand: Stand) -> None:
     assert ([one.path for one in again.due], again.changing) == (paths[1:], 1)
 
 
-def test_results_that_are_gone_are_told_and_left(stand: Stand) -> None:
+def test_results_that_are_gone_are_told_and_left(stand: BoardDriver) -> None:
     """Nobody knows what they were made with: an operator looks into it first."""
     stand.tick()
     path = finish(stand, "float32", 0)
@@ -193,7 +193,7 @@ def test_results_that_are_gone_are_told_and_left(stand: Stand) -> None:
     assert (found.due, found.unknown) == ((), (path,))
 
 
-def fill(stand: Stand, models: list[str]) -> None:
+def fill(stand: BoardDriver, models: list[str]) -> None:
     """Another backend finished requests for `models`; then the board was adopted."""
     fields = {"status": "FINISHED", "revision": "main", "private": False, "job_id": -1}
     repo = stand.hub.state.repos.get("dataset", REQUESTS)
@@ -208,7 +208,7 @@ def fill(stand: Stand, models: list[str]) -> None:
     stand.settle()
 
 
-def test_what_was_finished_before_steward_waits_only_if_asked_for(stand: Stand) -> None:
+def test_what_was_finished_before_steward_waits_only_if_asked_for(stand: BoardDriver) -> None:
     """Nobody knows its suite; put back it is a request like any other, and a failure brings its result back."""
     fill(stand, ["ada/good"])
     path = path_of("float32")
@@ -226,7 +226,7 @@ def test_what_was_finished_before_steward_waits_only_if_asked_for(stand: Stand) 
     assert (again.due, again.tried) == ((), 1)
 
 
-def test_many_are_put_back_by_one_commit(stand: Stand) -> None:
+def test_many_are_put_back_by_one_commit(stand: BoardDriver) -> None:
     """Forty requests, forty edits, one commit."""
     fill(stand, [f"ada/m{number}" for number in range(40)])
     due = survey(stand.context, old=True).due
@@ -238,7 +238,7 @@ def test_many_are_put_back_by_one_commit(stand: Stand) -> None:
     assert {stand.file(one.path)["status"] for one in due} == {"PENDING_NEW_EVAL"}
 
 
-def test_a_board_that_holds_relaunches_back_puts_nothing_back(stand: Stand) -> None:
+def test_a_board_that_holds_relaunches_back_puts_nothing_back(stand: BoardDriver) -> None:
     """It is listed as what would be done; no decision is kept, for there was none."""
     stand.tick()
     path = finish(stand, "float32", 0)

@@ -10,28 +10,28 @@ import pytest
 
 from leaderboard.attempts import Failure
 from leaderboard.failures import cause
-from tests.support.board.board_driver import REQUESTS, Stand
+from tests.support.board.board_driver import REQUESTS, BoardDriver
 from tests.support.board.published_details import publish
 
 THEIRS = Failure(cause="weights-corrupted", fault="submission", message="The weights are cut off.")
 
 
-def put_back(stand: Stand, path: str) -> None:
+def put_back(stand: BoardDriver, path: str) -> None:
     """Somebody sets the status alone."""
     stand.put(path, json.dumps({**stand.file(path), "status": "PENDING"}).encode())
 
 
-def put_back_as_new(stand: Stand, path: str) -> None:
+def put_back_as_new(stand: BoardDriver, path: str) -> None:
     """Somebody sets the status and takes the job's id away."""
     stand.put(path, json.dumps({**stand.file(path), "status": "RERUN", "job_id": -1}).encode())
 
 
-def overwrite(stand: Stand, path: str) -> None:
+def overwrite(stand: BoardDriver, path: str) -> None:
     """A form writes its file over ours, which knows nothing of us."""
     stand.submit("ada/good", path=path)
 
 
-def remove_and_submit(stand: Stand, path: str) -> None:
+def remove_and_submit(stand: BoardDriver, path: str) -> None:
     """Somebody removes the file and submits again."""
     stand.form.delete_file(path, REQUESTS, repo_type="dataset", commit_message="Remove")
     stand.settle()
@@ -41,7 +41,7 @@ def remove_and_submit(stand: Stand, path: str) -> None:
 WAYS = [put_back, put_back_as_new, overwrite, remove_and_submit]
 
 
-def run_again(stand: Stand) -> str:
+def run_again(stand: BoardDriver) -> str:
     """What is submitted again is queued, taken, and published; its attempt."""
     stand.worker()
     stand.tick()
@@ -55,7 +55,7 @@ def run_again(stand: Stand) -> str:
 @pytest.mark.parametrize("amnesia", [False, True])
 @pytest.mark.parametrize("again", WAYS)
 def test_the_same_commit_submitted_again_after_a_failure_is_evaluated_again(
-    stand: Stand, again: Callable[[Stand, str], None], amnesia: bool
+    stand: BoardDriver, again: Callable[[BoardDriver, str], None], amnesia: bool
 ) -> None:
     """Failed, submitted again at the same commit: a second attempt runs and finishes, also where Redis was lost."""
     job = stand.started()
@@ -81,7 +81,7 @@ def test_the_same_commit_submitted_again_after_a_failure_is_evaluated_again(
 @pytest.mark.parametrize("amnesia", [False, True])
 @pytest.mark.parametrize("again", [put_back, put_back_as_new, overwrite])
 def test_an_attempt_that_was_given_up_is_not_the_next_one(
-    stand: Stand, again: Callable[[Stand, str], None], amnesia: bool
+    stand: BoardDriver, again: Callable[[BoardDriver, str], None], amnesia: bool
 ) -> None:
     """Cancelled while it ran, then asked for again: what the old worker still publishes counts for nothing."""
     job = stand.started()
@@ -102,7 +102,7 @@ def test_an_attempt_that_was_given_up_is_not_the_next_one(
     )
 
 
-def test_tries_of_an_earlier_submission_are_not_held_against_a_new_one(stand: Stand) -> None:
+def test_tries_of_an_earlier_submission_are_not_held_against_a_new_one(stand: BoardDriver) -> None:
     """After the budget of tries is spent, somebody who asks again gets all of it once more."""
     job: Any = stand.started()
     seen = [job.attempt]
@@ -123,7 +123,9 @@ def test_tries_of_an_earlier_submission_are_not_held_against_a_new_one(stand: St
     assert [attempt.rpartition("-")[2] for attempt in seen] == ["1", "2", "3", "4", "5", "6", "7"]
 
 
-def test_what_is_asked_for_again_goes_to_the_end_of_the_line_and_is_judged_at_its_newest_commit(stand: Stand) -> None:
+def test_what_is_asked_for_again_goes_to_the_end_of_the_line_and_is_judged_at_its_newest_commit(
+    stand: BoardDriver,
+) -> None:
     """A model that was mended after it failed is evaluated as it is now, after those who waited before."""
     job = stand.started()
     submitted = stand.context.index.get(job.path).submitted
@@ -142,7 +144,7 @@ def test_what_is_asked_for_again_goes_to_the_end_of_the_line_and_is_judged_at_it
 
 
 @pytest.mark.parametrize("runs", [True, False])
-def test_a_request_whose_file_is_spoilt_stops_its_worker(stand: Stand, *, runs: bool) -> None:
+def test_a_request_whose_file_is_spoilt_stops_its_worker(stand: BoardDriver, *, runs: bool) -> None:
     """What runs is asked to stop, what waits in the queue goes from there, and the file says why."""
     if runs:
         job = stand.started()
@@ -160,7 +162,7 @@ def test_a_request_whose_file_is_spoilt_stops_its_worker(stand: Stand, *, runs: 
     assert stand.file(job.path)["status"] == "FAILED"
 
 
-def test_a_worker_that_asks_about_a_file_that_is_gone_is_sent_away(stand: Stand) -> None:
+def test_a_worker_that_asks_about_a_file_that_is_gone_is_sent_away(stand: BoardDriver) -> None:
     """It took the job just before; it need not wait for an answer that nobody would give."""
     stand.worker()
     stand.submit("ada/good")
@@ -171,7 +173,7 @@ def test_a_worker_that_asks_about_a_file_that_is_gone_is_sent_away(stand: Stand)
     assert stand.take(job) is False
 
 
-def test_a_request_whose_file_is_removed_while_it_runs_stops_its_worker(stand: Stand) -> None:
+def test_a_request_whose_file_is_removed_while_it_runs_stops_its_worker(stand: BoardDriver) -> None:
     """Nobody waits for it any more: its worker is asked to stop with the next beat."""
     job = stand.started()
     stand.beat(job)
@@ -182,7 +184,7 @@ def test_a_request_whose_file_is_removed_while_it_runs_stops_its_worker(stand: S
 
 @pytest.mark.parametrize("told_before", [True, False])
 def test_what_was_removed_while_it_ran_says_nothing_about_the_same_submitted_again(
-    stand: Stand, *, told_before: bool
+    stand: BoardDriver, *, told_before: bool
 ) -> None:
     """The old worker was told to stop, and says so before or after the file is there again: another attempt runs."""
     job = stand.started()

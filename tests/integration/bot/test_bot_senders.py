@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
@@ -31,6 +31,7 @@ from tests.support.board.socket_clients import (
     status,
     stored,
 )
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture
@@ -103,9 +104,7 @@ def test_pipelined_deliveries_are_answered_in_order(port: int) -> None:
     assert said.index(b"stored") < said.index(b"known")
 
 
-def test_slow_senders_take_the_place_of_each_other(
-    settings: BotSettings, connection: redis.Redis, eventually: Callable[..., object]
-) -> None:
+def test_slow_senders_take_the_place_of_each_other(settings: BotSettings, connection: redis.Redis) -> None:
     """With ten times as many as there is room for, a delivery comes through, and those too many are gone."""
     with serving(settings, seconds=60) as port:
         slow = [connect(port) for _ in range(ROOM * 10)]
@@ -114,7 +113,7 @@ def test_slow_senders_take_the_place_of_each_other(
             if number % ROOM == 0:
                 assert deliver(port, f"d{number}") == 202
         assert connection.xlen(KEYS.inbox) == 10
-        assert eventually(lambda: sum(map(is_closed, slow)) >= len(slow) - ROOM)
+        assert wait_until(lambda: sum(map(is_closed, slow)) >= len(slow) - ROOM)
         for one in slow:
             one.close()
 
@@ -132,24 +131,21 @@ def unread(port: int) -> socket.socket:
 def test_who_reads_nothing_of_the_answers_is_let_go(
     settings: BotSettings,
     connection: redis.Redis,
-    eventually: Callable[..., object],
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     """What waits to be taken is given up after a while, and with it the connection, though nothing was overdue."""
     with running(settings, seconds=0.2) as (server, port), unread(port):
-        assert eventually(lambda: server.server_state.total_requests)
-        assert eventually(lambda: not server.server_state.connections)
+        assert wait_until(lambda: server.server_state.total_requests)
+        assert wait_until(lambda: not server.server_state.connections)
     assert "Traceback" not in capfd.readouterr().err
 
 
-def test_who_reads_nothing_takes_nobodys_place(
-    settings: BotSettings, connection: redis.Redis, eventually: Callable[..., object]
-) -> None:
+def test_who_reads_nothing_takes_nobodys_place(settings: BotSettings, connection: redis.Redis) -> None:
     """All places are taken by such, and deliveries come through, in the place of one of them."""
     with serving(settings, seconds=60) as port, ExitStack() as opened:
         for _ in range(ROOM):
             opened.enter_context(unread(port))
-        assert eventually(lambda: comes_through(port))
+        assert wait_until(lambda: comes_through(port))
         assert [deliver(port, f"d{number}") for number in range(3)] == [202] * 3
 
 
@@ -259,7 +255,7 @@ def test_a_sender_that_waits_to_be_asked_is_asked_once_the_secret_is_known(port:
 
 
 def test_half_read_bodies_are_bounded_all_together(
-    settings: BotSettings, connection: redis.Redis, monkeypatch: pytest.MonkeyPatch, eventually: Callable[..., object]
+    settings: BotSettings, connection: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Past that, who sends more is asked to come again; when the others are gone there is room."""
     monkeypatch.setattr(webhooks, "MAX_BYTES_IN_FLIGHT", 150_000)
@@ -272,4 +268,4 @@ def test_half_read_bodies_are_bounded_all_together(
             assert {status(answers(second))} == {503}
             first.sendall(b"x" * 10_000)
             assert status(first.recv(1_000)) == 202
-        assert eventually(lambda: deliver(port, "after") == 202)
+        assert wait_until(lambda: deliver(port, "after") == 202)

@@ -19,7 +19,7 @@ from redis_state.attempts import LOST
 from redis_state.dirty import SyncPriority
 from redis_state.jobs import EvaluationJob
 from redis_state.shadowed_writes import MAX_LENGTH, ShadowedWrite, ShadowList
-from tests.support.board.board_driver import REQUESTS, WORKER, Stand
+from tests.support.board.board_driver import REQUESTS, WORKER, BoardDriver
 from tests.support.board.effect_modes import (
     CORRUPTED,
     ON,
@@ -34,7 +34,7 @@ from tests.support.board.effect_modes import (
 )
 
 
-def published(stand: Stand, job: EvaluationJob) -> Details:
+def published(stand: BoardDriver, job: EvaluationJob) -> Details:
     """What the worker published of an evaluation that went well."""
     suite, repo = stand.context.suite, "board-details/details_ada__good"
     raw = {task: {"acc_norm,none": 0.75, "exact_match,answer": 0.5} for task in (*suite.tasks, *suite.run)}
@@ -58,7 +58,7 @@ def published(stand: Stand, job: EvaluationJob) -> Details:
     return Details(repo=repo, commit=commit.oid, results_path=path)
 
 
-def test_a_board_in_shadow_writes_nothing_for_a_day_and_its_list_is_right(stand: Stand) -> None:
+def test_a_board_in_shadow_writes_nothing_for_a_day_and_its_list_is_right(stand: BoardDriver) -> None:
     """Submissions, refusals, an evaluation that ends well, one that fails, a lost worker: all listed, nothing written.
 
     The day over every sync is at rest: no retries, nothing dirty, and a round costs what a round costs.
@@ -115,7 +115,7 @@ def test_a_board_in_shadow_writes_nothing_for_a_day_and_its_list_is_right(stand:
     assert len(listed(stand)) == count
 
 
-def test_the_list_stands_beside_what_people_did(stand: Stand) -> None:
+def test_the_list_stands_beside_what_people_did(stand: BoardDriver) -> None:
     """Another backend runs and finishes one request, a maintainer answers in a thread: both are shown, with who."""
     switch(stand, SHADOW)
     refused, good = stand.submit("ada/remote"), submit(stand, "float32")
@@ -139,7 +139,7 @@ def test_the_list_stands_beside_what_people_did(stand: Stand) -> None:
     assert compare(stand.context, []) == []
 
 
-def test_what_people_say_in_a_thread_stands_beside_what_the_bot_would_have_said(stand: Stand) -> None:
+def test_what_people_say_in_a_thread_stands_beside_what_the_bot_would_have_said(stand: BoardDriver) -> None:
     """A comment that was held back is shown with the comments that people wrote after it, and how the thread stands."""
     job = begun(stand, "float32")
     later(stand, 2)
@@ -156,7 +156,7 @@ def test_what_people_say_in_a_thread_stands_beside_what_the_bot_would_have_said(
     ]
 
 
-def test_what_was_held_back_is_done_once_effects_are_on(stand: Stand) -> None:
+def test_what_was_held_back_is_done_once_effects_are_on(stand: BoardDriver) -> None:
     """Switching on does what is still true, once; what another backend did meanwhile is left to it."""
     switch(stand, SHADOW)
     stand.worker()
@@ -181,7 +181,7 @@ def test_what_was_held_back_is_done_once_effects_are_on(stand: Stand) -> None:
 
 
 def test_what_is_held_back_again_while_it_is_marked_is_not_forgotten(
-    stand: Stand, monkeypatch: pytest.MonkeyPatch
+    stand: BoardDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its sync is quicker than the timer that marks thousands with it: the next change of effects calls it too."""
     context, key = stand.context, "request:ada/good"
@@ -203,7 +203,7 @@ def test_what_is_held_back_again_while_it_is_marked_is_not_forgotten(
     assert context.effects.shadow.held_back(context.effects.words()) == [key]
 
 
-def test_whoever_asked_in_shadow_is_answered_however_the_kinds_are_switched_on(stand: Stand) -> None:
+def test_whoever_asked_in_shadow_is_answered_however_the_kinds_are_switched_on(stand: BoardDriver) -> None:
     """A command and a pull request wait for comments, whatever else is switched on before; each is answered once."""
     switch(stand, SHADOW)
     asked = stand.ada.create_discussion(REQUESTS, "A question", description="/help", repo_type="dataset").num
@@ -225,7 +225,7 @@ def test_whoever_asked_in_shadow_is_answered_however_the_kinds_are_switched_on(s
     assert ours == {asked: 1, int(made.pr_num or 0): 1}
 
 
-def test_a_pull_request_that_passed_in_shadow_is_merged_once_merges_are_on(stand: Stand) -> None:
+def test_a_pull_request_that_passed_in_shadow_is_merged_once_merges_are_on(stand: BoardDriver) -> None:
     """The board merges by itself: in shadow that is listed, and done when all kinds that it needs are on."""
     stand.context.board = stand.context.board.model_copy(update={"pull_requests": "merge"})
     switch(stand, SHADOW)
@@ -246,7 +246,7 @@ def test_a_pull_request_that_passed_in_shadow_is_merged_once_merges_are_on(stand
     assert stand.threads()[0].status == "merged"
 
 
-def test_edits_that_were_staged_before_a_board_went_into_shadow_are_not_written(stand: Stand) -> None:
+def test_edits_that_were_staged_before_a_board_went_into_shadow_are_not_written(stand: BoardDriver) -> None:
     """The ledger drops what waits for its turn, lists it, and lets go of whoever waited for it."""
     path = stand.submit("ada/good")
     edit = PutFile(id="log x", path="x/log.txt", data=b"x", line="Add a log", subject=path, wake=(f"request:{path}",))
@@ -259,7 +259,7 @@ def test_edits_that_were_staged_before_a_board_went_into_shadow_are_not_written(
     assert ("edit", "x/log.txt", "") in listed(stand)
 
 
-def test_a_worker_that_asks_for_a_claim_in_shadow_is_sent_away(stand: Stand) -> None:
+def test_a_worker_that_asks_for_a_claim_in_shadow_is_sent_away(stand: BoardDriver) -> None:
     """Its attempt was queued while edits were on; without a commit of RUNNING nobody may evaluate it."""
     stand.worker()
     path = submit(stand, "float32")
@@ -273,7 +273,7 @@ def test_a_worker_that_asks_for_a_claim_in_shadow_is_sent_away(stand: Stand) -> 
     assert [entry for entry in listed(stand) if entry[0] == "edit"] == [("edit", path, "RUNNING")]
 
 
-def test_the_list_is_bounded(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_list_is_bounded(stand: BoardDriver, monkeypatch: pytest.MonkeyPatch) -> None:
     """The oldest things go first, and what was listed is not listed again while it is known."""
     monkeypatch.setattr("redis_state.shadowed_writes.MAX_LENGTH", 20)
     shadow = ShadowList(stand.context.redis, stand.context.keys)

@@ -1,6 +1,6 @@
 """Everything at once, in any order: people, workers, deaths, lost events, a stumbling Hub, amnesia, jumps of the clock.
 
-`Life.check` says what must hold at every quiet point: each request is at its end or visibly waiting, has
+`BoardLifeCycle.check` says what must hold at every quiet point: each request is at its end or visibly waiting, has
 one status comment and one living attempt at most; no step of an attempt is made twice, and none of one that was given
 up has an effect; commits stay within their budget; and the bot does not answer itself.
 
@@ -25,9 +25,9 @@ from leaderboard.attempts import Failure
 from leaderboard.requests import RequestPath
 from redis_state import clock
 from tests.support.board.board_driver import REQUESTS
-from tests.support.board.board_life_cycle import ENDED, Life
+from tests.support.board.board_life_cycle import ENDED, BoardLifeCycle
+from tests.support.sizes import WHOLE
 
-WHOLE = bool(os.environ.get("STEWARD_WHOLE_MATRIX"))
 LIVES, STEPS = (int(os.environ.get("STEWARD_LIVES", "200")), 60) if WHOLE else (5, 25)
 pytestmark = pytest.mark.timeout(7_200 if WHOLE else 300)
 
@@ -79,7 +79,7 @@ class Board(RuleBasedStateMachine):
     @initialize(how=st.sampled_from(["theirs", "ours", "fine"]))
     def open(self, how: str) -> None:
         """Begin with a request that was evaluated, one that waits, and one worker."""
-        self.life = Life(self.connection, self.web)
+        self.life = BoardLifeCycle(self.connection, self.web)
         self.troubles: list[tuple[str, str, dict[str, Any]]] = []
         self.life.stand.worker()
         self.submit(SUBMISSIONS[0])
@@ -296,14 +296,35 @@ class Board(RuleBasedStateMachine):
         raise AssertionError(self.life.statuses())
 
 
-def test_whatever_happens_in_whatever_order_people_get_their_answers(
-    connection: redis.Redis, web: httpx2.Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Random lives of a board keep the invariants at every quiet point, and end with every request at its end."""
+@pytest.fixture
+def board(connection: redis.Redis, web: httpx2.Client, monkeypatch: pytest.MonkeyPatch) -> type[Board]:
+    """The machine, on this Redis and web server, with a mirror that does not wait long."""
     monkeypatch.setattr(mirror, "_CONNECT_MS", 1_000)
     monkeypatch.setattr(mirror, "_SILENCE_MS", 1_000)
     Board.connection, Board.web = connection, web
+    return Board
+
+
+def test_a_request_put_back_as_it_was_between_two_looks_is_evaluated(board: type[Board]) -> None:
+    """It fails, is removed and submitted again: at both looks the same text, of which the index knows another one."""
+    life = board()
+    try:
+        life.open(how="theirs")
+        path = life.life.paths()[-1]
+        assert life.life.file(path)["status"] == "FAILED"
+        life.remove(pick=1)
+        life.submit(which=SUBMISSIONS[0])
+        assert life.life.file(path)["status"] == "PENDING"
+        life.come_to_rest()
+    finally:
+        life.teardown()
+
+
+def test_whatever_happens_in_whatever_order_people_get_their_answers(
+    board: type[Board],
+) -> None:
+    """Random lives of a board keep the invariants at every quiet point, and end with every request at its end."""
     lives = settings(
         max_examples=LIVES, stateful_step_count=STEPS, deadline=None, suppress_health_check=list(HealthCheck)
     )
-    run_state_machine_as_test(Board, settings=lives)
+    run_state_machine_as_test(board, settings=lives)

@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 from bot.core.settings import BotSettings
 from redis_state import clock
 from steward.cli import app
-from tests.support.board.board_driver import ADA, BOT, Stand
+from tests.support.board.board_driver import ADA, BOT, BoardDriver
 
 PATH = "ada/good_eval_request_False_float32_Original.json"
 GOOD = ("submit", "ada/good", "--precision", "float32")
@@ -21,13 +21,13 @@ Steward = Callable[..., Result]
 
 
 @pytest.fixture
-def settings(settings: BotSettings, stand: Stand) -> BotSettings:
+def settings(settings: BotSettings, stand: BoardDriver) -> BotSettings:
     """The settings of a web server that asks the Hub of `stand` whose token was shown."""
     return settings.model_copy(update={"hf_endpoint": stand.hub.url})
 
 
 @pytest.fixture
-def steward(stand: Stand, settings: BotSettings, monkeypatch: pytest.MonkeyPatch) -> Steward:
+def steward(stand: BoardDriver, settings: BotSettings, monkeypatch: pytest.MonkeyPatch) -> Steward:
     """Run `steward …` on the board of `stand`, as somebody who owns ada's token."""
     for name, value in {
         "STEWARD_BOARD": str(settings.board),
@@ -41,7 +41,7 @@ def steward(stand: Stand, settings: BotSettings, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.fixture
-def syncing(stand: Stand) -> Iterator[Stand]:
+def syncing(stand: BoardDriver) -> Iterator[BoardDriver]:
     """A board whose syncs run beside the test, by the clock of the web server."""
     stand.context.now = clock.now
     stand.context.me()
@@ -52,7 +52,7 @@ def syncing(stand: Stand) -> Iterator[Stand]:
     thread.join()
 
 
-def test_an_operator_submits_a_model(stand: Stand, steward: Steward) -> None:
+def test_an_operator_submits_a_model(stand: BoardDriver, steward: Steward) -> None:
     """In the name of the token's owner or of --by; what passes is written once, what does not leaves nothing."""
     refused = steward("submit", "ada/pickled", "--precision", "1bit")
     assert refused.exit_code == 1, refused.output
@@ -75,7 +75,7 @@ def test_an_operator_submits_a_model(stand: Stand, steward: Steward) -> None:
     assert b'"/submit ada/good ' in stand.context.hub.read_file(stand.context.logs, decided.path).data
 
 
-def test_a_person_submits_to_a_leaderboard(web: httpx2.Client, syncing: Stand, steward: Steward) -> None:
+def test_a_person_submits_to_a_leaderboard(web: httpx2.Client, syncing: BoardDriver, steward: Steward) -> None:
     """With --server nothing but the own token is needed; the answer is that of the API."""
     done = steward(*GOOD, "--server", f"{web.base_url}/")
     assert done.exit_code == 0, done.output
@@ -94,11 +94,11 @@ def test_who_cannot_be_asked_is_told_in_a_sentence(
     here = str(web.base_url)
     cases = {
         "Not Found": ("submit", "ada/good", "--server", f"{here}/nowhere"),
-        "in the open": ("submit", "ada/good", "--server", "http://leaderboard.example"),
+        "sent unencrypted": ("submit", "ada/good", "--server", "http://leaderboard.example"),
         "--by is for": ("submit", "ada/good", "--server", here, "--by", "bob"),
         "does not answer": ("submit", "ada/good", "--server", "http://127.0.0.1:9"),
         "weight_type": ("submit", "ada/good", "--weight-type", ""),
-        "asked in vain": ("submit", "ada/good", "--by", "nobody-at-all"),
+        "the Hub failed": ("submit", "ada/good", "--by", "nobody-at-all"),
     }
     for words, command in cases.items():
         found = steward(*command)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,10 +14,10 @@ from leaderboard.details import PublishedOutcome, outcome_path
 from leaderboard.failures import cause
 from leaderboard.results import StewardBlock, dump, score, scores_in_block, with_block
 from redis_state.attempts import LOST
-from tests.support.board.board_driver import REQUESTS, WORKER, Stand
+from tests.support.board.board_driver import REQUESTS, WORKER, BoardDriver
 
 
-def test_an_accepted_request_waits_in_one_thread_and_is_queued_for_a_worker(stand: Stand) -> None:
+def test_an_accepted_request_waits_in_one_thread_and_is_queued_for_a_worker(stand: BoardDriver) -> None:
     """A good submission is accepted without touching its file, told in one thread, and put into RQ at its commit."""
     stand.worker()
     path = stand.submit("ada/good")
@@ -32,7 +31,7 @@ def test_an_accepted_request_waits_in_one_thread_and_is_queued_for_a_worker(stan
     assert len(thread.events) == 1
 
 
-def test_without_a_worker_a_request_waits_and_is_queued_when_one_comes(stand: Stand) -> None:
+def test_without_a_worker_a_request_waits_and_is_queued_when_one_comes(stand: BoardDriver) -> None:
     """Nothing is put into RQ for nobody; the first worker that announces itself gets the oldest request."""
     stand.submit("ada/good")
     stand.settle()
@@ -56,7 +55,7 @@ REFUSED = [
 
 @pytest.mark.parametrize(("model", "changes", "cause", "words"), REFUSED)
 def test_a_refused_request_says_why_in_its_file_and_its_thread(
-    stand: Stand, model: str, changes: dict[str, Any], cause: str, words: str
+    stand: BoardDriver, model: str, changes: dict[str, Any], cause: str, words: str
 ) -> None:
     """FAILED with cause, fault and advice in the file; the reason in words in the thread; nothing queued."""
     stand.worker()
@@ -74,7 +73,7 @@ def test_a_refused_request_says_why_in_its_file_and_its_thread(
     assert stand.commits() == 3
 
 
-def test_a_model_that_the_law_forbids_is_refused_as_one_that_is_switched_off(stand: Stand) -> None:
+def test_a_model_that_the_law_forbids_is_refused_as_one_that_is_switched_off(stand: BoardDriver) -> None:
     """The Hub answers 451 for it: its request ends with that reason, and is not asked about until it is parked."""
     stand.hub.state.faults.fail("GET /api/models/ada/good/*", status=451, times=None)
     path = stand.submit("ada/good")
@@ -97,7 +96,7 @@ UNREADABLE = [
 
 @pytest.mark.parametrize(("name", "path", "raw", "words"), UNREADABLE)
 def test_a_file_that_cannot_be_read_is_told_about_and_disturbs_nobody(
-    stand: Stand, name: str, path: str | None, raw: bytes, words: str
+    stand: BoardDriver, name: str, path: str | None, raw: bytes, words: str
 ) -> None:
     """An unreadable file gets a thread with the reason, and the good request beside it is queued all the same."""
     stand.worker()
@@ -113,7 +112,7 @@ def test_a_file_that_cannot_be_read_is_told_about_and_disturbs_nobody(
     assert ("POST", "thread-open") not in stand.calls[before:]
 
 
-def test_the_claim_is_one_commit_and_the_comment_is_edited_in_place(stand: Stand) -> None:
+def test_the_claim_is_one_commit_and_the_comment_is_edited_in_place(stand: BoardDriver) -> None:
     """PENDING, RUNNING, FAILED are three commits, and one comment tells each state in turn."""
     job = stand.started()
     file = stand.file(job.path)
@@ -136,7 +135,7 @@ def test_the_claim_is_one_commit_and_the_comment_is_edited_in_place(stand: Stand
     assert file["steward"]["log"].endswith(f"ada/good/{job.attempt}/log.txt")
 
 
-def test_progress_is_shown_at_quarters_and_only_then(stand: Stand) -> None:
+def test_progress_is_shown_at_quarters_and_only_then(stand: BoardDriver) -> None:
     """Beats between two quarters edit nothing; crossing one edits the comment once."""
     job = stand.started()
     for done, edits in ((10, 0), (24, 0), (26, 1), (40, 0), (51, 1), (99, 1)):
@@ -149,7 +148,7 @@ def test_progress_is_shown_at_quarters_and_only_then(stand: Stand) -> None:
         assert stand.calls.count(("POST", "comment-edit")) - before == edits, done
 
 
-def test_a_lost_worker_is_our_fault_and_the_request_is_tried_again_within_the_budget(stand: Stand) -> None:
+def test_a_lost_worker_is_our_fault_and_the_request_is_tried_again_within_the_budget(stand: BoardDriver) -> None:
     """An attempt that falls silent is reopened as the next one, at most as often as the board allows, then FAILED."""
     job = stand.started()
     stand.time += 60
@@ -171,7 +170,7 @@ def test_a_lost_worker_is_our_fault_and_the_request_is_tried_again_within_the_bu
     assert (file["steward"]["failure"]["cause"], file["steward"]["failure"]["fault"]) == ("worker-lost", "us")
 
 
-def test_after_redis_is_lost_nobody_is_judged_before_two_beats(stand: Stand) -> None:
+def test_after_redis_is_lost_nobody_is_judged_before_two_beats(stand: BoardDriver) -> None:
     """With an empty Redis a running attempt is first waited for; its next beat keeps it running."""
     job = stand.started()
     stand.context.redis.flushall()
@@ -187,7 +186,7 @@ def test_after_redis_is_lost_nobody_is_judged_before_two_beats(stand: Stand) -> 
     assert len(stand.threads()) == 1
 
 
-def test_a_worker_that_slept_through_an_amnesia_is_told_that_nobody_waits(stand: Stand) -> None:
+def test_a_worker_that_slept_through_an_amnesia_is_told_that_nobody_waits(stand: BoardDriver) -> None:
     """Whoever asks for the claim of an attempt that was given up is refused, also where the index was lost."""
     job = stand.started()
     stand.context.redis.flushall()
@@ -198,7 +197,7 @@ def test_a_worker_that_slept_through_an_amnesia_is_told_that_nobody_waits(stand:
     assert stand.answer(job) is False
 
 
-def test_a_request_that_somebody_cancels_stops_its_worker(stand: Stand) -> None:
+def test_a_request_that_somebody_cancels_stops_its_worker(stand: BoardDriver) -> None:
     """When people write CANCELLED into the file, the worker hears so with its next beat, and the file stays theirs."""
     job = stand.started()
     stand.beat(job)
@@ -210,7 +209,7 @@ def test_a_request_that_somebody_cancels_stops_its_worker(stand: Stand) -> None:
 
 
 @pytest.mark.parametrize("job_id", [4711, "4711", "0123456789ab-cccccccc-1"])
-def test_another_backends_evaluation_is_left_alone(stand: Stand, job_id: object) -> None:
+def test_another_backends_evaluation_is_left_alone(stand: BoardDriver, job_id: object) -> None:
     """RUNNING with a job id that is not ours is none of our business: no thread, no edit."""
     path = stand.submit("ada/good", status="RUNNING", job_id=job_id)
     stand.settle()
@@ -219,7 +218,7 @@ def test_another_backends_evaluation_is_left_alone(stand: Stand, job_id: object)
     assert stand.commits() == 2
 
 
-def test_results_that_are_not_what_was_promised_are_not_copied(stand: Stand) -> None:
+def test_results_that_are_not_what_was_promised_are_not_copied(stand: BoardDriver) -> None:
     """Details of another repo, or that are not there, end in FAILED, and the results repo stays empty."""
     job = stand.started()
     stand.end(job, details=Details(repo="ada/details_ada__good", commit="a" * 40, results_path="results.json"))
@@ -229,7 +228,7 @@ def test_results_that_are_not_what_was_promised_are_not_copied(stand: Stand) -> 
     assert not any(name.endswith(".json") for name in results)
 
 
-def test_an_outsiders_pull_request_is_followed_there(stand: Stand) -> None:
+def test_an_outsiders_pull_request_is_followed_there(stand: BoardDriver) -> None:
     """A request that came by pull request is told about in that pull request, in one comment, and in no new thread."""
     path = "ada/good_eval_request_False_float32_Original.json"
     add = CommitOperationAdd(path, json.dumps({"model": "ada/good", "status": "PENDING"}).encode())
@@ -243,7 +242,7 @@ def test_an_outsiders_pull_request_is_followed_there(stand: Stand) -> None:
     assert "submitted by `ada`" in bots[0].content
 
 
-def test_the_bots_own_commits_wake_nobody(stand: Stand) -> None:
+def test_the_bots_own_commits_wake_nobody(stand: BoardDriver) -> None:
     """After the bot's own commit, looking at the repo costs two calls and marks nothing."""
     stand.submit("ada/remote")
     stand.settle()
@@ -255,7 +254,7 @@ def test_the_bots_own_commits_wake_nobody(stand: Stand) -> None:
     assert [route for _, route in stand.calls[before:]] == ["refs"]
 
 
-def test_a_flood_of_the_same_event_costs_nothing_more(stand: Stand) -> None:
+def test_a_flood_of_the_same_event_costs_nothing_more(stand: BoardDriver) -> None:
     """Once a request is settled, any number of marks changes neither file nor thread."""
     path = stand.submit("ada/remote")
     stand.settle()
@@ -266,7 +265,7 @@ def test_a_flood_of_the_same_event_costs_nothing_more(stand: Stand) -> None:
     assert (stand.commits(), len(stand.threads()[0].events)) == (commits, threads)
 
 
-def test_a_hub_that_stumbles_is_tried_again_later(stand: Stand, eventually: Callable[..., object]) -> None:
+def test_a_hub_that_stumbles_is_tried_again_later(stand: BoardDriver) -> None:
     """While the Hub answers errors a sync is put off, and noted; afterwards it does what it would have done."""
     from hub.retries import Retries
 
@@ -281,11 +280,11 @@ def test_a_hub_that_stumbles_is_tried_again_later(stand: Stand, eventually: Call
     assert stand.file(path)["status"] == "FAILED"
 
 
-def test_only_a_form_of_the_board_submits_for_others(stand: Stand) -> None:
+def test_only_a_form_of_the_board_submits_for_others(stand: BoardDriver) -> None:
     """The `sender` of a file counts where a front end committed it, by account id, and nowhere else."""
     form = stand.context.hub.user("form").id
     stand.context.board = stand.context.board.model_copy(update={"front_ends": (form,)})
-    stand.context.index.put_head(REQUESTS, stand.context.hub.head(stand.context.requests))
+    stand.context.index.put_head(REQUESTS, stand.context.hub.head(stand.context.requests), stand.context.index.life())
     stand.submit("ada/good", sender="ada")
     stand.settle()
     assert "submitted by `ada`" in stand.threads()[0].events[0].content
@@ -296,7 +295,7 @@ def test_only_a_form_of_the_board_submits_for_others(stand: Stand) -> None:
 
 
 @pytest.mark.parametrize("told", [False, True])
-def test_what_was_published_before_the_worker_was_lost_is_not_evaluated_again(stand: Stand, told: bool) -> None:
+def test_what_was_published_before_the_worker_was_lost_is_not_evaluated_again(stand: BoardDriver, told: bool) -> None:
     """A lost attempt whose outcome lies in the details repo is completed from there, however its loss is learned."""
     job = stand.started()
     gpu = HfApi(stand.hub.url, token=WORKER)
@@ -346,7 +345,7 @@ def test_what_was_published_before_the_worker_was_lost_is_not_evaluated_again(st
     assert f"{scores.average:.2f}" in stand.threads()[0].events[0].content
 
 
-def test_what_failed_for_a_while_is_tried_again_after_a_while(stand: Stand) -> None:
+def test_what_failed_for_a_while_is_tried_again_after_a_while(stand: BoardDriver) -> None:
     """A failure of ours whose cause needs time is tried again when that time has passed, and not before."""
     job = stand.started()
     stand.end(job, failure=Failure(cause="disk-full", fault="us", message="The disk is full."))
@@ -362,7 +361,7 @@ def test_what_failed_for_a_while_is_tried_again_after_a_while(stand: Stand) -> N
     assert [again.attempt[-2:] for again in stand.queued()] == ["-2"]
 
 
-def test_a_new_commit_submitted_in_the_same_place_is_evaluated(stand: Stand) -> None:
+def test_a_new_commit_submitted_in_the_same_place_is_evaluated(stand: BoardDriver) -> None:
     """After the end of one evaluation, a new file at the same path with a newer revision gets an attempt of its own."""
     job = stand.started()
     stand.end(job, failure=Failure(cause="weights-corrupted", fault="submission", message="Cut off."))

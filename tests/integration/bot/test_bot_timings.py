@@ -8,19 +8,19 @@ from leaderboard.timings import SLOT, DayCounts, SpanKey, bin_of, day_of
 from redis_state.board.timings import Timings, day_from
 from redis_state.keys import Keys
 from redis_state.redis import Redis
-from tests.support.board.board_driver import Stand
+from tests.support.board.board_driver import BoardDriver
 from tests.support.board.published_details import publish
 
 LOST = Failure(cause="gpu-lost", fault="us", message="The device fell off the bus.")
 
 
-def today(stand: Stand) -> DayCounts:
+def today(stand: BoardDriver) -> DayCounts:
     """What was counted today."""
     number = day_of(stand.time)
     return day_from(number, stand.context.timings.read([number])[0])
 
 
-def test_a_wait_and_each_end_are_counted_once(stand: Stand) -> None:
+def test_a_wait_and_each_end_are_counted_once(stand: BoardDriver) -> None:
     """The wait of the first attempt alone; the end of each, and whose fault it was; however often a sync looks.
 
     A precision that the board has given up meanwhile counts among the others.
@@ -55,7 +55,7 @@ def test_a_wait_and_each_end_are_counted_once(stand: Stand) -> None:
     assert today(stand).spans == {**waits, SpanKey("running", "small", "other"): {bin_of(10.0): 1}}
 
 
-def test_results_that_are_refused_are_no_good_end(stand: Stand) -> None:
+def test_results_that_are_refused_are_no_good_end(stand: BoardDriver) -> None:
     """Whatever the outcome said."""
     job = stand.started()
     stand.end(job, details=Details(repo="board-details/elsewhere", commit="0" * 40, results_path="x"))
@@ -64,7 +64,7 @@ def test_results_that_are_refused_are_no_good_end(stand: Stand) -> None:
     assert [span.what for span in today(stand).spans] == ["waiting"]
 
 
-def test_the_timer_counts_the_queue_once_a_slot(stand: Stand) -> None:
+def test_the_timer_counts_the_queue_once_a_slot(stand: BoardDriver) -> None:
     """Those that wait, in RQ or not, and those that run."""
     stand.time = day_of(stand.time) * 86_400.0 + 10
     job = stand.started()

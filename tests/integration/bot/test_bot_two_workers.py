@@ -14,7 +14,7 @@ from rq.serializers import JSONSerializer
 
 from redis_state import jobs
 from redis_state.attempts import LOST, AttemptProgress
-from tests.support.board.board_driver import Stand
+from tests.support.board.board_driver import BoardDriver
 from workers.jobs import claim as claims
 from workers.jobs import outbox
 from workers.jobs.background_call import AttemptStopped
@@ -26,7 +26,7 @@ from workers.jobs.outbox import BoardRedis
 class Worker:
     """A worker's hands, by the clock of the stand."""
 
-    def __init__(self, stand: Stand, name: str, url: str, folder: Path) -> None:
+    def __init__(self, stand: BoardDriver, name: str, url: str, folder: Path) -> None:
         self.name = name
         self.stand = stand
         self.wire = BoardRedis(url, stand.context.board.name)
@@ -62,8 +62,8 @@ class Worker:
 
 @pytest.fixture
 def pair(
-    stand: Stand, valkey_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> tuple[Stand, Worker, Worker]:
+    stand: BoardDriver, valkey_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[BoardDriver, Worker, Worker]:
     """A board with one request in the queue, and two workers."""
     for module in (claims, outbox):
         monkeypatch.setattr(module, "now", lambda: stand.time)
@@ -82,7 +82,9 @@ def granted(claim: AttemptClaim) -> bool | None:
         return None
 
 
-def test_a_worker_that_waits_for_its_claim_is_known_again_after_amnesia(pair: tuple[Stand, Worker, Worker]) -> None:
+def test_a_worker_that_waits_for_its_claim_is_known_again_after_amnesia(
+    pair: tuple[BoardDriver, Worker, Worker],
+) -> None:
     """Its next beat says who it is and what it asks for: nobody else is given the attempt, and it hears its answer."""
     stand, a, _ = pair
     _, _, job = a.pop()
@@ -100,7 +102,7 @@ def test_a_worker_that_waits_for_its_claim_is_known_again_after_amnesia(pair: tu
     assert stand.file(job.path)["status"] == "RUNNING"
 
 
-def given_away(stand: Stand, a: Worker, b: Worker) -> tuple[AttemptClaim, jobs.EvaluationJob, AttemptClaim]:
+def given_away(stand: BoardDriver, a: Worker, b: Worker) -> tuple[AttemptClaim, jobs.EvaluationJob, AttemptClaim]:
     """A asks and is cut off for longer than LOST; its attempt is queued anew, and B asks."""
     _, _, job = a.pop()
     first = a.asks(job)
@@ -117,7 +119,7 @@ def given_away(stand: Stand, a: Worker, b: Worker) -> tuple[AttemptClaim, jobs.E
     return first, job, second
 
 
-def test_of_two_that_ask_one_is_granted_and_the_other_told(pair: tuple[Stand, Worker, Worker]) -> None:
+def test_of_two_that_ask_one_is_granted_and_the_other_told(pair: tuple[BoardDriver, Worker, Worker]) -> None:
     """The one that was silent comes back: its beats tell it to stop, and the answer is not for it."""
     stand, a, b = pair
     first, job, second = given_away(stand, a, b)
@@ -128,7 +130,7 @@ def test_of_two_that_ask_one_is_granted_and_the_other_told(pair: tuple[Stand, Wo
     assert not a.beats(job, phase="load")
 
 
-def test_beats_of_one_do_not_hide_the_death_of_the_other(pair: tuple[Stand, Worker, Worker]) -> None:
+def test_beats_of_one_do_not_hide_the_death_of_the_other(pair: tuple[BoardDriver, Worker, Worker]) -> None:
     """B runs it and dies while A goes on beating: it is lost all the same, and tried again."""
     stand, a, b = pair
     _, job, second = given_away(stand, a, b)
@@ -144,7 +146,7 @@ def test_beats_of_one_do_not_hide_the_death_of_the_other(pair: tuple[Stand, Work
     assert stand.file(job.path)["status"] == "RERUN"
 
 
-def taken_meanwhile(stand: Stand, a: Worker, b: Worker) -> tuple[Job, Queue, jobs.EvaluationJob]:
+def taken_meanwhile(stand: BoardDriver, a: Worker, b: Worker) -> tuple[Job, Queue, jobs.EvaluationJob]:
     """A has a job and waits for its zygote; the job counts as vanished, and B runs the attempt."""
     rq_job, queue, job = a.pop()
     while not stand.queued():
@@ -160,7 +162,7 @@ def taken_meanwhile(stand: Stand, a: Worker, b: Worker) -> tuple[Job, Queue, job
     return rq_job, queue, job
 
 
-def test_a_worker_that_stops_leaves_what_another_runs(pair: tuple[Stand, Worker, Worker]) -> None:
+def test_a_worker_that_stops_leaves_what_another_runs(pair: tuple[BoardDriver, Worker, Worker]) -> None:
     """It hands nothing back: the other goes on, and nobody is given the attempt once more."""
     stand, a, b = pair
     rq_job, queue, job = taken_meanwhile(stand, a, b)
@@ -171,7 +173,7 @@ def test_a_worker_that_stops_leaves_what_another_runs(pair: tuple[Stand, Worker,
     assert b.beats(job, phase="evaluate")
 
 
-def test_a_worker_whose_job_died_ends_nothing_of_anothers(pair: tuple[Stand, Worker, Worker]) -> None:
+def test_a_worker_whose_job_died_ends_nothing_of_anothers(pair: tuple[BoardDriver, Worker, Worker]) -> None:
     """What it says of the attempt's end is not heard, neither from its job's death nor from an outcome left over."""
     stand, a, b = pair
     rq_job, _, job = taken_meanwhile(stand, a, b)
@@ -182,7 +184,7 @@ def test_a_worker_whose_job_died_ends_nothing_of_anothers(pair: tuple[Stand, Wor
 
 
 def test_a_claim_is_not_granted_to_whoever_has_just_handed_it_back(
-    pair: tuple[Stand, Worker, Worker], monkeypatch: pytest.MonkeyPatch
+    pair: tuple[BoardDriver, Worker, Worker], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """RUNNING has landed, the worker stops, the bot would answer: it is queued again, and costs nobody a try."""
     stand, a, _ = pair

@@ -31,7 +31,7 @@ def test_the_list_in_memory_is_always_that_in_redis(
     """After any changes, by whomever, an amnesia among them, an old reader sees what a new one reads in full."""
     connection.flushall()
     reader, writer = Index(connection, KEYS), Index(connection, KEYS)
-    usual, waiting.REMEMBERED = waiting.REMEMBERED, remembered
+    usual, waiting.MAX_CHANGES = waiting.MAX_CHANGES, remembered
     try:
         for number, (move, path) in enumerate(moves):
             if move == "look":
@@ -45,7 +45,7 @@ def test_the_list_in_memory_is_always_that_in_redis(
                 writer.put(IndexEntry(path=path, state=state, submitted=number if move == "move" else 1.0))
         assert set(reader.waiting()) == set(Index(connection, KEYS).waiting())
     finally:
-        waiting.REMEMBERED = usual
+        waiting.MAX_CHANGES = usual
 
 
 def test_a_look_at_which_nothing_has_changed_gives_the_same_and_a_change_reads_one_line(

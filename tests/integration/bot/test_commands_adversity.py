@@ -10,9 +10,9 @@ from bot.core.render import Safe
 from hub.comments import marker_of
 from hub.records import Repo
 from localhub.accounts.store import Caller
-from tests.support.board.board_driver import REQUESTS, Stand
+from tests.support.board.board_driver import REQUESTS, BoardDriver
 from tests.support.board.counted_verbs import Bell, decisions, hang_up, hub_thread, is_at_rest, owner, settle
-from tests.support.board.discussion import Talk
+from tests.support.board.discussion import Discussion
 from tests.support.board.pull_requests import propose
 
 
@@ -26,9 +26,9 @@ def bell(monkeypatch: pytest.MonkeyPatch) -> Bell:
 
 
 @pytest.mark.parametrize("what", ["closed", "locked", "deleted", "no pull request any more"])
-def test_a_thread_that_changes_while_a_command_is_done(stand: Stand, bell: Bell, what: str) -> None:
+def test_a_thread_that_changes_while_a_command_is_done(stand: BoardDriver, bell: Bell, what: str) -> None:
     """The command has its effect once, is recorded, and the thread comes to rest, whatever became of it."""
-    talk, threads = Talk(stand), stand.hub.state.threads
+    talk, threads = Discussion(stand), stand.hub.state.threads
     if what == "no pull request any more":
         talk.number, _ = propose(stand, {"notes.txt": b"x"})
         talk.look()
@@ -57,7 +57,7 @@ def test_a_thread_that_changes_while_a_command_is_done(stand: Stand, bell: Bell,
     assert len(decisions(stand)) == 1
 
 
-def test_where_the_hub_lets_us_not_speak_nothing_is_done(stand: Stand, bell: Bell) -> None:
+def test_where_the_hub_lets_us_not_speak_nothing_is_done(stand: BoardDriver, bell: Bell) -> None:
     """In a locked thread of a Space that is not ours a command waits, and is done once we may speak."""
     stand.context.board = stand.context.board.model_copy(
         update={"repos": stand.context.board.repos.model_copy(update={"community": "ada/place"})}
@@ -86,9 +86,11 @@ def test_where_the_hub_lets_us_not_speak_nothing_is_done(stand: Stand, bell: Bel
 
 
 @pytest.mark.parametrize("how", ["hidden", "edited"])
-def test_a_comment_that_changes_before_its_effect_is_known_runs_no_more(stand: Stand, bell: Bell, how: str) -> None:
+def test_a_comment_that_changes_before_its_effect_is_known_runs_no_more(
+    stand: BoardDriver, bell: Bell, how: str
+) -> None:
     """The bot dies at it; meanwhile its words are taken back. What is written there now is not run."""
-    talk = Talk(stand)
+    talk = Discussion(stand)
 
     def die() -> None:
         raise KeyError("killed")
@@ -110,9 +112,9 @@ def test_a_comment_that_changes_before_its_effect_is_known_runs_no_more(stand: S
     assert is_at_rest(stand, talk)
 
 
-def test_a_comment_that_is_gone_before_it_is_read_is_nothing(stand: Stand, bell: Bell) -> None:
+def test_a_comment_that_is_gone_before_it_is_read_is_nothing(stand: BoardDriver, bell: Bell) -> None:
     """Hidden comments run nothing, nor do those of a thread that was deleted."""
-    talk, other = Talk(stand), Talk(stand)
+    talk, other = Discussion(stand), Discussion(stand)
     for one in (talk, other):
         said = stand.ada.comment_discussion(REQUESTS, one.number, comment="/bell", repo_type="dataset")
     stand.form.hide_discussion_comment(REQUESTS, other.number, said.id, repo_type="dataset")
@@ -125,9 +127,9 @@ def test_a_comment_that_is_gone_before_it_is_read_is_nothing(stand: Stand, bell:
     assert other.replies() == []
 
 
-def test_comments_of_64_kb_and_of_hundreds_of_commands_get_one_reply(stand: Stand, bell: Bell) -> None:
+def test_comments_of_64_kb_and_of_hundreds_of_commands_get_one_reply(stand: BoardDriver, bell: Bell) -> None:
     """The longest comment that the Hub takes is read to its end; of many commands the first few are run."""
-    talk = Talk(stand)
+    talk = Discussion(stand)
     line = "Hello, this is a line.\n"
     talk.say(line * ((LONGEST - 20) // len(line)) + "\n\n/bell")
     assert len(bell.rung) == 1
@@ -139,18 +141,20 @@ def test_comments_of_64_kb_and_of_hundreds_of_commands_get_one_reply(stand: Stan
     assert len(talk.replies()) == 8
 
 
-def test_a_reply_that_would_be_too_long_says_so(stand: Stand, bell: Bell, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_reply_that_would_be_too_long_says_so(
+    stand: BoardDriver, bell: Bell, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What does not fit into a comment is left out, and the rest of the reply told."""
     monkeypatch.setattr(bell, "ring", lambda _cause: Safe("word " * 20_000))
-    reply = Talk(stand).ask("/bell\n/help help")
+    reply = Discussion(stand).ask("/bell\n/help help")
     assert "more to say to this than fits" in reply
     assert "It can be used by anyone" in reply
     assert len(reply) < LONGEST
 
 
-def test_a_command_that_fails_does_not_hold_up_those_after_it(stand: Stand, bell: Bell) -> None:
+def test_a_command_that_fails_does_not_hold_up_those_after_it(stand: BoardDriver, bell: Bell) -> None:
     """One dies of a mistake of ours, one is refused by the Hub: who wrote later gets an answer all the same."""
-    talk = Talk(stand)
+    talk = Discussion(stand)
     for text in ("/toll", "/knell", "/bell"):
         stand.ada.comment_discussion(REQUESTS, talk.number, comment=text, repo_type="dataset")
     talk.look()

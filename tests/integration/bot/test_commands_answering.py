@@ -13,8 +13,8 @@ from bot.threads import answering
 from bot.threads.verbs import REGISTRY
 from hub.comments import marker_of
 from leaderboard.roles import Role
-from tests.support.board.board_driver import REQUESTS, Stand
-from tests.support.board.discussion import Talk
+from tests.support.board.board_driver import REQUESTS, BoardDriver
+from tests.support.board.discussion import Discussion
 
 
 class Bell:
@@ -47,9 +47,9 @@ def bell(monkeypatch: pytest.MonkeyPatch) -> Bell:
     return bell
 
 
-def test_a_command_is_answered_once_and_has_its_effect_once(stand: Stand, bell: Bell) -> None:
+def test_a_command_is_answered_once_and_has_its_effect_once(stand: BoardDriver, bell: Bell) -> None:
     """However often the thread is looked at, also after Redis was lost, there is one reply, and one effect."""
-    talk = Talk(stand)
+    talk = Discussion(stand)
     said = talk.say("Please:\n/bell")
     for _ in range(3):
         talk.look()
@@ -63,9 +63,9 @@ def test_a_command_is_answered_once_and_has_its_effect_once(stand: Stand, bell: 
     assert len(bell.rung) == 1
 
 
-def test_a_bot_that_dies_between_reply_and_effect_goes_on_where_it_was(stand: Stand, bell: Bell) -> None:
+def test_a_bot_that_dies_between_reply_and_effect_goes_on_where_it_was(stand: BoardDriver, bell: Bell) -> None:
     """The reply that says what is going to be done stays, is not doubled, and is made true by the next look."""
-    talk = Talk(stand)
+    talk = Discussion(stand)
     bell.dies = True
     talk.say("/bell")
     (reply,) = talk.replies()
@@ -78,9 +78,9 @@ def test_a_bot_that_dies_between_reply_and_effect_goes_on_where_it_was(stand: St
     assert len(bell.rung) == 1
 
 
-def test_several_commands_of_a_comment_get_one_reply(stand: Stand, bell: Bell) -> None:
+def test_several_commands_of_a_comment_get_one_reply(stand: BoardDriver, bell: Bell) -> None:
     """Each of them is quoted and answered in it; those beyond the limit are said to be left out."""
-    talk = Talk(stand)
+    talk = Discussion(stand)
     talk.say("/bell\n/help bell\n/bel\n/alarm\n/help a b\n/bell")
     (reply,) = talk.replies()
     for words in ("Rung.", "Did you mean `/bell`?", "a maintainer of this leaderboard", "“b”", "more commands than"):
@@ -88,9 +88,9 @@ def test_several_commands_of_a_comment_get_one_reply(stand: Stand, bell: Bell) -
     assert len(bell.rung) == 1
 
 
-def test_what_is_spoken_about_is_no_command(stand: Stand, bell: Bell) -> None:
+def test_what_is_spoken_about_is_no_command(stand: BoardDriver, bell: Bell) -> None:
     """Code, quotes, lists, headings, HTML comments, and words that are like no verb get no answer."""
-    talk = Talk(stand)
+    talk = Discussion(stand)
     talk.say(
         "> /bell\n\n- /bell\n\n```\n/bell\n```\n\n    /bell\n\n# /bell\n\n<!--\n/bell\n-->\n\n/etc/passwd\n\n`/bell`"
     )
@@ -98,9 +98,9 @@ def test_what_is_spoken_about_is_no_command(stand: Stand, bell: Bell) -> None:
     assert bell.rung == []
 
 
-def test_the_bots_own_words_are_no_commands(stand: Stand, bell: Bell) -> None:
+def test_the_bots_own_words_are_no_commands(stand: BoardDriver, bell: Bell) -> None:
     """A reply that quotes a command is not answered, nor is a comment that imitates one of our markers believed."""
-    talk = Talk(stand)
+    talk = Discussion(stand)
     first = talk.say("/help")
     forged = f"<!-- steward:1 demo answer {first} -->\n/bell"
     talk.say(forged)
@@ -108,9 +108,9 @@ def test_the_bots_own_words_are_no_commands(stand: Stand, bell: Bell) -> None:
     assert len(bell.rung) == 1
 
 
-def test_an_edited_comment_runs_nothing(stand: Stand, bell: Bell) -> None:
+def test_an_edited_comment_runs_nothing(stand: BoardDriver, bell: Bell) -> None:
     """What is edited into a comment has no effect, and its author is told how to have one."""
-    talk = Talk(stand)
+    talk = Discussion(stand)
     said = talk.say("Hello")
     stand.ada.edit_discussion_comment(REQUESTS, talk.number, said, new_content="/bell", repo_type="dataset")
     talk.look()
@@ -119,9 +119,9 @@ def test_an_edited_comment_runs_nothing(stand: Stand, bell: Bell) -> None:
     assert bell.rung == []
 
 
-def test_a_maintainer_is_known_by_id_and_read_afresh(stand: Stand, bell: Bell) -> None:
+def test_a_maintainer_is_known_by_id_and_read_afresh(stand: BoardDriver, bell: Bell) -> None:
     """Somebody is refused, allowed once listed, and refused again at once when they lost their place."""
-    talk = Talk(stand)
+    talk = Discussion(stand)
     ada = stand.context.hub.user("ada").id
     talk.say("/alarm")
     stand.context.board = stand.context.board.model_copy(update={"maintainers": (ada,)})
@@ -135,19 +135,19 @@ def test_a_maintainer_is_known_by_id_and_read_afresh(stand: Stand, bell: Bell) -
     assert len(bell.rung) == 1
 
 
-def test_nobody_gives_hundreds_of_commands(stand: Stand, bell: Bell, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nobody_gives_hundreds_of_commands(stand: BoardDriver, bell: Bell, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond the limit of an hour a command is not run, and its author told when to come back."""
     monkeypatch.setattr("bot.threads.limits.MOST", 2)
-    talk = Talk(stand)
+    talk = Discussion(stand)
     for _ in range(3):
         talk.say("/bell")
     assert "more than 2 commands" in talk.replies()[-1]
     assert len(bell.rung) == 2
 
 
-def test_a_command_costs_few_calls_however_long_its_thread(stand: Stand, bell: Bell) -> None:
+def test_a_command_costs_few_calls_however_long_its_thread(stand: BoardDriver, bell: Bell) -> None:
     """Reading, replying and editing are what an answer costs, in a thread of five comments or of many."""
-    talk = Talk(stand)
+    talk = Discussion(stand)
     talk.say("/bell")
     stand.calls.clear()
     talk.say("/bell")
@@ -160,9 +160,9 @@ def test_a_command_costs_few_calls_however_long_its_thread(stand: Stand, bell: B
     assert len(stand.calls) == few <= 6
 
 
-def test_an_old_command_is_left_alone(stand: Stand, bell: Bell) -> None:
+def test_an_old_command_is_left_alone(stand: BoardDriver, bell: Bell) -> None:
     """A command that nobody answered for a week has no effect: whoever gave it does not wait any more."""
-    talk = Talk(stand)
+    talk = Discussion(stand)
     stand.time += answering.OLDEST + 60
     talk.say("/bell")
     assert bell.rung == []

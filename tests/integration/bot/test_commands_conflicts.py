@@ -9,15 +9,15 @@ import pytest
 from bot.core.context import thread_key
 from bot.threads import answering
 from hub.comments import marker_of
-from tests.support.board.board_driver import REQUESTS, Stand
+from tests.support.board.board_driver import REQUESTS, BoardDriver
 from tests.support.board.counted_verbs import decisions, is_at_rest, settle
-from tests.support.board.discussion import Talk
+from tests.support.board.discussion import Discussion
 from tests.support.board.pull_requests import fields, look, propose
 from tests.support.board.pull_requests import thread as pull_thread
 
 
 @pytest.fixture
-def waiting_request(stand: Stand) -> str:
+def waiting_request(stand: BoardDriver) -> str:
     """A request that waits, on a board whose maintainer is the form's account; its path."""
     form = stand.context.hub.user("form").id
     stand.context.board = stand.context.board.model_copy(update={"maintainers": (form,), "front_ends": (form,)})
@@ -27,9 +27,11 @@ def waiting_request(stand: Stand) -> str:
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_of_two_who_want_opposite_things_the_second_is_told(stand: Stand, waiting_request: str, threads: int) -> None:
+def test_of_two_who_want_opposite_things_the_second_is_told(
+    stand: BoardDriver, waiting_request: str, threads: int
+) -> None:
     """Ada withdraws a request and a maintainer puts it on hold at the same moment: the file says the first."""
-    talks = [Talk(stand) for _ in range(threads)]
+    talks = [Discussion(stand) for _ in range(threads)]
     stand.ada.comment_discussion(REQUESTS, talks[0].number, comment="/cancel ada/good mine", repo_type="dataset")
     stand.form.comment_discussion(REQUESTS, talks[-1].number, comment="/hold ada/good no", repo_type="dataset")
     stand.form.comment_discussion(REQUESTS, talks[-1].number, comment="/cancel ada/good", repo_type="dataset")
@@ -37,9 +39,7 @@ def test_of_two_who_want_opposite_things_the_second_is_told(stand: Stand, waitin
         stand.context.mark(thread_key(stand.context.requests, one.number))
     stand.work()
     said = [reply for one in talks for reply in one.replies()]
-    for reply, words in zip(
-        said, ("I am cancelling", "has ended (`CANCELLED`)", "is already cancelled"), strict=True
-    ):
+    for reply, words in zip(said, ("I am cancelling", "has ended (`CANCELLED`)", "is already cancelled"), strict=True):
         assert words in reply
     settle(stand)
     file = stand.file(waiting_request)
@@ -47,9 +47,9 @@ def test_of_two_who_want_opposite_things_the_second_is_told(stand: Stand, waitin
     assert "hold" not in file["steward"]
 
 
-def test_hold_and_unhold_and_hold_again_at_once(stand: Stand, waiting_request: str) -> None:
+def test_hold_and_unhold_and_hold_again_at_once(stand: BoardDriver, waiting_request: str) -> None:
     """Three in a row before anything is committed: the last one stands."""
-    talk = Talk(stand)
+    talk = Discussion(stand)
     for text in ("/hold ada/good one", "/unhold ada/good", "/hold ada/good one", "/hold ada/good one"):
         stand.form.comment_discussion(REQUESTS, talk.number, comment=text, repo_type="dataset")
     talk.look()
@@ -69,12 +69,12 @@ def test_hold_and_unhold_and_hold_again_at_once(stand: Stand, waiting_request: s
     ],
 )
 def test_the_last_one_stands_also_where_it_wants_what_the_first_wanted(
-    stand: Stand, waiting_request: str, texts: tuple[str, ...], fact: str, *, stands: bool
+    stand: BoardDriver, waiting_request: str, texts: tuple[str, ...], fact: str, *, stands: bool
 ) -> None:
     """A file with facts of ours is, byte for byte, what it was before, once a decision is taken back."""
     stand.put(waiting_request, json.dumps({**stand.file(waiting_request), "steward": {"submitter": "ada"}}).encode())
     settle(stand)
-    talk = Talk(stand)
+    talk = Discussion(stand)
     for text in texts:
         stand.form.comment_discussion(REQUESTS, talk.number, comment=text, repo_type="dataset")
     talk.look()
@@ -82,9 +82,9 @@ def test_the_last_one_stands_also_where_it_wants_what_the_first_wanted(
     assert (fact in stand.file(waiting_request)["steward"]) == stands
 
 
-def test_pause_and_resume_at_once(stand: Stand, waiting_request: str) -> None:
+def test_pause_and_resume_at_once(stand: BoardDriver, waiting_request: str) -> None:
     """What was paused a moment ago can be resumed, before the pause is committed."""
-    talk = Talk(stand)
+    talk = Discussion(stand)
     for text in ("/pause board moving", "/resume board", "/resume board"):
         stand.form.comment_discussion(REQUESTS, talk.number, comment=text, repo_type="dataset")
     talk.look()
@@ -92,12 +92,12 @@ def test_pause_and_resume_at_once(stand: Stand, waiting_request: str) -> None:
         assert one in reply
 
 
-def test_approve_and_reject_at_once(stand: Stand, waiting_request: str) -> None:
+def test_approve_and_reject_at_once(stand: BoardDriver, waiting_request: str) -> None:
     """The first decides about the pull request, and the second is told what became of it."""
     path = "ada/good_eval_request_False_float16_Original.json"
     number, head = propose(stand, {path: fields(stand, precision="float16")})
     look(stand, number)
-    talk = Talk(stand)
+    talk = Discussion(stand)
     talk.number = number
     for text in (f"/approve {head[:12]}", "/reject I changed my mind"):
         stand.form.comment_discussion(REQUESTS, number, comment=text, repo_type="dataset")
@@ -122,13 +122,13 @@ def test_approve_and_reject_at_once(stand: Stand, waiting_request: str) -> None:
     ],
 )
 def test_a_bot_that_dies_after_the_effect_says_it_once_more_and_does_it_once(
-    stand: Stand, waiting_request: str, monkeypatch: pytest.MonkeyPatch, text: str, words: str
+    stand: BoardDriver, waiting_request: str, monkeypatch: pytest.MonkeyPatch, text: str, words: str
 ) -> None:
     """Whoever gave the command reads that it was done, not that it was so already; there is one edit of it."""
     died: list[str] = []
     before = {"/unhold ada/good": "/hold ada/good no", "/resume board": "/pause board no"}.get(text)
     if before is not None:
-        Talk(stand).say(before, stand.form)
+        Discussion(stand).say(before, stand.form)
         settle(stand)
 
     def die_once(point: str) -> None:
@@ -137,7 +137,7 @@ def test_a_bot_that_dies_after_the_effect_says_it_once_more_and_does_it_once(
             raise KeyError("killed")
 
     monkeypatch.setattr(answering, "pass_by", die_once)
-    talk = Talk(stand)
+    talk = Discussion(stand)
     talk.say(text, stand.form)
     assert died
     settle(stand)

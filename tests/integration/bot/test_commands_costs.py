@@ -9,8 +9,8 @@ from bot.threads.threads import sync_thread
 from leaderboard.attempts import Failure
 from leaderboard.boards import MaintainingOrganisation
 from localhub.accounts.store import Caller
-from tests.support.board.board_driver import REQUESTS, Stand
-from tests.support.board.discussion import Talk
+from tests.support.board.board_driver import REQUESTS, BoardDriver
+from tests.support.board.discussion import Discussion
 from tests.support.board.pull_requests import fields, look, propose
 
 MOST = 6
@@ -19,7 +19,7 @@ CHECKED = 4
 """Calls more where a model is checked: what the Hub says of it, its config and its tokenizer."""
 
 
-def calls_of(stand: Stand, talk: Talk, text: str, who: HfApi) -> list[str]:
+def calls_of(stand: BoardDriver, talk: Discussion, text: str, who: HfApi) -> list[str]:
     """The routes of the calls that it takes to answer `text`, when nothing about `who` is remembered."""
     for kind in ("user", "role"):
         for key in stand.context.redis.scan_iter(f"*:person:{kind} *"):
@@ -35,12 +35,12 @@ def calls_of(stand: Stand, talk: Talk, text: str, who: HfApi) -> list[str]:
 
 
 @pytest.fixture
-def talk(stand: Stand) -> Talk:
+def talk(stand: BoardDriver) -> Discussion:
     """A discussion on a board that an organisation maintains, with a request that failed and one that waits."""
     keepers = (MaintainingOrganisation(name="board", role="write"),)
     stand.context.board = stand.context.board.model_copy(update={"maintainer_organisations": keepers})
     stand.worker()
-    talk = Talk(stand)
+    talk = Discussion(stand)
     stand.submit("ada/good", sender="ada")
     stand.settle()
     (job,) = stand.queued()
@@ -53,7 +53,9 @@ def talk(stand: Stand) -> Talk:
     return talk
 
 
-def test_every_command_costs_few_calls(stand: Stand, talk: Talk, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_command_costs_few_calls(
+    stand: BoardDriver, talk: Discussion, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Six at most, with who may read from the Hub; but for the verbs that check a model, which takes its own."""
     waits, failed = "ada/good precision=float16", "ada/good precision=float32"
     costs = {
@@ -84,7 +86,9 @@ def test_every_command_costs_few_calls(stand: Stand, talk: Talk, capsys: pytest.
         assert count <= MOST + CHECKED * checks, text
 
 
-def test_a_thread_of_five_hundred_comments_costs_as_many_calls_as_one_of_five(stand: Stand, talk: Talk) -> None:
+def test_a_thread_of_five_hundred_comments_costs_as_many_calls_as_one_of_five(
+    stand: BoardDriver, talk: Discussion
+) -> None:
     """The thread is read in one call, and its comments are nobody's business but for the commands in them; Redis is
     not asked about each of them either."""
     before = redis_calls(stand)
@@ -103,13 +107,13 @@ def test_a_thread_of_five_hundred_comments_costs_as_many_calls_as_one_of_five(st
     assert redis_calls(stand) - start <= between - before + 20
 
 
-def redis_calls(stand: Stand) -> int:
+def redis_calls(stand: BoardDriver) -> int:
     """Commands that the queue server has run since its start."""
     return int(stand.context.redis.info("stats")["total_commands_processed"])
 
 
 def test_a_decision_about_a_pull_request_costs_what_its_care_takes(
-    stand: Stand, talk: Talk, capsys: pytest.CaptureFixture[str]
+    stand: BoardDriver, talk: Discussion, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Refusing and closing cost six calls at most; a merge is looked at before and after, which takes twice as many."""
     path = "ada/good_eval_request_False_bfloat16_Original.json"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx2
@@ -22,15 +22,16 @@ from hub.records import Comment
 from leaderboard.roles import Role
 from localhub.webhooks.delivery_log import OutgoingDelivery
 from steward.valkey import Valkey
-from tests.support.board.board_driver import REQUESTS, Stand, world
+from tests.support.board.board_driver import REQUESTS, BoardDriver, world
 from tests.support.board.board_file import SECRET
 from tests.support.board.running_board import running
+from tests.support.waiting import wait_until
 
 Rung = list[str]
 
 
 @pytest.fixture(scope="module")
-def live(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey, probe: Probe) -> Iterator[tuple[Stand, Rung]]:
+def live(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey, probe: Probe) -> Iterator[tuple[BoardDriver, Rung]]:
     """A board that runs, and the causes of every `/bell` that was rung on it."""
     rung: Rung = []
 
@@ -45,27 +46,27 @@ def live(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey, probe: Probe)
             yield stand, rung
 
 
-def opened(stand: Stand, post: str) -> int:
+def opened(stand: BoardDriver, post: str) -> int:
     """The number of a discussion that Ada opens."""
     return int(stand.ada.create_discussion(REQUESTS, "Talk", description=post, repo_type="dataset").num)
 
 
-def comments(stand: Stand, number: int) -> tuple[Comment, ...]:
+def comments(stand: BoardDriver, number: int) -> tuple[Comment, ...]:
     """All that is said in it."""
     return stand.context.hub.thread(stand.context.requests, number).comments
 
 
-def ours(stand: Stand, number: int) -> list[str]:
+def ours(stand: BoardDriver, number: int) -> list[str]:
     """What the bot said in it."""
     return [one.text for one in comments(stand, number) if one.author_name == "steward-bot"]
 
 
-def is_calm(stand: Stand) -> bool:
+def is_calm(stand: BoardDriver) -> bool:
     """Whether every delivery has come, and all that it marked is done."""
     return stand.hub.state.webhooks.drain(0.0) and len(stand.context.dirty) == 0
 
 
-def deliveries(stand: Stand, *, by: str) -> list[tuple[str, OutgoingDelivery]]:
+def deliveries(stand: BoardDriver, *, by: str) -> list[tuple[str, OutgoingDelivery]]:
     """The deliveries about comments of the account `by`, and where they go."""
     webhooks, name = stand.hub.state.webhooks, stand.hub.state.accounts.by_name(by)
     assert name is not None
@@ -88,9 +89,7 @@ def again(told: list[tuple[str, OutgoingDelivery]], times: int) -> None:
     assert {answer.status_code for answer in answers} <= {200, 202}
 
 
-def test_ten_times_the_same_delivery_shuffled_is_one_answer(
-    live: tuple[Stand, Rung], eventually: Callable[..., object]
-) -> None:
+def test_ten_times_the_same_delivery_shuffled_is_one_answer(live: tuple[BoardDriver, Rung]) -> None:
     """Three threads, four commands in each, every delivery ten times: each command has one reply and one effect."""
     stand, rung = live
     numbers = [opened(stand, "/bell") for _ in range(3)]
@@ -98,40 +97,40 @@ def test_ten_times_the_same_delivery_shuffled_is_one_answer(
         for number in numbers:
             stand.ada.comment_discussion(REQUESTS, number, comment="/bell", repo_type="dataset")
     again(deliveries(stand, by="ada"), 10)
-    eventually(lambda: all(len(ours(stand, number)) == 4 for number in numbers), seconds=30)
+    wait_until(lambda: all(len(ours(stand, number)) == 4 for number in numbers), seconds=30)
     again(deliveries(stand, by="ada"), 10)
-    eventually(lambda: is_calm(stand), seconds=30)
+    wait_until(lambda: is_calm(stand), seconds=30)
     for number in numbers:
         assert len(ours(stand, number)) == 4
         assert all("Rung." in said for said in ours(stand, number))
     assert len(rung) == len(set(rung)) == 12
 
 
-def test_our_own_comments_wake_nobody(live: tuple[Stand, Rung], eventually: Callable[..., object]) -> None:
+def test_our_own_comments_wake_nobody(live: tuple[BoardDriver, Rung]) -> None:
     """What we wrote comes back as deliveries, however often: nothing is read for them, and nothing written."""
     stand, _ = live
     number = opened(stand, "/bell")
-    eventually(lambda: len(ours(stand, number)) == 1 and "Rung." in ours(stand, number)[0], seconds=30)
-    eventually(lambda: is_calm(stand), seconds=30)
+    wait_until(lambda: len(ours(stand, number)) == 1 and "Rung." in ours(stand, number)[0], seconds=30)
+    wait_until(lambda: is_calm(stand), seconds=30)
     told = deliveries(stand, by="steward-bot")
     assert len(told) >= 2  # posted, and edited
     stand.calls.clear()
     again(told, 10)
-    eventually(lambda: is_calm(stand), seconds=30)
+    wait_until(lambda: is_calm(stand), seconds=30)
     assert stand.calls == []
 
 
 def test_a_bot_that_answers_each_of_our_comments_falls_silent_with_us(
-    live: tuple[Stand, Rung], eventually: Callable[..., object], monkeypatch: pytest.MonkeyPatch
+    live: tuple[BoardDriver, Rung], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It writes a command whenever we said something: after a few rounds it is told so, and hears no more."""
     stand, _ = live
     monkeypatch.setattr(limits, "MOST", 3)
     number, rounds = opened(stand, "Two bots meet."), 0
     stand.bob.comment_discussion(REQUESTS, number, comment="/help", repo_type="dataset")
-    eventually(lambda: len(ours(stand, number)) == 1, seconds=30)
+    wait_until(lambda: len(ours(stand, number)) == 1, seconds=30)
     for _ in range(20):
-        eventually(lambda: is_calm(stand), seconds=30)
+        wait_until(lambda: is_calm(stand), seconds=30)
         if comments(stand, number)[-1].author_name != "steward-bot":
             break
         stand.bob.comment_discussion(REQUESTS, number, comment="/help", repo_type="dataset")

@@ -12,15 +12,15 @@ from huggingface_hub import CommitOperationAdd, HfApi
 from bot.core.commands.grammar import commands_in
 from bot.threads.maintainers_list import TITLE, sync_digest, waiting_threads
 from hub.comments import marker_of
-from tests.support.board.board_driver import BOT, REQUESTS, Stand
-from tests.support.board.discussion import Talk
+from tests.support.board.board_driver import BOT, REQUESTS, BoardDriver
+from tests.support.board.discussion import Discussion
 from tests.support.board.hostile_texts import TEXTS, is_first_marker_alone, skeleton, trouble
 
 HARMLESS = ("word", "two words", 'a "quoted word"')
 
 
 @pytest.fixture
-def quiet(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> Stand:
+def quiet(stand: BoardDriver, monkeypatch: pytest.MonkeyPatch) -> BoardDriver:
     """A board on which one person may give hundreds of commands, and where nothing runs."""
     monkeypatch.setattr("bot.threads.limits.MOST", 10_000)
     form = stand.context.hub.user("form").id
@@ -28,7 +28,9 @@ def quiet(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> Stand:
     return stand
 
 
-def answers(stand: Stand, talk: Talk, said: dict[str, str], who: HfApi | None = None) -> Iterator[tuple[str, str]]:
+def answers(
+    stand: BoardDriver, talk: Discussion, said: dict[str, str], who: HfApi | None = None
+) -> Iterator[tuple[str, str]]:
     """Ada (or `who`) writes each comment, all before the bot looks; its key, and our reply."""
     ids = {}
     for key, text in said.items():
@@ -41,14 +43,14 @@ def answers(stand: Stand, talk: Talk, said: dict[str, str], who: HfApi | None = 
             yield ids[marker.key], reply
 
 
-def check(stand: Stand, key: str, reply: str) -> None:
+def check(stand: BoardDriver, key: str, reply: str) -> None:
     """Nobody achieved anything by `key`."""
     assert trouble(reply, hub=stand.hub.url) == [], f"{key!r}: {reply}"
 
 
-def test_in_a_command_they_are_quoted_and_nothing_else(quiet: Stand) -> None:
+def test_in_a_command_they_are_quoted_and_nothing_else(quiet: BoardDriver) -> None:
     """As the argument of a command, in quotes or plain, as a model's name, and as the name of a verb."""
-    talk = Talk(quiet)
+    talk = Discussion(quiet)
     plain = {f"plain {text}": f"/status {text}" for text in (*TEXTS, *HARMLESS)}
     quoted = {f"quoted {text}": f'/check "{text}"' for text in (*TEXTS, *HARMLESS)}
     verbs = {f"verb {text}": f"/status{text}" for text in TEXTS}
@@ -64,11 +66,11 @@ def test_in_a_command_they_are_quoted_and_nothing_else(quiet: Stand) -> None:
             assert skeleton(reply) in shapes, f"{key!r}: {reply}"
 
 
-def test_as_a_reason_they_are_told_as_words_wherever_it_is_told(quiet: Stand) -> None:
+def test_as_a_reason_they_are_told_as_words_wherever_it_is_told(quiet: BoardDriver) -> None:
     """A maintainer's reason goes into the file, the thread and every answer about it, and stays one line of text."""
     quiet.submit("ada/good", sender="ada")
     quiet.settle()
-    talk = Talk(quiet)
+    talk = Discussion(quiet)
     for text in HARMLESS[:1] + TEXTS[::9]:
         said = {"hold": f'/hold ada/good reason="{text}"', "why": "/why ada/good", "status": "/status ada/good"}
         for key in ("hold", "why", "status"):
@@ -80,7 +82,7 @@ def test_as_a_reason_they_are_told_as_words_wherever_it_is_told(quiet: Stand) ->
                     check(quiet, text, event.content)
 
 
-def test_as_titles_and_posts_they_reach_nobody(quiet: Stand) -> None:
+def test_as_titles_and_posts_they_reach_nobody(quiet: BoardDriver) -> None:
     """A thread with such a title and post has no answer or a harmless one, and stands in the digest as a row."""
     for text in TEXTS:
         title = f"On {' '.join(text.split())}"[:190]
@@ -115,7 +117,7 @@ def outside_lists(reply: str) -> list[str]:
     return [one for one in skeleton(reply) if "list_item" not in one and one != "code_inline"]
 
 
-def test_in_files_and_logs_they_are_quoted_and_nothing_else(quiet: Stand) -> None:
+def test_in_files_and_logs_they_are_quoted_and_nothing_else(quiet: BoardDriver) -> None:
     """In the fields of a request file, in what an attempt said when it died, and in the lines of its log."""
     context, bot, texts = quiet.context, HfApi(quiet.hub.url, token=BOT), (*HARMLESS[:1], *TEXTS)
     names = {f"h{number:03}": text for number, text in enumerate(texts)}
@@ -130,7 +132,7 @@ def test_in_files_and_logs_they_are_quoted_and_nothing_else(quiet: Stand) -> Non
     bot.create_commit(context.logs.id, logs, commit_message="Add", repo_type="dataset")
     quiet.settle()
     context.index.put(*(context.index.get(path).model_copy(update={"attempt": "attempt"}) for path in paths.values()))
-    talk = Talk(quiet)
+    talk = Discussion(quiet)
     for verb in ("why", "status", "search"):
         replies = dict(answers(quiet, talk, {name: f"/{verb} ada/{name}" for name in names}))
         assert len(replies) == len(names)
@@ -140,7 +142,7 @@ def test_in_files_and_logs_they_are_quoted_and_nothing_else(quiet: Stand) -> Non
                 assert outside_lists(reply) == outside_lists(replies["h000"]), f"{verb} {names[name]!r}: {reply}"
 
 
-def test_a_file_that_is_refused_is_told_of_in_words(quiet: Stand) -> None:
+def test_a_file_that_is_refused_is_told_of_in_words(quiet: BoardDriver) -> None:
     """Where fields cannot be what they say, the thread that tells so repeats them as text."""
     for number, text in enumerate(TEXTS[::6]):
         quiet.submit(f"ada/r{number}", sender=text, revision=text, base_model=text, model=text)
@@ -151,7 +153,7 @@ def test_a_file_that_is_refused_is_told_of_in_words(quiet: Stand) -> None:
         check(quiet, event.content, event.content)
 
 
-def test_names_of_people_are_no_more_than_names(quiet: Stand) -> None:
+def test_names_of_people_are_no_more_than_names(quiet: BoardDriver) -> None:
     """A reply names and links who wrote; a name that could not be one on the Hub is text."""
     from bot.core.commands.answers import say
 

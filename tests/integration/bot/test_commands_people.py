@@ -8,9 +8,9 @@ from huggingface_hub import HfApi
 from bot.threads import limits
 from hub.comments import marked
 from leaderboard.boards import MaintainingOrganisation
-from tests.support.board.board_driver import BOT, REQUESTS, Stand
+from tests.support.board.board_driver import BOT, REQUESTS, BoardDriver
 from tests.support.board.counted_verbs import Bell, hang_up, is_at_rest
-from tests.support.board.discussion import Talk
+from tests.support.board.discussion import Discussion
 from tests.support.board.pull_requests import PATH, fields, look, propose, report
 from tests.support.board.pull_requests import thread as pull_thread
 
@@ -26,9 +26,9 @@ def bell(monkeypatch: pytest.MonkeyPatch) -> Bell:
 # --- people
 
 
-def test_accounts_that_are_deleted_or_renamed(stand: Stand, bell: Bell) -> None:
+def test_accounts_that_are_deleted_or_renamed(stand: BoardDriver, bell: Bell) -> None:
     """A command of nobody is not run; a maintainer with another name is still one, and who took the name is none."""
-    state, talk = stand.hub.state, Talk(stand)
+    state, talk = stand.hub.state, Discussion(stand)
     form = stand.context.hub.user("form").id
     stand.context.board = stand.context.board.model_copy(update={"maintainers": (form,)})
     with state.database.write() as db:
@@ -47,9 +47,9 @@ def test_accounts_that_are_deleted_or_renamed(stand: Stand, bell: Bell) -> None:
     assert is_at_rest(stand, talk)
 
 
-def test_an_account_that_is_deleted_while_its_command_is_done(stand: Stand, bell: Bell) -> None:
+def test_an_account_that_is_deleted_while_its_command_is_done(stand: BoardDriver, bell: Bell) -> None:
     """The bot dies at it, and its author is gone when it comes back: the reply says that it ends there."""
-    talk, state = Talk(stand), stand.hub.state
+    talk, state = Discussion(stand), stand.hub.state
 
     def die() -> None:
         raise KeyError("killed")
@@ -65,13 +65,13 @@ def test_an_account_that_is_deleted_while_its_command_is_done(stand: Stand, bell
     assert is_at_rest(stand, talk)
 
 
-def test_who_lost_membership_a_second_ago_approves_nothing(stand: Stand) -> None:
+def test_who_lost_membership_a_second_ago_approves_nothing(stand: BoardDriver) -> None:
     """What was known of a maintainer a moment before does not count where something cannot be undone."""
     stand.context.board = stand.context.board.model_copy(update={"maintainer_organisations": KEEPERS})
     number, head = propose(stand, {PATH: fields(stand)})
     look(stand, number)
     assert "Not yet" not in report(stand, number)
-    talk = Talk(stand)
+    talk = Discussion(stand)
     assert "Paused" in talk.ask("/pause tier:large I say so", stand.form)
     state = stand.hub.state
     org, form = state.accounts.by_name("board"), state.accounts.by_name("form")
@@ -90,11 +90,11 @@ def test_who_lost_membership_a_second_ago_approves_nothing(stand: Stand) -> None
 
 
 def test_a_bot_that_answers_ours_with_commands_is_left_alone(
-    stand: Stand, bell: Bell, monkeypatch: pytest.MonkeyPatch
+    stand: BoardDriver, bell: Bell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After so many commands it is told once, and then ignored, also after the hour is over: so there is no loop."""
     monkeypatch.setattr(limits, "MOST", 4)
-    talk = Talk(stand)
+    talk = Discussion(stand)
     talk.say("/bell", stand.bob)
     for _ in range(12):
         if len(talk.replies()) == len(bell.rung) + 1:
@@ -112,9 +112,9 @@ def test_a_bot_that_answers_ours_with_commands_is_left_alone(
     assert len(bell.rung) == 5
 
 
-def test_what_other_bots_copy_from_ours_is_no_command(stand: Stand, bell: Bell) -> None:
+def test_what_other_bots_copy_from_ours_is_no_command(stand: BoardDriver, bell: Bell) -> None:
     """A reply that somebody posts again, marker and all, or quotes, is answered by nobody."""
-    talk = Talk(stand)
+    talk = Discussion(stand)
     reply = talk.ask("/bell")
     talk.say(reply, stand.bob)
     talk.say("\n".join(f"> {line}" for line in reply.splitlines()), stand.bob)
@@ -124,9 +124,9 @@ def test_what_other_bots_copy_from_ours_is_no_command(stand: Stand, bell: Bell) 
     assert len(bell.rung) == 1
 
 
-def test_our_own_words_are_no_commands_even_if_they_look_like_one(stand: Stand, bell: Bell) -> None:
+def test_our_own_words_are_no_commands_even_if_they_look_like_one(stand: BoardDriver, bell: Bell) -> None:
     """Whatever our own account writes, by hand or by program, is not run."""
-    talk = Talk(stand)
+    talk = Discussion(stand)
     talk.say("/bell", HfApi(stand.hub.url, token=BOT))
     assert bell.rung == []
 
@@ -136,12 +136,12 @@ def test_our_own_words_are_no_commands_even_if_they_look_like_one(stand: Stand, 
 
 @pytest.mark.parametrize("apart", [-86_400.0, -3_700.0, 3_700.0, 3 * 86_400.0])
 def test_clocks_that_disagree_change_nothing(
-    stand: Stand, bell: Bell, monkeypatch: pytest.MonkeyPatch, apart: float
+    stand: BoardDriver, bell: Bell, monkeypatch: pytest.MonkeyPatch, apart: float
 ) -> None:
     """However far the Hub's clock is from ours, a command is run once, and its author held to the limit."""
     monkeypatch.setattr(limits, "MOST", 3)
     stand.time += apart
-    talk = Talk(stand)
+    talk = Discussion(stand)
     for _ in range(4):
         talk.say("/bell")
     talk.look()

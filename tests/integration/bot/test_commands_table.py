@@ -18,7 +18,8 @@ from leaderboard.roles import who_may
 from redis_state.dirty import SyncPriority
 from steward.valkey import Valkey
 from tests.support.board.command_table import EFFECTS, PEOPLE, SPACE, WORDS, Cell, Table, people_and_models, read_table
-from tests.support.board.running_board import running, wait_until
+from tests.support.board.running_board import running
+from tests.support.waiting import wait_until
 
 TABLE = read_table()
 ELSEWHERE = {"rename", "flag", "unflag", "dismiss", "remove", "restore"}
@@ -117,7 +118,7 @@ def test_a_command_is_answered_within_a_second_whatever_waits(
         said = played.apis["stranger"].comment_discussion(
             SPACE, number, comment="/status ada/talk-failed", repo_type="space"
         )
-        wait_until(lambda said=said, number=number: played.is_answered(number, said.id), every=0.01)
+        wait_until(lambda said=said, number=number: played.is_answered(number, said.id), interval=0.01)
         times.append(time.monotonic() - began)
     left = len(context.dirty)
     with capsys.disabled():

@@ -9,22 +9,22 @@ from typing import Any
 import pytest
 
 from leaderboard.attempts import Failure
-from tests.support.board.board_driver import Stand
-from tests.support.board.discussion import Talk
+from tests.support.board.board_driver import BoardDriver
+from tests.support.board.discussion import Discussion
 
 THEIRS = Failure(cause="nan-weights", fault="submission", message="Weights are NaN.", advice="Save them again.")
 
 
 @pytest.fixture
-def talk(stand: Stand) -> Talk:
+def talk(stand: BoardDriver) -> Discussion:
     """A discussion that Ada opened; the form's account is a maintainer."""
     form = stand.context.hub.user("form").id
     stand.context.board = stand.context.board.model_copy(update={"maintainers": (form,), "front_ends": (form,)})
     stand.worker()
-    return Talk(stand)
+    return Discussion(stand)
 
 
-def test_status_tells_where_every_request_of_a_model_stands(stand: Stand, talk: Talk) -> None:
+def test_status_tells_where_every_request_of_a_model_stands(stand: BoardDriver, talk: Discussion) -> None:
     """The place of one that waits is told, and of an unknown model that there is none, with names like it."""
     stand.context.workers.leave("w")
     stand.submit("ada/good", sender="ada")
@@ -34,7 +34,7 @@ def test_status_tells_where_every_request_of_a_model_stands(stand: Stand, talk: 
     assert "`ada/good`" in said
 
 
-def test_why_tells_the_cause_the_fault_the_log_and_the_cure(stand: Stand, talk: Talk) -> None:
+def test_why_tells_the_cause_the_fault_the_log_and_the_cure(stand: BoardDriver, talk: Discussion) -> None:
     """All that is known of a failure is in the reply, with the decisive lines of the log."""
     stand.failed(THEIRS, sender="ada")
     said = talk.ask("/why ada/good")
@@ -42,7 +42,7 @@ def test_why_tells_the_cause_the_fault_the_log_and_the_cure(stand: Stand, talk: 
         assert words in said
 
 
-def test_requests_of_one_model_can_be_told_apart(stand: Stand, talk: Talk) -> None:
+def test_requests_of_one_model_can_be_told_apart(stand: BoardDriver, talk: Discussion) -> None:
     """Whoever does not say which one is meant is told what to write, be it the precision or the type of weights."""
     stand.submit("ada/good", sender="ada")
     adapter = "ada/good_eval_request_False_float32_Adapter.json"
@@ -58,7 +58,7 @@ def test_requests_of_one_model_can_be_told_apart(stand: Stand, talk: Talk) -> No
     )
 
 
-def test_check_lists_what_is_right_and_what_is_not(stand: Stand, talk: Talk) -> None:
+def test_check_lists_what_is_right_and_what_is_not(stand: BoardDriver, talk: Discussion) -> None:
     """Nothing is submitted, and both lists are there."""
     assert "passes every check" in talk.ask("/check ada/good precision=float32")
     said = talk.ask("/check ada/pickled precision=float32")
@@ -67,11 +67,11 @@ def test_check_lists_what_is_right_and_what_is_not(stand: Stand, talk: Talk) -> 
     assert stand.context.index.of_model("ada/pickled") == []
 
 
-def test_a_submitter_relaunches_once_and_a_maintainer_again(stand: Stand, talk: Talk) -> None:
+def test_a_submitter_relaunches_once_and_a_maintainer_again(stand: BoardDriver, talk: Discussion) -> None:
     """The second time its submitter is told who can; the maintainer's command counts once, however often it is seen."""
     path = stand.failed(THEIRS, sender="ada")
     stand.file(path)
-    assert "a maintainer of this leaderboard, the model's owner or whoever submitted it" in talk.ask(
+    assert "a maintainer of this leaderboard, the model's owner or its submitter" in talk.ask(
         "/relaunch ada/good", stand.bob
     )
     assert "will be evaluated once more" in talk.ask("/relaunch ada/good")
@@ -84,7 +84,7 @@ def test_a_submitter_relaunches_once_and_a_maintainer_again(stand: Stand, talk: 
     assert stand.file(path)["steward"]["attempt"] == 3
 
 
-def test_who_submitted_it_is_known_after_a_relaunch_without_redis(stand: Stand, talk: Talk) -> None:
+def test_who_submitted_it_is_known_after_a_relaunch_without_redis(stand: BoardDriver, talk: Discussion) -> None:
     """What only the file says by then goes on standing there, and counts when it is judged anew."""
     path = stand.failed(THEIRS, sender="ada")
     stand.context.redis.flushall()
@@ -96,7 +96,7 @@ def test_who_submitted_it_is_known_after_a_relaunch_without_redis(stand: Stand, 
     assert stand.context.index.get(path).submitter == "ada"
 
 
-def test_rulings_about_the_queue_are_written_where_everybody_reads_them(stand: Stand, talk: Talk) -> None:
+def test_rulings_about_the_queue_are_written_where_everybody_reads_them(stand: BoardDriver, talk: Discussion) -> None:
     """Hold, priority and pause change the files on the Hub, and are lifted again."""
     stand.context.workers.leave("w")
     path = stand.submit("ada/good", sender="ada")
@@ -111,23 +111,25 @@ def test_rulings_about_the_queue_are_written_where_everybody_reads_them(stand: S
     assert facts.get("hold") is None
     assert facts["priority"] == "high"
     talk.ask("/pause board moving house", stand.form)
-    assert json.loads(stand.read(".steward/queue.json"))["board"]["reason"] == "moving house"
+    assert json.loads(stand.read(".steward/pauses"))["board"]["reason"] == "moving house"
     talk.ask("/resume board", stand.form)
-    assert json.loads(stand.read(".steward/queue.json"))["board"] is None
+    assert json.loads(stand.read(".steward/pauses"))["board"] is None
 
 
 @pytest.mark.parametrize("slip", [b'{"tier:large": "Moved.",}', b"{}" + b" " * 100_000], ids=["comma", "large"])
-def test_pauses_that_cannot_be_read_are_told_to_whoever_wants_another(stand: Stand, talk: Talk, slip: bytes) -> None:
+def test_pauses_that_cannot_be_read_are_told_to_whoever_wants_another(
+    stand: BoardDriver, talk: Discussion, slip: bytes
+) -> None:
     """A slip of whoever wrote the file by hand leaves nobody without an answer, and the file as it is."""
-    stand.put(".steward/queue.json", slip)
+    stand.put(".steward/pauses", slip)
     for command in ("/pause board moving house", "/resume tier:large"):
-        assert "`.steward/queue.json` cannot be read" in talk.ask(command, stand.form)
-    assert stand.read(".steward/queue.json") == slip
-    stand.put(".steward/queue.json", b"{}")
+        assert "`.steward/pauses` cannot be read" in talk.ask(command, stand.form)
+    assert stand.read(".steward/pauses") == slip
+    stand.put(".steward/pauses", b"{}")
     assert "Paused: `board`" in talk.ask("/pause board moving house", stand.form)
 
 
-def test_whoever_asks_why_while_an_end_is_written_down_is_told_so(stand: Stand, talk: Talk) -> None:
+def test_whoever_asks_why_while_an_end_is_written_down_is_told_so(stand: BoardDriver, talk: Discussion) -> None:
     """It may have failed: nothing is said to be fine before the file says how it ended."""
     stand.context.workers.leave("w")
     path = stand.submit("ada/good", sender="ada")
@@ -136,7 +138,7 @@ def test_whoever_asks_why_while_an_end_is_written_down_is_told_so(stand: Stand, 
     assert "has come to its end, which is being written down" in talk.ask("/why ada/good")
 
 
-def test_whoever_submitted_it_cancels_it(stand: Stand, talk: Talk) -> None:
+def test_whoever_submitted_it_cancels_it(stand: BoardDriver, talk: Discussion) -> None:
     """A stranger is refused; the submitter's reason is in the file."""
     stand.context.workers.leave("w")
     path = stand.submit("ada/good", sender="ada")
@@ -148,7 +150,7 @@ def test_whoever_submitted_it_cancels_it(stand: Stand, talk: Talk) -> None:
     assert file["steward"]["cancelled"]["reason"] == "the wrong revision"
 
 
-def test_a_model_is_submitted_and_resubmitted_from_a_thread(stand: Stand, talk: Talk) -> None:
+def test_a_model_is_submitted_and_resubmitted_from_a_thread(stand: BoardDriver, talk: Discussion) -> None:
     """A refused one leaves no file; an accepted one is written for whoever asked, and a newer commit follows."""
     assert "would be refused" in talk.ask("/submit ada/pickled precision=float32")
     assert stand.context.index.of_model("ada/pickled") == []
@@ -165,7 +167,7 @@ def test_a_model_is_submitted_and_resubmitted_from_a_thread(stand: Stand, talk: 
     assert (file["status"], file["revision"]) == ("PENDING", head)
 
 
-def test_whoever_subscribed_is_told_of_the_end(stand: Stand, talk: Talk) -> None:
+def test_whoever_subscribed_is_told_of_the_end(stand: BoardDriver, talk: Discussion) -> None:
     """One comment, once, in the thread where it was asked for, also when Redis was lost meanwhile."""
     path = stand.submit("ada/good", sender="ada")
     stand.settle()
@@ -181,7 +183,7 @@ def test_whoever_subscribed_is_told_of_the_end(stand: Stand, talk: Talk) -> None
     assert "has ended already" in talk.ask("/subscribe ada/good")
 
 
-def test_every_decision_is_kept(stand: Stand, talk: Talk) -> None:
+def test_every_decision_is_kept(stand: BoardDriver, talk: Discussion) -> None:
     """Who decided what, by id, and whether it was allowed, stands in the logs repo."""
     stand.submit("ada/good", sender="ada")
     stand.settle()
@@ -205,7 +207,7 @@ HOSTILE = (
 
 
 @pytest.mark.parametrize("words", HOSTILE)
-def test_a_reply_cannot_be_made_to_speak(stand: Stand, talk: Talk, words: str) -> None:
+def test_a_reply_cannot_be_made_to_speak(stand: BoardDriver, talk: Discussion, words: str) -> None:
     """Hostile words in a command come out as text in code: no mention, no link, no HTML, no marker of ours."""
     said = talk.ask(f'/help "{words}"')
     outside = re.sub(r"`[^`]*`|\(http://127[^)]*\)", "", said.split("\n", 1)[1])

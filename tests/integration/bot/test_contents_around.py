@@ -39,17 +39,17 @@ from tests.support.board.contents_table import (
     names,
     table,
 )
-from tests.support.board.flags import FLAGS, FlagStand, Hearing
+from tests.support.board.flags import FLAGS, AppealThread, FlagBoardDriver
 
 
 @pytest.fixture
-def stand(tmp_path: Path, connection: redis.Redis, probe: Probe) -> Iterator[FlagStand]:
+def stand(tmp_path: Path, connection: redis.Redis, probe: Probe) -> Iterator[FlagBoardDriver]:
     """A board with flags and a table."""
     with board_with_table(tmp_path, connection, probe) as made:
         yield made
 
 
-def test_in_shadow_nothing_is_written(stand: FlagStand) -> None:
+def test_in_shadow_nothing_is_written(stand: FlagBoardDriver) -> None:
     """It is listed what would have been; once edits are on, it is."""
     finished(stand)
     stand.context.board = stand.context.board.model_copy(
@@ -66,7 +66,7 @@ def test_in_shadow_nothing_is_written(stand: FlagStand) -> None:
     assert names(stand) == [GOOD]
 
 
-def test_planted_disagreements_are_found(stand: FlagStand) -> None:
+def test_planted_disagreements_are_found(stand: FlagBoardDriver) -> None:
     """A missing row, a row without results, a wrong flag, a wrong score, a row twice."""
     finished(stand)
     finished(stand, "ada/plain")
@@ -94,7 +94,7 @@ def test_planted_disagreements_are_found(stand: FlagStand) -> None:
     assert disagreements(stand.context) == []
 
 
-def test_columns_of_others_are_kept(stand: FlagStand) -> None:
+def test_columns_of_others_are_kept(stand: FlagBoardDriver) -> None:
     """A column that we do not know stays, with its values, also where we write the row anew."""
     finished(stand)
     look(stand)
@@ -106,19 +106,19 @@ def test_columns_of_others_are_kept(stand: FlagStand) -> None:
     pq.write_table(more, into)
     operations = [CommitOperationAdd(FILE, into.getvalue())]
     stand.form.create_commit(CONTENTS, operations, commit_message="Add votes", repo_type="dataset")
-    Hearing(stand, f"[FLAG] {GOOD}", "It is not what it says.").say("/flag other it is not", stand.form)
+    AppealThread(stand, f"[FLAG] {GOOD}", "It is not what it says.").say("/flag other it is not", stand.form)
     look(stand)
     found = table(stand)
     assert (list(found.columns)[-1], list(found["votes"]), list(found["Flagged"])) == ("votes", [7], [True])
 
 
-def test_init_makes_the_repo_with_a_card_that_loaders_read(stand: FlagStand) -> None:
+def test_init_makes_the_repo_with_a_card_that_loaders_read(stand: FlagBoardDriver) -> None:
     """Named in the board file, made once, with config and split in its card."""
     org = HfApi(stand.hub.url, token=BOT)
     board = parse_board(BOARD.replace("results: board/results", "results: board/results, contents: board/fresh"))
     door = Hub(stand.hub.url, BOT)
     said = list(steps(door, board, url="http://127.0.0.1:1/webhooks/hub", secret="s", apply=True))
-    assert any("Made the dataset board/fresh" in line for line in said)
+    assert any("Created the dataset board/fresh" in line for line in said)
     card = Path(org.hf_hub_download("board/fresh", "README.md", repo_type="dataset")).read_text("utf-8")
     assert "config_name: default" in card
     assert "split: train" in card
@@ -126,7 +126,7 @@ def test_init_makes_the_repo_with_a_card_that_loaders_read(stand: FlagStand) -> 
 
 
 def test_without_the_library_the_sync_process_does_not_start(
-    stand: FlagStand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    stand: FlagBoardDriver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A sentence that says what to install; other boards need nothing."""
     monkeypatch.setattr(tables, "can_write", lambda: False)
@@ -137,7 +137,7 @@ def test_without_the_library_the_sync_process_does_not_start(
         open_board_context(BotSettings(board=file))
 
 
-def test_the_doctor_looks_at_the_repo(stand: FlagStand) -> None:
+def test_the_doctor_looks_at_the_repo(stand: FlagBoardDriver) -> None:
     """It is read, and workers must not write to it."""
     with Hub(stand.hub.url, WORKER) as worker:
         checks = examine(stand.context, worker=worker)
@@ -145,7 +145,9 @@ def test_the_doctor_looks_at_the_repo(stand: FlagStand) -> None:
     assert FLAGS in "".join(one.words for one in checks if one.name == "repos")
 
 
-def test_licences_that_the_table_has_are_not_asked_for_again(stand: FlagStand, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_licences_that_the_table_has_are_not_asked_for_again(
+    stand: FlagBoardDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """After Redis was lost scores and licences come back, and no model is asked about for it."""
     card = b"---\nlicense: mit\n---\n# It\n"
     stand.ada.upload_file(path_or_fileobj=card, path_in_repo="README.md", repo_id=GOOD)
@@ -162,7 +164,7 @@ def test_licences_that_the_table_has_are_not_asked_for_again(stand: FlagStand, m
     assert (hit.entry.path, hit.average) == (path, before[0].average)
 
 
-def test_a_row_of_an_earlier_commit_that_others_evaluated_stays(stand: FlagStand) -> None:
+def test_a_row_of_an_earlier_commit_that_others_evaluated_stays(stand: FlagBoardDriver) -> None:
     """Their row and ours stand side by side, not written in turns; what theirs tells of the model stays theirs."""
     path = finished(stand)
     look(stand)

@@ -28,17 +28,17 @@ from tests.support.board.contents_table import (
     names,
     table,
 )
-from tests.support.board.flags import FlagStand, Hearing
+from tests.support.board.flags import AppealThread, FlagBoardDriver
 
 
 @pytest.fixture
-def stand(tmp_path: Path, connection: redis.Redis, probe: Probe) -> Iterator[FlagStand]:
+def stand(tmp_path: Path, connection: redis.Redis, probe: Probe) -> Iterator[FlagBoardDriver]:
     """A board with flags and a table."""
     with board_with_table(tmp_path, connection, probe) as made:
         yield made
 
 
-def test_a_published_evaluation_becomes_a_row(stand: FlagStand) -> None:
+def test_a_published_evaluation_becomes_a_row(stand: FlagBoardDriver) -> None:
     """pandas reads the exact columns, types and values; nothing is committed once nothing changes."""
     path = finished(stand)
     look(stand)
@@ -63,7 +63,7 @@ def test_a_published_evaluation_becomes_a_row(stand: FlagStand) -> None:
     assert commits(stand) == before
 
 
-def test_a_round_in_which_nothing_changed_costs_three_calls(stand: FlagStand) -> None:
+def test_a_round_in_which_nothing_changed_costs_three_calls(stand: FlagBoardDriver) -> None:
     """However many rows there are."""
     finished(stand)
     look(stand)
@@ -74,11 +74,11 @@ def test_a_round_in_which_nothing_changed_costs_three_calls(stand: FlagStand) ->
     assert len(stand.calls) == 3
 
 
-def test_many_changes_make_one_commit(stand: FlagStand) -> None:
+def test_many_changes_make_one_commit(stand: FlagBoardDriver) -> None:
     """Two evaluations and a flag between two looks: one commit."""
     finished(stand)
     finished(stand, "ada/plain")
-    Hearing(stand, "[FLAG] ada/plain", "It is not what it says.").say("/flag other it is not", stand.form)
+    AppealThread(stand, "[FLAG] ada/plain", "It is not what it says.").say("/flag other it is not", stand.form)
     stand.context.redis.delete(stand.context.keys.dirty)
     before = commits(stand)
     look(stand)
@@ -86,11 +86,11 @@ def test_many_changes_make_one_commit(stand: FlagStand) -> None:
     assert list(table(stand)["Flagged"]) == [False, True]
 
 
-def test_a_flag_and_its_end_are_told(stand: FlagStand) -> None:
+def test_a_flag_and_its_end_are_told(stand: FlagBoardDriver) -> None:
     """Flagged is true from the flag to its end."""
     finished(stand)
     look(stand)
-    case = Hearing(stand, f"[FLAG] {GOOD}", "It knows the questions.")
+    case = AppealThread(stand, f"[FLAG] {GOOD}", "It knows the questions.")
     case.say("/flag contamination it knows the questions", stand.form)
     look(stand)
     assert list(table(stand)["Flagged"]) == [True]
@@ -101,12 +101,12 @@ def test_a_flag_and_its_end_are_told(stand: FlagStand) -> None:
     assert disagreements(stand.context) == []
 
 
-def test_a_removal_takes_the_row_and_a_restoration_brings_it_back(stand: FlagStand) -> None:
+def test_a_removal_takes_the_row_and_a_restoration_brings_it_back(stand: FlagBoardDriver) -> None:
     """The same row, byte for byte of the whole table; and the same scores."""
     finished(stand)
     look(stand)
     before, scores = data(stand), stand.context.scores.all()
-    talk = Hearing(stand, "My model", "Hello.")
+    talk = AppealThread(stand, "My model", "Hello.")
     talk.say(f"/remove {GOOD} the weights were wrong", stand.form)
     look(stand)
     assert names(stand) == []
@@ -117,12 +117,12 @@ def test_a_removal_takes_the_row_and_a_restoration_brings_it_back(stand: FlagSta
     assert disagreements(stand.context) == []
 
 
-def test_a_renamed_model_keeps_its_row_under_the_new_name(stand: FlagStand) -> None:
+def test_a_renamed_model_keeps_its_row_under_the_new_name(stand: FlagBoardDriver) -> None:
     """Requests and results are renamed on approval; the table follows, and so do the scores."""
     finished(stand)
     look(stand)
     stand.ada.move_repo(GOOD, "ada/better")
-    talk = Hearing(stand, "Rename", "Hello.", stand.ada)
+    talk = AppealThread(stand, "Rename", "Hello.", stand.ada)
     talk.say(f"/rename {GOOD} ada/better", stand.ada)
     found = re.search(r"/approve ([0-9a-f]{8})", "\n".join(talk.replies()))
     assert found is not None
@@ -135,7 +135,7 @@ def test_a_renamed_model_keeps_its_row_under_the_new_name(stand: FlagStand) -> N
     assert disagreements(stand.context) == []
 
 
-def test_the_table_outlives_redis_and_processes(stand: FlagStand) -> None:
+def test_the_table_outlives_redis_and_processes(stand: FlagBoardDriver) -> None:
     """With neither Redis nor memory nothing is committed anew; a damaged table is written again."""
     finished(stand)
     look(stand)
@@ -151,7 +151,7 @@ def test_the_table_outlives_redis_and_processes(stand: FlagStand) -> None:
     assert data(stand) == good
 
 
-def test_two_processes_that_were_told_different_things_do_not_write_in_turns(stand: FlagStand) -> None:
+def test_two_processes_that_were_told_different_things_do_not_write_in_turns(stand: FlagBoardDriver) -> None:
     """The one that asked later is believed by both, until somebody asks anew."""
     finished(stand)
     look(stand)
@@ -168,7 +168,7 @@ def test_two_processes_that_were_told_different_things_do_not_write_in_turns(sta
     assert list(table(stand)["Available on the hub"]) == [False]
 
 
-def test_a_model_that_is_gone_is_told_as_gone(stand: FlagStand) -> None:
+def test_a_model_that_is_gone_is_told_as_gone(stand: FlagBoardDriver) -> None:
     """A day later its row says that it is not available, and keeps the rest."""
     finished(stand)
     look(stand)
@@ -186,7 +186,7 @@ def test_a_model_that_is_gone_is_told_as_gone(stand: FlagStand) -> None:
     [(403, "Access to this resource is disabled.", False), (413, "Too large", True)],
 )
 def test_a_model_of_which_nothing_can_be_learned_keeps_no_other_from_the_table(
-    stand: FlagStand, status: int, error: str, available: bool
+    stand: FlagBoardDriver, status: int, error: str, available: bool
 ) -> None:
     """One is switched off by the Hub, or is more than we read: it keeps its row, and the next model gets one."""
     finished(stand)
@@ -202,7 +202,7 @@ def test_a_model_of_which_nothing_can_be_learned_keeps_no_other_from_the_table(
     }
 
 
-def test_a_few_models_are_asked_about_at_a_time(stand: FlagStand, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_few_models_are_asked_about_at_a_time(stand: FlagBoardDriver, monkeypatch: pytest.MonkeyPatch) -> None:
     """New rows come as the Hub tells of their models, by and by."""
     monkeypatch.setattr(sync, "LOOKS", 1)
     finished(stand)

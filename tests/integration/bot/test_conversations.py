@@ -16,8 +16,8 @@ from bot.probe import Probe
 from bot.threads.maintainers_list import TITLE, waiting_threads
 from localhub.testing import LocalHub
 from steward.valkey import Valkey
-from tests.support.board.board_driver import REQUESTS, Stand, world
-from tests.support.board.transcripts import BROKEN, LOST, Talk, Town, chapter, normalised, town
+from tests.support.board.board_driver import REQUESTS, BoardDriver, world
+from tests.support.board.transcripts import BROKEN, LOST, Transcripts, TranscriptThread, chapter, normalised, town
 
 HEAD = """# Conversations
 
@@ -31,25 +31,25 @@ Written by `STEWARD_REWRITE=1 python -m pytest tests/integration/bot/test_conver
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey, probe: Probe) -> Iterator[Town]:
+def place(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey, probe: Probe) -> Iterator[Transcripts]:
     """One board for all conversations."""
     with redis.Redis.from_url(valkey.url) as connection:
         connection.flushall()
         with LocalHub(tmp_path_factory.mktemp("hub"), town(world())) as hub:
-            stand = Stand(hub, connection, probe)
+            stand = BoardDriver(hub, connection, probe)
             ids = {name: stand.context.hub.user(name).id for name in ("mia", "form")}
             changes = {"maintainers": (ids["mia"],), "front_ends": (ids["form"],), "attempts": 1}
             stand.context.board = stand.context.board.model_copy(update=changes)
             stand.settle()
-            yield Town(stand)
+            yield Transcripts(stand)
             stand.context.hub.close()
 
 
-Told = tuple[str, str, list[Talk]]
+Told = tuple[str, str, list[TranscriptThread]]
 """The title of a conversation, how it came about, and its threads."""
 
 
-def our_failure(place: Town) -> Told:
+def our_failure(place: Transcripts) -> Told:
     """A report of a failure that was ours is answered, the model evaluated again, the end told, the thread closed."""
     path = place.submit("ada/aurora-1b", model_type="pretrained")
     place.run(path, LOST)
@@ -64,7 +64,7 @@ def our_failure(place: Town) -> Told:
     return "A failure that was ours", "A GPU broke while Ada's model was evaluated. She links the request file.", [talk]
 
 
-def their_failure(place: Town) -> Told:
+def their_failure(place: Transcripts) -> Told:
     """A failure of the model is told with the log's lines and what to change; a mended commit is evaluated."""
     path = place.submit("ada/borealis")
     place.run(path, BROKEN)
@@ -81,7 +81,7 @@ def their_failure(place: Town) -> Told:
     return "A failure that was the model's", scene, [talk]
 
 
-def two_reporters(place: Town) -> Told:
+def two_reporters(place: Transcripts) -> Told:
     """Two people report the same failure: it is evaluated once more, and both hear of the end."""
     path = place.submit("bob/basalt")
     place.run(path, LOST)
@@ -99,7 +99,7 @@ def two_reporters(place: Town) -> Told:
     )
 
 
-def wrong_link(place: Town) -> Told:
+def wrong_link(place: Transcripts) -> Told:
     """A link to no request is told from a failure, and names like it are suggested."""
     link = place.link("ada/aurora-2b_eval_request_False_float32_Original.json")
     talk = place.open("ada", "Failed", f"Please relaunch {link}")
@@ -107,7 +107,7 @@ def wrong_link(place: Town) -> Told:
     return "A link that leads nowhere", "The name in the link is misspelt.", [talk]
 
 
-def stranger_approves(place: Town) -> Told:
+def stranger_approves(place: Transcripts) -> Told:
     """A stranger's approval is refused with who may; a maintainer's merges what was checked."""
     talk, head = place.propose("bob", "bob/granite", "Add bob/granite")
     talk.say("bob", f"/approve {head[:8]}")
@@ -118,7 +118,7 @@ def stranger_approves(place: Town) -> Told:
     return "Who may approve", "Bob submits his model by a pull request, and approves it himself.", [talk]
 
 
-def maintainer_pauses(place: Town) -> Told:
+def maintainer_pauses(place: Transcripts) -> Told:
     """A pause stops the queue with its reason, which `/why` tells; resumed, the model has its turn again."""
     path = place.submit("bob/slate")
     talk = place.open(
@@ -133,7 +133,7 @@ def maintainer_pauses(place: Town) -> Told:
     return "A pause", "Mia is a maintainer. Bob's model waits for its turn.", [talk]
 
 
-def appeal(place: Town) -> Told:
+def appeal(place: Transcripts) -> Told:
     """A plea against a flag is answered with what helps, and waits for a maintainer."""
     talk = place.open(
         "bob", "basalt was wrongly flagged", "My model bob/basalt is no copy. It shares the tokenizer only."
@@ -145,14 +145,14 @@ def appeal(place: Town) -> Told:
     return "A plea", "Bob's model was flagged as a copy.", [talk]
 
 
-def standing_question(place: Town) -> Told:
+def standing_question(place: Transcripts) -> Told:
     """A question that comes again and again has its answer, with a word on how to reach a person."""
     talk = place.open("bob", "trust_remote_code?", "Hello, can I submit a model that needs trust_remote_code=True?")
     assert "standing answer" in talk.told()[0]
     return "A question that many ask", "It is in the FAQ.", [talk]
 
 
-def subscribing(place: Town) -> Told:
+def subscribing(place: Transcripts) -> Told:
     """Whoever subscribes in a request's thread is told there of its end."""
     path = place.submit("ada/corona")
     talk = place.thread_of(path)
@@ -167,7 +167,7 @@ def subscribing(place: Town) -> Told:
     )
 
 
-def newer_commit(place: Town) -> Told:
+def newer_commit(place: Transcripts) -> Told:
     """A finished request is evaluated at a newer commit; its thread is opened for that, and closed again."""
     path = "ada/aurora-1b_eval_request_False_float32_Original.json"
     place.people["ada"].upload_file(path_or_fileobj=b"z", path_in_repo="model.safetensors", repo_id="ada/aurora-1b")
@@ -183,7 +183,7 @@ def newer_commit(place: Town) -> Told:
     )
 
 
-def several_with_a_typo(place: Town) -> Told:
+def several_with_a_typo(place: Transcripts) -> Told:
     """Several commands in one comment get one reply, in which a misspelt one gets a suggestion."""
     commands = "/status bob/basalt\n/serach basalt; Precision: float32\n/relaunch bob/basalt"
     text = f"Three things:\n\n{commands}\n\nThe last one again, please."
@@ -194,7 +194,7 @@ def several_with_a_typo(place: Town) -> Told:
     return "Several commands at once, one misspelt", "Basalt is Bob's model, not Ada's.", [talk]
 
 
-def for_a_person(place: Town) -> Told:
+def for_a_person(place: Transcripts) -> Told:
     """What the bot does not understand it leaves to people: the thread is on the maintainers' list until one speaks."""
     talk = place.open(
         "bob", "An idea for the leaderboard", "How about a column with the energy that an evaluation took?"
@@ -209,10 +209,10 @@ def for_a_person(place: Town) -> Told:
     scene = (
         "Nothing that the bot could answer. It says nothing there, and the thread stands in the digest for maintainers."
     )
-    return "Something for people", scene, [talk, Talk(place, digest.num)]
+    return "Something for people", scene, [talk, TranscriptThread(place, digest.num)]
 
 
-def from_a_thread(place: Town) -> Told:
+def from_a_thread(place: Transcripts) -> Told:
     """A model is checked, submitted and withdrawn without leaving the thread."""
     talk = place.open("ada", "Submitting from here", "Does this work?\n\n/check ada/pickled precision=float32")
     talk.say("ada", "/submit ada/aurora-chat precision=float32")
@@ -222,7 +222,7 @@ def from_a_thread(place: Town) -> Told:
     return "Submitting from a thread", "Ada has one model with weights as pickles, and one as safetensors.", [talk]
 
 
-STORIES: list[Callable[[Town], Told]] = [
+STORIES: list[Callable[[Transcripts], Told]] = [
     our_failure,
     their_failure,
     two_reporters,
@@ -239,7 +239,7 @@ STORIES: list[Callable[[Town], Told]] = [
 ]
 
 
-def test_the_conversations_are_those_of_the_docs(place: Town, project: Path) -> None:
+def test_the_conversations_are_those_of_the_docs(place: Transcripts, project: Path) -> None:
     """Each goes as it should, and reads as it is written in `docs/conversations.md`, letter by letter."""
     chapters = [chapter(number, *story(place)) for number, story in enumerate(STORIES, 1)]
     text = HEAD + normalised("\n".join(chapters), place.stand.hub.url).rstrip() + "\n"

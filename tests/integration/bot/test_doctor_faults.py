@@ -16,7 +16,7 @@ from hub.client import Hub
 from hub.records import WatchedItem
 from leaderboard.effects import Effect, EffectMode, Effects
 from redis_state.heartbeats import WorkerCard
-from tests.support.board.board_driver import BOT, FORM, WORKER, Stand
+from tests.support.board.board_driver import BOT, FORM, WORKER, BoardDriver
 
 HOOK = "http://127.0.0.1:1/webhooks/hub"
 Usage = namedtuple("Usage", "total used free")
@@ -26,7 +26,7 @@ Usage = namedtuple("Usage", "total used free")
 class Ward:
     """A board, and who asks: the doctor's patient."""
 
-    stand: Stand
+    stand: BoardDriver
     bot: str = BOT
     worker: str = WORKER
 
@@ -71,7 +71,7 @@ class Ward:
 
 
 @pytest.fixture
-def ward(stand: Stand) -> Ward:
+def ward(stand: BoardDriver) -> Ward:
     """A board at which nothing is amiss, with effects switched on."""
     context, modes = stand.context, dict.fromkeys(Effect, EffectMode.ON)
     watched = [

@@ -16,7 +16,7 @@ from leaderboard.duplicates import find_duplicates, possible_duplicates
 from leaderboard.requests import Request, parse_request
 from localhub.testing import LocalHub
 from steward.valkey import Valkey
-from tests.support.board.board_driver import REQUESTS, Stand
+from tests.support.board.board_driver import REQUESTS, BoardDriver
 from tests.support.board.pull_requests import board_on
 from tests.support.board.renames import MAYA, comments, look_at, maintained, path, rename_world, request
 
@@ -54,7 +54,7 @@ def test_what_is_there_twice_and_which_of_both_stays(change: dict[str, Any], los
 
 
 @pytest.fixture
-def stand(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey) -> Iterator[Stand]:
+def stand(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey) -> Iterator[BoardDriver]:
     """A board that Maya maintains, with a request that is there twice, and two that are only alike."""
     with LocalHub(tmp_path_factory.mktemp("hub"), rename_world()) as hub, redis.Redis.from_url(valkey.url) as client:
         client.flushall()
@@ -63,7 +63,7 @@ def stand(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey) -> Iterator[
             yield made
 
 
-def test_a_pair_is_told_once_and_cured_when_a_maintainer_approves(stand: Stand) -> None:
+def test_a_pair_is_told_once_and_cured_when_a_maintainer_approves(stand: BoardDriver) -> None:
     """One thread, also after Redis was lost; the second request is withdrawn with the reason, and the first stays."""
     for _ in range(2):
         stand.context.mark(DUPLICATES)
@@ -87,7 +87,9 @@ def test_a_pair_is_told_once_and_cured_when_a_maintainer_approves(stand: Stand) 
     assert len([one for one in stand.threads() if "twice" in one.title]) == 1
 
 
-def test_pairs_that_nobody_cures_keep_no_other_from_being_told(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pairs_that_nobody_cures_keep_no_other_from_being_told(
+    stand: BoardDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With room for one thread a look, the second pair is told in the second look, and then no call is made."""
     monkeypatch.setattr(duplicates, "MAX_REPORTED", 1)
     stand.put("ada/solo_eval_request_True_4bit_Original.json", request("ada/solo", "4bit", status="FAILED"))

@@ -16,28 +16,28 @@ from bot.threads.maintainers_list import waiting_threads
 from leaderboard.attempts import Failure
 from localhub.testing import LocalHub
 from tests.support.board.board_driver import REQUESTS
-from tests.support.board.discussion import Talk
-from tests.support.board.flags import SPACE, FlagStand, Hearing, flags_world
+from tests.support.board.discussion import Discussion
+from tests.support.board.flags import SPACE, AppealThread, FlagBoardDriver, flags_world
 
 FORMER = {SPACE: "old/leaderboard", REQUESTS: "old/requests"}
 LOST = Failure(cause="gpu-lost", fault="us", message="A GPU of ours fell out in the middle of the evaluation.")
 
 
 @pytest.fixture
-def stand(tmp_path: Path, connection: redis.Redis, probe: Probe) -> Iterator[FlagStand]:
+def stand(tmp_path: Path, connection: redis.Redis, probe: Probe) -> Iterator[FlagBoardDriver]:
     """A board whose Space and requests repo were renamed before it was adopted."""
     world = flags_world()
     for repo in world["repos"]:
         if repo["id"] in FORMER:
             repo["aliases"] = [FORMER[repo["id"]]]
     with LocalHub(tmp_path, world) as hub:
-        made = FlagStand(hub, connection, probe)
+        made = FlagBoardDriver(hub, connection, probe)
         made.context.board = made.context.board.model_copy(update={"attempts": 1})
         yield made
         made.context.hub.close()
 
 
-def test_an_author_is_heard_in_a_thread_that_a_table_names_by_an_earlier_name(stand: FlagStand) -> None:
+def test_an_author_is_heard_in_a_thread_that_a_table_names_by_an_earlier_name(stand: FlagBoardDriver) -> None:
     """The record has the address that the thread has by now, and its operator is told so; a name is asked for once."""
     title = "Contamination of ada/good"
     number = stand.bob.create_discussion(SPACE, title, description="It is too good.", repo_type="space").num
@@ -56,7 +56,7 @@ def test_an_author_is_heard_in_a_thread_that_a_table_names_by_an_earlier_name(st
     assert importing.write(stand.context, found.records)
     stand.sync_flags()
     stand.sync_flags()
-    case = Hearing(stand, number=number)
+    case = AppealThread(stand, number=number)
     case.say("My model has been flagged improperly: it is no copy.", stand.ada)
     assert [one.topic for one in waiting_threads(stand.context)] == ["improper flag"]
     stand.form.change_discussion_status(SPACE, case.number, "closed", repo_type="space")
@@ -74,7 +74,7 @@ def test_an_author_is_heard_in_a_thread_that_a_table_names_by_an_earlier_name(st
         "{}/spaces/x/y/discussions/2",
     ],
 )
-def test_an_address_elsewhere_is_kept_and_found_to_be_no_thread_of_ours(stand: FlagStand, thread: str) -> None:
+def test_an_address_elsewhere_is_kept_and_found_to_be_no_thread_of_ours(stand: FlagBoardDriver, thread: str) -> None:
     """Of another site, or of a repo that is not the board's: as the operator wrote it, and said by the doctor."""
     thread = thread.format(stand.hub.url)
     found = importing.read(stand.context, json.dumps({"ada/good": thread}), category="other", by="m")
@@ -86,16 +86,16 @@ def test_an_address_elsewhere_is_kept_and_found_to_be_no_thread_of_ours(stand: F
     assert (one.what, thread in one.words) == ("flag-elsewhere", True)
 
 
-def report(stand: FlagStand, name: str, path: str) -> str:
+def report(stand: FlagBoardDriver, name: str, path: str) -> str:
     """Ada reports a failure with a link by the requests repo's `name`; what she is told."""
     link = f"{stand.hub.url}/datasets/{name}/blob/main/{path}"
-    talk = Talk(stand, "My evaluation failed", link)
+    talk = Discussion(stand, "My evaluation failed", link)
     talk.look()
     stand.settle()
     return talk.replies()[0]
 
 
-def test_a_report_that_links_the_repo_by_an_earlier_name_is_taken(stand: FlagStand) -> None:
+def test_a_report_that_links_the_repo_by_an_earlier_name_is_taken(stand: FlagBoardDriver) -> None:
     """The evaluation is started again, as by a link to the present one; the name is asked for once a day."""
     path = stand.failed(LOST)
     assert "There is no request" not in report(stand, "Old/requests", path)
@@ -105,17 +105,17 @@ def test_a_report_that_links_the_repo_by_an_earlier_name_is_taken(stand: FlagSta
     assert "info" not in [route for _, route in stand.calls]
 
 
-def test_a_later_comment_that_links_the_repo_by_an_earlier_name_is_a_report_too(stand: FlagStand) -> None:
+def test_a_later_comment_that_links_the_repo_by_an_earlier_name_is_a_report_too(stand: FlagBoardDriver) -> None:
     """The author adds the link when they have found it."""
     path = stand.failed(LOST)
-    talk = Talk(stand, "My evaluation failed", "Could you have a look?")
+    talk = Discussion(stand, "My evaluation failed", "Could you have a look?")
     talk.look()
     talk.say(f"It is {stand.hub.url}/datasets/{FORMER[REQUESTS]}/blob/main/{path}")
     assert "it is evaluated once more" in talk.replies()[-1]
     assert stand.file(path)["status"] == "RERUN"
 
 
-def test_links_to_repos_of_strangers_are_hardly_asked_about(stand: FlagStand) -> None:
+def test_links_to_repos_of_strangers_are_hardly_asked_about(stand: FlagBoardDriver) -> None:
     """About none by a path at which we have no request; of those with such a path, about two in a thread."""
     path = stand.failed(LOST)
     known = [path, *(path.replace("float32", word) for word in ("float16", "bfloat16", "4bit"))]
@@ -126,7 +126,7 @@ def test_links_to_repos_of_strangers_are_hardly_asked_about(stand: FlagStand) ->
     for paths, asked in ((unknown, 0), (known, 2)):
         stand.calls.clear()
         links = [f"{stand.hub.url}/datasets/eve/r{n}/blob/main/{one}" for n, one in enumerate(paths)]
-        talk = Talk(stand, "My evaluation failed", "\n".join(links))
+        talk = Discussion(stand, "My evaluation failed", "\n".join(links))
         talk.look()
         assert "There is no request" in talk.replies()[0]
         assert [route for _, route in stand.calls].count("info") == asked

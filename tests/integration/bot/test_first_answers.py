@@ -11,8 +11,8 @@ from bot.threads.maintainers_list import TITLE, waiting_threads
 from bot.threads.threads import sync_thread
 from leaderboard.attempts import Failure
 from leaderboard.boards import MaintainingOrganisation
-from tests.support.board.board_driver import REQUESTS, Stand
-from tests.support.board.discussion import Talk
+from tests.support.board.board_driver import REQUESTS, BoardDriver
+from tests.support.board.discussion import Discussion
 
 OURS = Failure(cause="gpu-lost", fault="us", message="The GPU fell off the bus.")
 THEIRS = Failure(cause="nan-weights", fault="submission", message="Weights are NaN.", advice="Save them again.")
@@ -20,7 +20,7 @@ BFLOAT16 = "ada/good_eval_request_False_bfloat16_Original.json"
 
 
 @pytest.fixture
-def stand_with_maintainer(stand: Stand) -> Stand:
+def stand_with_maintainer(stand: BoardDriver) -> BoardDriver:
     """A board whose form's account is a maintainer, and a worker."""
     form = stand.context.hub.user("form").id
     stand.context.board = stand.context.board.model_copy(update={"maintainers": (form,), "attempts": 1})
@@ -28,20 +28,20 @@ def stand_with_maintainer(stand: Stand) -> Stand:
     return stand
 
 
-def link(stand: Stand, path: str) -> str:
+def link(stand: BoardDriver, path: str) -> str:
     """The address of a request file, as people copy it."""
     return f"{stand.hub.url}/datasets/{REQUESTS}/blob/main/{path}"
 
 
-def open_thread(stand: Stand, title: str, post: str) -> Talk:
+def open_thread(stand: BoardDriver, title: str, post: str) -> Discussion:
     """Ada opens a thread, and the bot looks at it, three times."""
-    talk = Talk(stand, title, post)
+    talk = Discussion(stand, title, post)
     for _ in range(3):
         talk.look()
     return talk
 
 
-def test_a_failure_of_ours_is_started_again_and_its_end_told(stand_with_maintainer: Stand) -> None:
+def test_a_failure_of_ours_is_started_again_and_its_end_told(stand_with_maintainer: BoardDriver) -> None:
     """The report is answered with what happened; the evaluation runs again, and the thread hears of its end."""
     stand = stand_with_maintainer
     path = stand.failed(OURS)
@@ -57,7 +57,7 @@ def test_a_failure_of_ours_is_started_again_and_its_end_told(stand_with_maintain
     assert len(talk.replies()) == 2
 
 
-def test_a_report_of_several_failures_of_ours_starts_each_again(stand_with_maintainer: Stand) -> None:
+def test_a_report_of_several_failures_of_ours_starts_each_again(stand_with_maintainer: BoardDriver) -> None:
     """One thread links two requests: both wait again, for the same cause, and neither is kept from its next sync."""
     stand = stand_with_maintainer
     paths = [stand.failed(OURS), stand.failed(OURS, path=BFLOAT16)]
@@ -71,7 +71,7 @@ def test_a_report_of_several_failures_of_ours_starts_each_again(stand_with_maint
     assert stand.context.redis.zcard(stand.context.keys.relaunches) == 2
 
 
-def test_a_failure_of_theirs_is_told_with_what_to_change(stand_with_maintainer: Stand) -> None:
+def test_a_failure_of_theirs_is_told_with_what_to_change(stand_with_maintainer: BoardDriver) -> None:
     """Nothing is started again, and the advice is there, with the lines of the log."""
     stand = stand_with_maintainer
     path = stand.failed(THEIRS)
@@ -81,7 +81,7 @@ def test_a_failure_of_theirs_is_told_with_what_to_change(stand_with_maintainer: 
     assert stand.file(path)["status"] == "FAILED"
 
 
-def test_only_another_end_of_what_failed_is_told(stand_with_maintainer: Stand) -> None:
+def test_only_another_end_of_what_failed_is_told(stand_with_maintainer: BoardDriver) -> None:
     """Somebody changes a field of the failed request: nothing is told. It is evaluated anew: its end is."""
     stand = stand_with_maintainer
     path = stand.failed(THEIRS)
@@ -97,7 +97,7 @@ def test_only_another_end_of_what_failed_is_told(stand_with_maintainer: Stand) -
 
 
 def test_a_thread_that_is_looked_at_as_soon_as_it_is_called_is_told_of_the_end(
-    stand_with_maintainer: Stand, monkeypatch: pytest.MonkeyPatch
+    stand_with_maintainer: BoardDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another process may be there before the sync of the request has returned; nobody calls a second time."""
     stand = stand_with_maintainer
@@ -114,7 +114,7 @@ def test_a_thread_that_is_looked_at_as_soon_as_it_is_called_is_told_of_the_end(
     assert talk.replies()[-1].splitlines()[1].startswith("@ada: the evaluation of **ada/good** (float32) has failed")
 
 
-def test_a_link_to_no_request_gets_names_that_are_like_it(stand_with_maintainer: Stand) -> None:
+def test_a_link_to_no_request_gets_names_that_are_like_it(stand_with_maintainer: BoardDriver) -> None:
     """A wrong link is told from a failure, and the right model suggested."""
     stand = stand_with_maintainer
     stand.failed(THEIRS)
@@ -124,7 +124,7 @@ def test_a_link_to_no_request_gets_names_that_are_like_it(stand_with_maintainer:
     assert "`ada/good`" in said
 
 
-def test_a_name_that_is_nearly_a_models_gets_names_that_are_like_it(stand_with_maintainer: Stand) -> None:
+def test_a_name_that_is_nearly_a_models_gets_names_that_are_like_it(stand_with_maintainer: BoardDriver) -> None:
     """Who names a model with a slip hears of the right one; words that are like no model go on the list, unanswered."""
     stand = stand_with_maintainer
     stand.failed(THEIRS)
@@ -135,7 +135,7 @@ def test_a_name_that_is_nearly_a_models_gets_names_that_are_like_it(stand_with_m
     assert [one.title for one in waiting_threads(stand.context)] == ["The input/output page failed"]
 
 
-def test_a_report_of_what_has_finished_is_for_people_and_names_resubmit(stand_with_maintainer: Stand) -> None:
+def test_a_report_of_what_has_finished_is_for_people_and_names_resubmit(stand_with_maintainer: BoardDriver) -> None:
     """Who asks to have an upgraded model evaluated again hears how, and waits for a maintainer, also without Redis; as
     long as something failed or runs, nobody has to look."""
     stand = stand_with_maintainer
@@ -158,11 +158,11 @@ def test_a_report_of_what_has_finished_is_for_people_and_names_resubmit(stand_wi
     assert waiting_threads(stand.context) == []
 
 
-def test_a_second_report_is_told_that_it_runs_again_and_hears_of_the_end(stand_with_maintainer: Stand) -> None:
+def test_a_second_report_is_told_that_it_runs_again_and_hears_of_the_end(stand_with_maintainer: BoardDriver) -> None:
     """Two people report one failure of ours: it is started again once, and both threads are told how it ended."""
     stand = stand_with_maintainer
     path = stand.failed(OURS)
-    talks = [Talk(stand, "My model failed", link(stand, path)) for _ in range(2)]
+    talks = [Discussion(stand, "My model failed", link(stand, path)) for _ in range(2)]
     for talk in (*talks, *talks):
         talk.look()
     assert "it is evaluated once more" in talks[0].replies()[0]
@@ -177,7 +177,9 @@ def test_a_second_report_is_told_that_it_runs_again_and_hears_of_the_end(stand_w
         assert "has failed" in talk.replies()[-1]
 
 
-def test_a_report_that_needs_a_person_is_on_the_list_also_after_redis_was_lost(stand_with_maintainer: Stand) -> None:
+def test_a_report_that_needs_a_person_is_on_the_list_also_after_redis_was_lost(
+    stand_with_maintainer: BoardDriver,
+) -> None:
     """What was started again for an earlier report and failed again waits for a maintainer, as the answer says."""
     stand = stand_with_maintainer
     path = stand.failed(OURS)
@@ -191,7 +193,7 @@ def test_a_report_that_needs_a_person_is_on_the_list_also_after_redis_was_lost(s
     assert len(talk.replies()) == 1
 
 
-def test_who_writes_again_after_an_answer_is_heard_by_a_person(stand_with_maintainer: Stand) -> None:
+def test_who_writes_again_after_an_answer_is_heard_by_a_person(stand_with_maintainer: BoardDriver) -> None:
     """The answer from the list says that a person reads the thread: so it is listed once its author is not content."""
     stand = stand_with_maintainer
     talk = open_thread(stand, "Can I submit with trust_remote_code?", "Hello, my model needs it.")
@@ -203,18 +205,20 @@ def test_who_writes_again_after_an_answer_is_heard_by_a_person(stand_with_mainta
     assert waiting_threads(stand.context) == []
 
 
-def test_a_report_is_answered_also_where_a_command_came_before_the_bot_looked(stand_with_maintainer: Stand) -> None:
+def test_a_report_is_answered_also_where_a_command_came_before_the_bot_looked(
+    stand_with_maintainer: BoardDriver,
+) -> None:
     """The command gets its reply and the report its answer."""
     stand = stand_with_maintainer
     path = stand.failed(THEIRS)
-    talk = Talk(stand, "Why?", link(stand, path))
+    talk = Discussion(stand, "Why?", link(stand, path))
     talk.say("/help status")
     assert len(talk.replies()) == 2
     talk.look()
     assert len(talk.replies()) == 2
 
 
-def test_members_of_a_maintaining_organisation_are_maintainers_here_too(stand: Stand) -> None:
+def test_members_of_a_maintaining_organisation_are_maintainers_here_too(stand: BoardDriver) -> None:
     """What one of them opens gets no answer, and where one has spoken a thread waits no more."""
     organisation = MaintainingOrganisation(name="board", role="write")
     stand.context.board = stand.context.board.model_copy(update={"maintainer_organisations": (organisation,)})
@@ -241,7 +245,9 @@ def test_members_of_a_maintaining_organisation_are_maintainers_here_too(stand: S
         ("ada/good: new version", "I want to re-submit, please remove it", "`/resubmit` does that"),
     ],
 )
-def test_each_kind_of_thread_has_its_answer(stand_with_maintainer: Stand, title: str, post: str, words: str) -> None:
+def test_each_kind_of_thread_has_its_answer(
+    stand_with_maintainer: BoardDriver, title: str, post: str, words: str
+) -> None:
     """One answer each; what only people can settle goes on their list until one of them has spoken."""
     stand = stand_with_maintainer
     talk = open_thread(stand, title, post)
@@ -253,7 +259,7 @@ def test_each_kind_of_thread_has_its_answer(stand_with_maintainer: Stand, title:
     assert waiting_threads(stand.context) == []
 
 
-def test_what_is_not_clear_is_left_to_people(stand_with_maintainer: Stand) -> None:
+def test_what_is_not_clear_is_left_to_people(stand_with_maintainer: BoardDriver) -> None:
     """Nothing is said, and the thread waits on the list, which a digest shows without notifying anybody."""
     stand = stand_with_maintainer
     talk = open_thread(stand, "Thank you", "This is a great leaderboard.")
@@ -270,7 +276,7 @@ def test_what_is_not_clear_is_left_to_people(stand_with_maintainer: Stand) -> No
     assert "No thread waits" in digest.events[0].content
 
 
-def test_where_the_hub_lets_us_not_speak_a_thread_comes_to_rest(stand_with_maintainer: Stand) -> None:
+def test_where_the_hub_lets_us_not_speak_a_thread_comes_to_rest(stand_with_maintainer: BoardDriver) -> None:
     """A question in a locked thread gets no answer, and is nobody's trouble; once it is unlocked it gets one."""
     stand = stand_with_maintainer
     stand.hub.state.faults.fail("POST */comment", status=403, times=None)
@@ -282,15 +288,15 @@ def test_where_the_hub_lets_us_not_speak_a_thread_comes_to_rest(stand_with_maint
     assert len(talk.replies()) == 1
 
 
-def test_a_question_is_not_answered_over_a_maintainer(stand_with_maintainer: Stand) -> None:
+def test_a_question_is_not_answered_over_a_maintainer(stand_with_maintainer: BoardDriver) -> None:
     """Where a maintainer has spoken, the bot does not answer from its list."""
     stand = stand_with_maintainer
-    talk = Talk(stand, "Can I submit with trust_remote_code?", "Hello, my model needs it.")
+    talk = Discussion(stand, "Can I submit with trust_remote_code?", "Hello, my model needs it.")
     talk.say("No.", stand.form)
     assert talk.replies() == []
 
 
-def test_a_thread_with_a_command_is_answered_by_the_command_alone(stand_with_maintainer: Stand) -> None:
+def test_a_thread_with_a_command_is_answered_by_the_command_alone(stand_with_maintainer: BoardDriver) -> None:
     """Who writes a command in the opening post gets its reply, and no other."""
     talk = open_thread(stand_with_maintainer, "My model ada/good failed", "/status ada/good")
     assert len(talk.replies()) == 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -24,10 +23,11 @@ from localhub.testing import LocalHub
 from redis_state import clock
 from steward.valkey import Valkey
 from tests.support.board.board_driver import REQUESTS
-from tests.support.board.flags import FLAGS, SPACE, FlagStand, Hearing, by_hand, flags_world, model, no_flags
+from tests.support.board.flags import FLAGS, SPACE, AppealThread, FlagBoardDriver, by_hand, flags_world, model, no_flags
+from tests.support.sizes import WHOLE
 
 MANY = 60
-STEP = 1 if os.environ.get("STEWARD_WHOLE_MATRIX") else 4
+STEP = 1 if WHOLE else 4
 """The bot dies before each STEPth call, with a model for each death."""
 
 
@@ -41,13 +41,13 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
 
 
 @pytest.fixture
-def stand(hub: LocalHub, valkey: Valkey, probe: Probe) -> Iterator[FlagStand]:
+def stand(hub: LocalHub, valkey: Valkey, probe: Probe) -> Iterator[FlagBoardDriver]:
     """A board without flags, and an empty Redis."""
     with no_flags(hub, valkey, probe) as made:
         yield made
 
 
-def test_a_flag_survives_the_loss_of_redis(stand: FlagStand) -> None:
+def test_a_flag_survives_the_loss_of_redis(stand: FlagBoardDriver) -> None:
     """The first model that is judged after it has the flags read; so no flag is escaped by an amnesia."""
     stand.put_flags(**{"flags/ada/good.json": by_hand("ada/good", reason="it cheats")})
     stand.sync_flags()
@@ -61,9 +61,9 @@ def test_a_flag_survives_the_loss_of_redis(stand: FlagStand) -> None:
     assert stand.file(path)["steward"]["failure"]["message"].startswith("The model ada/good is flagged: it cheats")
 
 
-def test_a_flag_of_one_precision_holds_for_no_other(stand: FlagStand) -> None:
+def test_a_flag_of_one_precision_holds_for_no_other(stand: FlagBoardDriver) -> None:
     """It stands in a table of its own, and forbids only what it names."""
-    case = Hearing(stand, "[FLAG] ada/good", "Its float32 is not what it says.")
+    case = AppealThread(stand, "[FLAG] ada/good", "Its float32 is not what it says.")
     for scope in ("precision=fp32", "revision=main"):
         case.say(f"/flag other {scope} it is another model's", stand.form)
         assert "No evaluation would match" in case.replies()[-1]
@@ -76,9 +76,9 @@ def test_a_flag_of_one_precision_holds_for_no_other(stand: FlagStand) -> None:
     assert stand.table("scoped.json") == []
 
 
-def test_the_original_of_a_copy_is_not_flagged_with_it(stand: FlagStand) -> None:
+def test_the_original_of_a_copy_is_not_flagged_with_it(stand: FlagBoardDriver) -> None:
     """They have the same weights; a flag for anything else is met by whoever has them."""
-    case = Hearing(stand, "[FLAG] ada/copy", "It is bob/original.")
+    case = AppealThread(stand, "[FLAG] ada/copy", "It is bob/original.")
     case.say("/flag copy it is bob/original", stand.form)
     assert "flagged" in stand.codes("ada/copy")
     assert not {"flagged", "flagged-elsewhere"} & stand.codes("bob/original")
@@ -86,10 +86,10 @@ def test_the_original_of_a_copy_is_not_flagged_with_it(stand: FlagStand) -> None
     assert "flagged-elsewhere" in stand.codes("bob/original")
 
 
-def test_only_the_discussion_of_a_flag_is_closed(stand: FlagStand) -> None:
+def test_only_the_discussion_of_a_flag_is_closed(stand: FlagBoardDriver) -> None:
     """A flag that is lifted from elsewhere closes its own discussion, and not the one where that was said; what is
     about a request stays open, whatever is said there; and with nothing to dismiss nothing is closed."""
-    question, case = Hearing(stand, "A question", "Hello?"), Hearing(stand, "[FLAG] ada/good", "It cheats.")
+    question, case = AppealThread(stand, "A question", "Hello?"), AppealThread(stand, "[FLAG] ada/good", "It cheats.")
     case.say("/flag other so I say", stand.form)
     question.say("/dismiss so I say", stand.form)
     assert "nothing to dismiss" in question.replies()[-1]
@@ -113,7 +113,7 @@ class Died(BaseException):
     """The process that worked on a thread is gone."""
 
 
-def test_a_flag_happens_once_wherever_the_bot_dies(stand: FlagStand) -> None:
+def test_a_flag_happens_once_wherever_the_bot_dies(stand: FlagBoardDriver) -> None:
     """Killed before each call of each sync: then, one discussion, one record, one decision, one call to the author."""
     for number in range(0, MANY, STEP):
         name, left = f"ada/try-{number}", [number]
@@ -145,7 +145,7 @@ def test_a_flag_happens_once_wherever_the_bot_dies(stand: FlagStand) -> None:
     pytest.fail("more calls than models to try them with")
 
 
-def dies(stand: FlagStand, key: str) -> bool:
+def dies(stand: FlagBoardDriver, key: str) -> bool:
     """Whether the bot died of working on `key` and on what follows; its lease lapses then, as time would have it."""
     stand.context.mark(key)
     try:
@@ -157,18 +157,18 @@ def dies(stand: FlagStand, key: str) -> bool:
 
 
 @contextmanager
-def watching(stand: FlagStand, count: Callable[..., None]) -> Iterator[None]:
+def watching(stand: FlagBoardDriver, count: Callable[..., None]) -> Iterator[None]:
     """Have `count` told of every call, as long as this is open."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(stand.context.hub.session, "_on_call", count)
         yield
 
 
-def test_nothing_is_done_by_halves(stand: FlagStand) -> None:
+def test_nothing_is_done_by_halves(stand: FlagBoardDriver) -> None:
     """Of several models one that nobody knows: none is flagged. An official provider's: neither."""
     policy = stand.context.board.admission.model_copy(update={"official_providers": ("Bob",)})
     stand.context.board = stand.context.board.model_copy(update={"admission": policy})
-    case = Hearing(stand, "[FLAG] ada/good", "See below.")
+    case = AppealThread(stand, "[FLAG] ada/good", "See below.")
     case.say("/flag copy ada/good ada/nowhere they are the same", stand.form)
     assert "I found no such model" in case.replies()[-1]
     case.say("/flag copy ada/good bob/original they are the same", stand.form)
@@ -180,22 +180,22 @@ def test_nothing_is_done_by_halves(stand: FlagStand) -> None:
     ("kind", "mode"),
     [(Effect.EDIT, EffectMode.OFF), (Effect.EDIT, EffectMode.SHADOW), (Effect.NEW_THREAD, EffectMode.SHADOW)],
 )
-def test_without_effects_nothing_is_flagged(stand: FlagStand, kind: Effect, mode: EffectMode) -> None:
+def test_without_effects_nothing_is_flagged(stand: FlagBoardDriver, kind: Effect, mode: EffectMode) -> None:
     """The reply says so, nothing is opened, and no file is written."""
     modes = {**dict.fromkeys(Effect, EffectMode.ON), kind: mode}
     stand.context.board = stand.context.board.model_copy(update={"effects": Effects(modes=modes)})
     before = len(list(stand.form.get_repo_discussions(SPACE, repo_type="space")))
-    case = Hearing(stand, "A question", "Hello?")
+    case = AppealThread(stand, "A question", "Hello?")
     case.say("/flag other ada/good it is too good to be true", stand.form)
     assert "off or in shadow" in case.replies()[-1]
     assert stand.table() is None
     assert len(list(stand.form.get_repo_discussions(SPACE, repo_type="space"))) == before + 1
 
 
-def test_a_board_without_a_repo_of_flags_says_so(stand: FlagStand) -> None:
+def test_a_board_without_a_repo_of_flags_says_so(stand: FlagBoardDriver) -> None:
     """Reports are gathered all the same: a person can act upon them."""
     stand.context.flags_repo = stand.context.flag_book.repo = None
-    case = Hearing(stand, "[FLAG] ada/copy", "It is bob/original.")
+    case = AppealThread(stand, "[FLAG] ada/copy", "It is bob/original.")
     report = find_report(stand.context, "ada/copy")
     assert report is not None
     assert report.findings[0].code == "same-weights-unnamed"
@@ -203,9 +203,9 @@ def test_a_board_without_a_repo_of_flags_says_so(stand: FlagStand) -> None:
     assert "has no place for flags yet" in case.replies()[-1]
 
 
-def test_a_report_comes_back_after_redis_was_lost(stand: FlagStand) -> None:
+def test_a_report_comes_back_after_redis_was_lost(stand: FlagBoardDriver) -> None:
     """Its thread is looked at again; one that was dismissed does not come back."""
-    case = Hearing(stand, "[FLAG] ada/copy", "It is bob/original.")
+    case = AppealThread(stand, "[FLAG] ada/copy", "It is bob/original.")
     stand.context.redis.flushall()
     case.look()
     assert [one.model for one in reports(stand.context)] == ["ada/copy"]
@@ -216,27 +216,27 @@ def test_a_report_comes_back_after_redis_was_lost(stand: FlagStand) -> None:
     assert reports(stand.context) == []
 
 
-def test_nobody_learns_of_a_private_model(stand: FlagStand) -> None:
+def test_nobody_learns_of_a_private_model(stand: FlagBoardDriver) -> None:
     """One that the bot may read is told from one that does not exist by nobody."""
     stand.form.create_repo("board/secret", private=True, exist_ok=True)
     assert stand.context.hub.model_facts("board/secret").private
-    case = Hearing(stand, "A question", "Hello?")
+    case = AppealThread(stand, "A question", "Hello?")
     case.say("/flag other board/secret it is too good to be true", stand.bob)
     assert "I found no such model" in case.replies()[-1]
 
 
-def test_whoever_reported_it_elsewhere_is_told(stand: FlagStand) -> None:
+def test_whoever_reported_it_elsewhere_is_told(stand: FlagBoardDriver) -> None:
     """Two people report one model in two threads, a third one holds the decision: both are told, once each, also
     where Redis was lost in between; and a dismissal ends what was reported there."""
-    first = Hearing(stand, "Strange", "Hm.")
+    first = AppealThread(stand, "Strange", "Hm.")
     first.say("/flag copy ada/copy it is bob/original", stand.bob)
-    second = Hearing(stand, "[FLAG] ada/copy", "It is bob/original.", stand.ada)
+    second = AppealThread(stand, "[FLAG] ada/copy", "It is bob/original.", stand.ada)
     stand.context.redis.flushall()
     for talk in (first, second):
         talk.look()
     (report,) = reports(stand.context)
     assert {key.rpartition(":")[2] for key in report.threads} == {str(first.number), str(second.number)}
-    third = Hearing(stand, "Something else", "Hello.")
+    third = AppealThread(stand, "Something else", "Hello.")
     third.say("/flag copy ada/copy it is bob/original", stand.form)
     for talk in (first, second):
         for _ in range(2):
@@ -246,15 +246,15 @@ def test_whoever_reported_it_elsewhere_is_told(stand: FlagStand) -> None:
     assert reports(stand.context) == []
 
 
-def test_reports_of_one_model_in_several_discussions_are_one(stand: FlagStand) -> None:
+def test_reports_of_one_model_in_several_discussions_are_one(stand: FlagBoardDriver) -> None:
     """Each is told of the first, one of them is on the list, and evidence is gathered once. What is decided in one is
     told in all; those that are about nothing else are closed, and none brings the report back."""
-    first = Hearing(stand, "[FLAG] ada/copy", "It is too good.")
+    first = AppealThread(stand, "[FLAG] ada/copy", "It is too good.")
     gathered = [one.gathered for one in reports(stand.context)]
-    again = Hearing(stand, "[FLAG] ada/copy once more", "It is too good.", stand.ada)
+    again = AppealThread(stand, "[FLAG] ada/copy once more", "It is too good.", stand.ada)
     assert [one.gathered for one in reports(stand.context)] == gathered
-    wider = Hearing(stand, "[FLAG] ada/copy ada/plain", "Both are.", stand.ada)
-    other = Hearing(stand, "The page is white", "Hello?")
+    wider = AppealThread(stand, "[FLAG] ada/copy ada/plain", "Both are.", stand.ada)
+    other = AppealThread(stand, "The page is white", "Hello?")
     other.say("/flag other ada/copy it is too good", stand.bob)
     there = f"[in another discussion]({stand.hub.url}/spaces/{SPACE}/discussions/{first.number})"
     for talk in (again, wider, other):
@@ -272,10 +272,10 @@ def test_reports_of_one_model_in_several_discussions_are_one(stand: FlagStand) -
     assert first.number not in {int(one.url.rpartition("/")[2]) for one in waiting_threads(stand.context)}
 
 
-def test_a_report_that_was_decided_stays_so_when_the_flag_is_lifted(stand: FlagStand) -> None:
+def test_a_report_that_was_decided_stays_so_when_the_flag_is_lifted(stand: FlagBoardDriver) -> None:
     """Whoever reported it in another thread was told; nobody has to decide about the same words twice."""
-    other = Hearing(stand, "[FLAG] ada/copy", "It is bob/original.")
-    case = Hearing(stand, "Something else", "Hello.")
+    other = AppealThread(stand, "[FLAG] ada/copy", "It is bob/original.")
+    case = AppealThread(stand, "Something else", "Hello.")
     case.say("/flag copy ada/copy it is bob/original", stand.form)
     other.look()
     case.say("/unflag ada/copy its card names the original now", stand.form)
@@ -284,10 +284,10 @@ def test_a_report_that_was_decided_stays_so_when_the_flag_is_lifted(stand: FlagS
 
 
 def test_what_was_dismissed_while_evidence_was_gathered_stays_dismissed(
-    stand: FlagStand, monkeypatch: pytest.MonkeyPatch
+    stand: FlagBoardDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Gathering takes some dozen calls; a maintainer's word within them counts."""
-    case = Hearing(stand, "[FLAG] ada/copy", "It is bob/original.")
+    case = AppealThread(stand, "[FLAG] ada/copy", "It is bob/original.")
 
     def meanwhile(*_: object) -> FlagReport:
         reply = decisions.dismiss(stand.context, "it is known", said(stand, case))
@@ -299,29 +299,29 @@ def test_what_was_dismissed_while_evidence_was_gathered_stays_dismissed(
     assert reports(stand.context) == []
 
 
-def said(stand: FlagStand, case: Hearing) -> FlagSource:
+def said(stand: FlagBoardDriver, case: AppealThread) -> FlagSource:
     """A maintainer's word in a discussion."""
     thread = stand.context.hub.thread(stand.context.community, case.number)
     return FlagSource(stand.context.community, thread, Person("1", "form"), "c:0")
 
 
-def test_a_dismissal_that_died_half_way_is_one(stand: FlagStand) -> None:
+def test_a_dismissal_that_died_half_way_is_one(stand: FlagBoardDriver) -> None:
     """The report is dropped, and the bot dies before its reply says so: the next one says the same, so that nothing
     comes back."""
-    case = Hearing(stand, "Strange", "Hm.")
+    case = AppealThread(stand, "Strange", "Hm.")
     case.say("/flag copy ada/copy it is bob/original", stand.bob)
     first, second = (decisions.dismiss(stand.context, "it is known", said(stand, case)) for _ in range(2))
     assert first == second
     assert (first.how, first.models) == ("dismissed", ("ada/copy",))
 
 
-def test_a_maintainer_by_an_organisation_flags(stand: FlagStand) -> None:
+def test_a_maintainer_by_an_organisation_flags(stand: FlagBoardDriver) -> None:
     """As those do whom the board lists by name; and whoever is none reports."""
     keepers = (MaintainingOrganisation(name="board", role="write"),)
     stand.context.board = stand.context.board.model_copy(
         update={"maintainers": (), "maintainer_organisations": keepers}
     )
-    case = Hearing(stand, "[FLAG] ada/good", "It cheats.")
+    case = AppealThread(stand, "[FLAG] ada/good", "It cheats.")
     case.say("/flag other it cheats", stand.bob)
     assert "reported" in case.replies()[-1]
     case.say("/flag other it cheats", stand.form)
@@ -332,14 +332,14 @@ def test_a_maintainer_by_an_organisation_flags(stand: FlagStand) -> None:
     assert stand.calls == [("GET", "thread")], "who of many people is a maintainer is not asked for each"
 
 
-def test_nothing_is_decided_without_a_reason_or_about_too_many(stand: FlagStand) -> None:
+def test_nothing_is_decided_without_a_reason_or_about_too_many(stand: FlagBoardDriver) -> None:
     """The models alone are none; of many, which would cost some dozen calls each, nothing is looked at."""
-    case = Hearing(stand, "Strange", "Hm.")
+    case = AppealThread(stand, "Strange", "Hm.")
     for api, words in ((stand.form, "/flag copy ada/copy"), (stand.bob, "/flag copy ada/copy bob/original")):
         case.say(words, api)
         assert "Why? Write a reason" in case.replies()[-1]
     many = " ".join(f"ada/try-{number}" for number in range(0, MANY, 4))  # as many as fit into a title
-    titled = Hearing(stand, f"[FLAG] {many}", "They are the same.")
+    titled = AppealThread(stand, f"[FLAG] {many}", "They are the same.")
     assert len(reports(stand.context)) == MAX_REPORTED
     titled.say("/dismiss they are not", stand.form)
     stand.calls.clear()
@@ -353,7 +353,7 @@ def test_nothing_is_decided_without_a_reason_or_about_too_many(stand: FlagStand)
     assert set(stand.table()) == {"ada/good"}
 
 
-def test_weights_have_one_digest_wherever_they_are_looked_at(stand: FlagStand) -> None:
+def test_weights_have_one_digest_wherever_they_are_looked_at(stand: FlagBoardDriver) -> None:
     """Evidence and admission agree, however the files are called."""
     copy, original = (gather_subject(stand.context, name) for name in ("ada/copy", "bob/original"))
     assert copy is not None
@@ -363,9 +363,9 @@ def test_weights_have_one_digest_wherever_they_are_looked_at(stand: FlagStand) -
     assert digest_of(copy) == digest_of(original) == weights_digest(facts) != ""
 
 
-def test_evidence_is_kept_from_everybody_until_it_was_decided(stand: FlagStand) -> None:
+def test_evidence_is_kept_from_everybody_until_it_was_decided(stand: FlagBoardDriver) -> None:
     """Nothing of what was found is in any comment, nor in any repo."""
-    case = Hearing(stand, "[FLAG] ada/copy", "It is bob/original.")
+    case = AppealThread(stand, "[FLAG] ada/copy", "It is bob/original.")
     report = find_report(stand.context, "ada/copy")
     assert report is not None
     assert report.findings

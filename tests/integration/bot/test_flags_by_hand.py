@@ -23,7 +23,16 @@ from steward.cli import app
 from steward.valkey import Valkey
 from tests.support.board.board_driver import BOT
 from tests.support.board.board_file import BOARD
-from tests.support.board.flags import FLAGS, SPACE, FlagStand, Hearing, by_hand, flags_world, in_bytes, no_flags
+from tests.support.board.flags import (
+    FLAGS,
+    SPACE,
+    AppealThread,
+    FlagBoardDriver,
+    by_hand,
+    flags_world,
+    in_bytes,
+    no_flags,
+)
 
 
 @pytest.fixture(scope="module")
@@ -34,13 +43,13 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
 
 
 @pytest.fixture
-def stand(hub: LocalHub, valkey: Valkey, probe: Probe) -> Iterator[FlagStand]:
+def stand(hub: LocalHub, valkey: Valkey, probe: Probe) -> Iterator[FlagBoardDriver]:
     """A board without flags, and an empty Redis."""
     with no_flags(hub, valkey, probe) as made:
         yield made
 
 
-def test_what_a_person_writes_by_hand_is_compiled_and_told(stand: FlagStand) -> None:
+def test_what_a_person_writes_by_hand_is_compiled_and_told(stand: FlagBoardDriver) -> None:
     """A record that was committed or removed by hand has its place in the tables within a round."""
     stand.put_flags(**{"flags/ada/good.json": by_hand("ada/good")})
     stand.sync_flags()
@@ -59,9 +68,9 @@ def test_what_a_person_writes_by_hand_is_compiled_and_told(stand: FlagStand) -> 
     assert "flagged" not in stand.codes("ada/good")
 
 
-def test_a_sync_that_died_over_a_change_leaves_it_to_the_next(stand: FlagStand) -> None:
+def test_a_sync_that_died_over_a_change_leaves_it_to_the_next(stand: FlagBoardDriver) -> None:
     """A flag is lifted by hand, and whoever read that died before its thread was looked at: it is told all the same."""
-    case = Hearing(stand, "Something else", "Hello.")
+    case = AppealThread(stand, "Something else", "Hello.")
     case.say("/flag other ada/good it is not what it says", stand.form)
     stand.sync_flags()
     record = stand.record("ada/good")
@@ -77,10 +86,10 @@ def test_a_sync_that_died_over_a_change_leaves_it_to_the_next(stand: FlagStand) 
 
 
 @pytest.mark.parametrize(("at", "waits"), [("2020-01-01T00:00:00Z", True), ("2100-01-01T00:00:00Z", False)])
-def test_the_thread_of_an_imported_flag_is_heard(stand: FlagStand, at: str, *, waits: bool) -> None:
+def test_the_thread_of_an_imported_flag_is_heard(stand: FlagBoardDriver, at: str, *, waits: bool) -> None:
     """What is said there since the import waits for a maintainer; what was said before is old. Nothing is posted but
     that it was opened again for the author."""
-    case = Hearing(stand, "About ada/good", "It is too good.")
+    case = AppealThread(stand, "About ada/good", "It is too good.")
     url = f"{stand.hub.url}/spaces/{SPACE}/discussions/{case.number}"
     decision = {"what": "flagged", "at": at, "by": "maya", "cause": "import ada/good"}
     stand.put_flags(**{"flags/ada/good.json": by_hand("ada/good", thread=url, decisions=[decision])})
@@ -98,7 +107,7 @@ def test_the_thread_of_an_imported_flag_is_heard(stand: FlagStand, at: str, *, w
 
 
 def test_a_table_of_others_is_imported_from_a_shell(
-    stand: FlagStand, valkey: Valkey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    stand: FlagBoardDriver, valkey: Valkey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ten dirty keys are told, each as what it is; addresses are kept; and a second time there is nothing to do."""
     board = BOARD.replace("logs: board/logs", f"logs: board/logs, flags: {FLAGS}")
@@ -138,7 +147,7 @@ def test_a_table_of_others_is_imported_from_a_shell(
     assert stand.table() == {**wanted, "ada/new-name": url(6), "ada/old-name": url(6)}
     assert disagreements(stand.context) == []
     again = CliRunner().invoke(app, ["flags", "import", str(file)])
-    assert "0 flags would be imported, 6 were known." in again.output
+    assert "0 flags to be imported; 6 were imported before." in again.output
     assert "flagged   ada/copy  other" in CliRunner().invoke(app, ["flags", "list"]).output
     seen = CliRunner().invoke(app, ["flags", "show", "ada/copy", "--with", "bob/original"]).output
     assert "proof  same-weights-unnamed" in seen
@@ -148,7 +157,7 @@ def test_a_table_of_others_is_imported_from_a_shell(
     assert (doctor.exit_code, "agree with each other" in doctor.output) == (0, True)
 
 
-def test_each_disagreement_is_found(stand: FlagStand) -> None:
+def test_each_disagreement_is_found(stand: FlagBoardDriver) -> None:
     """Planted one by one in repos that agree: the checker names each, and the doctor ends with an error."""
     stand.submit("ada/good")
     assert disagreements(stand.context) == []
@@ -194,7 +203,7 @@ def test_each_disagreement_is_found(stand: FlagStand) -> None:
     }
 
 
-def test_a_delivery_about_the_flags_repo_wakes_its_sync(stand: FlagStand) -> None:
+def test_a_delivery_about_the_flags_repo_wakes_its_sync(stand: FlagBoardDriver) -> None:
     """A commit by hand is looked at within seconds."""
     body = {
         "event": {"scope": "repo.content", "action": "update"},
@@ -205,7 +214,7 @@ def test_a_delivery_about_the_flags_repo_wakes_its_sync(stand: FlagStand) -> Non
     assert [mark.key for mark in reading.marks] == ["flags"]
 
 
-def test_the_webhook_of_the_flags_repo_is_switched_on_again_too(stand: FlagStand) -> None:
+def test_the_webhook_of_the_flags_repo_is_switched_on_again_too(stand: FlagBoardDriver) -> None:
     """`steward init` makes one for that repo, and the Hub suspends it with all others when our server is away."""
     hub = stand.context.hub
     hook = hub.ensure_webhook("http://127.0.0.1:9/hook", [WatchedItem("dataset", FLAGS)], ["repo"], "s3cret")
@@ -218,7 +227,7 @@ def test_the_webhook_of_the_flags_repo_is_switched_on_again_too(stand: FlagStand
 
 
 @pytest.mark.parametrize("both", [False, True])
-def test_a_renamed_model_has_one_flag_that_knows_both_names(stand: FlagStand, *, both: bool) -> None:
+def test_a_renamed_model_has_one_flag_that_knows_both_names(stand: FlagBoardDriver, *, both: bool) -> None:
     """It follows from the old name, and joins one that lies under the new name already."""
     scope = {"precision": "float16"}
     files = {"flags/ada/loud.json": by_hand("ada/loud", category="opt-out" if both else "other", scope=scope)}

@@ -20,7 +20,7 @@ from bot.threads.maintainers_list import waiting_threads
 from hub.comments import marker_of
 from localhub.testing import LocalHub
 from steward.valkey import Valkey
-from tests.support.board.flags import SPACE, FlagStand, Hearing, card, flags_world
+from tests.support.board.flags import SPACE, AppealThread, FlagBoardDriver, card, flags_world
 
 PAGE = Path(__file__).parents[3] / "docs" / "moderation-cases.md"
 INTRODUCTION = """# Flags from report to end: eight cases
@@ -32,40 +32,42 @@ What people and the bot said in eight discussions, word for word, as a test play
 
 
 @pytest.fixture(scope="module")
-def stand(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey, probe: Probe) -> Iterator[FlagStand]:
+def stand(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey, probe: Probe) -> Iterator[FlagBoardDriver]:
     """One board for all cases."""
     with (
         LocalHub(tmp_path_factory.mktemp("flags"), flags_world()) as hub,
         redis.Redis.from_url(valkey.url) as connection,
     ):
         connection.flushall()
-        made = FlagStand(hub, connection, probe)
+        made = FlagBoardDriver(hub, connection, probe)
         yield made
         made.context.hub.close()
 
 
 @pytest.fixture(scope="module")
-def told() -> dict[str, list[Hearing]]:
+def told() -> dict[str, list[AppealThread]]:
     """Title of a case → its discussions, in the order in which they were played."""
     return {}
 
 
 @pytest.fixture(autouse=True)
-def the_repos_agree(stand: FlagStand) -> Iterator[None]:
+def the_repos_agree(stand: FlagBoardDriver) -> Iterator[None]:
     """After each case requests, results and flags agree with each other."""
     yield
     assert disagreements(stand.context) == []
 
 
-def mend(stand: FlagStand, model: str, more: str) -> None:
+def mend(stand: FlagBoardDriver, model: str, more: str) -> None:
     """The author writes a better card."""
     text = card(model, more).encode()
     stand.ada.upload_file(path_or_fileobj=text, path_in_repo="README.md", repo_id=model)
 
 
-def test_a_copy_with_renamed_shards_names_its_original(stand: FlagStand, told: dict[str, list[Hearing]]) -> None:
+def test_a_copy_with_renamed_shards_names_its_original(
+    stand: FlagBoardDriver, told: dict[str, list[AppealThread]]
+) -> None:
     """The evidence finds the copy; its author mends the card; the bot notices; the flag is lifted."""
-    case = Hearing(stand, "[FLAG] ada/copy", "It is the same model as bob/original.")
+    case = AppealThread(stand, "[FLAG] ada/copy", "It is the same model as bob/original.")
     told["A copy, with its files renamed"] = [case]
     report = find_report(stand.context, "ada/copy")
     assert report is not None
@@ -85,10 +87,12 @@ def test_a_copy_with_renamed_shards_names_its_original(stand: FlagStand, told: d
     assert waiting_threads(stand.context) == []
 
 
-def test_a_merge_that_says_nothing_is_flagged_from_elsewhere(stand: FlagStand, told: dict[str, list[Hearing]]) -> None:
+def test_a_merge_that_says_nothing_is_flagged_from_elsewhere(
+    stand: FlagBoardDriver, told: dict[str, list[AppealThread]]
+) -> None:
     """A maintainer flags it in a thread about something else: a discussion of its own is opened. A day's round finds
     that the cause is gone, though nobody said so."""
-    question = Hearing(stand, "Thank you", "This is a great leaderboard.")
+    question = AppealThread(stand, "Thank you", "This is a great leaderboard.")
     question.say("/flag merge ada/merged its card does not say that it is one", stand.form)
     assert "[in its own discussion]" in question.replies()[-1]
     opened = opened_by_us(stand, "[FLAG] ada/merged")
@@ -104,9 +108,9 @@ def test_a_merge_that_says_nothing_is_flagged_from_elsewhere(stand: FlagStand, t
     assert stand.table() == {}
 
 
-def test_one_discussion_holds_several_models(stand: FlagStand, told: dict[str, list[Hearing]]) -> None:
+def test_one_discussion_holds_several_models(stand: FlagBoardDriver, told: dict[str, list[AppealThread]]) -> None:
     """Two models, one lifted, the other's flag upheld; its author has the closed thread opened again."""
-    case = Hearing(stand, "[FLAG] ada/plain and ada/half", "Both know the answers by heart.")
+    case = AppealThread(stand, "[FLAG] ada/plain and ada/half", "Both know the answers by heart.")
     told["Contamination, and two models in one discussion"] = [case]
     assert {one.model for one in reports(stand.context)} == {"ada/plain", "ada/half"}
     case.say('/flag contamination "their answers are those of the test set" ada/plain, ada/half', stand.form)
@@ -125,9 +129,9 @@ def test_one_discussion_holds_several_models(stand: FlagStand, told: dict[str, l
     assert (case.status, stand.table()) == ("closed", {})
 
 
-def test_an_honest_fine_tune_is_cleared(stand: FlagStand, told: dict[str, list[Hearing]]) -> None:
+def test_an_honest_fine_tune_is_cleared(stand: FlagBoardDriver, told: dict[str, list[AppealThread]]) -> None:
     """Nothing is found, the report is dismissed in public, and not taken up again."""
-    case = Hearing(stand, "[FLAG] ada/tuned", "Surely this is bob/original under another name.")
+    case = AppealThread(stand, "[FLAG] ada/tuned", "Surely this is bob/original under another name.")
     told["A report of which nothing comes"] = [case]
     report = find_report(stand.context, "ada/tuned")
     assert report is not None
@@ -139,11 +143,13 @@ def test_an_honest_fine_tune_is_cleared(stand: FlagStand, told: dict[str, list[H
     assert (case.status, reports(stand.context), stand.table()) == ("closed", [], {})
 
 
-def test_anybody_may_report_and_only_maintainers_flag(stand: FlagStand, told: dict[str, list[Hearing]]) -> None:
+def test_anybody_may_report_and_only_maintainers_flag(
+    stand: FlagBoardDriver, told: dict[str, list[AppealThread]]
+) -> None:
     """A name that means nothing is an error with names like it; the same command flags once a maintainer gives it."""
     stand.submit("ada/good")
     stand.settle()
-    case = Hearing(stand, "Something is strange", "Who looks at this?")
+    case = AppealThread(stand, "Something is strange", "Who looks at this?")
     told["A report by command, and a name that means nothing"] = [case]
     case.say("/flag other ada/god it is too good to be true", stand.bob)
     assert "`ada/good`" in case.replies()[-1]
@@ -156,24 +162,26 @@ def test_anybody_may_report_and_only_maintainers_flag(stand: FlagStand, told: di
     assert reports(stand.context) == []
 
 
-def test_authors_who_do_not_want_to_be_here(stand: FlagStand, told: dict[str, list[Hearing]]) -> None:
+def test_authors_who_do_not_want_to_be_here(stand: FlagBoardDriver, told: dict[str, list[AppealThread]]) -> None:
     """It is no flag: rows are not hidden as flagged, and the model cannot be submitted until they change their mind."""
-    case = Hearing(stand, "Remove ada/shy", "Please do not evaluate it.", stand.ada)
+    case = AppealThread(stand, "Remove ada/shy", "Please do not evaluate it.", stand.ada)
     told["Authors who do not want to be here"] = [case]
     case.say("/flag opt-out ada/shy its author asked for it", stand.form)
     assert (stand.table(), stand.table("do_not_submit.json")) == ({}, ["ada/shy"])
     opened = opened_by_us(stand, "Not evaluated here: ada/shy")
     told["Authors who do not want to be here"].append(opened)
     case.say("/check ada/shy precision=float32", stand.ada)
-    assert "have asked that it is not submitted" in case.replies()[-1]
+    assert "have asked that it not be evaluated" in case.replies()[-1]
     opened.say("I have changed my mind.", stand.ada)
     opened.say("/unflag its author changed their mind", stand.form)
     assert stand.table("do_not_submit.json") == []
 
 
-def test_a_closed_discussion_is_opened_again_within_limits(stand: FlagStand, told: dict[str, list[Hearing]]) -> None:
+def test_a_closed_discussion_is_opened_again_within_limits(
+    stand: FlagBoardDriver, told: dict[str, list[AppealThread]]
+) -> None:
     """Three times in thirty days by its author; never by anybody else; and then a maintainer decides."""
-    case = Hearing(stand, "[FLAG] ada/quiet", "Look at its answers.")
+    case = AppealThread(stand, "[FLAG] ada/quiet", "Look at its answers.")
     told["An author who does not give up"] = [case]
     case.say("/flag contamination its answers are those of the test set", stand.form)
     case.say("/dismiss this is settled", stand.form)
@@ -189,13 +197,13 @@ def test_a_closed_discussion_is_opened_again_within_limits(stand: FlagStand, tol
     assert sum("reopened this discussion 3 times" in one for one in case.replies()) == 1
 
 
-def test_a_flag_is_not_escaped_by_another_name(stand: FlagStand, told: dict[str, list[Hearing]]) -> None:
+def test_a_flag_is_not_escaped_by_another_name(stand: FlagBoardDriver, told: dict[str, list[AppealThread]]) -> None:
     """The same weights under a new name, and the same model renamed, are met by the flag that is there."""
-    case = Hearing(stand, "[FLAG] ada/loud", "It was trained on the test set.")
+    case = AppealThread(stand, "[FLAG] ada/loud", "It was trained on the test set.")
     told["The same model under another name"] = [case]
     case.say("/flag contamination its author said so", stand.form)
     case.say("/check ada/again precision=float32", stand.ada)
-    assert "is 'ada/loud' under another name" in case.replies()[-1].replace("\\", "")
+    assert "is the flagged model 'ada/loud' under another name" in case.replies()[-1].replace("\\", "")
     stand.ada.move_repo("ada/loud", "ada/hushed")
     case.say("/flag contamination Ada/Loud it has a new name", stand.form)
     assert set(stand.table()) == {"ada/loud", "ada/hushed", "ada/quiet"}
@@ -203,7 +211,7 @@ def test_a_flag_is_not_escaped_by_another_name(stand: FlagStand, told: dict[str,
     assert set(stand.table()) == {"ada/quiet"}
 
 
-def test_the_page_of_cases_is_what_was_said(told: dict[str, list[Hearing]]) -> None:
+def test_the_page_of_cases_is_what_was_said(told: dict[str, list[AppealThread]]) -> None:
     """docs/moderation-cases.md holds these eight cases, word for word."""
     if len(told) < 8:
         pytest.skip("only some of the cases were played")
@@ -213,17 +221,17 @@ def test_the_page_of_cases_is_what_was_said(told: dict[str, list[Hearing]]) -> N
     assert PAGE.read_text() == page
 
 
-def opened_by_us(stand: FlagStand, title: str) -> Hearing:
+def opened_by_us(stand: FlagBoardDriver, title: str) -> AppealThread:
     """The discussion of this title that the bot opened."""
     listed = stand.form.get_repo_discussions(SPACE, repo_type="space")
-    return Hearing(stand, number=next(one.num for one in listed if one.title == title))
+    return AppealThread(stand, number=next(one.num for one in listed if one.title == title))
 
 
-def _shown(hearings: list[Hearing]) -> str:
+def _shown(hearings: list[AppealThread]) -> str:
     return "".join(_thread(one) for one in hearings)
 
 
-def _thread(hearing: Hearing) -> str:
+def _thread(hearing: AppealThread) -> str:
     details = hearing.stand.form.get_discussion_details(SPACE, hearing.number, repo_type="space")
     lines = [f"\n### “{details.title}”\n"]
     for event in details.events:
@@ -242,11 +250,11 @@ def _said(text: str) -> str:
     return "\n".join(kept).strip()
 
 
-def _quoted(hearing: Hearing, text: str) -> str:
+def _quoted(hearing: AppealThread, text: str) -> str:
     return "\n".join(f"> {line}".rstrip() for line in _same(hearing, _said(text)).splitlines())
 
 
-def _same(hearing: Hearing, text: str) -> str:
+def _same(hearing: AppealThread, text: str) -> str:
     """`text` without what differs from one run to the next."""
     text = text.replace(hearing.stand.hub.url, "https://hub")
     text = re.sub(r"\b[0-9a-f]{24}\b", "…", text)

@@ -6,7 +6,6 @@ every decision has been told once. A short life in `make test`; STEWARD_WHOLE_MA
 
 from __future__ import annotations
 
-import os
 import random
 from collections.abc import Iterator
 
@@ -21,9 +20,9 @@ from hub.comments import marker_of
 from leaderboard.flags import record_path
 from localhub.testing import LocalHub
 from steward.valkey import Valkey
-from tests.support.board.flags import SPACE, FlagStand, Hearing, card, flags_world, no_flags
+from tests.support.board.flags import SPACE, AppealThread, FlagBoardDriver, card, flags_world, no_flags
+from tests.support.sizes import WHOLE
 
-WHOLE = bool(os.environ.get("STEWARD_WHOLE_MATRIX"))
 LIVES, STEPS = (20, 40) if WHOLE else (1, 8)
 MODELS = ("ada/copy", "ada/merged", "ada/plain", "bob/original")
 DAYS = round(OLDEST / 86_400) + 1
@@ -38,14 +37,14 @@ class Died(BaseException):
 class Life:
     """A board, the discussions that people opened there, and which models ought to be flagged by now."""
 
-    def __init__(self, stand: FlagStand, seed: int) -> None:
+    def __init__(self, stand: FlagBoardDriver, seed: int) -> None:
         self.stand, self.random = stand, random.Random(seed)
         self.flagged: set[str] = set()
         self.decided = 0
         stand.time = stand.hub.state.clock.seconds() + 1
         self.talks = [
-            Hearing(stand, f"Talk {seed}", "Hello."),
-            Hearing(stand, "[FLAG] ada/copy", "It is bob/original."),
+            AppealThread(stand, f"Talk {seed}", "Hello."),
+            AppealThread(stand, "[FLAG] ada/copy", "It is bob/original."),
         ]
 
     def step(self) -> str:
@@ -180,7 +179,7 @@ def test_a_life_of_flags(hub: LocalHub, valkey: Valkey, probe: Probe, seed: int)
     """Whatever happens in whichever order, the board says the same everywhere, and nobody but maintainers decides."""
     with redis.Redis.from_url(valkey.url) as connection:
         connection.flushall()
-        stand = FlagStand(hub, connection, probe)
+        stand = FlagBoardDriver(hub, connection, probe)
         try:
             life = Life(stand, seed)
             story = [life.by_hand() for _ in MODELS]
@@ -198,6 +197,7 @@ def test_a_life_of_flags(hub: LocalHub, valkey: Valkey, probe: Probe, seed: int)
 def test_a_flag_counts_however_long_the_life_lasts(hub: LocalHub, valkey: Valkey, probe: Probe) -> None:
     """A maintainer's command has its effect also in a life of many days."""
     with no_flags(hub, valkey, probe) as stand:
+        stand.clear()  # of what the lives before it left
         life = Life(stand, seed=0)
         for _ in range(DAYS):
             life.mend()

@@ -28,7 +28,7 @@ from redis_state.attempts import MAX_LOG, MAX_OUTCOME
 from redis_state.dirty import SyncPriority
 from redis_state.keys import Keys
 from redis_state.staging import NewEdit, Staging
-from tests.support.board.board_driver import BOB, Stand
+from tests.support.board.board_driver import BOB, BoardDriver
 from tests.support.board.board_file import BOARD, SECRET
 from tests.support.board.published_details import publish
 from tests.support.board.running_board import serving
@@ -49,7 +49,7 @@ class Pickled:
 
 
 @pytest.fixture
-def pages(stand: Stand, valkey_url: str, tmp_path: Path) -> Iterator[httpx2.Client]:
+def pages(stand: BoardDriver, valkey_url: str, tmp_path: Path) -> Iterator[httpx2.Client]:
     """A client of the board's web server."""
     (tmp_path / "board.yaml").write_text(BOARD)
     settings = BotSettings(redis_url=valkey_url, board=tmp_path / "board.yaml", webhook_secret=SECRET, port=0)
@@ -64,20 +64,22 @@ def all_pages_answer(pages: httpx2.Client) -> None:
         assert answer.status_code == 200, f"{path}: {answer.text[:500]}"
 
 
-def finish(stand: Stand) -> None:
+def finish(stand: BoardDriver) -> None:
     """Let an hour pass, in which whatever waits comes due."""
     for _ in range(6):
         stand.settle()
         stand.time += 600
 
 
-def is_well(stand: Stand) -> None:
+def is_well(stand: BoardDriver) -> None:
     """Nothing is parked and no sync failed."""
     assert stand.context.parking.all() == []
     assert stand.context.redis.hgetall(KEYS.dirty_tries) == {}
 
 
-def test_forged_words_about_an_attempt_stop_neither_the_queue_nor_the_pages(stand: Stand, pages: httpx2.Client) -> None:
+def test_forged_words_about_an_attempt_stop_neither_the_queue_nor_the_pages(
+    stand: BoardDriver, pages: httpx2.Client
+) -> None:
     """States that are none, and numbers that are none: the attempt counts as one of which nobody knows."""
     running = stand.started()
     waiting = stand.submit("ada/strange").replace("strange", "good")
@@ -100,7 +102,7 @@ def test_forged_words_about_an_attempt_stop_neither_the_queue_nor_the_pages(stan
     assert stand.file(waiting.replace("good", "strange"))["status"] == "FAILED", "other requests went their way"
 
 
-def test_an_outcome_that_is_none_counts_as_silence(stand: Stand) -> None:
+def test_an_outcome_that_is_none_counts_as_silence(stand: BoardDriver) -> None:
     """Malformed, huge, or with a log without end: it is tried again as a lost attempt is, and nothing is parked."""
     job = stand.started()
     for outcome, log in (
@@ -119,7 +121,7 @@ def test_an_outcome_that_is_none_counts_as_silence(stand: Stand) -> None:
     assert stand.file(job.path)["status"] == "RERUN", "as after any worker that was lost"
 
 
-def test_marks_that_are_no_keys_of_ours_are_dropped_and_the_rest_goes_on(stand: Stand) -> None:
+def test_marks_that_are_no_keys_of_ours_are_dropped_and_the_rest_goes_on(stand: BoardDriver) -> None:
     """Bytes that are no text, kinds that nobody knows, paths that lead elsewhere, generations that are no numbers."""
     path = stand.submit("ada/good")
     before = [str(commit.commit_id) for commit in stand.form.list_repo_commits("ada/good")]
@@ -151,7 +153,7 @@ def test_marks_that_are_no_keys_of_ours_are_dropped_and_the_rest_goes_on(stand: 
     assert not set(left) & {b"\xff\xfe", b"request:\x80"}
 
 
-def test_forged_jobs_neither_run_nor_hold_up_the_queue(stand: Stand, tmp_path: Path) -> None:
+def test_forged_jobs_neither_run_nor_hold_up_the_queue(stand: BoardDriver, tmp_path: Path) -> None:
     """Under the very id of the attempt whose turn it is: packed bombs, pickles, statuses that there are none of."""
     stand.tick()
     stand.worker()
@@ -181,7 +183,7 @@ def test_forged_jobs_neither_run_nor_hold_up_the_queue(stand: Stand, tmp_path: P
     assert not mark.exists()
 
 
-def test_forged_cards_of_workers_are_no_workers(stand: Stand, pages: httpx2.Client) -> None:
+def test_forged_cards_of_workers_are_no_workers(stand: BoardDriver, pages: httpx2.Client) -> None:
     """Times that are no numbers or lie far ahead, names and versions without end, cards that are none."""
     card: dict[str, Any] = {"name": "w", "tiers": ["all"], "since": 1.0, "beat": stand.time}
     forged: list[Any] = [{**card, "beat": beat} for beat in (float("nan"), float("inf"), stand.time + 1e9)]
@@ -192,7 +194,7 @@ def test_forged_cards_of_workers_are_no_workers(stand: Stand, pages: httpx2.Clie
     assert stand.context.workers.alive(now=stand.time) == []
 
 
-def test_results_that_a_stranger_proposed_are_not_published(stand: Stand) -> None:
+def test_results_that_a_stranger_proposed_are_not_published(stand: BoardDriver) -> None:
     """Who can write to Redis, and to no repo of ours, opens a pull request on the details and reports its commit."""
     job = stand.started()
     honest = publish(stand.hub.url, job, stand.context.suite)
@@ -209,7 +211,7 @@ def test_results_that_a_stranger_proposed_are_not_published(stand: Stand) -> Non
     assert "main branch" in file["steward"]["failure"]["message"]
 
 
-def test_an_earlier_commit_of_the_main_branch_is_as_good_as_its_head(stand: Stand) -> None:
+def test_an_earlier_commit_of_the_main_branch_is_as_good_as_its_head(stand: BoardDriver) -> None:
     """Another evaluation of the same model was published meanwhile."""
     job = stand.started()
     ours = publish(stand.hub.url, job, stand.context.suite)
@@ -218,7 +220,7 @@ def test_an_earlier_commit_of_the_main_branch_is_as_good_as_its_head(stand: Stan
     assert stand.file(job.path)["status"] == "FINISHED"
 
 
-def test_edits_that_nobody_of_ours_staged_change_no_other_repo_and_hold_up_none(stand: Stand) -> None:
+def test_edits_that_nobody_of_ours_staged_change_no_other_repo_and_hold_up_none(stand: BoardDriver) -> None:
     """An edit for a foreign repo is not written, one that is no edit is passed over, and no path leads out."""
     staging, context = Staging(stand.context.redis, KEYS), stand.context
     foreign, requests = Repo("dataset", "board/space-of-others"), context.requests

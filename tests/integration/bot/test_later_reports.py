@@ -6,15 +6,15 @@ import pytest
 
 from bot.threads.maintainers_list import waiting_threads
 from leaderboard.attempts import Failure
-from tests.support.board.board_driver import REQUESTS, Stand
-from tests.support.board.discussion import Talk
+from tests.support.board.board_driver import REQUESTS, BoardDriver
+from tests.support.board.discussion import Discussion
 
 OURS = Failure(cause="gpu-lost", fault="us", message="The GPU fell off the bus.")
 BFLOAT16 = "ada/good_eval_request_False_bfloat16_Original.json"
 
 
 @pytest.fixture
-def failed(stand: Stand) -> tuple[Stand, str]:
+def failed(stand: BoardDriver) -> tuple[BoardDriver, str]:
     """A board that the form's account maintains, and a request that failed by our fault."""
     form = stand.context.hub.user("form").id
     stand.context.board = stand.context.board.model_copy(update={"maintainers": (form,), "attempts": 1})
@@ -22,14 +22,14 @@ def failed(stand: Stand) -> tuple[Stand, str]:
     return stand, stand.failed(OURS)
 
 
-def link(stand: Stand, path: str) -> str:
+def link(stand: BoardDriver, path: str) -> str:
     """The address of a request file, as people copy it."""
     return f"{stand.hub.url}/datasets/{REQUESTS}/blob/main/{path}"
 
 
-def opened(stand: Stand, title: str, post: str) -> Talk:
+def opened(stand: BoardDriver, title: str, post: str) -> Discussion:
     """Ada opens a thread, and the bot looks at it."""
-    talk = Talk(stand, title, post)
+    talk = Discussion(stand, title, post)
     talk.look()
     return talk
 
@@ -43,7 +43,9 @@ def opened(stand: Stand, title: str, post: str) -> Talk:
         ("Failed", "ada/god_eval_request_False_float32_Original.json", 1),
     ],
 )
-def test_a_link_in_a_later_comment_is_a_report(failed: tuple[Stand, str], title: str, post: str, answers: int) -> None:
+def test_a_link_in_a_later_comment_is_a_report(
+    failed: tuple[BoardDriver, str], title: str, post: str, answers: int
+) -> None:
     """Whatever was said to an opening post that reports nothing we know, the link is answered, once, and the evaluation
     started again; also after Redis was lost."""
     stand, path = failed
@@ -61,7 +63,7 @@ def test_a_link_in_a_later_comment_is_a_report(failed: tuple[Stand, str], title:
     assert len(waiting_threads(stand.context)) == 1, "who writes again is heard by a person"
 
 
-def test_a_name_in_a_later_comment_is_a_report_as_long_as_nobody_else_spoke(failed: tuple[Stand, str]) -> None:
+def test_a_name_in_a_later_comment_is_a_report_as_long_as_nobody_else_spoke(failed: tuple[BoardDriver, str]) -> None:
     """Its author adds which model failed: answered. Once others talk there, models are named that nobody reports."""
     stand, _ = failed
     talk = opened(stand, "My evaluation failed", "Could you have a look?")
@@ -77,7 +79,7 @@ def test_a_name_in_a_later_comment_is_a_report_as_long_as_nobody_else_spoke(fail
     ("title", "post"),
     [("[FLAG] ada/good", "It was trained on the test set."), ("Rename ada/good", "To ada/better."), ("Hello", "/help")],
 )
-def test_a_link_that_is_no_report_is_none(failed: tuple[Stand, str], title: str, post: str) -> None:
+def test_a_link_that_is_no_report_is_none(failed: tuple[BoardDriver, str], title: str, post: str) -> None:
     """A thread about something else, or a command, has its answer; a link in it starts nothing."""
     stand, path = failed
     talk = opened(stand, title, post)
@@ -88,7 +90,7 @@ def test_a_link_that_is_no_report_is_none(failed: tuple[Stand, str], title: str,
     assert stand.file(path)["status"] == "FAILED"
 
 
-def test_only_the_first_comments_of_the_author_without_commands_are_read(failed: tuple[Stand, str]) -> None:
+def test_only_the_first_comments_of_the_author_without_commands_are_read(failed: tuple[BoardDriver, str]) -> None:
     """Neither somebody else's link, nor a quoted one, nor one beside a command, nor one after much talk is a report."""
     stand, path = failed
     talk = opened(stand, "My evaluation failed", "Could you have a look?")
@@ -103,7 +105,7 @@ def test_only_the_first_comments_of_the_author_without_commands_are_read(failed:
     assert stand.file(path)["status"] == "FAILED"
 
 
-def test_a_second_link_of_one_who_was_answered_is_for_people(failed: tuple[Stand, str]) -> None:
+def test_a_second_link_of_one_who_was_answered_is_for_people(failed: tuple[BoardDriver, str]) -> None:
     """An opening post that reports a failure has its answer: what its author adds is on the maintainers' list."""
     stand, path = failed
     other = stand.failed(OURS, path=BFLOAT16)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import httpx2
@@ -24,18 +24,18 @@ from redis_state.parking import ParkedSync
 from steward.valkey import Valkey
 from tests.support.board.board_driver import ADA, BOB
 from tests.support.board.board_file import SECRET
-from tests.support.board.sign_in import MIA, Browser, Site, signing
+from tests.support.board.sign_in import MIA, Browser, SignInSite, signing
+from tests.support.waiting import wait_until
 
 PAGES = ("/maintain/parked", "/maintain/inbox", "/maintain/unknown")
 HOSTILE = "<script>alert(1)</script>"
 GOOD = {"model": "ada/good", "precision": "float32"}
 PATH = "ada/good_eval_request_False_float32_Original.json"
-Eventually = Callable[..., Any]
 NUMBERS = itertools.count()
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey, probe: Probe) -> Iterator[Site]:
+def site(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey, probe: Probe) -> Iterator[SignInSite]:
     """One board for all tests here."""
     with (
         redis.Redis.from_url(valkey.url) as connection,
@@ -45,7 +45,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey, probe: Probe)
 
 
 @pytest.fixture(scope="module")
-def mia(site: Site) -> Browser:
+def mia(site: SignInSite) -> Browser:
     """A maintainer, whom the board file names."""
     browser = site.browser()
     browser.sign_in("mia")
@@ -53,23 +53,23 @@ def mia(site: Site) -> Browser:
 
 
 @pytest.fixture
-def parked(site: Site) -> str:
+def parked(site: SignInSite) -> str:
     """A sync that is parked, another one each time: once it was woken, its sync may still be under way."""
     return park(site, f"nobody:{next(NUMBERS)}")
 
 
-def park(site: Site, key: str, error: str = f"ValueError: {HOSTILE}") -> str:
+def park(site: SignInSite, key: str, error: str = f"ValueError: {HOSTILE}") -> str:
     """Park the sync of `key`."""
     site.stand.context.parking.park(ParkedSync(key=key, error=error, tries=8, since=clock.now() - 60))
     return key
 
 
-def is_parked(site: Site, key: str) -> bool:
+def is_parked(site: SignInSite, key: str) -> bool:
     """Whether the sync of `key` is parked."""
     return any(one.key == key for one in site.stand.context.parking.all())
 
 
-def on_record(site: Site, person: str, key: str) -> dict[str, Any]:
+def on_record(site: SignInSite, person: str, key: str) -> dict[str, Any]:
     """The one decision of somebody about `key`."""
     (found,) = (one for one in wakes(site, person) if one["command"] == f"wake {key}")
     return found
@@ -81,13 +81,13 @@ def click(browser: Browser, key: str, **form: str) -> httpx2.Response:
     return browser.get(done.headers["location"]) if done.status_code == 303 else done
 
 
-def wakes(site: Site, person: str) -> list[dict[str, Any]]:
+def wakes(site: SignInSite, person: str) -> list[dict[str, Any]]:
     """The decisions of somebody that are on record."""
     told = httpx2.get(f"{site.url}/api/decisions", timeout=30).json()["decisions"]
     return [one for one in told if one["person"] == person]
 
 
-def test_whoever_is_not_signed_in_is_led_to_sign_in(site: Site) -> None:
+def test_whoever_is_not_signed_in_is_led_to_sign_in(site: SignInSite) -> None:
     """Each page says so, with a link that leads back to it; what they would do is not done; programs get 401."""
     browser = site.browser()
     for page in PAGES:
@@ -107,7 +107,7 @@ def test_whoever_is_not_signed_in_is_led_to_sign_in(site: Site) -> None:
     assert browser.get(back.headers["location"]).status_code == 200
 
 
-def test_a_stranger_is_told_who_may(site: Site, parked: str) -> None:
+def test_a_stranger_is_told_who_may(site: SignInSite, parked: str) -> None:
     """A friendly 403, on pages and by a token; nothing of what they would see; what they would do is not done."""
     browser = site.browser()
     browser.sign_in("bob")
@@ -129,7 +129,7 @@ def test_a_stranger_is_told_who_may(site: Site, parked: str) -> None:
     assert wakes(site, "bob") == []
 
 
-def test_a_maintainer_wakes_a_parked_sync(site: Site, mia: Browser, parked: str, eventually: Eventually) -> None:
+def test_a_maintainer_wakes_a_parked_sync(site: SignInSite, mia: Browser, parked: str) -> None:
     """It is shown with its cause, as text; woken by a click it is synced; who did it is on record, also on the Hub."""
     shown = mia.get("/maintain/parked")
     assert 'href="/maintain"' in shown.text
@@ -140,24 +140,24 @@ def test_a_maintainer_wakes_a_parked_sync(site: Site, mia: Browser, parked: str,
     after = click(mia, parked)
     assert "Woken: it is tried again at once" in after.text
     assert parked not in after.text
-    eventually(lambda: site.stand.context.redis.zscore(site.stand.context.keys.dirty, parked) is None)
+    wait_until(lambda: site.stand.context.redis.zscore(site.stand.context.keys.dirty, parked) is None)
     last = on_record(site, "mia", parked)
     assert (last["verb"], last["allowed"]) == ("wake", True)
     assert (last["person_id"], last["thread_url"]) == (site.id_of("mia"), "")
     assert "maintainer" in last["roles"]
-    told = eventually(lambda: [one for one in kept(site) if one["command"] == f"wake {parked}"], seconds=120)[0]
+    told = wait_until(lambda: [one for one in kept(site) if one["command"] == f"wake {parked}"], seconds=120)[0]
     assert (told["verb"], told["person"]["name"], told["thread"]) == ("wake", "mia", None)
     assert f"wake {parked}" in mia.get("/decisions").text
 
 
-def kept(site: Site) -> list[Any]:
+def kept(site: SignInSite) -> list[Any]:
     """The decisions that lie on the Hub."""
     context = site.stand.context
     paths = [one.path for one in context.hub.list_files(context.logs) if one.path.startswith("decisions/")]
     return [json.loads(context.hub.read_file(context.logs, path).data) for path in paths]
 
 
-def test_a_form_without_its_token_wakes_nothing(site: Site, mia: Browser, parked: str) -> None:
+def test_a_form_without_its_token_wakes_nothing(site: SignInSite, mia: Browser, parked: str) -> None:
     """Also one with the token of another session; the page says what to do. A cookie alone wakes nothing by the API."""
     other = site.browser()
     other.sign_in("mia")
@@ -171,7 +171,7 @@ def test_a_form_without_its_token_wakes_nothing(site: Site, mia: Browser, parked
     assert (mine.status_code, mine.json()["code"]) == (200, "woken")
 
 
-def test_programs_wake_with_a_token_of_a_maintainer(site: Site, parked: str) -> None:
+def test_programs_wake_with_a_token_of_a_maintainer(site: SignInSite, parked: str) -> None:
     """Once; what is not parked is told so, and leaves no record."""
     with httpx2.Client(base_url=site.url, headers={"authorization": f"Bearer {MIA}"}, timeout=30) as program:
         first = program.post("/api/maintain/parked/wake", json={"key": parked})
@@ -187,12 +187,12 @@ def test_programs_wake_with_a_token_of_a_maintainer(site: Site, parked: str) -> 
 
 
 def test_who_is_a_maintainer_by_an_organisation_is_read_afresh_before_anything_is_done(
-    site: Site, parked: str, eventually: Eventually
+    site: SignInSite, parked: str
 ) -> None:
     """Olaf sees the pages by his role; once he has lost it he may look for a moment more, and wakes nothing."""
     olaf = site.browser()
     olaf.sign_in("olaf")
-    eventually(lambda: 'href="/maintain"' in olaf.get("/").text)
+    wait_until(lambda: 'href="/maintain"' in olaf.get("/").text)
     assert olaf.get("/maintain/parked").status_code == 200
     site.stand.context.redis.delete(*site.stand.context.redis.keys(site.stand.context.keys.maintainer_action("look-*")))
     assert 'href="/maintain"' in olaf.get("/").text  # as long as they are signed in: they were let in once
@@ -213,7 +213,7 @@ def test_who_is_a_maintainer_by_an_organisation_is_read_afresh_before_anything_i
         accounts.set_member(board, person, "admin")
 
 
-def test_nobody_is_let_in_whom_nobody_can_vouch_for(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nobody_is_let_in_whom_nobody_can_vouch_for(site: SignInSite, monkeypatch: pytest.MonkeyPatch) -> None:
     """While no sync answers, whoever is a maintainer by an organisation waits, and those of the board file do not."""
     monkeypatch.setattr("bot.web.checks.PATIENCE", 0.0)
     monkeypatch.setattr(
@@ -231,7 +231,7 @@ def test_nobody_is_let_in_whom_nobody_can_vouch_for(site: Site, monkeypatch: pyt
     assert browser.get("/maintain/parked").status_code == 200
 
 
-def test_a_sync_that_died_after_it_woke_a_key_tells_and_records_the_same(site: Site) -> None:
+def test_a_sync_that_died_after_it_woke_a_key_tells_and_records_the_same(site: SignInSite) -> None:
     """Done again, it does not take the key for one that was never parked, and there is one decision."""
     context, maintainer_actions = (
         site.stand.context,
@@ -249,7 +249,7 @@ def test_a_sync_that_died_after_it_woke_a_key_tells_and_records_the_same(site: S
     assert not is_parked(site, key)
 
 
-def test_the_record_names_no_model_that_not_everybody_may_see(site: Site, mia: Browser) -> None:
+def test_the_record_names_no_model_that_not_everybody_may_see(site: SignInSite, mia: Browser) -> None:
     """A decision is public: the request of a private model is woken without being named."""
     path = "ada/secret_eval_request_False_float32_Original.json"
     entry = IndexEntry(path=path, model="ada/secret", standing=RequestSnapshot(status="FAILED", access="private"))
@@ -260,13 +260,13 @@ def test_the_record_names_no_model_that_not_everybody_may_see(site: Site, mia: B
     assert "secret" not in json.dumps(wakes(site, "mia"))
 
 
-def deliver(site: Site, body: bytes, name: str) -> None:
+def deliver(site: SignInSite, body: bytes, name: str) -> None:
     """The Hub brings something."""
     headers = {"x-webhook-secret": SECRET, "webhook-id": name}
     assert httpx2.post(f"{site.url}/webhooks/hub", content=body, headers=headers, timeout=30).is_success
 
 
-def test_the_inbox_shows_what_came_and_what_became_of_it(site: Site, mia: Browser, eventually: Eventually) -> None:
+def test_the_inbox_shows_what_came_and_what_became_of_it(site: SignInSite, mia: Browser) -> None:
     """Newest first, page by page and by verdict; the body in bounds, as text that no browser takes for a page."""
     deliver(site, f'{{"hello": "{HOSTILE}\u202e"}}'.encode(), "first")
     for number in range(4):
@@ -296,7 +296,7 @@ def test_the_inbox_shows_what_came_and_what_became_of_it(site: Site, mia: Browse
     assert mia.get("/maintain/inbox?before=%00&verdict=%3Cscript%3E").status_code == 200
 
 
-def test_unknown_causes_are_listed(site: Site, mia: Browser) -> None:
+def test_unknown_causes_are_listed(site: SignInSite, mia: Browser) -> None:
     """What failed of nobody knows what, with where to look; of a gated model only that there is one."""
     unknown = Failure(cause="unknown", fault="unknown", message=f"It ended. {HOSTILE}")
     known = unknown.model_copy(update={"cause": "worker-lost", "fault": "us"})
@@ -316,7 +316,7 @@ def test_unknown_causes_are_listed(site: Site, mia: Browser) -> None:
     assert "1 more is of a model" in page
 
 
-def test_a_page_of_ours_submits_for_whoever_is_signed_in(site: Site, eventually: Eventually) -> None:
+def test_a_page_of_ours_submits_for_whoever_is_signed_in(site: SignInSite) -> None:
     """By cookie and form token; who it was is on record, as for a token of an app and one of their own; not without."""
     browser = site.browser()
     browser.sign_in("ada")
@@ -330,13 +330,13 @@ def test_a_page_of_ours_submits_for_whoever_is_signed_in(site: Site, eventually:
         assert answer.status_code == 202, answer.text
         return answer.json() if answer.json()["code"] == "submitted" else None
 
-    told = eventually(submitted, seconds=120)
+    told = wait_until(submitted, seconds=120)
     assert told["path"] == PATH
     (last,) = wakes(site, "ada")
     assert (last["verb"], last["model"], last["requests"], last["allowed"]) == ("submit", "ada/good", [PATH], True)
     assert last["command"].startswith("/submit ada/good ")
     assert "precision=float32" in last["command"]
-    eventually(lambda: site.stand.context.hub.find_file(site.stand.context.requests, PATH), seconds=120)
+    wait_until(lambda: site.stand.context.hub.find_file(site.stand.context.requests, PATH), seconds=120)
     assert site.stand.file(PATH)["steward"]["submitter"] == "ada"
     state = site.stand.hub.state
     app, bob = state.oauth.app("an-app"), state.accounts.by_name("bob")
@@ -351,7 +351,7 @@ def test_a_page_of_ours_submits_for_whoever_is_signed_in(site: Site, eventually:
         )
         return answer.json()["code"] != "under-way" and answer
 
-    taken = eventually(answered, seconds=120)
+    taken = wait_until(answered, seconds=120)
     assert (taken.status_code, taken.json()["code"]) == (409, "exists")
     assert wakes(site, "bob") == []
     assert ADA not in json.dumps(wakes(site, "ada"))

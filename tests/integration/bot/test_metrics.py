@@ -17,10 +17,10 @@ from bot.web.metrics import metric_routes
 from leaderboard.attempts import Failure
 from redis_state.keys import Keys
 from redis_state.meters import Meters
-from tests.support.board.board_driver import Stand
+from tests.support.board.board_driver import BoardDriver
 
 
-def figures(stand: Stand) -> dict[tuple[str, ...], float]:
+def figures(stand: BoardDriver) -> dict[tuple[str, ...], float]:
     """Name and label values → figure, as Prometheus reads the page."""
     app = FastAPI()
     app.include_router(metric_routes(stand.context))
@@ -32,7 +32,7 @@ def figures(stand: Stand) -> dict[tuple[str, ...], float]:
     return {(sample.name, *sample.labels.values()): sample.value for family in families for sample in family.samples}
 
 
-def test_a_board_at_work_tells_its_figures(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_board_at_work_tells_its_figures(stand: BoardDriver, monkeypatch: pytest.MonkeyPatch) -> None:
     """One attempt that runs, then dies: syncs, commits, calls, requests, workers and the cause are counted.
 
     So are they where the queue server does not tell of its memory.
@@ -65,7 +65,7 @@ def refused(_section: str) -> dict[str, object]:
     raise ResponseError("this user has no permissions to run the 'info' command")
 
 
-def test_counters_add_up_over_processes_and_keep_what_was_counted_at_once(stand: Stand) -> None:
+def test_counters_add_up_over_processes_and_keep_what_was_counted_at_once(stand: BoardDriver) -> None:
     """Two processes count the same thing; nothing is written twice, and a gauge is what was said last."""
     one, other = (Meters(stand.context.redis, Keys("meters")) for _ in range(2))
     one.count("syncs", "request", "done", by=2)
@@ -77,7 +77,7 @@ def test_counters_add_up_over_processes_and_keep_what_was_counted_at_once(stand:
 
 
 @pytest.mark.parametrize("file", ["deploy/prometheus/alerts.yaml", "deploy/grafana/steward.json"])
-def test_alerts_and_dashboard_read_figures_that_exist(stand: Stand, project: Path, file: str) -> None:
+def test_alerts_and_dashboard_read_figures_that_exist(stand: BoardDriver, project: Path, file: str) -> None:
     """Every name in their expressions is one that the page has: the help lines name even those without a value."""
     app = FastAPI()
     app.include_router(metric_routes(stand.context))

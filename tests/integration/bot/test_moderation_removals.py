@@ -8,23 +8,24 @@ from collections.abc import Iterator
 import pytest
 
 from leaderboard.admission.facts import EarlierRequest
+from leaderboard.removals import FORMER_ARCHIVE, archived
 from steward.valkey import Valkey
-from tests.support.board.board_driver import REQUESTS, Stand
-from tests.support.board.moderation import MAYA, POINTED, Talk, begin, disagree, saga_board
+from tests.support.board.board_driver import REQUESTS, BoardDriver
+from tests.support.board.moderation import MAYA, POINTED, ModerationThread, begin, disagree, saga_board
 from tests.support.board.renames import OLD, RESULTS, on_main, operations, path, request, result_path, results
 
 
 @pytest.fixture(scope="module")
-def stand(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey) -> Iterator[Stand]:
+def stand(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey) -> Iterator[BoardDriver]:
     """One board for all."""
     with saga_board(tmp_path_factory.mktemp("hub"), valkey) as made:
         yield made
 
 
-def test_an_owner_asks_for_a_removal_and_a_maintainer_grants_it(stand: Stand) -> None:
+def test_an_owner_asks_for_a_removal_and_a_maintainer_grants_it(stand: BoardDriver) -> None:
     """Results go to the archive, the request is CANCELLED with the reason; /restore puts back every byte."""
     was = begin(stand)
-    talk = Talk(stand)
+    talk = ModerationThread(stand)
     talk.say("/remove ada/solo the weights were wrong")
     assert (on_main(stand), on_main(stand, RESULTS)) == was
     talk.say(f"/approve {talk.digest()}", MAYA)
@@ -32,7 +33,7 @@ def test_an_owner_asks_for_a_removal_and_a_maintainer_grants_it(stand: Stand) ->
     file = stand.file(path("ada/solo"))
     assert file["status"] == "CANCELLED"
     assert file["steward"]["cancelled"]["reason"] == "the weights were wrong"
-    assert f".steward/archive/{result_path('ada/solo')}" in on_main(stand, RESULTS)
+    assert f".steward/removed/{result_path('ada/solo')}.removed" in on_main(stand, RESULTS)
     assert result_path("ada/solo") not in on_main(stand, RESULTS)
     assert disagree(stand) == []
     assert "nothing on this leaderboard" in talk.say("/remove ada/solo again", MAYA)
@@ -43,10 +44,27 @@ def test_an_owner_asks_for_a_removal_and_a_maintainer_grants_it(stand: Stand) ->
     assert "was not removed" in talk.say("/restore ada/solo", MAYA)
 
 
-def test_one_precision_is_removed_and_the_others_stay(stand: Stand) -> None:
+def test_what_an_earlier_version_archived_is_restored(stand: BoardDriver) -> None:
+    """Its archive had other names: `/restore` finds the files there, and beside them what this version archived."""
+    was = begin(stand)
+    talk = ModerationThread(stand)
+    talk.say(f"/remove {OLD} the weights were wrong", MAYA)
+    there = on_main(stand, RESULTS)
+    place = archived(result_path(OLD))
+    data = stand.context.hub.read_file(stand.context.results, place).data
+    moved = operations({place: None, FORMER_ARCHIVE + result_path(OLD): data})
+    stand.form.create_commit(RESULTS, moved, commit_message="As before", repo_type="dataset")
+    assert archived(result_path(OLD, 2)) in there
+    assert disagree(stand) == []
+    talk.say(f"/restore {OLD}", MAYA)
+    assert "### ✅ Restored" in talk.proposal()
+    assert on_main(stand, RESULTS) == was[1]
+
+
+def test_one_precision_is_removed_and_the_others_stay(stand: BoardDriver) -> None:
     """A request names its results; those of other precisions, in the same folder, are not its business."""
     begin(stand)
-    talk = Talk(stand)
+    talk = ModerationThread(stand)
     talk.say(f"/remove {OLD} precision=float16 evaluated by mistake", MAYA)
     assert stand.file(path(OLD))["status"] == "CANCELLED"
     assert stand.file(path(OLD, "4bit"))["status"] == "FINISHED"
@@ -55,7 +73,7 @@ def test_one_precision_is_removed_and_the_others_stay(stand: Stand) -> None:
     assert result_path(OLD, 2) in there
 
 
-def test_one_type_of_weights_is_removed_and_the_results_of_the_others_stay(stand: Stand) -> None:
+def test_one_type_of_weights_is_removed_and_the_results_of_the_others_stay(stand: BoardDriver) -> None:
     """What an adapter scored goes with its request; what the model itself scored is not its business."""
     begin(stand)
     model, its = "ada/solo", result_path("ada/solo", 2)
@@ -64,7 +82,7 @@ def test_one_type_of_weights_is_removed_and_the_results_of_the_others_stay(stand
     for repo, files in ((RESULTS, {its: results(model, 0.6)}), (REQUESTS, {adapter: asked})):
         stand.form.create_commit(repo, operations(files), commit_message="Add", repo_type="dataset")
     stand.settle()
-    talk = Talk(stand)
+    talk = ModerationThread(stand)
     talk.say(f"/remove {model} weight_type=Adapter evaluated by mistake", MAYA)
     assert "### ✅ Removed: `ada/solo (Adapter)`" in talk.proposal()
     assert (stand.file(adapter)["status"], stand.file(path(model))["status"]) == ("CANCELLED", "FINISHED")
@@ -72,10 +90,10 @@ def test_one_type_of_weights_is_removed_and_the_results_of_the_others_stay(stand
     assert (its in there, result_path(model) in there) == (False, True)
 
 
-def test_nobody_removes_a_flagged_model_or_one_that_waits(stand: Stand) -> None:
+def test_nobody_removes_a_flagged_model_or_one_that_waits(stand: BoardDriver) -> None:
     """A flag is not escaped by a removal, also where it was raised after the plan; what is at work is cancelled."""
     begin(stand)
-    talk = Talk(stand)
+    talk = ModerationThread(stand)
     talk.say("/remove ada/solo please")
     digest = talk.digest()
     flagged = (EarlierRequest(path="", model="ada/solo", status="flagged"),)
@@ -87,10 +105,10 @@ def test_nobody_removes_a_flagged_model_or_one_that_waits(stand: Stand) -> None:
     assert (on_main(stand), on_main(stand, RESULTS)) == was
 
 
-def test_a_request_that_cannot_be_read_ends_an_approved_removal(stand: Stand) -> None:
+def test_a_request_that_cannot_be_read_ends_an_approved_removal(stand: BoardDriver) -> None:
     """It grew beyond all bounds since the plan: nothing is removed, the thread is told why, and commands go on."""
     begin(stand)
-    talk = Talk(stand)
+    talk = ModerationThread(stand)
     talk.say("/remove ada/solo please")
     digest, was = talk.digest(), on_main(stand, RESULTS)
     stand.put(path("ada/solo"), POINTED[path("ada/solo")] + b" " * stand.context.board.max_request_bytes)

@@ -5,15 +5,14 @@ Killed before every call to the Hub: a sample in `make test`, all of them with S
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from hub.records import Repo, WriteFile
 from steward.valkey import Valkey
-from tests.support.board.board_driver import REQUESTS, Stand
-from tests.support.board.moderation import MAYA, POINTED, Talk, agrees, begin, disagree, saga_board
+from tests.support.board.board_driver import REQUESTS, BoardDriver
+from tests.support.board.moderation import MAYA, POINTED, ModerationThread, agrees, begin, disagree, saga_board
 from tests.support.board.renames import (
     NEW,
     OLD,
@@ -25,24 +24,25 @@ from tests.support.board.renames import (
     requests_plan,
     result_path,
 )
+from tests.support.sizes import WHOLE
 
-STEP = 1 if os.environ.get("STEWARD_WHOLE_MATRIX") else 19
+STEP = 1 if WHOLE else 19
 
 
 @pytest.fixture(scope="module")
-def stand(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey) -> Iterator[Stand]:
+def stand(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey) -> Iterator[BoardDriver]:
     """One board for all."""
     with saga_board(tmp_path_factory.mktemp("hub"), valkey) as made:
         yield made
 
 
-def test_a_whole_rename_from_wish_to_end(stand: Stand) -> None:
+def test_a_whole_rename_from_wish_to_end(stand: BoardDriver) -> None:
     """An owner asks, everybody reads the plan, a maintainer approves, both repos follow, the details get a note."""
     begin(stand)
-    talk = Talk(stand)
+    talk = ModerationThread(stand)
     asked = talk.say(f"/rename {OLD} {NEW}")
     assert "### 📋 Rename `ada/lion` to `ada/lioness`" in talk.proposal()
-    assert "The Hub sends ada/lion to ada/lioness" in talk.proposal()
+    assert "The Hub redirects ada/lion to ada/lioness" in talk.proposal()
     assert "3 files change in the requests repo" in talk.proposal()
     assert agrees(stand) == "old"
     assert any("plan is in a comment below" in text for text in (asked, *talk.all()))
@@ -64,17 +64,17 @@ def test_a_whole_rename_from_wish_to_end(stand: Stand) -> None:
     assert len(talk.all()) == before
 
 
-def test_who_may_not_and_what_cannot_be_is_told_at_once(stand: Stand) -> None:
+def test_who_may_not_and_what_cannot_be_is_told_at_once(stand: BoardDriver) -> None:
     """Strangers, models that are not the same, names that nobody has: nothing is proposed."""
     begin(stand)
-    talk = Talk(stand)
+    talk = ModerationThread(stand)
     assert "can be used by a maintainer of this leaderboard or the model's owner" in talk.say(
         f"/rename {OLD} {NEW}", "hf_bob"
     )
     for command, words in (
-        ("/rename ada/solo ada/puma", "other weights"),
+        ("/rename ada/solo ada/puma", "different weights"),
         ("/rename ada/solo ada/nobody", "no model ada/nobody"),
-        ("/rename ada/zebra ada/lioness", "There is nothing of ada/zebra"),
+        ("/rename ada/zebra ada/lioness", "This repo has no files of ada/zebra"),
         (f"/rename {OLD} {OLD}", "the same"),
     ):
         assert words in talk.say(command)
@@ -82,19 +82,19 @@ def test_who_may_not_and_what_cannot_be_is_told_at_once(stand: Stand) -> None:
     assert "There is no plan in this discussion" in talk.say("/approve 12345678", MAYA)
 
 
-def test_twins_of_one_owner_are_renamed_and_a_strangers_are_not(stand: Stand) -> None:
+def test_twins_of_one_owner_are_renamed_and_a_strangers_are_not(stand: BoardDriver) -> None:
     """The same weights under other file names, by somebody who may write to both, are one model."""
     begin(stand)
-    talk = Talk(stand)
+    talk = ModerationThread(stand)
     talk.say("/rename ada/twin ada/twin-two")
     assert "have the same weights, and ada may write to both" in talk.proposal()
     assert "I cannot see that ada may write to both" in talk.say("/rename ada/twin bob/twin")
 
 
-def test_what_is_turned_down_is_not_done(stand: Stand) -> None:
+def test_what_is_turned_down_is_not_done(stand: BoardDriver) -> None:
     """After /reject an approval of the same plan changes nothing."""
     was = begin(stand)
-    talk = Talk(stand)
+    talk = ModerationThread(stand)
     talk.say(f"/rename {OLD} {NEW}")
     digest = talk.digest()
     talk.say("/reject not before the paper is out", MAYA)
@@ -105,10 +105,10 @@ def test_what_is_turned_down_is_not_done(stand: Stand) -> None:
 
 
 @pytest.mark.parametrize("approval_is_first", [True, False])
-def test_approved_and_turned_down_at_once_the_first_decides(stand: Stand, approval_is_first: bool) -> None:
+def test_approved_and_turned_down_at_once_the_first_decides(stand: BoardDriver, approval_is_first: bool) -> None:
     """Both are written before the bot looks: the thread says what was done, and the second is told so."""
     begin(stand)
-    talk = Talk(stand)
+    talk = ModerationThread(stand)
     talk.say(f"/rename {OLD} {NEW}")
     words = [f"/approve {talk.digest()}", "/reject not before the paper is out"]
     for text in words if approval_is_first else words[::-1]:
@@ -123,10 +123,10 @@ def test_approved_and_turned_down_at_once_the_first_decides(stand: Stand, approv
         assert "This plan was rejected" in said
 
 
-def test_what_was_turned_down_can_be_asked_for_anew(stand: Stand) -> None:
+def test_what_was_turned_down_can_be_asked_for_anew(stand: BoardDriver) -> None:
     """The very same plan has the very same digest: what is approved then is the one that waits, and it is done."""
     begin(stand)
-    talk = Talk(stand)
+    talk = ModerationThread(stand)
     talk.say(f"/rename {OLD} {NEW}")
     digest = talk.digest()
     talk.say("/reject not before the paper is out", MAYA)
@@ -138,10 +138,10 @@ def test_what_was_turned_down_can_be_asked_for_anew(stand: Stand) -> None:
 
 
 @pytest.mark.parametrize("repo", [REQUESTS, RESULTS])
-def test_files_that_changed_since_the_plan_are_not_renamed_on_trust(stand: Stand, repo: str) -> None:
+def test_files_that_changed_since_the_plan_are_not_renamed_on_trust(stand: BoardDriver, repo: str) -> None:
     """Whatever changed in either repo since: nothing of it is done, and what was done is taken back."""
     begin(stand)
-    talk = Talk(stand)
+    talk = ModerationThread(stand)
     talk.say(f"/rename {OLD} {NEW}")
     digest = talk.digest()
     changed = {path(OLD): request(OLD, note="other")} if repo == REQUESTS else {result_path(OLD): b"{}"}
@@ -170,7 +170,7 @@ class Deadly(list[tuple[str, str]]):
         super().append(call)
 
 
-def live(stand: Stand, at: int, act: Callable[[], object]) -> bool:
+def live(stand: BoardDriver, at: int, act: Callable[[], object]) -> bool:
     """Let `act` happen, and the bot die before its call number `at`; whether it did."""
     stand.calls = Deadly(at)
     try:
@@ -185,14 +185,16 @@ def live(stand: Stand, at: int, act: Callable[[], object]) -> bool:
 @pytest.mark.timeout(1_800)
 @pytest.mark.parametrize("amnesia", [False, True])
 @pytest.mark.parametrize("spoilt", [False, True])
-def test_killed_anywhere_it_is_done_or_undone_and_never_in_between(stand: Stand, spoilt: bool, amnesia: bool) -> None:
+def test_killed_anywhere_it_is_done_or_undone_and_never_in_between(
+    stand: BoardDriver, spoilt: bool, amnesia: bool
+) -> None:
     """Dead before any call from the approval on, with or without Redis: the next process brings it to its end."""
     at, died, ends = int(spoilt) + 2 * int(amnesia), True, set[str]()
     while died:
         stand.time += 3_600  # or the commits of all these lives together would be too many for an hour
         stand.hub.state.clock.advance(stand.time - stand.hub.state.clock.seconds())
         begin(stand)
-        talk = Talk(stand)
+        talk = ModerationThread(stand)
         talk.say(f"/rename {OLD} {NEW}")
         digest = talk.digest()
         if spoilt:
@@ -221,11 +223,11 @@ def test_killed_anywhere_it_is_done_or_undone_and_never_in_between(stand: Stand,
 
 @pytest.mark.parametrize("status", [403, 413])
 def test_what_is_undone_does_not_wait_for_our_own_budget(
-    stand: Stand, monkeypatch: pytest.MonkeyPatch, status: int
+    stand: BoardDriver, monkeypatch: pytest.MonkeyPatch, status: int
 ) -> None:
     """The second part is refused when the first one's repo has no commit left for an hour: it is put back at once."""
     begin(stand)
-    talk = Talk(stand)
+    talk = ModerationThread(stand)
     talk.say(f"/rename {OLD} {NEW}")
     stand.hub.state.faults.fail("POST */datasets/board/results/commit/*", status=status, times=None)
     spent: list[str] = []
@@ -241,13 +243,13 @@ def test_what_is_undone_does_not_wait_for_our_own_budget(
     assert "Not done" in talk.proposal()
 
 
-def test_what_was_committed_before_a_proposal_is_not_read(stand: Stand) -> None:
+def test_what_was_committed_before_a_proposal_is_not_read(stand: BoardDriver) -> None:
     """Whether a part landed is looked for among the commits since it was proposed, however long the history is."""
     begin(stand)
     for number in range(120):
         stand.context.hub.commit(stand.context.requests, [WriteFile("README.md", str(number).encode())], "Busy", "")
     stand.hub.state.clock.advance(60)
-    talk = Talk(stand)
+    talk = ModerationThread(stand)
     talk.say(f"/rename {OLD} {NEW}")
     talk.write(f"/approve {talk.digest()}", MAYA)
     stand.calls.clear()
@@ -256,11 +258,11 @@ def test_what_was_committed_before_a_proposal_is_not_read(stand: Stand) -> None:
     assert [route for _, route in stand.calls].count("commits") == 2 * 2  # before it is begun, and part by part
 
 
-def test_a_rename_that_is_done_before_its_reply_is_told(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_rename_that_is_done_before_its_reply_is_told(stand: BoardDriver, monkeypatch: pytest.MonkeyPatch) -> None:
     """The bot dies after the plan was proposed, and again after it was carried out: the reply says what became of it,
     and not that there is nothing to rename."""
     begin(stand)
-    talk = Talk(stand)
+    talk = ModerationThread(stand)
 
     def die(*_: object) -> None:
         raise RuntimeError("killed")

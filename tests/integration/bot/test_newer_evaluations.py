@@ -12,8 +12,8 @@ from bot.threads.maintainers_list import waiting_threads
 from leaderboard.attempts import Failure
 from localhub.testing import LocalHub
 from redis_state.redis import Redis
-from tests.support.board.board_driver import REQUESTS, Stand, world
-from tests.support.board.transcripts import BROKEN, LOST, Talk, Town, town
+from tests.support.board.board_driver import REQUESTS, BoardDriver, world
+from tests.support.board.transcripts import BROKEN, LOST, Transcripts, TranscriptThread, town
 
 MODEL = "ada/corona"
 PATH = f"{MODEL}_eval_request_False_float32_Original.json"
@@ -22,15 +22,15 @@ AGAIN = "it is evaluated once more"
 
 
 @pytest.fixture
-def place(tmp_path: Path, connection: Redis, probe: Probe) -> Iterator[Town]:
+def place(tmp_path: Path, connection: Redis, probe: Probe) -> Iterator[Transcripts]:
     """A board on which Ada's model has finished."""
     with LocalHub(tmp_path, town(world())) as hub:
-        stand = Stand(hub, connection, probe)
+        stand = BoardDriver(hub, connection, probe)
         ids = {name: stand.context.hub.user(name).id for name in ("mia", "form")}
         changes = {"maintainers": (ids["mia"],), "front_ends": (ids["form"],), "attempts": 1}
         stand.context.board = stand.context.board.model_copy(update=changes)
         stand.settle()
-        made = Town(stand)
+        made = Transcripts(stand)
         made.submit(MODEL)
         made.run(PATH)
         assert stand.file(PATH)["status"] == "FINISHED"
@@ -38,7 +38,7 @@ def place(tmp_path: Path, connection: Redis, probe: Probe) -> Iterator[Town]:
         stand.context.hub.close()
 
 
-def resubmit(place: Town) -> str:
+def resubmit(place: Transcripts) -> str:
     """Ada uploads a newer commit and has it evaluated; which commit that is."""
     count = place.people["ada"].list_repo_commits(MODEL)
     more = {"path_or_fileobj": str(len(count)).encode(), "path_in_repo": "more.txt"}
@@ -49,7 +49,7 @@ def resubmit(place: Town) -> str:
     return tried
 
 
-def newer_fails(place: Town, failure: Failure) -> str:
+def newer_fails(place: Transcripts, failure: Failure) -> str:
     """A newer commit is submitted, and its evaluation fails, so that the earlier result stays; which commit that is."""
     tried = resubmit(place)
     place.run(PATH, failure)
@@ -59,17 +59,17 @@ def newer_fails(place: Town, failure: Failure) -> str:
     return tried
 
 
-def report(place: Town) -> Talk:
+def report(place: Transcripts) -> TranscriptThread:
     """Ada reports the failure as the FAQ says: with a link to the request file."""
     return place.open("ada", "My new version failed", f"It failed: {place.link(PATH)}")
 
 
-def listed(place: Town) -> list[str]:
+def listed(place: Transcripts) -> list[str]:
     """What is on the maintainers' list."""
     return [one.title for one in waiting_threads(place.stand.context)]
 
 
-def test_a_reported_failure_of_ours_is_evaluated_once_more_at_the_commit_that_failed(place: Town) -> None:
+def test_a_reported_failure_of_ours_is_evaluated_once_more_at_the_commit_that_failed(place: Transcripts) -> None:
     """The earlier result is shown meanwhile, two reporters hear of the end, and the newer result takes its place."""
     earlier = place.stand.file(PATH)["steward"]["results"]
     tried = newer_fails(place, LOST)
@@ -90,7 +90,7 @@ def test_a_reported_failure_of_ours_is_evaluated_once_more_at_the_commit_that_fa
         assert one.events()[-1].new_status == "closed"
 
 
-def test_what_fails_again_after_a_report_is_for_a_maintainer_and_its_thread_stays_open(place: Town) -> None:
+def test_what_fails_again_after_a_report_is_for_a_maintainer_and_its_thread_stays_open(place: Transcripts) -> None:
     """The reporter hears that it failed, not of the scores; a second report of that commit goes on the list."""
     newer_fails(place, LOST)
     first = report(place)
@@ -106,7 +106,7 @@ def test_what_fails_again_after_a_report_is_for_a_maintainer_and_its_thread_stay
     assert place.stand.file(PATH)["status"] == "FINISHED"
 
 
-def test_whoever_subscribed_or_asks_hears_of_the_failure(place: Town) -> None:
+def test_whoever_subscribed_or_asks_hears_of_the_failure(place: Transcripts) -> None:
     """`/subscribe`, `/why` and `/status` tell that the newer evaluation failed, and that the earlier result stays."""
     resubmit(place)
     talk = place.open("bob", "How is it going?", f"/subscribe {MODEL}")
@@ -122,7 +122,7 @@ def test_whoever_subscribed_or_asks_hears_of_the_failure(place: Town) -> None:
     assert "it failed, and its earlier result stays" in talk.say("bob", f"/subscribe {MODEL}").told()[-1]
 
 
-def test_its_submitter_relaunches_what_the_status_comment_says_can_be_relaunched(place: Town) -> None:
+def test_its_submitter_relaunches_what_the_status_comment_says_can_be_relaunched(place: Transcripts) -> None:
     """The commit that failed is tried once more, once for its submitter; no status is written that the board drops."""
     place.stand.context.board = place.stand.context.board.model_copy(update={"shows_new_evals": False})
     tried = newer_fails(place, BROKEN)
@@ -139,7 +139,7 @@ def test_its_submitter_relaunches_what_the_status_comment_says_can_be_relaunched
     assert "only a maintainer can have the same one" in talk.say("ada", f"/relaunch {MODEL}").told()[-1]
 
 
-def test_a_report_of_a_refused_newer_commit_tells_why_it_was_refused(place: Town) -> None:
+def test_a_report_of_a_refused_newer_commit_tells_why_it_was_refused(place: Transcripts) -> None:
     """A form asks for a revision that there is not; nothing is started again, and nobody hears that it had finished."""
     place.submit(MODEL, revision="nowhere", submitted_time="2026-11-25T00:00:00Z")
     file = place.stand.file(PATH)
@@ -151,7 +151,7 @@ def test_a_report_of_a_refused_newer_commit_tells_why_it_was_refused(place: Town
     assert listed(place) == []
 
 
-def test_a_failed_newer_evaluation_of_a_gated_model_is_for_a_maintainer(place: Town) -> None:
+def test_a_failed_newer_evaluation_of_a_gated_model_is_for_a_maintainer(place: Transcripts) -> None:
     """Its reasons are told nobody in public, but nobody hears that it had not failed either."""
     newer_fails(place, LOST)
     entry = place.stand.context.index.get(PATH)
@@ -165,7 +165,7 @@ def test_a_failed_newer_evaluation_of_a_gated_model_is_for_a_maintainer(place: T
 
 
 @pytest.mark.parametrize("has_result", [True, False], ids=["with a result", "without one"])
-def test_each_commit_may_be_started_again_for_a_report(place: Town, has_result: bool) -> None:
+def test_each_commit_may_be_started_again_for_a_report(place: Transcripts, has_result: bool) -> None:
     """A commit was started again for a report and failed again: that is not held against the next one."""
     path = PATH if has_result else place.submit("ada/borealis")
     model = path.partition("_eval")[0]

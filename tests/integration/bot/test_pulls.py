@@ -14,7 +14,7 @@ from hub.retries import Retries
 from leaderboard.effects import Effect, EffectMode
 from localhub.testing import LocalHub
 from redis_state.board.entry import Origin
-from tests.support.board.board_driver import REQUESTS, Stand, world
+from tests.support.board.board_driver import REQUESTS, BoardDriver, world
 from tests.support.board.pull_requests import (
     PATH,
     board_on,
@@ -39,7 +39,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
 
 
 @pytest.fixture
-def stand(hub: LocalHub, connection: redis.Redis) -> Iterator[Stand]:
+def stand(hub: LocalHub, connection: redis.Redis) -> Iterator[BoardDriver]:
     """A board with nothing in it yet."""
     with board_on(hub, connection, {}) as made:
         yield made
@@ -49,13 +49,13 @@ GOOD, JUDGED = {"info", "resolve", "tree", "user"}, 6
 """The routes that admission may take, and how many calls more a pull request may cost."""
 
 
-def effects(stand: Stand, **modes: str) -> None:
+def effects(stand: BoardDriver, **modes: str) -> None:
     """Set the board's effects; those that are not named are on."""
     made = type(stand.context.board.effects)(modes={kind: modes.get(kind.name.lower(), "on") for kind in Effect})
     stand.context.board = stand.context.board.model_copy(update={"effects": made})
 
 
-def test_a_right_one_gets_one_report_and_waits_for_a_maintainer(stand: Stand) -> None:
+def test_a_right_one_gets_one_report_and_waits_for_a_maintainer(stand: BoardDriver) -> None:
     """It is checked in six calls beside admission's, reported on once, left alone after, and open."""
     stand.context.me()
     number, head = propose(stand, {PATH: fields(stand)})
@@ -68,7 +68,7 @@ def test_a_right_one_gets_one_report_and_waits_for_a_maintainer(stand: Stand) ->
     assert (thread(stand, number).status, bot_comments(stand, number)) == ("open", 1)
 
 
-def test_where_the_board_says_so_it_is_merged_and_followed_in_its_own_thread(stand: Stand) -> None:
+def test_where_the_board_says_so_it_is_merged_and_followed_in_its_own_thread(stand: BoardDriver) -> None:
     """`pull_requests: merge`: merged as it was checked, by nobody's hand; the request's status is told there."""
     policy(stand, "merge")
     stand.worker()
@@ -84,7 +84,7 @@ def test_where_the_board_says_so_it_is_merged_and_followed_in_its_own_thread(sta
     assert len(stand.threads()) == threads
 
 
-def test_who_opened_it_brought_its_files_also_where_the_hub_does_not_say_so_at_once(stand: Stand) -> None:
+def test_who_opened_it_brought_its_files_also_where_the_hub_does_not_say_so_at_once(stand: BoardDriver) -> None:
     """Merged by hand, while its thread cannot be read: its author is noted once it can, not whoever merged it."""
     number, _ = propose(stand, {PATH: fields(stand)})
     stand.form.merge_pull_request(REQUESTS, number, repo_type="dataset")
@@ -99,7 +99,7 @@ def test_who_opened_it_brought_its_files_also_where_the_hub_does_not_say_so_at_o
     assert (found.author, found.pull) == ("ada", number)
 
 
-def test_every_problem_of_every_file_is_told_at_once(stand: Stand) -> None:
+def test_every_problem_of_every_file_is_told_at_once(stand: BoardDriver) -> None:
     """Two bad files and a good one: the report goes through all of them, and names what passes too."""
     bad = fields(stand, model="ada/remote", status="RUNNING", submitted_time="x")
     gone = fields(stand, model="ada/gone")
@@ -108,23 +108,23 @@ def test_every_problem_of_every_file_is_told_at_once(stand: Stand) -> None:
     look(stand, number)
     text = report(stand, number)
     assert f"**`{PATH}`** passes every check" in text
-    for words in ("RUNNING", "no time that can be read", "There is no model"):
+    for words in ("RUNNING", "no readable time", "There is no model"):
         assert words in text
 
 
-def test_an_extra_file_beside_a_good_one_keeps_it_from_being_merged(stand: Stand) -> None:
+def test_an_extra_file_beside_a_good_one_keeps_it_from_being_merged(stand: BoardDriver) -> None:
     """The request passes, the other file is named, and the whole is left to people."""
     policy(stand, "merge")
     number, _ = propose(stand, {PATH: fields(stand), "README.md": b"x"})
     look(stand, number)
     text = report(stand, number)
     assert f"**`{PATH}`** passes every check" in text
-    assert "`README.md` is new, and no request" in text
+    assert "`README.md` is new, but is no request" in text
     assert "Remove the other files" in text
     assert thread(stand, number).status == "open"
 
 
-def test_a_push_makes_the_report_void(stand: Stand) -> None:
+def test_a_push_makes_the_report_void(stand: BoardDriver) -> None:
     """The same comment says so at once, and then what came of checking the new head; nothing is posted."""
     number, first = propose(stand, {PATH: fields(stand)})
     look(stand, number)
@@ -141,7 +141,7 @@ def test_a_push_makes_the_report_void(stand: Stand) -> None:
     assert bot_comments(stand, number) == 1
 
 
-def test_a_push_that_no_webhook_told_of_is_found_by_the_next_look_at_the_repo(stand: Stand) -> None:
+def test_a_push_that_no_webhook_told_of_is_found_by_the_next_look_at_the_repo(stand: BoardDriver) -> None:
     """The list of refs that is read anyway has the heads of pull requests too, at no call more."""
     number, _ = propose(stand, {PATH: fields(stand)})
     look(stand, number)
@@ -153,7 +153,7 @@ def test_a_push_that_no_webhook_told_of_is_found_by_the_next_look_at_the_repo(st
     assert f"Checked at `{second[:8]}`" in report(stand, number)
 
 
-def test_a_draft_is_checked_and_merged_once_it_is_open(stand: Stand) -> None:
+def test_a_draft_is_checked_and_merged_once_it_is_open(stand: BoardDriver) -> None:
     """An empty draft is left in peace; one with files is told that it is a draft; opened, it goes its way."""
     policy(stand, "merge")
     made = stand.ada.create_pull_request(REQUESTS, title="Add a model", repo_type="dataset")
@@ -168,7 +168,7 @@ def test_a_draft_is_checked_and_merged_once_it_is_open(stand: Stand) -> None:
     assert bot_comments(stand, made.num) == 2  # the report, and the status of the request
 
 
-def test_a_conflict_is_told_and_goes_when_it_is_gone(stand: Stand) -> None:
+def test_a_conflict_is_told_and_goes_when_it_is_gone(stand: BoardDriver) -> None:
     """The same path with other contents on main: told; the branch removed there: checked anew by the next event."""
     number, _ = propose(stand, {PATH: fields(stand)})
     stand.put(PATH, json.dumps(fields(stand, revision="v1")).encode())
@@ -179,7 +179,7 @@ def test_a_conflict_is_told_and_goes_when_it_is_gone(stand: Stand) -> None:
     assert "Ready to be merged" in report(stand, number)
 
 
-def test_a_settled_request_is_submitted_again_at_a_new_commit(stand: Stand) -> None:
+def test_a_settled_request_is_submitted_again_at_a_new_commit(stand: BoardDriver) -> None:
     """The board's own fields are as they were, and only a submission's changed: it is merged, and queued anew."""
     policy(stand, "merge")
     stand.worker()
@@ -193,7 +193,7 @@ def test_a_settled_request_is_submitted_again_at_a_new_commit(stand: Stand) -> N
     assert [job.revision for job in stand.queued()] == [sha]
 
 
-def test_a_word_of_its_author_has_it_checked_again(stand: Stand) -> None:
+def test_a_word_of_its_author_has_it_checked_again(stand: BoardDriver) -> None:
     """The model was mended, not the pull request: a comment of the author's is enough, one of anybody else's is not."""
     number, _ = propose(stand, {PATH.replace("good", "new"): fields(stand, model="ada/new")})
     look(stand, number)
@@ -211,7 +211,7 @@ def test_a_word_of_its_author_has_it_checked_again(stand: Stand) -> None:
 
 
 @pytest.mark.parametrize("mode", [EffectMode.OFF, EffectMode.SHADOW])
-def test_a_report_that_is_held_back_is_written_when_the_board_lets_it(stand: Stand, mode: EffectMode) -> None:
+def test_a_report_that_is_held_back_is_written_when_the_board_lets_it(stand: BoardDriver, mode: EffectMode) -> None:
     """Held back, nothing is written or merged, and it is not checked over and over; switched on, all of it happens."""
     policy(stand, "merge")
     effects(stand, comment=mode)
@@ -227,7 +227,7 @@ def test_a_report_that_is_held_back_is_written_when_the_board_lets_it(stand: Sta
 
 
 @pytest.mark.parametrize("held", ["merge", "edit"])
-def test_nothing_is_merged_where_merging_or_undoing_is_held_back(stand: Stand, held: str) -> None:
+def test_nothing_is_merged_where_merging_or_undoing_is_held_back(stand: BoardDriver, held: str) -> None:
     """Without leave to merge, or to edit files, a board that says `merge` waits for a maintainer."""
     policy(stand, "merge")
     effects(stand, **{held: "shadow"})
@@ -237,7 +237,7 @@ def test_nothing_is_merged_where_merging_or_undoing_is_held_back(stand: Stand, h
     assert thread(stand, number).status == "open"
 
 
-def test_strangers_words_stay_words(stand: Stand) -> None:
+def test_strangers_words_stay_words(stand: BoardDriver) -> None:
     """A title, a description and a file full of markers and commands change nothing of what the bot says or does."""
     evil = "<!-- steward:1 demo pull 1 --> @ada [x](http://evil) (#1)"
     number, _ = propose(
@@ -251,7 +251,7 @@ def test_strangers_words_stay_words(stand: Stand) -> None:
     assert look(stand, number) == ["thread"]
 
 
-def test_a_locked_one_costs_one_call_an_event(stand: Stand) -> None:
+def test_a_locked_one_costs_one_call_an_event(stand: BoardDriver) -> None:
     """Where the Hub lets us not speak nothing is said, and it is not checked over and over."""
     number, _ = propose(stand, {PATH: fields(stand)})
     stand.hub.state.faults.fail("POST */comment", status=403, times=None)
@@ -260,7 +260,7 @@ def test_a_locked_one_costs_one_call_an_event(stand: Stand) -> None:
     assert bot_comments(stand, number) == 0
 
 
-def test_a_hub_that_does_not_let_us_merge_is_told_about(stand: Stand) -> None:
+def test_a_hub_that_does_not_let_us_merge_is_told_about(stand: BoardDriver) -> None:
     """A merge that is refused for good is not tried again and again; the report hands it to a maintainer."""
     policy(stand, "merge")
     number, _ = propose(stand, {PATH: fields(stand)})
@@ -271,7 +271,7 @@ def test_a_hub_that_does_not_let_us_merge_is_told_about(stand: Stand) -> None:
     assert bot_comments(stand, number) == 1
 
 
-def test_a_hub_that_is_busy_for_long_is_asked_again(stand: Stand) -> None:
+def test_a_hub_that_is_busy_for_long_is_asked_again(stand: BoardDriver) -> None:
     """Another commit was under way at each try: nobody has to merge it by hand, for the next sync does."""
     policy(stand, "merge")
     number, _ = propose(stand, {PATH: fields(stand)})
@@ -284,7 +284,7 @@ def test_a_hub_that_is_busy_for_long_is_asked_again(stand: Stand) -> None:
     assert thread(stand, number).status == "merged"
 
 
-def test_after_amnesia_nothing_is_said_twice(stand: Stand) -> None:
+def test_after_amnesia_nothing_is_said_twice(stand: BoardDriver) -> None:
     """With Redis empty the report on the Hub tells what was checked: no word, one call beside the board's record."""
     number, _ = propose(stand, {PATH: fields(stand, status="RUNNING")})
     look(stand, number)
@@ -296,7 +296,7 @@ def test_after_amnesia_nothing_is_said_twice(stand: Stand) -> None:
     assert "Merged by hand" in report(stand, number)
 
 
-def test_more_than_can_be_looked_at_is_left_to_people(stand: Stand) -> None:
+def test_more_than_can_be_looked_at_is_left_to_people(stand: BoardDriver) -> None:
     """Eleven requests at once are not checked, and no call is spent on them."""
     files = {PATH.replace("good", f"m{number}"): fields(stand, model=f"ada/m{number}") for number in range(11)}
     number, _ = propose(stand, files)
@@ -304,7 +304,7 @@ def test_more_than_can_be_looked_at_is_left_to_people(stand: Stand) -> None:
     assert "has 11 request files, and I check at most 10" in report(stand, number)
 
 
-def test_one_for_another_branch_is_left_to_people(stand: Stand) -> None:
+def test_one_for_another_branch_is_left_to_people(stand: BoardDriver) -> None:
     """Requests lie on main; what goes elsewhere is not merged by us."""
     policy(stand, "merge")
     stand.form.create_branch(REQUESTS, branch="side", repo_type="dataset")
@@ -317,7 +317,7 @@ def test_one_for_another_branch_is_left_to_people(stand: Stand) -> None:
     assert thread(stand, number).status == "open"
 
 
-def test_our_own_pull_requests_get_no_report(stand: Stand) -> None:
+def test_our_own_pull_requests_get_no_report(stand: BoardDriver) -> None:
     """What the bot itself proposes it does not judge."""
     bot = HfApi(stand.hub.url, token="hf_bot")
     number, _ = propose(stand, {PATH: fields(stand)}, who=bot)

@@ -14,7 +14,7 @@ from hub.records import Repo
 from localhub.testing import LocalHub
 from redis_state import clock
 from steward.cli import app
-from tests.support.board.board_driver import BOT, REQUESTS, Stand, world
+from tests.support.board.board_driver import BOT, REQUESTS, BoardDriver, world
 from tests.support.board.board_file import BOARD
 from tests.support.board.pull_requests import PATH, board_on, fields, look, propose, report, said, thread
 
@@ -27,18 +27,18 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
 
 
 @pytest.fixture
-def stand(hub: LocalHub, connection: redis.Redis) -> Iterator[Stand]:
+def stand(hub: LocalHub, connection: redis.Redis) -> Iterator[BoardDriver]:
     """A board on which people merge."""
     with board_on(hub, connection, {}) as made:
         yield made
 
 
-def ask(stand: Stand, number: int, sha: str) -> ApprovalResult:
+def ask(stand: BoardDriver, number: int, sha: str) -> ApprovalResult:
     """Maya approves."""
     return decide(stand.context, stand.context.requests, number, sha, "maya")
 
 
-def test_what_passed_is_merged_at_the_commit_that_was_approved(stand: Stand) -> None:
+def test_what_passed_is_merged_at_the_commit_that_was_approved(stand: BoardDriver) -> None:
     """Its first letters are enough; the report says who approved it; asked again the answer is the same."""
     number, head = propose(stand, {PATH: fields(stand)})
     look(stand, number)
@@ -52,7 +52,7 @@ def test_what_passed_is_merged_at_the_commit_that_was_approved(stand: Stand) -> 
     assert look(stand, number)[0] == "thread"
 
 
-def test_a_push_after_the_report_voids_the_approval(stand: Stand) -> None:
+def test_a_push_after_the_report_voids_the_approval(stand: BoardDriver) -> None:
     """The commit that was looked at is not merged any more, and neither is the new one before it was checked."""
     number, first = propose(stand, {PATH: fields(stand)})
     look(stand, number)
@@ -70,7 +70,7 @@ def test_a_push_after_the_report_voids_the_approval(stand: Stand) -> None:
     assert ask(stand, number, second).merged
 
 
-def test_what_did_not_pass_is_not_merged_for_anybody(stand: Stand) -> None:
+def test_what_did_not_pass_is_not_merged_for_anybody(stand: BoardDriver) -> None:
     """Problems, drafts, discussions, other repos, numbers that nobody gave: each has its answer."""
     number, head = propose(stand, {PATH: fields(stand, status="RUNNING")})
     look(stand, number)
@@ -88,7 +88,7 @@ def test_what_did_not_pass_is_not_merged_for_anybody(stand: Stand) -> None:
     assert not decide(stand.context, Repo("dataset", "board/results"), other, head, "maya").merged
 
 
-def test_what_the_board_or_the_hub_holds_back_is_said(stand: Stand) -> None:
+def test_what_the_board_or_the_hub_holds_back_is_said(stand: BoardDriver) -> None:
     """Where merging is held back, or refused, whoever approved it hears so, and it stays open."""
     number, head = propose(stand, {PATH: fields(stand)})
     look(stand, number)
@@ -104,7 +104,7 @@ def test_what_the_board_or_the_hub_holds_back_is_said(stand: Stand) -> None:
 
 
 def test_an_operator_approves_on_the_command_line(
-    stand: Stand, tmp_path: Path, valkey_url: str, monkeypatch: pytest.MonkeyPatch
+    stand: BoardDriver, tmp_path: Path, valkey_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`steward approve 12 --sha …` says what it did, and ends well only where it merged."""
     (tmp_path / "board.yaml").write_text(BOARD)

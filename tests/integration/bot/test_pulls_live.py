@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,7 @@ from bot.core.settings import BotSettings
 from bot.pulls import pull
 from hub.records import WatchedItem
 from localhub.testing import LocalHub
-from tests.support.board.board_driver import REQUESTS, Stand, world
+from tests.support.board.board_driver import REQUESTS, BoardDriver, world
 from tests.support.board.board_file import BOARD, SECRET
 from tests.support.board.pull_requests import (
     PATH,
@@ -28,10 +28,11 @@ from tests.support.board.pull_requests import (
     thread,
 )
 from tests.support.board.running_board import serving, syncing
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture
-def live(tmp_path: Path, connection: redis.Redis, valkey_url: str) -> Iterator[Stand]:
+def live(tmp_path: Path, connection: redis.Redis, valkey_url: str) -> Iterator[BoardDriver]:
     """A board that merges what passes, all of it running."""
     (tmp_path / "board.yaml").write_text(BOARD)
     settings = BotSettings(redis_url=valkey_url, board=tmp_path / "board.yaml", webhook_secret=SECRET, port=0)
@@ -47,7 +48,7 @@ def live(tmp_path: Path, connection: redis.Redis, valkey_url: str) -> Iterator[S
             yield stand
 
 
-def test_four_pull_requests_four_reports_one_merge(live: Stand, eventually: Callable[..., object]) -> None:
+def test_four_pull_requests_four_reports_one_merge(live: BoardDriver) -> None:
     """A wrong path, a made-up date, an extra file, and one that is right; then a push makes a report void."""
     brought = {
         "path": {f"requests/{PATH.rpartition('/')[2]}": fields(live)},
@@ -57,13 +58,13 @@ def test_four_pull_requests_four_reports_one_merge(live: Stand, eventually: Call
     }
     opened = {name: propose(live, files, title=f"Add {name}") for name, files in brought.items()}
     numbers = [number for number, _ in opened.values()]
-    eventually(lambda: all(said(live, number) for number in numbers), seconds=60)
-    eventually(lambda: thread(live, opened["right"][0]).status == "merged", seconds=60)
-    eventually(lambda: said(live, opened["right"][0], "status"), seconds=60)
+    wait_until(lambda: all(said(live, number) for number in numbers), seconds=60)
+    wait_until(lambda: thread(live, opened["right"][0]).status == "merged", seconds=60)
+    wait_until(lambda: said(live, opened["right"][0], "status"), seconds=60)
     words = {
         "path": "Not yet",
         "date": "2019-01-01T00:00:00Z",
-        "extra": "`results.json` is new, and no request",
+        "extra": "`results.json` is new, but is no request",
         "right": "exactly as I checked it",
     }
     for name, (number, _) in opened.items():
@@ -74,7 +75,7 @@ def test_four_pull_requests_four_reports_one_merge(live: Stand, eventually: Call
 
     number, head = opened["path"]
     _, pushed = propose(live, {"requests/x.txt": b"x"}, number=number)
-    eventually(lambda: f"Checked at `{pushed[:8]}`" in report(live, number), seconds=60)
+    wait_until(lambda: f"Checked at `{pushed[:8]}`" in report(live, number), seconds=60)
     assert f"An earlier report, on `{head[:8]}`, is void" in report(live, number)
     assert bot_comments(live, number) == 1
 

@@ -16,7 +16,7 @@ import redis
 from bot.ledger.edits import blob_id
 from bot.pulls import merging, pull
 from localhub.testing import LocalHub
-from tests.support.board.board_driver import FORM, REQUESTS, Stand, world
+from tests.support.board.board_driver import FORM, REQUESTS, BoardDriver, world
 from tests.support.board.pull_requests import (
     PATH,
     board_on,
@@ -44,7 +44,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
 
 
 @pytest.fixture
-def stand(hub: LocalHub, connection: redis.Redis) -> Iterator[Stand]:
+def stand(hub: LocalHub, connection: redis.Redis) -> Iterator[BoardDriver]:
     """A board that merges what passes, with a few files."""
     with board_on(hub, connection, KEPT) as made:
         policy(made, "merge")
@@ -66,7 +66,7 @@ class Calls(list[tuple[str, str]]):
         super().append(call)
 
 
-def before(stand: Stand, route: str, then: Callable[[], object], *, nth: int = 1) -> None:
+def before(stand: BoardDriver, route: str, then: Callable[[], object], *, nth: int = 1) -> None:
     """Have `then` happen right before the bot's `nth` call of this route."""
     seen = {"of it": 0}
 
@@ -77,7 +77,7 @@ def before(stand: Stand, route: str, then: Callable[[], object], *, nth: int = 1
     stand.calls = Calls(at, then)
 
 
-def on_main(stand: Stand) -> dict[str, str]:
+def on_main(stand: BoardDriver) -> dict[str, str]:
     """Every file on main → its id, but for the Hub's own."""
     return {file.path: file.oid for file in stand.context.hub.list_files(stand.context.requests) if file.path[0] != "."}
 
@@ -95,7 +95,7 @@ PUSHES: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("name", PUSHES)
-def test_what_is_pushed_between_the_last_look_and_the_merge_is_taken_back(stand: Stand, name: str) -> None:
+def test_what_is_pushed_between_the_last_look_and_the_merge_is_taken_back(stand: BoardDriver, name: str) -> None:
     """It went in with the merge; every file is as it was before, the thread is told once, nothing is evaluated."""
     stand.worker()
     was, commits = on_main(stand), stand.commits()
@@ -115,7 +115,7 @@ def test_what_is_pushed_between_the_last_look_and_the_merge_is_taken_back(stand:
     assert stand.commits() == commits + 2  # the merge, and its undoing
 
 
-def test_what_people_changed_since_a_wrong_merge_is_left_to_them(stand: Stand) -> None:
+def test_what_people_changed_since_a_wrong_merge_is_left_to_them(stand: BoardDriver) -> None:
     """A file that somebody touched again before it could be put back keeps what they wrote."""
     number, _ = propose(stand, {PATH: fields(stand)})
     before(stand, "merge", lambda: propose(stand, {"README.md": b"Theirs.\n", "evil.txt": b"x"}, number=number))
@@ -133,7 +133,7 @@ def test_what_people_changed_since_a_wrong_merge_is_left_to_them(stand: Stand) -
     assert "evil.txt" not in on_main(stand)
 
 
-def test_no_push_between_any_two_calls_leaves_anything_unchecked_on_main(stand: Stand) -> None:
+def test_no_push_between_any_two_calls_leaves_anything_unchecked_on_main(stand: BoardDriver) -> None:
     """A push right before each single call of checking and merging: what stays is what was checked, told once."""
     stand.context.me()
     ends: list[str] = []
@@ -161,14 +161,14 @@ def test_no_push_between_any_two_calls_leaves_anything_unchecked_on_main(stand: 
     assert {"open 0", "merged 1", "merged 0"} <= set(ends)
 
 
-def _push(stand: Stand, number: int) -> None:
+def _push(stand: BoardDriver, number: int) -> None:
     """Ada pushes what nobody asked for, if she still can."""
     if thread(stand, number).status != "merged":
         propose(stand, {"evil.txt": b"x"}, number=number)
 
 
 @pytest.mark.parametrize("conflicts", [True, False])
-def test_a_base_that_moves_before_the_merge_means_checking_anew(stand: Stand, conflicts: bool) -> None:
+def test_a_base_that_moves_before_the_merge_means_checking_anew(stand: BoardDriver, conflicts: bool) -> None:
     """The request that would be replaced changed meanwhile, in the same lines or in others: nobody looked at that."""
     made = settled(stand)
     made |= {f"field{n}": n for n in range(20)} | {"last": 1}
@@ -182,13 +182,13 @@ def test_a_base_that_moves_before_the_merge_means_checking_anew(stand: Stand, co
     stand.time += 60
     stand.work()
     assert thread(stand, number).status == "open"
-    assert ("conflicts" if conflicts else "'last' is none that a submission may change") in report(stand, number)
+    assert ("conflicts" if conflicts else "A submission cannot change the field 'last'") in report(stand, number)
     assert stand.file(PATH) == changed
     assert look(stand, number) == ["thread"]
 
 
 @pytest.mark.parametrize("kind", ["fail", "fail-after", "hang-after"])
-def test_a_merge_that_is_answered_with_an_error_happens_once(stand: Stand, kind: str) -> None:
+def test_a_merge_that_is_answered_with_an_error_happens_once(stand: BoardDriver, kind: str) -> None:
     """500 before or after it happened: merged once, as it was checked, and told so."""
     commits = stand.commits()
     number, _ = propose(stand, {PATH: fields(stand)})
@@ -203,7 +203,7 @@ def test_a_merge_that_is_answered_with_an_error_happens_once(stand: Stand, kind:
 @pytest.mark.parametrize(
     ("how", "route"), [("closed", "resolve"), ("closed", "merge"), ("deleted", "comment"), ("deleted", "merge")]
 )
-def test_one_that_is_closed_or_deleted_meanwhile_is_let_go(stand: Stand, how: str, route: str) -> None:
+def test_one_that_is_closed_or_deleted_meanwhile_is_let_go(stand: BoardDriver, how: str, route: str) -> None:
     """Nothing is merged, nothing is parked, and nobody is spoken to who left before the last look."""
     number, _ = propose(stand, {PATH: fields(stand)})
 
@@ -240,7 +240,7 @@ DEATHS = [
 
 @pytest.mark.parametrize(("module", "point", "raced", "amnesia"), DEATHS)
 def test_dead_anywhere_the_same_end(
-    stand: Stand, monkeypatch: pytest.MonkeyPatch, module: Any, point: str, raced: bool, amnesia: bool
+    stand: BoardDriver, monkeypatch: pytest.MonkeyPatch, module: Any, point: str, raced: bool, amnesia: bool
 ) -> None:
     """Killed between two effects, with or without Redis: the next process finds out, finishes, and says it once."""
     was = on_main(stand)
@@ -268,7 +268,7 @@ def test_dead_anywhere_the_same_end(
     assert ("Reverted" if raced else "Merged") in report(stand, number)
 
 
-def test_a_maintainers_own_merge_at_the_same_moment_is_theirs(stand: Stand) -> None:
+def test_a_maintainers_own_merge_at_the_same_moment_is_theirs(stand: BoardDriver) -> None:
     """Merged by hand right before ours, with more in it: followed, told, and not taken back."""
     number, _ = propose(stand, {PATH: fields(stand)})
 

@@ -11,12 +11,12 @@ import redis
 
 from localhub.testing import LocalHub
 from steward.valkey import Valkey
-from tests.support.board.board_driver import REQUESTS, Stand, world
+from tests.support.board.board_driver import REQUESTS, BoardDriver, world
 from tests.support.board.pull_requests import PATH, board_on, fields, look, policy, propose, report, settled, thread
 
 
 @pytest.fixture(scope="module")
-def stand(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey) -> Iterator[Stand]:
+def stand(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey) -> Iterator[BoardDriver]:
     """A board that merges what passes."""
     with LocalHub(tmp_path_factory.mktemp("hub"), world()) as hub, redis.Redis.from_url(valkey.url) as client:
         client.flushall()
@@ -27,23 +27,23 @@ def stand(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey) -> Iterator[
 
 WRONG: list[tuple[str, dict[str, Any], list[str]]] = [
     ("wrong folder", {f"x/y/{PATH}": {}}, ["folder"]),
-    ("wrong name", {"ada/good.json": {}}, ["not where a request lies", f"Put it at {PATH}"]),
+    ("wrong name", {"ada/good.json": {}}, ["not the path of a request", f"Move it to {PATH}"]),
     ("made-up date", {PATH: {"submitted_time": "2021-03-04T00:00:00Z"}}, ["2021-03-04", "in UTC"]),
     ("future", {PATH: {"submitted_time": "2099-01-01T00:00:00Z"}}, ["2099-01-01"]),
-    ("no date", {PATH: {"submitted_time": "yesterday"}}, ["no time that can be read"]),
+    ("no date", {PATH: {"submitted_time": "yesterday"}}, ["no readable time"]),
     ("status", {PATH: {"status": "FINISHED"}}, ["status is 'FINISHED'"]),
     ("our own", {PATH: {"steward": {"attempt": 1}, "job_id": "x"}}, ["'steward'", "'job_id'"]),
     ("not json", {PATH: b"{"}, ["JSON"]),
     ("place", {PATH: {"model": "ada/other"}}, ["ada/other"]),
     ("deep", {PATH: {"x": json.loads("[" * 200 + "]" * 200)}}, ["nested deeper"]),
-    ("large", {PATH: b"{" + b" " * 200_000 + b"}"}, ["more than 100,000 bytes"]),
+    ("large", {PATH: b"{" + b" " * 200_000 + b"}"}, ["larger than 100,000 bytes"]),
     ("model", {PATH.replace("good", "strange"): {"model": "ada/strange"}}, ["zork"]),
 ]
 
 
 @pytest.mark.parametrize(("name", "files", "words"), WRONG, ids=[case[0] for case in WRONG])
 def test_what_is_wrong_is_said_and_nothing_is_merged(
-    stand: Stand, name: str, files: dict[str, Any], words: list[str]
+    stand: BoardDriver, name: str, files: dict[str, Any], words: list[str]
 ) -> None:
     """Each mistake is named in the report, with what to do; even where the board merges by itself it stays open."""
     made = {path: fields(stand, **it) if isinstance(it, dict) else it for path, it in files.items()}
@@ -58,8 +58,8 @@ def test_what_is_wrong_is_said_and_nothing_is_merged(
 
 
 OTHERS: list[tuple[str, dict[str, Any], list[str]]] = [
-    ("readme", {"README.md": b"# Mine\n"}, ["`README.md` is new, and no request"]),
-    ("settings", {"board.json": {"a": 1}}, ["`board.json` is new, and no request"]),
+    ("readme", {"README.md": b"# Mine\n"}, ["`README.md` is new, but is no request"]),
+    ("settings", {"board.json": {"a": 1}}, ["`board.json` is new, but is no request"]),
     ("removal", {"old/x_eval_request_False_float16_Original.json": None}, ["is removed"]),
     ("binary", {PATH: b"\0\1\2"}, ["does not hold text"]),
 ]
@@ -67,7 +67,7 @@ OTHERS: list[tuple[str, dict[str, Any], list[str]]] = [
 
 @pytest.mark.parametrize(("name", "files", "words"), OTHERS, ids=[case[0] for case in OTHERS])
 def test_whatever_is_no_submission_is_left_to_people(
-    stand: Stand, name: str, files: dict[str, Any], words: list[str]
+    stand: BoardDriver, name: str, files: dict[str, Any], words: list[str]
 ) -> None:
     """What it does is told in words, nobody is asked to mend anything, and it is merged by hand or not at all."""
     stand.put("old/x_eval_request_False_float16_Original.json", b"{}")
@@ -86,19 +86,24 @@ AGAIN: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
     ("same commit", {}, {"status": "PENDING"}, "was evaluated at this very commit"),
     ("failed there", {"status": "FAILED"}, {"status": "PENDING"}, "failed at this very commit"),
     ("other status", {}, {"status": "FAILED"}, "status is 'FAILED'"),
-    ("waits", {"status": "PENDING"}, {"status": "PENDING", "x": None}, "waits for its turn already"),
+    ("waits", {"status": "PENDING"}, {"status": "PENDING", "x": None}, "is waiting in the queue already"),
     ("runs", {"status": "RUNNING"}, {"status": "PENDING"}, "is being evaluated"),
-    ("facts", {}, {"status": "PENDING", "steward": {"attempt": 0}}, "'steward' is the leaderboard's own"),
-    ("job", {}, {"status": "PENDING", "job_id": "mine"}, "'job_id' is the leaderboard's own"),
-    ("unknown", {}, {"status": "PENDING", "mystery": [2]}, "'mystery' is none that a submission may change"),
-    ("dropped", {}, {"status": "PENDING", "mystery": None}, "'mystery' is none that a submission may change"),
+    (
+        "facts",
+        {},
+        {"status": "PENDING", "steward": {"attempt": 0}},
+        "Only the leaderboard itself may set the field 'steward'",
+    ),
+    ("job", {}, {"status": "PENDING", "job_id": "mine"}, "Only the leaderboard itself may set the field 'job_id'"),
+    ("unknown", {}, {"status": "PENDING", "mystery": [2]}, "A submission cannot change the field 'mystery'"),
+    ("dropped", {}, {"status": "PENDING", "mystery": None}, "A submission cannot change the field 'mystery'"),
     ("old date", {}, {"status": "PENDING", "submitted_time": "2022-01-01T00:00:00Z"}, "2022-01-01"),
 ]
 
 
 @pytest.mark.parametrize(("name", "was", "becomes", "words"), AGAIN, ids=[case[0] for case in AGAIN])
 def test_no_more_of_a_request_can_be_changed(
-    stand: Stand, name: str, was: dict[str, Any], becomes: dict[str, Any], words: str
+    stand: BoardDriver, name: str, was: dict[str, Any], becomes: dict[str, Any], words: str
 ) -> None:
     """Neither status, nor our own facts, nor others' fields, nor the commit that was evaluated already."""
     before = settled(stand, **was)

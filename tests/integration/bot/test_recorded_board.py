@@ -22,7 +22,7 @@ from hub.comments import marker_of
 from localhub.testing import LocalHub
 from redis_state.heartbeats import WorkerCard
 from redis_state.jobs import EvaluationJob
-from tests.support.board.board_driver import REQUESTS, Stand
+from tests.support.board.board_driver import REQUESTS, BoardDriver
 from tests.support.board.published_details import publish
 from tests.support.board.renames import MAYA, NEW, OLD, path
 
@@ -38,7 +38,7 @@ class RecordedBoard:
         restore(connection, json.loads((RECORDED / "redis.json").read_text()))
         self.known: dict[str, Any] = json.loads((RECORDED / "board.json").read_text())
         self.hub = LocalHub(folder / "hub")
-        self.driver = Stand(self.hub, connection, probe)
+        self.driver = BoardDriver(self.hub, connection, probe)
         self.driver.time = self.known["time"]
         board = self.driver.context.board
         self.driver.context.board = board.model_copy(

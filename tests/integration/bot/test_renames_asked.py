@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -12,7 +13,7 @@ from leaderboard.renames import plan
 from localhub.testing import LocalHub
 from redis_state.dirty import SyncPriority
 from steward.valkey import Valkey
-from tests.support.board.board_driver import REQUESTS, Stand
+from tests.support.board.board_driver import REQUESTS, BoardDriver
 from tests.support.board.pull_requests import board_on
 from tests.support.board.renames import (
     FILES,
@@ -27,6 +28,7 @@ from tests.support.board.renames import (
     maintained,
     on_main,
     open_pull,
+    operations,
     path,
     prepare,
     push,
@@ -51,7 +53,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
 
 
 @pytest.fixture
-def stand(hub: LocalHub, valkey: Valkey) -> Iterator[Stand]:
+def stand(hub: LocalHub, valkey: Valkey) -> Iterator[BoardDriver]:
     """A board that Maya maintains, as at the beginning."""
     with redis.Redis.from_url(valkey.url) as client:
         client.flushall()
@@ -61,7 +63,7 @@ def stand(hub: LocalHub, valkey: Valkey) -> Iterator[Stand]:
             yield made
 
 
-def discuss(stand: Stand, number: int, *, repo: str = REQUESTS, who: str = "ada") -> int:
+def discuss(stand: BoardDriver, number: int, *, repo: str = REQUESTS, who: str = "ada") -> int:
     """Ada, or Bob, opens a discussion that links a pull request; its number."""
     text = f"Please: {stand.hub.url}/datasets/{repo}/discussions/{number}"
     api = stand.ada if who == "ada" else stand.bob
@@ -70,7 +72,7 @@ def discuss(stand: Stand, number: int, *, repo: str = REQUESTS, who: str = "ada"
     return int(opened.num)
 
 
-def talk(stand: Stand, title: str, *texts: str) -> int:
+def talk(stand: BoardDriver, title: str, *texts: str) -> int:
     """Ada opens a discussion, and writes comments; the bot looks after each, and then at what that woke. Its number."""
     first, *later = texts
     number = int(stand.ada.create_discussion(REQUESTS, title, description=first, repo_type="dataset").num)
@@ -82,17 +84,17 @@ def talk(stand: Stand, title: str, *texts: str) -> int:
     return number
 
 
-def link(stand: Stand, number: int) -> str:
+def link(stand: BoardDriver, number: int) -> str:
     """The address of a pull request."""
     return f"{stand.hub.url}/datasets/{REQUESTS}/discussions/{number}"
 
 
-def status(stand: Stand, number: int) -> str:
+def status(stand: BoardDriver, number: int) -> str:
     """The status of a thread of the requests repo."""
     return str(stand.form.get_discussion_details(REQUESTS, number, repo_type="dataset").status)
 
 
-def test_what_is_too_much_to_look_through_is_said(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_too_much_to_look_through_is_said(stand: BoardDriver, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a model with more results than are read, how many there are is told, and not a bound that it keeps."""
     monkeypatch.setattr("bot.changes.rename_sources.MOST_READ", 0)
     opened = stand.ada.create_discussion(REQUESTS, "Hello", description="Hm.", repo_type="dataset")
@@ -101,7 +103,7 @@ def test_what_is_too_much_to_look_through_is_said(stand: Stand, monkeypatch: pyt
     assert "3 files of results, and 0 are read" in comments(stand, REQUESTS, opened.num)[-1]
 
 
-def test_whoever_opened_the_discussion_asks_for_it(stand: Stand) -> None:
+def test_whoever_opened_the_discussion_asks_for_it(stand: BoardDriver) -> None:
     """Twins of Ada's, in a pull request of a tool's account: right once she asks for it, and not when a stranger does;
     the discussion is answered once, and closed with it."""
     number, head = open_pull(stand, done(requests_plan("ada/twin", "ada/twin-two").files))
@@ -137,7 +139,7 @@ def test_whoever_opened_the_discussion_asks_for_it(stand: Stand) -> None:
         (f"Rename {OLD}", f"It is {NEW} now.", 1),
     ],
 )
-def test_a_link_in_a_later_comment_asks_for_it(stand: Stand, title: str, post: str, answers: int) -> None:
+def test_a_link_in_a_later_comment_asks_for_it(stand: BoardDriver, title: str, post: str, answers: int) -> None:
     """Whatever was said to the opening post, what came of the checks is told, once; and the discussion ends with it."""
     number, head = open_pull(stand, done(requests_plan().files))
     look_at(stand, REQUESTS, number)
@@ -150,7 +152,7 @@ def test_a_link_in_a_later_comment_asks_for_it(stand: Stand, title: str, post: s
     assert f"{OLD} to {NEW}" in comments(stand, REQUESTS, asked)[-1]
 
 
-def test_a_link_by_an_earlier_name_of_the_repo_asks_for_it_too(stand: Stand) -> None:
+def test_a_link_by_an_earlier_name_of_the_repo_asks_for_it_too(stand: BoardDriver) -> None:
     """The discussion is answered once and ends as by a link to the present name, which it may have, too. The Hub is
     asked about two strange names in a talk, once a day."""
     number, head = open_pull(stand, done(requests_plan().files))
@@ -169,7 +171,7 @@ def test_a_link_by_an_earlier_name_of_the_repo_asks_for_it_too(stand: Stand) -> 
         assert [route for _, route in stand.calls].count("info") == count
 
 
-def test_checks_are_told_that_came_after_the_first_answer(stand: Stand) -> None:
+def test_checks_are_told_that_came_after_the_first_answer(stand: BoardDriver) -> None:
     """The discussion is read before its pull request was checked: the checks are told in their own comment, once."""
     number, _ = open_pull(stand, done(requests_plan().files))
     text = f"Please: {link(stand, number)}"
@@ -183,7 +185,7 @@ def test_checks_are_told_that_came_after_the_first_answer(stand: Stand) -> None:
     assert "a maintainer decides" in checked
 
 
-def test_what_is_mentioned_in_a_talk_ends_nothing(stand: Stand) -> None:
+def test_what_is_mentioned_in_a_talk_ends_nothing(stand: BoardDriver) -> None:
     """A rename that was over before, or one that is linked in a talk about something else, is not asked for there."""
     number, head = open_pull(stand, done(requests_plan().files))
     look_at(stand, REQUESTS, number)
@@ -197,7 +199,7 @@ def test_what_is_mentioned_in_a_talk_ends_nothing(stand: Stand) -> None:
         assert len(comments(stand, REQUESTS, one)) == answers
 
 
-def test_a_step_is_taken_and_the_next_one_does_the_rest(stand: Stand) -> None:
+def test_a_step_is_taken_and_the_next_one_does_the_rest(stand: BoardDriver) -> None:
     """What was right of a part is merged; what is left is offered, planned anew, and done by another."""
     first = {path(OLD): None, path(NEW): done(requests_plan().files)[path(NEW)]}
     number, head = open_pull(stand, first)
@@ -214,7 +216,7 @@ def test_a_step_is_taken_and_the_next_one_does_the_rest(stand: Stand) -> None:
     assert set(on_main(stand)) == {*FILES, path(NEW), path(NEW, "4bit")} - {path(OLD), path(OLD, "4bit")}
 
 
-def test_our_own_account_in_a_file_is_mended_after_others_renamed_it(stand: Stand) -> None:
+def test_our_own_account_in_a_file_is_mended_after_others_renamed_it(stand: BoardDriver) -> None:
     """Tools of others know nothing of where a request says that its results are: it follows the results."""
     kept = {**FILES, path(OLD): request(OLD, note="é", steward={"results": result_path(OLD)})}
     stand.put(path(OLD), kept[path(OLD)])
@@ -232,7 +234,25 @@ def test_our_own_account_in_a_file_is_mended_after_others_renamed_it(stand: Stan
     assert stand.file(path(NEW))["steward"]["results"] == result_path(NEW)
 
 
-def test_a_push_voids_the_report_and_every_approval(stand: Stand) -> None:
+def test_the_name_in_the_harness_config_is_mended_after_others_renamed_it(stand: BoardDriver) -> None:
+    """A tool that does not know `config.model_name` leaves it: the pull request is right, and the name follows."""
+    files = dict(RESULT_FILES)
+    fields = json.loads(files[result_path(OLD)])
+    files[result_path(OLD)] = json.dumps({**fields, "config": {**fields["config"], "model_name": OLD}}).encode()
+    stand.form.create_commit(RESULTS, operations(files), commit_message="Begin", repo_type="dataset")
+    planned = plan("results", OLD, NEW, files).files
+    wanted = next(json.loads(one.data) for one in planned if one.path == result_path(OLD))
+    assert wanted["config"]["model_name"] == NEW
+    left = json.dumps({**wanted, "config": {**wanted["config"], "model_name": OLD}}).encode()
+    number, head = open_pull(stand, {**done(planned), result_path(NEW): left}, repo=RESULTS)
+    look_at(stand, RESULTS, number)
+    assert decide(stand.context, stand.context.results, number, head, "maya").merged
+    stand.time += 600
+    stand.work()
+    assert json.loads(stand.context.hub.read_file(stand.context.results, result_path(NEW)).data) == wanted
+
+
+def test_a_push_voids_the_report_and_every_approval(stand: BoardDriver) -> None:
     """Said in the report, at once; what was pushed is checked, and its own commit has to be approved."""
     right = done(requests_plan().files)
     number, first = open_pull(stand, right)
@@ -249,7 +269,7 @@ def test_a_push_voids_the_report_and_every_approval(stand: Stand) -> None:
     assert decide(stand.context, stand.context.requests, number, third, "maya").merged
 
 
-def test_a_push_in_the_middle_of_a_look_is_no_failure(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_push_in_the_middle_of_a_look_is_no_failure(stand: BoardDriver, monkeypatch: pytest.MonkeyPatch) -> None:
     """The commit that was fetched is another one than the thread named: it is looked at again, and nothing failed."""
     number, _ = open_pull(stand, done(requests_plan().files))
     true, heads = stand.context.mirror.fetch_pull, iter(["0" * 40])
@@ -262,7 +282,7 @@ def test_a_push_in_the_middle_of_a_look_is_no_failure(stand: Stand, monkeypatch:
     assert len(comments(stand, REQUESTS, number)) == 1
 
 
-def test_a_base_that_moved_is_told_and_a_fresh_start_is_offered(stand: Stand) -> None:
+def test_a_base_that_moved_is_told_and_a_fresh_start_is_offered(stand: BoardDriver) -> None:
     """Main changed the very file since the pull request was opened: it is in conflict, and the bot offers its own."""
     number, head = open_pull(stand, done(requests_plan().files))
     stand.put(path(OLD), request(OLD, note="other", likes=9))

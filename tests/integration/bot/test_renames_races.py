@@ -5,7 +5,6 @@ A handful in `make test`, a thousand with STEWARD_WHOLE_MATRIX=1.
 
 from __future__ import annotations
 
-import os
 import random
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -23,7 +22,7 @@ from bot.pulls.approving import decide
 from leaderboard.renames import plan
 from localhub.testing import LocalHub
 from steward.valkey import Valkey
-from tests.support.board.board_driver import REQUESTS, Stand
+from tests.support.board.board_driver import REQUESTS, BoardDriver
 from tests.support.board.pull_requests import board_on
 from tests.support.board.renames import (
     FILES,
@@ -47,13 +46,14 @@ from tests.support.board.renames import (
     result_path,
     results,
 )
+from tests.support.sizes import WHOLE
 
 RIGHT = done(requests_plan().files)
-LIVES = 1_000 if os.environ.get("STEWARD_WHOLE_MATRIX") else 8
+LIVES = 1_000 if WHOLE else 8
 
 
 @pytest.fixture(scope="module")
-def stand(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey) -> Iterator[Stand]:
+def stand(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey) -> Iterator[BoardDriver]:
     """A board that Maya maintains."""
     with LocalHub(tmp_path_factory.mktemp("hub"), rename_world()) as hub, redis.Redis.from_url(valkey.url) as client:
         client.flushall()
@@ -80,7 +80,7 @@ class Calls(list[tuple[str, str]]):
             super().append(call)
 
 
-def begin(stand: Stand) -> None:
+def begin(stand: BoardDriver) -> None:
     """Main is as it was at the beginning."""
     wanted = {it: blob_id(data) for it, data in FILES.items()}
     there = on_main(stand)
@@ -93,7 +93,7 @@ def begin(stand: Stand) -> None:
     stand.work()
 
 
-def commit(stand: Stand, files: dict[str, Any]) -> None:
+def commit(stand: BoardDriver, files: dict[str, Any]) -> None:
     """The form commits to main."""
     from tests.support.board.renames import operations
 
@@ -130,7 +130,7 @@ BASES: dict[str, dict[str, Any]] = {
     early=st.booleans(),
 )
 def test_whatever_is_pushed_whenever_nothing_unapproved_stays(
-    stand: Stand, seed: int, at: int, what: str, early: bool
+    stand: BoardDriver, seed: int, at: int, what: str, early: bool
 ) -> None:
     """A push, or a commit to main, right before any call of the check or of the approval: what stays was approved."""
     begin(stand)
@@ -169,7 +169,7 @@ def test_whatever_is_pushed_whenever_nothing_unapproved_stays(
     assert ("### 🎉 Renamed" in told[0]) == (path(NEW) in there)
 
 
-def test_flags_follow_what_a_pull_request_renamed(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_flags_follow_what_a_pull_request_renamed(stand: BoardDriver, monkeypatch: pytest.MonkeyPatch) -> None:
     """A flag of one precision, or its authors' wish, holds for the model under its new name as well."""
     begin(stand)
     followed: list[tuple[str, ...]] = []
@@ -180,7 +180,7 @@ def test_flags_follow_what_a_pull_request_renamed(stand: Stand, monkeypatch: pyt
     assert [words[:2] for words in followed] == [(OLD, NEW)]
 
 
-def test_a_push_between_the_last_look_and_the_merge_is_taken_back_in_both_repos(stand: Stand) -> None:
+def test_a_push_between_the_last_look_and_the_merge_is_taken_back_in_both_repos(stand: BoardDriver) -> None:
     """Requests and results alike are as they were before, and the thread is told."""
     begin(stand)
     wrong = {result_path(NEW): results(NEW, 0.99)}
@@ -210,7 +210,7 @@ def test_a_push_between_the_last_look_and_the_merge_is_taken_back_in_both_repos(
 
 
 @pytest.mark.parametrize("kind", ["fail", "fail-after", "lose"])
-def test_a_merge_that_is_answered_wrongly_is_told_as_it_is(stand: Stand, kind: str) -> None:
+def test_a_merge_that_is_answered_wrongly_is_told_as_it_is(stand: BoardDriver, kind: str) -> None:
     """500 before it happened, 500 after it happened, and 200 though it did not: what is said is what is so."""
     begin(stand)
     number, head = open_pull(stand, RIGHT)
@@ -246,7 +246,9 @@ class Killed(BaseException):
 
 @pytest.mark.parametrize("point", [merging.MERGED, merging.STAGED_BACK])
 @pytest.mark.parametrize("amnesia", [False, True])
-def test_dead_anywhere_the_same_end(stand: Stand, monkeypatch: pytest.MonkeyPatch, point: str, amnesia: bool) -> None:
+def test_dead_anywhere_the_same_end(
+    stand: BoardDriver, monkeypatch: pytest.MonkeyPatch, point: str, amnesia: bool
+) -> None:
     """Killed after the merge, or while a wrong one is taken back, with or without Redis: seen to once."""
     begin(stand)
     was = on_main(stand)

@@ -14,7 +14,7 @@ from leaderboard.admission.facts import EarlierRequest
 from leaderboard.renames import plan
 from localhub.testing import LocalHub
 from steward.valkey import Valkey
-from tests.support.board.board_driver import REQUESTS, Stand
+from tests.support.board.board_driver import REQUESTS, BoardDriver
 from tests.support.board.pull_requests import board_on
 from tests.support.board.renames import (
     FILES,
@@ -41,7 +41,7 @@ TWIN = path("ada/twin")
 
 
 @pytest.fixture(scope="module")
-def stand(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey) -> Iterator[Stand]:
+def stand(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey) -> Iterator[BoardDriver]:
     """A board with the requests and results of a few models, of which some were renamed since."""
     with LocalHub(tmp_path_factory.mktemp("hub"), rename_world()) as hub, redis.Redis.from_url(valkey.url) as client:
         client.flushall()
@@ -112,16 +112,16 @@ HEADLINE = f"Rename {OLD} to {NEW}"
 OVER = {path(OLD): None, TWIN: request("ada/twin", params=1)}
 
 CASES = [
-    Case("all of it", "right", "nothing else: 3 files", RIGHT),
-    Case("in another layout", "right", "nothing else", pretty(RIGHT)),
+    Case("all of it", "right", "no other: 3 files", RIGHT),
+    Case("in another layout", "right", "no other", pretty(RIGHT)),
     Case("whatever it is called", "right", "same model", RIGHT, title="Update files"),
     Case("another title", "right", "`ada/lioness`", RIGHT, title="Rename bob/a to bob/b"),
     Case("all results", "right", "3 files", RESULTS_RIGHT, repo=RESULTS),
-    Case("results in another layout", "right", "nothing else", pretty(RESULTS_RIGHT), repo=RESULTS),
+    Case("results in another layout", "right", "no other", pretty(RESULTS_RIGHT), repo=RESULTS),
     Case("in case alone", "right", "same model", rename("ada/Case", "ada/case")),
     Case("twins of one owner", "wrong", "cannot see that bob may write", rename("ada/twin", "ada/twin-two")),
-    Case("one precision", "step", "Left to do: 2 files", {path(OLD): None, MOVED: RIGHT[MOVED]}),
-    Case("all but the base", "step", "Left to do: 1 file", without(path("bob/cub"))),
+    Case("one precision", "step", "Still to do: 2 files", {path(OLD): None, MOVED: RIGHT[MOVED]}),
+    Case("all but the base", "step", "Still to do: 1 file", without(path("bob/cub"))),
     Case("the base alone", "step", "1 file", {path("bob/cub"): RIGHT[path("bob/cub")]}, title=HEADLINE),
     Case("one result", "step", "2 files", {result_path(OLD): None, SCORES: RESULTS_RIGHT[SCORES]}, repo=RESULTS),
     Case("a parameter", "wrong", "differs in params", spoilt(lambda it: it.update(params=70.1))),
@@ -149,42 +149,42 @@ CASES = [
     Case(
         "another model's results",
         "wrong",
-        "nothing to do with",
+        "is not part of",
         RESULTS_RIGHT | {result_path("ada/solo"): results("ada/solo", 0.9)},
         repo=RESULTS,
     ),
     Case("a table", "wrong", "its bytes differ", RESULTS_RIGHT | {f"{NEW}/table.md": b"| b |\n"}, repo=RESULTS),
-    Case("results copied", "wrong", "still there", without(result_path(OLD), files=RESULTS_RIGHT), repo=RESULTS),
+    Case("results copied", "wrong", "is not moved", without(result_path(OLD), files=RESULTS_RIGHT), repo=RESULTS),
     Case("two models", "wrong", "more than one model", RIGHT | rename("ada/twin", "ada/twin-two")),
     Case(
         "over another's",
         "wrong",
-        "there already",
+        "exists already",
         {path(OLD): None, TWIN: request("ada/twin", params=1)},
         f"Rename {OLD} to ada/twin",
     ),
-    Case("another file", "wrong", "README.md has nothing to do", RIGHT | {"README.md": b"Mine.\n"}),
-    Case("another file removed", "wrong", "README.md has nothing to do", RIGHT | {"README.md": None}),
+    Case("another file", "wrong", "README.md is not part of", RIGHT | {"README.md": b"Mine.\n"}),
+    Case("another file removed", "wrong", "README.md is not part of", RIGHT | {"README.md": None}),
     Case("another's request", "wrong", "ada/solo", RIGHT | {path("ada/solo"): request("ada/solo", params=1)}),
-    Case("copied", "wrong", "is still there", without(path(OLD))),
-    Case("removed", "wrong", "is not there in its stead", {path(OLD): None}, title=HEADLINE),
+    Case("copied", "wrong", "is not moved", without(path(OLD))),
+    Case("removed", "wrong", "is missing", {path(OLD): None}, title=HEADLINE),
     Case("no json", "wrong", "no JSON object", RIGHT | {MOVED: b"{"}),
     Case("binary", "wrong", "no JSON object", RIGHT | {MOVED: bytes(range(256))}),
-    Case("look-alike", "wrong", "nothing to do with", RIGHT | {path("ada/l\u0456oness"): request(NEW)}),
+    Case("look-alike", "wrong", "is not part of", RIGHT | {path("ada/l\u0456oness"): request(NEW)}),
     Case("other case", "wrong", "more than one model", RIGHT | {path("Ada/lioness"): request(NEW)}),
-    Case("a typo", "wrong", "The Hub sends ada/lion to ada/lioness", rename(OLD, "ada/lionness")),
+    Case("a typo", "wrong", "The Hub redirects ada/lion to ada/lioness", rename(OLD, "ada/lionness")),
     Case("to nobody", "wrong", "no model ada/nobody", rename("ada/solo", "ada/nobody")),
-    Case("to another model", "wrong", "other weights", rename("ada/solo", "ada/puma")),
+    Case("to another model", "wrong", "different weights", rename("ada/solo", "ada/puma")),
     Case("to a stranger's copy", "wrong", "cannot see", rename("ada/twin", "bob/twin")),
     Case("away from a flag", "wrong", "is flagged", rename("ada/solo", "ada/puma")),
     Case(
         "nothing to rename",
         "wrong",
-        "There is nothing of ada/zebra",
+        "This repo has no files of ada/zebra",
         {"x.txt": b"x"},
         title="Rename ada/zebra to ada/lioness",
     ),
-    Case("the title alone", "wrong", "nothing to do with", {"x.txt": b"x"}, title=HEADLINE),
+    Case("the title alone", "wrong", "is not part of", {"x.txt": b"x"}, title=HEADLINE),
     Case(
         "while it runs",
         "wrong",
@@ -194,15 +194,15 @@ CASES = [
     Case("unreadable", "wrong", "no JSON object", {path("ada/broken"): None, path("ada/brake"): b"[1]"}),
     Case("a symbolic link", "wrong", "no plain file", RIGHT, raw={MOVED: (LINK, b"README.md")}),
     Case("an executable", "wrong", "no plain file", RIGHT, raw={MOVED: (EXECUTABLE, RIGHT[MOVED])}),
-    Case("a mode", "wrong", "README.md has nothing", RIGHT, raw={"README.md": (EXECUTABLE, FILES["README.md"])}),
-    Case("a submodule", "wrong", "sub has nothing to do", RIGHT, raw={"sub": (MODULE, "1" * 40)}),
-    Case("a link beside it", "wrong", "nothing to do", RIGHT, raw={"ada/link": (LINK, b"../README.md")}),
+    Case("a mode", "wrong", "README.md is not part", RIGHT, raw={"README.md": (EXECUTABLE, FILES["README.md"])}),
+    Case("a submodule", "wrong", "sub is not part of", RIGHT, raw={"sub": (MODULE, "1" * 40)}),
+    Case("a link beside it", "wrong", "is not part of", RIGHT, raw={"ada/link": (LINK, b"../README.md")}),
     Case("very many", "wrong", "more than 2,000 files", RIGHT, raw=MANY),
 ]
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
-def test_each_pull_request_has_its_verdict_and_its_reason(stand: Stand, case: Case) -> None:
+def test_each_pull_request_has_its_verdict_and_its_reason(stand: BoardDriver, case: Case) -> None:
     """What is right may be approved, a part is a step, and everything else is named."""
     number, _ = open_pull(stand, case.files, repo=case.repo, title=case.title)
     if case.raw:

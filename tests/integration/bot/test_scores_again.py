@@ -15,21 +15,21 @@ from bot.results.scores import _first
 from bot.results.searching import find
 from bot.web.board import BoardReader
 from redis_state.board.scoreboard import EvaluationScores
-from tests.support.board.board_driver import Stand
+from tests.support.board.board_driver import BoardDriver
 from tests.support.board.published_details import publish
 
 OLD = "ada/plain_eval_request_False_float32_Original.json"
 """A request of a model from before us, by the path that its form gave it."""
 
 
-def licensed(stand: Stand, model: str, licence: str = "mit") -> None:
+def licensed(stand: BoardDriver, model: str, licence: str = "mit") -> None:
     """The author says which licence it has."""
     card = f"---\nlicense: {licence}\n---\n# It\n".encode()
     stand.ada.create_repo(model, exist_ok=True)
     stand.ada.upload_file(path_or_fileobj=card, path_in_repo="README.md", repo_id=model)
 
 
-def finished(stand: Stand, model: str = "ada/good") -> str:
+def finished(stand: BoardDriver, model: str = "ada/good") -> str:
     """The request of a model that was evaluated."""
     job = stand.started(model)
     stand.end(job, details=publish(stand.hub.url, job, stand.context.suite))
@@ -38,7 +38,7 @@ def finished(stand: Stand, model: str = "ada/good") -> str:
     return job.path
 
 
-def look(stand: Stand) -> None:
+def look(stand: BoardDriver) -> None:
     """Time enough for two looks at what changed."""
     for _ in range(2):
         stand.time += LOOK_EVERY
@@ -46,7 +46,7 @@ def look(stand: Stand) -> None:
         stand.work()
 
 
-def calls(stand: Stand) -> list[str]:
+def calls(stand: BoardDriver) -> list[str]:
     """What a look at scores and licences costs now."""
     before = len(stand.calls)
     stand.context.mark(scoreboard.SCORES)
@@ -54,7 +54,7 @@ def calls(stand: Stand) -> list[str]:
     return [route for _, route in stand.calls[before:]]
 
 
-def old(stand: Stand, model: str = "ada/plain", *, score: float | None = 0.5, day: int = 1) -> str:
+def old(stand: BoardDriver, model: str = "ada/plain", *, score: float | None = 0.5, day: int = 1) -> str:
     """A request and results from before us, in the forms of that time; no results where there is no `score`."""
     fields = {"model": model, "base_model": "", "revision": "a" * 40, "precision": "float32", "params": 1.0}
     more = {"architectures": "X", "weight_type": "Original", "status": "FINISHED", "model_type": "pretrained"}
@@ -68,7 +68,7 @@ def old(stand: Stand, model: str = "ada/plain", *, score: float | None = 0.5, da
     return path
 
 
-def commit(stand: Stand, path: str, content: object) -> None:
+def commit(stand: BoardDriver, path: str, content: object) -> None:
     """Somebody else adds a file of results."""
     operations = [CommitOperationAdd(path, json.dumps(content).encode())]
     stand.form.create_commit("board/results", operations, commit_message="Add", repo_type="dataset")
@@ -79,7 +79,7 @@ def page(views: BoardReader) -> list[tuple[str, str, str, float]]:
     return [(one.model, one.revision, one.licence, one.average) for one in views.results(size=10).results]
 
 
-def found(stand: Stand, words: str) -> list[tuple[str, float | None]]:
+def found(stand: BoardDriver, words: str) -> list[tuple[str, float | None]]:
     """What a search finds, with the score that it tells."""
     return [(hit.entry.path, hit.average) for hit in find(stand.context, words, limit=9).hits]
 
@@ -92,7 +92,7 @@ def watched(monkeypatch: pytest.MonkeyPatch, name: str) -> list[tuple[Any, ...]]
 
 
 def test_what_finished_is_shown_and_found_by_licence_after_redis_was_lost(
-    stand: Stand, monkeypatch: pytest.MonkeyPatch
+    stand: BoardDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The same scores and the licence come back, on a board without a table, where pyarrow is not installed."""
     monkeypatch.setattr(tables, "can_write", lambda: False)
@@ -110,7 +110,7 @@ def test_what_finished_is_shown_and_found_by_licence_after_redis_was_lost(
     assert page(views) == rows, "a process that serves pages hears of it"
 
 
-def test_what_is_from_before_us_is_shown_and_found_by_licence(stand: Stand) -> None:
+def test_what_is_from_before_us_is_shown_and_found_by_licence(stand: BoardDriver) -> None:
     """A request whose file has no licence, with results as the harness writes them; one whose results are gone, too."""
     licensed(stand, "ada/plain", "apache-2.0")
     licensed(stand, "ada/lost", "mit")
@@ -123,7 +123,7 @@ def test_what_is_from_before_us_is_shown_and_found_by_licence(stand: Stand) -> N
     assert found(stand, "lost; Hub License: MIT") == [(lost, None)]
 
 
-def test_where_nothing_is_missing_nothing_is_read_or_asked(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_nothing_is_missing_nothing_is_read_or_asked(stand: BoardDriver, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not after a publication of a model without a licence, nor again for what was looked for in vain."""
     old(stand)
     old(stand, "ada/lost", score=None)
@@ -137,7 +137,7 @@ def test_where_nothing_is_missing_nothing_is_read_or_asked(stand: Stand, monkeyp
     assert (done, asked) == ([], [])
 
 
-def test_results_that_others_replace_are_read_again(stand: Stand) -> None:
+def test_results_that_others_replace_are_read_again(stand: BoardDriver) -> None:
     """Another program goes on publishing for a while: its newer results count."""
     path = old(stand, score=0.4)
     look(stand)
@@ -149,7 +149,7 @@ def test_results_that_others_replace_are_read_again(stand: Stand) -> None:
     assert average != before[0][1]
 
 
-def test_a_few_models_are_asked_about_at_a_time(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_few_models_are_asked_about_at_a_time(stand: BoardDriver, monkeypatch: pytest.MonkeyPatch) -> None:
     """The rest follows a while later; a private model is not asked about at all."""
     monkeypatch.setattr(scoreboard, "LOOKS", 1)
     asked = watched(monkeypatch, "look_at_model")
@@ -170,7 +170,7 @@ def test_a_few_models_are_asked_about_at_a_time(stand: Stand, monkeypatch: pytes
     assert sorted(model for _, model, _ in asked) == ["ada/a", "ada/b", "ada/c"]
 
 
-def test_older_results_never_take_the_place_of_newer_ones(stand: Stand) -> None:
+def test_older_results_never_take_the_place_of_newer_ones(stand: BoardDriver) -> None:
     """Published, and the request does not say so yet; or while the results repo is read."""
     path = old(stand)
     look(stand)
@@ -185,7 +185,7 @@ def test_older_results_never_take_the_place_of_newer_ones(stand: Stand) -> None:
     assert stand.context.scores.find([path]) == {path: was}
 
 
-def test_scores_of_an_earlier_version_are_noted_anew(stand: Stand) -> None:
+def test_scores_of_an_earlier_version_are_noted_anew(stand: BoardDriver) -> None:
     """What was noted without the commit gets it, from the results."""
     path = finished(stand)
     (whole,) = stand.context.scores.all()
@@ -197,7 +197,7 @@ def test_scores_of_an_earlier_version_are_noted_anew(stand: Stand) -> None:
     assert stand.context.scores.all() == [whole]
 
 
-def test_what_was_removed_is_shown_no_more(stand: Stand) -> None:
+def test_what_was_removed_is_shown_no_more(stand: BoardDriver) -> None:
     """No score on the page, in a search or beside another model's; a request that is put back has it again."""
     path = finished(stand)
     file, views = stand.file(path), BoardReader(stand.context)

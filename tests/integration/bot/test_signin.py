@@ -17,11 +17,11 @@ from bot.web.signin.routes import MOST
 from redis_state.redis import text
 from steward.valkey import Valkey
 from tests.support.board.running_board import served
-from tests.support.board.sign_in import APP_SECRET, Browser, Site, signing
+from tests.support.board.sign_in import APP_SECRET, Browser, SignInSite, signing
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey, probe: Probe) -> Iterator[Site]:
+def site(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey, probe: Probe) -> Iterator[SignInSite]:
     """One board for all tests here: each uses browsers of its own."""
     with (
         redis.Redis.from_url(valkey.url) as connection,
@@ -31,7 +31,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey, probe: Probe)
 
 
 @pytest.fixture
-def browser(site: Site) -> Browser:
+def browser(site: SignInSite) -> Browser:
     """A browser in which nobody is signed in."""
     return site.browser()
 
@@ -42,7 +42,7 @@ def name_in(browser: httpx2.Client) -> str | None:
     return found
 
 
-def test_a_person_signs_in_and_out(site: Site, browser: Browser) -> None:
+def test_a_person_signs_in_and_out(site: SignInSite, browser: Browser) -> None:
     """The link leads to the Hub and back to the page; the name is on every page; after the sign-out it is gone."""
     before = browser.get("/requests?q=yi")
     assert 'href="/signin?next=%2Frequests%3Fq%3Dyi"' in before.text
@@ -79,7 +79,9 @@ def test_the_hub_is_asked_for_no_more_than_who_it_is(browser: Browser) -> None:
 
 
 @pytest.mark.parametrize("what", ["state", "no cookie", "another browser", "no state"])
-def test_an_answer_that_this_browser_did_not_ask_for_signs_nobody_in(site: Site, browser: Browser, what: str) -> None:
+def test_an_answer_that_this_browser_did_not_ask_for_signs_nobody_in(
+    site: SignInSite, browser: Browser, what: str
+) -> None:
     """A forged state, a link with somebody else's code, a browser without the cookie: a page that says what to do."""
     address = browser.agree("bob")
     victim = browser
@@ -97,7 +99,7 @@ def test_an_answer_that_this_browser_did_not_ask_for_signs_nobody_in(site: Site,
     assert name_in(victim) is None
 
 
-def test_a_code_that_comes_twice_signs_nobody_in(site: Site, browser: Browser) -> None:
+def test_a_code_that_comes_twice_signs_nobody_in(site: SignInSite, browser: Browser) -> None:
     """The browser's cookie went with the first; with the cookie put back, the Hub knows the code no more."""
     address = browser.agree("bob")
     cookie = browser.cookies["steward-signin"]
@@ -112,7 +114,7 @@ def test_a_code_that_comes_twice_signs_nobody_in(site: Site, browser: Browser) -
     assert name_in(thief) is None
 
 
-def test_a_stolen_cookie_is_worth_nothing_after_the_sign_out(site: Site, browser: Browser) -> None:
+def test_a_stolen_cookie_is_worth_nothing_after_the_sign_out(site: SignInSite, browser: Browser) -> None:
     """A session ends on the server. A new sign-in ends the one before it in that browser, too."""
     browser.sign_in("ada")
     thief = site.browser()
@@ -156,7 +158,7 @@ def test_who_says_no_is_not_signed_in(browser: Browser) -> None:
     assert name_in(browser) is None
 
 
-def test_a_hub_that_is_away_is_told(site: Site, browser: Browser) -> None:
+def test_a_hub_that_is_away_is_told(site: SignInSite, browser: Browser) -> None:
     """503 and a friendly page; once the Hub is back the next sign-in works."""
     address = browser.agree("ada")
     rule = site.stand.hub.state.faults.add("POST /oauth/token", "fail", times=None, status=503)
@@ -166,7 +168,7 @@ def test_a_hub_that_is_away_is_told(site: Site, browser: Browser) -> None:
     assert browser.sign_in("ada").status_code == 303
 
 
-def test_nobody_waits_behind_many(site: Site, browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nobody_waits_behind_many(site: SignInSite, browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the Hub is so slow that many wait already, one more is told so at once, on the way there and back."""
     address = browser.agree("ada")
     monkeypatch.setattr("bot.web.signin.routes.WAITING", 0)
@@ -174,7 +176,7 @@ def test_nobody_waits_behind_many(site: Site, browser: Browser, monkeypatch: pyt
 
 
 def test_an_address_that_brings_many_answers_has_to_wait(
-    site: Site, browser: Browser, monkeypatch: pytest.MonkeyPatch
+    site: SignInSite, browser: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The Hub is not asked about any more of them within the minute."""
     monkeypatch.setattr("bot.web.signin.routes.MOST", 0)
@@ -184,7 +186,7 @@ def test_an_address_that_brings_many_answers_has_to_wait(
 
 
 def test_nothing_secret_is_kept_or_said(
-    site: Site, browser: Browser, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+    site: SignInSite, browser: Browser, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Redis holds neither the cookie nor a token nor a code; logs and pages hold none of them, nor the app's secret."""
     address = browser.agree("ada")
@@ -199,7 +201,7 @@ def test_nothing_secret_is_kept_or_said(
     assert any("session" in words for words in held)
 
 
-def dump(site: Site, key: bytes) -> object:
+def dump(site: SignInSite, key: bytes) -> object:
     """What lies under a key."""
     connection = site.stand.context.redis
     match text(connection.type(key)):
@@ -217,7 +219,7 @@ def dump(site: Site, key: bytes) -> object:
             return connection.xrange(key)
 
 
-def test_a_session_that_redis_lost_is_none(site: Site, browser: Browser) -> None:
+def test_a_session_that_redis_lost_is_none(site: SignInSite, browser: Browser) -> None:
     """Nor is a cookie that no server of ours gave, whatever it holds."""
     browser.sign_in("ada")
     site.stand.context.redis.delete(*site.stand.context.redis.keys(site.stand.context.keys.session("*")))
@@ -228,7 +230,7 @@ def test_a_session_that_redis_lost_is_none(site: Site, browser: Browser) -> None
         assert (other.get("/").status_code, name_in(other)) == (200, None)
 
 
-def test_over_https_cookies_are_of_this_host_alone_and_frames_show_nothing_private(site: Site) -> None:
+def test_over_https_cookies_are_of_this_host_alone_and_frames_show_nothing_private(site: SignInSite) -> None:
     """In a Space: its host is where the Hub leads back to; the Hub may show the pages in a frame, but not these."""
     changes = {"space_host": "board.hf.space", "public_url": "", "port": 0, "frame_ancestors": "https://huggingface.co"}
     with served(site.settings.model_copy(update=changes)) as url, httpx2.Client(base_url=url) as browser:
@@ -244,7 +246,7 @@ def test_over_https_cookies_are_of_this_host_alone_and_frames_show_nothing_priva
         assert private.headers["x-frame-options"] == "DENY"
 
 
-def test_where_signing_in_is_not_set_up_nothing_speaks_of_it(site: Site) -> None:
+def test_where_signing_in_is_not_set_up_nothing_speaks_of_it(site: SignInSite) -> None:
     """No link, no cookie, and what is for maintainers says how else to see it."""
     off = site.settings.model_copy(update={"oauth_client_id": "", "port": 0})
     with served(off) as url, httpx2.Client(base_url=url) as browser:

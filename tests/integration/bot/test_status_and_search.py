@@ -10,13 +10,13 @@ from bot.results import searching
 from hub.records import Repo
 from leaderboard.attempts import number_in
 from leaderboard.effects import Effects
-from tests.support.board.board_driver import REQUESTS, Stand
-from tests.support.board.discussion import Talk
+from tests.support.board.board_driver import REQUESTS, BoardDriver
+from tests.support.board.discussion import Discussion
 from tests.support.board.published_details import publish
 
 
 @pytest.fixture
-def board(stand: Stand) -> Stand:
+def board(stand: BoardDriver) -> BoardDriver:
     """A board on which the form is a maintainer and a worker waits."""
     form = stand.context.hub.user("form").id
     stand.context.board = stand.context.board.model_copy(update={"maintainers": (form,), "front_ends": (form,)})
@@ -24,7 +24,7 @@ def board(stand: Stand) -> Stand:
     return stand
 
 
-def finish(stand: Stand, path: str) -> None:
+def finish(stand: BoardDriver, path: str) -> None:
     """What waits at `path` is evaluated, and its results are published."""
     stand.worker()
     stand.context.mark("queue")
@@ -36,13 +36,13 @@ def finish(stand: Stand, path: str) -> None:
     assert stand.file(path)["status"] == "FINISHED"
 
 
-def told(stand: Stand, model: str) -> tuple[str, str]:
+def told(stand: BoardDriver, model: str) -> tuple[str, str]:
     """Status and opening post of the thread of a request for `model`."""
     (found,) = [one for one in stand.threads() if one.title.startswith(f"Evaluation of {model} ")]
     return found.status, found.events[0].content
 
 
-def test_scores_stand_beside_those_of_the_base_and_of_the_best_of_the_category(board: Stand) -> None:
+def test_scores_stand_beside_those_of_the_base_and_of_the_best_of_the_category(board: BoardDriver) -> None:
     """The first of its kind stands alone; the second is compared; a private model is never named."""
     first = board.submit("ada/good", sender="ada", model_type="💬 : chat models")
     finish(board, first)
@@ -60,14 +60,14 @@ def test_scores_stand_beside_those_of_the_base_and_of_the_best_of_the_category(b
     assert "`/resubmit` to have a newer commit evaluated" in post
 
 
-def test_a_finished_thread_is_closed_and_opened_again_with_its_request(board: Stand) -> None:
+def test_a_finished_thread_is_closed_and_opened_again_with_its_request(board: BoardDriver) -> None:
     """It waits for nobody; a relaunch opens it again; what a person does to it stays."""
     path = board.submit("ada/good", sender="ada")
     board.settle()
     assert told(board, "ada/good")[0] == "open"
     finish(board, path)
     assert told(board, "ada/good")[0] == "closed"
-    talk = Talk(board)
+    talk = Discussion(board)
     assert "once more" in talk.ask("/relaunch ada/good", board.form)
     board.settle()
     assert told(board, "ada/good")[0] == "open"
@@ -82,12 +82,12 @@ def test_a_finished_thread_is_closed_and_opened_again_with_its_request(board: St
     assert told(board, "ada/good")[0] == "open"
 
 
-def test_what_is_withdrawn_is_closed_and_what_failed_stays_open(board: Stand) -> None:
+def test_what_is_withdrawn_is_closed_and_what_failed_stays_open(board: BoardDriver) -> None:
     """A failure waits for a person."""
     board.context.workers.leave("w")
     board.submit("ada/good", sender="ada")
     board.settle()
-    Talk(board).ask("/cancel ada/good the wrong revision")
+    Discussion(board).ask("/cancel ada/good the wrong revision")
     board.settle()
     status, post = told(board, "ada/good")
     assert (status, "the wrong revision" in post) == ("closed", True)
@@ -96,7 +96,7 @@ def test_what_is_withdrawn_is_closed_and_what_failed_stays_open(board: Stand) ->
     assert told(board, "ada/pickled")[0] == "open"
 
 
-def test_closing_can_be_held_back(board: Stand) -> None:
+def test_closing_can_be_held_back(board: BoardDriver) -> None:
     """Where closing is off or in shadow the thread stays open, and nothing else is missing."""
     modes = dict.fromkeys(board.context.board.effects.modes, "on") | {"close": "shadow"}
     board.context.board = board.context.board.model_copy(update={"effects": Effects.model_validate(modes)})
@@ -107,18 +107,18 @@ def test_closing_can_be_held_back(board: Stand) -> None:
     assert any(one.does.startswith("Close #") for one in board.context.effects.shadow.read().things)
 
 
-def test_status_links_all_that_there_is_to_see_of_a_result(board: Stand) -> None:
+def test_status_links_all_that_there_is_to_see_of_a_result(board: BoardDriver) -> None:
     """As the FAQ says: the request file, the scores, and the dataset with every question and answer."""
     path = board.submit("ada/good", sender="ada")
     finish(board, path)
-    said, context = Talk(board).ask("/status ada/good"), board.context
+    said, context = Discussion(board).ask("/status ada/good"), board.context
     details = context.address(Repo("dataset", context.board.repos.details("ada/good")))
     assert f"[details]({details})" in said
     assert f"[request file]({context.address(context.requests, path)})" in said
     assert f"[results]({context.address(context.results, board.file(path)['steward']['results'])})" in said
 
 
-def test_search_finds_what_the_index_knows(board: Stand) -> None:
+def test_search_finds_what_the_index_knows(board: BoardDriver) -> None:
     """By name, state, submitter and score; misread words and near names are told; private models are nobody's.
 
     Flags are asked for only where they decide.
@@ -126,7 +126,7 @@ def test_search_finds_what_the_index_knows(board: Stand) -> None:
     finish(board, board.submit("ada/good", sender="ada", model_type="merge", license="mit"))
     board.submit("ada/pickled", sender="bob")
     board.settle()
-    talk = Talk(board)
+    talk = Discussion(board)
     said = talk.ask("/search good; nothing; Hub License: MIT")
     assert "| [ada/good](" in said
     assert f"| float32 | finished | {searching.find(board.context, 'good', limit=1).hits[0].average:.2f} |" in said

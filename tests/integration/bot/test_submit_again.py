@@ -16,8 +16,8 @@ from leaderboard.attempts import Failure
 from redis_state import clock
 from redis_state.board.entry import IndexEntry
 from redis_state.board.submissions import ApiSubmission, ApiSubmissions
-from tests.support.board.board_driver import Stand
-from tests.support.board.discussion import Talk
+from tests.support.board.board_driver import BoardDriver
+from tests.support.board.discussion import Discussion
 from tests.support.board.published_details import publish
 from tests.support.board.submissions import PATH, post
 
@@ -26,20 +26,20 @@ SUBMIT = "/submit ada/good precision=float32"
 
 
 @pytest.fixture
-def talk(stand: Stand) -> Talk:
+def talk(stand: BoardDriver) -> Discussion:
     """A discussion that Ada opened; the form is a maintainer."""
     form = stand.context.hub.user("form").id
     stand.context.board = stand.context.board.model_copy(update={"maintainers": (form,), "front_ends": (form,)})
-    return Talk(stand)
+    return Discussion(stand)
 
 
 @pytest.fixture
-def settings(settings: BotSettings, stand: Stand) -> BotSettings:
+def settings(settings: BotSettings, stand: BoardDriver) -> BotSettings:
     """The settings of a web server that asks the Hub of `stand` whose token was shown."""
     return settings.model_copy(update={"hf_endpoint": stand.hub.url})
 
 
-def ended(stand: Stand, failure: Failure | None = None) -> dict[str, Any]:
+def ended(stand: BoardDriver, failure: Failure | None = None) -> dict[str, Any]:
     """Ada's model was evaluated, and failed of `failure` or has results; what its file says."""
     stand.submit("ada/good", sender="ada")
     stand.settle()
@@ -54,14 +54,16 @@ def ended(stand: Stand, failure: Failure | None = None) -> dict[str, Any]:
     return file
 
 
-def commit(stand: Stand) -> str:
+def commit(stand: BoardDriver) -> str:
     """Ada commits to her model; the commit."""
     made = stand.ada.upload_file(path_or_fileobj=b"new", path_in_repo="more.txt", repo_id="ada/good")
     return str(made.oid)
 
 
 @pytest.mark.parametrize(("failure", "status"), [(None, "PENDING_NEW_EVAL"), (THEIRS, "PENDING")])
-def test_a_newer_commit_is_submitted_directly(stand: Stand, talk: Talk, failure: Failure | None, status: str) -> None:
+def test_a_newer_commit_is_submitted_directly(
+    stand: BoardDriver, talk: Discussion, failure: Failure | None, status: str
+) -> None:
     """With its hash `/submit` does what `/resubmit` does: the request waits again, and keeps the result that it has."""
     before = ended(stand, failure)
     head = commit(stand)
@@ -76,7 +78,7 @@ def test_a_newer_commit_is_submitted_directly(stand: Stand, talk: Talk, failure:
 
 
 @pytest.mark.parametrize("failure", [None, THEIRS])
-def test_the_same_commit_is_not_evaluated_again(stand: Stand, talk: Talk, failure: Failure | None) -> None:
+def test_the_same_commit_is_not_evaluated_again(stand: BoardDriver, talk: Discussion, failure: Failure | None) -> None:
     """Whoever asks for it is told which commit that is, and what has a newer one evaluated; the file stays."""
     before = ended(stand, failure)
     for revision in (before["steward"]["revision"], "main"):
@@ -87,18 +89,18 @@ def test_the_same_commit_is_not_evaluated_again(stand: Stand, talk: Talk, failur
     assert stand.file(PATH) == before
 
 
-def test_only_who_may_resubmit_it_submits_it_anew(stand: Stand, talk: Talk) -> None:
+def test_only_who_may_resubmit_it_submits_it_anew(stand: BoardDriver, talk: Discussion) -> None:
     """Anybody else is told who can, and nothing happens; a maintainer can."""
     before = ended(stand)
     head = commit(stand)
     told = talk.ask(f"{SUBMIT} revision={head}", stand.bob)
     assert "There is a [request]" in told
-    assert "by a maintainer of this leaderboard, the model's owner or whoever submitted it" in told
+    assert "by a maintainer of this leaderboard, the model's owner or its submitter" in told
     assert stand.file(PATH) == before
     assert "waits for an evaluation" in talk.ask(f"{SUBMIT} revision={head}", stand.form)
 
 
-def test_what_has_not_ended_is_left_alone(stand: Stand, talk: Talk) -> None:
+def test_what_has_not_ended_is_left_alone(stand: BoardDriver, talk: Discussion) -> None:
     """A request that waits, or is evaluated at this moment, is not taken to another commit by `/submit`."""
     job = stand.started()
     head = commit(stand)
@@ -109,7 +111,7 @@ def test_what_has_not_ended_is_left_alone(stand: Stand, talk: Talk) -> None:
     assert stand.file(PATH)["revision"] != head
 
 
-def test_what_the_request_says_otherwise_is_told(stand: Stand, talk: Talk) -> None:
+def test_what_the_request_says_otherwise_is_told(stand: BoardDriver, talk: Discussion) -> None:
     """A newer commit is evaluated as the earlier one; who asked for a chat template reads that it is not used."""
     ended(stand)
     told = talk.ask(f"{SUBMIT} chat_template=yes revision={commit(stand)}")
@@ -118,7 +120,7 @@ def test_what_the_request_says_otherwise_is_told(stand: Stand, talk: Talk) -> No
     assert not stand.file(PATH).get("use_chat_template")
 
 
-def test_it_is_checked_and_counted_as_any_submission(stand: Stand, talk: Talk) -> None:
+def test_it_is_checked_and_counted_as_any_submission(stand: BoardDriver, talk: Discussion) -> None:
     """A commit that would be refused leaves the request as it is, and so does a quota that is used up."""
     before = ended(stand)
     stand.submit("ada/good", path=PATH.replace("float32", "float16"), precision="float16", sender="ada")
@@ -137,7 +139,7 @@ def test_it_is_checked_and_counted_as_any_submission(stand: Stand, talk: Talk) -
     assert stand.file(PATH) == before
 
 
-def test_a_bot_that_died_reopens_it_once(stand: Stand) -> None:
+def test_a_bot_that_died_reopens_it_once(stand: BoardDriver) -> None:
     """The same command after it had its effect, before and after the edit landed: it is told as done, and done once."""
     ended(stand)
     head = commit(stand)
@@ -156,7 +158,7 @@ def test_a_bot_that_died_reopens_it_once(stand: Stand) -> None:
 
 
 def test_a_newer_commit_is_submitted_by_a_program(
-    web: httpx2.Client, stand: Stand, monkeypatch: pytest.MonkeyPatch
+    web: httpx2.Client, stand: BoardDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """202 with where to follow it, for whoever may resubmit it, and on record; for others 409, as ever."""
     monkeypatch.setattr("bot.web.checks.PATIENCE", 0.0)

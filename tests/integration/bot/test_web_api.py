@@ -23,7 +23,7 @@ from redis_state.board.index import Index
 from redis_state.board.request_snapshot import RequestSnapshot
 from redis_state.heartbeats import WorkerCard, WorkerRegistry
 from redis_state.keys import Keys
-from tests.support.board.board_driver import Stand
+from tests.support.board.board_driver import BoardDriver
 
 KEYS = Keys("demo")
 FAILURE = Failure(cause="disk-full", fault="us", message="The disk is full.", advice="Nothing to do for you.")
@@ -263,10 +263,10 @@ def test_the_documentation_names_every_answer_and_loads_nothing_from_elsewhere(w
     for path in ("/api/requests", "/api/requests/{path}", "/api/queue", "/api/check"):
         answers = described["paths"][path]["get"]["responses"]
         assert {"200", "304", "422", "503"} <= answers.keys()
-        assert answers["422"]["content"]["application/json"]["schema"]["$ref"].endswith("/Problem")
+        assert answers["422"]["content"]["application/json"]["schema"]["$ref"].endswith("/ErrorResponse")
         name = answers["200"]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
         assert described["components"]["schemas"][name]["type"] == "object"
-    assert described["components"]["schemas"]["Summary"]["examples"]
+    assert described["components"]["schemas"]["RequestSummaryView"]["examples"]
     assert "HTTPValidationError" not in json.dumps(described)
     assert (web.get("/docs").status_code, web.get("/redoc").status_code) == (404, 404)
 
@@ -312,7 +312,7 @@ def test_ten_thousand_waiting_requests_are_read_once(web: httpx2.Client, index: 
     assert max(min(quick), min(changed)) < anew
 
 
-def test_old_failures_say_that_no_log_was_kept(stand: Stand, web: httpx2.Client) -> None:
+def test_old_failures_say_that_no_log_was_kept(stand: BoardDriver, web: httpx2.Client) -> None:
     """Of what failed before the board was adopted; the file stays as it is. After amnesia the same is told."""
     from bot.setup.adopting import adopt
 
@@ -323,20 +323,20 @@ def test_old_failures_say_that_no_log_was_kept(stand: Stand, web: httpx2.Client)
         found = get(web, f"/api/requests/{failed}")
         assert (found["state"], found["from_before"], found["log_url"]) == ("failed", True, None)
         assert found["submitted"] == "2024-01-06T09:45:44Z"
-        assert "no log of it was kept" in found["failure"]["message"]
+        assert "there is no log" in found["failure"]["message"]
         assert found["failure"]["advice"].startswith("Ask a maintainer")
         stand.context.redis.flushall()
     assert RECORD not in models_in(get(web, "/api/requests"))
 
 
-def test_what_the_syncs_see_is_what_is_shown(stand: Stand, web: httpx2.Client) -> None:
+def test_what_the_syncs_see_is_what_is_shown(stand: BoardDriver, web: httpx2.Client) -> None:
     """A refusal with its reason, a file that is no request, and one that waits, each from a real commit."""
     refused, waits = stand.submit("ada/pickled"), stand.submit("ada/good")
     stand.put("ada/odd_eval_request_False_float16_Original.json", b'{"status": "PENDING", "model": 7}')
     stand.settle()
     found = get(web, f"/api/requests/{refused}")
     assert (found["status"], found["state"]) == ("FAILED", "failed")
-    assert "pickle files only" in found["failure"]["message"]
+    assert "only as pickle files" in found["failure"]["message"]
     assert "/datasets/board/requests/discussions/" in found["thread_url"]
     assert get(web, f"/api/requests/{waits}")["place"]["position"] == 1
     odd = get(web, "/api/requests/ada/odd_eval_request_False_float16_Original.json")

@@ -26,13 +26,13 @@ from redis_state.board.check_questions import CheckQuestion, CheckQuestions
 from redis_state.jobs import EvaluationJob
 from redis_state.keys import Keys
 from steward.cli import app
-from tests.support.board.board_driver import BOT, CONFIG, Stand
+from tests.support.board.board_driver import BOT, CONFIG, BoardDriver
 
 KEYS = Keys("demo")
 
 
 @pytest.fixture
-def syncing(stand: Stand) -> Iterator[Stand]:
+def syncing(stand: BoardDriver) -> Iterator[BoardDriver]:
     """A board whose syncs run beside the test, by the clock of the web server."""
     stand.context.now = clock.now
     thread = threading.Thread(target=stand.loop.run)
@@ -61,7 +61,7 @@ def ask(web: httpx2.Client, model: str, **params: str) -> httpx2.Response:
             return answer
 
 
-def test_a_model_is_checked_by_every_rule_without_being_submitted(web: httpx2.Client, syncing: Stand) -> None:
+def test_a_model_is_checked_by_every_rule_without_being_submitted(web: httpx2.Client, syncing: BoardDriver) -> None:
     """Passes as well as failures, each with reason and advice; nothing is written; asked again, it is there at once."""
     before = syncing.commits()
     answer = ask(web, "ada/pickled", precision="float32")
@@ -83,7 +83,7 @@ def test_a_model_is_checked_by_every_rule_without_being_submitted(web: httpx2.Cl
     )
 
 
-def test_strange_models_are_refused_with_a_reason(web: httpx2.Client, syncing: Stand) -> None:
+def test_strange_models_are_refused_with_a_reason(web: httpx2.Client, syncing: BoardDriver) -> None:
     """A name that can be none, a model that is not there, and a precision that nobody has."""
     assert failing(ask(web, "../../etc/passwd").json())
     nowhere = ask(web, "ada/nowhere", precision="1bit").json()
@@ -118,7 +118,7 @@ def test_one_customer_of_a_large_network_counts_as_one() -> None:
     assert client_name("a unix socket") == "unknown"
 
 
-def made(stand: Stand, name: str, *, private: bool = False, gated: bool = False) -> str:
+def made(stand: BoardDriver, name: str, *, private: bool = False, gated: bool = False) -> str:
     """A model of the bot's own, so that its token may read it: pickled weights, and a config."""
     repo = Repo("model", f"steward-bot/{name}")
     stand.context.hub.create_repo(repo, private=private)
@@ -133,7 +133,7 @@ def made(stand: Stand, name: str, *, private: bool = False, gated: bool = False)
     return repo.id
 
 
-def test_the_public_hears_of_a_private_model_what_it_hears_of_none(stand: Stand) -> None:
+def test_the_public_hears_of_a_private_model_what_it_hears_of_none(stand: BoardDriver) -> None:
     """Though our token may read it: the same reasons, word by word. The operator is told all."""
     made(stand, "secret", private=True)
     stand.context.board = stand.context.board.model_copy(update={"admission": AdmissionPolicy(private_models=True)})
@@ -150,7 +150,7 @@ def test_the_public_hears_of_a_private_model_what_it_hears_of_none(stand: Stand)
     assert known.verdict.sha is not None
 
 
-def test_of_a_gated_model_the_public_hears_which_rules_fail_and_no_more(stand: Stand) -> None:
+def test_of_a_gated_model_the_public_hears_which_rules_fail_and_no_more(stand: BoardDriver) -> None:
     """What is in its files is for those who were let in; the reasons of the rules about them are withheld."""
     name = made(stand, "gated", gated=True)
     known, told = check(stand.context, name, public=False), check(stand.context, name)
@@ -162,7 +162,7 @@ def test_of_a_gated_model_the_public_hears_which_rules_fail_and_no_more(stand: S
     assert {(reason.message, reason.advice, reason.link) for reason in told_of} == {(GATED, "", "")}
 
 
-def test_of_a_model_behind_a_closed_gate_everybody_hears_that_it_is_gated(stand: Stand) -> None:
+def test_of_a_model_behind_a_closed_gate_everybody_hears_that_it_is_gated(stand: BoardDriver) -> None:
     """That much its page says to everybody: the reason tells what to do."""
     repo = stand.hub.state.repos.get("model", "ada/pickled")
     assert repo is not None
@@ -172,7 +172,7 @@ def test_of_a_model_behind_a_closed_gate_everybody_hears_that_it_is_gated(stand:
 
 
 @pytest.fixture
-def steward(stand: Stand, settings: BotSettings, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+def steward(stand: BoardDriver, settings: BotSettings, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     """Run `steward …` on the board of `stand`."""
     monkeypatch.setenv("STEWARD_BOARD", str(settings.board))
     monkeypatch.setenv("STEWARD_BOT_TOKEN", BOT)
@@ -181,7 +181,7 @@ def steward(stand: Stand, settings: BotSettings, monkeypatch: pytest.MonkeyPatch
     return lambda *words: CliRunner().invoke(app, list(words))
 
 
-def test_an_operator_checks_a_model(stand: Stand, steward: Callable[..., Result]) -> None:
+def test_an_operator_checks_a_model(stand: BoardDriver, steward: Callable[..., Result]) -> None:
     """A list of passes and failures with what to do, as JSON on request; the exit status says how it would end."""
     found = steward("check", "ada/pickled", "--precision", "float32")
     assert found.exit_code == 1, found.output
@@ -195,7 +195,7 @@ def test_an_operator_checks_a_model(stand: Stand, steward: Callable[..., Result]
     assert stand.commits() == 1
 
 
-def test_an_operator_looks_at_requests(stand: Stand, steward: Callable[..., Result]) -> None:
+def test_an_operator_looks_at_requests(stand: BoardDriver, steward: Callable[..., Result]) -> None:
     """By path or by model: state, place, reason, log and thread; no Hub is asked; nothing known is exit status 1."""
     refused, waits = stand.submit("ada/pickled"), stand.submit("ada/good")
     stand.settle()
@@ -220,7 +220,7 @@ def test_an_operator_looks_at_requests(stand: Stand, steward: Callable[..., Resu
 LOG = "loading\n\tshard 1\x1b[2J\nSafetensorError: Error while deserializing header: MetadataIncompleteBuffer\n"
 
 
-def failed(stand: Stand) -> EvaluationJob:
+def failed(stand: BoardDriver) -> EvaluationJob:
     """An evaluation that failed, and whose log was kept."""
     job = stand.started()
     log = CommitOperationAdd(f"ada/good/{job.attempt}/log.txt", LOG.encode())
@@ -230,7 +230,7 @@ def failed(stand: Stand) -> EvaluationJob:
     return job
 
 
-def test_an_operator_hears_why_and_reads_the_log(stand: Stand, steward: Callable[..., Result]) -> None:
+def test_an_operator_hears_why_and_reads_the_log(stand: BoardDriver, steward: Callable[..., Result]) -> None:
     """The reason with the log's decisive lines; the whole log, of which nothing moves the terminal's cursor."""
     job = failed(stand)
     told = steward("why", "ada/good")
@@ -245,11 +245,11 @@ def test_an_operator_hears_why_and_reads_the_log(stand: Stand, steward: Callable
     assert log.stdout.splitlines() == ["loading", "        shard 1[2J", LOG.splitlines()[-1]]
 
 
-def test_where_there_is_no_log_it_says_so(stand: Stand, steward: Callable[..., Result]) -> None:
+def test_where_there_is_no_log_it_says_so(stand: BoardDriver, steward: Callable[..., Result]) -> None:
     """Nothing known, several meant, none kept: exit status 1 and a sentence, on standard error."""
     waiting = stand.submit("ada/good")
     stand.settle()
-    for what, said in (("ada/nothing", "No request is known"), (waiting, "No log was kept")):
+    for what, said in (("ada/nothing", "There is no request"), (waiting, "There is no log")):
         found = steward("logs", what)
         assert (found.exit_code, found.stdout, said in found.stderr) == (1, "", True)
     other = stand.submit("ada/good", path=waiting.replace("float32", "float16"), precision="float16")
@@ -258,7 +258,7 @@ def test_where_there_is_no_log_it_says_so(stand: Stand, steward: Callable[..., R
     assert (found.exit_code, waiting in found.stderr, other in found.stderr) == (1, True, True)
 
 
-def test_a_log_is_waited_for(stand: Stand, steward: Callable[..., Result]) -> None:
+def test_a_log_is_waited_for(stand: BoardDriver, steward: Callable[..., Result]) -> None:
     """With -f: how far it is on standard error, and the log once it has ended."""
     job = stand.started()
     log = CommitOperationAdd(f"ada/good/{job.attempt}/log.txt", LOG.encode())

@@ -17,7 +17,7 @@ from bot.probe import Probe
 from bot.processes.web_app import create_app
 from bot.read_models.lists import QueueReader
 from steward.valkey import Valkey
-from tests.support.board.sign_in import Browser, Site, signing
+from tests.support.board.sign_in import Browser, SignInSite, signing
 
 READER = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 EXAMPLES = {
@@ -41,7 +41,7 @@ PAGE = {
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey, probe: Probe) -> Iterator[Site]:
+def site(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey, probe: Probe) -> Iterator[SignInSite]:
     """A board that people can sign in to."""
     with (
         redis.Redis.from_url(valkey.url) as connection,
@@ -50,7 +50,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey, probe: Probe)
         yield made
 
 
-def routes(site: Site) -> list[tuple[str, str]]:
+def routes(site: SignInSite) -> list[tuple[str, str]]:
     """Method and an address of every route that there is; one with an unknown part asks for an example."""
     found = []
     for route in every(create_app(site.settings).routes):
@@ -73,7 +73,7 @@ def policy(answer: httpx2.Response) -> set[str]:
     return {part.strip() for part in answer.headers["content-security-policy"].split(";")}
 
 
-def guarded(browser: Browser, site: Site) -> dict[str, set[str]]:
+def guarded(browser: Browser, site: SignInSite) -> dict[str, set[str]]:
     """Look at the headers of every route; the policies of the pages among them."""
     pages = {}
     for method, address in routes(site):
@@ -95,7 +95,7 @@ def guarded(browser: Browser, site: Site) -> dict[str, set[str]]:
 
 
 @pytest.mark.parametrize("who", ["", "mia"])
-def test_every_answer_of_every_route_is_guarded(site: Site, who: str) -> None:
+def test_every_answer_of_every_route_is_guarded(site: SignInSite, who: str) -> None:
     """Pages, pictures, JSON, refusals, redirects: for nobody in particular, and for a maintainer."""
     browser = site.browser()
     if who:
@@ -105,7 +105,7 @@ def test_every_answer_of_every_route_is_guarded(site: Site, who: str) -> None:
     assert [address for address, said in pages.items() if not said >= PAGE] == []
 
 
-def test_only_those_origins_that_are_named_may_frame_a_page(site: Site) -> None:
+def test_only_those_origins_that_are_named_may_frame_a_page(site: SignInSite) -> None:
     """As a Space is shown; what is for those who are signed in is shown in no frame at all."""
     settings = site.settings.model_copy(update={"frame_ancestors": "https://huggingface.co"})
 
@@ -121,7 +121,7 @@ def test_only_those_origins_that_are_named_may_frame_a_page(site: Site) -> None:
     assert "frame-ancestors 'none'" in policy(alone)
 
 
-def test_a_fault_of_our_own_has_the_shape_of_all_errors(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fault_of_our_own_has_the_shape_of_all_errors(site: SignInSite, monkeypatch: pytest.MonkeyPatch) -> None:
     """As guarded as every other answer: JSON for programs, a page for people; and whoever keeps the log hears of it."""
     monkeypatch.setattr(QueueReader, "queue", lambda *_, **__: 1 / 0)
 
@@ -137,7 +137,7 @@ def test_a_fault_of_our_own_has_the_shape_of_all_errors(site: Site, monkeypatch:
         assert (answer.headers["x-content-type-options"], answer.headers["cache-control"]) == ("nosniff", "no-store")
 
 
-def test_people_are_told_of_problems_by_a_page_and_programs_as_json(site: Site, tmp_path: Path) -> None:
+def test_people_are_told_of_problems_by_a_page_and_programs_as_json(site: SignInSite, tmp_path: Path) -> None:
     """What is not there, what may not be, and a queue server that is away."""
     browser = site.browser()
     page = browser.get("/nowhere", headers=READER)
@@ -158,7 +158,7 @@ def test_people_are_told_of_problems_by_a_page_and_programs_as_json(site: Site, 
     assert "Ask again in a minute" in away.text
 
 
-def test_a_head_without_end_is_refused(site: Site) -> None:
+def test_a_head_without_end_is_refused(site: SignInSite) -> None:
     """An Accept header of a megabyte; one of 50 kB is an answer like any other."""
     browser = site.browser()
     assert browser.get("/", headers={"accept": "text/html," * 5_000}).status_code == 200
@@ -174,7 +174,7 @@ def test_a_head_without_end_is_refused(site: Site) -> None:
     assert said.startswith(b"HTTP/1.1 431") or said == b""
 
 
-def test_streams_are_guarded_and_bounded(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_streams_are_guarded_and_bounded(site: SignInSite, monkeypatch: pytest.MonkeyPatch) -> None:
     """The stream of events says what it is; more viewers than there is room for are told to reload."""
     browser = site.browser()
     with browser.stream("GET", "/events", headers=READER) as answer:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 import httpx2
 import pytest
@@ -20,28 +19,25 @@ from leaderboard.roles import Role
 from redis_state import clock
 from redis_state.board.submissions import ApiSubmission, ApiSubmissions
 from redis_state.redis import text
-from tests.support.board.board_driver import BOB, REQUESTS, Stand
+from tests.support.board.board_driver import BOB, REQUESTS, BoardDriver
 from tests.support.board.submissions import GOOD, KEYS, PATH, post, settled, syncs_beside
-
-Eventually = Callable[..., Any]
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture
-def settings(settings: BotSettings, stand: Stand) -> BotSettings:
+def settings(settings: BotSettings, stand: BoardDriver) -> BotSettings:
     """The settings of a web server that asks the Hub of `stand` whose token was shown."""
     return settings.model_copy(update={"hf_endpoint": stand.hub.url})
 
 
 @pytest.fixture
-def syncing(stand: Stand) -> Iterator[Stand]:
+def syncing(stand: BoardDriver) -> Iterator[BoardDriver]:
     """A board whose syncs run beside the test, by the clock of the web server."""
     with syncs_beside(stand):
         yield stand
 
 
-def test_a_good_model_is_submitted_by_the_owner_of_the_token(
-    web: httpx2.Client, syncing: Stand, eventually: Eventually
-) -> None:
+def test_a_good_model_is_submitted_by_the_owner_of_the_token(web: httpx2.Client, syncing: BoardDriver) -> None:
     """The request is on the Hub, accepted, with the person as submitter; who the body names is not looked at."""
     forged = {"sender": "bob", "submitter": "bob", "steward": {"submitter": "bob"}, "status": "FINISHED"}
     answer = settled(web, {**GOOD, **forged})
@@ -49,9 +45,9 @@ def test_a_good_model_is_submitted_by_the_owner_of_the_token(
     told = answer.json()
     assert (told["code"], told["path"], told["reasons"]) == ("submitted", PATH, [])
     assert told["request_url"].endswith(f"/datasets/board/requests/blob/main/{PATH}")
-    found = eventually(lambda: web.get(told["json_url"]).is_success and web.get(told["json_url"]).json())
+    found = wait_until(lambda: web.get(told["json_url"]).is_success and web.get(told["json_url"]).json())
     assert (found["submitter"], found["model"]) == ("ada", "ada/good")
-    eventually(lambda: web.get(told["json_url"]).json()["state"] == "waiting")
+    wait_until(lambda: web.get(told["json_url"]).json()["state"] == "waiting")
     assert web.get(told["page_url"]).status_code == 200
     file = syncing.file(PATH)
     assert (file["sender"], file["steward"]["submitter"], file["status"]) == ("ada", "ada", "PENDING")
@@ -59,7 +55,7 @@ def test_a_good_model_is_submitted_by_the_owner_of_the_token(
     assert [cause for cause in file["steward"]["causes"] if cause.startswith("api:")]
 
 
-def test_a_refused_model_is_told_with_every_reason_and_leaves_nothing(web: httpx2.Client, syncing: Stand) -> None:
+def test_a_refused_model_is_told_with_every_reason_and_leaves_nothing(web: httpx2.Client, syncing: BoardDriver) -> None:
     """As data and in the words of a thread; a mended model can be submitted in the same words a minute later."""
     before = syncing.commits()
     answer = settled(web, {"model": "ada/pickled", "precision": "1bit"})
@@ -77,14 +73,12 @@ def test_a_refused_model_is_told_with_every_reason_and_leaves_nothing(web: httpx
     assert 0 < syncing.context.redis.ttl(key) <= 60
 
 
-def test_a_repeat_has_the_same_answer_and_no_second_effect(
-    web: httpx2.Client, syncing: Stand, eventually: Eventually
-) -> None:
+def test_a_repeat_has_the_same_answer_and_no_second_effect(web: httpx2.Client, syncing: BoardDriver) -> None:
     """With a key or without; another person's submission is another one; a key is good for one submission alone."""
     first = settled(web, GOOD)
     assert first.json()["code"] == "submitted"
     assert post(web, dict(reversed(GOOD.items()))).json() == first.json()
-    eventually(lambda: syncing.context.index.count() == 1)
+    wait_until(lambda: syncing.context.index.count() == 1)
     commits = syncing.commits()
     with_key = settled(web, GOOD, **{"idempotency-key": "mine"})
     assert (with_key.status_code, with_key.json()["code"]) == (409, "exists")
@@ -97,12 +91,10 @@ def test_a_repeat_has_the_same_answer_and_no_second_effect(
     assert syncing.commits() == commits
 
 
-def test_a_submission_that_redis_forgot_is_known_by_its_file(
-    web: httpx2.Client, syncing: Stand, eventually: Eventually
-) -> None:
+def test_a_submission_that_redis_forgot_is_known_by_its_file(web: httpx2.Client, syncing: BoardDriver) -> None:
     """Sent again it is told as submitted, not as somebody else's, and nothing is written."""
     assert settled(web, GOOD).json()["code"] == "submitted"
-    eventually(lambda: web.get(f"/api/requests/{PATH}").is_success)
+    wait_until(lambda: web.get(f"/api/requests/{PATH}").is_success)
     commits = syncing.commits()
     for key in syncing.context.redis.keys(KEYS.submission("*")):
         syncing.context.redis.delete(key)
@@ -112,7 +104,7 @@ def test_a_submission_that_redis_forgot_is_known_by_its_file(
 
 
 def test_one_that_is_still_checked_is_told_where_to_be_followed(
-    web: httpx2.Client, stand: Stand, monkeypatch: pytest.MonkeyPatch
+    web: httpx2.Client, stand: BoardDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """202 with its path, and how long to wait before it is sent again; the answer is there once a sync was through."""
     monkeypatch.setattr("bot.web.checks.PATIENCE", 0.0)
@@ -126,7 +118,7 @@ def test_one_that_is_still_checked_is_told_where_to_be_followed(
 
 
 def test_a_sync_that_died_before_its_answer_was_kept_does_nothing_twice(
-    web: httpx2.Client, stand: Stand, monkeypatch: pytest.MonkeyPatch
+    web: httpx2.Client, stand: BoardDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The edit was staged; it is staged again under the same name, and there is one commit."""
     monkeypatch.setattr("bot.web.checks.PATIENCE", 0.0)
@@ -145,7 +137,7 @@ def test_a_sync_that_died_before_its_answer_was_kept_does_nothing_twice(
 
 
 def test_a_submission_waits_for_a_hub_that_is_away(
-    web: httpx2.Client, stand: Stand, monkeypatch: pytest.MonkeyPatch
+    web: httpx2.Client, stand: BoardDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It was taken; the checks fail, and are made once the Hub is back."""
     monkeypatch.setattr("bot.web.checks.PATIENCE", 0.0)
@@ -161,7 +153,7 @@ def test_a_submission_waits_for_a_hub_that_is_away(
     assert post(web, GOOD).json()["code"] == "submitted"
 
 
-def test_who_may_not_submit_is_told_so(web: httpx2.Client, stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_may_not_submit_is_told_so(web: httpx2.Client, stand: BoardDriver, monkeypatch: pytest.MonkeyPatch) -> None:
     """403 where a board lets others submit; nothing is written, and nothing is kept for later."""
     monkeypatch.setattr("bot.web.submission_sync.SUBMIT", replace(SUBMIT, who=frozenset({Role.MAINTAINER})))
     answer = carried_out(web, stand, monkeypatch)
@@ -173,7 +165,7 @@ def test_who_may_not_submit_is_told_so(web: httpx2.Client, stand: Stand, monkeyp
 
 
 def test_a_hub_that_refuses_to_be_looked_at_is_told(
-    web: httpx2.Client, stand: Stand, monkeypatch: pytest.MonkeyPatch
+    web: httpx2.Client, stand: BoardDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """503 for what does not pass by itself; it is forgotten within a minute, so the same can be sent again."""
     stand.hub.state.faults.add("GET *", "fail", times=None, status=418)
@@ -185,7 +177,7 @@ def test_a_hub_that_refuses_to_be_looked_at_is_told(
     assert stand.context.decisions.newest(limit=10) == []
 
 
-def carried_out(web: httpx2.Client, stand: Stand, monkeypatch: pytest.MonkeyPatch) -> httpx2.Response:
+def carried_out(web: httpx2.Client, stand: BoardDriver, monkeypatch: pytest.MonkeyPatch) -> httpx2.Response:
     """Submit a good model, have a sync look at it once, and ask what came of it."""
     monkeypatch.setattr("bot.web.checks.PATIENCE", 0.0)
     stand.context.now = clock.now
@@ -200,7 +192,7 @@ def carried_out(web: httpx2.Client, stand: Stand, monkeypatch: pytest.MonkeyPatc
 
 
 def test_what_was_submitted_by_a_program_is_on_record(
-    web: httpx2.Client, stand: Stand, monkeypatch: pytest.MonkeyPatch
+    web: httpx2.Client, stand: BoardDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Once, also where a sync died and did it again; in the file on the Hub as well. What was refused left nothing."""
     assert carried_out(web, stand, monkeypatch).json()["code"] == "submitted"
@@ -227,7 +219,7 @@ def test_what_was_submitted_by_a_program_is_on_record(
     assert [path.rpartition("/")[2] for path in files] == [f"{one.id}.json"]
 
 
-def history(stand: Stand) -> list[str]:
+def history(stand: BoardDriver) -> list[str]:
     """The titles of all commits of the requests repo."""
     return [one.title for one in stand.form.list_repo_commits(REQUESTS, repo_type="dataset")]
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import httpx2
 import pytest
@@ -14,27 +13,26 @@ from bot.core.settings import BotSettings
 from bot.threads.limits import MOST
 from bot.web.tokens import WRONG
 from leaderboard.boards import parse_board
-from tests.support.board.board_driver import ADA, BOB, BOT, Stand
+from tests.support.board.board_driver import ADA, BOB, BOT, BoardDriver
 from tests.support.board.board_file import BOARD
 from tests.support.board.submissions import GOOD, KEYS, PATH, asked_whose, post, settled, syncs_beside
-
-Eventually = Callable[..., Any]
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture
-def settings(settings: BotSettings, stand: Stand) -> BotSettings:
+def settings(settings: BotSettings, stand: BoardDriver) -> BotSettings:
     """The settings of a web server that asks the Hub of `stand` whose token was shown."""
     return settings.model_copy(update={"hf_endpoint": stand.hub.url})
 
 
 @pytest.fixture
-def syncing(stand: Stand) -> Iterator[Stand]:
+def syncing(stand: BoardDriver) -> Iterator[BoardDriver]:
     """A board whose syncs run beside the test, by the clock of the web server."""
     with syncs_beside(stand):
         yield stand
 
 
-def test_who_shows_no_good_token_is_told_so(web: httpx2.Client, syncing: Stand) -> None:
+def test_who_shows_no_good_token_is_told_so(web: httpx2.Client, syncing: BoardDriver) -> None:
     """None, none of the right form, none that the Hub knows, the bot's own, an organisation's: nothing is noted."""
     for token in ("", "hf_nobody", "not a token", "hf_<script>"):
         answer = post(web, GOOD, token)
@@ -53,7 +51,7 @@ def test_who_shows_no_good_token_is_told_so(web: httpx2.Client, syncing: Stand) 
     assert syncing.context.redis.keys(KEYS.submission("*")) == []
 
 
-def test_an_address_that_guesses_tokens_is_not_asked_about_any_more(web: httpx2.Client, stand: Stand) -> None:
+def test_an_address_that_guesses_tokens_is_not_asked_about_any_more(web: httpx2.Client, stand: BoardDriver) -> None:
     """So many wrong ones a minute; the same wrong one costs one call."""
     for _ in range(3):
         assert post(web, GOOD, "hf_same").status_code == 401
@@ -65,15 +63,15 @@ def test_an_address_that_guesses_tokens_is_not_asked_about_any_more(web: httpx2.
     assert answer.headers["retry-after"] == "60"
 
 
-def test_the_quota_holds_as_in_a_thread(web: httpx2.Client, stand: Stand, eventually: Eventually) -> None:
+def test_the_quota_holds_as_in_a_thread(web: httpx2.Client, stand: BoardDriver) -> None:
     """Its refusal is 429, with the reason; no request is written."""
     off = tuple(one for one in stand.context.board.admission.off if one != "quota-submitter")
     policy = stand.context.board.admission.model_copy(update={"quota": 1, "off": off})
     stand.context.board = stand.context.board.model_copy(update={"admission": policy})
     with syncs_beside(stand):
         assert settled(web, GOOD).json()["code"] == "submitted"
-        eventually(lambda: web.get(f"/api/requests/{PATH}").is_success)
-        eventually(lambda: web.get(f"/api/requests/{PATH}").json()["state"] == "waiting")
+        wait_until(lambda: web.get(f"/api/requests/{PATH}").is_success)
+        wait_until(lambda: web.get(f"/api/requests/{PATH}").json()["state"] == "waiting")
         answer = settled(web, {**GOOD, "precision": "bfloat16"})
     assert (answer.status_code, answer.json()["code"]) == (429, "quota"), answer.text
     assert [one["code"] for one in answer.json()["reasons"]] == ["quota-submitter"]
@@ -81,7 +79,7 @@ def test_the_quota_holds_as_in_a_thread(web: httpx2.Client, stand: Stand, eventu
 
 
 def test_who_has_done_too_much_within_the_hour_has_to_wait(
-    web: httpx2.Client, stand: Stand, monkeypatch: pytest.MonkeyPatch
+    web: httpx2.Client, stand: BoardDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By account, together with commands in threads; a repeat does not count, and others go on."""
     monkeypatch.setattr("bot.web.checks.PATIENCE", 0.0)
@@ -94,7 +92,7 @@ def test_who_has_done_too_much_within_the_hour_has_to_wait(
     assert post(web, {"model": "ada/late"}, BOB).status_code == 202
 
 
-def test_a_body_that_is_not_right_is_told_and_costs_no_call(web: httpx2.Client, stand: Stand) -> None:
+def test_a_body_that_is_not_right_is_told_and_costs_no_call(web: httpx2.Client, stand: BoardDriver) -> None:
     """No JSON: 400; too long: 413, also where it is sent without its length; what is in it: 422."""
     wrong: list[tuple[object, int, str]] = [
         (b"", 400, "bad-json"),
@@ -122,7 +120,7 @@ def test_a_body_that_is_not_right_is_told_and_costs_no_call(web: httpx2.Client, 
     assert asked_whose(stand) == 0
 
 
-def test_a_hub_that_is_away_is_told_with_when_to_come_again(web: httpx2.Client, stand: Stand) -> None:
+def test_a_hub_that_is_away_is_told_with_when_to_come_again(web: httpx2.Client, stand: BoardDriver) -> None:
     """503 where nobody can say whose token it is; once the Hub is back the same is taken. A rate limit says for how
     long."""
     faults = stand.hub.state.faults
@@ -137,7 +135,7 @@ def test_a_hub_that_is_away_is_told_with_when_to_come_again(web: httpx2.Client, 
     assert limited.headers["retry-after"] == "77"
 
 
-def test_a_board_that_writes_nothing_says_so(web: httpx2.Client, stand: Stand) -> None:
+def test_a_board_that_writes_nothing_says_so(web: httpx2.Client, stand: BoardDriver) -> None:
     """With edits off nothing is submitted, and nobody is told otherwise."""
     stand.context.board = parse_board(BOARD.replace("effects: on", "effects: off"))
     with syncs_beside(stand):
@@ -147,7 +145,7 @@ def test_a_board_that_writes_nothing_says_so(web: httpx2.Client, stand: Stand) -
 
 def test_the_token_is_kept_nowhere(
     web: httpx2.Client,
-    syncing: Stand,
+    syncing: BoardDriver,
     connection: redis.Redis,
     caplog: pytest.LogCaptureFixture,
     capfd: pytest.CaptureFixture[str],

@@ -23,9 +23,9 @@ from redis_state.board.entry import IndexEntry
 from redis_state.board.request_snapshot import RequestSnapshot
 from redis_state.clock import iso
 from redis_state.keys import Keys
-from tests.support.board.board_driver import Stand
+from tests.support.board.board_driver import BoardDriver
 from tests.support.board.board_file import BOARD
-from tests.support.board.discussion import Talk
+from tests.support.board.discussion import Discussion
 
 KEYS = Keys("demo")
 HOSTILE = "<script>alert(1)</script>\"'&"
@@ -137,11 +137,11 @@ def test_strangers_words_stay_words_on_pages(web: httpx2.Client, decisions: Deci
     assert (told["title"], told["since"]) == (HOSTILE, "2026-11-25T09:46:40Z")
 
 
-def test_the_log_of_a_month_holds_every_decision_and_brings_them_back(stand: Stand) -> None:
+def test_the_log_of_a_month_holds_every_decision_and_brings_them_back(stand: BoardDriver) -> None:
     """Compiled once a day by way of the ledger, it says the same after Redis was lost; nothing new, nothing written."""
     form = stand.context.hub.user("form").id
     stand.context.board = stand.context.board.model_copy(update={"maintainers": (form,)})
-    talk = Talk(stand)
+    talk = Discussion(stand)
     talk.ask("/pause board moving house", stand.form)
     talk.ask("/resume board")
     stand.context.mark("decisions")

@@ -1,4 +1,4 @@
-"""What the tests of the room `hub` share: a local Hub with a board, its bot and a stranger; and a scripted server."""
+"""Shared fixtures of the tests of `hub`: a local Hub with a board, its bot and another user; and a scripted server."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def ada(local: LocalHub) -> Iterator[Hub]:
 
 @pytest.fixture
 def mallory(local: LocalHub) -> Iterator[Hub]:
-    """A stranger."""
+    """Return the client of a user without rights on the board."""
     with _client(local, "hf_mallory") as client:
         yield client
 

@@ -42,14 +42,14 @@ def test_a_strangers_namespace_is_denied(mallory: Hub, repo: Repo) -> None:
 
 
 def test_a_space_is_made_with_its_kit(bot: Hub) -> None:
-    """Spaces cannot be made without one."""
+    """A Space is created with an SDK, which the Hub requires."""
     space = Repo("space", "board/front")
     assert bot.create_repo(space)
     assert bot.repo_exists(space)
 
 
 def test_a_gated_repo_lets_nobody_in_by_itself(bot: Hub, mallory: Hub, repo: Repo) -> None:
-    """Restricted details are for those who were let in."""
+    """Only accepted users can read restricted details."""
     bot.commit(repo, [WriteFile("a", b"1")], "Add")
     bot.gate(repo)
     with pytest.raises(Gated):
@@ -59,7 +59,7 @@ def test_a_gated_repo_lets_nobody_in_by_itself(bot: Hub, mallory: Hub, repo: Rep
 
 @pytest.mark.parametrize("kind", ["none", "fail", "fail-after", "cut"])
 def test_a_webhook_is_made_once_whatever_goes_wrong(local: LocalHub, bot: Hub, repo: Repo, kind: str) -> None:
-    """One per address, repos and domains."""
+    """There is one webhook per URL, repos and domains."""
     if kind != "none":
         local.state.faults.add(HOOK, kind)
     watched = [WatchedItem("dataset", repo.id)]

@@ -32,7 +32,7 @@ def local_hub(tmp_path: Path) -> Iterator[LocalHub]:
 
 
 def count(hub: Hub, who: Urgency, *, most: int) -> int:
-    """How many calls are made for `who` until the budget, or the Hub, refuses."""
+    """Return the number of calls of urgency `who` until the budget, or the Hub, refuses."""
     with urgency(who):
         for made in range(most):
             try:
@@ -43,7 +43,7 @@ def count(hub: Hub, who: Urgency, *, most: int) -> int:
 
 
 def test_the_last_calls_of_a_window_are_left_to_people(local_hub: LocalHub) -> None:
-    """Background work stops at three tenths, events at one tenth; a person gets what is left, then the Hub's word."""
+    """Background work stops at three tenths, events at one tenth; a person's calls stop at the Hub's refusal."""
     with Hub(local_hub.url, "hf_ada", retries=QUICK) as hub:
         assert count(hub, Urgency.BACKGROUND, most=50) == 14
         assert count(hub, Urgency.BACKGROUND, most=50) == 0
@@ -54,7 +54,7 @@ def test_the_last_calls_of_a_window_are_left_to_people(local_hub: LocalHub) -> N
 
 
 def test_two_clients_of_one_account_hear_of_each_other(local_hub: LocalHub) -> None:
-    """What another process spent shows in the headers of our own next answer, and counts."""
+    """The calls of another process appear in the headers of the next response, and count."""
     with Hub(local_hub.url, "hf_ada", retries=QUICK) as first, Hub(local_hub.url, "hf_ada", retries=QUICK) as second:
         assert count(first, Urgency.PERSON, most=13) == 13
         assert count(second, Urgency.BACKGROUND, most=50) == 1

@@ -1,4 +1,4 @@
-"""What the Hub answers to a sign-in is believed only where all of it holds."""
+"""A sign-in succeeds only if every part of the Hub's response is right."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NOW = 1_795_600_000.0
 
 
 class Says:
-    """A Hub that says whatever a test wants it to say."""
+    """A Hub with responses that a test sets."""
 
     def __init__(self) -> None:
         outer = self
@@ -80,14 +80,14 @@ def written(claims: object) -> str:
 
 @pytest.fixture(scope="module")
 def hub() -> Iterator[Says]:
-    """One Hub for all tests here."""
+    """One Hub for all tests of this module."""
     made = Says()
     yield made
     made.close()
 
 
 def provider(hub: Says) -> Provider:
-    """A new one, which remembers nothing."""
+    """A new provider without a cache."""
     return Provider(hub.url, APP, now=lambda: NOW)
 
 
@@ -136,7 +136,7 @@ def test_who_it_is_by_the_hubs_word(hub: Says) -> None:
     ],
 )
 def test_what_does_not_hold_signs_nobody_in(hub: Says, said: dict[str, Any], error: type[HubError]) -> None:
-    """Another issuer, app, time, browser or person; another host for our secret; nothing. No secret is told."""
+    """A wrong issuer, app, time, nonce, person or host, or an empty response, is refused without revealing a secret."""
     hub.say(**said)
     with pytest.raises(error) as caught:
         provider(hub).identify("the code", verifier="v", nonce="n")

@@ -33,7 +33,7 @@ def test_a_wrong_token_is_told(local: LocalHub) -> None:
 
 
 def test_a_file_is_read_in_one_call_with_its_oid_and_commit(bot: Hub, repo: Repo, calls: list[str]) -> None:
-    """What compare-and-swap needs comes with the content."""
+    """The content comes with the commit that compare-and-swap needs."""
     done = bot.commit(repo, [WriteFile("a/b c#1?.json", b'{"x": 1}')], "Add a file")
     calls.clear()
     file = bot.read_file(repo, "a/b c#1?.json")
@@ -61,7 +61,7 @@ def test_a_huge_file_is_refused_unread(local: LocalHub, bot: Hub, repo: Repo) ->
 
 
 def test_a_private_repo_is_hidden_from_strangers(mallory: Hub, new_repo: Callable[..., Repo]) -> None:
-    """The Hub does not tell a stranger that a private repo exists."""
+    """The Hub hides the existence of a private repo from other users."""
     with pytest.raises(RepoNotFound):
         mallory.read_file(new_repo(private=True), ".gitattributes")
 
@@ -141,7 +141,7 @@ def test_a_models_facts_come_in_one_call(bot: Hub, new_repo: Callable[..., Repo]
 
 
 def test_history_is_newest_first_and_as_long_as_asked(bot: Hub, repo: Repo, calls: list[str]) -> None:
-    """Title and description of a commit are told apart, and no page is fetched that nobody wants."""
+    """Title and description of a commit are separate, and only needed pages are fetched."""
     done = [bot.commit(repo, [WriteFile("n", str(n).encode())], f"Count {n}", f"because of {n}") for n in range(3)]
     calls.clear()
     newest, older = bot.commits(repo, limit=2)
@@ -169,7 +169,7 @@ def test_a_renamed_repo_is_read_and_written_under_its_old_name(local: LocalHub, 
 
 
 def test_a_part_of_a_file_is_read_without_the_rest(bot: Hub, repo: Repo, calls: list[str]) -> None:
-    """A range comes in one call, whether git or LFS keeps the file; past its end there is nothing."""
+    """A range takes one call for git and LFS files; after the end of the file it is empty."""
     large = bytes(range(256)) * 100
     head = bot.commit(repo, [WriteFile("large.safetensors", large), WriteFile("small.txt", b"0123456789")], "Add").oid
     calls.clear()
@@ -181,7 +181,7 @@ def test_a_part_of_a_file_is_read_without_the_rest(bot: Hub, repo: Repo, calls: 
 
 
 def test_a_file_is_saved_without_being_held(bot: Hub, repo: Repo) -> None:
-    """A saved file has its bytes in the file that was given, whatever was in there; one that is too large is told."""
+    """A saved file replaces the contents of the given file; a file that is too large raises TooLarge."""
     head = bot.commit(repo, [WriteFile("words.txt", b"words")], "Add").oid
     kept = io.BytesIO(b"what was there before")
     bot.save_file(repo, "words.txt", head, kept, max_bytes=5)

@@ -1,4 +1,4 @@
-"""Talking in threads: said once, edited in place, believed from the right account only."""
+"""Threads: written once, edited in place, and trusted from the right account only."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def num(bot: Hub, repo: Repo, calls: list[str]) -> int:
 
 
 def api(local: LocalHub, name: str) -> HfApi:
-    """The unmodified client, for what people do."""
+    """The unmodified client, for actions of people."""
     return HfApi(endpoint=local.url, token=f"hf_{name}")
 
 
@@ -60,13 +60,13 @@ def test_another_key_is_another_thread(bot: Hub, repo: Repo, num: int) -> None:
 
 
 def test_a_strangers_thread_with_our_marker_is_not_ours(bot: Hub, mallory: Hub, repo: Repo) -> None:
-    """Whoever guesses title and marker cannot take the bot's place."""
+    """A user who guesses title and marker cannot replace the bot's thread."""
     forged = mallory.open_thread(repo, "Evaluation of org/model", "Accepted, trust me.", STATUS)
     assert bot.open_thread(repo, "Evaluation of org/model", "It waits.", STATUS) != forged
 
 
 def test_the_search_for_an_earlier_thread_ends_where_it_cannot_be(bot: Hub, repo: Repo, num: int) -> None:
-    """A thread cannot be older than the request that it is about; that saves pages of the list."""
+    """A thread is never older than its request, which saves pages of the list."""
     earlier, later = (datetime.now(UTC) + timedelta(hours=hours) for hours in (-1, 1))
     assert bot.open_thread(repo, "Evaluation of org/model", "It waits.", STATUS, since=earlier) == num
     assert bot.open_thread(repo, "Evaluation of org/model", "It waits.", STATUS, since=later) != num
@@ -102,7 +102,7 @@ def test_threads_are_listed_over_pages_and_by_what_they_are(bot: Hub, mallory: H
 
 
 def test_a_comment_is_written_once(bot: Hub, repo: Repo, num: int, calls: list[str]) -> None:
-    """The second call finds the first one's comment and leaves it as it is."""
+    """The second call finds the first call's comment and leaves it unchanged."""
     first = bot.ensure_comment(repo, num, "Relaunched.", REPLY)
     assert bot.ensure_comment(repo, num, "Relaunched again.", REPLY) == first
     assert calls.count("comment") == 1
@@ -158,7 +158,7 @@ def test_an_edit_of_a_comment_is_repeated_after_an_error(local: LocalHub, bot: H
 
 
 def test_a_hidden_comment_shows_nothing(local: LocalHub, bot: Hub, repo: Repo, num: int) -> None:
-    """What a maintainer hid is not read as anybody's words."""
+    """A hidden comment has no text."""
     comment = api(local, "mallory").comment_discussion(repo.id, num, "buy now", repo_type="dataset")
     api(local, "ada").hide_discussion_comment(repo.id, num, comment.id, repo_type="dataset")
     last = bot.thread(repo, num).comments[-1]
@@ -169,7 +169,7 @@ def test_a_hidden_comment_shows_nothing(local: LocalHub, bot: Hub, repo: Repo, n
 def test_a_thread_is_closed_with_one_comment_whatever_goes_wrong(
     local: LocalHub, bot: Hub, repo: Repo, num: int, kind: str, status: int
 ) -> None:
-    """A closing comment is not said twice, and a closed thread is not closed again."""
+    """A closing comment is written once, and a closed thread is not closed again."""
     options = {"status": status, "error": "Another operation is in progress"} if status else {}
     if kind != "none":
         local.state.faults.add(SETTING, kind, **options)
@@ -188,7 +188,7 @@ def test_a_thread_is_closed_with_one_comment_whatever_goes_wrong(
 def test_a_pull_request_is_merged_once_whatever_goes_wrong(
     local: LocalHub, bot: Hub, mallory: Hub, repo: Repo, kind: str, status: int
 ) -> None:
-    """The thread's own state says whether it was."""
+    """The state of the thread shows whether the merge happened."""
     pull = pull_of(mallory, repo, a=b"1")
     options = {"status": status, "error": "Another operation is in progress"} if status else {}
     if kind != "none":

@@ -1,4 +1,4 @@
-"""Commits against a Hub that stumbles before and after the effect, and against others who write at the same time."""
+"""Commits to a Hub that fails before and after the effect, and with other writers at the same time."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ COMMIT = "POST */commit/*"
 
 
 def test_a_commit_writes_and_deletes(bot: Hub, repo: Repo) -> None:
-    """What was committed is what is there."""
+    """The repo holds the committed files."""
     bot.commit(repo, [WriteFile("a", b"1"), WriteFile("b/c.bin", bytes(range(256)))], "Add")
     done = bot.commit(repo, [DeleteFile("a"), WriteFile("b/c.bin", b"")], "Change")
     assert done.url.endswith(done.oid)
@@ -30,7 +30,7 @@ def test_a_commit_writes_and_deletes(bot: Hub, repo: Repo) -> None:
 
 
 def test_large_files_go_to_lfs(bot: Hub, repo: Repo, calls: list[str]) -> None:
-    """What `.gitattributes` keeps in LFS is stored there, once, and reads back as it was."""
+    """Files that `.gitattributes` puts in LFS are stored there once, and read back unchanged."""
     data = bytes(range(256)) * 50
     files = {"table.parquet": data, "same.parquet": data, "x.json": b"{}", "empty.parquet": b""}
     bot.commit(repo, [WriteFile(path, content) for path, content in files.items()], "Add a table")
@@ -44,7 +44,7 @@ def test_large_files_go_to_lfs(bot: Hub, repo: Repo, calls: list[str]) -> None:
 
 
 def test_a_pull_request_is_opened_from_changes(mallory: Hub, repo: Repo) -> None:
-    """A stranger may propose what they may not write."""
+    """A user without write access may open a pull request."""
     with pytest.raises(Denied):
         mallory.commit(repo, [WriteFile("a", b"1")], "Write")
     pull = mallory.commit(repo, [WriteFile("a", b"1")], "Propose", "please", create_pr=True)
@@ -58,7 +58,7 @@ def test_a_pull_request_is_opened_from_changes(mallory: Hub, repo: Repo) -> None
 
 
 def test_a_stale_parent_is_refused(bot: Hub, repo: Repo) -> None:
-    """Compare-and-swap: nothing lands on a commit that is not the head any more."""
+    """Compare-and-swap: no commit lands on a parent that is not the head."""
     parent = bot.head(repo)
     bot.commit(repo, [WriteFile("a", b"1")], "First", parent=parent)
     with pytest.raises(StaleParent):
@@ -67,7 +67,7 @@ def test_a_stale_parent_is_refused(bot: Hub, repo: Repo) -> None:
 
 
 def test_a_commit_that_failed_before_its_effect_is_sent_again(local: LocalHub, bot: Hub, repo: Repo) -> None:
-    """With a parent it is safe to repeat."""
+    """A commit with a parent is safe to repeat."""
     parent = bot.head(repo)
     local.state.faults.fail(COMMIT, times=2)
     done = bot.commit(repo, [WriteFile("a", b"1")], "Add a", parent=parent)
@@ -79,7 +79,7 @@ def test_a_commit_that_failed_before_its_effect_is_sent_again(local: LocalHub, b
 def test_a_commit_that_failed_after_its_effect_is_recognised(
     local: LocalHub, bot: Hub, repo: Repo, calls: list[str], kind: str
 ) -> None:
-    """An error page, or a connection that broke, and yet it landed: it is found, and not even sent again."""
+    """A commit that landed in spite of an error is found, and not sent again."""
     parent = bot.head(repo)
     local.state.faults.add(COMMIT, kind)
     done = bot.commit(repo, [WriteFile("a", b"1")], "Add a", "with a reason", parent=parent)
@@ -100,7 +100,7 @@ def test_a_commit_whose_answer_never_came_is_recognised(local: LocalHub, repo: R
 
 
 def test_a_landed_commit_is_recognised_below_later_ones(local: LocalHub, bot: Hub, ada: Hub, repo: Repo) -> None:
-    """Somebody else may have committed on top before we looked."""
+    """The commit is found below a newer commit of another writer."""
     parent = bot.head(repo)
     done = bot.commit(repo, [WriteFile("a", b"1")], "Add a", parent=parent)
     ada.commit(repo, [WriteFile("a", b"ada's")], "Improve")
@@ -109,7 +109,7 @@ def test_a_landed_commit_is_recognised_below_later_ones(local: LocalHub, bot: Hu
 
 
 def test_a_strangers_copy_of_our_trailer_is_not_our_commit(bot: Hub, ada: Hub, repo: Repo) -> None:
-    """A merge commit quotes foreign messages: whoever foresees our digest still cannot give it our title there."""
+    """A merge commit quotes untrusted messages: a foreseen digest does not count without the title."""
     parent, changes = bot.head(repo), [WriteFile("a", b"1")]
     forged = f"Steward-Change: {digest(repo, 'main', parent, changes)}"
     ada.commit(repo, [WriteFile("b", b"1")], "Something else (#7)", f"* Add a\n\n{forged}")
@@ -132,7 +132,7 @@ def test_a_strangers_copy_of_our_trailer_is_not_our_commit(bot: Hub, ada: Hub, r
 def test_a_commit_lands_once_whatever_goes_wrong(
     local: LocalHub, bot: Hub, repo: Repo, kind: str, options: dict[str, object]
 ) -> None:
-    """With a parent it is sent again, or recognised, and the caller hears of none of it."""
+    """A commit with a parent is sent again or recognised, and the caller sees no error."""
     local.state.faults.add(COMMIT, kind, **options)
     done = bot.commit(repo, [WriteFile("a", b"1")], "Add a", parent=bot.head(repo))
     assert bot.head(repo) == done.oid
@@ -140,7 +140,7 @@ def test_a_commit_lands_once_whatever_goes_wrong(
 
 
 def test_many_writers_at_once_lose_nothing(local: LocalHub, repo: Repo) -> None:
-    """Compare-and-swap under real contention: whatever three writers count on top of one another adds up."""
+    """Compare-and-swap under real contention: the counts of three writers add up."""
     with Hub(local.url, "hf_bot", retries=QUICK) as hub:
         hub.commit(repo, [WriteFile("count", b"0")], "Begin")
 
@@ -165,7 +165,7 @@ def test_many_writers_at_once_lose_nothing(local: LocalHub, repo: Repo) -> None:
 
 
 def test_a_commit_gives_up_in_the_end(local: LocalHub, bot: Hub, repo: Repo) -> None:
-    """Both a branch that never holds still and a Hub that stays down are told to the caller."""
+    """A branch that always moves, and a Hub that stays down, raise an error."""
     changes, parent = [WriteFile("a", b"1")], bot.head(repo)
     local.state.faults.fail(COMMIT, times=None, status=412)
     with pytest.raises(StaleParent):

@@ -15,7 +15,8 @@ import httpx
 import yaml
 from huggingface_hub import HfApi
 
-from tests.support.localhub.hub_accounts import TOKENS, the_world, wait_until
+from tests.support.localhub.hub_accounts import TOKENS, the_world
+from tests.support.waiting import wait_until
 
 
 @contextmanager
@@ -72,7 +73,7 @@ def test_kill_9_in_the_middle_of_200_concurrent_commits(tmp_path: Path) -> None:
             threads = [threading.Thread(target=one, args=(n,)) for n in range(200)]
             for thread in threads:
                 thread.start()
-            wait_until(lambda: len(answered) >= 40, "40 answered commits", 60)
+            wait_until(lambda: len(answered) >= 40, describe="40 answered commits", seconds=60)
             os.kill(running.pid, signal.SIGKILL)
             for thread in threads:
                 thread.join()

@@ -1,5 +1,6 @@
 """Git itself over HTTP, read only: clone, shallow clone, fetch; the token is the password."""
 
+import asyncio
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,8 @@ import httpx
 import pytest
 from huggingface_hub import HfApi
 
+from localhub.git import upload_pack
+from localhub.git.repository import GitRepo
 from localhub.testing import LocalHub
 from tests.support.localhub.hub_accounts import TOKENS, fresh, head, make_repo, put
 
@@ -154,3 +157,55 @@ def test_nonsense_on_the_git_routes(ada: HfApi, http: httpx.Client) -> None:
     for body in (b"", b"zzzz", b"0009done\n", b"\xff" * 100):
         answer = http.post(f"{base}/git-upload-pack", content=body, headers=kind)
         assert answer.status_code < 500
+
+
+@pytest.mark.parametrize("protocol", [None, "version=0", "version=1", "version=2", "version=3"])
+def test_refs_are_advertised_as_git_does_it(ada: HfApi, hub: LocalHub, protocol: str | None) -> None:
+    """After each change of refs, the same bytes as those of a git that starts then."""
+    repo_id = make_repo(ada)
+    repo = hub.state.repos.get("dataset", repo_id)
+    assert repo is not None
+
+    def advertised() -> bytes:
+        """Compared with what git says, but for the line that HTTP has before it."""
+        answer = asyncio.run(upload_pack.advertise(repo.git, protocol))
+        line, own = answer[:34], answer[34:]
+        assert line == b"001e# service=git-upload-pack\n0000"
+        assert own == upload_pack._run_advertisement(repo.git.path, protocol or "")
+        return own
+
+    listed = protocol != "version=2"
+    first = put(ada, repo_id, {"a.txt": "1"}).oid
+    assert (f"{first} refs/heads/main\n".encode() in advertised()) == listed
+    second = put(ada, repo_id, {"a.txt": "2"}).oid
+    assert (f"{second} refs/heads/main\n".encode() in advertised()) == listed
+    for branch in ("dev", "Dev/é"):
+        ada.create_branch(repo_id, branch=branch, repo_type="dataset", revision=first)
+    put(ada, repo_id, {"a.txt": "3"}, create_pr=True)
+    ada.create_tag(repo_id, tag="light", repo_type="dataset", revision=first)
+    ada.create_tag(repo_id, tag="annotated", tag_message="The first", repo_type="dataset", revision=first)
+    assert (f"{first} refs/tags/annotated^{{}}\n".encode() in advertised()) == listed
+    ada.delete_branch(repo_id, branch="dev", repo_type="dataset")
+    assert b"refs/heads/dev" not in advertised()
+    repo.git.delete_ref("refs/heads/main")
+    assert b" HEAD" not in advertised()
+
+
+def test_a_repo_without_a_commit_advertises_what_git_says(tmp_path: Path) -> None:
+    """Such a repo has other capabilities."""
+    repo = GitRepo(tmp_path / "empty.git")
+    repo.create()
+    answer = asyncio.run(upload_pack.advertise(repo, None))
+    assert answer.endswith(upload_pack._run_advertisement(repo.path, "")) and b"capabilities^{}" in answer
+
+
+def test_a_look_at_the_refs_starts_no_process(
+    ada: HfApi, hub: LocalHub, http: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once this process knows what the installed git can do."""
+    repo_id = make_repo(ada)
+    refs = f"/datasets/{repo_id}.git/info/refs?service=git-upload-pack"
+    http.get(refs).raise_for_status()
+    monkeypatch.setattr(upload_pack, "_start", None)
+    tip = put(ada, repo_id, {"a.txt": "1"}).oid
+    assert f"{tip} refs/heads/main" in http.get(refs).raise_for_status().text

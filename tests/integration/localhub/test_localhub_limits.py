@@ -11,7 +11,8 @@ from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError
 
 from localhub.testing import LocalHub
-from tests.support.localhub.hub_accounts import TOKENS, head, make_repo, put, the_world, wait_until
+from tests.support.localhub.hub_accounts import TOKENS, head, make_repo, put, the_world
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture(autouse=True)
@@ -247,7 +248,9 @@ def test_webhook_counters(ada: HfApi, http: httpx.Client) -> None:
     )
     http.post("/_admin/stats/reset")
     put(ada, repo_id, {"a.txt": "a"})
-    wait_until(lambda: http.get("/_admin/stats").json()["deliveries"].get(hook.id, {}).get("attempted"), "a try")
+    wait_until(
+        lambda: http.get("/_admin/stats").json()["deliveries"].get(hook.id, {}).get("attempted"), describe="a try"
+    )
     ada.delete_webhook(hook.id)
 
 

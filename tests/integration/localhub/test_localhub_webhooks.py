@@ -13,7 +13,8 @@ from huggingface_hub.errors import HfHubHTTPError
 
 from localhub.testing import LocalHub
 from localhub.webhooks.deliveries import _THREADS, DeliveryPolicy
-from tests.support.localhub.hub_accounts import TOKENS, Listener, Received, fresh, make_repo, put, wait_until, watching
+from tests.support.localhub.hub_accounts import TOKENS, Listener, Received, fresh, make_repo, put, watching
+from tests.support.waiting import wait_until
 
 HOOKS = "/api/settings/webhooks"
 
@@ -367,7 +368,7 @@ def test_deliveries_survive_a_restart(tmp_path: Any, listener: Listener) -> None
         repo_id = make_repo(api)
         api.create_webhook(url=listener.url + path, watched=[{"type": "dataset", "name": repo_id}], domains=["repo"])
         put(api, repo_id, {"a.txt": "1"})
-        wait_until(lambda: listener.at(path), "a first try")
+        wait_until(lambda: listener.at(path), describe="a first try")
     tries = len(listener.at(path))
     listener.always = 200
     with LocalHub(tmp_path, the_world()):
@@ -395,7 +396,7 @@ def test_a_webhook_that_is_deleted_under_way_stops_no_other(tmp_path: Any, liste
         for number in range(_THREADS):
             api.create_webhook(url=f"{last_straw.url}/gone", watched=target, domains=["repo"])
             put(api, repo_id, {"a.txt": str(number)})
-            wait_until(lambda: not hooks.all(), "the webhook to be deleted")
+            wait_until(lambda: not hooks.all(), describe="the webhook to be deleted")
             assert hooks.drain(10)
         with watching(api, listener, target) as path:
             put(api, repo_id, {"a.txt": "told"})

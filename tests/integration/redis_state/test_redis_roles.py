@@ -1,4 +1,4 @@
-"""The users of deploy/redis on a real queue server: what each role is refused, whoever holds its password."""
+"""The users of deploy/redis on a real queue server: the commands that each role is refused."""
 
 from __future__ import annotations
 
@@ -92,11 +92,11 @@ def clients(users: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[d
 
 
 NO = r"(?i)no permissions|ACL failure in script|user executing the script can't"
-"""A refusal, in the words of each version: Redis 7 has its own for scripts."""
+"""A refusal in the wording of each server version: Redis 7 has its own for scripts."""
 
 
 def test_what_a_role_does_not_need_it_is_refused(clients: dict[str, redis.Redis]) -> None:
-    """Nobody runs what is dangerous; workers read no inbox and stage no edit; web servers forge no outcome."""
+    """No role runs dangerous commands; workers read no inbox and stage no edit; web servers write no outcome."""
     for role, words in REFUSED:
         with pytest.raises(ResponseError, match=NO):
             clients[role].execute_command(*words)
@@ -104,7 +104,7 @@ def test_what_a_role_does_not_need_it_is_refused(clients: dict[str, redis.Redis]
 
 
 def test_a_worker_can_neither_stage_an_edit_nor_read_one(clients: dict[str, redis.Redis]) -> None:
-    """By the very script with which a sync process does it."""
+    """The script with which a sync process stages edits is refused to workers."""
     ours, theirs = Staging(clients["sync"], KEYS), Staging(clients["worker"], KEYS)
     edit = NewEdit(id="e", subject="", after=(), body=b"{}")
     assert ours.stage("dataset/b/r", [edit], tell="k", due=1, priority=SyncPriority.EVENT) == 1
@@ -116,7 +116,7 @@ def test_a_worker_can_neither_stage_an_edit_nor_read_one(clients: dict[str, redi
 
 
 def test_a_worker_can_all_that_its_work_needs(clients: dict[str, redis.Redis]) -> None:
-    """It announces itself, takes, beats, hands back, flies a canary and marks what it did."""
+    """A worker may announce itself, take, beat, hand back, run a canary and mark keys."""
     client = clients["worker"]
     attempts, canaries = Attempts(client, KEYS), Canaries(client, KEYS, "starter")
     WorkerRegistry(client, KEYS).announce(WorkerCard(name="w", tiers=("all",), since=1, beat=1))
@@ -130,7 +130,7 @@ def test_a_worker_can_all_that_its_work_needs(clients: dict[str, redis.Redis]) -
 
 
 def test_who_has_no_password_may_ask_whether_it_lives(clients: dict[str, redis.Redis]) -> None:
-    """A health check needs no secret, and learns nothing else."""
+    """A client without a password may only ping."""
     assert clients["nobody"].ping()
     for words in (("INFO",), ("GET", KEYS.born), ("CLIENT", "LIST"), ("EVAL", "return 1", "0")):
         with pytest.raises(NoPermissionError):
@@ -140,7 +140,7 @@ def test_who_has_no_password_may_ask_whether_it_lives(clients: dict[str, redis.R
 
 
 def test_every_key_that_the_file_names_is_one_of_ours(project: Path) -> None:
-    """A key that is renamed is renamed for the users too."""
+    """Each key in the file of users exists in `redis_state.keys`."""
     source = "".join(inspect.getsource(part) for part in Keys.__mro__[:-1])
     known = set(re.findall(r'self\._key\("([a-z-]+)"', source))
     named = re.findall(r"~steward:1:BOARD:([a-z-]+)", (project / "deploy/redis/users.acl").read_text())
@@ -148,7 +148,7 @@ def test_every_key_that_the_file_names_is_one_of_ours(project: Path) -> None:
 
 
 def test_the_maker_of_users_takes_no_strange_name(project: Path, tmp_path: Path) -> None:
-    """What is no name of a board would be more than one word of the rules."""
+    """A board name that would add words to the rules is refused."""
     script = project / "deploy/redis/make-users.sh"
     for name in ("", "a b", "a\nuser x on nopass +@all ~*", "a/b", "*"):
         done = subprocess.run([script, name, tmp_path / "users"], capture_output=True, text=True)

@@ -1,4 +1,4 @@
-"""Attempts, workers and jobs on a real server: how the bot and a worker speak about one evaluation."""
+"""Attempts, workers and jobs on a real server: how bot and worker communicate about one evaluation."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def attempts(connection: redis.Redis) -> Attempts:
 
 
 def outcome() -> Outcome:
-    """An attempt that failed."""
+    """The outcome of a failed attempt."""
     return Outcome(
         attempt=ATTEMPT,
         path=PATH,
@@ -42,7 +42,7 @@ def outcome() -> Outcome:
 
 
 def test_a_claim_is_asked_for_and_granted(attempts: Attempts) -> None:
-    """The worker waits and hears the bot's answer, whichever comes first."""
+    """The worker gets the bot's answer, whether it waits before or after it."""
     attempts.take(ATTEMPT, PATH, "w", now=NOW)
     heard: list[bool | None] = []
     waiter = threading.Thread(target=lambda: heard.append(attempts.wait_for_claim(ATTEMPT, seconds=20, worker="w")))
@@ -55,14 +55,14 @@ def test_a_claim_is_asked_for_and_granted(attempts: Attempts) -> None:
 
 
 def test_an_old_answer_does_not_count_for_a_new_claim(attempts: Attempts) -> None:
-    """Taking an attempt again forgets what was answered before."""
+    """Taking an attempt again clears an earlier answer."""
     attempts.answer_claim(ATTEMPT, granted=True)
     attempts.take(ATTEMPT, PATH, "w", now=NOW)
     assert attempts.wait_for_claim(ATTEMPT, seconds=0.1, worker="w") is None
 
 
 def test_an_attempt_lives_by_its_beats_and_ends_with_its_outcome(attempts: Attempts) -> None:
-    """It is alive while it beats, lost when it is silent, and neither once it has ended."""
+    """An attempt is alive while it beats, lost when it is silent, and neither after its end."""
     attempts.take(ATTEMPT, PATH, "w", now=NOW)
     assert attempts.beat(ATTEMPT, AttemptProgress("evaluate", 3, 9), now=NOW + 5, worker="w", path=PATH)
     state = attempts.read(ATTEMPT)
@@ -81,13 +81,13 @@ def test_an_attempt_lives_by_its_beats_and_ends_with_its_outcome(attempts: Attem
 
 
 def test_a_cancelled_attempt_hears_it_with_its_next_beat(attempts: Attempts) -> None:
-    """The beat's answer is whether to go on."""
+    """The answer to a heartbeat tells a cancelled attempt to stop."""
     attempts.cancel(ATTEMPT)
     assert not attempts.beat(ATTEMPT, AttemptProgress("load"), now=NOW, worker="w", path=PATH)
 
 
 def test_a_log_is_bounded_and_its_end_is_kept(attempts: Attempts) -> None:
-    """Of a log that is too long the last bytes are stored, whatever characters they cut."""
+    """Of a log that is too long the last bytes are stored, even if they split a character."""
     attempts.end(outcome(), "é" * MAX_LOG + "the end", worker="w")
     found = attempts.outcome(ATTEMPT)
     assert found is not None
@@ -96,14 +96,14 @@ def test_a_log_is_bounded_and_its_end_is_kept(attempts: Attempts) -> None:
 
 
 def test_a_garbled_outcome_is_an_error_not_a_result(attempts: Attempts, connection: redis.Redis) -> None:
-    """What is not an outcome is refused with a typed error."""
+    """A malformed outcome raises BadMessage."""
     connection.hset(KEYS.attempt(ATTEMPT), mapping={"state": "ended", "outcome": '{"v": 2}'})
     with pytest.raises(BadMessage, match="malformed"):
         attempts.outcome(ATTEMPT)
 
 
 def test_a_worker_is_seen_while_it_beats(connection: redis.Redis) -> None:
-    """A worker that is silent is not counted, and one that leaves is gone at once."""
+    """A silent worker is not listed, and one that leaves is removed at once."""
     workers = WorkerRegistry(connection, KEYS)
     workers.announce(WorkerCard(name="w", tiers=("all",), since=NOW, beat=NOW))
     connection.hset(KEYS.workers, "garbled", "{")
@@ -135,7 +135,11 @@ def test_a_job_is_json_and_is_queued_once(connection: redis.Redis) -> None:
     assert not jobs.enqueue(connection, name, job(), timeout=100)
     queued = jobs.queue(connection, name).jobs
     assert [one.id for one in queued] == [ATTEMPT]
-    assert (queued[0].timeout, queued[0].result_ttl, queued[0].failure_ttl) == (100, jobs.RESULT_TTL, jobs.FAILURE_TTL)
+    assert (queued[0].timeout, queued[0].result_ttl, queued[0].failure_ttl) == (
+        100,
+        jobs.RESULT_TTL_SECONDS,
+        jobs.FAILURE_TTL_SECONDS,
+    )
     assert jobs.parse(queued[0].kwargs["message"]) == job()
     raw = connection.hget(f"rq:job:{ATTEMPT}", "data")
     assert raw is not None
@@ -150,7 +154,7 @@ def test_what_is_not_a_job_is_refused(message: object) -> None:
 
 
 def test_a_missing_redis_is_named_with_its_setting() -> None:
-    """Where nothing answers, the message names REDIS_URL and the address, and not the password."""
+    """The error names REDIS_URL and the address, but not the password."""
     with pytest.raises(RedisAway, match=r"REDIS_URL") as error:
         connect("redis://:secret@127.0.0.1:1/0")
     assert "127.0.0.1:1" in str(error.value)
@@ -158,7 +162,7 @@ def test_a_missing_redis_is_named_with_its_setting() -> None:
 
 
 def test_an_attempt_is_taken_from_no_worker_that_beats_for_it(attempts: Attempts) -> None:
-    """A job that lies in the queue twice runs once; a silent, a refused and a handed-back attempt may be taken."""
+    """A job queued twice runs once; a silent, a refused and a handed-back attempt may be taken."""
     assert attempts.take(ATTEMPT, PATH, "one", now=NOW)
     assert not attempts.take(ATTEMPT, PATH, "two", now=NOW + 2)
     assert attempts.take(ATTEMPT, PATH, "one", now=NOW + 3)
@@ -171,7 +175,7 @@ def test_an_attempt_is_taken_from_no_worker_that_beats_for_it(attempts: Attempts
 
 @pytest.mark.parametrize("name", ["two", ""])
 def test_whoever_does_not_have_an_attempt_changes_nothing_of_it(attempts: Attempts, name: str) -> None:
-    """Another worker, or somebody without a name, is told to stop, and hears, hands back and ends nothing."""
+    """A worker that does not hold the attempt is told to stop, and gets no answer, hands back and ends nothing."""
     attempts.take(ATTEMPT, PATH, "one", now=NOW)
     attempts.answer_claim(ATTEMPT, granted=True)
     before = attempts.read(ATTEMPT)
@@ -183,7 +187,7 @@ def test_whoever_does_not_have_an_attempt_changes_nothing_of_it(attempts: Attemp
 
 
 def test_what_a_worker_beats_for_is_not_queued(attempts: Attempts) -> None:
-    """A dispatch that knew of no worker changes nothing: the claim is still seen; a silent one's attempt is queued."""
+    """Queueing an attempt with a beating worker changes nothing; a silent worker's attempt is queued."""
     assert attempts.queued(ATTEMPT, PATH, now=NOW)
     assert attempts.queued(ATTEMPT, PATH, now=NOW)
     assert attempts.take(ATTEMPT, PATH, "one", now=NOW)
@@ -204,7 +208,7 @@ def test_what_a_worker_beats_for_is_not_queued(attempts: Attempts) -> None:
 
 
 def test_many_attempts_are_read_at_once(attempts: Attempts) -> None:
-    """Each as it would be read alone; those of which nothing is known are left out."""
+    """Attempts read together equal those read alone; unknown ones are left out."""
     others = [f"{number:012x}-cccccccc-1" for number in range(3)]
     for number, one in enumerate(others[:2]):
         attempts.take(one, f"{number}", "w", now=NOW)

@@ -50,7 +50,7 @@ def test_a_finished_key_leaves_nothing_behind(dirty: DirtyKeys, connection: redi
 
 
 def test_tokens_that_wake_do_not_pile_up(dirty: DirtyKeys, connection: redis.Redis) -> None:
-    """Where nobody waits, a few dozen are as good as thousands, of which each would cost an idle process a look."""
+    """The list of wake-up tokens is bounded."""
     dirty.mark("a", due=NOW)
     for _ in range(100):
         claim = take(dirty)
@@ -80,7 +80,7 @@ def test_a_later_mark_can_raise_the_priority_but_not_lower_it(dirty: DirtyKeys) 
 
 
 def test_a_failed_sync_comes_due_again_later(dirty: DirtyKeys) -> None:
-    """A key given back for later cannot be claimed before, holds nobody up, and is not lost."""
+    """A key to be retried later cannot be claimed before, blocks no other key, and is not lost."""
     dirty.mark("a", due=NOW)
     dirty.mark("b", due=NOW + 1)
     dirty.finish(take(dirty), retry_at=NOW + 30)
@@ -90,7 +90,7 @@ def test_a_failed_sync_comes_due_again_later(dirty: DirtyKeys) -> None:
 
 
 def test_a_mark_wakes_what_waits_with_a_higher_priority(dirty: DirtyKeys) -> None:
-    """An event that is due now hastens what a person waits for later, which stays that; the background does not."""
+    """An event advances a key that a person waits for, and keeps its priority; a background mark does not."""
     dirty.mark("k", due=NOW, priority=SyncPriority.PERSON)
     dirty.finish(take(dirty), retry_at=NOW + 600)
     assert dirty.claim(now=NOW + 2, lease=60) is None
@@ -102,7 +102,7 @@ def test_a_mark_wakes_what_waits_with_a_higher_priority(dirty: DirtyKeys) -> Non
 
 
 def test_a_mark_during_a_sync_is_not_put_off_by_it(dirty: DirtyKeys) -> None:
-    """Whoever marks while a sync runs is heard at once, whenever that would look again; after a failure it waits."""
+    """A mark during a sync is due at once, even if the sync is retried later; after a failure it waits."""
     dirty.mark("k", due=NOW)
     first = take(dirty)
     dirty.mark("k", due=NOW)
@@ -114,7 +114,7 @@ def test_a_mark_during_a_sync_is_not_put_off_by_it(dirty: DirtyKeys) -> None:
 
 
 def test_who_lost_the_lease_cannot_finish_for_the_next(dirty: DirtyKeys) -> None:
-    """After a lease has lapsed and another holds the key, the first one's finish changes nothing."""
+    """After its lease expired and another process holds the key, a sync cannot finish it."""
     dirty.mark("a", due=NOW)
     first = take(dirty, lease=0)
     second = take(dirty)
@@ -147,7 +147,7 @@ KEYS = st.sampled_from(["a", "b", "c"])
 
 
 class DirtyMachine(RuleBasedStateMachine):
-    """Marks, claims and ends in any order: what was marked after its last sync began is never lost."""
+    """Marks, claims and ends in any order: a key marked after its last sync began is never lost."""
 
     connection: redis.Redis
 
@@ -161,7 +161,7 @@ class DirtyMachine(RuleBasedStateMachine):
 
     @rule(key=KEYS, priority=st.sampled_from(SyncPriority))
     def mark(self, key: str, priority: SyncPriority) -> None:
-        """Somebody marks a key; a sync of it that runs has not seen this."""
+        """Mark a key; a running sync of it has not seen this mark."""
         self.dirty.mark(key, due=NOW, priority=priority)
         if key in self.held:
             self.held[key] = (self.held[key][0], True)
@@ -169,7 +169,7 @@ class DirtyMachine(RuleBasedStateMachine):
 
     @rule()
     def claim(self) -> None:
-        """A sync process looks for work."""
+        """A sync process claims a key."""
         claim = self.dirty.claim(now=NOW, lease=600)
         free = self.owed - self.held.keys()
         assert (claim is not None) == bool(free)
@@ -188,7 +188,7 @@ class DirtyMachine(RuleBasedStateMachine):
 
     @rule(key=KEYS)
     def fail(self, key: str) -> None:
-        """A sync fails and is to be tried again at once."""
+        """A sync fails and is retried at once."""
         if key in self.held:
             claim, _ = self.held.pop(key)
             self.dirty.finish(claim, retry_at=NOW)
@@ -201,7 +201,7 @@ class DirtyMachine(RuleBasedStateMachine):
 
 
 def test_no_wake_up_is_lost(connection: redis.Redis) -> None:
-    """Whatever the order of marks, claims, ends and failures, exactly what is owed a sync stays dirty."""
+    """For any order of marks, claims, ends and failures, exactly the keys that need a sync stay dirty."""
     DirtyMachine.connection = connection
     machine = DirtyMachine.TestCase()
     machine.settings = settings(

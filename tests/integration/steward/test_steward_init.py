@@ -27,7 +27,7 @@ WORLD = {
 
 
 def test_init_makes_what_is_missing_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Said first, done when told to, and done once: repos, and one webhook a repo and domain, none on all of it."""
+    """A dry run first; --apply creates the repos and one webhook per repo and domain; a repetition changes nothing."""
     (tmp_path / "board.yaml").write_text(BOARD)
     with LocalHub(tmp_path / "hub", WORLD) as hub:
         settings = {
@@ -40,11 +40,11 @@ def test_init_makes_what_is_missing_once(tmp_path: Path, monkeypatch: pytest.Mon
         api, run = HfApi(hub.url, token="hf_bot"), CliRunner().invoke
         said = run(app, ["init", "--url", URL])
         assert said.exit_code == 0
-        assert said.output.count("Would make") == 8
+        assert said.output.count("Would create") == 8
         assert list(api.list_datasets(author="fresh")) == []
-        assert run(app, ["init", "--url", URL, "--apply"]).output.count("Made") == 8
+        assert run(app, ["init", "--url", URL, "--apply"]).output.count("Created") == 8
         again = run(app, ["init", "--url", URL, "--apply"])
-        assert again.output.count("is there.") == 9
+        assert again.output.count(" exists.") == 9
         assert api.repo_info("fresh/logs", repo_type="dataset").private
         assert not api.repo_info("fresh/requests", repo_type="dataset").private
         watched = sorted((hook.watched[0].name, hook.domains[0]) for hook in api.list_webhooks())
@@ -54,12 +54,12 @@ def test_init_makes_what_is_missing_once(tmp_path: Path, monkeypatch: pytest.Mon
         card = Path(
             api.hf_hub_download("fresh/requests", "README.md", repo_type="dataset", cache_dir=tmp_path / "cache")
         )
-        assert "says how it stands" in card.read_text()
+        assert "Each file is one submission" in card.read_text()
         assert all(len(hook.watched) == len(hook.domains) == 1 for hook in api.list_webhooks())
 
 
 def test_init_gives_webhooks_another_secret_when_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each webhook that leads to our address gets it, one that leads elsewhere does not, and else nothing changes."""
+    """Each webhook for this URL gets the secret, webhooks for other URLs do not, and nothing else changes."""
     (tmp_path / "board.yaml").write_text(BOARD)
     with LocalHub(tmp_path / "hub", WORLD) as hub:
         for name, value in {

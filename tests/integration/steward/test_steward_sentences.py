@@ -1,4 +1,4 @@
-"""What is amiss while a command is under way ends in a sentence and a status, and in no traceback."""
+"""Errors during a command end in a sentence and an exit status, without a traceback."""
 
 from __future__ import annotations
 
@@ -42,7 +42,13 @@ def board(tmp_path: Path, valkey_url: str, monkeypatch: pytest.MonkeyPatch) -> N
     ("command", "where", "name", "error", "words"),
     [
         (["parked", "list"], ParkedSyncs, "all", TimeoutError(), "the queue server does not answer (TimeoutError)."),
-        (["parked", "list"], ParkedSyncs, "all", NoPermissionError(), "the user in REDIS_URL may not do this."),
+        (
+            ["parked", "list"],
+            ParkedSyncs,
+            "all",
+            NoPermissionError(),
+            "the user in REDIS_URL has no permission for this.",
+        ),
         (["flags", "list"], FlagBook, "records", Unreachable("The Hub is away."), "The Hub is away."),
         (["flags", "list"], FlagBook, "records", TimeoutError(), "the queue server does not answer (TimeoutError)."),
     ],
@@ -69,7 +75,7 @@ def test_a_service_that_goes_away_is_told_of(
 
 @pytest.mark.parametrize("url", ["localhost:6379", "", "redis://:se/cret@localhost:6379/0", "redis://localhost:x/0"])
 def test_an_address_that_is_none_is_told_of(board: None, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
-    """By its setting, with what to write, and with nothing of a password that it may hold."""
+    """The message names the setting and the right form, and reveals no password."""
     monkeypatch.setenv("REDIS_URL", url)
     found = CliRunner().invoke(app, ["parked", "list"])
     assert found.exit_code == 2
@@ -82,7 +88,7 @@ HOSTILE = "\x1b[2J\u202e[/red] it's gone"
 
 @pytest.mark.parametrize("command", [["parked", "list"], ["flags", "list"]], ids=" ".join)
 def test_no_strangers_word_moves_the_cursor(board: None, monkeypatch: pytest.MonkeyPatch, command: list[str]) -> None:
-    """In a table and on a line: the words are there, and what a terminal would obey is not."""
+    """Tables and lines show the words without control characters."""
     parked = ParkedSync(key=f"request:{HOSTILE}", error=HOSTILE, tries=8, since=1.0)
     record = FlagRecord(model=f"ada/{HOSTILE}", status="flagged", category="other", thread=HOSTILE)
     monkeypatch.setattr(ParkedSyncs, "all", lambda _: [parked])
@@ -94,7 +100,7 @@ def test_no_strangers_word_moves_the_cursor(board: None, monkeypatch: pytest.Mon
 
 
 def test_an_account_without_a_name_is_an_operator(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A container that runs under a number has nobody of that number among its users."""
+    """A container may run under a user id without a name."""
     assert operator() == getpass.getuser()
     for error in (KeyError("getpwuid(): uid not found: 4242"), OSError("No username set in the environment")):
         monkeypatch.setattr(getpass, "getuser", lambda error=error: (_ for _ in ()).throw(error))
@@ -105,14 +111,14 @@ def test_an_account_without_a_name_is_an_operator(monkeypatch: pytest.MonkeyPatc
     ("answers", "words"),
     [
         ([httpx2.ConnectError("no route")], "steward: nothing was submitted: "),
-        ([httpx2.ReadTimeout("silence")], "steward: nobody can say whether it was submitted: "),
-        ([UNDER_WAY, httpx2.ConnectError("no route")], "steward: nobody can say whether it was submitted: "),
+        ([httpx2.ReadTimeout("silence")], "steward: it is unknown whether the model was submitted: "),
+        ([UNDER_WAY, httpx2.ConnectError("no route")], "steward: it is unknown whether the model was submitted: "),
     ],
 )
 def test_a_server_that_falls_silent_may_have_taken_it(
     monkeypatch: pytest.MonkeyPatch, answers: list[Any], words: str
 ) -> None:
-    """That nothing was submitted is said only where nothing was ever sent."""
+    """The command reports that nothing was submitted only if nothing was sent."""
 
     def post(*_arguments: Any, **_named: Any) -> httpx2.Response:
         answer = answers.pop(0)
@@ -122,7 +128,7 @@ def test_a_server_that_falls_silent_may_have_taken_it(
 
     monkeypatch.setenv("HF_TOKEN", "hf_ada")
     monkeypatch.setattr(httpx2, "post", post)
-    monkeypatch.setattr(submit, "AGAIN", 0.0)
+    monkeypatch.setattr(submit, "POLL_SECONDS", 0.0)
     found = CliRunner().invoke(app, ["submit", "ada/good", "--server", "http://127.0.0.1:9"])
     assert (found.exit_code, answers) == (2, [])
     assert words in found.output

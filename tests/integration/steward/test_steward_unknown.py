@@ -1,4 +1,4 @@
-"""`steward unknown`: what maintainers see of deaths that the table does not know."""
+"""`steward unknown`: the list of failures with an unknown cause."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def path(name: str) -> str:
 
 
 def outcome(name: str, evidence: FailureEvidence) -> CommitOperationAdd:
-    """What its worker said."""
+    """Return the outcome that its worker reported."""
     attempt = attempt_id("fresh", path(name), REVISION, 1)
     said = Outcome(
         attempt=attempt, path=path(name), revision=REVISION, suite="starter", suite_digest="", started=1, ended=2,
@@ -56,7 +56,7 @@ def outcome(name: str, evidence: FailureEvidence) -> CommitOperationAdd:
 def test_unknown_deaths_are_listed_with_the_end_of_their_logs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, valkey_url: str
 ) -> None:
-    """Only those that nobody knows, with what today's table knows by now; a Hub that refuses to tell is no silence."""
+    """Only unknown failures are listed, with the present table's diagnosis; an error of the Hub is reported."""
     (tmp_path / "board.yaml").write_text(BOARD)
     with LocalHub(tmp_path / "hub", WORLD) as hub:
         api = HfApi(hub.url, token="hf_bot")
@@ -85,9 +85,9 @@ def test_unknown_deaths_are_listed_with_the_end_of_their_logs(
     assert shown.exit_code == 0, shown.output
     assert refused.exit_code == 1
     assert refused.stderr.startswith("steward: ")
-    assert "2 failed of nobody knows what." in shown.stdout
+    assert "Failures with an unknown cause: 2." in shown.stdout
     assert "| the moon is full" in shown.stdout
-    assert "By today's table this is weights-truncated." in shown.stdout
+    assert "The present table of causes diagnoses weights-truncated." in shown.stdout
     assert {one["model"]: one["now"] for one in listed} == {
         "ada/learned": "weights-truncated",
         "ada/strange": "unknown",

@@ -1,4 +1,4 @@
-"""From nothing to a working leaderboard in three commands; and what `steward up` does with processes that die."""
+"""A working leaderboard in three commands, and how `steward up` restarts processes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
 from pathlib import Path
 
 import httpx2
@@ -26,11 +25,12 @@ from redis_state.redis import connect
 from redis_state.shadowed_writes import ShadowList
 from redis_state.stopping import Stop
 from steward.cli import app
-from steward.commands.board import AWAY, MISCONFIGURED
 from steward.commands.up import parts
+from steward.exit_statuses import AWAY, MISCONFIGURED
 from steward.newboard import board_text
 from steward.supervisor import SupervisedProcess, Supervisor
 from steward.valkey import free_port, locked
+from tests.support.waiting import wait_until
 
 WORLD = {
     "users": [
@@ -46,7 +46,7 @@ REQUEST = "maya/remote_eval_request_False_float32_Original.json"
 
 
 @pytest.mark.e2e
-def test_a_leaderboard_in_three_commands(tmp_path: Path, eventually: Callable[..., object]) -> None:
+def test_a_leaderboard_in_three_commands(tmp_path: Path) -> None:
     """init makes board file, secret, repos and webhooks; doctor finds nothing wrong; up judges a submission."""
     port = free_port()
     with LocalHub(tmp_path / "hub", WORLD) as hub:
@@ -75,7 +75,7 @@ def test_a_leaderboard_in_three_commands(tmp_path: Path, eventually: Callable[..
         assert (tmp_path / "secret").stat().st_mode & 0o777 == 0o600
         everything = steward("up", "--no-worker")
         try:
-            eventually(lambda: answers(port, "readyz"), seconds=60)
+            wait_until(lambda: answers(port, "readyz"), seconds=60)
             shadowed = parse_board((tmp_path / "board.yaml").read_text("utf-8"))
             assert shadowed.effects.mode(*Effect) is EffectMode.SHADOW
             environment["REDIS_URL_FILE"] = str(tmp_path / "data" / "redis-url")
@@ -89,7 +89,7 @@ def test_a_leaderboard_in_three_commands(tmp_path: Path, eventually: Callable[..
                 "fresh/requests", [CommitOperationAdd(REQUEST, fields)], commit_message="Add", repo_type="dataset"
             )
             listed = ShadowList(connect((tmp_path / "data" / "redis-url").read_text()), Keys("fresh"))
-            eventually(lambda: any("FAILED" in str(shadowed) for shadowed in listed.read().things), seconds=30)
+            wait_until(lambda: any("FAILED" in str(shadowed) for shadowed in listed.read().things), seconds=30)
         finally:
             everything.send_signal(signal.SIGTERM)
             words = everything.communicate(timeout=30)[0]
@@ -98,7 +98,7 @@ def test_a_leaderboard_in_three_commands(tmp_path: Path, eventually: Callable[..
 
 
 def only_with_its_password(data: Path) -> None:
-    """Others on this machine can neither read what the queue server keeps, nor its address, nor talk to it."""
+    """Other accounts on this machine can neither read the queue server's data and URL nor use it."""
     file = data / "redis-url"
     assert (file.stat().st_mode & 0o777, (data / "redis").stat().st_mode & 0o777) == (0o600, 0o700)
     with pytest.raises(RedisMissing, match="refuses the user or the password"):
@@ -114,28 +114,26 @@ def answers(port: int, page: str) -> bool:
 
 
 def run(supervisor: Supervisor, stop: Stop) -> tuple[threading.Thread, list[int]]:
-    """The supervisor on a thread of its own; its exit status, once it has one."""
+    """Run the supervisor in a thread, and return its exit status."""
     ended: list[int] = []
     thread = threading.Thread(target=lambda: ended.append(supervisor.run(stop)))
     thread.start()
     return thread, ended
 
 
-def test_who_dies_is_started_again_and_all_end_together(
-    tmp_path: Path, eventually: Callable[..., object], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """One that is killed comes back as another process; told to stop, none is left."""
+def test_who_dies_is_started_again_and_all_end_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A killed process is restarted, and after a stop no process is left."""
     monkeypatch.setattr("steward.supervisor.FIRST_WAIT", 0.05)
     sleeper, said, stop = (sys.executable, "-c", "import time; time.sleep(60)"), list[str](), Stop()
     supervisor = Supervisor([SupervisedProcess(name, sleeper, {}) for name in ("one", "two")], said.append)
     thread, ended = run(supervisor, stop)
     try:
-        eventually(lambda: all(part.process for part in supervisor.parts))
+        wait_until(lambda: all(part.process for part in supervisor.parts))
         first = supervisor.parts[0].process
         assert first is not None
         first.kill()
-        eventually(lambda: supervisor.parts[0].process not in (None, first))
-        assert said == ["one ended with status -9; it is started again in 0 s."]
+        wait_until(lambda: supervisor.parts[0].process not in (None, first))
+        assert said == ["one ended with status -9; it restarts in 0 s."]
     finally:
         stop.set()
         thread.join(20)
@@ -145,15 +143,15 @@ def test_who_dies_is_started_again_and_all_end_together(
 
 @pytest.mark.parametrize("status", [MISCONFIGURED, AWAY])
 def test_what_cannot_start_ends_everything_with_its_status(status: int) -> None:
-    """A process that says at once that a setting is wrong, or that nothing answers, is not tried for ever."""
+    """A process that reports a wrong setting, or an unavailable service, at its start is not restarted."""
     said: list[str] = []
     misconfigured = SupervisedProcess("serve", (sys.executable, "-c", f"raise SystemExit({status})"), {})
     assert Supervisor([misconfigured], said.append).run(Stop()) == status
-    assert said == ["serve cannot start; what it says above has to be mended first."]
+    assert said == ["serve cannot start; correct the problem in its message above first."]
 
 
 def test_what_ran_well_once_is_tried_again_whatever_it_says() -> None:
-    """It runs for a day, dies, and ends at once when it is started again, because the queue server is away."""
+    """A process that ran for a day is restarted, even if the queue server is unavailable then."""
 
     class Ended:
         """A process that has ended with this status."""
@@ -166,9 +164,9 @@ def test_what_ran_well_once_is_tried_again_whatever_it_says() -> None:
     (part,) = supervisor.parts
     for now, status in ((86_400.0, 1), (86_402.0, 2)):
         part.process = Ended(status)  # type: ignore[assignment]
-        assert supervisor._look(part, now) == 0
+        assert supervisor._poll(part, now) == 0
         part.since = now
-    assert said[-1] == "sync ended with status 2; it is started again in 2 s."
+    assert said[-1] == "sync ended with status 2; it restarts in 2 s."
 
 
 def test_each_process_gets_its_own_secrets_and_no_other() -> None:
@@ -194,7 +192,7 @@ def test_each_process_gets_its_own_secrets_and_no_other() -> None:
 def test_what_stands_in_the_file_of_settings_counts_as_in_the_environment(
     lines: tuple[str, ...], address: str, names: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A queue server that `.env` names is the one that is used, and a worker whose token it holds is started."""
+    """The queue server in `.env` is used, and a worker starts if `.env` has its token."""
 
     class Own:
         """A queue server that `up` would start."""
@@ -227,7 +225,7 @@ def test_what_stands_in_the_file_of_settings_counts_as_in_the_environment(
 
 
 def test_folders_with_our_names_are_no_modules(tmp_path: Path) -> None:
-    """Where it is started there may be a folder `hub`, as the data of a localhub: its parts are not imported."""
+    """A folder `hub` in the working folder, such as a localhub's data, is not imported."""
     (tmp_path / "hub" / "lfs").mkdir(parents=True)
     (part, *_) = parts({}, worker=False)
     python = part.arguments[: part.arguments.index("-m")]
@@ -237,14 +235,14 @@ def test_folders_with_our_names_are_no_modules(tmp_path: Path) -> None:
 def test_the_locked_server_starts_in_a_folder_that_is_named_from_here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`steward-data`, where nobody names another: the server goes into its own folder before it reads its users."""
+    """The default folder is `steward-data`; the server changes to its folder before it reads its users."""
     monkeypatch.chdir(tmp_path)
     with locked(Path("steward-data/redis")) as server:
         assert connect(server.url).ping()
 
 
 def test_a_new_board_file_takes_any_title() -> None:
-    """What an operator types is quoted: colons, quotes and emoji come back as they were."""
+    """An operator's words are quoted: colons, quotes and emoji stay unchanged."""
     for title in ('A: "b" # c', "🏆 été", "- x", "yes"):
         text = board_text(org="Open_Board.1", details="d", title=title, suite="starter", maintainers=["a1", "b2"])
         board = parse_board(text)

@@ -1,11 +1,10 @@
-"""The queue server that `steward up` starts: one in each folder, waited for while it reads what it has."""
+"""The queue server of `steward up`: one per folder, with a wait while it loads its data."""
 
 from __future__ import annotations
 
 import os
 import signal
 import threading
-from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -17,11 +16,12 @@ from redis_state.stopping import Stop
 from steward import valkey
 from steward.supervisor import Supervisor
 from steward.valkey import Valkey, ValkeyMissing
+from tests.support.waiting import wait_until
 
 
 def test_no_second_server_writes_into_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It would ruin the file of the first. Once that is gone, however it went, the next one starts."""
-    monkeypatch.setattr(valkey, "PATIENCE", 0.0)
+    """A second server would damage the data; once the first has ended, the next one starts."""
+    monkeypatch.setattr(valkey, "LOCK_SECONDS", 0.0)
     with Valkey(tmp_path) as first:
         with pytest.raises(ValkeyMissing, match="perhaps `steward up` runs already"):
             Valkey(tmp_path).start()
@@ -54,16 +54,14 @@ def test_a_server_that_still_loads_its_data_is_waited_for(tmp_path: Path, monkey
 
 
 def read(client: redis.Redis, key: str) -> object:
-    """What is there; None also while nobody answers."""
+    """Return the stored value; None while the server does not answer."""
     with suppress(redis.ConnectionError):
         return client.get(key)
     return None
 
 
-def test_a_server_that_dies_is_started_again_with_what_it_had(
-    tmp_path: Path, eventually: Callable[..., object]
-) -> None:
-    """At the address that the processes beside it know; and told to stop, it is gone."""
+def test_a_server_that_dies_is_started_again_with_what_it_had(tmp_path: Path) -> None:
+    """The server restarts at the same address, and ends after a stop."""
     said, stop = list[str](), Stop()
     with Valkey(tmp_path) as server:
         supervisor = Supervisor([], said.append, partial(server.revive, said.append))
@@ -75,8 +73,8 @@ def test_a_server_that_dies_is_started_again_with_what_it_had(
             first = server.process
             assert first is not None
             first.kill()
-            eventually(lambda: read(client, "kept") == b"1" and server.process is not first)
-            assert said == ["The queue server ended with status -9; it is started again."]
+            wait_until(lambda: read(client, "kept") == b"1" and server.process is not first)
+            assert said == ["The queue server ended with status -9; it restarts."]
         finally:
             stop.set()
             thread.join(20)

@@ -20,7 +20,7 @@ START = StartView(earliest="2026-11-24T13:10:00Z", expected="2026-11-24T14:00:00
 
 
 def test_the_queue_is_shown_with_strangers_words_as_words() -> None:
-    """Who runs and how far, who waits and since when, what is held back and why; no markup, no moved cursor."""
+    """Running, waiting and held requests are shown, without markup and control characters."""
     queue = QueueResponse(
         counts=QueueCountsView(waiting=1, held=1, running=1, workers=2),
         running=[
@@ -49,7 +49,7 @@ def test_the_queue_is_shown_with_strangers_words_as_words() -> None:
     Console(file=text, width=120).print(queue_tables(queue))
     said = text.getvalue()
     for words in (
-        "1 run, 1 wait, 1 held back, 2 workers",
+        "1 running, 1 waiting, 1 held back, 2 workers",
         "[red]ada[/red]",
         "1 of 4 (25 %)",
         "(not public)",

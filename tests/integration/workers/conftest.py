@@ -1,4 +1,4 @@
-"""Fixtures: a bot that only answers claims, and workers that leave nothing running."""
+"""Fixtures: the bot's side of the queue, and workers that end with the test."""
 
 from __future__ import annotations
 
@@ -8,17 +8,38 @@ from pathlib import Path
 import pytest
 import redis
 
-from tests.support.workers.worker_process import Bot, WorkerProcess, starting
+from tests.support.workers.real_worker import RealWorker, running_worker, upload_questions
+from tests.support.workers.reference_scores import ReferenceScores, reference_scores
+from tests.support.workers.worker_process import AttemptQueue, WorkerProcess, worker_starter
+
+
+@pytest.fixture(scope="package")
+def reference(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReferenceScores]:
+    """What the `lm_eval` command says, which runs while the worker does the same."""
+    with reference_scores(tmp_path_factory.mktemp("reference")) as commands:
+        yield commands
+
+
+@pytest.fixture(scope="package")
+def real_worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealWorker]:
+    """A real worker (`steward work`) with a Hub and a queue, for a suite of a dozen questions.
+
+    It stops a child that says nothing for 20 seconds.
+    """
+    with running_worker(tmp_path_factory.mktemp("worker")) as found:
+        upload_questions(found)
+        found.start_worker(STEWARD_BATCH_SIZE="4", STEWARD_STALL_SECONDS="20")
+        yield found
 
 
 @pytest.fixture
-def bot(connection: redis.Redis) -> Bot:
-    """The bot's side of an empty wire."""
-    return Bot(connection)
+def bot(connection: redis.Redis) -> AttemptQueue:
+    """The bot's side of an empty queue."""
+    return AttemptQueue(connection)
 
 
 @pytest.fixture
 def start_worker(valkey_url: str, tmp_path: Path) -> Iterator[Callable[..., WorkerProcess]]:
-    """Starts workers; all of them are gone when the test ends, or it fails."""
-    with starting(tmp_path, valkey_url) as start:
+    """Starts workers, and ends them after the test; fails if a process survives."""
+    with worker_starter(tmp_path, valkey_url) as start:
         yield start

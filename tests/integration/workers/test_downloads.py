@@ -1,4 +1,4 @@
-"""Models and questions, fetched from a real Hub at pinned commits."""
+"""Models and questions, downloaded from a real Hub at pinned commits."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ FILES = {
 
 @pytest.fixture
 def hub(tmp_path: Path) -> Iterator[LocalHub]:
-    """A Hub of its own for each test."""
+    """A separate Hub for each test."""
     with LocalHub(tmp_path / "hub", WORLD) as running:
         yield running
 
 
 def names(folder: Path) -> set[str]:
-    """The files in a folder, without the client's own notes."""
+    """The files in a folder, without the client's metadata."""
     return {str(f.relative_to(folder)) for f in folder.rglob("*") if f.is_file() and ".cache" not in f.parts}
 
 
 def test_neither_code_nor_pickles_are_fetched(hub: LocalHub, tmp_path: Path) -> None:
-    """What is not on the disk cannot be run."""
+    """Code and pickles are never downloaded."""
     revision = upload(hub, MODEL, FILES)
     folder = fetch_model(MODEL, revision, access(hub), tmp_path / "models")
     assert names(folder) == {"config.json", "model.safetensors", "tokenizer.json"}
@@ -52,7 +52,7 @@ def test_neither_code_nor_pickles_are_fetched(hub: LocalHub, tmp_path: Path) -> 
 
 
 def test_a_heap_of_files_is_not_fetched(hub: LocalHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each costs a call, and to compare them takes a time that grows with the square of their number."""
+    """A repo with too many files is refused before the download."""
     monkeypatch.setattr(downloads, "MAX_FILES", 10)
     revision = upload(hub, MODEL, FILES | {f"{number}.json": b"{}" for number in range(8)})
     with pytest.raises(TooManyFiles, match="11, and 10"):
@@ -60,7 +60,7 @@ def test_a_heap_of_files_is_not_fetched(hub: LocalHub, tmp_path: Path, monkeypat
 
 
 def test_the_commit_that_was_submitted_is_the_one_that_is_fetched(hub: LocalHub, tmp_path: Path) -> None:
-    """A later push changes nothing."""
+    """The submitted commit is downloaded, even after a later push."""
     revision = upload(hub, MODEL, FILES)
     upload(hub, MODEL, {"config.json": b'{"changed": true}'})
     folder = fetch_model(MODEL, revision, access(hub), tmp_path / "models")
@@ -68,7 +68,7 @@ def test_the_commit_that_was_submitted_is_the_one_that_is_fetched(hub: LocalHub,
 
 
 def test_a_model_that_is_here_is_not_fetched_again(hub: LocalHub, tmp_path: Path) -> None:
-    """The second attempt costs one question to the Hub, not the weights."""
+    """A stored model costs one call to the Hub, and no download."""
     revision = upload(hub, MODEL, FILES)
     fetch_model(MODEL, revision, access(hub), tmp_path / "models")
     hub.state.faults.fail("GET */resolve/*", times=None)
@@ -79,14 +79,14 @@ def test_a_model_that_is_here_is_not_fetched_again(hub: LocalHub, tmp_path: Path
 def test_what_is_missing_is_told_before_anything_is_fetched(
     hub: LocalHub, tmp_path: Path, missing: str, error: type[Exception]
 ) -> None:
-    """A repo without weights, or without a config, ends with its own word."""
+    """A repo without weights, or without a config, raises its own error before the download."""
     revision = upload(hub, MODEL, {name: data for name, data in FILES.items() if name != missing})
     with pytest.raises(error):
         fetch_model(MODEL, revision, access(hub), tmp_path / "models")
 
 
 def test_a_repo_or_a_commit_that_is_gone_is_told(hub: LocalHub, tmp_path: Path) -> None:
-    """Whether the model was deleted, or the history rewritten."""
+    """A deleted model and a commit that no longer exists raise their own errors."""
     upload(hub, MODEL, FILES)
     for model, revision in ((MODEL, "1" * 40), ("ada/deleted", "1" * 40)):
         with pytest.raises(ModelGone):
@@ -94,7 +94,7 @@ def test_a_repo_or_a_commit_that_is_gone_is_told(hub: LocalHub, tmp_path: Path) 
 
 
 def test_a_model_that_does_not_fit_is_not_begun(hub: LocalHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A full disk would take the other attempts of the machine with it."""
+    """A model that does not fit on the disk is not downloaded."""
     revision = upload(hub, MODEL, FILES)
     monkeypatch.setattr(downloads, "RESERVED_BYTES", 1 << 60)
     with pytest.raises(DiskFull):
@@ -102,7 +102,7 @@ def test_a_model_that_does_not_fit_is_not_begun(hub: LocalHub, tmp_path: Path, m
 
 
 def test_questions_are_fetched_once_for_each_commit(hub: LocalHub, tmp_path: Path) -> None:
-    """Every config is in the cache, at the commit that is recorded; later the head alone is asked for."""
+    """Questions are downloaded once per commit, with all configs; later only the head is read."""
     revision = upload_questions(hub)
     questions = fetch_datasets(STARTER, access(hub), tmp_path / "cache")
     assert questions.revisions == {QUESTIONS: revision}
@@ -113,14 +113,14 @@ def test_questions_are_fetched_once_for_each_commit(hub: LocalHub, tmp_path: Pat
 
 
 def test_other_questions_than_the_suite_pins_are_refused(hub: LocalHub, tmp_path: Path) -> None:
-    """Scores of changed questions would look like scores of the suite."""
+    """Questions that differ from the suite's digest are refused."""
     upload_questions(hub, {"data/navigation/test.jsonl": b'{"input": "?", "target": "Yes"}\n'})
     with pytest.raises(DatasetUnavailable, match="does not hold the questions that the suite pins"):
         fetch_datasets(STARTER, access(hub), tmp_path / "cache")
 
 
 def test_questions_that_are_not_there_are_our_fault(hub: LocalHub, tmp_path: Path) -> None:
-    """A suite whose repo is gone is told as such, not as a fault of the model."""
+    """A missing repo of questions raises DatasetUnavailable, which is not the model's fault."""
     with pytest.raises(DatasetUnavailable, match=QUESTIONS):
         fetch_datasets(STARTER, access(hub), tmp_path / "cache")
 
@@ -134,7 +134,7 @@ def test_no_questions_are_fetched_for_a_worker_that_ended() -> None:
 
 
 def test_a_hub_that_is_away_is_no_fault_of_the_suites_questions(hub: LocalHub, tmp_path: Path) -> None:
-    """What a minute may mend is told as the Hub's error, not as questions that are not there."""
+    """If the Hub is away, the error says so, and not that the questions are missing."""
     upload_questions(hub)
     hub.state.faults.fail("GET /api/datasets/*", status=503, times=None)
     with pytest.raises(HfHubHTTPError):
@@ -159,12 +159,12 @@ def test_a_hub_that_is_away_is_no_fault_of_the_suites_questions(hub: LocalHub, t
     ],
 )
 def test_a_hub_that_is_away_is_no_fault_of_the_questions(wrote: str, kind: type[Exception]) -> None:
-    """It is tried again after a minute, where a suite that cannot be loaded waits for its maintainers."""
+    """Errors of the fetching process are classified as the Hub's or the suite's."""
     assert type(downloads.fetch_failure(wrote)) is kind
 
 
 def test_no_token_reaches_the_cache(hub: LocalHub, tmp_path: Path) -> None:
-    """Children read these folders."""
+    """The cache, which children read, holds no token."""
     upload_questions(hub)
     fetch_datasets(STARTER, access(hub), tmp_path / "cache")
     files = [file for file in (tmp_path / "cache").rglob("*") if file.is_file()]
@@ -173,7 +173,7 @@ def test_no_token_reaches_the_cache(hub: LocalHub, tmp_path: Path) -> None:
 
 
 def test_a_board_may_hold_the_questions_elsewhere() -> None:
-    """Another repo brings its own commit; what pins the content stays."""
+    """A board's copy replaces repo and commit of the questions; the digest stays."""
     (moved,) = dataset_sources(STARTER, {QUESTIONS: f"board/questions@{'2' * 40}"})
     assert (moved.repo, moved.revision, moved.content) == ("board/questions", "2" * 40, STARTER.datasets[0].content)
     (same,) = dataset_sources(STARTER, {})
@@ -182,7 +182,7 @@ def test_a_board_may_hold_the_questions_elsewhere() -> None:
 
 
 def test_a_model_that_was_made_private_is_gone_for_us(hub: LocalHub, tmp_path: Path) -> None:
-    """The worker's account sees what the public sees."""
+    """A private model counts as gone."""
     revision = upload(hub, "ada/secret", FILES)
     HfApi(hub.url, "hf_ada").update_repo_settings("ada/secret", private=True)
     with pytest.raises(ModelGone):

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -21,32 +18,20 @@ from leaderboard.attempts import Outcome
 from leaderboard.details import table_path
 from leaderboard.suites import find_suite, parse_suite
 from tests.support.models import suite_v1_datasets
+from tests.support.models.suite_v1_datasets import MMLU
 from tests.support.models.suite_v2_datasets import files
-from tests.support.workers.real_worker import WORLD, RealStand, real_stand
+from tests.support.workers.real_worker import WORLD, RealWorker, running_worker
+from tests.support.workers.reference_scores import ReferenceScores
 from workers.models.tiny_model import model
 
 V1 = find_suite("open-llm-v1")
-MMLU = [f"mmlu_{subject}" for subject in suite_v1_datasets.SUBJECTS]
-
-
-def shorter() -> dict[str, Any]:
-    """The suite with two of MMLU's subjects: 57 datasets take a minute to fetch."""
-    suite: dict[str, Any] = yaml.safe_load(
-        (Path(__file__).parents[3] / "leaderboard/suites/open-llm-v1.yaml").read_text()
-    )
-    suite["run"] = [*(task for task in suite["run"] if task != "mmlu"), *MMLU]
-    suite["datasets"][2]["configs"] = list(suite_v1_datasets.SUBJECTS)
-    suite["benchmarks"][2] |= {"source": MMLU[0], "tasks": [{"name": name} for name in MMLU]}
-    return suite
-
-
 Answers = list[tuple[int, Any]]
 """Number of the question, and the log-likelihoods or the text that the model answered with."""
 
 
 @dataclass(frozen=True)
 class Compared:
-    """What a worker published of a tiny model, and what the command says of it: results, and task → all answers."""
+    """The results and answers of a tiny model, as a worker published them and as the command wrote them."""
 
     ours: dict[str, Any]
     theirs: dict[str, Any]
@@ -54,53 +39,25 @@ class Compared:
     their_answers: dict[str, Answers]
 
 
-def command(stand: RealStand, revision: str) -> subprocess.Popen[bytes]:
-    """The `lm_eval` command for a group of the harness's own tasks, which names the shots of each."""
-    tasks = [{"task": task, "num_fewshot": shots} for task, shots in stand.suite.shots.items()]
-    (stand.folder / "group").mkdir()
-    (stand.folder / "group" / "first.yaml").write_text(yaml.safe_dump({"group": "first", "task": tasks}))
-    with (stand.folder / "command.log").open("wb") as log:
-        return subprocess.Popen(
-            [
-                str(Path(sys.executable).with_name("lm_eval")), "run", "--model", "hf",
-                "--model_args", f"pretrained=ada/tiny,revision={revision},dtype=float32",
-                "--tasks", "first", "--include_path", str(stand.folder / "group"), "--batch_size", "8",
-                "--device", "cpu", "--output_path", str(stand.folder / "command"), "--log_samples",
-            ],
-            env={**os.environ, "HF_ENDPOINT": stand.hub.url, "HF_HOME": str(stand.folder / "home"),
-                 "HF_HUB_DISABLE_XET": "1", "OMP_NUM_THREADS": "1"},
-            stdout=log,
-            stderr=log,
-        )  # fmt: skip
-
-
 @pytest.fixture(scope="module")
-def compared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compared]:
+def compared(reference: ReferenceScores, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compared]:
     """Both at the same time."""
     named = {repo.split("/")[0] for repo in suite_v1_datasets.REPOS}
     orgs = [*WORLD["orgs"], *({"name": name, "members": {"ada": "admin"}} for name in named)]
     folder = tmp_path_factory.mktemp("v1")
-    stand: RealStand
-    with real_stand(folder, shorter(), world={**WORLD, "orgs": orgs}) as stand:
+    with running_worker(folder, suite_v1_datasets.suite(), world={**WORLD, "orgs": orgs}) as stand:
+        stand.start_worker(STEWARD_BATCH_SIZE="8")
         for repo, rows in suite_v1_datasets.REPOS.items():
             stand.upload(repo, files(rows()), "dataset")
         revision = stand.upload("ada/tiny", model())
-        started = command(stand, revision)
-        try:
-            stand.start_worker(STEWARD_BATCH_SIZE="8")
-            (outcome,) = stand.run(stand.job("ada/tiny", revision))
-            assert started.wait(timeout=150) == 0, (folder / "command.log").read_text()[-3000:]
-        finally:
-            started.kill()
-            started.wait()
-        theirs = json.loads(next((folder / "command").glob("*/results_*.json")).read_text())
+        (outcome,) = stand.run(stand.job("ada/tiny", revision))
         published = {task: published_answers(stand, outcome, task) for task in stand.suite.tasks}
-        told = {task: told_answers(folder / "command", task) for task in stand.suite.tasks}
-        yield Compared(stand.results(outcome), theirs, published, told)
+        told = {task: told_answers(reference.of("first"), task) for task in stand.suite.tasks}
+        yield Compared(stand.results(outcome), reference.results("first"), published, told)
 
 
-def published_answers(stand: RealStand, outcome: Outcome, task: str) -> Answers:
-    """Those in the details of `outcome`."""
+def published_answers(stand: RealWorker, outcome: Outcome, task: str) -> Answers:
+    """The answers in the details of `outcome`."""
     assert outcome.details is not None, outcome.failure
     time = outcome.details.results_path.removeprefix("results_").removesuffix(".json")
     table = pq.read_table(BytesIO(stand.read(outcome, table_path(task, time))))
@@ -109,7 +66,7 @@ def published_answers(stand: RealStand, outcome: Outcome, task: str) -> Answers:
 
 def told_answers(folder: Path, task: str) -> Answers:
     """Those that the command left in `folder`."""
-    (samples,) = folder.glob(f"*/samples_{task}_*.jsonl")
+    (samples,) = folder.glob(f"samples_{task}_*.jsonl")
     return sorted((line["doc_id"], line["resps"]) for line in map(json.loads, samples.read_text().splitlines()))
 
 
@@ -120,7 +77,7 @@ def results(compared: Compared) -> dict[str, Any]:
 
 
 def test_all_scores_are_those_of_the_command(compared: Compared) -> None:
-    """Each task with its shots, digit for digit, and the same hashes of what was asked."""
+    """All scores equal those of the command digit for digit, with the same hashes of the prompts."""
     ours, theirs = compared.ours, compared.theirs
     assert ours["results"] == {task: scores for task, scores in theirs["results"].items() if task != "first"}
     assert ours["task_hashes"] == theirs["task_hashes"]
@@ -128,20 +85,20 @@ def test_all_scores_are_those_of_the_command(compared: Compared) -> None:
 
 
 def test_all_answers_are_those_of_the_command(compared: Compared) -> None:
-    """In each question the same log-likelihoods and texts, of which no two tasks have the same."""
+    """Each answer has the command's log-likelihoods or text, and no two tasks have equal ones."""
     assert compared.our_answers == compared.their_answers
     assert len({str(answers) for answers in compared.our_answers.values()}) == len(compared.our_answers)
 
 
 def test_each_benchmark_is_asked_with_its_shots(results: dict[str, Any]) -> None:
     """25 for ARC, 10 for HellaSwag, 5 for MMLU, Winogrande and GSM8K, none for TruthfulQA."""
-    expected = parse_suite(yaml.safe_dump(shorter())).shots
+    expected = parse_suite(yaml.safe_dump(suite_v1_datasets.suite())).shots
     assert {task: results["n-shot"][task] for task in expected} == expected
     assert expected["arc_challenge"] == 25
 
 
 def test_scores_are_the_raw_ones(results: dict[str, Any]) -> None:
-    """Times 100; MMLU is the mean of its subjects, each of which counts once."""
+    """Scores are the raw ones times 100; MMLU is the unweighted mean of its subjects."""
     found, raw = results["steward"]["benchmarks"], results["results"]
     assert found["ARC"] == pytest.approx(100 * raw["arc_challenge"]["acc_norm,none"])
     assert found["GSM8K"] == pytest.approx(100 * raw["gsm8k"]["exact_match,strict-match"])
@@ -150,7 +107,7 @@ def test_scores_are_the_raw_ones(results: dict[str, Any]) -> None:
 
 
 def test_the_suite_names_all_subjects_of_the_harness() -> None:
-    """57 of them, and a dataset config for each."""
+    """The suite names all 57 subjects, and a dataset config for each."""
     found = find_spec("lm_eval")
     assert found is not None
     shipped = Path(found.origin or "").parent / "tasks/mmlu/default"

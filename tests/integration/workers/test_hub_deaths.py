@@ -1,4 +1,4 @@
-"""Deaths on the way to the Hub and back: each is raised by the real client against a real server, and diagnosed."""
+"""Failures of downloads and publications, raised by the real client against a real server, and their diagnoses."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ FILES = {"config.json": b"{}", "model.safetensors": b"weights" * 1000, "tokenize
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
-    """One Hub for all; every test takes its faults away again."""
+    """One Hub for all tests; each test removes its faults."""
     with LocalHub(tmp_path_factory.mktemp("deaths") / "hub", WORLD) as running:
         upload(running, MODEL, FILES)
         upload(running, QUESTIONS, {"README.md": b"# questions"}, "dataset")
@@ -41,14 +41,14 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
 
 @pytest.fixture
 def fetch(hub: LocalHub, tmp_path: Path) -> Iterator[Callable[[], object]]:
-    """Fetches the model that is there."""
+    """Downloads the model that exists."""
     revision = HfApi(hub.url, "hf_ada").model_info(MODEL).sha or ""
     yield lambda: fetch_model(MODEL, revision, access(hub), tmp_path / "models")
     hub.state.faults.clear()
 
 
 def died(how: str, cause: str, call: Callable[[], object], phase: str = "download") -> None:
-    """Let `call` raise, and look what it is called."""
+    """Call `call`, and check the diagnosed cause of its error."""
     with pytest.raises(Exception) as raised:  # which, is the question
         call()
     evidence = evidence_of(raised.value, phase)
@@ -62,20 +62,20 @@ LIST = "GET /api/datasets/*"
 
 @pytest.mark.parametrize(("status", "cause"), [(500, "hub-error"), (503, "hub-error"), (429, "hub-rate-limit")])
 def test_an_error_of_the_hub_is_the_hubs(hub: LocalHub, fetch: Callable[[], object], status: int, cause: str) -> None:
-    """Out of order, or asking us to slow down: neither is anybody's fault but its own, and it is tried again."""
+    """A server error or a rate limit is the Hub's fault, and is retried."""
     hub.state.faults.fail(INFO, status=status, times=None)
     died(f"a Hub that answers {status}", cause, fetch)
 
 
 def test_a_token_that_is_not_accepted_is_ours(hub: LocalHub, tmp_path: Path) -> None:
-    """The operator's token was revoked: no model has to be changed for that."""
+    """A revoked worker token is the operator's fault, not the model's."""
     revision = HfApi(hub.url, "hf_ada").model_info(MODEL).sha or ""
     wrong = HubAccess(hub.url, "hf_revoked_long_ago")
     died("a worker with a revoked token", "hub-access", lambda: fetch_model(MODEL, revision, wrong, tmp_path))
 
 
 def test_a_hub_that_is_not_there_is_the_network(tmp_path: Path) -> None:
-    """Nobody listens at the address."""
+    """An address without a server is a network failure."""
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         nobody = HubAccess(f"http://127.0.0.1:{unused.getsockname()[1]}", "hf_worker")
@@ -83,30 +83,30 @@ def test_a_hub_that_is_not_there_is_the_network(tmp_path: Path) -> None:
 
 
 def test_a_connection_that_breaks_is_the_network(hub: LocalHub, fetch: Callable[[], object]) -> None:
-    """In the middle of an answer."""
+    """A connection that breaks in the middle of an answer is a network failure."""
     hub.state.faults.add(INFO, "cut", times=None)
     died("a connection that breaks off", "network", fetch)
 
 
 def test_questions_that_are_gone_are_ours(hub: LocalHub, tmp_path: Path) -> None:
-    """The suite names a dataset that is not there."""
+    """A missing dataset is the board's fault."""
     source = STARTER.datasets[0].model_copy(update={"repo": "ada/no-questions"})
     suite = STARTER.model_copy(update={"datasets": (source,)})
     died("a suite whose dataset is gone", "dataset-unavailable", lambda: fetch_datasets(suite, access(hub), tmp_path))
 
 
 def test_questions_that_were_changed_are_ours(hub: LocalHub, tmp_path: Path) -> None:
-    """The dataset does not hold what the suite pins."""
+    """A dataset that differs from the suite's digest is the board's fault."""
     died("a suite whose dataset was changed", "dataset-changed", lambda: fetch_datasets(STARTER, access(hub), tmp_path))
 
 
 def test_details_that_may_not_be_written_are_ours(hub: LocalHub, tmp_path: Path) -> None:
-    """The worker's token has no right to the namespace."""
+    """A token without write access to the details namespace is the operator's fault."""
     write_spool(tmp_path)
     elsewhere = publication(tmp_path, repo="elsewhere/details")
     died("a worker that may not publish", "publication-refused", lambda: publish(elsewhere, access(hub)), "publish")
 
 
 def test_an_evaluation_that_left_nothing_is_said_to_have(hub: LocalHub, tmp_path: Path) -> None:
-    """The child ended well and wrote no results."""
+    """A child that ends without results is diagnosed as such."""
     died("a spool without results", "no-results", lambda: publish(publication(tmp_path), access(hub)), "publish")

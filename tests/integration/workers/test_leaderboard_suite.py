@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +15,8 @@ from leaderboard.attempts import Outcome
 from leaderboard.results import read_results
 from leaderboard.suites import find_suite
 from tests.support.models import suite_v2_datasets
-from tests.support.workers.real_worker import WORLD, RealStand, real_stand
+from tests.support.workers.real_worker import WORLD, RealWorker, running_worker
+from tests.support.workers.reference_scores import ReferenceScores
 from workers.models.tiny_model import model
 
 V2 = find_suite("open-llm-v2")
@@ -33,7 +30,7 @@ pytestmark = pytest.mark.skipif(bool(missing), reason=f"the harness's extras mat
 class Compared:
     """One evaluation by the worker and one by the command, with the commits of the questions."""
 
-    stand: RealStand
+    stand: RealWorker
     outcome: Outcome
     ours: dict[str, Any]
     theirs: dict[str, Any]
@@ -41,13 +38,13 @@ class Compared:
 
 
 def owners() -> dict[str, Any]:
-    """The world, with the organisations that publish the questions."""
+    """A Hub with the organisations that publish the questions."""
     named = {repo.split("/")[0] for repo in suite_v2_datasets.REPOS}
     return {**WORLD, "orgs": [*WORLD["orgs"], *({"name": name, "members": {"ada": "admin"}} for name in named)]}
 
 
-def publish(stand: RealStand) -> dict[str, str]:
-    """Upload all questions; those of MuSR to another repo too, of which a later commit holds other ones."""
+def publish(stand: RealWorker) -> dict[str, str]:
+    """Upload all questions; those of MuSR also to a copy, of which a later commit differs."""
     found = {
         repo: stand.upload(repo, suite_v2_datasets.files(rows()), "dataset")
         for repo, rows in suite_v2_datasets.REPOS.items()
@@ -57,56 +54,32 @@ def publish(stand: RealStand) -> dict[str, str]:
     return found
 
 
-def command(stand: RealStand, revision: str) -> subprocess.Popen[bytes]:
-    """The `lm_eval` command for the whole group."""
-    out = stand.folder / "command"
-    with out.with_suffix(".log").open("wb") as log:
-        return subprocess.Popen(
-            [
-                str(Path(sys.executable).with_name("lm_eval")), "run", "--model", "hf",
-                "--model_args", f"pretrained=ada/tiny,revision={revision},dtype=float32", "--tasks", "leaderboard",
-                "--batch_size", "8", "--device", "cpu", "--output_path", str(out), "--log_samples",
-            ],
-            env={**os.environ, "HF_ENDPOINT": stand.hub.url, "HF_HOME": str(stand.folder / "home"),
-                 "HF_HUB_DISABLE_XET": "1", "OMP_NUM_THREADS": "1", "NLTK_DATA": str(stand.folder)},
-            stdout=log,
-            stderr=log,
-        )  # fmt: skip
-
-
 @pytest.fixture(scope="module")
-def compared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compared]:
+def compared(reference: ReferenceScores, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compared]:
     """Both at the same time; the worker's questions of MuSR come from the board's own repo, at a pinned commit."""
     folder = tmp_path_factory.mktemp("v2")
     text = yaml.safe_load((Path(__file__).parents[3] / "leaderboard/suites/open-llm-v2.yaml").read_text())
-    with real_stand(folder, text, world=owners()) as stand:
+    with running_worker(folder, text, world=owners()) as stand:
         revisions = publish(stand)
         board = yaml.safe_load((folder / "board.yaml").read_text())
         pinned = {**board, "questions": {MUSR: f"{MOVED}@{revisions[MOVED]}"}}
         (folder / "board.yaml").write_text(yaml.safe_dump(pinned))
         revision = stand.upload("ada/tiny", model())
-        started = command(stand, revision)
-        try:
-            (folder / "nltk" / "tokenizers" / "punkt_tab").mkdir(parents=True)  # none of the questions needs it
-            stand.start_worker(STEWARD_BATCH_SIZE="8", NLTK_DATA=str(folder / "nltk"))
-            (outcome,) = stand.run(stand.job("ada/tiny", revision))
-            assert started.wait(timeout=150) == 0, (folder / "command.log").read_text()[-3000:]
-        finally:
-            started.kill()
-            started.wait()
-        theirs = json.loads(next((folder / "command").glob("*/results_*.json")).read_text())
-        yield Compared(stand, outcome, stand.results(outcome), theirs, revisions)
+        (folder / "nltk" / "tokenizers" / "punkt_tab").mkdir(parents=True)  # none of the questions needs it
+        stand.start_worker(STEWARD_BATCH_SIZE="8", NLTK_DATA=str(folder / "nltk"))
+        (outcome,) = stand.run(stand.job("ada/tiny", revision))
+        yield Compared(stand, outcome, stand.results(outcome), reference.results("leaderboard"), revisions)
 
 
 def test_all_scores_are_those_of_the_command(compared: Compared) -> None:
-    """39 tasks and 6 groups of them, digit for digit, and the same hashes of what was asked."""
+    """The scores of 39 tasks and 6 groups equal the command's digit for digit, with the same hashes of the prompts."""
     assert compared.ours["results"] == compared.theirs["results"]
     assert compared.ours["task_hashes"] == compared.theirs["task_hashes"]
     assert set(V2.tasks) <= set(compared.ours["results"])
 
 
 def test_what_was_published_is_a_result_of_the_suite(compared: Compared) -> None:
-    """Read as a stranger's file, with its benchmarks' scores computed anew."""
+    """The published results pass the checks for untrusted files, which compute the scores again."""
     assert compared.outcome.details is not None
     data = compared.stand.read(compared.outcome, compared.outcome.details.results_path)
     found = read_results(data, V2)
@@ -114,14 +87,14 @@ def test_what_was_published_is_a_result_of_the_suite(compared: Compared) -> None
 
 
 def test_questions_come_from_where_the_board_holds_them(compared: Compared) -> None:
-    """At the pinned commit, which is not the newest; every commit stands in the results."""
+    """Questions come from the board's copy at the pinned commit; the results record all commits."""
     recorded = compared.ours["steward"]["datasets"]
     wanted = {repo: commit for repo, commit in compared.revisions.items() if repo != MUSR}
     assert recorded == wanted
 
 
 def test_a_suite_with_restricted_questions_has_gated_details(compared: Compared) -> None:
-    """GPQA's authors ask that no question be shown in the open."""
+    """A suite with restricted questions has gated details."""
     assert compared.outcome.details is not None
     from huggingface_hub import HfApi
 

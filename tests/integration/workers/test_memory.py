@@ -1,30 +1,30 @@
-"""Too little memory, and too much written: smaller batches first, and a bound on what a child leaves on the disk."""
+"""Memory and disk limits of a child: retries with smaller batches, and a limit on written bytes."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
 
-from tests.support.workers.worker_process import Bot, WorkerProcess, job
+from tests.support.workers.worker_process import AttemptQueue, WorkerProcess, job
 
 Start = Callable[..., WorkerProcess]
 
 
-def test_out_of_memory_is_tried_again_with_smaller_batches(bot: Bot, start_worker: Start) -> None:
-    """Halved down to what fits, within the same attempt; the log says so."""
+def test_out_of_memory_is_tried_again_with_smaller_batches(bot: AttemptQueue, start_worker: Start) -> None:
+    """After running out of memory the batch size is halved until it fits, within one attempt; the log says so."""
     asked, worker = job("hungry"), start_worker(STEWARD_BATCH_SIZE="4")
     bot.enqueue(asked)
     bot.grant(asked)
     outcome, _ = bot.outcome(asked)
     assert outcome.ok, outcome.failure
     log = (worker.folder / "published.log").read_text()
-    assert "with 4 questions at once, and tries 2" in log
-    assert "with 2 questions at once, and tries 1" in log
+    assert "with batch size 4; it runs again with 2" in log
+    assert "with batch size 2; it runs again with 1" in log
     assert "pid" in json.loads((worker.folder / "published.json").read_text())
 
 
-def test_a_model_that_is_larger_than_the_machine_is_not_begun(bot: Bot, start_worker: Start) -> None:
-    """It is sent to a larger tier before anything is loaded, with the two figures."""
+def test_a_model_that_is_larger_than_the_machine_is_not_begun(bot: AttemptQueue, start_worker: Start) -> None:
+    """A model too large for the machine fails before it is loaded, with both sizes in the message."""
     worker = start_worker(STEWARD_MEMORY_BYTES="1000000")
     (worker.folder / "model").mkdir()
     (worker.folder / "model" / "model.safetensors").write_bytes(bytes(4_000_000))
@@ -36,8 +36,8 @@ def test_a_model_that_is_larger_than_the_machine_is_not_begun(bot: Bot, start_wo
     assert "its weights take 0.0 GB" in outcome.failure.message
 
 
-def test_a_child_that_litters_is_stopped(bot: Bot, start_worker: Start) -> None:
-    """Many files, none of them too large: their sum is bounded."""
+def test_a_child_that_litters_is_stopped(bot: AttemptQueue, start_worker: Start) -> None:
+    """A child that writes too many bytes in total is killed, even if each file is small."""
     asked, _ = job("littering"), start_worker(STEWARD_SPOOL_BYTES=str(20 << 20))
     bot.enqueue(asked)
     bot.grant(asked)

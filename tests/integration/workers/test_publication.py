@@ -27,7 +27,7 @@ COMMIT = "POST /api/datasets/*/commit/*"
 
 @pytest.fixture
 def hub(tmp_path: Path) -> Iterator[LocalHub]:
-    """A Hub of its own for each test: they count commits."""
+    """A separate Hub for each test, because tests count commits."""
     with LocalHub(tmp_path / "hub", WORLD) as running:
         yield running
 
@@ -40,13 +40,13 @@ def spool(tmp_path: Path) -> Path:
 
 
 def read(hub: LocalHub, path: str, revision: str = "main") -> bytes:
-    """A file of the details repo, as anybody reads it."""
+    """Read a file of the details repo without a token."""
     folder = HfApi(hub.url, token=False).hf_hub_download(DETAILS, path, repo_type="dataset", revision=revision)
     return Path(folder).read_bytes()
 
 
 def commits(hub: LocalHub) -> int:
-    """How many commits the details repo has beside the one that made it."""
+    """The number of commits in the details repo after the initial one."""
     return len(HfApi(hub.url, token=False).list_repo_commits(DETAILS, repo_type="dataset")) - 1
 
 
@@ -63,13 +63,13 @@ def test_an_attempt_is_one_commit_with_all_that_belongs_to_it(hub: LocalHub, spo
 
 
 def test_the_log_is_published_without_secrets(hub: LocalHub, spool: Path) -> None:
-    """Neither the token nor a folder of the machine is in it."""
+    """The published log holds neither the token nor a folder of the machine."""
     publish(publication(spool), access(hub))
     assert read(hub, log_path("0123456789ab-00000000-1")) == b"reading \xe2\x80\xa6/results.json as [hidden]\n"
 
 
 def test_what_nobody_waits_for_any_more_is_not_published(hub: LocalHub, spool: Path) -> None:
-    """The Hub was away until another worker had the attempt: asked right before the commit, and none is made."""
+    """No commit is made if the check right before it finds that another worker has the attempt."""
     publish(publication(spool), access(hub))
 
     def given_up() -> None:
@@ -82,7 +82,7 @@ def test_what_nobody_waits_for_any_more_is_not_published(hub: LocalHub, spool: P
 
 
 def test_published_twice_is_published_once(hub: LocalHub, spool: Path) -> None:
-    """A worker that was killed between the commit and its answer finds what it did."""
+    """A worker that was killed between the commit and its answer recognises its commit."""
     first = publish(publication(spool), access(hub))
     again = publish(publication(spool, ended=1_795_521_999.0), access(hub))
     assert again == first
@@ -90,7 +90,7 @@ def test_published_twice_is_published_once(hub: LocalHub, spool: Path) -> None:
 
 
 def test_what_was_published_with_another_suite_is_no_earlier_try(hub: LocalHub, spool: Path) -> None:
-    """An attempt that was handed back while the suite changed publishes what it found with the suite of now."""
+    """An earlier commit with another version of the suite does not count as this attempt's publication."""
     before = type(STARTER).model_validate(STARTER.model_dump() | {"version": STARTER.version + 1})
     assert before.digest != STARTER.digest
     publish(publication(spool, suite=before), access(hub))
@@ -102,7 +102,7 @@ def test_what_was_published_with_another_suite_is_no_earlier_try(hub: LocalHub, 
 
 @pytest.mark.parametrize("fault", ["fail", "fail-after", "cut"])
 def test_a_commit_whose_answer_is_lost_lands_once(hub: LocalHub, spool: Path, fault: str) -> None:
-    """Whether the Hub failed before or after it, the commit is there, once."""
+    """The commit is made once, whether the Hub failed before or after it."""
     publish(publication(spool), access(hub))
     hub.state.faults.add(COMMIT, fault)  # type: ignore[arg-type]
     publish(publication(spool, number=2, ended=1_795_525_200.0), access(hub))
@@ -110,7 +110,7 @@ def test_a_commit_whose_answer_is_lost_lands_once(hub: LocalHub, spool: Path, fa
 
 
 def test_a_push_in_between_loses_nothing(hub: LocalHub, spool: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Somebody commits after the repo was read and before ours lands: the card is made again, and both are in."""
+    """After a concurrent commit the card is generated again, and both commits are in the repo."""
     publish(publication(spool), access(hub))
     from hub.client import Hub
 
@@ -130,7 +130,7 @@ def test_a_push_in_between_loses_nothing(hub: LocalHub, spool: Path, monkeypatch
 
 
 def test_restricted_questions_are_published_behind_a_gate(hub: LocalHub, spool: Path) -> None:
-    """Who wants to see them has to ask; the commit comes after the gate."""
+    """The repo of restricted questions is gated before the commit."""
     first, *others = STARTER.benchmarks
     restricted = STARTER.model_copy(update={"benchmarks": (first.model_copy(update={"restricted": True}), *others)})
     details = publish(publication(spool, suite=restricted), access(hub))
@@ -140,7 +140,7 @@ def test_restricted_questions_are_published_behind_a_gate(hub: LocalHub, spool: 
 
 
 def test_answers_of_a_model_that_not_all_may_see_are_private(hub: LocalHub, spool: Path) -> None:
-    """The repo is made private; one that is from a time when all might see the model is hidden, before the commit."""
+    """The repo of a private model is made private before the commit, also if it was public."""
     publish(publication(spool), access(hub))
     assert read(hub, "README.md")
     publish(publication(spool, number=2, ended=1_795_525_200.0, private=True), access(hub))
@@ -152,20 +152,20 @@ def test_answers_of_a_model_that_not_all_may_see_are_private(hub: LocalHub, spoo
 
 
 def test_a_token_that_may_not_write_is_said_to_be_so(hub: LocalHub, spool: Path) -> None:
-    """The operator reads which repo it was."""
+    """The error of a token without write access names the repo."""
     with pytest.raises(PublicationFailed, match="elsewhere/details"):
         publish(publication(spool, repo="elsewhere/details"), access(hub))
 
 
 def test_a_spool_without_results_is_not_published(hub: LocalHub, tmp_path: Path) -> None:
-    """Not even a repo is made for it."""
+    """A spool without results creates no repo."""
     with pytest.raises(EvaluationFailed, match=r"results\.json"):
         publish(publication(tmp_path), access(hub))
     assert not HfApi(hub.url, token=False).repo_exists(DETAILS, repo_type="dataset")
 
 
 def test_a_link_in_the_spool_is_not_followed(hub: LocalHub, spool: Path, tmp_path: Path) -> None:
-    """A child that puts a link where its answers should be does not get another file published."""
+    """A link in the place of a result file is not followed."""
     answers = spool / "samples" / f"{STARTER.tasks[0]}.jsonl"
     answers.rename(tmp_path / "elsewhere.jsonl")
     answers.symlink_to(tmp_path / "elsewhere.jsonl")
@@ -174,7 +174,7 @@ def test_a_link_in_the_spool_is_not_followed(hub: LocalHub, spool: Path, tmp_pat
 
 
 def test_a_linked_folder_in_the_spool_is_not_followed(hub: LocalHub, spool: Path, tmp_path: Path) -> None:
-    """Nor does one that links the folder of its answers get those of another child, maybe of a private model."""
+    """A link in the place of the samples' folder is not followed: it could lead to another child's files."""
     (spool / "samples").rename(tmp_path / "of-another-slot")
     (spool / "samples").symlink_to(tmp_path / "of-another-slot", target_is_directory=True)
     with pytest.raises(EvaluationFailed, match="left no answers"):
@@ -182,7 +182,7 @@ def test_a_linked_folder_in_the_spool_is_not_followed(hub: LocalHub, spool: Path
 
 
 def test_a_nan_in_the_results_is_not_published(hub: LocalHub, spool: Path) -> None:
-    """JSON has no word for it, and a leaderboard no place."""
+    """NaN in the results is refused, because JSON cannot express it."""
     text = (spool / "results.json").read_text().replace("0.5", "NaN", 1)
     (spool / "results.json").write_text(text)
     with pytest.raises(EvaluationFailed, match="NaN"):
@@ -202,7 +202,7 @@ print(json.dumps({"rows": latest.num_rows, "splits": sorted(runs), "score": late
 
 
 def test_datasets_reads_the_details_after_several_runs(hub: LocalHub, spool: Path, tmp_path: Path) -> None:
-    """By config, by run, and the newest as `latest`; the scores are the default config."""
+    """`datasets` loads each config by run and as `latest`; the scores are the default config."""
     publish(publication(spool), access(hub))
     publish(publication(spool, number=2, ended=1_795_525_200.0), access(hub))
     done = subprocess.run(

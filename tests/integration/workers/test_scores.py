@@ -1,13 +1,11 @@
-"""Scores: those of the `lm_eval` command, digit for digit."""
+"""Scores: those of the `lm_eval` command, digit for digit, and the same by two copies of a child."""
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,12 +13,15 @@ from random import Random
 from typing import Any
 
 import pytest
+import yaml
 
 from leaderboard.results import phase_seconds
-from leaderboard.suites import Dataset
+from leaderboard.suites import Dataset, parse_suite
 from localhub.testing import LocalHub
 from tests.support.workers import evaluation_script
 from tests.support.workers.evaluation_inputs import MODEL, STARTER, WORLD, access, plan, upload, upload_questions
+from tests.support.workers.real_worker import SUITE, question_files
+from tests.support.workers.reference_scores import ReferenceScores, ScriptRun
 from workers.common.run_plan import RunPlan
 from workers.evaluation.task_files import write_tasks
 from workers.models.downloads import fetch_datasets, fetch_model
@@ -31,40 +32,21 @@ CHILD = Path(evaluation_script.__file__)
 
 @dataclass(frozen=True)
 class Runs:
-    """The same evaluation twice: by the command, and by a child, with what the child said; and one of GPQA."""
+    """The same evaluation twice: by the command, and by a child, with what the child said. One of GPQA.
+
+    And one of another suite twice: by one child, and by two copies of it that share the questions.
+    """
 
     command: Path
     child: Path
     said: str
     gpqa: Path
-
-
-@dataclass(frozen=True)
-class Work:
-    """A process that writes what it says to files, so that it never waits for a reader."""
-
-    process: subprocess.Popen[bytes]
-    folder: Path
-
-    @classmethod
-    def start(cls, folder: Path, *arguments: str, **environment: str) -> Work:
-        """Start it. Two run at a time, on one thread each."""
-        folder.mkdir()
-        with (folder / "out").open("wb") as out, (folder / "err").open("wb") as err:
-            surroundings = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
-            return cls(subprocess.Popen(arguments, env=surroundings, stdout=out, stderr=err), folder)
-
-    def end(self) -> str:
-        """What it printed, where it went well."""
-        try:
-            assert self.process.wait(timeout=170) == 0, (self.folder / "err").read_text()[-3000:]
-        finally:
-            self.process.kill()
-        return (self.folder / "out").read_text()
+    alone: Path
+    together: Path
 
 
 def unshared() -> list[str]:
-    """How to start a process where no network is; nothing where this machine has no way to."""
+    """The command that starts a process without a network; empty if this machine cannot."""
     for way in (["unshare", "--net"], ["unshare", "--net", "--map-root-user"]):
         if shutil.which("unshare") and subprocess.run([*way, "true"], capture_output=True, check=False).returncode == 0:
             return way
@@ -85,27 +67,16 @@ def planned(folder: Path, tasks: Path, questions: Path, model: Path, revision: s
     )
 
 
-def child(folder: Path, *plans: RunPlan) -> Work:
+def child(folder: Path, *plans: RunPlan) -> ScriptRun:
     """A child for each of `plans`, one after the other, in a network namespace of its own where nothing is."""
     orders = [str(one.spool.with_suffix(".json")) for one in plans]
     for order, one in zip(orders, plans, strict=True):
         Path(order).write_text(one.model_dump_json())
-    return Work.start(folder, *unshared(), sys.executable, str(CHILD), "run", *orders)
-
-
-def command(hub: LocalHub, out: Path, tasks: Path, revision: str) -> Work:
-    """The `lm_eval` command, as the documentation tells people to use it."""
-    return Work.start(
-        out.with_suffix(".said"), str(Path(sys.executable).with_name("lm_eval")), "run", "--model", "hf",
-        "--model_args", f"pretrained={MODEL},revision={revision},dtype=float32",
-        "--tasks", *STARTER.run, "--include_path", str(tasks),
-        "--batch_size", "16", "--device", "cpu", "--output_path", str(out), "--log_samples",
-        HF_ENDPOINT=hub.url, HF_HOME=str(out.with_suffix(".home")), HF_HUB_DISABLE_XET="1",
-    )  # fmt: skip
+    return ScriptRun.start(folder, *unshared(), sys.executable, str(CHILD), "run", *orders)
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
+def runs(reference: ReferenceScores, tmp_path_factory: pytest.TempPathFactory) -> Runs:
     """The command and the children at the same time: each is a process that imports the harness."""
     folder = tmp_path_factory.mktemp("scores")
     with LocalHub(folder / "hub", WORLD) as hub:
@@ -116,11 +87,25 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
         ((repo, commit),) = questions.revisions.items()
         tasks = write_tasks(STARTER, folder / "tasks", repo=repo, revision=commit)
         planned_run = planned(folder / "child", tasks, questions.folder, model, revision)
-        of_gpqa = gpqa(hub, folder, model, revision)
-        by_command = command(hub, folder / "command", tasks, revision)
-        said = child(folder / "children.said", planned_run, of_gpqa).end()
-        by_command.end()
-        yield Runs(next((folder / "command").iterdir()), planned_run.spool, said.splitlines()[0], of_gpqa.spool)
+        plans = [planned_run, gpqa(hub, folder, model, revision), *copies(hub, folder, model, revision)]
+        said = child(folder / "children.said", *plans).end()
+    _, of_gpqa, alone, together = (one.spool for one in plans)
+    return Runs(reference.of("starter"), planned_run.spool, said.splitlines()[0], of_gpqa, alone, together)
+
+
+def copies(hub: LocalHub, folder: Path, model: Path, revision: str) -> list[RunPlan]:
+    """Two plans of a dozen questions: for one child, and for two copies."""
+    suite = parse_suite(yaml.safe_dump(SUITE))
+    upload(hub, *question_files())
+    questions = fetch_datasets(suite, access(hub), folder / "quick-cache")
+    ((repo, commit),) = questions.revisions.items()
+    tasks = write_tasks(suite, folder / "quick-tasks", repo=repo, revision=commit)
+    of_suite = {"tasks": suite.run, "batch_size": 2, "suite": suite.name, "suite_digest": suite.digest}
+    spread = {"alone": {}, "together": {"spread": "copies", "copies": 2}}
+    return [
+        planned(folder / name, tasks, questions.folder, model, revision).model_copy(update={**of_suite, **changes})
+        for name, changes in spread.items()
+    ]
 
 
 def gpqa(hub: LocalHub, folder: Path, model: str, revision: str) -> RunPlan:
@@ -141,7 +126,7 @@ def results(file: Path) -> dict[str, Any]:
 
 
 def test_scores_are_those_of_the_command_digit_for_digit(runs: Runs) -> None:
-    """The same results, the same hashes of what was asked, and in each sample the same log-likelihoods and texts."""
+    """Results, hashes of prompts, and each sample's log-likelihoods and texts equal those of the command."""
     ours, theirs = results(runs.child / "results.json"), results(next(runs.command.glob("results_*.json")))
     print(json.dumps({"child": ours["results"], "lm_eval": theirs["results"]}, indent=1))
     assert ours["results"] == theirs["results"]
@@ -153,7 +138,7 @@ def test_scores_are_those_of_the_command_digit_for_digit(runs: Runs) -> None:
 
 
 def test_the_answers_are_not_all_the_same(runs: Runs) -> None:
-    """The comparison would prove little on a model that answers everything alike."""
+    """The answers differ, so that the comparison is meaningful."""
     lines = (runs.child / "samples" / "starter_navigation.jsonl").read_text().splitlines()
     assert len({str(json.loads(line)["resps"]) for line in lines}) > 30
 
@@ -164,24 +149,32 @@ def test_progress_counts_every_request_up_to_the_last(runs: Runs) -> None:
 
 
 def test_how_long_each_phase_took_is_told(runs: Runs) -> None:
-    """Operators see where the time went, and the benchmark what the harness itself needed."""
+    """The results report the seconds of each phase."""
     seconds = phase_seconds(results(runs.child / "results.json"))
     assert list(seconds) == ["load", "prepare", "evaluate"]
     assert seconds["evaluate"] > 0
 
 
 def test_results_name_the_model_and_no_folder_of_this_machine(runs: Runs) -> None:
-    """Readers find the model by its name and commit; where our disk is concerns nobody."""
+    """The results name the model and its commit, and no folder of this machine."""
     text = (runs.child / "results.json").read_text()
     found = json.loads(text)
-    assert found["model_name"] == MODEL
+    assert found["model_name"] == found["config"]["model_name"] == MODEL
     assert found["config"]["model_args"]["pretrained"] == MODEL
     assert found["config"]["model_sha"] == found["config"]["model_args"]["revision"]
     assert str(runs.child.parent) not in text
 
 
+def test_the_arguments_have_the_form_that_the_command_writes(runs: Runs) -> None:
+    """The arguments are the command's object, member by member; the two runs read the model from different Hubs."""
+    ours, theirs = results(runs.child / "results.json"), results(next(runs.command.glob("results_*.json")))
+    arguments, expected = ours["config"]["model_args"], theirs["config"]["model_args"]
+    assert all(len(one.pop("revision")) == 40 for one in (arguments, expected))
+    assert arguments == expected
+
+
 def test_the_spool_holds_what_was_promised_and_no_more(runs: Runs) -> None:
-    """Whoever publishes knows the names; the harness's own folder is gone."""
+    """The spool holds only the promised files; the harness's own folder is removed."""
     assert {path.name for path in runs.child.iterdir()} == {"results.json", "samples", "datasets"}
     assert {path.stem for path in (runs.child / "samples").iterdir()} == set(STARTER.tasks)
 
@@ -195,7 +188,7 @@ def gpqa_questions() -> list[dict[str, str]]:
 
 
 def upload_gpqa(hub: LocalHub, repo: str) -> None:
-    """Publish them as GPQA is published."""
+    """Upload the questions in GPQA's format."""
     lines = "".join(json.dumps(row) + "\n" for row in gpqa_questions()).encode()
     card = b"---\nconfigs:\n- {config_name: gpqa_diamond, data_files: [{split: train, path: d.jsonl}]}\n---\n"
     upload(hub, repo, {"README.md": card, "d.jsonl": lines}, "dataset")
@@ -213,10 +206,24 @@ def gpqa_tasks(folder: Path, repo: str) -> Path:
 
 
 def test_gpqas_choices_are_shuffled_once_as_the_command_shuffles_them(runs: Runs) -> None:
-    """The task shuffles whenever its table is derived anew; what is asked must be the first shuffle, from seed 0."""
+    """GPQA's choices are shuffled only once, from seed 0, although the task shuffles whenever it derives its table."""
     asked = [json.loads(line)["doc"] for line in (runs.gpqa / "samples/leaderboard_gpqa_diamond.jsonl").open()]
     shuffle = Random(0)
     for row, doc in zip(gpqa_questions(), asked, strict=True):
         choices = [row[name] for name in NAMES]
         shuffle.shuffle(choices)
         assert [doc[f"choice{i}"] for i in (1, 2, 3, 4)] == choices
+
+
+def answers(spool: Path) -> list[dict[str, Any]]:
+    """The samples of a dozen questions, in their order."""
+    lines = (spool / "samples" / "quick_choose.jsonl").read_text().splitlines()
+    return sorted(map(json.loads, lines), key=lambda sample: int(sample["doc_id"]))
+
+
+def test_two_copies_find_what_one_finds(runs: Runs) -> None:
+    """Data parallel: the same scores, and the same answer to every question."""
+    assert results(runs.together / "results.json")["results"] == results(runs.alone / "results.json")["results"]
+    found, expected = answers(runs.together), answers(runs.alone)
+    assert [sample["doc"] for sample in found] == [sample["doc"] for sample in expected]
+    assert [sample["filtered_resps"] for sample in found] == [sample["filtered_resps"] for sample in expected]

@@ -1,4 +1,4 @@
-"""Every kind of weights that runs on a CPU, through a real worker: scores are those of the whole model."""
+"""All weight types that run on a CPU, through a real worker: scores equal those of the complete model."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import io
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -15,32 +14,29 @@ import pytest
 from leaderboard.attempts import Outcome
 from leaderboard.details import table_path
 from tests.support.models import adapters_and_deltas
-from tests.support.workers.real_worker import PATIENCE, RealStand, real_stand, upload_questions
+from tests.support.workers.real_worker import PATIENCE, RealWorker
 
 BASE = "ada/base"
 NAMES = ("base", "adapter", "merged", "delta", "summed")
 
 
 @pytest.fixture(scope="module")
-def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealStand]:
+def stand(real_worker: RealWorker) -> RealWorker:
     """A worker with its Hub and queue."""
-    with real_stand(tmp_path_factory.mktemp("weights")) as found:
-        upload_questions(found)
-        found.start_worker(STEWARD_BATCH_SIZE="4")
-        yield found
+    return real_worker
 
 
 @pytest.fixture(scope="module")
-def revisions(stand: RealStand) -> dict[str, str]:
-    """Model → commit, of the base model and of all that are made from it; the base model has moved on since."""
+def revisions(stand: RealWorker) -> dict[str, str]:
+    """Model → commit of the base model and of the models made from it; the base model has a later commit."""
     found = {name: stand.upload(f"ada/{name}", getattr(adapters_and_deltas, name)()) for name in NAMES}
     stand.upload(BASE, adapters_and_deltas.merged())
     return found
 
 
 @pytest.fixture(scope="module")
-def outcomes(stand: RealStand, revisions: dict[str, str]) -> dict[str, Outcome]:
-    """How the evaluation of each ended."""
+def outcomes(stand: RealWorker, revisions: dict[str, str]) -> dict[str, Outcome]:
+    """The outcomes of all evaluations."""
     asks: dict[str, dict[str, Any]] = {name: {} for name in NAMES}
     based = {"base_model": BASE, "base_revision": revisions["base"]}
     asks["adapter"] = {"weight_type": "Adapter", **based}
@@ -49,45 +45,45 @@ def outcomes(stand: RealStand, revisions: dict[str, str]) -> dict[str, Outcome]:
     return dict(zip(NAMES, stand.run(*jobs), strict=True))
 
 
-def rows(stand: RealStand, outcome: Outcome, task: str = "quick_choose") -> list[dict[str, Any]]:
-    """What was asked and answered in one task."""
+def rows(stand: RealWorker, outcome: Outcome, task: str = "quick_choose") -> list[dict[str, Any]]:
+    """The rows of one task's details."""
     assert outcome.details is not None, outcome.failure
     time = outcome.details.results_path.removeprefix("results_").removesuffix(".json")
     table = pq.read_table(io.BytesIO(stand.read(outcome, table_path(task, time))))
     return table.to_pylist()
 
 
-def likelihoods(stand: RealStand, outcome: Outcome) -> list[float]:
-    """The log-likelihood of every choice."""
+def likelihoods(stand: RealWorker, outcome: Outcome) -> list[float]:
+    """The log-likelihoods of all choices."""
     return [float(answer[0]) for row in rows(stand, outcome) for answer in json.loads(row["answers"])]
 
 
 @pytest.mark.parametrize(("change", "whole"), [("adapter", "merged"), ("delta", "summed")])
 def test_scores_are_those_of_the_whole_model(
-    stand: RealStand, outcomes: dict[str, Outcome], change: str, whole: str
+    stand: RealWorker, outcomes: dict[str, Outcome], change: str, whole: str
 ) -> None:
-    """An adapter on its base is the merged model; a delta on its base is their sum."""
+    """An adapter scores as the merged model, a delta as the sum."""
     found, expected = stand.results(outcomes[change]), stand.results(outcomes[whole])
     assert found["results"] == expected["results"]
     assert likelihoods(stand, outcomes[change]) == pytest.approx(likelihoods(stand, outcomes[whole]), abs=1e-4)
 
 
 @pytest.mark.parametrize("change", ["adapter", "delta"])
-def test_the_change_is_not_without_effect(stand: RealStand, outcomes: dict[str, Outcome], change: str) -> None:
-    """The comparison would prove little if the base model answered the same."""
+def test_the_change_is_not_without_effect(stand: RealWorker, outcomes: dict[str, Outcome], change: str) -> None:
+    """The base model's answers differ, so that the comparison is meaningful."""
     assert likelihoods(stand, outcomes[change]) != pytest.approx(likelihoods(stand, outcomes["base"]), abs=1e-2)
 
 
-def test_a_sum_is_exact(stand: RealStand, outcomes: dict[str, Outcome]) -> None:
-    """Each tensor is added once, in the model's own dtype: the answers are those of the sum, digit for digit."""
+def test_a_sum_is_exact(stand: RealWorker, outcomes: dict[str, Outcome]) -> None:
+    """A delta's answers equal those of the summed model digit for digit."""
     for task in ("quick_choose", "quick_write"):
         assert rows(stand, outcomes["delta"], task) == rows(stand, outcomes["summed"], task)
 
 
 def test_the_same_model_twice_is_equal_bit_for_bit(
-    stand: RealStand, outcomes: dict[str, Outcome], revisions: dict[str, str]
+    stand: RealWorker, outcomes: dict[str, Outcome], revisions: dict[str, str]
 ) -> None:
-    """Every log-likelihood and every text, and so every score."""
+    """Two evaluations of the same model are equal bit for bit."""
     (again,) = stand.run(stand.job(BASE, revisions["base"], 2))
     assert stand.results(again)["results"] == stand.results(outcomes["base"])["results"]
     for task in ("quick_choose", "quick_write"):
@@ -95,9 +91,9 @@ def test_the_same_model_twice_is_equal_bit_for_bit(
 
 
 def test_results_say_what_was_changed(
-    stand: RealStand, outcomes: dict[str, Outcome], revisions: dict[str, str]
+    stand: RealWorker, outcomes: dict[str, Outcome], revisions: dict[str, str]
 ) -> None:
-    """Base model and its commit, the one that admission saw, stand in our block and in the harness's words."""
+    """The results name the base model and the commit that admission recorded."""
     found = stand.results(outcomes["adapter"])
     block, told = found["steward"], found["config"]["model_args"]
     assert (block["weight_type"], block["base_model"]) == ("Adapter", BASE)
@@ -105,8 +101,8 @@ def test_results_say_what_was_changed(
     assert told["peft"] == f"ada/adapter@{revisions['adapter']}"
 
 
-def verified(stand: RealStand, attempt: str) -> tuple[int, dict[str, Any]]:
-    """What `steward verify` says, and its exit status. It finds the model by the request's path."""
+def verified(stand: RealWorker, attempt: str) -> tuple[int, dict[str, Any]]:
+    """The output of `steward verify`, which finds the model by the request's path, and its exit status."""
     done = subprocess.run(
         [sys.executable, "-m", "steward.cli", "verify", attempt, "--json"],
         env=stand.settings(),
@@ -119,8 +115,8 @@ def verified(stand: RealStand, attempt: str) -> tuple[int, dict[str, Any]]:
     return done.returncode, json.loads(done.stdout)
 
 
-def test_a_published_evaluation_is_verified_sample_by_sample(stand: RealStand, outcomes: dict[str, Outcome]) -> None:
-    """Run again as recorded: at the base model's commit of then, though its newest is another."""
+def test_a_published_evaluation_is_verified_sample_by_sample(stand: RealWorker, outcomes: dict[str, Outcome]) -> None:
+    """`steward verify` uses the recorded commit of the base model, although its head is another."""
     outcome = outcomes["adapter"]
     stand.upload("trial/requests", {outcome.path: b"{}", "README.md": b"# requests"}, "dataset")
     status, said = verified(stand, outcome.attempt)
@@ -131,8 +127,8 @@ def test_a_published_evaluation_is_verified_sample_by_sample(stand: RealStand, o
     ]
 
 
-def test_half_precision_and_the_chat_template_run_too(stand: RealStand, revisions: dict[str, str]) -> None:
-    """Each is told to the harness, and shows in what it writes."""
+def test_half_precision_and_the_chat_template_run_too(stand: RealWorker, revisions: dict[str, str]) -> None:
+    """Half precision and the chat template reach the harness, and its results show them."""
     asks: list[dict[str, Any]] = [{"precision": "bfloat16"}, {"precision": "float16", "use_chat_template": True}]
     ended = stand.run(*(stand.job(BASE, revisions["base"], **ask) for ask in asks))
     brain, half = (stand.results(outcome) for outcome in ended)
@@ -153,9 +149,9 @@ def test_half_precision_and_the_chat_template_run_too(stand: RealStand, revision
     ],
 )
 def test_what_cannot_be_run_ends_in_its_cause(
-    stand: RealStand, name: str, kind: str, files: Any, base: str, cause: str
+    stand: RealWorker, name: str, kind: str, files: Any, base: str, cause: str
 ) -> None:
-    """Whatever is missing is found, and never filled in by random numbers or loaded as something else."""
+    """Missing or unusable weights end the attempt with their cause."""
     precision = {"no-quantiser": "8bit", "not-quantised": "GPTQ"}.get(name, "float32")
     revision = stand.upload(f"ada/{name}", files())
     asked = stand.job(f"ada/{name}", revision, weight_type=kind, precision=precision, base_model=base)

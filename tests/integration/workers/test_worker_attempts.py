@@ -1,4 +1,4 @@
-"""Attempts through a real worker: what the bot sees, what is published, what they died of."""
+"""Attempts through a real worker: states, publication, and causes of failures."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from redis_state.heartbeats import WorkerRegistry
 from redis_state.jobs import queue
 from redis_state.keys import Keys
 from steward.valkey import Valkey
+from tests.support.waiting import wait_until
 from tests.support.workers.recorded_failures import record_outcome
-from tests.support.workers.worker_process import BOARD, TIER, Bot, WorkerProcess, eventually, job
+from tests.support.workers.worker_process import BOARD, TIER, AttemptQueue, WorkerProcess, job
 
 
 @pytest.fixture(scope="module")
@@ -34,53 +35,55 @@ def shared_worker(valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> I
 
 
 @pytest.fixture
-def worker(bot: Bot, shared_worker: WorkerProcess) -> Iterator[WorkerProcess]:
-    """The shared worker, with nothing done at the Hub yet."""
-    assert shared_worker.process.poll() is None, shared_worker.words()
+def worker(bot: AttemptQueue, shared_worker: WorkerProcess) -> Iterator[WorkerProcess]:
+    """The shared worker, before any call to the Hub."""
+    assert shared_worker.process.poll() is None, shared_worker.log()
     (shared_worker.folder / "hub.log").unlink(missing_ok=True)
     yield shared_worker
-    eventually(lambda: not shared_worker.pids("job"))
+    wait_until(lambda: not shared_worker.pids("job"))
 
 
-def test_an_attempt_from_queue_to_end(bot: Bot, worker: WorkerProcess) -> None:
+def test_an_attempt_from_queue_to_end(bot: AttemptQueue, worker: WorkerProcess) -> None:
     """A queued job is taken, claimed, evaluated, published once and ended, and each step marks the request dirty."""
     asked = job("fine")
     bot.enqueue(asked)
     bot.reaches(asked, "taken")
-    assert eventually(lambda: bot.dirty(asked))
+    assert wait_until(lambda: bot.dirty(asked))
     bot.clean()
     bot.attempts.answer_claim(asked.attempt, granted=True)
     outcome, log = bot.outcome(asked)
     assert outcome.ok and outcome.details and outcome.details.repo == "trial-details/details_trial__fine"
     assert (outcome.path, outcome.revision, outcome.phase) == (asked.path, asked.revision, "publish")
     assert outcome.versions["lm-eval"] and "claim granted" in log
-    assert eventually(lambda: bot.dirty(asked))
-    assert worker.hub() == ["fetch", "fetched", "publish", "published"]
+    assert wait_until(lambda: bot.dirty(asked))
+    assert worker.hub_verbs() == ["fetch", "fetched", "publish", "published"]
     assert bot.connection.zcard(bot.keys.attempts) == 0, "an ended attempt is no longer watched for beats"
 
 
-def test_a_job_that_rq_has_finished_keeps_its_result_for_an_hour_at_most(bot: Bot, worker: WorkerProcess) -> None:
-    """The job returns its outcome, and RQ forgets it in time."""
+def test_a_job_that_rq_has_finished_keeps_its_result_for_an_hour_at_most(
+    bot: AttemptQueue, worker: WorkerProcess
+) -> None:
+    """The job returns its outcome, and RQ drops it within an hour."""
     asked = job("fine")
     bot.enqueue(asked)
     bot.grant(asked)
     jobs = queue(bot.connection, bot.keys.queue(TIER))
-    done = eventually(lambda: (found := jobs.fetch_job(asked.attempt)) and found.is_finished and found)
+    done = wait_until(lambda: (found := jobs.fetch_job(asked.attempt)) and found.is_finished and found)
     assert done.return_value()["attempt"] == asked.attempt
     assert 0 < bot.connection.ttl(done.key) <= 3600
 
 
-def test_downloads_begin_before_the_claim_is_answered(bot: Bot, worker: WorkerProcess) -> None:
-    """While the bot thinks, the model is fetched; nothing is evaluated."""
+def test_downloads_begin_before_the_claim_is_answered(bot: AttemptQueue, worker: WorkerProcess) -> None:
+    """The download begins before the claim is answered; the evaluation does not."""
     asked = job("fine")
     bot.enqueue(asked)
-    eventually(lambda: worker.hub() == ["fetch", "fetched"])
+    wait_until(lambda: worker.hub_verbs() == ["fetch", "fetched"])
     assert bot.state(asked) == "taken" and worker.pids("child") == []
     bot.grant(asked, granted=False)
 
 
-def test_a_void_claim_ends_quietly(bot: Bot, worker: WorkerProcess) -> None:
-    """An attempt that the bot no longer wants is neither evaluated nor published nor reported, and work goes on."""
+def test_a_void_claim_ends_quietly(bot: AttemptQueue, worker: WorkerProcess) -> None:
+    """A void attempt is neither evaluated nor published nor reported, and the next job runs."""
     unwanted, wanted = job("fine", 1), job("fine", 2)
     bot.enqueue(unwanted)
     bot.grant(unwanted, granted=False)
@@ -88,24 +91,24 @@ def test_a_void_claim_ends_quietly(bot: Bot, worker: WorkerProcess) -> None:
     bot.grant(wanted)
     bot.outcome(wanted)
     assert bot.attempts.outcome(unwanted.attempt) is None and bot.state(unwanted) == "void"
-    assert worker.hub().count("publish") == 1 and bot.connection.zcard(bot.keys.attempts) == 0
+    assert worker.hub_verbs().count("publish") == 1 and bot.connection.zcard(bot.keys.attempts) == 0
 
 
-def test_an_unanswered_claim_is_asked_again_and_stays_alive(bot: Bot, worker: WorkerProcess) -> None:
+def test_an_unanswered_claim_is_asked_again_and_stays_alive(bot: AttemptQueue, worker: WorkerProcess) -> None:
     """A bot that lost the first mark, or all of Redis, is asked again, and sees beats of a `taken` attempt."""
     asked = job("fine")
     bot.enqueue(asked)
     bot.reaches(asked, "taken")
-    eventually(lambda: bot.dirty(asked))
+    wait_until(lambda: bot.dirty(asked))
     bot.clean()
-    assert eventually(lambda: bot.dirty(asked))
+    assert wait_until(lambda: bot.dirty(asked))
     assert bot.state(asked) == "taken" and bot.connection.zcard(bot.keys.attempts) == 1
     bot.connection.flushall()
     bot.grant(asked, granted=False)
 
 
-def test_a_claim_that_was_overlooked_is_asked_for_anew(bot: Bot, worker: WorkerProcess) -> None:
-    """Where the attempt is said to be in the queue though its worker waits for an answer, it becomes `taken` again."""
+def test_a_claim_that_was_overlooked_is_asked_for_anew(bot: AttemptQueue, worker: WorkerProcess) -> None:
+    """An attempt whose state is `queued` although its worker waits for an answer becomes `taken` again."""
     asked = job("fine")
     bot.enqueue(asked)
     bot.reaches(asked, "taken")
@@ -114,8 +117,8 @@ def test_a_claim_that_was_overlooked_is_asked_for_anew(bot: Bot, worker: WorkerP
     bot.grant(asked, granted=False)
 
 
-def test_progress_and_doing_are_seen_while_it_runs(bot: Bot, worker: WorkerProcess) -> None:
-    """The bot reads how far the attempt is, and which worker does it; after it the worker is idle again."""
+def test_progress_and_doing_are_seen_while_it_runs(bot: AttemptQueue, worker: WorkerProcess) -> None:
+    """The bot reads the attempt's progress and its worker; afterwards the worker is idle."""
     asked = job("short")
     bot.enqueue(asked)
     bot.grant(asked)
@@ -127,9 +130,9 @@ def test_progress_and_doing_are_seen_while_it_runs(bot: Bot, worker: WorkerProce
         return [(card.name, card.doing) for card in workers.alive(now=state.beat)]
 
     assert doing() == [(state.worker, asked.attempt)]
-    eventually(lambda: (found := bot.attempts.read(asked.attempt)) and found.progress.done >= 10)
+    wait_until(lambda: (found := bot.attempts.read(asked.attempt)) and found.progress.done >= 10)
     bot.outcome(asked)
-    eventually(lambda: doing() == [(state.worker, "")])
+    wait_until(lambda: doing() == [(state.worker, "")])
 
 
 @pytest.mark.parametrize(
@@ -147,8 +150,10 @@ def test_progress_and_doing_are_seen_while_it_runs(bot: Bot, worker: WorkerProce
         ("exiting", "left-without-a-word"),
     ],
 )
-def test_a_death_is_diagnosed_and_the_queue_goes_on(bot: Bot, worker: WorkerProcess, trial: str, cause: str) -> None:
-    """Whatever a child dies of, its attempt ends with the cause, nothing is published, and the next job runs."""
+def test_a_death_is_diagnosed_and_the_queue_goes_on(
+    bot: AttemptQueue, worker: WorkerProcess, trial: str, cause: str
+) -> None:
+    """A failed attempt ends with its cause, nothing is published, and the next job runs."""
     if trial == "writing" and not worker.has_namespaces:
         pytest.skip("no mount namespace to be had: a child has no temporary folder of its own that it could fill")
     dying, following = job(trial), job("fine")
@@ -159,38 +164,40 @@ def test_a_death_is_diagnosed_and_the_queue_goes_on(bot: Bot, worker: WorkerProc
     assert outcome.failure and outcome.failure.cause == cause, log
     assert outcome.evidence and diagnose(outcome.evidence).code == cause, "what was kept tells the same"
     record_outcome(f"a child on trial: {trial}", outcome)
-    assert "publish" not in worker.hub() and outcome.phase in ("load", "evaluate")
+    assert "publish" not in worker.hub_verbs() and outcome.phase in ("load", "evaluate")
     bot.grant(following)
     assert bot.outcome(following)[0].ok
 
 
 @pytest.mark.parametrize("trial", ["flooding", "forging"])
-def test_a_child_that_misbehaves_ends_in_failure(bot: Bot, worker: WorkerProcess, trial: str) -> None:
-    """A child that floods or forges its stream publishes nothing, and is called what it is."""
+def test_a_child_that_misbehaves_ends_in_failure(bot: AttemptQueue, worker: WorkerProcess, trial: str) -> None:
+    """A child that floods or forges its stream fails with that cause, and publishes nothing."""
     asked = job(trial)
     bot.enqueue(asked)
     bot.grant(asked)
     outcome, _ = bot.outcome(asked)
-    assert outcome.failure and outcome.failure.cause == "child-misbehaved" and "publish" not in worker.hub()
+    assert outcome.failure and outcome.failure.cause == "child-misbehaved" and "publish" not in worker.hub_verbs()
     record_outcome(f"a child on trial: {trial}", outcome)
-    eventually(lambda: worker.pids("child") == [])
+    wait_until(lambda: worker.pids("child") == [])
 
 
-def test_a_child_that_forks_without_end_is_gone_with_all_that_it_forked(bot: Bot, worker: WorkerProcess) -> None:
-    """A fork bomb ends within its bounds, none of it is left, and the next attempt runs."""
+def test_a_child_that_forks_without_end_is_gone_with_all_that_it_forked(
+    bot: AttemptQueue, worker: WorkerProcess
+) -> None:
+    """A fork bomb is killed within its limits with all its processes, and the next attempt runs."""
     asked, following = job("bombing"), job("fine")
     bot.enqueue(asked)
     bot.enqueue(following)
     bot.grant(asked)
     outcome, log = bot.outcome(asked)
     assert outcome.failure and outcome.failure.cause in ("out-of-memory", "stalled", "too-many-processes"), log
-    eventually(lambda: worker.pids("child") == [])
+    wait_until(lambda: worker.pids("child") == [])
     bot.grant(following)
     assert bot.outcome(following)[0].ok
 
 
-def test_a_log_holds_nothing_that_acts(bot: Bot, worker: WorkerProcess) -> None:
-    """No order to a terminal, no token, and no line that passes for the worker's leaves the machine with a log."""
+def test_a_log_holds_nothing_that_acts(bot: AttemptQueue, worker: WorkerProcess) -> None:
+    """A published log holds no terminal sequence, no token, and no line that imitates the worker's."""
     asked = job("painting")
     bot.enqueue(asked)
     bot.grant(asked)
@@ -201,8 +208,8 @@ def test_a_log_holds_nothing_that_acts(bot: Bot, worker: WorkerProcess) -> None:
     assert "| [worker] details published" in log.splitlines()
 
 
-def test_a_cancelled_attempt_is_stopped(bot: Bot, worker: WorkerProcess) -> None:
-    """A cancellation reaches the child within a beat; the attempt ends as cancelled and its processes are gone."""
+def test_a_cancelled_attempt_is_stopped(bot: AttemptQueue, worker: WorkerProcess) -> None:
+    """A cancellation stops the child within a heartbeat; the attempt ends as cancelled."""
     asked = job("slow")
     bot.enqueue(asked)
     bot.grant(asked)
@@ -212,11 +219,11 @@ def test_a_cancelled_attempt_is_stopped(bot: Bot, worker: WorkerProcess) -> None
     outcome, _ = bot.outcome(asked)
     assert outcome.failure and outcome.failure.cause == "cancelled"
     record_outcome("a running attempt that somebody cancels", outcome)
-    eventually(lambda: worker.pids("child") == [])
+    wait_until(lambda: worker.pids("child") == [])
 
 
-def test_time_is_up_when_the_job_says_so(bot: Bot, worker: WorkerProcess) -> None:
-    """The time that the bot gives an attempt ends it, by name, and not with RQ's exception in the middle."""
+def test_time_is_up_when_the_job_says_so(bot: AttemptQueue, worker: WorkerProcess) -> None:
+    """The job's time limit ends the attempt with its own cause, not with RQ's exception."""
     asked = job("slow")
     bot.enqueue(asked, timeout=2)
     bot.grant(asked)
@@ -225,20 +232,22 @@ def test_time_is_up_when_the_job_says_so(bot: Bot, worker: WorkerProcess) -> Non
     record_outcome("an attempt with two seconds to live", outcome)
 
 
-def test_the_time_for_which_a_claim_is_waited_for_is_no_time_of_the_attempt(bot: Bot, worker: WorkerProcess) -> None:
-    """A bot that is away for longer than an attempt may take finds it waiting, and it is evaluated then."""
+def test_the_time_for_which_a_claim_is_waited_for_is_no_time_of_the_attempt(
+    bot: AttemptQueue, worker: WorkerProcess
+) -> None:
+    """Waiting for the claim does not count against the attempt's time limit."""
     asked = job("fine")
     bot.enqueue(asked, timeout=8)
     for _ in range(11):  # it asks again once a second at most
-        eventually(lambda: bot.dirty(asked))
+        wait_until(lambda: bot.dirty(asked))
         assert bot.state(asked) == "taken"
         bot.clean()
     bot.attempts.answer_claim(asked.attempt, granted=True)
     assert bot.outcome(asked)[0].ok
 
 
-def test_a_canary_that_dies_is_told_and_the_attempt_is_not_to_blame(bot: Bot, worker: WorkerProcess) -> None:
-    """Asked for, it runs first, once; where it dies, the attempt ends as ours, and the bot is woken."""
+def test_a_canary_that_dies_is_told_and_the_attempt_is_not_to_blame(bot: AttemptQueue, worker: WorkerProcess) -> None:
+    """A requested canary runs once before the attempt; if it fails, the attempt ends as the board's fault."""
     canaries = Canaries(bot.connection, bot.keys, job("fine").suite)
     canaries.ask("harness-error")
     first, second = job("fine", 1), job("fine", 2)
@@ -255,8 +264,8 @@ def test_a_canary_that_dies_is_told_and_the_attempt_is_not_to_blame(bot: Bot, wo
     assert bot.outcome(second)[0].ok, "until the bot has acted on the verdict, no other canary runs"
 
 
-def test_a_canary_whose_questions_cannot_be_had_counts_as_dead(bot: Bot, worker: WorkerProcess) -> None:
-    """It is asked for because of that very cause; another cause tells nothing of it, and leaves it to the next."""
+def test_a_canary_whose_questions_cannot_be_had_counts_as_dead(bot: AttemptQueue, worker: WorkerProcess) -> None:
+    """A canary counts as failed if its questions are missing for the suspected cause; else the next worker runs it."""
     canaries = Canaries(bot.connection, bot.keys, job("fine").suite)
     for number, cause in enumerate(("harness-error", "dataset-changed"), 1):
         canaries.settle(cause, now=0)
@@ -282,8 +291,8 @@ def away(folder: Path) -> Iterator[None]:
     folder.unlink()
 
 
-def test_a_download_that_fails_is_an_outcome(bot: Bot, worker: WorkerProcess) -> None:
-    """What a download raises is diagnosed once the claim is granted."""
+def test_a_download_that_fails_is_an_outcome(bot: AttemptQueue, worker: WorkerProcess) -> None:
+    """A failed download is diagnosed once the claim is granted."""
     asked = job("fine")
     with away(worker.folder / "model"):
         bot.enqueue(asked)
@@ -292,18 +301,18 @@ def test_a_download_that_fails_is_an_outcome(bot: Bot, worker: WorkerProcess) ->
     assert outcome.failure and outcome.phase == "download" and "FileExistsError" in log
 
 
-def test_a_job_for_another_suite_is_refused(bot: Bot, worker: WorkerProcess) -> None:
-    """A worker whose suite is not the one of the job says so instead of publishing other scores."""
+def test_a_job_for_another_suite_is_refused(bot: AttemptQueue, worker: WorkerProcess) -> None:
+    """A job for another suite fails with that cause."""
     asked = job("fine").model_copy(update={"suite_digest": "0" * 64})
     bot.enqueue(asked)
     bot.grant(asked)
     outcome, log = bot.outcome(asked)
-    assert outcome.failure and outcome.failure.cause == "suite-differs" and "publish" not in worker.hub()
+    assert outcome.failure and outcome.failure.cause == "suite-differs" and "publish" not in worker.hub_verbs()
     assert "this worker has starter" in log
     record_outcome("a job for another version of the suite", outcome)
 
 
-def test_a_malformed_message_disturbs_nobody(bot: Bot, worker: WorkerProcess) -> None:
+def test_a_malformed_message_disturbs_nobody(bot: AttemptQueue, worker: WorkerProcess) -> None:
     """A job that is no evaluation is refused, and the next one runs."""
     jobs = queue(bot.connection, bot.keys.queue(TIER))
     bad = jobs.enqueue("workers.jobs.evaluate", kwargs={"message": {"v": 1, "board": 7}})
@@ -314,7 +323,7 @@ def test_a_malformed_message_disturbs_nobody(bot: Bot, worker: WorkerProcess) ->
     assert "not an evaluation job" in bad.return_value(refresh=True)["refused"]
 
 
-def test_only_evaluations_are_run(bot: Bot, worker: WorkerProcess, tmp_path: object) -> None:
+def test_only_evaluations_are_run(bot: AttemptQueue, worker: WorkerProcess, tmp_path: object) -> None:
     """A job that names another function, or a callback, runs nothing: Redis is no way to run code on a worker."""
     jobs = queue(bot.connection, bot.keys.queue(TIER))
     marks = [f"{tmp_path}/marked-{name}" for name in ("call", "callback")]
@@ -325,11 +334,11 @@ def test_only_evaluations_are_run(bot: Bot, worker: WorkerProcess, tmp_path: obj
     bot.grant(asked)
     assert bot.outcome(asked)[0].ok
     assert not [mark for mark in marks if worker.folder.parent.joinpath(mark).exists()]
-    assert "'os.mkdir' is not run here" in worker.words()
+    assert "'os.mkdir' is not run here" in worker.log()
 
 
-def test_forged_jobs_disturb_neither_who_works_nor_who_waits(bot: Bot, worker: WorkerProcess) -> None:
-    """What stands where a job should be, while one runs and when its turn comes: it goes, and the next one is taken."""
+def test_forged_jobs_disturb_neither_who_works_nor_who_waits(bot: AttemptQueue, worker: WorkerProcess) -> None:
+    """Malformed jobs disturb neither a running attempt nor the next one, and are removed."""
     running, following = job("short"), job("fine")
     bot.enqueue(running)
     bot.grant(running)
@@ -348,11 +357,11 @@ def test_forged_jobs_disturb_neither_who_works_nor_who_waits(bot: Bot, worker: W
     bot.grant(following)
     assert bot.outcome(following)[0].ok
     assert worker.process.poll() is None and worker.process.pid == pid
-    assert worker.hub().count("published") == 2
+    assert worker.hub_verbs().count("published") == 2
 
 
-def test_a_log_without_end_is_cut_in_the_middle(bot: Bot, worker: WorkerProcess) -> None:
-    """Two megabytes of prints arrive as a bounded log that says what was cut."""
+def test_a_log_without_end_is_cut_in_the_middle(bot: AttemptQueue, worker: WorkerProcess) -> None:
+    """Two megabytes of output become a bounded log that says how much was cut."""
     asked = job("chatting")
     bot.enqueue(asked)
     bot.grant(asked)

@@ -1,4 +1,4 @@
-"""kill -9, signals and a Redis that goes away, at every phase: nothing left running, and a state that is true."""
+"""kill -9, signals and loss of Redis in each phase: no process survives, and the attempt's state is right."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from redis_state.heartbeats import WorkerRegistry
 from redis_state.jobs import EvaluationJob
 from redis_state.keys import Keys
 from steward.valkey import Valkey
+from tests.support.waiting import wait_until
 from tests.support.workers.recorded_failures import record_outcome
-from tests.support.workers.worker_process import BOARD, Bot, WorkerProcess, eventually, job, runs
+from tests.support.workers.worker_process import BOARD, AttemptQueue, WorkerProcess, job, runs
 from workers.jobs.outbox import store_outcome
 
 Start = Callable[..., WorkerProcess]
@@ -25,7 +26,7 @@ Phases = Callable[[str], tuple[EvaluationJob, WorkerProcess]]
 
 
 @pytest.fixture
-def bring(bot: Bot, start_worker: Start) -> Phases:
+def bring(bot: AttemptQueue, start_worker: Start) -> Phases:
     """Brings an attempt of a new worker into a phase: claim, download, evaluate or publish."""
 
     def to(phase: str) -> tuple[EvaluationJob, WorkerProcess]:
@@ -40,15 +41,17 @@ def bring(bot: Bot, start_worker: Start) -> Phases:
             bot.grant(asked)
             bot.running(asked, phase)
         if phase == "evaluate":
-            eventually(worker.busy_child)
-        worker.look()
+            wait_until(worker.busy_child)
+        worker.processes()
         return asked, worker
 
     return to
 
 
 @pytest.mark.parametrize("phase", ["claim", "download", "evaluate", "publish"])
-def test_a_killed_worker_leaves_nothing_and_its_attempt_falls_silent(bot: Bot, bring: Phases, phase: str) -> None:
+def test_a_killed_worker_leaves_nothing_and_its_attempt_falls_silent(
+    bot: AttemptQueue, bring: Phases, phase: str
+) -> None:
     """kill -9 of the worker ends job, zygote, child and what the child started; the attempt counts as lost in time."""
     asked, worker = bring(phase)
     worker.kill("worker")
@@ -59,7 +62,7 @@ def test_a_killed_worker_leaves_nothing_and_its_attempt_falls_silent(bot: Bot, b
 
 
 @pytest.mark.parametrize("phase", ["claim", "download", "evaluate", "publish"])
-def test_a_killed_job_ends_its_child_and_its_attempt(bot: Bot, bring: Phases, phase: str) -> None:
+def test_a_killed_job_ends_its_child_and_its_attempt(bot: AttemptQueue, bring: Phases, phase: str) -> None:
     """kill -9 of the job's process: the child ends with it, the attempt ends as lost, and the worker goes on."""
     asked, worker = bring(phase)
     remains = set(worker.pids("job") + worker.pids("child") + worker.pids("zygote"))
@@ -67,16 +70,18 @@ def test_a_killed_job_ends_its_child_and_its_attempt(bot: Bot, bring: Phases, ph
     outcome, log = bot.outcome(asked)
     assert outcome.failure and outcome.failure.cause == "worker-lost" and "SIGKILL" in log
     assert outcome.phase == phase
-    eventually(lambda: bot.dirty(asked))  # told first, marked after
+    wait_until(lambda: bot.dirty(asked))  # told first, marked after
     record_outcome(f"kill -9 of the job's process in {phase}", outcome)
-    eventually(lambda: not [pid for pid in remains if runs(pid)])
+    wait_until(lambda: not [pid for pid in remains if runs(pid)])
     following = job("fine", 2)
     bot.enqueue(following)
     bot.reaches(following, "taken")
 
 
 @pytest.mark.parametrize("kind", ["child", "zygote"])
-def test_a_killed_child_or_zygote_is_a_failure_and_the_worker_goes_on(bot: Bot, bring: Phases, kind: str) -> None:
+def test_a_killed_child_or_zygote_is_a_failure_and_the_worker_goes_on(
+    bot: AttemptQueue, bring: Phases, kind: str
+) -> None:
     """kill -9 of the child, or of the zygote with it: a failure with its cause; the next attempt runs."""
     asked, worker = bring("evaluate")
     worker.kill(kind)
@@ -90,7 +95,7 @@ def test_a_killed_child_or_zygote_is_a_failure_and_the_worker_goes_on(bot: Bot, 
 
 
 @pytest.mark.parametrize("phase", ["claim", "download", "evaluate", "publish"])
-def test_sigterm_hands_the_attempt_back(bot: Bot, bring: Phases, phase: str) -> None:
+def test_sigterm_hands_the_attempt_back(bot: AttemptQueue, bring: Phases, phase: str) -> None:
     """A stopped worker ends within ten seconds, and the same attempt can be queued, taken and finished again."""
     asked, worker = bring(phase)
     bot.clean()
@@ -103,7 +108,9 @@ def test_sigterm_hands_the_attempt_back(bot: Bot, bring: Phases, phase: str) -> 
     assert bot.enqueue(asked)
 
 
-def test_a_handed_back_attempt_is_finished_by_another_worker(bot: Bot, bring: Phases, start_worker: Start) -> None:
+def test_a_handed_back_attempt_is_finished_by_another_worker(
+    bot: AttemptQueue, bring: Phases, start_worker: Start
+) -> None:
     """The bot queues the very same attempt again; the next worker carries it to its end."""
     asked, worker = bring("download")
     worker.process.send_signal(signal.SIGTERM)
@@ -115,7 +122,7 @@ def test_a_handed_back_attempt_is_finished_by_another_worker(bot: Bot, bring: Ph
     assert bot.outcome(again)[0].ok
 
 
-def test_a_second_signal_ends_it_at_once(bot: Bot, bring: Phases) -> None:
+def test_a_second_signal_ends_it_at_once(bot: AttemptQueue, bring: Phases) -> None:
     """While a publication cannot be interrupted, a second signal does not wait for it."""
     asked, worker = bring("publish")
     worker.process.send_signal(signal.SIGTERM)
@@ -126,17 +133,17 @@ def test_a_second_signal_ends_it_at_once(bot: Bot, bring: Phases) -> None:
     assert worker.nothing_left() and bot.state(asked) == "handed-back"
 
 
-def test_an_idle_worker_stops_at_once(bot: Bot, start_worker: Start) -> None:
-    """Without a job, SIGTERM and SIGINT end a worker in a moment."""
+def test_an_idle_worker_stops_at_once(bot: AttemptQueue, start_worker: Start) -> None:
+    """SIGTERM and SIGINT end an idle worker at once."""
     for number, name in ((signal.SIGTERM, "first"), (signal.SIGINT, "second")):
         worker = start_worker(name)
-        eventually(lambda: WorkerRegistry(bot.connection, Keys(BOARD)).alive(now=time.time()))
-        worker.look()
+        wait_until(lambda: WorkerRegistry(bot.connection, Keys(BOARD)).alive(now=time.time()))
+        worker.processes()
         worker.process.send_signal(number)
         assert worker.process.wait(5) == 0 and worker.nothing_left()
 
 
-def test_two_workers_share_a_folder_without_sharing_a_slot(bot: Bot, start_worker: Start) -> None:
+def test_two_workers_share_a_folder_without_sharing_a_slot(bot: AttemptQueue, start_worker: Start) -> None:
     """Two workers with one work folder run two attempts side by side."""
     first, second = job("short", 1), job("short", 2)
     start_worker("w")
@@ -162,29 +169,29 @@ def own_valkey(tmp_path: Path) -> Valkey:
 
 
 def test_redis_away_while_a_child_runs_loses_nothing(own_valkey: Valkey, start_worker: Start) -> None:
-    """Redis is killed during an evaluation and comes back after its end: the attempt ends as if nothing had been."""
+    """Redis is killed during an evaluation and returns after its end: the attempt ends normally."""
     asked = job("short")
     worker = start_worker(REDIS_URL=own_valkey.url)
     with redis.Redis.from_url(own_valkey.url) as connection:
-        bot = Bot(connection)
+        bot = AttemptQueue(connection)
         bot.enqueue(asked)
         bot.grant(asked)
         bot.running(asked)
         (running,) = worker.pids("job")
         stop_hard(own_valkey)
-        eventually(lambda: worker.hub()[-1:] == ["published"])
+        wait_until(lambda: worker.hub_verbs()[-1:] == ["published"])
         assert worker.pids("job") == [running]
         own_valkey.start()
         outcome, _ = bot.outcome(asked)
-        assert outcome.ok and worker.hub().count("publish") == 1
+        assert outcome.ok and worker.hub_verbs().count("publish") == 1
         following = job("fine", 2)
         bot.enqueue(following)
         bot.grant(following)
         assert bot.outcome(following)[0].ok
 
 
-def test_a_beat_that_redis_refuses_leaves_the_job_and_its_slot_alone(bot: Bot, start_worker: Start) -> None:
-    """What RQ keeps about the worker is damaged: the job goes on, and the worker takes no other one meanwhile."""
+def test_a_beat_that_redis_refuses_leaves_the_job_and_its_slot_alone(bot: AttemptQueue, start_worker: Start) -> None:
+    """If RQ's record of the worker is damaged, the job goes on, and the worker takes no other job meanwhile."""
     worker, asked = start_worker(STEWARD_BEAT_SECONDS="1"), job("slow")
     bot.enqueue(asked)
     bot.grant(asked)
@@ -194,29 +201,29 @@ def test_a_beat_that_redis_refuses_leaves_the_job_and_its_slot_alone(bot: Bot, s
         bot.connection.delete(key)
         bot.connection.set(key, "damaged")
     log = worker.folder / "worker.log"
-    eventually(lambda: "without RQ's beat" in log.read_text() or "begins anew" in log.read_text())
-    assert "begins anew" not in log.read_text()
+    wait_until(lambda: "without RQ's beat" in log.read_text() or "the worker restarts" in log.read_text())
+    assert "the worker restarts" not in log.read_text()
     assert worker.pids("job") == running
 
 
 def test_a_worker_can_be_stopped_while_redis_is_away(own_valkey: Valkey, start_worker: Start) -> None:
-    """With Redis gone, an idle worker waits for it, and SIGTERM still ends it soon and leaves nothing."""
+    """While Redis is away, SIGTERM still ends an idle worker."""
     worker = start_worker(REDIS_URL=own_valkey.url)
     with redis.Redis.from_url(own_valkey.url) as connection:
-        eventually(lambda: WorkerRegistry(connection, Keys(BOARD)).alive(now=time.time()))
-    worker.look()
+        wait_until(lambda: WorkerRegistry(connection, Keys(BOARD)).alive(now=time.time()))
+    worker.processes()
     stop_hard(own_valkey)
-    eventually(lambda: "Redis is away" in worker.words())
+    wait_until(lambda: "Redis is away" in worker.log())
     worker.process.send_signal(signal.SIGTERM)
     assert worker.process.wait(10) == 0 and worker.nothing_left()
 
 
 def test_a_redis_that_says_nothing_keeps_no_worker(own_valkey: Valkey, start_worker: Start) -> None:
-    """Redis is frozen, and calls to it take minutes to fail: the worker leaves in time, and leaves nothing behind."""
+    """While Redis is frozen, a stopped worker still exits in time, and no process survives."""
     worker = start_worker(REDIS_URL=own_valkey.url, STEWARD_GRACE_SECONDS="0")
     with redis.Redis.from_url(own_valkey.url) as connection:
-        eventually(lambda: WorkerRegistry(connection, Keys(BOARD)).alive(now=time.time()))
-    worker.look()
+        wait_until(lambda: WorkerRegistry(connection, Keys(BOARD)).alive(now=time.time()))
+    worker.processes()
     assert own_valkey.process is not None
     own_valkey.process.send_signal(signal.SIGSTOP)
     try:
@@ -224,11 +231,11 @@ def test_a_redis_that_says_nothing_keeps_no_worker(own_valkey: Valkey, start_wor
         assert worker.process.wait(15) == 0 and worker.nothing_left()
     finally:
         own_valkey.process.send_signal(signal.SIGCONT)
-    assert "told to stop" in worker.words()
+    assert "asked to stop" in worker.log()
 
 
-def test_an_emptied_redis_learns_of_the_end(bot: Bot, bring: Phases) -> None:
-    """Redis forgets everything in the middle: the worker stays, beats bring the attempt back, and its end is told."""
+def test_an_emptied_redis_learns_of_the_end(bot: AttemptQueue, bring: Phases) -> None:
+    """After Redis loses its data, heartbeats write the attempt again, and its outcome arrives."""
     asked, worker = bring("evaluate")
     bot.connection.flushall()
     bot.running(asked)
@@ -243,9 +250,9 @@ def test_an_emptied_redis_learns_of_the_end(bot: Bot, bring: Phases) -> None:
 
 @pytest.mark.parametrize("dies", ["worker", "job"])
 def test_an_outcome_that_could_not_be_told_is_told_by_whoever_has_the_slot_next(
-    bot: Bot, start_worker: Start, dies: str
+    bot: AttemptQueue, start_worker: Start, dies: str
 ) -> None:
-    """A worker, or the process of a job, that is killed with an untold outcome leaves it in its slot."""
+    """An outcome that a killed worker or job did not send is sent by the next worker of the slot."""
     asked, following = job("fine"), job("fine", 2)
     outcome = Outcome(
         attempt=asked.attempt,
@@ -258,7 +265,7 @@ def test_an_outcome_that_could_not_be_told_is_told_by_whoever_has_the_slot_next(
         phase="publish",
     )
     first = start_worker()
-    eventually(lambda: first.pids("zygote"))
+    wait_until(lambda: first.pids("zygote"))
     if dies == "worker":
         first.kill("worker")
         first.nothing_left()
@@ -270,11 +277,11 @@ def test_an_outcome_that_could_not_be_told_is_told_by_whoever_has_the_slot_next(
         bot.grant(following)
     told, log = bot.outcome(asked)
     assert told == outcome and log == "the log"
-    eventually(lambda: bot.dirty(asked))  # told first, marked after
+    wait_until(lambda: bot.dirty(asked))  # told first, marked after
 
 
 def stop_hard(server: Valkey) -> None:
-    """kill -9 of the server, as when its machine goes."""
+    """Kill -9 the server, as if its machine failed."""
     assert server.process is not None
     server.process.kill()
     server.process.wait()
@@ -284,11 +291,11 @@ def test_redis_missing_at_start_is_said_with_the_setting(start_worker: Start) ->
     """Without Redis a worker ends with a sentence that names REDIS_URL, and starts nothing."""
     worker = start_worker(REDIS_URL="redis://127.0.0.1:1/0")
     assert worker.process.wait(20) == 4
-    assert "REDIS_URL" in worker.words() and "Traceback" not in worker.words()
+    assert "REDIS_URL" in worker.log() and "Traceback" not in worker.log()
 
 
 def test_a_zygote_that_cannot_import_its_harness_is_said(start_worker: Start) -> None:
-    """A worker whose harness does not import ends by itself, and says so."""
+    """A worker whose harness cannot be imported exits with that error."""
     worker = start_worker(STEWARD_HARNESS="no_such_harness")
     assert worker.process.wait(20) == 3
-    assert "no_such_harness" in worker.words() and "No evaluation can run here" in worker.words()
+    assert "no_such_harness" in worker.log() and "No evaluation can run here" in worker.log()

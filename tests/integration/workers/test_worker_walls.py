@@ -1,4 +1,4 @@
-"""From inside real children: what a stranger's model could see, reach and write, in each way of walling in."""
+"""Isolation, observed from inside real children: what they can see, reach and write in each mode."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.support.workers import isolation_script
-from tests.support.workers.worker_process import TOKEN, Bot, WorkerProcess, job
+from tests.support.workers.worker_process import TOKEN, AttemptQueue, WorkerProcess, job
 
 Start = Callable[..., WorkerProcess]
 WAYS = {
@@ -27,7 +27,7 @@ WAYS = {
 
 @pytest.fixture(scope="module")
 def listener() -> Iterator[socket.socket]:
-    """Somebody on this machine who would answer."""
+    """A server on this machine."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server
 
@@ -36,7 +36,7 @@ def listener() -> Iterator[socket.socket]:
 def look(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, listener: socket.socket
 ) -> dict[str, Any]:
-    """What a child saw that was started in one of WAYS."""
+    """The observations of a child in one of WAYS."""
     kind, prefix = WAYS[request.param]
     if prefix and (os.geteuid() != 0 or shutil.which(prefix[0]) is None):
         pytest.skip("giving up a capability takes root and setpriv")
@@ -51,7 +51,7 @@ def look(
 
 
 def test_each_way_builds_the_walls_that_it_can(look: dict[str, Any], request: pytest.FixtureRequest) -> None:
-    """Root gets a user and a view of its own, others a user namespace, a plain container the system call filter."""
+    """Root gets its own user and root, others a user namespace, a plain container the system-call filter."""
     mode = look["mode"]
     if "container" in request.node.name:
         assert mode["namespaces"] == "none"
@@ -62,7 +62,7 @@ def test_each_way_builds_the_walls_that_it_can(look: dict[str, Any], request: py
 
 
 def test_no_token_in_environment_or_memory(look: dict[str, Any]) -> None:
-    """Neither /proc/self/environ nor the child's memory hold the worker's token, nor any environment it can read."""
+    """The worker's token is not in the child's environment or memory, nor in any environment that it can read."""
     seen = look["seen"]
     assert seen["memory"] == 0
     assert TOKEN not in json.dumps(seen["environ"]) and any(name.startswith("HOME=") for name in seen["environ"])
@@ -77,7 +77,7 @@ def test_no_connection_out(look: dict[str, Any]) -> None:
 
 
 def test_copies_of_a_child_can_meet(look: dict[str, Any]) -> None:
-    """Data parallel evaluations speak over the loopback of their own network; without one they do not run so."""
+    """Copies can connect over the loopback of their own network namespace."""
     met = look["seen"]["loopback"]
     assert (met == "connected") == (look["mode"]["namespaces"] != "none"), met
 
@@ -90,7 +90,7 @@ def test_no_write_outside_its_own_folders(look: dict[str, Any]) -> None:
 
 
 def test_no_other_attempt_in_sight(look: dict[str, Any]) -> None:
-    """With a view of its own a child sees its own slot alone, and no process but its own."""
+    """With its own root and processes, a child sees only its own slot and processes."""
     if look["mode"]["namespaces"] != "all" and not look["mode"]["landlock"]:
         pytest.skip("neither a mount namespace nor Landlock on this kernel")
     slots = look["seen"]["slots"]
@@ -122,12 +122,12 @@ def test_its_limits_are_set(look: dict[str, Any]) -> None:
 
 
 def test_weights_behind_links_can_be_read(look: dict[str, Any]) -> None:
-    """A snapshot of the Hub's cache is links to blobs: they lead somewhere behind the walls, too."""
+    """A child can read weights behind symbolic links, as in a snapshot of the Hub's cache."""
     assert look["seen"]["weights"] == "weights"
 
 
-def test_the_token_of_a_real_worker_stays_with_it(bot: Bot, start_worker: Start) -> None:
-    """Through the whole worker, whose environment holds the token: the child's and the zygote's do not."""
+def test_the_token_of_a_real_worker_stays_with_it(bot: AttemptQueue, start_worker: Start) -> None:
+    """The token in a real worker's environment is in neither the child's nor the zygote's."""
     asked, worker = job("looking"), start_worker()
     bot.enqueue(asked)
     bot.grant(asked)
@@ -138,4 +138,4 @@ def test_the_token_of_a_real_worker_stays_with_it(bot: Bot, start_worker: Start)
     (zygote,) = worker.pids("zygote")
     assert TOKEN.encode() not in Path(f"/proc/{zygote}/environ").read_bytes()
     assert not [link for link in Path(f"/proc/{zygote}/fd").iterdir() if "socket" in str(link.readlink())]
-    assert TOKEN not in json.dumps([outcome.model_dump(mode="json"), log]) and TOKEN not in worker.words()
+    assert TOKEN not in json.dumps([outcome.model_dump(mode="json"), log]) and TOKEN not in worker.log()

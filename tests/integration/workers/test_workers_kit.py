@@ -1,4 +1,4 @@
-"""The eye on what a worker leaves running."""
+"""The checks for processes left running."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.support.workers.worker_process import command_line, is_sleeper
 
 
 def test_a_process_that_ends_while_it_is_looked_at_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file of a process can be opened, and not be read any more once the process has ended."""
+    """A process that ends between open and read of its files counts as gone."""
 
     def ended(_path: Path) -> bytes:
         raise ProcessLookupError(3, "No such process")

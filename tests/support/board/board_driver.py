@@ -22,6 +22,7 @@ from redis_state import clock, jobs
 from redis_state.attempts import AttemptProgress
 from redis_state.heartbeats import WorkerCard
 from tests.support.board.board_file import BOARD
+from tests.support.probe import shared_probe
 
 BOT, FORM, WORKER, ADA, BOB = "hf_bot", "hf_form", "hf_worker", "hf_ada", "hf_bob"
 REQUESTS = "board/requests"
@@ -61,7 +62,7 @@ def world() -> dict[str, Any]:
     }
 
 
-class Stand:
+class BoardDriver:
     """A board on a Hub of its own, a desk, and hands to work them with."""
 
     def __init__(self, hub: LocalHub, connection: redis.Redis, probe: Probe | None = None) -> None:
@@ -76,7 +77,7 @@ class Stand:
             door,
             connection,
             now=lambda: self.time,
-            probe=probe or Probe(),
+            probe=probe or shared_probe(),
             mirrors=hub.state.data / "mirrors",
         )
         self.loop = SyncLoop(self.context)

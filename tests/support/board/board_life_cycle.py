@@ -26,7 +26,7 @@ from localhub.webhooks.delivery_log import OutgoingDelivery
 from localhub.webhooks.store import Webhook
 from redis_state import jobs
 from redis_state.jobs import EvaluationJob
-from tests.support.board.board_driver import BOT, REQUESTS, Stand, world
+from tests.support.board.board_driver import BOT, REQUESTS, BoardDriver, world
 from tests.support.board.board_file import SECRET
 from tests.support.board.published_details import publish
 
@@ -56,7 +56,7 @@ class Postbox:
         """Nothing is open."""
 
 
-class Life:
+class BoardLifeCycle:
     """A board with its Hub, one worker that is told what to do, and a web server that all boards of a test share."""
 
     def __init__(self, connection: redis.Redis, web: httpx2.Client) -> None:
@@ -70,7 +70,7 @@ class Life:
         body = {"url": "http://127.0.0.1:9/", "watched": WATCHED, "domains": ["repo", "discussion"], "secret": SECRET}
         headers = {"Authorization": f"Bearer {BOT}"}
         httpx2.post(f"{self.hub.url}/api/settings/webhooks", json=body, headers=headers).raise_for_status()
-        self.stand = Stand(self.hub, connection)
+        self.stand = BoardDriver(self.hub, connection)
         self.stand.context.hub.close()
         self.restart()
         self.elapsed = 0.0

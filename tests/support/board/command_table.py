@@ -16,9 +16,9 @@ from hub.comments import marker_of
 from leaderboard.attempts import attempt_id
 from leaderboard.requests import RequestPath
 from redis_state import clock
-from tests.support.board.board_driver import CONFIG, FORM, REQUESTS, Stand, world
+from tests.support.board.board_driver import CONFIG, FORM, REQUESTS, BoardDriver, world
 from tests.support.board.pull_requests import propose
-from tests.support.board.running_board import wait_until
+from tests.support.waiting import wait_until
 
 SPACE = "board/space"
 PEOPLE = {"stranger": "bob", "submitter": "sue", "owner": "ada", "maintainer": "mia", "keeper": "kim"}
@@ -155,7 +155,7 @@ def people_and_models(table: list[Cell]) -> dict[str, Any]:
 class Table:
     """The board on which the table is played."""
 
-    stand: Stand
+    stand: BoardDriver
     cells: list[Cell]
     said: dict[Cell, tuple[str, int, str]] = field(default_factory=dict)
     """Repo kind, thread and id of each cell's comment."""
@@ -178,14 +178,20 @@ class Table:
         with ThreadPoolExecutor(4) as pool:
             told = pool.map(lambda at: self._say(at[1], talks[at[0] % 4]), enumerate(self.cells))
             self.said = dict(zip(self.cells, told, strict=True))
-        wait_until(lambda: all(self._read_answers().values()), seconds=120, every=0.3)
+        self._sync_all()
+        wait_until(lambda: all(self._read_answers().values()), seconds=120)
         wait_until(lambda: len(self.stand.context.dirty) == 0)
+
+    def _sync_all(self) -> None:
+        """Wait until the bot has taken all deliveries and synced what they tell of: it costs less than to read all."""
+        self.stand.hub.state.webhooks.drain(120)
+        wait_until(lambda: len(self.stand.context.dirty) == 0, seconds=120)
 
     def _requests(self) -> None:
         sha = {path: str(self.form.model_info(cell.model).sha) for path, cell in self.known.items()}
         first = {path: self._fields(cell) for path, cell in self.known.items() if self._begins(cell)}
         pauses = {name: {"reason": "The cluster moves."} for name in TARGETS["resume"].values()}
-        self._commit({**first, ".steward/queue.json": pauses})
+        self._commit({**first, ".steward/pauses": pauses})
         wait_until(lambda: all(self._stands(path, "waiting") for path in first), seconds=60)
         later = {path: self._end(cell, sha[path]) for path, cell in self.known.items() if not self._waits(cell)}
         self._commit(later)
@@ -239,7 +245,8 @@ class Table:
                 )
                 self.pulls[cell.model] = number, head
         context = self.stand.context
-        wait_until(self._is_reported, seconds=60, every=0.2)
+        self._sync_all()
+        wait_until(self._is_reported)
         for cell in self.cells:
             number = self.pulls.get(cell.model, (0, ""))[0]
             if cell.state == "closed" and context.hub.thread(context.requests, number).status == "open":

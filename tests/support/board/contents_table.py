@@ -15,7 +15,7 @@ from bot.probe import Probe
 from leaderboard.columns import FILE
 from localhub.testing import LocalHub
 from tests.support.board.board_driver import BOT
-from tests.support.board.flags import FlagStand, flags_world
+from tests.support.board.flags import FlagBoardDriver, flags_world
 from tests.support.board.published_details import publish
 
 CONTENTS = "board/contents"
@@ -23,18 +23,18 @@ GOOD = "ada/good"
 
 
 @contextmanager
-def board_with_table(folder: Path, connection: redis.Redis, probe: Probe) -> Iterator[FlagStand]:
+def board_with_table(folder: Path, connection: redis.Redis, probe: Probe) -> Iterator[FlagBoardDriver]:
     """A board with flags and a table."""
     world = flags_world()
     world["repos"].append({"type": "dataset", "id": CONTENTS})
     with LocalHub(folder, world) as hub:
-        made = FlagStand(hub, connection, probe)
+        made = FlagBoardDriver(hub, connection, probe)
         with_table(made)
         yield made
         made.context.hub.close()
 
 
-def with_table(stand: FlagStand) -> None:
+def with_table(stand: FlagBoardDriver) -> None:
     """The board names a repo for its table."""
     from hub.records import Repo
 
@@ -43,14 +43,14 @@ def with_table(stand: FlagStand) -> None:
     stand.context.contents = Repo("dataset", CONTENTS)
 
 
-def finished(stand: FlagStand, model: str = GOOD) -> str:
+def finished(stand: FlagBoardDriver, model: str = GOOD) -> str:
     """The request of a model that was evaluated."""
     job = stand.started(model)
     stand.end(job, details=publish(stand.hub.url, job, stand.context.suite))
     return job.path
 
 
-def look(stand: FlagStand, rounds: int = 3) -> list[tuple[str, str]]:
+def look(stand: FlagBoardDriver, rounds: int = 3) -> list[tuple[str, str]]:
     """A few rounds later; the calls of the last one."""
     for _ in range(rounds):
         before = len(stand.calls)
@@ -60,7 +60,7 @@ def look(stand: FlagStand, rounds: int = 3) -> list[tuple[str, str]]:
     return stand.calls[before:]
 
 
-def data(stand: FlagStand) -> bytes:
+def data(stand: FlagBoardDriver) -> bytes:
     """The table's bytes, as anybody downloads them."""
     path = HfApi(stand.hub.url, token=BOT).hf_hub_download(
         CONTENTS, FILE, repo_type="dataset", local_dir=stand.hub.state.data / "downloads", force_download=True
@@ -68,16 +68,16 @@ def data(stand: FlagStand) -> bytes:
     return Path(path).read_bytes()
 
 
-def table(stand: FlagStand) -> pd.DataFrame:
+def table(stand: FlagBoardDriver) -> pd.DataFrame:
     """The table, as a notebook reads it."""
     return pd.read_parquet(io.BytesIO(data(stand)))
 
 
-def names(stand: FlagStand) -> list[str]:
+def names(stand: FlagBoardDriver) -> list[str]:
     """The models with a row."""
     return [str(name) for name in table(stand)["fullname"]]
 
 
-def commits(stand: FlagStand) -> int:
+def commits(stand: FlagBoardDriver) -> int:
     """How many commits the table's repo has."""
     return len(stand.form.list_repo_commits(CONTENTS, repo_type="dataset"))

@@ -16,8 +16,8 @@ from bot.threads.verbs import REGISTRY
 from hub.errors import Conflict
 from leaderboard.roles import Role
 from localhub.accounts.store import Caller
-from tests.support.board.board_driver import REQUESTS, Stand
-from tests.support.board.discussion import Talk
+from tests.support.board.board_driver import REQUESTS, BoardDriver
+from tests.support.board.discussion import Discussion
 
 
 class Bell:
@@ -55,30 +55,30 @@ def hang_up(monkeypatch: pytest.MonkeyPatch) -> Bell:
     return bell
 
 
-def hub_thread(stand: Stand, talk: Talk) -> tuple[Any, Any]:
+def hub_thread(stand: BoardDriver, talk: Discussion) -> tuple[Any, Any]:
     """The discussion inside the Hub."""
     repo = stand.hub.state.repos.get("dataset", REQUESTS)
     return repo, stand.hub.state.threads.get(repo, talk.number)
 
 
-def owner(stand: Stand) -> Caller:
+def owner(stand: BoardDriver) -> Caller:
     """Somebody of the board, who may do anything to its threads."""
     return Caller(stand.hub.state.accounts.by_name("form"), None)
 
 
-def is_at_rest(stand: Stand, talk: Talk) -> bool:
+def is_at_rest(stand: BoardDriver, talk: Discussion) -> bool:
     """Whether nothing is left to do in the thread: not dirty, and not parked."""
     key = thread_key(stand.context.requests, talk.number)
     waits = stand.context.redis.zscore(stand.context.keys.dirty, key) is not None
     return not waits and key not in {one.key for one in stand.context.parking.all()}
 
 
-def decisions(stand: Stand) -> list[str]:
+def decisions(stand: BoardDriver) -> list[str]:
     """The recorded decisions."""
     return [one.path for one in stand.context.hub.list_files(stand.context.logs) if one.path.startswith("decisions/")]
 
 
-def settle(stand: Stand) -> None:
+def settle(stand: BoardDriver) -> None:
     """Let the ledgers write."""
     stand.time += 300
     stand.work()

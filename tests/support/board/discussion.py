@@ -6,13 +6,13 @@ from typing import Any
 
 from huggingface_hub.community import DiscussionComment
 
-from tests.support.board.board_driver import REQUESTS, Stand
+from tests.support.board.board_driver import REQUESTS, BoardDriver
 
 
-class Talk:
+class Discussion:
     """A discussion that Ada opened."""
 
-    def __init__(self, stand: Stand, title: str = "A question", post: str = "Hello.") -> None:
+    def __init__(self, stand: BoardDriver, title: str = "A question", post: str = "Hello.") -> None:
         self.stand = stand
         self.number = stand.ada.create_discussion(REQUESTS, title, description=post, repo_type="dataset").num
 

@@ -9,13 +9,13 @@ from leaderboard.effects import Effect, EffectMode, Effects
 from leaderboard.requests import RequestPath
 from redis_state.heartbeats import WorkerCard
 from redis_state.jobs import EvaluationJob
-from tests.support.board.board_driver import Stand
+from tests.support.board.board_driver import BoardDriver
 
 SHADOW, ON = (dict.fromkeys(Effect, mode) for mode in (EffectMode.SHADOW, EffectMode.ON))
 CORRUPTED = Failure(cause="weights-corrupted", fault="submission", message="The weights are cut off.")
 
 
-def switch(stand: Stand, modes: dict[Effect, EffectMode], **others: EffectMode) -> None:
+def switch(stand: BoardDriver, modes: dict[Effect, EffectMode], **others: EffectMode) -> None:
     """Give the board these effects, as a restart with another board file does."""
     named = {Effect(kind.replace("_", "-")): mode for kind, mode in others.items()}
     stand.context.board = stand.context.board.model_copy(update={"effects": Effects(modes={**modes, **named})})
@@ -26,12 +26,12 @@ def path_of(precision: str, model: str = "ada/good") -> str:
     return str(RequestPath(*model.split("/"), private=False, precision=precision, weight_type="Original"))
 
 
-def submit(stand: Stand, precision: str, **fields: Any) -> str:
+def submit(stand: BoardDriver, precision: str, **fields: Any) -> str:
     """The form submits ada/good at another precision."""
     return stand.submit("ada/good", path=path_of(precision), precision=precision, **fields)
 
 
-def begun(stand: Stand, precision: str) -> EvaluationJob:
+def begun(stand: BoardDriver, precision: str) -> EvaluationJob:
     """An evaluation that a worker is at."""
     stand.context.workers.announce(WorkerCard(name=precision, tiers=("all",), since=stand.time, beat=stand.time))
     path = submit(stand, precision)
@@ -41,7 +41,7 @@ def begun(stand: Stand, precision: str) -> EvaluationJob:
     return job
 
 
-def written(stand: Stand) -> dict[str, Any]:
+def written(stand: BoardDriver) -> dict[str, Any]:
     """Everything that people can see of what the bot, or anybody, wrote."""
     repos = [f"board/{name}" for name in ("requests", "results", "logs")]
     heads = {name: stand.form.list_repo_commits(name, repo_type="dataset")[0].commit_id for name in repos}
@@ -49,7 +49,7 @@ def written(stand: Stand) -> dict[str, Any]:
     return {**heads, "threads": texts}
 
 
-def later(stand: Stand, seconds: float) -> None:
+def later(stand: BoardDriver, seconds: float) -> None:
     """Time goes by, for us and for the Hub; the timer ticks, and all that is due is done."""
     stand.hub.state.clock.advance(seconds)
     # The Hub's clock goes on while a test runs, and ours does not: who compares the two needs them together.
@@ -59,7 +59,7 @@ def later(stand: Stand, seconds: float) -> None:
     stand.work()
 
 
-def listed(stand: Stand) -> list[tuple[str, str, str]]:
+def listed(stand: BoardDriver) -> list[tuple[str, str, str]]:
     """The list, oldest first: kind, file, status."""
     things = stand.context.effects.shadow.read().things
     return [(shadowed.effect, shadowed.path, shadowed.status) for shadowed in reversed(things)]

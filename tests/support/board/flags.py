@@ -19,7 +19,7 @@ from hub.client import Hub
 from localhub.testing import LocalHub
 from redis_state import clock
 from steward.valkey import Valkey
-from tests.support.board.board_driver import BOT, REQUESTS, Stand, world
+from tests.support.board.board_driver import BOT, REQUESTS, BoardDriver, world
 
 SPACE = "board/space"
 FLAGS = "board/flags"
@@ -69,7 +69,7 @@ def flags_world() -> dict[str, Any]:
 MERGEKIT = "merge_method: slerp\nslices:\n  - sources:\n      - model: bob/original\n      - model: eve/lion\n"
 
 
-class FlagStand(Stand):
+class FlagBoardDriver(BoardDriver):
     """A board that keeps flags; the form's account is its maintainer."""
 
     def __init__(self, hub: LocalHub, connection: redis.Redis, probe: Probe | None = None) -> None:
@@ -125,11 +125,11 @@ class FlagStand(Stand):
 
 
 @contextmanager
-def no_flags(hub: LocalHub, valkey: Valkey, probe: Probe) -> Iterator[FlagStand]:
+def no_flags(hub: LocalHub, valkey: Valkey, probe: Probe) -> Iterator[FlagBoardDriver]:
     """A board without flags and an empty Redis, on a Hub that others use afterwards."""
     with redis.Redis.from_url(valkey.url) as connection:
         connection.flushall()
-        made = FlagStand(hub, connection, probe)
+        made = FlagBoardDriver(hub, connection, probe)
         made.time = clock.now() + 1
         yield made
         made.clear()
@@ -146,11 +146,11 @@ def by_hand(name: str, **more: Any) -> dict[str, Any]:
     return {"model": name, "status": "flagged", "category": "other", "thread": "https://hub/d/1", **more}
 
 
-class Hearing:
+class AppealThread:
     """A discussion in the community space."""
 
     def __init__(
-        self, stand: FlagStand, title: str = "", post: str = "", api: Any = None, *, number: int | None = None
+        self, stand: FlagBoardDriver, title: str = "", post: str = "", api: Any = None, *, number: int | None = None
     ) -> None:
         self.stand = stand
         self.first: dict[str, str] = {}

@@ -17,6 +17,7 @@ from hub.errors import NotFound
 from hub.records import Repo
 from hub.retries import Retries
 from redis_state.dirty import DirtyKeys
+from redis_state.heads import Heads
 from redis_state.keys import Keys
 from redis_state.parking import ParkedSyncs
 from redis_state.staging import Staging
@@ -35,7 +36,7 @@ WORLD = {
 }
 
 
-class Bench:
+class LedgerDriver:
     """Ledgers, and hands to work them with."""
 
     def __init__(self, url: str, connection: redis.Redis, *, budget: Commits | None = None, time: float = 2e9) -> None:
@@ -47,8 +48,8 @@ class Bench:
         self.redis = connection
         self.dirty = DirtyKeys(connection, self.keys)
         staging, parking = Staging(connection, self.keys), ParkedSyncs(connection, self.keys)
-        webhook_quota = WebhookQuota(connection, self.keys)
-        self.ledgers = Ledgers(self.hub, staging, webhook_quota, parking, lambda: self.time, budget)
+        webhook_quota, heads = WebhookQuota(connection, self.keys), Heads(connection, self.keys)
+        self.ledgers = Ledgers(self.hub, staging, heads, webhook_quota, parking, lambda: self.time, budget)
 
     # --- what people do
 
@@ -130,4 +131,4 @@ class Bench:
 
 
 if __name__ == "__main__":  # python -m tests.support.board.ledger_driver HUB REDIS TIME
-    Bench(sys.argv[1], redis.Redis.from_url(sys.argv[2]), time=float(sys.argv[3])).write()
+    LedgerDriver(sys.argv[1], redis.Redis.from_url(sys.argv[2]), time=float(sys.argv[3])).write()

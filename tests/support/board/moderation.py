@@ -16,7 +16,7 @@ from bot.setup.consistency import disagreements
 from leaderboard.renames import plan
 from localhub.testing import LocalHub
 from steward.valkey import Valkey
-from tests.support.board.board_driver import ADA, REQUESTS, Stand
+from tests.support.board.board_driver import ADA, REQUESTS, BoardDriver
 from tests.support.board.pull_requests import board_on
 from tests.support.board.renames import (
     FILES,
@@ -41,7 +41,7 @@ POINTED = {**FILES, path(OLD): request(OLD, note="é", steward={"results": resul
 
 
 @contextmanager
-def saga_board(folder: Path, valkey: Valkey) -> Iterator[Stand]:
+def saga_board(folder: Path, valkey: Valkey) -> Iterator[BoardDriver]:
     """A board that Maya maintains, on a Hub of its own."""
     with LocalHub(folder, rename_world()) as hub, redis.Redis.from_url(valkey.url) as client:
         hub.state.limits.set(commits_per_hour=None)
@@ -52,7 +52,7 @@ def saga_board(folder: Path, valkey: Valkey) -> Iterator[Stand]:
             yield made
 
 
-def begin(stand: Stand) -> tuple[dict[str, str], dict[str, str]]:
+def begin(stand: BoardDriver) -> tuple[dict[str, str], dict[str, str]]:
     """Both repos are as they were at the beginning, and the Hub is well; their files."""
     stand.hub.state.faults.clear()
     there = on_main(stand)
@@ -70,10 +70,10 @@ def begin(stand: Stand) -> tuple[dict[str, str], dict[str, str]]:
     return on_main(stand), on_main(stand, RESULTS)
 
 
-class Talk:
+class ModerationThread:
     """A discussion on the requests repo, in which people give commands."""
 
-    def __init__(self, stand: Stand, api: HfApi | None = None) -> None:
+    def __init__(self, stand: BoardDriver, api: HfApi | None = None) -> None:
         self.stand = stand
         opened = (api or stand.ada).create_discussion(REQUESTS, "My model", description="Hello.", repo_type="dataset")
         self.number = opened.num
@@ -121,12 +121,12 @@ def renamed(files: dict[str, bytes], kind: Any) -> set[str]:
     return {places.get(where, where) for where in files}
 
 
-def disagree(stand: Stand) -> list[str]:
+def disagree(stand: BoardDriver) -> list[str]:
     """About what the repos do not agree, as front ends read them; the fixtures' own gaps left out."""
     return sorted(f"{one.what} {one.path}" for one in disagreements(stand.context) if one.what not in GAPS)
 
 
-def agrees(stand: Stand) -> str:
+def agrees(stand: BoardDriver) -> str:
     """Whether requests and results call the model alike: by its old name, by its new one; else a complaint."""
     requests, results = set(on_main(stand)), set(on_main(stand, RESULTS))
     if requests == set(POINTED) and results == set(RESULT_FILES):

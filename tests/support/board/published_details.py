@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from huggingface_hub import CommitOperationAdd, HfApi
@@ -16,8 +17,13 @@ from tests.support.board.board_driver import WORKER
 from tests.support.board.board_file import BOARD
 
 
-def publish(url: str, job: EvaluationJob, suite: Suite, *, number: int = 0) -> Details:
-    """Commit it for `job` to the Hub at `url`; runs that are complete in the same second have different numbers."""
+def publish(
+    url: str, job: EvaluationJob, suite: Suite, *, number: int = 0, harness: Mapping[str, Any] | None = None
+) -> Details:
+    """Commit it for `job` to the Hub at `url`; runs that are complete in the same second have different numbers.
+
+    `harness` is what the harness writes beside the scores.
+    """
     repo = parse_board(BOARD).repos.details(job.model)
     name = f"results_2026-11-24T12-00-00.{number:06}.json"
     fields: dict[str, Any] = {"attempt": job.attempt, "revision": job.revision, "suite": job.suite}
@@ -27,7 +33,7 @@ def publish(url: str, job: EvaluationJob, suite: Suite, *, number: int = 0) -> D
     block = StewardBlock(**fields, **more, **scores_in_block(score(raw, suite)))
     told = PublishedOutcome(**fields, path=job.path, started=1, ended=2, results_path=name)
     files = {
-        name: dump(with_block({"results": raw}, block)),
+        name: dump(with_block({"results": raw, **(harness or {})}, block)),
         outcome_path(job.attempt): told.model_dump_json().encode(),
     }
     gpu = HfApi(url, token=WORKER)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import atexit
 import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 from typing import Any
 
 import redis
@@ -15,31 +13,21 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from huggingface_hub.community import DiscussionComment, DiscussionWithDetails
 
 from bot.core.pull_records import KIND
-from bot.probe import Probe
 from hub.comments import marker_of
 from leaderboard.times import write_time
 from localhub.testing import LocalHub
-from tests.support.board.board_driver import REQUESTS, Stand
+from tests.support.board.board_driver import REQUESTS, BoardDriver
 
 PATH = "ada/good_eval_request_False_float32_Original.json"
 
 
-@cache
-def shared_probe() -> Probe:
-    """One probe for all tests of this process: it takes its time to start."""
-    probe = Probe()
-    atexit.register(probe.close)
-    return probe
-
-
 @contextmanager
-def board_on(hub: LocalHub, connection: redis.Redis, kept: dict[str, bytes]) -> Iterator[Stand]:
+def board_on(hub: LocalHub, connection: redis.Redis, kept: dict[str, bytes]) -> Iterator[BoardDriver]:
     """A desk with nothing in Redis, for the board on `hub`, whose requests repo holds the files `kept` and no other.
 
     The Hub may be shared.
     """
-    stand = Stand(hub, connection)
-    stand.context.probe = shared_probe()
+    stand = BoardDriver(hub, connection)
     there = [
         file.path for file in stand.context.hub.list_files(stand.context.requests) if file.path != ".gitattributes"
     ]
@@ -57,7 +45,7 @@ def board_on(hub: LocalHub, connection: redis.Redis, kept: dict[str, bytes]) -> 
         stand.context.hub.close()
 
 
-def fields(stand: Stand, model: str = "ada/good", **changes: Any) -> dict[str, Any]:
+def fields(stand: BoardDriver, model: str = "ada/good", **changes: Any) -> dict[str, Any]:
     """What a submission of `model` says; a change to None leaves the field out."""
     made = {
         "model": model,
@@ -73,7 +61,7 @@ def fields(stand: Stand, model: str = "ada/good", **changes: Any) -> dict[str, A
 
 
 def propose(
-    stand: Stand,
+    stand: BoardDriver,
     files: dict[str, Any],
     *,
     number: int | None = None,
@@ -98,7 +86,7 @@ def propose(
     return number or int(made.pr_num or 0), str(made.oid)
 
 
-def look(stand: Stand, number: int) -> list[str]:
+def look(stand: BoardDriver, number: int) -> list[str]:
     """Sync the thread, and whatever follows; the routes of the calls that this took."""
     before = len(stand.calls)
     stand.context.mark(f"thread:dataset/{REQUESTS}:{number}")
@@ -106,12 +94,12 @@ def look(stand: Stand, number: int) -> list[str]:
     return [route for _, route in stand.calls[before:]]
 
 
-def thread(stand: Stand, number: int) -> DiscussionWithDetails:
+def thread(stand: BoardDriver, number: int) -> DiscussionWithDetails:
     """The pull request as people see it."""
     return stand.form.get_discussion_details(REQUESTS, number, repo_type="dataset")
 
 
-def said(stand: Stand, number: int, kind: str = KIND) -> list[str]:
+def said(stand: BoardDriver, number: int, kind: str = KIND) -> list[str]:
     """The bot's comments of `kind` in the pull request: for the reports, at most one."""
     found = []
     for event in thread(stand, number).events:
@@ -122,20 +110,20 @@ def said(stand: Stand, number: int, kind: str = KIND) -> list[str]:
     return found
 
 
-def report(stand: Stand, number: int) -> str:
+def report(stand: BoardDriver, number: int) -> str:
     """The one report, as it is read once it is rendered, but for its layout."""
     (text,) = said(stand, number)
     shown = text.partition("\n")[2].partition("\n")[2].replace("\u200b", "")
     return re.sub(r"\\([^\w\s])|\\(_)", r"\1\2", shown)
 
 
-def bot_comments(stand: Stand, number: int) -> int:
+def bot_comments(stand: BoardDriver, number: int) -> int:
     """How many comments the bot has written there."""
     events = thread(stand, number).events
     return sum(isinstance(event, DiscussionComment) and event.author == "steward-bot" for event in events)
 
 
-def settled(stand: Stand, **changes: Any) -> dict[str, Any]:
+def settled(stand: BoardDriver, **changes: Any) -> dict[str, Any]:
     """A request that came to its end is on main; what its file says."""
     sha = stand.ada.model_info("ada/good").sha
     facts = {"attempt": 1, "revision": sha, "spent": 1}
@@ -145,11 +133,11 @@ def settled(stand: Stand, **changes: Any) -> dict[str, Any]:
     return made
 
 
-def newer(stand: Stand) -> str:
+def newer(stand: BoardDriver) -> str:
     """Ada's model has a newer commit; which."""
     return str(stand.ada.upload_file(path_or_fileobj=b"more", path_in_repo="note.txt", repo_id="ada/good").oid)
 
 
-def policy(stand: Stand, word: str) -> None:
+def policy(stand: BoardDriver, word: str) -> None:
     """Have the board say `pull_requests: word`."""
     stand.context.board = stand.context.board.model_copy(update={"pull_requests": word})

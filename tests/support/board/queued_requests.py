@@ -9,7 +9,7 @@ from huggingface_hub import CommitOperationAdd
 from leaderboard.requests import RequestPath
 from redis_state.heartbeats import WorkerCard
 from redis_state.jobs import EvaluationJob
-from tests.support.board.board_driver import REQUESTS, Stand
+from tests.support.board.board_driver import REQUESTS, BoardDriver
 
 
 def path_of(precision: str) -> str:
@@ -17,7 +17,7 @@ def path_of(precision: str) -> str:
     return str(RequestPath("ada", "good", private=False, precision=precision, weight_type="Original"))
 
 
-def submit(stand: Stand, *precisions: str, sender: str = "") -> list[str]:
+def submit(stand: BoardDriver, *precisions: str, sender: str = "") -> list[str]:
     """The form commits requests of `sender`, all at once; their paths."""
     form = stand.context.hub.user("form").id
     known = tuple(dict.fromkeys((*stand.context.board.precisions, *precisions)))
@@ -33,12 +33,12 @@ def submit(stand: Stand, *precisions: str, sender: str = "") -> list[str]:
     return [path_of(one) for one in precisions]
 
 
-def queued(stand: Stand) -> list[str]:
+def queued(stand: BoardDriver) -> list[str]:
     """The paths of what lies in RQ."""
     return [job.path for job in stand.queued()]
 
 
-def start(stand: Stand, path: str) -> EvaluationJob:
+def start(stand: BoardDriver, path: str) -> EvaluationJob:
     """The worker takes the job of `path`, says that it does it, and is granted the claim."""
     (job,) = (job for job in stand.queued() if job.path == path)
     card = WorkerCard(name="w", tiers=("all",), since=stand.time, beat=stand.time, doing=job.attempt)
@@ -47,7 +47,7 @@ def start(stand: Stand, path: str) -> EvaluationJob:
     return job
 
 
-def said(stand: Stand, path: str) -> str:
+def said(stand: BoardDriver, path: str) -> str:
     """The status comment of the request at `path`."""
     thread = stand.context.index.get(path).thread
     (post,) = (one.events[0].content for one in stand.threads() if one.num == thread)

@@ -8,13 +8,13 @@ import httpx2
 
 from bot.processes.reconcile import PERIOD
 from localhub.git.repository import Author, SetFile
-from tests.support.board.board_driver import BOT, REQUESTS, Stand
+from tests.support.board.board_driver import BOT, REQUESTS, BoardDriver
 
 FINISHED = {"status": "FINISHED", "precision": "float32", "weight_type": "Original"}
 WATCHED = [{"type": "dataset", "name": REQUESTS}]
 
 
-def look(stand: Stand, *, after: float = PERIOD) -> list[tuple[str, str]]:
+def look(stand: BoardDriver, *, after: float = PERIOD) -> list[tuple[str, str]]:
     """Let `after` seconds go by, let the timer tick, do what is to do; the calls that it took."""
     before = len(stand.calls)
     stand.time += after
@@ -23,13 +23,13 @@ def look(stand: Stand, *, after: float = PERIOD) -> list[tuple[str, str]]:
     return stand.calls[before:]
 
 
-def modify(stand: Stand, **files: str | None) -> None:
+def modify(stand: BoardDriver, **files: str | None) -> None:
     """Commit without telling anybody."""
     body = {"type": "dataset", "id": REQUESTS, "files": files, "author": "form"}
     httpx2.post(f"{stand.hub.url}/_admin/modify", json=body).raise_for_status()
 
 
-def fill(stand: Stand, count: int) -> None:
+def fill(stand: BoardDriver, count: int) -> None:
     """Commit `count` finished requests at once, as git objects."""
     repo = stand.hub.state.repos.get("dataset", REQUESTS)
     assert repo is not None
@@ -43,13 +43,13 @@ def path_of(model: str) -> str:
     return f"{model}_eval_request_False_float32_Original.json"
 
 
-def state(stand: Stand, path: str) -> str | None:
+def state(stand: BoardDriver, path: str) -> str | None:
     """What the index says of `path`."""
     entry = stand.context.index.find([path])[0]
     return None if entry is None else entry.state
 
 
-def member(stand: Stand, name: str, role: str) -> tuple[object, object, str]:
+def member(stand: BoardDriver, name: str, role: str) -> tuple[object, object, str]:
     """The organisation, the account and the role that make `name` one of the board's members."""
     accounts = stand.hub.state.accounts
     return accounts.by_name("board"), accounts.by_name(name), role
@@ -60,7 +60,7 @@ def text_of(event: object) -> str:
     return getattr(event, "content", "")
 
 
-def webhook(stand: Stand) -> str:
+def webhook(stand: BoardDriver) -> str:
     """The bot's account watches the requests repo; the webhook's id."""
     body = {"url": "http://127.0.0.1:9/hook", "watched": WATCHED, "domains": ["repo", "discussion"]}
     headers = {"Authorization": f"Bearer {BOT}"}

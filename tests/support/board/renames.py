@@ -11,7 +11,7 @@ from huggingface_hub.community import DiscussionComment
 from leaderboard.renames import FilePlan, RenamePlan, plan, sanitised
 from localhub.git.repository import Author, RemoveFile, SetFile
 from localhub.testing import LocalHub
-from tests.support.board.board_driver import CONFIG, REQUESTS, Stand, world
+from tests.support.board.board_driver import CONFIG, REQUESTS, BoardDriver, world
 
 RESULTS = "board/results"
 OLD, NEW = "ada/lion", "ada/lioness"
@@ -40,7 +40,7 @@ def prepare(hub: LocalHub) -> None:
         api.upload_file(path_or_fileobj=weights, path_in_repo=name, repo_id=model)
 
 
-def maintained(stand: Stand) -> HfApi:
+def maintained(stand: BoardDriver) -> HfApi:
     """Maya maintains the board; she herself."""
     maya = HfApi(stand.hub.url, token=MAYA)
     stand.context.board = stand.context.board.model_copy(update={"maintainers": (stand.context.hub.user("maya").id,)})
@@ -102,7 +102,7 @@ RESULT_FILES: dict[str, bytes] = {
 }
 
 
-def fill_results(stand: Stand, files: dict[str, bytes]) -> None:
+def fill_results(stand: BoardDriver, files: dict[str, bytes]) -> None:
     """The results repo holds `files` and no other."""
     there = [one.path for one in stand.context.hub.list_files(stand.context.results) if one.path != ".gitattributes"]
     operations: list[Any] = [CommitOperationDelete(it) for it in there if it not in files]
@@ -122,7 +122,7 @@ def done(files: tuple[FilePlan, ...]) -> dict[str, Any]:
 
 
 def open_pull(
-    stand: Stand, files: dict[str, Any], *, repo: str = REQUESTS, title: str = "Rename", who: HfApi | None = None
+    stand: BoardDriver, files: dict[str, Any], *, repo: str = REQUESTS, title: str = "Rename", who: HfApi | None = None
 ) -> tuple[int, str]:
     """Bob's tool opens a pull request; its number and head."""
     made = (who or stand.bob).create_commit(
@@ -131,7 +131,7 @@ def open_pull(
     return int(made.pr_num or 0), str(made.oid)
 
 
-def push(stand: Stand, number: int, files: dict[str, Any], *, repo: str = REQUESTS) -> str:
+def push(stand: BoardDriver, number: int, files: dict[str, Any], *, repo: str = REQUESTS) -> str:
     """Bob pushes to his pull request; its head."""
     made = stand.bob.create_commit(
         repo, operations(files), commit_message="More", repo_type="dataset", revision=f"refs/pr/{number}"
@@ -144,19 +144,19 @@ def operations(files: dict[str, Any]) -> list[Any]:
     return [CommitOperationDelete(it) if data is None else CommitOperationAdd(it, data) for it, data in files.items()]
 
 
-def look_at(stand: Stand, repo: str, number: int) -> None:
+def look_at(stand: BoardDriver, repo: str, number: int) -> None:
     """Sync the thread, and whatever follows."""
     stand.context.mark(f"thread:dataset/{repo}:{number}")
     stand.work()
 
 
-def on_main(stand: Stand, repo: str = REQUESTS) -> dict[str, str]:
+def on_main(stand: BoardDriver, repo: str = REQUESTS) -> dict[str, str]:
     """Every file on main → its id, but for the Hub's own."""
     board = stand.context.requests if repo == REQUESTS else stand.context.results
     return {file.path: file.oid for file in stand.context.hub.list_files(board) if file.path != ".gitattributes"}
 
 
-def comments(stand: Stand, repo: str, number: int) -> list[str]:
+def comments(stand: BoardDriver, repo: str, number: int) -> list[str]:
     """What the bot says in a thread, as it is read once it is rendered, but for its layout."""
     found = stand.form.get_discussion_details(repo, number, repo_type="dataset")
     texts = [event.content for event in found.events if isinstance(event, DiscussionComment)]
@@ -169,7 +169,7 @@ def comments(stand: Stand, repo: str, number: int) -> list[str]:
 
 
 def push_raw(
-    stand: Stand, number: int, files: dict[str, tuple[int, bytes | str | None]], *, repo: str = REQUESTS
+    stand: BoardDriver, number: int, files: dict[str, tuple[int, bytes | str | None]], *, repo: str = REQUESTS
 ) -> str:
     """Somebody with a git pushes to a pull request: path → mode and contents, or an id (None: removed); its head."""
     found = stand.hub.state.repos.get("dataset", repo)

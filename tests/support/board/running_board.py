@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx2
-import pytest
 import redis
 import uvicorn
 
@@ -21,22 +19,10 @@ from bot.processes.web_app import create_app, server_config
 from hub.records import WatchedItem
 from localhub.testing import LocalHub
 from redis_state import clock
-from tests.support.board.board_driver import Stand
+from tests.support.board.board_driver import BoardDriver
 from tests.support.board.board_file import BOARD, SECRET
 
 LOOPS = 2
-
-
-def wait_until(condition: Callable[[], object], *, seconds: float = 60.0, every: float = 0.05) -> None:
-    """`eventually`, for fixtures that a module shares."""
-    asked = time.monotonic()
-    deadline = asked + seconds
-    while not (found := condition()):
-        now = time.monotonic()
-        if now > deadline:
-            pytest.fail(f"still {found!r} after {seconds} s: {getattr(condition, '__qualname__', condition)}")
-        time.sleep(max(every, min(0.5, 3 * (now - asked))))
-        asked = time.monotonic()
 
 
 @contextmanager
@@ -69,7 +55,7 @@ def serving(settings: BotSettings) -> Iterator[str]:
 
 
 @contextmanager
-def syncing(stand: Stand) -> Iterator[None]:
+def syncing(stand: BoardDriver) -> Iterator[None]:
     """Loops that sync whatever is dirty."""
     stand.context.now = clock.now
     loops = [SyncLoop(stand.context) for _ in range(LOOPS)]
@@ -86,7 +72,7 @@ def syncing(stand: Stand) -> Iterator[None]:
 
 
 @contextmanager
-def telling(stand: Stand, folder: Path, url: str) -> Iterator[None]:
+def telling(stand: BoardDriver, folder: Path, url: str) -> Iterator[None]:
     """Whatever happens on the Hub in the repos in which people speak is delivered, and nothing of it is too much."""
     (folder / "board.yaml").write_text(BOARD)
     settings = BotSettings(redis_url=url, board=folder / "board.yaml", webhook_secret=SECRET, port=0)
@@ -103,10 +89,10 @@ def telling(stand: Stand, folder: Path, url: str) -> Iterator[None]:
 @contextmanager
 def running(
     folder: Path, world: Mapping[str, Any], connection: redis.Redis, url: str, probe: Probe, **board: Any
-) -> Iterator[Stand]:
+) -> Iterator[BoardDriver]:
     """A board on `world`, all of it running; `board` is what is other than in `board_file.BOARD`."""
     with LocalHub(folder / "hub", world) as hub:
-        stand = Stand(hub, connection, probe)
+        stand = BoardDriver(hub, connection, probe)
         try:
             stand.context.board = stand.context.board.model_copy(update=board)
             stand.context.me()

@@ -19,7 +19,7 @@ from bot.probe import Probe
 from leaderboard.boards import parse_board
 from localhub.testing import LocalHub
 from redis_state import clock
-from tests.support.board.board_driver import Stand, world
+from tests.support.board.board_driver import BoardDriver, world
 from tests.support.board.board_file import BOARD, SECRET
 from tests.support.board.running_board import served
 
@@ -44,11 +44,11 @@ def free_port() -> int:
 
 
 @dataclass
-class Site:
+class SignInSite:
     """The pages, the board behind them, and its settings."""
 
     url: str
-    stand: Stand
+    stand: BoardDriver
     settings: BotSettings
     browsers: list[Browser] = field(default_factory=list)
 
@@ -90,7 +90,7 @@ class Browser(httpx2.Client):
 
 
 @contextmanager
-def signing(folder: Path, connection: redis.Redis, url: str, probe: Probe) -> Iterator[Site]:
+def signing(folder: Path, connection: redis.Redis, url: str, probe: Probe) -> Iterator[SignInSite]:
     """A board, all of it running; `connection` and `url` are those of its queue server, which is emptied."""
     connection.flushall()
     port = free_port()
@@ -99,7 +99,7 @@ def signing(folder: Path, connection: redis.Redis, url: str, probe: Probe) -> It
         assert mia is not None
         text = f'{BOARD}maintainers: ["{mia.id}"]\nmaintainer_organisations: [{{name: board, role: admin}}]\n'
         (folder / "board.yaml").write_text(text)
-        stand = Stand(hub, connection, probe)
+        stand = BoardDriver(hub, connection, probe)
         stand.context.board = parse_board(text)
         stand.context.now = clock.now
         stand.context.me()
@@ -115,7 +115,7 @@ def signing(folder: Path, connection: redis.Redis, url: str, probe: Probe) -> It
         )
         syncs = threading.Thread(target=stand.loop.run)
         syncs.start()
-        site = Site("", stand, settings)
+        site = SignInSite("", stand, settings)
         try:
             with served(settings) as site.url:
                 yield site

@@ -11,7 +11,7 @@ import httpx2
 
 from redis_state import clock
 from redis_state.keys import Keys
-from tests.support.board.board_driver import ADA, Stand
+from tests.support.board.board_driver import ADA, BoardDriver
 
 KEYS = Keys("demo")
 GOOD = {"model": "ada/good", "precision": "float32"}
@@ -19,7 +19,7 @@ PATH = "ada/good_eval_request_False_float32_Original.json"
 
 
 @contextmanager
-def syncs_beside(stand: Stand) -> Iterator[None]:
+def syncs_beside(stand: BoardDriver) -> Iterator[None]:
     """The board's syncs run meanwhile, by the clock of the web server."""
     stand.context.now = clock.now
     stand.context.me()
@@ -39,7 +39,7 @@ def post(web: httpx2.Client, body: object, token: str = ADA, **headers: str) -> 
     return web.post("/api/requests", content=content, headers={**given, **headers}, timeout=30)
 
 
-def asked_whose(stand: Stand) -> int:
+def asked_whose(stand: BoardDriver) -> int:
     """How often the Hub was asked whose token it is, by whomever."""
     return sum(one["count"] for one in stand.hub.state.stats.read()["calls"] if "whoami" in one["route"])
 

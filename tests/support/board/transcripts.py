@@ -11,7 +11,7 @@ from huggingface_hub import CommitOperationAdd, HfApi
 
 from leaderboard.attempts import Failure, Outcome, number_in
 from leaderboard.requests import RequestPath
-from tests.support.board.board_driver import CONFIG, REQUESTS, Stand
+from tests.support.board.board_driver import CONFIG, REQUESTS, BoardDriver
 from tests.support.board.published_details import publish
 
 DONE = {"open": "opened it again", "closed": "closed it", "merged": "merged it"}
@@ -49,10 +49,10 @@ def town(world: dict[str, Any]) -> dict[str, Any]:
     return {**world, "users": [*world["users"], mia], "orgs": orgs, "repos": [*world["repos"], *models]}
 
 
-class Town:
+class Transcripts:
     """People on a board, a worker that does what it is told, and threads."""
 
-    def __init__(self, stand: Stand) -> None:
+    def __init__(self, stand: BoardDriver) -> None:
         self.stand = stand
         self.people = {"ada": stand.ada, "bob": stand.bob, "mia": HfApi(stand.hub.url, token="hf_mia")}
         self.taken: set[str] = set()
@@ -106,12 +106,12 @@ class Town:
 
     # --- threads
 
-    def open(self, who: str, title: str, post: str) -> Talk:
+    def open(self, who: str, title: str, post: str) -> TranscriptThread:
         """Somebody opens a discussion."""
         made = self.people[who].create_discussion(REQUESTS, title, description=post, repo_type="dataset")
-        return Talk(self, made.num).look()
+        return TranscriptThread(self, made.num).look()
 
-    def propose(self, who: str, model: str, title: str) -> tuple[Talk, str]:
+    def propose(self, who: str, model: str, title: str) -> tuple[TranscriptThread, str]:
         """Somebody opens a pull request with a request file for `model`; it, and its head."""
         org, name = model.split("/")
         path = str(RequestPath(org, name, private=False, precision="float32", weight_type="Original"))
@@ -122,27 +122,27 @@ class Town:
         made = self.people[who].create_commit(
             REQUESTS, [add], commit_message=title, repo_type="dataset", create_pr=True
         )
-        return Talk(self, int(made.pr_num or 0)).look(), made.oid
+        return TranscriptThread(self, int(made.pr_num or 0)).look(), made.oid
 
-    def thread_of(self, path: str) -> Talk:
+    def thread_of(self, path: str) -> TranscriptThread:
         """The thread of a request."""
         number = self.stand.context.index.get(path).thread
         assert number is not None
-        return Talk(self, number)
+        return TranscriptThread(self, number)
 
 
-class Talk:
+class TranscriptThread:
     """One thread."""
 
-    def __init__(self, town: Town, number: int) -> None:
+    def __init__(self, town: Transcripts, number: int) -> None:
         self.town, self.number = town, number
 
-    def say(self, who: str, text: str) -> Talk:
+    def say(self, who: str, text: str) -> TranscriptThread:
         """Somebody writes a comment, and the bot reads it."""
         self.town.people[who].comment_discussion(REQUESTS, self.number, comment=text, repo_type="dataset")
         return self.look()
 
-    def look(self) -> Talk:
+    def look(self) -> TranscriptThread:
         """The bot looks at it."""
         self.town.stand.context.mark(f"thread:dataset/{REQUESTS}:{self.number}")
         self.town.pass_time()
@@ -200,6 +200,6 @@ def normalised(text: str, url: str) -> str:
     return re.sub(r"\b(?:[0-9a-f]{40}|[0-9a-f]{8})\b", commit, text)
 
 
-def chapter(number: int, title: str, scene: str, talks: Iterable[Talk]) -> str:
+def chapter(number: int, title: str, scene: str, talks: Iterable[TranscriptThread]) -> str:
     """One conversation, with a word on how it came about."""
     return "\n".join([f"## {number}. {title}", "", f"*{scene}*", "", *(talk.transcript() for talk in talks)])

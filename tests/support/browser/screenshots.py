@@ -18,7 +18,7 @@ from playwright.sync_api import Browser, FloatRect, sync_playwright
 from steward.valkey import Valkey
 from tests.support.browser.chromium import CHROMIUM, OPTIONS
 from tests.support.browser.seeded_large_board import LONG, furnish, path_of
-from tests.support.browser.served_site import Site, serving
+from tests.support.browser.served_site import ServedSite, serving
 from tests.support.browser.site_pages import PAGES
 
 README = {
@@ -61,7 +61,7 @@ def main() -> None:
 
 
 def picture(
-    browser: Browser, look: str, site: Site, pages: dict[str, str], folder: Path, *, clip: FloatRect | None = None
+    browser: Browser, look: str, site: ServedSite, pages: dict[str, str], folder: Path, *, clip: FloatRect | None = None
 ) -> None:
     """Pictures of these pages in one look: of the whole page, or of a part of it."""
     context = browser.new_context(**LOOKS[look])  # type: ignore[arg-type]

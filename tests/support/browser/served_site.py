@@ -21,7 +21,7 @@ Furnish = Callable[[redis.Redis, Keys], None]
 
 
 @dataclass(frozen=True)
-class Site:
+class ServedSite:
     """The address of a board that is served, its queue server, and its keys there."""
 
     address: str
@@ -32,7 +32,7 @@ class Site:
 @contextmanager
 def serving(
     valkey: Valkey, folder: Path, name: str, furnish: Furnish | None = None, *, framed_by: str = ""
-) -> Iterator[Site]:
+) -> Iterator[ServedSite]:
     """Serve the board `name`, furnished before its server starts; the origin `framed_by` may show it in a frame."""
     board = folder / f"{name}.yaml"
     board.write_text(BOARD.format(name=name))
@@ -52,7 +52,7 @@ def serving(
             while not server.started and thread.is_alive():
                 thread.join(0.01)
             port = server.servers[0].sockets[0].getsockname()[1]
-            yield Site(f"http://127.0.0.1:{port}", client, keys)
+            yield ServedSite(f"http://127.0.0.1:{port}", client, keys)
         finally:
             server.should_exit = True
             thread.join()

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -65,21 +65,6 @@ PATIENCE = 300.0
 """Seconds: a machine that has much else to do takes minutes to start ten processes, or to come through a death."""
 
 
-def wait_for(condition: Callable[[], T], *, seconds: float = PATIENCE, words: Callable[[], str] = str) -> T:
-    """Wait until `condition()` is true and return what it returned; `words` says how things stand if it stays false.
-
-    What takes long to ask is asked seldom: the town has the processors, not who looks on.
-    """
-    asked = time.monotonic()
-    deadline = asked + seconds
-    while not (found := condition()):
-        now = time.monotonic()
-        assert now < deadline, f"still {found!r} after {seconds} s: {words()}"
-        time.sleep(max(0.05, min(0.5, 3 * (now - asked))))
-        asked = time.monotonic()
-    return found
-
-
 def world(webhook_urls: list[str]) -> dict[str, Any]:
     """Accounts, repos, a few models, and a webhook for each web server."""
 
@@ -116,7 +101,7 @@ def world(webhook_urls: list[str]) -> dict[str, Any]:
 
 
 @dataclass
-class Town:
+class BoardProcesses:
     """The board's processes, by name, and hands to act on them."""
 
     folder: Path
@@ -307,13 +292,13 @@ def facts(repo: str, data: bytes) -> Any:
 
 
 @contextmanager
-def open_town(folder: Path, *, webs: int = 1) -> Iterator[Town]:
+def open_town(folder: Path, *, webs: int = 1) -> Iterator[BoardProcesses]:
     """A town whose Hub and queue server run, and nothing else yet."""
     folder.mkdir(parents=True, exist_ok=True)
     ports = [free_port() for _ in range(webs)]
     urls = [f"http://127.0.0.1:{port}/webhooks/hub" for port in ports]
     with queue_server(folder, BOARD["name"]) as valkey, LocalHub(folder / "hub", world(urls)) as hub:
-        town = Town(folder, valkey, hub, ports)
+        town = BoardProcesses(folder, valkey, hub, ports)
         try:
             yield town
             assert not (words := refused(town.redis)), words

@@ -9,7 +9,8 @@ from typing import Any
 from huggingface_hub import HfApi
 
 from hub.records import Repo
-from tests.support.chaos.board_processes import PATIENCE, WORKER, Town, wait_for
+from tests.support.chaos.board_processes import PATIENCE, WORKER, BoardProcesses
+from tests.support.waiting import wait_until
 
 MODELS = ("good-slow", "good", "remote", "good-dies", "other")
 EVALUATED = ("good-slow", "good", "other")
@@ -18,9 +19,9 @@ EARLIER = re.compile(r"<details>(?:(?!</details>).)*</details>(?:\\n)*")
 REQUESTS = Repo("dataset", "town/requests")
 
 
-def all_is_well(town: Town, *, seconds: float = PATIENCE) -> dict[str, Any]:
+def all_is_well(town: BoardProcesses, *, seconds: float = PATIENCE) -> dict[str, Any]:
     """Every request has its right end, one status comment, and was evaluated and published once; the picture of it."""
-    wait_for(town.ended, seconds=seconds, words=town.words)
+    wait_until(town.ended, seconds=seconds, describe=town.words)
     picture = town.last_picture()
     ends = {path.partition("_eval")[0].removeprefix("ada/"): status for path, status in town.statuses().items()}
     assert ends == {**dict.fromkeys(EVALUATED, "FINISHED"), "remote": "FAILED", "good-dies": "FAILED"}

@@ -16,7 +16,7 @@ KEPT = 20_000
 
 
 @dataclass
-class Trap:
+class CutTrigger:
     """Cuts the first of its cables in which `words` pass, once. Until it is set, nothing springs it."""
 
     words: re.Pattern[bytes]
@@ -24,10 +24,10 @@ class Trap:
     keeps: bool
     """Whether what sprang it is kept back as well: done, but not known to be, where it is an answer."""
     set: threading.Event = field(default_factory=threading.Event)
-    sprung: Cable | None = None
+    sprung: TcpProxy | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def springs(self, cable: Cable, side: str, data: bytes) -> bool:
+    def springs(self, cable: TcpProxy, side: str, data: bytes) -> bool:
         """Whether `data` springs it, which happens once."""
         if side != self.side or not self.set.is_set() or not self.words.search(data):
             return False
@@ -38,10 +38,10 @@ class Trap:
         return True
 
 
-class Cable:
+class TcpProxy:
     """Carries bytes to `port` of this machine. Cut, it hangs as behind a dead switch; refusing, it hangs up at once."""
 
-    def __init__(self, port: int, name: str = "", traps: Sequence[Trap] = ()) -> None:
+    def __init__(self, port: int, name: str = "", traps: Sequence[CutTrigger] = ()) -> None:
         self.name = name
         self.server = socket.create_server(("127.0.0.1", 0), backlog=128)
         self.port = self.server.getsockname()[1]

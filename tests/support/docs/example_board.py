@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from huggingface_hub import CommitOperationAdd, HfApi
 from localhub.testing import LocalHub
 from steward.children import Children
 from steward.valkey import free_port
+from tests.support.waiting import wait_until
 from workers.models import tiny_model
 from workers.starter import dataset_files
 
@@ -44,7 +44,7 @@ REPOS = ("requests", "results", "logs", "flags")
 
 
 @dataclass(frozen=True)
-class Stage:
+class ExampleBoard:
     """Where everything is."""
 
     hub: LocalHub
@@ -83,7 +83,10 @@ class Stage:
             create_pr=True,
         )
         number = int(made.pr_num or 0)
-        wait_until(lambda: len(ada.get_discussion_details("board/requests", number, repo_type="dataset").events) > 2)
+        wait_until(
+            lambda: len(ada.get_discussion_details("board/requests", number, repo_type="dataset").events) > 2,
+            seconds=90,
+        )
         return number, str(made.oid)
 
 
@@ -114,7 +117,7 @@ def world(web: int) -> dict[str, Any]:
 
 
 @contextmanager
-def living(folder: Path, redis_url: str) -> Iterator[Stage]:
+def living(folder: Path, redis_url: str) -> Iterator[ExampleBoard]:
     """The board in `folder`, once it answers; nothing of it is left running."""
     with redis.Redis.from_url(redis_url) as client:
         client.flushall()
@@ -123,12 +126,12 @@ def living(folder: Path, redis_url: str) -> Iterator[Stage]:
     with LocalHub(folder / "hub-data", world(web)) as hub, Children(folder / "logs") as children:
         for number, name in enumerate(MODELS):
             upload(hub.url, name, number)
-        stage = Stage(hub, folder, web, redis_url)
+        stage = ExampleBoard(hub, folder, web, redis_url)
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LD_LIBRARY_PATH") if name in os.environ}
         settings = {**kept, **stage.settings, "STEWARD_PORT": str(web), "STEWARD_WEBHOOK_SECRET": "s"}
         command = [sys.executable, "-P", "-m", "steward.cli", "up", "--no-worker"]
         children.start("up", command, environment=settings)
-        wait_until(lambda: answers(f"{stage.web_url}/readyz"), watch=children.check)
+        wait_until(lambda: answers(f"{stage.web_url}/readyz"), check=children.check, seconds=90)
         yield stage
 
 
@@ -153,12 +156,3 @@ def answers(address: str) -> bool:
         return bool(httpx2.get(address, timeout=5).status_code == 200)
     except httpx2.HTTPError:
         return False
-
-
-def wait_until(condition: Any, *, seconds: float = 90.0, watch: Any = lambda: None) -> None:
-    """Return once `condition()` holds. Raises AssertionError after `seconds`, and whatever `watch()` does."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        watch()
-        assert time.monotonic() < deadline, "what the page needs did not come"
-        time.sleep(0.1)

@@ -1,4 +1,4 @@
-"""A web server that answers what a test tells it to, for what no real Hub does on demand."""
+"""A web server with scripted responses, for cases that a real Hub cannot produce on demand."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ QUICK = Retries(attempts=4, wait_initial=0.001, wait_max=0.01, jitter=0.0, timeo
 
 @dataclass(frozen=True)
 class Reply:
-    """One answer. `body` may be an endless iterator; `cut` hangs up instead; `hang` answers only when the test ends."""
+    """One response. `body` may be an endless iterator; `cut` closes the connection; `hang` waits for the test's end."""
 
     status: int = 200
     body: Any = b"{}"
@@ -29,7 +29,7 @@ class Reply:
 
 @dataclass(frozen=True)
 class Asked:
-    """One request that came."""
+    """One received request."""
 
     method: str
     path: str
@@ -38,7 +38,7 @@ class Asked:
 
 
 class Script:
-    """Gives out `replies` in order, and the last one for ever; keeps what was asked in `asked`."""
+    """Sends `replies` in order, and repeats the last one; records requests in `asked`."""
 
     def __init__(self) -> None:
         self.replies: list[Reply] = []

@@ -5,13 +5,15 @@ import json
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from huggingface_hub import CommitOperationAdd, HfApi
+
+from tests.support.waiting import wait_until
 
 TOKENS = {
     "ada": "hf_ada",
@@ -92,16 +94,6 @@ def head(api: HfApi, repo_id: str, repo_type: str = "dataset", branch: str = "ma
     """The commit that a branch points at, from the refs endpoint."""
     refs = api.list_repo_refs(repo_id, repo_type=repo_type)
     return next(ref.target_commit for ref in refs.branches if ref.name == branch)
-
-
-def wait_until(condition: Callable[[], Any], what: str | Callable[[], str], seconds: float = 10.0) -> Any:
-    """Poll until `condition()` is truthy and return its value; fail with `what` after `seconds`."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if value := condition():
-            return value
-        time.sleep(0.01)
-    raise AssertionError(f"not within {seconds:g} s: {what if isinstance(what, str) else what()}")
 
 
 def safetensors_bytes(shapes: dict[str, tuple[str, list[int]]]) -> bytes:
@@ -185,8 +177,8 @@ class Listener:
         """The deliveries at `path` once there are `count` of them."""
         return wait_until(
             lambda: items if len(items := self.at(path)) >= count else None,
-            lambda: f"{count} deliveries at {path}; got {[i.payload.get('event') for i in self.at(path)]}",
-            seconds,
+            describe=lambda: f"{count} deliveries at {path}; got {[i.payload.get('event') for i in self.at(path)]}",
+            seconds=seconds,
         )
 
 

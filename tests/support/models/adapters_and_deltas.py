@@ -1,4 +1,4 @@
-"""A tiny base model, an adapter and a delta for it as files, and the whole models that these should be equal to."""
+"""Files of a tiny base model, an adapter and a delta for it, and the complete models that they must be equal to."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PREFIX = "model.layers.0.self_attn"
 
 
 def base() -> Files:
-    """The model that is changed."""
+    """The base model."""
     return model()
 
 
@@ -77,21 +77,20 @@ def merged() -> Files:
 
 
 def _difference() -> Tensors:
-    found = tensors()
     return {
         name: (kind, shape, _packed(_numbers(len(data) // 4, 300 + number)))
-        for number, (name, (kind, shape, data)) in enumerate(found.items())
+        for number, (name, (kind, shape, data)) in enumerate(tensors().items())
     }
 
 
 def delta(*, without: str = "") -> Files:
     """A difference for every tensor of the base model, in two shards; `without` leaves one out."""
-    found = {name: tensor for name, tensor in _difference().items() if name != without}
-    names = list(found)
+    differences = {name: tensor for name, tensor in _difference().items() if name != without}
+    names = list(differences)
     shards = {"model-00001-of-00002.safetensors": names[:5], "model-00002-of-00002.safetensors": names[5:]}
     index = {"metadata": {}, "weight_map": {name: shard for shard, inside in shards.items() for name in inside}}
     files = {name: data for name, data in base().items() if name != "model.safetensors"}
-    files |= {shard: safetensors({name: found[name] for name in inside}) for shard, inside in shards.items()}
+    files |= {shard: safetensors({name: differences[name] for name in inside}) for shard, inside in shards.items()}
     return {**files, "model.safetensors.index.json": json.dumps(index).encode()}
 
 

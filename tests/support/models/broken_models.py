@@ -1,4 +1,4 @@
-"""Models that are broken on purpose, as files, and what each of them should be said to have died of."""
+"""Files of models that are broken on purpose, and the cause with which each must fail."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ FINE = "fine"
 
 @dataclass(frozen=True)
 class Broken:
-    """One model: how it is broken, what it should die of, its files, and what its request asks for otherwise.
+    """One model: its name, the expected cause, its files, and the fields of its request that differ.
 
-    `links` are symbolic links, path → target; `gated` and `gone` are the repo's own troubles.
+    `links` are symbolic links, path → target; `state` is `gated` or `gone` for problems of the repo itself.
     """
 
     name: str
@@ -40,12 +40,12 @@ def _without(*names: str) -> Callable[[], Files]:
 
 
 def _weights(**changed: tuple[str, tuple[int, ...], bytes]) -> Files:
-    """A working model but for the tensors whose names, with `_` for `.`, are given."""
-    found = tensors()
-    for name in found:
+    """A working model, except for the given tensors, whose names have `_` for `.`."""
+    contents = tensors()
+    for name in contents:
         if (short := name.replace(".", "_")) in changed:
-            found[name] = changed[short]
-    return {**model(), "model.safetensors": safetensors(found)}
+            contents[name] = changed[short]
+    return {**model(), "model.safetensors": safetensors(contents)}
 
 
 def _truncated() -> Files:
@@ -65,9 +65,9 @@ def _overflowing() -> Files:
 
 
 def _sharded(*, names: tuple[str, str] = (FIRST, SECOND), upload: tuple[int, ...] = (0, 1)) -> Files:
-    """A working model in two files, of which those in `upload` are there, with the index that `names` them."""
-    found = list(tensors().items())
-    halves = dict(found[:4]), dict(found[4:])
+    """A working model in two files, of which only those in `upload` exist, with an index that uses `names`."""
+    items = list(tensors().items())
+    halves = dict(items[:4]), dict(items[4:])
     files = {name: data for name, data in model().items() if name != "model.safetensors"}
     files |= {name: safetensors(halves[i]) for i, name in enumerate((FIRST, SECOND)) if i in upload}
     table = {tensor: names[i] for i, half in enumerate(halves) for tensor in half}
@@ -104,7 +104,7 @@ def _endless_context() -> Files:
 
 
 def _never_stopping() -> Files:
-    """Always says the same letter, never an end, and its settings ask for ten million of them."""
+    """Always generates the same letter and never an end token; its settings allow ten million tokens."""
     data = [0.0] * (VOCABULARY * WIDTH)
     favourite = 40
     data[favourite * WIDTH : (favourite + 1) * WIDTH] = [1.0] * WIDTH
@@ -182,7 +182,7 @@ BROKEN: tuple[Broken, ...] = (
     # --- tokenizer, chat template, generation
     Broken("no-tokenizer", "tokenizer-missing", _without("tokenizer.json", "tokenizer_config.json")),
     Broken("tokenizer-garbage", "tokenizer-unreadable", _with("tokenizer.json", b'{"version": "1.0", "model": 7}')),
-    Broken("other-vocabulary", "tokenizer-mismatch", lambda: {**model(), **tokenizer(more=1000)}),
+    Broken("other-vocabulary", "tokenizer-mismatch", lambda: {**model(), **tokenizer(extra_tokens=1000)}),
     Broken("template-endless", "chat-template-endless", _templated(ENDLESS), asks=CHAT),
     Broken(
         "template-raises", "chat-template-broken", _templated("{{ raise_exception('only even turns') }}"), asks=CHAT
@@ -194,7 +194,7 @@ BROKEN: tuple[Broken, ...] = (
     Broken("gated", "model-gated", model, state="gated"),
     Broken("commit-gone", "revision-gone", model, asks={"revision": "f" * 40}),
     Broken("repo-gone", "model-gone", model, state="gone"),
-    # --- and what must not be called broken
+    # --- models that must not count as broken
     Broken(
         "odd-names",
         FINE,

@@ -18,13 +18,13 @@ GPQA = ("gpqa_diamond", "gpqa_extended", "gpqa_main")
 
 def shipped() -> Path:
     """The folder with the harness's own `leaderboard` tasks."""
-    found = find_spec("lm_eval")
-    assert found is not None
-    return Path(found.origin or "").parent / "tasks/leaderboard"
+    spec = find_spec("lm_eval")
+    assert spec is not None
+    return Path(spec.origin or "").parent / "tasks/leaderboard"
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads task files; what they say about functions is passed over."""
+    """Reads task files, and ignores their functions."""
 
 
 _Loader.add_constructor("!function", lambda _loader, _node: None)
@@ -32,15 +32,15 @@ _Loader.add_constructor("!function", lambda _loader, _node: None)
 
 def bbh() -> dict[tuple[str, str], Rows]:
     """Two questions of each subtask, whose answers are among the choices that the harness's task names."""
-    found: dict[tuple[str, str], Rows] = {}
+    splits: dict[tuple[str, str], Rows] = {}
     for file in sorted((shipped() / "bbh_mc").glob("[a-z]*.yaml")):
         task = yaml.load(file.read_text(), Loader=_Loader)  # noqa: S506  # a safe loader
         choices = [str(choice) for choice in task["doc_to_choice"]]
         name = task["dataset_name"]
-        found[name, "test"] = [
+        splits[name, "test"] = [
             {"input": f"Which of {len(choices)} is it in {name}?", "target": choices[i]} for i in (0, -1)
         ]
-    return found
+    return splits
 
 
 def ifeval() -> dict[tuple[str, str], Rows]:
@@ -59,7 +59,7 @@ def ifeval() -> dict[tuple[str, str], Rows]:
 
 
 def math() -> dict[tuple[str, str], Rows]:
-    """A question of level 5 and one that is passed over, of each subject."""
+    """A question of level 5 and one of another level, which is skipped, for each subject."""
     rows = [
         {"problem": f"What is {i} + {i}?", "level": level, "type": "Sums", "solution": f"It is $\\boxed{{{2 * i}}}$."}
         for i, level in ((3, "Level 5"), (1, "Level 1"))
@@ -76,10 +76,10 @@ def gpqa() -> dict[tuple[str, str], Rows]:
 
 def musr(words: str = "Somebody did it.") -> dict[tuple[str, str], Rows]:
     """A story for each of three splits."""
-    found: dict[tuple[str, str], Rows] = {}
+    splits: dict[tuple[str, str], Rows] = {}
     for split, count in (("murder_mysteries", 2), ("object_placements", 5), ("team_allocation", 3)):
         choices = [f"one{i}" for i in range(count)]
-        found["default", split] = [
+        splits["default", split] = [
             {
                 "narrative": words,
                 "question": f"Who, in {split}?",
@@ -89,7 +89,7 @@ def musr(words: str = "Somebody did it.") -> dict[tuple[str, str], Rows]:
             }
             for i in (0, 1)
         ]
-    return found
+    return splits
 
 
 def mmlu_pro() -> dict[tuple[str, str], Rows]:
@@ -123,12 +123,12 @@ REPOS = {
 def files(splits: dict[tuple[str, str], Rows]) -> dict[str, bytes]:
     """The files of a dataset repo that holds (config, split) → rows."""
     configs: dict[str, list[dict[str, str]]] = {}
-    found: dict[str, bytes] = {}
+    contents: dict[str, bytes] = {}
     for (config, split), rows in splits.items():
         path = f"data/{config}/{split}.jsonl"
         configs.setdefault(config, []).append({"split": split, "path": path})
-        found[path] = b"".join(json.dumps(row).encode() + b"\n" for row in rows)
+        contents[path] = b"".join(json.dumps(row).encode() + b"\n" for row in rows)
     head = yaml.safe_dump(
         {"configs": [{"config_name": name, "data_files": splits} for name, splits in configs.items()]}
     )
-    return {"README.md": f"---\n{head}---\n".encode(), **found}
+    return {"README.md": f"---\n{head}---\n".encode(), **contents}

@@ -1,4 +1,4 @@
-"""Tiny real models of several architectures, made on the spot: a whole one has a few hundred kilobytes."""
+"""Generates tiny real models of several architectures; a complete one has a few hundred kilobytes."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ KINDS: Mapping[str, dict[str, Any]] = {
     "gpt2": {"vocab_size": VOCABULARY, "n_embd": 16, "n_layer": 2, "n_head": 2, "n_positions": 64}
     | {"bos_token_id": 256, "eos_token_id": 256},
 }
-"""Type of model → its config."""
+"""Model type → its config."""
 
 
 @cache
 def whole(kind: str, *, dtype: str = "bfloat16", shards: bool = False) -> dict[str, bytes]:
-    """A model that has everything: weights, config, tokenizer with a chat template, and a card."""
+    """A complete model: weights, config, tokenizer with a chat template, and a card."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
@@ -46,18 +46,18 @@ def whole(kind: str, *, dtype: str = "bfloat16", shards: bool = False) -> dict[s
 
 @cache
 def tokenizer(words: int = VOCABULARY) -> dict[str, bytes]:
-    """A tokenizer of bytes, with as many tokens."""
+    """A tokenizer of bytes with `words` tokens."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
-    known = {char: number for number, char in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
-    known[EOS] = len(known)
-    known |= {f"word{number}": number for number in range(len(known), words)}
-    made = Tokenizer(models.BPE(known, []))
-    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    made.decoder = decoders.ByteLevel()
+    vocabulary = {char: number for number, char in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
+    vocabulary[EOS] = len(vocabulary)
+    vocabulary |= {f"word{number}": number for number in range(len(vocabulary), words)}
+    built = Tokenizer(models.BPE(vocabulary, []))
+    built.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    built.decoder = decoders.ByteLevel()
     settings = {"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": EOS, "eos_token": EOS}
     return {
-        "tokenizer.json": made.to_str().encode(),
+        "tokenizer.json": built.to_str().encode(),
         "tokenizer_config.json": json.dumps({**settings, "chat_template": TEMPLATE}).encode(),
     }
 
@@ -99,12 +99,12 @@ def safetensors(tensors: Mapping[str, tuple[str, list[int]]], **wrong: Any) -> b
 
 
 def changed(files: Mapping[str, bytes], name: str, **fields: Any) -> dict[str, bytes]:
-    """`files` with fields of the JSON file `name` set, or taken out where they are None."""
-    said = {**json.loads(files[name]), **fields}
-    kept = {field: value for field, value in said.items() if value is not None}
-    return {**files, name: json.dumps(kept).encode()}
+    """`files` with fields of the JSON file `name` set, or removed if None."""
+    merged = {**json.loads(files[name]), **fields}
+    remaining = {field: value for field, value in merged.items() if value is not None}
+    return {**files, name: json.dumps(remaining).encode()}
 
 
 def without(files: Mapping[str, bytes], *names: str) -> dict[str, bytes]:
-    """`files` but those of these names."""
+    """`files` without those of these names."""
     return {name: content for name, content in files.items() if name not in names}

@@ -1,4 +1,4 @@
-"""Submissions and what is to become of them: every rule, and its edges; those about a model are in a table beside."""
+"""Submissions with their expected verdicts: every rule and its limits; rules about models are in another table."""
 
 from __future__ import annotations
 

@@ -114,7 +114,7 @@ def _board(section: str) -> Board:
 
 @dataclass(frozen=True)
 class Case:
-    """A submission, and the codes of the reasons against it, in order; none where it is to be accepted."""
+    """A submission, and the codes of its reasons in order; none if it is accepted."""
 
     name: str
     codes: tuple[str, ...] = ()
@@ -129,7 +129,7 @@ class Case:
     precisions: tuple[str, ...] = ()
 
     def board(self) -> Board:
-        """The board that it is submitted to."""
+        """Return the board of the submission."""
         more = {"precisions": list(self.precisions)} if self.precisions else {}
         return _board(yaml.safe_dump({"admission": dict(self.policy), **more}))
 

@@ -1,4 +1,4 @@
-"""Submissions and what is to become of them: the rules about a model, its files and its size, and their edges."""
+"""Submissions with their expected verdicts: the rules about a model, its files and its size, and their limits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What becomes of a request file by a transition, by the way that the bot writes it."""
+"""Applies a transition to a request file as the bot does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A Hub with the starter suite's questions and a details namespace, and what a child would leave in its spool."""
+"""A Hub with the starter suite's questions and a details namespace, and a child's spool with results."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def access(hub: LocalHub) -> HubAccess:
 
 
 def upload(hub: LocalHub, repo: str, files: dict[str, bytes], kind: str = "model") -> str:
-    """Commit `files` in ada's name and answer the commit."""
+    """Commit `files` as ada and return the commit."""
     api = HfApi(hub.url, "hf_ada")
     api.create_repo(repo, repo_type=kind, exist_ok=True)
     operations = [CommitOperationAdd(name, content) for name, content in files.items()]
@@ -66,7 +66,7 @@ def plan(spool: Path, number: int = 1) -> RunPlan:
 
 
 def publication(spool: Path, number: int = 1, ended: float = 1_795_521_600.0, **changes: Any) -> Publication:
-    """What is published of that attempt."""
+    """The publication of that attempt."""
     fields: dict[str, Any] = {
         "repo": DETAILS,
         "plan": plan(spool, number),
@@ -83,7 +83,7 @@ def publication(spool: Path, number: int = 1, ended: float = 1_795_521_600.0, **
 
 
 def write_spool(spool: Path, raw: float = 0.5) -> None:
-    """What a child leaves that answered four questions of each task."""
+    """Write the files of a child that answered four questions of each task."""
     results = {t.name: dict.fromkeys(b.metrics, raw) for b in STARTER.benchmarks for t in b.tasks}
     (spool / "samples").mkdir(parents=True)
     (spool / "results.json").write_text(json.dumps({"results": results, "versions": {}}))

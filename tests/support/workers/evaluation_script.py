@@ -1,33 +1,36 @@
-"""What a child does, in a process of its own: `evaluation_script.py run PLAN …` evaluates each plan, and says how."""
+"""`evaluation_script.py run PLAN …`: evaluates each plan in its own process, as a child does, and prints the phases."""
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import sys
 from pathlib import Path
 
+from workers.common import kernel
 from workers.common.run_plan import CHILD_ENVIRONMENT, RunPlan, RunProgress
-
-os.environ.update(CHILD_ENVIRONMENT)
 
 
 def run(plan: RunPlan) -> None:
-    """Evaluate, and print every phase once."""
+    """Evaluate, and print each phase once."""
     from workers.evaluation.evaluate import evaluate
 
-    seen: list[RunProgress] = []
-    evaluate(plan, seen.append)
-    print(*dict.fromkeys(progress.phase for progress in seen), seen[-1].done, seen[-1].total)
+    reports: list[RunProgress] = []
+    evaluate(plan, reports.append)
+    print(*dict.fromkeys(progress.phase for progress in reports), reports[-1].done, reports[-1].total)
 
 
 def run_each(plans: list[RunPlan]) -> int:
-    """Evaluate one after the other, each in a fork of a process that has imported the harness, as a worker does it.
+    """Evaluate one after the other, each in a fork of a process that has imported the harness, as a worker does.
 
-    Returns the exit status: that of the first that went wrong, and then no other is begun.
+    Stops at the first failure, and returns the exit status.
     """
+    os.environ.update(CHILD_ENVIRONMENT)  # before the libraries read it; never in a process that imports this module
     from workers.evaluation import harness  # noqa: F401  # seconds, for all of them once
 
+    with contextlib.suppress(PermissionError):  # up already, unless this process has a network namespace of its own
+        kernel.loopback_up()
     for plan in plans:
         child = multiprocessing.get_context("fork").Process(target=run, args=[plan])
         child.start()
@@ -38,4 +41,5 @@ def run_each(plans: list[RunPlan]) -> int:
 
 
 if __name__ == "__main__":
+    os.environ.update(CHILD_ENVIRONMENT)  # here, because tests import this module for its path
     sys.exit(run_each([RunPlan.model_validate_json(Path(file).read_text()) for file in sys.argv[2:]]))

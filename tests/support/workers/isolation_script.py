@@ -1,8 +1,8 @@
-"""Runs the trial `looking` behind the walls that this process can build, and prints what it saw.
+"""Runs the trial `looking` in the strongest isolation that this process can set up, and prints its observations.
 
     python isolation_script.py {folder} {port} {machine | container}
 
-As `container`, this process first gives up what a plain container withholds: namespaces and mounts.
+As `container`, this process first gives up namespaces and mounts, which a plain container does not grant.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MEMORY = 1 << 30
 
 
 def main(folder: Path, port: str, kind: str) -> None:
-    """Look, and print one JSON object: the mode, how the child ended, what it saw, and its log."""
+    """Run the trial, and print one JSON object: the mode, how the child ended, its observations, and its log."""
     if kind == "container":
         kernel.forbid_privilege_gain()
         kernel.set_seccomp_filter(seccomp.program(sockets=True))

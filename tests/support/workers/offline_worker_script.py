@@ -1,8 +1,8 @@
-"""A whole worker, in a process of its own, with a way to the Hub that needs no Hub.
+"""A complete worker in its own process, whose gateway uses folders instead of a Hub.
 
     python offline_worker_script.py {folder} {seconds that a download takes} {seconds that a publication takes}
 
-What it does at the Hub it writes into `{folder}/hub.log`, a line each.
+The gateway logs each call to `{folder}/hub.log`, one per line.
 """
 
 from __future__ import annotations
@@ -28,40 +28,40 @@ from workers.settings import WorkerSettings
 
 
 @dataclass(frozen=True)
-class StandIn:
-    """Folders instead of repos."""
+class FolderGateway:
+    """A HubGateway that uses folders instead of repos."""
 
     folder: Path
     download: float
     publication: float
 
-    def say(self, what: str) -> None:
+    def note(self, call: str) -> None:
         with (self.folder / "hub.log").open("a") as log:
-            log.write(what + "\n")
+            log.write(call + "\n")
 
     def fetch(self, job: EvaluationJob) -> Provisions:
-        self.say(f"fetch {job.attempt}")
-        if self.download:  # as questions are fetched: by a process of its own
+        self.note(f"fetch {job.attempt}")
+        if self.download:  # in a subprocess, as questions are fetched
             die = functools.partial(kernel.die_with_parent, os.getpid())
             subprocess.run(["sleep", str(self.download)], check=True, preexec_fn=die)
         if job.model == "trial/questionless":
             raise DatasetUnavailable("org/questions does not hold the questions that the suite pins")
-        self.say(f"fetched {job.attempt}")
+        self.note(f"fetched {job.attempt}")
         model = self.folder / "model"
         model.mkdir(exist_ok=True)
         return Provisions(model, SuiteQuestions(model, {"org/questions": "b" * 40}))
 
     def publish(self, publication: Publication) -> Details:
-        self.say(f"publish {publication.plan.attempt}")
+        self.note(f"publish {publication.plan.attempt}")
         time.sleep(self.publication)
         results = publication.plan.spool / "results.json"
         (self.folder / "published.json").write_text(results.read_text())
         (self.folder / "published.log").write_text(publication.log)
-        self.say(f"published {publication.plan.attempt}")
+        self.note(f"published {publication.plan.attempt}")
         return Details(repo=publication.repo, commit="c" * 40, results_path="results.json")
 
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(process)d %(name)s %(message)s")
-    place, download, publication = sys.argv[1:]
-    sys.exit(main(WorkerSettings(), hub_gateway=StandIn(Path(place), float(download), float(publication))))
+    folder, download, publication = sys.argv[1:]
+    sys.exit(main(WorkerSettings(), hub_gateway=FolderGateway(Path(folder), float(download), float(publication))))

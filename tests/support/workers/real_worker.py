@@ -1,4 +1,4 @@
-"""A Hub with a small suite, one real worker (`steward work`), and the bot's side of the wire."""
+"""A Hub with a small suite, one real worker (`steward work`), and its queue."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from leaderboard.suites import Suite, parse_suite
 from localhub.testing import LocalHub
 from redis_state.jobs import EvaluationJob
 from steward.valkey import Valkey
-from tests.support.workers.worker_process import BOARD, TIER, Bot
+from tests.support.workers.worker_process import BOARD, TIER, AttemptQueue
 
 PATIENCE = 90.0
 QUESTIONS = "ada/questions"
@@ -55,25 +55,25 @@ SUITE: dict[str, Any] = {
 
 
 @dataclass
-class RealStand:
-    """A Hub, a worker that takes what is queued, and the queue."""
+class RealWorker:
+    """A Hub, a worker that takes queued jobs, and the queue."""
 
     folder: Path
     hub: LocalHub
     valkey: Valkey
-    bot: Bot
+    queue: AttemptQueue
     suite: Suite
     worker: subprocess.Popen[bytes] | None = None
 
     def upload(self, repo: str, files: dict[str, bytes], kind: str = "model") -> str:
-        """The commit that adds `files` to ada's `repo`."""
+        """Add `files` to ada's `repo` and return the commit."""
         api = HfApi(self.hub.url, "hf_ada")
         api.create_repo(repo, repo_type=kind, exist_ok=True)
         added = [CommitOperationAdd(name, data) for name, data in files.items()]
         return str(api.create_commit(repo, added, commit_message="Upload", repo_type=kind).oid)
 
     def job(self, model: str, revision: str, number: int = 1, **asks: Any) -> EvaluationJob:
-        """What the bot would queue."""
+        """The job that the bot would queue."""
         precision, kind = asks.pop("precision", "float32"), asks.pop("weight_type", "Original")
         path = f"{model}_eval_request_False_{precision}_{kind}.json"
         return EvaluationJob(
@@ -90,15 +90,15 @@ class RealStand:
         )
 
     def end_of(self, job: EvaluationJob) -> tuple[Outcome, str]:
-        """Grant the claim of `job`, which lies in the queue, and wait for its end; its outcome and log."""
-        self.bot.reaches(job, "taken", seconds=PATIENCE)
-        self.bot.attempts.answer_claim(job.attempt, granted=True)
-        return self.bot.outcome(job, seconds=PATIENCE)
+        """Grant the claim of the queued `job`, and wait for its end; return its outcome and log."""
+        self.queue.reaches(job, "taken", seconds=PATIENCE)
+        self.queue.attempts.answer_claim(job.attempt, granted=True)
+        return self.queue.outcome(job, seconds=PATIENCE)
 
     def run(self, *jobs: EvaluationJob) -> list[Outcome]:
-        """Queue all, and wait for the end of each in turn."""
+        """Queue all jobs, and wait for the end of each in order."""
         for job in jobs:
-            self.bot.enqueue(job)
+            self.queue.enqueue(job)
         return [self.end_of(job)[0] for job in jobs]
 
     def results(self, outcome: Outcome) -> dict[str, Any]:
@@ -109,11 +109,11 @@ class RealStand:
     def read(self, outcome: Outcome, path: str) -> bytes:
         """A file of the commit that published `outcome`."""
         assert outcome.details is not None
-        place = HfApi(self.hub.url, "hf_worker").hf_hub_download(
+        file = HfApi(self.hub.url, "hf_worker").hf_hub_download(
             outcome.details.repo, path, repo_type="dataset", revision=outcome.details.commit,
             cache_dir=self.folder / "read",
         )  # fmt: skip
-        return Path(place).read_bytes()
+        return Path(file).read_bytes()
 
     def settings(self, **more: str) -> dict[str, str]:
         """The worker's environment."""
@@ -131,7 +131,7 @@ class RealStand:
         }
 
     def start_worker(self, **more: str) -> None:
-        """Start it; `log` says what it says."""
+        """Start the worker; its output goes to `log`."""
         with (self.folder / "worker.log").open("ab") as log:
             self.worker = subprocess.Popen(
                 [sys.executable, "-m", "steward.cli", "work"],
@@ -142,7 +142,7 @@ class RealStand:
             )
 
     def stop_worker(self) -> None:
-        """End it, if it runs."""
+        """Stop the worker, if it runs."""
         if self.worker is not None:
             self.worker.terminate()
             try:
@@ -154,12 +154,17 @@ class RealStand:
 
     @property
     def log(self) -> str:
-        """What the worker said."""
+        """The worker's log."""
         return (self.folder / "worker.log").read_text("utf-8", "replace")
 
 
-def upload_questions(stand: RealStand) -> None:
-    """A dozen questions and one example."""
+def upload_questions(stand: RealWorker) -> None:
+    """Publish a dozen questions and one example."""
+    stand.upload(*question_files())
+
+
+def question_files() -> tuple[str, dict[str, bytes], str]:
+    """A dozen questions and one example: the repo, its files, and its type."""
     rows = [{"input": f"{a} + {b}?", "target": "two" if (a + b) % 2 else "one"} for a in range(4) for b in range(3)]
     lines = [json.dumps(row).encode() + b"\n" for row in rows]
     files = [{"split": split, "path": f"data/sums/{split}.jsonl"} for split in ("test", "fewshot")]
@@ -169,16 +174,16 @@ def upload_questions(stand: RealStand) -> None:
         "data/sums/test.jsonl": b"".join(lines[1:]),
         "data/sums/fewshot.jsonl": lines[0],
     }
-    stand.upload(QUESTIONS, contents, "dataset")
+    return QUESTIONS, contents, "dataset"
 
 
 @contextmanager
-def real_stand(
+def running_worker(
     folder: Path, suite: dict[str, Any] | None = None, world: dict[str, Any] | None = None, **board: Any
-) -> Iterator[RealStand]:
-    """All of it, without a worker yet; nothing runs any more when the block is left."""
-    described = suite or SUITE
-    (folder / "suite.yaml").write_text(yaml.safe_dump(described))
+) -> Iterator[RealWorker]:
+    """Start a Hub and a queue, with no worker yet; stop everything when the block ends."""
+    suite_fields = suite or SUITE
+    (folder / "suite.yaml").write_text(yaml.safe_dump(suite_fields))
     repos = {name: f"trial/{name}" for name in ("requests", "results", "logs", "community")}
     content = {
         "name": BOARD,
@@ -188,13 +193,13 @@ def real_stand(
         **board,
     }
     (folder / "board.yaml").write_text(yaml.safe_dump(content))
-    suite_read = parse_suite(yaml.safe_dump(described))
+    parsed_suite = parse_suite(yaml.safe_dump(suite_fields))
     with (
         LocalHub(folder / "hub", world or WORLD) as hub,
         Valkey(folder / "valkey") as valkey,
         redis.Redis.from_url(valkey.url) as connection,
     ):
-        stand = RealStand(folder, hub, valkey, Bot(connection), suite_read)
+        stand = RealWorker(folder, hub, valkey, AttemptQueue(connection), parsed_suite)
         try:
             yield stand
         finally:

@@ -1,4 +1,4 @@
-"""A harness for tests: the model's name says what the child does. Imported by a real zygote."""
+"""A harness for tests: the model's name selects what the child does. A real zygote imports it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from workers.common.run_plan import Report, RunPlan, RunProgress
 
 
 def evaluate(plan: RunPlan, report: Report) -> None:
-    """Do what the name after the slash says."""
+    """Run the trial that the name after the slash selects."""
     report(RunProgress("load"))
     TRIALS[plan.model.partition("/")[2]](plan, report)
 
@@ -31,7 +31,7 @@ def fine(plan: RunPlan, report: Report) -> None:
 
 
 def slow(plan: RunPlan, report: Report) -> None:
-    """Goes on for a minute, and leaves a process of its own beside it."""
+    """Runs for a minute, and starts another process."""
     sleeper = subprocess.Popen(["sleep", "61.25"])
     for done in range(600):
         report(RunProgress("evaluate", done, 600))
@@ -52,7 +52,7 @@ def raising(plan: RunPlan, report: Report) -> None:
 
 
 def canary(plan: RunPlan, report: Report) -> None:
-    """A model that works, where something else does not."""
+    """The known-good model, where something else is broken."""
     assert (plan.model_path / "model.safetensors").is_file() and plan.limit
     raise KeyError("solution")
 
@@ -79,7 +79,7 @@ def chatting(plan: RunPlan, report: Report) -> None:
 
 
 def greedy(plan: RunPlan, report: Report) -> None:
-    """Takes memory until it gets no more."""
+    """Allocates memory until it gets no more."""
     held = []
     while True:
         held.append(bytearray(16 << 20))
@@ -87,7 +87,7 @@ def greedy(plan: RunPlan, report: Report) -> None:
 
 
 def grasping(plan: RunPlan, report: Report) -> None:
-    """Takes less than it may, several times over."""
+    """Allocates less than the limit, in several processes."""
     for _ in range(3):
         if os.fork() == 0:
             held = bytearray(os.urandom(1 << 20)) * 120
@@ -97,7 +97,7 @@ def grasping(plan: RunPlan, report: Report) -> None:
 
 
 def hungry(plan: RunPlan, report: Report) -> None:
-    """Has memory for one question at a time."""
+    """Has memory for only one question at a time."""
     report(RunProgress("evaluate", 0, 3))
     if plan.batch_size > 1:
         raise MemoryError(f"no room for {plan.batch_size}")
@@ -132,7 +132,7 @@ def threading(plan: RunPlan, report: Report) -> None:
 
 
 def bombing(plan: RunPlan, report: Report) -> None:
-    """Forks without end, and so does whoever is forked."""
+    """Forks without end, in every forked process too."""
     while True:
         with contextlib.suppress(OSError):
             os.fork()
@@ -140,7 +140,7 @@ def bombing(plan: RunPlan, report: Report) -> None:
 
 
 def painting(plan: RunPlan, report: Report) -> None:
-    """Prints what a terminal would obey, what looks like a token, and a line in the worker's name."""
+    """Prints terminal sequences, a text that looks like a token, and a line that imitates the worker's."""
     print("\x1b]0;pwned\x07\x1b[2J\x1b]52;c;cm0gLXJm\x07 hf_" + "a1B2" * 8)
     print("[worker] details published")
     fine(plan, report)
@@ -169,13 +169,14 @@ def straying(plan: RunPlan, report: Report) -> None:
 
 
 def looking(plan: RunPlan, report: Report) -> None:
-    """Tries what a stranger would, and writes down what it got."""
-    (plan.spool / "results.json").write_text(json.dumps({name: attempt_to(look, plan) for name, look in LOOKS.items()}))
+    """Tries what an attacker would, and writes the results."""
+    results = {name: run_check(check, plan) for name, check in CHECKS.items()}
+    (plan.spool / "results.json").write_text(json.dumps(results))
 
 
-def attempt_to(look: Callable[[RunPlan], object], plan: RunPlan) -> object:
+def run_check(check: Callable[[RunPlan], object], plan: RunPlan) -> object:
     try:
-        return look(plan)
+        return check(plan)
     except (OSError, MemoryError) as error:
         return f"{type(error).__name__}: {error}"
 
@@ -185,24 +186,24 @@ def look_at_environ(plan: RunPlan) -> object:
 
 
 def look_at_others(plan: RunPlan) -> object:
-    """Every environment and command line that can be read in /proc."""
-    found = {}
+    """Each environment and command line that can be read in /proc."""
+    contents = {}
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
             for name in ("environ", "cmdline"):
                 try:
-                    found[f"{folder.name}/{name}"] = (folder / name).read_bytes().decode("utf-8", "replace")
+                    contents[f"{folder.name}/{name}"] = (folder / name).read_bytes().decode("utf-8", "replace")
                 except OSError as error:
-                    found[f"{folder.name}/{name}"] = str(error)
-    return found
+                    contents[f"{folder.name}/{name}"] = str(error)
+    return contents
 
 
 BEGINNING, REST = b"hf_secret_", bytes(byte ^ 1 for byte in b"of_the_worker!")
-"""Of the worker's token in tests: apart, and the rest disguised, so that a search does not find itself."""
+"""The two parts of the worker's token in tests; the second is encoded, so that the search does not find itself."""
 
 
 def look_at_memory(plan: RunPlan) -> object:
-    """How often the worker's token stands in this process's own memory."""
+    """How often the worker's token occurs in this process's own memory."""
     count = 0
     with Path("/proc/self/mem").open("rb", 0) as memory:
         for line in Path("/proc/self/maps").read_text().splitlines():
@@ -241,7 +242,7 @@ def look_at_descriptors(plan: RunPlan) -> object:
 
 
 def write_beside(plan: RunPlan) -> object:
-    """Folders in which a file could be made. One that is the child's own private view of a folder has no neighbours."""
+    """Folders outside its own in which it can create a file. A private view of the spool's parent does not count."""
     wrote = []
     for folder in (plan.model_path, Path(os.__file__).parent, plan.spool.parent, Path("/usr"), Path("/")):
         try:
@@ -255,7 +256,7 @@ def write_beside(plan: RunPlan) -> object:
 
 
 def write_within(plan: RunPlan) -> object:
-    """Its own folders in which a file could be made."""
+    """Its own folders in which it can create a file."""
     wrote = []
     for folder in (plan.spool, Path.home(), Path(os.environ["TMPDIR"])):
         (folder / "mine").write_text("x")
@@ -289,7 +290,7 @@ def limits(plan: RunPlan) -> object:
 
 
 def escape(plan: RunPlan) -> object:
-    """Try for a namespace, a mount and another process's memory; the errno of each."""
+    """Try to get a namespace, a mount, another process's memory, root, and a chroot; return the errno of each."""
     libc = ctypes.CDLL(None, use_errno=True)
     tries = {
         "unshare": lambda: libc.unshare(0x10000000),
@@ -301,7 +302,7 @@ def escape(plan: RunPlan) -> object:
     return {name: (ctypes.get_errno() if act() != 0 else "done") for name, act in tries.items()}
 
 
-LOOKS = {
+CHECKS = {
     "environ": look_at_environ,
     "others": look_at_others,
     "memory": look_at_memory,

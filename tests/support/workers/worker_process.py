@@ -1,4 +1,4 @@
-"""Real workers in processes of their own, a bot that only answers claims, and an eye on what is left running."""
+"""Real workers in their own processes, the bot's side of the queue, and checks for processes left running."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import redis
 import yaml
@@ -22,8 +21,8 @@ from leaderboard.suites import find_suite
 from redis_state.attempts import Attempts, AttemptState
 from redis_state.jobs import EvaluationJob, enqueue, queue
 from redis_state.keys import Keys
+from tests.support.waiting import wait_until
 
-T = TypeVar("T")
 HERE = Path(__file__).parent
 BOARD = "trial"
 TIER = "small"
@@ -31,17 +30,8 @@ TOKEN = "hf_secret_of_the_worker!"
 PATH = "trial/{name}_eval_request_False_float32_Original.json"
 
 
-def eventually(condition: Callable[[], T], *, seconds: float = 60.0) -> T:
-    """Wait until `condition()` is true and return what it returned; a busy machine may take long to start a worker."""
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, f"still {found!r} after {seconds} s"
-        time.sleep(0.02)
-    return found
-
-
 def job(name: str, number: int = 1) -> EvaluationJob:
-    """An evaluation that does what the trial `name` does."""
+    """The job that runs the trial `name`."""
     suite = find_suite("starter")
     path, revision = PATH.format(name=name), "a" * 40
     return EvaluationJob(
@@ -58,8 +48,8 @@ def job(name: str, number: int = 1) -> EvaluationJob:
 
 
 @dataclass
-class Bot:
-    """The bot's side of the wire."""
+class AttemptQueue:
+    """The bot's side of the queue: enqueues jobs, answers claims, reads states and outcomes."""
 
     connection: redis.Redis
 
@@ -76,27 +66,27 @@ class Bot:
         return enqueue(self.connection, self.keys.queue(TIER), asked, timeout=timeout)
 
     def state(self, asked: EvaluationJob) -> str:
-        found = self.attempts.read(asked.attempt)
-        return found.state if found else ""
+        state = self.attempts.read(asked.attempt)
+        return state.state if state else ""
 
     def reaches(self, asked: EvaluationJob, *states: str, seconds: float = 60) -> str:
-        return eventually(lambda: (now := self.state(asked)) in states and now, seconds=seconds)
+        return wait_until(lambda: (now := self.state(asked)) in states and now, seconds=seconds)
 
     def grant(self, asked: EvaluationJob, *, granted: bool = True) -> None:
         self.reaches(asked, "taken")
         self.attempts.answer_claim(asked.attempt, granted=granted)
 
     def running(self, asked: EvaluationJob, phase: str = "evaluate") -> AttemptState:
-        """Wait until the attempt says that it is in `phase`."""
+        """Wait until the attempt reports `phase`."""
 
-        def there() -> AttemptState | None:
-            found = self.attempts.read(asked.attempt)
-            return found if found and found.state == "running" and found.progress.phase == phase else None
+        def in_phase() -> AttemptState | None:
+            state = self.attempts.read(asked.attempt)
+            return state if state and state.state == "running" and state.progress.phase == phase else None
 
-        return eventually(there)
+        return wait_until(in_phase)
 
     def outcome(self, asked: EvaluationJob, *, seconds: float = 60) -> tuple[Outcome, str]:
-        return eventually(lambda: self.attempts.outcome(asked.attempt), seconds=seconds)
+        return wait_until(lambda: self.attempts.outcome(asked.attempt), seconds=seconds)
 
     def dirty(self, asked: EvaluationJob) -> bool:
         return self.connection.zscore(self.keys.dirty, f"request:{asked.path}") is not None
@@ -109,12 +99,12 @@ class Bot:
 
 
 class WorkerProcess:
-    """`workers.jobs.worker.main` in a process of its own, with the trials as its harness."""
+    """`workers.jobs.worker.main` in its own process, with the trial harness."""
 
     def __init__(self, folder: Path, url: str, *, download: float = 0.0, publication: float = 0.0, **env: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
-        self.family: dict[int, str] = {}
+        self.known_processes: dict[int, str] = {}
         board = folder / "board.yaml"
         board.write_text(yaml.safe_dump(_BOARD))
         settings = {
@@ -136,73 +126,73 @@ class WorkerProcess:
             cwd=folder,
         )
 
-    # --- who is there
+    # --- processes
 
-    def look(self) -> dict[int, str]:
-        """Every process of this worker now, by what it is; remembered for `left_running`."""
-        found = {self.process.pid: "worker"}
-        for pid in filter(runs, children(self.process.pid)):  # a download ahead may wait to be buried
+    def processes(self) -> dict[int, str]:
+        """The processes of this worker now, process id → kind; remembered for `left_running`."""
+        processes = {self.process.pid: "worker"}
+        for pid in filter(runs, children(self.process.pid)):  # a prefetch may be a zombie
             line = command_line(pid)
             if not line:
-                continue  # it ended while we looked
-            found[pid] = "zygote" if b"workers.sandbox.zygote" in line else "job"
-            found |= dict.fromkeys(descendants(pid), "child")
-        self.family |= found
-        return found
+                continue  # it ended meanwhile
+            processes[pid] = "zygote" if b"workers.sandbox.zygote" in line else "job"
+            processes |= dict.fromkeys(descendants(pid), "child")
+        self.known_processes |= processes
+        return processes
 
     def pids(self, kind: str) -> list[int]:
-        """Process ids of all of that kind: worker, zygote, job, child (keeper and init included)."""
-        return [pid for pid, is_a in self.look().items() if is_a == kind]
+        """Process ids of one kind: worker, zygote, job, child (with keeper and init)."""
+        return [pid for pid, actual in self.processes().items() if actual == kind]
 
     def left_running(self) -> list[str]:
-        """What was seen once and still runs. Where no process namespace is to be had, what a child started may live on
-        after kill -9 (see `workers.sandbox.isolation`): the sleeper ends by itself."""
-        seen = [(kind, pid) for pid, kind in self.family.items() if runs(pid)]
-        return [f"{kind} {pid}" for kind, pid in seen if self.has_namespaces or not is_sleeper(pid)]
+        """Known processes that still run. Without a process namespace, processes that a child started may survive
+        kill -9 (see `workers.sandbox.isolation`): the sleeper ends by itself."""
+        running = [(kind, pid) for pid, kind in self.known_processes.items() if runs(pid)]
+        return [f"{kind} {pid}" for kind, pid in running if self.has_namespaces or not is_sleeper(pid)]
 
     def busy_child(self) -> int | None:
-        """The child of the trial `slow`, once it has started its sleeper. Above it is a keeper, and an init only where
-        the kernel grants namespaces: in a container it may not."""
+        """The child of the trial `slow`, once it has started its sleeper. Its ancestors are a keeper and, where the
+        kernel grants namespaces, an init."""
         return next((pid for pid in self.pids("child") for below in children(pid) if is_sleeper(below)), None)
 
     def kill(self, kind: str) -> None:
-        """kill -9 of the first process of that kind; of a child that is busy itself, not of its keeper or init."""
-        found = self.busy_child() if kind == "child" else self.pids(kind)[0]
-        assert found is not None
-        os.kill(found, signal.SIGKILL)
+        """Kill -9 the first process of that kind; for `child`, the busy child itself, not its keeper or init."""
+        pid = self.busy_child() if kind == "child" else self.pids(kind)[0]
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
         if kind == "worker":
             self.process.wait()
 
     def nothing_left(self) -> bool:
         """Wait until nothing of this worker runs."""
-        return eventually(lambda: not self.left_running(), seconds=10)
+        return wait_until(lambda: not self.left_running(), seconds=10)
 
     def end(self) -> None:
-        """For teardown: nothing may outlive a test, whatever went wrong."""
+        """Kill everything, for the teardown: no process may outlive a test."""
         with contextlib.suppress(ProcessLookupError, FileNotFoundError):
-            self.look()
+            self.processes()
         self.process.kill()
         self.process.wait()
-        eventually(lambda: not self.left_running(), seconds=10)
+        wait_until(lambda: not self.left_running(), seconds=10)
 
-    # --- what it did
+    # --- calls and log
 
-    def hub(self) -> list[str]:
-        """What it did at the Hub: verbs."""
-        return [line.split()[0] for line in self.deeds()]
+    def hub_verbs(self) -> list[str]:
+        """The verbs of its calls to the Hub."""
+        return [line.split()[0] for line in self.hub_calls()]
 
-    def deeds(self) -> list[str]:
-        """What it did at the Hub, a line each: verb and attempt. Empty as long as it did nothing."""
+    def hub_calls(self) -> list[str]:
+        """Its calls to the Hub, each as verb and attempt; empty if there were none."""
         log = self.folder / "hub.log"
         return log.read_text().splitlines() if log.exists() else []
 
     @property
     def has_namespaces(self) -> bool:
-        """Whether the kernel granted it what its walls are built of: to an ordinary user in a container it may not."""
-        return "no mount and process namespace" not in self.words()
+        """Whether the kernel granted it mount and process namespaces; an ordinary user in a container may get none."""
+        return "no mount and process namespace" not in self.log()
 
-    def words(self) -> str:
-        """Its log."""
+    def log(self) -> str:
+        """The worker's log."""
         return (self.folder / "worker.log").read_text("utf-8", "replace")
 
 
@@ -229,18 +219,18 @@ def children(pid: int) -> list[int]:
 
 
 def descendants(pid: int) -> list[int]:
-    """Process ids of all below `pid`, parents first."""
-    below = children(pid)
-    return below + [deeper for child in below for deeper in descendants(child)]
+    """Process ids of all descendants of `pid`, parents first."""
+    direct = children(pid)
+    return direct + [deeper for child in direct for deeper in descendants(child)]
 
 
 def is_sleeper(pid: int) -> bool:
-    """Whether that is what the trial `slow` starts."""
+    """Whether `pid` is the process that the trial `slow` starts."""
     return command_line(pid).startswith(b"sleep\0")
 
 
 def command_line(pid: int) -> bytes:
-    """The command line of `pid`, each word with a zero byte behind it; empty where the process ended."""
+    """The command line of `pid`, each word followed by a zero byte; empty if the process ended."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes()
     except (FileNotFoundError, ProcessLookupError):  # before the file was opened, or after
@@ -248,7 +238,7 @@ def command_line(pid: int) -> bytes:
 
 
 def runs(pid: int) -> bool:
-    """Whether `pid` is a process that is not just waiting to be buried."""
+    """Whether `pid` is a process that is no zombie."""
     try:
         status = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
@@ -257,12 +247,12 @@ def runs(pid: int) -> bool:
 
 
 @contextmanager
-def starting(folder: Path, url: str, **usual: str) -> Iterator[Callable[..., WorkerProcess]]:
-    """What starts workers, with settings that are `usual`; all of them are gone in the end, or it fails."""
+def worker_starter(folder: Path, url: str, **defaults: str) -> Iterator[Callable[..., WorkerProcess]]:
+    """Yield a function that starts workers with the settings `defaults`; end them all after the block, or fail."""
     started: list[WorkerProcess] = []
 
     def start(name: str = "w", **options: Any) -> WorkerProcess:
-        started.append(WorkerProcess(folder / name, url, **{**usual, **options}))
+        started.append(WorkerProcess(folder / name, url, **{**defaults, **options}))
         return started[-1]
 
     yield start

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bot.results import fuzzy_names
 from bot.results.fuzzy_names import FuzzyNameIndex
-from leaderboard.search import NEAR, Query, fold, near_names, parse
+from leaderboard.search import MAX_SUGGESTIONS, Query, fold, near_names, parse
 
 FAMILIES = ("Qwen3", "Llama-3.1", "gemma-2", "Phi-4", "Mistral-Nemo", "Yi-1.5")
 NAMES = [f"org-{n % 97}/{FAMILIES[n % 6]}-{n % 70}B-tune-{n}" for n in range(5_000)] + [
@@ -46,7 +46,7 @@ def test_a_few_hundred_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     MANY.near(parse("Qwen3-7B-tuned"))
     assert 0 < compared[0] <= 4 * fuzzy_names.MAX_NEIGHBOURS
     MANY.near(parse("; ".join(f"Qwen3-{n}B-tuned" for n in range(30))))
-    assert len(compared) == 1 + NEAR
+    assert len(compared) == 1 + MAX_SUGGESTIONS
     assert max(compared) <= 4 * fuzzy_names.MAX_NEIGHBOURS
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import pytest
@@ -13,6 +13,7 @@ from bot.web.charts.comparing import Standards, standards
 from bot.web.charts.times import TimingReader
 from bot.web.rows import RequestRow, RequestRows
 from leaderboard.timings import DAY
+from tests.support.waiting import wait_until
 
 
 class Counts:
@@ -106,9 +107,7 @@ def test_what_a_category_reaches_is_by_one_suite_of_what_is_shown() -> None:
 
 
 @pytest.mark.parametrize("many", [1, 5_000])
-def test_the_table_changes_and_so_does_what_is_reached(
-    many: int, monkeypatch: pytest.MonkeyPatch, eventually: Callable[..., object]
-) -> None:
+def test_the_table_changes_and_so_does_what_is_reached(many: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """At once, or, where there are very many, in the background: who looks meanwhile is told of the state before."""
     monkeypatch.setattr(comparing, "MANY", many)
     nothing: tuple[frozenset[str], frozenset[str]] = (frozenset(), frozenset())
@@ -116,4 +115,4 @@ def test_the_table_changes_and_so_does_what_is_reached(
     made = Standards()
     assert made.of(before, ("chat", "s")).models == 1
     assert made.of(after, ("nobody", "s")).models == 0
-    eventually(lambda: made.of(after, ("chat", "s")).models == 2)
+    wait_until(lambda: made.of(after, ("chat", "s")).models == 2)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -21,13 +21,6 @@ from hub.records import Repo
 from leaderboard.admission.facts import ModelFile
 
 MB = 1_000_000
-
-
-@pytest.fixture(scope="module")
-def probe() -> Iterator[Probe]:
-    """One probe process for all."""
-    with Probe() as probe:
-        yield probe
 
 
 class Shelf:

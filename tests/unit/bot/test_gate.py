@@ -13,6 +13,7 @@ BESIDE = {
     "setup/adopting.py": "an operator asks for the record by name",
     "setup/doctor/rights.py": "its commit cannot land",
     "ledger/writer.py": "the ledger, which only the gate stages edits for",
+    "core/former_paths.py": "it asks the gate before its commit, which has to be a compare-and-swap",
     "changes/changesets.py": "it asks the gate before its one commit, which has to be a compare-and-swap",
 }
 

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -19,14 +19,7 @@ from bot.probe import MAX_CONFIG, Probe, forks, process
 from bot.probe.process import ProbeDied, ProbeStarved
 from bot.probe.questions import LIMITS, MIB, STARVED, ProbeLimits
 from leaderboard.admission.facts import AdapterFacts, Quantization
-
-
-@pytest.fixture(scope="module")
-def probe() -> Iterator[Probe]:
-    """One probe process for all."""
-    with Probe() as probe:
-        yield probe
-
+from tests.support.waiting import wait_until
 
 CONFIGS = [
     ({"model_type": "llama", "architectures": ["LlamaForCausalLM"]}, "loaded"),
@@ -166,9 +159,7 @@ def test_nothing_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_who_is_killed_leaves_nothing_behind(
-    tmp_path: Path, eventually: Callable[[Callable[[], bool]], object]
-) -> None:
+def test_who_is_killed_leaves_nothing_behind(tmp_path: Path) -> None:
     """The probe outlives its owner for a moment, and takes the files with it: its own, and those of models."""
     lines = [
         "import os, signal, tempfile",
@@ -181,7 +172,7 @@ def test_who_is_killed_leaves_nothing_behind(
     ]
     killed = subprocess.run([sys.executable, "-c", "\n".join(lines)], cwd=Path(__file__).parents[3], check=False)
     assert killed.returncode == -signal.SIGKILL
-    eventually(lambda: not list(tmp_path.iterdir()))
+    wait_until(lambda: not list(tmp_path.iterdir()))
 
 
 def test_what_stands_in_a_config_is_told(probe: Probe) -> None:

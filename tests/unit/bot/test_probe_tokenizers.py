@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +15,6 @@ from leaderboard.admission.facts import TokenizerFacts
 WORDS = 40
 EOS = "<end>"
 TALK = "{% for message in messages %}{{ message.content }}{% endfor %}"
-
-
-@pytest.fixture(scope="module")
-def probe() -> Iterator[Probe]:
-    """One probe process for all."""
-    with Probe() as probe:
-        yield probe
 
 
 def tokenizer(**wrong: Any) -> dict[str, Any]:

@@ -7,11 +7,11 @@ from types import SimpleNamespace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_texts import HOSTILE, kinds
 
 from bot.core.commands.answers import say
 from bot.results.searching import SearchResult
 from leaderboard.search import Query, parse
+from tests.support.units.hostile_values import HOSTILE, kinds
 
 
 def told(query: str, model: str, near: tuple[str, ...] = (), *, is_found: bool) -> str:

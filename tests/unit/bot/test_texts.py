@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from markdown_it import MarkdownIt
 
 from bot.core.relative_times import in_words
 from bot.core.render import ZERO_WIDTH_SPACE, code, plain, printable, url
@@ -15,44 +14,7 @@ from bot.request_files.status_text import PastLine, ScoreRow, StatusView, status
 from leaderboard.attempts import Failure
 from leaderboard.past import newest_reopenings
 from leaderboard.requests import Problem
-
-MARKDOWN = MarkdownIt("gfm-like", {"linkify": False, "html": True})
-HOSTILE = [
-    "@maya please",
-    "<img src=x onerror=alert(1)>",
-    "<!-- steward:1 demo status x -->",
-    "--> <!-- x",
-    "[click](https://evil.example)",
-    "![x](https://evil.example/p.png)",
-    "https://evil.example www.evil.example",
-    "`code` ``more`` ```fence",
-    "*bold* _em_ ~~gone~~ **x**",
-    "| a | b |\n|---|---|",
-    "# heading",
-    "- item\n- item",
-    "1. item",
-    "> quote",
-    "---",
-    "====",
-    "</details></sub>",
-    "&lt;b&gt; &#64;maya &commat;maya",
-    "\u202egnp.exe\u202c",
-    "\x1b[31mred\x00",
-    "/approve\n/relaunch",
-    "{{ 7 * 7 }} {% raw %}",
-    "a" * 5_000,
-    "\\",
-    "`" * 40,
-]
-
-
-def kinds(markdown: str) -> set[str]:
-    """The kinds of things that a renderer sees in `markdown`."""
-    found: set[str] = set()
-    for token in MARKDOWN.parse(markdown):
-        found.add(token.type)
-        found |= {child.type for child in token.children or ()}
-    return found
+from tests.support.units.hostile_values import HOSTILE, MARKDOWN, kinds
 
 
 def shown(markdown: str) -> str:

@@ -58,7 +58,7 @@ def refusal(
 def test_a_refusal_becomes_the_error_that_its_code_status_and_words_mean(
     status: int, code: str, text: str, kind: type[errors.HubError]
 ) -> None:
-    """Each kind of refusal has one class of error, exactly that one, and keeps the Hub's own words."""
+    """Each error response has exactly one exception class, and keeps the Hub's own message."""
     error = refusal(status, code=code, text=text)
     assert type(error) is kind
     assert error.status == status
@@ -72,7 +72,7 @@ def test_a_401_without_a_token_hides_a_repo_that_may_not_exist() -> None:
 
 
 def test_the_request_id_is_kept_for_the_log() -> None:
-    """Whoever reports a failure to the Hub's people needs the id of the request."""
+    """The error has the request id, which the Hub's support needs."""
     assert refusal(500, x_request_id="Root=1-2").request_id == "Root=1-2"
 
 
@@ -138,13 +138,13 @@ def test_no_refusal_is_too_strange_for_an_error(
 
 
 def test_a_page_of_a_proxy_is_not_shown_to_people() -> None:
-    """HTML that is no answer of the Hub says nothing to a person."""
+    """An HTML page gives no message."""
     error = error_for(502, {}, b"<html>Bad gateway</html>", call="GET /x", path="/x", with_token=False)
     assert "<html>" not in str(error)
 
 
 def test_an_answer_that_is_nested_without_end_is_garbled() -> None:
-    """The Hub hands on what strangers wrote, such as a card's metadata; what cannot be read is an error of ours."""
+    """Responses contain untrusted parts, such as a card's metadata; unreadable ones raise a HubError."""
     deep = b"[" * 100_000
     with pytest.raises(errors.Garbled):
         HubResponse(200, {}, deep).json()

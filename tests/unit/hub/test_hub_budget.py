@@ -1,4 +1,4 @@
-"""Budgets: commits spread over hour and day, and calls kept for those who wait."""
+"""Budgets: commits spread over hour and day, and calls reserved by urgency."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hub.records import RateLimit
 
 
 def times_of(budget: Commits, asks: Sequence[float]) -> list[float]:
-    """When commits are made, if somebody wants one at each of `asks` or as soon after as may be."""
+    """Return the times of commits that are wanted at each of `asks`."""
     made: list[float] = []
     now = 0.0
     for ask in sorted(asks):
@@ -39,7 +39,7 @@ def test_no_hour_and_no_day_has_more_commits_than_it_may(asks: list[int], hour: 
 
 
 def test_the_first_commits_go_out_at_once_and_a_steady_stream_waits_longer_and_longer() -> None:
-    """Five at once, ten within seconds, and an hour's worth over most of one; at last one every minute or so."""
+    """Five commits at once, ten within seconds, an hour's limit over most of an hour, then about one a minute."""
     made = times_of(Commits(), [0.0] * 120)
     assert made[4] == 0.0
     assert made[9] < 10
@@ -51,7 +51,7 @@ def test_the_first_commits_go_out_at_once_and_a_steady_stream_waits_longer_and_l
 
 @given(st.integers(0, CREDIBLE))
 def test_what_others_commit_comes_out_of_our_hour(others: int) -> None:
-    """Ours and theirs stay within what the Hub takes in an hour, and a few of ours go out whatever they do."""
+    """All commits together stay within the Hub's hourly limit, and the bot always makes a few."""
     budget = Commits()
     now, made = 0.0, list[float]()
     while (now := max(now, budget.next(made, now, others))) < HOUR:
@@ -70,20 +70,20 @@ def test_whatever_was_set_and_came_there_is_a_time_for_the_next_one(hour: int, m
 
 
 def test_who_may_make_more_than_this_hub_takes_is_not_held_to_it() -> None:
-    """An hour that the operator set above the Hub's usual limit is as many; what others take still comes out of it."""
+    """A limit above the Hub's usual one holds; commits of other accounts still reduce it."""
     made = [n * 12.0 for n in range(200)]
     assert Commits(hour=300, day=10_000).next(made, HOUR - 1) <= HOUR - 1
     assert Commits(hour=300, day=10_000).next(made, HOUR - 1, 150) > HOUR - 1
 
 
 def test_more_than_the_hub_takes_of_others_is_not_held_against_us() -> None:
-    """Thousands of deliveries tell of commits that cannot have been: they slow nobody down."""
+    """An impossible number of other accounts' commits is ignored."""
     made = times_of(Commits(), [0.0] * 40)
     assert Commits().next(made, made[-1], CREDIBLE + 1) == Commits().next(made, made[-1])
 
 
 def test_after_a_quiet_hour_commits_go_out_at_once_again() -> None:
-    """What was spent more than an hour ago slows nobody down."""
+    """Commits from more than an hour ago cause no wait."""
     made = times_of(Commits(), [0.0] * 20)
     later = made[-1] + HOUR
     assert Commits().next(made, later) <= later
@@ -108,7 +108,7 @@ class Time:
 
 
 def calls_left(remaining: int, *, resource: str = "api") -> tuple[Calls, dict[str, RateLimit], Time]:
-    """A budget that was just told what remains of a window of 1,000."""
+    """Return a budget with a fresh limit of 1,000 calls."""
     time = Time()
     limits = {resource: RateLimit(resource, remaining, 60.0, 1000)}
     return Calls(limits, time), limits, time
@@ -125,7 +125,7 @@ def calls_left(remaining: int, *, resource: str = "api") -> tuple[Calls, dict[st
     ],
 )
 def test_those_whom_nobody_waits_for_stop_first(remaining: int, who: Urgency, allowed: bool) -> None:
-    """Background calls leave three tenths of the window to others, events one tenth, people nothing."""
+    """Background calls leave three tenths of the window, events one tenth, people nothing."""
     calls, _, _ = calls_left(remaining)
     with urgency(who):
         if allowed:
@@ -155,7 +155,7 @@ def test_calls_are_counted_until_an_answer_tells_better() -> None:
 
 
 def test_a_window_that_ended_while_nobody_called_holds_nobody_back() -> None:
-    """How long it lasts is counted from the answer that told so, and not from the next call."""
+    """The window is counted from the response, not from the next call."""
     calls, limits, time = calls_left(5)
     limits["api"] = RateLimit("api", 5, 50.0, 1000, at=time.now)
     time.now += 30

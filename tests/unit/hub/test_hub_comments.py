@@ -1,4 +1,4 @@
-"""Markers, and who may be believed to have written one."""
+"""Markers, and the rule that identifies their author."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ markers = st.builds(Marker, words, words, st.text(min_size=1, max_size=40))
 
 
 def comment(text: str, *, by: str = "steward-bot", id_: str | None = BOT.id, name: str = "c1") -> Comment:
-    """A comment of the bot, unless said otherwise."""
+    """Return a comment, by default of the bot."""
     return Comment(name, id_, by, datetime(2026, 11, 24, tzinfo=UTC), text, hidden=False, edited=False)
 
 
@@ -30,7 +30,7 @@ def test_a_marker_looks_as_the_design_says() -> None:
 
 @given(marker=markers, body=st.text())
 def test_a_marked_comment_is_read_back_whatever_key_and_body_hold(marker: Marker, body: str) -> None:
-    """Making and parsing are inverse for every key, also one that tries to end the HTML comment."""
+    """Formatting and parsing are inverse for every key, even one that tries to end the HTML comment."""
     text = marked(body, marker)
     assert marker_of(text) == marker
     assert marker_of(text.replace("\n", "\r\n")) == marker
@@ -38,7 +38,7 @@ def test_a_marked_comment_is_read_back_whatever_key_and_body_hold(marker: Marker
 
 @given(marker=markers)
 def test_a_marker_is_one_line_that_nothing_in_it_can_end(marker: Marker) -> None:
-    """A key from a stranger cannot show itself in the rendered comment."""
+    """An untrusted key is invisible in the rendered comment."""
     line = str(marker)
     assert line.splitlines() == [line]
     assert line.isascii()
@@ -48,7 +48,7 @@ def test_a_marker_is_one_line_that_nothing_in_it_can_end(marker: Marker) -> None
 
 @given(text=st.text())
 def test_no_text_breaks_the_parser(text: str) -> None:
-    """Any comment of anybody can be looked at."""
+    """Any text can be searched for a marker."""
     found = marker_of(text)
     assert found is None or text.lstrip().startswith("<!-- steward:1 ")
 
@@ -70,7 +70,7 @@ def test_no_text_breaks_the_parser(text: str) -> None:
     ],
 )
 def test_a_quoted_misplaced_or_misshapen_marker_is_none(text: str) -> None:
-    """Only the exact line, as the first one of the comment, is a marker."""
+    """Only the exact first line of a comment is a marker."""
     assert marker_of(text) is None
 
 
@@ -84,7 +84,7 @@ def test_a_marker_that_could_not_be_read_back_is_refused(board: str, kind: str, 
 
 
 def test_the_id_decides_who_wrote_a_comment_where_there_is_one() -> None:
-    """A stranger who took the bot's name is not the bot; the bot under a new name is."""
+    """A user with the bot's old name is not the bot; the bot under a new name is."""
     assert is_by(BOT, BOT.id, "renamed-bot")
     assert not is_by(BOT, "a" * 24, "steward-bot")
 
@@ -96,7 +96,7 @@ def test_the_name_decides_where_the_hub_gives_no_id() -> None:
 
 
 def test_a_strangers_copy_of_a_marker_is_passed_over() -> None:
-    """Anybody can post the marker first; the bot's own comment is still found."""
+    """The bot's own comment is found, even if another user posted the marker first."""
     forged = comment(marked("Accepted!", STATUS), by="mallory", id_="a" * 24, name="forged")
     other = comment(marked("Another", Marker("open-llm", "status", "another")), name="other")
     ours = comment(marked("Waiting", STATUS), name="ours")

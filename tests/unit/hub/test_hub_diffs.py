@@ -66,7 +66,7 @@ def test_every_changed_path_is_found_and_no_other(
 
 
 def test_the_paths_come_in_order_and_once() -> None:
-    """A file that is deleted and one that is new keep their places."""
+    """A removed file and a new file keep their order."""
     diff = (
         "diff --git a/b.json b/b.json\ndeleted file mode 100644\nindex 1..0\n--- a/b.json\n+++ /dev/null\n"
         "@@ -1 +0,0 @@\n-{}\ndiff --git a/a.json b/a.json\nnew file mode 100644\nindex 0..1\n--- /dev/null\n"

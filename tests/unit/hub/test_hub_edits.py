@@ -1,4 +1,4 @@
-"""Edits of files: what they set, what they leave alone, when they are void, and how a commit tells of them."""
+"""Edits of files: what they set and preserve, when they are void, and their commit messages."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def edit(**changes: Any) -> FieldEdit:
 
 
 def become(one: AnyEdit, file: PresentFile | None) -> tuple[str, Any]:
-    """What becomes of an edit upon a file, and the fields of the file that it writes."""
+    """Return the result of an edit, and the fields that it writes."""
     made = plan([one], {PATH: file})
     for word in ("landed", "void", "written"):
         if getattr(made, word):
@@ -78,7 +78,7 @@ def test_an_edit_sets_its_fields_and_leaves_the_rest() -> None:
     ],
 )
 def test_an_edit_of_what_is_not_as_it_was_is_void(file: PresentFile | None) -> None:
-    """A file that is gone, no object, not read, or says something else in a guarded field is not touched."""
+    """A missing file, one without an object, and one with another guarded value stay unchanged."""
     assert become(edit(), file)[0] == "void"
 
 
@@ -119,13 +119,13 @@ def test_an_edit_of_one_content_is_right_for_no_other() -> None:
 
 
 def test_true_is_not_one() -> None:
-    """Values are compared as JSON: a field that says `true` has not become 1."""
+    """Values are compared as JSON: `true` is not 1."""
     assert become(edit(fields={"private": 1}, guard={}), present({"private": True}))[0] == "written"
     assert become(edit(guard={"private": (0,)}), present({"private": False, "status": "PENDING"}))[0] == "void"
 
 
 def test_edits_of_a_file_build_on_each_other() -> None:
-    """Two edits in one batch are applied in order, and neither counts as landed before the batch has."""
+    """Two edits in one batch apply in order, and neither counts as committed before the batch."""
     first = edit()
     second = edit(id="finish 1", fields={"status": "FINISHED"}, guard={"status": ("RUNNING",)})
     again = edit(id="finish 2", fields={"status": "FINISHED"}, guard={"status": ("RUNNING",)})
@@ -153,14 +153,14 @@ def test_half_a_character_in_a_file_survives() -> None:
 
 
 def test_marks_and_line_ends_of_other_programs_survive() -> None:
-    """A byte order mark and Windows line ends stay where they are, and what is added goes with them."""
+    """A byte order mark and Windows line ends stay, and added fields use them too."""
     made = plan([edit(facts={"attempt": 1})], {PATH: present(b'\xef\xbb\xbf{\r\n  "status":  "PENDING"\r\n}\r\n')})
     expected = b'{\r\n  "status":  "RUNNING",\r\n  "steward":  {\r\n    "attempt":  1\r\n  }\r\n}\r\n'
     assert made.contents[PATH] == b"\xef\xbb\xbf" + expected
 
 
 def test_a_commit_says_in_lines_of_json_what_it_did() -> None:
-    """One edit gives the commit its title; several are counted; each has its line."""
+    """One edit gives the commit its title; several are counted, with one line each."""
     other = PutFile(id="log 1", path="x\ny", line="Add the\nlog of o/m", data=b"")
     title, description = message([edit(), other])
     assert title == "Run o/m and 1 more"
@@ -172,7 +172,7 @@ def test_a_commit_says_in_lines_of_json_what_it_did() -> None:
 
 
 def test_a_commit_of_very_many_edits_says_how_many_it_leaves_out() -> None:
-    """The message stays bounded, and its title one line of at most 200 characters."""
+    """The message is bounded, and its title is one line of at most 200 characters."""
     edits = [edit(id=f"run {n}", path="p" * 900, line="Run " + "m" * 390 + str(n)) for n in range(300)]
     title, description = message(edits)
     assert len(title) <= 200
@@ -183,7 +183,7 @@ def test_a_commit_of_very_many_edits_says_how_many_it_leaves_out() -> None:
 
 @given(st.binary(max_size=50))
 def test_edits_travel_as_json(data: bytes) -> None:
-    """What is read back is what was written, whatever bytes it holds."""
+    """Stored edits are read back unchanged, with any bytes."""
     for one in (edit(base=EditBase(data=data, commit="c")), PutFile(id="p", path=PATH, line="Add", data=data)):
         assert EDIT.validate_json(EDIT.dump_json(one)) == one
 
@@ -205,7 +205,7 @@ def test_edits_travel_as_json(data: bytes) -> None:
 def test_a_file_is_restored_only_where_nobody_touched_it_since(
     file: bytes | None, left: bytes | None, data: bytes | None, becomes: str
 ) -> None:
-    """What somebody made of a file is taken back; what a third one made of it then is left alone."""
+    """A change by another account is reverted; a later change by a third one stays."""
     one = RestoreFile(id="back", path=PATH, line="Take back", data=data, left=None if left is None else blob_id(left))
     made = plan([one], {PATH: None if file is None else PresentFile(blob_id(file))})
     assert getattr(made, becomes) == [one]

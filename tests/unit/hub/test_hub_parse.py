@@ -58,7 +58,7 @@ def test_an_author_without_id_or_without_account_is_still_somebody() -> None:
 
 @pytest.mark.parametrize(("files", "expected"), [(True, ("*",)), (["a"], ("a",)), ([], ()), (False, ()), (None, ())])
 def test_conflicts_are_told_even_where_their_files_are_not(files: object, expected: tuple[str, ...]) -> None:
-    """The Hub says `true` where it knows that there are conflicts but not where."""
+    """The Hub sends `true` for conflicts without file names."""
     assert parse.thread(PULL | {"filesWithConflicts": files}, 3).conflicting_files == expected
 
 
@@ -129,7 +129,7 @@ def test_a_webhook_says_why_it_is_off(disabled: object, expected: str | None) ->
 
 @pytest.mark.parametrize("answer", [None, [], "x", {}, {"num": 1, "title": "t", "status": "open", "events": [{}]}])
 def test_an_answer_without_what_it_needs_is_garbled(answer: object) -> None:
-    """A missing field is the Hub's failure, not a KeyError of ours."""
+    """A missing field raises Garbled, not KeyError."""
     with pytest.raises(Garbled):
         parse.parsed(lambda item: parse.thread(item, 1), answer)
 

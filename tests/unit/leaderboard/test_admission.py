@@ -22,7 +22,7 @@ VERDICTS = {case.name: judge(case.submission()) for case in CASES}
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_a_submission_is_accepted_or_told_every_reason(case: Case) -> None:
-    """Exactly the reasons that are expected, in order; none, and the commit that is evaluated, where it is accepted."""
+    """The reasons are exactly the expected ones, in order; an accepted submission has none, and a pinned commit."""
     verdict = VERDICTS[case.name]
     assert tuple(reason.code for reason in verdict.reasons) == case.codes
     assert verdict.accepted == (not case.codes)
@@ -46,14 +46,14 @@ def test_the_table_covers_every_reason_and_every_rule() -> None:
 
 
 def test_every_rule_has_a_name_that_a_board_may_write() -> None:
-    """The names in a board file are those of the rules, each once, and each rule says what it asks and why."""
+    """The rule names in a board file are those of the rules, each once, and every rule has its texts."""
     assert sorted(rule.name for rule in RULES) == sorted((*typing.get_args(Fixed), *typing.get_args(Switchable)))
     assert all(rule.title and rule.explains and rule.source for rule in RULES)
 
 
 @pytest.mark.parametrize("name", typing.get_args(Switchable))
 def test_a_rule_that_is_off_is_silent(name: str) -> None:
-    """Where a board turns one rule off, its reasons are told no more, and those of all others are."""
+    """A rule that a board turns off gives no reasons; all other rules still do."""
     seen = [(case, r.outcome) for case in CASES for r in VERDICTS[case.name].results if r.rule.name == name]
     concerned = [case for case, outcome in seen if outcome == "failed"] + [case for case, _ in seen][:3]
     for case in concerned:
@@ -70,7 +70,7 @@ def test_a_rule_that_is_off_is_silent(name: str) -> None:
 
 @given(st.sampled_from(CASES), st.sampled_from(CASES), st.sampled_from(CASES))
 def test_any_mixture_of_facts_is_judged(one: Case, other: Case, third: Case) -> None:
-    """Whatever the model of one, the request of another and the surroundings of a third: a verdict in bounded words."""
+    """Any combination of model, request and board facts gives a verdict with bounded texts."""
     mixed = replace(one, model=other.model, board_facts=third.board_facts, policy=third.policy)
     verdict = judge(mixed.submission())
     assert verdict.accepted == (not verdict.reasons)
@@ -91,7 +91,7 @@ def test_a_file_that_cannot_be_read_fails_the_first_rule_and_leaves_the_others_o
 
 
 def test_a_refusal_of_several_reasons_is_one_failure_that_holds_them_all() -> None:
-    """The request file gets one failure whose message has every reason, and whose fault is the submission's."""
+    """The request file gets one failure with every reason, and its fault is the submission's."""
     case = next(case for case in CASES if case.name == "everything at once")
     reasons = judge(case.submission()).reasons
     failure = refusal(reasons)
@@ -107,7 +107,7 @@ def test_a_refusal_of_several_reasons_is_one_failure_that_holds_them_all() -> No
     )
 )
 def test_a_refusal_keeps_whole_sentences_as_far_as_they_fit(reasons: list[Problem]) -> None:
-    """However many and long the reasons, the failure is bounded, and what does not fit is counted."""
+    """The failure is bounded for any number and length of reasons, and counts those that do not fit."""
     failure = refusal(reasons)
     assert len(failure.message) <= 2_000
     assert len(failure.advice) <= 2_000
@@ -133,7 +133,7 @@ def test_a_link_is_told_with_its_reason() -> None:
 
 @given(st.text())
 def test_a_strangers_word_in_a_sentence_is_bounded_and_on_one_line(word: str) -> None:
-    """No line breaks, no characters that nobody can see, never more than so many."""
+    """Untrusted words have no line breaks, no invisible characters, and a bounded length."""
     said = bounded(word, 40)
     assert len(said) <= 40
     assert said.isprintable()
@@ -170,13 +170,13 @@ def test_a_code_stands_for_one_reason() -> None:
     ],
 )
 def test_a_bad_board_file_says_what_is_wrong(text: str) -> None:
-    """A board file that is not one is refused with a sentence, never with a traceback of another kind."""
+    """An invalid board file raises BadBoard with a sentence, and no other exception."""
     with pytest.raises(BadBoard, match="board file"):
         parse_board(text)
 
 
 def test_a_board_file_turns_rules_off_by_name_and_sets_numbers() -> None:
-    """As people write it, though YAML takes a bare `off` for false; what cannot be turned off is named."""
+    """`off` works although YAML reads it as false; rules that cannot be turned off are named."""
     policy = parse_board(BOARD + "admission: {off: [copy], quota: 3, max_billions: {float16: 7}}\n").admission
     assert (policy.off, policy.quota, policy.max_billions) == (("copy",), 3, {"float16": 7})
     assert not policy.holds("copy")

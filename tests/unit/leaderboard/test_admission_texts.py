@@ -40,7 +40,7 @@ UNREADABLE = (
 
 
 def told() -> Iterator[tuple[str, Problem]]:
-    """Who hears what: the files that cannot be read, then the table."""
+    """Yield the description and the problems of unreadable files, then of the table."""
     for path, data in UNREADABLE:
         found = parse_request(path, data)
         assert isinstance(found, list)

@@ -1,4 +1,4 @@
-"""What of a board is old, and what is said of it."""
+"""Which files and threads of a board are old, and the failure that old requests show."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ def test_a_file_is_old_while_it_is_what_it_was(
 
 
 def test_an_unreadable_file_can_be_old_too() -> None:
-    """What nobody can read is left in peace as well."""
+    """An unreadable file counts as old too."""
     assert is_old(ONE, ONE, None)
     assert not is_old(None, ONE, None)
 
 
 def test_threads_up_to_the_highest_number_are_old() -> None:
-    """Numbers rise, so one number says of every thread whether it was there; another repo's are not concerned."""
+    """One number separates the old threads of a repo from new ones; other repos are not affected."""
     assert RECORD.is_old_thread("dataset/o/requests", 12)
     assert not RECORD.is_old_thread("dataset/o/requests", 13)
     assert not RECORD.is_old_thread("space/o/board", 1)
@@ -80,13 +80,13 @@ WRONG = [
 @pytest.mark.parametrize("data", WRONG)
 def test_what_is_no_record_is_refused(data: bytes) -> None:
     """A record that cannot be read must not pass for none: then everything would be new."""
-    with pytest.raises(BadRecord, match="adopted"):
+    with pytest.raises(BadRecord, match="adoption"):
         parse_record(data)
 
 
-@pytest.mark.parametrize(("adopted", "day"), [("2026-11-24T08:00:00Z", " on 2026-11-24;"), ("", "this board;")])
+@pytest.mark.parametrize(("adopted", "day"), [("2026-11-24T08:00:00Z", " on 2026-11-24,"), ("", "this board,")])
 def test_old_failures_say_that_no_log_was_kept(adopted: str, day: str) -> None:
-    """Who looks at one is told since when there is a Steward, where that is known, and that no log is to be had."""
+    """The failure gives the date of adoption, if known, and says that there is no log."""
     failure = old_failure(adopted)
     assert day in failure.message
     assert "no log" in failure.message

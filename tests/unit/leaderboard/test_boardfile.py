@@ -1,4 +1,4 @@
-"""A board file is changed in one place, and stays as its operator wrote it everywhere else."""
+"""An edit of a board file changes one place and nothing else."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ LAYOUTS = {
 @pytest.mark.parametrize("kind", [Effect.EDIT, Effect.NEW_THREAD])
 @pytest.mark.parametrize("mode", EffectMode)
 def test_one_kind_changes_and_at_most_one_line_with_it(layout: str, kind: Effect, mode: EffectMode) -> None:
-    """The board is what it was but for that kind; every other line, comment and blank is still there."""
+    """The board changes only in that kind; every other line, comment and space stays."""
     text = HEAD + layout
     before, changed = parse_board(text), set_effect(text, kind, mode)
     effects = Effects(modes={**before.effects.modes, kind: mode})
@@ -55,7 +55,7 @@ def test_one_kind_changes_and_at_most_one_line_with_it(layout: str, kind: Effect
     st.lists(st.tuples(st.sampled_from(Effect), st.sampled_from(EffectMode)), max_size=9),
 )
 def test_any_number_of_changes_ends_where_they_lead(layout: str, changes: list[tuple[Effect, EffectMode]]) -> None:
-    """Changed again and again, the file says what was asked last for each kind."""
+    """After repeated changes, the file has the last mode of each kind."""
     text = HEAD + LAYOUTS[layout]
     wanted = dict(parse_board(text).effects.modes)
     for kind, mode in changes:
@@ -65,11 +65,11 @@ def test_any_number_of_changes_ends_where_they_lead(layout: str, changes: list[t
 
 
 def test_what_cannot_be_changed_in_place_is_refused() -> None:
-    """An anchor that another place refers to, and what is no board at all: nothing is guessed."""
+    """An anchor with another reference, and a file that is no board, are refused."""
     shared = HEAD + "effects: &same {edit: off}\n"
     assert parse_board(set_effect(shared, Effect.EDIT, EffectMode.ON)).effects.mode(Effect.EDIT) is EffectMode.ON
     twice = HEAD.replace("title:", "title: &word shadow\n#") + "effects: *word\n"
-    with pytest.raises(BadBoard, match="yourself"):
+    with pytest.raises(BadBoard, match="by hand"):
         set_effect(twice, Effect.EDIT, EffectMode.ON)
     with pytest.raises(BadBoard):
         set_effect("name: [", Effect.EDIT, EffectMode.ON)

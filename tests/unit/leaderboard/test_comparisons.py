@@ -45,7 +45,7 @@ def test_a_standard_counts_each_model_once(
 
 
 def test_the_best_but_one_is_another_model() -> None:
-    """Whoever is the best of all is compared with the second."""
+    """The best model is compared with the second best."""
     found = category_standard((A, SAME, B, C))
     assert (found.best_but("ada/A"), found.best_but("cy/c")) == (B, A)
     assert category_standard((A,)).best_but("ada/a") is None

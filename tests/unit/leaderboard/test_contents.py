@@ -1,4 +1,4 @@
-"""The aggregated table: columns, polarity, what is not known, and which rows stand."""
+"""The aggregated table: columns, polarity, unknown values, and which rows stay."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from leaderboard.columns import ContentsColumn, ContentsRow, columns
 from leaderboard.contents import HubModelInfo, TableSettings, compile_rows, describe, model_info_from_row, rows_of
 from leaderboard.evaluations import BoardSources, MeasuredResults, evaluations, is_results_path, measure, slim
 from leaderboard.flags import FlagRecord, FlagScope
+from leaderboard.removals import archived
 from leaderboard.requests import Request, parse_request
 from leaderboard.results import BenchmarkScore, Scores, StewardBlock, dump, score, scores_in_block, with_block
 from leaderboard.suites import find_suite
@@ -48,7 +49,7 @@ def measured(model: str = "acme/lion", *, day: int = 1, score: float = 0.5, **ch
 def sources(
     requests: list[Request], results: list[MeasuredResults], flags: list[FlagRecord] | None = None
 ) -> BoardSources:
-    """What the repos hold."""
+    """Return sources with these files."""
     by_path = {one.path: one for one in results}
     return BoardSources({str(one.path): one for one in requests}, by_path, set(by_path), flags)
 
@@ -107,7 +108,7 @@ def test_a_row_tells_what_is_known() -> None:
         "MoE": True,
         "Flagged": False,
         "Chat Template": True,
-        "CO₂ cost (kg)": None,
+        "CO₂ cost (kg)": 0.0,
         "Merged": True,
         "Official Providers": True,
         "Upload To Hub Date": "2024-04-13",
@@ -127,8 +128,25 @@ def test_what_is_not_known_is_told_as_readers_expect_it() -> None:
     assert (row["Type"], row["Base Model"], row["Generation"]) == ("❓ other", "bob/cub", 0)
 
 
+def test_no_row_has_a_null_in_a_column_of_numbers() -> None:
+    """Neither a row of ours nor one that others made and that knows less; what it does know stays."""
+    shape = columns(SUITE)
+    numbers = [column.name for column in shape if column.kind in ("number", "count")]
+    asked, theirs = [request(), request("acme/bear")], {"fullname": "acme/bear", "Precision": "bfloat16", "BBH": 4.5}
+    cleaned = {column.name: column.read(theirs.get(column.name)) for column in shape}
+    there = sources(asked, [measured()])
+    rows = compile_rows(
+        [cleaned], BoardSources(there.requests, there.measured, {*there.results, "acme/bear/results_1.json"}), {}, BOARD
+    )
+    assert [row["fullname"] for row in rows] == ["acme/bear", "acme/lion"]
+    for row in rows:
+        assert [name for name in numbers if row[name] is None] == []
+        assert (row["CO₂ cost (kg)"], row["#Params (B)"]) == (0.0, -1.0)
+    assert (rows[0]["BBH"], rows[0]["Average ⬆️"], rows[0]["Hub License"]) == (4.5, 0.0, None)
+
+
 def test_the_table_remembers_what_the_hub_said() -> None:
-    """What a row tells of its model makes the same row again; other people's types do no harm."""
+    """The facts in a row give the same row again; values of other types do no harm."""
     known = HubModelInfo(
         likes=3, licence="mit", merged=True, moe=False, created="2024-04-13", base_model="x/y", parameters=7.0
     )
@@ -194,7 +212,7 @@ def test_whom_the_authors_took_off_has_no_row() -> None:
     ],
 )
 def test_which_evaluations_are_shown(changes: dict[str, Any], shown: bool) -> None:
-    """What finished with its results, also while a newer one is under way; nothing of private models."""
+    """A finished request has a row, also during a newer evaluation; private models have none."""
     it = request(**changes)
     for kept in (it, slim(it)):
         assert bool(evaluations(sources([kept], [measured()]))) is shown
@@ -233,11 +251,11 @@ def test_the_cost_that_others_measured_stays_with_their_results() -> None:
     ours = sources([request()], [measured(request=str(request().path))])
     newer = sources([request(revision=OTHER)], [measured(day=2, revision=OTHER)])
     for it in (ours, newer):
-        assert [row["CO₂ cost (kg)"] for row in compile_rows([noted], it, {}, BOARD)] == [None]
+        assert [row["CO₂ cost (kg)"] for row in compile_rows([noted], it, {}, BOARD)] == [0.0]
 
 
 def test_a_row_that_others_made_of_an_earlier_commit_stays_once() -> None:
-    """Its results, and those of the newer one, are theirs or ours; it has a flag, and weights, of its own."""
+    """It stays beside results of either program, with its own flag and weights."""
     earlier = {**one_row(request()), "Model sha": OTHER, "Average ⬆️": 11.0, "theirs": 7}
     newer, results = one_row(request()), [measured(day=1, revision=OTHER), measured(day=2)]
     both = sources([request()], results)
@@ -251,7 +269,7 @@ def test_a_row_that_others_made_of_an_earlier_commit_stays_once() -> None:
 
 
 def test_results_are_told_with_the_chat_template_that_they_were_made_with() -> None:
-    """A request that is submitted again asks for another one: that says nothing of the results that it has so far."""
+    """A resubmission with another chat template setting does not change the row of the existing results."""
     asked = str(request().path)
     first = measured(request=asked, revision=OTHER, chat_template=False)
     kept = {"revision": OTHER, "results": first.path}
@@ -265,7 +283,7 @@ def test_results_are_told_with_the_chat_template_that_they_were_made_with() -> N
 
 
 def test_a_results_file_of_ours_says_whether_it_was_made_with_the_chat_template() -> None:
-    """Its block does; what others made does not."""
+    """Steward's block says whether the chat template was used; files of other programs do not."""
     raw = {one.source: dict.fromkeys(one.metrics, 0.5) for one in SUITE.benchmarks}
     raw |= {task.name: dict.fromkeys(one.metrics, 0.5) for one in SUITE.benchmarks for task in one.tasks}
     block = StewardBlock.model_validate(
@@ -291,8 +309,7 @@ def test_a_results_file_of_ours_says_whether_it_was_made_with_the_chat_template(
 
 
 def test_a_commit_that_we_evaluated_keeps_its_row_beside_the_newer_one() -> None:
-    """With the scores of its own results, the newest of them; when it was submitted is told as long as the table tells
-    it, and its flag is its own. What is not published yet, or is another model's, makes no row."""
+    """The row has the commit's newest results, the submission date from the table, and its own flag."""
     asked = str(request().path)
     first, again, now = (
         measured(day=day, score=day / 10, request=asked, revision=revision)
@@ -326,7 +343,7 @@ def test_a_commit_that_we_evaluated_keeps_its_row_beside_the_newer_one() -> None
 def test_the_newest_evaluation_takes_the_place_of_all_other_rows(
     earlier: ContentsRow, results: list[MeasuredResults]
 ) -> None:
-    """Of one without results, of one with those of another precision, and of one at a commit that may be the same."""
+    """It replaces rows without results, rows of results in another precision, and rows at a possibly equal commit."""
     row = {**one_row(request()), "Average ⬆️": 11.0, **earlier}
     it = sources([request()], [*results, measured(day=2)])
     assert compile_rows([row], it, {}, BOARD) == [one_row(request())]
@@ -334,7 +351,7 @@ def test_the_newest_evaluation_takes_the_place_of_all_other_rows(
 
 
 def test_generations_are_counted_and_circles_end() -> None:
-    """A model made from one that was made from another; two that claim to be made from each other."""
+    """A chain of two base models counts two generations; a cycle ends."""
     asked = [
         request("a/one", base_model="a/two"),
         request("a/two", base_model="b/root"),
@@ -351,11 +368,12 @@ def test_generations_are_counted_and_circles_end() -> None:
 
 
 def test_results_of_other_suites_and_broken_ones_make_no_row() -> None:
-    """What cannot be read by the suite is no measurement; archives and pictures are no results."""
+    """Results that the suite cannot read are no measurement; archives and pictures are no results."""
     assert measure("a/b/results_1.json", b'{"results": {}}', SUITE) is None
     assert measure("a/b/results_1.json", b'{"steward": 1, "results"', SUITE) is None
     assert is_results_path("a/b/results_1.json")
     assert not is_results_path(".steward/archive/a/b/results_1.json")
+    assert not is_results_path(archived("a/b/results_1.json"))
     assert not is_results_path("a/b/table.md")
 
 

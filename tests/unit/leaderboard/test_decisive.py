@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leaderboard.decisive import LONGEST, MOST, decisive_lines
+from leaderboard.evidence import MAX_LINE_CHARS, MAX_LINES, decisive_lines
 
 LOG = """12:00:01 download: 3 files
 12:00:09 load: model
@@ -25,7 +25,7 @@ RuntimeError: the model could not be loaded
 
 
 def test_the_errors_of_a_log_are_quoted_and_nothing_else() -> None:
-    """Of a traceback the exceptions are told, without the frames around them or a progress bar."""
+    """A traceback is quoted by its exceptions, without frames and progress bars."""
     assert decisive_lines(LOG) == [
         "ValueError: shape mismatch: expected (4, 8), found (4, 9)",
         "RuntimeError: the model could not be loaded",
@@ -33,8 +33,8 @@ def test_the_errors_of_a_log_are_quoted_and_nothing_else() -> None:
 
 
 def test_a_log_without_an_error_is_quoted_from_its_end() -> None:
-    """Where nothing looks like an error the last lines are the best there is; of no log there is none."""
-    assert decisive_lines("one\ntwo\n\nthree\n", most=2) == ["two", "three"]
+    """A log without errors is quoted by its last lines; an empty log gives none."""
+    assert decisive_lines("one\ntwo\n\nthree\n", limit=2) == ["two", "three"]
     assert decisive_lines("") == []
 
 
@@ -49,7 +49,7 @@ def test_memory_that_ran_out_is_decisive() -> None:
 
 @given(st.text(max_size=3_000))
 def test_lines_are_few_and_short(log: str) -> None:
-    """Whatever a log holds, a bounded part of it is quoted, each line one line."""
+    """Any log gives a bounded number of bounded single lines."""
     lines = decisive_lines(log)
-    assert len(lines) <= MOST
-    assert all(len(line) <= LONGEST + 2 and "\n" not in line for line in lines)
+    assert len(lines) <= MAX_LINES
+    assert all(len(line) <= MAX_LINE_CHARS + 2 and "\n" not in line for line in lines)

@@ -1,4 +1,4 @@
-"""Where what lies in a details repo."""
+"""Paths in a details repo."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_other_paths_are_no_tables(path: str) -> None:
 
 @given(MODELS)
 def test_every_model_has_a_details_repo_that_the_hub_takes(model: str) -> None:
-    """A name that fits is `details_{org}__{name}` to the letter; what is too long for the Hub is cut to fit."""
+    """A name that fits is `details_{org}__{name}`; a name that is too long is cut."""
     plain, repo = f"details_{model.replace('/', '__')}", Repo("dataset", REPOS.details(model))
     name = repo.id.removeprefix("o/")
     assert (name == plain) == (len(plain) <= 96)
@@ -52,7 +52,7 @@ def test_long_names_that_end_in_another_way_do_not_meet(model: str, one: str, ot
 
 
 def test_the_name_of_a_model_does_not_change_by_an_update() -> None:
-    """What was published under a shortened name is found there by every later version."""
+    """The shortened name is fixed, because later versions have to find published details."""
     assert REPOS.details("ada/good") == "o/details_ada__good"
     assert REPOS.details(f"ada/m{'x' * 82}") == f"o/details_ada__m{'x' * 82}"
     assert REPOS.details(f"ada/m{'x' * 83}") == f"o/details_ada_m{'x' * 66}_73aba8c7ecd74cf3"
@@ -73,7 +73,7 @@ def test_the_first_leaderboards_names_are_kept() -> None:
 
 
 def test_an_outcome_file_becomes_the_outcome_of_the_commit_it_was_found_in() -> None:
-    """The file cannot name its own commit: who read it can."""
+    """The outcome file cannot name its own commit; its reader adds it."""
     published = PublishedOutcome(
         attempt="0123456789ab-01234567-1", path="p", revision="0" * 40, suite="s", suite_digest="d",
         started=1.0, ended=2.0, results_path="results.json",

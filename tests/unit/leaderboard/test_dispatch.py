@@ -1,4 +1,4 @@
-"""Who runs next: turns, tiers, priorities, holds, pauses and budgets, from one rule."""
+"""The order of the queue: rounds, tiers, priorities, holds, pauses and budgets."""
 
 from __future__ import annotations
 
@@ -36,17 +36,14 @@ def paths(requests: Sequence[WaitingRequest]) -> list[str]:
 
 
 def test_the_second_submitter_waits_for_one_model_not_for_two_hundred() -> None:
-    """A crowd of requests of one submitter delays another submitter's first request by one turn."""
+    """Many requests of one submitter delay another submitter's first request by one place."""
     crowd = [waiting(f"a{n:03}", "ada", n) for n in range(200)]
     order = in_turn([*crowd, waiting("b", "bob", 1_000)], [])
     assert paths(order)[:3] == ["a000", "b", "a001"]
 
 
 def test_two_hundred_models_delay_another_submitter_by_no_more_than_what_runs() -> None:
-    """However many workers one submitter's crowd keeps busy, whoever comes next is first in RQ: not behind the crowd.
-
-    What lay ready in RQ and nobody took yet gives way, so that only the attempts that run come before.
-    """
+    """A new submitter's request is the next in RQ, however many workers another submitter's requests occupy."""
     for workers in (1, 2, 5):
         capacities = tuple(WorkerCapacity(doing=f"a{n:03}") for n in range(workers))
         running = [RunningAttempt(f"a{n:03}", "ada") for n in range(workers)]
@@ -57,13 +54,13 @@ def test_two_hundred_models_delay_another_submitter_by_no_more_than_what_runs() 
 
 
 def test_what_runs_already_counts_as_a_turn() -> None:
-    """Who has an attempt running comes after who has none."""
+    """A submitter with a running attempt comes after one without."""
     order = in_turn([waiting("a", "ada", 1), waiting("b", "bob", 2)], [RunningAttempt("x", "ada")])
     assert paths(order) == ["b", "a"]
 
 
 def test_a_third_submitter_has_their_turn_though_two_crowds_are_older() -> None:
-    """With one worker, two submitters who keep it busy in turns do not shut out a third one."""
+    """With one worker, two submitters who keep it busy do not block a third."""
     crowds = [waiting(f"{who}{n}", who, n) for who in "ab" for n in range(9)]
     everyone = [*crowds, waiting("c", "c", 100)]
     turns: dict[str, float] = {}
@@ -78,7 +75,7 @@ def test_a_third_submitter_has_their_turn_though_two_crowds_are_older() -> None:
 
 
 def test_each_worker_has_one_attempt_ahead() -> None:
-    """Two workers with nothing to do get four attempts, and none where they have them; nobody gets none."""
+    """Two idle workers get four attempts, two workers with full places get none, and no worker gets none."""
     requests = [waiting(str(n), str(n), n) for n in range(9)]
     conditions = QueueConditions(capacities=(WorkerCapacity(), WorkerCapacity()))
     assert len(next_attempts(requests, [], conditions)) == 4
@@ -97,7 +94,7 @@ def test_a_request_is_for_workers_of_its_tier_and_passes_by_those_that_cannot() 
 
 
 def test_where_nobody_offers_a_tier_the_next_larger_one_serves_it() -> None:
-    """A small request goes to a large worker if there is no small one at all; a large one never to a small worker."""
+    """A small request goes to a large worker if there is no small one; a large request never to a small worker."""
     conditions = QueueConditions(capacities=(LARGE,))
     assert paths(next_attempts([waiting("s", "a", tier="small")], [], conditions)) == ["s"]
     assert conditions.queue_of("small") == "large"
@@ -105,7 +102,7 @@ def test_where_nobody_offers_a_tier_the_next_larger_one_serves_it() -> None:
 
 
 def test_turns_count_within_a_lane() -> None:
-    """Who has large models running is not behind for a small one, where different workers take them."""
+    """Running large models do not delay a submitter's small request on other workers."""
     conditions = QueueConditions(capacities=(SMALL, LARGE))
     running = [RunningAttempt("x", "ada", "large")]
     requests = [waiting("a", "ada", 1, tier="small"), waiting("b", "bob", 2, tier="small")]
@@ -204,7 +201,7 @@ TERMS = st.builds(
 def test_everybody_has_a_turn_and_nobody_two_before_another_has_one(
     requests: list[WaitingRequest], busy: list[RunningAttempt], conditions: QueueConditions
 ) -> None:
-    """The order holds just those that nothing holds back, once; within a lane and a priority nobody runs ahead."""
+    """The order contains each free request once, sorted within lane and priority."""
     order = in_turn(requests, busy, conditions)
     assert sorted(order) == sorted(one for one in requests if find_blocker(one, conditions) is None)
     lanes = conditions.lanes
@@ -224,7 +221,7 @@ def test_everybody_has_a_turn_and_nobody_two_before_another_has_one(
 def test_no_worker_is_idle_while_something_fits_it(
     requests: list[WaitingRequest], busy: list[RunningAttempt], conditions: QueueConditions
 ) -> None:
-    """What is chosen can all be placed, one running and one ahead for each worker; what is not, cannot be added."""
+    """All chosen requests have a place, and no other request could be added."""
     chosen = next_attempts(requests, busy, conditions)
     assert all(find_blocker(one, conditions) is None for one in chosen)
     placed = [conditions.queue_of(one.tier) for one in chosen]

@@ -1,4 +1,4 @@
-"""Which effects a board lets happen, as its file says it."""
+"""The effects of a board, as its file sets them."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ WORDS = [
 
 @pytest.mark.parametrize(("line", "mode"), WORDS)
 def test_one_word_is_for_every_kind(line: str, mode: EffectMode) -> None:
-    """A board that says nothing changes nothing on the Hub; YAML's own idea of `on` and `off` is understood."""
+    """A board file without effects changes nothing on the Hub; YAML's `on` and `off` are understood."""
     board = parse_board(BOARD + line)
     assert {board.effects.mode(kind) for kind in Effect} == {mode}
 
 
 def test_kinds_are_named_one_by_one_and_the_rest_follows() -> None:
-    """What is named has its own mode, all others that of `others`."""
+    """A named kind has its own mode; all other kinds have that of `others`."""
     effects = parse_board(BOARD + "effects: {edit: on, new-thread: off, others: on, merge: shadow}").effects
     expected = {Effect.NEW_THREAD: EffectMode.OFF, Effect.MERGE: EffectMode.SHADOW}
     assert {kind: effects.mode(kind) for kind in Effect} == {**dict.fromkeys(Effect, EffectMode.ON), **expected}
@@ -41,7 +41,7 @@ def test_kinds_are_named_one_by_one_and_the_rest_follows() -> None:
 
 @pytest.mark.parametrize("kinds", [(one, two) for one in EffectMode for two in EffectMode])
 def test_the_weakest_mode_decides(kinds: tuple[EffectMode, EffectMode]) -> None:
-    """What is of two kinds is done only where both are on, and not even listed where one is off."""
+    """An effect of two kinds happens only if both are on, and is not even listed if one is off."""
     one, two = kinds
     effects = Effects(modes={**dict.fromkeys(Effect, EffectMode.ON), Effect.EDIT: one, Effect.RELAUNCH: two})
     mode = effects.mode(Effect.EDIT, Effect.RELAUNCH)

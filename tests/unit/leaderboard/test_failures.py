@@ -1,4 +1,4 @@
-"""The table of causes: every row, by what was recorded of real deaths, or by what libraries are known to say."""
+"""The table of causes: every row, by recorded failures or by the known messages of libraries."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leaderboard.causes.page import page
+from leaderboard.diagnosis_page import page
 from leaderboard.evidence import FailureEvidence
 from leaderboard.failures import CAUSES, FAMILIES, SEEN, UNKNOWN, Cause, cause, diagnose, may_retry, table
 
@@ -74,25 +74,25 @@ BY_THE_BOT = {"results-refused", "suite-changed"}
 
 
 def evidence(death: dict[str, Any]) -> FailureEvidence:
-    """What was recorded of a death."""
+    """Return the recorded failures."""
     found = death["evidence"]
     return FailureEvidence(**{**found, "chain": tuple(found.get("chain", ()))})
 
 
 @pytest.mark.parametrize("death", DEATHS, ids=lambda death: death["how"])
 def test_a_real_death_is_told_by_its_evidence(death: dict[str, Any]) -> None:
-    """What was recorded when it happened leads to its cause again."""
+    """Recorded evidence leads to its cause again."""
     assert diagnose(evidence(death)).code == death["cause"]
 
 
 @pytest.mark.parametrize(("code", "seen"), LIKELY.items(), ids=LIKELY)
 def test_a_death_that_was_not_seen_is_told_by_what_libraries_say(code: str, seen: FailureEvidence) -> None:
-    """Waiting for the first real one is no reason not to know it."""
+    """A row without recorded evidence matches the message that its library is known to raise."""
     assert diagnose(seen).code == code
 
 
 def test_every_cause_has_evidence_and_is_marked_where_it_is_real() -> None:
-    """At least forty causes; those that are said to have been seen were recorded, and no others."""
+    """There are at least forty causes; SEEN holds exactly those with recorded evidence."""
     recorded = {death["cause"] for death in DEATHS}
     assert recorded == SEEN
     assert recorded | LIKELY.keys() | BY_THE_BOT | {UNKNOWN} == CAUSES.keys()
@@ -124,7 +124,7 @@ def test_what_no_sign_fits_is_unknown() -> None:
     )
 )
 def test_whatever_a_stranger_says_leads_to_one_row(seen: FailureEvidence) -> None:
-    """No evidence breaks the table, and what it says fits into a request file."""
+    """Any evidence gives a failure that fits into a request file."""
     assert diagnose(seen).failure(seen.text).cause in CAUSES
 
 
@@ -152,7 +152,7 @@ def test_want_of_memory_climbs_to_a_larger_machine() -> None:
 
 
 def test_retries_end() -> None:
-    """An attempt is repeated as often as the table says, and then left."""
+    """An attempt is retried as often as the table says, and no more."""
     assert may_retry("network", 1) == 60
     assert may_retry("network", 3) == 60
     assert may_retry("network", 4) is None
@@ -160,7 +160,7 @@ def test_retries_end() -> None:
 
 
 def test_a_detail_is_cut_and_put_on_one_line() -> None:
-    """A stranger's text stays short, and cannot bring paragraphs of its own."""
+    """An untrusted detail stays short and in one paragraph."""
     failure = cause("weights-truncated").failure("a\nb" + "x" * 10_000)
     assert "\n" not in failure.message
     assert len(failure.message) < 500
@@ -172,11 +172,11 @@ def test_an_unknown_code_is_unknown() -> None:
 
 
 def test_a_code_stands_for_one_cause() -> None:
-    """Two rows of one name would hide each other."""
+    """Two rows with one code raise an error."""
     with pytest.raises(ValueError, match="two causes"):
         table([CAUSES["network"], CAUSES["network"]])
 
 
 def test_the_documentation_is_made_from_the_table(project: Path) -> None:
-    """docs/diagnosis.md is current: `python -m leaderboard.causes.page > docs/diagnosis.md` makes it so."""
+    """docs/diagnosis.md is current: `python -m leaderboard.diagnosis_page > docs/diagnosis.md` makes it so."""
     assert (project / "docs" / "diagnosis.md").read_text("utf-8") == page(FAMILIES, SEEN)

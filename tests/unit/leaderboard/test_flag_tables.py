@@ -46,7 +46,7 @@ def test_the_text_of_a_program_is_read_and_not_run() -> None:
 
 @pytest.mark.parametrize(("key", "found"), DIRTY.items())
 def test_each_dirty_key_is_told(key: str, found: tuple[str, str | None]) -> None:
-    """It is read as what it means, or told as lost; it never passes in silence."""
+    """Each key is imported or reported as lost; none is ignored silently."""
     rows, (problem,) = read_table(json.dumps({key: URL}))
     assert problem.code == found[0]
     assert [row.model for row in rows] == ([found[1]] if found[1] else [])
@@ -54,7 +54,7 @@ def test_each_dirty_key_is_told(key: str, found: tuple[str, str | None]) -> None
 
 
 def test_doubles_and_rows_without_an_address_are_told() -> None:
-    """Of doubles the last one counts, as it did in the program; in any case of letters."""
+    """The last of several equal keys counts, in any case of letters."""
     other = URL.replace("510", "511")
     rows, problems = read_table(f'{{"ada/tiger": "{URL}", "Ada/Tiger": "{other}", "ada/lion": "see above"}}')
     assert [(row.model, row.thread) for row in rows] == [("Ada/Tiger", other)]
@@ -63,7 +63,7 @@ def test_doubles_and_rows_without_an_address_are_told() -> None:
 
 @pytest.mark.parametrize("text", ["", "[1, 2]", "just words", '{"a": ', "{" * 3_000, "x" * 5_000_001])
 def test_what_is_no_table_says_so(text: str) -> None:
-    """One exception, with words."""
+    """An unreadable table raises BadFlagTable with a sentence."""
     with pytest.raises(BadFlagTable):
         read_table(text)
 
@@ -86,5 +86,5 @@ def test_any_text_is_a_table_or_none(text: str) -> None:
 
 @given(st.text(max_size=60))
 def test_tidying_once_is_enough(name: str) -> None:
-    """A name that is tidy stays as it is."""
+    """A normalised name stays unchanged."""
     assert tidy(tidy(name)) == tidy(name)

@@ -54,7 +54,7 @@ def test_a_record_is_read_as_it_was_written(record: FlagRecord) -> None:
 
 @given(st.lists(records(), max_size=6))
 def test_tables_hold_every_name_of_what_stands_and_nothing_else(several: list[FlagRecord]) -> None:
-    """A flag as a whole stands in one table, one of a part in another, an author's wish in the third."""
+    """A whole flag, a partial flag and an opt-out are in one table each."""
     tables = {path: json.loads(data) for path, data in compile_tables(several).items()}
     standing = [one for one in several if one.status == "flagged"]
     whole = {name for one in standing if one.category != "opt-out" and one.scope == FlagScope() for name in one.names}
@@ -72,7 +72,7 @@ def test_tables_do_not_depend_on_the_order_of_records() -> None:
 
 
 def test_one_comment_decides_once() -> None:
-    """The same cause again changes nothing, also after the flag was lifted; another one flags anew."""
+    """A repeated cause changes nothing, even after the flag was lifted; another cause flags again."""
     once = flagged(None, RECORD.model_copy(update={"decisions": ()}), FIRST)
     assert once.decisions == (FIRST,)
     assert flagged(once, RECORD, FIRST) is once
@@ -94,7 +94,7 @@ def test_no_flag_is_escaped_by_a_new_name() -> None:
 
 
 def test_flags_of_both_names_become_one() -> None:
-    """Of a model that has one under each name: what weighs most stands, and nothing that was decided is lost."""
+    """Records under several names merge into the strictest one with every decision."""
     lighter = RECORD.model_copy(
         update={"model": "ada/lion", "scope": FlagScope(precision="float16"), "decisions": (LIFT,), "also": ()}
     )
@@ -118,7 +118,7 @@ def test_flags_of_both_names_become_one() -> None:
     ],
 )
 def test_a_scope_covers_what_it_names(scope: FlagScope, revision: str, precision: str, *, covers: bool) -> None:
-    """What is not known is taken to be covered."""
+    """An unknown revision or precision counts as covered."""
     assert scope.covers(revision, precision) is covers
 
 
@@ -142,7 +142,7 @@ def test_a_file_that_is_no_record_says_why(data: bytes, words: str) -> None:
 
 
 def test_fields_that_nobody_knows_are_kept() -> None:
-    """What a later version, or a person, wrote into a record survives our next decision."""
+    """Unknown fields of a record survive the next decision."""
     fields = json.loads(RECORD.dump()) | {"seen_in": ["a paper"]}
     found = parse_record(RECORD.path, json.dumps(fields).encode())
     assert isinstance(found, FlagRecord)
@@ -163,6 +163,6 @@ def test_only_what_its_category_can_be_cured_by_counts() -> None:
 
 @pytest.mark.parametrize("name", ["gpt2", "ada/tiger", "a.b/c_d-e"])
 def test_names_of_models(name: str) -> None:
-    """With an organisation, or without one."""
+    """The path of a record holds for models with and without an organisation."""
     assert is_model(name)
     assert not any(map(is_model, (f"{name}/x/y", f" {name}", f"../{name}", f"{name}/", "")))

@@ -1,4 +1,4 @@
-"""Edits of JSON as text: what is named changes, and not one other character."""
+"""Edits of JSON text change the named fields and no other character."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FIELDS = st.dictionaries(NAMES, JSON, max_size=5)
 
 
 def written(draw: st.DrawFn, fields: list[tuple[str, Any]]) -> list[str]:
-    """An object in any layout that JSON allows, as pieces: the values are every fourth one, from the third on."""
+    """Build an object in any JSON layout, as pieces; every fourth piece from the third on is a value."""
     ascii_only = draw(st.booleans()) or "\ud83d" in str(fields)
     pieces = [draw(st.sampled_from(["", "\ufeff"])) + draw(BLANK) + "{" + draw(BLANK)]
     for number, (name, value) in enumerate(fields):
@@ -34,7 +34,7 @@ def written(draw: st.DrawFn, fields: list[tuple[str, Any]]) -> list[str]:
 
 @st.composite
 def files(draw: st.DrawFn) -> tuple[list[str], list[str]]:
-    """An object as pieces of text, and its names in order; one may stand there twice."""
+    """Build an object as pieces of text with its names in order; a name may occur twice."""
     fields = draw(st.lists(st.tuples(NAMES, JSON), max_size=5))
     return written(draw, fields), [name for name, _ in fields]
 
@@ -65,7 +65,7 @@ def test_only_the_values_that_are_named_change(file: tuple[list[str], list[str]]
 
 @given(FIELDS)
 def test_what_is_said_already_is_left_as_it_is_written(fields: dict[str, Any]) -> None:
-    """Setting every field to what it is gives the same text, however it is indented."""
+    """Setting every field to its own value gives the same text in any layout."""
     for raw in (json.dumps(fields, indent=3), json.dumps(fields, separators=(",", ":"))):
         assert edit(raw, fields) == raw
 
@@ -87,7 +87,7 @@ def test_a_new_field_is_written_like_the_others(raw: str, expected: str) -> None
 
 
 def test_true_is_not_one() -> None:
-    """A value is only left alone where it is the same as JSON, not where Python finds it equal."""
+    """A value stays only if it is the same JSON, not if Python compares it as equal."""
     assert edit('{"a": true, "b": 1.0}', {"a": 1, "b": 1}) == '{"a": 1, "b": 1}'
 
 
@@ -112,5 +112,5 @@ def test_what_is_no_object_is_not_edited(raw: str) -> None:
     ids=["object", "byte order mark", "list", "nothing", "not text", "too deep", "too large a number"],
 )
 def test_whatever_bytes_hold_is_an_object_or_nothing(data: bytes, found: dict[str, Any] | None) -> None:
-    """A stranger's file is read as far as it can be, and never an error."""
+    """Untrusted bytes never raise an error."""
     assert object_in(data) == found

@@ -1,4 +1,4 @@
-"""What to do about a request: the rule as a table, and the texts that it leads to."""
+"""The next step for a request: the rule as a table, and the files that it leads to."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ OURS = Failure(cause="disk-full", fault="us", message="full")
 def test_the_step_follows_from_the_file_and_from_who_lives(
     status: str, attempt: int, job: Any, life: AttemptLife, ended: Outcome | None, again: bool, step: str
 ) -> None:
-    """Each combination of what the file says and what Redis knows leads to one step."""
+    """Each combination of file and Redis leads to one step."""
     found = request(status, attempt=attempt, job_id=job)
     current = current_attempt_id(BOARD, found, find_current_attempt(found), SHA)
     assert type(next_step(found, current, AttemptFacts(life, ended, SUITE), may_try_again=again)).__name__ == step
@@ -114,12 +114,12 @@ def test_results_of_an_earlier_suite_count_as_none(
 
 
 def test_a_failure_is_the_same_by_any_suite() -> None:
-    """What it died of is told, whatever the board's suite is by now."""
+    """A failure is reported for any present suite of the board."""
     assert AttemptFacts("ended", outcome(OURS), NEWER).outcome == outcome(OURS)
 
 
 def test_an_attempts_id_is_the_same_for_everybody_and_legal_in_rq() -> None:
-    """The id depends on board, path, revision and number alone, and holds what RQ allows."""
+    """The id depends only on board, path, revision and number, and is valid in RQ."""
     assert current_attempt_id(BOARD, request("PENDING"), CurrentAttempt(1, 1, None), SHA) == FIRST
     assert current_attempt_id(BOARD, request("RERUN", attempt=2), CurrentAttempt(2, 1, SHA), None) == SECOND
     assert FIRST != SECOND
@@ -128,7 +128,7 @@ def test_an_attempts_id_is_the_same_for_everybody_and_legal_in_rq() -> None:
 
 
 def fields(text: str) -> dict[str, Any]:
-    """The text as an object, which still holds what Steward does not know."""
+    """Return the text as an object, after checking that unknown fields are preserved."""
     found: dict[str, Any] = json.loads(text)
     assert found["unknown"] == [1]
     return found
@@ -147,7 +147,7 @@ def test_the_claim_names_the_attempt() -> None:
 
 
 def test_a_failure_is_never_silent_and_success_forgets_it() -> None:
-    """FAILED holds the failure and the log; FINISHED holds results and no failure any more."""
+    """FAILED has failure and log; FINISHED has results and no failure."""
     failed = written(
         transitions.fail_transition(failure=OURS, log="http://log", thread=7, number=1), request("RUNNING", attempt=1)
     )
@@ -205,7 +205,7 @@ TURNS = [
 
 @pytest.mark.parametrize(("fields_", "used", "expected"), [row[1:] for row in TURNS], ids=[row[0] for row in TURNS])
 def test_which_attempt_is_the_current_one(fields_: dict[str, Any], used: int, expected: tuple[Any, ...]) -> None:
-    """A number that was claimed, or ended, is never the next one's; budget and commit begin anew with people."""
+    """A claimed or ended number is never used again; people start a new limit and a new commit."""
     outer = {"model": "o/m", "status": fields_["status"], "job_id": fields_.get("job_id", -1)}
     facts = {name: value for name, value in fields_.items() if name not in outer}
     steward = {"steward": {"revision": SHA, **facts}} if "attempt" in facts else {"steward": facts}
@@ -225,7 +225,7 @@ def test_which_attempt_is_the_current_one(fields_: dict[str, Any], used: int, ex
     used=st.integers(0, 9),
 )
 def test_each_claim_makes_its_number_unusable(status: str, attempt: int, spent_: int, first: int, used: int) -> None:
-    """Whatever a file says: claimed and put back with or without an end in between, its number rises."""
+    """Any file that was claimed and reopened has a higher next number."""
     facts = {"attempt": attempt, "spent": spent_, "first": first, "revision": SHA}
     found = parse_request(PATH, json.dumps({"model": "o/m", "status": status, "steward": facts}).encode())
     assert isinstance(found, Request)
@@ -259,13 +259,13 @@ def test_where_an_earlier_result_stayed_it_is_the_failed_commit_that_is_tried_ag
     over = parse_request(PATH, written(restored, running).encode())
     assert isinstance(over, Request)
     assert (over.status, over.file.revision, over.tried) == (Status.FINISHED, SHA, "c" * 40)
-    step = transitions.retry_transition(over, cause="report:7", shown=shown)
+    step = transitions.retry_transition(over, cause="report:7", keeps_previous=shown)
     assert step is not None
     again = parse_request(PATH, written(step, over).encode())
     assert isinstance(again, Request)
     assert (again.file.status, again.file.revision, again.file.steward.tried) == (status, "c" * 40, None)
     assert (find_current_attempt(again), again.file.steward.kept) == (CurrentAttempt(3, 3, None), kept)
-    plain = transitions.retry_transition(request("FAILED", attempt=2), cause="report:7", shown=shown)
+    plain = transitions.retry_transition(request("FAILED", attempt=2), cause="report:7", keeps_previous=shown)
     assert plain is not None
     assert (plain.fields["status"], "revision" in plain.fields) == ("RERUN", False)
 
@@ -281,12 +281,12 @@ def test_where_an_earlier_result_stayed_it_is_the_failed_commit_that_is_tried_ag
     ],
 )
 def test_causes_count_since_people_asked_for_another_evaluation(causes: list[str], found: list[str]) -> None:
-    """What was done for one commit, or one suite, is not held against the next."""
+    """Attempts for an earlier commit or suite do not count for the present one."""
     assert since_asked_anew(causes) == found
 
 
 def test_what_ended_names_its_attempt_and_commit_also_in_a_file_that_was_written_anew() -> None:
-    """Somebody put a bare file in the place of one that was being evaluated: readers still learn what was evaluated."""
+    """A file that overwrites a running request still gets the evaluated commit."""
     bare = request("PENDING")
     done = transitions.finish_transition(
         number=2, revision="c" * 40, results="o/m/results_x.json", log=None, thread=None

@@ -1,4 +1,4 @@
-"""When many deaths of one cause are an outbreak."""
+"""When many failures with one cause are an outbreak."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leaderboard.outbreaks import MODELS, WINDOW, EndedAttempt, models_struck, suspicion
+from leaderboard.outbreaks import MIN_MODELS, WINDOW_SECONDS, EndedAttempt, models_struck, suspicion
 
 NOW = 1_000_000.0
 
@@ -24,7 +24,7 @@ def ended(models: str, cause: str, ago: float = 60.0) -> list[EndedAttempt]:
         (ended("abcd", "harness-error"), "harness-error"),
         (ended("abc", "harness-error"), None),
         (ended("aaaa", "harness-error"), None),
-        (ended("abcd", "harness-error", ago=WINDOW + 60), None),
+        (ended("abcd", "harness-error", ago=WINDOW_SECONDS + 60), None),
         (ended("abcd", "harness-error") + ended("ef", ""), "harness-error"),
         (ended("abcd", "harness-error") + ended("efghi", ""), None),
         (ended("abcd", "cancelled"), None),
@@ -54,9 +54,9 @@ def test_what_the_canary_was_asked_about_counts_no_more() -> None:
 
 
 def test_the_reason_names_cause_and_models_in_one_sentence_or_two() -> None:
-    """Whoever sees the pause knows what happened, whose fault it is and what comes next."""
+    """The reason names the cause, the models, the fault and the next step."""
     reason = models_struck(ended("abcdefg", "harness-error"), "harness-error", now=NOW).reason("KeyError: 'solution'")
-    assert reason.startswith("7 models died of harness-error within an hour (org/a, org/b, org/c, org/d, org/e, …)")
+    assert reason.startswith("7 models failed with harness-error within an hour (org/a, org/b, org/c, org/d, org/e, …)")
     assert "KeyError: 'solution'" in reason
     assert "The fault is ours" in reason
 
@@ -66,7 +66,7 @@ attempts = st.builds(
     attempt=st.text(min_size=1, max_size=4),
     model=st.sampled_from("abcdefgh"),
     cause=st.sampled_from(["", "stalled", "harness-error", "cancelled"]),
-    at=st.floats(NOW - 2 * WINDOW, NOW + 10),
+    at=st.floats(NOW - 2 * WINDOW_SECONDS, NOW + 10),
 )
 
 
@@ -75,5 +75,5 @@ def test_whatever_is_suspected_has_struck_enough_models(lately: list[EndedAttemp
     """In any history."""
     found = suspicion(lately, now=NOW)
     if found is not None:
-        assert len(set(found.models)) == len(found.models) >= MODELS
+        assert len(set(found.models)) == len(found.models) >= MIN_MODELS
         assert found.cause not in ("", "cancelled")

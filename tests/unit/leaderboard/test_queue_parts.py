@@ -1,4 +1,4 @@
-"""What the queue's rule is made of: tiers, pauses, estimates, and when a place is told again."""
+"""The parts of the queue's rule: tiers, pauses, estimates, and levels of positions."""
 
 from __future__ import annotations
 
@@ -48,21 +48,21 @@ GB = 1_000_000_000
 def test_the_tier_follows_from_parameters_and_precision(
     parameters: int | None, precision: str, file_bytes: int | None, tier: str
 ) -> None:
-    """Parameters times what the precision takes for each; else the bytes of the files; else medium."""
+    """The tier follows from parameters and precision, else from the bytes of the files, else it is medium."""
     assert tier_of(weight_bytes(parameters, precision, file_bytes), TierLimits()) == tier
 
 
 def test_a_worker_says_which_tiers_it_takes() -> None:
-    """`all` stands for every tier, and a name that nobody knows is told, with those that there are."""
+    """`all` means every tier; an unknown tier is refused with the list of tiers."""
     assert parse_tiers(["all"]) == parse_tiers(["large", "small", "medium"]) == TIERS
     assert parse_tiers(["large", "small"]) == ("small", "large")
     assert parse_tiers([]) == ()
-    with pytest.raises(UnknownTier, match="no tier hugs: say small, medium, large, or all"):
+    with pytest.raises(UnknownTier, match="unknown tier hugs: use small, medium, large, or all"):
         parse_tiers(["hugs"])
 
 
 def test_lanes_join_the_tiers_that_workers_share() -> None:
-    """One worker of two tiers makes them one lane; a tier that nobody offers is in the lane of the one that serves."""
+    """A worker with two tiers joins them in one lane; an unserved tier is in the lane of the tier that serves it."""
     assert lanes([TIERS]) == dict.fromkeys(TIERS, "small")
     assert lanes([]) == {tier: tier for tier in TIERS}
     assert lanes([("small",), ("medium", "large")]) == {"small": "small", "medium": "medium", "large": "medium"}
@@ -73,7 +73,7 @@ def test_lanes_join_the_tiers_that_workers_share() -> None:
 
 @given(st.integers(1, 2**50))
 def test_sizes_within_a_factor_of_two_share_a_class(size: int) -> None:
-    """A class is named by the power of two below; 0 is for what is not known."""
+    """A size class is a power of two; 0 means unknown."""
     assert 2 ** size_class(size) <= size < 2 ** (size_class(size) + 1)
     assert size_class(None) == size_class(0) == 0
 
@@ -100,7 +100,7 @@ def test_pauses_are_read_from_what_we_and_people_write() -> None:
 
 
 def test_a_board_says_its_tiers_and_budgets() -> None:
-    """A board file that says nothing of them limits nothing; one that does is read, and mistakes are named."""
+    """A board file without tiers and budgets has no limits; invalid values are named."""
     text = (
         "{name: b, title: B, suite: starter, repos: {requests: a/b, results: a/c, logs: a/d, community: a/e,"
         " details_namespace: d}%s}"
@@ -109,12 +109,12 @@ def test_a_board_says_its_tiers_and_budgets() -> None:
     board = parse_board(text % ", tiers: {small: 8, medium: 40}, budgets: {by_tier: {large: 100}, by_request: 30}")
     assert (board.tiers.medium, board.budgets.by_tier["large"], board.budgets.by_request) == (40, 100, 30)
     assert not board.budgets.unlimited
-    with pytest.raises(ValueError, match="small may not reach beyond medium"):
+    with pytest.raises(ValueError, match="small cannot be larger than medium"):
         parse_board(text % ", tiers: {small: 80, medium: 40}")
 
 
 def test_places_are_told_as_they_cross_1_3_10_30() -> None:
-    """Coming nearer is told at each level; falling back only past the next one, and once for being held or freed."""
+    """A better position is shown at each level; a worse one only beyond the next level; holds at once."""
     assert [level(position) for position in (1, 2, 3, 4, 10, 11, 31, 101, 10_000)] == [
         1,
         3,
@@ -140,7 +140,7 @@ def test_places_are_told_as_they_cross_1_3_10_30() -> None:
 
 
 def test_a_duration_that_was_not_measured_is_borrowed_from_the_nearest_size() -> None:
-    """In proportion and with a wide spread; with nothing measured of a suite there is no estimate."""
+    """Borrowed durations scale with size and have a wide spread; a suite without measurements has no estimate."""
     durations = Durations({("x", 34): [100.0, 110.0, 90.0], ("x", 30): [10.0]})
     assert durations.expect("y", 34) is None
     own = durations.expect("x", 34)
@@ -156,7 +156,7 @@ def test_a_duration_that_was_not_measured_is_borrowed_from_the_nearest_size() ->
 
 
 def test_starts_follow_from_the_work_before() -> None:
-    """Two workers, one of them busy for a while yet: each next evaluation starts where a worker is free first."""
+    """Each evaluation starts on the worker that is free first."""
     durations = Durations({("x", 30): [100.0, 100.0, 100.0]})
     order = [RunningWork("x", 30) for _ in range(4)]
     found = starts(order, [RunningWork("x", 30, elapsed=40.0)], 2, durations, now=1_000.0)
@@ -176,7 +176,7 @@ def test_starts_follow_from_the_work_before() -> None:
 def test_starts_come_in_order_and_more_workers_make_none_later(
     order: list[RunningWork], workers: int, measured: list[float]
 ) -> None:
-    """Whatever was measured, nobody starts before whoever is before them, and another worker delays nobody."""
+    """No request starts before an earlier one, and another worker delays none."""
     durations = Durations({("x", 30): measured})
     found, more = (starts(order, [], count, durations, now=0.0) for count in (workers, workers + 1))
     expected = [found[at].expected for at in range(len(found))]
@@ -186,7 +186,7 @@ def test_starts_come_in_order_and_more_workers_make_none_later(
 
 
 def test_experience_corrects_what_was_worked_out() -> None:
-    """Who are in a round in which people waited thrice as long are told so; with few examples nothing is changed."""
+    """Estimates follow the experience of a round; few examples change nothing."""
     plain = StartEstimate(1_100.0, 7_600.0, 9_000.0)
     shares = [share_waited(6_000.0, waited) for waited in range(10_000, 30_000, 1_000)]
     known = WaitExperience({3: shares, 1: [5.0] * 3})

@@ -10,8 +10,8 @@ import pytest
 from leaderboard import transitions
 from leaderboard.attempts import Failure
 from leaderboard.lifecycle import CurrentAttempt, find_current_attempt
-from leaderboard.reevaluations import cause_of, reevaluation_status
 from leaderboard.requests import Request, parse_request
+from leaderboard.transitions import reevaluation_cause, reevaluation_status
 from tests.support.units.request_transitions import written
 
 PATH = "o/m_eval_request_False_float16_Original.json"
@@ -38,10 +38,10 @@ OURS = {"attempt": 2, "first": 2, "spent": 2, "revision": SHA, "results": RESULT
         (NEW, [], "current"),
         (OLD, [], "due"),
         (None, [], "unknown"),
-        (OLD, [cause_of(request(**OURS), NEW)], "tried"),
-        (NEW, [cause_of(request(**OURS), NEW)], "current"),
-        (OLD, [cause_of(request(**OURS), OLD)], "due"),
-        (OLD, [cause_of(request(**{**OURS, "results": "o/m/another"}), NEW)], "due"),
+        (OLD, [reevaluation_cause(request(**OURS), NEW)], "tried"),
+        (NEW, [reevaluation_cause(request(**OURS), NEW)], "current"),
+        (OLD, [reevaluation_cause(request(**OURS), OLD)], "due"),
+        (OLD, [reevaluation_cause(request(**{**OURS, "results": "o/m/another"}), NEW)], "due"),
     ],
     ids=["of this suite", "of another", "nobody knows", "tried", "tried and done", "other suite", "other result"],
 )
@@ -52,7 +52,7 @@ def test_which_are_due(made_with: str | None, causes: list[str], expected: str) 
 
 def test_the_same_commit_waits_again_after_everything_else_and_keeps_its_result() -> None:
     """With an attempt number and a budget of tries of its own; the same cause puts it back once."""
-    step = transitions.reevaluate_transition(request(**OURS), cause="suite:1:2", shown=True)
+    step = transitions.reevaluate_transition(request(**OURS), cause="suite:1:2", keeps_previous=True)
     assert step is not None
     after = parse_request(PATH, written(step, request(**OURS)).encode())
     assert isinstance(after, Request)
@@ -63,14 +63,14 @@ def test_the_same_commit_waits_again_after_everything_else_and_keeps_its_result(
         transitions.previous_result_of(request(**OURS)),
     )
     assert find_current_attempt(after) == CurrentAttempt(3, 3, SHA)
-    assert transitions.reevaluate_transition(after, cause="suite:1:2", shown=True) is None
+    assert transitions.reevaluate_transition(after, cause="suite:1:2", keeps_previous=True) is None
 
 
 def test_a_result_from_before_steward_is_of_what_its_file_asks_for() -> None:
-    """Its commit where it names one, which the evaluation is pinned to; else whatever `main` is by then."""
+    """The file names the pinned commit if there is one, else `main`."""
     for revision, pinned in ((SHA, SHA), ("main", None)):
         before = request(asks=revision)
-        step = transitions.reevaluate_transition(before, cause="suite:1:2", shown=True, used=4)
+        step = transitions.reevaluate_transition(before, cause="suite:1:2", keeps_previous=True, used=4)
         assert step is not None
         after = parse_request(PATH, written(step, before).encode())
         assert isinstance(after, Request)
@@ -81,14 +81,14 @@ def test_a_result_from_before_steward_is_of_what_its_file_asks_for() -> None:
 
 def test_a_front_end_that_drops_that_status_is_shown_another_one() -> None:
     """PENDING, with the result kept all the same."""
-    step = transitions.reevaluate_transition(request(**OURS), cause="suite:1:2", shown=False)
+    step = transitions.reevaluate_transition(request(**OURS), cause="suite:1:2", keeps_previous=False)
     assert step is not None
     assert step.fields["status"] == "PENDING"
     assert step.facts["kept"]["results"] == RESULTS
 
 
 def test_a_low_priority_ends_with_the_turn_that_it_was_for() -> None:
-    """Whether there are newer results or the earlier ones come back: who asks again later waits like all others."""
+    """The low priority ends with the re-evaluation, whether it succeeds or fails."""
     before = request("RUNNING", **OURS, priority="low")
     kept = transitions.previous_result_of(before)
     assert kept is not None

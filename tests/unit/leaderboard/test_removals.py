@@ -1,12 +1,22 @@
-"""Removals: what becomes of a request file, and what undoes it."""
+"""Removals: the edit of a request file, and its reversal."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
+import pytest
+
 from leaderboard.holds import Hold
-from leaderboard.removals import REMOVED, remove_request, restore_request
+from leaderboard.removals import (
+    ARCHIVE,
+    FORMER_ARCHIVE,
+    REMOVED,
+    archived,
+    original_path,
+    remove_request,
+    restore_request,
+)
 from leaderboard.renames import FilePlan
 from leaderboard.requests import OURS, Request, Status, ours_in, parse_request
 
@@ -23,7 +33,7 @@ def read(data: bytes) -> Request:
 
 
 def finished(**ours: Any) -> Request:
-    """A request that finished, with these facts of ours."""
+    """Return a finished request with these facts."""
     return read(json.dumps({"model": "ada/lion", "status": "FINISHED", OURS: ours}).encode())
 
 
@@ -34,7 +44,7 @@ def done(plan: object) -> Request:
 
 
 def test_what_was_submitted_again_after_its_removal_can_be_removed_again() -> None:
-    """The first removal stays noted in the file; the second takes the newer results, and is what /restore undoes."""
+    """A second removal replaces the saved results, and /restore reverses that one."""
     first = done(remove_request(finished(results=OLD), WHY))
     assert (first.status, first.file.steward.results) == (Status.CANCELLED, None)
     assert remove_request(first, WHY) is None, "it is removed already"
@@ -43,3 +53,12 @@ def test_what_was_submitted_again_after_its_removal_can_be_removed_again() -> No
     assert (second.status, second.file.steward.results) == (Status.CANCELLED, None)
     back = done(restore_request(second))
     assert (back.status, back.file.steward.results) == (Status.FINISHED, NEW)
+
+
+@pytest.mark.parametrize("path", ["ada/lion/results_1.json", "ada/lion/table.md", "ada/lion/x.removed"])
+def test_the_path_of_an_archived_file_tells_where_it_was(path: str) -> None:
+    """In the archive of this version and in that of earlier ones; only the latter has names that front ends read."""
+    assert not archived(path).endswith(".json")
+    assert original_path(archived(path)) == original_path(FORMER_ARCHIVE + path) == path
+    assert original_path(path) is None
+    assert original_path(f"{ARCHIVE}by-hand.txt") is None

@@ -1,4 +1,4 @@
-"""What a rename is, and what a pull request that claims to be one does instead."""
+"""Plans of renames, and comparisons with pull requests."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from leaderboard.changes import FileChange
 from leaderboard.rename_claims import models_in_diff
-from leaderboard.renames import FilePlan, RenamePlan, check, plan, sanitised
+from leaderboard.renames import FilePlan, RenamePlan, check, missing_facts, plan, sanitised
 
 OLD, NEW = "ada/lion", "ada/lioness"
 
@@ -32,7 +32,7 @@ def results(model: str, score: float = 0.5) -> bytes:
     fields = {
         "results": {"task": {"acc,none": score}},
         "config_general": {"model_name": model, "model_sha": "a" * 40},
-        "config": {"model_args": f"pretrained={model},dtype=float16", "batch_size": 1},
+        "config": {"model_name": model, "model_args": f"pretrained={model},dtype=float16", "batch_size": 1},
         "model_name": model,
         "model_name_sanitized": sanitised(model),
         "steward": {"model": model, "request": path(model), "attempt": "x"},
@@ -54,14 +54,14 @@ RESULTS: dict[str, bytes] = {
 
 
 def done(it: RenamePlan, *, without: tuple[str, ...] = ()) -> tuple[list[FileChange], dict[str, bytes]]:
-    """What a pull request looks like that does the plan, but for the files `without`."""
+    """Return the changes of a pull request that follows the plan, except for the files `without`."""
     files = [one for one in it.files if one.path not in without]
     changes = [change for one in files for change in changes_of(one)]
     return changes, {one.place: one.data for one in files}
 
 
 def changes_of(one: FilePlan) -> list[FileChange]:
-    """One file's part of a diff, without git's guess that it was renamed."""
+    """Return one file's part of a diff as removed and added."""
     if not one.moves:
         return [FileChange(one.path, "changed")]
     return [FileChange(one.path, "removed"), FileChange(one.place, "added", "100644")]
@@ -82,7 +82,7 @@ def test_every_file_of_the_model_moves_and_every_name_of_it_changes() -> None:
 
 
 def test_results_change_their_names_in_both_generations_and_no_score() -> None:
-    """The folder moves with whatever lies in it, and a model whose name begins alike stays."""
+    """All files of the folder move; a model whose name starts in the same way stays."""
     it = plan("results", OLD, NEW, RESULTS)
     assert {one.place for one in it.files} == {
         f"{NEW}/results_2024-01-01T00-00-00.json",
@@ -127,12 +127,33 @@ def test_a_pull_request_that_does_the_plan_is_right_however_it_formats(kind: Any
 
 
 def test_a_part_of_the_plan_is_a_step_and_the_rest_is_named() -> None:
-    """What is right but not all of it is told from what is wrong."""
+    """A correct but incomplete pull request is partial, not wrong."""
     it = plan("requests", OLD, NEW, REQUESTS)
     found = check(it, *done(it, without=(path("bob/cub"), path(OLD, "4bit"))))
     assert found.verdict == "partial"
     assert {one.path for one in found.left} == {path("bob/cub"), path(OLD, "4bit")}
     assert check(it, [], {}).verdict == "wrong"
+
+
+def test_a_name_that_tools_of_others_do_not_know_may_stay_and_is_mended() -> None:
+    """`config.model_name` keeps the old name: that is right and mended; another value there, or an argument, is not."""
+    it = plan("results", OLD, NEW, RESULTS)
+    changes, contents = done(it)
+    place = f"{NEW}/results_2024-01-01T00-00-00.json"
+    planned = json.loads(contents[place])
+
+    def with_config(**changed: Any) -> dict[str, bytes]:
+        return {**contents, place: json.dumps({**planned, "config": {**planned["config"], **changed}}).encode()}
+
+    left = with_config(model_name=OLD)
+    assert check(it, changes, left).verdict == "exact"
+    assert {where: dict(one.fields) for where, one in missing_facts(it, left).items()} == {
+        place: {"config": planned["config"]}
+    }
+    assert missing_facts(it, contents) == {}
+    for spoilt in (with_config(model_name="ada/other"), with_config(model_name=OLD, batch_size=2)):
+        assert check(it, changes, spoilt).verdict == "wrong"
+        assert missing_facts(it, spoilt) == {}
 
 
 def wrong(changes: list[FileChange], contents: dict[str, bytes], name: str) -> None:
@@ -216,7 +237,7 @@ VALUES = st.recursive(
 
 @given(name=st.sampled_from(["model", "base_model", "status", "params", "note", "new"]), value=VALUES)
 def test_no_value_but_the_planned_one_is_right(name: str, value: Any) -> None:
-    """Whatever a field is set to, it is right only where it is what was planned, to the type."""
+    """A field is right only with the planned value and type."""
     it = plan("requests", OLD, NEW, REQUESTS)
     changes, contents = done(it)
     planned = json.loads(contents[path(NEW)])
@@ -226,7 +247,7 @@ def test_no_value_but_the_planned_one_is_right(name: str, value: Any) -> None:
 
 
 def test_a_plan_is_named_by_what_it_was_made_from() -> None:
-    """An approval of a plan does not hold for another one: other names, other files, other contents."""
+    """The digest changes with names, files and contents."""
     it = plan("requests", OLD, NEW, REQUESTS)
     assert it.digest == plan("requests", OLD, NEW, dict(reversed(REQUESTS.items()))).digest
     others = [

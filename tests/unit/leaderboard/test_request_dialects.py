@@ -1,4 +1,4 @@
-"""Request files as they lie about: of two generations, of other leaderboards, and of people who wrote them by hand."""
+"""Request files of two generations, of other leaderboards, and written by hand."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ LOW_BIT = {**SECOND, "status": "Pending", "submitted_by": "ada", "submitted_orgs
 
 @dataclass(frozen=True)
 class File:
-    """A file, how it is written, and what it is taken for: a request (and then its status), foreign, or none."""
+    """A file, and its expected reading: a request with its status, a foreign file, or none."""
 
     name: str
     fields: Any
@@ -196,7 +196,7 @@ def test_a_status_change_leaves_every_other_byte(file: File) -> None:
 
 @pytest.mark.parametrize("file", REQUESTS, ids=lambda file: file.name)
 def test_what_can_be_read_is_judged_like_any_other(file: File) -> None:
-    """Old files and new ones are refused for what is wrong with the submission, never for their age."""
+    """Old and new files are refused for the submission's problems, never for their age."""
     request = parse_request(file.path, file.data)
     assert isinstance(request, Request)
     case = Case("x", asked={}, policy={"off": ["category"]})
@@ -270,13 +270,13 @@ TIMES = [
 
 @pytest.mark.parametrize(("text", "seconds"), TIMES)
 def test_three_ways_of_writing_a_time_are_read(text: str | None, seconds: float | None) -> None:
-    """All in UTC; what is no time is no time."""
+    """Times are in UTC; other texts are no times."""
     assert read_time(text) == seconds
 
 
 @given(st.text(max_size=70))
 def test_no_text_makes_reading_a_time_raise(text: str) -> None:
-    """Strangers' times are numbers or nothing."""
+    """Untrusted times become numbers or None."""
     assert read_time(text) is None or isinstance(read_time(text), float)
 
 

@@ -1,4 +1,4 @@
-"""The request file: paths, fields, problems, and edits that keep what they do not know."""
+"""The request file: paths, fields, problems, and edits that preserve unknown fields."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def file(**changes: Any) -> dict[str, Any]:
 
 
 def read(fields: object, path: str = PATH) -> Request | list[Problem]:
-    """What becomes of a file with these fields."""
+    """Parse a file with these fields."""
     return parse_request(path, json.dumps(fields).encode())
 
 
@@ -68,7 +68,7 @@ def test_a_path_is_read_as_it_was_written(org: str, name: str, private: bool, pr
     ],
 )
 def test_a_wrong_path_is_named(path: str, code: str) -> None:
-    """A path that leaves its folder, or holds what no name may hold, is a problem with a code of its own."""
+    """A path out of its folder, or with an invalid name, is a problem with its own code."""
     found = parse_path(path)
     assert isinstance(found, Problem)
     assert found.code == code
@@ -117,7 +117,7 @@ def test_a_status_is_a_whole_word(word: str, status: Status | None) -> None:
     ],
 )
 def test_every_problem_of_a_file_is_told_at_once(data: bytes, codes: list[str]) -> None:
-    """What keeps a file from being a request is told in full, not one thing at a time."""
+    """All problems of a file are reported at once."""
     found = parse_request(PATH, data)
     assert isinstance(found, list)
     assert [problem.code for problem in found] == codes

@@ -80,7 +80,7 @@ def test_pythia_1b_scores_as_worked_out_by_hand() -> None:
 
 
 def test_raw_scores_are_the_harnesss_own() -> None:
-    """A benchmark with subtasks shows the harness's aggregate as its raw score, not a mean of ours."""
+    """A benchmark with subtasks shows the harness's aggregate as its raw score."""
     raw = {benchmark.name: benchmark.raw for benchmark in score(PYTHIA, V2).benchmarks}
     assert raw["BBH"] == PYTHIA["leaderboard_bbh"]["acc_norm,none"]
     assert raw["GPQA"] == PYTHIA["leaderboard_gpqa"]["acc_norm,none"]
@@ -97,25 +97,25 @@ def test_normalisation_keeps_scores_between_0_and_100(raw: float, lower_bound: f
 
 @given(st.floats(0, 1), st.floats(0, 1), st.floats(0, 0.95))
 def test_normalisation_never_turns_an_order_around(a: float, b: float, lower_bound: float) -> None:
-    """A better raw score never becomes a worse one."""
+    """A better raw score never gives a lower normalised score."""
     assert normalise(min(a, b), lower_bound) <= normalise(max(a, b), lower_bound)
 
 
 @pytest.mark.parametrize("wrong", [None, "0.5", True, -0.1, 1.1, float("nan"), float("inf"), [0.5]])
 def test_a_score_that_is_no_number_between_0_and_1_is_refused(wrong: object) -> None:
-    """Text, truth values, NaN and what is out of range never become a score."""
+    """Text, booleans, NaN and values out of range are no scores."""
     with pytest.raises(BadResults):
         score({**RAW, "starter_navigation": {"acc_norm,none": wrong}}, STARTER)
 
 
 def test_a_missing_task_is_refused_by_name() -> None:
-    """Results that lack one of the suite's tasks are none of this suite."""
+    """Results without one of the suite's tasks are refused."""
     with pytest.raises(BadResults, match="starter_navigation"):
         score({name: entry for name, entry in RAW.items() if name != "starter_navigation"}, STARTER)
 
 
 def test_a_file_is_read_as_it_was_written() -> None:
-    """What the worker writes, the bot accepts, with the scores computed again."""
+    """The bot accepts the worker's file with recomputed scores."""
     read = read_results(dump(file()), STARTER)
     assert read.block.model == "org/model"
     assert read.scores.by_name["Navigation"] == 25.0
@@ -131,7 +131,7 @@ def test_a_file_is_read_as_it_was_written() -> None:
     ],
 )
 def test_a_block_that_contradicts_the_raw_scores_is_refused(changes: dict[str, Any], complaint: str) -> None:
-    """Nobody gets a better place by writing a better number."""
+    """A changed score in the block is refused."""
     with pytest.raises(BadResults, match=complaint):
         read_results(dump(file(**changes)), STARTER)
 
@@ -152,7 +152,7 @@ def test_a_block_that_contradicts_the_raw_scores_is_refused(changes: dict[str, A
     ids=["empty", "null", "list", "list of results", "NaN", "not text", "too deep to read", "deep", "large"],
 )
 def test_a_strangers_file_is_refused_within_bounds(data: bytes) -> None:
-    """Whatever is not a results file ends in one kind of error."""
+    """Any file that is no results file raises BadResults."""
     with pytest.raises(BadResults):
         parse_harness(data)
 
@@ -170,13 +170,13 @@ def test_no_json_value_breaks_the_reader(value: Any) -> None:
 
 @pytest.mark.parametrize("said", [None, 7, [], {"load": "long"}, {"load": -1}, {"load": float("nan")}, {"dance": 1.0}])
 def test_times_that_a_child_made_up_are_left_out(said: object) -> None:
-    """They are told for people's interest; nonsense does not spoil the results."""
+    """Invalid durations of phases are ignored."""
     assert phase_seconds({"steward": {"seconds": said}}) == {}
     assert phase_seconds({"steward": {"seconds": {"load": 1.5, "dance": 2}}}) == {"load": 1.5}
 
 
 def test_infinity_is_not_written() -> None:
-    """JSON has no word for it, and readers would choke on ours."""
+    """NaN and infinity are refused, because JSON has no such numbers."""
     with pytest.raises(BadResults):
         dump({"results": {"a": float("inf")}})
 

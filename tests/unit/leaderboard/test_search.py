@@ -1,4 +1,4 @@
-"""The search language: a table of queries, and that nothing anybody writes makes it stumble."""
+"""The search language: a table of queries, and robustness against any text."""
 
 from __future__ import annotations
 
@@ -6,7 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leaderboard.search import COLUMNS, LONGEST, MOST, NEAR, SearchRow, fold, near_names, parse, search
+from leaderboard.search import (
+    COLUMNS,
+    MAX_CHARS,
+    MAX_SUGGESTIONS,
+    MAX_TERMS,
+    SearchRow,
+    fold,
+    near_names,
+    parse,
+    search,
+)
 
 
 def row(name: str, **values: str | float | bool | None) -> SearchRow:
@@ -116,8 +126,8 @@ QUERIES = [
     ("Flagged: perhaps", []),
     ("Hub License:", []),
     ("yi; Colour: red", []),
-    (";".join(["yi"] * (MOST + 1)), []),
-    ("y" * (LONGEST + 1), []),
+    (";".join(["yi"] * (MAX_TERMS + 1)), []),
+    ("y" * (MAX_CHARS + 1), []),
 ]
 
 
@@ -140,7 +150,7 @@ def test_each_query_finds_what_is_meant_in_the_order_of_the_table(query: str, fo
     ],
 )
 def test_what_was_misread_says_why_and_what_was_meant(query: str, why: str, near: tuple[str, ...]) -> None:
-    """A column that nobody knows gets the names of those that are like it."""
+    """An unknown column gets the names of similar columns."""
     (misread,) = parse(query).misread
     assert misread.why == why
     assert set(misread.near) <= set(near)
@@ -156,7 +166,7 @@ def test_nothing_stumbles_and_order_does_not_matter(noise: str, terms: list[str]
 
 @given(st.text(st.characters(exclude_characters=";:；：;"), min_size=1, max_size=20))
 def test_a_name_is_found_by_itself(name: str) -> None:
-    """Whatever signs a name is made of, it is found by them, and by no other meaning of them."""
+    """A name is found by its own characters, none of which has a special meaning."""
     wanted = fold(name).strip("\"'").strip()
     found = search([SearchRow(name, {}), SearchRow("\x00other", {})], parse(name))
     assert not wanted or found[0].name == name
@@ -164,7 +174,7 @@ def test_a_name_is_found_by_itself(name: str) -> None:
 
 @given(st.text(max_size=40))
 def test_folding_twice_changes_nothing(text: str) -> None:
-    """What is folded stays as it is."""
+    """Folded text stays unchanged by folding."""
     assert fold(fold(text)) == fold(text)
 
 
@@ -176,11 +186,11 @@ def test_names_like_the_one_that_was_not_found() -> None:
 
 
 def test_names_are_suggested_for_the_first_of_many_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A query of thirty names that nobody has costs no more than one of three: each is compared with all there are."""
+    """A query of thirty unknown names costs no more than one of three."""
     compared: list[str] = []
     monkeypatch.setattr("difflib.get_close_matches", lambda word, *_, **__: compared.append(word) or [])  # type: ignore[func-returns-value]
     near_names(ALL, parse("; ".join(f"nobody-{n}" for n in range(30))))
-    assert compared == [f"nobody-{n}" for n in range(NEAR)]
+    assert compared == [f"nobody-{n}" for n in range(MAX_SUGGESTIONS)]
 
 
 def test_every_column_answers_to_its_title_and_each_of_its_names() -> None:

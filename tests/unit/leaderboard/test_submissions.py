@@ -1,4 +1,4 @@
-"""What a pull request may do to requests: the rule alone, as tables, and against whatever a stranger may write."""
+"""The rule for pull requests to the requests repo, as tables and against any input."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from leaderboard.changes import FileChange, Kind
 from leaderboard.requests import Request, parse_request
 from leaderboard.submissions import (
-    BROUGHT,
-    MOST_FILES,
+    MAX_FILES,
+    SUBMITTED_FIELDS,
     OtherFile,
     SubmittedFile,
     look_at_changed,
@@ -51,17 +51,17 @@ def dumped(fields: Any) -> bytes:
 
 
 def new(fields: Any, path: str = PATH) -> SubmittedFile | OtherFile:
-    """What is said of a new file."""
+    """Check a new file."""
     return look_at_new(path, dumped(fields), opened=OPENED, now=NOW)
 
 
 def again(after: Any, before: Any = None) -> SubmittedFile:
-    """What is said of a changed one."""
+    """Check a changed file."""
     return look_at_changed(PATH, dumped(ENDED if before is None else before), dumped(after), opened=OPENED, now=NOW)
 
 
 def codes(looked: SubmittedFile | OtherFile) -> list[str]:
-    """The codes of what is wrong."""
+    """Return the codes of the problems."""
     assert isinstance(looked, SubmittedFile)
     return [problem.code for problem in looked.problems]
 
@@ -111,7 +111,12 @@ CHANGED_FILES = [
     ("at a new commit", {**ENDED, "status": "PENDING", "revision": NEWER}, None, []),
     ("at a new time", {**ENDED, "status": "PENDING", "submitted_time": "2026-11-25T11:30:00Z"}, None, []),
     ("as before", {**ENDED, "status": "PENDING"}, None, ["not-asked-anew"]),
-    ("with every field of a form", {**ASKED, "status": "PENDING", **dict.fromkeys(BROUGHT - set(NEW), None)}, None, []),
+    (
+        "with every field of a form",
+        {**ASKED, "status": "PENDING", **dict.fromkeys(SUBMITTED_FIELDS - set(NEW), None)},
+        None,
+        [],
+    ),
     ("without our facts", without({**ASKED, "status": "PENDING"}, "steward", "job_id", "job_start_time"), None, []),
     ("as a form writes it anew", {**NEW, "revision": NEWER}, None, []),
     ("status kept", {**ASKED, "status": "FINISHED"}, None, ["status-not-pending"]),
@@ -139,7 +144,7 @@ CHANGED_FILES = [
 
 @pytest.mark.parametrize(("name", "after", "before", "found"), CHANGED_FILES, ids=[case[0] for case in CHANGED_FILES])
 def test_what_a_resubmission_may_change(name: str, after: Any, before: Any, found: list[str] | None) -> None:
-    """Only what came to its end, only the fields of a submission, and to no status but PENDING."""
+    """Only ended requests may change, only in the fields of a submission, and only to PENDING."""
     if found is None:
         assert codes(again(after, before))
     else:
@@ -157,7 +162,7 @@ def test_what_a_resubmission_may_change(name: str, after: Any, before: Any, foun
     ],
 )
 def test_the_same_commit_is_not_evaluated_again_for_the_asking(status: str, sha: str | None, code: str | None) -> None:
-    """What was evaluated at this commit stays; what was withdrawn may come back."""
+    """An evaluated commit cannot be submitted again; a cancelled one can."""
     before = parse_request(PATH, dumped({**ENDED, "status": status}))
     assert isinstance(before, Request)
     found = same_commit(before, sha)
@@ -169,8 +174,8 @@ CHANGES: list[tuple[FileChange, str]] = [
     (FileChange(PATH, "changed", "100644"), ""),
     (FileChange(PATH, "changed", ""), ""),
     (FileChange("odd.json", "added", "100644"), ""),
-    (FileChange("odd.json", "changed", "100644"), "is changed, and no request"),
-    (FileChange("README.md", "added", "100644"), "is new, and no request"),
+    (FileChange("odd.json", "changed", "100644"), "is changed, but is no request"),
+    (FileChange("README.md", "added", "100644"), "is new, but is no request"),
     (FileChange(PATH, "removed"), "is removed"),
     (FileChange(PATH, "renamed", "100644", "x.json"), "is renamed from x.json"),
     (FileChange(PATH, "copied", "100644", "x.json"), "is copied from x.json"),
@@ -183,13 +188,13 @@ CHANGES: list[tuple[FileChange, str]] = [
 
 @pytest.mark.parametrize(("change", "does"), CHANGES)
 def test_what_a_submission_does_to_files(change: FileChange, does: str) -> None:
-    """It adds or changes plain files of text with the name of a request; all else is told in words."""
+    """A submission adds or changes plain text files with the name of a request; other changes are described."""
     touched = sort_changes([change])
     assert (touched.files, touched.others) == (((change,), ()) if not does else ((), (OtherFile(change.path, does),)))
 
 
 def test_a_request_under_a_wrong_name_is_told_its_place() -> None:
-    """A file of JSON that speaks of a model was meant as one; any other is none of our business."""
+    """A JSON file with a model is meant as a request; any other file is not."""
     looked = new(NEW, "model.json")
     assert codes(looked) == ["misplaced"]
     assert isinstance(looked, SubmittedFile)
@@ -227,7 +232,7 @@ def test_whatever_passes_as_a_resubmission_changed_only_what_is_brought(
     if looked.problems:
         return
     assert after["status"] == "PENDING"
-    for name in {*after, *ENDED} - BROUGHT:
+    for name in {*after, *ENDED} - SUBMITTED_FIELDS:
         resets = {"steward": ["absent"], "job_id": ["absent", None, -1], "job_start_time": ["absent", None]}.get(
             name, []
         )
@@ -240,4 +245,4 @@ def test_every_change_is_one_or_the_other(kinds: list[Kind]) -> None:
     changes = [FileChange(f"{at}{PATH}", kind, old_path="x") for at, kind in enumerate(kinds)]
     touched = sort_changes(changes)
     assert len(touched.files) + len(touched.others) == len(changes)
-    assert MOST_FILES > 0
+    assert MAX_FILES > 0

@@ -31,7 +31,7 @@ def suite(**changes: object) -> Suite:
 
 
 def test_both_suites_ship() -> None:
-    """An installation knows the leaderboard's suite and one that runs without internet."""
+    """The leaderboard's suite and one that works offline ship with Steward."""
     assert {"open-llm-v2", "starter"} <= set(shipped())
 
 
@@ -70,27 +70,27 @@ def test_a_broken_file_names_every_field_that_is_wrong() -> None:
 
 
 def test_a_suite_of_ones_own_defines_every_task() -> None:
-    """A benchmark whose task has no definition is refused, not run as the harness's task of that name."""
+    """A benchmark whose task has no definition is refused."""
     other = {"task": "another", "config": "x", "output": "generate_until"}
     with pytest.raises(BadSuite, match="small_task"):
         suite(definitions=[other])
 
 
 def test_choices_belong_to_multiple_choice() -> None:
-    """A multiple-choice task without choices, and a generative one with, are refused."""
+    """A multiple-choice task without choices, and a generative one with choices, are refused."""
     for output, choices in (("multiple_choice", []), ("generate_until", ["A", "B"])):
         with pytest.raises(BadSuite, match="choices"):
             suite(definitions=[{"task": "small_task", "config": "x", "output": output, "choices": choices}])
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
-    """A typo in the board file is told apart from a file that is not there."""
+    """The error for an unknown suite lists the known ones."""
     with pytest.raises(BadSuite, match="open-llm-v2, starter"):
         find_suite("open-llm-v3")
 
 
 def test_a_content_digest_sees_names_and_bytes_in_any_order() -> None:
-    """The same files give the same digest; another byte, or another name, another one."""
+    """Equal files have equal digests; another byte or another name changes the digest."""
     files = {"data/a": b"1", "data/b": b"2"}
     assert content_digest(files) == content_digest(dict(reversed(files.items())))
     assert content_digest(files) != content_digest({"data/a": b"2", "data/b": b"1"})

@@ -1,4 +1,4 @@
-"""What speaks for a flag: every suspicion by a model that raises it, and honest ones that raise none."""
+"""Findings for flags: every finding by a model that causes it, and honest models without findings."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ CASES = {
 
 @pytest.mark.parametrize(("case", "codes"), CASES.values(), ids=CASES)
 def test_each_suspicion(case: EvidenceCase, codes: list[str]) -> None:
-    """It is raised by what it is about, and by nothing else; proofs come first."""
+    """Each finding has exactly its own cause; proofs come first."""
     found = suspicions(case)
     assert sorted(one.code for one in found) == sorted(codes)
     assert [one.strength for one in found] == sorted((one.strength for one in found), reverse=True)
@@ -124,8 +124,8 @@ def test_every_reason_has_a_case() -> None:
 
 def test_a_copy_is_told_to_be_one_by_its_files_and_not_their_names() -> None:
     """The words say that files were renamed only where they were."""
-    assert "under other names" in suspicions(COPY)[0].message
-    assert "under other names" not in suspicions(of(COPY, weights=SHARDS))[0].message
+    assert "with other file names" in suspicions(COPY)[0].message
+    assert "with other file names" not in suspicions(of(COPY, weights=SHARDS))[0].message
 
 
 @given(st.permutations(sorted(SHARDS.values())), st.permutations(["one", "two"]))

@@ -1,4 +1,4 @@
-"""How long things take, as pure counting: bins, quantiles, and what a period tells."""
+"""Timings as pure counting: bins, quantiles, and reports of periods."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ HOUR = 3_600.0
     [(-5.0, 0, 0.0), (0.0, 0, 0.0), (0.99, 0, 0.0), (1.0, 1, 1.0), (16.0, 17, 16.0), (1e99, LAST, 2**24.75)],
 )
 def test_bins_begin_at_a_second_and_double_every_four(seconds: float, number: int, low: float) -> None:
-    """What is no span falls into the first bin, and what takes for ever into the last one."""
+    """Negative spans fall into the first bin, and endless ones into the last."""
     assert bin_of(seconds) == number
     assert bounds(number)[0] == pytest.approx(low)
 
 
 @given(st.floats(1.0, 3e7))
 def test_a_span_lies_within_its_bin(seconds: float) -> None:
-    """Whose upper end is a fifth above its lower one."""
+    """The upper end of a bin is a fifth above its lower end."""
     low, high = bounds(bin_of(seconds))
     assert low * (1 - 1e-9) <= seconds < high * (1 + 1e-9)
     assert high / low == pytest.approx(2**0.25)
@@ -49,7 +49,7 @@ def test_a_span_lies_within_its_bin(seconds: float) -> None:
 
 @given(st.lists(st.floats(1.0, 3e6), min_size=1, max_size=60), st.floats(0.01, 0.99))
 def test_a_quantile_is_off_by_less_than_a_fifth(spans: list[float], share: float) -> None:
-    """Against the spans themselves: it lies in the bin of the one that has this rank."""
+    """A quantile lies in the bin of the span with its rank."""
     found = quantile(Counter(map(bin_of, spans)), share)
     rank = next(at for at in range(len(spans)) if share * len(spans) <= at + 1)
     exact = sorted(spans)[rank]
@@ -58,7 +58,7 @@ def test_a_quantile_is_off_by_less_than_a_fifth(spans: list[float], share: float
 
 @given(st.lists(st.floats(0.0, 1e8), max_size=40))
 def test_quantiles_rise(spans: list[float]) -> None:
-    """From the tenth to the nine tenths, and of nothing there is nothing to tell."""
+    """The quantiles are in order, and there are none without counts."""
     found = spread(Counter(map(bin_of, spans)))
     if not spans:
         assert found is None
@@ -69,7 +69,7 @@ def test_quantiles_rise(spans: list[float]) -> None:
 
 
 def counted(*spans: tuple[str, str, str, float, int], day: int = TODAY) -> DayCounts:
-    """A day with so many spans of each kind: (what, tier, precision, seconds, how many)."""
+    """Build a day with spans of each kind: (what, tier, precision, seconds, count)."""
     found: dict[SpanKey, Counter[int]] = {}
     for what, tier, precision, seconds, many in spans:
         found.setdefault(SpanKey(what, tier, precision), Counter())[bin_of(seconds)] += many  # type: ignore[arg-type]
@@ -95,7 +95,7 @@ def test_a_report_tells_waits_and_runs_by_tier_and_by_precision() -> None:
 
 @pytest.mark.parametrize("length", PERIODS)
 def test_a_period_holds_its_days_and_no_other(length: int) -> None:
-    """Today is the last one; the day before the first, and tomorrow, do not count; days without an end are there."""
+    """A period ends today; the day before its start, and tomorrow, do not count; empty days are listed."""
     days = [DayCounts(TODAY + at, ended={"finished": 1}) for at in (1, 0, -length + 1, -length)]
     found = report(days, now=NOW, length=length)
     assert [one.day for one in found.ended] == list(range(TODAY - length + 1, TODAY + 1))
@@ -112,7 +112,7 @@ def test_of_nothing_nothing_is_told() -> None:
 
 
 def test_the_queue_is_averaged_over_each_step() -> None:
-    """A week in steps of two hours; what was counted in none of them leaves a gap; the future does not count."""
+    """A week has steps of two hours; a step without a count is left out; the future does not count."""
     first = TODAY - 6
     days = [
         DayCounts(first, queue={0: (4, 1), 7: (8, 3), 16: (10, 0)}),

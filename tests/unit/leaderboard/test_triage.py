@@ -1,4 +1,4 @@
-"""What a thread points at, and what it is about."""
+"""The links and the topic of a thread."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_a_request_file_is_found_in_every_form_of_its_link(text: str) -> None:
 
 
 def test_a_file_at_the_root_and_several_files_are_found() -> None:
-    """A model without an organisation has its file at the root, also on a branch whose name has slashes."""
+    """A model without an organisation has its file at the root, also on a branch with slashes in its name."""
     text = f"{REPO}/blob/main/{ROOT} {REPO}/blob/refs/pr/7/{ROOT} {REPO}/blob/main/{PATH}"
     assert [link.path for link in request_links(text)] == [ROOT, PATH]
     assert [link.repo for link in request_links(text)] == ["open/requests", "open/requests"]
@@ -96,7 +96,7 @@ def test_models_are_found_by_id_and_address(text: str, models: list[str]) -> Non
     ],
 )
 def test_a_thread_is_told_by_its_words(title: str, post: str, topic: Topic) -> None:
-    """Each kind of thread is known by what its author says, not by what they quote."""
+    """The author's own words decide the topic of a thread, not quotes."""
     assert triage(title, post).topic is topic
 
 
@@ -121,19 +121,18 @@ LINKED = f"See {REPO}/blob/main/{PATH}."
     ],
 )
 def test_what_is_wanted_of_a_linked_request_is_told_by_words(title: str, post: str, topic: Topic) -> None:
-    """A word of failure makes it a report whatever else is told, unless the title wants something else; without one
-    the other words count, before the bare link."""
+    """A word of failure makes a report unless the title says otherwise; then other words, then the link decide."""
     assert triage(title, post).topic is topic
 
 
 def test_what_is_quoted_says_nothing() -> None:
-    """A quote and code are somebody else's words."""
+    """Quotes and code do not count as the author's words."""
     assert triage("A thought", "> it failed, please rename\n\n`removal`\n\nWhat of org/foo?").topic is Topic.OTHER
 
 
 @given(text=st.text(max_size=300))
 def test_links_never_fail(text: str) -> None:
-    """Whatever is written, it is looked through, and no path that is found leads out of the repo."""
+    """Any text is classified, and no found path leads out of the repo."""
     for written in (text, f"{REPO}/blob/{text}", f"{REPO}/blob/main/{text}_eval_request_{text}.json"):
         for link in request_links(written):
             assert not link.path.startswith("/")

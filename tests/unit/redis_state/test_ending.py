@@ -1,4 +1,4 @@
-"""A process that is told to stop ends in time, whatever its threads wait for."""
+"""A process that is asked to stop ends in time, whatever its threads wait for."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ for rings in range(10_000):
 
 
 def test_a_thread_that_waits_for_ever_does_not_keep_the_process() -> None:
-    """Python's own end would wait for it: the process leaves in time, with status 0, and says what it did."""
+    """The process exits in time with status 0 and a log line, although Python's shutdown would wait."""
     process = subprocess.Popen([sys.executable, "-c", STUCK], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     with process:
         assert process.stdout is not None
@@ -36,9 +36,9 @@ def test_a_thread_that_waits_for_ever_does_not_keep_the_process() -> None:
         process.send_signal(signal.SIGTERM)
         out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (0, "True\n")
-    assert "told to stop 0.3 s ago" in err
+    assert "asked to stop 0.3 s ago" in err
 
 
 def test_a_stop_may_be_set_in_the_middle_of_waiting_for_it() -> None:
-    """Signals come at every moment of a wait, and none of them waits for a lock, or is missed."""
+    """A signal at any moment of a wait sets the event, and is never lost."""
     subprocess.run([sys.executable, "-c", RINGING], check=True, timeout=120)

@@ -1,4 +1,4 @@
-"""The command line as a whole: what its help costs, which commands speak JSON, and how they end."""
+"""The command line as a whole: the cost of its help, commands with JSON, and exit statuses."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
@@ -46,7 +46,7 @@ def every_command() -> dict[str, object]:
 
 
 def test_the_help_loads_nothing_heavy() -> None:
-    """`steward --help` is there at once, because it imports none of what commands need when they run."""
+    """`steward --help` is fast, because it imports nothing that only running commands need."""
     code = (
         "import sys, runpy; sys.argv = ['steward', '--help']\n"
         "try: runpy.run_module('steward.cli', run_name='__main__')\n"
@@ -61,7 +61,7 @@ def test_the_help_loads_nothing_heavy() -> None:
 
 
 def test_every_command_speaks_json_or_runs_until_it_is_stopped() -> None:
-    """A program can read what any command answers; each that has no --json is named here, with the reason."""
+    """Every command has --json, except those named here with a reason."""
     lacking = {name for name, command in every_command().items() if "--json" not in options(command)}
     assert lacking == set(WITHOUT_JSON)
 
@@ -81,7 +81,7 @@ def test_every_command_and_option_says_what_it_is() -> None:
 
 @pytest.mark.parametrize("name", ["cli", "files", "settings"])
 def test_the_reference_is_what_the_code_says(project: Path, name: str) -> None:
-    """Whoever changes an option or a setting writes the page anew: python -m steward.reference docs"""
+    """The page is current; python -m steward.reference docs writes it again."""
     page = f"reference-{name}.md"
     assert (project / "docs" / page).read_text("utf-8") == PAGES[page]()
 
@@ -94,10 +94,8 @@ def test_every_command_stands_in_the_reference() -> None:
         assert [word for word in options(command) if f"`{word}" not in chapter and word.startswith("-")] == []
 
 
-def test_ctrl_c_ends_a_command_that_waits_without_a_traceback(
-    tmp_path: Path, eventually: Callable[..., object]
-) -> None:
-    """Exit status 130, and nothing on standard error but what was said before."""
+def test_ctrl_c_ends_a_command_that_waits_without_a_traceback(tmp_path: Path) -> None:
+    """The exit status is 130, and standard error has no traceback."""
     with socket.create_server(("127.0.0.1", 0)) as deaf:  # takes connections, and never answers
         kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
         address = f"http://127.0.0.1:{deaf.getsockname()[1]}"

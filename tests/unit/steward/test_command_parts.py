@@ -20,7 +20,7 @@ from steward.demo.run import died
 
 
 def test_a_board_file_keeps_its_rights(tmp_path: Path) -> None:
-    """Whoever could read it still can; what is written is whole, and nothing is left beside it."""
+    """The permissions stay, the file is written as a whole, and no other file is left."""
     file = tmp_path / "board.yaml"
     file.write_text("old")
     file.chmod(0o640)
@@ -31,7 +31,7 @@ def test_a_board_file_keeps_its_rights(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can change a file of somebody else and leave it theirs")
 def test_a_board_file_that_root_changes_stays_its_owners(tmp_path: Path) -> None:
-    """Else the processes that read it could not, for it is theirs alone to read."""
+    """The owner stays, because the processes run as the owner."""
     file = tmp_path / "board.yaml"
     file.write_text("old")
     file.chmod(0o600)
@@ -41,7 +41,7 @@ def test_a_board_file_that_root_changes_stays_its_owners(tmp_path: Path) -> None
 
 
 def test_what_is_checked_is_what_would_be_submitted() -> None:
-    """Precision, commit and type of weights that nobody names are the same, at a shell and by program."""
+    """Default precision, commit and weight type are equal for the command line and the API."""
     for name in ("precision", "revision", "weight_type"):
         said = [signature(command).parameters[name].default for command in (check, submit)]
         assert {*said, CheckQuestion.model_fields[name].default} == {SubmissionBody.model_fields[name].default}, name

@@ -56,7 +56,7 @@ def settings() -> frozenset[str]:
 
 
 def test_every_room_is_in_the_image(project: Path) -> None:
-    """What pyproject packs is copied by the Dockerfile and let through by .dockerignore; the bot is built last."""
+    """The Dockerfile and .dockerignore include all packaged files; the bot is built last."""
     packed = tomllib.loads((project / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]["packages"]["find"]
     rooms = {name.removesuffix("*") for name in packed["include"]}
     dockerfile = (project / "Dockerfile").read_text("utf-8")
@@ -69,7 +69,7 @@ def test_every_room_is_in_the_image(project: Path) -> None:
 
 
 def test_each_service_runs_a_command_that_exists_with_its_own_secret(compose: Services) -> None:
-    """Each holds its own, and its way into the queue server, which keeps what it was given and evicts nothing."""
+    """Each service has its own secrets and queue server user; the queue server is durable and evicts nothing."""
     run = {name: service["command"] for name, service in compose.items() if name != "redis"}
     assert run == {"web": ["serve"], "sync": ["sync"], "worker": ["work"], "steward": ["doctor"]}
     assert {word for words in run.values() for word in words} <= commands()
@@ -121,7 +121,7 @@ def test_every_setting_that_is_named_exists(project: Path, file: str) -> None:
 
 
 def test_each_unit_is_one_of_our_processes() -> None:
-    """What stands after the @ is the command that systemd starts."""
+    """The word after the @ is the command that systemd starts."""
     units = {re.findall(r"@(\w+)\.service", name)[0] for name in SYSTEMD if "@." not in name}
     assert units == {"serve", "sync", "schedule", "work"}
     assert units <= commands()
@@ -181,7 +181,7 @@ def test_compose_reads_its_file(project: Path) -> None:
 
 
 def test_a_spaces_front_page_names_the_port_that_the_image_serves(project: Path) -> None:
-    """`app_port` is what the Space's proxy asks; the image's default has to be the same."""
+    """`app_port` is the port that the Space's proxy uses; the image's default has to match."""
     front = (project / "deploy" / "space" / "README.md").read_text("utf-8").split("---")[1]
     page = yaml.safe_load(front)
     assert page["sdk"] == "docker"

@@ -1,4 +1,4 @@
-"""Prefetching: it promises nothing, and disturbs nobody."""
+"""Prefetching: its failures do not disturb the running job."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ JOB = EvaluationJob(
 
 
 def test_a_process_that_cannot_be_had_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The job that runs goes on, and the download is tried again at the next look."""
+    """After a failed fork the running job goes on, and the next poll retries the download."""
     tries = []
 
     def refused() -> int:
@@ -40,12 +40,12 @@ def test_a_process_that_cannot_be_had_is_no_error(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(prefetcher, "POLL_SECONDS", 0.0)
     fetching = Prefetcher(cast(HubGateway, None), lambda: JOB)
     for _ in range(2):
-        fetching.look()
+        fetching.poll()
     assert fetching.pid is None and len(tries) == 2
 
 
 def test_what_is_no_job_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever looking at it raises: RQ hands out a list where a job's arguments by name should be."""
+    """A malformed entry in the queue, such as a list in the place of keyword arguments, is skipped."""
     looks = []
 
     def peek() -> EvaluationJob | None:
@@ -55,5 +55,5 @@ def test_what_is_no_job_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prefetcher, "POLL_SECONDS", 0.0)
     fetching = Prefetcher(cast(HubGateway, None), peek)
     for _ in range(2):
-        fetching.look()
+        fetching.poll()
     assert fetching.pid is None and len(looks) == 2

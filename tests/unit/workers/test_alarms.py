@@ -6,16 +6,16 @@ import signal
 
 import pytest
 
-from workers.jobs.rq_alarm import deferred_alarm
+from workers.jobs.rq_job import deferred_alarm
 
 
 class WentOff(Exception):
-    """The alarm."""
+    """Raised by the alarm's handler."""
 
 
 @pytest.fixture
 def alarm() -> object:
-    """A handler that raises, as RQ's does; gone afterwards."""
+    """Install a handler that raises, as RQ's does; restore the old one afterwards."""
 
     def ring(_number: int, _frame: object) -> None:
         raise WentOff
@@ -26,7 +26,7 @@ def alarm() -> object:
 
 
 def test_an_alarm_inside_is_raised_right_after(alarm: object) -> None:
-    """What stands in the block is done to its end; then the alarm does what it always does."""
+    """The block runs to its end; then the alarm's handler runs."""
     done = []
     with pytest.raises(WentOff):
         with deferred_alarm():
@@ -38,7 +38,7 @@ def test_an_alarm_inside_is_raised_right_after(alarm: object) -> None:
 
 
 def test_without_an_alarm_nothing_is_raised(alarm: object) -> None:
-    """And an error inside comes out as it is."""
+    """An error inside the block passes through unchanged."""
     with deferred_alarm():
         pass
     with pytest.raises(ZeroDivisionError), deferred_alarm():

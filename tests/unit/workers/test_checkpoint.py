@@ -1,4 +1,4 @@
-"""A checkpoint before it is loaded: what is said of files that are not what they should be."""
+"""Checks of a checkpoint before it is loaded: invalid files raise the right error."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def folder_of(path: Path, files: dict[str, bytes]) -> Path:
 
 
 def test_a_model_that_works_is_left_alone(tmp_path: Path) -> None:
-    """Nothing is said of a model in order, nor of one that announces how it is quantised, nor of odd buffers."""
+    """A valid model, a model with a quantisation config, and unusual buffers raise nothing."""
     check_model_files(folder_of(tmp_path, model()))
     odd = {**tensors(), "model.rotary.table": ("I32", (4, 4), bytes(64)), "model.mask.weight": ("BOOL", (4,), bytes(4))}
     check_model_files(folder_of(tmp_path, {"model.safetensors": safetensors(odd)}))
@@ -43,7 +43,7 @@ def test_a_model_that_works_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_integers_that_nobody_announced_are_no_weights(tmp_path: Path) -> None:
-    """A library would turn them into floats, and evaluate noise."""
+    """Integer weights without a quantisation config are refused: a library would convert them to floats."""
     packed = {**tensors(), "lm_head.weight": ("I8", (257, 16), bytes(257 * 16))}
     with pytest.raises(WeightsOfWrongType, match=r"lm_head\.weight is stored as I8"):
         check_model_files(folder_of(tmp_path, {**model(), "model.safetensors": safetensors(packed)}))
@@ -52,7 +52,7 @@ def test_integers_that_nobody_announced_are_no_weights(tmp_path: Path) -> None:
 @pytest.mark.parametrize("field", BOUNDS)
 @pytest.mark.parametrize("nested", [False, True], ids=["top", "nested"])
 def test_a_size_beyond_any_model_is_told_by_its_field(tmp_path: Path, field: str, nested: bool) -> None:
-    """Also where a config of several parts hides it in one of them."""
+    """The error names the field, also if the field is nested in a part of the config."""
     config: dict[str, Any] = {field: BOUNDS[field] + 1}
     text = json.dumps({"text_config": config} if nested else config)
     with pytest.raises(ConfigAbsurd, match=field):
@@ -60,7 +60,7 @@ def test_a_size_beyond_any_model_is_told_by_its_field(tmp_path: Path, field: str
 
 
 def headed(table: dict[str, Any]) -> tuple[bytes, type[Exception]]:
-    """A file that has `table` as its header, which nobody can make sense of."""
+    """A file with the invalid header `table`."""
     text = json.dumps(table).encode()
     return len(text).to_bytes(8, "little") + text, HeaderUnreadable
 
@@ -84,7 +84,7 @@ def headed(table: dict[str, Any]) -> tuple[bytes, type[Exception]]:
     ],
 )
 def test_a_head_that_makes_no_sense_is_told(tmp_path: Path, data: bytes, error: type[Exception]) -> None:
-    """Cut off, too long, no JSON, or no weights at all."""
+    """A header that is cut off, too long, no JSON, or without weights raises an error."""
     (tmp_path / "model.safetensors").write_bytes(data)
     with pytest.raises(error):
         read_header(tmp_path / "model.safetensors")
@@ -99,7 +99,7 @@ def test_a_short_header_is_not_taken_for_text(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["../x.safetensors", "/etc/passwd", "a/b.safetensors", "x.bin", "", "a\n.safetensors"])
 def test_an_index_names_files_of_its_own_folder(tmp_path: Path, name: str) -> None:
-    """And only weights."""
+    """An index may name only weight files in its own folder."""
     index = json.dumps({"weight_map": {"a": name}}).encode()
     with pytest.raises(IndexUnusable):
         check_model_files(folder_of(tmp_path, {**model(), INDEX: index}))
@@ -111,7 +111,7 @@ WHOLE = safetensors({"a.weight": ("F32", (2, 2), bytes(16)), "b": ("F16", (3,), 
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_whatever_the_bytes_there_is_a_word_for_it(tmp_path: Path, data: st.DataObject) -> None:
-    """A file with a few bytes changed, cut or added is read as what it is, or refused; it breaks nothing."""
+    """A file with some bytes changed, cut or added is read, or refused with a BadCheckpoint."""
     changed = bytearray(WHOLE)
     for _ in range(data.draw(st.integers(0, 6))):
         changed[data.draw(st.integers(0, len(changed) - 1))] = data.draw(st.integers(0, 255))
@@ -125,7 +125,7 @@ def test_whatever_the_bytes_there_is_a_word_for_it(tmp_path: Path, data: st.Data
 
 
 def test_what_the_library_filled_in_is_told() -> None:
-    """Random numbers in the place of weights would be evaluated, and nobody would know."""
+    """Missing weights, which the library fills with random numbers, raise an error."""
     check_loaded({"missing_keys": set(), "mismatched_keys": set(), "unexpected_keys": {"extra"}})
     with pytest.raises(WeightsIncomplete, match=r"2 tensors, among them a\.weight"):
         check_loaded({"missing_keys": {"b.weight", "a.weight"}})

@@ -4,57 +4,20 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from leaderboard.results import ResultsFile, StewardBlock, score, scores_in_block
-from leaderboard.suites import find_suite
+from tests.support.units.details_samples import STARTER, results, sample
 from workers.errors import EvaluationFailed
 from workers.publication.details import BATCH, MAX_TEXT, card, sample_row, score_rows, write_samples, write_scores
 
-STARTER = find_suite("starter")
-RAW = {task.name: dict.fromkeys(b.metrics, 0.75) for b in STARTER.benchmarks for task in b.tasks}
 TIMES = ("2026-11-24T12-00-00.000000", "2026-11-25T12-00-00.000000")
 
 
-def sample(**changes: Any) -> bytes:
-    """A line as the harness writes it, for a question with two choices."""
-    return json.dumps(
-        {
-            "doc_id": 7,
-            "doc": {"input": "Is it?", "target": "Yes"},
-            "target": "0",
-            "arguments": {
-                f"gen_args_{i}": {"arg_0": "Q: Is it?\nA:", "arg_1": a} for i, a in enumerate((" Yes", " No"))
-            },
-            "resps": [[["-0.5", "True"]], [["-1.5", "False"]]],
-            "filtered_resps": [["-0.5", "True"], ["-1.5", "False"]],
-            "filter": "none",
-            "metrics": ["acc_norm"],
-            "acc_norm": 1.0,
-            **changes,
-        }
-    ).encode()
-
-
-def results() -> ResultsFile:
-    """Results of the starter suite."""
-    scores = score(RAW, STARTER)
-    block = StewardBlock.model_validate(
-        {
-            "attempt": "0123456789ab-01234567-1", "request": "r", "model": "org/model", "revision": "0" * 40,
-            "precision": "float32", "suite": STARTER.name, "suite_digest": STARTER.digest, "started": "s", "ended": "e",
-            **scores_in_block(scores),
-        }
-    )  # fmt: skip
-    return ResultsFile(block, scores, {"results": RAW})
-
-
 def test_a_row_holds_prompt_choices_answers_and_score() -> None:
-    """What a reader wants to see of one question."""
+    """A row holds prompt, choices, answers and score of one question."""
     row = sample_row(sample(), ("acc_norm",))
     assert row["prompt"] == "Q: Is it?\nA:"
     assert json.loads(row["continuations"]) == [" Yes", " No"]
@@ -63,27 +26,27 @@ def test_a_row_holds_prompt_choices_answers_and_score() -> None:
 
 
 def test_more_than_ten_choices_stay_in_order() -> None:
-    """The harness numbers them; as text, the tenth would come after the first."""
+    """Choices are sorted by number; sorted as text, the tenth would follow the first."""
     arguments = {f"gen_args_{i}": {"arg_0": "Q", "arg_1": str(i)} for i in (10, 2, 0, 1)}
     row = sample_row(sample(arguments=arguments), ("acc_norm",))
     assert json.loads(row["continuations"]) == ["0", "1", "2", "10"]
 
 
 def test_a_score_of_several_metrics_and_of_lists_is_their_mean() -> None:
-    """IFEval has a truth value for the prompt and a list of them for its instructions."""
+    """The score is the mean, for instance of IFEval's value per prompt and its list of values per instruction."""
     line = sample(metrics=["strict", "each"], strict=True, each=[True, False, False, False])
     assert sample_row(line, ("strict", "each"))["score"] == 0.625
 
 
 def test_long_text_is_cut_and_says_so() -> None:
-    """A model that never stops does not fill the disk."""
+    """Long text is cut and marked, so that an endless answer does not fill the disk."""
     row = sample_row(sample(target="x" * (MAX_TEXT + 1)), ("acc_norm",))
     assert len(row["target"]) < MAX_TEXT + 20
     assert row["target"].endswith("[cut]")
 
 
 def test_a_lone_surrogate_becomes_a_character_that_can_be_stored() -> None:
-    """Models generate what UTF-8 has no bytes for."""
+    """Generated characters that UTF-8 cannot encode are replaced."""
     assert sample_row(sample(target="\ud800"), ("acc_norm",))["target"] == "?"
 
 
@@ -91,7 +54,7 @@ def test_a_lone_surrogate_becomes_a_character_that_can_be_stored() -> None:
     "line", [b"", b"{}", b"[]", b"null", sample(doc_id="x"), sample(arguments={}), sample(metrics=7)]
 )
 def test_a_line_that_the_harness_did_not_write_is_refused(line: bytes) -> None:
-    """The child's files are a stranger's."""
+    """A malformed line is refused, because the child's files are untrusted."""
     with pytest.raises(EvaluationFailed):
         sample_row(line, ("acc_norm",))
 
@@ -121,7 +84,7 @@ def head(text: str) -> dict[str, dict[str, list[str]]]:
 
 
 def test_the_card_has_a_split_for_each_run_and_latest_for_the_newest() -> None:
-    """In whatever order the paths are listed."""
+    """The card's splits do not depend on the order of the paths."""
     paths = [f"{time}/details_starter_navigation_{time}.parquet" for time in reversed(TIMES)]
     splits = head(card("board/details", ["README.md", *paths], results(), STARTER))["starter_navigation"]
     assert splits == {
@@ -132,7 +95,7 @@ def test_the_card_has_a_split_for_each_run_and_latest_for_the_newest() -> None:
 
 
 def test_the_card_shows_how_to_read_it_and_what_came_out() -> None:
-    """A person who finds the repo needs nothing else."""
+    """The card shows how to load the data, and the scores."""
     text = card("board/details", [], results(), STARTER)
     assert 'load_dataset("board/details", "starter_boolean_expressions", split="latest")' in text
     assert "| Word Sorting | 0.7500 | 75.00 |" in text

@@ -32,7 +32,7 @@ print(held() - before)
 
 
 def growth(folder: Path, count: int) -> int:
-    """MiB by which a process grows that turns `count` samples of nine kilobytes into a table."""
+    """MiB by which a process grows while it turns `count` samples of nine kilobytes into a table."""
     folder.mkdir()
     done = subprocess.run(
         [sys.executable, "-c", WRITE, str(folder), str(count)], capture_output=True, text=True, check=True
@@ -42,7 +42,7 @@ def growth(folder: Path, count: int) -> int:
 
 
 def test_memory_does_not_grow_with_the_number_of_samples(tmp_path: Path) -> None:
-    """Six times as many take no more than a little above what a few thousand take: batches come and go."""
+    """Six times as many samples need hardly more memory, because they are written in batches."""
     few, many = growth(tmp_path / "few", 2_000), growth(tmp_path / "many", 12_000)
     assert many < few + 40
     assert many < 150

@@ -1,4 +1,4 @@
-"""Evidence: how it is gathered, what of it is quoted, and what of it may leave the machine."""
+"""Evidence: how it is collected, which words are quoted, and what may leave the machine."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from workers.errors import ModelGone
 
 
 def test_the_decisive_words_are_quoted_without_this_machines_folders() -> None:
-    """People see which file it was, not where our disk is."""
+    """The quoted detail names the file without the machine's folders."""
     text = "No such file or directory: /srv/m/model-00002-of-00002.safetensors"
     failure = diagnose(FailureEvidence("load", "FileNotFoundError", text))
     assert failure.cause == "shard-missing"
@@ -17,7 +17,7 @@ def test_the_decisive_words_are_quoted_without_this_machines_folders() -> None:
 
 
 def test_our_own_words_stand_for_themselves_and_others_are_named() -> None:
-    """`'added_tokens'` alone says nothing; a sentence of ours needs no type before it."""
+    """Other libraries' errors get their type in front; Steward's own sentences do not."""
     others = diagnose(FailureEvidence("load", "KeyError", "'added_tokens'", log_tail="tokenization_auto.py"))
     assert "KeyError: 'added_tokens'" in others.message
     ours = diagnose(FailureEvidence("download", "ModelGone", "org/model cannot be read"))
@@ -25,13 +25,13 @@ def test_our_own_words_stand_for_themselves_and_others_are_named() -> None:
 
 
 def test_how_a_process_ended_is_said_where_it_said_nothing_itself() -> None:
-    """A killed child leaves no exception, but a signal."""
+    """For a killed child, which leaves no exception, the detail names the signal."""
     message = diagnose(FailureEvidence("evaluate", signal=9, peak_bytes=3 << 30)).message
     assert "SIGKILL; it had held 3072 MiB" in message
 
 
 def test_what_led_to_an_exception_is_evidence_too() -> None:
-    """A library wraps the error that matters in one of its own."""
+    """The evidence includes the exceptions that a library wrapped."""
     error = RuntimeError("something went wrong")
     error.__cause__ = ModelGone("it is gone")
     evidence = evidence_of(error, "download")
@@ -40,14 +40,14 @@ def test_what_led_to_an_exception_is_evidence_too() -> None:
 
 
 def test_a_chain_of_exceptions_without_end_is_cut() -> None:
-    """A library may wrap errors in circles."""
+    """A circular chain of exceptions is cut."""
     first, second = RuntimeError("a"), RuntimeError("b")
     first.__context__, second.__context__ = second, first
     assert len(evidence_of(first, "load").chain) == MAX_CHAIN
 
 
 def test_what_is_kept_of_the_evidence_is_scrubbed_and_bounded() -> None:
-    """It goes to the logs repo: without tokens and folders, not longer than the file may be, and legible."""
+    """Evidence for the logs repo has no tokens and folders, is bounded, and can be encoded."""
     text = "hf_secretsecret in /srv/models/x/config.json \udcff" + "x" * 2 * MAX_TEXT
     kept = scrubbed_evidence(
         FailureEvidence("load", "OSError", text, log_tail="y" * 2 * MAX_TAIL), ("hf_secretsecret",)

@@ -1,4 +1,4 @@
-"""What a suite's tasks need beside the harness is missed at start, with a sentence on what to do."""
+"""Requirements of a suite's tasks are checked at start; the error says what to install."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ V2 = find_suite("open-llm-v2")
 
 
 def test_a_suite_of_ones_own_needs_nothing() -> None:
-    """Whatever its tasks are called."""
+    """A suite with its own tasks needs no libraries, whatever their names."""
     task_requirements.check_task_requirements(find_suite("starter"), {})
 
 
 def test_missing_libraries_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the command that installs them."""
+    """The error names the missing libraries and the command that installs them."""
     monkeypatch.setattr(
         task_requirements, "find_spec", lambda name: None if name in ("langdetect", "antlr4") else object()
     )
@@ -31,9 +31,9 @@ def test_missing_libraries_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_sentence_splitter_is_asked_for_before_the_first_answer(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """IFEval would fail on its last one: children have no network to fetch it from."""
+    """nltk's sentence splitter is required at start: children have no network to fetch it."""
     monkeypatch.setattr(task_requirements, "find_spec", lambda _name: object())
-    monkeypatch.setattr(task_requirements, "_SYSTEM", ())
+    monkeypatch.setattr(task_requirements, "_SYSTEM_FOLDERS", ())
     monkeypatch.setattr(task_requirements.sys, "prefix", str(tmp_path / "nowhere"))
     with pytest.raises(task_requirements.SuiteRequirementsMissing, match=r"nltk.downloader -d .* punkt_tab"):
         task_requirements.check_task_requirements(V2, {"NLTK_DATA": str(tmp_path)})

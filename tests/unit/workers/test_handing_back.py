@@ -1,4 +1,4 @@
-"""What is left to do for a job that died."""
+"""Ending the attempt of a job whose process died."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from workers.jobs.worker_context import WorkerContext
 
 @pytest.mark.parametrize("kwargs", [[], {}, {"message": "none"}])
 def test_a_job_that_names_no_attempt_has_none_to_end(kwargs: Any, tmp_path: Path) -> None:
-    """Whatever whoever can write to Redis put there: no error of it gets out, and nobody is told anything."""
+    """A malformed job raises nothing and reports nothing."""
     nobody = BoardRedis("redis://127.0.0.1:1/0", "trial")
     worker_context = SimpleNamespace(slot=SimpleNamespace(attempt=tmp_path / "attempt"), worker="w")
     end_as_lost(

@@ -1,4 +1,4 @@
-"""What of a batch is not read, against what the harness reads."""
+"""The positions of a batch that the harness discards, compared with those that it reads."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ROWS = st.lists(
 
 @given(ROWS)
 def test_no_position_of_an_answer_is_left_out(rows: list[tuple[list[int], int]]) -> None:
-    """Whatever the tokens are, zeros among them: what the harness reads of each row comes after what is left out."""
+    """For any tokens, zeros included, no discarded position belongs to an answer."""
     rows = [(row, min(answer, len(row))) for row, answer in rows]
     width = max(len(row) for row, _ in rows)
     batch = torch.tensor([row + [0] * (width - len(row)) for row, _ in rows])
@@ -25,5 +25,5 @@ def test_no_position_of_an_answer_is_left_out(rows: list[tuple[list[int], int]])
 
 
 def test_all_before_the_longest_answer_of_the_shortest_row_is_left_out() -> None:
-    """Of six and four tokens, with answers of two at most, the first two are nobody's answer."""
+    """Of rows of six and four tokens with answers of at most two, the first two positions are discarded."""
     assert unread_positions(torch.tensor([[5, 6, 7, 8, 9, 4], [5, 6, 7, 8, 0, 0]]), 2) == 2

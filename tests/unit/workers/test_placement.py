@@ -1,4 +1,4 @@
-"""Which machine is enough for which request: the rule as a table, and its words in the libraries' own."""
+"""The placement rule as a table, and its arguments against those of the libraries."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.units.run_plans import PLAN
+from workers.common.devices import Device
 from workers.evaluation.machine import NoDevice, parse_gpus, select_devices
 from workers.evaluation.placement import (
     GB,
     QUANTISED,
-    Device,
     MachineCapacity,
     ModelRequirements,
     ModelTooLarge,
@@ -31,7 +32,7 @@ def machine(*gigabytes: float, memory: float = 500, quantisers: tuple[str, ...] 
 
 
 def wanted(billions: float, precision: str, **changes: object) -> ModelRequirements:
-    """A model of so many parameters, in files of two bytes each."""
+    """The requirements of a model with that many parameters, in files of two bytes each."""
     fields = {"precision": precision, "parameters": int(billions * GB), "file_bytes": int(billions * 2 * GB)}
     return ModelRequirements(**{**fields, **changes})  # type: ignore[arg-type]
 
@@ -73,7 +74,7 @@ TABLE = [
 def test_each_request_gets_its_way_to_run(
     what: str, asked: ModelRequirements, where: MachineCapacity, way: tuple[object, ...]
 ) -> None:
-    """One device, copies on many or parts on many, by size; the batch by what is left."""
+    """The size of a model decides between one device, copies and parts; the free memory decides the batch size."""
     assert choose_placement(asked, where, batch_size=8) == Placement(*way)  # type: ignore[arg-type]
 
 
@@ -96,13 +97,13 @@ def test_each_request_gets_its_way_to_run(
 def test_a_machine_that_cannot_run_it_says_why(
     asked: ModelRequirements, where: MachineCapacity, error: type[Exception], words: str
 ) -> None:
-    """Before anything is loaded: the next larger tier is tried, or a person reads the sentence."""
+    """A machine that cannot run a model raises an error with the reason, before it loads anything."""
     with pytest.raises(error, match=words):
         choose_placement(asked, where, batch_size=8)
 
 
 def test_batches_are_halved_down_to_one_question() -> None:
-    """Where an estimate was too low."""
+    """Batch sizes are halved down to one."""
     assert [smaller_batch_size(8), smaller_batch_size(3), smaller_batch_size(2), smaller_batch_size(1)] == [
         4,
         1,
@@ -128,7 +129,7 @@ def libraries() -> dict[str, set[str]]:
 
 @pytest.mark.parametrize("precision", ["8bit", "4bit"])
 def test_bitsandbytes_takes_what_a_quantised_plan_says(libraries: dict[str, set[str]], precision: str) -> None:
-    """By its own signature, and the config that comes of it says so again."""
+    """BitsAndBytesConfig accepts the plan's arguments, and its config returns them."""
     from transformers import BitsAndBytesConfig
 
     arguments = QUANTISED[precision]
@@ -141,7 +142,7 @@ def test_bitsandbytes_takes_what_a_quantised_plan_says(libraries: dict[str, set[
 
 @pytest.mark.parametrize("method", ["gptq", "awq"])
 def test_a_checkpoints_own_quantisation_is_read_by_transformers(method: str) -> None:
-    """The harness hands over `quantization_config` as it stands in config.json."""
+    """transformers reads a checkpoint's own `quantization_config`."""
     from transformers.quantizers import AutoQuantizationConfig
 
     own = {"quant_method": method, "bits": 4, "group_size": 128, "desc_act": False, "zero_point": True}
@@ -153,8 +154,6 @@ def test_the_harness_takes_what_a_plan_tells_its_model(
     libraries: dict[str, set[str]], kind: str, tmp_path: Path
 ) -> None:
     """Every word is one of its own; `use_safetensors` it hands on to `from_pretrained`."""
-    from test_plans import PLAN
-
     from workers.common.run_plan import RunPlan
     from workers.evaluation.harness import model_arguments
 
@@ -175,7 +174,7 @@ SMI = "0, GPU-aaaa, NVIDIA H100 80GB HBM3, 81559\n1, GPU-bbbb, NVIDIA H100 80GB 
 
 
 def test_gpus_are_those_that_the_driver_names() -> None:
-    """Lines that name none are passed over."""
+    """Lines of the driver's output that describe no GPU are skipped."""
     first, second = parse_gpus(SMI)
     assert (first.index, first.uuid, first.memory_bytes >> 20) == (0, "GPU-aaaa", 81_559)
     assert second.name == "NVIDIA H100 80GB HBM3"
@@ -186,17 +185,17 @@ def test_gpus_are_those_that_the_driver_names() -> None:
     ("device", "indices"), [("auto", [0, 1]), ("cuda", [0, 1]), ("cuda:1", [1]), ("cuda:1,0", [1, 0]), ("cpu", [])]
 )
 def test_the_operator_says_which_of_them_a_worker_uses(device: str, indices: list[int]) -> None:
-    """Several workers on one machine have a set each."""
+    """The setting selects the GPUs, so that several workers on one machine use different ones."""
     assert [one.index for one in select_devices(device, parse_gpus(SMI))] == indices
 
 
 @pytest.mark.parametrize(("device", "found"), [("cuda:2", SMI), ("cuda", ""), ("cuda:0", "")])
 def test_a_gpu_that_is_not_there_is_said_at_start(device: str, found: str) -> None:
-    """Not by the first model that is to run on it."""
+    """A missing GPU is an error at start."""
     with pytest.raises(NoDevice, match="STEWARD_DEVICE"):
         select_devices(device, parse_gpus(found))
 
 
 def test_without_gpus_a_worker_uses_the_cpu() -> None:
-    """As tests and the demo do."""
+    """Without GPUs a worker uses the CPU."""
     assert select_devices("auto", ()) == ()

@@ -8,30 +8,19 @@ import sys
 import pytest
 from pydantic import ValidationError
 
+from tests.support.units.run_plans import PLAN
 from workers.common.run_plan import RunPlan
-
-PLAN = {
-    "attempt": "0123456789ab-01234567-1",
-    "model": "org/model",
-    "revision": "0" * 40,
-    "model_path": "/models/m",
-    "tasks": ["starter"],
-    "datasets": "/datasets",
-    "spool": "/spool",
-    "suite": "starter",
-    "suite_digest": "d" * 64,
-}
 
 
 def test_a_plan_travels_as_json() -> None:
-    """The child gets what the worker meant."""
+    """A plan survives its way to the child as JSON."""
     plan = RunPlan.model_validate(PLAN)
     assert RunPlan.model_validate_json(plan.model_dump_json()) == plan
 
 
 @pytest.mark.parametrize("wrong", [{"device": "cuda; rm"}, {"revision": "main"}, {"batch_size": 0}, {"token": "hf_x"}])
 def test_a_plan_that_says_too_much_or_too_little_is_refused(wrong: dict[str, object]) -> None:
-    """No branch in place of a commit, no unknown device, and no field for a token."""
+    """A branch instead of a commit, an unknown device, or an extra field such as a token is refused."""
     with pytest.raises(ValidationError):
         RunPlan.model_validate({**PLAN, **wrong})
 
@@ -57,7 +46,7 @@ LIGHT = (
 
 
 def test_the_worker_itself_imports_nothing_heavy() -> None:
-    """The harness, torch and the tables' libraries belong to the zygote, its children, and the end of an attempt."""
+    """The worker process imports no harness, no torch and no table library."""
     heavy = ("torch", "lm_eval", "datasets", "transformers", "pyarrow", "numpy")
     code = f"import sys, {', '.join(LIGHT)}; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -1,4 +1,4 @@
-"""What must not leave the machine with a log."""
+"""Removing from logs what must not leave the machine."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from workers.common.scrub import HIDDEN, scrub
     ],
 )
 def test_secrets_and_places_go_and_words_stay(text: str, scrubbed: str) -> None:
-    """Tokens, passwords, addresses and folders are hidden; names of models and numbers are what the log is for."""
+    """Tokens, passwords, addresses and folders are hidden; names of models and numbers stay."""
     assert scrub(text) == scrubbed
 
 
 @given(st.text(), st.text("abcXYZ0123456789", min_size=8), st.text())
 def test_a_known_secret_never_stays(before: str, secret: str, after: str) -> None:
-    """Whatever stands around it, and whatever it looks like."""
+    """A known secret is removed, whatever it looks like and whatever surrounds it."""
     assert secret not in scrub(before + secret + after, [secret])
 
 
 def test_the_longer_of_two_secrets_goes_first() -> None:
-    """A secret that begins like another leaves no tail behind."""
+    """If one secret is a prefix of another, no part of the longer one stays."""
     assert scrub("abcdefgh-tail", ["abcdefgh", "abcdefgh-tail"]) == HIDDEN

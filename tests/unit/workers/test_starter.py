@@ -1,4 +1,4 @@
-"""The starter suite's questions: every answer is checked by another way of finding it."""
+"""The starter suite's questions: each answer is verified by an independent computation."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import yaml
 from leaderboard.suites import content_digest, find_suite
 from workers.starter import dataset_files
 from workers.starter.questions import LETTERS, MAKERS, StarterQuestion
-from workers.starter.repo import SHOTS, TESTED, data_files, path
+from workers.starter.repo import SHOTS, TEST_QUESTIONS, data_files, path
 from workers.starter.words import KINDS
 
 FILES = dataset_files()
@@ -35,9 +35,9 @@ def everything(task: str) -> list[StarterQuestion]:
 def test_there_are_enough_questions_and_no_example_is_asked(task: str) -> None:
     """Forty or more a task, none twice, and the few-shot examples are apart."""
     asked, shown = questions(task), questions(task, "fewshot")
-    assert len(asked) == TESTED >= 40
+    assert len(asked) == TEST_QUESTIONS >= 40
     assert len(shown) == SHOTS
-    assert len({question.input for question in asked + shown}) == TESTED + SHOTS
+    assert len({question.input for question in asked + shown}) == TEST_QUESTIONS + SHOTS
 
 
 def test_boolean_expressions_evaluate_to_their_target() -> None:
@@ -117,14 +117,14 @@ def test_no_answer_is_favoured(task: str) -> None:
 
 
 def test_the_same_seed_makes_the_same_bytes_and_another_does_not() -> None:
-    """Whoever makes the dataset again gets the dataset that the suite pins."""
+    """The same seed generates the same bytes as those that the suite pins."""
     pinned = find_suite("starter").datasets[0]
     assert content_digest(data_files()) == pinned.content
     assert content_digest(data_files(seed=1)) != pinned.content
 
 
 def test_the_card_names_a_file_for_every_config_that_the_suite_wants() -> None:
-    """`datasets` finds the splits by the card's head."""
+    """The card's head names the files of each config, from which `datasets` finds the splits."""
     head: dict[str, Any] = yaml.safe_load(FILES["README.md"].decode().split("---\n")[1])
     configs = {config["config_name"]: config["data_files"] for config in head["configs"]}
     assert tuple(configs) == find_suite("starter").datasets[0].configs

@@ -16,18 +16,18 @@ SIZE = 1000
 
 
 def blob(data: bytes) -> BlobRef:
-    """What the Hub says of a file in LFS."""
+    """The Hub's record of a file in LFS."""
     return BlobRef(len(data), sha256=hashlib.sha256(data).hexdigest())
 
 
 class Hub:
-    """Commits of models, and which files were downloaded."""
+    """A fake Hub with commits of models; records the downloaded files."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
 
     def hold(self, store: ModelStore, revision: str, **files: bytes) -> PinnedSnapshot:
-        """The snapshot of a model that has one weights file a commit, by default."""
+        """Pin the snapshot of a commit, by default with one weight file."""
         contents = files or {"weights": revision.encode() * SIZE}
 
         def download(folder: Path, names: list[str]) -> None:
@@ -35,12 +35,12 @@ class Hub:
                 self.asked.append(f"{revision} {name}")
                 (folder / name).write_bytes(contents[name])
 
-        return store.hold("org/model", revision, {name: blob(data) for name, data in contents.items()}, download)
+        return store.pin("org/model", revision, {name: blob(data) for name, data in contents.items()}, download)
 
 
 @pytest.fixture
 def hub() -> Hub:
-    """Nothing downloaded yet."""
+    """A Hub without downloads."""
     return Hub()
 
 
@@ -50,13 +50,13 @@ def kept(store: ModelStore) -> list[str]:
 
 
 def aged(store: ModelStore, *revisions: str) -> None:
-    """Have these be used in this order, long ago."""
+    """Set the last uses of these commits to long ago, in this order."""
     for age, revision in enumerate(revisions):
         os.utime(store.root / "snapshots" / "org--model" / f"{revision}.complete", (age, age))
 
 
 def test_a_commit_that_changes_a_readme_brings_no_weights_again(tmp_path: Path, hub: Hub) -> None:
-    """The same bytes are one file on the disk, under as many names as there are commits."""
+    """Commits with the same weights share one file on the disk."""
     store = ModelStore(tmp_path)
     weights = b"w" * SIZE
     first = hub.hold(store, "a", weights=weights, readme=b"old")
@@ -67,8 +67,8 @@ def test_a_commit_that_changes_a_readme_brings_no_weights_again(tmp_path: Path, 
 
 
 def test_what_was_not_used_for_longest_goes_first(tmp_path: Path, hub: Hub) -> None:
-    """When the bound would be exceeded; a use is a use, also without a download."""
-    store = ModelStore(tmp_path, most=2 * SIZE)
+    """At the limit the least recently used snapshot is evicted; a use without a download counts."""
+    store = ModelStore(tmp_path, max_bytes=2 * SIZE)
     for revision in "ab":
         hub.hold(store, revision).release()
     aged(store, "a", "b")
@@ -79,8 +79,8 @@ def test_what_was_not_used_for_longest_goes_first(tmp_path: Path, hub: Hub) -> N
 
 
 def test_what_is_in_use_is_never_evicted(tmp_path: Path, hub: Hub) -> None:
-    """Not even where nothing else could go: then the disk is full."""
-    store = ModelStore(tmp_path, most=2 * SIZE)
+    """A pinned snapshot is never evicted; if nothing else can be, DiskFull is raised."""
+    store = ModelStore(tmp_path, max_bytes=2 * SIZE)
     held, free = hub.hold(store, "a"), hub.hold(store, "b")
     aged(store, "a", "b")
     free.release()
@@ -94,8 +94,8 @@ def test_what_is_in_use_is_never_evicted(tmp_path: Path, hub: Hub) -> None:
 
 
 def test_a_shared_file_stays_while_anybody_has_it(tmp_path: Path, hub: Hub) -> None:
-    """Evicting one commit takes from the disk what no other commit links to."""
-    store = ModelStore(tmp_path, most=3 * SIZE)
+    """Evicting a commit removes only the files that no other commit links to."""
+    store = ModelStore(tmp_path, max_bytes=3 * SIZE)
     shared = b"s" * SIZE
     hub.hold(store, "a", shared=shared, own=b"a" * SIZE).release()
     hub.hold(store, "b", shared=shared).release()
@@ -106,8 +106,8 @@ def test_a_shared_file_stays_while_anybody_has_it(tmp_path: Path, hub: Hub) -> N
 
 
 def test_a_file_that_goes_with_what_makes_room_comes_again(tmp_path: Path, hub: Hub) -> None:
-    """The same tokenizer lies in many repos: where the last that has it is evicted for the next, that brings it."""
-    store = ModelStore(tmp_path, most=3 * SIZE)
+    """A shared file whose last snapshot is evicted to make space is downloaded again."""
+    store = ModelStore(tmp_path, max_bytes=3 * SIZE)
     shared = b"s" * SIZE
     hub.hold(store, "a", shared=shared, own=b"a" * SIZE).release()
     held = hub.hold(store, "b", shared=shared, own=b"b" * 2 * SIZE)
@@ -117,8 +117,8 @@ def test_a_file_that_goes_with_what_makes_room_comes_again(tmp_path: Path, hub: 
 
 
 def test_a_shared_file_stays_while_the_rest_is_fetched(tmp_path: Path, hub: Hub) -> None:
-    """Whoever has it may be evicted for another model meanwhile."""
-    store = ModelStore(tmp_path, most=4 * SIZE)
+    """A shared file stays during a download, even if the snapshot that had it is evicted."""
+    store = ModelStore(tmp_path, max_bytes=4 * SIZE)
     shared, own = b"s" * SIZE, b"b" * SIZE
     hub.hold(store, "a", shared=shared, own=b"a" * SIZE).release()
 
@@ -128,15 +128,15 @@ def test_a_shared_file_stays_while_the_rest_is_fetched(tmp_path: Path, hub: Hub)
         assert kept(store) == ["c"]
         (folder / "own").write_bytes(own)
 
-    held = store.hold("org/model", "b", {"shared": blob(shared), "own": blob(own)}, slow)
+    held = store.pin("org/model", "b", {"shared": blob(shared), "own": blob(own)}, slow)
     assert kept(store) == ["b", "c"]
     assert (held.folder / "shared").read_bytes() == shared
     assert store.size() == 4 * SIZE and not list(tmp_path.glob("staging/*/*"))
 
 
 def test_what_a_download_kept_goes_with_it(tmp_path: Path, hub: Hub) -> None:
-    """One that was given up keeps nothing on the disk that no model has any more."""
-    store = ModelStore(tmp_path, most=3 * SIZE)
+    """An abandoned download pins no files."""
+    store = ModelStore(tmp_path, max_bytes=3 * SIZE)
     shared = b"s" * SIZE
     hub.hold(store, "a", shared=shared, own=b"a" * SIZE).release()
 
@@ -145,61 +145,61 @@ def test_what_a_download_kept_goes_with_it(tmp_path: Path, hub: Hub) -> None:
         raise ConnectionError("cut")
 
     with pytest.raises(ConnectionError):
-        store.hold("org/model", "x", {"shared": blob(shared), "own": blob(b"x" * SIZE)}, breaks)
+        store.pin("org/model", "x", {"shared": blob(shared), "own": blob(b"x" * SIZE)}, breaks)
     hub.hold(store, "b", own=b"b" * 2 * SIZE).release()
     assert kept(store) == ["b", "c"] and store.size() == 3 * SIZE
 
 
 def test_what_a_download_kept_goes_also_where_there_was_no_room_for_the_rest(tmp_path: Path, hub: Hub) -> None:
-    """A second try that does not fit any more leaves nothing on the disk that nobody may take away."""
+    """After a second try that does not fit, the files pinned by the first can be evicted."""
     shared = b"s" * SIZE
-    held = hub.hold(ModelStore(tmp_path, most=3 * SIZE), "a", shared=shared, own=b"a" * SIZE)
+    held = hub.hold(ModelStore(tmp_path, max_bytes=3 * SIZE), "a", shared=shared, own=b"a" * SIZE)
     wanted = {"shared": blob(shared), "own": blob(b"x" * SIZE)}
 
     def breaks(folder: Path, names: list[str]) -> None:
         raise ConnectionError("cut")
 
     with pytest.raises(ConnectionError):
-        ModelStore(tmp_path, most=3 * SIZE).hold("org/model", "x", wanted, breaks)
-    store = ModelStore(tmp_path, most=2 * SIZE)
+        ModelStore(tmp_path, max_bytes=3 * SIZE).pin("org/model", "x", wanted, breaks)
+    store = ModelStore(tmp_path, max_bytes=2 * SIZE)
     with pytest.raises(DiskFull):
-        store.hold("org/model", "x", wanted, breaks)
+        store.pin("org/model", "x", wanted, breaks)
     held.release()
     hub.hold(store, "b", own=b"b" * 2 * SIZE).release()
     assert kept(store) == ["b"] and store.size() == 2 * SIZE
 
 
 def test_a_download_that_was_given_up_makes_room(tmp_path: Path, hub: Hub) -> None:
-    """What it left, and what it had still to bring, counts until then."""
-    store = ModelStore(tmp_path, most=2 * SIZE)
+    """An abandoned download counts against the limit until it is removed."""
+    store = ModelStore(tmp_path, max_bytes=2 * SIZE)
 
     def breaks(folder: Path, names: list[str]) -> None:
         (folder / "half").write_bytes(bytes(500))
         raise ConnectionError("cut")
 
     with pytest.raises(ConnectionError):
-        store.hold("org/model", "x", {"weights": blob(b"x" * 2 * SIZE)}, breaks)
+        store.pin("org/model", "x", {"weights": blob(b"x" * 2 * SIZE)}, breaks)
     hub.hold(store, "a").release()
     assert kept(store) == ["a"]
     assert not list(tmp_path.glob("staging/*/*"))
 
 
 def test_other_bytes_than_the_hub_has_are_thrown_away(tmp_path: Path, hub: Hub) -> None:
-    """Named by their digest, they would be taken for the right ones for ever."""
+    """Files with a wrong checksum are removed."""
     store = ModelStore(tmp_path)
 
     def lies(folder: Path, names: list[str]) -> None:
         (folder / "weights").write_bytes(b"y" * SIZE)
 
     with pytest.raises(BlobDiffers, match="checksum mismatch"):
-        store.hold("org/model", "a", {"weights": blob(b"a" * SIZE)}, lies)
+        store.pin("org/model", "a", {"weights": blob(b"a" * SIZE)}, lies)
     assert hub.hold(store, "a").folder.is_dir()
     assert hub.asked == ["a weights"]
 
 
 @pytest.mark.parametrize("name", ["../outside", "/etc/outside", "x/../../../outside"])
 def test_a_name_that_leads_out_of_the_folder_is_refused(tmp_path: Path, name: str) -> None:
-    """The names are a stranger's."""
+    """File names are untrusted: one that leads out of the folder is refused."""
     store = ModelStore(tmp_path / "store")
 
     def download(folder: Path, names: list[str]) -> None:
@@ -209,12 +209,12 @@ def test_a_name_that_leads_out_of_the_folder_is_refused(tmp_path: Path, name: st
             target.write_bytes(b"a")
 
     with pytest.raises(DownloadError):
-        store.hold("org/model", "a", {name: BlobRef(1, oid="0" * 40)}, download)
+        store.pin("org/model", "a", {name: BlobRef(1, oid="0" * 40)}, download)
     assert not (tmp_path / "store" / "snapshots" / "outside").exists()
 
 
 def test_two_that_want_the_same_model_download_it_once(tmp_path: Path, hub: Hub) -> None:
-    """The second waits for the first: an attempt whose turn comes while its model is fetched ahead."""
+    """An attempt whose model is being prefetched waits for that download."""
     begun, go = threading.Event(), threading.Event()
 
     def slow(folder: Path, names: list[str]) -> None:
@@ -224,7 +224,7 @@ def test_two_that_want_the_same_model_download_it_once(tmp_path: Path, hub: Hub)
 
     found: list[PinnedSnapshot] = []
     wanted = {"weights": blob(b"a" * SIZE)}
-    ahead = threading.Thread(target=lambda: found.append(ModelStore(tmp_path).hold("org/model", "a", wanted, slow)))
+    ahead = threading.Thread(target=lambda: found.append(ModelStore(tmp_path).pin("org/model", "a", wanted, slow)))
     ahead.start()
     assert begun.wait(20)
     attempt = threading.Thread(target=lambda: found.append(hub.hold(ModelStore(tmp_path), "a")))

@@ -1,4 +1,4 @@
-"""The stream from child to worker: every message arrives, and nothing else is believed."""
+"""The stream from child to worker: each message arrives, and nothing else is accepted."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from workers.common.run_plan import RunProgress
 from workers.sandbox.stream import (
-    BURST,
-    MAX_LINE,
-    PER_SECOND,
+    BURST_BYTES,
+    BYTES_PER_SECOND,
+    MAX_LINE_BYTES,
     FailedMessage,
     FinishedMessage,
     ForgedMessage,
@@ -44,7 +44,7 @@ def lines(*messages: StartedMessage | ProgressMessage | FinishedMessage | Failed
 def test_what_is_sent_arrives_in_any_pieces(
     moved: list[ProgressMessage], last: FinishedMessage | FailedMessage, size: int
 ) -> None:
-    """However the pipe cuts the bytes, the same messages come out in the same order."""
+    """The same messages come out in the same order, however the pipe splits the bytes."""
     sent = [StartedMessage(), *moved, last]
     data, reader = lines(*sent), StreamReader()
     heard = [m for i in range(0, len(data), size) for m in reader.feed(data[i : i + size], now=0)]
@@ -89,7 +89,7 @@ def test_what_is_no_message_is_forged(forged: bytes) -> None:
 
 @pytest.mark.parametrize("early", [FINISHED, lines(ProgressMessage(phase="load", done=0, total=0))])
 def test_nothing_comes_before_the_start(early: bytes) -> None:
-    """A child that is not behind its walls yet has neither progress nor an end to tell."""
+    """Progress or an end before the start message is refused."""
     with pytest.raises(ForgedMessage):
         StreamReader().feed(early, now=0)
 
@@ -103,25 +103,25 @@ def test_nothing_comes_after_the_end() -> None:
 
 
 def test_a_failure_may_come_before_the_start() -> None:
-    """Something may go wrong before the child could say that it started."""
+    """A failure message may come first."""
     failed = FailedMessage(type="OSError", text="no walls")
     assert StreamReader().feed(lines(failed), now=0) == [failed]
 
 
 def test_a_line_without_end_is_a_flood() -> None:
-    """A line has a maximal length, also before its end has come."""
+    """A line beyond the maximal length is refused before its end arrives."""
     with pytest.raises(StreamFlooded):
-        StreamReader().feed(b"x" * (MAX_LINE + 1), now=0)
+        StreamReader().feed(b"x" * (MAX_LINE_BYTES + 1), now=0)
 
 
 def test_the_allowance_fills_up_with_time() -> None:
-    """A burst is allowed, then only so many bytes a second; time that passes allows more."""
+    """After a burst only so many bytes per second are allowed; the allowance refills with time."""
     line = lines(ProgressMessage(phase="evaluate", done=1, total=3))
     reader = StreamReader()
     reader.feed(STARTED, now=0)
-    for _ in range((BURST - len(STARTED)) // len(line)):
+    for _ in range((BURST_BYTES - len(STARTED)) // len(line)):
         reader.feed(line, now=0)
-    reader.feed(line * (PER_SECOND * 10 // len(line)), now=10)
+    reader.feed(line * (BYTES_PER_SECOND * 10 // len(line)), now=10)
     with pytest.raises(StreamFlooded):
         reader.feed(line * 100, now=10)
 
@@ -150,7 +150,7 @@ def test_the_writer_thins_progress_out() -> None:
 
 @given(st.text(max_size=6_000), st.text(max_size=20_000))
 def test_whatever_an_exception_says_can_be_sent(text: str, trace: str) -> None:
-    """Long texts, control characters, lone surrogates: cut and cleaned to what the reader accepts."""
+    """Long texts, control characters and lone surrogates are cut and cleaned until the reader accepts them."""
     with tempfile.TemporaryFile() as file:
         StreamWriter(file.fileno()).failed(ValueError(text), trace)
         file.seek(0)

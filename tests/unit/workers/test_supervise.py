@@ -1,4 +1,4 @@
-"""What a child may use: looked at from outside, without one."""
+"""The supervisor's limits, tested without a child."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ class Killed(Exception):
     """The child was ended."""
 
 
-class NoNursery:
-    """Has no zygote, and so nothing to kill: it says that it was asked to."""
+class ZygotelessClient:
+    """A client without a zygote, which raises when the supervisor kills the child."""
 
     def __init__(self) -> None:
         self.descriptor, self._silent = os.pipe()
 
     def next_number(self) -> int:
-        """The one number."""
+        """The only number."""
         return 1
 
     def order(self, order: Any) -> None:
         """Takes any order."""
 
-    def hear(self) -> list[dict[str, Any]]:
-        """Hears nothing."""
+    def read_answers(self) -> list[dict[str, Any]]:
+        """Returns no answers."""
         return []
 
     def kill(self, number: int) -> None:
@@ -44,8 +44,8 @@ class NoNursery:
         raise Killed(number)
 
 
-class Wedged(NoNursery):
-    """Has a zygote that forks nobody: it says nothing, or that it cannot."""
+class StuckClient(ZygotelessClient):
+    """A client whose zygote does not fork: it is silent, or reports that it cannot."""
 
     def __init__(self, *, speaks: bool) -> None:
         super().__init__()
@@ -54,17 +54,17 @@ class Wedged(NoNursery):
         if speaks:
             os.write(self._silent, b"!")
 
-    def hear(self) -> list[dict[str, Any]]:
-        """Hears why not."""
+    def read_answers(self) -> list[dict[str, Any]]:
+        """Returns the zygote's problem, if it reports one."""
         return self.words
 
     def give_up(self) -> None:
-        """Notes it."""
+        """Records that the supervisor gave the zygote up."""
         self.is_given_up = True
 
 
 def plan_in(folder: Path) -> RunPlan:
-    """A child that may write a megabyte, and hold any memory."""
+    """The plan of a child that may write a megabyte, and hold any memory."""
     return RunPlan(
         attempt="0" * 12 + "-" + "a" * 8 + "-1",
         model="org/m",
@@ -80,12 +80,12 @@ def plan_in(folder: Path) -> RunPlan:
 
 
 def look(folder: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Watch a child that may write a megabyte to its spool and home; the log, if it is ended for what lies there."""
+    """Supervise a child with a limit of one megabyte on its spool and home; return the log if it is killed."""
     monkeypatch.setattr("workers.sandbox.supervision.USAGE_CHECK_SECONDS", 0.0)
     log = BoundedLog()
-    callbacks = ChildCallbacks(tell=lambda _: None, stop=lambda: "", log=log)
+    callbacks = ChildCallbacks(report=lambda _: None, stop=lambda: "", log=log)
     supervisor = ChildSupervisor(
-        cast(ZygoteClient, NoNursery()), SandboxSpec(home=home, root=folder, uid=1), plan_in(folder), callbacks
+        cast(ZygoteClient, ZygotelessClient()), SandboxSpec(home=home, root=folder, uid=1), plan_in(folder), callbacks
     )
     with pytest.raises(Killed):
         supervisor.run(folder, deadline=time.monotonic() + 20)
@@ -105,11 +105,11 @@ def home(tmp_path: Path) -> Iterator[Path]:
 def test_a_zygote_that_forks_nobody_is_given_up(
     tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch, *, speaks: bool
 ) -> None:
-    """It hangs, or has a child that nothing can kill: the attempt is handed back, and the next job gets another."""
+    """If the zygote hangs, or has a child that cannot be killed, the attempt is handed back and the zygote killed."""
     monkeypatch.setattr("workers.sandbox.supervision.FORK_SECONDS", 20.0 if speaks else 0.0)
     zygote_client, callbacks = (
-        Wedged(speaks=speaks),
-        ChildCallbacks(tell=lambda _: None, stop=lambda: "", log=BoundedLog()),
+        StuckClient(speaks=speaks),
+        ChildCallbacks(report=lambda _: None, stop=lambda: "", log=BoundedLog()),
     )
     supervisor = ChildSupervisor(
         cast(ZygoteClient, zygote_client), SandboxSpec(home=home, root=tmp_path, uid=1), plan_in(tmp_path), callbacks
@@ -122,13 +122,13 @@ def test_a_zygote_that_forks_nobody_is_given_up(
 def test_a_spool_has_its_bound_where_memory_has_none(
     tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A child that writes more than it may is ended, whatever it may hold in memory."""
+    """A child that writes too much is killed, also without a memory limit."""
     (tmp_path / "spool" / "answers").write_bytes(bytes(2 << 20))
     assert "spool-limit" in look(tmp_path, home, monkeypatch)
 
 
 def test_what_a_child_writes_at_home_counts_too(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its home lies on the same disk as its spool, and holds its temporary files."""
+    """Files in the child's home count against the limit of the spool."""
     (home / "tmp").mkdir()
     (home / "tmp" / "heap").write_bytes(bytes(2 << 20))
     assert "spool-limit" in look(tmp_path, home, monkeypatch)
@@ -138,7 +138,7 @@ def test_what_a_child_writes_at_home_counts_too(tmp_path: Path, home: Path, monk
 def test_a_child_cannot_hide_what_it_wrote(
     name: str, depth: int, tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Folders nested deeper than a path may be long, or than functions may call each other, count as too much."""
+    """Folders nested too deeply to be read kill the child."""
     nest(tmp_path / "spool", name, depth)
     assert "spool-limit" in look(tmp_path, home, monkeypatch)
 

@@ -16,20 +16,20 @@ FILES = {
 
 
 def test_the_group_holds_every_task_of_the_suite() -> None:
-    """The harness is told one name and runs all."""
+    """The group of a suite contains all its tasks."""
     assert FILES["starter"]["task"] == list(STARTER.tasks)
     assert FILES.keys() == {"starter", *STARTER.tasks}
 
 
 def test_every_task_pins_the_commit_of_its_questions() -> None:
-    """A push to the dataset changes nothing for a suite that was resolved already."""
+    """Each task file pins the dataset's commit."""
     for task in STARTER.tasks:
         assert FILES[task]["dataset_path"] == "org/questions"
         assert FILES[task]["dataset_kwargs"] == {"revision": "a" * 40}
 
 
 def test_shots_and_metrics_are_those_of_the_benchmark() -> None:
-    """What the suite says is what the harness is told."""
+    """Task files use the shots and metrics of the benchmark."""
     assert FILES["starter_navigation"]["num_fewshot"] == 2
     assert FILES["starter_navigation"]["metric_list"][0]["metric"] == "acc_norm"
     assert FILES["starter_navigation"]["doc_to_choice"] == ["Yes", "No"]
@@ -43,12 +43,12 @@ def test_a_named_filter_cleans_generated_answers() -> None:
 
 
 def test_the_harnesss_own_suites_need_no_files() -> None:
-    """The leaderboard's tasks come with the harness."""
+    """A suite of the harness's own tasks needs no task files."""
     assert task_files(find_suite("open-llm-v2"), repo="x/y", revision="a" * 40) == {}
 
 
 def test_what_lay_in_the_folder_before_is_gone(tmp_path: Path) -> None:
-    """A task file of an older version of the suite would be run as one of this."""
+    """Writing task files removes files of an older version of the suite."""
     (tmp_path / "starter_removed.yaml").write_text("task: starter_removed\n")
     write_tasks(STARTER, tmp_path, repo="org/questions", revision="a" * 40)
     assert {file.stem for file in tmp_path.iterdir()} == FILES.keys()

@@ -1,4 +1,4 @@
-"""Turns on a device."""
+"""The locks of devices."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from workers.evaluation.placement import Device
+from workers.common.devices import Device
 from workers.jobs.background_call import AttemptStopped
 from workers.jobs.device_lock import device_lock
 
@@ -15,12 +15,12 @@ A, B, C = (Device(i, f"GPU-{i}", "H100", 80 << 30) for i in range(3))
 
 
 def never() -> str:
-    """No reason to stop."""
+    """Returns no reason to stop."""
     return ""
 
 
 def test_a_device_that_is_in_use_is_waited_for(tmp_path: Path) -> None:
-    """Also where only one of several is; whoever is told to stop meanwhile stops."""
+    """A lock waits if any of its devices is in use, and stops waiting on request."""
     with (
         device_lock(tmp_path, (A, B), never),
         pytest.raises(AttemptStopped, match="cancelled"),
@@ -32,13 +32,13 @@ def test_a_device_that_is_in_use_is_waited_for(tmp_path: Path) -> None:
 
 
 def test_other_devices_are_free(tmp_path: Path) -> None:
-    """Sets that do not overlap, and the CPU, have nothing to do with each other."""
+    """Locks of different devices, and of the CPU, are independent."""
     with device_lock(tmp_path, (A,), never), device_lock(tmp_path, (B,), never), device_lock(tmp_path, (), never):
         pass
 
 
 def test_the_next_comes_as_soon_as_it_can(tmp_path: Path) -> None:
-    """And is told how long it waited, for that is no time of its attempt."""
+    """A waiting lock gets the device as soon as it is free, and reports the seconds it waited."""
     waiting, waited = threading.Event(), list[float]()
 
     def asked() -> str:

@@ -1,4 +1,4 @@
-"""Verification: what is compared, and with which questions an evaluation is run again."""
+"""Verification: the comparison, and the questions for the new run."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_details import STARTER, results, sample
 
 from hub.records import Repo
+from tests.support.units.details_samples import STARTER, results, sample
 from workers.common.hub_access import HubAccess
 from workers.jobs.provisions import TokenHubGateway
-from workers.jobs.verification import CannotVerify, RecordedAttempt, Verification, _compare, gateway_as_recorded
+from workers.jobs.verification import CannotVerify, RecordedAttempt, Verification, _compare_task, gateway_as_recorded
 from workers.publication.details import write_samples
 
 CHOOSE = STARTER.benchmarks[0]
@@ -37,15 +37,15 @@ def samples(folder: Path, *lines: bytes) -> Path:
     ],
 )
 def test_each_sample_is_compared(tmp_path: Path, again: list[bytes], equal: int, first: int | None) -> None:
-    """Questions, prompts, answers and what became of them; the first that differs is named."""
+    """Questions, prompts, answers and metrics are compared; the first difference is reported."""
     then = tmp_path / "then.parquet"
     write_samples(samples(tmp_path, *(sample(doc_id=i) for i in range(3))), then, CHOOSE.metrics)
-    found = _compare("task", CHOOSE, then, samples(tmp_path, *again), tmp_path / "now.parquet")
+    found = _compare_task("task", CHOOSE, then, samples(tmp_path, *again), tmp_path / "now.parquet")
     assert (found.samples, found.equal, found.first) == (3, equal, first)
 
 
 def recorded(datasets: dict[str, str]) -> RecordedAttempt:
-    """Results that were asked at these commits."""
+    """A recorded attempt with questions at these commits."""
     found = results()
     block = found.block.model_copy(update={"datasets": datasets})
     return RecordedAttempt(
@@ -54,17 +54,17 @@ def recorded(datasets: dict[str, str]) -> RecordedAttempt:
 
 
 def test_questions_are_those_of_then(tmp_path: Path) -> None:
-    """At their commit, also where the board has moved them since."""
+    """The new run uses the recorded repos and commits of the questions, even if the board now uses others."""
     hub_gateway = TokenHubGateway(HUB, STARTER, tmp_path)
     assert gateway_as_recorded(hub_gateway, recorded({REPO: "1" * 40})).moved == {REPO: f"{REPO}@{'1' * 40}"}
     elsewhere = gateway_as_recorded(hub_gateway, recorded({"board/questions": "2" * 40}))
     assert elsewhere.moved == {REPO: f"board/questions@{'2' * 40}"}
-    with pytest.raises(CannotVerify, match="it is not recorded"):
+    with pytest.raises(CannotVerify, match="do not record the commit"):
         gateway_as_recorded(hub_gateway, recorded({}))
 
 
 def test_it_is_equal_only_where_scores_are_too() -> None:
-    """And nothing is rounded."""
+    """A verification is equal only if samples and unrounded scores are equal."""
     block = results().block
     same: dict[str, Any] = {"versions": {}, "hardware": ("cpu", "cpu")}
     assert Verification(block, (), {"Navigation": (50.0, 50.0)}, **same).equal

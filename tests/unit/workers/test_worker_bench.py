@@ -1,4 +1,4 @@
-"""What a worker takes when it starts, and what it leaves when it ends."""
+"""The worker's context: what a worker acquires at its start and releases at its end."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ repos:
 
 @pytest.fixture
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WorkerSettings:
-    """Those of a worker of this machine's CPU."""
+    """Settings of a worker on the CPU."""
     (tmp_path / "board.yaml").write_text(BOARD)
     monkeypatch.chdir(tmp_path)
     for name, value in {
@@ -39,13 +39,13 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WorkerSettings:
 
 
 def test_a_worker_has_a_name_that_none_had_before_it(settings: WorkerSettings) -> None:
-    """Also one with the same process id on the same host, as in a container that is started again after a kill."""
+    """Names differ even for the same host and process id, as in a restarted container."""
     with open_worker_context(settings, alone=True) as first, open_worker_context(settings, alone=True) as second:
         assert first.worker != second.worker
 
 
 def test_an_outcome_that_nobody_was_told_outlives_its_worker(settings: WorkerSettings) -> None:
-    """It stays in the slot when a worker is stopped while Redis is away; what else lies there goes."""
+    """An unsent outcome stays in the slot when the worker ends; other files are removed."""
     outcome = Outcome(
         attempt=attempt_id("trial", "org/m.json", "a" * 40, 1),
         path="org/m.json",

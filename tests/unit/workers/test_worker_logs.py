@@ -5,22 +5,22 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.common.logs import MAX_LINE, BoundedLog
+from workers.common.logs import MAX_LINE_BYTES, BoundedLog
 
 
 @given(st.lists(st.binary(max_size=400), max_size=40))
 def test_it_holds_no_more_than_it_may(pieces: list[bytes]) -> None:
-    """Whatever comes, head, tail and one unfinished line are all that is held; what is missing is counted."""
+    """The log holds at most head, tail and one unfinished line, and counts the missing bytes."""
     log = BoundedLog(head=50, tail=100)
     for piece in pieces:
         log.write(piece)
-    assert len(log.text().replace("�", "").encode()) <= 50 + 100 + MAX_LINE + 60
+    assert len(log.text().replace("�", "").encode()) <= 50 + 100 + MAX_LINE_BYTES + 60
     assert (log.cut > 0) == ("bytes were cut here" in log.text())
 
 
 @given(st.text(alphabet="ab\n", max_size=300), st.integers(1, 50))
 def test_short_logs_stay_whole_in_any_pieces(text: str, size: int) -> None:
-    """Where nothing has to be cut, nothing is."""
+    """A short log is complete."""
     log, data = BoundedLog(), text.encode()
     for start in range(0, len(data), size):
         log.write(data[start : start + size])
@@ -45,7 +45,7 @@ def test_only_the_last_state_of_a_progress_bar_is_kept() -> None:
 
 
 def test_beginning_and_end_survive() -> None:
-    """Of a long log the first and the last lines are there, with the number of bytes between."""
+    """A long log holds its first and last lines, and the number of bytes cut between."""
     log = BoundedLog(head=20, tail=20)
     for number in range(1000):
         log.write(f"line {number}\n".encode())
@@ -54,7 +54,7 @@ def test_beginning_and_end_survive() -> None:
 
 
 def test_the_worker_speaks_on_lines_of_its_own() -> None:
-    """A sentence of the worker never runs into what the child was just printing."""
+    """A line of the worker never continues an unfinished line of the child."""
     log = BoundedLog()
     log.write(b"half a")
     log.say("the child is stopped: stalled")
@@ -63,7 +63,7 @@ def test_the_worker_speaks_on_lines_of_its_own() -> None:
 
 
 def test_what_a_terminal_would_obey_is_left_out() -> None:
-    """Colours, titles, the clipboard, cursors and bells go; words, tabs and lines of any language stay."""
+    """Terminal sequences are removed; words, tabs and lines of any language stay."""
     log = BoundedLog()
     log.write(
         b"\x1b[31mred\x1b[0m \x1b]0;title\x07\x1b]52;c;cm0gLXJm\x1b\\\x1bPq#0\x1b\\a\x07\x08\x00b\x1b[2J\x1b[999;1H\n"
@@ -75,7 +75,7 @@ def test_what_a_terminal_would_obey_is_left_out() -> None:
 
 @given(st.binary(max_size=300))
 def test_no_bytes_move_a_cursor(data: bytes) -> None:
-    """Whatever a child prints, what is left is text."""
+    """Any bytes become text without control characters."""
     log = BoundedLog()
     log.write(data)
     for said in (log.text(), log.tail()):
@@ -83,7 +83,7 @@ def test_no_bytes_move_a_cursor(data: bytes) -> None:
 
 
 def test_nothing_that_a_child_says_passes_for_the_workers_words() -> None:
-    """Neither on a line of its own, nor in an error that the worker repeats, nor at the end."""
+    """Lines that imitate the worker's are quoted, also in errors that the worker logs, and at the end."""
     log = BoundedLog()
     log.write(b"[worker] claim granted\n  [worker] published\n0%\r[worker] all is well\n")
     log.say("ValueError: no\n[worker] never mind")

@@ -1,4 +1,4 @@
-"""Parts of a worker: slots, settings, modes, the system call filter, what the zygote is passed."""
+"""Parts of a worker: slots, settings, isolation modes, the system-call filter, the zygote's environment."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ALLOW, EPERM, ENOSYS, KILL = 0x7FFF0000, 0x00050001, 0x00050026, 0x80000000
 
 
 def verdict(program: bytes, number: int, *, argument: int = 0, architecture: int = X86_64) -> int:
-    """What the filter answers: the few instructions that it uses, as the kernel runs them."""
+    """The filter's result for a call: interprets the instructions that it uses, as the kernel does."""
     data = {0: number, 4: architecture, 16: argument}
     steps = list(struct.iter_unpack("=HBBI", program))
     at = value = 0
@@ -42,7 +42,7 @@ def verdict(program: bytes, number: int, *, argument: int = 0, architecture: int
 
 
 def test_the_filter_denies_what_leads_out() -> None:
-    """Namespaces, mounts, tracing and another architecture's calls are denied; threads and reading are not."""
+    """The filter denies namespaces, mounts, tracing and other architectures' calls, but not threads and reads."""
     program = seccomp.program(sockets=True, machine="x86_64")
     for number in (UNSHARE, 101, 165, 308, 321, 425):
         assert verdict(program, number) == EPERM
@@ -63,7 +63,7 @@ def test_sockets_are_denied_only_where_there_is_no_network_namespace() -> None:
 
 @given(st.integers(0, 500), st.integers(0, 2**32 - 1), st.sampled_from(["x86_64", "aarch64"]), st.booleans())
 def test_the_filter_always_comes_to_an_answer(number: int, argument: int, machine: str, sockets: bool) -> None:
-    """Every call ends in one of the four answers: no jump leaves the program."""
+    """Each call gets one of the four results: no jump leaves the program."""
     program = seccomp.program(sockets=sockets, machine=machine)
     architecture = X86_64 if machine == "x86_64" else 0xC00000B7
     answer = verdict(program, number, argument=argument, architecture=architecture)
@@ -71,7 +71,7 @@ def test_the_filter_always_comes_to_an_answer(number: int, argument: int, machin
 
 
 def test_a_mode_tells_what_it_lacks() -> None:
-    """The strongest modes lack nothing; the weaker say what an operator should know."""
+    """The strongest modes lack nothing; the weaker ones list what they lack."""
     assert IsolationMode(namespaces="all", own_user=True).missing() == []
     assert IsolationMode(namespaces="all", user_namespace=True).missing() == []
     (words,) = IsolationMode(namespaces="network", own_user=True, landlock=True).missing()
@@ -81,7 +81,7 @@ def test_a_mode_tells_what_it_lacks() -> None:
 
 
 def test_the_zygote_is_passed_no_secret(tmp_path: Path) -> None:
-    """Of the worker's environment only names that hold no secret come along, and its home is the slot's."""
+    """The zygote inherits only variables without secrets, and its home is the slot's."""
     source = {
         "PATH": "/usr/bin",
         "CUDA_VISIBLE_DEVICES": "0",
@@ -107,7 +107,7 @@ def test_slots_are_taken_once_each(tmp_path: Path) -> None:
 
 
 def test_a_slot_is_emptied_of_whatever_a_child_nested(tmp_path: Path) -> None:
-    """Folders too deep for the ways of the system's library would keep every later attempt from its start."""
+    """Folders too deep for shutil.rmtree are removed."""
     slot = take_slot(tmp_path, first_uid=61_184)
     slot.prepare(own_user=False)
     inner = slot.home
@@ -123,7 +123,7 @@ def test_a_slot_is_emptied_of_whatever_a_child_nested(tmp_path: Path) -> None:
 
 
 def test_a_slot_is_empty_before_every_attempt(tmp_path: Path) -> None:
-    """What a child left, links out of its folder included, is gone, and nothing that a link led to is."""
+    """A child's files and links are removed, but no link's target."""
     slot = take_slot(tmp_path / "work", first_uid=61_184)
     outside = tmp_path / "outside"
     outside.mkdir()
@@ -157,7 +157,7 @@ def test_settings_come_from_the_environment(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_a_call_in_another_thread_can_be_left_behind() -> None:
-    """Its value or its error comes out where it is waited for; a reason to stop ends the waiting."""
+    """The waiting thread gets the value or the error; a reason to stop ends the wait."""
     fine, bad = BackgroundCall(lambda: 7), BackgroundCall(lambda: 1 // 0)
     for later in (fine, bad):
         later.start()
@@ -180,6 +180,6 @@ def test_settings_of_running_workers_may_name_modules_by_their_earlier_paths(mon
 
 @pytest.mark.parametrize(("parent", "status"), [(os.getpid(), 0), (0, 1)], ids=["alive", "ended"])
 def test_a_process_ends_at_once_where_its_parent_has_ended(parent: int, status: int) -> None:
-    """The kernel tells of the end of a parent only to a process that asked before it."""
-    code = f"from workers import kernel; kernel.die_with_parent({parent})"
+    """die_with_parent exits if the parent has already ended, which the kernel would not report."""
+    code = f"from workers.common import kernel; kernel.die_with_parent({parent})"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == status

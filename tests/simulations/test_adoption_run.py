@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from bot.probe import Probe
-from simulations.adoption.bot_driver import Bot
+from simulations.adoption.bot_driver import BotDriver
 from simulations.adoption.operator_commands import Operator, Ran
 from simulations.adoption.run import tell
 from steward.cli import app
@@ -36,7 +36,7 @@ def operator(monkeypatch: pytest.MonkeyPatch, probe: Probe) -> type[Operator]:
             return Ran(ran.exit_code, ran.stdout, 0.0)
 
         def sync_until(self, condition: Callable[[], bool]) -> float:
-            bot = Bot(self.hub, self.redis_url, self.board, self.mirrors)
+            bot = BotDriver(self.hub, self.redis_url, self.board, self.mirrors)
             while not condition():
                 bot.tick()
             bot.close()

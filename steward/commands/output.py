@@ -1,4 +1,4 @@
-"""What commands say at a shell: strangers wrote parts of it, and none of that moves the cursor of a terminal."""
+"""Output of commands. Untrusted text is printed without control characters that move a terminal's cursor."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def say(words: str) -> None:
-    """Print `words`, on as many lines as they have."""
+    """Print `words`, line by line."""
     from bot.core.render import visible
 
     for line in words.splitlines():
@@ -20,7 +20,7 @@ def say(words: str) -> None:
 
 
 def cell(words: object) -> Text:
-    """`words` in a table: as text, and never as markup."""
+    """Return `words` for a cell of a table, as text without markup."""
     from rich.text import Text
 
     from bot.core.render import visible
@@ -29,7 +29,7 @@ def cell(words: object) -> Text:
 
 
 def ending(words: object, status: int) -> typer.Exit:
-    """The end of a command that did not do what was asked, to be raised: `words` say why, on standard error."""
+    """Print the reason `words` for a failed command on standard error, and return the exception that ends it."""
     from bot.core.render import printable
 
     print(f"steward: {printable(words)}", file=sys.stderr)

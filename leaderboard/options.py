@@ -1,11 +1,14 @@
-"""The words for effects: which kinds there are, and how far each may go. What they mean: `leaderboard.effects`.
+"""Words that a command line shows before it loads pydantic: kinds and modes of effects, and the default precision.
 
-They stand apart from the model of them so that the command line knows its own words without loading pydantic.
+`leaderboard.effects` holds the model of a board's effects.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
+
+DEFAULT_PRECISION = "bfloat16"
+"""The precision of a submission, and of a check, that names none."""
 
 
 class Effect(StrEnum):
@@ -14,15 +17,15 @@ class Effect(StrEnum):
     EDIT = "edit"
     """A file of a shared repo is changed or added: request, result, log."""
     COMMENT = "comment"
-    """A comment is written in a thread that is there, or edited."""
+    """A comment in an existing thread is written or edited."""
     MENTION = "mention"
-    """A text names a person so that the Hub tells them. Without it, the text says the name all the same."""
+    """A text mentions a person, so that the Hub notifies them. Without this effect the name is plain text."""
     NEW_THREAD = "new-thread"
     CLOSE = "close"
     """A thread is closed or opened again."""
     MERGE = "merge"
     RELAUNCH = "relaunch"
-    """An attempt that failed, or was lost, by our fault is followed by another without anybody's asking."""
+    """An attempt that failed, or was lost, through a fault of the service is followed by another automatically."""
     PAUSE = "pause"
     """A worker, a suite or the whole queue is stopped because too much of it fails."""
 

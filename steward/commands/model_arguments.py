@@ -1,4 +1,4 @@
-"""What `steward check` and `steward submit` have in common: which model is meant, and reasons for a person."""
+"""The arguments that name a model, and the output of reasons, for `steward check` and `steward submit`."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from leaderboard.reasons import Problem
 
 Model = Annotated[str, typer.Argument(help="The model's id on the Hub: org/name.")]
-Precision = Annotated[str, typer.Option(help="At which it is evaluated.")]
+Precision = Annotated[str, typer.Option(help="The precision of the evaluation.")]
 Revision = Annotated[str, typer.Option(help="A branch, a tag or a commit.")]
 WeightType = Annotated[str, typer.Option(help="Original, Delta or Adapter.")]
 
 
 def reason_lines(reason: Problem | ReasonView, mark: str) -> Iterator[str]:
-    """One reason behind `mark`, and below it what to do about it, where there is anything."""
-    from bot.core.render import printable  # strangers' words, without what moves a terminal's cursor
+    """Yield one reason after `mark`, and its advice in the next line."""
+    from bot.core.render import printable
 
     yield f"{mark}{printable(reason.message)}{f' (See {reason.link})' if reason.link else ''}"
     if reason.advice:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import tempfile
 from pathlib import Path
 
@@ -13,14 +12,9 @@ from simulations.month.accelerated_clock import NoLibrary, find_library
 from simulations.month.run import play
 from simulations.month.schedule import Scale, write
 
-WHOLE = bool(os.environ.get("STEWARD_WHOLE_MATRIX"))
 SMALL = Scale(0.03, 1, 0.2, tenths=(10, 30))
 
-pytestmark = [
-    pytest.mark.chaos,
-    pytest.mark.timeout(900),
-    pytest.mark.skipif(not WHOLE, reason="nine processes for a minute and more: `make chaos` plays it"),
-]
+pytestmark = pytest.mark.timeout(900)
 
 
 def test_a_played_day_ends_without_a_finding() -> None:

@@ -1,0 +1,138 @@
+"""Files of Steward at paths that front ends take for requests or results: moved to paths that no front end reads.
+
+Earlier versions named these files `*.json`. Front ends walk all `*.json` of a repo, dot folders too, and fail on the
+first file that is no request, or show a removed model again.
+
+    requests    `.steward/queue.json` -> `.steward/pauses`, `.steward/adopted.json` -> `.steward/adoption`: one commit
+    results     `.steward/archive/{path}` -> `.steward/removed/{path}.removed`: one commit for each BATCH_BYTES
+
+Each commit has the commit that its files were read at as parent. So it moves exactly what is there, or does not land;
+and a sync that dies before or after it finds nothing half done.
+
+A file that is at its former path beside the present one was written after the move: by a process of an earlier version,
+by hand, or by an edit that was staged before. The members of such a file of pauses replace those of the present one; a
+record or a removed file at the present path stays as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import structlog
+
+from bot.core.context import BoardContext
+from hub.errors import EntryNotFound, StaleParent
+from hub.records import Change, DeleteFile, FileEntry, Repo, WriteFile
+from leaderboard.adoption import FORMER_RECORD, RECORD
+from leaderboard.effects import Effect
+from leaderboard.holds import FORMER_PAUSES, PAUSES, merge_pauses
+from leaderboard.removals import FORMER_ARCHIVE, archived, original_path
+from redis_state.board.pauses import PAUSED
+from redis_state.dirty import SyncPriority
+from redis_state.shadowed_writes import ShadowedWrite
+
+log = structlog.get_logger()
+
+FORMER = "former-paths"
+"""Dirty key: files of ours may be at former paths."""
+TITLE = "Move Steward's own files to where no front end reads them"
+WAIT = 900.0
+"""Seconds from a start to the move. Processes of an earlier version that still run until then know the former paths
+alone: without the record, they take an adopted board for one that was never adopted."""
+BATCH_BYTES, BATCH_FILES = 16 * 1024 * 1024, 250
+_TRIES = 5
+
+
+def mark_former_paths(context: BoardContext, *, wait: float = WAIT) -> None:
+    """Files of ours may be at former paths: have them moved, `wait` seconds from now."""
+    context.dirty.mark(FORMER, due=context.now() + wait, priority=SyncPriority.BACKGROUND)
+
+
+def sync_former_paths(context: BoardContext) -> float | None:
+    """Move all files at former paths, where edits are on; when to go on, if the budget of commits is used up.
+
+    Two calls where there are none.
+    """
+    waits = [_sync(context, repo) for repo in (context.requests, context.results)]
+    return min((when for when in waits if when is not None), default=None)
+
+
+def _sync(context: BoardContext, repo: Repo) -> float | None:
+    while entries := at_former_paths(context, repo):
+        if not _may(context, repo, [entry.path for entry in entries]):
+            return None
+        if (when := context.ledgers.next_commit(repo)) is not None:
+            return when
+        move(context, repo)
+    return None
+
+
+def at_former_paths(context: BoardContext, repo: Repo, revision: str = "main") -> list[FileEntry]:
+    """The files of the requests or the results repo that are at former paths. One call."""
+    if repo == context.requests:
+        return list(context.hub.paths_info(repo, [FORMER_PAUSES, FORMER_RECORD], revision).values())
+    try:
+        return context.hub.list_files(repo, revision, folder=FORMER_ARCHIVE.rstrip("/"))
+    except EntryNotFound:
+        return []
+
+
+def move(context: BoardContext, repo: Repo) -> bool:
+    """Move the files at former paths, as many as one commit holds; whether there were any. The caller may edit."""
+    return context.hub.retries.until(lambda: _move(context, repo), on=(StaleParent,), attempts=_TRIES)
+
+
+def _may(context: BoardContext, repo: Repo, paths: Sequence[str]) -> bool:
+    does = f"Move {', '.join(paths)}"
+    shadowed = ShadowedWrite(
+        id=f"former paths {repo.id}", effect=Effect.EDIT, repo=f"{repo.kind}/{repo.id}", does=does[:400]
+    )
+    return context.effects.allows(shadowed, wake=FORMER)
+
+
+def _move(context: BoardContext, repo: Repo) -> bool:
+    head = context.hub.head(repo)
+    entries = _batch(at_former_paths(context, repo, head))
+    if not entries:
+        return False
+    paths = [entry.path for entry in entries]
+    puts = _requests(context, paths, head) if repo == context.requests else _results(context, paths, head)
+    changes: list[Change] = [*map(DeleteFile, paths), *puts]
+    context.ledgers.spend(repo)  # counted; one commit above our own budget is still below the Hub's limit
+    commit = context.hub.commit(repo, changes, TITLE, parent=head, regular=(PAUSES, RECORD))
+    context.heads.saw(repo.id, commit.oid, after=head)
+    log.info("moved from former paths", repo=repo.id, paths=paths, commit=commit.oid)
+    if FORMER_PAUSES in paths:
+        context.mark(PAUSED, SyncPriority.PERSON)
+    return True
+
+
+def _batch(entries: Sequence[FileEntry]) -> list[FileEntry]:
+    batch, size = list[FileEntry](), 0
+    for entry in entries[:BATCH_FILES]:
+        size += entry.size
+        if batch and size > BATCH_BYTES:
+            break
+        batch.append(entry)
+    return batch
+
+
+def _requests(context: BoardContext, paths: Sequence[str], head: str) -> Iterator[WriteFile]:
+    """What is to be at the present paths of the requests repo."""
+    if FORMER_PAUSES in paths:
+        former, present = (
+            context.hub.read_file(context.requests, FORMER_PAUSES, head),
+            context.hub.find_file(context.requests, PAUSES, head),
+        )
+        yield WriteFile(PAUSES, former.data if present is None else merge_pauses(present.data, former.data))
+    if FORMER_RECORD in paths and context.hub.find_file(context.requests, RECORD, head) is None:
+        yield WriteFile(RECORD, context.hub.read_file(context.requests, FORMER_RECORD, head).data)
+
+
+def _results(context: BoardContext, paths: Sequence[str], head: str) -> Iterator[WriteFile]:
+    """What is to be at the present paths of the results repo. A call for each file."""
+    places = {path: archived(original_path(path) or path) for path in paths}
+    there = context.hub.paths_info(context.results, list(places.values()), head)
+    for path, place in places.items():
+        if place not in there:
+            yield WriteFile(place, context.hub.read_file(context.results, path, head).data)

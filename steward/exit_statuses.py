@@ -1,0 +1,6 @@
+"""Exit statuses of commands, which the supervisor reads too."""
+
+MISCONFIGURED = 2
+"""A setting is missing or wrong, or a service failed during a command."""
+AWAY = 4
+"""The queue server does not answer at the start; a retry may succeed."""

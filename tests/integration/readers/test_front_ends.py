@@ -1,0 +1,212 @@
+"""Front ends read what Steward wrote, in every state of a board."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from huggingface_hub import CommitOperationAdd, HfApi
+from lm_eval.loggers import EvaluationTracker
+
+import tests.support.board.front_end_readers as fronts
+from bot.probe import Probe
+from bot.queue import rulings
+from bot.setup.adopting import adopt
+from leaderboard.adoption import FORMER_RECORD, RECORD
+from leaderboard.attempts import Failure
+from leaderboard.holds import FORMER_PAUSES, PAUSES
+from leaderboard.removals import FORMER_ARCHIVE, original_path
+from redis_state.jobs import EvaluationJob
+from tests.support.board.board_driver import BOT, REQUESTS
+from tests.support.board.contents_table import board_with_table, data, look
+from tests.support.board.flags import AppealThread, FlagBoardDriver
+from tests.support.board.published_details import publish
+from workers.common.run_plan import RunPlan
+from workers.evaluation import harness
+
+RESULTS = "board/results"
+
+
+@pytest.fixture
+def stand(tmp_path: Path, connection: redis.Redis, probe: Probe) -> Iterator[FlagBoardDriver]:
+    """A board with flags and a table."""
+    with board_with_table(tmp_path, connection, probe) as made:
+        yield made
+
+
+def ask(stand: FlagBoardDriver, model: str, **changes: Any) -> str:
+    """A front end commits a request for `model`, with all fields that front ends write; its path."""
+    fields = {
+        "base_model": "",
+        "revision": "main",
+        "precision": "float32",
+        "params": 0.1,
+        "architectures": "GPT2LMHeadModel",
+        "weight_type": "Original",
+        "submitted_time": "2026-11-20T10:00:00Z",
+        "model_type": "🔶 : 🔶 fine-tuned on domain-specific datasets",
+        "job_id": -1,
+        "job_start_time": None,
+        "use_chat_template": False,
+        "sender": "ada",
+    }
+    return stand.submit(model, **{**fields, **changes})
+
+
+def start(stand: FlagBoardDriver, model: str) -> EvaluationJob:
+    """An evaluation of `model` that is under way, as long after the last one as the budget of commits wants."""
+    stand.time += 900
+    stand.tick()
+    stand.worker()
+    ask(stand, model)
+    stand.settle()
+    (job,) = stand.queued()
+    assert stand.take(job) is True
+    return job
+
+
+def harness_part(job: EvaluationJob, folder: Path) -> dict[str, Any]:
+    """The configuration in the results of `job`: what the harness says of the model, described as a worker does."""
+    plan = RunPlan(
+        attempt=job.attempt,
+        model=job.model,
+        revision=job.revision,
+        model_path=folder,
+        tasks=("task",),
+        datasets=folder,
+        spool=folder,
+        suite=job.suite,
+        suite_digest=job.suite_digest,
+    )
+    told: dict[str, Any] = {"config": {"model": "watched", "model_dtype": "torch.float32"}, "configs": {}}
+    harness._describe(plan, told, EvaluationTracker())
+    return told
+
+
+def finish(stand: FlagBoardDriver, model: str) -> str:
+    """The request of a model that was evaluated."""
+    job = start(stand, model)
+    told = harness_part(job, stand.hub.state.data)
+    stand.end(job, details=publish(stand.hub.url, job, stand.context.suite, harness=told))
+    assert stand.file(job.path)["status"] == "FINISHED"
+    return job.path
+
+
+def later(stand: FlagBoardDriver) -> None:
+    """What is staged lands, once the budget of commits allows it."""
+    stand.settle()
+    stand.time += 900
+    stand.settle()
+
+
+def snapshot(stand: FlagBoardDriver, repo: str, into: Path) -> Path:
+    """All files of a dataset, as a front end downloads them when it starts, without the library's own cache."""
+    api = HfApi(stand.hub.url, token=BOT)
+    folder = Path(api.snapshot_download(repo, repo_type="dataset", local_dir=into / repo))
+    shutil.rmtree(folder / ".cache")
+    return folder
+
+
+def queue_of(stand: FlagBoardDriver, into: Path) -> dict[str, list[str]]:
+    """The queue page: list → models. The submit check reads the same files."""
+    requests = snapshot(stand, REQUESTS, into)
+    assert fronts.submitted(requests)
+    return {name: sorted(one.split()[0] for one in shown) for name, shown in fronts.queue_page(requests).items()}
+
+
+def board_in_every_state(stand: FlagBoardDriver) -> None:
+    """An adopted board with a request of each status, one of which was removed."""
+    ask(stand, "ada/tuned", status="FINISHED")
+    adopt(stand.context)
+    stand.settle()
+    finish(stand, "ada/good")
+    finish(stand, "ada/plain")
+    look(stand)
+    AppealThread(stand, "My model", "Hello.").say("/remove ada/plain the weights were wrong", stand.form)
+    look(stand)
+    job = start(stand, "ada/half")
+    stand.end(job, failure=Failure(cause="weights-corrupted", fault="submission", message="Cut off."))
+    start(stand, "ada/loud")
+    ask(stand, "ada/quiet")
+    stand.settle()
+
+
+QUEUE = {"pending": ["ada/quiet"], "running": ["ada/loud"], "finished": ["ada/good", "ada/tuned"]}
+
+
+def test_every_reader_reads_a_board_in_every_state(stand: FlagBoardDriver, tmp_path: Path) -> None:
+    """Queue pages, submit checks, table and results; also while the board is paused, and after it was resumed."""
+    board_in_every_state(stand)
+    states = {path: stand.file(path)["status"] for path in stand.context.index.paths()}
+    assert sorted(states.values()) == ["CANCELLED", "FAILED", "FINISHED", "FINISHED", "PENDING", "RUNNING"]
+    for number, change in enumerate((None, rulings.pause, rulings.resume)):
+        if change is rulings.pause:
+            assert rulings.pause(stand.context, "board", "The machines are moved.", "maya").done
+        elif change is rulings.resume:
+            assert rulings.resume(stand.context, "board").done
+        later(stand)
+        assert queue_of(stand, tmp_path / str(number)) == QUEUE
+    assert stand.file(PAUSES) == {"board": None}
+    assert stand.file(RECORD)["board"] == stand.context.board.name
+    (row,) = fronts.react_leaderboard(data(stand))
+    assert (row["name"], row["metadata"]["co2_cost"]) == ("ada/good", 0.0)
+    requests, results = (snapshot(stand, repo, tmp_path / "last") for repo in (REQUESTS, RESULTS))
+    assert fronts.results_v1(results) == {"ada/good"}
+    assert fronts.results_template(results, requests) == {"ada/good": "FINISHED"}
+
+
+def test_a_board_that_an_earlier_version_wrote_is_read_once_its_files_are_moved(
+    stand: FlagBoardDriver, tmp_path: Path
+) -> None:
+    """Before, queue pages and submit checks end in a KeyError, and a removed model is among the results."""
+    board_in_every_state(stand)
+    assert rulings.pause(stand.context, "tier:large", "The machines are moved.", "maya").done
+    later(stand)
+    as_an_earlier_version_wrote_it(stand)
+    requests, results = (snapshot(stand, repo, tmp_path / "before") for repo in (REQUESTS, RESULTS))
+    with pytest.raises(KeyError, match="status"):
+        fronts.queue_page(requests)
+    with pytest.raises(KeyError, match="model"):
+        fronts.submitted(requests)
+    assert "ada/plain" in fronts.results_v1(results)
+    assert "ada/plain" in fronts.results_template(results, requests)
+    stand.context.mark("former-paths")
+    later(stand)
+    assert queue_of(stand, tmp_path / "after") == QUEUE
+    requests, results = (snapshot(stand, repo, tmp_path / "last") for repo in (REQUESTS, RESULTS))
+    assert fronts.results_v1(results) == {"ada/good"}
+    assert fronts.results_template(results, requests) == {"ada/good": "FINISHED"}
+    assert list(stand.file(PAUSES)) == ["tier:large"]
+
+
+def as_an_earlier_version_wrote_it(stand: FlagBoardDriver) -> None:
+    """Steward's own files, at the paths that they had in earlier versions."""
+    places = {PAUSES: FORMER_PAUSES, RECORD: FORMER_RECORD}
+    for repo, board in ((REQUESTS, stand.context.requests), (RESULTS, stand.context.results)):
+        there = {
+            file.path: stand.context.hub.read_file(board, file.path).data
+            for file in stand.context.hub.list_files(board)
+        }
+        moved = {path: data for path, data in there.items() if path in places or original_path(path) is not None}
+        adds = [
+            CommitOperationAdd(places.get(path, f"{FORMER_ARCHIVE}{original_path(path)}"), data)
+            for path, data in moved.items()
+        ]
+        stand.form.create_commit(repo, adds, commit_message="Write", repo_type="dataset")
+        for path in moved:
+            stand.form.delete_file(path, repo, repo_type="dataset")
+
+
+def test_what_the_template_cannot_read_is_seen_by_its_reader(tmp_path: Path) -> None:
+    """Results without `config.model_name`, as earlier versions wrote them, end it: its arguments are no text."""
+    folder = tmp_path / "ada" / "good"
+    folder.mkdir(parents=True)
+    config = {"model_args": {"pretrained": "ada/good"}, "model_dtype": "torch.float32"}
+    (folder / "results_2026-11-24T12-00-00.json").write_text(json.dumps({"config": config}))
+    with pytest.raises(AttributeError):
+        fronts.results_template(tmp_path, tmp_path)

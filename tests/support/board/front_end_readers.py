@@ -1,0 +1,109 @@
+"""What front ends do with a board's files, as far as a file of Steward can break it.
+
+v1 and v2 are the two generations of the Open LLM Leaderboard, the template is what other boards are copied from.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+SHOWN = {
+    "PENDING": "pending",
+    "RERUN": "pending",
+    "RUNNING": "running",
+    "FINISHED": "finished",
+    "PENDING_NEW_EVAL": "finished",
+}
+"""Status → the list of the queue page that shows it; another status is in none."""
+Queue = dict[str, set[str]]
+
+
+def queue_page(requests: Path) -> Queue:
+    """The queue of v1 and v2: every JSON file below the folder, dot folders too, is a request with a status."""
+    lists: Queue = {"pending": set(), "running": set(), "finished": set()}
+    for path in sorted(requests.rglob("*.json")):
+        request = json.loads(path.read_text())
+        place = SHOWN.get(request["status"])
+        if place is not None:
+            lists[place].add(f"{request['model']} {request['revision'][:7]} {request['precision']}")
+    return lists
+
+
+def submitted(requests: Path) -> dict[str, list[str]]:
+    """The submit check of v1 and v2: organisation → times of its requests, so that none comes twice or too often."""
+    keys, times = set[str](), defaultdict[str, list[str]](list)
+    for path in sorted(requests.rglob("*.json")):
+        request = json.loads(path.read_text())
+        keys.add(f"{request['model']}_{request['revision']}_{request['precision']}")
+        times[request["model"].rpartition("/")[0]].append(request["submitted_time"])
+    return dict(times)
+
+
+def react_leaderboard(contents: bytes) -> list[dict[str, Any]]:
+    """`/api/leaderboard` of the v2 backend: each row of the table as JSON, in which NaN is an error."""
+    with pd.option_context("future.infer_string", False):  # as the pandas that it pins: a null text is None
+        table = pd.read_parquet(io.BytesIO(contents))
+    scores = [name.removesuffix(" Raw") for name in table.columns if str(name).endswith(" Raw")]
+    rows = [
+        {
+            "id": f"{row['fullname']}_{row['Precision']}_{row['Model sha']}_{row['Chat Template']}",
+            "name": row["fullname"],
+            "average": row["Average ⬆️"],
+            "evaluations": {name: {"value": row[f"{name} Raw"], "normalised": row[name]} for name in scores},
+            "features": {"is_flagged": row["Flagged"], "is_moe": row["MoE"], "is_merged": row["Merged"]},
+            "metadata": {
+                "upload_date": row["Upload To Hub Date"],
+                "submission_date": row["Submission Date"],
+                "generation": row["Generation"],
+                "base_model": row["Base Model"],
+                "hub_license": row["Hub License"],
+                "hub_hearts": row["Hub ❤️"],
+                "params_billions": row["#Params (B)"],
+                "co2_cost": row["CO₂ cost (kg)"],
+            },
+        }
+        for row in table.to_dict("records")
+    ]
+    answer: list[dict[str, Any]] = json.loads(json.dumps(rows, allow_nan=False))
+    return answer
+
+
+def results_v1(results: Path) -> set[str]:
+    """The models of v1's results: every JSON file below the folder is one of results."""
+    models = set()
+    for path in sorted(results.rglob("*.json")):
+        found = json.loads(path.read_text())
+        config = found.get("config_general") or found["config"]
+        models.add(config.get("model_name") or config["model_args"].partition("pretrained=")[2].partition(",")[0])
+    return models
+
+
+def results_template(results: Path, requests: Path) -> dict[str, str]:
+    """The template's results: model → its request's status, of folders in which every file is a JSON file."""
+    models: dict[str, str] = {}
+    for folder in sorted({path.parent for path in results.rglob("*") if path.is_file()}):
+        names = [path.name for path in folder.iterdir() if path.is_file()]
+        if not all(name.endswith(".json") for name in names):
+            continue
+        for name in sorted(names):
+            found = json.loads((folder / name).read_text())
+            config: Mapping[str, Any] = found.get("config")  # type of the template: it expects the object
+            organisation, model = config.get("model_name", config.get("model_args", None)).split("/", 1)
+            precision = config["model_dtype"].removeprefix("torch.")
+            models[f"{organisation}/{model}"] = _status_of(requests / organisation, model, precision)
+    return models
+
+
+def _status_of(folder: Path, model: str, precision: str) -> str:
+    for path in sorted(folder.glob(f"{model}_eval_request_*.json"), reverse=True):
+        request = json.loads(path.read_text())
+        if request["precision"] == precision and request["status"] == "FINISHED":
+            return "FINISHED"
+    return ""

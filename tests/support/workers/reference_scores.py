@@ -1,0 +1,121 @@
+"""What the `lm_eval` command says of the tiny model: for the starter suite and both leaderboards' suites."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from leaderboard.suites import parse_suite
+from localhub.testing import LocalHub
+from tests.support.models import suite_v1_datasets, suite_v2_datasets
+from tests.support.waiting import wait_until
+from tests.support.workers import lm_eval_script
+from tests.support.workers.evaluation_inputs import MODEL, QUESTIONS, STARTER, WORLD, upload, upload_questions
+from workers.evaluation.task_files import write_tasks
+from workers.models.tiny_model import model
+
+PATIENCE = 170
+
+
+@dataclass(frozen=True)
+class ScriptRun:
+    """A process that writes what it says to files, so that it never waits for a reader."""
+
+    process: subprocess.Popen[bytes]
+    folder: Path
+
+    @classmethod
+    def start(cls, folder: Path, *arguments: str, **environment: str) -> ScriptRun:
+        """Start it. Two run at a time, on one thread each."""
+        folder.mkdir()
+        with (folder / "out").open("wb") as out, (folder / "err").open("wb") as err:
+            surroundings = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
+            return cls(subprocess.Popen(arguments, env=surroundings, stdout=out, stderr=err), folder)
+
+    @property
+    def said(self) -> str:
+        """What it has printed so far."""
+        return (self.folder / "out").read_text()
+
+    def end(self) -> str:
+        """What it printed, once it has ended."""
+        wait_until(lambda: self.process.poll() is not None, seconds=PATIENCE, check=self.check)
+        self.check()
+        return self.said
+
+    def check(self) -> None:
+        """Fail if it has failed."""
+        assert self.process.poll() in (None, 0), (self.folder / "err").read_text()[-3000:]
+
+
+@dataclass(frozen=True)
+class ReferenceScores:
+    """The commands, one after the other, while the tests do something else."""
+
+    run: ScriptRun
+    folder: Path
+
+    def of(self, suite: str) -> Path:
+        """The folder with results and samples, once it is there: of `leaderboard`, `first` or `starter`."""
+        wait_until(lambda: suite in self.run.said.split(), seconds=PATIENCE, check=self.run.check)
+        return next((self.folder / suite).iterdir())
+
+    def results(self, suite: str) -> dict[str, Any]:
+        """The results file."""
+        data: dict[str, Any] = json.loads(next(self.of(suite).glob("results_*.json")).read_text())
+        return data
+
+
+@contextmanager
+def reference_scores(folder: Path) -> Iterator[ReferenceScores]:
+    """Start the commands, as the documentation tells people to use `lm_eval`, against a Hub with all questions."""
+    with LocalHub(folder / "hub", world()) as hub:
+        revision = upload(hub, MODEL, model())
+        questions = upload_questions(hub)
+        for repo, rows in (suite_v1_datasets.REPOS | suite_v2_datasets.REPOS).items():
+            upload(hub, repo, suite_v2_datasets.files(rows()), "dataset")
+        tasks = write_tasks(STARTER, folder / "tasks", repo=QUESTIONS, revision=questions)
+        (folder / "group").mkdir()
+        (folder / "group" / "first.yaml").write_text(yaml.safe_dump(group("first", suite_v1_datasets.suite())))
+        chosen = {
+            "leaderboard": ["leaderboard", "--batch_size", "8"],
+            "first": ["first", "--include_path", str(folder / "group"), "--batch_size", "8"],
+            "starter": [*STARTER.run, "--include_path", str(tasks), "--batch_size", "16"],
+        }
+        for name, arguments in chosen.items():
+            command = [
+                "run", "--model", "hf", "--model_args", f"pretrained={MODEL},revision={revision},dtype=float32",
+                "--tasks", *arguments, "--device", "cpu", "--output_path", str(folder / name), "--log_samples",
+            ]  # fmt: skip
+            (folder / f"{name}.json").write_text(json.dumps(command))
+        orders = [str(folder / f"{name}.json") for name in chosen]
+        run = ScriptRun.start(
+            folder / "said", sys.executable, lm_eval_script.__file__, *orders,
+            HF_ENDPOINT=hub.url, HF_HOME=str(folder / "home"), HF_HUB_DISABLE_XET="1", NLTK_DATA=str(folder),
+        )  # fmt: skip
+        try:
+            yield ReferenceScores(run, folder)
+        finally:
+            run.process.kill()
+            run.process.wait()
+
+
+def world() -> dict[str, Any]:
+    """People, and the organisations that publish the questions."""
+    named = {repo.split("/")[0] for repo in suite_v1_datasets.REPOS | suite_v2_datasets.REPOS}
+    return {**WORLD, "orgs": [*WORLD["orgs"], *({"name": name, "members": {"ada": "admin"}} for name in named)]}
+
+
+def group(name: str, suite: dict[str, Any]) -> dict[str, Any]:
+    """A group of the harness's own tasks, which names the shots of each."""
+    shots = parse_suite(yaml.safe_dump(suite)).shots
+    return {"group": name, "task": [{"task": task, "num_fewshot": count} for task, count in shots.items()]}
