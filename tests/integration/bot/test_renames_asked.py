@@ -96,11 +96,11 @@ def status(stand: BoardDriver, number: int) -> str:
 
 def test_what_is_too_much_to_look_through_is_said(stand: BoardDriver, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a model with more results than are read, how many there are is told, and not a bound that it keeps."""
-    monkeypatch.setattr("bot.changes.rename_sources.MOST_READ", 0)
+    monkeypatch.setattr("bot.changes.rename_sources.MAX_RESULTS_FILES", 0)
     opened = stand.ada.create_discussion(REQUESTS, "Hello", description="Hm.", repo_type="dataset")
     stand.ada.comment_discussion(REQUESTS, opened.num, comment=f"/rename {OLD} {NEW}", repo_type="dataset")
     look_at(stand, REQUESTS, opened.num)
-    assert "3 files of results, and 0 are read" in comments(stand, REQUESTS, opened.num)[-1]
+    assert "3 files of results; the limit is 0" in comments(stand, REQUESTS, opened.num)[-1]
 
 
 def test_whoever_opened_the_discussion_asks_for_it(stand: BoardDriver) -> None:
