@@ -180,6 +180,10 @@ class FlagRecord(_Record):
         """Whether a recheck of the evidence can show that the reason of the flag is gone."""
         return self.stands and bool(self.recheckable_codes())
 
+    def with_thread(self, url: str) -> FlagRecord:
+        """The record with the address of its thread."""
+        return self.model_copy(update={"thread": url})
+
     def recheckable_codes(self) -> frozenset[str]:
         """Return the codes of the evidence on which the flag depends."""
         return self.kind.rechecked_codes & {evidence.code for evidence in self.evidence}

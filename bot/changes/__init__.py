@@ -1,1 +1,1 @@
-"""Renames, removals and duplicates: proposed, approved by a maintainer, applied as a whole."""
+"""Renames, removals and withdrawals of duplicates: proposed, approved by a maintainer, applied as a whole."""

@@ -1,12 +1,12 @@
 """Approve, apply and reject proposals.
 
-A maintainer approves with `/approve` and the first characters of the proposal's digest. The approval is noted in the
-comment before anything is committed, so that an approved proposal comes to its end, all of it or none, whichever
-process dies in between.
+A maintainer approves with `/approve` and the first characters of the proposal's digest. The bot writes the approval
+into the comment before it commits anything, so that another process completes an approved proposal, all of it or
+nothing, where this one dies.
 
-Race closed: one maintainer approves and another rejects at once, before the thread is read again. The first decides,
-and the second is told the state that the proposal has since.
-Race accepted: two maintainers approve at the same moment. It is done once, and both are told so.
+Race closed: one maintainer approves and another rejects before the thread is read again. The first command decides; the
+reply to the second states the result.
+Race accepted: two maintainers approve at the same moment. The change is made once, and both replies say so.
 """
 
 from __future__ import annotations
@@ -26,27 +26,28 @@ from leaderboard.reasons import Problem
 from redis_state.crashpoints import pass_by, point
 
 APPROVED = point("proposal approved, nothing done")
-CARRIED = point("proposal carried out, not told")
+COMMITTED = point("proposal carried out, not told")
 
 
 class ChangeKind(Protocol):
-    """How one kind of proposal is planned from its words, and what follows from it."""
+    """One kind of proposal; `words` are the parameters that its comment stores."""
 
     def title(self, words: dict[str, str]) -> str:
-        """What its commits are called."""
+        """The title of its commits."""
 
     def plan(self, context: BoardContext, words: dict[str, str], repo: Repo) -> ChangesetPart | Problem:
-        """Its part in `repo`, as the files are now."""
+        """Plan its part in `repo` from the present files."""
 
     def objection(
-        self, context: BoardContext, words: dict[str, str], its_title: str, parts: Sequence[ApprovedPart]
+        self, context: BoardContext, words: dict[str, str], commit_title: str, parts: Sequence[ApprovedPart]
     ) -> Problem | None:
-        """Why it must not be begun, by now; what was begun goes on."""
+        """The reason why the bot must not start it now; None for a change that has started."""
 
     def follow_up(
         self, context: BoardContext, words: dict[str, str], commits: Sequence[tuple[Repo, str]], cause: str
     ) -> tuple[Note, ...]:
-        """Do what follows, again and again until it was told; what there is to tell of it."""
+        """Do what follows from the commits, and return notes for the comment. Called again until the comment has them,
+        so it is idempotent."""
 
 
 CHANGE_KINDS: dict[str, ChangeKind] = {
@@ -57,64 +58,63 @@ CHANGE_KINDS: dict[str, ChangeKind] = {
 }
 
 
-def approve(context: BoardContext, repo: Repo, thread: Thread, found: PostedProposal, by: str) -> Proposal:
-    """Note that `by` approved it, and do it; the proposal as it is then. Asked again, it says the same."""
-    found = _reread(context, repo, thread, found)
-    if found.proposal.state == "open":
-        approved = found.proposal.model_copy(update={"state": "approved", "by": by})
-        if not _update_comment(context, repo, thread, found, approved):
-            return found.proposal
-        found = PostedProposal(found.comment, found.cause, approved)
+def approve(context: BoardContext, repo: Repo, thread: Thread, posted: PostedProposal, by: str) -> Proposal:
+    """Approve a proposal in the name of `by`, and complete it. Idempotent: return the proposal in its present state."""
+    posted = _reread(context, repo, thread, posted)
+    if posted.proposal.state == "open":
+        approved = posted.proposal.approved_by(by)
+        if not _update_comment(context, repo, thread, posted, approved):
+            return posted.proposal
+        posted = PostedProposal(posted.comment, posted.cause, approved)
         pass_by(APPROVED)
-    return go_on(context, repo, thread, found)
+    return complete(context, repo, thread, posted)
 
 
-def _reread(context: BoardContext, repo: Repo, thread: Thread, found: PostedProposal) -> PostedProposal:
-    """What was open when `thread` was read: a command before this one may have decided since. A call where it was."""
-    if found.proposal.state != "open":
-        return found
-    there = find(context, context.hub.thread(repo, thread.num))
-    return next((one for one in there if one.cause == found.cause), found)
+def _reread(context: BoardContext, repo: Repo, thread: Thread, posted: PostedProposal) -> PostedProposal:
+    """Read an open proposal again, with one call: an earlier command may have decided since `thread` was read."""
+    if posted.proposal.state != "open":
+        return posted
+    present = find(context, context.hub.thread(repo, thread.num))
+    return next((proposal for proposal in present if proposal.cause == posted.cause), posted)
 
 
-def go_on(context: BoardContext, repo: Repo, thread: Thread, found: PostedProposal) -> Proposal:
-    """Carry an approved proposal to its end, and say so in its comment."""
-    it = found.proposal
-    if it.state != "approved":
-        return it
-    how = CHANGE_KINDS[it.what]
-    title, made = how.title(it.words), found.comment.created_at
-    parts = [ApprovedPart(_repo(context, part), part.digest, found.cause, made) for part in it.parts]
-    if (objection := how.objection(context, it.words, title, parts)) is not None:
-        carried = ChangesetResult("undone", objection)
+def complete(context: BoardContext, repo: Repo, thread: Thread, posted: PostedProposal) -> Proposal:
+    """Make the commits of an approved proposal, and state the result in its comment."""
+    proposal = posted.proposal
+    if proposal.state != "approved":
+        return proposal
+    kind, words = CHANGE_KINDS[proposal.what], proposal.words
+    title, created_at = kind.title(words), posted.comment.created_at
+    parts = [ApprovedPart(_repo(context, part), part.digest, posted.cause, created_at) for part in proposal.parts]
+    if (objection := kind.objection(context, words, title, parts)) is not None:
+        result = ChangesetResult("undone", objection)
     else:
-        carried = carry_out(context, title, parts, lambda where: how.plan(context, it.words, where))
-    if carried.how == "held":
-        return it
-    notes = how.follow_up(context, it.words, carried.commits, found.cause) if carried.how == "done" else ()
-    pass_by(CARRIED)
-    ended = it.model_copy(update={"state": carried.how})
-    why = carried.why.message if carried.why is not None else ""
-    commits = [f"{context.address(where)}/commit/{commit}" for where, commit in carried.commits]
-    _update_comment(context, repo, thread, found, ended, why=why, commits=commits, notes=notes)
-    return ended
+        result = carry_out(context, title, parts, lambda target: kind.plan(context, words, target))
+    if result.state == "held":
+        return proposal
+    notes = kind.follow_up(context, words, result.commits, posted.cause) if result.state == "done" else ()
+    pass_by(COMMITTED)
+    completed = proposal.with_state(result.state)
+    why = result.why.message if result.why is not None else ""
+    commits = [f"{context.address(target)}/commit/{commit}" for target, commit in result.commits]
+    _update_comment(context, repo, thread, posted, completed, why=why, commits=commits, notes=notes)
+    return completed
 
 
-def go_on_with_approved(context: BoardContext, repo: Repo, thread: Thread) -> None:
-    """Carry whatever is approved in `thread` to its end: whoever began may be dead."""
-    for found in find(context, thread):
-        if found.proposal.state == "approved":
-            go_on(context, repo, thread, found)
+def complete_approved(context: BoardContext, repo: Repo, thread: Thread) -> None:
+    """Complete the approved proposals in `thread`, which a process that died left."""
+    for posted in find(context, thread):
+        if posted.proposal.state == "approved":
+            complete(context, repo, thread, posted)
 
 
 def reject(context: BoardContext, repo: Repo, thread: Thread, why: str) -> int:
-    """Turn down what is open in `thread`; how much that was."""
-    known = (_reread(context, repo, thread, found) for found in find(context, thread))
-    is_open = [found for found in known if found.proposal.state == "open"]
-    for found in is_open:
-        rejected = found.proposal.model_copy(update={"state": "rejected"})
-        _update_comment(context, repo, thread, found, rejected, why=why)
-    return len(is_open)
+    """Reject the open proposals in `thread`. Return their number."""
+    present = (_reread(context, repo, thread, posted) for posted in find(context, thread))
+    open_proposals = [posted for posted in present if posted.proposal.state == "open"]
+    for posted in open_proposals:
+        _update_comment(context, repo, thread, posted, posted.proposal.with_state("rejected"), why=why)
+    return len(open_proposals)
 
 
 def _repo(context: BoardContext, part: ProposedPart) -> Repo:
@@ -125,14 +125,14 @@ def _update_comment(
     context: BoardContext,
     repo: Repo,
     thread: Thread,
-    found: PostedProposal,
+    posted: PostedProposal,
     proposal: Proposal,
     *,
     why: str = "",
     commits: Sequence[str] = (),
     notes: Sequence[Note] = (),
 ) -> bool:
-    """Make the comment say `proposal`; False where the board holds that back."""
-    marker: Marker = context.marker(KIND, found.cause)
+    """Edit the comment to show `proposal`. Return False where edits of comments are off or in shadow on this board."""
+    marker: Marker = context.marker(KIND, posted.cause)
     text = comment_text(proposal, why=why, commits=commits, notes=notes)
-    return context.effects.edit_comment(repo, thread.num, found.comment.id, text, marker) != "held"
+    return context.effects.edit_comment(repo, thread.num, posted.comment.id, text, marker) != "held"

@@ -1,17 +1,18 @@
-"""Changes to several repos that belong together: each is one commit, all of them land, or none of them stays.
+"""Changesets: changes of several repos that belong together. Each repo gets one commit; all commits land, or all are
+reverted.
 
-A part is planned from the files as they are, and approved by the digest of that plan. It lands as one commit on the
-very commit that it was planned upon, and carries the digest in its message: so what landed, and what was taken back
-again, is seen in the history, by whoever goes on after a crash, and after Redis was lost.
+A part is planned from the present files and approved by the digest of its plan. Its commit has as parent the commit
+that the plan is based on, and carries the digest in its message. So the history shows which parts landed and which were
+reverted, also after a crash or after Redis is lost.
 
-    a part landed already         it is passed over
-    its plan is another now       nothing of it is done, and the parts before it are taken back
-    the Hub does not let us       the same
-    main moved                    it is planned anew; another plan is another part, see above
+    a part has landed             skip it
+    its plan differs now          do not commit it, and revert the parts before it
+    the Hub refuses the commit    the same
+    main moved                    plan the part again; a different plan counts as above
 
-Race closed: death between two parts, or in the middle of taking them back. Whoever goes on sees in both histories what
-was done, and comes to the same end.
-Race accepted: somebody changes a file between a part's landing and its undoing. That file is theirs, and left alone.
+Race closed: the process dies between two parts, or in the middle of a revert. The next process reads in both histories
+what was done, and comes to the same end.
+Race accepted: a person changes a file between a part's commit and its revert. The revert leaves that file alone.
 """
 
 from __future__ import annotations
@@ -41,11 +42,11 @@ from redis_state.shadowed_writes import ShadowedWrite
 
 log = structlog.get_logger()
 
-TRIES = 5
-LOOK_BACK = 5_000
-"""Commits among which a part is looked for, at most."""
-PRECISION = timedelta(seconds=2)
-"""The Hub tells whole seconds of a commit."""
+MAX_COMMIT_TRIES = 5
+MAX_HISTORY_COMMITS = 5_000
+"""Commits of a history that are searched for a part."""
+HUB_CLOCK_PRECISION = timedelta(seconds=2)
+"""The Hub gives the time of a commit in whole seconds."""
 MAX_FILE = 10 * 1024 * 1024
 
 LANDED = point("a part of several landed, the next one did not")
@@ -53,16 +54,16 @@ UNDONE = point("a part was taken back, the one before it was not")
 
 REASONS = table(
     (
-        Reason("changed", "Files in {repo} changed since that was planned.", "Ask for it again."),
-        Reason("refused", "The Hub did not let me write to {repo}: {why}", "A maintainer has to see to it."),
-        Reason("busy", "{repo} changes faster than I can commit to it.", "Ask for it again in a while."),
+        Reason("changed", "Files in {repo} changed after I made the plan.", "Write the command again."),
+        Reason("refused", "The Hub did not let me write to {repo}: {why}", "A maintainer has to fix that first."),
+        Reason("busy", "{repo} changes faster than I can commit to it.", "Write the command again later."),
     )
 )
 
 
 @dataclass(frozen=True)
 class ChangesetPart:
-    """What is to become of files in `repo`, planned from `commit`."""
+    """The planned changes of files in `repo`, based on `commit`."""
 
     repo: Repo
     commit: str
@@ -70,15 +71,15 @@ class ChangesetPart:
 
     @property
     def digest(self) -> str:
-        """Names this very plan, byte for byte."""
-        told = sorted((one.path, one.place, _sha(one.was), _sha(one.data)) for one in self.files)
-        return hashlib.sha256(json.dumps([self.repo.id, told]).encode()).hexdigest()[:32]
+        """The digest of this plan; any other byte in it gives another digest."""
+        files = sorted((file.path, file.place, _sha(file.was), _sha(file.data)) for file in self.files)
+        return hashlib.sha256(json.dumps([self.repo.id, files]).encode()).hexdigest()[:32]
 
     @property
     def changes(self) -> list[Change]:
-        """What to commit."""
-        gone: list[Change] = [DeleteFile(one.path) for one in self.files if one.moves]
-        return [*gone, *(WriteFile(one.place, one.data) for one in self.files)]
+        """The file operations of the commit."""
+        deletions: list[Change] = [DeleteFile(file.path) for file in self.files if file.moves]
+        return [*deletions, *(WriteFile(file.place, file.data) for file in self.files)]
 
 
 Planner = Callable[[Repo], ChangesetPart | Problem]
@@ -86,9 +87,9 @@ Planner = Callable[[Repo], ChangesetPart | Problem]
 
 @dataclass(frozen=True)
 class ApprovedPart:
-    """A part by its digest, as it was approved; `cause` tells two approvals of the same thing apart.
+    """A part that a maintainer approved by its digest; `cause` distinguishes two approvals of the same plan.
 
-    Nothing of it was done before `proposed`, by the Hub's clock.
+    Its commits are not older than `proposed`, by the Hub's clock.
     """
 
     repo: Repo
@@ -99,27 +100,30 @@ class ApprovedPart:
 
 @dataclass(frozen=True)
 class ChangesetResult:
-    """What came of it; `why` it was not done; `commits` by repo, where it was."""
+    """The result of a changeset: `commits` by repo where it is done, `why` it is not where it is undone.
 
-    how: Literal["done", "undone", "held"]
+    `held`: edits are off or in shadow on this board.
+    """
+
+    state: Literal["done", "undone", "held"]
     why: Problem | None = None
     commits: tuple[tuple[Repo, str], ...] = ()
 
 
 def carry_out(context: BoardContext, title: str, parts: Sequence[ApprovedPart], plan: Planner) -> ChangesetResult:
-    """Do all of `parts`, in order, or none. Called again it goes on where it was. Raises HubError where it may be
-    tried again."""
+    """Commit all of `parts` in order, or none. A repeated call continues where the last one stopped. Raises HubError
+    where a retry can help."""
     if not _is_allowed(context, title, parts):
         return ChangesetResult("held")
     commits: list[tuple[Repo, str]] = []
     for part in parts:
-        found = landed_commit(context, title, part) or _land(context, title, part, plan)
-        if isinstance(found, Problem):
-            log.warning("taken back", title=title, repo=part.repo.id, why=found.message)
-            take_back(context, title, parts)
-            return ChangesetResult("undone", found)
-        commits.append((part.repo, found))
-        _look_at(context, part.repo, found)
+        commit = landed_commit(context, title, part) or _commit_part(context, title, part, plan)
+        if isinstance(commit, Problem):
+            log.warning("taken back", title=title, repo=part.repo.id, why=commit.message)
+            revert(context, title, parts)
+            return ChangesetResult("undone", commit)
+        commits.append((part.repo, commit))
+        _mark_requests(context, part.repo, commit)
         pass_by(LANDED)
     return ChangesetResult("done", commits=tuple(commits))
 
@@ -133,50 +137,51 @@ def _is_allowed(context: BoardContext, title: str, parts: Sequence[ApprovedPart]
 
 
 def landed_commit(context: BoardContext, title: str, part: ApprovedPart) -> str | None:
-    """The commit as which `part` is in; None where it is not, or was taken back.
+    """The commit of `part`; None where it has not landed, or was reverted.
 
-    A call for each hundred commits since it was proposed. Only ours are in the order of their times: anybody with a git
-    can date a commit as they like.
+    One call for each hundred commits since the proposal. Only dates of the bot's commits count: a person can give a
+    commit any date.
     """
     me = context.me()
-    for entry in islice(context.hub.history(part.repo), LOOK_BACK):
+    for entry in islice(context.hub.history(part.repo), MAX_HISTORY_COMMITS):
         if not is_ours(me, entry):
             continue
-        if entry.date is not None and entry.date < part.proposed - PRECISION:
+        if entry.date is not None and entry.date < part.proposed - HUB_CLOCK_PRECISION:
             return None
-        if _is_commit_of(entry, _undoing(title), _undo_trailer(part)):
+        if _is_commit_of(entry, _revert_title(title), _revert_trailer(part)):
             return None
-        if _is_commit_of(entry, title, _change_trailer(part)):
+        if _is_commit_of(entry, title, _part_trailer(part)):
             return entry.oid
     return None
 
 
 def _is_commit_of(entry: LogEntry, title: str, trailer: str) -> bool:
-    """Whether a commit of ours is that one. The title has to be ours too: a merge quotes strangers further down."""
+    """Whether a commit of the bot has this title and trailer. The trailer alone proves nothing: a merge commit quotes
+    text of other people."""
     return entry.title.strip() == title[:200].strip() and trailer in entry.message.splitlines()
 
 
-def _change_trailer(part: ApprovedPart) -> str:
+def _part_trailer(part: ApprovedPart) -> str:
     return f"Steward-Part: {part.cause} {part.digest}"
 
 
-def _undo_trailer(part: ApprovedPart) -> str:
+def _revert_trailer(part: ApprovedPart) -> str:
     return f"Steward-Undo: {part.cause} {part.digest}"
 
 
-def _undoing(title: str) -> str:
+def _revert_title(title: str) -> str:
     return f"Take back: {title}"[:200]
 
 
-def _land(context: BoardContext, title: str, part: ApprovedPart, plan: Planner) -> str | Problem:
-    for _ in range(TRIES):
-        found = plan(part.repo)
-        if isinstance(found, Problem):
-            return found
-        if found.digest != part.digest:
+def _commit_part(context: BoardContext, title: str, part: ApprovedPart, plan: Planner) -> str | Problem:
+    for _ in range(MAX_COMMIT_TRIES):
+        planned = plan(part.repo)
+        if isinstance(planned, Problem):
+            return planned
+        if planned.digest != part.digest:
             return REASONS["changed"].problem(repo=part.repo.id)
         try:
-            return _commit(context, part.repo, found.changes, title, _change_trailer(part), found.commit)
+            return _commit(context, part.repo, planned.changes, title, _part_trailer(part), planned.commit)
         except StaleParent:
             continue
         except BadToken:
@@ -196,66 +201,66 @@ def _commit(
     *,
     waits: bool = True,
 ) -> str:
-    """One commit within the budget of the repo. Raises RateLimited where that is used up and this one `waits`."""
+    """Make one commit, counted in the repo's budget. Raises RateLimited where the budget is used up and `waits`."""
     if not context.ledgers.spend(repo) and waits:
         seconds = (context.ledgers.next_commit(repo) or context.now() + HOUR) - context.now()
-        words = f"We committed to {repo.id} as often as we may for now."
-        raise RateLimited(words, seconds=max(1.0, seconds), what="commits", status=None)
+        message = f"The budget of commits to {repo.id} is used up for now."
+        raise RateLimited(message, seconds=max(1.0, seconds), what="commits", status=None)
     return context.hub.commit(repo, changes, title[:200], trailer, parent=parent).oid
 
 
-def take_back(context: BoardContext, title: str, parts: Sequence[ApprovedPart]) -> int:
-    """Put back what of `parts` is in, the last one first; files that somebody changed since are left alone. How many
-    parts were put back."""
+def revert(context: BoardContext, title: str, parts: Sequence[ApprovedPart]) -> int:
+    """Revert the landed ones of `parts`, the last first, except files that changed since. Return their number."""
     count = 0
     for part in reversed(parts):
         commit = landed_commit(context, title, part)
         if commit is not None:
-            _put_back(context, title, part, commit)
+            _revert_part(context, title, part, commit)
             count += 1
         pass_by(UNDONE)
     return count
 
 
-def _put_back(context: BoardContext, title: str, part: ApprovedPart, commit: str) -> None:
-    for _ in range(TRIES):
+def _revert_part(context: BoardContext, title: str, part: ApprovedPart, commit: str) -> None:
+    for _ in range(MAX_COMMIT_TRIES):
         head = context.hub.head(part.repo)
         changes = _reverse(context, part.repo, commit, head)
         if not changes:
             return
         try:
-            # Half a change is worse than a commit over our own budget, which leaves room below the Hub's.
-            _commit(context, part.repo, changes, _undoing(title), _undo_trailer(part), head, waits=False)
+            # Half a change is worse than a commit over the bot's budget, which is below the Hub's limit.
+            _commit(context, part.repo, changes, _revert_title(title), _revert_trailer(part), head, waits=False)
         except StaleParent:
             continue
-        _look_at(context, part.repo, commit)
+        _mark_requests(context, part.repo, commit)
         return
-    raise StaleParent(f"{part.repo.id} changes faster than a commit of ours can be taken back.")
+    raise StaleParent(f"{part.repo.id} changes faster than the bot can revert its commit.")
 
 
 def _reverse(context: BoardContext, repo: Repo, commit: str, head: str) -> list[Change]:
-    """What undoes `commit` at `head`, but for files that changed since. A few calls, and one a file to read."""
-    _, before = context.hub.commits(repo, commit, limit=2)
-    paths = context.hub.changed_paths(repo, before.oid, commit)
-    was, made, now = (_oids(context, repo, paths, at) for at in (before.oid, commit, head))
+    """The changes that undo `commit` at `head`, without files that changed since. A few calls, and one for each file
+    to restore."""
+    _, parent = context.hub.commits(repo, commit, limit=2)
+    paths = context.hub.changed_paths(repo, parent.oid, commit)
+    before, after, present = (_oids(context, repo, paths, revision) for revision in (parent.oid, commit, head))
     changes: list[Change] = []
     for path in paths:
-        if now[path] != made[path] or now[path] == was[path]:
+        if present[path] != after[path] or present[path] == before[path]:
             continue
-        if was[path] is None:
+        if before[path] is None:
             changes.append(DeleteFile(path))
         else:
-            changes.append(WriteFile(path, context.hub.read_file(repo, path, before.oid, max_bytes=MAX_FILE).data))
+            changes.append(WriteFile(path, context.hub.read_file(repo, path, parent.oid, max_bytes=MAX_FILE).data))
     return changes
 
 
 def _oids(context: BoardContext, repo: Repo, paths: Sequence[str], revision: str) -> dict[str, str | None]:
-    there = context.hub.paths_info(repo, paths, revision)
-    return {path: there[path].oid if path in there else None for path in paths}
+    files = context.hub.paths_info(repo, paths, revision)
+    return {path: files[path].oid if path in files else None for path in paths}
 
 
-def _look_at(context: BoardContext, repo: Repo, commit: str) -> None:
-    """Our own commits call nobody: have the requests looked at that `commit` changed."""
+def _mark_requests(context: BoardContext, repo: Repo, commit: str) -> None:
+    """Mark the requests that `commit` changed: deliveries of the bot's own commits mark nothing."""
     if repo == context.requests:
         context.heads.doubt(repo.id, commit)
         paths = context.hub.changed_paths(repo, f"{commit}^", commit)

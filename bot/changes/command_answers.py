@@ -9,12 +9,12 @@ from bot.core.render import Safe
 
 
 def proposed_by(call: Call) -> proposals.PostedProposal | None:
-    """The proposal that this command has already posted in its thread; None where it has posted none."""
-    return next((one for one in proposals.find(call.context, call.thread) if one.cause == call.cause), None)
+    """The proposal that this command has already posted in its thread, if any."""
+    return next((posted for posted in proposals.find(call.context, call.thread) if posted.cause == call.cause), None)
 
 
 def proposal_answer(proposal: proposals.Proposal | None) -> Safe:
-    """The answer that tells the state of `proposal`; None stands for one that the board's effects held back."""
+    """The answer that states the result of a proposal; None: comments or edits are off or in shadow on this board."""
     if proposal is None:
         return say("propose", how="off", problems=[], digest="")
     how = "proposed" if proposal.state == "open" else proposal.state

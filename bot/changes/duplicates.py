@@ -1,9 +1,9 @@
-"""Requests that are there twice: looked for once a day, told once, each in a thread of its own, with a cure to approve.
+"""Duplicates: pairs of requests for the same evaluation. A daily sync reports each pair once, in its own thread, with a
+proposal to withdraw one of the two.
 
-Only paths are compared, in the mirror; the few files whose paths are alike are read. Which pairs were told is seen in
-our own threads, by their marker, so nothing is told twice, also after Redis was lost; Redis remembers it, so that pairs
-which nobody cures cost no calls and keep no other from being told. Of two that are both from before the board's
-adoption nobody is told.
+The sync compares paths in the mirror and reads only files whose paths are similar. The marker of the bot's thread shows
+that a pair was reported, also after Redis is lost. Redis holds the reported pairs too, so that pairs which stay cost no
+calls and do not keep others from being reported. Pairs from before the board's adoption are not reported.
 """
 
 from __future__ import annotations
@@ -37,89 +37,89 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 DUPLICATES = "duplicates"
-"""Dirty key: it is time to look for requests that are there twice."""
-MOST, LOOKS = 10, 50
-"""Pairs that are told in one look, for each is a thread, of which everybody hears; and pairs that are looked at."""
+"""Dirty key: search for duplicates."""
+MAX_REPORTED, MAX_TRIED = 10, 50
+"""Pairs that one sync reports, since each new thread notifies every watcher; and pairs for which it tries."""
 
-GONE = Reason("not-double", "{path} is not there twice any more.", "Nothing is left to do.")
+GONE = Reason("not-double", "{path} is no longer a duplicate.", "There is nothing left to do.")
 
 
 def sync_duplicates(context: BoardContext) -> None:
-    """Tell of MOST pairs that nobody was told of. A few calls for each, and none where there is none.
+    """Report at most MAX_REPORTED new pairs: a few calls for each, none where there is no new pair.
 
-    The mirror is taken as the last look at the repo left it; where there is none yet, it is looked at tomorrow.
+    The sync uses the mirror as it is, without a refresh; a board without a mirror waits for the next day.
     """
     head = context.index.head(context.requests.id)
     try:
         with context.mirror.read(context.requests) as view:
-            found = list(_find(context, view, head)) if head is not None and view.has(head) else []
+            pairs = list(_find(context, view, head)) if head is not None and view.has(head) else []
     except MirrorDamaged:
         return
-    told = {text(pair) for pair in context.redis.smembers(context.keys.doubles)}
-    if gone := told - {_name(double) for double in found}:
+    reported = {text(name) for name in context.redis.smembers(context.keys.doubles)}
+    if gone := reported - {_name(pair) for pair in pairs}:
         context.redis.srem(context.keys.doubles, *gone)
     count = 0
-    for double in [one for one in found if _name(one) not in told][:LOOKS]:
-        if count == MOST:
+    for pair in [pair for pair in pairs if _name(pair) not in reported][:MAX_TRIED]:
+        if count == MAX_REPORTED:
             break
-        if _tell(context, double):
-            context.redis.sadd(context.keys.doubles, _name(double))
+        if _report(context, pair):
+            context.redis.sadd(context.keys.doubles, _name(pair))
             count += 1
 
 
-def _name(double: DuplicatePair) -> str:
-    return f"{double.keep.path}\0{double.lose.path}"
+def _name(pair: DuplicatePair) -> str:
+    return f"{pair.keep.path}\0{pair.lose.path}"
 
 
 def _find(context: BoardContext, view: MirrorView, head: str) -> Iterator[DuplicatePair]:
     oids = {blob.path: blob.oid for blob in view.files(head) if blob.oid is not None and is_request_path(blob.path)}
     for group in possible_duplicates(oids):
         data = {path: view.blob(oids[path], max_bytes=context.board.max_request_bytes) or b"" for path in group}
-        read = (parse_request(path, raw) for path, raw in data.items())
+        parsed = (parse_request(path, raw) for path, raw in data.items())
         adopted = dict(zip(group, context.adoption.blobs(group), strict=True))
-        for double in find_duplicates(one for one in read if isinstance(one, Request)):
-            pair = ((str(one.path), one) for one in (double.keep, double.lose))
-            if not all(is_old(adopted[path], oids[path], one) for path, one in pair):
-                yield double
+        for pair in find_duplicates(request for request in parsed if isinstance(request, Request)):
+            members = ((str(request.path), request) for request in (pair.keep, pair.lose))
+            if not all(is_old(adopted[path], oids[path], request) for path, request in members):
+                yield pair
 
 
-def _tell(context: BoardContext, double: DuplicatePair) -> bool:
-    """Open the thread, and propose the cure in it, if that was not done before; whether nothing is left to do.
-
-    Whoever dies in between is followed by another who does the rest.
-    """
-    keep, lose = str(double.keep.path), str(double.lose.path)
-    name, marker = f"Requests twice: {double.lose.path.model}"[:200], context.marker("duplicate", f"{keep} {lose}")
-    words = {"model": double.lose.path.model, "keep": keep, "lose": lose, "at": iso(context.now())}
+def _report(context: BoardContext, pair: DuplicatePair) -> bool:
+    """Open the thread of a pair and propose the withdrawal in it, each step if it is missing. Return whether the pair
+    needs nothing more."""
+    keep, lose = str(pair.keep.path), str(pair.lose.path)
+    name, marker = f"Requests twice: {pair.lose.path.model}"[:200], context.marker("duplicate", f"{keep} {lose}")
+    words = {"model": pair.lose.path.model, "keep": keep, "lose": lose, "at": iso(context.now())}
     part = plan(context, words, context.requests)
     if isinstance(part, Problem):
-        log.info("a double that cannot be cured now", lose=lose, why=part.message)
+        log.info("duplicate cannot be withdrawn now", lose=lose, why=part.message)
         return False
-    place = find_own(context, name, marker, "")
+    own_thread = find_own(context, name, marker, "")
     urls = {"keep_url": context.address(context.requests, keep), "lose_url": context.address(context.requests, lose)}
     body = render("duplicate", keep=keep, lose=lose, **urls)
-    number = place[0] if place else context.effects.open_thread(context.requests, name, body, marker, looked=True)
+    number = (
+        own_thread[0] if own_thread else context.effects.open_thread(context.requests, name, body, marker, looked=True)
+    )
     if number is None:
         return False
     thread = context.hub.thread(context.requests, number)
     if thread.status != "open" or proposals.find(context, thread):
         return True
-    made = proposals.propose(context, "cure", words, [part])
-    return proposals.post(context, context.requests, thread, f"duplicate:{number}", made) is not None
+    proposal = proposals.propose(context, "cure", words, [part])
+    return proposals.post(context, context.requests, thread, f"duplicate:{number}", proposal) is not None
 
 
 # --- as a `ChangeKind` of `applying`
 
 
 def title(words: dict[str, str]) -> str:
-    """What the commit is called."""
+    """The title of the commit."""
     return f"Withdraw {words['lose']}, which is there twice"
 
 
 def plan(context: BoardContext, words: dict[str, str], repo: Repo) -> ChangesetPart | Problem:
-    """The request that is too much is withdrawn, and can be put back."""
+    """Plan to withdraw one request of the pair; `/restore` can put it back."""
     head = context.hub.head(repo)
-    files = []
+    requests = []
     for path in (words["keep"], words["lose"]):
         try:
             file = context.hub.find_file(repo, path, head, max_bytes=context.board.max_request_bytes)
@@ -128,25 +128,25 @@ def plan(context: BoardContext, words: dict[str, str], repo: Repo) -> ChangesetP
         request = parse_request(path, file.data) if file is not None else None
         if not isinstance(request, Request):
             return GONE.problem(path=path)
-        files.append(request)
+        requests.append(request)
     why = Hold(reason=f"It is there twice: see {words['keep']}", by=context.me().name, at=words["at"])
-    done = remove_request(files[1], why)
-    if done is None:
+    removal = remove_request(requests[1], why)
+    if removal is None:
         return GONE.problem(path=words["lose"])
-    return done if isinstance(done, Problem) else ChangesetPart(repo, head, (done,))
+    return removal if isinstance(removal, Problem) else ChangesetPart(repo, head, (removal,))
 
 
 def objection(
-    context: BoardContext, words: dict[str, str], its_title: str, parts: Sequence[ApprovedPart]
+    context: BoardContext, words: dict[str, str], commit_title: str, parts: Sequence[ApprovedPart]
 ) -> Problem | None:
-    """Nothing but what the plan itself says."""
-    del context, words, its_title, parts
+    """None: the plan itself has all checks."""
+    del context, words, commit_title, parts
     return None
 
 
 def follow_up(
     context: BoardContext, words: dict[str, str], commits: Sequence[tuple[Repo, str]], cause: str
 ) -> tuple[Note, ...]:
-    """Nothing more is to be done."""
+    """Return no notes: nothing follows from a withdrawal."""
     del context, words, commits, cause
     return ()

@@ -1,4 +1,4 @@
-"""The comment in which something is proposed to the maintainers, from its first word to its end."""
+"""The text of the comment that holds a proposal, in each of its states."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from leaderboard.rename_checks import RenameCheckLine
 
 @dataclass(frozen=True)
 class Note:
-    """Where the details of a renamed model are: at `wanted`, if they were `moved`, else still at `repo`."""
+    """The details repo of a renamed model: at `wanted` if the bot `moved` it, else still at `repo`."""
 
     repo: str
     wanted: str
@@ -21,8 +21,8 @@ class Note:
 
 @dataclass(frozen=True)
 class ProposalView:
-    """Everything that it may say. `record` is the line that tells the bot what it wrote here; `parts` are the kinds of
-    repo with the number of files that change there; `notes` tell what followed."""
+    """The variables of the text. `record` is the hidden line with the proposal itself, `parts` are kinds of repo with
+    the number of files that change there, `notes` state what followed from the commits."""
 
     what: str
     words: Mapping[str, str]
@@ -38,7 +38,7 @@ class ProposalView:
 
     @property
     def reason(self) -> str:
-        """Why it was asked for."""
+        """The reason in the command."""
         return self.words.get("reason", "")
 
 
@@ -48,7 +48,7 @@ def proposal_text(view: ProposalView) -> str:
 
 
 def _subject(view: ProposalView) -> str:
-    """What it is about, in code: a model, with its precision and type of weights where those are meant."""
+    """The model, with precision and type of weights where the proposal is limited to them."""
     name = view.words.get("model") or view.words.get("old", "")
     part = part_of(view.words)
     return f"{name} ({part})" if part else name

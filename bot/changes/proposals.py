@@ -1,11 +1,11 @@
 """Proposals: comments of the bot that say what would change and wait for a maintainer's approval.
 
-The comment tells people what would change. Its second line, which is hidden, tells the bot: the kind of change, its
-words, and the digest of the plan for each repo (`changesets`). The state of a proposal lies in that line, so a process
-that dies is followed by another that continues from there, also after Redis was lost (`applying`).
+The text of the comment is for people. Its second line is hidden and for the bot: the kind of change, its parameters
+(`words`), the digest of the plan for each repo (`changesets`), and the state. So another process can continue where one
+dies, also after Redis is lost (`applying`).
 
-    open -> approved -> done        every part is committed
-                     -> undone      it could not be done as approved: what was committed is reverted
+    open -> approved -> done        all parts are committed
+                     -> undone      a part could not be committed as approved; the others are reverted
          -> rejected
 """
 
@@ -28,7 +28,7 @@ from hub.records import Comment, Repo, Thread
 from leaderboard.rename_checks import RenameCheckLine
 
 KIND = "proposal"
-SHORTEST = 7
+MIN_DIGEST_LENGTH = 7
 What = Literal["rename", "remove", "restore", "cure"]
 State = Literal["open", "approved", "done", "undone", "rejected"]
 
@@ -44,7 +44,7 @@ class ProposedPart(BaseModel):
 
 
 class Proposal(BaseModel):
-    """What the hidden line says."""
+    """The contents of the hidden line."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -56,9 +56,17 @@ class Proposal(BaseModel):
 
     @property
     def digest(self) -> str:
-        """What an approval names."""
-        told = [self.what, sorted(self.words.items()), [part.digest for part in self.parts]]
-        return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
+        """The digest that an approval names."""
+        content = [self.what, sorted(self.words.items()), [part.digest for part in self.parts]]
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
+
+    def with_state(self, state: State) -> Proposal:
+        """The proposal in another state."""
+        return self.model_copy(update={"state": state})
+
+    def approved_by(self, name: str) -> Proposal:
+        """The proposal as approved by the maintainer `name`."""
+        return self.model_copy(update={"state": "approved", "by": name})
 
 
 @dataclass(frozen=True)
@@ -73,9 +81,9 @@ class PostedProposal:
 def propose(
     context: BoardContext, what: What, words: dict[str, str], parts: Sequence[ChangesetPart], *, by: str = ""
 ) -> Proposal:
-    """A proposal of `parts`; approved at once where `by` is somebody who may."""
+    """A proposal of `parts`; it is approved already where `by` names the maintainer who wrote the command."""
     proposed = tuple(
-        ProposedPart(repo=_kind(context, one.repo), digest=one.digest, files=len(one.files)) for one in parts
+        ProposedPart(repo=_kind(context, part.repo), digest=part.digest, files=len(part.files)) for part in parts
     )
     return Proposal(what=what, words=words, parts=proposed, state="approved" if by else "open", by=by)
 
@@ -92,45 +100,45 @@ def post(
     proposal: Proposal,
     lines: Sequence[RenameCheckLine] = (),
 ) -> PostedProposal | None:
-    """Write `proposal` into `thread`, once for each `cause`; None where the board holds that back."""
+    """Post `proposal` in `thread`, once for each `cause`. None where comments are off or in shadow on this board."""
     marker = context.marker(KIND, cause)
-    known = {found.cause: found for found in find(context, thread)}
+    known = {posted.cause: posted for posted in find(context, thread)}
     if cause in known:
         return known[cause]
     text = comment_text(proposal, lines=lines)
-    said = context.effects.comment(repo, thread.num, text, marker, asked=True, wake=thread_key(repo, thread.num))
-    if said is None:
+    comment = context.effects.comment(repo, thread.num, text, marker, asked=True, wake=thread_key(repo, thread.num))
+    if comment is None:
         return None
-    found = _read(said)
-    return PostedProposal(said, cause, found or proposal)
+    return PostedProposal(comment, cause, _read(comment) or proposal)
 
 
 def find(context: BoardContext, thread: Thread) -> list[PostedProposal]:
     """The proposals in `thread`, oldest first."""
-    me, found = context.me(), list[PostedProposal]()
+    me, posted = context.me(), list[PostedProposal]()
     for comment in thread.comments:
         marker = marker_of(comment.text) if is_by(me, comment.author_id, comment.author_name) else None
         if marker is not None and (marker.board, marker.kind) == (context.board.name, KIND):
             proposal = _read(comment)
-            found += [PostedProposal(comment, marker.key, proposal)] if proposal is not None else []
-    return found
+            posted += [PostedProposal(comment, marker.key, proposal)] if proposal is not None else []
+    return posted
 
 
 def _read(comment: Comment) -> Proposal | None:
-    said = second_line(comment)
+    line = second_line(comment)
     try:
-        return Proposal.model_validate_json(said) if said else None
+        return Proposal.model_validate_json(line) if line else None
     except ValidationError:
         return None
 
 
 def find_by_digest(context: BoardContext, thread: Thread, sha: str) -> PostedProposal | None:
-    """The newest proposal in `thread` whose digest begins with `sha`: what was turned down, or undone, and is asked for
-    anew may be the very same plan."""
-    said = sha.strip().lower()
-    if len(said) < SHORTEST:
+    """The newest proposal in `thread` whose digest begins with `sha`: a new proposal can have the same plan, and so the
+    same digest, as one that was rejected or undone."""
+    prefix = sha.strip().lower()
+    if len(prefix) < MIN_DIGEST_LENGTH:
         return None
-    return next((found for found in reversed(find(context, thread)) if found.proposal.digest.startswith(said)), None)
+    newest_first = reversed(find(context, thread))
+    return next((posted for posted in newest_first if posted.proposal.digest.startswith(prefix)), None)
 
 
 def comment_text(

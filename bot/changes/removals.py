@@ -1,4 +1,4 @@
-"""Removing a model's results and requests from the board, and putting them back (`leaderboard.removals`)."""
+"""Remove a model's results and requests from the board, and restore them (rules: `leaderboard.removals`)."""
 
 from __future__ import annotations
 
@@ -29,38 +29,38 @@ from leaderboard.renames import FilePlan
 from leaderboard.requests import Request, RequestPath, parse_path, parse_request
 from redis_state.board.entry import IndexEntry
 
-MOST = 60
+MAX_RESULTS_FILES = 60
 MAX_FILE = 10 * 1024 * 1024
 
 
 @dataclass(frozen=True)
 class Removal:
-    """`remove` or `restore`, of `words["model"]`, and of one precision or type of weights where `words` name it."""
+    """`remove` or `restore` of `words["model"]`, limited to a precision or type of weights where `words` name one."""
 
     what: Literal["remove", "restore"]
 
     def title(self, words: dict[str, str]) -> str:
-        """What the commits are called."""
+        """The title of the commits."""
         part = part_of(words)
         return f"{self.what.title()} {words['model']}{f' ({part})' if part else ''}"
 
     def prepare(self, context: BoardContext, words: dict[str, str]) -> list[ChangesetPart] | Problem:
-        """The parts of it, or why it cannot be done."""
+        """Plan the parts, or return the problem that prevents it."""
         parts: list[ChangesetPart] = []
         for repo in self.order(context):
-            found = self.plan(context, words, repo)
-            if isinstance(found, Problem):
-                return found
-            parts += [found] if found.files else []
+            part = self.plan(context, words, repo)
+            if isinstance(part, Problem):
+                return part
+            parts += [part] if part.files else []
         code = "nothing" if self.what == "remove" else "not-removed"
         return parts or REASONS[code].problem(model=words["model"])
 
     def order(self, context: BoardContext) -> tuple[Repo, Repo]:
-        """Which repo first: what says that there are results never points to none for long."""
+        """The order of the commits; a request never points to missing results for long."""
         return (context.requests, context.results) if self.what == "remove" else (context.results, context.requests)
 
     def plan(self, context: BoardContext, words: dict[str, str], repo: Repo) -> ChangesetPart | Problem:
-        """The part of it in `repo`, as the files are now."""
+        """Plan the part in `repo` from the present files."""
         if self.what == "remove" and (flags := rename_facts.flags(context, words["model"])):
             return REASONS["flagged"].problem(model=flags[0].model)
         commit = context.hub.head(repo)
@@ -74,9 +74,9 @@ class Removal:
     def _requests(
         self, context: BoardContext, words: dict[str, str], repo: Repo, commit: str
     ) -> list[Request] | Problem:
-        found: list[Request] = []
+        requests: list[Request] = []
         for entry in context.index.of_model(words["model"]):
-            if not _is_meant(entry, words):
+            if not _matches(entry, words):
                 continue
             try:
                 file = context.hub.find_file(repo, entry.path, commit, max_bytes=context.board.max_request_bytes)
@@ -85,8 +85,8 @@ class Removal:
             request = parse_request(entry.path, file.data) if file is not None else None
             if isinstance(request, list):
                 return REASONS["unreadable"].problem(path=entry.path)
-            found += [request] if request is not None else []
-        return found
+            requests += [request] if request is not None else []
+        return requests
 
     def _part_of_requests(
         self, repo: Repo, commit: str, words: dict[str, str], requests: Sequence[Request]
@@ -94,21 +94,23 @@ class Removal:
         why = Hold(reason=words.get("reason") or "no reason was given", by=words["by"], at=words["at"])
         files: list[FilePlan] = []
         for request in requests:
-            found = remove_request(request, why) if self.what == "remove" else restore_request(request)
-            if isinstance(found, Problem):
-                return found
-            files += [found] if found is not None else []
+            plan = remove_request(request, why) if self.what == "remove" else restore_request(request)
+            if isinstance(plan, Problem):
+                return plan
+            files += [plan] if plan is not None else []
         return ChangesetPart(repo, commit, tuple(files))
 
     def _part_of_results(
         self, context: BoardContext, commit: str, words: dict[str, str], requests: Sequence[Request]
     ) -> ChangesetPart | Problem:
-        there = self._listed(context, words["model"], commit)
-        taken = set(there) if self.what == "restore" else set[str]()
+        present = self._listed(context, words["model"], commit)
+        taken = set(present) if self.what == "restore" else set[str]()
         paths = (
-            {path: path for path in there} if self.what == "remove" else self._archived(context, words["model"], commit)
+            {path: path for path in present}
+            if self.what == "remove"
+            else self._archived(context, words["model"], commit)
         )
-        if len(paths) > MOST:
+        if len(paths) > MAX_RESULTS_FILES:
             return REASONS["too-much"].problem()
         files: list[FilePlan] = []
         for plain, path in paths.items():
@@ -126,8 +128,8 @@ class Removal:
     def _archived(self, context: BoardContext, model: str, commit: str) -> dict[str, str]:
         """Path before the removal → path in the archive."""
         folders = (FORMER_ARCHIVE + model, ARCHIVE + model)
-        found = [path for folder in folders for path in self._listed(context, folder, commit)]
-        return {original: path for path in found if (original := original_path(path)) is not None}
+        paths = [path for folder in folders for path in self._listed(context, folder, commit)]
+        return {original: path for path in paths if (original := original_path(path)) is not None}
 
     def _listed(self, context: BoardContext, folder: str, commit: str) -> list[str]:
         try:
@@ -136,10 +138,10 @@ class Removal:
             return []
 
     def objection(
-        self, context: BoardContext, words: dict[str, str], its_title: str, parts: Sequence[ApprovedPart]
+        self, context: BoardContext, words: dict[str, str], commit_title: str, parts: Sequence[ApprovedPart]
     ) -> Problem | None:
-        """Why it must not be begun, by now; what was begun goes on."""
-        if self.what == "restore" or any(landed_commit(context, its_title, part) for part in parts):
+        """The flag that prevents a removal now; None for a removal that has started, and for a restoration."""
+        if self.what == "restore" or any(landed_commit(context, commit_title, part) for part in parts):
             return None
         flags = rename_facts.flags(context, words["model"])
         return REASONS["flagged"].problem(model=flags[0].model) if flags else None
@@ -147,17 +149,17 @@ class Removal:
     def follow_up(
         self, context: BoardContext, words: dict[str, str], commits: Sequence[tuple[Repo, str]], cause: str
     ) -> tuple[Note, ...]:
-        """Nothing more is to be done."""
+        """Return no notes: nothing follows from a removal."""
         del context, words, commits, cause
         return ()
 
 
-def _is_meant(entry: IndexEntry, words: dict[str, str]) -> bool:
-    where = parse_path(entry.path)
-    if not isinstance(where, RequestPath) or where.model != words["model"]:
+def _matches(entry: IndexEntry, words: dict[str, str]) -> bool:
+    path = parse_path(entry.path)
+    if not isinstance(path, RequestPath) or path.model != words["model"]:
         return False
-    asked = {"precision": where.precision, "weight_type": where.weight_type}
-    return all((words.get(name) or value).lower() == value.lower() for name, value in asked.items())
+    values = {"precision": path.precision, "weight_type": path.weight_type}
+    return all((words.get(name) or value).lower() == value.lower() for name, value in values.items())
 
 
 REMOVE, RESTORE = Removal("remove"), Removal("restore")

@@ -1,4 +1,4 @@
-"""What has to be known before a model is renamed: what the Hub calls it, whose it is, and whether it is at rest."""
+"""Gather the facts for the checks of a rename: the Hub's names, permissions, flags, running evaluations."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ from leaderboard.requests import Status
 from leaderboard.roles import Person, Role
 from redis_state.redis import text
 
-MOST_ASKING = 3
-"""Discussions that link one pull request whose authors count as asking for it."""
+MAX_LINKING_THREADS = 3
+"""Discussions that link a pull request and whose authors count as its requesters."""
 _WEIGHTS = (".safetensors", ".bin", ".gguf", ".pt", ".pth")
 
 
-def gather(context: BoardContext, it: RenamePlan, base: RenameBase, asking: Sequence[Person]) -> RenameFacts:
-    """Look at both names on the Hub: two calls, and where they are two models of the same weights, up to four for each
-    of `asking`, who asked for it."""
-    old, new = _facts(context, it.old), None
+def gather(context: BoardContext, rename: RenamePlan, base: RenameBase, asking: Sequence[Person]) -> RenameFacts:
+    """Read both names on the Hub: two calls; where they are two models with the same weights, up to four more for each
+    requester in `asking`."""
+    old, new = _facts(context, rename.old), None
     leads = old.id if old is not None else ""
-    same, who, may = False, asking[0].name if asking else "", False
-    if leads != it.new:
-        new = _facts(context, it.new)
-        same = old is not None and new is not None and _digests(old) == _digests(new) != []
-        if same:
-            who, may = _writer(context, it, asking, who)
+    is_same, requester, may_write = False, asking[0].name if asking else "", False
+    if leads != rename.new:
+        new = _facts(context, rename.new)
+        is_same = old is not None and new is not None and _digests(old) == _digests(new) != []
+        if is_same:
+            requester, may_write = _writer(context, rename, asking, requester)
     return RenameFacts(
-        plan=it,
+        plan=rename,
         leads=leads,
-        new_exists=leads == it.new or (new is not None and new.id == it.new),
-        same_weights=same,
-        requester=who,
-        may_write=may,
+        new_exists=leads == rename.new or (new is not None and new.id == rename.new),
+        same_weights=is_same,
+        requester=requester,
+        may_write=may_write,
         new_files=base.new_files,
-        flagged=tuple(dict.fromkeys(flag.model for flag in flags(context, it.old, it.new))),
-        running=running(it.old, it.new, base) if it.kind == "requests" else (),
+        flagged=tuple(dict.fromkeys(flag.model for flag in flags(context, rename.old, rename.new))),
+        running=running(rename.old, rename.new, base) if rename.kind == "requests" else (),
     )
 
 
@@ -57,27 +57,27 @@ def _facts(context: BoardContext, model: str) -> ModelInfo | None:
     except BadToken:
         raise
     except (NotFound, Denied, BadRequest):
-        return None  # gone, hidden or switched off: nobody can tell that it is the same
+        return None  # deleted, hidden or disabled: its identity cannot be checked
 
 
 def _digests(facts: ModelInfo) -> list[str]:
-    """The weights of a model, whatever its files are called."""
+    """The digests of a model's weight files, independent of their names."""
     return sorted(file.sha256 for file in facts.files if file.sha256 and file.name.endswith(_WEIGHTS))
 
 
-def _writer(context: BoardContext, it: RenamePlan, asking: Iterable[Person], who: str) -> tuple[str, bool]:
-    """Who of `asking` may write to both models, if anybody."""
+def _writer(context: BoardContext, rename: RenamePlan, asking: Iterable[Person], default: str) -> tuple[str, bool]:
+    """The first requester who may write to both models, and True; else `default`, and False."""
     for person in asking:
         if all(
             Role.OWNER in people.roles(context, person, model=model, submitter="", fresh=True)[1]
-            for model in (it.old, it.new)
+            for model in (rename.old, rename.new)
         ):
             return person.name, True
-    return who, False
+    return default, False
 
 
 def running(old: str, new: str, base: RenameBase) -> tuple[str, ...]:
-    """The requests of `old` that are being evaluated."""
+    """The requests of `old` whose evaluation runs."""
     return tuple(
         path
         for path, data in base.files.items()
@@ -90,23 +90,23 @@ def _status(data: bytes) -> str:
 
 
 def asking_for(context: BoardContext, repo: Repo, thread: Thread) -> tuple[Person, ...]:
-    """Who asks for what the pull request `thread` does: whoever opened a discussion that links it, else its author.
+    """The requesters of the pull request `thread`: the authors of discussions that link it, then its own author.
 
-    The pull request may come from a tool's account. A call for each discussion.
+    The pull request may come from a tool's account. One call for each discussion.
     """
-    found: list[Person] = []
+    authors: list[Person] = []
     links = sorted(text(key) for key in context.redis.smembers(context.keys.pull_links(f"{repo.id} {thread.num}")))
-    for key in links[:MOST_ASKING]:
-        where = thread_of(key.removeprefix("thread:"))
+    for key in links[:MAX_LINKING_THREADS]:
+        location = thread_of(key.removeprefix("thread:"))
         try:
-            opened = context.hub.thread(*where) if where is not None else None
+            linking = context.hub.thread(*location) if location is not None else None
         except NotFound:
             continue
-        found += [_person(context, opened)] if opened is not None else []
-    known = [person for person in (*found, _person(context, thread)) if person.id]
-    return tuple(dict.fromkeys(known))
+        authors += [_person(context, linking)] if linking is not None else []
+    requesters = [person for person in (*authors, _person(context, thread)) if person.id]
+    return tuple(dict.fromkeys(requesters))
 
 
 def _person(context: BoardContext, thread: Thread) -> Person:
-    found = thread.author_id or people.user_id(context, thread.author_name, fresh=False) or ""
-    return Person(found, thread.author_name)
+    user_id = thread.author_id or people.user_id(context, thread.author_name, fresh=False) or ""
+    return Person(user_id, thread.author_name)

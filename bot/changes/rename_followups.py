@@ -1,4 +1,4 @@
-"""What follows once a model's files have their new names: our own facts are mended, and the requests looked at."""
+"""Follow up a rename of a model's files: update Steward's facts in them, and mark the requests."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ from leaderboard.requests import is_request_path
 from redis_state.dirty import SyncPriority
 
 
-def follow_up(context: BoardContext, it: RenamePlan, contents: Mapping[str, bytes]) -> None:
-    """`it` was done, as a whole or in part; `contents` are the files as they are now, by path."""
-    done = [one for one in it.files if one.place in contents]
-    repo = context.requests if it.kind == "requests" else context.results
-    for path, left in missing_facts(it, contents).items():
-        _stage(context, repo, path, left.facts, f"Name {it.new}", left.guard, left.fields)
-    if it.kind == "results":
-        point_requests_at_results(context, it.old, it.new, [one.path for one in it.files if one.moves])
+def follow_up(context: BoardContext, rename: RenamePlan, contents: Mapping[str, bytes]) -> None:
+    """Follow up `rename`, done as a whole or in part; `contents` are the present files, by path."""
+    done = [file for file in rename.files if file.place in contents]
+    repo = context.requests if rename.kind == "requests" else context.results
+    for path, missing in missing_facts(rename, contents).items():
+        _stage(context, repo, path, missing.facts, f"Name {rename.new}", missing.guard, missing.fields)
+    if rename.kind == "results":
+        point_requests_at_results(context, rename.old, rename.new, [file.path for file in rename.files if file.moves])
         return
-    context.index.put_origins((one.place, context.index.origin(one.path)) for one in done if one.moves)
-    paths = {path for one in done for path in (one.path, one.place) if is_request_path(path)}
+    context.index.put_origins((file.place, context.index.origin(file.path)) for file in done if file.moves)
+    paths = {path for file in done for path in (file.path, file.place) if is_request_path(path)}
     context.mark_all(map(request_key, sorted(paths)), SyncPriority.EVENT)
 
 
 def point_requests_at_results(context: BoardContext, old: str, new: str, moved: Sequence[str]) -> None:
-    """Have the requests say where their results lie now, under whichever of both names they lie themselves.
+    """Stage the new paths of results in the requests, which may lie under either name.
 
-    `moved` are the paths at which results were. Up to two calls for each request of the model.
+    `moved` are the former paths of results. Up to two calls for each request of the model.
     """
     known = [entry.path for model in (new, old) for entry in context.index.of_model(model)]
-    for where in dict.fromkeys([*known, *(request_place(old, new, path) for path in known)]):
-        file = context.hub.find_file(context.requests, where, max_bytes=context.board.max_request_bytes)
+    for request_path in dict.fromkeys([*known, *(request_place(old, new, path) for path in known)]):
+        file = context.hub.find_file(context.requests, request_path, max_bytes=context.board.max_request_bytes)
         for path in moved if file is not None else ():
             if path.encode() in (file.data if file is not None else b""):
                 guard: dict[str, tuple[object, ...]] = {"steward.results": (path,)}
                 facts = {"results": result_place(old, new, path)}
-                _stage(context, context.requests, where, facts, f"Name {new}", guard)
+                _stage(context, context.requests, request_path, facts, f"Name {new}", guard)
 
 
 def _stage(
@@ -51,8 +51,8 @@ def _stage(
     guard: Mapping[str, tuple[object, ...]],
     fields: Mapping[str, object] | None = None,
 ) -> None:
-    said = f"{path} {sorted(facts.items())}{sorted(fields.items()) if fields else ''}"
-    digest = hashlib.sha256(said.encode(errors="surrogateescape")).hexdigest()[:16]
+    content = f"{path} {sorted(facts.items())}{sorted(fields.items()) if fields else ''}"
+    digest = hashlib.sha256(content.encode(errors="surrogateescape")).hexdigest()[:16]
     edit = FieldEdit(
         id=f"mend {digest}",
         path=path,

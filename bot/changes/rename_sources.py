@@ -1,8 +1,8 @@
-"""Where a rename is read from: the files that it is planned from, what a pull request makes of them, what a merge made.
+"""Read the files of a rename: those on main, their state in a pull request, and the changes of a merge commit.
 
-The requests repo has a hundred thousand small files, any of which may name the model as its base: they are looked
-through in the mirror, without a call for each. The results repo is large and a model's results are few: they lie in
-one folder, and are read one by one, up to MOST_READ of them.
+The requests repo has a hundred thousand small files, any of which may name the model as its base, so they are scanned
+in the mirror, without a call for each. The results repo is large, but a model has few results in one folder, so they
+are read one by one, up to MAX_RESULTS_FILES.
 """
 
 from __future__ import annotations
@@ -28,30 +28,30 @@ if TYPE_CHECKING:
     from bot.core.mirrors.mirror import MirrorView
 
 _SLOT = "_eval_request_"
-MOST_READ = 60
-"""Results that are read one by one; a model with more of them is looked at by a person."""
+MAX_RESULTS_FILES = 60
+"""Results that are read one by one; a person has to check a model with more of them."""
 MAX_FILE = 10 * 1024 * 1024
 MAX_DIFF = 8 * 1024 * 1024
 DEPTH = 50
-"""Commits that are fetched where the one before a merge is not here yet."""
+"""Commits that are fetched where the mirror lacks the parent of a merge commit."""
 
 
 class TooMuchToRead(Exception):
-    """More files, or larger ones, than are looked at without a person; `str()` says what, in words."""
+    """There are more files, or larger ones, than the bot reads; `str()` names them."""
 
     @property
     def problem(self) -> Problem:
-        """The same as what is wrong with a rename."""
+        """The problem for the report of a rename."""
         return REASONS["too-much"].problem(what=str(self))
 
 
 class HeadMoved(Exception):
-    """The pull request has another head by now than the one that is looked at."""
+    """The pull request has another head now than the one that is checked."""
 
 
 @dataclass(frozen=True)
 class RenameBase:
-    """The files at `commit` from which the rename of a model is planned, and those that lie under its new name."""
+    """The files at `commit` from which a rename is planned, and the files that already have the new name."""
 
     commit: str
     files: Mapping[str, bytes]
@@ -60,20 +60,20 @@ class RenameBase:
 
 @dataclass(frozen=True)
 class ChangedFiles:
-    """What changes to files made of them: path → contents, and path → id as the repo keeps it (None: gone)."""
+    """The files after some changes: path → contents, and path → id in the repo (None: deleted)."""
 
     contents: Mapping[str, bytes]
     oids: Mapping[str, str | None]
 
     @property
     def digest(self) -> str:
-        """Names this very outcome, byte for byte."""
+        """The digest of this outcome; any other byte in it gives another digest."""
         return hashlib.sha256(json.dumps(sorted(self.oids.items())).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
 class MergedCommit:
-    """A commit: what was there before, what it changed, and into what."""
+    """A commit: the files before it, its changes, and the changed files after it."""
 
     base: RenameBase
     changes: tuple[FileChange, ...]
@@ -81,18 +81,18 @@ class MergedCommit:
 
 
 class RenameSource(Protocol):
-    """One of the board's repos. Every method raises HubError, MirrorDamaged and TooMuch; `head` MovedOn, too."""
+    """One of the board's repos. All methods raise HubError, MirrorDamaged and TooMuchToRead; `head` also HeadMoved."""
 
     kind: Kind
 
     def base(self, old: str, new: str) -> RenameBase:
-        """The files on main, as they are now."""
+        """The present files on main."""
 
     def head(self, number: int, revision: str, changes: Sequence[FileChange]) -> ChangedFiles:
-        """What `changes`, those of pull request `number`, make of the files, at its head `revision`."""
+        """The changed files of pull request `number` with these `changes`, at its head `revision`."""
 
     def merged(self, old: str, new: str, commit: str) -> MergedCommit:
-        """What `commit` did."""
+        """Read the merge commit `commit`."""
 
 
 def source_of(context: BoardContext, repo: Repo) -> RenameSource:
@@ -106,27 +106,27 @@ class RequestsSource:
     kind: Kind = "requests"
 
     def __init__(self, context: BoardContext) -> None:
-        self._desk, self._repo = context, context.requests
+        self._context, self._repo = context, context.requests
 
     def base(self, old: str, new: str) -> RenameBase:
-        """Two to four calls, whatever there is."""
-        commit = self._desk.mirror.fetch(self._repo, depth=0)
-        with self._desk.mirror.read_fetched(self._repo) as view:
+        """Two to four calls, for any number of files."""
+        commit = self._context.mirror.fetch(self._repo, depth=0)
+        with self._context.mirror.read_fetched(self._repo) as view:
             return self._base(view, commit, old, new)
 
     def _base(self, view: MirrorView, commit: str, old: str, new: str) -> RenameBase:
-        most = self._desk.board.max_request_bytes
-        name, its, news = old.rpartition("/")[2].encode(), f"{old}{_SLOT}", f"{new}{_SLOT}"
+        most = self._context.board.max_request_bytes
+        name, old_prefix, new_prefix = old.rpartition("/")[2].encode(), f"{old}{_SLOT}", f"{new}{_SLOT}"
         files: dict[str, bytes] = {}
         new_files: list[str] = []
         for blob in view.files(commit):
             if _SLOT not in blob.path or not is_request_path(blob.path) or blob.oid is None:
                 continue
             data = view.content(blob.oid)
-            if blob.path.startswith(its):
+            if blob.path.startswith(old_prefix):
                 files[blob.path] = data if len(data) <= most else b""
                 continue
-            if blob.path.startswith(news):
+            if blob.path.startswith(new_prefix):
                 new_files.append(blob.path)
             if name in data and len(data) <= most:
                 files[blob.path] = data
@@ -134,21 +134,21 @@ class RequestsSource:
 
     def head(self, number: int, revision: str, changes: Sequence[FileChange]) -> ChangedFiles:
         """Two to four calls."""
-        if self._desk.mirror.fetch_pull(self._repo, number) != revision:
+        if self._context.mirror.fetch_pull(self._repo, number) != revision:
             raise HeadMoved
-        with self._desk.mirror.read_fetched(self._repo) as view:
+        with self._context.mirror.read_fetched(self._repo) as view:
             return _in_view(view, revision, changes)
 
     def merged(self, old: str, new: str, commit: str) -> MergedCommit:
         """Two to eight calls."""
-        with commit_and_parent(self._desk, self._repo, commit) as (view, parent):
-            changes = tuple(_change(one) for one in view.differences(parent, commit))
+        with commit_and_parent(self._context, self._repo, commit) as (view, parent):
+            changes = tuple(_change(difference) for difference in view.differences(parent, commit))
             return MergedCommit(self._base(view, parent, old, new), changes, _in_view(view, commit, changes))
 
 
 @contextmanager
 def commit_and_parent(context: BoardContext, repo: Repo, commit: str) -> Iterator[tuple[MirrorView, str]]:
-    """The mirror, once it has `commit` and the one before it, and which that is."""
+    """The mirror with `commit` and its parent, and the parent's id."""
     for depth in (0, DEPTH):
         context.mirror.fetch(repo, depth=depth)
         with context.mirror.read_fetched(repo) as view:
@@ -156,13 +156,13 @@ def commit_and_parent(context: BoardContext, repo: Repo, commit: str) -> Iterato
             if parent is not None and view.has(parent):
                 yield view, parent
                 return
-    raise MirrorDamaged(f"{commit} and the commit before it are not among the newest {DEPTH}")
+    raise MirrorDamaged(f"{commit} and its parent are not among the newest {DEPTH} commits")
 
 
-def _change(one: GitDifference) -> FileChange:
-    if one.now is None:
-        return FileChange(one.path, "removed")
-    return FileChange(one.path, "added" if one.was is None else "changed", one.mode)
+def _change(difference: GitDifference) -> FileChange:
+    if difference.now is None:
+        return FileChange(difference.path, "removed")
+    return FileChange(difference.path, "added" if difference.was is None else "changed", difference.mode)
 
 
 def _in_view(view: MirrorView, commit: str, changes: Sequence[FileChange]) -> ChangedFiles:
@@ -181,8 +181,8 @@ def _too_large(path: str) -> str:
 
 
 def touched(changes: Iterable[FileChange]) -> list[str]:
-    """Every path that `changes` touch; where a file was copied from is not touched."""
-    paths = [path for one in changes for path in (one.paths if one.kind == "renamed" else (one.path,))]
+    """The paths that `changes` touch, without the sources of copies."""
+    paths = [path for change in changes for path in (change.paths if change.kind == "renamed" else (change.path,))]
     return list(dict.fromkeys(paths))
 
 
@@ -192,11 +192,11 @@ class ResultsSource:
     kind: Kind = "results"
 
     def __init__(self, context: BoardContext) -> None:
-        self._desk, self._repo = context, context.results
+        self._context, self._repo = context, context.results
 
     def base(self, old: str, new: str) -> RenameBase:
         """A call, one for each of the two folders, and one for each file of the old one."""
-        return self._base(self._desk.hub.head(self._repo), old, new)
+        return self._base(self._context.hub.head(self._repo), old, new)
 
     def _base(self, commit: str, old: str, new: str) -> RenameBase:
         paths = self._listed(old, commit)
@@ -204,21 +204,21 @@ class ResultsSource:
 
     def _listed(self, folder: str, commit: str) -> list[str]:
         try:
-            return [file.path for file in self._desk.hub.list_files(self._repo, commit, folder=folder)]
+            return [file.path for file in self._context.hub.list_files(self._repo, commit, folder=folder)]
         except EntryNotFound:
             return []
 
     def _read(self, paths: Sequence[str], revision: str) -> dict[str, bytes]:
-        if len(paths) > MOST_READ:
-            raise TooMuchToRead(f"{len(paths):,} files of results, and {MOST_READ} are read")
-        found: dict[str, bytes] = {}
+        if len(paths) > MAX_RESULTS_FILES:
+            raise TooMuchToRead(f"{len(paths):,} files of results; the limit is {MAX_RESULTS_FILES}")
+        files: dict[str, bytes] = {}
         for path in paths:
             try:
-                file = self._desk.hub.find_file(self._repo, path, revision, max_bytes=MAX_FILE)
+                file = self._context.hub.find_file(self._repo, path, revision, max_bytes=MAX_FILE)
             except TooLarge as error:
                 raise TooMuchToRead(_too_large(path)) from error
-            found |= {path: file.data} if file is not None else {}
-        return found
+            files |= {path: file.data} if file is not None else {}
+        return files
 
     def head(
         self,
@@ -226,17 +226,17 @@ class ResultsSource:
         revision: str,
         changes: Sequence[FileChange],
     ) -> ChangedFiles:
-        """A call for all, and one for each file."""
+        """One call for all paths, and one for each file."""
         return self._head(revision, changes)
 
     def _head(self, revision: str, changes: Sequence[FileChange]) -> ChangedFiles:
         paths = touched(changes)
-        there = self._desk.hub.paths_info(self._repo, paths, revision)
-        oids = {path: there[path].oid if path in there else None for path in paths}
-        return ChangedFiles(self._read([path for path in paths if path in there], revision), oids)
+        infos = self._context.hub.paths_info(self._repo, paths, revision)
+        oids = {path: infos[path].oid if path in infos else None for path in paths}
+        return ChangedFiles(self._read([path for path in paths if path in infos], revision), oids)
 
     def merged(self, old: str, new: str, commit: str) -> MergedCommit:
         """Two calls, those of `base`, and those of `head`."""
-        _, before = self._desk.hub.commits(self._repo, commit, limit=2)
-        changes = tuple(self._desk.hub.changes(self._repo, before.oid, commit, max_bytes=MAX_DIFF))
+        _, before = self._context.hub.commits(self._repo, commit, limit=2)
+        changes = tuple(self._context.hub.changes(self._repo, before.oid, commit, max_bytes=MAX_DIFF))
         return MergedCommit(self._base(before.oid, old, new), changes, self._head(commit, changes))

@@ -1,7 +1,7 @@
-"""A whole rename at once: requests, results, flags, and the details dataset where our token may move it.
+"""Renames as a whole: requests, results, flags, and the details dataset where the bot's token can move it.
 
-Planned from the files as they are, like a pull request that renames (`pulls.py`), and carried out as one change
-set: all of it or nothing. Flags follow once both are in: their own record keeps every name, so that none is escaped.
+A rename is planned from the present files, like a pull request that renames, and committed as one changeset, all of it
+or nothing. The flag follows after both commits: its record keeps every name, so that a rename escapes no flag.
 """
 
 from __future__ import annotations
@@ -32,86 +32,86 @@ log = structlog.get_logger()
 
 
 def title(words: dict[str, str]) -> str:
-    """What the commits are called."""
+    """The title of the commits."""
     return f"Rename {words['old']} to {words['new']}"
 
 
 def prepare(
     context: BoardContext, old: str, new: str, asking: Sequence[Person]
 ) -> tuple[RenameVerdict, list[ChangesetPart]]:
-    """Every check, and the parts of the rename; a repo that has nothing of `old` has none."""
+    """Run all checks and plan the parts of the rename. A repo without files of `old` has no part."""
     parts: list[ChangesetPart] = []
     plans: list[RenamePlan] = []
-    judged = RenameVerdict(())
+    verdict = RenameVerdict(())
     for repo in (context.requests, context.results):
         source = source_of(context, repo)
         base = source.base(old, new)
-        it = plan_rename(source.kind, old, new, base.files, base.new_files)
-        plans.append(it)
+        rename = plan_rename(source.kind, old, new, base.files, base.new_files)
+        plans.append(rename)
         if repo == context.requests:
-            judged = judge(rename_facts.gather(context, _without_nothing(it), base, asking), escapes=False)
-        elif not it.files:
-            continue
-        if it.files:
-            parts.append(ChangesetPart(repo, base.commit, _pointing(it)))
-    more = [problem for it in plans[1:] for problem in _without_nothing(it).problems]
+            verdict = judge(rename_facts.gather(context, _allow_no_files(rename), base, asking), escapes=False)
+        if rename.files:
+            parts.append(ChangesetPart(repo, base.commit, _planned_files(rename)))
+    problems = [problem for rename in plans[1:] for problem in _allow_no_files(rename).problems]
     if not parts:
-        more.append(REASONS["nothing-to-rename"].problem(old=old))
-    return judged.with_problems(more), parts
+        problems.append(REASONS["nothing-to-rename"].problem(old=old))
+    return verdict.with_problems(problems), parts
 
 
-def _without_nothing(it: RenamePlan) -> RenamePlan:
-    """The plan, where it is no trouble that one of the repos has nothing of the model."""
-    kept = tuple(problem for problem in it.problems if problem.code != "nothing-to-rename")
-    return RenamePlan(it.kind, it.old, it.new, it.files, kept)
+def _allow_no_files(rename: RenamePlan) -> RenamePlan:
+    """The plan without the problem that its repo has no files of the model: one of the two repos may have none."""
+    problems = tuple(problem for problem in rename.problems if problem.code != "nothing-to-rename")
+    return RenamePlan(rename.kind, rename.old, rename.new, rename.files, problems)
 
 
-def _pointing(it: RenamePlan) -> tuple[FilePlan, ...]:
-    """The files of the plan; requests say where their results will be, which come along."""
-    if it.kind != "requests":
-        return it.files
-    return tuple(replace(one, data=_pointed(one.data, it)) if one.moves else one for one in it.files)
+def _planned_files(rename: RenamePlan) -> tuple[FilePlan, ...]:
+    """The files of the plan; request files get the new path of their results, which move in the same changeset."""
+    if rename.kind != "requests":
+        return rename.files
+    return tuple(
+        replace(file, data=_with_results_path(file.data, rename)) if file.moves else file for file in rename.files
+    )
 
 
-def _pointed(data: bytes, it: RenamePlan) -> bytes:
+def _with_results_path(data: bytes, rename: RenamePlan) -> bytes:
     raw = data.decode()
     ours = json.loads(raw.removeprefix("\ufeff")).get(OURS)
-    said = ours.get("results") if isinstance(ours, dict) else None
-    if not isinstance(said, str) or result_place(it.old, it.new, said) == said:
+    path = ours.get("results") if isinstance(ours, dict) else None
+    if not isinstance(path, str) or result_place(rename.old, rename.new, path) == path:
         return data
-    return edit(raw, {OURS: {**ours, "results": result_place(it.old, it.new, said)}}).encode()
+    return edit(raw, {OURS: {**ours, "results": result_place(rename.old, rename.new, path)}}).encode()
 
 
 def plan(context: BoardContext, words: dict[str, str], repo: Repo) -> ChangesetPart | Problem:
-    """The part of the rename in `repo`, as the files are now."""
+    """Plan the part of the rename in `repo` from the present files."""
     source = source_of(context, repo)
     try:
         base = source.base(words["old"], words["new"])
     except TooMuchToRead as error:
         return error.problem
-    it = plan_rename(source.kind, words["old"], words["new"], base.files, base.new_files)
-    problems = _without_nothing(it).problems
-    return problems[0] if problems else ChangesetPart(repo, base.commit, _pointing(it))
+    rename = plan_rename(source.kind, words["old"], words["new"], base.files, base.new_files)
+    problems = _allow_no_files(rename).problems
+    return problems[0] if problems else ChangesetPart(repo, base.commit, _planned_files(rename))
 
 
 def objection(
-    context: BoardContext, words: dict[str, str], its_title: str, parts: Sequence[ApprovedPart]
+    context: BoardContext, words: dict[str, str], commit_title: str, parts: Sequence[ApprovedPart]
 ) -> Problem | None:
-    """Why it must not be begun, by now; what was begun goes on."""
-    if any(landed_commit(context, its_title, part) for part in parts):
+    """The first check that fails now; None for a rename that has started."""
+    if any(landed_commit(context, commit_title, part) for part in parts):
         return None
     asking = [Person(words["asked_id"], words["asked"])] if words.get("asked_id") else []
     try:
-        judged, _ = prepare(context, words["old"], words["new"], asking)
+        verdict, _ = prepare(context, words["old"], words["new"], asking)
     except TooMuchToRead as error:
         return error.problem
-    return next((line.problem for line in judged.lines if not line.ok), None)
+    return next((line.problem for line in verdict.lines if not line.ok), None)
 
 
 def follow_up(
     context: BoardContext, words: dict[str, str], commits: Sequence[tuple[Repo, str]], cause: str
 ) -> tuple[Note, ...]:
-    """Flags, pointers and details follow; where the details are then."""
+    """Move the origins of requests, the flag and the details dataset. Return notes about the dataset."""
     old, new = words["old"], words["new"]
     for repo, commit in commits:
         if repo == context.requests:
@@ -123,16 +123,16 @@ def follow_up(
 
 
 def _move_details(context: BoardContext, old: str, new: str) -> tuple[Note, ...]:
-    """Move the details dataset where our token may; else its owner is told."""
+    """Move the details dataset. Where the bot's token cannot, the note asks the dataset's owner to."""
     repos = context.board.repos
-    there, wanted = Repo("dataset", repos.details(old)), repos.details(new)
+    present, wanted = Repo("dataset", repos.details(old)), repos.details(new)
     try:
-        context.hub.move_repo(there, wanted)
+        context.hub.move_repo(present, wanted)
     except BadToken:
         raise
     except NotFound:
         return ()
     except (Denied, BadRequest, Conflict) as error:
-        log.info("details not moved", repo=there.id, error=str(error))
-        return (Note(there.id, wanted, moved=False),)
-    return (Note(there.id, wanted, moved=True),)
+        log.info("details not moved", repo=present.id, error=str(error))
+        return (Note(present.id, wanted, moved=False),)
+    return (Note(present.id, wanted, moved=True),)

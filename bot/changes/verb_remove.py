@@ -1,6 +1,7 @@
-"""`/remove` and `/restore`: a model's results and requests leave the board, and come back.
+"""`/remove` and `/restore`: take a model's results and requests off the board, and put them back.
 
-An owner asks and a maintainer grants it; a maintainer may do so alone. Nothing is deleted.
+The command of a model's owner is a proposal that a maintainer approves; the command of a maintainer runs at once.
+Nothing is deleted.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ from redis_state.clock import iso
 
 
 def run_remove(call: Call) -> Answer:
-    """Propose the removal; where a maintainer asks, it is done at once."""
+    """Propose the removal, or remove at once for a maintainer."""
     return _run(call, "remove", REMOVE)
 
 
 def run_restore(call: Call) -> Answer:
-    """Propose to undo it; where a maintainer asks, it is done at once."""
+    """Propose to undo a removal, or undo it at once for a maintainer."""
     return _run(call, "restore", RESTORE)
 
 
@@ -38,16 +39,16 @@ def _run(call: Call, what: What, removal: Removal) -> Answer:
     }
 
     def act() -> Safe:
-        known = proposed_by(call)
-        if known is None:
+        posted = proposed_by(call)
+        if posted is None:
             parts = removal.prepare(call.context, words)
             if isinstance(parts, Problem):
                 return say("propose", how="no", problems=[parts], digest="")
             by = call.person.name if call.is_maintainer else ""
-            made = proposals.propose(call.context, what, words, parts, by=by)
-            known = proposals.post(call.context, call.repo, call.thread, call.cause, made)
+            proposal = proposals.propose(call.context, what, words, parts, by=by)
+            posted = proposals.post(call.context, call.repo, call.thread, call.cause, proposal)
         return proposal_answer(
-            applying.go_on(call.context, call.repo, call.thread, known) if known is not None else None
+            applying.complete(call.context, call.repo, call.thread, posted) if posted is not None else None
         )
 
     return acting(act)
@@ -55,7 +56,7 @@ def _run(call: Call, what: What, removal: Removal) -> Answer:
 
 REMOVE_VERB = Verb(
     name="remove",
-    summary="take a model's results and requests off the leaderboard; they are kept, and can be put back",
+    summary="take a model's results and requests off the leaderboard; /restore puts them back",
     who=OWNERS,
     run=run_remove,
     params=(NAMED, PRECISION, WEIGHTS, REASON),

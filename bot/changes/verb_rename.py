@@ -1,4 +1,4 @@
-"""`/rename`: a model's files get its new name in all repos of the board at once, once a maintainer has approved it."""
+"""`/rename`: propose to give a model's files its new name in all repos of the board; a maintainer approves."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from bot.core.commands.parameters import OWNERS
 from bot.core.render import Safe
 
 OLD = Param("model", "model", "the model's id as this leaderboard knows it, org/name", required=True)
-NEW = Param("new", "model", "its id on the Hub now, org/name", required=True)
+NEW = Param("new", "model", "the model's new id on the Hub, org/name", required=True)
 
 
 def run(call: Call) -> Answer:
-    """Plan it, and propose that; nothing is changed before a maintainer approves."""
+    """Plan the rename and post the plan as a proposal."""
     old, new = call.get("model"), call.get("new")
 
     def act() -> Safe:
-        known = proposed_by(call)
-        if known is not None:  # by a bot that died; what it planned may even be done by now
-            return proposal_answer(known.proposal)
+        earlier = proposed_by(call)
+        if earlier is not None:  # a process that died posted it; a maintainer may even have approved it since
+            return proposal_answer(earlier.proposal)
         try:
-            judged, parts = rename_saga.prepare(call.context, old, new, [call.person])
+            verdict, parts = rename_saga.prepare(call.context, old, new, [call.person])
         except TooMuchToRead as error:
             return say("propose", how="no", problems=[error.problem], digest="")
-        problems = [line.problem for line in judged.lines if not line.ok]
+        problems = [line.problem for line in verdict.lines if not line.ok]
         if problems:
             return say("propose", how="no", problems=problems, digest="")
         words = {"old": old, "new": new, "asked": call.person.name, "asked_id": call.person.id}
-        made = proposals.propose(call.context, "rename", words, parts)
-        posted = proposals.post(call.context, call.repo, call.thread, call.cause, made, judged.lines)
+        proposal = proposals.propose(call.context, "rename", words, parts)
+        posted = proposals.post(call.context, call.repo, call.thread, call.cause, proposal, verdict.lines)
         return proposal_answer(posted.proposal if posted is not None else None)
 
     return acting(act)
@@ -40,7 +40,7 @@ def run(call: Call) -> Answer:
 
 RENAME = Verb(
     name="rename",
-    summary="give a model's requests and results its new name, once a maintainer has approved the plan",
+    summary="give a model's requests and results its new name; a maintainer approves the plan first",
     who=OWNERS,
     run=run,
     params=(OLD, NEW),

@@ -1,10 +1,10 @@
-"""What is said for a flagged model in its thread, and when a closed one is opened again for its author.
+"""Appeals: comments in the thread of a flag, and reopening a closed thread for the model's author.
 
-An author who writes in a closed thread has it opened again, REOPENINGS times in REOPENING_DAYS; after that a maintainer
-decides. Nobody else's word opens it.
+When the author writes in a closed thread, the bot reopens it, at most REOPENINGS times in REOPENING_DAYS; after that a
+maintainer decides. Comments of other people do not reopen a thread.
 
-Race accepted: an author writes, and a maintainer closes the thread before we saw either. It is opened again.
-Race accepted: after Redis was lost it is not known which comments came after a thread was closed; none opens it.
+Race accepted: the author writes and a maintainer closes the thread before the bot reads either. The bot reopens it.
+Race accepted: after Redis is lost, the bot does not know which comments followed the closing; none reopens the thread.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from leaderboard.triage import Topic
 
 REOPENINGS, REOPENING_DAYS = 3, 30
 DAY = 86_400.0
-MOST = 20
-"""Comments that are listed."""
+MAX_APPEALS = 20
+"""Comments that the bot lists."""
 
 
 @dataclass(frozen=True)
 class Appeal:
-    """Something that somebody said since a model was flagged; `role` is `owner`, or nothing in particular."""
+    """A comment written after a model was flagged; `role` is `owner` where the model's owner wrote it, else ""."""
 
     comment: Comment
     role: str
@@ -39,36 +39,39 @@ class Appeal:
 
     @property
     def day(self) -> str:
-        """The day on which it was said, UTC."""
+        """The day on which the comment was written, UTC."""
         return f"{self.comment.created_at:%Y-%m-%d}"
 
 
 def find_appeals(
     context: BoardContext, repo: Repo, thread: Thread, records: Sequence[FlagRecord], causes: Iterable[str]
 ) -> list[Appeal]:
-    """What people said since the first of these flags, which `causes` flagged: neither we nor maintainers."""
-    me, theirs, url = context.me(), by_maintainers(context, thread), address(context, repo, thread.num)
-    said = [
+    """Comments since the first of these flags, without those of the bot and of maintainers. `causes` are the comments
+    that flagged the models."""
+    me, by_them, url = context.me(), by_maintainers(context, thread), address(context, repo, thread.num)
+    comments = [
         comment
         for comment in _since(context, thread, records, causes)
-        if not (comment.hidden or is_by(me, comment.author_id, comment.author_name) or comment.id in theirs)
+        if not (comment.hidden or is_by(me, comment.author_id, comment.author_name) or comment.id in by_them)
     ]
-    # Who they are is asked of the Hub: of those that are listed, and of no more.
-    return [Appeal(one, _role(context, one, records), f"{url}#{one.id}") for one in said[-MOST:]]
+    # A role costs calls to the Hub, so only the listed comments get one.
+    return [
+        Appeal(comment, _role(context, comment, records), f"{url}#{comment.id}") for comment in comments[-MAX_APPEALS:]
+    ]
 
 
 def _since(
     context: BoardContext, thread: Thread, records: Sequence[FlagRecord], causes: Iterable[str]
 ) -> Sequence[Comment]:
-    """What comes after our comment that says so; where the flag was imported, after that."""
+    """Comments after the bot's comment about the flag; for an imported flag, comments after the import."""
     me, markers = context.me(), [context.marker(FLAGGED, cause) for cause in causes]
-    for at, comment in enumerate(thread.comments):
+    for index, comment in enumerate(thread.comments):
         if any(find_marked([comment], marker, me) is not None for marker in markers):
-            return thread.comments[at + 1 :]
+            return thread.comments[index + 1 :]
     if markers:
         return ()
     decisions = (record.flagged_by for record in records)
-    since = min((read_time(one.at) or 0.0 for one in decisions if one is not None), default=0.0)
+    since = min((read_time(decision.at) or 0.0 for decision in decisions if decision is not None), default=0.0)
     return [comment for comment in thread.comments[1:] if comment.created_at.timestamp() > since]
 
 
@@ -84,35 +87,35 @@ def _role(context: BoardContext, comment: Comment, records: Sequence[FlagRecord]
 
 
 def unanswered(context: BoardContext, thread: Thread, appeals: Sequence[Appeal]) -> list[Appeal]:
-    """Those that no maintainer has spoken after."""
-    after = {comment.id for comment in after_maintainers(context, thread)}
-    return [appeal for appeal in appeals if appeal.comment.id in after]
+    """Appeals that no comment of a maintainer follows."""
+    unanswered_ids = {comment.id for comment in after_maintainers(context, thread)}
+    return [appeal for appeal in appeals if appeal.comment.id in unanswered_ids]
 
 
 def reopen(context: BoardContext, repo: Repo, thread: Thread, appeals: Sequence[Appeal]) -> int:
-    """Open a closed thread for its author, who wrote in it since; how many comments were posted."""
+    """Reopen a closed thread if the model's owner has written in it since. Return the number of posted comments."""
     if thread.status != "closed":
         return 0
-    new = {comment.id for comment in thread.comments[_known_comment_count(context, repo, thread) :]}
-    appeal = next((one for one in appeals if one.role == "owner" and one.comment.id in new), None)
+    new_ids = {comment.id for comment in thread.comments[_known_comment_count(context, repo, thread) :]}
+    appeal = next((appeal for appeal in appeals if appeal.role == "owner" and appeal.comment.id in new_ids), None)
     if appeal is None:
         return 0
-    name, words = appeal.comment.author_name, {"most": REOPENINGS, "days": REOPENING_DAYS}
+    name, limits = appeal.comment.author_name, {"limit": REOPENINGS, "days": REOPENING_DAYS}
     if _reopenings(context, thread) >= REOPENINGS:
-        return say(context, repo, thread, LIMIT, LIMIT, name, **words)
+        return say(context, repo, thread, LIMIT, LIMIT, name, **limits)
     marker = context.marker(REOPENED, appeal.comment.id)
     if not context.effects.set_status(repo, thread.num, "open", marker, asked=True):
         return 0
     note(context, repo, thread, Topic.APPEAL)
-    return say(context, repo, thread, REOPENED, appeal.comment.id, name, **words)
+    return say(context, repo, thread, REOPENED, appeal.comment.id, name, **limits)
 
 
 def _known_comment_count(context: BoardContext, repo: Repo, thread: Thread) -> int:
-    """How many comments the thread had when it was read last; all of them, where that is not known."""
+    """The number of comments when a sync last read the thread; all of them, where Redis does not know."""
     raw = context.redis.hget(context.keys.thread_counts(f"{repo.kind} {repo.id}"), f"{thread.num} read")
     return int(raw) if raw is not None else len(thread.comments)
 
 
 def _reopenings(context: BoardContext, thread: Thread) -> int:
     since = context.now() - REOPENING_DAYS * DAY
-    return sum(one.created_at.timestamp() > since for one in of_kind(context, thread.comments, REOPENED))
+    return sum(comment.created_at.timestamp() > since for comment in of_kind(context, thread.comments, REOPENED))

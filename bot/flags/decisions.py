@@ -1,11 +1,11 @@
-"""What maintainers decide about flags, and what others report: `/flag`, `/unflag`, `/dismiss`.
+"""The effects of `/flag`, `/unflag` and `/dismiss`: decisions of maintainers, and reports of other people.
 
-A decision is staged with the ledger of the flags repo, and has its effect once it landed there: then the tables are
-compiled, and the thread says what was decided (`hearing`). The comment that decided stands in the record, so that one
-comment decides once, whatever dies in between.
+A decision is staged in the ledger of the flags repo and takes effect when it lands: the tables are compiled, and the
+thread states the decision (`flag_thread`). The record holds the comment that decided, so that one comment decides once
+even where a process dies in between.
 
-Race accepted: two maintainers decide about one model within the seconds until the first decision lands. The later one
-stands; both replies tell it.
+Race accepted: two maintainers decide about one model before the first decision lands, which takes seconds. The later
+decision stands; each reply states its own.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from bot.flags.model_names import ResolvedName, find_model
 from bot.flags.notices import DISMISSED, REPORTED, address
 from bot.flags.report_intake import reported_in, tell_reporters
 from bot.flags.reports import (
-    MOST_REPORTED,
+    MAX_REPORTED,
     FlagReport,
     drop_report,
     find_report,
@@ -45,25 +45,24 @@ from leaderboard.flags import FlagDecision, FlagRecord
 from leaderboard.links import models_in
 from redis_state.clock import iso
 
-MOST = 20
-"""Models of one command of a maintainer: a call for each."""
+MAX_MODELS = 20
+"""Models of one command of a maintainer: each costs a call."""
 
 
 def report(context: BoardContext, command: FlagCommand, source: FlagSource) -> FlagResult:
-    """Somebody who is no maintainer says that models should be flagged."""
-    found = resolve_models(context, command, source, MOST_REPORTED)
-    if isinstance(found, FlagResult):
-        return found
-    url = _address(context, source)
-    models = tuple(one.model for one in found)
-    before = reported_before(context, models[0], thread_key(source.repo, source.thread.num)) if len(models) == 1 else ""
-    for one in found:
-        if not any(record.stands for record in context.flag_book.of([one.model])):
-            note_report(
-                context, _report(context, one.model, source, url, models_in(f"{source.thread.title}\n{command.reason}"))
-            )
+    """Report models to the maintainers, for a person who is not one. Raises HubError."""
+    resolved = resolve_models(context, command, source, MAX_REPORTED)
+    if isinstance(resolved, FlagResult):
+        return resolved
+    url, key = _address(context, source), thread_key(source.repo, source.thread.num)
+    models = tuple(name.model for name in resolved)
+    earlier_url = reported_before(context, models[0], key) if len(models) == 1 else ""
+    named = models_in(f"{source.thread.title}\n{command.reason}")
+    for model in models:
+        if not any(record.stands for record in context.flag_book.of([model])):
+            note_report(context, _report(context, model, source, url, named))
     mark = Safe(str(context.marker(REPORTED, " ".join(models))))
-    return FlagResult("reported", models, thread=before or url, is_here=not before, mark=mark)
+    return FlagResult("reported", models, thread=earlier_url or url, is_here=not earlier_url, mark=mark)
 
 
 def _report(context: BoardContext, model: str, source: FlagSource, url: str, named: Iterable[str]) -> FlagReport:
@@ -79,44 +78,50 @@ def _report(context: BoardContext, model: str, source: FlagSource, url: str, nam
 
 
 def flag(context: BoardContext, command: FlagCommand, source: FlagSource) -> FlagResult:
-    """Flag models, all or none of them. Raises HubError."""
+    """Flag all of the models, or none. Raises HubError."""
     if context.flags_repo is None:
         return FlagResult("no-repo")
     scope = resolve_scope(context, command.scope)
     if scope is None:
         return FlagResult("scope", precisions=context.board.precisions)
     command = replace(command, scope=scope)
-    found = resolve_models(context, command, source, MOST)
-    if isinstance(found, FlagResult):
-        return found
-    providers = context.board.admission
-    official = tuple(one.model for one in found if providers.is_official(one.model.partition("/")[0]))
+    resolved = resolve_models(context, command, source, MAX_MODELS)
+    if isinstance(resolved, FlagResult):
+        return resolved
+    models = tuple(name.model for name in resolved)
+    official = tuple(model for model in models if context.board.admission.is_official(model.partition("/")[0]))
     if official:
         return FlagResult("official", official)
-    drafts = [_draft(context, one, command, source) for one in found]
+    drafts = [_draft(context, name, command, source) for name in resolved]
     url = flag_thread.open_or_adopt(context, drafts, source.repo, source.thread, source.cause)
     if url is None:
         return FlagResult("off")
     decision = _decision("flagged", command.reason, source, context.now(), command.category)
-    records = [_with_decision(context, draft.model_copy(update={"thread": url}), decision) for draft in drafts]
+    records = [_with_decision(context, draft.with_thread(url), decision) for draft in drafts]
     if not stage(context, records, source.cause, "Flag"):
         return FlagResult("off")
-    kind, models = flags.CATEGORIES[command.category], tuple(one.model for one in found)
-    is_here = url == _address(context, source)
+    kind, is_here = flags.CATEGORIES[command.category], url == _address(context, source)
     return FlagResult("flagged", models, (), command.reason, kind.words, url, is_here=is_here, hides=kind.hides)
 
 
 def _decision(
-    what: Literal["flagged", "lifted"], reason: str, source: FlagSource, now: float, category: str = ""
+    kind: Literal["flagged", "lifted"], reason: str, source: FlagSource, now: float, category: str = ""
 ) -> FlagDecision:
-    who = {"by": source.person.name, "by_id": source.person.id}
-    return FlagDecision(what=what, at=iso(now), reason=reason, category=category, cause=source.cause, **who)
+    return FlagDecision(
+        what=kind,
+        at=iso(now),
+        by=source.person.name,
+        by_id=source.person.id,
+        reason=reason,
+        category=category,
+        cause=source.cause,
+    )
 
 
 def _draft(context: BoardContext, named: ResolvedName, command: FlagCommand, source: FlagSource) -> FlagRecord:
-    """The record of a flag, with the evidence that was found for it."""
+    """The record of a flag, with its evidence but no decision yet."""
     reported = find_report(context, named.model)
-    known = reported if reported is not None and reported.gathered else gather_report(context, named.model, ())
+    gathered = reported if reported is not None and reported.gathered else gather_report(context, named.model, ())
     reporter = (reported.reporter, reported.reporter_id) if reported is not None else (source.thread.author_name, "")
     return FlagRecord(
         model=named.model,
@@ -126,8 +131,8 @@ def _draft(context: BoardContext, named: ResolvedName, command: FlagCommand, sou
         scope=command.scope,
         reporter=reporter[0],
         reporter_id=reporter[1] or source.thread.author_id or "",
-        evidence=known.evidence,
-        weights=known.weights if flags.CATEGORIES[command.category].follows_weights else "",
+        evidence=gathered.evidence,
+        weights=gathered.weights if flags.CATEGORIES[command.category].follows_weights else "",
         also=named.also,
     )
 
@@ -138,24 +143,24 @@ def _with_decision(context: BoardContext, draft: FlagRecord, decision: FlagDecis
 
 
 def unflag(context: BoardContext, reason: str, models: Sequence[str], source: FlagSource) -> FlagResult:
-    """Lift flags: of `models`, or all that are spoken about in the thread. A discussion is closed with its last one."""
+    """Lift the flags of `models`, or all flags of the thread. Close each discussion in which no flag is left."""
     if context.flags_repo is None:
         return FlagResult("no-repo")
-    if (trouble := problem_with(models, reason, MOST)) is not None:
-        return trouble
+    if (problem := problem_with(models, reason, MAX_MODELS)) is not None:
+        return problem
     records = _records_to_lift(context, models, source)
-    already = [one for one in records if any(done.cause == source.cause for done in one.decisions)]
-    standing = [one for one in records if one.stands]
+    already = [record for record in records if any(done.cause == source.cause for done in record.decisions)]
+    standing = [record for record in records if record.stands]
     if not (standing or already):
-        return FlagResult("not-flagged", tuple(models) or tuple(one.model for one in records))
+        return FlagResult("not-flagged", tuple(models) or tuple(record.model for record in records))
     decision = _decision("lifted", reason, source, context.now())
-    if not stage(context, [flags.lifted(one, decision) for one in standing], source.cause, "Lift the flag of"):
+    if not stage(context, [flags.lifted(record, decision) for record in standing], source.cause, "Lift the flag of"):
         return FlagResult("off")
-    lifted = {one.model: one for one in (*standing, *already)}
-    for thread in dict.fromkeys(one.thread for one in lifted.values()):
-        if not any(one.stands and one.model not in lifted for one in context.flag_book.of_thread(thread)):
+    lifted = {record.model: record for record in (*standing, *already)}
+    for thread in dict.fromkeys(record.thread for record in lifted.values()):
+        if not any(record.stands and record.model not in lifted for record in context.flag_book.of_thread(thread)):
             _close(context, thread, source)
-    hides = any(one.kind.hides for one in records)
+    hides = any(record.kind.hides for record in records)
     return FlagResult("lifted", tuple(sorted(lifted)), reason=reason, thread=_address(context, source), hides=hides)
 
 
@@ -164,21 +169,23 @@ def _records_to_lift(context: BoardContext, models: Sequence[str], source: FlagS
         return context.flag_book.of_thread(_address(context, source)) or list(
             context.flag_book.of(models_of_thread(source))
         )
-    named = [find_model(context, model) for model in models]
-    return list(context.flag_book.of(name for one in named for name in (one.model, *one.also)))
+    resolved = [find_model(context, model) for model in models]
+    return list(context.flag_book.of(name for names in resolved for name in (names.model, *names.also)))
 
 
 def dismiss(context: BoardContext, reason: str, source: FlagSource) -> FlagResult:
-    """Say that nothing comes of what was reported in the thread; of a plea, that the flag stays. It is closed."""
+    """Dismiss the reports of the thread or, where it has a flag, the appeal against it. Close the thread."""
     url = _address(context, source)
-    standing = [one for one in context.flag_book.of_thread(url) if one.stands]
+    standing = [record for record in context.flag_book.of_thread(url) if record.stands]
     if standing:
         _close(context, url, source)
-        models, hides = tuple(one.model for one in standing), any(one.kind.hides for one in standing)
+        models, hides = tuple(record.model for record in standing), any(record.kind.hides for record in standing)
         return FlagResult("upheld", models, reason=reason, thread=url, hides=hides)
     key = thread_key(source.repo, source.thread.num)
-    # What the thread says counts where Redis does not know: it was lost, or whoever began to dismiss it died.
-    reported = [one.model for one in reports(context) if key in one.threads] or reported_in(context, source.thread)
+    # The thread decides where Redis has no report: Redis was lost, or a process died while it dismissed the reports.
+    reported = [known.model for known in reports(context) if key in known.threads] or reported_in(
+        context, source.thread
+    )
     if not reported and flag_thread.is_about_flags(context, source.repo, source.thread):
         reported = list(models_of_thread(source))
     if not reported:
@@ -192,10 +199,13 @@ def dismiss(context: BoardContext, reason: str, source: FlagSource) -> FlagResul
 
 
 def _close(context: BoardContext, url: str, source: FlagSource) -> None:
-    """Close the discussion at `url`; the thread of a request stays as it is, for that is about more."""
-    place = flag_thread.thread_at(context, url)
-    if place is not None and not (place[0] == context.requests and context.index.of_thread(place[1]) is not None):
-        context.effects.set_status(*place, "closed", context.marker("close", source.cause), asked=True)
+    """Close the discussion at `url`. The thread of a request stays open, since it is about more than the flag."""
+    location = flag_thread.thread_at(context, url)
+    if location is None:
+        return
+    repo, number = location
+    if repo != context.requests or context.index.of_thread(number) is None:
+        context.effects.set_status(repo, number, "closed", context.marker("close", source.cause), asked=True)
 
 
 def _address(context: BoardContext, source: FlagSource) -> str:

@@ -1,7 +1,7 @@
-"""What evidence looks at: a suspected model, those that it may come from, its requests, and earlier flags.
+"""Gather the facts for evidence: the suspected model, the models that it may come from, its requests, earlier flags.
 
-Six calls at most for each model: what the Hub knows of it, card, config, index of the shards, mergekit file, adapter
-config. Who else has the same weights is known from the index of requests, however many there are.
+Each model costs at most six calls: the Hub's facts, card, config, shard index, mergekit file, adapter config. Models
+with the same weights come from the index of requests, at no call.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from bot.core.context import BoardContext
-from bot.model_facts.board_facts import model_of, one_digest
+from bot.model_facts.board_facts import combined_digest, model_of
 from bot.model_facts.card import MERGEKIT, gather_card
 from bot.model_facts.repo import ModelRepo
 from bot.probe.questions import INDEX_FILE
@@ -21,29 +21,30 @@ from leaderboard.requests import is_model
 from leaderboard.suspicions import EvidenceCase, ExaminedModel, ExaminedRequest, models_named
 from redis_state.board.entry import IndexEntry
 
-MOST_OTHERS = 8
-"""Other models that one case looks at."""
+MAX_OTHERS = 8
+"""Other models that one case examines."""
 MAX_TEXT, MAX_INDEX = 100_000, 20_000_000
+"""Bytes that are read of a config or card, and of a shard index."""
 SINGLE = "model.safetensors"
 _SHARD = re.compile(rb'"([^"\\]{1,300}\.safetensors)"')
 _CONFIGS = {"config.json": "_name_or_path", "adapter_config.json": "base_model_name_or_path"}
 
 
 def gather_case(context: BoardContext, model: str, named: Iterable[str] = ()) -> EvidenceCase:
-    """All that speaks for or against `model`; `named` are models that a report names. Raises HubError."""
+    """The facts for and against a flag on `model`; `named` are models that a report names. Raises HubError."""
     subject = gather_subject(context, model) or ExaminedModel(model)
     twins = twins_of(context, subject)
-    wanted = [*subject.declared, *(one for said in subject.traces.values() for one in said), *twins, *named]
-    unique = {name.casefold(): name for name in wanted if is_model(name)}
+    candidates = [*subject.declared, *(name for names in subject.traces.values() for name in names), *twins, *named]
+    unique = {name.casefold(): name for name in candidates if is_model(name)}
     unique.pop(subject.model.casefold(), None)
     unique.pop(model.casefold(), None)
-    found = {name: gather_subject(context, name) for name in list(unique.values())[:MOST_OTHERS]}
-    # A name that leads to the model itself is an earlier one of it.
-    aliases = tuple(name for name, one in found.items() if one is not None and one.model == subject.model)
+    others = {name: gather_subject(context, name) for name in list(unique.values())[:MAX_OTHERS]}
+    # A name that the Hub redirects to the model itself is an earlier name of it.
+    aliases = tuple(name for name, other in others.items() if other is not None and other.model == subject.model)
     entries = [entry for entry in context.index.of_model(subject.model) if not entry.is_private]
     return EvidenceCase(
         subject,
-        tuple(one for one in found.values() if one is not None and one.model != subject.model),
+        tuple(other for other in others.values() if other is not None and other.model != subject.model),
         tuple(_evaluated(context, entry) for entry in entries),
         tuple(context.flag_book.records()),
         context.board.admission.is_official(subject.author),
@@ -52,69 +53,69 @@ def gather_case(context: BoardContext, model: str, named: Iterable[str] = ()) ->
 
 
 def gather_subject(context: BoardContext, model: str) -> ExaminedModel | None:
-    """`model` as the Hub has it now; None where it shows us none."""
+    """`model` as the Hub has it now; None where the bot cannot read it, or it is private."""
     try:
-        found = context.hub.model_facts(model)
+        facts = context.hub.model_facts(model)
     except (NotFound, BadRequest, Gated, Disabled):
         return None
-    if found.private:
+    if facts.private:
         return None
-    files = {file.name: ModelFile(file.name, file.size, file.sha256) for file in found.files}
-    repo = ModelRepo(context.hub, Repo("model", found.id), found.sha, files)
+    files = {file.name: ModelFile(file.name, file.size, file.sha256) for file in facts.files}
+    repo = ModelRepo(context.hub, Repo("model", facts.id), facts.sha, files)
     try:
         names = weight_files(repo)
-        card, traces = gather_card(repo, found), _traces(repo)
+        card, traces = gather_card(repo, facts), _traces(repo)
     except (Gated, Disabled, NotFound):
         names, card, traces = _by_name(list(files)), None, {}
     weights = {name: files[name].sha256 or "" for name in names}
-    created = found.created_at.timestamp() if found.created_at is not None else 0.0
-    return ExaminedModel(found.id, found.sha, weights, card, traces, created, context.address(Repo("model", found.id)))
+    created = facts.created_at.timestamp() if facts.created_at is not None else 0.0
+    return ExaminedModel(facts.id, facts.sha, weights, card, traces, created, context.address(Repo("model", facts.id)))
 
 
 def weight_files(repo: ModelRepo) -> list[str]:
-    """The files that hold the weights: the one, those of the index, else what looks like them."""
+    """The files that hold the weights: the single file, those of the shard index, else files with such a suffix."""
     if repo.has(SINGLE) or not repo.has(INDEX_FILE):
         return [SINGLE] if repo.has(SINGLE) else _by_name(list(repo.files))
     try:
         index = repo.hub.read_file(repo.repo, INDEX_FILE, repo.sha, max_bytes=MAX_INDEX).data
     except TooLarge:
         index = b""
-    # Names are picked out of a stranger's text; nothing of it is parsed.
-    named = sorted({found.decode("utf-8", "replace") for found in _SHARD.findall(index)})
+    # The index is untrusted: a pattern picks out the names, no parser runs on it.
+    named = sorted({name.decode("utf-8", "replace") for name in _SHARD.findall(index)})
     return repo.among(named) or _by_name(list(repo.files))
 
 
 def _by_name(names: Sequence[str]) -> list[str]:
     for suffix in (".safetensors", ".bin", ".gguf"):
-        found = sorted(name for name in names if name.endswith(suffix) and "/" not in name)
-        if found:
-            return found
+        matching = sorted(name for name in names if name.endswith(suffix) and "/" not in name)
+        if matching:
+            return matching
     return []
 
 
 def _traces(repo: ModelRepo) -> dict[str, tuple[str, ...]]:
-    """The models that its files name, beside the card: by place."""
-    found: dict[str, tuple[str, ...]] = {}
+    """The models that the repo's files name, except the card; by file."""
+    traces: dict[str, tuple[str, ...]] = {}
     for name, field in _CONFIGS.items():
         if repo.has(name):
             text = repo.start(name, MAX_TEXT).decode("utf-8", "replace")
-            said = re.search(rf'"{field}"\s*:\s*"([^"\\]{{1,200}})"', text)
-            if said is not None and "/" in said[1] and is_model(said[1]):
-                found[name] = (said[1],)
+            match = re.search(rf'"{field}"\s*:\s*"([^"\\]{{1,200}})"', text)
+            if match is not None and "/" in match[1] and is_model(match[1]):
+                traces[name] = (match[1],)
     for name in repo.among(MERGEKIT):
-        named = tuple(one for one in models_named(repo.start(name, MAX_TEXT).decode("utf-8", "replace")))
-        if named:
-            found[name] = named
-    return found
+        models = tuple(models_named(repo.start(name, MAX_TEXT).decode("utf-8", "replace")))
+        if models:
+            traces[name] = models
+    return traces
 
 
 def digest_of(subject: ExaminedModel) -> str:
-    """One digest for all its weights, as the index of requests has it; "" where one file's is not known."""
-    return one_digest(list(subject.weights.values()))
+    """One digest of all its weights, as the index of requests has it; "" where the digest of a file is unknown."""
+    return combined_digest(list(subject.weights.values()))
 
 
 def twins_of(context: BoardContext, subject: ExaminedModel) -> list[str]:
-    """Models whose requests were judged with these very weights, and those that were flagged with them."""
+    """Models with the same weights: those of requests, and flagged ones."""
     weights = digest_of(subject)
     if not weights:
         return []

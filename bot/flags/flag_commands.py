@@ -1,6 +1,6 @@
-"""What somebody wants to have flagged, and what came of that: the words of `/flag`, `/unflag` and `/dismiss`.
+"""Inputs and results of `/flag`, `/unflag` and `/dismiss`, and the checks that come before any effect.
 
-What is wrong with a wish is told before anything is done, and most of it before the Hub is asked anything.
+Most checks run before the first call to the Hub.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from leaderboard.flags import FlagScope
 from leaderboard.links import models_in
 from leaderboard.roles import Person
 
-How = Literal[
+FlagOutcome = Literal[
     "flagged",
     "lifted",
     "dismissed",
@@ -43,7 +43,7 @@ _COMMIT = re.compile(r"[0-9a-f]{7,40}")
 
 @dataclass(frozen=True)
 class FlagCommand:
-    """What somebody wants flagged, and why; `models` as they wrote them, those of the thread where there are none."""
+    """A `/flag`: what to flag and why. `models` are as written; where it has none, those of the thread count."""
 
     category: str
     reason: str
@@ -53,7 +53,7 @@ class FlagCommand:
 
 @dataclass(frozen=True)
 class FlagSource:
-    """Who decides or reports, where, and the comment that does it."""
+    """The person who decides or reports, the thread, and the comment that holds the command."""
 
     repo: Repo
     thread: Thread
@@ -65,9 +65,9 @@ class FlagSource:
 
 @dataclass(frozen=True)
 class FlagResult:
-    """What came of it: the models that it is about, those that nobody knows with names like theirs, and the thread."""
+    """The result of a command: its models, unknown names with similar ones, and the thread of the flag or report."""
 
-    how: How
+    how: FlagOutcome
     models: tuple[str, ...] = ()
     unknown: tuple[tuple[str, tuple[str, ...]], ...] = ()
     reason: str = ""
@@ -75,44 +75,44 @@ class FlagResult:
     thread: str = ""
     is_here: bool = True
     hides: bool = True
-    most: int = 0
-    """How many models are taken at once, where there were more."""
+    limit: int = 0
+    """The largest number of models in one command, where this one has more."""
     precisions: tuple[str, ...] = ()
-    """Those that a flag can be of, where it was to be of another."""
+    """The precisions that a flag can name, where this one names another."""
     mark: Safe = NO_MARK
     """A hidden line that the reply must hold."""
 
 
-def models_of_thread(said: FlagSource) -> tuple[str, ...]:
+def models_of_thread(source: FlagSource) -> tuple[str, ...]:
     """The models that a thread is about: those of its title, else the one of its request."""
-    model, found, _ = said.path.partition("_eval_request_")
-    return tuple(models_in(said.thread.title)) or ((model,) if found else ())
+    model, is_request, _ = source.path.partition("_eval_request_")
+    return tuple(models_in(source.thread.title)) or ((model,) if is_request else ())
 
 
 def resolve_models(
-    context: BoardContext, command: FlagCommand, said: FlagSource, most: int
+    context: BoardContext, command: FlagCommand, source: FlagSource, limit: int
 ) -> list[ResolvedName] | FlagResult:
-    """What the names mean, each model once; or what is wrong with them, so that nothing is done."""
-    models = command.models or models_of_thread(said)
+    """The models that the command names, each once; or the problem that stops it."""
+    models = command.models or models_of_thread(source)
     if not models:
         return FlagResult("which")
-    if (trouble := problem_with(models, command.reason, most)) is not None:
-        return trouble
-    found = [find_model(context, one) for one in models]
-    unknown = tuple((one.said, tuple(similar_names(context, one.model))) for one in found if not one.is_known)
-    return FlagResult("unknown", unknown=unknown) if unknown else list({one.model: one for one in found}.values())
+    if (problem := problem_with(models, command.reason, limit)) is not None:
+        return problem
+    resolved = [find_model(context, model) for model in models]
+    unknown = tuple((name.said, tuple(similar_names(context, name.model))) for name in resolved if not name.is_known)
+    return FlagResult("unknown", unknown=unknown) if unknown else list({name.model: name for name in resolved}.values())
 
 
-def problem_with(models: Sequence[str], reason: str, most: int) -> FlagResult | None:
-    """What is wrong with a command before anybody is asked what its names mean."""
+def problem_with(models: Sequence[str], reason: str, limit: int) -> FlagResult | None:
+    """The problem of a command that shows without calls to the Hub."""
     if not reason.strip():
         return FlagResult("no-reason")
-    return FlagResult("too-many", most=most) if len(models) > most else None
+    return FlagResult("too-many", limit=limit) if len(models) > limit else None
 
 
-def resolve_scope(context: BoardContext, requested_scope: FlagScope) -> FlagScope | None:
-    """The scope as flags are compared with evaluations; None for one that would hold for none, as of a branch."""
-    revision, said = requested_scope.revision.lower(), requested_scope.precision.casefold()
-    precision = next((one for one in context.board.precisions if one.casefold() == said), "")
-    is_right = (not revision or _COMMIT.fullmatch(revision)) and bool(said) == bool(precision)
-    return FlagScope(revision=revision, precision=precision) if is_right else None
+def resolve_scope(context: BoardContext, requested: FlagScope) -> FlagScope | None:
+    """The scope in the form that evaluations have; None for one that matches no evaluation, such as a branch."""
+    revision, written = requested.revision.lower(), requested.precision.casefold()
+    precision = next((known for known in context.board.precisions if known.casefold() == written), "")
+    is_valid = (not revision or _COMMIT.fullmatch(revision)) and bool(written) == bool(precision)
+    return FlagScope(revision=revision, precision=precision) if is_valid else None

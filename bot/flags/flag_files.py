@@ -1,4 +1,4 @@
-"""How records and their tables are written: in one commit, so that whoever reads the repo finds them in agreement."""
+"""Write flag records and their tables in one commit, so that every reader of the repo finds them in agreement."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from bot.ledger.edits import AnyEdit, PutFile, RestoreFile, blob_id
 from leaderboard.flags import FlagRecord, compile_tables, renamed
 
 
-def stage(context: BoardContext, records: Iterable[FlagRecord], cause: str, does: str) -> bool:
-    """Have the records written, and the tables as they are with them; `cause` counts once for each model.
+def stage(context: BoardContext, records: Iterable[FlagRecord], cause: str, action: str) -> bool:
+    """Stage the records and the tables that follow from them; `cause` counts once for each model.
 
-    False where the board lets no edit happen.
+    `action` begins the line of the commit message. Return False where edits are off or in shadow on this board.
     """
     assert context.flags_repo is not None
     records = list(records)
-    edits = [edit for record in records for edit in edits_of(context, record, cause, f"{does} {record.model}")]
+    edits = [edit for record in records for edit in edits_of(context, record, cause, f"{action} {record.model}")]
     if not edits:
         return True
-    replaced = {record.path for record in records} | {old.path for one in records for old in _old(context, one)}
-    others = [one for one in context.flag_book.records() if one.path not in replaced]
+    replaced = {record.path for record in records} | {old.path for record in records for old in _old(context, record)}
+    others = [record for record in context.flag_book.records() if record.path not in replaced]
     return context.effects.stage(context.flags_repo, *edits, *table_edits(context, [*others, *records]))
 
 
 def rename(context: BoardContext, old: str, new: str, cause: str) -> None:
-    """Have the flag of `old` follow to `new`, as which that model is known now: joined with one that lies there."""
-    if all(one.model == new for one in context.flag_book.of([old])):
+    """Move the flag of `old` to `new`, the model's name now, and join it with a flag that `new` has."""
+    if all(record.model == new for record in context.flag_book.of([old])):
         return
     stage(context, [renamed(context.flag_book.of([old, new]), new)], cause, "Rename")
 
 
 def edits_of(context: BoardContext, record: FlagRecord, cause: str, line: str) -> list[AnyEdit]:
-    """What writes `record`: its file, and the removal of one that it had under another name."""
+    """The edits that write `record`: its file, and the removal of its file under another name."""
     name = f"flag {cause} {record.model}"[:280]
     edits: list[AnyEdit] = [
         PutFile(id=name, path=record.path, data=record.dump(), line=line[:400], unless_exists=False, wake=(FLAGS,))
@@ -48,12 +48,12 @@ def edits_of(context: BoardContext, record: FlagRecord, cause: str, line: str) -
 
 
 def _old(context: BoardContext, record: FlagRecord) -> list[FlagRecord]:
-    """Records of the same model that lie elsewhere."""
+    """Records of the same model at other paths."""
     return [old for old in context.flag_book.of(record.names) if old.path != record.path]
 
 
 def table_edits(context: BoardContext, records: Iterable[FlagRecord]) -> list[AnyEdit]:
-    """What makes the tables say what `records` do; nothing where they do so already."""
+    """The edits that bring the tables in step with `records`; none where they are."""
     edits: list[AnyEdit] = []
     for path, data in compile_tables(records).items():
         if context.flag_book.file(path) != data:

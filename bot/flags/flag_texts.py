@@ -1,4 +1,4 @@
-"""What is said about flags: replies to commands, and the titles of discussions."""
+"""Texts about flags: replies to commands, and titles of discussions."""
 
 from __future__ import annotations
 
@@ -19,15 +19,14 @@ def listed(models: Sequence[str]) -> Safe:
 
 
 def reply(done: FlagResult, *, usage: str, example: str) -> Safe:
-    """The reply to a command about flags, whose `usage` and `example` are told where it was misunderstood."""
+    """The reply to a command about flags; it shows `usage` and `example` where the command lacks something."""
     models = listed(done.models)
     return Safe(render("commands/flag", done=done, models=models, usage=usage, example=example).strip())
 
 
 def flag_title(models: Sequence[str], *, hides: bool) -> str:
-    """The title of a discussion about these models, which is known as one by its beginning. The Hub takes 200
-    characters."""
-    begins = "[FLAG]" if hides else "Not evaluated here:"
-    more = f" and {len(models) - 1} more" if len(models) > 1 else ""
-    room = TITLE_LIMIT - len(begins) - len(more) - 1
-    return f"{begins} {printable(models[0])[:room]}{more}"
+    """The title of a discussion about these models, within the Hub's limit. `triage` recognises it by its prefix."""
+    prefix = "[FLAG]" if hides else "Not evaluated here:"
+    suffix = f" and {len(models) - 1} more" if len(models) > 1 else ""
+    available = TITLE_LIMIT - len(prefix) - len(suffix) - 1
+    return f"{prefix} {printable(models[0])[:available]}{suffix}"

@@ -1,12 +1,12 @@
-"""The thread of a flag: what is held against a model, what was said since, and when it is opened again.
+"""The sync of a flag's thread.
 
-What the thread says is one comment of ours for each decision (its opening post, where we opened it), made from the
-records and edited when they change. Whoever speaks there after it is listed in it with what they are; a maintainer who
-spoke last has answered.
+The bot writes one comment for each decision (the opening post, where it opened the thread), rendered from the records
+and edited when they change. The comment lists later comments of other people; a maintainer's comment answers those
+before it.
 
-    report        somebody reported models: evidence is gathered for maintainers, nothing is said of it
-    flagged       our comment calls the author; it is waited for what is said (`pleas`)
-    cause gone    the evidence that the flag rests on cannot be found any more: told once, maintainers decide (`cures`)
+    report        a person reported models: the bot gathers evidence for maintainers and posts none of it
+    flagged       the comment mentions the author, who can appeal (`appeals`)
+    cause gone    the evidence of the flag is gone: the bot says so once, maintainers decide (`evidence_recheck`)
     lifted        the comment says so, and why
 """
 
@@ -34,8 +34,8 @@ from redis_state.dirty import SyncPriority
 def open_or_adopt(
     context: BoardContext, drafts: Sequence[FlagRecord], repo: Repo, thread: Thread, cause: str
 ) -> str | None:
-    """The address of the thread in which these flags are spoken about: the present one if it is about flags, else one
-    that is opened now; None where the board opens none."""
+    """The address of the thread for these flags: `thread` if it is about flags, else a new one; None where new threads
+    are off or in shadow on this board."""
     if is_about_flags(context, repo, thread):
         return address(context, repo, thread.num)
     marker = context.marker(FLAGGED, cause)
@@ -47,7 +47,7 @@ def open_or_adopt(
 
 
 def is_about_flags(context: BoardContext, repo: Repo, thread: Thread) -> bool:
-    """Whether flags are spoken about in it, by its title or by what was decided there."""
+    """Whether the thread is about flags: by its title, or since a record names it."""
     if thread.is_pull_request or not thread.comments:
         return False
     if context.flag_book.of_thread(address(context, repo, thread.num)):
@@ -60,9 +60,9 @@ def _topic(thread: Thread) -> Topic:
 
 
 def sync_flag_thread(context: BoardContext, repo: Repo, thread: Thread, *, is_stale: bool = False) -> int:
-    """Bring a thread in step with the flags that are spoken about in it; how many comments were posted.
+    """Bring a thread in step with its flags. Return the number of posted comments.
 
-    `is_stale` says that commands were answered since `thread` was read: one of them may have decided about it.
+    `is_stale`: commands were answered since `thread` was read, and one of them may have decided about a flag.
     """
     if thread.is_pull_request or not thread.comments:
         return 0
@@ -72,33 +72,34 @@ def sync_flag_thread(context: BoardContext, repo: Repo, thread: Thread, *, is_st
     if not records:
         take_reports(context, repo, thread)
         return 0
-    said = appeals.find_appeals(context, repo, thread, records, list(_by_cause(records)))
-    posted = _state(context, repo, thread, records, said)
-    posted += evidence_recheck.tell(context, repo, thread, records)
+    found_appeals = appeals.find_appeals(context, repo, thread, records, list(_by_cause(records)))
+    posted = _sync_comments(context, repo, thread, records, found_appeals)
+    posted += evidence_recheck.report_gone(context, repo, thread, records)
     standing = [record for record in records if record.stands]
     if standing:
-        posted += appeals.reopen(context, repo, thread, said)
-        _remind(context, repo, thread, said)
-        evidence_recheck.request_rechecks(context, standing, asked=said[-1].comment.id if said else "")
+        posted += appeals.reopen(context, repo, thread, found_appeals)
+        _note_waiting(context, repo, thread, found_appeals)
+        last_appeal = found_appeals[-1].comment.id if found_appeals else ""
+        evidence_recheck.request_rechecks(context, standing, last_appeal=last_appeal)
     return posted
 
 
-def _remind(context: BoardContext, repo: Repo, thread: Thread, said: Sequence[Appeal]) -> None:
-    """On the maintainers' list as long as somebody waits for a word of theirs."""
+def _note_waiting(context: BoardContext, repo: Repo, thread: Thread, found_appeals: Sequence[Appeal]) -> None:
+    """Put an open thread on the maintainers' list while it waits for their answer."""
     if thread.status == "open" and (
-        appeals.unanswered(context, thread, said) or evidence_recheck.is_unanswered(context, thread)
+        appeals.unanswered(context, thread, found_appeals) or evidence_recheck.is_unanswered(context, thread)
     ):
         note(context, repo, thread, Topic.APPEAL)
 
 
 def mark_threads(context: BoardContext, records: Iterable[FlagRecord]) -> None:
-    """Have the threads of these flags looked at, where they are ours to look at. One round trip."""
-    places = (thread_at(context, url) for url in dict.fromkeys(record.thread for record in records))
-    context.mark_all([thread_key(*place) for place in places if place is not None], SyncPriority.EVENT)
+    """Mark the threads of these flags that lie in the board's repos. One round trip."""
+    locations = (thread_at(context, url) for url in dict.fromkeys(record.thread for record in records))
+    context.mark_all([thread_key(*location) for location in locations if location is not None], SyncPriority.EVENT)
 
 
 def thread_at(context: BoardContext, url: str) -> tuple[Repo, int] | None:
-    """The thread at an address; None where it is in none of the board's repos."""
+    """The repo and number of the thread at an address; None where it is in none of the board's repos."""
     for link in thread_links(url):
         repo = repo_of(f"{link.kind}/{link.repo}")
         if repo in repos_with_flag_threads(context) and address(context, repo, link.number) == url:
@@ -106,17 +107,17 @@ def thread_at(context: BoardContext, url: str) -> tuple[Repo, int] | None:
     return None
 
 
-# --- what the thread says
+# --- the comments about decisions
 
 
-def _state(
-    context: BoardContext, repo: Repo, thread: Thread, records: Sequence[FlagRecord], said: Sequence[Appeal]
+def _sync_comments(
+    context: BoardContext, repo: Repo, thread: Thread, records: Sequence[FlagRecord], found_appeals: Sequence[Appeal]
 ) -> int:
-    """Have each decision's comment say how things are; how many were posted."""
+    """Post or edit the comment of each decision. Return the number of posted comments."""
     posted = 0
     for cause, group in _by_cause(records).items():
         marker = context.marker(FLAGGED, cause)
-        body = render("flag", records=group, appeals=said, hides=group[0].kind.hides, authors=_authors(group))
+        body = render("flag", records=group, appeals=found_appeals, hides=group[0].kind.hides, authors=_authors(group))
         comment = find_marked(thread.comments, marker, context.me())
         if comment is None:
             written = context.effects.comment(repo, thread.num, body, marker, asked=True, seen=thread)
@@ -127,13 +128,13 @@ def _state(
 
 
 def _by_cause(records: Iterable[FlagRecord]) -> dict[str, list[FlagRecord]]:
-    """Records by the comment that flagged them; what was imported speaks for itself in a thread of its own."""
-    found: dict[str, list[FlagRecord]] = {}
-    for record in sorted(records, key=lambda one: one.model.casefold()):
+    """Records by the comment that flagged them, without imported ones: their threads explain them already."""
+    groups: dict[str, list[FlagRecord]] = {}
+    for record in sorted(records, key=lambda record: record.model.casefold()):
         decision = record.flagged_by
         if decision is not None and not decision.cause.startswith("import"):
-            found.setdefault(decision.cause, []).append(record)
-    return found
+            groups.setdefault(decision.cause, []).append(record)
+    return groups
 
 
 def _authors(records: Iterable[FlagRecord]) -> list[str]:

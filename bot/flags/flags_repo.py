@@ -1,13 +1,13 @@
-"""The flags of a board in step with their repo: read, compiled into the tables, and told in their threads.
+"""The sync of the flags repo: read the records, compile the tables, mark the threads of changed flags.
 
-The records are what people and the bot decided; the tables follow from them, whoever changed them.
+People and the bot may change the records; the tables follow from them.
 
-Race closed: read, and dead, or refused by the Hub, before the threads of what changed were marked. The commit whose
-changes were marked is noted apart; where it is not the one that was read, all threads of flags are looked at.
+Race closed: the process dies, or the Hub refuses a call, after the read and before the threads are marked. The commit
+whose changes were marked is noted apart; where it differs from the commit that was read, the sync marks all threads.
 
-    flags            the repo may have another commit                                                   1 call
-    evidence:{m}     a model was reported                                                              some dozen
-    cause:{m}        once a day, and when somebody pleads: is the cause of its flag gone?              some dozen
+    flags            the repo may have a new commit                                      1 call
+    evidence:{m}     a person reported a model                                           about a dozen
+    cause:{m}        recheck the evidence of a flag: once a day, and after an appeal     about a dozen
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from leaderboard.flags import FlagRecord
 
 
 def sync_flags(context: BoardContext) -> None:
-    """Read what changed in the flags repo, have the tables compiled, and the threads of what changed looked at."""
+    """Read the changes of the flags repo, stage the tables, and mark the threads of changed flags."""
     repo, book = context.flags_repo, context.flag_book
     if repo is None:
         return
     life = context.index.life()
     before = {record.model: record for record in book.records()}
-    # Whoever read the newest commit and died, or failed, before the threads were marked left its head unnoted.
-    is_new = context.index.head(repo.id) not in (None, book.known()[0])
+    # A process that read the newest commit and failed before it marked the threads did not note its head.
+    is_unmarked = context.index.head(repo.id) not in (None, book.known()[0])
     book.refresh()
     records = book.records()
-    changed = [record for record in records if is_new or before.get(record.model) != record]
+    changed = [record for record in records if is_unmarked or before.get(record.model) != record]
     mark_threads(context, changed)
     if changed or len(before) != len(records):
         mark_contents(context)
@@ -46,7 +46,7 @@ def sync_flags(context: BoardContext) -> None:
 
 
 def _tell_reporters(context: BoardContext, records: Iterable[FlagRecord]) -> None:
-    """Whoever reported one of these models elsewhere than where its flag is spoken about now is told, once."""
+    """Tell the reporters of these models, once, in each thread but that of the flag."""
     reported = {report.model.casefold(): report for report in reports(context)}
     for record in records:
         report = reported.get(record.model.casefold())
@@ -57,7 +57,7 @@ def _tell_reporters(context: BoardContext, records: Iterable[FlagRecord]) -> Non
 
 
 def sync_cause(context: BoardContext, model: str) -> None:
-    """Look whether the cause of the flag on `model` is gone; its thread is told, once."""
+    """Recheck the evidence of the flag on `model`, and mark its thread if the cause is gone."""
     record = evidence_recheck.recheck_evidence(context, model)
     if record is not None:
         mark_threads(context, [record])

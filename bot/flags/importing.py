@@ -1,8 +1,8 @@
-"""Tables of flags that were kept by hand become records: their addresses are kept, their dirty keys are told.
+"""Import a table of flags that people wrote by hand, as records.
 
-A discussion of the board's own under an earlier name of its repo gets its present address: by that it is known when
-somebody speaks there.
-Nothing is written until an operator has seen what would be. A model that has a record already keeps it.
+A record keeps the address of its discussion. A discussion of the board's own repos gets its present address, so that
+the sync recognises it when a person writes there. Rows that are unclear become problems for the operator, who sees the
+result before anything is written. A model that has a record keeps it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ CAUSE = "import"
 
 @dataclass(frozen=True)
 class FlagImport:
-    """What a table comes to: records to be written, models that are known already, and what is wrong with keys."""
+    """The result of reading a table: records to write, models that have a record, and problems with keys."""
 
     records: tuple[FlagRecord, ...]
     known: tuple[str, ...]
@@ -36,40 +36,40 @@ class FlagImport:
 
 
 def read(context: BoardContext, text: str, *, category: str, by: str) -> FlagImport:
-    """What importing the table `text` would do: a call for each key, and for each repo that is none of the board's.
+    """Read the table `text` and write nothing: one call for each key, and for each repo that is not the board's.
 
     Raises BadTable and HubError.
     """
-    now = cache(lambda repo: called_now(context, repo))
+    present_repo = cache(lambda repo: called_now(context, repo))
     rows, problems = read_table(text)
     records, known = dict[str, FlagRecord](), list[str]()
     for row in rows:
         named = find_model(context, row.model)
-        problems += _trouble(row, named)
+        problems += _problems(row, named)
         if not named.is_known:
             continue
         if context.flag_book.of([named.model, *named.also]):
             known.append(named.model)
             continue
-        thread = _present(context, row.thread, now)
+        thread = _present_address(context, row.thread, present_repo)
         if thread != row.thread:
             problems.append(REASONS["moved"].problem(key=row.key, thread=thread))
         decision = FlagDecision(
             what="flagged", at=iso(context.now()), by=by, category=category, cause=f"{CAUSE} {row.model}"
         )
         record = FlagRecord(
-            model=named.model, status="flagged", category=category, thread=thread, also=_also(row, named)
+            model=named.model, status="flagged", category=category, thread=thread, also=_other_names(row, named)
         )
         records[named.model] = flagged(None, record, decision)
     return FlagImport(tuple(records.values()), tuple(known), tuple(problems))
 
 
 def write(context: BoardContext, records: Iterable[FlagRecord]) -> bool:
-    """Have the records written; False where the board lets no edit happen."""
+    """Stage the records. Return False where edits are off or in shadow on this board."""
     return stage(context, records, CAUSE, "Import the flag of")
 
 
-def _trouble(row: FlagTableRow, named: ResolvedName) -> list[Problem]:
+def _problems(row: FlagTableRow, named: ResolvedName) -> list[Problem]:
     if not named.is_known:
         return [REASONS["unknown"].problem(key=row.key)]
     if named.model == row.model:
@@ -78,19 +78,20 @@ def _trouble(row: FlagTableRow, named: ResolvedName) -> list[Problem]:
     return [REASONS[code].problem(key=row.key, model=named.model)]
 
 
-def _present(context: BoardContext, url: str, now: Callable[[Repo], Repo]) -> str:
-    """The address that a discussion of ours has by now; any other is kept as it is."""
+def _present_address(context: BoardContext, url: str, present_repo: Callable[[Repo], Repo]) -> str:
+    """The present address of a discussion in the board's repos; any other address unchanged."""
     link = next(iter(thread_links(url)), None)
-    repo = (
-        repo_of(f"{link.kind}/{link.repo}") if link is not None and is_on_the_hub(url, context.hub.endpoint) else None
-    )
-    if link is None or repo is None:
+    if link is None or not is_on_the_hub(url, context.hub.endpoint):
         return url
-    there = repo if repo in repos_with_flag_threads(context) else now(repo)
-    return address(context, there, link.number) if there in repos_with_flag_threads(context) else url
+    repo = repo_of(f"{link.kind}/{link.repo}")
+    if repo is None:
+        return url
+    board_repos = repos_with_flag_threads(context)
+    present = repo if repo in board_repos else present_repo(repo)
+    return address(context, present, link.number) if present in board_repos else url
 
 
-def _also(row: FlagTableRow, named: ResolvedName) -> tuple[str, ...]:
-    """The other names of the model; the one in the table too, where it is more than another case of letters."""
+def _other_names(row: FlagTableRow, named: ResolvedName) -> tuple[str, ...]:
+    """The other names of the model, with the one in the table where it differs in more than the case of letters."""
     is_another = row.model.casefold() != named.model.casefold()
     return tuple(dict.fromkeys((*named.also, *((row.model,) if is_another else ()))))

@@ -1,8 +1,8 @@
-"""Which model a name means: as the Hub calls it now, else as a row of the board still calls it.
+"""Resolve a written name to a model: by its present name on the Hub, else by the name in a row of the board.
 
-A name that the Hub redirects is followed, blanks and addresses are taken off, capitals are as the Hub or the board has
-them. A name that means nothing is an error for whoever used it, never a flag that silently does nothing. So is the name
-of a private model: nobody learns from us that there is one.
+The resolution follows redirects of the Hub, removes blanks and addresses, and takes the case of letters from the Hub or
+the board. An unknown name is an error that the author of the command sees, never a flag without effect. The name of a
+private model counts as unknown, so that the bot does not reveal that it exists.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Where = Literal["hub", "board", "nowhere"]
 
 @dataclass(frozen=True)
 class ResolvedName:
-    """What a name means: `model` as it is called now, `also` what else the board calls it; where it was found."""
+    """A resolved name: `said` as written, `model` as it is called now, `also` its other names, `where` it was found."""
 
     said: str
     model: str
@@ -30,34 +30,34 @@ class ResolvedName:
 
     @property
     def is_known(self) -> bool:
-        """Whether there is such a model."""
+        """Whether the model exists on the Hub or on the board."""
         return self.where != "nowhere"
 
 
-def find_model(context: BoardContext, said: str) -> ResolvedName:
-    """What `said` means: one call. Raises HubError where the Hub does not answer."""
-    name = tidy(said)
+def find_model(context: BoardContext, written: str) -> ResolvedName:
+    """Resolve `written` with one call. Raises HubError where the Hub does not answer."""
+    name = tidy(written)
     if not is_model(name):
-        return ResolvedName(said, name[:200], "nowhere")
-    rows = _rows(context, name)
-    now = _on_the_hub(context, name)
-    if now is None:
-        return ResolvedName(said, rows[0], "board", rows[1:]) if rows else ResolvedName(said, name, "nowhere")
-    names = (*((name,) if now.casefold() != name.casefold() else ()), *rows, *_rows(context, now))
-    return ResolvedName(said, now, "hub", tuple(one for one in dict.fromkeys(names) if one != now))
+        return ResolvedName(written, name[:200], "nowhere")
+    rows = _row_names(context, name)
+    present = _hub_name(context, name)
+    if present is None:
+        return ResolvedName(written, rows[0], "board", rows[1:]) if rows else ResolvedName(written, name, "nowhere")
+    names = (*((name,) if present.casefold() != name.casefold() else ()), *rows, *_row_names(context, present))
+    return ResolvedName(written, present, "hub", tuple(other for other in dict.fromkeys(names) if other != present))
 
 
-def _rows(context: BoardContext, model: str) -> tuple[str, ...]:
-    """What rows that everybody may see call it."""
+def _row_names(context: BoardContext, model: str) -> tuple[str, ...]:
+    """The names of the model in public rows of the board."""
     entries = (entry for entry in context.index.of_model(model) if not entry.is_private)
     return tuple(dict.fromkeys(model_of(entry) for entry in entries))
 
 
-def _on_the_hub(context: BoardContext, name: str) -> str | None:
-    """What the Hub calls the model; None where it has none, or none that everybody may know of."""
+def _hub_name(context: BoardContext, name: str) -> str | None:
+    """The model's name on the Hub; None where it has no such model, or a private one."""
     try:
-        found = context.hub.model_facts(name)
-        return None if found.private else found.id or name
+        facts = context.hub.model_facts(name)
+        return None if facts.private else facts.id or name
     except (Gated, Disabled, RevisionNotFound):
         return name
     except (RepoNotFound, BadRequest):

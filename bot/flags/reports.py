@@ -1,11 +1,11 @@
-"""Reports of models that somebody wants flagged, and the evidence that was found: for maintainers, until they decide.
+"""Reports of models, and the evidence about them, for maintainers until they decide.
 
-What is suspected of a model is told to nobody else before that: a suspicion that everybody reads is a verdict. So it
-lies in Redis, and `steward flags show` prints it. After Redis was lost it comes back as soon as the thread of the
-report is looked at again: open ones are, in turn.
+Only maintainers see the evidence before the decision: a public suspicion reads as a verdict. So it lies in Redis, and
+`steward flags show` prints it. After Redis is lost, the next sync of the report's thread restores it; the reconciler
+syncs open threads in turn.
 
-Race accepted: two syncs write one report within a millisecond, and the later one does not know what the earlier one
-added. Its thread adds it again when it is looked at next.
+Race accepted: two syncs write one report within a millisecond, and the later write drops the addition of the earlier
+one. The next sync of that thread adds it again.
 """
 
 from __future__ import annotations
@@ -22,21 +22,19 @@ from redis_state.dirty import SyncPriority
 log = structlog.get_logger()
 
 EVIDENCE = "evidence"
-"""Dirty keys `evidence:{model}`: somebody reported that model."""
-MOST_THREADS, MOST_NAMED = 50, 20
-"""Threads, and other models, of one report: each thread is told what was decided, which takes three calls."""
-MOST_REPORTED = 5
-"""Models that one command or title reports: each costs some dozen calls."""
-GATHERED = ("gathered", "sha", "weights", "findings")
-"""Fields of a report that evidence fills in."""
-STALE = 86_400.0
-"""Seconds after which evidence is gathered anew, when its thread is looked at."""
+"""Dirty keys `evidence:{model}`: a person reported that model."""
+MAX_THREADS, MAX_NAMED = 50, 20
+"""Threads, and other models, of one report: posting the decision costs three calls for each thread."""
+MAX_REPORTED = 5
+"""Models that one command or title can report: each costs about a dozen calls."""
+STALE_SECONDS = 86_400.0
+"""The age from which the sync of a thread gathers evidence anew."""
 
 
 class FlagReport(BaseModel):
-    """What was reported of one model, where, and what was found; `gathered` is when, 0 where it is still to come.
+    """The report of one model, with its evidence; `gathered` is the time of the evidence, 0 before there is any.
 
-    `threads` are the dirty keys of the threads in which it was reported; the other fields are those of the first.
+    `threads` are the dirty keys of the threads that report the model; the other fields come from the first of them.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -55,10 +53,22 @@ class FlagReport(BaseModel):
 
     @property
     def evidence(self) -> tuple[FlagEvidence, ...]:
-        """What was found, as a record of a flag holds it."""
+        """The findings in the form that the record of a flag holds."""
         return tuple(
-            FlagEvidence(code=one.code, message=one.message, link=one.link, other=one.other) for one in self.findings
+            FlagEvidence(code=finding.code, message=finding.message, link=finding.link, other=finding.other)
+            for finding in self.findings
         )
+
+    def joined_with(self, other: FlagReport) -> FlagReport:
+        """This report with the threads and named models of a later one, within the limits."""
+        threads = tuple(dict.fromkeys((*self.threads, *other.threads)))[:MAX_THREADS]
+        named = tuple(dict.fromkeys((*self.named, *other.named)))[:MAX_NAMED]
+        return self.model_copy(update={"threads": threads, "named": named})
+
+    def with_evidence(self, other: FlagReport) -> FlagReport:
+        """This report with the evidence of another."""
+        evidence = {name: getattr(other, name) for name in ("gathered", "sha", "weights", "findings")}
+        return self.model_copy(update=evidence)
 
 
 def evidence_key(model: str) -> str:
@@ -67,64 +77,59 @@ def evidence_key(model: str) -> str:
 
 
 def note_report(context: BoardContext, report: FlagReport) -> None:
-    """Keep that a model was reported, and have evidence gathered. The first report of it stays the one."""
+    """Store a report, joined with an earlier one of the same model, and mark its evidence to be gathered."""
     known = find_report(context, report.model)
-    new = known or report
-    if known is not None:
-        threads = tuple(dict.fromkeys((*known.threads, *report.threads)))[:MOST_THREADS]
-        named = tuple(dict.fromkeys((*known.named, *report.named)))[:MOST_NAMED]
-        new = known.model_copy(update={"threads": threads, "named": named})
+    new = known.joined_with(report) if known is not None else report
     if new != known:
         _put(context, new)
-    # One thread more has nothing more to be looked at, unless it names a model to compare with.
-    if known is not None and known.named == new.named and known.gathered > context.now() - STALE:
+    # Another thread changes no evidence unless it names another model to compare with.
+    if known is not None and known.named == new.named and known.gathered > context.now() - STALE_SECONDS:
         return
     context.mark(evidence_key(report.model), SyncPriority.EVENT)
 
 
 def reported_before(context: BoardContext, model: str, key: str) -> str:
-    """The address at which `model` was reported first, where what is reported in the thread with this dirty key belongs
-    to that; "" where it does not."""
+    """The address of the first report of `model`, where the thread with this dirty key joins that report; else ""."""
     known = find_report(context, model)
     if known is None or key in known.threads[:1]:
         return ""
-    return known.url if key in known.threads or len(known.threads) < MOST_THREADS else ""
+    return known.url if key in known.threads or len(known.threads) < MAX_THREADS else ""
 
 
 def find_report(context: BoardContext, model: str) -> FlagReport | None:
-    """What was reported of `model`."""
+    """The report of `model`, if there is one."""
     raw = context.redis.hget(context.keys.flag_reports, model.casefold())
     return FlagReport.model_validate_json(raw) if raw is not None else None
 
 
 def reports(context: BoardContext) -> list[FlagReport]:
-    """Every report that nobody decided about, the oldest first."""
-    found = [FlagReport.model_validate_json(raw) for raw in context.redis.hvals(context.keys.flag_reports)]
-    return sorted(found, key=lambda one: one.at)
+    """All undecided reports, the oldest first."""
+    undecided = [FlagReport.model_validate_json(raw) for raw in context.redis.hvals(context.keys.flag_reports)]
+    return sorted(undecided, key=lambda report: report.at)
 
 
 def drop_report(context: BoardContext, *models: str) -> None:
-    """It was decided about these models."""
+    """Delete the reports of these models, which are decided."""
     if models:
         context.redis.hdel(context.keys.flag_reports, *(model.casefold() for model in models))
 
 
 def sync_evidence(context: BoardContext, model: str) -> None:
-    """Gather what speaks for a flag on `model`, if it is still reported."""
+    """Gather the evidence for a flag on `model`, if its report is still undecided."""
     report = find_report(context, model)
     if report is None:
         return
-    found = gather_report(context, model, report.named)
-    # That takes some dozen calls: meanwhile it may have been decided about, or reported once more.
+    gathered = gather_report(context, model, report.named)
+    # Those were about a dozen calls: meanwhile a maintainer may have decided, or another thread joined the report.
     report = find_report(context, model)
     if report is None:
         return
-    _put(context, report.model_copy(update={name: getattr(found, name) for name in GATHERED}))
-    log.info("evidence", model=model, findings=[one.code for one in found.findings])
+    _put(context, report.with_evidence(gathered))
+    log.info("evidence", model=model, findings=[finding.code for finding in gathered.findings])
 
 
 def gather_report(context: BoardContext, model: str, named: tuple[str, ...] = ()) -> FlagReport:
-    """What there is to say of `model` now, whether anybody reported it or not. Raises HubError."""
+    """The evidence about `model` now, as a report; no person needs to have reported it. Raises HubError."""
     case = gather_case(context, model, named)
     return FlagReport(
         model=model,

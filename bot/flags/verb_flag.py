@@ -1,7 +1,7 @@
-"""`/flag`, `/unflag` and `/dismiss`: what is held against a model, and what becomes of it.
+"""`/flag`, `/unflag` and `/dismiss`: flag models, lift flags, dismiss reports.
 
-Anybody may write `/flag`: a maintainer's flags the models, anybody else's reports them. Models stand before the reason,
-or after it where the reason is in quotes; without any, those are meant that the thread is about.
+Everybody may write `/flag`: it flags the models for a maintainer, and reports them for any other person. Models come
+before the reason, or after it where the reason is in quotes; a command without models is about those of the thread.
 
     /flag copy org/model org/other its files are those of another model
     /flag copy "its files are those of another model" org/model org/other
@@ -19,41 +19,41 @@ from bot.flags.flag_commands import FlagCommand, FlagResult, FlagSource
 from bot.flags.flag_texts import reply
 from leaderboard.flags import CATEGORIES, FlagScope
 
-CATEGORY = Param("category", "choice", "what is held against it", required=True, choices=tuple(CATEGORIES))
-WHY = Param("reason", "words", "the models, then why, in a sentence that everybody can read", required=True)
-MODELS = Param("models", "words", "which models, where the reason is in quotes")
-REVISION = Param("revision", "word", "only this commit of it", by_name=True)
-PRECISION = Param("precision", "word", "only in this precision", by_name=True)
+CATEGORY = Param("category", "choice", "what is wrong with the model", required=True, choices=tuple(CATEGORIES))
+WHY = Param("reason", "words", "the models, then the reason; everybody can read it", required=True)
+MODELS = Param("models", "words", "the models, if the reason comes first, in quotes")
+REVISION = Param("revision", "word", "flag only this commit", by_name=True)
+PRECISION = Param("precision", "word", "flag only this precision", by_name=True)
 
 
 def run_flag(call: Call) -> Answer:
-    """Flag models, or report them."""
+    """Flag models, or report them where the author of the command is not a maintainer."""
     models, reason = _models_and_reason(call)
     scope = FlagScope(revision=call.get("revision"), precision=call.get("precision"))
     command = FlagCommand(call.get("category"), reason, models, scope)
     act = decisions.flag if call.is_maintainer else decisions.report
-    return acting(lambda: _words(call, act(call.context, command, _source(call))))
+    return acting(lambda: _reply(call, act(call.context, command, _source(call))))
 
 
 def run_unflag(call: Call) -> Answer:
-    """Lift the flags of models, or of all that the thread is about."""
+    """Lift the flags of the named models, or all flags of the thread."""
     models, reason = _models_and_reason(call)
-    return acting(lambda: _words(call, decisions.unflag(call.context, reason, models, _source(call))))
+    return acting(lambda: _reply(call, decisions.unflag(call.context, reason, models, _source(call))))
 
 
 def run_dismiss(call: Call) -> Answer:
-    """Say that nothing comes of a report, or of a plea."""
-    return acting(lambda: _words(call, decisions.dismiss(call.context, call.get("reason"), _source(call))))
+    """Dismiss a report or an appeal."""
+    return acting(lambda: _reply(call, decisions.dismiss(call.context, call.get("reason"), _source(call))))
 
 
 def _models_and_reason(call: Call) -> tuple[tuple[str, ...], str]:
-    """The models that lead the reason, or that were named apart from it; and the reason without them."""
-    apart = tuple(call.get("models").replace(",", " ").split())
+    """The models before the reason, or those of the parameter `models`; and the reason without them."""
+    separate = tuple(call.get("models").replace(",", " ").split())
     words = call.get("reason").split(" ")
-    count = next((at for at, word in enumerate(words) if not _is_model(word)), len(words))
+    count = next((index for index, word in enumerate(words) if not _is_model(word)), len(words))
     leading = tuple(model_in(word.rstrip(",")) or word for word in words[:count])
-    if apart or not leading:
-        return apart, call.get("reason")
+    if separate or not leading:
+        return separate, call.get("reason")
     return leading, " ".join(words[count:])
 
 
@@ -67,13 +67,13 @@ def _source(call: Call) -> FlagSource:
     return FlagSource(call.repo, call.thread, call.person, call.cause, path or "")
 
 
-def _words(call: Call, done: FlagResult) -> Safe:
+def _reply(call: Call, done: FlagResult) -> Safe:
     return reply(done, usage=call.verb.usage, example=next(iter(call.verb.examples), ""))
 
 
 FLAG = Verb(
     name="flag",
-    summary="flag models for a reason that everybody can read; from anybody else it is a report to the maintainers",
+    summary="flag models for a public reason; if you are not a maintainer, report them to the maintainers",
     who=ANYONE,
     run=run_flag,
     params=(CATEGORY, WHY, MODELS, REVISION, PRECISION),
@@ -87,7 +87,7 @@ FLAG = Verb(
 )
 UNFLAG = Verb(
     name="unflag",
-    summary="lift a flag, for a reason that everybody can read",
+    summary="lift a flag, for a public reason",
     who=MAINTAINERS,
     run=run_unflag,
     params=(WHY, MODELS),
@@ -97,7 +97,7 @@ UNFLAG = Verb(
 )
 DISMISS = Verb(
     name="dismiss",
-    summary="say why nothing comes of a report; under a flag, why it stays",
+    summary="dismiss a report, or an appeal against a flag, and say why",
     who=MAINTAINERS,
     run=run_dismiss,
     params=(REASON,),

@@ -1,7 +1,7 @@
-"""Whether a model would be accepted, by the rules that a submission meets, without submitting it.
+"""Check whether admission would accept a model, without a submission; for commands, the API and the command line.
 
-One room for the command in a thread, the API and the command line. The public is told no more than it may know: of a
-private model, what it would be told of one that does not exist; of a gated one which rules it passes, and no details.
+A public answer reveals nothing secret: a private model looks like one that does not exist, and the answer about a gated
+model names the rules that pass or fail without details.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from leaderboard.options import DEFAULT_PRECISION
 from leaderboard.privacy import access_on_hub
 from leaderboard.requests import REASONS, Access, Problem, Request, RequestFile, RequestPath, Status, is_repo_name
 
-GATED = "What exactly is wrong is not told in public, for not everybody may see the model."
-"""In the place of what a rule says of a gated or private model."""
+GATED = "I do not show details here, since not everybody can see this model."
+"""The text that replaces the reasons of a rule for a gated or private model."""
 
 
 @dataclass(frozen=True)
 class AdmissionCheckLine:
-    """What one rule says: its name and title, and every reason where it failed."""
+    """The result of one rule: its name, title and outcome, and all reasons where it failed."""
 
     rule: str
     title: str
@@ -33,7 +33,7 @@ class AdmissionCheckLine:
 
 @dataclass(frozen=True)
 class AdmissionCheck:
-    """What would become of a submission. `lines` are those of the rules that the board goes by, in their order."""
+    """The verdict on a possible submission. `lines` are the results of the board's rules, in their order."""
 
     model: str
     verdict: Verdict
@@ -42,7 +42,7 @@ class AdmissionCheck:
 
     @property
     def accepted(self) -> bool:
-        """Whether it would be evaluated."""
+        """Whether admission would accept the model."""
         return self.verdict.accepted
 
 
@@ -56,23 +56,23 @@ def check(
     submitter: str = "",
     public: bool = True,
 ) -> AdmissionCheck:
-    """Judge `model` as if `submitter` ("": nobody in particular) submitted it now. A dozen calls. Raises HubError.
+    """Judge `model` as if `submitter` submitted it now ("": no particular account). A dozen calls. Raises HubError.
 
-    `public` says who reads the answer: everybody, or only the board's operator.
+    `public`: everybody can read the answer, not only the board's operator.
     """
-    asked = as_request(model, revision=revision, precision=precision, weight_type=weight_type)
-    if isinstance(asked, Problem):
-        return _checked(model, unreadable([asked]))
-    submission = gather_submission(context, asked, submitter)
+    request = as_request(model, revision=revision, precision=precision, weight_type=weight_type)
+    if isinstance(request, Problem):
+        return _checked(model, unreadable([request]))
+    submission = gather_submission(context, request, submitter)
     if not public:
-        return _checked(model, judge(submission), access_on_hub(asked, submission.model))
-    told = as_the_public_sees(context, submission)
-    verdict, access = judge(told), access_on_hub(asked, told.model)
+        return _checked(model, judge(submission), access_on_hub(request, submission.model))
+    visible = without_private_models(context, submission)
+    verdict, access = judge(visible), access_on_hub(request, visible.model)
     return _checked(model, _without_details(verdict) if access == "gated" else verdict, access)
 
 
 def as_request(model: str, *, revision: str, precision: str, weight_type: str) -> Request | Problem:
-    """The request that a form would write; a problem where the model's name can be none on the Hub."""
+    """The request that a front end would write; a problem where `model` cannot be a name on the Hub."""
     parts = model.split("/")
     if len(parts) > 2 or not all(map(is_repo_name, parts)):
         return REASONS["path-name"].problem(name=model)
@@ -84,20 +84,21 @@ def as_request(model: str, *, revision: str, precision: str, weight_type: str) -
     return Request(path, file, "{}")
 
 
-def as_the_public_sees(context: BoardContext, submission: Submission) -> Submission:
-    """The submission, in which private models do not exist: nobody shall learn from us that they do.
+def without_private_models(context: BoardContext, submission: Submission) -> Submission:
+    """The submission as if private models did not exist, so that the answer does not reveal them.
 
-    Neither from requests for them that it repeats, or whose weights it copies.
+    It also loses requests for private models that it repeats or whose weights it copies.
     """
     model, board_facts = _as_public_model(submission.model), submission.board_facts
     if model.base is not None:
         model = replace(model, base=_as_public_model(model.base))
-    earlier = {one.path for one in (*board_facts.same, *board_facts.copies)}
-    hidden = {one.path for one in context.index.find(sorted(earlier)) if one and one.standing.access == "private"}
+    paths = {earlier.path for earlier in (*board_facts.same, *board_facts.copies)}
+    entries = context.index.find(sorted(paths))
+    hidden = {entry.path for entry in entries if entry and entry.standing.access == "private"}
     board_facts = replace(
         board_facts,
-        same=tuple(one for one in board_facts.same if one.path not in hidden),
-        copies=tuple(one for one in board_facts.copies if one.path not in hidden),
+        same=tuple(earlier for earlier in board_facts.same if earlier.path not in hidden),
+        copies=tuple(earlier for earlier in board_facts.copies if earlier.path not in hidden),
     )
     return replace(submission, model=model, board_facts=board_facts)
 
@@ -107,22 +108,23 @@ def _as_public_model(model: ModelFacts) -> ModelFacts:
 
 
 def verdict_in_public(context: BoardContext, submission: Submission) -> Verdict:
-    """The verdict on a submission that was made in public, as it may be told there.
+    """The verdict on a public submission, in a form that everybody can read.
 
-    A private model is none where the board takes none; where it does, as behind a gate, reasons are withheld.
+    A private model counts as missing on a board without private models; on one with them, and for a gated model, the
+    reasons are withheld.
     """
     access = access_on_hub(submission.request, submission.model)
     if access == "private" and submission.policy.private_models:
         return _without_details(judge(submission))
-    verdict = judge(as_the_public_sees(context, submission))
+    verdict = judge(without_private_models(context, submission))
     return _without_details(verdict) if access == "gated" else verdict
 
 
 def _without_details(verdict: Verdict) -> Verdict:
-    """The same without what only those may know who were let in, if we were."""
-    if not any(one.rule.name == "model-readable" and one.outcome == "passed" for one in verdict.results):
+    """The verdict without details, where the bot has access to the files; else it has no details to withhold."""
+    if not any(result.rule.name == "model-readable" and result.outcome == "passed" for result in verdict.results):
         return verdict
-    results = tuple(replace(one, reasons=_withheld(one.reasons)) for one in verdict.results)
+    results = tuple(replace(result, reasons=_withheld(result.reasons)) for result in verdict.results)
     return replace(verdict, reasons=_withheld(verdict.reasons), results=results)
 
 
@@ -132,6 +134,7 @@ def _withheld(reasons: Sequence[Problem]) -> tuple[Problem, ...]:
 
 def _checked(model: str, verdict: Verdict, access: Access = "public") -> AdmissionCheck:
     lines = tuple(
-        AdmissionCheckLine(one.rule.name, one.rule.title, one.outcome, one.reasons) for one in verdict.results
+        AdmissionCheckLine(result.rule.name, result.rule.title, result.outcome, result.reasons)
+        for result in verdict.results
     )
     return AdmissionCheck(model, verdict, lines, access)

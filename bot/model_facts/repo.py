@@ -1,4 +1,4 @@
-"""The files of a model at one commit: which there are, and reading them within bounds into the probe's folder."""
+"""The files of a model at one commit, read within bounds, in part or into the probe's folder."""
 
 from __future__ import annotations
 
@@ -22,33 +22,33 @@ class ModelRepo:
     files: dict[str, ModelFile]
 
     def has(self, name: str) -> bool:
-        """Whether there is a file of this name."""
+        """Whether the commit has a file of this name."""
         return name in self.files
 
     def size(self, name: str) -> int | None:
-        """Bytes of a file, None where the Hub does not say."""
+        """The size of a file in bytes; None where the Hub does not give it."""
         file = self.files.get(name)
         return file.size if file is not None else None
 
     def save(self, name: str, folder: Path, *, max_bytes: int) -> bool:
-        """Put a file of the repo into `folder`; False where it has none of this name.
+        """Save a file of the repo in `folder`. Return False where the repo has no such file.
 
-        One call, or none where the listing tells already that it is too large. Raises hub.errors.TooLarge.
+        One call, none where the listing shows that the file is too large. Raises hub.errors.TooLarge.
         """
         if not self.has(name):
             return False
         size = self.size(name)
         if size is not None and size > max_bytes:
-            raise TooLarge(f"{name} is {size:,} bytes long; we take {max_bytes:,} at most.")
+            raise TooLarge(f"{name} has {size:,} bytes; the limit is {max_bytes:,}.")
         try:
-            with (folder / Path(name).name).open("w+b") as into:
-                self.hub.save_file(self.repo, name, self.sha, into, max_bytes=max_bytes)
+            with (folder / Path(name).name).open("w+b") as target:
+                self.hub.save_file(self.repo, name, self.sha, target, max_bytes=max_bytes)
         except EntryNotFound:
             return False
         return True
 
     def start(self, name: str, length: int) -> bytes:
-        """The first `length` bytes of a file; fewer where it is shorter. One call."""
+        """The first `length` bytes of a file, or all of a shorter one. One call."""
         return self.hub.read_range(self.repo, name, self.sha, 0, length)
 
     def part(self, name: str, start: int, end: int) -> bytes:
@@ -56,5 +56,5 @@ class ModelRepo:
         return self.hub.read_range(self.repo, name, self.sha, start, end)
 
     def among(self, names: Iterable[str]) -> list[str]:
-        """Those of `names` that there are."""
+        """The `names` that the commit has files of."""
         return [name for name in names if self.has(name)]

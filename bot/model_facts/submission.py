@@ -1,4 +1,4 @@
-"""Everything that the rules of admission look at, for one submission, wherever it was made."""
+"""Gather all facts that the rules of admission read, for one submission from any source."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from leaderboard.requests import Request
 
 
 def gather_submission(context: BoardContext, request: Request, submitter: str, *, revision: str = "") -> Submission:
-    """The facts about `request`, which `submitter` made ("": not known); nothing is written anywhere.
+    """The facts about `request` by `submitter` ("": unknown). It writes nothing.
 
-    `revision` is the commit that is pinned for it already, where one is. Raises HubError where the Hub does not answer.
+    `revision` is the commit that is pinned for the request, if any. Raises HubError where the Hub does not answer.
     """
     facts = gather_model_facts(
         context.hub,

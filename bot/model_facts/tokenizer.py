@@ -1,4 +1,4 @@
-"""The tokenizer of a model: the files that loading needs are fetched, within bounds, and loaded by the probe."""
+"""Facts about a model's tokenizer: fetch the files that loading needs, within bounds, and let the probe load them."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from leaderboard.admission.facts import TokenizerFacts
 
 MIB = 2**20
 MAX_VOCABULARY = 48 * MIB
-"""Bytes of the file that holds the vocabulary: the largest that there is has 33 MB."""
+"""Bytes of the file with the vocabulary; the largest known one has 33 MB."""
 MAX_SETTINGS = 8 * MIB
-"""Bytes of each of the files beside it."""
+"""Bytes of each other file."""
 SETTINGS = ("tokenizer_config.json", "chat_template.jinja")
 LEGACY = ("special_tokens_map.json",)
-"""Read where there is no tokenizer_config.json; else the library does not need it."""
+"""Read only where there is no tokenizer_config.json, since the library needs it only then."""
 VOCABULARIES = (
     ("tokenizer.json",),
     ("tokenizer.model",),
@@ -29,9 +29,9 @@ VOCABULARIES = (
 
 
 def gather_tokenizer(repo: ModelRepo, probe: Probe, folder: Path, model_type: str) -> TokenizerFacts:
-    """What comes of loading the tokenizer of a model of this type: four calls at most, three for nearly all.
+    """Load the tokenizer of a model of this type: at most four calls, three for nearly all models.
 
-    Where a file is too large, or none holds a vocabulary, there are no calls.
+    Without a vocabulary, or where a file is too large, it makes no call.
     """
     vocabulary = next((names for names in VOCABULARIES if repo.has(names[0])), ())
     if not vocabulary:
@@ -51,5 +51,5 @@ def gather_tokenizer(repo: ModelRepo, probe: Probe, folder: Path, model_type: st
 
 def _too_large(repo: ModelRepo, name: str, limit: int) -> TokenizerFacts:
     size = repo.size(name)
-    has = f"has {size / 1e6:,.0f} MB" if size is not None else f"has more than {limit / 1e6:,.0f} MB"
-    return TokenizerFacts("too-large", error=f"{name} {has}")
+    amount = f"{size / 1e6:,.0f} MB" if size is not None else f"more than {limit / 1e6:,.0f} MB"
+    return TokenizerFacts("too-large", error=f"{name} has {amount}")

@@ -1,9 +1,9 @@
-"""The probe process: `python -m bot.probe FOLDER` answers questions until standard input ends; first it says READY.
+"""The probe process: `python -m bot.probe FOLDER` writes READY, then answers questions until standard input ends.
 
-It looks at nothing of a stranger itself: that is left to its forks. What they find a use for (the library's class for
-a type of model) it imports afterwards, so that the next fork need not.
+It opens no untrusted file itself; its forks do. After an answer it imports what the fork needed (the library's class
+for a type of model), so that the next fork need not.
 
-Whoever started it may be killed; then nobody else removes FOLDER. While they live it is theirs, however this ends.
+It removes FOLDER when standard input ends, since the process that started it may have been killed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from bot.probe.questions import READY
 
 def main() -> int:
     """Answer questions, one line each."""
-    # Neither configs nor tokenizers need torch, even where it is installed: it costs seconds and a hundred megabytes.
+    # Configs and tokenizers do not need torch, whose import costs seconds and a hundred megabytes.
     sys.modules["torch"] = None  # type: ignore[assignment]
     configs.warm("llama")
     tokenizers.warm("llama")
@@ -33,15 +33,15 @@ def main() -> int:
         answer = ask(question)
         sys.stdout.buffer.write(json.dumps(answer).encode() + b"\n")
         sys.stdout.buffer.flush()
-        _learn(question, answer)
+        _import_needed(question, answer)
     shutil.rmtree(Path(sys.argv[1]), ignore_errors=True)
     return 0
 
 
-def _learn(question: dict[str, Any], answer: dict[str, Any]) -> None:
+def _import_needed(question: dict[str, Any], answer: dict[str, Any]) -> None:
     if answer.get("state") != "loaded":
         return
-    # A stranger chooses the type, and some classes need packages that are not here: the forks do without them, too.
+    # The untrusted file chooses the type, and some classes need packages that are not installed; forks work without.
     with contextlib.suppress(Exception):
         if question["kind"] == "config":
             configs.warm(answer["model_type"])

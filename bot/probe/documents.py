@@ -1,4 +1,4 @@
-"""In the fork: reading JSON that a stranger wrote."""
+"""Code in the fork: read untrusted JSON."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 class Unreadable(Exception):
-    """A file is not what it should be; the message says how, in words that follow its name."""
+    """A file is malformed; the message says how, and reads well after the file's name."""
 
 
 def read_object(path: Path) -> dict[str, Any]:
@@ -29,12 +29,12 @@ def parse_object(data: bytes) -> dict[str, Any]:
     return fields
 
 
-def count_in(value: object, most: int = 10**15) -> int | None:
-    """`value` where it is a count; None for anything else, for True is one too."""
-    return value if type(value) is int and 0 <= value <= most else None
+def count_in(value: object, limit: int = 10**15) -> int | None:
+    """`value` if it is a count up to `limit`; None for anything else, also for a bool."""
+    return value if type(value) is int and 0 <= value <= limit else None
 
 
 def error_words(error: BaseException, folder: Path) -> str:
-    """An error of the library as words for people: without our paths, bounded."""
-    words = str(error).replace(str(folder), "the model")
-    return f"{type(error).__name__}: {words[:300]}"
+    """The message of a library's error for people: bounded, and without paths of this machine."""
+    message = str(error).replace(str(folder), "the model")
+    return f"{type(error).__name__}: {message[:300]}"

@@ -1,4 +1,4 @@
-"""One question, one fork with limits: it answers in lines of JSON, each of which adds to the ones before."""
+"""Answer one question in a fork with limits. The fork writes lines of JSON; each line adds to the answer."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from bot.probe import adapters, configs, tokenizers, weights
+from bot.probe import configs, tokenizers, weights
 from bot.probe.questions import LIMITS, STARVED, TOO_COSTLY, Kind, ProbeLimits
 
 Answers = Iterator[Mapping[str, Any]]
@@ -25,9 +25,10 @@ _BY_KIND: Mapping[Kind, Ask] = {
     "tokenizer": tokenizers.answers,
     "index": weights.index_answers,
     "headers": weights.header_answers,
-    "adapter": adapters.answers,
+    "adapter": configs.adapter_answers,
 }
 MAX_ANSWER = 2**20
+"""Bytes of one answer."""
 _PR_SET_PDEATHSIG = 1
 _LIBRARIES = tuple({str(Path(root).resolve()) for root in (sys.prefix, sys.base_prefix, Path(os.__file__).parent)})
 _OURS = str(Path(__file__).resolve().parents[2] / "bot")
@@ -35,7 +36,7 @@ _LIBC = ctypes.CDLL(None)
 
 
 def ask(question: Mapping[str, Any]) -> dict[str, Any]:
-    """The answer to `question`; TOO_COSTLY where the fork said nothing before its end, STARVED where it hardly ran."""
+    """The answer to `question`; TOO_COSTLY where the fork ended without one, STARVED where it hardly got to run."""
     reader, writer = os.pipe()
     try:
         child = os.fork()
@@ -48,11 +49,11 @@ def ask(question: Mapping[str, Any]) -> dict[str, Any]:
         _answer(writer, question)
     os.close(writer)
     limits = LIMITS[question["kind"]]
-    told, used = _read(reader, child, float(question.get("wall", limits.wall)))
-    if used is not None and limits.starves(used):
+    output, used_cpu = _read(reader, child, float(question.get("wall", limits.wall)))
+    if used_cpu is not None and limits.starves(used_cpu):
         return dict(STARVED)
-    # What comes after the last end of line was cut off.
-    lines = told.rpartition(b"\n")[0].splitlines()
+    # An incomplete last line is dropped.
+    lines = output.rpartition(b"\n")[0].splitlines()
     answer: dict[str, Any] = {}
     for line in lines:
         answer |= json.loads(line)
@@ -60,38 +61,38 @@ def ask(question: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _read(reader: int, child: int, seconds: float) -> tuple[bytes, float | None]:
-    """What the fork wrote until it ended; where its time was over before, also its seconds of the processor."""
-    deadline, told, is_over = time.monotonic() + seconds, b"", False
-    while not is_over and len(told) < MAX_ANSWER:
+    """Read the fork's output until it ends or its time is over; in the second case also return its CPU seconds."""
+    deadline, output, is_over = time.monotonic() + seconds, b"", False
+    while not is_over and len(output) < MAX_ANSWER:
         left = max(0.0, deadline - time.monotonic())
         is_over = not select.select([reader], [], [], left)[0]
         chunk = b"" if is_over else os.read(reader, 65_536)
         if not chunk:
             break
-        told += chunk
+        output += chunk
         is_over = time.monotonic() > deadline
     os.close(reader)
     os.kill(child, signal.SIGKILL)
     _, _, usage = os.wait4(child, 0)
-    return told, usage.ru_utime + usage.ru_stime if is_over else None
+    return output, usage.ru_utime + usage.ru_stime if is_over else None
 
 
 def _answer(writer: int, question: Mapping[str, Any]) -> None:
-    """In the fork: limits, then the answer; never returns."""
+    """In the fork: set the limits, write the answer, and exit; it never returns."""
     status = 1
     try:
-        _turn_away()
+        _detach_standard_streams()
         folder = Path(question["folder"]).resolve()
         _confine(LIMITS[question["kind"]], folder)
         for part in _BY_KIND[question["kind"]](folder, question):
             os.write(writer, json.dumps(part).encode() + b"\n")
         status = 0
     finally:
-        os._exit(status)  # no exit handlers of the parent; an exception ends the answer where it is
+        os._exit(status)  # skip the parent's exit handlers; an exception ends the answer where it is
 
 
-def _turn_away() -> None:
-    """Neither questions nor answers of the probe are the fork's: what the library prints would pass for an answer."""
+def _detach_standard_streams() -> None:
+    """Point standard input and output to /dev/null: text that the library prints must not look like an answer."""
     nothing = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1):
         os.dup2(nothing, stream)
@@ -108,11 +109,11 @@ def _confine(limits: ProbeLimits, folder: Path) -> None:
     allowed = tuple(f"{root}/" for root in (*_LIBRARIES, _OURS, str(folder)))
 
     def watch(event: str, args: tuple[Any, ...]) -> None:
-        """A stranger's file may name others; whatever the library makes of that, they are not opened."""
+        """Refuse to open other files, which an untrusted file may name, and to start processes or connections."""
         if event == "open" and isinstance(args[0], str | bytes) and not _is_below(os.fsdecode(args[0]), allowed):
             raise PermissionError("a file outside of the model's folder is not opened")
         if event in ("socket.connect", "subprocess.Popen", "os.exec", "os.fork", "os.posix_spawn", "os.system"):
-            raise PermissionError(f"{event} has no place in the loading of a model's files")
+            raise PermissionError(f"{event} is not allowed while a model's files are loaded")
 
     sys.addaudithook(watch)
 

@@ -1,4 +1,4 @@
-"""Our side of the probe: it puts a model's files into a folder, asks about them, and turns the answers into facts."""
+"""The caller's side of the probe: write a model's files into a folder, ask about them, turn the answers into facts."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ from bot.probe.questions import (
 from leaderboard.admission.facts import AdapterFacts, ConfigFacts, TokenizerFacts
 
 MAX_CONFIG = 1_000_000
-_IMPORTS = 60.0
-"""Seconds that a question waits for the probe's imports. If that is not enough they go on, for the next one to find."""
-_ANSWER = 30.0
-"""Seconds beyond those of the fork in which an answer must be here."""
+_IMPORT_SECONDS = 60.0
+"""Time that a question waits for the probe's imports. Slower imports continue, and the next question waits for them."""
+_ANSWER_SECONDS = 30.0
+"""Time beyond the fork's limit within which an answer must arrive."""
 _ENVIRONMENT = ("PATH", "LANG", "LD_LIBRARY_PATH")
 _SET = {
     "HF_HUB_OFFLINE": "1",
@@ -55,7 +55,7 @@ _ADAPTER = TypeAdapter(AdapterConfig)
 
 
 class ProbeError(RuntimeError):
-    """There is no answer, which says nothing of the files: the question may be put again later."""
+    """There is no answer, for a cause outside the files; the caller may ask again later."""
 
 
 class ProbeStarved(ProbeError):
@@ -63,16 +63,15 @@ class ProbeStarved(ProbeError):
 
 
 class ProbeDied(ProbeError):
-    """The probe process ended, or cannot be started: a question ends a fork of it, but never the probe itself."""
+    """The probe process ended or cannot start. No question can cause that: it can end a fork, but not the probe."""
 
 
 class Probe:
-    """The probe process, started at the first question and again whenever it has died. Safe to share among threads."""
+    """The probe process, started at the first question and after each death. Safe to share among threads."""
 
     def __init__(self) -> None:
         self.patience = 1.0
-        """How many times longer than usual a start and an answer may take, on a machine that is slow or has much to do;
-        seconds of the processor are as few as ever."""
+        """Factor on the time limits of a start and an answer, for slow or busy machines; CPU limits stay the same."""
         self._process: subprocess.Popen[bytes] | None = None
         self._is_ready = False
         self._folder: tempfile.TemporaryDirectory[str] | None = None
@@ -80,35 +79,35 @@ class Probe:
 
     @contextmanager
     def folder(self) -> Iterator[Path]:
-        """A folder for the files of one model, gone afterwards."""
+        """A folder for the files of one model, removed afterwards."""
         with self._lock:
-            below = self._folder_of_ours()
-        with tempfile.TemporaryDirectory(prefix="model-", dir=below, ignore_cleanup_errors=True) as folder:
+            parent = self._parent_folder()
+        with tempfile.TemporaryDirectory(prefix="model-", dir=parent, ignore_cleanup_errors=True) as folder:
             yield Path(folder)
 
     def load(self, config: bytes) -> ConfigFacts:
-        """What comes of loading `config`, the bytes of a config.json."""
+        """Load `config`, the bytes of a config.json."""
         with self.folder() as folder:
             (folder / "config.json").write_bytes(config)
             return self.config(folder)
 
     def config(self, folder: Path) -> ConfigFacts:
-        """What comes of loading the config.json in `folder`."""
+        """Load the config.json in `folder`."""
         if (folder / "config.json").stat().st_size > MAX_CONFIG:
             return ConfigFacts("unreadable", error=f"it is larger than {MAX_CONFIG:,} bytes")
         return _CONFIG.validate_python(self._ask("config", folder))
 
     def tokenizer(self, folder: Path, model_type: str) -> TokenizerFacts:
-        """What comes of loading the tokenizer in `folder`, that of a model of this type, and of its chat template."""
+        """Load the tokenizer of a model of this type from `folder`, and try its chat template."""
         return _TOKENIZER.validate_python(self._ask("tokenizer", folder, model_type=model_type))
 
     def index(self, folder: Path) -> ShardIndex:
-        """What the index of the shards, in `folder`, says."""
+        """Read the shard index in `folder`."""
         answer = self._ask("index", folder)
         return ShardIndex(error="reading it takes too much time or memory") if _is_costly(answer) else _index(answer)
 
     def headers(self, folder: Path, heads: Sequence[WeightFileHead]) -> CheckedHeaders:
-        """What the headers say whose bytes lie in `folder`, and whether they are as its index, if it has one, says."""
+        """Read the headers whose bytes lie in `folder`, and compare them with its shard index, if there is one."""
         answer = self._ask("headers", folder, heads=[head.__dict__ for head in heads])
         if not _is_costly(answer):
             return _HEADERS.validate_python(answer)
@@ -117,15 +116,15 @@ class Probe:
         )
 
     def adapter(self, folder: Path) -> AdapterFacts:
-        """What the adapter_config.json in `folder` says."""
+        """Read the adapter_config.json in `folder`."""
         answer = self._ask("adapter", folder)
         if _is_costly(answer):
             return AdapterFacts(error="reading it takes too much time or memory")
-        found = _ADAPTER.validate_python(answer)
-        return AdapterFacts(found.base_model, found.kind, found.error)
+        config = _ADAPTER.validate_python(answer)
+        return AdapterFacts(config.base_model, config.kind, config.error)
 
     def _ask(self, kind: Kind, folder: Path, **more: Any) -> dict[str, Any]:
-        """The answer; TOO_COSTLY where the question killed the fork that was asked. Raises ProbeError."""
+        """The probe's answer; TOO_COSTLY where the question killed its fork. Raises ProbeError."""
         wall = self.patience * LIMITS[kind].wall
         line = json.dumps({"kind": kind, "folder": str(folder), "wall": wall, **more}).encode() + b"\n"
         with self._lock:
@@ -137,53 +136,53 @@ class Probe:
             try:
                 process.stdin.write(line)
                 process.stdin.flush()
-                ready, _, _ = select.select([process.stdout], [], [], wall + self.patience * _ANSWER)
-                answer = process.stdout.readline() if ready else b""
+                ready, _, _ = select.select([process.stdout], [], [], wall + self.patience * _ANSWER_SECONDS)
+                line_read = process.stdout.readline() if ready else b""
             except BrokenPipeError:
-                ready, answer = [process.stdout], b""
+                ready, line_read = [process.stdout], b""
             if not ready:
                 self._end()
                 raise ProbeStarved(f"the question about the {kind} was not answered in time")
-            if not answer.endswith(b"\n"):
+            if not line_read.endswith(b"\n"):
                 raise ProbeDied(f"the probe ended with status {self._end()} at a question about the {kind}")
-        found: dict[str, Any] = json.loads(answer)
-        if found == STARVED:
-            raise ProbeStarved(f"the question about the {kind} hardly got a processor")
-        return found
+        answer: dict[str, Any] = json.loads(line_read)
+        if answer == STARVED:
+            raise ProbeStarved(f"the question about the {kind} hardly got CPU time")
+        return answer
 
-    def _wait_for_imports(self, told: IO[bytes]) -> None:
-        """Raises ProbeError. A start that was killed for being slow would be as slow again, for ever."""
-        if not select.select([told], [], [], self.patience * _IMPORTS)[0]:
-            raise ProbeStarved("the probe has not come to its first question yet")
-        if told.readline() != READY:
+    def _wait_for_imports(self, output: IO[bytes]) -> None:
+        """Wait for READY. Raises ProbeError. A slow start is not killed, since the next start would be as slow."""
+        if not select.select([output], [], [], self.patience * _IMPORT_SECONDS)[0]:
+            raise ProbeStarved("the probe has not finished its imports yet")
+        if output.readline() != READY:
             raise ProbeDied(f"the probe ended with status {self._end()} before its first question")
         self._is_ready = True
 
     def _start(self) -> subprocess.Popen[bytes]:
         if self._process is None or self._process.poll() is not None:
             self._end()
-            folder = self._folder_of_ours()
-            clean = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
+            folder = self._parent_folder()
+            inherited = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "bot.probe", folder],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,  # warnings of the library about strangers' files
-                env={**clean, **_SET, "HOME": folder},
+                stderr=subprocess.DEVNULL,  # warnings of the library about untrusted files
+                env={**inherited, **_SET, "HOME": folder},
                 cwd=Path(__file__).parents[2],
             )
         return self._process
 
-    def _folder_of_ours(self) -> str:
-        """Where everything lies. It outlives the process, which removes it only where we were killed; but whoever
-        tidies up the machine may take away what was not used for days."""
+    def _parent_folder(self) -> str:
+        """The folder of all models' folders, made anew where it is missing: a machine's cleanup may remove folders that
+        were unused for days. It outlives the probe process, which removes it only after its parent was killed."""
         if self._folder is None or not Path(self._folder.name).is_dir():
             self._end()
             self._folder = tempfile.TemporaryDirectory(prefix="steward-probe-", ignore_cleanup_errors=True)
         return self._folder.name
 
     def warm(self) -> None:
-        """Start the imports now, so that the first submission does not wait for them."""
+        """Start the imports, so that the first submission does not wait for them."""
         with self._lock:
             self._start()
 
@@ -196,14 +195,14 @@ class Probe:
                 self._folder = None
 
     def _end(self) -> int | None:
-        """End the probe process; the status that it ended with, None where there is none."""
+        """End the probe process and return its exit status, if there is a process."""
         if self._process is None:
             return None
         self._process.kill()
         status = self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
-                with suppress(BrokenPipeError):  # what it did not read any more is written once again
+                with suppress(BrokenPipeError):  # closing flushes what the process did not read
                     pipe.close()
         self._process, self._is_ready = None, False
         return status

@@ -1,4 +1,4 @@
-"""What can be asked of the probe, what each question may cost, and the shapes of the answers that are no facts yet."""
+"""The kinds of questions to the probe, their limits, and the shapes of answers that become facts later."""
 
 from __future__ import annotations
 
@@ -10,35 +10,35 @@ Kind = Literal["config", "tokenizer", "index", "headers", "adapter"]
 
 MIB = 2**20
 TOO_COSTLY: Mapping[str, str] = {"state": "too-costly"}
-"""The answer where the fork died of the question, or did not come to an end."""
+"""The answer where the fork died at the question, or did not finish."""
 STARVED: Mapping[str, str] = {"state": "starved"}
-"""The answer where the time was over before the fork had got its share of the processor: that tells of our machine."""
+"""The answer where the time was over before the fork got its share of CPU time, since the machine was busy."""
 READY = b"ready\n"
 """The probe's first line: its imports are done."""
-SHARE = 0.25
-"""The part of its seconds of the processor that a question must have used up to be called too costly."""
+MIN_CPU_SHARE = 0.25
+"""The part of its CPU limit that a question must have used to count as too costly."""
 INDEX_FILE = "model.safetensors.index.json"
 
 
 @dataclass(frozen=True)
 class ProbeLimits:
-    """What one question may take: bytes beyond what the imports have taken, seconds of the processor, and in all.
+    """The limits of one question: bytes of memory beyond those of the imports, CPU seconds, and seconds of wall time.
 
-    Nothing in a fork waits for anything but the processor, so the seconds in all are many: they are for busy machines.
+    A fork waits for nothing but the CPU, so the wall time only matters on busy machines and is generous.
     """
 
     memory: int
     cpu: int
     wall: float
 
-    def starves(self, used: float) -> bool:
-        """Whether a fork that came to no end in `wall` seconds got too little of the processor to be blamed."""
-        return used < SHARE * self.cpu
+    def starves(self, used_cpu: float) -> bool:
+        """Whether a fork that did not finish in `wall` seconds got too little CPU time to be at fault."""
+        return used_cpu < MIN_CPU_SHARE * self.cpu
 
 
 LIMITS: Mapping[Kind, ProbeLimits] = {
     "config": ProbeLimits(256 * MIB, cpu=2, wall=60),
-    # The largest vocabularies that there are (256,000 tokens, 33 MB of JSON) take 500 MB and 3 seconds.
+    # The largest known vocabularies (256,000 tokens, 33 MB of JSON) take 500 MB and 3 seconds.
     "tokenizer": ProbeLimits(1_024 * MIB, cpu=10, wall=90),
     "index": ProbeLimits(384 * MIB, cpu=5, wall=60),
     "headers": ProbeLimits(384 * MIB, cpu=5, wall=60),
@@ -48,7 +48,7 @@ LIMITS: Mapping[Kind, ProbeLimits] = {
 
 @dataclass(frozen=True)
 class WeightFileHead:
-    """The start of one weight file: its bytes are in the folder under `file`; `size` is that of the whole, in bytes."""
+    """The start of one weight file: its bytes lie in the folder as `file`; `size` is that of the whole file."""
 
     name: str
     file: str
@@ -57,10 +57,10 @@ class WeightFileHead:
 
 @dataclass(frozen=True)
 class CheckedHeader:
-    """One header. `error` says what is wrong with it; the rest is only known of one that is right.
+    """One header. `error` says what is wrong with it; the other fields are set only for a valid one.
 
-    `dtypes` maps a safetensors dtype to the number of values stored so; `nbytes` is the size of the data, `header` that
-    of everything before it.
+    `dtypes` maps a safetensors dtype to its number of values; `nbytes` is the size of the data, `header` the size of
+    everything before the data.
     """
 
     name: str
@@ -72,7 +72,7 @@ class CheckedHeader:
 
 @dataclass(frozen=True)
 class CheckedHeaders:
-    """The headers that were asked about, and the number of layers in each stack of them, largest first."""
+    """The headers of one question, and the number of layers in each stack, largest first."""
 
     files: tuple[CheckedHeader, ...]
     layers: tuple[int, ...] = ()
@@ -80,7 +80,7 @@ class CheckedHeaders:
 
 @dataclass(frozen=True)
 class ShardIndex:
-    """The index of the shards: their names, and the number of layers in each stack, largest first."""
+    """A shard index: the names of the shards, and the number of layers in each stack, largest first."""
 
     names: tuple[str, ...] = ()
     layers: tuple[int, ...] = ()
@@ -89,7 +89,7 @@ class ShardIndex:
 
 @dataclass(frozen=True)
 class AdapterConfig:
-    """adapter_config.json."""
+    """The facts in an adapter_config.json."""
 
     base_model: str = ""
     kind: str = ""

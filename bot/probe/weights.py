@@ -1,4 +1,4 @@
-"""In the fork: what the headers of safetensors files say, and the index of their shards."""
+"""Code in the fork: read headers of safetensors files, and the shard index."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ BITS: Mapping[str, int] = {
     **dict.fromkeys(("U32", "I32", "F32"), 32),
     **dict.fromkeys(("U64", "I64", "F64", "C64"), 64),
 }
-"""Bits of one value, by the names that the format has for kinds of values."""
+"""Bits of one value, by the format's names of dtypes."""
 PREFIX = 8
-"""Bytes before the header, which hold its length."""
+"""Bytes before the header; they hold its length."""
 MAX_SHARDS = 1_000
 _SHARD = re.compile(r"(?!\.)[\w.-]{1,200}\.safetensors", re.ASCII)
 _LAYER = re.compile(r"(.*?)\.(\d{1,6})\.")
-_MOST_STACKS = 8
+_MAX_STACKS = 8
 
 
 def index_answers(folder: Path, _: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """ShardIndex of the index in `folder`."""
+    """Yield the ShardIndex of the index in `folder`."""
     try:
         shards = _weight_map(folder / INDEX_FILE)
         yield {"names": sorted(set(shards.values())), "layers": layers(shards)}
@@ -39,29 +39,29 @@ def index_answers(folder: Path, _: Mapping[str, Any]) -> Iterator[Mapping[str, A
 
 
 def header_answers(folder: Path, question: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Headers of the files in `folder`."""
+    """Yield the CheckedHeaders of the files in `folder`."""
     shards = _weight_map(folder / INDEX_FILE) if (folder / INDEX_FILE).exists() else {}
     promised: dict[str, set[str]] = {}
     for tensor, shard in shards.items():
         promised.setdefault(shard, set()).add(tensor)
-    found: list[Mapping[str, Any]] = []
+    files: list[Mapping[str, Any]] = []
     tensors: set[str] = set()
     for head in question["heads"]:
         try:
             header = read_header((folder / head["file"]).read_bytes(), head["size"])
             _check_promised(promised.get(head["name"], set()), header)
         except Unreadable as error:
-            found.append({"name": head["name"], "error": str(error)})
+            files.append({"name": head["name"], "error": str(error)})
             continue
         tensors |= header.keys()
-        found.append({"name": head["name"], **_summary(header, (folder / head["file"]).read_bytes())})
-    yield {"files": found, "layers": layers(tensors)}
+        files.append({"name": head["name"], **_summary(header, (folder / head["file"]).read_bytes())})
+    yield {"files": files, "layers": layers(tensors)}
 
 
 def read_header(head: bytes, size: int | None) -> dict[str, tuple[str, int, int]]:
     """Tensor → dtype, number of values, and bytes, of a file of `size` bytes (None: unknown) that starts with `head`.
 
-    Raises Unreadable where the file could not be loaded: what the format's own reader asks for is asked for here.
+    Raises Unreadable where the format's own reader would refuse the file.
     """
     length = int.from_bytes(head[:PREFIX], "little")
     if len(head) < PREFIX or (size is not None and size < PREFIX):
@@ -71,14 +71,14 @@ def read_header(head: bytes, size: int | None) -> dict[str, tuple[str, int, int]
     if length > len(head) - PREFIX:
         raise Unreadable(f"its header claims {length:,} bytes, more than any model needs")
     header = parse_object(head[PREFIX : PREFIX + length])
-    spans, found = [], {}
+    spans, tensors = [], {}
     for name, tensor in header.items():
         if name == "__metadata__":
             continue
-        found[name], span = _tensor(name[:100], tensor)
+        tensors[name], span = _tensor(name[:100], tensor)
         spans.append(span)
     _check_spans(sorted(spans), None if size is None else size - PREFIX - length)
-    return found
+    return tensors
 
 
 def _check_promised(tensors: set[str], header: Mapping[str, Any]) -> None:
@@ -88,29 +88,29 @@ def _check_promised(tensors: set[str], header: Mapping[str, Any]) -> None:
 
 def _tensor(name: str, tensor: Any) -> tuple[tuple[str, int, int], tuple[int, int]]:
     if not isinstance(tensor, dict):
-        raise Unreadable(f"what it says of '{name}' is no description of a tensor")
+        raise Unreadable(f"its entry for '{name}' does not describe a tensor")
     dtype, shape, span = tensor.get("dtype"), tensor.get("shape"), tensor.get("data_offsets")
     if not isinstance(dtype, str) or dtype not in BITS:
-        raise Unreadable(f"the values of '{name}' are of a kind that does not exist, {str(dtype)[:40]!r}")
+        raise Unreadable(f"the dtype of '{name}' does not exist: {str(dtype)[:40]!r}")
     if not isinstance(shape, list) or len(shape) > 16 or any(count_in(side) is None for side in shape):
-        raise Unreadable(f"the shape of '{name}' is none")
+        raise Unreadable(f"the shape of '{name}' is not valid")
     if not isinstance(span, list) or len(span) != 2 or any(count_in(end) is None for end in span) or span[0] > span[1]:
-        raise Unreadable(f"the place of '{name}' in the file is none")
+        raise Unreadable(f"the offsets of '{name}' are not valid")
     values = math.prod(shape)
     if values * BITS[dtype] != 8 * (span[1] - span[0]):
-        raise Unreadable(f"the size of '{name}' is not what its shape and dtype make it")
+        raise Unreadable(f"the size of '{name}' does not fit its shape and dtype")
     return (dtype, values, span[1] - span[0]), (span[0], span[1])
 
 
 def _check_spans(spans: list[tuple[int, int]], length: int | None) -> None:
-    """The tensors lie one after the other, from the start of the data to its end."""
+    """Check that the tensors fill the data from start to end, without gaps and overlaps."""
     end = 0
     for start, stop in spans:
         if start != end:
             raise Unreadable("its tensors overlap" if start < end else "there are gaps between its tensors")
         end = stop
     if length is not None and end > length:
-        raise Unreadable(f"it is cut off: its tensors need {end:,} bytes, and {length:,} are there")
+        raise Unreadable(f"it is cut off: its tensors need {end:,} bytes, and it has {length:,}")
     if length is not None and end < length:
         raise Unreadable(f"it has {length - end:,} bytes that belong to no tensor")
 
@@ -124,12 +124,12 @@ def _summary(header: Mapping[str, tuple[str, int, int]], head: bytes) -> dict[st
 
 
 def layers(tensors: Iterable[str]) -> list[int]:
-    """How many layers each stack has that the names of `tensors` number, largest first."""
+    """The number of layers in each stack, by the numbers in the names of `tensors`, largest first."""
     stacks: dict[str, set[str]] = {}
     for name in tensors:
-        if found := _LAYER.match(name):
-            stacks.setdefault(found[1], set()).add(found[2])
-    return sorted((len(numbers) for numbers in stacks.values()), reverse=True)[:_MOST_STACKS]
+        if match := _LAYER.match(name):
+            stacks.setdefault(match[1], set()).add(match[2])
+    return sorted((len(numbers) for numbers in stacks.values()), reverse=True)[:_MAX_STACKS]
 
 
 def _weight_map(path: Path) -> dict[str, str]:
@@ -139,8 +139,8 @@ def _weight_map(path: Path) -> dict[str, str]:
     names = set()
     for name in shards.values():
         if not isinstance(name, str) or not _SHARD.fullmatch(name):
-            raise Unreadable(f"it names something that is no weight file beside it, {str(name)[:100]!r}")
+            raise Unreadable(f"it names {str(name)[:100]!r}, which is not a weight file beside it")
         names.add(name)
     if len(names) > MAX_SHARDS:
-        raise Unreadable(f"it names {len(names):,} files; we read {MAX_SHARDS:,} at most")
+        raise Unreadable(f"it names {len(names):,} files; the limit is {MAX_SHARDS:,}")
     return shards

@@ -1,1 +1,1 @@
-"""Pull requests that bring requests or renames: checked, reported on, merged."""
+"""Pull requests that add requests or rename models: check, report, merge."""

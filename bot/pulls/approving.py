@@ -1,4 +1,4 @@
-"""A person approves a pull request, at one commit: that commit is merged, or they are told why not."""
+"""Approval of a pull request at one commit: merge that commit, or answer why not."""
 
 from __future__ import annotations
 
@@ -14,79 +14,84 @@ from hub.errors import ThreadNotFound
 from hub.records import Repo, Thread
 from redis_state.dirty import SyncPriority
 
-SHORTEST = 7
-"""Characters of a commit's id that name it, as on the Hub's pages."""
+MIN_SHA_LENGTH = 7
+"""Characters of a commit's id that an approval needs at least, as many as the Hub's pages show."""
 
 
 @dataclass(frozen=True)
 class ApprovalResult:
-    """What came of it: whether it was merged, and what to tell whoever approved it."""
+    """Whether the pull request is merged, and the answer to the person who approved it."""
 
     merged: bool
     text: Safe
 
 
 def approve(context: BoardContext, repo: Repo, number: int, sha: str, by: str) -> Safe:
-    """`decide`, for whoever only wants to be told."""
+    """The answer of `decide`."""
     return decide(context, repo, number, sha, by).text
 
 
 def decide(context: BoardContext, repo: Repo, number: int, sha: str, by: str) -> ApprovalResult:
-    """Merge pull request `number` of `repo` at the commit `sha`, in the name of `by`, if it passed as it is there.
+    """Merge pull request `number` of `repo` at the commit `sha`, in the name of `by`, if it passed the checks there.
 
-    Whether they may is the caller's business. Nothing is merged but what a report of ours says passed, at that very
-    commit. Asked again after it was merged so, it says so again. Raises HubError.
+    The caller checks the permission of `by`. Only a pull request whose report says that it passed at this commit is
+    merged. A repeated call after the merge gives the same answer. Raises HubError.
     """
     try:
         thread = context.hub.thread(repo, number)
     except ThreadNotFound:
         return _result("missing", number=str(number))
-    said, head = sha.strip().lower(), thread.head_commit or ""
-    words = {"number": str(number), "sha": said, "head": head}
+    approved_sha, head = sha.strip().lower(), thread.head_commit or ""
+    variables = {"number": str(number), "sha": approved_sha, "head": head}
     if not thread.is_pull_request or repo not in (context.requests, context.results):
-        return _result("discussion", **words)
+        return _result("discussion", **variables)
     _, record = find_report(context, thread)
-    is_meant = len(said) >= SHORTEST and head.startswith(said)
-    if thread.status == "merged" and is_meant and record is not None and record.situation.head == head:
-        return _answer(_merged(context, repo, thread, record), words)
+    is_head = len(approved_sha) >= MIN_SHA_LENGTH and head.startswith(approved_sha)
+    if thread.status == "merged" and is_head and record is not None and record.situation.head == head:
+        return _answer(_merged(context, repo, thread, record), variables)
     if thread.status in ("merged", "closed"):
-        return _result("over", **words, why=thread.status)
-    return _approve(context, repo, thread, record, by, words) if is_meant else _result("moved", **words)
+        return _result("over", **variables, why=thread.status)
+    return _approve(context, repo, thread, record, by, variables) if is_head else _result("moved", **variables)
 
 
 def _merged(context: BoardContext, repo: Repo, thread: Thread, record: PullRequestRecord) -> MergeResult:
-    """What became of it when it was merged; seen to now, where nobody did."""
+    """The result of a merge that has happened; the checks after the merge run now where they have not."""
     if record.end is None:
         return settle_merged(context, repo, thread, record)
     return MergeResult(record.end, thread.merge_commit or "")
 
 
 def _approve(
-    context: BoardContext, repo: Repo, thread: Thread, record: PullRequestRecord | None, by: str, words: dict[str, str]
+    context: BoardContext,
+    repo: Repo,
+    thread: Thread,
+    record: PullRequestRecord | None,
+    by: str,
+    variables: dict[str, str],
 ) -> ApprovalResult:
     if record is None or record.checking or record.situation.head != thread.head_commit:
         context.mark(thread_key(repo, thread.num), SyncPriority.PERSON)
-        return _result("unchecked", **words)
+        return _result("unchecked", **variables)
     if thread.status == "draft":
-        return _result("draft", **words)
+        return _result("draft", **variables)
     if record.result != "passed" or situation(context, thread).conflict:
-        return _result("not-passed", **words)
-    done = merge_checked(context, repo, thread, record, by=by)
-    if done.how == "moved":
+        return _result("not-passed", **variables)
+    merge = merge_checked(context, repo, thread, record, by=by)
+    if merge.outcome == "moved":
         context.mark(thread_key(repo, thread.num), SyncPriority.PERSON)
-    return _answer(done, words)
+    return _answer(merge, variables)
 
 
-def _result(answer: Approval, **words: str) -> ApprovalResult:
-    return ApprovalResult(answer == "merged", approval_answer(answer, **words))
+def _result(answer: Approval, **variables: str) -> ApprovalResult:
+    return ApprovalResult(answer == "merged", approval_answer(answer, **variables))
 
 
-def _answer(done: MergeResult, words: dict[str, str]) -> ApprovalResult:
-    match done.how:
+def _answer(merge: MergeResult, variables: dict[str, str]) -> ApprovalResult:
+    match merge.outcome:
         case "merged" | "taken-back" | "held" | "refused":
-            return _result(done.how, **words, commit=done.commit, why=done.why)
+            return _result(merge.outcome, **variables, commit=merge.commit, why=merge.why)
         case "moved":
-            return _result("unchecked", **words)
+            return _result("unchecked", **variables)
         case "by-hand":
-            return _result("over", **words, why="merged")
-    assert_never(done.how)
+            return _result("over", **variables, why="merged")
+    assert_never(merge.outcome)

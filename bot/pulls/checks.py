@@ -1,7 +1,7 @@
-"""Looking at what a pull request would bring: each file at its head, by the rules of submissions and of admission.
+"""Check the files of a pull request at its head, by the rules of submissions and of admission.
 
-Only the diff says which files there are, and only the files themselves say what is in them: they are read by the commit
-that the report is about, whatever is pushed meanwhile.
+The diff gives the list of files; their contents are read at the commit that the report is about, so a push meanwhile
+changes nothing.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from leaderboard.submissions import (
 
 @dataclass(frozen=True)
 class PullRequestCheck:
-    """What came of it. `plan` is what may be merged, where everything passed; `count` how many requests it brings."""
+    """The result of a check. `plan` is what can be merged, where everything passed; `count` the number of requests."""
 
     result: Result
     files: tuple[FileView, ...] = ()
@@ -45,32 +45,32 @@ class PullRequestCheck:
 
 @dataclass(frozen=True)
 class _CheckedFile:
-    """One file that was looked at: what is said of it, and what would be merged."""
+    """A checked file: its section of the report, and its part of the plan if it passed."""
 
     view: FileView
     plan: PlannedFile | None
 
 
 def check(context: BoardContext, thread: Thread, changes: Sequence[FileChange]) -> PullRequestCheck:
-    """Look at `changes`, those of the pull request `thread`: a call for each new file, two for each changed one, and
-    whatever admission needs."""
+    """Check `changes`, the diff of the pull request `thread`: one call for each new file, two for each changed one, and
+    the calls of admission."""
     if not changes:
         return PullRequestCheck("nothing")
     touched = sort_changes(changes)
     others = list(touched.others)
     if thread.target not in (MAIN, None):
-        others.insert(0, OtherFile(thread.target or "", "is the branch that it is for, and requests lie on main"))
+        others.insert(0, OtherFile(thread.target or "", "is the target branch, but requests lie on main"))
     if len(touched.files) > MAX_FILES:
         return PullRequestCheck("too-many", others=tuple(others), count=len(touched.files))
-    seen: list[_CheckedFile] = []
+    checked_files: list[_CheckedFile] = []
     for change in touched.files:
-        found = _check_file(context, thread, change)
-        if isinstance(found, OtherFile):
-            others.append(found)
+        checked = _check_file(context, thread, change)
+        if isinstance(checked, OtherFile):
+            others.append(checked)
         else:
-            seen.append(found)
-    files = tuple(one.view for one in seen)
-    plan = tuple(one.plan for one in seen if one.plan is not None)
+            checked_files.append(checked)
+    files = tuple(file.view for file in checked_files)
+    plan = tuple(file.plan for file in checked_files if file.plan is not None)
     result = _result(thread, files, others)
     return PullRequestCheck(result, files, tuple(others), plan if result == "passed" else (), len(files))
 
@@ -84,36 +84,36 @@ def _result(thread: Thread, files: Sequence[FileView], others: Sequence[OtherFil
 
 
 def _check_file(context: BoardContext, thread: Thread, change: FileChange) -> _CheckedFile | OtherFile:
-    path, most = change.path, context.board.max_request_bytes
+    path, limit = change.path, context.board.max_request_bytes
     try:
-        after = context.hub.read_file(context.requests, path, thread.head_commit or "", max_bytes=most)
+        after = context.hub.read_file(context.requests, path, thread.head_commit or "", max_bytes=limit)
     except TooLarge:
-        return _CheckedFile(FileView(path, (REASONS["too-large"].problem(most=f"{most:,}"),)), None)
-    before = context.hub.find_file(context.requests, path, max_bytes=most) if change.kind == "changed" else None
+        return _CheckedFile(FileView(path, (REASONS["too-large"].problem(most=f"{limit:,}"),)), None)
+    before = context.hub.find_file(context.requests, path, max_bytes=limit) if change.kind == "changed" else None
     opened, now = thread.created_at.timestamp(), context.now()
     if before is None:
-        looked = look_at_new(path, after.data, opened=opened, now=now)
+        submitted = look_at_new(path, after.data, opened=opened, now=now)
     else:
-        looked = look_at_changed(path, before.data, after.data, opened=opened, now=now)
-    if isinstance(looked, OtherFile):
-        return looked
-    return _check_submission(context, thread, after, before, looked)
+        submitted = look_at_changed(path, before.data, after.data, opened=opened, now=now)
+    if isinstance(submitted, OtherFile):
+        return submitted
+    return _check_submission(context, thread, after, before, submitted)
 
 
 def _check_submission(
-    context: BoardContext, thread: Thread, after: File, before: File | None, looked: SubmittedFile
+    context: BoardContext, thread: Thread, after: File, before: File | None, submitted: SubmittedFile
 ) -> _CheckedFile:
-    problems = list(looked.problems)
+    problems = list(submitted.problems)
     if not is_content(after.oid, after.data) or len(after.oid) != 40:
         problems.append(REASONS["stored-as-large-file"].problem())
-    if looked.request is None:
+    if submitted.request is None:
         return _CheckedFile(FileView(after.path, tuple(problems)), None)
-    # Whoever opened the pull request submits it, whatever its files say.
-    verdict = verdict_on(context, looked.request, submitter=thread.author_name)
+    # The author of the pull request is the submitter; a `sender` in the file counts for nothing.
+    verdict = verdict_on(context, submitted.request, submitter=thread.author_name)
     problems += verdict.reasons
-    if looked.before is not None and (again := same_commit(looked.before, verdict.sha)) is not None:
-        problems.append(again)
-    model = looked.request.path.model
+    if submitted.before is not None and (repeated := same_commit(submitted.before, verdict.sha)) is not None:
+        problems.append(repeated)
+    model = submitted.request.path.model
     view = FileView(
         after.path,
         tuple(dict.fromkeys(problems)),
@@ -121,11 +121,12 @@ def _check_submission(
         model_url=context.address(Repo("model", model)),
         sha=verdict.sha or "",
     )
-    was = before.oid if before is not None else None
-    return _CheckedFile(view, PlannedFile(path=after.path, oid=after.oid, before=was, sha=verdict.sha or ""))
+    before_oid = before.oid if before is not None else None
+    return _CheckedFile(view, PlannedFile(path=after.path, oid=after.oid, before=before_oid, sha=verdict.sha or ""))
 
 
 def verdict_on(context: BoardContext, request: Request, *, submitter: str) -> Verdict:
-    """What admission says of `request`, were `submitter` to submit it now, whatever became of it before."""
-    anew = replace(request, file=request.file.model_copy(update={"steward": StewardFacts()}))
-    return verdict_in_public(context, gather_submission(context, anew, submitter))
+    """The verdict of admission on `request`, as a new submission of `submitter` without the facts of earlier
+    attempts."""
+    new_request = replace(request, file=request.file.model_copy(update={"steward": StewardFacts()}))
+    return verdict_in_public(context, gather_submission(context, new_request, submitter))

@@ -1,17 +1,17 @@
-"""Merging a pull request that was checked, and only what was checked; undoing it where something else went in.
+"""Merge a checked pull request, verify the merge commit, and revert a merge that differs from what was checked.
 
-The Hub takes no expected commit with a merge. So the head, the files that it is merged upon and its mergeability are
-read again right before; and right after, what the merge commit changed is compared with what was checked, blob by blob.
-If it is anything else, every file is put back, by way of the ledger, and the thread is told.
+The Hub's merge takes no expected commit. So the bot reads head, base files and mergeability again right before the
+merge, and right after it compares the changes of the merge commit with the checked files, blob by blob. If they differ,
+the ledger restores each file, and a comment says so.
 
-Race closed: a push between the last look and the merge. It is seen in the merge commit, and taken back.
-Race closed: dead, or an error, between the merge and the look at its commit. The report still says what was checked;
-the next sync finds a merged pull request whose report does not say so, and goes on from here.
-Race closed: two processes merge one pull request. One merge happens, both look at the same commit and say the same.
-Race accepted: somebody changes a file again between a wrong merge and its undoing. That file is theirs, and left alone.
-Race accepted: a maintainer merges by hand, and at the same moment something is pushed. People may merge what they like;
-requests in it are judged after the fact, as every direct push is.
-Accepted: a link to another repo is no file for the Hub's API. It is told about, and people have to remove it.
+Race closed: a push between the last read and the merge. The merge commit shows it, and the bot reverts it.
+Race closed: the process dies, or a call fails, between merge and verification. The report still holds what was checked;
+the next sync finds a merged pull request whose report does not say that it is merged, and verifies it.
+Race closed: two processes merge one pull request. The Hub merges once; both verify the same commit and report the same.
+Race accepted: a person changes a file between a wrong merge and its revert. The revert leaves that file alone.
+Race accepted: a maintainer merges by hand while a person pushes. A maintainer may merge anything; the requests in it go
+through admission afterwards, as those of a direct push do.
+Accepted: a submodule is no file for the Hub's API. The comment mentions it, and people have to remove it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from bot.intake.deliveries import REQUESTS
 from bot.ledger.edits import RestoreFile
 from bot.pulls import rename_pulls
 from bot.pulls.pull_texts import pull_alarm
-from bot.pulls.report import tell_end, tell_refused
+from bot.pulls.report import report_end, report_refused
 from bot.request_files.file_edits import digest_of
 from hub.comments import is_by
 from hub.errors import BadRequest, BadToken, Busy, Conflict, Denied, Garbled, NotMergeable, TooLarge
@@ -47,8 +47,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 MAX_DIFF = 8 * 1024 * 1024
-"""Bytes of a pull request with its diff; one that is larger is no submission."""
-_MAX_OLD = 10 * 1024 * 1024
+"""Bytes of a pull request with its diff; a submission is never larger."""
+_MAX_OLD_FILE = 10 * 1024 * 1024
 
 MERGED = point("pull request merged, what went in not looked at")
 STAGED_BACK = point("a wrong merge is being undone, nobody told")
@@ -58,9 +58,13 @@ _POINTER = re.compile(rb"version https://git-lfs\.github\.com/spec/v1\n(?:.*\n)*
 
 @dataclass(frozen=True)
 class MergeResult:
-    """What became of it: `how`, the commit that went in, and what the Hub said where it refused."""
+    """The outcome of a merge, its commit, and the Hub's message where the Hub refused.
 
-    how: End | Literal["held", "moved", "refused"]
+    "moved": the pull request or its base differs from what was checked; nothing was merged. "held": merges or edits are
+    off or in shadow on this board.
+    """
+
+    outcome: End | Literal["held", "moved", "refused"]
     commit: str = ""
     why: str = ""
 
@@ -68,13 +72,11 @@ class MergeResult:
 def merge_checked(
     context: BoardContext, repo: Repo, thread: Thread, record: PullRequestRecord, *, by: str = ""
 ) -> MergeResult:
-    """Merge pull request `thread` as `record`, its report, says that it was checked; `by` approved that, if anybody.
-
-    "moved": it is not as it was checked any more, and nothing was done.
-    """
+    """Merge the pull request `thread` if it is still what `record`, its report, says was checked; `by` approved it, ""
+    where the board merges without approval."""
     head = record.situation.head
     memo = recall(context, repo, thread.num) or PullRequestMemo(head=head)
-    if not _stands(context, repo, thread, record):
+    if not _is_base_unchanged(context, repo, thread, record):
         remember(context, repo, thread.num, memo.model_copy(update={"stale": True}))
         return MergeResult("moved")
     remember(context, repo, thread.num, memo.model_copy(update={"merging": head, "by": by}))
@@ -87,7 +89,7 @@ def merge_checked(
     except (BadToken, Busy):
         raise
     except (Denied, BadRequest, Conflict) as error:
-        tell_refused(context, repo, context.hub.thread(repo, thread.num), record, str(error))
+        report_refused(context, repo, context.hub.thread(repo, thread.num), record, str(error))
         return MergeResult("refused", why=str(error))
     if after is None:
         return MergeResult("held")
@@ -95,72 +97,74 @@ def merge_checked(
     return settle_merged(context, repo, after, record)
 
 
-def _stands(context: BoardContext, repo: Repo, thread: Thread, record: PullRequestRecord) -> bool:
-    """Whether what would be merged is merged upon what was looked at."""
+def _is_base_unchanged(context: BoardContext, repo: Repo, thread: Thread, record: PullRequestRecord) -> bool:
+    """Whether the files on main that the pull request changes are still those of the check."""
     if record.rename is not None:
         return rename_pulls.stands(context, repo, thread, record.rename)
     before = {file.path: file.before for file in record.files if file.before is not None}
-    there = context.hub.paths_info(context.requests, list(before)) if before else {}
-    return all(path in there and there[path].oid == oid for path, oid in before.items())
+    present = context.hub.paths_info(context.requests, list(before)) if before else {}
+    return all(path in present and present[path].oid == oid for path, oid in before.items())
 
 
 def settle_merged(context: BoardContext, repo: Repo, thread: Thread, record: PullRequestRecord) -> MergeResult:
-    """Look at what went in with the merged pull request `thread`, see to it, and say so in the report."""
+    """Verify the commit of the merged pull request `thread`, follow it up or revert it, and report the outcome."""
     commit = thread.merge_commit
     if commit is None:
         raise Garbled(f"Pull request #{thread.num} is merged, and the Hub does not say as which commit.")
     context.heads.doubt(repo.id, commit)
     memo = recall(context, repo, thread.num)
     by = memo.by if memo is not None else ""
-    how: End = "merged"
+    outcome: End = "merged"
     is_ours = record.result == "passed" and _is_ours(context, thread, memo, record)
-    if not (is_exact := _verify_and_follow_up(context, repo, thread, record, commit, is_ours=is_ours)) and is_ours:
-        how = "taken-back"
+    is_exact = _verify_and_follow_up(context, repo, thread, record, commit, is_ours=is_ours)
+    if is_ours and not is_exact:
+        outcome = "taken-back"
         log.error("merged what was not checked", pull=thread.num, commit=commit, checked=record.situation.head)
-        _take_back(context, repo, thread, record, commit)
-    elif not (is_ours and is_exact):
-        how = "by-hand"
+        _revert(context, repo, thread, record, commit)
+    elif not is_ours:
+        outcome = "by-hand"
     context.mark(REQUESTS, SyncPriority.PERSON)
-    tell_end(context, repo, thread, record, how, commit, by=by)
+    report_end(context, repo, thread, record, outcome, commit, by=by)
     forget(context, repo, thread.num)
-    return MergeResult(how, commit)
+    return MergeResult(outcome, commit)
 
 
 def _verify_and_follow_up(
     context: BoardContext, repo: Repo, thread: Thread, record: PullRequestRecord, commit: str, *, is_ours: bool
 ) -> bool:
-    """Whether `commit` is what was checked; if so, what follows from it is done.
+    """Return whether `commit` is exactly what was checked, and do what follows from it if so.
 
-    A rename that somebody merged by hand has consequences too, where it is what was checked.
+    A rename that a maintainer merged by hand is followed up too, where it is what was checked.
     """
     if record.rename is not None:
         merged = rename_pulls.is_exact(context, repo, record.rename, commit)
         if merged is not None:
             rename_pulls.follow_up_merge(context, repo, record.rename, merged, commit)
-        rename_pulls.call_linked(context, repo, thread.num)
+        rename_pulls.mark_linked(context, repo, thread.num)
         return merged is not None
     if not is_ours or not _is_exact(context, record, commit):
         return False
-    _take_up(context, thread, record, commit)
+    _mark_submitted(context, thread, record, commit)
     return True
 
 
-def _take_up(context: BoardContext, thread: Thread, record: PullRequestRecord, commit: str) -> None:
-    """Have the requests looked at, in the name of whoever brought them: our own commit would not call for it."""
+def _mark_submitted(context: BoardContext, thread: Thread, record: PullRequestRecord, commit: str) -> None:
+    """Note the author of the pull request as the submitter and mark the requests, since deliveries of the bot's own
+    commits mark nothing."""
     origin = Origin(author=thread.author_name, pull=thread.num, commit=commit)
     context.index.put_origins((file.path, origin) for file in record.files)
     context.mark_all((request_key(file.path) for file in record.files), SyncPriority.PERSON)
 
 
 def _is_ours(context: BoardContext, thread: Thread, memo: PullRequestMemo | None, record: PullRequestRecord) -> bool:
-    """Whether it was us who merged it: as the Hub has it, else as we remember it."""
+    """Whether the bot merged it: by the Hub's answer, else by the memo in Redis."""
     if thread.merged_by is not None:
         return is_by(context.me(), *thread.merged_by)
     return memo is not None and memo.merging == record.situation.head
 
 
 def _is_exact(context: BoardContext, record: PullRequestRecord, commit: str) -> bool:
-    """Whether `commit` made of the planned files what was planned, and nothing of any other."""
+    """Whether `commit` changed the planned files as planned, and no other file."""
     planned = {file.path: file.oid for file in record.files}
     try:
         changes = context.hub.changes(context.requests, f"{commit}^", commit, max_bytes=MAX_DIFF)
@@ -170,16 +174,16 @@ def _is_exact(context: BoardContext, record: PullRequestRecord, commit: str) -> 
         is_planned = change.path in planned and change.kind in ("added", "changed")
         if not is_planned or change.mode not in ("", REGULAR):
             return False
-    there = context.hub.paths_info(context.requests, list(planned), commit)
-    return all(path in there and there[path].oid == oid for path, oid in planned.items())
+    merged = context.hub.paths_info(context.requests, list(planned), commit)
+    return all(path in merged and merged[path].oid == oid for path, oid in planned.items())
 
 
-def _take_back(context: BoardContext, repo: Repo, thread: Thread, record: PullRequestRecord, commit: str) -> None:
-    """Have every file that `commit` touched put back, and tell the thread."""
+def _revert(context: BoardContext, repo: Repo, thread: Thread, record: PullRequestRecord, commit: str) -> None:
+    """Stage the restoration of each file that `commit` changed, and post the alarm in the thread."""
     edits = (
-        _undoing(context, thread, commit)
+        _restorations_from_mirror(context, thread, commit)
         if repo == context.requests
-        else _undoing_by_calls(context, repo, thread, commit)
+        else _restorations_from_hub(context, repo, thread, commit)
     )
     context.effects.stage(repo, *edits)
     pass_by(STAGED_BACK)
@@ -194,40 +198,43 @@ def _take_back(context: BoardContext, repo: Repo, thread: Thread, record: PullRe
     context.effects.comment(repo, thread.num, text, marker, wake=wake, seen=thread)
 
 
-def _undoing(context: BoardContext, thread: Thread, commit: str) -> list[RestoreFile]:
+def _restorations_from_mirror(context: BoardContext, thread: Thread, commit: str) -> list[RestoreFile]:
     with commit_and_parent(context, context.requests, commit) as (view, parent):
-        return [_undo(context, view, thread, commit, parent, one) for one in view.differences(parent, commit)]
+        return [
+            _restoration_of(context, view, thread, commit, parent, difference)
+            for difference in view.differences(parent, commit)
+        ]
 
 
-def _undoing_by_calls(context: BoardContext, repo: Repo, thread: Thread, commit: str) -> list[RestoreFile]:
-    """The same in a repo of which there is no mirror: a few calls, and one for each file that was there before."""
-    _, before = context.hub.commits(repo, commit, limit=2)
-    paths = context.hub.changed_paths(repo, before.oid, commit)
-    was = context.hub.paths_info(repo, paths, before.oid)
-    now = context.hub.paths_info(repo, paths, commit)
+def _restorations_from_hub(context: BoardContext, repo: Repo, thread: Thread, commit: str) -> list[RestoreFile]:
+    """The same for a repo without a mirror: a few calls, and one for each file that existed before."""
+    _, parent = context.hub.commits(repo, commit, limit=2)
+    paths = context.hub.changed_paths(repo, parent.oid, commit)
+    before = context.hub.paths_info(repo, paths, parent.oid)
+    after = context.hub.paths_info(repo, paths, commit)
     edits: list[RestoreFile] = []
     for path in paths:
-        data = context.hub.read_file(repo, path, before.oid, max_bytes=_MAX_OLD).data if path in was else None
-        edits.append(_restoring(thread, commit, path, data, now[path].oid if path in now else None))
+        data = context.hub.read_file(repo, path, parent.oid, max_bytes=_MAX_OLD_FILE).data if path in before else None
+        edits.append(_restoration(thread, commit, path, data, after[path].oid if path in after else None))
     return edits
 
 
-def _undo(
-    context: BoardContext, view: MirrorView, thread: Thread, commit: str, parent: str, one: GitDifference
+def _restoration_of(
+    context: BoardContext, view: MirrorView, thread: Thread, commit: str, parent: str, difference: GitDifference
 ) -> RestoreFile:
     data = None
-    if one.was is not None:
-        data = view.blob(one.was, max_bytes=_MAX_OLD)
-        if data is None or _POINTER.match(data):  # large: the Hub has the contents
-            data = context.hub.read_file(context.requests, one.path, parent, max_bytes=_MAX_OLD).data
-    return _restoring(thread, commit, one.path, data, _id_in_api(view, one.now))
+    if difference.was is not None:
+        data = view.blob(difference.was, max_bytes=_MAX_OLD_FILE)
+        if data is None or _POINTER.match(data):  # a large file: only the Hub has its contents
+            data = context.hub.read_file(context.requests, difference.path, parent, max_bytes=_MAX_OLD_FILE).data
+    return _restoration(thread, commit, difference.path, data, _id_in_api(view, difference.now))
 
 
-def _restoring(thread: Thread, commit: str, path: str, data: bytes | None, left: str | None) -> RestoreFile:
+def _restoration(thread: Thread, commit: str, path: str, data: bytes | None, left: str | None) -> RestoreFile:
     return RestoreFile(
         id=f"take back {commit[:16]} {digest_of(path)}",
         path=path,
-        line=f"Take back what pull request {thread.num} brought unchecked",
+        line=f"Revert what pull request {thread.num} brought unchecked",
         subject=path,
         data=data,
         left=left,
@@ -236,7 +243,7 @@ def _restoring(thread: Thread, commit: str, path: str, data: bytes | None, left:
 
 
 def _id_in_api(view: MirrorView, oid: str | None) -> str | None:
-    """The id under which the Hub's API shows a blob: that of the contents where LFS keeps them."""
+    """The id of a blob in the Hub's API: for a file in LFS, the digest of its contents."""
     data = view.blob(oid, max_bytes=1_000) if oid is not None else None
-    found = _POINTER.match(data) if data is not None else None
-    return found[1].decode() if found is not None else oid
+    pointer = _POINTER.match(data) if data is not None else None
+    return pointer[1].decode() if pointer is not None else oid

@@ -1,18 +1,17 @@
-"""A pull request in the requests repo: checked as it is at its head, reported on once, merged where the board lets us.
+"""The sync of a pull request: check it at its head, report in one comment, merge where the board allows it.
 
-    its head is not the one that the report is about     the report is void: said so, checked anew, said anew
-    it, or the board, changed otherwise                  the same: a draft was opened, a conflict came up or went
-    its author or a maintainer wrote after a bad report  checked anew: perhaps the model was mended
-    it passed, and the board says `pull_requests: merge` merged (`bot.pulls.merging`)
-    it was merged                                        what went in is looked at, and the report says so
+    the head differs from that of the report              say that the report is void, check and report again
+    the pull request or the board changed otherwise       the same: a draft was opened, a conflict came or went
+    its author or a maintainer wrote after a bad report   check again: the model may be fixed
+    it passed, and the board says `pull_requests: merge`  merge it (`bot.pulls.merging`)
+    it is merged                                          verify the merge commit and report the outcome
 
-Whatever is none of this costs one call and writes nothing. Titles, descriptions and comments are strangers' words, and
-read for nothing.
+Anything else costs one call and writes nothing. Titles, descriptions and comments are untrusted and give no permission.
 
-Race closed: a push while it is being checked. The thread is read again before anything is said, and a head that moved
-means checking anew; what is said names the commit that it is about.
-Race closed: closed or deleted while it is being checked: nothing is said any more.
-Race accepted: the same in the instant between that look and the comment.
+Race closed: a push during the check. The sync reads the thread again before it reports, and checks again where the head
+moved; the report names the commit that it is about.
+Race closed: the pull request is closed or deleted during the check. The sync reports nothing.
+Race accepted: the same between that last read and the comment.
 """
 
 from __future__ import annotations
@@ -33,8 +32,8 @@ from bot.core.pull_records import (
 )
 from bot.pulls.checks import PullRequestCheck, check
 from bot.pulls.merging import MAX_DIFF, merge_checked, settle_merged
-from bot.pulls.rename_pulls import RenameCheck, call_linked, check_rename
-from bot.pulls.report import record_of, tell_checked, tell_void
+from bot.pulls.rename_pulls import RenameCheck, check_rename, mark_linked
+from bot.pulls.report import record_of, report_checked, report_void
 from hub.comments import is_by
 from hub.diffs import changes_in
 from hub.errors import BadToken, Denied, ThreadNotFound, TooLarge
@@ -47,16 +46,16 @@ from redis_state.crashpoints import pass_by, point
 
 log = structlog.get_logger()
 
-AGAIN = 1.0
-"""Seconds until another look, where the pull request moved on under our eyes."""
+RETRY_SECONDS = 1.0
+"""Delay until the next sync, where the pull request changed during this one."""
 CORRECTABLE = ("problems", "mixed")
 
 REPORTED = point("pull request reported on, not remembered")
 
 
 def sync_pull(context: BoardContext, repo: Repo, seen: Thread) -> tuple[int, float | None]:
-    """Bring the pull request `seen`, as it was just read, in step: how many comments were posted, and when to look
-    again by itself, if ever."""
+    """Bring the pull request `seen`, as it was just read, in step. Return the number of posted comments, and the time
+    of the next sync if one is due without a delivery."""
     me = context.me()
     if is_by(me, seen.author_id, seen.author_name) or context.effects.is_left_alone(repo, seen.num):
         return 0, None
@@ -81,16 +80,17 @@ def _bring_in_step(context: BoardContext, repo: Repo, seen: Thread) -> tuple[int
         forget(context, repo, seen.num)
         return 0, None
     if _is_current(context, repo, seen, record):
-        return 0, _go_on(context, repo, seen, record)
-    reported = "" if record is None else record.situation.head
-    has_moved = reported not in ("", seen.head_commit)
+        return 0, _merge_if_allowed(context, repo, seen, record)
+    reported_head = "" if record is None else record.situation.head
+    has_moved = reported_head not in ("", seen.head_commit)
     if record is not None and record.result == "passed" and has_moved and not record.checking:
-        tell_void(context, repo, seen, record)
-    return _check(context, repo, seen.num, reported)
+        report_void(context, repo, seen, record)
+    return _check(context, repo, seen.num, reported_head)
 
 
 def _is_current(context: BoardContext, repo: Repo, seen: Thread, record: PullRequestRecord | None) -> bool:
-    """Whether there is nothing to check: the report, or what is remembered of one that was held back, is about this."""
+    """Whether there is nothing to check: the report, or the memo of a report that was not posted, is about this
+    state."""
     now, memo = situation(context, seen), recall(context, repo, seen.num)
     if record is None:
         if memo is None or memo.held != now:
@@ -112,7 +112,7 @@ def _is_current(context: BoardContext, repo: Repo, seen: Thread, record: PullReq
 
 
 def _count_relevant_comments(context: BoardContext, seen: Thread) -> int:
-    """How many comments there are of those at whose word it is checked again."""
+    """The number of comments by people whose comment causes another check: the author and maintainers."""
     author, maintainers = (seen.author_id, seen.author_name), people.maintainers(context)
     return sum(
         (comment.author_id, comment.author_name) == author or comment.author_id in maintainers
@@ -121,43 +121,43 @@ def _count_relevant_comments(context: BoardContext, seen: Thread) -> int:
     )
 
 
-def _check(context: BoardContext, repo: Repo, number: int, reported: str) -> tuple[int, float | None]:
-    """Check pull request `number` and report; `reported` is the head of an earlier report."""
+def _check(context: BoardContext, repo: Repo, number: int, reported_head: str) -> tuple[int, float | None]:
+    """Check pull request `number` and report; `reported_head` is the head of an earlier report, or ""."""
     seen, changes = _read(context, repo, number)
     if changes == [] and seen.status == "draft":
-        return 0, None  # it has only just been opened
+        return 0, None  # its author has only just opened it
     try:
-        checked = _look_at(context, repo, seen, changes)
+        checked = _check_changes(context, repo, seen, changes)
     except HeadMoved:
         log.info("moved while it was checked", pull=number, status=seen.status)
-        return 0, context.now() + AGAIN
+        return 0, context.now() + RETRY_SECONDS
     fresh = context.hub.thread(repo, number)
     now = situation(context, fresh)
     if fresh.status in ("merged", "closed") or now != situation(context, seen):
         log.info("moved while it was checked", pull=number, status=fresh.status)
-        return 0, context.now() + AGAIN
+        return 0, context.now() + RETRY_SECONDS
     if checked is None:
         remember(context, repo, number, PullRequestMemo(head=now.head, held=now, silent=True))
         return 0, None
-    void = reported if reported != now.head else ""
-    told = tell_checked(context, repo, fresh, checked, now, void=void)
+    void = reported_head if reported_head != now.head else ""
+    written = report_checked(context, repo, fresh, checked, now, void=void)
     pass_by(REPORTED)
     record = record_of(checked, now)
-    log.info("pull request", repo=repo.id, pull=number, head=now.head, result=record.result, told=told)
-    held = now if told == "held" else None
+    log.info("pull request", repo=repo.id, pull=number, head=now.head, result=record.result, report=written)
+    held = now if written == "held" else None
     remember(
         context, repo, number, PullRequestMemo(head=now.head, heard=_count_relevant_comments(context, fresh), held=held)
     )
     if record.rename is not None:
-        call_linked(context, repo, number)
-    if told == "held":
-        _list_merge(context, repo, number, record)
+        mark_linked(context, repo, number)
+    if written == "held":
+        _note_held_merge(context, repo, number, record)
         return 0, None
-    return int(told == "posted"), _go_on(context, repo, fresh, record)
+    return int(written == "posted"), _merge_if_allowed(context, repo, fresh, record)
 
 
 def _read(context: BoardContext, repo: Repo, number: int) -> tuple[Thread, list[FileChange] | None]:
-    """The pull request, and what it changes; None where that is too much to be read."""
+    """The pull request and its changes; None instead of the changes where the diff is too large."""
     try:
         seen, diff = context.hub.pull(repo, number, max_bytes=MAX_DIFF)
     except TooLarge:
@@ -165,10 +165,10 @@ def _read(context: BoardContext, repo: Repo, number: int) -> tuple[Thread, list[
     return seen, changes_in(diff)
 
 
-def _look_at(
+def _check_changes(
     context: BoardContext, repo: Repo, seen: Thread, changes: list[FileChange] | None
 ) -> PullRequestCheck | RenameCheck | None:
-    """What there is to say of it; None: nothing, for it is none of ours."""
+    """Check the pull request as a rename or as a submission; None where it is neither, so that no report is due."""
     kind: Kind = "requests" if repo == context.requests else "results"
     if (claim := read_claim(kind, seen.title, changes or [])) is not None:
         return check_rename(context, repo, seen, changes, claim)
@@ -177,25 +177,28 @@ def _look_at(
     return PullRequestCheck("too-large") if changes is None else check(context, seen, changes)
 
 
-def _go_on(context: BoardContext, repo: Repo, seen: Thread, record: PullRequestRecord | None) -> float | None:
-    """Merge what passed, where the board lets us; when to look again."""
-    if record is None or not _is_ripe(record):
+def _merge_if_allowed(
+    context: BoardContext, repo: Repo, seen: Thread, record: PullRequestRecord | None
+) -> float | None:
+    """Merge a pull request that passed, where the board merges without approval. Return the time of the next sync."""
+    if record is None or not _is_mergeable(record):
         return None
     if not record.situation.merges_itself:
-        _list_merge(context, repo, seen.num, record)
+        _note_held_merge(context, repo, seen.num, record)
         return None
-    done = merge_checked(context, repo, seen, record)
-    return context.now() + AGAIN if done.how == "moved" else None
+    merge = merge_checked(context, repo, seen, record)
+    return context.now() + RETRY_SECONDS if merge.outcome == "moved" else None
 
 
-def _is_ripe(record: PullRequestRecord) -> bool:
-    """Whether it passed and can be merged; a rename is merged once a maintainer has approved it."""
+def _is_mergeable(record: PullRequestRecord) -> bool:
+    """Whether it passed and can be merged without approval, which a rename cannot."""
     now = record.situation
     passed = record.result == "passed" and not record.refused and record.rename is None
     return passed and not now.draft and not now.conflict
 
 
-def _list_merge(context: BoardContext, repo: Repo, number: int, record: PullRequestRecord) -> None:
-    """Where the board merges by itself and that is held back: say so, and look again when it is not any more."""
-    if context.board.pull_requests == "merge" and _is_ripe(record):
+def _note_held_merge(context: BoardContext, repo: Repo, number: int, record: PullRequestRecord) -> None:
+    """Where the board merges without approval but merges are off or in shadow, record the merge that the bot would
+    make, so that a sync is due when merges are on."""
+    if context.board.pull_requests == "merge" and _is_mergeable(record):
         context.effects.may_merge(repo, number, head=record.situation.head)

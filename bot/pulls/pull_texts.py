@@ -1,4 +1,4 @@
-"""The report on a pull request, the alarm when a merge was taken back, and the answers to whoever approves one."""
+"""Texts about pull requests: the report, the alarm about a reverted merge, and answers to approvals."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ Approval = Literal[
     "taken-back",
 ]
 
-SHOWN_OTHERS = 20
-LONGEST = 60_000
-"""Characters of a comment; the Hub takes 65,536."""
+MAX_SHOWN_OTHERS = 20
+MAX_CHARACTERS = 60_000
+"""Characters of a report; the Hub's limit for a comment is 65,536."""
 
 
 @dataclass(frozen=True)
 class FileView:
-    """One request file: what is wrong with it, or the model and the commit that would be evaluated."""
+    """One request file of a report: its problems, or the model and the commit to evaluate."""
 
     path: str
     problems: Sequence[Problem] = ()
@@ -40,12 +40,12 @@ class FileView:
     model_url: str = ""
     sha: str = ""
     more: int = 0
-    """Problems that are left out here."""
+    """The number of problems that the report leaves out."""
 
 
 @dataclass(frozen=True)
 class PullView:
-    """Everything that the report may say. `record` is the line that tells the bot what it wrote here."""
+    """The variables of the report. `record` is the hidden line with the facts that the bot reads again."""
 
     result: Result
     head: str
@@ -56,47 +56,47 @@ class PullView:
     most: int = 0
     count: int = 0
     void: str = ""
-    """The head that an earlier report was about."""
+    """The head of an earlier report, which is void."""
     checking: bool = False
-    """Whether the report is void and there is no other yet."""
+    """Whether the report is void and the new check has not ended."""
     draft: bool = False
     conflicts: Sequence[str] = ()
     merges_itself: bool = False
     followed: bool = True
-    """Whether the thread will tell of the evaluation."""
+    """Whether the bot will report the evaluation in this thread."""
     refused: str = ""
-    """What the Hub said when it was to be merged."""
+    """The Hub's message where it refused the merge."""
     commit: str = ""
     commit_url: str = ""
     by: str = ""
 
     @property
     def passing(self) -> int:
-        """How many of the files pass."""
+        """The number of files that pass."""
         return sum(not file.problems for file in self.files)
 
     @property
     def shown_others(self) -> Sequence[OtherFile]:
-        """Those of `others` that are listed."""
-        return self.others[:SHOWN_OTHERS]
+        """The first of `others`, which the report lists."""
+        return self.others[:MAX_SHOWN_OTHERS]
 
 
 def pull_report(view: PullView) -> str:
-    """The text of the report; of very many problems only the first of each file are told."""
-    for most in (1_000, 10, 3, 1):
-        files = [replace(f, problems=f.problems[:most], more=max(0, len(f.problems) - most)) for f in view.files]
+    """The text of the report; a report that would be too long has only the first problems of each file."""
+    for limit in (1_000, 10, 3, 1):
+        files = [replace(f, problems=f.problems[:limit], more=max(0, len(f.problems) - limit)) for f in view.files]
         text = render("pull", view=replace(view, files=files))
-        if len(text) <= LONGEST:
+        if len(text) <= MAX_CHARACTERS:
             break
     return text
 
 
 def pull_alarm(*, head: str, commit: str, commit_url: str, count: int) -> str:
-    """The comment that tells everybody why a merge is being taken back."""
+    """The comment that says why the bot reverts a merge."""
     return render("pull_alarm", head=head, commit=commit, commit_url=commit_url, count=count)
 
 
-def approval_answer(answer: Approval, **words: str) -> Safe:
-    """What to tell whoever approved a pull request."""
-    known = {"number": "", "sha": "", "head": "", "commit": "", "why": ""}
-    return Safe(render("pull_approval", answer=answer, **{**known, **words}).strip())
+def approval_answer(answer: Approval, **variables: str) -> Safe:
+    """The answer to a person who approved a pull request."""
+    defaults = {"number": "", "sha": "", "head": "", "commit": "", "why": ""}
+    return Safe(render("pull_approval", answer=answer, **{**defaults, **variables}).strip())

@@ -1,4 +1,4 @@
-"""The report on a pull request that renames a model, and what discussions that link one are told."""
+"""Texts about renames: the report on a pull request that renames a model, and the answer to linking discussions."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from bot.core.pull_records import End
 from bot.core.render import Safe, render
 from leaderboard.rename_checks import RenameCheckLine
 
-SHOWN = 20
+MAX_SHOWN_LINES = 20
 
 
 @dataclass(frozen=True)
 class RenameView:
-    """Everything that the report may say. `record` is the line that tells the bot what it wrote here."""
+    """The variables of the report. `record` is the hidden line with the facts that the bot reads again."""
 
     old: str
     new: str
@@ -27,7 +27,7 @@ class RenameView:
     draft: bool = False
     checking: bool = False
     void: str = ""
-    """The head that an earlier report was about."""
+    """The head of an earlier report, which is void."""
     end: End | None = None
     refused: str = ""
     commit: str = ""
@@ -36,8 +36,8 @@ class RenameView:
 
     @property
     def visible_lines(self) -> Sequence[RenameCheckLine]:
-        """Those of `lines` that are listed: what is wrong first."""
-        return sorted(self.lines, key=lambda line: line.ok)[:SHOWN]
+        """The lines that the report shows, failed checks first."""
+        return sorted(self.lines, key=lambda line: line.ok)[:MAX_SHOWN_LINES]
 
 
 def rename_report(view: RenameView) -> str:
@@ -45,21 +45,21 @@ def rename_report(view: RenameView) -> str:
     return render("rename", view=view)
 
 
-Became = Literal["passed", "problems", "merged", "closed", "taken-back"]
+LinkedState = Literal["passed", "problems", "merged", "closed", "taken-back"]
 
 
 @dataclass(frozen=True)
 class LinkedView:
-    """A pull request that a discussion links, and what became of it."""
+    """A pull request that a discussion links, and its state."""
 
     old: str
     new: str
     number: int
     repo: str
     url: str
-    state: Became
+    state: LinkedState
 
 
 def linked_answer(state: Literal["open", "over"], *, links: Sequence[LinkedView]) -> str:
-    """What a discussion is told that links pull requests which rename."""
+    """The comment in a discussion that links pull requests which rename a model."""
     return render("rename_linked", state=state, links=links)

@@ -1,9 +1,9 @@
-"""The report on a pull request: one comment, written once, edited where what it says changes."""
+"""Write the report on a pull request: one comment, posted once and edited when its text changes."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Literal
 
 from bot.core import comment_quota
 from bot.core.context import BoardContext, thread_key
@@ -16,10 +16,10 @@ from hub.records import Repo, Thread
 from leaderboard.requests import RequestPath, parse_path
 from leaderboard.submissions import MAX_FILES
 
-Told = Literal["posted", "edited", "same", "held"]
+ReportWrite = Literal["posted", "edited", "same", "held"]
 
 
-def tell_checked(
+def report_checked(
     context: BoardContext,
     repo: Repo,
     thread: Thread,
@@ -27,15 +27,18 @@ def tell_checked(
     now: PullRequestState,
     *,
     void: str = "",
-) -> Told:
-    """Say what came of checking `thread` as it is `now`; `void` is the head of an earlier report."""
+) -> ReportWrite:
+    """Report the result of checking `thread` in the state `now`; `void` is the head of an earlier report."""
     record = record_of(checked, now)
     if isinstance(checked, RenameCheck):
-        lines = checked.judged.lines
-        told = _renaming(
-            record, checked.rename, now.head, lines=lines, passed=checked.passed, draft=now.draft, void=void
+        rename_view = replace(
+            _rename_view(record, checked.rename, now.head),
+            lines=checked.verdict.lines,
+            passed=checked.passed,
+            draft=now.draft,
+            void=void,
         )
-        return _write_report(context, repo, thread, rename_report(told))
+        return _write_report(context, repo, thread, rename_report(rename_view))
     view = PullView(
         result=checked.result,
         head=now.head,
@@ -53,7 +56,7 @@ def tell_checked(
 
 
 def record_of(checked: PullRequestCheck | RenameCheck, now: PullRequestState) -> PullRequestRecord:
-    """What the report on `checked` says, for the bot."""
+    """The facts in the hidden line of the report on `checked`."""
     if isinstance(checked, RenameCheck):
         return PullRequestRecord(
             situation=now, result="passed" if checked.passed else "problems", rename=checked.rename
@@ -61,86 +64,91 @@ def record_of(checked: PullRequestCheck | RenameCheck, now: PullRequestState) ->
     return PullRequestRecord(situation=now, result=checked.result, files=checked.plan)
 
 
-def tell_void(context: BoardContext, repo: Repo, thread: Thread, record: PullRequestRecord) -> Told:
-    """Say that the report which `record` belongs to is about what is not there any more."""
+def report_void(context: BoardContext, repo: Repo, thread: Thread, record: PullRequestRecord) -> ReportWrite:
+    """Say in the report that it is void, since the head moved, and that a new check runs."""
     void = record.model_copy(update={"checking": True})
-    head, was = thread.head_commit or "", record.situation.head
+    head, void_head = thread.head_commit or "", record.situation.head
     if record.rename is not None:
-        return _write_report(
-            context, repo, thread, rename_report(_renaming(void, record.rename, head, checking=True, void=was))
-        )
-    view = PullView(result=record.result, head=head, record=void.line(), checking=True, void=was)
+        rename_view = replace(_rename_view(void, record.rename, head), checking=True, void=void_head)
+        return _write_report(context, repo, thread, rename_report(rename_view))
+    view = PullView(result=record.result, head=head, record=void.line(), checking=True, void=void_head)
     return _write_report(context, repo, thread, _text(context, view))
 
 
-def tell_refused(context: BoardContext, repo: Repo, thread: Thread, record: PullRequestRecord, why: str) -> Told:
-    """Say that the Hub did not let us merge it."""
+def report_refused(
+    context: BoardContext, repo: Repo, thread: Thread, record: PullRequestRecord, why: str
+) -> ReportWrite:
+    """Say in the report that the Hub refused the merge."""
     refused, head = record.model_copy(update={"refused": True}), record.situation.head
     if record.rename is not None:
-        view = _renaming(refused, record.rename, head, passed=True, refused=why)
-        return _write_report(context, repo, thread, rename_report(view))
-    told = PullView(result=record.result, head=head, record=refused.line(), files=_files(context, record), refused=why)
-    return _write_report(context, repo, thread, _text(context, told))
+        rename_view = replace(_rename_view(refused, record.rename, head), passed=True, refused=why)
+        return _write_report(context, repo, thread, rename_report(rename_view))
+    view = PullView(result=record.result, head=head, record=refused.line(), files=_files(context, record), refused=why)
+    return _write_report(context, repo, thread, _text(context, view))
 
 
-def tell_end(
+def report_end(
     context: BoardContext,
     repo: Repo,
     thread: Thread,
     record: PullRequestRecord,
-    how: End,
+    end: End,
     commit: str,
     *,
     by: str = "",
-) -> Told:
-    """Say what became of it."""
-    ended = record.model_copy(update={"end": how, "files": (), "checking": False})
+) -> ReportWrite:
+    """Report the outcome of the merge."""
+    ended = record.model_copy(update={"end": end, "files": (), "checking": False})
     head, url = record.situation.head, f"{context.address(repo)}/commit/{commit}"
     if record.rename is not None:
-        passed = record.result == "passed"
-        view = _renaming(ended, record.rename, head, passed=passed, end=how, commit=commit, commit_url=url, by=by)
-        return _write_report(context, repo, thread, rename_report(view))
-    told = PullView(
+        rename_view = replace(
+            _rename_view(ended, record.rename, head),
+            passed=record.result == "passed",
+            end=end,
+            commit=commit,
+            commit_url=url,
+            by=by,
+        )
+        return _write_report(context, repo, thread, rename_report(rename_view))
+    view = PullView(
         result=record.result,
         head=head,
         record=ended.line(),
-        end=how,
+        end=end,
         files=_files(context, record),
         commit=commit,
         commit_url=url,
         by=by,
     )
-    return _write_report(context, repo, thread, _text(context, told))
+    return _write_report(context, repo, thread, _text(context, view))
 
 
-def _renaming(record: PullRequestRecord, rename: CheckedRename, head: str, **more: Any) -> RenameView:
-    return RenameView(old=rename.old, new=rename.new, head=head, record=record.line(), partial=rename.partial, **more)
+def _rename_view(record: PullRequestRecord, rename: CheckedRename, head: str) -> RenameView:
+    return RenameView(old=rename.old, new=rename.new, head=head, record=record.line(), partial=rename.partial)
 
 
 def _files(context: BoardContext, record: PullRequestRecord) -> tuple[FileView, ...]:
-    """The files of a report that everything passed, as its record has them."""
-    found: list[FileView] = []
+    """The files of a report in which everything passed, from its record."""
+    files: list[FileView] = []
     for file in record.files:
-        place = parse_path(file.path)
-        if isinstance(place, RequestPath):
-            url = context.address(Repo("model", place.model))
-            found.append(FileView(file.path, model=place.model, model_url=url, sha=file.sha))
-    return tuple(found)
+        path = parse_path(file.path)
+        if isinstance(path, RequestPath):
+            url = context.address(Repo("model", path.model))
+            files.append(FileView(file.path, model=path.model, model_url=url, sha=file.sha))
+    return tuple(files)
 
 
 def _text(context: BoardContext, view: PullView) -> str:
     return pull_report(replace(view, followed=context.board.threads != "never"))
 
 
-def _write_report(context: BoardContext, repo: Repo, thread: Thread, text: str) -> Told:
-    """Write the report into `thread`, as it was just read, or make the one that is there say `text`."""
+def _write_report(context: BoardContext, repo: Repo, thread: Thread, text: str) -> ReportWrite:
+    """Post the report in `thread`, as it was just read, or edit the present report."""
     comment_quota.check(context, repo, "the pull request")
     mark, wake = marker(context, thread.num), thread_key(repo, thread.num)
     report, _ = find_report(context, thread)
     if report is None:
-        made = context.effects.comment(repo, thread.num, text, mark, wake=wake, seen=thread)
-        told: Told = "held" if made is None else "posted"
-    else:
-        done = context.effects.edit_comment(repo, thread.num, report.id, text, mark, seen=report.text, wake=wake)
-        told = "edited" if done == "done" else done
-    return told
+        comment = context.effects.comment(repo, thread.num, text, mark, wake=wake, seen=thread)
+        return "held" if comment is None else "posted"
+    edit = context.effects.edit_comment(repo, thread.num, report.id, text, mark, seen=report.text, wake=wake)
+    return "edited" if edit == "done" else edit

@@ -1,1 +1,1 @@
-"""What pages, the API and commands show: JSON shapes, the queue snapshot, lists of requests."""
+"""Data for pages, the API and commands: JSON shapes, the queue snapshot, lists of requests."""

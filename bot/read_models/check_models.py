@@ -1,4 +1,4 @@
-"""What the API answers to whoever asks if a model would be accepted: every rule of admission, and what is wrong."""
+"""JSON shapes of the API's check: whether a model would be accepted, by each rule of admission, with reasons."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ CHECKED: dict[str, Any] = {
 
 
 class ReasonView(ApiModel):
-    """One thing that is wrong, what to do about it, and where there is more to read, if anywhere."""
+    """One problem, the advice how to fix it, and a link to more about it, if there is one."""
 
     code: str
     message: str
@@ -43,7 +43,8 @@ class ReasonView(ApiModel):
 
 
 class RuleResultView(ApiModel):
-    """What one rule of admission says; `not-looked-at` where another one has said why there was nothing to look at."""
+    """The outcome of one rule of admission; `not-looked-at` where another rule says why this one has nothing to
+    check."""
 
     rule: str
     title: str
@@ -52,13 +53,13 @@ class RuleResultView(ApiModel):
 
 
 class CheckResponse(ApiModel):
-    """Whether a model would be accepted, by every rule, without submitting it."""
+    """Whether admission would accept a model, rule by rule, without a submission."""
 
     model_config = ConfigDict(frozen=True, json_schema_extra={"examples": [CHECKED]})
 
     state: Literal["done", "under-way"]
     accepted: bool | None = Field(default=None, description="null while the check is under way")
     model: str
-    revision: str | None = Field(default=None, description="the commit that was looked at")
+    revision: str | None = Field(default=None, description="the commit that was checked")
     rules: list[RuleResultView] = Field(default_factory=list)
     checked: str | None = None

@@ -1,4 +1,4 @@
-"""A request's last log, as it lies in the logs repo, and the lines in it that decide."""
+"""Read the last log of a request from the logs repo, and its decisive lines."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ MAX_LOG = 1_000_000
 
 
 def log_of(context: BoardContext, entry: IndexEntry) -> str | None:
-    """The log of the last attempt at `entry`; None where none was kept, or it is over MAX_LOG bytes. One call."""
-    where = parse_path(entry.path)
-    if entry.attempt is None or not isinstance(where, RequestPath):
+    """The log of the last attempt at `entry`; None where there is none, or it has over MAX_LOG bytes. One call."""
+    request_path = parse_path(entry.path)
+    if entry.attempt is None or not isinstance(request_path, RequestPath):
         return None
-    path = f"{where.model}/{entry.attempt}/log.txt"
+    path = f"{request_path.model}/{entry.attempt}/log.txt"
     try:
         file = context.hub.find_file(context.logs, path, max_bytes=MAX_LOG)
     except (NotFound, TooLarge):
@@ -25,6 +25,6 @@ def log_of(context: BoardContext, entry: IndexEntry) -> str | None:
 
 
 def lines_of(context: BoardContext, entry: IndexEntry) -> list[str]:
-    """Its decisive lines; none where no log was kept. One call."""
+    """The decisive lines of the last log; none where there is no log. One call."""
     log = log_of(context, entry)
     return decisive_lines(log) if log is not None else []

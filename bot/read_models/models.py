@@ -1,4 +1,4 @@
-"""What the API answers about requests and the queue, field by field. Times are ISO in UTC; addresses are of the Hub."""
+"""JSON shapes of the API's answers about requests and the queue. Times are ISO in UTC; addresses are on the Hub."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ PLACE: dict[str, Any] = {"position": 3, "among": 12, "workers": 2, "start": STAR
 
 
 class ApiModel(BaseModel):
-    """The root of all answers."""
+    """The base class of all answers."""
 
     model_config = ConfigDict(frozen=True)
 
 
 class ErrorResponse(ApiModel):
-    """Why there is no other answer, and what to do."""
+    """An error, and what to do about it."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -67,7 +67,7 @@ class ErrorResponse(ApiModel):
 
 
 class FailureView(ApiModel):
-    """What an evaluation or a submission failed of, and whose fault it was."""
+    """The cause of a failed evaluation or submission, and where it lies (`fault`)."""
 
     cause: str
     fault: Fault
@@ -84,16 +84,16 @@ class StartView(ApiModel):
 
 
 class QueuePositionView(ApiModel):
-    """The turn of a waiting request: its position, from 1, among those that wait for the same `workers`."""
+    """The position of a waiting request, from 1, among the requests that wait for the same `workers`."""
 
     position: int
     among: int
     workers: int
-    start: StartView | None = Field(default=None, description="null where nothing was measured yet, or nobody works")
+    start: StartView | None = Field(default=None, description="null where there is no measurement yet, or no worker")
 
 
 class QueueBlockerView(ApiModel):
-    """What keeps a request from having its turn."""
+    """The hold, pause or budget that blocks a request."""
 
     kind: Literal["hold", "pause", "budget"]
     what: str = Field(default="", description="what is paused, or whose budget is used up")
@@ -102,7 +102,7 @@ class QueueBlockerView(ApiModel):
 
 
 class ProgressView(ApiModel):
-    """How far a running evaluation is; `total` 0 where that is not known yet."""
+    """The progress of a running evaluation; `total` is 0 where it is not known yet."""
 
     phase: str
     done: int
@@ -111,41 +111,41 @@ class ProgressView(ApiModel):
 
 
 class RequestSummaryView(ApiModel):
-    """One request. Of a gated model no reason, log or thread is shown; private ones are not listed at all."""
+    """One request. A request for a gated model has no reason, log or thread; private requests are not listed."""
 
     model_config = ConfigDict(frozen=True, json_schema_extra={"examples": [SUMMARY]})
 
-    path: str = Field(description="of its file in the requests repo")
+    path: str = Field(description="path of its file in the requests repo")
     model: str
     revision: str = ""
     precision: str = ""
     weight_type: str = ""
-    status: str = Field(description="the word in the file; OTHER where it is none that Steward knows")
-    state: State = Field(description="where it is: in words that tell more than the status")
+    status: str = Field(description="the status in the file; OTHER for one that Steward does not know")
+    state: State = Field(description="the state, which is more precise than the status")
     submitter: str = ""
     submitted: str | None = None
     request_url: str
     thread_url: str | None = None
     log_url: str | None = None
     results_url: str | None = None
-    details_url: str | None = Field(default=None, description="of the dataset with every question and answer")
+    details_url: str | None = Field(default=None, description="address of the dataset with all questions and answers")
     failure: FailureView | None = None
     failed: bool = Field(
         default=False,
-        description="whether its newest evaluation failed: where it has finished, an earlier result stays",
+        description="whether its newest evaluation failed; a finished request keeps its earlier result",
     )
     access: Access = "public"
-    from_before: bool = Field(default=False, description="whether it is from before Steward took over the board")
+    from_before: bool = Field(default=False, description="whether it is older than Steward's adoption of the board")
 
 
 class RequestView(RequestSummaryView):
-    """One request, with where it stands now."""
+    """One request, with its position, blocker or progress."""
 
     model_config = ConfigDict(
         frozen=True, json_schema_extra={"examples": [{**SUMMARY, "attempt": 1, "place": PLACE, "held": None}]}
     )
 
-    attempt: int = Field(default=0, description="number of the attempt that runs, or was the last; 0 before the first")
+    attempt: int = Field(default=0, description="number of the running or last attempt; 0 before the first")
     place: QueuePositionView | None = None
     held: QueueBlockerView | None = None
     progress: ProgressView | None = None
@@ -163,7 +163,7 @@ class RequestListResponse(ApiModel):
 
 
 class WaitingRequestView(QueuePositionView):
-    """One that waits, in turn. Of a private model only the place is shown."""
+    """A waiting request. A request for a private model shows only its position."""
 
     model_config = ConfigDict(
         frozen=True, json_schema_extra={"examples": [{"path": PATH, "model": "ada/tiny", "tier": "small", **PLACE}]}
@@ -177,7 +177,7 @@ class WaitingRequestView(QueuePositionView):
 
 
 class BlockedRequestView(QueueBlockerView):
-    """One that gets no turn for now, and why."""
+    """A blocked request, and the reason."""
 
     path: str | None
     model: str | None
@@ -186,7 +186,7 @@ class BlockedRequestView(QueueBlockerView):
 
 
 class RunningRequestView(ProgressView):
-    """One that is being evaluated."""
+    """A request whose evaluation runs."""
 
     path: str | None
     model: str | None
@@ -196,7 +196,7 @@ class RunningRequestView(ProgressView):
 
 
 class QueueCountsView(ApiModel):
-    """How many there are in all."""
+    """The numbers of requests and workers."""
 
     waiting: int
     held: int
@@ -205,18 +205,18 @@ class QueueCountsView(ApiModel):
 
 
 class QueueResponse(ApiModel):
-    """The queue: those that wait in turn, those that are held back, and those that run."""
+    """The queue: waiting requests in order, blocked requests, and running requests."""
 
     counts: QueueCountsView
     waiting: list[WaitingRequestView]
     held: list[BlockedRequestView]
     running: list[RunningRequestView]
-    next: int | None = Field(description="`after` of the next page of those that wait; null where there is none")
-    next_held: int | None = Field(description="`held_after` of the next page of those that are held back")
+    next: int | None = Field(description="`after` of the next page of waiting requests; null on the last one")
+    next_held: int | None = Field(description="`held_after` of the next page of blocked requests; null on the last one")
 
 
 class WholeQueueResponse(QueueResponse):
-    """Everything that front ends show as the queue, in one document. Of those that ended, the newest."""
+    """The queue as front ends show it, in one document, with the newest finished and failed requests."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -240,5 +240,7 @@ class WholeQueueResponse(QueueResponse):
 
     finished: list[RequestSummaryView]
     failed: list[RequestSummaryView] = Field(description="each with its reason in `failure`, unless its model is gated")
-    next_finished: str | None = Field(description="cursor of `/api/requests?status=FINISHED`; null where that is all")
-    next_failed: str | None = Field(description="cursor of `/api/requests?status=FAILED`; null where that is all")
+    next_finished: str | None = Field(
+        description="cursor of `/api/requests?status=FINISHED`; null where there is no more"
+    )
+    next_failed: str | None = Field(description="cursor of `/api/requests?status=FAILED`; null where there is no more")

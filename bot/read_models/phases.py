@@ -1,11 +1,11 @@
-"""What people are told that an evaluation is just doing, by its phase."""
+"""The phases of an evaluation, in words for people."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 PHASES: Mapping[str, str] = {
-    "claim": "a worker asks for it",
+    "claim": "a worker is taking it",
     "download": "downloading the model",
     "start": "starting the sandbox",
     "load": "loading the weights",

@@ -22,13 +22,13 @@ from redis_state.attempts import AttemptState
 from redis_state.board.entry import IndexEntry
 from redis_state.board.waiting import turn_of
 
-FRESH = 30.0
-"""Seconds after which starts are worked out again, though nothing has changed but the time."""
+MAX_AGE_SECONDS = 30.0
+"""Age from which expected starts are computed again although nothing but the time has changed."""
 MINUTE = 60.0
 
 
 def take_snapshot(context: BoardContext) -> QueueSnapshot:
-    """The line at this moment; the one of the last look, where nothing that decides about the order has changed."""
+    """The queue now; the last snapshot where nothing that decides about the order has changed."""
     queued_in = jobs.queued_attempts(context.redis, context.queues)
     busy = [entry for entry in context.index.busy() if entry.attempt is not None]
     queued = tuple(turn_of(entry) for entry in busy if entry.attempt in queued_in)
@@ -45,7 +45,7 @@ def take_snapshot(context: BoardContext) -> QueueSnapshot:
         snapshot.waiting,
     ):
         last.queued_in = queued_in
-        if 0 <= snapshot.now - last.now < FRESH:
+        if 0 <= snapshot.now - last.now < MAX_AGE_SECONDS:
             return last
         snapshot.turns, snapshot.by_path = last.turns, last.by_path
     context.last_snapshot = snapshot
@@ -53,7 +53,7 @@ def take_snapshot(context: BoardContext) -> QueueSnapshot:
 
 
 def queue_conditions(context: BoardContext, running: tuple[RunningAttempt, ...]) -> QueueConditions:
-    """What applies to the queue now."""
+    """The conditions that apply to the queue now: pauses, budgets, measurements, workers."""
     durations = context.measures.durations()
     return QueueConditions(
         paused=frozenset(context.pauses.all()),
@@ -67,7 +67,7 @@ def queue_conditions(context: BoardContext, running: tuple[RunningAttempt, ...])
 
 
 def _budget_use(context: BoardContext, running: tuple[RunningAttempt, ...], durations: Durations) -> Spent:
-    """What counts against the budgets: what ended, and what runs for as long as it is expected to, at least."""
+    """The use of the budgets: ended attempts, and running ones with at least their expected duration."""
     if context.board.budgets.unlimited:
         return Spent()
     now = context.now()
@@ -75,7 +75,7 @@ def _budget_use(context: BoardContext, running: tuple[RunningAttempt, ...], dura
     for busy in running:
         elapsed = max(0.0, now - busy.started) if busy.started else 0.0
         seconds = max(elapsed, durations.mean(busy.suite, busy.size))
-        seconds += -seconds % MINUTE  # whole ones, so that not every look finds something new
+        seconds += -seconds % MINUTE  # whole minutes, so that not each snapshot differs from the last
         spent.add(seconds, tier=busy.tier, submitter=busy.submitter, path=busy.path)
     return spent
 

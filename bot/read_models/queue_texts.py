@@ -1,4 +1,4 @@
-"""What people are told about the queue: what holds a request back, and what came of what they asked for."""
+"""Texts about the queue: the blocker of a request, results of commands, expected starts."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ Code = Literal[
     "bad-pauses",
     "off",
 ]
-"""What may come of a wish: each is a sentence in `ruling.md.j2`."""
+"""The possible results of a command; each is a sentence in `ruling.md.j2`."""
 
 
 @dataclass(frozen=True)
 class BlockerDetails:
-    """What holds a request back: `kind` is hold, pause or budget; `what` the pause's target, or whose budget."""
+    """The blocker of a request: `kind` is hold, pause or budget; `what` is the target of the pause or budget."""
 
     kind: str
     what: str = ""
@@ -45,23 +45,23 @@ class BlockerDetails:
 
     @property
     def scope(self) -> str:
-        """`board`, `tier` or `suite`, of a pause."""
+        """The kind of a pause's target: `board`, `tier` or `suite`."""
         return self.what.partition(":")[0]
 
     @property
     def name(self) -> str:
-        """Of the tier or the suite that is paused."""
+        """The name of the paused tier or suite."""
         return self.what.partition(":")[2]
 
     @property
     def amount(self) -> str:
-        """The hours, as people write them."""
+        """The hours as a short number."""
         return f"{self.hours:g}"
 
 
 @dataclass(frozen=True)
 class QueueCommandResult:
-    """What came of a maintainer's wish: `done` says whether anything will change; `code` names the sentence."""
+    """The result of a maintainer's command: `done` says whether it changes anything; `code` names the sentence."""
 
     code: Code
     done: bool
@@ -74,15 +74,15 @@ class QueueCommandResult:
         return render("ruling", ruling=self).strip()
 
 
-STEP = 300.0
-"""Seconds to which the times of an estimate are rounded, outwards."""
+ROUNDING_SECONDS = 300.0
+"""The times of an estimate are rounded outwards to this."""
 
 
 def start_words(earliest: float, latest: float) -> str:
-    """`between 2026-11-25 14:00 and 18:30 UTC`; `before …` where `earliest` is 0: it may be at any moment."""
-    late = datetime.fromtimestamp(latest + -latest % STEP, UTC)
+    """`between 2026-11-25 14:00 and 18:30 UTC`; `before …` where `earliest` is 0, which means at any moment."""
+    late = datetime.fromtimestamp(latest + -latest % ROUNDING_SECONDS, UTC)
     if not earliest:
         return f"before {late:%Y-%m-%d %H:%M} UTC"
-    early = datetime.fromtimestamp(earliest - earliest % STEP, UTC)
+    early = datetime.fromtimestamp(earliest - earliest % ROUNDING_SECONDS, UTC)
     end = f"{late:%H:%M}" if early.date() == late.date() else f"{late:%Y-%m-%d %H:%M}"
     return f"between {early:%Y-%m-%d %H:%M} and {end} UTC"

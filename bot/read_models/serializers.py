@@ -1,7 +1,7 @@
-"""What is known of requests, as people and programs are told: from the index, the queue and the attempts in Redis.
+"""Build the API's views of requests from the index, the queue and the attempts in Redis.
 
-The public is told less than the operator (`public=False`): of a gated model's request no reason, log or thread, of a
-private one's nothing at all but that somebody has a place in the queue.
+The public sees less than the operator (`public=False`): no reason, log or thread of a request for a gated model, and
+only the position of a request for a private model.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ ENDS: dict[str, models.State] = {"FINISHED": "finished", "FAILED": "failed", "CA
 
 
 def summary(context: BoardContext, entry: IndexEntry, *, public: bool = True) -> models.RequestSummaryView:
-    """One request; call it for the public only where `hidden` says no."""
+    """The summary of one request. The caller leaves out private requests where the public reads it."""
     return summaries(context, [entry], public=public)[0]
 
 
 def summaries(
     context: BoardContext, entries: Sequence[IndexEntry], *, public: bool = True
 ) -> list[models.RequestSummaryView]:
-    """`summary` of each. At most one round trip."""
+    """The summaries of `entries`. At most one round trip."""
     adopted = _adopted(context, entries)
     return [models.RequestSummaryView(**_fields(context, entry, adopted, public=public)) for entry in entries]
 
@@ -42,38 +42,37 @@ def summaries(
 def request(
     context: BoardContext, entry: IndexEntry, *, public: bool = True, state: AttemptState | None = None
 ) -> models.RequestView:
-    """One request with its place, what holds it back, or its progress; `state` of its attempt, where it was read."""
+    """One request with its position, blocker or progress; `state` is that of its attempt, if the caller has read it."""
     fields = _fields(context, entry, _adopted(context, [entry]), public=public)
     if state is None and entry.state == "running" and entry.attempt is not None:
         state = context.attempts.read(entry.attempt)
-    seen = take_snapshot(context).outlook(entry.path) if entry.state in ("waiting", "queued") else None
+    outlook = take_snapshot(context).outlook(entry.path) if entry.state in ("waiting", "queued") else None
+    blocker = outlook.held if outlook is not None else None
     return models.RequestView(
         **fields,
         attempt=entry.number if entry.attempt is not None else 0,
-        place=place(seen) if seen is not None and seen.position is not None else None,
-        held=blocker_view(entry, seen.held, context.pauses.all())
-        if seen is not None and seen.held is not None
-        else None,
+        place=place(outlook) if outlook is not None and outlook.position is not None else None,
+        held=blocker_view(entry, blocker, context.pauses.all()) if blocker is not None else None,
         progress=progress(state) if entry.state == "running" else None,
     )
 
 
 def _adopted(context: BoardContext, entries: Iterable[IndexEntry]) -> str:
-    """When the board was adopted; asked only where one of `entries` failed before that."""
+    """The time of the board's adoption, read only where one of `entries` failed before it; else ""."""
     record = context.adoption.record() if any(map(_failed_before, entries)) else None
     return record.at if record is not None else ""
 
 
 def _failed_before(entry: IndexEntry) -> bool:
-    """Whether it failed before the board was adopted, and nobody kept why."""
-    seen = entry.standing
-    return seen.failure is None and seen.old and seen.status == Status.FAILED
+    """Whether it failed before the board's adoption, without a record of the cause."""
+    standing = entry.standing
+    return standing.failure is None and standing.old and standing.status == Status.FAILED
 
 
 def _fields(context: BoardContext, entry: IndexEntry, adopted: str, *, public: bool) -> dict[str, Any]:
-    where, seen = parse_path(entry.path), entry.standing
-    names = where if isinstance(where, RequestPath) else None
-    tells = not public or seen.access == "public"
+    path, standing = parse_path(entry.path), entry.standing
+    names = path if isinstance(path, RequestPath) else None
+    shows_details = not public or standing.access == "public"
     thread = f"{context.address(context.requests)}/discussions/{entry.thread}" if entry.thread is not None else None
     return {
         "path": entry.path,
@@ -81,47 +80,49 @@ def _fields(context: BoardContext, entry: IndexEntry, adopted: str, *, public: b
         "revision": entry.commit,
         "precision": names.precision if names else "",
         "weight_type": names.weight_type if names else "",
-        "status": seen.status,
+        "status": standing.status,
         "state": state_of(entry),
         "submitter": entry.whose,
         "submitted": iso(entry.time) if 0 < entry.time < 1e11 else None,
         "request_url": context.address(context.requests, entry.path),
-        "thread_url": thread if tells else None,
-        "log_url": (seen.log or None) if tells else None,
-        "results_url": context.address(context.results, seen.results) if seen.results else None,
-        "details_url": _details(context, names.model) if tells and names and seen.results and not seen.old else None,
-        "failure": _why(entry, adopted) if tells else None,
+        "thread_url": thread if shows_details else None,
+        "log_url": (standing.log or None) if shows_details else None,
+        "results_url": context.address(context.results, standing.results) if standing.results else None,
+        "details_url": _details_url(context, names.model)
+        if shows_details and names and standing.results and not standing.old
+        else None,
+        "failure": _failure_view(entry, adopted) if shows_details else None,
         "failed": _has_failed(entry),
-        "access": seen.access,
-        "from_before": seen.old,
+        "access": standing.access,
+        "from_before": standing.old,
     }
 
 
-def _details(context: BoardContext, model: str) -> str | None:
-    """Where each question and each answer of a model's evaluations lies."""
+def _details_url(context: BoardContext, model: str) -> str | None:
+    """The address of the dataset with all questions and answers of a model's evaluations."""
     try:
         return context.address(Repo("dataset", context.board.repos.details(model)))
     except BadRequest:
-        return None  # whoever wrote the file wrote something else than a name
+        return None  # the file does not hold a model's name
 
 
-def _why(entry: IndexEntry, adopted: str) -> models.FailureView | None:
-    """Why it failed; that no log was kept, where it did before the board was adopted."""
+def _failure_view(entry: IndexEntry, adopted: str) -> models.FailureView | None:
+    """The failure; for one from before the board's adoption, a sentence that its log is missing."""
     failure = old_failure(adopted) if _failed_before(entry) else entry.standing.failure
     return models.FailureView(**failure.model_dump()) if failure is not None else None
 
 
 def _has_failed(entry: IndexEntry) -> bool:
-    """Whether its newest evaluation failed, be it that the result of an earlier one stays."""
+    """Whether its newest evaluation failed, also where the result of an earlier one stays."""
     state = state_of(entry)
     return state == "failed" or (state == "finished" and entry.standing.failure is not None)
 
 
 def state_of(entry: IndexEntry) -> models.State:
-    """Where it is, in one word."""
+    """The state of a request in the API's words."""
     match entry.state:
         case "queued":
-            return "waiting"  # in RQ, but nobody took it: whoever's turn comes before may still take its place
+            return "waiting"  # in RQ, but no worker has taken it: a request with an earlier turn may still replace it
         case "foreign":
             return ENDS.get(entry.standing.status, "elsewhere")
         case "settled":
@@ -130,37 +131,39 @@ def state_of(entry: IndexEntry) -> models.State:
             return state
 
 
-def place(seen: QueueOutlook) -> models.QueuePositionView:
-    """The place of a request that has one."""
-    assert seen.position is not None
+def place(outlook: QueueOutlook) -> models.QueuePositionView:
+    """The position of a request that has one."""
+    assert outlook.position is not None
     return models.QueuePositionView(
-        position=seen.position, among=seen.among, workers=seen.workers, start=start(seen.start)
+        position=outlook.position, among=outlook.among, workers=outlook.workers, start=start(outlook.start)
     )
 
 
-def start(found: estimates.StartEstimate | None) -> models.StartView | None:
-    """When it will start, to the second."""
-    if found is None:
+def start(estimate: estimates.StartEstimate | None) -> models.StartView | None:
+    """The estimated start, to the second."""
+    if estimate is None:
         return None
-    return models.StartView(earliest=iso(found.earliest), expected=iso(found.expected), latest=iso(found.latest))
+    return models.StartView(
+        earliest=iso(estimate.earliest), expected=iso(estimate.expected), latest=iso(estimate.latest)
+    )
 
 
 def blocker_view(
-    entry: IndexEntry | None, back: dispatch.QueueBlocker, pauses: Mapping[str, Hold]
+    entry: IndexEntry | None, blocker: dispatch.QueueBlocker, pauses: Mapping[str, Hold]
 ) -> models.QueueBlockerView:
-    """What holds it back, with the reason that a maintainer gave; of a hold none where `entry` may not be told of."""
-    known = {"pause": pauses.get(back.what), "hold": entry.hold if entry is not None else None}
-    told = known.get(back.kind)
+    """The blocker, with the maintainer's reason; a hold has none where `entry` is None, since it is private."""
+    holds = {"pause": pauses.get(blocker.what), "hold": entry.hold if entry is not None else None}
+    hold = holds.get(blocker.kind)
     return models.QueueBlockerView(
-        kind=back.kind, what=back.what, reason=told.reason if told else "", by=told.by if told else ""
+        kind=blocker.kind, what=blocker.what, reason=hold.reason if hold else "", by=hold.by if hold else ""
     )
 
 
 def progress(state: AttemptState | None) -> models.ProgressView:
-    """How far an attempt is."""
+    """The progress of an attempt."""
     if state is None:
         return models.ProgressView(phase="start", done=0, total=0)
-    began = iso(state.started) if state.started else None
+    started = iso(state.started) if state.started else None
     return models.ProgressView(
-        phase=state.progress.phase, done=state.progress.done, total=state.progress.total, started=began
+        phase=state.progress.phase, done=state.progress.done, total=state.progress.total, started=started
     )

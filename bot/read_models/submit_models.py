@@ -1,4 +1,4 @@
-"""What `POST /api/requests` takes and answers, field by field."""
+"""JSON shapes of `POST /api/requests`: the body and the answer."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ REFUSED: dict[str, Any] = {
     **SUBMITTED,
     "code": "refused",
     "message": "ada/tiny was not submitted, because it would be refused as it is.",
-    "advice": "Mend what the reasons say, then submit it again.",
+    "advice": "Fix what the reasons say, then submit it again.",
     "text": "**ada/tiny** was not submitted, because it would be refused as it is: …",
     "revision": "",
     "status": "",
@@ -55,7 +55,7 @@ REFUSED: dict[str, Any] = {
 
 
 class SubmissionBody(BaseModel):
-    """What is to be evaluated. Who submits it is the owner of the token; any other field is passed over."""
+    """The model to evaluate. The owner of the token is the submitter; unknown fields are ignored."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore", json_schema_extra={"examples": [ASKED]})
 
@@ -63,28 +63,28 @@ class SubmissionBody(BaseModel):
     revision: str = Field(default="main", min_length=1, max_length=100, description="branch, tag or commit")
     precision: str = Field(default=DEFAULT_PRECISION, min_length=1, max_length=100)
     weight_type: str = Field(default="Original", min_length=1, max_length=100, description="Original, Delta, Adapter")
-    base_model: str = Field(default="", max_length=300, description="what a Delta or an Adapter is applied to")
+    base_model: str = Field(default="", max_length=300, description="the base model of a Delta or an Adapter")
     use_chat_template: bool = False
 
     def arguments(self) -> dict[str, str]:
-        """The same as arguments of `/submit`."""
-        named = self.model_dump(exclude={"use_chat_template", "base_model"})
+        """The fields as arguments of `/submit`."""
+        arguments = self.model_dump(exclude={"use_chat_template", "base_model"})
         base = {"base_model": self.base_model} if self.base_model else {}
-        return {**named, **base, "chat_template": "yes" if self.use_chat_template else "no"}
+        return {**arguments, **base, "chat_template": "yes" if self.use_chat_template else "no"}
 
 
 class SubmissionResponse(ErrorResponse):
-    """What came of it: in a word for programs, in a sentence, in Markdown as in a thread; with all reasons."""
+    """The result of a submission: a code for programs, a sentence, the Markdown of a thread, all reasons."""
 
     model_config = ConfigDict(frozen=True, json_schema_extra={"examples": [SUBMITTED, REFUSED]})
 
     code: Code
-    text: str = Field(default="", description="the words of `/submit`, as Markdown")
+    text: str = Field(default="", description="the answer of `/submit`, as Markdown")
     model: str
-    path: str = Field(default="", description="of its file in the requests repo; empty where there can be none")
-    json_url: str = Field(default="", description="where to follow it, on this server")
-    page_url: str = Field(default="", description="the same for people")
-    request_url: str = Field(default="", description="its file on the Hub")
-    revision: str = Field(default="", description="the commit that is going to be evaluated")
-    status: str = Field(default="", description="the word in the file, where there is one")
+    path: str = Field(default="", description="path of its file in the requests repo; empty where it cannot have one")
+    json_url: str = Field(default="", description="address of the request's JSON on this server")
+    page_url: str = Field(default="", description="address of the request's page on this server")
+    request_url: str = Field(default="", description="address of its file on the Hub")
+    revision: str = Field(default="", description="the commit to evaluate")
+    status: str = Field(default="", description="the status in the file, if there is a file")
     reasons: list[ReasonView] = Field(default_factory=list)

@@ -1,4 +1,4 @@
-"""What the API answers about what people write: decisions, and threads that wait for a word of a maintainer."""
+"""JSON shapes of the API's answers about decisions, and threads that wait for a maintainer's answer."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ DECIDED: dict[str, Any] = {
 
 
 class CommandDecisionView(ApiModel):
-    """One command that decided something, or tried to: who gave it, whether they might, and what was answered."""
+    """One command that decided something, or tried to: its author, whether it was allowed, and the answer."""
 
     model_config = ConfigDict(frozen=True, json_schema_extra={"examples": [DECIDED]})
 
     at: str
     person: str = Field(description="name of the account at that time")
-    person_id: str = Field(description="its id, which no rename changes")
+    person_id: str = Field(description="id of the account, which stays when it is renamed")
     roles: list[str]
-    command: str = Field(description="the line as it was written")
+    command: str = Field(description="the line as written")
     verb: str
     model: str = ""
     requests: list[str] = Field(
-        default_factory=list, description="paths of requests that it was about: of many the first"
+        default_factory=list, description="paths of the requests that it was about; the first ones of many"
     )
-    allowed: bool = Field(description="whether they might, and it made sense as things were")
-    answer: str = Field(description="Markdown; the start of it where it is long")
+    allowed: bool = Field(description="whether the author had permission and the command was applicable")
+    answer: str = Field(description="Markdown; a long answer is cut")
     thread_url: str
 
 
@@ -53,16 +53,16 @@ class DecisionListResponse(ApiModel):
 
 
 class WaitingThreadView(ApiModel):
-    """One thread that waits for a word of a maintainer."""
+    """One thread that waits for a maintainer's answer."""
 
     title: str
     url: str
-    topic: str = Field(description="what it seems to be about")
+    topic: str = Field(description="the topic that triage gave it")
     author: str
     since: str
 
 
 class WaitingThreadsResponse(ApiModel):
-    """Those that wait, the longest first."""
+    """The waiting threads, the oldest first."""
 
     threads: list[WaitingThreadView]

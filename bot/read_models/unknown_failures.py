@@ -1,4 +1,4 @@
-"""Requests that failed of nobody knows what, for maintainers to look into: read from the Hub, where all of it lies."""
+"""Failures with an unknown cause, read from the Hub for maintainers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LAST_LINES = 5
 
 @dataclass(frozen=True)
 class UnknownDeath:
-    """One failed request. `lines` are the last of its log; `now` is the cause that today's table would give it."""
+    """One failed request. `lines` are the last lines of its log; `now` is the cause that the present table gives it."""
 
     path: str
     model: str
@@ -34,20 +34,20 @@ class UnknownDeath:
 
 
 def unknown_deaths(context: BoardContext, *, limit: int) -> list[UnknownDeath]:
-    """The failed requests whose cause is unknown, at most `limit`, by path. One call each, and a few for the mirror.
+    """At most `limit` failed requests with an unknown cause, by path. One call each, and a few for the mirror.
 
     Raises HubError and MirrorDamaged.
     """
     head = context.mirror.fetch(context.requests, depth=0)
     with context.mirror.read(context.requests) as view:
-        found = sorted(_failed(view, head, context.board.max_request_bytes), key=lambda request: str(request.path))
-    return [_death(context, request) for request in found[:limit]]
+        requests = sorted(_failed(view, head, context.board.max_request_bytes), key=lambda request: str(request.path))
+    return [_death(context, request) for request in requests[:limit]]
 
 
-def _failed(view: MirrorView, head: str, most: int) -> Iterator[Request]:
+def _failed(view: MirrorView, head: str, max_bytes: int) -> Iterator[Request]:
     for blob in view.files(head):
-        data = view.blob(blob.oid, max_bytes=most) if blob.oid and is_request_path(blob.path) else None
-        # Most files say nothing of the kind: only those that may are parsed.
+        data = view.blob(blob.oid, max_bytes=max_bytes) if blob.oid and is_request_path(blob.path) else None
+        # Parse only files that can match; most cannot.
         if data is None or b'"unknown"' not in data:
             continue
         request = parse_request(blob.path, data)
@@ -73,7 +73,7 @@ def _death(context: BoardContext, request: Request) -> UnknownDeath:
 
 
 def _outcome(context: BoardContext, model: str, attempt: str) -> Outcome | None:
-    """What the worker said of the attempt; None where it left nothing that can be read."""
+    """The outcome that the worker stored; None where there is none, or an unreadable one."""
     try:
         file = context.hub.find_file(context.logs, f"{model}/{attempt}/outcome.json", max_bytes=MAX_OUTCOME)
         return Outcome.model_validate_json(file.data) if file is not None else None

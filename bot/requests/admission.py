@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bot.core.context import BoardContext
-from bot.model_facts import gather_submission, worth_keeping
+from bot.model_facts import gather_submission, index_fields
 from bot.queue.dispatching import QUEUE, job_for
 from bot.request_files import queue_places
 from bot.request_files.attempt_numbers import numbers_before
@@ -32,7 +32,7 @@ def admit(context: BoardContext, gathered: RequestFacts) -> None:
     submission = gather_submission(context, request, submitter, revision=gathered.turn.revision or "")
     facts, verdict = submission.model, judge(submission)
     access = entry.standing.model_copy(update={"access": access_on_hub(request, facts)})
-    known = worth_keeping(facts, request.path.weight_type)
+    known = index_fields(facts, request.path.weight_type)
     entry = entry.model_copy(update={"standing": access, "submitter": submitter, **known})
     gathered = replace(gathered, entry=entry)
     if not verdict.accepted:

@@ -1,7 +1,7 @@
-"""Names that are spelt like another one, found among a hundred thousand by looking at a few hundred.
+"""Find names with a similar spelling among a hundred thousand by comparing a few hundred.
 
-All names stand in two orders, by the whole name and by what follows the organisation, of which letters and digits count
-alone: `Qwen-3_8B` stands beside `Qwen3-8B`. Whoever asks is compared with those around the place where they would be.
+The index sorts all names twice, by the whole name and by the part after the organisation, each reduced to letters and
+digits: `Qwen-3_8B` lies beside `Qwen3-8B`. A query is compared with the names around its own position in each order.
 """
 
 from __future__ import annotations
@@ -14,43 +14,43 @@ from itertools import chain
 
 from leaderboard.search import MAX_SUGGESTIONS, Query, near_names
 
-AROUND = 100
-"""Names on either side that are looked at, in each order."""
+MAX_NEIGHBOURS = 100
+"""Names on either side of the query's position that are compared, in each order."""
 
 
 class FuzzyNameIndex:
-    """Names of models, each with its folded form."""
+    """An index of models' names, each with its folded form."""
 
     def __init__(self, names: Iterable[tuple[str, str]]) -> None:
-        known = dict(names)
-        self._names, self._folded = list(known), list(known.values())
-        every = range(len(self._names))
-        self._orders = {key: array("L", sorted(every, key=partial(self._spelt, key))) for key in KEYS}
+        unique = dict(names)
+        self._names, self._folded = list(unique), list(unique.values())
+        numbers = range(len(self._names))
+        self._orders = {key: array("L", sorted(numbers, key=partial(self._sort_key, key))) for key in SORT_KEYS}
 
     def near(self, query: Query) -> list[str]:
-        """The likest of those that are like the first names that the query asks for."""
-        found = (near_names(self._around(one), Query(names=(one,))) for one in query.names[:MAX_SUGGESTIONS])
-        return list(dict.fromkeys(chain.from_iterable(found)))[:MAX_SUGGESTIONS]
+        """The names most similar to the first names of the query."""
+        similar = (near_names(self._neighbours(name), Query(names=(name,))) for name in query.names[:MAX_SUGGESTIONS])
+        return list(dict.fromkeys(chain.from_iterable(similar)))[:MAX_SUGGESTIONS]
 
-    def _around(self, name: str) -> Iterator[str]:
-        among = dict[int, None]()
+    def _neighbours(self, name: str) -> Iterator[str]:
+        numbers = dict[int, None]()
         for key, order in self._orders.items():
-            at = bisect_left(order, key(name), key=partial(self._spelt, key))
-            among |= dict.fromkeys(order[max(0, at - AROUND) : at + AROUND])
-        return (self._names[at] for at in among)
+            position = bisect_left(order, key(name), key=partial(self._sort_key, key))
+            numbers |= dict.fromkeys(order[max(0, position - MAX_NEIGHBOURS) : position + MAX_NEIGHBOURS])
+        return (self._names[number] for number in numbers)
 
-    def _spelt(self, key: Callable[[str], str], at: int) -> str:
-        return key(self._folded[at])
+    def _sort_key(self, key: Callable[[str], str], number: int) -> str:
+        return key(self._folded[number])
 
 
-def whole(name: str) -> str:
-    """What of a name counts."""
+def letters_and_digits(name: str) -> str:
+    """The letters and digits of a name."""
     return "".join(filter(str.isalnum, name))
 
 
-def last(name: str) -> str:
-    """What of it counts behind the organisation."""
-    return whole(name.rpartition("/")[2])
+def model_letters_and_digits(name: str) -> str:
+    """The letters and digits of a name, after the organisation."""
+    return letters_and_digits(name.rpartition("/")[2])
 
 
-KEYS = (whole, last)
+SORT_KEYS = (letters_and_digits, model_letters_and_digits)

@@ -1,16 +1,16 @@
-"""Scores and licences of what finished, where Redis does not know them: it was lost, or they are from before adoption.
+"""Fill in scores and licences of finished requests that Redis lacks: after a loss, or from before the adoption.
 
-Scores are filled up from the results repo, by the same rules as the aggregated table; whoever publishes notes them at
-once, so this has something to do only where finished requests lack scores that were not looked for yet, or where
-somebody else changed the results repo. A licence that no judgement left in the index is asked of the Hub, once, of
-LOOKS models at a time; a board that has a table takes it from there.
+Scores come from the results repo, by the rules of the aggregated table. A publication stores its own scores, so this
+sync has work only where finished requests lack scores that it has not searched yet, or where other people changed the
+results repo. A missing licence comes from the board's table, else from the Hub, with one call for each model and LOOKS
+models in one sync.
 
-    scores    nothing to do: four round trips to Redis                                                      0 calls
-              scores to be filled up: a fetch of two repos, of which only what changed is read          4 to 8 calls
-              licences that nobody knows                                                           1 call for each
+    scores    nothing to do: four round trips to Redis                           0 calls
+              scores to fill in: fetch two repos and read what changed      4 to 8 calls
+              missing licences                                            1 call for each
 
-Race closed: results that are published while older ones are looked for. A score is noted only where the one that it
-follows upon still stands; and older results never take the place of newer ones that are there.
+Race closed: a publication stores scores while this sync reads older ones. A score is written only where the stored one
+has not changed since it was read; and older results never replace newer ones that exist.
 """
 
 from __future__ import annotations
@@ -32,24 +32,24 @@ from redis_state.board.scoreboard import EvaluationScores, read_scored
 log = structlog.get_logger()
 
 SCORES = "scores"
-"""Dirty key: scores or licences of finished requests may not be known here."""
+"""Dirty key: Redis may lack scores or licences of finished requests."""
 WITH_RESULTS = (Status.FINISHED, Status.PENDING_NEW_EVAL)
 CHUNK = 500
 
 
 def sync_scores(context: BoardContext) -> float | None:
-    """Fill up the scores, if they may be; then ask for licences, and say when to go on."""
+    """Fill in missing scores, then licences. Return the time of the next sync if licences are left."""
     finished = context.index.catalog.of(*WITH_RESULTS)
-    filled, told = context.scores.state()
-    if _word(context, told, finished) != filled:
+    filled_digest, changes = context.scores.state()
+    if _inputs_digest(context, changes, finished) != filled_digest:
         fill(context)
-        context.scores.note_filled(_word(context, told, finished))
+        context.scores.note_filled(_inputs_digest(context, changes, finished))
     return _find_licences(context, finished)
 
 
-def _word(context: BoardContext, told: str, finished: list[str]) -> str:
-    """What the scores follow from, as far as it is seen without a call: others' changes, and which are missing."""
-    parts = (context.suite.digest, told, *context.scores.missing(finished))
+def _inputs_digest(context: BoardContext, changes: str, finished: list[str]) -> str:
+    """A digest of the inputs that Redis knows: the suite, other people's changes, and the missing scores."""
+    parts = (context.suite.digest, changes, *context.scores.missing(finished))
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
@@ -57,7 +57,7 @@ def _word(context: BoardContext, told: str, finished: list[str]) -> str:
 
 
 def fill(context: BoardContext) -> None:
-    """Note the scores of all evaluations that the results repo holds, where they are not."""
+    """Store the scores of all evaluations in the results repo that Redis lacks."""
     noted = context.scores.noted()
     sources = gather(context)
     changes = list(_changes(context, noted, sources))
@@ -69,73 +69,77 @@ def fill(context: BoardContext) -> None:
 def _changes(
     context: BoardContext, noted: Mapping[str, bytes | str], sources: BoardSources
 ) -> Iterator[tuple[bytes | str | None, EvaluationScores]]:
-    """What is noted of each evaluation that is not noted as it is, and what is to be."""
-    for it in evaluations(sources).values():
-        wanted = _scored(context, it)
-        raw = noted.get(wanted.path)
-        was = read_scored(raw) if raw is not None else None
-        if was is None or (was != wanted and not _is_newer(was, wanted, sources)):
-            yield raw, wanted
+    """The stored and the right scores of each evaluation where they differ."""
+    for evaluation in evaluations(sources).values():
+        right = _scores(context, evaluation)
+        raw = noted.get(right.path)
+        stored = read_scored(raw) if raw is not None else None
+        if stored is None or (stored != right and not _is_newer(stored, right, sources)):
+            yield raw, right
 
 
-def _scored(context: BoardContext, it: Evaluation) -> EvaluationScores:
-    return scores_of_evaluation(it.request, it.measured.path, it.measured.scores, it.revision, context.suite.digest)
+def _scores(context: BoardContext, evaluation: Evaluation) -> EvaluationScores:
+    measured = evaluation.measured
+    return scores_of_evaluation(
+        evaluation.request, measured.path, measured.scores, evaluation.revision, context.suite.digest
+    )
 
 
-def _is_newer(was: EvaluationScores, than: EvaluationScores, sources: BoardSources) -> bool:
-    """Whether results that are there were noted, and are newer than others: their request does not name them yet."""
-    return was.results > than.results and was.results in sources.results
+def _is_newer(stored: EvaluationScores, other: EvaluationScores, sources: BoardSources) -> bool:
+    """Whether the stored scores are of newer results that exist, which their request does not name yet."""
+    return stored.results > other.results and stored.results in sources.results
 
 
 # --- licences
 
 
 def _find_licences(context: BoardContext, finished: list[str]) -> float | None:
-    """Learn those of models that nobody asked about yet; when to go on, where some are left."""
+    """Find the licences of models without a stored answer. Return the time of the next sync if some are left."""
     models = _by_model(finished, context.licences.models())
     if not models:
         return None
-    listed, found, asked = table_licences(context), dict[str, str](), 0
+    listed, licences, calls = table_licences(context), dict[str, str](), 0
     try:
         for model, entries in _entries(context, models):
-            known = _known(entries) or listed.get(model, "")
-            if not known and _is_to_ask(entries):
-                if asked == LOOKS:
+            licence = _known_licence(entries) or listed.get(model, "")
+            if not licence and _needs_call(entries):
+                if calls == LOOKS:
                     return context.now() + PACE
-                asked += 1
-                known = look_at_model(context, model, HubModelInfo()).licence or ""
-            found[model] = known
+                calls += 1
+                licence = look_at_model(context, model, HubModelInfo()).licence or ""
+            licences[model] = licence
     finally:
-        context.licences.put(found)
-        context.index.tell(path for model, licence in found.items() if licence for path in models[model])
+        context.licences.put(licences)
+        context.index.tell(path for model, licence in licences.items() if licence for path in models[model])
     return None
 
 
 def _by_model(paths: Iterable[str], known: Container[str]) -> dict[str, list[str]]:
-    """The requests at `paths` by their models, of those that are not `known`."""
-    found: dict[str, list[str]] = {}
+    """The requests at `paths` by model, without the `known` models."""
+    by_model: dict[str, list[str]] = {}
     for path in paths:
-        where = parse_path(path)
-        if isinstance(where, RequestPath) and where.model not in known:
-            found.setdefault(where.model, []).append(path)
-    return found
+        request_path = parse_path(path)
+        if isinstance(request_path, RequestPath) and request_path.model not in known:
+            by_model.setdefault(request_path.model, []).append(path)
+    return by_model
 
 
 def _entries(context: BoardContext, models: Mapping[str, list[str]]) -> Iterator[tuple[str, list[IndexEntry]]]:
-    """Each model with the entries of its requests, read a few hundred at a time."""
+    """Each model with the entries of its requests, read in chunks."""
     names = list(models)
     for start in range(0, len(names), CHUNK):
         chunk = names[start : start + CHUNK]
         paths = [path for name in chunk for path in models[name]]
-        there = {entry.path: entry for entry in context.index.find(paths) if entry is not None}
-        yield from ((name, [there[path] for path in models[name] if path in there]) for name in chunk)
+        entries = {entry.path: entry for entry in context.index.find(paths) if entry is not None}
+        yield from ((name, [entries[path] for path in models[name] if path in entries]) for name in chunk)
 
 
-def _is_to_ask(entries: Iterable[IndexEntry]) -> bool:
-    """Whether to ask about a model: not where it was judged here, and names none, nor about one that is private."""
-    return any(not one.is_private for one in entries) and not any(one.asked for one in entries)
+def _needs_call(entries: list[IndexEntry]) -> bool:
+    """Whether only the Hub knows the licence: not for a private model, or one that admission judged without finding
+    a licence."""
+    return any(not entry.is_private for entry in entries) and not any(entry.asked for entry in entries)
 
 
-def _known(entries: Iterable[IndexEntry]) -> str:
-    """What a judgement, or a request's file, tells of the licence."""
-    return next(filter(None, (one.licence or one.standing.licence for one in entries)), "")
+def _known_licence(entries: Iterable[IndexEntry]) -> str:
+    """The licence in the index, from admission or from the request's file."""
+    return next(filter(None, (entry.licence or entry.standing.licence for entry in entries)), "")

@@ -1,6 +1,6 @@
-"""The scores in a status comment: the model's, beside those of the model it was made from and of its category's best.
+"""The table of scores in a status comment: the model, its base model, and the best model of its category.
 
-Each of the two is left out where it is not known: the board has not evaluated it, or with other questions.
+A column is left out where the board has not evaluated that model, or only with another suite.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from redis_state.board.scoreboard import EvaluationScores, of_model, same_catego
 
 
 def keep_scores(context: BoardContext, request: Request, path: str, results: ResultsFile) -> EvaluationScores:
-    """Remember what an evaluation of `request` came to, whose results lie at `path`."""
+    """Store the scores of an evaluation of `request`, whose results lie at `path`."""
     scored = scores_of_evaluation(request, path, results.scores, results.block.revision, results.block.suite_digest)
     context.scores.put(scored)
     return scored
 
 
 def scores_of_evaluation(request: Request, results: str, scores: Scores, revision: str, suite: str) -> EvaluationScores:
-    """What is remembered of an evaluation of `request` at `revision`, whose results lie at the path `results`."""
+    """The scores to store for an evaluation of `request` at `revision`, whose results lie at the path `results`."""
     return EvaluationScores(
         path=str(request.path),
         model=request.path.model,
@@ -38,13 +38,19 @@ def scores_of_evaluation(request: Request, results: str, scores: Scores, revisio
 
 
 def score_table(context: BoardContext, own: EvaluationScores, request: Request, results: ResultsFile) -> dict[str, Any]:
-    """The table of scores, as fields of a view: each benchmark in the suite's order, and whom it is compared with."""
+    """The table of scores as fields of the status view: the benchmarks in the suite's order, and the others."""
     others = context.scores.all()
     base = _first(context, of_model(others, request.file.base_model or "", own.suite))
     top = _first(context, same_category(others, own))
     rows = [
-        ScoreRow(one.name, _score_text(one.normalised), f"{one.raw:.4f}", _score(base, one.name), _score(top, one.name))
-        for one in results.scores.benchmarks
+        ScoreRow(
+            benchmark.name,
+            _score_text(benchmark.normalised),
+            f"{benchmark.raw:.4f}",
+            _score(base, benchmark.name),
+            _score(top, benchmark.name),
+        )
+        for benchmark in results.scores.benchmarks
     ]
     average = ScoreRow("Average", _score_text(own.average), "", _average(base), _average(top))
     return {
@@ -57,19 +63,19 @@ def score_table(context: BoardContext, own: EvaluationScores, request: Request, 
 
 
 def _first(context: BoardContext, scored: Iterable[EvaluationScores]) -> EvaluationScores | None:
-    """The first that is on the board, whose model everybody may know of, and that is not flagged."""
-    for one in scored:
-        entry = context.index.find([one.path])[0]
+    """The first evaluation that is on the board, of a public model without a flag."""
+    for evaluation in scored:
+        entry = context.index.find([evaluation.path])[0]
         if entry is None or not entry.has_results or entry.standing.access != "public":
             continue
-        if not context.flags([one.model], entry.weights):
-            return one
+        if not context.flags([evaluation.model], entry.weights):
+            return evaluation
     return None
 
 
 def _score(scored: EvaluationScores | None, benchmark: str) -> str:
-    found = scored.benchmarks.get(benchmark) if scored is not None else None
-    return _score_text(found) if found is not None else ""
+    score = scored.benchmarks.get(benchmark) if scored is not None else None
+    return _score_text(score) if score is not None else ""
 
 
 def _average(scored: EvaluationScores | None) -> str:

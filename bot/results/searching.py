@@ -1,7 +1,7 @@
-"""Search among the requests of a board: the language of `leaderboard.search` over what the index knows of them.
+"""Search the requests of a board: queries of `leaderboard.search` over the index.
 
-Names are looked for in the list of all models; where none is asked for, the newest requests are looked at. LOOKED_AT
-requests are looked at, at most.
+A query with names searches the list of all models; one without names scans the newest requests. Each search scans at
+most MAX_SCANNED requests.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from redis_state.board.entry import IndexEntry
 from redis_state.board.scoreboard import EvaluationScores
 from redis_state.redis import text
 
-LOOKED_AT, CHUNK = 5_000, 500
+MAX_SCANNED, CHUNK = 5_000, 500
 
 
 @dataclass(frozen=True)
 class SearchHit:
-    """A request that was found: what it was found by, and its average score (0-100) where that is known."""
+    """A request that matches: its columns, and its average score (0-100) where it is known."""
 
     entry: IndexEntry
     row: SearchRow
@@ -32,8 +32,8 @@ class SearchHit:
 
 @dataclass(frozen=True)
 class SearchResult:
-    """What a search came to: the best hits first, how many there are beside them, names that are like the query's
-    where there are none, and whether there were more requests than are looked at."""
+    """The result of a search: the best hits first, the number of `more` hits, names `near` the query's where there are
+    no hits, and whether the scan was cut."""
 
     query: Query
     hits: tuple[SearchHit, ...] = ()
@@ -42,26 +42,24 @@ class SearchResult:
     is_cut: bool = False
 
 
-def find(context: BoardContext, words: str, *, most: int) -> SearchResult:
-    """What `words` find, `most` of it."""
-    query = parse(words)
+def find(context: BoardContext, query_text: str, *, limit: int) -> SearchResult:
+    """Search with the query `query_text`, and return at most `limit` hits."""
+    query = parse(query_text)
     if query.misread:
         return SearchResult(query)
-    paths = list(islice(_paths(context, query), LOOKED_AT + 1))
+    paths = list(islice(_paths(context, query), MAX_SCANNED + 1))
     hits: list[SearchHit] = []
-    for start in range(0, min(len(paths), LOOKED_AT), CHUNK):
+    for start in range(0, min(len(paths), MAX_SCANNED), CHUNK):
         hits += _hits(context, query, paths[start : start + CHUNK])
     hits.sort(key=lambda hit: (-(hit.average if hit.average is not None else -1.0), fold(hit.row.name), hit.entry.path))
-    near = (
-        ()
-        if hits or not query.names
-        else tuple(FuzzyNameIndex((name, fold(name)) for name in _names(context)).near(query))
-    )
-    return SearchResult(query, tuple(hits[:most]), max(0, len(hits) - most), near, len(paths) > LOOKED_AT)
+    near: tuple[str, ...] = ()
+    if query.names and not hits:
+        near = tuple(FuzzyNameIndex((name, fold(name)) for name in _names(context)).near(query))
+    return SearchResult(query, tuple(hits[:limit]), max(0, len(hits) - limit), near, len(paths) > MAX_SCANNED)
 
 
 def _paths(context: BoardContext, query: Query) -> Iterator[str]:
-    """The requests to be looked at: those of models that are named, by name, else all of them, the newest first."""
+    """The requests to scan: those of the named models, by name, else all requests, the newest first."""
     if not query.names:
         yield from (path for _, path in context.index.catalog.newest())
         return
@@ -72,8 +70,8 @@ def _paths(context: BoardContext, query: Query) -> Iterator[str]:
 
 
 def _names(context: BoardContext) -> Iterator[str]:
-    """The models of which anybody may know."""
-    members = [text(member).partition("\0")[2] for member in context.redis.zrange(context.keys.models, 0, LOOKED_AT)]
+    """The models of public requests."""
+    members = [text(member).partition("\0")[2] for member in context.redis.zrange(context.keys.models, 0, MAX_SCANNED)]
     for start in range(0, len(members), CHUNK):
         entries = context.index.find(members[start : start + CHUNK])
         yield from (_name(entry) for entry in entries if entry is not None and not entry.is_private)
@@ -87,7 +85,7 @@ def _hits(context: BoardContext, query: Query, paths: list[str]) -> Iterator[Sea
     for entry in entries:
         scored = scores.get(entry.path)
         row = SearchRow(*values_of(entry, scored, licences.get(entry.path, "")))
-        # Flags are asked of Redis one by one, so only where they decide.
+        # A flag costs a round trip, so it is read only where the query asks for it.
         if others.finds(row) and (not asks_for_flags or query.finds(_with_flag(context, entry, row))):
             yield SearchHit(entry, row, scored.average if scored is not None else None)
 
@@ -97,32 +95,32 @@ def _with_flag(context: BoardContext, entry: IndexEntry, row: SearchRow) -> Sear
 
 
 def scores_of(context: BoardContext, entries: Sequence[IndexEntry]) -> dict[str, EvaluationScores]:
-    """Path → scores, of those of `entries` that have results on the board. One round trip."""
+    """Path → scores, for `entries` with results on the board. One round trip."""
     known = context.scores.find(entry.path for entry in entries)
     return {entry.path: known[entry.path] for entry in entries if entry.path in known and entry.has_results}
 
 
 def licences_of(context: BoardContext, entries: Iterable[IndexEntry]) -> dict[str, str]:
-    """Path → licence, for those of `entries` that do not know it themselves. At most one round trip."""
+    """Path → licence, for `entries` that do not hold it themselves. At most one round trip."""
     models = {entry.path: _name(entry) for entry in entries if not (entry.licence or entry.standing.licence)}
     known = context.licences.find(models.values())
     return {path: known[model] for path, model in models.items() if model in known}
 
 
 def values_of(entry: IndexEntry, scored: EvaluationScores | None, licence: str = "") -> tuple[str, dict[str, Value]]:
-    """Its name, and what each column has of it; all but whether it is flagged. `licence`: where the entry has none."""
-    where, seen = parse_path(entry.path), entry.standing
-    names = where if isinstance(where, RequestPath) else None
+    """The model's name and the value of each column, except `flagged`. `licence` counts where the entry has none."""
+    path, standing = parse_path(entry.path), entry.standing
+    names = path if isinstance(path, RequestPath) else None
     values: dict[str, Value] = {
-        "licence": entry.licence or seen.licence or licence,
+        "licence": entry.licence or standing.licence or licence,
         "precision": names.precision if names else "",
         "weights": names.weight_type if names else "",
         "organisation": names.org if names else "",
-        "category": seen.category,
-        "architecture": seen.architecture,
-        "status": seen.status,
+        "category": standing.category,
+        "architecture": standing.architecture,
+        "status": standing.status,
         "submitter": entry.whose,
-        "base": entry.base_model or seen.base_model,
+        "base": entry.base_model or standing.base_model,
         "revision": _commit(entry, scored),
         "average": scored.average if scored is not None else None,
         "parameters": entry.parameters / 1e9 if entry.parameters else None,
@@ -131,12 +129,12 @@ def values_of(entry: IndexEntry, scored: EvaluationScores | None, licence: str =
 
 
 def _commit(entry: IndexEntry, scored: EvaluationScores | None) -> str:
-    """Of what has scores the commit that they are of: a newer one may wait, or have failed."""
+    """The commit of the scores where there are any, since the request may be for a newer commit; else the request's."""
     if scored is None:
         return entry.commit
     return scored.revision or (entry.kept.revision if entry.kept is not None else "") or entry.commit
 
 
 def _name(entry: IndexEntry) -> str:
-    where = parse_path(entry.path)
-    return entry.model or (where.model if isinstance(where, RequestPath) else entry.path)
+    path = parse_path(entry.path)
+    return entry.model or (path.model if isinstance(path, RequestPath) else entry.path)

@@ -1,4 +1,4 @@
-"""`/search`: models by name, licence or any other column, in the language that the pages and the API understand too."""
+"""`/search`: find models by name, licence or any other column, with the query language of the pages and the API."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from bot.core.commands.parameters import ANYONE
 from bot.read_models import serializers
 from bot.results import searching
 
-MOST = 10
-QUERY = Param("query", "words", "names, separated by `;`, and terms such as `Hub License: mit`", required=True)
+MAX_HITS = 10
+QUERY = Param("query", "words", "names, separated by `;`, and filters such as `Hub License: mit`", required=True)
 
 
 def run(call: Call) -> Answer:
-    """The first few that are found, the best first; names that are like it where there are none."""
-    found = searching.find(call.context, call.get("query"), most=MOST)
-    lines = [(hit, serializers.summary(call.context, hit.entry)) for hit in found.hits]
-    return Answer(say("search", query=call.get("query"), found=found, lines=lines, looked=searching.LOOKED_AT))
+    """Answer with the best hits, or with similar names where there are none."""
+    result = searching.find(call.context, call.get("query"), limit=MAX_HITS)
+    lines = [(hit, serializers.summary(call.context, hit.entry)) for hit in result.hits]
+    return Answer(say("search", query=call.get("query"), found=result, lines=lines, scanned=searching.MAX_SCANNED))
 
 
 SEARCH = Verb(

@@ -20,7 +20,7 @@ from bot.core.commands.registry import Registry
 from bot.core.context import BoardContext, thread_key
 from bot.core.earlier_names import ours_among
 from bot.core.pull_records import PullRequestRecord, find_report, recall, remember
-from bot.pulls.rename_texts import Became, LinkedView, linked_answer
+from bot.pulls.rename_texts import LinkedState, LinkedView, linked_answer
 from bot.threads.later_comments import later_posts
 from hub.comments import Marker, find_marked, is_by, marker_of
 from hub.errors import ThreadNotFound
@@ -144,7 +144,7 @@ def _address(context: BoardContext, pull: LinkedPullRequest) -> str:
     return f"{context.address(pull.repo)}/discussions/{pull.thread.num}"
 
 
-def _outcome_word(pull: LinkedPullRequest) -> Became:
+def _outcome_word(pull: LinkedPullRequest) -> LinkedState:
     match pull.thread.status:
         case "merged":
             return "taken-back" if pull.record.end == "taken-back" else "merged"

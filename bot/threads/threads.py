@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import structlog
 
-from bot.changes.applying import go_on_with_approved
+from bot.changes.applying import complete_approved
 from bot.core.commands.model import CommandPlace
 from bot.core.context import BoardContext, request_key, thread_key
 from bot.core.pull_records import forget
@@ -95,7 +95,7 @@ def sync_thread(context: BoardContext, repo: Repo, number: int) -> float | None:
     path = _request_of(context, thread) if repo == context.requests else None
     if path is not None:
         _check_status(context, thread, path)
-    go_on_with_approved(context, repo, thread)
+    complete_approved(context, repo, thread)
     posted = _post_answers(context, repo, thread, path)
     is_pull = repo in (context.requests, context.results) and thread.is_pull_request
     reports, due = sync_pull(context, repo, thread) if is_pull else (0, None)

@@ -55,7 +55,7 @@ def scored(stand: BoardDriver) -> list[tuple[str, float]]:
 
 def found(stand: BoardDriver, revision: str) -> list[float | None]:
     """The averages of what a search for a commit finds."""
-    return [hit.average for hit in find(stand.context, f"Model sha: {revision}", most=9).hits]
+    return [hit.average for hit in find(stand.context, f"Model sha: {revision}", limit=9).hits]
 
 
 def test_while_a_newer_evaluation_waits_front_ends_go_on_showing_the_old_result(

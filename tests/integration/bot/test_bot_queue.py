@@ -9,7 +9,7 @@ import pytest
 from huggingface_hub import CommitOperationAdd
 
 from bot.ledger.edits import blob_id
-from bot.model_facts import worth_keeping
+from bot.model_facts import index_fields
 from bot.queue import rulings
 from bot.read_models.queue_snapshot import take_snapshot
 from bot.request_files.queue_places import queue_fields
@@ -324,4 +324,4 @@ def test_packed_weights_are_as_large_as_what_is_packed_in_them(stand: BoardDrive
         request = parse_request(path, json.dumps({"model": "ada/large", "status": "PENDING"}).encode())
         assert isinstance(request, Request)
         assert queue_fields(stand.context, IndexEntry(path=path), request, facts)["tier"] == "medium"
-        assert worth_keeping(facts, weight_type)["parameters"] == count
+        assert index_fields(facts, weight_type)["parameters"] == count

@@ -40,7 +40,7 @@ def test_the_queue_is_ruled_from_a_shell(
         return found.exit_code, found.output
 
     code, said = run("pause", "tier:large", "--reason", "Moved.", "--by", "maya")
-    assert (code, "Paused: tier:large. Nothing of it gets a turn" in said) == (0, True)
+    assert (code, "Paused: tier:large. No new evaluation starts" in said) == (0, True)
     assert stand.file(PAUSES)["tier:large"]["by"] == "maya"
     assert run("pause", "tier:large", "--reason", "Moved.")[0] == 1
     assert run("resume", "tier:large")[0] == 0
@@ -54,7 +54,7 @@ def test_the_queue_is_ruled_from_a_shell(
     assert run("cancel", path, "--reason", "Asked for.", "--by", "maya")[0] == 0
     assert stand.file(path)["status"] == "CANCELLED"
     code, said = run("hold", path, "--reason", "Wait.")
-    assert (code, "has come to its end (CANCELLED)" in said) == (1, True)
+    assert (code, "has ended (CANCELLED)" in said) == (1, True)
     assert "There is no request file" in run("cancel", "no/where.json", "--reason", "x")[1]
 
 

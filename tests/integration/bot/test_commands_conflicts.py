@@ -39,9 +39,7 @@ def test_of_two_who_want_opposite_things_the_second_is_told(
         stand.context.mark(thread_key(stand.context.requests, one.number))
     stand.work()
     said = [reply for one in talks for reply in one.replies()]
-    for reply, words in zip(
-        said, ("is being cancelled", "has come to its end (`CANCELLED`)", "is cancelled already"), strict=True
-    ):
+    for reply, words in zip(said, ("I am cancelling", "has ended (`CANCELLED`)", "is already cancelled"), strict=True):
         assert words in reply
     settle(stand)
     file = stand.file(waiting_request)
@@ -55,7 +53,7 @@ def test_hold_and_unhold_and_hold_again_at_once(stand: BoardDriver, waiting_requ
     for text in ("/hold ada/good one", "/unhold ada/good", "/hold ada/good one", "/hold ada/good one"):
         stand.form.comment_discussion(REQUESTS, talk.number, comment=text, repo_type="dataset")
     talk.look()
-    words = ("until the hold is lifted", "is lifted", "until the hold is lifted", "for this very reason already")
+    words = ("until the hold is lifted", "is lifted", "until the hold is lifted", "for this reason")
     for reply, one in zip(talk.replies(), words, strict=True):
         assert one in reply
     settle(stand)
@@ -90,7 +88,7 @@ def test_pause_and_resume_at_once(stand: BoardDriver, waiting_request: str) -> N
     for text in ("/pause board moving", "/resume board", "/resume board"):
         stand.form.comment_discussion(REQUESTS, talk.number, comment=text, repo_type="dataset")
     talk.look()
-    for reply, one in zip(talk.replies(), ("Paused", "goes on", "is not paused"), strict=True):
+    for reply, one in zip(talk.replies(), ("Paused", "Resumed", "is not paused"), strict=True):
         assert one in reply
 
 
@@ -105,8 +103,8 @@ def test_approve_and_reject_at_once(stand: BoardDriver, waiting_request: str) ->
         stand.form.comment_discussion(REQUESTS, number, comment=text, repo_type="dataset")
     talk.look()
     approved, rejected = (one for one in talk.replies() if (it := marker_of(one)) is not None and it.kind == "answer")
-    assert "exactly as it was checked" in approved
-    assert "is merged already; nothing was changed" in rejected
+    assert "exactly as I checked it" in approved
+    assert "is already merged, so I changed nothing" in rejected
     assert pull_thread(stand, number).status == "merged"
 
 
@@ -114,11 +112,11 @@ def test_approve_and_reject_at_once(stand: BoardDriver, waiting_request: str) ->
     ("text", "words"),
     [
         ("/hold ada/good no", "until the hold is lifted"),
-        ("/priority ada/good high", "has `high` priority from now on"),
-        ("/cancel ada/good", "is being cancelled"),
+        ("/priority ada/good high", "now has `high` priority"),
+        ("/cancel ada/good", "I am cancelling"),
         ("/pause board no", "Paused: `board`"),
         ("/unhold ada/good", "is lifted"),
-        ("/resume board", "`board` goes on"),
+        ("/resume board", "Resumed: `board`"),
         ("/submit ada/good precision=float16", "was checked and is submitted"),
         ("/resubmit ada/good revision=main", "waits for its turn at"),
     ],

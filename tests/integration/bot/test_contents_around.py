@@ -160,7 +160,7 @@ def test_licences_that_the_table_has_are_not_asked_for_again(
     monkeypatch.setattr(scoreboard, "look_at_model", lambda _, model, known: asked.append(model) or known)
     look(stand, rounds=4)
     assert (asked, stand.context.scores.all()) == ([], before)
-    (hit,) = find(stand.context, "good; Hub License: mit", most=5).hits
+    (hit,) = find(stand.context, "good; Hub License: mit", limit=5).hits
     assert (hit.entry.path, hit.average) == (path, before[0].average)
 
 

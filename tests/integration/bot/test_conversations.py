@@ -114,7 +114,7 @@ def stranger_approves(place: Transcripts) -> Told:
     assert "This was not done" in talk.told()[-1]
     talk.say("mia", f"/approve {head[:8]}")
     talk.look()
-    assert any("exactly as it was checked" in one for one in talk.told())
+    assert any("exactly as I checked it" in one for one in talk.told())
     return "Who may approve", "Bob submits his model by a pull request, and approves it himself.", [talk]
 
 

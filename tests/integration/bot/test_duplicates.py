@@ -91,7 +91,7 @@ def test_pairs_that_nobody_cures_keep_no_other_from_being_told(
     stand: BoardDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With room for one thread a look, the second pair is told in the second look, and then no call is made."""
-    monkeypatch.setattr(duplicates, "MOST", 1)
+    monkeypatch.setattr(duplicates, "MAX_REPORTED", 1)
     stand.put("ada/solo_eval_request_True_4bit_Original.json", request("ada/solo", "4bit", status="FAILED"))
     stand.settle()
     for told in (1, 2, 2):

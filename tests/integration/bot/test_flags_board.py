@@ -10,7 +10,7 @@ import pytest
 from bot.flags import decisions
 from bot.flags.evidence import digest_of, gather_subject
 from bot.flags.flag_commands import FlagSource
-from bot.flags.reports import MOST_REPORTED, FlagReport, find_report, reports, sync_evidence
+from bot.flags.reports import MAX_REPORTED, FlagReport, find_report, reports, sync_evidence
 from bot.model_facts.board_facts import weights_digest
 from bot.probe import Probe
 from bot.threads.maintainers_list import waiting_threads
@@ -66,7 +66,7 @@ def test_a_flag_of_one_precision_holds_for_no_other(stand: FlagBoardDriver) -> N
     case = AppealThread(stand, "[FLAG] ada/good", "Its float32 is not what it says.")
     for scope in ("precision=fp32", "revision=main"):
         case.say(f"/flag other {scope} it is another model's", stand.form)
-        assert "would hold for no evaluation" in case.replies()[-1]
+        assert "No evaluation would match" in case.replies()[-1]
     case.say("/flag other precision=Float32 it is another model's", stand.form)
     assert stand.table() == {}
     assert [row["precision"] for row in stand.table("scoped.json")] == ["float32"]
@@ -92,7 +92,7 @@ def test_only_the_discussion_of_a_flag_is_closed(stand: FlagBoardDriver) -> None
     question, case = AppealThread(stand, "A question", "Hello?"), AppealThread(stand, "[FLAG] ada/good", "It cheats.")
     case.say("/flag other so I say", stand.form)
     question.say("/dismiss so I say", stand.form)
-    assert "Nothing was reported" in question.replies()[-1]
+    assert "nothing to dismiss" in question.replies()[-1]
     question.say("/unflag ada/good so I say", stand.form)
     assert (question.status, case.status, stand.table()) == ("open", "closed", {})
     stand.worker()
@@ -170,7 +170,7 @@ def test_nothing_is_done_by_halves(stand: FlagBoardDriver) -> None:
     stand.context.board = stand.context.board.model_copy(update={"admission": policy})
     case = AppealThread(stand, "[FLAG] ada/good", "See below.")
     case.say("/flag copy ada/good ada/nowhere they are the same", stand.form)
-    assert "I find no such model" in case.replies()[-1]
+    assert "I found no such model" in case.replies()[-1]
     case.say("/flag copy ada/good bob/original they are the same", stand.form)
     assert "official provider" in case.replies()[-1]
     assert stand.table() is None
@@ -200,7 +200,7 @@ def test_a_board_without_a_repo_of_flags_says_so(stand: FlagBoardDriver) -> None
     assert report is not None
     assert report.findings[0].code == "same-weights-unnamed"
     case.say("/flag copy it is bob/original", stand.form)
-    assert "keeps no flags yet" in case.replies()[-1]
+    assert "has no place for flags yet" in case.replies()[-1]
 
 
 def test_a_report_comes_back_after_redis_was_lost(stand: FlagBoardDriver) -> None:
@@ -222,7 +222,7 @@ def test_nobody_learns_of_a_private_model(stand: FlagBoardDriver) -> None:
     assert stand.context.hub.model_facts("board/secret").private
     case = AppealThread(stand, "A question", "Hello?")
     case.say("/flag other board/secret it is too good to be true", stand.bob)
-    assert "I find no such model" in case.replies()[-1]
+    assert "I found no such model" in case.replies()[-1]
 
 
 def test_whoever_reported_it_elsewhere_is_told(stand: FlagBoardDriver) -> None:
@@ -241,7 +241,7 @@ def test_whoever_reported_it_elsewhere_is_told(stand: FlagBoardDriver) -> None:
     for talk in (first, second):
         for _ in range(2):
             talk.look()
-        assert sum("which was reported here, is flagged now" in one for one in talk.replies()) == 1
+        assert sum("which was reported here, is now flagged" in one for one in talk.replies()) == 1
     assert (first.status, second.status) == ("open", "closed"), "only what is about nothing else"
     assert reports(stand.context) == []
 
@@ -337,19 +337,19 @@ def test_nothing_is_decided_without_a_reason_or_about_too_many(stand: FlagBoardD
     case = AppealThread(stand, "Strange", "Hm.")
     for api, words in ((stand.form, "/flag copy ada/copy"), (stand.bob, "/flag copy ada/copy bob/original")):
         case.say(words, api)
-        assert "no reason is given" in case.replies()[-1]
+        assert "Why? Write a reason" in case.replies()[-1]
     many = " ".join(f"ada/try-{number}" for number in range(0, MANY, 4))  # as many as fit into a title
     titled = AppealThread(stand, f"[FLAG] {many}", "They are the same.")
-    assert len(reports(stand.context)) == MOST_REPORTED
+    assert len(reports(stand.context)) == MAX_REPORTED
     titled.say("/dismiss they are not", stand.form)
     stand.calls.clear()
     case.say(f"/flag copy {many} they are the same", stand.bob)
-    assert "up to 5 models" in case.replies()[-1]
+    assert "name at most 5" in case.replies()[-1]
     assert "info" not in {route for _, route in stand.calls}
     assert (stand.table(), reports(stand.context)) == (None, [])
     case.say("/flag other ada/good it cheats", stand.form)
     case.say("/unflag ada/good", stand.form)
-    assert "no reason is given" in case.replies()[-1]
+    assert "Why? Write a reason" in case.replies()[-1]
     assert set(stand.table()) == {"ada/good"}
 
 

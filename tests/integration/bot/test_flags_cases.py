@@ -80,7 +80,7 @@ def test_a_copy_with_renamed_shards_names_its_original(
     assert [one.title for one in waiting_threads(stand.context)] == ["[FLAG] ada/copy"]
     mend(stand, "ada/copy", "base_model: bob/original\n")
     case.say("Done.", stand.ada)
-    assert "seems to be gone" in case.replies()[-1]
+    assert "seems to be fixed" in case.replies()[-1]
     case.say("/unflag its card names the original now", stand.form)
     assert stand.table() == {}
     assert (case.status, stand.record("ada/copy")["status"]) == ("closed", "lifted")
@@ -94,7 +94,7 @@ def test_a_merge_that_says_nothing_is_flagged_from_elsewhere(
     that the cause is gone, though nobody said so."""
     question = AppealThread(stand, "Thank you", "This is a great leaderboard.")
     question.say("/flag merge ada/merged its card does not say that it is one", stand.form)
-    assert "[in a discussion of its own]" in question.replies()[-1]
+    assert "[in its own discussion]" in question.replies()[-1]
     opened = opened_by_us(stand, "[FLAG] ada/merged")
     told["A merge that does not say so"] = [question, opened]
     assert {one["code"] for one in stand.record("ada/merged")["evidence"]} == {"merge-undeclared", "base-undeclared"}
@@ -103,7 +103,7 @@ def test_a_merge_that_says_nothing_is_flagged_from_elsewhere(
     stand.tick()
     stand.work()
     opened.look()
-    assert "seems to be gone" in opened.replies()[-1]
+    assert "seems to be fixed" in opened.replies()[-1]
     opened.say("/unflag it is declared now, thank you", stand.form)
     assert stand.table() == {}
 
@@ -124,7 +124,7 @@ def test_one_discussion_holds_several_models(stand: FlagBoardDriver, told: dict[
     case.say("/dismiss the answers are still word for word those of the test set", stand.form)
     assert case.status == "closed"
     case.say("There it is: I publish the data of ada/plain too.", stand.ada)
-    assert (case.status, "opened this discussion again" in case.replies()[-1]) == ("open", True)
+    assert (case.status, "I reopened this discussion" in case.replies()[-1]) == ("open", True)
     case.say("/unflag ada/plain its data are public now", stand.form)
     assert (case.status, stand.table()) == ("closed", {})
 
@@ -194,7 +194,7 @@ def test_a_closed_discussion_is_opened_again_within_limits(
     for number in range(4, 6):
         case.say(f"Please look again, for the {number}. time.", stand.ada)
         assert case.status == "closed"
-    assert sum("opened again 3 times" in one for one in case.replies()) == 1
+    assert sum("reopened this discussion 3 times" in one for one in case.replies()) == 1
 
 
 def test_a_flag_is_not_escaped_by_another_name(stand: FlagBoardDriver, told: dict[str, list[AppealThread]]) -> None:

@@ -79,7 +79,7 @@ def test_who_may_not_and_what_cannot_be_is_told_at_once(stand: BoardDriver) -> N
     ):
         assert words in talk.say(command)
     assert not any("demo proposal " in text for text in talk.all())
-    assert "Nothing here waits" in talk.say("/approve 12345678", MAYA)
+    assert "There is no plan in this discussion" in talk.say("/approve 12345678", MAYA)
 
 
 def test_twins_of_one_owner_are_renamed_and_a_strangers_are_not(stand: BoardDriver) -> None:
@@ -98,7 +98,7 @@ def test_what_is_turned_down_is_not_done(stand: BoardDriver) -> None:
     talk.say(f"/rename {OLD} {NEW}")
     digest = talk.digest()
     talk.say("/reject not before the paper is out", MAYA)
-    assert "Turned down" in talk.proposal()
+    assert "Rejected" in talk.proposal()
     assert "not before the paper is out" in talk.proposal()
     talk.say(f"/approve {digest}", MAYA)
     assert (on_main(stand), on_main(stand, RESULTS)) == was
@@ -117,10 +117,10 @@ def test_approved_and_turned_down_at_once_the_first_decides(stand: BoardDriver, 
     said = talk.all()[-1]
     if approval_is_first:
         assert (agrees(stand), "### ✅ Renamed" in talk.proposal()) == ("new", True)
-        assert "Nothing here waits for a decision" in said
+        assert "waits for a decision" in said
     else:
-        assert (agrees(stand), "Turned down" in talk.proposal()) == ("old", True)
-        assert "It is turned down" in said
+        assert (agrees(stand), "Rejected" in talk.proposal()) == ("old", True)
+        assert "This plan was rejected" in said
 
 
 def test_what_was_turned_down_can_be_asked_for_anew(stand: BoardDriver) -> None:
@@ -132,7 +132,7 @@ def test_what_was_turned_down_can_be_asked_for_anew(stand: BoardDriver) -> None:
     talk.say("/reject not before the paper is out", MAYA)
     talk.say(f"/rename {OLD} {NEW}")
     assert talk.digest() == digest
-    assert "Done, all of it" in talk.say(f"/approve {digest}", MAYA)
+    assert "Done; see the comment" in talk.say(f"/approve {digest}", MAYA)
     assert "### ✅ Renamed" in talk.proposal()
     assert agrees(stand) == "new"
 
@@ -149,7 +149,7 @@ def test_files_that_changed_since_the_plan_are_not_renamed_on_trust(stand: Board
     was = on_main(stand), on_main(stand, RESULTS)
     talk.say(f"/approve {digest}", MAYA)
     assert "Not done" in talk.proposal()
-    assert "changed since" in talk.proposal()
+    assert "changed after I made the plan" in talk.proposal()
     assert (on_main(stand), on_main(stand, RESULTS)) == was
 
 
@@ -274,7 +274,7 @@ def test_a_rename_that_is_done_before_its_reply_is_told(stand: BoardDriver, monk
     assert path(NEW) in on_main(stand)
     talk.look()
     reply = next(text for text in talk.all() if f"/rename {OLD}" in text)
-    assert "Done, all of it" in reply
+    assert "Done; see the comment" in reply
 
 
 def test_enough_files_take_part() -> None:

@@ -76,7 +76,7 @@ def test_where_the_board_says_so_it_is_merged_and_followed_in_its_own_thread(sta
     threads = len(stand.threads())
     look(stand, number)
     assert thread(stand, number).status == "merged"
-    assert f"exactly as it was checked at `{head[:8]}`" in report(stand, number)
+    assert f"exactly as I checked it at `{head[:8]}`" in report(stand, number)
     (status,) = said(stand, number, "status")
     assert "submitted by `ada`" in status
     assert [job.model for job in stand.queued()] == ["ada/good"]
@@ -120,7 +120,7 @@ def test_an_extra_file_beside_a_good_one_keeps_it_from_being_merged(stand: Board
     text = report(stand, number)
     assert f"**`{PATH}`** passes every check" in text
     assert "`README.md` is new, but is no request" in text
-    assert "Take the other files out" in text
+    assert "Remove the other files" in text
     assert thread(stand, number).status == "open"
 
 
@@ -133,7 +133,7 @@ def test_a_push_makes_the_report_void(stand: BoardDriver) -> None:
     fail = stand.context.hub.pull
     stand.context.hub.pull = lambda *a, **k: (words.append(report(stand, number)), fail(*a, **k))[1]  # type: ignore[method-assign]
     look(stand, number)
-    assert f"the report on `{first[:8]}` was written, so that report is void" in words[0].replace("after ", "")
+    assert f"my report on `{first[:8]}`, so that report is void" in words[0]
     text = report(stand, number)
     assert "status is 'RUNNING'" in text
     assert f"An earlier report, on `{first[:8]}`, is void" in text
@@ -173,7 +173,7 @@ def test_a_conflict_is_told_and_goes_when_it_is_gone(stand: BoardDriver) -> None
     number, _ = propose(stand, {PATH: fields(stand)})
     stand.put(PATH, json.dumps(fields(stand, revision="v1")).encode())
     look(stand, number)
-    assert "conflicts with what is there by now" in report(stand, number)
+    assert "conflicts with the files on main" in report(stand, number)
     stand.form.delete_file(PATH, REQUESTS, repo_type="dataset")
     look(stand, number)
     assert "Ready to be merged" in report(stand, number)
@@ -301,7 +301,7 @@ def test_more_than_can_be_looked_at_is_left_to_people(stand: BoardDriver) -> Non
     files = {PATH.replace("good", f"m{number}"): fields(stand, model=f"ada/m{number}") for number in range(11)}
     number, _ = propose(stand, files)
     assert set(look(stand, number)) <= {"thread", "comment", "whoami"}
-    assert "brings 11 request files, and I look at 10" in report(stand, number)
+    assert "has 11 request files, and I check at most 10" in report(stand, number)
 
 
 def test_one_for_another_branch_is_left_to_people(stand: BoardDriver) -> None:
@@ -313,7 +313,7 @@ def test_one_for_another_branch_is_left_to_people(stand: BoardDriver) -> None:
     with state.database.write() as database:
         database.execute("update threads set base = 'refs/heads/side' where num = ?", (number,))
     look(stand, number)
-    assert "is the branch that it is for" in report(stand, number)
+    assert "is the target branch" in report(stand, number)
     assert thread(stand, number).status == "open"
 
 

@@ -44,7 +44,7 @@ def test_what_passed_is_merged_at_the_commit_that_was_approved(stand: BoardDrive
     look(stand, number)
     answer = ask(stand, number, head[:8].upper())
     assert answer.merged
-    assert f"exactly as it was checked at `{head[:8]}`" in answer.text
+    assert f"exactly as I checked it at `{head[:8]}`" in answer.text
     assert "`maya` approved it" in report(stand, number)
     stand.settle()
     assert len(said(stand, number, "status")) == 1
@@ -59,7 +59,7 @@ def test_a_push_after_the_report_voids_the_approval(stand: BoardDriver) -> None:
     _, second = propose(stand, {PATH: fields(stand, likes=1)}, number=number)
     for sha, words in (
         (first, f"You approved `{first}`"),
-        (second, "is not checked as it is now"),
+        (second, "I have not checked"),
         ("", "You approved"),
     ):
         answer = ask(stand, number, sha)
@@ -80,10 +80,10 @@ def test_what_did_not_pass_is_not_merged_for_anybody(stand: BoardDriver) -> None
     look(stand, draft)
     assert "still a draft" in ask(stand, draft, at).text
     talk = stand.ada.create_discussion(REQUESTS, title="A talk", repo_type="dataset").num
-    assert "no pull request on the requests or the results" in ask(stand, talk, head).text
+    assert "is not a pull request in the requests or the results repo" in ask(stand, talk, head).text
     assert "There is no pull request #9999" in ask(stand, 9999, head).text
     stand.ada.change_discussion_status(REQUESTS, number, "closed", repo_type="dataset")
-    assert "is closed already" in ask(stand, number, head).text
+    assert "is already closed" in ask(stand, number, head).text
     other = stand.ada.create_pull_request("board/results", title="Other", repo_type="dataset").num
     assert not decide(stand.context, Repo("dataset", "board/results"), other, head, "maya").merged
 
@@ -95,7 +95,7 @@ def test_what_the_board_or_the_hub_holds_back_is_said(stand: BoardDriver) -> Non
     board = stand.context.board
     held = type(board.effects)(modes={**board.effects.modes, "merge": "shadow"})  # type: ignore[dict-item]
     stand.context.board = board.model_copy(update={"effects": held})
-    assert "Nothing was merged" in ask(stand, number, head).text
+    assert "I merged nothing" in ask(stand, number, head).text
     stand.context.board = board
     stand.hub.state.faults.fail("POST */merge", status=403, times=1)
     assert "The Hub did not let me merge" in ask(stand, number, head).text
@@ -123,5 +123,5 @@ def test_an_operator_approves_on_the_command_line(
     stand.time = clock.now()
     look(stand, number)
     done = run(app, ["approve", str(number), "--sha", head[:7], "--by", "grace"])
-    assert (done.exit_code, f"Merged #{number}" in done.stdout) == (0, True)
+    assert (done.exit_code, f"I merged #{number}" in done.stdout) == (0, True)
     assert "`grace` approved it" in report(stand, number)

@@ -65,7 +65,7 @@ def test_four_pull_requests_four_reports_one_merge(live: BoardDriver) -> None:
         "path": "Not yet",
         "date": "2019-01-01T00:00:00Z",
         "extra": "`results.json` is new, but is no request",
-        "right": "exactly as it was checked",
+        "right": "exactly as I checked it",
     }
     for name, (number, _) in opened.items():
         assert words[name] in report(live, number)

@@ -107,7 +107,7 @@ def test_what_is_pushed_between_the_last_look_and_the_merge_is_taken_back(stand:
     assert on_main(stand) == was
     (alarm,) = said(stand, number, ALARM)
     assert f"`{head[:8]}`" in alarm
-    assert "Taken back" in report(stand, number)
+    assert "Reverted" in report(stand, number)
     assert thread(stand, number).status == "merged"
     assert stand.queued() == []
     assert stand.context.index.count() == 0
@@ -152,7 +152,7 @@ def test_no_push_between_any_two_calls_leaves_anything_unchecked_on_main(stand: 
         assert "evil.txt" not in there, at
         assert len(said(stand, number)) == 1
         if there != was:
-            assert "exactly as it was checked" in report(stand, number)
+            assert "exactly as I checked it" in report(stand, number)
             assert stand.file(PATH)["likes"] == at
             stand.form.delete_file(PATH, REQUESTS, repo_type="dataset")
             stand.settle()
@@ -196,7 +196,7 @@ def test_a_merge_that_is_answered_with_an_error_happens_once(stand: BoardDriver,
     stand.hub.state.faults.add("POST */merge", kind, times=1, **more)  # type: ignore[arg-type]
     look(stand, number)
     assert thread(stand, number).status == "merged"
-    assert "exactly as it was checked" in report(stand, number)
+    assert "exactly as I checked it" in report(stand, number)
     assert stand.commits() == commits + 1
 
 
@@ -265,7 +265,7 @@ def test_dead_anywhere_the_same_end(
     assert len(said(stand, number)) == 1
     assert len(said(stand, number, ALARM)) == int(raced)
     assert set(on_main(stand)) == ({*was} if raced else {*was, PATH})
-    assert ("Taken back" if raced else "Merged") in report(stand, number)
+    assert ("Reverted" if raced else "Merged") in report(stand, number)
 
 
 def test_a_maintainers_own_merge_at_the_same_moment_is_theirs(stand: BoardDriver) -> None:

@@ -74,7 +74,7 @@ def test_whatever_is_no_submission_is_left_to_people(
     number, _ = propose(stand, files)
     look(stand, number)
     text = report(stand, number)
-    assert "For a maintainer to look at" in text
+    assert "A maintainer has to look at this" in text
     for word in words:
         assert word in text
     stand.form.merge_pull_request(REQUESTS, number, repo_type="dataset")

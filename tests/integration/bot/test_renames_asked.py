@@ -96,11 +96,11 @@ def status(stand: BoardDriver, number: int) -> str:
 
 def test_what_is_too_much_to_look_through_is_said(stand: BoardDriver, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a model with more results than are read, how many there are is told, and not a bound that it keeps."""
-    monkeypatch.setattr("bot.changes.rename_sources.MOST_READ", 0)
+    monkeypatch.setattr("bot.changes.rename_sources.MAX_RESULTS_FILES", 0)
     opened = stand.ada.create_discussion(REQUESTS, "Hello", description="Hm.", repo_type="dataset")
     stand.ada.comment_discussion(REQUESTS, opened.num, comment=f"/rename {OLD} {NEW}", repo_type="dataset")
     look_at(stand, REQUESTS, opened.num)
-    assert "3 files of results, and 0 are read" in comments(stand, REQUESTS, opened.num)[-1]
+    assert "3 files of results; the limit is 0" in comments(stand, REQUESTS, opened.num)[-1]
 
 
 def test_whoever_opened_the_discussion_asks_for_it(stand: BoardDriver) -> None:
@@ -110,7 +110,7 @@ def test_whoever_opened_the_discussion_asks_for_it(stand: BoardDriver) -> None:
     look_at(stand, REQUESTS, number)
     assert "I cannot see that bob may write to both" in comments(stand, REQUESTS, number)[0]
     stranger = discuss(stand, number, who="bob")
-    assert "Not as it is" in comments(stand, REQUESTS, number)[0]
+    assert "Not yet" in comments(stand, REQUESTS, number)[0]
     asked = discuss(stand, number)
     assert "ada may write to both" in comments(stand, REQUESTS, number)[0]
     for one in (asked, stranger):
@@ -206,12 +206,12 @@ def test_a_step_is_taken_and_the_next_one_does_the_rest(stand: BoardDriver) -> N
     look_at(stand, REQUESTS, number)
     assert decide(stand.context, stand.context.requests, number, head, "maya").merged
     (text,) = comments(stand, REQUESTS, number)
-    assert "What is left of the rename I can do" in text
+    assert "I can do the rest of the rename" in text
     stand.settle()
     rest = {it: data for it, data in FILES.items() if it != path(OLD)}
     number, head = open_pull(stand, done(requests_plan(files=rest).files))
     look_at(stand, REQUESTS, number)
-    assert "The rename is right" in comments(stand, REQUESTS, number)[0]
+    assert "The rename is correct" in comments(stand, REQUESTS, number)[0]
     assert decide(stand.context, stand.context.requests, number, head, "maya").merged
     assert set(on_main(stand)) == {*FILES, path(NEW), path(NEW, "4bit")} - {path(OLD), path(OLD, "4bit")}
 
@@ -261,7 +261,7 @@ def test_a_push_voids_the_report_and_every_approval(stand: BoardDriver) -> None:
     assert not decide(stand.context, stand.context.requests, number, first, "maya").merged
     look_at(stand, REQUESTS, number)
     (text,) = comments(stand, REQUESTS, number)
-    assert f"An earlier report, on `{first[:8]}`, is void, and so is every approval of it" in text
+    assert f"An earlier report, on `{first[:8]}`, is void, and so are its approvals" in text
     assert "differs in params" in text
     assert not decide(stand.context, stand.context.requests, number, second, "maya").merged
     third = push(stand, number, {path(NEW): right[path(NEW)]})
@@ -289,6 +289,6 @@ def test_a_base_that_moved_is_told_and_a_fresh_start_is_offered(stand: BoardDriv
     stand.settle()
     look_at(stand, REQUESTS, number)
     (text,) = comments(stand, REQUESTS, number)
-    assert "Not as it is" in text
+    assert "Not yet" in text
     assert f"/rename {OLD} {NEW}" in text
     assert not decide(stand.context, stand.context.requests, number, head, "maya").merged

@@ -173,7 +173,7 @@ def test_flags_follow_what_a_pull_request_renamed(stand: BoardDriver, monkeypatc
     """A flag of one precision, or its authors' wish, holds for the model under its new name as well."""
     begin(stand)
     followed: list[tuple[str, ...]] = []
-    monkeypatch.setattr("bot.pulls.rename_pulls.rename_flags", lambda _desk, *words: followed.append(words))
+    monkeypatch.setattr("bot.pulls.rename_pulls.rename_flags", lambda _context, *words: followed.append(words))
     number, head = open_pull(stand, RIGHT, title=f"Rename {OLD} to {NEW}")
     look_at(stand, REQUESTS, number)
     assert decide(stand.context, stand.context.requests, number, head, "maya").merged
@@ -202,11 +202,11 @@ def test_a_push_between_the_last_look_and_the_merge_is_taken_back_in_both_repos(
         stand.context.hub._post_once = late  # type: ignore[method-assign,assignment]
         answer = decide(stand.context, board, number, head, "maya")
         stand.context.hub._post_once = merge  # type: ignore[method-assign]
-        assert "taken back" in answer.text
+        assert "reverting it" in answer.text
         stand.time += 600
         stand.work()
         assert on_main(stand, repo) == was
-        assert any("This merge is being taken back" in text for text in comments(stand, repo, number))
+        assert any("I am reverting this merge" in text for text in comments(stand, repo, number))
 
 
 @pytest.mark.parametrize("kind", ["fail", "fail-after", "lose"])
@@ -282,5 +282,5 @@ def test_dead_anywhere_the_same_end(
         assert "### 🎉 Renamed" in told
         assert path(NEW) in on_main(stand)
     else:
-        assert "Taken back" in told
+        assert "Reverted" in told
         assert on_main(stand) == was

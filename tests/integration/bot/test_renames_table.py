@@ -56,7 +56,7 @@ def stand(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey) -> Iterator[
 
 
 Verdict = Literal["right", "step", "wrong"]
-HEADINGS = {"right": "The rename is right", "step": "A step of a rename", "wrong": "Not as it is"}
+HEADINGS = {"right": "The rename is correct", "step": "A correct step of a rename", "wrong": "Not yet"}
 
 
 @dataclass

@@ -81,7 +81,7 @@ def page(views: BoardReader) -> list[tuple[str, str, str, float]]:
 
 def found(stand: BoardDriver, words: str) -> list[tuple[str, float | None]]:
     """What a search finds, with the score that it tells."""
-    return [(hit.entry.path, hit.average) for hit in find(stand.context, words, most=9).hits]
+    return [(hit.entry.path, hit.average) for hit in find(stand.context, words, limit=9).hits]
 
 
 def watched(monkeypatch: pytest.MonkeyPatch, name: str) -> list[tuple[Any, ...]]:

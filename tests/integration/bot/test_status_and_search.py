@@ -129,20 +129,20 @@ def test_search_finds_what_the_index_knows(board: BoardDriver) -> None:
     talk = Discussion(board)
     said = talk.ask("/search good; nothing; Hub License: MIT")
     assert "| [ada/good](" in said
-    assert f"| float32 | finished | {searching.find(board.context, 'good', most=1).hits[0].average:.2f} |" in said
+    assert f"| float32 | finished | {searching.find(board.context, 'good', limit=1).hits[0].average:.2f} |" in said
     assert "ada/pickled" not in said
     assert "ada/pickled" in talk.ask("/search status: failed; submitted by: bob")
-    assert "Names like it: `ada/good`" in talk.ask("/search ada/god")
+    assert "Did you mean: `ada/good`" in talk.ask("/search ada/god")
     assert "Did you mean `Hub License`?" in talk.ask("/search Hub Lisence: mit")
     assert "holds numbers" in talk.ask("/search Average: many")
     asked: list[Sequence[str]] = []
     board.context.flags = lambda models, _: asked.append(models) or ()  # type: ignore[func-returns-value]
-    assert searching.find(board.context, "ada", most=9).hits
+    assert searching.find(board.context, "ada", limit=9).hits
     assert not asked
-    assert not searching.find(board.context, "ada; status: finished; flagged: yes", most=9).hits
+    assert not searching.find(board.context, "ada; status: finished; flagged: yes", limit=9).hits
     assert asked == [["ada/good"]]
     entry = board.context.index.get("ada/good_eval_request_False_float32_Original.json")
     hidden = entry.standing.model_copy(update={"access": "private"})
     board.context.index.put(entry.model_copy(update={"standing": hidden}))
-    assert "Nothing was found" in talk.ask("/search good")
+    assert "I found nothing" in talk.ask("/search good")
     assert "ada/good" not in talk.ask("/search ada/god").splitlines()[-1]

@@ -12,7 +12,7 @@ import httpx2
 import pytest
 import redis
 
-from bot.read_models.lists import LOOKED_AT
+from bot.read_models.lists import MAX_SCANNED
 from leaderboard.adoption import RECORD
 from leaderboard.attempts import Failure
 from leaderboard.holds import Hold
@@ -113,7 +113,7 @@ def test_filters_are_heeded_together_and_in_any_case_of_letters(web: httpx2.Clie
 
 def test_a_page_with_a_rare_filter_is_bounded_and_says_where_to_go_on(web: httpx2.Client, index: Index) -> None:
     """No call looks at more than so many requests; the one that is asked for is found on the next page."""
-    index.put(*(ended(number, "FINISHED") for number in range(LOOKED_AT + 5)))
+    index.put(*(ended(number, "FINISHED") for number in range(MAX_SCANNED + 5)))
     index.put(ended(0, "FAILED"))
     page = get(web, "/api/requests", submitter="ada", status="FAILED", limit=5)
     assert (page["requests"], page["next"] is not None) == ([], True)

@@ -44,10 +44,10 @@ def test_a_few_hundred_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(fuzzy_names, "near_names", count)
     MANY.near(parse("Qwen3-7B-tuned"))
-    assert 0 < compared[0] <= 4 * fuzzy_names.AROUND
+    assert 0 < compared[0] <= 4 * fuzzy_names.MAX_NEIGHBOURS
     MANY.near(parse("; ".join(f"Qwen3-{n}B-tuned" for n in range(30))))
     assert len(compared) == 1 + MAX_SUGGESTIONS
-    assert max(compared) <= 4 * fuzzy_names.AROUND
+    assert max(compared) <= 4 * fuzzy_names.MAX_NEIGHBOURS
 
 
 @given(st.lists(st.text("abAB-_/1é", min_size=1, max_size=12), max_size=20), st.text("abAB-_/1é", max_size=12))

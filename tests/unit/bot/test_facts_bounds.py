@@ -12,7 +12,7 @@ import pytest
 
 from bot.model_facts.repo import ModelRepo
 from bot.model_facts.tokenizer import MAX_VOCABULARY, gather_tokenizer
-from bot.model_facts.weights import FIRST, MAX_HEADER, MAX_INDEX, gather_weights, sample
+from bot.model_facts.weights import FIRST_RANGE, MAX_HEADER, MAX_INDEX, gather_weights, sample
 from bot.probe import Probe
 from bot.probe.questions import INDEX_FILE
 from hub.client import Hub
@@ -88,13 +88,13 @@ def test_of_weights_the_header_is_read_and_no_more(probe: Probe, tmp_path: Path)
     single, shelf = repo({"model.safetensors": data}, {"model.safetensors": len(weights(3))})
     found = gather_weights(single, probe, tmp_path, {})
     assert (found.parameters, found.nbytes, found.layers, found.dtypes) == (3, 6, (3,), {"F16": 3})
-    assert shelf.reads == [("model.safetensors", FIRST)]
-    long, shelf = repo({"model.safetensors": weights(3, pad=2 * FIRST)})
+    assert shelf.reads == [("model.safetensors", FIRST_RANGE)]
+    long, shelf = repo({"model.safetensors": weights(3, pad=2 * FIRST_RANGE)})
     assert gather_weights(long, probe, tmp_path, {}).parameters == 3
     assert len(shelf.reads) == 2
     absurd, shelf = repo({"model.safetensors": weights(3, pad=MAX_HEADER)})
     assert "more than any model needs" in gather_weights(absurd, probe, tmp_path, {}).broken["model.safetensors"]
-    assert [size for _, size in shelf.reads] == [FIRST]
+    assert [size for _, size in shelf.reads] == [FIRST_RANGE]
 
 
 def test_of_many_shards_two_are_read(probe: Probe, tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def statement(*records: FlagRecord, appeals: tuple[Appeal, ...] = ()) -> str:
 
 def note(kind: str, **words: object) -> str:
     """One of the short words."""
-    said = {"model": "ada/copy", "sha": "4a7d1ed4" * 5, "category": "another model's weights", "most": 3, "days": 30}
+    said = {"model": "ada/copy", "sha": "4a7d1ed4" * 5, "category": "another model's weights", "limit": 3, "days": 30}
     return render("flag_note", kind=kind, author="ada", **{**said, **words})
 
 
@@ -87,7 +87,7 @@ WORDS = {
     "/flag, of what was reported before": answer(FlagResult("reported", ONE, thread="https://hub/d/2", is_here=False)),
     "/flag, without a model": answer(FlagResult("which")),
     "/flag, without a reason": answer(FlagResult("no-reason")),
-    "/flag, of many": answer(FlagResult("too-many", most=5)),
+    "/flag, of many": answer(FlagResult("too-many", limit=5)),
     "/flag, of no commit or precision": answer(FlagResult("scope", precisions=("float16", "GPTQ"))),
     "/flag, of no model": answer(FlagResult("unknown", unknown=(("ada/cpy", ("ada/copy",)), ("x/y", ())))),
     "/flag, of an official provider": answer(FlagResult("official", TWO)),

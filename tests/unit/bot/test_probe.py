@@ -68,12 +68,12 @@ def test_a_busy_machine_is_no_fault_of_the_model(monkeypatch: pytest.MonkeyPatch
 
 def test_a_slow_start_goes_on_for_whoever_asks_next(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the imports take longer than a question waits, the process is not begun anew for the next one."""
-    monkeypatch.setattr(process, "_IMPORTS", 0.0)
+    monkeypatch.setattr(process, "_IMPORT_SECONDS", 0.0)
     with Probe() as slow:
         with pytest.raises(ProbeStarved):
             slow.load(b'{"model_type": "gpt2"}')
         started = slow._process
-        monkeypatch.setattr(process, "_IMPORTS", 0.1)
+        monkeypatch.setattr(process, "_IMPORT_SECONDS", 0.1)
         slow.patience = 3_000
         assert slow.load(b'{"model_type": "gpt2"}').state == "loaded"
         assert slow._process is started

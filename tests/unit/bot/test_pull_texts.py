@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from bot.core.pull_records import End, PlannedFile, PullRequestRecord, PullRequestState, Result
-from bot.pulls.pull_texts import LONGEST, Approval, FileView, PullView, approval_answer, pull_alarm, pull_report
+from bot.pulls.pull_texts import MAX_CHARACTERS, Approval, FileView, PullView, approval_answer, pull_alarm, pull_report
 from leaderboard.reasons import Problem
 from leaderboard.submissions import REASONS, OtherFile
 
@@ -107,7 +107,7 @@ def test_no_report_is_longer_than_a_comment() -> None:
     problem = Problem(code="x", message="m" * 1_500, advice="a" * 500)
     files = [replace(BAD, path=f"{n}/{PATH}", problems=[problem] * 30) for n in range(10)]
     text = pull_report(view("problems", files=files))
-    assert len(text) <= LONGEST
+    assert len(text) <= MAX_CHARACTERS
     assert "and 29 more" in text
 
 

@@ -14,7 +14,7 @@ from bot.changes.proposal_text import Note, ProposalView, proposal_text
 from bot.changes.proposals import Proposal, ProposedPart
 from bot.core.commands.answers import say
 from bot.core.pull_records import CheckedRename, PullRequestRecord, PullRequestState, hidden_line
-from bot.pulls.rename_texts import Became, LinkedView, RenameView, linked_answer, rename_report
+from bot.pulls.rename_texts import LinkedState, LinkedView, RenameView, linked_answer, rename_report
 from leaderboard.reasons import Problem
 from leaderboard.rename_checks import WORDS, RenameCheckLine
 from leaderboard.renames import REASONS
@@ -66,7 +66,7 @@ def proposal(what: str, state: str, **more: Any) -> str:
     return proposal_text(view)
 
 
-def linked(state: Became, number: int = 3) -> LinkedView:
+def linked(state: LinkedState, number: int = 3) -> LinkedView:
     """A pull request that a discussion links."""
     return LinkedView("ada/lion", "ada/lioness", number, "board/requests", f"https://hub/{number}", state)
 

@@ -20,7 +20,7 @@ def told(query: str, model: str, near: tuple[str, ...] = (), *, is_found: bool) 
     one = SimpleNamespace(model=model, request_url="http://h/f", precision=model, state="finished")
     lines = [(hit, one)] if is_found else []
     found = SearchResult(Query(), more=3 if is_found else 0, near=near, is_cut=True)
-    return say("search", query=query, found=found, lines=lines, looked=5_000)
+    return say("search", query=query, found=found, lines=lines, scanned=5_000)
 
 
 @pytest.mark.parametrize("words", HOSTILE)
@@ -34,7 +34,7 @@ def test_no_query_and_no_name_can_break_out(words: str) -> None:
 def test_whatever_was_misread_is_told_in_code(words: str) -> None:
     """Each misread term has a line of its own, and nothing in it but code and our words."""
     query = parse(f"Colour: {words}")
-    text = say("search", query=words, found=SearchResult(query), lines=[], looked=5_000)
+    text = say("search", query=words, found=SearchResult(query), lines=[], scanned=5_000)
     allowed = {"paragraph_open", "paragraph_close", "inline", "text", "code_inline", "softbreak"}
     lists = {"bullet_list_open", "bullet_list_close", "list_item_open", "list_item_close"}
     assert kinds(text) <= allowed | lists
