@@ -92,7 +92,7 @@ def test_ten_thousand_files_are_turned_away_in_a_few_calls(
         made = stand.ada.create_commit(REQUESTS, adds, commit_message="All", repo_type="dataset", create_pr=True)
         number = int(made.pr_num or 0)
         assert look(stand, number) == ["thread", "thread", "thread", "comment"]
-        assert "brings 10,000 request files" in report(stand, number)
+        assert "has 10,000 request files" in report(stand, number)
         monkeypatch.setattr(pull, "MAX_DIFF", 100_000)
         number, _ = propose(stand, {"large.txt": b"line\n" * 30_000})
         assert look(stand, number) == ["thread", "thread", "thread", "thread", "comment"]
