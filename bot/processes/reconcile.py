@@ -11,7 +11,7 @@ how many requests there are:
     contents     a look at what the aggregated table is made of, where the board has one                    3 calls
     kept         every LOOK_EVERY seconds: what others removed from the results and logs repos               2 calls
     scores       with it: whether a finished request lacks its scores                                        0 calls
-    files        every COMPARE_EVERY seconds: whether the index knows every request file as it is; a fetch
+    files        every COMPARE_SECONDS seconds: whether the index knows every request file as it is; a fetch
                  where the mirror lacks the commit                                                       0 to 4 calls
 
 So with a round every PERIOD seconds a commit that no webhook told of is found within PERIOD, and a comment within

@@ -1,16 +1,15 @@
-"""Which attempts were made at a request before, where neither its file nor the index tells any more.
+"""Numbers of earlier attempts at a request, for requests whose file and index entry no longer hold them.
 
-That is so where somebody wrote a new file over ours, or removed it and submitted again, and Redis was lost or the file
-gone meanwhile. What is left is looked at: every attempt that ended has a folder in the logs repo, and every one that
-was claimed stands in an earlier version of the file. A file that we saw appear where there was none has none.
+This happens when a person overwrites the bot's file, or removes it and submits again, and Redis was lost or the file
+was gone in between. Two sources remain: the logs repo has a folder for each attempt that ended, and earlier versions of
+the file name each attempt that was claimed. A file that the bot saw appear where there was none has no earlier attempt.
 
-Race closed: a request that runs is removed, which stops its worker, and submitted again at the same commit. No file is
-there to keep how that attempt ended, but Redis knows it: its end is not that of the new request.
-Race accepted: it is removed and submitted again between two looks. That is the same attempt still, and it goes on; so
-does one of which only a worker knows any more, for Redis was lost meanwhile.
-
-Accepted too: what was claimed and never ended is not known any more after history was squashed, or behind more than
-VERSIONS files without our facts, and only if Redis was lost as well.
+Race closed: a running request is removed, which stops its worker, and submitted again at the same commit. No file holds
+the end of that attempt, but Redis does: it does not count as the end of the new request.
+Race accepted: a request is removed and submitted again between two syncs. It is then the same attempt, which continues;
+the same holds for an attempt that only a worker knows, because Redis was lost.
+Race accepted: an attempt that was claimed and never ended is forgotten if Redis is lost and, in addition, history is
+squashed or more than MAX_VERSIONS files without Steward's facts follow.
 """
 
 from __future__ import annotations
@@ -22,35 +21,37 @@ from leaderboard.lifecycle import current_attempt_id, find_current_attempt, high
 from leaderboard.requests import Request, parse_request
 from redis_state.board.entry import IndexEntry
 
-VERSIONS = 3
-"""Earlier versions of a file that are looked at: two calls for the first, four for each of the others."""
+MAX_VERSIONS = 3
+"""Earlier versions of a file that are read: two calls for the first, four for each of the others."""
 
 
 def used_numbers(context: BoardContext, request: Request, entry: IndexEntry) -> int:
-    """The highest number of an attempt at `request`, 0 where there was none. One call; a few where it is not fresh."""
+    """The highest number of an attempt at `request`; 0 if there was none. One call; a few if the entry is not fresh."""
     logged = _logged(context, request)
     return logged if entry.fresh else max(logged, _in_history(context, str(request.path)))
 
 
 def known_numbers(context: BoardContext, request: Request, entry: IndexEntry) -> int:
-    """`used_numbers`, without a call where the index knows."""
+    """The same number, without a call if the index has it."""
     return entry.used if entry.used is not None else used_numbers(context, request, entry)
 
 
 def numbers_before(context: BoardContext, request: Request, entry: IndexEntry, sha: str | None) -> int:
-    """`known_numbers` of a request that is accepted at `sha`, and those of attempts there that Redis knows to be over:
-    whoever has the next one must find nothing said of it."""
+    """The highest used number of a request that is accepted at `sha`, attempts that ended in Redis included.
+
+    So Redis holds nothing about the attempt that gets the next number.
+    """
     used = known_numbers(context, request, entry)
     while True:
-        now = find_current_attempt(request, used)
-        attempt = current_attempt_id(context.board.name, request, now, sha)
-        if attempt is None or now.number <= used or not context.attempts.is_over(attempt):
+        current = find_current_attempt(request, used)
+        attempt = current_attempt_id(context.board.name, request, current, sha)
+        if attempt is None or current.number <= used or not context.attempts.is_over(attempt):
             return used
-        used = now.number
+        used = current.number
 
 
 def _logged(context: BoardContext, request: Request) -> int:
-    """As far as the logs repo tells."""
+    """The highest number that has a folder in the logs repo."""
     board, model, path = context.board.name, request.path.model, str(request.path)
     try:
         files = context.hub.list_files(context.logs, folder=model)
@@ -61,13 +62,13 @@ def _logged(context: BoardContext, request: Request) -> int:
 
 
 def _in_history(context: BoardContext, path: str) -> int:
-    """As far as the version of the file tells that was there before people wrote theirs."""
+    """The highest number in the last version of the file that holds Steward's facts."""
     newest = context.index.origin(path).commit or _last_commit(context, path, "main")
-    for _ in range(VERSIONS):
+    for _ in range(MAX_VERSIONS):
         before = context.hub.commits(context.requests, newest, limit=2)[1:] if newest else []
-        found = _spent_at(context, path, before[0].oid) if before else None
-        if found is None or found:
-            return found or 0
+        number = _number_at(context, path, before[0].oid) if before else None
+        if number is None or number:
+            return number or 0
         newest = _last_commit(context, path, before[0].oid)
     return 0
 
@@ -77,8 +78,8 @@ def _last_commit(context: BoardContext, path: str, revision: str) -> str:
     return newest.oid if newest is not None else ""
 
 
-def _spent_at(context: BoardContext, path: str, revision: str) -> int | None:
-    """What the file said at `revision`; None where there was none."""
+def _number_at(context: BoardContext, path: str, revision: str) -> int | None:
+    """The highest number that the file named at `revision`; None if there was no file."""
     try:
         file = context.hub.find_file(context.requests, path, revision, max_bytes=context.board.max_request_bytes)
     except TooLarge:

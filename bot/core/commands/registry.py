@@ -11,7 +11,8 @@ from bot.core.commands.grammar import Command
 from bot.core.commands.model import Arguments, Param, Verb
 from leaderboard.requests import is_repo_name
 
-LONGEST_WORDS = 500
+MAX_WORDS_CHARACTERS = 500
+"""Length limit of an argument that is free text."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def bind(verb: Verb, command: Command) -> Arguments | BadArguments:
         elif param.required or _is_meant(param, rest, alone=len(places) == 1):
             found[param.name] = rest.pop(0)
     if rest:
-        return BadArguments(f"I do not know what to do with {_quoted(rest)}.")
+        return BadArguments(f"I do not know what {_quoted(rest)} means here.")
     return _checked(verb, found)
 
 
@@ -81,14 +82,23 @@ def _checked(verb: Verb, found: dict[str, str]) -> Arguments | BadArguments:
         value = found.get(param.name)
         if value is None:
             if param.required:
-                return BadArguments(f"{param.name.replace('_', ' ')} is missing: {param.help}.")
+                return BadArguments(f"Add the {_label(param)}: {_hint(param)}.")
             continue
-        if param.kind == "words" and (not value.strip() or len(value) > LONGEST_WORDS):
-            return BadArguments(f"{param.name} has 1 to {LONGEST_WORDS} characters.")
+        if param.kind == "words" and (not value.strip() or len(value) > MAX_WORDS_CHARACTERS):
+            return BadArguments(f"The {_label(param)} must have 1 to {MAX_WORDS_CHARACTERS} characters.")
         if not _fits(param, value):
-            return BadArguments(f"{_quoted([value])} is not right for {param.name.replace('_', ' ')}: {param.help}.")
+            return BadArguments(f"{_quoted([value])} cannot be the {_label(param)}: {_hint(param)}.")
         found[param.name] = model_in(value) or value if param.kind == "model" else value
     return found
+
+
+def _label(param: Param) -> str:
+    return param.name.replace("_", " ")
+
+
+def _hint(param: Param) -> str:
+    """What the argument may be: its choices, else its help."""
+    return f"one of {', '.join(param.choices)}" if param.choices else param.help
 
 
 def _fits(param: Param, value: str) -> bool:

@@ -142,7 +142,8 @@ def test_a_long_reason_is_taken_as_a_whole_or_refused() -> None:
     for reason, is_taken in (("so I say " * 55, True), ("so I say " * 60, False), ("so I say " * 5_000, False)):
         (command,) = commands_in(f"/reject {reason}")
         found = bind(verb, command)
-        assert found == ({"reason": reason.strip()} if is_taken else BadArguments("reason has 1 to 500 characters."))
+        refusal = BadArguments("The reason must have 1 to 500 characters.")
+        assert found == ({"reason": reason.strip()} if is_taken else refusal)
 
 
 def test_a_comment_of_many_commands_is_read_to_the_limit() -> None:
