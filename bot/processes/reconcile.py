@@ -9,7 +9,7 @@ how many requests there are:
     reconcile    requests that nobody judged, or whose attempt nobody runs; the mirrors, once they got large 0 calls
     flags        a look at the head of the flags repo, where the board has one                               1 call
     contents     a look at what the aggregated table is made of, where the board has one                    3 calls
-    kept         every LOOK_EVERY seconds: what others removed from the results and logs repos               2 calls
+    kept         every CHECK_SECONDS seconds: what others removed from the results and logs repos               2 calls
     scores       with it: whether a finished request lacks its scores                                        0 calls
     files        every COMPARE_SECONDS seconds: whether the index knows every request file as it is; a fetch
                  where the mirror lacks the commit                                                       0 to 4 calls

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bot.core.commands.grammar import LONGEST
+from bot.core.commands.grammar import MAX_COMMENT
 from bot.core.context import thread_key
 from bot.core.render import Safe
 from hub.comments import marker_of
@@ -129,7 +129,7 @@ def test_comments_of_64_kb_and_of_hundreds_of_commands_get_one_reply(stand: Stan
     """The longest comment that the Hub takes is read to its end; of many commands the first few are run."""
     talk = Talk(stand)
     line = "Hello, this is a line.\n"
-    talk.say(line * ((LONGEST - 20) // len(line)) + "\n\n/bell")
+    talk.say(line * ((MAX_COMMENT - 20) // len(line)) + "\n\n/bell")
     assert len(bell.rung) == 1
     talk.say("/bell\n" * 500)
     assert len(bell.rung) == 6
@@ -145,7 +145,7 @@ def test_a_reply_that_would_be_too_long_says_so(stand: Stand, bell: Bell, monkey
     reply = Talk(stand).ask("/bell\n/help help")
     assert "does not fit into one comment" in reply
     assert "It can be used by anyone" in reply
-    assert len(reply) < LONGEST
+    assert len(reply) < MAX_COMMENT
 
 
 def test_a_command_that_fails_does_not_hold_up_those_after_it(stand: Stand, bell: Bell) -> None:
