@@ -1,17 +1,16 @@
-"""What of a board is from before Steward: found out from the record of adoption on the Hub, and kept in Redis.
+"""Files of a board from before Steward, by the record of adoption on the Hub; cached in Redis.
 
-The record names the commit at which the board was adopted. The files of that commit are listed once, a call for each
-thousand, and their blob ids kept; after Redis was lost they are listed again from the same commit, and come out the
-same. Nothing about them is decided twice.
+The record names the commit at which the board was adopted. The files of that commit are listed once, one call for each
+thousand, and their blob ids stored; after Redis was lost, the same commit gives the same list.
 
-Race closed: dying while the files are listed. They are gathered under another key, which takes the place of the last
-one in the same transaction that notes the commit.
-Race closed: a thread, or a request, is looked at after Redis was lost and before the requests repo. Whoever is first
-reads the record.
-Race closed: a record that appears while the board is running. What the index had taken for work is marked, and left in
-peace by its sync.
+Race closed: the bot dies while it lists files. They are gathered under another key, which replaces the old one in the
+transaction that stores the commit.
+Race closed: a thread or a request is synced after Redis was lost and before the requests repo. The first sync that
+needs the record reads it.
+Race closed: a record appears while the board is running. Requests that the index shows as active are marked, and their
+syncs leave old files alone.
 Race closed: the Hub answers once that there is no record. There is none only if git has none either.
-Accepted: whoever may write to the requests repo may write a record; they may as well write the requests.
+Accepted: an account that may write to the requests repo may write a record; it could write requests just as well.
 """
 
 from __future__ import annotations
@@ -41,12 +40,12 @@ log = structlog.get_logger()
 TITLE = "Adopt the board"
 """Title of the commit that adds the record."""
 _CHUNK = 1_000
-_HALF_DONE = 3_600
-"""Seconds until a listing is forgotten that nobody finished."""
+_UNFINISHED_SECONDS = 3_600
+"""Time until an unfinished listing expires."""
 
 
 class RecordLost(Exception):
-    """The commit of adoption is not in the repo any more; the message says what to do."""
+    """The commit of adoption is no longer in the repo; the message says what to do."""
 
 
 class Adoption:
@@ -60,25 +59,25 @@ class Adoption:
         self._requests = requests
 
     def record(self) -> AdoptionRecord | None:
-        """The record as it was last read; None where the board was not adopted, or nobody has looked yet."""
+        """The record as it was last read; None if the board was not adopted, or the record was not read yet."""
         raw = self._redis.hget(self._keys.adoption, "record")
         return parse_record(raw if isinstance(raw, bytes) else raw.encode()) if raw is not None else None
 
     def is_read(self, oid: str | None) -> bool:
-        """Whether the record whose git blob id is `oid` (None: that there is none) is the one that is known here."""
+        """Whether the record with the git blob id `oid` (None: no record) is the one that was read."""
         known = self._redis.hget(self._keys.adoption, "oid")
         return known is not None and text(known) == (oid or "")
 
     def ensure(self) -> None:
-        """Read the record, unless somebody did since Redis was last empty: else nothing would be old. Raises as `read`.
+        """Read the record if Redis does not have it: without it, no file would count as old. Raises as `read`.
 
-        No call where it was read, or found not to be there.
+        No call if it was read before, or found to be missing.
         """
         if self._redis.hget(self._keys.adoption, "oid") is None:
             self.read()
 
     def read(self) -> AdoptionRecord | None:
-        """Read the record from the Hub, and with it which files are old.
+        """Read the record from the Hub, and list the old files.
 
         The caller must not have the mirror of the requests repo open. Raises BadRecord, RecordLost and as `find`.
         """
@@ -89,9 +88,9 @@ class Adoption:
         return self._learn(find_record(lambda path: self._files.read_with(view, path, commit, max_bytes=MAX_RECORD)))
 
     def find(self) -> File | None:
-        """The file of the record at the head of main; None where git has none. Raises as `CommittedFiles.read`.
+        """The file of the record at the head of main; None if git has none. Raises as `CommittedFiles.read`.
 
-        Three calls; up to eight more where the Hub has no such file.
+        Three calls; up to eight more if the Hub has no such file.
         """
         head = self._hub.head(self._requests)
         return find_record(lambda path: self._files.read(path, head, max_bytes=MAX_RECORD))
@@ -109,25 +108,25 @@ class Adoption:
         return record
 
     def forget(self) -> None:
-        """There is no record."""
+        """Store that there is no record."""
         if self.record() is not None:
-            log.warning("the record of adoption was removed: nothing is left alone any more")
+            log.warning("the record of adoption was removed: no file counts as old any more")
         with self._redis.pipeline() as pipe:
             pipe.delete(self._keys.adoption, self._keys.adopted_files)
             pipe.hset(self._keys.adoption, "oid", "")
             pipe.execute()
 
     def count(self) -> int:
-        """How many request files there were at the time."""
+        """The number of request files at the commit of adoption."""
         return int(self._redis.hlen(self._keys.adopted_files))
 
     def blobs(self, paths: Sequence[str]) -> list[str | None]:
         """The blob ids that the files at `paths` had at the commit of adoption. One round trip."""
-        found = self._redis.hmget(self._keys.adopted_files, list(paths)) if paths else []
-        return [bytes(raw).hex() if isinstance(raw, bytes) else None for raw in found]
+        values = self._redis.hmget(self._keys.adopted_files, list(paths)) if paths else []
+        return [bytes(raw).hex() if isinstance(raw, bytes) else None for raw in values]
 
     def is_old(self, file: File, request: Request | None) -> bool:
-        """Whether a request file, as it was just read, is from before adoption and to be left in peace."""
+        """Whether a request file, as it was just read, is from before adoption, so that the bot leaves it alone."""
         return is_old(self.blobs([file.path])[0], git_id(file.oid, len(file.data)), request)
 
     def is_old_entry(self, entry: FileEntry) -> bool:
@@ -137,13 +136,13 @@ class Adoption:
     def _list(self, record: AdoptionRecord) -> None:
         commit = record.commit(self._requests.id)
         if commit is None:
-            raise BadRecord(f"{RECORD} says nothing of {self._requests.id}, though that is where it lies.")
+            raise BadRecord(f"{RECORD} does not name a commit of {self._requests.id}, the repo that it is in.")
         try:
             entries = self._hub.list_files(self._requests, commit)
         except RevisionNotFound as error:
             raise RecordLost(
-                f"The board was adopted at {commit[:8]} of {self._requests.id}, which is not in its history any more: "
-                "nobody can tell what is old. Run `steward adopt --again` to take all that is there now for old."
+                f"The board was adopted at {commit[:8]} of {self._requests.id}, which is no longer in its history, so "
+                "the old files are unknown. Run `steward adopt --again` to treat all present files as old."
             ) from error
         gathered = f"{self._keys.adopted_files}:{secrets.token_hex(8)}"
         ours = [entry for entry in entries if is_request_path(entry.path)]
@@ -152,7 +151,7 @@ class Adoption:
             mapping: Fields = {entry.path: bytes.fromhex(git_id(entry.oid, entry.size)) for entry in chunk}
             with self._redis.pipeline() as pipe:
                 pipe.hset(gathered, mapping=mapping)
-                pipe.expire(gathered, _HALF_DONE)
+                pipe.expire(gathered, _UNFINISHED_SECONDS)
                 pipe.execute()
         with self._redis.pipeline() as pipe:
             pipe.delete(self._keys.adopted_files)
@@ -164,7 +163,7 @@ class Adoption:
 
 
 def find_record(read: Callable[[str], File | None]) -> File | None:
-    """The file of the record, also at the path of earlier versions; None where there is none.
+    """The file of the record, also at the path of earlier versions; None if there is none.
 
     `read` reads the file at a path, at one commit: no move of the record comes between two reads.
     """
@@ -172,7 +171,7 @@ def find_record(read: Callable[[str], File | None]) -> File | None:
 
 
 def git_id(oid: str, size: int) -> str:
-    """The blob id of a file in git itself, of which the Hub tells the sha256 of its content where LFS keeps that."""
+    """The git blob id of a file with the id `oid` on the Hub, which is a sha256 if LFS stores the content."""
     if len(oid) == hashlib.sha1(usedforsecurity=False).digest_size * 2:
         return oid
     return blob_id(f"version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\nsize {size}\n".encode())

@@ -14,13 +14,13 @@ from redis_state.webhook_quota import OWN_SHARE, QUOTA
 
 
 def left(context: BoardContext, repo: Repo) -> float:
-    """The share of our half that is left for today in the threads of `repo`, from 0 to 1. One round trip."""
+    """The share of the bot's half that is left today for the threads of `repo`, from 0 to 1. One round trip."""
     return context.webhook_quota.own_left("discussion", repo.id, now=context.now()) / (QUOTA * OWN_SHARE)
 
 
 def check(context: BoardContext, repo: Repo, what: str) -> None:
-    """Raises RateLimited where nothing is left for `what`, which has to be said: then it is later, not never."""
+    """Raise RateLimited if nothing is left for `what`, so that the sync writes it later."""
     if left(context, repo) > 0:
         return
-    words = f"Our half of the webhook's deliveries for today is spent; {what} is told later."
-    raise RateLimited(words, seconds=HOUR - context.now() % HOUR + 1.0, what="deliveries", status=None)
+    message = f"The bot's half of the webhook's deliveries for today is used up; {what} is updated later."
+    raise RateLimited(message, seconds=HOUR - context.now() % HOUR + 1.0, what="deliveries", status=None)

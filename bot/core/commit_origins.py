@@ -1,11 +1,11 @@
-"""Who brought a request file: the author of the pull request that a commit merged, else the commit's own author.
+"""The origin of a request file: the author of the pull request that a commit merged, else the author of the commit.
 
-Authors are the Hub's word, from its list of commits: what stands in a git commit anybody with a git could have written.
-It is noted when commits are looked at. Where that was not, for the Hub did not answer, or where Redis was lost, the
-newest commit that touched the file says it; if that was our own, then what we wrote into the file beside our other
-facts, which nobody touched since.
+Authors come from the Hub's list of commits, because the author in a git commit can be forged. The origin is stored when
+the sync of the requests repo reads commits. If it is missing, because the Hub did not answer or Redis was lost, the
+newest commit of the file gives it; if that one is the bot's own, the submitter in the file's `steward` object does.
 
-Race accepted: after history was squashed and Redis lost, whoever squashed it counts as having brought what waits.
+Race accepted: after history was squashed and Redis was lost, the account that squashed it counts as the submitter of
+waiting requests.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _MERGED = re.compile(r"\(#(\d{1,9})\)$")
 
 @dataclass(frozen=True)
 class CommitHistory:
-    """The commits after `seen` up to `head`, newest first; `is_complete` where `seen` was found before them."""
+    """The commits after `seen` up to `head`, newest first; `is_complete` if `seen` was found before them."""
 
     me: Account
     seen: str | None
@@ -44,20 +44,20 @@ class CommitHistory:
 
     @property
     def is_ours(self) -> bool:
-        """Whether all of them are our own."""
+        """Whether all commits are the bot's own."""
         return all(self.is_own(entry) for entry in self.commits)
 
     def is_own(self, entry: LogEntry) -> bool:
-        """Whether one of them is our own work."""
+        """Whether a commit is the bot's own work, and not a merged pull request of another account."""
         return is_own_work(self.me, entry)
 
     def without_start(self) -> CommitHistory:
-        """The same, where it is not known what was there before: whoever committed may have touched anything."""
+        """The same history without the commit before it: any file may have changed."""
         return replace(self, seen=None, is_complete=False)
 
 
 def is_ours(me: Account, entry: LogEntry) -> bool:
-    """Whether a commit was made by us, be it our own work or that of a pull request that we merged."""
+    """Whether the bot made a commit, either its own work or the merge of a pull request."""
     return bool(entry.authors) and is_by(me, None, entry.authors[0])
 
 
@@ -67,9 +67,9 @@ def is_own_work(me: Account, entry: LogEntry) -> bool:
 
 
 def note_origins(context: BoardContext, view: MirrorView, history: CommitHistory) -> None:
-    """Note who brought the files of `history`, oldest first: the last who touched a file brought it.
+    """Store the origins of the files in `history`, oldest commit first: the last author of a file is its origin.
 
-    Where it is not known what was there before, only merged pull requests are worth a look: they have a thread.
+    In a history without a start, only merged pull requests are stored, because they have a thread.
     """
     front_ends: dict[str, bool] = {}
     for entry in reversed(history.commits):
@@ -77,7 +77,7 @@ def note_origins(context: BoardContext, view: MirrorView, history: CommitHistory
             continue
         try:
             origin = _pull(context, entry)
-        except (Transient, RateLimited) as error:  # one thread must not hold up all requests: theirs find out
+        except (Transient, RateLimited) as error:  # one thread must not delay all requests: their syncs read it later
             log.warning("merged pull request not read now", commit=entry.oid, error=str(error))
             context.index.forget_origins(_requests(context, view, entry))
             continue
@@ -88,7 +88,7 @@ def note_origins(context: BoardContext, view: MirrorView, history: CommitHistory
 
 
 def know_origin(context: BoardContext, request: Request) -> None:
-    """Note who brought a file that waits or runs, where nobody noted it; three calls at most, once for each file."""
+    """Store the origin of a file that waits or runs, if it is missing; at most three calls, once for each file."""
     path = str(request.path)
     if context.index.knows_origin(path):
         return
@@ -114,26 +114,26 @@ def _requests(context: BoardContext, view: MirrorView, entry: LogEntry) -> Itera
 
 
 def _paths(context: BoardContext, view: MirrorView, entry: LogEntry) -> Iterator[str]:
-    """What one commit changed: from the mirror where it has both sides, else in one call."""
+    """The paths that one commit changed: from the mirror if it has both trees, else in one call."""
     parent = view.parent(entry.oid) if view.has(entry.oid) else None
     if parent is not None and view.has(parent):
         return (blob.path for blob in view.changed(parent, entry.oid))
     try:
         return iter(context.hub.changed_paths(context.requests, f"{entry.oid}^", entry.oid))
     except NotFound:
-        return iter(())  # the first commit of all
+        return iter(())  # the repo's first commit
 
 
 def _pull(context: BoardContext, entry: LogEntry) -> Origin | None:
-    """The pull request that `entry` merged. A title is a stranger's word, so the pull request must say so too.
+    """The pull request that `entry` merged. Titles are untrusted, so the pull request must name the commit too.
 
-    Raises Transient and RateLimited: who brought a file must not depend on whether the Hub answered just then.
+    Raises Transient and RateLimited: the origin of a file must not depend on whether the Hub answers at the moment.
     """
-    found = _MERGED.search(entry.title)
-    if found is None:
+    match = _MERGED.search(entry.title)
+    if match is None:
         return None
     try:
-        thread = context.hub.thread(context.requests, int(found[1]))
+        thread = context.hub.thread(context.requests, int(match[1]))
     except (Transient, RateLimited, BadToken):
         raise
     except HubError as error:
@@ -145,7 +145,7 @@ def _pull(context: BoardContext, entry: LogEntry) -> Origin | None:
 
 
 def _is_front_end(context: BoardContext, name: str) -> bool:
-    """Whether the account of this name is one of the board's forms, by the id that the Hub has for it now."""
+    """Whether the account of this name is one of the board's front ends, by its present id on the Hub."""
     if not context.board.front_ends:
         return False
     try:

@@ -1,4 +1,4 @@
-"""What a sync needs at hand: the board, the door to the Hub, and the state in Redis."""
+"""The context of a sync: the board, the client of the Hub, and the state in Redis."""
 
 from __future__ import annotations
 
@@ -51,12 +51,12 @@ if TYPE_CHECKING:
     from leaderboard.queue_snapshot import QueueSnapshot
 
 Flags = Callable[[Sequence[str], str], tuple[EarlierRequest, ...]]
-"""Says which flags hold for one of these models, in any case, or for weights of this digest ("": not known)."""
+"""Returns the flags that hold for one of these models (case ignored), or for weights of this digest ("": unknown)."""
 
 
 @dataclass
 class BoardContext:
-    """One board's desk, in one process. Its parts may be shared between threads."""
+    """The parts that the syncs of one board use in one process. Threads may share them."""
 
     board: Board
     suite: Suite
@@ -65,7 +65,7 @@ class BoardContext:
     now: Clock
     probe: Probe = field(default_factory=Probe)
     mirrors: Path | None = None
-    """Where clones of the board's repos lie; None: below the system's folder for temporary files."""
+    """The folder for clones of the board's repos; None: below the system's folder for temporary files."""
 
     def __post_init__(self) -> None:
         self.keys = Keys(self.board.name)
@@ -80,7 +80,7 @@ class BoardContext:
         self.scores = Scoreboard(self.redis, self.keys)
         self.licences = Licences(self.redis, self.keys)
         self.webhook_quota = WebhookQuota(self.redis, self.keys)
-        # The clock is looked up at each call: whoever sets another one sets it for the ledgers too.
+        # The clock is looked up at each call, so that a replaced clock counts for the ledgers too.
         staging = Staging(self.redis, self.keys)
         self.heads = Heads(self.redis, self.keys)
         self.ledgers = Ledgers(self.hub, staging, self.heads, self.webhook_quota, self.parking, lambda: self.now())
@@ -101,7 +101,7 @@ class BoardContext:
         self.visibility = Visibility(self.hub)
         self.request_files = CommittedFiles(self.hub, self.heads, lambda: self.mirror, self.requests)
         self.adoption = Adoption(self.hub, self.redis, self.keys, self.requests, self.request_files)
-        # Every write to the Hub passes here; the board is looked up at each, as the clock above.
+        # Every write to the Hub passes through this; like the clock above, the board is looked up at each call.
         self.effects = GuardedWriter(
             lambda: self.board.effects,
             self.hub,
@@ -113,14 +113,14 @@ class BoardContext:
 
     @cached_property
     def mirror(self) -> Mirror:
-        """Clones of the board's repos, made when somebody first reads one: the web server never does."""
+        """Clones of the board's repos, created at the first read: the web server never reads one."""
         from bot.core.mirrors.mirror import Mirror
 
         return Mirror(self.hub, self.mirrors)
 
     @property
     def shared(self) -> frozenset[str]:
-        """Ids of the repos whose files we change: no other is written to, whoever staged an edit for it."""
+        """Ids of the repos whose files the bot changes: it writes to no other, even if an edit is staged for one."""
         repos = (self.requests, self.results, self.logs, self.flags_repo, self.contents)
         return frozenset(repo.id for repo in repos if repo is not None)
 
@@ -129,7 +129,7 @@ class BoardContext:
         return self.keys.queue(tier)
 
     def me(self) -> Account:
-        """The bot's own account; the inbox is told, so that our own comments wake nobody."""
+        """The bot's own account. Its id is stored for the inbox, which ignores deliveries of the bot's own comments."""
         account = self.hub.me()
         self.redis.hset(self.keys.hub_state, "me", account.id)
         return account
@@ -139,15 +139,15 @@ class BoardContext:
         return Marker(self.board.name, kind, key)
 
     def mark(self, key: str, priority: SyncPriority = SyncPriority.EVENT) -> None:
-        """`key` may be out of step since now."""
+        """Mark `key` dirty: the thing that it names may have changed."""
         self.dirty.mark(key, due=self.now(), priority=priority)
 
     def mark_all(self, keys: Iterable[str], priority: SyncPriority) -> None:
-        """`mark`, for many keys in one round trip."""
+        """Mark many keys in one round trip."""
         self.dirty.mark_all(keys, due=self.now(), priority=priority)
 
     def address(self, repo: Repo, path: str = "", *, revision: str = "main") -> str:
-        """Where people find `path` of `repo`."""
+        """The address of `path` in `repo`, or of the repo."""
         at = f"{self.hub.session.endpoint}{repo.web}"
         return f"{at}/blob/{quote(revision, safe='')}/{quote(path)}" if path else at
 
@@ -168,7 +168,7 @@ def threads_key(repo: Repo) -> str:
 
 
 def repo_of(text: str) -> Repo | None:
-    """The repo in `dataset/owner/name`, as the keys above have it."""
+    """The repo in `dataset/owner/name`, the form in dirty keys."""
     kind, _, name = text.partition("/")
     try:
         return Repo(kind, name) if kind in ("model", "dataset", "space") else None  # type: ignore[arg-type]

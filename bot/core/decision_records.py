@@ -1,7 +1,7 @@
-"""The record of decisions: who had what done by a command, in a file each in the logs repo.
+"""The record of decisions: for each command that decided something, a file in the logs repo with its author.
 
-The reply in the thread is the first record, and everybody can read it. These files are the same for programs, and for
-whoever looks for all that one person decided.
+The reply in the thread is the first, public record. These files hold the same for programs, and for a search of all
+decisions of one person.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ FOLDER = "decisions"
 
 
 def record_decision(context: BoardContext, fields: dict[str, Any], at: datetime, *, cause: str, line: str) -> None:
-    """Keep one decision; `fields` are those of a `CommandDecision`, and more. For the same `cause` it is kept once."""
+    """Store one decision, once for each `cause`; `fields` are those of a `CommandDecision`, and more."""
     decision = CommandDecision.model_validate(fields)
     context.decisions.put(decision)
     path = f"{FOLDER}/{at:%Y/%m/%d}/{decision.id}.json"

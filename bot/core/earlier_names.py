@@ -1,4 +1,4 @@
-"""Repos of ours under names that they had before: the Hub sends such a name on, and people's links still have it."""
+"""The board's repos under earlier names: the Hub redirects such a name, and people's links still use it."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from hub.records import Repo
 from leaderboard.links import RequestLink
 from redis_state.redis import text
 
-LASTS = 86_400
-"""Seconds for which the Hub's word about a name is believed."""
-MOST = 2
-"""Names in one text that the Hub is asked about."""
+CACHE_SECONDS = 86_400
+"""Time for which the Hub's answer about a name is cached."""
+MAX_NAMES = 2
+"""Names in one text that the bot asks the Hub about."""
 
 
 def called_now(context: BoardContext, repo: Repo) -> Repo:
-    """The repo as the Hub calls it now; itself where there is none that we may see. One call. Raises HubError."""
+    """The repo under its present name; unchanged if the bot can see no such repo. One call. Raises HubError."""
     try:
         return Repo(repo.kind, context.hub.present_id(repo))
     except BadToken:
@@ -27,37 +27,37 @@ def called_now(context: BoardContext, repo: Repo) -> Repo:
 
 
 def paths_in_requests(context: BoardContext, links: Sequence[RequestLink]) -> list[str]:
-    """The paths of those `links` that lead to our requests repo, by its name or by one that it had before.
+    """The paths of those `links` that lead to the requests repo, by its present name or an earlier one.
 
-    Of another name the Hub is asked only where we have a request at that very path: links to strangers' repos have us
-    call nobody.
+    The bot asks the Hub about another name only if the board has a request at the same path: links to other repos cause
+    no calls.
     """
-    home = context.requests.id
-    names = {link.path: link.repo or home for link in links}
-    strange = [path for path, name in names.items() if name.lower() != home.lower()]
-    known = [one.path for one in context.index.find(strange) if one is not None and not one.is_private]
-    meant = ours_among(context, [home, *(names[path] for path in known)])
-    return [path for path, name in names.items() if meant.get(name.lower()) == context.requests]
+    requests_id = context.requests.id
+    names = {link.path: link.repo or requests_id for link in links}
+    other = [path for path, name in names.items() if name.lower() != requests_id.lower()]
+    indexed = [entry.path for entry in context.index.find(other) if entry is not None and not entry.is_private]
+    ours = ours_among(context, [requests_id, *(names[path] for path in indexed)])
+    return [path for path, name in names.items() if ours.get(name.lower()) == context.requests]
 
 
 def ours_among(context: BoardContext, names: Iterable[str]) -> dict[str, Repo]:
-    """Those of these datasets' `names`, in lower case, that are our requests or results repo's, or were before.
+    """Those dataset `names`, in lower case, that are present or earlier names of the requests or results repo.
 
-    Of others the Hub is asked, about MOST of them, once a day each.
+    For other names the bot asks the Hub: about MAX_NAMES of them, each once a day.
     """
     ours = {repo.id.lower(): repo for repo in (context.requests, context.results)}
     wanted = dict.fromkeys(name.lower() for name in names)
-    strange = [name for name in wanted if name not in ours][:MOST]
-    now = {name: name for name in wanted} | {name: _now(context, name) for name in strange}
-    return {name: ours[present] for name, present in now.items() if present in ours}
+    other = [name for name in wanted if name not in ours][:MAX_NAMES]
+    present_names = {name: name for name in wanted} | {name: _present_name(context, name) for name in other}
+    return {name: ours[present] for name, present in present_names.items() if present in ours}
 
 
-def _now(context: BoardContext, name: str) -> str:
-    """What the dataset `name` is called now, in lower case."""
+def _present_name(context: BoardContext, name: str) -> str:
+    """The present name of the dataset `name`, in lower case."""
     key = context.keys.called_now(name)
-    known = context.redis.get(key)
-    if known is None:
+    cached = context.redis.get(key)
+    if cached is None:
         repo = repo_of(f"dataset/{name}")
-        known = called_now(context, repo).id.lower() if repo is not None else name
-        context.redis.set(key, known, ex=LASTS)
-    return text(known)
+        cached = called_now(context, repo).id.lower() if repo is not None else name
+        context.redis.set(key, cached, ex=CACHE_SECONDS)
+    return text(cached)

@@ -1,13 +1,12 @@
-"""The flags of a board, as Redis has them: the records of the flags repo, by every name and by weights.
+"""The flags of a board, cached in Redis: the records of the flags repo, by every name of a model and by weights.
 
-Few models are flagged, so all records are read whenever the repo has another commit: one call for the head where
-nothing changed, a fetch where something did. Whoever asks before they were ever read, as after Redis was lost, has them
-read first: no flag is escaped by an amnesia.
+Few models are flagged, so all records are read when the repo has a new commit: one call for the head if it has none,
+else a fetch. The first question after Redis was lost reads them first, so a model cannot escape its flag that way.
 
-Race accepted: a model that is submitted between a maintainer's word and the commit of the flag, some seconds, is
-judged without it. Its row is hidden as flagged all the same.
-Race accepted: two processes read the repo at once, and the one that read the older commit writes last. The next look at
-the head, within a round of the reconciler, finds that it is another.
+Race accepted: a model that is submitted in the seconds between a maintainer's command and the commit of the flag is
+judged without the flag. Its row is hidden as flagged nevertheless.
+Race accepted: two processes read the repo at once, and the one with the older commit writes last. The next check of the
+head, within a round of the reconciler, corrects it.
 """
 
 from __future__ import annotations
@@ -36,35 +35,35 @@ MAX_TABLE_FILE = 10_000_000
 
 
 class FlagBook:
-    """The flags of one board. Without a flags repo (`repo` None) there are none."""
+    """The flags of one board; none if the board has no flags repo (`repo` None)."""
 
     def __init__(self, redis: Redis, keys: Keys, hub: Hub, mirror: Callable[[], Mirror], repo: Repo | None) -> None:
         self._redis, self._keys = redis, keys
         self._hub, self._mirror = hub, mirror
         self.repo = repo
 
-    # --- what stands
+    # --- queries
 
     def __call__(self, models: Sequence[str], weights: str, /) -> tuple[EarlierRequest, ...]:
         """The flags that hold for one of `models` as a whole, or for weights of this digest."""
-        found = self._by_names_or_weights(models, weights)
-        return tuple(_earlier(one) for one in found if one.stands and one.kind.hides and one.scope.is_whole)
+        records = self._by_names_or_weights(models, weights)
+        return tuple(_earlier(flag) for flag in records if flag.stands and flag.kind.hides and flag.scope.is_whole)
 
     def scoped(self, models: Sequence[str], revision: str, precision: str) -> tuple[EarlierRequest, ...]:
-        """The flags of one commit or precision of `models` that hold for this one."""
-        found = [one for one in self.of(models) if one.stands and one.kind.hides and not one.scope.is_whole]
-        return tuple(_earlier(one) for one in found if one.scope.covers(revision, precision))
+        """The flags with a narrower scope on `models` that cover this commit and precision."""
+        scoped = [flag for flag in self.of(models) if flag.stands and flag.kind.hides and not flag.scope.is_whole]
+        return tuple(_earlier(flag) for flag in scoped if flag.scope.covers(revision, precision))
 
     def has_opted_out(self, models: Sequence[str]) -> bool:
-        """Whether the authors of one of `models` asked that it be not here."""
-        return any(one.stands and one.is_opt_out for one in self.of(models))
+        """Whether the authors of one of `models` asked to keep it off the board."""
+        return any(flag.stands and flag.is_opt_out for flag in self.of(models))
 
     def of(self, models: Iterable[str]) -> tuple[FlagRecord, ...]:
-        """The records of these models, by any of their names: of flags that stand, and of those that were lifted."""
+        """The records of these models by any of their names, lifted flags included."""
         return self._find([_name(model) for model in models])
 
     def of_weights(self, digest: str) -> tuple[FlagRecord, ...]:
-        """The records of models with these very weights; none for a digest that is not known ("")."""
+        """The records of models with the same weights; none for an unknown digest ("")."""
         return self._find([_weights(digest)]) if digest else ()
 
     def records(self) -> list[FlagRecord]:
@@ -75,19 +74,21 @@ class FlagBook:
         return self.known()[1]()
 
     def known(self) -> tuple[str, Callable[[], list[FlagRecord]]]:
-        """The commit that was read last ("": none yet), and a function for its records: for those who may not call the
-        Hub, and see nothing until a sync has read them."""
+        """The commit that was read last ("": none yet), and a function for its records.
+
+        For callers that may not call the Hub: they see no flags until a sync has read them.
+        """
         commit = self._redis.hget(self._keys.flags_state, _COMMIT) if self.repo is not None else None
 
         def records() -> list[FlagRecord]:
-            found = {one.model: one for raw in self._redis.hvals(self._keys.flags) for one in _records(raw)}
-            return sorted(found.values(), key=lambda one: one.model.casefold())
+            by_model = {flag.model: flag for raw in self._redis.hvals(self._keys.flags) for flag in _records(raw)}
+            return sorted(by_model.values(), key=lambda flag: flag.model.casefold())
 
         return text(commit or ""), records if commit is not None else list
 
     def of_thread(self, address: str) -> list[FlagRecord]:
         """The records whose thread is at `address`. One round trip."""
-        return sorted(self._find([_thread(address)]), key=lambda one: one.model.casefold())
+        return sorted(self._find([_thread(address)]), key=lambda flag: flag.model.casefold())
 
     def _by_names_or_weights(self, models: Sequence[str], weights: str) -> tuple[FlagRecord, ...]:
         fields = [_name(model) for model in models]
@@ -97,33 +98,33 @@ class FlagBook:
         if self.repo is None or not fields:
             return ()
         self._learn()
-        found = [one for raw in self._redis.hmget(self._keys.flags, fields) if raw is not None for one in _records(raw)]
-        return tuple({one.model: one for one in found}.values())
+        values = [raw for raw in self._redis.hmget(self._keys.flags, fields) if raw is not None]
+        return tuple({flag.model: flag for raw in values for flag in _records(raw)}.values())
 
-    # --- from the repo
+    # --- reading the repo
 
     def _learn(self) -> None:
-        """Read the repo, if that was never done."""
+        """Read the repo if Redis holds no records of it."""
         if not self._redis.hexists(self._keys.flags_state, _COMMIT):
             self.refresh()
 
     def refresh(self) -> bool:
-        """Read the repo, if it has another commit than when it was read last; whether it had. Raises HubError."""
+        """Read the repo if it has a new commit; return whether it had. Raises HubError."""
         if self.repo is None:
             return False
         head = self._hub.head(self.repo)
         known = self._redis.hget(self._keys.flags_state, _COMMIT)
         if known is not None and text(known) == head:
             return False
-        commit, found = self._read(self.repo)
-        self._put(commit, [one for one in found.values() if isinstance(one, FlagRecord)])
-        for path, trouble in found.items():
+        commit, records = self._read(self.repo)
+        self._put(commit, [record for record in records.values() if isinstance(record, FlagRecord)])
+        for path, trouble in records.items():
             if isinstance(trouble, str):
                 log.error("a flag that cannot be read", path=path, trouble=trouble)
         return True
 
     def file(self, path: str) -> bytes | None:
-        """A file of the repo as it was fetched last; None where there is none."""
+        """A file of the repo at the commit that was read last; None if there is none."""
         if self.repo is None:
             return None
         commit = self._redis.hget(self._keys.flags_state, _COMMIT)
@@ -136,7 +137,7 @@ class FlagBook:
             return file.data if file is not None else None
 
     def _read(self, repo: Repo) -> tuple[str, dict[str, FlagRecord | str]]:
-        """The newest commit, and each record there, or what is wrong with it."""
+        """The newest commit, and each record there or the error in it."""
         commit = self._mirror().fetch(repo, depth=1)
         with self._mirror().read_fetched(repo) as view:
             return commit, dict(records_at(view, commit))
@@ -144,11 +145,11 @@ class FlagBook:
     def _put(self, commit: str, records: Iterable[FlagRecord]) -> None:
         fields: dict[str, list[object]] = {}
         for record in records:
-            said = record.model_dump(mode="json")
+            data = record.model_dump(mode="json")
             weights = [_weights(record.weights)] if record.weights else []
             for field in (*map(_name, record.names), _thread(record.thread), *weights):
-                fields.setdefault(field, []).append(said)
-        with self._redis.pipeline() as pipe:  # all or nothing: half of them would let the other half in
+                fields.setdefault(field, []).append(data)
+        with self._redis.pipeline() as pipe:  # a transaction: a partial table would admit flagged models
             pipe.delete(self._keys.flags)
             if fields:
                 mapping: Fields = {name: json.dumps(several) for name, several in fields.items()}
@@ -158,7 +159,7 @@ class FlagBook:
 
 
 def records_at(view: MirrorView, commit: str) -> Iterator[tuple[str, FlagRecord | str]]:
-    """Each record at `commit` by its path, or what is wrong with it in words."""
+    """Each record at `commit` by its path, or the error in it."""
     for blob in view.files(commit):
         if is_record_path(blob.path) and blob.oid is not None:
             data = view.blob(blob.oid, max_bytes=MAX_RECORD)
@@ -171,8 +172,8 @@ def _earlier(record: FlagRecord) -> EarlierRequest:
 
 
 def _records(raw: bytes | str) -> list[FlagRecord]:
-    several: list[Mapping[str, object]] = json.loads(raw)
-    return [FlagRecord.model_validate(one) for one in several]
+    records: list[Mapping[str, object]] = json.loads(raw)
+    return [FlagRecord.model_validate(record) for record in records]
 
 
 def _name(model: str) -> str:

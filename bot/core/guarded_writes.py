@@ -1,23 +1,23 @@
-"""The one gate in front of everything that the bot writes on the Hub: each kind of effect is off, shadow or on.
+"""The guarded writer, through which every write of the bot to the Hub passes: each kind of effect is off, shadow or on.
 
     on       done
     shadow   not done, but listed (`redis_state.shadowed_writes`)
     off      not done
 
-A write may be of several kinds: a relaunch edits a file, and a status comment speaks of an edit, so that neither
-happens without the other. The weakest mode of its kinds decides. A sync learns whether its write was let through, for
-it must come to rest where it was not: nothing will land, and nobody will call it again. Its dirty key is remembered and
-marked when the board's effects change.
+A write may be of several kinds: a relaunch edits a file, and a status comment reports an edit, so neither happens
+without the other. The weakest mode of its kinds decides. The writer tells the sync whether a write was allowed, because
+a sync whose write was held back must end: nothing will land, and nothing will mark its key. The writer stores the dirty
+key and marks it when the board's effects change.
 
 Threads from before the board's adoption get no comment and keep their status, unless a person asked.
 
-A sync that lost its lease writes no more comments (`bot.core.lease_fence`). Each comment is counted, because it comes
-back as a delivery.
+A sync that lost its lease writes no more comments (`bot.core.lease_fence`). Each comment is counted, because it causes
+a webhook delivery.
 
-Not behind the gate: our own account's webhooks, and the record of adoption, which an operator asks for by name.
+Not guarded: the webhooks of the bot's account, and the record of adoption, which an operator requests explicitly.
 
-Race accepted: an edit that was staged while edits were on is listed and dropped when its turn comes and they are not;
-one whose commit is under way at that moment lands.
+Race accepted: an edit that was staged while edits were on is listed and dropped if they are not on when it is due; an
+edit whose commit is under way at that moment lands.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ from redis_state.shadowed_writes import ShadowedWrite, ShadowList
 log = structlog.get_logger()
 
 Edited = Literal["done", "same", "held"]
-"""What became of an edit of a comment: it says it now; it did already; it was held back."""
+"""Result of an edit of a comment: it was edited; it had this text already; the edit was held back."""
 
 _MENTION = re.compile(r"(?<![\w/`.@-])@(?=([A-Za-z0-9][\w-]{0,95}))")
 
 
 class GuardedWriter:
-    """The gate of one board. `effects` gives the board's as they are now."""
+    """The guarded writer of one board. `effects` returns the board's present modes."""
 
     def __init__(
         self,
@@ -70,14 +70,17 @@ class GuardedWriter:
         self._now = now
         self.shadow = shadow
 
-    # --- may it be done?
+    # --- permission
 
     def mode(self, *kinds: Effect) -> EffectMode:
         """The weakest mode of these kinds."""
         return self._effects().mode(*kinds)
 
     def allows(self, shadowed: ShadowedWrite, *kinds: Effect, wake: str = "", aliases: tuple[str, ...] = ()) -> bool:
-        """Whether to do it, which is of `kinds` beside its own; where not, it is listed, in shadow, and `wake` kept."""
+        """Whether the write may happen; `kinds` are its further kinds.
+
+        If not, it is listed in shadow mode, and the dirty key `wake` is stored to be marked when effects change.
+        """
         mode = self.mode(Effect(shadowed.effect), *kinds)
         if mode is EffectMode.ON:
             return True
@@ -88,7 +91,7 @@ class GuardedWriter:
         return False
 
     def held_still(self, wake: str) -> None:
-        """A sync came to rest at what was held back before, without asking anew: call it when the effects change."""
+        """Store the key `wake` of a sync that ended at a write held back earlier: mark it when effects change."""
         self.shadow.hold_back(wake, self.words())
 
     def words(self) -> str:
@@ -98,7 +101,7 @@ class GuardedWriter:
     # --- files
 
     def stage(self, repo: Repo, *edits: AnyEdit, effect: Effect = Effect.EDIT) -> bool:
-        """Have files changed by the ledger; False where they will not be, and nobody will be told of an end."""
+        """Stage edits with the ledger; False if the board holds them back: then no end will be reported."""
         if self.mode(Effect.EDIT, effect) is EffectMode.ON:
             self._ledgers.stage(repo, *edits)
             return True
@@ -107,7 +110,7 @@ class GuardedWriter:
         return False
 
     def write(self, repo_id: str) -> float | None:
-        """The sync of a ledger. What was staged before edits were held back is listed, and void."""
+        """The sync of a ledger. If edits are held back now, staged edits are listed and void."""
         if self.mode(Effect.EDIT) is EffectMode.ON:
             return self._ledgers.sync(repo_id)
         repo = Repo("dataset", repo_id)

@@ -1,10 +1,10 @@
-"""The fence in front of effects: who acts on what it read must still hold the key under which it read it.
+"""The fence in front of effects: a sync writes in a thread only while it holds the lease of its dirty key.
 
-A sync that was cut off from Redis for longer than its lease goes on, once it is back, with what it knew before; by then
-another has been there, and knows better. A file's edit then finds that what it rests on has changed; a comment has
-nothing to compare with. So right before each write in a thread the lease is renewed, or the sync ends.
+A sync that was cut off from Redis for longer than its lease continues afterwards with outdated facts, while another
+sync has handled the key. An outdated edit of a file is void, because the fields that it rests on have changed; a
+comment has no such check. So the lease is renewed right before each write in a thread, and the sync ends if that fails.
 
-Race accepted: the network is cut between that renewal and the Hub's answer, and the answer takes a whole lease.
+Race accepted: the network is cut between the renewal and the Hub's answer, and the answer takes a whole lease.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from contextvars import ContextVar
 
 
 class LeaseLost(Exception):
-    """The key belongs to somebody else by now, or Redis forgot that we hold it."""
+    """Another process holds the key, or Redis lost the lease."""
 
 
 _renew: ContextVar[Callable[[], bool] | None] = ContextVar("renew", default=None)
@@ -23,7 +23,7 @@ _renew: ContextVar[Callable[[], bool] | None] = ContextVar("renew", default=None
 
 @contextmanager
 def fenced(renew: Callable[[], bool]) -> Iterator[None]:
-    """Effects inside the block happen only while `renew()` says that the lease is still ours."""
+    """Let effects inside the block happen only while `renew()` says that this process still holds the lease."""
     token = _renew.set(renew)
     try:
         yield
@@ -32,7 +32,7 @@ def fenced(renew: Callable[[], bool]) -> Iterator[None]:
 
 
 def still_ours() -> None:
-    """Raise LeaseLost where the block's lease was lost; outside any block nobody else is to be feared."""
+    """Raise LeaseLost if the block's lease was lost; outside of any block there is no lease to lose."""
     renew = _renew.get()
     if renew is not None and not renew():
         raise LeaseLost

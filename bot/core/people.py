@@ -1,10 +1,9 @@
-"""Who wrote a comment, and what they may: read from the Hub, remembered for a short time.
+"""The author of a comment, and their roles: read from the Hub and cached for a short time.
 
-Only an id that the Hub itself reports counts. An account that was deleted has none and is nobody; one that was renamed
-has the same id under its new name.
+Only an id that the Hub itself reports counts. A deleted account has none; a renamed account keeps its id.
 
-Race accepted: commits name their author, and no id. Who submitted a request and then gave up their name is taken for
-whoever has that name now, who may then relaunch, resubmit or cancel this one request.
+Race accepted: commits name their author without an id. If a submitter gives up their name, the next account with that
+name counts as the submitter and may relaunch, resubmit or cancel this one request.
 """
 
 from __future__ import annotations
@@ -20,30 +19,29 @@ from hub.records import Comment
 from leaderboard.roles import CommandSubject, Person, Role, roles_of
 from redis_state.redis import text
 
-LASTS = 120
-"""Seconds for which the Hub's word about a membership or a name is believed."""
-LISTED = 900
-"""Seconds for which the list of all maintainers is."""
+CACHE_SECONDS = 120
+"""Time for which the Hub's answer about a membership or a name is cached."""
+LIST_CACHE_SECONDS = 900
+"""Time for which the list of all maintainers is cached."""
 
 
 def author(context: BoardContext, comment: Comment) -> Person | None:
-    """Who wrote `comment`; None where nobody has that name any more."""
+    """The author of `comment`; None if the account no longer exists."""
     if comment.author_id is not None:
         return Person(comment.author_id, comment.author_name)
     if comment.author_name == DELETED:
-        return None  # should somebody have that very name, the Hub says their id
-    found = user_id(context, comment.author_name, fresh=False)
-    return Person(found, comment.author_name) if found else None
+        return None  # for a real account with this name, the Hub reports an id
+    account_id = user_id(context, comment.author_name, fresh=False)
+    return Person(account_id, comment.author_name) if account_id else None
 
 
 def roles(
     context: BoardContext, person: Person, *, model: str, submitter: str, fresh: bool, enough: Set[Role] = frozenset()
 ) -> tuple[Person, frozenset[Role]]:
-    """What `person` is towards the board, and towards `model` ("" for none) that `submitter` brought.
+    """The roles of `person` on the board and for `model` ("" for none) of `submitter`; the person with organisations.
 
-    Where one role is `enough` nobody is asked for more once they have it. With `fresh` nothing that is remembered
-    counts. At most a call for each organisation that may make them a maintainer, one for the submitter, and one for
-    the model's namespace.
+    The search ends once the person has a role in `enough`. `fresh` ignores the cache. At most one call for each
+    organisation whose members are maintainers, one for the submitter, and one for the model's namespace.
     """
     found = roles_of(person, CommandSubject(), maintainers=frozenset(context.board.maintainers))
     looks: list[Callable[[], _Looked]] = [
@@ -60,7 +58,7 @@ def roles(
 
 
 _Looked = tuple[Sequence[tuple[str, str]], frozenset[Role]]
-"""Roles in organisations that were looked at, and what they make of somebody."""
+"""The person's roles in the organisations that were read, and the resulting roles on the board."""
 
 
 def _as_maintainer(context: BoardContext, person: Person, fresh: bool) -> _Looked:
@@ -96,9 +94,9 @@ def _roles_in(context: BoardContext, person: Person, orgs: Sequence[str], fresh:
 
 
 def maintainers(context: BoardContext) -> frozenset[str]:
-    """The ids of all maintainers, for telling who has spoken; who may decide is asked of `roles`.
+    """The ids of all maintainers, to recognise their comments; permissions are checked with `roles`.
 
-    A call for each maintaining organisation, remembered for LISTED seconds.
+    One call for each maintaining organisation, cached for LIST_CACHE_SECONDS.
     """
     organisations = context.board.maintainer_organisations
     if not organisations:
@@ -110,7 +108,7 @@ def maintainers(context: BoardContext) -> frozenset[str]:
             user for one in organisations for user, role in _members(context, one.name).items() if role == one.role
         ]
         known = json.dumps(sorted(set(members)))
-        context.redis.set(key, known, ex=LISTED)
+        context.redis.set(key, known, ex=LIST_CACHE_SECONDS)
     return frozenset((*context.board.maintainers, *json.loads(known)))
 
 
@@ -122,29 +120,29 @@ def _members(context: BoardContext, org: str) -> dict[str, str]:
 
 
 def user_id(context: BoardContext, name: str, *, fresh: bool) -> str | None:
-    """The id of the account that has this name now; None where nobody has."""
+    """The id of the account that has this name now; None if there is none."""
     key = context.keys.person(f"user {name.lower()}")
-    known = None if fresh else context.redis.get(key)
-    if known is not None:
-        return text(known) or None
+    cached = None if fresh else context.redis.get(key)
+    if cached is not None:
+        return text(cached) or None
     try:
-        found = context.hub.user(name).id
+        account_id = context.hub.user(name).id
     except NotFound:
-        found = ""
-    context.redis.set(key, found, ex=LASTS)
-    return found or None
+        account_id = ""
+    context.redis.set(key, account_id, ex=CACHE_SECONDS)
+    return account_id or None
 
 
 def role_in(context: BoardContext, org: str, person: Person, *, fresh: bool) -> str | None:
-    """The role of `person` in `org`: "" where the Hub shows them as a member and no role, None where they are none."""
+    """The role of `person` in `org`: "" for a member whose role the Hub does not show, None for a non-member."""
     key = context.keys.person(f"role {org} {person.id}")
     known = None if fresh else context.redis.get(key)
     if known is None:
         try:
             found = context.hub.member(org, person.id, person.name)
         except NotFound:
-            found = None  # a user's name, or nobody's
+            found = None  # no organisation has this name
         known = json.dumps(found)
-        context.redis.set(key, known, ex=LASTS)
+        context.redis.set(key, known, ex=CACHE_SECONDS)
     role = json.loads(known)
     return str(role) if role is not None else None

@@ -1,7 +1,7 @@
-"""What the bot must know of a pull request that it reported on: kept in the report itself, for Redis may be lost.
+"""Records of a checked pull request, stored in the report itself, so that they survive the loss of Redis.
 
-The second line of the report, invisible where it is rendered, says what was checked, blob by blob, and what came of it.
-It counts where the first one, our marker, does: only in a comment of our own.
+The second line of the report, which renderers hide, holds the checked blobs and the result. Like the marker in the
+first line, it counts only in a comment of the bot's own.
 
     <!-- steward:1 open-llm pull 12 -->
     <!-- {"head": "4a7d…", "result": "passed", "files": [["org/model_eval_request_….json", "9c1e…", null]]} -->
@@ -23,10 +23,10 @@ from redis_state.dirty import SyncPriority
 from redis_state.redis import text
 
 Result = Literal["passed", "problems", "mixed", "other", "too-many", "too-large", "nothing"]
-"""What a pull request is: submissions that pass, or do not; with other changes beside them; no submission at all; more
-than is looked at; without any change."""
+"""The kind of a pull request: submissions that pass, or do not; submissions and other changes; no submission; more than
+the bot checks; no change."""
 End = Literal["merged", "by-hand", "taken-back"]
-"""What became of it: merged by the bot, exactly as it was checked; merged by somebody; merged otherwise, and undone."""
+"""The end of a pull request: merged by the bot as checked; merged by a person; merged differently, and reverted."""
 
 KIND = "pull"
 MAIN = "refs/heads/main"
@@ -35,7 +35,7 @@ _LINE = re.compile(r"<!-- (\{.*\}) -->")
 
 
 class PlannedFile(BaseModel):
-    """A file that may be merged: the git blob id that it is to have, and the one that it has before; None: none.
+    """A file that may be merged: its git blob id after the merge, and the one before (None: there is no file).
 
     `sha` is the commit of the model that would be evaluated.
     """
@@ -49,7 +49,7 @@ class PlannedFile(BaseModel):
 
 
 class PullRequestState(BaseModel):
-    """What a report rests on, beside the files themselves: where one of these changes, it is written anew."""
+    """The facts that a report rests on, beside the files: if one of them changes, the report is written again."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -60,7 +60,7 @@ class PullRequestState(BaseModel):
 
 
 class CheckedRename(BaseModel):
-    """A rename that was checked: the digest of its plan, and of what the pull request makes of the files."""
+    """A checked rename: the digests of its plan and of the files after the pull request."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -72,7 +72,7 @@ class CheckedRename(BaseModel):
 
 
 class PullRequestRecord(BaseModel):
-    """What a report says, for the bot."""
+    """The facts in a report, for the bot."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -85,27 +85,27 @@ class PullRequestRecord(BaseModel):
     end: End | None = None
 
     def line(self) -> Safe:
-        """The line of the report."""
+        """The hidden line of the report."""
         return hidden_line(self)
 
 
 def hidden_line(record: BaseModel) -> Safe:
-    """`record` in a line that nobody sees where it is rendered."""
-    said = record.model_dump_json(exclude_defaults=True)
-    ascii_only = "".join(char if " " <= char <= "~" else _escaped(char) for char in said)
+    """`record` as a line that renderers hide."""
+    data = record.model_dump_json(exclude_defaults=True)
+    ascii_only = "".join(char if " " <= char <= "~" else _escaped(char) for char in data)
     without_end = ascii_only.replace("--", "-" + _escaped("-"))  # some renderers end a comment there
     return Safe(f"<!-- {without_end} -->")
 
 
 def second_line(comment: Comment) -> str:
-    """The JSON in the hidden line below the marker of our own `comment`; "" where there is none."""
+    """The JSON in the hidden line below the marker of the bot's `comment`; "" if there is none."""
     lines = re.split(r"\r\n|\r|\n", comment.text, maxsplit=2)
     found = _LINE.fullmatch(lines[1].strip()) if len(lines) > 1 else None
     return found[1] if found is not None else ""
 
 
 class PullRequestMemo(BaseModel):
-    """What is remembered of a pull request in Redis; without it, a look more is taken."""
+    """Facts about a pull request in Redis; without them, it is checked once more."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -120,7 +120,7 @@ class PullRequestMemo(BaseModel):
 
 
 def situation(context: BoardContext, thread: Thread) -> PullRequestState:
-    """How things are with the pull request `thread`."""
+    """The present state of the pull request `thread`."""
     return PullRequestState(
         head=thread.head_commit or "",
         draft=thread.status == "draft",
@@ -136,7 +136,7 @@ def marker(context: BoardContext, number: int) -> Marker:
 
 
 def find_report(context: BoardContext, thread: Thread) -> tuple[Comment | None, PullRequestRecord | None]:
-    """Our report on `thread`, and what it says; a line that cannot be read is as good as none."""
+    """The bot's report on `thread`, and its record; None for a missing or unreadable one."""
     comment = find_marked(thread.comments, marker(context, thread.num), context.me())
     if comment is None:
         return None, None
@@ -148,7 +148,7 @@ def find_report(context: BoardContext, thread: Thread) -> tuple[Comment | None, 
 
 
 def recall(context: BoardContext, repo: Repo, number: int) -> PullRequestMemo | None:
-    """What is remembered of pull request `number` of `repo`."""
+    """The memo of pull request `number` of `repo`."""
     raw = context.redis.hget(context.keys.pulls, _name(context, repo, number))
     return None if raw is None else _memo(raw)
 
@@ -161,7 +161,7 @@ def _memo(raw: bytes | str) -> PullRequestMemo | None:
 
 
 def recall_all(context: BoardContext) -> dict[int, PullRequestMemo | None]:
-    """What is remembered of every pull request in the requests repo, by its number."""
+    """The memo of every pull request in the requests repo, by number."""
     found = {text(name): raw for name, raw in context.redis.hgetall(context.keys.pulls).items()}
     return {int(name): _memo(raw) for name, raw in found.items() if name.isdecimal()}
 
@@ -175,12 +175,12 @@ def mark_moved(context: BoardContext, heads: dict[str, str]) -> None:
 
 
 def remember(context: BoardContext, repo: Repo, number: int, memo: PullRequestMemo) -> None:
-    """Remember `memo`."""
+    """Store `memo`."""
     context.redis.hset(context.keys.pulls, _name(context, repo, number), memo.model_dump_json(exclude_defaults=True))
 
 
 def forget(context: BoardContext, repo: Repo, number: int) -> None:
-    """It is over, or gone."""
+    """Delete the memo of a pull request that has ended or is gone."""
     context.redis.hdel(context.keys.pulls, _name(context, repo, number))
 
 

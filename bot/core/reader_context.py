@@ -1,4 +1,4 @@
-"""The desk of those who only look: what lies in Redis, and no account on the Hub."""
+"""The context of processes that only read: the state in Redis, without an account on the Hub."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from leaderboard.suites import find_suite
 from redis_state import clock
 from redis_state.redis import connect
 
-SECONDS = 5
-"""How long Redis may take for one answer to somebody who looks."""
+REDIS_TIMEOUT_SECONDS = 5
+"""Time limit of one call to Redis from a reading process."""
 
 
 def read_only_context(settings: BotSettings, board: Board) -> BoardContext:
-    """A desk for the web server: it has no token, and makes no call. Raises RedisMissing and BadSuite."""
+    """A context for the web server: it has no token and calls no Hub. Raises RedisMissing and BadSuite."""
     return BoardContext(
         board=board,
         suite=find_suite(board.suite),
         hub=Hub(settings.hf_endpoint, None),
-        redis=connect(settings.redis_url, socket_timeout=SECONDS),
+        redis=connect(settings.redis_url, socket_timeout=REDIS_TIMEOUT_SECONDS),
         now=clock.now,
     )

@@ -1,7 +1,7 @@
-"""From a template and strangers' words to Markdown in which only the template speaks.
+"""Rendering of templates to Markdown, with untrusted values escaped.
 
-Whatever a template prints is escaped, unless a filter made it safe: no name, reason or log line can mention a person,
-open a link, close a fold, hide in a comment or look like one of the bot's own markers.
+Every value that a template prints is escaped, unless a filter made it safe: no name, reason or log line can mention a
+person, open a link, close a fold, hide in a comment or look like one of the bot's markers.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _AT_THE_START = re.compile(r"^(\d{1,9}(?=[.)](?:\s|$))|)([#+>=.)-])")
 
 
 class Safe(str):
-    """Markdown of our own making."""
+    """Markdown that needs no escaping."""
 
     __slots__ = ()
 

@@ -1,4 +1,4 @@
-"""Whether everybody may read a repo, remembered for a few minutes."""
+"""Whether a repo is private, cached for a few minutes."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from hub.client import Hub
 from hub.errors import NotFound
 from hub.records import Repo
 
-LASTS = 300.0
-"""Seconds for which an answer is believed."""
+CACHE_SECONDS = 300.0
+"""Time for which an answer is cached."""
 
 
 class Visibility:
-    """Which repos are private, as far as our token sees them."""
+    """Visibility of repos, as the bot's token sees them."""
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
         self._known: dict[Repo, tuple[bool, float]] = {}
 
     def is_private(self, repo: Repo) -> bool:
-        """Whether only some may read `repo`; not so where there is none. One call, at times."""
+        """Whether `repo` is private; False if it does not exist. One call if the answer is not cached."""
         known = self._known.get(repo)
-        if known is None or time.monotonic() - known[1] > LASTS:
+        if known is None or time.monotonic() - known[1] > CACHE_SECONDS:
             try:
                 known = (self._hub.is_private(repo), time.monotonic())
             except NotFound:

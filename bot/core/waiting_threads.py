@@ -1,6 +1,6 @@
 """The list of threads that wait for a maintainer, in Redis.
 
-The syncs of threads keep it. After Redis was lost it is made again from the open threads, which are read in turn.
+The syncs of threads maintain it. After Redis was lost it is rebuilt from the open threads, which are read in turn.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ DIGEST = "digest"
 
 
 class WaitingThread(BaseModel):
-    """One thread that waits: since when (seconds since the epoch), and what it seems to be about."""
+    """One thread that waits: since when (seconds since the epoch), and its probable topic."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -31,7 +31,7 @@ class WaitingThread(BaseModel):
 
 
 def note(context: BoardContext, repo: Repo, thread: Thread, topic: Topic | None) -> None:
-    """Put `thread` on the list, or take it off where it waits for nobody (`topic` None). One round trip."""
+    """Put `thread` on the list, or remove it if it does not wait (`topic` None). One round trip."""
     key = thread_key(repo, thread.num)
     if topic is None:
         context.redis.hdel(context.keys.waiting_threads, key)
@@ -57,4 +57,4 @@ def _waiting(raw: bytes | str) -> WaitingThread | None:
     try:
         return WaitingThread.model_validate_json(raw)
     except ValidationError:
-        return None  # noted by another version: the next look at its thread notes it anew
+        return None  # stored by another version: the next sync of its thread stores it again

@@ -1,6 +1,6 @@
-"""One attempt, from the worker's question for the claim to its end: claimed, watched, tried again, or found lost.
+"""One attempt, from the worker's request for the claim to its end: claimed, watched, retried, or found lost.
 
-Race closed: two workers take one attempt. Both ask, the file names one attempt, and the job's id lets RQ run it once.
+Race closed: two workers take one attempt. Both ask, the file names one attempt, and RQ runs a job of one id once.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from redis_state.shadowed_writes import ShadowedWrite
 
 
 def wait(context: BoardContext, gathered: RequestFacts) -> None:
-    """Put an attempt that nobody has yet into its place in the queue, and tell the submitter which place that is."""
+    """Queue an attempt that no worker has, and show its place in the status comment."""
     entry, request = gathered.entry, gathered.request
-    life_now = gathered.seen.life
-    # Where the index still says that it runs, dispatch would give no turn to it, and no place in the queue either.
-    has_no_place = life_now == "handed-back" or (life_now == "queued" and entry.state == "running")
-    if has_no_place or entry.job is None:
+    life = gathered.seen.life
+    # Dispatch skips an attempt that the index still shows as running.
+    is_not_queued = life == "handed-back" or (life == "queued" and entry.state == "running")
+    if is_not_queued or entry.job is None:
         ready = entry.model_copy(
             update={
                 "state": "waiting",
@@ -51,12 +51,12 @@ def wait(context: BoardContext, gathered: RequestFacts) -> None:
 
 
 def claim(context: BoardContext, gathered: RequestFacts, *, committed: bool) -> None:
-    """Have RUNNING committed, which is the claim; once the file says so, let the worker go on."""
+    """Stage RUNNING, which is the claim; when the file says so (`committed`), grant it to the worker."""
     request, entry, attempt = gathered.request, gathered.entry, gathered.attempt
     assert attempt is not None
     if committed:
         if not context.attempts.answer_claim(attempt, granted=True):
-            return  # it was handed back in this instant, which calls for the request anew
+            return  # the worker just handed it back, which marks the request again
         timing.count_start(context, gathered)
         queue_places.note_turn_used(context, entry)
         watch(context, gathered)
@@ -79,14 +79,14 @@ def claim(context: BoardContext, gathered: RequestFacts, *, committed: bool) -> 
 
 
 def _what_reopened(context: BoardContext, gathered: RequestFacts) -> str:
-    """The commit by which somebody put back a request that had been claimed before; empty where nobody did."""
-    now, commit = gathered.turn, context.index.origin(gathered.entry.path).commit
-    put_back = now.number == now.first > max(1, gathered.request.file.steward.attempt)
-    return f"commit:{commit}" if put_back and commit else ""
+    """The cause `commit:{sha}` if a person's commit reopened a request that had been claimed before; else empty."""
+    current, commit = gathered.turn, context.index.origin(gathered.entry.path).commit
+    is_reopened = current.number == current.first > max(1, gathered.request.file.steward.attempt)
+    return f"commit:{commit}" if is_reopened and commit else ""
 
 
 def watch(context: BoardContext, gathered: RequestFacts) -> None:
-    """Show a running attempt, and its progress at most at a quarter, a half and three quarters."""
+    """Show a running attempt; its progress is updated at a quarter, a half and three quarters."""
     entry, attempt = gathered.entry, gathered.attempt
     state = context.attempts.read(attempt) if attempt else None
     progress = state.progress if state else None
@@ -105,20 +105,20 @@ def watch(context: BoardContext, gathered: RequestFacts) -> None:
 
 
 def had_published(context: BoardContext, gathered: RequestFacts, failure: Failure) -> bool:
-    """Whether an attempt had published its details, though nobody heard of it; the request is finished if so.
+    """Whether a failed attempt had published its details before; if so, finish the request.
 
-    Its worker was lost after that, or the Hub failed after the commit had landed, and stayed away.
+    This happens if the worker was lost after the commit, or if the Hub failed after the commit had landed.
     """
     if failure.cause not in ("worker-lost", "publication-failed") or gathered.attempt is None:
         return False
-    found = publication.find_outcome(context, gathered.request, gathered.attempt)
-    if found is not None:
-        publication.finish(context, gathered.request, gathered.file, gathered.entry, found, gathered.log)
-    return found is not None
+    outcome = publication.find_outcome(context, gathered.request, gathered.attempt)
+    if outcome is not None:
+        publication.finish(context, gathered.request, gathered.file, gathered.entry, outcome, gathered.log)
+    return outcome is not None
 
 
 def may_try_again(context: BoardContext, gathered: RequestFacts) -> bool:
-    """Whether the cause of an attempt's end is worth another try, and the board's budget has one left."""
+    """Whether the cause of the failure allows a retry, and the board's budget has one left."""
     outcome, status, tries = gathered.seen.outcome, gathered.request.status, gathered.turn.tries
     if status is None or not (status.waits or status is Status.RUNNING):
         return False
@@ -128,9 +128,9 @@ def may_try_again(context: BoardContext, gathered: RequestFacts) -> bool:
 
 
 def _may_relaunch(context: BoardContext, gathered: RequestFacts) -> bool:
-    """Whether another attempt may follow by itself; where not, the request fails, and people decide.
+    """Whether another attempt may follow automatically; if not, the request fails and people decide.
 
-    Where edits are held back too, that decides about the relaunch as about every edit.
+    If the board holds back edits too, True: the relaunch is then held back like every edit.
     """
     if (
         context.effects.mode(Effect.RELAUNCH) is EffectMode.SHADOW
@@ -149,18 +149,21 @@ def _may_relaunch(context: BoardContext, gathered: RequestFacts) -> bool:
 
 
 def reopen(context: BoardContext, gathered: RequestFacts, step: Reopen) -> None:
-    """Our fault: the next attempt waits, and the file says why; called again when the log of this one is kept."""
-    request, now = gathered.request, gathered.turn
+    """Queue the next attempt after a failure that the model did not cause, and write the cause into the file.
+
+    The request's sync calls this again when the log of the failed attempt has been stored.
+    """
+    request, current = gathered.request, gathered.turn
     entry = publication.end_attempt(context, gathered.entry, gathered.attempt or "")
     timing.count_end(context, entry, gathered.attempt or "", step.failure.fault)
     if step.outcome is not None and not publication.keep_log(context, request, step.outcome, gathered.log):
         return
     view = view_of(context, entry, request, "again", failure=step.failure)
     entry = update_status(context, entry, view, named=request.file.steward.thread)
-    wait = may_retry(step.failure.cause, now.tries) or 0.0
-    context.index.put(entry.model_copy(update={"again": context.now() + wait}))
+    delay = may_retry(step.failure.cause, current.tries) or 0.0
+    context.index.put(entry.model_copy(update={"again": context.now() + delay}))
     change = transitions.reopen_transition(
-        request, now=now, cause=step.cause, failure=step.failure, thread=entry.thread
+        request, now=current, cause=step.cause, failure=step.failure, thread=entry.thread
     )
     if change is None:
         return
@@ -169,19 +172,22 @@ def reopen(context: BoardContext, gathered: RequestFacts, step: Reopen) -> None:
 
 
 def recover(context: BoardContext, gathered: RequestFacts, attempt: str) -> float | None:
-    """The worker fell silent: it may have published all the same; else it is lost, which is never the model's fault."""
+    """Handle a worker without heartbeats: finish the request if it had published, else treat the worker as lost.
+
+    A lost worker is never the model's fault. Returns when to sync the request again, if known.
+    """
     born = float(context.redis.set(context.keys.born, context.now(), nx=True, get=True) or context.now())
-    first_look = born + 2 * BEAT + 5
-    if context.now() < first_look:
-        return first_look  # Redis is new: whoever lives has not had the time to say so
+    first_check = born + 2 * BEAT + 5
+    if context.now() < first_check:
+        return first_check  # Redis is new: running workers have had no time for a heartbeat
     request, file, entry = gathered.request, gathered.file, gathered.entry
-    found = publication.find_outcome(context, request, attempt)
-    if found is not None:
-        publication.finish(context, request, file, entry, found, "")
+    outcome = publication.find_outcome(context, request, attempt)
+    if outcome is not None:
+        publication.finish(context, request, file, entry, outcome, "")
         return None
     if attempt_life(context, attempt) not in ("silent", "unseen"):
-        return context.now()  # it said something while we asked the Hub
-    context.attempts.cancel(attempt)  # should it live after all, its next beat tells it to publish nothing
+        return context.now()  # a heartbeat came during the calls to the Hub
+    context.attempts.cancel(attempt)  # if the worker is alive after all, its next heartbeat stops the publication
     lost = cause("worker-lost").failure("it fell silent")
     if gathered.turn.tries < context.board.attempts and _may_relaunch(context, gathered):
         reopen(context, gathered, Reopen(lost, None, cause=f"{attempt}:worker-lost"))
@@ -191,11 +197,11 @@ def recover(context: BoardContext, gathered: RequestFacts, attempt: str) -> floa
 
 
 def dismiss(context: BoardContext, attempt: str | None, current: str | None) -> None:
-    """Nobody wants `attempt` any more if it is not the `current` one: refuse its claim, or ask its worker to stop."""
+    """Refuse the claim of `attempt`, or ask its worker to stop, unless it is the `current` one."""
     if attempt is None or attempt == current:
         return
-    how = attempt_life(context, attempt)
-    if how == "taken":
+    life = attempt_life(context, attempt)
+    if life == "taken":
         context.attempts.answer_claim(attempt, granted=False)
-    elif how == "running":
+    elif life == "running":
         context.attempts.cancel(attempt)

@@ -1,4 +1,4 @@
-"""What an attempt took, counted once when it has ended, by whoever sees that first."""
+"""GPU time of an attempt, counted once when it has ended, by the first caller that sees the end."""
 
 from __future__ import annotations
 
@@ -7,19 +7,20 @@ from leaderboard.attempts import Outcome
 from redis_state.board.entry import IndexEntry
 from redis_state.board.measures import Cost
 
-AFTERWARDS = 3_600.0
-"""Seconds beyond the board's limit that an attempt may say it took: publishing comes on top."""
+PUBLICATION_SECONDS = 3_600.0
+"""Time beyond the board's limit that an attempt may claim to have taken, for its publication."""
 
 
 def count(context: BoardContext, entry: IndexEntry, attempt: str, outcome: Outcome | None = None) -> None:
-    """Count what `attempt` took of the budgets; where it came to results, learn how long such an evaluation takes."""
+    """Count the GPU time of `attempt` in the budgets; if it has results, learn the duration of such evaluations too."""
     state = context.attempts.read(attempt) if outcome is None else None
     started, ended = (outcome.started, outcome.ended) if outcome is not None else (0.0, context.now())
     if state is not None and state.state not in ("queued", "handed-back"):
         started = state.started
     if not started or ended < started:
         return
-    seconds = min(ended - started, context.board.attempt_seconds + AFTERWARDS)  # a worker's word is a stranger's
+    # Workers are not trusted, so the time is bounded.
+    seconds = min(ended - started, context.board.attempt_seconds + PUBLICATION_SECONDS)
     new = context.measures.spend(Cost(attempt, entry.path, entry.tier, entry.submitter, seconds, ended=context.now()))
     if new and outcome is not None and outcome.ok:
         context.measures.learn(outcome.suite, entry.size, seconds)

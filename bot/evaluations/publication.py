@@ -1,11 +1,11 @@
 """The end of an attempt: check what the worker published, copy it into the shared repos, and close the request.
 
-Only the current attempt gets here: the caller computed its id from the request file. The order is results and log, then
-the comment, then the request file. So a file that has come to an end needs nothing more, and whoever starts with an
-empty Redis may leave all of those alone. Paths come from the attempt: a second run finds what is there and goes on.
+Only the current attempt is published: the caller computed its id from the request file. The order is results and log,
+then the comment, then the request file. So a request file with an end needs nothing more, even for a bot that starts
+with an empty Redis. Paths come from the attempt: a second run finds the files of the first and continues.
 
-Race accepted: somebody cancels the request after the thread was told and before the file says so. The comment then says
-more than the file; both are true.
+Race accepted: a person cancels the request after the comment was written and before the file says the end. The comment
+then says more than the file; both are true.
 """
 
 from __future__ import annotations
@@ -35,20 +35,20 @@ from redis_state.dirty import SyncPriority
 
 log = structlog.get_logger()
 
-MAX_OUTCOME = 100_000
+MAX_OUTCOME_BYTES = 100_000
 
 PUBLISHED = point("results and log are in, thread not told")
 THREAD_UPDATED = point("thread told of the end, file not staged")
 
 
 class OutcomeMismatch(Exception):
-    """What the details repo holds is not what the outcome says; the message tells how it differs."""
+    """The details repo does not hold what the outcome says; the message names the difference."""
 
 
 def finish(context: BoardContext, request: Request, file: File, entry: IndexEntry, outcome: Outcome, text: str) -> None:
-    """Publish the results of `outcome`, then say FINISHED; FAILED where they are not what they should be.
+    """Publish the results of `outcome`, then stage FINISHED; FAILED if the results are not as they should be.
 
-    Called again when the shared repos have results and log: only then the thread is told, and the file after it.
+    Called again when the shared repos have results and log: only then come the comment and after it the file.
     """
     costs.count(context, entry, outcome.attempt, outcome)
     entry = end_attempt(context, entry, outcome.attempt)
@@ -60,8 +60,8 @@ def finish(context: BoardContext, request: Request, file: File, entry: IndexEntr
         return
     timing.count_end(context, entry, outcome.attempt, "finished", seconds=outcome.ended - outcome.started)
     log_url = log_address(context, request, outcome) if may_keep_log(context, request) else ""
-    kept = keep_log(context, request, outcome, text)
-    if not (kept & keep_results(context, request, outcome, path, data)):
+    has_log = keep_log(context, request, outcome, text)
+    if not (has_log & keep_results(context, request, outcome, path, data)):
         return
     pass_by(PUBLISHED)
     view = view_of(
@@ -98,53 +98,56 @@ def fail(
     outcome: Outcome | None,
     text: str,
 ) -> None:
-    """FAILED, with the reason in file and thread, and the log where there is one; called again when that is kept."""
+    """Stage FAILED, with the reason in file and thread, and the log if there is one.
+
+    Called again when the log has been stored: only then come the comment and the file.
+    """
     attempt = outcome.attempt if outcome is not None else entry.attempt or ""
     entry = end_attempt(context, entry, attempt)
     timing.count_end(context, entry, attempt, failure.fault)
     if outcome is not None and not keep_log(context, request, outcome, text):
         return
-    kept = outcome is not None and may_keep_log(context, request)
-    log_url = log_address(context, request, outcome) if outcome is not None and kept else None
+    has_log = outcome is not None and may_keep_log(context, request)
+    log_url = log_address(context, request, outcome) if outcome is not None and has_log else None
     view = view_of(context, entry, request, "failed", failure=failure, log_url=log_url or "")
     entry = update_status(context, entry, view, named=request.file.steward.thread)
     context.index.put(entry)
     pass_by(THREAD_UPDATED)
     number = number_in(attempt) or None
     if entry.kept is not None:
-        said = request.file.steward.revision or request.file.revision or "main"
-        tried = outcome.revision if outcome is not None else said
+        file_revision = request.file.steward.revision or request.file.revision or "main"
+        tried = outcome.revision if outcome is not None else file_revision
         step = transitions.restore_transition(
             entry.kept, tried=tried, failure=failure, log=log_url, thread=entry.thread, number=number
         )
     else:
         step = transitions.fail_transition(failure=failure, log=log_url, thread=entry.thread, number=number)
-    after = _log_edits(outcome) if outcome is not None and kept else ()
+    after = _log_edits(outcome) if outcome is not None and has_log else ()
     name = f"fail {attempt or entry.path}"
     stage_transition(context, request, file, step, name=name, line=f"Fail {request.path.model}", after=after)
 
 
 def end_attempt(context: BoardContext, entry: IndexEntry, attempt: str) -> IndexEntry:
-    """The attempt is over: its worker is free for the next one, though the request has a few steps to its end."""
+    """Note the end of the attempt: its worker is free for the next one, before the request itself has ended."""
     costs.count(context, entry, attempt)
-    over = entry.model_copy(update={"state": "settled", "attempt": attempt or None, "job": None})
-    if over != entry:
-        context.index.put(over)
+    ended = entry.model_copy(update={"state": "settled", "attempt": attempt or None, "job": None})
+    if ended != entry:
+        context.index.put(ended)
         context.mark(QUEUE, SyncPriority.PERSON)
     context.attempts.drop(attempt)
-    return over
+    return ended
 
 
 def may_keep_log(context: BoardContext, request: Request) -> bool:
-    """Whether a log may lie in the logs repo: that of a model which not all may see, only if not all may read that."""
+    """Whether the logs repo may hold the log: that of a private or gated model, only if the repo is private."""
     access = context.index.get(str(request.path)).standing.access
     return access == "public" or context.visibility.is_private(context.logs)
 
 
 def keep_log(context: BoardContext, request: Request, outcome: Outcome, text: str) -> bool:
-    """Whether to go on: log and outcome of an attempt are in the logs repo, or the board holds them back.
+    """Whether log and outcome of an attempt are in the logs repo, or held back, so that the caller may continue.
 
-    Where that is not known, they are on their way.
+    If not, they are staged.
     """
     log_edit, outcome_edit = _log_edits(outcome)
     if not may_keep_log(context, request):
@@ -152,19 +155,19 @@ def keep_log(context: BoardContext, request: Request, outcome: Outcome, text: st
     if context.ledgers.landed(log_edit, outcome_edit):
         return True
     model, path = request.path.model, str(request.path)
-    words = (text or "The attempt left no log.\n").encode("utf-8", "replace")
-    told = outcome.model_dump_json(indent=2).encode() + b"\n"
+    log_data = (text or "The attempt left no log.\n").encode("utf-8", "replace")
+    outcome_data = outcome.model_dump_json(indent=2).encode() + b"\n"
     line, wake = f"Add the log of {model}", (request_key(path),)
     folder = f"{model}/{outcome.attempt}"
     return not context.effects.stage(
         context.logs,
-        PutFile(id=log_edit, path=f"{folder}/log.txt", data=words, line=line, subject=path, wake=wake),
-        PutFile(id=outcome_edit, path=f"{folder}/outcome.json", data=told, line=line, subject=path, wake=wake),
+        PutFile(id=log_edit, path=f"{folder}/log.txt", data=log_data, line=line, subject=path, wake=wake),
+        PutFile(id=outcome_edit, path=f"{folder}/outcome.json", data=outcome_data, line=line, subject=path, wake=wake),
     )
 
 
 def keep_results(context: BoardContext, request: Request, outcome: Outcome, path: str, data: bytes) -> bool:
-    """Whether to go on: the results are in the results repo, or held back. Else they are on their way."""
+    """Whether the results are in the results repo, or held back, so that the caller may continue; else stage them."""
     edit, subject = _results_edit(outcome), str(request.path)
     if context.ledgers.landed(edit):
         return True
@@ -174,7 +177,7 @@ def keep_results(context: BoardContext, request: Request, outcome: Outcome, path
 
 
 def log_address(context: BoardContext, request: Request, outcome: Outcome) -> str:
-    """Where people find the log of an attempt."""
+    """The address of the log of an attempt."""
     return context.address(context.logs, f"{request.path.model}/{outcome.attempt}/log.txt")
 
 
@@ -187,7 +190,10 @@ def _results_edit(outcome: Outcome) -> str:
 
 
 def check(context: BoardContext, request: Request, outcome: Outcome) -> tuple[str, ResultsFile, bytes]:
-    """Where the results of `outcome` go, they, and their bytes. Raises NotAsPromised where they are something else."""
+    """Check the published results of `outcome`: return their path in the results repo, the results and their bytes.
+
+    Raises OutcomeMismatch if the details repo holds something else.
+    """
     details, repo = outcome.details, details_repo(context, request)
     if details is None or details.repo != repo.id:
         raise OutcomeMismatch("the details are not in the repo of this model")
@@ -201,28 +207,32 @@ def check(context: BoardContext, request: Request, outcome: Outcome) -> tuple[st
             raise OutcomeMismatch("the results are not on the main branch, where workers alone write")
     except (NotFound, TooLarge, BadResults) as error:
         raise OutcomeMismatch(str(error)) from error
-    said = (results.block.attempt, results.block.request, results.block.model, results.block.revision)
-    if said != (outcome.attempt, str(request.path), request.path.model, outcome.revision):
+    block = (results.block.attempt, results.block.request, results.block.model, results.block.revision)
+    if block != (outcome.attempt, str(request.path), request.path.model, outcome.revision):
         raise OutcomeMismatch("the results are of another attempt")
     return path, results, file.data
 
 
 def _is_on_main(context: BoardContext, repo: Repo, details: Details, file: File) -> bool:
-    """Whether a commit of `details`, or what it holds, is on the main branch: anybody may open a pull request, and its
-    commits have addresses too."""
+    """Whether the commit of `details`, or the same results file, is on the main branch.
+
+    Any account can open a pull request, whose commits can be read too: those do not count.
+    """
     head = context.hub.head(repo)
     if head == details.commit:
         return True
-    kept = context.hub.find_file(repo, details.results_path, head, max_bytes=MAX_BYTES)
-    return kept is not None and kept.oid == file.oid
+    present = context.hub.find_file(repo, details.results_path, head, max_bytes=MAX_BYTES)
+    return present is not None and present.oid == file.oid
 
 
 def find_outcome(context: BoardContext, request: Request, attempt: str) -> Outcome | None:
-    """The outcome that a worker published before it, or Redis, was lost; None where there is none that can be read, or
-    that is of the suite as it is now."""
+    """The outcome that a worker published before it, or Redis, was lost.
+
+    None if there is no readable one, or if it is not of the present version of the suite.
+    """
     repo, path = details_repo(context, request), outcome_path(attempt)
     try:
-        file = context.hub.find_file(repo, path, max_bytes=MAX_OUTCOME)
+        file = context.hub.find_file(repo, path, max_bytes=MAX_OUTCOME_BYTES)
         if file is None:
             return None
         outcome = PublishedOutcome.model_validate_json(file.data).outcome(repo.id, file.commit)

@@ -1,13 +1,14 @@
-"""Results, logs and outcomes that we published, and somebody removed by hand: noticed, told, and put back where that is
-safe. A look costs one call a repo as long as nobody but us commits there, whatever the number of files.
+"""Published results, logs and outcomes that a person removed by hand: detected, logged, and restored if that is safe.
 
-Whose removal it was decides. A maintainer who removes something has decided so: that is told in the log, and left. What
-anybody else removed comes back once, as long as its request still says FINISHED with it and the details repo holds it
-byte for byte; who removes it again means it, too. Logs and outcomes have no second copy: they are told.
+A check costs one call for each repo while only the bot commits there, whatever the number of files.
 
-Race accepted: what was removed before the first look at a new Redis, or behind more than LOOK_BACK commits, is not
-noticed here; `steward doctor` compares every finished request with the results repo (`missing_results`).
-Race accepted: a request that is reopened while its old results are put back. They were true, and stay beside the new.
+A removal by a maintainer is a decision: it is logged and stays. Results that another account removed are restored once,
+if their request still says FINISHED with them and the details repo holds the same bytes; a second removal stays. Logs
+and outcomes have no second copy: their removal is only logged.
+
+Race accepted: a removal before the first check with a new Redis, or more than MAX_COMMITS commits ago, is not detected
+here; `steward doctor` compares every finished request with the results repo (`missing_results`).
+Race accepted: a request is reopened while its old results are restored. They were correct, and stay beside the new.
 """
 
 from __future__ import annotations
@@ -32,30 +33,31 @@ from redis_state.dirty import SyncPriority
 log = structlog.get_logger()
 
 DELETED_RESULTS = "kept"
-"""Dirty key: somebody may have removed what we published."""
-LOOK_EVERY = 600.0
-"""Seconds between two looks: nobody waits for it."""
-LOOK_BACK = 50
+"""Dirty key: a person may have removed published files."""
+CHECK_SECONDS = 600.0
+"""Time between two checks."""
+MAX_COMMITS = 50
+"""Commits of a repo that one check reads."""
 
 
 def is_due(context: BoardContext) -> bool:
-    """Whether it is time for another look. The first one comes LOOK_EVERY after a start: there is more to do then."""
+    """Whether a check is due. The first one comes CHECK_SECONDS after a start, when other work is done."""
     now = context.now()
     last = context.redis.hget(context.keys.rounds, DELETED_RESULTS)
     if last is None:
         context.redis.hset(context.keys.rounds, DELETED_RESULTS, now)
         return False
-    return not 0 <= now - float(last) < LOOK_EVERY
+    return not 0 <= now - float(last) < CHECK_SECONDS
 
 
 def sync_deleted_results(context: BoardContext) -> None:
-    """Look at what others committed to the results and logs repos since the last look."""
+    """Check the commits of others in the results and logs repos since the last check."""
     life = context.index.life()
     for repo in (context.results, context.logs):
         head, seen = context.hub.head(repo), context.index.head(repo.id)
         others = list(_others(context, repo, seen, head)) if seen is not None and head != seen else []
         for entry in others:
-            _look_at(context, repo, entry, head)
+            _check_commit(context, repo, entry, head)
         if others and repo == context.results:
             context.scores.note_told(head)
             context.mark(SCORES, SyncPriority.BACKGROUND)
@@ -65,17 +67,17 @@ def sync_deleted_results(context: BoardContext) -> None:
 
 
 def _others(context: BoardContext, repo: Repo, seen: str, head: str) -> Iterator[LogEntry]:
-    """The commits after `seen` that are not our own, newest first."""
+    """The commits after `seen` that are not the bot's own, newest first."""
     me = context.me()
-    for entry in context.hub.commits(repo, head, limit=LOOK_BACK):
+    for entry in context.hub.commits(repo, head, limit=MAX_COMMITS):
         if entry.oid == seen:
             return
         if not is_ours(me, entry):
             yield entry
 
 
-def _look_at(context: BoardContext, repo: Repo, entry: LogEntry, head: str) -> None:
-    """Tell what `entry` removed of ours and is still gone, and put it back where that is safe."""
+def _check_commit(context: BoardContext, repo: Repo, entry: LogEntry, head: str) -> None:
+    """Log the bot's files that `entry` removed and that are still gone, and restore them if that is safe."""
     try:
         paths = [
             path
@@ -84,33 +86,33 @@ def _look_at(context: BoardContext, repo: Repo, entry: LogEntry, head: str) -> N
         ]
     except NotFound:
         return  # the first commit of all
-    there = context.hub.paths_info(repo, paths, head) if paths else {}
-    who = entry.authors[0] if entry.authors else ""
+    present = context.hub.paths_info(repo, paths, head) if paths else {}
+    author = entry.authors[0] if entry.authors else ""
     for path in paths:
-        if path not in there:
-            restored = repo == context.results and not _decides(context, who) and _restore(context, path)
-            log.warning("removed by hand", repo=repo.id, path=path, by=who, commit=entry.oid, restored=restored)
+        if path not in present:
+            restored = repo == context.results and not _is_maintainer(context, author) and _restore(context, path)
+            log.warning("removed by hand", repo=repo.id, path=path, by=author, commit=entry.oid, restored=restored)
 
 
 def _is_ours(repo: Repo, context: BoardContext, path: str) -> bool:
-    """Whether a path has the form of those that we publish in `repo`."""
+    """Whether a path has the form of those that the bot publishes in `repo`."""
     folder, _, name = path.rpartition("/")
     if repo == context.results:
         return name.startswith("results_") and name.endswith(".json")
     return name in ("log.txt", "outcome.json") and number_in(folder.rpartition("/")[2]) > 0
 
 
-def _decides(context: BoardContext, name: str) -> bool:
-    """Whether what the account of this name removes is gone by a maintainer's decision."""
-    found = user_id(context, name, fresh=True) if name else None
-    if found is None:
+def _is_maintainer(context: BoardContext, name: str) -> bool:
+    """Whether the account of this name belongs to a maintainer."""
+    account_id = user_id(context, name, fresh=True) if name else None
+    if account_id is None:
         return False
-    _, held = roles(context, Person(found, name), model="", submitter="", fresh=True)
+    _, held = roles(context, Person(account_id, name), model="", submitter="", fresh=True)
     return Role.MAINTAINER in held
 
 
 def _restore(context: BoardContext, path: str) -> bool:
-    """Have the results at `path` written again from the details repo; False where nothing tells that they are right."""
+    """Stage the results at `path` again from the details repo; False if nothing proves that they are right."""
     name = f"restore {path}"
     request = _finished_with(context, path)
     if request is None or context.ledgers.landed(name):
@@ -119,13 +121,13 @@ def _restore(context: BoardContext, path: str) -> bool:
     if outcome is None:
         return False
     try:
-        found, _, data = publication.check(context, request, outcome)
+        published_path, _, data = publication.check(context, request, outcome)
     except publication.OutcomeMismatch as error:
-        log.warning("results not put back", path=path, error=str(error))
+        log.warning("results not restored", path=path, error=str(error))
         return False
     line = f"Put back results of {request.path.model}"
-    put = PutFile(id=name, path=path, data=data, line=line)  # of no subject: nothing about the request waits for it
-    return found == path and context.effects.stage(context.results, put)
+    put = PutFile(id=name, path=path, data=data, line=line)  # no subject: nothing about the request waits for it
+    return published_path == path and context.effects.stage(context.results, put)
 
 
 def _finished_with(context: BoardContext, results: str) -> Request | None:
@@ -134,7 +136,7 @@ def _finished_with(context: BoardContext, results: str) -> Request | None:
         try:
             file = context.hub.find_file(context.requests, entry.path, max_bytes=context.board.max_request_bytes)
         except TooLarge:
-            continue  # none of ours: it says nothing
+            continue  # not written by the bot
         request = parse_request(entry.path, file.data) if file is not None else None
         if isinstance(request, Request) and _names_results(request, results):
             return request
@@ -146,16 +148,16 @@ def _names_results(request: Request, results: str) -> bool:
 
 
 def missing_results(context: BoardContext) -> list[tuple[str, str]]:
-    """(path of the request, of its results) for each request that we finished and whose results are gone.
+    """(path of the request, path of its results) for each request that Steward finished and whose results are gone.
 
     One call for each thousand files of the results repo. Raises HubError and MirrorDamaged.
     """
-    there = {file.path for file in context.hub.list_files(context.results)}
+    present = {file.path for file in context.hub.list_files(context.results)}
     head = context.mirror.fetch(context.requests, depth=0)
     with context.mirror.read(context.requests) as view:
         blobs = [blob for blob in view.files(head) if is_request_path(blob.path) and blob.oid is not None]
-        said = ((blob.path, view.blob(blob.oid or "", max_bytes=context.board.max_request_bytes)) for blob in blobs)
-        return [(path, results) for path, results in _results(said) if results not in there]
+        files = ((blob.path, view.blob(blob.oid or "", max_bytes=context.board.max_request_bytes)) for blob in blobs)
+        return [(path, results) for path, results in _results(files) if results not in present]
 
 
 def _results(files: Iterable[tuple[str, bytes | None]]) -> Iterator[tuple[str, str]]:

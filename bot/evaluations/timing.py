@@ -1,20 +1,20 @@
-"""What is counted of each attempt for those who look how long things take: its wait, how it ended, how long it took."""
+"""Counts for the statistics of each attempt: its wait, its end and its duration."""
 
 from __future__ import annotations
 
 from bot.core.context import BoardContext
-from bot.evaluations.costs import AFTERWARDS
+from bot.evaluations.costs import PUBLICATION_SECONDS
 from bot.request_files.gather import RequestFacts
 from leaderboard.requests import RequestPath, parse_path
 from leaderboard.timings import End
 from redis_state.board.entry import IndexEntry
 
 OTHER = "other"
-"""Stands for every precision that is none of the board's: what is written in a path is a stranger's word."""
+"""Counted for every precision that is not one of the board's: paths are untrusted input."""
 
 
 def count_start(context: BoardContext, gathered: RequestFacts) -> None:
-    """The attempt was claimed. Only the first one that people asked for tells of the wait: others waited for us."""
+    """Count the wait of a claimed attempt. Automatic retries do not count: only people's requests measure the queue."""
     entry, attempt = gathered.entry, gathered.attempt
     if attempt is None or gathered.turn.tries > 1 or not 0 < entry.submitted <= context.now():
         return
@@ -27,15 +27,16 @@ def count_start(context: BoardContext, gathered: RequestFacts) -> None:
 def count_end(
     context: BoardContext, entry: IndexEntry, attempt: str, end: End, *, seconds: float | None = None
 ) -> None:
-    """The attempt is over; `seconds` is how long its worker says it took, where it came to results."""
+    """Count the end of an attempt; `seconds` is its duration by its worker, if it has results."""
     if not attempt:
         return
-    took = min(seconds, context.board.attempt_seconds + AFTERWARDS) if seconds is not None and seconds > 0 else None
+    limit = context.board.attempt_seconds + PUBLICATION_SECONDS
+    duration = min(seconds, limit) if seconds is not None and seconds > 0 else None
     precision = _precision(context, entry)
-    context.timings.ended(attempt, end, seconds=took, tier=entry.tier, precision=precision, now=context.now())
+    context.timings.ended(attempt, end, seconds=duration, tier=entry.tier, precision=precision, now=context.now())
 
 
 def _precision(context: BoardContext, entry: IndexEntry) -> str:
-    where = parse_path(entry.path)
-    said = where.precision if isinstance(where, RequestPath) else ""
-    return said if said in context.board.precisions else OTHER
+    path = parse_path(entry.path)
+    precision = path.precision if isinstance(path, RequestPath) else ""
+    return precision if precision in context.board.precisions else OTHER

@@ -1,8 +1,7 @@
-"""What a webhook delivery says, and what may be out of step because of it.
+"""Reading a webhook delivery: which dirty keys it marks.
 
-A payload is a hint from a stranger: nothing in it is acted on but *which* thing to look at. The model is tolerant on
-purpose. A delivery that is refused counts towards the suspension of the webhook, so whatever cannot be read is kept,
-counted and ignored.
+A payload is an untrusted hint: the bot only takes from it *which* thing to sync. The parser is tolerant on purpose. A
+refused delivery counts towards the suspension of the webhook, so an unreadable one is stored, counted and ignored.
 """
 
 from __future__ import annotations
@@ -19,32 +18,32 @@ from redis_state.dirty import SyncPriority
 from redis_state.webhook_quota import Domain
 
 REQUESTS = "requests"
-"""Dirty key: the requests repo has commits that nobody looked at."""
+"""Dirty key: the requests repo may have new commits."""
 FLAGS = "flags"
-"""Dirty key: the flags repo may have commits that nobody read."""
+"""Dirty key: the flags repo may have new commits."""
 
 OWN = "own"
 VERDICTS = {
-    "requests": "Commits on main of the requests repo: they are looked at.",
-    "flags": "Commits on main of the flags repo: they are looked at.",
-    "thread": "A discussion or pull request in which people speak with the bot: it is looked at.",
-    OWN: "The bot's own comment, come back as a delivery: it wakes nobody.",
+    "requests": "Commits on main of the requests repo: the repo is synced.",
+    "flags": "Commits on main of the flags repo: the repo is synced.",
+    "thread": "A discussion or pull request in which people write to the bot: it is synced.",
+    OWN: "A comment of the bot itself: nothing is synced.",
     "irrelevant": "About something that this board does not follow.",
-    "unknown": "JSON, but not in the form of a delivery; kept, should the Hub have a new form that we must learn.",
-    "not-json": "Not JSON; kept, because a refusal would count against the webhook.",
+    "unknown": "JSON, but not in the form of a delivery; stored, in case the Hub has a new form.",
+    "not-json": "Not JSON; stored, because a refusal would count against the webhook.",
 }
-"""What can be made of a delivery, and what that means."""
+"""Verdict on a delivery → its meaning."""
 _Repo = tuple[str, str]
 """Kind and name."""
 _MAIN = "refs/heads/main"
 _REFS, _ID = 1_000, 64
-"""Refs of one delivery that are looked at, and characters of an id: no stranger decides how much we store."""
+"""Refs of one delivery that are read, and characters of an id: they bound what untrusted input makes the bot store."""
 _PULL_REF = re.compile(r"refs/pr/([1-9][0-9]{0,8})")
 
 
 @dataclass(frozen=True)
 class DirtyMark:
-    """A key to make dirty, and who waits for it."""
+    """A key to mark dirty, and its priority."""
 
     key: str
     priority: SyncPriority
@@ -52,14 +51,14 @@ class DirtyMark:
 
 @dataclass(frozen=True)
 class DeliveryReading:
-    """What was made of a delivery: a word for the counts, the marks, and whose quota it came out of."""
+    """The result of reading a delivery: a verdict, the marks, and the quota that it used."""
 
     verdict: str
     marks: tuple[DirtyMark, ...] = ()
     quota_source: tuple[Domain, str] | None = None
-    """Domain and repo of the webhook that spent one of its deliveries; None where that is none of this board's."""
+    """Domain and repo of the webhook whose quota it used; None if the repo is not the board's."""
     author: str = ""
-    """Hub id of who wrote the comment that it tells of; empty where it tells of none, or of one that was hidden."""
+    """Hub id of the comment's author; empty for a delivery without a comment, or about a hidden one."""
 
 
 def is_delivery_id(header: str | None) -> bool:
@@ -73,7 +72,7 @@ def digest_id(body: bytes) -> str:
 
 
 def read_delivery(body: bytes, board: Board) -> DeliveryReading:
-    """What `body` may have changed on `board`. Never raises."""
+    """Read `body` as a delivery about `board`. Never raises."""
     try:
         payload = json.loads(body)
     except (ValueError, RecursionError):
@@ -90,7 +89,7 @@ def read_delivery(body: bytes, board: Board) -> DeliveryReading:
 
 
 def _content(payload: dict[str, Any], board: Board, repo: _Repo, *, moves: bool) -> DeliveryReading:
-    """What is made of a delivery about a repo; `moves` says that refs of it moved."""
+    """Read a delivery about a repo; `moves` says that its refs moved."""
     quota_source: tuple[Domain, str] = ("repo.content", repo[1])
     refs = _refs(payload) if moves else ()
     marks = tuple(
@@ -109,17 +108,17 @@ def _discussion(payload: dict[str, Any], board: Board, repo: _Repo) -> DeliveryR
     number = discussion.get("num") if isinstance(discussion, dict) else None
     if not (_speaks(board, repo) and type(number) is int and 0 < number < 10**9):
         return DeliveryReading("irrelevant", (), quota_source)
-    # Whoever hides a comment of the bot is not the bot, though the comment is.
+    # If a person hides a comment of the bot, the comment's author is not the cause of the delivery.
     is_hidden = isinstance(comment, dict) and (comment.get("hidden") is True or "content" not in comment)
     author = "" if is_hidden else (_text(payload, "comment", "author", "id") or "")[:_ID]
-    # Somebody who has just written waits for an answer; an edit or a change of state can wait its turn.
+    # The author of a new comment waits for an answer; an edit or a change of state is less urgent.
     is_new = _text(payload, "event", "action") == "create"
     mark = DirtyMark(_thread_key(repo, number), SyncPriority.PERSON if is_new else SyncPriority.EVENT)
     return DeliveryReading("thread", (mark,), quota_source, author)
 
 
 def _board_repo(board: Board, kind: str | None, name: str) -> _Repo | None:
-    """The one of the board's repos that is meant, as the board spells it: the Hub ignores case. None for any other."""
+    """The board's repo of this name, in the board's spelling, because the Hub ignores case. None for any other."""
     repos, lower = board.repos, name.lower()
     ours: list[_Repo] = [("dataset", repos.requests), ("dataset", repos.results), ("dataset", repos.logs)]
     ours += [("dataset", repo) for repo in (repos.flags, repos.contents) if repo]
@@ -128,7 +127,7 @@ def _board_repo(board: Board, kind: str | None, name: str) -> _Repo | None:
 
 
 def _speaks(board: Board, repo: _Repo) -> bool:
-    """Whether people speak with the bot in the threads of `repo`."""
+    """Whether people write to the bot in the threads of `repo`."""
     repos = board.repos
     return repo in (("dataset", repos.requests), ("dataset", repos.results), (repos.community_type, repos.community))
 
@@ -139,7 +138,7 @@ def _thread_key(repo: _Repo, number: int) -> str:
 
 
 def _refs(payload: dict[str, Any]) -> tuple[str, ...]:
-    """The refs that moved; a delivery that does not name them may be about any of them, main among them."""
+    """The refs that moved; main for a delivery that does not name them."""
     refs = payload.get("updatedRefs")
     if not isinstance(refs, list):
         return (_MAIN,)

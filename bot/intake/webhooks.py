@@ -1,4 +1,4 @@
-"""`POST /webhooks/hub`: the only door that the Hub knocks at.
+"""`POST /webhooks/hub`: the endpoint for the Hub's webhooks.
 
 Order matters: the secret, then the size while reading, then storage, then 2xx. Nothing is parsed, logged or counted for
 a caller who does not know the secret, and nothing that is inside a body can change the answer.

@@ -1,11 +1,11 @@
-"""Edits of files in shared repos, as data: staged anywhere, applied to whatever the file is by then.
+"""Edits of files in shared repos, as data: staged by any sync, applied later to the file as it is then.
 
-An edit says which fields it sets and which values it relied upon (its guard), never the whole file: a person's change
-to another field survives it, and a person's change to a field that it relied upon voids it. Nothing here does I/O.
+An edit names the fields that it sets and the values that it relies on (its guard), never the whole file: a person's
+change to another field survives it, and a person's change to a guarded field voids it. Nothing here does I/O.
 
-    landed    the file says already what the edit wants
-    void      the guard fails, or the file is gone or no object: whoever staged it must decide anew
-    written   the file is to become what the edit wants
+    landed    the file already has the content that the edit sets
+    void      the guard fails, or the file is gone or no object: the sync that staged it decides again
+    written   the edit changes the file
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ _SHA1_DIGITS = 40
 
 
 class _Edit(BaseModel):
-    """What all kinds of edit have.
+    """Fields of every kind of edit.
 
-    `id` counts once: staging the same id again replaces it. `subject` is what waits for it (a request's path), `wake`
+    `id` is unique: staging the same id again replaces the edit. `subject` (a request's path) waits for it, `wake` are
     the dirty keys to mark when it has landed or is void, `after` the ids that must have landed first, in any repo.
     """
 
@@ -48,7 +48,7 @@ class _Edit(BaseModel):
 
 
 class EditBase(BaseModel):
-    """A file as whoever staged the edit read it: saves reading it again where it did not change since."""
+    """The file as the sync read it when it staged the edit: if it has not changed, it need not be read again."""
 
     model_config = ConfigDict(frozen=True, ser_json_bytes="base64", val_json_bytes="base64")
 
@@ -74,7 +74,7 @@ class FieldEdit(_Edit):
 
 
 class PutFile(_Edit):
-    """Write `data`. With `unless_exists`, a file that is there already is as good, whatever it holds."""
+    """Write `data`. With `unless_exists`, an existing file stays, whatever it holds, and the edit counts as landed."""
 
     kind: Literal["put"] = "put"
     data: bytes
@@ -82,9 +82,9 @@ class PutFile(_Edit):
 
 
 class RestoreFile(_Edit):
-    """Have the file hold `data` again (None: not be there), as long as it is what somebody else made of it: `left`.
+    """Restore the file's content `data` (None: remove it), if the file is still in the state `left`.
 
-    `left` is an id as in `File`; None where the file was removed.
+    `left` is an id as in `File`; None if the file was removed.
     """
 
     kind: Literal["restore"] = "restore"
@@ -116,7 +116,7 @@ Files = Mapping[str, PresentFile | None]
 
 @dataclass
 class EditPlan:
-    """What becomes of a batch of edits, upon the files of one commit."""
+    """The results of a batch of edits, applied to the files of one commit."""
 
     landed: list[AnyEdit] = field(default_factory=list)
     void: list[AnyEdit] = field(default_factory=list)

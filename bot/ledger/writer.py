@@ -1,22 +1,22 @@
 """The ledger: one batched, compare-and-swap writer of files per shared repo.
 
-Edits (`edits.py`) are staged durably somewhere by whoever decides; `Ledger.write` brings as many as have gathered into
-one commit on the very commit that it looked at, and drops an edit only once it has seen it in the repo. Where edits are
-staged, how often it may commit, and who is told of an edit's end is the business of a `EditStore`.
+Syncs stage edits (`edits.py`) durably in an `EditStore`; `Ledger.write` puts as many as are ready into one commit whose
+parent is the commit that it read, and drops an edit only once it has seen it in the repo. The store decides how often
+the ledger may commit, and reports the ends of edits.
 
-One pass: look at the files → apply → commit → look again → drop what is there. Whatever dies, or fails, in between
-leaves the edits staged; the next pass looks first and finds out which of them landed.
+One pass: read the files → apply → commit → read again → drop the edits that landed. A crash or an error in between
+leaves the edits staged; the next pass reads first and finds out which of them landed.
 
 Races closed:
-  - somebody commits between look and commit     the commit has the looked-at commit as parent, or does not land; the
-                                                 edits are applied anew, field by field, to what is there then
-  - an error, and the commit landed all the same the next look sees it: landed, no second commit
-  - death between landing and dropping           the same look sees it
-  - two writers after a lapsed lease             one commit lands, the other writer's look finds it
+  - another commit lands between read and commit the commit has the read commit as parent, or does not land; the edits
+                                                 are applied again, field by field, to the new files
+  - an error although the commit landed          the next read sees it: landed, no second commit
+  - death between landing and dropping           the same read sees it
+  - two writers after a lapsed lease             one commit lands, the other writer's read finds it
   - an edit is replaced while its predecessor is being committed: the store drops only the version that was written
 Races accepted:
-  - a person undoes an edit between its landing and the second look: it counts as not landed and is applied once more
-    if its guard holds, else it is void; either way whoever staged it looks at the file and decides anew.
+  - a person undoes an edit between its landing and the second read: it counts as not landed and is applied once more
+    if its guard holds, else it is void; either way the sync that staged it reads the file and decides again.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class EditStore(Protocol):
         """Drop this version of an edit and tell who waits for it, both or neither."""
 
     def refuse(self, repo: Repo, held: StagedEdit, error: HubError) -> None:
-        """The Hub will never take this edit: drop it, visibly, and do not let it be staged again by itself."""
+        """Drop an edit that the Hub will never accept, visibly, so that no sync stages it again by itself."""
 
     def next_commit(self, repo: Repo) -> float | None:
         """When the budget allows a commit; None where it does now."""

@@ -1,15 +1,15 @@
-"""The queue: keep every worker one attempt ahead, in turn.
+"""Dispatch: keep every worker one attempt ahead in RQ, in the order of the queue.
 
-RQ has one queue for each tier. What lies there and nobody took yet has no better right than what waits: each dispatch
-decides anew what should lie there, and recalls the rest, be it held, cancelled, or displaced by somebody's turn.
+RQ has one queue for each tier. A job there that no worker has taken has no priority over waiting requests: each
+dispatch decides again which jobs should be in RQ, and recalls the others, which are held, cancelled or overtaken.
 
-Race closed: two dispatches at once. They are syncs of one dirty key, of which one runs at a time, and an attempt's id
-is its job's id, so that even an overlap after a lapsed lease puts nothing twice.
-Race closed: the bot dies between queueing and noting it. The job is found in RQ by its id, and noted then.
-Race closed: a worker takes what is being recalled. Taking it out of RQ's list decides: one of the two has it.
-Race closed: the bot dies between recalling and noting it. A job that is in no queue and was not taken waits again.
-Race closed: Redis was lost, and a request is accepted again, for somebody wrote in its thread, before the requests repo
-was looked at as a whole. Nobody has a turn before the pauses were read.
+Race closed: two dispatches at once. They are syncs of one dirty key, of which one runs at a time; and a job's id is its
+attempt's id, so even an overlap after a lapsed lease queues nothing twice.
+Race closed: the bot dies between queueing a job and storing that. The next dispatch finds the job in RQ by its id.
+Race closed: a worker takes a job that is being recalled. Removing it from RQ's list decides: one of the two has it.
+Race closed: the bot dies between recalling a job and storing that. A job in no queue that no worker took waits again.
+Race closed: Redis was lost, and a comment in its thread makes a request be accepted again before the sync of the
+requests repo. Nothing is dispatched before the pauses were read.
 """
 
 from __future__ import annotations
@@ -35,26 +35,26 @@ from redis_state.shadowed_writes import ShadowedWrite
 log = structlog.get_logger()
 
 QUEUE = "queue"
-"""Dirty key: somebody may have their turn now."""
-RETOLD = 100
-"""Requests whose threads are told of a new position after one dispatch, at most."""
+"""Dirty key: the queue has changed, or a worker is free."""
+MAX_REANNOUNCED = 100
+"""Requests whose status comments get a new position after one dispatch."""
 
 
 def sync_queue(context: BoardContext) -> None:
-    """Put those whose turn it is into RQ, take back those whose turn it is not, and have new positions told."""
+    """Queue the attempts that come next in RQ, recall the others, and mark requests whose position changed."""
     if not context.pauses.are_known():
-        context.mark(PAUSED, SyncPriority.PERSON)  # whose sync calls us again
+        context.mark(PAUSED, SyncPriority.PERSON)  # its sync marks QUEUE again
         return
     snapshot = take_snapshot(context)
-    chosen = {one.attempt: one for one in choose(snapshot.turns, snapshot.running, snapshot.conditions)}
-    places = {attempt: snapshot.conditions.queue_of(one.tier) for attempt, one in chosen.items()}
-    _recall(context, snapshot.queued_in, {attempt: context.queue(tier) for attempt, tier in places.items()})
-    for attempt, one in chosen.items():
-        if snapshot.queued_in.get(attempt) != context.queue(places[attempt]):
-            _dispatch(context, context.index.get(one.path), places[attempt])
+    chosen = {turn.attempt: turn for turn in choose(snapshot.turns, snapshot.running, snapshot.conditions)}
+    tiers = {attempt: snapshot.conditions.queue_of(turn.tier) for attempt, turn in chosen.items()}
+    _recall(context, snapshot.queued_in, {attempt: context.queue(tier) for attempt, tier in tiers.items()})
+    for attempt, turn in chosen.items():
+        if snapshot.queued_in.get(attempt) != context.queue(tiers[attempt]):
+            _dispatch(context, context.index.get(turn.path), tiers[attempt])
     if snapshot.waiting and not snapshot.conditions.durations.measured:
         ask_for_durations(context)
-    context.mark_all(map(request_key, snapshot.to_be_retold(RETOLD)), SyncPriority.BACKGROUND)
+    context.mark_all(map(request_key, snapshot.to_be_retold(MAX_REANNOUNCED)), SyncPriority.BACKGROUND)
 
 
 def _recall(context: BoardContext, queued_in: Mapping[str, str], wanted: Mapping[str, str]) -> None:
@@ -65,12 +65,12 @@ def _recall(context: BoardContext, queued_in: Mapping[str, str], wanted: Mapping
         entry = context.index.get(state.path) if state is not None else None
         log.info("recalled", attempt=attempt, path=entry.path if entry is not None else "")
         if entry is not None:
-            context.index.change(entry.path, partial(_moved, attempt, "queued", {"state": "waiting"}))
+            context.index.change(entry.path, partial(_changed_if, attempt, "queued", {"state": "waiting"}))
 
 
-def _moved(attempt: str, state: str, to: Mapping[str, object], entry: IndexEntry) -> IndexEntry | None:
-    """`entry` with `to`, unless its request has gone on since: it is at another attempt, or in another state."""
-    return entry.model_copy(update=to) if (entry.attempt, entry.state) == (attempt, state) else None
+def _changed_if(attempt: str, state: str, fields: Mapping[str, object], entry: IndexEntry) -> IndexEntry | None:
+    """`entry` with `fields`; None if its request has another attempt or state by now."""
+    return entry.model_copy(update=fields) if (entry.attempt, entry.state) == (attempt, state) else None
 
 
 def job_for(context: BoardContext, request: Request, entry: IndexEntry) -> jobs.EvaluationJob:
@@ -98,21 +98,22 @@ def _dispatch(context: BoardContext, entry: IndexEntry, tier: Tier) -> None:
     if entry.state != "waiting":
         return
     if entry.job is None or entry.attempt is None:
-        context.mark(request_key(entry.path))  # its own sync knows what the job would be
+        context.mark(request_key(entry.path))  # its own sync makes the job
         return
     if not _may_run(context, entry):
         return
     now = context.now()
     if not context.attempts.queued(entry.attempt, entry.path, now=now):
-        context.mark(request_key(entry.path))  # somebody has it, whatever the index says
+        context.mark(request_key(entry.path))  # a worker has it, whatever the index says
         return
     new = jobs.enqueue(context.redis, context.queue(tier), entry.job, timeout=context.board.attempt_seconds)
-    context.index.change(entry.path, partial(_moved, entry.attempt, "waiting", {"state": "queued", "queued": now}))
+    fields = {"state": "queued", "queued": now}
+    context.index.change(entry.path, partial(_changed_if, entry.attempt, "waiting", fields))
     log.info("queued", attempt=entry.attempt, path=entry.path, tier=tier, new=new)
 
 
 def _may_run(context: BoardContext, entry: IndexEntry) -> bool:
-    """Whether the claim, which is an edit, could be granted: without it a worker would only be sent away again."""
+    """Whether the board allows the claim, which is an edit: without it the worker would be refused."""
     shadowed = ShadowedWrite(
         id=f"edit run {entry.attempt}",
         effect=Effect.EDIT,

@@ -1,6 +1,6 @@
-"""How long evaluations take, learned again from the newest results where Redis has forgotten: a call and a few reads.
+"""Durations of evaluations, learned from the newest results after Redis was lost: one call and a few reads.
 
-Only results of ours count, for others were made on other machines.
+Only Steward's own results count, because others were made on other machines.
 """
 
 from __future__ import annotations
@@ -21,55 +21,55 @@ from redis_state.dirty import SyncPriority
 log = structlog.get_logger()
 
 DURATIONS = "durations"
-"""Dirty key: nothing is known of how long evaluations take, though some wait."""
-COMMITS, FILES = 50, 20
-"""Newest commits and newest results that are looked at, at most."""
-AGAIN = 3_600.0
-"""Seconds until another look, where there were no results yet."""
+"""Dirty key: requests wait, and the durations of evaluations are unknown."""
+MAX_COMMITS, MAX_FILES = 50, 20
+"""Newest commits and newest results that are read."""
+RETRY_SECONDS = 3_600.0
+"""Time until the next try if there were no results yet."""
 
 
 def ask_for_durations(context: BoardContext) -> None:
-    """Have them learned, once in AGAIN seconds."""
+    """Mark DURATIONS, at most once in RETRY_SECONDS."""
     last = context.redis.hget(context.keys.rounds, DURATIONS)
-    if last is not None and 0 <= context.now() - float(last) < AGAIN:
+    if last is not None and 0 <= context.now() - float(last) < RETRY_SECONDS:
         return
     context.redis.hset(context.keys.rounds, DURATIONS, context.now())
     context.mark(DURATIONS, SyncPriority.BACKGROUND)
 
 
 def sync_durations(context: BoardContext) -> None:
-    """Read the newest results, unless something was measured meanwhile."""
+    """Learn durations from the newest results, unless one was measured meanwhile."""
     if context.measures.durations().measured:
         return
-    found = [measured for path in _newest(context) if (measured := _read(context, path)) is not None]
-    for suite, size, seconds in reversed(found):
+    durations = [duration for path in _newest(context) if (duration := _read(context, path)) is not None]
+    for suite, size, seconds in reversed(durations):
         context.measures.learn(suite, size, seconds)
-    log.info("durations learned from results", count=len(found))
+    log.info("durations learned from results", count=len(durations))
 
 
 def _newest(context: BoardContext) -> list[str]:
     """Paths of the newest results files, newest first."""
     try:
-        commits = context.hub.commits(context.results, limit=COMMITS)
+        commits = context.hub.commits(context.results, limit=MAX_COMMITS)
     except NotFound:
         return []
     paths = (path for commit in commits for path in reversed(list(_added(commit.message))))
-    return list(dict.fromkeys(paths))[:FILES]
+    return list(dict.fromkeys(paths))[:MAX_FILES]
 
 
 def _added(message: str) -> Iterator[str]:
     """The results files that one commit of the ledger added, as its description lists them."""
     for line in message.splitlines():
         try:
-            said = json.loads(line)
+            edit = json.loads(line)
         except (ValueError, RecursionError):
             continue
-        if isinstance(said, dict) and str(said.get("edit", "")).startswith("results "):
-            yield str(said.get("path", ""))
+        if isinstance(edit, dict) and str(edit.get("edit", "")).startswith("results "):
+            yield str(edit.get("path", ""))
 
 
 def _read(context: BoardContext, path: str) -> tuple[str, int, float] | None:
-    """Suite, size class and seconds of an evaluation; None where the file does not tell."""
+    """Suite, size class and seconds of an evaluation; None if the file lacks one of them."""
     try:
         data = parse_harness(context.hub.read_file(context.results, path, max_bytes=MAX_BYTES).data)
         block = StewardBlock.model_validate(data.get(BLOCK))

@@ -1,8 +1,8 @@
-"""One cause that strikes many models at once: ask for a canary, and pause the suite where that dies too.
+"""Circuit breaker: if one cause ends attempts of many models, ask for a canary, and pause the suite if it fails too.
 
-The rule is `leaderboard.outbreaks.suspicion`. The pause is a member of the file of pauses, with the reason: whoever
-looks at the queue reads it, and who is paused already is not paused again. Once that has landed, maintainers are told
-in their thread, once (`bot.core.waiting_threads`).
+The rule is `leaderboard.outbreaks.suspicion`. The pause is a member of the file of pauses, with the reason, which the
+queue page shows; a paused suite is not paused again. When the pause has landed, the maintainers' thread reports it once
+(`bot.core.waiting_threads`).
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from redis_state.dirty import SyncPriority
 log = structlog.get_logger()
 
 OUTBREAK = "outbreak"
-"""Kind of the dirty key of a suite's outbreaks."""
+"""Kind of the dirty keys `outbreak:{suite}`."""
 
 
 def note(context: BoardContext, model: str, outcome: Outcome) -> None:
-    """The attempt of `outcome` has ended: that counts, once."""
+    """Count the end of the attempt of `outcome`, once."""
     canaries = _canaries(context, outcome.suite)
     cause = outcome.failure.cause if outcome.failure is not None else ""
     ended = EndedAttempt(outcome.attempt, model, cause, at=min(outcome.ended, context.now()))
@@ -35,16 +35,16 @@ def note(context: BoardContext, model: str, outcome: Outcome) -> None:
 
 
 def sync_outbreak(context: BoardContext, suite: str) -> None:
-    """Act upon a canary's verdict; else ask for one where deaths look like an outbreak."""
+    """Act on a canary's verdict; without one, ask for a canary if the failures look like an outbreak."""
     canaries, now = _canaries(context, suite), context.now()
     paused = f"suite:{suite}" in context.pauses.all()
     if (verdict := canaries.verdict()) is not None:
-        # The canary may have taken long: those count who died before it was asked for.
-        found = models_struck(canaries.ended(), verdict.cause, now=now, window=2 * WINDOW_SECONDS)
-        if not found.is_one:
-            log.warning("a verdict that nobody asked for", suite=suite, cause=verdict.cause, worker=verdict.worker)
+        # The canary may have taken long, so failures from before it was asked for count too.
+        struck = models_struck(canaries.ended(), verdict.cause, now=now, window=2 * WINDOW_SECONDS)
+        if not struck.is_one:
+            log.warning("an unexpected verdict of a canary", suite=suite, cause=verdict.cause, worker=verdict.worker)
         elif verdict.died_of and not paused:
-            ruling = pause(context, f"suite:{suite}", found.reason(verdict.died_of), BY)
+            ruling = pause(context, f"suite:{suite}", struck.reason(verdict.died_of), BY)
             log.error("outbreak", suite=suite, cause=verdict.cause, died_of=verdict.died_of, ruling=ruling.code)
         elif not verdict.died_of:
             log.info("no outbreak: the canary lives", suite=suite, cause=verdict.cause)

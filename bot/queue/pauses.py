@@ -1,10 +1,10 @@
-"""The file of pauses: read when an edit of the bot has landed, or when another program changed it.
+"""Reading the file of pauses when an edit of the bot has landed or another program changed it.
 
 A file at the path of earlier versions counts where there is none at the present one, until it is moved
 (`bot.core.former_paths`).
 
 Race closed: the bot's edit lands while the sync of the requests repo reads an older commit. That sync only marks the
-file to be read anew, and learns nothing from the older commit.
+file to be read again, and takes nothing from the older commit.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from bot.core.mirrors.mirror import MirrorView
 
 TOO_LARGE = "too large"
-"""Stands for the blob id of a file that is too large to be read."""
+"""Stored instead of the blob id if the file is too large to read."""
 
 
 def sync_pauses(context: BoardContext) -> None:
-    """Read the file, and have dispatch go by it. Two calls at most, where the mirror has the commit."""
+    """Read the file and mark dispatch, which follows it. At most two calls if the mirror has the commit."""
     try:
         commit = context.request_files.newest()
         file = context.request_files.read(PAUSES, commit, max_bytes=MAX_PAUSES)
@@ -40,11 +40,11 @@ def sync_pauses(context: BoardContext) -> None:
         context.pauses.learn(TOO_LARGE, None)
     else:
         context.pauses.learn(file.oid if file is not None else None, file.data if file is not None else None)
-    _call(context)
+    _mark_followers(context)
 
 
 def learn_pauses(context: BoardContext, view: MirrorView, head: str) -> None:
-    """Have the file read if the one at `head` is not the known one, and files at former paths moved. No call."""
+    """Mark the file to be read if it differs at `head`, and files at former paths to be moved. No call."""
     present, former = view.find(head, PAUSES), view.find(head, FORMER_PAUSES)
     if present is not None and former is not None:
         # A process of an earlier version wrote at the former path after the move: that counts once it is moved.
@@ -55,8 +55,8 @@ def learn_pauses(context: BoardContext, view: MirrorView, head: str) -> None:
         context.mark(PAUSED, SyncPriority.PERSON)
 
 
-def _call(context: BoardContext) -> None:
-    """Have dispatch go by the pauses, and maintainers told of those that are not theirs."""
+def _mark_followers(context: BoardContext) -> None:
+    """Mark dispatch, which follows the pauses, and the maintainers' list, which reports pauses by an outbreak."""
     context.mark(QUEUE, SyncPriority.PERSON)
     if suites_paused_by_outbreak(context.pauses.all()):
         context.mark(DIGEST)

@@ -1,14 +1,14 @@
-"""What maintainers decide about the queue: cancel, hold, priority, pause. Each is one edit by way of the ledger.
+"""Maintainers' rulings about the queue: cancel, hold, priority, pause. Each is one edit through the ledger.
 
-All are idempotent: whatever is so already changes nothing and says so. They decide by the file as it will be when all
-that was decided before has landed, and the edit is void where the status has changed in between; Redis is told by the
-sync that the edit wakes. They ask nobody for permission: whoever calls them has done that.
+All are idempotent: a ruling that already holds changes nothing and says so. They are based on the file as it will be
+when all staged edits have landed, and an edit is void if the status changes before it lands. The sync that the edit
+wakes updates Redis. The caller checks permissions.
 
-Race closed: two maintainers want opposite things of one request, before the first of them is committed. The second is
-told how it is since the first. Should a third want what the first wanted, it is another edit, behind the two: under the
-id of the first it would take the first one's place.
-Race accepted: they do so at the very same instant, in two threads. Then both are told that it will be done, and the
-edit that was staged first decides.
+Race closed: two maintainers give opposite rulings on one request before the first is committed. The second answer takes
+the first ruling into account. If a third repeats the first ruling, it is a separate edit after the two: with the id of
+the first it would replace that one.
+Race accepted: they do so at the same instant, in two threads. Then both answers promise the change, and the edit that
+was staged first decides.
 """
 
 from __future__ import annotations
@@ -45,44 +45,45 @@ from redis_state.clock import iso
 
 
 def cancel(context: BoardContext, path: str, reason: str, by: str) -> QueueCommandResult:
-    """Withdraw the request at `path`, wherever it is: waiting, in RQ, or running. An earlier result of it stays."""
-    found = _open(context, path)
-    if isinstance(found, QueueCommandResult):
-        return found if found.reason != Status.CANCELLED.value else QueueCommandResult("cancelled-already", False, path)
-    request, file = found
+    """Withdraw the request at `path`, whether it waits, is in RQ or runs. An earlier result stays."""
+    target = _open(context, path)
+    if isinstance(target, QueueCommandResult):
+        is_done = target.reason == Status.CANCELLED.value
+        return QueueCommandResult("cancelled-already", False, path) if is_done else target
+    request, file = target
     step = cancel_transition(_hold(context, reason, by), previous_result_of(request) or context.index.get(path).kept)
     return _stage(context, request, file, step, "Cancel", "cancelled")
 
 
 def hold(context: BoardContext, path: str, reason: str, by: str) -> QueueCommandResult:
-    """Give the request at `path` no turn until `unhold`; what runs goes on."""
-    found = _open(context, path)
-    if isinstance(found, QueueCommandResult):
-        return found
-    request, file = found
-    why, known = _hold(context, reason, by), request.file.steward.hold
-    if known is not None and known.reason == why.reason:
+    """Keep the request at `path` from starting until `unhold`; a running evaluation continues."""
+    target = _open(context, path)
+    if isinstance(target, QueueCommandResult):
+        return target
+    request, file = target
+    new, present = _hold(context, reason, by), request.file.steward.hold
+    if present is not None and present.reason == new.reason:
         return QueueCommandResult("held-already", False, path)
-    return _stage(context, request, file, hold_transition(why), "Hold", "held")
+    return _stage(context, request, file, hold_transition(new), "Hold", "held")
 
 
 def unhold(context: BoardContext, path: str) -> QueueCommandResult:
-    """Give the request at `path` its turn again."""
-    found = _open(context, path)
-    if isinstance(found, QueueCommandResult):
-        return found
-    request, file = found
+    """Lift the hold of the request at `path`."""
+    target = _open(context, path)
+    if isinstance(target, QueueCommandResult):
+        return target
+    request, file = target
     if request.file.steward.hold is None:
         return QueueCommandResult("not-held", False, path)
     return _stage(context, request, file, hold_transition(None), "Lift the hold of", "unheld")
 
 
 def set_priority(context: BoardContext, path: str, priority: Priority) -> QueueCommandResult:
-    """Have the turn of the request at `path` come before those of lower priorities."""
-    found = _open(context, path)
-    if isinstance(found, QueueCommandResult):
-        return found
-    request, file = found
+    """Set the priority of the request at `path`: it starts before requests of lower priorities."""
+    target = _open(context, path)
+    if isinstance(target, QueueCommandResult):
+        return target
+    request, file = target
     if (request.file.steward.priority or "normal") == priority:
         return QueueCommandResult("priority-already", False, path, priority)
     step = priority_transition(priority)
@@ -90,38 +91,38 @@ def set_priority(context: BoardContext, path: str, priority: Priority) -> QueueC
 
 
 def pause(context: BoardContext, what: str, reason: str, by: str) -> QueueCommandResult:
-    """Give nothing of `what` (`board`, `tier:…`, `suite:…`) a turn until `resume`; what runs goes on."""
+    """Start nothing of `what` (`board`, `tier:…`, `suite:…`) until `resume`; running evaluations continue."""
     if not is_target(what):
         return QueueCommandResult("no-target", False, what)
-    found = _pauses(context)
-    if isinstance(found, QueueCommandResult):
-        return found
-    path, pauses = found
-    known, why = pauses.get(what), _hold(context, reason, by)
-    if known is not None and known.reason == why.reason:
+    file = _pauses(context)
+    if isinstance(file, QueueCommandResult):
+        return file
+    path, pauses = file
+    present, new = pauses.get(what), _hold(context, reason, by)
+    if present is not None and present.reason == new.reason:
         return QueueCommandResult("paused-already", False, what)
-    return _stage_pause(context, path, what, why, "paused")
+    return _stage_pause(context, path, what, new, "paused")
 
 
 def resume(context: BoardContext, what: str) -> QueueCommandResult:
-    """Give what was paused its turns again."""
+    """End the pause of `what`."""
     if not is_target(what):
         return QueueCommandResult("no-target", False, what)
-    found = _pauses(context)
-    if isinstance(found, QueueCommandResult):
-        return found
-    path, pauses = found
+    file = _pauses(context)
+    if isinstance(file, QueueCommandResult):
+        return file
+    path, pauses = file
     if what not in pauses:
         return QueueCommandResult("not-paused", False, what)
     return _stage_pause(context, path, what, None, "resumed")
 
 
 def _open(context: BoardContext, path: str) -> tuple[Request, PendingFile] | QueueCommandResult:
-    """The request at `path` with its file, if it has not come to its end; else why it cannot be ruled about."""
-    found = pending_request(context, path)
-    if isinstance(found, str):
-        return QueueCommandResult(found, False, path)
-    request, file = found
+    """The request at `path` with its file if it has not ended; else why no ruling on it is possible."""
+    pending = pending_request(context, path)
+    if isinstance(pending, str):
+        return QueueCommandResult(pending, False, path)
+    request, file = pending
     status = request.status
     if status is None or _is_foreign(context, request):
         return QueueCommandResult("foreign", False, path)
@@ -131,7 +132,7 @@ def _open(context: BoardContext, path: str) -> tuple[Request, PendingFile] | Que
 
 
 def _is_foreign(context: BoardContext, request: Request) -> bool:
-    """Whether another backend runs it."""
+    """Whether another backend runs the request."""
     file, path = request.file, str(request.path)
     ours = file.steward.attempt > 0 and number_in(file.job_id, context.board.name, path) > 0
     return request.status is Status.RUNNING and not ours
@@ -146,18 +147,18 @@ def _stage(
     code: Code,
     reason: str = "",
 ) -> QueueCommandResult:
-    """Stage `step`, which stands as long as the request has not come to its end."""
+    """Stage `step`, which is valid as long as the request has not ended."""
     path = str(request.path)
-    # Where others are staged, what the file will be may be what it was before them: no name for the place behind them.
-    place = f" {secrets.token_hex(4)}" if context.ledgers.pending(path) else ""
+    # Behind other staged edits, the file may have the same content as before them: its oid does not identify the edit.
+    suffix = f" {secrets.token_hex(4)}" if context.ledgers.pending(path) else ""
     edit = FieldEdit(
-        id=f"{code} {file.oid} {digest_of(path)}{place}",
+        id=f"{code} {file.oid} {digest_of(path)}{suffix}",
         path=path,
         line=f"{does} {request.path.model}",
         subject=path,
         fields=dict(step.fields),
         facts=dict(step.facts),
-        guard={"status": _going_on(request)},
+        guard={"status": _open_statuses(request)},
         base=base_of(file.there),
         wake=(request_key(path),),
     )
@@ -165,17 +166,17 @@ def _stage(
     return QueueCommandResult(code if done else "off", done, path, reason)
 
 
-def _going_on(request: Request) -> tuple[str, ...]:
-    """Every status in which a ruling stands; the file's own word among them, however it is written."""
+def _open_statuses(request: Request) -> tuple[str, ...]:
+    """Every status in which a ruling is valid, including the present one as the file spells it."""
     ours = tuple(status.value for status in Status if status.waits or status is Status.RUNNING)
     return tuple(dict.fromkeys((request.file.status, *ours)))
 
 
 def _stage_pause(context: BoardContext, path: str, what: str, why: Hold | None, code: Code) -> QueueCommandResult:
-    """One member of the file of pauses, so that two pauses at a time do not undo each other."""
+    """Stage one member of the file of pauses, so that two pauses at once do not undo each other."""
     at = iso(context.now())
     line = f"{'Pause' if why is not None else 'Resume'} {what}"
-    # Staged in this order they are applied in this order; where the file is there already, the first changes nothing.
+    # Edits are applied in this order; if the file exists, the first one changes nothing.
     empty = PutFile(id=f"{code} {what} {at} room", path=path, data=b"{}\n", line=line, subject=path)
     fields = {what: why.model_dump() if why is not None else None}
     edit = FieldEdit(id=f"{code} {what} {at}", path=path, line=line, subject=path, fields=fields, wake=(PAUSED,))
@@ -184,11 +185,10 @@ def _stage_pause(context: BoardContext, path: str, what: str, why: Hold | None, 
 
 
 def _pauses(context: BoardContext) -> tuple[str, dict[str, Hold]] | QueueCommandResult:
-    """The path of the file of pauses, and what is paused by it and by all that was decided since; or why nobody can
-    tell. One call, or two where there is no file at the present path.
+    """The path of the file of pauses, and the pauses in it with staged edits applied; or why it is unreadable.
 
-    A file at the path of earlier versions is edited there, until it is moved (`bot.core.former_paths`): their
-    processes, which may still run, go by it.
+    One call, or two if there is no file at the present path. A file at the path of earlier versions is edited there
+    until it is moved (`bot.core.former_paths`), because their processes, which may still run, read it.
     """
     path = PAUSES
     try:
@@ -197,7 +197,7 @@ def _pauses(context: BoardContext) -> tuple[str, dict[str, Hold]] | QueueCommand
             path, file = FORMER_PAUSES, former
         return path, parse_pauses(file.data) if file is not None else {}
     except (BadPauses, TooLarge):
-        return QueueCommandResult("bad-pauses", False, path)  # people write it by hand, too
+        return QueueCommandResult("bad-pauses", False, path)  # people may edit it by hand
 
 
 def _hold(context: BoardContext, reason: str, by: str) -> Hold:

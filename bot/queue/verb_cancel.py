@@ -1,4 +1,4 @@
-"""`/cancel`: a request is withdrawn, wherever it is."""
+"""`/cancel`: withdraw a request that waits or runs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bot.queue.command_answers import queue_ruling
 
 def run(call: Call) -> Answer:
     """Withdraw it; a worker that has it stops."""
-    reason = call.get("reason") or "It was not wanted any more."
+    reason = call.get("reason") or "It is no longer wanted."
     return queue_ruling(call, lambda: rulings.cancel(call.context, call.entry.path, reason, call.person.name))
 
 

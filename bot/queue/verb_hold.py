@@ -1,4 +1,4 @@
-"""`/hold` and `/unhold`: one request gets no turn, and gets it again."""
+"""`/hold` and `/unhold`: keep one request from starting, and let it start again."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from bot.queue.command_answers import queue_ruling
 
 
 def run_hold(call: Call) -> Answer:
-    """Give it no turn, with the reason in its file."""
+    """Put it on hold, with the reason in its file."""
     return queue_ruling(call, lambda: rulings.hold(call.context, call.entry.path, call.get("reason"), call.person.name))
 
 
 def run_unhold(call: Call) -> Answer:
-    """Give it its turn again."""
+    """Lift the hold."""
     return queue_ruling(call, lambda: rulings.unhold(call.context, call.entry.path))
 
 
 HOLD = Verb(
     name="hold",
-    summary="give a waiting request no turn, for a reason that everybody can read",
+    summary="keep a waiting request from starting, for a reason that everyone can read",
     who=MAINTAINERS,
     run=run_hold,
     params=(MODEL, PRECISION, WEIGHTS, REASON),
@@ -30,7 +30,7 @@ HOLD = Verb(
 )
 UNHOLD = Verb(
     name="unhold",
-    summary="give a request that is on hold its turn again",
+    summary="let a request that is on hold start again",
     who=MAINTAINERS,
     run=run_unhold,
     params=(MODEL, PRECISION, WEIGHTS),

@@ -1,4 +1,4 @@
-"""`/pause` and `/resume`: nothing of the board, of a tier or of a suite gets a turn for a while."""
+"""`/pause` and `/resume`: start nothing of the board, a tier or a suite for a while."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ WHAT = Param("what", "word", "board, tier:small, tier:medium, tier:large, or sui
 
 
 def run_pause(call: Call) -> Answer:
-    """Give nothing of it a turn; what runs goes on."""
+    """Start nothing of it; running evaluations continue."""
     return queue_ruling(
         call, lambda: rulings.pause(call.context, call.get("what"), call.get("reason"), call.person.name)
     )
 
 
 def run_resume(call: Call) -> Answer:
-    """Give it its turns again."""
+    """End the pause."""
     return queue_ruling(call, lambda: rulings.resume(call.context, call.get("what")))
 
 
 PAUSE = Verb(
     name="pause",
-    summary="give nothing of the board, a tier or a suite a turn until it is resumed; what runs goes on",
+    summary="start nothing of the board, a tier or a suite until it is resumed; running evaluations continue",
     who=MAINTAINERS,
     run=run_pause,
     params=(WHAT, REASON),
@@ -33,7 +33,7 @@ PAUSE = Verb(
 )
 RESUME = Verb(
     name="resume",
-    summary="give what was paused its turns again",
+    summary="end the pause of the board, a tier or a suite",
     who=MAINTAINERS,
     run=run_resume,
     params=(WHAT,),

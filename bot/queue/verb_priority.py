@@ -1,4 +1,4 @@
-"""`/priority`: whose turn comes before others'."""
+"""`/priority`: set the priority of a request in the queue."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ LEVEL = Param("level", "choice", "one of high, normal, low", required=True, choi
 
 
 def run(call: Call) -> Answer:
-    """Write the level into its file; dispatch goes by it."""
+    """Write the level into the request's file, which dispatch follows."""
     level = cast(Priority, call.get("level"))
     return queue_ruling(call, lambda: rulings.set_priority(call.context, call.entry.path, level))
 
 
 PRIORITY = Verb(
     name="priority",
-    summary="have a request's turn come before those of lower priority",
+    summary="make a request start before those of lower priority",
     who=MAINTAINERS,
     run=run,
     params=(MODEL, LEVEL, PRECISION, WEIGHTS),

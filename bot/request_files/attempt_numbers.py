@@ -1,20 +1,19 @@
-"""Which attempts were made at a request before, where neither its file nor the index tells any more.
+"""Numbers of earlier attempts at a request, for requests whose file and index entry no longer hold them.
 
-That is so where a person wrote a new file over ours, or removed it and submitted again, and Redis was lost or the file
-gone meanwhile. Three sources are left. Every attempt that ended has a folder in the logs repo. Earlier versions of the
-file keep the number. And each claim is a commit of the bot whose message names the attempt: it tells also where the
-file was removed and no log was written. Claims are read from the list of commits, once for all requests, and
-Redis keeps them (`redis_state.board.claimed_numbers`): a later request costs the commits since.
+This happens when a person overwrites the bot's file, or removes it and submits again, and Redis was lost or the file
+was gone in between. Three sources remain. The logs repo has a folder for each attempt that ended. Earlier versions of
+the file hold the number. And each claim is a commit of the bot whose message names the attempt, also where the file was
+removed and no log was written. Claims are read from the list of commits, once for all requests, and Redis keeps them
+(`redis_state.board.claimed_numbers`): a later request costs the commits since.
 
-Race closed: a request that runs is removed, which stops its worker, and submitted again at the same commit. No file is
-there to keep how that attempt ended, but Redis knows it: its end is not that of the new request.
+Race closed: a running request is removed, which stops its worker, and submitted again at the same commit. No file holds
+the end of that attempt, but Redis does: it does not count as the end of the new request.
 Race closed: the same, and Redis is lost before the new file is judged. The claim's commit tells the number.
-Race accepted: it is removed and submitted again between two looks. That is the same attempt still, and it goes on; so
-does one of which only a worker knows any more, for Redis was lost meanwhile.
-
-Accepted too: the number of an attempt that was claimed and never ended is not known any more after history was
-squashed, behind more than MOST_COMMITS commits, or where the claim's commit had more edits than its message can name;
-and only if Redis was lost as well, and the last VERSIONS versions of the file do not tell either.
+Race accepted: a request is removed and submitted again between two syncs. It is then the same attempt, which continues;
+the same holds for an attempt that only a worker knows, because Redis was lost.
+Race accepted: an attempt that was claimed and never ended is forgotten if Redis is lost, the last MAX_VERSIONS versions
+of the file do not tell, and in addition history is squashed, more than MAX_COMMITS commits follow, or the claim's
+commit had more edits than its message can name.
 """
 
 from __future__ import annotations
@@ -30,20 +29,20 @@ from leaderboard.lifecycle import current_attempt_id, find_current_attempt, high
 from leaderboard.requests import Request, parse_request
 from redis_state.board.entry import IndexEntry
 
-VERSIONS = 3
-"""Earlier versions of a file that are looked at: two calls for the first, four for each of the others."""
-MOST_COMMITS = 5_000
-"""Commits that are looked through for claims, newest first."""
+MAX_VERSIONS = 3
+"""Earlier versions of a file that are read: two calls for the first, four for each of the others."""
+MAX_COMMITS = 5_000
+"""Commits that are searched for claims, newest first."""
 _FIRST_PAGE, _PAGE = 1_000, 100
-"""Commits in one answer of the Hub: where none was looked through yet, and later."""
+"""Commits in one answer of the Hub: for the first search, and for later ones."""
 CLAIM = "run"
-"""The word with which the id of the edit begins that claims an attempt: `run {attempt}`."""
+"""First word of the id of the edit that claims an attempt: `run {attempt}`."""
 
 
 def used_numbers(context: BoardContext, request: Request, entry: IndexEntry) -> int:
-    """The highest number of an attempt at `request`, 0 where there was none.
+    """The highest number of an attempt at `request`; 0 if there was none.
 
-    One call, and those of `claimed_number`; a few more where the file is not fresh.
+    One call, and those of `claimed_number`; a few more if the entry is not fresh.
     """
     path = str(request.path)
     known = max(_logged(context, request), claimed_number(context, path, context.request_files.newest()))
@@ -51,24 +50,26 @@ def used_numbers(context: BoardContext, request: Request, entry: IndexEntry) -> 
 
 
 def known_numbers(context: BoardContext, request: Request, entry: IndexEntry) -> int:
-    """`used_numbers`, without a call where the index knows."""
+    """The same number, without a call if the index has it."""
     return entry.used if entry.used is not None else used_numbers(context, request, entry)
 
 
 def numbers_before(context: BoardContext, request: Request, entry: IndexEntry, sha: str | None) -> int:
-    """`known_numbers` of a request that is accepted at `sha`, and those of attempts there that Redis knows to be over:
-    whoever has the next one must find nothing said of it."""
+    """The highest used number of a request that is accepted at `sha`, attempts that ended in Redis included.
+
+    So Redis holds nothing about the attempt that gets the next number.
+    """
     used = known_numbers(context, request, entry)
     while True:
-        now = find_current_attempt(request, used)
-        attempt = current_attempt_id(context.board.name, request, now, sha)
-        if attempt is None or now.number <= used or not context.attempts.is_over(attempt):
+        current = find_current_attempt(request, used)
+        attempt = current_attempt_id(context.board.name, request, current, sha)
+        if attempt is None or current.number <= used or not context.attempts.is_over(attempt):
             return used
-        used = now.number
+        used = current.number
 
 
 def _logged(context: BoardContext, request: Request) -> int:
-    """As far as the logs repo tells."""
+    """The highest number that has a folder in the logs repo."""
     board, model, path = context.board.name, request.path.model, str(request.path)
     try:
         files = context.hub.list_files(context.logs, folder=model)
@@ -82,7 +83,7 @@ def claimed_number(context: BoardContext, path: str, head: str) -> int:
     """The highest number at `path` that a commit of the bot up to `head` claimed; 0 where none did.
 
     No call where the commits up to `head` were read for another request, else mostly one; the first time up to
-    MOST_COMMITS / _FIRST_PAGE.
+    MAX_COMMITS / _FIRST_PAGE.
     """
     prefix = attempt_prefix(context.board.name, path)
     number, until = context.claimed_numbers.read(prefix)
@@ -97,7 +98,7 @@ def _claims(context: BoardContext, head: str, until: str) -> dict[str, int]:
     """Prefix of attempt ids → the highest number claimed in the commits from `head` back to `until`, without that."""
     me, numbers = context.me(), dict[str, int]()
     commits = context.hub.history(context.requests, head, page=_PAGE if until else _FIRST_PAGE)
-    for entry in islice(commits, MOST_COMMITS):
+    for entry in islice(commits, MAX_COMMITS):
         if entry.oid == until:
             break
         if not is_own_work(me, entry):
@@ -110,13 +111,13 @@ def _claims(context: BoardContext, head: str, until: str) -> dict[str, int]:
 
 
 def _in_history(context: BoardContext, path: str) -> int:
-    """As far as the version of the file tells that was there before people wrote theirs."""
+    """The highest number in the last version of the file that holds Steward's facts."""
     newest = context.index.origin(path).commit or _last_commit(context, path, "main")
-    for _ in range(VERSIONS):
+    for _ in range(MAX_VERSIONS):
         before = context.hub.commits(context.requests, newest, limit=2)[1:] if newest else []
-        found = _spent_at(context, path, before[0].oid) if before else None
-        if found is None or found:
-            return found or 0
+        number = _number_at(context, path, before[0].oid) if before else None
+        if number is None or number:
+            return number or 0
         newest = _last_commit(context, path, before[0].oid)
     return 0
 
@@ -126,8 +127,8 @@ def _last_commit(context: BoardContext, path: str, revision: str) -> str:
     return newest.oid if newest is not None else ""
 
 
-def _spent_at(context: BoardContext, path: str, revision: str) -> int | None:
-    """What the file said at `revision`; None where there was none."""
+def _number_at(context: BoardContext, path: str, revision: str) -> int | None:
+    """The highest number that the file named at `revision`; None if there was no file."""
     try:
         file = context.hub.find_file(context.requests, path, revision, max_bytes=context.board.max_request_bytes)
     except TooLarge:

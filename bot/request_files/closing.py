@@ -1,11 +1,11 @@
-"""Close the thread that we opened for a request once it waits for nobody any more, and open it again if it does.
+"""Close the thread that the bot opened for a request when nothing is left to do, and reopen it when there is again.
 
-Finished and withdrawn requests wait for nobody. One that failed, or was refused, waits for a person. What people open
-again or close themselves stays so: a thread is touched once for each change of its request, and only opened again if
-it was we who closed it.
+A finished or withdrawn request needs nothing more. A failed or refused one waits for a person. A thread that people
+close or reopen stays as they left it: the bot touches a thread once for each change of its request, and reopens only a
+thread that it closed itself.
 
-Race accepted: after Redis was lost it is not known any more that we closed a thread. It then stays closed while its
-request is evaluated anew; the status comment in it is kept up to date all the same.
+Race accepted: after Redis was lost, the bot does not know that it closed a thread. The thread then stays closed while
+its request is evaluated again; its status comment is updated nevertheless.
 """
 
 from __future__ import annotations
@@ -24,17 +24,21 @@ from redis_state.board.entry import IndexEntry
 log = structlog.get_logger()
 
 OVER: tuple[State, ...] = ("finished", "cancelled")
-LEAVES = 0.2
-"""The share of our half of the webhook's day below which a thread stays as it is: others need the deliveries more."""
+MIN_QUOTA_SHARE = 0.2
+"""Share of the bot's own daily deliveries below which threads stay as they are: comments need the deliveries more."""
 
 
 def close_or_open(context: BoardContext, entry: IndexEntry, state: State) -> IndexEntry:
-    """Have the thread of `entry` be closed or open as `state` asks for; the entry with what was done.
+    """Close or open the thread of `entry` as `state` requires; return the entry with the result.
 
-    Three calls where something changes, none where nothing does.
+    Three calls if the thread changes, none otherwise.
     """
     wanted = state in OVER
-    if entry.thread is None or entry.closed == wanted or comment_quota.left(context, context.requests) <= LEAVES:
+    if (
+        entry.thread is None
+        or entry.closed == wanted
+        or comment_quota.left(context, context.requests) <= MIN_QUOTA_SHARE
+    ):
         return entry
     try:
         done = _set(context, entry, entry.thread, "closed" if wanted else "open")
@@ -47,10 +51,10 @@ def close_or_open(context: BoardContext, entry: IndexEntry, state: State) -> Ind
 
 
 def _set(context: BoardContext, entry: IndexEntry, number: int, status: ThreadStatus) -> bool:
-    if context.effects.mode(Effect.CLOSE) is EffectMode.ON:  # else it is only listed, and no call is made for that
+    if context.effects.mode(Effect.CLOSE) is EffectMode.ON:  # otherwise the write is only listed, which needs no call
         thread = context.hub.thread(context.requests, number)
         if thread.is_pull_request or not is_by(context.me(), thread.author_id, thread.author_name):
-            return True  # not ours: whoever opened it decides
+            return True  # another account opened it, and decides
         if thread.status == status:
             return True
     marker = context.marker("close", f"{entry.attempt or entry.file_oid} {entry.path}")

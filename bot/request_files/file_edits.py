@@ -1,10 +1,10 @@
-"""Changing a request file: staged with the ledger, for as long as what the decision rests on stays as it was read.
+"""Edits of request files, staged with the ledger; an edit is void if a field that its decision rests on has changed.
 
-People decide one after the other, and faster than commits may follow. So what a person wants is decided by the file as
-it will be when all that was decided before has landed (`read_ahead`).
+People decide faster than commits may follow. So a decision is based on the file as it will be when all edits that are
+staged for it have landed (`read_pending`).
 
-Race accepted: two people decide in two threads at the same instant. The edit of the second may turn out to be void, and
-they were told that it would be done.
+Race accepted: two people decide in two threads at the same instant. The edit of the second may turn out to be void
+although the reply promised it.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ from leaderboard.transitions import RESTS_ON, Transition
 
 @dataclass(frozen=True)
 class PendingFile:
-    """A file as it will be once all that is staged for it has landed; `there` is the one on the Hub, if any."""
+    """A file as it will be when all its staged edits have landed; `there` is the file on the Hub, if any."""
 
     data: bytes
     there: File | None
 
     @property
     def oid(self) -> str:
-        """The git blob id that it will have."""
+        """The git blob id of the future content."""
         return blob_id(self.data)
 
 
 def read_pending(context: BoardContext, path: str, *, max_bytes: int) -> PendingFile | None:
-    """The file `path` of the requests repo, with all that was decided about it; None where there will be none.
+    """The file `path` of the requests repo with its staged edits applied; None if there will be no file.
 
-    One call. Raises TooLarge, and HubError.
+    One call. Raises TooLarge and HubError.
     """
     there = context.hub.find_file(context.requests, path, max_bytes=max_bytes)
     data = context.ledgers.ahead(context.requests, path, there)
@@ -47,7 +47,10 @@ def read_pending(context: BoardContext, path: str, *, max_bytes: int) -> Pending
 
 
 def pending_request(context: BoardContext, path: str) -> tuple[Request, PendingFile] | Literal["missing", "unreadable"]:
-    """The request at `path` as it will be, with its file; else why there is none. One call. Raises HubError."""
+    """The request at `path` with staged edits applied, and its file; else why there is none. One call.
+
+    Raises HubError.
+    """
     try:
         file = read_pending(context, path, max_bytes=context.board.max_request_bytes)
     except TooLarge:
@@ -59,13 +62,13 @@ def pending_request(context: BoardContext, path: str) -> tuple[Request, PendingF
 
 
 def digest_of(path: str) -> str:
-    """A short name of the file `path`, for ids of edits: an id that does not say which file it is about is one edit,
-    however many files it is staged for."""
+    """A short digest of `path` for ids of edits. Without it, edits of several files could share one id, and an id is
+    one edit."""
     return hashlib.sha256(path.encode(errors="surrogateescape")).hexdigest()[:12]
 
 
 def base_of(file: File | None) -> EditBase | None:
-    """What an edit rests on, so that the file need not be read again."""
+    """The file that an edit is based on, so that the ledger need not read it again."""
     return EditBase(data=file.data, commit=file.commit, oid=file.oid) if file is not None else None
 
 
@@ -81,15 +84,16 @@ def stage_transition(
     after: Sequence[str] = (),
     effect: Effect = Effect.EDIT,
 ) -> bool:
-    """Have `step` written to the file of `request`, of which `file` is what lies on the Hub, once `after` have landed.
+    """Stage the edit that writes `step` to the file of `request` once the edits `after` have landed.
 
-    Who submitted it goes along, whether not everybody may see its model, and the digest of its weights: from then on
-    the newest commit of the file is ours, and does not tell any more.
-    `name` counts once. When the edit has landed, or is void for a field in `rests_on` changed, the request is dirty.
-    False where the board lets no such `effect` happen: nothing will land, and nobody be told.
+    `file` is the file on the Hub. The edit also writes the submitter, the access to the model and the digest of its
+    weights: the newest commit of the file is then the bot's, and no longer shows them.
+    An edit of the same `name` is staged once. The request is marked dirty when the edit has landed, or is void because
+    a field in `rests_on` changed. Returns False if the board does not allow `effect`: then nothing will land or be
+    marked.
     """
-    known = known_facts(context, request)
-    edit = transition_edit(request, file, step, name=name, line=line, known=known, rests_on=rests_on, after=after)
+    extra = known_facts(context, request)
+    edit = transition_edit(request, file, step, name=name, line=line, known=extra, rests_on=rests_on, after=after)
     return context.effects.stage(context.requests, edit, effect=effect)
 
 
@@ -104,7 +108,7 @@ def transition_edit(
     rests_on: Sequence[str] = RESTS_ON,
     after: Sequence[str] = (),
 ) -> FieldEdit:
-    """The edit that `stage_transition` stages, for whoever stages many at once; `known` goes along with `step`."""
+    """The edit that `stage_transition` stages, for callers that stage many at once. It writes `known` beside `step`."""
     path = str(request.path)
     return FieldEdit(
         id=name,
@@ -121,15 +125,15 @@ def transition_edit(
 
 
 def known_facts(context: BoardContext, request: Request) -> dict[str, Any]:
-    """What we know of the request beside the step, and would not know any more after Redis was lost."""
+    """Facts about the request that only Redis holds, to be written into its file with the next step."""
     path = str(request.path)
     submitter = context.index.origin(path).submitter(request.file.sender)
-    # After Redis was lost it is not known who submitted what is at its end: then it stays as the file has it.
-    known: dict[str, Any] = {"submitter": submitter} if submitter else {}
+    # After Redis was lost, the submitter of an ended request is unknown: the file's own value stays.
+    facts: dict[str, Any] = {"submitter": submitter} if submitter else {}
     if context.board.budgets.by_request is not None:
-        known["gpu_seconds"] = round(max(context.measures.spent_by(path), request.file.steward.gpu_seconds), 1)
+        facts["gpu_seconds"] = round(max(context.measures.spent_by(path), request.file.steward.gpu_seconds), 1)
     entry = context.index.get(path)
     access = entry.standing.access
     if entry.weights and access != "private":
-        known["weights"] = entry.weights
-    return {**known, "access": access if access != "public" else None}
+        facts["weights"] = entry.weights
+    return {**facts, "access": access if access != "public" else None}

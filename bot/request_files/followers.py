@@ -1,12 +1,12 @@
-"""Threads that follow a request: the end of its evaluation is told there, once, to whoever asked.
+"""Threads that follow a request: one comment there reports the end of the evaluation to the person who asked.
 
-That a thread follows a request stands in our own comment there, as a hidden marker `follow` with the request's path,
-the content that its file had then, and how it stood. So it survives the loss of Redis; the list in Redis only says
-which threads to look at when a request has come to an end. One that had failed is followed too: it has another end once
-it was evaluated again, and none because somebody changed a field of its file.
+A hidden marker `follow` in the bot's own comment says that its thread follows a request: it holds the request's path,
+the blob id of its file and a digest of its state at that time. So it survives the loss of Redis; the set in Redis only
+says which threads to sync when a request ends. A request that had failed can be followed too: it ends again when it was
+evaluated again, not when a person changes a field of its file.
 
-Race accepted: after Redis was lost a closed thread is not looked through until somebody writes in it, so what it
-follows is told late or not at all. Open ones are looked through in turn.
+Race accepted: after Redis was lost, a closed thread is not read until a person writes in it, so its report comes late
+or never. Open threads are read in turn.
 """
 
 from __future__ import annotations
@@ -30,7 +30,10 @@ ENDS = ("finished", "failed", "cancelled")
 
 @dataclass(frozen=True)
 class FollowedRequest:
-    """One request that a thread follows: since its file had the content `oid` and it `stood` so, as `comment` says."""
+    """One request that a thread follows, by the marker in `comment`.
+
+    `oid` is the blob id of its file at that time, and `stood` the digest of its state.
+    """
 
     path: str
     oid: str
@@ -39,7 +42,7 @@ class FollowedRequest:
 
 
 def follow(context: BoardContext, entry: IndexEntry, repo: Repo, number: int) -> Safe:
-    """Have the thread follow `entry` from now on; the hidden line that the comment which says so must hold."""
+    """Make the thread follow `entry`; return the hidden line that the bot's comment about it must hold."""
     context.redis.sadd(context.keys.followers(entry.path), thread_key(repo, number))
     return Safe(str(_marker(context, entry)))
 
@@ -49,21 +52,21 @@ def _marker(context: BoardContext, entry: IndexEntry) -> Marker:
 
 
 def _stands(entry: IndexEntry) -> str:
-    """A digest of how many attempts there were, and how it ended: as its file has it, so the same without Redis."""
-    seen = entry.standing
-    cause = seen.failure.cause if seen.failure is not None else ""
-    return hashlib.sha256(f"{entry.used or 0} {seen.status} {cause}".encode()).hexdigest()[:12]
+    """A digest of the number of attempts and the end, both from the file, so the same after Redis was lost."""
+    snapshot = entry.standing
+    cause = snapshot.failure.cause if snapshot.failure is not None else ""
+    return hashlib.sha256(f"{entry.used or 0} {snapshot.status} {cause}".encode()).hexdigest()[:12]
 
 
 def call_followers(context: BoardContext, path: str) -> None:
-    """The request at `path` has come to an end: have the threads that follow it looked at. One round trip."""
+    """Mark the threads that follow the request at `path`, which has ended. One round trip."""
     keys = [text(key) for key in context.redis.smembers(context.keys.followers(path))]
     if keys:
         context.mark_all(keys, SyncPriority.PERSON)
 
 
 def tell_ends(context: BoardContext, repo: Repo, thread: Thread) -> int:
-    """Tell in `thread` of each end that it waits for; how many comments were posted."""
+    """Report in `thread` each end that it waits for; return the number of comments posted."""
     posted, open_ends, waits_for = 0, False, list(_followed(context, thread))
     entries = context.index.find([followed.path for followed in waits_for])
     for followed, entry in zip(waits_for, entries, strict=True):
@@ -94,8 +97,8 @@ def _followed(context: BoardContext, thread: Thread) -> Iterator[FollowedRequest
 
 
 def _has_ended(context: BoardContext, entry: IndexEntry, followed: FollowedRequest) -> bool:
-    is_another = (entry.file_oid or "-") != followed.oid and _stands(entry) != followed.stood
-    return is_another and entry.state == "settled" and serializers.summary(context, entry).state in ENDS
+    has_changed = (entry.file_oid or "-") != followed.oid and _stands(entry) != followed.stood
+    return has_changed and entry.state == "settled" and serializers.summary(context, entry).state in ENDS
 
 
 def _tell(context: BoardContext, repo: Repo, thread: Thread, followed: FollowedRequest, entry: IndexEntry) -> int:
@@ -103,36 +106,36 @@ def _tell(context: BoardContext, repo: Repo, thread: Thread, followed: FollowedR
     if find_marked(thread.comments, marker, context.me()) is not None:
         return 0
     is_here = (repo, thread.num) == (context.requests, entry.thread)
-    body = render("ended", one=serializers.request(context, entry), name=_who_asked(thread, followed), is_here=is_here)
+    body = render("ended", one=serializers.request(context, entry), name=_asker(thread, followed), is_here=is_here)
     return int(context.effects.comment(repo, thread.num, body, marker, asked=True, seen=thread) is not None)
 
 
-def _who_asked(thread: Thread, followed: FollowedRequest) -> str:
-    """The name of whose comment ours answered: of its marker's key, else who opened the thread."""
+def _asker(thread: Thread, followed: FollowedRequest) -> str:
+    """The author of the comment that the bot's comment answers (its marker's key), else of the thread."""
     marker = marker_of(followed.comment.text)
-    asked = next((one for one in thread.comments if marker is not None and one.id == marker.key), None)
-    return asked.author_name if asked is not None else thread.author_name
+    question = next((comment for comment in thread.comments if marker is not None and comment.id == marker.key), None)
+    return question.author_name if question is not None else thread.author_name
 
 
 def _close(context: BoardContext, repo: Repo, thread: Thread) -> None:
-    """Close a thread in which a failure was reported, once all that it waited for has finished."""
-    ended = context.index.find([one.path for one in _followed(context, thread)])
-    finished = all(entry is not None and _has_finished(serializers.summary(context, entry)) for entry in ended)
+    """Close a thread that reported a failure, once all requests that it follows have finished."""
+    entries = context.index.find([followed.path for followed in _followed(context, thread)])
+    finished = all(entry is not None and _has_finished(serializers.summary(context, entry)) for entry in entries)
     if finished and _is_report(context, thread):
         marker = context.marker("close", f"{repo.kind}/{repo.id} {thread.num}")
         context.effects.set_status(repo, thread.num, "closed", marker, asked=True)
 
 
-def _has_finished(one: models.RequestSummaryView) -> bool:
-    """Whether its evaluation has finished, and not only an earlier one."""
-    return one.state == "finished" and not one.failed
+def _has_finished(request: models.RequestSummaryView) -> bool:
+    """Whether the newest evaluation has finished, and not only an earlier one."""
+    return request.state == "finished" and not request.failed
 
 
 def _is_report(context: BoardContext, thread: Thread) -> bool:
-    """Whether our first answer in it was that to a report: it is about nothing else."""
+    """Whether the bot's first answer in the thread was an answer to a failure report."""
     me = context.me()
     return any(
-        (marker := marker_of(one.text)) is not None and marker.kind == "first"
-        for one in thread.comments
-        if is_by(me, one.author_id, one.author_name)
+        (marker := marker_of(comment.text)) is not None and marker.kind == "first"
+        for comment in thread.comments
+        if is_by(me, comment.author_id, comment.author_name)
     )

@@ -1,4 +1,4 @@
-"""What a request's file, the index and Redis say together: which attempt is the current one, and whether it lives."""
+"""Facts about one request from its file, the index and Redis: its current attempt, and whether that is alive."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class RequestFacts:
-    """What was read about one request."""
+    """Facts that a sync read about one request."""
 
     request: Request
     file: File
@@ -39,36 +39,39 @@ class RequestFacts:
 
 
 def gather(context: BoardContext, entry: IndexEntry, request: Request, file: File) -> RequestFacts:
-    """What Redis knows of the request's current attempt."""
-    now = find_current_attempt(request, entry.used or 0)
+    """Gather the facts that Redis holds about the request's current attempt."""
+    current = find_current_attempt(request, entry.used or 0)
     attempt = current_attempt_id(
-        context.board.name, request, now, entry.sha if entry.asked == submission_digest(request) else None
+        context.board.name, request, current, entry.sha if entry.asked == submission_digest(request) else None
     )
     if attempt is None:
-        return RequestFacts(request, file, entry, now, None, AttemptFacts(), "")
+        return RequestFacts(request, file, entry, current, None, AttemptFacts(), "")
     try:
         ended = context.attempts.outcome(attempt)
     except BadMessage as error:
-        log.error("what a worker said is no outcome", attempt=attempt, error=str(error)[:500])
-        return RequestFacts(request, file, entry, now, attempt, AttemptFacts("silent"), "")
+        log.error("a worker's message is no outcome", attempt=attempt, error=str(error)[:500])
+        return RequestFacts(request, file, entry, current, attempt, AttemptFacts("silent"), "")
     if ended is not None and ended[0].attempt == attempt:
-        seen = AttemptFacts("ended", ended[0], context.suite.digest)
-        return RequestFacts(request, file, entry, now, attempt, seen, ended[1])
-    return RequestFacts(request, file, entry, now, attempt, AttemptFacts(attempt_life(context, attempt)), "")
+        facts = AttemptFacts("ended", ended[0], context.suite.digest)
+        return RequestFacts(request, file, entry, current, attempt, facts, ended[1])
+    return RequestFacts(request, file, entry, current, attempt, AttemptFacts(attempt_life(context, attempt)), "")
 
 
 def note_used_number(context: BoardContext, entry: IndexEntry, request: Request) -> IndexEntry:
-    """Remember which attempts were made, for whoever writes a new file over this one; before any of them may go on."""
-    over = highest_used_number(request)
-    if over <= (entry.used or 0):
+    """Store the highest attempt number that the file names, so that it survives a new file written over this one.
+
+    The caller does this before an attempt may continue.
+    """
+    highest = highest_used_number(request)
+    if highest <= (entry.used or 0):
         return entry
-    entry = entry.model_copy(update={"used": over})
+    entry = entry.model_copy(update={"used": highest})
     context.index.put(entry)
     return entry
 
 
 def attempt_life(context: BoardContext, attempt: str) -> AttemptLife:
-    """Whether anybody has `attempt`, as far as Redis tells."""
+    """Whether a worker has `attempt`, by the facts in Redis."""
     state = context.attempts.read(attempt)
     if state is None:
         return "unseen"

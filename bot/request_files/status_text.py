@@ -1,4 +1,4 @@
-"""The status comment of a request: one view of it, one text."""
+"""The status comment of a request: the view that holds its facts, and its text."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from leaderboard.requests import Problem
 
 State = Literal["refused", "waiting", "running", "finished", "failed", "again", "cancelled"]
 
-BAR = 20
+BAR_BLOCKS = 20
 TITLE_LIMIT = 200
+"""Characters of a thread's title that the Hub takes."""
 
 
 @dataclass(frozen=True)
 class ScoreRow:
-    """One line of the table of scores, as people read it; `base` and `best` are what others have there, if known."""
+    """One line of the table of scores; `base` and `best` are those of the base model and the best one, if known."""
 
     name: str
     score: str
@@ -32,7 +33,7 @@ class ScoreRow:
 
 @dataclass(frozen=True)
 class PastLine:
-    """One thing that happened to the request before, and where the log of it is, if there is one."""
+    """One earlier event of the request, and the address of its log, if there is one."""
 
     what: Reopening
     log_url: str = ""
@@ -40,7 +41,7 @@ class PastLine:
 
 @dataclass(frozen=True)
 class StatusView:
-    """Everything that the status comment may say about a request."""
+    """All facts that the status comment may show about a request."""
 
     state: State
     path: str
@@ -66,9 +67,9 @@ class StatusView:
     scores: Sequence[ScoreRow] = field(default=())
     average: ScoreRow | None = None
     base: str = ""
-    """The model that it was made from, if its scores are known."""
+    """The model that this one was made from, if its scores are known."""
     best: str = ""
-    """The best of its category beside it."""
+    """The best other model of the category."""
     category: str = ""
     past: Sequence[PastLine] = ()
     results_url: str = ""
@@ -77,19 +78,19 @@ class StatusView:
 
     @property
     def start(self) -> str:
-        """When it is likely to start; empty where nobody can say."""
+        """When the evaluation is likely to start; empty if unknown."""
         return start_words(*self.starts) if self.starts is not None else ""
 
     @property
     def percent(self) -> int:
-        """Of the requests that are answered; 0 where the total is not known."""
+        """Percentage of requests that are answered; 0 if the total is unknown."""
         return 100 * self.done // self.total if self.total else 0
 
     @property
     def bar(self) -> str:
         """The progress as a row of blocks."""
-        filled = BAR * self.percent // 100
-        return "█" * filled + "░" * (BAR - filled)
+        filled = BAR_BLOCKS * self.percent // 100
+        return "█" * filled + "░" * (BAR_BLOCKS - filled)
 
 
 def status_comment(view: StatusView) -> str:
@@ -98,9 +99,9 @@ def status_comment(view: StatusView) -> str:
 
 
 def thread_title(name: str, *kind: str) -> str:
-    """The title of a thread about the model or the file `name`, and which `kind` of it: its precision, its weights.
+    """The title of a thread about the model or file `name`; `kind` are its precision and type of weights.
 
     The Hub takes 3 to 200 characters.
     """
-    which = ", ".join(printable(word, limit=20) for word in kind if word)
-    return f"Evaluation of {printable(name, limit=130)}{f' ({which})' if which else ''}"[:TITLE_LIMIT]
+    kinds = ", ".join(printable(word, limit=20) for word in kind if word)
+    return f"Evaluation of {printable(name, limit=130)}{f' ({kinds})' if kinds else ''}"[:TITLE_LIMIT]

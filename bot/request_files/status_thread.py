@@ -1,19 +1,20 @@
-"""The thread of a request, whose opening post (or, in a pull request, one comment) is its status comment.
+"""The thread of a request. Its opening post (in a pull request, one comment) is the request's status comment.
 
-One status comment per request, found again by its hidden marker, edited in place, and only when what it says changed.
+A request has one status comment. The bot finds it by its hidden marker and edits it in place when its text changes.
 
-Race closed: dying between opening a thread and noting its number. The marker finds it again.
-Race closed: a request file that names a thread which is not its own. The number counts only if our marker is there.
+Race closed: the bot dies between opening a thread and storing its number. The marker finds the thread again.
+Race closed: a request file names a thread of another request. The number counts only if the marker is there.
 
-Each of these writes comes back as a delivery, of which the webhook has but so many a day, and half of them are ours.
-As that half goes, progress is not shown any more, then states on the way; an end is told as long as there is one left,
-and later where there is none. A state that was skipped is not queued: the next sync renders whatever is true then.
+Each write causes a webhook delivery; the webhook has a daily quota of deliveries, and half of it is for the bot's own
+writes. When little of that half is left, the bot stops to show progress, then intermediate states. It still reports an
+end while one delivery is left, and later if none is. A skipped state is not queued: the next sync renders the state of
+that moment.
 
-A comment tells what was done to the file, so it is held back with the edits, and comes to rest unsaid.
+A comment reports edits of the file. So it is held back when edits are held back, and is then not written at all.
 
-Of a model that is private or gated nothing is said in threads.
+Threads say nothing about private and gated models.
 
-Where the Hub lets us not speak (the thread is locked, discussions are switched off), the file still says everything.
+If the Hub does not let the bot write (the thread is locked, discussions are disabled), the file still has everything.
 """
 
 from __future__ import annotations
@@ -39,31 +40,31 @@ log = structlog.get_logger()
 KIND = "status"
 FINAL = ("refused", "failed")
 ENDS = (*FINAL, "finished", "cancelled")
-PLAIN = "Original"
-"""The type of weights that goes without saying."""
-LEAVES_PROGRESS, LEAVES_STATES = 0.5, 0.2
-"""The shares of our half of the webhook's day below which progress, and states on the way, are not told any more."""
+DEFAULT_WEIGHTS = "Original"
+"""The type of weights that titles omit."""
+MIN_SHARE_FOR_PROGRESS, MIN_SHARE_FOR_STATES = 0.5, 0.2
+"""Shares of the bot's own daily deliveries below which progress, and intermediate states, are not shown."""
 
 OPENED = point("thread opened, its number not noted")
 
 
-class _NotSaidNow(Exception):
-    """It is not said now: too few deliveries are left today, or the board holds it back."""
+class _NotWrittenNow(Exception):
+    """The comment is not written now: too few deliveries are left today, or the board holds it back."""
 
 
 def update_status(
     context: BoardContext, entry: IndexEntry, view: StatusView, *, named: int | None = None
 ) -> IndexEntry:
-    """Make the status comment say `view`, opening a thread where the board wants one; the entry with what was done.
+    """Make the status comment show `view`, opening a thread if the board wants one; return the updated entry.
 
-    `named` is the thread that the request file names. One call where the entry was lost, none where nothing changed.
+    `named` is the thread that the request file names. One call if the entry was lost, none if nothing changed.
     """
     if entry.standing.access != "public":
-        return entry  # not everybody may see the model: nothing about it is said where everybody reads
+        return entry  # threads are public, the model is not
     digest = _digest(view)
     if entry.thread is None or entry.said != digest:
         entry = _write_or_skip(context, entry, view, digest, named)
-    # Only what was said: a thread whose comment is held back, or comes later, is not closed upon words of yesterday.
+    # A thread whose comment is held back or comes later shows an older state, so it is not closed yet.
     return close_or_open(context, entry, view.state) if entry.said == digest else entry
 
 
@@ -72,7 +73,7 @@ def _write_or_skip(
 ) -> IndexEntry:
     try:
         return _write_status(context, entry, view, digest, named)
-    except _NotSaidNow:
+    except _NotWrittenNow:
         return entry
     except BadToken:
         raise
@@ -90,23 +91,23 @@ def _write_status(
         return entry.model_copy(update={"said": digest})
     place = _find(context, entry, marker, named)
     if place is None:
-        return _make(context, entry, marker, view, digest)
+        return _create(context, entry, marker, view, digest)
     return _update_at(context, entry, marker, view, place)
 
 
 def _update_at(context: BoardContext, entry: IndexEntry, marker: Marker, view: StatusView, place: Place) -> IndexEntry:
-    """Make the comment at `place` say `view`, where it says something else."""
+    """Edit the comment at `place` to show `view`, unless it does already."""
     number, comment = place
-    known = entry.model_copy(update={"thread": number, "comment": comment.id})
+    located = entry.model_copy(update={"thread": number, "comment": comment.id})
     try:
-        _edit(context, known, marker, view, status_comment(view), seen=comment.text)
-    except _NotSaidNow:
-        return known
-    return known.model_copy(update={"said": _digest(view)})
+        _edit(context, located, marker, view, status_comment(view), seen=comment.text)
+    except _NotWrittenNow:
+        return located
+    return located.model_copy(update={"said": _digest(view)})
 
 
 def _edited(context: BoardContext, entry: IndexEntry, marker: Marker, view: StatusView, body: str) -> bool:
-    """Whether the comment that we know by its id could be edited, without reading the thread first."""
+    """Whether the comment could be edited by its stored id, without reading the thread first."""
     if entry.thread is None or entry.comment is None:
         return False
     try:
@@ -134,12 +135,12 @@ def _edit(
         wake=request_key(entry.path),
     )
     if done == "held":
-        raise _NotSaidNow
+        raise _NotWrittenNow
 
 
 def _find(context: BoardContext, entry: IndexEntry, marker: Marker, named: int | None) -> Place | None:
-    """The status comment where it was last seen, or where the request file says it is."""
-    for number in dict.fromkeys(n for n in (entry.thread, named) if n is not None):
+    """The status comment in the thread that the entry or the request file names."""
+    for number in dict.fromkeys(number for number in (entry.thread, named) if number is not None):
         try:
             thread = context.hub.thread(context.requests, number)
         except ThreadNotFound:
@@ -149,8 +150,8 @@ def _find(context: BoardContext, entry: IndexEntry, marker: Marker, named: int |
     return None
 
 
-def _make(context: BoardContext, entry: IndexEntry, marker: Marker, view: StatusView, digest: str) -> IndexEntry:
-    """Write the status comment where there is none yet, and where the board wants one; the entry with where it is."""
+def _create(context: BoardContext, entry: IndexEntry, marker: Marker, view: StatusView, digest: str) -> IndexEntry:
+    """Write the first status comment of the request, if the board wants one; return the entry with its place."""
     origin = context.index.origin(entry.path)
     if context.board.threads == "never":
         return entry
@@ -162,13 +163,13 @@ def _make(context: BoardContext, entry: IndexEntry, marker: Marker, view: Status
             context.requests, origin.pull, body, marker, Effect.EDIT, version=digest, wake=wake
         )
         if comment is None:
-            raise _NotSaidNow
+            raise _NotWrittenNow
         return _update_at(context, entry, marker, view, (origin.pull, comment))
     if context.board.threads == "failures" and view.state not in FINAL:
         return entry
     _check(context, view)
     title = thread_title(
-        view.model or entry.path, view.precision, "" if view.weight_type == PLAIN else view.weight_type
+        view.model or entry.path, view.precision, "" if view.weight_type == DEFAULT_WEIGHTS else view.weight_type
     )
     if (earlier := find_own(context, title, marker, entry.path)) is not None:
         return _update_at(context, entry, marker, view, earlier)
@@ -177,19 +178,20 @@ def _make(context: BoardContext, entry: IndexEntry, marker: Marker, view: Status
         context.requests, title, body, marker, Effect.EDIT, since=until, looked=True, version=digest, wake=wake
     )
     if number is None:
-        raise _NotSaidNow
+        raise _NotWrittenNow
     pass_by(OPENED)
     return entry.model_copy(update={"thread": number, "comment": None, "said": digest})
 
 
 def _check(context: BoardContext, view: StatusView) -> None:
-    """Raises _Spared where no delivery is left for this, and RateLimited where it must be said, only later."""
+    """Raise _NotWrittenNow if no delivery is left for `view`, and RateLimited if it shows an end, which comes later."""
+    min_share = MIN_SHARE_FOR_PROGRESS if view.done else MIN_SHARE_FOR_STATES
     if view.state in ENDS:
         comment_quota.check(context, context.requests, "the thread")
-    elif comment_quota.left(context, context.requests) <= (LEAVES_PROGRESS if view.done else LEAVES_STATES):
-        raise _NotSaidNow
+    elif comment_quota.left(context, context.requests) <= min_share:
+        raise _NotWrittenNow
 
 
 def _digest(view: StatusView) -> str:
-    """What the comment says, but for the time at which it was written."""
+    """A digest of the comment's text without the time at which it was written."""
     return hashlib.sha256(status_comment(replace(view, updated="")).encode()).hexdigest()[:16]

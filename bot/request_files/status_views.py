@@ -1,4 +1,4 @@
-"""From what a sync knows to what the status comment says."""
+"""The view of the status comment, made of the facts that a sync gathered."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def view_of(
     failure: Failure | None = None,
     **more: Any,
 ) -> StatusView:
-    """What to say about a readable request."""
+    """The view of a readable request."""
     model = request.path.model
     return StatusView(
         state=state,
@@ -47,20 +47,20 @@ def view_of(
         reasons=reasons,
         failure=failure,
         has_earlier=entry.kept is not None and state in ("refused", "failed", "again", "cancelled"),
-        past=[_line(context, model, one) for one in newest_reopenings(request.file.steward.causes)],
+        past=[_line(context, model, event) for event in newest_reopenings(request.file.steward.causes)],
         **more,
     )
 
 
-def _line(context: BoardContext, model: str, what: Reopening) -> PastLine:
-    log_url = context.address(context.logs, f"{model}/{what.attempt}/log.txt") if what.left_log else ""
-    return PastLine(what, log_url)
+def _line(context: BoardContext, model: str, event: Reopening) -> PastLine:
+    log_url = context.address(context.logs, f"{model}/{event.attempt}/log.txt") if event.left_log else ""
+    return PastLine(event, log_url)
 
 
 def view_of_unreadable(
     context: BoardContext, entry: IndexEntry, problems: Sequence[Problem], *, writable: bool
 ) -> StatusView:
-    """What to say about a file that cannot be read as a request."""
+    """The view of a file that cannot be read as a request."""
     return StatusView(
         state="refused",
         path=entry.path,

@@ -1,4 +1,4 @@
-"""When a request says that it was submitted: nobody can do that after the commit that brings it."""
+"""Correct a request's time of submission if it lies in the future."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from leaderboard.transitions import RESTS_ON, Transition
 
 
 def is_being_dated(context: BoardContext, gathered: RequestFacts) -> bool:
-    """Whether the file's time, which is in the future, is being set to now: then the request is judged when it is.
+    """Whether an edit that sets the file's future time to now is staged; the request is judged after that edit.
 
-    Front ends order their queues by it. False where the time may stay, or where the board lets no edit happen.
+    Front ends order their queues by this time. False if the time may stay, or if the board allows no edits.
     """
     request, file = gathered.request, gathered.file
-    said = corrected_time(request.file.submitted_time, context.now())
-    if said is None:
+    corrected = corrected_time(request.file.submitted_time, context.now())
+    if corrected is None:
         return False
-    step = Transition({"submitted_time": said})
+    step = Transition({"submitted_time": corrected})
     name, line = f"date {file.oid} {digest_of(str(request.path))}", f"Date {request.path.model}"
     return stage_transition(context, request, file, step, name=name, line=line, rests_on=(*RESTS_ON, "submitted_time"))

@@ -1,4 +1,4 @@
-"""`/subscribe`: to be told of the end of an evaluation, by a comment in the thread where one asked."""
+"""`/subscribe`: notify the person in this thread, by a comment, when an evaluation has ended."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from bot.request_files.followers import follow
 
 
 def run(call: Call) -> Answer:
-    """Have this thread follow the request, for this person."""
-    found = serializers.request(call.context, call.entry)
-    if found.state in ("finished", "failed", "cancelled", "elsewhere", "settled"):
-        return Answer(say("subscribe", one=found, marker=""), allowed=False)
+    """Make this thread follow the request for this person."""
+    request = serializers.request(call.context, call.entry)
+    if request.state in ("finished", "failed", "cancelled", "elsewhere", "settled"):
+        return Answer(say("subscribe", one=request, marker=""), allowed=False)
     marker = follow(call.context, call.entry, call.repo, call.thread.num)
-    return Answer(say("subscribe", one=found, marker=marker))
+    return Answer(say("subscribe", one=request, marker=marker))
 
 
 SUBSCRIBE = Verb(
     name="subscribe",
-    summary="be told here when an evaluation has ended",
+    summary="be notified here when an evaluation has ended",
     who=ANYONE,
     run=run,
     params=(MODEL, PRECISION, WEIGHTS),

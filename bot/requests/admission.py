@@ -1,4 +1,4 @@
-"""Judging a request that waits: refused with every reason, or accepted, and then it waits for its turn."""
+"""Admission of a waiting request: it is refused with every reason, or accepted and queued."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from redis_state.dirty import SyncPriority
 
 
 def admit(context: BoardContext, gathered: RequestFacts) -> None:
-    """Judge the submission: refuse it with every reason, or let it wait for its turn."""
+    """Judge the submission: refuse it with every reason, or queue it."""
     if is_being_dated(context, gathered):
         return
     request, entry = gathered.request, gathered.entry
@@ -32,26 +32,26 @@ def admit(context: BoardContext, gathered: RequestFacts) -> None:
     submission = gather_submission(context, request, submitter, revision=gathered.turn.revision or "")
     facts, verdict = submission.model, judge(submission)
     access = entry.standing.model_copy(update={"access": access_on_hub(request, facts)})
-    known = index_fields(facts, request.path.weight_type)
-    entry = entry.model_copy(update={"standing": access, "submitter": submitter, **known})
+    model_fields = index_fields(facts, request.path.weight_type)
+    entry = entry.model_copy(update={"standing": access, "submitter": submitter, **model_fields})
     gathered = replace(gathered, entry=entry)
     if not verdict.accepted:
         _refuse(context, gathered, verdict.reasons)
         return
     used = numbers_before(context, request, entry, verdict.sha)
-    now = find_current_attempt(request, used)
-    attempt = current_attempt_id(context.board.name, request, now, verdict.sha)
+    current = find_current_attempt(request, used)
+    attempt = current_attempt_id(context.board.name, request, current, verdict.sha)
     entry = entry.model_copy(
         update={
             "state": "waiting",
             "model": request.path.model,
-            "sha": now.revision or verdict.sha,
+            "sha": current.revision or verdict.sha,
             "asked": submission_digest(request),
-            "number": now.number,
+            "number": current.number,
             "used": used,
             "attempt": attempt,
             "submitted": context.now()
-            if now.first > entry.number
+            if current.first > entry.number
             else queue_places.waiting_since(context, request, entry),
             "shown": 0,
             **queue_places.queue_fields(context, entry, request, facts),
@@ -65,7 +65,7 @@ def admit(context: BoardContext, gathered: RequestFacts) -> None:
 
 
 def _refuse(context: BoardContext, gathered: RequestFacts, reasons: tuple[Problem, ...]) -> None:
-    """FAILED, with every reason in the thread and the file."""
+    """Report every reason in the thread, and stage FAILED with them in the file."""
     request = gathered.request
     view = view_of(context, gathered.entry, request, "refused", reasons=reasons)
     entry = update_status(context, gathered.entry, view, named=request.file.steward.thread)
@@ -78,4 +78,4 @@ def _refuse(context: BoardContext, gathered: RequestFacts, reasons: tuple[Proble
         step = transitions.fail_transition(failure=failure, log=None, thread=entry.thread)
     name, line = f"refuse {gathered.file.oid} {digest_of(entry.path)}", f"Refuse {request.path.model}"
     if not stage_transition(context, request, gathered.file, step, name=name, line=line, rests_on=transitions.JUDGED):
-        context.index.put(entry.model_copy(update={"state": "settled"}))  # judged: nobody shall look at it every minute
+        context.index.put(entry.model_copy(update={"state": "settled"}))  # judged: no need to sync it again

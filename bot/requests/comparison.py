@@ -1,10 +1,10 @@
-"""Compares every request file of the mirror with the index, to find a change that no mark tells of.
+"""Comparison of every request file in the mirror with the index, to find changes that no dirty mark announced.
 
 A file and its entry may disagree for a moment, while a mark waits for its sync or an edit for its commit. A longer
 disagreement means that a mark was lost. A pass reads the index and the mirror; it calls the Hub only to fetch what the
 mirror lacks.
 
-Race accepted: an edit of ours has landed upon the head that was seen last. Its request is synced once more.
+Race accepted: an edit of the bot lands after the head that was seen last. Its request is synced once more.
 """
 
 from __future__ import annotations
@@ -30,30 +30,30 @@ log = structlog.get_logger()
 
 FILES = "files"
 """Dirty key: it is time to compare the request files with the index."""
-COMPARE_EVERY = 600.0
-"""Seconds between two passes: what bounds how long a request may be forgotten."""
+COMPARE_SECONDS = 600.0
+"""Time between two passes: it bounds how long a request may be forgotten."""
 _CHUNK = 1_000
 _UNREADABLE = "\N{REPLACEMENT CHARACTER}"
-"""Stands in a path of the mirror for what is no UTF-8: the API has no such file."""
+"""Replaces bytes that are not UTF-8 in a path of the mirror: the API has no such file."""
 
 
 def is_due(context: BoardContext) -> bool:
-    """Whether it is time for a pass. The first one comes COMPARE_EVERY after a start, which compares by itself."""
+    """Whether a pass is due. The first one is due COMPARE_SECONDS after a start, which compares by itself."""
     now = context.now()
     last = context.redis.hget(context.keys.rounds, FILES)
     if last is None:
         context.redis.hset(context.keys.rounds, FILES, now)
         return False
-    return not 0 <= now - float(last) < COMPARE_EVERY
+    return not 0 <= now - float(last) < COMPARE_SECONDS
 
 
 def sync_files(context: BoardContext) -> None:
-    """Mark every request whose file at the head that was seen last and whose entry disagree. Up to four calls."""
+    """Mark every request whose entry disagrees with its file at the last seen head. Up to four calls."""
     head = context.index.head(context.requests.id)
     if head is not None:
         paths = [path for path, _ in _at(context, head)]
         if paths:
-            log.info("requests that the index does not know as they are", count=len(paths), first=paths[0])
+            log.info("requests whose index entries are out of date", count=len(paths), first=paths[0])
             context.mark_all(map(request_key, paths), SyncPriority.BACKGROUND)
     context.redis.hset(context.keys.rounds, FILES, context.now())
 
@@ -64,39 +64,40 @@ def _at(context: BoardContext, head: str) -> list[tuple[str, str]]:
             if view.has(head):
                 return list(out_of_step(context, view, head))
     except MirrorDamaged:
-        pass  # there is none yet, or it is of no use: the fetch makes it anew
+        pass  # there is no mirror, or a damaged one: the fetch makes it again
     newest = context.mirror.fetch(context.requests, depth=0)
     with context.mirror.read_fetched(context.requests) as view:
         return list(out_of_step(context, view, head if view.has(head) else newest))
 
 
 def out_of_step(context: BoardContext, view: MirrorView, head: str) -> Iterator[tuple[str, str]]:
-    """The path of each request whose file at `head` and whose entry in the index disagree, and how."""
-    there = set[str]()
-    acts = context.effects.mode(Effect.EDIT, Effect.RELAUNCH) is EffectMode.ON  # else a request may rest without an end
+    """The path of each request whose entry disagrees with its file at `head`, and how it does."""
+    present = set[str]()
+    # Without these effects a request may be settled although its file does not say an end.
+    acts = context.effects.mode(Effect.EDIT, Effect.RELAUNCH) is EffectMode.ON
     files = (blob for blob in view.files(head) if is_request_path(blob.path) and _UNREADABLE not in blob.path)
     while chunk := list(islice(files, _CHUNK)):
-        there.update(blob.path for blob in chunk)
+        present.update(blob.path for blob in chunk)
         for blob, entry in zip(chunk, context.index.find([blob.path for blob in chunk]), strict=True):
-            if trouble := _trouble(blob, entry, acts=acts):
-                yield blob.path, trouble
+            if difference := _difference(blob, entry, acts=acts):
+                yield blob.path, difference
     for path in context.index.paths():
-        if path not in there:
-            yield path, "The index has it, and there is no such file."
+        if path not in present:
+            yield path, "The index has it, but there is no such file."
 
 
-def _trouble(blob: GitFile, entry: IndexEntry | None, *, acts: bool) -> str:
+def _difference(blob: GitFile, entry: IndexEntry | None, *, acts: bool) -> str:
     if entry is None:
         return "The index does not have it."
     if entry.file_oid != blob.oid:
         return "The index has it as it was before its last change."
     if acts and entry.state == "settled" and _is_open(entry):
-        return "It has not ended, and the index has it as one that has."
+        return "It has not ended, but the index says that it has."
     return ""
 
 
 def _is_open(entry: IndexEntry) -> bool:
-    """Whether the file, as it was judged, says that something is to come."""
+    """Whether the judged file has a status that waits or runs."""
     word = entry.standing.status
     status = Status(word) if word in Status.__members__ else None
     return status is not None and (status.waits or status is Status.RUNNING)

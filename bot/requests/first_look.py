@@ -1,7 +1,7 @@
-"""A request file that is new to the index: is there anything to do about it, or is it only to be remembered?
+"""The first index entry of a request file, and whether the file needs a sync.
 
-After Redis was lost a board may have a hundred thousand of them, nearly all at their end. What is at its end is put
-into the index from its file alone; what waits, runs, or is not understood gets a sync of its own, which asks the Hub.
+After Redis was lost, a board may have a hundred thousand such files, nearly all of them ended. An ended request is
+indexed from its file alone; a file that waits, runs or cannot be understood gets its own sync, which asks the Hub.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from redis_state.board.request_snapshot import snapshot_of, snapshot_of_unreadab
 def entry_of_new_file(
     path: str, oid: str, data: bytes | None, *, adopted: str | None = None
 ) -> tuple[IndexEntry, bool]:
-    """The entry of the file at `path`, and whether it needs a sync. `data` is None where the file is too large to read.
+    """The entry of the file at `path`, and whether it needs a sync. `data` is None if the file is too large to read.
 
-    `adopted` is the blob id that the file had when the board was adopted: what is old needs none. What does carries no
-    blob id yet: should its sync get lost, the next comparison finds it again.
+    `adopted` is the blob id that the file had when the board was adopted: an old file needs no sync. An entry that
+    needs a sync has no blob id yet, so that the next comparison finds it again if its mark gets lost.
     """
     request = parse_request(path, data) if data is not None else []
     readable = request if isinstance(request, Request) else None
@@ -34,44 +34,44 @@ def entry_of_new_file(
 
 
 def entry_of_old_file(entry: IndexEntry, oid: str, request: Request | None) -> IndexEntry:
-    """The entry of a file from before adoption: listed, and at rest whatever it says."""
+    """The entry of a file from before adoption: listed, and never worked on, whatever its status is."""
     if request is None:
-        seen = entry.standing.model_copy(update={"old": True})
-        return entry.model_copy(update={"state": "foreign", "file_oid": oid, "job": None, "standing": seen})
+        snapshot = entry.standing.model_copy(update={"old": True})
+        return entry.model_copy(update={"state": "foreign", "file_oid": oid, "job": None, "standing": snapshot})
     status, facts = request.status, request.file.steward
     ended = status is not None and not status.waits and status is not Status.RUNNING
     state = "settled" if ended else "foreign"
-    seen = snapshot_of(request, entry.standing.access, old=True)
-    known = {"model": request.path.model, "sha": facts.revision, "thread": facts.thread, "standing": seen}
-    return entry.model_copy(update={**known, "state": state, "file_oid": oid, "job": None})
+    snapshot = snapshot_of(request, entry.standing.access, old=True)
+    fields = {"model": request.path.model, "sha": facts.revision, "thread": facts.thread, "standing": snapshot}
+    return entry.model_copy(update={**fields, "state": state, "file_oid": oid, "job": None})
 
 
 def with_file_fields(entry: IndexEntry, request: Request) -> IndexEntry:
-    """The entry with what the file alone says of model, commit, attempt and thread."""
+    """The entry with model, commit, attempt and thread from the file."""
     facts = request.file.steward
-    said = {"model": request.path.model, "sha": facts.revision, "thread": facts.thread, "weights": facts.weights}
+    fields = {"model": request.path.model, "sha": facts.revision, "thread": facts.thread, "weights": facts.weights}
     number = max(entry.number, facts.attempt)
-    return entry.model_copy(update={**{name: word for name, word in said.items() if word}, "number": number})
+    return entry.model_copy(update={**{name: value for name, value in fields.items() if value}, "number": number})
 
 
 def _readable(path: str, oid: str, request: Request) -> tuple[IndexEntry, bool]:
     facts = request.file.steward
-    known = with_file_fields(
+    entry = with_file_fields(
         IndexEntry(path=path, used=highest_used_number(request) or None, standing=snapshot_of(request)), request
     )
     status = request.status
     if status is None or (status is Status.RUNNING and facts.attempt == 0):
-        return known.model_copy(update={"state": "foreign", "file_oid": oid}), False
+        return entry.model_copy(update={"state": "foreign", "file_oid": oid}), False
     if status is Status.RUNNING:
-        return known.model_copy(update={"state": "running", "attempt": str(request.file.job_id)}), True
+        return entry.model_copy(update={"state": "running", "attempt": str(request.file.job_id)}), True
     if status.waits:
-        return known, True
-    kept = facts.kept if status is Status.CANCELLED else None  # what was withdrawn is a newer evaluation alone
-    return known.model_copy(update={"state": "settled", "file_oid": oid, "kept": kept}), False
+        return entry, True
+    result = facts.kept if status is Status.CANCELLED else None  # only the newer evaluation was withdrawn
+    return entry.model_copy(update={"state": "settled", "file_oid": oid, "kept": result}), False
 
 
 def _is_at_rest(data: bytes) -> bool:
-    """Whether a file that is no readable request says that nothing more is to come: an old one in a strange dialect."""
+    """Whether a file that is no readable request has an ended status: an old file in an unknown dialect."""
     fields = object_in(data)
     if fields is None:
         return False

@@ -1,4 +1,4 @@
-"""Request files from before the board's adoption: listed as they are, and at rest, whatever they say."""
+"""Request files from before the board's adoption: listed, and never worked on, whatever their status is."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from redis_state.board.entry import IndexEntry
 
 
 def skip_if_old(context: BoardContext, entry: IndexEntry, file: File, request: Request | list[Problem]) -> bool:
-    """Whether the file is old; if so, the index says that there is nothing to do about it."""
+    """Whether the file is old; if so, index it as a file that needs no work."""
     readable = request if isinstance(request, Request) else None
     if not context.adoption.is_old(file, readable):
         return False

@@ -1,8 +1,8 @@
-"""Evaluate once more what has come to its end, because a person asked: one edit of the request file.
+"""Relaunch a request that has ended, on a person's request: one edit of the request file.
 
-Race closed: one comment relaunches twice. What caused a relaunch stands in the file, and a cause counts once.
-Race closed: two people ask at once. The second finds the request waiting, or about to; and the edit rests on the status
-that was read.
+Race closed: one comment relaunches twice. The file holds the causes of its relaunches, and a cause counts once.
+Race closed: two people ask at once. The second finds the request waiting, or an edit staged for it; and the edit is
+void if the status has changed since it was read.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from leaderboard.requests import Request, Status
 from redis_state.board.entry import IndexEntry
 
 How = Literal["done", "missing", "unreadable", "under-way", "spent", "budget", "finished", "off"]
-DAY = 86_400.0
+DAY_SECONDS = 86_400.0
 
 
 @dataclass(frozen=True)
 class RelaunchResult:
-    """What came of it: `how` names the sentence, `status` is the request's own, `thread` where it is followed."""
+    """The result of a relaunch: `how` selects the sentence, `status` is the request's, `thread` its thread."""
 
     how: How
     path: str
@@ -34,33 +34,33 @@ class RelaunchResult:
 
 
 def relaunch(context: BoardContext, entry: IndexEntry, *, cause: str, once: str | None = None) -> RelaunchResult:
-    """Have the request of `entry` wait again.
+    """Stage an edit that makes the request of `entry` wait again.
 
-    `once` is how causes begin of which a request may have one for each commit that was asked for: those of whoever may
-    ask only once. Somebody whose right is so limited cannot relaunch what has finished, unless a newer evaluation of it
-    failed; then that is made once more. One call; where the index was lost, those of `used_numbers`.
+    `once` limits the caller: it is a prefix of causes, of which a request may have one for each submitted commit. With
+    this limit a finished request cannot be relaunched, unless a newer evaluation of it failed; that one is then
+    repeated. One call; if the index was lost, those of `used_numbers` too.
     """
     path = entry.path
-    found = pending_request(context, path)
-    if isinstance(found, str):
-        return RelaunchResult(found, path)
-    request, file = found
+    pending = pending_request(context, path)
+    if isinstance(pending, str):
+        return RelaunchResult(pending, path)
+    request, file = pending
     if request.status is None:
         return RelaunchResult("unreadable", path)
     how = _relaunch_outcome(context, request, cause, once)
-    known = RelaunchResult(how, path, request.status.value, request.file.steward.thread or entry.thread)
+    result = RelaunchResult(how, path, request.status.value, request.file.steward.thread or entry.thread)
     if how != "done":
-        return known
+        return result
     used, is_shown = known_numbers(context, request, entry), context.board.shows_new_evals
     step = transitions.retry_transition(request, cause=cause, keeps_previous=is_shown, used=used)
     if step is None:
-        return known  # this cause has relaunched it before
-    # One cause may be that of several requests: a report that links them all.
+        return result  # this cause has relaunched it before
+    # Several requests may share one cause: a report that links them all. So the id of the edit has the path's digest.
     name, line = f"relaunch {cause} {digest_of(path)}", f"Evaluate {request.path.model} once more"
     if not stage_transition(context, request, file.there, step, name=name, line=line, effect=Effect.RELAUNCH):
-        return RelaunchResult("off", path, known.status, known.thread)
+        return RelaunchResult("off", path, result.status, result.thread)
     context.redis.zadd(context.keys.relaunches, {f"{cause} {path}": context.now()})
-    return known
+    return result
 
 
 def _relaunch_outcome(context: BoardContext, request: Request, cause: str, once: str | None) -> How:
@@ -77,7 +77,7 @@ def _relaunch_outcome(context: BoardContext, request: Request, cause: str, once:
 
 
 def _in_budget(context: BoardContext) -> bool:
-    """Whether the board has relaunches left for today. Accepted: after Redis was lost they are counted anew."""
+    """Whether the board has relaunches left for today. Accepted: after Redis was lost, counting starts again at 0."""
     key, now = context.keys.relaunches, context.now()
-    context.redis.zremrangebyscore(key, "-inf", now - DAY)
+    context.redis.zremrangebyscore(key, "-inf", now - DAY_SECONDS)
     return int(context.redis.zcard(key)) < context.board.relaunches_a_day

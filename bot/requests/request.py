@@ -1,12 +1,12 @@
-"""One request: read it afresh, decide, act.
+"""The sync of one request: read it from the Hub, decide, act.
 
-The rule is `leaderboard.lifecycle.next_step`; here are the facts that it needs, and the effects of what it says.
-Effects come in the order results and log, comment, request file: whatever dies in between is found half done by the
-next sync, which sees the same facts and does the rest. Files are changed by way of the ledger: a sync stages an edit
-and returns, and is called again when that has landed, or is void.
+The rule is `leaderboard.lifecycle.next_step`; this module gathers its facts and performs the step that it returns.
+Effects come in the order results and log, comment, request file: if the bot dies in between, the next sync sees the
+same facts and does the rest. Files are changed through the ledger: a sync stages an edit and returns, and is called
+again when the edit has landed or is void.
 
 Race closed: the file changes between reading and writing. An edit names the fields that its decision rests on; if one
-of them changed it is void, and the next sync decides from the file as it is then. A change to another field survives.
+of them changed, the edit is void and the next sync decides by the new file. A change to another field survives.
 """
 
 from __future__ import annotations
@@ -54,17 +54,17 @@ log = structlog.get_logger()
 
 
 def sync_request(context: BoardContext, path: str) -> float | None:
-    """Bring the request at `path` one step further; when to look again by itself, if ever (seconds since the epoch)."""
+    """Bring the request at `path` one step further; return when to sync it again (Unix time), if known."""
     if context.ledgers.pending(path):
-        return None  # the ledger marks us again when the edit has landed, or is void
+        return None  # the ledger marks this key again when the edit has landed, or is void
     context.adoption.ensure()
     before = context.index.get(path)
-    found = _read(context, before)
-    if found is None:
+    readable = _read(context, before)
+    if readable is None:
         if before.job is not None:
-            context.mark(QUEUE, SyncPriority.PERSON)  # it may lie in RQ still
+            context.mark(QUEUE, SyncPriority.PERSON)  # its job may still be in RQ
         return None
-    gathered = _gather(context, before, *found)
+    gathered = _gather(context, before, *readable)
     entry, request = gathered.entry, gathered.request
     may_try_again = attempts.may_try_again(context, gathered)
     step = next_step(request, gathered.attempt, gathered.seen, may_try_again=may_try_again)
@@ -73,71 +73,71 @@ def sync_request(context: BoardContext, path: str) -> float | None:
         step = Wait(gathered.attempt or "")
     if isinstance(step, Admit) and request.status is Status.RERUN and entry.again > context.now():
         if entry.state != "new":
-            context.index.put(entry.model_copy(update={"state": "new"}))  # it waits, and everybody can see so
-        return entry.again  # what failed is given the time that its cause asks for
+            context.index.put(entry.model_copy(update={"state": "new"}))  # pages show that it waits
+        return entry.again  # the retry table sets a delay for the cause of the failure
     if not isinstance(step, NothingToDo | LeaveForeign):
         know_origin(context, request)
     again = _act(context, gathered, step)
     context.index.judged(path, entry.file_oid, entry.standing)
     if isinstance(step, NothingToDo | LeaveForeign):
-        call_followers(context, path)  # now that the index says how it ended, for that is where they look
+        call_followers(context, path)  # their syncs read the end from the index, so this comes after it
     return again
 
 
 def _read(context: BoardContext, entry: IndexEntry) -> tuple[File, Request] | None:
-    """The file of `entry`, and the request in it. Where there is none, it is seen to: gone, old, or not to be read."""
+    """The file of `entry` and the request in it; None after a file that is gone, old or unreadable was handled."""
     path, commit = entry.path, context.request_files.newest()
     try:
         file = context.request_files.read(path, commit, max_bytes=context.board.max_request_bytes)
     except TooLarge:
-        _call_off(context, entry)
+        _dismiss_all(context, entry)
         _refuse_large(context, entry, commit)
         return None
     if file is None:
-        _call_off(context, entry)
+        _dismiss_all(context, entry)
         context.index.drop(path)
         return None
     blob = git_id(file.oid, len(file.data))
     request, entry = parse_request(path, file.data), entry.model_copy(update={"file_oid": blob})
     if skip_if_old(context, entry, file, request):
-        _call_off(context, entry)  # it may have been taken for work before the board was adopted
+        _dismiss_all(context, entry)  # it may have been queued before the board was adopted
         return None
     if isinstance(request, list):
-        _call_off(context, entry)
+        _dismiss_all(context, entry)
         refuse_unreadable(context, entry, file, request)
         return None
     return file, request
 
 
 def _refuse_large(context: BoardContext, entry: IndexEntry, commit: str) -> None:
-    """Say of a file that is too large to read that it is, unless it is an old one. One call."""
-    found = context.hub.paths_info(context.requests, [entry.path], commit).get(entry.path)
-    if found is not None:
-        entry = entry.model_copy(update={"file_oid": git_id(found.oid, found.size)})
-        if skip_if_old_and_large(context, entry, found):
+    """Refuse a file that is too large to read, unless it is an old one. One call."""
+    file = context.hub.paths_info(context.requests, [entry.path], commit).get(entry.path)
+    if file is not None:
+        entry = entry.model_copy(update={"file_oid": git_id(file.oid, file.size)})
+        if skip_if_old_and_large(context, entry, file):
             return
-    most = f"{context.board.max_request_bytes:,}"
-    refuse_unreadable(context, entry, None, [REASONS["too-large"].problem(limit=most)])
+    limit = f"{context.board.max_request_bytes:,}"
+    refuse_unreadable(context, entry, None, [REASONS["too-large"].problem(limit=limit)])
 
 
-def _call_off(context: BoardContext, entry: IndexEntry) -> None:
-    """There is no request any more that somebody might evaluate: tell whoever does, or asks whether to."""
+def _dismiss_all(context: BoardContext, entry: IndexEntry) -> None:
+    """Stop every worker that evaluates the request or asks to: there is no request to evaluate any more."""
     for attempt in {entry.attempt, context.attempts.asking(entry.path)}:
         dismiss(context, attempt, None)
 
 
 def _gather(context: BoardContext, before: IndexEntry, file: File, request: Request) -> RequestFacts:
-    """What is known of `request`; whoever is at another attempt than the current one is told to stop."""
-    if not before.model:  # our own commit put it there, by a rename, or nobody could read it until now
+    """Gather the facts about `request`, and stop workers that have another attempt than the current one."""
+    if not before.model:  # the bot's own commit added it, by a rename, or it was unreadable until now
         before = with_file_fields(before, request)
-    standing = snapshot_of(request, before.standing.access)
+    snapshot = snapshot_of(request, before.standing.access)
     blob = git_id(file.oid, len(file.data))
-    known = {"file_oid": blob, "kept": earlier_result(before, request), "standing": standing}
-    entry = note_used_number(context, before.model_copy(update=known), request)
+    fields = {"file_oid": blob, "kept": earlier_result(before, request), "standing": snapshot}
+    entry = note_used_number(context, before.model_copy(update=fields), request)
     if request.file.steward.gpu_seconds:
         context.measures.recall(entry.path, request.file.steward.gpu_seconds)
     gathered = gather(context, entry, request, file)
-    # Before a revision is pinned it is not known which attempt is the current one: the next sync will know.
+    # Before a revision is pinned, the current attempt is unknown: the next sync will know it.
     asking = context.attempts.asking(entry.path) if gathered.attempt is not None else None
     for other in {entry.attempt, asking}:
         dismiss(context, other, gathered.attempt)
@@ -145,19 +145,19 @@ def _gather(context: BoardContext, before: IndexEntry, file: File, request: Requ
 
 
 def _is_accepted(context: BoardContext, gathered: RequestFacts, before: IndexEntry) -> bool:
-    """Whether this very file was accepted and waits: only its place in the queue may have changed."""
-    known = context.index.get(before.path)
+    """Whether this version of the file was accepted and waits: only its place in the queue may have changed."""
+    entry = context.index.get(before.path)
     return (
-        known.state == "waiting"
-        and known.job is not None
-        and known.attempt == gathered.attempt is not None
+        entry.state == "waiting"
+        and entry.job is not None
+        and entry.attempt == gathered.attempt is not None
         and before.file_oid == gathered.entry.file_oid
-        and known.job.suite_digest == context.suite.digest
+        and entry.job.suite_digest == context.suite.digest
     )
 
 
 def _act(context: BoardContext, gathered: RequestFacts, step: Step) -> float | None:
-    """Do what `step` says."""
+    """Perform `step`; return when to sync the request again, if known."""
     if isinstance(step, Finish | Fail | Reopen) and step.outcome is not None:
         outbreaks.note(context, gathered.request.path.model, step.outcome)
     match step:
@@ -187,7 +187,7 @@ def _act(context: BoardContext, gathered: RequestFacts, step: Step) -> float | N
 
 def _settle(context: BoardContext, gathered: RequestFacts, step: Step) -> None:
     entry, attempt = gathered.entry, gathered.attempt
-    dismiss(context, attempt, None)  # if it lives still, somebody ended the request by hand
+    dismiss(context, attempt, None)  # if it is still alive, a person ended the request by hand
     if attempt is not None and gathered.seen.life in ("running", "ended"):
         costs.count(context, entry, attempt, gathered.seen.outcome)
     if attempt is not None and gathered.seen.life == "ended":
@@ -198,5 +198,5 @@ def _settle(context: BoardContext, gathered: RequestFacts, step: Step) -> None:
         entry = entry.model_copy(update={"state": state, "job": None})
         context.index.put(entry)
         context.mark(QUEUE, SyncPriority.PERSON)
-    if gathered.request.status is Status.CANCELLED:  # last, for it may have to be told later
+    if gathered.request.status is Status.CANCELLED:  # last, because this may raise RateLimited
         queue_places.tell_cancelled(context, entry, gathered.request)

@@ -1,7 +1,7 @@
-"""A person submits a model, or a newer commit of it, by a command: checked first, then one edit by way of the ledger.
+"""Submission of a model, or of a newer commit of it, by a command: checked first, then one edit through the ledger.
 
-Race closed: two people submit the same at once. The file is written unless there is one, and the second finds it there.
-Race closed: a resubmission rests on the status that was read. A request that was taken up meanwhile stays as it is.
+Race closed: two people submit the same at once. The file is written unless it exists, and the second finds it there.
+Race closed: a resubmission rests on the status that was read. A request that a worker claimed meanwhile stays as it is.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 @dataclass(frozen=True)
 class SubmitCommand:
-    """What somebody wants to have evaluated."""
+    """The model that a person wants evaluated, and how."""
 
     model: str
     revision: str
@@ -44,10 +44,10 @@ class SubmitCommand:
 
 @dataclass(frozen=True)
 class SubmitResult:
-    """What came of it: `how` names the sentence; `reasons` why it was refused; `status` what there is already.
+    """The result of a submission: `how` selects the sentence, `reasons` say why it was refused.
 
-    `sha` is the commit that it is about, as far as it was looked up; `stays` what the request that there is says in
-    another way than was asked for, and goes on to say.
+    `status` is that of an existing request, `sha` the commit, if it was resolved. `stays` names the fields in which
+    an existing request differs from the command; they are not changed.
     """
 
     how: How
@@ -62,23 +62,24 @@ class SubmitResult:
 def submit(
     context: BoardContext, command: SubmitCommand, *, cause: str, may_resubmit: Callable[[IndexEntry], bool]
 ) -> SubmitResult:
-    """Write the request file for `wish`, if the model passes every check.
+    """Stage the request file for `command` if the model passes every check.
 
-    Where there is one that has ended, and that was for another commit, it waits again, if they `may_resubmit` it.
+    If a request for another commit has ended, it is reopened, provided that the submitter `may_resubmit` it.
     """
-    asked = checking.as_request(
+    draft = checking.as_request(
         command.model, revision=command.revision, precision=command.precision, weight_type=command.weight_type
     )
-    if isinstance(asked, Problem):
-        return SubmitResult("refused", command.model, reasons=(asked,))
-    request = Request(asked.path, asked.file.model_copy(update=_as_request(command)), asked.raw)
+    if isinstance(draft, Problem):
+        return SubmitResult("refused", command.model, reasons=(draft,))
+    request = Request(draft.path, draft.file.model_copy(update=_as_request(command)), draft.raw)
     path = str(request.path)
-    found = pending_request(context, path)
-    if found == "unreadable":
-        return SubmitResult(found, command.model, path)
-    if found != "missing":
+    pending = pending_request(context, path)
+    if pending == "unreadable":
+        return SubmitResult(pending, command.model, path)
+    if pending != "missing":
         return replace(
-            _once_more(context, command, *found, cause, may_resubmit), stays=_differing_fields(command, found[0])
+            _submit_again(context, command, *pending, cause, may_resubmit),
+            stays=_differing_fields(command, pending[0]),
         )
     verdict = _checked(context, request, command.submitter)
     if not verdict.accepted or verdict.sha is None:
@@ -95,7 +96,7 @@ def _as_request(command: SubmitCommand) -> dict[str, object]:
     return {"base_model": command.base_model, "use_chat_template": command.use_chat_template}
 
 
-def _once_more(
+def _submit_again(
     context: BoardContext,
     command: SubmitCommand,
     known: Request,
@@ -103,45 +104,50 @@ def _once_more(
     cause: str,
     may_resubmit: Callable[[IndexEntry], bool],
 ) -> SubmitResult:
-    """What to do about a wish for which there is a request: one that has ended is reopened for another commit.
+    """Submit a model that has a request already: an ended request is reopened for another commit.
 
-    It is checked, and counts, as a new one: that it was accepted before says nothing about what was committed since.
+    It is checked, and counts, like a new one: the earlier verdict says nothing about newer commits.
     """
     path, causes, again = str(known.path), known.file.steward.causes, f"resubmit:{cause}"
-    there = SubmitResult("submitted" if cause in causes else "exists", command.model, path, status=known.file.status)
+    unchanged = SubmitResult(
+        "submitted" if cause in causes else "exists", command.model, path, status=known.file.status
+    )
     if known.status not in ENDED:
-        is_again = any(one.startswith(f"{again}:") for one in causes)
-        return replace(there, how="resubmitted") if is_again else there
+        is_again = any(earlier.startswith(f"{again}:") for earlier in causes)
+        return replace(unchanged, how="resubmitted") if is_again else unchanged
     (entry,) = context.index.find([path])
     if entry is None or not may_resubmit(entry):
-        return there
+        return unchanged
     ended_with = _ended_with(known, entry)
     if not ended_with and known.status is Status.FINISHED:
-        return there  # whether it is another commit, only a person can tell
+        return unchanged  # only a person can tell whether it is another commit
     new = {"revision": command.revision, "submitted_time": iso(context.now()), "steward": StewardFacts()}
     verdict = _checked(context, Request(known.path, known.file.model_copy(update=new), known.raw), command.submitter)
     if verdict.sha is not None and verdict.sha == ended_with:
-        return replace(there, sha=verdict.sha)
+        return replace(unchanged, sha=verdict.sha)
     if not verdict.accepted or verdict.sha is None:
         return _refused(known, verdict)
     return _reopen(context, known, file, entry, verdict.sha, f"{again}:{verdict.sha[:8]}")
 
 
 def _ended_with(known: Request, entry: IndexEntry) -> str:
-    """The commit that was evaluated, or should have been; "" where that is not known, as of results of old."""
+    """The commit that was, or should have been, evaluated; "" if unknown, as for results from before Steward."""
     commit = known.file.steward.revision or entry.sha or known.file.revision or ""
     return commit if _COMMIT.fullmatch(commit) else ""
 
 
 def _differing_fields(command: SubmitCommand, known: Request) -> tuple[str, ...]:
-    """What a request says in another way than `wish`, which names no base model where it leaves that open."""
-    is_based = bool(command.base_model) and command.base_model != known.file.base_model
-    is_put = command.use_chat_template != bool(known.file.use_chat_template)
-    return (*(("base model",) if is_based else ()), *(("use of a chat template",) if is_put else ()))
+    """The fields in which the request differs from `command`; a command without a base model accepts any."""
+    has_other_base = bool(command.base_model) and command.base_model != known.file.base_model
+    has_other_template = command.use_chat_template != bool(known.file.use_chat_template)
+    return (
+        *(("base model",) if has_other_base else ()),
+        *(("use of a chat template",) if has_other_template else ()),
+    )
 
 
 def _checked(context: BoardContext, request: Request, submitter: str) -> Verdict:
-    """The verdict on the request, as everybody may know it."""
+    """The verdict on the request, without facts that are not public."""
     return checking.verdict_in_public(context, gather_submission(context, request, submitter))
 
 
@@ -150,7 +156,7 @@ def _refused(request: Request, verdict: Verdict) -> SubmitResult:
 
 
 def _fields(context: BoardContext, request: Request, command: SubmitCommand, sha: str, cause: str) -> dict[str, object]:
-    """The fields that front ends write, in their order, and who submitted it."""
+    """The fields that front ends write, in their order, and the submitter."""
     return {
         "model": command.model,
         "base_model": command.base_model,
@@ -171,12 +177,13 @@ def _fields(context: BoardContext, request: Request, command: SubmitCommand, sha
 
 
 def resubmit(context: BoardContext, entry: IndexEntry, *, revision: str, submitter: str, cause: str) -> SubmitResult:
-    """Have the request of `entry` wait again at `revision`, if that is another commit and passes every check."""
+    """Stage an edit that makes the request of `entry` wait again at `revision`, if that is another commit and passes
+    every check."""
     path = entry.path
-    found = pending_request(context, path)
-    if isinstance(found, str):
-        return SubmitResult(found, entry.model, path)
-    known, file = found
+    pending = pending_request(context, path)
+    if isinstance(pending, str):
+        return SubmitResult(pending, entry.model, path)
+    known, file = pending
     if known.status is None:
         return SubmitResult("unreadable", entry.model, path)
     model, status = known.path.model, known.file.status
@@ -196,7 +203,7 @@ def resubmit(context: BoardContext, entry: IndexEntry, *, revision: str, submitt
 def _reopen(
     context: BoardContext, known: Request, file: PendingFile, entry: IndexEntry, sha: str, cause: str
 ) -> SubmitResult:
-    """Have it wait again at the commit `sha`, at which it was accepted, unless `cause` has done so before."""
+    """Stage an edit that makes the request wait at the accepted commit `sha`, unless `cause` has reopened it before."""
     model, path = known.path.model, str(known.path)
     step = transitions.resubmit_transition(known, revision=sha, cause=cause, used=known_numbers(context, known, entry))
     if step is None:

@@ -1,4 +1,4 @@
-"""Files that should be requests and cannot be read as one: told why, kept apart, never in the way of others."""
+"""Files at the path of a request that cannot be read as one: refused with every reason, without blocking others."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from redis_state.board.request_snapshot import snapshot_of_unreadable
 
 
 def refuse_unreadable(context: BoardContext, entry: IndexEntry, file: File | None, problems: Sequence[Problem]) -> None:
-    """Say every problem in the thread, and in the file where it is an object that waits for an evaluation.
+    """Report every problem in the thread, and in the file if it is an object that waits for an evaluation.
 
-    An object with another status is an old file in a strange dialect, or one that was refused: it is left in peace. So
-    is one that was written for another backend.
+    An object with another status is an old file in an unknown dialect, or was refused before: it stays as it is, and so
+    does a file that was written for another backend.
     """
     fields = object_in(file.data) if file is not None else None
-    seen = snapshot_of_unreadable(file.data if file is not None else None)
-    entry = entry.model_copy(update={"standing": seen})
+    snapshot = snapshot_of_unreadable(file.data if file is not None else None)
+    entry = entry.model_copy(update={"standing": snapshot})
     if fields is not None and (foreign_dialect(entry.path, fields) or not _waits(fields)):
         context.index.put(entry.model_copy(update={"state": "settled" if entry.said else "foreign", "job": None}))
         return
-    told = seen.model_copy(update={"status": Status.FAILED.value, "failure": refusal(tuple(problems))})
-    entry = entry.model_copy(update={"standing": told})
+    refused = snapshot.model_copy(update={"status": Status.FAILED.value, "failure": refusal(tuple(problems))})
+    entry = entry.model_copy(update={"standing": refused})
     view = view_of_unreadable(context, entry, problems, writable=fields is not None)
     entry = update_status(context, entry, view)
     context.index.put(entry.model_copy(update={"state": "settled", "job": None}))
@@ -42,7 +42,7 @@ def refuse_unreadable(context: BoardContext, entry: IndexEntry, file: File | Non
 
 
 def _stage(context: BoardContext, entry: IndexEntry, file: File, problems: Sequence[Problem]) -> None:
-    """What is not understood is not touched: only the status and our own object, and only in the file that was read."""
+    """Stage the refusal. It changes only the status and the bot's own object, and only in the version that was read."""
     step = fail_transition(failure=refusal(tuple(problems)), log=None, thread=entry.thread)
     edit = FieldEdit(
         id=f"refuse {file.oid} {digest_of(entry.path)}",
@@ -60,5 +60,5 @@ def _stage(context: BoardContext, entry: IndexEntry, file: File, problems: Seque
 
 def _waits(fields: dict[str, Any]) -> bool:
     status = fields.get("status")
-    known = status.strip().upper() if isinstance(status, str) else "PENDING"
-    return known in Status.__members__ and Status(known).waits
+    word = status.strip().upper() if isinstance(status, str) else "PENDING"
+    return word in Status.__members__ and Status(word).waits

@@ -1,4 +1,4 @@
-"""`/check`: whether a model would be accepted, by every rule, without submitting it."""
+"""`/check`: check a model by every rule of admission, without submitting it."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from bot.core.commands.parameters import ANYONE, NAMED, WEIGHTS
 from bot.model_facts import checking
 from leaderboard.options import DEFAULT_PRECISION
 
-AT = Param("precision", "word", "as what it is to be evaluated, such as bfloat16", by_name=True)
+AT = Param("precision", "word", "the precision of the evaluation, such as bfloat16", by_name=True)
 REVISION = Param("revision", "word", "a branch, a tag or a commit", by_name=True)
 
 
 def run(call: Call) -> Answer:
-    """The same rules that a submission meets, each with a tick or with what to do."""
-    found = checking.check(
+    """List the rules of a submission: those that pass, and those that fail with what to do."""
+    result = checking.check(
         call.context,
         call.get("model"),
         revision=call.get("revision", "main"),
@@ -22,14 +22,14 @@ def run(call: Call) -> Answer:
         weight_type=call.get("weight_type", "Original"),
         submitter=call.person.name,
     )
-    failed = [line for line in found.lines if line.outcome == "failed"]
-    passed = [line for line in found.lines if line.outcome == "passed"]
-    return Answer(say("check", found=found, failed=failed, passed=passed))
+    failed = [line for line in result.lines if line.outcome == "failed"]
+    passed = [line for line in result.lines if line.outcome == "passed"]
+    return Answer(say("check", found=result, failed=failed, passed=passed))
 
 
 CHECK = Verb(
     name="check",
-    summary="whether a model would be accepted, by every rule, without submitting it",
+    summary="check a model by every rule, without submitting it",
     who=ANYONE,
     run=run,
     params=(NAMED, AT, WEIGHTS, REVISION),

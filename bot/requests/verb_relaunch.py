@@ -1,7 +1,7 @@
-"""`/relaunch`: a request that has come to its end is evaluated once more.
+"""`/relaunch`: evaluate a request that has ended once more.
 
-Its submitter may do so once for each commit that was submitted, a maintainer as often as the board's budget for a day
-allows. What caused it stands in the file, so that one comment relaunches once, also after Redis was lost.
+Its submitter may do so once for each submitted commit, a maintainer as often as the board's daily budget allows. The
+file holds the cause, so one comment relaunches once, even after Redis was lost.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ CAUSE = "relaunch"
 
 
 def run(call: Call) -> Answer:
-    """Have it wait for its turn again, judged anew at the commit that its file asks for, or that was tried last."""
+    """Queue it again; admission judges it again, at the commit that its file names or that was tried last."""
     cause = f"{CAUSE}:{call.person.id}:{call.cause}"
     limit = None if call.is_maintainer else f"{CAUSE}:{call.person.id}:"
 
@@ -35,7 +35,7 @@ def _words(call: Call, done: RelaunchResult) -> Safe:
 
 RELAUNCH = Verb(
     name="relaunch",
-    summary="have a request that failed, was cancelled or finished evaluated once more",
+    summary="evaluate a request again that failed, was cancelled or finished",
     who=THEIRS,
     run=run,
     params=(MODEL, PRECISION, WEIGHTS),

@@ -1,4 +1,4 @@
-"""`/status`: where a model's requests stand."""
+"""`/status`: show the state of a model's requests."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from bot.read_models import models, serializers
 from bot.read_models.queue_texts import start_words
 from leaderboard.times import read_time
 
-MOST = 10
+MAX_REQUESTS = 10
+"""Requests of one model that an answer shows."""
 
 
 def run(call: Call) -> Answer:
-    """Every request that is meant, with its state, its place or its progress, and its links."""
-    found = [serializers.request(call.context, entry) for entry in call.entries[:MOST]]
-    more = len(call.entries) - len(found)
-    others = similar_names(call.context, call.model) if not found else ()
-    return Answer(say("status", model=call.model, requests=found, more=more, near=others, start=_start, held=_held))
+    """Show each request with its state, its place or progress, and its links."""
+    requests = [serializers.request(call.context, entry) for entry in call.entries[:MAX_REQUESTS]]
+    more = len(call.entries) - len(requests)
+    near = similar_names(call.context, call.model) if not requests else ()
+    return Answer(say("status", model=call.model, requests=requests, more=more, near=near, start=_start, held=_held))
 
 
 def _start(place: models.QueuePositionView) -> str:
@@ -34,7 +35,7 @@ def _held(held: models.QueueBlockerView) -> str:
 
 STATUS = Verb(
     name="status",
-    summary="where a model's requests stand",
+    summary="show the state of a model's requests",
     who=ANYONE,
     run=run,
     params=(MODEL, PRECISION, WEIGHTS),

@@ -1,7 +1,7 @@
-"""`/submit` and `/resubmit`: a new request, or an old one at a newer commit, without leaving the thread.
+"""`/submit` and `/resubmit`: a new request, or an existing one at a newer commit, from a thread.
 
-Who writes the command is the submitter, by the Hub's word. The checks are made first, so that a model that would be
-refused leaves no request behind, and its author reads every reason in the reply.
+The author of the command, as the Hub reports it, is the submitter. The checks come first, so a model that would be
+refused leaves no request behind, and the reply has every reason.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ BASE = Param("base_model", "model", "the model that a Delta or an Adapter is app
 
 
 def run_submit(call: Call) -> Answer:
-    """Write the request file, once the model has passed every check."""
+    """Write the request file if the model passes every check."""
     context, command = call.context, submit_command(call.arguments, submitter=call.person.name)
     may = may_resubmit(context, call.person)
     return acting(lambda: result_text(context, submitting.submit(context, command, cause=call.cause, may_resubmit=may)))
 
 
 def may_resubmit(context: BoardContext, person: Person) -> Callable[[IndexEntry], bool]:
-    """Whether `person` could give `/resubmit` about a request, who submits its model anew."""
+    """A function that says whether `person`, who submits a model, could also `/resubmit` its existing request."""
 
     def may(entry: IndexEntry) -> bool:
         if entry.is_private:
-            return False  # nobody is told in public that there is one
+            return False  # a public answer must not reveal that the request exists
         about = {"model": model_of(entry), "submitter": submitter_of(context, entry)}
         _, roles = people.roles(context, person, **about, fresh=RESUBMIT.irreversible, enough=RESUBMIT.who)
         return bool(roles & RESUBMIT.who)
@@ -47,7 +47,7 @@ def may_resubmit(context: BoardContext, person: Person) -> Callable[[IndexEntry]
 
 
 def submit_command(arguments: Arguments, *, submitter: str) -> submitting.SubmitCommand:
-    """What `submitter` wants, by the arguments of `/submit`, wherever they were written."""
+    """The command that the arguments of `/submit` stand for, in a comment or from a program."""
     return submitting.SubmitCommand(
         model=arguments["model"],
         revision=arguments.get("revision", "main"),
@@ -60,7 +60,7 @@ def submit_command(arguments: Arguments, *, submitter: str) -> submitting.Submit
 
 
 def run_resubmit(call: Call) -> Answer:
-    """Have it evaluated at another commit, once that has passed every check."""
+    """Reopen the request at another commit if that passes every check."""
     revision = call.get("revision", "main")
     return acting(
         lambda: result_text(
@@ -73,7 +73,7 @@ def run_resubmit(call: Call) -> Answer:
 
 
 def result_text(context: BoardContext, done: submitting.SubmitResult, *, by_program: bool = False) -> Safe:
-    """What there is to say to whoever submitted, in a thread or by a program."""
+    """The answer to the submitter, in a thread or for a program."""
     address = context.address(context.requests, done.path) if done.path else ""
     return say("submit", done=done, address=address, by_program=by_program, who=who_may(RESUBMIT.who))
 
@@ -89,7 +89,7 @@ SUBMIT = Verb(
 )
 RESUBMIT = Verb(
     name="resubmit",
-    summary="have a model evaluated at a newer commit; the old result stays until the new one is there",
+    summary="have a model evaluated at a newer commit; the old result stays until the new one is ready",
     who=THEIRS,
     run=run_resubmit,
     params=(MODEL, PRECISION, WEIGHTS, REVISION),

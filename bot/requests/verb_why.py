@@ -1,4 +1,4 @@
-"""`/why`: why a request failed or waits: the cause, whose fault it was, what the log says, what to change."""
+"""`/why`: explain why a request failed or waits: the cause, the decisive lines of the log, what to change."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from bot.read_models.log_lines import lines_of
 
 
 def run(call: Call) -> Answer:
-    """What there is to say; the log is looked at where it failed, which is one call."""
-    found = serializers.request(call.context, call.entry)
-    told = found.failed and found.failure is not None and found.access == "public"
-    lines = lines_of(call.context, call.entry) if told else []
-    return Answer(say("why", one=found, lines=lines))
+    """Explain it. If the request failed, the log is read, which is one call."""
+    request = serializers.request(call.context, call.entry)
+    is_public_failure = request.failed and request.failure is not None and request.access == "public"
+    lines = lines_of(call.context, call.entry) if is_public_failure else []
+    return Answer(say("why", one=request, lines=lines))
 
 
 WHY = Verb(
     name="why",
-    summary="why a request failed or waits: the cause, whose fault it was, what the log says, what to change",
+    summary="explain why a request failed or waits: the cause, the decisive lines of the log, what to change",
     who=ANYONE,
     run=run,
     params=(MODEL, PRECISION, WEIGHTS),

@@ -190,5 +190,5 @@ def test_the_front_end_in_the_document_works(front_end: dict[str, Any], stage: E
     assert submit("org/model", "bfloat16", None) == "Please sign in first."
     wait_until(lambda: "is submitted" in submit("org/model", "bfloat16", token), seconds=90)
     wait_until(lambda: "There is no model org/nowhere" in submit("org/nowhere", "bfloat16", token), seconds=90)
-    assert "is not right for model" in submit("a b", "bfloat16", token)
+    assert "cannot be the model" in submit("a b", "bfloat16", token)
     assert all(len(row) == 3 for row in failed())

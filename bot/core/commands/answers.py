@@ -1,4 +1,4 @@
-"""Answers to commands, made from templates."""
+"""Answers to commands, rendered from templates."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from bot.core.render import Safe, render
 
 
 def say(template: str, **words: object) -> Safe:
-    """The text that `texts/commands/{template}.md.j2` of some slice makes of `words`."""
+    """Render `texts/commands/{template}.md.j2`, which is in the folder of its slice, with `words`."""
     return Safe(render(f"commands/{template}", **words).strip())
 
 

@@ -1,11 +1,11 @@
-"""Which commands a comment holds: `/verb` alone on a line, with words and `key=value` after it.
+"""The commands in a comment: `/verb` alone on a line, with words and `key=value` after it.
 
     /relaunch org/model precision=bfloat16
     /hold reason="the authors asked for it"
 
-A comment is Markdown, so it is read by a Markdown parser, and only a line of a plain paragraph can be a command. What
-stands in code, in a quote, in a list, in a table's or a heading's line, in HTML, in an HTML comment or as the words of
-a link is something that is spoken about. An argument may be put in backticks, as people do with a model's name.
+A comment is Markdown, so a Markdown parser reads it, and only a line of a plain paragraph can be a command. Text in
+code, a quote, a list, a table, a heading, HTML, an HTML comment or a link only mentions a command. An argument may be
+in backticks, as people often write a model's name.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ from typing import Any
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-LONGEST = 65_536
+MAX_COMMENT = 65_536
 """Characters of a comment that are read, as many as the Hub takes."""
 MOST = 5
 """Commands of one comment that are run."""
-MOST_VERBS = 100
-"""Different words behind a slash that are looked up for one comment; lines that begin with others are none of ours."""
-LONGEST_LINE = 2_000
-"""Characters of a line that are read: more than any verb takes, so that nobody's words are cut without being told."""
+MAX_VERBS = 100
+"""Different words after a slash that are looked up for one comment; lines with further words are ignored."""
+MAX_LINE = 2_000
+"""Characters of a line that are read: more than any verb takes, so that too long arguments are refused, not cut."""
 
-LONGEST_PARAGRAPH = 8_000
-"""Characters of a paragraph in which commands are looked for: it can be written so that its markup takes a time that
-grows with the square of its length, and is read whenever its thread is."""
+MAX_PARAGRAPH = 8_000
+"""Characters of a paragraph in which commands are searched. Hostile markup takes time that grows with the square of its
+length, and is parsed whenever its thread is read."""
 
 _BLOCKS = MarkdownIt("commonmark").enable("table").disable("inline")
 _INLINE = MarkdownIt("commonmark")
 _MAYBE = re.compile(r"^[ ]{0,3}/[^\W\d_]", re.MULTILINE)
-_NO_LETTERS = re.compile("[\0\ud800-\udfff]")
-"""What JSON can hold and no file: what is written down of a command must be fit to be kept."""
+_NOT_STORABLE = re.compile("[\0\ud800-\udfff]")
+"""Characters that JSON can hold and files cannot: records of commands are stored in files."""
 _VERB = re.compile(r"/([^\W\d_][\w-]{0,39})[.,:;!?]{0,3}(?:\s+(.*))?", re.DOTALL)
 _KEY = re.compile(r"([a-z][a-z_]{0,30})=(.*)", re.DOTALL)
 _QUOTES = {'"': '"', "'": "'", "“": "”", "„": "“", "‘": "’"}
@@ -44,7 +44,7 @@ _QUOTES = {'"': '"', "'": "'", "“": "”", "„": "“", "‘": "’"}
 
 @dataclass(frozen=True)
 class Word:
-    """One argument: `key` where it was written as `key=value`; `quoted` where quotes or backticks held it together."""
+    """One argument: with a `key` if it was written as `key=value`; `quoted` if it was in quotes or backticks."""
 
     text: str
     key: str | None = None
@@ -53,7 +53,7 @@ class Word:
 
 @dataclass(frozen=True)
 class Command:
-    """A line that reads like a command. Whether there is such a verb, the registry knows; `verb` is in lower case."""
+    """A line with the form of a command. `verb` is in lower case; the registry knows whether it exists."""
 
     verb: str
     words: tuple[Word, ...]
@@ -61,41 +61,41 @@ class Command:
 
 
 def commands_in(text: str, is_verb: Callable[[str], bool] = lambda _: True) -> list[Command]:
-    """The commands in a comment, in order: what begins like one, and has a word of which `is_verb` is true.
+    """The commands in a comment, in order: lines with the form of a command whose word satisfies `is_verb`.
 
-    Never raises, whatever `text` holds; at most MOST + 1 are looked for. Paths and words of other bots, of which logs
-    are full, are passed over, and do not count.
+    Never raises, whatever `text` holds; returns at most MOST + 1. Paths and commands of other bots, which are frequent
+    in logs, are skipped and do not count.
     """
-    text = _NO_LETTERS.sub("\ufffd", text[:LONGEST])
+    text = _NOT_STORABLE.sub("\ufffd", text[:MAX_COMMENT])
     if _MAYBE.search(text) is None:
         return []
-    found: list[Command] = []
+    commands: list[Command] = []
     verbs: dict[str, bool] = {}
     for line in _lines(text):
         command = _command(line)
         if command is None:
             continue
-        if command.verb not in verbs and len(verbs) < MOST_VERBS:
+        if command.verb not in verbs and len(verbs) < MAX_VERBS:
             verbs[command.verb] = is_verb(command.verb)
         if verbs.get(command.verb):
-            found.append(command)
-        if len(found) > MOST:
+            commands.append(command)
+        if len(commands) > MOST:
             break
-    return found
+    return commands
 
 
 def _lines(text: str) -> Iterator[str]:
-    """Each line of each paragraph that stands by itself, if it holds nothing but words."""
-    links: dict[str, Any] = {}  # what they are called at the end of the comment
+    """Each plain line of each top-level paragraph."""
+    links: dict[str, Any] = {}  # link definitions, which may be at the end of the comment
     for opening, content in pairwise(_BLOCKS.parse(text, links)):
         if opening.type == "paragraph_open" and opening.level == 0 and "/" in content.content:
-            (inline,) = _INLINE.parseInline(content.content[:LONGEST_PARAGRAPH], links)
+            (inline,) = _INLINE.parseInline(content.content[:MAX_PARAGRAPH], links)
             yield from _plain_lines(inline.children or ())
 
 
 def _plain_lines(children: Sequence[Token]) -> Iterator[str]:
-    """The lines of a paragraph that begin with words. In one that begins like a command, markup after that is let go:
-    of emphasis and links the words are kept, of HTML and pictures nothing."""
+    """The lines of a paragraph that begin with text. In a line that begins like a command, later markup is dropped:
+    the text of emphasis and links stays, HTML and pictures go."""
     parts: list[str] = []
     plain = True
     for child in children:
@@ -115,10 +115,10 @@ def _plain_lines(children: Sequence[Token]) -> Iterator[str]:
 
 
 def _command(line: str) -> Command | None:
-    found = _VERB.fullmatch(line.strip()[:LONGEST_LINE])
-    if found is None:
+    match = _VERB.fullmatch(line.strip()[:MAX_LINE])
+    if match is None:
         return None
-    return Command(found[1].lower(), tuple(_words(found[2] or "")), found[0])
+    return Command(match[1].lower(), tuple(_words(match[2] or "")), match[0])
 
 
 def _words(text: str) -> Iterator[Word]:
@@ -135,23 +135,23 @@ def _skip_blanks(text: str, at: int) -> int:
 
 
 def _word(text: str, at: int) -> tuple[Word, int]:
-    """The word that begins at `at`, and where it ends. A quote that nobody closes is a letter like any other."""
-    held = _held(text, at)
-    if held is not None:
-        return Word(held[0], quoted=True), held[1]
+    """The word that begins at `at`, and its end. A quotation mark without a closing one is an ordinary character."""
+    quoted = _quoted(text, at)
+    if quoted is not None:
+        return Word(quoted[0], quoted=True), quoted[1]
     end = at
     while end < len(text) and not text[end].isspace():
         if text[end] == "=" and re.fullmatch(r"[a-z][a-z_]{0,30}", text[at:end]) is not None:
-            held = _held(text, end + 1)
-            if held is not None:
-                return Word(held[0], key=text[at:end], quoted=True), held[1]
+            quoted = _quoted(text, end + 1)
+            if quoted is not None:
+                return Word(quoted[0], key=text[at:end], quoted=True), quoted[1]
         end += 1
     keyed = _KEY.fullmatch(text[at:end])
     return (Word(keyed[2], key=keyed[1]) if keyed else Word(text[at:end])), end
 
 
-def _held(text: str, at: int) -> tuple[str, int] | None:
-    """What quotes or backticks hold that open at `at`, and where it ends."""
+def _quoted(text: str, at: int) -> tuple[str, int] | None:
+    """The text in quotes or backticks that open at `at`, and the end; None without a closing mark."""
     opening = text[at : at + 1]
     closing = "`" if opening == "`" else _QUOTES.get(opening)
     end = text.find(closing, at + 1) if closing else -1

@@ -1,9 +1,8 @@
-"""A verb, its parameters, one call of it, and the answer.
+"""The records of a command: its verb and parameters, one call of it, and the answer.
 
-A verb's handler reads the current state and returns an answer. Where something is to be done, the answer says what
-will be done and carries the function that does it. The handler is called again until its answer is final, after every
-change and after every restart: it tells from the facts whether this comment has had its effect already, and a second
-run changes nothing.
+A verb's handler reads the current state and returns an answer. For a command with an effect, the answer says what will
+be done and carries the function that does it. The handler is called again until its answer is final, after every change
+and every restart: it decides from the facts whether this comment has had its effect, and a second run changes nothing.
 """
 
 from __future__ import annotations
@@ -36,8 +35,8 @@ EVERYWHERE = frozenset(CommandPlace)
 
 @dataclass(frozen=True)
 class Param:
-    """One argument: by its place in the line, or as `name=value`. One of kind `words` takes the rest of the line, or
-    what quotes hold together where others come after it."""
+    """One argument, given by its position or as `name=value`. Kind `words` takes the rest of the line, or one quoted
+    text if other arguments follow."""
 
     name: str
     kind: Kind
@@ -49,7 +48,7 @@ class Param:
 
     @property
     def usage(self) -> str:
-        """How it is written in a line of usage."""
+        """Its form in the usage line of a verb."""
         shown = "|".join(self.choices) or ("org/model" if self.kind == "model" else "")
         word = f"{self.name}={shown or '…'}" if self.by_name else (shown or self.name.replace("_", " "))
         return word if self.required else f"[{word}]"
@@ -57,7 +56,7 @@ class Param:
 
 @dataclass(frozen=True)
 class Verb:
-    """One command. With `irreversible` who may is read afresh from the Hub before it is done."""
+    """One command. For an `irreversible` one, roles are read from the Hub without caches before it runs."""
 
     name: str
     summary: str
@@ -67,12 +66,12 @@ class Verb:
     where: frozenset[CommandPlace] = EVERYWHERE
     examples: tuple[str, ...] = ()
     about: Literal["nothing", "anything", "model", "request"] = "nothing"
-    """What must be known: one request; a model with or without requests; either, if one is named; or nothing."""
+    """The target it needs: one request; a model with or without requests; either, if one is named; or nothing."""
     irreversible: bool = False
     decides: bool = False
-    """Whether it changes something that others see: then it is kept in the record of decisions."""
+    """Whether it changes something that others see: then the record of decisions includes it."""
     apart: frozenset[Role] = frozenset()
-    """Roles for which it does more than for others who may use it, so that they are looked for in any case."""
+    """Roles for which the verb does more than for others who may use it, so that they are always determined."""
 
     @property
     def usage(self) -> str:
@@ -82,7 +81,7 @@ class Verb:
 
 @dataclass(frozen=True)
 class Call:
-    """A command that somebody gave. `entries` are the requests that it is about, newest first."""
+    """One command in a comment. `entries` are the requests that it is about, newest first."""
 
     context: BoardContext
     verb: Verb
@@ -92,14 +91,14 @@ class Call:
     thread: Thread
     comment: Comment
     number: int
-    """Which command of its comment it is, from 0."""
+    """Index of the command in its comment, from 0."""
     person: Person
     roles: frozenset[Role]
     model: str = ""
     """The model that it is about; "" for none."""
     entries: tuple[IndexEntry, ...] = ()
     resumed: bool = False
-    """Whether it was begun before, and nobody knows whether it had its effect."""
+    """Whether an earlier run began and may have had its effect."""
 
     @property
     def entry(self) -> IndexEntry:
@@ -108,12 +107,12 @@ class Call:
 
     @property
     def cause(self) -> str:
-        """What this command is called where it has an effect, so that it has it once."""
+        """The id of this command in files that it changes, so that it changes them once."""
         return f"{self.comment.id}:{self.number}"
 
     @property
     def is_maintainer(self) -> bool:
-        """Whether a maintainer gave it."""
+        """Whether the author of the command is a maintainer."""
         return Role.MAINTAINER in self.roles
 
     def get(self, name: str, default: str = "") -> str:
@@ -123,12 +122,12 @@ class Call:
 
 @dataclass(frozen=True)
 class Answer:
-    """What there is to say to a command. With `act` it is said that it is being done; then what `act` answers.
+    """The answer to a command. With `act`, `text` is posted first, then replaced by the text that `act` returns.
 
-    `act` may be called again by a bot that died before its answer was told, so it changes nothing the second time.
+    `act` runs again if the bot dies before the reply is edited, so its second run changes nothing.
     """
 
     text: Safe
     act: Callable[[], Safe] | None = None
     allowed: bool = True
-    """False where the person may not, or it makes no sense as things are: nothing was changed."""
+    """False if the person may not run it, or it makes no sense in the present state: nothing was changed."""

@@ -1,4 +1,4 @@
-"""The table of verbs by name, and binding the words of a command to the parameters of its verb."""
+"""The registry of verbs by name, and the binding of a command's words to the parameters of its verb."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from bot.core.commands.grammar import Command
 from bot.core.commands.model import Arguments, Param, Verb
 from leaderboard.requests import is_repo_name
 
-LONGEST_WORDS = 500
+MAX_WORDS_CHARACTERS = 500
+"""Length limit of an argument that is free text."""
 
 
 @dataclass(frozen=True)
 class BadArguments:
-    """A command whose arguments do not fit; `why` may hold what the person wrote."""
+    """The reason why a command's arguments do not fit; `why` may quote the person's words."""
 
     why: str
 
@@ -36,7 +37,7 @@ class Registry:
         return self._names.get(name)
 
     def nearest(self, name: str) -> Verb | None:
-        """The verb that `name` was probably meant as; None where it is like none of them."""
+        """The verb with the most similar name; None if none is similar."""
         folded = "".join(c for c in unicodedata.normalize("NFKD", name) if not unicodedata.combining(c)).lower()
         close = difflib.get_close_matches(folded, self._names, n=1, cutoff=0.75) if len(name) > 2 else []
         return self._names[close[0]] if close else None
@@ -45,50 +46,59 @@ class Registry:
 def bind(verb: Verb, command: Command) -> Arguments | BadArguments:
     """The arguments of `command` by name, or why they do not fit `verb`."""
     by_name = {param.name: param for param in verb.params}
-    found: dict[str, str] = {}
+    arguments: dict[str, str] = {}
     rest: list[str] = []
     for word in command.words:
         if word.key in by_name:
-            if word.key in found:
+            if word.key in arguments:
                 return BadArguments(f"{word.key} is given twice.")
-            found[word.key] = word.text
+            arguments[word.key] = word.text
         else:
             rest.append(word.text if word.key is None else f"{word.key}={word.text}")
-    held = {word.text for word in command.words if word.quoted and " " in word.text}
-    places = [param for param in verb.params if param.name not in found and not param.by_name]
-    for param in places:
+    quoted = {word.text for word in command.words if word.quoted and " " in word.text}
+    positional = [param for param in verb.params if param.name not in arguments and not param.by_name]
+    for param in positional:
         if not rest:
             break
-        if param.kind == "words" and rest[0] in held and param is not places[-1]:
-            found[param.name] = rest.pop(0)
+        if param.kind == "words" and rest[0] in quoted and param is not positional[-1]:
+            arguments[param.name] = rest.pop(0)
         elif param.kind == "words":
-            found[param.name], rest = " ".join(rest), []
-        elif param.required or _is_meant(param, rest, alone=len(places) == 1):
-            found[param.name] = rest.pop(0)
+            arguments[param.name], rest = " ".join(rest), []
+        elif param.required or _is_meant(param, rest, alone=len(positional) == 1):
+            arguments[param.name] = rest.pop(0)
     if rest:
-        return BadArguments(f"I do not know what to do with {_quoted(rest)}.")
-    return _checked(verb, found)
+        return BadArguments(f"I do not know what {_quoted(rest)} means here.")
+    return _checked(verb, arguments)
 
 
 def _is_meant(param: Param, rest: list[str], *, alone: bool) -> bool:
-    """Whether the first word of `rest` is this argument, which may be left out."""
-    # Any word could be the name of a model without an organisation: it is one where nothing else could be meant.
+    """Whether the first word of `rest` is this optional argument."""
+    # Any word could be a model without an organisation: it counts as one only if nothing else is possible.
     return _fits(param, rest[0]) and (param.kind != "model" or "/" in rest[0] or (alone and len(rest) == 1))
 
 
-def _checked(verb: Verb, found: dict[str, str]) -> Arguments | BadArguments:
+def _checked(verb: Verb, arguments: dict[str, str]) -> Arguments | BadArguments:
     for param in verb.params:
-        value = found.get(param.name)
+        value = arguments.get(param.name)
         if value is None:
             if param.required:
-                return BadArguments(f"{param.name.replace('_', ' ')} is missing: {param.help}.")
+                return BadArguments(f"Add the {_label(param)}: {_hint(param)}.")
             continue
-        if param.kind == "words" and (not value.strip() or len(value) > LONGEST_WORDS):
-            return BadArguments(f"{param.name} has 1 to {LONGEST_WORDS} characters.")
+        if param.kind == "words" and (not value.strip() or len(value) > MAX_WORDS_CHARACTERS):
+            return BadArguments(f"The {_label(param)} must have 1 to {MAX_WORDS_CHARACTERS} characters.")
         if not _fits(param, value):
-            return BadArguments(f"{_quoted([value])} is not right for {param.name.replace('_', ' ')}: {param.help}.")
-        found[param.name] = model_in(value) or value if param.kind == "model" else value
-    return found
+            return BadArguments(f"{_quoted([value])} cannot be the {_label(param)}: {_hint(param)}.")
+        arguments[param.name] = model_in(value) or value if param.kind == "model" else value
+    return arguments
+
+
+def _label(param: Param) -> str:
+    return param.name.replace("_", " ")
+
+
+def _hint(param: Param) -> str:
+    """What the argument may be: its choices, else its help."""
+    return f"one of {', '.join(param.choices)}" if param.choices else param.help
 
 
 def _fits(param: Param, value: str) -> bool:

@@ -1,4 +1,4 @@
-"""Which model and which request a command is about: those it names, else those of the thread that it stands in."""
+"""The model and the requests that a command is about: those that it names, else those of its thread."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from redis_state.board.entry import IndexEntry
 
 @dataclass(frozen=True)
 class CommandTarget:
-    """The model ("" for none), its requests that are meant, and who brought the first of them."""
+    """The model ("" for none), the requests that are meant, and the submitter of the first of them."""
 
     model: str = ""
     entries: tuple[IndexEntry, ...] = ()
@@ -26,7 +26,7 @@ class CommandTarget:
 def find_target(
     context: BoardContext, verb: Verb, arguments: Arguments, repo: Repo, thread: Thread
 ) -> CommandTarget | Answer:
-    """What a command is about; an answer that asks, where that is not clear."""
+    """The target of a command; an answer that asks for it if it is unclear."""
     if verb.about == "nothing":
         return CommandTarget()
     model = arguments.get("model", "")
@@ -44,41 +44,41 @@ def find_target(
 
 
 def _choices(entries: Sequence[IndexEntry]) -> list[str]:
-    """What to write to tell these requests apart, for each of them."""
-    places = [_where(entry) for entry in entries]
-    names = [name for name in ("precision", "weight_type") if len({getattr(place, name) for place in places}) > 1]
-    return sorted({" ".join(f"{name}={getattr(place, name)}" for name in names or ["precision"]) for place in places})
+    """The arguments that distinguish these requests, for each of them."""
+    paths = [_path(entry) for entry in entries]
+    names = [name for name in ("precision", "weight_type") if len({getattr(path, name) for path in paths}) > 1]
+    return sorted({" ".join(f"{name}={getattr(path, name)}" for name in names or ["precision"]) for path in paths})
 
 
 def submitter_of(context: BoardContext, entry: IndexEntry) -> str:
-    """Who brought it: as its acceptance saw it, else as we wrote into its file, else who made its last commit."""
+    """The submitter of a request: by its acceptance, else by its file, else the author of its last commit."""
     return entry.whose or context.index.origin(entry.path).author
 
 
 def _entries(context: BoardContext, model: str, repo: Repo, thread: Thread) -> list[IndexEntry]:
     if model:
-        found = context.index.of_model(model)
+        entries = context.index.of_model(model)
     else:
         path = context.index.of_thread(thread.num) if repo == context.requests else None
-        found = [entry for entry in context.index.find([path]) if entry is not None] if path else []
-    return [entry for entry in found if not entry.is_private]  # a thread is read by everybody
+        entries = [entry for entry in context.index.find([path]) if entry is not None] if path else []
+    return [entry for entry in entries if not entry.is_private]  # threads are public
 
 
 def _is_meant(entry: IndexEntry, arguments: Arguments) -> bool:
-    where = _where(entry)
-    asked = {"precision": where.precision, "weight_type": where.weight_type}
-    return all(arguments.get(name, value).lower() == value.lower() for name, value in asked.items())
+    path = _path(entry)
+    values = {"precision": path.precision, "weight_type": path.weight_type}
+    return all(arguments.get(name, value).lower() == value.lower() for name, value in values.items())
 
 
-def _where(entry: IndexEntry) -> RequestPath:
-    where = parse_path(entry.path)
-    return where if isinstance(where, RequestPath) else RequestPath("", entry.path, False, "", "")
+def _path(entry: IndexEntry) -> RequestPath:
+    path = parse_path(entry.path)
+    return path if isinstance(path, RequestPath) else RequestPath("", entry.path, False, "", "")
 
 
 def _model(entry: IndexEntry) -> str:
-    return entry.model or _where(entry).model
+    return entry.model or _path(entry).model
 
 
 def similar_names(context: BoardContext, model: str, *, most: int = 3) -> Sequence[str]:
-    """Names of models on the board that are like `model`: of the same organisation, or with a like name."""
+    """Names of models on the board that are similar to `model`: of the same organisation, or with a similar name."""
     return difflib.get_close_matches(model, context.index.models_like(model), n=most, cutoff=0.6)

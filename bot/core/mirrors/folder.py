@@ -1,6 +1,6 @@
-"""Where mirrors lie, and what can be wrong with them: apart from `bot.core.mirrors.mirror`, for all who need no git.
+"""The folder of the mirrors, and errors of mirrors. It is separate from `bot.core.mirrors.mirror`, which imports git.
 
-The web server reads no repo; without git's library it is a tenth smaller.
+The web server reads no repo; without git's library it needs a tenth less memory.
 """
 
 from __future__ import annotations
@@ -14,34 +14,34 @@ from bot.core.settings import SettingsError
 
 
 class MirrorDamaged(Exception):
-    """Something that a mirror should hold is not there; it has to be discarded."""
+    """An object is missing in a mirror, which has to be discarded."""
 
 
 class UnusableFolder(SettingsError):
     """The folder for the mirrors is full, cannot be made, is another account's, or open to others.
 
-    The message names it, and what to do. Nothing of this is the Hub's fault.
+    The message names it, and what to do. The Hub is not the cause.
     """
 
 
 def trouble_with(folder: Path) -> str:
-    """Why mirrors must not lie in `folder`, in words; empty where they may, also where it is yet to be made.
+    """Why `folder` must not hold mirrors, in words; empty if it may, or if it can be created.
 
-    Others on this machine must not put commits there for us to believe in.
+    Other accounts on this machine must not be able to put commits there that the bot would trust.
     """
     try:
-        found = folder.lstat()
+        status = folder.lstat()
     except (FileNotFoundError, NotADirectoryError):
-        there = next(one for one in folder.absolute().parents if one.exists())
-        may = there.is_dir() and os.access(there, os.W_OK | os.X_OK)
-        return "" if may else f"{folder} cannot be made: this account may not write to {there}."
-    if not stat.S_ISDIR(found.st_mode):
+        parent = next(path for path in folder.absolute().parents if path.exists())
+        is_writable = parent.is_dir() and os.access(parent, os.W_OK | os.X_OK)
+        return "" if is_writable else f"{folder} cannot be made: this account may not write to {parent}."
+    if not stat.S_ISDIR(status.st_mode):
         return f"{folder} is not a folder."
-    if found.st_uid != os.getuid():
-        return f"{folder} belongs to another account (user {found.st_uid}, and we are {os.getuid()})."
-    return f"{folder} can be written to by other accounts." if found.st_mode & 0o022 else ""
+    if status.st_uid != os.getuid():
+        return f"{folder} belongs to another account (user {status.st_uid}, and we are {os.getuid()})."
+    return f"{folder} can be written to by other accounts." if status.st_mode & 0o022 else ""
 
 
 def default_folder() -> Path:
-    """Where mirrors lie unless a setting says otherwise: below the system's folder for temporary files."""
+    """The default folder of the mirrors, below the system's folder for temporary files."""
     return Path(tempfile.gettempdir()) / f"steward-mirrors-{os.getuid()}"

@@ -1,14 +1,14 @@
-"""Shallow clones of the board's repos on this machine: what changed is found here, without a call per file.
+"""Shallow clones of the board's repos on this machine, in which syncs find changes without a call per file.
 
-A mirror holds nothing of its own. It may be deleted at any time, also while it is in use; whoever meets a damaged one
-throws it away, and the next fetch makes it anew, from the newest commit. Old commits stay only as long as nobody did.
+A mirror is a cache. It may be deleted at any time, even while it is in use; a reader discards a damaged one, and the
+next fetch creates it again from the newest commit. A new clone does not have the old commits.
 
-Races closed, by a lock file beside each clone, shared by threads and processes: two fetches at once; a clone that is
-thrown away under somebody who reads it. A process that dies leaves no lock behind, only git's own lock and temporary
-files, which the next one to fetch takes away.
-Race accepted: main moves on between a look at the refs and the fetch. The caller asks for the commit that it saw.
-Race accepted: a clone is tidied between somebody's fetch and their read, and has only newer commits then. They come
-again two seconds later.
+Races closed, by a lock file beside each clone, shared by threads and processes: two fetches at once; a clone is
+discarded while it is being read. A process that dies leaves no lock, only git's own lock and temporary files, which the
+next fetch removes.
+Race accepted: main moves between reading the refs and the fetch. The caller asks for the commit that it saw.
+Race accepted: a clone is tidied between a fetch and a read, and then has only newer commits. The sync runs again two
+seconds later.
 """
 
 from __future__ import annotations
@@ -38,20 +38,20 @@ MAX_PACKS = 64
 """Each fetch leaves one pack; with more of them than this a fresh clone is smaller and quicker."""
 _MAIN = "refs/heads/main"
 _PULL = "refs/steward/pull"
-"""Where the head of a pull request lies while it is looked at: whoever looks at another one next puts that there."""
+"""The local ref for the head of the pull request that is being checked; the next check overwrites it."""
 _CONNECT_MS, _SILENCE_MS = 10_000, 120_000
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO)
-"""What the system says of a disk that takes nothing."""
+"""Errors of a disk that cannot be written."""
 
 
 class MirrorView:
-    """A mirror as it is read, by one thread at a time. Every method raises MirrorDamaged."""
+    """Read access to a mirror for one thread at a time. Every method raises MirrorDamaged."""
 
     def __init__(self, git: pygit2.Repository) -> None:
         self._git = git
 
     def has(self, commit: str) -> bool:
-        """Whether this commit, and its files with it, was fetched."""
+        """Whether this commit was fetched with its files."""
         try:
             self._tree(commit)
         except MirrorDamaged:
@@ -59,7 +59,7 @@ class MirrorView:
         return True
 
     def parent(self, commit: str) -> str | None:
-        """The commit that `commit` was made on; None for the first of all. It need not be in the mirror."""
+        """The parent of `commit`, which the mirror may lack; None for the repo's first commit."""
         parents = self._commit(commit).parent_ids
         return str(parents[0]) if parents else None
 
@@ -88,7 +88,7 @@ class MirrorView:
         return self._read(bytes.fromhex(oid)) if size <= max_bytes else None
 
     def content(self, oid: str) -> bytes:
-        """The content of a file, however large: for those who look through very many small ones."""
+        """The content of a file of any size: for callers that read very many small ones."""
         return self._read(bytes.fromhex(oid))
 
     def _read(self, oid: bytes) -> bytes:
@@ -118,22 +118,22 @@ class Mirror:
     def __init__(self, hub: Hub, folder: Path | None = None) -> None:
         self._hub = hub
         self.root = folder or default_folder()
-        """What STEWARD_MIRRORS names: the mirrors of all Hubs."""
+        """The folder in STEWARD_MIRRORS, with the mirrors of all Hubs."""
         self._folder = self.root / hashlib.sha256(hub.endpoint.encode()).hexdigest()[:12]
         pygit2.settings.server_connect_timeout = _CONNECT_MS
         pygit2.settings.server_timeout = _SILENCE_MS
 
     def fetch(self, repo: Repo, *, depth: int) -> str:
-        """Fetch the newest `depth` commits of main, and say which is the newest. Two to four calls.
+        """Fetch the newest `depth` commits of main, and return the newest. Two to four calls.
 
-        0: all since the last fetch; where there was none, the newest. Raises HubError and UnusableFolder.
+        Depth 0: all since the last fetch, or the newest one without an earlier fetch. Raises HubError, UnusableFolder.
         """
         path = self._path(repo)
         with self._held(path, fcntl.LOCK_EX):
             return self._hub.retries.call(lambda: self._fetch(repo, path, depth), repeatable=True)
 
     def fetch_pull(self, repo: Repo, number: int) -> str:
-        """Fetch the head of a pull request, without its history, and say which commit it is. Two to four calls.
+        """Fetch the head of a pull request without its history, and return its commit. Two to four calls.
 
         Raises HubError and UnusableFolder.
         """
@@ -145,7 +145,7 @@ class Mirror:
 
     @contextmanager
     def read(self, repo: Repo) -> Iterator[MirrorView]:
-        """The mirror of `repo`, kept in place meanwhile. Raises MirrorDamaged where there is none."""
+        """The mirror of `repo`, locked against removal. Raises MirrorDamaged if there is none."""
         path = self._path(repo)
         with self._held(path, fcntl.LOCK_SH):
             git = _open(path)
@@ -158,7 +158,7 @@ class Mirror:
 
     @contextmanager
     def read_fetched(self, repo: Repo) -> Iterator[MirrorView]:
-        """`read`, of what was just fetched: where it is damaged all the same, it is thrown away for the next fetch."""
+        """`read` right after a fetch; discard a mirror that is still damaged, the next fetch makes a new one."""
         try:
             with self.read(repo) as view:
                 yield view
@@ -167,15 +167,15 @@ class Mirror:
             raise
 
     def discard(self, repo: Repo) -> None:
-        """Throw the mirror of `repo` away."""
+        """Delete the mirror of `repo`."""
         path = self._path(repo)
         with self._held(path, fcntl.LOCK_EX):
             shutil.rmtree(path, ignore_errors=True)
 
     def tidy(self, repo: Repo) -> bool:
-        """Put a fresh clone in the place of one that has gathered many packs; whether it was time to.
+        """Replace a clone that has many packs by a fresh one; return whether it had.
 
-        The fresh one is made beside the other, which can be used meanwhile.
+        The fresh clone is made beside the old one, which stays usable meanwhile.
         """
         path = self._path(repo)
         fresh = path.with_name(path.name + ".new")
@@ -209,7 +209,7 @@ class Mirror:
         except (pygit2.GitError, OSError) as error:
             if not _is_whole(git):
                 shutil.rmtree(path, ignore_errors=True)
-            # A full disk must not pass for a Hub that is away: then all syncs would wait for it.
+            # A full disk must not count as an unavailable Hub: then all syncs would wait for the Hub.
             raise (self._unusable(error) if _is_ours(error) else git_refusal(repo.id, str(error))) from error
         finally:
             git.free()
@@ -229,17 +229,17 @@ class Mirror:
             yield
 
     def _unusable(self, error: Exception) -> UnusableFolder:
-        return UnusableFolder(f"{error}. Make room in {self.root}, or name another folder in STEWARD_MIRRORS.")
+        return UnusableFolder(f"{error}. Free space in {self.root}, or set STEWARD_MIRRORS to another folder.")
 
     def _make_folder(self) -> None:
         self._check_folder()
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._check_folder()  # somebody may have been quicker
+        self._check_folder()  # another account may have created it in between
         self._folder.mkdir(mode=0o700, exist_ok=True)
 
     def _check_folder(self) -> None:
         if trouble := trouble_with(self.root):
-            raise UnusableFolder(f"{trouble} Name a folder of this account alone in STEWARD_MIRRORS.")
+            raise UnusableFolder(f"{trouble} Set STEWARD_MIRRORS to a folder of this account alone.")
 
 
 class _WithHeaders(pygit2.RemoteCallbacks):
@@ -252,12 +252,12 @@ class _WithHeaders(pygit2.RemoteCallbacks):
 
 
 def _is_ours(error: Exception) -> bool:
-    """Whether it is about the disk: libgit2 has one kind of error for all, with the system's words at its end."""
+    """Whether the disk caused the error: libgit2 has one kind of error, with the system's message at its end."""
     return any(os.strerror(code) in str(error) for code in _DISK)
 
 
 def _open(path: Path) -> pygit2.Repository | None:
-    """The clone at `path`; None where there is none, or one that lost its newest commit."""
+    """The clone at `path`; None if there is none, or if it lost its newest commit."""
     try:
         git = pygit2.Repository(str(path), pygit2.enums.RepositoryOpenFlag.BARE)
     except pygit2.GitError:
@@ -278,13 +278,13 @@ def _is_whole(git: pygit2.Repository) -> bool:
 def _create(path: Path) -> pygit2.Repository:
     shutil.rmtree(path, ignore_errors=True)
     git = pygit2.init_repository(str(path), bare=True, initial_head="main")
-    # To another name of a repo, yes; to another host, which would be handed the token, no.
+    # A redirect to another name of a repo is fine; one to another host would give it the token.
     git.config["http.followRedirects"] = "false"
     return git
 
 
 def _sweep(path: Path) -> None:
-    """What a killed process left half done."""
+    """Remove lock and temporary files of a process that was killed."""
     leftovers = [*path.glob("*.lock"), *(path / "refs").rglob("*.lock")]
     leftovers += [file for file in (path / "objects/pack").iterdir() if not file.name.startswith("pack-")]
     for file in leftovers:

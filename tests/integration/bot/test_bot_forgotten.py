@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bot.evaluations.restore_deleted import LOOK_EVERY
+from bot.evaluations.restore_deleted import CHECK_SECONDS
 from bot.requests.relaunching import relaunch
 from bot.threads.threads import sync_thread
 from hub.errors import Denied
@@ -31,12 +31,12 @@ def test_a_request_is_relaunched_while_its_results_are_put_back(stand: BoardDriv
     """What is staged for the results repo has to wait, and the request does not wait for it."""
     job = stand.started()
     stand.end(job, details=publish(stand.hub.url, job, stand.context.suite))
-    live(stand, LOOK_EVERY, step=LOOK_EVERY)
+    live(stand, CHECK_SECONDS, step=CHECK_SECONDS)
     stand.form.delete_file(
         stand.file(job.path)["steward"]["results"], "board/results", repo_type="dataset", commit_message="Tidy up"
     )
-    stand.context.ledgers.staging.pause("board/results", stand.time + LOOK_EVERY + 300)
-    live(stand, LOOK_EVERY, step=LOOK_EVERY)
+    stand.context.ledgers.staging.pause("board/results", stand.time + CHECK_SECONDS + 300)
+    live(stand, CHECK_SECONDS, step=CHECK_SECONDS)
     assert stand.context.ledgers.staging.repos() == {"board/results": 1}
     relaunch(stand.context, stand.context.index.get(job.path), cause="comment:1")
     live(stand, 60)

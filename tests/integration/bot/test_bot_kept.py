@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from bot.evaluations.restore_deleted import LOOK_EVERY, missing_results
+from bot.evaluations.restore_deleted import CHECK_SECONDS, missing_results
 from bot.setup.doctor import examine
 from leaderboard.attempts import Failure
 from tests.support.board.board_driver import BoardDriver
@@ -26,7 +26,7 @@ def finished(stand: BoardDriver) -> str:
 def look(stand: BoardDriver) -> list[tuple[str, str]]:
     """Let the next look come; the calls that it took."""
     before = len(stand.calls)
-    stand.time += LOOK_EVERY
+    stand.time += CHECK_SECONDS
     stand.tick()
     stand.work()
     return stand.calls[before:]

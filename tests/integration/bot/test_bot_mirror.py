@@ -133,7 +133,7 @@ def test_a_full_disk_is_not_the_hubs_fault(hub: Hub, tmp_path: Path, monkeypatch
     for where, what in (("pygit2.init_repository", full), ("pygit2.remotes.Remote.fetch", full)):
         with monkeypatch.context() as broken:
             broken.setattr(where, what)
-            with pytest.raises(UnusableFolder, match=r"Make room in .*mirrors"):
+            with pytest.raises(UnusableFolder, match=r"Free space in .*mirrors"):
                 mirror.fetch(REPO, depth=1)
     (tmp_path / "file").touch()
     with pytest.raises(UnusableFolder):

@@ -224,7 +224,7 @@ def test_a_budget_holds_back_until_a_day_has_passed_and_says_so(stand: BoardDriv
     stand.tick()
     stand.settle()
     assert queued(stand) == []
-    assert "the 2 GPU-hours that each submitter has in 24 hours are used up" in said(stand, waits)
+    assert "each submitter has 2 GPU-hours in 24 hours, and they are used up" in said(stand, waits)
     assert stand.file(job.path)["steward"]["gpu_seconds"] == 2 * HOUR
     (bobs,) = submit(stand, "p3", sender="bob")
     assert queued(stand) == [bobs]

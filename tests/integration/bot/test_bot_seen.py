@@ -13,7 +13,7 @@ from bot.processes.reconcile import PERIOD
 from bot.queue import rulings
 from bot.queue.pauses import learn_pauses
 from bot.requests import request, requests_repo
-from bot.requests.comparison import COMPARE_EVERY, FILES
+from bot.requests.comparison import COMPARE_SECONDS, FILES
 from bot.requests.relaunching import relaunch
 from bot.setup.consistency import NOT_INDEXED, disagreements
 from bot.setup.doctor import agreement
@@ -234,20 +234,20 @@ def end(stand: BoardDriver, path: str) -> None:
 
 def compare(stand: BoardDriver) -> list[tuple[str, str]]:
     """A round in which it is time for a comparison; the calls that it took."""
-    stand.context.redis.hset(stand.context.keys.rounds, FILES, stand.time - COMPARE_EVERY)
+    stand.context.redis.hset(stand.context.keys.rounds, FILES, stand.time - COMPARE_SECONDS)
     return look(stand)
 
 
 @pytest.mark.parametrize("harm", [forget, outdate, end])
 def test_what_the_index_does_not_know_as_it_is_is_found_in_time(stand: BoardDriver, harm: Any) -> None:
-    """Whatever made the index wrong about a request: the doctor tells, and COMPARE_EVERY later it is judged again."""
+    """Whatever made the index wrong about a request: the doctor tells, and COMPARE_SECONDS later it is judged again."""
     path = stand.submit("ada/good")
     for _ in range(3):
         look(stand)  # the first look at the threads is over
     harm(stand, path)
     assert [(one.what, one.path) for one in disagreements(stand.context)] == [(NOT_INDEXED, path)]
     assert [check.state for check in agreement(stand.context)] == ["error"]
-    for _ in range(int(COMPARE_EVERY // PERIOD) + 1):
+    for _ in range(int(COMPARE_SECONDS // PERIOD) + 1):
         look(stand)
     assert state(stand, path) == "waiting"
     assert disagreements(stand.context) == []
@@ -259,7 +259,7 @@ def test_an_entry_without_a_file_goes_in_time(stand: BoardDriver) -> None:
     path = path_of("ada/never")
     stand.context.index.put(IndexEntry(path=path, state="settled"))
     assert [(one.what, one.path) for one in disagreements(stand.context)] == [(NOT_INDEXED, path)]
-    for _ in range(int(COMPARE_EVERY // PERIOD) + 1):
+    for _ in range(int(COMPARE_SECONDS // PERIOD) + 1):
         look(stand)
     assert state(stand, path) is None
 

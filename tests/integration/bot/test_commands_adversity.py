@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bot.core.commands.grammar import LONGEST
+from bot.core.commands.grammar import MAX_COMMENT
 from bot.core.context import thread_key
 from bot.core.render import Safe
 from hub.comments import marker_of
@@ -105,7 +105,7 @@ def test_a_comment_that_changes_before_its_effect_is_known_runs_no_more(
         stand.ada.edit_discussion_comment(REQUESTS, talk.number, said, new_content="/bell\n/bell", repo_type="dataset")
     talk.look()
     (reply,) = talk.replies()
-    assert "edited or hidden meanwhile" in reply
+    assert "the comment was edited or hidden" in reply
     assert (marker := marker_of(reply)) is not None
     assert marker.kind == "answer"
     assert len(bell.rung) == 1
@@ -131,11 +131,11 @@ def test_comments_of_64_kb_and_of_hundreds_of_commands_get_one_reply(stand: Boar
     """The longest comment that the Hub takes is read to its end; of many commands the first few are run."""
     talk = Discussion(stand)
     line = "Hello, this is a line.\n"
-    talk.say(line * ((LONGEST - 20) // len(line)) + "\n\n/bell")
+    talk.say(line * ((MAX_COMMENT - 20) // len(line)) + "\n\n/bell")
     assert len(bell.rung) == 1
     talk.say("/bell\n" * 500)
     assert len(bell.rung) == 6
-    assert "more commands than" in talk.replies()[-1]
+    assert "I run at most" in talk.replies()[-1]
     for text in ("[" * 60_000, "`" * 60_000, "> " * 30_000, "<!--" * 15_000, "*a " * 20_000, "/x " * 20_000):
         talk.say(f"/bell\n\n{text}")
     assert len(talk.replies()) == 8
@@ -147,9 +147,9 @@ def test_a_reply_that_would_be_too_long_says_so(
     """What does not fit into a comment is left out, and the rest of the reply told."""
     monkeypatch.setattr(bell, "ring", lambda _cause: Safe("word " * 20_000))
     reply = Discussion(stand).ask("/bell\n/help help")
-    assert "more to say to this than fits" in reply
-    assert "For anyone" in reply
-    assert len(reply) < LONGEST
+    assert "does not fit into one comment" in reply
+    assert "It can be used by anyone" in reply
+    assert len(reply) < MAX_COMMENT
 
 
 def test_a_command_that_fails_does_not_hold_up_those_after_it(stand: BoardDriver, bell: Bell) -> None:

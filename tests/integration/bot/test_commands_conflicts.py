@@ -117,8 +117,8 @@ def test_approve_and_reject_at_once(stand: BoardDriver, waiting_request: str) ->
         ("/pause board no", "Paused: `board`"),
         ("/unhold ada/good", "is lifted"),
         ("/resume board", "Resumed: `board`"),
-        ("/submit ada/good precision=float16", "was checked and is submitted"),
-        ("/resubmit ada/good revision=main", "waits for its turn at"),
+        ("/submit ada/good precision=float16", "passed all checks and is submitted"),
+        ("/resubmit ada/good revision=main", "is already waiting at"),
     ],
 )
 def test_a_bot_that_dies_after_the_effect_says_it_once_more_and_does_it_once(

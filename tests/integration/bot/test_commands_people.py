@@ -36,7 +36,7 @@ def test_accounts_that_are_deleted_or_renamed(stand: BoardDriver, bell: Bell) ->
         db.execute("UPDATE accounts SET name = 'form', key = 'form' WHERE key = 'bob'")
     assert "Paused" in talk.ask("/pause tier:large I say so", stand.form)
     assert "[formerly]" in talk.replies()[-1]
-    assert "can be used by a maintainer" in talk.ask("/pause tier:small I say so", stand.bob)
+    assert "Only a maintainer" in talk.ask("/pause tier:small I say so", stand.bob)
     stand.bob.comment_discussion(REQUESTS, talk.number, comment="/bell", repo_type="dataset")
     bob = state.accounts.by_name("form")
     assert bob is not None
@@ -48,7 +48,7 @@ def test_accounts_that_are_deleted_or_renamed(stand: BoardDriver, bell: Bell) ->
 
 
 def test_an_account_that_is_deleted_while_its_command_is_done(stand: BoardDriver, bell: Bell) -> None:
-    """The bot dies at it, and its author is gone when it comes back: the reply says that it ends there."""
+    """The bot dies during the command, and its author is deleted meanwhile: the reply says that the bot stopped."""
     talk, state = Discussion(stand), stand.hub.state
 
     def die() -> None:
@@ -61,7 +61,7 @@ def test_an_account_that_is_deleted_while_its_command_is_done(stand: BoardDriver
     state.accounts.delete(bob)
     bell.meanwhile = lambda: None
     talk.look()
-    assert "its author is gone" in talk.replies()[-1]
+    assert "its author's account was deleted" in talk.replies()[-1]
     assert is_at_rest(stand, talk)
 
 
@@ -79,7 +79,7 @@ def test_who_lost_membership_a_second_ago_approves_nothing(stand: BoardDriver) -
     assert form is not None
     state.accounts.set_member(org, form, None)
     talk.number = number
-    assert "can be used by a maintainer" in talk.ask(f"/approve {head[:12]}", stand.form)
+    assert "Only a maintainer" in talk.ask(f"/approve {head[:12]}", stand.form)
     assert pull_thread(stand, number).status == "open"
     state.accounts.set_member(org, form, "write")
     talk.say(f"/approve {head[:12]}", stand.form)

@@ -56,7 +56,7 @@ def our_failure(place: Transcripts) -> Told:
     talk = place.open(
         "ada", "My evaluation failed", f"Hi! This one failed over night: {place.link(path)}\n\nCan you look?"
     )
-    assert "ours, not the model's" in talk.told()[0]
+    assert "a problem on our side" in talk.told()[0]
     place.run(path)
     talk.look()
     assert "has finished" in talk.told()[1]
@@ -69,7 +69,7 @@ def their_failure(place: Transcripts) -> Told:
     path = place.submit("ada/borealis")
     place.run(path, BROKEN)
     talk = place.open("ada", "borealis failed", "Why did ada/borealis fail?")
-    assert "the submission's" in talk.told()[0]
+    assert "a problem with the submission" in talk.told()[0]
     assert "values that are not finite" in talk.told()[0]
     place.people["ada"].upload_file(path_or_fileobj=b"y", path_in_repo="model.safetensors", repo_id="ada/borealis")
     talk.say("ada", "Oh, the wrong checkpoint. I uploaded the right one.\n\n/resubmit ada/borealis")
@@ -111,7 +111,7 @@ def stranger_approves(place: Transcripts) -> Told:
     """A stranger's approval is refused with who may; a maintainer's merges what was checked."""
     talk, head = place.propose("bob", "bob/granite", "Add bob/granite")
     talk.say("bob", f"/approve {head[:8]}")
-    assert "This was not done" in talk.told()[-1]
+    assert "Only a maintainer" in talk.told()[-1]
     talk.say("mia", f"/approve {head[:8]}")
     talk.look()
     assert any("exactly as I checked it" in one for one in talk.told())
@@ -218,7 +218,7 @@ def from_a_thread(place: Transcripts) -> Told:
     talk.say("ada", "/submit ada/aurora-chat precision=float32")
     talk.say("bob", "/cancel ada/aurora-chat")
     talk.say("ada", "/cancel ada/aurora-chat I found a mistake in the chat template")
-    assert "can be used by" in talk.told()[2]
+    assert "can use" in talk.told()[2]
     return "Submitting from a thread", "Ada has one model with weights as pickles, and one as safetensors.", [talk]
 
 

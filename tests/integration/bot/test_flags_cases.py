@@ -157,7 +157,7 @@ def test_anybody_may_report_and_only_maintainers_flag(
     assert ("is reported" in case.replies()[-1], stand.table()) == (True, {})
     assert [one.model for one in reports(stand.context)] == ["ada/good"]
     case.say("/unflag ada/good because I say so", stand.bob)
-    assert "can be used by a maintainer" in case.replies()[-1]
+    assert "Only a maintainer" in case.replies()[-1]
     case.say("/dismiss it is good, and true", stand.form)
     assert reports(stand.context) == []
 

@@ -47,7 +47,7 @@ def test_a_whole_rename_from_wish_to_end(stand: BoardDriver) -> None:
     assert agrees(stand) == "old"
     assert any("plan is in a comment below" in text for text in (asked, *talk.all()))
     digest = talk.digest()
-    assert "can be used by a maintainer" in talk.say(f"/approve {digest}")
+    assert "Only a maintainer" in talk.say(f"/approve {digest}")
     assert agrees(stand) == "old"
     talk.say(f"/approve {digest}", MAYA)
     assert "### ✅ Renamed" in talk.proposal()
@@ -68,7 +68,7 @@ def test_who_may_not_and_what_cannot_be_is_told_at_once(stand: BoardDriver) -> N
     """Strangers, models that are not the same, names that nobody has: nothing is proposed."""
     begin(stand)
     talk = ModerationThread(stand)
-    assert "can be used by a maintainer of this leaderboard or the model's owner" in talk.say(
+    assert "Only a maintainer of this leaderboard or the model's owner can use" in talk.say(
         f"/rename {OLD} {NEW}", "hf_bob"
     )
     for command, words in (

@@ -75,7 +75,7 @@ def test_a_reported_failure_of_ours_is_evaluated_once_more_at_the_commit_that_fa
     tried = newer_fails(place, LOST)
     first, second = report(place), report(place)
     (said,) = first.told()
-    for words in (NEWER, "the earlier result](", "ours, not the model's", AGAIN):
+    for words in (NEWER, "the earlier result](", "a problem on our side", AGAIN):
         assert words in said
     assert "will be evaluated again" in second.told()[0]
     waiting = place.stand.file(PATH)
@@ -116,7 +116,7 @@ def test_whoever_subscribed_or_asks_hears_of_the_failure(place: Transcripts) -> 
     for words in ("@bob: ", "has failed; its earlier result stays", LOST.message):
         assert words in said
     said = talk.say("bob", f"/why {MODEL}").told()[-1]
-    for words in (NEWER, "ours, not the model's", "decisive lines", "`/relaunch` has it evaluated once more"):
+    for words in (NEWER, "a problem on our side", "decisive lines", "`/relaunch` evaluates it again"):
         assert words in said
     assert f"a newer evaluation failed: {LOST.message}" in talk.say("bob", f"/status {MODEL}").told()[-1]
     assert "it failed, and its earlier result stays" in talk.say("bob", f"/subscribe {MODEL}").told()[-1]
@@ -126,17 +126,17 @@ def test_its_submitter_relaunches_what_the_status_comment_says_can_be_relaunched
     """The commit that failed is tried once more, once for its submitter; no status is written that the board drops."""
     place.stand.context.board = place.stand.context.board.model_copy(update={"shows_new_evals": False})
     tried = newer_fails(place, BROKEN)
-    assert "`/relaunch` to have the same one tried once more" in place.thread_of(PATH).told()[0]
+    assert "`/relaunch` to try the same commit again" in place.thread_of(PATH).told()[0]
     talk = place.open("ada", "It failed", f"/relaunch {MODEL}")
-    assert "will be evaluated once more" in talk.told()[-1]
+    assert "will be evaluated again" in talk.told()[-1]
     waiting = place.stand.file(PATH)
     assert (waiting["status"], waiting["revision"]) == ("RERUN", tried)
     place.run(PATH, BROKEN)
-    assert "You have relaunched" in talk.say("ada", f"/relaunch {MODEL}").told()[-1]
-    assert "will be evaluated once more" in talk.say("mia", f"/relaunch {MODEL}").told()[-1]
+    assert "You have already relaunched" in talk.say("ada", f"/relaunch {MODEL}").told()[-1]
+    assert "will be evaluated again" in talk.say("mia", f"/relaunch {MODEL}").told()[-1]
     place.run(PATH)
     assert place.stand.file(PATH)["steward"]["revision"] == tried
-    assert "only a maintainer can have the same one" in talk.say("ada", f"/relaunch {MODEL}").told()[-1]
+    assert "only a maintainer can have the same commit" in talk.say("ada", f"/relaunch {MODEL}").told()[-1]
 
 
 def test_a_report_of_a_refused_newer_commit_tells_why_it_was_refused(place: Transcripts) -> None:
@@ -145,7 +145,7 @@ def test_a_report_of_a_refused_newer_commit_tells_why_it_was_refused(place: Tran
     file = place.stand.file(PATH)
     assert (file["status"], file["steward"]["tried"]) == ("FINISHED", "nowhere")
     (said,) = report(place).told()
-    for words in (NEWER, "the submission's", "**What to do:**"):
+    for words in (NEWER, "a problem with the submission", "**What to do:**"):
         assert words in said
     assert place.stand.file(PATH)["status"] == "FINISHED"
     assert listed(place) == []

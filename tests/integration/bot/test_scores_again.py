@@ -9,7 +9,7 @@ import pytest
 from huggingface_hub import CommitOperationAdd
 
 from bot.core.mirrors import contents_table as tables
-from bot.evaluations.restore_deleted import LOOK_EVERY
+from bot.evaluations.restore_deleted import CHECK_SECONDS
 from bot.results import scoreboard
 from bot.results.scores import _first
 from bot.results.searching import find
@@ -41,7 +41,7 @@ def finished(stand: BoardDriver, model: str = "ada/good") -> str:
 def look(stand: BoardDriver) -> None:
     """Time enough for two looks at what changed."""
     for _ in range(2):
-        stand.time += LOOK_EVERY
+        stand.time += CHECK_SECONDS
         stand.tick()
         stand.work()
 

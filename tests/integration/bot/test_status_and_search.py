@@ -68,10 +68,10 @@ def test_a_finished_thread_is_closed_and_opened_again_with_its_request(board: Bo
     finish(board, path)
     assert told(board, "ada/good")[0] == "closed"
     talk = Discussion(board)
-    assert "once more" in talk.ask("/relaunch ada/good", board.form)
+    assert "evaluated again" in talk.ask("/relaunch ada/good", board.form)
     board.settle()
     assert told(board, "ada/good")[0] == "open"
-    assert "Somebody who may do so had it evaluated once more" in told(board, "ada/good")[1]
+    assert "It was relaunched by a command" in told(board, "ada/good")[1]
     finish(board, path)
     number = board.context.index.get(path).thread
     assert number is not None

@@ -83,7 +83,7 @@ def test_the_same_commit_is_not_evaluated_again(stand: BoardDriver, talk: Discus
     before = ended(stand, failure)
     for revision in (before["steward"]["revision"], "main"):
         told = talk.ask(f"{SUBMIT} revision={revision}")
-        assert f"`{before['steward']['revision'][:8]}`, the very commit" in told
+        assert f"`{before['steward']['revision'][:8]}`, the commit you asked for" in told
         assert "`/resubmit`" in told
         assert ("`/relaunch`" in told) == (failure is not None)
     assert stand.file(PATH) == before
@@ -94,8 +94,8 @@ def test_only_who_may_resubmit_it_submits_it_anew(stand: BoardDriver, talk: Disc
     before = ended(stand)
     head = commit(stand)
     told = talk.ask(f"{SUBMIT} revision={head}", stand.bob)
-    assert "There is a [request]" in told
-    assert "by a maintainer of this leaderboard, the model's owner or its submitter" in told
+    assert "already has a [request]" in told
+    assert "a maintainer of this leaderboard, the model's owner or whoever submitted it can write `/resubmit`" in told
     assert stand.file(PATH) == before
     assert "waits for an evaluation" in talk.ask(f"{SUBMIT} revision={head}", stand.form)
 
@@ -115,7 +115,7 @@ def test_what_the_request_says_otherwise_is_told(stand: BoardDriver, talk: Discu
     """A newer commit is evaluated as the earlier one; who asked for a chat template reads that it is not used."""
     ended(stand)
     told = talk.ask(f"{SUBMIT} chat_template=yes revision={commit(stand)}")
-    assert "In its use of a chat template the request stays as it is, not as you asked." in told
+    assert "The request keeps its own use of a chat template, which is not what you asked for." in told
     stand.settle()
     assert not stand.file(PATH).get("use_chat_template")
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.core.commands.grammar import LONGEST_PARAGRAPH, MOST, MOST_VERBS, Word, commands_in
+from bot.core.commands.grammar import MAX_PARAGRAPH, MAX_VERBS, MOST, Word, commands_in
 from bot.core.commands.model import Verb
 from bot.core.commands.registry import BadArguments, bind, model_in
 from bot.threads.verbs import REGISTRY
@@ -124,7 +124,7 @@ def test_what_is_written_is_what_is_read(verb: Verb, words: list[tuple[Word, str
 
 def test_of_a_paragraph_without_end_the_beginning_is_read() -> None:
     """Its markup can be made to cost the square of its length; what stands in the paragraphs after it is read."""
-    hostile = "![[]()" * (LONGEST_PARAGRAPH // 6)
+    hostile = "![[]()" * (MAX_PARAGRAPH // 6)
     found = commands_in(f"/status\n{hostile}\n/why\n\n/help")
     assert [command.verb for command in found] == ["status", "help"]
 
@@ -142,7 +142,8 @@ def test_a_long_reason_is_taken_as_a_whole_or_refused() -> None:
     for reason, is_taken in (("so I say " * 55, True), ("so I say " * 60, False), ("so I say " * 5_000, False)):
         (command,) = commands_in(f"/reject {reason}")
         found = bind(verb, command)
-        assert found == ({"reason": reason.strip()} if is_taken else BadArguments("reason has 1 to 500 characters."))
+        refusal = BadArguments("The reason must have 1 to 500 characters.")
+        assert found == ({"reason": reason.strip()} if is_taken else refusal)
 
 
 def test_a_comment_of_many_commands_is_read_to_the_limit() -> None:
@@ -166,7 +167,7 @@ def test_lines_that_only_look_like_commands_do_not_use_up_the_limit() -> None:
     words = "\n".join(f"/word-{number}" for number in range(500))
     asked.clear()
     assert commands_in(f"{words}\n/status", is_verb) == []
-    assert len(asked) == MOST_VERBS
+    assert len(asked) == MAX_VERBS
 
 
 @pytest.mark.parametrize("verb", REGISTRY.verbs, ids=lambda verb: verb.name)

@@ -27,7 +27,7 @@ def test_an_earlier_submission_can_be_looked_at() -> None:
     assert links(comment(reason)) == [VIEW.request_url]
     text = comment(reason.at("https://hub.example/d/7"))
     assert links(text) == [VIEW.request_url, "https://hub.example/d/7"]
-    assert "It is a copy. [Look there](https://hub.example/d/7). *Please do not.*" in text
+    assert "It is a copy. [See here](https://hub.example/d/7). *Please do not.*" in text
 
 
 def test_an_address_and_a_reason_cannot_leave_their_line() -> None:

@@ -106,7 +106,7 @@ CAUSES = (
 TEXTS = {
     "waiting": (view("waiting", position=3), ["Waiting for its turn", "number 3 in the queue"]),
     "running": (view("running", done=50, total=200), ["Being evaluated", "█████░", "25 % of 200"]),
-    "starting": (view("running"), ["getting ready"]),
+    "starting": (view("running"), ["is preparing"]),
     "finished": (
         view(
             "finished",
@@ -132,8 +132,8 @@ TEXTS = {
             "waiting", past=[PastLine(one, "http://h/log" if one.left_log else "") for one in newest_reopenings(CAUSES)]
         ),
         [
-            "`gpu-lost`, our fault, so another one followed by itself. [Log](http://h/log)\n- Attempt 2",
-            "`worker-lost`, our fault, so another one followed by itself.\n- Somebody",
+            "so it was tried again automatically. [Log](http://h/log)\n- Attempt 2",
+            "(`worker-lost`) because of a problem on our side, so it was tried again automatically.\n- It was re",
             "reported",
             "at another commit",
             "</details>\n\n**You can write here:** `/subscribe`",
@@ -141,16 +141,16 @@ TEXTS = {
     ),
     "refused": (
         view("refused", reasons=[Problem(code="a", message="One.", advice="Do."), Problem(code="b", message="Two.")]),
-        ["Not accepted", "2 reasons", "- One. *Do.*", "- Two.", "Submitting the model again", "`/resubmit`"],
+        ["Not accepted", "2 reasons", "- One. *Do.*", "- Two.", "submit the model again", "`/resubmit`"],
     ),
     "unwritable": (view("refused", model="", reasons=[Problem(code="a", message="One.")], writable=False), ["left as"]),
     "failed": (
         view("failed", failure=FAILURE, log_url="http://h/log"),
-        ["They are cut off.", "the submission's", "Upload"],
+        ["They are cut off.", "a problem with the submission", "Upload"],
     ),
     "again": (
         view("again", failure=FAILURE.model_copy(update={"fault": "us"})),
-        ["ours, not the model's", "another try"],
+        ["a problem on our side", "tried again"],
     ),
 }
 
