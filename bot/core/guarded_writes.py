@@ -174,7 +174,7 @@ class GuardedWriter:
         wake: str = "",
         seen: Thread | None = None,
     ) -> Comment | None:
-        """`Hub.ensure_comment`; None where it is held back, or the thread is old and nobody `asked`."""
+        """`Hub.ensure_comment`; None if it is held back, or the thread is old and no person `asked`."""
         if self.is_left_alone(repo, num) and not asked:
             return None
         shadowed = _about(repo, num, Effect.COMMENT, f"Comment in #{num}", marker, body, f"comment {num} {marker}")
@@ -215,7 +215,7 @@ class GuardedWriter:
     def set_status(
         self, repo: Repo, num: int, status: ThreadStatus, marker: Marker, *, asked: bool = False, wake: str = ""
     ) -> bool:
-        """`Hub.set_status`; False where it is held back, or the thread is old and nobody `asked`."""
+        """`Hub.set_status`; False if it is held back, or the thread is old and no person `asked`."""
         if self.is_left_alone(repo, num) and not asked:
             return False
         does = f"{'Close' if status == 'closed' else 'Open again'} #{num}"
@@ -260,7 +260,7 @@ class GuardedWriter:
         self._ledgers.webhook_quota.caused("discussion", repo.id, now=self._now())
 
     def _without_mentions(self, repo: Repo, body: str, marker: Marker) -> str:
-        """`body` as it is where people may be mentioned; else with their names, of which the Hub tells nobody."""
+        """`body` unchanged if mentions are allowed; else with names that the Hub does not notify."""
         names = sorted(set(_MENTION.findall(body)))
         if not names:
             return body
@@ -282,7 +282,7 @@ def _about(
 
 
 def _thread(repo: Repo, num: int) -> str:
-    """The dirty key of a thread: whose sync says again what was held back there, where nothing else is named."""
+    """The dirty key of a thread; its sync repeats a held-back write unless the caller names another key."""
     return f"thread:{_name(repo)}:{num}"
 
 

@@ -15,7 +15,7 @@ def _either(name: str) -> AliasChoices:
 
 
 class SignInSettings(SharedSettings):
-    """Our OAuth app, and where browsers come back to. Without an app nobody can sign in, and nothing asks for it."""
+    """The OAuth app, and the address to which browsers return. Without an app, sign-in is off."""
 
     oauth_client_id: str = Field(
         default="", validation_alias=_either("OAUTH_CLIENT_ID"), description="id of the OAuth app; a Space has it"

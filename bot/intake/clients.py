@@ -1,4 +1,4 @@
-"""Clients of the web server: told apart by their network addresses; some requests keep their connection."""
+"""Clients of the web server: distinguished by their networks; a request can reserve its connection."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def is_reserved(scope: Mapping[str, Any] | None) -> bool:
 
 @lru_cache(maxsize=4_096)
 def client_network(address: str) -> str:
-    """The network of one client: an IPv4 address, or 64 bits of an IPv6 address, all of which one customer has.
+    """The network of one client: an IPv4 address, or the first 64 bits of an IPv6 address, which one customer has.
 
     Proxies write IPv4 as IPv6 too (`::ffff:192.0.2.1`), all of it in one such network. Empty for what is no address.
     """

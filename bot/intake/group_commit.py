@@ -1,13 +1,13 @@
-"""Group commit: what arrives while one write is under way shares the next.
+"""Group commit: items that arrive during one write share the next write.
 
-Each caller is answered when the write that took its own item has ended, and with that write's answer or error. So an
-error reaches exactly those whose items were in the write that failed.
+Each caller gets the answer or error of the write that took its item, when that write has ended. So an error reaches
+exactly the callers whose items were in the failed write.
 
-The first item does not wait for company: the writer starts at the next turn of the event loop, with whatever that turn
-brought. Under load the groups grow by themselves, to as much as arrives in the time of one write.
+The first item does not wait for others: the writer starts at the next turn of the event loop, with the items of that
+turn. Under load the groups grow to as many items as arrive during one write.
 
-What waits is bounded in number and in weight: past that a newcomer is refused at once instead of piling up in memory
-before a store that does not answer. Whoever put it in waits PATIENCE seconds at most; the item may be written later.
+The number and weight of waiting items are bounded: further items are refused at once instead of filling the memory
+while the store does not answer. A caller waits at most PATIENCE seconds; its item may be written later.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from itertools import chain
 from typing import Generic, TypeVar
 
 PATIENCE = 2.0
-"""Seconds in which an item is written, or its caller is told that it may not have been."""
+"""Seconds after which a caller gets TimeoutError if its item is not written."""
 T = TypeVar("T")
 R = TypeVar("R")
 
 
 class TooManyWait(Exception):
-    """More wait to be written than there is room for."""
+    """Too many items wait to be written."""
 
 
 @dataclass(slots=True)  # frozen ones take three times as long to make
@@ -62,7 +62,7 @@ class GroupCommit(Generic[T, R]):
     async def put(self, item: T, weight: int) -> R:
         """The answer for `item` once it is written.
 
-        Raises what the write raised; TooManyWait; or TimeoutError where it is not written in time.
+        Raises the error of the write, TooManyWait, or TimeoutError if it is not written in time.
         """
         if len(self._waiting) >= self._most or (self._waiting and self._weight + weight > self._most_weight):
             raise TooManyWait
@@ -85,11 +85,11 @@ class GroupCommit(Generic[T, R]):
                     self._timer.cancel()
         finally:
             self._writer = None
-            while self._waiting:  # only where this task was cancelled: the process ends
+            while self._waiting:  # only if this task was cancelled: the process ends
                 _fail(self._next_group(), asyncio.CancelledError())
 
     def _expire(self, group: list[_Waiting[T, R]]) -> None:
-        """Fail what waits for too long, in `group`, which is being written, or for the next; look again in time."""
+        """Fail items that have waited too long, in `group`, which is being written, or after it; set the next timer."""
         loop = asyncio.get_running_loop()
         oldest = now = loop.time()
         for waiting in chain(group, self._waiting):
@@ -100,7 +100,7 @@ class GroupCommit(Generic[T, R]):
         self._timer = loop.call_at(oldest + self._patience, self._expire, group)
 
     def _next_group(self) -> list[_Waiting[T, R]]:
-        """The oldest that fit into one write; at least one."""
+        """The oldest items that fit into one write; at least one."""
         group = [self._waiting.popleft()]
         weight = group[0].weight
         while self._waiting and len(group) < self._group and weight + self._waiting[0].weight <= self._group_weight:
@@ -123,7 +123,7 @@ class GroupCommit(Generic[T, R]):
 
 
 def _fail(group: list[_Waiting[T, R]], error: BaseException) -> None:
-    told = error if isinstance(error, Exception) else ConnectionAbortedError("The process is ending.")
+    reported = error if isinstance(error, Exception) else ConnectionAbortedError("The process is ending.")
     for waiting in group:
         if not waiting.answer.done():
-            waiting.answer.set_exception(told)
+            waiting.answer.set_exception(reported)

@@ -1,19 +1,18 @@
-"""Deliveries, durable before they are acknowledged.
+"""The inbox: it stores deliveries durably before they are acknowledged.
 
-One script call takes a group of deliveries. For each it claims the id, appends the raw body to a stream and marks what
-may be out of step. Either all of it happened or none: there is no moment in which a delivery is acknowledged and its
-wake-up is not yet in Redis.
+One script call takes a group of deliveries. For each it claims the id, appends the raw body to a stream and marks the
+dirty keys, all or nothing: no delivery is acknowledged before its marks are in Redis.
 
-Race closed: the same delivery twice at once, also in one group. The claim is looked up and set inside the script, so
-the second finds it taken.
+Race closed: the same delivery arrives twice at once, even in one group. The script reads and sets the claim, so the
+second finds it taken.
 Race closed: the answer of Redis gets lost and the same group is sent again. The claim names the write that set it, so a
-write that finds its own claims answers as the first time, and counts nothing twice.
-Race closed: Redis lost its claims (amnesia), or a person replays. The body is stored and its keys marked once more,
-which costs a look at the Hub.
-Race accepted: Redis loses its last second (append-only file, synced every second) when the whole machine dies. What was
-acknowledged in that second is found again by the regular look at the repo.
-Race accepted: two deliveries without `Webhook-Id` and with the same body (closed, opened, closed again) look like one.
-The second is not kept, but its keys are marked all the same.
+write that finds its own claims gives the same answer, and counts nothing twice.
+Race closed: Redis lost its claims, or a person replays a delivery. The body is stored and its keys are marked once
+more, which costs one more sync.
+Race accepted: Redis loses its last second (append-only file, synced every second) if the whole machine dies. The
+reconciler finds the changes that were acknowledged in that second.
+Race accepted: two deliveries without `Webhook-Id` and with the same body (closed, opened, closed again) count as one.
+The second is not stored, but its keys are marked.
 """
 
 from __future__ import annotations
@@ -37,9 +36,9 @@ from redis_state.keys import Keys
 log = structlog.get_logger()
 
 CLAIMED_FOR = 8 * 86_400
-"""Seconds for which a delivery's id is remembered: longer than any retry horizon seen in the wild."""
+"""Seconds for which a delivery's id is stored: longer than any retries of webhooks that were observed."""
 MAX_DELIVERIES, MAX_STORED_BYTES = 10_000, 64_000_000
-"""Deliveries kept with their bodies, and the bytes of all of them together; oldest first out."""
+"""Deliveries stored with their bodies, and their bytes in total; the oldest are dropped first."""
 
 READ = point("delivery read, not stored")
 STORED = point("delivery stored, not acknowledged")
@@ -100,11 +99,11 @@ class Delivery:
     body: bytes
     received: float
     has_own_id: bool = True
-    """False where the Hub sent no id: then a repeat may be another event that looks the same, and marks again."""
+    """False if the Hub sent no id: then a repetition may be another event with the same body, and marks again."""
 
 
 def delivery(header: str | None, body: bytes) -> Delivery:
-    """What came just now with `Webhook-Id: {header}`."""
+    """The delivery that just arrived with `Webhook-Id: {header}`."""
     if header is not None and is_delivery_id(header):
         return Delivery(header, body, clock.now())
     return Delivery(digest_id(body), body, clock.now(), has_own_id=False)
@@ -130,12 +129,12 @@ class Inbox:
         self._receive = redis.register_script(RECEIVE)
         self._groups: GroupCommit[tuple[Delivery, DeliveryReading], bool] = GroupCommit(self._write)
         self.trouble = ""
-        """The name of the error by which the last write failed; empty while deliveries can be stored."""
+        """The name of the error of the last write; empty while deliveries can be stored."""
 
     async def receive(self, delivery: Delivery, reading: DeliveryReading) -> bool:
-        """Store `delivery` and mark what it may have changed; False where it had been received before.
+        """Store `delivery` and mark its dirty keys; False if it was received before.
 
-        Raises RedisError or TimeoutError where it may not have been stored, TooManyWait where too many are before it.
+        Raises RedisError or TimeoutError if it may not have been stored, TooManyWait if too many wait before it.
         """
         pass_by(READ)
         new = await self._groups.put((delivery, reading), len(delivery.body))
@@ -143,7 +142,7 @@ class Inbox:
         return new
 
     async def check(self) -> str:
-        """Why deliveries cannot be stored; empty where they can. Tries a write of nothing where the last one failed."""
+        """Why deliveries cannot be stored; empty if they can. Tries an empty write if the last one failed."""
         if self.trouble:
             try:
                 await self._redis.incrby(self._keys.inbox_bytes, 0)
@@ -180,7 +179,7 @@ class Inbox:
 def marks_text(reading: DeliveryReading) -> bytes:
     """The marks of `reading` as the stream keeps them: a line `priority key` for each."""
     lines = (f"{int(mark.priority)} {mark.key}" for mark in reading.marks)
-    # A key may hold a stranger's words; whatever they are, they must not spoil the write that others share.
+    # A key may hold untrusted text, which must not break the write that other deliveries share.
     return "\n".join(lines).encode("utf-8", "replace")
 
 

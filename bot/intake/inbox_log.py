@@ -1,7 +1,7 @@
-"""What is kept of deliveries: read, looked up, and sent through the inbox once more.
+"""The stored deliveries: listed, found by id, and replayed through the inbox.
 
-A delivery leaves a word (what was made of it), the keys it marked, and its raw body. What became of a key since is not
-written down with it: it is asked of the marks themselves, which know.
+A stored delivery has a verdict, the keys that it marked, and its raw body. The state of a key since then is not stored
+with it, but read from the dirty queue.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from redis_state.keys import Keys
 from redis_state.redis import Redis, text
 
 KeyState = Literal["done", "waiting", "failing", "in hand", "parked"]
-"""Of a key: in step since, waiting for its sync, waiting after failures, being synced, given up until woken."""
+"""State of a key: synced since, waiting for its sync, waiting after failures, being synced, parked until marked."""
 _PAGE = 200
 SPREAD = 16
-"""Times its own length that a body may have on many lines."""
+"""How many times longer a body may become when it is indented."""
 
 
 @dataclass(frozen=True)
@@ -37,15 +37,15 @@ class StoredDelivery:
 
 
 class InboxLog:
-    """The deliveries that one board keeps."""
+    """The stored deliveries of one board."""
 
     def __init__(self, redis: Redis, keys: Keys) -> None:
         self._redis = redis
         self._keys = keys
 
     def newest(self, *, verdict: str | None = None, before: str = "") -> Iterator[StoredDelivery]:
-        """All that is kept, newest first, a page at a time: only those with this `verdict`, where one is given, and
-        only those whose place in the stream is before `before`."""
+        """The stored deliveries, newest first: only those with this `verdict`, if given, and only those before the
+        place `before` in the stream. They are read page by page."""
         below = f"({before}" if is_entry(before) else "+"
         while page := self._redis.xrevrange(self._keys.inbox, max=below, count=_PAGE):
             for entry, fields in page:
@@ -55,24 +55,24 @@ class InboxLog:
             below = f"({text(page[-1][0])}"
 
     def find(self, name: str) -> StoredDelivery | None:
-        """The delivery with this id, or at this place in the stream; None where it is not kept, or not any more."""
+        """The delivery with this id, or at this place in the stream; None if it is not stored."""
         claim = self._redis.get(self._keys.delivery(name))
         entry = text(claim).partition(" ")[0] if claim else name
         if not is_entry(entry):
             return None
-        found = self._redis.xrange(self._keys.inbox, min=entry, max=entry, count=1)
-        return _stored_delivery(*found[0]) if found else None
+        entries = self._redis.xrange(self._keys.inbox, min=entry, max=entry, count=1)
+        return _stored_delivery(*entries[0]) if entries else None
 
     def is_known(self, name: str) -> bool:
-        """Whether a delivery with this id counts as received, be its body kept or not."""
+        """Whether a delivery with this id counts as received, with or without a stored body."""
         return bool(self._redis.exists(self._keys.delivery(name)))
 
     def counts(self) -> dict[str, int]:
-        """What became of deliveries since Redis was empty → how many."""
+        """Verdict → number of deliveries since Redis was last empty."""
         return {text(word): int(number) for word, number in self._redis.hgetall(self._keys.inbox_counts).items()}
 
     def size(self) -> tuple[int, int]:
-        """How many are kept, and their bytes."""
+        """The number of stored deliveries, and their bytes."""
         with self._redis.pipeline(transaction=False) as pipe:
             pipe.xlen(self._keys.inbox)
             pipe.get(self._keys.inbox_bytes)
@@ -80,7 +80,7 @@ class InboxLog:
         return int(number), int(size or 0)
 
     def standings(self, keys: Iterable[str]) -> dict[str, KeyState]:
-        """What has become of each of these dirty keys by now. One round trip."""
+        """The present state of each of these dirty keys. One round trip."""
         names = list(dict.fromkeys(keys))
         with self._redis.pipeline(transaction=False) as pipe:
             for key in names:
@@ -88,32 +88,32 @@ class InboxLog:
                 pipe.zscore(self._keys.dirty, key)
                 pipe.hexists(self._keys.dirty_leases, key)
                 pipe.hexists(self._keys.dirty_tries, key)
-            found = pipe.execute()
-        return {key: _standing(*found[4 * at : 4 * at + 4]) for at, key in enumerate(names)}
+            answers = pipe.execute()
+        return {key: _key_state(*answers[4 * at : 4 * at + 4]) for at, key in enumerate(names)}
 
 
-def _standing(is_parked: bool, due: float | None, is_held: bool, has_failed: bool) -> KeyState:
+def _key_state(is_parked: bool, due: float | None, is_held: bool, has_failed: bool) -> KeyState:
     if due is None:
         return "parked" if is_parked else "done"
     return "in hand" if is_held else "failing" if has_failed else "waiting"
 
 
 def again(stored: StoredDelivery, *, now: float) -> Delivery:
-    """The delivery by which `kept` goes through the inbox once more, at `now`, under an id of its own."""
+    """The delivery that replays `stored` through the inbox at `now`, under a new id."""
     return Delivery(f"replay-{stored.entry}-{int(now * 1000)}", stored.body, now)
 
 
 def readable_body(body: bytes) -> str:
-    """A body as people read it, in ASCII: JSON on many lines, anything else with all that is not plain escaped.
+    """A body in readable ASCII: indented JSON, or any other text with special characters escaped.
 
-    JSON that would be SPREAD times as long on many lines, for it is nested a thousand deep, stays on one.
+    JSON that would become SPREAD times as long by indentation, because it is deeply nested, stays on one line.
     """
     try:
-        found, room, pieces = json.loads(body), SPREAD * len(body), list[str]()
-        for piece in json.JSONEncoder(indent=2).iterencode(found):
-            room -= len(piece)
-            if room < 0:
-                return json.dumps(found)
+        value, budget, pieces = json.loads(body), SPREAD * len(body), list[str]()
+        for piece in json.JSONEncoder(indent=2).iterencode(value):
+            budget -= len(piece)
+            if budget < 0:
+                return json.dumps(value)
             pieces.append(piece)
         return "".join(pieces)
     except (ValueError, RecursionError):
@@ -121,12 +121,12 @@ def readable_body(body: bytes) -> str:
 
 
 def plain(words: str) -> str:
-    """A stranger's words in ASCII, without what moves a terminal's cursor or turns the direction of reading."""
+    """Untrusted text in ASCII, without characters that move a terminal's cursor or change the direction of text."""
     return "".join(c if c.isascii() and c.isprintable() else c.encode("unicode_escape").decode() for c in words)
 
 
 def is_entry(name: str) -> bool:
-    """Whether `name` reads like a place in the stream."""
+    """Whether `name` has the form of a place in the stream."""
     time, _, number = name.partition("-")
     return all(part.isascii() and part.isdigit() and len(part) < 20 for part in (time, number))
 

@@ -52,7 +52,7 @@ def secret_is_known(given: bytes, accepted: Sequence[bytes]) -> bool:
 
 
 class WebhookEndpoint:
-    """The door of one board: an ASGI application."""
+    """The webhook endpoint of one board: an ASGI application."""
 
     def __init__(self, *, board: Board, inbox: Inbox, secrets: Sequence[str], limit: int) -> None:
         self._board = board
@@ -65,7 +65,7 @@ class WebhookEndpoint:
         try:
             answer = await self._answer(scope, receive)
         except SenderGone:
-            return  # nobody is there to be answered
+            return  # the client is gone
         await answer(scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive) -> Response:

@@ -1,16 +1,16 @@
 """The ledger of each shared repo: edits staged in Redis, then written to the Hub (`bot.ledger.writer`).
 
-The sync of the dirty key `ledger:{repo}` is the one writer of that repo. A sync that wants a file changed stages an
-edit and returns; when the edit has landed, or turned out to be void, the keys that it names are marked dirty, and their
-sync sees the file as it is then. An edit that only *waits* (for the budget, for another edit) needs nobody's attention.
+The sync of the dirty key `ledger:{repo}` is the only writer of that repo. A sync that changes a file stages an edit and
+returns; when the edit has landed or is void, the keys that it names are marked dirty, and their syncs read the file as
+it is then. An edit that only *waits* (for the budget, for another edit) needs no action.
 
-Race closed: staged, and dead before the ledger was told. Staging marks the ledger's key in the same script.
-Race closed: dropped, and dead before those who wait were told. Dropping marks their keys in the same script.
-Race closed: edits that come after one in another repo. Its end marks the ledger of theirs.
-Race closed: Redis was lost, and with it the count of the hour. Before a repo gets busy, what it got before is counted
+Race closed: the bot dies after staging, before the ledger runs. Staging marks the ledger's key in the same script.
+Race closed: the bot dies after dropping an edit. Dropping marks the waiting keys in the same script.
+Race closed: edits wait for an edit in another repo. Its end marks their ledger.
+Race closed: Redis was lost, and with it the count of commits. Before a repo gets busy, its earlier commits are counted
 from its history, once in the life of a Redis.
-Race accepted: an edit that is void at once, again and again (a file that a cache shows older than it is), would make
-its sync and its ledger chase each other: who waits is told of a void edit only VOID_WAIT seconds later.
+Race accepted: an edit is void again and again (a cache shows an old version of the file), so that its sync and its
+ledger would wake each other without end: a void edit marks the waiting keys only VOID_WAIT seconds later.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ LEDGER = "ledger"
 """Dirty keys `ledger:{repo}`: edits are staged for that dataset repo."""
 VOID_WAIT = 1.0
 ASK_AGAIN = 60.0
-"""The longest wait before the budget is asked again; that costs no call to the Hub."""
+"""The longest time before the budget is checked again, which costs no call to the Hub."""
 EARLIER = 1_000
-"""Earlier commits that are counted, at most: as many as the Hub tells in one answer."""
+"""Maximum of earlier commits that are counted: as many as the Hub returns in one answer."""
 PRECISION = 2.0
-"""Seconds by which the Hub may tell a commit earlier than we counted it: it tells whole ones."""
+"""Seconds by which the Hub's time of a commit may be earlier than the bot's: the Hub returns whole seconds."""
 
 for _name in (APPLIED, LANDED, SEEN):
     point(_name)
@@ -84,7 +84,7 @@ class Ledgers:
     # --- for syncs
 
     def stage(self, repo: Repo, *edits: AnyEdit, priority: SyncPriority = SyncPriority.PERSON) -> None:
-        """Have `edits` written, in this order, as soon as the budget of `repo` allows; staged twice counts once."""
+        """Stage `edits`, to be written in this order when the budget of `repo` allows; staging twice counts once."""
         new = [NewEdit(edit.id, edit.subject, edit.after, EDIT.dump_json(edit)) for edit in edits]
         changed = self.staging.stage(repo.id, new, tell=ledger_key(repo), due=self.now(), priority=priority)
         log.info("staged", repo=repo.id, edits=[edit.id for edit in edits], changed=changed)
@@ -113,18 +113,18 @@ class Ledgers:
         return all(ends.get(edit, "void") != "void" for edit in ids)
 
     def landed(self, *ids: str) -> bool:
-        """Whether it is known that all of these edits landed; after a day, or amnesia, it is not. One round trip."""
+        """Whether all these edits are known to have landed; not after a day, or if Redis was lost. One round trip."""
         ends = self.staging.ended(ids)
         return all(ends.get(edit) == "landed" for edit in ids)
 
     def sync(self, repo_id: str) -> float | None:
-        """The sync of `ledger:{repo_id}`: write what has gathered; when to go on, if that is known."""
+        """The sync of `ledger:{repo_id}`: write the staged edits; return when to continue, if known."""
         return self._ledger.write(Repo("dataset", repo_id))
 
     # --- what `bot.ledger.writer.EditStore` asks for
 
     def held(self, repo: Repo) -> Iterator[StagedEdit]:
-        """The edits staged for `repo`, in order. One that cannot be read, of another version or of nobody, waits."""
+        """The edits staged for `repo`, in order. An unreadable one, such as one of another version, waits."""
         for staged in self.staging.read(repo.id):
             try:
                 edit = EDIT.validate_json(staged.body)
@@ -140,13 +140,13 @@ class Ledgers:
         return self.staging.ended(ids)
 
     def end(self, repo: Repo, held: StagedEdit, how: End) -> None:
-        """Drop an edit and mark those who wait for it."""
+        """Drop an edit and mark the keys that wait for it."""
         due = self.now() + (VOID_WAIT if how == "void" else 0.0)
         self._drop(repo, held, how, held.edit.wake, due)
         log.info("edit ended", repo=repo.id, edit=held.edit.id, how=how)
 
     def refuse(self, repo: Repo, held: StagedEdit, error: HubError) -> None:
-        """Drop an edit that the Hub will never take, and park those who wait for it, with the reason."""
+        """Drop an edit that the Hub will never accept, and park the keys that wait for it, with the reason."""
         log.error("edit refused", repo=repo.id, edit=held.edit.id, error=str(error))
         for key in held.edit.wake:
             self.parking.park(ParkedSync(key=key, error=str(error)[:500], tries=1, since=self.now()))
@@ -175,7 +175,7 @@ class Ledgers:
         return True
 
     def known(self, repo: Repo) -> str:
-        """What to give to `saw` as `after`."""
+        """The value for `after` in `saw`."""
         return self.heads.known(repo.id)
 
     def saw(self, repo: Repo, commit: str, *, after: str) -> None:

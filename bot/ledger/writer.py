@@ -95,7 +95,7 @@ class EditStore(Protocol):
 
 
 class Ledger:
-    """Writes what is staged. `passing` is told each point that it passes: tests die there."""
+    """Writes staged edits. It calls `passing` with each point that it passes, where tests end the process."""
 
     def __init__(self, hub: Writes, store: EditStore, passing: Callable[[str], None] = lambda _: None) -> None:
         self._hub = hub
@@ -103,9 +103,9 @@ class Ledger:
         self._passing = passing
 
     def write(self, repo: Repo) -> float | None:
-        """Write what has gathered for `repo`: at most one commit. Seconds since the epoch at which to go on, if known.
+        """Write the staged edits of `repo` in at most one commit; return when to continue (Unix time), if known.
 
-        Edits that wait for others stay; the store makes the ledger of `repo` look again when those have ended.
+        Edits that wait for others stay; the store marks the ledger of `repo` when those have ended.
         """
         if (when := self._store.next_commit(repo)) is not None:
             return when
@@ -114,7 +114,7 @@ class Ledger:
         return (self._store.next_commit(repo) or 0.0) if more or not done else None
 
     def _batch(self, repo: Repo) -> tuple[list[StagedEdit], bool]:
-        """The edits whose turn it is, and whether there are more than one commit should hold."""
+        """The edits for the next commit, and whether more are ready than one commit should hold."""
         batch: list[StagedEdit] = []
         blocked: set[str] = set()  # paths of which an earlier edit has to wait
         size = 0
@@ -133,7 +133,7 @@ class Ledger:
         return batch, False
 
     def _ready(self, held: StagedEdit) -> Literal["go", "wait", "void"]:
-        """Whether all that `held` comes after has landed. An id that nobody knows any more landed long ago."""
+        """Whether all edits before `held` have landed. An id that is no longer stored landed long ago."""
         if not held.edit.after:
             return "go"
         ends = set(self._store.ended(held.edit.after).values())
@@ -167,7 +167,7 @@ class Ledger:
         return whole
 
     def _settle(self, repo: Repo, batch: list[StagedEdit], made: EditPlan) -> list[StagedEdit]:
-        """End what needs no commit; the rest."""
+        """End the edits that need no commit; return the rest."""
         for held in _of(batch, made.landed):
             self._store.end(repo, held, "landed")
         for held in _of(batch, made.void):
@@ -184,14 +184,14 @@ class Ledger:
             raise
 
     def _smaller(self, repo: Repo, batch: list[StagedEdit], error: HubError) -> list[StagedEdit]:
-        """What to try after the Hub refused `batch` for good: the half of it; of a single edit, nothing."""
+        """The next batch after the Hub refused `batch` permanently: half of it, or nothing for a single edit."""
         if len(batch) > 1:
             return batch[: len(batch) // 2]
         self._store.refuse(repo, batch[0], error)
         return []
 
     def _confirm(self, repo: Repo, batch: list[StagedEdit], made: EditPlan, commit: CreatedCommit) -> bool:
-        """Drop what is in the repo as of `commit`; whether that is all of `batch`."""
+        """Drop the edits that are in the repo at `commit`; return whether these are all of `batch`."""
         there = self._hub.paths_info(repo, list(made.contents), commit.oid)
         seen = [held for held in batch if _is_there(held.edit.path, there.get(held.edit.path), made)]
         for held in seen:

@@ -1,7 +1,7 @@
-"""The table `contents` as a file, and what one process remembers of what it was made from.
+"""The table `contents` as a file, and a cache of its sources in one process.
 
-pyarrow is wanted by boards that have such a table, and by nobody else: it is loaded when the table is first touched,
-in the process that syncs. It comes with the extra `contents`.
+Only boards with such a table need pyarrow, which the extra `contents` installs: the sync process loads it when it first
+uses the table.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Git trees by their raw bytes: every file below one, and what differs between two.
+"""Reading git trees from their raw bytes: every file of a tree, and the differences between two.
 
 A tree names each entry by the id of its content, so two trees are compared by ids and only folders whose ids differ are
 opened. For 100,000 files in 20,000 folders that is two objects of 700 kB to read, and no diff of the files themselves.
@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 MAX_DEPTH = 20
-"""Folders deeper than this hold no request, and whoever made them meant no good."""
+"""Deeper folders are ignored: no request is there, and they may be hostile."""
 
 MAX_PARTS = 500
-"""Folders deeper than this cannot be in a path of the length that the Hub takes."""
+"""Deeper folders do not fit into a path that the Hub accepts."""
 
 Read = Callable[[bytes], bytes]
 """The raw content of the tree with this id."""
