@@ -21,7 +21,7 @@ REDIS_SECONDS = 2.5
 """For Redis to answer: the image's health check waits four, and a silent Redis is no reason to restart this process."""
 
 
-class HubState(TypedDict):
+class HubHealth(TypedDict):
     """The Hub as the sync processes last saw it."""
 
     state: str
@@ -34,7 +34,7 @@ class HealthState(TypedDict):
     """What both routes report; only `redis` and `hub` if Redis does not answer."""
 
     redis: str
-    hub: HubState
+    hub: HubHealth
     dirty: NotRequired[int]
     failing: NotRequired[int]
     inbox: NotRequired[dict[str, int]]
@@ -82,7 +82,7 @@ async def _state(redis: AsyncRedis, keys: Keys, inbox: Inbox) -> HealthState:
     }
 
 
-def _hub(fields: dict[bytes, bytes]) -> HubState:
+def _hub(fields: dict[bytes, bytes]) -> HubHealth:
     """The state of the Hub as the sync processes last saw it."""
     values = {text(name): text(value) for name, value in fields.items()}
     answered, failed = float(values.get("answered", 0)), float(values.get("failed", 0))
