@@ -62,7 +62,7 @@ def is_ours(me: Account, entry: LogEntry) -> bool:
 
 
 def is_own_work(me: Account, entry: LogEntry) -> bool:
-    """Whether a commit is our own work: a pull request that we merged brings somebody else's, and their words."""
+    """Whether a commit is our own work: a merged pull request is the work of its author, and has their words."""
     return is_ours(me, entry) and _MERGED.search(entry.title) is None
 
 

@@ -29,7 +29,7 @@ class SignInSettings(SharedSettings):
     openid_provider_url: str = Field(
         default="",
         validation_alias=_either("OPENID_PROVIDER_URL"),
-        description="the Hub that says who somebody is; by default HF_ENDPOINT",
+        description="address of the Hub that signs people in; by default HF_ENDPOINT",
     )
     space_host: str = Field(
         default="", validation_alias=_either("SPACE_HOST"), description="the host of our Space; a Space has it"
