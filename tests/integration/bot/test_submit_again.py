@@ -95,7 +95,7 @@ def test_only_who_may_resubmit_it_submits_it_anew(stand: BoardDriver, talk: Disc
     head = commit(stand)
     told = talk.ask(f"{SUBMIT} revision={head}", stand.bob)
     assert "already has a [request]" in told
-    assert "a maintainer of this leaderboard, the model's owner or whoever submitted it can write `/resubmit`" in told
+    assert "a maintainer of this leaderboard, the model's owner or its submitter can write `/resubmit`" in told
     assert stand.file(PATH) == before
     assert "waits for an evaluation" in talk.ask(f"{SUBMIT} revision={head}", stand.form)
 
