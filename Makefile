@@ -86,7 +86,7 @@ generate: setup
 	$(BIN)/python -m leaderboard.diagnosis_page > docs/diagnosis.md
 	$(BIN)/python -m steward.reference docs
 	STEWARD_REWRITE=1 $(BIN)/python -m pytest -q tests/unit/bot/test_*_texts.py tests/unit/leaderboard/test_admission_texts.py \
-		tests/integration/bot/test_conversations.py
+		tests/integration/bot/test_conversations.py tests/integration/bot/test_flags_cases.py
 
 check: setup
 	$(BIN)/ruff check .

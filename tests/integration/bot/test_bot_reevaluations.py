@@ -160,7 +160,7 @@ def test_finished_requests_wait_for_the_new_suite_on_command_and_once(stand: Boa
     back = stand.file(paths[1])
     assert (back["status"], back["steward"]["results"]) == ("FINISHED", before[paths[1]]["steward"]["results"])
     (told,) = [post for one in stand.threads() if paths[1] in (post := one.events[0].content)]
-    assert "The board's suite has changed" in told
+    assert "The leaderboard's benchmarks changed" in told
     assert "stays" in told
     code, said = shell("reevaluate", "--yes")
     assert (code, "1 were queued for this suite once" in said) == (0, True), said

@@ -84,7 +84,7 @@ def test_a_model_that_the_law_forbids_is_refused_as_one_that_is_switched_off(sta
 
 UNREADABLE = [
     ("not json", None, b"{", "not JSON"),
-    ("large", None, b" " * 200_000 + b"{}", "more than 100,000 bytes"),
+    ("large", None, b" " * 200_000 + b"{}", "larger than 100,000 bytes"),
     (
         "deep",
         "a/b/c_eval_request_False_float32_Original.json",

@@ -148,7 +148,7 @@ def test_a_reply_that_would_be_too_long_says_so(
     monkeypatch.setattr(bell, "ring", lambda _cause: Safe("word " * 20_000))
     reply = Discussion(stand).ask("/bell\n/help help")
     assert "does not fit into one comment" in reply
-    assert "It can be used by anyone" in reply
+    assert "For anyone" in reply
     assert len(reply) < MAX_COMMENT
 
 

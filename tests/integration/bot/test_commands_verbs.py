@@ -108,7 +108,7 @@ def test_rulings_about_the_queue_are_written_where_everybody_reads_them(stand: B
     path = stand.submit("ada/good", sender="ada")
     stand.settle()
     assert "a maintainer of this leaderboard" in talk.ask("/hold ada/good I say so")
-    assert "gets no turn" in talk.ask("/hold ada/good the licence is not clear", stand.form)
+    assert "will not start until the hold is lifted" in talk.ask("/hold ada/good the licence is not clear", stand.form)
     assert stand.file(path)["steward"]["hold"]["reason"] == "the licence is not clear"
     assert "the licence is not clear" in talk.ask("/why ada/good")
     talk.ask("/unhold ada/good", stand.form)
@@ -129,7 +129,7 @@ def test_pauses_that_cannot_be_read_are_told_to_whoever_wants_another(
     """A slip of whoever wrote the file by hand leaves nobody without an answer, and the file as it is."""
     stand.put(".steward/pauses", slip)
     for command in ("/pause board moving house", "/resume tier:large"):
-        assert "`.steward/pauses` cannot be read" in talk.ask(command, stand.form)
+        assert "I cannot read the file `.steward/pauses`" in talk.ask(command, stand.form)
     assert stand.read(".steward/pauses") == slip
     stand.put(".steward/pauses", b"{}")
     assert "Paused: `board`" in talk.ask("/pause board moving house", stand.form)

@@ -47,7 +47,7 @@ def test_a_failure_of_ours_is_started_again_and_its_end_told(stand_with_maintain
     path = stand.failed(OURS)
     talk = open_thread(stand, "My model failed", f"Here: {link(stand, path)}")
     (said,) = talk.replies()
-    for words in ("The GPU fell off the bus.", "a problem on our side", "it is evaluated once more"):
+    for words in ("The GPU fell off the bus.", "a problem on our side", "it is evaluated again"):
         assert words in said
     assert stand.file(path)["status"] == "RERUN"
     assert stand.file(path)["steward"]["causes"][-1] == f"report:dataset/{REQUESTS}:{talk.number}"

@@ -1,6 +1,6 @@
 """Eight cases of flags from the first report to their end, on one board; `docs/moderation-cases.md` is what was said.
 
-STEWARD_WRITE_DOCS=1 python -m pytest tests/integration/bot/test_flags_cases.py    writes that page anew
+STEWARD_REWRITE=1 python -m pytest tests/integration/bot/test_flags_cases.py    writes that page anew
 """
 
 from __future__ import annotations
@@ -216,7 +216,7 @@ def test_the_page_of_cases_is_what_was_said(told: dict[str, list[AppealThread]])
     if len(told) < 8:
         pytest.skip("only some of the cases were played")
     page = INTRODUCTION + "".join(f"\n## {n}. {title}\n{_shown(told[title])}" for n, title in enumerate(told, 1))
-    if os.environ.get("STEWARD_WRITE_DOCS"):
+    if os.environ.get("STEWARD_REWRITE"):
         PAGE.write_text(page)
     assert PAGE.read_text() == page
 

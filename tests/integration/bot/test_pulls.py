@@ -285,11 +285,11 @@ def test_a_hub_that_is_busy_for_long_is_asked_again(stand: BoardDriver) -> None:
 
 
 def test_after_amnesia_nothing_is_said_twice(stand: BoardDriver) -> None:
-    """With Redis empty the report on the Hub tells what was checked: no word, one call beside the board's record."""
+    """With Redis empty the report on the Hub tells what was checked: no comment; the record of adoption is read again."""
     number, _ = propose(stand, {PATH: fields(stand, status="RUNNING")})
     look(stand, number)
     stand.context.redis.flushall()
-    assert look(stand, number) == ["resolve", "thread"]
+    assert look(stand, number) == ["refs", "resolve", "resolve", "thread"]
     stand.form.merge_pull_request(REQUESTS, number, repo_type="dataset")
     stand.context.redis.flushall()
     look(stand, number)

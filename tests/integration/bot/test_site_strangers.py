@@ -90,7 +90,7 @@ def test_hostile_words_are_there_all_the_same(hostile: Client) -> None:
 def test_that_a_newer_evaluation_failed_is_told_beside_the_result_that_stays(hostile: Client) -> None:
     """On the request's page, in lists and by the API, what has finished is not said to have failed itself."""
     *_, done, _, _ = (path for path in hostile_pages() if path.startswith("/requests/"))
-    assert "Why a newer evaluation of it failed" in page(hostile, done)
+    assert "Why its newer evaluation failed" in page(hostile, done)
     assert "A newer evaluation failed: " in page(hostile, "/requests")
     assert "Why it failed" in page(hostile, done.replace("done", "failed"))
     found = {one["state"]: one["failed"] for one in hostile.get("/api/requests").json()["requests"]}

@@ -143,11 +143,11 @@ def test_two_who_look_at_the_queue_at_once_each_see_one_queue(
 
         def __setattr__(self, name: str, value: Any) -> None:
             super().__setattr__(name, value)
-            if name == "_turns" and value is not None and value[0] is line:
-                pages._in_turn(other)
-                super().__setattr__("_turns", pages._turns)
+            if name == "_ordered" and value is not None and value[0] is line:
+                pages._in_order(other)
+                super().__setattr__("_ordered", pages._ordered)
 
-    turns, _ = Meddled(context)._in_turn(line)
+    turns, _ = Meddled(context)._in_order(line)
     assert [one.path for one in turns] == [one.path for one in line.turns]
 
 
