@@ -1,14 +1,15 @@
-"""The aggregated table in step with requests, results and flags, in one commit however much changed.
+"""The sync of the aggregated table: it follows requests, results and flags, in one commit whatever changed.
 
-A look costs three calls where nothing changed. Where something did, what changed is fetched and read, the whole table
-follows from it, and it is written only if a row differs. Likes, licences and dates are asked of the Hub for LOOKS
-models a look, each once a day; a new row waits until its model was asked about, for there is nobody to see it yet.
+A pass costs three calls if nothing changed. Otherwise it fetches and reads the changed files, compiles the whole table,
+and writes it only if a row differs. It asks the Hub for likes, licences and dates of up to MAX_MODELS models a pass,
+each model once a day. A new row waits until the Hub was asked about its model.
 
-Race closed: a table that is staged and overtaken. It is staged under one id, so the newer one takes its place; one that
-landed wakes this sync, which looks at what is there.
-Race closed: two processes that asked about a model at different times. What one was told counts until a newer table has
-landed, and then that table does; each holding on to its own, they would write in turns for ever.
-Race accepted: results whose request is on its way, and the other way round. The row comes, or goes, a look later.
+Race closed: a staged table is overtaken. It is staged under one id, so a newer one replaces it; when it lands, this
+sync runs again and compares.
+Race closed: two processes asked about a model at different times. An answer counts until a newer table has landed, and
+then that table counts; otherwise the two would overwrite each other for ever.
+Race accepted: results whose request is not read yet, or a request without its results. The row comes, or goes, a pass
+later.
 """
 
 from __future__ import annotations
@@ -48,12 +49,12 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 CONTENTS = "contents"
-"""Dirty key: the aggregated table may be out of step."""
+"""Dirty key: the aggregated table may be out of date."""
 EDIT = "table of contents"
-SETTLE = 20.0
-"""Seconds between a change and the look at it: what comes close upon it is seen with it."""
-LOOKS, PACE = 100, 60.0
-"""Models that one look asks about, and seconds until the next one, where more are to be asked about."""
+SETTLE_SECONDS = 20.0
+"""Seconds between a change and the pass: changes that follow closely are handled together."""
+MAX_MODELS, PASS_SECONDS = 100, 60.0
+"""Models that one pass asks about, and seconds until the next pass if there are more."""
 DAY = 86_400.0
 
 T = TypeVar("T")
@@ -64,13 +65,13 @@ class CannotWrite(Exception):
 
 
 def mark_contents(context: BoardContext) -> None:
-    """Something changed that the table may tell."""
+    """Mark the table: a change of its sources may change a row."""
     if context.contents is not None:
-        context.dirty.mark(CONTENTS, due=context.now() + SETTLE, priority=SyncPriority.BACKGROUND)
+        context.dirty.mark(CONTENTS, due=context.now() + SETTLE_SECONDS, priority=SyncPriority.BACKGROUND)
 
 
 def sync_contents(context: BoardContext) -> float | None:
-    """Write the table, if a row of it is not as it should be."""
+    """Write the table if a row differs; return when the next pass is due, if models are left to ask about."""
     repo, memory = context.contents, context.contents_memory
     if repo is None:
         return None
@@ -85,11 +86,11 @@ def sync_contents(context: BoardContext) -> float | None:
     rows = compile_rows(there.rows, sources, known, table_settings(context), waits=waits)
     if not _write(context, repo, there, rows, shape):
         memory.seen = seen
-    return context.now() + PACE if waits else None
+    return context.now() + PASS_SECONDS if waits else None
 
 
 def _input_state(context: BoardContext, repo: Repo) -> tuple[str, ...]:
-    """What decides about the table: the heads of its sources, what may be done, and the table's own id (last)."""
+    """What the table depends on: the heads of its sources, the effects, and the table's own blob id (last)."""
     flags, may = context.flag_book.known()[0], context.effects.words()
     return (context.hub.head(context.requests), context.hub.head(context.results), flags, may, _table_id(context, repo))
 
@@ -100,26 +101,26 @@ def _table_id(context: BoardContext, repo: Repo) -> str:
 
 
 def table_settings(context: BoardContext) -> TableSettings:
-    """What rows take from the board."""
+    """The board's settings that rows need."""
     official = frozenset(name.casefold() for name in context.board.admission.official_providers)
     return TableSettings(context.suite, context.hub.endpoint, context.board.repos.details, official)
 
 
 def read_current_table(context: BoardContext, repo: Repo, oid: str, shape: tuple[ContentsColumn, ...]) -> ContentsTable:
-    """The table with this id, read once; an empty one where there is none, or none that can be read."""
+    """The table with this blob id, read once; an empty one if there is none or it cannot be read."""
     memory = context.contents_memory
     if memory.table.oid != oid or not oid:
         file = context.hub.find_file(repo, FILE, max_bytes=MAX_TABLE) if oid else None
         try:
             memory.table = read_table(file.data, file.oid, shape) if file is not None else ContentsTable()
         except BadContentsTable as error:
-            log.error("a table that cannot be read is written anew", error=str(error))
+            log.error("the table cannot be read and is written anew", error=str(error))
             memory.table = ContentsTable(oid=oid)
     return memory.table
 
 
 def table_licences(context: BoardContext) -> dict[str, str]:
-    """Model → its licence, as the table tells it; nothing where the board has none. Two calls at most."""
+    """Model → its licence in the table; empty if the board has no table. Two calls at most."""
     repo = context.contents
     if repo is None:
         return {}
@@ -130,18 +131,18 @@ def table_licences(context: BoardContext) -> dict[str, str]:
     return {model: licence for model, licence in known if licence}
 
 
-# --- what the repos hold
+# --- reading the repos
 
 
 def gather(context: BoardContext) -> BoardSources:
-    """Requests, results and flags, of which only what changed since the last look is read. A few calls."""
+    """Read requests, results and flags; only files that changed since the last pass are read. A few calls."""
     memory, sources = context.contents_memory, BoardSources()
     limit = context.board.max_request_bytes
 
     def request(blob: GitFile, view: MirrorView) -> Request | None:
         data = view.blob(blob.oid or "", max_bytes=limit)
-        found = parse_request(blob.path, data) if data is not None else None
-        return slim(found) if isinstance(found, Request) else None
+        parsed = parse_request(blob.path, data) if data is not None else None
+        return slim(parsed) if isinstance(parsed, Request) else None
 
     def results(blob: GitFile, view: MirrorView) -> MeasuredResults | None:
         data = view.blob(blob.oid or "", max_bytes=MAX_BYTES)
@@ -163,43 +164,43 @@ def _read(
     known: dict[tuple[str, str], T],
     read: Callable[[GitFile, MirrorView], T],
 ) -> dict[tuple[str, str], T]:
-    """Path and blob id → what each wanted file of `repo` holds; only those that are not `known` are read."""
+    """Path and blob id → content of each wanted file of `repo`; only files that are not `known` are read."""
     head = context.mirror.fetch(repo, depth=0)
-    found: dict[tuple[str, str], T] = {}
+    contents: dict[tuple[str, str], T] = {}
     with context.mirror.read_fetched(repo) as view:
         for blob in view.files(head):
             if wanted(blob.path) and blob.oid is not None:
-                place = (blob.path, blob.oid)
-                found[place] = known[place] if place in known else read(blob, view)
-    return found
+                key = (blob.path, blob.oid)
+                contents[key] = known[key] if key in known else read(blob, view)
+    return contents
 
 
-# --- what the Hub says of models
+# --- facts of models
 
 
 def _ask(
     context: BoardContext, sources: BoardSources, there: ContentsTable
 ) -> tuple[dict[str, HubModelInfo], set[str]]:
-    """What is known of each model with a row, and the models that nobody was asked about yet."""
+    """The facts of each model with a row, and the models about which the Hub was not asked yet."""
     memory = context.contents_memory
-    found = evaluations(sources)
-    # A row that others made tells what was known in their days: it counts only where there is none of ours.
-    known = {key_of(row)[0]: model_info_from_row(row) for row in (*there.rows, *rows_of(found, there.rows))}
-    known |= {one: said for one, (oid, said) in memory.known.items() if oid == there.oid or one not in known}
-    models = sorted({key[0] for key in found})
+    evaluated = evaluations(sources)
+    # A row that another program wrote holds older facts: it counts only if there is no row of Steward's.
+    known = {key_of(row)[0]: model_info_from_row(row) for row in (*there.rows, *rows_of(evaluated, there.rows))}
+    known |= {model: info for model, (oid, info) in memory.known.items() if oid == there.oid or model not in known}
+    models = sorted({key[0] for key in evaluated})
     now, looked = context.now(), memory.looked
     for model in models:
         if model in known and model not in looked:
-            # Read by another process, or before a restart: its turn comes within a day, not with all the others.
+            # Another process asked about it, or this one before a restart: spread these models over a day.
             looked[model] = now - DAY * (zlib.crc32(model.encode()) % 1_000) / 1_000
     new = [model for model in models if model not in known]
-    old = sorted((model for model in models if looked.get(model, now) <= now - DAY), key=lambda one: looked[one])
-    for model in (new + old)[:LOOKS]:
+    old = sorted((model for model in models if looked.get(model, now) <= now - DAY), key=lambda model: looked[model])
+    for model in (new + old)[:MAX_MODELS]:
         known[model] = look_at_model(context, model, known.get(model, HubModelInfo()))
         memory.known[model] = (there.oid, known[model])
         looked[model] = now
     memory.due = _next_look(context, models)
-    return known, set(new[LOOKS:])
+    return known, set(new[MAX_MODELS:])
 
 
 def _next_look(context: BoardContext, models: Iterable[str]) -> float:
@@ -208,10 +209,13 @@ def _next_look(context: BoardContext, models: Iterable[str]) -> float:
 
 
 def look_at_model(context: BoardContext, model: str, before: HubModelInfo) -> HubModelInfo:
-    """One call. Of a model that is gone, hidden or switched off we keep what we knew, and say that it is; what the Hub
-    says of another may be more than we read, or not to be understood, and must not keep all others from the table."""
+    """Ask the Hub about one model. One call.
+
+    A model that is gone, hidden or disabled keeps its earlier facts and becomes unavailable. An answer that is too
+    large or unreadable leaves the facts unchanged, so that it does not hold up the table.
+    """
     try:
-        found = context.hub.model_facts(model)
+        info = context.hub.model_facts(model)
     except BadToken:
         raise
     except (NotFound, BadRequest, Denied):
@@ -219,28 +223,28 @@ def look_at_model(context: BoardContext, model: str, before: HubModelInfo) -> Hu
     except (TooLarge, Garbled) as error:
         log.warning("no facts about a model", model=model, error=str(error)[:200])
         return before
-    return _facts(found, model)
+    return _facts(info, model)
 
 
-def _facts(found: ModelInfo, model: str) -> HubModelInfo:
-    merged, moe = describe([*found.tags, *_words(found.card.get("tags"))], model.rpartition("/")[2])
-    bases, named = _words(found.card.get("base_model")), _words(found.config.get("architectures"))
+def _facts(info: ModelInfo, model: str) -> HubModelInfo:
+    merged, moe = describe([*info.tags, *_words(info.card.get("tags"))], model.rpartition("/")[2])
+    bases, named = _words(info.card.get("base_model")), _words(info.config.get("architectures"))
     return HubModelInfo(
-        likes=found.likes,
-        licence=found.license if isinstance(found.license, str) else None,
+        likes=info.likes,
+        licence=info.license if isinstance(info.license, str) else None,
         merged=merged,
         moe=moe,
-        created=found.created_at.date().isoformat() if found.created_at is not None else None,
+        created=info.created_at.date().isoformat() if info.created_at is not None else None,
         architecture=";".join(named)[:200] or None,
         base_model=bases[0] if bases else None,
-        parameters=round(found.parameters / BILLION, 3) if found.parameters else None,
+        parameters=round(info.parameters / BILLION, 3) if info.parameters else None,
     )
 
 
-def _words(said: object) -> list[str]:
-    """A stranger's word, or list of them."""
-    several = said if isinstance(said, list) else [said]
-    return [one[:200] for one in several if isinstance(one, str)]
+def _words(value: object) -> list[str]:
+    """The texts in a value of a stranger's metadata: a text, or a list of them."""
+    values = value if isinstance(value, list) else [value]
+    return [text[:200] for text in values if isinstance(text, str)]
 
 
 # --- writing
@@ -249,7 +253,7 @@ def _words(said: object) -> list[str]:
 def _write(
     context: BoardContext, repo: Repo, there: ContentsTable, rows: list[ContentsRow], shape: tuple[ContentsColumn, ...]
 ) -> bool:
-    """Have the table written, where a row differs; whether somebody is to look again once it landed."""
+    """Stage the table if a row differs; whether it was staged, so that this sync runs again once it landed."""
     wanted = [{**dict.fromkeys(there.more), **row} for row in rows]
     same = wanted == list(there.rows) and bool(there.data or not wanted)
     if same and not context.ledgers.pending(FILE):

@@ -2,8 +2,8 @@
 
 Scores come from the results repo, by the rules of the aggregated table. A publication stores its own scores, so this
 sync has work only where finished requests lack scores that it has not searched yet, or where other people changed the
-results repo. A missing licence comes from the board's table, else from the Hub, with one call for each model and LOOKS
-models in one sync.
+results repo. A missing licence comes from the board's table, else from the Hub: one call for each model, MAX_MODELS
+models a sync.
 
     scores    nothing to do: four round trips to Redis                           0 calls
               scores to fill in: fetch two repos and read what changed      4 to 8 calls
@@ -21,7 +21,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 import structlog
 
 from bot.core.context import BoardContext
-from bot.results.contents import LOOKS, PACE, gather, look_at_model, table_licences
+from bot.results.contents import MAX_MODELS, PASS_SECONDS, gather, look_at_model, table_licences
 from bot.results.scores import scores_of_evaluation
 from leaderboard.contents import HubModelInfo
 from leaderboard.evaluations import BoardSources, Evaluation, evaluations
@@ -103,8 +103,8 @@ def _find_licences(context: BoardContext, finished: list[str]) -> float | None:
         for model, entries in _entries(context, models):
             licence = _known_licence(entries) or listed.get(model, "")
             if not licence and _needs_call(entries):
-                if calls == LOOKS:
-                    return context.now() + PACE
+                if calls == MAX_MODELS:
+                    return context.now() + PASS_SECONDS
                 calls += 1
                 licence = look_at_model(context, model, HubModelInfo()).licence or ""
             licences[model] = licence

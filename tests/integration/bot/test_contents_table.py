@@ -204,7 +204,7 @@ def test_a_model_of_which_nothing_can_be_learned_keeps_no_other_from_the_table(
 
 def test_a_few_models_are_asked_about_at_a_time(stand: FlagBoardDriver, monkeypatch: pytest.MonkeyPatch) -> None:
     """New rows come as the Hub tells of their models, by and by."""
-    monkeypatch.setattr(sync, "LOOKS", 1)
+    monkeypatch.setattr(sync, "MAX_MODELS", 1)
     finished(stand)
     finished(stand, "ada/plain")
     stand.context.contents_memory = ContentsCache()

@@ -151,7 +151,7 @@ def test_results_that_others_replace_are_read_again(stand: BoardDriver) -> None:
 
 def test_a_few_models_are_asked_about_at_a_time(stand: BoardDriver, monkeypatch: pytest.MonkeyPatch) -> None:
     """The rest follows a while later; a private model is not asked about at all."""
-    monkeypatch.setattr(scoreboard, "LOOKS", 1)
+    monkeypatch.setattr(scoreboard, "MAX_MODELS", 1)
     asked = watched(monkeypatch, "look_at_model")
     for name in ("a", "b", "c"):
         licensed(stand, f"ada/{name}")
@@ -163,7 +163,7 @@ def test_a_few_models_are_asked_about_at_a_time(stand: BoardDriver, monkeypatch:
     stand.work()
     assert len(found(stand, "Hub License: MIT")) == 1
     for count in (2, 3):
-        stand.time += scoreboard.PACE
+        stand.time += scoreboard.PASS_SECONDS
         stand.work()
         assert len(found(stand, "Hub License: MIT")) == count
     assert stand.context.licences.models() == {"ada/a", "ada/b", "ada/c", "ada/hidden"}
