@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import metadata
 from typing import Annotated
 
@@ -63,14 +64,11 @@ def _print_version(is_wanted: bool) -> None:
 
 @app.callback(help=HELP)
 def start(
-    version: Annotated[  # noqa: ARG001  # its callback answers it
+    version: Annotated[  # its callback answers it
         bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
     ] = False,
 ) -> None:
-    """Log warnings and errors alone, on standard error, so that a command's output stands alone."""
-    from redis_state.logs import configure_logs
-
-    configure_logs("warning")
+    """Take the options before the command."""
 
 
 @app.command()
@@ -152,7 +150,14 @@ _arrange()
 
 
 def main() -> None:
-    """Run the command line. docs/reference-cli.md lists the exit statuses."""
+    """Run the command line. docs/reference-cli.md lists the exit statuses.
+
+    Warnings and errors alone are logged, on standard error, so that a command's output stands alone.
+    """
+    if not {"--help", "--version"} & {*sys.argv}:  # these import nothing that they do not need
+        from redis_state.logs import configure_logs
+
+        configure_logs("warning")
     app()
 
 
