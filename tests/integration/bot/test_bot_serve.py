@@ -169,8 +169,14 @@ def test_a_queue_server_killed_among_deliveries_loses_none_that_was_acknowledged
     port, some = free_port(), ALL[:500]
     server = serve(children, tmp_path, own_valkey.url, port)
     wait_until(lambda: is_up(port))
-    assert own_valkey.process is not None
-    hub = Hub(port, after=300, then=own_valkey.process.kill)
+    queue_server = own_valkey.process
+    assert queue_server is not None
+
+    def kill() -> None:
+        queue_server.kill()
+        queue_server.wait(10)  # else what is left may be stored before the signal arrives
+
+    hub = Hub(port, after=300, then=kill)
     hub.send(some)
     assert hub.answers.keys() == {202, 503}
     assert hub.answers[202] + hub.answers[503] == len(some)
