@@ -113,7 +113,7 @@ class PullRequestMemo(BaseModel):
     heard: int = Field(default=0, description="comments of those whose word has it checked again, when it was checked")
     held: PullRequestState | None = Field(default=None, description="of a report that could not be written")
     denied: bool = Field(default=False, description="it could not because the Hub did not let us, not the board")
-    stale: bool = Field(default=False, description="what it would be merged upon is not what was looked at any more")
+    stale: bool = Field(default=False, description="its base has changed since the check")
     silent: bool = Field(default=False, description="there is nothing to say about it")
     merging: str = Field(default="", description="the head at which we were about to merge it")
     by: str = Field(default="", description="who approved that")

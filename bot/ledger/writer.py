@@ -88,7 +88,7 @@ class EditStore(Protocol):
         """What to give to `saw` as `after`."""
 
     def saw(self, repo: Repo, commit: str, *, after: str) -> None:
-        """`commit` is in the repo, and newer than `after`: what was known before the look, or the commit's parent."""
+        """`commit` is in the repo, and newer than `after`: the commit known before the read, or its own parent."""
 
     def pause(self, repo: Repo, seconds: float) -> None:
         """The Hub wants no commits in this repo for so long."""
