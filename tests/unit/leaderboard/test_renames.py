@@ -156,6 +156,19 @@ def test_a_name_that_tools_of_others_do_not_know_may_stay_and_is_mended() -> Non
         assert missing_facts(it, spoilt) == {}
 
 
+@pytest.mark.parametrize(("left", "are_missing"), [({}, True), ({"model": NEW}, True), (None, False), ("text", False)])
+def test_facts_are_set_only_in_a_block_that_is_there(left: Any, are_missing: bool) -> None:
+    """Members that a file's `steward` block lacks are set; a file without a block gets none."""
+    it = plan("results", OLD, NEW, RESULTS)
+    _, contents = done(it)
+    place = f"{NEW}/results_2024-01-01T00-00-00.json"
+    planned = json.loads(contents[place])
+    present = {place: json.dumps({**planned, "steward": left}).encode()}
+    missing = {name: value for name, value in planned["steward"].items() if name not in (left or {})}
+    found = {where: dict(one.facts) for where, one in missing_facts(it, present).items()}
+    assert found == ({place: missing} if are_missing else {})
+
+
 def wrong(changes: list[FileChange], contents: dict[str, bytes], name: str) -> None:
     """Spoil a right pull request in the way called `name`."""
     new = path(NEW)
