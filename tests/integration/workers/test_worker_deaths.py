@@ -20,6 +20,7 @@ from tests.support.waiting import wait_until
 from tests.support.workers.recorded_failures import record_outcome
 from tests.support.workers.worker_process import BOARD, AttemptQueue, WorkerProcess, job, runs
 from workers.jobs.outbox import store_outcome
+from workers.jobs.slots import remove
 
 Start = Callable[..., WorkerProcess]
 Phases = Callable[[str], tuple[EvaluationJob, WorkerProcess]]
@@ -76,6 +77,24 @@ def test_a_killed_job_ends_its_child_and_its_attempt(bot: AttemptQueue, bring: P
     following = job("fine", 2)
     bot.enqueue(following)
     bot.reaches(following, "taken")
+
+
+@pytest.mark.parametrize("left", ["nothing", "a locked home"])
+def test_a_job_killed_while_it_prepares_its_folders_stops_no_later_one(
+    bot: AttemptQueue, bring: Phases, left: str
+) -> None:
+    """If the killed job left no home for children, or one that they cannot enter, the worker takes the next job."""
+    asked, worker = bring("claim")
+    home = worker.folder / "work" / "slots" / "0" / "home"
+    remove(home)
+    if left == "a locked home":
+        home.mkdir(mode=0)
+    worker.kill("job")
+    bot.outcome(asked)
+    following = job("fine", 2)
+    bot.enqueue(following)
+    bot.grant(following)
+    assert bot.outcome(following)[0].ok
 
 
 @pytest.mark.parametrize("kind", ["child", "zygote"])
