@@ -167,7 +167,7 @@ class WorkerProcess:
 
     def nothing_left(self) -> bool:
         """Wait until nothing of this worker runs."""
-        return wait_until(lambda: not self.left_running(), seconds=10)
+        return wait_until(lambda: not self.left_running(), seconds=30, describe=self.left_running)
 
     def end(self) -> None:
         """Kill everything, for the teardown: no process may outlive a test."""
@@ -175,7 +175,7 @@ class WorkerProcess:
             self.processes()
         self.process.kill()
         self.process.wait()
-        wait_until(lambda: not self.left_running(), seconds=10)
+        self.nothing_left()
 
     # --- calls and log
 
