@@ -163,7 +163,7 @@ def test_an_idle_worker_stops_at_once(bot: AttemptQueue, start_worker: Start) ->
         wait_until(lambda: WorkerRegistry(bot.connection, Keys(BOARD)).alive(now=time.time()))
         worker.processes()
         worker.process.send_signal(number)
-        assert worker.process.wait(5) == 0 and worker.nothing_left()
+        assert worker.process.wait(10) == 0 and worker.nothing_left()
 
 
 def test_two_workers_share_a_folder_without_sharing_a_slot(bot: AttemptQueue, start_worker: Start) -> None:
@@ -313,12 +313,12 @@ def stop_hard(server: Valkey) -> None:
 def test_redis_missing_at_start_is_said_with_the_setting(start_worker: Start) -> None:
     """Without Redis a worker ends with a sentence that names REDIS_URL, and starts nothing."""
     worker = start_worker(REDIS_URL="redis://127.0.0.1:1/0")
-    assert worker.process.wait(20) == 4
+    assert worker.process.wait(60) == 4
     assert "REDIS_URL" in worker.log() and "Traceback" not in worker.log()
 
 
 def test_a_zygote_that_cannot_import_its_harness_is_said(start_worker: Start) -> None:
     """A worker whose harness cannot be imported exits with that error."""
     worker = start_worker(STEWARD_HARNESS="no_such_harness")
-    assert worker.process.wait(20) == 3
+    assert worker.process.wait(60) == 3
     assert "no_such_harness" in worker.log() and "No evaluation can run here" in worker.log()
