@@ -41,7 +41,7 @@ REASONS = (
     Failure(
         cause="weights-not-finite",
         fault="submission",
-        message="The weights of model.norm.weight hold values that are no numbers (NaN).",
+        message="The model's weights contain NaN or infinite values: model.norm.weight has NaN in float32.",
         advice="Export the model again, load it, and look for NaN before you upload it.",
     ),
     Failure(
