@@ -17,46 +17,42 @@ class SettingsError(ValueError):
 
 
 class BotSettings(SignInSettings):
-    """The settings of the bot's processes and commands; each secret may come from a file instead."""
+    """Where the board is described, and the secrets, each of which may come from a file instead."""
 
     board: Path = Field(default=Path("board.yaml"), description="the board file")
-    bot_token: SecretStr | None = Field(default=None, description="the bot's token on the Hub")
+    bot_token: SecretStr | None = Field(default=None, description="what the bot speaks to the Hub with")
     bot_token_file: Path | None = Field(default=None, description="a file that holds it")
-    webhook_secret: SecretStr | None = Field(
-        default=None, description="the secret that the Hub sends with each webhook"
-    )
+    webhook_secret: SecretStr | None = Field(default=None, description="what the Hub's webhooks show that they are its")
     webhook_secret_file: Path | None = Field(default=None, description="a file that holds it; `init` writes it")
-    old_webhook_secret: SecretStr | None = Field(
-        default=None, description="the previous secret, accepted during a rotation"
-    )
+    old_webhook_secret: SecretStr | None = Field(default=None, description="still accepted, while secrets are rotated")
     old_webhook_secret_file: Path | None = Field(default=None, description="a file that holds it")
     mirrors: Path | None = Field(
-        default=None, description="folder for clones of the board's repos; by default in the folder for temporary files"
+        default=None, description="folder for clones of the board's repos; by default below that for temporary files"
     )
     host: str = Field(default="127.0.0.1", description="address at which the web server listens")
     port: int = Field(default=7860, description="its port")
-    max_delivery_bytes: int = Field(default=1_000_000, description="maximal bytes of a webhook's body")
-    checks_per_minute: int = Field(default=12, ge=0, description="maximal checks per minute, of all clients together")
-    checks_per_client: int = Field(default=4, ge=0, description="maximal checks per minute of one client")
+    max_delivery_bytes: int = Field(default=1_000_000, description="of one webhook's body; longer ones are refused")
+    checks_per_minute: int = Field(default=12, ge=0, description="that the web server hands on, in all")
+    checks_per_client: int = Field(default=4, ge=0, description="that it hands on for one client, a minute")
     frame_ancestors: str = Field(
         default="", pattern=r"^(https://[\w.*-]+(:\d+)?( |$))*$", description="origins that may show pages in a frame"
     )
-    commits_per_hour: int = Field(default=60, ge=1, le=300, description="maximal commits per hour in each shared repo")
+    commits_per_hour: int = Field(default=60, ge=1, le=300, description="that the bot makes in each shared repo")
     probe_patience: float = Field(
         default=1.0,
         ge=1,
-        description="factor for the time limits of reading a submission's files, for slow machines",
+        description="how many times longer than usual to wait for what is found out about a submission",
     )
 
     def read_board(self) -> Board:
-        """Read the board file. Raises SettingsError."""
+        """The board in the board file. Raises SettingsError."""
         try:
             return parse_board(self.board.read_text("utf-8"))
         except (OSError, BadBoard) as error:
             raise SettingsError(f"STEWARD_BOARD={self.board}: {error}") from error
 
     def token(self) -> str:
-        """Return the bot's token on the Hub. Raises SettingsError if there is none."""
+        """The token that the bot speaks to the Hub with. Raises SettingsError where there is none."""
         return _secret("STEWARD_BOT_TOKEN", self.bot_token, self.bot_token_file)
 
     def secrets(self) -> tuple[str, ...]:

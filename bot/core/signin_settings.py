@@ -1,4 +1,4 @@
-"""Settings for signing in with the Hub. The Hub sets nearly all of them in a Space whose card has `hf_oauth: true`."""
+"""Settings for signing in with the Hub. A Space whose card says `hf_oauth: true` has nearly all of them by itself."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from redis_state.settings import SharedSettings
 
 
 def _either(name: str) -> AliasChoices:
-    """Return the names of a setting: the name that the Hub uses in a Space, and the same with the prefix STEWARD_."""
+    """The name that the Hub gives to it in a Space, or the same after our own prefix."""
     return AliasChoices(name, f"STEWARD_{name}")
 
 
@@ -18,14 +18,10 @@ class SignInSettings(SharedSettings):
     """The OAuth app, and the address to which browsers return. Without an app, sign-in is off."""
 
     oauth_client_id: str = Field(
-        default="",
-        validation_alias=_either("OAUTH_CLIENT_ID"),
-        description="id of the OAuth app; the Hub sets it in a Space",
+        default="", validation_alias=_either("OAUTH_CLIENT_ID"), description="id of the OAuth app; a Space has it"
     )
     oauth_client_secret: SecretStr | None = Field(
-        default=None,
-        validation_alias=_either("OAUTH_CLIENT_SECRET"),
-        description="its secret; the Hub sets it in a Space",
+        default=None, validation_alias=_either("OAUTH_CLIENT_SECRET"), description="its secret; a Space has it"
     )
     oauth_client_secret_file: Path | None = Field(
         default=None, validation_alias=_either("OAUTH_CLIENT_SECRET_FILE"), description="a file that holds it"
@@ -36,10 +32,10 @@ class SignInSettings(SharedSettings):
         description="address of the Hub that signs people in; by default HF_ENDPOINT",
     )
     space_host: str = Field(
-        default="", validation_alias=_either("SPACE_HOST"), description="host name of the Space; the Hub sets it"
+        default="", validation_alias=_either("SPACE_HOST"), description="the host of our Space; a Space has it"
     )
     public_url: str = Field(
         default="",
         pattern=r"^(https?://[\w.\-\[\]:]+)?/?$",
-        description="public address of the pages, outside of a Space",
+        description="the address of these pages, where they are in no Space",
     )

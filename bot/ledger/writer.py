@@ -52,7 +52,7 @@ APPLIED, LANDED, SEEN = (
     "commit landed, edits not dropped",
     "some edits of a commit dropped, others not",
 )
-"""The points between the effects of a pass, with which `passing` is called."""
+"""The points between the effects of a pass, as `passing` is told them."""
 
 
 @dataclass(frozen=True)
