@@ -35,7 +35,7 @@ REASON = Failure(
     cause="weights-not-finite",
     fault="submission",
     message="The model's weights contain NaN or infinite values: model.norm.weight has NaN in float32.",
-    advice="Export the model again, load it, and look for NaN before you upload it.",
+    advice="Check the training, the merge or the conversion that produced the weights, and submit the new commit.",
 )
 
 

@@ -42,13 +42,13 @@ REASONS = (
         cause="weights-not-finite",
         fault="submission",
         message="The model's weights contain NaN or infinite values: model.norm.weight has NaN in float32.",
-        advice="Export the model again, load it, and look for NaN before you upload it.",
+        advice="Check the training, the merge or the conversion that produced the weights, and submit the new commit.",
     ),
     Failure(
         cause="worker-lost",
         fault="us",
-        message="The machine that evaluated it fell silent, three times.",
-        advice="Nothing for you to do; write in its thread and a maintainer has it tried again.",
+        message="The evaluation machine stopped before the evaluation had finished, three times.",
+        advice="Ask in its thread for another try: a maintainer can relaunch it.",
     ),
 )
 
