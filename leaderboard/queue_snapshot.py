@@ -89,7 +89,7 @@ class QueueSnapshot:
         return QueueOutlook(at, len(order), start, plain, turn, None, workers)
 
     def to_be_retold(self, limit: int) -> list[str]:
-        """Return the paths of the first `limit` requests whose thread shows an outdated position or reason."""
+        """The first `limit` of those whose thread tells another position, or another reason, than is true by now."""
         found = [one.path for one in self.waiting if crosses(one.place, self.positions.get(one.path, 0))]
         for one in self.waiting:
             if len(found) >= limit:
