@@ -32,7 +32,7 @@ def run(call: Call) -> Answer:
     )
     failed = [rule for rule in result.rules if rule.outcome == "failed"]
     passed = [rule for rule in result.rules if rule.outcome == "passed"]
-    return Answer(say("check", found=result, failed=failed, passed=passed))
+    return Answer(say("check", result=result, failed=failed, passed=passed))
 
 
 def check_model(

@@ -71,6 +71,7 @@ def test_a_model_is_checked_by_every_rule_without_being_submitted(web: httpx2.Cl
     assert answer.status_code == 200, answer.text
     found = answer.json()
     assert (found["state"], found["accepted"], found["model"]) == ("done", False, "ada/pickled")
+    assert "access" not in found
     assert outcomes(found)["model-readable"] == "passed"
     assert "safetensors" in failing(found)
     (reason,) = next(rule["reasons"] for rule in found["rules"] if rule["rule"] == "safetensors")
@@ -214,7 +215,7 @@ def test_an_operator_checks_a_model(stand: BoardDriver, steward: Callable[..., R
     assert "→" in found.output
     assert "would not be accepted" in found.output
     listed = json.loads(steward("check", "ada/pickled", "--json").stdout.splitlines()[-1])
-    assert listed["accepted"] is False
+    assert (listed["accepted"], listed["access"]) == (False, "public")
     assert "safetensors" in failing(listed)
     assert stand.commits() == 1
 
