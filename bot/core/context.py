@@ -15,7 +15,9 @@ from bot.core.flag_table import FlagBook
 from bot.core.guarded_writes import GuardedWriter
 from bot.core.mirrors.contents_table import ContentsCache
 from bot.core.visibility import Visibility
-from bot.ledger.ledgers import Ledgers
+from bot.ledger.commit_budget import CommitBudget
+from bot.ledger.ledger import Ledger
+from bot.ledger.store import EditStore
 from bot.probe import Probe
 from hub.client import Hub
 from hub.comments import Marker
@@ -43,7 +45,6 @@ from redis_state.meters import Meters
 from redis_state.parking import ParkedSyncs
 from redis_state.redis import Redis
 from redis_state.shadowed_writes import ShadowList
-from redis_state.staging import Staging
 from redis_state.webhook_quota import WebhookQuota
 
 if TYPE_CHECKING:
@@ -80,10 +81,10 @@ class BoardContext:
         self.scores = Scoreboard(self.redis, self.keys)
         self.licences = Licences(self.redis, self.keys)
         self.webhook_quota = WebhookQuota(self.redis, self.keys)
-        # The clock is looked up at each call, so that a replaced clock counts for the ledgers too.
-        staging = Staging(self.redis, self.keys)
         self.heads = Heads(self.redis, self.keys)
-        self.ledgers = Ledgers(self.hub, staging, self.heads, self.webhook_quota, self.parking, lambda: self.now())
+        edits = EditStore(self.redis, self.keys)
+        budget = CommitBudget(self.hub, self.redis, self.keys, self.webhook_quota, self._present)
+        self.ledger = Ledger(self.hub, edits, budget, self.heads, self.parking, self._present)
         self.requests = Repo("dataset", self.board.repos.requests)
         self.results = Repo("dataset", self.board.repos.results)
         self.logs = Repo("dataset", self.board.repos.logs)
@@ -101,15 +102,15 @@ class BoardContext:
         self.visibility = Visibility(self.hub)
         self.request_files = CommittedFiles(self.hub, self.heads, lambda: self.mirror, self.requests)
         self.adoption = Adoption(self.hub, self.redis, self.keys, self.requests, self.request_files)
-        # Every write to the Hub passes through this; like the clock above, the board is looked up at each call.
+        shadow = ShadowList(self.redis, self.keys)
+        # Every write to the Hub passes through this. It looks up the board at each call, so that a replaced one counts.
         self.effects = GuardedWriter(
-            lambda: self.board.effects,
-            self.hub,
-            self.ledgers,
-            ShadowList(self.redis, self.keys),
-            self.adoption,
-            lambda: self.now(),
+            lambda: self.board.effects, self.hub, self.ledger, self.webhook_quota, shadow, self.adoption, self._present
         )
+
+    def _present(self) -> float:
+        """The time by the present clock, for parts that outlive a replaced one."""
+        return self.now()
 
     @cached_property
     def mirror(self) -> Mirror:

@@ -61,7 +61,7 @@ def _sync(context: BoardContext, repo: Repo) -> float | None:
     while entries := at_former_paths(context, repo):
         if not _may(context, repo, [entry.path for entry in entries]):
             return None
-        if (when := context.ledgers.next_commit(repo)) is not None:
+        if (when := context.ledger.budget.next_check(repo)) is not None:
             return when
         move(context, repo)
     return None
@@ -98,7 +98,7 @@ def _move(context: BoardContext, repo: Repo) -> bool:
     paths = [entry.path for entry in entries]
     puts = _requests(context, paths, head) if repo == context.requests else _results(context, paths, head)
     changes: list[Change] = [*map(DeleteFile, paths), *puts]
-    context.ledgers.spend(repo)  # counted; one commit above our own budget is still below the Hub's limit
+    context.ledger.budget.spend(repo)  # counted; one commit above our own budget is still below the Hub's limit
     commit = context.hub.commit(repo, changes, TITLE, parent=head, regular=(PAUSES, RECORD))
     context.heads.saw(repo.id, commit.oid, after=head)
     log.info("moved from former paths", repo=repo.id, paths=paths, commit=commit.oid)

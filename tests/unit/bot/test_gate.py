@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 DOOR = re.compile(r"\b_?hub\.(commit|open_thread|ensure_comment|edit_comment|set_status|merge|create_repo)\(")
-LEDGER = re.compile(r"\b_?ledgers\.(stage|sync)\(")
+LEDGER = re.compile(r"\b_?ledger\.(stage|write)\(")
 BESIDE = {
     "setup/adopting.py": "an operator asks for the record by name",
     "setup/doctor/rights.py": "its commit cannot land",
-    "ledger/writer.py": "the ledger, which only the gate stages edits for",
+    "ledger/ledger.py": "the ledger, which only the gate stages edits for",
     "core/former_paths.py": "it asks the gate before its commit, which has to be a compare-and-swap",
     "changes/changesets.py": "it asks the gate before its one commit, which has to be a compare-and-swap",
 }
