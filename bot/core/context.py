@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,14 +15,13 @@ from bot.core.committed_files import CommittedFiles
 from bot.core.flag_table import FlagBook
 from bot.core.guarded_writes import GuardedWriter
 from bot.core.mirrors.contents_table import ContentsCache
-from bot.core.visibility import Visibility
 from bot.ledger.commit_budget import CommitBudget
 from bot.ledger.ledger import Ledger
 from bot.ledger.store import EditStore
 from bot.probe import Probe
 from hub.client import Hub
 from hub.comments import Marker
-from hub.errors import BadRequest
+from hub.errors import BadRequest, NotFound
 from hub.records import Account, Repo
 from leaderboard.admission.facts import EarlierRequest
 from leaderboard.boards import Board
@@ -50,6 +50,8 @@ from redis_state.webhook_quota import WebhookQuota
 if TYPE_CHECKING:
     from bot.core.mirrors.mirror import Mirror
     from leaderboard.queue_snapshot import QueueSnapshot
+
+VISIBILITY_CACHE_SECONDS = 300.0
 
 Flags = Callable[[Sequence[str], str], tuple[EarlierRequest, ...]]
 """Returns the flags that hold for one of these models (case ignored), or for weights of this digest ("": unknown)."""
@@ -99,7 +101,7 @@ class BoardContext:
         self.timings = Timings(self.redis, self.keys)
         self.pauses = Pauses(self.redis, self.keys)
         self.last_snapshot: QueueSnapshot | None = None
-        self.visibility = Visibility(self.hub)
+        self._logs_private: tuple[bool, float] | None = None
         self.request_files = CommittedFiles(self.hub, self.heads, lambda: self.mirror, self.requests)
         self.adoption = Adoption(self.hub, self.redis, self.keys, self.requests, self.request_files)
         shadow = ShadowList(self.redis, self.keys)
@@ -124,6 +126,17 @@ class BoardContext:
         """Ids of the repos whose files the bot changes: it writes to no other, even if an edit is staged for one."""
         repos = (self.requests, self.results, self.logs, self.flags_repo, self.contents)
         return frozenset(repo.id for repo in repos if repo is not None)
+
+    def is_logs_repo_private(self) -> bool:
+        """Whether the logs repo is private; False if it does not exist. One call every VISIBILITY_CACHE_SECONDS."""
+        known = self._logs_private
+        if known is None or time.monotonic() - known[1] > VISIBILITY_CACHE_SECONDS:
+            try:
+                known = (self.hub.is_private(self.logs), time.monotonic())
+            except NotFound:
+                return False
+            self._logs_private = known
+        return known[0]
 
     def queue(self, tier: Tier) -> str:
         """Name of the RQ queue of `tier`."""

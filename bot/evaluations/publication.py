@@ -141,7 +141,7 @@ def end_attempt(context: BoardContext, entry: IndexEntry, attempt: str) -> Index
 def may_keep_log(context: BoardContext, request: Request) -> bool:
     """Whether the logs repo may hold the log: that of a private or gated model, only if the repo is private."""
     access = context.index.get(str(request.path)).standing.access
-    return access == "public" or context.visibility.is_private(context.logs)
+    return access == "public" or context.is_logs_repo_private()
 
 
 def keep_log(context: BoardContext, request: Request, outcome: Outcome, text: str) -> bool:
