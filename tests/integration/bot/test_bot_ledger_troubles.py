@@ -1,4 +1,4 @@
-"""The ledger while the Hub errs, refuses and limits, while others write, and killed in the middle."""
+"""The ledger while the Hub fails, refuses and limits, while others write, and while it is killed."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def bench(local_hub: LocalHub, connection: redis.Redis) -> Iterator[LedgerDriver
 def test_a_persons_change_in_the_instant_of_the_commit_survives(
     bench: LedgerDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Somebody commits between the look and the commit, again and again: nothing of theirs is lost, and ours lands."""
+    """A person commits between each read and commit of the ledger: nothing of theirs is lost, and the edit lands."""
     (path,) = bench.stage_some(1)
     bench.put("other.json", {})  # the staged view is old: the ledger has to look
     push, left = bench.hub._post, [1, 2, 3]
@@ -70,7 +70,7 @@ def test_a_commit_that_landed_although_the_hub_says_500_is_not_made_again(
 
 
 def test_an_edit_that_landed_unheard_is_seen_by_the_next_look(bench: LedgerDriver, local_hub: LocalHub) -> None:
-    """Where no try hears of it, the edit stays staged; the next sync finds it in the repo and makes no commit."""
+    """If no try learns of the commit, the edit stays staged; the next sync finds it in the repo and commits nothing."""
     (path,) = bench.stage_some(1)
     local_hub.state.faults.fail_after(COMMIT, status=500, times=1)
     local_hub.state.faults.fail("GET /api/datasets/board/requests/commits/main", status=500, times=9)
@@ -116,7 +116,7 @@ def test_a_commit_quota_told_in_words_alone_is_waited_for(bench: LedgerDriver, l
 
 
 def test_an_edit_that_the_hub_never_takes_holds_up_nobody(bench: LedgerDriver) -> None:
-    """A path that no repo can hold is set aside with its reason; all others land."""
+    """An edit with an invalid path parks its key with the reason; all others land."""
     paths = bench.stage_some(7)
     bad = bench.result("bad").model_copy(update={"path": "../bad.json", "wake": ("request:bad",)})
     bench.ledger.stage(REQUESTS, bad)
@@ -128,7 +128,7 @@ def test_an_edit_that_the_hub_never_takes_holds_up_nobody(bench: LedgerDriver) -
 
 
 def test_what_the_token_may_not_write_stays_staged(bench: LedgerDriver, local_hub: LocalHub) -> None:
-    """403 is everybody's trouble in that repo: nothing is dropped, and the sync fails where people see it."""
+    """After a 403 all edits of the repo stay staged, and the sync fails visibly."""
     bench.stage_some(3)
     local_hub.state.faults.fail(COMMIT, status=403, times=1, error="Forbidden")
     with pytest.raises(Denied):
@@ -175,7 +175,7 @@ def test_an_edit_replaced_while_it_is_committed_is_written_again(
 def test_whoever_dies_in_the_middle_leads_to_the_same_end(
     bench: LedgerDriver, local_hub: LocalHub, valkey_url: str, project: Path, point: str
 ) -> None:
-    """A writer killed between any two effects: the next one ends with one commit, nothing staged, everybody told."""
+    """After a writer is killed between two effects, the next one leaves one commit, no staged edit, all keys marked."""
     paths = bench.stage_some(3)
     command = [sys.executable, "-m", ledger_driver.__name__, local_hub.url, valkey_url, str(bench.time)]
     environment = {**os.environ, "STEWARD_CRASH_AT": point, "PYTHONPATH": str(project)}
@@ -191,7 +191,7 @@ def test_whoever_dies_in_the_middle_leads_to_the_same_end(
 
 
 def test_a_clock_set_back_stops_nobody_for_long(bench: LedgerDriver) -> None:
-    """Commits noted at times that are yet to come count as made now: the wait is the usual one."""
+    """Commits that are recorded at future times count as made now: the wait is the usual one."""
     commits = {str(number): bench.time + DAY for number in range(10)}
     bench.redis.zadd(bench.keys.commits(REQUESTS.id), commits)
     bench.stage_some(1)
@@ -212,7 +212,7 @@ def test_retries_do_not_spend_the_budget(bench: LedgerDriver, local_hub: LocalHu
 
 
 def test_a_busy_hour_is_remembered_when_redis_is_lost(local_hub: LocalHub, connection: redis.Redis) -> None:
-    """What the Hub's history holds is counted once, ours and others', before a repo without a count gets busy."""
+    """Before a repo without a record gets busy, all accounts' commits in its history are counted, once."""
     ours, others = 20, 75
     bench, clock = LedgerDriver(local_hub.url, connection), local_hub.state.clock
     bench.now = clock.seconds

@@ -37,7 +37,7 @@ def bench(local_hub: LocalHub, connection: redis.Redis) -> Iterator[LedgerDriver
 
 
 def test_a_single_edit_goes_out_at_once_in_two_calls(bench: LedgerDriver) -> None:
-    """An edit of a file as it was just read is one commit and one look; whoever waits is told, nothing stays staged."""
+    """An edit of an unchanged file is one commit and one read; the waiting key is marked, and nothing stays staged."""
     (path,) = bench.stage_some(1)
     assert bench.ledger.edits.is_pending(path)
     assert bench.marked() == {"ledger:board/requests"}
@@ -51,7 +51,7 @@ def test_a_single_edit_goes_out_at_once_in_two_calls(bench: LedgerDriver) -> Non
 
 
 def test_what_gathers_meanwhile_is_one_commit(bench: LedgerDriver) -> None:
-    """After a few commits the next waits for its time, without a call; then everything staged goes into one."""
+    """After a few commits the next one waits, without a call, and then holds everything that is staged."""
     paths = bench.stage_some(30)
     for path in paths[:5]:
         bench.ledger.end(REQUESTS, next(s for s in bench.ledger.edits.read(REQUESTS) if s.edit.path == path), "void")
@@ -80,7 +80,7 @@ def test_the_commit_tells_machines_what_it_did(bench: LedgerDriver) -> None:
 
 
 def test_a_persons_change_to_another_field_survives(bench: LedgerDriver) -> None:
-    """Between staging and landing somebody mends another field: both changes are in the file, in two commits."""
+    """A person changes another field between staging and landing: the file has both changes, in two commits."""
     (path,) = bench.stage_some(1)
     bench.put(path, {"status": "PENDING", "params": 7, "new": "x"})
     bench.drain()
@@ -90,7 +90,7 @@ def test_a_persons_change_to_another_field_survives(bench: LedgerDriver) -> None
 
 @pytest.mark.parametrize("deleted", [False, True])
 def test_a_persons_change_to_a_guarded_field_voids_the_edit_and_wakes(bench: LedgerDriver, deleted: bool) -> None:
-    """CANCELLED, or deleted, stays so; the edit is dropped without a commit, and its request is looked at again."""
+    """A file that a person cancels or deletes stays so; the edit ends without a commit, and marks its request."""
     (path,) = bench.stage_some(1)
     if deleted:
         bench.delete(path)
@@ -140,7 +140,7 @@ def finish_after_result(bench: LedgerDriver) -> str:
 
 
 def test_an_edit_waits_for_those_that_it_comes_after(bench: LedgerDriver) -> None:
-    """FINISHED is not written before the results are in; when they are, its ledger is told to go on."""
+    """FINISHED is written only after the results; when they have landed, its ledger is marked."""
     path = finish_after_result(bench)
     assert bench.write() is None
     assert bench.fields(path)["status"] == "RUNNING"
@@ -153,7 +153,7 @@ def test_an_edit_waits_for_those_that_it_comes_after(bench: LedgerDriver) -> Non
 
 
 def test_later_edits_of_a_file_wait_behind_an_earlier_one(bench: LedgerDriver) -> None:
-    """The order within a file holds also where its first edit has to wait; other files go ahead."""
+    """Edits of one file keep their order even if the first has to wait; other files are written meanwhile."""
     path = finish_after_result(bench)
     bench.put("other.json", {"status": "PENDING"})
     bench.ledger.stage(REQUESTS, bench.edit(path, "reopen", was="FINISHED", becomes="RERUN"))
@@ -165,7 +165,7 @@ def test_later_edits_of_a_file_wait_behind_an_earlier_one(bench: LedgerDriver) -
 
 
 def test_what_comes_after_a_void_edit_is_void(bench: LedgerDriver) -> None:
-    """Where the first of two is void the second is never written, and both requests are looked at again."""
+    """An edit that follows a void one is void too, and both requests are marked."""
     first, second = bench.stage_some(2)
     bench.put(first, {"status": "CANCELLED"})
     bench.ledger.stage(REQUESTS, bench.edit(second, f"run {second}", after=(f"run {first}",)))
@@ -177,7 +177,7 @@ def test_what_comes_after_a_void_edit_is_void(bench: LedgerDriver) -> None:
 
 
 def test_a_file_that_exists_counts_as_written(bench: LedgerDriver) -> None:
-    """A result that is in the repo already costs no commit, whatever it holds, and its edit counts as landed."""
+    """A result that exists in the repo costs no commit, and its edit counts as landed."""
     bench.put("result.json", {"mine": 1}, RESULTS)
     bench.ledger.stage(RESULTS, bench.result("result"))
     bench.drain(RESULTS)
@@ -186,7 +186,7 @@ def test_a_file_that_exists_counts_as_written(bench: LedgerDriver) -> None:
 
 
 def test_fields_of_a_file_in_lfs_are_set_without_taking_it_out(bench: LedgerDriver) -> None:
-    """A request file that somebody keeps in LFS is edited like any other, and stays there."""
+    """A request file in LFS is edited like any other, and stays in LFS."""
     attributes = b"*.big.json filter=lfs diff=lfs merge=lfs -text\n"
     bench.commit([ledger_driver.CommitOperationAdd(".gitattributes", attributes)], REQUESTS)
     bench.put("m.big.json", {"status": "PENDING"})
@@ -197,7 +197,7 @@ def test_fields_of_a_file_in_lfs_are_set_without_taking_it_out(bench: LedgerDriv
 
 
 def test_a_large_file_goes_the_way_of_large_files(bench: LedgerDriver) -> None:
-    """What the repo's attributes keep in LFS is recognised again by its sha256."""
+    """A file that the repo's attributes put into LFS is recognised by its sha256."""
     put = bench.result("scores").model_copy(update={"path": "table.parquet", "data": os.urandom(4_000)})
     bench.ledger.stage(RESULTS, put)
     bench.drain(RESULTS)
@@ -247,7 +247,7 @@ def test_a_small_budget_is_kept_too(local_hub: LocalHub, connection: redis.Redis
 
 
 def test_what_somebody_did_to_files_is_taken_back_in_one_commit(bench: LedgerDriver) -> None:
-    """A new file goes, a changed one holds what it held, a removed one is there again; a file touched since is left."""
+    """A restore removes a new file and brings back changed and removed ones; a file that changed since stays."""
     bench.commit([ledger_driver.CommitOperationAdd(name, b"new") for name in ("new", "changed", "touched")], REQUESTS)
     left = blob_id(b"new")
     takes = [
