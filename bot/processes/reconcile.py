@@ -27,7 +27,7 @@ from bot.core.context import BoardContext, request_key, threads_key
 from bot.core.watched_repos import thread_repos, watched
 from bot.evaluations.restore_deleted import DELETED_RESULTS, is_due
 from bot.intake.deliveries import FLAGS, REQUESTS
-from bot.ledger.ledgers import LEDGER
+from bot.ledger.store import LEDGER
 from bot.requests import comparison
 from bot.requests.comparison import FILES
 from bot.results.contents import CONTENTS

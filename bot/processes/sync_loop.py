@@ -35,7 +35,7 @@ from bot.flags.evidence_recheck import CAUSE, CAUSES, mark_causes
 from bot.flags.flags_repo import sync_cause, sync_flags
 from bot.flags.reports import EVIDENCE, sync_evidence
 from bot.intake.deliveries import FLAGS, REQUESTS
-from bot.ledger.ledgers import LEDGER
+from bot.ledger.store import LEDGER
 from bot.processes.reconcile import RECONCILE, WEBHOOKS, sync_reconcile, sync_webhooks
 from bot.queue.dispatching import QUEUE, sync_queue
 from bot.queue.durations import DURATIONS, sync_durations

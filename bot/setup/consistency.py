@@ -136,7 +136,7 @@ def _index(context: BoardContext, view: MirrorView, head: str) -> Iterator[Disag
     differing = dict(out_of_step(context, view, head))
     marked = context.dirty.marked([request_key(path) for path in differing])
     for (path, words), is_marked in zip(differing.items(), marked, strict=True):
-        if not is_marked and not context.ledgers.pending(path):
+        if not is_marked and not context.ledger.edits.is_pending(path):
             yield Disagreement(NOT_INDEXED, path, words)
 
 

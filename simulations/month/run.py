@@ -84,7 +84,7 @@ def flow_of(act: Act, script: Script, people: People, troubles: Troubles) -> Flo
 def is_quiet(context: BoardContext, town: MonthProcesses, *, soon: float) -> bool:
     """Whether nothing runs, is staged, or is due within the next `soon` simulated seconds."""
     by = context.now() + soon
-    if context.index.busy() or context.ledgers.staging.repos():
+    if context.index.busy() or context.ledger.edits.repos():
         return False
     waiting = [
         entry for entry in context.index.find([one.path for one in context.index.waiting()]) if entry is not None

@@ -12,13 +12,15 @@ import pytest
 import redis
 from redis.exceptions import AuthenticationError, NoPermissionError, ResponseError
 
+from bot.ledger.edits import PutFile
+from bot.ledger.store import EditStore
+from hub.records import Repo
 from redis_state.attempts import AttemptProgress, Attempts
 from redis_state.board.messages import ApiSubmission, CheckQuestion, MaintainerAction
 from redis_state.canaries import Canaries
-from redis_state.dirty import DirtyKeys, SyncPriority
+from redis_state.dirty import DirtyKeys
 from redis_state.heartbeats import WorkerCard, WorkerRegistry
 from redis_state.keys import Keys
-from redis_state.staging import NewEdit, Staging
 from steward.valkey import Valkey
 
 ROLES = ("sync", "web", "worker")
@@ -107,14 +109,14 @@ def test_what_a_role_does_not_need_it_is_refused(clients: dict[str, redis.Redis]
 
 def test_a_worker_can_neither_stage_an_edit_nor_read_one(clients: dict[str, redis.Redis]) -> None:
     """The script with which a sync process stages edits is refused to workers."""
-    ours, theirs = Staging(clients["sync"], KEYS), Staging(clients["worker"], KEYS)
-    edit = NewEdit(id="e", subject="", after=(), body=b"{}")
-    assert ours.stage("dataset/b/r", [edit], tell="k", due=1, priority=SyncPriority.EVENT) == 1
+    ours, theirs = EditStore(clients["sync"], KEYS), EditStore(clients["worker"], KEYS)
+    repo, edit = Repo("dataset", "b/r"), PutFile(id="e", path="x", data=b"", line="Add x")
+    assert ours.stage(repo, [edit], due=1) == 1
     with pytest.raises(NoPermissionError):
-        theirs.stage("dataset/b/r", [edit], tell="k", due=1, priority=SyncPriority.EVENT)
+        theirs.stage(repo, [edit], due=1)
     with pytest.raises(NoPermissionError):
-        list(theirs.read("dataset/b/r"))
-    assert [staged.id for staged in ours.read("dataset/b/r")] == ["e"]
+        list(theirs.read(repo))
+    assert [staged.edit for staged in ours.read(repo)] == [edit]
 
 
 def test_a_worker_can_all_that_its_work_needs(clients: dict[str, redis.Redis]) -> None:

@@ -96,7 +96,7 @@ class Transcripts:
         stand.context.attempts.end(outcome, log, worker="w")
         stand.context.mark(f"request:{path}")
         stand.settle()
-        while stand.context.ledgers.pending(path):
+        while stand.context.ledger.edits.is_pending(path):
             self.pass_time(30)  # commits are written in batches
         stand.context.workers.leave("w")
 
