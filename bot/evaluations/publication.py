@@ -14,7 +14,7 @@ import structlog
 from pydantic import ValidationError
 
 from bot.core.context import BoardContext, request_key
-from bot.evaluations import costs, timing
+from bot.evaluations import timing
 from bot.ledger.edits import PutFile
 from bot.queue.dispatching import QUEUE
 from bot.request_files.file_edits import stage_transition
@@ -50,7 +50,7 @@ def finish(context: BoardContext, request: Request, file: File, entry: IndexEntr
 
     Called again when the shared repos have results and log: only then come the comment and after it the file.
     """
-    costs.count(context, entry, outcome.attempt, outcome)
+    timing.count_gpu_time(context, entry, outcome.attempt, outcome)
     entry = end_attempt(context, entry, outcome.attempt)
     try:
         path, results, data = check(context, request, outcome)
@@ -129,7 +129,7 @@ def fail(
 
 def end_attempt(context: BoardContext, entry: IndexEntry, attempt: str) -> IndexEntry:
     """Note the end of the attempt: its worker is free for the next one, before the request itself has ended."""
-    costs.count(context, entry, attempt)
+    timing.count_gpu_time(context, entry, attempt)
     ended = entry.model_copy(update={"state": "settled", "attempt": attempt or None, "job": None})
     if ended != entry:
         context.index.put(ended)

@@ -1,4 +1,4 @@
-"""Check whether admission would accept a model, without a submission; for commands, the API and the command line.
+"""Gather all facts about a submission; check whether admission would accept a model, without a submission.
 
 A public answer reveals nothing secret: a private model looks like one that does not exist, and the answer about a gated
 model names the rules that pass or fail without details.
@@ -10,9 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from bot.core.context import BoardContext
-from bot.model_facts import gather_submission
-from leaderboard.admission import Outcome, Submission, Verdict, judge, unreadable
+from bot.model_facts.board_facts import gather_board_facts
+from bot.model_facts.model import gather_model_facts
 from leaderboard.admission.facts import ModelFacts
+from leaderboard.admission.rules import Outcome, Verdict, judge, unreadable
+from leaderboard.admission.submission import Submission
 from leaderboard.options import DEFAULT_PRECISION
 from leaderboard.privacy import access_on_hub
 from leaderboard.requests import REASONS, Access, Problem, Request, RequestFile, RequestPath, Status, is_repo_name
@@ -69,6 +71,23 @@ def check(
     visible = without_private_models(context, submission)
     verdict, access = judge(visible), access_on_hub(request, visible.model)
     return _checked(model, _without_details(verdict) if access == "gated" else verdict, access)
+
+
+def gather_submission(context: BoardContext, request: Request, submitter: str, *, revision: str = "") -> Submission:
+    """The facts about `request` by `submitter` ("": unknown). It writes nothing.
+
+    `revision` is the commit that is pinned for the request, if any. Raises HubError where the Hub does not answer.
+    """
+    facts = gather_model_facts(
+        context.hub,
+        context.probe,
+        request.path.model,
+        revision or (request.file.revision or "").strip() or "main",
+        weight_type=request.path.weight_type,
+        base_model=request.file.base_model or "",
+        read_private=context.board.admission.private_models,
+    )
+    return Submission(request, facts, context.board, gather_board_facts(context, request, facts, submitter))
 
 
 def as_request(model: str, *, revision: str, precision: str, weight_type: str) -> Request | Problem:

@@ -12,12 +12,11 @@ from dataclasses import dataclass, replace
 from bot.core.context import BoardContext
 from bot.core.pull_records import MAIN, PlannedFile, Result
 from bot.ledger.edits import is_content
-from bot.model_facts import gather_submission
-from bot.model_facts.checking import verdict_in_public
+from bot.model_facts.checking import gather_submission, verdict_in_public
 from bot.pulls.pull_texts import FileView
 from hub.errors import TooLarge
 from hub.records import File, Repo, Thread
-from leaderboard.admission import Verdict
+from leaderboard.admission.rules import Verdict
 from leaderboard.changes import FileChange
 from leaderboard.requests import Request, StewardFacts
 from leaderboard.submissions import (

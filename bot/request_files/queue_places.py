@@ -1,6 +1,6 @@
 """The place in the queue that the status comment shows for a waiting request: position and start, or what blocks it.
 
-The comment shows the same place until the position crosses a level (`leaderboard.places`) or the blocker changes: a
+The comment shows the same place until the position crosses a level (`leaderboard.estimates`) or the blocker changes: a
 comment that changed with every step of the queue would be edited a hundred times. A request that begins to wait again
 gets a new place and a new estimate.
 """
@@ -17,9 +17,8 @@ from bot.request_files.status_views import view_of
 from leaderboard.admission.facts import ModelFacts
 from leaderboard.admission.sizes import parameters
 from leaderboard.budgets import BudgetKind, hours
-from leaderboard.estimates import share_waited
+from leaderboard.estimates import crosses, share_waited
 from leaderboard.failures import climbs
-from leaderboard.places import crosses
 from leaderboard.queue_snapshot import blocker_word
 from leaderboard.requests import Request
 from leaderboard.tiers import larger, size_class, tier_of, weight_bytes

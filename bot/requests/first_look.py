@@ -6,10 +6,13 @@ indexed from its file alone; a file that waits, runs or cannot be understood get
 
 from __future__ import annotations
 
+from bot.core.adoption import git_id
+from bot.core.context import BoardContext
+from hub.records import File, FileEntry
 from leaderboard.adoption import is_old
 from leaderboard.jsontext import object_in
 from leaderboard.lifecycle import highest_used_number
-from leaderboard.requests import Request, Status, parse_request
+from leaderboard.requests import Problem, Request, Status, parse_request
 from redis_state.board.entry import IndexEntry
 from redis_state.board.request_snapshot import snapshot_of, snapshot_of_unreadable
 
@@ -44,6 +47,23 @@ def entry_of_old_file(entry: IndexEntry, oid: str, request: Request | None) -> I
     snapshot = snapshot_of(request, entry.standing.access, old=True)
     fields = {"model": request.path.model, "sha": facts.revision, "thread": facts.thread, "standing": snapshot}
     return entry.model_copy(update={**fields, "state": state, "file_oid": oid, "job": None})
+
+
+def skip_if_old(context: BoardContext, entry: IndexEntry, file: File, request: Request | list[Problem]) -> bool:
+    """Whether the file is old; if so, index it as a file that needs no work."""
+    readable = request if isinstance(request, Request) else None
+    if not context.adoption.is_old(file, readable):
+        return False
+    context.index.put(entry_of_old_file(entry, git_id(file.oid, len(file.data)), readable))
+    return True
+
+
+def skip_if_old_and_large(context: BoardContext, entry: IndexEntry, file: FileEntry) -> bool:
+    """The same for a file that is too large to read."""
+    if not context.adoption.is_old_entry(file):
+        return False
+    context.index.put(entry_of_old_file(entry, git_id(file.oid, file.size), None))
+    return True
 
 
 def with_file_fields(entry: IndexEntry, request: Request) -> IndexEntry:

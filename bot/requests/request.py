@@ -17,7 +17,7 @@ from bot.core.adoption import git_id
 from bot.core.commit_origins import know_origin
 from bot.core.context import BoardContext
 from bot.evaluations import attempt as attempts
-from bot.evaluations import costs, publication
+from bot.evaluations import publication, timing
 from bot.evaluations.attempt import dismiss
 from bot.queue import outbreaks
 from bot.queue.dispatching import QUEUE
@@ -26,8 +26,7 @@ from bot.request_files.earlier_results import earlier_result
 from bot.request_files.followers import call_followers
 from bot.request_files.gather import RequestFacts, gather, note_used_number
 from bot.requests.admission import admit
-from bot.requests.first_look import with_file_fields
-from bot.requests.old_requests import skip_if_old, skip_if_old_and_large
+from bot.requests.first_look import skip_if_old, skip_if_old_and_large, with_file_fields
 from bot.requests.unreadable import refuse_unreadable
 from hub.errors import TooLarge
 from hub.records import File
@@ -189,7 +188,7 @@ def _settle(context: BoardContext, gathered: RequestFacts, step: Step) -> None:
     entry, attempt = gathered.entry, gathered.attempt
     dismiss(context, attempt, None)  # if it is still alive, a person ended the request by hand
     if attempt is not None and gathered.seen.life in ("running", "ended"):
-        costs.count(context, entry, attempt, gathered.seen.outcome)
+        timing.count_gpu_time(context, entry, attempt, gathered.seen.outcome)
     if attempt is not None and gathered.seen.life == "ended":
         context.attempts.drop(attempt)
     context.measures.close(entry.path)

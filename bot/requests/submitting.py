@@ -14,7 +14,8 @@ from typing import Literal
 
 from bot.core.context import BoardContext, request_key
 from bot.ledger.edits import PutFile
-from bot.model_facts import checking, gather_submission
+from bot.model_facts import checking
+from bot.model_facts.checking import gather_submission
 from bot.request_files.attempt_numbers import known_numbers
 from bot.request_files.file_edits import PendingFile, digest_of, pending_request, stage_transition
 from leaderboard import transitions

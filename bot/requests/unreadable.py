@@ -11,7 +11,7 @@ from bot.request_files.file_edits import digest_of
 from bot.request_files.status_thread import update_status
 from bot.request_files.status_views import view_of_unreadable
 from hub.records import File
-from leaderboard.admission import refusal
+from leaderboard.admission.rules import refusal
 from leaderboard.dialects import foreign_dialect
 from leaderboard.jsontext import object_in
 from leaderboard.requests import Problem, Status

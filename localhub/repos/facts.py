@@ -10,8 +10,7 @@ from functools import cached_property
 from typing import Any, BinaryIO
 
 from localhub.git.trees import TreeEntry
-from localhub.json_values import to_json_values
-from localhub.repos.cards import README, card_data
+from localhub.repos.cards import README, card_data, to_json_values
 from localhub.repos.lfs_store import LfsStore
 from localhub.repos.records import Repo
 from localhub.repos.weights import safetensors_info

@@ -18,7 +18,6 @@ from localhub.routes import (
     refs,
     repo_info,
     repo_lifecycle,
-    repo_lists,
     resolve,
     threads,
     webhooks,
@@ -26,6 +25,6 @@ from localhub.routes import (
 )
 
 _API = (whoami, oauth, refs, commit, content, lfs, lfs_files, repo_lifecycle, gated_access, threads, webhooks, admin)
-_BROADER = (repo_info, repo_lists, resolve, git_http, pages)
+_BROADER = (repo_info, resolve, git_http, pages)
 
 API_ROUTERS = [module.router for module in (*_API, *_BROADER)]

@@ -6,6 +6,7 @@ without a webhook. The real Hub loses webhooks too, so no receiver may rely on d
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from localhub.accounts.store import Account, Caller
@@ -18,13 +19,20 @@ from localhub.repos.access import Access
 from localhub.repos.events import HubEvent, Subscriber
 from localhub.repos.records import Repo
 from localhub.threads import rules
-from localhub.threads.events import DiscussionEvent
 from localhub.threads.pulls import Pulls, checked_base, create_ref, new_commits, pull_of_ref
 from localhub.threads.rules import checked_text, checked_title
 from localhub.threads.store import Thread, ThreadEvent, ThreadFilter, ThreadStore
 
 HIDDEN = "This comment has been hidden"
 _NO_DESCRIPTION = "_No description was given._"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiscussionEvent(HubEvent):
+    """A change of a thread, or of one `comment` in it."""
+
+    thread: Thread
+    comment: ThreadEvent | None = None
 
 
 class ThreadService:

@@ -10,7 +10,7 @@ from typing import Any
 
 from localhub.repos.events import HubEvent
 from localhub.repos.records import Repo
-from localhub.threads.events import DiscussionEvent
+from localhub.threads.service import DiscussionEvent
 from localhub.threads.store import Thread, ThreadEvent
 
 VERSION = 3

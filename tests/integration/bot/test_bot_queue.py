@@ -9,7 +9,7 @@ import pytest
 from huggingface_hub import CommitOperationAdd
 
 from bot.ledger.edits import blob_id
-from bot.model_facts import index_fields
+from bot.model_facts.board_facts import index_fields
 from bot.queue import rulings
 from bot.read_models.queue_snapshot import take_snapshot
 from bot.request_files.queue_places import queue_fields

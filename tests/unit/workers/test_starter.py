@@ -14,9 +14,8 @@ import yaml
 
 from leaderboard.suites import content_digest, find_suite
 from workers.starter import dataset_files
-from workers.starter.questions import LETTERS, MAKERS, StarterQuestion
+from workers.starter.questions import KINDS, LETTERS, MAKERS, StarterQuestion
 from workers.starter.repo import SHOTS, TEST_QUESTIONS, data_files, path
-from workers.starter.words import KINDS
 
 FILES = dataset_files()
 
