@@ -130,7 +130,7 @@ def fail(
 def end_attempt(context: BoardContext, entry: IndexEntry, attempt: str) -> IndexEntry:
     """Note the end of the attempt: its worker is free for the next one, before the request itself has ended."""
     timing.count_gpu_time(context, entry, attempt)
-    ended = entry.model_copy(update={"state": "settled", "attempt": attempt or None, "job": None})
+    ended = entry.changed(state="settled", attempt=attempt or None, job=None)
     if ended != entry:
         context.index.put(ended)
         context.mark(QUEUE, SyncPriority.PERSON)

@@ -90,7 +90,15 @@ def gather_submission(context: BoardContext, request: Request, submitter: str, *
     return Submission(request, facts, context.board, gather_board_facts(context, request, facts, submitter))
 
 
-def as_request(model: str, *, revision: str, precision: str, weight_type: str) -> Request | Problem:
+def as_request(
+    model: str,
+    *,
+    revision: str,
+    precision: str,
+    weight_type: str,
+    base_model: str = "",
+    use_chat_template: bool = False,
+) -> Request | Problem:
     """The request that a front end would write; a problem where `model` cannot be a name on the Hub."""
     parts = model.split("/")
     if len(parts) > 2 or not all(map(is_repo_name, parts)):
@@ -98,7 +106,13 @@ def as_request(model: str, *, revision: str, precision: str, weight_type: str) -
     org, name = parts if len(parts) == 2 else ("", parts[0])
     path = RequestPath(org, name, private=False, precision=precision, weight_type=weight_type)
     file = RequestFile(
-        model=model, status=Status.PENDING, revision=revision, precision=precision, weight_type=weight_type
+        model=model,
+        status=Status.PENDING,
+        base_model=base_model,
+        revision=revision,
+        precision=precision,
+        weight_type=weight_type,
+        use_chat_template=use_chat_template,
     )
     return Request(path, file, "{}")
 

@@ -89,7 +89,7 @@ def _write_or_skip(
         raise
     except Denied as error:
         log.warning("status comment not allowed", path=entry.path, thread=entry.thread, error=str(error))
-        return entry if entry.thread is None else entry.model_copy(update={"said": digest})
+        return entry if entry.thread is None else entry.changed(said=digest)
 
 
 def _write_status(
@@ -98,7 +98,7 @@ def _write_status(
     marker = context.marker(KIND, entry.path)
     body = status_comment(view)
     if _edited(context, entry, marker, view, body):
-        return entry.model_copy(update={"said": digest})
+        return entry.changed(said=digest)
     place = _find(context, entry, marker, named)
     if place is None:
         return _create(context, entry, marker, view, digest)
@@ -108,12 +108,12 @@ def _write_status(
 def _update_at(context: BoardContext, entry: IndexEntry, marker: Marker, view: StatusView, place: Place) -> IndexEntry:
     """Edit the comment at `place` to show `view`, unless it does already."""
     number, comment = place
-    located = entry.model_copy(update={"thread": number, "comment": comment.id})
+    located = entry.changed(thread=number, comment=comment.id)
     try:
         _edit(context, located, marker, view, status_comment(view), seen=comment.text)
     except _NotWrittenNow:
         return located
-    return located.model_copy(update={"said": _digest(view)})
+    return located.changed(said=_digest(view))
 
 
 def _edited(context: BoardContext, entry: IndexEntry, marker: Marker, view: StatusView, body: str) -> bool:
@@ -190,7 +190,7 @@ def _create(context: BoardContext, entry: IndexEntry, marker: Marker, view: Stat
     if number is None:
         raise _NotWrittenNow
     pass_by(OPENED)
-    return entry.model_copy(update={"thread": number, "comment": None, "said": digest})
+    return entry.changed(thread=number, comment=None, said=digest)
 
 
 def _check(context: BoardContext, view: StatusView) -> None:
@@ -226,7 +226,7 @@ def _close_or_open(context: BoardContext, entry: IndexEntry, state: State) -> In
     except (Denied, ThreadNotFound) as error:
         log.warning("thread stays as it is", path=entry.path, thread=entry.thread, error=str(error))
         done = True
-    return entry.model_copy(update={"closed": wanted}) if done else entry
+    return entry.changed(closed=wanted) if done else entry
 
 
 def _set_status(context: BoardContext, entry: IndexEntry, number: int, status: ThreadStatus) -> bool:

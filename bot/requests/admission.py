@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bot.core.context import BoardContext
-from bot.model_facts.board_facts import index_fields
+from bot.model_facts.board_facts import with_model_facts
 from bot.model_facts.checking import gather_submission
 from bot.queue.dispatching import QUEUE, job_for
 from bot.request_files import queue_places
@@ -32,9 +32,8 @@ def admit(context: BoardContext, gathered: RequestFacts) -> None:
     submitter = context.index.origin(entry.path).submitter(request.file.sender)
     submission = gather_submission(context, request, submitter, revision=gathered.turn.revision or "")
     facts, verdict = submission.model, judge(submission)
-    access = entry.standing.model_copy(update={"access": access_on_hub(request, facts)})
-    model_fields = index_fields(facts, request.path.weight_type)
-    entry = entry.model_copy(update={"standing": access, "submitter": submitter, **model_fields})
+    snapshot = entry.standing.with_access(access_on_hub(request, facts))
+    entry = with_model_facts(entry, facts, request.path.weight_type).changed(standing=snapshot, submitter=submitter)
     gathered = replace(gathered, entry=entry)
     if not verdict.accepted:
         _refuse(context, gathered, verdict.reasons)
@@ -42,23 +41,19 @@ def admit(context: BoardContext, gathered: RequestFacts) -> None:
     used = numbers_before(context, request, entry, verdict.sha)
     current = find_current_attempt(request, used)
     attempt = current_attempt_id(context.board.name, request, current, verdict.sha)
-    entry = entry.model_copy(
-        update={
-            "state": "waiting",
-            "model": request.path.model,
-            "sha": current.revision or verdict.sha,
-            "asked": submission_digest(request),
-            "number": current.number,
-            "used": used,
-            "attempt": attempt,
-            "submitted": context.now()
-            if current.first > entry.number
-            else queue_places.waiting_since(context, request, entry),
-            "shown": 0,
-            **queue_places.queue_fields(context, entry, request, facts),
-        }
+    is_reopened = current.first > entry.number
+    entry = queue_places.with_queue_facts(context, entry, request, facts).changed(
+        state="waiting",
+        model=request.path.model,
+        sha=current.revision or verdict.sha,
+        asked=submission_digest(request),
+        number=current.number,
+        used=used,
+        attempt=attempt,
+        submitted=context.now() if is_reopened else queue_places.waiting_since(context, request, entry),
+        shown=0,
     )
-    entry = entry.model_copy(update={"job": job_for(context, request, entry)})
+    entry = entry.changed(job=job_for(context, request, entry))
     context.index.put(entry)
     context.mark(QUEUE, SyncPriority.PERSON)
     show_earlier(context, replace(gathered, entry=entry))
@@ -95,4 +90,4 @@ def _refuse(context: BoardContext, gathered: RequestFacts, reasons: tuple[Proble
         step = transitions.fail_transition(failure=failure, log=None, thread=entry.thread)
     name, line = f"refuse {gathered.file.oid} {digest_of(entry.path)}", f"Refuse {request.path.model}"
     if not stage_transition(context, request, gathered.file, step, name=name, line=line, rests_on=transitions.JUDGED):
-        context.index.put(entry.model_copy(update={"state": "settled"}))  # judged: no need to sync it again
+        context.index.put(entry.changed(state="settled"))  # judged: no need to sync it again

@@ -39,14 +39,18 @@ def entry_of_new_file(
 def entry_of_old_file(entry: IndexEntry, oid: str, request: Request | None) -> IndexEntry:
     """The entry of a file from before adoption: listed, and never worked on, whatever its status is."""
     if request is None:
-        snapshot = entry.standing.model_copy(update={"old": True})
-        return entry.model_copy(update={"state": "foreign", "file_oid": oid, "job": None, "standing": snapshot})
+        return entry.changed(state="foreign", file_oid=oid, job=None, standing=entry.standing.as_old())
     status, facts = request.status, request.file.steward
     ended = status is not None and not status.waits and status is not Status.RUNNING
-    state = "settled" if ended else "foreign"
-    snapshot = snapshot_of(request, entry.standing.access, old=True)
-    fields = {"model": request.path.model, "sha": facts.revision, "thread": facts.thread, "standing": snapshot}
-    return entry.model_copy(update={**fields, "state": state, "file_oid": oid, "job": None})
+    return entry.changed(
+        state="settled" if ended else "foreign",
+        file_oid=oid,
+        job=None,
+        model=request.path.model,
+        sha=facts.revision,
+        thread=facts.thread,
+        standing=snapshot_of(request, entry.standing.access, old=True),
+    )
 
 
 def skip_if_old(context: BoardContext, entry: IndexEntry, file: File, request: Request | list[Problem]) -> bool:
@@ -69,9 +73,13 @@ def skip_if_old_and_large(context: BoardContext, entry: IndexEntry, file: FileEn
 def with_file_fields(entry: IndexEntry, request: Request) -> IndexEntry:
     """The entry with model, commit, attempt and thread from the file."""
     facts = request.file.steward
-    fields = {"model": request.path.model, "sha": facts.revision, "thread": facts.thread, "weights": facts.weights}
-    number = max(entry.number, facts.attempt)
-    return entry.model_copy(update={**{name: value for name, value in fields.items() if value}, "number": number})
+    return entry.changed(
+        model=request.path.model or entry.model,
+        sha=facts.revision or entry.sha,
+        thread=facts.thread or entry.thread,
+        weights=facts.weights or entry.weights,
+        number=max(entry.number, facts.attempt),
+    )
 
 
 def _readable(path: str, oid: str, request: Request) -> tuple[IndexEntry, bool]:
@@ -81,13 +89,13 @@ def _readable(path: str, oid: str, request: Request) -> tuple[IndexEntry, bool]:
     )
     status = request.status
     if status is None or (status is Status.RUNNING and facts.attempt == 0):
-        return entry.model_copy(update={"state": "foreign", "file_oid": oid}), False
+        return entry.changed(state="foreign", file_oid=oid), False
     if status is Status.RUNNING:
-        return entry.model_copy(update={"state": "running", "attempt": str(request.file.job_id)}), True
+        return entry.changed(state="running", attempt=str(request.file.job_id)), True
     if status.waits:
         return entry, True
     result = facts.kept if status is Status.CANCELLED else None  # only the newer evaluation was withdrawn
-    return entry.model_copy(update={"state": "settled", "file_oid": oid, "kept": result}), False
+    return entry.changed(state="settled", file_oid=oid, kept=result), False
 
 
 def _is_at_rest(data: bytes) -> bool:

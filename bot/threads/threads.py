@@ -139,11 +139,10 @@ def _check_status(context: BoardContext, thread: Thread, path: str) -> None:
     if entry is None:
         context.mark(request_key(path), SyncPriority.BACKGROUND)
         return
-    now = (thread.num, comment.id) if comment is not None else (entry.thread, None)
-    if (entry.thread, entry.comment) == now:
+    number, comment_id = (thread.num, comment.id) if comment is not None else (entry.thread, None)
+    if (entry.thread, entry.comment) == (number, comment_id):
         return
-    noted = {"thread": now[0], "comment": now[1], "said": ""}
-    context.index.change(path, lambda entry: entry.model_copy(update=noted))
+    context.index.change(path, lambda entry: entry.changed(thread=number, comment=comment_id, said=""))
     if entry.state not in AT_REST:
         context.mark(request_key(path), SyncPriority.BACKGROUND)
 
