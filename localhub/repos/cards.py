@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import itertools
-import math
 import re
-from collections.abc import Iterator, Mapping
-from datetime import date
+from collections.abc import Mapping
 from typing import Any
 
 import yaml
 
 from localhub.errors import printable
+from localhub.json_values import JsonObject, to_json_values
 
 README = "README.md"
 _BLOCK = re.compile(r"\A\ufeff?---[ \t]*\r?\n(.*?)^---[ \t]*$", re.DOTALL | re.MULTILINE)
 _MAX_BLOCK_CHARS = 200_000
-_MAX_NODES = 100_000
 _LISTS = ("tags", "datasets", "metrics")
 
 
-def card_data(readme: bytes | None) -> dict[str, Any]:
+def card_data(readme: bytes | None) -> JsonObject:
     """The card's metadata; empty if it has none or is invalid."""
     metadata = _load(_block((readme or b"").decode("utf-8", "replace")) or "")
     return metadata if isinstance(metadata, dict) else {}
@@ -40,14 +37,6 @@ def check_card(content: str) -> dict[str, list[dict[str, str]]]:
         problem = [] if metadata is None else [f"Invalid metadata in {README}: expected a mapping of names to values"]
         return _report(problem, [] if problem else ["empty or missing yaml metadata in repo card"])
     return _report(_wrong_fields(metadata), [])
-
-
-def to_json_values(value: Any) -> Any:
-    """Return the value with keys as text, dates in ISO form, no lone surrogates and no NaN.
-
-    `ValueError` for more than 100,000 values: a few aliases in YAML can make gigabytes.
-    """
-    return _plain(value, itertools.count())
 
 
 def _block(content: str) -> str | None:
@@ -87,19 +76,3 @@ def _wrong_fields(card: Mapping[Any, Any]) -> list[str]:
 
 def _report(errors: list[str], warnings: list[str]) -> dict[str, list[dict[str, str]]]:
     return {"errors": [{"message": text} for text in errors], "warnings": [{"message": text} for text in warnings]}
-
-
-def _plain(value: Any, counter: Iterator[int]) -> Any:
-    if next(counter) > _MAX_NODES:
-        raise ValueError("it is too large once its aliases are followed")
-    if isinstance(value, Mapping):
-        return {printable(str(key)): _plain(item, counter) for key, item in value.items()}
-    if isinstance(value, list | tuple | set):
-        return [_plain(item, counter) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    if value is None or isinstance(value, int | float):
-        return value
-    if isinstance(value, date):
-        return value.isoformat()
-    return printable(str(value))

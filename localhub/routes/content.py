@@ -18,6 +18,7 @@ from localhub.git.trees import TreeEntry
 from localhub.http import bodies
 from localhub.http.paging import decode_cursor, encode_cursor, next_link
 from localhub.http.routing import RepoKind
+from localhub.json_values import JsonObject
 from localhub.repos.paths import is_clean
 from localhub.routes.dependencies import (
     CallerDep,
@@ -94,7 +95,7 @@ async def paths_info(request: Request, repo: Readable, rev: Rev) -> Any:
 
 
 @router.get("/api/{kind:kind}/{ns}/{name}/treesize/{rev:seg}{path:sub}")
-def treesize(repo: Readable, rev: Rev, path: str) -> dict[str, Any]:
+def treesize(repo: Readable, rev: Rev, path: str) -> JsonObject:
     """The sum of the sizes of all files below a folder."""
     path = path.strip("/")
     entries = repo.git.entries(repo.git.resolve(rev), path, recursive=True)
@@ -164,7 +165,7 @@ def _paths_info(git: GitRepo, rev: str, paths: list[str], expand: bool) -> Respo
 
 def items(
     git: GitRepo, commit: str, entries: Sequence[TreeEntry], *, expand: bool = False, with_xet: bool = False
-) -> list[dict[str, Any]]:
+) -> list[JsonObject]:
     """Entries of a commit: `{type, path, oid, size, lfs?}`, with `expand` also `lastCommit` and `securityFileStatus`.
 
     `with_xet` adds `xetHash` to large files. This Hub has no Xet, but the client needs such a hash from `paths-info`
@@ -178,7 +179,7 @@ def items(
     return api_items
 
 
-def _item(entry: TreeEntry, facts: BlobFacts | None, *, with_xet: bool) -> dict[str, Any]:
+def _item(entry: TreeEntry, facts: BlobFacts | None, *, with_xet: bool) -> JsonObject:
     item: dict[str, Any] = {"type": entry.type, "oid": entry.oid, "size": 0, "path": entry.path}
     if facts is None:
         return item
@@ -201,6 +202,6 @@ def _expand(git: GitRepo, commit: str, api_items: list[dict[str, Any]]) -> None:
             item["securityFileStatus"] = _unscanned()
 
 
-def _unscanned() -> dict[str, Any]:
+def _unscanned() -> JsonObject:
     """The status of a file that is not scanned: this Hub has no scanner."""
     return {"status": "unscanned", "avScan": None, "pickleImportScan": None, "jFrogScan": None, "protectAiScan": None}

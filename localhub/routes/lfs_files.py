@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, Field
@@ -13,6 +13,7 @@ from localhub.errors import HubError
 from localhub.git.lfs_pointer import pointer_text
 from localhub.git.rewrite import without_blobs
 from localhub.http.paging import next_link
+from localhub.json_values import JsonObject
 from localhub.repos.events import HubEvent
 from localhub.repos.lfs_store import OID
 from localhub.repos.records import Repo
@@ -65,7 +66,7 @@ def lfs_files(
     state: StateDep,
     limit: Annotated[int, Query(ge=1, le=1000)] = 1000,
     cursor: Annotated[int, Query(ge=0, le=100_000_000)] = 0,
-) -> list[dict[str, Any]]:
+) -> list[JsonObject]:
     """One page of the objects, newest first; `filename` is the object's path on main."""
     objects = state.lfs.objects(repo.oid)
     if cursor + limit < len(objects):
@@ -85,7 +86,7 @@ def lfs_files(
 
 
 @router.delete("/api/{kind:kind}/{ns}/{name}/lfs-files/{sha}")
-def delete(repo: Owned, state: StateDep, sha: Annotated[str, Path(max_length=100)]) -> dict[str, Any]:
+def delete(repo: Owned, state: StateDep, sha: Annotated[str, Path(max_length=100)]) -> JsonObject:
     """Delete an object for good; pointers to it stay."""
     _size(state, repo, sha)
     state.lfs.unlink(repo.oid, sha)
@@ -93,7 +94,7 @@ def delete(repo: Owned, state: StateDep, sha: Annotated[str, Path(max_length=100
 
 
 @router.post("/api/{kind:kind}/{ns}/{name}/lfs-files/batch")
-def delete_several(repo: Owned, state: StateDep, caller: CallerDep, body: LfsFilesBatch) -> dict[str, Any]:
+def delete_several(repo: Owned, state: StateDep, caller: CallerDep, body: LfsFilesBatch) -> JsonObject:
     """Delete objects; with `rewriteHistory` also the files that point to them, from every commit of every branch."""
     account = caller.require_account()
     sizes = {sha: _size(state, repo, sha) for sha in body.deletions.sha}
@@ -112,7 +113,7 @@ def delete_several(repo: Owned, state: StateDep, caller: CallerDep, body: LfsFil
 @router.post("/api/{kind:kind}/{ns}/{name}/lfs-files/duplicate")
 def duplicate(
     response: Response, repo: Contents, state: StateDep, caller: CallerDep, body: DuplicateBody
-) -> dict[str, Any]:
+) -> JsonObject:
     """Add objects to another repo; the answer lists the failed ones, with status 207."""
     target = state.access.repo(body.target.type, body.target.name, caller, "discuss")
     failed = []

@@ -10,6 +10,7 @@ from localhub.accounts.store import Account, Caller, Token, TokenScope
 from localhub.clock import iso
 from localhub.errors import HubError
 from localhub.http.paging import next_link
+from localhub.json_values import JsonObject
 from localhub.repos.records import RepoType
 from localhub.routes.dependencies import CallerDep, StateDep, public_url
 from localhub.state import HubState
@@ -20,7 +21,7 @@ AccountName = Annotated[str, Path(max_length=200)]
 
 
 @router.get("/api/whoami-v2")
-def whoami(state: StateDep, caller: CallerDep) -> dict[str, Any]:
+def whoami(state: StateDep, caller: CallerDep) -> JsonObject:
     """The caller's account, its organisations, and the rights of its token."""
     account = caller.require_account()
     return {
@@ -40,7 +41,7 @@ def whoami(state: StateDep, caller: CallerDep) -> dict[str, Any]:
 
 
 @router.get("/api/users/{user}/overview")
-def user_overview(state: StateDep, user: AccountName) -> dict[str, Any]:
+def user_overview(state: StateDep, user: AccountName) -> JsonObject:
     """A user's public profile."""
     account = _named(state, user, "user")
     orgs = [
@@ -53,7 +54,7 @@ def user_overview(state: StateDep, user: AccountName) -> dict[str, Any]:
 
 
 @router.get("/api/organizations/{org}/overview")
-def org_overview(state: StateDep, org: AccountName) -> dict[str, Any]:
+def org_overview(state: StateDep, org: AccountName) -> JsonObject:
     """An organisation's public profile."""
     account = _named(state, org, "org")
     return {
@@ -83,7 +84,7 @@ def members(
     search: str | None = None,
     limit: Annotated[int, Query(ge=10, le=10_000)] = 500,
     cursor: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
-) -> list[dict[str, Any]]:
+) -> list[JsonObject]:
     """One page of the members; only members see roles."""
     account = _named(state, org, "org")
     is_member = caller.account is not None and state.accounts.role(account.id, caller.account.id) is not None
@@ -101,7 +102,7 @@ def members(
 @router.get("/api/users/{name}/followers")
 @router.get("/api/users/{name}/following")
 @router.get("/api/organizations/{name}/followers")
-def followers(state: StateDep, name: AccountName) -> list[dict[str, Any]]:
+def followers(state: StateDep, name: AccountName) -> list[JsonObject]:
     """An empty list: accounts have no followers here."""
     if state.accounts.by_name(name) is None:
         raise HubError(404, f"There is no account {name}")
@@ -109,7 +110,7 @@ def followers(state: StateDep, name: AccountName) -> list[dict[str, Any]]:
 
 
 @router.get("/api/agent-harnesses")
-def harnesses() -> dict[str, Any]:
+def harnesses() -> JsonObject:
     """An empty answer to the client's daily call."""
     return {}
 
@@ -130,7 +131,7 @@ def _named(state: HubState, name: str, kind: str | None) -> Account:
     return account
 
 
-def _org(org: Account, role: str) -> dict[str, Any]:
+def _org(org: Account, role: str) -> JsonObject:
     return {
         "type": "org",
         "id": org.id,
@@ -146,7 +147,7 @@ def _org(org: Account, role: str) -> dict[str, Any]:
     }
 
 
-def _member(account: Account) -> dict[str, Any]:
+def _member(account: Account) -> JsonObject:
     return {
         "_id": account.id,
         "user": account.name,
@@ -162,7 +163,7 @@ def _repo_counts(state: HubState, account: Account) -> dict[str, int]:
     return {f"num{kind.capitalize()}s": public.count(kind) for kind in ("model", "dataset", "space")}
 
 
-def _token(state: HubState, caller: Caller) -> dict[str, Any]:
+def _token(state: HubState, caller: Caller) -> JsonObject:
     token = caller.token
     if token is None:
         return {}
@@ -172,12 +173,12 @@ def _token(state: HubState, caller: Caller) -> dict[str, Any]:
     return fields
 
 
-def _fine_grained(state: HubState, token: Token) -> dict[str, Any]:
+def _fine_grained(state: HubState, token: Token) -> JsonObject:
     scoped = [{"entity": _entity(state, scope), "permissions": sorted(scope.permissions)} for scope in token.scoped]
     return {"canReadGatedRepos": token.reads_gated, "global": sorted(token.global_permissions), "scoped": scoped}
 
 
-def _entity(state: HubState, scope: TokenScope) -> dict[str, Any]:
+def _entity(state: HubState, scope: TokenScope) -> JsonObject:
     if scope.entity_type in ("user", "org"):
         account = state.accounts.by_name(scope.entity_name)
         entity_id = account.id if account else None

@@ -14,6 +14,7 @@ from localhub.clock import Clock, iso
 from localhub.database import Database
 from localhub.errors import Forbidden, HubError, RevisionNotFound
 from localhub.git.refs import RefChange
+from localhub.json_values import JsonObject
 from localhub.markdown import render
 from localhub.repos.access import Access
 from localhub.repos.events import HubEvent, Subscriber
@@ -254,7 +255,7 @@ class ThreadService:
             raise HubError(404, f"No comment {comment_id} in discussion #{thread.num}")
         return event
 
-    def _edited(self, comment: ThreadEvent, text: str, editor: Account) -> dict[str, Any]:
+    def _edited(self, comment: ThreadEvent, text: str, editor: Account) -> JsonObject:
         edits = comment.data["num_edits"] + 1
         changed = {"raw": text, "edited": True, "num_edits": edits, "updated_at": self._now(), "updated_by": editor.id}
         return {**comment.data, **changed}
