@@ -29,7 +29,7 @@ def upload(session: HubSession, retries: Retries, repo: Repo, puts: Sequence[Wri
             _store(session, retries, item, by_oid)
 
 
-def _batch(session: HubSession, retries: Retries, repo: Repo, by_oid: dict[str, bytes]) -> list[dict[str, Any]]:
+def _batch(session: HubSession, retries: Retries, repo: Repo, by_oid: dict[str, bytes]) -> list[dict[str, object]]:
     """Ask for the upload URLs of the objects; objects that are stored already have no `actions`."""
     body = {
         "operation": "upload",

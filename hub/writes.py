@@ -76,7 +76,7 @@ class Writes(Reads):
 
     def _lines(
         self, repo: Repo, changes: Sequence[Change], branch: str, *, create_pr: bool, regular: Collection[str]
-    ) -> list[dict[str, Any]]:
+    ) -> list[dict[str, object]]:
         """Upload the contents of large files, and return the lines of the commit's body."""
         puts = [change for change in changes if isinstance(change, WriteFile) and change.path not in regular]
         large = self._large(repo, puts, branch, create_pr=create_pr)
@@ -135,7 +135,7 @@ def _check(message: str, changes: Sequence[Change]) -> None:
         quoted_path(change.path)
 
 
-def _line(change: Change, large: set[str]) -> dict[str, Any]:
+def _line(change: Change, large: set[str]) -> dict[str, object]:
     if isinstance(change, DeleteFile):
         return {"key": "deletedFile", "value": {"path": change.path}}
     if change.path in large:

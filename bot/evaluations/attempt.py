@@ -5,6 +5,8 @@ Race closed: two workers take one attempt. Both ask, the file names one attempt,
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bot.core.context import BoardContext
 from bot.evaluations import publication, timing
 from bot.queue.dispatching import QUEUE, job_for
@@ -90,9 +92,8 @@ def watch(context: BoardContext, gathered: RequestFacts) -> None:
     quarter = min(3, 4 * progress.done // progress.total) if progress and progress.total else 0
     entry = entry.changed(state="running", attempt=attempt, shown=max(entry.shown, quarter))
     total = progress.total if progress is not None else 0
-    view = view_of(
-        context, entry, gathered.request, "running", done=total * entry.shown // 4, total=total if entry.shown else 0
-    )
+    view = view_of(context, entry, gathered.request, "running")
+    view = replace(view, done=total * entry.shown // 4, total=total if entry.shown else 0)
     context.index.put(entry)
     context.index.put(
         queue_places.merge_announced(

@@ -7,7 +7,7 @@ gets a new place and a new estimate.
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
 
 from bot.core.context import BoardContext
 from bot.read_models.queue_snapshot import take_snapshot
@@ -101,17 +101,14 @@ def note_turn_used(context: BoardContext, entry: IndexEntry) -> None:
         context.measures.waited(turn, share_waited(expected, context.now() - at))
 
 
-def place_fields(context: BoardContext, entry: IndexEntry) -> dict[str, Any]:
-    """View fields for the place of `entry`, as the status comment shows it."""
-    if entry.why:
-        return {"held": blocker_details(context, entry)}
-    return {"position": entry.place or None, "starts": entry.starts}
-
-
 def tell_place(context: BoardContext, entry: IndexEntry, request: Request) -> None:
     """Show the place of a waiting request, or what blocks it, in its status comment."""
     entry = with_announced_place(context, entry)
-    view = view_of(context, entry, request, "waiting", **place_fields(context, entry))
+    view = view_of(context, entry, request, "waiting")
+    if entry.why:
+        view = replace(view, held=blocker_details(context, entry))
+    else:
+        view = replace(view, position=entry.place or None, starts=entry.starts)
     context.index.put(merge_announced(context, update_status(context, entry, view, named=request.file.steward.thread)))
 
 
@@ -120,7 +117,7 @@ def tell_cancelled(context: BoardContext, entry: IndexEntry, request: Request) -
     named = request.file.steward.thread
     if entry.thread is None and named is None:
         return
-    view = view_of(context, entry, request, "cancelled", why=request.file.steward.cancelled)
+    view = replace(view_of(context, entry, request, "cancelled"), why=request.file.steward.cancelled)
     announced = update_status(context, entry, view, named=named)
     if announced != entry:
         context.index.put(announced)

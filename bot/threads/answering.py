@@ -22,7 +22,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
 
 import structlog
 
@@ -242,7 +241,7 @@ def _record_sections(
 
 def _decision_fields(
     context: BoardContext, source: CommentCommands, person: Person, section: Section, at: datetime
-) -> dict[str, Any]:
+) -> dict[str, object]:
     assert section.call is not None
     return {
         "at": iso(at.timestamp()),
