@@ -17,9 +17,10 @@ from collections.abc import Iterable, Sequence
 from bot.core.context import BoardContext, repo_of, thread_key
 from bot.core.render import printable, render
 from bot.core.waiting_threads import note
+from bot.core.watched_repos import thread_repos
 from bot.flags import appeals, evidence_recheck
 from bot.flags.appeals import Appeal
-from bot.flags.notices import FLAGGED, address, repos_with_flag_threads
+from bot.flags.notices import FLAGGED, address
 from bot.flags.report_intake import may_report, take_reports
 from bot.request_files.status_text import TITLE_LIMIT
 from hub.comments import find_marked
@@ -110,7 +111,7 @@ def thread_at(context: BoardContext, url: str) -> tuple[Repo, int] | None:
     """The repo and number of the thread at an address; None where it is in none of the board's repos."""
     for link in thread_links(url):
         repo = repo_of(f"{link.kind}/{link.repo}")
-        if repo in repos_with_flag_threads(context) and address(context, repo, link.number) == url:
+        if repo in thread_repos(context) and address(context, repo, link.number) == url:
             return repo, link.number
     return None
 

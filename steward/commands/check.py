@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from leaderboard.options import DEFAULT_PRECISION
 from steward.commands.board import AsJson, open_board
-from steward.commands.model_arguments import Model, Precision, Revision, WeightType, reason_lines
 
 if TYPE_CHECKING:
     from bot.model_facts.checking import AdmissionCheck, AdmissionCheckLine
+    from bot.read_models.check_models import ReasonView
+    from leaderboard.reasons import Problem
+
+Model = Annotated[str, typer.Argument(help="The model's id on the Hub: org/name.")]
+Precision = Annotated[str, typer.Option(help="The precision of the evaluation.")]
+Revision = Annotated[str, typer.Option(help="A branch, a tag or a commit.")]
+WeightType = Annotated[str, typer.Option(help="Original, Delta or Adapter.")]
 
 REFUSED = 1
 MARKS = {"passed": "ok", "failed": "FAIL", "not-looked-at": "-"}
@@ -72,3 +79,12 @@ def _end(result: AdmissionCheck) -> str:
     if result.accepted:
         return f"{result.model} would be accepted at {(result.verdict.sha or '')[:8]}."
     return f"{result.model} would not be accepted: {failed} of {len(result.lines)} rules fail."
+
+
+def reason_lines(reason: Problem | ReasonView, mark: str) -> Iterator[str]:
+    """Yield one reason after `mark`, and its advice in the next line."""
+    from bot.core.render import printable
+
+    yield f"{mark}{printable(reason.message)}{f' (See {reason.link})' if reason.link else ''}"
+    if reason.advice:
+        yield f"{' ' * len(mark)}→ {printable(reason.advice)}"
