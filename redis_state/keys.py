@@ -222,20 +222,16 @@ class Keys:
     commits_paused = BoardKeyOf("commits-paused")
     """String: the time before which the Hub accepts no commit in a repo."""
 
-    # --- what people ask for on the pages, and the answers; all expire within a day
+    # --- messages from the web server to syncs, counted requests, sessions; all expire within a day
 
-    question = BoardKeyOf("question")
-    """String, for two minutes: JSON of the question with a digest."""
-    answer = BoardKeyOf("answer")
-    """String, for a minute: JSON of the answer to the question with a digest."""
+    def message(self, kind: str, message_id: str) -> str:
+        """Hash, for a day at most: a message to a sync, and its answer (`redis_state.board.mailbox`)."""
+        return self.key(kind, message_id)
+
     asked = BoardKeyOf("asked")
-    """String, for a minute: the number of questions of one client, or of `all` clients."""
-    submission = BoardKeyOf("submission")
-    """Hash, for a day: `asked`, JSON of the submission with a digest and of its sender; `answer`, once there is one."""
+    """String, for a minute: the number of requests that `bot.web.incoming.over_limit` counted."""
     session = BoardKeyOf("session")
     """String, for hours: JSON of a signed-in person, by the digest of the id in their cookie."""
-    maintainer_action = BoardKeyOf("errand")
-    """Hash, for an hour: `asked`, JSON of the action and the maintainer; `settled`, its result; `answer`."""
 
     # --- evaluations in progress: attempts, workers, canaries, and RQ's queues
 

@@ -140,7 +140,7 @@ def end_attempt(context: BoardContext, entry: IndexEntry, attempt: str) -> Index
 def may_keep_log(context: BoardContext, request: Request) -> bool:
     """Whether the logs repo may hold the log: that of a private or gated model, only if the repo is private."""
     access = context.index.get(str(request.path)).standing.access
-    return access == "public" or context.visibility.is_private(context.logs)
+    return access == "public" or context.is_logs_repo_private()
 
 
 def keep_log(context: BoardContext, request: Request, outcome: Outcome, text: str) -> bool:
@@ -151,7 +151,7 @@ def keep_log(context: BoardContext, request: Request, outcome: Outcome, text: st
     log_edit, outcome_edit = _log_edits(outcome)
     if not may_keep_log(context, request):
         return True
-    if context.ledgers.landed(log_edit, outcome_edit):
+    if context.ledger.edits.landed(log_edit, outcome_edit):
         return True
     model, path = request.path.model, str(request.path)
     log_data = (text or "The attempt left no log.\n").encode("utf-8", "replace")
@@ -168,7 +168,7 @@ def keep_log(context: BoardContext, request: Request, outcome: Outcome, text: st
 def keep_results(context: BoardContext, request: Request, outcome: Outcome, path: str, data: bytes) -> bool:
     """Whether the results are in the results repo, or held back, so that the caller may continue; else stage them."""
     edit, subject = _results_edit(outcome), str(request.path)
-    if context.ledgers.landed(edit):
+    if context.ledger.edits.landed(edit):
         return True
     line, wake = f"Add results of {request.path.model}", (request_key(subject),)
     put = PutFile(id=edit, path=path, data=data, line=line, subject=subject, wake=wake)

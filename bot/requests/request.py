@@ -54,7 +54,7 @@ log = structlog.get_logger()
 
 def sync_request(context: BoardContext, path: str) -> float | None:
     """Bring the request at `path` one step further; return when to sync it again (Unix time), if known."""
-    if context.ledgers.pending(path):
+    if context.ledger.edits.is_pending(path):
         return None  # the ledger marks this key again when the edit has landed, or is void
     context.adoption.ensure()
     before = context.index.get(path)

@@ -93,7 +93,7 @@ def _is_only_known_edits(context: BoardContext, history: CommitHistory) -> bool:
     if not (history.is_complete and history.is_ours):
         return False
     written = [edits_in(entry.message) for entry in history.commits]
-    return all(written) and context.ledgers.knows([edit for edits in written for edit in edits])
+    return all(written) and context.ledger.edits.knows([edit for edits in written for edit in edits])
 
 
 def _history(context: BoardContext, seen: str | None, head: str) -> CommitHistory:

@@ -141,7 +141,7 @@ class Path:
         self.stand.form.create_commit(REQUESTS, operations, commit_message="Add", repo_type="dataset")
         self.stand.settle()
         paths = [path for path, _ in written]
-        while any(map(self.stand.context.ledgers.pending, paths)):
+        while any(map(self.stand.context.ledger.edits.is_pending, paths)):
             self.stand.time += 60  # several commits, one after the other
             self.stand.work()
         return paths

@@ -70,7 +70,7 @@ def test_two_hundred_models_of_one_submitter_do_not_delay_the_first_of_another(s
 
 def test_positions_are_told_as_they_cross_levels_and_not_in_between(stand: BoardDriver) -> None:
     """A waiting request's comment is rewritten at the third place and the first, and at no other step."""
-    stand.context.ledgers.budget = Commits(at_once=60)
+    stand.context.ledger.budget.limits = Commits(at_once=60)
     paths = submit(stand, *(f"p{n}" for n in range(6)), sender="ada")
     order = [one.path for one in take_snapshot(stand.context).turns]
     last = order[-1]
