@@ -125,7 +125,7 @@ def refuse_unreadable(context: BoardContext, entry: IndexEntry, file: File | Non
 
 
 def _stage_refusal(context: BoardContext, entry: IndexEntry, file: File, problems: Sequence[Problem]) -> None:
-    """Stage the refusal of an unreadable file. It changes only the status and the bot's own object, and only in the version that was read."""
+    """Stage the refusal: it changes only the status and the bot's own object, and only in the version that was read."""
     step = transitions.fail_transition(failure=refusal(tuple(problems)), log=None, thread=entry.thread)
     edit = FieldEdit(
         id=f"refuse {file.oid} {digest_of(entry.path)}",
