@@ -27,7 +27,6 @@ from bot.intake.webhooks import WebhookEndpoint
 from bot.web import answers
 from bot.web.api import api_routes
 from bot.web.board import BoardReader
-from bot.web.chart_routes import chart_routes
 from bot.web.checks import Checks
 from bot.web.connections import bounded_http
 from bot.web.frame import Frame, static_routes
@@ -38,6 +37,7 @@ from bot.web.maintain.api import maintain_api_routes
 from bot.web.maintain.routes import maintain_routes
 from bot.web.maintain.views import MaintenanceReader
 from bot.web.metrics import metric_routes
+from bot.web.pages.times import chart_routes
 from bot.web.signin.app import app_of
 from bot.web.signin.routes import SigningIn, signin_routes
 from bot.web.site import MENU, site_routes, warm

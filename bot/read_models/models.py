@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from leaderboard.attempts import Fault
+from leaderboard.dispatch import BlockerKind
 from leaderboard.requests import Access
 
 State = Literal["new", "waiting", "running", "finished", "failed", "cancelled", "elsewhere", "settled"]
@@ -95,10 +97,38 @@ class QueuePositionView(ApiModel):
 class QueueBlockerView(ApiModel):
     """The hold, pause or budget that blocks a request."""
 
-    kind: Literal["hold", "pause", "budget"]
+    kind: BlockerKind
     what: str = Field(default="", description="what is paused, or whose budget is used up")
     reason: str = ""
     by: str = ""
+
+    @property
+    def scope(self) -> str:
+        """The kind of a pause's target: `board`, `tier` or `suite`."""
+        return self.what.partition(":")[0]
+
+    @property
+    def name(self) -> str:
+        """The name of the paused tier or suite."""
+        return self.what.partition(":")[2]
+
+    @property
+    def words(self) -> str:
+        """Kind, target and reason on one line, for a terminal and for lists in threads."""
+        return ": ".join(filter(None, (f"{self.kind} {self.what}".strip(), self.reason)))
+
+
+PHASES: Mapping[str, str] = {
+    "claim": "a worker is taking it",
+    "download": "downloading the model",
+    "start": "starting the sandbox",
+    "load": "loading the weights",
+    "prepare": "preparing the questions",
+    "evaluate": "answering questions",
+    "score": "scoring",
+    "publish": "publishing",
+}
+"""Phase of an evaluation → its name for people."""
 
 
 class ProgressView(ApiModel):

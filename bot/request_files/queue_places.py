@@ -11,16 +11,16 @@ from typing import Any
 
 from bot.core.context import BoardContext
 from bot.read_models.queue_snapshot import take_snapshot
-from bot.read_models.queue_texts import BlockerDetails
+from bot.read_models.serializers import blocker_view
 from bot.request_files.status_thread import update_status
 from bot.request_files.status_views import view_of
 from leaderboard.admission.facts import ModelFacts
 from leaderboard.admission.sizes import parameters
-from leaderboard.budgets import BudgetKind, hours
+from leaderboard.budgets import hours
+from leaderboard.dispatch import read_blocker
 from leaderboard.estimates import share_waited
 from leaderboard.failures import climbs
 from leaderboard.places import crosses
-from leaderboard.queue_snapshot import blocker_word
 from leaderboard.requests import Request
 from leaderboard.tiers import larger, size_class, tier_of, weight_bytes
 from leaderboard.times import read_time
@@ -74,7 +74,7 @@ def with_announced_place(context: BoardContext, entry: IndexEntry) -> IndexEntry
     outlook = take_snapshot(context).outlook(entry.path)
     if outlook is None:
         return entry
-    position, why = outlook.position or 0, blocker_word(outlook.held)
+    position, why = outlook.position or 0, outlook.held.stored if outlook.held is not None else ""
     if why == entry.why and not crosses(entry.place, position):
         return entry
     start = outlook.start
@@ -101,9 +101,12 @@ def note_turn_used(context: BoardContext, entry: IndexEntry) -> None:
 
 def place_fields(context: BoardContext, entry: IndexEntry) -> dict[str, Any]:
     """View fields for the place of `entry`, as the status comment shows it."""
-    if entry.why:
-        return {"held": blocker_details(context, entry)}
-    return {"position": entry.place or None, "starts": entry.starts}
+    blocker = read_blocker(entry.why)
+    if blocker is None:
+        return {"position": entry.place or None, "starts": entry.starts}
+    used_up = hours(context.board.budgets, blocker.what, entry.tier) if blocker.kind == "budget" else 0.0
+    held = blocker_view(entry, blocker, context.pauses.all())
+    return {"held": held, "tier": entry.tier, "budget_hours": used_up}
 
 
 def tell_place(context: BoardContext, entry: IndexEntry, request: Request) -> None:
@@ -129,22 +132,3 @@ def merge_announced(context: BoardContext, announced: IndexEntry) -> IndexEntry:
     fresh = context.index.get(announced.path)
     names = ("thread", "comment", "said", "closed", "place", "starts", "why", "foretold")
     return fresh.model_copy(update={name: getattr(announced, name) for name in names})
-
-
-def blocker_details(context: BoardContext, entry: IndexEntry) -> BlockerDetails:
-    """Details of what blocks `entry`, as people read them."""
-    kind, _, target = entry.why.partition(" ")
-    hold = {"hold": entry.hold, "pause": context.pauses.all().get(target)}.get(kind)
-    limit = hours(context.board.budgets, _budget_owner(target), entry.tier) if kind == "budget" else 0.0
-    return BlockerDetails(
-        kind=kind,
-        what=target,
-        tier=entry.tier,
-        hours=limit,
-        reason=hold.reason if hold is not None else "",
-        by=hold.by if hold is not None else "",
-    )
-
-
-def _budget_owner(target: str) -> BudgetKind:
-    return "request" if target == "request" else "submitter" if target == "submitter" else "tier"

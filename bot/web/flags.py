@@ -67,10 +67,6 @@ class FlagReader:
 
 def flag_view(record: FlagRecord) -> FlagView:
     """The public view of one flag."""
-    decisions = [
-        FlagDecisionView(what=decision.what, at=decision.at, by=decision.by, reason=decision.reason)
-        for decision in record.decisions
-    ]
     return FlagView(
         model=record.model,
         also=list(record.also),
@@ -82,5 +78,5 @@ def flag_view(record: FlagRecord) -> FlagView:
         revision=record.scope.revision,
         precision=record.scope.precision,
         thread=record.thread,
-        decisions=decisions,
+        decisions=[FlagDecisionView.model_validate(one, from_attributes=True) for one in record.decisions],
     )

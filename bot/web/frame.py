@@ -17,8 +17,7 @@ from fastapi.responses import HTMLResponse, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from bot.read_models.models import ErrorResponse
-from bot.read_models.phases import PHASES
+from bot.read_models.models import PHASES, ErrorResponse
 from bot.web.answers import FRESH, PRIVATE, tagged
 from bot.web.visitors import Visitors
 from leaderboard.attempts import Fault

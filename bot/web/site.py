@@ -14,16 +14,16 @@ from redis.exceptions import RedisError
 from bot.web.board import BoardReader
 from bot.web.frame import Frame
 from bot.web.page import Page, page_routes
-from bot.web.pages import flags, model, queue, requests, results, threads, times, workers
+from bot.web.pages import flags, queue, requests, results, threads, times, workers
 
 log = structlog.get_logger()
 
 PAGES: tuple[Page[Any, Any], ...] = (
     queue.PAGE,
-    results.PAGE,
+    results.TABLE,
     requests.LIST,
     requests.ONE,
-    model.PAGE,
+    results.MODEL,
     flags.PAGE,
     workers.PAGE,
     times.PAGE,
