@@ -215,7 +215,7 @@ def _stage(
     """Stage `step`, which is valid as long as the request has not ended."""
     path = str(request.path)
     # Behind other staged edits, the file may have the same content as before them: its oid does not identify the edit.
-    suffix = f" {secrets.token_hex(4)}" if context.ledgers.pending(path) else ""
+    suffix = f" {secrets.token_hex(4)}" if context.ledger.edits.is_pending(path) else ""
     edit = FieldEdit(
         id=f"{code} {file.oid} {digest_of(path)}{suffix}",
         path=path,

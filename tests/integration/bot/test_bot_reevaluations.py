@@ -100,7 +100,7 @@ def shell(stand: BoardDriver, valkey_url: str, tmp_path: Path, monkeypatch: pyte
         "STEWARD_MIRRORS": os.fspath(tmp_path / "mirrors"),
     }.items():
         monkeypatch.setenv(name, value)
-    stand.context.ledgers.budget = Commits(at_once=60, first_wait=0.0)
+    stand.context.ledger.budget.limits = Commits(at_once=60, first_wait=0.0)
 
     def run(*words: str) -> tuple[int, str]:
         found = CliRunner().invoke(app, list(words))
@@ -233,7 +233,7 @@ def test_many_are_put_back_by_one_commit(stand: BoardDriver) -> None:
     due = survey(stand.context, old=True).due
     commits = stand.commits()
     assert put_back(stand.context, due, by=stand.context.me(), command="steward reevaluate --yes --adopted") == 40
-    stand.context.ledgers.budget = Commits(at_once=60, first_wait=0.0)
+    stand.context.ledger.budget.limits = Commits(at_once=60, first_wait=0.0)
     assert stand.context.effects.write(REQUESTS) is None
     assert stand.commits() == commits + 1
     assert {stand.file(one.path)["status"] for one in due} == {"PENDING_NEW_EVAL"}
