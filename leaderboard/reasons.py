@@ -13,10 +13,7 @@ MAX_WORD = 200
 
 
 class Problem(BaseModel):
-    """One problem of one file or submission, in full sentences, with an optional link. Verdicts and files hold it.
-
-    Where a rule found it, it was made from a `Reason`, the kind of problem, whose code it bears.
-    """
+    """One problem of a submission, with advice and an optional link to more information."""
 
     model_config = ConfigDict(frozen=True)
 

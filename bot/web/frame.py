@@ -141,15 +141,13 @@ def static_address(name: str) -> str:
 
 def time_tag(at: str | None) -> Markup:
     """An ISO time in readable form. The script adds the relative time, so that the page's ETag stays the same."""
-    return Markup('<time datetime="{}">{}</time>').format(at, readable_time(at)) if at else Markup("")
-
-
-def readable_time(at: str) -> str:
-    """An ISO time in readable form, `2026-11-25 12:00 UTC`; unchanged if it is no time."""
+    if not at:
+        return Markup("")
     try:
-        return datetime.fromisoformat(at).astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
+        readable = datetime.fromisoformat(at).astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
     except ValueError:
-        return at
+        readable = at  # it is no time
+    return Markup('<time datetime="{}">{}</time>').format(at, readable)
 
 
 def as_path(value: str) -> str:

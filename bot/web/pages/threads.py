@@ -90,7 +90,7 @@ def _public_views(context: BoardContext, decisions: Sequence[CommandDecision]) -
     requests only the first MAX_REQUESTS are shown: the file of the decision has all of them.
     """
     paths = [path for decision in decisions if decision.thread is None for path in decision.requests[:MAX_REQUESTS]]
-    # A request that is not in the index may be private only if the board takes private
+    # A request that is not in the index may be private only if the board takes private models.
     hides_unknown = context.board.admission.private_models
     entries = dict(zip(paths, context.index.find(paths), strict=True))
     public = {path for path, entry in entries.items() if not (hides_unknown if entry is None else entry.is_private)}

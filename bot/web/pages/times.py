@@ -62,7 +62,7 @@ PAGE = Page(
 
 
 def chart_routes(board: BoardReader) -> APIRouter:
-    """The routes of one board."""
+    """The routes of the charts."""
     routes = APIRouter(include_in_schema=False)
 
     @routes.get("/charts/{name}.svg")
