@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from leaderboard.attempts import Fault
+from leaderboard.attempts import Failure
 from leaderboard.dispatch import BlockerKind
 from leaderboard.requests import Access
 
@@ -64,15 +64,6 @@ class ErrorResponse(ApiModel):
     )
 
     code: str = Field(description="one word for programs")
-    message: str
-    advice: str = ""
-
-
-class FailureView(ApiModel):
-    """The cause of a failed evaluation or submission, and where it lies (`fault`)."""
-
-    cause: str
-    fault: Fault
     message: str
     advice: str = ""
 
@@ -159,7 +150,7 @@ class RequestSummaryView(ApiModel):
     log_url: str | None = None
     results_url: str | None = None
     details_url: str | None = Field(default=None, description="address of the dataset with all questions and answers")
-    failure: FailureView | None = None
+    failure: Failure | None = None
     failed: bool = Field(
         default=False,
         description="whether its newest evaluation failed; a finished request keeps its earlier result",

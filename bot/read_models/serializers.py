@@ -71,6 +71,7 @@ def _summary(context: BoardContext, entry: IndexEntry, adopted: str, *, public: 
     path, standing = parse_path(entry.path), entry.standing
     names = path if isinstance(path, RequestPath) else None
     shows_details = not public or standing.access == "public"
+    failure = old_failure(adopted) if _failed_before(entry) else standing.failure
     thread = f"{context.address(context.requests)}/discussions/{entry.thread}" if entry.thread is not None else None
     return models.RequestSummaryView(
         path=entry.path,
@@ -89,7 +90,7 @@ def _summary(context: BoardContext, entry: IndexEntry, adopted: str, *, public: 
         details_url=_details_url(context, names.model)
         if shows_details and names and standing.results and not standing.old
         else None,
-        failure=_failure_view(entry, adopted) if shows_details else None,
+        failure=failure if shows_details else None,
         failed=_has_failed(entry),
         access=standing.access,
         from_before=standing.old,
@@ -102,12 +103,6 @@ def _details_url(context: BoardContext, model: str) -> str | None:
         return context.address(Repo("dataset", context.board.repos.details(model)))
     except BadRequest:
         return None  # the file does not hold a model's name
-
-
-def _failure_view(entry: IndexEntry, adopted: str) -> models.FailureView | None:
-    """The failure; for one from before the board's adoption, a sentence that its log is missing."""
-    failure = old_failure(adopted) if _failed_before(entry) else entry.standing.failure
-    return models.FailureView(**failure.model_dump()) if failure is not None else None
 
 
 def _has_failed(entry: IndexEntry) -> bool:

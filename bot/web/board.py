@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import ConfigDict, Field
 
@@ -16,7 +16,7 @@ from bot.web.charts.times import TimingReader
 from bot.web.flags import FlagReader
 from bot.web.rows import RequestRow, RequestRows, category_of
 from bot.web.table import RequestTable
-from leaderboard.search import Query
+from leaderboard.search import MisreadTerm, Query
 from redis_state.board.entry import IndexEntry
 from redis_state.clock import iso
 
@@ -35,21 +35,13 @@ SCORES_EXAMPLE: dict[str, Any] = {
 }
 
 
-class MisreadTermView(ApiModel):
-    """One term of a search that could not be understood, and columns with similar names."""
-
-    said: str
-    why: Literal["column", "number", "yes-no", "empty", "too-long"]
-    near: list[str] = Field(default_factory=list)
-
-
 class SearchView(ApiModel):
     """The outcome of a search: the number of matches, and similar names if there are none."""
 
     query: str
     count: int
     near: list[str] = Field(default_factory=list)
-    misread: list[MisreadTermView] = Field(default_factory=list)
+    misread: list[MisreadTerm] = Field(default_factory=list)
 
 
 class EvaluationScoresView(ApiModel):
@@ -125,5 +117,4 @@ def page_of(order: Sequence[int], page: int, size: int) -> tuple[int, int, Seque
 def searched(rows: RequestRows, q: str, query: Query, count: int) -> SearchView:
     """The outcome of the search `q`, which was parsed as `query` and matches `count` rows."""
     near = [] if count or not query.names else rows.near(query)
-    misread = [MisreadTermView(said=term.said, why=term.why, near=list(term.near)) for term in query.misread]
-    return SearchView(query=q[:1_000], count=count, near=near, misread=misread)
+    return SearchView(query=q[:1_000], count=count, near=near, misread=list(query.misread))
