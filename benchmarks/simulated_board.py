@@ -125,7 +125,7 @@ class SimulatedBoard:
             or self.context.index.count_waiting()
             or self.context.index.busy()
             or self.context.index.unjudged()
-        ) or bool(self.context.ledgers.staging.repos())
+        ) or bool(self.context.ledger.edits.repos())
 
     def next_moment(self) -> float:
         """Return the time of the next event."""
@@ -158,7 +158,7 @@ class SimulatedBoard:
         while True:
             while self.loop.step():
                 pass
-            if not self.hear() and not self.take():
+            if not self.begin() and not self.take():
                 return
 
     def take(self) -> bool:
@@ -177,7 +177,7 @@ class SimulatedBoard:
         self.context.mark(f"request:{message.path}")
         return True
 
-    def hear(self) -> bool:
+    def begin(self) -> bool:
         """Start evaluations with a confirmed claim, and return whether one started."""
         begun = False
         for job in self.running.values():
@@ -224,9 +224,11 @@ class SimulatedBoard:
 
     def busiest(self) -> int:
         """Return the most commits that any repo had within a simulated hour of the last day."""
+        from hub.records import Repo
+
         most = 0
         for repo in (REQUESTS, RESULTS, LOGS):
-            times = self.context.ledgers.staging.commits(repo, now=self.time)
+            times = self.context.ledger.budget.recorded(Repo("dataset", repo))
             most = max([most, *(len([t for t in times if at - 3600 < t <= at]) for at in times)])
         return most
 

@@ -10,7 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from leaderboard.budgets import Budgets
-from leaderboard.effects import Effect, EffectMode, Effects
+from leaderboard.effects import OTHERS, Effect, EffectMode, Effects
 from leaderboard.policy import AdmissionPolicy
 from leaderboard.reasons import describe_errors
 from leaderboard.tiers import TierLimits
@@ -37,8 +37,10 @@ class BoardRepos(BaseModel):
     community: RepoId
     community_type: Literal["dataset", "space", "model"] = "space"
     details_namespace: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,96}$")]
-    flags: RepoId | None = Field(default=None, description="where flags are kept; without it nothing can be flagged")
-    contents: RepoId | None = Field(default=None, description="where the aggregated table is kept, if there is one")
+    flags: RepoId | None = Field(default=None, description="dataset of the flags; without it, no model can be flagged")
+    contents: RepoId | None = Field(
+        default=None, description="dataset of the aggregated table; without it, there is none"
+    )
 
     def details(self, model: str) -> str:
         """Return the details dataset of `model` (`org/name`): `{details_namespace}/details_{org}__{name}`, or shorter.
@@ -76,27 +78,27 @@ class Board(BaseModel):
         default_factory=dict, description="a dataset of the suite → the repo, or repo@commit, that holds it here"
     )
     front_ends: tuple[str, ...] = Field(
-        default=(), description="Hub user ids of accounts whose request files' `sender` field is believed"
+        default=(), description="Hub user ids of accounts whose request files may name another submitter in `sender`"
     )
     maintainers: tuple[str, ...] = Field(default=(), description="Hub user ids")
     maintainer_organisations: tuple[MaintainingOrganisation, ...] = ()
-    effects: Effects = Field(default_factory=Effects, description="what the bot may do; shadow unless set here")
+    effects: Effects = Field(default_factory=Effects, description="the mode of each kind of effect; shadow by default")
     threads: Literal["always", "failures", "never"] = "failures"
     pull_requests: Literal["wait", "merge"] = Field(
-        default="wait", description="who merges a pull request that passes every check: people, or the bot"
+        default="wait", description="who merges a pull request that passes every check: a maintainer, or the bot"
     )
     precisions: tuple[str, ...] = ("float16", "bfloat16", "float32", "8bit", "4bit", "GPTQ")
     admission: AdmissionPolicy = Field(default_factory=AdmissionPolicy, description="the rules for submissions")
     max_request_bytes: int = Field(default=100_000, ge=1_000)
     attempts: int = Field(
-        default=3, ge=1, le=20, description="how often one request may be tried when the fault is ours"
+        default=3, ge=1, le=20, description="maximal attempts of one request, until a person relaunches it"
     )
-    relaunches_a_day: int = Field(default=100, ge=0, description="how many relaunches people may ask for in 24 hours")
-    attempt_seconds: int = Field(default=8 * 3600, ge=10, description="how long one attempt may take")
+    relaunches_a_day: int = Field(default=100, ge=0, description="maximal relaunches by people in 24 hours")
+    attempt_seconds: int = Field(default=8 * 3600, ge=10, description="time limit of one attempt")
     shows_new_evals: bool = Field(
         default=True, description="whether the front end shows the old result of a request that is PENDING_NEW_EVAL"
     )
-    tiers: TierLimits = Field(default_factory=TierLimits, description="which requests are small, medium or large")
+    tiers: TierLimits = Field(default_factory=TierLimits, description="limits of the tiers")
     budgets: Budgets = Field(default_factory=Budgets, description="GPU-hours by tier, submitter and request")
 
     def with_effect(self, kind: Effect, mode: EffectMode) -> Board:
@@ -112,3 +114,58 @@ def parse_board(text: str) -> Board:
         raise BadBoard(f"the board file is not YAML: {error}") from error
     except ValidationError as error:
         raise BadBoard(f"the board file has invalid fields: {describe_errors(error)}") from error
+
+
+def set_effect(text: str, kind: Effect, mode: EffectMode) -> str:
+    """Return the board file `text` with effects of `kind` in `mode` and nothing else changed.
+
+    Raises BadBoard if `text` is no board file, or its effects cannot be edited in place.
+    """
+    before = parse_board(text)
+    if before.effects.mode(kind) is mode:
+        return text
+    after = _edited(text, kind, mode)
+    try:
+        edited = parse_board(after)
+    except BadBoard:
+        edited = None
+    if edited != before.with_effect(kind, mode):
+        raise BadBoard(f"the effects cannot be edited in place; write `effects: {{{kind}: {mode}, …}}` by hand.")
+    return after
+
+
+def _edited(text: str, kind: Effect, mode: EffectMode) -> str:
+    board = yaml.compose(text)
+    assert isinstance(board, yaml.MappingNode)
+    effects = _value(board, "effects")
+    if effects is None:
+        return _added(text, board, f"effects: {{{kind}: {mode}}}")
+    if isinstance(effects, yaml.MappingNode):
+        current = _value(effects, kind)
+        return _added(text, effects, f"{kind}: {mode}") if current is None else _replaced(text, current, mode)
+    return _replaced(text, effects, f"{{{kind}: {mode}, {OTHERS}: {_word(effects)}}}")
+
+
+def _value(mapping: yaml.MappingNode, name: str) -> yaml.Node | None:
+    return next((value for key, value in mapping.value if key.value == name), None)
+
+
+def _word(node: yaml.Node) -> EffectMode:
+    """Return the mode that one word sets for all kinds; YAML reads a bare `on` and `off` as true and false."""
+    word = yaml.safe_load(yaml.serialize(node))
+    return EffectMode({True: "on", False: "off"}[word] if isinstance(word, bool) else word)
+
+
+def _replaced(text: str, node: yaml.Node, words: str) -> str:
+    return text[: node.start_mark.index] + words + text[node.end_mark.index :]
+
+
+def _added(text: str, mapping: yaml.MappingNode, line: str) -> str:
+    """Insert `line` as the first entry of a nested `mapping`, and as the last entry of the board file itself."""
+    at = mapping.start_mark.index
+    if mapping.flow_style:
+        rest = text[at + 1 :]
+        return text[: at + 1] + line + (f", {rest}" if mapping.value else rest.lstrip())
+    if column := mapping.start_mark.column:
+        return text[:at] + f"{line}\n{' ' * column}" + text[at:]
+    return text.rstrip("\n") + f"\n{line}\n"

@@ -1,20 +1,5 @@
 """Errors of the server, and the answers that they become.
 
-HubError                    any answer other than success: status, message, error code, headers
-├── RepoNotFound            404, `X-Error-Code: RepoNotFound`: missing, or hidden from this caller
-├── RevisionNotFound        404, `X-Error-Code: RevisionNotFound`
-├── EntryNotFound           404, `X-Error-Code: EntryNotFound`
-├── GatedRepo               401/403, `X-Error-Code: GatedRepo`
-├── Forbidden               403: the caller has an account but not the right
-├── Unauthorized            401: the call needs an account
-├── BadRequest              400: the request is invalid
-├── StaleParent             412: the branch moved since `parentCommit`
-└── RepoMoved               307: the repo has a new name
-SetupError                  the Hub cannot start; never sent to a client
-├── WorldError              the world describes an object that cannot be built
-├── FolderInUse             another Hub uses the data folder
-└── ClockSettingError       STEWARD_CLOCK is invalid
-
 The client derives its exceptions from the headers, not from the body; over plain http it reads nothing else.
 """
 
@@ -83,9 +68,13 @@ class EntryNotFound(HubError):
 class GatedRepo(HubError):
     """Only users with granted access may read the repo's files."""
 
-    def __init__(self, full_name: str, *, logged_in: bool) -> None:
-        hint = "ask for access on its page" if logged_in else "log in and ask for access on its page"
-        message = f"Access to {full_name} is restricted and you are not in the authorized list: {hint}."
+    def __init__(self, repo_type: str, full_name: str, address: str, *, logged_in: bool) -> None:
+        restricted = f"Access to {repo_type} {full_name} is restricted"
+        message = (
+            f"{restricted} and you are not in the authorized list. Visit {address} to ask for access."
+            if logged_in
+            else f"{restricted}. You must have access to it and be authenticated to access it. Please log in."
+        )
         super().__init__(403 if logged_in else 401, message, "GatedRepo")
 
 

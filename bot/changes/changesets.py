@@ -202,8 +202,8 @@ def _commit(
     waits: bool = True,
 ) -> str:
     """Make one commit, counted in the repo's budget. Raises RateLimited where the budget is used up and `waits`."""
-    if not context.ledgers.spend(repo) and waits:
-        seconds = (context.ledgers.next_commit(repo) or context.now() + HOUR) - context.now()
+    if not context.ledger.budget.spend(repo) and waits:
+        seconds = (context.ledger.budget.next_check(repo) or context.now() + HOUR) - context.now()
         message = f"The budget of commits to {repo.id} is used up for now."
         raise RateLimited(message, seconds=max(1.0, seconds), what="commits", status=None)
     return context.hub.commit(repo, changes, title[:200], trailer, parent=parent).oid

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,12 +15,13 @@ from bot.core.committed_files import CommittedFiles
 from bot.core.flag_table import FlagBook
 from bot.core.guarded_writes import GuardedWriter
 from bot.core.mirrors.contents_table import ContentsCache
-from bot.core.visibility import Visibility
-from bot.ledger.ledgers import Ledgers
+from bot.ledger.commit_budget import CommitBudget
+from bot.ledger.ledger import Ledger
+from bot.ledger.store import EditStore
 from bot.probe import Probe
 from hub.client import Hub
 from hub.comments import Marker
-from hub.errors import BadRequest
+from hub.errors import BadRequest, NotFound
 from hub.records import Account, Repo
 from leaderboard.admission.facts import EarlierRequest
 from leaderboard.boards import Board
@@ -29,10 +31,9 @@ from redis_state.attempts import Attempts
 from redis_state.board.claimed_numbers import ClaimedNumbers
 from redis_state.board.decisions import Decisions
 from redis_state.board.index import Index
-from redis_state.board.licences import Licences
 from redis_state.board.measures import Measures
 from redis_state.board.pauses import Pauses
-from redis_state.board.scoreboard import Scoreboard
+from redis_state.board.scoreboard import Licences, Scoreboard
 from redis_state.board.timings import Timings
 from redis_state.clock import Clock
 from redis_state.dirty import DirtyKeys, SyncPriority
@@ -43,12 +44,13 @@ from redis_state.meters import Meters
 from redis_state.parking import ParkedSyncs
 from redis_state.redis import Redis
 from redis_state.shadowed_writes import ShadowList
-from redis_state.staging import Staging
 from redis_state.webhook_quota import WebhookQuota
 
 if TYPE_CHECKING:
     from bot.core.mirrors.mirror import Mirror
     from leaderboard.queue_snapshot import QueueSnapshot
+
+VISIBILITY_CACHE_SECONDS = 300.0
 
 Flags = Callable[[Sequence[str], str], tuple[EarlierRequest, ...]]
 """Returns the flags that hold for one of these models (case ignored), or for weights of this digest ("": unknown)."""
@@ -80,10 +82,10 @@ class BoardContext:
         self.scores = Scoreboard(self.redis, self.keys)
         self.licences = Licences(self.redis, self.keys)
         self.webhook_quota = WebhookQuota(self.redis, self.keys)
-        # The clock is looked up at each call, so that a replaced clock counts for the ledgers too.
-        staging = Staging(self.redis, self.keys)
         self.heads = Heads(self.redis, self.keys)
-        self.ledgers = Ledgers(self.hub, staging, self.heads, self.webhook_quota, self.parking, lambda: self.now())
+        edits = EditStore(self.redis, self.keys)
+        budget = CommitBudget(self.hub, self.redis, self.keys, self.webhook_quota, self._present)
+        self.ledger = Ledger(self.hub, edits, budget, self.heads, self.parking, self._present)
         self.requests = Repo("dataset", self.board.repos.requests)
         self.results = Repo("dataset", self.board.repos.results)
         self.logs = Repo("dataset", self.board.repos.logs)
@@ -98,18 +100,18 @@ class BoardContext:
         self.timings = Timings(self.redis, self.keys)
         self.pauses = Pauses(self.redis, self.keys)
         self.last_snapshot: QueueSnapshot | None = None
-        self.visibility = Visibility(self.hub)
+        self._logs_private: tuple[bool, float] | None = None
         self.request_files = CommittedFiles(self.hub, self.heads, lambda: self.mirror, self.requests)
         self.adoption = Adoption(self.hub, self.redis, self.keys, self.requests, self.request_files)
-        # Every write to the Hub passes through this; like the clock above, the board is looked up at each call.
+        shadow = ShadowList(self.redis, self.keys)
+        # Every write to the Hub passes through this. It looks up the board at each call, so that a replaced one counts.
         self.effects = GuardedWriter(
-            lambda: self.board.effects,
-            self.hub,
-            self.ledgers,
-            ShadowList(self.redis, self.keys),
-            self.adoption,
-            lambda: self.now(),
+            lambda: self.board.effects, self.hub, self.ledger, self.webhook_quota, shadow, self.adoption, self._present
         )
+
+    def _present(self) -> float:
+        """The time by the present clock, for parts that outlive a replaced one."""
+        return self.now()
 
     @cached_property
     def mirror(self) -> Mirror:
@@ -123,6 +125,17 @@ class BoardContext:
         """Ids of the repos whose files the bot changes: it writes to no other, even if an edit is staged for one."""
         repos = (self.requests, self.results, self.logs, self.flags_repo, self.contents)
         return frozenset(repo.id for repo in repos if repo is not None)
+
+    def is_logs_repo_private(self) -> bool:
+        """Whether the logs repo is private; False if it does not exist. One call every VISIBILITY_CACHE_SECONDS."""
+        known = self._logs_private
+        if known is None or time.monotonic() - known[1] > VISIBILITY_CACHE_SECONDS:
+            try:
+                known = (self.hub.is_private(self.logs), time.monotonic())
+            except NotFound:
+                return False
+            self._logs_private = known
+        return known[0]
 
     def queue(self, tier: Tier) -> str:
         """Name of the RQ queue of `tier`."""

@@ -1,15 +1,15 @@
-"""Files of Steward at paths that front ends take for requests or results: moved to paths that no front end reads.
+"""Moves Steward's own files from paths that front ends take for requests or results to paths that they do not read.
 
-Earlier versions named these files `*.json`. Front ends walk all `*.json` of a repo, dot folders too, and fail on the
-first file that is no request, or show a removed model again.
+Earlier versions named these files `*.json`. Front ends read all `*.json` of a repo, also in dot folders, and fail on
+the first file that is no request, or show a removed model again.
 
     requests    `.steward/queue.json` -> `.steward/pauses`, `.steward/adopted.json` -> `.steward/adoption`: one commit
     results     `.steward/archive/{path}` -> `.steward/removed/{path}.removed`: one commit for each BATCH_BYTES
 
-Each commit has the commit that its files were read at as parent. So it moves exactly what is there, or does not land;
-and a sync that dies before or after it finds nothing half done.
+The parent of each commit is the commit at which its files were read, so it moves the present files or does not land. A
+sync that dies before or after a commit leaves nothing half done.
 
-A file that is at its former path beside the present one was written after the move: by a process of an earlier version,
+A file at its former path beside one at the present path was written after the move: by a process of an earlier version,
 by hand, or by an edit that was staged before. The members of such a file of pauses replace those of the present one; a
 record or a removed file at the present path stays as it is.
 """
@@ -34,24 +34,24 @@ from redis_state.shadowed_writes import ShadowedWrite
 log = structlog.get_logger()
 
 FORMER = "former-paths"
-"""Dirty key: files of ours may be at former paths."""
+"""Dirty key: files of Steward may be at former paths."""
 TITLE = "Move Steward's own files to where no front end reads them"
 WAIT = 900.0
-"""Seconds from a start to the move. Processes of an earlier version that still run until then know the former paths
-alone: without the record, they take an adopted board for one that was never adopted."""
+"""Seconds from a start to the move. Processes of an earlier version that still run until then read only the former
+paths: without the record at its former path, they would treat an adopted board as one that was never adopted."""
 BATCH_BYTES, BATCH_FILES = 16 * 1024 * 1024, 250
-_TRIES = 5
+_MAX_TRIES = 5
 
 
 def mark_former_paths(context: BoardContext, *, wait: float = WAIT) -> None:
-    """Files of ours may be at former paths: have them moved, `wait` seconds from now."""
+    """Mark the move of files at former paths, due in `wait` seconds."""
     context.dirty.mark(FORMER, due=context.now() + wait, priority=SyncPriority.BACKGROUND)
 
 
 def sync_former_paths(context: BoardContext) -> float | None:
-    """Move all files at former paths, where edits are on; when to go on, if the budget of commits is used up.
+    """Move all files at former paths, if edits are on; return when to continue, if the budget of commits is used up.
 
-    Two calls where there are none.
+    Two calls if there are none.
     """
     waits = [_sync(context, repo) for repo in (context.requests, context.results)]
     return min((when for when in waits if when is not None), default=None)
@@ -59,9 +59,9 @@ def sync_former_paths(context: BoardContext) -> float | None:
 
 def _sync(context: BoardContext, repo: Repo) -> float | None:
     while entries := at_former_paths(context, repo):
-        if not _may(context, repo, [entry.path for entry in entries]):
+        if not _is_allowed(context, repo, [entry.path for entry in entries]):
             return None
-        if (when := context.ledgers.next_commit(repo)) is not None:
+        if (when := context.ledger.budget.next_check(repo)) is not None:
             return when
         move(context, repo)
     return None
@@ -78,11 +78,14 @@ def at_former_paths(context: BoardContext, repo: Repo, revision: str = "main") -
 
 
 def move(context: BoardContext, repo: Repo) -> bool:
-    """Move the files at former paths, as many as one commit holds; whether there were any. The caller may edit."""
-    return context.hub.retries.until(lambda: _move(context, repo), on=(StaleParent,), attempts=_TRIES)
+    """Move as many files from former paths as one commit holds; return whether there were any.
+
+    The caller checks that edits are on.
+    """
+    return context.hub.retries.until(lambda: _move(context, repo), on=(StaleParent,), attempts=_MAX_TRIES)
 
 
-def _may(context: BoardContext, repo: Repo, paths: Sequence[str]) -> bool:
+def _is_allowed(context: BoardContext, repo: Repo, paths: Sequence[str]) -> bool:
     does = f"Move {', '.join(paths)}"
     shadowed = ShadowedWrite(
         id=f"former paths {repo.id}", effect=Effect.EDIT, repo=f"{repo.kind}/{repo.id}", does=does[:400]
@@ -96,9 +99,11 @@ def _move(context: BoardContext, repo: Repo) -> bool:
     if not entries:
         return False
     paths = [entry.path for entry in entries]
-    puts = _requests(context, paths, head) if repo == context.requests else _results(context, paths, head)
-    changes: list[Change] = [*map(DeleteFile, paths), *puts]
-    context.ledgers.spend(repo)  # counted; one commit above our own budget is still below the Hub's limit
+    files = _moved_requests(context, paths, head) if repo == context.requests else _moved_results(context, paths, head)
+    changes: list[Change] = [*map(DeleteFile, paths), *files]
+    context.ledger.budget.spend(
+        repo
+    )  # without a check: one commit above the bot's budget is still below the Hub's limit
     commit = context.hub.commit(repo, changes, TITLE, parent=head, regular=(PAUSES, RECORD))
     context.heads.saw(repo.id, commit.oid, after=head)
     log.info("moved from former paths", repo=repo.id, paths=paths, commit=commit.oid)
@@ -117,8 +122,8 @@ def _batch(entries: Sequence[FileEntry]) -> list[FileEntry]:
     return batch
 
 
-def _requests(context: BoardContext, paths: Sequence[str], head: str) -> Iterator[WriteFile]:
-    """What is to be at the present paths of the requests repo."""
+def _moved_requests(context: BoardContext, paths: Sequence[str], head: str) -> Iterator[WriteFile]:
+    """The files to write at the present paths of the requests repo."""
     if FORMER_PAUSES in paths:
         former, present = (
             context.hub.read_file(context.requests, FORMER_PAUSES, head),
@@ -129,10 +134,10 @@ def _requests(context: BoardContext, paths: Sequence[str], head: str) -> Iterato
         yield WriteFile(RECORD, context.hub.read_file(context.requests, FORMER_RECORD, head).data)
 
 
-def _results(context: BoardContext, paths: Sequence[str], head: str) -> Iterator[WriteFile]:
-    """What is to be at the present paths of the results repo. A call for each file."""
-    places = {path: archived(original_path(path) or path) for path in paths}
-    there = context.hub.paths_info(context.results, list(places.values()), head)
-    for path, place in places.items():
-        if place not in there:
-            yield WriteFile(place, context.hub.read_file(context.results, path, head).data)
+def _moved_results(context: BoardContext, paths: Sequence[str], head: str) -> Iterator[WriteFile]:
+    """The files to write at the present paths of the results repo. A call for each file."""
+    present_paths = {path: archived(original_path(path) or path) for path in paths}
+    entries = context.hub.paths_info(context.results, list(present_paths.values()), head)
+    for path, present_path in present_paths.items():
+        if present_path not in entries:
+            yield WriteFile(present_path, context.hub.read_file(context.results, path, head).data)

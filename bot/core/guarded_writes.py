@@ -5,19 +5,19 @@
     off      not done
 
 A write may be of several kinds: a relaunch edits a file, and a status comment reports an edit, so neither happens
-without the other. The weakest mode of its kinds decides. The writer tells the sync whether a write was allowed, because
-a sync whose write was held back must end: nothing will land, and nothing will mark its key. The writer stores the dirty
-key and marks it when the board's effects change.
+without the other. The weakest mode of its kinds decides. The writer returns whether a write was allowed: a sync whose
+write was held back must end, because nothing will land and mark its key. The writer stores the dirty key, and the
+scheduler marks it when the board's effects change.
 
 Threads from before the board's adoption get no comment and keep their status, unless a person asked.
 
-A sync that lost its lease writes no more comments (`bot.core.lease_fence`). Each comment is counted, because it causes
-a webhook delivery.
+A sync that lost its lease writes no more in threads (`bot.core.lease_fence`). Each comment is counted, because it
+causes a webhook delivery.
 
 Not guarded: the webhooks of the bot's account, and the record of adoption, which an operator requests explicitly.
 
-Race accepted: an edit that was staged while edits were on is listed and dropped if they are not on when it is due; an
-edit whose commit is under way at that moment lands.
+Race accepted: an edit that was staged while edits were on is listed and dropped if they are not on when the ledger
+writes it; an edit whose commit is under way at that moment lands.
 """
 
 from __future__ import annotations
@@ -35,18 +35,19 @@ from bot.core.adoption import Adoption
 from bot.core.lease_fence import still_ours
 from bot.core.render import ZERO_WIDTH_SPACE
 from bot.ledger.edits import AnyEdit, FieldEdit
-from bot.ledger.ledgers import Ledgers
+from bot.ledger.ledger import Ledger
 from hub.client import Hub
 from hub.comments import Marker
 from hub.records import Comment, Repo, Thread, ThreadStatus
 from leaderboard.effects import Effect, EffectMode, Effects
 from redis_state.clock import Clock
 from redis_state.shadowed_writes import ShadowedWrite, ShadowList
+from redis_state.webhook_quota import WebhookQuota
 
 log = structlog.get_logger()
 
 Edited = Literal["done", "same", "held"]
-"""Result of an edit of a comment: it was edited; it had this text already; the edit was held back."""
+"""The result of an edit of a comment: it was edited, it had this text already, or the edit was held back."""
 
 _MENTION = re.compile(r"(?<![\w/`.@-])@(?=([A-Za-z0-9][\w-]{0,95}))")
 
@@ -58,14 +59,16 @@ class GuardedWriter:
         self,
         effects: Callable[[], Effects],
         hub: Hub,
-        ledgers: Ledgers,
+        ledger: Ledger,
+        webhook_quota: WebhookQuota,
         shadow: ShadowList,
         adoption: Adoption,
         now: Clock,
     ) -> None:
         self._effects = effects
         self._hub = hub
-        self._ledgers = ledgers
+        self._ledger = ledger
+        self._webhook_quota = webhook_quota
         self._adoption = adoption
         self._now = now
         self.shadow = shadow
@@ -79,7 +82,7 @@ class GuardedWriter:
     def allows(self, shadowed: ShadowedWrite, *kinds: Effect, wake: str = "", aliases: tuple[str, ...] = ()) -> bool:
         """Whether the write may happen; `kinds` are its further kinds.
 
-        If not, it is listed in shadow mode, and the dirty key `wake` is stored to be marked when effects change.
+        If not, it is listed in shadow mode, and the dirty key `wake` is stored, to be marked when effects change.
         """
         mode = self.mode(Effect(shadowed.effect), *kinds)
         if mode is EffectMode.ON:
@@ -87,48 +90,51 @@ class GuardedWriter:
         if mode is EffectMode.SHADOW and self.shadow.add(shadowed.model_copy(update={"at": self._now()}), *aliases):
             log.info("in shadow", effect=shadowed.effect, repo=shadowed.repo, does=shadowed.does)
         if wake:
-            self.held_still(wake)
+            self.hold_back(wake)
         return False
 
-    def held_still(self, wake: str) -> None:
-        """Store the key `wake` of a sync that ended at a write held back earlier: mark it when effects change."""
+    def hold_back(self, wake: str) -> None:
+        """Store the dirty key `wake` of a sync that ends at a write that is held back: it is marked when effects
+        change."""
         self.shadow.hold_back(wake, self.words())
 
     def words(self) -> str:
-        """The board's effects in a form that can be compared."""
+        """The board's effects as text, for comparisons."""
         return self._effects().model_dump_json()
 
     # --- files
 
     def stage(self, repo: Repo, *edits: AnyEdit, effect: Effect = Effect.EDIT) -> bool:
-        """Stage edits with the ledger; False if the board holds them back: then no end will be reported."""
+        """Stage edits with the ledger; False if the board holds them back: then no key will be marked."""
         if self.mode(Effect.EDIT, effect) is EffectMode.ON:
-            self._ledgers.stage(repo, *edits)
+            self._ledger.stage(repo, *edits)
             return True
         for edit in edits:
-            self._hold(repo, edit, effect)
+            self._list_edit(repo, edit, effect)
         return False
 
     def write(self, repo_id: str) -> float | None:
-        """The sync of a ledger. If edits are held back now, staged edits are listed and void."""
-        if self.mode(Effect.EDIT) is EffectMode.ON:
-            return self._ledgers.sync(repo_id)
+        """The sync of the dirty key `ledger:{repo_id}`: write the staged edits; return when to continue, if known.
+
+        If the board holds edits back now, the staged ones are listed and void.
+        """
         repo = Repo("dataset", repo_id)
-        for held in list(self._ledgers.held(repo)):
-            self._hold(repo, held.edit, Effect.EDIT)
-            self._ledgers.end(repo, held, "void")
+        if self.mode(Effect.EDIT) is EffectMode.ON:
+            return self._ledger.write(repo)
+        for staged in list(self._ledger.edits.read(repo)):
+            self._list_edit(repo, staged.edit, Effect.EDIT)
+            self._ledger.end(repo, staged, "void")
         return None
 
-    def _hold(self, repo: Repo, edit: AnyEdit, effect: Effect) -> None:
-        status = edit.fields.get("status", "") if isinstance(edit, FieldEdit) else ""
+    def _list_edit(self, repo: Repo, edit: AnyEdit, effect: Effect) -> None:
+        if isinstance(edit, FieldEdit):
+            status, facts = str(edit.fields.get("status", "")), {"steward": edit.facts} if edit.facts else {}
+            text = json.dumps({**edit.fields, **facts}, ensure_ascii=False)
+        else:
+            status, text = "", "nothing" if edit.data is None else f"{len(edit.data):,} bytes"
+        name, repo_name = f"edit {edit.id}", _name(repo)
         shadowed = ShadowedWrite(
-            id=f"edit {edit.id}",
-            effect=effect,
-            repo=_name(repo),
-            does=edit.line,
-            path=edit.path,
-            status=str(status),
-            text=_content(edit),
+            id=name, effect=effect, repo=repo_name, does=edit.line, path=edit.path, status=status, text=text
         )
         self.allows(shadowed, Effect.EDIT, wake=edit.wake[0] if edit.wake else "")
 
@@ -146,20 +152,20 @@ class GuardedWriter:
         since: datetime | None = None,
         looked: bool = False,
     ) -> int | None:
-        """`Hub.open_thread`; None where it is held back. `version` names what `body` says, if not its every letter.
+        """`Hub.open_thread`; None if it is held back. Two bodies with the same `version` count as one text.
 
-        What would have been said later in a thread that is not there is listed as an edit of its opening post.
+        If the thread does not exist because it was held back, its later texts are listed as edits of its opening post.
         """
-        says = _says(marker, version or body)
+        text_id = _text_id(marker, version or body)
         shadowed = _about(repo, None, Effect.NEW_THREAD, f"Open “{title}”", marker, body, f"open {marker}")
-        if self.allows(shadowed, *kinds, wake=wake, aliases=(says,)):
+        if self.allows(shadowed, *kinds, wake=wake, aliases=(text_id,)):
             text = self._without_mentions(repo, body, marker)
             still_ours()
             number = self._hub.open_thread(repo, title, text, marker, since=since, looked=looked)
             self._count(repo)
             return number
         edits = f"Edit the opening post of “{title}”"
-        self.allows(_about(repo, None, Effect.COMMENT, edits, marker, body, says), Effect.NEW_THREAD, *kinds)
+        self.allows(_about(repo, None, Effect.COMMENT, edits, marker, body, text_id), Effect.NEW_THREAD, *kinds)
         return None
 
     def comment(
@@ -178,15 +184,14 @@ class GuardedWriter:
         if self.is_left_alone(repo, num) and not asked:
             return None
         shadowed = _about(repo, num, Effect.COMMENT, f"Comment in #{num}", marker, body, f"comment {num} {marker}")
-        if not self.allows(
-            shadowed, *kinds, wake=wake or _thread(repo, num), aliases=(_says(marker, version or body),)
-        ):
+        text_id = _text_id(marker, version or body)
+        if not self.allows(shadowed, *kinds, wake=wake or _thread(repo, num), aliases=(text_id,)):
             return None
         text = self._without_mentions(repo, body, marker)
         still_ours()
-        said = self._hub.ensure_comment(repo, num, text, marker, seen=seen)
+        comment = self._hub.ensure_comment(repo, num, text, marker, seen=seen)
         self._count(repo)
-        return said
+        return comment
 
     def edit_comment(
         self,
@@ -200,9 +205,9 @@ class GuardedWriter:
         version: str = "",
         wake: str = "",
     ) -> Edited:
-        """`Hub.edit_comment`, of a comment of ours."""
-        says = _says(marker, version or body)
-        shadowed = _about(repo, num, Effect.COMMENT, f"Edit our comment in #{num}", marker, body, says)
+        """`Hub.edit_comment`, for a comment of the bot."""
+        text_id = _text_id(marker, version or body)
+        shadowed = _about(repo, num, Effect.COMMENT, f"Edit our comment in #{num}", marker, body, text_id)
         if not self.allows(shadowed, *kinds, wake=wake or _thread(repo, num)):
             return "held"
         text = self._without_mentions(repo, body, marker)
@@ -228,21 +233,16 @@ class GuardedWriter:
         return True
 
     def may_merge(self, repo: Repo, num: int, *, head: str, wake: str = "") -> bool:
-        """Whether `merge` would be let through; where not, it is listed.
+        """Whether `merge` is allowed; if not, it is listed.
 
-        A merge is an edit too: files change, and have to be changed back where something else was merged.
+        A merge counts as an edit too: it changes files, and the bot restores them if something else was merged.
         """
-        shadowed = ShadowedWrite(
-            id=f"merge {_name(repo)} {num} {head}",
-            effect=Effect.MERGE,
-            repo=_name(repo),
-            thread=num,
-            does=f"Merge #{num} at {head[:8]}",
-        )
+        name, does = f"merge {_name(repo)} {num} {head}", f"Merge #{num} at {head[:8]}"
+        shadowed = ShadowedWrite(id=name, effect=Effect.MERGE, repo=_name(repo), thread=num, does=does)
         return self.allows(shadowed, Effect.EDIT, wake=wake or _thread(repo, num))
 
     def merge(self, repo: Repo, num: int, *, head: str, wake: str = "") -> Thread | None:
-        """`Hub.merge` of a pull request at the approved commit `head`; None where it is held back."""
+        """`Hub.merge` of a pull request at the approved commit `head`; None if it is held back."""
         if not self.may_merge(repo, num, head=head, wake=wake):
             return None
         still_ours()
@@ -256,22 +256,16 @@ class GuardedWriter:
         return record is not None and record.is_old_thread(_name(repo), num)
 
     def _count(self, repo: Repo) -> None:
-        """A write in a thread of `repo` comes back as a delivery, of which a day has so many."""
-        self._ledgers.webhook_quota.caused("discussion", repo.id, now=self._now())
+        """Count a write in a thread of `repo` in the daily quota of deliveries."""
+        self._webhook_quota.caused("discussion", repo.id, now=self._now())
 
     def _without_mentions(self, repo: Repo, body: str, marker: Marker) -> str:
-        """`body` unchanged if mentions are allowed; else with names that the Hub does not notify."""
+        """`body` if mentions are allowed; else the same with names that the Hub does not notify."""
         names = sorted(set(_MENTION.findall(body)))
         if not names:
             return body
-        does = f"Mention {', '.join(names)}"
-        shadowed = ShadowedWrite(
-            id=f"mention {marker} {' '.join(names)}",
-            effect=Effect.MENTION,
-            repo=_name(repo),
-            does=does[:400],
-            path=marker.key,
-        )
+        name, does = f"mention {marker} {' '.join(names)}", f"Mention {', '.join(names)}"[:400]
+        shadowed = ShadowedWrite(id=name, effect=Effect.MENTION, repo=_name(repo), does=does, path=marker.key)
         return body if self.allows(shadowed) else _MENTION.sub(f"@{ZERO_WIDTH_SPACE}", body)
 
 
@@ -282,7 +276,7 @@ def _about(
 
 
 def _thread(repo: Repo, num: int) -> str:
-    """The dirty key of a thread; its sync repeats a held-back write unless the caller names another key."""
+    """The dirty key of a thread, whose sync repeats a held-back write unless the caller names another key."""
     return f"thread:{_name(repo)}:{num}"
 
 
@@ -290,11 +284,6 @@ def _name(repo: Repo) -> str:
     return f"{repo.kind}/{repo.id}"
 
 
-def _says(marker: Marker, text: str) -> str:
+def _text_id(marker: Marker, text: str) -> str:
+    """The id under which a shadowed text is listed once."""
     return f"say {marker} {hashlib.sha256(text.encode(errors='surrogateescape')).hexdigest()[:16]}"
-
-
-def _content(edit: AnyEdit) -> str:
-    if not isinstance(edit, FieldEdit):
-        return "nothing" if edit.data is None else f"{len(edit.data):,} bytes"
-    return json.dumps({**edit.fields, **({"steward": edit.facts} if edit.facts else {})}, ensure_ascii=False)

@@ -41,7 +41,7 @@ def find_own(context: BoardContext, title: str, marker: Marker, path: str) -> Pl
 
 
 def known_until(context: BoardContext) -> datetime | None:
-    """When the newest thread in the stored list was opened, by the Hub's clock."""
+    """The time at which the newest thread in the stored list was opened, by the Hub's clock."""
     raw = context.redis.get(context.keys.own_threads_until(context.requests.id))
     return datetime.fromisoformat(text(raw)) if raw is not None else None
 

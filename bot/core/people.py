@@ -43,18 +43,18 @@ def roles(
     The search ends once the person has a role in `enough`. `fresh` ignores the cache. At most one call for each
     organisation whose members are maintainers, one for the submitter, and one for the model's namespace.
     """
-    found = roles_of(person, CommandSubject(), maintainers=frozenset(context.board.maintainers))
+    board_roles = roles_of(person, CommandSubject(), maintainers=frozenset(context.board.maintainers))
     looks: list[Callable[[], _Looked]] = [
         lambda: _as_maintainer(context, person, fresh),
         lambda: _as_submitter(context, person, submitter, fresh),
         lambda: _as_owner(context, person, model, fresh),
     ]
     for look in looks:
-        if found & enough:
+        if board_roles & enough:
             break
-        seen, more = look()
-        person, found = replace(person, orgs=(*person.orgs, *seen)), found | more
-    return person, found
+        orgs, more = look()
+        person, board_roles = replace(person, orgs=(*person.orgs, *orgs)), board_roles | more
+    return person, board_roles
 
 
 _Looked = tuple[Sequence[tuple[str, str]], frozenset[Role]]
@@ -64,7 +64,7 @@ _Looked = tuple[Sequence[tuple[str, str]], frozenset[Role]]
 def _as_maintainer(context: BoardContext, person: Person, fresh: bool) -> _Looked:
     maintaining = frozenset((one.name.lower(), one.role) for one in context.board.maintainer_organisations)
     if person.id in context.board.maintainers:
-        return (), frozenset()  # they are one already
+        return (), frozenset()  # the board names them already
     orgs = _roles_in(context, person, sorted({name for name, _ in maintaining}), fresh)
     return orgs, roles_of(
         replace(person, orgs=orgs), CommandSubject(), maintainers=frozenset(), maintaining=maintaining
@@ -139,10 +139,10 @@ def role_in(context: BoardContext, org: str, person: Person, *, fresh: bool) -> 
     known = None if fresh else context.redis.get(key)
     if known is None:
         try:
-            found = context.hub.member(org, person.id, person.name)
+            member_role = context.hub.member(org, person.id, person.name)
         except NotFound:
-            found = None  # no organisation has this name
-        known = json.dumps(found)
+            member_role = None  # no organisation has this name
+        known = json.dumps(member_role)
         context.redis.set(key, known, ex=CACHE_SECONDS)
     role = json.loads(known)
     return str(role) if role is not None else None

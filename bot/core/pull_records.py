@@ -80,7 +80,7 @@ class PullRequestRecord(BaseModel):
     result: Result
     files: tuple[PlannedFile, ...] = ()
     rename: CheckedRename | None = None
-    refused: bool = Field(default=False, description="the Hub did not let us merge it")
+    refused: bool = Field(default=False, description="the Hub refused to merge it")
     checking: bool = Field(default=False, description="the report is void, and there is no other yet")
     end: End | None = None
 
@@ -100,8 +100,8 @@ def hidden_line(record: BaseModel) -> Safe:
 def second_line(comment: Comment) -> str:
     """The JSON in the hidden line below the marker of the bot's `comment`; "" if there is none."""
     lines = re.split(r"\r\n|\r|\n", comment.text, maxsplit=2)
-    found = _LINE.fullmatch(lines[1].strip()) if len(lines) > 1 else None
-    return found[1] if found is not None else ""
+    match = _LINE.fullmatch(lines[1].strip()) if len(lines) > 1 else None
+    return match[1] if match is not None else ""
 
 
 class PullRequestMemo(BaseModel):
@@ -110,13 +110,13 @@ class PullRequestMemo(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     head: str
-    heard: int = Field(default=0, description="comments of those whose word has it checked again, when it was checked")
+    heard: int = Field(default=0, description="comments, at the check, of people who can request another check")
     held: PullRequestState | None = Field(default=None, description="of a report that could not be written")
-    denied: bool = Field(default=False, description="it could not because the Hub did not let us, not the board")
+    denied: bool = Field(default=False, description="the Hub, not the board, refused the report")
     stale: bool = Field(default=False, description="its base has changed since the check")
-    silent: bool = Field(default=False, description="there is nothing to say about it")
-    merging: str = Field(default="", description="the head at which we were about to merge it")
-    by: str = Field(default="", description="who approved that")
+    silent: bool = Field(default=False, description="it needs no report")
+    merging: str = Field(default="", description="the head of a merge that the bot has begun")
+    by: str = Field(default="", description="name of the approver of that merge")
 
 
 def situation(context: BoardContext, thread: Thread) -> PullRequestState:
@@ -140,9 +140,9 @@ def find_report(context: BoardContext, thread: Thread) -> tuple[Comment | None, 
     comment = find_marked(thread.comments, marker(context, thread.num), context.me())
     if comment is None:
         return None, None
-    said = second_line(comment)
+    line = second_line(comment)
     try:
-        return comment, PullRequestRecord.model_validate_json(said) if said else None
+        return comment, PullRequestRecord.model_validate_json(line) if line else None
     except ValidationError:
         return comment, None
 
@@ -162,8 +162,8 @@ def _memo(raw: bytes | str) -> PullRequestMemo | None:
 
 def recall_all(context: BoardContext) -> dict[int, PullRequestMemo | None]:
     """The memo of every pull request in the requests repo, by number."""
-    found = {text(name): raw for name, raw in context.redis.hgetall(context.keys.pulls).items()}
-    return {int(name): _memo(raw) for name, raw in found.items() if name.isdecimal()}
+    memos = {text(name): raw for name, raw in context.redis.hgetall(context.keys.pulls).items()}
+    return {int(name): _memo(raw) for name, raw in memos.items() if name.isdecimal()}
 
 
 def mark_moved(context: BoardContext, heads: dict[str, str]) -> None:

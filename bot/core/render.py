@@ -1,7 +1,7 @@
 """Rendering of templates to Markdown, with untrusted values escaped.
 
-Every value that a template prints is escaped, unless a filter made it safe: no name, reason or log line can mention a
-person, open a link, close a fold, hide in a comment or look like one of the bot's markers.
+Every value that a template prints is escaped, unless a filter made it safe: a name, reason or log line cannot mention a
+person, make a link, close a fold, hide in a comment or look like one of the bot's markers.
 """
 
 from __future__ import annotations
@@ -26,46 +26,43 @@ class Safe(str):
 
 
 def visible(line: str) -> str:
-    """`line` without characters that move a terminal's cursor or turn the direction of reading; spaces stay."""
+    """`line` without characters that move a terminal's cursor or change the direction of text; spaces stay."""
     return "".join(c for c in line if unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
 
 
 def printable(value: object, *, limit: int = 2_000) -> str:
-    """`value` on one line, without control and direction characters, cut at `limit` with a word that it was."""
-    kept = visible(" ".join(str(value).split()))
-    return kept if len(kept) <= limit else kept[:limit] + " … (cut)"
+    """`value` on one line, without control and direction characters; after `limit` characters, "… (cut)" follows."""
+    line = visible(" ".join(str(value).split()))
+    return line if len(line) <= limit else line[:limit] + " … (cut)"
 
 
 def plain(value: object) -> Safe:
-    """`value` as prose: every character that means something in Markdown or HTML is made to mean itself."""
+    """`value` as prose: every character with a meaning in Markdown or HTML is escaped."""
     if isinstance(value, Safe):
         return value
     escaped = _SPECIAL.sub(r"\\\1", printable(value)).replace("&", "&amp;").replace("<", "&lt;")
-    escaped = _AT_THE_START.sub(r"\1\\\2", escaped)  # a heading, list, quote or rule, were it alone on a line
+    escaped = _AT_THE_START.sub(r"\1\\\2", escaped)  # or it would make a heading, list, quote or rule
     escaped = escaped.replace("@", "@" + ZERO_WIDTH_SPACE).replace("://", ":" + ZERO_WIDTH_SPACE + "//")
     return Safe(re.sub(r"\bwww\.", "www" + ZERO_WIDTH_SPACE + ".", escaped, flags=re.IGNORECASE))
 
 
 def code(value: object) -> Safe:
-    """`value` as a code span, inside which nothing is a mention, a link or HTML."""
+    """`value` as a code span, in which the Hub sees no mention, link or HTML."""
     words = printable(value, limit=500) or " "
     longest = max((len(run) for run in re.findall(r"`+", words)), default=0)
     fence = "`" * (longest + 1)
     pad = " " if words.startswith("`") or words.endswith("`") else ""
     # A bar would end the cell of a table, even inside a code span.
-    return Safe(
-        f"{fence}{pad}{words}{pad}{fence}".replace("|", "\\|") if "|" in words else f"{fence}{pad}{words}{pad}{fence}"
-    )
+    return Safe(f"{fence}{pad}{words}{pad}{fence}".replace("|", "\\|"))
 
 
 def url(value: object) -> Safe:
-    """An address that Steward put together itself, as the target of a link; whatever could end it is encoded."""
-    kept = re.sub(
-        r"[^\w\-./:~%?=&#@+,]",
-        lambda found: "".join(f"%{b:02X}" for b in found[0].encode(errors="replace")),
-        str(value),
-    )
-    return Safe(kept)
+    """An address that Steward composed, as the target of a link; characters that could end it are encoded."""
+
+    def encoded(match: re.Match[str]) -> str:
+        return "".join(f"%{byte:02X}" for byte in match[0].encode(errors="replace"))
+
+    return Safe(re.sub(r"[^\w\-./:~%?=&#@+,]", encoded, str(value)))
 
 
 def _finalize(value: Any) -> str:
@@ -73,9 +70,9 @@ def _finalize(value: Any) -> str:
 
 
 def name(value: object) -> Safe:
-    """The name of an account, to be mentioned; anything that cannot be one is printed as prose."""
-    words = str(value)
-    return Safe(words) if re.fullmatch(r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,94}[A-Za-z0-9])?", words) else plain(value)
+    """The name of an account, to mention it; a text that cannot be such a name is printed as prose."""
+    text = str(value)
+    return Safe(text) if re.fullmatch(r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,94}[A-Za-z0-9])?", text) else plain(value)
 
 
 ENVIRONMENT = Environment(
@@ -90,12 +87,12 @@ ENVIRONMENT.filters.update(code=code, url=url, plain=plain, name=name)
 
 
 def render(template: str, **values: object) -> str:
-    """Render `{template}.md.j2`, which lies in the folder `texts` of its slice, and collapse runs of blank lines."""
+    """Render `{template}.md.j2` from the folder `texts` of its slice, and collapse runs of blank lines."""
     return _tidy(ENVIRONMENT.get_template(f"{template}.md.j2").render(**values))
 
 
 def render_text(template: str, **values: object) -> str:
-    """`render`, of a template that is given itself: one of our own, from a table."""
+    """`render` for the text of a template, such as one in a table of the bot's sentences."""
     return _tidy(ENVIRONMENT.from_string(template).render(**values))
 
 

@@ -4,44 +4,84 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import Field, SecretStr
+from pydantic import AliasChoices, Field, SecretStr
 
-from bot.core.signin_settings import SignInSettings
 from leaderboard.boards import BadBoard, Board, parse_board
 from redis_state.errors import SecretMissing
-from redis_state.settings import read_secret
+from redis_state.settings import SharedSettings, read_secret
 
 
 class SettingsError(ValueError):
     """A setting is missing or wrong; the message names it."""
 
 
-class BotSettings(SignInSettings):
-    """Where the board is described, and the secrets, each of which may come from a file instead."""
+def _either(name: str) -> AliasChoices:
+    """The variable that the Hub sets in a Space whose card says `hf_oauth: true`, or the same with Steward's prefix."""
+    return AliasChoices(name, f"STEWARD_{name}")
+
+
+class BotSettings(SharedSettings):
+    """The board file, the web server, and the secrets, each of which may come from a file instead.
+
+    Without an OAuth app, sign-in is off.
+    """
 
     board: Path = Field(default=Path("board.yaml"), description="the board file")
-    bot_token: SecretStr | None = Field(default=None, description="what the bot speaks to the Hub with")
+    bot_token: SecretStr | None = Field(default=None, description="the bot's token for the Hub")
     bot_token_file: Path | None = Field(default=None, description="a file that holds it")
-    webhook_secret: SecretStr | None = Field(default=None, description="what the Hub's webhooks show that they are its")
+    webhook_secret: SecretStr | None = Field(
+        default=None, description="the secret that the Hub sends with each webhook delivery"
+    )
     webhook_secret_file: Path | None = Field(default=None, description="a file that holds it; `init` writes it")
-    old_webhook_secret: SecretStr | None = Field(default=None, description="still accepted, while secrets are rotated")
+    old_webhook_secret: SecretStr | None = Field(
+        default=None, description="the earlier secret, accepted too while secrets are rotated"
+    )
     old_webhook_secret_file: Path | None = Field(default=None, description="a file that holds it")
     mirrors: Path | None = Field(
-        default=None, description="folder for clones of the board's repos; by default below that for temporary files"
+        default=None,
+        description="folder for clones of the board's repos; by default below the system's folder for temporary files",
     )
     host: str = Field(default="127.0.0.1", description="address at which the web server listens")
     port: int = Field(default=7860, description="its port")
-    max_delivery_bytes: int = Field(default=1_000_000, description="of one webhook's body; longer ones are refused")
-    checks_per_minute: int = Field(default=12, ge=0, description="that the web server hands on, in all")
-    checks_per_client: int = Field(default=4, ge=0, description="that it hands on for one client, a minute")
+    max_delivery_bytes: int = Field(
+        default=1_000_000, description="largest body of a webhook delivery; larger ones are refused"
+    )
+    checks_per_minute: int = Field(default=12, ge=0, description="checks that are accepted per minute, in all")
+    checks_per_client: int = Field(default=4, ge=0, description="checks that are accepted per minute from one client")
     frame_ancestors: str = Field(
         default="", pattern=r"^(https://[\w.*-]+(:\d+)?( |$))*$", description="origins that may show pages in a frame"
     )
-    commits_per_hour: int = Field(default=60, ge=1, le=300, description="that the bot makes in each shared repo")
+    commits_per_hour: int = Field(
+        default=60, ge=1, le=300, description="commits that the bot makes per hour in each shared repo, at most"
+    )
     probe_patience: float = Field(
-        default=1.0,
-        ge=1,
-        description="how many times longer than usual to wait for what is found out about a submission",
+        default=1.0, ge=1, description="factor by which the bot waits longer than usual for the checks of a submission"
+    )
+    oauth_client_id: str = Field(
+        default="",
+        validation_alias=_either("OAUTH_CLIENT_ID"),
+        description="id of the OAuth app; the Hub sets it in a Space",
+    )
+    oauth_client_secret: SecretStr | None = Field(
+        default=None,
+        validation_alias=_either("OAUTH_CLIENT_SECRET"),
+        description="its secret; the Hub sets it in a Space",
+    )
+    oauth_client_secret_file: Path | None = Field(
+        default=None, validation_alias=_either("OAUTH_CLIENT_SECRET_FILE"), description="a file that holds it"
+    )
+    openid_provider_url: str = Field(
+        default="",
+        validation_alias=_either("OPENID_PROVIDER_URL"),
+        description="address of the Hub at which people sign in; by default HF_ENDPOINT",
+    )
+    space_host: str = Field(
+        default="", validation_alias=_either("SPACE_HOST"), description="host name of the Space; the Hub sets it there"
+    )
+    public_url: str = Field(
+        default="",
+        pattern=r"^(https?://[\w.\-\[\]:]+)?/?$",
+        description="address of the pages outside a Space, to which browsers return after sign-in",
     )
 
     def read_board(self) -> Board:
@@ -52,13 +92,13 @@ class BotSettings(SignInSettings):
             raise SettingsError(f"STEWARD_BOARD={self.board}: {error}") from error
 
     def token(self) -> str:
-        """The token that the bot speaks to the Hub with. Raises SettingsError where there is none."""
+        """The bot's token for the Hub. Raises SettingsError if there is none."""
         return _secret("STEWARD_BOT_TOKEN", self.bot_token, self.bot_token_file)
 
     def secrets(self) -> tuple[str, ...]:
         """The webhook secrets that are accepted, the current one first.
 
-        Raises SettingsError where there is no current one, or a file that is named cannot be read.
+        Raises SettingsError if there is no current one, or a file cannot be read.
         """
         current = _secret("STEWARD_WEBHOOK_SECRET", self.webhook_secret, self.webhook_secret_file)
         old = _read_secret("STEWARD_OLD_WEBHOOK_SECRET", self.old_webhook_secret, self.old_webhook_secret_file)
@@ -66,14 +106,14 @@ class BotSettings(SignInSettings):
 
 
 def _secret(name: str, value: SecretStr | None, file: Path | None) -> str:
-    found = _read_secret(name, value, file)
-    if not found:
+    secret = _read_secret(name, value, file)
+    if not secret:
         raise SettingsError(f"Set {name}, or {name}_FILE to the path of a file that holds it.")
-    return found
+    return secret
 
 
 def _read_secret(name: str, value: SecretStr | None, file: Path | None) -> str:
-    """The secret in one of the two; "" where neither is set."""
+    """The secret in one of the two; "" if neither is set."""
     if value is not None and value.get_secret_value():
         return value.get_secret_value()
     if file is None:

@@ -49,8 +49,8 @@ def note(context: BoardContext, repo: Repo, thread: Thread, topic: Topic | None)
 def noted_threads(context: BoardContext) -> dict[str, WaitingThread]:
     """Dirty key → thread, the longest waiting first."""
     noted = {text(key): _waiting(raw) for key, raw in context.redis.hgetall(context.keys.waiting_threads).items()}
-    there = ((key, thread) for key, thread in noted.items() if thread is not None)
-    return dict(sorted(there, key=lambda item: item[1].since))
+    readable = ((key, thread) for key, thread in noted.items() if thread is not None)
+    return dict(sorted(readable, key=lambda item: item[1].since))
 
 
 def _waiting(raw: bytes | str) -> WaitingThread | None:

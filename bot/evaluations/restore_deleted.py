@@ -115,7 +115,7 @@ def _restore(context: BoardContext, path: str) -> bool:
     """Stage the results at `path` again from the details repo; False if nothing proves that they are right."""
     name = f"restore {path}"
     request = _finished_with(context, path)
-    if request is None or context.ledgers.landed(name):
+    if request is None or context.ledger.edits.landed(name):
         return False
     outcome = publication.find_outcome(context, request, str(request.file.job_id))
     if outcome is None:

@@ -1,7 +1,8 @@
-"""Edits of files in shared repos, as data: staged by any sync, applied later to the file as it is then.
+"""Edits of files in shared repos, the rule that applies them, and the commit messages that name them. No I/O.
 
-An edit names the fields that it sets and the values that it relies on (its guard), never the whole file: a person's
-change to another field survives it, and a person's change to a guarded field voids it. Nothing here does I/O.
+A sync stages an edit; the ledger applies it later, to the file as it is then. An edit of fields names the fields that
+it sets and the values that it relies on (its guard): a person's change to another field survives it, and a person's
+change to a guarded field voids it. The rule (`plan`) gives each edit one result:
 
     landed    the file already has the content that the edit sets
     void      the guard fails, or the file is gone or no object: the sync that staged it decides again
@@ -19,13 +20,13 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from hub.records import Change, DeleteFile, WriteFile
-from leaderboard.jsontext import BOM, is_same, object_in
+from leaderboard.jsontext import BOM, JsonObject, is_same, object_in
 from leaderboard.jsontext import edit as edit_text
 from leaderboard.requests import OURS, ours_in
 
-MAX_EDITED = 1024 * 1024
-"""Bytes: a larger file is not one whose fields we edit."""
-_TITLE, _DESCRIPTION = 200, 60_000
+MAX_EDITED_BYTES = 1024 * 1024
+"""The size up to which the ledger edits fields of a file."""
+_MAX_TITLE, _MAX_DESCRIPTION = 200, 60_000
 """Characters of a commit's title, and of its description."""
 _SHA1_DIGITS = 40
 
@@ -33,36 +34,37 @@ _SHA1_DIGITS = 40
 class _Edit(BaseModel):
     """Fields of every kind of edit.
 
-    `id` is unique: staging the same id again replaces the edit. `subject` (a request's path) waits for it, `wake` are
-    the dirty keys to mark when it has landed or is void, `after` the ids that must have landed first, in any repo.
+    `id` is unique: staging the same id again replaces the edit. `subject` (such as a request's path) waits for it.
+    `after` holds the ids of edits that must land first, in any repo; `wake` the dirty keys to mark when it has landed
+    or is void.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_bytes="base64", val_json_bytes="base64")
 
     id: str = Field(min_length=1, max_length=300)
     path: str = Field(max_length=5_000)
-    line: str = Field(max_length=400, description="what it does, for the commit's message: `Run org/model`")
+    line: str = Field(max_length=400, description="the effect, for the commit's message: `Run org/model`")
     subject: str = Field(default="", max_length=5_000)
     after: tuple[str, ...] = ()
     wake: tuple[str, ...] = ()
 
 
 class EditBase(BaseModel):
-    """The file as the sync read it when it staged the edit: if it has not changed, it need not be read again."""
+    """The file as the sync read it when it staged the edit: the ledger reads it again only if it has changed."""
 
     model_config = ConfigDict(frozen=True, ser_json_bytes="base64", val_json_bytes="base64")
 
     data: bytes
     commit: str
     oid: str = ""
-    """As in `File`; only needed where LFS keeps it."""
+    """As in `File`; needed only if LFS stores it."""
 
 
 class FieldEdit(_Edit):
     """Set `fields` of a JSON object, and the members `facts` (None removes one) of its object `steward`.
 
-    `guard` holds the values that each field may have for the edit to be right still; None stands for a missing one, and
-    `steward.x` for a member. `whole` is the git blob id of the only content that it is right for.
+    `guard` holds, by field, the values with which the edit is still valid; None stands for a missing field, and the
+    name `steward.x` for a member of `steward`. With `whole`, only the content of this git blob id is valid.
     """
 
     kind: Literal["fields"] = "fields"
@@ -74,7 +76,7 @@ class FieldEdit(_Edit):
 
 
 class PutFile(_Edit):
-    """Write `data`. With `unless_exists`, an existing file stays, whatever it holds, and the edit counts as landed."""
+    """Write `data`. With `unless_exists`, an existing file stays as it is, and the edit counts as landed."""
 
     kind: Literal["put"] = "put"
     data: bytes
@@ -99,57 +101,57 @@ EDIT: TypeAdapter[AnyEdit] = TypeAdapter(Annotated[AnyEdit, Field(discriminator=
 
 @dataclass(frozen=True)
 class PresentFile:
-    """A file as it is at one commit. `data` is None where it was not worth reading."""
+    """A file at one commit. `data` is None if it was not read."""
 
     oid: str
     data: bytes | None = None
 
     @property
-    def large(self) -> bool:
-        """Whether LFS keeps it."""
+    def is_large(self) -> bool:
+        """Whether LFS stores it."""
         return not _is_blob_id(self.oid)
 
 
 Files = Mapping[str, PresentFile | None]
-"""Path → file; None where there is none."""
+"""Path → file; None if there is none."""
 
 
 @dataclass
 class EditPlan:
-    """The results of a batch of edits, applied to the files of one commit."""
+    """The results of a batch of edits that were applied to the files of one commit."""
 
     landed: list[AnyEdit] = field(default_factory=list)
     void: list[AnyEdit] = field(default_factory=list)
     written: list[AnyEdit] = field(default_factory=list)
     contents: dict[str, bytes | None] = field(default_factory=dict)
-    """Path → what the file is to hold; None where it is to go."""
+    """Path → the new content; None to remove the file."""
 
     @property
     def changes(self) -> list[Change]:
-        """What to commit."""
+        """The changes to commit."""
         return [DeleteFile(path) if data is None else WriteFile(path, data) for path, data in self.contents.items()]
 
 
 def plan(edits: Iterable[AnyEdit], files: Files) -> EditPlan:
-    """Apply `edits` to `files` in order, each upon what the ones before it made of its file."""
-    made = EditPlan()
+    """Apply `edits` to `files` in order, each to the content that the earlier ones gave its file."""
+    planned = EditPlan()
     for edit in edits:
-        touched = edit.path in made.contents
-        now = made.contents.get(edit.path)
-        made_so_far = PresentFile(blob_id(now), now) if now is not None else None
-        found = _apply(edit, made_so_far if touched else files.get(edit.path))
-        if found is None or isinstance(found, bytes):
-            made.contents[edit.path] = found
-            made.written.append(edit)
-        elif found == "void":
-            made.void.append(edit)
-        else:  # what an edit before it in this very batch made so has not landed before the batch has
-            (made.written if touched else made.landed).append(edit)
-    return made
+        is_changed = edit.path in planned.contents
+        content = planned.contents.get(edit.path)
+        changed_file = PresentFile(blob_id(content), content) if content is not None else None
+        result = _apply(edit, changed_file if is_changed else files.get(edit.path))
+        if result is None or isinstance(result, bytes):
+            planned.contents[edit.path] = result
+            planned.written.append(edit)
+        elif result == "void":
+            planned.void.append(edit)
+        else:  # content that an earlier edit of this batch sets has not landed before the commit
+            (planned.written if is_changed else planned.landed).append(edit)
+    return planned
 
 
 Applied = bytes | None | Literal["landed", "void"]
-"""What the file is to hold (None: it is to go), or why it stays as it is."""
+"""The new content (None: no file), or the reason for which the file stays as it is."""
 
 
 def _apply(edit: AnyEdit, present: PresentFile | None) -> Applied:
@@ -163,8 +165,7 @@ def _apply(edit: AnyEdit, present: PresentFile | None) -> Applied:
 
 
 def _restore(edit: RestoreFile, present: PresentFile | None) -> Applied:
-    done = edit.data is None if present is None else edit.data is not None and is_content(present.oid, edit.data)
-    if done:
+    if edit.data is None if present is None else edit.data is not None and is_content(present.oid, edit.data):
         return "landed"
     return edit.data if edit.left == (None if present is None else present.oid) else "void"
 
@@ -180,73 +181,73 @@ def _set(edit: FieldEdit, present: PresentFile | None) -> Applied:
         return "void"
     try:
         text = present.data.decode()
-        now = json.loads(text.removeprefix(BOM))
+        fields = json.loads(text.removeprefix(BOM))
     except (ValueError, RecursionError):
         return "void"
-    if not isinstance(now, dict):
+    if not isinstance(fields, dict):
         return "void"
-    ours = ours_in(now)
-    if _has(now, ours, edit):
+    ours = ours_in(fields)
+    if _is_set(fields, ours, edit):
         return "landed"
     if edit.whole is not None and edit.whole != present.oid:
         return "void"
-    if any(not _among(_value(now, ours, name), allowed) for name, allowed in edit.guard.items()):
+    if any(not _among(_value(fields, ours, name), allowed) for name, allowed in edit.guard.items()):
         return "void"
     facts = {name: value for name, value in {**ours, **edit.facts}.items() if value is not None}
     changes = {**edit.fields, OURS: facts} if edit.facts else dict(edit.fields)
     return edit_text(text, changes).encode()
 
 
-def _has(now: Mapping[str, Any], ours: Mapping[str, Any], edit: FieldEdit) -> bool:
-    outer = all(name in now and is_same(now[name], value) for name, value in edit.fields.items())
+def _is_set(fields: Mapping[str, Any], ours: Mapping[str, Any], edit: FieldEdit) -> bool:
+    outer = all(name in fields and is_same(fields[name], value) for name, value in edit.fields.items())
     return outer and all(is_same(ours.get(name), value) for name, value in edit.facts.items())
 
 
-def _value(now: Mapping[str, Any], ours: Mapping[str, Any], name: str) -> Any:
+def _value(fields: Mapping[str, Any], ours: Mapping[str, Any], name: str) -> Any:
     owner, _, member = name.partition(".")
-    return ours.get(member) if owner == OURS and member else now.get(name)
+    return ours.get(member) if owner == OURS and member else fields.get(name)
 
 
 def _among(value: Any, allowed: Sequence[Any]) -> bool:
-    return any(is_same(value, one) for one in allowed)
+    return any(is_same(value, other) for other in allowed)
 
 
 def guard_of(raw: str, *names: str) -> dict[str, tuple[Any, ...]]:
-    """The guard that holds as long as these fields of the object `raw` stay as they are in it."""
-    now = json.loads(raw.removeprefix(BOM))
-    ours = ours_in(now)
-    return {name: (_value(now, ours, name),) for name in names}
+    """The guard that requires these fields to have the values that they have in the JSON object `raw`."""
+    fields = json.loads(raw.removeprefix(BOM))
+    ours = ours_in(fields)
+    return {name: (_value(fields, ours, name),) for name in names}
 
 
 def blob_id(data: bytes) -> str:
-    """The id under which git keeps `data`."""
+    """The git blob id of `data`."""
     return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
 
 
 def _is_blob_id(oid: str) -> bool:
-    """Whether an id is that of git, and not the longer one of a file that LFS keeps."""
+    """Whether an id is a git blob id, and not the longer sha256 of a file that LFS stores."""
     return len(oid) == _SHA1_DIGITS
 
 
 def is_content(oid: str, data: bytes) -> bool:
-    """Whether the file `oid` (a git blob id, or the sha256 of one that LFS keeps) holds `data`."""
+    """Whether the file `oid` (a git blob id, or the sha256 of one that LFS stores) holds `data`."""
     return oid == (blob_id(data) if _is_blob_id(oid) else hashlib.sha256(data).hexdigest())
 
 
 def message(edits: Sequence[AnyEdit]) -> tuple[str, str]:
     """Title and description of the commit that writes `edits`.
 
-    The description is one JSON object a line, `{"edit": id, "path": …, "does": …, "status": …}`; where it would become
-    too long for a commit, the last line says how many are left out: the diff has them.
+    The description has one JSON object per line, `{"edit": id, "path": …, "does": …, "status": …}`. If it became too
+    long for a commit, the last line gives the number of edits that are left out.
     """
     lines: list[str] = []
     size = 0
     for edit in edits:
-        said = {"edit": edit.id, "path": edit.path, "does": _one_line(edit.line)}
+        summary = {"edit": edit.id, "path": edit.path, "does": _one_line(edit.line)}
         if isinstance(edit, FieldEdit) and "status" in edit.fields:
-            said["status"] = str(edit.fields["status"])
-        line = json.dumps(said)
-        if size + len(line) > _DESCRIPTION:
+            summary["status"] = str(edit.fields["status"])
+        line = json.dumps(summary)
+        if size + len(line) > _MAX_DESCRIPTION:
             lines.append(json.dumps({"more": len(edits) - len(lines)}))
             break
         lines.append(line)
@@ -255,27 +256,37 @@ def message(edits: Sequence[AnyEdit]) -> tuple[str, str]:
 
 
 def edits_in(message: str) -> tuple[str, ...]:
-    """The ids of the edits that a commit wrote, by its `message`; none where it does not tell all of them."""
+    """The ids of the edits that a commit wrote, by its `message`; none if it does not name all of them."""
     ids = _edit_ids(message)
     return tuple(edit for edit in ids if edit is not None) if None not in ids else ()
 
 
 def named_edits(message: str) -> tuple[str, ...]:
-    """The ids of the edits that a commit's `message` names, also where it does not tell all of them."""
+    """The ids of the edits that a commit's `message` names, even if it does not name all of them."""
     return tuple(edit for edit in _edit_ids(message) if edit is not None)
+
+
+def paths_in(message: str, prefix: str) -> list[str]:
+    """The paths of the edits that a commit's `message` names and whose ids begin with `prefix`."""
+    lines = filter(None, _described(message))
+    return [str(line.get("path", "")) for line in lines if str(line.get("edit", "")).startswith(prefix)]
 
 
 def _edit_ids(message: str) -> list[str | None]:
     """The id of the edit of each line that is an object; None for a line that names none."""
-    lines = [object_in(line.encode()) for line in message.splitlines() if line.startswith("{")]
-    ids = [line.get("edit") if line is not None else None for line in lines]
+    ids = [line.get("edit") if line is not None else None for line in _described(message)]
     return [edit if isinstance(edit, str) else None for edit in ids]
+
+
+def _described(message: str) -> list[JsonObject | None]:
+    """The objects in the description of a commit; None for a line that looks like one and is none."""
+    return [object_in(line.encode("utf-8", "replace")) for line in message.splitlines() if line.startswith("{")]
 
 
 def _title(edits: Sequence[AnyEdit]) -> str:
     first = _one_line(edits[0].line)
     others = len({_one_line(edit.line) for edit in edits}) - 1
-    return f"{first[: _TITLE - 20]} and {others} more" if others else first[:_TITLE]
+    return f"{first[: _MAX_TITLE - 20]} and {others} more" if others else first[:_MAX_TITLE]
 
 
 def _one_line(text: str) -> str:

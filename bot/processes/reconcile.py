@@ -14,9 +14,10 @@ the number of requests:
     files        from time to time: compare the index with all request files; a fetch if the mirror lacks
                  the commit                                                                              0 to 4 calls
 
-So with a round every PERIOD seconds a commit without a webhook is found within PERIOD, and a comment within
-`threads.staleness`. The syncs of the marked keys do the rest: that of a silent attempt first looks for results in its
-details repo, and only then declares it lost (`bot.evaluations.attempt.recover`).
+So with a round every PERIOD seconds a commit without a webhook is found within PERIOD, and a comment within as many
+rounds as its repo has pages of open threads (`bot.threads.threads`). The syncs of the marked keys do the rest: that of
+a silent attempt first looks for results in its details repo, and only then declares it lost
+(`bot.evaluations.attempt.recover`).
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from bot.core.context import BoardContext, request_key, threads_key
 from bot.core.watched_repos import thread_repos, watched
 from bot.evaluations.restore_deleted import DELETED_RESULTS, is_due
 from bot.intake.deliveries import FLAGS, REQUESTS
-from bot.ledger.ledgers import LEDGER
+from bot.ledger.store import LEDGER
 from bot.requests import comparison
 from bot.requests.comparison import FILES
 from bot.results.contents import CONTENTS
@@ -90,10 +91,10 @@ def sync_webhooks(context: BoardContext) -> None:
             if hook.disabled:
                 _enable(context, hook)
     except Denied as error:
-        _tell(context, f"Our webhooks cannot be looked at: {error}")
+        _tell(context, f"The bot cannot read its webhooks: {error}")
         return
     deaf = context.requests not in {repo for hook in hooks if "repo" in hook.domains for repo in watched(context, hook)}
-    _tell(context, f"No webhook of our account tells of commits to {context.requests.id}: make one." if deaf else "")
+    _tell(context, f"No webhook of the bot reports commits to {context.requests.id}: create one." if deaf else "")
 
 
 def _enable(context: BoardContext, hook: Webhook) -> None:

@@ -50,7 +50,7 @@ def open_board_context(settings: BotSettings) -> BoardContext:
         now=clock.now,
         mirrors=settings.mirrors,
     )
-    context.ledgers.budget = Commits(hour=settings.commits_per_hour)
+    context.ledger.budget.limits = Commits(hour=settings.commits_per_hour)
     context.probe.patience = settings.probe_patience
     return context
 

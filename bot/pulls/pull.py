@@ -99,7 +99,7 @@ def _is_current(context: BoardContext, repo: Repo, seen: Thread, record: PullReq
             return True
         if context.effects.mode(Effect.COMMENT) is EffectMode.ON:
             return False
-        context.effects.held_still(thread_key(repo, seen.num))
+        context.effects.hold_back(thread_key(repo, seen.num))
         return True
     if record.checking or record.situation != now:
         return False

@@ -42,7 +42,7 @@ def read_pending(context: BoardContext, path: str, *, max_bytes: int) -> Pending
     One call. Raises TooLarge and HubError.
     """
     there = context.hub.find_file(context.requests, path, max_bytes=max_bytes)
-    data = context.ledgers.ahead(context.requests, path, there)
+    data = context.ledger.edits.content_after(context.requests, path, there)
     return PendingFile(data, there) if data is not None else None
 
 
@@ -124,7 +124,7 @@ def transition_edit(
     )
 
 
-def known_facts(context: BoardContext, request: Request) -> dict[str, Any]:
+def known_facts(context: BoardContext, request: Request) -> dict[str, object]:
     """Facts about the request that only Redis holds, to be written into its file with the next step."""
     path = str(request.path)
     submitter = context.index.origin(path).submitter(request.file.sender)

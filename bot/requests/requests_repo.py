@@ -93,7 +93,7 @@ def _is_only_known_edits(context: BoardContext, history: CommitHistory) -> bool:
     if not (history.is_complete and history.is_ours):
         return False
     written = [edits_in(entry.message) for entry in history.commits]
-    return all(written) and context.ledgers.knows([edit for edits in written for edit in edits])
+    return all(written) and context.ledger.edits.knows([edit for edits in written for edit in edits])
 
 
 def _history(context: BoardContext, seen: str | None, head: str) -> CommitHistory:
@@ -207,7 +207,7 @@ def _index(context: BoardContext, view: MirrorView, blobs: list[GitFile], new: C
             continue
         data = view.blob(blob.oid, max_bytes=context.board.max_request_bytes)
         entry, needs_sync = entry_of_new_file(blob.path, blob.oid, data, adopted=adopted)
-        entries.append(entry.model_copy(update={"fresh": True}) if blob.path in new else entry)
+        entries.append(entry.changed(fresh=True) if blob.path in new else entry)
         if needs_sync:
             dirty.append(blob.path)
     context.index.put(*entries)

@@ -256,7 +256,7 @@ def _write(
     """Stage the table if a row differs; whether it was staged, so that this sync runs again once it landed."""
     wanted = [{**dict.fromkeys(there.more), **row} for row in rows]
     same = wanted == list(there.rows) and bool(there.data or not wanted)
-    if same and not context.ledgers.pending(FILE):
+    if same and not context.ledger.edits.is_pending(FILE):
         return False
     data = there.data if same and there.data else write_table(wanted, shape, there.more)
     line = f"Write the table of evaluations ({len(wanted):,})"

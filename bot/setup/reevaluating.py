@@ -91,7 +91,7 @@ def survey(
     for outdated in finished:
         status = reevaluation_status(outdated.request, outdated.made_with or None, context.suite.digest)
         from_before = outdated.request.file.steward.results is None
-        if context.ledgers.pending(outdated.path):
+        if context.ledger.edits.is_pending(outdated.path):
             counts["changing"] += 1
         elif status == "due" or (status == "unknown" and from_before and old):
             due.append(outdated)

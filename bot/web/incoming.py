@@ -1,12 +1,17 @@
-"""Bounded reading of requests: query parameters, bodies, forms, and the client's address."""
+"""Bounded reading of requests: query parameters, bodies, forms, the client's address, and how often it may ask."""
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
+from typing import Literal, TypeVar
 from urllib.parse import parse_qs
 
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 
+from bot.core.context import BoardContext
+from bot.intake.clients import client_network
 from bot.read_models.models import ErrorResponse
 from bot.web.answers import CannotAnswer
 
@@ -14,6 +19,7 @@ MAX_BODY_BYTES = 16_384
 MAX_QUERY_CHARACTERS = 1_001
 """Of one value of a query: one more than a search may have, so that a longer search is recognised as too long."""
 MAX_NUMBER = 10_000_000
+Word = TypeVar("Word", bound=str)
 
 
 def words(request: Request, name: str) -> str:
@@ -21,10 +27,10 @@ def words(request: Request, name: str) -> str:
     return request.query_params.get(name, "")[:MAX_QUERY_CHARACTERS].strip()
 
 
-def choice(request: Request, name: str, known: tuple[str, ...]) -> str:
+def choice(request: Request, name: str, known: Sequence[Word]) -> Word | Literal[""]:
     """The query parameter `name` if it is one of `known`, else ""."""
     value = words(request, name)
-    return value if value in known else ""
+    return next((word for word in known if word == value), "")
 
 
 def number(request: Request, name: str, least: int) -> int:
@@ -62,3 +68,20 @@ def form_in(body: bytes) -> dict[str, str]:
 def client_of(request: Request) -> str:
     """The client's address; "" if it is unknown."""
     return request.client.host if request.client is not None else ""
+
+
+def client_name(client: str) -> str:
+    """A digest that stands for a client's address: for IPv6 that of its network, all of which one customer has."""
+    network = client_network(client)
+    return hashlib.sha256(network.encode()).hexdigest()[:16] if network else "unknown"
+
+
+def over_limit(context: BoardContext, counter: str, *, limit: int) -> int:
+    """Add one to `counter`; return 0 if there are at most `limit` within a minute, else the seconds to wait."""
+    key = context.keys.asked(counter)
+    with context.redis.pipeline() as pipe:
+        pipe.incr(key)
+        pipe.expire(key, 60, nx=True)
+        pipe.ttl(key)
+        count, _, left = pipe.execute()
+    return max(1, int(left)) if int(count) > limit else 0

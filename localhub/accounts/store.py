@@ -18,6 +18,7 @@ from localhub.clock import Clock
 from localhub.database import Database
 from localhub.errors import Unauthorized, WorldError
 from localhub.ids import new_id
+from localhub.json_values import JsonObject
 
 OrgRole = Literal["admin", "write", "contributor", "read"]
 TokenRole = Literal["read", "write", "fineGrained"]
@@ -33,6 +34,7 @@ CREATE TABLE IF NOT EXISTS members (
 CREATE TABLE IF NOT EXISTS tokens (
   hash TEXT PRIMARY KEY, user TEXT NOT NULL REFERENCES accounts, name TEXT NOT NULL, role TEXT NOT NULL,
   scoped TEXT NOT NULL, global TEXT NOT NULL, reads_gated INTEGER NOT NULL, created_at REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS private_by_default (account TEXT PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS token_ends (hash TEXT PRIMARY KEY, at REAL NOT NULL);
 """
 
@@ -154,6 +156,15 @@ class Accounts:
         sql = "SELECT * FROM accounts WHERE NOT deleted AND (? IS NULL OR kind = ?) ORDER BY key"
         return [_account(row) for row in self._database.rows(sql, (kind, kind))]
 
+    def set_private_by_default(self, org: Account) -> None:
+        """Make the organisation's new repos private unless their creator says otherwise, as an enterprise plan can."""
+        with self._database.write() as db:
+            db.execute("INSERT OR IGNORE INTO private_by_default VALUES (?)", (org.id,))
+
+    def creates_private_repos(self, owner: Account) -> bool:
+        """Whether new repos of `owner` are private unless their creator says otherwise."""
+        return self._database.row("SELECT 1 FROM private_by_default WHERE account = ?", (owner.id,)) is not None
+
     def set_member(self, org: Account, user: Account, role: OrgRole | None) -> None:
         """Make the user a member with that role; with None, remove the membership."""
         if role is not None and role not in get_args(OrgRole):
@@ -257,7 +268,7 @@ def _token(row: sqlite3.Row) -> Token:
     )
 
 
-def _scope_json(scope: Mapping[str, Any]) -> dict[str, Any]:
+def _scope_json(scope: Mapping[str, Any]) -> JsonObject:
     """`{entity: {type, name}, permissions}`, as whoami shows it, flattened for the table."""
     try:
         entity = scope["entity"]

@@ -6,26 +6,31 @@ The order matters if an address matches several routes: the pages come last, bec
 from __future__ import annotations
 
 from localhub.routes import (
+    account_repos,
     admin,
+    collections,
     commit,
     content,
     gated_access,
     git_http,
     lfs,
     lfs_files,
+    likes,
     oauth,
     pages,
     refs,
     repo_info,
     repo_lifecycle,
-    repo_lists,
     resolve,
     threads,
     webhooks,
     whoami,
 )
 
-_API = (whoami, oauth, refs, commit, content, lfs, lfs_files, repo_lifecycle, gated_access, threads, webhooks, admin)
-_BROADER = (repo_info, repo_lists, resolve, git_http, pages)
+_API = (
+    *(whoami, oauth, refs, commit, content, lfs, lfs_files, repo_lifecycle, gated_access, threads, webhooks, admin),
+    *(likes, collections, account_repos),
+)
+_BROADER = (repo_info, resolve, git_http, pages)
 
 API_ROUTERS = [module.router for module in (*_API, *_BROADER)]

@@ -7,11 +7,13 @@ from base64 import b64decode
 from binascii import Error as NotBase64
 from typing import Annotated, Any, Literal
 
+import yaml
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, Field
 
 from localhub.accounts.store import Account, Caller
 from localhub.errors import BadRequest, Forbidden, HubError
+from localhub.json_values import JsonObject
 from localhub.repos.paths import clean
 from localhub.repos.records import GatedMode, Repo, RepoType
 from localhub.repos.store import name_taken
@@ -73,7 +75,7 @@ class Settings(BaseModel):
 
 
 @router.post("/api/repos/create")
-def create(request: Request, state: StateDep, caller: CallerDep, body: NewRepo) -> dict[str, Any]:
+def create(request: Request, state: StateDep, caller: CallerDep, body: NewRepo) -> JsonObject:
     """Create a repo with its first commit."""
     creator = caller.require_account()
     repo_type = body.type or "model"
@@ -85,28 +87,33 @@ def create(request: Request, state: StateDep, caller: CallerDep, body: NewRepo) 
     if existing:
         raise _exists(existing, public_url(request))
     private = body.private if body.visibility is None else body.visibility != "public"
+    if private is None:
+        private = state.accounts.creates_private_repos(owner)
     files = {clean(file.path): _bytes(file) for file in body.files}
     if body.license:
         files.setdefault("README.md", f"---\nlicense: {body.license!r}\n---\n".encode())
-    repo = state.repos.create(repo_type, owner, name, creator, files=files, private=bool(private), sdk=body.sdk)
+    if repo_type == "space":
+        files.setdefault("README.md", _space_card(name, str(body.sdk)))
+    repo = state.repos.create(repo_type, owner, name, creator, files=files, private=private, sdk=body.sdk)
     return {"url": public_url(request) + repo.web_path, "name": repo.full_name, "id": repo.oid}
 
 
 @router.delete("/api/repos/delete")
-def delete(state: StateDep, caller: CallerDep, body: OldRepo) -> dict[str, Any]:
+def delete(state: StateDep, caller: CallerDep, body: OldRepo) -> JsonObject:
     """Delete a repo with its files, grants and LFS objects."""
     namespace, _, name = body.name.rpartition("/")
     namespace = body.organization or namespace or caller.require_account().name
     repo = _repo_to_change(state, caller, body.type or "model", f"{namespace}/{name}")
     state.repos.delete(repo, caller.account)
     state.grants.forget(repo)
+    state.likes.forget(repo)
     for sha256, *_ in state.lfs.objects(repo.oid):
         state.lfs.unlink(repo.oid, sha256)
     return {}
 
 
 @router.post("/api/repos/move")
-def move(state: StateDep, caller: CallerDep, body: Move) -> dict[str, Any]:
+def move(state: StateDep, caller: CallerDep, body: Move) -> JsonObject:
     """Change a repo's name or owner."""
     actor = caller.require_account()
     repo = _repo_to_change(state, caller, body.type, body.from_repo)
@@ -121,7 +128,7 @@ def move(state: StateDep, caller: CallerDep, body: Move) -> dict[str, Any]:
 
 
 @router.put("/api/{kind:kind}/{ns}/{name}/settings")
-def settings(repo: Owned, state: StateDep, caller: CallerDep, body: Settings) -> dict[str, Any]:
+def settings(repo: Owned, state: StateDep, caller: CallerDep, body: Settings) -> JsonObject:
     """Change settings; the answer holds the changed ones."""
     changes = body.model_dump(exclude_none=True, exclude={"visibility"})
     if body.visibility is not None:
@@ -147,7 +154,7 @@ def may_write(repo: Readable, state: StateDep, caller: CallerDep) -> None:
 @router.post("/api/spaces/{ns}/{name}/restart")
 def restart(
     state: StateDep, caller: CallerDep, ns: str, name: str, factory: Annotated[bool, Query()] = False
-) -> dict[str, Any]:
+) -> JsonObject:
     """Answer as if the Space restarted: no Space runs here."""
     state.access.repo("space", f"{ns}/{name}", caller, "admin")
     return {
@@ -183,6 +190,19 @@ def _check_name(name: str) -> None:
             f"Invalid repo name {name!r}: 1 to 96 letters, digits, '-', '_' and '.', without '--' or '..', not starting"
             " with '.', not ending in '-', '.' or '.git'."
         )
+
+
+def _space_card(name: str, sdk: str) -> bytes:
+    """The card that a new Space starts with."""
+    metadata: dict[str, Any] = {
+        "title": name.replace("-", " ").title(),
+        "emoji": "📊",
+        "colorFrom": "blue",
+        "colorTo": "green",
+    }
+    metadata |= {"sdk": sdk, **({"app_file": "app.py"} if sdk in ("gradio", "streamlit") else {}), "pinned": False}
+    head = yaml.safe_dump(metadata, sort_keys=False, allow_unicode=True)
+    return f"---\n{head}---\n\nA Space of a local Hub.\n".encode()
 
 
 def _exists(repo: Repo, base: str) -> HubError:

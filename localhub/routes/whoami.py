@@ -10,6 +10,7 @@ from localhub.accounts.store import Account, Caller, Token, TokenScope
 from localhub.clock import iso
 from localhub.errors import HubError
 from localhub.http.paging import next_link
+from localhub.json_values import JsonObject
 from localhub.repos.records import RepoType
 from localhub.routes.dependencies import CallerDep, StateDep, public_url
 from localhub.state import HubState
@@ -20,7 +21,7 @@ AccountName = Annotated[str, Path(max_length=200)]
 
 
 @router.get("/api/whoami-v2")
-def whoami(state: StateDep, caller: CallerDep) -> dict[str, Any]:
+def whoami(state: StateDep, caller: CallerDep) -> JsonObject:
     """The caller's account, its organisations, and the rights of its token."""
     account = caller.require_account()
     return {
@@ -40,22 +41,28 @@ def whoami(state: StateDep, caller: CallerDep) -> dict[str, Any]:
 
 
 @router.get("/api/users/{user}/overview")
-def user_overview(state: StateDep, user: AccountName) -> dict[str, Any]:
+def user_overview(state: StateDep, user: AccountName) -> JsonObject:
     """A user's public profile."""
-    account = _named(state, user, "user")
+    account = named_account(state, user, "user")
     orgs = [
-        {"name": org.name, "fullname": org.fullname, "avatarUrl": org.avatar_url}
+        {"id": org.id, "name": org.name, "fullname": org.fullname, "avatarUrl": org.avatar_url}
         for org, _ in state.accounts.orgs(account)
     ]
-    zeros = dict.fromkeys(("numDiscussions", "numPapers", "numUpvotes", "numLikes", "numFollowing", "numFollowers"), 0)
-    more = {"createdAt": iso(account.created_at), "details": "", "isFollowing": False, "orgs": orgs}
-    return {**_member(account), **more, **_repo_counts(state, account), **zeros}
+    zeros = dict.fromkeys(("numDiscussions", "numPapers", "numUpvotes", "numFollowing", "numFollowers"), 0)
+    more = {
+        "createdAt": iso(account.created_at),
+        "details": "",
+        "isFollowing": False,
+        "orgs": orgs,
+        "numLikes": len(state.likes.of_user(account)),
+    }
+    return {**account_fields(account), **more, **_repo_counts(state, account), **zeros}
 
 
 @router.get("/api/organizations/{org}/overview")
-def org_overview(state: StateDep, org: AccountName) -> dict[str, Any]:
+def org_overview(state: StateDep, org: AccountName) -> JsonObject:
     """An organisation's public profile."""
-    account = _named(state, org, "org")
+    account = named_account(state, org, "org")
     return {
         "_id": account.id,
         "name": account.name,
@@ -83,9 +90,9 @@ def members(
     search: str | None = None,
     limit: Annotated[int, Query(ge=10, le=10_000)] = 500,
     cursor: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
-) -> list[dict[str, Any]]:
+) -> list[JsonObject]:
     """One page of the members; only members see roles."""
-    account = _named(state, org, "org")
+    account = named_account(state, org, "org")
     is_member = caller.account is not None and state.accounts.role(account.id, caller.account.id) is not None
     matching = [
         (user, role)
@@ -95,13 +102,13 @@ def members(
     if cursor + limit < len(matching):
         response.headers["Link"] = next_link(request, public_url(request), cursor=str(cursor + limit))
     page = matching[cursor : cursor + limit]
-    return [_member(user) | ({"role": role} if is_member else {}) for user, role in page]
+    return [account_fields(user) | ({"role": role} if is_member else {}) for user, role in page]
 
 
 @router.get("/api/users/{name}/followers")
 @router.get("/api/users/{name}/following")
 @router.get("/api/organizations/{name}/followers")
-def followers(state: StateDep, name: AccountName) -> list[dict[str, Any]]:
+def followers(state: StateDep, name: AccountName) -> list[JsonObject]:
     """An empty list: accounts have no followers here."""
     if state.accounts.by_name(name) is None:
         raise HubError(404, f"There is no account {name}")
@@ -109,7 +116,7 @@ def followers(state: StateDep, name: AccountName) -> list[dict[str, Any]]:
 
 
 @router.get("/api/agent-harnesses")
-def harnesses() -> dict[str, Any]:
+def harnesses() -> JsonObject:
     """An empty answer to the client's daily call."""
     return {}
 
@@ -123,21 +130,21 @@ def avatar(name: str) -> Response:
     return Response(image, media_type="image/svg+xml", headers={"Cache-Control": "max-age=86400"})
 
 
-def _named(state: HubState, name: str, kind: str | None) -> Account:
+def named_account(state: HubState, name: str, kind: str | None) -> Account:
     account = state.accounts.by_name(name)
     if account is None or account.kind != kind:
         raise HubError(404, f"There is no {'organization' if kind == 'org' else 'user'} {name}")
     return account
 
 
-def _org(org: Account, role: str) -> dict[str, Any]:
+def _org(org: Account, role: str) -> JsonObject:
+    optional = {"email": org.email, "plan": org.plan}
     return {
         "type": "org",
         "id": org.id,
         "name": org.name,
         "fullname": org.fullname,
-        "email": org.email,
-        "plan": org.plan,
+        **{name: value for name, value in optional.items() if value is not None},
         "canPay": False,
         "periodEnd": None,
         "avatarUrl": org.avatar_url,
@@ -146,7 +153,7 @@ def _org(org: Account, role: str) -> dict[str, Any]:
     }
 
 
-def _member(account: Account) -> dict[str, Any]:
+def account_fields(account: Account) -> JsonObject:
     return {
         "_id": account.id,
         "user": account.name,
@@ -162,7 +169,7 @@ def _repo_counts(state: HubState, account: Account) -> dict[str, int]:
     return {f"num{kind.capitalize()}s": public.count(kind) for kind in ("model", "dataset", "space")}
 
 
-def _token(state: HubState, caller: Caller) -> dict[str, Any]:
+def _token(state: HubState, caller: Caller) -> JsonObject:
     token = caller.token
     if token is None:
         return {}
@@ -172,12 +179,12 @@ def _token(state: HubState, caller: Caller) -> dict[str, Any]:
     return fields
 
 
-def _fine_grained(state: HubState, token: Token) -> dict[str, Any]:
+def _fine_grained(state: HubState, token: Token) -> JsonObject:
     scoped = [{"entity": _entity(state, scope), "permissions": sorted(scope.permissions)} for scope in token.scoped]
     return {"canReadGatedRepos": token.reads_gated, "global": sorted(token.global_permissions), "scoped": scoped}
 
 
-def _entity(state: HubState, scope: TokenScope) -> dict[str, Any]:
+def _entity(state: HubState, scope: TokenScope) -> JsonObject:
     if scope.entity_type in ("user", "org"):
         account = state.accounts.by_name(scope.entity_name)
         entity_id = account.id if account else None

@@ -11,7 +11,7 @@ from typing import Any
 from hub.comments import marker_of
 from leaderboard.requests import is_request_path
 from localhub.repos.events import HubEvent
-from localhub.threads.events import DiscussionEvent
+from localhub.threads.service import DiscussionEvent
 from redis_state.shadowed_writes import ShadowedWrite
 
 MAIN = "refs/heads/main"
@@ -96,7 +96,7 @@ class Past:
 
 
 def _thread_deed(event: DiscussionEvent, repo: str) -> Deed:
-    """What the bot did in a thread."""
+    """Return the bot's action in a thread."""
     text = str(event.comment.data["raw"]) if event.comment is not None else ""
     if event.kind == "discussion.comment":
         return Deed("comment" if event.action == "create" else "edit-comment", repo, event.thread.num, text=text)

@@ -74,7 +74,7 @@ class Steward:
     def has_ended(self) -> bool:
         """Whether no work is left."""
         index = self.context.index
-        waits = index.count_waiting() or index.busy() or index.unjudged() or self.context.ledgers.staging.repos()
+        waits = index.count_waiting() or index.busy() or index.unjudged() or self.context.ledger.edits.repos()
         return not (self.doing or waits)
 
     def close(self) -> None:

@@ -20,9 +20,9 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 MAX_COMMENT = 65_536
-"""Characters of a comment that are read, as many as the Hub takes."""
+"""Characters of a comment that are read, as many as the Hub accepts."""
 MOST = 5
-"""Commands of one comment that are run."""
+"""Commands of one comment that are executed."""
 MAX_VERBS = 100
 """Different words after a slash that are looked up for one comment; lines with further words are ignored."""
 MAX_LINE = 2_000
@@ -63,7 +63,7 @@ class Command:
 def commands_in(text: str, is_verb: Callable[[str], bool] = lambda _: True) -> list[Command]:
     """The commands in a comment, in order: lines with the form of a command whose word satisfies `is_verb`.
 
-    Never raises, whatever `text` holds; returns at most MOST + 1. Paths and commands of other bots, which are frequent
+    Never raises, for any `text`; returns at most MOST + 1. Paths and commands of other bots, which are frequent
     in logs, are skipped and do not count.
     """
     text = _NOT_STORABLE.sub("\ufffd", text[:MAX_COMMENT])

@@ -19,18 +19,18 @@ from leaderboard.requests import Request
 
 MAX_TABLE = 64 * 1024 * 1024
 MISSING = (
-    "The board has a table of contents, and pyarrow, which writes it, is not there: "
+    "The board has a table of contents, and pyarrow, which writes it, is not installed: "
     "run `pip install '.[contents]'` in a clone of Steward."
 )
 
 
 class BadContentsTable(ValueError):
-    """A file of the contents repo is no table that can be read; the message says why."""
+    """A file of the contents repo is no readable table; the message says why."""
 
 
 @dataclass(frozen=True)
 class ContentsTable:
-    """The table as it is on the Hub: its bytes, their id, and its rows. Of columns of others `more` keeps the types."""
+    """The table on the Hub: its bytes, their id, and its rows. `more`: the types of columns that are not Steward's."""
 
     data: bytes = b""
     oid: str = ""
@@ -40,22 +40,22 @@ class ContentsTable:
 
 @dataclass
 class ContentsCache:
-    """What was read, by path and blob id, so that a changed file costs the reading of one; never more than there is.
+    """Parsed files by path and blob id, so that only changed files are read again; removed files are dropped.
 
-    Requests and results are also what the scoreboard is filled up from.
+    The scoreboard is filled from these requests and results too.
     """
 
     requests: dict[tuple[str, str], Request | None] = field(default_factory=dict)
     results: dict[tuple[str, str], MeasuredResults | None] = field(default_factory=dict)
     table: ContentsTable = field(default_factory=ContentsTable)
     seen: tuple[str, ...] = ()
-    """What the repos were at, when the table was last found to be right."""
+    """The state of the repos when the table was last up to date."""
     known: dict[str, tuple[str, HubModelInfo]] = field(default_factory=dict)
-    """Model → id of the table that stood when this process asked the Hub about it, and what the Hub said."""
+    """Model → id of the table at the time of this process's last question to the Hub, and the Hub's answer."""
     looked: dict[str, float] = field(default_factory=dict)
-    """Model → when the Hub was last asked about it."""
+    """Model → time of the last question to the Hub about it."""
     due: float = 0.0
-    """When models are to be asked about again."""
+    """Time of the next questions about models."""
 
 
 def can_write() -> bool:
@@ -64,31 +64,32 @@ def can_write() -> bool:
 
 
 def read_table(data: bytes, oid: str, columns: Sequence[ContentsColumn]) -> ContentsTable:
-    """The table in a file's bytes. Raises BadTable."""
+    """The table in a file's bytes. Raises BadContentsTable."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        found = pq.read_table(io.BytesIO(data))
-        rows = found.to_pylist()
+        table = pq.read_table(io.BytesIO(data))
+        rows = table.to_pylist()
     except (pa.ArrowException, OSError, ValueError) as error:
         raise BadContentsTable(f"The table of contents cannot be read: {str(error)[:200]}") from error
     ours = {column.name: column for column in columns}
-    more = {one.name: one.type for one in found.schema if one.name not in ours}
+    more = {column.name: column.type for column in table.schema if column.name not in ours}
     return ContentsTable(data, oid, tuple(_clean(row, columns, more) for row in rows), more)
 
 
 def _clean(row: Mapping[str, Any], columns: Sequence[ContentsColumn], more: Iterable[str]) -> ContentsRow:
-    return {one.name: one.read(row.get(one.name)) for one in columns} | {name: row.get(name) for name in more}
+    own = {column.name: column.read(row.get(column.name)) for column in columns}
+    return own | {name: row.get(name) for name in more}
 
 
 def write_table(rows: Sequence[ContentsRow], columns: Sequence[ContentsColumn], more: Mapping[str, Any]) -> bytes:
-    """The bytes of a table of `rows`: the same rows make the same bytes."""
+    """The bytes of a table of `rows`; equal rows give equal bytes."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     types = {"text": pa.string(), "number": pa.float64(), "count": pa.int64(), "flag": pa.bool_()}
-    schema = pa.schema([(one.name, types[one.kind]) for one in columns] + list(more.items()))
-    into = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(list(rows), schema=schema), into)
-    return into.getvalue()
+    schema = pa.schema([(column.name, types[column.kind]) for column in columns] + list(more.items()))
+    buffer = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(list(rows), schema=schema), buffer)
+    return buffer.getvalue()

@@ -18,14 +18,14 @@ class MirrorDamaged(Exception):
 
 
 class UnusableFolder(SettingsError):
-    """The folder for the mirrors is full, cannot be made, is another account's, or open to others.
+    """The folder for the mirrors is full, cannot be created, belongs to another account, or is open to others.
 
-    The message names it, and what to do. The Hub is not the cause.
+    The message names the folder and the remedy. The Hub is not the cause.
     """
 
 
 def trouble_with(folder: Path) -> str:
-    """Why `folder` must not hold mirrors, in words; empty if it may, or if it can be created.
+    """The reason why `folder` must not hold mirrors; empty if it may, or if it can be created.
 
     Other accounts on this machine must not be able to put commits there that the bot would trust.
     """
@@ -34,11 +34,11 @@ def trouble_with(folder: Path) -> str:
     except (FileNotFoundError, NotADirectoryError):
         parent = next(path for path in folder.absolute().parents if path.exists())
         is_writable = parent.is_dir() and os.access(parent, os.W_OK | os.X_OK)
-        return "" if is_writable else f"{folder} cannot be made: this account may not write to {parent}."
+        return "" if is_writable else f"{folder} cannot be created: this account may not write to {parent}."
     if not stat.S_ISDIR(status.st_mode):
         return f"{folder} is not a folder."
     if status.st_uid != os.getuid():
-        return f"{folder} belongs to another account (user {status.st_uid}, and we are {os.getuid()})."
+        return f"{folder} belongs to another account (user {status.st_uid}; this process runs as user {os.getuid()})."
     return f"{folder} can be written to by other accounts." if status.st_mode & 0o022 else ""
 
 

@@ -1,7 +1,7 @@
-"""Reading git trees from their raw bytes: every file of a tree, and the differences between two.
+"""Reads git trees from their raw bytes: every file of a tree, and the differences between two trees.
 
-A tree names each entry by the id of its content, so two trees are compared by ids and only folders whose ids differ are
-opened. For 100,000 files in 20,000 folders that is two objects of 700 kB to read, and no diff of the files themselves.
+A tree names each entry by the id of its content, so trees are compared by ids, and only folders with different ids are
+read. For 100,000 files in 20,000 folders these are two objects of 700 kB, and the files themselves are not compared.
 """
 
 from __future__ import annotations
@@ -11,15 +11,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 MAX_DEPTH = 20
-"""Deeper folders are ignored: no request is there, and they may be hostile."""
-
+"""Folders below this depth are ignored: they hold no requests, and may be hostile."""
 MAX_PARTS = 500
-"""Deeper folders do not fit into a path that the Hub accepts."""
+"""The depth up to which differences are searched: deeper paths are longer than the Hub accepts."""
 
 Read = Callable[[bytes], bytes]
-"""The raw content of the tree with this id."""
+"""Returns the raw content of the tree with this id."""
 RawEntry = tuple[bytes, bytes, bytes]
-"""Mode in octal digits, name, id, as they stand in a tree."""
+"""Mode in octal digits, name and id, as in the raw tree."""
 
 _ENTRY = re.compile(rb"([0-7]+) ([^\x00]+)\x00(.{20})", re.DOTALL)
 _FOLDER = b"40000"
@@ -28,7 +27,7 @@ _FILES = (b"100644", b"100755")
 
 @dataclass(frozen=True, slots=True)
 class GitFile:
-    """A file at a commit: its path, and the id (hex) of what it holds; None where there is no such file."""
+    """A file at a commit: its path and blob id (hex); None if the file does not exist there."""
 
     path: str
     oid: str | None
@@ -36,9 +35,9 @@ class GitFile:
 
 @dataclass(frozen=True, slots=True)
 class GitDifference:
-    """A path at which two trees hold different things, files or links: the id (hex) of each; None where it has none.
+    """A path at which two trees differ in a file or link: the id (hex) in each tree; None for a missing entry.
 
-    `mode` is that of what is there now, in octal digits; "" where there is nothing.
+    `mode` is the mode in the newer tree, in octal digits; "" for a missing entry.
     """
 
     path: str
@@ -48,7 +47,7 @@ class GitDifference:
 
 
 def files(read: Read, tree: bytes, prefix: str = "", depth: int = 0) -> Iterator[GitFile]:
-    """Every file below `tree`, in git's order. Symbolic links and submodules are no files."""
+    """Every file below `tree`, in git's order, without symbolic links and submodules."""
     if depth > MAX_DEPTH:
         return
     for mode, name, oid in _ENTRY.findall(read(tree)):
@@ -59,15 +58,15 @@ def files(read: Read, tree: bytes, prefix: str = "", depth: int = 0) -> Iterator
 
 
 def find(read: Read, tree: bytes, path: str) -> str | None:
-    """The id of the file at `path` below `tree`; None where there is none."""
+    """The id of the file at `path` below `tree`; None if there is none."""
     *folders, name = path.encode().split(b"/")
     for folder in folders:
-        below = _folder(_entry(read, tree, folder))
-        if below is None:
+        subtree = _folder(_entry(read, tree, folder))
+        if subtree is None:
             return None
-        tree = below
-    found = _entry(read, tree, name)
-    return found[2].hex() if found is not None and _is_file(found) else None
+        tree = subtree
+    entry = _entry(read, tree, name)
+    return entry[2].hex() if entry is not None and _is_file(entry) else None
 
 
 def changed(read: Read, old: bytes | None, new: bytes | None, prefix: str = "", depth: int = 0) -> Iterator[GitFile]:
@@ -88,7 +87,7 @@ def changed(read: Read, old: bytes | None, new: bytes | None, prefix: str = "", 
 def differences(
     read: Read, old: bytes | None, new: bytes | None, prefix: str = "", depth: int = 0
 ) -> Iterator[GitDifference]:
-    """Everything that differs between two trees, whatever its mode: links too, and files whose mode alone differs."""
+    """Every difference between two trees, also of links, and of files that differ in their mode only."""
     if old == new or depth > MAX_PARTS:
         return
     before, after = _entries(read, old), _entries(read, new)
@@ -109,9 +108,9 @@ def _entries(read: Read, tree: bytes | None) -> set[RawEntry]:
 
 
 def _entry(read: Read, tree: bytes, name: bytes) -> RawEntry | None:
-    """The entry of this name in `tree`. Entries are read up to it and not kept: a tree may have very many."""
-    found = (entry.groups() for entry in _ENTRY.finditer(read(tree)))
-    return next(((mode, its, oid) for mode, its, oid in found if its == name), None)
+    """The entry with this name in `tree`. The search stops there and stores no entries: a tree may have very many."""
+    entries = (match.groups() for match in _ENTRY.finditer(read(tree)))
+    return next(((mode, entry_name, oid) for mode, entry_name, oid in entries if entry_name == name), None)
 
 
 def _is_file(entry: RawEntry | None) -> bool:
@@ -123,5 +122,5 @@ def _folder(entry: RawEntry | None) -> bytes | None:
 
 
 def _text(name: bytes) -> str:
-    # A name that is not UTF-8 is none that the API could give us; what stands for it finds no file there.
+    # The API returns no names that are not UTF-8; with the replacement character, the API finds no such file.
     return name.decode("utf-8", "replace")

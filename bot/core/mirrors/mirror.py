@@ -68,19 +68,19 @@ class MirrorView:
         return files(self._read, self._tree(commit))
 
     def find(self, commit: str, path: str) -> str | None:
-        """The blob id of the file at `path` at `commit`; None where there is none."""
+        """The blob id of the file at `path` at `commit`; None if there is none."""
         return find(self._read, self._tree(commit), path)
 
     def changed(self, old: str | None, new: str) -> Iterator[GitFile]:
-        """What differs between two commits, as it is in `new`; all of `new` where `old` is None."""
+        """The files that differ between two commits, as in `new`; all files of `new` if `old` is None."""
         return changed(self._read, self._tree(old) if old is not None else None, self._tree(new))
 
     def differences(self, old: str, new: str) -> Iterator[GitDifference]:
-        """Everything that differs between two commits, links and modes too."""
+        """Every difference between two commits, also of links and modes."""
         return differences(self._read, self._tree(old), self._tree(new))
 
     def blob(self, oid: str, *, max_bytes: int) -> bytes | None:
-        """The content of a file; None where it has more than `max_bytes` bytes."""
+        """The content of a file; None if it has more than `max_bytes` bytes."""
         try:
             _, size = self._git.odb.read_header(pygit2.Oid(hex=oid))
         except (KeyError, ValueError, pygit2.GitError) as error:
@@ -99,12 +99,12 @@ class MirrorView:
 
     def _commit(self, commit: str) -> pygit2.Commit:
         try:
-            found = self._git.get(commit)
+            entry = self._git.get(commit)
         except (ValueError, pygit2.GitError) as error:
             raise MirrorDamaged(f"no commit {commit}: {error}") from error
-        if not isinstance(found, pygit2.Commit):
+        if not isinstance(entry, pygit2.Commit):
             raise MirrorDamaged(f"no commit {commit}")
-        return found
+        return entry
 
     def _tree(self, commit: str) -> bytes:
         tree = self._commit(commit).tree_id.raw
@@ -129,7 +129,7 @@ class Mirror:
         Depth 0: all since the last fetch, or the newest one without an earlier fetch. Raises HubError, UnusableFolder.
         """
         path = self._path(repo)
-        with self._held(path, fcntl.LOCK_EX):
+        with self._locked(path, fcntl.LOCK_EX):
             return self._hub.retries.call(lambda: self._fetch(repo, path, depth), repeatable=True)
 
     def fetch_pull(self, repo: Repo, number: int) -> str:
@@ -138,7 +138,7 @@ class Mirror:
         Raises HubError and UnusableFolder.
         """
         path = self._path(repo)
-        with self._held(path, fcntl.LOCK_EX):
+        with self._locked(path, fcntl.LOCK_EX):
             return self._hub.retries.call(
                 lambda: self._fetch(repo, path, 1, (f"refs/pr/{number}", _PULL)), repeatable=True
             )
@@ -147,7 +147,7 @@ class Mirror:
     def read(self, repo: Repo) -> Iterator[MirrorView]:
         """The mirror of `repo`, locked against removal. Raises MirrorDamaged if there is none."""
         path = self._path(repo)
-        with self._held(path, fcntl.LOCK_SH):
+        with self._locked(path, fcntl.LOCK_SH):
             git = _open(path)
             if git is None:
                 raise MirrorDamaged(f"no mirror of {repo.id}")
@@ -169,7 +169,7 @@ class Mirror:
     def discard(self, repo: Repo) -> None:
         """Delete the mirror of `repo`."""
         path = self._path(repo)
-        with self._held(path, fcntl.LOCK_EX):
+        with self._locked(path, fcntl.LOCK_EX):
             shutil.rmtree(path, ignore_errors=True)
 
     def tidy(self, repo: Repo) -> bool:
@@ -181,10 +181,10 @@ class Mirror:
         fresh = path.with_name(path.name + ".new")
         if len(list(path.glob("objects/pack/*.pack"))) <= MAX_PACKS:
             return False
-        with self._held(fresh, fcntl.LOCK_EX):
+        with self._locked(fresh, fcntl.LOCK_EX):
             shutil.rmtree(fresh, ignore_errors=True)
             self._fetch(repo, fresh, depth=1)
-            with self._held(path, fcntl.LOCK_EX):
+            with self._locked(path, fcntl.LOCK_EX):
                 shutil.rmtree(path, ignore_errors=True)
                 fresh.rename(path)
         return True
@@ -210,7 +210,7 @@ class Mirror:
             if not _is_whole(git):
                 shutil.rmtree(path, ignore_errors=True)
             # A full disk must not count as an unavailable Hub: then all syncs would wait for the Hub.
-            raise (self._unusable(error) if _is_ours(error) else git_refusal(repo.id, str(error))) from error
+            raise (self._unusable(error) if _is_disk_error(error) else git_refusal(repo.id, str(error))) from error
         finally:
             git.free()
 
@@ -218,14 +218,14 @@ class Mirror:
         return self._folder / f"{repo.kind}--{repo.id.replace('/', '--')}"
 
     @contextmanager
-    def _held(self, path: Path, how: int) -> Iterator[None]:
+    def _locked(self, path: Path, mode: int) -> Iterator[None]:
         try:
             self._make_folder()
             lock = path.with_name(path.name + ".lock").open("ab")
         except OSError as error:
             raise self._unusable(error) from error
         with lock:
-            fcntl.flock(lock, how)
+            fcntl.flock(lock, mode)
             yield
 
     def _unusable(self, error: Exception) -> UnusableFolder:
@@ -251,8 +251,8 @@ class _WithHeaders(pygit2.RemoteCallbacks):
         return list(self._headers)
 
 
-def _is_ours(error: Exception) -> bool:
-    """Whether the disk caused the error: libgit2 has one kind of error, with the system's message at its end."""
+def _is_disk_error(error: Exception) -> bool:
+    """Whether the disk caused the error: libgit2 has one class of errors, whose message ends with the system's."""
     return any(os.strerror(code) in str(error) for code in _DISK)
 
 

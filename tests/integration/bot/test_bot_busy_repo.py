@@ -20,7 +20,7 @@ from tests.support.board.ledger_driver import RESULTS, WORLD, LedgerDriver
 
 @pytest.fixture
 def bench(tmp_path: Path, connection: redis.Redis) -> Iterator[LedgerDriver]:
-    """Ledgers on a Hub with two shared repos, at the beginning of an hour."""
+    """A ledger on a Hub with two shared repos, at the beginning of an hour."""
     with LocalHub(tmp_path, WORLD) as hub:
         made = LedgerDriver(hub.url, connection, time=2e9 - 2e9 % HOUR)
         yield made
@@ -36,8 +36,8 @@ def commits_within_an_hour(bench: LedgerDriver) -> int:
     """How many we make while somebody wants one every minute, and each comes back as a delivery."""
     before = made = len(bench.titles(RESULTS))
     for number in range(59):
-        bench.ledgers.stage(RESULTS, bench.result(f"r{number}"))
-        bench.ledgers.sync(RESULTS.id)
+        bench.ledger.stage(RESULTS, bench.result(f"r{number}"))
+        bench.write(RESULTS)
         now = len(bench.titles(RESULTS))
         came_in(bench, now - made)
         made = now
@@ -56,18 +56,18 @@ def test_who_waits_for_others_asks_again_soon(bench: LedgerDriver) -> None:
     """Others took the hour: an edit that came too late asks again within minutes, and lands when they have stopped."""
     came_in(bench, 120)
     for number in range(5):
-        bench.ledgers.stage(RESULTS, bench.result(f"r{number}"))
-        when = bench.ledgers.sync(RESULTS.id)
+        bench.ledger.stage(RESULTS, bench.result(f"r{number}"))
+        when = bench.write(RESULTS)
     assert when is not None
     assert bench.time < when <= bench.time + 60
     bench.redis.delete(bench.keys.webhook_quota)
     bench.time = when
-    assert bench.ledgers.sync(RESULTS.id) is None
+    assert bench.write(RESULTS) is None
 
 
 def test_our_own_commits_come_back_and_are_not_held_against_us(bench: LedgerDriver) -> None:
     """A delivery for each commit of ours is an echo, not somebody else's commit; an old hour fades away."""
-    webhook_quota = bench.ledgers.webhook_quota
+    webhook_quota = bench.webhook_quota
     for _ in range(40):
         webhook_quota.caused("repo.content", RESULTS.id, now=bench.time)
     came_in(bench, 40)

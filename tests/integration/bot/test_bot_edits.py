@@ -49,7 +49,7 @@ def taken(stand: BoardDriver, job: jobs.EvaluationJob) -> None:
         claim = stand.context.dirty.claim(now=stand.time, lease=60)
     assert claim is not None
     stand.loop.sync(claim)
-    assert stand.context.ledgers.pending(job.path)
+    assert stand.context.ledger.edits.is_pending(job.path)
 
 
 def person_sets(stand: BoardDriver, path: str, **fields: Any) -> None:
@@ -105,8 +105,8 @@ def test_a_person_who_asks_for_another_commit_during_the_claim_gets_a_new_attemp
 def test_while_an_edit_waits_its_request_costs_no_call(stand: BoardDriver) -> None:
     """Once the commit budget is spent for the moment, events on a request whose edit waits are free."""
     job = queued(stand)
-    for seen in range(20):
-        assert stand.context.ledgers.staging.spend(REQUESTS, seen=seen, now=stand.time, name=str(seen))
+    commits = {str(number): stand.time for number in range(20)}
+    stand.context.redis.zadd(stand.context.keys.commits(REQUESTS), commits)
     taken(stand, job)
     stand.work()
     assert stand.file(job.path)["status"] == "PENDING"
@@ -262,10 +262,10 @@ def test_a_board_without_threads_never_waits_for_the_webhooks_day(stand: BoardDr
 
 
 def test_the_commits_an_hour_are_a_setting(settings: BotSettings, stand: BoardDriver) -> None:
-    """What the operator allows is what the ledgers of a sync process keep to."""
+    """What the operator allows is what the ledger of a sync process keeps to."""
     changes = {"commits_per_hour": 7, "bot_token": SecretStr("hf_bot"), "hf_endpoint": stand.hub.url}
     context = open_board_context(settings.model_copy(update=changes))
-    assert context.ledgers.budget == Commits(hour=7)
+    assert context.ledger.budget.limits == Commits(hour=7)
     context.hub.close()
 
 

@@ -35,9 +35,9 @@ def test_a_request_is_relaunched_while_its_results_are_put_back(stand: BoardDriv
     stand.form.delete_file(
         stand.file(job.path)["steward"]["results"], "board/results", repo_type="dataset", commit_message="Tidy up"
     )
-    stand.context.ledgers.staging.pause("board/results", stand.time + CHECK_SECONDS + 300)
+    stand.context.ledger.budget.pause(stand.context.results, CHECK_SECONDS + 300)
     live(stand, CHECK_SECONDS, step=CHECK_SECONDS)
-    assert stand.context.ledgers.staging.repos() == {"board/results": 1}
+    assert stand.context.ledger.edits.repos() == {"board/results": 1}
     relaunch(stand.context, stand.context.index.get(job.path), cause="comment:1")
     live(stand, 60)
     assert [one.path for one in stand.queued()] == [job.path]

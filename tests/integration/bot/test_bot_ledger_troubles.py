@@ -1,4 +1,4 @@
-"""The ledger while the Hub errs, refuses and limits, while others write, and killed in the middle."""
+"""The ledger while the Hub fails, refuses and limits, while others write, and while it is killed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 import redis
 from huggingface_hub import CommitOperationAdd
 
-from bot.ledger.writer import APPLIED, LANDED, SEEN
+from bot.ledger.ledger import APPLIED, LANDED, SEEN
 from hub.budget import DAY, HOUR, REPO_HOUR, Commits
 from hub.errors import Denied, RateLimited, Transient
 from hub.retries import Retries
@@ -33,7 +33,7 @@ def local_hub(tmp_path: Path) -> Iterator[LocalHub]:
 
 @pytest.fixture
 def bench(local_hub: LocalHub, connection: redis.Redis) -> Iterator[LedgerDriver]:
-    """Ledgers on that Hub."""
+    """A ledger on that Hub."""
     made = LedgerDriver(local_hub.url, connection)
     yield made
     made.hub.close()
@@ -42,7 +42,7 @@ def bench(local_hub: LocalHub, connection: redis.Redis) -> Iterator[LedgerDriver
 def test_a_persons_change_in_the_instant_of_the_commit_survives(
     bench: LedgerDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Somebody commits between the look and the commit, again and again: nothing of theirs is lost, and ours lands."""
+    """A person commits between each read and commit of the ledger: nothing of theirs is lost, and the edit lands."""
     (path,) = bench.stage_some(1)
     bench.put("other.json", {})  # the staged view is old: the ledger has to look
     push, left = bench.hub._post, [1, 2, 3]
@@ -70,7 +70,7 @@ def test_a_commit_that_landed_although_the_hub_says_500_is_not_made_again(
 
 
 def test_an_edit_that_landed_unheard_is_seen_by_the_next_look(bench: LedgerDriver, local_hub: LocalHub) -> None:
-    """Where no try hears of it, the edit stays staged; the next sync finds it in the repo and makes no commit."""
+    """If no try learns of the commit, the edit stays staged; the next sync finds it in the repo and commits nothing."""
     (path,) = bench.stage_some(1)
     local_hub.state.faults.fail_after(COMMIT, status=500, times=1)
     local_hub.state.faults.fail("GET /api/datasets/board/requests/commits/main", status=500, times=9)
@@ -106,7 +106,7 @@ def test_a_commit_quota_told_in_words_alone_is_waited_for(bench: LedgerDriver, l
         bench.write()
     assert limited.value.what == "commits"
     bench.calls.clear()
-    bench.ledgers.stage(REQUESTS, bench.edit(path, "another"))
+    bench.ledger.stage(REQUESTS, bench.edit(path, "another"))
     bench.calls.clear()
     assert bench.write() == bench.time + HOUR
     assert bench.calls == []
@@ -116,19 +116,19 @@ def test_a_commit_quota_told_in_words_alone_is_waited_for(bench: LedgerDriver, l
 
 
 def test_an_edit_that_the_hub_never_takes_holds_up_nobody(bench: LedgerDriver) -> None:
-    """A path that no repo can hold is set aside with its reason; all others land."""
+    """An edit with an invalid path parks its key with the reason; all others land."""
     paths = bench.stage_some(7)
     bad = bench.result("bad").model_copy(update={"path": "../bad.json", "wake": ("request:bad",)})
-    bench.ledgers.stage(REQUESTS, bad)
+    bench.ledger.stage(REQUESTS, bad)
     bench.drain()
     assert {bench.fields(path)["status"] for path in paths} == {"RUNNING"}
     assert bench.staged() == []
-    (parked,) = bench.ledgers.parking.all()
+    (parked,) = bench.parking.all()
     assert (parked.key, "../bad.json" in parked.error) == ("request:bad", True)
 
 
 def test_what_the_token_may_not_write_stays_staged(bench: LedgerDriver, local_hub: LocalHub) -> None:
-    """403 is everybody's trouble in that repo: nothing is dropped, and the sync fails where people see it."""
+    """After a 403 all edits of the repo stay staged, and the sync fails visibly."""
     bench.stage_some(3)
     local_hub.state.faults.fail(COMMIT, status=403, times=1, error="Forbidden")
     with pytest.raises(Denied):
@@ -156,12 +156,12 @@ def test_an_edit_replaced_while_it_is_committed_is_written_again(
 ) -> None:
     """The newer version of an edit, staged during the commit of the older one, is not dropped with it."""
     put = bench.result("table").model_copy(update={"unless_exists": False})
-    bench.ledgers.stage(RESULTS, put)
+    bench.ledger.stage(RESULTS, put)
     push = bench.hub._post
 
     def meanwhile(*args: object, **kwargs: object) -> object:
         monkeypatch.setattr(bench.hub, "_post", push)
-        bench.ledgers.stage(RESULTS, put.model_copy(update={"data": b'{"newer": 1}'}))
+        bench.ledger.stage(RESULTS, put.model_copy(update={"data": b'{"newer": 1}'}))
         return push(*args, **kwargs)  # type: ignore[arg-type]
 
     monkeypatch.setattr(bench.hub, "_post", meanwhile)
@@ -175,7 +175,7 @@ def test_an_edit_replaced_while_it_is_committed_is_written_again(
 def test_whoever_dies_in_the_middle_leads_to_the_same_end(
     bench: LedgerDriver, local_hub: LocalHub, valkey_url: str, project: Path, point: str
 ) -> None:
-    """A writer killed between any two effects: the next one ends with one commit, nothing staged, everybody told."""
+    """After a writer is killed between two effects, the next one leaves one commit, no staged edit, all keys marked."""
     paths = bench.stage_some(3)
     command = [sys.executable, "-m", ledger_driver.__name__, local_hub.url, valkey_url, str(bench.time)]
     environment = {**os.environ, "STEWARD_CRASH_AT": point, "PYTHONPATH": str(project)}
@@ -187,13 +187,13 @@ def test_whoever_dies_in_the_middle_leads_to_the_same_end(
     assert (len(bench.titles()), bench.staged()) == (1, [])
     assert {bench.fields(path)["status"] for path in paths} == {"RUNNING"}
     assert {f"request:{path}" for path in paths} <= bench.marked()
-    assert not any(bench.ledgers.pending(path) for path in paths)
+    assert not any(bench.ledger.edits.is_pending(path) for path in paths)
 
 
 def test_a_clock_set_back_stops_nobody_for_long(bench: LedgerDriver) -> None:
-    """Commits noted at times that are yet to come count as made now: the wait is the usual one."""
-    for _ in range(10):
-        assert bench.ledgers.staging.spend("board/requests", seen=_, now=bench.time + DAY, name=str(_))
+    """Commits that are recorded at future times count as made now: the wait is the usual one."""
+    commits = {str(number): bench.time + DAY for number in range(10)}
+    bench.redis.zadd(bench.keys.commits(REQUESTS.id), commits)
     bench.stage_some(1)
     when = bench.write()
     assert when is not None
@@ -208,14 +208,14 @@ def test_retries_do_not_spend_the_budget(bench: LedgerDriver, local_hub: LocalHu
     bench.hub.retries = Retries(attempts=1)
     local_hub.state.faults.fail(COMMIT, status=412, times=3, error="A commit has happened since.")
     bench.drain()
-    assert len(bench.ledgers.staging.commits("board/requests", now=bench.time)) == 1
+    assert len(bench.ledger.budget.recorded(REQUESTS)) == 1
 
 
 def test_a_busy_hour_is_remembered_when_redis_is_lost(local_hub: LocalHub, connection: redis.Redis) -> None:
-    """What the Hub's history holds is counted once, ours and others', before a repo without a count gets busy."""
+    """Before a repo without a record gets busy, all accounts' commits in its history are counted, once."""
     ours, others = 20, 75
     bench, clock = LedgerDriver(local_hub.url, connection), local_hub.state.clock
-    bench.ledgers.now = clock.seconds
+    bench.now = clock.seconds
     for number in range(ours):
         bench.ada.create_commit(
             RESULTS.id, [CommitOperationAdd(f"{number}", b"")], commit_message=".", repo_type="dataset", token=BOT
@@ -225,14 +225,14 @@ def test_a_busy_hour_is_remembered_when_redis_is_lost(local_hub: LocalHub, conne
     clock.advance(60)
     made = 0
     for number in range(60):  # a request after the other, a second apart
-        bench.ledgers.stage(RESULTS, bench.result(f"r{number}"))
+        bench.ledger.stage(RESULTS, bench.result(f"r{number}"))
         bench.calls.clear()
         made += bench.write(RESULTS) is None
         clock.advance(1)
-    assert bench.ledgers.webhook_quota.of_others("repo.content", RESULTS.id, now=clock.seconds()) >= others * 0.9
+    assert bench.webhook_quota.of_others("repo.content", RESULTS.id, now=clock.seconds()) >= others * 0.9
     assert len(bench.titles(RESULTS)) == ours + made
     assert ours + others + made <= REPO_HOUR + Commits().at_once
-    times = bench.ledgers.staging.commits(RESULTS.id, now=clock.seconds())
+    times = bench.ledger.budget.recorded(RESULTS)
     assert len(times) == ours + made
     bench.calls.clear()
     assert bench.write(RESULTS) is not None
@@ -244,7 +244,7 @@ def test_commits_of_a_repo_that_is_not_busy_are_never_counted(bench: LedgerDrive
     """The history is read before the sixth commit within an hour, and only then."""
     read = []
     for number in range(9):
-        bench.ledgers.stage(RESULTS, bench.result(f"r{number}"))
+        bench.ledger.stage(RESULTS, bench.result(f"r{number}"))
         bench.calls.clear()
         bench.write(RESULTS)
         read.append(bench.calls.count("commits"))
@@ -254,8 +254,8 @@ def test_commits_of_a_repo_that_is_not_busy_are_never_counted(bench: LedgerDrive
 
 def test_who_commits_past_the_ledger_counts_earlier_commits_too(bench: LedgerDriver) -> None:
     """A change to several repos spends from the same budget, without a ledger's sync before it."""
-    assert all(bench.ledgers.spend(RESULTS) for _ in range(Commits().at_once))
+    assert all(bench.ledger.budget.spend(RESULTS) for _ in range(Commits().at_once))
     bench.calls.clear()
     bench.time += HOUR / 2
-    assert bench.ledgers.spend(RESULTS)
+    assert bench.ledger.budget.spend(RESULTS)
     assert bench.calls == ["whoami", "commits"]

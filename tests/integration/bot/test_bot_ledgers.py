@@ -30,32 +30,33 @@ def local_hub(tmp_path: Path) -> Iterator[LocalHub]:
 
 @pytest.fixture
 def bench(local_hub: LocalHub, connection: redis.Redis) -> Iterator[LedgerDriver]:
-    """Ledgers on that Hub."""
+    """A ledger on that Hub."""
     made = LedgerDriver(local_hub.url, connection)
     yield made
     made.hub.close()
 
 
 def test_a_single_edit_goes_out_at_once_in_two_calls(bench: LedgerDriver) -> None:
-    """An edit of a file as it was just read is one commit and one look; whoever waits is told, nothing stays staged."""
+    """An edit of an unchanged file is one commit and one read; the waiting key is marked, and nothing stays staged."""
     (path,) = bench.stage_some(1)
-    assert bench.ledgers.pending(path)
+    assert bench.ledger.edits.is_pending(path)
     assert bench.marked() == {"ledger:board/requests"}
     bench.calls.clear()
     assert bench.write() is None
     assert bench.calls == ["commit", "paths-info"]
     assert bench.fields(path) == {"status": "RUNNING", "params": 1}
     assert f"request:{path}" in bench.marked()
-    assert (bench.staged(), bench.ledgers.pending(path), bench.ledgers.landed(f"run {path}")) == ([], False, True)
+    edits = bench.ledger.edits
+    assert (bench.staged(), edits.is_pending(path), edits.landed(f"run {path}")) == ([], False, True)
 
 
 def test_what_gathers_meanwhile_is_one_commit(bench: LedgerDriver) -> None:
-    """After a few commits the next waits for its time, without a call; then everything staged goes into one."""
+    """After a few commits the next one waits, without a call, and then holds everything that is staged."""
     paths = bench.stage_some(30)
     for path in paths[:5]:
-        bench.ledgers.end(REQUESTS, next(h for h in bench.ledgers.held(REQUESTS) if h.edit.path == path), "void")
-        bench.ledgers.stage(REQUESTS, bench.result(f"r {path}"))
-        assert bench.ledgers.spend(REQUESTS)
+        bench.ledger.end(REQUESTS, next(s for s in bench.ledger.edits.read(REQUESTS) if s.edit.path == path), "void")
+        bench.ledger.stage(REQUESTS, bench.result(f"r {path}"))
+        assert bench.ledger.budget.spend(REQUESTS)
     bench.calls.clear()
     when = bench.write()
     assert when is not None
@@ -79,7 +80,7 @@ def test_the_commit_tells_machines_what_it_did(bench: LedgerDriver) -> None:
 
 
 def test_a_persons_change_to_another_field_survives(bench: LedgerDriver) -> None:
-    """Between staging and landing somebody mends another field: both changes are in the file, in two commits."""
+    """A person changes another field between staging and landing: the file has both changes, in two commits."""
     (path,) = bench.stage_some(1)
     bench.put(path, {"status": "PENDING", "params": 7, "new": "x"})
     bench.drain()
@@ -89,7 +90,7 @@ def test_a_persons_change_to_another_field_survives(bench: LedgerDriver) -> None
 
 @pytest.mark.parametrize("deleted", [False, True])
 def test_a_persons_change_to_a_guarded_field_voids_the_edit_and_wakes(bench: LedgerDriver, deleted: bool) -> None:
-    """CANCELLED, or deleted, stays so; the edit is dropped without a commit, and its request is looked at again."""
+    """A file that a person cancels or deletes stays so; the edit ends without a commit, and marks its request."""
     (path,) = bench.stage_some(1)
     if deleted:
         bench.delete(path)
@@ -99,7 +100,7 @@ def test_a_persons_change_to_a_guarded_field_voids_the_edit_and_wakes(bench: Led
     assert bench.fields(path) == (None if deleted else {"status": "CANCELLED"})
     assert (bench.titles(), bench.staged()) == ([], [])
     assert f"request:{path}" in bench.marked()
-    assert not bench.ledgers.landed(f"run {path}")
+    assert not bench.ledger.edits.landed(f"run {path}")
 
 
 def test_hundreds_of_edits_stay_within_the_budget_and_in_order(bench: LedgerDriver) -> None:
@@ -113,7 +114,7 @@ def test_hundreds_of_edits_stay_within_the_budget_and_in_order(bench: LedgerDriv
         path = chance.choice(paths)
         n = steps[path] = steps[path] + 1
         edit = FieldEdit(id=f"{path} {n}", path=path, line="Count", fields={"n": n}, guard={"n": (n - 1,)})
-        bench.ledgers.stage(REQUESTS, edit)
+        bench.ledger.stage(REQUESTS, edit)
         bench.time += chance.expovariate(edits / (2 * HOUR))
         before = len(bench.calls)
         bench.write()
@@ -121,7 +122,7 @@ def test_hundreds_of_edits_stay_within_the_budget_and_in_order(bench: LedgerDriv
             spent.append(bench.time)
     bench.drain()
     assert {path: bench.fields(path)["n"] for path in paths} == steps
-    assert all(bench.ledgers.landed(f"{path} {n}") for path in paths for n in range(1, steps[path] + 1))
+    assert all(bench.ledger.edits.landed(f"{path} {n}") for path in paths for n in range(1, steps[path] + 1))
     assert bench.time - began < 2.2 * HOUR
     assert len(spent) < 120
     assert max(len([t for t in spent if at - HOUR < t <= at]) for at in spent) <= 60
@@ -133,13 +134,13 @@ def finish_after_result(bench: LedgerDriver) -> str:
     (path,) = bench.stage_some(1)
     bench.drain()
     finish = bench.edit(path, "finish", was="RUNNING", becomes="FINISHED", after=("result",))
-    bench.ledgers.stage(RESULTS, bench.result("result"))
-    bench.ledgers.stage(REQUESTS, finish)
+    bench.ledger.stage(RESULTS, bench.result("result"))
+    bench.ledger.stage(REQUESTS, finish)
     return path
 
 
 def test_an_edit_waits_for_those_that_it_comes_after(bench: LedgerDriver) -> None:
-    """FINISHED is not written before the results are in; when they are, its ledger is told to go on."""
+    """FINISHED is written only after the results; when they have landed, its ledger is marked."""
     path = finish_after_result(bench)
     assert bench.write() is None
     assert bench.fields(path)["status"] == "RUNNING"
@@ -152,11 +153,11 @@ def test_an_edit_waits_for_those_that_it_comes_after(bench: LedgerDriver) -> Non
 
 
 def test_later_edits_of_a_file_wait_behind_an_earlier_one(bench: LedgerDriver) -> None:
-    """The order within a file holds also where its first edit has to wait; other files go ahead."""
+    """Edits of one file keep their order even if the first has to wait; other files are written meanwhile."""
     path = finish_after_result(bench)
     bench.put("other.json", {"status": "PENDING"})
-    bench.ledgers.stage(REQUESTS, bench.edit(path, "reopen", was="FINISHED", becomes="RERUN"))
-    bench.ledgers.stage(REQUESTS, bench.edit("other.json", "other"))
+    bench.ledger.stage(REQUESTS, bench.edit(path, "reopen", was="FINISHED", becomes="RERUN"))
+    bench.ledger.stage(REQUESTS, bench.edit("other.json", "other"))
     bench.drain()
     assert (bench.fields(path)["status"], bench.fields("other.json")["status"]) == ("RUNNING", "RUNNING")
     bench.drain(RESULTS, REQUESTS)
@@ -164,10 +165,10 @@ def test_later_edits_of_a_file_wait_behind_an_earlier_one(bench: LedgerDriver) -
 
 
 def test_what_comes_after_a_void_edit_is_void(bench: LedgerDriver) -> None:
-    """Where the first of two is void the second is never written, and both requests are looked at again."""
+    """An edit that follows a void one is void too, and both requests are marked."""
     first, second = bench.stage_some(2)
     bench.put(first, {"status": "CANCELLED"})
-    bench.ledgers.stage(REQUESTS, bench.edit(second, f"run {second}", after=(f"run {first}",)))
+    bench.ledger.stage(REQUESTS, bench.edit(second, f"run {second}", after=(f"run {first}",)))
     bench.drain()
     bench.drain()
     assert (bench.titles(), bench.staged()) == ([], [])
@@ -176,29 +177,29 @@ def test_what_comes_after_a_void_edit_is_void(bench: LedgerDriver) -> None:
 
 
 def test_a_file_that_exists_counts_as_written(bench: LedgerDriver) -> None:
-    """A result that is in the repo already costs no commit, whatever it holds, and its edit counts as landed."""
+    """A result that exists in the repo costs no commit, and its edit counts as landed."""
     bench.put("result.json", {"mine": 1}, RESULTS)
-    bench.ledgers.stage(RESULTS, bench.result("result"))
+    bench.ledger.stage(RESULTS, bench.result("result"))
     bench.drain(RESULTS)
     assert (bench.titles(RESULTS), bench.fields("result.json", RESULTS)) == ([], {"mine": 1})
-    assert bench.ledgers.landed("result")
+    assert bench.ledger.edits.landed("result")
 
 
 def test_fields_of_a_file_in_lfs_are_set_without_taking_it_out(bench: LedgerDriver) -> None:
-    """A request file that somebody keeps in LFS is edited like any other, and stays there."""
+    """A request file in LFS is edited like any other, and stays in LFS."""
     attributes = b"*.big.json filter=lfs diff=lfs merge=lfs -text\n"
     bench.commit([ledger_driver.CommitOperationAdd(".gitattributes", attributes)], REQUESTS)
     bench.put("m.big.json", {"status": "PENDING"})
-    bench.ledgers.stage(REQUESTS, bench.edit("m.big.json", "run"))
+    bench.ledger.stage(REQUESTS, bench.edit("m.big.json", "run"))
     bench.drain()
     assert bench.fields("m.big.json")["status"] == "RUNNING"
     assert len(bench.hub.read_file(REQUESTS, "m.big.json").oid) == 64
 
 
 def test_a_large_file_goes_the_way_of_large_files(bench: LedgerDriver) -> None:
-    """What the repo's attributes keep in LFS is recognised again by its sha256."""
+    """A file that the repo's attributes put into LFS is recognised by its sha256."""
     put = bench.result("scores").model_copy(update={"path": "table.parquet", "data": os.urandom(4_000)})
-    bench.ledgers.stage(RESULTS, put)
+    bench.ledger.stage(RESULTS, put)
     bench.drain(RESULTS)
     assert bench.hub.read_file(RESULTS, "table.parquet").data == put.data
     assert bench.staged(RESULTS) == []
@@ -208,26 +209,27 @@ def test_commits_are_counted_as_deliveries_to_come(bench: LedgerDriver) -> None:
     """Each commit is one delivery about the content of its repo; past seven tenths of the quota the flag says: poll."""
     bench.stage_some(1)
     bench.drain()
-    webhook_quota = bench.ledgers.webhook_quota
+    webhook_quota = bench.webhook_quota
     assert webhook_quota.counts(now=bench.time) == {("own", "repo.content", "board/requests"): 1}
-    assert (webhook_quota.judge(now=bench.time), webhook_quota.polling()) == ("", "")
+    assert (webhook_quota.judge(now=bench.time), bench.redis.exists(bench.keys.poll)) == ("", 0)
     for _ in range(int(0.7 * QUOTA)):
         webhook_quota.caused("discussion", "board/requests", now=bench.time)
     assert "700 of 1,000 deliveries about discussion of board/requests" in webhook_quota.judge(now=bench.time)
-    assert webhook_quota.polling() != ""
+    assert bench.redis.exists(bench.keys.poll)
     assert webhook_quota.own_left("discussion", "board/requests", now=bench.time) == 0
     assert webhook_quota.own_left("discussion", "board/results", now=bench.time) == 500
     assert webhook_quota.judge(now=bench.time + DAY + HOUR) == ""
-    assert webhook_quota.polling() == ""
+    assert not bench.redis.exists(bench.keys.poll)
     assert bench.redis.hlen(bench.keys.webhook_quota) == 0
 
 
-def test_what_people_wait_for_marks_the_ledger_as_theirs(bench: LedgerDriver) -> None:
-    """An edit's priority is that of its ledger's key."""
-    bench.ledgers.stage(RESULTS, bench.result("slow"), priority=SyncPriority.BACKGROUND)
+def test_a_staged_edit_marks_its_ledger_as_urgent(bench: LedgerDriver) -> None:
+    """People wait for edits: the key of their ledger goes before those of events."""
+    bench.dirty.mark("request:x", due=bench.time - 1, priority=SyncPriority.EVENT)
+    bench.ledger.stage(RESULTS, bench.result("result"))
     claim = bench.dirty.claim(now=bench.time, lease=1)
     assert claim is not None
-    assert (claim.key, claim.priority) == ("ledger:board/results", SyncPriority.BACKGROUND)
+    assert (claim.key, claim.priority) == ("ledger:board/results", SyncPriority.PERSON)
 
 
 def test_a_small_budget_is_kept_too(local_hub: LocalHub, connection: redis.Redis) -> None:
@@ -235,7 +237,7 @@ def test_a_small_budget_is_kept_too(local_hub: LocalHub, connection: redis.Redis
     bench = LedgerDriver(local_hub.url, connection, budget=Commits(hour=3))
     began = bench.time
     for path in bench.stage_some(8):
-        bench.ledgers.stage(RESULTS, bench.result(f"r {path}".replace("/", "-")))
+        bench.ledger.stage(RESULTS, bench.result(f"r {path}".replace("/", "-")))
         bench.write(RESULTS)
     assert len(bench.titles(RESULTS)) <= 3
     bench.drain(RESULTS)
@@ -245,7 +247,7 @@ def test_a_small_budget_is_kept_too(local_hub: LocalHub, connection: redis.Redis
 
 
 def test_what_somebody_did_to_files_is_taken_back_in_one_commit(bench: LedgerDriver) -> None:
-    """A new file goes, a changed one holds what it held, a removed one is there again; a file touched since is left."""
+    """A restore removes a new file and brings back changed and removed ones; a file that changed since stays."""
     bench.commit([ledger_driver.CommitOperationAdd(name, b"new") for name in ("new", "changed", "touched")], REQUESTS)
     left = blob_id(b"new")
     takes = [
@@ -255,7 +257,7 @@ def test_what_somebody_did_to_files_is_taken_back_in_one_commit(bench: LedgerDri
         RestoreFile(id="4", path="touched", line="Take back", data=b"old", left=left),
     ]
     bench.put("touched", b"since")
-    bench.ledgers.stage(REQUESTS, *takes)
+    bench.ledger.stage(REQUESTS, *takes)
     bench.write()
     found = {name: bench.hub.find_file(REQUESTS, name) for name in ("new", "changed", "removed", "touched")}
     assert {name: file and file.data for name, file in found.items()} == {

@@ -28,7 +28,7 @@ def test_the_queue_is_ruled_from_a_shell(
         "STEWARD_BOT_TOKEN": BOT,
     }.items():
         monkeypatch.setenv(name, value)
-    stand.context.ledgers.budget = Commits(at_once=60, first_wait=0.0)
+    stand.context.ledger.budget.limits = Commits(at_once=60, first_wait=0.0)
     path = stand.submit("ada/good")
     stand.settle()
 

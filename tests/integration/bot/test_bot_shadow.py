@@ -186,14 +186,14 @@ def test_what_is_held_back_again_while_it_is_marked_is_not_forgotten(
     """Its sync is quicker than the timer that marks thousands with it: the next change of effects calls it too."""
     context, key = stand.context, "request:ada/good"
     switch(stand, SHADOW)
-    context.effects.held_still(key)
+    context.effects.hold_back(key)
     mark_all = context.mark_all
 
     def synced_at_once(keys: Iterable[str], priority: SyncPriority) -> None:
         marked = list(keys)
         mark_all(marked, priority)
         if key in marked:
-            context.effects.held_still(key)
+            context.effects.hold_back(key)
 
     monkeypatch.setattr(context, "mark_all", synced_at_once)
     switch(stand, {**SHADOW, Effect.COMMENT: EffectMode.ON})
@@ -250,12 +250,12 @@ def test_edits_that_were_staged_before_a_board_went_into_shadow_are_not_written(
     """The ledger drops what waits for its turn, lists it, and lets go of whoever waited for it."""
     path = stand.submit("ada/good")
     edit = PutFile(id="log x", path="x/log.txt", data=b"x", line="Add a log", subject=path, wake=(f"request:{path}",))
-    stand.context.ledgers.stage(stand.context.logs, edit)
+    stand.context.ledger.stage(stand.context.logs, edit)
     switch(stand, SHADOW)
     before = written(stand)
     later(stand, 5)
     assert written(stand) == before
-    assert not stand.context.ledgers.pending(path)
+    assert not stand.context.ledger.edits.is_pending(path)
     assert ("edit", "x/log.txt", "") in listed(stand)
 
 

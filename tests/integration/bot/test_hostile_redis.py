@@ -20,14 +20,13 @@ from rq.job import Job
 
 from bot.core.settings import BotSettings
 from bot.ledger.edits import PutFile
-from bot.ledger.ledgers import ledger_key
+from bot.ledger.store import ledger_key
 from hub.records import Repo
 from leaderboard.attempts import Details
 from redis_state import jobs
 from redis_state.attempts import MAX_LOG, MAX_OUTCOME
 from redis_state.dirty import SyncPriority
 from redis_state.keys import Keys
-from redis_state.staging import NewEdit, Staging
 from tests.support.board.board_driver import BOB, BoardDriver
 from tests.support.board.board_file import BOARD, SECRET
 from tests.support.board.published_details import publish
@@ -220,19 +219,25 @@ def test_an_earlier_commit_of_the_main_branch_is_as_good_as_its_head(stand: Boar
     assert stand.file(job.path)["status"] == "FINISHED"
 
 
+def forge_edit(stand: BoardDriver, repo: Repo, name: str, body: bytes) -> None:
+    """Store `body` where staged edits are, and mark the ledger of `repo`."""
+    redis, number = stand.context.redis, stand.context.redis.incr(KEYS.edit_number)
+    redis.hset(KEYS.edits(repo.id), name, b"0123456789abcdef" + body)
+    redis.zadd(KEYS.edit_order(repo.id), {name: number})
+    redis.hset(KEYS.edit_repos, name, repo.id)
+    stand.context.mark(ledger_key(repo), SyncPriority.PERSON)
+
+
 def test_edits_that_nobody_of_ours_staged_change_no_other_repo_and_hold_up_none(stand: BoardDriver) -> None:
     """An edit for a foreign repo is not written, one that is no edit is passed over, and no path leads out."""
-    staging, context = Staging(stand.context.redis, KEYS), stand.context
+    context = stand.context
     foreign, requests = Repo("dataset", "board/space-of-others"), context.requests
     HfApi(stand.hub.url, token="hf_form").create_repo(foreign.id, repo_type="dataset")
     put = PutFile(id="f", path="x.txt", data=b"x", line="x").model_dump_json().encode()
-    staging.stage(
-        foreign.id, [NewEdit("f", "", (), put)], tell=ledger_key(foreign), due=0, priority=SyncPriority.PERSON
-    )
+    forge_edit(stand, foreign, "f", put)
     broken = (b"{", b"[" * 100_000, b"\xff", b'{"kind": "zork"}', pickle.dumps(1), put.replace(b'"id":"f"', b'"id":""'))
     for number, body in enumerate(broken):
-        edit = NewEdit(f"broken {number}", "", (), body)
-        staging.stage(requests.id, [edit], tell=ledger_key(requests), due=0, priority=SyncPriority.PERSON)
+        forge_edit(stand, requests, f"broken {number}", body)
     path = stand.submit("ada/pickled")
     finish(stand)
     assert stand.file(path)["status"] == "FAILED", "what was staged behind them was written"
@@ -240,8 +245,7 @@ def test_edits_that_nobody_of_ours_staged_change_no_other_repo_and_hold_up_none(
     is_well(stand)
     for number, out in enumerate(("../board/results/x.txt", "/etc/x", "a/../../x", ".git/config")):
         bad = PutFile(id=f"out {number}", path=out, data=b"x", line="x").model_dump_json().encode()
-        edit = NewEdit(f"out {number}", "", (), bad)
-        staging.stage(requests.id, [edit], tell=ledger_key(requests), due=0, priority=SyncPriority.PERSON)
+        forge_edit(stand, requests, f"out {number}", bad)
     other = stand.submit("ada/remote")
     finish(stand)
     assert stand.file(other)["status"] == "FAILED"

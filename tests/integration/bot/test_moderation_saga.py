@@ -236,7 +236,7 @@ def test_what_is_undone_does_not_wait_for_our_own_budget(
         spent.append(repo.id)
         return spent.count(repo.id) < 2
 
-    monkeypatch.setattr(stand.context.ledgers, "spend", spend)
+    monkeypatch.setattr(stand.context.ledger.budget, "spend", spend)
     talk.say(f"/approve {talk.digest()}", MAYA)
     assert spent.count(REQUESTS) == 2
     assert agrees(stand) == "old"

@@ -12,12 +12,15 @@ import pytest
 import redis
 from redis.exceptions import AuthenticationError, NoPermissionError, ResponseError
 
+from bot.ledger.edits import PutFile
+from bot.ledger.store import EditStore
+from hub.records import Repo
 from redis_state.attempts import AttemptProgress, Attempts
+from redis_state.board.messages import ApiSubmission, CheckQuestion, MaintainerAction
 from redis_state.canaries import Canaries
-from redis_state.dirty import DirtyKeys, SyncPriority
+from redis_state.dirty import DirtyKeys
 from redis_state.heartbeats import WorkerCard, WorkerRegistry
 from redis_state.keys import Keys
-from redis_state.staging import NewEdit, Staging
 from steward.valkey import Valkey
 
 ROLES = ("sync", "web", "worker")
@@ -37,8 +40,9 @@ FOR_NO_WORKER = (
     ("XRANGE", KEYS.inbox, "-", "+"), ("XADD", KEYS.inbox, "*", "body", "x"), ("GET", KEYS.delivery("x")),
     ("HGETALL", KEYS.edits("r")), ("HSET", KEYS.edits("r"), "e", "{}"), ("ZADD", KEYS.edit_order("r"), "1", "e"),
     ("HSET", KEYS.edit_repos, "e", "r"), ("SET", KEYS.edit_end("e"), "landed"), ("ZADD", KEYS.commits("r"), "1", "x"),
-    ("GET", KEYS.session("x")), ("SET", KEYS.session("x"), "{}"), ("HSET", KEYS.maintainer_action("x"), "asked", "{}"),
-    ("HSET", KEYS.submission("x"), "asked", "{}"), ("SET", KEYS.question("x"), "{}"), ("SET", KEYS.answer("x"), "{}"),
+    ("GET", KEYS.session("x")), ("SET", KEYS.session("x"), "{}"), ("HSET", KEYS.message("errand", "x"), "asked", "{}"),
+    ("HSET", KEYS.message("submission", "x"), "asked", "{}"),
+    ("HSET", KEYS.message("question:check", "x"), "asked", "{}"),
     ("SET", KEYS.person("role board 1"), "admin"), ("GET", KEYS.person("user ada")), ("HDEL", KEYS.hub_state, "me"),
     ("HGETALL", KEYS.requests), ("HSET", KEYS.requests, "p", "{}"), ("HSET", KEYS.origins, "p", "{}"),
     ("SET", KEYS.head("r"), "a"), ("HSET", KEYS.flags, "name x", "[]"), ("HSET", KEYS.pauses, "file", "{}"),
@@ -56,7 +60,7 @@ FOR_NO_WEB_SERVER = (
     ("HSET", KEYS.attempt(MINE), "outcome", "{}"), ("ZREM", KEYS.attempts, MINE), ("RPUSH", KEYS.claim(MINE), "x"),
     ("HSET", KEYS.requests, "p", "{}"), ("HSET", KEYS.origins, "p", "{}"), ("SET", KEYS.head("r"), "a"),
     ("SET", KEYS.person("role board 1"), "admin"), ("HSET", KEYS.flags, "name x", "[]"), ("DEL", KEYS.waiting),
-    ("SET", KEYS.answer("x"), "{}"), ("HSET", KEYS.pauses, "file", "{}"), ("HSET", KEYS.decisions, "d", "{}"),
+    ("HSET", KEYS.pauses, "file", "{}"), ("HSET", KEYS.decisions, "d", "{}"),
     ("HSET", KEYS.hub_state, "answered", "x"), ("DEL", KEYS.dirty), ("HSET", KEYS.dirty_generations, "k", "x"),
     ("HDEL", KEYS.parked, "k"), ("HDEL", KEYS.dirty_leases, "k"), ("HSET", KEYS.workers, "w", "{}"),
     ("SET", KEYS.wake, "x"), ("HSET", "rq:job:x", "data", "{}"), ("HGETALL", "rq:job:x"),
@@ -105,14 +109,14 @@ def test_what_a_role_does_not_need_it_is_refused(clients: dict[str, redis.Redis]
 
 def test_a_worker_can_neither_stage_an_edit_nor_read_one(clients: dict[str, redis.Redis]) -> None:
     """The script with which a sync process stages edits is refused to workers."""
-    ours, theirs = Staging(clients["sync"], KEYS), Staging(clients["worker"], KEYS)
-    edit = NewEdit(id="e", subject="", after=(), body=b"{}")
-    assert ours.stage("dataset/b/r", [edit], tell="k", due=1, priority=SyncPriority.EVENT) == 1
+    ours, theirs = EditStore(clients["sync"], KEYS), EditStore(clients["worker"], KEYS)
+    repo, edit = Repo("dataset", "b/r"), PutFile(id="e", path="x", data=b"", line="Add x")
+    assert ours.stage(repo, [edit], due=1) == 1
     with pytest.raises(NoPermissionError):
-        theirs.stage("dataset/b/r", [edit], tell="k", due=1, priority=SyncPriority.EVENT)
+        theirs.stage(repo, [edit], due=1)
     with pytest.raises(NoPermissionError):
-        list(theirs.read("dataset/b/r"))
-    assert [staged.id for staged in ours.read("dataset/b/r")] == ["e"]
+        list(theirs.read(repo))
+    assert [staged.edit for staged in ours.read(repo)] == [edit]
 
 
 def test_a_worker_can_all_that_its_work_needs(clients: dict[str, redis.Redis]) -> None:
@@ -140,9 +144,9 @@ def test_who_has_no_password_may_ask_whether_it_lives(clients: dict[str, redis.R
 
 
 def test_every_key_that_the_file_names_is_one_of_ours(project: Path) -> None:
-    """Each key in the file of users exists in `redis_state.keys`."""
-    source = "".join(inspect.getsource(part) for part in Keys.__mro__[:-1])
-    known = set(re.findall(r'self\._key\("([a-z-]+)"', source))
+    """Each key in the file of users exists in `redis_state.keys`, or is that of a kind of messages."""
+    known = set(re.findall(r'(?:self\.key|BoardKey|BoardKeyOf)\("([a-z-]+)"', inspect.getsource(Keys)))
+    known |= {kind.KEY.partition(":")[0] for kind in (CheckQuestion, ApiSubmission, MaintainerAction)}
     named = re.findall(r"~steward:1:BOARD:([a-z-]+)", (project / "deploy/redis/users.acl").read_text())
     assert len(set(named)) > 15 and set(named) <= known, set(named) - known
 

@@ -79,6 +79,6 @@ def decisions(stand: BoardDriver) -> list[str]:
 
 
 def settle(stand: BoardDriver) -> None:
-    """Let the ledgers write."""
+    """Let the ledger write."""
     stand.time += 300
     stand.work()

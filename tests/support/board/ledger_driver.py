@@ -1,4 +1,4 @@
-"""A ledger on a Hub of its own, with a clock that the test turns. Run as a program it writes one repo, and may die."""
+"""A ledger on a Hub of its own, with a clock that the test sets. Run as a program it writes one repo, and may die."""
 
 from __future__ import annotations
 
@@ -9,18 +9,20 @@ from typing import Any
 import redis
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
+from bot.ledger.commit_budget import CommitBudget
 from bot.ledger.edits import EditBase, FieldEdit, PutFile, guard_of
-from bot.ledger.ledgers import Ledgers
+from bot.ledger.ledger import Ledger
+from bot.ledger.store import EditStore
 from hub.budget import Commits
 from hub.client import Hub
 from hub.errors import NotFound
 from hub.records import Repo
 from hub.retries import Retries
+from redis_state.clock import Clock
 from redis_state.dirty import DirtyKeys
 from redis_state.heads import Heads
 from redis_state.keys import Keys
 from redis_state.parking import ParkedSyncs
-from redis_state.staging import Staging
 from redis_state.webhook_quota import WebhookQuota
 
 BOT, ADA = "hf_bot", "hf_ada"
@@ -37,19 +39,23 @@ WORLD = {
 
 
 class LedgerDriver:
-    """Ledgers, and hands to work them with."""
+    """A ledger, and what people and syncs do around it."""
 
     def __init__(self, url: str, connection: redis.Redis, *, budget: Commits | None = None, time: float = 2e9) -> None:
         self.time = time
+        self.now: Clock = lambda: self.time
         self.calls: list[str] = []
         self.hub = Hub(url, BOT, retries=QUICK, on_call=lambda _, route: self.calls.append(route))
         self.ada = HfApi(url, token=ADA)
         self.keys = Keys("demo")
         self.redis = connection
         self.dirty = DirtyKeys(connection, self.keys)
-        staging, parking = Staging(connection, self.keys), ParkedSyncs(connection, self.keys)
-        webhook_quota, heads = WebhookQuota(connection, self.keys), Heads(connection, self.keys)
-        self.ledgers = Ledgers(self.hub, staging, heads, webhook_quota, parking, lambda: self.time, budget)
+        self.parking = ParkedSyncs(connection, self.keys)
+        self.webhook_quota = WebhookQuota(connection, self.keys)
+        edits, heads = EditStore(connection, self.keys), Heads(connection, self.keys)
+        commits = CommitBudget(self.hub, connection, self.keys, self.webhook_quota, lambda: self.now())
+        commits.limits = budget or commits.limits
+        self.ledger = Ledger(self.hub, edits, commits, heads, self.parking, lambda: self.now())
 
     # --- what people do
 
@@ -91,15 +97,15 @@ class LedgerDriver:
         """So many requests, and an edit of each staged; their paths."""
         paths = [f"o/m{n}.json" for n in range(number)]
         self.commit([CommitOperationAdd(path, b'{"status": "PENDING", "params": 1}') for path in paths], REQUESTS)
-        self.ledgers.stage(REQUESTS, *(self.edit(path, f"run {path}") for path in paths))
+        self.ledger.stage(REQUESTS, *(self.edit(path, f"run {path}") for path in paths))
         return paths
 
     def write(self, repo: Repo = REQUESTS) -> float | None:
         """One sync of the ledger of `repo`."""
-        return self.ledgers.sync(repo.id)
+        return self.ledger.write(repo)
 
     def drain(self, *repos: Repo) -> None:
-        """Sync until nothing is staged, with the clock turned to whenever a ledger wants to go on."""
+        """Sync until nothing is staged, with the clock set to when a ledger continues."""
         for _ in range(2_000):
             due = [again for repo in repos or (REQUESTS,) if (again := self.write(repo)) is not None]
             if not due:
@@ -127,7 +133,7 @@ class LedgerDriver:
 
     def staged(self, repo: Repo = REQUESTS) -> list[str]:
         """The ids of what is staged."""
-        return [held.edit.id for held in self.ledgers.held(repo)]
+        return [staged.edit.id for staged in self.ledger.edits.read(repo)]
 
 
 if __name__ == "__main__":  # python -m tests.support.board.ledger_driver HUB REDIS TIME
