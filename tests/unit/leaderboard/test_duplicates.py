@@ -30,15 +30,17 @@ def test_only_paths_that_may_request_the_same_are_grouped() -> None:
 
 
 def test_results_count_most_then_the_earlier_request() -> None:
-    """A finished request stays beside any other; of two that wait, the one submitted first; cancelled ones are left."""
+    """A finished request stays, then a running one; of two that wait, the earlier one; cancelled ones are left."""
     early, late = "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z"
     finished = request("ada/LION", submitted_time=late)
+    running = request("ADA/LION", status="RUNNING", submitted_time=late)
     first = request("ada/Lion", status="PENDING", submitted_time=early)
     second = request("ada/lion", status="PENDING", submitted_time=late)
     failed = request("Ada/lion", status="FAILED", submitted_time=early)
     cancelled = request("ADA/lion", status="CANCELLED", submitted_time=early)
-    pairs = find_duplicates([failed, second, first, finished, cancelled])
-    assert [(pair.keep, pair.lose) for pair in pairs] == [(finished, first), (finished, second), (finished, failed)]
+    pairs = find_duplicates([failed, second, first, finished, cancelled, running])
+    assert {pair.keep.path for pair in pairs} == {finished.path}
+    assert [pair.lose for pair in pairs] == [running, first, second, failed]
     assert [(pair.keep, pair.lose) for pair in find_duplicates([second, first])] == [(first, second)]
     other_template = request("ada/liOn", use_chat_template=True)
     assert find_duplicates([finished, other_template, cancelled]) == []
