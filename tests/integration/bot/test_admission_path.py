@@ -13,10 +13,10 @@ import redis
 from huggingface_hub import CommitOperationAdd
 
 import tests.support.models.tiny_models as models
-from bot.model_facts import gather_submission
+from bot.model_facts.checking import gather_submission
 from hub.client import Hub
 from hub.records import Repo, WriteFile
-from leaderboard.admission import judge
+from leaderboard.admission.rules import judge
 from leaderboard.boards import parse_board
 from leaderboard.requests import Request, RequestPath, parse_request
 from localhub.testing import LocalHub
@@ -173,7 +173,6 @@ def path(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey) -> Iterator[P
         made.stand.tick()
         made.submit(*((f"ada/{case.name}", f"person-{number}", case) for number, case in enumerate(CASES)))
         yield made
-        made.stand.context.probe.close()
         made.stand.context.hub.close()
         made.owner.close()
 

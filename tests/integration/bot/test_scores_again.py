@@ -14,6 +14,7 @@ from bot.results import scoreboard
 from bot.results.scores import _first
 from bot.results.searching import find
 from bot.web.board import BoardReader
+from bot.web.pages.results import ResultsQuery, results
 from redis_state.board.scoreboard import EvaluationScores
 from tests.support.board.board_driver import BoardDriver
 from tests.support.board.published_details import publish
@@ -76,7 +77,9 @@ def commit(stand: BoardDriver, path: str, content: object) -> None:
 
 def page(views: BoardReader) -> list[tuple[str, str, str, float]]:
     """What the page of results tells: model, commit, licence and average."""
-    return [(one.model, one.revision, one.licence, one.average) for one in views.results(size=10).results]
+    return [
+        (one.model, one.revision, one.licence, one.average) for one in results(views, ResultsQuery(limit=10)).results
+    ]
 
 
 def found(stand: BoardDriver, words: str) -> list[tuple[str, float | None]]:

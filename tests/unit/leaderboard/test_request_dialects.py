@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leaderboard import transitions
-from leaderboard.admission import Submission, judge, refusal
+from leaderboard.admission.rules import judge, refusal
+from leaderboard.admission.submission import Submission
 from leaderboard.categories import ModelCategory, read_category
 from leaderboard.dialects import foreign_dialect
 from leaderboard.jsontext import edit
@@ -154,6 +155,15 @@ FILES = (
     File("a number for a model", {**SECOND, "model": 7}, "none"),
 )  # fmt: skip
 REQUESTS = [file for file in FILES if file.kind == "request"]
+
+
+@pytest.mark.parametrize(
+    ("names", "dialect"),
+    [((), None), (("submitted_by",), None), (("ci_run_id",), None), (("submitted_by", "ci_run_id"), "low-bit")],
+)
+def test_one_field_of_another_backend_makes_no_foreign_file(names: tuple[str, ...], dialect: str | None) -> None:
+    """Two fields of another backend's layout tell it apart; a single one may be a person's addition."""
+    assert foreign_dialect(PATH, {**FIRST, **dict.fromkeys(names, "x")}) == dialect
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
