@@ -17,6 +17,7 @@ from leaderboard.policy import Fixed, Switchable
 from leaderboard.reasons import Problem, Reason, bounded, names, table
 from tests.support.units.admission_cases import CASES
 from tests.support.units.admission_facts import ADAPTER, BOARD, TOKENIZER, Case
+from tests.support.units.admission_facts import tokenizer as with_tokenizer
 
 VERDICTS = {case.name: judge(case.submission()) for case in CASES}
 
@@ -98,6 +99,23 @@ def test_an_adapter_without_a_tokenizer_uses_that_of_its_base_model(
     """Other models use their own tokenizer, and so does an adapter that has one."""
     submission = Case("", model=replace(ADAPTER, tokenizer=own), weight_type=weight_type).submission()
     assert submission.tokenizer == (own if is_own else TOKENIZER)
+
+
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        ({"state": "unreadable", "error": "It is torn."}, "It is torn."),
+        ({"state": "unreadable", "error": ""}, "it is not what transformers expects."),
+        ({"template": "raises", "error": "no macro"}, "no macro."),
+        ({"template": "raises", "error": ""}, "it raises an error."),
+    ],
+)
+def test_a_broken_tokenizer_is_told_with_an_error(facts: dict[str, typing.Any], words: str) -> None:
+    """The reason repeats the library's error with one full stop, and has words of its own where there is none."""
+    case = Case("", model=with_tokenizer(**facts), asked={"use_chat_template": True})
+    (reason,) = judge(case.submission()).reasons
+    assert words in reason.message
+    assert ".." not in reason.message
 
 
 def test_a_file_that_cannot_be_read_fails_the_first_rule_and_leaves_the_others_open() -> None:
