@@ -183,3 +183,26 @@ def test_each_commit_may_be_started_again_for_a_report(place: Transcripts, has_r
     assert place.stand.file(path)["revision"] == tried
     place.run(path, LOST)
     assert "it was relaunched before" in place.open("ada", "Again", place.link(path)).told()[0]
+
+
+def test_the_commit_that_was_evaluated_is_not_evaluated_again_by_resubmit(place: Transcripts) -> None:
+    """`/resubmit` without a newer commit changes nothing, as `/submit` does, and names the commit."""
+    before = place.stand.file(PATH)
+    talk = place.open("ada", "Once more", f"Please.\n\n/resubmit {MODEL}")
+    said = talk.told()[-1]
+    assert f"It is for `{before['steward']['revision'][:8]}`, the commit you asked for, so nothing was changed" in said
+    assert place.stand.file(PATH) == before
+
+
+def test_a_resubmission_counts_like_a_submission(place: Transcripts) -> None:
+    """A submitter who has used up the quota cannot `/resubmit`; a maintainer can do it for them."""
+    board = place.stand.context.board
+    place.submit("ada/borealis")
+    off = tuple(name for name in board.admission.off if name != "quota-submitter")
+    policy = board.admission.model_copy(update={"quota": 1, "off": off})
+    place.stand.context.board = board.model_copy(update={"admission": policy})
+    place.people["ada"].upload_file(repo_id=MODEL, path_or_fileobj=b"newer", path_in_repo="more.txt")
+    talk = place.open("ada", "A newer version", f"It is out.\n\n/resubmit {MODEL}")
+    assert "a quota of submissions is used up" in talk.told()[-1]
+    talk.say("mia", f"/resubmit {MODEL}")
+    assert "waits for an evaluation" in talk.told()[-1]
