@@ -1,4 +1,4 @@
-"""The command `python -m benchmarks.adopted`, which is `python -m simulations.adoption` now."""
+"""The old name of the command `python -m simulations.adoption`."""
 
 import runpy
 

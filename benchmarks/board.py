@@ -34,8 +34,8 @@ PEOPLE, WORKERS, CHUNK = 4_000, 32, 1_000
 REASON = Failure(
     cause="weights-not-finite",
     fault="submission",
-    message="The weights of model.layers.17.mlp.down_proj.weight hold values that are no numbers (NaN).",
-    advice="Export the model again, load it, and look for NaN before you upload it.",
+    message="The model's weights contain NaN or infinite values: model.norm.weight has NaN in float32.",
+    advice="Check the training, the merge or the conversion that produced the weights, and submit the new commit.",
 )
 
 

@@ -51,9 +51,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--attempts", type=int, default=1_000)
     parser.add_argument("--workers", type=int, default=8)
-    parser.add_argument("--minutes", type=float, default=5.0, help="how long an evaluation takes, by the turned clock")
+    parser.add_argument("--minutes", type=float, default=5.0, help="simulated minutes of an evaluation")
     parser.add_argument("--threads", choices=("always", "failures", "never"), default="failures")
-    parser.add_argument("--whole", action="store_true", help="run the polling backend in full, however long it takes")
+    parser.add_argument(
+        "--whole", action="store_true", help="run the polling backend completely, however long it takes"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
     options = parser.parse_args()
     os.environ["HF_HUB_DISABLE_XET"] = os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
@@ -64,7 +66,7 @@ def main() -> None:
     for name, found in (("steward", steward), ("template", template)):
         each = found["calls"] / options.attempts
         print(f"{name:16}{found['commits']:18,}{found['comments']:12,}{found['calls']:12,}{each:16,.1f}")
-    print(f"steward: {steward['hours']} hours by the turned clock, {steward['most_commits_an_hour']} commits in the")
+    print(f"steward: {steward['hours']} hours by the simulated clock, {steward['most_commits_an_hour']} commits in the")
     print(f"         busiest hour of any repo, {steward['seconds']} s of real time")
     if template["computed_from"]:
         print(f"template: calls computed from runs of {template['computed_from']} attempts, exact at {CHECK}")
@@ -121,10 +123,10 @@ def world() -> dict[str, Any]:
 def spent(hub: Any, account: str) -> dict[str, int]:
     """Return the calls of `account` since the Hub's counters were reset, and how many were comments and commits."""
     calls = [call for call in hub.state.stats.read()["calls"] if call["account"] == account]
-    spoken = [call for call in calls if call["method"] == "POST" and "/discussions" in call["route"]]
+    comments = [call for call in calls if call["method"] == "POST" and "/discussions" in call["route"]]
     return {
         "calls": sum(call["count"] for call in calls),
-        "comments": sum(call["count"] for call in spoken),
+        "comments": sum(call["count"] for call in comments),
         "commits": sum(call["count"] for call in calls if "/commit/" in call["route"] and call["status"] == 200),
     }
 

@@ -39,7 +39,7 @@ def main() -> int:
         print(PARTS[options.part](options.folder, options.samples))
         return 0
     found = measure(options.samples)
-    print("\n".join(f"{name:>12}  {value}" for name, value in found.items()), "bar: under 300 MiB each", sep="\n")
+    print("\n".join(f"{name:>12}  {value}" for name, value in found.items()), "target: under 300 MiB each", sep="\n")
     if options.json:
         print(json.dumps(found))
     return 0

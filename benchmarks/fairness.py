@@ -58,7 +58,7 @@ class Workload:
     seconds: dict[str, float]
     measured: Durations
     more: dict[str, deque[WaitingRequest]] = field(default_factory=dict)
-    """By submitter, the requests that follow, one whenever one of theirs has ended."""
+    """By submitter, the further requests: the submitter submits the next one whenever one has ended."""
 
 
 @dataclass

@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
     found = measure(parser.parse_args())
     print(f"{found['models']:,} models, {found['flags']} flags: {found['seconds']} s and {found['calls']} calls")
-    print(f"with the flags read anew: {found['first_seconds']} s and {found['first_calls']} calls")
+    print(f"with the flags read again: {found['first_seconds']} s and {found['first_calls']} calls")
     print(f"found: {', '.join(found['codes'])}")
     print(json.dumps(found))
 

@@ -58,7 +58,7 @@ def main() -> None:
         print(
             f"{name:>16}{said['first_ms']:10.1f}{said['p50']:8.1f}{said['p95']:8.1f}{said['cpu_p50']:9.1f}{said['cpu_p95']:9.1f}{said['kb']:8.1f}"
         )
-    print(f"{'bar':>16}{'':10}{'':8}{BARS['p95']:8.1f}{'':18}{BARS['kb']:8.1f}")
+    print(f"{'target':>16}{'':10}{'':8}{BARS['p95']:8.1f}{'':18}{BARS['kb']:8.1f}")
     print(f"ready after {found['ready_s']} s, {found['rows']:,} rows")
     if options.json:
         print(json.dumps(found))

@@ -1,4 +1,4 @@
-"""The command `python -m benchmarks.peers`, which is `python -m simulations.peers` now."""
+"""The old name of the command `python -m simulations.peers`."""
 
 import runpy
 

@@ -40,7 +40,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory(prefix="steward-bench-") as folder:
             found.append(measure(Path(folder), size))
         print("".join(f"{found[-1][name]:16,}" for name in names), flush=True)
-    print(f"{'bar':>16}{'60 (at 100,000)':>16}{'':32}{'< 1':>16}{'< 10':>16}")
+    print(f"{'target':>16}{'60 (at 100,000)':>16}{'':32}{'< 1':>16}{'< 10':>16}")
     if options.json:
         print(json.dumps({"sizes": found}))
 

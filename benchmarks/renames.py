@@ -44,7 +44,7 @@ def main() -> None:
     for name in ("check", "again"):
         one = found[name]
         print(f"{name:>8}{one['seconds']:8.2f} s{one['calls']:6} calls{one['cpu']:8.2f} s of this process")
-    print(f"{'bar':>8}{BAR_SECONDS:8.2f} s{BAR_CALLS:6} calls")
+    print(f"{'target':>8}{BAR_SECONDS:8.2f} s{BAR_CALLS:6} calls")
     if options.json:
         print(json.dumps(found))
 

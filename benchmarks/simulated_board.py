@@ -158,7 +158,7 @@ class SimulatedBoard:
         while True:
             while self.loop.step():
                 pass
-            if not self.hear() and not self.take():
+            if not self.begin() and not self.take():
                 return
 
     def take(self) -> bool:
@@ -177,7 +177,7 @@ class SimulatedBoard:
         self.context.mark(f"request:{message.path}")
         return True
 
-    def hear(self) -> bool:
+    def begin(self) -> bool:
         """Start evaluations with a confirmed claim, and return whether one started."""
         begun = False
         for job in self.running.values():

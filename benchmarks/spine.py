@@ -33,7 +33,7 @@ def main() -> None:
     os.environ["HF_HUB_DISABLE_XET"] = os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     with tempfile.TemporaryDirectory(prefix="steward-bench-") as folder:
         found = measure(Path(folder), options.rounds)
-    print(f"{'':28}{'first':>10}{'best':>10}{'bar':>10}")
+    print(f"{'':28}{'first':>10}{'best':>10}{'target':>10}")
     for name, bar in (("commit_to_job_seconds", 1.0), ("job_to_child_seconds", 3.0)):
         print(f"{name:28}{found[name][0]:10.2f}{min(found[name]):10.2f}{bar:10.2f}")
     for name, bar in (("web_rss_mb", 150), ("sync_rss_mb", 250), ("probe_rss_mb", 0)):

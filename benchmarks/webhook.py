@@ -157,11 +157,11 @@ def print_table(found: dict[str, Any]) -> None:
     print(f"{'':16}{'a second':>12}{'p50 ms':>10}{'p99 ms':>10}")
     for name, figures in found["servers"].items():
         print(f"{name:16}{figures['per_second']:12,.0f}{figures['p50_ms']:10.2f}{figures['p99_ms']:10.2f}")
-    print(f"{found['ratio_to_bare']:.2f} × the bare route (bar: {BAR})")
+    print(f"{found['ratio_to_bare']:.2f} × the bare route (target: {BAR})")
     if found["ratio_to_webhooks_server"] is None:
         print("WebhooksServer was not measured: no gradio; name an interpreter that has it with --gradio-python.")
     else:
-        print(f"{found['ratio_to_webhooks_server']:.2f} × WebhooksServer (bar: above 1)")
+        print(f"{found['ratio_to_webhooks_server']:.2f} × WebhooksServer (target: above 1)")
 
 
 # --- inside the server processes

@@ -1,6 +1,6 @@
 """The record of adoption, which separates a board's older files and threads from newer ones.
 
-The record is one file in the requests repo. It stores commits and thread numbers, so that the Hub alone tells what is
+The record is one file in the requests repo. It stores commits and thread numbers, so that the Hub alone shows what is
 old: a file is old while it equals its version at the commit of adoption; a thread is old if its number is not above the
 highest number at that time. Steward reads, lists and searches old files and threads, but edits, answers or relaunches
 them only if a person asks.
@@ -57,7 +57,7 @@ class AdoptionRecord(BaseModel):
     by: AdoptingAccount
     commits: Mapping[str, CommitId]
     threads: Mapping[str, int]
-    files: int = Field(ge=0, description="how many request files there were")
+    files: int = Field(ge=0, description="number of request files at that time")
 
     def commit(self, repo: str) -> str | None:
         """Return the commit at which `repo` was adopted; None for a repo that was not adopted."""

@@ -37,8 +37,10 @@ class BoardRepos(BaseModel):
     community: RepoId
     community_type: Literal["dataset", "space", "model"] = "space"
     details_namespace: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,96}$")]
-    flags: RepoId | None = Field(default=None, description="where flags are kept; without it nothing can be flagged")
-    contents: RepoId | None = Field(default=None, description="where the aggregated table is kept, if there is one")
+    flags: RepoId | None = Field(default=None, description="dataset of the flags; without it, no model can be flagged")
+    contents: RepoId | None = Field(
+        default=None, description="dataset of the aggregated table; without it, there is none"
+    )
 
     def details(self, model: str) -> str:
         """Return the details dataset of `model` (`org/name`): `{details_namespace}/details_{org}__{name}`, or shorter.
@@ -76,27 +78,27 @@ class Board(BaseModel):
         default_factory=dict, description="a dataset of the suite → the repo, or repo@commit, that holds it here"
     )
     front_ends: tuple[str, ...] = Field(
-        default=(), description="Hub user ids of accounts whose request files' `sender` field is believed"
+        default=(), description="Hub user ids of accounts whose request files may name another submitter in `sender`"
     )
     maintainers: tuple[str, ...] = Field(default=(), description="Hub user ids")
     maintainer_organisations: tuple[MaintainingOrganisation, ...] = ()
-    effects: Effects = Field(default_factory=Effects, description="what the bot may do; shadow unless set here")
+    effects: Effects = Field(default_factory=Effects, description="the mode of each kind of effect; shadow by default")
     threads: Literal["always", "failures", "never"] = "failures"
     pull_requests: Literal["wait", "merge"] = Field(
-        default="wait", description="who merges a pull request that passes every check: people, or the bot"
+        default="wait", description="who merges a pull request that passes every check: a maintainer, or the bot"
     )
     precisions: tuple[str, ...] = ("float16", "bfloat16", "float32", "8bit", "4bit", "GPTQ")
     admission: AdmissionPolicy = Field(default_factory=AdmissionPolicy, description="the rules for submissions")
     max_request_bytes: int = Field(default=100_000, ge=1_000)
     attempts: int = Field(
-        default=3, ge=1, le=20, description="how often one request may be tried when the fault is ours"
+        default=3, ge=1, le=20, description="maximal attempts of one request, until a person relaunches it"
     )
-    relaunches_a_day: int = Field(default=100, ge=0, description="how many relaunches people may ask for in 24 hours")
-    attempt_seconds: int = Field(default=8 * 3600, ge=10, description="how long one attempt may take")
+    relaunches_a_day: int = Field(default=100, ge=0, description="maximal relaunches by people in 24 hours")
+    attempt_seconds: int = Field(default=8 * 3600, ge=10, description="time limit of one attempt")
     shows_new_evals: bool = Field(
         default=True, description="whether the front end shows the old result of a request that is PENDING_NEW_EVAL"
     )
-    tiers: TierLimits = Field(default_factory=TierLimits, description="which requests are small, medium or large")
+    tiers: TierLimits = Field(default_factory=TierLimits, description="limits of the tiers")
     budgets: Budgets = Field(default_factory=Budgets, description="GPU-hours by tier, submitter and request")
 
     def with_effect(self, kind: Effect, mode: EffectMode) -> Board:

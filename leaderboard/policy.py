@@ -62,7 +62,7 @@ class AdmissionPolicy(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     off: tuple[Switchable, ...] = Field(
-        default=("half-precision", "base-declared"), description="rules that do not hold"
+        default=("half-precision", "base-declared"), description="rules that do not apply"
     )
     max_billions: Mapping[str, Billions] = Field(
         default={
@@ -80,24 +80,22 @@ class AdmissionPolicy(BaseModel):
     )
     quantizations: Mapping[str, tuple[str, ...]] = Field(
         default={"gptq": ("GPTQ",), "bitsandbytes": ("8bit", "4bit")},
-        description="precisions as which a model may be submitted whose weights are quantised by this method already",
+        description="quantisation method of the weights → the precisions in which such a model may be submitted",
     )
-    card_length: Count = Field(default=200, description="characters that the text of a model card must have")
-    private_models: bool = Field(default=False, description="private models that the bot's token may read are taken")
-    gated_models: bool = Field(default=True, description="gated models that the bot's token may read are taken")
+    card_length: Count = Field(default=200, description="minimal characters in the text of a model card")
+    private_models: bool = Field(default=False, description="accept private models that the bot's token may read")
+    gated_models: bool = Field(default=True, description="accept gated models that the bot's token may read")
     base_declared_for: tuple[str, ...] = Field(
         default=("continuously pretrained", "fine-tuned", "chat", "merge"),
-        description="categories whose models must name what they are made from, where the rule base-declared holds",
+        description="categories whose models must name their base model, if the rule base-declared applies",
     )
     quota: Count = Field(
-        default=5, description="models that one submitter, and one organisation, may submit in a window"
+        default=5, description="models that one submitter, and one organisation, may submit in a period"
     )
-    quota_days: Annotated[float, Field(gt=0)] = Field(default=7, description="length of that window")
+    quota_days: Annotated[float, Field(gt=0)] = Field(default=7, description="length of that period")
     quotas: Mapping[str, Count] = Field(default={}, description="other quotas, by the name of an account")
     official_providers: tuple[str, ...] = Field(default=(), description="organisations without a quota")
-    do_not_submit: tuple[str, ...] = Field(
-        default=(), description="models, or organisations, whose authors asked that they be not submitted"
-    )
+    do_not_submit: tuple[str, ...] = Field(default=(), description="models, or organisations, whose authors opted out")
 
     @model_validator(mode="before")
     @classmethod

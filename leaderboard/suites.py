@@ -64,7 +64,7 @@ class Benchmark(_Data):
     normalise: Literal["whole", "subtasks"] = "whole"
     choices: int | None = Field(default=None, ge=2)
     generative: bool = False
-    restricted: bool = Field(default=False, description="its questions must not be shown: details repos are gated")
+    restricted: bool = Field(default=False, description="whether its questions are secret: details repos are gated")
 
     @property
     def lower_bound(self) -> float:
@@ -76,7 +76,7 @@ class Dataset(_Data):
     """A dataset repo of questions. `revision` None: the head at the time of the download, which is recorded."""
 
     repo: Repo
-    configs: tuple[str, ...] = Field(default=(), description="empty: the dataset has only one config")
+    configs: tuple[str, ...] = Field(default=(), description="its configs; empty if it has only one")
     revision: str | None = Field(default=None, pattern=r"^[0-9a-f]{40}$")
     content: str | None = Field(
         default=None, pattern=r"^[0-9a-f]{64}$", description="digest of its data files; see `content_digest`"
@@ -91,7 +91,7 @@ class Definition(_Data):
     """A task that the suite defines, in the terms of the harness; its templates use the fields of a question."""
 
     task: TaskName
-    config: str = Field(max_length=100, description="of the suite's dataset")
+    config: str = Field(max_length=100, description="config of the suite's dataset")
     output: Literal["multiple_choice", "generate_until"]
     description: str = Field(default="", max_length=2_000)
     prompt: str = Field(default="Q: {{input}}\nA:", max_length=2_000)

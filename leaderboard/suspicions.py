@@ -25,12 +25,12 @@ REASONS = table(
     (
         Reason(
             "same-weights-unnamed",
-            "{files} of {model}: byte for byte the same as in '{other}'{renamed}. The card does not name '{other}'.",
+            "{files} of {model}: byte for byte the same as in {source}. The card does not name '{other}'.",
             "Compare the sha256 of the files on the pages of both models.",
         ),
         Reason(
             "same-weights",
-            "{files} of {model}: byte for byte the same as in '{other}'{renamed}. The card names '{other}'.",
+            "{files} of {model}: byte for byte the same as in {source}. The card names '{other}'.",
             "",
         ),
         Reason(
@@ -185,11 +185,11 @@ def _weights(case: EvidenceCase) -> Iterator[Finding]:
 def _same_weights(subject: ExaminedModel, other: ExaminedModel, words: dict[str, object]) -> Finding:
     if subject.created and other.created and subject.created < other.created:
         return _find("copied-from-it", other.link, **words)
-    renamed = "" if set(subject.weights) == set(other.weights) else " (with other file names)"
+    source = f"'{other.model}'" + ("" if set(subject.weights) == set(other.weights) else " (with other file names)")
     code = "same-weights" if subject.names(other.model) else "same-weights-unnamed"
     count = len(subject.weights)
     files = f"All {count} weight files" if count > 1 else "The weight file"
-    return _find(code, other.link, **words, files=files, renamed=renamed)
+    return _find(code, other.link, **words, files=files, source=source)
 
 
 def _declared(case: EvidenceCase) -> Iterator[Finding]:

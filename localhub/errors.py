@@ -83,9 +83,13 @@ class EntryNotFound(HubError):
 class GatedRepo(HubError):
     """Only users with granted access may read the repo's files."""
 
-    def __init__(self, full_name: str, *, logged_in: bool) -> None:
-        hint = "ask for access on its page" if logged_in else "log in and ask for access on its page"
-        message = f"Access to {full_name} is restricted and you are not in the authorized list: {hint}."
+    def __init__(self, repo_type: str, full_name: str, address: str, *, logged_in: bool) -> None:
+        restricted = f"Access to {repo_type} {full_name} is restricted"
+        message = (
+            f"{restricted} and you are not in the authorized list. Visit {address} to ask for access."
+            if logged_in
+            else f"{restricted}. You must have access to it and be authenticated to access it. Please log in."
+        )
         super().__init__(403 if logged_in else 401, message, "GatedRepo")
 
 

@@ -15,9 +15,11 @@ from localhub.controls.stats import Stats
 from localhub.database import Database
 from localhub.errors import FolderInUse
 from localhub.repos.access import Access
+from localhub.repos.collections import Collections
 from localhub.repos.events import HubEvent, Subscriber
 from localhub.repos.grants import Grants
 from localhub.repos.lfs_store import LfsStore
+from localhub.repos.likes import Likes
 from localhub.repos.store import RepoStore
 from localhub.threads.pulls import Pulls
 from localhub.threads.service import ThreadService
@@ -44,6 +46,8 @@ class HubState:
         self.accounts = Accounts(self.database, clock)
         self.repos = RepoStore(data, self.database, clock, self.emit)
         self.grants = Grants(self.database, clock)
+        self.likes = Likes(self.database, clock)
+        self.collections = Collections(self.database, clock)
         self.access = Access(self.accounts, self.repos, self.grants)
         self.oauth = OAuth(self.database, self.accounts, clock)
         self.lfs = LfsStore(data / "lfs", self.database, clock)

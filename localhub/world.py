@@ -4,7 +4,8 @@ Objects that already exist stay as they are, so that a server can be restarted o
 Names and tokens are taken as they are.
 
 users:     [{name, fullname, email, isPro, tokens: [{token, role: read | write | fineGrained, scoped, global, name}]}]
-orgs:      [{name, fullname, plan, members: {user: admin | write | contributor | read}}]
+orgs:      [{name, fullname, plan, defaultVisibility: public | private (of new repos),
+             members: {user: admin | write | contributor | read}}]
 repos:     [{type: model | dataset | space, id, private, gated, disabled, discussionsDisabled, sdk, likes, downloads,
              owner (its creator), files: {path: text, or {base64: …}, or {lfs: text}}, grants: [user, …],
              branches: [name, …], tags: [name, …], aliases: [former id, …]}]
@@ -105,6 +106,8 @@ def _org(state: HubState, spec: Mapping[str, Any]) -> None:
     options: dict[str, Any] = {"fullname": str(spec.get("fullname", "")), "plan": spec.get("plan")}
     name = str(spec["name"])
     org = state.accounts.by_name(name) or state.accounts.create(name, "org", **options)
+    if spec.get("defaultVisibility", "public") == "private":
+        state.accounts.set_private_by_default(org)
     for name, role in (spec.get("members") or {}).items():
         state.accounts.set_member(org, _account(state, name), role)
 

@@ -24,15 +24,17 @@ class SharedSettings(BaseSettings):
     redis_url_file: Path | None = Field(
         default=None,
         validation_alias=AliasChoices("REDIS_URL_FILE", "STEWARD_REDIS_URL_FILE"),
-        description="file that holds the URL, where it has a password: rediss://user:password@host:6379/0",
+        description="a file that holds the URL, if it has a password: rediss://user:password@host:6379/0",
     )
     hf_endpoint: str = Field(
         default="https://huggingface.co",
         validation_alias=AliasChoices("HF_ENDPOINT", "STEWARD_HF_ENDPOINT"),
         description="the Hub, or a localhub",
     )
-    log_level: str = Field(default="info", description="what is logged, on standard error: debug, info, warning, error")
-    log_json: bool = Field(default=False, description="whether each line of the log is one JSON object")
+    log_level: str = Field(
+        default="info", description="level of the log on standard error: debug, info, warning, error"
+    )
+    log_json: bool = Field(default=False, description="write each line of the log as one JSON object")
 
     @model_validator(mode="after")
     def _redis_url_from_file(self) -> Self:

@@ -1,1 +1,1 @@
-"""Long plays of whole boards: a month, an adoption, Steward beside its peers. Each is a command of its own."""
+"""Simulations of whole boards: a month, an adoption, and Steward beside other backends. Each is a command."""

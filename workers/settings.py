@@ -25,48 +25,62 @@ class WorkerSettings(SharedSettings):
         validation_alias=AliasChoices("STEWARD_BOARD", "STEWARD_BOARD_FILE"),
         description="the board file",
     )
-    worker_token: SecretStr | None = Field(default=None, description="a token that may write details repos alone")
-    worker_token_file: Path | None = Field(default=None, description="a file that holds it, which stays out of /proc")
+    worker_token: SecretStr | None = Field(
+        default=None, description="the worker's token, which may write only details repos"
+    )
+    worker_token_file: Path | None = Field(
+        default=None, description="a file that holds it; it does not appear in /proc"
+    )
     work_dir: Path = Field(
         default_factory=lambda: Path.home() / ".cache" / "steward" / "worker",
         description="folder of models, questions and slots; by default ~/.cache/steward/worker",
     )
     tiers: Annotated[tuple[str, ...], NoDecode] = Field(
-        default=("all",), description="which requests it takes: small, medium, large, by comma, or all"
+        default=("all",), description="the tiers that it serves: small, medium, large, separated by commas, or all"
     )
     device: str = Field(
         default="auto",
         pattern=r"^(auto|cpu|cuda(:\d+(,\d+)*)?)$",
-        description="the set that one attempt gets: auto (all GPUs, else the CPU), cpu, cuda (all), cuda:0 or cuda:0,1",
+        description="devices of one attempt: auto (all GPUs, else the CPU), cpu, cuda (all GPUs), cuda:0 or cuda:0,1",
     )
     take_turns: bool = Field(
         default=True, description="whether workers that share a device and a work folder compute one after the other"
     )
-    batch_size: int = Field(default=1, ge=1, le=4096, description="questions at once at most, where memory is enough")
+    batch_size: int = Field(
+        default=1, ge=1, le=4096, description="maximal questions per batch; fewer if memory is short"
+    )
 
     max_seconds: float | None = Field(
-        default=None, gt=0, description="of one attempt; None: what the job or board says"
+        default=None, gt=0, description="time limit of one attempt; if left out, that of the board"
     )
-    stall_seconds: float = Field(default=1800, gt=0, description="without progress, before a child is stopped")
-    memory_bytes: int | None = Field(default=None, gt=0, description="of a child; None: nine tenths of the machine's")
+    stall_seconds: float = Field(default=1800, gt=0, description="seconds without progress until a child is stopped")
+    memory_bytes: int | None = Field(
+        default=None, gt=0, description="main memory of a child; if left out, nine tenths of the machine's"
+    )
     model_bytes: int | None = Field(
-        default=None, gt=0, description="that models may take on this disk; None: all but a little of it"
+        default=None, gt=0, description="maximal bytes of downloaded models; if left out, nearly the whole disk"
     )
-    spool_bytes: int = Field(default=32 << 30, gt=0, description="that a child may write in all")
-    max_file_bytes: int = Field(default=16 << 30, gt=0, description="of one file that a child writes")
-    max_processes: int = Field(default=4096, gt=0, description="processes and threads of a child")
-    child_uid: int = Field(default=61_184, gt=0, description="user of the children of slot 0 where started as root")
+    spool_bytes: int = Field(default=32 << 30, gt=0, description="maximal bytes that a child may write in total")
+    max_file_bytes: int = Field(default=16 << 30, gt=0, description="maximal bytes of one file of a child")
+    max_processes: int = Field(default=4096, gt=0, description="maximal processes and threads of a child")
+    child_uid: int = Field(
+        default=61_184, gt=0, description="user id of the children of slot 0, if the worker runs as root"
+    )
 
-    grace_seconds: float = Field(default=8, ge=0, description="for a job to stop when the worker is told to")
-    claim_patience: float = Field(default=15, gt=0, description="seconds without an answer before asking again")
+    grace_seconds: float = Field(default=8, ge=0, description="seconds that an attempt has to stop after SIGTERM")
+    claim_patience: float = Field(
+        default=15, gt=0, description="seconds without an answer of the bot until the worker asks again for its claim"
+    )
     canary: str = Field(
         default="",
         pattern=r"^$|^[\w.-]+/[\w.-]+@[0-9a-f]{40}$",
-        description="model@commit that is known to work; empty: a tiny one that is made here",
+        description="the canary, a model that is known to work, as model@commit; if left out, a generated tiny model",
     )
-    harness: str = Field(default="workers.evaluation.evaluate", description="module whose `evaluate` a child runs")
+    harness: str = Field(
+        default="workers.evaluation.evaluate", description="module with the function `evaluate` that a child runs"
+    )
     preload: Annotated[tuple[str, ...], NoDecode] = Field(
-        default=("workers.evaluation.harness",), description="modules that children find imported"
+        default=("workers.evaluation.harness",), description="modules that the zygote imports before it forks children"
     )
 
     @field_validator("tiers", "preload", mode="before")

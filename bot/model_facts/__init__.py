@@ -5,7 +5,7 @@
     repo.py          the files of that commit, read within bounds
     weights.py  card.py  tokenizer.py    parts of a model, from their files
     board_facts.py   facts from the board: repetitions, copies, quotas, flags
-    checking.py      the verdict on a model without a submission, and what the public sees of a verdict
+    checking.py      the request that a possible submission stands for, and what the public sees of its verdict
 
 One model costs at most ten calls (`model.py` lists them), and only the start of a weight file is read.
 """

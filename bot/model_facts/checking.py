@@ -1,4 +1,4 @@
-"""Check whether admission would accept a model, without a submission; for commands, the API and the command line.
+"""The request that a possible submission stands for, and what the public may see of the verdict on it.
 
 A public answer reveals nothing secret: a private model looks like one that does not exist, and the answer about a gated
 model names the rules that pass or fail without details.
@@ -7,68 +7,16 @@ model names the rules that pass or fail without details.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from bot.core.context import BoardContext
-from bot.model_facts import gather_submission
-from leaderboard.admission import Outcome, Submission, Verdict, judge, unreadable
+from leaderboard.admission import Submission, Verdict, judge
 from leaderboard.admission.facts import ModelFacts
-from leaderboard.options import DEFAULT_PRECISION
 from leaderboard.privacy import access_on_hub
-from leaderboard.requests import REASONS, Access, Problem, Request, RequestFile, RequestPath, Status, is_repo_name
+from leaderboard.requests import REASONS, Problem, Request, RequestFile, RequestPath, Status, is_repo_name
 
 GATED = "I do not show details here, since not everybody can see this model."
 """The text that replaces the reasons of a rule for a gated or private model."""
-
-
-@dataclass(frozen=True)
-class AdmissionCheckLine:
-    """The result of one rule: its name, title and outcome, and all reasons where it failed."""
-
-    rule: str
-    title: str
-    outcome: Outcome
-    reasons: tuple[Problem, ...] = ()
-
-
-@dataclass(frozen=True)
-class AdmissionCheck:
-    """The verdict on a possible submission. `lines` are the results of the board's rules, in their order."""
-
-    model: str
-    verdict: Verdict
-    lines: Sequence[AdmissionCheckLine]
-    access: Access = "public"
-
-    @property
-    def accepted(self) -> bool:
-        """Whether admission would accept the model."""
-        return self.verdict.accepted
-
-
-def check(
-    context: BoardContext,
-    model: str,
-    *,
-    revision: str = "main",
-    precision: str = DEFAULT_PRECISION,
-    weight_type: str = "Original",
-    submitter: str = "",
-    public: bool = True,
-) -> AdmissionCheck:
-    """Judge `model` as if `submitter` submitted it now ("": no particular account). A dozen calls. Raises HubError.
-
-    `public`: everybody can read the answer, not only the board's operator.
-    """
-    request = as_request(model, revision=revision, precision=precision, weight_type=weight_type)
-    if isinstance(request, Problem):
-        return _checked(model, unreadable([request]))
-    submission = gather_submission(context, request, submitter)
-    if not public:
-        return _checked(model, judge(submission), access_on_hub(request, submission.model))
-    visible = without_private_models(context, submission)
-    verdict, access = judge(visible), access_on_hub(request, visible.model)
-    return _checked(model, _without_details(verdict) if access == "gated" else verdict, access)
 
 
 def as_request(model: str, *, revision: str, precision: str, weight_type: str) -> Request | Problem:
@@ -115,12 +63,12 @@ def verdict_in_public(context: BoardContext, submission: Submission) -> Verdict:
     """
     access = access_on_hub(submission.request, submission.model)
     if access == "private" and submission.policy.private_models:
-        return _without_details(judge(submission))
+        return without_details(judge(submission))
     verdict = judge(without_private_models(context, submission))
-    return _without_details(verdict) if access == "gated" else verdict
+    return without_details(verdict) if access == "gated" else verdict
 
 
-def _without_details(verdict: Verdict) -> Verdict:
+def without_details(verdict: Verdict) -> Verdict:
     """The verdict without details, where the bot has access to the files; else it has no details to withhold."""
     if not any(result.rule.name == "model-readable" and result.outcome == "passed" for result in verdict.results):
         return verdict
@@ -130,11 +78,3 @@ def _without_details(verdict: Verdict) -> Verdict:
 
 def _withheld(reasons: Sequence[Problem]) -> tuple[Problem, ...]:
     return tuple(Problem(code=reason.code, message=GATED) for reason in reasons)
-
-
-def _checked(model: str, verdict: Verdict, access: Access = "public") -> AdmissionCheck:
-    lines = tuple(
-        AdmissionCheckLine(result.rule.name, result.rule.title, result.outcome, result.reasons)
-        for result in verdict.results
-    )
-    return AdmissionCheck(model, verdict, lines, access)

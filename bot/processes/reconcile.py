@@ -90,10 +90,10 @@ def sync_webhooks(context: BoardContext) -> None:
             if hook.disabled:
                 _enable(context, hook)
     except Denied as error:
-        _tell(context, f"Our webhooks cannot be looked at: {error}")
+        _tell(context, f"The bot cannot read its webhooks: {error}")
         return
     deaf = context.requests not in {repo for hook in hooks if "repo" in hook.domains for repo in watched(context, hook)}
-    _tell(context, f"No webhook of our account tells of commits to {context.requests.id}: make one." if deaf else "")
+    _tell(context, f"No webhook of the bot reports commits to {context.requests.id}: create one." if deaf else "")
 
 
 def _enable(context: BoardContext, hook: Webhook) -> None:

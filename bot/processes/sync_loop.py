@@ -49,16 +49,12 @@ from bot.results.scoreboard import SCORES, sync_scores
 from bot.threads.decision_log import DECISIONS, sync_decisions
 from bot.threads.maintainers_list import sync_digest
 from bot.threads.threads import sync_thread, sync_threads
-from bot.web.check_sync import sync_check
-from bot.web.maintainer_action_sync import sync_maintainer_action
-from bot.web.submission_sync import sync_submission
+from bot.web.mailbox_syncs import sync_check, sync_maintainer_action, sync_submission
 from hub.budget import Urgency, urgency
 from hub.errors import BadToken, HubError, RateLimited, Transient
 from redis_state.attempts import BEAT
-from redis_state.board.check_questions import CHECK
-from redis_state.board.maintainer_actions import MAINTAINER_ACTION
+from redis_state.board.messages import ApiSubmission, CheckQuestion, MaintainerAction
 from redis_state.board.pauses import PAUSED
-from redis_state.board.submissions import SUBMISSION
 from redis_state.clock import iso
 from redis_state.crashpoints import pass_by, point
 from redis_state.dirty import SyncLease
@@ -102,9 +98,9 @@ SYNCS_BY_KEY: Mapping[str, Callable[[BoardContext], float | None]] = {
 """Dirty key → its sync."""
 SYNCS_BY_PREFIX: Mapping[str, Callable[[BoardContext, str], float | None]] = {
     "request": sync_request,
-    CHECK: sync_check,
-    SUBMISSION: sync_submission,
-    MAINTAINER_ACTION: sync_maintainer_action,
+    CheckQuestion.KIND: sync_check,
+    ApiSubmission.KIND: sync_submission,
+    MaintainerAction.KIND: sync_maintainer_action,
     OUTBREAK: sync_outbreak,
     EVIDENCE: sync_evidence,
     CAUSE: sync_cause,

@@ -1,12 +1,12 @@
-"""Merge a checked pull request, verify the merge commit, and revert a merge that differs from what was checked.
+"""Merge a checked pull request, verify the merge commit, and revert a merge that differs from the checked changes.
 
 The Hub's merge takes no expected commit. So the bot reads head, base files and mergeability again right before the
 merge, and right after it compares the changes of the merge commit with the checked files, blob by blob. If they differ,
 the ledger restores each file, and a comment says so.
 
 Race closed: a push between the last read and the merge. The merge commit shows it, and the bot reverts it.
-Race closed: the process dies, or a call fails, between merge and verification. The report still holds what was checked;
-the next sync finds a merged pull request whose report does not say that it is merged, and verifies it.
+Race closed: the process dies, or a call fails, between merge and verification. The report still lists the checked
+changes; the next sync finds a merged pull request whose report does not say that it is merged, and verifies it.
 Race closed: two processes merge one pull request. The Hub merges once; both verify the same commit and report the same.
 Race accepted: a person changes a file between a wrong merge and its revert. The revert leaves that file alone.
 Race accepted: a maintainer merges by hand while a person pushes. A maintainer may merge anything; the requests in it go
@@ -50,8 +50,8 @@ MAX_DIFF = 8 * 1024 * 1024
 """Bytes of a pull request with its diff; a submission is never larger."""
 _MAX_OLD_FILE = 10 * 1024 * 1024
 
-MERGED = point("pull request merged, what went in not looked at")
-STAGED_BACK = point("a wrong merge is being undone, nobody told")
+MERGED = point("pull request merged, merge commit not verified")
+STAGED_BACK = point("a wrong merge is being reverted, not reported")
 
 _POINTER = re.compile(rb"version https://git-lfs\.github\.com/spec/v1\n(?:.*\n)*?oid sha256:([0-9a-f]{64})\n")
 
@@ -60,8 +60,8 @@ _POINTER = re.compile(rb"version https://git-lfs\.github\.com/spec/v1\n(?:.*\n)*
 class MergeResult:
     """The outcome of a merge, its commit, and the Hub's message where the Hub refused.
 
-    "moved": the pull request or its base differs from what was checked; nothing was merged. "held": merges or edits are
-    off or in shadow on this board.
+    "moved": the pull request or its base changed after the check; nothing was merged. "held": merges or edits are off
+    or in shadow on this board.
     """
 
     outcome: End | Literal["held", "moved", "refused"]
@@ -119,7 +119,7 @@ def settle_merged(context: BoardContext, repo: Repo, thread: Thread, record: Pul
     is_exact = _verify_and_follow_up(context, repo, thread, record, commit, is_ours=is_ours)
     if is_ours and not is_exact:
         outcome = "taken-back"
-        log.error("merged what was not checked", pull=thread.num, commit=commit, checked=record.situation.head)
+        log.error("merge differs from the check", pull=thread.num, commit=commit, checked=record.situation.head)
         _revert(context, repo, thread, record, commit)
     elif not is_ours:
         outcome = "by-hand"
@@ -132,9 +132,9 @@ def settle_merged(context: BoardContext, repo: Repo, thread: Thread, record: Pul
 def _verify_and_follow_up(
     context: BoardContext, repo: Repo, thread: Thread, record: PullRequestRecord, commit: str, *, is_ours: bool
 ) -> bool:
-    """Return whether `commit` is exactly what was checked, and do what follows from it if so.
+    """Return whether `commit` has exactly the checked changes; if so, follow it up.
 
-    A rename that a maintainer merged by hand is followed up too, where it is what was checked.
+    A rename that a maintainer merged by hand is followed up too, if it has exactly the checked changes.
     """
     if record.rename is not None:
         merged = rename_pulls.is_exact(context, repo, record.rename, commit)
@@ -234,7 +234,7 @@ def _restoration(thread: Thread, commit: str, path: str, data: bytes | None, lef
     return RestoreFile(
         id=f"take back {commit[:16]} {digest_of(path)}",
         path=path,
-        line=f"Revert what pull request {thread.num} brought unchecked",
+        line=f"Revert the unchecked changes of pull request {thread.num}",
         subject=path,
         data=data,
         left=left,

@@ -1,4 +1,4 @@
-"""JSON shapes of the API's check: whether a model would be accepted, by each rule of admission, with reasons."""
+"""The result of a check: whether a model would be accepted, by each rule of admission, with reasons."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field
 
 from bot.read_models.models import FAILURE, ApiModel
+from leaderboard.reasons import Problem
+from leaderboard.requests import Access
 
 CHECKED: dict[str, Any] = {
     "state": "done",
@@ -33,15 +35,6 @@ CHECKED: dict[str, Any] = {
 }
 
 
-class ReasonView(ApiModel):
-    """One problem, the advice how to fix it, and a link to more about it, if there is one."""
-
-    code: str
-    message: str
-    advice: str = ""
-    link: str = ""
-
-
 class RuleResultView(ApiModel):
     """The outcome of one rule of admission; `not-looked-at` where another rule says why this one has nothing to
     check."""
@@ -49,7 +42,7 @@ class RuleResultView(ApiModel):
     rule: str
     title: str
     outcome: Literal["passed", "failed", "not-looked-at"]
-    reasons: list[ReasonView] = Field(default_factory=list)
+    reasons: list[Problem] = Field(default_factory=list)
 
 
 class CheckResponse(ApiModel):
@@ -63,3 +56,4 @@ class CheckResponse(ApiModel):
     revision: str | None = Field(default=None, description="the commit that was checked")
     rules: list[RuleResultView] = Field(default_factory=list)
     checked: str | None = None
+    access: Access = Field(default="public", exclude=True, description="of the model; `steward check` shows it")

@@ -1,4 +1,4 @@
-"""JSON shapes of `POST /api/requests`: the body and the answer."""
+"""The body and the response of a submission by API, by a page or by `steward submit`."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from bot.read_models.check_models import ReasonView
 from bot.read_models.models import FAILURE, PATH, ErrorResponse
 from leaderboard.options import DEFAULT_PRECISION
+from leaderboard.reasons import Problem
 
 Code = Literal[
     "submitted",
@@ -22,8 +22,8 @@ Code = Literal[
     "not-allowed",
     "hub-refused",
 ]
-ASKED: dict[str, Any] = {"model": "ada/tiny", "revision": "main", "precision": "bfloat16", "weight_type": "Original"}
-WHERE: dict[str, Any] = {
+BODY: dict[str, Any] = {"model": "ada/tiny", "revision": "main", "precision": "bfloat16", "weight_type": "Original"}
+ADDRESSES: dict[str, Any] = {
     "model": "ada/tiny",
     "path": PATH,
     "json_url": f"/api/requests/{PATH}",
@@ -32,20 +32,20 @@ WHERE: dict[str, Any] = {
 }
 SUBMITTED: dict[str, Any] = {
     "code": "submitted",
-    "message": "ada/tiny was checked and is submitted.",
-    "advice": "Follow it at json_url; its file appears within a minute or two.",
-    "text": "**ada/tiny** was checked and is submitted at `5f6b6d1a`. …",
+    "message": "ada/tiny passed all checks and is submitted at 5f6b6d1a.",
+    "advice": "Its request file appears within a minute or two, and shows its progress. …",
+    "text": "**ada/tiny** passed all checks and is submitted at `5f6b6d1a`. …",
     "revision": "5f6b6d1a3a1f0a3f6f8e5b8b5c9d9a4f1c2e3d4b",
     "status": "PENDING",
     "reasons": [],
-    **WHERE,
+    **ADDRESSES,
 }
 REFUSED: dict[str, Any] = {
     **SUBMITTED,
     "code": "refused",
-    "message": "ada/tiny was not submitted, because it would be refused as it is.",
-    "advice": "Fix what the reasons say, then submit it again.",
-    "text": "**ada/tiny** was not submitted, because it would be refused as it is: …",
+    "message": "ada/tiny was not submitted, because it would be refused.",
+    "advice": "Once this is fixed, submit it again.",
+    "text": "**ada/tiny** was not submitted, because it would be refused. …",
     "revision": "",
     "status": "",
     "reasons": [
@@ -57,7 +57,7 @@ REFUSED: dict[str, Any] = {
 class SubmissionBody(BaseModel):
     """The model to evaluate. The owner of the token is the submitter; unknown fields are ignored."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="ignore", json_schema_extra={"examples": [ASKED]})
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore", json_schema_extra={"examples": [BODY]})
 
     model: str = Field(min_length=1, max_length=300, description="`org/name`, or its address on the Hub")
     revision: str = Field(default="main", min_length=1, max_length=100, description="branch, tag or commit")
@@ -87,4 +87,4 @@ class SubmissionResponse(ErrorResponse):
     request_url: str = Field(default="", description="address of its file on the Hub")
     revision: str = Field(default="", description="the commit to evaluate")
     status: str = Field(default="", description="the status in the file, if there is a file")
-    reasons: list[ReasonView] = Field(default_factory=list)
+    reasons: list[Problem] = Field(default_factory=list)

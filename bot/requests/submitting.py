@@ -15,6 +15,7 @@ from typing import Literal
 from bot.core.context import BoardContext, request_key
 from bot.ledger.edits import PutFile
 from bot.model_facts import checking, gather_submission
+from bot.read_models.submit_models import Code
 from bot.request_files.attempt_numbers import known_numbers
 from bot.request_files.file_edits import PendingFile, digest_of, pending_request, stage_transition
 from leaderboard import transitions
@@ -24,8 +25,9 @@ from leaderboard.requests import Problem, Request, Status, StewardFacts
 from redis_state.board.entry import IndexEntry
 from redis_state.clock import iso
 
-How = Literal["submitted", "resubmitted", "refused", "exists", "under-way", "same", "missing", "unreadable", "off"]
+How = Code | Literal["running", "same", "missing"]
 ENDED = (Status.FINISHED, Status.FAILED)
+QUOTAS = frozenset({"quota-submitter", "quota-organisation"})
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
@@ -152,7 +154,8 @@ def _checked(context: BoardContext, request: Request, submitter: str) -> Verdict
 
 
 def _refused(request: Request, verdict: Verdict) -> SubmitResult:
-    return SubmitResult("refused", request.path.model, str(request.path), reasons=verdict.reasons)
+    how: How = "quota" if all(reason.code in QUOTAS for reason in verdict.reasons) else "refused"
+    return SubmitResult(how, request.path.model, str(request.path), reasons=verdict.reasons)
 
 
 def _fields(context: BoardContext, request: Request, command: SubmitCommand, sha: str, cause: str) -> dict[str, object]:
@@ -190,7 +193,7 @@ def resubmit(context: BoardContext, entry: IndexEntry, *, revision: str, submitt
     if cause in known.file.steward.causes:
         return SubmitResult("resubmitted", model, path)
     if known.status is Status.RUNNING:
-        return SubmitResult("under-way", model, path, status=status)
+        return SubmitResult("running", model, path, status=status)
     wanted = known.file.model_copy(update={"revision": revision})
     verdict = _checked(context, Request(known.path, wanted, known.raw), submitter)
     if not verdict.accepted or verdict.sha is None:

@@ -1,7 +1,8 @@
 """`/submit` and `/resubmit`: a new request, or an existing one at a newer commit, from a thread.
 
 The author of the command, as the Hub reports it, is the submitter. The checks come first, so a model that would be
-refused leaves no request behind, and the reply has every reason.
+refused leaves no request behind, and the reply has every reason. `bot.requests.api_submission` submits by the same
+function, with the same sentences, for programs and pages.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from bot.core.commands.model import Answer, Arguments, Call, Param, Verb
 from bot.core.commands.parameters import ANYONE, MODEL, NAMED, PRECISION, THEIRS, WEIGHTS
 from bot.core.commands.targets import submitter_of
 from bot.core.context import BoardContext
-from bot.core.render import Safe
+from bot.core.render import Safe, code, plain, printable, render, url
 from bot.model_facts.board_facts import model_of
 from bot.requests import submitting
 from bot.requests.verb_check import AT, REVISION
@@ -28,9 +29,23 @@ BASE = Param("base_model", "model", "the model that a Delta or an Adapter is app
 
 def run_submit(call: Call) -> Answer:
     """Write the request file if the model passes every check."""
-    context, command = call.context, submit_command(call.arguments, submitter=call.person.name)
-    may = may_resubmit(context, call.person)
-    return acting(lambda: result_text(context, submitting.submit(context, command, cause=call.cause, may_resubmit=may)))
+    return acting(
+        lambda: result_text(call.context, submit_model(call.context, call.person, call.arguments, cause=call.cause))
+    )
+
+
+def submit_model(context: BoardContext, person: Person, arguments: Arguments, *, cause: str) -> submitting.SubmitResult:
+    """Submit the model that the arguments of `/submit` name, on behalf of `person`, in a thread or by a program."""
+    command = submitting.SubmitCommand(
+        model=arguments["model"],
+        revision=arguments.get("revision", "main"),
+        precision=arguments.get("precision", DEFAULT_PRECISION),
+        weight_type=arguments.get("weight_type", "Original"),
+        base_model=arguments.get("base_model", ""),
+        use_chat_template=arguments.get("chat_template") == "yes",
+        submitter=person.name,
+    )
+    return submitting.submit(context, command, cause=cause, may_resubmit=may_resubmit(context, person))
 
 
 def may_resubmit(context: BoardContext, person: Person) -> Callable[[IndexEntry], bool]:
@@ -46,19 +61,6 @@ def may_resubmit(context: BoardContext, person: Person) -> Callable[[IndexEntry]
     return may
 
 
-def submit_command(arguments: Arguments, *, submitter: str) -> submitting.SubmitCommand:
-    """The command that the arguments of `/submit` stand for, in a comment or from a program."""
-    return submitting.SubmitCommand(
-        model=arguments["model"],
-        revision=arguments.get("revision", "main"),
-        precision=arguments.get("precision", DEFAULT_PRECISION),
-        weight_type=arguments.get("weight_type", "Original"),
-        base_model=arguments.get("base_model", ""),
-        use_chat_template=arguments.get("chat_template") == "yes",
-        submitter=submitter,
-    )
-
-
 def run_resubmit(call: Call) -> Answer:
     """Reopen the request at another commit if that passes every check."""
     revision = call.get("revision", "main")
@@ -72,10 +74,42 @@ def run_resubmit(call: Call) -> Answer:
     )
 
 
-def result_text(context: BoardContext, done: submitting.SubmitResult, *, by_program: bool = False) -> Safe:
-    """The answer to the submitter, in a thread or for a program."""
-    address = context.address(context.requests, done.path) if done.path else ""
-    return say("submit", done=done, address=address, by_program=by_program, who=who_may(RESUBMIT.who))
+def result_text(context: BoardContext, result: submitting.SubmitResult, *, by_program: bool = False) -> Safe:
+    """The answer to the submitter, as Markdown."""
+    message, advice = _sentences(context, result, by_program, strong=_strong, mono=code, link=_link)
+    if not result.reasons:
+        return Safe(f"{message} {advice}".strip())
+    reasons = "\n\n".join(f"- {render('problem', problem=reason).strip()}" for reason in result.reasons)
+    return Safe(f"{message}\n\n{reasons}\n\n{advice}")
+
+
+def result_sentences(context: BoardContext, result: submitting.SubmitResult) -> tuple[str, str]:
+    """The message and the advice of the same answer, as plain text for a program; without the reasons."""
+    message, advice = _sentences(context, result, by_program=True, strong=_plain, mono=_plain, link=_plain)
+    return message, " ".join(advice.split())
+
+
+def _sentences(
+    context: BoardContext, result: submitting.SubmitResult, by_program: bool, **forms: Callable[..., Safe]
+) -> tuple[str, str]:
+    address = context.address(context.requests, result.path) if result.path else ""
+    who = who_may(RESUBMIT.who)
+    message, _, advice = say("submit", done=result, address=address, by_program=by_program, who=who, **forms).partition(
+        "\n\n"
+    )
+    return message, advice
+
+
+def _strong(words: str) -> Safe:
+    return Safe(f"**{plain(words)}**")
+
+
+def _link(words: str, address: str) -> Safe:
+    return Safe(f"[{words}]({url(address)})")
+
+
+def _plain(words: str, _address: str = "") -> Safe:
+    return Safe(printable(words))
 
 
 SUBMIT = Verb(

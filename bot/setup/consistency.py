@@ -180,9 +180,9 @@ def _requests(files: BoardFiles) -> Iterator[Disagreement]:
     for path, request in files.requests.items():
         results, status = request.file.steward.results, request.file.status.strip().upper()
         if status == "FINISHED" and results and results not in files.results:
-            yield Disagreement("results-missing", path, f"It is FINISHED with {results}, which is not there.")
+            yield Disagreement("results-missing", path, f"It is FINISHED with {results}, which does not exist.")
         if results and results in files.results and _folder(results) != request.path.model:
-            yield Disagreement("results-elsewhere", path, f"Its results lie in {results}, with another model.")
+            yield Disagreement("results-elsewhere", path, f"Its results are in the folder of another model: {results}.")
         yield from _removed(files, path, request)
 
 
@@ -203,10 +203,12 @@ def _results(files: BoardFiles) -> Iterator[Disagreement]:
     for path, fields in files.results.items():
         model = _folder(path)
         if model not in asked:
-            yield Disagreement("results-without-request", path, f"No request is for {model}.")
+            yield Disagreement("results-without-request", path, f"There is no request for {model}.")
         for place, said in _names_in(fields or {}):
             if said != model:
-                yield Disagreement("results-name", path, f"{place} says {said[:100]}, and it lies with {model}.")
+                yield Disagreement(
+                    "results-name", path, f"{place} names {said[:100]}, but the file is in the folder of {model}."
+                )
 
 
 def _names_in(fields: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -234,15 +236,17 @@ def _flags(
                 yield Disagreement("flag-twice", record.path, f"{name} has a record at {other}, too.")
         rows = any(name.casefold() in models for name in record.names)
         if not rows and not is_known(record.model):
-            yield Disagreement("flag-unmatched", record.path, f"There is no model {record.model}: it flags nothing.")
+            yield Disagreement(
+                "flag-unmatched", record.path, f"There is no model {record.model}: the flag has no effect."
+            )
         if record.stands and not record.thread and not record.is_opt_out:
-            yield Disagreement("flag-without-thread", record.path, "It names no thread where its author can answer.")
+            yield Disagreement("flag-without-thread", record.path, "It names no thread in which the author can answer.")
         elif record.stands and record.thread and not is_watched(record.thread):
-            words = f"{record.thread} is the address of no thread of this board: the bot does not read it."
+            words = f"{record.thread} is not the address of a thread of this board: the bot does not read it."
             yield Disagreement("flag-elsewhere", record.path, words)
         unnamed = _unnamed(record, files.requests.values())
         if unnamed:
-            words = f"Rows are called {', '.join(sorted(unnamed))}, of which it does not know."
+            words = f"Rows are called {', '.join(sorted(unnamed))}: the record lacks this spelling."
             yield Disagreement("flag-case", record.path, words)
 
 
@@ -261,7 +265,7 @@ def _tables(files: BoardFiles) -> Iterator[Disagreement]:
         return
     for path, data in compile_tables(files.flags).items():
         if files.tables.get(path) != data:
-            yield Disagreement("flag-table", path, "It is not what the records say.")
+            yield Disagreement("flag-table", path, "It differs from the records.")
 
 
 def _contents(context: BoardContext, files: BoardFiles) -> Iterator[Disagreement]:
@@ -282,13 +286,13 @@ def _contents(context: BoardContext, files: BoardFiles) -> Iterator[Disagreement
     wanted = {_evaluation_of(row): row for row in compile_rows(rows, sources, {}, table_settings(context))}
     existing = {_evaluation_of(row): row for row in rows}
     for key in sorted(wanted.keys() - existing.keys()):
-        yield Disagreement("contents-missing", FILE, f"{' '.join(key)} was evaluated, and has no row.")
+        yield Disagreement("contents-missing", FILE, f"{' '.join(key)} was evaluated, but has no row.")
     for key in sorted(existing.keys() - wanted.keys()):
-        yield Disagreement("contents-without-result", FILE, f"{' '.join(key)} has a row, and no results to show.")
+        yield Disagreement("contents-without-result", FILE, f"{' '.join(key)} has a row, but no results.")
     for key in sorted(existing.keys() & wanted.keys()):
         yield from _row(existing[key], wanted[key])
     if len(existing) != len(rows):
-        yield Disagreement("contents-twice", FILE, f"{len(rows) - len(existing)} evaluations have more rows than one.")
+        yield Disagreement("contents-twice", FILE, f"{len(rows) - len(existing)} evaluations have more than one row.")
 
 
 def _evaluation_of(row: ContentsRow) -> tuple[str, ...]:
@@ -302,5 +306,5 @@ def _row(row: ContentsRow, wanted: ContentsRow) -> Iterator[Disagreement]:
         words = "is flagged, and its row does not say so" if wanted["Flagged"] else "is not flagged, as its row says"
         yield Disagreement("contents-flagged", FILE, f"{name} {words}.")
     if row["Average ⬆️"] != wanted["Average ⬆️"]:
-        words = f"{name} has the average {row['Average ⬆️']}, and its results say {wanted['Average ⬆️']}."
+        words = f"{name} has the average {row['Average ⬆️']}, but its results have {wanted['Average ⬆️']}."
         yield Disagreement("contents-score", FILE, words)

@@ -1,8 +1,8 @@
 """Failure reports in later comments of a discussion's author: many link the request in a second comment only.
 
 The first MAX_POSTS of these comments are read, except those with commands, which get their own reply. A report counts
-only if its request exists. A link to the request suffices. A model's name counts only while nobody but the author and
-the bot has written, because people who talk to each other also name models that they do not report.
+only if its request exists. A link to the request suffices. A model's name counts only while the author and the bot
+alone have written, because people who talk to each other also name models that they do not report.
 """
 
 from __future__ import annotations

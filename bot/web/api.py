@@ -16,11 +16,12 @@ from bot.read_models.check_models import CheckResponse
 from bot.read_models.lists import BadCursor, QueueReader
 from bot.read_models.talk_models import DecisionListResponse, WaitingThreadsResponse
 from bot.web.answers import CannotAnswer, answer
-from bot.web.checks import RETRY_SECONDS, Checks
+from bot.web.asking import RETRY_SECONDS
+from bot.web.checks import Checks
 from bot.web.incoming import client_of
 from bot.web.talks import decisions, threads_waiting
 from leaderboard.options import DEFAULT_PRECISION
-from redis_state.board.check_questions import CheckQuestion
+from redis_state.board.messages import CheckQuestion
 
 MAX_ROWS = 500
 """Of one response."""

@@ -1,12 +1,15 @@
-"""Bounded reading of requests: query parameters, bodies, forms, and the client's address."""
+"""Bounded reading of requests: query parameters, bodies, forms, the client's address, and how often it may ask."""
 
 from __future__ import annotations
 
+import hashlib
 from urllib.parse import parse_qs
 
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 
+from bot.core.context import BoardContext
+from bot.intake.clients import client_network
 from bot.read_models.models import ErrorResponse
 from bot.web.answers import CannotAnswer
 
@@ -62,3 +65,20 @@ def form_in(body: bytes) -> dict[str, str]:
 def client_of(request: Request) -> str:
     """The client's address; "" if it is unknown."""
     return request.client.host if request.client is not None else ""
+
+
+def client_name(client: str) -> str:
+    """A digest that stands for a client's address: for IPv6 that of its network, all of which one customer has."""
+    network = client_network(client)
+    return hashlib.sha256(network.encode()).hexdigest()[:16] if network else "unknown"
+
+
+def over_limit(context: BoardContext, counter: str, *, limit: int) -> int:
+    """Add one to `counter`; return 0 if there are at most `limit` within a minute, else the seconds to wait."""
+    key = context.keys.asked(counter)
+    with context.redis.pipeline() as pipe:
+        pipe.incr(key)
+        pipe.expire(key, 60, nx=True)
+        pipe.ttl(key)
+        count, _, left = pipe.execute()
+    return max(1, int(left)) if int(count) > limit else 0

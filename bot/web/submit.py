@@ -16,20 +16,22 @@ from fastapi.security import HTTPAuthorizationCredentials
 from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 
+from bot.core.commands.registry import BadArguments
 from bot.core.context import BoardContext
 from bot.model_facts.checking import as_request
 from bot.read_models.models import ErrorResponse
 from bot.read_models.submit_models import SubmissionBody, SubmissionResponse
+from bot.requests.api_submission import arguments_of, submission_response
+from bot.requests.submitting import SubmitResult
 from bot.threads.limits import MAX_COMMANDS, seconds_to_wait
 from bot.web.answers import FRESH, CannotAnswer
-from bot.web.checks import RETRY_SECONDS, AnswerWaiter
+from bot.web.asking import RETRY_SECONDS, SyncAsker
 from bot.web.incoming import body_of, client_of
-from bot.web.submission_sync import arguments_of, request_addresses
 from bot.web.tokens import BEARER, TokenOwners, shown_token, unknown
 from bot.web.visitors import Visitors
 from hub.records import Account
-from leaderboard.reasons import Problem as Reason
-from redis_state.board.submissions import SUBMISSION, ApiSubmission, ApiSubmissions
+from leaderboard.reasons import Problem
+from redis_state.board.messages import ApiSubmission
 
 STATUSES = {
     "submitted": 202,
@@ -72,8 +74,7 @@ class Submitting:
         self.context = context
         self.owners = TokenOwners(context)
         self.visitors = visitors
-        self._submissions = ApiSubmissions(context.redis, context.keys)
-        self._waiter = AnswerWaiter()
+        self._asker = SyncAsker(context, ApiSubmission, SubmissionResponse)
 
     async def signed_in(self, request: Request, form_token: str) -> Account:
         """The account of the signed-in visitor, whose page sent `form_token`. Raises CannotAnswer."""
@@ -85,47 +86,28 @@ class Submitting:
 
     async def submit(self, submission: ApiSubmission) -> SubmissionResponse:
         """The outcome as soon as a sync has stored it, else a response that it is under way. Raises CannotAnswer."""
-        body = await run_in_threadpool(self._answer_or_put, submission)
-        if body is None:
-            body = await self._waiter.wait(lambda: self._submissions.read(submission.digest))
-        return SubmissionResponse.model_validate_json(body) if body is not None else self._under_way(submission)
+        await run_in_threadpool(self._refuse_reused_key, submission)
+        response = await self._asker.ask(submission, lambda is_new: self._refuse_too_many(submission, is_new))
+        return response if response is not None else await run_in_threadpool(self._under_way, submission)
 
-    def _answer_or_put(self, submission: ApiSubmission) -> bytes | None:
-        """The stored answer. Without one, check the rate limit, store the submission, mark its key and return None."""
-        digest = submission.digest
-        earlier = self._submissions.find(digest)
+    def _refuse_reused_key(self, submission: ApiSubmission) -> None:
+        earlier = self._asker.mailbox.find(submission.message_id)
         if earlier is not None and earlier.arguments != submission.arguments:
             message = "This Idempotency-Key was used for another submission within a day."
             raise CannotAnswer(422, ErrorResponse(code="key-reused", message=message, advice="Use another key."))
-        if (body := self._submissions.read(digest)) is not None:
-            return body
-        if earlier is None:
-            self._refuse_too_many(submission)
-            self._submissions.put(submission)
-        self.context.mark(f"{SUBMISSION}:{digest}")
-        return None
 
-    def _refuse_too_many(self, submission: ApiSubmission) -> None:
-        if wait := round(seconds_to_wait(self.context, submission.person, submission.cause)):
+    def _refuse_too_many(self, submission: ApiSubmission, is_new: bool) -> None:
+        if is_new and (wait := round(seconds_to_wait(self.context, submission.person, submission.cause))):
             message = f"You have reached the limit of {MAX_COMMANDS} actions within an hour, in threads and here."
             problem = ErrorResponse(code="too-many", message=message, advice=f"Submit it again in {wait} s.")
             raise CannotAnswer(429, problem, {"retry-after": str(wait)})
 
     def _under_way(self, submission: ApiSubmission) -> SubmissionResponse:
+        options = {name: submission.arguments[name] for name in ("revision", "precision", "weight_type")}
         model = submission.arguments["model"]
-        request = as_request(
-            model,
-            revision=submission.arguments["revision"],
-            precision=submission.arguments["precision"],
-            weight_type=submission.arguments["weight_type"],
-        )
-        return SubmissionResponse(
-            code="under-way",
-            message=f"{model} is being checked.",
-            advice=f"Send the same again in {RETRY_SECONDS} s to get the outcome; it counts once.",
-            model=model,
-            **({} if isinstance(request, Reason) else request_addresses(self.context, str(request.path))),
-        )
+        request = as_request(model, **options)
+        path = "" if isinstance(request, Problem) else str(request.path)
+        return submission_response(self.context, SubmitResult("under-way", model, path))
 
 
 def submit_routes(submitting: Submitting) -> APIRouter:
@@ -183,9 +165,9 @@ def arguments_in(body: bytes) -> dict[str, str]:
     except ValidationError as error:
         raise _invalid(error) from None
     arguments = arguments_of(fields)
-    if isinstance(arguments, str):
-        raise _bad_body(arguments)
-    return arguments
+    if isinstance(arguments, BadArguments):
+        raise _bad_body(arguments.why)
+    return dict(arguments)
 
 
 def _invalid(error: ValidationError) -> CannotAnswer:

@@ -23,12 +23,11 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from bot.core.context import BoardContext
 from bot.read_models.models import ErrorResponse
 from bot.web.answers import CannotAnswer
-from bot.web.checks import client_name
+from bot.web.incoming import client_name, over_limit
 from hub.client import Hub
 from hub.errors import BadRequest, Denied, HubError, RateLimited
 from hub.records import Account
 from hub.retries import Retries
-from redis_state.board.check_questions import CheckQuestions
 from redis_state.redis import text
 
 BEARER = HTTPBearer(auto_error=False, description="A token of the caller; it is used only to identify them.")
@@ -50,7 +49,6 @@ class TokenOwners:
 
     def __init__(self, context: BoardContext) -> None:
         self._context = context
-        self._questions = CheckQuestions(context.redis, context.keys)
         self._secret = secrets.token_bytes(32)
         self._cache: OrderedDict[bytes, tuple[float, Owner | None]] = OrderedDict()
         self._lock = threading.Lock()
@@ -71,7 +69,7 @@ class TokenOwners:
             owner = self._ask(token)
             self._store(digest, owner)
             if owner is None:
-                self._questions.allows(counter, most=MAX_WRONG)
+                over_limit(self._context, counter, limit=MAX_WRONG)
         if owner is None:
             raise unknown("The Hub does not accept this token.")
         return self.check_person(*owner)

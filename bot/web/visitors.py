@@ -14,9 +14,10 @@ from fastapi import Request, Response
 from bot.core.context import BoardContext
 from bot.read_models.models import ErrorResponse
 from bot.web.answers import CannotAnswer
+from bot.web.asking import SyncAsker
 from hub.oauth import OAuthApp
 from leaderboard.roles import Person
-from redis_state.board.maintainer_actions import MAINTAINER_ACTION, MaintainerAction, MaintainerActions, role_check
+from redis_state.board.messages import MaintainerAction, MaintainerActionResult, role_check
 from redis_state.board.sessions import SESSION_SECONDS, SignInSessions, form_token
 from redis_state.dirty import SyncPriority
 
@@ -58,7 +59,7 @@ class Visitors:
     def __init__(self, context: BoardContext, app: OAuthApp | None) -> None:
         self.context, self.app = context, app
         self.sessions = SignInSessions(context.redis, context.keys)
-        self.maintainer_actions = MaintainerActions(context.redis, context.keys)
+        self.actions = SyncAsker(context, MaintainerAction, MaintainerActionResult, SyncPriority.PERSON)
         self.is_secure = app is not None and app.redirect_uri.startswith("https://")
         self.cookie = self.cookie_name("session")
 
@@ -80,13 +81,8 @@ class Visitors:
             return True
         if not self.context.board.maintainer_organisations:
             return False
-        answer = self.maintainer_actions.read(role_check(person, at=0.0).id)
-        return None if answer is None else answer == "maintainer"
-
-    def send(self, action: MaintainerAction) -> None:
-        """Store `action` and mark its key with the priority of a waiting person."""
-        self.maintainer_actions.put(action)
-        self.context.mark(f"{MAINTAINER_ACTION}:{action.id}", SyncPriority.PERSON)
+        answer = self.actions.mailbox.read(role_check(person, at=0.0).message_id)
+        return None if answer is None else answer.code == "maintainer"
 
     def remember(self, response: Response, purpose: str, value: str, *, seconds: int = SESSION_SECONDS) -> None:
         """Set the cookie for `purpose`."""

@@ -33,6 +33,7 @@ CREATE TABLE IF NOT EXISTS members (
 CREATE TABLE IF NOT EXISTS tokens (
   hash TEXT PRIMARY KEY, user TEXT NOT NULL REFERENCES accounts, name TEXT NOT NULL, role TEXT NOT NULL,
   scoped TEXT NOT NULL, global TEXT NOT NULL, reads_gated INTEGER NOT NULL, created_at REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS private_by_default (account TEXT PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS token_ends (hash TEXT PRIMARY KEY, at REAL NOT NULL);
 """
 
@@ -153,6 +154,15 @@ class Accounts:
         """Every account, ordered by name."""
         sql = "SELECT * FROM accounts WHERE NOT deleted AND (? IS NULL OR kind = ?) ORDER BY key"
         return [_account(row) for row in self._database.rows(sql, (kind, kind))]
+
+    def set_private_by_default(self, org: Account) -> None:
+        """Make the organisation's new repos private unless their creator says otherwise, as an enterprise plan can."""
+        with self._database.write() as db:
+            db.execute("INSERT OR IGNORE INTO private_by_default VALUES (?)", (org.id,))
+
+    def creates_private_repos(self, owner: Account) -> bool:
+        """Whether new repos of `owner` are private unless their creator says otherwise."""
+        return self._database.row("SELECT 1 FROM private_by_default WHERE account = ?", (owner.id,)) is not None
 
     def set_member(self, org: Account, user: Account, role: OrgRole | None) -> None:
         """Make the user a member with that role; with None, remove the membership."""

@@ -72,7 +72,7 @@ class Access:
             raise repo_disabled()
         if not repo.gated or self._has_gated_access(caller, repo):
             return
-        raise GatedRepo(repo.full_name, logged_in=caller.account is not None)
+        raise GatedRepo(repo.type, repo.full_name, repo.web_path, logged_in=caller.account is not None)
 
     def allows(self, caller: Caller, repo: Repo, level: AccessLevel) -> bool:
         """Whether both the caller's account and its token allow `level` on the repo."""

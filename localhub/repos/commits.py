@@ -125,7 +125,8 @@ def _add(request: CommitRequest, key: object, value: Mapping[str, Any]) -> None:
         request.large.append(_lfs_file(path, value))
         _moved(request, path, value)
     elif key == "deletedFile":
-        request.removals.append(RemoveFile(clean(_text(value, "path", None)), folder=False))
+        # The Hub removes a folder of that name too.
+        request.removals.append(RemoveFile(clean_folder(_text(value, "path", None))))
     elif key == "deletedFolder":
         request.removals.append(RemoveFile(clean_folder(_text(value, "path", None)), folder=True))
     elif key == "deletedEntry":

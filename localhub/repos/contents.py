@@ -52,4 +52,5 @@ def _expand(git: GitRepo, commit: str, api_items: list[dict[str, Any]]) -> None:
 
 def _unscanned() -> dict[str, Any]:
     """The status of a file that is not scanned: this Hub has no scanner."""
-    return {"status": "unscanned", "avScan": None, "pickleImportScan": None, "jFrogScan": None, "protectAiScan": None}
+    scans = ("avScan", "pickleImportScan", "jFrogScan", "protectAiScan", "virusTotalScan")
+    return {"status": "unscanned", **{scan: {"status": "unscanned"} for scan in scans}}

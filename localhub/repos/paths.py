@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from localhub.errors import BadRequest
+from localhub.errors import BadRequest, HubError
 
 MAX_PATH_CHARS = 1000
 MAX_NAME_BYTES = 255
@@ -10,7 +10,7 @@ MAX_DEPTH = 100
 
 
 def clean(path: str) -> str:
-    """Return `path` if it is valid for a file in a repo; else raise `BadRequest` with the reason."""
+    """Return `path` if it is valid for a file in a repo; else raise 400 with the reason, or 422."""
     if not path or len(path) > MAX_PATH_CHARS:
         raise BadRequest(f"A path has 1 to {MAX_PATH_CHARS} characters; this one has {len(path)}.")
     if any(char < " " or char == "\x7f" or "\ud800" <= char <= "\udfff" for char in path):
@@ -18,6 +18,9 @@ def clean(path: str) -> str:
     names = path.split("/")
     if len(names) > MAX_DEPTH:
         raise BadRequest(f"A path may lead through {MAX_DEPTH} folders; this one has {len(names)} parts.")
+    if path.startswith("..\\"):
+        # On Windows it would leave the folder that a client downloads to.
+        raise HubError(422, f"The path {path!r} must be relative to the repo.")
     for name in names:
         _check_name(name, path)
     return path
@@ -32,7 +35,7 @@ def is_clean(path: str) -> bool:
     """Whether the path is valid for a file in a repo."""
     try:
         clean(path)
-    except BadRequest:
+    except HubError:
         return False
     return True
 

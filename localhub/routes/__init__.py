@@ -6,13 +6,16 @@ The order matters if an address matches several routes: the pages come last, bec
 from __future__ import annotations
 
 from localhub.routes import (
+    account_repos,
     admin,
+    collections,
     commit,
     content,
     gated_access,
     git_http,
     lfs,
     lfs_files,
+    likes,
     oauth,
     pages,
     refs,
@@ -25,7 +28,10 @@ from localhub.routes import (
     whoami,
 )
 
-_API = (whoami, oauth, refs, commit, content, lfs, lfs_files, repo_lifecycle, gated_access, threads, webhooks, admin)
+_API = (
+    *(whoami, oauth, refs, commit, content, lfs, lfs_files, repo_lifecycle, gated_access, threads, webhooks, admin),
+    *(likes, collections, account_repos),
+)
 _BROADER = (repo_info, repo_lists, resolve, git_http, pages)
 
 API_ROUTERS = [module.router for module in (*_API, *_BROADER)]

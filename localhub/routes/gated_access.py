@@ -102,6 +102,15 @@ def _requester(state: HubState, repo: Repo, body: AccessDecision) -> Account:
 
 
 def _request(row: sqlite3.Row, account: Account, status: str) -> dict[str, Any]:
-    user = {"_id": account.id, "user": account.name, "fullname": account.fullname, "email": account.email}
+    user: dict[str, Any] = {
+        "_id": account.id,
+        "user": account.name,
+        "fullname": account.fullname,
+        "email": account.email,
+        "avatarUrl": account.avatar_url,
+        "isPro": account.is_pro,
+        "type": account.kind,
+        "verifiedOrgNames": [],
+    }
     timestamp = iso(datetime.fromtimestamp(row["at"], UTC))
     return {"requestId": row["id"], "user": user, "status": status, "timestamp": timestamp, "fields": None}

@@ -8,9 +8,11 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, Field
 
+from localhub.accounts.store import Caller
 from localhub.clock import iso
 from localhub.errors import HubError
 from localhub.git.lfs_pointer import pointer_text
+from localhub.git.repository import MAIN
 from localhub.git.rewrite import without_blobs
 from localhub.http.paging import next_link
 from localhub.repos.events import HubEvent
@@ -66,38 +68,49 @@ def lfs_files(
     limit: Annotated[int, Query(ge=1, le=1000)] = 1000,
     cursor: Annotated[int, Query(ge=0, le=100_000_000)] = 0,
 ) -> list[dict[str, Any]]:
-    """One page of the objects, newest first; `filename` is the object's path on main."""
+    """One page of the objects, newest first, with the path and the ref that have it: main, or else the first other."""
     objects = state.lfs.objects(repo.oid)
     if cursor + limit < len(objects):
         response.headers["Link"] = next_link(request, public_url(request), cursor=str(cursor + limit))
-    names = _names(repo)
+    page = objects[cursor : cursor + limit]
+    places = _places(repo, {sha256 for sha256, *_ in page})
     return [
         {
             "fileOid": sha256,
-            "filename": names.get(sha256, ""),
+            "filename": places[sha256][1] if sha256 in places else "",
             "oid": id,
             "pushedAt": iso(datetime.fromtimestamp(at, UTC)),
-            "ref": "refs/heads/main" if sha256 in names else None,
+            "ref": places[sha256][0] if sha256 in places else None,
             "size": size,
         }
-        for sha256, id, size, at in objects[cursor : cursor + limit]
+        for sha256, id, size, at in page
     ]
 
 
 @router.delete("/api/{kind:kind}/{ns}/{name}/lfs-files/{sha}")
-def delete(repo: Owned, state: StateDep, sha: Annotated[str, Path(max_length=100)]) -> dict[str, Any]:
-    """Delete an object for good; pointers to it stay."""
-    _size(state, repo, sha)
-    state.lfs.unlink(repo.oid, sha)
+def delete(
+    repo: Owned,
+    state: StateDep,
+    caller: CallerDep,
+    sha: Annotated[str, Path(max_length=100)],
+    rewrite_history: Annotated[bool, Query(alias="rewriteHistory")] = True,
+) -> dict[str, Any]:
+    """Delete an object for good; with `rewriteHistory` also the files that point to it."""
+    _delete(state, repo, caller, [sha], rewrite_history=rewrite_history)
     return {}
 
 
 @router.post("/api/{kind:kind}/{ns}/{name}/lfs-files/batch")
 def delete_several(repo: Owned, state: StateDep, caller: CallerDep, body: LfsFilesBatch) -> dict[str, Any]:
     """Delete objects; with `rewriteHistory` also the files that point to them, from every commit of every branch."""
+    _delete(state, repo, caller, body.deletions.sha, rewrite_history=body.deletions.rewrite_history)
+    return {}
+
+
+def _delete(state: HubState, repo: Repo, caller: Caller, shas: list[str], *, rewrite_history: bool) -> None:
     account = caller.require_account()
-    sizes = {sha: _size(state, repo, sha) for sha in body.deletions.sha}
-    if body.deletions.rewrite_history:
+    sizes = {sha: _size(state, repo, sha) for sha in shas}
+    if rewrite_history:
         pointers = [pointer_text(sha, size) for sha, size in sizes.items()]
         with repo.git.lock:
             moved = without_blobs(repo.git, pointers)
@@ -106,14 +119,13 @@ def delete_several(repo: Owned, state: StateDep, caller: CallerDep, body: LfsFil
                 state.emit(HubEvent("repo.content", "update", repo, account, tuple(moved)))
     for sha in sizes:
         state.lfs.unlink(repo.oid, sha)
-    return {}
 
 
 @router.post("/api/{kind:kind}/{ns}/{name}/lfs-files/duplicate")
 def duplicate(
     response: Response, repo: Contents, state: StateDep, caller: CallerDep, body: DuplicateBody
 ) -> dict[str, Any]:
-    """Add objects to another repo; the answer lists the failed ones, with status 207."""
+    """Add objects to another repo; the answer counts them, and lists the failed ones with status 207."""
     target = state.access.repo(body.target.type, body.target.name, caller, "discuss")
     failed = []
     for file in body.files:
@@ -124,9 +136,8 @@ def duplicate(
             state.lfs.link(target.oid, file.sha256, size)
     if failed:
         response.status_code = 207
-    failed_ids = {item["sha256"] for item in failed}
-    done = [{"sha256": file.sha256} for file in body.files if file.sha256 not in failed_ids]
-    return {"success": not failed, "succeeded": done, "failed": failed}
+    done = len(body.files) - len(failed)
+    return {"success": not failed, "processed": len(body.files), "succeeded": done, "failed": failed}
 
 
 def _size(state: HubState, repo: Repo, sha: str) -> int:
@@ -136,10 +147,18 @@ def _size(state: HubState, repo: Repo, sha: str) -> int:
     return size
 
 
-def _names(repo: Repo) -> dict[str, str]:
-    """SHA-256 → path of the object on main."""
-    head = repo.git.head()
-    entries = repo.git.entries(head, recursive=True) if head else []
-    files = {entry.path: entry.oid for entry in entries if entry.type == "file"}
-    facts = repo.git.facts(files.values())
-    return {pointer.sha256: path for path, oid in files.items() if (pointer := facts[oid].pointer)}
+def _places(repo: Repo, wanted: set[str]) -> dict[str, tuple[str, str]]:
+    """SHA-256 → ref and path of an object, for those of `wanted` that a ref has now; main comes first."""
+    places: dict[str, tuple[str, str]] = {}
+    refs = repo.git.refs()
+    for ref in sorted(refs, key=lambda name: (name != MAIN, name)):
+        entries = repo.git.entries(refs[ref], recursive=True)
+        files = {entry.path: entry.oid for entry in entries if entry.type == "file"}
+        facts = repo.git.facts(files.values())
+        for path, oid in files.items():
+            pointer = facts[oid].pointer
+            if pointer and pointer.sha256 in wanted:
+                places.setdefault(pointer.sha256, (ref, path))
+        if places.keys() == wanted:
+            break
+    return places

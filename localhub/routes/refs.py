@@ -75,7 +75,8 @@ def commits(
     rev: Rev,
     p: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
     limit: Annotated[int, Query(ge=1, le=1000)] = 50,
-    expand: Annotated[list[str] | None, Query(alias="expand[]")] = None,
+    expand: Annotated[list[str] | None, Query()] = None,
+    expand_list: Annotated[list[str] | None, Query(alias="expand[]")] = None,
 ) -> list[dict[str, Any]]:
     """One page of the log, newest first; `X-Total-Count` holds the number of commits."""
     head = repo.git.resolve(rev)
@@ -83,8 +84,9 @@ def commits(
     response.headers["X-Total-Count"] = str(total)
     if (p + 1) * limit < total:
         response.headers["Link"] = next_link(request, public_url(request), p=str(p + 1))
+    formatted = "formatted" in [*(expand or ()), *(expand_list or ())]
     page = history.log(repo.git, head, skip=p * limit, limit=limit)
-    return [_commit(state, info, formatted="formatted" in (expand or ())) for info in page]
+    return [_commit(state, info, formatted=formatted) for info in page]
 
 
 @router.post("/api/{kind:kind}/{ns}/{name}/branch/{branch:seg}")
@@ -117,10 +119,10 @@ def delete_branch(repo: Writable, state: StateDep, caller: CallerDep, branch: Re
 @router.post("/api/{kind:kind}/{ns}/{name}/tag/{rev:seg}")
 def create_tag(repo: Writable, state: StateDep, caller: CallerDep, rev: Rev, body: NewTag) -> dict[str, Any]:
     """Create a tag."""
-    ref = _checked_ref(f"refs/tags/{body.tag}")
     account = caller.require_account()
     with repo.git.lock:
         commit = repo.git.resolve(rev)
+        ref = _checked_ref(f"refs/tags/{body.tag}")
         repo.git.tag(body.tag, commit, body.message, author_of(account), state.clock.seconds())
         _note_change(state, repo, account, RefChange(ref, None, commit))
     return {}

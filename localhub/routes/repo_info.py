@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse
 
-from localhub.errors import BadRequest, RepoMoved, RepoNotFound
+from localhub.errors import BadRequest, HubError, RepoMoved, RepoNotFound
 from localhub.http.routing import RepoKind
 from localhub.repos.info import check_expand, info
 from localhub.repos.records import Repo
@@ -15,6 +15,11 @@ from localhub.routes.dependencies import CallerDep, Name, Readable, Rev, StateDe
 from localhub.state import HubState
 
 router = APIRouter(tags=["info"])
+
+_OPERATIONS = frozenset(
+    {"commit", "commits", "compare", "discussions", "paths-info", "preupload", "refs", "revision", "tag", "tree"}
+)
+"""Words that follow a repo's name in an address of the API."""
 
 Security = Annotated[bool, Query(alias="securityStatus")]
 Expand = Annotated[list[str] | None, Query(description="Only these fields")]
@@ -43,6 +48,21 @@ def without_owner(state: StateDep, caller: CallerDep, kind: RepoKind, name: Name
     if repo is None or not state.access.allows(caller, repo, "read"):
         raise RepoNotFound
     raise RepoMoved(name, repo.full_name)
+
+
+@router.get("/api/{kind:kind}/{name}/{operation}/{rest:rest}")
+@router.post("/api/{kind:kind}/{name}/{operation}/{rest:rest}")
+@router.delete("/api/{kind:kind}/{name}/{operation}/{rest:rest}")
+def of_repo_without_owner(
+    state: StateDep, caller: CallerDep, kind: RepoKind, name: Name, operation: str, rest: str
+) -> None:
+    """Answer a call about a repo whose name has no owner: a redirect for a former name, else `RepoNotFound`.
+
+    The last route of the API that matches: whatever it gets, no repo with an owner has this address.
+    """
+    if operation not in _OPERATIONS:
+        raise HubError(404, f"There is no {operation}/{rest} of a repo.")
+    without_owner(state, caller, kind, name)
 
 
 def _answer(

@@ -7,6 +7,7 @@ from base64 import b64decode
 from binascii import Error as NotBase64
 from typing import Annotated, Any, Literal
 
+import yaml
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, Field
 
@@ -85,10 +86,14 @@ def create(request: Request, state: StateDep, caller: CallerDep, body: NewRepo) 
     if existing:
         raise _exists(existing, public_url(request))
     private = body.private if body.visibility is None else body.visibility != "public"
+    if private is None:
+        private = state.accounts.creates_private_repos(owner)
     files = {clean(file.path): _bytes(file) for file in body.files}
     if body.license:
         files.setdefault("README.md", f"---\nlicense: {body.license!r}\n---\n".encode())
-    repo = state.repos.create(repo_type, owner, name, creator, files=files, private=bool(private), sdk=body.sdk)
+    if repo_type == "space":
+        files.setdefault("README.md", _space_card(name, str(body.sdk)))
+    repo = state.repos.create(repo_type, owner, name, creator, files=files, private=private, sdk=body.sdk)
     return {"url": public_url(request) + repo.web_path, "name": repo.full_name, "id": repo.oid}
 
 
@@ -100,6 +105,7 @@ def delete(state: StateDep, caller: CallerDep, body: OldRepo) -> dict[str, Any]:
     repo = _repo_to_change(state, caller, body.type or "model", f"{namespace}/{name}")
     state.repos.delete(repo, caller.account)
     state.grants.forget(repo)
+    state.likes.forget(repo)
     for sha256, *_ in state.lfs.objects(repo.oid):
         state.lfs.unlink(repo.oid, sha256)
     return {}
@@ -183,6 +189,19 @@ def _check_name(name: str) -> None:
             f"Invalid repo name {name!r}: 1 to 96 letters, digits, '-', '_' and '.', without '--' or '..', not starting"
             " with '.', not ending in '-', '.' or '.git'."
         )
+
+
+def _space_card(name: str, sdk: str) -> bytes:
+    """The card that a new Space starts with."""
+    metadata: dict[str, Any] = {
+        "title": name.replace("-", " ").title(),
+        "emoji": "📊",
+        "colorFrom": "blue",
+        "colorTo": "green",
+    }
+    metadata |= {"sdk": sdk, **({"app_file": "app.py"} if sdk in ("gradio", "streamlit") else {}), "pinned": False}
+    head = yaml.safe_dump(metadata, sort_keys=False, allow_unicode=True)
+    return f"---\n{head}---\n\nA Space of a local Hub.\n".encode()
 
 
 def _exists(repo: Repo, base: str) -> HubError:

@@ -12,7 +12,8 @@ from localhub.http.file_responses import not_modified, quoted_etag, send_bytes
 from localhub.http.routing import RepoKind
 from localhub.repos.paths import is_clean
 from localhub.repos.records import Repo, RepoType
-from localhub.routes.dependencies import CallerDep, Name, Namespace, Rev, StateDep, type_of
+from localhub.routes.dependencies import CallerDep, Name, Namespace, Rev, StateDep, public_url, type_of
+from localhub.routes.repo_info import without_owner
 from localhub.state import HubState
 
 router = APIRouter(tags=["resolve"])
@@ -61,6 +62,13 @@ def raw(
     return send_bytes(request, repo.git.read(entry.oid), entry.oid, "file.txt", {"X-Repo-Commit": commit})
 
 
+@router.get("/{prefix:prefix}{name}/resolve/{rev:seg}/{path:rest}")
+@router.head("/{prefix:prefix}{name}/resolve/{rev:seg}/{path:rest}")
+def resolve_without_owner(state: StateDep, caller: CallerDep, prefix: RepoKind, name: Name) -> None:
+    """Redirect a repo's former name without an owner, as the first repos had; `RepoNotFound` for any other."""
+    without_owner(state, caller, prefix, name)
+
+
 def _file(
     state: HubState, caller: Caller, repo_type: RepoType, full_name: str, rev: str, path: str
 ) -> tuple[Repo, str, TreeEntry]:
@@ -88,5 +96,6 @@ def _large(
         return Response(status_code=304, headers=headers)
     name = entry.path.rpartition("/")[2]
     # The client follows a redirect within this Hub also for HEAD: the storage's answer repeats the commit.
-    target = state.lfs.address("get", repo.oid, sha256, commit=commit, name=name)
+    # The address is absolute, as the Hub's is: huggingface_hub 0.27 drops the query of a relative one.
+    target = public_url(request) + state.lfs.address("get", repo.oid, sha256, commit=commit, name=name)
     return RedirectResponse(target, 302, headers)

@@ -42,20 +42,26 @@ def whoami(state: StateDep, caller: CallerDep) -> dict[str, Any]:
 @router.get("/api/users/{user}/overview")
 def user_overview(state: StateDep, user: AccountName) -> dict[str, Any]:
     """A user's public profile."""
-    account = _named(state, user, "user")
+    account = named_account(state, user, "user")
     orgs = [
-        {"name": org.name, "fullname": org.fullname, "avatarUrl": org.avatar_url}
+        {"id": org.id, "name": org.name, "fullname": org.fullname, "avatarUrl": org.avatar_url}
         for org, _ in state.accounts.orgs(account)
     ]
-    zeros = dict.fromkeys(("numDiscussions", "numPapers", "numUpvotes", "numLikes", "numFollowing", "numFollowers"), 0)
-    more = {"createdAt": iso(account.created_at), "details": "", "isFollowing": False, "orgs": orgs}
-    return {**_member(account), **more, **_repo_counts(state, account), **zeros}
+    zeros = dict.fromkeys(("numDiscussions", "numPapers", "numUpvotes", "numFollowing", "numFollowers"), 0)
+    more = {
+        "createdAt": iso(account.created_at),
+        "details": "",
+        "isFollowing": False,
+        "orgs": orgs,
+        "numLikes": len(state.likes.of_user(account)),
+    }
+    return {**account_fields(account), **more, **_repo_counts(state, account), **zeros}
 
 
 @router.get("/api/organizations/{org}/overview")
 def org_overview(state: StateDep, org: AccountName) -> dict[str, Any]:
     """An organisation's public profile."""
-    account = _named(state, org, "org")
+    account = named_account(state, org, "org")
     return {
         "_id": account.id,
         "name": account.name,
@@ -85,7 +91,7 @@ def members(
     cursor: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
 ) -> list[dict[str, Any]]:
     """One page of the members; only members see roles."""
-    account = _named(state, org, "org")
+    account = named_account(state, org, "org")
     is_member = caller.account is not None and state.accounts.role(account.id, caller.account.id) is not None
     matching = [
         (user, role)
@@ -95,7 +101,7 @@ def members(
     if cursor + limit < len(matching):
         response.headers["Link"] = next_link(request, public_url(request), cursor=str(cursor + limit))
     page = matching[cursor : cursor + limit]
-    return [_member(user) | ({"role": role} if is_member else {}) for user, role in page]
+    return [account_fields(user) | ({"role": role} if is_member else {}) for user, role in page]
 
 
 @router.get("/api/users/{name}/followers")
@@ -123,7 +129,7 @@ def avatar(name: str) -> Response:
     return Response(image, media_type="image/svg+xml", headers={"Cache-Control": "max-age=86400"})
 
 
-def _named(state: HubState, name: str, kind: str | None) -> Account:
+def named_account(state: HubState, name: str, kind: str | None) -> Account:
     account = state.accounts.by_name(name)
     if account is None or account.kind != kind:
         raise HubError(404, f"There is no {'organization' if kind == 'org' else 'user'} {name}")
@@ -131,13 +137,13 @@ def _named(state: HubState, name: str, kind: str | None) -> Account:
 
 
 def _org(org: Account, role: str) -> dict[str, Any]:
+    optional = {"email": org.email, "plan": org.plan}
     return {
         "type": "org",
         "id": org.id,
         "name": org.name,
         "fullname": org.fullname,
-        "email": org.email,
-        "plan": org.plan,
+        **{name: value for name, value in optional.items() if value is not None},
         "canPay": False,
         "periodEnd": None,
         "avatarUrl": org.avatar_url,
@@ -146,7 +152,7 @@ def _org(org: Account, role: str) -> dict[str, Any]:
     }
 
 
-def _member(account: Account) -> dict[str, Any]:
+def account_fields(account: Account) -> dict[str, Any]:
     return {
         "_id": account.id,
         "user": account.name,

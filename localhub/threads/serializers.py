@@ -143,6 +143,7 @@ class ThreadSerializer:
             "type": account.kind,
             "isPro": account.is_pro,
             "isHf": False,
+            "isHfAdmin": False,
             "isMod": False,
             "isOwner": account.id == self.repo.owner_id,
             "isOrgMember": role is not None and account.id != self.repo.owner_id,

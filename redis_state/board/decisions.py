@@ -43,7 +43,7 @@ class CommandDecision(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    at: str = Field(max_length=40, description="when the comment was written, by the Hub: ISO, in UTC")
+    at: str = Field(max_length=40, description="the time of the comment, as the Hub reports it: ISO, in UTC")
     person: DecisionAuthor
     roles: list[str] = Field(default_factory=list, max_length=10)
     command: str = Field(max_length=2_000)
@@ -53,9 +53,11 @@ class CommandDecision(BaseModel):
     requests: list[str] = Field(default_factory=list, max_length=1_000)
     allowed: bool
     answer: str = Field(default="", max_length=100_000)
-    thread: DecisionThread | None = Field(default=None, description="None: at a shell, on a page or by a program")
+    thread: DecisionThread | None = Field(default=None, description="the thread; null for a shell, a page or a program")
     comment: str = Field(max_length=100)
-    number: int = Field(default=0, description="which command of its comment it is, or which part of it, from 0")
+    number: int = Field(
+        default=0, description="index of the command in its comment, or of the part of the command, from 0"
+    )
 
     @property
     def id(self) -> str:

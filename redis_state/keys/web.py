@@ -1,4 +1,4 @@
-"""Keys of what people ask for on the pages, and of the answers; all expire within a day."""
+"""Keys of messages from the web server to syncs, counted requests and sessions; all expire within a day."""
 
 from __future__ import annotations
 
@@ -6,28 +6,16 @@ from redis_state.keys.board import BoardKeys
 
 
 class WebKeys(BoardKeys):
-    """Keys of questions, submissions, sessions and maintainers' actions."""
+    """Keys of messages to syncs, of counted requests, and of sessions."""
 
-    def question(self, digest: str) -> str:
-        """String, for two minutes: JSON of a question."""
-        return self._key("question", digest)
-
-    def answer(self, digest: str) -> str:
-        """String, for a minute: JSON of the answer."""
-        return self._key("answer", digest)
+    def message(self, kind: str, message_id: str) -> str:
+        """Hash, for a day at most: a message to a sync, and its answer (`redis_state.board.mailbox`)."""
+        return self._key(kind, message_id)
 
     def asked(self, counter: str) -> str:
-        """String, for a minute: the number of questions of one client, or of `all` clients."""
+        """String, for a minute: the number of requests that `bot.web.incoming.over_limit` counted."""
         return self._key("asked", counter)
-
-    def submission(self, digest: str) -> str:
-        """Hash, for a day: `asked`, JSON of the submission and its sender; `answer`, once there is one."""
-        return self._key("submission", digest)
 
     def session(self, digest: str) -> str:
         """String, for hours: JSON of a signed-in person; `digest` is that of the id in their cookie."""
         return self._key("session", digest)
-
-    def maintainer_action(self, name: str) -> str:
-        """Hash, for an hour: `asked`, JSON of the action and the maintainer; `settled`, its result; `answer`."""
-        return self._key("errand", name)

@@ -211,7 +211,7 @@ class Story:
                 continue  # a request from a pull request is now before it in the queue
             self._wrong(f"listed and not done: {key}")
         for deed in self.before.touched(self.witness.deeds, asked=self.town.asked, paths=self.town.paths):
-            self._wrong(f"touched the past: {deed}")
+            self._wrong(f"changed an old file or thread: {deed}")
         for name in sorted(mentioned(self.witness.deeds) - self.town.spoken):
             self._wrong(f"mentioned {name}, who had done nothing")
         spoken = {(deed.repo, deed.thread) for deed in self.witness.deeds if deed.what in ("comment", "merged")}
@@ -220,7 +220,7 @@ class Story:
         self.found |= {"asked": len(self.town.asked), "answered": len(spoken & set(self.town.asked))}
         self.found["too_late"] = len(late)
         for place in sorted(silent - late):
-            self._wrong(f"nobody answered in {place}")
+            self._wrong(f"no answer in {place}")
 
     # --- tools
 

@@ -100,10 +100,10 @@ class AdoptionUsers:
         """Return a random person."""
         return self.chance.choice(PEOPLE)
 
-    # --- with files
+    # --- files
 
     def new(self, model: str) -> tuple[str, Fields]:
-        """A request for a new model."""
+        """Return path and fields of a request for a new model."""
         fields = {"model": model, "status": "PENDING", "revision": "main", "precision": "float16", "params": 0.1}
         more = {"weight_type": "Original", "base_model": "", "submitted_time": self.now()}
         return f"{model}_eval_request_False_float16_Original.json", {**fields, **more}
@@ -144,7 +144,7 @@ class AdoptionUsers:
         """Return the time as forms write it."""
         return str(self.hub.state.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ"))
 
-    # --- with words
+    # --- threads
 
     def thank(self, number: int) -> None:
         """Write a comment in an old thread that asks for nothing."""

@@ -96,7 +96,7 @@ class Past:
 
 
 def _thread_deed(event: DiscussionEvent, repo: str) -> Deed:
-    """What the bot did in a thread."""
+    """Return the bot's action in a thread."""
     text = str(event.comment.data["raw"]) if event.comment is not None else ""
     if event.kind == "discussion.comment":
         return Deed("comment" if event.action == "create" else "edit-comment", repo, event.thread.num, text=text)

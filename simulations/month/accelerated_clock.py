@@ -36,7 +36,7 @@ def find_library() -> str:
         *Path("/usr/lib").glob("faketime/libfaketimeMT.so.1"),
     ]
     if not found:
-        raise NoLibrary("A month is played with libfaketime: apt-get install libfaketime.")
+        raise NoLibrary("The simulation of a month needs libfaketime: apt-get install libfaketime.")
     return str(found[0])
 
 

@@ -1,4 +1,4 @@
-"""The models of the month: good ones, and one for each reason for which admission refuses models."""
+"""The models of the month: acceptable ones, and one for each reason for which admission refuses models."""
 
 from __future__ import annotations
 
@@ -104,8 +104,8 @@ BAD = (
     Kind("blend", "merge-undeclared", _with(README__md=card(tags=["merge"]))),
     Kind("no-merge", "category-no-merge", good, asks={"model_type": "merge"}),
     Kind("wide", "float32-only", good, precision="4bit"),
-    Kind("bare", "adapter-as-original", lambda: _adapter("nobody/nothing")),
-    Kind("orphan", "base-model-not-found", lambda: _adapter("nobody/nothing"), weight_type="Adapter"),
+    Kind("bare", "adapter-as-original", lambda: _adapter("missing/model")),
+    Kind("orphan", "base-model-not-found", lambda: _adapter("missing/model"), weight_type="Adapter"),
     Kind("odd", "precision-unknown", good, precision="int7"),
     Kind("half", "weights-unknown", good, weight_type="Half"),
     Kind("stranger", "revision-of-a-stranger", good, asks={"revision": "refs/pr/1"}),
@@ -122,7 +122,7 @@ KINDS = {kind.name: kind for kind in (*GOOD, *BAD)}
 
 
 def files_of(kind: Kind, number: int) -> dict[str, bytes]:
-    """The files of the `number`th model: no two have the same weights, but for copies, which are all of one."""
+    """Return the files of model `number`. All models have different weights, except copies, which have the same."""
     stamp = (0 if kind.name == "copy" else number + 1).to_bytes(4, "little")
     found = dict(kind.files()) if kind.files else {}
     for name, content in found.items():

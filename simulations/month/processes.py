@@ -1,4 +1,4 @@
-"""The processes of the month: a Hub, a queue server and everything of Steward, each by the played clock."""
+"""The processes of the month: localhub, a queue server and all processes of Steward, with the accelerated clock."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ COMMANDS = {"web": ["serve"], "sync": ["sync", "--no-timer"], "schedule": ["sche
 ROOT = Path(__file__).parents[2]
 HARNESS = "month_harness"
 PATIENCE = 60.0
-"""Real seconds for a process to come up."""
+"""Real seconds in which a process must start."""
 
 
 @dataclass
 class MonthProcesses:
-    """The board's processes, by name, and hands to start and end them."""
+    """Starts and stops the board's processes; `processes` holds the running ones by name."""
 
     folder: Path
     clock: PlayedClock
@@ -58,13 +58,13 @@ class MonthProcesses:
 
     @property
     def parts(self) -> list[str]:
-        """Everything of Steward that runs: a web server, two sync processes, the timer, and workers."""
+        """The names of Steward's processes: a web server, two sync processes, the timer, and workers."""
         return ["web", "sync-0", "sync-1", "schedule", *(f"worker-{n}" for n in range(self.workers))]
 
-    # --- starting
+    # --- start
 
     def open(self, world: Mapping[str, Any]) -> None:
-        """Start the queue server and a Hub with `world` in it."""
+        """Start the queue server, and localhub with `world`."""
         self.start_queue()
         path = self.folder / "world.json"
         path.write_text(json.dumps(world))
@@ -74,11 +74,11 @@ class MonthProcesses:
         self.hub_url = json.loads(process.stdout.readline())["url"]
 
     def write_board(self, board: Mapping[str, Any]) -> None:
-        """The board file, as every process reads it when it starts."""
+        """Write the board file, which every process reads when it starts."""
         (self.folder / "board.yaml").write_text(yaml.safe_dump(dict(board)))
 
     def context(self) -> BoardContext:
-        """A desk to look at what the bot makes of the month, in the name of an account that may only read."""
+        """Return a board context that reads the bot's state, with a read-only account on the Hub."""
         board = parse_board((self.folder / "board.yaml").read_text())
         mirrors = self.folder / "eyes"
         hub = Hub(self.hub_url, EYES, timeout=60)
@@ -87,7 +87,7 @@ class MonthProcesses:
         )
 
     def start(self, *names: str) -> None:
-        """Start parts of Steward."""
+        """Start the processes `names`."""
         for name in names:
             kind = name.partition("-")[0]
             self._start(
@@ -95,7 +95,7 @@ class MonthProcesses:
             )
 
     def start_queue(self) -> None:
-        """Start the queue server on the data that it left."""
+        """Start the queue server on its existing data."""
         folder = self.folder / "queue"
         folder.mkdir(exist_ok=True)
         options = {"--port": str(self.queue_port), "--bind": "127.0.0.1", "--dir": str(folder), "--appendonly": "yes"}
@@ -132,26 +132,26 @@ class MonthProcesses:
             "STEWARD_HARNESS": HARNESS,
             "STEWARD_PRELOAD": "",
             "STEWARD_DEVICE": "cpu",
-            # Waits run by the fast clock, the processor does not.
+            # The accelerated clock shortens waits, but not the time that the processor needs.
             "STEWARD_PROBE_PATIENCE": f"{max(1.0, self.clock.rate):g}",
             "PYTHONFAULTHANDLER": "1",
             "PYTHONPATH": os.pathsep.join((str(self.folder / "harness"), str(ROOT))),
             **token[kind],
         }
 
-    # --- ending
+    # --- end
 
     def stop(self, name: str, *, seconds: float = 30) -> bool:
-        """SIGTERM, and SIGKILL to the whole session of what is not gone in time; whether it went by itself.
+        """Send SIGTERM, and after `seconds` SIGKILL to the whole session; return whether the process ended by itself.
 
-        What does not go says in its log where each of its threads stands.
+        A process that has to be killed first writes the stacks of its threads to its log.
         """
         process = self.processes.pop(name)
         process.send_signal(signal.SIGTERM)
         try:
             process.wait(seconds)
         except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGABRT)  # faulthandler's cue
+            process.send_signal(signal.SIGABRT)  # makes faulthandler write the stacks
             time.sleep(1)
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
@@ -161,7 +161,7 @@ class MonthProcesses:
         return True
 
     def kill(self, name: str) -> None:
-        """kill -9, as a power cut does."""
+        """Kill the process with SIGKILL, as a power cut does."""
         process = self.processes.pop(name)
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
@@ -171,14 +171,14 @@ class MonthProcesses:
         self.children.started = [child for child in self.children.started if child.process is not process]
 
     def lose_queue(self) -> None:
-        """The queue server dies with all its data, and comes back empty."""
+        """Kill the queue server, delete its data, and start it again."""
         self.kill("queue")
         shutil.rmtree(self.folder / "queue")
         self.start_queue()
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
-        """Everything stands still meanwhile."""
+        """Stop all processes with SIGSTOP while the block runs."""
         groups = [process.pid for process in self.processes.values()]
         for pid in groups:
             os.killpg(pid, signal.SIGSTOP)
@@ -188,10 +188,10 @@ class MonthProcesses:
             for pid in groups:
                 os.killpg(pid, signal.SIGCONT)
 
-    # --- looking
+    # --- state
 
     def wait(self, condition: Any, *, seconds: float = PATIENCE) -> None:
-        """Return once `condition()` holds. Raises TimeoutError."""
+        """Return once `condition()` is true. Raises TimeoutError."""
         deadline = time.monotonic() + seconds
         while not condition():
             if time.monotonic() > deadline:
@@ -206,13 +206,13 @@ class MonthProcesses:
             return False
 
     def admin(self, method: str, path: str, body: object = None) -> Any:
-        """A call to the Hub's own knobs."""
+        """Call localhub's admin API."""
         answer = httpx2.request(method, f"{self.hub_url}/_admin/{path}", json=body, timeout=60)
         answer.raise_for_status()
         return answer.json()
 
     def steward(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run a command of `steward` as an operator does, by the same clock."""
+        """Run a `steward` command as an operator, with the same clock."""
         command, time_settings = self.clock.command("operator", [sys.executable, "-m", "steward.cli", *arguments])
         settings = self._settings("sync", "operator")
         environment = {"PATH": os.environ["PATH"], "HOME": os.environ["HOME"], **time_settings, **settings}

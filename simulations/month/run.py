@@ -95,7 +95,7 @@ def is_quiet(context: BoardContext, town: MonthProcesses, *, soon: float) -> boo
     due = [key for key, score in marks if float(score) % 1e12 < by and key.startswith((b"request:", b"thread:"))]
     later = {key.decode().partition(":")[2] for key, _ in marks}
     if set(context.index.unjudged()) - later:
-        return False  # what is tried again has a mark that says when; for the rest somebody has still to come
+        return False  # a request without a verdict and without a scheduled retry still waits for its sync
     return not due and not any(hook["state"] == "pending" for hook in pending(town))
 
 
@@ -135,7 +135,7 @@ def ids_of(town: MonthProcesses) -> dict[str, str]:
 
 
 def tell(clock: PlayedClock, words: str, troubles: Troubles | None = None) -> None:
-    """Print a line about the progress, and about faults since the last line."""
+    """Print a line about the progress, with the faults since the last line."""
     more = ""
     if troubles is not None and troubles.events:
         more = f"  [{'; '.join(troubles.events)}]"

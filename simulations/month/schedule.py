@@ -49,7 +49,7 @@ class Submission:
 
     @property
     def owner(self) -> str:
-        """The account that owns the model."""
+        """Return the account that owns the model."""
         return name_of(self.person)
 
     @property

@@ -1,4 +1,4 @@
-"""The figures of the month: one object for programs, one table for people."""
+"""Computes the figures of the month, and formats them as a table."""
 
 from __future__ import annotations
 

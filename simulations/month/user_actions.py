@@ -98,9 +98,9 @@ class People:
     def scrawl(self, seed: int) -> Flow:
         """Open a pull request that is no submission: notes, an unreadable file, or another person's file."""
         random = Random(seed)
-        person = self.anybody(random)
+        person = self.random_person(random)
         theirs = [entry.path for entry in self.entries("FINISHED", "FAILED")] or [
-            "nobody/x_eval_request_False_x_Y.json"
+            "missing/x_eval_request_False_x_Y.json"
         ]
         path, content = random.choice(
             (
@@ -148,11 +148,11 @@ class People:
     def burst(self, seed: int) -> Flow:
         """Let several people, including a maintainer, write commands in one discussion at once."""
         random = Random(seed)
-        number = self.discuss(self.anybody(random), f"Questions {seed % 1000}", "/help")
+        number = self.discuss(self.random_person(random), f"Questions {seed % 1000}", "/help")
         entries = self.entries("waiting", "running", "FINISHED", "FAILED", "queued")
         for _ in range(random.randint(3, 7)):
             entry = random.choice(entries) if entries else None
-            model = entry.model if entry else "nobody/nothing"
+            model = entry.model if entry else "missing/model"
             said = random.choice(
                 (
                     f"/status {model}",
@@ -167,7 +167,7 @@ class People:
                     f"/hold {model} I want to",
                 )
             )
-            self.say(self.anybody(random), SPACE, number, said)
+            self.say(self.random_person(random), SPACE, number, said)
         yield random.uniform(0, SOON)
         yield from self._maintain(random, number)
 
@@ -222,7 +222,10 @@ class People:
         self.used.add(entry.model)
         author, mia = entry.model.partition("/")[0], random.choice(MAINTAINERS)
         number = self.discuss(
-            self.anybody(random), f"[FLAG] {entry.model}", "It looks like a copy of another model to me.", repo=SPACE
+            self.random_person(random),
+            f"[FLAG] {entry.model}",
+            "It looks like a copy of another model to me.",
+            repo=SPACE,
         )
         yield random.uniform(SOON, LATER)
         if random.random() < 0.2:
@@ -237,7 +240,7 @@ class People:
 
     # --- tools
 
-    def anybody(self, random: Random) -> str:
+    def random_person(self, random: Random) -> str:
         """Return a random person."""
         return random.choice(self.script.submissions).owner
 

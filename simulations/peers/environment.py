@@ -65,7 +65,7 @@ class Timetable:
 
 @dataclass(frozen=True)
 class Try:
-    """One evaluation on one machine; `seconds` until it ends as `ending` says, and then `repair` until it is back."""
+    """One evaluation on one machine: it ends after `seconds` as `ending`; after `repair` more the machine is free."""
 
     submission: Submission
     began: float

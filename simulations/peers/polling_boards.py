@@ -117,7 +117,7 @@ class Template(Polling):
 
     def _live(self, folder: Path) -> Life:
         while True:
-            with suppress(HfHubHTTPError):  # it is shown on the page of the Space, and the next pass comes
+            with suppress(HfHubHTTPError):  # the page of the Space shows it; the next pass follows
                 yield from self._pass(folder)
             yield EVERY
 

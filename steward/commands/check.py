@@ -12,7 +12,7 @@ from steward.commands.board import AsJson, open_board
 from steward.commands.model_arguments import Model, Precision, Revision, WeightType, reason_lines
 
 if TYPE_CHECKING:
-    from bot.model_facts.checking import AdmissionCheck, AdmissionCheckLine
+    from bot.read_models.check_models import CheckResponse, RuleResultView
 
 REFUSED = 1
 MARKS = {"passed": "ok", "failed": "FAIL", "not-looked-at": "-"}
@@ -32,10 +32,10 @@ def check(
     as_json: AsJson = False,
 ) -> None:
     """Show which rules for submissions a model passes and which it fails. Exit status 1 if it would be refused."""
-    from bot.model_facts.checking import check as judge
+    from bot.requests.verb_check import check_model
 
     with open_board() as context:
-        result = judge(
+        result = check_model(
             context,
             model,
             revision=revision,
@@ -44,31 +44,18 @@ def check(
             submitter=submitter,
             public=False,
         )
-    print(json.dumps(_fields(result)) if as_json else "\n".join([*map(_line_words, result.lines), _end(result)]))
+    as_words = "\n".join([*map(_rule_words, result.rules), _end(result)])
+    print(json.dumps({**result.model_dump(), "access": result.access}) if as_json else as_words)
     raise typer.Exit(0 if result.accepted else REFUSED)
 
 
-def _fields(result: AdmissionCheck) -> dict[str, object]:
-    lines = [
-        {
-            "rule": line.rule,
-            "title": line.title,
-            "outcome": line.outcome,
-            "reasons": [reason.model_dump() for reason in line.reasons],
-        }
-        for line in result.lines
-    ]
-    head = {"model": result.model, "accepted": result.accepted, "revision": result.verdict.sha, "access": result.access}
-    return {**head, "rules": lines}
+def _rule_words(rule: RuleResultView) -> str:
+    reasons = (words for reason in rule.reasons for words in reason_lines(reason, " " * 6))
+    return "\n".join([f"{MARKS[rule.outcome]:5} {rule.title}", *reasons])
 
 
-def _line_words(line: AdmissionCheckLine) -> str:
-    reasons = (words for reason in line.reasons for words in reason_lines(reason, " " * 6))
-    return "\n".join([f"{MARKS[line.outcome]:5} {line.title}", *reasons])
-
-
-def _end(result: AdmissionCheck) -> str:
-    failed = sum(line.outcome == "failed" for line in result.lines)
+def _end(result: CheckResponse) -> str:
+    failed = sum(rule.outcome == "failed" for rule in result.rules)
     if result.accepted:
-        return f"{result.model} would be accepted at {(result.verdict.sha or '')[:8]}."
-    return f"{result.model} would not be accepted: {failed} of {len(result.lines)} rules fail."
+        return f"{result.model} would be accepted at {(result.revision or '')[:8]}."
+    return f"{result.model} would not be accepted: {failed} of {len(result.rules)} rules fail."

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from bot.read_models.check_models import ReasonView
     from leaderboard.reasons import Problem
 
 Model = Annotated[str, typer.Argument(help="The model's id on the Hub: org/name.")]
@@ -17,7 +16,7 @@ Revision = Annotated[str, typer.Option(help="A branch, a tag or a commit.")]
 WeightType = Annotated[str, typer.Option(help="Original, Delta or Adapter.")]
 
 
-def reason_lines(reason: Problem | ReasonView, mark: str) -> Iterator[str]:
+def reason_lines(reason: Problem, mark: str) -> Iterator[str]:
     """Yield one reason after `mark`, and its advice in the next line."""
     from bot.core.render import printable
 

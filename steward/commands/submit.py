@@ -22,7 +22,7 @@ from steward.exit_statuses import MISCONFIGURED
 if TYPE_CHECKING:
     from bot.read_models.submit_models import SubmissionBody, SubmissionResponse
     from hub.records import Account
-    from redis_state.board.submissions import ApiSubmission
+    from redis_state.board.messages import ApiSubmission
 
 REFUSED = 1
 STATUSES = {"submitted": 0, "resubmitted": 0, "under-way": MISCONFIGURED, "hub-refused": MISCONFIGURED}
@@ -124,29 +124,32 @@ def _error_message(status: int, content: bytes) -> str:
 
 def _submit_locally(body: SubmissionBody, by: str) -> SubmissionResponse:
     """Submit to the board in the settings."""
-    from bot.web.submission_sync import carry_out
+    from bot.read_models.submit_models import SubmissionResponse
+    from bot.requests.api_submission import carry_out
     from hub.errors import HubError
-    from redis_state.board.submissions import ApiSubmissions
+    from redis_state.board.mailbox import Mailbox
+    from redis_state.board.messages import ApiSubmission
 
     with open_board() as context:
         try:
             account = context.hub.user(by) if by else _owner(context.hub.endpoint)
             submission = _submission(body, account, context.now())
-            submissions = ApiSubmissions(context.redis, context.keys)
-            submissions.put(submission)  # repeated within a day, it is the same submission
-            return carry_out(context, submissions.find(submission.digest) or submission)
+            mailbox = Mailbox(context.redis, context.keys, ApiSubmission, SubmissionResponse)
+            mailbox.put(submission)  # repeated within a day, it is the same submission
+            return carry_out(context, mailbox.find(submission.message_id) or submission)
         except HubError as error:
             raise _cannot(f"the Hub failed: {error}") from error
 
 
 def _submission(body: SubmissionBody, account: Account, at: float) -> ApiSubmission:
-    from bot.web.submission_sync import arguments_of
-    from redis_state.board.submissions import ApiSubmission
+    from bot.core.commands.registry import BadArguments
+    from bot.requests.api_submission import arguments_of
+    from redis_state.board.messages import ApiSubmission
 
     arguments = arguments_of(body)
-    if isinstance(arguments, str):
-        raise _cannot(arguments)
-    return ApiSubmission(person_id=account.id, person_name=account.name, arguments=arguments, at=at)
+    if isinstance(arguments, BadArguments):
+        raise _cannot(arguments.why)
+    return ApiSubmission(person_id=account.id, person_name=account.name, arguments=dict(arguments), at=at)
 
 
 def _owner(endpoint: str) -> Account:

@@ -39,7 +39,7 @@ ENTRANCES = {
 """Kind of process → what it imports before it serves."""
 WEB_MODULES = {"bot.intake.inbox", "bot.intake.webhooks", "bot.intake.group_commit", "bot.processes.web_app"}
 IN_PROCESS = {
-    "a wrong merge is being undone, nobody told": "in process: test_pulls_races",
+    "a wrong merge is being reverted, not reported": "in process: test_pulls_races",
     "command had its effect, reply not edited": "in process: test_commands_conflicts",
     "a part of several landed, the next one did not": "in process: test_moderation_saga",
     "a part was taken back, the one before it was not": "in process: test_moderation_saga",

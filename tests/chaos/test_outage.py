@@ -20,6 +20,7 @@ import httpx2
 import pytest
 from huggingface_hub import HfApi
 
+from hub.budget import CREDIBLE
 from tests.support.chaos.board_processes import KEYS, PATIENCE, SECRET, WORKER, BoardProcesses, open_town
 from tests.support.chaos.end_state import MODELS, REQUESTS, all_is_well
 from tests.support.chaos.tcp_proxy import TcpProxy
@@ -91,7 +92,9 @@ def test_thousands_of_deliveries_while_the_hub_is_away(tmp_path: Path) -> None:
         wait_until(lambda: "RUNNING" in town.statuses().values(), describe=town.words, seconds=PATIENCE)
         town.hub.state.faults.fail("/api/*", status=503, times=None)
         wait_until(lambda: b"failed" in town.redis.hgetall(KEYS.hub_state), describe=town.words, seconds=PATIENCE)
-        assert flood(town, range(2_000), 8).answers == {202: 2_000}
+        numbers = range(2_000)
+        assert len(numbers) // 4 > CREDIBLE  # fewer commits of others in a repo leave the bot four of its own an hour
+        assert flood(town, numbers, 8).answers == {202: len(numbers)}
         town.hub.state.faults.clear()
         all_is_well(town)
         commits = HfApi(town.hub.url, token=WORKER).list_repo_commits("town/requests", repo_type="dataset")

@@ -130,8 +130,7 @@ class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
         """Return the next job, or None once the worker stops. Waits in slices: a signal never interrupts a pop."""
         while not self.stopping:
             self.worker_heartbeat.announce()
-            if not self.worker_context.zygote_client.alive():
-                self.worker_context.zygote_client.start()
+            self._ensure_zygote()
             try:
                 return self._pop()
             except DequeueTimeout:
@@ -192,18 +191,35 @@ class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
         self.worker_heartbeat.announce(at_once=True)
 
     def _sweep(self) -> None:
-        """Kill processes that the job left running, such as a download; the worker inherited them."""
-        for pid in set(children(os.getpid())) - {self.worker_context.zygote_client.pid, self.prefetcher.pid}:
-            with contextlib.suppress(ProcessLookupError, ChildProcessError):
-                os.kill(pid, signal.SIGKILL)
-                os.waitpid(pid, 0)
+        """Kill processes that the job left running, such as a download, and then those that these left.
+
+        The worker inherits them.
+        """
+        while left := set(children(os.getpid())) - {self.worker_context.zygote_client.pid, self.prefetcher.pid}:
+            for pid in left:
+                with contextlib.suppress(ProcessLookupError, ChildProcessError):
+                    os.kill(pid, signal.SIGKILL)
+                    os.waitpid(pid, 0)
+
+    def _ensure_zygote(self) -> None:
+        """Start a zygote if none runs, in an empty home.
+
+        A job that is killed while it prepares the slot leaves no home, or one that its child's user cannot enter: the
+        new zygote would find that no isolation mode works, or choose a weaker one.
+        """
+        zygote_client = self.worker_context.zygote_client
+        if zygote_client.alive():
+            return
+        zygote_client.stop()
+        self._sweep()
+        self.worker_context.slot.prepare_home()
+        zygote_client.start()
 
     def _zygote_is_ready(self) -> bool:
         """Wait for a zygote that can fork. False: none starts, or the worker is asked to stop meanwhile."""
         zygote_client = self.worker_context.zygote_client
         for _ in range(MAX_FAILED_ZYGOTES):
-            if not zygote_client.alive():
-                zygote_client.start()
+            self._ensure_zygote()
             try:
                 zygote_client.wait_until_ready(stop=lambda: self.stopping)
             except ZygoteBroken as error:

@@ -58,29 +58,39 @@ class Slot:
 
         None: not known yet. The zygote's mode check, which tries both, is the only child that may run then.
         """
-        self.clear()
-        self.root.mkdir(exist_ok=True)
+        self.prepare_home(own_user=own_user)
+        remove(self.attempt)
         self.attempt.mkdir()
-        for folder in (self.home, self.home / "tmp", self.spool):
-            folder.mkdir(mode=0o700)
-            if own_user is None:
-                folder.chmod(0o777)
-            elif own_user:
-                os.chown(folder, self.uid, self.uid)
+        self._create(self.spool, own_user)
+
+    def prepare_home(self, *, own_user: bool | None = None) -> None:
+        """Empty and create home and root, as `prepare` does: all that the zygote's mode check needs."""
+        remove(self.home)
+        self.root.mkdir(exist_ok=True)
+        for folder in (self.home, self.home / "tmp"):
+            self._create(folder, own_user)
+
+    def _create(self, folder: Path, own_user: bool | None) -> None:
+        folder.mkdir(mode=0o700)
+        if own_user is None:
+            folder.chmod(0o777)
+        elif own_user:
+            os.chown(folder, self.uid, self.uid)
 
     def clear(self) -> None:
         """Remove the files of the last attempt."""
         for folder in (self.home, self.attempt):
-            if folder.exists():
-                remove(folder)
+            remove(folder)
 
 
 def remove(folder: Path) -> None:
-    """Remove `folder` and everything below it, whatever a child did to it.
+    """Remove `folder`, if it exists, and everything below it, whatever a child did to it.
 
     shutil.rmtree fails on folders without permissions, and on trees deeper than paths may be long or calls may nest;
     it would then fail for every later attempt. Here each folder is made accessible and moved to the top, then emptied.
     """
+    if not folder.exists():
+        return
     folders = [folder]
     while folders:
         current = folders.pop()

@@ -72,7 +72,7 @@ def check_adapter_files(folder: Path) -> None:
     except (ValueError, OSError) as error:
         raise AdapterUnusable(f"{ADAPTER_CONFIG}: {error}") from error
     if not isinstance(config.get("peft_type"), str):
-        raise AdapterUnusable(f"{ADAPTER_CONFIG} does not say which `peft_type` it is")
+        raise AdapterUnusable(f"{ADAPTER_CONFIG} names no `peft_type`")
     if not (folder / ADAPTER).is_file():
         raise AdapterUnusable(f"there is no {ADAPTER}")
     read_header(folder / ADAPTER)
@@ -131,7 +131,7 @@ def _files_in_index(folder: Path) -> list[str]:
         raise IndexUnusable("its weight_map is not a table of tensors and files")
     for name in files.values():
         if Path(name).name != name or not name.endswith(".safetensors") or not name.isprintable():
-            raise IndexUnusable(f"it names {name[:80]!r}, which is no file of this repo")
+            raise IndexUnusable(f"it names {name[:80]!r}, which is not a weight file of this repo")
     return sorted(set(files.values()))
 
 
@@ -149,9 +149,9 @@ def read_header(file: Path, max_bytes: int = MAX_HEADER_BYTES) -> dict[str, Tens
         if len(first) < 8:
             raise WeightsTruncated(f"{file.name} has {size} bytes")
         if length > max_bytes:
-            raise HeaderUnreadable(f"{file.name} claims a header of {length} bytes, and has {size} in all")
+            raise HeaderUnreadable(f"{file.name} declares a header of {length} bytes, but has only {size} in all")
         if 8 + length > size:
-            raise WeightsTruncated(f"{file.name} has {size} bytes, its header alone should have {length}")
+            raise WeightsTruncated(f"{file.name} has {size} bytes, but its header alone should have {length}")
         try:
             header = json.loads(stream.read(length))
         except ValueError as error:
@@ -171,13 +171,13 @@ def _parse_header(name: str, header: object, data: int) -> dict[str, TensorHeade
             begin, stop = map(int, entry["data_offsets"])
             kind, shape = str(entry["dtype"]), tuple(map(int, entry["shape"]))
         except (TypeError, KeyError, ValueError, OverflowError) as error:
-            raise HeaderUnreadable(f"{name}: its header does not say where {tensor[:80]!r} lies") from error
+            raise HeaderUnreadable(f"{name}: the header has no valid entry for {tensor[:80]!r}") from error
         if begin < 0 or stop < begin or (kind in SIZES and stop - begin != math.prod(shape) * SIZES[kind]):
-            raise HeaderUnreadable(f"{name}: the place of {tensor[:80]!r} in it is not as large as its shape")
+            raise HeaderUnreadable(f"{name}: the size of {tensor[:80]!r} does not match its shape")
         tensors[tensor] = TensorHeader(kind[:40], shape)
         end = max(end, stop)
     if end != data:
-        raise WeightsTruncated(f"{name} should hold {end} bytes of weights, and holds {data}")
+        raise WeightsTruncated(f"{name} should have {end} bytes of weights, but has {data}")
     return tensors
 
 
@@ -209,11 +209,12 @@ def check_loaded(info: dict[str, Any]) -> None:
 
 
 def check_numbers(parameters: Iterable[tuple[str, Any]]) -> None:
-    """Raise WeightsNotFinite if a named tensor holds NaN or infinity; allocates no memory of the tensors' size."""
+    """Raise WeightsNotFinite if a named tensor has NaN or infinite values; allocates no memory of the tensors' size."""
     for name, tensor in _floating(parameters):
-        low, high = (float(bound) for bound in tensor.aminmax())
-        if not (math.isfinite(low) and math.isfinite(high)):
-            raise WeightsNotFinite(f"{name} lies between {low} and {high} in {str(tensor.dtype).rpartition('.')[2]}")
+        bounds = [float(bound) for bound in tensor.aminmax()]  # NaN if any value is NaN
+        if not all(map(math.isfinite, bounds)):
+            values = "NaN" if any(map(math.isnan, bounds)) else "infinite values"
+            raise WeightsNotFinite(f"{name} has {values} in {str(tensor.dtype).rpartition('.')[2]}")
 
 
 def _floating(parameters: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:

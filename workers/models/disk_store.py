@@ -114,7 +114,7 @@ class ModelStore:
         for name, blob in files.items():
             link, stored = folder / name, self.blobs / (blob.name or f"nameless-{time.monotonic_ns()}")
             if not link.resolve().is_relative_to(folder.resolve()):
-                raise DownloadError(f"the repo holds a file of the name {name[:80]!r}")
+                raise DownloadError(f"the repo has a file named {name[:80]!r}")
             link.parent.mkdir(parents=True, exist_ok=True)
             if not stored.exists():
                 (staging / name).rename(stored)

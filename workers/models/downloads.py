@@ -139,7 +139,7 @@ def head_commit(model: str, hub: HubAccess) -> str:
 def _check_file_list(model: str, revision: str, hub: HubAccess, files: dict[str, BlobRef], *, adapter: bool) -> None:
     """Raise an error before the download if files are missing or too many."""
     if len(files) > MAX_FILES:
-        raise TooManyFiles(f"{len(files):,}, and {MAX_FILES:,} are fetched at most")
+        raise TooManyFiles(f"{len(files):,} files, and at most {MAX_FILES:,} are downloaded")
     if not any(name.endswith(".safetensors") for name in files):
         _explain_missing_weights(_info(model, revision, hub))
     if adapter:

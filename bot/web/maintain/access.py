@@ -12,10 +12,9 @@ from typing import Literal
 from fastapi import Request
 from starlette.concurrency import run_in_threadpool
 
-from bot.web.checks import AnswerWaiter
 from bot.web.visitors import Visitor, Visitors
 from leaderboard.roles import Person
-from redis_state.board.maintainer_actions import Code, MaintainerAction, role_check, wake_sync
+from redis_state.board.messages import Code, role_check, wake_sync
 
 Refusal = Literal["signed-out", "stranger", "unsure"]
 """Why access is refused: not signed in, not a maintainer, or no sync has answered yet whether they are one."""
@@ -26,7 +25,6 @@ class RequireMaintainer:
 
     def __init__(self, visitors: Visitors) -> None:
         self.visitors, self.context = visitors, visitors.context
-        self._waiter = AnswerWaiter()
 
     async def visitor(self, request: Request) -> Visitor | Refusal:
         """The maintainer who is signed in, or why access is refused."""
@@ -42,10 +40,10 @@ class RequireMaintainer:
         """Why access is refused to `person`; None if they are a maintainer."""
         is_maintainer = await run_in_threadpool(self.visitors.known_maintainer, person)
         if is_maintainer is None:
-            answer = await self._execute(role_check(person, at=self.context.now()))
+            answer = await self.visitors.actions.ask(role_check(person, at=self.context.now()))
             if answer is None:
                 return "unsure"
-            is_maintainer = answer == "maintainer"
+            is_maintainer = answer.code == "maintainer"
         return None if is_maintainer else "stranger"
 
     async def wake(self, person: Person, key: str) -> Code | None:
@@ -53,9 +51,5 @@ class RequireMaintainer:
         parked = await run_in_threadpool(self.context.parking.all)
         if not any(sync.key == key for sync in parked):
             return "not-parked"
-        return await self._execute(wake_sync(person, key, at=self.context.now()))
-
-    async def _execute(self, action: MaintainerAction) -> Code | None:
-        """The outcome of `action` as soon as a sync has executed it; None if that takes too long."""
-        await run_in_threadpool(self.visitors.send, action)
-        return await self._waiter.wait(lambda: self.visitors.maintainer_actions.read(action.id))
+        answer = await self.visitors.actions.ask(wake_sync(person, key, at=self.context.now()))
+        return None if answer is None else answer.code

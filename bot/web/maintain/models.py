@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from bot.intake.inbox_log import KeyState
 from bot.read_models.models import ApiModel
-from redis_state.board.maintainer_actions import Code
+from redis_state.board.messages import Code
 
 
 class MarkedKeyView(ApiModel):

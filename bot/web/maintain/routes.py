@@ -19,7 +19,7 @@ from bot.web.incoming import body_of, choice, form_in, words
 from bot.web.maintain.access import Refusal, RequireMaintainer
 from bot.web.maintain.views import MaintenanceReader
 from bot.web.visitors import FORM_TOKEN, Visitor
-from redis_state.board.maintainer_actions import Code
+from redis_state.board.messages import Code
 
 STATUSES: dict[Refusal | str, int] = {"signed-out": 401, "stranger": 403, "unsure": 503, "form": 403}
 PAGE_ROWS = 50

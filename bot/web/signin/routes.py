@@ -17,9 +17,8 @@ from starlette.concurrency import run_in_threadpool
 
 from bot.web.answers import PRIVATE, answer
 from bot.web.api import PROBLEMS
-from bot.web.checks import client_name
 from bot.web.frame import Frame
-from bot.web.incoming import body_of, client_of, form_in
+from bot.web.incoming import body_of, client_name, client_of, form_in, over_limit
 from bot.web.signin import flow as flows
 from bot.web.signin.app import CALLBACK
 from bot.web.visitors import FORM_TOKEN, Visitors
@@ -27,8 +26,7 @@ from hub.errors import BadRequest, Denied, HubError
 from hub.oauth import Provider
 from hub.records import Account
 from leaderboard.roles import Person
-from redis_state.board.check_questions import CheckQuestions
-from redis_state.board.maintainer_actions import role_check
+from redis_state.board.messages import role_check
 from redis_state.board.sessions import SignInSession
 
 log = structlog.get_logger()
@@ -59,7 +57,6 @@ class SigningIn:
     def __init__(self, visitors: Visitors, provider_url: str) -> None:
         self.visitors = visitors
         self.provider = Provider(provider_url, visitors.app) if visitors.app is not None else None
-        self._questions = CheckQuestions(visitors.context.redis, visitors.context.keys)
         self._calls = CapacityLimiter(MAX_CALLS)
 
     async def begin(self, next: str) -> Response | Why:
@@ -107,7 +104,7 @@ class SigningIn:
         return self._calls.statistics().tasks_waiting >= MAX_WAITING
 
     def _identify(self, flow: flows.Flow, code: str, client: str) -> Account | None:
-        if self._questions.allows(f"signin {client_name(client)}", most=MAX_PER_MINUTE):
+        if over_limit(self.visitors.context, f"signin {client_name(client)}", limit=MAX_PER_MINUTE):
             return None
         return _provider(self).identify(code, verifier=flow.verifier, nonce=flow.nonce)
 
@@ -118,7 +115,7 @@ class SigningIn:
         person, context = Person(account.id, account.name), self.visitors.context
         if self.visitors.known_maintainer(person) is None:
             # Asked now, so that the role is known when their next page decides whether to link the maintainers' pages.
-            self.visitors.send(role_check(person, at=context.now()))
+            self.visitors.actions.send(role_check(person, at=context.now()))
         log.info("signed in", person=account.id, name=account.name)
         response = RedirectResponse(next, 303, PRIVATE)
         self.visitors.remember(response, "session", name)

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.browser
 BROKEN = Failure(
     cause="weights-not-finite",
     fault="submission",
-    message="The weights hold values that are no numbers.",
+    message="The model's weights contain NaN or infinite values.",
     advice="Look at the checkpoint that was uploaded.",
 )
 SECONDS = 30
@@ -81,7 +81,7 @@ def test_a_person_asks_for_the_status_and_relaunches(page: Page, board: BoardDri
     """The status with its reason; a stranger's relaunch refused; the submitter's done, and the request waits again."""
     expect(page.get_by_role("heading", name="Failed")).to_be_visible()
     write(page, "bob", "/status")
-    answered(page, "failed: The weights hold values that are no numbers.")
+    answered(page, "failed: The model's weights contain NaN or infinite values.")
     write(page, "bob", "/relaunch")
     answered(page, "can use /relaunch")
     write(page, "ada", "/relaunch")

@@ -135,7 +135,7 @@ def test_a_failed_request_shows_why(tab: Page) -> None:
     """From the queue to its page: reason, advice, whose fault, each attempt before, and the log."""
     tab.goto("/")
     row = tab.locator("#failed-list tr", has_text=FAILED)
-    expect(row).to_contain_text("The memory did not suffice")
+    expect(row).to_contain_text("The evaluation ran out of memory")
     row.get_by_role("link").first.click()
     expect(tab.get_by_role("heading", level=1)).to_have_text(FAILED)
     told = tab.locator("#state")

@@ -20,7 +20,7 @@ from tests.support.board.discussion import Discussion
 from tests.support.board.flags import SPACE, AppealThread, FlagBoardDriver, flags_world
 
 FORMER = {SPACE: "old/leaderboard", REQUESTS: "old/requests"}
-LOST = Failure(cause="gpu-lost", fault="us", message="A GPU of ours fell out in the middle of the evaluation.")
+LOST = Failure(cause="gpu-lost", fault="us", message="The evaluation machine has lost its GPU.")
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
-"""Eight cases of flags from the first report to their end, on one board; `docs/moderation-cases.md` is what was said.
+"""Eight cases of flags from the first report to their end, on one board; `docs/moderation-cases.md` shows them.
 
-STEWARD_REWRITE=1 python -m pytest tests/integration/bot/test_flags_cases.py    writes that page anew
+STEWARD_REWRITE=1 python -m pytest tests/integration/bot/test_flags_cases.py    generates that page again
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from steward.valkey import Valkey
 from tests.support.board.flags import SPACE, AppealThread, FlagBoardDriver, card, flags_world
 
 PAGE = Path(__file__).parents[3] / "docs" / "moderation-cases.md"
-INTRODUCTION = """# Flags from report to end: eight cases
+INTRODUCTION = """# Eight cases of flags
 
-What people and the bot said in eight discussions, word for word, as a test plays them on a Hub of its own
-(`tests/integration/bot/test_flags_cases.py` writes this page). `bob` and `ada` are people, `ada` owns the models,
-`form` is a maintainer. How flags work: [moderation.md](moderation.md).
+What people and the bot wrote in eight discussions, word for word. A test plays them on a localhub and writes this page
+(`tests/integration/bot/test_flags_cases.py`). `ada` owns the models, `bob` reports them, `form` is a maintainer. How
+flags work: [moderation.md](moderation.md).
 """
 
 
@@ -68,7 +68,7 @@ def test_a_copy_with_renamed_shards_names_its_original(
 ) -> None:
     """The evidence finds the copy; its author mends the card; the bot notices; the flag is lifted."""
     case = AppealThread(stand, "[FLAG] ada/copy", "It is the same model as bob/original.")
-    told["A copy, with its files renamed"] = [case]
+    told["A copy with renamed files"] = [case]
     report = find_report(stand.context, "ada/copy")
     assert report is not None
     assert [one.code for one in report.findings] == ["same-weights-unnamed"]
@@ -76,7 +76,7 @@ def test_a_copy_with_renamed_shards_names_its_original(
     assert not any("byte for byte" in one for one in case.replies()), "nothing is said of it before it was decided"
     case.say("/flag copy its files are those of bob/original, byte for byte", stand.form)
     assert stand.table() == {"ada/copy": stand.record("ada/copy")["thread"]}
-    case.say("I had forgotten to say so. I will mend the card.", stand.ada)
+    case.say("I forgot to name it. I will fix the card.", stand.ada)
     assert [one.title for one in waiting_threads(stand.context)] == ["[FLAG] ada/copy"]
     mend(stand, "ada/copy", "base_model: bob/original\n")
     case.say("Done.", stand.ada)
@@ -96,7 +96,7 @@ def test_a_merge_that_says_nothing_is_flagged_from_elsewhere(
     question.say("/flag merge ada/merged its card does not say that it is one", stand.form)
     assert "[in its own discussion]" in question.replies()[-1]
     opened = opened_by_us(stand, "[FLAG] ada/merged")
-    told["A merge that does not say so"] = [question, opened]
+    told["An undeclared merge"] = [question, opened]
     assert {one["code"] for one in stand.record("ada/merged")["evidence"]} == {"merge-undeclared", "base-undeclared"}
     mend(stand, "ada/merged", "tags: [merge]\nbase_model: [bob/original, eve/lion]\n")
     stand.time += 86_400
@@ -116,14 +116,14 @@ def test_one_discussion_holds_several_models(stand: FlagBoardDriver, told: dict[
     case.say('/flag contamination "their answers are those of the test set" ada/plain, ada/half', stand.form)
     assert set(stand.table()) == {"ada/plain", "ada/half"}
     case.say("I trust ada, these are good models.", stand.bob)
-    case.say("ada/half is as its base was. ada/plain I shall look into.", stand.ada)
+    case.say("ada/half has the answers from its base model. I will check ada/plain.", stand.ada)
     assert "[bob](" in case.replies()[-1]
     assert "the model's owner" in case.replies()[-1]
     case.say("/unflag ada/half its data are public and clean", stand.form)
     assert (case.status, set(stand.table())) == ("open", {"ada/plain"})
     case.say("/dismiss the answers are still word for word those of the test set", stand.form)
     assert case.status == "closed"
-    case.say("There it is: I publish the data of ada/plain too.", stand.ada)
+    case.say("I have published the data of ada/plain too.", stand.ada)
     assert (case.status, "I reopened this discussion" in case.replies()[-1]) == ("open", True)
     case.say("/unflag ada/plain its data are public now", stand.form)
     assert (case.status, stand.table()) == ("closed", {})
@@ -132,7 +132,7 @@ def test_one_discussion_holds_several_models(stand: FlagBoardDriver, told: dict[
 def test_an_honest_fine_tune_is_cleared(stand: FlagBoardDriver, told: dict[str, list[AppealThread]]) -> None:
     """Nothing is found, the report is dismissed in public, and not taken up again."""
     case = AppealThread(stand, "[FLAG] ada/tuned", "Surely this is bob/original under another name.")
-    told["A report of which nothing comes"] = [case]
+    told["A dismissed report"] = [case]
     report = find_report(stand.context, "ada/tuned")
     assert report is not None
     assert report.gathered
@@ -150,7 +150,7 @@ def test_anybody_may_report_and_only_maintainers_flag(
     stand.submit("ada/good")
     stand.settle()
     case = AppealThread(stand, "Something is strange", "Who looks at this?")
-    told["A report by command, and a name that means nothing"] = [case]
+    told["A report by command, and an unknown model"] = [case]
     case.say("/flag other ada/god it is too good to be true", stand.bob)
     assert "`ada/good`" in case.replies()[-1]
     case.say("/flag other ada/good it is too good to be true", stand.bob)
@@ -165,11 +165,11 @@ def test_anybody_may_report_and_only_maintainers_flag(
 def test_authors_who_do_not_want_to_be_here(stand: FlagBoardDriver, told: dict[str, list[AppealThread]]) -> None:
     """It is no flag: rows are not hidden as flagged, and the model cannot be submitted until they change their mind."""
     case = AppealThread(stand, "Remove ada/shy", "Please do not evaluate it.", stand.ada)
-    told["Authors who do not want to be here"] = [case]
+    told["An author who opts out"] = [case]
     case.say("/flag opt-out ada/shy its author asked for it", stand.form)
     assert (stand.table(), stand.table("do_not_submit.json")) == ({}, ["ada/shy"])
     opened = opened_by_us(stand, "Not evaluated here: ada/shy")
-    told["Authors who do not want to be here"].append(opened)
+    told["An author who opts out"].append(opened)
     case.say("/check ada/shy precision=float32", stand.ada)
     assert "have asked that it not be evaluated" in case.replies()[-1]
     opened.say("I have changed my mind.", stand.ada)
@@ -182,17 +182,17 @@ def test_a_closed_discussion_is_opened_again_within_limits(
 ) -> None:
     """Three times in thirty days by its author; never by anybody else; and then a maintainer decides."""
     case = AppealThread(stand, "[FLAG] ada/quiet", "Look at its answers.")
-    told["An author who does not give up"] = [case]
+    told["An author who appeals again and again"] = [case]
     case.say("/flag contamination its answers are those of the test set", stand.form)
     case.say("/dismiss this is settled", stand.form)
     case.say("Open it again!", stand.bob)
     assert case.status == "closed"
     for number in range(1, 4):
-        case.say(f"Please look again, for the {number}. time.", stand.ada)
+        case.say(f"Please check it again (appeal {number}).", stand.ada)
         assert case.status == "open"
         case.say("/dismiss nothing has changed", stand.form)
     for number in range(4, 6):
-        case.say(f"Please look again, for the {number}. time.", stand.ada)
+        case.say(f"Please check it again (appeal {number}).", stand.ada)
         assert case.status == "closed"
     assert sum("reopened this discussion 3 times" in one for one in case.replies()) == 1
 
@@ -241,7 +241,7 @@ def _thread(hearing: AppealThread) -> str:
             lines.append(f"**{event.author}**\n\n{_quoted(hearing, hearing.first[event.id])}\n")
             if not event.content.startswith("<!--") or _said(event.content) == _said(hearing.first[event.id]):
                 continue
-            lines.append(f"In the end it says:\n\n{_quoted(hearing, event.content)}\n")
+            lines.append(f"The last version of this comment:\n\n{_quoted(hearing, event.content)}\n")
     return "\n".join(lines)
 
 

@@ -12,13 +12,14 @@ import pytest
 import redis
 
 from bot.probe import Probe
-from bot.web.maintainer_action_sync import sync_maintainer_action
-from bot.web.visitors import Visitors
+from bot.web.asking import SyncAsker
+from bot.web.mailbox_syncs import sync_maintainer_action
 from leaderboard.attempts import Failure
 from leaderboard.roles import Person
 from redis_state import clock
 from redis_state.board.entry import IndexEntry
-from redis_state.board.maintainer_actions import MaintainerActions, wake_sync
+from redis_state.board.mailbox import Mailbox
+from redis_state.board.messages import MaintainerAction, MaintainerActionResult, wake_sync
 from redis_state.board.request_snapshot import RequestSnapshot
 from redis_state.parking import ParkedSync
 from steward.valkey import Valkey
@@ -194,7 +195,7 @@ def test_who_is_a_maintainer_by_an_organisation_is_read_afresh_before_anything_i
     olaf.sign_in("olaf")
     wait_until(lambda: 'href="/maintain"' in olaf.get("/").text)
     assert olaf.get("/maintain/parked").status_code == 200
-    site.stand.context.redis.delete(*site.stand.context.redis.keys(site.stand.context.keys.maintainer_action("look-*")))
+    site.stand.context.redis.delete(*site.stand.context.redis.keys(site.stand.context.keys.message("errand", "look-*")))
     assert 'href="/maintain"' in olaf.get("/").text  # as long as they are signed in: they were let in once
     assert "Woken" in click(olaf, parked).text
     accounts = site.stand.hub.state.accounts
@@ -215,11 +216,9 @@ def test_who_is_a_maintainer_by_an_organisation_is_read_afresh_before_anything_i
 
 def test_nobody_is_let_in_whom_nobody_can_vouch_for(site: SignInSite, monkeypatch: pytest.MonkeyPatch) -> None:
     """While no sync answers, whoever is a maintainer by an organisation waits, and those of the board file do not."""
-    monkeypatch.setattr("bot.web.checks.WAIT_SECONDS", 0.0)
-    monkeypatch.setattr(
-        Visitors, "send", lambda visitors, maintainer_action: visitors.maintainer_actions.put(maintainer_action)
-    )  # and no sync hears of it
-    for key in site.stand.context.redis.keys(site.stand.context.keys.maintainer_action("look-*")):
+    monkeypatch.setattr("bot.web.asking.WAIT_SECONDS", 0.0)
+    monkeypatch.setattr(SyncAsker, "send", lambda asker, message: asker.mailbox.put(message))  # no key is marked
+    for key in site.stand.context.redis.keys(site.stand.context.keys.message("errand", "look-*")):
         site.stand.context.redis.delete(key)
     browser = site.browser()
     browser.sign_in("ada")
@@ -233,18 +232,16 @@ def test_nobody_is_let_in_whom_nobody_can_vouch_for(site: SignInSite, monkeypatc
 
 def test_a_sync_that_died_after_it_woke_a_key_tells_and_records_the_same(site: SignInSite) -> None:
     """Done again, it does not take the key for one that was never parked, and there is one decision."""
-    context, maintainer_actions = (
-        site.stand.context,
-        MaintainerActions(site.stand.context.redis, site.stand.context.keys),
-    )
+    context = site.stand.context
+    mailbox = Mailbox(context.redis, context.keys, MaintainerAction, MaintainerActionResult)
     key = park(site, "nobody:knows")
     maintainer_action = wake_sync(Person(site.id_of("mia"), "mia"), key, at=clock.now())
-    maintainer_actions.put(maintainer_action)
+    mailbox.put(maintainer_action)
     before = len(wakes(site, "mia"))
     for _ in range(2):
-        context.redis.hdel(context.keys.maintainer_action(maintainer_action.id), "answer")
+        context.redis.hdel(context.keys.message("errand", maintainer_action.id), "answer")
         sync_maintainer_action(context, maintainer_action.id)
-        assert maintainer_actions.read(maintainer_action.id) == "woken"
+        assert mailbox.read(maintainer_action.id) == MaintainerActionResult(code="woken")
     assert len(wakes(site, "mia")) == before + 1
     assert not is_parked(site, key)
 

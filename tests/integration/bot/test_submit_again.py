@@ -8,18 +8,20 @@ from typing import Any
 import httpx2
 import pytest
 
+from bot.core.commands.registry import BadArguments
 from bot.core.settings import BotSettings
 from bot.read_models.submit_models import SubmissionBody
+from bot.requests.api_submission import arguments_of
 from bot.requests.submitting import SubmitCommand, submit
-from bot.web.submission_sync import arguments_of, sync_submission
+from bot.web.mailbox_syncs import sync_submission
 from leaderboard.attempts import Failure
 from redis_state import clock
 from redis_state.board.entry import IndexEntry
-from redis_state.board.submissions import ApiSubmission, ApiSubmissions
+from redis_state.board.messages import ApiSubmission
 from tests.support.board.board_driver import BoardDriver
 from tests.support.board.discussion import Discussion
 from tests.support.board.published_details import publish
-from tests.support.board.submissions import PATH, post
+from tests.support.board.submissions import PATH, post, put
 
 THEIRS = Failure(cause="nan-weights", fault="submission", message="Weights are NaN.", advice="Save them again.")
 SUBMIT = "/submit ada/good precision=float32"
@@ -161,16 +163,16 @@ def test_a_newer_commit_is_submitted_by_a_program(
     web: httpx2.Client, stand: BoardDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """202 with where to follow it, for whoever may resubmit it, and on record; for others 409, as ever."""
-    monkeypatch.setattr("bot.web.checks.WAIT_SECONDS", 0.0)
+    monkeypatch.setattr("bot.web.asking.WAIT_SECONDS", 0.0)
     ended(stand)
     asked = SubmissionBody(model="ada/good", precision="float32", revision=commit(stand))
     for who, status, code in (("bob", 409, "exists"), ("ada", 202, "resubmitted")):
         account = stand.context.hub.user(who)
         arguments = arguments_of(asked)
-        assert isinstance(arguments, dict)
-        submission = ApiSubmission(person_id=account.id, person_name=who, arguments=arguments, at=clock.now())
-        ApiSubmissions(stand.context.redis, stand.context.keys).put(submission)
-        sync_submission(stand.context, submission.digest)
+        assert not isinstance(arguments, BadArguments)
+        submission = ApiSubmission(person_id=account.id, person_name=who, arguments=dict(arguments), at=clock.now())
+        put(stand.context, submission)
+        sync_submission(stand.context, submission.message_id)
         answer = post(web, json.loads(asked.model_dump_json()), f"hf_{who}")
         assert (answer.status_code, answer.json()["code"], answer.json()["path"]) == (status, code, PATH)
     assert (answer.json()["revision"], answer.json()["status"]) == (asked.revision, "PENDING_NEW_EVAL")

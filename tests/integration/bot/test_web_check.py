@@ -16,13 +16,16 @@ from huggingface_hub import CommitOperationAdd
 from typer.testing import CliRunner, Result
 
 from bot.core.settings import BotSettings
-from bot.model_facts.checking import GATED, check
-from bot.web.checks import client_name
+from bot.model_facts.checking import GATED
+from bot.read_models.check_models import CheckResponse
+from bot.requests.verb_check import check_model
+from bot.web.incoming import client_name
 from hub.records import Repo, WriteFile
 from leaderboard.attempts import Failure
 from leaderboard.policy import AdmissionPolicy
 from redis_state import clock
-from redis_state.board.check_questions import CheckQuestion, CheckQuestions
+from redis_state.board.mailbox import Mailbox
+from redis_state.board.messages import CheckQuestion
 from redis_state.jobs import EvaluationJob
 from redis_state.keys import Keys
 from steward.cli import app
@@ -68,6 +71,7 @@ def test_a_model_is_checked_by_every_rule_without_being_submitted(web: httpx2.Cl
     assert answer.status_code == 200, answer.text
     found = answer.json()
     assert (found["state"], found["accepted"], found["model"]) == ("done", False, "ada/pickled")
+    assert "access" not in found
     assert outcomes(found)["model-readable"] == "passed"
     assert "safetensors" in failing(found)
     (reason,) = next(rule["reasons"] for rule in found["rules"] if rule["rule"] == "safetensors")
@@ -95,19 +99,40 @@ def test_who_asks_too_often_has_to_wait_and_others_need_not(
     web: httpx2.Client, connection: redis.Redis, settings: BotSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """So many a minute for each client, so many in all; what is known already costs nothing; nobody hears of a 5xx."""
-    monkeypatch.setattr("bot.web.checks.WAIT_SECONDS", 0.0)
+    monkeypatch.setattr("bot.web.asking.WAIT_SECONDS", 0.0)
     asked = [web.get("/api/check", params={"model": f"ada/m{n}"}) for n in range(settings.checks_per_client + 1)]
     assert [one.status_code for one in asked] == [202] * settings.checks_per_client + [429]
     assert asked[0].headers["retry-after"]
     assert asked[0].json()["state"] == "under-way"
     assert (asked[-1].json()["code"], int(asked[-1].headers["retry-after"]) > 0) == ("too-many", True)
-    digest = CheckQuestion(model="ada/known").digest
-    CheckQuestions(connection, KEYS).answer(digest, '{"state": "done", "model": "ada/known", "accepted": true}')
+    known = CheckResponse(state="done", model="ada/known", accepted=True)
+    mailbox = Mailbox(connection, KEYS, CheckQuestion, CheckResponse)
+    mailbox.answer(CheckQuestion(model="ada/known").message_id, known, seconds=60)
     assert web.get("/api/check", params={"model": "ada/known"}).json()["accepted"] is True
     connection.delete(KEYS.asked(client_name("127.0.0.1")))
     connection.set(KEYS.asked("all"), settings.checks_per_minute, ex=60)
     assert "too many checks" in web.get("/api/check", params={"model": "ada/other"}).json()["message"]
     assert web.get("/api/check", params={"model": "ada/m0"}).status_code == 202  # asked by others already
+
+
+def test_a_question_of_an_earlier_version_is_asked_again(
+    web: httpx2.Client, stand: BoardDriver, connection: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client whose check an earlier version stored, or whose mark it consumed, gets 202 until the answer is there."""
+    monkeypatch.setattr("bot.web.asking.WAIT_SECONDS", 0.0)
+    stand.context.now = clock.now
+    stand.time = clock.now()
+    question = CheckQuestion(model="ada/good")
+    connection.set(f"steward:1:demo:question:{question.message_id}", question.model_dump_json(), ex=120)
+    stand.context.mark(question.dirty_key)
+    stand.work()
+    assert web.get("/api/check", params={"model": "ada/good"}).status_code == 202
+    connection.zrem(KEYS.dirty, question.dirty_key)  # a sync of the earlier version finds no question
+    assert web.get("/api/check", params={"model": "ada/good"}).status_code == 202
+    stand.time = clock.now()
+    stand.work()
+    assert web.get("/api/check", params={"model": "ada/good"}).json()["state"] == "done"
+    assert stand.context.parking.all() == []
 
 
 def test_one_customer_of_a_large_network_counts_as_one() -> None:
@@ -140,24 +165,24 @@ def test_the_public_hears_of_a_private_model_what_it_hears_of_none(stand: BoardD
     path = stand.submit("steward-bot/secret")
     stand.settle()
     assert stand.context.index.get(path).standing.access == "private"  # whoever checks it hears nothing of this request
-    told, nowhere = check(stand.context, "steward-bot/secret"), check(stand.context, "steward-bot/nothing")
-    words = [[reason.message for reason in line.reasons] for line in told.lines]
-    assert words == [[one.message.replace("nothing", "secret") for one in line.reasons] for line in nowhere.lines]
-    assert [line.outcome for line in told.lines] == [line.outcome for line in nowhere.lines]
-    assert (told.verdict.sha, told.access) == (None, "public")
-    known = check(stand.context, "steward-bot/secret", public=False)
+    told, nowhere = check_model(stand.context, "steward-bot/secret"), check_model(stand.context, "steward-bot/nothing")
+    words = [[reason.message for reason in rule.reasons] for rule in told.rules]
+    assert words == [[one.message.replace("nothing", "secret") for one in rule.reasons] for rule in nowhere.rules]
+    assert [rule.outcome for rule in told.rules] == [rule.outcome for rule in nowhere.rules]
+    assert (told.revision, told.access) == (None, "public")
+    known = check_model(stand.context, "steward-bot/secret", public=False)
     assert known.access == "private"
-    assert known.verdict.sha is not None
+    assert known.revision is not None
 
 
 def test_of_a_gated_model_the_public_hears_which_rules_fail_and_no_more(stand: BoardDriver) -> None:
     """What is in its files is for those who were let in; the reasons of the rules about them are withheld."""
     name = made(stand, "gated", gated=True)
-    known, told = check(stand.context, name, public=False), check(stand.context, name)
+    known, told = check_model(stand.context, name, public=False), check_model(stand.context, name)
     assert known.access == told.access == "gated"
-    assert [line.outcome for line in told.lines] == [line.outcome for line in known.lines]
-    assert any("pickle" in reason.message for line in known.lines for reason in line.reasons)
-    told_of = [reason for line in told.lines for reason in line.reasons]
+    assert [rule.outcome for rule in told.rules] == [rule.outcome for rule in known.rules]
+    assert any("pickle" in reason.message for rule in known.rules for reason in rule.reasons)
+    told_of = [reason for rule in told.rules for reason in rule.reasons]
     assert told_of
     assert {(reason.message, reason.advice, reason.link) for reason in told_of} == {(GATED, "", "")}
 
@@ -167,7 +192,7 @@ def test_of_a_model_behind_a_closed_gate_everybody_hears_that_it_is_gated(stand:
     repo = stand.hub.state.repos.get("model", "ada/pickled")
     assert repo is not None
     stand.hub.state.repos.update(repo, None, gated="manual")
-    told = [reason for line in check(stand.context, "ada/pickled").lines for reason in line.reasons]
+    told = [reason for rule in check_model(stand.context, "ada/pickled").rules for reason in rule.reasons]
     assert "is gated" in " ".join(reason.message for reason in told)
 
 
@@ -190,7 +215,7 @@ def test_an_operator_checks_a_model(stand: BoardDriver, steward: Callable[..., R
     assert "→" in found.output
     assert "would not be accepted" in found.output
     listed = json.loads(steward("check", "ada/pickled", "--json").stdout.splitlines()[-1])
-    assert listed["accepted"] is False
+    assert (listed["accepted"], listed["access"]) == (False, "public")
     assert "safetensors" in failing(listed)
     assert stand.commits() == 1
 

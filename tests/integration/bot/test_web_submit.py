@@ -11,16 +11,16 @@ import pytest
 
 from bot.core.settings import BotSettings
 from bot.requests.verb_submit import SUBMIT
-from bot.web.submission_sync import sync_submission
+from bot.web.mailbox_syncs import sync_submission
 from bot.web.submit import arguments_in
 from hub.errors import Transient
 from hub.retries import Retries
 from leaderboard.roles import Role
 from redis_state import clock
-from redis_state.board.submissions import ApiSubmission, ApiSubmissions
+from redis_state.board.messages import ApiSubmission
 from redis_state.redis import text
 from tests.support.board.board_driver import BOB, REQUESTS, BoardDriver
-from tests.support.board.submissions import GOOD, KEYS, PATH, post, settled, syncs_beside
+from tests.support.board.submissions import GOOD, PATH, STORED, post, put, settled, syncs_beside
 from tests.support.waiting import wait_until
 
 
@@ -69,7 +69,7 @@ def test_a_refused_model_is_told_with_every_reason_and_leaves_nothing(web: httpx
     assert "submit it again" in told["text"]
     assert "new comment" not in told["text"]
     assert (syncing.commits(), syncing.context.index.count()) == (before, 0)
-    (key,) = syncing.context.redis.keys(KEYS.submission("*"))
+    (key,) = syncing.context.redis.keys(STORED)
     assert 0 < syncing.context.redis.ttl(key) <= 60
 
 
@@ -96,7 +96,7 @@ def test_a_submission_that_redis_forgot_is_known_by_its_file(web: httpx2.Client,
     assert settled(web, GOOD).json()["code"] == "submitted"
     wait_until(lambda: web.get(f"/api/requests/{PATH}").is_success)
     commits = syncing.commits()
-    for key in syncing.context.redis.keys(KEYS.submission("*")):
+    for key in syncing.context.redis.keys(STORED):
         syncing.context.redis.delete(key)
     again = settled(web, GOOD)
     assert (again.status_code, again.json()["code"]) == (202, "submitted")
@@ -107,7 +107,7 @@ def test_one_that_is_still_checked_is_told_where_to_be_followed(
     web: httpx2.Client, stand: BoardDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """202 with its path, and how long to wait before it is sent again; the answer is there once a sync was through."""
-    monkeypatch.setattr("bot.web.checks.WAIT_SECONDS", 0.0)
+    monkeypatch.setattr("bot.web.asking.WAIT_SECONDS", 0.0)
     answer = post(web, GOOD)
     assert (answer.status_code, answer.json()["code"], answer.json()["path"]) == (202, "under-way", PATH)
     assert int(answer.headers["retry-after"]) > 0
@@ -121,10 +121,10 @@ def test_a_sync_that_died_before_its_answer_was_kept_does_nothing_twice(
     web: httpx2.Client, stand: BoardDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The edit was staged; it is staged again under the same name, and there is one commit."""
-    monkeypatch.setattr("bot.web.checks.WAIT_SECONDS", 0.0)
+    monkeypatch.setattr("bot.web.asking.WAIT_SECONDS", 0.0)
     stand.context.now = clock.now
     post(web, GOOD)
-    (key,) = (text(name) for name in stand.context.redis.keys(KEYS.submission("*")))
+    (key,) = (text(name) for name in stand.context.redis.keys(STORED))
     for _ in range(2):
         stand.context.redis.hdel(key, "answer")
         sync_submission(stand.context, key.rpartition(":")[2])
@@ -140,10 +140,10 @@ def test_a_submission_waits_for_a_hub_that_is_away(
     web: httpx2.Client, stand: BoardDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It was taken; the checks fail, and are made once the Hub is back."""
-    monkeypatch.setattr("bot.web.checks.WAIT_SECONDS", 0.0)
+    monkeypatch.setattr("bot.web.asking.WAIT_SECONDS", 0.0)
     monkeypatch.setattr(stand.context.hub, "retries", Retries(attempts=1))
     post(web, GOOD)
-    (key,) = (text(name) for name in stand.context.redis.keys(KEYS.submission("*")))
+    (key,) = (text(name) for name in stand.context.redis.keys(STORED))
     rule = stand.hub.state.faults.add("GET *", "fail", times=None, status=503)
     with pytest.raises(Transient):
         sync_submission(stand.context, key.rpartition(":")[2])
@@ -155,7 +155,7 @@ def test_a_submission_waits_for_a_hub_that_is_away(
 
 def test_who_may_not_submit_is_told_so(web: httpx2.Client, stand: BoardDriver, monkeypatch: pytest.MonkeyPatch) -> None:
     """403 where a board lets others submit; nothing is written, and nothing is kept for later."""
-    monkeypatch.setattr("bot.web.submission_sync.SUBMIT", replace(SUBMIT, who=frozenset({Role.MAINTAINER})))
+    monkeypatch.setattr("bot.requests.api_submission.SUBMIT", replace(SUBMIT, who=frozenset({Role.MAINTAINER})))
     answer = carried_out(web, stand, monkeypatch)
     assert (answer.status_code, answer.json()["code"]) == (403, "not-allowed")
     assert "may not submit" in answer.json()["message"]
@@ -172,21 +172,21 @@ def test_a_hub_that_refuses_to_be_looked_at_is_told(
     answer = carried_out(web, stand, monkeypatch)
     assert (answer.status_code, answer.json()["code"]) == (503, "hub-refused"), answer.text
     assert answer.headers["retry-after"] == "60"
-    (key,) = stand.context.redis.keys(KEYS.submission("*"))
+    (key,) = stand.context.redis.keys(STORED)
     assert 0 < stand.context.redis.ttl(key) <= 60
     assert stand.context.decisions.newest(limit=10) == []
 
 
 def carried_out(web: httpx2.Client, stand: BoardDriver, monkeypatch: pytest.MonkeyPatch) -> httpx2.Response:
     """Submit a good model, have a sync look at it once, and ask what came of it."""
-    monkeypatch.setattr("bot.web.checks.WAIT_SECONDS", 0.0)
+    monkeypatch.setattr("bot.web.asking.WAIT_SECONDS", 0.0)
     stand.context.now = clock.now
     ada = stand.hub.state.accounts.by_name("ada")
     assert ada is not None
     arguments = arguments_in(json.dumps(GOOD).encode())
     submission = ApiSubmission(person_id=ada.id, person_name="ada", arguments=arguments, at=clock.now())
-    ApiSubmissions(stand.context.redis, KEYS).put(submission)
-    sync_submission(stand.context, submission.digest)
+    put(stand.context, submission)
+    sync_submission(stand.context, submission.message_id)
     stand.hub.state.faults.clear()  # the web server asks the Hub whose token it is
     return post(web, GOOD)
 
@@ -196,7 +196,7 @@ def test_what_was_submitted_by_a_program_is_on_record(
 ) -> None:
     """Once, also where a sync died and did it again; in the file on the Hub as well. What was refused left nothing."""
     assert carried_out(web, stand, monkeypatch).json()["code"] == "submitted"
-    (key,) = (text(name) for name in stand.context.redis.keys(KEYS.submission("*")))
+    (key,) = (text(name) for name in stand.context.redis.keys(STORED))
     stand.context.redis.hdel(key, "answer")
     sync_submission(stand.context, key.rpartition(":")[2])
     (one,) = stand.context.decisions.newest(limit=10)

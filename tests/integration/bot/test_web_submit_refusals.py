@@ -15,7 +15,7 @@ from bot.web.tokens import MAX_WRONG
 from leaderboard.boards import parse_board
 from tests.support.board.board_driver import ADA, BOB, BOT, BoardDriver
 from tests.support.board.board_file import BOARD
-from tests.support.board.submissions import GOOD, KEYS, PATH, asked_whose, post, settled, syncs_beside
+from tests.support.board.submissions import GOOD, PATH, STORED, asked_whose, post, settled, syncs_beside
 from tests.support.waiting import wait_until
 
 
@@ -48,7 +48,7 @@ def test_who_shows_no_good_token_is_told_so(web: httpx2.Client, syncing: BoardDr
     accounts.add_token(organisation, "hf_board", {"role": "write"})
     nobody = post(web, GOOD, "hf_board")
     assert (nobody.status_code, nobody.json()["code"]) == (403, "no-person")
-    assert syncing.context.redis.keys(KEYS.submission("*")) == []
+    assert syncing.context.redis.keys(STORED) == []
 
 
 def test_an_address_that_guesses_tokens_is_not_asked_about_any_more(web: httpx2.Client, stand: BoardDriver) -> None:
@@ -82,7 +82,7 @@ def test_who_has_done_too_much_within_the_hour_has_to_wait(
     web: httpx2.Client, stand: BoardDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By account, together with commands in threads; a repeat does not count, and others go on."""
-    monkeypatch.setattr("bot.web.checks.WAIT_SECONDS", 0.0)
+    monkeypatch.setattr("bot.web.asking.WAIT_SECONDS", 0.0)
     for number in range(MAX_COMMANDS):
         assert post(web, {"model": f"ada/m{number}"}).status_code == 202
     late = post(web, {"model": "ada/late"})

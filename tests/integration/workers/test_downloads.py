@@ -55,7 +55,7 @@ def test_a_heap_of_files_is_not_fetched(hub: LocalHub, tmp_path: Path, monkeypat
     """A repo with too many files is refused before the download."""
     monkeypatch.setattr(downloads, "MAX_FILES", 10)
     revision = upload(hub, MODEL, FILES | {f"{number}.json": b"{}" for number in range(8)})
-    with pytest.raises(TooManyFiles, match="11, and 10"):
+    with pytest.raises(TooManyFiles, match="11 files, and at most 10"):
         fetch_model(MODEL, revision, access(hub), tmp_path / "models")
 
 

@@ -20,20 +20,26 @@ from tests.support.waiting import wait_until
 from tests.support.workers.recorded_failures import record_outcome
 from tests.support.workers.worker_process import BOARD, AttemptQueue, WorkerProcess, job, runs
 from workers.jobs.outbox import store_outcome
+from workers.jobs.slots import remove
 
 Start = Callable[..., WorkerProcess]
-Phases = Callable[[str], tuple[EvaluationJob, WorkerProcess]]
+Phases = Callable[..., tuple[EvaluationJob, WorkerProcess]]
 
 
 @pytest.fixture
 def bring(bot: AttemptQueue, start_worker: Start) -> Phases:
-    """Brings an attempt of a new worker into a phase: claim, download, evaluate or publish."""
+    """Brings an attempt of a new worker into a phase: claim, download, evaluate or publish.
 
-    def to(phase: str) -> tuple[EvaluationJob, WorkerProcess]:
+    `grace`: seconds that a stopped worker gives the attempt.
+    """
+
+    def to(phase: str, *, grace: int = 2) -> tuple[EvaluationJob, WorkerProcess]:
         asked = job("fine" if phase == "publish" else "slow")
         seconds = {phase: 60}
         worker = start_worker(
-            download=seconds.get("download", 0), publication=seconds.get("publish", 0), STEWARD_GRACE_SECONDS="2"
+            download=seconds.get("download", 0),
+            publication=seconds.get("publish", 0),
+            STEWARD_GRACE_SECONDS=str(grace),
         )
         bot.enqueue(asked)
         bot.reaches(asked, "taken")
@@ -76,6 +82,24 @@ def test_a_killed_job_ends_its_child_and_its_attempt(bot: AttemptQueue, bring: P
     following = job("fine", 2)
     bot.enqueue(following)
     bot.reaches(following, "taken")
+
+
+@pytest.mark.parametrize("left", ["nothing", "a locked home"])
+def test_a_job_killed_while_it_prepares_its_folders_stops_no_later_one(
+    bot: AttemptQueue, bring: Phases, left: str
+) -> None:
+    """If the killed job left no home for children, or one that they cannot enter, the worker takes the next job."""
+    asked, worker = bring("claim")
+    home = worker.folder / "work" / "slots" / "0" / "home"
+    remove(home)
+    if left == "a locked home":
+        home.mkdir(mode=0)
+    worker.kill("job")
+    bot.outcome(asked)
+    following = job("fine", 2)
+    bot.enqueue(following)
+    bot.grant(following)
+    assert bot.outcome(following)[0].ok
 
 
 @pytest.mark.parametrize("kind", ["child", "zygote"])
@@ -124,12 +148,11 @@ def test_a_handed_back_attempt_is_finished_by_another_worker(
 
 def test_a_second_signal_ends_it_at_once(bot: AttemptQueue, bring: Phases) -> None:
     """While a publication cannot be interrupted, a second signal does not wait for it."""
-    asked, worker = bring("publish")
+    asked, worker = bring("publish", grace=60)
     worker.process.send_signal(signal.SIGTERM)
     time.sleep(0.3)  # not for a condition: the second signal has to be another one
-    began = time.monotonic()
     worker.process.send_signal(signal.SIGTERM)
-    assert worker.process.wait(10) == 0 and time.monotonic() - began < 3
+    assert worker.process.wait(30) == 0
     assert worker.nothing_left() and bot.state(asked) == "handed-back"
 
 
@@ -140,7 +163,7 @@ def test_an_idle_worker_stops_at_once(bot: AttemptQueue, start_worker: Start) ->
         wait_until(lambda: WorkerRegistry(bot.connection, Keys(BOARD)).alive(now=time.time()))
         worker.processes()
         worker.process.send_signal(number)
-        assert worker.process.wait(5) == 0 and worker.nothing_left()
+        assert worker.process.wait(10) == 0 and worker.nothing_left()
 
 
 def test_two_workers_share_a_folder_without_sharing_a_slot(bot: AttemptQueue, start_worker: Start) -> None:
@@ -290,12 +313,12 @@ def stop_hard(server: Valkey) -> None:
 def test_redis_missing_at_start_is_said_with_the_setting(start_worker: Start) -> None:
     """Without Redis a worker ends with a sentence that names REDIS_URL, and starts nothing."""
     worker = start_worker(REDIS_URL="redis://127.0.0.1:1/0")
-    assert worker.process.wait(20) == 4
+    assert worker.process.wait(60) == 4
     assert "REDIS_URL" in worker.log() and "Traceback" not in worker.log()
 
 
 def test_a_zygote_that_cannot_import_its_harness_is_said(start_worker: Start) -> None:
     """A worker whose harness cannot be imported exits with that error."""
     worker = start_worker(STEWARD_HARNESS="no_such_harness")
-    assert worker.process.wait(20) == 3
+    assert worker.process.wait(60) == 3
     assert "no_such_harness" in worker.log() and "No evaluation can run here" in worker.log()

@@ -11,10 +11,10 @@ import redis
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
 from bot.core.context import BoardContext
-from bot.model_facts import checking
 from bot.probe import Probe
 from bot.processes.schedule import Schedule
 from bot.processes.sync_loop import SyncLoop
+from bot.requests.verb_check import check_model
 from hub.client import Hub
 from localhub.testing import LocalHub
 from redis_state import clock
@@ -101,8 +101,8 @@ class FlagBoardDriver(BoardDriver):
 
     def codes(self, name: str, precision: str = "float32") -> set[str]:
         """Why a submission of `name` would be refused."""
-        found = checking.check(self.context, name, precision=precision)
-        return {reason.code for line in found.lines for reason in line.reasons}
+        found = check_model(self.context, name, precision=precision)
+        return {reason.code for rule in found.rules for reason in rule.reasons}
 
     def put_flags(self, **files: object) -> None:
         """Somebody commits to the flags repo by hand: path → content."""

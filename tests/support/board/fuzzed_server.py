@@ -40,7 +40,7 @@ def fuzzed(valkey: Valkey, folder: Path) -> Iterator[httpx2.Client]:
     with redis.Redis.from_url(valkey.url) as connection:
         fill(Index(connection, Keys("fuzzed")))
     with pytest.MonkeyPatch.context() as patch, client_of(settings) as client:
-        patch.setattr("bot.web.checks.WAIT_SECONDS", 0.0)
+        patch.setattr("bot.web.asking.WAIT_SECONDS", 0.0)
         yield client
 
 

@@ -41,14 +41,14 @@ REASONS = (
     Failure(
         cause="weights-not-finite",
         fault="submission",
-        message="The weights of model.norm.weight hold values that are no numbers (NaN).",
-        advice="Export the model again, load it, and look for NaN before you upload it.",
+        message="The model's weights contain NaN or infinite values: model.norm.weight has NaN in float32.",
+        advice="Check the training, the merge or the conversion that produced the weights, and submit the new commit.",
     ),
     Failure(
         cause="worker-lost",
         fault="us",
-        message="The machine that evaluated it fell silent, three times.",
-        advice="Nothing for you to do; write in its thread and a maintainer has it tried again.",
+        message="The evaluation machine stopped before the evaluation had finished, three times.",
+        advice="Ask in its thread for another try: a maintainer can relaunch it.",
     ),
 )
 

@@ -9,11 +9,17 @@ from contextlib import contextmanager
 
 import httpx2
 
+from bot.core.context import BoardContext
+from bot.read_models.submit_models import SubmissionResponse
 from redis_state import clock
+from redis_state.board.mailbox import Mailbox
+from redis_state.board.messages import ApiSubmission
 from redis_state.keys import Keys
 from tests.support.board.board_driver import ADA, BoardDriver
 
 KEYS = Keys("demo")
+STORED = KEYS.message(ApiSubmission.KEY, "*")
+"""The pattern of the keys of all submissions in Redis."""
 GOOD = {"model": "ada/good", "precision": "float32"}
 PATH = "ada/good_eval_request_False_float32_Original.json"
 
@@ -30,6 +36,11 @@ def syncs_beside(stand: BoardDriver) -> Iterator[None]:
     finally:
         stand.loop.stop()
         thread.join()
+
+
+def put(context: BoardContext, submission: ApiSubmission) -> None:
+    """Store the submission for a sync, as the web server does."""
+    Mailbox(context.redis, context.keys, ApiSubmission, SubmissionResponse).put(submission)
 
 
 def post(web: httpx2.Client, body: object, token: str = ADA, **headers: str) -> httpx2.Response:

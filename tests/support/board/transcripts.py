@@ -18,12 +18,12 @@ DONE = {"open": "opened it again", "closed": "closed it", "merged": "merged it"}
 MODELS = ("ada/aurora-1b", "ada/aurora-chat", "ada/borealis", "ada/corona", "bob/basalt", "bob/granite", "bob/slate")
 PEOPLE = ("ada", "bob", "mia")
 """Mia is a maintainer; the others submit models."""
-LOST = Failure(cause="gpu-lost", fault="us", message="A GPU of ours fell out in the middle of the evaluation.")
+LOST = Failure(cause="gpu-lost", fault="us", message="The evaluation machine has lost its GPU.")
 BROKEN = Failure(
     cause="weights-not-finite",
     fault="submission",
-    message="The weights hold values that are no numbers: 3 of 148 tensors, the first is lm_head.weight.",
-    advice="Look at the checkpoint that was uploaded: a training that diverged leaves such values.",
+    message="The model's weights contain NaN or infinite values: lm_head.weight has NaN in float32.",
+    advice="Check the training, the merge or the conversion that produced the weights, and submit the new commit.",
 )
 LOG = """Loading checkpoint shards: 100%|██████████| 2/2 [00:03<00:00]
 Traceback (most recent call last):
@@ -32,7 +32,7 @@ Traceback (most recent call last):
 """
 ERRORS = {
     LOST.cause: "torch.AcceleratorError: CUDA error: unspecified launch failure",
-    BROKEN.cause: "ValueError: lm_head.weight holds 1,204 values that are not finite",
+    BROKEN.cause: "workers.errors.WeightsNotFinite: lm_head.weight has NaN in float32",
 }
 
 

@@ -58,26 +58,26 @@ FAILURES = (
     Failure(
         cause="weights-not-finite",
         fault="submission",
-        message="The weights of model.layers.17.mlp.down_proj.weight hold values that are no numbers (NaN).",
-        advice="Export the model again, load it, and look for NaN before you upload it.",
+        message="The model's weights contain NaN or infinite values: lm_head.weight has NaN in bfloat16.",
+        advice="Check the training, the merge or the conversion that produced the weights, and submit the new commit.",
     ),
     Failure(
         cause="out-of-memory",
         fault="us",
-        message="The memory did not suffice: 78.1 GiB of 79.3 GiB were in use when 2.0 GiB more were asked for.",
-        advice="Nothing for you to do; it is tried again on a larger machine.",
+        message="The evaluation ran out of memory: 78.1 of 79.3 GiB were in use, and it needed 2.0 GiB more.",
+        advice="You don't need to do anything for now: the evaluation is retried once, on a larger machine.",
     ),
     Failure(
         cause="shard-missing",
         fault="submission",
-        message="Some of the files that hold the weights are not in the repo: model-00003-of-00004.safetensors.",
+        message="Some of the weight files are missing from the repo: model-00003-of-00004.safetensors.",
         advice="Upload every file that model.safetensors.index.json names, and submit the new commit.",
     ),
     Failure(
         cause="hub-away",
         fault="hub",
-        message="The Hub answered 503 to every download for an hour.",
-        advice="Nothing for you to do; it is tried again.",
+        message="The Hub answered with an error: 503 to every download for an hour.",
+        advice="You don't need to do anything: the evaluation is retried automatically.",
     ),
 )
 

@@ -27,6 +27,8 @@ HERE = Path(__file__).parent
 BOARD = "trial"
 TIER = "small"
 TOKEN = "hf_secret_of_the_worker!"
+LOG_SHOWN = 8_000
+"""Characters of a worker's log that a failed test shows."""
 PATH = "trial/{name}_eval_request_False_float32_Original.json"
 
 
@@ -165,7 +167,7 @@ class WorkerProcess:
 
     def nothing_left(self) -> bool:
         """Wait until nothing of this worker runs."""
-        return wait_until(lambda: not self.left_running(), seconds=10)
+        return wait_until(lambda: not self.left_running(), seconds=30, describe=self.left_running)
 
     def end(self) -> None:
         """Kill everything, for the teardown: no process may outlive a test."""
@@ -173,7 +175,7 @@ class WorkerProcess:
             self.processes()
         self.process.kill()
         self.process.wait()
-        wait_until(lambda: not self.left_running(), seconds=10)
+        self.nothing_left()
 
     # --- calls and log
 
@@ -194,6 +196,12 @@ class WorkerProcess:
     def log(self) -> str:
         """The worker's log."""
         return (self.folder / "worker.log").read_text("utf-8", "replace")
+
+    def describe(self) -> str:
+        """Its exit code, if it has ended, its processes, and the end of its log."""
+        status = self.process.poll()
+        now = f"runs {self.processes()}" if status is None else f"exited with {status}"
+        return f"worker {self.process.pid} {now}; its log ends:\n{self.log()[-LOG_SHOWN:]}"
 
 
 _BOARD = {
@@ -248,7 +256,10 @@ def runs(pid: int) -> bool:
 
 @contextmanager
 def worker_starter(folder: Path, url: str, **defaults: str) -> Iterator[Callable[..., WorkerProcess]]:
-    """Yield a function that starts workers with the settings `defaults`; end them all after the block, or fail."""
+    """Yield a function that starts workers with the settings `defaults`; end them all after the block, or fail.
+
+    Prints the state of each worker at the end of the block.
+    """
     started: list[WorkerProcess] = []
 
     def start(name: str = "w", **options: Any) -> WorkerProcess:
@@ -256,5 +267,7 @@ def worker_starter(folder: Path, url: str, **defaults: str) -> Iterator[Callable
         return started[-1]
 
     yield start
+    for worker in started:
+        print(worker.describe())  # pytest shows it where the test failed
     for worker in started:
         worker.end()

@@ -123,8 +123,8 @@ def test_every_reason_has_a_case() -> None:
 
 
 def test_a_copy_is_told_to_be_one_by_its_files_and_not_their_names() -> None:
-    """The words say that files were renamed only where they were."""
-    assert "with other file names" in suspicions(COPY)[0].message
+    """The message says that files have other names only if they do."""
+    assert "'bob/original' (with other file names)." in suspicions(COPY)[0].message
     assert "with other file names" not in suspicions(of(COPY, weights=SHARDS))[0].message
 
 

@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from bot.read_models.submit_models import SubmissionBody
-from redis_state.board.check_questions import CheckQuestion
+from redis_state.board.messages import CheckQuestion
 from steward.children import ChildDied
 from steward.commands.check import check
 from steward.commands.effects import _replace

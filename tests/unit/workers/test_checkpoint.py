@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -17,11 +19,12 @@ from workers.errors import (
     IndexUnusable,
     OddFile,
     WeightsIncomplete,
+    WeightsNotFinite,
     WeightsOfWrongShape,
     WeightsOfWrongType,
     WeightsTruncated,
 )
-from workers.models.checkpoint import BOUNDS, INDEX, check_loaded, check_model_files, read_header
+from workers.models.checkpoint import BOUNDS, INDEX, check_loaded, check_model_files, check_numbers, read_header
 from workers.models.tiny_model import model, safetensors, tensors
 
 
@@ -131,3 +134,14 @@ def test_what_the_library_filled_in_is_told() -> None:
         check_loaded({"missing_keys": {"b.weight", "a.weight"}})
     with pytest.raises(WeightsOfWrongShape, match=r"a\.weight: \(1, 2\) in the file, \(2, 2\) by config\.json"):
         check_loaded({"mismatched_keys": {("a.weight", (1, 2), (2, 2))}, "missing_keys": {"b"}})
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [([1.0, math.nan], "w has NaN in float32"), ([math.inf, 1.0], "w has infinite values in float32")],
+)
+def test_weights_that_are_not_finite_are_named(values: list[float], words: str) -> None:
+    """The error says which tensor has NaN or infinite values, and finite weights raise nothing."""
+    check_numbers([("w", torch.tensor([1.0, -2.0]))])
+    with pytest.raises(WeightsNotFinite, match=words):
+        check_numbers([("w", torch.tensor(values))])

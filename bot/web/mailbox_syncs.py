@@ -1,0 +1,106 @@
+"""The syncs that answer messages of the web server: checks, submissions, and actions of signed-in persons.
+
+A sync whose Hub fails is retried; meanwhile the sender waits, or asks again.
+
+Race closed: the sync of an action dies after it woke a key and before it stored the answer. The outcome is settled
+first, so the second run records the same outcome, and does not answer that the key was never parked.
+Race accepted: a person stops being a maintainer after their role was read. Waking a sync destroys nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Set
+from datetime import UTC, datetime
+from typing import Any
+
+from bot.core import people
+from bot.core.context import BoardContext
+from bot.core.decision_records import record_decision
+from bot.core.render import render
+from bot.read_models.check_models import CheckResponse
+from bot.read_models.submit_models import SubmissionResponse
+from bot.requests.api_submission import DONE, carry_out
+from bot.requests.verb_check import check_model
+from leaderboard.roles import Role
+from redis_state.board.mailbox import Mailbox
+from redis_state.board.messages import (
+    CHECK_ANSWER_RETENTION,
+    PENDING_RETENTION,
+    ROLE_RETENTION,
+    ApiSubmission,
+    CheckQuestion,
+    Code,
+    MaintainerAction,
+    MaintainerActionResult,
+)
+from redis_state.clock import iso
+
+ALLOWED_ROLES = frozenset({Role.MAINTAINER})
+_REQUEST = "request:"
+
+
+def sync_check(context: BoardContext, message_id: str) -> None:
+    """Answer the question with this id, unless it has expired or has its answer."""
+    mailbox = Mailbox(context.redis, context.keys, CheckQuestion, CheckResponse)
+    if (question := mailbox.unanswered(message_id)) is not None:
+        response = check_model(context, **question.model_dump())
+        mailbox.answer(message_id, response, seconds=CHECK_ANSWER_RETENTION)
+
+
+def sync_submission(context: BoardContext, message_id: str) -> None:
+    """Execute the submission with this id and store the answer, unless that was done before."""
+    mailbox = Mailbox(context.redis, context.keys, ApiSubmission, SubmissionResponse)
+    if (submission := mailbox.unanswered(message_id)) is not None:
+        response = carry_out(context, submission)
+        lasts = response.code in DONE or (submission.key and response.code not in ("off", "hub-refused"))
+        mailbox.answer(message_id, response, seconds=submission.RETENTION if lasts else PENDING_RETENTION)
+
+
+def sync_maintainer_action(context: BoardContext, message_id: str) -> None:
+    """Execute the action with this id and store the answer, unless that was done before. Raises HubError."""
+    mailbox = Mailbox(context.redis, context.keys, MaintainerAction, MaintainerActionResult)
+    if (action := mailbox.unanswered(message_id)) is None:
+        return
+    _, roles = people.roles(context, action.person, model="", submitter="", fresh=True, enough=ALLOWED_ROLES)
+    if action.what == "look":
+        role = MaintainerActionResult(code="maintainer" if roles & ALLOWED_ROLES else "stranger")
+        mailbox.answer(message_id, role, seconds=ROLE_RETENTION)
+        return
+    settled = mailbox.settle(message_id, _outcome(context, action, roles))
+    result = MaintainerActionResult.model_validate({"code": settled})
+    at = datetime.fromtimestamp(action.at, UTC)
+    fields = _decision_fields(context, action, roles, result.code)
+    record_decision(context, fields, at, cause=f"page:{action.id}", line="Record a wake")
+    if result.code == "woken":
+        context.parking.wake(action.about, now=context.now())
+    mailbox.answer(message_id, result, seconds=action.RETENTION)
+
+
+def _outcome(context: BoardContext, action: MaintainerAction, roles: Set[Role]) -> Code:
+    if not roles & ALLOWED_ROLES:
+        return "not-allowed"
+    return "woken" if any(parked.key == action.about for parked in context.parking.all()) else "not-parked"
+
+
+def _decision_fields(context: BoardContext, action: MaintainerAction, roles: Set[Role], code: Code) -> dict[str, Any]:
+    path = action.about.removeprefix(_REQUEST) if action.about.startswith(_REQUEST) else ""
+    entry = context.index.find([path])[0] if path else None
+    # Decisions are public: the record does not name the request of a model that is not.
+    is_named = not path or (entry is not None and entry.standing.access == "public")
+    key = action.about if is_named else f"{_REQUEST}…"
+    return {
+        "at": iso(action.at),
+        "person": {"id": action.person_id, "name": action.person_name},
+        "roles": sorted(roles),
+        "command": f"wake {key}",
+        "verb": "wake",
+        "arguments": {"key": key},
+        "requests": [path] if path and is_named else [],
+        "model": entry.model if entry is not None and is_named else "",
+        "allowed": code == "woken",
+        "answer": render("woken", code=code).strip(),
+        "thread": None,
+        "comment": f"page-{action.id}",
+        "number": 0,
+        "board": context.board.name,
+    }

@@ -1,0 +1,125 @@
+"""The three kinds of messages from the web server to a sync: checks, submissions, and actions of signed-in persons."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from typing import ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from leaderboard.options import DEFAULT_PRECISION
+from leaderboard.roles import Person
+from redis_state.board.mailbox import Message
+
+CHECK_ANSWER_RETENTION = 60
+"""Seconds for which the answer to a check is stored."""
+PENDING_RETENTION = 60
+"""Seconds for which the answer that nothing was submitted is stored, if the submission has no key."""
+ROLE_RETENTION = 120
+"""Seconds for which a role that the Hub reported is reused."""
+
+Code = Literal["maintainer", "stranger", "woken", "not-parked", "not-allowed"]
+"""Outcomes of actions: the first two of a look, the others of a wake."""
+
+
+class CheckQuestion(Message):
+    """The question whether the board would accept a model. Clients that ask the same within a minute get one answer."""
+
+    KIND: ClassVar[str] = "check"
+    KEY: ClassVar[str] = "question:check"  # `question:{digest}` holds strings of earlier versions
+    RETENTION: ClassVar[int] = 120
+
+    model: str = Field(min_length=1, max_length=200)
+    revision: str = Field(default="main", min_length=1, max_length=200)
+    precision: str = Field(default=DEFAULT_PRECISION, min_length=1, max_length=32)
+    weight_type: str = Field(default="Original", min_length=1, max_length=32)
+
+    @property
+    def message_id(self) -> str:
+        """A digest of the content."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:24]
+
+
+class ApiSubmission(Message):
+    """One submission outside of a thread. `arguments` are the checked ones of `/submit`.
+
+    A program that sends it again within a day reads the same answer, and nothing is done twice. Without a key, an
+    answer that nothing was submitted expires within a minute, so that a corrected model can be submitted again.
+    """
+
+    KIND: ClassVar[str] = "submission"
+    KEY: ClassVar[str] = "submission"
+    RETENTION: ClassVar[int] = 86_400
+
+    person_id: str = Field(max_length=100)
+    person_name: str = Field(max_length=100)
+    arguments: dict[str, str] = Field(max_length=20)
+    key: str = Field(default="", max_length=200, description="the sender's idempotency key; '' for none")
+    at: float = Field(default=0.0, description="when it was stored; 0: by another version")
+
+    @property
+    def person(self) -> Person:
+        """The submitter, as the Hub reports them."""
+        return Person(self.person_id, self.person_name)
+
+    @property
+    def message_id(self) -> str:
+        """A digest of the person's id, which no rename changes, and of their key, or else of the content."""
+        identity = [self.person_id, self.key or sorted(self.arguments.items())]
+        return hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:24]
+
+    @property
+    def cause(self) -> str:
+        """The cause under which its effect is recorded, so that it happens once."""
+        return f"api:{self.message_id}"
+
+
+class MaintainerAction(Message):
+    """One action that a signed-in person requests. `at` in seconds since the epoch; `about` is the key to wake.
+
+    look    whether this person is a maintainer; the answer is reused for ROLE_RETENTION seconds
+    wake    retry a parked sync on behalf of this person, whose role is read again
+    """
+
+    KIND: ClassVar[str] = "errand"
+    KEY: ClassVar[str] = "errand"
+    RETENTION: ClassVar[int] = 3_600
+
+    id: str = Field(max_length=64)
+    person_id: str = Field(max_length=64)
+    person_name: str = Field(max_length=96)
+    what: Literal["look", "wake"]
+    about: str = Field(default="", max_length=2_000)
+    at: float
+
+    @property
+    def person(self) -> Person:
+        """The person who requests it."""
+        return Person(self.person_id, self.person_name)
+
+    @property
+    def message_id(self) -> str:
+        """Its `id`."""
+        return self.id
+
+
+class MaintainerActionResult(BaseModel):
+    """The result of an action."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    code: Code
+
+
+def role_check(person: Person, *, at: float) -> MaintainerAction:
+    """The action that checks whether `person` is a maintainer; it has the same id each time."""
+    name = hashlib.sha256(person.id.encode()).hexdigest()[:24]
+    return MaintainerAction(id=f"look-{name}", person_id=person.id, person_name=person.name, what="look", at=at)
+
+
+def wake_sync(person: Person, key: str, *, at: float) -> MaintainerAction:
+    """The action of `person` to retry the sync of `key`; it has a new id each time."""
+    name = secrets.token_hex(12)
+    return MaintainerAction(id=name, person_id=person.id, person_name=person.name, what="wake", about=key, at=at)
