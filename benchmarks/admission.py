@@ -74,7 +74,7 @@ def in_a_process(rounds: int) -> dict[str, Any]:
 
 def measure(url: str, rounds: int) -> dict[str, Any]:
     """Gather the facts of each model, and record the costs."""
-    from bot.model_facts import gather_model_facts
+    from bot.model_facts.model import gather_model_facts
     from bot.probe import Probe
     from hub.client import Hub
 

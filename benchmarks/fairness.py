@@ -32,8 +32,7 @@ from statistics import fmean, median
 from typing import Any
 
 from leaderboard.dispatch import QueueConditions, RunningAttempt, WaitingRequest, WorkerCapacity, in_turn
-from leaderboard.estimates import Durations, RunningWork, StartEstimate, WaitExperience, share_waited, starts
-from leaderboard.places import level
+from leaderboard.estimates import Durations, RunningWork, StartEstimate, WaitExperience, level, share_waited, starts
 
 SIZES = {30: 0.15, 32: 0.4, 33: 0.8, 34: 1.5, 36: 4.0}
 """Mean hours of an evaluation by size class."""

@@ -116,6 +116,8 @@ class Admin(Reads):
         return parse.parsed(lambda it: parse.webhook(it["webhook"]), answer.json())
 
 
-def _webhook_request(url: str, watched: frozenset[WatchedItem], domains: frozenset[str], secret: str) -> dict[str, Any]:
+def _webhook_request(
+    url: str, watched: frozenset[WatchedItem], domains: frozenset[str], secret: str
+) -> dict[str, object]:
     names = [{"type": item.type, "name": item.name} for item in sorted(watched)]
     return {"url": url, "watched": names, "domains": sorted(domains), "secret": secret}

@@ -91,7 +91,7 @@ class Provider:
             raise Denied("The Hub's response does not identify the user who signed in.")
         return Account(user_id, name)
 
-    def _exchange(self, endpoints: _Endpoints, code: str, verifier: str) -> dict[str, Any]:
+    def _exchange(self, endpoints: _Endpoints, code: str, verifier: str) -> dict[str, object]:
         form = {
             "grant_type": "authorization_code",
             "code": code,
@@ -134,7 +134,7 @@ class Provider:
         return endpoints
 
 
-def claims_in(token: str) -> dict[str, Any]:
+def claims_in(token: str) -> dict[str, object]:
     """Return the claims of a JSON web token without checking its signature. Raises Garbled."""
     parts = token.split(".")
     if len(parts) != 3:
@@ -145,7 +145,7 @@ def claims_in(token: str) -> dict[str, Any]:
         raise Garbled("The Hub's id token cannot be read.") from error
 
 
-def _mapping(value: object) -> dict[str, Any]:
+def _mapping(value: object) -> dict[str, object]:
     if not isinstance(value, dict):
         raise Garbled("The Hub's response is no JSON object.")
     return value

@@ -77,10 +77,9 @@ def log_entry(item: Json) -> LogEntry:
 
 def model_info(item: Json) -> ModelInfo:
     """Parse the repo info of a model, fetched with `blobs=true`."""
-    files = tuple(_model_file(file) for file in item.get("siblings") or ())
     card = item.get("cardData") or {}
     tensors = item.get("safetensors") or {}
-    created, modified = item.get("createdAt"), item.get("lastModified")
+    created = item.get("createdAt")
     return ModelInfo(
         id=item["id"],
         sha=item["sha"],
@@ -89,17 +88,13 @@ def model_info(item: Json) -> ModelInfo:
         disabled=bool(item.get("disabled")),
         license=_license(card),
         tags=tuple(item.get("tags") or ()),
-        pipeline_tag=item.get("pipeline_tag"),
         parameters=tensors.get("total"),
         parameters_by_dtype=tensors.get("parameters") or {},
-        files=files,
+        files=tuple(_model_file(file) for file in item.get("siblings") or ()),
         config=item.get("config") or {},
         card=card,
-        card_size=next((file.size for file in files if file.name == "README.md"), None),
         created_at=when(created) if created else None,
-        last_modified=when(modified) if modified else None,
         likes=item.get("likes") or 0,
-        downloads=item.get("downloads") or 0,
     )
 
 

@@ -91,17 +91,13 @@ class ModelInfo:
     disabled: bool
     license: str | None
     tags: tuple[str, ...]
-    pipeline_tag: str | None
     parameters: int | None
     parameters_by_dtype: Mapping[str, int]
     files: tuple[ModelRepoFile, ...]
     config: Mapping[str, Any]
     card: Mapping[str, Any]
-    card_size: int | None
     created_at: datetime | None
-    last_modified: datetime | None
     likes: int
-    downloads: int
 
 
 @dataclass(frozen=True)

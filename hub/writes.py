@@ -22,14 +22,17 @@ from collections.abc import Collection, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from hub import lfs
 from hub.errors import BadRequest, Busy, RateLimited, StaleParent, Transient
 from hub.parse import parsed
 from hub.reads import Reads, quoted_path
 from hub.records import Change, CreatedCommit, DeleteFile, Repo, WriteFile
+from hub.retries import Retries
+from hub.session import HubSession
 
 _SAMPLE = 512
 _PREUPLOAD_BATCH = 256
+_LFS_TYPE = "application/vnd.git-lfs+json"
+_LFS_BATCH = 100
 _LOOK_BACK = 100  # commits that may land on top of ours between an error and the look at the history
 
 
@@ -76,11 +79,11 @@ class Writes(Reads):
 
     def _lines(
         self, repo: Repo, changes: Sequence[Change], branch: str, *, create_pr: bool, regular: Collection[str]
-    ) -> list[dict[str, Any]]:
+    ) -> list[dict[str, object]]:
         """Upload the contents of large files, and return the lines of the commit's body."""
         puts = [change for change in changes if isinstance(change, WriteFile) and change.path not in regular]
         large = self._large(repo, puts, branch, create_pr=create_pr)
-        lfs.upload(self.session, self.retries, repo, [put for put in puts if put.path in large])
+        _upload(self.session, self.retries, repo, [put for put in puts if put.path in large])
         return [_line(change, large) for change in changes]
 
     def _large(self, repo: Repo, puts: Sequence[WriteFile], branch: str, *, create_pr: bool) -> set[str]:
@@ -135,11 +138,11 @@ def _check(message: str, changes: Sequence[Change]) -> None:
         quoted_path(change.path)
 
 
-def _line(change: Change, large: set[str]) -> dict[str, Any]:
+def _line(change: Change, large: set[str]) -> dict[str, object]:
     if isinstance(change, DeleteFile):
         return {"key": "deletedFile", "value": {"path": change.path}}
     if change.path in large:
-        value = {"path": change.path, "algo": "sha256", "oid": lfs.sha256(change.data), "size": len(change.data)}
+        value = {"path": change.path, "algo": "sha256", "oid": sha256(change.data), "size": len(change.data)}
         return {"key": "lfsFile", "value": value}
     content = base64.b64encode(change.data).decode()
     return {"key": "file", "value": {"path": change.path, "content": content, "encoding": "base64"}}
@@ -149,7 +152,7 @@ def digest(repo: Repo, branch: str, parent: str, changes: Sequence[Change]) -> s
     """Return 32 hex digits that identify these changes on this parent."""
     hasher = hashlib.sha256(f"{repo.kind} {repo.id} {branch} {parent}\n".encode())
     for change in sorted(changes, key=lambda change: change.path):
-        content = lfs.sha256(change.data) if isinstance(change, WriteFile) else "deleted"
+        content = sha256(change.data) if isinstance(change, WriteFile) else "deleted"
         hasher.update(f"{content} {change.path}\n".encode(errors="surrogateescape"))
     return hasher.hexdigest()[:32]
 
@@ -157,3 +160,64 @@ def digest(repo: Repo, branch: str, parent: str, changes: Sequence[Change]) -> s
 def _commit(answer: Any) -> CreatedCommit:
     number = re.search(r"/discussions/(\d+)", answer.get("pullRequestUrl") or "")
     return CreatedCommit(answer["commitOid"], answer["commitUrl"], int(number[1]) if number else None)
+
+
+# --- LFS, the store of large files
+
+
+def sha256(data: bytes) -> str:
+    """Return the id of an LFS object."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def _upload(session: HubSession, retries: Retries, repo: Repo, puts: Sequence[WriteFile]) -> None:
+    """Store the contents of `puts`. Idempotent, because the store identifies objects by their digest."""
+    for start in range(0, len(puts), _LFS_BATCH):
+        by_oid = {sha256(put.data): put.data for put in puts[start : start + _LFS_BATCH]}
+        for item in _upload_urls(session, retries, repo, by_oid):
+            _store(session, retries, item, by_oid)
+
+
+def _upload_urls(
+    session: HubSession, retries: Retries, repo: Repo, by_oid: dict[str, bytes]
+) -> list[dict[str, object]]:
+    """Ask for the upload URLs of the objects; objects that are stored already have no `actions`."""
+    body = {
+        "operation": "upload",
+        "transfers": ["basic"],
+        "hash_algo": "sha256",
+        "objects": [{"oid": oid, "size": len(data)} for oid, data in by_oid.items()],
+    }
+    answer = retries.call(
+        lambda: session.send(
+            "POST",
+            f"{repo.web}.git/info/lfs/objects/batch",
+            route="lfs-batch",
+            json=body,
+            headers={"accept": _LFS_TYPE, "content-type": _LFS_TYPE},
+        ),
+        repeatable=True,
+    )
+    return parsed(lambda it: list(it["objects"]), answer.json())
+
+
+def _store(session: HubSession, retries: Retries, item: dict[str, Any], by_oid: dict[str, bytes]) -> None:
+    if error := item.get("error"):
+        raise BadRequest(f"The Hub does not take a large file: {str(error.get('message', error))[:300]}")
+    actions = item.get("actions") or {}
+    oid = parsed(lambda it: it["oid"], item)
+    if upload_to := actions.get("upload"):
+        retries.call(
+            lambda: session.send(
+                "PUT", upload_to["href"], route="lfs-put", content=by_oid[oid], headers=upload_to.get("header") or {}
+            ),
+            repeatable=True,
+        )
+    if verify_at := actions.get("verify"):
+        body = {"oid": oid, "size": len(by_oid[oid])}
+        retries.call(
+            lambda: session.send(
+                "POST", verify_at["href"], route="lfs-verify", json=body, headers=verify_at.get("header") or {}
+            ),
+            repeatable=True,
+        )

@@ -11,14 +11,15 @@ from __future__ import annotations
 
 import heapq
 import math
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from statistics import fmean, pstdev
 from typing import NamedTuple, Protocol
 
-from leaderboard.places import level
-
+LEVELS: tuple[int, ...] = tuple(step * 10**power for power in range(9) for step in (1, 3))
+"""Levels of positions, at which a thread shows a new position."""
 RANGE_DEVIATIONS = 1.5
 """Standard deviations on either side of the expected start that the range covers."""
 BORROWED_DEVIATION = 0.6
@@ -176,6 +177,22 @@ class WaitExperience:
         early, middle, late = shares[cut], shares[len(shares) // 2], shares[-1 - cut]
         wait = start.expected - now + SLACK_SECONDS
         return StartEstimate(*(now + max(0.0, wait * share - SLACK_SECONDS) for share in (early, middle, late)))
+
+
+def level(position: int) -> int:
+    """Return the smallest of 1, 3, 10, 30, … that is not below `position` (from 1)."""
+    return LEVELS[bisect_left(LEVELS, position)]
+
+
+def crosses(stated: int, position: int) -> bool:
+    """Whether a thread that shows the position `stated` must show `position`; 0 stands for no position.
+
+    A better position is shown at each level. A worse one, after other requests moved ahead, is shown only beyond the
+    next level, because the position often recovers by itself.
+    """
+    if not stated or not position:
+        return bool(stated) != bool(position)
+    return level(position) < level(stated) or level(position) > level(level(stated) + 1)
 
 
 def share_waited(expected: float, waited: float) -> float:

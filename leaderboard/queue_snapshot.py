@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from leaderboard.dispatch import QueueBlocker, QueueConditions, RunningAttempt, WaitingRequest, find_blocker, in_turn
-from leaderboard.estimates import RunningWork, StartEstimate, StartEstimates, starts
-from leaderboard.places import crosses
+from leaderboard.estimates import RunningWork, StartEstimate, StartEstimates, crosses, starts
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
@@ -234,6 +234,15 @@ class Request:
     path: RequestPath
     file: RequestFile
     raw: str
+
+    def at(self, revision: str) -> Request:
+        """The same request for another commit."""
+        return replace(self, file=self.file.model_copy(update={"revision": revision}))
+
+    def as_new(self, submitted_time: str | None) -> Request:
+        """The same request as a new submission, without the facts of earlier attempts."""
+        new = {"submitted_time": submitted_time, "steward": StewardFacts()}
+        return replace(self, file=self.file.model_copy(update=new))
 
     @property
     def fields(self) -> JsonObject:

@@ -212,11 +212,6 @@ def _yes_no(value: str) -> Callable[[Value], bool] | None:
     return None if wanted is None else lambda cell: bool(cell) is wanted
 
 
-def search(rows: Iterable[SearchRow], query: Query) -> list[SearchRow]:
-    """Return the rows that `query` matches, in their order."""
-    return [row for row in rows if query.finds(row)]
-
-
 def near_names(names: Iterable[str], query: Query) -> list[str]:
     """Return names similar to the first names of `query`, the most similar first, for an empty result."""
     by_fold: dict[str, str] = {}

@@ -96,10 +96,6 @@ class TimingReport:
     ended: Sequence[DailyOutcomes]
     queue: Sequence[QueueLength]
 
-    def total(self, end: End) -> int:
-        """Return how many evaluations ended in this way within the period."""
-        return sum(day.counts.get(end, 0) for day in self.ended)
-
 
 def day_of(seconds: float) -> int:
     """Return the day of a time, counted from the epoch."""

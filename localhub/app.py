@@ -6,28 +6,32 @@ A call that cannot be served gets JSON with an `error`: a client parses no trace
 from __future__ import annotations
 
 import logging
+import re
+import uuid
 from functools import cache
 from urllib.parse import quote, unquote
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from localhub.controls.fault_middleware import FaultMiddleware
 from localhub.controls.limits import RateLimitMiddleware
 from localhub.controls.stats import StatsMiddleware
 from localhub.errors import BadRequest, HubError, RepoMoved
 from localhub.http.bodies import BodyLimit
-from localhub.http.request_ids import RequestIdMiddleware
 from localhub.http.routing import RawPathMiddleware
 from localhub.routes import API_ROUTERS
 from localhub.routes.callers import STATE_KEY
 from localhub.state import HubState
 
 log = logging.getLogger("localhub")
+
+_TRACE_ID = re.compile(r"[A-Za-z0-9=;:_-]{1,100}")
 
 
 @cache
@@ -60,6 +64,27 @@ class StateMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope[STATE_KEY] = self.state
         await self.app(scope, receive, send)
+
+
+class RequestIdMiddleware:
+    """Middleware: sets `X-Request-Id` on every answer, to the client's own trace id if it sent one."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        trace_id = Headers(scope=scope).get("x-amzn-trace-id", "")
+        request_id = trace_id if _TRACE_ID.fullmatch(trace_id) else str(uuid.uuid4())
+
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).setdefault("X-Request-Id", request_id)
+            await send(message)
+
+        await self.app(scope, receive, sending)
 
 
 async def _hub_error(request: Request, error: Exception) -> Response:

@@ -1,20 +1,5 @@
 """Errors of the server, and the answers that they become.
 
-HubError                    any answer other than success: status, message, error code, headers
-├── RepoNotFound            404, `X-Error-Code: RepoNotFound`: missing, or hidden from this caller
-├── RevisionNotFound        404, `X-Error-Code: RevisionNotFound`
-├── EntryNotFound           404, `X-Error-Code: EntryNotFound`
-├── GatedRepo               401/403, `X-Error-Code: GatedRepo`
-├── Forbidden               403: the caller has an account but not the right
-├── Unauthorized            401: the call needs an account
-├── BadRequest              400: the request is invalid
-├── StaleParent             412: the branch moved since `parentCommit`
-└── RepoMoved               307: the repo has a new name
-SetupError                  the Hub cannot start; never sent to a client
-├── WorldError              the world describes an object that cannot be built
-├── FolderInUse             another Hub uses the data folder
-└── ClockSettingError       STEWARD_CLOCK is invalid
-
 The client derives its exceptions from the headers, not from the body; over plain http it reads nothing else.
 """
 

@@ -1,4 +1,4 @@
-"""Untrusted values, converted so that JSON can carry them."""
+"""The type of JSON objects; untrusted values, converted so that JSON can carry them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from datetime import date
 from typing import Any
 
 from localhub.errors import printable
+
+JsonObject = dict[str, object]
+"""An object of the API, as JSON carries it."""
 
 _MAX_NODES = 100_000
 

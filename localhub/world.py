@@ -30,6 +30,7 @@ from localhub.clock import Clock
 from localhub.controls.limits import HUB_RATE_LIMITS
 from localhub.errors import HubError, WorldError
 from localhub.git.repository import SetFile
+from localhub.json_values import JsonObject
 from localhub.repos.paths import clean
 from localhub.repos.records import Repo, RepoType
 from localhub.repos.store import author_of
@@ -41,7 +42,7 @@ _SETTINGS = {"discussionsDisabled": "discussions_disabled"} | {
 }
 
 
-def read_world(path: Path) -> dict[str, Any]:
+def read_world(path: Path) -> JsonObject:
     """The world in a YAML file; `WorldError` with the reason if the file is unreadable or no mapping."""
     try:
         world = yaml.safe_load(path.read_text())

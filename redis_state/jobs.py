@@ -48,8 +48,9 @@ class EvaluationJob(BaseModel):
 
     def with_model(self, model: str, revision: str) -> EvaluationJob:
         """The same job for another complete model: no adapter, no delta."""
-        change = {"model": model, "revision": revision, "weight_type": "Original", "base_model": ""}
-        return self.model_copy(update=change)
+        return self.model_copy(
+            update={"model": model, "revision": revision, "weight_type": "Original", "base_model": ""}
+        )
 
 
 def queue(connection: Redis, name: str) -> Queue:

@@ -80,10 +80,6 @@ class WebhookQuota:
             self._redis.delete(self._keys.poll)
         return warning
 
-    def polling(self) -> str:
-        """The flag's text; empty while webhooks are reliable."""
-        return text(self._redis.get(self._keys.poll) or b"")
-
 
 def _parsed(raw: Mapping[Any, Any]) -> dict[tuple[str, str, int, str], int]:
     counts: dict[tuple[str, str, int, str], int] = {}

@@ -1,41 +1,4 @@
-"""Errors of the workers.
-
-WorkerError
-├── DownloadError            a file that the evaluation needs could not be downloaded
-│   ├── ModelGone            the model repo is not on the Hub, or the worker may not read it
-│   │   ├── ModelGated       the repo is gated, and the worker has no access
-│   │   └── RevisionGone     the repo exists, the commit does not
-│   ├── WeightsMissing       the repo holds no safetensors, the only weights that workers load
-│   │   └── WeightsPickled   it holds pickles instead
-│   ├── TooManyFiles         the repo holds more files than any model consists of
-│   ├── ConfigMissing        the repo has no config.json
-│   ├── BaseModelGone        the base model of an adapter or a delta is not on the Hub, or the worker may not read it
-│   ├── DiskFull             the model does not fit on the disk
-│   └── DatasetUnavailable   questions of the suite could not be fetched, or are not what the suite pins
-├── BadCheckpoint            the model's files are invalid
-│   ├── ConfigUnreadable     config.json is no JSON object
-│   ├── ConfigAbsurd         config.json describes a model larger than any that exists
-│   ├── IndexUnusable        the index of the weights is invalid
-│   ├── ShardMissing         a weight file that the index names is missing
-│   ├── OddFile              a link or a pointer in the place of weights
-│   ├── HeaderUnreadable     the header of a weight file is invalid
-│   ├── WeightsTruncated     a weight file is shorter, or longer, than its header says
-│   ├── WeightsOfWrongType   weights in a format that the config does not declare
-│   ├── WeightsOfWrongShape  tensors of other shapes than the config says
-│   ├── WeightsIncomplete    layers without weights
-│   ├── WeightsNotFinite     NaN or infinity among the weights
-│   ├── AdapterUnusable      an adapter is incomplete, or does not fit its base model
-│   └── DeltaUnusable        a delta does not fit its base model
-├── EvaluationFailed         the child ended without results that can be published
-│   ├── NotANumber           the model computes NaN or infinity
-│   ├── ChatTemplateEndless  the chat template takes longer than it may
-│   ├── ChatTemplateBroken   the chat template raises
-│   ├── TokenizerMissing     the model has no tokenizer files
-│   └── GenerationEndless    the model generates beyond what the task allows
-├── CanaryFailed             the known-good canary model failed
-├── PublicationFailed        the details could not be committed
-└── ConversionFailed         a GGUF file could not be converted to safetensors
-"""
+"""The errors of the workers."""
 
 from __future__ import annotations
 

@@ -21,8 +21,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bot.changes.changesets import ChangesetPart
 from bot.changes.proposal_text import Note, ProposalView, proposal_text
+from bot.core.commands.answers import say
+from bot.core.commands.model import Call
 from bot.core.context import BoardContext, thread_key
 from bot.core.pull_records import hidden_line, second_line
+from bot.core.render import Safe
 from hub.comments import is_by, marker_of
 from hub.records import Comment, Repo, Thread
 from leaderboard.rename_checks import RenameCheckLine
@@ -164,3 +167,16 @@ def comment_text(
         notes=notes,
     )
     return proposal_text(view)
+
+
+def proposed_by(call: Call) -> PostedProposal | None:
+    """The proposal that this command has already posted in its thread, if any."""
+    return next((posted for posted in find(call.context, call.thread) if posted.cause == call.cause), None)
+
+
+def proposal_answer(proposal: Proposal | None) -> Safe:
+    """The answer that states the result of a proposal; None: comments or edits are off or in shadow on this board."""
+    if proposal is None:
+        return say("propose", how="off", problems=[], digest="")
+    how = "proposed" if proposal.state == "open" else proposal.state
+    return say("propose", how=how, problems=[], digest=proposal.digest[:8])

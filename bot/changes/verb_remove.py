@@ -7,8 +7,7 @@ Nothing is deleted.
 from __future__ import annotations
 
 from bot.changes import applying, proposals
-from bot.changes.command_answers import proposal_answer, proposed_by
-from bot.changes.proposals import What
+from bot.changes.proposals import What, proposal_answer, proposed_by
 from bot.changes.removals import REMOVE, RESTORE, Removal
 from bot.core.commands.answers import acting, say
 from bot.core.commands.model import Answer, Call, Verb

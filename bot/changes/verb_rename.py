@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bot.changes import proposals
 from bot.changes import renames as rename_saga
-from bot.changes.command_answers import proposal_answer, proposed_by
+from bot.changes.proposals import proposal_answer, proposed_by
 from bot.changes.rename_sources import TooMuchToRead
 from bot.core.commands.answers import acting, say
 from bot.core.commands.model import Answer, Call, Param, Verb

@@ -31,10 +31,9 @@ from redis_state.attempts import Attempts
 from redis_state.board.claimed_numbers import ClaimedNumbers
 from redis_state.board.decisions import Decisions
 from redis_state.board.index import Index
-from redis_state.board.licences import Licences
 from redis_state.board.measures import Measures
 from redis_state.board.pauses import Pauses
-from redis_state.board.scoreboard import Scoreboard
+from redis_state.board.scoreboard import Licences, Scoreboard
 from redis_state.board.timings import Timings
 from redis_state.clock import Clock
 from redis_state.dirty import DirtyKeys, SyncPriority

@@ -5,6 +5,8 @@ Race closed: two workers take one attempt. Both ask, the file names one attempt,
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bot.core.context import BoardContext
 from bot.evaluations import publication, timing
 from bot.queue.dispatching import QUEUE, job_for
@@ -33,16 +35,13 @@ def wait(context: BoardContext, gathered: RequestFacts) -> None:
     # Dispatch skips an attempt that the index still shows as running.
     is_not_queued = life == "handed-back" or (life == "queued" and entry.state == "running")
     if is_not_queued or entry.job is None:
-        ready = entry.model_copy(
-            update={
-                "state": "waiting",
-                "attempt": gathered.attempt,
-                "sha": gathered.turn.revision or entry.sha,
-                "model": request.path.model,
-                **queue_places.unannounced_fields(entry),
-            }
+        entry = queue_places.without_place(entry).changed(
+            state="waiting",
+            attempt=gathered.attempt,
+            sha=gathered.turn.revision or entry.sha,
+            model=request.path.model,
         )
-        entry = ready.model_copy(update={"job": job_for(context, request, ready)})
+        entry = entry.changed(job=job_for(context, request, entry))
         context.index.put(entry)
     queue_places.apply_ruling(context, request)
     context.mark(QUEUE, SyncPriority.PERSON)
@@ -75,7 +74,7 @@ def claim(context: BoardContext, gathered: RequestFacts, *, committed: bool) -> 
     line = f"Run {request.path.model}"
     if not stage_transition(context, request, gathered.file, step, name=f"{CLAIM} {attempt}", line=line):
         context.attempts.answer_claim(attempt, granted=False)
-        context.index.put(entry.model_copy(update={"state": "waiting"}))
+        context.index.put(entry.changed(state="waiting"))
 
 
 def _what_reopened(context: BoardContext, gathered: RequestFacts) -> str:
@@ -91,11 +90,10 @@ def watch(context: BoardContext, gathered: RequestFacts) -> None:
     state = context.attempts.read(attempt) if attempt else None
     progress = state.progress if state else None
     quarter = min(3, 4 * progress.done // progress.total) if progress and progress.total else 0
-    entry = entry.model_copy(update={"state": "running", "attempt": attempt, "shown": max(entry.shown, quarter)})
+    entry = entry.changed(state="running", attempt=attempt, shown=max(entry.shown, quarter))
     total = progress.total if progress is not None else 0
-    view = view_of(
-        context, entry, gathered.request, "running", done=total * entry.shown // 4, total=total if entry.shown else 0
-    )
+    view = view_of(context, entry, gathered.request, "running")
+    view = replace(view, done=total * entry.shown // 4, total=total if entry.shown else 0)
     context.index.put(entry)
     context.index.put(
         queue_places.merge_announced(
@@ -161,7 +159,7 @@ def reopen(context: BoardContext, gathered: RequestFacts, step: Reopen) -> None:
     view = view_of(context, entry, request, "again", failure=step.failure)
     entry = update_status(context, entry, view, named=request.file.steward.thread)
     delay = may_retry(step.failure.cause, current.tries) or 0.0
-    context.index.put(entry.model_copy(update={"again": context.now() + delay}))
+    context.index.put(entry.changed(again=context.now() + delay))
     change = transitions.reopen_transition(
         request, now=current, cause=step.cause, failure=step.failure, thread=entry.thread
     )

@@ -10,17 +10,19 @@ then says more than the file; both are true.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import structlog
 from pydantic import ValidationError
 
 from bot.core.context import BoardContext, request_key
-from bot.evaluations import costs, timing
+from bot.evaluations import timing
 from bot.ledger.edits import PutFile
 from bot.queue.dispatching import QUEUE
 from bot.request_files.file_edits import stage_transition
 from bot.request_files.status_thread import update_status
 from bot.request_files.status_views import view_of
-from bot.results.scores import keep_scores, score_table
+from bot.results.scores import keep_scores, with_score_table
 from hub.errors import NotFound, TooLarge
 from hub.records import File, Repo
 from leaderboard import transitions
@@ -50,7 +52,7 @@ def finish(context: BoardContext, request: Request, file: File, entry: IndexEntr
 
     Called again when the shared repos have results and log: only then come the comment and after it the file.
     """
-    costs.count(context, entry, outcome.attempt, outcome)
+    timing.count_gpu_time(context, entry, outcome.attempt, outcome)
     entry = end_attempt(context, entry, outcome.attempt)
     try:
         path, results, data = check(context, request, outcome)
@@ -64,12 +66,9 @@ def finish(context: BoardContext, request: Request, file: File, entry: IndexEntr
     if not (has_log & keep_results(context, request, outcome, path, data)):
         return
     pass_by(PUBLISHED)
-    view = view_of(
-        context,
-        entry,
-        request,
-        "finished",
-        **score_table(context, keep_scores(context, request, path, results), request, results),
+    scores = keep_scores(context, request, path, results)
+    view = replace(
+        with_score_table(context, view_of(context, entry, request, "finished"), scores, request, results),
         results_url=context.address(context.results, path),
         details_url=context.address(details_repo(context, request)),
         log_url=log_url,
@@ -109,7 +108,7 @@ def fail(
         return
     has_log = outcome is not None and may_keep_log(context, request)
     log_url = log_address(context, request, outcome) if outcome is not None and has_log else None
-    view = view_of(context, entry, request, "failed", failure=failure, log_url=log_url or "")
+    view = replace(view_of(context, entry, request, "failed", failure=failure), log_url=log_url or "")
     entry = update_status(context, entry, view, named=request.file.steward.thread)
     context.index.put(entry)
     pass_by(THREAD_UPDATED)
@@ -129,8 +128,8 @@ def fail(
 
 def end_attempt(context: BoardContext, entry: IndexEntry, attempt: str) -> IndexEntry:
     """Note the end of the attempt: its worker is free for the next one, before the request itself has ended."""
-    costs.count(context, entry, attempt)
-    ended = entry.model_copy(update={"state": "settled", "attempt": attempt or None, "job": None})
+    timing.count_gpu_time(context, entry, attempt)
+    ended = entry.changed(state="settled", attempt=attempt or None, job=None)
     if ended != entry:
         context.index.put(ended)
         context.mark(QUEUE, SyncPriority.PERSON)

@@ -1,14 +1,17 @@
-"""Counts for the statistics of each attempt: its wait, its end and its duration."""
+"""Counts for each attempt: its wait, its end and its duration for the statistics, its GPU time for the budgets."""
 
 from __future__ import annotations
 
 from bot.core.context import BoardContext
-from bot.evaluations.costs import PUBLICATION_SECONDS
 from bot.request_files.gather import RequestFacts
+from leaderboard.attempts import Outcome
 from leaderboard.requests import RequestPath, parse_path
 from leaderboard.timings import End
 from redis_state.board.entry import IndexEntry
+from redis_state.board.measures import Cost
 
+PUBLICATION_SECONDS = 3_600.0
+"""Time beyond the board's limit that an attempt may claim to have taken, for its publication."""
 OTHER = "other"
 """Counted for every precision that is not one of the board's: paths are untrusted input."""
 
@@ -34,6 +37,24 @@ def count_end(
     duration = min(seconds, limit) if seconds is not None and seconds > 0 else None
     precision = _precision(context, entry)
     context.timings.ended(attempt, end, seconds=duration, tier=entry.tier, precision=precision, now=context.now())
+
+
+def count_gpu_time(context: BoardContext, entry: IndexEntry, attempt: str, outcome: Outcome | None = None) -> None:
+    """Count the GPU time of an ended `attempt` in the budgets, once: the first caller that sees the end counts.
+
+    If it has results, learn the duration of such evaluations too.
+    """
+    state = context.attempts.read(attempt) if outcome is None else None
+    started, ended = (outcome.started, outcome.ended) if outcome is not None else (0.0, context.now())
+    if state is not None and state.state not in ("queued", "handed-back"):
+        started = state.started
+    if not started or ended < started:
+        return
+    # Workers are not trusted, so the time is bounded.
+    seconds = min(ended - started, context.board.attempt_seconds + PUBLICATION_SECONDS)
+    new = context.measures.spend(Cost(attempt, entry.path, entry.tier, entry.submitter, seconds, ended=context.now()))
+    if new and outcome is not None and outcome.ok:
+        context.measures.learn(outcome.suite, entry.size, seconds)
 
 
 def _precision(context: BoardContext, entry: IndexEntry) -> str:

@@ -15,13 +15,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from bot.core.context import BoardContext, repo_of, thread_key
-from bot.core.render import render
+from bot.core.render import printable, render
 from bot.core.waiting_threads import note
+from bot.core.watched_repos import thread_repos
 from bot.flags import appeals, evidence_recheck
 from bot.flags.appeals import Appeal
-from bot.flags.flag_texts import flag_title
-from bot.flags.notices import FLAGGED, address, repos_with_flag_threads
+from bot.flags.notices import FLAGGED, address
 from bot.flags.report_intake import may_report, take_reports
+from bot.request_files.status_text import TITLE_LIMIT
 from hub.comments import find_marked
 from hub.records import Repo, Thread
 from leaderboard.effects import Effect
@@ -44,6 +45,14 @@ def open_or_adopt(
     body = render("flag", records=drafts, appeals=(), hides=hides, authors=_authors(drafts))
     number = context.effects.open_thread(context.community, title, body, marker, Effect.EDIT)
     return address(context, context.community, number) if number is not None else None
+
+
+def flag_title(models: Sequence[str], *, hides: bool) -> str:
+    """The title of a discussion about these models, within the Hub's limit. `triage` recognises it by its prefix."""
+    prefix = "[FLAG]" if hides else "Not evaluated here:"
+    suffix = f" and {len(models) - 1} more" if len(models) > 1 else ""
+    available = TITLE_LIMIT - len(prefix) - len(suffix) - 1
+    return f"{prefix} {printable(models[0])[:available]}{suffix}"
 
 
 def is_about_flags(context: BoardContext, repo: Repo, thread: Thread) -> bool:
@@ -102,7 +111,7 @@ def thread_at(context: BoardContext, url: str) -> tuple[Repo, int] | None:
     """The repo and number of the thread at an address; None where it is in none of the board's repos."""
     for link in thread_links(url):
         repo = repo_of(f"{link.kind}/{link.repo}")
-        if repo in repos_with_flag_threads(context) and address(context, repo, link.number) == url:
+        if repo in thread_repos(context) and address(context, repo, link.number) == url:
             return repo, link.number
     return None
 

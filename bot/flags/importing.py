@@ -13,9 +13,10 @@ from functools import cache
 
 from bot.core.context import BoardContext, repo_of
 from bot.core.earlier_names import called_now
+from bot.core.watched_repos import thread_repos
 from bot.flags.flag_files import stage
 from bot.flags.model_names import ResolvedName, find_model
-from bot.flags.notices import address, repos_with_flag_threads
+from bot.flags.notices import address
 from hub.records import Repo
 from leaderboard.flag_tables import REASONS, FlagTableRow, read_table
 from leaderboard.flags import FlagDecision, FlagRecord, flagged
@@ -86,7 +87,7 @@ def _present_address(context: BoardContext, url: str, present_repo: Callable[[Re
     repo = repo_of(f"{link.kind}/{link.repo}")
     if repo is None:
         return url
-    board_repos = repos_with_flag_threads(context)
+    board_repos = thread_repos(context)
     present = repo if repo in board_repos else present_repo(repo)
     return address(context, present, link.number) if present in board_repos else url
 

@@ -15,11 +15,6 @@ REPORTED, DISMISSED, DECIDED = "reported", "dismissed", "decided"
 """Kinds of the bot's markers."""
 
 
-def repos_with_flag_threads(context: BoardContext) -> tuple[Repo, ...]:
-    """The board's repos whose threads can be about flags."""
-    return (context.requests, context.results, context.community)
-
-
 def address(context: BoardContext, repo: Repo, number: int) -> str:
     """The address of a thread."""
     return f"{context.address(repo)}/discussions/{number}"

@@ -67,8 +67,18 @@ class FlagReport(BaseModel):
 
     def with_evidence(self, other: FlagReport) -> FlagReport:
         """This report with the evidence of another."""
-        evidence = {name: getattr(other, name) for name in ("gathered", "sha", "weights", "findings")}
-        return self.model_copy(update=evidence)
+        return self.model_copy(
+            update={
+                "gathered": other.gathered,
+                "sha": other.sha,
+                "weights": other.weights,
+                "findings": other.findings,
+            }
+        )
+
+    def with_findings(self, findings: tuple[Finding, ...]) -> FlagReport:
+        """This report with other findings."""
+        return self.model_copy(update={"findings": findings})
 
 
 def evidence_key(model: str) -> str:

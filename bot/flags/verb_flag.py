@@ -9,14 +9,15 @@ before the reason, or after it where the reason is in quotes; a command without 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from bot.core.commands.answers import acting
 from bot.core.commands.model import Answer, Call, CommandPlace, Param, Verb
 from bot.core.commands.parameters import ANYONE, MAINTAINERS, REASON
 from bot.core.commands.registry import model_in
-from bot.core.render import Safe
+from bot.core.render import Safe, plain, render
 from bot.flags import decisions
 from bot.flags.flag_commands import FlagCommand, FlagResult, FlagSource
-from bot.flags.flag_texts import reply
 from leaderboard.flags import CATEGORIES, FlagScope
 
 CATEGORY = Param("category", "choice", "what is wrong with the model", required=True, choices=tuple(CATEGORIES))
@@ -69,6 +70,18 @@ def _source(call: Call) -> FlagSource:
 
 def _reply(call: Call, done: FlagResult) -> Safe:
     return reply(done, usage=call.verb.usage, example=next(iter(call.verb.examples), ""))
+
+
+def reply(done: FlagResult, *, usage: str, example: str) -> Safe:
+    """The reply to a command about flags; it shows `usage` and `example` where the command lacks something."""
+    models = _listed(done.models)
+    return Safe(render("commands/flag", done=done, models=models, usage=usage, example=example).strip())
+
+
+def _listed(models: Sequence[str]) -> Safe:
+    """Names of models in a sentence: **a/b**, **c/d** and **e/f**."""
+    names = [f"**{plain(model)}**" for model in models]
+    return Safe(" and ".join(filter(None, (", ".join(names[:-1]), names[-1])))) if names else Safe("")
 
 
 FLAG = Verb(

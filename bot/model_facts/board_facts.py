@@ -81,15 +81,15 @@ def combined_digest(digests: Sequence[str | None]) -> str:
     return hashlib.sha256("\n".join(known).encode()).hexdigest() if known and len(known) == len(digests) else ""
 
 
-def index_fields(facts: ModelFacts, weight_type: str) -> dict[str, object]:
-    """The fields of `IndexEntry` that hold facts about a judged model; they are stored for each verdict."""
+def with_model_facts(entry: IndexEntry, facts: ModelFacts, weight_type: str) -> IndexEntry:
+    """`entry` with facts about its judged model; they are stored for each verdict."""
     licence = facts.card.license if facts.card is not None else None
-    return {
-        "parameters": parameters(facts, weight_type),
-        "nbytes": facts.weights.nbytes if facts.weights is not None else None,
-        "licence": licence or "",
-        "weights": weights_digest(facts),
-    }
+    return entry.changed(
+        parameters=parameters(facts, weight_type),
+        nbytes=facts.weights.nbytes if facts.weights is not None else None,
+        licence=licence or "",
+        weights=weights_digest(facts),
+    )
 
 
 def counts(entry: IndexEntry) -> bool:

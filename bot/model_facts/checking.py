@@ -1,4 +1,4 @@
-"""The request that a possible submission stands for, and what the public may see of the verdict on it.
+"""Gather all facts about a submission; the request that a possible one stands for, and its verdict in public.
 
 A public answer reveals nothing secret: a private model looks like one that does not exist, and the answer about a gated
 model names the rules that pass or fail without details.
@@ -10,8 +10,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from bot.core.context import BoardContext
-from leaderboard.admission import Submission, Verdict, judge
+from bot.model_facts.board_facts import gather_board_facts
+from bot.model_facts.model import gather_model_facts
 from leaderboard.admission.facts import ModelFacts
+from leaderboard.admission.rules import Verdict, judge
+from leaderboard.admission.submission import Submission
 from leaderboard.privacy import access_on_hub
 from leaderboard.requests import REASONS, Problem, Request, RequestFile, RequestPath, Status, is_repo_name
 
@@ -19,7 +22,32 @@ GATED = "I do not show details here, since not everybody can see this model."
 """The text that replaces the reasons of a rule for a gated or private model."""
 
 
-def as_request(model: str, *, revision: str, precision: str, weight_type: str) -> Request | Problem:
+def gather_submission(context: BoardContext, request: Request, submitter: str, *, revision: str = "") -> Submission:
+    """The facts about `request` by `submitter` ("": unknown). It writes nothing.
+
+    `revision` is the commit that is pinned for the request, if any. Raises HubError where the Hub does not answer.
+    """
+    facts = gather_model_facts(
+        context.hub,
+        context.probe,
+        request.path.model,
+        revision or (request.file.revision or "").strip() or "main",
+        weight_type=request.path.weight_type,
+        base_model=request.file.base_model or "",
+        read_private=context.board.admission.private_models,
+    )
+    return Submission(request, facts, context.board, gather_board_facts(context, request, facts, submitter))
+
+
+def as_request(
+    model: str,
+    *,
+    revision: str,
+    precision: str,
+    weight_type: str,
+    base_model: str = "",
+    use_chat_template: bool = False,
+) -> Request | Problem:
     """The request that a front end would write; a problem where `model` cannot be a name on the Hub."""
     parts = model.split("/")
     if len(parts) > 2 or not all(map(is_repo_name, parts)):
@@ -27,7 +55,13 @@ def as_request(model: str, *, revision: str, precision: str, weight_type: str) -
     org, name = parts if len(parts) == 2 else ("", parts[0])
     path = RequestPath(org, name, private=False, precision=precision, weight_type=weight_type)
     file = RequestFile(
-        model=model, status=Status.PENDING, revision=revision, precision=precision, weight_type=weight_type
+        model=model,
+        status=Status.PENDING,
+        base_model=base_model,
+        revision=revision,
+        precision=precision,
+        weight_type=weight_type,
+        use_chat_template=use_chat_template,
     )
     return Request(path, file, "{}")
 

@@ -33,7 +33,7 @@ def answers(folder: Path, _: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     yield {**_facts(folder), "transformers": transformers.__version__}
 
 
-def _facts(folder: Path) -> dict[str, Any]:
+def _facts(folder: Path) -> dict[str, object]:
     from transformers import CONFIG_MAPPING, AutoConfig
 
     try:
@@ -65,7 +65,7 @@ def _architecture(fields: Mapping[str, Any]) -> str:
     return first[:200] if isinstance(first, str) else ""
 
 
-def _sizes(loaded: Any) -> dict[str, Any]:
+def _sizes(loaded: Any) -> dict[str, object]:
     """The sizes in the loaded config: the library knows the many names of these fields, and their defaults."""
     text = loaded.get_text_config()
     return {
@@ -75,7 +75,7 @@ def _sizes(loaded: Any) -> dict[str, Any]:
     }
 
 
-def _own_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
+def _own_fields(fields: Mapping[str, Any]) -> dict[str, object]:
     """Facts from the fields of the config itself; those of the text model's part take precedence."""
     text_config = fields.get("text_config")
     merged = {**fields, **text_config} if isinstance(text_config, dict) else fields
@@ -88,7 +88,7 @@ def _own_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _quantization(config: Any) -> dict[str, Any] | None:
+def _quantization(config: Any) -> dict[str, object] | None:
     if not isinstance(config, dict) or not config:
         return None
     method = config.get("quant_method")

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 
 class Unreadable(Exception):
     """A file is malformed; the message says how, and reads well after the file's name."""
 
 
-def read_object(path: Path) -> dict[str, Any]:
+def read_object(path: Path) -> dict[str, object]:
     """The JSON object in the file at `path`. Raises Unreadable."""
     return parse_object(path.read_bytes())
 
 
-def parse_object(data: bytes) -> dict[str, Any]:
+def parse_object(data: bytes) -> dict[str, object]:
     """The JSON object in `data`. Raises Unreadable."""
     try:
         fields = json.loads(data)

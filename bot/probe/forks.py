@@ -35,7 +35,7 @@ _OURS = str(Path(__file__).resolve().parents[2] / "bot")
 _LIBC = ctypes.CDLL(None)
 
 
-def ask(question: Mapping[str, Any]) -> dict[str, Any]:
+def ask(question: Mapping[str, Any]) -> dict[str, object]:
     """The answer to `question`; TOO_COSTLY where the fork ended without one, STARVED where it hardly got to run."""
     reader, writer = os.pipe()
     try:

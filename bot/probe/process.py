@@ -123,7 +123,7 @@ class Probe:
         config = _ADAPTER.validate_python(answer)
         return AdapterFacts(config.base_model, config.kind, config.error)
 
-    def _ask(self, kind: Kind, folder: Path, **more: Any) -> dict[str, Any]:
+    def _ask(self, kind: Kind, folder: Path, **more: Any) -> dict[str, object]:
         """The probe's answer; TOO_COSTLY where the question killed its fork. Raises ProbeError."""
         wall = self.patience * LIMITS[kind].wall
         line = json.dumps({"kind": kind, "folder": str(folder), "wall": wall, **more}).encode() + b"\n"

@@ -81,7 +81,7 @@ def _load(folder: Path) -> Any:
     return AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)  # nosec B615  # a folder
 
 
-def _facts(loaded: Any) -> dict[str, Any]:
+def _facts(loaded: Any) -> dict[str, object]:
     loaded("Hello, world!")  # raises for a tokenizer that cannot encode
     vocabulary = loaded.get_vocab()
     special = {name: count_in(getattr(loaded, f"{name}_token_id", None)) for name in _SPECIAL}

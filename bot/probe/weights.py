@@ -115,7 +115,7 @@ def _check_spans(spans: list[tuple[int, int]], length: int | None) -> None:
         raise Unreadable(f"it has {length - end:,} bytes that belong to no tensor")
 
 
-def _summary(header: Mapping[str, tuple[str, int, int]], head: bytes) -> dict[str, Any]:
+def _summary(header: Mapping[str, tuple[str, int, int]], head: bytes) -> dict[str, object]:
     dtypes: Counter[str] = Counter()
     for dtype, values, _ in header.values():
         dtypes[dtype] += values

@@ -15,7 +15,7 @@ the number of requests:
                  the commit                                                                              0 to 4 calls
 
 So with a round every PERIOD seconds a commit without a webhook is found within PERIOD, and a comment within
-`threads.staleness`. The syncs of the marked keys do the rest: that of a silent attempt first looks for results in its
+`bot.threads.threads`. The syncs of the marked keys do the rest: that of a silent attempt first looks for results in its
 details repo, and only then declares it lost (`bot.evaluations.attempt.recover`).
 """
 

@@ -182,8 +182,6 @@ class Schedule:
         self.context.index.change(
             entry.path,
             lambda now: (
-                now.model_copy(update={"state": "waiting"})
-                if (now.attempt, now.state) == (entry.attempt, entry.state)
-                else None
+                now.changed(state="waiting") if (now.attempt, now.state) == (entry.attempt, entry.state) else None
             ),
         )

@@ -7,19 +7,18 @@ changes nothing.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from bot.core.context import BoardContext
 from bot.core.pull_records import MAIN, PlannedFile, Result
 from bot.ledger.edits import is_content
-from bot.model_facts import gather_submission
-from bot.model_facts.checking import verdict_in_public
+from bot.model_facts.checking import gather_submission, verdict_in_public
 from bot.pulls.pull_texts import FileView
 from hub.errors import TooLarge
 from hub.records import File, Repo, Thread
-from leaderboard.admission import Verdict
+from leaderboard.admission.rules import Verdict
 from leaderboard.changes import FileChange
-from leaderboard.requests import Request, StewardFacts
+from leaderboard.requests import Request
 from leaderboard.submissions import (
     MAX_FILES,
     REASONS,
@@ -128,5 +127,5 @@ def _check_submission(
 def verdict_on(context: BoardContext, request: Request, *, submitter: str) -> Verdict:
     """The verdict of admission on `request`, as a new submission of `submitter` without the facts of earlier
     attempts."""
-    new_request = replace(request, file=request.file.model_copy(update={"steward": StewardFacts()}))
+    new_request = request.as_new(request.file.submitted_time)
     return verdict_in_public(context, gather_submission(context, new_request, submitter))

@@ -27,7 +27,7 @@ from leaderboard.effects import Effect
 from leaderboard.requests import Request, Status
 from leaderboard.tiers import Tier
 from redis_state import jobs
-from redis_state.board.entry import IndexEntry
+from redis_state.board.entry import EntryChanges, IndexEntry
 from redis_state.board.pauses import PAUSED
 from redis_state.dirty import SyncPriority
 from redis_state.shadowed_writes import ShadowedWrite
@@ -65,12 +65,12 @@ def _recall(context: BoardContext, queued_in: Mapping[str, str], wanted: Mapping
         entry = context.index.get(state.path) if state is not None else None
         log.info("recalled", attempt=attempt, path=entry.path if entry is not None else "")
         if entry is not None:
-            context.index.change(entry.path, partial(_changed_if, attempt, "queued", {"state": "waiting"}))
+            context.index.change(entry.path, partial(_changed_if, attempt, "queued", EntryChanges(state="waiting")))
 
 
-def _changed_if(attempt: str, state: str, fields: Mapping[str, object], entry: IndexEntry) -> IndexEntry | None:
+def _changed_if(attempt: str, state: str, fields: EntryChanges, entry: IndexEntry) -> IndexEntry | None:
     """`entry` with `fields`; None if its request has another attempt or state by now."""
-    return entry.model_copy(update=fields) if (entry.attempt, entry.state) == (attempt, state) else None
+    return entry.changed(**fields) if (entry.attempt, entry.state) == (attempt, state) else None
 
 
 def job_for(context: BoardContext, request: Request, entry: IndexEntry) -> jobs.EvaluationJob:
@@ -107,7 +107,7 @@ def _dispatch(context: BoardContext, entry: IndexEntry, tier: Tier) -> None:
         context.mark(request_key(entry.path))  # a worker has it, whatever the index says
         return
     new = jobs.enqueue(context.redis, context.queue(tier), entry.job, timeout=context.board.attempt_seconds)
-    fields = {"state": "queued", "queued": now}
+    fields = EntryChanges(state="queued", queued=now)
     context.index.change(entry.path, partial(_changed_if, entry.attempt, "waiting", fields))
     log.info("queued", attempt=entry.attempt, path=entry.path, tier=tier, new=new)
 

@@ -124,7 +124,7 @@ def transition_edit(
     )
 
 
-def known_facts(context: BoardContext, request: Request) -> dict[str, Any]:
+def known_facts(context: BoardContext, request: Request) -> dict[str, object]:
     """Facts about the request that only Redis holds, to be written into its file with the next step."""
     path = str(request.path)
     submitter = context.index.origin(path).submitter(request.file.sender)

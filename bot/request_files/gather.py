@@ -65,7 +65,7 @@ def note_used_number(context: BoardContext, entry: IndexEntry, request: Request)
     highest = highest_used_number(request)
     if highest <= (entry.used or 0):
         return entry
-    entry = entry.model_copy(update={"used": highest})
+    entry = entry.changed(used=highest)
     context.index.put(entry)
     return entry
 

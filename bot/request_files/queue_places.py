@@ -1,13 +1,13 @@
 """The place in the queue that the status comment shows for a waiting request: position and start, or what blocks it.
 
-The comment shows the same place until the position crosses a level (`leaderboard.places`) or the blocker changes: a
+The comment shows the same place until the position crosses a level (`leaderboard.estimates`) or the blocker changes: a
 comment that changed with every step of the queue would be edited a hundred times. A request that begins to wait again
 gets a new place and a new estimate.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
 
 from bot.core.context import BoardContext
 from bot.read_models.queue_snapshot import take_snapshot
@@ -17,9 +17,8 @@ from bot.request_files.status_views import view_of
 from leaderboard.admission.facts import ModelFacts
 from leaderboard.admission.sizes import parameters
 from leaderboard.budgets import BudgetKind, hours
-from leaderboard.estimates import share_waited
+from leaderboard.estimates import crosses, share_waited
 from leaderboard.failures import climbs
-from leaderboard.places import crosses
 from leaderboard.queue_snapshot import blocker_word
 from leaderboard.requests import Request
 from leaderboard.tiers import larger, size_class, tier_of, weight_bytes
@@ -30,8 +29,8 @@ SOON_SECONDS = 60.0
 """A start that is possible within this time is shown without an earliest time."""
 
 
-def queue_fields(context: BoardContext, entry: IndexEntry, request: Request, facts: ModelFacts) -> dict[str, Any]:
-    """Entry fields that the queue needs: size and base model by the facts about the model, maintainers' rulings."""
+def with_queue_facts(context: BoardContext, entry: IndexEntry, request: Request, facts: ModelFacts) -> IndexEntry:
+    """`entry` with what the queue needs: size and base model by the facts about the model, maintainers' rulings."""
     files = sum(file.size or 0 for file in facts.files if file.name.endswith((".safetensors", ".bin")))
     stored = facts.weights.nbytes if facts.weights is not None else None
     counts = (parameters(model, "Original") for model in (facts, facts.base) if model is not None)
@@ -39,26 +38,29 @@ def queue_fields(context: BoardContext, entry: IndexEntry, request: Request, fac
     tier = tier_of(size, context.board.tiers)
     if any(climbs(cause.rpartition(":")[2]) for cause in request.file.steward.causes):
         tier = larger(tier, {taken for card in context.workers.alive(now=context.now()) for taken in card.takes})
-    base = {"base_model": facts.base_name, "base_sha": (facts.base.sha or "") if facts.base is not None else ""}
-    return {"tier": tier, "size": size_class(size), **base, **ruling_fields(request), **unannounced_fields(entry)}
+    base_sha = (facts.base.sha or "") if facts.base is not None else ""
+    return _with_ruling(without_place(entry), request).changed(
+        tier=tier, size=size_class(size), base_model=facts.base_name, base_sha=base_sha
+    )
 
 
-def unannounced_fields(entry: IndexEntry) -> dict[str, Any]:
-    """Entry fields of a request that begins to wait: its status comment shows no place yet."""
-    return {} if entry.state == "waiting" else {"place": 0, "starts": None, "why": "", "foretold": None}
+def without_place(entry: IndexEntry) -> IndexEntry:
+    """`entry` as of a request that begins to wait: its status comment shows no place yet."""
+    return entry if entry.state == "waiting" else entry.changed(place=0, starts=None, why="", foretold=None)
 
 
-def ruling_fields(request: Request) -> dict[str, Any]:
-    """Entry fields for what maintainers decided about a request."""
+def _with_ruling(entry: IndexEntry, request: Request) -> IndexEntry:
+    """`entry` with what maintainers decided about the request."""
     facts = request.file.steward
-    return {"priority": facts.priority or "normal", "hold": facts.hold}
+    return entry.changed(priority=facts.priority or "normal", hold=facts.hold)
 
 
 def apply_ruling(context: BoardContext, request: Request) -> None:
     """Copy what maintainers decided about a waiting request into its index entry, which dispatch reads."""
-    entry, rulings = context.index.get(str(request.path)), ruling_fields(request)
-    if {name: getattr(entry, name) for name in rulings} != rulings:
-        context.index.put(entry.model_copy(update=rulings))
+    entry = context.index.get(str(request.path))
+    ruled = _with_ruling(entry, request)
+    if ruled != entry:
+        context.index.put(ruled)
 
 
 def waiting_since(context: BoardContext, request: Request, entry: IndexEntry) -> float:
@@ -86,7 +88,7 @@ def with_announced_place(context: BoardContext, entry: IndexEntry) -> IndexEntry
         foretold = None  # the length of a hold says nothing about the quality of estimates
     elif foretold is None and outlook.estimated_start is not None:
         foretold = (context.now(), outlook.estimated_start.expected - context.now(), outlook.turn)
-    return entry.model_copy(update={"place": position, "starts": starts, "why": why, "foretold": foretold})
+    return entry.changed(place=position, starts=starts, why=why, foretold=foretold)
 
 
 def note_turn_used(context: BoardContext, entry: IndexEntry) -> None:
@@ -99,17 +101,14 @@ def note_turn_used(context: BoardContext, entry: IndexEntry) -> None:
         context.measures.waited(turn, share_waited(expected, context.now() - at))
 
 
-def place_fields(context: BoardContext, entry: IndexEntry) -> dict[str, Any]:
-    """View fields for the place of `entry`, as the status comment shows it."""
-    if entry.why:
-        return {"held": blocker_details(context, entry)}
-    return {"position": entry.place or None, "starts": entry.starts}
-
-
 def tell_place(context: BoardContext, entry: IndexEntry, request: Request) -> None:
     """Show the place of a waiting request, or what blocks it, in its status comment."""
     entry = with_announced_place(context, entry)
-    view = view_of(context, entry, request, "waiting", **place_fields(context, entry))
+    view = view_of(context, entry, request, "waiting")
+    if entry.why:
+        view = replace(view, held=blocker_details(context, entry))
+    else:
+        view = replace(view, position=entry.place or None, starts=entry.starts)
     context.index.put(merge_announced(context, update_status(context, entry, view, named=request.file.steward.thread)))
 
 
@@ -118,7 +117,7 @@ def tell_cancelled(context: BoardContext, entry: IndexEntry, request: Request) -
     named = request.file.steward.thread
     if entry.thread is None and named is None:
         return
-    view = view_of(context, entry, request, "cancelled", why=request.file.steward.cancelled)
+    view = replace(view_of(context, entry, request, "cancelled"), why=request.file.steward.cancelled)
     announced = update_status(context, entry, view, named=named)
     if announced != entry:
         context.index.put(announced)
@@ -126,9 +125,16 @@ def tell_cancelled(context: BoardContext, entry: IndexEntry, request: Request) -
 
 def merge_announced(context: BoardContext, announced: IndexEntry) -> IndexEntry:
     """The newest entry, which dispatch may have changed meanwhile, with the fields about the status comment."""
-    fresh = context.index.get(announced.path)
-    names = ("thread", "comment", "said", "closed", "place", "starts", "why", "foretold")
-    return fresh.model_copy(update={name: getattr(announced, name) for name in names})
+    return context.index.get(announced.path).changed(
+        thread=announced.thread,
+        comment=announced.comment,
+        said=announced.said,
+        closed=announced.closed,
+        place=announced.place,
+        starts=announced.starts,
+        why=announced.why,
+        foretold=announced.foretold,
+    )
 
 
 def blocker_details(context: BoardContext, entry: IndexEntry) -> BlockerDetails:

@@ -14,6 +14,12 @@ A comment reports edits of the file. So it is held back when edits are held back
 
 Threads say nothing about private and gated models.
 
+The bot closes a thread that it opened when nothing is left to do, and reopens it when there is again, once for each
+change of the request: a thread that people close or reopen stays as they left it.
+
+Race accepted: after Redis was lost, the bot does not know that it closed a thread. The thread then stays closed while
+its request is evaluated again; its status comment is updated nevertheless.
+
 If the Hub does not let the bot write (the thread is locked, discussions are disabled), the file still has everything.
 """
 
@@ -27,11 +33,11 @@ import structlog
 from bot.core import comment_quota
 from bot.core.context import BoardContext, request_key
 from bot.core.own_threads import Place, find_own, known_until
-from bot.request_files.closing import close_or_open
-from bot.request_files.status_text import StatusView, status_comment, thread_title
-from hub.comments import Marker, find_marked
+from bot.request_files.status_text import State, StatusView, status_comment, thread_title
+from hub.comments import Marker, find_marked, is_by
 from hub.errors import BadToken, Denied, NotFound, ThreadNotFound
-from leaderboard.effects import Effect
+from hub.records import ThreadStatus
+from leaderboard.effects import Effect, EffectMode
 from redis_state.board.entry import IndexEntry
 from redis_state.crashpoints import pass_by, point
 
@@ -44,6 +50,10 @@ DEFAULT_WEIGHTS = "Original"
 """The type of weights that titles omit."""
 MIN_SHARE_FOR_PROGRESS, MIN_SHARE_FOR_STATES = 0.5, 0.2
 """Shares of the bot's own daily deliveries below which progress, and intermediate states, are not shown."""
+OVER: tuple[State, ...] = ("finished", "cancelled")
+"""States in which the thread is closed: nothing is left to do. A failed or refused request waits for a person."""
+MIN_SHARE_FOR_CLOSING = 0.2
+"""Share of the bot's own daily deliveries below which no thread is closed or opened: comments need them more."""
 
 OPENED = point("thread opened, its number not noted")
 
@@ -65,7 +75,7 @@ def update_status(
     if entry.thread is None or entry.said != digest:
         entry = _write_or_skip(context, entry, view, digest, named)
     # A thread whose comment is held back or comes later shows an older state, so it is not closed yet.
-    return close_or_open(context, entry, view.state) if entry.said == digest else entry
+    return _close_or_open(context, entry, view.state) if entry.said == digest else entry
 
 
 def _write_or_skip(
@@ -79,7 +89,7 @@ def _write_or_skip(
         raise
     except Denied as error:
         log.warning("status comment not allowed", path=entry.path, thread=entry.thread, error=str(error))
-        return entry if entry.thread is None else entry.model_copy(update={"said": digest})
+        return entry if entry.thread is None else entry.changed(said=digest)
 
 
 def _write_status(
@@ -88,7 +98,7 @@ def _write_status(
     marker = context.marker(KIND, entry.path)
     body = status_comment(view)
     if _edited(context, entry, marker, view, body):
-        return entry.model_copy(update={"said": digest})
+        return entry.changed(said=digest)
     place = _find(context, entry, marker, named)
     if place is None:
         return _create(context, entry, marker, view, digest)
@@ -98,12 +108,12 @@ def _write_status(
 def _update_at(context: BoardContext, entry: IndexEntry, marker: Marker, view: StatusView, place: Place) -> IndexEntry:
     """Edit the comment at `place` to show `view`, unless it does already."""
     number, comment = place
-    located = entry.model_copy(update={"thread": number, "comment": comment.id})
+    located = entry.changed(thread=number, comment=comment.id)
     try:
         _edit(context, located, marker, view, status_comment(view), seen=comment.text)
     except _NotWrittenNow:
         return located
-    return located.model_copy(update={"said": _digest(view)})
+    return located.changed(said=_digest(view))
 
 
 def _edited(context: BoardContext, entry: IndexEntry, marker: Marker, view: StatusView, body: str) -> bool:
@@ -180,7 +190,7 @@ def _create(context: BoardContext, entry: IndexEntry, marker: Marker, view: Stat
     if number is None:
         raise _NotWrittenNow
     pass_by(OPENED)
-    return entry.model_copy(update={"thread": number, "comment": None, "said": digest})
+    return entry.changed(thread=number, comment=None, said=digest)
 
 
 def _check(context: BoardContext, view: StatusView) -> None:
@@ -195,3 +205,36 @@ def _check(context: BoardContext, view: StatusView) -> None:
 def _digest(view: StatusView) -> str:
     """A digest of the comment's text without the time at which it was written."""
     return hashlib.sha256(status_comment(replace(view, updated="")).encode()).hexdigest()[:16]
+
+
+def _close_or_open(context: BoardContext, entry: IndexEntry, state: State) -> IndexEntry:
+    """Close or open the thread of `entry` as `state` requires; return the entry with the result.
+
+    Three calls if the thread changes, none otherwise.
+    """
+    wanted = state in OVER
+    if (
+        entry.thread is None
+        or entry.closed == wanted
+        or comment_quota.left(context, context.requests) <= MIN_SHARE_FOR_CLOSING
+    ):
+        return entry
+    try:
+        done = _set_status(context, entry, entry.thread, "closed" if wanted else "open")
+    except BadToken:
+        raise
+    except (Denied, ThreadNotFound) as error:
+        log.warning("thread stays as it is", path=entry.path, thread=entry.thread, error=str(error))
+        done = True
+    return entry.changed(closed=wanted) if done else entry
+
+
+def _set_status(context: BoardContext, entry: IndexEntry, number: int, status: ThreadStatus) -> bool:
+    if context.effects.mode(Effect.CLOSE) is EffectMode.ON:  # otherwise the write is only listed, which needs no call
+        thread = context.hub.thread(context.requests, number)
+        if thread.is_pull_request or not is_by(context.me(), thread.author_id, thread.author_name):
+            return True  # another account opened it, and decides
+        if thread.status == status:
+            return True
+    marker = context.marker("close", f"{entry.attempt or entry.file_oid} {entry.path}")
+    return context.effects.set_status(context.requests, number, status, marker, wake=request_key(entry.path))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 from bot.core.context import BoardContext
 from bot.request_files.status_text import PastLine, State, StatusView
@@ -28,7 +27,6 @@ def view_of(
     *,
     reasons: Sequence[Problem] = (),
     failure: Failure | None = None,
-    **more: Any,
 ) -> StatusView:
     """The view of a readable request."""
     model = request.path.model
@@ -48,7 +46,6 @@ def view_of(
         failure=failure,
         has_earlier=entry.kept is not None and state in ("refused", "failed", "again", "cancelled"),
         past=[_line(context, model, event) for event in newest_reopenings(request.file.steward.causes)],
-        **more,
     )
 
 

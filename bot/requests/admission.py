@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bot.core.context import BoardContext
-from bot.model_facts import gather_submission, index_fields
+from bot.model_facts.board_facts import with_model_facts
+from bot.model_facts.checking import gather_submission
 from bot.queue.dispatching import QUEUE, job_for
 from bot.request_files import queue_places
 from bot.request_files.attempt_numbers import numbers_before
@@ -14,26 +15,25 @@ from bot.request_files.file_edits import digest_of, stage_transition
 from bot.request_files.gather import RequestFacts
 from bot.request_files.status_thread import update_status
 from bot.request_files.status_views import view_of
-from bot.request_files.submission_dates import is_being_dated
 from leaderboard import transitions
-from leaderboard.admission import judge, refusal
+from leaderboard.admission.rules import judge, refusal
 from leaderboard.lifecycle import current_attempt_id, find_current_attempt, submission_digest
 from leaderboard.privacy import access_on_hub
 from leaderboard.requests import Problem
+from leaderboard.times import corrected_time
 from redis_state.dirty import SyncPriority
 
 
 def admit(context: BoardContext, gathered: RequestFacts) -> None:
     """Judge the submission: refuse it with every reason, or queue it."""
-    if is_being_dated(context, gathered):
+    if _is_being_dated(context, gathered):
         return
     request, entry = gathered.request, gathered.entry
     submitter = context.index.origin(entry.path).submitter(request.file.sender)
     submission = gather_submission(context, request, submitter, revision=gathered.turn.revision or "")
     facts, verdict = submission.model, judge(submission)
-    access = entry.standing.model_copy(update={"access": access_on_hub(request, facts)})
-    model_fields = index_fields(facts, request.path.weight_type)
-    entry = entry.model_copy(update={"standing": access, "submitter": submitter, **model_fields})
+    snapshot = entry.standing.with_access(access_on_hub(request, facts))
+    entry = with_model_facts(entry, facts, request.path.weight_type).changed(standing=snapshot, submitter=submitter)
     gathered = replace(gathered, entry=entry)
     if not verdict.accepted:
         _refuse(context, gathered, verdict.reasons)
@@ -41,27 +41,39 @@ def admit(context: BoardContext, gathered: RequestFacts) -> None:
     used = numbers_before(context, request, entry, verdict.sha)
     current = find_current_attempt(request, used)
     attempt = current_attempt_id(context.board.name, request, current, verdict.sha)
-    entry = entry.model_copy(
-        update={
-            "state": "waiting",
-            "model": request.path.model,
-            "sha": current.revision or verdict.sha,
-            "asked": submission_digest(request),
-            "number": current.number,
-            "used": used,
-            "attempt": attempt,
-            "submitted": context.now()
-            if current.first > entry.number
-            else queue_places.waiting_since(context, request, entry),
-            "shown": 0,
-            **queue_places.queue_fields(context, entry, request, facts),
-        }
+    is_reopened = current.first > entry.number
+    entry = queue_places.with_queue_facts(context, entry, request, facts).changed(
+        state="waiting",
+        model=request.path.model,
+        sha=current.revision or verdict.sha,
+        asked=submission_digest(request),
+        number=current.number,
+        used=used,
+        attempt=attempt,
+        submitted=context.now() if is_reopened else queue_places.waiting_since(context, request, entry),
+        shown=0,
     )
-    entry = entry.model_copy(update={"job": job_for(context, request, entry)})
+    entry = entry.changed(job=job_for(context, request, entry))
     context.index.put(entry)
     context.mark(QUEUE, SyncPriority.PERSON)
     show_earlier(context, replace(gathered, entry=entry))
     queue_places.tell_place(context, entry, request)
+
+
+def _is_being_dated(context: BoardContext, gathered: RequestFacts) -> bool:
+    """Whether an edit that sets the file's future time to now is staged; the request is judged after that edit.
+
+    Front ends order their queues by this time. False if the time may stay, or if the board allows no edits.
+    """
+    request, file = gathered.request, gathered.file
+    corrected = corrected_time(request.file.submitted_time, context.now())
+    if corrected is None:
+        return False
+    step = transitions.Transition({"submitted_time": corrected})
+    name, line = f"date {file.oid} {digest_of(str(request.path))}", f"Date {request.path.model}"
+    return stage_transition(
+        context, request, file, step, name=name, line=line, rests_on=(*transitions.RESTS_ON, "submitted_time")
+    )
 
 
 def _refuse(context: BoardContext, gathered: RequestFacts, reasons: tuple[Problem, ...]) -> None:
@@ -78,4 +90,4 @@ def _refuse(context: BoardContext, gathered: RequestFacts, reasons: tuple[Proble
         step = transitions.fail_transition(failure=failure, log=None, thread=entry.thread)
     name, line = f"refuse {gathered.file.oid} {digest_of(entry.path)}", f"Refuse {request.path.model}"
     if not stage_transition(context, request, gathered.file, step, name=name, line=line, rests_on=transitions.JUDGED):
-        context.index.put(entry.model_copy(update={"state": "settled"}))  # judged: no need to sync it again
+        context.index.put(entry.changed(state="settled"))  # judged: no need to sync it again

@@ -6,10 +6,13 @@ indexed from its file alone; a file that waits, runs or cannot be understood get
 
 from __future__ import annotations
 
+from bot.core.adoption import git_id
+from bot.core.context import BoardContext
+from hub.records import File, FileEntry
 from leaderboard.adoption import is_old
 from leaderboard.jsontext import object_in
 from leaderboard.lifecycle import highest_used_number
-from leaderboard.requests import Request, Status, parse_request
+from leaderboard.requests import Problem, Request, Status, parse_request
 from redis_state.board.entry import IndexEntry
 from redis_state.board.request_snapshot import snapshot_of, snapshot_of_unreadable
 
@@ -36,22 +39,47 @@ def entry_of_new_file(
 def entry_of_old_file(entry: IndexEntry, oid: str, request: Request | None) -> IndexEntry:
     """The entry of a file from before adoption: listed, and never worked on, whatever its status is."""
     if request is None:
-        snapshot = entry.standing.model_copy(update={"old": True})
-        return entry.model_copy(update={"state": "foreign", "file_oid": oid, "job": None, "standing": snapshot})
+        return entry.changed(state="foreign", file_oid=oid, job=None, standing=entry.standing.as_old())
     status, facts = request.status, request.file.steward
     ended = status is not None and not status.waits and status is not Status.RUNNING
-    state = "settled" if ended else "foreign"
-    snapshot = snapshot_of(request, entry.standing.access, old=True)
-    fields = {"model": request.path.model, "sha": facts.revision, "thread": facts.thread, "standing": snapshot}
-    return entry.model_copy(update={**fields, "state": state, "file_oid": oid, "job": None})
+    return entry.changed(
+        state="settled" if ended else "foreign",
+        file_oid=oid,
+        job=None,
+        model=request.path.model,
+        sha=facts.revision,
+        thread=facts.thread,
+        standing=snapshot_of(request, entry.standing.access, old=True),
+    )
+
+
+def skip_if_old(context: BoardContext, entry: IndexEntry, file: File, request: Request | list[Problem]) -> bool:
+    """Whether the file is old; if so, index it as a file that needs no work."""
+    readable = request if isinstance(request, Request) else None
+    if not context.adoption.is_old(file, readable):
+        return False
+    context.index.put(entry_of_old_file(entry, git_id(file.oid, len(file.data)), readable))
+    return True
+
+
+def skip_if_old_and_large(context: BoardContext, entry: IndexEntry, file: FileEntry) -> bool:
+    """The same for a file that is too large to read."""
+    if not context.adoption.is_old_entry(file):
+        return False
+    context.index.put(entry_of_old_file(entry, git_id(file.oid, file.size), None))
+    return True
 
 
 def with_file_fields(entry: IndexEntry, request: Request) -> IndexEntry:
     """The entry with model, commit, attempt and thread from the file."""
     facts = request.file.steward
-    fields = {"model": request.path.model, "sha": facts.revision, "thread": facts.thread, "weights": facts.weights}
-    number = max(entry.number, facts.attempt)
-    return entry.model_copy(update={**{name: value for name, value in fields.items() if value}, "number": number})
+    return entry.changed(
+        model=request.path.model or entry.model,
+        sha=facts.revision or entry.sha,
+        thread=facts.thread or entry.thread,
+        weights=facts.weights or entry.weights,
+        number=max(entry.number, facts.attempt),
+    )
 
 
 def _readable(path: str, oid: str, request: Request) -> tuple[IndexEntry, bool]:
@@ -61,13 +89,13 @@ def _readable(path: str, oid: str, request: Request) -> tuple[IndexEntry, bool]:
     )
     status = request.status
     if status is None or (status is Status.RUNNING and facts.attempt == 0):
-        return entry.model_copy(update={"state": "foreign", "file_oid": oid}), False
+        return entry.changed(state="foreign", file_oid=oid), False
     if status is Status.RUNNING:
-        return entry.model_copy(update={"state": "running", "attempt": str(request.file.job_id)}), True
+        return entry.changed(state="running", attempt=str(request.file.job_id)), True
     if status.waits:
         return entry, True
     result = facts.kept if status is Status.CANCELLED else None  # only the newer evaluation was withdrawn
-    return entry.model_copy(update={"state": "settled", "file_oid": oid, "kept": result}), False
+    return entry.changed(state="settled", file_oid=oid, kept=result), False
 
 
 def _is_at_rest(data: bytes) -> bool:

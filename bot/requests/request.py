@@ -17,7 +17,7 @@ from bot.core.adoption import git_id
 from bot.core.commit_origins import know_origin
 from bot.core.context import BoardContext
 from bot.evaluations import attempt as attempts
-from bot.evaluations import costs, publication
+from bot.evaluations import publication, timing
 from bot.evaluations.attempt import dismiss
 from bot.queue import outbreaks
 from bot.queue.dispatching import QUEUE
@@ -26,8 +26,7 @@ from bot.request_files.earlier_results import earlier_result
 from bot.request_files.followers import call_followers
 from bot.request_files.gather import RequestFacts, gather, note_used_number
 from bot.requests.admission import admit
-from bot.requests.first_look import with_file_fields
-from bot.requests.old_requests import skip_if_old, skip_if_old_and_large
+from bot.requests.first_look import skip_if_old, skip_if_old_and_large, with_file_fields
 from bot.requests.unreadable import refuse_unreadable
 from hub.errors import TooLarge
 from hub.records import File
@@ -46,7 +45,7 @@ from leaderboard.lifecycle import (
     next_step,
 )
 from leaderboard.requests import REASONS, Request, Status, parse_request
-from redis_state.board.entry import IndexEntry
+from redis_state.board.entry import EntryState, IndexEntry
 from redis_state.board.request_snapshot import snapshot_of
 from redis_state.dirty import SyncPriority
 
@@ -73,7 +72,7 @@ def sync_request(context: BoardContext, path: str) -> float | None:
         step = Wait(gathered.attempt or "")
     if isinstance(step, Admit) and request.status is Status.RERUN and entry.again > context.now():
         if entry.state != "new":
-            context.index.put(entry.model_copy(update={"state": "new"}))  # pages show that it waits
+            context.index.put(entry.changed(state="new"))  # pages show that it waits
         return entry.again  # the retry table sets a delay for the cause of the failure
     if not isinstance(step, NothingToDo | LeaveForeign):
         know_origin(context, request)
@@ -98,7 +97,7 @@ def _read(context: BoardContext, entry: IndexEntry) -> tuple[File, Request] | No
         context.index.drop(path)
         return None
     blob = git_id(file.oid, len(file.data))
-    request, entry = parse_request(path, file.data), entry.model_copy(update={"file_oid": blob})
+    request, entry = parse_request(path, file.data), entry.changed(file_oid=blob)
     if skip_if_old(context, entry, file, request):
         _dismiss_all(context, entry)  # it may have been queued before the board was adopted
         return None
@@ -113,7 +112,7 @@ def _refuse_large(context: BoardContext, entry: IndexEntry, commit: str) -> None
     """Refuse a file that is too large to read, unless it is an old one. One call."""
     file = context.hub.paths_info(context.requests, [entry.path], commit).get(entry.path)
     if file is not None:
-        entry = entry.model_copy(update={"file_oid": git_id(file.oid, file.size)})
+        entry = entry.changed(file_oid=git_id(file.oid, file.size))
         if skip_if_old_and_large(context, entry, file):
             return
     limit = f"{context.board.max_request_bytes:,}"
@@ -132,8 +131,8 @@ def _gather(context: BoardContext, before: IndexEntry, file: File, request: Requ
         before = with_file_fields(before, request)
     snapshot = snapshot_of(request, before.standing.access)
     blob = git_id(file.oid, len(file.data))
-    fields = {"file_oid": blob, "kept": earlier_result(before, request), "standing": snapshot}
-    entry = note_used_number(context, before.model_copy(update=fields), request)
+    seen = before.changed(file_oid=blob, kept=earlier_result(before, request), standing=snapshot)
+    entry = note_used_number(context, seen, request)
     if request.file.steward.gpu_seconds:
         context.measures.recall(entry.path, request.file.steward.gpu_seconds)
     gathered = gather(context, entry, request, file)
@@ -189,13 +188,13 @@ def _settle(context: BoardContext, gathered: RequestFacts, step: Step) -> None:
     entry, attempt = gathered.entry, gathered.attempt
     dismiss(context, attempt, None)  # if it is still alive, a person ended the request by hand
     if attempt is not None and gathered.seen.life in ("running", "ended"):
-        costs.count(context, entry, attempt, gathered.seen.outcome)
+        timing.count_gpu_time(context, entry, attempt, gathered.seen.outcome)
     if attempt is not None and gathered.seen.life == "ended":
         context.attempts.drop(attempt)
     context.measures.close(entry.path)
-    state = "foreign" if isinstance(step, LeaveForeign) else "settled"
+    state: EntryState = "foreign" if isinstance(step, LeaveForeign) else "settled"
     if entry.state != state:
-        entry = entry.model_copy(update={"state": state, "job": None})
+        entry = entry.changed(state=state, job=None)
         context.index.put(entry)
         context.mark(QUEUE, SyncPriority.PERSON)
     if gathered.request.status is Status.CANCELLED:  # last, because this may raise RateLimited

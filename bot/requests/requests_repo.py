@@ -207,7 +207,7 @@ def _index(context: BoardContext, view: MirrorView, blobs: list[GitFile], new: C
             continue
         data = view.blob(blob.oid, max_bytes=context.board.max_request_bytes)
         entry, needs_sync = entry_of_new_file(blob.path, blob.oid, data, adopted=adopted)
-        entries.append(entry.model_copy(update={"fresh": True}) if blob.path in new else entry)
+        entries.append(entry.changed(fresh=True) if blob.path in new else entry)
         if needs_sync:
             dirty.append(blob.path)
     context.index.put(*entries)

@@ -14,14 +14,15 @@ from typing import Literal
 
 from bot.core.context import BoardContext, request_key
 from bot.ledger.edits import PutFile
-from bot.model_facts import checking, gather_submission
+from bot.model_facts import checking
+from bot.model_facts.checking import gather_submission
 from bot.read_models.submit_models import Code
 from bot.request_files.attempt_numbers import known_numbers
 from bot.request_files.file_edits import PendingFile, digest_of, pending_request, stage_transition
 from leaderboard import transitions
 from leaderboard.admission.rules import Verdict
 from leaderboard.effects import Effect
-from leaderboard.requests import Problem, Request, Status, StewardFacts
+from leaderboard.requests import Problem, Request, Status
 from redis_state.board.entry import IndexEntry
 from redis_state.clock import iso
 
@@ -68,12 +69,16 @@ def submit(
 
     If a request for another commit has ended, it is reopened, provided that the submitter `may_resubmit` it.
     """
-    draft = checking.as_request(
-        command.model, revision=command.revision, precision=command.precision, weight_type=command.weight_type
+    request = checking.as_request(
+        command.model,
+        revision=command.revision,
+        precision=command.precision,
+        weight_type=command.weight_type,
+        base_model=command.base_model,
+        use_chat_template=command.use_chat_template,
     )
-    if isinstance(draft, Problem):
-        return SubmitResult("refused", command.model, reasons=(draft,))
-    request = Request(draft.path, draft.file.model_copy(update=_as_request(command)), draft.raw)
+    if isinstance(request, Problem):
+        return SubmitResult("refused", command.model, reasons=(request,))
     path = str(request.path)
     pending = pending_request(context, path)
     if pending == "unreadable":
@@ -92,10 +97,6 @@ def submit(
     edit = PutFile(id=f"submit {cause}", path=path, data=data, line=line, subject=path, wake=(request_key(path),))
     done = context.effects.stage(context.requests, edit)
     return SubmitResult("submitted" if done else "off", command.model, path, sha=sha)
-
-
-def _as_request(command: SubmitCommand) -> dict[str, object]:
-    return {"base_model": command.base_model, "use_chat_template": command.use_chat_template}
 
 
 def _submit_again(
@@ -123,8 +124,7 @@ def _submit_again(
     ended_with = _ended_with(known, entry)
     if not ended_with and known.status is Status.FINISHED:
         return unchanged  # only a person can tell whether it is another commit
-    new = {"revision": command.revision, "submitted_time": iso(context.now()), "steward": StewardFacts()}
-    verdict = _checked(context, Request(known.path, known.file.model_copy(update=new), known.raw), command.submitter)
+    verdict = _checked(context, known.at(command.revision).as_new(iso(context.now())), command.submitter)
     if verdict.sha is not None and verdict.sha == ended_with:
         return replace(unchanged, sha=verdict.sha)
     if not verdict.accepted or verdict.sha is None:
@@ -194,8 +194,7 @@ def resubmit(context: BoardContext, entry: IndexEntry, *, revision: str, submitt
         return SubmitResult("resubmitted", model, path)
     if known.status is Status.RUNNING:
         return SubmitResult("running", model, path, status=status)
-    wanted = known.file.model_copy(update={"revision": revision})
-    verdict = _checked(context, Request(known.path, wanted, known.raw), submitter)
+    verdict = _checked(context, known.at(revision), submitter)
     if not verdict.accepted or verdict.sha is None:
         return _refused(known, verdict)
     if known.status.waits and verdict.sha == (known.file.steward.revision or entry.sha):

@@ -11,7 +11,7 @@ from bot.request_files.file_edits import digest_of
 from bot.request_files.status_thread import update_status
 from bot.request_files.status_views import view_of_unreadable
 from hub.records import File
-from leaderboard.admission import refusal
+from leaderboard.admission.rules import refusal
 from leaderboard.dialects import foreign_dialect
 from leaderboard.jsontext import object_in
 from leaderboard.requests import Problem, Status
@@ -28,15 +28,14 @@ def refuse_unreadable(context: BoardContext, entry: IndexEntry, file: File | Non
     """
     fields = object_in(file.data) if file is not None else None
     snapshot = snapshot_of_unreadable(file.data if file is not None else None)
-    entry = entry.model_copy(update={"standing": snapshot})
+    entry = entry.changed(standing=snapshot)
     if fields is not None and (foreign_dialect(entry.path, fields) or not _waits(fields)):
-        context.index.put(entry.model_copy(update={"state": "settled" if entry.said else "foreign", "job": None}))
+        context.index.put(entry.changed(state="settled" if entry.said else "foreign", job=None))
         return
-    refused = snapshot.model_copy(update={"status": Status.FAILED.value, "failure": refusal(tuple(problems))})
-    entry = entry.model_copy(update={"standing": refused})
+    entry = entry.changed(standing=snapshot.failed_with(refusal(tuple(problems))))
     view = view_of_unreadable(context, entry, problems, writable=fields is not None)
     entry = update_status(context, entry, view)
-    context.index.put(entry.model_copy(update={"state": "settled", "job": None}))
+    context.index.put(entry.changed(state="settled", job=None))
     if fields is not None and file is not None:
         _stage(context, entry, file, problems)
 

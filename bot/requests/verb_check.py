@@ -6,10 +6,9 @@ from bot.core.commands.answers import say
 from bot.core.commands.model import Answer, Call, Param, Verb
 from bot.core.commands.parameters import ANYONE, NAMED, WEIGHTS
 from bot.core.context import BoardContext
-from bot.model_facts import gather_submission
-from bot.model_facts.checking import as_request, without_details, without_private_models
+from bot.model_facts.checking import as_request, gather_submission, without_details, without_private_models
 from bot.read_models.check_models import CheckResponse, RuleResultView
-from leaderboard.admission import Verdict, judge, unreadable
+from leaderboard.admission.rules import Verdict, judge, unreadable
 from leaderboard.options import DEFAULT_PRECISION
 from leaderboard.privacy import access_on_hub
 from leaderboard.reasons import Problem

@@ -6,10 +6,10 @@ A column is left out where the board has not evaluated that model, or only with 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from dataclasses import replace
 
 from bot.core.context import BoardContext
-from bot.request_files.status_text import ScoreRow
+from bot.request_files.status_text import ScoreRow, StatusView
 from leaderboard.categories import read_category
 from leaderboard.requests import Request
 from leaderboard.results import ResultsFile, Scores
@@ -37,8 +37,10 @@ def scores_of_evaluation(request: Request, results: str, scores: Scores, revisio
     )
 
 
-def score_table(context: BoardContext, own: EvaluationScores, request: Request, results: ResultsFile) -> dict[str, Any]:
-    """The table of scores as fields of the status view: the benchmarks in the suite's order, and the others."""
+def with_score_table(
+    context: BoardContext, view: StatusView, own: EvaluationScores, request: Request, results: ResultsFile
+) -> StatusView:
+    """`view` with the table of scores: the benchmarks in the suite's order, and their average."""
     others = context.scores.all()
     base = _first(context, of_model(others, request.file.base_model or "", own.suite))
     top = _first(context, same_category(others, own))
@@ -52,14 +54,14 @@ def score_table(context: BoardContext, own: EvaluationScores, request: Request, 
         )
         for benchmark in results.scores.benchmarks
     ]
-    average = ScoreRow("Average", _score_text(own.average), "", _average(base), _average(top))
-    return {
-        "scores": rows,
-        "average": average,
-        "base": base.model if base is not None else "",
-        "best": top.model if top is not None else "",
-        "category": own.category.value,
-    }
+    return replace(
+        view,
+        scores=rows,
+        average=ScoreRow("Average", _score_text(own.average), "", _average(base), _average(top)),
+        base=base.model if base is not None else "",
+        best=top.model if top is not None else "",
+        category=own.category.value,
+    )
 
 
 def _first(context: BoardContext, scored: Iterable[EvaluationScores]) -> EvaluationScores | None:

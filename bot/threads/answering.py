@@ -19,8 +19,9 @@ Race accepted: the bot posts a refusal and dies before it is recorded. Only the 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 import structlog
 
@@ -31,15 +32,16 @@ from bot.core.commands.model import Answer, Call, CommandPlace, Verb
 from bot.core.commands.registry import BadArguments, Registry, bind
 from bot.core.commands.targets import find_target
 from bot.core.context import BoardContext
+from bot.core.decision_records import record_decision
 from bot.core.lease_fence import LeaseLost
 from bot.core.relative_times import in_words
 from bot.threads.limits import MAX_AGE_SECONDS, check_rate
-from bot.threads.recording import record_sections
 from bot.threads.replies import CommentCommands, Reply, Section, are_final, edit, give_up, post, replies_in
 from hub.comments import is_by
 from hub.errors import BadToken, HubError, RateLimited, Transient
 from hub.records import Comment, Repo, Thread
 from leaderboard.roles import Person, Role, who_may
+from redis_state.clock import iso
 from redis_state.crashpoints import pass_by, point
 from redis_state.redis import TRANSIENT
 
@@ -119,7 +121,7 @@ def _answer(context: BoardContext, registry: Registry, source: CommentCommands, 
     if not are_final(sections):
         sections = [_executed(section) for section in sections]
         pass_by(EFFECT_DONE)
-    record_sections(context, source, person, sections)
+    _record_sections(context, source, person, sections)
     edit(context, source, reply, sections)
     return posted
 
@@ -222,3 +224,38 @@ def _hub_refusal(error: HubError) -> Answer:
         raise error
     log.warning("a command failed", error=f"{type(error).__name__}: {error}")
     return refusal("hub", why=str(error)[:300])
+
+
+def _record_sections(
+    context: BoardContext, source: CommentCommands, person: Person, sections: Iterable[Section]
+) -> None:
+    """Record each of `sections` whose verb decides something, allowed or not, at the Hub's time of the comment."""
+    for section in sections:
+        call = section.call
+        if call is None or not call.verb.decides:
+            continue
+        at = source.comment.created_at.astimezone(UTC)
+        fields = _decision_fields(context, source, person, section, at)
+        record_decision(context, fields, at, cause=call.cause, line=f"Record /{call.verb.name}")
+
+
+def _decision_fields(
+    context: BoardContext, source: CommentCommands, person: Person, section: Section, at: datetime
+) -> dict[str, object]:
+    assert section.call is not None
+    return {
+        "at": iso(at.timestamp()),
+        "person": {"id": person.id, "name": person.name},
+        "roles": sorted(section.call.roles),
+        "command": section.line,
+        "verb": section.call.verb.name,
+        "arguments": dict(section.call.arguments),
+        "requests": [entry.path for entry in section.call.entries],
+        "model": section.call.model,
+        "allowed": section.answer.allowed,
+        "answer": str(section.text),
+        "thread": {"repo": f"{source.repo.kind}/{source.repo.id}", "number": source.thread.num},
+        "comment": source.comment.id,
+        "number": section.call.number,
+        "board": context.board.name,
+    }

@@ -4,7 +4,7 @@ The Hub's list of threads cannot be sorted by update, so one pass reads two page
 in a rotation over the open ones. A comment without a webhook is found
 
     in a new thread, or one of the newest     after one pass
-    in another open thread                    after as many passes as there are pages of open threads (`staleness`)
+    in another open thread                    after as many passes as there are pages of open threads
 
 Race accepted: another thread closes and moves a thread to an earlier page, just after that page was read. The next
 rotation finds it, that is, within twice the bound. Also accepted: comments in a closed thread that is not among the
@@ -40,11 +40,6 @@ log = structlog.get_logger()
 
 AT_REST = ("settled", "foreign")
 PAGES_READ = point("threads looked at, turn not noted")
-
-
-def staleness(open_pages: int, period: float) -> float:
-    """Seconds until a new comment in an open thread is found without a webhook; one pass every `period` seconds."""
-    return max(1, open_pages) * period
 
 
 def sync_threads(context: BoardContext, repo: Repo) -> None:
@@ -144,11 +139,10 @@ def _check_status(context: BoardContext, thread: Thread, path: str) -> None:
     if entry is None:
         context.mark(request_key(path), SyncPriority.BACKGROUND)
         return
-    now = (thread.num, comment.id) if comment is not None else (entry.thread, None)
-    if (entry.thread, entry.comment) == now:
+    number, comment_id = (thread.num, comment.id) if comment is not None else (entry.thread, None)
+    if (entry.thread, entry.comment) == (number, comment_id):
         return
-    noted = {"thread": now[0], "comment": now[1], "said": ""}
-    context.index.change(path, lambda entry: entry.model_copy(update=noted))
+    context.index.change(path, lambda entry: entry.changed(thread=number, comment=comment_id, said=""))
     if entry.state not in AT_REST:
         context.mark(request_key(path), SyncPriority.BACKGROUND)
 

@@ -103,9 +103,13 @@ class Submitting:
             raise CannotAnswer(429, problem, {"retry-after": str(wait)})
 
     def _under_way(self, submission: ApiSubmission) -> SubmissionResponse:
-        options = {name: submission.arguments[name] for name in ("revision", "precision", "weight_type")}
-        model = submission.arguments["model"]
-        request = as_request(model, **options)
+        arguments, model = submission.arguments, submission.arguments["model"]
+        request = as_request(
+            model,
+            revision=arguments["revision"],
+            precision=arguments["precision"],
+            weight_type=arguments["weight_type"],
+        )
         path = "" if isinstance(request, Problem) else str(request.path)
         return submission_response(self.context, SubmitResult("under-way", model, path))
 

@@ -25,6 +25,7 @@ from localhub.accounts.store import Account, Accounts, token_hash
 from localhub.clock import Clock
 from localhub.database import Database
 from localhub.errors import HubError, WorldError
+from localhub.json_values import JsonObject
 
 SCOPES = (
     "openid",
@@ -160,7 +161,7 @@ class OAuth:
         row = self._database.row("SELECT scope FROM oauth_tokens WHERE hash = ?", (token_hash(token),))
         return row["scope"] if row else None
 
-    def claims(self, account: Account, scope: str, hub: str) -> dict[str, Any]:
+    def claims(self, account: Account, scope: str, hub: str) -> JsonObject:
         """The claims about `account` that the scopes allow; `hub` is the Hub's address."""
         scopes, claims = scope.split(), dict[str, Any](sub=account.id)
         if "profile" in scopes:
@@ -200,7 +201,7 @@ class OAuth:
             row = (token_hash(token), grant.app.client_id, grant.scope)
             db.execute("INSERT OR REPLACE INTO oauth_tokens VALUES (?,?,?)", row)
 
-    def _org(self, org: Account, role: str, hub: str) -> dict[str, Any]:
+    def _org(self, org: Account, role: str, hub: str) -> JsonObject:
         return {
             "sub": org.id,
             "name": org.fullname,

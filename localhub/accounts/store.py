@@ -18,6 +18,7 @@ from localhub.clock import Clock
 from localhub.database import Database
 from localhub.errors import Unauthorized, WorldError
 from localhub.ids import new_id
+from localhub.json_values import JsonObject
 
 OrgRole = Literal["admin", "write", "contributor", "read"]
 TokenRole = Literal["read", "write", "fineGrained"]
@@ -267,7 +268,7 @@ def _token(row: sqlite3.Row) -> Token:
     )
 
 
-def _scope_json(scope: Mapping[str, Any]) -> dict[str, Any]:
+def _scope_json(scope: Mapping[str, Any]) -> JsonObject:
     """`{entity: {type, name}, permissions}`, as whoami shows it, flattened for the table."""
     try:
         entity = scope["entity"]

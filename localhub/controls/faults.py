@@ -16,6 +16,7 @@ from fnmatch import fnmatchcase
 from typing import Any, Literal
 
 from localhub.ids import new_id
+from localhub.json_values import JsonObject
 
 FaultKind = Literal["fail", "fail-after", "delay", "hang", "hang-after", "cut"]
 FAULT_KINDS: tuple[FaultKind, ...] = ("fail", "fail-after", "delay", "hang", "hang-after", "cut")
@@ -49,7 +50,7 @@ class FaultRule:
             verb, rest = method, self.route
         return verb.upper() == method and fnmatchcase(path, rest)
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """The rule as the admin API shows it."""
         return asdict(self)
 

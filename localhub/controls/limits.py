@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from localhub.accounts.store import Accounts
 from localhub.clock import Clock
 from localhub.errors import HubError
+from localhub.json_values import JsonObject
 from localhub.repos.records import Repo
 
 WINDOW_SECONDS = 300.0
@@ -88,7 +89,7 @@ class RateLimits:
         """Whether calls are counted at all."""
         return self.settings != replace(RateLimitSettings(), commits_per_hour=self.settings.commits_per_hour)
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """The limits in force."""
         return asdict(self.settings)
 

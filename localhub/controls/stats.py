@@ -5,13 +5,13 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Iterable
-from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from localhub.accounts.store import Accounts
 from localhub.clock import Clock, iso
 from localhub.git.refs import RefChange
+from localhub.json_values import JsonObject
 from localhub.repos.events import HubEvent
 from localhub.repos.records import Repo
 
@@ -48,12 +48,12 @@ class Stats:
         with self._lock:
             self._deliveries.setdefault(webhook_id, Counter())[outcome] += 1
 
-    def read(self) -> dict[str, Any]:
+    def read(self) -> JsonObject:
         """`{since, total, calls: [{method, route, account, status, count}], commits: {repo: n}, deliveries: {…}}`."""
         with self._lock:
             return self._as_dict()
 
-    def reset(self) -> dict[str, Any]:
+    def reset(self) -> JsonObject:
         """Return the counters and set them to zero; no call in between is lost."""
         with self._lock:
             last = self._as_dict()
@@ -71,7 +71,7 @@ class Stats:
             if _is_commit(event.repo, change):
                 self.commit(event.repo)
 
-    def _as_dict(self) -> dict[str, Any]:
+    def _as_dict(self) -> JsonObject:
         names = ("method", "route", "account", "status")
         calls = [{**dict(zip(names, key, strict=True)), "count": count} for key, count in self._calls.most_common()]
         return {

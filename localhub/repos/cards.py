@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from localhub.errors import printable
-from localhub.json_values import to_json_values
+from localhub.json_values import JsonObject, to_json_values
 
 README = "README.md"
 _LICENCE_NAMES = """
@@ -29,7 +29,7 @@ _MAX_BLOCK_CHARS = 200_000
 _LISTS = ("tags", "datasets", "metrics")
 
 
-def card_data(readme: bytes | None) -> dict[str, Any]:
+def card_data(readme: bytes | None) -> JsonObject:
     """The card's metadata; empty if it has none or is invalid."""
     metadata = _load(_block((readme or b"").decode("utf-8", "replace")) or "")
     return metadata if isinstance(metadata, dict) else {}

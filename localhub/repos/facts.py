@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any, BinaryIO
 
 from localhub.git.trees import TreeEntry
-from localhub.json_values import to_json_values
+from localhub.json_values import JsonObject, to_json_values
 from localhub.repos.cards import README, card_data
 from localhub.repos.lfs_store import LfsStore
 from localhub.repos.records import Repo
@@ -52,7 +52,7 @@ class RepoFacts:
         return (self.repo.git.file(self.commit, README) if self.commit else None) or b""
 
     @cached_property
-    def card(self) -> dict[str, Any]:
+    def card(self) -> JsonObject:
         """The card's metadata."""
         return card_data(self.readme)
 
@@ -62,7 +62,7 @@ class RepoFacts:
         return self._json("config.json")
 
     @property
-    def config(self) -> dict[str, Any] | None:
+    def config(self) -> Mapping[str, Any] | None:
         """The part of the configuration that the Hub shows."""
         config = {key: self.raw_config[key] for key in _CONFIG_KEYS if key in self.raw_config}
         tokenizer = self._json("tokenizer_config.json")
@@ -94,7 +94,7 @@ class RepoFacts:
         return "transformers" if self.raw_config.get("model_type") else None
 
     @property
-    def safetensors(self) -> dict[str, Any] | None:
+    def safetensors(self) -> JsonObject | None:
         """Parameters by dtype, from the headers of the weights."""
         entries = {entry.path: entry for entry in self.files}
         return safetensors_info(entries, lambda path: self._open(entries.get(path)))

@@ -8,6 +8,7 @@ from typing import Any
 from localhub.clock import iso
 from localhub.errors import BadRequest
 from localhub.git.history import commit_info
+from localhub.json_values import JsonObject
 from localhub.repos.facts import RepoFacts
 from localhub.repos.lfs_store import LfsStore
 from localhub.repos.records import Repo, RepoType
@@ -58,7 +59,7 @@ def info(
     expand: Sequence[str] = (),
     blobs: bool = False,
     security: bool = False,
-) -> dict[str, Any]:
+) -> JsonObject:
     """The fields that `expand` names, else the default ones; a field without a value is left out."""
     names = list(expand) or _defaults(repo.type, security=security)
     query = _InfoQuery(repos, lfs, repo, commit, blobs=blobs)
@@ -103,7 +104,7 @@ def _defaults(repo_type: RepoType, *, security: bool) -> list[str]:
     return [name for name in EXPANDABLE[repo_type] if name not in hidden]
 
 
-def _siblings(query: _InfoQuery) -> list[dict[str, Any]]:
+def _siblings(query: _InfoQuery) -> list[JsonObject]:
     files = query.facts.files
     if not query.blobs:
         return [{"rfilename": entry.path} for entry in files]
@@ -124,7 +125,7 @@ def _last_modified(query: _InfoQuery) -> str:
     return iso(max(created, commit_info(query.repo.git, query.commit).date) if query.commit else created)
 
 
-def _base_models(query: _InfoQuery) -> dict[str, Any] | None:
+def _base_models(query: _InfoQuery) -> JsonObject | None:
     value = query.facts.card.get("base_model")
     names = [value] if isinstance(value, str) else value if isinstance(value, list) else []
     repos = [(str(name), query.repos.get("model", str(name))) for name in names]
@@ -137,7 +138,7 @@ def _used_storage(query: _InfoQuery) -> int:
     return sum(size for _, _, size, _ in query.lfs.objects(query.repo.oid))
 
 
-def _runtime(_query: _InfoQuery) -> dict[str, Any]:
+def _runtime(_query: _InfoQuery) -> JsonObject:
     hardware = {"current": None, "requested": "cpu-basic"}
     return {"stage": "RUNNING", "hardware": hardware, "storage": None, "gcTimeout": None}
 

@@ -20,6 +20,7 @@ from localhub.database import Database
 from localhub.errors import HubError
 from localhub.git.repository import MAIN, Author, GitRepo, SetFile
 from localhub.ids import new_id
+from localhub.json_values import JsonObject
 from localhub.repos.events import HubEvent, Subscriber
 from localhub.repos.records import Repo, RepoType
 
@@ -222,12 +223,12 @@ def name_taken(repo_type: RepoType, namespace: str, name: str) -> HubError:
     return HubError(409, f"A {repo_type} repository called {namespace}/{name} already exists")
 
 
-def _defaults() -> dict[str, Any]:
+def _defaults() -> JsonObject:
     numbers = dict.fromkeys(("private", "disabled", "discussions_disabled", "likes", "downloads"), 0)
     return {**numbers, "gated": None, "sdk": None}
 
 
-def _columns(settings: Mapping[str, Any]) -> dict[str, Any]:
+def _columns(settings: Mapping[str, Any]) -> JsonObject:
     unknown = set(settings) - set(_SETTINGS)
     if unknown:
         raise TypeError(f"a repo has no setting {', '.join(sorted(unknown))}")

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, BinaryIO
 
 from localhub.errors import printable
+from localhub.json_values import JsonObject
 
 Opener = Callable[[str], BinaryIO | None]
 """Opens a file of the repo by its path; returns None if its bytes are not stored here."""
@@ -18,7 +19,7 @@ _MAX_HEADER_BYTES = 50 << 20
 _MAX_INDEX_BYTES = 50 << 20
 
 
-def safetensors_info(paths: Iterable[str], open_file: Opener) -> dict[str, Any] | None:
+def safetensors_info(paths: Iterable[str], open_file: Opener) -> JsonObject | None:
     """`{parameters: {dtype: count}, total}` of a model's weights; None without any, or if they cannot be read."""
     files = _weight_files(set(paths), open_file)
     if not files:

@@ -21,7 +21,6 @@ from localhub.routes import (
     refs,
     repo_info,
     repo_lifecycle,
-    repo_lists,
     resolve,
     threads,
     webhooks,
@@ -32,6 +31,6 @@ _API = (
     *(whoami, oauth, refs, commit, content, lfs, lfs_files, repo_lifecycle, gated_access, threads, webhooks, admin),
     *(likes, collections, account_repos),
 )
-_BROADER = (repo_info, repo_lists, resolve, git_http, pages)
+_BROADER = (repo_info, resolve, git_http, pages)
 
 API_ROUTERS = [module.router for module in (*_API, *_BROADER)]

@@ -16,6 +16,7 @@ from localhub.controls.faults import FaultKind
 from localhub.errors import BadRequest, HubError, RepoNotFound
 from localhub.git.refs import RefChange
 from localhub.git.repository import Change, RemoveFile, SetFile
+from localhub.json_values import JsonObject
 from localhub.repos import paths
 from localhub.repos.events import HubEvent
 from localhub.repos.store import author_of
@@ -82,39 +83,39 @@ class ClockAdvance(BaseModel):
 
 
 @router.get("/stats")
-def read_stats(state: StateDep) -> dict[str, Any]:
+def read_stats(state: StateDep) -> JsonObject:
     """Calls by method, route, account and status; commits by repo; deliveries by webhook."""
     return state.stats.read()
 
 
 @router.post("/stats/reset")
-def reset_stats(state: StateDep) -> dict[str, Any]:
+def reset_stats(state: StateDep) -> JsonObject:
     """Return the counters and set them to zero."""
     return state.stats.reset()
 
 
 @router.get("/faults")
-def read_faults(state: StateDep) -> dict[str, Any]:
+def read_faults(state: StateDep) -> JsonObject:
     """The faults in force."""
     return {"rules": [rule.as_dict() for rule in state.faults.rules()], "webhooks": state.faults.webhooks.as_dict()}
 
 
 @router.post("/faults", status_code=201)
-def add_fault(state: StateDep, body: FaultBody) -> dict[str, Any]:
+def add_fault(state: StateDep, body: FaultBody) -> JsonObject:
     """Add a fault."""
     options = body.model_dump(exclude={"route", "kind"}, exclude_none=True) | {"times": body.times}
     return state.faults.add(body.route, body.kind, **options).as_dict()
 
 
 @router.delete("/faults")
-def clear_faults(state: StateDep) -> dict[str, Any]:
+def clear_faults(state: StateDep) -> JsonObject:
     """Remove all faults and release hanging calls."""
     state.faults.clear()
     return {}
 
 
 @router.delete("/faults/{fault_id}")
-def remove_fault(state: StateDep, fault_id: Id) -> dict[str, Any]:
+def remove_fault(state: StateDep, fault_id: Id) -> JsonObject:
     """Remove one fault."""
     if not state.faults.remove(fault_id):
         raise HubError(404, "There is no such fault; it may have happened already.")
@@ -122,7 +123,7 @@ def remove_fault(state: StateDep, fault_id: Id) -> dict[str, Any]:
 
 
 @router.put("/faults/webhooks")
-def set_webhook_faults(state: StateDep, body: WebhookFaultsBody) -> dict[str, Any]:
+def set_webhook_faults(state: StateDep, body: WebhookFaultsBody) -> dict[str, float]:
     """Set the faults of the next deliveries."""
     state.faults.webhooks.set(**body.model_dump())
     return state.faults.webhooks.as_dict()
@@ -145,13 +146,13 @@ def modify(state: StateDep, body: UnannouncedCommit) -> dict[str, str]:
 
 
 @router.get("/limits")
-def read_limits(state: StateDep) -> dict[str, Any]:
+def read_limits(state: StateDep) -> JsonObject:
     """The limits in force; null means no limit."""
     return state.limits.as_dict()
 
 
 @router.put("/limits")
-def set_limits(state: StateDep, body: dict[str, Any]) -> dict[str, Any]:
+def set_limits(state: StateDep, body: dict[str, Any]) -> JsonObject:
     """Change some limits; the counters start at zero again."""
     try:
         state.limits.set(**body)
@@ -161,19 +162,19 @@ def set_limits(state: StateDep, body: dict[str, Any]) -> dict[str, Any]:
 
 
 @router.get("/webhooks")
-def every_webhook(state: StateDep) -> list[dict[str, Any]]:
+def every_webhook(state: StateDep) -> list[JsonObject]:
     """The webhooks of all accounts."""
     return [{**state.webhooks.as_json(hook), "owner": hook.owner_id} for hook in state.webhooks.all()]
 
 
 @router.get("/webhooks/policy")
-def read_policy(state: StateDep) -> dict[str, Any]:
+def read_policy(state: StateDep) -> JsonObject:
     """The limits and retries of deliveries."""
     return vars(state.webhooks.policy)
 
 
 @router.put("/webhooks/policy")
-def set_policy(state: StateDep, body: DeliveryPolicyBody) -> dict[str, Any]:
+def set_policy(state: StateDep, body: DeliveryPolicyBody) -> JsonObject:
     """Change the limits and retries of deliveries."""
     current = vars(state.webhooks.policy)
     state.webhooks.policy = DeliveryPolicy(**{**current, **body.model_dump(exclude_none=True)})
@@ -187,16 +188,14 @@ def drain(state: StateDep, seconds: Annotated[float, Query(ge=0, le=60)] = 5.0) 
 
 
 @router.get("/webhooks/{webhook_id}/deliveries")
-def deliveries(
-    state: StateDep, webhook_id: Id, limit: Annotated[int, Query(ge=1, le=5000)] = 100
-) -> list[dict[str, Any]]:
+def deliveries(state: StateDep, webhook_id: Id, limit: Annotated[int, Query(ge=1, le=5000)] = 100) -> list[JsonObject]:
     """A webhook's activity log, newest first."""
     hook = state.webhooks.get(webhook_id)
     return [_delivery(item) for item in state.webhooks.deliveries.log.latest(hook.id, limit)]
 
 
 @router.delete("/accounts/{name}")
-def delete_account(state: StateDep, name: Annotated[str, Path(max_length=200)]) -> dict[str, Any]:
+def delete_account(state: StateDep, name: Annotated[str, Path(max_length=200)]) -> JsonObject:
     """Delete an account; its commits and comments stay, without an author."""
     state.accounts.delete(_account(state, name))
     return {}
@@ -233,7 +232,7 @@ def _account(state: HubState, name: str) -> Account:
     return account
 
 
-def _delivery(item: OutgoingDelivery) -> dict[str, Any]:
+def _delivery(item: OutgoingDelivery) -> JsonObject:
     body = item.body
     return {
         "id": item.id,

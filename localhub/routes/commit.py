@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO, Annotated, Any
+from typing import IO, Annotated
 from urllib.parse import quote
 
 from fastapi import APIRouter, Path, Query, Request, Response
@@ -18,6 +18,7 @@ from localhub.errors import HubError, RevisionNotFound, StaleParent
 from localhub.git.path_patterns import ignore_rules, lfs_rules
 from localhub.git.refs import RefChange
 from localhub.http import bodies
+from localhub.json_values import JsonObject
 from localhub.repos import commits
 from localhub.repos.cards import check_card
 from localhub.repos.commits import CommitRequest
@@ -61,7 +62,7 @@ class UploadCandidates(BaseModel):
 
 
 @router.post("/api/validate-yaml")
-def validate_yaml(card: CardBody) -> dict[str, Any]:
+def validate_yaml(card: CardBody) -> dict[str, list[dict[str, str]]]:
     """The errors and warnings of a card; 400 if a commit of it would be refused."""
     report = check_card(card.content)
     if report["errors"]:
@@ -79,7 +80,7 @@ class _BadCard(HubError):
 @router.post("/api/{kind:kind}/{ns}/{name}/preupload/{rev:seg}")
 def preupload(
     repo: Readable, state: StateDep, caller: CallerDep, rev: Rev, body: UploadCandidates, create_pr: CreatePr = False
-) -> dict[str, Any]:
+) -> JsonObject:
     """How to upload each file, whether to ignore it, and the id of its present content."""
     _check(state, caller, repo, rev, create_pr=create_pr)
     commit = repo.git.head(branch_ref(rev))
@@ -112,7 +113,7 @@ def preupload(
 )
 async def commit(
     request: Request, repo: Readable, state: StateDep, caller: CallerDep, rev: Rev, create_pr: CreatePr = False
-) -> dict[str, Any]:
+) -> JsonObject:
     """Commit to a branch, to a pull request, or to a new pull request against a branch."""
     await run_in_threadpool(_check, state, caller, repo, rev, create_pr=create_pr)
     with tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES) as body:
@@ -167,7 +168,7 @@ def _parse(body: IO[bytes], *, as_json: bool) -> CommitRequest:
 
 def _commit_to_branch(
     state: HubState, caller: Caller, repo: Repo, ref: str, parsed: CommitRequest, base: str
-) -> dict[str, Any]:
+) -> JsonObject:
     account = caller.require_account()
     with _commit_lock(state, repo):
         head = repo.git.head(ref)
@@ -185,7 +186,7 @@ def _commit_to_branch(
 
 def _commit_to_new_pull(
     state: HubState, caller: Caller, repo: Repo, ref: str, parsed: CommitRequest, base: str
-) -> dict[str, Any]:
+) -> JsonObject:
     """Open a pull request whose ref starts at the commit: it is visible only with its content."""
     account = caller.require_account()
     with _commit_lock(state, repo):
@@ -216,7 +217,7 @@ def _parent(parsed: CommitRequest, head: str) -> str:
     raise StaleParent
 
 
-def _answer(repo: Repo, sha: str, base: str) -> dict[str, Any]:
+def _answer(repo: Repo, sha: str, base: str) -> JsonObject:
     url = f"{base}{repo.web_path}/commit/{sha}"
     return {"success": True, "commitOid": sha, "commitUrl": url, "hookOutput": ""}
 

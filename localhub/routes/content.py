@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 from urllib.parse import parse_qs
 
@@ -9,13 +10,15 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 from starlette.concurrency import run_in_threadpool
 
+from localhub.clock import iso
 from localhub.errors import BadRequest, HubError, RevisionNotFound
-from localhub.git.history import commit_info
-from localhub.git.repository import GitRepo
+from localhub.git.history import commit_info, last_commits
+from localhub.git.repository import BlobFacts, GitRepo
+from localhub.git.trees import TreeEntry
 from localhub.http import bodies
 from localhub.http.paging import decode_cursor, encode_cursor, next_link
 from localhub.http.routing import RepoKind
-from localhub.repos.contents import items
+from localhub.json_values import JsonObject
 from localhub.repos.paths import is_clean
 from localhub.routes.dependencies import (
     CallerDep,
@@ -92,7 +95,7 @@ async def paths_info(request: Request, repo: Readable, rev: Rev) -> Any:
 
 
 @router.get("/api/{kind:kind}/{ns}/{name}/treesize/{rev:seg}{path:sub}")
-def treesize(repo: Readable, rev: Rev, path: str) -> dict[str, Any]:
+def treesize(repo: Readable, rev: Rev, path: str) -> JsonObject:
     """The sum of the sizes of all files below a folder."""
     path = path.strip("/")
     entries = repo.git.entries(repo.git.resolve(rev), path, recursive=True)
@@ -158,3 +161,48 @@ def _paths_info(git: GitRepo, rev: str, paths: list[str], expand: bool) -> Respo
     clean_paths = [path for path in dict.fromkeys(path.rstrip("/") for path in paths) if is_clean(path)]
     entries = [entry for entry in git.find(commit, clean_paths) if entry]
     return JSONResponse(items(git, commit, entries, expand=expand, with_xet=True), headers={"X-Repo-Commit": commit})
+
+
+def items(
+    git: GitRepo, commit: str, entries: Sequence[TreeEntry], *, expand: bool = False, with_xet: bool = False
+) -> list[JsonObject]:
+    """Entries of a commit: `{type, path, oid, size, lfs?}`, with `expand` also `lastCommit` and `securityFileStatus`.
+
+    `with_xet` adds `xetHash` to large files. This Hub has no Xet, but the client needs such a hash from `paths-info`
+    to copy a large file between repos. In `tree` the hash would make clients with Xet download by it, so only
+    `paths-info` has it; its value is the SHA-256, which the client then sends in its request to copy.
+    """
+    facts = git.facts(entry.oid for entry in entries if entry.type == "file")
+    api_items = [_item(entry, facts.get(entry.oid), with_xet=with_xet) for entry in entries]
+    if expand:
+        _expand(git, commit, api_items)
+    return api_items
+
+
+def _item(entry: TreeEntry, facts: BlobFacts | None, *, with_xet: bool) -> JsonObject:
+    item: dict[str, Any] = {"type": entry.type, "oid": entry.oid, "size": 0, "path": entry.path}
+    if facts is None:
+        return item
+    item["size"] = facts.size
+    if facts.pointer:
+        pointer = facts.pointer
+        item["lfs"] = {"oid": pointer.sha256, "size": pointer.size, "pointerSize": pointer.pointer_size}
+        if with_xet:
+            item["xetHash"] = pointer.sha256
+    return item
+
+
+def _expand(git: GitRepo, commit: str, api_items: list[dict[str, Any]]) -> None:
+    last = last_commits(git, commit, [item["path"] for item in api_items])
+    for item in api_items:
+        info = last.get(item["path"])
+        if info:
+            item["lastCommit"] = {"id": info.id, "title": info.title, "date": iso(info.date)}
+        if item["type"] == "file":
+            item["securityFileStatus"] = _unscanned()
+
+
+def _unscanned() -> JsonObject:
+    """The status of a file that is not scanned: this Hub has no scanner."""
+    scans = ("avScan", "pickleImportScan", "jFrogScan", "protectAiScan", "virusTotalScan")
+    return {"status": "unscanned", **{scan: {"status": "unscanned"} for scan in scans}}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Literal
 
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
@@ -13,6 +13,7 @@ from localhub.accounts.store import Account
 from localhub.clock import iso
 from localhub.errors import BadRequest, HubError
 from localhub.http.routing import RepoKind
+from localhub.json_values import JsonObject
 from localhub.repos.grants import Grant
 from localhub.repos.records import Repo
 from localhub.routes.dependencies import CallerDep, Name, Namespace, Owned, StateDep, type_of
@@ -37,7 +38,7 @@ class AccessDecision(BaseModel):
 
 
 @router.post("/{prefix:prefix}{ns}/{name}/ask-access")
-def request_access(state: StateDep, caller: CallerDep, prefix: RepoKind, ns: Namespace, name: Name) -> dict[str, Any]:
+def request_access(state: StateDep, caller: CallerDep, prefix: RepoKind, ns: Namespace, name: Name) -> JsonObject:
     """Request access; an `auto` repo accepts every request."""
     repo = state.access.repo(type_of(prefix), f"{ns}/{name}", caller, "discuss")
     account = caller.require_account()
@@ -51,14 +52,14 @@ def request_access(state: StateDep, caller: CallerDep, prefix: RepoKind, ns: Nam
 @router.get("/api/{kind:kind}/{ns}/{name}/user-access-request/{status}")
 def list_access_requests(
     repo: Owned, state: StateDep, status: Literal["pending", "accepted", "rejected"]
-) -> list[dict[str, Any]]:
+) -> list[JsonObject]:
     """The requests of that status."""
     requests = [(row, state.accounts.by_id(row["user"])) for row in state.grants.all(_gated(repo), status)]
     return [_request(row, account, status) for row, account in requests if account]
 
 
 @router.post("/api/{kind:kind}/{ns}/{name}/user-access-request/handle")
-def decide_access(repo: Owned, state: StateDep, body: AccessDecision) -> dict[str, Any]:
+def decide_access(repo: Owned, state: StateDep, body: AccessDecision) -> JsonObject:
     """Accept a request, reject it, or make it pending again."""
     account = _requester(state, _gated(repo), body)
     if state.grants.of(repo, account) == body.status:
@@ -68,7 +69,7 @@ def decide_access(repo: Owned, state: StateDep, body: AccessDecision) -> dict[st
 
 
 @router.post("/api/{kind:kind}/{ns}/{name}/user-access-request/grant")
-def grant_access(repo: Owned, state: StateDep, body: AccessGrantBody) -> dict[str, Any]:
+def grant_access(repo: Owned, state: StateDep, body: AccessGrantBody) -> JsonObject:
     """Give access to a user without a request."""
     account = _user(state, body.user)
     if state.grants.of(_gated(repo), account) == "accepted":
@@ -101,8 +102,8 @@ def _requester(state: HubState, repo: Repo, body: AccessDecision) -> Account:
     raise HubError(404, "There is no such request for access.")
 
 
-def _request(row: sqlite3.Row, account: Account, status: str) -> dict[str, Any]:
-    user: dict[str, Any] = {
+def _request(row: sqlite3.Row, account: Account, status: str) -> JsonObject:
+    user: JsonObject = {
         "_id": account.id,
         "user": account.name,
         "fullname": account.fullname,

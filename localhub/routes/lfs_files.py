@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, Field
@@ -15,6 +15,7 @@ from localhub.git.lfs_pointer import pointer_text
 from localhub.git.repository import MAIN
 from localhub.git.rewrite import without_blobs
 from localhub.http.paging import next_link
+from localhub.json_values import JsonObject
 from localhub.repos.events import HubEvent
 from localhub.repos.lfs_store import OID
 from localhub.repos.records import Repo
@@ -67,7 +68,7 @@ def lfs_files(
     state: StateDep,
     limit: Annotated[int, Query(ge=1, le=1000)] = 1000,
     cursor: Annotated[int, Query(ge=0, le=100_000_000)] = 0,
-) -> list[dict[str, Any]]:
+) -> list[JsonObject]:
     """One page of the objects, newest first, with the path and the ref that have it: main, or else the first other."""
     objects = state.lfs.objects(repo.oid)
     if cursor + limit < len(objects):
@@ -94,14 +95,14 @@ def delete(
     caller: CallerDep,
     sha: Annotated[str, Path(max_length=100)],
     rewrite_history: Annotated[bool, Query(alias="rewriteHistory")] = True,
-) -> dict[str, Any]:
+) -> JsonObject:
     """Delete an object for good; with `rewriteHistory` also the files that point to it."""
     _delete(state, repo, caller, [sha], rewrite_history=rewrite_history)
     return {}
 
 
 @router.post("/api/{kind:kind}/{ns}/{name}/lfs-files/batch")
-def delete_several(repo: Owned, state: StateDep, caller: CallerDep, body: LfsFilesBatch) -> dict[str, Any]:
+def delete_several(repo: Owned, state: StateDep, caller: CallerDep, body: LfsFilesBatch) -> JsonObject:
     """Delete objects; with `rewriteHistory` also the files that point to them, from every commit of every branch."""
     _delete(state, repo, caller, body.deletions.sha, rewrite_history=body.deletions.rewrite_history)
     return {}
@@ -124,7 +125,7 @@ def _delete(state: HubState, repo: Repo, caller: Caller, shas: list[str], *, rew
 @router.post("/api/{kind:kind}/{ns}/{name}/lfs-files/duplicate")
 def duplicate(
     response: Response, repo: Contents, state: StateDep, caller: CallerDep, body: DuplicateBody
-) -> dict[str, Any]:
+) -> JsonObject:
     """Add objects to another repo; the answer counts them, and lists the failed ones with status 207."""
     target = state.access.repo(body.target.type, body.target.name, caller, "discuss")
     failed = []

@@ -10,7 +10,7 @@ import base64
 import binascii
 import hmac
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import unquote_plus, urlencode, urlsplit
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -18,6 +18,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 
 from localhub.accounts.oauth import SCOPES, TOKEN_SECONDS, RegisteredApp, refusal
 from localhub.errors import BadRequest, HubError
+from localhub.json_values import JsonObject
 from localhub.routes.dependencies import CallerDep, StateDep, public_url
 from localhub.routes.page_dependencies import Form, PageRoute, SameSite, page, user_named
 from localhub.state import HubState
@@ -67,7 +68,7 @@ class AuthorizationRequest:
 
 
 @router.get("/.well-known/openid-configuration")
-def metadata(request: Request) -> dict[str, Any]:
+def metadata(request: Request) -> JsonObject:
     """The addresses and features of sign-in, for programs."""
     hub = public_url(request)
     return {
@@ -88,7 +89,7 @@ def metadata(request: Request) -> dict[str, Any]:
 
 
 @router.get("/oauth/jwks")
-def keys() -> dict[str, Any]:
+def keys() -> JsonObject:
     """No public keys: identities are signed with the app's own secret."""
     return {"keys": []}
 
@@ -138,7 +139,7 @@ async def _token_form(request: Request) -> dict[str, str]:
 @router.post("/oauth/token")
 def token(
     request: Request, response: Response, state: StateDep, form: Annotated[dict[str, str], Depends(_token_form)]
-) -> dict[str, Any]:
+) -> JsonObject:
     """Exchange a code for a token and a signed identity."""
     response.headers["Cache-Control"] = "no-store"
     app = _app(state, request, form)
@@ -157,7 +158,7 @@ def token(
 
 @router.get("/oauth/userinfo")
 @router.post("/oauth/userinfo", include_in_schema=False)
-def userinfo(request: Request, state: StateDep, caller: CallerDep) -> dict[str, Any]:
+def userinfo(request: Request, state: StateDep, caller: CallerDep) -> JsonObject:
     """The claims about the owner of a token that its scopes allow."""
     account = caller.require_account()
     scope = state.oauth.scope_of(request.headers["authorization"].partition(" ")[2].strip())

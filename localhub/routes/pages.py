@@ -1,30 +1,34 @@
-"""The start page, sign-in, account pages and static files; includes the other pages.
+"""The start page, sign-in, accounts, webhooks and static files; includes the pages of repos and threads.
 
 Pages are the last routes, because they match any `/{ns}/{name}`.
 """
 
 from __future__ import annotations
 
-from typing import Annotated
+from datetime import UTC, datetime
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse
+from starlette.concurrency import run_in_threadpool
 
 from localhub.accounts.store import Caller
-from localhub.errors import HubError
+from localhub.errors import BadRequest, HubError
 from localhub.pages import FOLDER, STATIC
 from localhub.repos.records import Repo
-from localhub.routes import pages_repo, pages_threads, pages_webhooks
+from localhub.routes import pages_repo, pages_threads
 from localhub.routes.callers import COOKIE
 from localhub.routes.dependencies import StateDep
-from localhub.routes.page_dependencies import PageRoute, Viewer, page, remember_account, user_named
+from localhub.routes.page_dependencies import Form, PageRoute, SameSite, Viewer, page, remember_account, user_named
+from localhub.routes.webhooks import Id
 from localhub.state import HubState
 from localhub.threads.store import Thread
+from localhub.webhooks.store import Webhook
 
 router = APIRouter(tags=["pages"], route_class=PageRoute, default_response_class=HTMLResponse)
 
 _KINDS = (("model", "Models"), ("dataset", "Datasets"), ("space", "Spaces"))
-_MAX_REPOS, _MAX_THREADS = 100, 15
+_MAX_REPOS, _MAX_THREADS, _MAX_DELIVERIES = 100, 15, 50
 
 Next = Annotated[str, Query(max_length=2000)]
 
@@ -66,7 +70,24 @@ def static(file: str) -> Response:
     return FileResponse(FOLDER / file, media_type=STATIC[file], headers={"Cache-Control": "max-age=3600"})
 
 
-router.include_router(pages_webhooks.router)
+@router.get("/settings/webhooks")
+def webhooks(request: Request, state: StateDep, caller: Viewer) -> Response:
+    """The viewer's webhooks."""
+    return page(request, "webhooks.html", hooks=state.webhooks.all(caller.account) if caller.account else [])
+
+
+@router.get("/settings/webhooks/{webhook_id}")
+def webhook(request: Request, state: StateDep, caller: Viewer, webhook_id: Id) -> Response:
+    """One webhook and its activity log."""
+    return _webhook_page(request, state, state.webhooks.get(webhook_id, caller.require_account()))
+
+
+@router.post("/settings/webhooks/{webhook_id}", dependencies=[SameSite])
+async def change_webhook(request: Request, state: StateDep, caller: Viewer, webhook_id: Id, form: Form) -> Response:
+    """Enable or disable a webhook, or send a delivery again."""
+    return await run_in_threadpool(_change_webhook, request, state, caller, webhook_id, form)
+
+
 router.include_router(pages_threads.router)
 router.include_router(pages_repo.router)
 
@@ -95,3 +116,35 @@ def _local_path(target: str) -> str:
     """The target if it is a path of this site, else the start page."""
     plain = target.startswith("/") and not target.startswith(("//", "/\\")) and target.isprintable()
     return target if plain else "/"
+
+
+def _change_webhook(
+    request: Request, state: HubState, caller: Caller, webhook_id: str, form: dict[str, str]
+) -> Response:
+    hook = state.webhooks.get(webhook_id, caller.require_account())
+    action, notice = form.get("action"), None
+    if action == "enable":
+        hook = state.webhooks.enable(hook)
+    elif action == "disable":
+        hook = state.webhooks.disable(hook)
+    elif action == "replay":
+        notice = _replay(state, hook, form.get("log", ""))
+    else:
+        raise BadRequest("A webhook can be enabled, disabled, or a delivery replayed.")
+    return _webhook_page(request, state, hook, notice)
+
+
+def _replay(state: HubState, hook: Webhook, log_id: str) -> str:
+    delivery = state.webhooks.deliveries.log.find(hook.id, log_id)
+    if delivery is None:
+        raise HubError(404, "There is no such delivery in this webhook's activity.")
+    status = state.webhooks.deliveries.replay(hook, delivery)
+    return f"Sent again: the receiver answered {status}." if status else "Sent again, but the receiver did not answer."
+
+
+def _webhook_page(request: Request, state: HubState, hook: Webhook, notice: str | None = None) -> Response:
+    rows: list[dict[str, Any]] = [
+        {**vars(item), "body": item.body, "when": datetime.fromtimestamp(item.created_at, UTC)}
+        for item in state.webhooks.deliveries.log.latest(hook.id, _MAX_DELIVERIES)
+    ]
+    return page(request, "webhook.html", hook=hook, deliveries=rows, problem=notice)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from dataclasses import dataclass
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import HTMLResponse, PlainTextResponse, RedirectResponse
@@ -233,7 +234,19 @@ def _thread_page(
     )
 
 
-def _entries(state: HubState, repo: Repo, caller: Caller, thread: Thread) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class _TimelineEntry:
+    """One entry of a thread's timeline, as a page shows it to one viewer."""
+
+    event: ThreadEvent
+    author: Account | None
+    role: str | None
+    text: str | None
+    may_edit: bool
+    may_hide: bool
+
+
+def _entries(state: HubState, repo: Repo, caller: Caller, thread: Thread) -> list[_TimelineEntry]:
     authors: dict[str, tuple[Account | None, str | None]] = {}
     may_write = state.access.allows(caller, repo, "write")
     entries = []
@@ -244,16 +257,7 @@ def _entries(state: HubState, repo: Repo, caller: Caller, thread: Thread) -> lis
             authors[key] = (author, _role(state, repo, thread, author))
         author, role = authors[key]
         own = caller.account is not None and caller.account.id == event.author_id
-        entries.append(
-            {
-                "event": event,
-                "author": author,
-                "role": role,
-                "text": _event_text(event),
-                "may_edit": own,
-                "may_hide": own or may_write,
-            }
-        )
+        entries.append(_TimelineEntry(event, author, role, _event_text(event), may_edit=own, may_hide=own or may_write))
     return entries
 
 

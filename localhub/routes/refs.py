@@ -17,6 +17,7 @@ from localhub.git.history import CommitInfo
 from localhub.git.refs import RefChange
 from localhub.git.repository import MAIN
 from localhub.http.paging import next_link
+from localhub.json_values import JsonObject
 from localhub.repos.events import HubEvent
 from localhub.repos.records import Repo
 from localhub.repos.store import author_of
@@ -50,7 +51,7 @@ class SquashBody(BaseModel):
 
 
 @router.get("/api/{kind:kind}/{ns}/{name}/refs")
-def refs(repo: Readable, include_prs: bool = False) -> dict[str, Any]:
+def refs(repo: Readable, include_prs: bool = False) -> JsonObject:
     """Every ref with its commit."""
     by_group: dict[str, Any] = {"branches": [], "converts": [], "tags": []}
     if include_prs:
@@ -77,7 +78,7 @@ def commits(
     limit: Annotated[int, Query(ge=1, le=1000)] = 50,
     expand: Annotated[list[str] | None, Query()] = None,
     expand_list: Annotated[list[str] | None, Query(alias="expand[]")] = None,
-) -> list[dict[str, Any]]:
+) -> list[JsonObject]:
     """One page of the log, newest first; `X-Total-Count` holds the number of commits."""
     head = repo.git.resolve(rev)
     total = history.count(repo.git, head)
@@ -90,9 +91,7 @@ def commits(
 
 
 @router.post("/api/{kind:kind}/{ns}/{name}/branch/{branch:seg}")
-def create_branch(
-    repo: Writable, state: StateDep, caller: CallerDep, branch: RefName, body: NewBranch
-) -> dict[str, Any]:
+def create_branch(repo: Writable, state: StateDep, caller: CallerDep, branch: RefName, body: NewBranch) -> JsonObject:
     """Create a branch."""
     ref = _checked_ref(f"refs/heads/{branch.removeprefix('refs/heads/')}")
     account = caller.require_account()
@@ -107,7 +106,7 @@ def create_branch(
 
 
 @router.delete("/api/{kind:kind}/{ns}/{name}/branch/{branch:seg}")
-def delete_branch(repo: Writable, state: StateDep, caller: CallerDep, branch: RefName) -> dict[str, Any]:
+def delete_branch(repo: Writable, state: StateDep, caller: CallerDep, branch: RefName) -> JsonObject:
     """Delete a branch; main cannot be deleted."""
     ref = f"refs/heads/{branch.removeprefix('refs/heads/')}"
     if ref == MAIN:
@@ -117,7 +116,7 @@ def delete_branch(repo: Writable, state: StateDep, caller: CallerDep, branch: Re
 
 
 @router.post("/api/{kind:kind}/{ns}/{name}/tag/{rev:seg}")
-def create_tag(repo: Writable, state: StateDep, caller: CallerDep, rev: Rev, body: NewTag) -> dict[str, Any]:
+def create_tag(repo: Writable, state: StateDep, caller: CallerDep, rev: Rev, body: NewTag) -> JsonObject:
     """Create a tag."""
     account = caller.require_account()
     with repo.git.lock:
@@ -129,7 +128,7 @@ def create_tag(repo: Writable, state: StateDep, caller: CallerDep, rev: Rev, bod
 
 
 @router.delete("/api/{kind:kind}/{ns}/{name}/tag/{tag:seg}")
-def delete_tag(repo: Writable, state: StateDep, caller: CallerDep, tag: RefName) -> dict[str, Any]:
+def delete_tag(repo: Writable, state: StateDep, caller: CallerDep, tag: RefName) -> JsonObject:
     """Delete a tag."""
     _delete(state, repo, caller.require_account(), f"refs/tags/{tag}")
     return {}
@@ -138,7 +137,7 @@ def delete_tag(repo: Writable, state: StateDep, caller: CallerDep, tag: RefName)
 @router.post("/api/{kind:kind}/{ns}/{name}/super-squash/{branch:seg}")
 def super_squash(
     repo: Readable, state: StateDep, caller: CallerDep, branch: RefName, body: SquashBody | None = None
-) -> dict[str, Any]:
+) -> JsonObject:
     """Replace a branch's history by one commit with the same content."""
     ref = branch_ref(branch)
     check_push(state, caller, repo, ref)
@@ -200,7 +199,7 @@ def _note_change(state: HubState, repo: Repo, account: Account, change: RefChang
     state.emit(HubEvent("repo.content", "update", repo, account, (change,)))
 
 
-def _commit(state: HubState, info: CommitInfo, *, formatted: bool) -> dict[str, Any]:
+def _commit(state: HubState, info: CommitInfo, *, formatted: bool) -> JsonObject:
     fields: dict[str, Any] = {
         "id": info.id,
         "title": info.title,
@@ -213,6 +212,6 @@ def _commit(state: HubState, info: CommitInfo, *, formatted: bool) -> dict[str, 
     return fields
 
 
-def _author(state: HubState, name: str) -> dict[str, Any]:
+def _author(state: HubState, name: str) -> JsonObject:
     account = state.accounts.by_name(name)
     return {"user": account.name, "avatar": account.avatar_url} if account else {"user": name}

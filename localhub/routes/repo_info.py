@@ -1,17 +1,20 @@
-"""The info of one repo, at main or at a revision."""
+"""The info of one repo, at main or at a revision, and lists of the repos that the caller may see."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from localhub.errors import BadRequest, HubError, RepoMoved, RepoNotFound
+from localhub.http.paging import next_link
 from localhub.http.routing import RepoKind
+from localhub.repos.facts import RepoFacts
 from localhub.repos.info import check_expand, info
+from localhub.repos.lfs_store import LfsStore
 from localhub.repos.records import Repo
-from localhub.routes.dependencies import CallerDep, Name, Readable, Rev, StateDep, type_of
+from localhub.routes.dependencies import CallerDep, Name, Readable, Rev, StateDep, public_url, type_of
 from localhub.state import HubState
 
 router = APIRouter(tags=["info"])
@@ -23,6 +26,9 @@ _OPERATIONS = frozenset(
 
 Security = Annotated[bool, Query(alias="securityStatus")]
 Expand = Annotated[list[str] | None, Query(description="Only these fields")]
+
+_BRIEF = ("author", "createdAt", "lastModified", "likes", "private", "sha", "tags")
+Sort = Literal["createdAt", "lastModified", "downloads", "likes", "trendingScore"]
 
 
 @router.get("/api/{kind:kind}/{ns}/{name}")
@@ -74,3 +80,46 @@ def _answer(
     fields = info(state.repos, state.lfs, repo, commit, expand=expand or (), blobs=blobs, security=security)
     # A response object: FastAPI would validate a hundred thousand siblings again.
     return JSONResponse(fields)
+
+
+@router.get("/api/{kind:kind}")
+def repos(
+    request: Request,
+    state: StateDep,
+    caller: CallerDep,
+    kind: RepoKind,
+    search: Annotated[str | None, Query(max_length=200)] = None,
+    author: Annotated[str | None, Query(max_length=200)] = None,
+    filter: Annotated[list[str] | None, Query(max_length=50)] = None,
+    sort: Sort = "trendingScore",
+    limit: Annotated[int, Query(ge=1, le=1000)] = 1000,
+    cursor: Annotated[int, Query(ge=0, le=100_000_000)] = 0,
+    full: bool = False,
+    expand: Annotated[list[str] | None, Query()] = None,
+) -> Response:
+    """One page of the list, newest first unless sorted otherwise."""
+    repo_type = type_of(kind)
+    check_expand(repo_type, expand or ())
+    visible = [repo for repo in state.repos.all(repo_type, author) if state.access.allows(caller, repo, "read")]
+    matching = [repo for repo in visible if (search or "").lower() in repo.full_name.lower()]
+    matching = [repo for repo in matching if set(filter or ()) <= set(_tags(repo, state.lfs) if filter else ())]
+    matching.sort(key=lambda repo: _rank(repo, sort), reverse=True)
+    headers = {}
+    if cursor + limit < len(matching):
+        headers["Link"] = next_link(request, public_url(request), cursor=str(cursor + limit))
+    brief = [*_BRIEF, *(("siblings",) if full else ()), *(("downloads", "gated") if repo_type != "space" else ("sdk",))]
+    fields = expand or brief
+    page = [
+        info(state.repos, state.lfs, repo, repo.git.head(), expand=fields) for repo in matching[cursor : cursor + limit]
+    ]
+    return JSONResponse(page, headers=headers)
+
+
+def _tags(repo: Repo, lfs: LfsStore) -> list[str]:
+    return RepoFacts(repo, repo.git.head(), lfs).tags
+
+
+def _rank(repo: Repo, sort: Sort) -> float:
+    if sort in ("downloads", "likes"):
+        return float(repo.downloads if sort == "downloads" else repo.likes)
+    return (repo.updated_at if sort == "lastModified" else repo.created_at).timestamp()

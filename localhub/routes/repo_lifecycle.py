@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field
 
 from localhub.accounts.store import Account, Caller
 from localhub.errors import BadRequest, Forbidden, HubError
+from localhub.json_values import JsonObject
 from localhub.repos.paths import clean
 from localhub.repos.records import GatedMode, Repo, RepoType
 from localhub.repos.store import name_taken
@@ -74,7 +75,7 @@ class Settings(BaseModel):
 
 
 @router.post("/api/repos/create")
-def create(request: Request, state: StateDep, caller: CallerDep, body: NewRepo) -> dict[str, Any]:
+def create(request: Request, state: StateDep, caller: CallerDep, body: NewRepo) -> JsonObject:
     """Create a repo with its first commit."""
     creator = caller.require_account()
     repo_type = body.type or "model"
@@ -98,7 +99,7 @@ def create(request: Request, state: StateDep, caller: CallerDep, body: NewRepo) 
 
 
 @router.delete("/api/repos/delete")
-def delete(state: StateDep, caller: CallerDep, body: OldRepo) -> dict[str, Any]:
+def delete(state: StateDep, caller: CallerDep, body: OldRepo) -> JsonObject:
     """Delete a repo with its files, grants and LFS objects."""
     namespace, _, name = body.name.rpartition("/")
     namespace = body.organization or namespace or caller.require_account().name
@@ -112,7 +113,7 @@ def delete(state: StateDep, caller: CallerDep, body: OldRepo) -> dict[str, Any]:
 
 
 @router.post("/api/repos/move")
-def move(state: StateDep, caller: CallerDep, body: Move) -> dict[str, Any]:
+def move(state: StateDep, caller: CallerDep, body: Move) -> JsonObject:
     """Change a repo's name or owner."""
     actor = caller.require_account()
     repo = _repo_to_change(state, caller, body.type, body.from_repo)
@@ -127,7 +128,7 @@ def move(state: StateDep, caller: CallerDep, body: Move) -> dict[str, Any]:
 
 
 @router.put("/api/{kind:kind}/{ns}/{name}/settings")
-def settings(repo: Owned, state: StateDep, caller: CallerDep, body: Settings) -> dict[str, Any]:
+def settings(repo: Owned, state: StateDep, caller: CallerDep, body: Settings) -> JsonObject:
     """Change settings; the answer holds the changed ones."""
     changes = body.model_dump(exclude_none=True, exclude={"visibility"})
     if body.visibility is not None:
@@ -153,7 +154,7 @@ def may_write(repo: Readable, state: StateDep, caller: CallerDep) -> None:
 @router.post("/api/spaces/{ns}/{name}/restart")
 def restart(
     state: StateDep, caller: CallerDep, ns: str, name: str, factory: Annotated[bool, Query()] = False
-) -> dict[str, Any]:
+) -> JsonObject:
     """Answer as if the Space restarted: no Space runs here."""
     state.access.repo("space", f"{ns}/{name}", caller, "admin")
     return {

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from localhub.accounts.store import Caller
 from localhub.errors import HubError
+from localhub.json_values import JsonObject
 from localhub.repos.records import Repo
 from localhub.routes.dependencies import CallerDep, Readable, StateDep
 from localhub.state import HubState
@@ -95,7 +96,7 @@ def list_threads(
     search: Annotated[str | None, Query(max_length=200)] = None,
     sort: Literal["recently-created", "trending", "reactions"] = "recently-created",
     p: Annotated[int, Query(ge=0, le=10**9)] = 0,
-) -> dict[str, Any]:
+) -> JsonObject:
     """One page of threads; drafts count as open, merged pull requests as closed."""
     account = state.accounts.by_name(author) if author else None
     filter_ = ThreadFilter(
@@ -116,7 +117,7 @@ def list_threads(
 
 
 @router.post(_REPO)
-def open_thread(state: StateDep, repo: Readable, caller: CallerDep, body: NewThread) -> dict[str, Any]:
+def open_thread(state: StateDep, repo: Readable, caller: CallerDep, body: NewThread) -> JsonObject:
     """Open a discussion, or a draft pull request with its ref."""
     if body.pullRequest:
         thread = state.threads.open_pull(repo, caller, body.title, body.description, "main", draft=True)
@@ -128,9 +129,7 @@ def open_thread(state: StateDep, repo: Readable, caller: CallerDep, body: NewThr
 
 
 @router.get(_THREAD)
-def read_thread(
-    state: StateDep, repo: Readable, caller: CallerDep, num: Num, diff: str | None = None
-) -> dict[str, Any]:
+def read_thread(state: StateDep, repo: Readable, caller: CallerDep, num: Num, diff: str | None = None) -> JsonObject:
     """A thread with its timeline; `diff=1` adds a pull request's diff."""
     thread = state.threads.get(repo, num)
     with_diff = diff in ("1", "true") and _may_read_files(state, caller, repo)
@@ -138,14 +137,14 @@ def read_thread(
 
 
 @router.delete(_THREAD)
-def delete_thread(state: StateDep, repo: Readable, caller: CallerDep, num: Num) -> dict[str, Any]:
+def delete_thread(state: StateDep, repo: Readable, caller: CallerDep, num: Num) -> JsonObject:
     """Delete a thread for good."""
     state.threads.delete(repo, caller, state.threads.get(repo, num))
     return {}
 
 
 @router.post(_THREAD + "/comment", status_code=201)
-def comment(state: StateDep, repo: Readable, caller: CallerDep, num: Num, body: NewComment) -> dict[str, Any]:
+def comment(state: StateDep, repo: Readable, caller: CallerDep, num: Num, body: NewComment) -> JsonObject:
     """Add a comment."""
     event = state.threads.comment(repo, caller, state.threads.get(repo, num), body.comment)
     return {"newMessage": _serializer(state, repo).event(event)}
@@ -154,7 +153,7 @@ def comment(state: StateDep, repo: Readable, caller: CallerDep, num: Num, body: 
 @router.post(_THREAD + "/comment/{comment_id}/edit")
 def edit_comment(
     state: StateDep, repo: Readable, caller: CallerDep, num: Num, comment_id: CommentId, body: NewContent
-) -> dict[str, Any]:
+) -> JsonObject:
     """Change the text of the caller's own comment."""
     event = state.threads.edit(repo, caller, state.threads.get(repo, num), comment_id, body.content)
     return {"updatedComment": _serializer(state, repo).event(event)}
@@ -163,7 +162,7 @@ def edit_comment(
 @router.post(_THREAD + "/comment/{comment_id}/hide")
 def hide_comment(
     state: StateDep, repo: Readable, caller: CallerDep, num: Num, comment_id: CommentId, body: Hide | None = None
-) -> dict[str, Any]:
+) -> JsonObject:
     """Remove a comment's text for good."""
     reason = body.reason if body else None
     event = state.threads.hide(repo, caller, state.threads.get(repo, num), comment_id, reason)
@@ -171,23 +170,21 @@ def hide_comment(
 
 
 @router.post(_THREAD + "/title")
-def rename(state: StateDep, repo: Readable, caller: CallerDep, num: Num, body: NewTitle) -> dict[str, Any]:
+def rename(state: StateDep, repo: Readable, caller: CallerDep, num: Num, body: NewTitle) -> JsonObject:
     """Change a thread's title."""
     event = state.threads.rename(repo, caller, state.threads.get(repo, num), body.title)
     return {"newTitle": _serializer(state, repo).event(event)}
 
 
 @router.post(_THREAD + "/status")
-def set_status(state: StateDep, repo: Readable, caller: CallerDep, num: Num, body: NewStatus) -> dict[str, Any]:
+def set_status(state: StateDep, repo: Readable, caller: CallerDep, num: Num, body: NewStatus) -> JsonObject:
     """Close or open a thread; the comment, if any, is in the timeline and in a webhook, but not in this answer."""
     event = state.threads.set_status(repo, caller, state.threads.get(repo, num), body.status, body.comment)
     return {"newStatus": _serializer(state, repo).event(event)}
 
 
 @router.post(_THREAD + "/merge")
-def merge(
-    state: StateDep, repo: Readable, caller: CallerDep, num: Num, body: MergeNote | None = None
-) -> dict[str, Any]:
+def merge(state: StateDep, repo: Readable, caller: CallerDep, num: Num, body: MergeNote | None = None) -> JsonObject:
     """Squash a pull request onto its base. 409 for a draft, a finished one, or conflicts [?]."""
     merged = state.threads.merge(repo, caller, state.threads.get(repo, num), body.comment if body else None)
     return {"status": merged.status, "mergeCommitId": merged.merge_sha}
@@ -206,21 +203,21 @@ def lock(state: StateDep, repo: Readable, caller: CallerDep, num: Num, body: Loc
 
 
 @router.delete(_THREAD + "/ref")
-def delete_ref(state: StateDep, repo: Readable, caller: CallerDep, num: Num) -> dict[str, Any]:
+def delete_ref(state: StateDep, repo: Readable, caller: CallerDep, num: Num) -> JsonObject:
     """Delete the ref of a closed or merged pull request."""
     state.threads.delete_ref(repo, caller, state.threads.get(repo, num))
     return {}
 
 
 @router.get(_THREAD + "/storage")
-def storage(state: StateDep, repo: Readable, num: Num) -> dict[str, Any]:
+def storage(state: StateDep, repo: Readable, num: Num) -> JsonObject:
     """The bytes of the files that a pull request adds or changes."""
     thread = state.threads.get(repo, num)
     return {"estimatedStorage": pulls.changed_bytes(repo, thread), "refDeleted": thread.ref_deleted}
 
 
 @router.post("/api/discussions/mark-as-read")
-def mark_as_read(caller: CallerDep) -> dict[str, Any]:
+def mark_as_read(caller: CallerDep) -> JsonObject:
     """Do nothing: this Hub has no notifications."""
     caller.require_account()
     return {}

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field, field_validator
 
 from localhub.accounts.store import Account
 from localhub.errors import BadRequest, Forbidden, HubError
+from localhub.json_values import JsonObject
 from localhub.routes.dependencies import CallerDep, StateDep
 
 router = APIRouter(prefix="/api/settings/webhooks", tags=["webhooks"])
@@ -57,19 +58,19 @@ Owner = Annotated[Account, Depends(_owner)]
 
 
 @router.get("")
-def list_webhooks(state: StateDep, caller: CallerDep) -> list[dict[str, Any]]:
+def list_webhooks(state: StateDep, caller: CallerDep) -> list[JsonObject]:
     """The caller's webhooks, as a bare list."""
     return [state.webhooks.as_json(webhook) for webhook in state.webhooks.all(caller.require_account())]
 
 
 @router.get("/{webhook_id}")
-def read_webhook(state: StateDep, caller: CallerDep, webhook_id: Id) -> dict[str, Any]:
+def read_webhook(state: StateDep, caller: CallerDep, webhook_id: Id) -> JsonObject:
     """One webhook."""
     return {"webhook": state.webhooks.as_json(state.webhooks.get(webhook_id, caller.require_account()))}
 
 
 @router.post("")
-def create_webhook(state: StateDep, owner: Owner, body: WebhookBody) -> dict[str, Any]:
+def create_webhook(state: StateDep, owner: Owner, body: WebhookBody) -> JsonObject:
     """Create a webhook."""
     _refuse_jobs(body)
     if body.url is None:
@@ -83,7 +84,7 @@ def create_webhook(state: StateDep, owner: Owner, body: WebhookBody) -> dict[str
 
 
 @router.post("/{webhook_id}")
-def update_webhook(state: StateDep, owner: Owner, webhook_id: Id, body: WebhookBody) -> dict[str, Any]:
+def update_webhook(state: StateDep, owner: Owner, webhook_id: Id, body: WebhookBody) -> JsonObject:
     """Change a webhook.
 
     A client that changes only the URL sends `watched: []` and no domains, which the Hub's API description forbids; the
@@ -104,19 +105,19 @@ def update_webhook(state: StateDep, owner: Owner, webhook_id: Id, body: WebhookB
 
 
 @router.post("/{webhook_id}/enable")
-def enable_webhook(state: StateDep, owner: Owner, webhook_id: Id) -> dict[str, Any]:
+def enable_webhook(state: StateDep, owner: Owner, webhook_id: Id) -> JsonObject:
     """Enable a webhook, also a suspended one."""
     return {"webhook": state.webhooks.as_json(state.webhooks.enable(state.webhooks.get(webhook_id, owner)))}
 
 
 @router.post("/{webhook_id}/disable")
-def disable_webhook(state: StateDep, owner: Owner, webhook_id: Id) -> dict[str, Any]:
+def disable_webhook(state: StateDep, owner: Owner, webhook_id: Id) -> JsonObject:
     """Disable a webhook until it is enabled again."""
     return {"webhook": state.webhooks.as_json(state.webhooks.disable(state.webhooks.get(webhook_id, owner)))}
 
 
 @router.delete("/{webhook_id}")
-def delete_webhook(state: StateDep, owner: Owner, webhook_id: Id) -> dict[str, Any]:
+def delete_webhook(state: StateDep, owner: Owner, webhook_id: Id) -> JsonObject:
     """Delete a webhook with its log."""
     state.webhooks.delete(state.webhooks.get(webhook_id, owner))
     return {}

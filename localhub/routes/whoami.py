@@ -10,6 +10,7 @@ from localhub.accounts.store import Account, Caller, Token, TokenScope
 from localhub.clock import iso
 from localhub.errors import HubError
 from localhub.http.paging import next_link
+from localhub.json_values import JsonObject
 from localhub.repos.records import RepoType
 from localhub.routes.dependencies import CallerDep, StateDep, public_url
 from localhub.state import HubState
@@ -20,7 +21,7 @@ AccountName = Annotated[str, Path(max_length=200)]
 
 
 @router.get("/api/whoami-v2")
-def whoami(state: StateDep, caller: CallerDep) -> dict[str, Any]:
+def whoami(state: StateDep, caller: CallerDep) -> JsonObject:
     """The caller's account, its organisations, and the rights of its token."""
     account = caller.require_account()
     return {
@@ -40,7 +41,7 @@ def whoami(state: StateDep, caller: CallerDep) -> dict[str, Any]:
 
 
 @router.get("/api/users/{user}/overview")
-def user_overview(state: StateDep, user: AccountName) -> dict[str, Any]:
+def user_overview(state: StateDep, user: AccountName) -> JsonObject:
     """A user's public profile."""
     account = named_account(state, user, "user")
     orgs = [
@@ -59,7 +60,7 @@ def user_overview(state: StateDep, user: AccountName) -> dict[str, Any]:
 
 
 @router.get("/api/organizations/{org}/overview")
-def org_overview(state: StateDep, org: AccountName) -> dict[str, Any]:
+def org_overview(state: StateDep, org: AccountName) -> JsonObject:
     """An organisation's public profile."""
     account = named_account(state, org, "org")
     return {
@@ -89,7 +90,7 @@ def members(
     search: str | None = None,
     limit: Annotated[int, Query(ge=10, le=10_000)] = 500,
     cursor: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
-) -> list[dict[str, Any]]:
+) -> list[JsonObject]:
     """One page of the members; only members see roles."""
     account = named_account(state, org, "org")
     is_member = caller.account is not None and state.accounts.role(account.id, caller.account.id) is not None
@@ -107,7 +108,7 @@ def members(
 @router.get("/api/users/{name}/followers")
 @router.get("/api/users/{name}/following")
 @router.get("/api/organizations/{name}/followers")
-def followers(state: StateDep, name: AccountName) -> list[dict[str, Any]]:
+def followers(state: StateDep, name: AccountName) -> list[JsonObject]:
     """An empty list: accounts have no followers here."""
     if state.accounts.by_name(name) is None:
         raise HubError(404, f"There is no account {name}")
@@ -115,7 +116,7 @@ def followers(state: StateDep, name: AccountName) -> list[dict[str, Any]]:
 
 
 @router.get("/api/agent-harnesses")
-def harnesses() -> dict[str, Any]:
+def harnesses() -> JsonObject:
     """An empty answer to the client's daily call."""
     return {}
 
@@ -136,7 +137,7 @@ def named_account(state: HubState, name: str, kind: str | None) -> Account:
     return account
 
 
-def _org(org: Account, role: str) -> dict[str, Any]:
+def _org(org: Account, role: str) -> JsonObject:
     optional = {"email": org.email, "plan": org.plan}
     return {
         "type": "org",
@@ -152,7 +153,7 @@ def _org(org: Account, role: str) -> dict[str, Any]:
     }
 
 
-def account_fields(account: Account) -> dict[str, Any]:
+def account_fields(account: Account) -> JsonObject:
     return {
         "_id": account.id,
         "user": account.name,
@@ -168,7 +169,7 @@ def _repo_counts(state: HubState, account: Account) -> dict[str, int]:
     return {f"num{kind.capitalize()}s": public.count(kind) for kind in ("model", "dataset", "space")}
 
 
-def _token(state: HubState, caller: Caller) -> dict[str, Any]:
+def _token(state: HubState, caller: Caller) -> JsonObject:
     token = caller.token
     if token is None:
         return {}
@@ -178,12 +179,12 @@ def _token(state: HubState, caller: Caller) -> dict[str, Any]:
     return fields
 
 
-def _fine_grained(state: HubState, token: Token) -> dict[str, Any]:
+def _fine_grained(state: HubState, token: Token) -> JsonObject:
     scoped = [{"entity": _entity(state, scope), "permissions": sorted(scope.permissions)} for scope in token.scoped]
     return {"canReadGatedRepos": token.reads_gated, "global": sorted(token.global_permissions), "scoped": scoped}
 
 
-def _entity(state: HubState, scope: TokenScope) -> dict[str, Any]:
+def _entity(state: HubState, scope: TokenScope) -> JsonObject:
     if scope.entity_type in ("user", "org"):
         account = state.accounts.by_name(scope.entity_name)
         entity_id = account.id if account else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from localhub.accounts.store import Account, Accounts
+from localhub.json_values import JsonObject
 from localhub.markdown import render
 from localhub.repos.access import Access
 from localhub.repos.records import Repo
@@ -28,7 +29,7 @@ class ThreadSerializer:
         self._base_url = base_url
         self._authors: dict[str, dict[str, Any] | None] = {}
 
-    def author(self, account_id: str | None) -> dict[str, Any] | None:
+    def author(self, account_id: str | None) -> JsonObject | None:
         """The account as events show it; None if it was deleted."""
         if account_id is None:
             return None
@@ -37,7 +38,7 @@ class ThreadSerializer:
             self._authors[account_id] = self._account_json(account) if account else None
         return self._authors[account_id]
 
-    def summary(self, thread: Thread) -> dict[str, Any]:
+    def summary(self, thread: Thread) -> JsonObject:
         """The thread as an entry of the list."""
         owner = {"name": self.repo.namespace, "type": self._owner_kind(), "isParticipating": False}
         return self._with_author(
@@ -57,7 +58,7 @@ class ThreadSerializer:
             thread.author_id,
         )
 
-    def detail(self, thread: Thread, events: list[ThreadEvent], *, diff: bool) -> dict[str, Any]:
+    def detail(self, thread: Thread, events: list[ThreadEvent], *, diff: bool) -> JsonObject:
         """A thread with its timeline; a pull request also with its conflicts, changes and, with `diff`, its diff."""
         fields: dict[str, Any] = {
             "_id": thread.oid,
@@ -81,20 +82,20 @@ class ThreadSerializer:
                 fields["diff"] = pulls.diff(self.repo, thread)
         return self._with_author(fields, thread.author_id)
 
-    def event(self, event: ThreadEvent) -> dict[str, Any]:
+    def event(self, event: ThreadEvent) -> JsonObject:
         """One entry of a timeline."""
         data = self._comment(event) if event.type == "comment" else dict(event.data)
         fields = {"id": event.id, "createdAt": event.created_at, "type": event.type, "data": data}
         return self._with_author(fields, event.author_id)
 
-    def changes(self, thread: Thread) -> dict[str, Any]:
+    def changes(self, thread: Thread) -> JsonObject:
         """The base of a pull request, and its merge commit if it is merged."""
         fields: dict[str, Any] = {"base": thread.base}
         if thread.merge_sha:
             fields["mergeCommitId"] = thread.merge_sha
         return fields
 
-    def _pull(self, thread: Thread) -> dict[str, Any]:
+    def _pull(self, thread: Thread) -> JsonObject:
         changes = {**self.changes(thread), "refDeleted": thread.ref_deleted}
         if thread.head_sha:
             changes["headCommitId"] = thread.head_sha
@@ -104,7 +105,7 @@ class ThreadSerializer:
             "diffUrl": f"{thread_url(self._base_url, self.repo, thread)}/files.diff",
         }
 
-    def _comment(self, event: ThreadEvent) -> dict[str, Any]:
+    def _comment(self, event: ThreadEvent) -> JsonObject:
         # No `history`: the Hub's API description has none, and a client that relied on it here would fail there.
         data = event.data
         latest = {"raw": data["raw"], "html": str(render(data["raw"])), "updatedAt": data["updated_at"]}
@@ -133,7 +134,7 @@ class ThreadSerializer:
         owner = self._accounts.by_id(self.repo.owner_id)
         return owner.kind if owner else "user"
 
-    def _account_json(self, account: Account) -> dict[str, Any]:
+    def _account_json(self, account: Account) -> JsonObject:
         role = self._access.role_in(account, self.repo)
         return {
             "_id": account.id,
@@ -149,6 +150,6 @@ class ThreadSerializer:
             "isOrgMember": role is not None and account.id != self.repo.owner_id,
         }
 
-    def _with_author(self, fields: dict[str, Any], account_id: str | None) -> dict[str, Any]:
+    def _with_author(self, fields: dict[str, Any], account_id: str | None) -> JsonObject:
         author = self.author(account_id)
         return {**fields, "author": author} if author else fields

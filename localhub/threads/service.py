@@ -6,6 +6,7 @@ without a webhook. The real Hub loses webhooks too, so no receiver may rely on d
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from localhub.accounts.store import Account, Caller
@@ -13,18 +14,26 @@ from localhub.clock import Clock, iso
 from localhub.database import Database
 from localhub.errors import Forbidden, HubError, RevisionNotFound
 from localhub.git.refs import RefChange
+from localhub.json_values import JsonObject
 from localhub.markdown import render
 from localhub.repos.access import Access
 from localhub.repos.events import HubEvent, Subscriber
 from localhub.repos.records import Repo
 from localhub.threads import rules
-from localhub.threads.events import DiscussionEvent
 from localhub.threads.pulls import Pulls, checked_base, create_ref, new_commits, pull_of_ref
 from localhub.threads.rules import checked_text, checked_title
 from localhub.threads.store import Thread, ThreadEvent, ThreadFilter, ThreadStore
 
 HIDDEN = "This comment has been hidden"
 _NO_DESCRIPTION = "_No description was given._"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiscussionEvent(HubEvent):
+    """A change of a thread, or of one `comment` in it."""
+
+    thread: Thread
+    comment: ThreadEvent | None = None
 
 
 class ThreadService:
@@ -246,7 +255,7 @@ class ThreadService:
             raise HubError(404, f"No comment {comment_id} in discussion #{thread.num}")
         return event
 
-    def _edited(self, comment: ThreadEvent, text: str, editor: Account) -> dict[str, Any]:
+    def _edited(self, comment: ThreadEvent, text: str, editor: Account) -> JsonObject:
         edits = comment.data["num_edits"] + 1
         changed = {"raw": text, "edited": True, "num_edits": edits, "updated_at": self._now(), "updated_by": editor.id}
         return {**comment.data, **changed}

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from localhub.database import Database
+from localhub.json_values import JsonObject
 
 DeliveryState = Literal["pending", "delivered", "failed", "dropped", "over-quota", "suspended", "disabled", "deleted"]
 
@@ -46,7 +47,7 @@ class OutgoingDelivery:
     due: float
 
     @property
-    def body(self) -> dict[str, Any]:
+    def body(self) -> JsonObject:
         """The payload as JSON data."""
         parsed: dict[str, Any] = json.loads(self.payload)
         return parsed

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from localhub.json_values import JsonObject
 from localhub.repos.events import HubEvent
 from localhub.repos.records import Repo
-from localhub.threads.events import DiscussionEvent
+from localhub.threads.service import DiscussionEvent
 from localhub.threads.store import Thread, ThreadEvent
 
 VERSION = 3
 
 
-def payload(event: HubEvent, url: str) -> dict[str, Any]:
+def payload(event: HubEvent, url: str) -> JsonObject:
     """The body for `event`; `url` is the Hub's own address."""
     fields: dict[str, Any] = {
         "event": {"action": event.action, "scope": event.kind},
@@ -38,12 +39,12 @@ def payload(event: HubEvent, url: str) -> dict[str, Any]:
     return fields
 
 
-def for_webhook(body: dict[str, Any], webhook_id: str) -> dict[str, Any]:
+def for_webhook(body: dict[str, Any], webhook_id: str) -> JsonObject:
     """The body as it is sent to one webhook."""
     return {**body, "webhook": {"id": webhook_id, "version": VERSION}}
 
 
-def _repo(repo: Repo, url: str, *, with_head: bool) -> dict[str, Any]:
+def _repo(repo: Repo, url: str, *, with_head: bool) -> JsonObject:
     fields: dict[str, Any] = {
         "type": repo.type,
         "name": repo.full_name,
@@ -63,7 +64,7 @@ def _head(repo: Repo) -> str | None:
     return repo.git.head() if repo.git.path.exists() else None
 
 
-def _discussion(repo: Repo, thread: Thread, url: str) -> dict[str, Any]:
+def _discussion(repo: Repo, thread: Thread, url: str) -> JsonObject:
     path = f"discussions/{thread.num}"
     fields: dict[str, Any] = {
         "id": thread.oid,
@@ -85,7 +86,7 @@ def _discussion(repo: Repo, thread: Thread, url: str) -> dict[str, Any]:
     return fields
 
 
-def _comment(repo: Repo, thread: Thread, comment: ThreadEvent, url: str) -> dict[str, Any]:
+def _comment(repo: Repo, thread: Thread, comment: ThreadEvent, url: str) -> JsonObject:
     fields: dict[str, Any] = {
         "id": comment.id,
         "author": {"id": comment.author_id},

@@ -12,6 +12,7 @@ from typing import Any, cast
 from localhub.accounts.store import Account, Accounts, Caller
 from localhub.controls.faults import Faults
 from localhub.errors import HubError
+from localhub.json_values import JsonObject
 from localhub.repos.access import Access
 from localhub.repos.events import HubEvent
 from localhub.repos.records import RepoType
@@ -98,7 +99,7 @@ class WebhookService:
         self.deliveries.forget(webhook.id, "deleted")
         self.store.remove(webhook)
 
-    def as_json(self, webhook: Webhook) -> dict[str, Any]:
+    def as_json(self, webhook: Webhook) -> JsonObject:
         """The webhook as the API shows it: never with its secret."""
         fields: dict[str, Any] = {
             "id": webhook.id,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, TypedDict, Unpack
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -13,6 +13,46 @@ from redis_state.board.request_snapshot import RequestSnapshot
 from redis_state.jobs import EvaluationJob
 
 EntryState = Literal["new", "waiting", "queued", "running", "settled", "foreign"]
+
+
+class EntryChanges(TypedDict, total=False):
+    """Fields of an index entry that change; `IndexEntry` describes them."""
+
+    state: EntryState
+    model: str
+    sha: str | None
+    base_model: str
+    base_sha: str
+    asked: str
+    number: int
+    attempt: str | None
+    used: int | None
+    fresh: bool
+    submitter: str
+    submitted: float
+    job: EvaluationJob | None
+    file_oid: str
+    queued: float
+    thread: int | None
+    comment: str | None
+    said: str
+    closed: bool
+    again: float
+    shown: int
+    tier: Tier
+    size: int
+    priority: Priority
+    hold: Hold | None
+    kept: PreviousResult | None
+    place: int
+    starts: tuple[float, float] | None
+    why: str
+    foretold: tuple[float, float, int] | None
+    standing: RequestSnapshot
+    parameters: int | None
+    nbytes: int | None
+    weights: str
+    licence: str
 
 
 class IndexEntry(BaseModel):
@@ -65,9 +105,9 @@ class IndexEntry(BaseModel):
     weights: str = Field(default="", description="digest of the weights: the same for every copy of them")
     licence: str = Field(default="", description="of its model, as the card has it")
 
-    def with_file(self, file_oid: str, snapshot: RequestSnapshot) -> IndexEntry:
-        """The same entry for another version of its file."""
-        return self.model_copy(update={"file_oid": file_oid, "standing": snapshot})
+    def changed(self, **changes: Unpack[EntryChanges]) -> IndexEntry:
+        """The same entry with `changes`."""
+        return self.model_copy(update={**changes})
 
     @property
     def whose(self) -> str:

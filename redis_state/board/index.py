@@ -114,7 +114,7 @@ class Index:
         entry = self.get(path)
         snapshot = entry.standing if standing is None else standing.with_access(entry.standing.access)
         if (entry.file_oid, entry.standing) != (file_oid, snapshot):
-            self.put(entry.with_file(file_oid, snapshot))
+            self.put(entry.changed(file_oid=file_oid, standing=snapshot))
 
     def drop(self, path: str) -> None:
         """Remove the request at `path`, whose file was deleted."""

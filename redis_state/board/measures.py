@@ -14,8 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from leaderboard.budgets import DAY, Spent
-from leaderboard.estimates import Durations, WaitExperience
-from leaderboard.places import level
+from leaderboard.estimates import Durations, WaitExperience, level
 from redis_state.board.timings import COUNTED_SECONDS
 from redis_state.keys import Keys
 from redis_state.redis import Redis, text

@@ -42,6 +42,14 @@ class RequestSnapshot(BaseModel):
         """The same snapshot with another access."""
         return self.model_copy(update={"access": access})
 
+    def as_old(self) -> RequestSnapshot:
+        """The same snapshot of a file from before the board's adoption."""
+        return self.model_copy(update={"old": True})
+
+    def failed_with(self, failure: Failure) -> RequestSnapshot:
+        """The same snapshot of a request that failed."""
+        return self.model_copy(update={"status": Status.FAILED.value, "failure": failure})
+
 
 def snapshot_of(request: Request, known: Access = "public", *, old: bool = False) -> RequestSnapshot:
     """The snapshot of `request`. `known` is the model's access as far as it is known."""

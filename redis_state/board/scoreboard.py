@@ -1,4 +1,4 @@
-"""Scores of finished evaluations, for comparisons: with the base model's scores, and with the category's best.
+"""Scores of finished evaluations, for comparisons with the base model's and the category's best; models' licences.
 
 Written when results are published, and filled from the results repo by `bot.results.scoreboard` after a loss of Redis,
 and for results from before the board's adoption. Pages leave out scores that are not known.
@@ -6,14 +6,14 @@ and for results from before the board's adoption. Pages leave out scores that ar
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from leaderboard.categories import ModelCategory
 from redis_state.keys import Keys
-from redis_state.redis import Redis, text
+from redis_state.redis import Fields, Redis, text
 
 REPLACE = """
 local put = {}
@@ -126,3 +126,30 @@ def of_model(scored: Iterable[EvaluationScores], model: str, suite: str) -> list
 
 def _best_first(scored: Iterable[EvaluationScores]) -> list[EvaluationScores]:
     return sorted(scored, key=lambda each: (-each.average, each.path))
+
+
+class Licences:
+    """The licences on the Hub of models with finished requests, by their names as in the requests.
+
+    The index has the licences of requests that were judged since it was created; this is for the others.
+    """
+
+    def __init__(self, redis: Redis, keys: Keys) -> None:
+        self._redis = redis
+        self._keys = keys
+
+    def find(self, models: Iterable[str]) -> dict[str, str]:
+        """The licences of those `models` that name one. One round trip, none for no models."""
+        wanted = list(dict.fromkeys(models))
+        licences = self._redis.hmget(self._keys.licences, wanted) if wanted else []
+        return {model: text(licence) for model, licence in zip(wanted, licences, strict=True) if licence}
+
+    def models(self) -> set[str]:
+        """The models that were read from the Hub, whether they name a licence or not. One round trip."""
+        return {text(model) for model in self._redis.hkeys(self._keys.licences)}
+
+    def put(self, licences: Mapping[str, str]) -> None:
+        """Write licences; "" for a model that names none. One round trip."""
+        mapping: Fields = dict(licences)
+        if mapping:
+            self._redis.hset(self._keys.licences, mapping=mapping)

@@ -14,7 +14,7 @@ from hub.client import Hub
 from leaderboard.boards import parse_board
 from leaderboard.suites import find_suite
 from localhub.repos.events import HubEvent
-from localhub.threads.events import DiscussionEvent
+from localhub.threads.service import DiscussionEvent
 from redis_state import jobs
 from redis_state.attempts import AttemptProgress
 from redis_state.dirty import SyncPriority

@@ -11,7 +11,7 @@ from typing import Any
 from hub.comments import marker_of
 from leaderboard.requests import is_request_path
 from localhub.repos.events import HubEvent
-from localhub.threads.events import DiscussionEvent
+from localhub.threads.service import DiscussionEvent
 from redis_state.shadowed_writes import ShadowedWrite
 
 MAIN = "refs/heads/main"

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from leaderboard.options import DEFAULT_PRECISION
 from steward.commands.board import AsJson, open_board
-from steward.commands.model_arguments import Model, Precision, Revision, WeightType, reason_lines
 
 if TYPE_CHECKING:
     from bot.read_models.check_models import CheckResponse, RuleResultView
+    from leaderboard.reasons import Problem
+
+Model = Annotated[str, typer.Argument(help="The model's id on the Hub: org/name.")]
+Precision = Annotated[str, typer.Option(help="The precision of the evaluation.")]
+Revision = Annotated[str, typer.Option(help="A branch, a tag or a commit.")]
+WeightType = Annotated[str, typer.Option(help="Original, Delta or Adapter.")]
 
 REFUSED = 1
 MARKS = {"passed": "ok", "failed": "FAIL", "not-looked-at": "-"}
@@ -59,3 +65,12 @@ def _end(result: CheckResponse) -> str:
     if result.accepted:
         return f"{result.model} would be accepted at {(result.revision or '')[:8]}."
     return f"{result.model} would not be accepted: {failed} of {len(result.rules)} rules fail."
+
+
+def reason_lines(reason: Problem, mark: str) -> Iterator[str]:
+    """Yield one reason after `mark`, and its advice in the next line."""
+    from bot.core.render import printable
+
+    yield f"{mark}{printable(reason.message)}{f' (See {reason.link})' if reason.link else ''}"
+    if reason.advice:
+        yield f"{' ' * len(mark)}→ {printable(reason.advice)}"

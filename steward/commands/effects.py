@@ -58,8 +58,7 @@ def set_mode(
     as_json: AsJson = False,
 ) -> None:
     """Change the mode of one kind of effect in the board file; running processes need a restart."""
-    from leaderboard.boardfile import set_effect
-    from leaderboard.boards import BadBoard
+    from leaderboard.boards import BadBoard, set_effect
     from steward.commands.board import sentences, settings_of
 
     with sentences():

@@ -67,7 +67,7 @@ def show(
             fresh = gather_report(
                 context, named.model, (*(report.named if report is not None else ()), *(others or ()))
             )
-            report = fresh if report is None else report.model_copy(update={"findings": fresh.findings})
+            report = fresh if report is None else report.with_findings(fresh.findings)
         records = context.flag_book.of([named.model, *named.also])
     if as_json:
         print(json.dumps({"report": _json(report), "records": [_json(one) for one in records]}))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
 import typer
 
@@ -100,6 +100,14 @@ def _inbox() -> InboxLog:
     return InboxLog(*open_keys())
 
 
+class _Replayed(TypedDict):
+    """A delivery that was processed again: its id, its verdict now, and the keys that it marked."""
+
+    id: str
+    verdict: str
+    marks: list[str]
+
+
 def _find(inbox: InboxLog, name: str) -> StoredDelivery:
     stored = inbox.find(name)
     if stored is None:
@@ -109,7 +117,7 @@ def _find(inbox: InboxLog, name: str) -> StoredDelivery:
     return stored
 
 
-def _replay(chosen: Sequence[StoredDelivery]) -> list[dict[str, Any]]:
+def _replay(chosen: Sequence[StoredDelivery]) -> list[_Replayed]:
     """Send each through the inbox as a new delivery; return id, verdict and marks of each."""
     import asyncio
     from dataclasses import replace
@@ -140,7 +148,7 @@ def _replay(chosen: Sequence[StoredDelivery]) -> list[dict[str, Any]]:
     ]
 
 
-def _line(stored: StoredDelivery) -> dict[str, Any]:
+def _line(stored: StoredDelivery) -> dict[str, object]:
     from redis_state.clock import iso
 
     return {

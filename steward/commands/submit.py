@@ -15,7 +15,7 @@ import typer
 
 from leaderboard.options import DEFAULT_PRECISION
 from steward.commands.board import AsJson, open_board
-from steward.commands.model_arguments import Model, Precision, Revision, WeightType, reason_lines
+from steward.commands.check import Model, Precision, Revision, WeightType, reason_lines
 from steward.commands.output import ending
 from steward.exit_statuses import MISCONFIGURED
 

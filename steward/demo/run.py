@@ -10,12 +10,17 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.text import Text
 
 from leaderboard.suites import find_suite
+
+if TYPE_CHECKING:
+    from steward.demo.stage import Stage
+    from steward.demo.timeline import Timeline
+    from steward.demo.watch import DemoResult, SubmissionReport, SubmissionStatus, SubmissionWatcher
 
 DEFAULT_HUB_PORT = 7870
 TIMEOUT_SECONDS = 900.0
@@ -77,7 +82,7 @@ def died(error: Exception) -> Text:
     return Text(str(error), style="red")
 
 
-def _story(stage: Any, timeline: Any, suite: str) -> dict[str, Any]:
+def _story(stage: Stage, timeline: Timeline, suite: str) -> DemoResult:
     from hub.client import Hub
     from redis_state.keys import Keys
     from redis_state.redis import connect
@@ -108,18 +113,20 @@ def _story(stage: Any, timeline: Any, suite: str) -> dict[str, Any]:
     return {"seconds": round(time.monotonic() - began, 1), "hub": stage.hub_url, "requests": requests}
 
 
-def _wait_for_the_end(watch: Any, timeline: Any, check: Callable[[], None]) -> list[Any]:
+def _wait_for_the_end(
+    watch: SubmissionWatcher, timeline: Timeline, check: Callable[[], None]
+) -> list[SubmissionStatus]:
     deadline = time.monotonic() + TIMEOUT_SECONDS
     while True:
         check()
-        standings: list[Any] = watch.look()
+        standings = watch.look()
         timeline.show(standings)
         if all(standing.ended for standing in standings) or time.monotonic() > deadline:
             return standings
         time.sleep(POLL_SECONDS)
 
 
-def _report(watch: Any, standing: Any) -> dict[str, Any]:
+def _report(watch: SubmissionWatcher, standing: SubmissionStatus) -> SubmissionReport:
     return {
         "model": standing.submission.model,
         "status": standing.status,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -12,7 +11,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.table import Table
 
 from bot.read_models.phases import PHASES
-from steward.demo.watch import SubmissionStatus
+from steward.demo.watch import DemoResult, SubmissionReport, SubmissionStatus
 
 
 class Timeline:
@@ -60,7 +59,7 @@ class Timeline:
             self._bars[model] = self._progress.add_task(model, total=attempt.progress.total)
         self._progress.update(self._bars[model], completed=attempt.progress.done, total=attempt.progress.total)
 
-    def ending(self, result: dict[str, Any]) -> None:
+    def ending(self, result: DemoResult) -> None:
         """Print the scores, outcomes and threads."""
         self._progress.stop()
         table = Table(title=f"Results after {result['seconds']} s", title_justify="left")
@@ -95,7 +94,7 @@ def _words(standing: SubmissionStatus) -> str:
     return standing.status
 
 
-def _outcome(request: dict[str, Any]) -> str:
+def _outcome(request: SubmissionReport) -> str:
     if request["scores"]:
         rows = [f"{name}: {score:.1f}" for name, score in request["scores"]["benchmarks"].items()]
         return "\n".join([f"[bold]Average: {request['scores']['average']:.1f}[/bold]", *map(escape, rows)])

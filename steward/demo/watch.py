@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
 from hub.client import Hub
 from hub.errors import HubError
@@ -43,6 +43,32 @@ class SubmissionStatus:
         return self.status == self.submission.status and cause == self.submission.cause and self.thread is not None
 
 
+class PublishedScores(TypedDict):
+    """The average of a results file, and the score of each benchmark."""
+
+    average: float
+    benchmarks: dict[str, float]
+
+
+class SubmissionReport(TypedDict):
+    """The end of one submission, for the table and the JSON output."""
+
+    model: str
+    status: str
+    scores: PublishedScores | None
+    failure: dict[str, str] | None
+    thread: str | None
+    right: bool
+
+
+class DemoResult(TypedDict):
+    """The JSON output of a demo."""
+
+    seconds: float
+    hub: str
+    requests: list[SubmissionReport]
+
+
 class SubmissionWatcher:
     """Reads the state of all submissions, with one call each."""
 
@@ -76,7 +102,7 @@ class SubmissionWatcher:
         thread = f"{self._hub.endpoint}{self._repo.web}/discussions/{facts.thread}" if facts.thread else None
         return SubmissionStatus(submission, request.file.status, facts.failure, thread, facts.results, attempt)
 
-    def scores(self, standing: SubmissionStatus) -> dict[str, Any] | None:
+    def scores(self, standing: SubmissionStatus) -> PublishedScores | None:
         """Return the published scores of a finished submission from the results repo."""
         if standing.results is None:
             return None
@@ -84,7 +110,7 @@ class SubmissionWatcher:
         return published_scores(file.data)
 
 
-def published_scores(data: bytes) -> dict[str, Any]:
+def published_scores(data: bytes) -> PublishedScores:
     """Return the average and the score of each benchmark from the `steward` block of a results file."""
     block = json.loads(data)["steward"]
     return {"average": block["average"], "benchmarks": block["benchmarks"]}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass, field
-from typing import Any
 
 import yaml
 
@@ -46,7 +45,7 @@ class World:
     app_secret: str = field(default_factory=lambda: secrets.token_urlsafe(24))
     tokens: dict[str, str] = field(default_factory=lambda: {name: f"hf_{secrets.token_hex(17)}" for name in PEOPLE})
 
-    def as_world(self) -> dict[str, Any]:
+    def as_world(self) -> dict[str, object]:
         """Return the world file with which localhub starts."""
         users = [
             {"name": name, "fullname": fullname, "tokens": [{"token": self.tokens[name], "role": "write"}]}

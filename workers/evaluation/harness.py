@@ -89,7 +89,7 @@ def _writable_view(cache: Path, folder: Path) -> Path:
     return folder
 
 
-def _arguments(plan: RunPlan, counter: RequestCounter) -> dict[str, Any]:
+def _arguments(plan: RunPlan, counter: RequestCounter) -> dict[str, object]:
     """The arguments that the command passes to `simple_evaluate` for this plan."""
     folders = _task_folders(plan)
     manager = ReportingTaskManager(
@@ -118,7 +118,7 @@ def _arguments(plan: RunPlan, counter: RequestCounter) -> dict[str, Any]:
     }
 
 
-def model_arguments(plan: RunPlan) -> dict[str, Any]:
+def model_arguments(plan: RunPlan) -> dict[str, object]:
     """The arguments of the harness's `hf` model, except for quantisation and deltas.
 
     Its `load_in_8bit` does not work with transformers 5, and it adds deltas with both models whole in memory:
@@ -150,7 +150,7 @@ def _task_folders(plan: RunPlan) -> list[Path]:
     return folders if all(folder.is_dir() for folder in folders) else []
 
 
-def _published_model_arguments(plan: RunPlan) -> dict[str, Any]:
+def _published_model_arguments(plan: RunPlan) -> dict[str, object]:
     """The model arguments as the command would get them: by name and commit, not by a folder of this machine."""
     arguments: dict[str, Any] = {"pretrained": plan.model, "revision": plan.revision, "dtype": plan.dtype}
     if plan.weight_type != "Original":
@@ -199,7 +199,7 @@ def save(spool: Path, tracker: EvaluationTracker, results: dict[str, Any], sampl
     written.rmdir()
 
 
-def _release_each(answers: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def _release_each(answers: list[dict[str, Any]]) -> Iterator[dict[str, object]]:
     """Yield each answer in order and release it: the writer makes each of them larger."""
     answers.reverse()
     while answers:

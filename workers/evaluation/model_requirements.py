@@ -45,7 +45,7 @@ def weight_type(job: EvaluationJob) -> WeightType:
     return by_name.get(job.weight_type.casefold(), "Original")
 
 
-def _config(folder: Path) -> dict[str, Any]:
+def _config(folder: Path) -> dict[str, object]:
     try:
         return checkpoint.read_config(folder)
     except (BadCheckpoint, OSError):

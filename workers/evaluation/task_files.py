@@ -38,7 +38,7 @@ def task_files(suite: Suite, *, repo: str, revision: str) -> dict[str, str]:
     return files
 
 
-def _task(suite: Suite, benchmark: Benchmark, definition: Definition, repo: str, revision: str) -> dict[str, Any]:
+def _task(suite: Suite, benchmark: Benchmark, definition: Definition, repo: str, revision: str) -> dict[str, object]:
     """One task in the harness's format."""
     task: dict[str, Any] = {
         "task": definition.task,
@@ -61,11 +61,11 @@ def _task(suite: Suite, benchmark: Benchmark, definition: Definition, repo: str,
     return {**task, **_generation(benchmark, definition)}
 
 
-def _metric(metric: str) -> dict[str, Any]:
+def _metric(metric: str) -> dict[str, object]:
     return {"metric": metric.partition(",")[0], "aggregation": "mean", "higher_is_better": True}
 
 
-def _generation(benchmark: Benchmark, definition: Definition) -> dict[str, Any]:
+def _generation(benchmark: Benchmark, definition: Definition) -> dict[str, object]:
     """How an answer is generated and filtered. A named filter strips the space that follows the prompt's colon."""
     kwargs = {"until": list(definition.until), "max_gen_toks": definition.max_tokens, "do_sample": False}
     filters = {metric.partition(",")[2] for metric in benchmark.metrics} - {"none"}

@@ -96,7 +96,7 @@ def _is_no_float(tensor: str, entry: TensorHeader) -> bool:
     return tensor.endswith(".weight") and len(entry.shape) > 1 and entry.dtype not in FLOATS
 
 
-def read_config(folder: Path) -> dict[str, Any]:
+def read_config(folder: Path) -> dict[str, object]:
     """Read config.json. Raises ConfigUnreadable, ConfigAbsurd."""
     try:
         config = _json(folder / "config.json")
@@ -181,7 +181,7 @@ def _parse_header(name: str, header: object, data: int) -> dict[str, TensorHeade
     return tensors
 
 
-def _json(file: Path) -> dict[str, Any]:
+def _json(file: Path) -> dict[str, object]:
     """The object in `file`. Raises ValueError."""
     if file.stat().st_size > MAX_JSON_BYTES:
         raise ValueError(f"it has more than {MAX_JSON_BYTES} bytes")

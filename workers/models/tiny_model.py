@@ -20,7 +20,7 @@ TEMPLATE = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}"
 Tensors = dict[str, tuple[str, tuple[int, ...], bytes]]
 
 
-def config(**changes: Any) -> dict[str, Any]:
+def config(**changes: Any) -> dict[str, object]:
     """config.json of the working model, with `changes`; None removes a field."""
     fields = {
         "architectures": ["LlamaForCausalLM"],

@@ -137,12 +137,31 @@ def write_scores(results: ResultsFile, table: Path) -> None:
     pq.write_table(pa.Table.from_pylist(list(score_rows(results)), schema=schema), table, compression="zstd")
 
 
-def score_rows(results: ResultsFile) -> Iterator[dict[str, Any]]:
+class ResultRow(TypedDict, total=False):
+    """A row of the table of scores."""
+
+    kind: str
+    name: str
+    benchmark: str
+    model: str
+    revision: str
+    attempt: str
+    suite: str
+    raw: float
+    normalised: float
+
+
+def score_rows(results: ResultsFile) -> Iterator[ResultRow]:
     """A row for each task, each benchmark, and the average (which has no raw score)."""
     block = results.block
-    run_columns = {"model": block.model, "revision": block.revision, "attempt": block.attempt, "suite": block.suite}
+    run_columns: ResultRow = {
+        "model": block.model,
+        "revision": block.revision,
+        "attempt": block.attempt,
+        "suite": block.suite,
+    }
     for benchmark in results.scores.benchmarks:
-        columns = {**run_columns, "benchmark": benchmark.name}
+        columns: ResultRow = {**run_columns, "benchmark": benchmark.name}
         for task in benchmark.tasks:
             yield {**columns, "kind": "task", "name": task.name, "raw": task.raw, "normalised": task.normalised}
         yield {
@@ -171,7 +190,7 @@ def card(repo: str, paths: Sequence[str], results: ResultsFile, suite: Suite) ->
     return f"---\n{yaml.safe_dump(head, sort_keys=False, allow_unicode=True)}---\n\n{_about(repo, results, suite)}"
 
 
-def _config(config: str, times: Sequence[str]) -> dict[str, Any]:
+def _config(config: str, times: Sequence[str]) -> dict[str, object]:
     """One config of the card's head: a split for each run, and `latest` for the newest."""
     runs = [{"split": split_name(time), "path": [table_path(config, time)]} for time in times]
     latest = {"split": LATEST, "path": [table_path(config, times[-1])]}

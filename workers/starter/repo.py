@@ -36,11 +36,6 @@ def dataset_files(seed: int = SEED) -> dict[str, bytes]:
     return files
 
 
-def data_files(seed: int = SEED) -> dict[str, bytes]:
-    """The files that hold questions; the suite's content digest covers them."""
-    return {name: content for name, content in dataset_files(seed).items() if name.startswith("data/")}
-
-
 def path(task: str, split: str) -> str:
     """The path in the repo of `split` of `task`."""
     return f"data/{task}/{split}.jsonl"

@@ -7,13 +7,16 @@ branch: if the token may write, the Hub answers that the parent is stale, and no
 from __future__ import annotations
 
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 import redis
 
 from bot.core.context import BoardContext
 from bot.core.mirrors.folder import MirrorDamaged, UnusableFolder
+from bot.core.watched_repos import thread_repos, watched
+from bot.intake.webhooks import PATH
 from bot.setup.consistency import NOT_INDEXED, disagreements
-from bot.setup.doctor import earlier_writers, hooks, machine, rights
+from bot.setup.doctor import earlier_writers, machine, rights
 from bot.setup.doctor.findings import Check, Checks
 from hub.client import Hub
 from hub.errors import HubError
@@ -36,8 +39,8 @@ def examine(context: BoardContext, *, worker: Hub | None = None, switching_on: b
         ("worker details", lambda: rights.worker_rights(context, worker)),
         ("logs", lambda: rights.hidden_logs(context)),
         ("details", lambda: rights.details(context)),
-        ("webhooks", lambda: hooks.webhooks(context)),
-        ("webhook address", lambda: hooks.addresses(context)),
+        ("webhooks", lambda: _webhooks(context)),
+        ("webhook address", lambda: _webhook_addresses(context)),
         ("redis", lambda: machine.queue_settings(context)),
         ("redis version", lambda: machine.queue_server(context)),
         ("clock", lambda: machine.clocks(context)),
@@ -90,3 +93,35 @@ def _effects(context: BoardContext) -> Checks:
     kinds = {mode: [kind for kind in Effect if context.effects.mode(kind) is mode] for mode in reversed(EffectMode)}
     words = "; ".join(f"{mode}: {', '.join(effects)}" for mode, effects in kinds.items() if effects)
     yield Check("effects", "ok", f"{words[0].upper()}{words[1:]}.")
+
+
+def _webhooks(context: BoardContext) -> Checks:
+    """Whether webhooks report comments in each repo where people write to the bot, and commits to the requests repo."""
+    hooks = context.hub.webhooks()
+    for repo in thread_repos(context):
+        for domain in ("repo", "discussion") if repo == context.requests else ("discussion",):
+            watching = [hook for hook in hooks if domain in hook.domains and repo in watched(context, hook)]
+            events = f"{'commits to' if domain == 'repo' else 'comments in'} {repo.id}"
+            if not watching:
+                fix = f"Create one that watches this repo, with STEWARD_WEBHOOK_SECRET, to this server's {PATH}."
+                yield Check("webhooks", "warning", f"No webhook reports {events}; the bot polls.", fix)
+            elif all(hook.disabled for hook in watching):
+                fix = "`steward sync` enables it again while it runs; or enable it in the Hub's settings."
+                yield Check("webhooks", "error", f"The webhook for {events} is {watching[0].disabled}.", fix)
+            else:
+                yield Check("webhooks", "ok", f"A webhook reports {events}.")
+
+
+def _webhook_addresses(context: BoardContext) -> Checks:
+    """Whether each of the board's webhooks leads to a web server of Steward, and its secret is encrypted on the way."""
+    plain_hub = context.hub.endpoint.startswith("http://")
+    for address in sorted({hook.url or "" for hook in context.hub.webhooks() if watched(context, hook)}):
+        url = urlsplit(address)
+        if url.path != PATH:
+            fix = f"Its address has to end in {PATH}: change it in the Hub's settings, or with `steward init --url`."
+            yield Check("webhook address", "error", f"A webhook of the board leads to {address}.", fix)
+        elif url.scheme != "https" and not plain_hub:
+            fix = "Serve it with TLS, and change the webhook's address to https."
+            yield Check("webhook address", "error", f"The secret is sent unencrypted to {address}.", fix)
+        else:
+            yield Check("webhook address", "ok", f"The board's webhooks lead to {address}.")

@@ -13,10 +13,10 @@ import redis
 from huggingface_hub import CommitOperationAdd
 
 import tests.support.models.tiny_models as models
-from bot.model_facts import gather_submission
+from bot.model_facts.checking import gather_submission
 from hub.client import Hub
 from hub.records import Repo, WriteFile
-from leaderboard.admission import judge
+from leaderboard.admission.rules import judge
 from leaderboard.boards import parse_board
 from leaderboard.requests import Request, RequestPath, parse_request
 from localhub.testing import LocalHub

@@ -9,10 +9,10 @@ import pytest
 from huggingface_hub import CommitOperationAdd
 
 from bot.ledger.edits import blob_id
-from bot.model_facts import index_fields
+from bot.model_facts.board_facts import with_model_facts
 from bot.queue import rulings
 from bot.read_models.queue_snapshot import take_snapshot
-from bot.request_files.queue_places import queue_fields
+from bot.request_files.queue_places import with_queue_facts
 from hub.budget import Commits
 from leaderboard.admission.facts import ConfigFacts, ModelFacts, Quantization, Weights
 from leaderboard.attempts import Failure, Outcome, attempt_id
@@ -323,5 +323,5 @@ def test_packed_weights_are_as_large_as_what_is_packed_in_them(stand: BoardDrive
         path = f"ada/large_eval_request_False_GPTQ_{weight_type}.json"
         request = parse_request(path, json.dumps({"model": "ada/large", "status": "PENDING"}).encode())
         assert isinstance(request, Request)
-        assert queue_fields(stand.context, IndexEntry(path=path), request, facts)["tier"] == "medium"
-        assert index_fields(facts, weight_type)["parameters"] == count
+        assert with_queue_facts(stand.context, IndexEntry(path=path), request, facts).tier == "medium"
+        assert with_model_facts(IndexEntry(path=path), facts, weight_type).parameters == count

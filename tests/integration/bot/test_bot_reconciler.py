@@ -11,7 +11,6 @@ from bot.core.waiting_threads import DIGEST
 from bot.processes.reconcile import PERIOD, POLLING
 from bot.processes.schedule import STUCK_IN_RQ_SECONDS, TICK_SECONDS, Schedule
 from bot.threads.maintainers_list import TITLE, waiting_threads
-from bot.threads.threads import staleness
 from hub.retries import Retries
 from localhub.webhooks.store import SUSPENDED
 from redis_state.attempts import LOST, AttemptProgress, AttemptState
@@ -29,7 +28,7 @@ def test_a_comment_that_no_webhook_told_of_is_found_within_the_bound(stand: Boar
     for _ in range(pages):
         look(stand)
     assert not any(route == "thread" for _, route in look(stand))
-    for number, bound in ((numbers[-1], staleness(1, PERIOD)), (numbers[0], staleness(pages, PERIOD))):
+    for number, bound in ((numbers[-1], PERIOD), (numbers[0], pages * PERIOD)):
         stand.ada.comment_discussion(REQUESTS, number, "Hello?", repo_type="dataset")
         looks = 0
         while ("GET", "thread") not in look(stand):

@@ -130,7 +130,6 @@ def test_a_models_facts_come_in_one_call(bot: Hub, new_repo: Callable[..., Repo]
     assert (facts.id, facts.sha, facts.license, facts.gated, facts.private) == (repo.id, done.oid, "mit", False, False)
     assert facts.parameters == 6
     assert "merge" in facts.tags
-    assert facts.card_size == len(files[0].data)
     assert {file.name: file.size for file in facts.files}["config.json"] == len(files[1].data)
     assert facts.created_at is not None
     assert bot.model_facts(repo.id, done.oid).sha == done.oid

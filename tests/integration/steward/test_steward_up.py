@@ -229,7 +229,7 @@ def test_folders_with_our_names_are_no_modules(tmp_path: Path) -> None:
     (tmp_path / "hub" / "lfs").mkdir(parents=True)
     (part, *_) = parts({}, worker=False)
     python = part.arguments[: part.arguments.index("-m")]
-    subprocess.run([*python, "-c", "from hub.lfs import upload"], cwd=tmp_path, check=True)
+    subprocess.run([*python, "-c", "from hub.writes import upload"], cwd=tmp_path, check=True)
 
 
 def test_the_locked_server_starts_in_a_folder_that_is_named_from_here(

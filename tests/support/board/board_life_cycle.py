@@ -48,7 +48,7 @@ class Postbox:
         self.waiting: list[tuple[str, str]] = []
 
     def post(self, _webhook: Webhook, delivery: OutgoingDelivery, _timeout: float) -> tuple[int, str | None]:
-        """What `localhub.webhooks.sender.Sender` does."""
+        """What `localhub.webhooks.deliveries.Sender` does."""
         self.waiting.append((delivery.delivery_id, delivery.payload))
         return 200, None
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import yaml
 
-from leaderboard.admission import Submission
 from leaderboard.admission.facts import (
     AdapterFacts,
     BoardFacts,
@@ -22,6 +21,7 @@ from leaderboard.admission.facts import (
     TokenizerFacts,
     Weights,
 )
+from leaderboard.admission.submission import Submission
 from leaderboard.boards import Board, parse_board
 from leaderboard.requests import Request, RequestPath, parse_request
 

@@ -15,7 +15,7 @@ from hub.records import Repo
 from leaderboard.admission.facts import ModelCard, ModelFile
 
 FOUND = Found(
-    *("ada/m", "a" * 40, False, False, False, None, (), None, None, {}, (), {}, {}, None, None, None, 0, 0),
+    *("ada/m", "a" * 40, False, False, False, None, (), None, {}, (), {}, {}, None, 0),
 )
 
 

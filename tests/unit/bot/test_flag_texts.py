@@ -15,7 +15,8 @@ from markdown_it import MarkdownIt
 from bot.core.render import render
 from bot.flags.appeals import Appeal
 from bot.flags.flag_commands import FlagResult
-from bot.flags.flag_texts import flag_title, reply
+from bot.flags.flag_thread import flag_title
+from bot.flags.verb_flag import reply
 from hub.records import Comment
 from leaderboard.flags import FlagDecision, FlagEvidence, FlagRecord, FlagScope
 

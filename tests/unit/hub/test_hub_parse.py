@@ -103,7 +103,7 @@ def test_a_full_model_is_read_field_by_field() -> None:
             "createdAt": THEN,
         }
     )
-    assert (facts.gated, facts.parameters, facts.parameters_by_dtype, facts.card_size) == (True, 7, {"BF16": 7}, 12)
+    assert (facts.gated, facts.parameters, facts.parameters_by_dtype) == (True, 7, {"BF16": 7})
     assert facts.files[1].size is None
     assert facts.created_at is not None
 

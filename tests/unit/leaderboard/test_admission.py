@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leaderboard.admission import REASONS, RULES, judge, refusal, unreadable
 from leaderboard.admission.base import BASE
+from leaderboard.admission.rules import REASONS, RULES, judge, refusal, unreadable
 from leaderboard.boards import BadBoard, parse_board
 from leaderboard.policy import Fixed, Switchable
 from leaderboard.reasons import Problem, Reason, bounded, names, table

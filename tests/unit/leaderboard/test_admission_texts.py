@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from leaderboard.admission import REASONS, judge
 from leaderboard.admission.docs import submitting
+from leaderboard.admission.rules import REASONS, judge
 from leaderboard.reasons import Problem
 from leaderboard.requests import REASONS as OF_READING
 from leaderboard.requests import parse_request

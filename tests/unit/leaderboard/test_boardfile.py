@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leaderboard.boardfile import set_effect
-from leaderboard.boards import BadBoard, parse_board
+from leaderboard.boards import BadBoard, parse_board, set_effect
 from leaderboard.effects import Effect, EffectMode, Effects
 
 HEAD = """\

@@ -9,9 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leaderboard.boards import parse_board
-from leaderboard.estimates import Durations, RunningWork, StartEstimate, WaitExperience, share_waited, starts
+from leaderboard.estimates import (
+    Durations,
+    RunningWork,
+    StartEstimate,
+    WaitExperience,
+    crosses,
+    level,
+    share_waited,
+    starts,
+)
 from leaderboard.holds import BadPauses, Hold, is_target, parse_pauses
-from leaderboard.places import crosses, level
 from leaderboard.tiers import (
     TIERS,
     TierLimits,

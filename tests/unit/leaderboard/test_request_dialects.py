@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leaderboard import transitions
-from leaderboard.admission import Submission, judge, refusal
+from leaderboard.admission.rules import judge, refusal
+from leaderboard.admission.submission import Submission
 from leaderboard.categories import ModelCategory, read_category
 from leaderboard.dialects import foreign_dialect
 from leaderboard.jsontext import edit
