@@ -14,7 +14,13 @@ from localhub.repos.records import Repo, RepoType
 from localhub.routes.callers import request_caller, state_of
 from localhub.state import HubState
 
-StateDep = Annotated[HubState, Depends(state_of)]
+
+async def _state(request: Request) -> HubState:
+    """The state; asynchronous, because FastAPI would call a plain function in another thread."""
+    return state_of(request)
+
+
+StateDep = Annotated[HubState, Depends(_state)]
 CallerDep = Annotated[Caller, Depends(request_caller)]
 """The caller by token; 401 for an unknown token."""
 

@@ -49,7 +49,6 @@ def test_a_request_goes_its_way_with_a_user_of_few_rights(restricted: str, tmp_p
         for refused in (("FLUSHALL",), ("CONFIG", "GET", "*"), ("GET", "somebody-elses")):
             with pytest.raises(redis.exceptions.NoPermissionError):
                 connection.execute_command(*refused)
-        stand.context.probe.close()
         stand.context.hub.close()
 
 

@@ -173,7 +173,6 @@ def path(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey) -> Iterator[P
         made.stand.tick()
         made.submit(*((f"ada/{case.name}", f"person-{number}", case) for number, case in enumerate(CASES)))
         yield made
-        made.stand.context.probe.close()
         made.stand.context.hub.close()
         made.owner.close()
 

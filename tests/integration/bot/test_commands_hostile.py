@@ -31,11 +31,17 @@ def quiet(stand: BoardDriver, monkeypatch: pytest.MonkeyPatch) -> BoardDriver:
 def answers(
     stand: BoardDriver, talk: Discussion, said: dict[str, str], who: HfApi | None = None
 ) -> Iterator[tuple[str, str]]:
-    """Ada (or `who`) writes each comment, all before the bot looks; its key, and our reply."""
-    ids = {}
+    """Ada (or `who`) writes each comment, all before the bot looks; its key, and the bot's reply.
+
+    The comments are stored without HTTP: there are hundreds, and only the replies are tested here.
+    """
+    state, ids = stand.hub.state, {}
+    repo, caller = state.repos.get("dataset", REQUESTS), state.accounts.by_token(str((who or stand.ada).token))
+    assert repo is not None
+    assert caller is not None
+    thread = state.threads.get(repo, talk.number)
     for key, text in said.items():
-        made = (who or stand.ada).comment_discussion(REQUESTS, talk.number, comment=text, repo_type="dataset")
-        ids[str(made.id)] = key
+        ids[state.threads.comment(repo, caller, thread, text).id] = key
     talk.look()
     for reply in talk.replies():
         marker = marker_of(reply)

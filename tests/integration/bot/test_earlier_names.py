@@ -14,10 +14,10 @@ from bot.probe import Probe
 from bot.setup.consistency import disagreements
 from bot.threads.maintainers_list import waiting_threads
 from leaderboard.attempts import Failure
-from localhub.testing import LocalHub
 from tests.support.board.board_driver import REQUESTS
 from tests.support.board.discussion import Discussion
 from tests.support.board.flags import SPACE, AppealThread, FlagBoardDriver, flags_world
+from tests.support.board.worlds import hub_with
 
 FORMER = {SPACE: "old/leaderboard", REQUESTS: "old/requests"}
 LOST = Failure(cause="gpu-lost", fault="us", message="The evaluation machine has lost its GPU.")
@@ -30,7 +30,7 @@ def stand(tmp_path: Path, connection: redis.Redis, probe: Probe) -> Iterator[Fla
     for repo in world["repos"]:
         if repo["id"] in FORMER:
             repo["aliases"] = [FORMER[repo["id"]]]
-    with LocalHub(tmp_path, world) as hub:
+    with hub_with(world, tmp_path) as hub:
         made = FlagBoardDriver(hub, connection, probe)
         made.context.board = made.context.board.model_copy(update={"attempts": 1})
         yield made

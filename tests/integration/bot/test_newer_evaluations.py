@@ -10,10 +10,10 @@ import pytest
 from bot.probe import Probe
 from bot.threads.maintainers_list import waiting_threads
 from leaderboard.attempts import Failure
-from localhub.testing import LocalHub
 from redis_state.redis import Redis
 from tests.support.board.board_driver import REQUESTS, BoardDriver, world
 from tests.support.board.transcripts import BROKEN, LOST, Transcripts, TranscriptThread, town
+from tests.support.board.worlds import hub_with
 
 MODEL = "ada/corona"
 PATH = f"{MODEL}_eval_request_False_float32_Original.json"
@@ -24,7 +24,7 @@ AGAIN = "it is evaluated again"
 @pytest.fixture
 def place(tmp_path: Path, connection: Redis, probe: Probe) -> Iterator[Transcripts]:
     """A board on which Ada's model has finished."""
-    with LocalHub(tmp_path, town(world())) as hub:
+    with hub_with(town(world()), tmp_path) as hub:
         stand = BoardDriver(hub, connection, probe)
         ids = {name: stand.context.hub.user(name).id for name in ("mia", "form")}
         changes = {"maintainers": (ids["mia"],), "front_ends": (ids["form"],), "attempts": 1}

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 import redis
 from huggingface_hub import CommitOperationAdd, HfApi
-from lm_eval.loggers import EvaluationTracker
 
 import tests.support.board.front_end_readers as fronts
 from bot.probe import Probe
@@ -27,7 +26,6 @@ from tests.support.board.contents_table import board_with_table, data, look
 from tests.support.board.flags import AppealThread, FlagBoardDriver
 from tests.support.board.published_details import publish
 from workers.common.run_plan import RunPlan
-from workers.evaluation import harness
 
 RESULTS = "board/results"
 
@@ -72,6 +70,11 @@ def start(stand: FlagBoardDriver, model: str) -> EvaluationJob:
 
 def harness_part(job: EvaluationJob, folder: Path) -> dict[str, Any]:
     """The configuration in the results of `job`: what the harness says of the model, described as a worker does."""
+    # Every test process collects this file: only the one that runs it pays for torch.
+    from lm_eval.loggers import EvaluationTracker
+
+    from workers.evaluation import harness
+
     plan = RunPlan(
         attempt=job.attempt,
         model=job.model,

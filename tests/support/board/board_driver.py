@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from typing import Any
 
 import redis
@@ -14,9 +15,9 @@ from bot.processes.schedule import Schedule
 from bot.processes.sync_loop import SyncLoop
 from hub.client import Hub
 from leaderboard.attempts import Details, Failure, Outcome
-from leaderboard.boards import parse_board
+from leaderboard.boards import Board, parse_board
 from leaderboard.requests import RequestPath
-from leaderboard.suites import find_suite
+from leaderboard.suites import Suite, find_suite
 from localhub.testing import LocalHub
 from redis_state import clock, jobs
 from redis_state.attempts import AttemptProgress
@@ -62,18 +63,24 @@ def world() -> dict[str, Any]:
     }
 
 
+@cache
+def board_and_suite() -> tuple[Board, Suite]:
+    """The board of the tests and its suite; neither changes, and most tests need both."""
+    return parse_board(BOARD), find_suite("starter")
+
+
 class BoardDriver:
     """A board on a Hub of its own, a desk, and hands to work them with."""
 
     def __init__(self, hub: LocalHub, connection: redis.Redis, probe: Probe | None = None) -> None:
         self.hub = hub
         self.time = clock.now()
-        board = parse_board(BOARD)
+        board, suite = board_and_suite()
         self.calls: list[tuple[str, str]] = []
         door = Hub(hub.url, BOT, on_call=lambda method, route: self.calls.append((method, route)))
         self.context = BoardContext(
             board,
-            find_suite("starter"),
+            suite,
             door,
             connection,
             now=lambda: self.time,

@@ -21,7 +21,6 @@ from hub.retries import Retries
 from leaderboard.attempts import Details, Failure, Outcome
 from leaderboard.lifecycle import highest_used_number
 from leaderboard.requests import Request, Status, parse_request
-from localhub.testing import LocalHub
 from localhub.webhooks.delivery_log import OutgoingDelivery
 from localhub.webhooks.store import Webhook
 from redis_state import jobs
@@ -29,6 +28,7 @@ from redis_state.jobs import EvaluationJob
 from tests.support.board.board_driver import BOT, REQUESTS, BoardDriver, world
 from tests.support.board.board_file import SECRET
 from tests.support.board.published_details import publish
+from tests.support.board.worlds import hub_with
 
 ENDED = ("FINISHED", "FAILED", "CANCELLED")
 TIMEOUT = 0.4
@@ -63,7 +63,7 @@ class BoardLifeCycle:
         connection.flushall()
         self.connection, self.web = connection, web
         self.folder = tempfile.TemporaryDirectory()
-        self.hub = LocalHub(Path(self.folder.name), world())
+        self.hub = hub_with(world(), Path(self.folder.name))
         self.hub.__enter__()
         self.postbox = Postbox()
         self.hub.state.webhooks.deliveries._sender = self.postbox  # type: ignore[assignment]
@@ -81,7 +81,6 @@ class BoardLifeCycle:
 
     def close(self) -> None:
         """Take everything down."""
-        self.stand.context.probe.close()
         self.stand.context.hub.close()
         self.hub.__exit__(None, None, None)
         self.folder.cleanup()

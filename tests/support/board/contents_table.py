@@ -6,17 +6,20 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pandas as pd
 import redis
 from huggingface_hub import HfApi
 
 from bot.probe import Probe
 from leaderboard.columns import FILE
-from localhub.testing import LocalHub
 from tests.support.board.board_driver import BOT
 from tests.support.board.flags import FlagBoardDriver, flags_world
 from tests.support.board.published_details import publish
+from tests.support.board.worlds import hub_with
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 CONTENTS = "board/contents"
 GOOD = "ada/good"
@@ -27,7 +30,7 @@ def board_with_table(folder: Path, connection: redis.Redis, probe: Probe) -> Ite
     """A board with flags and a table."""
     world = flags_world()
     world["repos"].append({"type": "dataset", "id": CONTENTS})
-    with LocalHub(folder, world) as hub:
+    with hub_with(world, folder) as hub:
         made = FlagBoardDriver(hub, connection, probe)
         with_table(made)
         yield made
@@ -70,6 +73,8 @@ def data(stand: FlagBoardDriver) -> bytes:
 
 def table(stand: FlagBoardDriver) -> pd.DataFrame:
     """The table, as a notebook reads it."""
+    import pandas as pd  # in the one process that reads tables, not in each that collects the tests
+
     return pd.read_parquet(io.BytesIO(data(stand)))
 
 

@@ -12,8 +12,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 SHOWN = {
     "PENDING": "pending",
     "RERUN": "pending",
@@ -48,6 +46,8 @@ def submitted(requests: Path) -> dict[str, list[str]]:
 
 def react_leaderboard(contents: bytes) -> list[dict[str, Any]]:
     """`/api/leaderboard` of the v2 backend: each row of the table as JSON, in which NaN is an error."""
+    import pandas as pd
+
     with pd.option_context("future.infer_string", False):  # as the pandas that it pins: a null text is None
         table = pd.read_parquet(io.BytesIO(contents))
     scores = [name.removesuffix(" Raw") for name in table.columns if str(name).endswith(" Raw")]

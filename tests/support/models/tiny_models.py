@@ -29,19 +29,45 @@ KINDS: Mapping[str, dict[str, Any]] = {
 """Model type → its config."""
 
 
+RECORD = Path(__file__).with_suffix(".json")
+"""Config and tensor shapes of each type, as transformers writes them: `python -m tests.support.models.tiny_models`."""
+
+
+def built(kind: str) -> dict[str, Any]:
+    """What transformers writes for a model of this type: its config and the shapes of its tensors."""
+    from safetensors import safe_open
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(kind, **KINDS[kind]))
+    with TemporaryDirectory() as folder:
+        model.save_pretrained(folder)
+        config = json.loads((Path(folder) / "config.json").read_bytes())
+        del config["transformers_version"], config["dtype"]
+        with safe_open(Path(folder) / WEIGHTS, "pt") as file:
+            shapes = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118 - it is no dict
+    return {"config": config, "shapes": shapes}
+
+
 @cache
 def whole(kind: str, *, dtype: str = "bfloat16", shards: bool = False) -> dict[str, bytes]:
     """A complete model: weights, config, tokenizer with a chat template, and a card."""
-    import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
+    recorded = json.loads(RECORD.read_bytes())[kind]
+    config = json.dumps({**recorded["config"], "dtype": dtype}).encode()
+    kind_of_number = {"bfloat16": "BF16", "float32": "F32"}[dtype]
+    tensors = {name: (kind_of_number, shape) for name, shape in recorded["shapes"].items()}
+    weights = _in_shards(tensors) if shards else {WEIGHTS: safetensors(tensors)}
+    return {**weights, "config.json": config, **tokenizer(), "README.md": card()}
 
-    config = AutoConfig.for_model(kind, **KINDS[kind])
-    model = AutoModelForCausalLM.from_config(config).to(getattr(torch, dtype))
-    with TemporaryDirectory() as folder:
-        model.save_pretrained(folder, max_shard_size="8KB" if shards else "1GB")
-        files = {path.name: path.read_bytes() for path in Path(folder).iterdir()}
-    files.pop("generation_config.json", None)
-    return {**files, **tokenizer(), "README.md": card()}
+
+def _in_shards(tensors: Mapping[str, tuple[str, list[int]]]) -> dict[str, bytes]:
+    """Four weight files and their index."""
+    places = {name: f"model-{number % 4 + 1:05}-of-00004.safetensors" for number, name in enumerate(tensors)}
+    index = {"metadata": {}, "weight_map": places}
+    parts = {place: {name: tensors[name] for name in tensors if places[name] == place} for place in places.values()}
+    return {
+        "model.safetensors.index.json": json.dumps(index).encode(),
+        **{place: safetensors(part) for place, part in parts.items()},
+    }
 
 
 @cache
@@ -108,3 +134,7 @@ def changed(files: Mapping[str, bytes], name: str, **fields: Any) -> dict[str, b
 def without(files: Mapping[str, bytes], *names: str) -> dict[str, bytes]:
     """`files` without those of these names."""
     return {name: content for name, content in files.items() if name not in names}
+
+
+if __name__ == "__main__":
+    RECORD.write_text(json.dumps({kind: built(kind) for kind in KINDS}) + "\n")

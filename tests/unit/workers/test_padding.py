@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import torch
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,16 +15,23 @@ ROWS = st.lists(
 """Rows of a batch: the tokens before padding, and how many of the last positions are an answer's."""
 
 
+def batch_of(rows: list[list[int]]) -> Any:
+    """A tensor of these rows; torch is imported here, because every test process collects this file."""
+    import torch
+
+    return torch.tensor(rows)
+
+
 @given(ROWS)
 def test_no_position_of_an_answer_is_left_out(rows: list[tuple[list[int], int]]) -> None:
     """For any tokens, zeros included, no discarded position belongs to an answer."""
     rows = [(row, min(answer, len(row))) for row, answer in rows]
     width = max(len(row) for row, _ in rows)
-    batch = torch.tensor([row + [0] * (width - len(row)) for row, _ in rows])
+    batch = batch_of([row + [0] * (width - len(row)) for row, _ in rows])
     left_out = unread_positions(batch, max(answer for _, answer in rows))
     assert 0 <= left_out <= min(len(row) - answer for row, answer in rows)
 
 
 def test_all_before_the_longest_answer_of_the_shortest_row_is_left_out() -> None:
     """Of rows of six and four tokens with answers of at most two, the first two positions are discarded."""
-    assert unread_positions(torch.tensor([[5, 6, 7, 8, 9, 4], [5, 6, 7, 8, 0, 0]]), 2) == 2
+    assert unread_positions(batch_of([[5, 6, 7, 8, 9, 4], [5, 6, 7, 8, 0, 0]]), 2) == 2
