@@ -226,10 +226,10 @@ def test_what_stands_in_the_file_of_settings_counts_as_in_the_environment(
 
 def test_folders_with_our_names_are_no_modules(tmp_path: Path) -> None:
     """A folder `hub` in the working folder, such as a localhub's data, is not imported."""
-    (tmp_path / "hub" / "lfs").mkdir(parents=True)
+    (tmp_path / "hub" / "writes").mkdir(parents=True)
     (part, *_) = parts({}, worker=False)
     python = part.arguments[: part.arguments.index("-m")]
-    subprocess.run([*python, "-c", "from hub.writes import upload"], cwd=tmp_path, check=True)
+    subprocess.run([*python, "-c", "from hub.writes import Writes"], cwd=tmp_path, check=True)
 
 
 def test_the_locked_server_starts_in_a_folder_that_is_named_from_here(
