@@ -16,7 +16,7 @@ from leaderboard.boards import BadBoard, parse_board
 from leaderboard.policy import Fixed, Switchable
 from leaderboard.reasons import Problem, Reason, bounded, names, table
 from tests.support.units.admission_cases import CASES
-from tests.support.units.admission_facts import ADAPTER, BOARD, TOKENIZER, Case
+from tests.support.units.admission_facts import ADAPTER, BOARD, MODEL, TOKENIZER, Case
 from tests.support.units.admission_facts import tokenizer as with_tokenizer
 
 VERDICTS = {case.name: judge(case.submission()) for case in CASES}
@@ -116,6 +116,14 @@ def test_a_broken_tokenizer_is_told_with_an_error(facts: dict[str, typing.Any], 
     (reason,) = judge(case.submission()).reasons
     assert words in reason.message
     assert ".." not in reason.message
+
+
+@pytest.mark.parametrize("missing", [{"config": None}, {"tokenizer": None}, {"weights": None}, {"card": None}])
+def test_facts_that_are_not_known_yet_fail_no_rule(missing: dict[str, typing.Any]) -> None:
+    """A model of which one part could not be looked at is judged by the rest."""
+    verdict = judge(Case("", model=replace(MODEL, **missing)).submission())
+    assert verdict.reasons == ()
+    assert {result.outcome for result in verdict.results} == {"passed", "not-looked-at"}
 
 
 def test_a_file_that_cannot_be_read_fails_the_first_rule_and_leaves_the_others_open() -> None:

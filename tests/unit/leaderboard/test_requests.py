@@ -165,3 +165,23 @@ def test_an_edit_changes_only_what_it_names(
     if "status" in fields:
         same = edit(raw, {"status": fields["status"]})
         assert same == raw
+
+
+@pytest.mark.parametrize(
+    ("status", "failure", "tried"),
+    [
+        ("FINISHED", True, "b" * 40),
+        ("FINISHED_2024-06-12", True, "b" * 40),
+        ("FINISHED", False, None),
+        ("FAILED", True, None),
+        ("PENDING", True, None),
+    ],
+)
+def test_a_newer_evaluation_failed_only_where_an_earlier_result_stands(
+    status: str, failure: bool, tried: str | None
+) -> None:
+    """The commit of a failed newer evaluation is told for finished requests with a failure alone."""
+    facts = {"tried": "b" * 40, "failure": {"cause": "disk-full", "fault": "us", "message": "x"} if failure else None}
+    request = read(file(status=status, steward=facts))
+    assert isinstance(request, Request)
+    assert request.tried == tried

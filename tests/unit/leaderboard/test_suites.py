@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import yaml
 
 from leaderboard.suites import BadSuite, Suite, content_digest, find_suite, parse_suite, shipped
 
-MINIMAL = {
+MINIMAL: dict[str, Any] = {
     "name": "small",
     "title": "Small",
     "version": 1,
@@ -66,7 +68,7 @@ def test_the_digest_follows_from_content_alone() -> None:
 def test_a_broken_file_names_every_field_that_is_wrong() -> None:
     """An operator mends all mistakes at once."""
     with pytest.raises(BadSuite, match=r"version.*benchmarks\.0\.shots"):
-        suite(version="two", benchmarks=[{**MINIMAL["benchmarks"][0], "shots": -1}])  # type: ignore[index]
+        suite(version="two", benchmarks=[{**MINIMAL["benchmarks"][0], "shots": -1}])
 
 
 def test_a_suite_of_ones_own_defines_every_task() -> None:
@@ -81,6 +83,14 @@ def test_choices_belong_to_multiple_choice() -> None:
     for output, choices in (("multiple_choice", []), ("generate_until", ["A", "B"])):
         with pytest.raises(BadSuite, match="choices"):
             suite(definitions=[{"task": "small_task", "config": "x", "output": output, "choices": choices}])
+
+
+def test_guessing_needs_two_choices() -> None:
+    """A benchmark's score is scaled from the score of guessing among two choices or more."""
+    (benchmark,) = MINIMAL["benchmarks"]
+    assert suite(benchmarks=[{**benchmark, "choices": 2}]).benchmarks[0].lower_bound == 0.5
+    with pytest.raises(BadSuite, match="choices"):
+        suite(benchmarks=[{**benchmark, "choices": 1}])
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
