@@ -61,10 +61,10 @@ def used_up(budgets: Budgets, spent: Spent, *, tier: Tier, submitter: str, path:
     return "tier" if _is_used(budgets.by_tier.get(tier), spent.tiers.get(tier, 0.0)) else None
 
 
-def hours(budgets: Budgets, kind: BudgetKind, tier: Tier) -> float:
-    """Return the GPU-hours of one kind of budget."""
+def hours(budgets: Budgets, kind: str, tier: Tier) -> float:
+    """Return the GPU-hours of one kind of budget; 0.0 if it has no limit, or there is no such kind."""
     limits = {"request": budgets.by_request, "submitter": budgets.by_submitter, "tier": budgets.by_tier.get(tier)}
-    return limits[kind] or 0.0
+    return limits.get(kind) or 0.0
 
 
 def _is_used(limit: float | None, seconds: float) -> bool:

@@ -17,13 +17,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, combinations
 from operator import attrgetter
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 from leaderboard.budgets import BudgetKind, Budgets, Spent, used_up
 from leaderboard.estimates import Durations, WaitExperience
 from leaderboard.holds import BOARD
 from leaderboard.tiers import TIERS, Tier, lanes, serving
 
+BlockerKind = Literal["hold", "pause", "budget"]
 AHEAD = 1
 """Attempts in RQ per worker, beside the one that it runs."""
 _BY_AGE = attrgetter("rank", "submitted", "path")
@@ -46,7 +47,7 @@ class WaitingRequest(NamedTuple):
     place: int = 0
     """The position that its thread shows; 0: none."""
     why: str = ""
-    """The blocker that its thread shows."""
+    """What held it back when its thread was written, as `QueueBlocker.stored`."""
 
 
 @dataclass(frozen=True)
@@ -94,10 +95,22 @@ class QueueConditions:
 
 @dataclass(frozen=True)
 class QueueBlocker:
-    """The reason that holds a request back: `what` is the target of the pause, or the kind of used-up budget."""
+    """The fact that holds a request back: a hold, the pause of `what`, or a used-up budget, whose kind is `what`."""
 
-    kind: Literal["hold", "pause", "budget"]
+    kind: BlockerKind
     what: str = ""
+
+    @property
+    def stored(self) -> str:
+        """How the index stores it: `hold`, `pause tier:large` or `budget submitter`. `read_blocker` reads it back."""
+        return f"{self.kind} {self.what}".strip()
+
+
+def read_blocker(stored: str) -> QueueBlocker | None:
+    """Return the blocker that the index stores as `stored`; None if it stores none, or another version's."""
+    word, _, what = stored.partition(" ")
+    kind = next((kind for kind in get_args(BlockerKind) if kind == word), None)
+    return QueueBlocker(kind, what) if kind is not None else None
 
 
 def find_blocker(
@@ -153,20 +166,13 @@ def in_turn(
     return [entry[-1] for key in sorted(groups) for entry in sorted(groups[key])]
 
 
-def next_attempts(
-    waiting: Iterable[WaitingRequest], running: Sequence[RunningAttempt], conditions: QueueConditions
-) -> list[WaitingRequest]:
-    """Return the requests in `waiting` that belong in RQ now: each worker gets one attempt after its current one.
-
-    `waiting` holds all requests that no worker has taken, in RQ or not; `running` holds those that a worker has taken.
-    """
-    return choose(in_turn(waiting, running, conditions), running, conditions)
-
-
 def choose(
     order: Iterable[WaitingRequest], running: Sequence[RunningAttempt], conditions: QueueConditions
 ) -> list[WaitingRequest]:
-    """Return `next_attempts` of requests whose `order` is known."""
+    """Return the requests in `order` that belong in RQ now: each worker gets one attempt after its current one.
+
+    `order` holds all requests that no worker has taken, in RQ or not; `running` holds those that a worker has taken.
+    """
     if not conditions.capacities:
         return []
     free_capacity, spent = _FreeCapacity(conditions, running), conditions.spent.copy()

@@ -11,10 +11,10 @@ from leaderboard.estimates import RunningWork, StartEstimate, StartEstimates, cr
 
 @dataclass(frozen=True)
 class QueueOutlook:
-    """Where one waiting request stands: its position and how many wait with it, or what holds it back.
+    """One waiting request: its position among the requests that wait for the same `workers`, or what holds it back.
 
-    `workers` is how many there are for it; `start` None where that cannot be said; `worked_out` is the start without
-    experience, and `turn` the request's number among those of its submitter.
+    `start` is None if it cannot be estimated; `estimated_start` is the estimate before it is corrected by experience;
+    `turn` is the request's number among those of its submitter.
     """
 
     position: int | None = None
@@ -28,7 +28,7 @@ class QueueOutlook:
 
 @dataclass
 class QueueSnapshot:
-    """All that wait, in RQ or not, under the `terms` of a moment; `lying`: attempt → RQ queue in which it lies."""
+    """All waiting requests, in RQ or not, under the conditions of one moment. `queued_in`: attempt → its RQ queue."""
 
     waiting: tuple[WaitingRequest, ...]
     running: tuple[RunningAttempt, ...]
@@ -38,12 +38,12 @@ class QueueSnapshot:
 
     @cached_property
     def turns(self) -> list[WaitingRequest]:
-        """Those that nothing holds back, in the order of their turns."""
+        """The requests that nothing holds back, in order."""
         return in_turn(self.waiting, self.running, self.conditions)
 
     @cached_property
     def order(self) -> dict[str, list[WaitingRequest]]:
-        """Lane → those of `turns` that wait there."""
+        """Lane → the requests of `turns` that wait there."""
         lanes = set(self._lanes.values())
         if len(lanes) == 1:
             return dict.fromkeys(lanes, self.turns)
@@ -51,7 +51,7 @@ class QueueSnapshot:
 
     @cached_property
     def starts(self) -> dict[str, StartEstimates]:
-        """Lane → when each of those that wait there will start, as far as that can be said."""
+        """Lane → the estimated starts of the requests that wait there."""
         found = {}
         for lane, order in self.order.items():
             running = [
@@ -69,11 +69,11 @@ class QueueSnapshot:
 
     @cached_property
     def by_path(self) -> dict[str, WaitingRequest]:
-        """Path → the request that waits."""
+        """Path → the waiting request."""
         return {one.path: one for one in self.waiting}
 
     def outlook(self, path: str) -> QueueOutlook | None:
-        """Where the request at `path` stands; None where it does not wait."""
+        """The outlook of the request at `path`; None if it does not wait."""
         request = self.by_path.get(path)
         if request is None:
             return None
@@ -88,13 +88,15 @@ class QueueSnapshot:
         return QueueOutlook(at, len(order), start, plain, turn, None, workers)
 
     def to_be_retold(self, limit: int) -> list[str]:
-        """The first `limit` of those whose thread tells another position, or another reason, than is true by now."""
+        """Paths of at most `limit` requests whose thread shows a position or a blocker that is no longer right."""
         found = [one.path for one in self.waiting if crosses(one.place, self.positions.get(one.path, 0))]
         for one in self.waiting:
             if len(found) >= limit:
                 break
-            if one.path not in self.positions and blocker_word(find_blocker(one, self.conditions)) != one.why:
-                found.append(one.path)
+            if one.path not in self.positions:
+                blocker = find_blocker(one, self.conditions)
+                if (blocker.stored if blocker is not None else "") != one.why:
+                    found.append(one.path)
         return list(dict.fromkeys(found))[:limit]
 
     @cached_property
@@ -103,8 +105,3 @@ class QueueSnapshot:
 
     def _workers(self, lane: str) -> int:
         return sum(any(self._lanes[tier] == lane for tier in capacity.tiers) for capacity in self.conditions.capacities)
-
-
-def blocker_word(held: QueueBlocker | None) -> str:
-    """One word for what holds a request back, as the index keeps it."""
-    return f"{held.kind} {held.what}".strip() if held is not None else ""

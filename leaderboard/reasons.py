@@ -1,4 +1,4 @@
-"""Reasons for refusals as data, each with a sentence about the problem and advice, and helpers that word them."""
+"""Kinds of problems as data (`Reason`), the problems of single cases (`Problem`), and helpers that word them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,10 @@ class Problem(BaseModel):
 
 @dataclass(frozen=True)
 class Reason:
-    """One row: `code` is stable, because request files and statistics store it; a rule fills in each `{word}`."""
+    """A kind of problem, as a row of a rule's table: sentences with a `{word}` for each detail of the case.
+
+    `problem` makes the `Problem` of one case. `code` is stable, because request files and statistics store it.
+    """
 
     code: str
     message: str

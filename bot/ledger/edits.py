@@ -20,7 +20,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from hub.records import Change, DeleteFile, WriteFile
-from leaderboard.jsontext import BOM, is_same, object_in
+from leaderboard.jsontext import BOM, JsonObject, is_same, object_in
 from leaderboard.jsontext import edit as edit_text
 from leaderboard.requests import OURS, ours_in
 
@@ -266,11 +266,21 @@ def named_edits(message: str) -> tuple[str, ...]:
     return tuple(edit for edit in _edit_ids(message) if edit is not None)
 
 
+def paths_in(message: str, prefix: str) -> list[str]:
+    """The paths of the edits that a commit's `message` names and whose ids begin with `prefix`."""
+    lines = filter(None, _described(message))
+    return [str(line.get("path", "")) for line in lines if str(line.get("edit", "")).startswith(prefix)]
+
+
 def _edit_ids(message: str) -> list[str | None]:
     """The id of the edit of each line that is an object; None for a line that names none."""
-    lines = [object_in(line.encode()) for line in message.splitlines() if line.startswith("{")]
-    ids = [line.get("edit") if line is not None else None for line in lines]
+    ids = [line.get("edit") if line is not None else None for line in _described(message)]
     return [edit if isinstance(edit, str) else None for edit in ids]
+
+
+def _described(message: str) -> list[JsonObject | None]:
+    """The objects in the description of a commit; None for a line that looks like one and is none."""
+    return [object_in(line.encode("utf-8", "replace")) for line in message.splitlines() if line.startswith("{")]
 
 
 def _title(edits: Sequence[AnyEdit]) -> str:

@@ -1,4 +1,4 @@
-"""Gather all facts about a submission; the request that a possible one stands for, and its verdict in public.
+"""The request that a possible submission stands for, its facts, and what the public may see of the verdict on it.
 
 A public answer reveals nothing secret: a private model looks like one that does not exist, and the answer about a gated
 model names the rules that pass or fail without details.
@@ -20,23 +20,6 @@ from leaderboard.requests import REASONS, Problem, Request, RequestFile, Request
 
 GATED = "I do not show details here, since not everybody can see this model."
 """The text that replaces the reasons of a rule for a gated or private model."""
-
-
-def gather_submission(context: BoardContext, request: Request, submitter: str, *, revision: str = "") -> Submission:
-    """The facts about `request` by `submitter` ("": unknown). It writes nothing.
-
-    `revision` is the commit that is pinned for the request, if any. Raises HubError where the Hub does not answer.
-    """
-    facts = gather_model_facts(
-        context.hub,
-        context.probe,
-        request.path.model,
-        revision or (request.file.revision or "").strip() or "main",
-        weight_type=request.path.weight_type,
-        base_model=request.file.base_model or "",
-        read_private=context.board.admission.private_models,
-    )
-    return Submission(request, facts, context.board, gather_board_facts(context, request, facts, submitter))
 
 
 def as_request(
@@ -64,6 +47,23 @@ def as_request(
         use_chat_template=use_chat_template,
     )
     return Request(path, file, "{}")
+
+
+def gather_submission(context: BoardContext, request: Request, submitter: str, *, revision: str = "") -> Submission:
+    """The facts about `request` by `submitter` ("": unknown). It writes nothing.
+
+    `revision` is the commit that is pinned for the request, if any. Raises HubError where the Hub does not answer.
+    """
+    facts = gather_model_facts(
+        context.hub,
+        context.probe,
+        request.path.model,
+        revision or (request.file.revision or "").strip() or "main",
+        weight_type=request.path.weight_type,
+        base_model=request.file.base_model or "",
+        read_private=context.board.admission.private_models,
+    )
+    return Submission(request, facts, context.board, gather_board_facts(context, request, facts, submitter))
 
 
 def without_private_models(context: BoardContext, submission: Submission) -> Submission:

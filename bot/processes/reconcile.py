@@ -14,9 +14,10 @@ the number of requests:
     files        from time to time: compare the index with all request files; a fetch if the mirror lacks
                  the commit                                                                              0 to 4 calls
 
-So with a round every PERIOD seconds a commit without a webhook is found within PERIOD, and a comment within
-`bot.threads.threads`. The syncs of the marked keys do the rest: that of a silent attempt first looks for results in its
-details repo, and only then declares it lost (`bot.evaluations.attempt.recover`).
+So with a round every PERIOD seconds a commit without a webhook is found within PERIOD, and a comment within as many
+rounds as its repo has pages of open threads (`bot.threads.threads`). The syncs of the marked keys do the rest: that of
+a silent attempt first looks for results in its details repo, and only then declares it lost
+(`bot.evaluations.attempt.recover`).
 """
 
 from __future__ import annotations

@@ -27,8 +27,6 @@ from bot.intake.webhooks import WebhookEndpoint
 from bot.web import answers
 from bot.web.api import api_routes
 from bot.web.board import BoardReader
-from bot.web.board_api import board_api_routes
-from bot.web.chart_routes import chart_routes
 from bot.web.checks import Checks
 from bot.web.connections import bounded_http
 from bot.web.frame import Frame, static_routes
@@ -39,9 +37,10 @@ from bot.web.maintain.api import maintain_api_routes
 from bot.web.maintain.routes import maintain_routes
 from bot.web.maintain.views import MaintenanceReader
 from bot.web.metrics import metric_routes
+from bot.web.pages.times import chart_routes
 from bot.web.signin.app import app_of
 from bot.web.signin.routes import SigningIn, signin_routes
-from bot.web.site import site_routes
+from bot.web.site import MENU, site_routes, warm
 from bot.web.submit import Submitting, submit_routes
 from bot.web.visitors import Visitors
 from redis_state.logs import configure_logs
@@ -79,7 +78,7 @@ def create_app(settings: BotSettings) -> WebApp:
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         # Threads for pages compete with the event loop for the interpreter lock: few of them hardly slow deliveries.
         to_thread.current_default_thread_limiter().total_tokens = THREADS
-        threading.Thread(target=views.warm, name="warm", daemon=True).start()
+        threading.Thread(target=warm, args=(views,), name="warm", daemon=True).start()
         yield
         await redis.aclose()
         context.redis.close()
@@ -106,7 +105,7 @@ def _add_pages_and_api(app: WebApp, settings: BotSettings, views: BoardReader, v
     context = views.context
     checks = Checks(context, per_minute=settings.checks_per_minute, per_client=settings.checks_per_client)
     discussions = f"{context.address(context.community)}/discussions"
-    frame = Frame(context.board.title, discussions, settings.frame_ancestors, visitors)
+    frame = Frame(context.board.title, discussions, settings.frame_ancestors, visitors, MENU)
     submitting, require_maintainer, maintenance = (
         Submitting(context, visitors),
         RequireMaintainer(visitors),
@@ -115,8 +114,7 @@ def _add_pages_and_api(app: WebApp, settings: BotSettings, views: BoardReader, v
     signing = SigningIn(visitors, settings.openid_provider_url or settings.hf_endpoint)
     for routes in (
         api_routes(views.pages, checks),
-        board_api_routes(views),
-        chart_routes(views, frame),
+        chart_routes(views),
         submit_routes(submitting),
         maintain_api_routes(require_maintainer, maintenance, submitting.owners),
         site_routes(views, frame),

@@ -5,13 +5,11 @@ Only Steward's own results count, because others were made on other machines.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-
 import structlog
 from pydantic import ValidationError
 
 from bot.core.context import BoardContext
+from bot.ledger.edits import paths_in
 from hub.errors import NotFound, TooLarge
 from leaderboard.results import BLOCK, MAX_BYTES, BadResults, StewardBlock, parse_harness
 from leaderboard.tiers import size_class, weight_bytes
@@ -53,19 +51,8 @@ def _newest(context: BoardContext) -> list[str]:
         commits = context.hub.commits(context.results, limit=MAX_COMMITS)
     except NotFound:
         return []
-    paths = (path for commit in commits for path in reversed(list(_added(commit.message))))
+    paths = (path for commit in commits for path in reversed(paths_in(commit.message, "results ")))
     return list(dict.fromkeys(paths))[:MAX_FILES]
-
-
-def _added(message: str) -> Iterator[str]:
-    """The results files that one commit of the ledger added, as its description lists them."""
-    for line in message.splitlines():
-        try:
-            edit = json.loads(line)
-        except (ValueError, RecursionError):
-            continue
-        if isinstance(edit, dict) and str(edit.get("edit", "")).startswith("results "):
-            yield str(edit.get("path", ""))
 
 
 def _read(context: BoardContext, path: str) -> tuple[str, int, float] | None:

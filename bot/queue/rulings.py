@@ -14,10 +14,15 @@ was staged first decides.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
 
+from bot.core.commands.answers import acting
+from bot.core.commands.model import Answer, Call
 from bot.core.context import BoardContext, request_key
+from bot.core.render import Safe, render
 from bot.ledger.edits import FieldEdit, PutFile
-from bot.read_models.queue_texts import Code, QueueCommandResult
 from bot.request_files.file_edits import PendingFile, base_of, digest_of, pending_request, read_pending
 from hub.errors import TooLarge
 from leaderboard.attempts import number_in
@@ -42,6 +47,66 @@ from leaderboard.transitions import (
 )
 from redis_state.board.pauses import PAUSED
 from redis_state.clock import iso
+
+Code = Literal[
+    "cancelled",
+    "cancelled-already",
+    "over",
+    "missing",
+    "unreadable",
+    "foreign",
+    "held",
+    "held-already",
+    "unheld",
+    "not-held",
+    "priority",
+    "priority-already",
+    "paused",
+    "paused-already",
+    "resumed",
+    "not-paused",
+    "no-target",
+    "bad-pauses",
+    "off",
+]
+"""The possible results of a command; each is a sentence in `ruling.md.j2`."""
+DONE: Mapping[Code, Code] = {
+    "cancelled-already": "cancelled",
+    "held-already": "held",
+    "not-held": "unheld",
+    "priority-already": "priority",
+    "paused-already": "paused",
+    "not-paused": "resumed",
+}
+"""Code of a result that changed nothing → code of the result that made the change."""
+
+
+@dataclass(frozen=True)
+class QueueCommandResult:
+    """The result of a maintainer's command: `done` says whether it changes anything; `code` names the sentence."""
+
+    code: Code
+    done: bool
+    what: str = ""
+    reason: str = ""
+
+    @property
+    def words(self) -> str:
+        """The sentence, as Markdown."""
+        return render("ruling", ruling=self).strip()
+
+
+def queue_ruling(call: Call, rule: Callable[[], QueueCommandResult]) -> Answer:
+    """Answer a command that decides about the queue. A change made before the bot died and restarted counts as done."""
+
+    def act() -> Safe:
+        ruling = rule()
+        done = DONE.get(ruling.code) if call.resumed else None
+        if done is not None:
+            ruling = QueueCommandResult(done, True, ruling.what, ruling.reason)
+        return Safe(ruling.words)
+
+    return acting(act)
 
 
 def cancel(context: BoardContext, path: str, reason: str, by: str) -> QueueCommandResult:

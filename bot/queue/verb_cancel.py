@@ -5,13 +5,12 @@ from __future__ import annotations
 from bot.core.commands.model import Answer, Call, Verb
 from bot.core.commands.parameters import MODEL, PRECISION, THEIRS, WEIGHTS, WHY
 from bot.queue import rulings
-from bot.queue.command_answers import queue_ruling
 
 
 def run(call: Call) -> Answer:
     """Withdraw it; a worker that has it stops."""
     reason = call.get("reason") or "It is no longer wanted."
-    return queue_ruling(call, lambda: rulings.cancel(call.context, call.entry.path, reason, call.person.name))
+    return rulings.queue_ruling(call, lambda: rulings.cancel(call.context, call.entry.path, reason, call.person.name))
 
 
 CANCEL = Verb(

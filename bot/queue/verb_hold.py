@@ -5,17 +5,18 @@ from __future__ import annotations
 from bot.core.commands.model import Answer, Call, Verb
 from bot.core.commands.parameters import MAINTAINERS, MODEL, PRECISION, REASON, WEIGHTS
 from bot.queue import rulings
-from bot.queue.command_answers import queue_ruling
 
 
 def run_hold(call: Call) -> Answer:
     """Put it on hold, with the reason in its file."""
-    return queue_ruling(call, lambda: rulings.hold(call.context, call.entry.path, call.get("reason"), call.person.name))
+    return rulings.queue_ruling(
+        call, lambda: rulings.hold(call.context, call.entry.path, call.get("reason"), call.person.name)
+    )
 
 
 def run_unhold(call: Call) -> Answer:
     """Lift the hold."""
-    return queue_ruling(call, lambda: rulings.unhold(call.context, call.entry.path))
+    return rulings.queue_ruling(call, lambda: rulings.unhold(call.context, call.entry.path))
 
 
 HOLD = Verb(

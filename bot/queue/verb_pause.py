@@ -5,21 +5,20 @@ from __future__ import annotations
 from bot.core.commands.model import Answer, Call, Param, Verb
 from bot.core.commands.parameters import MAINTAINERS, REASON
 from bot.queue import rulings
-from bot.queue.command_answers import queue_ruling
 
 WHAT = Param("what", "word", "board, tier:small, tier:medium, tier:large, or suite: and its name", required=True)
 
 
 def run_pause(call: Call) -> Answer:
     """Start nothing of it; running evaluations continue."""
-    return queue_ruling(
+    return rulings.queue_ruling(
         call, lambda: rulings.pause(call.context, call.get("what"), call.get("reason"), call.person.name)
     )
 
 
 def run_resume(call: Call) -> Answer:
     """End the pause."""
-    return queue_ruling(call, lambda: rulings.resume(call.context, call.get("what")))
+    return rulings.queue_ruling(call, lambda: rulings.resume(call.context, call.get("what")))
 
 
 PAUSE = Verb(

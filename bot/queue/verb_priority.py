@@ -7,7 +7,6 @@ from typing import cast
 from bot.core.commands.model import Answer, Call, Param, Verb
 from bot.core.commands.parameters import MAINTAINERS, MODEL, PRECISION, WEIGHTS
 from bot.queue import rulings
-from bot.queue.command_answers import queue_ruling
 from leaderboard.holds import RANK, Priority
 
 LEVEL = Param("level", "choice", "one of high, normal, low", required=True, choices=tuple(RANK))
@@ -16,7 +15,7 @@ LEVEL = Param("level", "choice", "one of high, normal, low", required=True, choi
 def run(call: Call) -> Answer:
     """Write the level into the request's file, which dispatch follows."""
     level = cast(Priority, call.get("level"))
-    return queue_ruling(call, lambda: rulings.set_priority(call.context, call.entry.path, level))
+    return rulings.queue_ruling(call, lambda: rulings.set_priority(call.context, call.entry.path, level))
 
 
 PRIORITY = Verb(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from leaderboard.attempts import Fault
+from leaderboard.attempts import Failure
+from leaderboard.dispatch import BlockerKind
 from leaderboard.requests import Access
 
 State = Literal["new", "waiting", "running", "finished", "failed", "cancelled", "elsewhere", "settled"]
@@ -66,15 +68,6 @@ class ErrorResponse(ApiModel):
     advice: str = ""
 
 
-class FailureView(ApiModel):
-    """The cause of a failed evaluation or submission, and where it lies (`fault`)."""
-
-    cause: str
-    fault: Fault
-    message: str
-    advice: str = ""
-
-
 class StartView(ApiModel):
     """When an evaluation is likely to start."""
 
@@ -95,10 +88,38 @@ class QueuePositionView(ApiModel):
 class QueueBlockerView(ApiModel):
     """The hold, pause or budget that blocks a request."""
 
-    kind: Literal["hold", "pause", "budget"]
+    kind: BlockerKind
     what: str = Field(default="", description="what is paused, or whose budget is used up")
     reason: str = ""
     by: str = ""
+
+    @property
+    def scope(self) -> str:
+        """The kind of a pause's target: `board`, `tier` or `suite`."""
+        return self.what.partition(":")[0]
+
+    @property
+    def name(self) -> str:
+        """The name of the paused tier or suite."""
+        return self.what.partition(":")[2]
+
+    @property
+    def words(self) -> str:
+        """Kind, target and reason on one line, for a terminal and for lists in threads."""
+        return ": ".join(filter(None, (f"{self.kind} {self.what}".strip(), self.reason)))
+
+
+PHASES: Mapping[str, str] = {
+    "claim": "a worker is taking it",
+    "download": "downloading the model",
+    "start": "starting the sandbox",
+    "load": "loading the weights",
+    "prepare": "preparing the questions",
+    "evaluate": "answering questions",
+    "score": "scoring",
+    "publish": "publishing",
+}
+"""Phase of an evaluation → its name for people."""
 
 
 class ProgressView(ApiModel):
@@ -129,7 +150,7 @@ class RequestSummaryView(ApiModel):
     log_url: str | None = None
     results_url: str | None = None
     details_url: str | None = Field(default=None, description="address of the dataset with all questions and answers")
-    failure: FailureView | None = None
+    failure: Failure | None = None
     failed: bool = Field(
         default=False,
         description="whether its newest evaluation failed; a finished request keeps its earlier result",

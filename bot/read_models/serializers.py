@@ -7,7 +7,6 @@ only the position of a request for a private model.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 from bot.core.context import BoardContext
 from bot.read_models import models
@@ -36,20 +35,19 @@ def summaries(
 ) -> list[models.RequestSummaryView]:
     """The summaries of `entries`. At most one round trip."""
     adopted = _adopted(context, entries)
-    return [models.RequestSummaryView(**_fields(context, entry, adopted, public=public)) for entry in entries]
+    return [_summary(context, entry, adopted, public=public) for entry in entries]
 
 
 def request(
     context: BoardContext, entry: IndexEntry, *, public: bool = True, state: AttemptState | None = None
 ) -> models.RequestView:
     """One request with its position, blocker or progress; `state` is that of its attempt, if the caller has read it."""
-    fields = _fields(context, entry, _adopted(context, [entry]), public=public)
     if state is None and entry.state == "running" and entry.attempt is not None:
         state = context.attempts.read(entry.attempt)
     outlook = take_snapshot(context).outlook(entry.path) if entry.state in ("waiting", "queued") else None
     blocker = outlook.held if outlook is not None else None
     return models.RequestView(
-        **fields,
+        **dict(summary(context, entry, public=public)),
         attempt=entry.number if entry.attempt is not None else 0,
         place=place(outlook) if outlook is not None and outlook.position is not None else None,
         held=blocker_view(entry, blocker, context.pauses.all()) if blocker is not None else None,
@@ -69,33 +67,34 @@ def _failed_before(entry: IndexEntry) -> bool:
     return standing.failure is None and standing.old and standing.status == Status.FAILED
 
 
-def _fields(context: BoardContext, entry: IndexEntry, adopted: str, *, public: bool) -> dict[str, Any]:
+def _summary(context: BoardContext, entry: IndexEntry, adopted: str, *, public: bool) -> models.RequestSummaryView:
     path, standing = parse_path(entry.path), entry.standing
     names = path if isinstance(path, RequestPath) else None
     shows_details = not public or standing.access == "public"
+    failure = old_failure(adopted) if _failed_before(entry) else standing.failure
     thread = f"{context.address(context.requests)}/discussions/{entry.thread}" if entry.thread is not None else None
-    return {
-        "path": entry.path,
-        "model": entry.model or (names.model if names else ""),
-        "revision": entry.commit,
-        "precision": names.precision if names else "",
-        "weight_type": names.weight_type if names else "",
-        "status": standing.status,
-        "state": state_of(entry),
-        "submitter": entry.whose,
-        "submitted": iso(entry.time) if 0 < entry.time < 1e11 else None,
-        "request_url": context.address(context.requests, entry.path),
-        "thread_url": thread if shows_details else None,
-        "log_url": (standing.log or None) if shows_details else None,
-        "results_url": context.address(context.results, standing.results) if standing.results else None,
-        "details_url": _details_url(context, names.model)
+    return models.RequestSummaryView(
+        path=entry.path,
+        model=entry.model or (names.model if names else ""),
+        revision=entry.commit,
+        precision=names.precision if names else "",
+        weight_type=names.weight_type if names else "",
+        status=standing.status,
+        state=state_of(entry),
+        submitter=entry.whose,
+        submitted=iso(entry.time) if 0 < entry.time < 1e11 else None,
+        request_url=context.address(context.requests, entry.path),
+        thread_url=thread if shows_details else None,
+        log_url=(standing.log or None) if shows_details else None,
+        results_url=context.address(context.results, standing.results) if standing.results else None,
+        details_url=_details_url(context, names.model)
         if shows_details and names and standing.results and not standing.old
         else None,
-        "failure": _failure_view(entry, adopted) if shows_details else None,
-        "failed": _has_failed(entry),
-        "access": standing.access,
-        "from_before": standing.old,
-    }
+        failure=failure if shows_details else None,
+        failed=_has_failed(entry),
+        access=standing.access,
+        from_before=standing.old,
+    )
 
 
 def _details_url(context: BoardContext, model: str) -> str | None:
@@ -104,12 +103,6 @@ def _details_url(context: BoardContext, model: str) -> str | None:
         return context.address(Repo("dataset", context.board.repos.details(model)))
     except BadRequest:
         return None  # the file does not hold a model's name
-
-
-def _failure_view(entry: IndexEntry, adopted: str) -> models.FailureView | None:
-    """The failure; for one from before the board's adoption, a sentence that its log is missing."""
-    failure = old_failure(adopted) if _failed_before(entry) else entry.standing.failure
-    return models.FailureView(**failure.model_dump()) if failure is not None else None
 
 
 def _has_failed(entry: IndexEntry) -> bool:

@@ -11,15 +11,15 @@ from dataclasses import replace
 
 from bot.core.context import BoardContext
 from bot.read_models.queue_snapshot import take_snapshot
-from bot.read_models.queue_texts import BlockerDetails
+from bot.read_models.serializers import blocker_view
 from bot.request_files.status_thread import update_status
 from bot.request_files.status_views import view_of
 from leaderboard.admission.facts import ModelFacts
 from leaderboard.admission.sizes import parameters
-from leaderboard.budgets import BudgetKind, hours
+from leaderboard.budgets import hours
+from leaderboard.dispatch import read_blocker
 from leaderboard.estimates import crosses, share_waited
 from leaderboard.failures import climbs
-from leaderboard.queue_snapshot import blocker_word
 from leaderboard.requests import Request
 from leaderboard.tiers import larger, size_class, tier_of, weight_bytes
 from leaderboard.times import read_time
@@ -76,7 +76,7 @@ def with_announced_place(context: BoardContext, entry: IndexEntry) -> IndexEntry
     outlook = take_snapshot(context).outlook(entry.path)
     if outlook is None:
         return entry
-    position, why = outlook.position or 0, blocker_word(outlook.held)
+    position, why = outlook.position or 0, outlook.held.stored if outlook.held is not None else ""
     if why == entry.why and not crosses(entry.place, position):
         return entry
     start = outlook.start
@@ -105,10 +105,13 @@ def tell_place(context: BoardContext, entry: IndexEntry, request: Request) -> No
     """Show the place of a waiting request, or what blocks it, in its status comment."""
     entry = with_announced_place(context, entry)
     view = view_of(context, entry, request, "waiting")
-    if entry.why:
-        view = replace(view, held=blocker_details(context, entry))
-    else:
+    blocker = read_blocker(entry.why)
+    if blocker is None:
         view = replace(view, position=entry.place or None, starts=entry.starts)
+    else:
+        used_up = hours(context.board.budgets, blocker.what, entry.tier) if blocker.kind == "budget" else 0.0
+        held = blocker_view(entry, blocker, context.pauses.all())
+        view = replace(view, held=held, tier=entry.tier, budget_hours=used_up)
     context.index.put(merge_announced(context, update_status(context, entry, view, named=request.file.steward.thread)))
 
 
@@ -135,22 +138,3 @@ def merge_announced(context: BoardContext, announced: IndexEntry) -> IndexEntry:
         why=announced.why,
         foretold=announced.foretold,
     )
-
-
-def blocker_details(context: BoardContext, entry: IndexEntry) -> BlockerDetails:
-    """Details of what blocks `entry`, as people read them."""
-    kind, _, target = entry.why.partition(" ")
-    hold = {"hold": entry.hold, "pause": context.pauses.all().get(target)}.get(kind)
-    limit = hours(context.board.budgets, _budget_owner(target), entry.tier) if kind == "budget" else 0.0
-    return BlockerDetails(
-        kind=kind,
-        what=target,
-        tier=entry.tier,
-        hours=limit,
-        reason=hold.reason if hold is not None else "",
-        by=hold.by if hold is not None else "",
-    )
-
-
-def _budget_owner(target: str) -> BudgetKind:
-    return "request" if target == "request" else "submitter" if target == "submitter" else "tier"

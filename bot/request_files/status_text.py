@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Literal
 
 from bot.core.render import printable, render
-from bot.read_models.queue_texts import BlockerDetails, start_words
+from bot.read_models.models import QueueBlockerView
 from leaderboard.attempts import Failure
 from leaderboard.holds import Hold
 from leaderboard.past import Reopening
@@ -18,6 +19,8 @@ State = Literal["refused", "waiting", "running", "finished", "failed", "again", 
 BAR_BLOCKS = 20
 TITLE_LIMIT = 200
 """Characters of a thread's title that the Hub takes."""
+ROUNDING_SECONDS = 300.0
+"""The times of an estimate are rounded outwards to this."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,10 @@ class StatusView:
     attempt: str = ""
     position: int | None = None
     starts: tuple[float, float] | None = None
-    held: BlockerDetails | None = None
+    held: QueueBlockerView | None = None
+    tier: str = ""
+    budget_hours: float = 0.0
+    """The GPU-hours of the budget that is used up, if `held` is one; `tier` is the request's."""
     why: Hold | None = None
     done: int = 0
     total: int = 0
@@ -96,6 +102,16 @@ class StatusView:
 def status_comment(view: StatusView) -> str:
     """The text of the status comment."""
     return render("status", view=view)
+
+
+def start_words(earliest: float, latest: float) -> str:
+    """`between 2026-11-25 14:00 and 18:30 UTC`; `before …` where `earliest` is 0, which means at any moment."""
+    late = datetime.fromtimestamp(latest + -latest % ROUNDING_SECONDS, UTC)
+    if not earliest:
+        return f"before {late:%Y-%m-%d %H:%M} UTC"
+    early = datetime.fromtimestamp(earliest - earliest % ROUNDING_SECONDS, UTC)
+    end = f"{late:%H:%M}" if early.date() == late.date() else f"{late:%Y-%m-%d %H:%M}"
+    return f"between {early:%Y-%m-%d %H:%M} and {end} UTC"
 
 
 def thread_title(name: str, *kind: str) -> str:

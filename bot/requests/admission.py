@@ -1,10 +1,15 @@
-"""Admission of a waiting request: it is refused with every reason, or accepted and queued."""
+"""Admission of a waiting request: it is refused with every reason, or accepted and queued.
+
+A file that cannot be read as a request is refused too.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
-from bot.core.context import BoardContext
+from bot.core.context import BoardContext, request_key
+from bot.ledger.edits import EditBase, FieldEdit
 from bot.model_facts.board_facts import with_model_facts
 from bot.model_facts.checking import gather_submission
 from bot.queue.dispatching import QUEUE, job_for
@@ -14,13 +19,19 @@ from bot.request_files.earlier_results import show_earlier
 from bot.request_files.file_edits import digest_of, stage_transition
 from bot.request_files.gather import RequestFacts
 from bot.request_files.status_thread import update_status
-from bot.request_files.status_views import view_of
+from bot.request_files.status_views import view_of, view_of_unreadable
+from bot.requests.first_look import waits
+from hub.records import File
 from leaderboard import transitions
 from leaderboard.admission.rules import judge, refusal
+from leaderboard.dialects import foreign_dialect
+from leaderboard.jsontext import object_in
 from leaderboard.lifecycle import current_attempt_id, find_current_attempt, submission_digest
 from leaderboard.privacy import access_on_hub
 from leaderboard.requests import Problem
 from leaderboard.times import corrected_time
+from redis_state.board.entry import IndexEntry
+from redis_state.board.request_snapshot import snapshot_of_unreadable
 from redis_state.dirty import SyncPriority
 
 
@@ -91,3 +102,40 @@ def _refuse(context: BoardContext, gathered: RequestFacts, reasons: tuple[Proble
     name, line = f"refuse {gathered.file.oid} {digest_of(entry.path)}", f"Refuse {request.path.model}"
     if not stage_transition(context, request, gathered.file, step, name=name, line=line, rests_on=transitions.JUDGED):
         context.index.put(entry.changed(state="settled"))  # judged: no need to sync it again
+
+
+def refuse_unreadable(context: BoardContext, entry: IndexEntry, file: File | None, problems: Sequence[Problem]) -> None:
+    """Report every problem in the thread, and in the file if it is an object that waits for an evaluation.
+
+    An object with another status is an old file in an unknown dialect, or was refused before: it stays as it is, and so
+    does a file that was written for another backend.
+    """
+    fields = object_in(file.data) if file is not None else None
+    snapshot = snapshot_of_unreadable(file.data if file is not None else None)
+    entry = entry.changed(standing=snapshot)
+    if fields is not None and (foreign_dialect(entry.path, fields) or not waits(fields)):
+        context.index.put(entry.changed(state="settled" if entry.said else "foreign", job=None))
+        return
+    entry = entry.changed(standing=snapshot.failed_with(refusal(tuple(problems))))
+    view = view_of_unreadable(context, entry, problems, writable=fields is not None)
+    entry = update_status(context, entry, view)
+    context.index.put(entry.changed(state="settled", job=None))
+    if fields is not None and file is not None:
+        _stage_refusal(context, entry, file, problems)
+
+
+def _stage_refusal(context: BoardContext, entry: IndexEntry, file: File, problems: Sequence[Problem]) -> None:
+    """Stage the refusal: it changes only the status and the bot's own object, and only in the version that was read."""
+    step = transitions.fail_transition(failure=refusal(tuple(problems)), log=None, thread=entry.thread)
+    edit = FieldEdit(
+        id=f"refuse {file.oid} {digest_of(entry.path)}",
+        path=entry.path,
+        line=f"Refuse {entry.path}"[:400],
+        subject=entry.path,
+        fields=dict(step.fields),
+        facts=dict(step.facts),
+        whole=file.oid,
+        base=EditBase(data=file.data, commit=file.commit, oid=file.oid),
+        wake=(request_key(entry.path),),
+    )
+    context.effects.stage(context.requests, edit)

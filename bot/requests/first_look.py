@@ -10,7 +10,7 @@ from bot.core.adoption import git_id
 from bot.core.context import BoardContext
 from hub.records import File, FileEntry
 from leaderboard.adoption import is_old
-from leaderboard.jsontext import object_in
+from leaderboard.jsontext import JsonObject, object_in
 from leaderboard.lifecycle import highest_used_number
 from leaderboard.requests import Problem, Request, Status, parse_request
 from redis_state.board.entry import IndexEntry
@@ -101,8 +101,11 @@ def _readable(path: str, oid: str, request: Request) -> tuple[IndexEntry, bool]:
 def _is_at_rest(data: bytes) -> bool:
     """Whether a file that is no readable request has an ended status: an old file in an unknown dialect."""
     fields = object_in(data)
-    if fields is None:
-        return False
+    return fields is not None and not waits(fields)
+
+
+def waits(fields: JsonObject) -> bool:
+    """Whether the object of an unreadable request file waits for an evaluation, by its status; no status counts too."""
     status = fields.get("status")
     word = status.strip().upper() if isinstance(status, str) else Status.PENDING.value
-    return not (word in Status.__members__ and Status(word).waits)
+    return word in Status.__members__ and Status(word).waits

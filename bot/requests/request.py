@@ -25,9 +25,8 @@ from bot.request_files import queue_places
 from bot.request_files.earlier_results import earlier_result
 from bot.request_files.followers import call_followers
 from bot.request_files.gather import RequestFacts, gather, note_used_number
-from bot.requests.admission import admit
+from bot.requests.admission import admit, refuse_unreadable
 from bot.requests.first_look import skip_if_old, skip_if_old_and_large, with_file_fields
-from bot.requests.unreadable import refuse_unreadable
 from hub.errors import TooLarge
 from hub.records import File
 from leaderboard.lifecycle import (

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from bot.core.commands.answers import say
 from bot.core.commands.model import Answer, Call, Verb
 from bot.core.commands.parameters import ANYONE, MODEL, PRECISION, WEIGHTS
 from bot.core.commands.targets import similar_names
-from bot.read_models import models, serializers
-from bot.read_models.queue_texts import start_words
-from leaderboard.times import read_time
+from bot.core.context import BoardContext
+from bot.read_models import serializers
+from bot.read_models.queue_snapshot import take_snapshot
+from bot.request_files.status_text import start_words
 
 MAX_REQUESTS = 10
 """Requests of one model that an answer shows."""
@@ -19,18 +22,14 @@ def run(call: Call) -> Answer:
     requests = [serializers.request(call.context, entry) for entry in call.entries[:MAX_REQUESTS]]
     more = len(call.entries) - len(requests)
     near = similar_names(call.context, call.model) if not requests else ()
-    return Answer(say("status", model=call.model, requests=requests, more=more, near=near, start=_start, held=_held))
+    start = partial(_start, call.context)
+    return Answer(say("status", model=call.model, requests=requests, more=more, near=near, start=start))
 
 
-def _start(place: models.QueuePositionView) -> str:
-    if place.start is None:
-        return ""
-    earliest, latest = read_time(place.start.earliest), read_time(place.start.latest)
-    return start_words(earliest or 0.0, latest) if latest is not None else ""
-
-
-def _held(held: models.QueueBlockerView) -> str:
-    return held.reason or f"{held.kind} {held.what}".strip()
+def _start(context: BoardContext, path: str) -> str:
+    outlook = take_snapshot(context).outlook(path)
+    start = outlook.start if outlook is not None else None
+    return start_words(start.earliest, start.latest) if start is not None else ""
 
 
 STATUS = Verb(

@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from bot.read_models.lists import BadCursor
 from bot.read_models.models import ErrorResponse
 
 PREFIX = "/api/"
@@ -34,6 +35,11 @@ BROKEN = ErrorResponse(
     code="broken",
     message="Something went wrong on this server. The details are in its log.",
     advice="Try again in a minute. If it happens again, tell the maintainers.",
+)
+BAD_CURSOR = ErrorResponse(
+    code="bad-cursor",
+    message="This is not a cursor.",
+    advice="Take it from `next` of the page before, or leave it out.",
 )
 ProblemPage = Callable[[Request, int, ErrorResponse], Response]
 """Renders the page that shows a problem to a person."""
@@ -134,6 +140,10 @@ def _handle_errors(app: FastAPI, problem_page: ProblemPage) -> None:
     @app.exception_handler(CannotAnswer)
     async def cannot(request: Request, error: CannotAnswer) -> Response:
         return report(request, error.status, error.problem, error.headers)
+
+    @app.exception_handler(BadCursor)
+    async def no_cursor(request: Request, _error: BadCursor) -> Response:
+        return report(request, 422, BAD_CURSOR)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:

@@ -1,4 +1,4 @@
-"""`/api`: requests, the queue, decisions, and checks of models; documented in `/openapi.json`.
+"""`/api` beside the JSON of the pages: requests, the queue as one document, checks of models.
 
 The routes read Redis on threads, so the event loop that receives deliveries never waits for them. A sync process
 answers checks, through Redis too.
@@ -13,13 +13,11 @@ from fastapi.responses import Response
 
 from bot.read_models import models
 from bot.read_models.check_models import CheckResponse
-from bot.read_models.lists import BadCursor, QueueReader
-from bot.read_models.talk_models import DecisionListResponse, WaitingThreadsResponse
+from bot.read_models.lists import QueueReader
 from bot.web.answers import CannotAnswer, answer
 from bot.web.asking import RETRY_SECONDS
 from bot.web.checks import Checks
 from bot.web.incoming import client_of
-from bot.web.talks import decisions, threads_waiting
 from leaderboard.options import DEFAULT_PRECISION
 from redis_state.board.messages import CheckQuestion
 
@@ -28,16 +26,10 @@ MAX_ROWS = 500
 Status = Literal["PENDING", "RERUN", "RUNNING", "FINISHED", "FAILED", "PENDING_NEW_EVAL", "CANCELLED", "OTHER"]
 Limit = Annotated[int, Query(ge=1, le=MAX_ROWS, description="maximum number of rows")]
 Name = Annotated[str, Query(max_length=200)]
-After = Annotated[int, Query(ge=0, le=10_000_000)]
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     422: {"model": models.ErrorResponse, "description": "A parameter is not valid."},
     503: {"model": models.ErrorResponse, "description": "The queue's server does not answer."},
 }
-BAD_CURSOR = models.ErrorResponse(
-    code="bad-cursor",
-    message="This is not a cursor.",
-    advice="Take it from `next` of the page before, or leave it out.",
-)
 NOT_MODIFIED: dict[int | str, dict[str, Any]] = {304: {"description": "The client has it already, by its ETag."}}
 
 
@@ -46,7 +38,6 @@ def api_routes(pages: QueueReader, checks: Checks) -> APIRouter:
     routes = APIRouter(prefix="/api", tags=["api"], responses={**PROBLEMS, **NOT_MODIFIED})
     _add_requests(routes, pages)
     _add_queue(routes, pages)
-    _add_talks(routes, pages)
     _add_check(routes, checks)
     return routes
 
@@ -62,12 +53,9 @@ def _add_requests(routes: APIRouter, pages: QueueReader) -> None:
         limit: Limit = 100,
     ) -> Response:
         """Requests that match every filter, newest first. A short or empty page may still have a next one."""
-        try:
-            page = pages.requests(
-                status=status or "", model=model.strip(), submitter=submitter.strip(), cursor=cursor, limit=limit
-            )
-        except BadCursor as error:
-            raise CannotAnswer(422, BAD_CURSOR) from error
+        page = pages.requests(
+            status=status or "", model=model.strip(), submitter=submitter.strip(), cursor=cursor, limit=limit
+        )
         return answer(request, page)
 
     @routes.get(
@@ -87,17 +75,6 @@ def _add_requests(routes: APIRouter, pages: QueueReader) -> None:
 
 
 def _add_queue(routes: APIRouter, pages: QueueReader) -> None:
-    @routes.get("/queue", summary="The queue", response_model=models.QueueResponse)
-    def queue(
-        request: Request,
-        after: Annotated[After, Query(description="number of waiting requests to skip")] = 0,
-        held_after: Annotated[After, Query(description="number of held requests to skip")] = 0,
-        limit: Limit = 100,
-    ) -> Response:
-        """Waiting requests in order, with position and estimated start; held ones, and why; running ones, and their
-        progress."""
-        return answer(request, pages.queue(after=after, held_after=held_after, limit=limit))
-
     @routes.get("/queue.json", summary="The queue as one document", response_model=models.WholeQueueResponse)
     def whole_queue(
         request: Request,
@@ -105,25 +82,6 @@ def _add_queue(routes: APIRouter, pages: QueueReader) -> None:
     ) -> Response:
         """For front ends: requests that wait, are held back, or run, and the newest that finished or failed."""
         return answer(request, pages.whole_queue(limit=limit))
-
-
-def _add_talks(routes: APIRouter, pages: QueueReader) -> None:
-    @routes.get("/decisions", summary="What people decided", response_model=DecisionListResponse)
-    def decided(
-        request: Request,
-        cursor: Annotated[str, Query(max_length=2_000, description="`next` of the page before")] = "",
-        limit: Limit = 100,
-    ) -> Response:
-        """Commands that decided something, newest first: person, command, whether it was allowed, and the answer."""
-        try:
-            return answer(request, decisions(pages.context, cursor=cursor, limit=limit))
-        except BadCursor as error:
-            raise CannotAnswer(422, BAD_CURSOR) from error
-
-    @routes.get("/threads-waiting", summary="Threads that wait", response_model=WaitingThreadsResponse)
-    def waiting(request: Request) -> Response:
-        """Discussions that wait for a maintainer, the longest first."""
-        return answer(request, threads_waiting(pages.context))
 
 
 def _add_check(routes: APIRouter, checks: Checks) -> None:

@@ -6,9 +6,38 @@ records are then cached under the older id, until the next read.
 
 from __future__ import annotations
 
+from typing import Literal
+
+from pydantic import Field
+
 from bot.core.flag_table import FlagBook
-from bot.web import board_models as models
+from bot.read_models.models import ApiModel
 from leaderboard.flags import FlagRecord
+
+
+class FlagDecisionView(ApiModel):
+    """One decision about a flag."""
+
+    what: Literal["flagged", "lifted"]
+    at: str
+    by: str
+    reason: str = ""
+
+
+class FlagView(ApiModel):
+    """A flag of a model, active or lifted. Its author can answer in `thread`."""
+
+    model: str
+    also: list[str] = Field(default_factory=list, description="other names of the model")
+    stands: bool = Field(description="whether the flag is active; false: it was lifted")
+    category: str
+    words: str = Field(description="what the category means")
+    reason: str = ""
+    cure: str = Field(default="", description="what the model's author can do")
+    revision: str = Field(default="", description="the flagged commit; empty: all")
+    precision: str = ""
+    thread: str = ""
+    decisions: list[FlagDecisionView] = Field(default_factory=list)
 
 
 class FlagReader:
@@ -18,12 +47,12 @@ class FlagReader:
         self._book = book
         self._cache: tuple[str, list[FlagRecord]] = ("", [])
 
-    def all(self) -> list[models.FlagView]:
+    def all(self) -> list[FlagView]:
         """Every flag, active ones first. One round trip, and another one if they changed."""
         records = sorted(self._records(), key=lambda record: (not record.stands, record.model.casefold()))
         return [flag_view(record) for record in records]
 
-    def of(self, model: str) -> list[models.FlagView]:
+    def of(self, model: str) -> list[FlagView]:
         """The flags of the model that has, or had, this name. Case does not matter."""
         name = model.casefold()
         return [flag_view(record) for record in self._records() if name in map(str.casefold, record.names)]
@@ -36,13 +65,9 @@ class FlagReader:
         return cache[1]
 
 
-def flag_view(record: FlagRecord) -> models.FlagView:
+def flag_view(record: FlagRecord) -> FlagView:
     """The public view of one flag."""
-    decisions = [
-        models.FlagDecisionView(what=decision.what, at=decision.at, by=decision.by, reason=decision.reason)
-        for decision in record.decisions
-    ]
-    return models.FlagView(
+    return FlagView(
         model=record.model,
         also=list(record.also),
         stands=record.stands,
@@ -53,5 +78,5 @@ def flag_view(record: FlagRecord) -> models.FlagView:
         revision=record.scope.revision,
         precision=record.scope.precision,
         thread=record.thread,
-        decisions=decisions,
+        decisions=[FlagDecisionView.model_validate(one, from_attributes=True) for one in record.decisions],
     )

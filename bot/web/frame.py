@@ -7,7 +7,8 @@ run even if it were not escaped.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from importlib import resources
 from urllib.parse import quote, urlencode
 
@@ -16,10 +17,8 @@ from fastapi.responses import HTMLResponse, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from bot.read_models.models import ErrorResponse
-from bot.read_models.phases import PHASES
+from bot.read_models.models import PHASES, ErrorResponse
 from bot.web.answers import FRESH, PRIVATE, tagged
-from bot.web.talks import readable_time
 from bot.web.visitors import Visitors
 from leaderboard.attempts import Fault
 
@@ -44,12 +43,20 @@ WORDS = {"new": "being checked", "elsewhere": "with another backend", "settled":
 class Frame:
     """Renders the pages of one board. `discussions` is the Hub address where its people write.
 
-    `ancestors` are the origins that may show the pages in a frame, none by default.
+    `ancestors` are the origins that may show the pages in a frame, none by default. `menu` has the path and the name of
+    each page in the menu.
 
     With `visitors`, every page names the person who is signed in, and no cache stores the pages that they see.
     """
 
-    def __init__(self, title: str, discussions: str, ancestors: str = "", visitors: Visitors | None = None) -> None:
+    def __init__(
+        self,
+        title: str,
+        discussions: str,
+        ancestors: str = "",
+        visitors: Visitors | None = None,
+        menu: Sequence[tuple[str, str]] = (),
+    ) -> None:
         self.title = title
         self.visitors = visitors if visitors is not None and visitors.app is not None else None
         varying = {"vary": "cookie"} if self.visitors is not None else {}
@@ -64,7 +71,7 @@ class Frame:
         )
         self._templates.filters.update(time=time_tag, path=as_path, query=as_query, short=short)
         self._templates.globals.update(PHASES=PHASES, FAULTS=FAULTS, WORDS=WORDS, static=static_address)
-        self._templates.globals.update(discussions=discussions)
+        self._templates.globals.update(discussions=discussions, menu=menu)
         self._templates.globals.update(can_sign_in=self.visitors is not None, framed=bool(ancestors))
 
     def page(
@@ -134,7 +141,13 @@ def static_address(name: str) -> str:
 
 def time_tag(at: str | None) -> Markup:
     """An ISO time in readable form. The script adds the relative time, so that the page's ETag stays the same."""
-    return Markup('<time datetime="{}">{}</time>').format(at, readable_time(at)) if at else Markup("")
+    if not at:
+        return Markup("")
+    try:
+        readable = datetime.fromisoformat(at).astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    except ValueError:
+        readable = at  # it is no time
+    return Markup('<time datetime="{}">{}</time>').format(at, readable)
 
 
 def as_path(value: str) -> str:

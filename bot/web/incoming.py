@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
+from typing import Literal, TypeVar
 from urllib.parse import parse_qs
 
 from fastapi import Request
@@ -17,6 +19,7 @@ MAX_BODY_BYTES = 16_384
 MAX_QUERY_CHARACTERS = 1_001
 """Of one value of a query: one more than a search may have, so that a longer search is recognised as too long."""
 MAX_NUMBER = 10_000_000
+Word = TypeVar("Word", bound=str)
 
 
 def words(request: Request, name: str) -> str:
@@ -24,10 +27,10 @@ def words(request: Request, name: str) -> str:
     return request.query_params.get(name, "")[:MAX_QUERY_CHARACTERS].strip()
 
 
-def choice(request: Request, name: str, known: tuple[str, ...]) -> str:
+def choice(request: Request, name: str, known: Sequence[Word]) -> Word | Literal[""]:
     """The query parameter `name` if it is one of `known`, else ""."""
     value = words(request, name)
-    return value if value in known else ""
+    return next((word for word in known if word == value), "")
 
 
 def number(request: Request, name: str, least: int) -> int:

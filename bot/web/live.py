@@ -40,6 +40,8 @@ STREAM_SECONDS = 900.0
 
 SHOWN = 25
 """Rows of each list that are watched: as many as are on the first page of the queue."""
+PROGRESS = {"path", "phase", "done", "total"}
+"""What an event tells of each running request."""
 FULL = models.ErrorResponse(
     code="too-many", message="Too many viewers watch already.", advice="Reload the page instead."
 )
@@ -143,11 +145,7 @@ class Live:
         running = [(view.path, view.phase) for view in queue.running]
         rows = (queue.waiting, queue.held, running, queue.counts, place)
         lists = hashlib.sha256(repr(rows).encode("utf-8", "replace")).hexdigest()[:16]
-        return place, Snapshot(lists, json.dumps([_progress(view) for view in queue.running]))
-
-
-def _progress(view: models.RunningRequestView) -> dict[str, object]:
-    return {"path": view.path, "phase": view.phase, "done": view.done, "total": view.total}
+        return place, Snapshot(lists, json.dumps([view.model_dump(include=PROGRESS) for view in queue.running]))
 
 
 class Events(StreamingResponse):

@@ -53,7 +53,7 @@ class BoardMetrics(Collector):
 def metric_routes(context: BoardContext) -> APIRouter:
     """The route of one board."""
     registry = CollectorRegistry()
-    registry.register(_Lazy(BoardMetrics(context)))
+    registry.register(BoardMetrics(context))
     routes = APIRouter(include_in_schema=False)
 
     @routes.get("/metrics")
@@ -61,19 +61,6 @@ def metric_routes(context: BoardContext) -> APIRouter:
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
     return routes
-
-
-class _Lazy(Collector):
-    """Saves the collection that the registry does at registration only to learn the metrics' names."""
-
-    def __init__(self, inner: Collector) -> None:
-        self._inner = inner
-
-    def describe(self) -> list[Metric]:
-        return []
-
-    def collect(self) -> Iterator[Metric]:
-        yield from self._inner.collect()
 
 
 def _gauge(name: str, help: str, values: Sequence[tuple[Sequence[str], float]], labels: Sequence[str] = ()) -> Metric:

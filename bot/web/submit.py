@@ -103,13 +103,9 @@ class Submitting:
             raise CannotAnswer(429, problem, {"retry-after": str(wait)})
 
     def _under_way(self, submission: ApiSubmission) -> SubmissionResponse:
-        arguments, model = submission.arguments, submission.arguments["model"]
-        request = as_request(
-            model,
-            revision=arguments["revision"],
-            precision=arguments["precision"],
-            weight_type=arguments["weight_type"],
-        )
+        words = submission.arguments
+        model, precision = words["model"], words["precision"]
+        request = as_request(model, revision=words["revision"], precision=precision, weight_type=words["weight_type"])
         path = "" if isinstance(request, Problem) else str(request.path)
         return submission_response(self.context, SubmitResult("under-way", model, path))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
@@ -10,6 +10,7 @@ from localhub.accounts.store import Account
 from localhub.clock import iso
 from localhub.errors import Forbidden
 from localhub.http.paging import next_link
+from localhub.json_values import JsonObject
 from localhub.routes.dependencies import CallerDep, StateDep, public_url
 from localhub.routes.whoami import AccountName, named_account
 from localhub.state import HubState
@@ -23,7 +24,7 @@ Cursor = Annotated[int, Query(ge=0, le=100_000_000)]
 @router.get("/api/settings/repositories")
 def own_repos(
     request: Request, response: Response, state: StateDep, caller: CallerDep, limit: Limit = 1000, cursor: Cursor = 0
-) -> list[dict[str, Any]]:
+) -> list[JsonObject]:
     """One page of the caller's own repos."""
     return _page(request, response, state, caller.require_account(), limit, cursor)
 
@@ -37,7 +38,7 @@ def repos_of_org(
     org: AccountName,
     limit: Limit = 1000,
     cursor: Cursor = 0,
-) -> list[dict[str, Any]]:
+) -> list[JsonObject]:
     """One page of an organisation's repos, for its members."""
     account = named_account(state, org, "org")
     if state.accounts.role(account.id, caller.require_account().id) is None:
@@ -47,7 +48,7 @@ def repos_of_org(
 
 def _page(
     request: Request, response: Response, state: HubState, owner: Account, limit: int, cursor: int
-) -> list[dict[str, Any]]:
+) -> list[JsonObject]:
     repos = state.repos.all(namespace=owner.name)
     if cursor + limit < len(repos):
         response.headers["Link"] = next_link(request, public_url(request), cursor=str(cursor + limit))

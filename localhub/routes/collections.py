@@ -12,6 +12,7 @@ from localhub.accounts.store import Account, Caller
 from localhub.clock import iso
 from localhub.errors import BadRequest, Forbidden, HubError, RepoNotFound, Unauthorized
 from localhub.http.paging import next_link
+from localhub.json_values import JsonObject
 from localhub.repos.collections import Collection, CollectionItem, CollectionNotFound, ItemType
 from localhub.repos.records import RepoType
 from localhub.routes.dependencies import CallerDep, Name, Namespace, StateDep, public_url
@@ -99,7 +100,7 @@ def collections(
     sort: Literal["lastModified", "trending", "upvotes"] = "lastModified",  # noqa: ARG001  (nothing is upvoted here)
     limit: Annotated[int, Query(ge=1, le=100)] = 100,
     cursor: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
-) -> list[dict[str, Any]]:
+) -> list[JsonObject]:
     """One page of the collections that the caller may see, the last changed first, each with its first items."""
     owners = {name.lower() for name in owner or ()}
     visible = [
@@ -121,7 +122,7 @@ def collections(
 
 
 @router.post("/api/collections")
-def create(state: StateDep, caller: CallerDep, body: NewCollection) -> dict[str, Any]:
+def create(state: StateDep, caller: CallerDep, body: NewCollection) -> JsonObject:
     """Create a collection."""
     account = caller.require_account()
     owner = state.accounts.by_name(body.namespace) if body.namespace else account
@@ -132,20 +133,20 @@ def create(state: StateDep, caller: CallerDep, body: NewCollection) -> dict[str,
 
 
 @router.get("/api/collections/{ns}/{name}")
-def collection(state: StateDep, caller: CallerDep, found: Readable) -> dict[str, Any]:
+def collection(state: StateDep, caller: CallerDep, found: Readable) -> JsonObject:
     """A collection with all items."""
     return _fields(state, found, _items(state, caller, found))
 
 
 @router.patch("/api/collections/{ns}/{name}")
-def update(state: StateDep, caller: CallerDep, found: Writable, body: CollectionChanges) -> dict[str, Any]:
+def update(state: StateDep, caller: CallerDep, found: Writable, body: CollectionChanges) -> JsonObject:
     """Change a collection; a new title changes its slug, and the earlier one still works."""
     changed = state.collections.update(found, body.model_dump(exclude_none=True))
     return {"success": True, "data": _fields(state, changed, _items(state, caller, changed))}
 
 
 @router.delete("/api/collections/{ns}/{name}")
-def delete(state: StateDep, found: Writable) -> dict[str, Any]:
+def delete(state: StateDep, found: Writable) -> JsonObject:
     """Delete a collection."""
     state.collections.delete(found)
     return {"success": True}
@@ -153,7 +154,7 @@ def delete(state: StateDep, found: Writable) -> dict[str, Any]:
 
 @router.post("/api/collections/{ns}/{name}/items")
 @router.post("/api/collections/{ns}/{name}/item")
-def add_item(state: StateDep, caller: CallerDep, found: Writable, body: NewItem) -> dict[str, Any]:
+def add_item(state: StateDep, caller: CallerDep, found: Writable, body: NewItem) -> JsonObject:
     """Add a repo or a collection at the end; 404 for one that the caller cannot see, 409 for one that is in it."""
     item_type, target = _target(state, caller, body.item)
     state.collections.add_item(found, item_type, target, body.note)
@@ -162,14 +163,14 @@ def add_item(state: StateDep, caller: CallerDep, found: Writable, body: NewItem)
 
 
 @router.patch("/api/collections/{ns}/{name}/items/{item_id}")
-def change_item(state: StateDep, found: Writable, item_id: ItemId, body: ItemChanges) -> dict[str, Any]:
+def change_item(state: StateDep, found: Writable, item_id: ItemId, body: ItemChanges) -> JsonObject:
     """Change an item's note or its place."""
     state.collections.change_item(found, item_id, note=body.note, position=body.position)
     return {"success": True}
 
 
 @router.delete("/api/collections/{ns}/{name}/items/{item_id}")
-def remove_item(state: StateDep, found: Writable, item_id: ItemId) -> dict[str, Any]:
+def remove_item(state: StateDep, found: Writable, item_id: ItemId) -> JsonObject:
     """Remove an item."""
     state.collections.remove_item(found, item_id)
     return {"success": True}
@@ -218,13 +219,13 @@ def _target(state: HubState, caller: Caller, item: ItemTarget) -> tuple[ItemType
     return repo_type, repo.oid
 
 
-def _items(state: HubState, caller: Caller, collection: Collection) -> list[dict[str, Any]]:
+def _items(state: HubState, caller: Caller, collection: Collection) -> list[JsonObject]:
     """The items that still exist and that the caller may see, numbered."""
     shown = (_item(state, caller, item) for item in state.collections.items(collection))
     return [{**fields, "position": position} for position, fields in enumerate(filter(None, shown))]
 
 
-def _item(state: HubState, caller: Caller, item: CollectionItem) -> dict[str, Any] | None:
+def _item(state: HubState, caller: Caller, item: CollectionItem) -> JsonObject | None:
     note = {"note": {"text": item.note, "html": item.note}} if item.note else {}
     fields = {"_id": item.id, "type": item.type, **note}
     if item.type == "collection":
@@ -258,7 +259,7 @@ def _holds_any(items: list[dict[str, Any]], wanted: list[str]) -> bool:
     return any(name.lower() in names for name in wanted)
 
 
-def _fields(state: HubState, collection: Collection, items: list[dict[str, Any]]) -> dict[str, Any]:
+def _fields(state: HubState, collection: Collection, items: list[dict[str, Any]]) -> JsonObject:
     owner = state.accounts.by_id(collection.owner_id)
     if owner is None:
         raise BadRequest("The owner of this collection was deleted.")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
 from localhub.clock import iso
 from localhub.http.paging import next_link
 from localhub.http.routing import RepoKind
+from localhub.json_values import JsonObject
 from localhub.routes.dependencies import CallerDep, Name, Readable, StateDep, public_url
 from localhub.routes.repo_info import without_owner
 from localhub.routes.whoami import AccountName, account_fields, named_account
@@ -43,7 +44,7 @@ def unlike_without_owner(state: StateDep, caller: CallerDep, kind: RepoKind, nam
 @router.get("/api/{kind:kind}/{ns}/{name}/likers")
 def likers(
     request: Request, response: Response, repo: Readable, state: StateDep, limit: Limit = 1000, cursor: Cursor = 0
-) -> list[dict[str, Any]]:
+) -> list[JsonObject]:
     """One page of the users who like a repo, newest first."""
     rows = state.likes.of_repo(repo)
     _link(request, response, len(rows), cursor, limit)
@@ -60,7 +61,7 @@ def liked_repos(
     user: AccountName,
     limit: Limit = 1000,
     cursor: Cursor = 0,
-) -> list[dict[str, Any]]:
+) -> list[JsonObject]:
     """One page of the repos that a user likes, newest first, without those that the caller may not see."""
     liked = [
         (repo, row["at"])

@@ -95,7 +95,9 @@ class IndexEntry(BaseModel):
     starts: tuple[float, float] | None = Field(
         default=None, description="earliest and latest start that the status comment shows"
     )
-    why: str = Field(default="", description="what holds the request back, in one word, as the status comment shows it")
+    why: str = Field(
+        default="", description="what holds it back, as the status comment shows it (`QueueBlocker.stored`)"
+    )
     foretold: tuple[float, float, int] | None = Field(
         default=None, description="when its start was estimated, in how many seconds it was to start, and its round"
     )

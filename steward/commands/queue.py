@@ -16,7 +16,7 @@ from steward.commands.output import ending, say
 
 if TYPE_CHECKING:
     from bot.core.context import BoardContext
-    from bot.read_models.queue_texts import QueueCommandResult
+    from bot.queue.rulings import QueueCommandResult
 
 UNCHANGED = 1
 """Exit status if nothing changes, because of the present state or an error; the message says which."""

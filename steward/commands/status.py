@@ -79,8 +79,7 @@ def request_lines(request: RequestView) -> Iterator[str]:
     yield from (f"  {name:10} {printable(value)}" for name, value in facts.items() if value)
     if request.held is not None:
         by = f" ({request.held.by})" if request.held.by else ""
-        words = f"{request.held.kind} {request.held.what}".strip() + f": {request.held.reason}{by}"
-        yield f"  {'held back':10} {printable(words)}"
+        yield f"  {'held back':10} {printable(f'{request.held.words}{by}')}"
     if request.failure is not None:
         yield f"  {'reason':10} {printable(request.failure.message)} (cause: {request.failure.cause})"
         if request.failure.advice:

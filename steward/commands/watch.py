@@ -88,9 +88,6 @@ def queue_tables(queue: QueueResponse) -> RenderableType:
         waiting.add_row(str(request.position), text(request.model), text(request.submitter), request.tier, start)
     held = Table("Held back", "Why", expand=True)
     for blocked in queue.held:
-        held.add_row(
-            text(blocked.model),
-            text(": ".join(filter(None, (f"{blocked.kind} {blocked.what}".strip(), blocked.reason)))),
-        )
+        held.add_row(text(blocked.model), text(blocked.words))
     heading = f"{counts.running} running, {counts.waiting} waiting, {counts.held} held back, {counts.workers} workers"
     return Group(Text(heading), running, waiting, *([held] if queue.held else []))

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from bot.read_models.phases import PHASES
+from bot.read_models.models import PHASES
 from steward.demo.watch import DemoResult, SubmissionReport, SubmissionStatus
 
 

@@ -1,20 +1,24 @@
-"""Turn figures into charts: series, scale, and a description for people who do not see the chart."""
+"""Turn figures into charts, each with a description for people who do not see it, and into images of a page."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from bot.web.charts import models
-from bot.web.charts.drawing import Picture, Series, Tone
+from bot.web.charts.drawing import WIDTHS, Picture, Series, Tone
 from bot.web.charts.words import ENDS, short_span, words
+from bot.web.frame import as_path
 from leaderboard.attempts import Fault
 from leaderboard.times import read_time
 from leaderboard.timings import DAY, step_of
 
 SCALE = (1, 10, 60, 600, 3_600, 28_800, 259_200, 2_592_000, 31_536_000)
 """Seconds at which a scale of durations may have a tick."""
+MAX_WINDOW_WIDTHS = ("40rem", "64rem", "")
+"""Width of the window up to which each of WIDTHS is shown; the last one is for all wider windows."""
 _TONES: Mapping[Fault, Tone] = {"submission": "b", "us": "c", "hub": "d", "unknown": "e"}
 
 
@@ -146,3 +150,38 @@ PICTURES: Mapping[str, Callable[[models.TimingsResponse], Picture | None]] = {
     "ended": outcomes,
     "queue": queue,
 }
+
+
+@dataclass(frozen=True)
+class ChartImage:
+    """One size of a chart, for windows up to the width `up_to`."""
+
+    address: str
+    up_to: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class ChartContext:
+    """The argument of the macro `chart` in `templates/chart.html`; the sizes from the smallest to the largest."""
+
+    title: str
+    says: str
+    sizes: tuple[ChartImage, ...]
+
+
+def chart_context(picture: Picture | None, address: str) -> ChartContext | None:
+    """The context for `picture`, whose images are at `address` plus a `width` parameter; None without a picture."""
+    if picture is None:
+        return None
+    sizes = zip(WIDTHS, MAX_WINDOW_WIDTHS, strict=True)
+    images = (ChartImage(f"{address}width={width}", up_to, width, picture.height(width)) for width, up_to in sizes)
+    return ChartContext(picture.title, picture.says, tuple(images))
+
+
+def model_chart(comparison: models.ComparisonView | None) -> ChartContext | None:
+    """The chart of a model's compared scores; None if there are none."""
+    if comparison is None:
+        return None
+    return chart_context(scores(comparison), f"/charts/models/{as_path(comparison.model)}?")

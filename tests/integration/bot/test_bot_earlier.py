@@ -11,6 +11,7 @@ from bot.read_models import serializers
 from bot.results.scoreboard import SCORES
 from bot.results.searching import find
 from bot.web.board import BoardReader
+from bot.web.pages.results import ResultsQuery, results
 from leaderboard.attempts import Failure
 from tests.support.board.board_driver import BoardDriver
 from tests.support.board.published_details import publish
@@ -50,7 +51,7 @@ def run(stand: BoardDriver, **end: Any) -> None:
 
 def scored(stand: BoardDriver) -> list[tuple[str, float]]:
     """Commit and average on the page of results."""
-    return [(one.revision, one.average) for one in BoardReader(stand.context).results(size=9).results]
+    return [(one.revision, one.average) for one in results(BoardReader(stand.context), ResultsQuery(limit=9)).results]
 
 
 def found(stand: BoardDriver, revision: str) -> list[float | None]:

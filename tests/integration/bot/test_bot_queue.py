@@ -24,6 +24,7 @@ from redis_state.board.measures import Cost
 from redis_state.heartbeats import WorkerCard
 from redis_state.jobs import EvaluationJob
 from tests.support.board.board_driver import REQUESTS, BoardDriver
+from tests.support.board.discussion import Discussion
 from tests.support.board.queued_requests import path_of, queued, said, start, submit
 
 THEIRS = Failure(cause="weights-corrupted", fault="submission", message="Cut off.")
@@ -309,6 +310,8 @@ def test_how_long_evaluations_take_is_learned_again_from_the_results(stand: Boar
     start(stand, queued(stand)[0])
     (late,) = submit(stand, "p3", sender="ada")
     assert "and should start between " in said(stand, late)
+    stand.time -= 120  # Discussion looks two minutes later, when the worker must still be alive
+    assert ", should start between " in Discussion(stand).ask("/status ada/good")
 
 
 def test_packed_weights_are_as_large_as_what_is_packed_in_them(stand: BoardDriver) -> None:

@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 
 from bot.setup.adopting import adopt
 from bot.setup.reevaluating import put_back, survey
-from bot.web.talks import decisions
+from bot.web.board import BoardReader
+from bot.web.pages.threads import DecisionsQuery, decisions
 from hub.budget import Commits
 from leaderboard.attempts import Failure
 from leaderboard.effects import Effects
@@ -137,7 +138,7 @@ def test_finished_requests_wait_for_the_new_suite_on_command_and_once(stand: Boa
     assert stand.file(current)["status"] == "FINISHED"
     assert {one.path: one.rank for one in stand.context.index.waiting()} == dict.fromkeys(paths, 2)
 
-    (decided,) = decisions(stand.context).decisions
+    (decided,) = decisions(BoardReader(stand.context), DecisionsQuery()).decisions
     assert (decided.verb, decided.person, decided.thread_url) == ("reevaluate", "steward-bot", "")
     assert sorted(decided.requests) == sorted(paths)
     (kept,) = [one for one in stand.context.hub.list_files(stand.context.logs) if one.path.startswith("decisions/")]
@@ -149,7 +150,7 @@ def test_finished_requests_wait_for_the_new_suite_on_command_and_once(stand: Boa
     commits = stand.commits()
     code, said = shell("reevaluate", "--yes")
     assert (code, "There is nothing to do." in said) == (0, True), said
-    assert (stand.commits(), len(decisions(stand.context).decisions)) == (commits, 1)
+    assert (stand.commits(), len(decisions(BoardReader(stand.context), DecisionsQuery()).decisions)) == (commits, 1)
 
     evaluate(stand, paths[0], 3)
     newer = stand.file(paths[0])["steward"]
@@ -252,4 +253,4 @@ def test_a_board_that_holds_relaunches_back_puts_nothing_back(stand: BoardDriver
     stand.settle()
     assert stand.file(path)["status"] == "FINISHED"
     assert [thing.status for thing in stand.context.effects.shadow.read().things] == ["PENDING_NEW_EVAL"]
-    assert decisions(stand.context).decisions == []
+    assert decisions(BoardReader(stand.context), DecisionsQuery()).decisions == []

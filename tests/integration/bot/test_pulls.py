@@ -9,6 +9,8 @@ import pytest
 import redis
 from huggingface_hub import HfApi
 
+from bot.core.pull_records import find_report
+from bot.pulls.report import report_void
 from hub.records import Repo
 from hub.retries import Retries
 from leaderboard.effects import Effect, EffectMode
@@ -140,6 +142,21 @@ def test_a_push_makes_the_report_void(stand: BoardDriver) -> None:
     assert f"An earlier report, on `{first[:8]}`, is void" in text
     assert f"Checked at `{second[:8]}`" in text
     assert bot_comments(stand, number) == 1
+
+
+def test_a_void_report_is_replaced_also_where_the_head_is_what_was_checked(stand: BoardDriver) -> None:
+    """A process that died after it voided a report leaves one that says so: the next sync checks the pull request."""
+    number, head = propose(stand, {PATH: fields(stand)})
+    look(stand, number)
+    context = stand.context
+    seen = context.hub.thread(context.requests, number)
+    _, record = find_report(context, seen)
+    assert record is not None
+    report_void(context, context.requests, seen, record)
+    assert "so that report is void" in report(stand, number)
+    look(stand, number)
+    assert "passes every check" in report(stand, number)
+    assert f"Checked at `{head[:8]}`" in report(stand, number)
 
 
 def test_a_push_that_no_webhook_told_of_is_found_by_the_next_look_at_the_repo(stand: BoardDriver) -> None:

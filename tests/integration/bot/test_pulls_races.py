@@ -33,7 +33,8 @@ from tests.support.board.pull_requests import (
 from tests.support.board.worlds import board_world
 
 ALARM = "pull-alarm"
-KEPT = {"README.md": b"Ours.\n", "notes/a.txt": b"a", "notes/b.txt": b"b"}
+LARGE = bytes(range(256)) * 50
+KEPT = {"README.md": b"Ours.\n", "notes/a.txt": b"a", "notes/b.txt": b"b", "ours.bin": LARGE}
 """What is on main before."""
 
 
@@ -91,7 +92,9 @@ PUSHES: dict[str, dict[str, Any]] = {
     "a file of ours removed": {"README.md": None, "notes/a.txt": None},
     "a file in place of a folder": {"notes/a.txt": None, "notes/b.txt": None, "notes": b"file"},
     "the request taken out": {PATH: None, "x.txt": b"x"},
-    "a large file": {"weights.bin": bytes(range(256)) * 50},
+    "a large file": {"weights.bin": LARGE},
+    "a large file of ours changed": {"ours.bin": LARGE * 2},
+    "a large file of ours removed": {"ours.bin": None},
 }
 
 

@@ -14,6 +14,7 @@ from bot.results import scoreboard
 from bot.results.scores import _first
 from bot.results.searching import find
 from bot.web.board import BoardReader
+from bot.web.pages.results import ResultsQuery, results
 from redis_state.board.scoreboard import EvaluationScores
 from tests.support.board.board_driver import BoardDriver
 from tests.support.board.published_details import publish
@@ -76,7 +77,9 @@ def commit(stand: BoardDriver, path: str, content: object) -> None:
 
 def page(views: BoardReader) -> list[tuple[str, str, str, float]]:
     """What the page of results tells: model, commit, licence and average."""
-    return [(one.model, one.revision, one.licence, one.average) for one in views.results(size=10).results]
+    return [
+        (one.model, one.revision, one.licence, one.average) for one in results(views, ResultsQuery(limit=10)).results
+    ]
 
 
 def found(stand: BoardDriver, words: str) -> list[tuple[str, float | None]]:
@@ -101,13 +104,23 @@ def test_what_finished_is_shown_and_found_by_licence_after_redis_was_lost(
     before, rows = stand.context.scores.all(), page(BoardReader(stand.context))
     assert found(stand, "good; Hub License: MIT") == [(path, before[0].average)]
     stand.context.redis.flushall()
-    stand.settle()
     views = BoardReader(stand.context)
-    assert page(views) == []
-    look(stand)
+    stand.settle()
     assert stand.context.scores.all() == before
     assert found(stand, "good; Hub License: MIT") == [(path, before[0].average)]
     assert page(views) == rows, "a process that serves pages hears of it"
+
+
+def test_the_page_says_that_scores_are_read_again_until_they_were(stand: BoardDriver) -> None:
+    """After Redis was lost, an empty table is being rebuilt; once the scores were read, it is empty for good."""
+    old(stand, "ada/lost", score=None)
+    stand.settle()
+    views = BoardReader(stand.context)
+    assert not results(views, ResultsQuery()).rebuilding, "the only results are gone"
+    stand.context.redis.delete(stand.context.keys.scores_state)
+    assert results(views, ResultsQuery()).rebuilding
+    look(stand)
+    assert not results(views, ResultsQuery()).rebuilding
 
 
 def test_what_is_from_before_us_is_shown_and_found_by_licence(stand: BoardDriver) -> None:
@@ -159,8 +172,6 @@ def test_a_few_models_are_asked_about_at_a_time(stand: BoardDriver, monkeypatch:
     hidden = old(stand, "ada/hidden", score=None)
     stand.put(hidden, json.dumps({**stand.file(hidden), "private": True}).encode())
     stand.settle()
-    stand.context.mark(scoreboard.SCORES)
-    stand.work()
     assert len(found(stand, "Hub License: MIT")) == 1
     for count in (2, 3):
         stand.time += scoreboard.PASS_SECONDS

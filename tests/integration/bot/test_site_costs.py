@@ -10,6 +10,10 @@ from redis.connection import Connection
 
 from bot.core.context import BoardContext
 from bot.web.board import BoardReader
+from bot.web.page import NoQuery
+from bot.web.pages.requests import RequestQuery, SearchQuery, history, search
+from bot.web.pages.workers import workers
+from bot.web.site import PAGES
 from hub.client import Hub
 from leaderboard.boards import parse_board
 from leaderboard.suites import find_suite
@@ -20,18 +24,15 @@ from redis_state.board.pauses import Pauses
 from redis_state.heartbeats import WorkerCard, WorkerRegistry
 from redis_state.keys import Keys
 from tests.support.board.board_file import BOARD
-from tests.support.board.seeded_board import entry
+from tests.support.board.seeded_board import entry, path_of
 
 KEYS = Keys("demo")
-PAGES: dict[str, Callable[[BoardReader], object]] = {
-    "queue": lambda views: views.pages.queue(limit=25),
+LISTS = [page for page in PAGES if "{" not in page.path]
+VIEWS: dict[str, Callable[[BoardReader], object]] = {
+    **{page.path: lambda views, page=page: page.read(views, page.query()) for page in LISTS},
     "queue.json": lambda views: views.pages.whole_queue(limit=25),
-    "workers": BoardReader.workers,
-    "requests": lambda views: views.requests(size=25),
-    "results": lambda views: views.results(size=25),
-    "flags": BoardReader.flags,
-    "one": lambda views: views.history("none"),
-    "old": lambda views: views.requests(q="old", size=25),
+    "one": lambda views: history(views, RequestQuery(path_of("run/0"))),
+    "old": lambda views: search(views, SearchQuery(q="old")),
     "api": lambda views: views.pages.requests(status="FAILED", limit=25),
 }
 
@@ -80,7 +81,7 @@ def test_no_page_asks_once_for_each_row(
 
     def trips() -> dict[str, int]:
         found = {}
-        for name, look in PAGES.items():
+        for name, look in VIEWS.items():
             look(views)
             sent.clear()
             look(views)
@@ -91,8 +92,8 @@ def test_no_page_asks_once_for_each_row(
     few = trips()
     fill(connection, 15)
     assert trips() == few
-    assert len(views.workers().workers) == 15
+    assert len(workers(views, NoQuery()).workers) == 15
     assert {one.reason for one in views.pages.queue().held} == {"The cluster moves."}
-    assert len(views.requests(q="old", size=25).requests) == 15
-    assert views.workers().workers[3].request.progress.done == 3  # type: ignore[union-attr]
+    assert len(search(views, SearchQuery(q="old")).requests) == 15
+    assert workers(views, NoQuery()).workers[3].request.progress.done == 3  # type: ignore[union-attr]
     assert max(few.values()) <= 20, few

@@ -12,7 +12,8 @@ import pytest
 import redis
 
 from bot.core.settings import BotSettings
-from bot.web import board_models
+from bot.web import site as site_module
+from bot.web.pages.flags import FlagsResponse
 from bot.web.rows import RequestRows
 from bot.web.table import RequestTable
 from redis_state.board.index import Index
@@ -22,6 +23,7 @@ from tests.support.board.page_client import PAGES, Client, Reader, page, serving
 from tests.support.board.seeded_board import REASONS, entry, flag, furnish, path_of, put_flags
 
 KEYS = Keys("looked-at")
+PAGES_AND_JSON = [one for one in site_module.PAGES if one.api_path]
 
 
 @pytest.fixture(scope="module")
@@ -233,9 +235,21 @@ def test_a_page_that_is_known_is_not_sent_again(site: Client) -> None:
         assert site.get(path, headers={"if-none-match": tag}).status_code == 304
 
 
+def test_every_page_links_to_its_json(site: Client) -> None:
+    """Each page that has JSON names its address, which answers and is described in OpenAPI."""
+    described = site.get("/openapi.json").json()["paths"]
+    for one in PAGES_AND_JSON:
+        path, name = path_of("north/spruce-3b"), "ada/willow-1.5b-merge"
+        address = one.api_path.replace("{path:path}", path).replace("{name:path}", name)
+        text = page(site, one.path.replace("{path:path}", path).replace("{name:path}", name))
+        assert re.search(rf'<a href="{re.escape(address)}[?"]', text), address
+        assert site.get(address).status_code == 200
+        assert described[one.api_path.replace(":path", "")]["get"]["summary"] == one.summary
+
+
 def test_the_twin_of_every_page_says_the_same(site: Client) -> None:
     """Flags, workers and the life of a request, as JSON."""
-    flags = board_models.FlagsResponse.model_validate(site.get("/api/flags").json()).flags
+    flags = FlagsResponse.model_validate(site.get("/api/flags").json()).flags
     assert [(one.model, one.stands, one.decisions[0].by) for one in flags] == [("ada/willow-1.5b-merge", True, "maya")]
     workers = site.get("/api/workers").json()["workers"]
     assert [one["request"]["model"] if one["request"] else None for one in workers] == [

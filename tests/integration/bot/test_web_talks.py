@@ -13,7 +13,9 @@ import redis
 from bot.core.context import BoardContext
 from bot.threads.decision_log import sync_decisions
 from bot.threads.verbs import REGISTRY
-from bot.web import talks
+from bot.web.board import BoardReader
+from bot.web.pages.threads import DecisionsQuery
+from bot.web.pages.threads import decisions as read_decisions
 from hub.client import Hub
 from leaderboard.boards import parse_board
 from leaderboard.suites import find_suite
@@ -95,7 +97,7 @@ def test_what_a_program_did_with_a_private_model_names_it_to_nobody(
     public = {"repo": "dataset/board/requests", "number": 7}
     decisions.put(about(1, "open"), about(2, "secret"), about(3, "gone"))
     decisions.put(about(4, "secret", "open"), about(5, "secret", thread=public))
-    told = talks.decisions(context).decisions[::-1]
+    told = read_decisions(BoardReader(context), DecisionsQuery()).decisions[::-1]
     gone = "" if takes_private else "ada/gone"
     assert [one.model for one in told] == ["ada/open", "", gone, "ada/open", "ada/secret"]
     assert (told[1].command, told[1].answer, told[1].requests, told[1].person) == ("/submit …", "", [], "mia")

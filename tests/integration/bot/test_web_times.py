@@ -257,7 +257,11 @@ def test_looking_costs_few_round_trips(
     assert trips(*(lambda length=length: views.times.times(length) for length in lengths)) == [2, 1, 1]
     assert trips(*(lambda name=name: views.times.picture(name, 30, 360) for name in PICTURES)) == [1] * 4
     table = trips(views.table.rows)[0]
-    assert trips(lambda: views.compared("chen/trunk"), lambda: views.compared("ada/leaf")) == [table + 2, table + 4]
+
+    def compared(model: str) -> ComparisonView | None:
+        return views.comparing.compared(views.public_entries(model))
+
+    assert trips(lambda: compared("chen/trunk"), lambda: compared("ada/leaf")) == [table + 2, table + 4]
     views.context.redis.close()
 
 

@@ -124,6 +124,53 @@ def test_who_lost_the_lease_cannot_finish_for_the_next(dirty: DirtyKeys) -> None
     assert len(dirty) == 0
 
 
+def test_only_the_holder_renews_a_lease(dirty: DirtyKeys) -> None:
+    """A renewed lease keeps the key; a sync that lost the lease, or finished the key, renews nothing."""
+    dirty.mark("a", due=NOW)
+    first = take(dirty, lease=0)
+    second = take(dirty, lease=0)
+    assert not dirty.renew(first, lease=60)
+    assert dirty.renew(second, lease=60)
+    assert dirty.claim(now=NOW, lease=60) is None
+    assert dirty.finish(second)
+    assert not dirty.renew(second, lease=60)
+    dirty.mark("a", due=NOW)
+    assert take(dirty).key == "a"
+
+
+def test_hastening_advances_dirty_keys_and_marks_no_other(dirty: DirtyKeys) -> None:
+    """A hastened key is due at the given time with the priority that it had; one that is due earlier stays so."""
+    dirty.mark("later", due=NOW + 600, priority=SyncPriority.PERSON)
+    dirty.mark("earlier", due=NOW - 10)
+    dirty.hasten(["later", "earlier", "clean"], due=NOW)
+    assert len(dirty) == 2
+    assert take(dirty, now=NOW - 5).key == "earlier"
+    assert dirty.claim(now=NOW - 5, lease=60) is None
+    claim = take(dirty)
+    assert (claim.key, claim.priority) == ("later", SyncPriority.PERSON)
+
+
+def test_each_key_that_becomes_due_wakes_a_process(dirty: DirtyKeys, connection: redis.Redis) -> None:
+    """A mark, a hastened key and a key that was marked during its sync leave a token that wakes; an end leaves none."""
+
+    def tokens() -> int:
+        count = connection.llen(dirty.keys.wake)
+        connection.delete(dirty.keys.wake)
+        return count
+
+    dirty.mark("a", due=NOW + 600)
+    assert tokens() == 1
+    dirty.hasten(["a"], due=NOW)
+    assert tokens() == 1
+    claim = take(dirty)
+    dirty.mark("a", due=NOW)
+    assert tokens() == 1
+    dirty.finish(claim)
+    assert tokens() == 1
+    dirty.finish(take(dirty))
+    assert tokens() == 0
+
+
 def test_many_held_keys_do_not_hide_a_free_one(dirty: DirtyKeys) -> None:
     """With hundreds of keys held, the one that is free is still found."""
     for n in range(200):

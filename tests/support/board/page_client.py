@@ -9,12 +9,13 @@ from pathlib import Path
 import httpx2
 
 from bot.core.settings import BotSettings
+from bot.web import site
 from steward.valkey import Valkey
 from tests.support.board.board_file import BOARD, SECRET
 from tests.support.board.running_board import client_of
 
 Client = httpx2.Client
-PAGES = ("/", "/requests", "/results", "/flags", "/workers", "/times", "/commands", "/decisions", "/threads-waiting")
+PAGES = tuple(page.path for page in site.PAGES if "{" not in page.path)
 
 
 def serving(valkey: Valkey, folder: Path, name: str) -> Iterator[Client]:

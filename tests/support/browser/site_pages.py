@@ -1,18 +1,17 @@
-"""Every page of the board that `seeded_large_board` furnishes, by a short name."""
+"""Every page of the board that `seeded_large_board` furnishes, by a short name; a list has that of its template."""
 
 from __future__ import annotations
 
 from urllib.parse import quote
 
+from bot.web import site
 from tests.support.browser.seeded_large_board import LONG, path_of
 
 RUNNING, FAILED = "north-lab/OLMo-2-7B-SFT-v2", LONG.replace("Llama", "Broken")
 PAGES = {
-    "queue": "/",
+    **{page.template.replace("_", "-"): page.path for page in site.PAGES if "{" not in page.path},
     "queue-later": "/?after=25",
-    "results": "/results",
     "results-search": "/results?q=Hub+License:+apache-2.0;+Average:+%3E%3D+30&sort=IFEval",
-    "requests": "/requests",
     "requests-nothing": "/requests?q=Qwen3-8B-Instrukt",
     "requests-misread": "/requests?q=Licens:+mit",
     "requests-failed": "/requests?state=failed",
@@ -23,12 +22,6 @@ PAGES = {
     "model": f"/models/{quote(LONG)}",
     "missing": "/models/nobody/nothing",
     "nowhere": "/nowhere",
-    "flags": "/flags",
-    "workers": "/workers",
-    "times": "/times",
-    "commands": "/commands",
-    "decisions": "/decisions",
-    "threads-waiting": "/threads-waiting",
 }
 LIKE_ANOTHER = {"queue-later", "requests", "results-search"}
 """Pages that are as another one, with other rows: worth a picture, and no second look by axe-core."""

@@ -14,26 +14,17 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from bot.core.render import render
-from bot.read_models.queue_texts import BlockerDetails, Code, QueueCommandResult, start_words
-from bot.request_files.status_text import StatusView, status_comment
+from bot.queue.rulings import Code, QueueCommandResult
+from bot.read_models.models import QueueBlockerView
+from bot.request_files.status_text import StatusView, start_words, status_comment
 from leaderboard.holds import Hold
 
 MARKDOWN = MarkdownIt("gfm-like", {"linkify": False, "html": True})
 SNAPSHOT = Path(__file__).parent / "queue_texts.md"
 PATH = "org/model_eval_request_False_bfloat16_Original.json"
 NOON = 1_795_608_000.0
-HELD = [
-    BlockerDetails("hold", reason="The licence is not clear yet.", by="maya"),
-    BlockerDetails("hold"),
-    BlockerDetails("pause", "board", reason="The machines are moved.", by="maya"),
-    BlockerDetails("pause", "tier:large", reason="The large machines are moved.", by="maya"),
-    BlockerDetails("pause", "suite:open-llm-v2", reason="MATH scores every model 0."),
-    BlockerDetails("budget", "tier", tier="large", hours=100),
-    BlockerDetails("budget", "submitter", tier="small", hours=12.5),
-    BlockerDetails("budget", "request", tier="small", hours=30),
-]
 WHY = {"over": "FINISHED", "priority": "high", "priority-already": "high"}
-RULING = (files("bot.read_models") / "texts" / "ruling.md.j2").read_text("utf-8")
+RULING = (files("bot.queue") / "texts" / "ruling.md.j2").read_text("utf-8")
 CODES = cast(list[Code], re.findall(r'ruling\.code == "([a-z-]+)"', RULING))
 
 
@@ -44,12 +35,27 @@ def waiting(**more: object) -> StatusView:
     return StatusView(**fields)  # type: ignore[arg-type]
 
 
+def held(kind: str, what: str = "", *, tier: str = "small", hours: float = 0.0, **more: str) -> StatusView:
+    """A status comment of a request that is held back."""
+    return waiting(held=QueueBlockerView(kind=kind, what=what, **more), tier=tier, budget_hours=hours)
+
+
+HELD = [
+    held("hold", reason="The licence is not clear yet.", by="maya"),
+    held("hold"),
+    held("pause", "board", reason="The machines are moved.", by="maya"),
+    held("pause", "tier:large", reason="The large machines are moved.", by="maya"),
+    held("pause", "suite:open-llm-v2", reason="MATH scores every model 0."),
+    held("budget", "tier", tier="large", hours=100),
+    held("budget", "submitter", hours=12.5),
+    held("budget", "request", hours=30),
+]
 PLACES = [
     waiting(position=31),
     waiting(position=30, starts=(NOON + 7_300, NOON + 20_000)),
     waiting(position=300, starts=(NOON + 7_300, NOON + 200_000)),
     waiting(position=1, starts=(0.0, NOON + 1_000)),
-    waiting(held=HELD[0]),
+    HELD[0],
     waiting(state="cancelled", why=Hold(reason="The authors asked for it.", by="maya")),
     waiting(state="cancelled"),
 ]
@@ -58,7 +64,7 @@ PLACES = [
 def everything() -> str:
     """All of it, one after the other."""
     texts = [status_comment(one) for one in PLACES]
-    texts += [render("held", held=one) for one in HELD]
+    texts += [render("held", view=one) for one in HELD]
     texts += [QueueCommandResult(code, False, PATH, WHY.get(code, "")).words + "\n" for code in CODES]
     return "\n---\n\n".join(texts)
 
@@ -87,7 +93,7 @@ def test_a_range_says_the_day_once_where_it_is_the_same() -> None:
 def test_a_strangers_words_form_nothing(reason: str, name: str) -> None:
     """Reasons and names of any kind make no link, mention, heading or list of their own."""
     texts = [
-        render("held", held=BlockerDetails(kind, what, reason=f"x {reason}", by=name))
+        render("held", view=held(kind, what, reason=f"x {reason}", by=name))
         for kind, what in (*product(["hold"], [""]), *product(["pause"], ["board", f"suite:{name}"]))
     ]
     allowed = {"paragraph_open", "paragraph_close", "inline", "text", "text_special", "strong_open", "strong_close"}

@@ -10,12 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leaderboard.admission.base import BASE
+from leaderboard.admission.facts import TokenizerFacts
 from leaderboard.admission.rules import REASONS, RULES, judge, refusal, unreadable
 from leaderboard.boards import BadBoard, parse_board
 from leaderboard.policy import Fixed, Switchable
 from leaderboard.reasons import Problem, Reason, bounded, names, table
 from tests.support.units.admission_cases import CASES
-from tests.support.units.admission_facts import BOARD, Case
+from tests.support.units.admission_facts import ADAPTER, BOARD, TOKENIZER, Case
+from tests.support.units.admission_facts import tokenizer as with_tokenizer
 
 VERDICTS = {case.name: judge(case.submission()) for case in CASES}
 
@@ -80,6 +82,40 @@ def test_any_mixture_of_facts_is_judged(one: Case, other: Case, third: Case) -> 
         assert len(reason.message) < 1_000
     if verdict.reasons:
         assert refusal(verdict.reasons).fault == "submission"
+
+
+@pytest.mark.parametrize(
+    ("weight_type", "own", "is_own"),
+    [
+        ("Adapter", None, False),
+        ("Adapter", TokenizerFacts("missing"), False),
+        ("Adapter", TokenizerFacts("unreadable"), True),
+        ("Original", TokenizerFacts("missing"), True),
+    ],
+)
+def test_an_adapter_without_a_tokenizer_uses_that_of_its_base_model(
+    weight_type: str, own: TokenizerFacts | None, is_own: bool
+) -> None:
+    """Other models use their own tokenizer, and so does an adapter that has one."""
+    submission = Case("", model=replace(ADAPTER, tokenizer=own), weight_type=weight_type).submission()
+    assert submission.tokenizer == (own if is_own else TOKENIZER)
+
+
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        ({"state": "unreadable", "error": "It is torn."}, "It is torn."),
+        ({"state": "unreadable", "error": ""}, "it is not what transformers expects."),
+        ({"template": "raises", "error": "no macro"}, "no macro."),
+        ({"template": "raises", "error": ""}, "it raises an error."),
+    ],
+)
+def test_a_broken_tokenizer_is_told_with_an_error(facts: dict[str, typing.Any], words: str) -> None:
+    """The reason repeats the library's error with one full stop, and has words of its own where there is none."""
+    case = Case("", model=with_tokenizer(**facts), asked={"use_chat_template": True})
+    (reason,) = judge(case.submission()).reasons
+    assert words in reason.message
+    assert ".." not in reason.message
 
 
 def test_a_file_that_cannot_be_read_fails_the_first_rule_and_leaves_the_others_open() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,14 +15,22 @@ from leaderboard.dispatch import (
     RunningAttempt,
     WaitingRequest,
     WorkerCapacity,
+    choose,
     find_blocker,
     in_turn,
-    next_attempts,
+    read_blocker,
 )
 from leaderboard.estimates import Durations
 from leaderboard.tiers import TIERS, Tier
 
 SMALL, LARGE = WorkerCapacity(("small",)), WorkerCapacity(("large",))
+
+
+def next_attempts(
+    requests: Iterable[WaitingRequest], running: Sequence[RunningAttempt], conditions: QueueConditions
+) -> list[WaitingRequest]:
+    """The requests that belong in RQ now."""
+    return choose(in_turn(requests, running, conditions), running, conditions)
 
 
 def waiting(path: str, submitter: str, submitted: float = 0.0, **more: object) -> WaitingRequest:
@@ -249,3 +257,11 @@ def fits(capacities: Sequence[WorkerCapacity], attempts: Sequence[Tier]) -> bool
         return False
 
     return all(find(attempt, set()) for attempt in range(len(attempts)))
+
+
+def test_a_blocker_is_read_back_as_it_was_stored() -> None:
+    """Every kind, with its target; a word of another version is no blocker."""
+    blockers = [QueueBlocker("hold"), QueueBlocker("pause", "suite:two words"), QueueBlocker("budget", "submitter")]
+    assert [one.stored for one in blockers] == ["hold", "pause suite:two words", "budget submitter"]
+    assert [read_blocker(one.stored) for one in blockers] == blockers
+    assert [read_blocker(word) for word in ("", "embargo board")] == [None, None]

@@ -176,6 +176,16 @@ def test_starts_follow_from_the_work_before() -> None:
     assert len(starts([*order, RunningWork("y", 30), *order], [], 2, durations, now=0.0)) == 4
 
 
+def test_the_variance_of_a_start_is_that_of_all_work_before() -> None:
+    """The variances of what runs and of what waits before a request add up."""
+    durations = Durations({("x", 30): [60.0, 100.0, 200.0]})
+    expected = durations.expect("x", 30)
+    assert expected is not None and expected.spread > 2
+    work = RunningWork("x", 30)
+    found = starts([work] * 3, [work] * 2, 2, durations, now=0.0)
+    assert found.variance == pytest.approx([count * expected.spread**2 for count in (2, 3, 4)])
+
+
 @given(
     st.lists(st.builds(RunningWork, st.just("x"), st.sampled_from([0, 30, 31, 40])), max_size=30),
     st.integers(1, 5),

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leaderboard.changes import FileChange
-from leaderboard.rename_claims import models_in_diff
-from leaderboard.renames import FilePlan, RenamePlan, check, missing_facts, plan, sanitised
+from leaderboard.rename_claims import model_of_path, models_in_diff
+from leaderboard.renames import FilePlan, Kind, RenamePlan, check, missing_facts, plan, sanitised
 
 OLD, NEW = "ada/lion", "ada/lioness"
 
@@ -156,6 +156,19 @@ def test_a_name_that_tools_of_others_do_not_know_may_stay_and_is_mended() -> Non
         assert missing_facts(it, spoilt) == {}
 
 
+@pytest.mark.parametrize(("left", "are_missing"), [({}, True), ({"model": NEW}, True), (None, False), ("text", False)])
+def test_facts_are_set_only_in_a_block_that_is_there(left: Any, are_missing: bool) -> None:
+    """Members that a file's `steward` block lacks are set; a file without a block gets none."""
+    it = plan("results", OLD, NEW, RESULTS)
+    _, contents = done(it)
+    place = f"{NEW}/results_2024-01-01T00-00-00.json"
+    planned = json.loads(contents[place])
+    present = {place: json.dumps({**planned, "steward": left}).encode()}
+    missing = {name: value for name, value in planned["steward"].items() if name not in (left or {})}
+    found = {where: dict(one.facts) for where, one in missing_facts(it, present).items()}
+    assert found == ({place: missing} if are_missing else {})
+
+
 def wrong(changes: list[FileChange], contents: dict[str, bytes], name: str) -> None:
     """Spoil a right pull request in the way called `name`."""
     new = path(NEW)
@@ -263,3 +276,21 @@ def test_what_a_diff_seems_to_rename_is_read_from_its_paths() -> None:
     plain = [FileChange(path(OLD), "removed"), FileChange(path(NEW), "added", "100644")]
     guessed = [FileChange(path(NEW), "renamed", "100644", path(OLD))]
     assert models_in_diff("requests", plain) == models_in_diff("requests", guessed) == ({OLD}, {NEW})
+
+
+@pytest.mark.parametrize(
+    ("kind", "file", "model"),
+    [
+        ("requests", path(OLD), OLD),
+        ("requests", f"{OLD}/results_2026.json", ""),
+        ("results", f"{OLD}/results_2026.json", OLD),
+        ("results", "lion/results_2026.json", "lion"),
+        ("results", "results_2026.json", ""),
+        ("results", f"more/{OLD}/results_2026.json", ""),
+        ("results", f"{OLD}/notes.json", ""),
+        ("results", f"{OLD}/results_2026.txt", ""),
+    ],
+)
+def test_the_model_of_a_file_is_read_from_its_path(kind: Kind, file: str, model: str) -> None:
+    """Request files and results files belong to a model; files with another name or folder belong to none."""
+    assert model_of_path(kind, file) == model

@@ -157,6 +157,15 @@ FILES = (
 REQUESTS = [file for file in FILES if file.kind == "request"]
 
 
+@pytest.mark.parametrize(
+    ("names", "dialect"),
+    [((), None), (("submitted_by",), None), (("ci_run_id",), None), (("submitted_by", "ci_run_id"), "low-bit")],
+)
+def test_one_field_of_another_backend_makes_no_foreign_file(names: tuple[str, ...], dialect: str | None) -> None:
+    """Two fields of another backend's layout tell it apart; a single one may be a person's addition."""
+    assert foreign_dialect(PATH, {**FIRST, **dict.fromkeys(names, "x")}) == dialect
+
+
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
 def test_every_shape_is_taken_for_what_it_is(file: File) -> None:
     """A request with its status, another backend's file that is left alone, or problems that people can read."""

@@ -147,9 +147,23 @@ def test_a_block_that_contradicts_the_raw_scores_is_refused(changes: dict[str, A
         b"\xff\xfe",
         b'{"results": ' + b'{"a":' * 100_000,
         b'{"results": {"a": ' + b"[" * 60 + b"]" * 60 + b"}}",
+        b'{"results": {"a": [1, ' + b"[" * 60 + b"]" * 60 + b"]}}",
+        b'{"results": {"b": 1, "a": ' + b'{"a":' * 60 + b"1" + b"}" * 60 + b"}}",
         b'{"results": {}}' + b" " * MAX_BYTES,
     ],
-    ids=["empty", "null", "list", "list of results", "NaN", "not text", "too deep to read", "deep", "large"],
+    ids=[
+        "empty",
+        "null",
+        "list",
+        "list of results",
+        "NaN",
+        "not text",
+        "too deep to read",
+        "deep",
+        "deep beside a number in a list",
+        "deep beside a number in an object",
+        "large",
+    ],
 )
 def test_a_strangers_file_is_refused_within_bounds(data: bytes) -> None:
     """Any file that is no results file raises BadResults."""

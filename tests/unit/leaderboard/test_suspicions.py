@@ -110,11 +110,12 @@ CASES = {
 
 @pytest.mark.parametrize(("case", "codes"), CASES.values(), ids=CASES)
 def test_each_suspicion(case: EvidenceCase, codes: list[str]) -> None:
-    """Each finding has exactly its own cause; proofs come first."""
+    """Each finding has exactly its own cause; proofs come first; advice is a whole sentence, or there is none."""
     found = suspicions(case)
     assert sorted(one.code for one in found) == sorted(codes)
     assert [one.strength for one in found] == sorted((one.strength for one in found), reverse=True)
     assert all(one.message and "{" not in one.message for one in found)
+    assert all(not one.advice or (one.advice.endswith(".") and "{" not in one.advice) for one in found)
 
 
 def test_every_reason_has_a_case() -> None:

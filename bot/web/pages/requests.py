@@ -1,0 +1,135 @@
+"""Two pages: all requests, searched and filtered by state; and one request with its past, its scores and its flags."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from fastapi import Path
+from pydantic import Field
+
+from bot.core.context import BoardContext
+from bot.read_models import serializers
+from bot.read_models.models import PATH, ApiModel, RequestSummaryView, RequestView, State
+from bot.web.board import BoardReader, EvaluationScoresView, SearchView, page_of, searched
+from bot.web.flags import FlagView
+from bot.web.incoming import choice, number, words
+from bot.web.page import PAGE_ROWS, NotPublic, Page, PageNumber, PageSize, SearchText
+from leaderboard.past import Reopening, newest_reopenings
+from leaderboard.search import parse
+
+STATES: tuple[State, ...] = ("waiting", "running", "finished", "failed", "cancelled", "new", "elsewhere")
+"""The states that the page offers as a filter."""
+
+
+class RequestTableResponse(ApiModel):
+    """A page of the requests that a search found, newest first."""
+
+    searched: SearchView
+    requests: list[RequestSummaryView]
+    page: int
+    pages: int
+
+
+@dataclass(frozen=True)
+class SearchQuery:
+    """A search in all requests; without `state`, in any state."""
+
+    q: SearchText = ""
+    state: State | None = None
+    page: PageNumber = 1
+    limit: PageSize = 100
+
+
+def search(board: BoardReader, query: SearchQuery) -> RequestTableResponse:
+    """Requests in any state, newest first, found by the same query language as `/search` in a thread."""
+    rows, terms, state = board.table.rows(), parse(query.q), query.state or ""
+    matching = rows.once(("requests", query.q, state), lambda: rows.find(terms, rows.of_state(state)))
+    order = rows.once(("newest", query.q, state), lambda: rows.in_order(matching, "time", rising=False))
+    page, pages, part = page_of(order, query.page, query.limit)
+    entries = board.context.index.find([rows.lines[at].path for at in part])
+    public = [entry for entry in entries if entry is not None and not entry.is_private]
+    return RequestTableResponse(
+        searched=searched(rows, query.q, terms, len(matching)),
+        requests=serializers.summaries(board.context, public),
+        page=page,
+        pages=pages,
+    )
+
+
+LIST = Page(
+    "/requests",
+    "requests",
+    search,
+    SearchQuery,
+    query_of_page=lambda request, _: SearchQuery(
+        words(request, "q"), choice(request, "state", STATES) or None, number(request, "page", 1), PAGE_ROWS
+    ),
+    more_values=lambda _board, query, _view: {"q": query.q, "state": query.state or "", "states": STATES},
+    menu="Requests",
+    api_path="/api/search",
+    summary="Search all requests",
+)
+
+
+class PastEventView(ApiModel):
+    """One event in the past of a request, before its current attempt."""
+
+    kind: Literal["failed", "relaunched", "reported", "resubmitted", "put-back", "new-suite"]
+    attempt: str = ""
+    number: int = 0
+    cause: str = ""
+    fault: str = ""
+    log_url: str | None = None
+
+
+class RequestHistoryResponse(ApiModel):
+    """One request with its scores, the flags of its model, and its past events, oldest first."""
+
+    request: RequestView
+    past: list[PastEventView]
+    scores: EvaluationScoresView | None = None
+    flags: list[FlagView] = Field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class RequestQuery:
+    """Which request is shown."""
+
+    path: Annotated[str, Path(max_length=1_000, examples=[PATH])]
+
+
+def history(board: BoardReader, query: RequestQuery) -> RequestHistoryResponse:
+    """One request with its past attempts, its scores, and the flags of its model."""
+    entry = board.context.index.find([query.path])[0]
+    if entry is None or entry.is_private:
+        raise NotPublic("request", "request at this path", query.path)
+    request = serializers.request(board.context, entry)
+    reopenings = newest_reopenings(entry.standing.causes) if entry.standing.access == "public" else ()
+    return RequestHistoryResponse(
+        request=request,
+        past=[_past_event(board.context, request.model, reopening) for reopening in reopenings],
+        scores=board.scores_of(entry),
+        flags=board.flags.of(request.model),
+    )
+
+
+def _past_event(context: BoardContext, model: str, event: Reopening) -> PastEventView:
+    log = context.address(context.logs, f"{model}/{event.attempt}/log.txt") if event.left_log else None
+    return PastEventView(
+        kind=event.kind,
+        attempt=event.attempt,
+        number=event.number,
+        cause=event.cause,
+        fault=event.fault,
+        log_url=log,
+    )
+
+
+ONE = Page(
+    "/requests/{path:path}",
+    "request",
+    history,
+    RequestQuery,
+    more_values=lambda board, _query, view: {"one": view.request, "columns": board.columns},
+    api_path="/api/history/{path:path}",
+    summary="The history of a request",
+)

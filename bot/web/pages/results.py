@@ -1,0 +1,187 @@
+"""Two pages: the table of results, searched, filtered and sorted; and one model with its requests, scores and flags."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Path, Query, Request
+from pydantic import ConfigDict, Field
+
+from bot.core.context import BoardContext
+from bot.read_models import serializers
+from bot.read_models.models import SUMMARY, ApiModel, RequestSummaryView
+from bot.web.board import SCORES_EXAMPLE, BoardReader, EvaluationScoresView, SearchView, page_of, scores_view, searched
+from bot.web.charts.models import ComparisonView
+from bot.web.charts.pictures import model_chart
+from bot.web.flags import FlagView
+from bot.web.incoming import choice, number, words
+from bot.web.page import PAGE_ROWS, NotPublic, Page, PageNumber, PageSize, SearchText
+from bot.web.rows import SORTS, RequestRows
+from hub.errors import BadRequest
+from hub.records import Repo
+from leaderboard.categories import ModelCategory
+from leaderboard.search import parse
+
+
+class ResultsResponse(ApiModel):
+    """A page of the table of results."""
+
+    searched: SearchView
+    columns: list[str] = Field(description="names of the benchmarks, in order")
+    results: list[EvaluationScoresView]
+    flagged: int = Field(description="number of further matches that are left out because they are flagged")
+    page: int
+    pages: int
+    rebuilding: bool = Field(
+        default=False, description="whether the scores of all finished requests are still being read from the Hub"
+    )
+
+
+@dataclass(frozen=True)
+class ResultsQuery:
+    """A search in all evaluations, with filters, order and page. Another `sort` than those known means the average."""
+
+    q: SearchText = ""
+    sort: Annotated[str, Query(max_length=60, description="average, model, parameters, time or a benchmark")] = ""
+    rising: bool = False
+    category: Annotated[ModelCategory | None, Query(description="only models of this category")] = None
+    precision: Annotated[str, Query(max_length=32)] = ""
+    flagged: Annotated[bool, Query(description="whether to include flagged models")] = False
+    page: PageNumber = 1
+    limit: PageSize = 100
+
+
+def results(board: BoardReader, query: ResultsQuery) -> ResultsResponse:
+    """Every evaluation that has scores, the best first by default."""
+    rows, terms = board.table.rows(), parse(query.q)
+    category, precision = query.category or "", query.precision
+    sort = query.sort if query.sort in (*SORTS, *board.columns) else "average"
+    includes_flagged = query.flagged or any(term.column.key == "flagged" for term in terms.terms)
+    matching = rows.once(
+        ("evaluated", query.q, category, precision),
+        lambda: rows.find(terms, rows.evaluated_as(category, precision)),
+    )
+    shown = matching if includes_flagged or not rows.flagged else [at for at in matching if at not in rows.flagged]
+    cache_key = ("results", query.q, category, precision, includes_flagged, sort, query.rising)
+    order = rows.once(cache_key, lambda: rows.in_order(shown, sort, rising=query.rising))
+    page, pages, part = page_of(order, query.page, query.limit)
+    return ResultsResponse(
+        searched=searched(rows, query.q, terms, len(shown)),
+        columns=board.columns,
+        results=[scores_view(rows.lines[at], flagged=at in rows.flagged) for at in part],
+        flagged=len(matching) - len(shown),
+        page=page,
+        pages=pages,
+        rebuilding=_is_rebuilding(board, rows),
+    )
+
+
+def _is_rebuilding(board: BoardReader, rows: RequestRows) -> bool:
+    """Whether requests have finished, and no scores were read from the Hub since Redis was new."""
+    return not rows.with_scores and rows.count("finished") > 0 and not board.context.scores.state()[0]
+
+
+def _query_of_page(request: Request, board: BoardReader) -> ResultsQuery:
+    return ResultsQuery(
+        q=words(request, "q"),
+        sort=choice(request, "sort", (*SORTS, *board.columns)) or "average",
+        rising=words(request, "rising") == "1",
+        category=choice(request, "category", tuple(ModelCategory)) or None,
+        precision=choice(request, "precision", board.context.board.precisions),
+        flagged=words(request, "flagged") == "1",
+        page=number(request, "page", 1),
+        limit=PAGE_ROWS,
+    )
+
+
+def _form(board: BoardReader, query: ResultsQuery, _view: ResultsResponse) -> dict[str, object]:
+    fields = {
+        "q": query.q,
+        "sort": query.sort,
+        "rising": "1" if query.rising else "",
+        "category": query.category or "",
+        "precision": query.precision,
+        "flagged": "1" if query.flagged else "",
+    }
+    return {"fields": fields, "categories": ModelCategory, "precisions": board.context.board.precisions}
+
+
+TABLE = Page(
+    "/results",
+    "results",
+    results,
+    ResultsQuery,
+    query_of_page=_query_of_page,
+    more_values=_form,
+    menu="Results",
+    api_path="/api/results",
+    summary="The table of results",
+)
+
+
+class ModelResponse(ApiModel):
+    """One model: its requests, newest first, its scores, its flags."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        json_schema_extra={
+            "examples": [
+                {
+                    "model": "ada/tiny",
+                    "model_url": "https://huggingface.co/ada/tiny",
+                    "requests": [SUMMARY],
+                    "results": [SCORES_EXAMPLE],
+                    "flags": [],
+                }
+            ]
+        },
+    )
+
+    model: str
+    model_url: str
+    requests: list[RequestSummaryView]
+    results: list[EvaluationScoresView]
+    compared: ComparisonView | None = Field(default=None, description="null if there is nothing to compare with")
+    flags: list[FlagView]
+
+
+@dataclass(frozen=True)
+class ModelQuery:
+    """Which model is shown; case does not matter."""
+
+    name: Annotated[str, Path(max_length=200, examples=["ada/tiny"])]
+
+
+def model(board: BoardReader, query: ModelQuery) -> ModelResponse:
+    """All of a model's requests, scores and flags."""
+    entries, flags = board.public_entries(query.name), board.flags.of(query.name)
+    if not entries and not flags:
+        raise NotPublic("model", "model of this name", query.name)
+    entries.sort(key=lambda entry: (-entry.time, entry.path))
+    requests = serializers.summaries(board.context, entries)
+    exact_name = requests[0].model if requests else flags[0].model
+    return ModelResponse(
+        model=exact_name,
+        model_url=_address_of(board.context, exact_name),
+        requests=requests,
+        results=[scores for scores in map(board.scores_of, entries) if scores is not None],
+        compared=board.comparing.compared(entries),
+        flags=flags,
+    )
+
+
+def _address_of(context: BoardContext, model: str) -> str:
+    try:
+        return context.address(Repo("model", model))
+    except BadRequest:
+        return ""  # the request file holds something that is not a model's name
+
+
+MODEL = Page(
+    "/models/{name:path}",
+    "model",
+    model,
+    ModelQuery,
+    more_values=lambda board, _query, view: {"columns": board.columns, "chart": model_chart(view.compared)},
+    api_path="/api/models/{name:path}",
+    summary="One model",
+)
