@@ -11,9 +11,8 @@ from bot.probe import Probe
 from bot.threads.maintainers_list import waiting_threads
 from leaderboard.attempts import Failure
 from redis_state.redis import Redis
-from tests.support.board.board_driver import REQUESTS, BoardDriver, world
+from tests.support.board.board_driver import REQUESTS
 from tests.support.board.transcripts import BROKEN, LOST, Transcripts, TranscriptThread, town
-from tests.support.board.worlds import hub_with
 
 MODEL = "ada/corona"
 PATH = f"{MODEL}_eval_request_False_float32_Original.json"
@@ -24,18 +23,11 @@ AGAIN = "it is evaluated again"
 @pytest.fixture
 def place(tmp_path: Path, connection: Redis, probe: Probe) -> Iterator[Transcripts]:
     """A board on which Ada's model has finished."""
-    with hub_with(town(world()), tmp_path) as hub:
-        stand = BoardDriver(hub, connection, probe)
-        ids = {name: stand.context.hub.user(name).id for name in ("mia", "form")}
-        changes = {"maintainers": (ids["mia"],), "front_ends": (ids["form"],), "attempts": 1}
-        stand.context.board = stand.context.board.model_copy(update=changes)
-        stand.settle()
-        made = Transcripts(stand)
+    with town(tmp_path, connection, probe) as made:
         made.submit(MODEL)
         made.run(PATH)
-        assert stand.file(PATH)["status"] == "FINISHED"
+        assert made.stand.file(PATH)["status"] == "FINISHED"
         yield made
-        stand.context.hub.close()
 
 
 def resubmit(place: Transcripts) -> str:
