@@ -185,7 +185,7 @@ def resubmit(
     """Stage an edit that makes the request of `entry` wait again at `revision`, if that is another commit and passes
     every check.
 
-    It `counts` as a new submission of an ended request, except for a maintainer's. As with `submit`, the commit that the
+    With `counts`, the quotas count it as a new submission of an ended request. As with `submit`, the commit that the
     request ended with is not evaluated again: that is a relaunch.
     """
     path = entry.path
