@@ -136,6 +136,16 @@ def test_what_is_from_before_us_is_shown_and_found_by_licence(stand: BoardDriver
     assert found(stand, "lost; Hub License: MIT") == [(lost, None)]
 
 
+def test_what_is_from_before_us_is_found_by_the_size_that_its_file_names(stand: BoardDriver) -> None:
+    """`params` of a file counts in billions, until admission counts the model's own parameters."""
+    path = old(stand)
+    look(stand)
+    assert found(stand, "#Params: 0.5..2") == [(path, stand.context.scores.all()[0].average)]
+    assert found(stand, "#Params: > 2") == []
+    (row,) = results(BoardReader(stand.context), ResultsQuery()).results
+    assert row.parameters == 1.0
+
+
 def test_where_nothing_is_missing_nothing_is_read_or_asked(stand: BoardDriver, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not after a publication of a model without a licence, nor again for what was looked for in vain."""
     old(stand)
