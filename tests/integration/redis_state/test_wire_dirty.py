@@ -60,6 +60,25 @@ def test_tokens_that_wake_do_not_pile_up(dirty: DirtyKeys, connection: redis.Red
     assert connection.llen(dirty.keys.wake) <= 64
 
 
+def test_each_way_to_wake_adds_a_token_below_the_bound_alone(dirty: DirtyKeys, connection: redis.Redis) -> None:
+    """A mark, a hastened key and the end of a sync that was overtaken by a mark add the 64th token, and no 65th."""
+
+    def finish() -> None:
+        dirty.mark("a", due=NOW)
+        claim = take(dirty)
+        dirty.mark("a", due=NOW)
+        connection.ltrim(dirty.keys.wake, 0, count - 1)
+        dirty.finish(claim)
+
+    for count, expected in ((63, 64), (64, 64)):
+        for wake in (lambda: dirty.mark("a", due=NOW), lambda: dirty.hasten(["a"], due=NOW), finish):
+            connection.delete(dirty.keys.wake)
+            connection.lpush(dirty.keys.wake, *["1"] * count)
+            wake()
+            assert connection.llen(dirty.keys.wake) == expected
+        dirty.finish(take(dirty))
+
+
 def test_people_go_first_then_the_oldest(dirty: DirtyKeys) -> None:
     """A key that a person waits for overtakes background keys; within a priority the oldest mark counts."""
     dirty.mark("background", due=NOW - 100, priority=SyncPriority.BACKGROUND)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from leaderboard.holds import Hold
+from leaderboard.reasons import Problem
 from leaderboard.removals import (
     ARCHIVE,
     FORMER_ARCHIVE,
@@ -53,6 +54,27 @@ def test_what_was_submitted_again_after_its_removal_can_be_removed_again() -> No
     assert (second.status, second.file.steward.results) == (Status.CANCELLED, None)
     back = done(restore_request(second))
     assert (back.status, back.file.steward.results) == (Status.FINISHED, NEW)
+
+
+@pytest.mark.parametrize(
+    ("status", "is_removable"),
+    [
+        ("FINISHED", True),
+        ("FAILED", True),
+        ("CANCELLED", True),
+        ("PENDING", False),
+        ("RERUN", False),
+        ("RUNNING", False),
+        ("unheard of", False),
+    ],
+)
+def test_only_a_request_that_has_ended_is_removed(status: str, is_removable: bool) -> None:
+    """A request that waits, runs or has an unknown status is left, and the problem names its status."""
+    request = read(json.dumps({"model": "ada/lion", "status": status}).encode())
+    removal = remove_request(request, WHY)
+    assert isinstance(removal, FilePlan) == is_removable
+    if isinstance(removal, Problem):
+        assert status in removal.message
 
 
 @pytest.mark.parametrize("path", ["ada/lion/results_1.json", "ada/lion/table.md", "ada/lion/x.removed"])
