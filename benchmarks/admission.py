@@ -53,10 +53,13 @@ def main() -> None:
 
 def in_a_process(rounds: int) -> dict[str, Any]:
     """Return the figures of a process that only gathers facts."""
+    from localhub.testing import HubWorld
+
     with tempfile.TemporaryDirectory(prefix="steward-bench-") as folder:
-        people = {"users": [{"name": "ada", "tokens": [{"token": TOKEN, "role": "write"}]}]}
-        people |= {"repos": [{"type": "model", "id": f"ada/{name}"} for name in MODELS]}
-        (Path(folder) / "world.json").write_text(json.dumps(people))
+        world = HubWorld().user("ada", TOKEN)
+        for name in MODELS:
+            world.repo("model", f"ada/{name}")
+        (Path(folder) / "world.json").write_text(json.dumps(world))
         command = [sys.executable, "-m", "localhub", "--port", "0", "--data", f"{folder}/hub"]
         command += ["--world", f"{folder}/world.json"]
         with subprocess.Popen(command, stdout=subprocess.PIPE) as hub:

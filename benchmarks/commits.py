@@ -42,6 +42,7 @@ from benchmarks.simulated_board import (
     fails,
     path_of,
 )
+from localhub.testing import HubWorld, LocalHub
 
 SIZES, CHECK = (10, 20, 30), 40
 
@@ -82,8 +83,6 @@ def hub_with_requests(attempts: int) -> Iterator[Any]:
     """Start a local Hub with `attempts` waiting requests, pushed by the form in one commit."""
     from huggingface_hub import CommitOperationAdd, HfApi
 
-    from localhub.testing import LocalHub
-
     with tempfile.TemporaryDirectory(prefix="steward-bench-") as folder, LocalHub(Path(folder), world()) as hub:
         form = HfApi(hub.url, token=FORM)
         files = [CommitOperationAdd(path_of(number), request(number)) for number in range(attempts)]
@@ -99,25 +98,19 @@ def request(number: int) -> bytes:
     return json.dumps({**fields, **more}, indent=2).encode()
 
 
-def world() -> dict[str, Any]:
+def world() -> HubWorld:
     """Return a world with one board, one model, and the accounts."""
 
-    def user(name: str, token: str) -> dict[str, Any]:
-        return {"name": name, "tokens": [{"token": token, "role": "write"}]}
-
     config = json.dumps({"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"]})
-    files = {"README.md": "# A model\n", "config.json": config, "model.safetensors": "x"}
-    users = [("steward-bot", BOT), ("poller", POLLER), ("form", FORM), ("gpu", GPU), ("ada", "hf_ada")]
-    members = {"steward-bot": "write", "poller": "write", "form": "write"}
-    return {
-        "users": [user(*one) for one in users],
-        "orgs": [{"name": "board", "members": members}, {"name": "board-details", "members": {"gpu": "write"}}],
-        "repos": [
-            *({"type": "dataset", "id": repo} for repo in (REQUESTS, RESULTS, LOGS, DETAILS)),
-            {"type": "space", "id": "board/space"},
-            {"type": "model", "id": MODEL, "files": files},
-        ],
-    }
+    return (
+        HubWorld()
+        .users({"steward-bot": BOT, "poller": POLLER, "form": FORM, "gpu": GPU, "ada": "hf_ada"})
+        .org("board", {"steward-bot": "write", "poller": "write", "form": "write"})
+        .org("board-details", {"gpu": "write"})
+        .datasets(REQUESTS, RESULTS, LOGS, DETAILS)
+        .repo("space", "board/space")
+        .repo("model", MODEL, {"README.md": "# A model\n", "config.json": config, "model.safetensors": "x"})
+    )
 
 
 def spent(hub: Any, account: str) -> dict[str, int]:

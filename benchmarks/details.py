@@ -19,10 +19,6 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-WORLD = {
-    "users": [{"name": "worker", "tokens": [{"token": "hf_worker", "role": "write"}]}],
-    "orgs": [{"name": "bench-details", "members": {"worker": "admin"}}],
-}
 WORDS = 4000
 
 
@@ -47,11 +43,12 @@ def main() -> int:
 
 def measure(samples: int) -> dict[str, int]:
     """Return both figures."""
-    from localhub.testing import LocalHub
+    from localhub.testing import HubWorld, LocalHub
 
+    world = HubWorld().user("worker").org("bench-details", {"worker": "admin"})
     with tempfile.TemporaryDirectory(prefix="steward-bench-") as name:
         folder = Path(name)
-        with LocalHub(folder / "hub", WORLD) as hub:
+        with LocalHub(folder / "hub", world) as hub:
             os.environ["HF_ENDPOINT"] = hub.url
             return {"samples": samples, **{f"{part}_mib": _part(part, folder, samples) for part in PARTS}}
 

@@ -20,6 +20,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from localhub.testing import HubWorld, LocalHub
+
 BOT = "hf_bot"
 SHARDS = ("the first shard", "the second shard")
 FLAGS = "board/flags"
@@ -46,7 +48,6 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     from hub.client import Hub
     from leaderboard.boards import parse_board
     from leaderboard.suites import find_suite
-    from localhub.testing import LocalHub
     from redis_state import clock
     from redis_state.redis import connect
     from steward.valkey import Valkey
@@ -110,34 +111,27 @@ def fill(context: Any, count: int) -> None:
         context.index.put(*known[at : at + 1_000])
 
 
-def world(flags: int) -> dict[str, Any]:
+def world(flags: int) -> HubWorld:
     """Return a world with three models and a repo with many flags."""
 
-    def model(name: str, shards: tuple[str, ...], names: tuple[str, ...], base: str = "") -> dict[str, Any]:
+    def files(name: str, shards: tuple[str, ...], names: tuple[str, ...], base: str = "") -> dict[str, Any]:
         card = f"---\nlicense: mit\n{f'base_model: {base}' if base else ''}\n---\n# {name}\n"
         index = json.dumps({"weight_map": {f"layer.{n}": place for n, place in enumerate(names)}})
-        files: dict[str, Any] = {"README.md": card, "model.safetensors.index.json": index, "config.json": "{}"}
-        return {
-            "type": "model",
-            "id": name,
-            "files": files | {one: {"lfs": shard} for one, shard in zip(names, shards, strict=True)},
-        }
+        usual = {"README.md": card, "model.safetensors.index.json": index, "config.json": "{}"}
+        return usual | {one: {"lfs": shard} for one, shard in zip(names, shards, strict=True)}
 
-    return {
-        "users": [
-            {"name": "steward-bot", "tokens": [{"token": BOT, "role": "write"}]},
-            *({"name": name} for name in ("ada", "bob", "eve")),
-        ],
-        "orgs": [{"name": "board", "members": {"steward-bot": "write"}}],
-        "repos": [
-            *({"type": "dataset", "id": f"board/{name}"} for name in ("requests", "results", "logs")),
-            {"type": "dataset", "id": FLAGS, "files": dict(records(flags))},
-            {"type": "space", "id": "board/space", "sdk": "static"},
-            model("bob/original", SHARDS, ("model-1.safetensors", "model-2.safetensors")),
-            model("ada/copy", SHARDS, ("x.safetensors", "y.safetensors"), base="eve/base"),
-            model("eve/base", ("one", "two"), ("model-1.safetensors", "model-2.safetensors")),
-        ],
-    }
+    return (
+        HubWorld()
+        .user("steward-bot", BOT)
+        .users({name: f"hf_{name}" for name in ("ada", "bob", "eve")})
+        .org("board", {"steward-bot": "write"})
+        .datasets("board/requests", "board/results", "board/logs")
+        .repo("dataset", FLAGS, dict(records(flags)))
+        .repo("space", "board/space", sdk="static")
+        .repo("model", "bob/original", files("bob/original", SHARDS, ("model-1.safetensors", "model-2.safetensors")))
+        .repo("model", "ada/copy", files("ada/copy", SHARDS, ("x.safetensors", "y.safetensors"), base="eve/base"))
+        .repo("model", "eve/base", files("eve/base", ("one", "two"), ("model-1.safetensors", "model-2.safetensors")))
+    )
 
 
 def records(count: int) -> Iterator[tuple[str, str]]:

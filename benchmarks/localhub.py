@@ -24,13 +24,12 @@ import httpx
 import yaml
 from huggingface_hub import HfApi
 
+from localhub.testing import HubWorld, LocalHub
+
 REPO = "board/requests"
 TOKEN = "hf_bench"
-WORLD = {
-    "users": [{"name": "bench", "tokens": [{"token": TOKEN, "role": "write"}]}],
-    "orgs": [{"name": "board", "members": {"bench": "admin"}}],
-    "repos": [{"type": "dataset", "id": REPO, "files": {"README.md": "# Requests\n"}}],
-}
+FILES = {"README.md": "# Requests\n"}
+WORLD = HubWorld().user("bench", TOKEN).org("board", {"bench": "admin"}).repo("dataset", REPO, FILES)
 FILES_PER_COMMIT = 5000
 
 
@@ -49,7 +48,7 @@ class Figure:
 def hub(folder: Path) -> Iterator[tuple[str, int]]:
     """Start a server process; yield its URL and its process id."""
     world = folder / "world.yaml"
-    world.write_text(yaml.safe_dump(WORLD))
+    world.write_text(yaml.safe_dump(dict(WORLD)))
     command = [sys.executable, "-m", "localhub", "--port", "0", "--data", str(folder / "data"), "--world", str(world)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -187,7 +186,6 @@ def resident_mb(pid: int, peak: bool = False) -> float:
 
 def measure_start(folder: Path) -> float:
     """Return the milliseconds of a start in this process, up to the first answer."""
-    from localhub.testing import LocalHub
 
     def start(number: int) -> None:
         with LocalHub(folder / f"start-{number}", WORLD) as running:

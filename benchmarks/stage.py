@@ -25,6 +25,7 @@ from hub.client import Hub
 from leaderboard.boards import parse_board
 from leaderboard.suites import find_suite
 from localhub.git.repository import Author, SetFile
+from localhub.testing import HubWorld
 from localhub.world import open_hub
 from redis_state import clock
 from redis_state.redis import connect
@@ -84,24 +85,20 @@ def model_files(model: str) -> dict[str, str]:
     return {"config.json": json.dumps(config), "model.safetensors": "weights"}
 
 
-def world(models: list[str], *, webhook: str = "http://127.0.0.1:9/webhooks/hub") -> dict[str, Any]:
+def world(models: list[str], *, webhook: str = "http://127.0.0.1:9/webhooks/hub") -> HubWorld:
     """Return a world with the accounts, the board's repos, a webhook, and acceptable models."""
-    owners = sorted({model.partition("/")[0] for model in models})
-    hook = {"owner": "bot", "url": webhook, "secret": SECRET, "watched": [{"type": "dataset", "name": REQUESTS}]}
-    return {
-        "users": [
-            {"name": "bot", "tokens": [{"token": BOT, "role": "write"}]},
-            {"name": "form", "tokens": [{"token": FORM, "role": "write"}]},
-            *({"name": owner} for owner in owners),
-        ],
-        "orgs": [{"name": "board", "members": {"bot": "write", "form": "write"}}, {"name": "board-details"}],
-        "repos": [
-            *({"type": "dataset", "id": f"board/{name}"} for name in ("requests", "results", "logs")),
-            {"type": "space", "id": "board/space", "sdk": "static"},
-            *({"type": "model", "id": model, "files": model_files(model)} for model in models),
-        ],
-        "webhooks": [{**hook, "domains": ["repo", "discussion"]}],
-    }
+    made = HubWorld().users({"bot": BOT, "form": FORM})
+    for owner in sorted({model.partition("/")[0] for model in models}):
+        made.user(owner)
+    for model in models:
+        made.repo("model", model, model_files(model))
+    return (
+        made.org("board", {"bot": "write", "form": "write"})
+        .org("board-details")
+        .datasets("board/requests", "board/results", "board/logs")
+        .repo("space", "board/space", sdk="static")
+        .webhook("bot", webhook, ("dataset", REQUESTS), secret=SECRET)
+    )
 
 
 def write_hub(folder: Path, files: Iterator[tuple[str, bytes]], models: list[str], **options: Any) -> None:

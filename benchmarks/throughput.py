@@ -32,16 +32,6 @@ SMALL = "small"
 BOARD = "throughput"
 PATIENCE = 1800.0
 LOOK = 0.005
-WORLD = {
-    "users": [
-        {"name": "worker", "tokens": [{"token": "hf_worker", "role": "write"}]},
-        {"name": "ada", "tokens": [{"token": "hf_ada", "role": "write"}]},
-    ],
-    "orgs": [
-        {"name": "bench-details", "members": {"worker": "admin"}},
-        {"name": "steward-suites", "members": {"ada": "admin"}},
-    ],
-}
 
 
 class Device:
@@ -108,10 +98,12 @@ def main() -> int:
 
 def measure(folder: Path, count: int, workers: int, batch_size: int) -> dict[str, Any]:
     """Return all figures."""
-    from localhub.testing import LocalHub
+    from localhub.testing import HubWorld, LocalHub
     from steward.valkey import Valkey
 
-    with LocalHub(folder / "hub", WORLD) as hub, Valkey(folder / "valkey") as valkey:
+    world = HubWorld().user("worker").user("ada")
+    world.org("bench-details", {"worker": "admin"}).org("steward-suites", {"ada": "admin"})
+    with LocalHub(folder / "hub", world) as hub, Valkey(folder / "valkey") as valkey:
         models = upload(hub.url, count)
         with started(folder, hub.url, valkey.url, workers, batch_size) as processes:
             device = Device([process.pid for process in processes])

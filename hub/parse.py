@@ -164,7 +164,6 @@ def summary(item: Json) -> ThreadSummary:
         num=item["num"],
         title=item["title"],
         status=cast(ThreadStatus, item["status"]),
-        is_pull_request=bool(item.get("isPullRequest")),
         author_id=account[0],
         author_name=account[1],
         created_at=when(item["createdAt"]),

@@ -156,7 +156,6 @@ class ThreadSummary:
     num: int
     title: str
     status: ThreadStatus
-    is_pull_request: bool
     author_id: str | None
     author_name: str
     created_at: datetime

@@ -8,7 +8,6 @@ cannot read, stays unchanged except for its flag, as long as its request and its
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -315,14 +314,9 @@ def _chat_template(evaluation: Evaluation) -> bool:
 
 
 def _params(evaluation: Evaluation, info: HubModelInfo) -> float:
-    declared = (evaluation.request.file.model_extra or {}).get("params")
-    if (
-        isinstance(declared, int | float)
-        and not isinstance(declared, bool)
-        and math.isfinite(declared)
-        and declared > 0
-    ):
-        return float(declared)
+    declared = evaluation.request.billions
+    if declared is not None:
+        return declared
     if info.parameters is not None:
         return info.parameters
     return round(evaluation.measured.parameters / BILLION, 3) if evaluation.measured.parameters else -1.0

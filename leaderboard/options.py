@@ -1,4 +1,4 @@
-"""Words that a command line shows before it loads pydantic: kinds and modes of effects, and the default precision.
+"""Words that a command line shows before it loads pydantic: kinds and modes of effects, and names of precisions.
 
 `leaderboard.effects` holds the model of a board's effects.
 """
@@ -9,6 +9,35 @@ from enum import StrEnum
 
 DEFAULT_PRECISION = "bfloat16"
 """The precision of a submission, and of a check, that names none."""
+
+PRECISION_ALIASES = {
+    "fp16": "float16",
+    "f16": "float16",
+    "half": "float16",
+    "bf16": "bfloat16",
+    "fp32": "float32",
+    "f32": "float32",
+    "int8": "8bit",
+    "8-bit": "8bit",
+    "int4": "4bit",
+    "4-bit": "4bit",
+}
+"""Other names that people use for a precision → its name."""
+PRECISION_NAMES = ("float16", "bfloat16", "float32", "8bit", "4bit", "GPTQ")
+"""Names of precisions that are recognised in any case."""
+WEIGHT_TYPES = ("Original", "Delta", "Adapter")
+
+
+def precision_named(word: str) -> str:
+    """The precision that `word` names: by an alias, or in another case; any other word stays as it is."""
+    folded = word.lower()
+    by_name = {name.lower(): name for name in PRECISION_NAMES}
+    return PRECISION_ALIASES.get(folded) or by_name.get(folded, word)
+
+
+def weight_type_named(word: str) -> str:
+    """The type of weights that `word` names in any case; any other word stays as it is."""
+    return {name.lower(): name for name in WEIGHT_TYPES}.get(word.lower(), word)
 
 
 class Effect(StrEnum):

@@ -148,6 +148,10 @@ def is_repo_name(part: str) -> bool:
     return _NAME.match(part) is not None
 
 
+MAX_BILLIONS = 1_000_000
+"""Billions of parameters from which on a declared number of them counts as nonsense."""
+
+
 def is_model(name: str) -> bool:
     """Whether `name` is a valid model id on the Hub, unlike a path of a local folder."""
     parts = name.split("/")
@@ -243,6 +247,14 @@ class Request:
         """The same request as a new submission, without the facts of earlier attempts."""
         new = {"submitted_time": submitted_time, "steward": StewardFacts()}
         return replace(self, file=self.file.model_copy(update=new))
+
+    @property
+    def billions(self) -> float | None:
+        """The billions of parameters that the front end wrote into `params`; None if it wrote none, or nonsense."""
+        declared = (self.file.model_extra or {}).get("params")
+        if isinstance(declared, bool) or not isinstance(declared, int | float):
+            return None
+        return float(declared) if 0 < declared < MAX_BILLIONS else None
 
     @property
     def fields(self) -> JsonObject:

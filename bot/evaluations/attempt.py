@@ -38,7 +38,7 @@ def wait(context: BoardContext, gathered: RequestFacts) -> None:
         entry = queue_places.without_place(entry).changed(
             state="waiting",
             attempt=gathered.attempt,
-            sha=gathered.turn.revision or entry.sha,
+            sha=gathered.current.revision or entry.sha,
             model=request.path.model,
         )
         entry = entry.changed(job=job_for(context, request, entry))
@@ -60,12 +60,12 @@ def claim(context: BoardContext, gathered: RequestFacts, *, committed: bool) -> 
         queue_places.note_turn_used(context, entry)
         watch(context, gathered)
         return
-    revision = gathered.turn.revision or entry.sha
+    revision = gathered.current.revision or entry.sha
     assert revision is not None
     step = transitions.claim_transition(
         request,
         attempt=attempt,
-        now=gathered.turn,
+        now=gathered.current,
         revision=revision,
         thread=entry.thread,
         started=iso(context.now()),
@@ -79,7 +79,7 @@ def claim(context: BoardContext, gathered: RequestFacts, *, committed: bool) -> 
 
 def _what_reopened(context: BoardContext, gathered: RequestFacts) -> str:
     """The cause `commit:{sha}` if a person's commit reopened a request that had been claimed before; else empty."""
-    current, commit = gathered.turn, context.index.origin(gathered.entry.path).commit
+    current, commit = gathered.current, context.index.origin(gathered.entry.path).commit
     is_reopened = current.number == current.first > max(1, gathered.request.file.steward.attempt)
     return f"commit:{commit}" if is_reopened and commit else ""
 
@@ -117,7 +117,7 @@ def had_published(context: BoardContext, gathered: RequestFacts, failure: Failur
 
 def may_try_again(context: BoardContext, gathered: RequestFacts) -> bool:
     """Whether the cause of the failure allows a retry, and the board's budget has one left."""
-    outcome, status, tries = gathered.seen.outcome, gathered.request.status, gathered.turn.tries
+    outcome, status, tries = gathered.seen.outcome, gathered.request.status, gathered.current.tries
     if status is None or not (status.waits or status is Status.RUNNING):
         return False
     if outcome is None or outcome.failure is None or tries >= context.board.attempts:
@@ -151,7 +151,7 @@ def reopen(context: BoardContext, gathered: RequestFacts, step: Reopen) -> None:
 
     The request's sync calls this again when the log of the failed attempt has been stored.
     """
-    request, current = gathered.request, gathered.turn
+    request, current = gathered.request, gathered.current
     entry = publication.end_attempt(context, gathered.entry, gathered.attempt or "")
     timing.count_end(context, entry, gathered.attempt or "", step.failure.fault)
     if step.outcome is not None and not publication.keep_log(context, request, step.outcome, gathered.log):
@@ -187,7 +187,7 @@ def recover(context: BoardContext, gathered: RequestFacts, attempt: str) -> floa
         return context.now()  # a heartbeat came during the calls to the Hub
     context.attempts.cancel(attempt)  # if the worker is alive after all, its next heartbeat stops the publication
     lost = cause("worker-lost").failure("it fell silent")
-    if gathered.turn.tries < context.board.attempts and _may_relaunch(context, gathered):
+    if gathered.current.tries < context.board.attempts and _may_relaunch(context, gathered):
         reopen(context, gathered, Reopen(lost, None, cause=f"{attempt}:worker-lost"))
     else:
         publication.fail(context, request, file, entry, lost, None, "")

@@ -19,7 +19,7 @@ OTHER = "other"
 def count_start(context: BoardContext, gathered: RequestFacts) -> None:
     """Count the wait of a claimed attempt. Automatic retries do not count: only people's requests measure the queue."""
     entry, attempt = gathered.entry, gathered.attempt
-    if attempt is None or gathered.turn.tries > 1 or not 0 < entry.submitted <= context.now():
+    if attempt is None or gathered.current.tries > 1 or not 0 < entry.submitted <= context.now():
         return
     precision = _precision(context, entry)
     context.timings.waited(

@@ -93,7 +93,9 @@ def _content(payload: dict[str, Any], board: Board, repo: _Repo, *, moves: bool)
     quota_source: tuple[Domain, str] = ("repo.content", repo[1])
     refs = _refs(payload) if moves else ()
     marks = tuple(
-        DirtyMark(_thread_key(repo, number), SyncPriority.EVENT) for number in _pulls(refs) if _speaks(board, repo)
+        DirtyMark(_thread_key(repo, number), SyncPriority.EVENT)
+        for number in _pulls(refs)
+        if _takes_comments(board, repo)
     )
     if repo == ("dataset", board.repos.requests) and _MAIN in refs:
         return DeliveryReading("requests", (DirtyMark(REQUESTS, SyncPriority.PERSON), *marks), quota_source)
@@ -106,7 +108,7 @@ def _discussion(payload: dict[str, Any], board: Board, repo: _Repo) -> DeliveryR
     quota_source: tuple[Domain, str] = ("discussion", repo[1])
     discussion, comment = payload.get("discussion"), payload.get("comment")
     number = discussion.get("num") if isinstance(discussion, dict) else None
-    if not (_speaks(board, repo) and type(number) is int and 0 < number < 10**9):
+    if not (_takes_comments(board, repo) and type(number) is int and 0 < number < 10**9):
         return DeliveryReading("irrelevant", (), quota_source)
     # If a person hides a comment of the bot, the comment's author is not the cause of the delivery.
     is_hidden = isinstance(comment, dict) and (comment.get("hidden") is True or "content" not in comment)
@@ -126,7 +128,7 @@ def _board_repo(board: Board, kind: str | None, name: str) -> _Repo | None:
     return next(((its_kind, its) for its_kind, its in ours if kind == its_kind and lower == its.lower()), None)
 
 
-def _speaks(board: Board, repo: _Repo) -> bool:
+def _takes_comments(board: Board, repo: _Repo) -> bool:
     """Whether people write to the bot in the threads of `repo`."""
     repos = board.repos
     return repo in (("dataset", repos.requests), ("dataset", repos.results), (repos.community_type, repos.community))

@@ -110,7 +110,7 @@ def delivery(header: str | None, body: bytes) -> Delivery:
 
 
 def connect_inbox(url: str) -> AsyncRedis:
-    """A client whose calls answer or fail within nine seconds. The sender of a delivery waits less (`groupcommit`).
+    """A client whose calls answer or fail within nine seconds. `bot.intake.group_commit` lets a sender wait less.
 
     No health check, which would be a second round trip: a dead connection is noticed by the call, which is repeated.
     """

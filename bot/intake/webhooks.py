@@ -59,7 +59,7 @@ class WebhookEndpoint:
         self._inbox = inbox
         self._secrets = [secret.encode() for secret in secrets]
         self._limit = limit
-        self._in_hands = 0
+        self._bytes_in_flight = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -98,7 +98,7 @@ class WebhookEndpoint:
         return _STORED if new else _KNOWN
 
     async def _body(self, receive: Receive, announced: int) -> bytes:
-        """The whole body, cut off while reading. Raises BodyTooLarge, TooMuchInHands, SenderGone."""
+        """The whole body, cut off while reading. Raises BodyTooLarge, TooManyBytesInFlight, SenderGone."""
         if announced > self._limit:
             raise BodyTooLarge
         message = await receive()
@@ -113,16 +113,16 @@ class WebhookEndpoint:
                 if message["type"] == "http.disconnect":
                     raise SenderGone
                 body += message["body"]
-                self._in_hands += len(message["body"])
+                self._bytes_in_flight += len(message["body"])
                 if len(body) > self._limit:
                     raise BodyTooLarge
                 if not message["more_body"]:
                     return bytes(body)
-                if self._in_hands > MAX_BYTES_IN_FLIGHT:
+                if self._bytes_in_flight > MAX_BYTES_IN_FLIGHT:
                     raise TooManyBytesInFlight
                 message = await receive()
         finally:
-            self._in_hands -= len(body)
+            self._bytes_in_flight -= len(body)
 
 
 _STORED, _KNOWN = PlainTextResponse("stored", 202), PlainTextResponse("known", 202)

@@ -1,4 +1,4 @@
-"""The one writer of files in shared repos: syncs stage edits in Redis, and the ledger commits them in batches.
+"""The batched writer of files in shared repos: syncs stage edits in Redis, and the ledger commits them.
 
 edits.py          the edits, the pure rule that applies them to files, the messages of commits
 store.py          staged edits in Redis

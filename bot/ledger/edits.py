@@ -31,6 +31,25 @@ _MAX_TITLE, _MAX_DESCRIPTION = 200, 60_000
 _SHA1_DIGITS = 40
 
 
+@dataclass(frozen=True)
+class PresentFile:
+    """A file at one commit. `data` is None if it was not read."""
+
+    oid: str
+    data: bytes | None = None
+
+    @property
+    def is_large(self) -> bool:
+        """Whether LFS stores it."""
+        return not _is_blob_id(self.oid)
+
+
+Files = Mapping[str, PresentFile | None]
+"""Path → file; None if there is none."""
+Applied = bytes | None | Literal["landed", "void"]
+"""The new content (None: no file), or the reason for which the file stays as it is."""
+
+
 class _Edit(BaseModel):
     """Fields of every kind of edit.
 
@@ -74,6 +93,33 @@ class FieldEdit(_Edit):
     whole: str | None = None
     base: EditBase | None = None
 
+    def applied_to(self, present: PresentFile | None) -> Applied:
+        """The result of the edit for a file; None: there is no file."""
+        if present is None or present.data is None:
+            return "void"
+        try:
+            text = present.data.decode()
+            fields = json.loads(text.removeprefix(BOM))
+        except (ValueError, RecursionError):
+            return "void"
+        if not isinstance(fields, dict):
+            return "void"
+        ours = ours_in(fields)
+        if self._is_set(fields, ours):
+            return "landed"
+        if self.whole not in (None, present.oid) or not self._guard_holds(fields, ours):
+            return "void"
+        facts = {name: value for name, value in {**ours, **self.facts}.items() if value is not None}
+        return edit_text(text, {**self.fields, OURS: facts} if self.facts else self.fields).encode()
+
+    def _is_set(self, fields: Mapping[str, Any], ours: Mapping[str, Any]) -> bool:
+        outer = all(name in fields and is_same(fields[name], value) for name, value in self.fields.items())
+        return outer and all(is_same(ours.get(name), value) for name, value in self.facts.items())
+
+    def _guard_holds(self, fields: Mapping[str, Any], ours: Mapping[str, Any]) -> bool:
+        values = {name: _value(fields, ours, name) for name in self.guard}
+        return all(any(is_same(values[name], value) for value in allowed) for name, allowed in self.guard.items())
+
 
 class PutFile(_Edit):
     """Write `data`. With `unless_exists`, an existing file stays as it is, and the edit counts as landed."""
@@ -81,6 +127,12 @@ class PutFile(_Edit):
     kind: Literal["put"] = "put"
     data: bytes
     unless_exists: bool = True
+
+    def applied_to(self, present: PresentFile | None) -> Applied:
+        """The result of the edit for a file; None: there is no file."""
+        if present is not None and (self.unless_exists or is_content(present.oid, self.data)):
+            return "landed"
+        return self.data
 
 
 class RestoreFile(_Edit):
@@ -93,27 +145,17 @@ class RestoreFile(_Edit):
     data: bytes | None
     left: str | None
 
+    def applied_to(self, present: PresentFile | None) -> Applied:
+        """The result of the edit for a file; None: there is no file."""
+        oid = present.oid if present is not None else None
+        if oid is None if self.data is None else oid is not None and is_content(oid, self.data):
+            return "landed"
+        return self.data if self.left == oid else "void"
+
 
 AnyEdit = FieldEdit | PutFile | RestoreFile
 EDIT: TypeAdapter[AnyEdit] = TypeAdapter(Annotated[AnyEdit, Field(discriminator="kind")])
 """Reads and writes edits as JSON."""
-
-
-@dataclass(frozen=True)
-class PresentFile:
-    """A file at one commit. `data` is None if it was not read."""
-
-    oid: str
-    data: bytes | None = None
-
-    @property
-    def is_large(self) -> bool:
-        """Whether LFS stores it."""
-        return not _is_blob_id(self.oid)
-
-
-Files = Mapping[str, PresentFile | None]
-"""Path → file; None if there is none."""
 
 
 @dataclass
@@ -139,7 +181,7 @@ def plan(edits: Iterable[AnyEdit], files: Files) -> EditPlan:
         is_changed = edit.path in planned.contents
         content = planned.contents.get(edit.path)
         changed_file = PresentFile(blob_id(content), content) if content is not None else None
-        result = _apply(edit, changed_file if is_changed else files.get(edit.path))
+        result = edit.applied_to(changed_file if is_changed else files.get(edit.path))
         if result is None or isinstance(result, bytes):
             planned.contents[edit.path] = result
             planned.written.append(edit)
@@ -150,66 +192,9 @@ def plan(edits: Iterable[AnyEdit], files: Files) -> EditPlan:
     return planned
 
 
-Applied = bytes | None | Literal["landed", "void"]
-"""The new content (None: no file), or the reason for which the file stays as it is."""
-
-
-def _apply(edit: AnyEdit, present: PresentFile | None) -> Applied:
-    match edit:
-        case PutFile():
-            return _put(edit, present)
-        case RestoreFile():
-            return _restore(edit, present)
-        case _:
-            return _set(edit, present)
-
-
-def _restore(edit: RestoreFile, present: PresentFile | None) -> Applied:
-    if edit.data is None if present is None else edit.data is not None and is_content(present.oid, edit.data):
-        return "landed"
-    return edit.data if edit.left == (None if present is None else present.oid) else "void"
-
-
-def _put(edit: PutFile, present: PresentFile | None) -> Applied:
-    if present is not None and (edit.unless_exists or is_content(present.oid, edit.data)):
-        return "landed"
-    return edit.data
-
-
-def _set(edit: FieldEdit, present: PresentFile | None) -> Applied:
-    if present is None or present.data is None:
-        return "void"
-    try:
-        text = present.data.decode()
-        fields = json.loads(text.removeprefix(BOM))
-    except (ValueError, RecursionError):
-        return "void"
-    if not isinstance(fields, dict):
-        return "void"
-    ours = ours_in(fields)
-    if _is_set(fields, ours, edit):
-        return "landed"
-    if edit.whole is not None and edit.whole != present.oid:
-        return "void"
-    if any(not _among(_value(fields, ours, name), allowed) for name, allowed in edit.guard.items()):
-        return "void"
-    facts = {name: value for name, value in {**ours, **edit.facts}.items() if value is not None}
-    changes = {**edit.fields, OURS: facts} if edit.facts else dict(edit.fields)
-    return edit_text(text, changes).encode()
-
-
-def _is_set(fields: Mapping[str, Any], ours: Mapping[str, Any], edit: FieldEdit) -> bool:
-    outer = all(name in fields and is_same(fields[name], value) for name, value in edit.fields.items())
-    return outer and all(is_same(ours.get(name), value) for name, value in edit.facts.items())
-
-
 def _value(fields: Mapping[str, Any], ours: Mapping[str, Any], name: str) -> Any:
     owner, _, member = name.partition(".")
     return ours.get(member) if owner == OURS and member else fields.get(name)
-
-
-def _among(value: Any, allowed: Sequence[Any]) -> bool:
-    return any(is_same(value, other) for other in allowed)
 
 
 def guard_of(raw: str, *names: str) -> dict[str, tuple[Any, ...]]:

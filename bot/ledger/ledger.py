@@ -1,9 +1,12 @@
-"""The ledger: it stages edits of files in a board's shared repos, and is the only writer of these files.
+"""The ledger: it stages edits of files in a board's shared repos, and writes them in few commits.
 
 A sync that changes a file stages an edit (`bot.ledger.edits`) and returns. The sync of the dirty key `ledger:{repo}`
 puts as many edits as are ready into one commit, whose parent is the commit that it read, and removes an edit only once
 it has seen it in the repo. When an edit has landed or is void, the keys that it names are marked dirty, and their syncs
 read the file as it is then. An edit that only waits, for the budget or for another edit, needs no action.
+
+Changes that must land as a whole bypass the ledger: renames and removals (`bot.changes.changesets`), and the move of
+Steward's own files (`bot.core.former_paths`). They commit by compare-and-swap too, from the same budget.
 
 One pass: read the files → apply → commit → read again → remove the edits that landed. A crash or an error in between
 leaves the edits staged; the next pass reads first and finds those that landed.

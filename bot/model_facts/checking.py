@@ -15,6 +15,7 @@ from bot.model_facts.model import gather_model_facts
 from leaderboard.admission.facts import ModelFacts
 from leaderboard.admission.rules import Verdict, judge
 from leaderboard.admission.submission import Submission
+from leaderboard.options import precision_named, weight_type_named
 from leaderboard.privacy import access_on_hub
 from leaderboard.requests import REASONS, Problem, Request, RequestFile, RequestPath, Status, is_repo_name
 
@@ -36,6 +37,7 @@ def as_request(
     if len(parts) > 2 or not all(map(is_repo_name, parts)):
         return REASONS["path-name"].problem(name=model)
     org, name = parts if len(parts) == 2 else ("", parts[0])
+    precision, weight_type = precision_named(precision), weight_type_named(weight_type)
     path = RequestPath(org, name, private=False, precision=precision, weight_type=weight_type)
     file = RequestFile(
         model=model,

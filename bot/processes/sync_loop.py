@@ -127,7 +127,7 @@ class SyncLoop:
                 log.warning("redis does not answer, or refuses", error=str(error))
                 self.stopping.wait(IDLE)
             except Exception:  # noqa: BLE001  the boundary: an ended loop would go unnoticed
-                log.error("the loop stumbled", trace=traceback.format_exc())
+                log.error("the loop failed", trace=traceback.format_exc())
                 self.stopping.wait(IDLE)
 
     def stop(self) -> None:

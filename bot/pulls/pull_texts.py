@@ -71,11 +71,6 @@ class PullView:
     by: str = ""
 
     @property
-    def passing(self) -> int:
-        """The number of files that pass."""
-        return sum(not file.problems for file in self.files)
-
-    @property
     def shown_others(self) -> Sequence[OtherFile]:
         """The first of `others`, which the report lists."""
         return self.others[:MAX_SHOWN_OTHERS]

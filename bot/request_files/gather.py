@@ -32,7 +32,7 @@ class RequestFacts:
     request: Request
     file: File
     entry: IndexEntry
-    turn: CurrentAttempt
+    current: CurrentAttempt
     attempt: str | None
     seen: AttemptFacts
     log: str

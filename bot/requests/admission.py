@@ -41,7 +41,7 @@ def admit(context: BoardContext, gathered: RequestFacts) -> None:
         return
     request, entry = gathered.request, gathered.entry
     submitter = context.index.origin(entry.path).submitter(request.file.sender)
-    submission = gather_submission(context, request, submitter, revision=gathered.turn.revision or "")
+    submission = gather_submission(context, request, submitter, revision=gathered.current.revision or "")
     facts, verdict = submission.model, judge(submission)
     snapshot = entry.standing.with_access(access_on_hub(request, facts))
     entry = with_model_facts(entry, facts, request.path.weight_type).changed(standing=snapshot, submitter=submitter)
@@ -95,7 +95,7 @@ def _refuse(context: BoardContext, gathered: RequestFacts, reasons: tuple[Proble
     context.index.put(entry)
     failure = refusal(reasons)
     if entry.kept is not None:
-        tried = gathered.turn.revision or request.file.revision or "main"
+        tried = gathered.current.revision or request.file.revision or "main"
         step = transitions.restore_transition(entry.kept, tried=tried, failure=failure, log=None, thread=entry.thread)
     else:
         step = transitions.fail_transition(failure=failure, log=None, thread=entry.thread)

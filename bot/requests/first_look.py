@@ -49,6 +49,7 @@ def entry_of_old_file(entry: IndexEntry, oid: str, request: Request | None) -> I
         model=request.path.model,
         sha=facts.revision,
         thread=facts.thread,
+        parameters=_parameters(entry, request),
         standing=snapshot_of(request, entry.standing.access, old=True),
     )
 
@@ -78,8 +79,16 @@ def with_file_fields(entry: IndexEntry, request: Request) -> IndexEntry:
         sha=facts.revision or entry.sha,
         thread=facts.thread or entry.thread,
         weights=facts.weights or entry.weights,
+        parameters=_parameters(entry, request),
         number=max(entry.number, facts.attempt),
     )
+
+
+def _parameters(entry: IndexEntry, request: Request) -> int | None:
+    """The number of parameters: as admission counted them, else as the front end wrote it into the file."""
+    if entry.parameters is not None or request.billions is None:
+        return entry.parameters
+    return round(request.billions * 1e9)
 
 
 def _readable(path: str, oid: str, request: Request) -> tuple[IndexEntry, bool]:

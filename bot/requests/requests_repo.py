@@ -34,6 +34,7 @@ from bot.ledger.edits import edits_in
 from bot.queue.pauses import learn_pauses
 from bot.requests.first_look import entry_of_new_file
 from bot.results.contents import mark_contents
+from bot.results.scoreboard import SCORES
 from hub.errors import RevisionNotFound
 from leaderboard.adoption import FORMER_RECORD, RECORD
 from leaderboard.requests import is_request_path
@@ -129,6 +130,7 @@ def _mark(context: BoardContext, view: MirrorView, history: CommitHistory) -> No
     if history.seen is not None:
         log.warning("the last seen head is far back, or no longer in the history", since=history.seen)
     files, marked = compare(context, view, history.head)
+    context.mark(SCORES, SyncPriority.BACKGROUND)  # Redis may be new: finished requests then lack their scores
     log.info("requests repo compared", head=history.head, files=files, marked=marked)
 
 

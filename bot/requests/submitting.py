@@ -179,9 +179,15 @@ def _fields(context: BoardContext, request: Request, command: SubmitCommand, sha
     }
 
 
-def resubmit(context: BoardContext, entry: IndexEntry, *, revision: str, submitter: str, cause: str) -> SubmitResult:
+def resubmit(
+    context: BoardContext, entry: IndexEntry, *, revision: str, submitter: str, cause: str, counts: bool
+) -> SubmitResult:
     """Stage an edit that makes the request of `entry` wait again at `revision`, if that is another commit and passes
-    every check."""
+    every check.
+
+    With `counts`, the quotas count it as a new submission of an ended request. As with `submit`, the commit that the
+    request ended with is not evaluated again: that is a relaunch.
+    """
     path = entry.path
     pending = pending_request(context, path)
     if isinstance(pending, str):
@@ -194,7 +200,12 @@ def resubmit(context: BoardContext, entry: IndexEntry, *, revision: str, submitt
         return SubmitResult("resubmitted", model, path)
     if known.status is Status.RUNNING:
         return SubmitResult("running", model, path, status=status)
-    verdict = _checked(context, known.at(revision), submitter)
+    wanted = known.at(revision)
+    if counts and known.status in ENDED:
+        wanted = wanted.as_new(iso(context.now()))
+    verdict = _checked(context, wanted, submitter)
+    if known.status in ENDED and verdict.sha is not None and verdict.sha == _ended_with(known, entry):
+        return SubmitResult("exists", model, path, status=status, sha=verdict.sha)
     if not verdict.accepted or verdict.sha is None:
         return _refused(known, verdict)
     if known.status.waits and verdict.sha == (known.file.steward.revision or entry.sha):

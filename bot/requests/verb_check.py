@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bot.core.commands.answers import say
 from bot.core.commands.model import Answer, Call, Param, Verb
-from bot.core.commands.parameters import ANYONE, NAMED, WEIGHTS
+from bot.core.commands.parameters import ANYONE, NAMED, PRECISIONS, WEIGHTS
 from bot.core.context import BoardContext
 from bot.model_facts.checking import as_request, gather_submission, without_details, without_private_models
 from bot.read_models.check_models import CheckResponse, RuleResultView
@@ -15,7 +15,7 @@ from leaderboard.reasons import Problem
 from leaderboard.requests import Access
 from redis_state.clock import iso
 
-AT = Param("precision", "word", "the precision of the evaluation, such as bfloat16", by_name=True)
+AT = Param("precision", "word", "the precision of the evaluation, such as bfloat16", by_name=True, known=PRECISIONS)
 REVISION = Param("revision", "word", "a branch, a tag or a commit", by_name=True)
 
 

@@ -68,7 +68,12 @@ def run_resubmit(call: Call) -> Answer:
         lambda: result_text(
             call.context,
             submitting.resubmit(
-                call.context, call.entry, revision=revision, submitter=call.person.name, cause=f"resubmit:{call.cause}"
+                call.context,
+                call.entry,
+                revision=revision,
+                submitter=call.person.name,
+                cause=f"resubmit:{call.cause}",
+                counts=not call.is_maintainer,
             ),
         )
     )

@@ -78,13 +78,6 @@ class TreeEdit:
             raise BadRequest(f"Cannot write {path}: there is a folder of that name.")
         folder.edits[name] = TreeEntry(name, mode, oid)
 
-    def get(self, path: str) -> TreeEntry | None:
-        """The file at a path, as edited so far."""
-        node: TreeEntry | _Folder | None = self._root
-        for part in path.split("/"):
-            node = node.child(part, self._repo) if isinstance(node, _Folder) else None
-        return node if isinstance(node, TreeEntry) else None
-
     def write(self, writer: TreeWriter) -> pygit2.Oid:
         """Write the edited trees; return the id of the new root. An empty root is git's empty tree."""
         return _write(self._root, writer) or writer.tree(None, {})

@@ -102,7 +102,7 @@ class IndexEntry(BaseModel):
         default=None, description="when its start was estimated, in how many seconds it was to start, and its round"
     )
     standing: RequestSnapshot = Field(default_factory=RequestSnapshot, description="what the file says, for display")
-    parameters: int | None = Field(default=None, description="of its model, when it was judged")
+    parameters: int | None = Field(default=None, description="of its model, when it was judged; else as its file says")
     nbytes: int | None = Field(default=None, description="of its model's weights, when it was judged")
     weights: str = Field(default="", description="digest of the weights: the same for every copy of them")
     licence: str = Field(default="", description="of its model, as the card has it")

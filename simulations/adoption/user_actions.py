@@ -10,6 +10,7 @@ from typing import Any
 
 from huggingface_hub import CommitOperationAdd, HfApi
 
+from localhub.testing import HubWorld
 from simulations.adoption.existing_board import Old
 
 REQUESTS, RESULTS, SPACE = "board/requests", "board/results", "board/space"
@@ -32,22 +33,20 @@ def new_models(days: int) -> dict[str, str]:
     return {f"fresh/model-x{n}": BAD if n % 5 == 4 else GOOD for n in range(6 * days)}
 
 
-def world(days: int) -> dict[str, Any]:
+def world(days: int) -> HubWorld:
     """Return a world with accounts, repos, and the models of the coming week."""
-    everybody = [*PEOPLE, MAINTAINER, FORM, BACKEND, BOT]
-    members = dict.fromkeys((MAINTAINER, FORM, BACKEND, BOT), "write")
-    return {
-        "users": [{"name": name, "tokens": [{"token": token(name), "role": "write"}]} for name in everybody],
-        "orgs": [{"name": "board", "members": members}, {"name": "board-details"}, {"name": "fresh"}],
-        "repos": [
-            *({"type": "dataset", "id": f"board/{name}"} for name in ("requests", "results", "logs", "flags")),
-            {"type": "space", "id": SPACE, "sdk": "static"},
-            *(
-                {"type": "model", "id": model, "files": {"config.json": config, "model.safetensors": "x"}}
-                for model, config in new_models(days).items()
-            ),
-        ],
-    }
+    made = (
+        HubWorld()
+        .users({name: token(name) for name in (*PEOPLE, MAINTAINER, FORM, BACKEND, BOT)})
+        .org("board", dict.fromkeys((MAINTAINER, FORM, BACKEND, BOT), "write"))
+        .org("board-details")
+        .org("fresh")
+        .datasets(*(f"board/{name}" for name in ("requests", "results", "logs", "flags")))
+        .repo("space", SPACE, sdk="static")
+    )
+    for model, config in new_models(days).items():
+        made.repo("model", model, {"config.json": config, "model.safetensors": "x"})
+    return made
 
 
 class AdoptionUsers:

@@ -6,6 +6,7 @@ import base64
 from collections.abc import Mapping
 from typing import Any
 
+from localhub.testing import HubWorld
 from simulations.month.models import KINDS, files_of
 from simulations.month.processes import BOT, EYES, FORM, SECRET, WORKER
 from simulations.month.schedule import Script, Submission, name_of
@@ -23,40 +24,38 @@ def token_of(person: str) -> str:
     return f"hf_{person}"
 
 
-def world(script: Script, webhook_url: str) -> dict[str, Any]:
-    """Return the world file with which localhub starts."""
+def world(script: Script, webhook_url: str) -> HubWorld:
+    """Return the world with which localhub starts."""
     people = [*map(name_of, range(script.scale.people)), *MAINTAINERS]
     accounts = {"bot": BOT, "form": FORM, "gpu": WORKER, "eyes": EYES, **{name: token_of(name) for name in people}}
-    questions = {name: content.decode() for name, content in dataset_files().items()}
-    watched = [{"type": "dataset", "name": name} for name in (REQUESTS, RESULTS, FLAGS)]
-    hook = {"owner": "bot", "url": webhook_url, "secret": SECRET, "domains": ["repo", "discussion"]}
-    return {
-        "users": [{"name": n, "tokens": [{"token": token, "role": "write"}]} for n, token in accounts.items()],
-        "orgs": [
-            {"name": "month", "members": {"bot": "write", "form": "write", **dict.fromkeys(MAINTAINERS, "admin")}},
-            {"name": DETAILS, "members": {"gpu": "write", "bot": "read"}},
-            {"name": "steward-suites", "members": {}},
-        ],
-        "repos": [
-            *({"type": "dataset", "id": name} for name in (REQUESTS, RESULTS, LOGS, FLAGS, CONTENTS)),
-            {"type": "space", "id": SPACE, "sdk": "static"},
-            {"type": "dataset", "id": "steward-suites/starter", "files": questions},
-            *(_model(one) for one in script.submissions if KINDS[one.kind].files is not None),
-        ],
-        "webhooks": [{**hook, "watched": [*watched, {"type": "space", "name": SPACE}]}],
-        "limits": "hub",
-    }
+    watched = [("dataset", name) for name in (REQUESTS, RESULTS, FLAGS)]
+    made = (
+        HubWorld(limits="hub")
+        .users(accounts)
+        .org("month", {"bot": "write", "form": "write", **dict.fromkeys(MAINTAINERS, "admin")})
+        .org(DETAILS, {"gpu": "write", "bot": "read"})
+        .org("steward-suites")
+        .datasets(REQUESTS, RESULTS, LOGS, FLAGS, CONTENTS)
+        .repo("space", SPACE, sdk="static")
+        .repo("dataset", "steward-suites/starter", {name: data.decode() for name, data in dataset_files().items()})
+        .webhook("bot", webhook_url, *watched, ("space", SPACE), secret=SECRET)
+    )
+    for submission in script.submissions:
+        _add_model(made, submission)
+    return made
 
 
-def _model(one: Submission) -> dict[str, Any]:
-    kind = KINDS[one.kind]
+def _add_model(world: HubWorld, submission: Submission) -> None:
+    kind = KINDS[submission.kind]
+    if kind.files is None:
+        return
     # The Hub stores weights in LFS with their sha256, which identifies copies.
     files = {
         name: {"lfs": _encoded(content)} if name.endswith((".safetensors", ".bin")) else _encoded(content)
-        for name, content in files_of(kind, one.number).items()
+        for name, content in files_of(kind, submission.number).items()
     }
     gated = {"gated": "manual"} if kind.gated else {}
-    return {"type": "model", "id": one.model, "private": kind.private, "files": files, **gated}
+    world.repo("model", submission.model, files, private=kind.private, **gated)
 
 
 def _encoded(content: bytes) -> Any:

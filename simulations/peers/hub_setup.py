@@ -3,41 +3,33 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from huggingface_hub import CommitOperationAdd, HfApi
 
+from localhub.testing import HubWorld
 from simulations.peers.environment import EPOCH, Lab, Life
 from simulations.peers.scenario import Scenario, Submission
 
 FORM = "hf_form"
 REPOS = ("requests", "results", "logs")
-DOMAINS = ["repo", "discussion"]
 CONFIG = json.dumps({"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"]})
 
 
-def world(scenario: Scenario, boards: list[str], tokens: dict[str, str], webhook: str) -> dict[str, Any]:
+def world(scenario: Scenario, boards: list[str], tokens: dict[str, str], webhook: str) -> HubWorld:
     """Return a world with the accounts (name → token), the boards' repos, the models, and Steward's webhook."""
     owners = sorted({model.partition("/")[0] for model in scenario.models})
     files = {"README.md": "# A model\n", "config.json": CONFIG, "model.safetensors": "x"}
     members = {"form": "write", **dict.fromkeys(tokens, "write")}
-    watched = [{"type": "dataset", "name": "steward/requests"}, {"type": "space", "name": "steward/space"}]
-    return {
-        "users": [
-            *({"name": name, "tokens": [{"token": token, "role": "write"}]} for name, token in tokens.items()),
-            {"name": "form", "tokens": [{"token": FORM, "role": "write"}]},
-        ],
-        "orgs": [
-            *({"name": name, "members": members} for board in boards for name in (board, f"{board}-details")),
-            *({"name": owner} for owner in owners),
-        ],
-        "repos": [
-            *({"type": "dataset", "id": f"{board}/{name}"} for board in boards for name in REPOS),
-            *({"type": "space", "id": f"{board}/space", "sdk": "static"} for board in boards),
-            *({"type": "model", "id": model, "files": files} for model in scenario.models),
-        ],
-        "webhooks": [{"owner": "steward", "url": webhook, "secret": "s3cret", "watched": watched, "domains": DOMAINS}],
-    }
+    watched = ("dataset", "steward/requests"), ("space", "steward/space")
+    made = HubWorld().users({**tokens, "form": FORM})
+    for owner in owners:
+        made.org(owner)
+    for board in boards:
+        made.org(board, members).org(f"{board}-details", members)
+        made.datasets(*(f"{board}/{name}" for name in REPOS)).repo("space", f"{board}/space", sdk="static")
+    for model in scenario.models:
+        made.repo("model", model, files)
+    return made.webhook("steward", webhook, *watched, secret="s3cret")
 
 
 def people(lab: Lab, boards: list[str]) -> Life:

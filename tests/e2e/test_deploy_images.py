@@ -21,6 +21,7 @@ from huggingface_hub import CommitOperationAdd, HfApi
 
 from localhub.testing import LocalHub
 from steward.valkey import free_port
+from tests.support.board.worlds import fresh_world
 from tests.support.waiting import wait_until
 from workers.models import tiny_model
 from workers.starter import dataset_files
@@ -36,25 +37,12 @@ LIMIT = 400_000_000
 COMPILERS = ("gcc", "cc", "g++", "clang", "ld", "as", "make", "rustc", "cargo", "go", "pip")
 IMAGES = {"bot": "steward-bot", "worker": "steward-worker"}
 UID = 1000
-WORLD = {
-    "users": [
-        {"name": name, "tokens": [{"token": f"hf_{name}", "role": "write"}]} for name in ("bot", "gpu", "maya", "form")
-    ],
-    "orgs": [
-        {"name": "fresh", "members": {"bot": "admin", "form": "write", "maya": "admin"}},
-        {"name": "fresh-details", "members": {"gpu": "write", "bot": "read"}},
-        {"name": "steward-suites", "members": {}},
-    ],
-    "repos": [
-        {"type": "model", "id": "maya/remote", "files": {"config.json": '{"auto_map": {"AutoConfig": "x.Y"}}'}},
-        {"type": "model", "id": "maya/tiny"},
-        {
-            "type": "dataset",
-            "id": "steward-suites/starter",
-            "files": {name: content.decode() for name, content in dataset_files().items()},
-        },
-    ],
-}
+WORLD = (
+    fresh_world()
+    .org("steward-suites")
+    .repo("model", "maya/tiny")
+    .repo("dataset", "steward-suites/starter", {name: content.decode() for name, content in dataset_files().items()})
+)
 TOO_TINY = ("causal", "half-precision", "licence", "model-card", "category", "size", "honest-precision", "vocabulary")
 """Rules that a model of 16 numbers a word does not keep."""
 

@@ -45,6 +45,8 @@ class Param:
     choices: tuple[str, ...] = ()
     by_name: bool = False
     """Whether it can be given as `name=value` only."""
+    known: tuple[str, ...] = ()
+    """Words, in lower case, that mean this argument also without its name."""
 
     @property
     def usage(self) -> str:

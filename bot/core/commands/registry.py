@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -64,11 +65,26 @@ def bind(verb: Verb, command: Command) -> Arguments | BadArguments:
             arguments[param.name] = rest.pop(0)
         elif param.kind == "words":
             arguments[param.name], rest = " ".join(rest), []
-        elif param.required or _is_meant(param, rest, alone=len(positional) == 1):
+        elif param.required or (not _is_known(verb, rest[0]) and _is_meant(param, rest, alone=len(positional) == 1)):
             arguments[param.name] = rest.pop(0)
+    rest = [word for word in rest if not _take_known(verb, word, arguments)]
     if rest:
         return BadArguments(f"I do not know what {_quoted(rest)} means here.")
     return _checked(verb, arguments)
+
+
+def _take_known(verb: Verb, word: str, arguments: dict[str, str]) -> bool:
+    """Add a word that means one argument without its name, such as a precision; return whether it was added."""
+    for param in verb.params:
+        if word.lower() in param.known and param.name not in arguments:
+            arguments[param.name] = word
+            return True
+    return False
+
+
+def _is_known(verb: Verb, word: str) -> bool:
+    """Whether `word` means one of the arguments of `verb` without its name."""
+    return any(word.lower() in param.known for param in verb.params)
 
 
 def _is_meant(param: Param, rest: list[str], *, alone: bool) -> bool:
@@ -111,9 +127,11 @@ def _fits(param: Param, value: str) -> bool:
 
 def model_in(text: str) -> str | None:
     """The model that `text` names: `org/name`, `name`, or its address on the Hub."""
-    for prefix in ("https://huggingface.co/", "http://huggingface.co/", "huggingface.co/", "https://hf.co/"):
+    for prefix in ("https://huggingface.co/", "http://huggingface.co/", "huggingface.co/", "https://hf.co/", "hf.co/"):
         text = text.removeprefix(prefix)
-    parts = text.strip("/").split("/")
+    parts = re.split(r"[?#]", text)[0].strip("/").split("/")
+    if len(parts) > 2 and parts[2] in ("tree", "blob", "resolve", "discussions", "commit"):
+        parts = parts[:2]
     return "/".join(parts) if 0 < len(parts) <= 2 and all(is_repo_name(part) for part in parts) else None
 
 

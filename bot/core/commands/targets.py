@@ -10,6 +10,7 @@ from bot.core.commands.answers import refusal
 from bot.core.commands.model import Answer, Arguments, Verb
 from bot.core.context import BoardContext
 from hub.records import Repo, Thread
+from leaderboard.options import precision_named
 from leaderboard.requests import RequestPath, parse_path
 from redis_state.board.entry import IndexEntry
 
@@ -66,8 +67,9 @@ def _entries(context: BoardContext, model: str, repo: Repo, thread: Thread) -> l
 
 def _is_meant(entry: IndexEntry, arguments: Arguments) -> bool:
     path = _path(entry)
-    values = {"precision": path.precision, "weight_type": path.weight_type}
-    return all(arguments.get(name, value).lower() == value.lower() for name, value in values.items())
+    precision = precision_named(arguments.get("precision", path.precision))
+    weight_type = arguments.get("weight_type", path.weight_type)
+    return precision.lower() == path.precision.lower() and weight_type.lower() == path.weight_type.lower()
 
 
 def _path(entry: IndexEntry) -> RequestPath:

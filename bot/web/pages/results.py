@@ -15,7 +15,7 @@ from bot.web.charts.pictures import model_chart
 from bot.web.flags import FlagView
 from bot.web.incoming import choice, number, words
 from bot.web.page import PAGE_ROWS, NotPublic, Page, PageNumber, PageSize, SearchText
-from bot.web.rows import SORTS
+from bot.web.rows import SORTS, RequestRows
 from hub.errors import BadRequest
 from hub.records import Repo
 from leaderboard.categories import ModelCategory
@@ -31,6 +31,9 @@ class ResultsResponse(ApiModel):
     flagged: int = Field(description="number of further matches that are left out because they are flagged")
     page: int
     pages: int
+    rebuilding: bool = Field(
+        default=False, description="whether the scores of all finished requests are still being read from the Hub"
+    )
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,13 @@ def results(board: BoardReader, query: ResultsQuery) -> ResultsResponse:
         flagged=len(matching) - len(shown),
         page=page,
         pages=pages,
+        rebuilding=_is_rebuilding(board, rows),
     )
+
+
+def _is_rebuilding(board: BoardReader, rows: RequestRows) -> bool:
+    """Whether requests have finished, and no scores were read from the Hub since Redis was new."""
+    return not rows.with_scores and rows.count("finished") > 0 and not board.context.scores.state()[0]
 
 
 def _query_of_page(request: Request, board: BoardReader) -> ResultsQuery:

@@ -12,9 +12,9 @@ from playwright.sync_api import Browser, Page, expect
 
 from bot.probe import Probe
 from leaderboard.attempts import Failure
-from localhub.testing import LocalHub
-from tests.support.board.board_driver import REQUESTS, BoardDriver, world
+from tests.support.board.board_driver import REQUESTS, BoardDriver
 from tests.support.board.running_board import syncing, telling
+from tests.support.board.worlds import board_world, open_board
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.browser
@@ -30,8 +30,7 @@ SECONDS = 30
 @pytest.fixture
 def board(tmp_path: Path, connection: redis.Redis, valkey_url: str, probe: Probe) -> Iterator[BoardDriver]:
     """A board that runs, with a request of Ada's that failed."""
-    with LocalHub(tmp_path / "hub", world()) as hub:
-        stand = BoardDriver(hub, connection, probe)
+    with open_board(board_world(), tmp_path / "hub", connection, probe) as stand:
         form = stand.context.hub.user("form").id
         stand.context.board = stand.context.board.model_copy(update={"front_ends": (form,)})
         stand.worker()
@@ -45,7 +44,6 @@ def board(tmp_path: Path, connection: redis.Redis, valkey_url: str, probe: Probe
         assert stand.file(path)["status"] == "FAILED"
         with telling(stand, tmp_path, valkey_url), syncing(stand):
             yield stand
-        stand.context.hub.close()
 
 
 @pytest.fixture

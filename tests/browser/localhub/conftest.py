@@ -4,7 +4,6 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 # The client reads these when it is imported.
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
@@ -14,24 +13,17 @@ import pytest
 from huggingface_hub import CommitOperationAdd, HfApi, constants
 from playwright.sync_api import Browser, Page
 
-from localhub.testing import LocalHub
+from localhub.testing import HubWorld, LocalHub
 
-WORLD: dict[str, Any] = {
-    "users": [
-        {"name": name, "fullname": fullname, "tokens": [{"token": f"hf_{name}", "role": "write"}]}
-        for name, fullname in [("ada", "Ada L"), ("bob", "Bob B"), ("steward-bot", "Steward")]
-    ],
-    "orgs": [{"name": "board", "fullname": "The Board", "members": {"ada": "admin", "steward-bot": "write"}}],
-    "repos": [{"type": "dataset", "id": "board/requests", "files": {"README.md": "# Requests\n\nThe *queue*.\n"}}],
-    "webhooks": [
-        {
-            "owner": "ada",
-            "url": "http://127.0.0.1:9/hook",
-            "watched": [{"type": "org", "name": "board"}],
-            "domains": ["repo", "discussion"],
-        }
-    ],
-}
+WORLD = (
+    HubWorld()
+    .user("ada", fullname="Ada L")
+    .user("bob", fullname="Bob B")
+    .user("steward-bot", fullname="Steward")
+    .org("board", {"ada": "admin", "steward-bot": "write"}, fullname="The Board")
+    .repo("dataset", "board/requests", {"README.md": "# Requests\n\nThe *queue*.\n"})
+    .webhook("ada", "http://127.0.0.1:9/hook", ("org", "board"))
+)
 STATUS = """**Status: finished** — average 41.3
 
 | task | shots | score |

@@ -14,10 +14,10 @@ import redis
 from bot.core.settings import BotSettings
 from bot.probe import Probe
 from steward.valkey import Valkey
-from tests.support.board.board_driver import BoardDriver, world
+from tests.support.board.board_driver import BoardDriver
 from tests.support.board.board_file import BOARD, OLD_SECRET, SECRET
 from tests.support.board.running_board import client_of
-from tests.support.board.worlds import hub_with
+from tests.support.board.worlds import board_world, open_board
 
 ROOM = 2 * 1024**3
 """Bytes that have to be free in memory before tests put their files there."""
@@ -61,10 +61,8 @@ def lasting_redis(lasting_valkey: Valkey) -> Iterator[redis.Redis]:
 @pytest.fixture
 def stand(tmp_path: Path, connection: redis.Redis, probe: Probe) -> Iterator[BoardDriver]:
     """A board with nothing in it yet."""
-    with hub_with(world(), tmp_path) as hub:
-        made = BoardDriver(hub, connection, probe)
+    with open_board(board_world(), tmp_path, connection, probe) as made:
         yield made
-        made.context.hub.close()
 
 
 @pytest.fixture

@@ -11,13 +11,13 @@ from rq import SimpleWorker
 from rq.serializers import JSONSerializer
 
 from bot.core.settings import BotSettings, SettingsError
+from bot.probe import Probe
 from bot.setup.doctor import examine
-from localhub.testing import LocalHub
 from redis_state import jobs
 from redis_state.errors import RedisMissing, SecretMissing
 from redis_state.redis import connect, missing
 from steward.valkey import Valkey
-from tests.support.board.board_driver import BoardDriver, world
+from tests.support.board.worlds import board_world, open_board
 
 PASSWORD = "correct-horse"
 
@@ -35,10 +35,9 @@ def restricted(valkey: Valkey, valkey_url: str, project: Path) -> str:
     return f"redis://steward:{PASSWORD}@127.0.0.1:{valkey.port}/0"
 
 
-def test_a_request_goes_its_way_with_a_user_of_few_rights(restricted: str, tmp_path: Path) -> None:
+def test_a_request_goes_its_way_with_a_user_of_few_rights(restricted: str, tmp_path: Path, probe: Probe) -> None:
     """From submission to publication, with what the doctor looks at and what RQ does; and nothing beside that."""
-    with LocalHub(tmp_path, world()) as hub, connect(restricted) as connection:
-        stand = BoardDriver(hub, connection)
+    with connect(restricted) as connection, open_board(board_world(), tmp_path, connection, probe) as stand:
         job = stand.started()
         stand.end(job)
         checks = [check for check in examine(stand.context) if check.name.startswith("redis")]
@@ -49,7 +48,6 @@ def test_a_request_goes_its_way_with_a_user_of_few_rights(restricted: str, tmp_p
         for refused in (("FLUSHALL",), ("CONFIG", "GET", "*"), ("GET", "somebody-elses")):
             with pytest.raises(redis.exceptions.NoPermissionError):
                 connection.execute_command(*refused)
-        stand.context.hub.close()
 
 
 def test_a_wrong_password_and_an_unknown_certificate_are_told_apart_from_a_redis_that_is_away(restricted: str) -> None:

@@ -22,8 +22,9 @@ from leaderboard.requests import Request, RequestPath, parse_request
 from localhub.testing import LocalHub
 from redis_state.board.entry import IndexEntry
 from steward.valkey import Valkey
-from tests.support.board.board_driver import ADA, REQUESTS, BoardDriver, world
+from tests.support.board.board_driver import ADA, REQUESTS, BoardDriver
 from tests.support.board.board_file import BOARD
+from tests.support.board.worlds import board_world
 from tests.support.models.tiny_models import adapter, card, changed, tokenizer, whole, without
 
 HEAD = BOARD.partition("# The models")[0] + "repos:" + BOARD.partition("repos:")[2]
@@ -165,8 +166,9 @@ def _request(name: str, sender: str, case: Case) -> tuple[str, bytes]:
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey) -> Iterator[Path]:
     """One for all tests of this file; every case is submitted in one commit, each by somebody else."""
-    people = world()
-    people["repos"] += [{"type": "model", "id": f"ada/{case.name}"} for case in (*CASES, *map(_named, OTHERS))]
+    people = board_world()
+    for case in (*CASES, *map(_named, OTHERS)):
+        people.repo("model", f"ada/{case.name}")
     with redis.Redis.from_url(valkey.url) as connection, LocalHub(tmp_path_factory.mktemp("hub"), people) as hub:
         connection.flushall()
         made = Path(hub, connection)

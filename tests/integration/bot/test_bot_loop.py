@@ -265,7 +265,7 @@ def test_what_nobody_could_have_written_ends_no_loop(clockwork: Clockwork, conne
     try:
         with structlog.testing.capture_logs() as logs:
             thread.start()
-            wait_until(lambda: any(one["event"] == "the loop stumbled" for one in logs))
+            wait_until(lambda: any(one["event"] == "the loop failed" for one in logs))
         connection.delete(clockwork.context.keys.hub_state)
         assert done.wait(20)
     finally:

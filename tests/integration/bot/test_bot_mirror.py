@@ -21,7 +21,7 @@ from hub.errors import Denied, HubError, RateLimited, RepoNotFound, RevisionNotF
 from hub.git import git_refusal
 from hub.records import DeleteFile, Repo, WriteFile
 from hub.retries import Retries
-from localhub.testing import LocalHub
+from localhub.testing import HubWorld, LocalHub
 from tests.support.waiting import wait_until
 
 TOKEN = "hf_mirror"
@@ -32,11 +32,8 @@ ONCE = Retries(attempts=1)
 @pytest.fixture(scope="module")
 def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
     """A Hub with a private repo."""
-    world = {
-        "users": [{"name": "bot", "tokens": [{"token": TOKEN, "role": "write"}]}],
-        "orgs": [{"name": "board", "members": {"bot": "admin"}}],
-        "repos": [{"type": "dataset", "id": REPO.id, "private": True, "files": {"a/x.json": "1", "b/y.json": "2"}}],
-    }
+    files = {"a/x.json": "1", "b/y.json": "2"}
+    world = HubWorld().user("bot", TOKEN).org("board", {"bot": "admin"}).repo("dataset", REPO.id, files, private=True)
     with LocalHub(tmp_path_factory.mktemp("hub"), world) as hub:
         yield hub
 

@@ -22,9 +22,10 @@ from hub.records import Comment
 from leaderboard.roles import Role
 from localhub.webhooks.delivery_log import OutgoingDelivery
 from steward.valkey import Valkey
-from tests.support.board.board_driver import REQUESTS, BoardDriver, world
+from tests.support.board.board_driver import REQUESTS, BoardDriver
 from tests.support.board.board_file import SECRET
 from tests.support.board.running_board import running
+from tests.support.board.worlds import board_world
 from tests.support.waiting import wait_until
 
 Rung = list[str]
@@ -42,7 +43,7 @@ def live(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey, probe: Probe)
     with redis.Redis.from_url(valkey.url) as connection, pytest.MonkeyPatch.context() as patch:
         connection.flushall()
         patch.setattr("bot.threads.threads.REGISTRY", Registry((*REGISTRY.verbs, bell)))
-        with running(tmp_path_factory.mktemp("live"), world(), connection, valkey.url, probe) as stand:
+        with running(tmp_path_factory.mktemp("live"), board_world(), connection, valkey.url, probe) as stand:
             yield stand, rung
 
 

@@ -14,9 +14,8 @@ import redis
 
 from bot.probe import Probe
 from bot.threads.maintainers_list import TITLE, waiting_threads
-from localhub.testing import LocalHub
 from steward.valkey import Valkey
-from tests.support.board.board_driver import REQUESTS, BoardDriver, world
+from tests.support.board.board_driver import REQUESTS
 from tests.support.board.transcripts import BROKEN, LOST, Transcripts, TranscriptThread, chapter, normalised, town
 
 HEAD = """# Conversations
@@ -36,14 +35,8 @@ def place(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey, probe: Probe
     """One board for all conversations."""
     with redis.Redis.from_url(valkey.url) as connection:
         connection.flushall()
-        with LocalHub(tmp_path_factory.mktemp("hub"), town(world())) as hub:
-            stand = BoardDriver(hub, connection, probe)
-            ids = {name: stand.context.hub.user(name).id for name in ("mia", "form")}
-            changes = {"maintainers": (ids["mia"],), "front_ends": (ids["form"],), "attempts": 1}
-            stand.context.board = stand.context.board.model_copy(update=changes)
-            stand.settle()
-            yield Transcripts(stand)
-            stand.context.hub.close()
+        with town(tmp_path_factory.mktemp("hub"), connection, probe) as made:
+            yield made
 
 
 Told = tuple[str, str, list[TranscriptThread]]

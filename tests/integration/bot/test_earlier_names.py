@@ -17,7 +17,7 @@ from leaderboard.attempts import Failure
 from tests.support.board.board_driver import REQUESTS
 from tests.support.board.discussion import Discussion
 from tests.support.board.flags import SPACE, AppealThread, FlagBoardDriver, flags_world
-from tests.support.board.worlds import hub_with
+from tests.support.board.worlds import open_board
 
 FORMER = {SPACE: "old/leaderboard", REQUESTS: "old/requests"}
 LOST = Failure(cause="gpu-lost", fault="us", message="The evaluation machine has lost its GPU.")
@@ -30,11 +30,9 @@ def stand(tmp_path: Path, connection: redis.Redis, probe: Probe) -> Iterator[Fla
     for repo in world["repos"]:
         if repo["id"] in FORMER:
             repo["aliases"] = [FORMER[repo["id"]]]
-    with hub_with(world, tmp_path) as hub:
-        made = FlagBoardDriver(hub, connection, probe)
+    with open_board(world, tmp_path, connection, probe, FlagBoardDriver) as made:
         made.context.board = made.context.board.model_copy(update={"attempts": 1})
         yield made
-        made.context.hub.close()
 
 
 def test_an_author_is_heard_in_a_thread_that_a_table_names_by_an_earlier_name(stand: FlagBoardDriver) -> None:

@@ -18,9 +18,9 @@ from bot.probe import Probe
 from bot.setup.consistency import disagreements
 from bot.threads.maintainers_list import waiting_threads
 from hub.comments import marker_of
-from localhub.testing import LocalHub
 from steward.valkey import Valkey
 from tests.support.board.flags import SPACE, AppealThread, FlagBoardDriver, card, flags_world
+from tests.support.board.worlds import open_board
 
 PAGE = Path(__file__).parents[3] / "docs" / "moderation-cases.md"
 INTRODUCTION = """# Eight cases of flags
@@ -34,14 +34,10 @@ flags work: [moderation.md](moderation.md).
 @pytest.fixture(scope="module")
 def stand(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey, probe: Probe) -> Iterator[FlagBoardDriver]:
     """One board for all cases."""
-    with (
-        LocalHub(tmp_path_factory.mktemp("flags"), flags_world()) as hub,
-        redis.Redis.from_url(valkey.url) as connection,
-    ):
+    with redis.Redis.from_url(valkey.url) as connection:
         connection.flushall()
-        made = FlagBoardDriver(hub, connection, probe)
-        yield made
-        made.context.hub.close()
+        with open_board(flags_world(), tmp_path_factory.mktemp("flags"), connection, probe, FlagBoardDriver) as made:
+            yield made
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,8 @@ from bot.probe import Probe
 from bot.threads.maintainers_list import waiting_threads
 from leaderboard.attempts import Failure
 from redis_state.redis import Redis
-from tests.support.board.board_driver import REQUESTS, BoardDriver, world
+from tests.support.board.board_driver import REQUESTS
 from tests.support.board.transcripts import BROKEN, LOST, Transcripts, TranscriptThread, town
-from tests.support.board.worlds import hub_with
 
 MODEL = "ada/corona"
 PATH = f"{MODEL}_eval_request_False_float32_Original.json"
@@ -24,18 +23,11 @@ AGAIN = "it is evaluated again"
 @pytest.fixture
 def place(tmp_path: Path, connection: Redis, probe: Probe) -> Iterator[Transcripts]:
     """A board on which Ada's model has finished."""
-    with hub_with(town(world()), tmp_path) as hub:
-        stand = BoardDriver(hub, connection, probe)
-        ids = {name: stand.context.hub.user(name).id for name in ("mia", "form")}
-        changes = {"maintainers": (ids["mia"],), "front_ends": (ids["form"],), "attempts": 1}
-        stand.context.board = stand.context.board.model_copy(update=changes)
-        stand.settle()
-        made = Transcripts(stand)
+    with town(tmp_path, connection, probe) as made:
         made.submit(MODEL)
         made.run(PATH)
-        assert stand.file(PATH)["status"] == "FINISHED"
+        assert made.stand.file(PATH)["status"] == "FINISHED"
         yield made
-        stand.context.hub.close()
 
 
 def resubmit(place: Transcripts) -> str:
@@ -183,3 +175,26 @@ def test_each_commit_may_be_started_again_for_a_report(place: Transcripts, has_r
     assert place.stand.file(path)["revision"] == tried
     place.run(path, LOST)
     assert "it was relaunched before" in place.open("ada", "Again", place.link(path)).told()[0]
+
+
+def test_the_commit_that_was_evaluated_is_not_evaluated_again_by_resubmit(place: Transcripts) -> None:
+    """`/resubmit` without a newer commit changes nothing, as `/submit` does, and names the commit."""
+    before = place.stand.file(PATH)
+    talk = place.open("ada", "Once more", f"Please.\n\n/resubmit {MODEL}")
+    said = talk.told()[-1]
+    assert f"It is for `{before['steward']['revision'][:8]}`, the commit you asked for, so nothing was changed" in said
+    assert place.stand.file(PATH) == before
+
+
+def test_a_resubmission_counts_like_a_submission(place: Transcripts) -> None:
+    """A submitter who has used up the quota cannot `/resubmit`; a maintainer can do it for them."""
+    board = place.stand.context.board
+    place.submit("ada/borealis")
+    off = tuple(name for name in board.admission.off if name != "quota-submitter")
+    policy = board.admission.model_copy(update={"quota": 1, "off": off})
+    place.stand.context.board = board.model_copy(update={"admission": policy})
+    place.people["ada"].upload_file(repo_id=MODEL, path_or_fileobj=b"newer", path_in_repo="more.txt")
+    talk = place.open("ada", "A newer version", f"It is out.\n\n/resubmit {MODEL}")
+    assert "a quota of submissions is used up" in talk.told()[-1]
+    talk.say("mia", f"/resubmit {MODEL}")
+    assert "waits for an evaluation" in talk.told()[-1]

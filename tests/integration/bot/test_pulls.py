@@ -16,7 +16,7 @@ from hub.retries import Retries
 from leaderboard.effects import Effect, EffectMode
 from localhub.testing import LocalHub
 from redis_state.board.entry import Origin
-from tests.support.board.board_driver import REQUESTS, BoardDriver, world
+from tests.support.board.board_driver import REQUESTS, BoardDriver
 from tests.support.board.pull_requests import (
     PATH,
     board_on,
@@ -31,12 +31,13 @@ from tests.support.board.pull_requests import (
     settled,
     thread,
 )
+from tests.support.board.worlds import board_world
 
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
     """One Hub for all."""
-    with LocalHub(tmp_path_factory.mktemp("hub"), world()) as made:
+    with LocalHub(tmp_path_factory.mktemp("hub"), board_world()) as made:
         yield made
 
 

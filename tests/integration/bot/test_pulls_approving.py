@@ -14,15 +14,16 @@ from hub.records import Repo
 from localhub.testing import LocalHub
 from redis_state import clock
 from steward.cli import app
-from tests.support.board.board_driver import BOT, REQUESTS, BoardDriver, world
+from tests.support.board.board_driver import BOT, REQUESTS, BoardDriver
 from tests.support.board.board_file import BOARD
 from tests.support.board.pull_requests import PATH, board_on, fields, look, propose, report, said, thread
+from tests.support.board.worlds import board_world
 
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
     """One Hub for all."""
-    with LocalHub(tmp_path_factory.mktemp("hub"), world()) as made:
+    with LocalHub(tmp_path_factory.mktemp("hub"), board_world()) as made:
         yield made
 
 

@@ -9,12 +9,10 @@ import pytest
 import redis
 from huggingface_hub import CommitOperationAdd
 
-from bot.core.settings import BotSettings
+from bot.probe import Probe
 from bot.pulls import pull
-from hub.records import WatchedItem
 from localhub.testing import LocalHub
-from tests.support.board.board_driver import REQUESTS, BoardDriver, world
-from tests.support.board.board_file import BOARD, SECRET
+from tests.support.board.board_driver import REQUESTS, BoardDriver
 from tests.support.board.pull_requests import (
     PATH,
     board_on,
@@ -27,25 +25,17 @@ from tests.support.board.pull_requests import (
     said,
     thread,
 )
-from tests.support.board.running_board import serving, syncing
+from tests.support.board.running_board import running
+from tests.support.board.worlds import board_world
 from tests.support.waiting import wait_until
 
 
 @pytest.fixture
-def live(tmp_path: Path, connection: redis.Redis, valkey_url: str) -> Iterator[BoardDriver]:
+def live(tmp_path: Path, connection: redis.Redis, valkey_url: str, probe: Probe) -> Iterator[BoardDriver]:
     """A board that merges what passes, all of it running."""
-    (tmp_path / "board.yaml").write_text(BOARD)
-    settings = BotSettings(redis_url=valkey_url, board=tmp_path / "board.yaml", webhook_secret=SECRET, port=0)
-    with (
-        LocalHub(tmp_path / "hub", world()) as hub,
-        board_on(hub, connection, {}) as stand,
-        serving(settings) as door,
-    ):
+    with running(tmp_path, board_world(), connection, valkey_url, probe) as stand:
         policy(stand, "merge")
-        for domain in ("repo", "discussion"):
-            stand.context.hub.ensure_webhook(door, [WatchedItem("dataset", REQUESTS)], [domain], SECRET)
-        with syncing(stand):
-            yield stand
+        yield stand
 
 
 def test_four_pull_requests_four_reports_one_merge(live: BoardDriver) -> None:
@@ -84,7 +74,7 @@ def test_ten_thousand_files_are_turned_away_in_a_few_calls(
     tmp_path: Path, connection: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A pull request of 10,000 files is left to people: nothing of it is read but the diff, which is bounded."""
-    with LocalHub(tmp_path, world()) as hub, board_on(hub, connection, {}) as stand:
+    with LocalHub(tmp_path, board_world()) as hub, board_on(hub, connection, {}) as stand:
         adds = [
             CommitOperationAdd(f"o{n % 100}/m{n}_eval_request_False_float16_Original.json", b"{}")
             for n in range(10_000)

@@ -16,7 +16,7 @@ import redis
 from bot.ledger.edits import blob_id
 from bot.pulls import merging, pull
 from localhub.testing import LocalHub
-from tests.support.board.board_driver import FORM, REQUESTS, BoardDriver, world
+from tests.support.board.board_driver import FORM, REQUESTS, BoardDriver
 from tests.support.board.pull_requests import (
     PATH,
     board_on,
@@ -30,6 +30,7 @@ from tests.support.board.pull_requests import (
     settled,
     thread,
 )
+from tests.support.board.worlds import board_world
 
 ALARM = "pull-alarm"
 LARGE = bytes(range(256)) * 50
@@ -40,7 +41,7 @@ KEPT = {"README.md": b"Ours.\n", "notes/a.txt": b"a", "notes/b.txt": b"b", "ours
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
     """One Hub for all."""
-    with LocalHub(tmp_path_factory.mktemp("hub"), world()) as made:
+    with LocalHub(tmp_path_factory.mktemp("hub"), board_world()) as made:
         yield made
 
 

@@ -11,14 +11,15 @@ import redis
 
 from localhub.testing import LocalHub
 from steward.valkey import Valkey
-from tests.support.board.board_driver import REQUESTS, BoardDriver, world
+from tests.support.board.board_driver import REQUESTS, BoardDriver
 from tests.support.board.pull_requests import PATH, board_on, fields, look, policy, propose, report, settled, thread
+from tests.support.board.worlds import board_world
 
 
 @pytest.fixture(scope="module")
 def stand(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey) -> Iterator[BoardDriver]:
     """A board that merges what passes."""
-    with LocalHub(tmp_path_factory.mktemp("hub"), world()) as hub, redis.Redis.from_url(valkey.url) as client:
+    with LocalHub(tmp_path_factory.mktemp("hub"), board_world()) as hub, redis.Redis.from_url(valkey.url) as client:
         client.flushall()
         with board_on(hub, client, {}) as made:
             policy(made, "merge")

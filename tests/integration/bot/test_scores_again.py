@@ -104,13 +104,23 @@ def test_what_finished_is_shown_and_found_by_licence_after_redis_was_lost(
     before, rows = stand.context.scores.all(), page(BoardReader(stand.context))
     assert found(stand, "good; Hub License: MIT") == [(path, before[0].average)]
     stand.context.redis.flushall()
-    stand.settle()
     views = BoardReader(stand.context)
-    assert page(views) == []
-    look(stand)
+    stand.settle()
     assert stand.context.scores.all() == before
     assert found(stand, "good; Hub License: MIT") == [(path, before[0].average)]
     assert page(views) == rows, "a process that serves pages hears of it"
+
+
+def test_the_page_says_that_scores_are_read_again_until_they_were(stand: BoardDriver) -> None:
+    """After Redis was lost, an empty table is being rebuilt; once the scores were read, it is empty for good."""
+    old(stand, "ada/lost", score=None)
+    stand.settle()
+    views = BoardReader(stand.context)
+    assert not results(views, ResultsQuery()).rebuilding, "the only results are gone"
+    stand.context.redis.delete(stand.context.keys.scores_state)
+    assert results(views, ResultsQuery()).rebuilding
+    look(stand)
+    assert not results(views, ResultsQuery()).rebuilding
 
 
 def test_what_is_from_before_us_is_shown_and_found_by_licence(stand: BoardDriver) -> None:
@@ -124,6 +134,16 @@ def test_what_is_from_before_us_is_shown_and_found_by_licence(stand: BoardDriver
     assert page(BoardReader(stand.context)) == [("ada/plain", "a" * 40, "apache-2.0", scored.average)]
     assert found(stand, "Hub License: apache-2.0") == [(path, scored.average)]
     assert found(stand, "lost; Hub License: MIT") == [(lost, None)]
+
+
+def test_what_is_from_before_us_is_found_by_the_size_that_its_file_names(stand: BoardDriver) -> None:
+    """`params` of a file counts in billions, until admission counts the model's own parameters."""
+    path = old(stand)
+    look(stand)
+    assert found(stand, "#Params: 0.5..2") == [(path, stand.context.scores.all()[0].average)]
+    assert found(stand, "#Params: > 2") == []
+    (row,) = results(BoardReader(stand.context), ResultsQuery()).results
+    assert row.parameters == 1.0
 
 
 def test_where_nothing_is_missing_nothing_is_read_or_asked(stand: BoardDriver, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,8 +182,6 @@ def test_a_few_models_are_asked_about_at_a_time(stand: BoardDriver, monkeypatch:
     hidden = old(stand, "ada/hidden", score=None)
     stand.put(hidden, json.dumps({**stand.file(hidden), "private": True}).encode())
     stand.settle()
-    stand.context.mark(scoreboard.SCORES)
-    stand.work()
     assert len(found(stand, "Hub License: MIT")) == 1
     for count in (2, 3):
         stand.time += scoreboard.PASS_SECONDS

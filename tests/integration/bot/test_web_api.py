@@ -278,7 +278,8 @@ def test_the_document_names_every_address_and_every_error(web: httpx2.Client, pr
     spoken_of = [(path, method) for path in described if path.startswith("/api/") for method in described[path]]
     assert [one for one in spoken_of if f"`{one[1].upper()} {one[0]}" not in document] == []
     source = "".join(file.read_text("utf-8") for file in sorted((project / "bot/web").rglob("*.py")))
-    codes = set(re.findall(r'code="([a-z-]+)"', source)) | {"not-found", "not-allowed"}
+    found = set(re.findall(r'ErrorResponse\(\s*code="([a-z-]+)"', source))
+    codes = found | {"not-found", "not-allowed", "no-request", "no-model"}
     assert {code for code in codes if f"`{code}`" not in document} == set()
 
 

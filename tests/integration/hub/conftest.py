@@ -9,17 +9,10 @@ import pytest
 
 from hub.client import Hub
 from hub.records import Repo, RepoKind
-from localhub.testing import LocalHub
+from localhub.testing import HubWorld, LocalHub
 from tests.support.hub.scripted_server import QUICK, Script
 
-WORLD = {
-    "users": [
-        {"name": "bot", "tokens": [{"token": "hf_bot", "role": "write"}]},
-        {"name": "ada", "tokens": [{"token": "hf_ada", "role": "write"}]},
-        {"name": "mallory", "tokens": [{"token": "hf_mallory", "role": "write"}]},
-    ],
-    "orgs": [{"name": "board", "members": {"bot": "admin", "ada": "admin"}}],
-}
+WORLD = HubWorld().user("bot").user("ada").user("mallory").org("board", {"bot": "admin", "ada": "admin"})
 
 
 @pytest.fixture

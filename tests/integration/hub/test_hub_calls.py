@@ -12,13 +12,10 @@ from hub.client import Hub
 from hub.errors import RateLimited
 from hub.records import Repo
 from localhub.clock import Clock
-from localhub.testing import LocalHub
+from localhub.testing import HubWorld, LocalHub
 from tests.support.hub.scripted_server import QUICK
 
-WORLD = {
-    "users": [{"name": "ada", "tokens": [{"token": "hf_ada", "role": "write"}]}],
-    "repos": [{"type": "dataset", "id": "ada/requests"}],
-}
+WORLD = HubWorld().user("ada").datasets("ada/requests")
 REPO = Repo("dataset", "ada/requests")
 
 

@@ -19,7 +19,7 @@ import pytest
 from huggingface_hub import HfApi, constants
 
 from localhub.testing import LocalHub
-from tests.support.localhub.hub_accounts import TOKENS, Listener, the_world
+from tests.support.localhub.hub_accounts import TOKENS, Listener, set_policy, the_world
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -84,6 +84,16 @@ def listener() -> Iterator[Listener]:
     """A real HTTP server that stores every webhook it receives."""
     with Listener() as running:
         yield running
+
+
+@pytest.fixture
+def quick_deliveries(http: httpx.Client, listener: Listener) -> Iterator[None]:
+    """A delivery policy with short waits, and a listener that answers 200 before and after the test."""
+    set_policy(http, retries=3, first_wait=0.05, timeout=5, suspend_after=1000, quota=1000)
+    yield
+    listener.answers.clear()
+    listener.always = 200
+    http.delete("/_admin/faults")
 
 
 @pytest.fixture

@@ -35,13 +35,9 @@ def process(data: Path, world: Path, *more: str) -> Iterator[tuple[str, subproce
 
 def world_file(tmp_path: Path) -> Path:
     """The world of these tests, as a file, with two repos in it."""
-    world = the_world()
-    world["repos"] = [
-        {"type": "dataset", "id": "board/requests", "private": False, "files": {"README.md": "# Requests\n"}},
-        {"type": "model", "id": "ada/Odd--Name", "files": {"a/b.txt": "B"}},
-    ]
+    world = the_world().repo("dataset", "board/requests", {"README.md": "# Requests\n"}, private=False)
     path = tmp_path / "world.yaml"
-    path.write_text(yaml.safe_dump(world))
+    path.write_text(yaml.safe_dump(dict(world.repo("model", "ada/Odd--Name", {"a/b.txt": "B"}))))
     return path
 
 

@@ -51,8 +51,7 @@ class Target:
 @pytest.fixture(scope="module")
 def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     """A server in which `ada/data` has content, a thread, a pull request and a webhook."""
-    world = the_world()
-    world["repos"] = [{"type": kind, "id": "ada/data", "files": {"a.txt": "a"}} for kind in ("dataset", "model")]
+    world = the_world().repo("dataset", "ada/data", {"a.txt": "a"}).repo("model", "ada/data", {"a.txt": "a"})
     with LocalHub(tmp_path_factory.mktemp("fuzz"), world) as hub:
         api = HfApi(endpoint=hub.url, token=TOKENS["ada"])
         put(api, "ada/data", {"b.txt": "b", "w.bin": b"\0" * 64}, create_pr=True)

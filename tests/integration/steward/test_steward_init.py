@@ -8,7 +8,7 @@ import pytest
 from huggingface_hub import HfApi
 from typer.testing import CliRunner
 
-from localhub.testing import LocalHub
+from localhub.testing import HubWorld, LocalHub
 from steward.cli import app
 
 URL = "http://127.0.0.1:9/webhooks/hub"
@@ -20,10 +20,7 @@ effects: shadow
 repos: {requests: fresh/requests, results: fresh/results, logs: fresh/logs, community: fresh/board,
         details_namespace: fresh-details}
 """
-WORLD = {
-    "users": [{"name": "bot", "tokens": [{"token": "hf_bot", "role": "write"}]}],
-    "orgs": [{"name": "fresh", "members": {"bot": "admin"}}],
-}
+WORLD = HubWorld().user("bot").org("fresh", {"bot": "admin"})
 
 
 def test_init_makes_what_is_missing_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from leaderboard.attempts import Failure, Outcome, attempt_id
 from leaderboard.evidence import FailureEvidence
-from localhub.testing import LocalHub
+from localhub.testing import HubWorld, LocalHub
 from steward.cli import app
 
 BOARD = """
@@ -22,11 +22,7 @@ suite: starter
 repos: {requests: fresh/requests, results: fresh/results, logs: fresh/logs, community: fresh/board,
         details_namespace: fresh-details}
 """
-WORLD = {
-    "users": [{"name": "bot", "tokens": [{"token": "hf_bot", "role": "write"}]}],
-    "orgs": [{"name": "fresh", "members": {"bot": "admin"}}],
-    "repos": [{"type": "dataset", "id": f"fresh/{name}"} for name in ("requests", "results", "logs")],
-}
+WORLD = HubWorld().user("bot").org("fresh", {"bot": "admin"}).datasets("fresh/requests", "fresh/results", "fresh/logs")
 REVISION = "a" * 40
 
 

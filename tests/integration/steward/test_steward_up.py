@@ -30,18 +30,10 @@ from steward.exit_statuses import AWAY, MISCONFIGURED
 from steward.newboard import board_text
 from steward.supervisor import SupervisedProcess, Supervisor
 from steward.valkey import free_port, locked
+from tests.support.board.worlds import fresh_world
 from tests.support.waiting import wait_until
 
-WORLD = {
-    "users": [
-        {"name": name, "tokens": [{"token": f"hf_{name}", "role": "write"}]} for name in ("bot", "gpu", "maya", "form")
-    ],
-    "orgs": [
-        {"name": "fresh", "members": {"bot": "admin", "form": "write", "maya": "admin"}},
-        {"name": "fresh-details", "members": {"gpu": "write", "bot": "read"}},
-    ],
-    "repos": [{"type": "model", "id": "maya/remote", "files": {"config.json": '{"auto_map": {"AutoConfig": "x.Y"}}'}}],
-}
+WORLD = fresh_world()
 REQUEST = "maya/remote_eval_request_False_float32_Original.json"
 
 
@@ -226,10 +218,10 @@ def test_what_stands_in_the_file_of_settings_counts_as_in_the_environment(
 
 def test_folders_with_our_names_are_no_modules(tmp_path: Path) -> None:
     """A folder `hub` in the working folder, such as a localhub's data, is not imported."""
-    (tmp_path / "hub" / "lfs").mkdir(parents=True)
+    (tmp_path / "hub" / "writes").mkdir(parents=True)
     (part, *_) = parts({}, worker=False)
     python = part.arguments[: part.arguments.index("-m")]
-    subprocess.run([*python, "-c", "from hub.writes import upload"], cwd=tmp_path, check=True)
+    subprocess.run([*python, "-c", "import hub.writes"], cwd=tmp_path, check=True)
 
 
 def test_the_locked_server_starts_in_a_folder_that_is_named_from_here(

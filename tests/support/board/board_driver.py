@@ -30,39 +30,6 @@ REQUESTS = "board/requests"
 CONFIG = json.dumps({"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"]})
 
 
-def world() -> dict[str, Any]:
-    """A board, its accounts, and a few models."""
-
-    def user(name: str, token: str) -> dict[str, Any]:
-        return {"name": name, "tokens": [{"token": token, "role": "write"}]}
-
-    def model(name: str, **files: str) -> dict[str, Any]:
-        return {"type": "model", "id": name, "files": {"README.md": "# A model\n", **files}}
-
-    weights = {"model.safetensors": "x"}
-    return {
-        "users": [
-            user("steward-bot", BOT),
-            user("form", FORM),
-            user("gpu", WORKER),
-            user("ada", ADA),
-            user("bob", BOB),
-        ],
-        "orgs": [
-            {"name": "board", "members": {"steward-bot": "write", "form": "write"}},
-            {"name": "board-details", "members": {"gpu": "write", "steward-bot": "read"}},
-        ],
-        "repos": [
-            *({"type": "dataset", "id": f"board/{name}"} for name in ("requests", "results", "logs")),
-            {"type": "space", "id": "board/space", "sdk": "static"},
-            model("ada/good", **{"config.json": CONFIG}, **weights),
-            model("ada/remote", **{"config.json": json.dumps({"auto_map": {"AutoConfig": "x.Y"}})}, **weights),
-            model("ada/strange", **{"config.json": '{"model_type": "zork"}'}, **weights),
-            model("ada/pickled", **{"config.json": CONFIG, "pytorch_model.bin": "x"}),
-        ],
-    }
-
-
 @cache
 def board_and_suite() -> tuple[Board, Suite]:
     """The board of the tests and its suite; neither changes, and most tests need both."""

@@ -25,10 +25,10 @@ from localhub.webhooks.delivery_log import OutgoingDelivery
 from localhub.webhooks.store import Webhook
 from redis_state import jobs
 from redis_state.jobs import EvaluationJob
-from tests.support.board.board_driver import BOT, REQUESTS, BoardDriver, world
+from tests.support.board.board_driver import BOT, REQUESTS, BoardDriver
 from tests.support.board.board_file import SECRET
 from tests.support.board.published_details import publish
-from tests.support.board.worlds import hub_with
+from tests.support.board.worlds import board_world, hub_with
 
 ENDED = ("FINISHED", "FAILED", "CANCELLED")
 TIMEOUT = 0.4
@@ -63,7 +63,7 @@ class BoardLifeCycle:
         connection.flushall()
         self.connection, self.web = connection, web
         self.folder = tempfile.TemporaryDirectory()
-        self.hub = hub_with(world(), Path(self.folder.name))
+        self.hub = hub_with(board_world(), Path(self.folder.name))
         self.hub.__enter__()
         self.postbox = Postbox()
         self.hub.state.webhooks.deliveries._sender = self.postbox  # type: ignore[assignment]

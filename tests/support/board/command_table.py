@@ -15,9 +15,11 @@ from bot.core.pull_records import find_report
 from hub.comments import marker_of
 from leaderboard.attempts import attempt_id
 from leaderboard.requests import RequestPath
+from localhub.testing import HubWorld
 from redis_state import clock
-from tests.support.board.board_driver import CONFIG, FORM, REQUESTS, BoardDriver, world
+from tests.support.board.board_driver import FORM, REQUESTS, BoardDriver
 from tests.support.board.pull_requests import propose
+from tests.support.board.worlds import board_world, model_files
 from tests.support.waiting import wait_until
 
 SPACE = "board/space"
@@ -140,14 +142,12 @@ def cells(text: str) -> Iterator[Cell]:
         yield from (Cell(verb, place, state, role, what) for role, what in zip(PEOPLE, outcomes, strict=True))
 
 
-def people_and_models(table: list[Cell]) -> dict[str, Any]:
-    """The world of `board_driver`, with the people and the models of the table."""
-    made, weights = world(), {"config.json": CONFIG, "model.safetensors": "x"}
-    new = [{"name": name, "tokens": [{"token": f"hf_{name}", "role": "write"}]} for name in ("sue", "mia", "kim")]
-    made["users"] += new
-    made["orgs"].append({"name": "keepers", "members": {"kim": "admin", "bob": "read", "steward-bot": "read"}})
-    names = sorted({cell.model for cell in table})
-    made["repos"] += [{"type": "model", "id": name, "files": {"README.md": "# A model\n", **weights}} for name in names]
+def people_and_models(table: list[Cell]) -> HubWorld:
+    """The usual board's world, with the people and the models of the table."""
+    made = board_world().user("sue").user("mia").user("kim")
+    made.org("keepers", {"kim": "admin", "bob": "read", "steward-bot": "read"})
+    for name in sorted({cell.model for cell in table}):
+        made.repo("model", name, model_files())
     return made
 
 

@@ -16,7 +16,7 @@ from leaderboard.columns import FILE
 from tests.support.board.board_driver import BOT
 from tests.support.board.flags import FlagBoardDriver, flags_world
 from tests.support.board.published_details import publish
-from tests.support.board.worlds import hub_with
+from tests.support.board.worlds import open_board
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,13 +28,9 @@ GOOD = "ada/good"
 @contextmanager
 def board_with_table(folder: Path, connection: redis.Redis, probe: Probe) -> Iterator[FlagBoardDriver]:
     """A board with flags and a table."""
-    world = flags_world()
-    world["repos"].append({"type": "dataset", "id": CONTENTS})
-    with hub_with(world, folder) as hub:
-        made = FlagBoardDriver(hub, connection, probe)
+    with open_board(flags_world().datasets(CONTENTS), folder, connection, probe, FlagBoardDriver) as made:
         with_table(made)
         yield made
-        made.context.hub.close()
 
 
 def with_table(stand: FlagBoardDriver) -> None:

@@ -16,10 +16,11 @@ from bot.processes.schedule import Schedule
 from bot.processes.sync_loop import SyncLoop
 from bot.requests.verb_check import check_model
 from hub.client import Hub
-from localhub.testing import LocalHub
+from localhub.testing import HubWorld, LocalHub
 from redis_state import clock
 from steward.valkey import Valkey
-from tests.support.board.board_driver import BOT, REQUESTS, BoardDriver, world
+from tests.support.board.board_driver import BOT, REQUESTS, BoardDriver
+from tests.support.board.worlds import board_world
 
 SPACE = "board/space"
 FLAGS = "board/flags"
@@ -45,13 +46,12 @@ def model(name: str, *shards: str, names: tuple[str, ...] = (), **more: Any) -> 
     return {"type": "model", "id": name, "files": {**files, **more.pop("files", {})}}
 
 
-def flags_world() -> dict[str, Any]:
+def flags_world() -> HubWorld:
     """The usual board, a repo of flags, and models to be suspected."""
     base = "base_model: bob/original\n"
     shards = ("the first shard", "the second shard")
-    found = world()
+    found = board_world().datasets(FLAGS)
     found["repos"] += [
-        {"type": "dataset", "id": FLAGS},
         model("bob/original", *shards),
         model("ada/copy", *shards, names=("a.safetensors", "b.safetensors")),
         model("ada/tuned", "other one", "other two", card=base, config={"_name_or_path": "bob/original"}),

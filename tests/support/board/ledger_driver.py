@@ -18,6 +18,7 @@ from hub.client import Hub
 from hub.errors import NotFound
 from hub.records import Repo
 from hub.retries import Retries
+from localhub.testing import HubWorld
 from redis_state.clock import Clock
 from redis_state.dirty import DirtyKeys
 from redis_state.heads import Heads
@@ -28,14 +29,8 @@ from redis_state.webhook_quota import WebhookQuota
 BOT, ADA = "hf_bot", "hf_ada"
 REQUESTS, RESULTS = Repo("dataset", "board/requests"), Repo("dataset", "board/results")
 QUICK = Retries(attempts=3, wait_initial=0.001, wait_max=0.01, jitter=0.0, timeout=10, patience=0.5)
-WORLD = {
-    "users": [
-        {"name": "steward-bot", "tokens": [{"token": BOT, "role": "write"}]},
-        {"name": "ada", "tokens": [{"token": ADA, "role": "write"}]},
-    ],
-    "orgs": [{"name": "board", "members": {"steward-bot": "write", "ada": "write"}}],
-    "repos": [{"type": "dataset", "id": f"board/{name}"} for name in ("requests", "results")],
-}
+WORLD = HubWorld().user("steward-bot", BOT).user("ada", ADA).org("board", {"steward-bot": "write", "ada": "write"})
+WORLD.datasets(REQUESTS.id, RESULTS.id)
 
 
 class LedgerDriver:

@@ -10,8 +10,9 @@ from huggingface_hub.community import DiscussionComment
 
 from leaderboard.renames import FilePlan, RenamePlan, plan, sanitised
 from localhub.git.repository import Author, RemoveFile, SetFile
-from localhub.testing import LocalHub
-from tests.support.board.board_driver import CONFIG, REQUESTS, BoardDriver, world
+from localhub.testing import HubWorld, LocalHub
+from tests.support.board.board_driver import CONFIG, REQUESTS, BoardDriver
+from tests.support.board.worlds import board_world
 
 RESULTS = "board/results"
 OLD, NEW = "ada/lion", "ada/lioness"
@@ -19,13 +20,11 @@ MAYA = "hf_maya"
 WEIGHTS = bytes(range(256)) * 8
 
 
-def rename_world() -> dict[str, Any]:
+def rename_world() -> HubWorld:
     """The board of `board_driver`, with Maya, who maintains it, and models: a lion, renamed since, and its friends."""
-    made = world()
-    made["users"].append({"name": "maya", "tokens": [{"token": MAYA, "role": "write"}]})
-    for name in ("lion", "twin", "twin-two", "solo", "puma", "Case"):
-        made["repos"].append({"type": "model", "id": f"ada/{name}", "files": {"README.md": "#", "config.json": CONFIG}})
-    made["repos"].append({"type": "model", "id": "bob/twin", "files": {"README.md": "#", "config.json": CONFIG}})
+    made = board_world().user("maya", MAYA)
+    for name in ("ada/lion", "ada/twin", "ada/twin-two", "ada/solo", "ada/puma", "ada/Case", "bob/twin"):
+        made.repo("model", name, {"README.md": "#", "config.json": CONFIG})
     return made
 
 

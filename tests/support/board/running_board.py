@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,11 @@ from bot.probe import Probe
 from bot.processes.sync_loop import SyncLoop
 from bot.processes.web_app import create_app, server_config
 from hub.records import WatchedItem
-from localhub.testing import LocalHub
+from localhub.testing import HubWorld
 from redis_state import clock
 from tests.support.board.board_driver import BoardDriver
 from tests.support.board.board_file import BOARD, SECRET
+from tests.support.board.worlds import open_board
 
 LOOPS = 2
 
@@ -88,16 +89,14 @@ def telling(stand: BoardDriver, folder: Path, url: str) -> Iterator[None]:
 
 @contextmanager
 def running(
-    folder: Path, world: Mapping[str, Any], connection: redis.Redis, url: str, probe: Probe, **board: Any
+    folder: Path, world: HubWorld, connection: redis.Redis, url: str, probe: Probe, **board: Any
 ) -> Iterator[BoardDriver]:
     """A board on `world`, all of it running; `board` is what is other than in `board_file.BOARD`."""
-    with LocalHub(folder / "hub", world) as hub:
-        stand = BoardDriver(hub, connection, probe)
+    with open_board(world, folder / "hub", connection, probe) as stand:
         try:
             stand.context.board = stand.context.board.model_copy(update=board)
             stand.context.me()
             with telling(stand, folder, url), syncing(stand):
                 yield stand
         finally:
-            hub.state.faults.clear()
-            stand.context.hub.close()
+            stand.hub.state.faults.clear()

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import httpx2
@@ -17,23 +16,24 @@ import redis
 from bot.core.settings import BotSettings
 from bot.probe import Probe
 from leaderboard.boards import parse_board
-from localhub.testing import LocalHub
+from localhub.testing import HubWorld, LocalHub
 from redis_state import clock
-from tests.support.board.board_driver import BoardDriver, world
+from tests.support.board.board_driver import BoardDriver
 from tests.support.board.board_file import BOARD, SECRET
 from tests.support.board.running_board import served
+from tests.support.board.worlds import board_world
 
 APP, APP_SECRET = "an-app", "the-app's-secret"
 MIA = "hf_mia"
 
 
-def signing_world(port: int) -> dict[str, Any]:
+def signing_world(port: int) -> HubWorld:
     """The world of `board_driver`, with Mia, whom the board names, and Olaf, who is an admin of its organisation."""
-    made = world()
-    made["users"] += [{"name": "mia", "tokens": [{"token": MIA, "role": "read"}]}, {"name": "olaf"}]
+    made = board_world().user("mia", MIA, "read").user("olaf")
     made["orgs"][0]["members"]["olaf"] = "admin"
     app = {"clientId": APP, "clientSecret": APP_SECRET, "name": "Demo"}
-    return {**made, "oauthApps": [{**app, "redirects": [f"http://127.0.0.1:{port}/signin/callback"]}]}
+    made["oauthApps"] = [{**app, "redirects": [f"http://127.0.0.1:{port}/signin/callback"]}]
+    return made
 
 
 def free_port() -> int:

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+import redis
 from huggingface_hub import CommitOperationAdd, HfApi
 
+from bot.probe import Probe
 from leaderboard.attempts import Failure, Outcome, number_in
 from leaderboard.requests import RequestPath
-from tests.support.board.board_driver import CONFIG, REQUESTS, BoardDriver
+from tests.support.board.board_driver import REQUESTS, BoardDriver
 from tests.support.board.published_details import publish
+from tests.support.board.worlds import board_world, model_files, open_board
 
 DONE = {"open": "opened it again", "closed": "closed it", "merged": "merged it"}
 MODELS = ("ada/aurora-1b", "ada/aurora-chat", "ada/borealis", "ada/corona", "bob/basalt", "bob/granite", "bob/slate")
@@ -36,17 +41,20 @@ ERRORS = {
 }
 
 
-def town(world: dict[str, Any]) -> dict[str, Any]:
-    """`world` with these people and models in it."""
-    mia = {"name": "mia", "tokens": [{"token": "hf_mia", "role": "write"}]}
-    orgs = [
-        {**org, "members": {**org["members"], "mia": "admin"}} if org["name"] == "board" else org
-        for org in world["orgs"]
-    ]
-    files = {"config.json": CONFIG, "model.safetensors": "x"}
-    # Each has a card of its own: alike, and made in the same second, they would have the same commit.
-    models = [{"type": "model", "id": name, "files": {"README.md": f"# {name}\n", **files}} for name in MODELS]
-    return {**world, "users": [*world["users"], mia], "orgs": orgs, "repos": [*world["repos"], *models]}
+@contextmanager
+def town(folder: Path, connection: redis.Redis, probe: Probe) -> Iterator[Transcripts]:
+    """The usual board with Mia, who maintains it, and these models; the form is its front end."""
+    world = board_world().user("mia")
+    world["orgs"][0]["members"]["mia"] = "admin"
+    for name in MODELS:
+        # Each has a card of its own: alike, and made in the same second, they would have the same commit.
+        world.repo("model", name, model_files(title=name))
+    with open_board(world, folder, connection, probe) as stand:
+        mia, form = (stand.context.hub.user(name).id for name in ("mia", "form"))
+        changes = {"maintainers": (mia,), "front_ends": (form,), "attempts": 1}
+        stand.context.board = stand.context.board.model_copy(update=changes)
+        stand.settle()
+        yield Transcripts(stand)
 
 
 class Transcripts:

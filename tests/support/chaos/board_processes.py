@@ -27,15 +27,17 @@ from huggingface_hub import CommitOperationAdd, HfApi
 from hub.client import Hub
 from hub.records import Repo
 from leaderboard.requests import RequestPath
-from localhub.testing import LocalHub
+from localhub.testing import HubWorld, LocalHub
 from redis_state.keys import Keys
 from steward.valkey import Valkey, free_port
+from tests.support.board.board_driver import ADA, BOT, FORM, WORKER
+from tests.support.board.worlds import CODE, empty_board_world, model_files
 from tests.support.chaos.redis_users import address, queue_server, refused
 from workers.starter import dataset_files
 
 T = TypeVar("T")
 HERE = Path(__file__).parent
-BOT, FORM, WORKER, ADA, SECRET = "hf_bot", "hf_form", "hf_worker", "hf_ada", "s3cret"
+SECRET = "s3cret"
 BOARD = {
     "name": "town",
     "title": "The town's board",
@@ -65,39 +67,16 @@ PATIENCE = 300.0
 """Seconds: a machine that has much else to do takes minutes to start ten processes, or to come through a death."""
 
 
-def world(webhook_urls: list[str]) -> dict[str, Any]:
-    """Accounts, repos, a few models, and a webhook for each web server."""
-
-    def user(name: str, token: str) -> dict[str, Any]:
-        return {"name": name, "tokens": [{"token": token, "role": "write"}]}
-
-    def model(name: str, config: dict[str, Any]) -> dict[str, Any]:
-        files = {"README.md": "# A model\n", "config.json": json.dumps(config), "model.safetensors": "weights"}
-        return {"type": "model", "id": f"ada/{name}", "files": files}
-
-    known = {"model_type": "gpt2"}
-    datasets = [{"type": "dataset", "id": f"town/{name}"} for name in ("requests", "results", "logs")]
-    questions = {name: content.decode() for name, content in dataset_files().items()}
-    hooks = [
-        {"owner": "bot", "url": url, "secret": SECRET, "watched": [{"type": "dataset", "name": "town/requests"}]}
-        | {"domains": ["repo", "discussion"]}
-        for url in webhook_urls
-    ]
-    return {
-        "users": [user("bot", BOT), user("form", FORM), user("gpu", WORKER), user("ada", ADA)],
-        "orgs": [
-            {"name": "town", "members": {"bot": "write", "form": "write"}},
-            {"name": "town-details", "members": {"gpu": "write", "bot": "read"}},
-            {"name": "steward-suites", "members": {}},
-        ],
-        "repos": [
-            *datasets,
-            {"type": "dataset", "id": "steward-suites/starter", "files": questions},
-            *(model(name, known) for name in ("good", "good-slow", "good-dies", "other", "another")),
-            model("remote", {"auto_map": {"AutoConfig": "x.Y"}}),
-        ],
-        "webhooks": hooks,
-    }
+def world(webhook_urls: list[str]) -> HubWorld:
+    """Return a world with the board's accounts and repos, a few models, and a webhook for each web server."""
+    files = {name: content.decode() for name, content in dataset_files().items()}
+    made = empty_board_world("town", "bot").org("steward-suites").repo("dataset", "steward-suites/starter", files)
+    for name in ("good", "good-slow", "good-dies", "other", "another"):
+        made.repo("model", f"ada/{name}", model_files('{"model_type": "gpt2"}'))
+    made.repo("model", "ada/remote", model_files(CODE))
+    for url in webhook_urls:
+        made.webhook("bot", url, ("dataset", "town/requests"), secret=SECRET)
+    return made
 
 
 @dataclass

@@ -9,13 +9,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import httpx2
 import redis
 from huggingface_hub import CommitOperationAdd, HfApi
 
-from localhub.testing import LocalHub
+from localhub.testing import HubWorld, LocalHub
 from steward.children import Children
 from steward.valkey import free_port
 from tests.support.waiting import wait_until
@@ -90,30 +89,27 @@ class ExampleBoard:
         return number, str(made.oid)
 
 
-def world(web: int) -> dict[str, Any]:
-    """Accounts, organisations and repos: those of the board, and those of the examples."""
+def world(web: int) -> HubWorld:
+    """Return a world with accounts, organisations and repos: those of the board, and those of the examples."""
     tokens = {"steward-bot": "hf_bot", "maya": "hf_maya", "ada": "hf_ada", "gpu": "hf_worker", "YOUR-NAME": "hf_you"}
-    users = [{"name": name, "tokens": [{"token": token, "role": "write"}]} for name, token in tokens.items()]
-    hook = {"owner": "steward-bot", "url": f"http://127.0.0.1:{web}/webhooks/hub", "secret": "s"}
-    watched = [{"type": "dataset", "name": "board/requests"}, {"type": "space", "name": "board/leaderboard"}]
+    watched = ("dataset", "board/requests"), ("space", "board/leaderboard")
     questions = {name: data.decode() for name, data in dataset_files().items()}
-    return {
-        "users": users,
-        "orgs": [
-            {"name": "board", "members": {"maya": "admin", "steward-bot": "admin"}},
-            {"name": "details", "members": {"gpu": "write", "steward-bot": "read"}},
-            {"name": "our-board", "members": {"YOUR-NAME": "admin", "steward-bot": "admin"}},
-            {"name": "our-board-details", "members": {"gpu": "write", "steward-bot": "read"}},
-            {"name": "org", "members": {"ada": "admin"}},
-            {"name": "steward-suites", "members": {"maya": "admin"}},
-        ],
-        "repos": [
-            *({"type": "dataset", "id": f"board/{name}", "private": name == "logs"} for name in REPOS),
-            {"type": "space", "id": "board/leaderboard", "sdk": "static"},
-            {"type": "dataset", "id": "steward-suites/starter", "files": questions},
-        ],
-        "webhooks": [{**hook, "watched": watched, "domains": ["repo", "discussion"]}],
-    }
+    made = (
+        HubWorld()
+        .users(tokens)
+        .org("board", {"maya": "admin", "steward-bot": "admin"})
+        .org("details", {"gpu": "write", "steward-bot": "read"})
+        .org("our-board", {"YOUR-NAME": "admin", "steward-bot": "admin"})
+        .org("our-board-details", {"gpu": "write", "steward-bot": "read"})
+        .org("org", {"ada": "admin"})
+        .org("steward-suites", {"maya": "admin"})
+        .repo("space", "board/leaderboard", sdk="static")
+        .repo("dataset", "steward-suites/starter", questions)
+        .webhook("steward-bot", f"http://127.0.0.1:{web}/webhooks/hub", *watched, secret="s")
+    )
+    for name in REPOS:
+        made.repo("dataset", f"board/{name}", private=name == "logs")
+    return made
 
 
 @contextmanager

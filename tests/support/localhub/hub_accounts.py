@@ -11,8 +11,10 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import httpx
 from huggingface_hub import CommitOperationAdd, HfApi
 
+from localhub.testing import HubWorld
 from tests.support.waiting import wait_until
 
 TOKENS = {
@@ -23,49 +25,31 @@ TOKENS = {
     "rita": "hf_rita_write",
     "walter": "hf_walter_write",
 }
+HOOKS = "/api/settings/webhooks"
 _numbers = itertools.count(1)
 
 
-def the_world() -> dict[str, Any]:
-    """Users and organisations of the tests: one account per role that the Hub knows."""
-    return {
-        "users": [
-            {
-                "name": "ada",
-                "fullname": "Ada L",
-                "tokens": [{"token": "hf_ada", "role": "write"}, {"token": "hf_ada_read", "role": "read"}],
-            },
-            {"name": "bob", "fullname": "Bob B", "tokens": [{"token": "hf_bob", "role": "write"}]},
-            {"name": "cleo", "fullname": "Cleo", "tokens": [{"token": "hf_cleo", "role": "write"}]},
-            {"name": "dan", "tokens": [{"token": "hf_dan_write", "role": "write"}]},
-            {"name": "rita", "tokens": [{"token": "hf_rita_write", "role": "write"}]},
-            {
-                "name": "walter",
-                "tokens": [
-                    {"token": "hf_walter_write", "role": "write"},
-                    {
-                        "token": "hf_walter_details",
-                        "role": "fineGrained",
-                        "scoped": [
-                            {
-                                "entity": {"type": "org", "name": "details"},
-                                "permissions": ["repo.content.read", "repo.write"],
-                            }
-                        ],
-                    },
-                    {"token": "hf_walter_talk", "role": "fineGrained", "global": ["discussion.write"]},
-                ],
-            },
-        ],
-        "orgs": [
-            {
-                "name": "board",
-                "fullname": "The Board",
-                "members": {"ada": "admin", "bob": "contributor", "walter": "write", "rita": "read"},
-            },
-            {"name": "details", "fullname": "Details", "members": {"ada": "admin", "walter": "write"}},
-        ],
-    }
+def the_world() -> HubWorld:
+    """Return the users and organisations of the tests: one account per role that the Hub knows."""
+    details = {"entity": {"type": "org", "name": "details"}, "permissions": ["repo.content.read", "repo.write"]}
+    world = (
+        HubWorld()
+        .user("ada", fullname="Ada L")
+        .user("bob", fullname="Bob B")
+        .user("cleo", fullname="Cleo")
+        .user("dan", TOKENS["dan"])
+        .user("rita", TOKENS["rita"])
+        .user("walter", TOKENS["walter"])
+        .org("board", {"ada": "admin", "bob": "contributor", "walter": "write", "rita": "read"}, fullname="The Board")
+        .org("details", {"ada": "admin", "walter": "write"}, fullname="Details")
+    )
+    ada, *_, walter = world["users"]
+    ada["tokens"].append({"token": "hf_ada_read", "role": "read"})
+    walter["tokens"] += [
+        {"token": "hf_walter_details", "role": "fineGrained", "scoped": [details]},
+        {"token": "hf_walter_talk", "role": "fineGrained", "global": ["discussion.write"]},
+    ]
+    return world
 
 
 def fresh(prefix: str = "repo") -> str:
@@ -109,6 +93,16 @@ def safetensors_bytes(shapes: dict[str, tuple[str, list[int]]]) -> bytes:
         offset += size
     raw = json.dumps(header).encode()
     return struct.pack("<Q", len(raw)) + raw + bytes(offset)
+
+
+def set_policy(http: httpx.Client, **changes: Any) -> None:
+    """Change some numbers of the delivery policy."""
+    assert http.put("/_admin/webhooks/policy", json=changes).status_code == 200
+
+
+def drain(http: httpx.Client) -> None:
+    """Wait until no delivery is pending."""
+    assert http.post("/_admin/webhooks/drain", params={"seconds": 10}).json()["idle"] is True
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 from huggingface_hub import HfApi
 
-from tests.support.localhub.hub_accounts import Listener, Received
+from tests.support.localhub.hub_accounts import Listener, Received, drain
 
 
 @dataclass
@@ -24,8 +24,7 @@ class Watched:
 
     def deliveries(self) -> list[Received]:
         """All deliveries since the last call, once none is pending."""
-        drained = self.http.post("/_admin/webhooks/drain", params={"seconds": 10}).json()
-        assert drained["idle"] is True
+        drain(self.http)
         everything = self.listener.at(self.path)
         self._seen, before = len(everything), getattr(self, "_seen", 0)
         return everything[before:]

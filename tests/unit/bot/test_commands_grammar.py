@@ -9,7 +9,10 @@ from hypothesis import strategies as st
 from bot.core.commands.grammar import MAX_PARAGRAPH, MAX_VERBS, MOST, Word, commands_in
 from bot.core.commands.model import Verb
 from bot.core.commands.registry import BadArguments, bind, model_in
+from bot.model_facts.checking import as_request
 from bot.threads.verbs import REGISTRY
+from leaderboard.options import precision_named
+from leaderboard.requests import Request
 
 WORDS = st.text(st.characters(codec="utf-8", exclude_categories=("Cs",)), max_size=80)
 WRAPS = {
@@ -191,8 +194,10 @@ def test_every_example_is_understood(verb: Verb) -> None:
         ("org/model", "org/model"),
         ("gpt2", "gpt2"),
         ("https://huggingface.co/org/model", "org/model"),
+        ("https://huggingface.co/org/model/tree/main?x=1", "org/model"),
+        ("https://hf.co/org/model/discussions/3#abc", "org/model"),
+        ("https://huggingface.co/datasets/org/data", None),
         ("https://huggingface.co/org/model/", "org/model"),
-        ("https://huggingface.co/org/model/tree/main", None),
         ("../etc", None),
         ("a/b/c", None),
         ("<b>/x", None),
@@ -213,3 +218,38 @@ def test_a_verb_with_a_typing_error_is_recognised() -> None:
     assert near.name == "status"
     assert REGISTRY.nearest("etc") is None
     assert REGISTRY.nearest("x") is None
+
+
+@pytest.mark.parametrize(
+    ("line", "arguments"),
+    [
+        ("/submit org/model fp16", {"model": "org/model", "precision": "fp16"}),
+        ("/submit org/model Adapter BF16", {"model": "org/model", "weight_type": "Adapter", "precision": "BF16"}),
+        ("/relaunch float16", {"precision": "float16"}),
+        ("/status org/model 4-bit", {"model": "org/model", "precision": "4-bit"}),
+    ],
+)
+def test_a_precision_or_a_type_of_weights_needs_no_name(line: str, arguments: dict[str, str]) -> None:
+    """A word that can only mean one argument is taken for it; any other word is still an error."""
+    (command,) = commands_in(line)
+    verb = REGISTRY.find(command.verb)
+    assert verb is not None
+    assert bind(verb, command) == arguments
+    (strange,) = commands_in(f"{line} please")
+    assert bind(verb, strange) == BadArguments("I do not know what “please” means here.")
+
+
+@pytest.mark.parametrize(
+    ("word", "precision"),
+    [("fp16", "float16"), ("BF16", "bfloat16"), ("Float32", "float32"), ("gptq", "GPTQ"), ("int8", "8bit"), ("x", "x")],
+)
+def test_a_precision_has_other_names(word: str, precision: str) -> None:
+    """Aliases and other cases mean the precision; an unknown word stays as it is, for the rule that refuses it."""
+    assert precision_named(word) == precision
+    request = as_request("org/model", revision="main", precision=word, weight_type="adapter")
+    assert isinstance(request, Request)
+    assert (request.path.precision, request.file.precision, request.path.weight_type) == (
+        precision,
+        precision,
+        "Adapter",
+    )

@@ -185,3 +185,27 @@ def test_a_newer_evaluation_failed_only_where_an_earlier_result_stands(
     request = read(file(status=status, steward=facts))
     assert isinstance(request, Request)
     assert request.tried == tried
+
+
+@pytest.mark.parametrize(
+    ("declared", "billions"),
+    [
+        ("7.242", 7.242),
+        ("13", 13.0),
+        ("0", None),
+        ("-1", None),
+        ("true", None),
+        ('"7B"', None),
+        ("null", None),
+        ("1e9", None),
+        ("NaN", None),
+        ("Infinity", None),
+    ],
+)
+def test_the_declared_number_of_parameters_counts_only_if_it_is_one(declared: str, billions: float | None) -> None:
+    """`params` is written by front ends: 0 or -1 where they do not know it, and anything else by people."""
+    path = "org/model_eval_request_False_bfloat16_Original.json"
+    text = f'{{"model": "org/model", "status": "FINISHED", "precision": "bfloat16", "params": {declared}}}'
+    request = parse_request(path, text.encode())
+    assert isinstance(request, Request)
+    assert request.billions == billions
