@@ -41,9 +41,9 @@ def settings(settings: BotSettings, stand: BoardDriver) -> BotSettings:
     return settings.model_copy(update={"hf_endpoint": stand.hub.url})
 
 
-def ended(stand: BoardDriver, failure: Failure | None = None) -> dict[str, Any]:
-    """Ada's model was evaluated, and failed of `failure` or has results; what its file says."""
-    stand.submit("ada/good", sender="ada")
+def ended(stand: BoardDriver, failure: Failure | None = None, **fields: Any) -> dict[str, Any]:
+    """Ada's model, submitted with `fields`, failed of `failure` or has results; what its file says."""
+    stand.submit("ada/good", sender="ada", **fields)
     stand.settle()
     stand.worker()
     stand.context.mark("queue")
@@ -120,6 +120,14 @@ def test_what_the_request_says_otherwise_is_told(stand: BoardDriver, talk: Discu
     assert "The request keeps its own use of a chat template, which is not what you asked for." in told
     stand.settle()
     assert not stand.file(PATH).get("use_chat_template")
+
+
+@pytest.mark.parametrize(("base_model", "is_told"), [("ada/remote", True), ("ada/good", False)])
+def test_another_base_model_is_told(stand: BoardDriver, talk: Discussion, base_model: str, is_told: bool) -> None:
+    """A request keeps its base model, and an answer says so to a person who asked for another one alone."""
+    ended(stand, base_model="ada/good")
+    told = talk.ask(f"{SUBMIT} base_model={base_model} revision={commit(stand)}")
+    assert ("The request keeps its own base model" in told) == is_told
 
 
 def test_it_is_checked_and_counted_as_any_submission(stand: BoardDriver, talk: Discussion) -> None:
