@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leaderboard.changes import FileChange
-from leaderboard.rename_claims import model_of_path, models_in_diff, read_claim
-from leaderboard.renames import FilePlan, Kind, RenamePlan, check, missing_facts, plan, sanitised
+from leaderboard.rename_claims import models_in_diff
+from leaderboard.renames import FilePlan, RenamePlan, check, missing_facts, plan, sanitised
 
 OLD, NEW = "ada/lion", "ada/lioness"
 
@@ -276,36 +276,3 @@ def test_what_a_diff_seems_to_rename_is_read_from_its_paths() -> None:
     plain = [FileChange(path(OLD), "removed"), FileChange(path(NEW), "added", "100644")]
     guessed = [FileChange(path(NEW), "renamed", "100644", path(OLD))]
     assert models_in_diff("requests", plain) == models_in_diff("requests", guessed) == ({OLD}, {NEW})
-
-
-@pytest.mark.parametrize(
-    ("kind", "file", "model"),
-    [
-        ("requests", path(OLD), OLD),
-        ("requests", f"{OLD}/results_2026.json", ""),
-        ("results", f"{OLD}/results_2026.json", OLD),
-        ("results", "lion/results_2026.json", "lion"),
-        ("results", "results_2026.json", ""),
-        ("results", f"more/{OLD}/results_2026.json", ""),
-        ("results", f"{OLD}/notes.json", ""),
-        ("results", f"{OLD}/results_2026.txt", ""),
-    ],
-)
-def test_the_model_of_a_file_is_read_from_its_path(kind: Kind, file: str, model: str) -> None:
-    """Request files and results files belong to a model; files with another name or folder belong to none."""
-    assert model_of_path(kind, file) == model
-
-
-@pytest.mark.parametrize(
-    ("leaving", "coming"),
-    [([OLD], [NEW, "ada/puma"]), ([OLD, "ada/puma"], [NEW]), ([OLD, "ada/puma"], [NEW, "ada/wolf"])],
-)
-def test_a_claim_of_several_renames_names_models(leaving: list[str], coming: list[str]) -> None:
-    """The problem names the models that leave where there are several, and else those that come."""
-    changes = [FileChange(path(model), "removed") for model in leaving]
-    changes += [FileChange(path(model), "added", "100644") for model in coming]
-    claim = read_claim("requests", "Rename a model", changes)
-    assert claim is not None and claim.problem is not None
-    assert (claim.old, claim.new) == (leaving[0], coming[0])
-    told = leaving if len(leaving) > 1 else coming
-    assert all(model in claim.problem.message for model in told)

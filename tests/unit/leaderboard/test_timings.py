@@ -68,6 +68,11 @@ def test_quantiles_rise(spans: list[float]) -> None:
     assert list(found[1:]) == sorted(found[1:])
 
 
+def test_without_counts_every_quantile_is_zero() -> None:
+    """There is no span, and so none that a share of them does not exceed."""
+    assert quantile(Counter(), 0.5) == 0.0
+
+
 def counted(*spans: tuple[str, str, str, float, int], day: int = TODAY) -> DayCounts:
     """Build a day with spans of each kind: (what, tier, precision, seconds, count)."""
     found: dict[SpanKey, Counter[int]] = {}

@@ -80,6 +80,8 @@ def test_models_are_found_by_id_and_address(text: str, models: list[str]) -> Non
     [
         ("My model failed", f"Here: {REPO}/blob/main/{PATH}", Topic.FAILURE),
         ("Please look", f"{REPO}/blob/main/{PATH}", Topic.FAILURE),
+        ("A wish", f"Please withdraw {REPO}/blob/main/{ROOT}", Topic.REMOVAL),
+        ("A wish", "Please withdraw it", Topic.OTHER),
         ("org/foo is stuck", "It has been there for days.", Topic.FAILURE),
         ("[FLAG] org/foo", "It was trained on the test set.", Topic.FLAG),
         ("FLAG - org/foo MATH contamination", "", Topic.FLAG),

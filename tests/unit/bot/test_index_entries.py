@@ -1,0 +1,45 @@
+"""Index entries of requests: attempt numbers that are used, and places of requests that begin to wait."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from bot.core.context import BoardContext
+from bot.request_files.gather import note_used_number
+from bot.request_files.queue_places import without_place
+from leaderboard.requests import Request, parse_request
+from redis_state.board.entry import EntryState, IndexEntry
+
+PATH = "ada/lion_eval_request_False_float16_Original.json"
+
+
+def request(**facts: Any) -> Request:
+    """A waiting request with these facts of earlier attempts."""
+    parsed = parse_request(PATH, json.dumps({"model": "ada/lion", "status": "PENDING", "steward": facts}).encode())
+    assert isinstance(parsed, Request)
+    return parsed
+
+
+@pytest.mark.parametrize(
+    ("known", "spent", "expected"), [(None, 0, None), (None, 2, 2), (1, 2, 2), (2, 2, 2), (3, 2, 3), (3, 0, 3)]
+)
+def test_the_highest_used_number_is_stored_and_never_lowered(
+    known: int | None, spent: int, expected: int | None
+) -> None:
+    """A file with lower numbers, written over one with higher ones, does not make an attempt number free again."""
+    stored: list[IndexEntry] = []
+    context = cast(BoardContext, SimpleNamespace(index=SimpleNamespace(put=stored.append)))
+    entry = IndexEntry(path=PATH, used=known)
+    assert note_used_number(context, entry, request(spent=spent)).used == expected
+    assert [one.used for one in stored] == ([expected] if expected != known else [])
+
+
+@pytest.mark.parametrize(("state", "is_shown"), [("waiting", True), ("new", False), ("settled", False)])
+def test_only_a_waiting_request_keeps_the_place_that_its_thread_shows(state: EntryState, is_shown: bool) -> None:
+    """A request that begins to wait has no place and no reason yet."""
+    entry = without_place(IndexEntry(path=PATH, state=state, place=7, starts=(1, 2), why="hold"))
+    assert (entry.place, entry.starts, entry.why) == ((7, (1, 2), "hold") if is_shown else (0, None, ""))
