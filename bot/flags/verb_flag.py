@@ -69,7 +69,16 @@ def _source(call: Call) -> FlagSource:
 
 
 def _reply(call: Call, done: FlagResult) -> Safe:
-    return reply(done, usage=call.verb.usage, example=next(iter(call.verb.examples), ""))
+    return reply(done, usage=call.verb.usage, example=_models_first(call) or next(iter(call.verb.examples), ""))
+
+
+def _models_first(call: Call) -> str:
+    """The command with the models of its reason before it, as the person may have meant it; "" if there are none."""
+    words = call.get("reason").split(" ")
+    models = [word for word in words if _is_model(word)]
+    rest = [word for word in words if not _is_model(word)]
+    category = [call.get("category")] if call.get("category") else []
+    return " ".join([f"/{call.verb.name}", *category, *models, *rest]) if models and rest else ""
 
 
 def reply(done: FlagResult, *, usage: str, example: str) -> Safe:
@@ -90,6 +99,7 @@ FLAG = Verb(
     who=ANYONE,
     run=run_flag,
     params=(CATEGORY, WHY, MODELS, REVISION, PRECISION),
+    form="category [org/model …] reason [revision=…] [precision=…]",
     examples=(
         "/flag merge org/model its card does not say that it is one",
         "/flag contamination trained on the test set",
@@ -104,6 +114,7 @@ UNFLAG = Verb(
     who=MAINTAINERS,
     run=run_unflag,
     params=(WHY, MODELS),
+    form="[org/model …] reason",
     examples=("/unflag its card names the base model now", "/unflag org/model its data are public"),
     irreversible=True,
     decides=True,

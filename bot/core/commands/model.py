@@ -51,7 +51,8 @@ class Param:
     @property
     def usage(self) -> str:
         """Its form in the usage line of a verb."""
-        shown = "|".join(self.choices) or ("org/model" if self.kind == "model" else "")
+        # Not "|", which a table in Markdown shows with a backslash.
+        shown = "/".join(self.choices) or ("org/model" if self.kind == "model" else "")
         word = f"{self.name}={shown or '…'}" if self.by_name else (shown or self.name.replace("_", " "))
         return word if self.required else f"[{word}]"
 
@@ -72,13 +73,15 @@ class Verb:
     irreversible: bool = False
     decides: bool = False
     """Whether it changes something that others see: then the record of decisions includes it."""
+    form: str = ""
+    """Its arguments as people write them, if that is not the order of `params`."""
     apart: frozenset[Role] = frozenset()
     """Roles for which the verb does more than for others who may use it, so that they are always determined."""
 
     @property
     def usage(self) -> str:
         """`/relaunch [org/model] [precision=…]`"""
-        return " ".join([f"/{self.name}", *(param.usage for param in self.params)])
+        return " ".join([f"/{self.name}", *((self.form,) if self.form else (param.usage for param in self.params))])
 
 
 @dataclass(frozen=True)

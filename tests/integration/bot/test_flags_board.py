@@ -93,6 +93,9 @@ def test_only_the_discussion_of_a_flag_is_closed(stand: FlagBoardDriver) -> None
     case.say("/flag other so I say", stand.form)
     question.say("/dismiss so I say", stand.form)
     assert "nothing to dismiss" in question.replies()[-1]
+    question.say("/unflag it was an error ada/good", stand.form)
+    assert "for example `/unflag ada/good it was an error`" in question.replies()[-1]
+    assert "ada/good" in stand.table(), "a model that a reason only mentions is not unflagged"
     question.say("/unflag ada/good so I say", stand.form)
     assert (question.status, case.status, stand.table()) == ("open", "closed", {})
     stand.worker()
