@@ -188,3 +188,11 @@ def test_a_newer_commit_is_submitted_by_a_program(
     assert (decision.verb, decision.person.name, decision.requests) == ("submit", "ada", [PATH])
     stand.work()
     assert stand.file(PATH)["revision"] == asked.revision
+
+
+def test_only_a_maintainer_relaunches_a_finished_request(stand: BoardDriver, talk: Discussion) -> None:
+    """Its submitter reads that it has results, and the file stays as it is."""
+    before = ended(stand)
+    assert "has finished and has results" in talk.ask("/relaunch ada/good")
+    assert stand.file(PATH) == before
+    assert "will be evaluated again" in talk.ask("/relaunch ada/good", stand.form)
