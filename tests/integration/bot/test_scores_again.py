@@ -107,6 +107,7 @@ def test_what_finished_is_shown_and_found_by_licence_after_redis_was_lost(
     views = BoardReader(stand.context)
     stand.settle()
     assert stand.context.scores.all() == before
+    look(stand)
     assert found(stand, "good; Hub License: MIT") == [(path, before[0].average)]
     assert page(views) == rows, "a process that serves pages hears of it"
 
@@ -181,7 +182,7 @@ def test_a_few_models_are_asked_about_at_a_time(stand: BoardDriver, monkeypatch:
         old(stand, f"ada/{name}", score=None)
     hidden = old(stand, "ada/hidden", score=None)
     stand.put(hidden, json.dumps({**stand.file(hidden), "private": True}).encode())
-    stand.settle()
+    look(stand)
     assert len(found(stand, "Hub License: MIT")) == 1
     for count in (2, 3):
         stand.time += scoreboard.PASS_SECONDS

@@ -197,6 +197,9 @@ class Table:
         self._commit(later)
         ends = {path: "running" if self.known[path].state == "running" else "settled" for path in later}
         wait_until(lambda: all(self._stands(path, state) for path, state in ends.items()), seconds=60)
+        for cell in self.known.values():
+            if cell.verb == "resubmit" and cell.state in ("finished", "failed"):
+                self.stand.ada.upload_file(repo_id=cell.model, path_or_fileobj=b"newer", path_in_repo="newer.txt")
 
     def _waits(self, cell: Cell) -> bool:
         return cell.state in ("waiting", "held")
