@@ -2,10 +2,10 @@
 
 Scores come from the results repo, by the rules of the aggregated table. A publication stores its own scores, so this
 sync has work only where finished requests lack scores that it has not searched yet, or where other people changed the
-results repo. It is marked when all requests were indexed, so that the table is complete soon after Redis was lost. A missing licence comes from the board's table, else from the Hub: one call for each model, MAX_MODELS
-models a sync.
+results repo. Its key is marked once all requests are indexed, so that the table is complete soon after Redis was lost.
+A missing licence comes from the board's table, else from the Hub: one call for each model, MAX_MODELS models a sync.
 
-    scores    nothing to do: four round trips to Redis                           0 calls
+    scores    nothing to do: five round trips to Redis                           0 calls
               scores to fill in: fetch two repos and read what changed      4 to 8 calls
               missing licences                                            1 call for each
 
@@ -36,18 +36,19 @@ SCORES = "scores"
 WITH_RESULTS = (Status.FINISHED, Status.PENDING_NEW_EVAL)
 CHUNK = 500
 LICENCES_WAIT_SECONDS = 600.0
-"""Seconds after Redis was new in which licences wait: they cost a call each, and other syncs come first."""
+"""Seconds after Redis was new in which licences wait for a later round: they cost a call each, and other syncs come
+first."""
 
 
 def sync_scores(context: BoardContext) -> float | None:
-    """Fill in missing scores, then licences. Return the time of the next sync if licences are left, or must wait."""
+    """Fill in missing scores, then licences. Return the time of the next sync if licences are left."""
     finished = context.index.catalog.of(*WITH_RESULTS)
     filled_digest, changes = context.scores.state()
     if _inputs_digest(context, changes, finished) != filled_digest:
         fill(context)
         context.scores.note_filled(_inputs_digest(context, changes, finished))
-    licences_from = float(context.redis.get(context.keys.born) or context.now()) + LICENCES_WAIT_SECONDS
-    return _find_licences(context, finished) if context.now() >= licences_from else licences_from
+    age = context.now() - float(context.redis.get(context.keys.born) or context.now())
+    return _find_licences(context, finished) if age >= LICENCES_WAIT_SECONDS else None
 
 
 def _inputs_digest(context: BoardContext, changes: str, finished: list[str]) -> str:
