@@ -3,6 +3,9 @@
 A process that ends with MISCONFIGURED or AWAY before it has ever run for long may do so forever. Then the supervisor
 stops everything with that status, because a person has to read the process's message. A process that has run for long
 before is restarted.
+
+No library is used: honcho ends all processes when one ends; supervisord is a daemon with a configuration file and a
+control socket of its own, and goes on without a process that it has given up.
 """
 
 from __future__ import annotations
