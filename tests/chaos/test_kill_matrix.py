@@ -77,7 +77,7 @@ def matrix() -> list[tuple[str, str]]:
 
 
 CELLS = matrix()
-SAMPLE = CELLS if WHOLE else CELLS[:: max(1, len(CELLS) // 3)]
+SAMPLE = CELLS if WHOLE else CELLS[:: max(1, -(-len(CELLS) // 3))]
 TABLE: dict[tuple[str, str], str] = {}
 
 
