@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 # Test files that run in parallel, also on two cores: tests wait for processes and clocks as much as they compute.
-FILES ?= 3
+FILES ?= 4
 PACKAGES := leaderboard redis_state hub bot workers localhub steward
 # The tests start hundreds of processes; cached bytecode spares each one the compilation of the same modules.
 unexport PYTHONDONTWRITEBYTECODE
