@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from leaderboard.budgets import Budgets
 from leaderboard.effects import OTHERS, Effect, EffectMode, Effects
+from leaderboard.options import PRECISION_NAMES
 from leaderboard.policy import AdmissionPolicy
 from leaderboard.reasons import describe_errors
 from leaderboard.tiers import TierLimits
@@ -87,7 +88,7 @@ class Board(BaseModel):
     pull_requests: Literal["wait", "merge"] = Field(
         default="wait", description="who merges a pull request that passes every check: a maintainer, or the bot"
     )
-    precisions: tuple[str, ...] = ("float16", "bfloat16", "float32", "8bit", "4bit", "GPTQ")
+    precisions: tuple[str, ...] = PRECISION_NAMES
     admission: AdmissionPolicy = Field(default_factory=AdmissionPolicy, description="the rules for submissions")
     max_request_bytes: int = Field(default=100_000, ge=1_000)
     attempts: int = Field(

@@ -25,7 +25,6 @@ from leaderboard.reasons import Reason, bounded, table
 
 Access = Literal["public", "gated", "private"]
 """The visibility of a model on the Hub."""
-WEIGHT_TYPES = ("Original", "Delta", "Adapter")
 MAX_DEPTH = 20
 """Levels of nesting in the JSON of a submitted request."""
 OURS = "steward"

@@ -10,8 +10,8 @@ reverted, also after a crash or after Redis is lost.
     the Hub refuses the commit    the same
     main moved                    plan the part again; a different plan counts as above
 
-Race closed: the process dies between two parts, or in the middle of a revert. The next process reads in both histories
-what was done, and comes to the same end.
+Race closed: the process dies between two parts, or in the middle of a revert. The next process finds in both
+histories the parts that landed, and comes to the same end.
 Race accepted: a person changes a file between a part's commit and its revert. The revert leaves that file alone.
 """
 

@@ -1,7 +1,7 @@
 """The sync process (several sync loops and the scheduler), the scheduler as a process of its own, and their end.
 
 On SIGTERM running syncs have GRACE_SECONDS to finish. Later ones are abandoned, as by a kill: their key is free again
-when its lease expires, and the next sync of the key continues from what was done.
+when its lease expires, and the next sync of the key does the rest.
 """
 
 from __future__ import annotations

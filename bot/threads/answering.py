@@ -2,7 +2,7 @@
 
     comment           written by a person; it counts if it is new, unedited, visible and not written by the bot
     reply, `doing`    says that the command is running; after a crash the command runs again, which changes nothing
-    reply, `answer`   says what was done, or why not; final
+    reply, `answer`   reports the effect, or why there is none; final
 
 The hidden marker of a reply names the comment that it answers. So each comment is answered once, however often its
 delivery arrives and also after Redis was lost, and a bot that died halfway continues from the reply.

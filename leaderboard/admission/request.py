@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from leaderboard.admission.submission import AdmissionRule, Submission, always
+from leaderboard.options import WEIGHT_TYPES
 from leaderboard.reasons import Reason, choice, table
-from leaderboard.requests import WEIGHT_TYPES, Problem
+from leaderboard.requests import Problem
 
 REASONS = table(
     (

@@ -6,7 +6,7 @@ import base64
 import binascii
 from urllib.parse import parse_qsl, urlencode
 
-from fastapi import Request
+from fastapi import Request, Response
 
 from localhub.errors import BadRequest
 
@@ -17,6 +17,12 @@ def next_link(request: Request, base: str, **changes: str) -> str:
     query = parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
     unchanged = [(name, value) for name, value in query if name not in changes]
     return f'<{base}{raw_path}?{urlencode([*unchanged, *changes.items()])}>; rel="next"'
+
+
+def link_next(request: Request, response: Response, base: str, *, end: int, total: int) -> None:
+    """Add the `Link` to the page that begins at number `end`, if the list of `total` items goes on there."""
+    if end < total:
+        response.headers["Link"] = next_link(request, base, cursor=str(end))
 
 
 def encode_cursor(*parts: str) -> str:

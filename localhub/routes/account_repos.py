@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 from localhub.accounts.store import Account
 from localhub.clock import iso
 from localhub.errors import Forbidden
-from localhub.http.paging import next_link
+from localhub.http.paging import link_next
 from localhub.json_values import JsonObject
 from localhub.routes.dependencies import CallerDep, StateDep, public_url
 from localhub.routes.whoami import AccountName, named_account
@@ -50,8 +50,7 @@ def _page(
     request: Request, response: Response, state: HubState, owner: Account, limit: int, cursor: int
 ) -> list[JsonObject]:
     repos = state.repos.all(namespace=owner.name)
-    if cursor + limit < len(repos):
-        response.headers["Link"] = next_link(request, public_url(request), cursor=str(cursor + limit))
+    link_next(request, response, public_url(request), end=cursor + limit, total=len(repos))
     storage = {repo.oid: sum(size for _, _, size, _ in state.lfs.objects(repo.oid)) for repo in repos}
     total = sum(storage.values())
     return [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from html import escape
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
@@ -10,8 +11,8 @@ from pydantic import BaseModel, Field
 
 from localhub.accounts.store import Account, Caller
 from localhub.clock import iso
-from localhub.errors import BadRequest, Forbidden, HubError, RepoNotFound, Unauthorized
-from localhub.http.paging import next_link
+from localhub.errors import Forbidden, HubError, RepoMoved, RepoNotFound, Unauthorized
+from localhub.http.paging import link_next
 from localhub.json_values import JsonObject
 from localhub.repos.collections import Collection, CollectionItem, CollectionNotFound, ItemType
 from localhub.repos.records import RepoType
@@ -111,8 +112,7 @@ def collections(
     listed = [(collection, _items(state, caller, collection)) for collection in visible]
     if item:
         listed = [(collection, items) for collection, items in listed if _holds_any(items, item)]
-    if cursor + limit < len(listed):
-        response.headers["Link"] = next_link(request, public_url(request), cursor=str(cursor + limit))
+    link_next(request, response, public_url(request), end=cursor + limit, total=len(listed))
     page = listed[cursor : cursor + limit]
     # The client numbers the list itself, and refuses a `position` here.
     return [
@@ -215,8 +215,10 @@ def _target(state: HubState, caller: Caller, item: ItemTarget) -> tuple[ItemType
     repo_type: RepoType = item.type
     if "/" not in item.id:
         raise RepoNotFound
-    repo = state.access.repo(repo_type, item.id, caller)
-    return repo_type, repo.oid
+    try:
+        return repo_type, state.access.repo(repo_type, item.id, caller).oid
+    except RepoMoved as moved:  # a redirect would lead to this call again: the name is in its body
+        return repo_type, state.access.repo(repo_type, moved.new, caller).oid
 
 
 def _items(state: HubState, caller: Caller, collection: Collection) -> list[JsonObject]:
@@ -226,7 +228,7 @@ def _items(state: HubState, caller: Caller, collection: Collection) -> list[Json
 
 
 def _item(state: HubState, caller: Caller, item: CollectionItem) -> JsonObject | None:
-    note = {"note": {"text": item.note, "html": item.note}} if item.note else {}
+    note = {"note": {"text": item.note, "html": escape(item.note)}} if item.note else {}
     fields = {"_id": item.id, "type": item.type, **note}
     if item.type == "collection":
         try:
@@ -261,8 +263,7 @@ def _holds_any(items: list[dict[str, Any]], wanted: list[str]) -> bool:
 
 def _fields(state: HubState, collection: Collection, items: list[dict[str, Any]]) -> JsonObject:
     owner = state.accounts.by_id(collection.owner_id)
-    if owner is None:
-        raise BadRequest("The owner of this collection was deleted.")
+    assert owner is not None  # `_may_read` refuses a collection whose owner was deleted
     fields = {
         "slug": collection.slug,
         "title": collection.title,

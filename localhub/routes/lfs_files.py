@@ -14,7 +14,7 @@ from localhub.errors import HubError
 from localhub.git.lfs_pointer import pointer_text
 from localhub.git.repository import MAIN
 from localhub.git.rewrite import without_blobs
-from localhub.http.paging import next_link
+from localhub.http.paging import link_next
 from localhub.json_values import JsonObject
 from localhub.repos.events import HubEvent
 from localhub.repos.lfs_store import OID
@@ -71,8 +71,7 @@ def lfs_files(
 ) -> list[JsonObject]:
     """One page of the objects, newest first, with the path and the ref that have it: main, or else the first other."""
     objects = state.lfs.objects(repo.oid)
-    if cursor + limit < len(objects):
-        response.headers["Link"] = next_link(request, public_url(request), cursor=str(cursor + limit))
+    link_next(request, response, public_url(request), end=cursor + limit, total=len(objects))
     page = objects[cursor : cursor + limit]
     places = _places(repo, {sha256 for sha256, *_ in page})
     return [

@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 
 from localhub.clock import iso
-from localhub.http.paging import next_link
+from localhub.http.paging import link_next
 from localhub.http.routing import RepoKind
 from localhub.json_values import JsonObject
 from localhub.routes.dependencies import CallerDep, Name, Readable, StateDep, public_url
@@ -47,7 +47,7 @@ def likers(
 ) -> list[JsonObject]:
     """One page of the users who like a repo, newest first."""
     rows = state.likes.of_repo(repo)
-    _link(request, response, len(rows), cursor, limit)
+    link_next(request, response, public_url(request), end=cursor + limit, total=len(rows))
     accounts = (state.accounts.by_id(row["user"]) for row in rows[cursor : cursor + limit])
     return [account_fields(account) for account in accounts if account]
 
@@ -68,13 +68,8 @@ def liked_repos(
         for row in state.likes.of_user(named_account(state, user, "user"))
         if (repo := state.repos.by_oid(row["repo"])) and state.access.allows(caller, repo, "read")
     ]
-    _link(request, response, len(liked), cursor, limit)
+    link_next(request, response, public_url(request), end=cursor + limit, total=len(liked))
     return [
         {"createdAt": iso(datetime.fromtimestamp(at, UTC)), "repo": {"name": repo.full_name, "type": repo.type}}
         for repo, at in liked[cursor : cursor + limit]
     ]
-
-
-def _link(request: Request, response: Response, total: int, cursor: int, limit: int) -> None:
-    if cursor + limit < total:
-        response.headers["Link"] = next_link(request, public_url(request), cursor=str(cursor + limit))

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from localhub.accounts.store import Account, Caller, Token, TokenScope
 from localhub.clock import iso
 from localhub.errors import HubError
-from localhub.http.paging import next_link
+from localhub.http.paging import link_next
 from localhub.json_values import JsonObject
 from localhub.repos.records import RepoType
 from localhub.routes.dependencies import CallerDep, StateDep, public_url
@@ -99,8 +99,7 @@ def members(
         for user, role in state.accounts.members(account)
         if not search or search.lower() in user.name.lower()
     ]
-    if cursor + limit < len(matching):
-        response.headers["Link"] = next_link(request, public_url(request), cursor=str(cursor + limit))
+    link_next(request, response, public_url(request), end=cursor + limit, total=len(matching))
     page = matching[cursor : cursor + limit]
     return [account_fields(user) | ({"role": role} if is_member else {}) for user, role in page]
 

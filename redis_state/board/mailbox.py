@@ -12,6 +12,7 @@ Accepted: Redis is lost before a message is answered. Its sender sees no effect,
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -20,7 +21,7 @@ from redis_state.keys import Keys
 from redis_state.redis import Redis, text
 
 
-class Message(BaseModel):
+class Message(BaseModel, ABC):
     """A message to a sync. Its sender gets one answer for each `message_id`."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -33,9 +34,9 @@ class Message(BaseModel):
     """Seconds for which it is stored."""
 
     @property
+    @abstractmethod
     def message_id(self) -> str:
         """The id, which is part of its keys."""
-        raise NotImplementedError
 
     @property
     def dirty_key(self) -> str:

@@ -303,7 +303,7 @@ def test_a_hub_that_is_busy_for_long_is_asked_again(stand: BoardDriver) -> None:
 
 
 def test_after_amnesia_nothing_is_said_twice(stand: BoardDriver) -> None:
-    """With Redis empty the report on the Hub tells what was checked: no comment, and the record is read again."""
+    """With Redis empty the report on the Hub names the checked commit: no comment, and the record is read again."""
     number, _ = propose(stand, {PATH: fields(stand, status="RUNNING")})
     look(stand, number)
     stand.context.redis.flushall()

@@ -85,6 +85,15 @@ def test_an_item_must_exist_and_can_be_in_a_collection_once(ada: HfApi, cleo: Hf
         assert status(error) == 404, item
 
 
+def test_a_note_is_escaped_and_a_former_name_leads_to_its_repo(ada: HfApi, http: httpx.Client) -> None:
+    """`html` of a note carries no markup of its author; a repo can be added by its former name."""
+    former, name, slug = make_repo(ada, "model"), f"ada/{fresh()}", ada.create_collection(fresh("notes")).slug
+    ada.move_repo(former, name)
+    assert ada.add_collection_item(slug, former, "model", note="<b>x</b>").items[0].item_id == name
+    (item,) = http.get(f"/api/collections/{slug}").json()["items"]
+    assert item["note"] == {"text": "<b>x</b>", "html": "&lt;b&gt;x&lt;/b&gt;"}
+
+
 def test_an_item_is_shown_only_to_those_who_may_see_it(ada: HfApi, anonymous: HfApi) -> None:
     """A private repo, and one that was deleted, are left out of what others see."""
     private, gone, slug = make_repo(ada, private=True), make_repo(ada), ada.create_collection(fresh("mixed")).slug
