@@ -3,7 +3,8 @@
 A server decodes `%2F` before it routes, which would split `refs%2Fpr%2F3`. `RawPathMiddleware` decodes segment by
 segment and replaces a slash inside a segment by a character that no client can send (a lone surrogate); the convertors
 below restore it. Routes write `{rev:seg}` for one segment, `/{path:rest}` for the rest, `{path:sub}` for an
-optional path with its slash, `{prefix:prefix}` for the `datasets/`, `spaces/` or nothing before a repo's name.
+optional path with its slash, `{operation:operation}` for a word after a repo's name, `{prefix:prefix}` for the
+`datasets/`, `spaces/` or nothing before that name.
 """
 
 from __future__ import annotations
@@ -78,6 +79,12 @@ class _Kind(Convertor[str]):
         return value
 
 
+class _Operation(_Segment):
+    """A word that follows a repo's name in an address of the API."""
+
+    regex = "commit|commits|compare|discussions|paths-info|preupload|refs|revision|tag|tree"
+
+
 class _Prefix(Convertor[str]):
     """`datasets/`, `spaces/`, or nothing for models; the value is the kind."""
 
@@ -94,6 +101,7 @@ register_url_convertor("seg", _Segment())
 register_url_convertor("rest", _Rest())
 register_url_convertor("sub", _Sub())
 register_url_convertor("kind", _Kind())
+register_url_convertor("operation", _Operation())
 register_url_convertor("prefix", _Prefix())
 
 

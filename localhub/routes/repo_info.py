@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 
-from localhub.errors import BadRequest, HubError, RepoMoved, RepoNotFound
+from localhub.errors import BadRequest, RepoMoved, RepoNotFound
 from localhub.http.paging import next_link
 from localhub.http.routing import RepoKind
 from localhub.repos.facts import RepoFacts
@@ -18,11 +18,6 @@ from localhub.routes.dependencies import CallerDep, Name, Readable, Rev, StateDe
 from localhub.state import HubState
 
 router = APIRouter(tags=["info"])
-
-_OPERATIONS = frozenset(
-    {"commit", "commits", "compare", "discussions", "paths-info", "preupload", "refs", "revision", "tag", "tree"}
-)
-"""Words that follow a repo's name in an address of the API."""
 
 Security = Annotated[bool, Query(alias="securityStatus")]
 Expand = Annotated[list[str] | None, Query(description="Only these fields")]
@@ -56,18 +51,11 @@ def without_owner(state: StateDep, caller: CallerDep, kind: RepoKind, name: Name
     raise RepoMoved(name, repo.full_name)
 
 
-@router.get("/api/{kind:kind}/{name}/{operation}/{rest:rest}")
-@router.post("/api/{kind:kind}/{name}/{operation}/{rest:rest}")
-@router.delete("/api/{kind:kind}/{name}/{operation}/{rest:rest}")
-def of_repo_without_owner(
-    state: StateDep, caller: CallerDep, kind: RepoKind, name: Name, operation: str, rest: str
-) -> None:
-    """Answer a call about a repo whose name has no owner: a redirect for a former name, else `RepoNotFound`.
-
-    The last route of the API that matches: whatever it gets, no repo with an owner has this address.
-    """
-    if operation not in _OPERATIONS:
-        raise HubError(404, f"There is no {operation}/{rest} of a repo.")
+@router.get("/api/{kind:kind}/{name}/{operation:operation}/{rest:rest}")
+@router.post("/api/{kind:kind}/{name}/{operation:operation}/{rest:rest}")
+@router.delete("/api/{kind:kind}/{name}/{operation:operation}/{rest:rest}")
+def of_repo_without_owner(state: StateDep, caller: CallerDep, kind: RepoKind, name: Name) -> None:
+    """Answer a call about a repo whose name has no owner: a redirect for a former name, else `RepoNotFound`."""
     without_owner(state, caller, kind, name)
 
 

@@ -38,6 +38,11 @@ def test_a_name_without_an_owner_is_no_repo(http: httpx.Client, path: str) -> No
     assert (answer.status_code, answer.headers["X-Error-Code"]) == (404, "RepoNotFound")
 
 
+def test_a_wrong_method_is_still_told_apart_from_a_missing_repo(http: httpx.Client, ada: HfApi) -> None:
+    """405 for a call of a repo with an owner by another method than its own."""
+    assert http.post(f"/api/models/{make_repo(ada, 'model')}/settings", json={}).status_code == 405
+
+
 def test_a_former_name_without_an_owner_still_leads_to_the_repo(http: httpx.Client, hub: LocalHub, ada: HfApi) -> None:
     """Calls about `gpt2` are redirected to the repo that has this former name."""
     repo = hub.state.repos.get("model", make_repo(ada, "model"))
