@@ -15,6 +15,7 @@ sync of the key. The key is marked again at its end.
 
 from __future__ import annotations
 
+import errno
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping
@@ -70,8 +71,9 @@ FIRST_WAIT, LONGEST_WAIT = 2.0, 600.0
 LAST_TRY = 8
 AWAY_WAIT, PROBE = 60.0, 5.0
 """The longest wait while the Hub is away or limits the rate, and the time between two tries whether it is back."""
-NOT_ITS_OWN = (RateLimited, Transient, BadToken, UnusableFolder)
-"""Errors that are not the fault of the key whose sync raised them: they park no key."""
+NOT_ITS_OWN = (RateLimited, Transient, BadToken)
+"""Errors that are not the fault of the key whose sync raised them: they park no key, nor does a full disk."""
+_FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 CLAIMED = point("key claimed, nothing done")
 DONE = point("sync done, key not given back")
@@ -226,7 +228,7 @@ class SyncLoop:
         """Count the failure. Return the time of the retry; None if the key is parked."""
         now, words = self.context.now(), f"{type(error).__name__}: {error}"[:500]
         tries = self.context.redis.hincrby(self.context.keys.dirty_tries, claim.key, 1)
-        if not isinstance(error, NOT_ITS_OWN):
+        if not isinstance(error, NOT_ITS_OWN) and not _is_full_disk(error):
             tries = self.context.redis.hincrby(self.context.keys.dirty_faults, claim.key, 1)
         wait = min(LONGEST_WAIT, FIRST_WAIT * 2.0 ** min(tries - 1, 10))
         if isinstance(error, RateLimited):
@@ -234,7 +236,7 @@ class SyncLoop:
         elif isinstance(error, (Transient, BadToken)):
             self._away, wait = True, min(wait, AWAY_WAIT)
             self._note({"failed": now, "error": words, "at": iso(now)})
-        elif isinstance(error, UnusableFolder):
+        elif _is_full_disk(error):
             wait = min(wait, AWAY_WAIT)  # the machine's fault, not the key's
         elif tries >= LAST_TRY:
             log.error("sync parked", error=words, tries=tries)
@@ -272,3 +274,8 @@ class SyncLoop:
 
     def _note(self, fields: Fields) -> None:
         self.context.redis.hset(self.context.keys.hub_state, mapping=fields)
+
+
+def _is_full_disk(error: Exception) -> bool:
+    """Whether a disk of this machine refuses files: of the mirrors, or for the temporary files of any sync."""
+    return isinstance(error, UnusableFolder) or (isinstance(error, OSError) and error.errno in _FULL_DISK)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import threading
 from collections.abc import Callable, Iterator
 from itertools import pairwise
@@ -122,7 +123,13 @@ def test_an_event_gives_a_parked_sync_one_more_chance(clockwork: Clockwork) -> N
 
 @pytest.mark.parametrize(
     "error",
-    [Transient("away"), RateLimited("slow", seconds=5, what="api"), BadToken("expired"), UnusableFolder("full")],
+    [
+        Transient("away"),
+        RateLimited("slow", seconds=5, what="api"),
+        BadToken("expired"),
+        UnusableFolder("full"),
+        OSError(errno.ENOSPC, "No space left on device"),
+    ],
 )
 def test_what_is_no_fault_of_the_key_parks_nothing(clockwork: Clockwork, error: Exception) -> None:
     """However often the Hub does not answer or does not take our token, or the disk is full, the key stays in line."""
