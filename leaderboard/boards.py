@@ -15,6 +15,7 @@ from leaderboard.front_ends import FrontEnd
 from leaderboard.options import PRECISION_NAMES
 from leaderboard.policy import AdmissionPolicy, Precision
 from leaderboard.reasons import describe_errors
+from leaderboard.requests import Status
 from leaderboard.tiers import TierLimits
 
 # The letters are listed because a bounded repetition of `\w`, which is all of Unicode, takes ten megabytes per process.
@@ -102,10 +103,15 @@ class Board(BaseModel):
     relaunches_a_day: int = Field(default=100, ge=0, description="maximal relaunches by people in 24 hours")
     attempt_seconds: int = Field(default=8 * 3600, ge=10, description="time limit of one attempt")
     shows_new_evals: bool = Field(
-        default=True, description="whether the front end shows the old result of a request that is PENDING_NEW_EVAL"
+        default=True, description="`false`: PENDING_NEW_EVAL is not among the `statuses` of the front end"
     )
     tiers: TierLimits = Field(default_factory=TierLimits, description="limits of the tiers")
     budgets: Budgets = Field(default_factory=Budgets, description="GPU-hours by tier, submitter and request")
+
+    def listed(self, status: Status) -> Status:
+        """Return `status`, or PENDING in place of a status of waiting requests that the front end does not list."""
+        is_listed = self.front_end.lists(status) and (self.shows_new_evals or status is not Status.PENDING_NEW_EVAL)
+        return status if is_listed else Status.PENDING
 
     def with_effect(self, kind: Effect, mode: EffectMode) -> Board:
         """Return this board with effects of `kind` in `mode`."""
