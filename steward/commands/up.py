@@ -7,7 +7,6 @@ import signal
 import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -65,13 +64,13 @@ def up(
             settings = BotSettings()
             settings.read_board(), settings.token(), settings.secrets(), app_of(settings)
             if not ({"redis_url", "redis_url_file"} & settings.model_fields_set and settings.redis_url):
-                server = stack.enter_context(locked(data / "redis"))
+                server = stack.enter_context(locked(data / "redis", _say))
                 environment["REDIS_URL"] = server.url
                 _keep(data / URL_FILE, server.url)
             wanted = worker_token() is not None if worker is None else worker
         note = "" if wanted else " without a worker: this machine evaluates nothing"
         _say(f"Starting on {settings.host}:{settings.port}{note}. Ctrl-C stops it.")
-        mind = partial(server.revive, _say) if server is not None else lambda: None
+        mind = server.revive if server is not None else lambda: None
         with sentences():
             status = Supervisor(parts(environment, worker=wanted), _say, mind).run(stop)
     raise typer.Exit(status)
