@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from leaderboard.budgets import Budgets
 from leaderboard.effects import OTHERS, Effect, EffectMode, Effects
+from leaderboard.front_ends import FrontEnd
 from leaderboard.options import PRECISION_NAMES
 from leaderboard.policy import AdmissionPolicy
 from leaderboard.reasons import describe_errors
@@ -77,6 +78,10 @@ class Board(BaseModel):
     suite: str = Field(description="name of a suite that ships with Steward, or a path to a suite file")
     questions: dict[RepoId, PinnedRepo] = Field(
         default_factory=dict, description="a dataset of the suite → the repo, or repo@commit, that holds it here"
+    )
+    front_end: FrontEnd = Field(
+        default_factory=FrontEnd,
+        description="the Space that shows the board: its name, or an object as below",
     )
     front_ends: tuple[str, ...] = Field(
         default=(), description="Hub user ids of accounts whose request files may name another submitter in `sender`"
