@@ -199,6 +199,7 @@ def test_a_resubmission_counts_like_a_submission(place: Transcripts) -> None:
     talk.say("mia", f"/resubmit {MODEL}")
     assert "waits for an evaluation" in talk.told()[-1]
 
+
 def test_a_report_of_two_failures_stays_open_when_one_fails_again(place: Transcripts) -> None:
     """Both reported requests end, one with results and one with a failure: the thread hears of both and stays open."""
     paths = [place.submit(model) for model in ("ada/aurora-1b", "ada/borealis")]
