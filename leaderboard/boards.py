@@ -13,7 +13,7 @@ from leaderboard.budgets import Budgets
 from leaderboard.effects import OTHERS, Effect, EffectMode, Effects
 from leaderboard.front_ends import FrontEnd
 from leaderboard.options import PRECISION_NAMES
-from leaderboard.policy import AdmissionPolicy
+from leaderboard.policy import AdmissionPolicy, Precision
 from leaderboard.reasons import describe_errors
 from leaderboard.tiers import TierLimits
 
@@ -93,7 +93,7 @@ class Board(BaseModel):
     pull_requests: Literal["wait", "merge"] = Field(
         default="wait", description="who merges a pull request that passes every check: a maintainer, or the bot"
     )
-    precisions: tuple[str, ...] = PRECISION_NAMES
+    precisions: tuple[Precision, ...] = PRECISION_NAMES
     admission: AdmissionPolicy = Field(default_factory=AdmissionPolicy, description="the rules for submissions")
     max_request_bytes: int = Field(default=100_000, ge=1_000)
     attempts: int = Field(
