@@ -199,6 +199,11 @@ class StewardFacts(BaseModel):
     failure: Failure | None = None
     log: str | None = Field(default=None, max_length=1_000, description="URL of the log of the last attempt")
     results: str | None = Field(default=None, max_length=1_000, description="path in the results repo")
+    details: str | None = Field(
+        default=None,
+        max_length=200,
+        description="details repo of the results, if not that of the model's name",
+    )
     causes: list[str] = Field(default_factory=list, max_length=1_000, description="the cause of each reopening")
     access: Access | None = Field(default=None, description="visibility of the model at admission; None: public")
     weights: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$", description="digest of all weight files")

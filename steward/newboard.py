@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -50,17 +51,26 @@ configs:
 """The part of the aggregated table's card that dataset loaders read."""
 
 
-def board_text(*, org: str, details: str, title: str, suite: str, maintainers: Sequence[str]) -> str:
-    """Return a board file with every effect in shadow. Raises BadBoard for invalid values."""
-    from leaderboard.boards import parse_board
+@dataclass(frozen=True)
+class NewBoardOptions:
+    """The options for a new board file. `maintainers` are names on the Hub."""
 
-    name = "".join(letter if letter.isalnum() else "-" for letter in org.lower()).strip("-")[:40]
-    quoted = {
-        word: json.dumps(value, ensure_ascii=False) for word, value in (("title", title), ("suite", suite))
-    }  # JSON is YAML
-    text = BOARD.format(name=name, org=org, details=details, maintainers=json.dumps(list(maintainers)), **quoted)
-    parse_board(text)
-    return text
+    org: str
+    details: str
+    title: str
+    suite: str = "starter"
+    maintainers: tuple[str, ...] = ()
+
+    def board_text(self, maintainer_ids: Sequence[str]) -> str:
+        """Return a board file with every effect in shadow. Raises BadBoard for invalid values."""
+        from leaderboard.boards import parse_board
+
+        name = "".join(letter if letter.isalnum() else "-" for letter in self.org.lower()).strip("-")[:40]
+        title, suite = (json.dumps(value, ensure_ascii=False) for value in (self.title, self.suite))  # JSON is YAML
+        ids = json.dumps(list(maintainer_ids))
+        text = BOARD.format(name=name, org=self.org, details=self.details, title=title, suite=suite, maintainers=ids)
+        parse_board(text)
+        return text
 
 
 def card(board: Board, repo_id: str) -> bytes:

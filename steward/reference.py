@@ -93,7 +93,7 @@ def _commands(group: TyperGroup, before: str = "steward ") -> Iterator[tuple[str
 
 def _command(name: str, command: Any) -> Iterator[str]:
     arguments = [param for param in command.params if param.param_type_name == "argument"]
-    options = [param for param in command.params if param.param_type_name == "option"]
+    options = [param for param in command.params if param.param_type_name == "option" and not param.hidden]
     words = " ".join(_placeholder(param) for param in arguments)
     kinds = get_type_hints(inspect.unwrap(command.callback))
     yield f"\n### {name}\n\n`{' '.join(filter(None, (name, words, '[OPTIONS]' if options else '')))}`\n"

@@ -130,7 +130,7 @@ RULES = (
     ),
     AdmissionRule(
         "private",
-        "Private models",
+        "It is public, or this leaderboard takes private models",
         "This leaderboard accepts {private}.",
         "FAQ: “This is a leaderboard for Open models”",
         _private,
@@ -139,7 +139,7 @@ RULES = (
     ),
     AdmissionRule(
         "gated",
-        "Gated models",
+        "It is not gated, or this leaderboard takes gated models",
         "Gated models are {gated}.",
         "Open LLM Leaderboard's form, check 9: a gated model passed the form and failed later, without a word",
         _gated,

@@ -8,6 +8,7 @@ import pytest
 from huggingface_hub import HfApi
 from typer.testing import CliRunner
 
+from leaderboard.suites import shipped
 from localhub.testing import HubWorld, LocalHub
 from steward.cli import app
 
@@ -20,7 +21,7 @@ effects: shadow
 repos: {requests: fresh/requests, results: fresh/results, logs: fresh/logs, community: fresh/board,
         details_namespace: fresh-details}
 """
-WORLD = HubWorld().user("bot").org("fresh", {"bot": "admin"})
+WORLD = HubWorld().user("bot").org("fresh", {"bot": "admin"}).org("fresh-details")
 
 
 def test_init_makes_what_is_missing_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,3 +81,56 @@ def test_init_gives_webhooks_another_secret_when_asked(tmp_path: Path, monkeypat
         assert [(one.url, one.watched, one.domains) for one in api.list_webhooks()] == [
             (one.url, one.watched, one.domains) for one in before
         ]
+
+
+def test_init_lists_all_problems_and_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A missing suite, a wrong address, unknown accounts and a missing right are listed at once, each with advice."""
+    world = HubWorld().user("bot").user("maya").org("fresh", {"bot": "read"})
+    monkeypatch.chdir(tmp_path)
+    with LocalHub(tmp_path / "hub", world) as hub:
+        for name, value in {
+            "HF_ENDPOINT": hub.url,
+            "STEWARD_BOARD": "board.yaml",
+            "STEWARD_BOT_TOKEN": "hf_bot",
+            "STEWARD_WEBHOOK_SECRET_FILE": "secret",
+        }.items():
+            monkeypatch.setenv(name, value)
+        wrong = ["--org", "fresh", "--suite", "none.yaml", "--maintainer", "maia", "--url", "bot.example.org"]
+        for words in (wrong, [*wrong, "--apply"]):
+            said = CliRunner().invoke(app, ["init", *words])
+            assert said.exit_code == 2, said.output
+            assert [line for line in said.output.splitlines() if not line.startswith("    → ")] == [
+                "steward: nothing was changed. Correct this first:",
+                "  - 'bot.example.org' is no address of a webhook.",
+                f"  - There is no suite 'none.yaml': name one of {', '.join(shipped())}, or a YAML file that exists.",
+                "  - There is no user maia on the Hub.",
+                "  - The bot's token (account bot) may not create repos in fresh.",
+                "  - There is no organisation fresh-details on the Hub.",
+            ]
+            assert said.output.count("    → ") == 4
+        assert not (tmp_path / "board.yaml").exists()
+        assert not (tmp_path / "secret").exists()
+        assert list(HfApi(hub.url, token="hf_bot").list_datasets(author="fresh")) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({}, "Set STEWARD_BOT_TOKEN, or STEWARD_BOT_TOKEN_FILE"),
+        ({"STEWARD_BOT_TOKEN": "hf_bot"}, "could not be asked: "),
+    ],
+)
+def test_init_without_a_hub_lists_what_it_knows(
+    settings: dict[str, str], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a token, or a Hub that answers, the other problems are listed beside this one."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "board.yaml").write_text("name: [")
+    for name in ("STEWARD_BOT_TOKEN", "STEWARD_BOT_TOKEN_FILE", "STEWARD_BOARD"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {"HF_ENDPOINT": "http://127.0.0.1:9", "STEWARD_WEBHOOK_SECRET": "s", **settings}.items():
+        monkeypatch.setenv(name, value)
+    said = CliRunner().invoke(app, ["init", "--url", "https://x.example/elsewhere"])
+    assert said.exit_code == 2
+    for expected in ("is no address of a webhook", "STEWARD_BOARD=board.yaml: the board file is not YAML", words):
+        assert expected in said.output

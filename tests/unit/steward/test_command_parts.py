@@ -13,6 +13,7 @@ from rich.console import Console
 from bot.read_models.submit_models import SubmissionBody
 from redis_state.board.messages import CheckQuestion
 from steward.children import ChildDied
+from steward.commands.board import settings_of
 from steward.commands.check import check
 from steward.commands.effects import _replace
 from steward.commands.submit import submit
@@ -52,3 +53,19 @@ def test_the_last_words_of_a_process_are_no_markup() -> None:
     shown = StringIO()
     Console(file=shown, width=200).print(died(ChildDied("web ended with status 1:\n[info     ] read [/tmp/x] [red]")))
     assert shown.getvalue() == "web ended with status 1:\n[info     ] read [/tmp/x] [red]\n"
+
+
+def test_commands_find_the_queue_server_of_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the folder of `steward up`, or with STEWARD_DATA, a command needs no setting; a setting counts more."""
+    for name in ("REDIS_URL", "REDIS_URL_FILE", "STEWARD_REDIS_URL", "STEWARD_DATA"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    assert settings_of().redis_url == "redis://127.0.0.1:6379/0"
+    for folder in ("steward-data", "elsewhere"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "redis-url").write_text(f"redis://{folder}.example/0\n")
+    assert settings_of().redis_url == "redis://steward-data.example/0"
+    monkeypatch.setenv("STEWARD_DATA", "elsewhere")
+    assert settings_of().redis_url == "redis://elsewhere.example/0"
+    monkeypatch.setenv("REDIS_URL", "redis://own.example/0")
+    assert settings_of().redis_url == "redis://own.example/0"
