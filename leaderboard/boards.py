@@ -11,8 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from leaderboard.budgets import Budgets
 from leaderboard.effects import OTHERS, Effect, EffectMode, Effects
+from leaderboard.front_ends import FrontEnd
 from leaderboard.options import PRECISION_NAMES
-from leaderboard.policy import AdmissionPolicy
+from leaderboard.policy import AdmissionPolicy, Precision
 from leaderboard.reasons import describe_errors
 from leaderboard.tiers import TierLimits
 
@@ -78,6 +79,10 @@ class Board(BaseModel):
     questions: dict[RepoId, PinnedRepo] = Field(
         default_factory=dict, description="a dataset of the suite → the repo, or repo@commit, that holds it here"
     )
+    front_end: FrontEnd = Field(
+        default_factory=FrontEnd,
+        description="the Space that shows the board: its name, or an object as below",
+    )
     front_ends: tuple[str, ...] = Field(
         default=(), description="Hub user ids of accounts whose request files may name another submitter in `sender`"
     )
@@ -88,7 +93,7 @@ class Board(BaseModel):
     pull_requests: Literal["wait", "merge"] = Field(
         default="wait", description="who merges a pull request that passes every check: a maintainer, or the bot"
     )
-    precisions: tuple[str, ...] = PRECISION_NAMES
+    precisions: tuple[Precision, ...] = PRECISION_NAMES
     admission: AdmissionPolicy = Field(default_factory=AdmissionPolicy, description="the rules for submissions")
     max_request_bytes: int = Field(default=100_000, ge=1_000)
     attempts: int = Field(

@@ -38,6 +38,7 @@ class FactChanges(TypedDict, total=False):
     failure: Mapping[str, Any] | None
     log: str | None
     results: str | None
+    details: str | None
     causes: Sequence[str]
     priority: Priority | None
     hold: Mapping[str, Any] | None
@@ -119,6 +120,7 @@ def finish_transition(*, number: int, revision: str, results: str, log: str | No
         attempt=number,
         revision=revision,
         results=results,
+        details=None,
         log=log,
         failure=None,
         spent=number,

@@ -27,6 +27,7 @@ from bot.request_files.followers import call_followers
 from bot.request_files.gather import RequestFacts, gather, note_used_number
 from bot.requests.admission import admit, refuse_unreadable
 from bot.requests.first_look import skip_if_old, skip_if_old_and_large, with_file_fields
+from bot.results.scoreboard import mark_missing_scores
 from hub.errors import TooLarge
 from hub.records import File
 from leaderboard.lifecycle import (
@@ -196,5 +197,6 @@ def _settle(context: BoardContext, gathered: RequestFacts, step: Step) -> None:
         entry = entry.changed(state=state, job=None)
         context.index.put(entry)
         context.mark(QUEUE, SyncPriority.PERSON)
+        mark_missing_scores(context, [entry])
     if gathered.request.status is Status.CANCELLED:  # last, because this may raise RateLimited
         queue_places.tell_cancelled(context, entry, gathered.request)

@@ -8,7 +8,6 @@ import sys
 import threading
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -70,7 +69,7 @@ def up(
             settings.read_board(), settings.token(), settings.secrets(), app_of(settings)
             settings.require_free_port()
             if not ({"redis_url", "redis_url_file"} & settings.model_fields_set and settings.redis_url):
-                server = stack.enter_context(locked(data / "redis"))
+                server = stack.enter_context(locked(data / "redis", _say))
                 environment["REDIS_URL"] = server.url
                 (data / ".gitignore").write_text("*\n", "utf-8")
                 _keep(data / URL_FILE, server.url)
@@ -78,7 +77,7 @@ def up(
         note = "" if wanted else " without a worker: this machine evaluates nothing"
         _say(f"Starting on {settings.host}:{settings.port}{note}. Ctrl-C stops it.")
         threading.Thread(target=_announce, args=(settings, stop), name="announce", daemon=True).start()
-        mind = partial(server.revive, _say) if server is not None else lambda: None
+        mind = server.revive if server is not None else lambda: None
         with sentences():
             status = Supervisor(parts(environment, worker=wanted), _say, mind).run(stop)
         stop.set()

@@ -193,7 +193,7 @@ def test_what_stands_in_the_file_of_settings_counts_as_in_the_environment(
 
         url = "redis://own.example/0"
 
-        def revive(self, _: object) -> None:
+        def revive(self) -> None:
             """It does not die."""
 
         def __enter__(self) -> Own:
@@ -204,7 +204,7 @@ def test_what_stands_in_the_file_of_settings_counts_as_in_the_environment(
 
     started: list[SupervisedProcess] = []
     monkeypatch.setattr("steward.supervisor.Supervisor.run", lambda self, _: started.extend(self.parts) or 0)
-    monkeypatch.setattr("steward.valkey.locked", lambda _: Own())
+    monkeypatch.setattr("steward.valkey.locked", lambda *_: Own())
     monkeypatch.setattr("redis_state.stopping.stop_on", lambda *_: Stop())
     for name in ("REDIS_URL", "REDIS_URL_FILE", "STEWARD_WORKER_TOKEN", "STEWARD_WORKER_TOKEN_FILE"):
         monkeypatch.delenv(name, raising=False)
@@ -254,7 +254,7 @@ def test_the_locked_server_starts_in_a_folder_that_is_named_from_here(
 ) -> None:
     """The default folder is `steward-data`; the server changes to its folder before it reads its users."""
     monkeypatch.chdir(tmp_path)
-    with locked(Path("steward-data/redis")) as server:
+    with locked(Path("steward-data/redis"), print) as server:
         assert connect(server.url).ping()
 
 

@@ -6,7 +6,7 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import redis
 from huggingface_hub import HfApi
@@ -42,9 +42,9 @@ def with_table(stand: FlagBoardDriver) -> None:
     stand.context.contents = Repo("dataset", CONTENTS)
 
 
-def finished(stand: FlagBoardDriver, model: str = GOOD) -> str:
-    """The request of a model that was evaluated."""
-    job = stand.started(model)
+def finished(stand: FlagBoardDriver, model: str = GOOD, **fields: Any) -> str:
+    """The request of a model that was evaluated; its file has these `fields`."""
+    job = stand.started(model, **fields)
     stand.end(job, details=publish(stand.hub.url, job, stand.context.suite))
     return job.path
 
