@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -51,6 +54,11 @@ configs:
 """The part of the aggregated table's card that dataset loaders read."""
 
 
+KEPT_VALUES = ("HF_ENDPOINT", "HF_HUB_DISABLE_XET", "STEWARD_HOST", "STEWARD_PORT", "STEWARD_PUBLIC_URL")
+KEPT_FILES = ("STEWARD_BOT_TOKEN_FILE", "STEWARD_WORKER_TOKEN_FILE", "STEWARD_WEBHOOK_SECRET_FILE")
+"""Settings that `init` writes into the file `env`: values, and names of files."""
+
+
 @dataclass(frozen=True)
 class NewBoardOptions:
     """The options for a new board file. `maintainers` are names on the Hub."""
@@ -71,6 +79,20 @@ class NewBoardOptions:
         text = BOARD.format(name=name, org=self.org, details=self.details, title=title, suite=suite, maintainers=ids)
         parse_board(text)
         return text
+
+
+def env_text(environment: Mapping[str, str], board_file: Path, data: str) -> str:
+    """Return a file that new terminals source: the settings without the secrets themselves, with absolute paths.
+
+    `data` is the folder of the queue server of `steward up`.
+    """
+    kept = {name: environment[name] for name in KEPT_VALUES if environment.get(name)}
+    files = {name: environment[name] for name in KEPT_FILES if environment.get(name)}
+    files |= {"STEWARD_BOARD": str(board_file), "STEWARD_DATA": environment.get("STEWARD_DATA", data)}
+    settings = kept | {name: str(Path(file).resolve()) for name, file in files.items()}
+    lines = [f"export {name}={shlex.quote(value)}\n" for name, value in settings.items()]
+    activate = Path(sys.prefix) / "bin" / "activate"
+    return "".join([*([f". {shlex.quote(str(activate))}\n"] if activate.exists() else []), *lines])
 
 
 def card(board: Board, repo_id: str) -> bytes:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from steward.commands.board import Apply, AsJson
+from steward.commands.board import DATA, Apply, AsJson
 from steward.commands.check import reason_lines
 from steward.commands.output import ending
 from steward.exit_statuses import MISCONFIGURED
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], object]
 CARD = "README.md"
+ENV = "env"
+"""The file beside a new board file with the settings of its processes and commands."""
 REFUSED = 1
 NEXT = "Next: run `steward up`, and check with `steward doctor`."
 DRY = "Nothing was changed. Run the command again with --apply to make these changes."
@@ -114,7 +118,21 @@ def _board(settings: BotSettings, hub: Hub, options: NewBoardOptions, say: Say, 
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, "utf-8")
     say(f"{'Wrote' if apply else 'Would write'} the board file {file}, with every effect in shadow.")
+    _write_env(file, say, apply=apply)
     return parse_board(text)
+
+
+def _write_env(board_file: Path, say: Say, *, apply: bool) -> None:
+    """Write the file with the settings of this terminal for others, unless there is one."""
+    from steward.newboard import env_text
+
+    file = board_file.parent / ENV
+    if file.exists():
+        return
+    if apply:
+        file.write_text(env_text(os.environ, board_file, DATA), "utf-8")
+    path = file if file.is_absolute() else f"./{file}"  # without a slash, shells search their PATH
+    say(f"{'Wrote' if apply else 'Would write'} the settings to {file}: `source {path}` in each new terminal.")
 
 
 def _webhook_secret(settings: BotSettings, say: Say, *, apply: bool) -> str:
@@ -127,6 +145,8 @@ def _webhook_secret(settings: BotSettings, say: Say, *, apply: bool) -> str:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.touch(mode=0o600)
             file.write_text(secret, "utf-8")
+            if file.parent.resolve() not in (Path.cwd(), settings.board.parent.resolve()):
+                (file.parent / ".gitignore").write_text("*\n", "utf-8")
         return secret
     return settings.secrets()[0]
 

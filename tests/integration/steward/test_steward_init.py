@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,44 @@ def test_init_gives_webhooks_another_secret_when_asked(tmp_path: Path, monkeypat
         assert [(one.url, one.watched, one.domains) for one in api.list_webhooks()] == [
             (one.url, one.watched, one.domains) for one in before
         ]
+
+
+def test_a_new_terminal_sources_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside a new board file, `env` has the settings with absolute paths, and no secret; git ignores the secrets."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "bot-token").write_text("hf_bot")
+    for name in ("STEWARD_BOARD", "STEWARD_DATA", "STEWARD_WORKER_TOKEN_FILE", "STEWARD_BOT_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    with LocalHub(tmp_path / "hub", WORLD) as hub:
+        for name, value in {
+            "HF_ENDPOINT": hub.url,
+            "STEWARD_BOT_TOKEN_FILE": "secrets/bot-token",
+            "STEWARD_WEBHOOK_SECRET_FILE": "secrets/webhook",
+        }.items():
+            monkeypatch.setenv(name, value)
+        command = ["init", "--org", "fresh", "--url", URL]
+        assert "Would write the settings to env" in CliRunner().invoke(app, command).output
+        assert not (tmp_path / "env").exists()
+        said = CliRunner().invoke(app, [*command, "--apply"])
+        assert "`source ./env` in each new terminal" in said.output, said.output
+        terminal = ["env", "-i", "bash", "-c", ". ./env; cd /; env"]
+        told = subprocess.run(terminal, cwd=tmp_path, capture_output=True, text=True, check=True)
+        settings = dict(line.split("=", 1) for line in told.stdout.splitlines() if "=" in line)
+        assert settings["HF_ENDPOINT"] == hub.url
+        for name, file in (
+            ("STEWARD_BOARD", "board.yaml"),
+            ("STEWARD_DATA", "steward-data"),
+            ("STEWARD_BOT_TOKEN_FILE", "secrets/bot-token"),
+            ("STEWARD_WEBHOOK_SECRET_FILE", "secrets/webhook"),
+        ):
+            assert settings[name] == str(tmp_path / file)
+        assert (tmp_path / "secrets" / "webhook").read_text() not in (tmp_path / "env").read_text()
+        assert (tmp_path / "secrets" / ".gitignore").read_text() == "*\n"
+        (tmp_path / "env").write_text("mine")
+        (tmp_path / "board.yaml").unlink()
+        assert CliRunner().invoke(app, [*command, "--apply"]).exit_code == 0
+        assert (tmp_path / "env").read_text() == "mine"
 
 
 def test_init_lists_all_problems_and_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
