@@ -129,7 +129,9 @@ WORDS = {
         "arguments": "its arguments",
         "model": "the model that it concerns",
         "requests": "paths of the requests that it concerns",
-        "allowed": "whether the author had permission",
+        "allowed": "whether the author had permission, and the command was applicable",
+        "outcome": "`done`, `proposed` (a plan waits for approval), `refused`, `failed` or `unchanged`: nothing to do; "
+        "not in older records",
         "answer": "the bot's answer",
         "comment": "id of the comment",
     },

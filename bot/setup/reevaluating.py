@@ -180,6 +180,7 @@ def _record(context: BoardContext, edits: Sequence[FieldEdit], by: Account, comm
             "arguments": {"suite": context.suite.name, "digest": context.suite.digest},
             "requests": [edit.path for edit in chunk],
             "allowed": True,
+            "outcome": "done",
             "answer": f"Put back into the queue: {len(chunk)} finished requests.",
             "thread": None,
             "comment": f"shell-{digest}",
