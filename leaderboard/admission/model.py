@@ -137,7 +137,7 @@ RULES = (
     ),
     AdmissionRule(
         "private",
-        "Private models",
+        "It is public, or this leaderboard takes private models",
         "This leaderboard accepts {private}.",
         "FAQ: “This is a leaderboard for Open models”",
         _private,
@@ -146,7 +146,7 @@ RULES = (
     ),
     AdmissionRule(
         "gated",
-        "Gated models",
+        "It is not gated, or this leaderboard takes gated models",
         "Gated models are {gated}.",
         "Open LLM Leaderboard's form, check 9: a gated model passed the form and failed later, without a word",
         _gated,

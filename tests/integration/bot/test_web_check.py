@@ -214,6 +214,11 @@ def test_an_operator_checks_a_model(stand: BoardDriver, steward: Callable[..., R
     assert "FAIL" in found.output
     assert "→" in found.output
     assert "would not be accepted" in found.output
+    for name in ("ada/nowhere", f"{stand.hub.url}/ada/nowhere"):
+        missing = steward("check", name, "--precision", "float32").output
+        assert "ada/nowhere would not be accepted: 1 rule fails. " in missing
+        assert "could not be checked." in missing
+        assert len(missing.splitlines()) <= 12
     listed = json.loads(steward("check", "ada/pickled", "--json").stdout.splitlines()[-1])
     assert (listed["accepted"], listed["access"]) == (False, "public")
     assert "safetensors" in failing(listed)
