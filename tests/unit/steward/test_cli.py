@@ -33,7 +33,6 @@ WITHOUT_JSON = {
 ONLY_IN_THREADS = {
     "help": "`steward --help`",
     "subscribe": "it is about the thread in which it is written",
-    "search": "the pages and the API search",
 }
 
 
