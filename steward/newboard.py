@@ -37,6 +37,7 @@ suite: {suite}
 # Hub user ids: people who may use maintainers' commands, and accounts of submission forms.
 maintainers: {maintainers}
 front_ends: []
+# front_end: react    # the Space that shows the board, if it is one of gradio-v1, gradio-v2 and react
 
 # What the bot may do. In shadow, it writes nothing, and `steward shadow list` shows what it would have done.
 # Switch effects on one by one: `steward effects set edit on`.

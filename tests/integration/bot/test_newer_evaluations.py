@@ -122,7 +122,7 @@ def test_its_submitter_relaunches_what_the_status_comment_says_can_be_relaunched
     talk = place.open("ada", "It failed", f"/relaunch {MODEL}")
     assert "will be evaluated again" in talk.told()[-1]
     waiting = place.stand.file(PATH)
-    assert (waiting["status"], waiting["revision"]) == ("RERUN", tried)
+    assert (waiting["status"], waiting["revision"]) == ("PENDING", tried)
     place.run(PATH, BROKEN)
     assert "You have already relaunched" in talk.say("ada", f"/relaunch {MODEL}").told()[-1]
     assert "will be evaluated again" in talk.say("mia", f"/relaunch {MODEL}").told()[-1]

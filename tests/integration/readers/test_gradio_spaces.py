@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import redis
 
 import tests.support.board.front_end_readers as fronts
-from bot.core.mirrors.contents_table import ContentsCache
 from bot.probe import Probe
 from bot.setup.consistency import disagreements
-from leaderboard.front_ends import FrontEnd
-from tests.support.board.contents_table import board_with_table, commits, data, finished, look
+from tests.support.board.contents_table import board_with_table, commits, data, finished, look, restart_for
 from tests.support.board.flags import AppealThread, FlagBoardDriver
 
 MERGE = "🤝 : 🤝 base merges and moerges"
@@ -27,14 +24,6 @@ def stand(tmp_path: Path, connection: redis.Redis, probe: Probe) -> Iterator[Fla
     """A board with flags and a table."""
     with board_with_table(tmp_path, connection, probe) as made:
         yield made
-
-
-def restart_for(stand: FlagBoardDriver, **front_end: Any) -> None:
-    """The sync process starts again with another front end in the board file."""
-    stand.context.board = stand.context.board.model_copy(update={"front_end": FrontEnd(**front_end)})
-    stand.context.contents_memory = ContentsCache()
-    stand.time += 900
-    look(stand)
 
 
 @pytest.mark.parametrize("generation", ["v1", "v2"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 import redis
 from huggingface_hub import HfApi
 
+from bot.core.mirrors.contents_table import ContentsCache
 from bot.probe import Probe
 from leaderboard.columns import FILE
+from leaderboard.front_ends import FrontEnd
 from tests.support.board.board_driver import BOT
 from tests.support.board.flags import FlagBoardDriver, flags_world
 from tests.support.board.published_details import publish
@@ -82,3 +85,19 @@ def names(stand: FlagBoardDriver) -> list[str]:
 def commits(stand: FlagBoardDriver) -> int:
     """How many commits the table's repo has."""
     return len(stand.form.list_repo_commits(CONTENTS, repo_type="dataset"))
+
+
+def snapshot(stand: FlagBoardDriver, repo: str, into: Path) -> Path:
+    """All files of a dataset, as a front end downloads them when it starts, without the library's own cache."""
+    api = HfApi(stand.hub.url, token=BOT)
+    folder = Path(api.snapshot_download(repo, repo_type="dataset", local_dir=into / repo))
+    shutil.rmtree(folder / ".cache")
+    return folder
+
+
+def restart_for(stand: FlagBoardDriver, **front_end: Any) -> None:
+    """The sync process starts again with another front end in the board file."""
+    stand.context.board = stand.context.board.model_copy(update={"front_end": FrontEnd(**front_end)})
+    stand.context.contents_memory = ContentsCache()
+    stand.time += 900
+    look(stand)
