@@ -74,6 +74,7 @@ class ChildExit:
             stopped=self.stopped,
             log_tail=log_tail[-MAX_TAIL:],
             peak_bytes=self.peak_bytes,
+            errno=message.errno,
         )
 
 
