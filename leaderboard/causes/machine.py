@@ -60,7 +60,7 @@ ROWS = (
         LARGER,
         (
             stopped("memory-limit"),
-            raised("MemoryError", "_ArrayMemoryError"),
+            raised("MemoryError", "_ArrayMemoryError", "ModelTooLarge"),
             begins(_TORCH, r"\[enforce fail at .{1,80}DefaultCPUAllocator|std::bad_alloc|unable to mmap \d+ bytes"),
             system_error(errno.ENOMEM),
         ),
