@@ -94,7 +94,7 @@ ROWS = (
         "The evaluation machine lacks a library that this model needs: {detail}",
         "Ask the maintainers in the thread to install it, if it is a common library.",
         signs=(
-            raised("ModuleNotFoundError", "PackageNotFoundError"),
+            raised("ModuleNotFoundError", "PackageNotFoundError", "NoQuantiser"),
             raised("ImportError", phases=("start", "load")),
         ),
     ),
