@@ -58,6 +58,11 @@ class BoardRepos(BaseModel):
         default=None, description="dataset of the aggregated table; without it, there is none"
     )
 
+    @property
+    def private_logs(self) -> str:
+        """The dataset of the logs that not everybody may read, beside a public logs repo."""
+        return f"{self.logs}-private"
+
     def details(self, model: str) -> str:
         """Return the details dataset of `model` (`org/name`): `{details_namespace}/{details_name}`, or a shorter name.
 

@@ -24,6 +24,7 @@ from steward.commands import (
     parked,
     queue,
     reevaluate,
+    search,
     shadow,
     status,
     submit,
@@ -36,15 +37,15 @@ from steward.commands import (
 from steward.commands.board import sentences
 
 GROUPS = (
-    adopt, approve, check, doctor, effects, flags, inbox, init, logs, parked, queue, reevaluate, shadow, status,
-    submit, thread_verbs, unknown, up, verify, watch,
+    adopt, approve, check, doctor, effects, flags, inbox, init, logs, parked, queue, reevaluate, search, shadow,
+    status, submit, thread_verbs, unknown, up, verify, watch,
 )  # fmt: skip
 """The modules that add commands."""
 PANELS = {
     "Begin": ("demo", "init", "up", "doctor", "adopt", "effects", "shadow", "completion"),
     "Run one process": ("serve", "sync", "schedule", "work"),
     "Submit": ("check", "submit"),
-    "Look": ("status", "why", "logs", "watch", "flags", "inbox", "parked", "unknown", "verify"),
+    "Look": ("status", "search", "why", "logs", "watch", "flags", "inbox", "parked", "unknown", "verify"),
     "Decide": ("approve", "pause", "resume", "hold", "unhold", "priority", "cancel", "reevaluate"),
     "Write in a thread, as you": (
         "relaunch",

@@ -105,7 +105,12 @@ def card(board: Board, repo_id: str) -> bytes:
             "model, use the leaderboard's form, or open a pull request that adds such a file.",
         ),
         repos.results: ("Results", "The scores of every evaluation, in one folder per model."),
-        repos.logs: ("Logs", "The log and the outcome of every attempt. Private, because logs are not reviewed."),
+        repos.logs: (
+            "Logs",
+            "The log and the outcome of every attempt at a public model, and the decisions of maintainers. Programs "
+            "remove tokens and addresses from the logs; nobody reviews them.",
+        ),
+        repos.private_logs: ("Private logs", "Logs and outcomes of gated and private models, and of secret questions."),
         repos.flags: ("Flags", "One file for each model with decisions about flags, with evidence and thread."),
         repos.community: ("Leaderboard", "Ask, report and appeal in the Community tab: the bot answers there."),
     }

@@ -147,7 +147,7 @@ WORDS = {
     "BoardRepos": {
         "requests": "dataset of the request files",
         "results": "dataset of the results",
-        "logs": "dataset of logs and decisions; private",
+        "logs": "dataset of logs and decisions; of gated and private models and secret questions in `{logs}-private`",
         "community": "repo of the community's discussions",
         "community_type": "the kind of that repo",
         "details_namespace": "organisation of the details; workers write here and nowhere else",

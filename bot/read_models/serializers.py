@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from bot.core.context import BoardContext
+from bot.core.log_repos import public_log
 from bot.read_models import models
 from bot.read_models.queue_snapshot import take_snapshot
 from hub.errors import BadRequest
@@ -73,6 +74,9 @@ def _summary(context: BoardContext, entry: IndexEntry, adopted: str, *, public: 
     shows_details = not public or standing.access == "public"
     failure = old_failure(adopted) if _failed_before(entry) else standing.failure
     thread = f"{context.address(context.requests)}/discussions/{entry.thread}" if entry.thread is not None else None
+    log_url = (standing.log or None) if shows_details else None
+    if log_url is not None and public:
+        log_url = public_log(context, log_url) or None
     return models.RequestSummaryView(
         path=entry.path,
         model=entry.model or (names.model if names else ""),
@@ -85,7 +89,8 @@ def _summary(context: BoardContext, entry: IndexEntry, adopted: str, *, public: 
         submitted=iso(entry.time) if 0 < entry.time < 1e11 else None,
         request_url=context.address(context.requests, entry.path),
         thread_url=thread if shows_details else None,
-        log_url=(standing.log or None) if shows_details else None,
+        log_url=log_url,
+        has_log=bool(shows_details and standing.log),
         results_url=context.address(context.results, standing.results) if standing.results else None,
         details_url=_details_url(context, standing.details or context.board.repos.details(names.model))
         if shows_details and names and standing.results and not standing.old

@@ -152,14 +152,15 @@ def _webhook_secret(settings: BotSettings, say: Say, *, apply: bool) -> str:
 
 
 def repos(board: Board) -> list[tuple[Repo, bool]]:
-    """Return the board's repos, and whether each is created private, as the logs are because they are not reviewed."""
+    """Return the board's repos, and whether each is created private, as that for logs that not everybody may read."""
     from hub.records import Repo
 
     optional = [repo for repo in (board.repos.flags, board.repos.contents) if repo]
     return [
         (Repo("dataset", board.repos.requests), False),
         (Repo("dataset", board.repos.results), False),
-        (Repo("dataset", board.repos.logs), True),
+        (Repo("dataset", board.repos.logs), False),
+        (Repo("dataset", board.repos.private_logs), True),
         *((Repo("dataset", repo), False) for repo in optional),
         (Repo(board.repos.community_type, board.repos.community), False),
     ]
@@ -181,9 +182,13 @@ def hooks(board: Board) -> list[WebhookPlan]:
 
 def steps(hub: Hub, board: Board, *, url: str, secret: str, apply: bool) -> Iterator[str]:
     """Create the repos and webhooks, or list them for a dry run; yield a line for each. Raises HubError."""
-    from hub.records import WatchedItem
+    from hub.records import Repo, WatchedItem
 
+    logs, private_logs = Repo("dataset", board.repos.logs), Repo("dataset", board.repos.private_logs)
+    holds_all = hub.repo_exists(logs) and hub.is_private(logs)  # a board that keeps all logs private
     for repo, private in repos(board):
+        if repo == private_logs and holds_all:
+            continue
         yield _repo(hub, board, repo, private=private, apply=apply)
     present = {(hook.url, hook.watched, hook.domains) for hook in hub.webhooks() if not hook.disabled}
     for hook in hooks(board):

@@ -35,7 +35,8 @@ def find_problems(
         if settings.webhook_secret is not None or secret_file is None or secret_file.exists():  # else it is generated
             settings.secrets()
     except SettingsError as error:
-        yield Problem(code="secret", message=str(error))
+        advice = "With STEWARD_WEBHOOK_SECRET_FILE=secrets/webhook-secret, init generates the secret in that file."
+        yield Problem(code="secret", message=str(error), advice=advice)
     try:
         with Hub(settings.hf_endpoint, settings.token()) as hub:
             rights = rights_of(hub)

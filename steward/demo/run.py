@@ -72,7 +72,7 @@ def _play(folder: Path, console: Console, *, headless: bool, as_json: bool, suit
         stage = build_stage(folder, children, web_port)
         try:
             stage.start_hub(port=hub_port)
-            result = _story(stage, timeline, suite, model)
+            result = _story(stage, timeline, suite, beside.submit(_upload_first, stage, model))
             timeline.ending(result)
             if as_json:
                 print(json.dumps(result), flush=True)
@@ -94,11 +94,19 @@ def died(error: Exception) -> Text:
     return Text(str(error), style="red")
 
 
-def _story(stage: Stage, timeline: Timeline, suite: str, converting: Future[Path]) -> DemoResult:
+def _upload_first(stage: Stage, model: Future[Path]) -> str:
+    """Upload the real model, which is large, while the bot and the worker start; return its commit."""
+    from steward.demo.models import UPLOADS, upload
+
+    first = UPLOADS[0]
+    return upload(stage.hub_url, stage.world.tokens[first.owner], first, model.result())
+
+
+def _story(stage: Stage, timeline: Timeline, suite: str, first_upload: Future[str]) -> DemoResult:
     from hub.client import Hub
     from redis_state.keys import Keys
     from redis_state.redis import connect
-    from steward.demo.models import UPLOADS, upload
+    from steward.demo.models import UPLOADS, converted, upload
     from steward.demo.story import SUBMISSIONS, submit
     from steward.demo.watch import SubmissionWatcher
     from steward.demo.world import ORG
@@ -108,14 +116,16 @@ def _story(stage: Stage, timeline: Timeline, suite: str, converting: Future[Path
     timeline.say(f"The Hub: {stage.hub_url}. Starting the bot and a worker, which loads the evaluation harness")
     stage.start_worker()  # first: it takes longest
     stage.start_bot()
-    if not converting.done():
-        timeline.say("Converting SmolLM2-135M-Instruct (once, then it is cached)")
-    model, models = converting.result(), {what.model: what for what in UPLOADS}
     stage.wait_until_ready()
-    timeline.say(f"The board's pages: {stage.web_url}. Uploading and submitting four models")
+    timeline.say(f"The board's pages: {stage.web_url}")
+    if not first_upload.done():
+        timeline.say("Uploading SmolLM2-135M-Instruct (converted once, then cached)")
+    revisions, models = {UPLOADS[0].model: first_upload.result()}, {what.model: what for what in UPLOADS[1:]}
+    folder = converted(cache_folder())
     for submission in SUBMISSIONS:
-        what = models[submission.model]
-        revision = upload(stage.hub_url, stage.world.tokens[what.owner], what, model)
+        if (what := models.get(submission.model)) is not None:
+            revisions[what.model] = upload(stage.hub_url, stage.world.tokens[what.owner], what, folder)
+        revision = revisions[submission.model]
         submit(stage.hub_url, stage.world, submission, revision)
         how = "an outsider's pull request, which a maintainer merges" if submission.by_pull_request else "the form"
         timeline.say(f"{submission.model}: uploaded, and submitted by {submission.sender} through {how}")

@@ -235,6 +235,10 @@ def test_an_operator_looks_at_requests(stand: BoardDriver, steward: Callable[...
     assert "failed (FAILED)" in found.output
     assert "pickle" in found.output
     assert "/discussions/" in found.output
+    assert "ada/good" in steward("search", "goo").output
+    hits = json.loads(steward("search", "ada;", "Precision:", "float32", "--json").stdout)["hits"]
+    assert {hit["path"] for hit in hits} == {refused, waits}
+    assert steward("search", "nowhere").exit_code == 1
     listed = json.loads(steward("status", "ADA/good", "--json").stdout.splitlines()[-1])["requests"]
     assert [one["path"] for one in listed] == [waits]
     if listed[0]["state"] == "waiting":

@@ -17,6 +17,7 @@ import pytest
 from huggingface_hub import CommitOperationAdd, HfApi
 from typer.testing import CliRunner
 
+from bot.core.settings import BotSettings, SettingsError
 from leaderboard.boards import parse_board
 from leaderboard.effects import Effect, EffectMode
 from localhub.testing import LocalHub
@@ -239,6 +240,13 @@ def test_a_taken_port_ends_the_command_at_once(
     assert found.exit_code == MISCONFIGURED, found.output
     assert found.output.startswith(f"steward: Port {port} of 127.0.0.1 is taken: ")
     assert "STEWARD_PORT" in found.output
+
+
+def test_an_address_of_another_machine_is_told_of() -> None:
+    """The sentence names the address and the setting."""
+    settings = BotSettings(host="203.0.113.9", port=7860)
+    with pytest.raises(SettingsError, match=r"cannot listen at 203\.0\.113\.9:7860: .* Set STEWARD_HOST"):
+        settings.require_free_port()
 
 
 def test_folders_with_our_names_are_no_modules(tmp_path: Path) -> None:

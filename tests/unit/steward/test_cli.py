@@ -17,9 +17,11 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from bot.threads.verbs import REGISTRY
+from leaderboard.boards import BadBoard
 from steward.cli import app
 from steward.commands.thread_verbs import VERBS
 from steward.reference import PAGES, cli_page, settings_page
+from workers.settings import WorkerSettings
 
 HEAVY = ("fastapi", "huggingface_hub", "numpy", "pydantic", "pygit2", "redis", "rq", "structlog", "transformers")
 WITHOUT_JSON = {
@@ -33,7 +35,6 @@ WITHOUT_JSON = {
 ONLY_IN_THREADS = {
     "help": "`steward --help`",
     "subscribe": "it is about the thread in which it is written",
-    "search": "the pages and the API search",
 }
 
 
@@ -116,6 +117,8 @@ def test_a_missing_board_file_is_told_with_what_to_do(tmp_path: Path, monkeypatc
     assert (found.exit_code, "Errno" in found.output) == (2, False)
     for words in (f"no board file board.yaml in {tmp_path}", "STEWARD_BOARD", "steward init"):
         assert words in found.output
+    with pytest.raises(BadBoard, match=r"no board file board\.yaml in .* Set STEWARD_BOARD to its path"):
+        WorkerSettings().board()
 
 
 def test_one_option_makes_changes_in_every_command() -> None:
