@@ -214,12 +214,18 @@ class Reads:
         """Read one file into the local file `into`, which is open to write and read, instead of memory."""
         self._file(repo, path, revision, limit=max_bytes, into=into)
 
-    def find_file(self, repo: Repo, path: str, revision: str = "main", *, max_bytes: int = 10 * MIB) -> File | None:
-        """Return `read_file`; None if the repo has no such file, by one more call that lists it."""
+    def find_file(
+        self, repo: Repo, path: str, revision: str = "main", *, max_bytes: int = 10 * MIB, confirm: bool = True
+    ) -> File | None:
+        """Return `read_file`; None if the repo has no such file.
+
+        A 404 may come from a cache, so one more call lists the file. Without `confirm` the 404 is believed: for callers
+        that compare again before they act.
+        """
         try:
             return self.read_file(repo, path, revision, max_bytes=max_bytes)
         except EntryNotFound as error:
-            if path in self.paths_info(repo, [path], revision):
+            if confirm and path in self.paths_info(repo, [path], revision):
                 raise Garbled(f"The Hub lists {path[:200]}, and answers that there is no such file.") from error
             return None
 

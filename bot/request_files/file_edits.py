@@ -42,7 +42,7 @@ def read_pending(context: BoardContext, path: str, *, max_bytes: int) -> Pending
 
     One call. Raises TooLarge and HubError.
     """
-    there = context.hub.find_file(context.requests, path, max_bytes=max_bytes)
+    there = context.hub.find_file(context.requests, path, max_bytes=max_bytes, confirm=False)  # the ledger compares
     data = context.ledger.edits.content_after(context.requests, path, there)
     return PendingFile(data, there) if data is not None else None
 
