@@ -1,9 +1,10 @@
 """The columns of the aggregated table `contents`, as existing front ends read them.
 
 Names, order, types and polarity are those of the Open LLM Leaderboard's second table: `Flagged`, `Merged` and `MoE` are
-true if the model is flagged, merged or a mixture of experts, and `Available on the hub` is true if the model exists.
-(The first table stored the opposite values, as filters that hide rows.) An unknown text is null, but an unknown
-architecture is "?", which front ends split.
+true if the model is flagged, merged or a mixture of experts, and `Available on the hub` is true if the model exists. An
+unknown text is null, but an unknown architecture is "?", which front ends split.
+
+Rows in memory have these columns. The file of a board with a Gradio front end differs (`special_columns`).
 
 An unknown number is 0, and -1 parameters: pandas reads a null number as NaN, and a strict JSON encoder then refuses the
 whole table. Steward does not measure CO₂: it is 0 unless another program filled it.
@@ -59,10 +60,15 @@ _SPELLED = {"MuSR": "MUSR"}
 
 @dataclass(frozen=True)
 class ContentsColumn:
-    """One column: its name and its type of value."""
+    """One column: its name and its type of value.
+
+    The file has the values of the column `source`, or of the same name if that is empty; `inverted`: the opposite ones.
+    """
 
     name: str
     kind: Kind
+    source: str = ""
+    inverted: bool = False
 
     @property
     def unknown(self) -> Any:
@@ -85,12 +91,37 @@ class ContentsColumn:
             return None
         return int(value) if self.kind == "count" else float(value)
 
+    def in_file(self, row: ContentsRow) -> Any:
+        """The value in the file for a row in memory."""
+        value = row.get(self.source or self.name)
+        return not value if self.inverted else value
+
+    def from_file(self, values: Mapping[str, Any]) -> Any:
+        """The value in memory for the values in a row of the file; None if it has none, or one of another type."""
+        value = self.read(values.get(self.name))
+        return not value if self.inverted and value is not None else value
+
 
 def columns(suite: Suite) -> tuple[ContentsColumn, ...]:
     """Return a board's columns in order, with the benchmarks in the middle, each raw (0-1) and normalised."""
     names = [spelled(benchmark.name) for benchmark in suite.benchmarks]
     scores = [ContentsColumn(column, "number") for name in names for column in (f"{name} Raw", name)]
     return (*(ContentsColumn(*column) for column in _FRONT), *scores, *(ContentsColumn(*column) for column in _BACK))
+
+
+_HIDING = tuple(ContentsColumn(name, "flag", inverted=True) for name in ("Merged", "MoE", "Flagged"))
+_SPECIAL: Mapping[str, tuple[ContentsColumn, ...]] = {
+    "gradio-v1": (*_HIDING, ContentsColumn("date", "text", source="Submission Date")),
+    "gradio-v2": (*_HIDING, ContentsColumn("Not_Merged", "flag", source="Merged", inverted=True)),
+}
+
+
+def special_columns(front_end: str) -> tuple[ContentsColumn, ...]:
+    """Return the columns of the file that are not as in memory, or are not in memory, for boards with this front end.
+
+    The Gradio front ends hide a row if such a value is false, and fail without their last column.
+    """
+    return _SPECIAL.get(front_end, ())
 
 
 def filled(row: ContentsRow, shape: Iterable[ContentsColumn]) -> ContentsRow:

@@ -142,8 +142,7 @@ def request_place(old: str, new: str, path: str) -> str:
     where = parse_path(path)
     if not isinstance(where, RequestPath) or where.model != old:
         return path
-    org, _, name = new.rpartition("/")
-    return str(RequestPath(org, name, where.private, where.precision, where.weight_type))
+    return f"{new}{path.removeprefix(old)}"
 
 
 def is_moved_request(old_path: str, before: bytes, new_path: str, after: bytes) -> bool:

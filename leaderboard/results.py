@@ -85,6 +85,9 @@ def _benchmark(results: Mapping[str, Any], benchmark: Benchmark) -> BenchmarkSco
     raw = _raw(results, benchmark.source, benchmark.metrics)
     if benchmark.normalise == "subtasks":
         normalised = math.fsum(task.normalised for task in tasks) / len(tasks)
+        if not any(task.choices for task in benchmark.tasks):
+            # The score is the tasks' mean, so this is too; the harness's value for a group weighs tasks by their size.
+            raw = math.fsum(task.raw for task in tasks) / len(tasks)
     else:
         normalised = normalise(raw, benchmark.lower_bound)
     return BenchmarkScore(benchmark.name, raw, normalised, tasks)

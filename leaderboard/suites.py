@@ -53,7 +53,7 @@ class Benchmark(_Data):
 
     `source` is the task or group whose entry in the harness's results holds the raw score, the mean of its `metrics`.
     `normalise: whole` scales the raw score to 0-100 above the lower bound of `choices`; `subtasks` scales the score of
-    each of `tasks` and takes the unweighted mean.
+    each of `tasks` and takes the unweighted mean; without `choices` of tasks, the raw score is the mean of theirs.
     """
 
     name: str = Field(max_length=60)

@@ -83,3 +83,13 @@ redis.call('ZREM', KEYS[2], ARGV[3])
 return 1
 """
 )
+
+DATE_BACK = """
+for _, attempt in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. ARGV[1], '+inf')) do
+  redis.call('ZADD', KEYS[1], ARGV[1], attempt)
+  if redis.call('HEXISTS', ARGV[2] .. attempt, 'beat') == 1 then
+    redis.call('HSET', ARGV[2] .. attempt, 'beat', ARGV[1])
+  end
+end
+return redis.call('ZRANGEBYSCORE', KEYS[1], ARGV[3], '+inf')
+"""

@@ -16,6 +16,8 @@ Race closed: a worker is cut off for longer than LOST, another worker gets its a
 answers to its beats stop it; it can neither read the other's claim, nor end, nor hand back the attempt.
 Race closed: the bot grants a claim while its worker hands the attempt back. A claim without a waiting worker is not
 granted.
+Race closed: a worker beats by a clock ahead of the bot's, or the bot's clock is set back, and then the worker dies. The
+scheduler dates such a beat back to its own time (`alive`), so the attempt is lost LOST seconds later.
 """
 
 from __future__ import annotations
@@ -83,6 +85,7 @@ class Attempts:
         self._beat = redis.register_script(scripts.BEAT)
         self._hand_back = redis.register_script(scripts.HAND_BACK)
         self._end = redis.register_script(scripts.END)
+        self._date_back = redis.register_script(scripts.DATE_BACK)
 
     # --- the bot's side
 
@@ -201,8 +204,9 @@ class Attempts:
             raise BadMessage(f"the outcome of {attempt} is malformed: {error.errors(include_url=False)}") from error
 
     def alive(self, *, now: float) -> set[str]:
-        """Attempts with a heartbeat within the last LOST seconds."""
-        return {text(member) for member in self.redis.zrangebyscore(self.keys.attempts, now - LOST, "+inf")}
+        """Attempts with a heartbeat within the last LOST seconds. A beat from the future is dated back to `now`."""
+        args = [repr(now), self.keys.attempt(""), repr(now - LOST)]
+        return {text(member) for member in self._date_back(keys=[self.keys.attempts], args=args)}
 
     def lost(self, *, now: float) -> set[str]:
         """Attempts that did not end, and whose last heartbeat is older than LOST seconds."""

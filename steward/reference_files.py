@@ -18,6 +18,7 @@ def files_page() -> str:
     from leaderboard.boards import Board, BoardRepos
     from leaderboard.budgets import Budgets
     from leaderboard.flags import FlagRecord
+    from leaderboard.front_ends import FrontEnd
     from leaderboard.holds import Hold
     from leaderboard.policy import AdmissionPolicy
     from leaderboard.requests import PreviousResult, RequestFile, StewardFacts
@@ -50,6 +51,7 @@ def files_page() -> str:
             (
                 ("", Board),
                 ("`repos`", BoardRepos),
+                ("`front_end`", FrontEnd),
                 ("`admission`", AdmissionPolicy),
                 ("`tiers`", TierLimits),
                 ("`budgets`", Budgets),

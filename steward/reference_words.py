@@ -78,9 +78,10 @@ PLACES = (
 )
 """The paths of all files."""
 FOOT = """
-Each model has its own details repo, `details_{org}__{model}`. The Hub allows names of up to 96 characters: a longer
-name is cut and ends in `_` and 16 digits of the model's sha256; the status comment links the repo. `{time}` is ISO,
-with `-` for `:`. The id of an attempt is `{12 digits of the request}-{8 of the commit}-{number}`.
+Each model has its own details repo, `details_{org}__{model}` unless the board file says otherwise. The Hub allows names
+of up to 96 characters: a longer name is cut and ends in `_` and 16 digits of the model's sha256; the status comment
+links the repo. `{time}` is ISO, with `-` for `:`. The id of an attempt is
+`{12 digits of the request}-{8 of the commit}-{number}`.
 """
 
 WORDS = {

@@ -10,10 +10,11 @@ import fcntl
 import hashlib
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import IO
@@ -26,8 +27,16 @@ LOCK_SECONDS = 10.0
 """Seconds to wait for the lock of a folder, because its server may be stopping."""
 
 
+DATA = "appendonly*"
+"""The server's data: the folder of the append-only file, or the file itself before Redis 7."""
+
+
 class ValkeyMissing(RuntimeError):
     """There is no redis-server or valkey-server, it does not start, or another server uses its folder."""
+
+
+class ValkeyEnded(ValkeyMissing):
+    """The server ended by itself before it answered."""
 
 
 def find_server() -> str:
@@ -56,12 +65,20 @@ class Valkey:
     """A server on a free loopback port, with its data in `folder`.
 
     `users` is a file of users and their permissions, as deploy/redis/make-users.sh writes it; without it, every client
-    has all permissions.
+    has all permissions. `say` gets a message about every restart, and about data that cannot be loaded.
     """
 
-    def __init__(self, folder: Path, *, port: int | None = None, users: Path | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        port: int | None = None,
+        users: Path | None = None,
+        say: Callable[[str], object] = lambda _: None,
+    ) -> None:
         self.folder = folder
         self.users = users
+        self._say = say
         self.port = port or free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self.process: subprocess.Popen[bytes] | None = None
@@ -69,9 +86,33 @@ class Valkey:
     def start(self, *, seconds: float = 15) -> Valkey:
         """Start the server and return once it answers. Raises ValkeyMissing with the end of its log.
 
-        It loads its data from disk first, which may take longer than `seconds`.
+        It loads its data from disk first, which may take longer than `seconds`. Data on which it ends is moved aside,
+        and it starts without: the bot reads all of it from the Hub again. If it ends without, too, the data stays.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
+        with _lock_folder(self.folder) as lock:
+            try:
+                self._launch(lock, seconds)
+            except ValkeyEnded:
+                if not (data := list(self.folder.glob(DATA))):
+                    raise
+                aside = self.folder / time.strftime("damaged-%Y%m%dT%H%M%SZ", time.gmtime())
+                _move(data, aside)
+                try:
+                    self._launch(lock, seconds)
+                except ValkeyMissing:
+                    _move(self.folder.glob(DATA), aside / "new")
+                    _move(aside.glob(DATA), self.folder)
+                    shutil.rmtree(aside)
+                    raise
+                self._say(
+                    f"The queue server could not load its data, so it starts empty; the data is now in {aside}. "
+                    "Nothing is lost: the bot reads everything from the Hub again."
+                )
+        return self
+
+    def _launch(self, lock: IO[bytes], seconds: float) -> None:
+        """Start the server, which keeps `lock` until it ends, and wait until it answers."""
         options = {
             "--port": str(self.port),
             "--bind": "127.0.0.1",
@@ -82,11 +123,10 @@ class Valkey:
             **({"--aclfile": str(self.users.resolve())} if self.users is not None else {}),
         }
         arguments = [part for option in options.items() for part in option]
-        log = (self.folder / "valkey.log").open("ab")
-        with log, _lock_folder(self.folder) as lock:
+        with (self.folder / "valkey.log").open("ab") as log:
             self.process = subprocess.Popen(
                 [find_server(), *arguments],
-                pass_fds=(lock.fileno(),),  # the server keeps the lock
+                pass_fds=(lock.fileno(),),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -94,7 +134,6 @@ class Valkey:
                 preexec_fn=die_with_parent,
             )
         self._wait_until_it_answers(time.monotonic() + seconds)
-        return self
 
     def _wait_until_it_answers(self, deadline: float) -> None:
         assert self.process is not None
@@ -104,17 +143,20 @@ class Valkey:
                     client.ping()
                 return
             except redis.RedisError as error:
+                status = self.process.poll()
                 is_late = time.monotonic() > deadline and not isinstance(error, redis.BusyLoadingError)
-                if self.process.poll() is not None or is_late:
+                if status is not None or is_late:
                     words = (self.folder / "valkey.log").read_text("utf-8", "replace")[-500:]
                     self.stop()
-                    raise ValkeyMissing(f"The queue server did not start: {words}") from error
+                    killed = status is None or status in (-signal.SIGTERM, -signal.SIGKILL)
+                    kind = ValkeyMissing if killed else ValkeyEnded
+                    raise kind(f"The queue server did not start: {words}") from error
                 time.sleep(0.02)
 
-    def revive(self, say: Callable[[str], object]) -> None:
+    def revive(self) -> None:
         """Restart the server with its data if it has ended. Raises ValkeyMissing."""
         if self.process is not None and (status := self.process.poll()) is not None:
-            say(f"The queue server ended with status {status}; it restarts.")
+            self._say(f"The queue server ended with status {status}; it restarts.")
             self.start()
 
     def stop(self) -> None:
@@ -138,6 +180,12 @@ class Valkey:
         self.stop()
 
 
+def _move(files: Iterable[Path], folder: Path) -> None:
+    folder.mkdir(exist_ok=True)
+    for file in list(files):
+        file.rename(folder / file.name)
+
+
 def _lock_folder(folder: Path) -> IO[bytes]:
     """Take the lock on `folder`. Raises ValkeyMissing if another server holds it."""
     file, deadline = (folder / "lock").open("ab"), time.monotonic() + LOCK_SECONDS
@@ -155,8 +203,8 @@ def _lock_folder(folder: Path) -> IO[bytes]:
             time.sleep(0.05)
 
 
-def locked(folder: Path) -> Valkey:
-    """Return a server in `folder` that other accounts on this machine can neither use nor read.
+def locked(folder: Path, say: Callable[[str], object]) -> Valkey:
+    """Return a server in `folder` that other accounts on this machine can neither use nor read; see Valkey for `say`.
 
     Its only user has a new password each time, which only the server's `url` contains.
     """
@@ -165,6 +213,6 @@ def locked(folder: Path) -> Valkey:
     password, users = secrets.token_hex(32), folder / "users.acl"
     digest = hashlib.sha256(password.encode()).hexdigest()
     users.write_text(f"user default on #{digest} ~* &* +@all\n", "utf-8")
-    server = Valkey(folder, users=users)
+    server = Valkey(folder, users=users, say=say)
     server.url = f"redis://:{password}@127.0.0.1:{server.port}/0"
     return server

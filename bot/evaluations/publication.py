@@ -206,7 +206,9 @@ def check(context: BoardContext, request: Request, outcome: Outcome) -> tuple[st
     if path is None:
         raise OutcomeMismatch(f"{details.results_path[:100]} is not the name of a results file")
     try:
-        file = context.hub.read_file(repo, details.results_path, details.commit, max_bytes=MAX_BYTES)
+        file = context.hub.find_file(repo, details.results_path, details.commit, max_bytes=MAX_BYTES)
+        if file is None:
+            raise OutcomeMismatch(f"{details.results_path} is not in the details repo")
         results = read_results(file.data, context.suite)
         if not _is_on_main(context, repo, details, file):
             raise OutcomeMismatch("the results are not on the main branch, where workers alone write")

@@ -70,7 +70,8 @@ def sync_request(context: BoardContext, path: str) -> float | None:
     log.info("request", path=path, status=request.file.status, attempt=gathered.attempt, step=type(step).__name__)
     if isinstance(step, Admit) and _is_accepted(context, gathered, before):
         step = Wait(gathered.attempt or "")
-    if isinstance(step, Admit) and request.status is Status.RERUN and entry.again > context.now():
+    is_retry = request.file.steward.failure is not None  # the status may be PENDING: see `Board.listed`
+    if isinstance(step, Admit) and is_retry and entry.again > context.now():
         if entry.state != "new":
             context.index.put(entry.changed(state="new"))  # pages show that it waits
         return entry.again  # the retry table sets a delay for the cause of the failure

@@ -35,7 +35,7 @@ from bot.ledger.edits import PutFile
 from hub.errors import BadRequest, BadToken, Denied, Garbled, NotFound, TooLarge
 from hub.records import ModelInfo, Repo
 from leaderboard.admission.sizes import BILLION
-from leaderboard.columns import FILE, ContentsColumn, ContentsRow, columns, key_of
+from leaderboard.columns import FILE, ContentsColumn, ContentsRow, columns, key_of, special_columns
 from leaderboard.contents import HubModelInfo, TableSettings, compile_rows, describe, model_info_from_row, rows_of
 from leaderboard.evaluations import BoardSources, MeasuredResults, evaluations, is_results_path, measure, slim
 from leaderboard.requests import Request, is_request_path, parse_request
@@ -112,7 +112,11 @@ def read_current_table(context: BoardContext, repo: Repo, oid: str, shape: tuple
     if memory.table.oid != oid or not oid:
         file = context.hub.find_file(repo, FILE, max_bytes=MAX_TABLE) if oid else None
         try:
-            memory.table = read_table(file.data, file.oid, shape) if file is not None else ContentsTable()
+            memory.table = (
+                read_table(file.data, file.oid, shape, context.board.front_end.name)
+                if file is not None
+                else ContentsTable()
+            )
         except BadContentsTable as error:
             log.error("the table cannot be read and is written anew", error=str(error))
             memory.table = ContentsTable(oid=oid)
@@ -253,12 +257,14 @@ def _words(value: object) -> list[str]:
 def _write(
     context: BoardContext, repo: Repo, there: ContentsTable, rows: list[ContentsRow], shape: tuple[ContentsColumn, ...]
 ) -> bool:
-    """Stage the table if a row differs; whether it was staged, so that this sync runs again once it landed."""
+    """Stage the table if a row or its front end differs; whether it was staged: this sync runs again once it landed."""
     wanted = [{**dict.fromkeys(there.more), **row} for row in rows]
+    front_end = context.board.front_end.name
     same = wanted == list(there.rows) and bool(there.data or not wanted)
+    same = same and (not there.data or there.special == special_columns(front_end))
     if same and not context.ledger.edits.is_pending(FILE):
         return False
-    data = there.data if same and there.data else write_table(wanted, shape, there.more)
+    data = there.data if same and there.data else write_table(wanted, shape, there.more, front_end)
     line = f"Write the table of evaluations ({len(wanted):,})"
     put = PutFile(id=EDIT, path=FILE, data=data, line=line, subject=FILE, unless_exists=False, wake=(CONTENTS,))
     log.info("contents", rows=len(wanted), before=len(there.rows))

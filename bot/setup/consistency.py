@@ -277,7 +277,8 @@ def _contents(context: BoardContext, files: BoardFiles) -> Iterator[Disagreement
         return
     file = context.hub.find_file(context.contents, FILE, max_bytes=MAX_TABLE)
     try:
-        rows = read_table(file.data, file.oid, columns(context.suite)).rows if file is not None else ()
+        shape, front_end = columns(context.suite), context.board.front_end.name
+        rows = read_table(file.data, file.oid, shape, front_end).rows if file is not None else ()
     except BadContentsTable as error:
         yield Disagreement("contents-unreadable", FILE, str(error))
         return

@@ -37,7 +37,7 @@ from workers.jobs.background_call import AttemptStopped, BackgroundCall
 from workers.jobs.canary import canary_job, canary_plan, ensure_canary_model, report_canary_failure, run_canary
 from workers.jobs.claim import AttemptClaim
 from workers.jobs.device_lock import device_lock
-from workers.jobs.outbox import BoardRedis, send_unsent_outcome, store_outcome
+from workers.jobs.outbox import BoardRedis, send_outcome, send_unsent_outcome, store_outcome
 from workers.jobs.outcomes import outcome_of
 from workers.jobs.planning import plan_of, smaller_batch
 from workers.jobs.provisions import Provisions
@@ -294,14 +294,16 @@ class AttemptRun:
 
     def _end(self, outcome: Outcome) -> None:
         """Store outcome and log in the slot's folder, then send them to the bot."""
-        store_outcome(
-            self.worker_context.slot.attempt,
-            outcome,
-            scrub(self.log.text(), self.worker_context.secrets),
-            worker=self.worker_context.worker,
-        )
+        folder, worker = self.worker_context.slot.attempt, self.worker_context.worker
+        text = scrub(self.log.text(), self.worker_context.secrets)
+        try:
+            store_outcome(folder, outcome, text, worker=worker)
+        except OSError as error:  # a full disk: unlike a stored outcome, this one is lost if the worker dies now
+            log.warning("the outcome of attempt %s cannot be stored: %s", outcome.attempt, error)
+            send_outcome(self.board_redis, outcome, text, worker=worker)
+            return
         pass_by(OUTCOME_STORED)
-        send_unsent_outcome(self.worker_context.slot.attempt, self.board_redis)
+        send_unsent_outcome(folder, self.board_redis)
 
     def _retry_redis(self, call: Callable[[], T]) -> T:
         """Return `call()`, retried until Redis answers. Raises AttemptStopped once the worker stops."""

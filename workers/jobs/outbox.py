@@ -89,9 +89,14 @@ def send_unsent_outcome(folder: Path, board_redis: BoardRedis) -> str | None:
         (folder / OUTCOME).unlink()
         return None
     worker = (folder / WORKER).read_text("utf-8")
-    if not board_redis.attempts().end(outcome, (folder / LOG).read_text("utf-8"), worker=worker):
+    send_outcome(board_redis, outcome, (folder / LOG).read_text("utf-8"), worker=worker)
+    (folder / OUTCOME).unlink()
+    return outcome.attempt
+
+
+def send_outcome(board_redis: BoardRedis, outcome: Outcome, text: str, *, worker: str) -> None:
+    """Send the outcome and the log `text` of an attempt of `worker`. Raises RedisError while Redis is away."""
+    if not board_redis.attempts().end(outcome, text, worker=worker):
         log.warning("another worker runs attempt %s: the outcome of worker %s is dropped", outcome.attempt, worker)
     pass_by(ENDED)
     board_redis.mark(outcome.path)
-    (folder / OUTCOME).unlink()
-    return outcome.attempt

@@ -31,11 +31,22 @@ READ_ONE = f"return redis.call('GET', '{KEYS.session('x')}')"
 FOR_NOBODY = (
     ("FLUSHALL",), ("FLUSHDB",), ("CONFIG", "GET", "*"), ("ACL", "LIST"), ("MONITOR",),
     ("KEYS", "*"), ("SCAN", "0"), ("RANDOMKEY",), ("DBSIZE",), ("SELECT", "1"), ("SWAPDB", "0", "1"), ("SHUTDOWN",),
-    ("SCRIPT", "FLUSH"), ("SCRIPT", "KILL"), ("FUNCTION", "LIST"), ("REPLICAOF", "127.0.0.1", "1"), ("SAVE",),
-    ("MIGRATE", "127.0.0.1", "1", "x", "0", "1"), ("CLIENT", "KILL", "ID", "1"), ("EVAL", READ_ALL, "0"),
+    ("SCRIPT", "FLUSH"), ("SCRIPT", "KILL"), ("SCRIPT", "DEBUG", "SYNC"), ("FUNCTION", "LIST"), ("SAVE",),
+    ("REPLICAOF", "127.0.0.1", "1"), ("MIGRATE", "127.0.0.1", "1", "x", "0", "1"), ("CLIENT", "KILL", "ID", "1"),
     ("PUBLISH", "rq:pubsub:w", "{}"), ("SUBSCRIBE", "rq:pubsub:w"), ("SET", "of-somebody-else", "x"),
-    ("GET", "of-somebody-else"), ("SET", Keys("other").born, "x"),
+    ("GET", "of-somebody-else"), ("SET", Keys("other").born, "x"), ("PSUBSCRIBE", "__key*"),
+    ("CLIENT", "TRACKING", "ON", "BCAST"), ("CLIENT", "TRACKING", "ON"), ("CLIENT", "CACHING", "YES"),
+    ("SLOWLOG", "GET"), ("LATENCY", "LATEST"), ("PUBSUB", "CHANNELS"),
+    ("OBJECT", "ENCODING", "of-somebody-else"), ("MEMORY", "STATS"), ("CLUSTER", "GETKEYSINSLOT", "0", "1"),
+    ("EVAL", READ_ALL, "0"), ("EVAL", READ_ALL.replace("'KEYS', '*'", "'SCAN', 0"), "0"),
 )  # fmt: skip
+WITHOUT_KEYS = {
+    *("auth", "hello", "ping", "echo", "quit", "reset", "select", "asking", "readonly", "readwrite", "wait", "waitaof"),
+    *("time", "info", "multi", "exec", "discard", "unwatch", "script|load", "script|exists", "lolwut"),
+    *(f"client|{name}" for name in ("setname", "setinfo", "getname", "id", "info", "list")),
+    *(f"command|{name}" for name in ("count", "docs", "getkeys", "getkeysandflags", "help", "info", "list")),
+}
+"""The commands without keys that a role may run: none of them tells the name of a key."""
 FOR_NO_WORKER = (
     ("XRANGE", KEYS.inbox, "-", "+"), ("XADD", KEYS.inbox, "*", "body", "x"), ("GET", KEYS.delivery("x")),
     ("HGETALL", KEYS.edits("r")), ("HSET", KEYS.edits("r"), "e", "{}"), ("ZADD", KEYS.edit_order("r"), "1", "e"),
@@ -84,8 +95,10 @@ def users(tmp_path_factory: pytest.TempPathFactory, project: Path) -> Path:
 @pytest.fixture(scope="module")
 def clients(users: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, redis.Redis]]:
     """A client of each role, of one server."""
+    with (users / "users.acl").open("a") as file:
+        file.write("user root on nopass ~* &* +@all\n")
     with Valkey(tmp_path_factory.mktemp("roles"), users=users / "users.acl") as server:
-        made = {}
+        made = {"root": redis.Redis("127.0.0.1", server.port, username="root", password="x", protocol=2)}
         for role in ROLES:
             url = (users / f"redis-url-{role}").read_text().strip().replace("HERE", f"127.0.0.1:{server.port}")
             made[role] = redis.Redis.from_url(url)
@@ -105,6 +118,26 @@ def test_what_a_role_does_not_need_it_is_refused(clients: dict[str, redis.Redis]
         with pytest.raises(ResponseError, match=NO):
             clients[role].execute_command(*words)
             pytest.fail(f"{role} may {' '.join(words)}")
+
+
+def test_no_command_without_keys_tells_of_keys(clients: dict[str, redis.Redis]) -> None:
+    """Of all commands of this server that take no keys, a role may run only those that are known to tell no names."""
+    root = clients["root"]
+    root.response_callbacks.clear()
+    waiting = root.execute_command("COMMAND")
+    allowed = set()
+    while waiting:
+        command = waiting.pop()
+        name, arity, key_specifications, subcommands = command[0].decode(), command[1], command[8], command[9]
+        waiting += subcommands
+        words = [*name.split("|"), *["1"] * abs(arity)][: max(abs(arity), 1 + name.count("|"))]
+        if key_specifications or subcommands:
+            continue
+        for role in ROLES:
+            if root.execute_command("ACL", "DRYRUN", f"steward-{role}", *words) == b"OK":
+                allowed.add(name)
+    assert allowed <= WITHOUT_KEYS, sorted(allowed - WITHOUT_KEYS)
+    assert {"ping", "client|list", "script|load", "multi"} <= allowed
 
 
 def test_a_worker_can_neither_stage_an_edit_nor_read_one(clients: dict[str, redis.Redis]) -> None:

@@ -80,6 +80,26 @@ def test_an_attempt_lives_by_its_beats_and_ends_with_its_outcome(attempts: Attem
     assert attempts.outcome(ATTEMPT) == (outcome(), "log")
 
 
+def test_a_beat_from_the_future_counts_no_longer_than_any_other(attempts: Attempts) -> None:
+    """After the clock was set back by a day, a dead worker's attempt is lost, and free, LOST seconds later."""
+    attempts.take(ATTEMPT, PATH, "dead", now=NOW + 86_400)
+    assert attempts.alive(now=NOW) == {ATTEMPT}
+    assert attempts.alive(now=NOW + LOST) == {ATTEMPT}
+    assert attempts.lost(now=NOW + LOST + 1) == {ATTEMPT}
+    assert attempts.alive(now=NOW + LOST + 1) == set()
+    state = attempts.read(ATTEMPT)
+    assert state is not None and state.beat == NOW
+    assert attempts.take(ATTEMPT, PATH, "next", now=NOW + LOST + 1)
+
+
+def test_a_worker_whose_clock_is_ahead_lives_by_its_beats(attempts: Attempts) -> None:
+    """A worker that beats by a clock ten minutes ahead keeps its attempt."""
+    for second in range(0, 200, 10):
+        attempts.beat(ATTEMPT, AttemptProgress("load"), now=NOW + second + 600, worker="w", path=PATH)
+        assert attempts.alive(now=NOW + second + 5) == {ATTEMPT}
+        assert attempts.lost(now=NOW + second + 5) == set()
+
+
 def test_a_cancelled_attempt_hears_it_with_its_next_beat(attempts: Attempts) -> None:
     """The answer to a heartbeat tells a cancelled attempt to stop."""
     attempts.cancel(ATTEMPT)

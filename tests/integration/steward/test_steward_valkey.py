@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -63,8 +63,8 @@ def read(client: redis.Redis, key: str) -> object:
 def test_a_server_that_dies_is_started_again_with_what_it_had(tmp_path: Path) -> None:
     """The server restarts at the same address, and ends after a stop."""
     said, stop = list[str](), Stop()
-    with Valkey(tmp_path) as server:
-        supervisor = Supervisor([], said.append, partial(server.revive, said.append))
+    with Valkey(tmp_path, say=said.append) as server:
+        supervisor = Supervisor([], said.append, server.revive)
         thread = threading.Thread(target=supervisor.run, args=(stop,))
         thread.start()
         try:
@@ -78,3 +78,77 @@ def test_a_server_that_dies_is_started_again_with_what_it_had(tmp_path: Path) ->
         finally:
             stop.set()
             thread.join(20)
+
+
+def zero_the_end(data: Path) -> None:
+    """Append a block of zeros, as a file system does that loses power."""
+    with next(data.glob("*.incr.aof")).open("ab") as file:
+        file.write(bytes(4096))
+
+
+def zero_the_last_command(data: Path) -> None:
+    """Write zeros over the last bytes."""
+    file = next(data.glob("*.incr.aof"))
+    file.write_bytes(file.read_bytes()[:-20] + bytes(20))
+
+
+def spoil_the_manifest(data: Path) -> None:
+    """Write garbage over the manifest."""
+    next(data.glob("*.manifest")).write_bytes(bytes(range(200, 256)))
+
+
+def cut_the_base(data: Path) -> None:
+    """Cut off the second half of the snapshot."""
+    file = next(data.glob("*.base.rdb"))
+    os.truncate(file, file.stat().st_size // 2)
+
+
+def lose_a_file(data: Path) -> None:
+    """Remove a file that the manifest names."""
+    next(data.glob("*.base.rdb")).unlink()
+
+
+@pytest.mark.parametrize("damage", [zero_the_end, zero_the_last_command, spoil_the_manifest, cut_the_base, lose_a_file])
+def test_damaged_data_is_moved_aside(tmp_path: Path, damage: Callable[[Path], None]) -> None:
+    """The server starts without data that it cannot load, and one message says where the data is now."""
+    said = list[str]()
+    with Valkey(tmp_path, say=said.append) as server:
+        assert redis.Redis.from_url(server.url).set("kept", 1)
+    damage(tmp_path / "appendonlydir")
+    with Valkey(tmp_path, say=said.append) as server:
+        client = redis.Redis.from_url(server.url)
+        assert client.dbsize() == 0 and client.set("new", 1)
+    (aside,) = tmp_path.glob("damaged-*/appendonlydir")
+    assert any(aside.iterdir())
+    (words,) = said
+    assert str(aside.parent) in words and "\n" not in words
+    with Valkey(tmp_path, say=said.append) as server:
+        assert redis.Redis.from_url(server.url).get("new") == b"1" and len(said) == 1
+
+
+def test_data_that_ends_in_the_middle_of_a_command_is_loaded_up_to_there(tmp_path: Path) -> None:
+    """A write that was cut off costs only itself."""
+    said = list[str]()
+    with Valkey(tmp_path, say=said.append) as server:
+        client = redis.Redis.from_url(server.url)
+        assert client.set("kept", 1) and client.set("cut", 1)
+    file = next((tmp_path / "appendonlydir").glob("*.incr.aof"))
+    os.truncate(file, file.stat().st_size - 3)
+    with Valkey(tmp_path, say=said.append) as server:
+        client = redis.Redis.from_url(server.url)
+        assert (client.get("kept"), client.get("cut"), said) == (b"1", None, [])
+
+
+def test_good_data_stays_where_the_server_cannot_start_for_another_reason(tmp_path: Path) -> None:
+    """A file of users that is wrong is no reason to move data aside."""
+    users, said = tmp_path / "users.acl", list[str]()
+    users.write_text("user default on nopass ~* &* +@all\n")
+    with Valkey(tmp_path, users=users, say=said.append) as server:
+        assert redis.Redis.from_url(server.url).set("kept", 1)
+    users.write_text("nonsense\n")
+    with pytest.raises(ValkeyMissing):
+        Valkey(tmp_path, users=users, say=said.append).start()
+    assert not list(tmp_path.glob("damaged-*"))
+    users.write_text("user default on nopass ~* &* +@all\n")
+    with Valkey(tmp_path, users=users, say=said.append) as server:
+        assert redis.Redis.from_url(server.url).get("kept") == b"1" and said == []

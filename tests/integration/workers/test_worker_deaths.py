@@ -271,6 +271,20 @@ def test_an_emptied_redis_learns_of_the_end(bot: AttemptQueue, bring: Phases) ->
     assert bot.outcome(following)[0].ok and worker.process.poll() is None
 
 
+def test_an_outcome_that_a_full_disk_does_not_hold_is_sent(bot: AttemptQueue, bring: Phases) -> None:
+    """If the disk has no space for an attempt's outcome, the bot gets it all the same, and the next attempt runs."""
+    asked, worker = bring("evaluate")
+    (worker.folder / "work/slots/0/attempt/outcome.json.new").symlink_to("/dev/full")
+    worker.kill("child")
+    outcome, log = bot.outcome(asked)
+    assert outcome.failure is not None and outcome.failure.cause == "killed-by-kernel"
+    assert "claim granted" in log
+    following = job("fine", 2)
+    bot.enqueue(following)
+    bot.grant(following)
+    assert bot.outcome(following)[0].ok
+
+
 @pytest.mark.parametrize("dies", ["worker", "job"])
 def test_an_outcome_that_could_not_be_told_is_told_by_whoever_has_the_slot_next(
     bot: AttemptQueue, start_worker: Start, dies: str

@@ -1,6 +1,7 @@
 """What front ends do with a board's files, as far as a file of Steward can break it.
 
-v1 and v2 are the two generations of the Open LLM Leaderboard, the template is what other boards are copied from.
+v1 and v2 are the two generations of the Open LLM Leaderboard; v2 was a Gradio Space, then a React Space. The template
+is what other boards are copied from.
 """
 
 from __future__ import annotations
@@ -21,6 +22,22 @@ SHOWN = {
 }
 """Status → the list of the queue page that shows it; another status is in none."""
 Queue = dict[str, set[str]]
+GRADIO_BOTH = (
+    *("T", "Model", "Average ⬆️", "Type", "Architecture", "Weight type", "Precision", "Hub License", "#Params (B)"),
+    *("Hub ❤️", "Available on the hub", "Model sha", "Flagged", "MoE", "fullname"),
+)
+"""The columns that both Gradio Spaces select."""
+GRADIO = {
+    "v1": ("Merged", ("date",)),
+    "v2": (
+        "Not_Merged",
+        (
+            *("Submission Date", "Upload To Hub Date", "Chat Template", "Official Providers", "Generation"),
+            *("Base Model", "CO₂ cost (kg)"),
+        ),
+    ),
+}
+"""Generation → the column that hides merges, and the other columns of that generation."""
 
 
 def queue_page(requests: Path) -> Queue:
@@ -42,6 +59,16 @@ def submitted(requests: Path) -> dict[str, list[str]]:
         keys.add(f"{request['model']}_{request['revision']}_{request['precision']}")
         times[request["model"].rpartition("/")[0]].append(request["submitted_time"])
     return dict(times)
+
+
+def react_queue(requests: Path) -> dict[str, set[str]]:
+    """The queue of the v2 backend: it knows three statuses, and drops a request with another one."""
+    lists: dict[str, set[str]] = {"PENDING": set(), "RUNNING": set(), "FINISHED": set()}
+    for path in sorted(requests.rglob("*.json")):
+        request = json.loads(path.read_text())
+        if request.get("status", "PENDING").upper() in lists:
+            lists[request["status"].upper()].add(f"{request['model']} {request['precision']}")
+    return lists
 
 
 def react_leaderboard(contents: bytes) -> list[dict[str, Any]]:
@@ -73,6 +100,29 @@ def react_leaderboard(contents: bytes) -> list[dict[str, Any]]:
     ]
     answer: list[dict[str, Any]] = json.loads(json.dumps(rows, allow_nan=False))
     return answer
+
+
+def gradio_leaderboard(contents: bytes, generation: str) -> dict[str, str]:
+    """The table of the Gradio Spaces `v1` and `v2`: model → its cell, of the rows that are shown at first.
+
+    They select all their columns, and hide each row in which one of three values is false: two of them mean the
+    opposite of their names in the second table. v1 also marks each row as flagged that is not `Flagged`.
+    """
+    import pandas as pd
+
+    table = pd.read_parquet(io.BytesIO(contents))
+    scores = [str(name) for name in table.columns if str(name).endswith(" Raw")]
+    scores += [name.removesuffix(" Raw") for name in scores]
+    merged, of_generation = GRADIO[generation]
+    table = table[[*GRADIO_BOTH, *scores, merged, *of_generation]].sort_values("Average ⬆️", ascending=False)
+    if generation == "v1":
+        table["Model"] += table["Flagged"].map({True: "", False: " has been flagged!"})
+        assert pd.to_datetime(table["date"], format="mixed", utc=True).notna().all(), "v1 draws scores over time"
+    else:
+        table["Flagged"] = True  # v2 has no flags of its own, and ignores those of the table
+    shown = table[table["Available on the hub"] & table[merged] & table["Flagged"]]
+    assert not shown["MoE"].isna().any()
+    return dict(zip(shown["fullname"], shown["Model"], strict=True))
 
 
 def results_v1(results: Path) -> set[str]:

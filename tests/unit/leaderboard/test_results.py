@@ -86,6 +86,17 @@ def test_raw_scores_are_the_harnesss_own() -> None:
     assert raw["GPQA"] == PYTHIA["leaderboard_gpqa"]["acc_norm,none"]
 
 
+def test_the_raw_score_of_a_plain_mean_is_that_mean() -> None:
+    """MMLU of the first suite is the unweighted mean of its subjects, not the harness's mean over all questions."""
+    suite = find_suite("open-llm-v1")
+    results = {task.name: dict.fromkeys(one.metrics, 0.5) for one in suite.benchmarks for task in one.tasks}
+    results |= {one.source: dict.fromkeys(one.metrics, 0.7) for one in suite.benchmarks if one.name == "MMLU"}
+    scores = score(results, suite)
+    assert {one.name: (one.raw, one.normalised) for one in scores.benchmarks} == {
+        one.name: (0.5, 50.0) for one in suite.benchmarks
+    }
+
+
 @given(st.floats(0, 1), st.floats(0, 0.95))
 def test_normalisation_keeps_scores_between_0_and_100(raw: float, lower_bound: float) -> None:
     """Guessing, or worse, is 0; perfection is 100."""

@@ -1,0 +1,46 @@
+"""The Gradio Spaces of both generations read the table of a board that names them as its front end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+import tests.support.board.front_end_readers as fronts
+from bot.probe import Probe
+from bot.setup.consistency import disagreements
+from tests.support.board.contents_table import board_with_table, commits, data, finished, look, restart_for
+from tests.support.board.flags import AppealThread, FlagBoardDriver
+
+MERGE = "🤝 : 🤝 base merges and moerges"
+SHOWN = {"v1": {"ada/good"}, "v2": {"ada/good", "ada/plain"}}
+"""Generation → the models that its Space shows at first: no merge, and in v1 no flagged model."""
+
+
+@pytest.fixture
+def stand(tmp_path: Path, connection: redis.Redis, probe: Probe) -> Iterator[FlagBoardDriver]:
+    """A board with flags and a table."""
+    with board_with_table(tmp_path, connection, probe) as made:
+        yield made
+
+
+@pytest.mark.parametrize("generation", ["v1", "v2"])
+def test_a_gradio_space_reads_its_own_columns(stand: FlagBoardDriver, generation: str) -> None:
+    """It ends in a KeyError before; one commit writes what it reads, and another one undoes that."""
+    for model, fields in (("ada/good", {}), ("ada/merged", {"model_type": MERGE}), ("ada/plain", {})):
+        stand.time += 900  # as the budget of commits wants
+        finished(stand, model, submitted_time="2026-11-20T10:00:00Z", **fields)
+    AppealThread(stand, "[FLAG] ada/plain", "It is not what it says.").say("/flag other it is not", stand.form)
+    look(stand)
+    before, made = data(stand), commits(stand)
+    with pytest.raises(KeyError, match=r"date|Not_Merged"):
+        fronts.gradio_leaderboard(before, generation)
+    restart_for(stand, name=f"gradio-{generation}")
+    shown = fronts.gradio_leaderboard(data(stand), generation)
+    assert set(shown) == SHOWN[generation]
+    assert not any("flagged" in cell for cell in shown.values())
+    assert (commits(stand), disagreements(stand.context)) == (made + 1, [])
+    restart_for(stand, name="react")
+    assert (data(stand), commits(stand)) == (before, made + 2)
