@@ -10,7 +10,7 @@ from bot.ledger.edits import FieldEdit
 from hub.records import Repo
 from leaderboard.jsontext import object_in
 from leaderboard.renames import RenamePlan, missing_facts, request_place, result_place
-from leaderboard.requests import is_request_path, ours_in
+from leaderboard.requests import RequestPath, is_request_path, ours_in, parse_path
 
 
 def follow_up(context: BoardContext, rename: RenamePlan, contents: Mapping[str, bytes]) -> None:
@@ -22,11 +22,21 @@ def follow_up(context: BoardContext, rename: RenamePlan, contents: Mapping[str, 
     if rename.kind == "results":
         point_requests_at_results(context, rename.old, rename.new, [file.path for file in rename.files if file.moves])
         return
-    details = context.board.repos.details(rename.old)
-    for file in done:
-        ours = ours_in(object_in(contents[file.place]) or {})
-        if file.moves and ours.get("results") and not ours.get("details"):
-            _stage(context, repo, file.place, {"details": details}, f"Name {rename.new}", {})
+    name_details(context, rename.old, rename.new, [file.place for file in done if file.moves])
+
+
+def name_details(context: BoardContext, old: str, new: str, paths: Sequence[str]) -> None:
+    """Stage the name of the details repo, which keeps that of `old`, in those requests at `paths` that are of `new` and
+    have results. A call for each."""
+    details = {"details": context.board.repos.details(old)}
+    for path in paths:
+        where = parse_path(path)
+        if not isinstance(where, RequestPath) or where.model != new:
+            continue
+        file = context.hub.find_file(context.requests, path, max_bytes=context.board.max_request_bytes)
+        ours = ours_in((object_in(file.data) if file is not None else None) or {})
+        if ours.get("results") and not ours.get("details"):
+            _stage(context, context.requests, path, details, f"Name {new}", {})
 
 
 def point_requests_at_results(context: BoardContext, old: str, new: str, moved: Sequence[str]) -> None:

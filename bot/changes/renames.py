@@ -7,15 +7,15 @@ or nothing. The flag follows after both commits: its record keeps every name, so
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import structlog
 
 from bot.changes import rename_facts
 from bot.changes.changesets import ApprovedPart, ChangesetPart, landed_commit
 from bot.changes.proposal_text import Note
+from bot.changes.rename_followups import name_details
 from bot.changes.rename_sources import TooMuchToRead, source_of
 from bot.core.context import BoardContext
 from bot.flags.flag_files import rename as rename_flags
@@ -52,7 +52,7 @@ def prepare(
         if repo == context.requests:
             verdict = judge(rename_facts.gather(context, _allow_no_files(rename), base, asking), escapes=False)
         if rename.files:
-            parts.append(ChangesetPart(repo, base.commit, _planned_files(context, rename)))
+            parts.append(ChangesetPart(repo, base.commit, _planned_files(rename)))
     problems = [problem for rename in plans[1:] for problem in _allow_no_files(rename).problems]
     if not parts:
         problems.append(REASONS["nothing-to-rename"].problem(old=old))
@@ -65,34 +65,22 @@ def _allow_no_files(rename: RenamePlan) -> RenamePlan:
     return RenamePlan(rename.kind, rename.old, rename.new, rename.files, problems)
 
 
-def _planned_files(context: BoardContext, rename: RenamePlan) -> tuple[FilePlan, ...]:
-    """The files of the plan; request files also name the new places of their results, which move in the same changeset,
-    and the details repo, which may not."""
+def _planned_files(rename: RenamePlan) -> tuple[FilePlan, ...]:
+    """The files of the plan; request files get the new path of their results, which move in the same changeset."""
     if rename.kind != "requests":
         return rename.files
-    details = context.board.repos.details(rename.old)
     return tuple(
-        replace(file, data=_with_places(file.data, rename, details)) if file.moves else file for file in rename.files
+        replace(file, data=_with_results_path(file.data, rename)) if file.moves else file for file in rename.files
     )
 
 
-def _with_places(data: bytes, rename: RenamePlan, details: str) -> bytes:
+def _with_results_path(data: bytes, rename: RenamePlan) -> bytes:
     raw = data.decode()
     ours = ours_in(json.loads(raw.removeprefix("\ufeff")))
-    facts = {**ours, **_moved_results(rename, ours)}
-    if isinstance(kept := ours.get("kept"), dict):
-        facts["kept"] = {**kept, **_moved_results(rename, kept)}
-    if facts == ours:
+    path = ours.get("results")
+    if not isinstance(path, str) or result_place(rename.old, rename.new, path) == path:
         return data
-    return edit(raw, {OURS: {**facts, "details": ours.get("details") or details}}).encode()
-
-
-def _moved_results(rename: RenamePlan, facts: Mapping[str, Any]) -> dict[str, str]:
-    """The new path of the results that `facts` name, if they move."""
-    path = facts.get("results")
-    if not isinstance(path, str) or (place := result_place(rename.old, rename.new, path)) == path:
-        return {}
-    return {"results": place}
+    return edit(raw, {OURS: {**ours, "results": result_place(rename.old, rename.new, path)}}).encode()
 
 
 def plan(context: BoardContext, words: dict[str, str], repo: Repo) -> ChangesetPart | Problem:
@@ -104,7 +92,7 @@ def plan(context: BoardContext, words: dict[str, str], repo: Repo) -> ChangesetP
         return error.problem
     rename = plan_rename(source.kind, words["old"], words["new"], base.files, base.new_files)
     problems = _allow_no_files(rename).problems
-    return problems[0] if problems else ChangesetPart(repo, base.commit, _planned_files(context, rename))
+    return problems[0] if problems else ChangesetPart(repo, base.commit, _planned_files(rename))
 
 
 def objection(
@@ -124,13 +112,18 @@ def objection(
 def follow_up(
     context: BoardContext,
     words: dict[str, str],
-    commits: Sequence[tuple[Repo, str]],  # noqa: ARG001  the sync of the requests repo reads them
+    commits: Sequence[tuple[Repo, str]],
     cause: str,
 ) -> tuple[Note, ...]:
     """Move the flag and the details dataset. Return notes about the dataset."""
     old, new = words["old"], words["new"]
     rename_flags(context, old, new, cause)
-    return _move_details(context, old, new)
+    notes = _move_details(context, old, new)
+    if any(not note.moved for note in notes):
+        for repo, commit in commits:
+            if repo == context.requests:
+                name_details(context, old, new, context.hub.changed_paths(repo, f"{commit}^", commit))
+    return notes
 
 
 def _move_details(context: BoardContext, old: str, new: str) -> tuple[Note, ...]:

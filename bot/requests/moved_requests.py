@@ -53,7 +53,10 @@ def take_over(context: BoardContext, former: IndexEntry, entry: IndexEntry) -> I
     if (scored := context.scores.find([former.path]).get(former.path)) is not None:
         results = result_place(former.model, entry.model, scored.results)
         context.scores.put(scored.model_copy(update={"path": entry.path, "model": entry.model, "results": results}))
+        context.index.tell([entry.path])  # also if the entry itself stays as it is
+    details = former.standing.details or context.board.repos.details(former.model)  # redirected if it moves, too
     return entry.changed(
+        standing=entry.standing.with_details(details) if entry.standing.results else entry.standing,
         submitter=former.submitter,
         submitted=former.submitted,
         base_model=former.base_model,

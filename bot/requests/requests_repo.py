@@ -20,6 +20,7 @@ Race accepted: more than MAX_COMMITS commits at once. Every file is compared; th
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from itertools import islice
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -210,13 +211,16 @@ def _index(
     """Put those of `blobs` into the index that it lacks; return the paths of all that need a sync."""
     dirty, entries, paths = [], [], [blob.path for blob in blobs]
     for blob, known, adopted in zip(blobs, context.index.find(paths), context.adoption.blobs(paths), strict=True):
+        former = new.get(blob.path)
         if blob.oid is None or known is not None:
+            if known is not None and former is not None:
+                context.index.change(blob.path, partial(take_over, context, former))  # its own sync was first
             if known is not None and known.file_oid != blob.oid:
                 dirty.append(blob.path)
             continue
         data = view.blob(blob.oid, max_bytes=context.board.max_request_bytes)
         entry, needs_sync = entry_of_new_file(blob.path, blob.oid, data, adopted=adopted)
-        if (former := new.get(blob.path)) is not None:
+        if former is not None:
             entry = take_over(context, former, entry)
         entries.append(entry.changed(fresh=True) if blob.path in new else entry)
         if needs_sync:

@@ -181,7 +181,7 @@ def _has_later_comments(context: BoardContext, registry: Registry, thread: Threa
 def _body(context: BoardContext, repo: Repo, thread: Thread, subject: Triage) -> tuple[str, bool]:
     """The text of the answer, "" for no answer; and whether the thread waits for a maintainer afterwards."""
     if subject.topic is Topic.OTHER:
-        is_asked = mentions.is_addressed(context, thread.comments[0].text)
+        is_asked = mentions.mentions(context.me().name, thread.comments[0].text)
         return (mentions.help_text(subject) if is_asked else ""), True
     if subject.topic is Topic.QUESTION:
         answer = mentions.answer_to_question(context, subject)

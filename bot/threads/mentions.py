@@ -39,14 +39,18 @@ COMMANDS: Mapping[Topic, str] = {
 def answer_mentions(context: BoardContext, registry: Registry, repo: Repo, thread: Thread, *, is_request: bool) -> int:
     """Answer the new comments that address the bot. Return the number of comments posted."""
     new, posted, answered = new_comment_ids(context, thread), 0, _answered(context, thread)
+    name, maintainers = context.me().name, people.maintainers(context)
     # The first answer is about the opening post.
     for comment in thread.comments[1:]:
-        is_ready = comment.id in new and not comment.edited and comment.id not in answered
-        if not is_ready or known_commands(registry, comment) or comment.author_id in people.maintainers(context):
+        if comment.id not in new or comment.edited or comment.id in answered or comment.author_id in maintainers:
+            continue
+        is_addressed = mentions(name, comment.text)
+        if not (is_addressed or (is_request and _is_short_question(comment.text))):
             continue
         subject = triage("", comment.text, faq.questions())
-        is_question = is_request and subject.topic is Topic.QUESTION and _is_short_question(comment.text)
-        if not (is_question or is_addressed(context, comment.text)) or _had_enough(thread, comment, answered):
+        if not (is_addressed or subject.topic is Topic.QUESTION) or _had_enough(thread, comment, answered):
+            continue
+        if known_commands(registry, comment):
             continue
         if _answer(context, repo, thread, comment, subject, is_request=is_request):
             posted += 1
@@ -84,10 +88,12 @@ def _is_short_question(text: str) -> bool:
     return "?" in text and len(text) <= MAX_QUESTION
 
 
-def is_addressed(context: BoardContext, text: str) -> bool:
-    """Whether the author's own words mention the bot's account."""
-    name = re.escape(context.me().name)
-    return re.search(rf"(?<![\w@/])@{name}(?![\w-])", words_only(text), re.IGNORECASE) is not None
+def mentions(name: str, text: str) -> bool:
+    """Whether the author's own words mention the account `name`."""
+    mention = rf"(?<![\w@/])@{re.escape(name)}(?![\w-])"
+    return re.search(mention, text, re.IGNORECASE) is not None and (
+        re.search(mention, words_only(text), re.IGNORECASE) is not None
+    )
 
 
 def answer_to_question(context: BoardContext, subject: Triage, path: str = "") -> Safe:

@@ -43,6 +43,10 @@ class RequestSnapshot(BaseModel):
         """The same snapshot with another access."""
         return self.model_copy(update={"access": access})
 
+    def with_details(self, details: str) -> RequestSnapshot:
+        """The same snapshot with the details repo of its results."""
+        return self.model_copy(update={"details": details})
+
     def as_old(self) -> RequestSnapshot:
         """The same snapshot of a file from before the board's adoption."""
         return self.model_copy(update={"old": True})

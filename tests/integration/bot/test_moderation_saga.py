@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
+from huggingface_hub import HfApi
 
 from bot.web.board import BoardReader
 from bot.web.pages.results import ModelQuery, ResultsQuery, model, results
@@ -16,7 +17,7 @@ from redis_state.board.entry import Origin
 from redis_state.board.scoreboard import EvaluationScores
 from redis_state.dirty import SyncLease
 from steward.valkey import Valkey
-from tests.support.board.board_driver import REQUESTS, BoardDriver
+from tests.support.board.board_driver import REQUESTS, WORKER, BoardDriver
 from tests.support.board.moderation import MAYA, POINTED, ModerationThread, agrees, begin, disagree, saga_board
 from tests.support.board.renames import (
     NEW,
@@ -76,6 +77,9 @@ def test_a_renamed_model_never_leaves_the_results(stand: BoardDriver, monkeypatc
     stand.context.scores.put(scored)
     stand.context.index.put_origins([(path(OLD), Origin(author="ada"))])
     stand.context.index.tell([path(OLD)])
+    details_repo = stand.context.board.repos.details(OLD)
+    workers = HfApi(stand.hub.url, token=WORKER)
+    workers.create_repo(details_repo, repo_type="dataset", exist_ok=True)  # the bot's token may not move it
     board, sync, shown = BoardReader(stand.context), stand.loop.sync, list[list[str]]()
     talk = ModerationThread(stand)
     talk.say(f"/rename {OLD} {NEW}")
@@ -91,8 +95,13 @@ def test_a_renamed_model_never_leaves_the_results(stand: BoardDriver, monkeypatc
     assert shown[-1] == [NEW]
     found = model(board, ModelQuery(NEW))
     assert [row.average for row in found.results] == [40.0]
-    details = f"{stand.hub.url}/datasets/{stand.context.board.repos.details(OLD)}"
+    details = f"{stand.hub.url}/datasets/{details_repo}"
     assert details in [request.details_url for request in found.requests]
+    stand.time += 600
+    stand.work()
+    assert stand.file(path(NEW))["steward"]["details"] == details_repo
+    assert details in [request.details_url for request in model(board, ModelQuery(NEW)).requests]
+    workers.delete_repo(details_repo, repo_type="dataset")
     assert stand.context.index.origin(path(NEW)).author == "ada"
 
 
