@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import signal
 
-from leaderboard.causes.cause import LARGER, LATER, ONCE, TRIED_AGAIN, Cause
-from leaderboard.evidence import allocation_refused, killed, raised, stopped, text_matches
+from leaderboard.causes.cause import LARGER, LATER, LOADING, ONCE, TRIED_AGAIN, Cause
+from leaderboard.evidence import allocation_refused, both, killed, logged, raised, stopped, text_matches
 
 TERABYTE = 1 << 40
 _LARGER = (
@@ -52,6 +52,7 @@ ROWS = (
             stopped("memory-limit"),
             raised("MemoryError"),
             text_matches(r"out of memory|cannot allocate memory|can't allocate memory|DefaultCPUAllocator|bad_alloc"),
+            both(killed(signal.SIGABRT), logged(r"memory allocation of \d+ bytes failed", ())),
         ),
     ),
     Cause(
@@ -93,8 +94,9 @@ ROWS = (
             text_matches(
                 r"no CUDA GPUs are available|no CUDA-capable device|GPU is lost|fallen off the bus|CUDA-capable "
                 r"device\(s\) is/are busy|Found no NVIDIA driver|invalid device ordinal|Unable to determine the device"
-                r"|CUDA unknown error|Torch not compiled with CUDA"
+                r"|CUDA unknown error"
             ),
+            text_matches(r"Torch not compiled with CUDA", LOADING),
         ),
     ),
     Cause(
