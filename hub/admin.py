@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
+from urllib.parse import quote
 
 from hub import parse
 from hub.errors import Busy, Conflict, Denied, NotFound, RateLimited, Transient
@@ -21,6 +22,16 @@ class Admin(Reads):
         except NotFound:
             return False
         return True
+
+    def account_exists(self, name: str) -> bool:
+        """Whether there is an organisation, or a user, of this name."""
+        for kind in ("organizations", "users"):
+            try:
+                self._get(f"/api/{kind}/{quote(name, safe='')}/overview", "account")
+            except NotFound:
+                continue
+            return True
+        return False
 
     def create_repo(self, repo: Repo, *, private: bool = False, sdk: str = "static", exist_ok: bool = True) -> bool:
         """Create a repo. Return False if it exists (with `exist_ok`, else raises Conflict). `sdk` is for Spaces.

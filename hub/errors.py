@@ -76,7 +76,7 @@ class RateLimited(HubError):
 
 
 class TooLarge(HubError):
-    """413, or a response of more bytes than the caller accepts."""
+    """413, or a response of more bytes than the caller accepts, or nested more deeply than can be read."""
 
 
 class BadRequest(HubError):

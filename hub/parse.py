@@ -84,8 +84,7 @@ def log_entry(item: Json) -> LogEntry:
 
 def model_info(item: Json) -> ModelInfo:
     """Parse the repo info of a model, fetched with `blobs=true`."""
-    card = item.get("cardData") or {}
-    tensors = item.get("safetensors") or {}
+    card, tensors = _object(item.get("cardData")), _object(item.get("safetensors"))
     created = item.get("createdAt")
     return ModelInfo(
         id=item["id"],
@@ -96,13 +95,18 @@ def model_info(item: Json) -> ModelInfo:
         license=_license(card),
         tags=tuple(item.get("tags") or ()),
         parameters=tensors.get("total"),
-        parameters_by_dtype=tensors.get("parameters") or {},
+        parameters_by_dtype=_object(tensors.get("parameters")),
         files=tuple(_model_file(file) for file in item.get("siblings") or ()),
-        config=item.get("config") or {},
+        config=_object(item.get("config")),
         card=card,
         created_at=when(created) if created else None,
         likes=item.get("likes") or 0,
     )
+
+
+def _object(value: Any) -> Json:
+    """Return `value` if it is an object: a model's author may have written anything."""
+    return value if isinstance(value, dict) else {}
 
 
 def _model_file(item: Json) -> ModelRepoFile:

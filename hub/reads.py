@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from io import BytesIO
 from itertools import islice
 from typing import Any, BinaryIO
 from urllib.parse import quote
 
 from hub import parse
 from hub.diffs import changes_in, paths_in
-from hub.errors import BadRequest, EntryNotFound, RevisionNotFound
+from hub.errors import BadRequest, EntryNotFound, Garbled, RevisionNotFound, TooLarge
+from hub.file_checks import check_file, check_headers, check_part, content_id
 from hub.records import Account, File, FileEntry, LogEntry, ModelInfo, Repo
 from hub.retries import Retries
 from hub.session import MAX_ANSWER, MIB, HubResponse, HubSession
@@ -19,6 +21,8 @@ from leaderboard.changes import FileChange
 NAME_LASTS = 300.0
 """Seconds until `me()` reads the account's name again; `comments.py` says why."""
 _PATHS_BATCH = 1000
+MAX_MODEL_FACTS = 16 * MIB
+"""Bytes of the Hub's facts about one model: a repo of a hundred thousand files needs as many."""
 _AS_IT_IS = {"accept-encoding": "identity"}
 _PARTIAL, _PAST_ITS_END = 206, 416
 
@@ -47,15 +51,56 @@ class Reads:
         *,
         headers: Mapping[str, str] | None = None,
         limit: int = MAX_ANSWER,
-        first: int | None = None,
-        into: BinaryIO | None = None,
     ) -> HubResponse:
         def once() -> HubResponse:
-            return self.session.send(
-                "GET", path, route=route, params=params, headers=headers, limit=limit, first=first, into=into
-            )
+            return self.session.send("GET", path, route=route, params=params, headers=headers, limit=limit)
 
         return self.retries.call(once, repeatable=True)
+
+    def _file(
+        self,
+        repo: Repo,
+        path: str,
+        revision: str,
+        *,
+        limit: int,
+        span: tuple[int, int] | None = None,
+        into: BinaryIO | None = None,
+    ) -> HubResponse:
+        """Read a file, or its bytes in `span`, and check that the response is what the Hub says of the file.
+
+        One call; one more, that lists the file, if it seems to have more than `limit` bytes.
+        """
+        headers = _AS_IT_IS if span is None else {**_AS_IT_IS, "range": f"bytes={span[0]}-{span[1] - 1}"}
+
+        def once() -> HubResponse:
+            answer = self.session.send(
+                "GET",
+                f"{repo.web}/resolve/{quote(revision, safe='')}/{quoted_path(path)}",
+                route="resolve",
+                headers=headers,
+                limit=limit,
+                first=None if span is None else limit,
+                into=into,
+                check=lambda received: check_headers(received, revision),
+            )
+            if span is None:
+                check_file(answer.headers, into if into is not None else BytesIO(answer.body))
+            elif span[0] and answer.status != _PARTIAL:
+                raise BadRequest(f"The Hub did not send a part of {path[:200]!r}, but all of it.")
+            else:
+                check_part(answer.headers, answer.body, *span)
+            return answer
+
+        try:
+            return self.retries.call(once, repeatable=True)
+        except TooLarge as error:
+            if span is not None:
+                raise
+            listed = self.paths_info(repo, [path], revision).get(path)
+            if listed is None or listed.size <= limit:
+                raise Garbled(f"The Hub announces more bytes of {path[:200]} than it lists.") from error
+            raise
 
     def _repeated(
         self, method: str, path: str, route: str, body: object, params: Mapping[str, str] | None = None
@@ -144,11 +189,12 @@ class Reads:
         )
 
     def read_file(self, repo: Repo, path: str, revision: str = "main", *, max_bytes: int = 10 * MIB) -> File:
-        """Read one file in one call. Raises TooLarge, before it reads further, for more than `max_bytes` bytes."""
-        answer = self._get(_resolve(repo, path, revision), "resolve", headers=_AS_IT_IS, limit=max_bytes)
-        etag = answer.headers.get("x-linked-etag") or answer.headers.get("etag", "")
-        oid = etag.removeprefix("W/").strip('"')
-        return File(path, answer.body, oid, answer.headers.get("x-repo-commit", ""))
+        """Read one file in one call. Raises TooLarge, before it reads further, for more than `max_bytes` bytes.
+
+        Raises Garbled for a response that is not the file.
+        """
+        answer = self._file(repo, path, revision, limit=max_bytes)
+        return File(path, answer.body, content_id(answer.headers), answer.headers["x-repo-commit"])
 
     def read_range(self, repo: Repo, path: str, revision: str, start: int, end: int) -> bytes:
         """Read the bytes of a file from `start` up to `end` in one call; fewer if the file ends earlier.
@@ -156,27 +202,24 @@ class Reads:
         A server without support for ranges sends the file from its start: then `start` has to be 0, else it raises
         BadRequest.
         """
-        headers = {**_AS_IT_IS, "range": f"bytes={start}-{end - 1}"}
-        address, size = _resolve(repo, path, revision), end - start
         try:
-            answer = self._get(address, "resolve", headers=headers, limit=size, first=size)
+            return self._file(repo, path, revision, limit=end - start, span=(start, end)).body
         except BadRequest as error:
             if error.status == _PAST_ITS_END:
                 return b""
             raise
-        if start and answer.status != _PARTIAL:
-            raise BadRequest(f"The Hub did not send a part of {path[:200]!r}, but all of it.")
-        return answer.body
 
     def save_file(self, repo: Repo, path: str, revision: str, into: BinaryIO, *, max_bytes: int) -> None:
-        """Read one file into the local file `into` instead of memory."""
-        self._get(_resolve(repo, path, revision), "resolve", headers=_AS_IT_IS, limit=max_bytes, into=into)
+        """Read one file into the local file `into`, which is open to write and read, instead of memory."""
+        self._file(repo, path, revision, limit=max_bytes, into=into)
 
     def find_file(self, repo: Repo, path: str, revision: str = "main", *, max_bytes: int = 10 * MIB) -> File | None:
-        """Return `read_file`; None if the repo has no such file."""
+        """Return `read_file`; None if the repo has no such file, by one more call that lists it."""
         try:
             return self.read_file(repo, path, revision, max_bytes=max_bytes)
-        except EntryNotFound:
+        except EntryNotFound as error:
+            if path in self.paths_info(repo, [path], revision):
+                raise Garbled(f"The Hub lists {path[:200]}, and answers that there is no such file.") from error
             return None
 
     def list_files(self, repo: Repo, revision: str = "main", *, folder: str = "") -> list[FileEntry]:
@@ -219,12 +262,16 @@ class Reads:
 
     def is_private(self, repo: Repo) -> bool:
         """Whether the repo is private. Raises NotFound if the token has no access."""
-        return bool(parse.parsed(lambda it: it["private"], self._get(repo.api, "info").json()))
+        return bool(parse.parsed(lambda it: it["private"], self._get(repo.api, "info", {"expand": "private"}).json()))
 
     def model_facts(self, model: str, revision: str = "main") -> ModelInfo:
-        """Return the Hub's facts about a model at a revision, in one call. `sha` is the commit of the revision."""
+        """Return the Hub's facts about a model at a revision, in one call. `sha` is the commit of the revision.
+
+        They contain what the model's author wrote: TooLarge is raised if there is too much of it, or nested too deeply.
+        """
         at = f"{Repo('model', model).api}/revision/{quote(revision, safe='')}"
-        return parse.parsed(parse.model_info, self._get(at, "info", {"blobs": "true"}).json())
+        answer = self._get(at, "info", {"blobs": "true"}, limit=MAX_MODEL_FACTS)
+        return parse.parsed(parse.model_info, answer.json())
 
     def commits(self, repo: Repo, revision: str = "main", *, limit: int = 50) -> list[LogEntry]:
         """Return the newest `limit` commits, newest first; one call per thousand."""
@@ -234,10 +281,6 @@ class Reads:
         """Yield all commits, newest first; one call per `page` of them, when the iteration reaches it."""
         at = f"{repo.api}/commits/{quote(revision, safe='')}"
         return (parse.parsed(parse.log_entry, item) for item in self._pages(at, "commits", {"limit": str(page)}))
-
-
-def _resolve(repo: Repo, path: str, revision: str) -> str:
-    return f"{repo.web}/resolve/{quote(revision, safe='')}/{quoted_path(path)}"
 
 
 def _text(answer: Any) -> str:

@@ -46,11 +46,13 @@ class HubResponse:
     body: bytes
 
     def json(self) -> Any:
-        """Return the body as JSON. Raises Garbled."""
+        """Return the body as JSON. Raises Garbled, and TooLarge for values that a person wrote and no parser reads."""
         try:
             return jsonlib.loads(self.body)
-        except (ValueError, RecursionError) as error:  # untrusted parts, as a card's metadata, may be nested deeply
+        except (jsonlib.JSONDecodeError, UnicodeDecodeError) as error:
             raise Garbled("The Hub's response is not JSON; perhaps a proxy sent it.") from error
+        except (ValueError, RecursionError) as error:  # a number of thousands of digits, thousands of brackets
+            raise TooLarge("The Hub's response is nested too deeply, or holds too large a number.") from error
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ class _Body:
     limit: int
     first: int | None = None
     into: BinaryIO | None = None
+    check: Callable[[Mapping[str, str]], None] | None = None
 
     def expect(self, length: str, path: str) -> None:
         """Raise TooLarge if the headers already announce too many bytes."""
@@ -105,11 +108,13 @@ class HubSession:
         limit: int = MAX_ANSWER,
         first: int | None = None,
         into: BinaryIO | None = None,
+        check: Callable[[Mapping[str, str]], None] | None = None,
     ) -> HubResponse:
         """Send one call. `path` starts with `/`, or is a whole URL from the Hub; `limit` in bytes.
 
         With `first`, it reads only that many bytes of a longer response. With `into`, it writes the body of a
-        successful response there, from the start, instead of keeping it in memory. Both ignore error responses.
+        successful response there, from the start, instead of keeping it in memory. `check` sees the headers before the
+        body is read, and may raise HubError. All three ignore error responses.
         Raises HubError: Transient if the connection broke, TooLarge if the response is longer than `limit`.
         """
         url = path if "://" in path else self.endpoint + path
@@ -120,7 +125,7 @@ class HubSession:
             request = self._connection().build_request(
                 method, url, params=params, content=content, headers=self._headers(url) | sent
             )
-            return self._follow(request, route, _Body(limit, first, into))
+            return self._follow(request, route, _Body(limit, first, into, check))
         except _NOTHING_SENT as error:
             raise Unreachable(f"The Hub at {self.endpoint} cannot be reached: {_error_name(error)}.") from error
         except httpx2.InvalidURL as error:
@@ -160,6 +165,8 @@ class HubSession:
     def _read(self, response: httpx2.Response, first: dict[str, str], body: _Body, deadline: float) -> HubResponse:
         ok = response.is_success or response.status_code == 304
         headers = {name.lower(): value for name, value in response.headers.items()} | first
+        if ok and body.check is not None:
+            body.check(headers)
         if ok and response.request.method != "HEAD":
             length = headers.get("x-linked-size") or headers.get("content-length", "")
             body.expect(length, response.request.url.path)

@@ -7,14 +7,15 @@ import re
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from leaderboard.budgets import Budgets
 from leaderboard.effects import OTHERS, Effect, EffectMode, Effects
 from leaderboard.front_ends import FrontEnd
 from leaderboard.options import PRECISION_NAMES
-from leaderboard.policy import AdmissionPolicy
+from leaderboard.policy import AdmissionPolicy, Precision
 from leaderboard.reasons import describe_errors
+from leaderboard.requests import Status, is_repo_name
 from leaderboard.tiers import TierLimits
 
 # The letters are listed because a bounded repetition of `\w`, which is all of Unicode, takes ten megabytes per process.
@@ -22,6 +23,15 @@ RepoId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,96}(/[A-Za
 PinnedRepo = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,96}/[A-Za-z0-9_.-]{1,96}(@[0-9a-f]{40})?$")]
 MAX_REPO_NAME = 96
 """Characters that the Hub allows in the name of a repo, without the name of its owner."""
+
+
+def _details_name(name: str) -> str:
+    if name.count("{model}") != 1 or not is_repo_name(name.replace("{model}", "org__name")):
+        raise ValueError("write a name that the Hub allows, with {model} in it, such as {model}-details")
+    return name
+
+
+DetailsName = Annotated[str, StringConstraints(max_length=40), AfterValidator(_details_name)]
 
 
 class BadBoard(ValueError):
@@ -39,18 +49,27 @@ class BoardRepos(BaseModel):
     community: RepoId
     community_type: Literal["dataset", "space", "model"] = "space"
     details_namespace: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,96}$")]
+    details_name: DetailsName = Field(
+        default="details_{model}",
+        description="name of each model's [details](deploying.md#front-ends); `{model}` is `org__name`",
+    )
     flags: RepoId | None = Field(default=None, description="dataset of the flags; without it, no model can be flagged")
     contents: RepoId | None = Field(
         default=None, description="dataset of the aggregated table; without it, there is none"
     )
 
+    @property
+    def private_logs(self) -> str:
+        """The dataset of the logs that not everybody may read, beside a public logs repo."""
+        return f"{self.logs}-private"
+
     def details(self, model: str) -> str:
-        """Return the details dataset of `model` (`org/name`): `{details_namespace}/details_{org}__{name}`, or shorter.
+        """Return the details dataset of `model` (`org/name`): `{details_namespace}/{details_name}`, or a shorter name.
 
         A name that is too long for the Hub is cut and ends in a digest of the whole name. A cut name contains no `__`,
         while every other name does, so two models never share a repo.
         """
-        name = f"details_{model.replace('/', '__')}"
+        name = self.details_name.replace("{model}", model.replace("/", "__"))
         if len(name) > MAX_REPO_NAME:
             digest = hashlib.sha256(model.encode()).hexdigest()[:16]
             head = re.sub(r"_+", "_", name)[: MAX_REPO_NAME - len(digest) - 1]
@@ -93,7 +112,7 @@ class Board(BaseModel):
     pull_requests: Literal["wait", "merge"] = Field(
         default="wait", description="who merges a pull request that passes every check: a maintainer, or the bot"
     )
-    precisions: tuple[str, ...] = PRECISION_NAMES
+    precisions: tuple[Precision, ...] = PRECISION_NAMES
     admission: AdmissionPolicy = Field(default_factory=AdmissionPolicy, description="the rules for submissions")
     max_request_bytes: int = Field(default=100_000, ge=1_000)
     attempts: int = Field(
@@ -102,10 +121,15 @@ class Board(BaseModel):
     relaunches_a_day: int = Field(default=100, ge=0, description="maximal relaunches by people in 24 hours")
     attempt_seconds: int = Field(default=8 * 3600, ge=10, description="time limit of one attempt")
     shows_new_evals: bool = Field(
-        default=True, description="whether the front end shows the old result of a request that is PENDING_NEW_EVAL"
+        default=True, description="`false`: PENDING_NEW_EVAL is not among the `statuses` of the front end"
     )
     tiers: TierLimits = Field(default_factory=TierLimits, description="limits of the tiers")
     budgets: Budgets = Field(default_factory=Budgets, description="GPU-hours by tier, submitter and request")
+
+    def listed(self, status: Status) -> Status:
+        """Return `status`, or PENDING in place of a status of waiting requests that the front end does not list."""
+        is_listed = self.front_end.lists(status) and (self.shows_new_evals or status is not Status.PENDING_NEW_EVAL)
+        return status if is_listed else Status.PENDING
 
     def with_effect(self, kind: Effect, mode: EffectMode) -> Board:
         """Return this board with effects of `kind` in `mode`."""

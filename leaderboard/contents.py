@@ -21,6 +21,7 @@ from leaderboard.evaluations import (
     BoardSources,
     Evaluation,
     Key,
+    details_of,
     differ,
     earlier_evaluations,
     evaluations,
@@ -152,7 +153,7 @@ def rows_to_keep(
             and len(candidates) == 1
             and _stands(request, key[0], folders, sources)
         ):
-            yield {**candidates[0], "fullname": key[0], "eval_name": _eval_name(*key), "Model": _model(key[0], board)}
+            yield {**candidates[0], "fullname": key[0], "eval_name": _eval_name(*key), "Model": _model(request, board)}
 
 
 def rows_of(found: Mapping[Key, Evaluation], rows: Iterable[ContentsRow]) -> list[ContentsRow]:
@@ -266,7 +267,7 @@ def _row(
         "T": category.symbol,
         "Weight type": weights,
         "Architecture": _architecture(evaluation.request) or info.architecture or "?",
-        "Model": _model(model, board),
+        "Model": _model(evaluation.request, board),
         "fullname": model,
         "Model sha": evaluation.revision,
         "Average ⬆️": evaluation.measured.scores.average,
@@ -295,10 +296,11 @@ def _eval_name(model: str, precision: str, _weights: str) -> str:
     return f"{model.replace('/', '_')}_{precision}"
 
 
-def _model(model: str, board: TableSettings) -> str:
+def _model(request: Request, board: TableSettings) -> str:
     """Return two links as front ends show them: to the model and to its details."""
+    model, details_repo = request.path.model, details_of(request, board.details)
     page = _LINK.format(url=escape(f"{board.endpoint}/{model}"), text=escape(model))
-    details = _LINK.format(url=escape(f"{board.endpoint}/datasets/{board.details(model)}"), text="📑")
+    details = _LINK.format(url=escape(f"{board.endpoint}/datasets/{details_repo}"), text="📑")
     return f"{page}  {details}"
 
 

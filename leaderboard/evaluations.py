@@ -7,7 +7,7 @@ results. Steward's evaluations of earlier commits of the same request are shown 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -189,6 +189,14 @@ def named_results(request: Request) -> str:
     """Return the path of the results file that a request names; '' for none."""
     facts = request.file.steward
     return facts.results or (facts.kept.results if facts.kept is not None else None) or ""
+
+
+def details_of(request: Request, details: Callable[[str], str]) -> str:
+    """Return the details repo of a request's results; after a rename it may still have that of the former name.
+
+    `details` returns the repo of a model.
+    """
+    return request.file.steward.details or details(request.path.model)
 
 
 def revision_of(request: Request) -> str:

@@ -1,11 +1,17 @@
 """The evidence of a failed attempt, and the patterns that identify causes in it.
 
 A worker records the evidence: an exception, the exit status, the reason for stopping the child, the phase, the end of
-the log, memory use. Its texts are untrusted. A pattern is a predicate over the evidence.
+the log, memory use. A pattern is a predicate over the evidence.
+
+Its texts are untrusted: a library's message quotes the model's config, and a template raises what it wants. A cause
+that is not the model's must therefore rest on what a model cannot write: the types of exceptions, their errno, the
+phase, how the process ended, or the fixed beginning of one type's message (`begins`); never on `text_matches` or
+`logged` alone.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 from collections.abc import Callable
@@ -23,6 +29,8 @@ _SEARCHED_LINES = 2_000
 """Lines at the end of a log that are searched for errors."""
 MAX_NAME, MAX_CHAIN = 200, 8
 """Characters of the name of an exception's type, and exceptions in the chain of its causes."""
+MAX_ERRNO = 4_095
+"""The highest number that the kernel gives to an error."""
 UNWALLED, UNFORKED = 70, 71
 """Exit statuses of a child whose isolation could not be set up, and of a child that could not be forked."""
 
@@ -44,7 +52,8 @@ class FailureEvidence:
     `phase` is claim, download, start, load, prepare, evaluate, score or publish. `exception` is the dotted or bare name
     of the exception's type; `chain` holds the names of its causes. `stopped` is set if the worker itself ended the
     attempt: `time-limit`, `stalled`, `cancelled`, `memory-limit`, `spool-limit`, `flood`, `forged`, `handed-back`.
-    `peak_bytes` is the peak memory of the child, 0 if unknown.
+    `peak_bytes` is the peak memory of the child, 0 if unknown. `errno` is that of the exception or of its nearest cause
+    that has one.
     """
 
     phase: Name
@@ -56,6 +65,7 @@ class FailureEvidence:
     stopped: Name = ""
     log_tail: Annotated[str, Field(max_length=MAX_TAIL)] = ""
     peak_bytes: int = 0
+    errno: int | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -90,6 +100,22 @@ def text_matches(pattern: str, phases: tuple[str, ...] = ()) -> EvidencePattern:
     expression = re.compile(pattern, re.IGNORECASE)
     return EvidencePattern(
         f"says /{pattern}/{_phase_words(phases)}", lambda e: bool(expression.search(e.text)) and _in_phases(e, phases)
+    )
+
+
+def begins(names: tuple[str, ...], pattern: str, phases: tuple[str, ...] = ()) -> EvidencePattern:
+    """Match an exception with one of `names` whose own text begins with `pattern`, ignoring case."""
+    expression = re.compile(pattern, re.IGNORECASE)
+    return EvidencePattern(
+        f"raises {', '.join(names)} that begins with /{pattern}/{_phase_words(phases)}",
+        lambda e: e.exception.rpartition(".")[2] in names and bool(expression.match(e.text)) and _in_phases(e, phases),
+    )
+
+
+def system_error(*numbers: int) -> EvidencePattern:
+    """Match an exception that one of these errors of the operating system caused."""
+    return EvidencePattern(
+        f"fails with “{'”, “'.join(os.strerror(number) for number in numbers)}”", lambda e: e.errno in numbers
     )
 
 

@@ -34,7 +34,7 @@ _LAST = (
     ),
     Cause(
         "harness-error",
-        "us",
+        "unknown",
         "The evaluation harness stopped with an error: {detail}",
         "The maintainers have the log. If you know what in the model may cause this error, tell them in the thread.",
         signs=(anything_raised("prepare", "evaluate", "score"),),

@@ -18,6 +18,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from leaderboard.options import precision_named
 from leaderboard.requests import is_model
 
 FOLDER, SUFFIX = "flags/", ".json"
@@ -103,7 +104,7 @@ class FlagScope(_Record):
     def covers(self, revision: str, precision: str) -> bool:
         """Whether the flag covers an evaluation at this commit and precision; "" means unknown."""
         same_commit = not (self.revision and revision) or revision.startswith(self.revision)
-        return same_commit and (not (self.precision and precision) or self.precision == precision)
+        return same_commit and (not (self.precision and precision) or precision_named(self.precision) == precision)
 
 
 class FlagEvidence(_Record):

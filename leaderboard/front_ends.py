@@ -13,7 +13,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from leaderboard.requests import Status
+
 FrontEndName = Literal["template", "gradio-v1", "gradio-v2", "react"]
+WaitingStatus = Literal["RERUN", "PENDING_NEW_EVAL"]
 
 
 class FrontEnd(BaseModel):
@@ -24,9 +27,20 @@ class FrontEnd(BaseModel):
     name: FrontEndName = Field(
         default="template", description="`gradio-v1` and `gradio-v2` read [other columns](deploying.md#front-ends)"
     )
+    statuses: tuple[WaitingStatus, ...] | None = Field(
+        default=None,
+        description="statuses besides PENDING of waiting requests that it lists: `RERUN`, `PENDING_NEW_EVAL`; without "
+        "this field both, and none for `react`",
+    )
 
     @model_validator(mode="before")
     @classmethod
     def _from_board_file(cls, setting: Any) -> Any:
         """Read a bare name, or an object with fields."""
         return setting if isinstance(setting, Mapping | BaseModel) else {"name": setting}
+
+    def lists(self, status: Status) -> bool:
+        """Whether it lists requests with this status, if they wait; a request in no list seems to be lost."""
+        if not status.waits or status is Status.PENDING:
+            return True
+        return self.name != "react" if self.statuses is None else status in self.statuses

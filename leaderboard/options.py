@@ -28,16 +28,18 @@ PRECISION_NAMES = ("float16", "bfloat16", "float32", "8bit", "4bit", "GPTQ")
 WEIGHT_TYPES = ("Original", "Delta", "Adapter")
 
 
+_PRECISIONS = {**PRECISION_ALIASES, **{name.lower(): name for name in PRECISION_NAMES}}
+_WEIGHT_TYPES = {name.lower(): name for name in WEIGHT_TYPES}
+
+
 def precision_named(word: str) -> str:
     """The precision that `word` names: by an alias, or in another case; any other word stays as it is."""
-    folded = word.lower()
-    by_name = {name.lower(): name for name in PRECISION_NAMES}
-    return PRECISION_ALIASES.get(folded) or by_name.get(folded, word)
+    return _PRECISIONS.get(word.lower(), word)
 
 
 def weight_type_named(word: str) -> str:
     """The type of weights that `word` names in any case; any other word stays as it is."""
-    return {name.lower(): name for name in WEIGHT_TYPES}.get(word.lower(), word)
+    return _WEIGHT_TYPES.get(word.lower(), word)
 
 
 class Effect(StrEnum):

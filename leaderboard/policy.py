@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from leaderboard.options import precision_named
 
 Fixed = Literal[
     "request-file",
@@ -54,6 +56,18 @@ Switchable = Literal[
 RuleName = Fixed | Switchable
 Count = Annotated[int, Field(ge=0)]
 Billions = Annotated[float, Field(gt=0)]
+Precision = Annotated[str, AfterValidator(precision_named)]
+"""The name of a precision; a board file may have another name of it, or another case."""
+
+
+def _limit_named(word: str) -> str:
+    """The name of a limit: a precision, or GPTQ with bits, as in `GPTQ-4bit`."""
+    precision, dash, bits = word.rpartition("-")
+    named = precision_named(word)
+    return named if named != word or not dash else f"{precision_named(precision)}-{bits.lower()}"
+
+
+Limit = Annotated[str, AfterValidator(_limit_named)]
 
 
 class AdmissionPolicy(BaseModel):
@@ -64,7 +78,7 @@ class AdmissionPolicy(BaseModel):
     off: tuple[Switchable, ...] = Field(
         default=("half-precision", "base-declared"), description="rules that do not apply"
     )
-    max_billions: Mapping[str, Billions] = Field(
+    max_billions: Mapping[Limit, Billions] = Field(
         default={
             "float16": 100,
             "bfloat16": 100,
@@ -78,7 +92,7 @@ class AdmissionPolicy(BaseModel):
         },
         description="largest model by precision, in billions of parameters; no limit for a precision without a number",
     )
-    quantizations: Mapping[str, tuple[str, ...]] = Field(
+    quantizations: Mapping[str, tuple[Precision, ...]] = Field(
         default={"gptq": ("GPTQ",), "bitsandbytes": ("8bit", "4bit")},
         description="quantisation method of the weights → the precisions in which such a model may be submitted",
     )

@@ -142,8 +142,27 @@ def request_place(old: str, new: str, path: str) -> str:
     where = parse_path(path)
     if not isinstance(where, RequestPath) or where.model != old:
         return path
-    org, _, name = new.rpartition("/")
-    return str(RequestPath(org, name, where.private, where.precision, where.weight_type))
+    return f"{new}{path.removeprefix(old)}"
+
+
+def is_moved_request(old_path: str, before: bytes, new_path: str, after: bytes) -> bool:
+    """Whether the request file at `new_path` is that of `old_path` under another model's name, and nothing else.
+
+    Tools may leave Steward's facts about places unchanged.
+    """
+    old, new, fields, present = parse_path(old_path), parse_path(new_path), object_in(before), object_in(after)
+    if not isinstance(old, RequestPath) or not isinstance(new, RequestPath) or fields is None or present is None:
+        return False
+    if old.model == new.model or request_place(old.model, new.model, old_path) != new_path:
+        return False
+    return is_same(_without_places(_request(old.model, new.model, fields)), _without_places(present))
+
+
+def _without_places(fields: JsonObject) -> JsonObject:
+    ours = fields.get(OURS)
+    if not isinstance(ours, dict):
+        return fields
+    return {**fields, OURS: {key: value for key, value in ours.items() if key not in ("results", "kept", "details")}}
 
 
 def result_place(old: str, new: str, path: str) -> str:

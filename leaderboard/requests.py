@@ -20,6 +20,7 @@ from leaderboard.attempts import MAX_NUMBER, Failure
 from leaderboard.dialects import foreign_dialect
 from leaderboard.holds import Hold, Priority
 from leaderboard.jsontext import BOM, JsonObject
+from leaderboard.options import precision_named, weight_type_named
 from leaderboard.reasons import Problem as Problem
 from leaderboard.reasons import Reason, bounded, table
 
@@ -107,13 +108,17 @@ class Status(StrEnum):
 
 @dataclass(frozen=True)
 class RequestPath:
-    """The parts of a request file's path."""
+    """The parts of a request file's path.
+
+    `spelled` is the path itself if it has another spelling of the precision or the weight type: a form writes `gptq`.
+    """
 
     org: str
     name: str
     private: bool
     precision: str
     weight_type: str
+    spelled: str = ""
 
     @property
     def model(self) -> str:
@@ -121,6 +126,8 @@ class RequestPath:
         return f"{self.org}/{self.name}" if self.org else self.name
 
     def __str__(self) -> str:
+        if self.spelled:
+            return self.spelled
         folder = f"{self.org}/" if self.org else ""
         return f"{folder}{self.name}_eval_request_{self.private}_{self.precision}_{self.weight_type}.json"
 
@@ -139,7 +146,9 @@ def parse_path(path: str) -> RequestPath | Problem:
     bad = [part for part in (org, name) if part and not is_repo_name(part)]
     if bad:
         return REASONS["path-name"].problem(name="' and '".join(bounded(part, 60) for part in bad))
-    return RequestPath(org, name, match["private"] == "True", match["precision"], match["weights"])
+    precision, weight_type = precision_named(match["precision"]), weight_type_named(match["weights"])
+    spelled = "" if (precision, weight_type) == match.group("precision", "weights") else path
+    return RequestPath(org, name, match["private"] == "True", precision, weight_type, spelled)
 
 
 def is_repo_name(part: str) -> bool:
@@ -190,6 +199,11 @@ class StewardFacts(BaseModel):
     failure: Failure | None = None
     log: str | None = Field(default=None, max_length=1_000, description="URL of the log of the last attempt")
     results: str | None = Field(default=None, max_length=1_000, description="path in the results repo")
+    details: str | None = Field(
+        default=None,
+        max_length=200,
+        description="details repo of the results, if not that of the model's name",
+    )
     causes: list[str] = Field(default_factory=list, max_length=1_000, description="the cause of each reopening")
     access: Access | None = Field(default=None, description="visibility of the model at admission; None: public")
     weights: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$", description="digest of all weight files")
@@ -321,8 +335,9 @@ def _disagreements(path: RequestPath, file: RequestFile) -> list[Problem]:
     """Return the fields that disagree with the path; without this check, two files could claim one evaluation."""
     stated = {"model": file.model, "precision": file.precision, "weight_type": file.weight_type}
     placed = {"model": path.model, "precision": path.precision, "weight_type": path.weight_type}
+    named = {"precision": precision_named, "weight_type": weight_type_named}
     return [
         REASONS["place"].problem(name=name, placed=placed[name], said=value)
         for name, value in stated.items()
-        if value is not None and value != placed[name]
+        if value is not None and named.get(name, str)(value) != placed[name]
     ]

@@ -126,9 +126,10 @@ def quantile(counts: Counts, share: float) -> float:
 
 
 def spread(counts: Counts) -> DurationSpread | None:
-    """Return the quantiles of the counted spans; None without counts."""
+    """Return the quantiles of the counted spans; None without counts. All quantiles of one span are the same."""
     total = sum(counts.values())
-    return DurationSpread(total, *(quantile(counts, share) for share in (0.1, 0.25, 0.5, 0.75, 0.9))) if total else None
+    shares = (0.1, 0.25, 0.5, 0.75, 0.9) if total > 1 else (0.5,) * 5
+    return DurationSpread(total, *(quantile(counts, share) for share in shares)) if total else None
 
 
 def report(days: Iterable[DayCounts], *, now: float, length: int) -> TimingReport:

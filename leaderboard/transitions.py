@@ -1,6 +1,7 @@
 """Transitions of a request file from one status to the next: the fields that each sets, and no others.
 
-A transition names the fields to set instead of a whole text, so that simultaneous changes of other fields survive.
+A transition names the fields to set instead of a whole text, so that simultaneous changes of other fields survive. A
+waiting status becomes PENDING when it is written, if the board's front end does not list it (`Board.listed`).
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ class FactChanges(TypedDict, total=False):
     failure: Mapping[str, Any] | None
     log: str | None
     results: str | None
+    details: str | None
     causes: Sequence[str]
     priority: Priority | None
     hold: Mapping[str, Any] | None
@@ -76,9 +78,9 @@ def claim_transition(
     return Transition(fields, _with_thread(facts, thread))
 
 
-def show_previous_transition(previous: PreviousResult) -> Transition:
-    """PENDING_NEW_EVAL: the request waits while front ends still show the result `previous`."""
-    return Transition({"status": Status.PENDING_NEW_EVAL.value}, {"kept": _dump(previous)})
+def waiting_transition(status: Status, previous: PreviousResult | None) -> Transition:
+    """Set the waiting `status`, and the result `previous` that front ends still show, if there is one."""
+    return Transition({"status": status.value}, {"kept": _dump(previous)} if previous is not None else {})
 
 
 def restore_transition(
@@ -119,6 +121,7 @@ def finish_transition(*, number: int, revision: str, results: str, log: str | No
         attempt=number,
         revision=revision,
         results=results,
+        details=None,
         log=log,
         failure=None,
         spent=number,
@@ -178,16 +181,12 @@ def relaunch_transition(request: Request, *, cause: str, used: int = 0) -> Trans
     return Transition({"status": Status.RERUN.value, "job_id": -1}, facts)
 
 
-def retry_transition(request: Request, *, cause: str, keeps_previous: bool, used: int = 0) -> Transition | None:
-    """`relaunch_transition`; if a newer evaluation failed and the earlier result stayed, at the commit of the failure.
-
-    `keeps_previous`: whether front ends show that result meanwhile.
-    """
+def retry_transition(request: Request, *, cause: str, used: int = 0) -> Transition | None:
+    """`relaunch_transition`; if a newer evaluation failed and the earlier result stayed, at the commit that failed."""
     step, tried = relaunch_transition(request, cause=cause, used=used), request.tried
     if step is None or tried is None:
         return step
-    status = Status.PENDING_NEW_EVAL if keeps_previous else Status.RERUN
-    return Transition({**step.fields, "status": status.value, "revision": tried}, step.facts)
+    return Transition({**step.fields, "status": Status.PENDING_NEW_EVAL.value, "revision": tried}, step.facts)
 
 
 def resubmit_transition(request: Request, *, revision: str, cause: str, used: int = 0) -> Transition | None:
@@ -210,18 +209,17 @@ def resubmit_transition(request: Request, *, revision: str, cause: str, used: in
     return Transition(fields, facts)
 
 
-def reevaluate_transition(request: Request, *, cause: str, keeps_previous: bool, used: int = 0) -> Transition | None:
-    """Waiting for another evaluation of the same commit; None if `cause` has reopened this request before.
+def reevaluate_transition(request: Request, *, cause: str, used: int = 0) -> Transition | None:
+    """Waiting for another evaluation of the same commit, with low priority, while front ends show the present results.
 
-    It has low priority. `keeps_previous`: whether front ends show the present results meanwhile.
+    None if `cause` has reopened this request before.
     """
     step, previous = relaunch_transition(request, cause=cause, used=used), previous_result_of(request)
     if step is None or previous is None:
         return None
-    status = Status.PENDING_NEW_EVAL if keeps_previous else Status.PENDING
     pinned = previous.revision if _COMMIT.match(previous.revision) else None
     facts: FactChanges = {**step.facts, "revision": pinned, "failure": None, "priority": "low"}
-    return Transition({**step.fields, "status": status.value}, facts)
+    return Transition({**step.fields, "status": Status.PENDING_NEW_EVAL.value}, facts)
 
 
 def reevaluation_status(request: Request, made_with: str | None, suite: str) -> ReevaluationStatus:

@@ -67,6 +67,14 @@ _DUPLICATES = re.compile(
     r"\b(duplicat(e|es|ed|ion)|(appears?|listed|shown|shows? up|(is|are)( there)?) (twice|(several|multiple) times))\b",
     re.IGNORECASE,
 )
+_EVALUATE = re.compile(
+    r"\b(please|pls|(can|could|would) you|i would like|i'd like|i want|request)\b[^.?!\n]{0,60}"
+    r"\b(evaluat(e|ed|ion)|benchmark(ed)?|submit(ted)?|add(ed)? [^.?!\n]{0,40}\b(leaderboard|queue|board))\b"
+    r"|^\W*(evaluate|submit|benchmark|evaluation request)\b",
+    re.IGNORECASE | re.MULTILINE,
+)
+SUBMIT, EVALUATE = "submit", "evaluate"
+"""Questions how to submit a model, and requests to evaluate one that is named."""
 _UPGRADE = re.compile(r"\b(upgrad(e|ed|ing)|new(er)? (version|commit))\b", re.IGNORECASE)
 _SHORT_CODE = re.compile(r"(?<!`)`([^`\n]{1,60})`(?!`)")
 
@@ -83,6 +91,8 @@ def triage(title: str, post: str, questions: Sequence[FaqQuestion] = ()) -> Tria
         # Names in a question are often written as code: `trust_remote_code=True`.
         words = words_only(_SHORT_CODE.sub(r" \1 ", excerpt))
         question = matching_question(words, questions) if is_english(words) else ""
+        if questions and models and (question == SUBMIT or (not question and _EVALUATE.search(words))):
+            question = EVALUATE
     if question:
         topic = Topic.QUESTION
     return Triage(topic, tuple(requests), tuple(threads), tuple(models), question)

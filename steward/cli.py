@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import metadata
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
+from typer._completion_classes import completion_init
 from typer.models import CommandInfo, TyperInfo
 
 from steward.commands import (
@@ -22,9 +24,11 @@ from steward.commands import (
     parked,
     queue,
     reevaluate,
+    search,
     shadow,
     status,
     submit,
+    thread_verbs,
     unknown,
     up,
     verify,
@@ -33,16 +37,27 @@ from steward.commands import (
 from steward.commands.board import sentences
 
 GROUPS = (
-    adopt, approve, check, doctor, effects, flags, inbox, init, logs, parked, queue, reevaluate, shadow, status,
-    submit, unknown, up, verify, watch,
+    adopt, approve, check, doctor, effects, flags, inbox, init, logs, parked, queue, reevaluate, search, shadow,
+    status, submit, thread_verbs, unknown, up, verify, watch,
 )  # fmt: skip
 """The modules that add commands."""
 PANELS = {
-    "Begin": ("demo", "init", "up", "doctor", "adopt", "effects", "shadow"),
+    "Begin": ("demo", "init", "up", "doctor", "adopt", "effects", "shadow", "completion"),
     "Run one process": ("serve", "sync", "schedule", "work"),
     "Submit": ("check", "submit"),
-    "Look": ("status", "why", "logs", "watch", "flags", "inbox", "parked", "unknown", "verify"),
+    "Look": ("status", "search", "why", "logs", "watch", "flags", "inbox", "parked", "unknown", "verify"),
     "Decide": ("approve", "pause", "resume", "hold", "unhold", "priority", "cancel", "reevaluate"),
+    "Write in a thread, as you": (
+        "relaunch",
+        "resubmit",
+        "flag",
+        "unflag",
+        "dismiss",
+        "rename",
+        "remove",
+        "restore",
+        "reject",
+    ),
 }
 """Every command, in the order of the help."""
 
@@ -52,8 +67,11 @@ app = typer.Typer(
     help=HELP,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
+    add_completion=False,  # `steward completion` prints the script, and installs nothing
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
+COMPLETE = "_STEWARD_COMPLETE"
+"""The variable with which a completion script asks for the next words."""
 
 
 def _print_version(is_wanted: bool) -> None:
@@ -128,6 +146,16 @@ def demo(
         raise typer.Exit(run_demo(headless=headless, as_json=as_json, suite=suite))
 
 
+@app.command()
+def completion(
+    shell: Annotated[Literal["bash", "zsh", "fish"], typer.Argument(help="The shell that reads the script.")],
+) -> None:
+    """Print a script that completes commands and options: source <(steward completion bash)"""
+    from typer._completion_shared import get_completion_script
+
+    print(get_completion_script(prog_name="steward", complete_var=COMPLETE, shell=shell))  # nosec B604  # its name
+
+
 for group in GROUPS:
     group.register(app)
 
@@ -154,7 +182,9 @@ def main() -> None:
 
     Warnings and errors alone are logged, on standard error, so that a command's output stands alone.
     """
-    if not {"--help", "--version"} & {*sys.argv}:  # these import nothing that they do not need
+    if COMPLETE in os.environ:
+        completion_init()
+    elif not {"-h", "--help", "--version"} & {*sys.argv}:  # these import nothing that they do not need
         from redis_state.logs import configure_logs
 
         configure_logs("warning")

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -33,6 +37,7 @@ suite: {suite}
 # Hub user ids: people who may use maintainers' commands, and accounts of submission forms.
 maintainers: {maintainers}
 front_ends: []
+# front_end: react    # the Space that shows the board, if it is one of gradio-v1, gradio-v2 and react
 
 # What the bot may do. In shadow, it writes nothing, and `steward shadow list` shows what it would have done.
 # Switch effects on one by one: `steward effects set edit on`.
@@ -49,17 +54,45 @@ configs:
 """The part of the aggregated table's card that dataset loaders read."""
 
 
-def board_text(*, org: str, details: str, title: str, suite: str, maintainers: Sequence[str]) -> str:
-    """Return a board file with every effect in shadow. Raises BadBoard for invalid values."""
-    from leaderboard.boards import parse_board
+KEPT_VALUES = ("HF_ENDPOINT", "HF_HUB_DISABLE_XET", "STEWARD_HOST", "STEWARD_PORT", "STEWARD_PUBLIC_URL")
+KEPT_FILES = ("STEWARD_BOT_TOKEN_FILE", "STEWARD_WORKER_TOKEN_FILE", "STEWARD_WEBHOOK_SECRET_FILE")
+"""Settings that `init` writes into the file `env`: values, and names of files."""
 
-    name = "".join(letter if letter.isalnum() else "-" for letter in org.lower()).strip("-")[:40]
-    quoted = {
-        word: json.dumps(value, ensure_ascii=False) for word, value in (("title", title), ("suite", suite))
-    }  # JSON is YAML
-    text = BOARD.format(name=name, org=org, details=details, maintainers=json.dumps(list(maintainers)), **quoted)
-    parse_board(text)
-    return text
+
+@dataclass(frozen=True)
+class NewBoardOptions:
+    """The options for a new board file. `maintainers` are names on the Hub."""
+
+    org: str
+    details: str
+    title: str
+    suite: str = "starter"
+    maintainers: tuple[str, ...] = ()
+
+    def board_text(self, maintainer_ids: Sequence[str]) -> str:
+        """Return a board file with every effect in shadow. Raises BadBoard for invalid values."""
+        from leaderboard.boards import parse_board
+
+        name = "".join(letter if letter.isalnum() else "-" for letter in self.org.lower()).strip("-")[:40]
+        title, suite = (json.dumps(value, ensure_ascii=False) for value in (self.title, self.suite))  # JSON is YAML
+        ids = json.dumps(list(maintainer_ids))
+        text = BOARD.format(name=name, org=self.org, details=self.details, title=title, suite=suite, maintainers=ids)
+        parse_board(text)
+        return text
+
+
+def env_text(environment: Mapping[str, str], board_file: Path, data: str) -> str:
+    """Return a file that new terminals source: the settings without the secrets themselves, with absolute paths.
+
+    `data` is the folder of the queue server of `steward up`.
+    """
+    kept = {name: environment[name] for name in KEPT_VALUES if environment.get(name)}
+    files = {name: environment[name] for name in KEPT_FILES if environment.get(name)}
+    files |= {"STEWARD_BOARD": str(board_file), "STEWARD_DATA": environment.get("STEWARD_DATA", data)}
+    settings = kept | {name: str(Path(file).resolve()) for name, file in files.items()}
+    lines = [f"export {name}={shlex.quote(value)}\n" for name, value in settings.items()]
+    activate = Path(sys.prefix) / "bin" / "activate"
+    return "".join([*([f". {shlex.quote(str(activate))}\n"] if activate.exists() else []), *lines])
 
 
 def card(board: Board, repo_id: str) -> bytes:
@@ -72,7 +105,12 @@ def card(board: Board, repo_id: str) -> bytes:
             "model, use the leaderboard's form, or open a pull request that adds such a file.",
         ),
         repos.results: ("Results", "The scores of every evaluation, in one folder per model."),
-        repos.logs: ("Logs", "The log and the outcome of every attempt. Private, because logs are not reviewed."),
+        repos.logs: (
+            "Logs",
+            "The log and the outcome of every attempt at a public model, and the decisions of maintainers. Programs "
+            "remove tokens and addresses from the logs; nobody reviews them.",
+        ),
+        repos.private_logs: ("Private logs", "Logs and outcomes of gated and private models, and of secret questions."),
         repos.flags: ("Flags", "One file for each model with decisions about flags, with evidence and thread."),
         repos.community: ("Leaderboard", "Ask, report and appeal in the Community tab: the bot answers there."),
     }

@@ -27,7 +27,8 @@ Every command, its arguments and its options, as in `steward COMMAND --help`. Ge
 Commands print their answers to standard output and errors to standard error. With `--json`, the last line of standard
 output is one JSON object; after an error there is none, but a sentence on standard error. Commands that only read need
 `REDIS_URL` and `STEWARD_BOARD`; commands that ask the Hub or change anything also need the bot's token
-([settings](reference-settings.md)).
+([settings](reference-settings.md)). `submit`, and the commands of threads (`relaunch`, `flag` and others), use your own
+token instead, `HF_TOKEN`. Commands that make many changes only list them until you add `--apply`.
 
 ## Exit statuses
 
@@ -58,9 +59,9 @@ SETTINGS_FOOT = """## Others
 
 | variable | meaning |
 |---|---|
-| `STEWARD_DATA` | `up`: folder of its queue server; `steward-data` if left out |
+| `STEWARD_DATA` | folder of `up`'s queue server, where other commands find its address; else `steward-data` |
 | `FORWARDED_ALLOW_IPS` | `serve` behind a proxy: the proxy's address, which may report the addresses of clients |
-| `HF_TOKEN` | `submit`: the token of the submitter |
+| `HF_TOKEN` | `submit` and the commands of threads: your own token |
 | `STEWARD_CLOCK` | for simulations: `epoch,rate`, as for [localhub](localhub.md#making-things-go-wrong) |
 | `STEWARD_BEAT_SECONDS`, `STEWARD_CRASH_AT` | for tests of crashes: seconds between heartbeats; the crash point |
 """
@@ -93,7 +94,7 @@ def _commands(group: TyperGroup, before: str = "steward ") -> Iterator[tuple[str
 
 def _command(name: str, command: Any) -> Iterator[str]:
     arguments = [param for param in command.params if param.param_type_name == "argument"]
-    options = [param for param in command.params if param.param_type_name == "option"]
+    options = [param for param in command.params if param.param_type_name == "option" and not param.hidden]
     words = " ".join(_placeholder(param) for param in arguments)
     kinds = get_type_hints(inspect.unwrap(command.callback))
     yield f"\n### {name}\n\n`{' '.join(filter(None, (name, words, '[OPTIONS]' if options else '')))}`\n"

@@ -78,9 +78,10 @@ PLACES = (
 )
 """The paths of all files."""
 FOOT = """
-Each model has its own details repo, `details_{org}__{model}`. The Hub allows names of up to 96 characters: a longer
-name is cut and ends in `_` and 16 digits of the model's sha256; the status comment links the repo. `{time}` is ISO,
-with `-` for `:`. The id of an attempt is `{12 digits of the request}-{8 of the commit}-{number}`.
+Each model has its own details repo, `details_{org}__{model}` unless the board file says otherwise. The Hub allows names
+of up to 96 characters: a longer name is cut and ends in `_` and 16 digits of the model's sha256; the status comment
+links the repo. `{time}` is ISO, with `-` for `:`. The id of an attempt is
+`{12 digits of the request}-{8 of the commit}-{number}`.
 """
 
 WORDS = {
@@ -128,7 +129,9 @@ WORDS = {
         "arguments": "its arguments",
         "model": "the model that it concerns",
         "requests": "paths of the requests that it concerns",
-        "allowed": "whether the author had permission",
+        "allowed": "whether the author had permission, and the command was applicable",
+        "outcome": "`done`, `proposed` (a plan waits for approval), `refused`, `failed` or `unchanged`: nothing to do; "
+        "not in older records",
         "answer": "the bot's answer",
         "comment": "id of the comment",
     },
@@ -144,7 +147,7 @@ WORDS = {
     "BoardRepos": {
         "requests": "dataset of the request files",
         "results": "dataset of the results",
-        "logs": "dataset of logs and decisions; private",
+        "logs": "dataset of logs and decisions; of gated and private models and secret questions in `{logs}-private`",
         "community": "repo of the community's discussions",
         "community_type": "the kind of that repo",
         "details_namespace": "organisation of the details; workers write here and nowhere else",

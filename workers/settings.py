@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import NoDecode
 
-from leaderboard.boards import Board, parse_board
+from leaderboard.boards import BadBoard, Board, parse_board
 from leaderboard.tiers import ALL, TIERS, parse_tiers
 from redis_state.settings import SharedSettings
 from workers.common.hub_access import HubAccess
@@ -105,7 +105,11 @@ class WorkerSettings(SharedSettings):
 
     def board(self) -> Board:
         """The board that this worker serves. Raises BadBoard, or OSError if the file cannot be read."""
-        return parse_board(self.board_file.read_text("utf-8"))
+        try:
+            return parse_board(self.board_file.read_text("utf-8"))
+        except FileNotFoundError as error:
+            words = f"There is no board file {self.board_file} in {Path.cwd()}. Set STEWARD_BOARD to its path."
+            raise BadBoard(words) from error
 
     def token(self) -> str | None:
         """The worker's token, from the setting or the file."""

@@ -18,7 +18,7 @@ from bot.changes import duplicates, removals
 from bot.changes import renames as rename_saga
 from bot.changes.changesets import ApprovedPart, ChangesetPart, ChangesetResult, carry_out
 from bot.changes.proposal_text import Note
-from bot.changes.proposals import KIND, PostedProposal, Proposal, ProposedPart, comment_text, find
+from bot.changes.proposals import KIND, PostedProposal, Proposal, ProposedPart, comment_text, find, note_plans
 from bot.core.context import BoardContext
 from hub.comments import Marker
 from hub.records import Repo, Thread
@@ -135,4 +135,7 @@ def _update_comment(
     """Edit the comment to show `proposal`. Return False where edits of comments are off or in shadow on this board."""
     marker: Marker = context.marker(KIND, posted.cause)
     text = comment_text(proposal, why=why, commits=commits, notes=notes)
-    return context.effects.edit_comment(repo, thread.num, posted.comment.id, text, marker) != "held"
+    if context.effects.edit_comment(repo, thread.num, posted.comment.id, text, marker) == "held":
+        return False
+    note_plans(context, repo, thread, decided=posted.cause)
+    return True

@@ -28,14 +28,14 @@ from typing import Literal
 import structlog
 
 from bot.core.commit_origins import is_ours
-from bot.core.context import BoardContext, request_key
+from bot.core.context import BoardContext
+from bot.intake.deliveries import REQUESTS
 from hub.budget import HOUR
 from hub.errors import BadRequest, BadToken, Denied, RateLimited, StaleParent, TooLarge
 from hub.records import Change, DeleteFile, LogEntry, Repo, WriteFile
 from leaderboard.effects import Effect
 from leaderboard.reasons import Problem, Reason, table
 from leaderboard.renames import FilePlan
-from leaderboard.requests import is_request_path
 from redis_state.crashpoints import pass_by, point
 from redis_state.dirty import SyncPriority
 from redis_state.shadowed_writes import ShadowedWrite
@@ -260,11 +260,10 @@ def _oids(context: BoardContext, repo: Repo, paths: Sequence[str], revision: str
 
 
 def _mark_requests(context: BoardContext, repo: Repo, commit: str) -> None:
-    """Mark the requests that `commit` changed: deliveries of the bot's own commits mark nothing."""
+    """Mark the requests repo if `commit` is there: deliveries of the bot's own commits mark nothing."""
     if repo == context.requests:
         context.heads.doubt(repo.id, commit)
-        paths = context.hub.changed_paths(repo, f"{commit}^", commit)
-        context.mark_all((request_key(path) for path in paths if is_request_path(path)), SyncPriority.PERSON)
+        context.mark(REQUESTS, SyncPriority.PERSON)
 
 
 def _sha(data: bytes) -> str:

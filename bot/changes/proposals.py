@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -22,18 +22,27 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from bot.changes.changesets import ChangesetPart
 from bot.changes.proposal_text import Note, ProposalView, proposal_text
 from bot.core.commands.answers import say
-from bot.core.commands.model import Call
+from bot.core.commands.model import Answer, Call
 from bot.core.context import BoardContext, thread_key
 from bot.core.pull_records import hidden_line, second_line
-from bot.core.render import Safe
+from bot.core.waiting_threads import PLAN, note
 from hub.comments import is_by, marker_of
 from hub.records import Comment, Repo, Thread
+from leaderboard.reasons import Problem
 from leaderboard.rename_checks import RenameCheckLine
+from redis_state.board.decisions import Outcome
 
 KIND = "proposal"
 MIN_DIGEST_LENGTH = 7
 What = Literal["rename", "remove", "restore", "cure"]
 State = Literal["open", "approved", "done", "undone", "rejected"]
+_OUTCOMES: Mapping[State, Outcome] = {
+    "open": "proposed",
+    "approved": "done",
+    "done": "done",
+    "undone": "failed",
+    "rejected": "unchanged",
+}
 
 
 class ProposedPart(BaseModel):
@@ -112,7 +121,24 @@ def post(
     comment = context.effects.comment(repo, thread.num, text, marker, asked=True, wake=thread_key(repo, thread.num))
     if comment is None:
         return None
+    if proposal.state == "open":
+        note(context, repo, thread, PLAN, part="plan", since=context.now())
     return PostedProposal(comment, cause, _read(comment) or proposal)
+
+
+def note_plans(context: BoardContext, repo: Repo, thread: Thread, *, decided: str = "") -> None:
+    """Put an open thread on the maintainers' list while a plan in it waits, and take it off afterwards.
+
+    `decided` is the cause of a plan that was decided since the thread was read.
+    """
+    waiting = [
+        posted for posted in find(context, thread) if posted.proposal.state == "open" and posted.cause != decided
+    ]
+    if waiting and thread.status in ("open", "draft"):
+        since = waiting[0].comment.created_at.timestamp()
+        note(context, repo, thread, PLAN, part="plan", since=since)
+    else:
+        note(context, repo, thread, None, part="plan")
 
 
 def find(context: BoardContext, thread: Thread) -> list[PostedProposal]:
@@ -174,9 +200,17 @@ def proposed_by(call: Call) -> PostedProposal | None:
     return next((posted for posted in find(call.context, call.thread) if posted.cause == call.cause), None)
 
 
-def proposal_answer(proposal: Proposal | None) -> Safe:
-    """The answer that states the result of a proposal; None: comments or edits are off or in shadow on this board."""
-    if proposal is None:
-        return say("propose", how="off", problems=[], digest="")
+def proposal_answer(proposal: Proposal | None, *, off_if_open: bool = False) -> Answer:
+    """The answer that states the result of a proposal; None: comments or edits are off or in shadow on this board.
+
+    A proposal that is still open after its approval means the same (`off_if_open`).
+    """
+    if proposal is None or (off_if_open and proposal.state == "open"):
+        return Answer(say("propose", how="off", problems=[], digest=""), outcome="refused")
     how = "proposed" if proposal.state == "open" else proposal.state
-    return say("propose", how=how, problems=[], digest=proposal.digest[:8])
+    return Answer(say("propose", how=how, problems=[], digest=proposal.digest[:8]), outcome=_OUTCOMES[proposal.state])
+
+
+def not_proposed(problems: Sequence[Problem]) -> Answer:
+    """The answer to a command for which there is no plan."""
+    return Answer(say("propose", how="no", problems=problems, digest=""), outcome="refused")

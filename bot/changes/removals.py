@@ -13,6 +13,7 @@ from bot.core.context import BoardContext
 from hub.errors import EntryNotFound, TooLarge
 from hub.records import Repo
 from leaderboard.holds import Hold
+from leaderboard.options import precision_named
 from leaderboard.reasons import Problem
 from leaderboard.removals import (
     ARCHIVE,
@@ -158,8 +159,9 @@ def _matches(entry: IndexEntry, words: dict[str, str]) -> bool:
     path = parse_path(entry.path)
     if not isinstance(path, RequestPath) or path.model != words["model"]:
         return False
-    values = {"precision": path.precision, "weight_type": path.weight_type}
-    return all((words.get(name) or value).lower() == value.lower() for name, value in values.items())
+    precision = precision_named(words.get("precision") or path.precision)
+    weight_type = words.get("weight_type") or path.weight_type
+    return precision.lower() == path.precision.lower() and weight_type.lower() == path.weight_type.lower()
 
 
 REMOVE, RESTORE = Removal("remove"), Removal("restore")

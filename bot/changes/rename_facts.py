@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from bot.changes.rename_sources import RenameBase
 from bot.core import people
 from bot.core.context import BoardContext, thread_of
-from hub.errors import BadRequest, BadToken, Denied, NotFound
+from hub.errors import BadRequest, BadToken, Denied, NotFound, TooLarge
 from hub.records import ModelInfo, Repo, Thread
 from leaderboard.admission.facts import EarlierRequest
 from leaderboard.jsontext import object_in
@@ -56,8 +56,8 @@ def _facts(context: BoardContext, model: str) -> ModelInfo | None:
         return context.hub.model_facts(model)
     except BadToken:
         raise
-    except (NotFound, Denied, BadRequest):
-        return None  # deleted, hidden or disabled: its identity cannot be checked
+    except (NotFound, Denied, BadRequest, TooLarge):
+        return None  # deleted, hidden, disabled or unreadable: its identity cannot be checked
 
 
 def _digests(facts: ModelInfo) -> list[str]:

@@ -1,4 +1,4 @@
-"""Follow up a rename of a model's files: update Steward's facts in them, and mark the requests."""
+"""Follow up a rename of a model's files: update Steward's facts in them."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from bot.core.context import BoardContext, request_key
 from bot.ledger.edits import FieldEdit
 from hub.records import Repo
+from leaderboard.jsontext import object_in
 from leaderboard.renames import RenamePlan, missing_facts, request_place, result_place
-from leaderboard.requests import is_request_path
-from redis_state.dirty import SyncPriority
+from leaderboard.requests import is_request_path, ours_in
 
 
 def follow_up(context: BoardContext, rename: RenamePlan, contents: Mapping[str, bytes]) -> None:
@@ -22,9 +22,11 @@ def follow_up(context: BoardContext, rename: RenamePlan, contents: Mapping[str, 
     if rename.kind == "results":
         point_requests_at_results(context, rename.old, rename.new, [file.path for file in rename.files if file.moves])
         return
-    context.index.put_origins((file.place, context.index.origin(file.path)) for file in done if file.moves)
-    paths = {path for file in done for path in (file.path, file.place) if is_request_path(path)}
-    context.mark_all(map(request_key, sorted(paths)), SyncPriority.EVENT)
+    details = context.board.repos.details(rename.old)
+    for file in done:
+        ours = ours_in(object_in(contents[file.place]) or {})
+        if file.moves and ours.get("results") and not ours.get("details"):
+            _stage(context, repo, file.place, {"details": details}, f"Name {rename.new}", {})
 
 
 def point_requests_at_results(context: BoardContext, old: str, new: str, moved: Sequence[str]) -> None:

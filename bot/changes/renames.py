@@ -7,8 +7,9 @@ or nothing. The flag follows after both commits: its record keeps every name, so
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import structlog
 
@@ -23,9 +24,9 @@ from hub.records import Repo
 from leaderboard.jsontext import edit
 from leaderboard.reasons import Problem
 from leaderboard.rename_checks import RenameVerdict, judge
-from leaderboard.renames import REASONS, FilePlan, RenamePlan, request_place, result_place
+from leaderboard.renames import REASONS, FilePlan, RenamePlan, result_place
 from leaderboard.renames import plan as plan_rename
-from leaderboard.requests import OURS
+from leaderboard.requests import OURS, ours_in
 from leaderboard.roles import Person
 
 log = structlog.get_logger()
@@ -51,7 +52,7 @@ def prepare(
         if repo == context.requests:
             verdict = judge(rename_facts.gather(context, _allow_no_files(rename), base, asking), escapes=False)
         if rename.files:
-            parts.append(ChangesetPart(repo, base.commit, _planned_files(rename)))
+            parts.append(ChangesetPart(repo, base.commit, _planned_files(context, rename)))
     problems = [problem for rename in plans[1:] for problem in _allow_no_files(rename).problems]
     if not parts:
         problems.append(REASONS["nothing-to-rename"].problem(old=old))
@@ -64,22 +65,34 @@ def _allow_no_files(rename: RenamePlan) -> RenamePlan:
     return RenamePlan(rename.kind, rename.old, rename.new, rename.files, problems)
 
 
-def _planned_files(rename: RenamePlan) -> tuple[FilePlan, ...]:
-    """The files of the plan; request files get the new path of their results, which move in the same changeset."""
+def _planned_files(context: BoardContext, rename: RenamePlan) -> tuple[FilePlan, ...]:
+    """The files of the plan; request files also name the new places of their results, which move in the same changeset,
+    and the details repo, which may not."""
     if rename.kind != "requests":
         return rename.files
+    details = context.board.repos.details(rename.old)
     return tuple(
-        replace(file, data=_with_results_path(file.data, rename)) if file.moves else file for file in rename.files
+        replace(file, data=_with_places(file.data, rename, details)) if file.moves else file for file in rename.files
     )
 
 
-def _with_results_path(data: bytes, rename: RenamePlan) -> bytes:
+def _with_places(data: bytes, rename: RenamePlan, details: str) -> bytes:
     raw = data.decode()
-    ours = json.loads(raw.removeprefix("\ufeff")).get(OURS)
-    path = ours.get("results") if isinstance(ours, dict) else None
-    if not isinstance(path, str) or result_place(rename.old, rename.new, path) == path:
+    ours = ours_in(json.loads(raw.removeprefix("\ufeff")))
+    facts = {**ours, **_moved_results(rename, ours)}
+    if isinstance(kept := ours.get("kept"), dict):
+        facts["kept"] = {**kept, **_moved_results(rename, kept)}
+    if facts == ours:
         return data
-    return edit(raw, {OURS: {**ours, "results": result_place(rename.old, rename.new, path)}}).encode()
+    return edit(raw, {OURS: {**facts, "details": ours.get("details") or details}}).encode()
+
+
+def _moved_results(rename: RenamePlan, facts: Mapping[str, Any]) -> dict[str, str]:
+    """The new path of the results that `facts` name, if they move."""
+    path = facts.get("results")
+    if not isinstance(path, str) or (place := result_place(rename.old, rename.new, path)) == path:
+        return {}
+    return {"results": place}
 
 
 def plan(context: BoardContext, words: dict[str, str], repo: Repo) -> ChangesetPart | Problem:
@@ -91,7 +104,7 @@ def plan(context: BoardContext, words: dict[str, str], repo: Repo) -> ChangesetP
         return error.problem
     rename = plan_rename(source.kind, words["old"], words["new"], base.files, base.new_files)
     problems = _allow_no_files(rename).problems
-    return problems[0] if problems else ChangesetPart(repo, base.commit, _planned_files(rename))
+    return problems[0] if problems else ChangesetPart(repo, base.commit, _planned_files(context, rename))
 
 
 def objection(
@@ -109,15 +122,13 @@ def objection(
 
 
 def follow_up(
-    context: BoardContext, words: dict[str, str], commits: Sequence[tuple[Repo, str]], cause: str
+    context: BoardContext,
+    words: dict[str, str],
+    commits: Sequence[tuple[Repo, str]],  # noqa: ARG001  the sync of the requests repo reads them
+    cause: str,
 ) -> tuple[Note, ...]:
-    """Move the origins of requests, the flag and the details dataset. Return notes about the dataset."""
+    """Move the flag and the details dataset. Return notes about the dataset."""
     old, new = words["old"], words["new"]
-    for repo, commit in commits:
-        if repo == context.requests:
-            paths = context.hub.changed_paths(repo, f"{commit}^", commit)
-            places = [(path, request_place(old, new, path)) for path in paths]
-            context.index.put_origins((place, context.index.origin(path)) for path, place in places if path != place)
     rename_flags(context, old, new, cause)
     return _move_details(context, old, new)
 

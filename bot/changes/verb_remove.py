@@ -7,12 +7,11 @@ Nothing is deleted.
 from __future__ import annotations
 
 from bot.changes import applying, proposals
-from bot.changes.proposals import What, proposal_answer, proposed_by
+from bot.changes.proposals import What, not_proposed, proposal_answer, proposed_by
 from bot.changes.removals import REMOVE, RESTORE, Removal
-from bot.core.commands.answers import acting, say
+from bot.core.commands.answers import acting
 from bot.core.commands.model import Answer, Call, Verb
 from bot.core.commands.parameters import NAMED, OWNERS, PRECISION, REASON, WEIGHTS, WHY
-from bot.core.render import Safe
 from leaderboard.reasons import Problem
 from redis_state.clock import iso
 
@@ -37,12 +36,12 @@ def _run(call: Call, what: What, removal: Removal) -> Answer:
         "at": iso(call.comment.created_at.timestamp()),
     }
 
-    def act() -> Safe:
+    def act() -> Answer:
         posted = proposed_by(call)
         if posted is None:
             parts = removal.prepare(call.context, words)
             if isinstance(parts, Problem):
-                return say("propose", how="no", problems=[parts], digest="")
+                return not_proposed([parts])
             by = call.person.name if call.is_maintainer else ""
             proposal = proposals.propose(call.context, what, words, parts, by=by)
             posted = proposals.post(call.context, call.repo, call.thread, call.cause, proposal)

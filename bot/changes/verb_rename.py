@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from bot.changes import proposals
 from bot.changes import renames as rename_saga
-from bot.changes.proposals import proposal_answer, proposed_by
+from bot.changes.proposals import not_proposed, proposal_answer, proposed_by
 from bot.changes.rename_sources import TooMuchToRead
-from bot.core.commands.answers import acting, say
+from bot.core.commands.answers import acting
 from bot.core.commands.model import Answer, Call, Param, Verb
 from bot.core.commands.parameters import OWNERS
-from bot.core.render import Safe
 
 OLD = Param("model", "model", "the model's id as this leaderboard knows it, org/name", required=True)
 NEW = Param("new", "model", "the model's new id on the Hub, org/name", required=True)
@@ -19,17 +18,17 @@ def run(call: Call) -> Answer:
     """Plan the rename and post the plan as a proposal."""
     old, new = call.get("model"), call.get("new")
 
-    def act() -> Safe:
+    def act() -> Answer:
         earlier = proposed_by(call)
         if earlier is not None:  # a process that died posted it; a maintainer may even have approved it since
             return proposal_answer(earlier.proposal)
         try:
             verdict, parts = rename_saga.prepare(call.context, old, new, [call.person])
         except TooMuchToRead as error:
-            return say("propose", how="no", problems=[error.problem], digest="")
+            return not_proposed([error.problem])
         problems = [line.problem for line in verdict.lines if not line.ok]
         if problems:
-            return say("propose", how="no", problems=problems, digest="")
+            return not_proposed(problems)
         words = {"old": old, "new": new, "asked": call.person.name, "asked_id": call.person.id}
         proposal = proposals.propose(call.context, "rename", words, parts)
         posted = proposals.post(call.context, call.repo, call.thread, call.cause, proposal, verdict.lines)

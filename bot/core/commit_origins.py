@@ -11,7 +11,7 @@ waiting requests.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -66,7 +66,9 @@ def is_own_work(me: Account, entry: LogEntry) -> bool:
     return is_ours(me, entry) and _MERGED.search(entry.title) is None
 
 
-def note_origins(context: BoardContext, view: MirrorView, history: CommitHistory) -> None:
+def note_origins(
+    context: BoardContext, view: MirrorView, history: CommitHistory, *, except_for: Collection[str] = ()
+) -> None:
     """Store the origins of the files in `history`, oldest commit first: the last author of a file is its origin.
 
     In a history without a start, only merged pull requests are stored, because they have a thread.
@@ -84,7 +86,7 @@ def note_origins(context: BoardContext, view: MirrorView, history: CommitHistory
         if origin is None and (history.seen is None or is_ours(history.me, entry)):
             continue
         origin = origin or _author(context, entry, front_ends)
-        context.index.put_origins((path, origin) for path in _requests(context, view, entry))
+        context.index.put_origins((path, origin) for path in _requests(context, view, entry) if path not in except_for)
 
 
 def know_origin(context: BoardContext, request: Request) -> None:

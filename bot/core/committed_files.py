@@ -47,13 +47,20 @@ class CommittedFiles:
         One call; up to four more if the Hub has no such file and the mirror lacks `commit`. The caller must not have
         the mirror open, because a fetch waits for its readers. Raises TooLarge, HubError and MirrorDamaged.
         """
-        file = self._hub.find_file(self._repo, path, commit, max_bytes=max_bytes)
+        file = self._ask(path, commit, max_bytes)
         return file if file is not None else self._read_in_git(path, commit, max_bytes)
 
     def read_with(self, view: MirrorView, path: str, commit: str, *, max_bytes: int) -> File | None:
         """`read`, for a caller that has the mirror open and sees `commit` there. One call."""
-        file = self._hub.find_file(self._repo, path, commit, max_bytes=max_bytes)
+        file = self._ask(path, commit, max_bytes)
         return file if file is not None else _file(view, path, commit, max_bytes)
+
+    def _ask(self, path: str, commit: str, max_bytes: int) -> File | None:
+        """The file as the Hub sends it; None if it answers that there is none. One call."""
+        try:
+            return self._hub.read_file(self._repo, path, commit, max_bytes=max_bytes)
+        except EntryNotFound:
+            return None
 
     def _read_in_git(self, path: str, commit: str, max_bytes: int) -> File | None:
         mirror = self._mirror()

@@ -42,7 +42,7 @@ from redis_state.heartbeats import WorkerRegistry
 from redis_state.keys import Keys
 from redis_state.meters import Meters
 from redis_state.parking import ParkedSyncs
-from redis_state.redis import Redis
+from redis_state.redis import Redis, text
 from redis_state.shadowed_writes import ShadowList
 from redis_state.webhook_quota import WebhookQuota
 
@@ -89,6 +89,7 @@ class BoardContext:
         self.requests = Repo("dataset", self.board.repos.requests)
         self.results = Repo("dataset", self.board.repos.results)
         self.logs = Repo("dataset", self.board.repos.logs)
+        self.private_logs = Repo("dataset", self.board.repos.private_logs)
         self.community = Repo(self.board.repos.community_type, self.board.repos.community)
         self.flags_repo = Repo("dataset", self.board.repos.flags) if self.board.repos.flags else None
         self.contents = Repo("dataset", self.board.repos.contents) if self.board.repos.contents else None
@@ -101,6 +102,8 @@ class BoardContext:
         self.pauses = Pauses(self.redis, self.keys)
         self.last_snapshot: QueueSnapshot | None = None
         self._logs_private: tuple[bool, float] | None = None
+        self.private_logs_ready: tuple[bool, float] | None = None
+        """Whether the private logs repo can be used, and when this was found out (`bot.core.log_repos`)."""
         self.request_files = CommittedFiles(self.hub, self.heads, lambda: self.mirror, self.requests)
         self.adoption = Adoption(self.hub, self.redis, self.keys, self.requests, self.request_files)
         shadow = ShadowList(self.redis, self.keys)
@@ -123,11 +126,14 @@ class BoardContext:
     @property
     def shared(self) -> frozenset[str]:
         """Ids of the repos whose files the bot changes: it writes to no other, even if an edit is staged for one."""
-        repos = (self.requests, self.results, self.logs, self.flags_repo, self.contents)
+        repos = (self.requests, self.results, self.logs, self.private_logs, self.flags_repo, self.contents)
         return frozenset(repo.id for repo in repos if repo is not None)
 
     def is_logs_repo_private(self) -> bool:
-        """Whether the logs repo is private; False if it does not exist. One call every VISIBILITY_CACHE_SECONDS."""
+        """Whether the logs repo is private; False if it does not exist. One call every VISIBILITY_CACHE_SECONDS.
+
+        The answer is stored for the web server, which has no token.
+        """
         known = self._logs_private
         if known is None or time.monotonic() - known[1] > VISIBILITY_CACHE_SECONDS:
             try:
@@ -135,7 +141,12 @@ class BoardContext:
             except NotFound:
                 return False
             self._logs_private = known
+            self.redis.hset(self.keys.hub_state, "logs", "private" if known[0] else "public")
         return known[0]
+
+    def has_public_logs(self) -> bool:
+        """Whether the logs repo is public, as far as a sync has found out."""
+        return text(self.redis.hget(self.keys.hub_state, "logs") or b"") == "public"
 
     def queue(self, tier: Tier) -> str:
         """Name of the RQ queue of `tier`."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import socket
 from pathlib import Path
 
 from pydantic import AliasChoices, Field, SecretStr
@@ -88,8 +90,29 @@ class BotSettings(SharedSettings):
         """The board in the board file. Raises SettingsError."""
         try:
             return parse_board(self.board.read_text("utf-8"))
+        except FileNotFoundError as error:
+            raise SettingsError(
+                f"There is no board file {self.board} in {Path.cwd()}. Run the command where it is, set STEWARD_BOARD "
+                "to its path, or make a new board with `steward init --org ORG --url URL`."
+            ) from error
         except (OSError, BadBoard) as error:
             raise SettingsError(f"STEWARD_BOARD={self.board}: {error}") from error
+
+    def require_free_port(self) -> None:
+        """Raise SettingsError if the web server cannot listen at its address, such as when another program does."""
+        try:
+            family, kind, _, _, address = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)[0]
+            with socket.socket(family, kind) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the web server does
+                probe.bind(address)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                words = f"The web server cannot listen at {self.host}:{self.port}: {error}. Set STEWARD_HOST."
+                raise SettingsError(words) from error
+            raise SettingsError(
+                f"Port {self.port} of {self.host} is taken: another program listens there, perhaps a `steward up` "
+                "that still runs. Stop it, or set STEWARD_PORT to a free port."
+            ) from error
 
     def token(self) -> str:
         """The bot's token for the Hub. Raises SettingsError if there is none."""

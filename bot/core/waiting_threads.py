@@ -1,21 +1,28 @@
 """The list of threads that wait for a maintainer, in Redis.
 
-The syncs of threads maintain it. After Redis was lost it is rebuilt from the open threads, which are read in turn.
+The syncs of threads maintain it, each part of a thread by itself. After Redis was lost it is rebuilt from the open
+threads, which are read in turn.
 """
 
 from __future__ import annotations
 
 import json
+from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bot.core.context import BoardContext, thread_key
 from hub.records import Repo, Thread
-from leaderboard.triage import Topic
 from redis_state.redis import text
 
 DIGEST = "digest"
 """Dirty key of the discussion that lists the threads that wait for a maintainer (`bot.threads.maintainers_list`)."""
+
+
+Part = Literal["", "appeal", "plan", "pull"]
+"""Why a thread waits: a post that needs a person; an appeal against a flag; a plan, or a pull request, to approve."""
+PLAN, PULL = "plan to approve", "pull request"
+"""Topics of waiting threads beside those of triage."""
 
 
 class WaitingThread(BaseModel):
@@ -30,24 +37,41 @@ class WaitingThread(BaseModel):
     since: float
 
 
-def note(context: BoardContext, repo: Repo, thread: Thread, topic: Topic | None) -> None:
-    """Put `thread` on the list, or remove it if it does not wait (`topic` None). One round trip."""
-    key = thread_key(repo, thread.num)
+def note(
+    context: BoardContext, repo: Repo, thread: Thread, topic: str | None, *, part: Part = "", since: float | None = None
+) -> None:
+    """Put `thread` on the list because of `part` of it, or remove that part if it does not wait (`topic` None). One
+    round trip."""
+    key = _key(repo, thread.num, part)
     if topic is None:
         context.redis.hdel(context.keys.waiting_threads, key)
         return
     fields = {
         "title": thread.title[:200],
         "url": f"{context.address(repo)}/discussions/{thread.num}",
-        "topic": topic.value,
+        "topic": topic,
         "author": thread.author_name,
-        "since": thread.created_at.timestamp(),
+        "since": thread.created_at.timestamp() if since is None else since,
     }
     context.redis.hset(context.keys.waiting_threads, key, json.dumps(fields))
 
 
+def forget_thread(context: BoardContext, repo: Repo, number: int) -> None:
+    """Remove all parts of a thread that is closed or gone. One round trip."""
+    context.redis.hdel(context.keys.waiting_threads, *(_key(repo, number, part) for part in get_args(Part)))
+
+
+def is_noted(context: BoardContext, repo: Repo, number: int) -> bool:
+    """Whether the thread waits for an answer to what people wrote. One round trip."""
+    return bool(context.redis.hexists(context.keys.waiting_threads, _key(repo, number, "")))
+
+
+def _key(repo: Repo, number: int, part: Part) -> str:
+    return f"{thread_key(repo, number)} {part}".rstrip()
+
+
 def noted_threads(context: BoardContext) -> dict[str, WaitingThread]:
-    """Dirty key → thread, the longest waiting first."""
+    """Dirty key and part → thread, the longest waiting first."""
     noted = {text(key): _waiting(raw) for key, raw in context.redis.hgetall(context.keys.waiting_threads).items()}
     readable = ((key, thread) for key, thread in noted.items() if thread is not None)
     return dict(sorted(readable, key=lambda item: item[1].since))

@@ -141,7 +141,7 @@ def _may_relaunch(context: BoardContext, gathered: RequestFacts) -> bool:
         repo=f"{context.requests.kind}/{context.requests.id}",
         does=f"Try {gathered.request.path.model} again",
         path=str(gathered.request.path),
-        status=Status.RERUN.value,
+        status=context.board.listed(Status.RERUN).value,
     )
     return context.effects.allows(shadowed)
 

@@ -16,6 +16,7 @@ import structlog
 from pydantic import ValidationError
 
 from bot.core.context import BoardContext, request_key
+from bot.core.log_repos import logs_repo, may_store_logs, public_log
 from bot.evaluations import timing
 from bot.ledger.edits import PutFile
 from bot.queue.dispatching import QUEUE
@@ -61,7 +62,7 @@ def finish(context: BoardContext, request: Request, file: File, entry: IndexEntr
         fail(context, request, file, entry, cause("results-refused").failure(str(error)), outcome, text)
         return
     timing.count_end(context, entry, outcome.attempt, "finished", seconds=outcome.ended - outcome.started)
-    log_url = log_address(context, request, outcome) if may_keep_log(context, request) else ""
+    log_url = log_address(context, request, outcome)
     has_log = keep_log(context, request, outcome, text)
     if not (has_log & keep_results(context, request, outcome, path, data)):
         return
@@ -71,7 +72,8 @@ def finish(context: BoardContext, request: Request, file: File, entry: IndexEntr
         with_score_table(context, view_of(context, entry, request, "finished"), scores, request, results),
         results_url=context.address(context.results, path),
         details_url=context.address(details_repo(context, request)),
-        log_url=log_url,
+        log_url=public_log(context, log_url),
+        has_log=bool(log_url),
     )
     entry = update_status(context, entry, view, named=request.file.steward.thread)
     context.index.put(entry)
@@ -106,9 +108,12 @@ def fail(
     timing.count_end(context, entry, attempt, failure.fault)
     if outcome is not None and not keep_log(context, request, outcome, text):
         return
-    has_log = outcome is not None and may_keep_log(context, request)
-    log_url = log_address(context, request, outcome) if outcome is not None and has_log else None
-    view = replace(view_of(context, entry, request, "failed", failure=failure), log_url=log_url or "")
+    log_url = log_address(context, request, outcome) if outcome is not None else ""
+    view = replace(
+        view_of(context, entry, request, "failed", failure=failure),
+        log_url=public_log(context, log_url),
+        has_log=bool(log_url),
+    )
     entry = update_status(context, entry, view, named=request.file.steward.thread)
     context.index.put(entry)
     pass_by(THREAD_UPDATED)
@@ -117,11 +122,11 @@ def fail(
         file_revision = request.file.steward.revision or request.file.revision or "main"
         tried = outcome.revision if outcome is not None else file_revision
         step = transitions.restore_transition(
-            entry.kept, tried=tried, failure=failure, log=log_url, thread=entry.thread, number=number
+            entry.kept, tried=tried, failure=failure, log=log_url or None, thread=entry.thread, number=number
         )
     else:
-        step = transitions.fail_transition(failure=failure, log=log_url, thread=entry.thread, number=number)
-    after = _log_edits(outcome) if outcome is not None and has_log else ()
+        step = transitions.fail_transition(failure=failure, log=log_url or None, thread=entry.thread, number=number)
+    after = _log_edits(outcome) if outcome is not None and log_url else ()
     name = f"fail {attempt or entry.path}"
     stage_transition(context, request, file, step, name=name, line=f"Fail {request.path.model}", after=after)
 
@@ -137,10 +142,10 @@ def end_attempt(context: BoardContext, entry: IndexEntry, attempt: str) -> Index
     return ended
 
 
-def may_keep_log(context: BoardContext, request: Request) -> bool:
-    """Whether the logs repo may hold the log: that of a private or gated model, only if the repo is private."""
-    access = context.index.get(str(request.path)).standing.access
-    return access == "public" or context.is_logs_repo_private()
+def _log_repo(context: BoardContext, request: Request) -> Repo | None:
+    """The repo for the request's logs; None where there is none that may hold them."""
+    repo = logs_repo(context, context.index.get(str(request.path)).standing.access)
+    return repo if may_store_logs(context, repo) else None
 
 
 def keep_log(context: BoardContext, request: Request, outcome: Outcome, text: str) -> bool:
@@ -149,7 +154,7 @@ def keep_log(context: BoardContext, request: Request, outcome: Outcome, text: st
     If not, they are staged.
     """
     log_edit, outcome_edit = _log_edits(outcome)
-    if not may_keep_log(context, request):
+    if (repo := _log_repo(context, request)) is None:
         return True
     if context.ledger.edits.landed(log_edit, outcome_edit):
         return True
@@ -159,7 +164,7 @@ def keep_log(context: BoardContext, request: Request, outcome: Outcome, text: st
     line, wake = f"Add the log of {model}", (request_key(path),)
     folder = f"{model}/{outcome.attempt}"
     return not context.effects.stage(
-        context.logs,
+        repo,
         PutFile(id=log_edit, path=f"{folder}/log.txt", data=log_data, line=line, subject=path, wake=wake),
         PutFile(id=outcome_edit, path=f"{folder}/outcome.json", data=outcome_data, line=line, subject=path, wake=wake),
     )
@@ -176,8 +181,9 @@ def keep_results(context: BoardContext, request: Request, outcome: Outcome, path
 
 
 def log_address(context: BoardContext, request: Request, outcome: Outcome) -> str:
-    """The address of the log of an attempt."""
-    return context.address(context.logs, f"{request.path.model}/{outcome.attempt}/log.txt")
+    """The address of the log of an attempt; "" where it is not stored."""
+    repo = _log_repo(context, request)
+    return context.address(repo, f"{request.path.model}/{outcome.attempt}/log.txt") if repo is not None else ""
 
 
 def _log_edits(outcome: Outcome) -> tuple[str, str]:
@@ -200,7 +206,9 @@ def check(context: BoardContext, request: Request, outcome: Outcome) -> tuple[st
     if path is None:
         raise OutcomeMismatch(f"{details.results_path[:100]} is not the name of a results file")
     try:
-        file = context.hub.read_file(repo, details.results_path, details.commit, max_bytes=MAX_BYTES)
+        file = context.hub.find_file(repo, details.results_path, details.commit, max_bytes=MAX_BYTES)
+        if file is None:
+            raise OutcomeMismatch(f"{details.results_path} is not in the details repo")
         results = read_results(file.data, context.suite)
         if not _is_on_main(context, repo, details, file):
             raise OutcomeMismatch("the results are not on the main branch, where workers alone write")

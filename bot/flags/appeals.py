@@ -106,7 +106,7 @@ def reopen(context: BoardContext, repo: Repo, thread: Thread, appeals: Sequence[
     marker = context.marker(REOPENED, appeal.comment.id)
     if not context.effects.set_status(repo, thread.num, "open", marker, asked=True):
         return 0
-    note(context, repo, thread, Topic.APPEAL)
+    note(context, repo, thread, Topic.APPEAL, part="appeal")
     return say(context, repo, thread, REOPENED, appeal.comment.id, name, **limits)
 
 

@@ -56,7 +56,7 @@ def gather_subject(context: BoardContext, model: str) -> ExaminedModel | None:
     """`model` as the Hub has it now; None where the bot cannot read it, or it is private."""
     try:
         facts = context.hub.model_facts(model)
-    except (NotFound, BadRequest, Gated, Disabled):
+    except (NotFound, BadRequest, Gated, Disabled, TooLarge):
         return None
     if facts.private:
         return None

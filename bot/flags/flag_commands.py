@@ -17,6 +17,7 @@ from bot.flags.model_names import ResolvedName, find_model
 from hub.records import Repo, Thread
 from leaderboard.flags import FlagScope
 from leaderboard.links import models_in
+from leaderboard.options import precision_named
 from leaderboard.roles import Person
 
 FlagOutcome = Literal[
@@ -112,7 +113,7 @@ def problem_with(models: Sequence[str], reason: str, limit: int) -> FlagResult |
 
 def resolve_scope(context: BoardContext, requested: FlagScope) -> FlagScope | None:
     """The scope in the form that evaluations have; None for one that matches no evaluation, such as a branch."""
-    revision, written = requested.revision.lower(), requested.precision.casefold()
+    revision, written = requested.revision.lower(), precision_named(requested.precision).casefold()
     precision = next((known for known in context.board.precisions if known.casefold() == written), "")
     is_valid = (not revision or _COMMIT.fullmatch(revision)) and bool(written) == bool(precision)
     return FlagScope(revision=revision, precision=precision) if is_valid else None

@@ -85,20 +85,20 @@ def sync_flag_thread(context: BoardContext, repo: Repo, thread: Thread, *, is_st
     posted = _sync_comments(context, repo, thread, records, found_appeals)
     posted += evidence_recheck.report_gone(context, repo, thread, records)
     standing = [record for record in records if record.stands]
+    _note_waiting(context, repo, thread, found_appeals if standing else ())
     if standing:
         posted += appeals.reopen(context, repo, thread, found_appeals)
-        _note_waiting(context, repo, thread, found_appeals)
         last_appeal = found_appeals[-1].comment.id if found_appeals else ""
         evidence_recheck.request_rechecks(context, standing, last_appeal=last_appeal)
     return posted
 
 
 def _note_waiting(context: BoardContext, repo: Repo, thread: Thread, found_appeals: Sequence[Appeal]) -> None:
-    """Put an open thread on the maintainers' list while it waits for their answer."""
-    if thread.status == "open" and (
+    """Put an open thread on the maintainers' list while it waits for their answer, and take it off afterwards."""
+    waits = thread.status == "open" and (
         appeals.unanswered(context, thread, found_appeals) or evidence_recheck.is_unanswered(context, thread)
-    ):
-        note(context, repo, thread, Topic.APPEAL)
+    )
+    note(context, repo, thread, Topic.APPEAL if waits else None, part="appeal")
 
 
 def mark_threads(context: BoardContext, records: Iterable[FlagRecord]) -> None:

@@ -12,7 +12,8 @@ from typing import Literal
 
 from bot.core.context import BoardContext
 from bot.model_facts.board_facts import model_of
-from hub.errors import BadRequest, Disabled, Gated, RepoNotFound, RevisionNotFound
+from hub.errors import BadRequest, Disabled, Gated, RepoNotFound, RevisionNotFound, TooLarge
+from hub.records import Repo
 from leaderboard.flag_tables import tidy
 from leaderboard.requests import is_model
 
@@ -62,3 +63,5 @@ def _hub_name(context: BoardContext, name: str) -> str | None:
         return name
     except (RepoNotFound, BadRequest):
         return None
+    except TooLarge:
+        return None if context.hub.is_private(Repo("model", name)) else name

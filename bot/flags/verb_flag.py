@@ -9,7 +9,7 @@ before the reason, or after it where the reason is in quotes; a command without 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from bot.core.commands.answers import acting
 from bot.core.commands.model import Answer, Call, CommandPlace, Param, Verb
@@ -19,12 +19,19 @@ from bot.core.render import Safe, plain, render
 from bot.flags import decisions
 from bot.flags.flag_commands import FlagCommand, FlagResult, FlagSource
 from leaderboard.flags import CATEGORIES, FlagScope
+from redis_state.board.decisions import Outcome
 
 CATEGORY = Param("category", "choice", "what is wrong with the model", required=True, choices=tuple(CATEGORIES))
 WHY = Param("reason", "words", "the models, then the reason; everybody can read it", required=True)
 MODELS = Param("models", "words", "the models, if the reason comes first, in quotes")
 REVISION = Param("revision", "word", "flag only this commit", by_name=True)
 PRECISION = Param("precision", "word", "flag only this precision", by_name=True)
+
+OUTCOMES: Mapping[str, Outcome] = {
+    **dict.fromkeys(("flagged", "lifted", "dismissed", "upheld", "reported"), "done"),
+    **dict.fromkeys(("not-flagged", "nothing"), "unchanged"),
+}
+"""All other results are refusals."""
 
 
 def run_flag(call: Call) -> Answer:
@@ -68,8 +75,9 @@ def _source(call: Call) -> FlagSource:
     return FlagSource(call.repo, call.thread, call.person, call.cause, path or "")
 
 
-def _reply(call: Call, done: FlagResult) -> Safe:
-    return reply(done, usage=call.verb.usage, example=_models_first(call) or next(iter(call.verb.examples), ""))
+def _reply(call: Call, done: FlagResult) -> Answer:
+    text = reply(done, usage=call.verb.usage, example=_models_first(call) or next(iter(call.verb.examples), ""))
+    return Answer(text, outcome=OUTCOMES.get(done.how, "refused"))
 
 
 def _models_first(call: Call) -> str:

@@ -15,10 +15,12 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from io import BytesIO
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from hub.file_checks import has_content
 from hub.records import Change, DeleteFile, WriteFile
 from leaderboard.jsontext import BOM, JsonObject, is_same, object_in
 from leaderboard.jsontext import edit as edit_text
@@ -216,7 +218,7 @@ def _is_blob_id(oid: str) -> bool:
 
 def is_content(oid: str, data: bytes) -> bool:
     """Whether the file `oid` (a git blob id, or the sha256 of one that LFS stores) holds `data`."""
-    return oid == (blob_id(data) if _is_blob_id(oid) else hashlib.sha256(data).hexdigest())
+    return has_content(BytesIO(data), oid)
 
 
 def message(edits: Sequence[AnyEdit]) -> tuple[str, str]:

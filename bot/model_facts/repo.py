@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hub.client import Hub
-from hub.errors import EntryNotFound, TooLarge
+from hub.errors import TooLarge
 from hub.records import Repo
 from leaderboard.admission.facts import ModelFile
 
@@ -31,20 +31,18 @@ class ModelRepo:
         return file.size if file is not None else None
 
     def save(self, name: str, folder: Path, *, max_bytes: int) -> bool:
-        """Save a file of the repo in `folder`. Return False where the repo has no such file.
+        """Save a file of the repo in `folder`. Return False where the listing of the repo has no such file.
 
-        One call, none where the listing shows that the file is too large. Raises hub.errors.TooLarge.
+        One call, none where the listing shows that the file is too large. Raises hub.errors.TooLarge, and EntryNotFound
+        where the Hub contradicts its listing: that is no fact about the model.
         """
         if not self.has(name):
             return False
         size = self.size(name)
         if size is not None and size > max_bytes:
             raise TooLarge(f"{name} has {size:,} bytes; the limit is {max_bytes:,}.")
-        try:
-            with (folder / Path(name).name).open("w+b") as target:
-                self.hub.save_file(self.repo, name, self.sha, target, max_bytes=max_bytes)
-        except EntryNotFound:
-            return False
+        with (folder / Path(name).name).open("w+b") as target:
+            self.hub.save_file(self.repo, name, self.sha, target, max_bytes=max_bytes)
         return True
 
     def start(self, name: str, length: int) -> bytes:

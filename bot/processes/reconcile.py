@@ -5,7 +5,7 @@ the number of requests:
 
     requests     read the refs; if they moved, the history, a fetch, and marks for changed files             1 call
     threads:…    the newest threads and one page of the open ones, for each of three repos                   6 calls
-    webhooks     enable disabled or suspended ones again                                                     1 call
+    webhooks     enable disabled or suspended ones again; from time to time the logs repo's visibility    1 or 2 calls
     reconcile    requests without a verdict, or whose attempt no worker runs; shrink large mirrors           0 calls
     flags        read the head of the flags repo, if the board has one                                       1 call
     contents     read the heads of the aggregated table's sources, if the board has one                     3 calls
@@ -85,6 +85,7 @@ def sync_reconcile(context: BoardContext) -> None:
 def sync_webhooks(context: BoardContext) -> None:
     """Enable disabled webhooks again, and note whether the webhooks are reliable."""
     WebhookQuota(context.redis, context.keys).judge(now=context.now())
+    context.is_logs_repo_private()  # stored for the web server
     try:
         hooks = [hook for hook in context.hub.webhooks() if watched(context, hook)]
         for hook in hooks:

@@ -51,7 +51,7 @@ from bot.threads.maintainers_list import sync_digest
 from bot.threads.threads import sync_thread, sync_threads
 from bot.web.mailbox_syncs import sync_check, sync_maintainer_action, sync_submission
 from hub.budget import Urgency, urgency
-from hub.errors import BadToken, HubError, RateLimited, Transient
+from hub.errors import BadToken, Garbled, HubError, RateLimited, Transient
 from redis_state.attempts import BEAT
 from redis_state.board.messages import ApiSubmission, CheckQuestion, MaintainerAction
 from redis_state.board.pauses import PAUSED
@@ -231,12 +231,12 @@ class SyncLoop:
         wait = min(LONGEST_WAIT, FIRST_WAIT * 2.0 ** min(tries - 1, 10))
         if isinstance(error, RateLimited):
             wait = max(min(wait, AWAY_WAIT), error.seconds)  # the Hub says how long: no need for ever longer waits
-        elif isinstance(error, (Transient, BadToken)):
+        elif isinstance(error, (Transient, BadToken)) and self._is_away(error):
             self._away, wait = True, min(wait, AWAY_WAIT)
             self._note({"failed": now, "error": words, "at": iso(now)})
         elif isinstance(error, UnusableFolder):
             wait = min(wait, AWAY_WAIT)  # the machine's fault, not the key's
-        elif tries >= LAST_TRY:
+        elif tries >= LAST_TRY and not isinstance(error, NOT_ITS_OWN):
             log.error("sync parked", error=words, tries=tries)
             self.context.meters.count("syncs", claim.key.partition(":")[0], "parked")
             self.context.parking.park(ParkedSync(key=claim.key, error=words, tries=tries, since=now))
@@ -244,6 +244,16 @@ class SyncLoop:
         log.warning("sync failed", error=words, tries=tries, again_in=wait)
         self.context.meters.count("syncs", claim.key.partition(":")[0], "failed")
         return now + wait
+
+    def _is_away(self, error: HubError) -> bool:
+        """Whether the Hub is away for all keys. A garbled answer may concern one thing alone: a second call tells."""
+        if not isinstance(error, Garbled):
+            return True
+        try:
+            self.context.hub.present_id(self.context.requests)
+        except HubError:
+            return True
+        return False
 
     def _measured(self) -> None:
         """Store the counters, and the rest of the Hub's rate-limit windows."""

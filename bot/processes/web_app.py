@@ -162,6 +162,7 @@ def run(app: FastAPI, settings: BotSettings) -> None:
 
 
 def serve(settings: BotSettings) -> None:
-    """Run the web server until SIGTERM or Ctrl-C."""
+    """Run the web server until SIGTERM or Ctrl-C. Raises SettingsError if its port is taken."""
     configure_logs(settings.log_level, as_json=settings.log_json)
+    settings.require_free_port()
     run(create_app(settings), settings)

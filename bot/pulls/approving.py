@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import assert_never
 
+from bot.core.commands.model import Answer
 from bot.core.context import BoardContext, thread_key
 from bot.core.pull_records import PullRequestRecord, find_report, situation
 from bot.core.render import Safe
@@ -12,8 +14,16 @@ from bot.pulls.merging import MergeResult, merge_checked, settle_merged
 from bot.pulls.pull_texts import Approval, approval_answer
 from hub.errors import ThreadNotFound
 from hub.records import Repo, Thread
+from redis_state.board.decisions import Outcome
 from redis_state.dirty import SyncPriority
 
+_OUTCOMES: Mapping[Approval, Outcome] = {
+    "merged": "done",
+    "over": "unchanged",
+    "refused": "failed",
+    "taken-back": "failed",
+}
+"""All other answers are refusals."""
 MIN_SHA_LENGTH = 7
 """Characters of a commit's id that an approval needs at least, as many as the Hub's pages show."""
 
@@ -24,11 +34,13 @@ class ApprovalResult:
 
     merged: bool
     text: Safe
+    outcome: Outcome = "refused"
 
 
-def approve(context: BoardContext, repo: Repo, number: int, sha: str, by: str) -> Safe:
-    """The answer of `decide`."""
-    return decide(context, repo, number, sha, by).text
+def approve(context: BoardContext, repo: Repo, number: int, sha: str, by: str) -> Answer:
+    """The result of `decide` as the answer to a command."""
+    result = decide(context, repo, number, sha, by)
+    return Answer(result.text, outcome=result.outcome)
 
 
 def decide(context: BoardContext, repo: Repo, number: int, sha: str, by: str) -> ApprovalResult:
@@ -83,7 +95,8 @@ def _approve(
 
 
 def _result(answer: Approval, **variables: str) -> ApprovalResult:
-    return ApprovalResult(answer == "merged", approval_answer(answer, **variables))
+    text = approval_answer(answer, **variables)
+    return ApprovalResult(answer == "merged", text, _OUTCOMES.get(answer, "refused"))
 
 
 def _answer(merge: MergeResult, variables: dict[str, str]) -> ApprovalResult:

@@ -30,6 +30,7 @@ from bot.core.pull_records import (
     remember,
     situation,
 )
+from bot.core.waiting_threads import PULL, note
 from bot.pulls.checks import PullRequestCheck, check
 from bot.pulls.merging import MAX_DIFF, merge_checked, settle_merged
 from bot.pulls.rename_pulls import RenameCheck, check_rename, mark_linked
@@ -42,6 +43,7 @@ from leaderboard.changes import FileChange
 from leaderboard.effects import Effect, EffectMode
 from leaderboard.rename_claims import read_claim
 from leaderboard.renames import Kind
+from leaderboard.triage import Topic
 from redis_state.crashpoints import pass_by, point
 
 log = structlog.get_logger()
@@ -49,6 +51,8 @@ log = structlog.get_logger()
 RETRY_SECONDS = 1.0
 """Delay until the next sync, where the pull request changed during this one."""
 CORRECTABLE = ("problems", "mixed")
+AUTHORS = (*CORRECTABLE, "nothing")
+"""Results after which the next step is the author's."""
 
 REPORTED = point("pull request reported on, not remembered")
 
@@ -80,6 +84,7 @@ def _bring_in_step(context: BoardContext, repo: Repo, seen: Thread) -> tuple[int
         forget(context, repo, seen.num)
         return 0, None
     if _is_current(context, repo, seen, record):
+        _note_waiting(context, repo, seen, record)
         return 0, _merge_if_allowed(context, repo, seen, record)
     reported_head = "" if record is None else record.situation.head
     has_moved = reported_head not in ("", seen.head_commit)
@@ -137,6 +142,7 @@ def _check(context: BoardContext, repo: Repo, number: int, reported_head: str) -
         log.info("moved while it was checked", pull=number, status=fresh.status)
         return 0, context.now() + RETRY_SECONDS
     if checked is None:
+        _note_waiting(context, repo, fresh, None)
         remember(context, repo, number, PullRequestMemo(head=now.head, held=now, silent=True))
         return 0, None
     void = reported_head if reported_head != now.head else ""
@@ -144,6 +150,7 @@ def _check(context: BoardContext, repo: Repo, number: int, reported_head: str) -
     pass_by(REPORTED)
     record = record_of(checked, now)
     log.info("pull request", repo=repo.id, pull=number, head=now.head, result=record.result, report=written)
+    _note_waiting(context, repo, fresh, record)
     held = now if written == "held" else None
     remember(
         context, repo, number, PullRequestMemo(head=now.head, heard=_count_relevant_comments(context, fresh), held=held)
@@ -154,6 +161,16 @@ def _check(context: BoardContext, repo: Repo, number: int, reported_head: str) -
         _note_held_merge(context, repo, number, record)
         return 0, None
     return int(written == "posted"), _merge_if_allowed(context, repo, fresh, record)
+
+
+def _note_waiting(context: BoardContext, repo: Repo, seen: Thread, record: PullRequestRecord | None) -> None:
+    """Put an open pull request on the maintainers' list while the next step is theirs: not its author's, who has to
+    correct it, and not the bot's, which merges it."""
+    topic = Topic.RENAME if record is not None and record.rename is not None else PULL
+    waits = record is None or record.refused or record.result not in AUTHORS
+    if record is not None and (record.situation.conflict or (record.situation.merges_itself and _is_mergeable(record))):
+        waits = False
+    note(context, repo, seen, topic if waits and seen.status == "open" else None, part="pull")
 
 
 def _read(context: BoardContext, repo: Repo, number: int) -> tuple[Thread, list[FileChange] | None]:

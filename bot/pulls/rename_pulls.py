@@ -127,7 +127,7 @@ def is_exact(context: BoardContext, repo: Repo, rename: CheckedRename, commit: s
 def follow_up_merge(
     context: BoardContext, repo: Repo, rename: CheckedRename, merged: MergedCommit, commit: str
 ) -> None:
-    """Do what follows from `commit`, a correct merge: update Steward's facts, mark the requests, rename flags."""
+    """Do what follows from `commit`, a correct merge: update Steward's facts, rename flags."""
     kind = source_of(context, repo).kind
     planned = plan(kind, rename.old, rename.new, merged.base.files, merged.base.new_files)
     follow_up(context, planned, merged.head.contents)

@@ -6,7 +6,6 @@ from bot.changes import applying, proposals
 from bot.core.commands.answers import acting, say
 from bot.core.commands.model import Answer, Call, CommandPlace, Param, Verb
 from bot.core.commands.parameters import MAINTAINERS, REASON
-from bot.core.render import Safe
 from bot.pulls.approving import approve
 from hub.errors import Conflict
 
@@ -25,14 +24,13 @@ def run_approve(call: Call) -> Answer:
     if posted is not None:
         return acting(lambda: _approve_proposal(call, posted))
     if call.place is not CommandPlace.PULL:
-        return Answer(say("propose", how="none", problems=[], digest=call.get("sha")), allowed=False)
+        return Answer(say("propose", how="none", problems=[], digest=call.get("sha")), allowed=False, outcome="refused")
     return acting(lambda: approve(call.context, call.repo, call.thread.num, call.get("sha"), call.person.name))
 
 
-def _approve_proposal(call: Call, posted: proposals.PostedProposal) -> Safe:
+def _approve_proposal(call: Call, posted: proposals.PostedProposal) -> Answer:
     proposal = applying.approve(call.context, call.repo, call.thread, posted, call.person.name)
-    how = "off" if proposal.state == "open" else proposal.state
-    return say("propose", how=how, problems=[], digest=proposal.digest[:8])
+    return proposals.proposal_answer(proposal, off_if_open=True)
 
 
 def run_reject(call: Call) -> Answer:
@@ -41,22 +39,25 @@ def run_reject(call: Call) -> Answer:
     if has_proposal or call.place is not CommandPlace.PULL:
         return acting(lambda: _reject_proposals(call))
     if call.thread.status in ("merged", "closed") and not call.resumed:
-        return Answer(say("reject", state=call.thread.status), allowed=False)
+        return Answer(say("reject", state=call.thread.status), allowed=False, outcome="unchanged")
 
-    def act() -> Safe:
+    def act() -> Answer:
         marker = call.context.marker("reject", call.comment.id)
         try:
             is_closed = call.context.effects.set_status(call.repo, call.thread.num, "closed", marker, asked=True)
         except Conflict:  # merged since the thread was read, perhaps by an earlier command in it
-            return say("reject", state=call.context.hub.thread(call.repo, call.thread.num).status)
-        return say("reject", state="done" if is_closed else "off", reason=call.get("reason"))
+            status = call.context.hub.thread(call.repo, call.thread.num).status
+            return Answer(say("reject", state=status), outcome="unchanged")
+        text = say("reject", state="done" if is_closed else "off", reason=call.get("reason"))
+        return Answer(text, outcome="done" if is_closed else "refused")
 
     return acting(act)
 
 
-def _reject_proposals(call: Call) -> Safe:
-    count = applying.reject(call.context, call.repo, call.thread, call.get("reason"))
-    return say("propose", how="rejected" if count or call.resumed else "none", problems=[], digest="")
+def _reject_proposals(call: Call) -> Answer:
+    is_rejected = applying.reject(call.context, call.repo, call.thread, call.get("reason")) > 0 or call.resumed
+    text = say("propose", how="rejected" if is_rejected else "none", problems=[], digest="")
+    return Answer(text, outcome="done" if is_rejected else "unchanged")
 
 
 APPROVE = Verb(

@@ -45,6 +45,7 @@ from leaderboard.transitions import (
     previous_result_of,
     priority_transition,
 )
+from redis_state.board.decisions import Outcome
 from redis_state.board.pauses import PAUSED
 from redis_state.clock import iso
 
@@ -91,6 +92,13 @@ class QueueCommandResult:
     reason: str = ""
 
     @property
+    def outcome(self) -> Outcome:
+        """What came of the command."""
+        if self.done:
+            return "done"
+        return "unchanged" if self.code in DONE else "refused"
+
+    @property
     def words(self) -> str:
         """The sentence, as Markdown."""
         return render("ruling", ruling=self).strip()
@@ -99,12 +107,12 @@ class QueueCommandResult:
 def queue_ruling(call: Call, rule: Callable[[], QueueCommandResult]) -> Answer:
     """Answer a command that decides about the queue. A change made before the bot died and restarted counts as done."""
 
-    def act() -> Safe:
+    def act() -> Answer:
         ruling = rule()
         done = DONE.get(ruling.code) if call.resumed else None
         if done is not None:
             ruling = QueueCommandResult(done, True, ruling.what, ruling.reason)
-        return Safe(ruling.words)
+        return Answer(Safe(ruling.words), outcome=ruling.outcome)
 
     return acting(act)
 

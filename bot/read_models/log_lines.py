@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bot.core.context import BoardContext
+from bot.core.log_repos import logs_repo
 from hub.errors import NotFound, TooLarge
 from leaderboard.evidence import decisive_lines
 from leaderboard.requests import RequestPath, parse_path
@@ -18,7 +19,7 @@ def log_of(context: BoardContext, entry: IndexEntry) -> str | None:
         return None
     path = f"{request_path.model}/{entry.attempt}/log.txt"
     try:
-        file = context.hub.find_file(context.logs, path, max_bytes=MAX_LOG)
+        file = context.hub.find_file(logs_repo(context, entry.standing.access), path, max_bytes=MAX_LOG)
     except (NotFound, TooLarge):
         return None
     return file.data.decode("utf-8", "replace") if file is not None else None

@@ -147,7 +147,8 @@ class RequestSummaryView(ApiModel):
     submitted: str | None = None
     request_url: str
     thread_url: str | None = None
-    log_url: str | None = None
+    log_url: str | None = Field(default=None, description="address of the last log, if everybody can open it")
+    has_log: bool = Field(default=False, description="whether a log is stored; without log_url for maintainers alone")
     results_url: str | None = None
     details_url: str | None = Field(default=None, description="address of the dataset with all questions and answers")
     failure: Failure | None = None

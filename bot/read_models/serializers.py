@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from bot.core.context import BoardContext
+from bot.core.log_repos import public_log
 from bot.read_models import models
 from bot.read_models.queue_snapshot import take_snapshot
 from hub.errors import BadRequest
@@ -73,6 +74,9 @@ def _summary(context: BoardContext, entry: IndexEntry, adopted: str, *, public: 
     shows_details = not public or standing.access == "public"
     failure = old_failure(adopted) if _failed_before(entry) else standing.failure
     thread = f"{context.address(context.requests)}/discussions/{entry.thread}" if entry.thread is not None else None
+    log_url = (standing.log or None) if shows_details else None
+    if log_url is not None and public:
+        log_url = public_log(context, log_url) or None
     return models.RequestSummaryView(
         path=entry.path,
         model=entry.model or (names.model if names else ""),
@@ -85,9 +89,10 @@ def _summary(context: BoardContext, entry: IndexEntry, adopted: str, *, public: 
         submitted=iso(entry.time) if 0 < entry.time < 1e11 else None,
         request_url=context.address(context.requests, entry.path),
         thread_url=thread if shows_details else None,
-        log_url=(standing.log or None) if shows_details else None,
+        log_url=log_url,
+        has_log=bool(shows_details and standing.log),
         results_url=context.address(context.results, standing.results) if standing.results else None,
-        details_url=_details_url(context, names.model)
+        details_url=_details_url(context, standing.details or context.board.repos.details(names.model))
         if shows_details and names and standing.results and not standing.old
         else None,
         failure=failure if shows_details else None,
@@ -97,12 +102,12 @@ def _summary(context: BoardContext, entry: IndexEntry, adopted: str, *, public: 
     )
 
 
-def _details_url(context: BoardContext, model: str) -> str | None:
-    """The address of the dataset with all questions and answers of a model's evaluations."""
+def _details_url(context: BoardContext, name: str) -> str | None:
+    """The address of the dataset `name`, which has all questions and answers of a model's evaluations."""
     try:
-        return context.address(Repo("dataset", context.board.repos.details(model)))
+        return context.address(Repo("dataset", name))
     except BadRequest:
-        return None  # the file does not hold a model's name
+        return None  # the file does not hold a name
 
 
 def _has_failed(entry: IndexEntry) -> bool:

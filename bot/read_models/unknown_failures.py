@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from bot.core.context import BoardContext
+from bot.core.log_repos import logs_repo
 from hub.errors import NotFound, TooLarge
+from hub.records import Repo
 from leaderboard.attempts import Outcome, attempt_id
 from leaderboard.failures import UNKNOWN, diagnose
 from leaderboard.requests import Request, Status, is_request_path, parse_request
@@ -63,7 +65,8 @@ def _is_unknown(request: Request) -> bool:
 def _death(context: BoardContext, request: Request) -> UnknownDeath:
     facts, model, path = request.file.steward, request.path.model, str(request.path)
     assert facts.failure is not None
-    outcome = _outcome(context, model, attempt_id(context.board.name, path, facts.revision or "", facts.attempt))
+    repo = logs_repo(context, facts.access or "public")
+    outcome = _outcome(context, repo, model, attempt_id(context.board.name, path, facts.revision or "", facts.attempt))
     evidence = outcome.evidence if outcome is not None else None
     if evidence is None:
         return UnknownDeath(path, model, facts.failure.message, facts.log or "")
@@ -72,10 +75,10 @@ def _death(context: BoardContext, request: Request) -> UnknownDeath:
     return UnknownDeath(path, model, facts.failure.message, facts.log or "", tuple(lines), now)
 
 
-def _outcome(context: BoardContext, model: str, attempt: str) -> Outcome | None:
+def _outcome(context: BoardContext, repo: Repo, model: str, attempt: str) -> Outcome | None:
     """The outcome that the worker stored; None where there is none, or an unreadable one."""
     try:
-        file = context.hub.find_file(context.logs, f"{model}/{attempt}/outcome.json", max_bytes=MAX_OUTCOME)
+        file = context.hub.find_file(repo, f"{model}/{attempt}/outcome.json", max_bytes=MAX_OUTCOME)
         return Outcome.model_validate_json(file.data) if file is not None else None
     except (NotFound, TooLarge, ValidationError):
         return None

@@ -22,8 +22,10 @@ from itertools import islice
 
 from bot.core.commit_origins import is_own_work
 from bot.core.context import BoardContext
+from bot.core.log_repos import logs_repo
 from bot.ledger.edits import named_edits
 from hub.errors import NotFound, TooLarge
+from hub.records import Repo
 from leaderboard.attempts import attempt_prefix, number_in
 from leaderboard.lifecycle import current_attempt_id, find_current_attempt, highest_used_number
 from leaderboard.requests import Request, parse_request
@@ -69,10 +71,16 @@ def numbers_before(context: BoardContext, request: Request, entry: IndexEntry, s
 
 
 def _logged(context: BoardContext, request: Request) -> int:
-    """The highest number that has a folder in the logs repo."""
+    """The highest number that has a folder in a logs repo: one call for each repo that may have one."""
+    access = request.file.steward.access or "public"
+    repos = dict.fromkeys((context.logs, logs_repo(context, access)))
+    return max(_logged_in(context, repo, request) for repo in repos)
+
+
+def _logged_in(context: BoardContext, repo: Repo, request: Request) -> int:
     board, model, path = context.board.name, request.path.model, str(request.path)
     try:
-        files = context.hub.list_files(context.logs, folder=model)
+        files = context.hub.list_files(repo, folder=model)
     except NotFound:
         return 0
     folders = {file.path.removeprefix(f"{model}/").partition("/")[0] for file in files}

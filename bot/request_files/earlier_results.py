@@ -1,9 +1,9 @@
 """The result that a request has while a newer evaluation of it is under way.
 
 The path of a request has no revision, so submitting a newer commit overwrites the request that has results, and front
-ends that show FINISHED requests would lose the model meanwhile. Therefore the request says PENDING_NEW_EVAL while it
-waits, if the board's front end shows that status, and its results stay. If the newer evaluation fails, the request says
-FINISHED again, with the failure and the commit at which the evaluation can be repeated.
+ends that show FINISHED requests would lose the model meanwhile. Therefore the file names the result while the request
+waits, and says PENDING_NEW_EVAL, if the board's front end lists that status. The results stay. If the newer evaluation
+fails, the request says FINISHED again, with the failure and the commit at which the evaluation can be repeated.
 
 Race accepted: a person overwrites a finished file, and Redis is lost before the next sync. The results stay in their
 repo, and the request ends as the new evaluation does.
@@ -38,11 +38,16 @@ def earlier_result(before: IndexEntry, request: Request) -> PreviousResult | Non
 
 
 def show_earlier(context: BoardContext, gathered: RequestFacts) -> None:
-    """Stage PENDING_NEW_EVAL for an accepted request that has a result, if the front end shows that status."""
-    result, status = gathered.entry.kept, gathered.request.status
-    if result is None or status is not Status.PENDING or not context.board.shows_new_evals:
+    """Stage the status under which the front end shows an accepted request, and its earlier result in the file.
+
+    That is PENDING_NEW_EVAL for a request that has a result and says PENDING, if the front end lists that status.
+    """
+    request, status = gathered.request, gathered.request.status
+    result = gathered.entry.kept if status is Status.PENDING else None
+    wanted = status if result is None else Status.PENDING_NEW_EVAL
+    if wanted is None or (context.board.listed(wanted) is status and (result is None or request.file.steward.kept)):
         return
     name = f"show {gathered.file.oid} {digest_of(gathered.entry.path)}"
-    line = f"Go on showing the result of {gathered.request.path.model}"
-    step = transitions.show_previous_transition(result)
-    stage_transition(context, gathered.request, gathered.file, step, name=name, line=line)
+    line = f"Go on showing the result of {request.path.model}" if result else f"List {request.path.model} as waiting"
+    step = transitions.waiting_transition(wanted, result)
+    stage_transition(context, request, gathered.file, step, name=name, line=line)

@@ -18,8 +18,9 @@ from bot.core.context import BoardContext, request_key
 from bot.ledger.edits import EditBase, FieldEdit, blob_id, guard_of
 from hub.errors import TooLarge
 from hub.records import File
+from leaderboard.boards import Board
 from leaderboard.effects import Effect
-from leaderboard.requests import Request, parse_request
+from leaderboard.requests import Request, Status, parse_request
 from leaderboard.transitions import RESTS_ON, Transition
 
 
@@ -93,11 +94,14 @@ def stage_transition(
     marked.
     """
     extra = known_facts(context, request)
-    edit = transition_edit(request, file, step, name=name, line=line, known=extra, rests_on=rests_on, after=after)
+    edit = transition_edit(
+        context.board, request, file, step, name=name, line=line, known=extra, rests_on=rests_on, after=after
+    )
     return context.effects.stage(context.requests, edit, effect=effect)
 
 
 def transition_edit(
+    board: Board,
     request: Request,
     file: File | None,
     step: Transition,
@@ -109,13 +113,15 @@ def transition_edit(
     after: Sequence[str] = (),
 ) -> FieldEdit:
     """The edit that `stage_transition` stages, for callers that stage many at once. It writes `known` beside `step`."""
-    path = str(request.path)
+    path, fields = str(request.path), dict(step.fields)
+    if "status" in fields:
+        fields["status"] = board.listed(Status(fields["status"])).value
     return FieldEdit(
         id=name,
         path=path,
         line=line,
         subject=path,
-        fields=dict(step.fields),
+        fields=fields,
         facts={**step.facts, **known},
         guard=guard_of(request.raw, *rests_on),
         base=base_of(file),

@@ -81,6 +81,8 @@ class StatusView:
     results_url: str = ""
     details_url: str = ""
     log_url: str = ""
+    has_log: bool = False
+    """Whether the log of the attempt is stored; without `log_url`, only maintainers can read it."""
 
     @property
     def start(self) -> str:

@@ -163,7 +163,7 @@ def _find(context: BoardContext, entry: IndexEntry, marker: Marker, named: int |
 def _create(context: BoardContext, entry: IndexEntry, marker: Marker, view: StatusView, digest: str) -> IndexEntry:
     """Write the first status comment of the request, if the board wants one; return the entry with its place."""
     origin = context.index.origin(entry.path)
-    if context.board.threads == "never":
+    if context.board.threads == "never" or view.state == "cancelled":
         return entry
     wake = request_key(entry.path)
     if origin.pull is not None and not context.effects.is_left_alone(context.requests, origin.pull):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from bot.core.context import BoardContext
+from bot.core.log_repos import public_log
 from bot.request_files.status_text import PastLine, State, StatusView
 from hub.records import Repo
 from leaderboard.attempts import Failure
@@ -51,7 +52,7 @@ def view_of(
 
 def _line(context: BoardContext, model: str, event: Reopening) -> PastLine:
     log_url = context.address(context.logs, f"{model}/{event.attempt}/log.txt") if event.left_log else ""
-    return PastLine(event, log_url)
+    return PastLine(event, public_log(context, log_url) if log_url and not context.suite.restricted else "")
 
 
 def view_of_unreadable(

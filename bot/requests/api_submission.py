@@ -74,6 +74,7 @@ def _record(context: BoardContext, submission: ApiSubmission, result: SubmitResu
         "requests": [result.path],
         "model": result.model,
         "allowed": True,
+        "outcome": "done",
         "answer": str(result_text(context, result, by_program=True)),
         "thread": None,
         "comment": f"api-{submission.message_id}-{int(at)}",

@@ -51,8 +51,7 @@ def relaunch(context: BoardContext, entry: IndexEntry, *, cause: str, once: str 
     result = RelaunchResult(how, path, request.status.value, request.file.steward.thread or entry.thread)
     if how != "done":
         return result
-    used, is_shown = known_numbers(context, request, entry), context.board.shows_new_evals
-    step = transitions.retry_transition(request, cause=cause, keeps_previous=is_shown, used=used)
+    step = transitions.retry_transition(request, cause=cause, used=known_numbers(context, request, entry))
     if step is None:
         return result  # this cause has relaunched it before
     # Several requests may share one cause: a report that links them all. So the id of the edit has the path's digest.

@@ -27,6 +27,7 @@ from bot.request_files.followers import call_followers
 from bot.request_files.gather import RequestFacts, gather, note_used_number
 from bot.requests.admission import admit, refuse_unreadable
 from bot.requests.first_look import skip_if_old, skip_if_old_and_large, with_file_fields
+from bot.results.scoreboard import mark_missing_scores
 from hub.errors import TooLarge
 from hub.records import File
 from leaderboard.lifecycle import (
@@ -69,7 +70,8 @@ def sync_request(context: BoardContext, path: str) -> float | None:
     log.info("request", path=path, status=request.file.status, attempt=gathered.attempt, step=type(step).__name__)
     if isinstance(step, Admit) and _is_accepted(context, gathered, before):
         step = Wait(gathered.attempt or "")
-    if isinstance(step, Admit) and request.status is Status.RERUN and entry.again > context.now():
+    is_retry = request.file.steward.failure is not None  # the status may be PENDING: see `Board.listed`
+    if isinstance(step, Admit) and is_retry and entry.again > context.now():
         if entry.state != "new":
             context.index.put(entry.changed(state="new"))  # pages show that it waits
         return entry.again  # the retry table sets a delay for the cause of the failure
@@ -196,5 +198,6 @@ def _settle(context: BoardContext, gathered: RequestFacts, step: Step) -> None:
         entry = entry.changed(state=state, job=None)
         context.index.put(entry)
         context.mark(QUEUE, SyncPriority.PERSON)
+        mark_missing_scores(context, [entry])
     if gathered.request.status is Status.CANCELLED:  # last, because this may raise RateLimited
         queue_places.tell_cancelled(context, entry, gathered.request)

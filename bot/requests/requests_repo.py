@@ -19,8 +19,9 @@ Race accepted: more than MAX_COMMITS commits at once. Every file is compared; th
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import structlog
@@ -33,11 +34,13 @@ from bot.core.pull_records import MAIN, mark_moved
 from bot.ledger.edits import edits_in
 from bot.queue.pauses import learn_pauses
 from bot.requests.first_look import entry_of_new_file
+from bot.requests.moved_requests import moved_requests, take_over
 from bot.results.contents import mark_contents
-from bot.results.scoreboard import SCORES
+from bot.results.scoreboard import SCORES, mark_missing_scores
 from hub.errors import RevisionNotFound
 from leaderboard.adoption import FORMER_RECORD, RECORD
 from leaderboard.requests import is_request_path
+from redis_state.board.entry import IndexEntry
 from redis_state.crashpoints import pass_by, point
 from redis_state.dirty import SyncPriority
 
@@ -118,8 +121,10 @@ def _mark(context: BoardContext, view: MirrorView, history: CommitHistory) -> No
     _read_adoption(context, view, history.head)
     learn_pauses(context, view, history.head)
     if history.seen is not None and view.has(history.seen):
-        note_origins(context, view, history)
-        new = {change.path for change in view.differences(history.seen, history.head) if change.was is None}
+        differences = list(view.differences(history.seen, history.head))
+        moved = moved_requests(context, view, differences)
+        note_origins(context, view, history, except_for=moved)
+        new = {change.path: moved.get(change.path) for change in differences if change.was is None}
         touched = _touched(view, history)
         files, marked = _mark_changed(context, view, _requests(touched), SyncPriority.EVENT, new=new)
         log.info("requests repo", head=history.head, since=history.seen, changed=files, marked=marked)
@@ -181,12 +186,12 @@ def _mark_changed(
     blobs: Iterator[GitFile],
     priority: SyncPriority,
     present: set[str] | None = None,
-    new: Collection[str] = (),
+    new: Mapping[str, IndexEntry | None] = MappingProxyType({}),
 ) -> tuple[int, int]:
     """Mark those of `blobs` that were not judged in this version; return how many there are, and how many were marked.
 
     A file that is new to the index is put there, and marked only if it needs a sync. The paths are added to `present`.
-    `new` are paths that did not exist at the last sync, which was complete.
+    `new` are paths that did not exist at the last sync, which was complete, with the entry under the former name.
     """
     files = marked = 0
     while chunk := list(islice(blobs, CHUNK)):
@@ -199,7 +204,9 @@ def _mark_changed(
     return files, marked
 
 
-def _index(context: BoardContext, view: MirrorView, blobs: list[GitFile], new: Collection[str]) -> list[str]:
+def _index(
+    context: BoardContext, view: MirrorView, blobs: list[GitFile], new: Mapping[str, IndexEntry | None]
+) -> list[str]:
     """Put those of `blobs` into the index that it lacks; return the paths of all that need a sync."""
     dirty, entries, paths = [], [], [blob.path for blob in blobs]
     for blob, known, adopted in zip(blobs, context.index.find(paths), context.adoption.blobs(paths), strict=True):
@@ -209,10 +216,13 @@ def _index(context: BoardContext, view: MirrorView, blobs: list[GitFile], new: C
             continue
         data = view.blob(blob.oid, max_bytes=context.board.max_request_bytes)
         entry, needs_sync = entry_of_new_file(blob.path, blob.oid, data, adopted=adopted)
+        if (former := new.get(blob.path)) is not None:
+            entry = take_over(context, former, entry)
         entries.append(entry.changed(fresh=True) if blob.path in new else entry)
         if needs_sync:
             dirty.append(blob.path)
     context.index.put(*entries)
+    mark_missing_scores(context, entries)
     return dirty
 
 

@@ -224,4 +224,5 @@ def _reopen(
     name, line = f"resubmit {cause} {digest_of(path)}", f"Evaluate {model} at {sha[:8]}"
     if not stage_transition(context, known, file.there, step, name=name, line=line, effect=Effect.RELAUNCH):
         return SubmitResult("off", model, path, status=known.file.status)
-    return SubmitResult("resubmitted", model, path, status=str(step.fields["status"]), sha=sha)
+    status = context.board.listed(Status(step.fields["status"]))
+    return SubmitResult("resubmitted", model, path, status=status.value, sha=sha)

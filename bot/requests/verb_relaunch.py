@@ -6,13 +6,17 @@ file holds the cause, so one comment relaunches once, even after Redis was lost.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from bot.core.commands.answers import acting, say
 from bot.core.commands.model import Answer, Call, Verb
 from bot.core.commands.parameters import MODEL, PRECISION, THEIRS, WEIGHTS
-from bot.core.render import Safe
 from bot.requests.relaunching import RelaunchResult, relaunch
+from redis_state.board.decisions import Outcome
 
 CAUSE = "relaunch"
+OUTCOMES: Mapping[str, Outcome] = {"done": "done", "under-way": "unchanged"}
+"""All other results are refusals."""
 
 
 def run(call: Call) -> Answer:
@@ -20,17 +24,17 @@ def run(call: Call) -> Answer:
     cause = f"{CAUSE}:{call.person.id}:{call.cause}"
     limit = None if call.is_maintainer else f"{CAUSE}:{call.person.id}:"
 
-    def act() -> Safe:
-        return _words(call, relaunch(call.context, call.entry, cause=cause, once=limit))
+    def act() -> Answer:
+        return _answer(call, relaunch(call.context, call.entry, cause=cause, once=limit))
 
     return acting(act)
 
 
-def _words(call: Call, done: RelaunchResult) -> Safe:
+def _answer(call: Call, done: RelaunchResult) -> Answer:
     context = call.context
     is_here = (call.repo, call.thread.num) == (context.requests, done.thread)
     thread = f"{context.address(context.requests)}/discussions/{done.thread}" if done.thread else ""
-    return say("relaunch", done=done, thread=thread, is_here=is_here)
+    return Answer(say("relaunch", done=done, thread=thread, is_here=is_here), outcome=OUTCOMES.get(done.how, "refused"))
 
 
 RELAUNCH = Verb(

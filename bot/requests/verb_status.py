@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 from bot.core.commands.answers import say
@@ -9,9 +10,11 @@ from bot.core.commands.model import Answer, Call, Verb
 from bot.core.commands.parameters import ANYONE, MODEL, PRECISION, WEIGHTS
 from bot.core.commands.targets import similar_names
 from bot.core.context import BoardContext
+from bot.core.render import Safe
 from bot.read_models import serializers
 from bot.read_models.queue_snapshot import take_snapshot
 from bot.request_files.status_text import start_words
+from redis_state.board.entry import IndexEntry
 
 MAX_REQUESTS = 10
 """Requests of one model that an answer shows."""
@@ -19,11 +22,15 @@ MAX_REQUESTS = 10
 
 def run(call: Call) -> Answer:
     """Show each request with its state, its place or progress, and its links."""
-    requests = [serializers.request(call.context, entry) for entry in call.entries[:MAX_REQUESTS]]
-    more = len(call.entries) - len(requests)
-    near = similar_names(call.context, call.model) if not requests else ()
-    start = partial(_start, call.context)
-    return Answer(say("status", model=call.model, requests=requests, more=more, near=near, start=start))
+    return Answer(status_text(call.context, call.model, call.entries))
+
+
+def status_text(context: BoardContext, model: str, entries: Sequence[IndexEntry]) -> Safe:
+    """The state of the requests of a model, as Markdown."""
+    requests = [serializers.request(context, entry) for entry in entries[:MAX_REQUESTS]]
+    more = len(entries) - len(requests)
+    near = similar_names(context, model) if not requests else ()
+    return say("status", model=model, requests=requests, more=more, near=near, start=partial(_start, context))
 
 
 def _start(context: BoardContext, path: str) -> str:

@@ -7,7 +7,7 @@ function, with the same sentences, for programs and pages.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from bot.core import people
 from bot.core.commands.answers import acting, say
@@ -21,16 +21,26 @@ from bot.requests import submitting
 from bot.requests.verb_check import AT, REVISION
 from leaderboard.options import DEFAULT_PRECISION
 from leaderboard.roles import Person, who_may
+from redis_state.board.decisions import Outcome
 from redis_state.board.entry import IndexEntry
 
 CHAT = Param("chat_template", "choice", "whether to use its chat template", choices=("yes", "no"), by_name=True)
 BASE = Param("base_model", "model", "the model that a Delta or an Adapter is applied to", by_name=True)
 
+OUTCOMES: Mapping[str, Outcome] = {
+    "submitted": "done",
+    "resubmitted": "done",
+    "exists": "unchanged",
+    "same": "unchanged",
+    "under-way": "unchanged",
+}
+"""All other results are refusals."""
+
 
 def run_submit(call: Call) -> Answer:
     """Write the request file if the model passes every check."""
     return acting(
-        lambda: result_text(call.context, submit_model(call.context, call.person, call.arguments, cause=call.cause))
+        lambda: _answer(call.context, submit_model(call.context, call.person, call.arguments, cause=call.cause))
     )
 
 
@@ -65,7 +75,7 @@ def run_resubmit(call: Call) -> Answer:
     """Reopen the request at another commit if that passes every check."""
     revision = call.get("revision", "main")
     return acting(
-        lambda: result_text(
+        lambda: _answer(
             call.context,
             submitting.resubmit(
                 call.context,
@@ -77,6 +87,10 @@ def run_resubmit(call: Call) -> Answer:
             ),
         )
     )
+
+
+def _answer(context: BoardContext, result: submitting.SubmitResult) -> Answer:
+    return Answer(result_text(context, result), outcome=OUTCOMES.get(result.how, "refused"))
 
 
 def result_text(context: BoardContext, result: submitting.SubmitResult, *, by_program: bool = False) -> Safe:

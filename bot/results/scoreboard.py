@@ -28,6 +28,7 @@ from leaderboard.evaluations import BoardSources, Evaluation, evaluations
 from leaderboard.requests import RequestPath, Status, parse_path
 from redis_state.board.entry import IndexEntry
 from redis_state.board.scoreboard import EvaluationScores, read_scored
+from redis_state.dirty import SyncPriority
 
 log = structlog.get_logger()
 
@@ -38,6 +39,13 @@ CHUNK = 500
 LICENCES_WAIT_SECONDS = 600.0
 """Seconds after Redis was new in which licences wait for a later round: they cost a call each, and other syncs come
 first."""
+
+
+def mark_missing_scores(context: BoardContext, entries: Iterable[IndexEntry]) -> None:
+    """Mark the scores if one of `entries` has results and Redis lacks its scores. At most one round trip."""
+    paths = [entry.path for entry in entries if entry.has_results]
+    if len(context.scores.find(paths)) < len(paths):
+        context.mark(SCORES, SyncPriority.BACKGROUND)
 
 
 def sync_scores(context: BoardContext) -> float | None:

@@ -154,9 +154,7 @@ def _made_with(view: MirrorView, file: GitFile) -> str:
 def _edit(context: BoardContext, outdated: OutdatedRequest) -> FieldEdit | None:
     request, suite = outdated.request, context.suite.digest
     cause, used = reevaluation_cause(request, suite), context.index.get(outdated.path).used or 0
-    step = transitions.reevaluate_transition(
-        request, cause=cause, keeps_previous=context.board.shows_new_evals, used=used
-    )
+    step = transitions.reevaluate_transition(request, cause=cause, used=used)
     if step is None:
         return None
     if request.file.steward.attempt == 0:
@@ -165,7 +163,7 @@ def _edit(context: BoardContext, outdated: OutdatedRequest) -> FieldEdit | None:
     known = {name: value for name, value in known_facts(context, request).items() if value is not None}
     name = f"reevaluate {cause} {hashlib.sha256(outdated.path.encode()).hexdigest()[:12]}"
     line = f"Evaluate {request.path.model} with the new suite"
-    return transition_edit(request, outdated.file, step, name=name, line=line, known=known)
+    return transition_edit(context.board, request, outdated.file, step, name=name, line=line, known=known)
 
 
 def _record(context: BoardContext, edits: Sequence[FieldEdit], by: Account, command: str) -> None:
@@ -182,6 +180,7 @@ def _record(context: BoardContext, edits: Sequence[FieldEdit], by: Account, comm
             "arguments": {"suite": context.suite.name, "digest": context.suite.digest},
             "requests": [edit.path for edit in chunk],
             "allowed": True,
+            "outcome": "done",
             "answer": f"Put back into the queue: {len(chunk)} finished requests.",
             "thread": None,
             "comment": f"shell-{digest}",

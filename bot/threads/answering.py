@@ -54,7 +54,7 @@ EFFECT_DONE = point("command had its effect, reply not edited")
 
 def answer_commands(context: BoardContext, registry: Registry, repo: Repo, thread: Thread, place: CommandPlace) -> int:
     """Answer every command in `thread` that has no final answer yet. Return the number of replies posted."""
-    replies, new = replies_in(context, thread), _new_comment_ids(context, thread)
+    replies, new = replies_in(context, thread), new_comment_ids(context, thread)
     posted, errors = 0, list[Exception]()
     for comment in thread.comments:
         reply = replies.pop(comment.id, None)
@@ -90,7 +90,7 @@ def known_commands(registry: Registry, comment: Comment) -> tuple[Command, ...]:
     return tuple(commands_in(comment.text, lambda verb: bool(registry.find(verb) or registry.nearest(verb))))
 
 
-def _new_comment_ids(context: BoardContext, thread: Thread) -> frozenset[str]:
+def new_comment_ids(context: BoardContext, thread: Thread) -> frozenset[str]:
     """The ids of the visible comments that people wrote within MAX_AGE_SECONDS and after the board's adoption."""
     me, record, oldest = context.me(), context.adoption.record(), context.now() - MAX_AGE_SECONDS
     adopted = datetime.fromisoformat(record.at).timestamp() if record is not None else 0.0
@@ -212,7 +212,7 @@ def _executed(section: Section) -> Section:
     if act is None:
         return section
     try:
-        answer = Answer(act(), allowed=section.answer.allowed)
+        answer = act()
     except HubError as error:
         answer = _hub_refusal(error)
     return Section(section.line, answer, section.call)
@@ -223,7 +223,7 @@ def _hub_refusal(error: HubError) -> Answer:
     if isinstance(error, Transient | RateLimited | BadToken):
         raise error
     log.warning("a command failed", error=f"{type(error).__name__}: {error}")
-    return refusal("hub", why=str(error)[:300])
+    return replace(refusal("hub", why=str(error)[:300]), allowed=True, outcome="failed")
 
 
 def _record_sections(
@@ -253,6 +253,7 @@ def _decision_fields(
         "requests": [entry.path for entry in section.call.entries],
         "model": section.call.model,
         "allowed": section.answer.allowed,
+        "outcome": section.answer.outcome,
         "answer": str(section.text),
         "thread": {"repo": f"{source.repo.kind}/{source.repo.id}", "number": source.thread.num},
         "comment": source.comment.id,

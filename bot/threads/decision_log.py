@@ -16,10 +16,10 @@ from datetime import UTC, datetime, timedelta
 import structlog
 
 from bot.core.context import BoardContext
-from bot.core.decision_records import FOLDER
+from bot.core.decision_records import FOLDER, decision_repo
 from bot.ledger.edits import PutFile
 from hub.errors import NotFound
-from hub.records import FileEntry
+from hub.records import FileEntry, Repo
 from redis_state.board.decisions import CommandDecision, parse
 
 log = structlog.get_logger()
@@ -33,46 +33,48 @@ def sync_decisions(context: BoardContext) -> float | None:
     today = datetime.fromtimestamp(context.now(), UTC)
     # In the first days of a month, the file of the month before may still lack decisions of its last day.
     for month in sorted({f"{day:%Y/%m}" for day in (today - timedelta(days=2), today)}):
-        _sync_month(context, month)
+        _sync_month(context, context.logs, month)
+        if context.board.admission.private_models and not context.is_logs_repo_private():
+            _sync_month(context, context.private_logs, month)
     return None
 
 
-def _sync_month(context: BoardContext, month: str) -> None:
+def _sync_month(context: BoardContext, repo: Repo, month: str) -> None:
     try:
-        listed = context.hub.list_files(context.logs, folder=f"{FOLDER}/{month}")
+        listed = context.hub.list_files(repo, folder=f"{FOLDER}/{month}")
     except NotFound:
         listed = []
     compiled = next((entry for entry in listed if entry.path == f"{FOLDER}/{month}/{COMPILED}"), None)
-    written = _read(context, compiled, MAX_MONTH_BYTES) if compiled is not None else ""
+    written = _read(context, repo, compiled, MAX_MONTH_BYTES) if compiled is not None else ""
     decisions = {decision.id: decision for line in written.splitlines() if (decision := parse(line)) is not None}
     context.decisions.put(*decisions.values())
     missing = [entry for entry in listed if entry != compiled and _id(entry) not in decisions]
     in_redis = context.decisions.known(map(_id, missing))
-    _restore(context, (entry for entry in missing if _id(entry) not in in_redis))
+    _restore(context, repo, (entry for entry in missing if _id(entry) not in in_redis))
     start = datetime.strptime(month, "%Y/%m").replace(tzinfo=UTC)
     end = (start + timedelta(days=32)).replace(day=1)
     decisions |= {decision.id: decision for decision in context.decisions.between(start.timestamp(), end.timestamp())}
-    _write(context, month, written, decisions.values())
+    _write(context, repo, month, written, (one for one in decisions.values() if decision_repo(context, one) == repo))
 
 
 def _id(entry: FileEntry) -> str:
     return entry.path.rpartition("/")[2].removesuffix(".json")
 
 
-def _read(context: BoardContext, entry: FileEntry, max_bytes: int) -> str:
+def _read(context: BoardContext, repo: Repo, entry: FileEntry, max_bytes: int) -> str:
     if entry.size > max_bytes:
         return ""
-    return context.hub.read_file(context.logs, entry.path, max_bytes=max_bytes).data.decode("utf-8", "replace")
+    return context.hub.read_file(repo, entry.path, max_bytes=max_bytes).data.decode("utf-8", "replace")
 
 
-def _restore(context: BoardContext, entries: Iterable[FileEntry]) -> None:
+def _restore(context: BoardContext, repo: Repo, entries: Iterable[FileEntry]) -> None:
     """Read single decisions into Redis, the newest first, MAX_FILES_READ at most."""
     for entry in sorted(entries, key=lambda entry: entry.path, reverse=True)[:MAX_FILES_READ]:
-        if (decision := parse(_read(context, entry, MAX_DECISION_BYTES))) is not None:
+        if (decision := parse(_read(context, repo, entry, MAX_DECISION_BYTES))) is not None:
             context.decisions.put(decision)
 
 
-def _write(context: BoardContext, month: str, written: str, decisions: Iterable[CommandDecision]) -> None:
+def _write(context: BoardContext, repo: Repo, month: str, written: str, decisions: Iterable[CommandDecision]) -> None:
     ordered = sorted(decisions, key=lambda decision: (decision.at, decision.id))
     data = "".join(f"{decision.model_dump_json()}\n" for decision in ordered).encode()
     if len(data) > MAX_MONTH_BYTES:
@@ -82,6 +84,4 @@ def _write(context: BoardContext, month: str, written: str, decisions: Iterable[
         return
     name = f"decisions {month} {hashlib.sha256(data).hexdigest()[:16]}"
     path = f"{FOLDER}/{month}/{COMPILED}"
-    context.effects.stage(
-        context.logs, PutFile(id=name, path=path, data=data, line=f"Compile the decisions of {month}")
-    )
+    context.effects.stage(repo, PutFile(id=name, path=path, data=data, line=f"Compile the decisions of {month}"))

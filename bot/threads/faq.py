@@ -9,8 +9,14 @@ from importlib.resources import files
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from bot.core.context import BoardContext
+from bot.core.relative_times import in_words
 from bot.core.render import Safe, render_text
+from bot.read_models.queue_snapshot import take_snapshot
+from leaderboard.estimates import Durations
 from leaderboard.triage import FaqQuestion
+
+HOW_LONG = "how-long"
 
 
 class FaqEntry(BaseModel):
@@ -19,7 +25,7 @@ class FaqEntry(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(pattern=r"^[a-z-]{3,40}$")
-    asks: tuple[str, ...] = Field(min_length=1)
+    asks: tuple[str, ...] = ()
     answer: str = Field(min_length=20, max_length=1_000)
 
 
@@ -37,7 +43,45 @@ def questions() -> tuple[FaqQuestion, ...]:
     return tuple(FaqQuestion(entry.name, entry.asks) for entry in faq_entries().values())
 
 
-def answer(name: str, *, requests_url: str, results_url: str) -> Safe:
-    """The answer to the question `name`."""
-    text = render_text(faq_entries()[name].answer, requests_url=requests_url, results_url=results_url).strip()
+def answer(name: str, **variables: str) -> Safe:
+    """The answer to the question `name`; a missing variable is empty."""
+    empty = dict.fromkeys(("requests_url", "results_url", "model", "queue", "duration"), "")
+    text = render_text(faq_entries()[name].answer, **{**empty, **variables}).strip()
     return Safe(re.sub(r"(?<!\n)\n(?!\n)", " ", text))  # single line breaks only keep the YAML file readable
+
+
+def board_answer(context: BoardContext, name: str, model: str = "") -> Safe:
+    """The answer to the question `name` on this board; `model` is the one that the question names."""
+    return answer(
+        name,
+        requests_url=context.address(context.requests),
+        results_url=context.address(context.results),
+        model=model,
+        queue=_queue_words(context) if name == HOW_LONG else "",
+        duration=_duration_words(context.measures.durations()) if name == HOW_LONG else "",
+    )
+
+
+def _queue_words(context: BoardContext) -> str:
+    """How long a request that is submitted now waits, as far as it can be estimated."""
+    snapshot = take_snapshot(context)
+    waiting = len(snapshot.waiting)
+    if not waiting:
+        return "No request waits at the moment, so a new one starts as soon as a worker is free."
+    words = f"{waiting:,} request{' waits' if waiting == 1 else 's wait'} at the moment"
+    lanes = [starts for starts in snapshot.starts.values() if len(starts)]
+    last = max((starts[len(starts) - 1].expected for starts in lanes), default=None)
+    if last is None:
+        return f"{words}."
+    return f"{words}; the last one should start in {in_words(last - context.now())}."
+
+
+def _duration_words(durations: Durations) -> str:
+    """How long evaluations took here; "" without measurements."""
+    means = [durations.mean(suite, size) for suite, size in durations.measured]
+    if not means:
+        return ""
+    shortest, longest = in_words(min(means)), in_words(max(means))
+    if shortest == longest:
+        return f"An evaluation takes {longest}."
+    return f"An evaluation takes {shortest} to {longest.removeprefix('about ')}, depending on the size of the model."

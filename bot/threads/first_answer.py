@@ -31,13 +31,13 @@ from bot.core.commands.targets import similar_names
 from bot.core.context import BoardContext, thread_key
 from bot.core.earlier_names import paths_in_requests
 from bot.core.render import Safe, render
-from bot.core.waiting_threads import note
+from bot.core.waiting_threads import is_noted, note
 from bot.flags.reports import reported_before
 from bot.read_models import models, serializers
 from bot.read_models.log_lines import lines_of
 from bot.request_files.followers import follow
 from bot.requests.relaunching import RelaunchResult, relaunch
-from bot.threads import faq
+from bot.threads import faq, mentions
 from bot.threads.answering import known_commands
 from bot.threads.later_comments import later_report
 from hub.comments import Marker, find_marked, is_by
@@ -86,6 +86,8 @@ class RequestAnswer:
 def answer_first(context: BoardContext, registry: Registry, repo: Repo, thread: Thread) -> int:
     """Post the first answer in `thread`, if it gets one. Return the number of comments posted."""
     if not _may_be_answered(context, repo, thread):
+        if is_noted(context, repo, thread.num) and _maintainer_wrote(context, thread):
+            note(context, repo, thread, None)
         return 0
     subject, marker = _subject(context, registry, repo, thread)
     if _maintainer_wrote(context, thread):
@@ -179,10 +181,11 @@ def _has_later_comments(context: BoardContext, registry: Registry, thread: Threa
 def _body(context: BoardContext, repo: Repo, thread: Thread, subject: Triage) -> tuple[str, bool]:
     """The text of the answer, "" for no answer; and whether the thread waits for a maintainer afterwards."""
     if subject.topic is Topic.OTHER:
-        return "", True
+        is_asked = mentions.is_addressed(context, thread.comments[0].text)
+        return (mentions.help_text(subject) if is_asked else ""), True
     if subject.topic is Topic.QUESTION:
-        urls = {"requests_url": context.address(context.requests), "results_url": context.address(context.results)}
-        return render("first", topic=subject.topic, answer=faq.answer(subject.question, **urls), reports=()), False
+        answer = mentions.answer_to_question(context, subject)
+        return render("first", topic=subject.topic, answer=answer, reports=()), False
     reports, more = (
         _reports(context, repo, thread, subject) if subject.topic in (Topic.FAILURE, Topic.DUPLICATES) else ([], 0)
     )

@@ -28,10 +28,15 @@ MAX_OF_AUTHOR = 10
 
 
 def waiting_threads(context: BoardContext) -> list[WaitingThread]:
-    """The threads that wait, the longest first; of several discussions that report one model, only the first."""
+    """The threads that wait, the longest first, each once; of several discussions that report one model, only the
+    first."""
     noted = noted_threads(context)
     repeated = _repeated_reports(context, noted)
-    return [thread for key, thread in noted.items() if key not in repeated]
+    by_url = dict[str, WaitingThread]()
+    for key, thread in noted.items():
+        if key not in repeated:
+            by_url.setdefault(thread.url, thread)
+    return list(by_url.values())
 
 
 def _repeated_reports(context: BoardContext, noted: Mapping[str, WaitingThread]) -> set[str]:

@@ -19,15 +19,18 @@ from __future__ import annotations
 import structlog
 
 from bot.changes.applying import complete_approved
+from bot.changes.proposals import note_plans
 from bot.core.commands.model import CommandPlace
 from bot.core.context import BoardContext, request_key, thread_key
 from bot.core.pull_records import forget
+from bot.core.waiting_threads import PULL, forget_thread, note
 from bot.flags.flag_thread import sync_flag_thread
 from bot.pulls.pull import sync_pull
 from bot.request_files.followers import tell_ends
 from bot.request_files.status_thread import KIND
 from bot.threads.answering import answer_commands
 from bot.threads.first_answer import answer_first
+from bot.threads.mentions import answer_mentions
 from bot.threads.rename_links import follow_links
 from bot.threads.verbs import REGISTRY
 from hub.comments import find_marked, marker_of
@@ -86,7 +89,11 @@ def sync_thread(context: BoardContext, repo: Repo, number: int) -> float | None:
     except ThreadNotFound:
         context.redis.hdel(counts, _listed(number), _read(number))
         forget(context, repo, number)
+        forget_thread(context, repo, number)
         return None
+    if thread.status in ("closed", "merged"):
+        forget_thread(context, repo, number)
+    note_plans(context, repo, thread)
     path = _request_of(context, thread) if repo == context.requests else None
     if path is not None:
         _check_status(context, thread, path)
@@ -94,8 +101,16 @@ def sync_thread(context: BoardContext, repo: Repo, number: int) -> float | None:
     posted = _post_answers(context, repo, thread, path)
     is_pull = repo in (context.requests, context.results) and thread.is_pull_request
     reports, due = sync_pull(context, repo, thread) if is_pull else (0, None)
+    if thread.is_pull_request and not is_pull:
+        _note_other_pull(context, repo, thread)
     context.redis.hset(counts, _read(number), len(thread.comments) + posted + reports)
     return due
+
+
+def _note_other_pull(context: BoardContext, repo: Repo, thread: Thread) -> None:
+    """Put an open pull request that the bot does not check on the maintainers' list until it is closed or merged."""
+    is_old = context.effects.is_left_alone(repo, thread.num)
+    note(context, repo, thread, PULL if thread.status == "open" and not is_old else None, part="pull")
 
 
 def _post_answers(context: BoardContext, repo: Repo, thread: Thread, path: str | None) -> int:
@@ -106,6 +121,7 @@ def _post_answers(context: BoardContext, repo: Repo, thread: Thread, path: str |
         posted += tell_ends(context, repo, thread)
         linked = follow_links(context, REGISTRY, repo, thread)
         posted += linked or (answer_first(context, REGISTRY, repo, thread) if path is None else 0)
+        posted += answer_mentions(context, REGISTRY, repo, thread, is_request=path is not None)
         posted += sync_flag_thread(context, repo, thread, is_stale=posted > 0)
     except BadToken:
         raise

@@ -39,8 +39,7 @@ REASONS = table(
         ),
         Reason(
             "python-files",
-            "The repo of {model} contains code ({files}). For safety, this leaderboard runs no code from model repos "
-            "and evaluates only architectures in a stable release of transformers.",
+            "The repo of {model} contains code ({files}), which is not accepted even if the model does not need it.",
             "If the model loads without that code, remove the files and submit the new commit.",
         ),
         Reason(

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-Availability = Literal["found", "no-model", "no-revision", "gated", "disabled", "private"]
+Availability = Literal["found", "no-model", "no-revision", "gated", "disabled", "private", "unreadable"]
 ConfigState = Literal["loaded", "missing", "unreadable", "remote-code", "unknown-architecture", "too-costly"]
 TokenizerState = Literal["loaded", "missing", "unreadable", "remote-code", "too-costly", "too-large"]
 TemplateState = Literal["absent", "works", "raises", "too-costly"]

@@ -31,6 +31,12 @@ REASONS = table(
             "Ask the Hub's support why.",
         ),
         Reason(
+            "model-unreadable",
+            "What the Hub says about the model {model} cannot be read: it is too large, or nested too deeply.",
+            "Shorten the metadata at the top of README.md and config.json, remove files that are not part of the "
+            "model, and submit it again.",
+        ),
+        Reason(
             "commit-unknown",
             "The Hub does not report the commit of the revision '{revision}' of {model}, so it cannot be pinned.",
             "Submit it with a full commit hash as its revision.",
@@ -72,6 +78,7 @@ _REASON_CODES: dict[Availability, str] = {
     "no-revision": "revision-not-found",
     "gated": "model-gated",
     "disabled": "model-disabled",
+    "unreadable": "model-unreadable",
 }
 
 
@@ -130,7 +137,7 @@ RULES = (
     ),
     AdmissionRule(
         "private",
-        "Private models",
+        "It is public, or this leaderboard takes private models",
         "This leaderboard accepts {private}.",
         "FAQ: “This is a leaderboard for Open models”",
         _private,
@@ -139,7 +146,7 @@ RULES = (
     ),
     AdmissionRule(
         "gated",
-        "Gated models",
+        "It is not gated, or this leaderboard takes gated models",
         "Gated models are {gated}.",
         "Open LLM Leaderboard's form, check 9: a gated model passed the form and failed later, without a word",
         _gated,

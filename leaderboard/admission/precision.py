@@ -148,7 +148,7 @@ def _config_loaded(submission: Submission) -> bool:
 RULES = (
     AdmissionRule(
         "size",
-        "It fits",
+        "Its size is within the limit",
         "The parameters, counted from the headers of the weights (for an Adapter including its base model), are within "
         "the limit of the precision: see the table above. The number in the request does not count.",
         "Open LLM Leaderboard's form, check 8: 100 billion in half precision, 140 times 2 in 8bit, times 4 in 4bit",

@@ -118,7 +118,7 @@ RULES = (
     ),
     AdmissionRule(
         "quota-submitter",
-        "A fair share for everyone who submits",
+        "The submitter's quota is not used up",
         "{policy.quota} models in {policy.quota_days:g} days for each person, whatever the organisation of the models. "
         "Refused submissions, and failures that were not the model's fault, do not count.",
         "Open LLM Leaderboard's form, check 4: 5 requests in 7 days",
@@ -127,7 +127,7 @@ RULES = (
     ),
     AdmissionRule(
         "quota-organisation",
-        "A fair share for every organisation",
+        "The organisation's quota is not used up",
         "{policy.quota} models in {policy.quota_days:g} days for each organisation, from any submitter; some "
         "organisations have their own limits, and official providers have none.",
         "Open LLM Leaderboard's form, check 4: “already has N model requests submitted in the last 7 days”",

@@ -75,7 +75,7 @@ RULES = (
     AdmissionRule(
         "precision",
         "The precision is supported",
-        "One of {precisions}.",
+        "One of {precisions}, in any case.",
         "Open LLM Leaderboard's form: its precisions",
         _precision,
         always,

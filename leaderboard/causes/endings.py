@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from leaderboard.causes.cause import AT_ONCE, LATER, ONCE, SHORTLY, TRIED_AGAIN, Cause
-from leaderboard.evidence import UNFORKED, UNWALLED, exited, raised, stopped, text_matches
+from leaderboard.evidence import UNFORKED, UNWALLED, begins, exited, raised, stopped
 
 ROWS = (
     Cause(
@@ -81,8 +81,9 @@ ROWS = (
         "The suite contains a task that the evaluation harness does not have: {detail}",
         "You don't need to do anything: the maintainers correct the suite or update the harness.",
         signs=(
-            text_matches(
-                r"is not a registered task|tasks? (?:were |was )?not found|no tasks specified|unknown task",
+            begins(
+                ("KeyError", "ValueError"),
+                r"\W{0,2}spec '.{1,200}' is not a registered task|tasks? (?:were |was )?not found|no tasks specified",
                 ("prepare",),
             ),
         ),
@@ -95,7 +96,6 @@ ROWS = (
         signs=(
             raised("ModuleNotFoundError", "PackageNotFoundError"),
             raised("ImportError", phases=("start", "load")),
-            text_matches(r"requires the .{1,80} librar|is not installed", ("start", "load")),
         ),
     ),
 )

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from leaderboard.causes.cause import AT_ONCE, LATER, ONCE, SHORTLY, TRIED_AGAIN, Cause
-from leaderboard.evidence import both, raised, text_matches
+from leaderboard.evidence import begins, both, raised, text_matches
 
 _FETCHING = ("claim", "download")
+_ONLINE = (*_FETCHING, "publish")
+"""The phases that use the Hub: in all others, only a model that names files elsewhere makes a library ask for it."""
 _OURS = "You don't need to do anything: the maintainers look into it, and the evaluation is retried."
 
 ROWS = (
@@ -17,7 +19,8 @@ ROWS = (
         LATER,
         (
             both(raised("DatasetUnavailable"), text_matches(r"does not hold the questions that the suite pins")),
-            text_matches(r"NonMatchingSplitsSizes|NonMatchingChecksum"),
+            both(raised("DatasetUnavailable"), text_matches(r"NonMatchingSplitsSizes|NonMatchingChecksum")),
+            raised("NonMatchingSplitsSizesError", "NonMatchingChecksumError"),
         ),
     ),
     Cause(
@@ -50,7 +53,7 @@ ROWS = (
         LATER,
         (
             raised("DatasetUnavailable", "DatasetNotFoundError", "DatasetsError"),
-            text_matches(r"couldn't reach .{0,200} on the hub|couldn't find cache for", ("prepare", "load")),
+            begins(("ConnectionError", "ValueError"), r"couldn't (?:reach|find cache for) ", ("prepare",)),
         ),
     ),
     Cause(
@@ -118,7 +121,7 @@ ROWS = (
         "A file of the model was damaged during the download: {detail}",
         TRIED_AGAIN,
         SHORTLY,
-        (text_matches(r"consistency check failed|checksum mismatch|incomplete ?read", ("download",)),),
+        (raised("BlobDiffers"), begins(("OSError",), r"consistency check failed", _FETCHING)),
     ),
     Cause(
         "hub-error",
@@ -135,9 +138,13 @@ ROWS = (
         TRIED_AGAIN,
         SHORTLY,
         (
-            raised("HfHubHTTPError", "OfflineModeIsEnabled", "LocalEntryNotFoundError", "HTTPStatusError"),
-            raised("ConnectError", "ConnectTimeout", "ReadTimeout", "ReadError", "ConnectionError", "TimeoutException"),
-            raised("RemoteProtocolError", "WriteError", "PoolTimeout", "TimeoutError", phases=("download", "publish")),
+            raised("HfHubHTTPError", "HTTPStatusError", "OfflineModeIsEnabled", phases=_ONLINE),
+            raised("ConnectError", "ConnectTimeout", "ConnectionError", "RemoteProtocolError", phases=_ONLINE),
+            raised("ReadError", "ReadTimeout", "WriteError", "PoolTimeout", phases=_ONLINE),
+            raised("TimeoutError", "TimeoutException", "TooManyRedirects", phases=_ONLINE),
+            # A page in the place of JSON or of a file, and a file that the Hub lists and does not send.
+            raised("JSONDecodeError", "FileMetadataError", "DecodingError", phases=_ONLINE),
+            raised("EntryNotFoundError", "RemoteEntryNotFoundError", "LocalEntryNotFoundError", phases=_ONLINE),
         ),
     ),
     Cause(

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 
 from leaderboard.causes.cause import LARGER, LATER, LOADING, ONCE, TRIED_AGAIN, Cause
-from leaderboard.evidence import allocation_refused, both, killed, logged, raised, stopped, text_matches
+from leaderboard.evidence import (
+    allocation_refused,
+    begins,
+    both,
+    killed,
+    logged,
+    raised,
+    stopped,
+    system_error,
+    text_matches,
+)
 
 TERABYTE = 1 << 40
+_TORCH = ("RuntimeError", "AcceleratorError")
+_DEVICES = r"unexpected error from cudaGetDeviceCount.{0,300}|cuda error: .{0,40}"
 _LARGER = (
     "You don't need to do anything for now: the evaluation is retried once, on a larger machine if there is one. If it "
     "fails again, ask the maintainers."
@@ -29,9 +42,7 @@ ROWS = (
         _LARGER,
         LARGER,
         (
-            text_matches(
-                r"(?:cuda|hip|xpu|mps)\b.{0,80}out of memory|CUBLAS_STATUS_ALLOC_FAILED|CUDNN_STATUS_ALLOC_FAILED"
-            ),
+            begins(_TORCH, r"(?:cuda|hip|xpu|mps|cudnn)\b.{0,80}(?:out of memory|STATUS_ALLOC_FAILED)"),
             raised("OutOfMemoryError"),
         ),
     ),
@@ -40,7 +51,7 @@ ROWS = (
         "unknown",
         "The evaluation tried to start more processes or threads than the sandbox allows.",
         "The maintainers have the log and look into it.",
-        signs=(text_matches(r"can't start new thread|resource temporarily unavailable|pthread_create failed"),),
+        signs=(begins(_TORCH, r"can't start new thread|pthread_create failed"), system_error(errno.EAGAIN)),
     ),
     Cause(
         "out-of-memory",
@@ -50,8 +61,9 @@ ROWS = (
         LARGER,
         (
             stopped("memory-limit"),
-            raised("MemoryError"),
-            text_matches(r"out of memory|cannot allocate memory|can't allocate memory|DefaultCPUAllocator|bad_alloc"),
+            raised("MemoryError", "_ArrayMemoryError"),
+            begins(_TORCH, r"\[enforce fail at .{1,80}DefaultCPUAllocator|std::bad_alloc|unable to mmap \d+ bytes"),
+            system_error(errno.ENOMEM),
             both(killed(signal.SIGABRT), logged(r"memory allocation of \d+ bytes failed", ())),
         ),
     ),
@@ -69,7 +81,7 @@ ROWS = (
         "The communication between the GPUs of the evaluation machine failed: {detail}",
         TRIED_AGAIN,
         LATER,
-        (raised("DistBackendError"), text_matches(r"\bnccl\b")),
+        (raised("DistBackendError"), begins(_TORCH, r"nccl error")),
     ),
     Cause(
         "gpu-fault",
@@ -78,9 +90,10 @@ ROWS = (
         TRIED_AGAIN,
         LATER,
         (
-            text_matches(
-                r"uncorrectable ECC|illegal memory access|misaligned address|illegal instruction|unspecified launch "
-                r"failure|CUBLAS_STATUS_(?:EXECUTION_FAILED|INTERNAL_ERROR)|hardware stack error|\bXid\b"
+            begins(
+                _TORCH,
+                r"cuda error: .{0,40}(?:uncorrectable ECC|illegal memory access|misaligned address|illegal instruction|"
+                r"unspecified launch failure|CUBLAS_STATUS_(?:EXECUTION_FAILED|INTERNAL_ERROR)|hardware stack error)",
             ),
         ),
     ),
@@ -91,12 +104,13 @@ ROWS = (
         TRIED_AGAIN,
         LATER,
         (
-            text_matches(
-                r"no CUDA GPUs are available|no CUDA-capable device|GPU is lost|fallen off the bus|CUDA-capable "
-                r"device\(s\) is/are busy|Found no NVIDIA driver|invalid device ordinal|Unable to determine the device"
-                r"|CUDA unknown error"
+            begins(("AssertionError",), r"torch not compiled with CUDA", LOADING),
+            begins(
+                _TORCH,
+                rf"no CUDA GPUs are available|found no NVIDIA driver|CUDA unknown error|"
+                rf"(?:{_DEVICES})(?:no CUDA-capable device|CUDA-capable device\(s\) is/are|invalid device ordinal)",
             ),
-            text_matches(r"Torch not compiled with CUDA", LOADING),
+            raised("NVMLError_GpuIsLost"),
         ),
     ),
     Cause(
@@ -106,9 +120,10 @@ ROWS = (
         "You don't need to do anything: the maintainers update the machine, and the evaluation is retried.",
         LATER,
         (
-            text_matches(
-                r"driver version is insufficient|driver on your system is too old|no kernel image is available|"
-                r"forward compatibility was attempted|PTX .{0,40}unsupported toolchain"
+            begins(
+                _TORCH,
+                rf"the NVIDIA driver on your system is too old|(?:{_DEVICES})(?:driver version is insufficient|"
+                r"no kernel image is available|forward compatibility was attempted|PTX .{0,40}unsupported toolchain)",
             ),
         ),
     ),
@@ -117,7 +132,7 @@ ROWS = (
         "unknown",
         "The evaluation wrote more data to disk than the sandbox allows.",
         "The maintainers have the log and look into it.",
-        signs=(stopped("spool-limit"), killed(signal.SIGXFSZ), text_matches(r"file too large|\[Errno 27\]")),
+        signs=(stopped("spool-limit"), killed(signal.SIGXFSZ), system_error(errno.EFBIG)),
     ),
     Cause(
         "disk-full",
@@ -125,7 +140,11 @@ ROWS = (
         "The evaluation machine ran out of disk space.",
         TRIED_AGAIN,
         LATER,
-        (raised("DiskFull"), text_matches(r"no space left on device|disk quota exceeded|not enough free disk space")),
+        (
+            raised("DiskFull"),
+            system_error(errno.ENOSPC, errno.EDQUOT),
+            both(raised("DatasetUnavailable"), text_matches(r"no space left on device|disk quota exceeded")),
+        ),
     ),
     Cause(
         "crashed",

@@ -2,12 +2,13 @@
 
 import asyncio
 import json
+import time
 from dataclasses import replace
 from urllib.parse import unquote
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from localhub.controls.faults import FaultRule, Faults
+from localhub.controls.faults import DRIPS, FaultRule, Faults
 
 
 class FaultMiddleware:
@@ -61,6 +62,42 @@ class FaultMiddleware:
             disconnect.cancel()
 
     async def _cut(self, _rule: FaultRule, scope: Scope, receive: Receive, send: Send) -> None:
+        start, whole = await self._answer_of(scope, receive)
+        await send(_with_length(start, max(len(whole), 2)))
+        await send({"type": "http.response.body", "body": whole[: len(whole) // 2], "more_body": True})
+        # Returning before the promised length makes the server drop the connection.
+
+    async def _short(self, _rule: FaultRule, scope: Scope, receive: Receive, send: Send) -> None:
+        start, whole = await self._answer_of(scope, receive)
+        half = whole[: len(whole) // 2]
+        await send(_with_length(start, len(half)))
+        await send({"type": "http.response.body", "body": half})
+
+    async def _drip(self, rule: FaultRule, scope: Scope, receive: Receive, send: Send) -> None:
+        start, whole = await self._answer_of(scope, receive)
+        await send(_with_length(start, len(whole)))
+        piece = len(whole) // DRIPS + 1
+        for at in range(0, len(whole), piece):
+            await send({"type": "http.response.body", "body": whole[at : at + piece], "more_body": True})
+            await asyncio.sleep(rule.seconds)
+        await send({"type": "http.response.body", "body": b""})
+
+    async def _stale(self, rule: FaultRule, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] != "GET":
+            await self.app(scope, receive, send)
+            return
+        asked = {name: value for name, value in scope["headers"] if name in (b"authorization", b"range")}
+        call = (scope["raw_path"], scope["query_string"], tuple(asked.items()))
+        now = time.monotonic()
+        stored_at, answer = rule.answers.get(call, (now, None))
+        if answer is None or 0 < rule.seconds <= now - stored_at:
+            answer = await self._answer_of(scope, receive)
+            rule.answers[call] = (now, answer)
+        await send(answer[0])
+        await send({"type": "http.response.body", "body": answer[1]})
+
+    async def _answer_of(self, scope: Scope, receive: Receive) -> tuple[Message, bytes]:
+        """The start and the body of the true answer."""
         answer: list[Message] = []
 
         async def collect(message: Message) -> None:
@@ -68,15 +105,12 @@ class FaultMiddleware:
 
         await self.app(scope, receive, collect)
         start, *bodies = answer
-        whole = b"".join(message.get("body", b"") for message in bodies)
-        await send(_start_with_length(start, len(whole)))
-        await send({"type": "http.response.body", "body": whole[: len(whole) // 2], "more_body": True})
-        # Returning before the promised length makes the server drop the connection.
+        return start, b"".join(message.get("body", b"") for message in bodies)
 
 
-def _start_with_length(start: Message, length: int) -> Message:
+def _with_length(start: Message, length: int) -> Message:
     headers = [(name, value) for name, value in start["headers"] if name.lower() != b"content-length"]
-    return {**start, "headers": [*headers, (b"content-length", str(max(length, 2)).encode())]}
+    return {**start, "headers": [*headers, (b"content-length", str(length).encode())]}
 
 
 async def _drain(receive: Receive) -> None:
@@ -89,8 +123,9 @@ async def _discard(message: Message) -> None:
 
 
 async def _answer(rule: FaultRule, send: Send) -> None:
-    body = json.dumps({"error": rule.error}).encode()
-    headers = {"content-type": "application/json", "content-length": str(len(body)), **rule.headers}
-    pairs = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+    own = {name.lower(): value for name, value in rule.headers.items()}
+    body = rule.error.encode() if "content-type" in own else json.dumps({"error": rule.error}).encode()
+    headers = {"content-type": "application/json", "content-length": str(len(body)), **own}
+    pairs = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
     await send({"type": "http.response.start", "status": rule.status, "headers": pairs})
     await send({"type": "http.response.body", "body": body})

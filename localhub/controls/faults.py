@@ -13,13 +13,15 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from fnmatch import fnmatchcase
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from localhub.ids import new_id
 from localhub.json_values import JsonObject
 
-FaultKind = Literal["fail", "fail-after", "delay", "hang", "hang-after", "cut"]
-FAULT_KINDS: tuple[FaultKind, ...] = ("fail", "fail-after", "delay", "hang", "hang-after", "cut")
+FaultKind = Literal["fail", "fail-after", "delay", "hang", "hang-after", "cut", "short", "drip", "stale"]
+FAULT_KINDS: tuple[FaultKind, ...] = get_args(FaultKind)
+DRIPS = 10
+"""Pieces in which a dripping body comes."""
 _POLL_SECONDS = 0.1
 """Seconds between two checks whether a hanging call is released."""
 
@@ -31,7 +33,11 @@ class FaultRule:
     fail: answered with `status` before anything happens. fail-after: the same, after the effect has happened.
     delay: answered `seconds` later. hang, hang-after: no answer until the caller gives up
     (at most `seconds`, if above 0).
-    cut: the connection breaks in the middle of the true answer's body.
+    cut: the connection breaks in the middle of the true answer's body. short: half of the body comes as if it were all.
+    drip: the body comes in DRIPS pieces, `seconds` apart.
+    stale: a GET is answered as it first was since the rule was added, until that answer is `seconds` old (0: always).
+
+    The body of `fail` is JSON with `error`, or `error` itself if `headers` has another Content-Type: a proxy's page.
     """
 
     route: str
@@ -42,6 +48,8 @@ class FaultRule:
     error: str = "Internal Error - We're working hard to fix this as soon as possible!"
     headers: Mapping[str, str] = field(default_factory=dict)
     id: str = field(default_factory=new_id)
+    answers: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
+    """The stored answers of `stale`, by call."""
 
     def matches(self, method: str, path: str) -> bool:
         """Whether the rule hits this call."""
@@ -52,7 +60,7 @@ class FaultRule:
 
     def as_dict(self) -> JsonObject:
         """The rule as the admin API shows it."""
-        return asdict(self)
+        return {name: value for name, value in asdict(replace(self, answers={})).items() if name != "answers"}
 
 
 class Faults:

@@ -38,7 +38,7 @@ class FaultBody(BaseModel):
     route: str = Field(min_length=1, max_length=1000)
     kind: FaultKind
     times: int | None = Field(1, ge=1, le=1_000_000)
-    status: int = Field(500, ge=400, le=599)
+    status: int = Field(500, ge=200, le=599)
     seconds: float = Field(0.0, ge=0, le=_DAY_SECONDS)
     error: str | None = Field(None, max_length=10_000)
     headers: dict[Annotated[str, Field(pattern=_HEADER_NAME)], Annotated[str, Field(pattern=r"^[\x20-\x7E]*$")]] = {}

@@ -9,7 +9,7 @@ from typing import IO, Annotated
 from urllib.parse import quote
 
 from fastapi import APIRouter, Path, Query, Request, Response
-from fastapi.responses import RedirectResponse
+from fastapi.responses import PlainTextResponse, RedirectResponse
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
@@ -61,10 +61,14 @@ class UploadCandidates(BaseModel):
     git_attributes: str | None = Field(None, alias="gitAttributes")
 
 
-@router.post("/api/validate-yaml")
-def validate_yaml(card: CardBody) -> dict[str, list[dict[str, str]]]:
-    """The errors and warnings of a card; 400 if a commit of it would be refused."""
+@router.post("/api/validate-yaml", response_model=None)
+def validate_yaml(card: CardBody, request: Request) -> dict[str, list[dict[str, str]]] | PlainTextResponse:
+    """The errors and warnings of a card, as text if the caller asks for text; 400 if the Hub refuses the card."""
     report = check_card(card.content)
+    if request.headers.get("accept") == "text/plain":
+        kinds = {"Error": report["errors"], "Warning": report["warnings"]}
+        lines = [f"- {kind}: {finding['message']}" for kind, findings in kinds.items() for finding in findings]
+        return PlainTextResponse("\n".join(lines), 400 if report["errors"] else 200)
     if report["errors"]:
         raise _BadCard(report)
     return report

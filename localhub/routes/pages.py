@@ -35,12 +35,13 @@ Next = Annotated[str, Query(max_length=2000)]
 
 @router.get("/")
 def home(request: Request, state: StateDep, caller: Viewer) -> Response:
-    """The repos and the latest threads that the viewer may see."""
+    """The organisations, and the repos and the latest threads that the viewer may see."""
     visible = [repo for repo in state.repos.all() if state.access.allows(caller, repo, "read")]
     groups = [(title, [repo for repo in visible if repo.type == kind][:_MAX_REPOS]) for kind, title in _KINDS]
     return page(
         request,
         "home.html",
+        orgs=state.accounts.all("org")[:_MAX_REPOS],
         repos=[(title, repos) for title, repos in groups if repos],
         threads=_latest_threads(state, caller),
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -18,6 +18,11 @@ from redis_state.redis import Redis, text
 MAX_DECISIONS = 5_000
 MAX_ANSWER_LENGTH = 2_000
 """Characters of an answer that Redis holds; the thread and the file in the logs repo have all of it."""
+
+
+Outcome = Literal["done", "proposed", "refused", "failed", "unchanged"]
+"""What came of a command: it had its effect; a plan waits for approval; it was not run, for a reason of the board's;
+it was run and failed; what it asks for is so already."""
 
 
 class DecisionAuthor(BaseModel):
@@ -52,6 +57,7 @@ class CommandDecision(BaseModel):
     model: str = Field(default="", max_length=300)
     requests: list[str] = Field(default_factory=list, max_length=1_000)
     allowed: bool
+    outcome: str = Field(default="", max_length=20, description="an `Outcome`; '' where it was not recorded")
     answer: str = Field(default="", max_length=100_000)
     thread: DecisionThread | None = Field(default=None, description="the thread; null for a shell, a page or a program")
     comment: str = Field(max_length=100)

@@ -29,6 +29,7 @@ class RequestSnapshot(BaseModel):
     failure: Failure | None = None
     log: str = ""
     results: str = ""
+    details: str = Field(default="", description="details repo of the results, if not that of the present name")
     access: Access = "public"
     chat_template: bool = False
     category: str = Field(default="", description="the kind of model, as one of the leaderboard's categories")
@@ -62,6 +63,7 @@ def snapshot_of(request: Request, known: Access = "public", *, old: bool = False
         failure=facts.failure,
         log=facts.log or "",
         results=facts.results or "",
+        details=facts.details or "",
         access=strictest([access_in_file(request), known]),
         chat_template=bool(request.file.use_chat_template),
         category=read_category(request.file.model_type).value,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,7 +23,12 @@ if TYPE_CHECKING:
     from redis_state.redis import Redis
 
 P = ParamSpec("P")
+DATA_VARIABLE, DATA = "STEWARD_DATA", "steward-data"
+"""The folder of the queue server that `steward up` starts: the variable that names it, and its default."""
+URL_FILE = "redis-url"
+"""The file in it with the URL of that server."""
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object.")]
+Apply = Annotated[bool, typer.Option("--apply", help="Make the changes; by default they are only listed.")]
 BoardFile = Annotated[Path | None, typer.Option("--board", help="A board file to use instead of STEWARD_BOARD.")]
 
 
@@ -109,11 +115,27 @@ def _variable(place: tuple[int | str, ...]) -> str:
     return name if name.isupper() else f"STEWARD_{name.upper()}"
 
 
-def settings_of(board: Path | None) -> BotSettings:
-    """Return the settings, with `board` instead of STEWARD_BOARD if given."""
-    from bot.core.settings import BotSettings
+def settings_of(board: Path | None = None) -> BotSettings:
+    """Return the settings, with `board` instead of STEWARD_BOARD if given.
 
-    return BotSettings() if board is None else BotSettings(board=board)
+    If they name no queue server, it is that of `steward up` in this folder, or in STEWARD_DATA.
+    """
+    from bot.core.settings import BotSettings
+    from redis_state.settings import read_secret
+
+    settings = BotSettings() if board is None else BotSettings(board=board)
+    own = Path(os.environ.get(DATA_VARIABLE, DATA)) / URL_FILE
+    if not {"redis_url", "redis_url_file"} & settings.model_fields_set and own.exists():
+        settings.redis_url = read_secret(str(own), own)
+    return settings
+
+
+def model_named(text: str, endpoint: str) -> str:
+    """Return the id of the model that `text` names, by id or by the address of a page; other text unchanged."""
+    from bot.core.commands.registry import model_in
+
+    name = text.removeprefix(f"{endpoint.rstrip('/')}/")
+    return model_in(name) or name
 
 
 def open_keys(board: Path | None = None) -> tuple[Redis, Keys]:

@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from leaderboard.options import DEFAULT_PRECISION
-from steward.commands.board import AsJson, open_board
+from steward.commands.board import AsJson, model_named, open_board
 
 if TYPE_CHECKING:
     from bot.read_models.check_models import CheckResponse, RuleResultView
     from leaderboard.reasons import Problem
 
-Model = Annotated[str, typer.Argument(help="The model's id on the Hub: org/name.")]
+Model = Annotated[str, typer.Argument(help="The model's id on the Hub, org/name, or the address of its page.")]
 Precision = Annotated[str, typer.Option(help="The precision of the evaluation.")]
 Revision = Annotated[str, typer.Option(help="A branch, a tag or a commit.")]
 WeightType = Annotated[str, typer.Option(help="Original, Delta or Adapter.")]
 
 REFUSED = 1
-MARKS = {"passed": "ok", "failed": "FAIL", "not-looked-at": "-"}
+MARKS = {"passed": "ok", "failed": "FAIL"}
 
 
 def register(app: typer.Typer) -> None:
@@ -43,14 +43,15 @@ def check(
     with open_board() as context:
         result = check_model(
             context,
-            model,
+            model_named(model, context.hub.endpoint),
             revision=revision,
             precision=precision,
             weight_type=weight_type,
             submitter=submitter,
             public=False,
         )
-    as_words = "\n".join([*map(_rule_words, result.rules), _end(result)])
+    checked = [rule for rule in result.rules if rule.outcome in MARKS]
+    as_words = "\n".join([*map(_rule_words, checked), _end(result)])
     print(json.dumps({**result.model_dump(), "access": result.access}) if as_json else as_words)
     raise typer.Exit(0 if result.accepted else REFUSED)
 
@@ -61,10 +62,12 @@ def _rule_words(rule: RuleResultView) -> str:
 
 
 def _end(result: CheckResponse) -> str:
-    failed = sum(rule.outcome == "failed" for rule in result.rules)
     if result.accepted:
         return f"{result.model} would be accepted at {(result.revision or '')[:8]}."
-    return f"{result.model} would not be accepted: {failed} of {len(result.rules)} rules fail."
+    outcomes = [rule.outcome for rule in result.rules]
+    failed, unchecked = outcomes.count("failed"), outcomes.count("not-looked-at")
+    more = f" {unchecked} others do not apply, or could not be checked." if unchecked else ""
+    return f"{result.model} would not be accepted: {failed} rule{' fails' if failed == 1 else 's fail'}.{more}"
 
 
 def reason_lines(reason: Problem, mark: str) -> Iterator[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from steward.commands.board import AsJson, operator
+from steward.commands.board import Apply, AsJson, model_named, operator
 from steward.commands.output import ending, say
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def show(
     from steward.commands.board import open_board
 
     with open_board() as context:
-        named = find_model(context, model)
+        named = find_model(context, model_named(model, context.hub.endpoint))
         if not named.is_known:
             raise ending(f"there is no model {model} on the Hub or on the board.", UNCHANGED)
         report = find_report(context, named.model)
@@ -96,7 +96,8 @@ def _flag_lines(report: FlagReport, records: tuple[FlagRecord, ...]) -> Iterator
 def import_table(
     table: Annotated[Path, typer.Argument(help="JSON, YAML, or a Python file with the table: model → address.")],
     category: Annotated[str, typer.Option(help="Category of all imported flags.")] = "other",
-    write: Annotated[bool, typer.Option("--write", help="Write the flags; by default they are only shown.")] = False,
+    apply: Apply = False,
+    write: Annotated[bool, typer.Option("--write", hidden=True, help="The earlier name of --apply.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Import a hand-written table of flags and report unclear keys. Exit status 1 if a key cannot be imported."""
@@ -115,10 +116,11 @@ def import_table(
             flag_import = importing.read(context, table.read_text("utf-8"), category=category, by=operator())
         except (OSError, UnicodeDecodeError, BadFlagTable, HubError) as error:
             raise ending(f"{table} was not imported: {error}", MISUSED) from error
-        written = write and importing.write(context, flag_import.records)
-    _print_import(flag_import, as_json=as_json, written=written, wanted=write)
+        wanted = apply or write
+        written = wanted and importing.write(context, flag_import.records)
+    _print_import(flag_import, as_json=as_json, written=written, wanted=wanted)
     raise typer.Exit(
-        UNCHANGED if any(problem.code in LOST for problem in flag_import.problems) or write > written else 0
+        UNCHANGED if any(problem.code in LOST for problem in flag_import.problems) or wanted > written else 0
     )
 
 

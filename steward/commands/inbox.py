@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
 import typer
 
-from steward.commands.board import AsJson, in_sentences
+from steward.commands.board import AsJson, in_sentences, settings_of
 from steward.commands.output import ending
 
 if TYPE_CHECKING:
@@ -122,14 +122,13 @@ def _replay(chosen: Sequence[StoredDelivery]) -> list[_Replayed]:
     import asyncio
     from dataclasses import replace
 
-    from bot.core.settings import BotSettings
     from bot.intake.deliveries import read_delivery
     from bot.intake.inbox import Inbox, connect_inbox
     from bot.intake.inbox_log import again
     from redis_state.clock import now
     from redis_state.keys import Keys
 
-    settings = BotSettings()
+    settings = settings_of()
     board = settings.read_board()
     # A person asks for it: it does not count for the webhook's daily quota, and marks the bot's own changes too.
     readings = [replace(read_delivery(stored.body, board), quota_source=None, author="") for stored in chosen]

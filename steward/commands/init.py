@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from steward.commands.board import AsJson
+from steward.commands.board import DATA, Apply, AsJson
+from steward.commands.check import reason_lines
 from steward.commands.output import ending
+from steward.exit_statuses import MISCONFIGURED
 
 if TYPE_CHECKING:
     from bot.core.settings import BotSettings
     from hub.client import Hub
     from hub.records import Repo
     from leaderboard.boards import Board
+    from leaderboard.reasons import Problem
+    from steward.newboard import NewBoardOptions
 
 Say = Callable[[str], object]
 CARD = "README.md"
+ENV = "env"
+"""The file beside a new board file with the settings of its processes and commands."""
 REFUSED = 1
 NEXT = "Next: run `steward up`, and check with `steward doctor`."
 DRY = "Nothing was changed. Run the command again with --apply to make these changes."
@@ -51,28 +60,31 @@ def init(
     new_secret: Annotated[
         bool, typer.Option("--new-secret", help="Give existing webhooks the present secret.")
     ] = False,
-    apply: Annotated[bool, typer.Option("--apply", help="Make the changes; by default they are only listed.")] = False,
+    apply: Apply = False,
     as_json: AsJson = False,
 ) -> None:
     """Create what a board lacks: board file (effects in shadow), repos with cards, webhooks. Safe to repeat.
 
-    A dry run without --apply. An existing board file stays unchanged and decides which repos there are.
+    A dry run without --apply. Everything is checked first: with any problem, nothing is written, and exit status 2. An
+    existing board file stays unchanged and decides which repos there are.
     """
     from bot.core.settings import BotSettings
     from hub.client import Hub
     from hub.errors import HubError
     from steward.commands.board import sentences
+    from steward.commands.init_checks import find_problems
+    from steward.newboard import NewBoardOptions
 
     lines: list[str] = []
     say = lines.append if as_json else print
+    options = NewBoardOptions(org, details or f"{org}-details", title or org, suite, tuple(maintainer or ()))
     with sentences():
         settings = BotSettings()
+        if problems := list(find_problems(settings, options, url, repos)):
+            raise _not_ready(problems)
         secret = _webhook_secret(settings, say, apply=apply)
         with Hub(settings.hf_endpoint, settings.token()) as hub:
             try:
-                options = NewBoardOptions(
-                    org, details or f"{org}-details", title or org, suite, tuple(maintainer or ())
-                )
                 board = _board(settings, hub, options, say, apply=apply)
                 for line in steps(hub, board, url=url, secret=secret, apply=apply):
                     say(line)
@@ -85,38 +97,42 @@ def init(
         print(json.dumps({"applied": apply, "steps": lines[:-1], "next": lines[-1]}))
 
 
-@dataclass(frozen=True)
-class NewBoardOptions:
-    """The options for a new board file."""
-
-    org: str
-    details: str
-    title: str
-    suite: str
-    maintainers: tuple[str, ...]
+def _not_ready(problems: Sequence[Problem]) -> typer.Exit:
+    """Print all problems, and return the end of a command that changed nothing."""
+    end = ending("nothing was changed. Correct this first:", MISCONFIGURED)
+    for problem in problems:
+        print("\n".join(reason_lines(problem, "  - ")), file=sys.stderr)
+    return end
 
 
 def _board(settings: BotSettings, hub: Hub, options: NewBoardOptions, say: Say, *, apply: bool) -> Board:
     """Return the board in its file, or write a new file and return its board."""
-    from bot.core.settings import SettingsError
     from leaderboard.boards import parse_board
-    from steward.newboard import board_text
 
     file = settings.board
     if file.exists():
         say(f"The board file {file} exists.")
         return settings.read_board()
-    if not options.org:
-        raise SettingsError(f"There is no board file at STEWARD_BOARD={file}. Write it, or use --org to create it.")
-    ids = [hub.user(name).id for name in options.maintainers]
-    text = board_text(
-        org=options.org, details=options.details, title=options.title, suite=options.suite, maintainers=ids
-    )
+    text = options.board_text([hub.user(name).id for name in options.maintainers])
     if apply:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, "utf-8")
     say(f"{'Wrote' if apply else 'Would write'} the board file {file}, with every effect in shadow.")
+    _write_env(file, say, apply=apply)
     return parse_board(text)
+
+
+def _write_env(board_file: Path, say: Say, *, apply: bool) -> None:
+    """Write the file with the settings of this terminal for others, unless there is one."""
+    from steward.newboard import env_text
+
+    file = board_file.parent / ENV
+    if file.exists():
+        return
+    if apply:
+        file.write_text(env_text(os.environ, board_file, DATA), "utf-8")
+    path = file if file.is_absolute() else f"./{file}"  # without a slash, shells search their PATH
+    say(f"{'Wrote' if apply else 'Would write'} the settings to {file}: `source {path}` in each new terminal.")
 
 
 def _webhook_secret(settings: BotSettings, say: Say, *, apply: bool) -> str:
@@ -129,19 +145,22 @@ def _webhook_secret(settings: BotSettings, say: Say, *, apply: bool) -> str:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.touch(mode=0o600)
             file.write_text(secret, "utf-8")
+            if file.parent.resolve() not in (Path.cwd(), settings.board.parent.resolve()):
+                (file.parent / ".gitignore").write_text("*\n", "utf-8")
         return secret
     return settings.secrets()[0]
 
 
 def repos(board: Board) -> list[tuple[Repo, bool]]:
-    """Return the board's repos, and whether each is created private, as the logs are because they are not reviewed."""
+    """Return the board's repos, and whether each is created private, as that for logs that not everybody may read."""
     from hub.records import Repo
 
     optional = [repo for repo in (board.repos.flags, board.repos.contents) if repo]
     return [
         (Repo("dataset", board.repos.requests), False),
         (Repo("dataset", board.repos.results), False),
-        (Repo("dataset", board.repos.logs), True),
+        (Repo("dataset", board.repos.logs), False),
+        (Repo("dataset", board.repos.private_logs), True),
         *((Repo("dataset", repo), False) for repo in optional),
         (Repo(board.repos.community_type, board.repos.community), False),
     ]
@@ -163,9 +182,13 @@ def hooks(board: Board) -> list[WebhookPlan]:
 
 def steps(hub: Hub, board: Board, *, url: str, secret: str, apply: bool) -> Iterator[str]:
     """Create the repos and webhooks, or list them for a dry run; yield a line for each. Raises HubError."""
-    from hub.records import WatchedItem
+    from hub.records import Repo, WatchedItem
 
+    logs, private_logs = Repo("dataset", board.repos.logs), Repo("dataset", board.repos.private_logs)
+    holds_all = hub.repo_exists(logs) and hub.is_private(logs)  # a board that keeps all logs private
     for repo, private in repos(board):
+        if repo == private_logs and holds_all:
+            continue
         yield _repo(hub, board, repo, private=private, apply=apply)
     present = {(hook.url, hook.watched, hook.domains) for hook in hub.webhooks() if not hook.disabled}
     for hook in hooks(board):

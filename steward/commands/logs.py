@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from steward.commands.board import AsJson, BoardFile
-from steward.commands.status import UNKNOWN, What, find_requests, none_known, request_lines
+from steward.commands.status import (
+    UNKNOWN,
+    What,
+    WhichPrecision,
+    WhichWeightType,
+    find_requests,
+    none_known,
+    one_request,
+    request_lines,
+)
 
 if TYPE_CHECKING:
     from bot.core.context import BoardContext
@@ -28,6 +37,8 @@ def register(app: typer.Typer) -> None:
 
 def why(
     what: What,
+    precision: WhichPrecision = "",
+    weight_type: WhichWeightType = "",
     board: BoardFile = None,
     as_json: AsJson = False,
 ) -> None:
@@ -38,7 +49,7 @@ def why(
     from steward.commands.board import open_board
 
     with open_board(board) as context:
-        entries = find_requests(context, what)
+        entries = find_requests(context, what, precision=precision, weight_type=weight_type)
         requests = [(serializers.request(context, entry, public=False), lines_of(context, entry)) for entry in entries]
     if as_json:
         print(json.dumps({"requests": [{**request.model_dump(), "lines": lines} for request, lines in requests]}))
@@ -53,6 +64,8 @@ def why(
 
 def logs(
     what: What,
+    precision: WhichPrecision = "",
+    weight_type: WhichWeightType = "",
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Wait until the request has ended.")] = False,
     every: Annotated[float, typer.Option(min=0.2, help="Seconds between two checks.")] = 2.0,
     board: BoardFile = None,
@@ -63,18 +76,14 @@ def logs(
     Progress goes to standard error, the log to standard output. Ctrl-C ends only the waiting. Exit status 1 if there is
     no log.
     """
-    from bot.core.render import printable, visible
+    from bot.core.render import visible
     from bot.read_models.log_lines import log_of
     from steward.commands.board import open_board
 
     with open_board(board) as context:
-        entries = find_requests(context, what)
-        if len(entries) != 1:
-            several = "Several requests match:\n" + "\n".join(printable(entry.path) for entry in entries)
-            print(several if entries else none_known(what), file=sys.stderr)
-            raise typer.Exit(UNKNOWN)
+        entry = one_request(context, what, precision=precision, weight_type=weight_type)
         try:
-            entry = _wait_for_end(context, entries[0], every) if follow else entries[0]
+            entry = _wait_for_end(context, entry, every) if follow else entry
         except KeyboardInterrupt:
             raise typer.Exit(130) from None
         log = log_of(context, entry)

@@ -13,6 +13,7 @@ import typer
 
 from steward.commands.board import AsJson, operator
 from steward.commands.output import ending, say
+from steward.commands.status import What, WhichPrecision, WhichWeightType, one_request
 
 if TYPE_CHECKING:
     from bot.core.context import BoardContext
@@ -21,8 +22,7 @@ if TYPE_CHECKING:
 UNCHANGED = 1
 """Exit status if nothing changes, because of the present state or an error; the message says which."""
 
-Path = Annotated[str, typer.Argument(help="The request file: org/model_eval_request_False_bfloat16_Original.json")]
-What = Annotated[str, typer.Argument(help="board, tier:small, tier:medium, tier:large, or suite:NAME")]
+Part = Annotated[str, typer.Argument(help="board, tier:small, tier:medium, tier:large, or suite:NAME")]
 Level = Annotated[Literal["high", "normal", "low"], typer.Argument(help="The priority of the request.")]
 Reason = Annotated[str, typer.Option("--reason", "-r", help="The reason, which is public.")]
 By = Annotated[str, typer.Option(help="Hub name of the person who decided it; your local user name if left out.")]
@@ -34,46 +34,87 @@ def register(app: typer.Typer) -> None:
         app.command()(command)
 
 
-def pause(what: What, reason: Reason, by: By = "", as_json: AsJson = False) -> None:
+def pause(what: Part, reason: Reason, by: By = "", as_json: AsJson = False) -> None:
     """Start no more evaluations of the board, of a tier or of a suite; running ones continue."""
     from bot.queue import rulings
 
     _rule(lambda context: rulings.pause(context, what, reason, by or operator()), as_json)
 
 
-def resume(what: What, as_json: AsJson = False) -> None:
+def resume(what: Part, as_json: AsJson = False) -> None:
     """End a pause."""
     from bot.queue import rulings
 
     _rule(lambda context: rulings.resume(context, what), as_json)
 
 
-def hold(path: Path, reason: Reason, by: By = "", as_json: AsJson = False) -> None:
+def hold(
+    model: What,
+    reason: Reason,
+    precision: WhichPrecision = "",
+    weight_type: WhichWeightType = "",
+    by: By = "",
+    as_json: AsJson = False,
+) -> None:
     """Hold one request until `unhold`; a running evaluation continues."""
     from bot.queue import rulings
 
-    _rule(lambda context: rulings.hold(context, path, reason, by or operator()), as_json)
+    target = (model, precision, weight_type)
+    _rule_request(lambda context, path: rulings.hold(context, path, reason, by or operator()), target, as_json)
 
 
-def unhold(path: Path, as_json: AsJson = False) -> None:
+def unhold(
+    model: What, precision: WhichPrecision = "", weight_type: WhichWeightType = "", as_json: AsJson = False
+) -> None:
     """End the hold of a request."""
     from bot.queue import rulings
 
-    _rule(lambda context: rulings.unhold(context, path), as_json)
+    _rule_request(rulings.unhold, (model, precision, weight_type), as_json)
 
 
-def priority(path: Path, level: Level, as_json: AsJson = False) -> None:
+def priority(
+    model: What,
+    level: Level,
+    precision: WhichPrecision = "",
+    weight_type: WhichWeightType = "",
+    as_json: AsJson = False,
+) -> None:
     """Set a request's priority; requests of higher priority run first."""
     from bot.queue import rulings
 
-    _rule(lambda context: rulings.set_priority(context, path, level), as_json)
+    target = (model, precision, weight_type)
+    _rule_request(lambda context, path: rulings.set_priority(context, path, level), target, as_json)
 
 
-def cancel(path: Path, reason: Reason, by: By = "", as_json: AsJson = False) -> None:
+def cancel(
+    model: What,
+    reason: Reason,
+    precision: WhichPrecision = "",
+    weight_type: WhichWeightType = "",
+    by: By = "",
+    as_json: AsJson = False,
+) -> None:
     """Withdraw a request; a running evaluation stops."""
     from bot.queue import rulings
 
-    _rule(lambda context: rulings.cancel(context, path, reason, by or operator()), as_json)
+    target = (model, precision, weight_type)
+    _rule_request(lambda context, path: rulings.cancel(context, path, reason, by or operator()), target, as_json)
+
+
+def _rule_request(
+    decide: Callable[[BoardContext, str], QueueCommandResult], target: tuple[str, str, str], as_json: bool
+) -> None:
+    """Decide about the one request that `target` names: a model or path, a precision and a type of weights."""
+    from leaderboard.requests import is_request_path
+
+    what, precision, weight_type = target
+
+    def decide_request(context: BoardContext) -> QueueCommandResult:
+        if is_request_path(what):  # even one that is not indexed yet
+            return decide(context, what)
+        return decide(context, one_request(context, what, precision=precision, weight_type=weight_type).path)
+
+    _rule(decide_request, as_json)
 
 
 def _rule(decide: Callable[[BoardContext], QueueCommandResult], as_json: bool) -> None:

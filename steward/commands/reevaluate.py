@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from steward.commands.board import Apply, model_named
 from steward.commands.output import ending, say
 
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ class ReevaluationReport:
 
 
 def reevaluate(
-    yes: Annotated[bool, typer.Option("--yes", help="Queue them; by default the command only lists them.")] = False,
+    apply: Apply = False,
+    yes: Annotated[bool, typer.Option("--yes", hidden=True, help="The earlier name of --apply.")] = False,
     model: Annotated[str, typer.Option(help="Only requests of this model: org/model.")] = "",
     limit: Annotated[int | None, typer.Option(min=1, help="Maximal number of requests, in order of paths.")] = None,
     adopted: Annotated[
@@ -55,9 +57,9 @@ def reevaluate(
 
     with open_board() as context:
         try:
-            survey_result = survey(context, model=model, old=adopted, limit=limit)
+            survey_result = survey(context, model=model_named(model, context.hub.endpoint), old=adopted, limit=limit)
             report = ReevaluationReport(
-                context.suite.name, survey_result, _put_back(context, survey_result, by) if yes else None
+                context.suite.name, survey_result, _put_back(context, survey_result, by) if apply or yes else None
             )
         except (HubError, MirrorDamaged) as error:
             raise ending(error, REFUSED) from error
@@ -124,7 +126,7 @@ def _what_was_done(report: ReevaluationReport) -> str:
     if not report.found.due:
         return "There is nothing to do."
     if report.put_back is None:
-        return "Nothing was changed. With --yes, they are queued after all other requests and keep their results."
+        return "Nothing was changed. With --apply, they are queued after all other requests and keep their results."
     if report.put_back == 0:
         return (
             "Nothing was changed: edits or relaunches are off or in shadow on this board; see `steward effects list`."

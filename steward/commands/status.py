@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from steward.commands.board import AsJson, in_sentences
+from steward.commands.board import AsJson, in_sentences, model_named, settings_of
+from steward.commands.output import ending
 
 if TYPE_CHECKING:
     from bot.core.context import BoardContext
@@ -16,7 +18,15 @@ if TYPE_CHECKING:
     from redis_state.board.entry import IndexEntry
 
 UNKNOWN = 1
-What = Annotated[str, typer.Argument(metavar="PATH-OR-MODEL", help="The path of a request, or the id of a model.")]
+What = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help="The model, as org/name, org/name@revision or the address of its page; or the path of a request's file.",
+    ),
+]
+WhichPrecision = Annotated[str, typer.Option("--precision", help="Only the request in this precision.")]
+WhichWeightType = Annotated[str, typer.Option("--weight-type", help="Only the request with this type of weights.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -26,16 +36,20 @@ def register(app: typer.Typer) -> None:
 
 def status(
     what: What,
+    precision: WhichPrecision = "",
+    weight_type: WhichWeightType = "",
     as_json: AsJson = False,
 ) -> None:
     """Show requests: state, position, reason, log and thread. Exit status 1 if there is none."""
     from bot.core.reader_context import read_only_context
-    from bot.core.settings import BotSettings
     from bot.read_models import serializers
 
-    settings = BotSettings()
+    settings = settings_of()
     context = read_only_context(settings, settings.read_board())
-    requests = [serializers.request(context, entry, public=False) for entry in find_requests(context, what)]
+    requests = [
+        serializers.request(context, entry, public=False)
+        for entry in find_requests(context, what, precision=precision, weight_type=weight_type)
+    ]
     if as_json:
         print(json.dumps({"requests": [request.model_dump() for request in requests]}))
     elif requests:
@@ -47,16 +61,38 @@ def status(
 
 def none_known(what: str) -> str:
     """Return the sentence for a name without a request."""
-    return f"There is no request for {what}: give the path of its file, or org/name."
+    return f"There is no request for {what}: give a model as org/name, or the path of a request's file."
 
 
-def find_requests(context: BoardContext, what: str) -> list[IndexEntry]:
-    """Return the requests with this path, or of this model."""
+def find_requests(context: BoardContext, what: str, *, precision: str = "", weight_type: str = "") -> list[IndexEntry]:
+    """Return the requests with this path, or of this model, with the named properties, by path."""
+    from bot.core.commands.targets import is_meant
     from leaderboard.requests import is_request_path
 
     if is_request_path(what):
         return [entry for entry in context.index.find([what]) if entry is not None]
-    return sorted(context.index.of_model(what), key=lambda entry: entry.path)
+    name, _, revision = what.partition("@")
+    named = {"precision": precision, "weight_type": weight_type}
+    arguments = {name: value for name, value in named.items() if value}
+    return [
+        entry
+        for entry in context.index.of_model(model_named(name, context.hub.endpoint))
+        if is_meant(entry, arguments) and entry.commit.startswith(revision)
+    ]
+
+
+def one_request(context: BoardContext, what: str, *, precision: str = "", weight_type: str = "") -> IndexEntry:
+    """Return the only request that matches. Raises typer.Exit after a sentence if there are none or several."""
+    entries = find_requests(context, what, precision=precision, weight_type=weight_type)
+    if len(entries) == 1:
+        return entries[0]
+    several = f"several requests match {what}: name one by --precision, --weight-type or its path:"
+    from bot.core.render import printable
+
+    end = ending(several if entries else none_known(what), UNKNOWN)
+    for entry in entries:
+        print(f"  {printable(entry.path)}", file=sys.stderr)
+    raise end
 
 
 def request_lines(request: RequestView) -> Iterator[str]:

@@ -82,7 +82,7 @@ def _by_server(server: str, body: SubmissionBody) -> SubmissionResponse:
 
     if not _is_private_connection(server):
         raise _cannot("your token would be sent unencrypted; use an https URL.")
-    headers = {"authorization": f"Bearer {_own_token()}"}
+    headers = {"authorization": f"Bearer {own_token()}"}
     address, deadline = f"{server.rstrip('/')}/api/requests", time.monotonic() + WAIT_SECONDS
     unsent: tuple[type[Exception], ...] = (httpx2.InvalidURL, httpx2.UnsupportedProtocol, httpx2.ConnectError)
     while True:
@@ -156,14 +156,14 @@ def _owner(endpoint: str) -> Account:
     """Return the owner of the token in HF_TOKEN, as the Hub reports it."""
     from hub.client import Hub
 
-    with Hub(endpoint, _own_token()) as hub:
+    with Hub(endpoint, own_token()) as hub:
         account, kind = hub.whoami_and_kind()
     if kind != "user":
         raise _cannot("the token in HF_TOKEN does not belong to a person.")
     return account
 
 
-def _own_token() -> str:
+def own_token() -> str:
     """Return the person's token from HF_TOKEN or from `hf auth login`."""
     from huggingface_hub import get_token
 

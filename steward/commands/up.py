@@ -5,14 +5,19 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from steward.commands.board import DATA, DATA_VARIABLE, URL_FILE
+
 if TYPE_CHECKING:
+    from bot.core.settings import BotSettings
+    from redis_state.stopping import Stop
     from steward.supervisor import SupervisedProcess
 
 WEB = (
@@ -29,8 +34,7 @@ PERSONAL_TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 STEWARD = (sys.executable, "-P", "-m", "steward.cli")
 """-P keeps files in the current folder, such as a localhub's data in `hub`, from being imported as modules."""
 
-URL_FILE = "redis-url"
-"""The file in the data folder with the URL of its queue server; REDIS_URL_FILE names it for other commands."""
+READY_POLL_SECONDS = 0.5
 
 
 def register(app: typer.Typer) -> None:
@@ -43,12 +47,12 @@ def up(
         bool | None, typer.Option(help="Also run a worker; by default if STEWARD_WORKER_TOKEN is set.")
     ] = None,
     data: Annotated[
-        Path, typer.Option(envvar="STEWARD_DATA", help="Folder of the queue server, if REDIS_URL is not set.")
-    ] = Path("steward-data"),
+        Path, typer.Option(envvar=DATA_VARIABLE, help="Folder of the queue server, if REDIS_URL is not set.")
+    ] = Path(DATA),
 ) -> None:
     """Run all processes on this machine, and restart those that end. Ctrl-C or SIGTERM stops all of them.
 
-    Exit status 0 after a stop, 2 if a setting is missing or wrong.
+    Exit status 0 after a stop, 2 if a setting is missing or wrong, or the port is taken.
     """
     from bot.core.settings import BotSettings
     from bot.web.signin.app import app_of
@@ -63,16 +67,20 @@ def up(
         with sentences():
             settings = BotSettings()
             settings.read_board(), settings.token(), settings.secrets(), app_of(settings)
+            settings.require_free_port()
             if not ({"redis_url", "redis_url_file"} & settings.model_fields_set and settings.redis_url):
                 server = stack.enter_context(locked(data / "redis", _say))
                 environment["REDIS_URL"] = server.url
+                (data / ".gitignore").write_text("*\n", "utf-8")
                 _keep(data / URL_FILE, server.url)
             wanted = worker_token() is not None if worker is None else worker
         note = "" if wanted else " without a worker: this machine evaluates nothing"
         _say(f"Starting on {settings.host}:{settings.port}{note}. Ctrl-C stops it.")
+        threading.Thread(target=_announce, args=(settings, stop), name="announce", daemon=True).start()
         mind = server.revive if server is not None else lambda: None
         with sentences():
             status = Supervisor(parts(environment, worker=wanted), _say, mind).run(stop)
+        stop.set()
     raise typer.Exit(status)
 
 
@@ -93,6 +101,19 @@ def parts(environment: Mapping[str, str], *, worker: bool) -> list[SupervisedPro
         visible = {variable: value for variable, value in environment.items() if variable not in hidden}
         processes.append(SupervisedProcess(name, (*STEWARD, name), visible))
     return processes
+
+
+def _announce(settings: BotSettings, stop: Stop) -> None:
+    """Print the address of the pages once the bot is ready."""
+    import httpx2
+
+    everywhere = settings.host in ("0.0.0.0", "::")  # noqa: S104  # nosec B104  # compared, not bound
+    address = f"http://{'127.0.0.1' if everywhere else settings.host}:{settings.port}"
+    while not stop.wait(READY_POLL_SECONDS):
+        with suppress(httpx2.HTTPError):
+            if httpx2.get(f"{address}/readyz", timeout=5).status_code == 200:
+                _say(f"The leaderboard is ready: {settings.public_url or address}")
+                return
 
 
 def _keep(file: Path, url: str) -> None:

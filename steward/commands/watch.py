@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from steward.commands.board import in_sentences
+from steward.commands.board import in_sentences, settings_of
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -31,10 +31,9 @@ def watch(
 ) -> None:
     """Show running evaluations with their progress, and waiting requests with their estimated start; Ctrl-C stops."""
     from bot.core.reader_context import read_only_context
-    from bot.core.settings import BotSettings
     from bot.read_models.lists import QueueReader
 
-    settings = BotSettings()
+    settings = settings_of()
     pages = QueueReader(read_only_context(settings, settings.read_board()))
     try:
         _follow(pages, every, once=once, as_json=as_json)

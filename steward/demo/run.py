@@ -8,7 +8,9 @@ import signal
 import socket
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +24,9 @@ if TYPE_CHECKING:
     from steward.demo.timeline import Timeline
     from steward.demo.watch import DemoResult, SubmissionReport, SubmissionStatus, SubmissionWatcher
 
-DEFAULT_HUB_PORT = 7870
+BOARD_PORT, HUB_PORT = 7860, 7870
+"""The ports of the board's pages and of the Hub; if they are taken, the next free ones."""
+PORTS_TO_TRY = 50
 TIMEOUT_SECONDS = 900.0
 """Seconds after which an unfinished demo has failed."""
 POLL_SECONDS = 0.5
@@ -52,21 +56,29 @@ def _interrupt(_number: int, _frame: object) -> None:
 
 def _play(folder: Path, console: Console, *, headless: bool, as_json: bool, suite: str) -> int:
     from steward.children import ChildDied, Children
+    from steward.demo.models import converted
     from steward.demo.stage import build_stage
     from steward.demo.timeline import Timeline
 
     timeline = Timeline(console, live=not headless and console.is_terminal)
-    with Children(folder / "logs") as children:
-        timeline.say("Starting a queue server, a Hub, the bot and a worker on this machine")
-        stage = build_stage(folder, children)
+    with (
+        Children(folder / "logs") as children,
+        ThreadPoolExecutor(1) as beside,
+        reserved_port(BOARD_PORT, timeline.say) as web_port,
+        reserved_port(HUB_PORT, timeline.say) as hub_port,
+    ):
+        timeline.say("Starting a queue server and a Hub on this machine")
+        model = beside.submit(converted, cache_folder())  # takes some seconds, once
+        stage = build_stage(folder, children, web_port)
         try:
-            result = _story(stage, timeline, suite)
+            stage.start_hub(port=hub_port)
+            result = _story(stage, timeline, suite, beside.submit(_upload_first, stage, model))
             timeline.ending(result)
             if as_json:
                 print(json.dumps(result), flush=True)
             right = all(request["right"] for request in result["requests"])
             if not headless and right:
-                timeline.serve_on(stage.hub_url, stage.web_url, children.check)
+                timeline.serve_on(next_steps(stage), children.check)
             return 0 if right else 1
         except ChildDied as error:
             console.print(died(error))
@@ -82,7 +94,15 @@ def died(error: Exception) -> Text:
     return Text(str(error), style="red")
 
 
-def _story(stage: Stage, timeline: Timeline, suite: str) -> DemoResult:
+def _upload_first(stage: Stage, model: Future[Path]) -> str:
+    """Upload the real model, which is large, while the bot and the worker start; return its commit."""
+    from steward.demo.models import UPLOADS, upload
+
+    first = UPLOADS[0]
+    return upload(stage.hub_url, stage.world.tokens[first.owner], first, model.result())
+
+
+def _story(stage: Stage, timeline: Timeline, suite: str, first_upload: Future[str]) -> DemoResult:
     from hub.client import Hub
     from redis_state.keys import Keys
     from redis_state.redis import connect
@@ -92,20 +112,23 @@ def _story(stage: Stage, timeline: Timeline, suite: str) -> DemoResult:
     from steward.demo.world import ORG
 
     began = time.monotonic()
-    stage.start_hub(port=_port(DEFAULT_HUB_PORT))
     stage.write_board(suite)
+    timeline.say(f"The Hub: {stage.hub_url}. Starting the bot and a worker, which loads the evaluation harness")
+    stage.start_worker()  # first: it takes longest
     stage.start_bot()
-    stage.start_worker()
-    timeline.say(f"The Hub of this demo: {stage.hub_url}, the board's pages: {stage.web_url}")
-    timeline.say("Preparing SmolLM2-135M-Instruct (converted once, then cached) and three broken models")
-    model = converted(cache_folder())
-    revisions = {what.model: upload(stage.hub_url, stage.world.tokens[what.owner], what, model) for what in UPLOADS}
     stage.wait_until_ready()
-    timeline.say("Everything is running; submitting the models")
+    timeline.say(f"The board's pages: {stage.web_url}")
+    if not first_upload.done():
+        timeline.say("Uploading SmolLM2-135M-Instruct (converted once, then cached)")
+    revisions, models = {UPLOADS[0].model: first_upload.result()}, {what.model: what for what in UPLOADS[1:]}
+    folder = converted(cache_folder())
     for submission in SUBMISSIONS:
-        submit(stage.hub_url, stage.world, submission, revisions[submission.model])
+        if (what := models.get(submission.model)) is not None:
+            revisions[what.model] = upload(stage.hub_url, stage.world.tokens[what.owner], what, folder)
+        revision = revisions[submission.model]
+        submit(stage.hub_url, stage.world, submission, revision)
         how = "an outsider's pull request, which a maintainer merges" if submission.by_pull_request else "the form"
-        timeline.say(f"{submission.model}, submitted by {submission.sender} through {how}")
+        timeline.say(f"{submission.model}: uploaded, and submitted by {submission.sender} through {how}")
     with Hub(stage.hub_url, None) as hub:
         watch = SubmissionWatcher(hub, connect(stage.valkey.url), Keys(ORG))
         standings = _wait_for_the_end(watch, timeline, stage.children.check)
@@ -120,7 +143,7 @@ def _wait_for_the_end(
     while True:
         check()
         standings = watch.look()
-        timeline.show(standings)
+        timeline.show(standings, has_worker=watch.has_worker())
         if all(standing.ended for standing in standings) or time.monotonic() > deadline:
             return standings
         time.sleep(POLL_SECONDS)
@@ -143,12 +166,40 @@ def cache_folder() -> Path:
     return Path(base) / "steward" / "demo"
 
 
-def _port(preferred: int) -> int:
-    """Return `preferred` if that port is free, else 0 for any free port."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", preferred))
-        except OSError:
-            return 0
-    return preferred
+@contextmanager
+def reserved_port(preferred: int, say: Callable[[str], object]) -> Iterator[int]:
+    """Reserve the first port from `preferred` on that no program and no other demo uses. Raises SettingsError."""
+    from bot.core.settings import SettingsError
+
+    for port in range(preferred, preferred + PORTS_TO_TRY):
+        with socket.socket(socket.AF_UNIX) as claim, socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                claim.bind(f"\0steward-demo-{port}")  # an abstract address: it ends with this process
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            probe.close()
+            if port != preferred:
+                say(f"Port {preferred} is taken; using {port}")
+            yield port
+            return
+    raise SettingsError(f"The ports {preferred} to {preferred + PORTS_TO_TRY - 1} are all taken.")
+
+
+def next_steps(stage: Stage) -> str:
+    """Return what to try while the demo goes on, with the addresses and a maintainer's token."""
+    from steward.demo.models import CORRUPTED, GOOD
+    from steward.demo.world import MAINTAINER, SPACE
+
+    return (
+        f"The leaderboard: {stage.web_url}/results    the queue: {stage.web_url}/queue\n"
+        f"Its discussions: {stage.hub_url}/spaces/{SPACE}/discussions\n\n"
+        f"Try next:\n"
+        f"  1. Open {stage.hub_url}/login?as={MAINTAINER} to act as {MAINTAINER}, a maintainer. Open the thread of a\n"
+        f"     request in the table above, and comment: /relaunch\n"
+        f"  2. In another terminal, in this folder:\n"
+        f"       source .venv/bin/activate && source {stage.write_env()}\n"
+        f"       steward status {GOOD}\n"
+        f'       steward flag other {CORRUPTED} "its weights are not numbers"'
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import select
+import shlex
 import subprocess
 import sys
 import time
@@ -17,7 +18,7 @@ from huggingface_hub import HfApi
 
 from steward.children import Child, ChildDied, Children
 from steward.demo.world import APP, BOT, FRONT_END, MAINTAINER, WORKER, World
-from steward.valkey import Valkey, free_port
+from steward.valkey import Valkey
 
 PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "OMP_NUM_THREADS")
 """Environment variables that the demo's processes inherit; all other settings are set explicitly."""
@@ -95,6 +96,18 @@ class Stage:
         settings = self.environment(STEWARD_WORKER_TOKEN_FILE=token, STEWARD_WORK_DIR=str(self.folder / "worker"))
         self.children.start("worker", [*STEWARD, "work"], environment=settings)
 
+    def write_env(self) -> Path:
+        """Write the settings of commands, and a maintainer's token, to a file for shells; return its path."""
+        settings = {
+            "HF_ENDPOINT": self.hub_url,
+            "HF_TOKEN": self.world.tokens[MAINTAINER],
+            "REDIS_URL": self.valkey.url,
+            "STEWARD_BOARD": str(self.folder / "board.yaml"),
+            "STEWARD_BOT_TOKEN_FILE": str(self.folder / "bot-token"),
+        }
+        lines = (f"export {name}={shlex.quote(value)}\n" for name, value in settings.items())
+        return Path(self._secret("env", "".join(lines)))
+
     def wait_until_ready(self, *, seconds: float = 60) -> None:
         """Return once the bot reports that it, the queue and the Hub are ready."""
         deadline = time.monotonic() + seconds
@@ -121,13 +134,11 @@ class Stage:
 STEWARD = (sys.executable, "-P", "-m", "steward.cli")
 
 
-def build_stage(folder: Path, children: Children) -> Stage:
-    """Return a stage in `folder` with a running queue server."""
+def build_stage(folder: Path, children: Children, web_port: int) -> Stage:
+    """Return a stage in `folder` with a running queue server; the board's pages are at `web_port`."""
     valkey = Valkey(folder / "valkey").start()
     (folder / "valkey-port").write_text(str(valkey.port))  # for people who want to inspect it
-    port = free_port()
-    world = World(f"http://127.0.0.1:{port}")
-    return Stage(folder, children, valkey, world, port)
+    return Stage(folder, children, valkey, World(f"http://127.0.0.1:{web_port}"), web_port)
 
 
 def _first_line(child: Child, *, seconds: float) -> bytes:

@@ -13,13 +13,17 @@ from rich.table import Table
 from bot.read_models.models import PHASES
 from steward.demo.watch import DemoResult, SubmissionReport, SubmissionStatus
 
+MARKS = {"FINISHED": "✅", "FAILED": "❌"}
+SILENCE = 5.0
+"""Seconds without a new line after which a line says what the demo waits for."""
+
 
 class Timeline:
     """Prints each event once, and shows a progress bar for each running attempt."""
 
     def __init__(self, console: Console, *, live: bool) -> None:
-        self._console = console
-        self._began = time.monotonic()
+        self._console, self._live = console, live
+        self._began = self._last_line = time.monotonic()
         self._said: dict[str, str] = {}
         self._progress = Progress(
             TextColumn("         {task.description}"),
@@ -35,12 +39,13 @@ class Timeline:
 
     def say(self, words: str) -> None:
         """Print one line with the seconds since the start."""
+        self._last_line = time.monotonic()
         self._progress.console.print(
             f"[dim]{time.monotonic() - self._began:7.1f}s[/dim] {escape(words)}", highlight=False
         )
 
-    def show(self, standings: list[SubmissionStatus]) -> None:
-        """Print the changes since the last call."""
+    def show(self, standings: list[SubmissionStatus], *, has_worker: bool) -> None:
+        """Print the changes since the last call, or after a silence what the demo waits for."""
         for standing in standings:
             self._bar(standing)
             words = _words(standing)
@@ -48,6 +53,11 @@ class Timeline:
             if self._said.get(key) != words:
                 self._said[key] = words
                 self.say(f"{standing.submission.model}: {words}")
+        waiting = [standing for standing in standings if not standing.ended]
+        is_shown = self._live and self._bars
+        if waiting and not is_shown and time.monotonic() - self._last_line > SILENCE:
+            why = "" if has_worker else "; the worker is still loading the evaluation harness"
+            self.say(f"… {waiting[0].submission.model}: {_words(waiting[0])}{_done(waiting[0])}{why}")
 
     def _bar(self, standing: SubmissionStatus) -> None:
         model, attempt = standing.submission.model, standing.attempt
@@ -66,16 +76,17 @@ class Timeline:
         for heading in ("Model", "Status", "Outcome", "Thread"):
             table.add_column(heading, overflow="fold")
         for request in result["requests"]:
-            mark = "✅" if request["right"] else "❗ not as expected:"
+            mark = MARKS.get(request["status"], "") if request["right"] else "❗ not as expected:"
             table.add_row(
                 escape(request["model"]), f"{mark} {request['status']}", _outcome(request), request["thread"] or ""
             )
         self._console.print(table)
 
-    def serve_on(self, hub_url: str, web_url: str, check: Callable[[], None]) -> None:
-        """Keep serving until Ctrl-C."""
-        self._console.print(f"\nThe board's pages: [bold]{web_url}[/bold]; its Hub: [bold]{hub_url}[/bold].")
-        self._console.print("Ctrl-C stops the demo and all its processes.")
+    def serve_on(self, next_steps: str, check: Callable[[], None]) -> None:
+        """Print what to try next, and keep serving until Ctrl-C."""
+        self._console.print(
+            f"\n{escape(next_steps)}\n\nCtrl-C stops the demo and all its processes.", highlight=False, soft_wrap=True
+        )
         while True:
             check()
             time.sleep(0.5)
@@ -87,11 +98,16 @@ class Timeline:
 
 def _words(standing: SubmissionStatus) -> str:
     if standing.failure is not None and standing.ended:
-        return f"{standing.status} ({standing.failure.cause}: {standing.failure.message})"
+        return f"{standing.status}: {standing.failure.cause}"
     if standing.attempt is not None:
         phase = standing.attempt.progress.phase
         return f"{standing.status}, {PHASES.get(phase, phase or 'getting ready')}"
     return standing.status
+
+
+def _done(standing: SubmissionStatus) -> str:
+    progress = standing.attempt.progress if standing.attempt is not None else None
+    return f", {progress.done} of {progress.total}" if progress is not None and progress.total else ""
 
 
 def _outcome(request: SubmissionReport) -> str:

@@ -12,6 +12,8 @@ from hub.records import Repo
 from leaderboard.attempts import Failure
 from leaderboard.requests import Request, parse_request
 from redis_state.attempts import Attempts, AttemptState
+from redis_state.clock import now
+from redis_state.heartbeats import WorkerRegistry
 from redis_state.keys import Keys
 from redis_state.redis import Redis
 from steward.demo.story import SUBMISSIONS, DemoSubmission
@@ -74,9 +76,13 @@ class SubmissionWatcher:
 
     def __init__(self, hub: Hub, redis: Redis, keys: Keys) -> None:
         self._hub = hub
-        self._attempts = Attempts(redis, keys)
+        self._attempts, self._workers = Attempts(redis, keys), WorkerRegistry(redis, keys)
         self._repo = Repo("dataset", REQUESTS)
         self._last: dict[str, SubmissionStatus] = {}
+
+    def has_worker(self) -> bool:
+        """Whether the worker takes jobs."""
+        return bool(self._workers.alive(now=now()))
 
     def look(self) -> list[SubmissionStatus]:
         """Return the present states; a submission that is unreadable for a moment keeps its last state."""

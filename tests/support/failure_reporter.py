@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-LINES = 20
+LINES = 100
 """So many lines of a failure are told at once; the report at the end has all of it."""
 
 

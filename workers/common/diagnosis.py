@@ -6,12 +6,12 @@ Evidence is scrubbed of this machine's folders and secrets before it leaves the 
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from leaderboard import failures
 from leaderboard.attempts import Failure
-from leaderboard.evidence import MAX_CHAIN, MAX_NAME, MAX_TAIL, MAX_TEXT, FailureEvidence
+from leaderboard.evidence import MAX_CHAIN, MAX_ERRNO, MAX_NAME, MAX_TAIL, MAX_TEXT, FailureEvidence
 from workers import errors
 from workers.common.scrub import scrub
 
@@ -61,17 +61,31 @@ def signal_name(number: int) -> str:
 def evidence_of(error: BaseException, phase: str, log_tail: str = "") -> FailureEvidence:
     """The evidence of a caught exception, with the types of the exceptions that led to it."""
     name, text = type(error).__qualname__[:MAX_NAME], str(error)[:MAX_TEXT]
-    return FailureEvidence(phase, name, text, exception_chain(error), log_tail=log_tail[-MAX_TAIL:])
+    return FailureEvidence(
+        phase, name, text, exception_chain(error), log_tail=log_tail[-MAX_TAIL:], errno=errno_of(error)
+    )
 
 
 def exception_chain(error: BaseException) -> tuple[str, ...]:
     """Bare names of the types of the exceptions that led to `error`, nearest first."""
-    chain: list[str] = []
+    return tuple(type(cause).__qualname__[:MAX_NAME] for cause in _causes(error))
+
+
+def errno_of(error: BaseException) -> int | None:
+    """The errno of `error`, or of the nearest exception that led to it and has one."""
+    numbers = (cause.errno for cause in (error, *_causes(error)) if isinstance(cause, OSError))
+    # A library may put anything there.
+    return next((number for number in numbers if type(number) is int and 0 < number <= MAX_ERRNO), None)
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The exceptions that led to `error`, nearest first, MAX_CHAIN at most: the chain may be a circle."""
     cause = error.__cause__ or error.__context__
-    while cause is not None and len(chain) < MAX_CHAIN:
-        chain.append(type(cause).__qualname__[:MAX_NAME])
+    for _ in range(MAX_CHAIN):
+        if cause is None:
+            return
+        yield cause
         cause = cause.__cause__ or cause.__context__
-    return tuple(chain)
 
 
 def scrubbed_evidence(evidence: FailureEvidence, secrets: Iterable[str]) -> FailureEvidence:

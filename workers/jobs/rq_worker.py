@@ -49,7 +49,7 @@ from workers.jobs.prefetcher import Prefetcher
 from workers.jobs.rq_job import EvaluationOnlyJob, NoDeathPenalty, deferred_alarm
 from workers.jobs.worker_context import WORKER_CONTEXT, WorkerContext
 from workers.jobs.worker_heartbeat import WorkerHeartbeat
-from workers.sandbox.supervision import children
+from workers.sandbox.memory_use import children
 from workers.sandbox.zygote_client import ZygoteBroken
 
 log = logging.getLogger(__name__)

@@ -233,7 +233,7 @@ def _download_table(client: Hub, recorded: RecordedAttempt, task: str, file: Pat
     if parse_table_path(path) is None:
         raise CannotVerify(f"{recorded.repo.id} has no table of {task}")
     try:
-        with file.open("wb") as output:
+        with file.open("w+b") as output:
             client.save_file(recorded.repo, path, recorded.commit, output, max_bytes=MAX_TABLE_BYTES)
     except HubError as error:
         raise CannotVerify(f"{recorded.repo.id}: {path}: {error}") from error

@@ -8,6 +8,10 @@
     staging/{org--name}/{commit}.bytes        the number of bytes that the download still brings
     lock                                      held briefly to link or evict
 
+A blob is compared with the Hub's size and checksum when it arrives, before it is shared, and reaches the disk before
+its snapshot counts as complete; then it gets the modification time COMPARED. A reuse compares size and time only: a
+blob of another size or time is compared again, and one that differs is downloaded again.
+
 A commit that changes only a README downloads no weights: it links to the same blobs. When the limit or the disk would
 be exceeded, the least recently used snapshots are evicted, never one in use. Several workers and their prefetching
 processes share a store; all locks are kernel locks, which end with the process that holds them.
@@ -16,7 +20,6 @@ processes share a store; all locks are kernel locks, which end with the process 
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import os
 import shutil
 import time
@@ -26,10 +29,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from hub.file_checks import has_content
 from workers.errors import DiskFull, DownloadError
 
 POLL_SECONDS = 0.1
-CHUNK_BYTES = 1 << 20
+COMPARED = 1_000_000_000
+"""The modification time, in seconds, of a blob that was compared with its checksum; a write changes it."""
 PINNED = ".kept"
 """The folder of a download that links to the blobs that were already here, so that they are not removed."""
 
@@ -50,6 +55,19 @@ class BlobRef:
     def name(self) -> str:
         """The blob's name in the store; empty if nothing identifies it."""
         return self.sha256 or (f"git-{self.oid}" if self.oid else "")
+
+    def is_in(self, file: Path) -> bool:
+        """Whether `file` holds this content. Its checksum is computed unless it has size and time of a compared one."""
+        if not file.is_file() or (self.size and file.stat().st_size != self.size):
+            return False
+        if file.stat().st_mtime_ns == COMPARED * 10**9:
+            return True
+        with file.open("rb") as stream:
+            if self.name and not has_content(stream, self.sha256 or self.oid):
+                return False
+            os.utime(file, (COMPARED, COMPARED))
+            os.fsync(stream.fileno())
+        return True
 
 
 @dataclass(frozen=True)
@@ -87,18 +105,23 @@ class ModelStore:
         complete = folder.with_name(f"{revision}.complete")
         while True:
             lock = _lock(folder.with_name(f"{revision}.lock"), fcntl.LOCK_SH)
-            if complete.exists():
+            if complete.exists() and _holds(folder, files):
                 os.utime(complete)
                 return PinnedSnapshot(folder, lock)
             lock.close()
             with _lock(folder.with_name(f"{revision}.lock"), fcntl.LOCK_EX):
-                if not complete.exists():
+                if not (complete.exists() and _holds(folder, files)):
+                    complete.unlink(missing_ok=True)
                     self._fill(folder, files, download)
                     complete.touch()
 
     def _fill(self, folder: Path, files: Mapping[str, BlobRef], download: Download) -> None:
+        for name in files:
+            if not (folder / name).resolve().is_relative_to(folder.resolve()):
+                raise DownloadError(f"the repo has a file named {name[:80]!r}")
         staging = self.root / "staging" / folder.parent.name / folder.name
         staging.mkdir(parents=True, exist_ok=True)
+        self._missing(files)  # computes checksums of blobs from earlier versions, not while others wait for the lock
         missing = self._reserve_space(files, staging)
         if missing:
             download(staging, list(missing))
@@ -113,12 +136,13 @@ class ModelStore:
         shutil.rmtree(folder, ignore_errors=True)  # a killed process may have left a part of it
         for name, blob in files.items():
             link, stored = folder / name, self.blobs / (blob.name or f"nameless-{time.monotonic_ns()}")
-            if not link.resolve().is_relative_to(folder.resolve()):
-                raise DownloadError(f"the repo has a file named {name[:80]!r}")
             link.parent.mkdir(parents=True, exist_ok=True)
-            if not stored.exists():
+            if not blob.is_in(stored):
+                _check(staging / name, blob)
                 (staging / name).rename(stored)
             os.link(stored, link)
+        for parent in {self.blobs, folder.parent, folder, *((folder / name).parent for name in files)}:
+            sync_to_disk(parent)
 
     # --- the size limit
 
@@ -144,8 +168,8 @@ class ModelStore:
         return missing
 
     def _missing(self, files: Mapping[str, BlobRef]) -> dict[str, BlobRef]:
-        """The `files` whose blobs are not in the store."""
-        return {name: blob for name, blob in files.items() if not (self.blobs / (blob.name or "-")).exists()}
+        """The `files` whose blobs are not in the store, or differ there."""
+        return {name: blob for name, blob in files.items() if not blob.is_in(self.blobs / (blob.name or "-"))}
 
     def _shortage(self, needed: int) -> str:
         free = shutil.disk_usage(self.root).free
@@ -236,16 +260,24 @@ def _bytes(files: Mapping[str, BlobRef]) -> int:
     return sum(blob.size for blob in files.values())
 
 
+def _holds(folder: Path, files: Mapping[str, BlobRef]) -> bool:
+    """Whether every one of `files` is in `folder` as the Hub has it."""
+    return all(blob.is_in(folder / name) for name, blob in files.items())
+
+
 def _check(file: Path, blob: BlobRef) -> None:
-    """Raise BlobDiffers if `file` is missing, or differs from the Hub's checksum."""
+    """Raise BlobDiffers if `file` is missing, or differs from the Hub's size or checksum; such a file is removed."""
     if not file.is_file():
         raise BlobDiffers(f"incomplete read: {file.name[:80]} did not arrive")
-    if not blob.sha256:
-        return
-    digest = hashlib.sha256()
-    with file.open("rb") as stream:
-        while chunk := stream.read(CHUNK_BYTES):
-            digest.update(chunk)
-    if digest.hexdigest() != blob.sha256:
+    if not blob.is_in(file):
         file.unlink()
         raise BlobDiffers(f"checksum mismatch: {file.name[:80]} arrived with other bytes than the Hub has")
+
+
+def sync_to_disk(path: Path) -> None:
+    """Return once a file, or the names in a folder, would survive a loss of power."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -41,7 +41,7 @@ from workers.errors import (
     WeightsPickled,
 )
 from workers.models.checkpoint import ADAPTER, ADAPTER_CONFIG
-from workers.models.disk_store import BlobRef, ModelStore, PinnedSnapshot, locked
+from workers.models.disk_store import BlobRef, ModelStore, PinnedSnapshot, locked, sync_to_disk
 
 INCLUDED_PATTERNS = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja", "*.tiktoken")
 """Files that are downloaded: weights as safetensors, configs, tokenizers. No code, no pickles."""
@@ -185,6 +185,9 @@ def fetch_datasets(suite: Suite, hub: HubAccess, cache: Path, moved: Mapping[str
         with locked(folder.with_name(f"{folder.name}.lock")):
             if not complete.exists():
                 _fetch_in_subprocess(sources, hub, folder)
+                for path in (*folder.rglob("*"), folder):
+                    if path.is_dir() or path.is_file():
+                        sync_to_disk(path)
                 complete.touch()
     repos = {source.repo: used.repo for source, used in zip(suite.datasets, sources, strict=True)}
     return SuiteQuestions(folder / "datasets", revisions, {old: new for old, new in repos.items() if old != new})

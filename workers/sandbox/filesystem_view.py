@@ -17,10 +17,13 @@ from workers.sandbox.sandbox_spec import SandboxSpec
 _SYSTEM_FOLDERS = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/sys")
 _ETC_FILES = ("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/localtime", "/etc/alternatives")
 _ACCOUNT_FILES = ("/etc/passwd", "/etc/group", "/etc/hosts", "/etc/nsswitch.conf")
-_DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
-_GPU_DRIVER = ("nvidiactl", "nvidia-uvm*", "nvidia-modeset", "nvidia-caps/*")
-"""Device files that every GPU needs, besides its own."""
-_SHARED_MEMORY = "/dev/shm"  # noqa: S108  # the path that libraries use
+_DEVICES = ("/dev/null", "/dev/full", "/dev/random", "/dev/urandom")
+_GPU_DRIVER = ("zero", "nvidiactl", "nvidia-uvm*", "nvidia-modeset", "nvidia-caps/*")
+"""Device files that every GPU needs, besides its own; memory of /dev/zero can be shared, which only they may."""
+SHARED_MEMORY, TEMPORARY = "/dev/shm", "/tmp"  # noqa: S108  # the paths that libraries use
+_TEMPORARY_SIZE = "256m"
+_MAX_FILES = 65_536
+"""Files in each temporary file system: the kernel holds memory for an empty one, too."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ def rebuild_root(sandbox_spec: SandboxSpec, uid: int) -> None:
         Path(link).parent.mkdir(parents=True, exist_ok=True)
         if not os.path.lexists(link):
             Path(link).symlink_to(target)
-    _tmpfs("/tmp", "256m")  # noqa: S108  # its own; mounted first, because other mounts may lie below it
+    _tmpfs(TEMPORARY, _TEMPORARY_SIZE)  # mounted first, because other mounts may lie below it
     for mount in mounts:
         _mount(mount.path, read_only=mount.read_only)
     _populate(sandbox_spec, uid)
@@ -56,10 +59,13 @@ def rebuild_root(sandbox_spec: SandboxSpec, uid: int) -> None:
 
 
 def restrict_files(sandbox_spec: SandboxSpec) -> None:
-    """Restrict this process and its children to the sandbox's files, for good. Raises OSError."""
+    """Restrict this process and its children to the sandbox's files, for good. Raises OSError.
+
+    Only with a GPU, whose driver may need it, can they write to the machine's /dev/shm: it has no limit of theirs.
+    """
     writable = [
         *_devices(sandbox_spec, Path("/")),
-        _SHARED_MEMORY,
+        *([SHARED_MEMORY] if sandbox_spec.gpus else []),
         str(sandbox_spec.home),
         *map(str, sandbox_spec.writable),
     ]
@@ -68,7 +74,9 @@ def restrict_files(sandbox_spec: SandboxSpec) -> None:
 
 def _tmpfs(path: str, size: str) -> None:
     Path(path).mkdir()
-    kernel.mount("steward", path, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, f"size={size},mode=1777")
+    kernel.mount(
+        "steward", path, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, f"size={size},nr_inodes={_MAX_FILES},mode=1777"
+    )
 
 
 def _mount(path: str, *, read_only: bool, devices: bool = False) -> None:
@@ -87,7 +95,7 @@ def _populate(sandbox_spec: SandboxSpec, uid: int) -> None:
     kernel.mount("proc", "/proc", "proc", kernel.MS_NOSUID | kernel.MS_NODEV)
     for device in _devices(sandbox_spec, Path("/.old")):
         _mount(device, read_only=False, devices=True)
-    _tmpfs(_SHARED_MEMORY, "50%")
+    _tmpfs(SHARED_MEMORY, "50%" if sandbox_spec.memory_bytes is None else str(sandbox_spec.memory_bytes))
     Path("/dev/fd").symlink_to("/proc/self/fd")
     Path("/etc").mkdir(exist_ok=True)
     Path("/etc/passwd").write_text(f"steward:x:{uid}:{uid}::{sandbox_spec.home}:/bin/false\n")

@@ -69,8 +69,10 @@ def _run_child(sandbox_spec: SandboxSpec, mode: IsolationMode, lifeline: int, bo
     kernel.forbid_privilege_gain()
     if mode.landlock:
         restrict_files(sandbox_spec)
+        os.environ["DISABLE_MULTIPROC"] = "1"  # the harness's pools need /dev/shm
     if seccomp.supported():
-        kernel.set_seccomp_filter(seccomp.program(sockets=mode.namespaces != "none"))
+        program = seccomp.program(sockets=mode.namespaces != "none", shared_memory=bool(sandbox_spec.gpus))
+        kernel.set_seccomp_filter(program)
     elif mode.namespaces == "none":
         raise WallMissing("neither a network namespace nor a system call filter: the child would have the network")
     _die_with(lifeline)
@@ -152,6 +154,7 @@ def _set_limits(sandbox_spec: SandboxSpec) -> None:
         resource.RLIMIT_FSIZE: sandbox_spec.max_file_bytes,
         resource.RLIMIT_NPROC: sandbox_spec.max_processes,
         resource.RLIMIT_MEMLOCK: 64 << 20,
+        resource.RLIMIT_NOFILE: 8192,  # also bounds the pipes that are on their way through a socket
     }
     # Not with a GPU: its driver reserves far more addresses than it uses.
     if sandbox_spec.memory_bytes is not None and not sandbox_spec.gpus:

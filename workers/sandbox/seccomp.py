@@ -1,7 +1,9 @@
 """A system-call filter for children: denies calls that no evaluation needs, and calls that could end the isolation.
 
-The filter needs no privileges, so it also works where the kernel grants no namespaces (a plain container). Only there
-it also blocks the network: the child can create no sockets except Unix sockets.
+It denies ways of holding memory that `workers.sandbox.memory_use` cannot count: anonymous files, System V segments,
+message queues, pages given to a pipe, large socket buffers. The filter needs no privileges, so it also works where the
+kernel grants no namespaces (a plain container). Only there it also blocks the network: the child can create no sockets
+except pairs of Unix sockets.
 """
 
 from __future__ import annotations
@@ -12,8 +14,13 @@ from dataclasses import dataclass
 
 _LOAD, _JUMP_EQUAL, _JUMP_GREATER, _JUMP_BITS, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _ALLOW, _DENY, _ABSENT, _KILL = 0x7FFF0000, 0x00050001, 0x00050026, 0x80000000  # EPERM, ENOSYS
-_NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT = 0, 4, 16
-_AF_UNIX = 1
+_IGNORE = 0x00050000  # the call returns 0 and does nothing
+_NUMBER, _ARCHITECTURE = 0, 4
+_FIRST_ARGUMENT, _SECOND_ARGUMENT, _THIRD_ARGUMENT, _FOURTH_ARGUMENT = 16, 24, 32, 40
+_AF_UNIX, _AF_INET, _AF_INET6, _AF_NETLINK = 1, 2, 10, 16
+_TYPES_BUT_STREAM = 0xE  # SOCK_STREAM is 1; every other type has one of these bits
+_SOL_SOCKET, _BUFFER_SIZES = 1, (7, 8, 32, 33)  # SO_SNDBUF, SO_RCVBUF and their variants for the privileged
+_MAP_SHARED, _MAP_ANONYMOUS = 0x01, 0x20
 _NEW_NAMESPACES = 0x7E020000  # every CLONE_NEW… flag
 _FIRST_OF_X32 = 0x40000000
 
@@ -22,9 +29,13 @@ _FIRST_OF_X32 = 0x40000000
 class _Calls:
     architecture: int
     denied: tuple[int, ...]
+    absent: tuple[int, ...]
+    sending: tuple[int, ...]
     clone: int
-    clone3: int
+    mmap: int
     socket: int
+    socketpair: int
+    setsockopt: int
 
 
 # ptrace, process_vm_readv, process_vm_writev, bpf, perf_event_open, keyctl, add_key, request_key, mount, umount2,
@@ -35,9 +46,34 @@ _EVERYWHERE = (425, 428, 429, 430, 431, 432, 433, 438, 442)
 _X86_64 = (101, 310, 311, 321, 298, 250, 248, 249, 165, 166, 155, 161, 272, 308, 246, 320, 175, 313, 176, 323, 304)
 _AARCH64 = (117, 270, 271, 280, 241, 219, 217, 218, 40, 39, 41, 51, 97, 268, 104, 294, 105, 273, 106, 282, 265)
 
+# clone3 passes its flags in memory, which a filter cannot read; if it is absent, the C library uses clone.
+# memfd_secret, memfd_create, shmget, shmat, semget, msgget, mq_open, vmsplice
+_ABSENT_X86_64 = (435, 447, 319, 29, 30, 64, 68, 240, 278)
+_ABSENT_AARCH64 = (435, 447, 279, 194, 196, 190, 186, 180, 75)
+
 _KNOWN = {
-    "x86_64": _Calls(0xC000003E, _X86_64 + _EVERYWHERE, clone=56, clone3=435, socket=41),
-    "aarch64": _Calls(0xC00000B7, _AARCH64 + _EVERYWHERE, clone=220, clone3=435, socket=198),
+    "x86_64": _Calls(
+        0xC000003E,
+        _X86_64 + _EVERYWHERE,
+        _ABSENT_X86_64,
+        sending=(46, 307),
+        clone=56,
+        mmap=9,
+        socket=41,
+        socketpair=53,
+        setsockopt=54,
+    ),
+    "aarch64": _Calls(
+        0xC00000B7,
+        _AARCH64 + _EVERYWHERE,
+        _ABSENT_AARCH64,
+        sending=(211, 269),
+        clone=220,
+        mmap=222,
+        socket=198,
+        socketpair=199,
+        setsockopt=208,
+    ),
 }
 
 
@@ -46,24 +82,43 @@ def supported() -> bool:
     return platform.machine() in _KNOWN
 
 
-def program(*, sockets: bool, machine: str | None = None) -> bytes:
-    """The filter for `machine` (default: this one); without `sockets` it allows only AF_UNIX sockets.
+def program(*, sockets: bool, shared_memory: bool = True, machine: str | None = None) -> bytes:
+    """The filter for `machine` (default: this one).
 
+    Without `sockets` it allows only pairs of Unix stream sockets, which pass no descriptors. Without `shared_memory` it
+    denies memory that is shared between processes without a file; drivers of GPUs need it.
     Raises KeyError if the machine is not `supported`.
     """
     calls = _KNOWN[machine or platform.machine()]
     code = [_step(_LOAD, _ARCHITECTURE), _step(_JUMP_EQUAL, calls.architecture, 1, 0), _step(_RETURN, _KILL)]
     code += [_step(_LOAD, _NUMBER), _step(_JUMP_GREATER, _FIRST_OF_X32, 0, 1), _step(_RETURN, _DENY)]
-    for number in calls.denied:
+    for number in calls.denied + (() if sockets else (*calls.sending, calls.socket)):
         code += [_step(_JUMP_EQUAL, number, 0, 1), _step(_RETURN, _DENY)]
-    # clone3 passes its flags in memory, which a filter cannot read; if it is denied, the C library uses clone.
-    code += [_step(_JUMP_EQUAL, calls.clone3, 0, 1), _step(_RETURN, _ABSENT)]
-    code += [_step(_JUMP_EQUAL, calls.clone, 0, 4), _step(_LOAD, _FIRST_ARGUMENT)]
-    code += [_step(_JUMP_BITS, _NEW_NAMESPACES, 0, 1), _step(_RETURN, _DENY), _step(_RETURN, _ALLOW)]
-    if not sockets:
-        code += [_step(_JUMP_EQUAL, calls.socket, 0, 4), _step(_LOAD, _FIRST_ARGUMENT)]
-        code += [_step(_JUMP_EQUAL, _AF_UNIX, 1, 0), _step(_RETURN, _DENY), _step(_RETURN, _ALLOW)]
+    for number in calls.absent:
+        code += [_step(_JUMP_EQUAL, number, 0, 1), _step(_RETURN, _ABSENT)]
+    code += _on(calls.clone, _step(_LOAD, _FIRST_ARGUMENT), _step(_JUMP_BITS, _NEW_NAMESPACES, 1, 0))
+    if sockets:
+        families = (_AF_UNIX, _AF_INET, _AF_INET6, _AF_NETLINK)
+        jumps = [_step(_JUMP_EQUAL, family, len(families) - at - 1, 0) for at, family in enumerate(families[:-1])]
+        code += _on(calls.socket, _step(_LOAD, _FIRST_ARGUMENT), *jumps, _step(_JUMP_EQUAL, families[-1], 0, 1))
+    else:
+        family = (_step(_LOAD, _FIRST_ARGUMENT), _step(_JUMP_EQUAL, _AF_UNIX, 0, 3))
+        code += _on(
+            calls.socketpair, *family, _step(_LOAD, _SECOND_ARGUMENT), _step(_JUMP_BITS, _TYPES_BUT_STREAM, 1, 0)
+        )
+    if not shared_memory:
+        kind = (_step(_LOAD, _FOURTH_ARGUMENT), _step(_JUMP_BITS, _MAP_SHARED, 0, 1))
+        code += _on(calls.mmap, *kind, _step(_JUMP_BITS, _MAP_ANONYMOUS, 1, 0))
+    level = (_step(_LOAD, _SECOND_ARGUMENT), _step(_JUMP_EQUAL, _SOL_SOCKET, 0, len(_BUFFER_SIZES) + 1))
+    names = [_step(_JUMP_EQUAL, name, len(_BUFFER_SIZES) - at, 0) for at, name in enumerate(_BUFFER_SIZES)]
+    code += _on(calls.setsockopt, *level, _step(_LOAD, _THIRD_ARGUMENT), *names, denied=_IGNORE)
     return b"".join([*code, _step(_RETURN, _ALLOW)])
+
+
+def _on(number: int, *steps: bytes, denied: int = _DENY) -> list[bytes]:
+    """The steps for the call `number`: their end allows it, and a jump over one step more denies it."""
+    body = [*steps, _step(_RETURN, _ALLOW), _step(_RETURN, denied)]
+    return [_step(_JUMP_EQUAL, number, 0, len(body)), *body]
 
 
 def _step(code: int, operand: int, if_true: int = 0, if_false: int = 0) -> bytes:

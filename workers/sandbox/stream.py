@@ -16,8 +16,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from leaderboard.evidence import MAX_CHAIN, MAX_NAME, MAX_TEXT
-from workers.common.diagnosis import exception_chain
+from leaderboard.evidence import MAX_CHAIN, MAX_ERRNO, MAX_NAME, MAX_TEXT
+from workers.common.diagnosis import errno_of, exception_chain
 from workers.common.run_plan import RunProgress
 from workers.errors import WorkerError
 
@@ -79,6 +79,7 @@ class FailedMessage(_Message):
     text: str = Field(max_length=MAX_TEXT)
     chain: tuple[Annotated[str, Field(max_length=MAX_NAME)], ...] = Field(default=(), max_length=MAX_CHAIN)
     trace: str = Field(default="", max_length=MAX_TRACE)
+    errno: int | None = Field(default=None, ge=0, le=MAX_ERRNO)
 
 
 Message = Annotated[StartedMessage | ProgressMessage | FinishedMessage | FailedMessage, Field(discriminator="kind")]
@@ -159,7 +160,11 @@ class StreamWriter:
         text, end = _cut(str(error), MAX_TEXT), _clean(trace)[-MAX_TRACE:]
         self.send(
             FailedMessage(
-                type=_clean(name)[:MAX_NAME], text=text, chain=tuple(map(_clean, exception_chain(error))), trace=end
+                type=_clean(name)[:MAX_NAME],
+                text=text,
+                chain=tuple(map(_clean, exception_chain(error))),
+                trace=end,
+                errno=errno_of(error),
             )
         )
 

@@ -17,7 +17,7 @@ import os
 import select
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from leaderboard.evidence import MAX_TAIL, FailureEvidence
 from workers.common.logs import BoundedLog
 from workers.common.run_plan import RunPlan, RunProgress
 from workers.sandbox.child import ChildOrder, ZygoteAnswer
+from workers.sandbox.memory_use import MemoryUse
 from workers.sandbox.sandbox_spec import SandboxSpec
 from workers.sandbox.stream import (
     FailedMessage,
@@ -38,13 +39,13 @@ from workers.sandbox.stream import (
 from workers.sandbox.zygote_client import ZygoteBroken, ZygoteClient
 
 SELECT_SECONDS = 0.25
-"""Seconds of one wait for messages, after which the limits are checked."""
+"""Seconds of one wait for messages, after which the limits of time and memory are checked."""
 DYING_SECONDS = 10.0
 """Seconds that a zygote may take to reap a killed child."""
 FORK_SECONDS = 300.0
 """Seconds that a zygote may take to fork a child on a busy machine."""
 USAGE_CHECK_SECONDS = 2.0
-"""Seconds between two checks of the memory that a child holds and of the bytes that it wrote."""
+"""Seconds between two checks of the bytes that a child wrote."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,7 @@ class ChildExit:
             stopped=self.stopped,
             log_tail=log_tail[-MAX_TAIL:],
             peak_bytes=self.peak_bytes,
+            errno=message.errno,
         )
 
 
@@ -102,12 +104,13 @@ class ChildSupervisor:
         self._last_message: FailedMessage | FinishedMessage | None = None
         self._stopped = ""
         self._problem = ""
-        self._init_pid = 0
+        self._keeper = 0
+        self._memory = MemoryUse(zygote_client)
         self._ended: ZygoteAnswer | None = None
 
     def run(self, folder: Path, *, deadline: float) -> ChildExit:
         """Run the child with its pipes in `folder`, at most until `deadline` on the monotonic clock."""
-        with named_pipe(folder / "stream") as stream, named_pipe(folder / "log") as log:
+        with named_pipe(folder / "stream") as stream, named_pipe(folder / "log") as log, closing(self._memory):
             order = ChildOrder(
                 number=self.number,
                 sandbox_spec=self.sandbox_spec,
@@ -127,7 +130,7 @@ class ChildSupervisor:
     def _watch(self, stream: int, log: int, deadline: float) -> None:
         open_pipes = {stream: self._listen, log: self._record}
         started, give_up = time.monotonic(), float("inf")
-        next_usage_check = started + USAGE_CHECK_SECONDS
+        next_memory_check, next_usage_check = started, started + USAGE_CHECK_SECONDS
         while self._ended is None:
             readable, _, _ = select.select([*open_pipes, self.zygote_client.descriptor], [], [], SELECT_SECONDS)
             for pipe in readable:
@@ -138,13 +141,16 @@ class ChildSupervisor:
             now = time.monotonic()
             if not self._stopped:
                 self._check_time(now, deadline)
+                if now >= next_memory_check or self._ended is not None:
+                    self._check_memory()
+                    next_memory_check = now + SELECT_SECONDS
                 if now >= next_usage_check:
-                    self._check_usage()
+                    self._check_written()
                     next_usage_check = now + USAGE_CHECK_SECONDS
             give_up = min(give_up, now + DYING_SECONDS) if self._stopped else give_up
             if now > give_up:
                 raise ZygoteBroken("the zygote does not reap its child")
-            if not self._init_pid and now > started + FORK_SECONDS:
+            if not self._keeper and now > started + FORK_SECONDS:
                 raise ZygoteBroken("the zygote does not fork")
 
     def _check_time(self, now: float, deadline: float) -> None:
@@ -155,16 +161,23 @@ class ChildSupervisor:
         elif now - self._progressed_at > self.plan.limits.stall_seconds:
             self._kill("stalled")
 
-    def _check_usage(self) -> None:
-        """Kill the child if it wrote more, or holds more memory, than its limits allow."""
-        max_written, max_held = self.plan.limits.spool_bytes, self.plan.limits.memory_bytes
-        if max_written is not None:
-            self._check_written(max_written)
-        if max_held is not None and self._init_pid and (held := anonymous_bytes(self._init_pid)) > max_held:
+    def _check_memory(self) -> None:
+        """Kill the child if it holds more memory than its limit allows, or ended because it did."""
+        max_held = self.plan.limits.memory_bytes
+        if max_held is None or not self._keeper:
+            return
+        held = self._memory.held(self._keeper)
+        if held > max_held or (self._ended and self._ended.get("exit") != 0 and self._memory.is_full()):
             self._kill("memory-limit", f"it held {held >> 20} MiB, and may hold {max_held >> 20} MiB")
 
-    def _check_written(self, max_bytes: int) -> None:
-        """Count the spool and the home, which share a disk. Only a child that hides files makes unreadable folders."""
+    def _check_written(self) -> None:
+        """Kill the child if its spool and home, which share a disk, hold more than its limit allows.
+
+        Only a child that hides files makes folders that cannot be read.
+        """
+        max_bytes = self.plan.limits.spool_bytes
+        if max_bytes is None:
+            return
         try:
             written = sum(map(folder_bytes, (self.plan.spool, self.sandbox_spec.home)))
         except OSError as error:
@@ -184,7 +197,7 @@ class ChildSupervisor:
         """Read the zygote's answers about this child. Raises ZygoteBroken if it cannot fork."""
         for answer in self.zygote_client.read_answers():
             if answer.get("forked") == self.number:
-                self._init_pid = int(answer["pid"])
+                self._keeper = int(answer["pid"])
             elif answer.get("ended") == self.number and "problem" in answer:
                 raise ZygoteBroken(f"the zygote does not fork: {answer['problem']}")
             elif answer.get("ended") == self.number:
@@ -262,27 +275,6 @@ def _read(descriptor: int) -> bytes | None:
         return None
 
 
-def anonymous_bytes(init_pid: int) -> int:
-    """Anonymous and shared memory of the processes below `init_pid`, which the kernel cannot reclaim without swap.
-
-    The keeper, and process 1 of the child's namespace, hold only pages shared with the zygote: they do not count.
-    """
-    generation = [pid for child in children(init_pid) for pid in children(child)] or children(init_pid)
-    pids: list[int] = []
-    while generation:
-        pids += generation
-        generation = [pid for parent in generation for pid in children(parent)]
-    return sum(_anonymous(pid) for pid in pids)
-
-
-def children(pid: int) -> list[int]:
-    """Process ids of the children of `pid`; none if the process has ended."""
-    try:
-        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    except (FileNotFoundError, ProcessLookupError):
-        return []
-
-
 def folder_bytes(folder: Path) -> int:
     """Bytes of the files below `folder`; links are not followed.
 
@@ -298,11 +290,3 @@ def folder_bytes(folder: Path) -> int:
                     with suppress(FileNotFoundError):
                         total += entry.stat(follow_symlinks=False).st_size
     return total
-
-
-def _anonymous(pid: int) -> int:
-    try:
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    except (FileNotFoundError, ProcessLookupError):
-        return 0
-    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith(("RssAnon:", "RssShmem:")))

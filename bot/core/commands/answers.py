@@ -13,11 +13,11 @@ def say(template: str, **words: object) -> Safe:
     return Safe(render(f"commands/{template}", **words).strip())
 
 
-def acting(act: Callable[[], Safe]) -> Answer:
+def acting(act: Callable[[], Answer]) -> Answer:
     """The answer to a command that changes something."""
     return Answer(say("doing"), act)
 
 
 def refusal(kind: str, **words: object) -> Answer:
     """The answer to a command that is not run, for one of the reasons in `trouble.md.j2`."""
-    return Answer(say("trouble", kind=kind, **words), allowed=False)
+    return Answer(say("trouble", kind=kind, **words), allowed=False, outcome="refused")

@@ -16,6 +16,7 @@ from bot.core.context import BoardContext
 from bot.core.render import Safe
 from hub.records import Comment, Repo, Thread
 from leaderboard.roles import Person, Role
+from redis_state.board.decisions import Outcome
 from redis_state.board.entry import IndexEntry
 
 Arguments = Mapping[str, str]
@@ -127,12 +128,13 @@ class Call:
 
 @dataclass(frozen=True)
 class Answer:
-    """The answer to a command. With `act`, `text` is posted first, then replaced by the text that `act` returns.
+    """The answer to a command. With `act`, `text` is posted first, then replaced by the answer that `act` returns.
 
     `act` runs again if the bot dies before the reply is edited, so its second run changes nothing.
     """
 
     text: Safe
-    act: Callable[[], Safe] | None = None
+    act: Callable[[], Answer] | None = None
     allowed: bool = True
     """False if the person may not run it, or it makes no sense in the present state: nothing was changed."""
+    outcome: Outcome = "done"

@@ -35,7 +35,7 @@ def find_target(
     if not model and not entries:
         return CommandTarget() if verb.about == "anything" else refusal("which-model", usage=verb.usage)
     model = model or _model(entries[0])
-    entries = [entry for entry in entries if _is_meant(entry, arguments)]
+    entries = [entry for entry in entries if is_meant(entry, arguments)]
     if verb.about == "request":
         if not entries:
             return refusal("no-request", model=model, near=", ".join(similar_names(context, model)))
@@ -65,7 +65,8 @@ def _entries(context: BoardContext, model: str, repo: Repo, thread: Thread) -> l
     return [entry for entry in entries if not entry.is_private]  # threads are public
 
 
-def _is_meant(entry: IndexEntry, arguments: Arguments) -> bool:
+def is_meant(entry: IndexEntry, arguments: Arguments) -> bool:
+    """Whether a request has the precision and the type of weights in `arguments`, as far as they are named."""
     path = _path(entry)
     precision = precision_named(arguments.get("precision", path.precision))
     weight_type = arguments.get("weight_type", path.weight_type)

@@ -91,13 +91,24 @@ def worker_rights(context: BoardContext, worker: Hub | None) -> Checks:
         yield Check("worker details", "error", f"Workers may not publish in {namespace}: every attempt is lost.", fix)
 
 
-def hidden_logs(context: BoardContext) -> Checks:
-    """Whether the logs repo is private: no person reviews the logs before they are stored."""
-    if context.hub.is_private(context.logs):
-        yield Check("logs", "ok", f"Only members can read {context.logs.id}.")
+def readable_logs(context: BoardContext) -> Checks:
+    """Who can read the logs, and whether logs that not everybody may read have a repo."""
+    logs, private = context.logs, context.private_logs
+    if context.hub.is_private(logs):
+        yield Check("logs", "ok", f"Only members can read {logs.id}: submitters are told that maintainers can.")
+        return
+    words = f"Everybody can read {logs.id}; logs of gated and private models and of secret questions go to {private.id}"
+    try:
+        is_private = context.hub.is_private(private)
+    except NotFound:
+        may_create = rights_of(context.hub).may_create_in(private.id.partition("/")[0])
+        fix = "" if may_create else "Create it, private, or run `steward init`; until then the bot stores no such log."
+        yield Check("logs", "ok" if may_create else "warning", f"{words}, which does not exist yet.", fix)
+        return
+    if is_private:
+        yield Check("logs", "ok", f"{words}.")
     else:
-        words = f"{context.logs.id} is public, so the bot stores no log of a gated or private model there."
-        yield Check("logs", "warning", words, "Make it private, unless you want public logs.")
+        yield Check("logs", "error", f"{private.id} is public, so the bot stores no such log.", "Make it private.")
 
 
 def details(context: BoardContext) -> Checks:

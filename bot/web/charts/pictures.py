@@ -44,7 +44,7 @@ def ranges(spreads: models.DurationSpreadsView, kind: str) -> Picture | None:
         title=words.title(kind),
         says=words.spreads(kind, spreads),
         kind="ranges",
-        labels=["" if row is None else f"{row.name} · {short_span(row.half)}" for row in rows],
+        labels=["" if row is None else words.spread(row) for row in rows],
         series=[
             Series("", "unseen", [None if row is None else height(row.tenth) for row in rows]),
             Series(words.most(), "pale", parts("tenth", "quarter")),

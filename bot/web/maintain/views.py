@@ -121,7 +121,7 @@ def _cause(context: BoardContext, entry: IndexEntry) -> models.UnknownCauseView:
         model=summary.model,
         submitted=summary.submitted or "",
         message=summary.failure.message if summary.failure is not None else "",
-        log_url=summary.log_url,
+        log_url=(entry.standing.log or None) if summary.access == "public" else None,
         page_url=f"/requests/{quote(entry.path)}",
         request_url=summary.request_url,
     )

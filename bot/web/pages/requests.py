@@ -7,6 +7,7 @@ from fastapi import Path
 from pydantic import Field
 
 from bot.core.context import BoardContext
+from bot.core.log_repos import public_log
 from bot.read_models import serializers
 from bot.read_models.models import PATH, ApiModel, RequestSummaryView, RequestView, State
 from bot.web.board import BoardReader, EvaluationScoresView, SearchView, page_of, searched
@@ -120,7 +121,7 @@ def _past_event(context: BoardContext, model: str, event: Reopening) -> PastEven
         number=event.number,
         cause=event.cause,
         fault=event.fault,
-        log_url=log,
+        log_url=(public_log(context, log) or None) if log is not None and not context.suite.restricted else None,
     )
 
 

@@ -19,6 +19,7 @@ from bot.web.rows import SORTS, RequestRows
 from hub.errors import BadRequest
 from hub.records import Repo
 from leaderboard.categories import ModelCategory
+from leaderboard.options import precision_named
 from leaderboard.search import parse
 
 
@@ -53,7 +54,7 @@ class ResultsQuery:
 def results(board: BoardReader, query: ResultsQuery) -> ResultsResponse:
     """Every evaluation that has scores, the best first by default."""
     rows, terms = board.table.rows(), parse(query.q)
-    category, precision = query.category or "", query.precision
+    category, precision = query.category or "", precision_named(query.precision)
     sort = query.sort if query.sort in (*SORTS, *board.columns) else "average"
     includes_flagged = query.flagged or any(term.column.key == "flagged" for term in terms.terms)
     matching = rows.once(

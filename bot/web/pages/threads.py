@@ -1,5 +1,6 @@
 """Three pages about threads: commands, what people decided by them, and discussions that wait for a maintainer."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -21,6 +22,17 @@ from redis_state.clock import iso
 
 MAX_CURSOR, MAX_WAITING, MAX_REQUESTS = 2_000, 1_000, 20
 """Characters of a cursor, waiting threads listed, and requests shown of a decision that was not made in a thread."""
+MAX_REASON = 300
+"""Characters of a reason that are shown."""
+OUTCOMES = {
+    "done": "done",
+    "proposed": "waits for approval",
+    "refused": "refused",
+    "failed": "failed",
+    "unchanged": "nothing to do",
+}
+"""Outcome → its words on the page."""
+_LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)")
 DECIDED: dict[str, Any] = {
     "at": "2026-11-24T12:00:00Z",
     "person": "mia",
@@ -31,6 +43,8 @@ DECIDED: dict[str, Any] = {
     "model": "ada/tiny",
     "requests": [PATH],
     "allowed": True,
+    "outcome": "done",
+    "reason": "",
     "answer": "It gets no turn until the hold is lifted.",
     "thread_url": "https://huggingface.co/datasets/board/requests/discussions/7",
 }
@@ -52,6 +66,11 @@ class CommandDecisionView(ApiModel):
         default_factory=list, description="paths of the requests that it was about; the first ones of many"
     )
     allowed: bool = Field(description="whether the author had permission and the command was applicable")
+    outcome: str = Field(
+        description="done, proposed (a plan waits for approval), refused, failed, or unchanged (nothing to do); "
+        "empty if it was not recorded"
+    )
+    reason: str = Field(description="why it was refused or failed, as plain text")
     answer: str = Field(description="Markdown; a long answer is cut")
     thread_url: str
 
@@ -113,9 +132,19 @@ def _decision_view(
         model="" if is_hidden else decision.model,
         requests=requests,
         allowed=decision.allowed,
+        outcome=decision.outcome,
+        reason="" if is_hidden or decision.outcome not in ("refused", "failed") else _reason(decision.answer),
         answer="" if is_hidden else decision.answer,
         thread_url=_thread_url(context, decision.thread),
     )
+
+
+def _reason(answer: str) -> str:
+    """The first problem that an answer lists, else its first line, without Markdown's signs."""
+    lines = [line.strip() for line in answer.splitlines() if line.strip()]
+    first = next((line for line in lines if line.startswith("- ")), next(iter(lines), ""))
+    words = _LINK.sub(r"\1", first.removeprefix("- ")).replace("**", "").replace("`", "").replace("\\", "")
+    return words if len(words) <= MAX_REASON else f"{words[:MAX_REASON]}…"
 
 
 def _thread_url(context: BoardContext, thread: DecisionThread | None) -> str:
@@ -138,6 +167,7 @@ DECISIONS = Page(
     decisions,
     DecisionsQuery,
     query_of_page=_query_of_page,
+    more_values=lambda _board, _query, _view: {"outcomes": OUTCOMES},
     menu="Decisions",
     api_path="/api/decisions",
     summary="What people decided",

@@ -67,12 +67,26 @@ def test_a_model_that_not_all_may_see_is_evaluated_without_thread_or_public_log(
     taking.end(job, failure=BROKEN)
     file = taking.file(path_of(kind))
     assert (file["status"], file["steward"]["failure"]["cause"]) == ("FAILED", "weights-corrupted")
-    assert (file["steward"]["access"], file["steward"].get("log")) == (kind, None)
+    assert file["steward"]["access"] == kind
+    assert "/board/logs-private/" in file["steward"]["log"]
     assert (taking.threads(), logs(taking)) == ([], [])
+    hub, private = taking.context.hub, taking.context.private_logs
+    assert len([one for one in hub.list_files(private) if "/" in one.path]) == 2
+    assert hub.is_private(private)
+
+
+def test_a_repo_for_private_logs_that_is_public_holds_none(taking: BoardDriver) -> None:
+    """A repo of that name that everybody can read gets no log, and neither does the public one."""
+    taking.context.hub.create_repo(taking.context.private_logs)
+    job = started(taking, "private")
+    taking.end(job, failure=BROKEN)
+    file = taking.file(path_of("private"))
+    assert (file["status"], file["steward"].get("log"), logs(taking)) == ("FAILED", None, [])
+    assert not any("/" in one.path for one in taking.context.hub.list_files(taking.context.private_logs))
 
 
 def test_a_private_repo_of_logs_may_hold_them(taking: BoardDriver) -> None:
-    """As `steward init` makes it: then the operator finds the log, and still nobody else does."""
+    """As boards of earlier versions have it: then the operator finds the log there, and still nobody else does."""
     taking.context.hub.hide(taking.context.logs)
     job = started(taking, "private")
     taking.end(job, failure=BROKEN)

@@ -55,7 +55,54 @@ def test_the_queue_is_ruled_from_a_shell(
     assert stand.file(path)["status"] == "CANCELLED"
     code, said = run("hold", path, "--reason", "Wait.")
     assert (code, "has ended (CANCELLED)" in said) == (1, True)
-    assert "There is no request file" in run("cancel", "no/where.json", "--reason", "x")[1]
+    missing = "no/where_eval_request_False_float32_Original.json"
+    assert "There is no request file" in run("cancel", missing, "--reason", "x")[1]
+
+
+def test_a_request_is_named_by_its_model(
+    stand: BoardDriver, valkey_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By id in any case, by address, with a revision; of several, a precision chooses one, else all are listed."""
+    (tmp_path / "board.yaml").write_text(BOARD)
+    for name, value in {
+        "HF_ENDPOINT": stand.hub.url,
+        "REDIS_URL": valkey_url,
+        "STEWARD_BOARD": str(tmp_path / "board.yaml"),
+        "STEWARD_BOT_TOKEN": BOT,
+    }.items():
+        monkeypatch.setenv(name, value)
+    stand.context.ledger.budget.limits = Commits(at_once=60, first_wait=0.0)
+    path = stand.submit("ada/good")
+    stand.settle()
+    commit = stand.context.index.get(path).commit
+
+    def run(*words: str) -> tuple[int, str]:
+        found = CliRunner().invoke(app, list(words))
+        stand.time = clock.now() + 1  # the command has a clock of its own
+        stand.settle()
+        return found.exit_code, found.output
+
+    for name in ("ada/good", "Ada/GOOD", f"ada/good@{commit[:8]}", f"{stand.hub.url}/ada/good", "hf.co/ada/good"):
+        assert run("hold", name, "--reason", name)[0] == 0
+        assert stand.file(path)["steward"]["hold"]["reason"] == name
+        assert run("unhold", name)[0] == 0
+        assert "PENDING" in run("status", name)[1]
+    assert run("hold", "ada/good@0000", "--reason", "x") == (
+        1,
+        "steward: There is no request for ada/good@0000: give a model as org/name, or the path of a request's file.\n",
+    )
+    other = stand.submit("ada/good", path=path.replace("float32", "float16"), precision="float16")
+    stand.settle()
+    code, said = run("cancel", "ada/good", "--reason", "x")
+    assert code == 1
+    assert said.splitlines() == [
+        "steward: several requests match ada/good: name one by --precision, --weight-type or its path:",
+        f"  {other}",
+        f"  {path}",
+    ]
+    assert run("priority", "ada/good", "low", "--precision", "fp16")[0] == 0
+    assert stand.file(other)["steward"]["priority"] == "low"
+    assert "priority" not in stand.file(path)["steward"]
 
 
 def test_a_worker_whose_tiers_are_mistyped_does_not_start(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

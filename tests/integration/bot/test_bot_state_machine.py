@@ -1,10 +1,11 @@
-"""Everything at once, in any order: people, workers, deaths, lost events, a stumbling Hub, amnesia, jumps of the clock.
+"""Everything at once, in any order: people, workers, deaths, lost events, a lying Hub, amnesia, jumps of the clock.
 
 `BoardLifeCycle.check` says what must hold at every quiet point: each request is at its end or visibly waiting, has
 one status comment and one living attempt at most; no step of an attempt is made twice, and none of one that was given
 up has an effect; commits stay within their budget; and the bot does not answer itself.
 
-`make test` lives a few short lives; STEWARD_WHOLE_MATRIX lives many long ones, STEWARD_LIVES of them where that is set.
+`make test` lives a few short lives, the same each time; STEWARD_WHOLE_MATRIX lives many long ones, STEWARD_LIVES of
+them where that is set. `make chaos` draws them from a seed that it prints; `make chaos SEED=…` lives the same again.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from leaderboard.requests import RequestPath
 from redis_state import clock
 from tests.support.board.board_driver import REQUESTS
 from tests.support.board.board_life_cycle import ENDED, BoardLifeCycle
+from tests.support.hub.lies import LIES
 from tests.support.sizes import WHOLE
 
 LIVES, STEPS = (int(os.environ.get("STEWARD_LIVES", "200")), 60) if WHOLE else (5, 25)
@@ -46,9 +48,11 @@ WHERE = [
     "POST */paths-info/*",
     "POST */commit/*",
     "POST */discussions*",
-    "* /datasets/board/requests.git/*",
+    "/datasets/board/requests.git/*",
     "GET */info/refs",
 ]
+STORED = ["GET *", "GET */refs", "GET */resolve/*", "GET */commits/*", "GET /api/models/*"]
+"""Reads whose answers a cache may store for a while. It does not store threads: see `cache`."""
 FAULTS: dict[str, dict[str, Any]] = {
     "500": {"status": 500},
     "503": {"status": 503},
@@ -63,8 +67,9 @@ FAULTS: dict[str, dict[str, Any]] = {
         "You can retry this action in about 1 hour.",
     },
 }
-AFTER = ("500", "503")
+AFTER = ("500", "503", "page")
 """Faults of which it is told that they may come after the effect."""
+LIED = ("page", "missing", "lost page", "circle", "short", "drip")
 THEIRS = Failure(cause="weights-corrupted", fault="submission", message="Cut off.")
 OURS = Failure(cause="disk-full", fault="us", message="Full.")
 STOPPED = Failure(cause="cancelled", fault="submission", message="Cancelled.")
@@ -80,7 +85,8 @@ class Board(RuleBasedStateMachine):
     def open(self, how: str) -> None:
         """Begin with a request that was evaluated, one that waits, and one worker."""
         self.life = BoardLifeCycle(self.connection, self.web)
-        self.troubles: list[tuple[str, str, dict[str, Any]]] = []
+        self.troubles: list[dict[str, Any]] = []
+        self.caches: list[dict[str, Any]] = []
         self.life.stand.worker()
         self.submit(SUBMISSIONS[0])
         self.evaluate(how)
@@ -227,7 +233,7 @@ class Board(RuleBasedStateMachine):
     # --- what happens to everybody
 
     @rule(
-        kind=st.sampled_from([*FAULTS, "hang", "cut"]),
+        kind=st.sampled_from([*FAULTS, *LIED, "hang", "cut"]),
         where=st.sampled_from(WHERE),
         after=st.booleans(),
         times=st.integers(1, 4),
@@ -236,12 +242,22 @@ class Board(RuleBasedStateMachine):
         """The Hub will fail some of the next calls of the bot, before or after they had their effect."""
         if kind == "429 commits":  # an hour's wait, which the Hub asks for where somebody commits, and nowhere else
             where = "POST */commit/*"
-        if kind in FAULTS:
-            self.troubles.append(
-                (where, "fail-after" if after and kind in AFTER else "fail", {"times": times, **FAULTS[kind]})
-            )
-        else:
-            self.troubles.append((where, "hang-after" if kind == "hang" and after else kind, {"times": min(times, 2)}))
+        if kind == "missing":  # the Hub says so of files alone
+            where = "GET */resolve/*"
+        if kind == "circle":
+            times *= 6  # one call follows five redirects
+        fault = {"kind": "fail", **FAULTS[kind]} if kind in FAULTS else LIES.get(kind, {"kind": kind})
+        if after and kind in (*AFTER, "hang"):
+            fault = {**fault, "kind": f"{fault['kind']}-after"}
+        self.troubles.append({**fault, "route": where, "times": min(times, 2) if kind in ("hang", "cut") else times})
+
+    @rule(where=st.sampled_from(STORED))
+    def cache(self, where: str) -> None:
+        """A proxy stores what the bot reads, and sends it again until all comes to rest.
+
+        Threads are not stored: a bot that does not see what it wrote just now would write it again.
+        """
+        self.caches.append({**LIES["stale"], "seconds": 0.0, "route": where, "times": None, "answers": {}})
 
     @rule(seconds=st.sampled_from([5.0, 40.0, 3_700.0, -5.0, -200.0]))
     def pass_time(self, seconds: float) -> None:
@@ -252,8 +268,8 @@ class Board(RuleBasedStateMachine):
     def sync(self, steps: int) -> None:
         """The timer ticks and a sync process does a little work, while the Hub has its troubles."""
         self.life.stand.tick()
-        for where, kind, options in self.troubles:
-            self.life.hub.state.faults.add(where, kind, **options)  # type: ignore[arg-type]
+        for fault in (*self.troubles, *self.caches):
+            self.life.hub.state.faults.add(**fault)
         self.troubles.clear()
         for _ in range(steps):
             self.life.stand.loop.step()
@@ -274,6 +290,7 @@ class Board(RuleBasedStateMachine):
     @rule()
     def come_to_rest(self) -> None:
         """The Hub is well again and all work that can be done is done: what people see is in order."""
+        self.caches.clear()
         self.life.bring_all()
         for _ in range(4):
             # Where our clock was set back, what the web server marked by its own is due only once ours is there too.

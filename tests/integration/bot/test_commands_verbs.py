@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from bot.web.board import BoardReader
+from bot.web.pages.threads import DecisionsQuery, decisions
 from leaderboard.attempts import Failure
 from tests.support.board.board_driver import BoardDriver
 from tests.support.board.discussion import Discussion
@@ -200,6 +202,43 @@ def test_every_decision_is_kept(stand: BoardDriver, talk: Discussion) -> None:
     assert said["person"]["id"] == stand.context.hub.user("form").id
     assert (said["verb"], said["allowed"]) == ("pause", True)
     assert said["arguments"] == {"what": "board", "reason": "moving house"}
+
+
+def test_the_record_says_what_came_of_each_command(stand: BoardDriver, talk: Discussion) -> None:
+    """Allowed and done are two things: a refused submission, a plan that waits, a second /resume, an unknown digest."""
+    stand.submit("ada/good", sender="ada")
+    stand.settle()
+    for text, api in (
+        ("/pause board moving house", stand.form),
+        ("/resume board", stand.form),
+        ("/resume board", stand.form),
+        ("/resume board", None),
+        ("/submit ada/nobody", None),
+        ("/submit ada/good precision=float32", None),
+        ("/rename ada/good ada/nobody", stand.form),
+        ("/approve deadbeef", stand.form),
+        ("/reject no reason at all", stand.form),
+    ):
+        talk.say(text, api)
+    outcomes = [
+        (one.command.split()[0], one.allowed, one.outcome, one.reason)
+        for one in reversed(decisions(BoardReader(stand.context), DecisionsQuery()).decisions)
+    ]
+    assert [each[:3] for each in outcomes] == [
+        ("/pause", True, "done"),
+        ("/resume", True, "done"),
+        ("/resume", True, "unchanged"),
+        ("/resume", False, "refused"),
+        ("/submit", True, "refused"),
+        ("/submit", True, "unchanged"),
+        ("/rename", True, "refused"),
+        ("/approve", False, "refused"),
+        ("/reject", True, "unchanged"),
+    ]
+    reasons = [each[3] for each in outcomes]
+    assert [bool(reason) for reason in reasons] == [each[2] == "refused" for each in outcomes]
+    assert "ada/nobody" in reasons[4]
+    assert "no plan in this discussion that begins with deadbeef" in reasons[7]
 
 
 HOSTILE = (

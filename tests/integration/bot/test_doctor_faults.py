@@ -139,9 +139,9 @@ def missing_repo(ward: Ward) -> None:
 
 
 def logs_for_everybody(ward: Ward) -> None:
-    ward.stand.context.hub.session.send(
-        "PUT", f"{ward.stand.context.logs.api}/settings", route="settings", json={"visibility": "public"}
-    )
+    context = ward.stand.context
+    context.hub.session.send("PUT", f"{context.logs.api}/settings", route="settings", json={"visibility": "public"})
+    context.hub.create_repo(context.private_logs)
 
 
 def no_webhook(ward: Ward) -> None:

@@ -112,6 +112,25 @@ def test_only_the_discussion_of_a_flag_is_closed(stand: FlagBoardDriver) -> None
     assert thread.status == "open"
 
 
+def test_a_lifted_flag_waits_for_nobody(stand: FlagBoardDriver) -> None:
+    """An appeal in a discussion that the bot opened waits for an answer, and no longer once the flag is lifted, or the
+    discussion closed."""
+    question = AppealThread(stand, "A question", "Hello?")
+    question.say("/flag other ada/good so I say", stand.form)
+    url = stand.record("ada/good")["thread"]
+    case = AppealThread(stand, number=int(url.rpartition("/")[2]))
+    case.say("It is not! Please look again.", stand.ada)
+    assert [one.url for one in waiting_threads(stand.context)] == [url]
+    question.say("/unflag ada/good so I say", stand.form)
+    case.look()
+    assert (case.status, waiting_threads(stand.context)) == ("closed", [])
+    other = AppealThread(stand, "[FLAG] ada/good", "It cheats.")
+    assert [one.topic for one in waiting_threads(stand.context)] == ["flag report"]
+    stand.bob.change_discussion_status(SPACE, other.number, "closed", repo_type="space")
+    other.look()
+    assert waiting_threads(stand.context) == []
+
+
 class Died(BaseException):
     """The process that worked on a thread is gone."""
 

@@ -62,10 +62,10 @@ def test_what_an_earlier_version_archived_is_restored(stand: BoardDriver) -> Non
 
 
 def test_one_precision_is_removed_and_the_others_stay(stand: BoardDriver) -> None:
-    """A request names its results; those of other precisions, in the same folder, are not its business."""
+    """Its results go, by any name of the precision; those of other precisions, in the same folder, do not."""
     begin(stand)
     talk = ModerationThread(stand)
-    talk.say(f"/remove {OLD} precision=float16 evaluated by mistake", MAYA)
+    talk.say(f"/remove {OLD} precision=fp16 evaluated by mistake", MAYA)
     assert stand.file(path(OLD))["status"] == "CANCELLED"
     assert stand.file(path(OLD, "4bit"))["status"] == "FINISHED"
     there = on_main(stand, RESULTS)

@@ -9,7 +9,12 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from bot.web.board import BoardReader
+from bot.web.pages.results import ModelQuery, ResultsQuery, model, results
 from hub.records import Repo, WriteFile
+from redis_state.board.entry import Origin
+from redis_state.board.scoreboard import EvaluationScores
+from redis_state.dirty import SyncLease
 from steward.valkey import Valkey
 from tests.support.board.board_driver import REQUESTS, BoardDriver
 from tests.support.board.moderation import MAYA, POINTED, ModerationThread, agrees, begin, disagree, saga_board
@@ -62,6 +67,53 @@ def test_a_whole_rename_from_wish_to_end(stand: BoardDriver) -> None:
     before = len(talk.all())
     talk.look()
     assert len(talk.all()) == before
+
+
+def test_a_renamed_model_never_leaves_the_results(stand: BoardDriver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After every sync the page of results shows the model under one of its names, and in the end its details."""
+    begin(stand)
+    scored = EvaluationScores(path=path(OLD), model=OLD, suite="", average=40.0, results=result_path(OLD))
+    stand.context.scores.put(scored)
+    stand.context.index.put_origins([(path(OLD), Origin(author="ada"))])
+    stand.context.index.tell([path(OLD)])
+    board, sync, shown = BoardReader(stand.context), stand.loop.sync, list[list[str]]()
+    talk = ModerationThread(stand)
+    talk.say(f"/rename {OLD} {NEW}")
+
+    def watched(claim: SyncLease) -> None:
+        sync(claim)
+        shown.append([row.model for row in results(board, ResultsQuery()).results])
+
+    monkeypatch.setattr(stand.loop, "sync", watched)
+    talk.say(f"/approve {talk.digest()}", MAYA)
+    stand.settle()
+    assert [] not in shown, shown
+    assert shown[-1] == [NEW]
+    found = model(board, ModelQuery(NEW))
+    assert [row.average for row in found.results] == [40.0]
+    details = f"{stand.hub.url}/datasets/{stand.context.board.repos.details(OLD)}"
+    assert details in [request.details_url for request in found.requests]
+    assert stand.context.index.origin(path(NEW)).author == "ada"
+
+
+def test_a_rename_opens_no_thread_for_what_was_withdrawn(stand: BoardDriver) -> None:
+    """A withdrawn request whose file names its thread moves, and the repo has no more threads than before."""
+    begin(stand)
+    withdrawn = {"thread": 1, "cancelled": {"reason": "A typing error", "by": "ada", "at": "2026-01-02T00:00:00Z"}}
+    stand.put(path(OLD, "4bit"), request(OLD, "4bit", status="CANCELLED", steward=withdrawn))
+    stand.settle()
+    board = stand.context.board
+    stand.context.board = board.model_copy(update={"threads": "always"})
+    talk = ModerationThread(stand)
+    talk.say(f"/rename {OLD} {NEW}")
+    before = len(stand.threads())
+    talk.say(f"/approve {talk.digest()}", MAYA)
+    stand.settle()
+    stand.context.mark(f"request:{path(NEW, '4bit')}")
+    stand.work()
+    stand.context.board = board
+    assert stand.context.index.get(path(NEW, "4bit")).standing.status == "CANCELLED"
+    assert len(stand.threads()) == before
 
 
 def test_who_may_not_and_what_cannot_be_is_told_at_once(stand: BoardDriver) -> None:
@@ -255,7 +307,7 @@ def test_what_was_committed_before_a_proposal_is_not_read(stand: BoardDriver) ->
     stand.calls.clear()
     talk.look()
     assert agrees(stand) == "new"
-    assert [route for _, route in stand.calls].count("commits") == 2 * 2  # before it is begun, and part by part
+    assert [route for _, route in stand.calls].count("commits") == 2 * 2 + 1  # its parts, twice; the requests repo
 
 
 def test_a_rename_that_is_done_before_its_reply_is_told(stand: BoardDriver, monkeypatch: pytest.MonkeyPatch) -> None:

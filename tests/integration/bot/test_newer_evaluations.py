@@ -122,7 +122,7 @@ def test_its_submitter_relaunches_what_the_status_comment_says_can_be_relaunched
     talk = place.open("ada", "It failed", f"/relaunch {MODEL}")
     assert "will be evaluated again" in talk.told()[-1]
     waiting = place.stand.file(PATH)
-    assert (waiting["status"], waiting["revision"]) == ("RERUN", tried)
+    assert (waiting["status"], waiting["revision"]) == ("PENDING", tried)
     place.run(PATH, BROKEN)
     assert "You have already relaunched" in talk.say("ada", f"/relaunch {MODEL}").told()[-1]
     assert "will be evaluated again" in talk.say("mia", f"/relaunch {MODEL}").told()[-1]
@@ -198,6 +198,7 @@ def test_a_resubmission_counts_like_a_submission(place: Transcripts) -> None:
     assert "a quota of submissions is used up" in talk.told()[-1]
     talk.say("mia", f"/resubmit {MODEL}")
     assert "waits for an evaluation" in talk.told()[-1]
+
 
 def test_a_report_of_two_failures_stays_open_when_one_fails_again(place: Transcripts) -> None:
     """Both reported requests end, one with results and one with a failure: the thread hears of both and stays open."""

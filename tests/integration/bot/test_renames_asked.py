@@ -231,7 +231,9 @@ def test_our_own_account_in_a_file_is_mended_after_others_renamed_it(stand: Boar
         assert decide(stand.context, board, number, head, "maya").merged
         stand.time += 600
         stand.work()
-    assert stand.file(path(NEW))["steward"]["results"] == result_path(NEW)
+    ours = stand.file(path(NEW))["steward"]
+    assert ours["results"] == result_path(NEW)
+    assert ours["details"] == stand.context.board.repos.details(OLD)
 
 
 def test_the_name_in_the_harness_config_is_mended_after_others_renamed_it(stand: BoardDriver) -> None:

@@ -116,6 +116,12 @@ def test_a_repetition_is_one_whatever_became_of_it(context: BoardContext, status
     assert [one.status for one in around(context, entry("Ada/Tiger", status=status)).same] == [status]
 
 
+def test_another_spelling_of_the_precision_is_a_repetition(context: BoardContext) -> None:
+    """Forms and people spell it in their own ways."""
+    spelled = "ada/tiger_eval_request_False_FP16_Original.json"
+    assert [same.path for same in around(context, entry("ada/tiger", path=spelled)).same] == [spelled]
+
+
 def test_a_file_from_before_adoption_counts(context: BoardContext) -> None:
     """It has none of our facts; its revision tells."""
     old = entry("Ada/Tiger", sha=None, used=None, state="foreign")

@@ -214,6 +214,11 @@ def test_an_operator_checks_a_model(stand: BoardDriver, steward: Callable[..., R
     assert "FAIL" in found.output
     assert "→" in found.output
     assert "would not be accepted" in found.output
+    for name in ("ada/nowhere", f"{stand.hub.url}/ada/nowhere"):
+        missing = steward("check", name, "--precision", "float32").output
+        assert "ada/nowhere would not be accepted: 1 rule fails. " in missing
+        assert "could not be checked." in missing
+        assert len(missing.splitlines()) <= 12
     listed = json.loads(steward("check", "ada/pickled", "--json").stdout.splitlines()[-1])
     assert (listed["accepted"], listed["access"]) == (False, "public")
     assert "safetensors" in failing(listed)
@@ -230,6 +235,10 @@ def test_an_operator_looks_at_requests(stand: BoardDriver, steward: Callable[...
     assert "failed (FAILED)" in found.output
     assert "pickle" in found.output
     assert "/discussions/" in found.output
+    assert "ada/good" in steward("search", "goo").output
+    hits = json.loads(steward("search", "ada;", "Precision:", "float32", "--json").stdout)["hits"]
+    assert {hit["path"] for hit in hits} == {refused, waits}
+    assert steward("search", "nowhere").exit_code == 1
     listed = json.loads(steward("status", "ADA/good", "--json").stdout.splitlines()[-1])["requests"]
     assert [one["path"] for one in listed] == [waits]
     if listed[0]["state"] == "waiting":

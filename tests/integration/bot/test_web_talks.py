@@ -73,6 +73,30 @@ def test_decisions_are_told_page_by_page(web: httpx2.Client, decisions: Decision
     assert web.get("/decisions", params={"cursor": "%%%"}).status_code == 200
 
 
+def test_a_decision_shows_whether_it_was_allowed_and_what_came_of_it(web: httpx2.Client, decisions: Decisions) -> None:
+    """A refusal and a failure say why, in plain words; a record of an earlier version has no outcome, and says so."""
+    plan = "I cannot do this, and changed nothing:\n\n- **There** is no model `ada/x`. [Look](https://hub.example)."
+    decisions.put(
+        decision(1),
+        decision(2, outcome="done"),
+        decision(3, outcome="refused", answer=plan),
+        decision(4, outcome="failed", answer="The Hub did not let me do this.\n\nLater."),
+        decision(5, outcome="unchanged"),
+        decision(6, outcome="of a later version"),
+    )
+    cells = re.findall(r'data-name="Outcome">([^<]*)<', web.get("/decisions").text)
+    assert cells[::-1] == [
+        "not recorded",
+        "done",
+        "refused: There is no model ada/x. Look.",
+        "failed: The Hub did not let me do this.",
+        "nothing to do",
+        "not recorded",
+    ]
+    told = web.get("/api/decisions").json()["decisions"]
+    assert [one["outcome"] for one in told[::-1]][:4] == ["", "done", "refused", "failed"]
+
+
 @pytest.mark.parametrize("takes_private", [True, False])
 def test_what_a_program_did_with_a_private_model_names_it_to_nobody(
     decisions: Decisions, connection: redis.Redis, takes_private: bool

@@ -16,11 +16,16 @@ from hub import reads
 from hub.client import Hub
 from hub.errors import BadRequest, Busy, Garbled, NotFound, RateLimited, TooLarge, Transient, Unreachable
 from hub.records import Repo, WriteFile
-from tests.support.hub.scripted_server import QUICK, Reply, Script
+from tests.support.hub.scripted_server import QUICK, Reply, Script, file_headers
 
 REPO = Repo("dataset", "board/requests")
 WHO = Reply(body={"id": "b" * 24, "name": "bot"})
-ENDLESS = Reply(body=itertools.repeat(b"x" * 65536))
+ENDLESS = Reply(body=itertools.repeat(b"x" * 65536), headers=file_headers(b"x"))
+
+
+def listing(path: str, size: int) -> Reply:
+    """What the Hub lists of one file."""
+    return Reply(body=[{"type": "file", "path": path, "oid": "d" * 40, "size": size}])
 
 
 def test_a_read_is_repeated_until_the_hub_is_well_again(script: Script, scripted: Hub) -> None:
@@ -137,7 +142,8 @@ def test_an_answer_that_is_not_json_is_garbled(script: Script, scripted: Hub) ->
 
 def test_a_file_that_says_it_is_too_large_is_not_read(script: Script, scripted: Hub) -> None:
     """The length in the header is enough to refuse."""
-    script.say(Reply(body=b"x" * 5000))
+    whole = Reply(body=b"x" * 5000, headers=file_headers(b"x" * 5000))
+    script.say(whole, listing("big.json", 5000), whole)
     with pytest.raises(TooLarge, match="5,000"):
         scripted.read_file(REPO, "big.json", max_bytes=4999)
     assert scripted.read_file(REPO, "big.json", max_bytes=5000).data == b"x" * 5000
@@ -145,10 +151,18 @@ def test_a_file_that_says_it_is_too_large_is_not_read(script: Script, scripted: 
 
 def test_a_file_of_unknown_length_is_read_up_to_the_bound_only(script: Script, scripted: Hub) -> None:
     """An endless file costs its limit plus the data already in transit."""
-    script.say(ENDLESS)
+    script.say(ENDLESS, listing("endless.json", 10**9))
     with pytest.raises(TooLarge):
         scripted.read_file(REPO, "endless.json", max_bytes=1_000_000)
-    assert len(script.asked) == 1
+    assert len(script.asked) == 2
+
+
+def test_a_file_that_only_seems_too_large_is_the_hubs_trouble(script: Script, scripted: Hub) -> None:
+    """The Content-Length of a proxy's answer is believed only if the listing agrees."""
+    for listed in (listing("a.json", 10), Reply(body=[])):
+        script.say(Reply(body=b"x" * 5000, headers=file_headers(b"x" * 10)), listed)
+        with pytest.raises(Garbled, match="than it lists"):
+            scripted.read_file(REPO, "a.json", max_bytes=100)
 
 
 def test_a_write_follows_a_renamed_repo_with_method_and_body(script: Script, scripted: Hub) -> None:
@@ -181,11 +195,12 @@ def test_the_token_does_not_leave_the_hub(script: Script, scripted: Hub) -> None
     """Files are served by other hosts, which must not learn the token; the commit comes from the first answer."""
     other = Script()
     other.say(Reply(body=b"data", headers={"ETag": '"of-the-store"'}))
-    headers = {"Location": f"{other.url}/store", "X-Repo-Commit": "c" * 40, "X-Linked-Etag": '"sha"'}
+    sha = hashlib.sha256(b"data").hexdigest()
+    headers = {"Location": f"{other.url}/store", "X-Repo-Commit": "c" * 40, "X-Linked-Etag": f'"{sha}"'}
     script.say(Reply(302, headers=headers))
     file = scripted.read_file(REPO, "a.bin")
     other.close()
-    assert (file.data, file.oid, file.commit) == (b"data", "sha", "c" * 40)
+    assert (file.data, file.oid, file.commit) == (b"data", sha, "c" * 40)
     assert "authorization" in script.asked[0].headers
     assert "authorization" not in other.asked[0].headers
 
@@ -201,7 +216,7 @@ def test_a_path_that_leads_out_of_the_repo_is_not_asked_for(script: Script, scri
 
 def test_odd_characters_in_paths_arrive_as_they_are(script: Script, scripted: Hub) -> None:
     """A `?` or `#` in a name is part of the name."""
-    script.say(Reply(body=b"x"))
+    script.say(Reply(body=b"x", headers=file_headers(b"x")))
     scripted.read_file(REPO, "a b/c?d#e%41.json", "refs/pr/3")
     assert script.asked[0].path == "/datasets/board/requests/resolve/refs%2Fpr%2F3/a%20b/c%3Fd%23e%2541.json"
 
@@ -290,10 +305,10 @@ def test_our_own_name_is_read_anew_after_a_while(
 
 def test_a_hub_without_ranges_is_not_read_to_its_end(script: Script, scripted: Hub) -> None:
     """If the server sends the whole file instead of its start, only the start is read; a middle part is refused."""
-    script.say(Reply(body=iter([b"x" * 4096] * 50_000)))
+    script.say(Reply(body=iter([b"x" * 4096] * 50_000), headers=file_headers(b"")))
     assert scripted.read_range(Repo("model", "ada/m"), "w", "main", 0, 1000) == b"x" * 1000
     assert script.sent < 50_000_000
-    script.say(Reply(body=b"x" * 5000))
+    script.say(Reply(body=b"x" * 5000, headers=file_headers(b"x" * 5000)))
     with pytest.raises(BadRequest, match="all of it"):
         scripted.read_range(Repo("model", "ada/m"), "w", "main", 1000, 2000)
 
@@ -301,8 +316,10 @@ def test_a_hub_without_ranges_is_not_read_to_its_end(script: Script, scripted: H
 def test_a_range_is_read_from_the_store_without_our_token(script: Script, scripted: Hub) -> None:
     """The redirect to another host keeps the range and loses the token; the size of the whole file does not matter."""
     elsewhere = f"http://localhost:{script.url.rpartition(':')[2]}/store"
+    first = {"Location": elsewhere, "x-linked-size": str(10**12), "x-linked-etag": "d" * 64}
+    first["x-repo-commit"] = "c" * 40
     script.say(
-        Reply(302, headers={"Location": elsewhere, "x-linked-size": str(10**12)}), Reply(206, body=b"part of a file")
+        Reply(302, headers=first), Reply(206, body=b"part of a file", headers={"Content-Range": f"bytes 0-13/{10**12}"})
     )
     assert scripted.read_range(Repo("model", "ada/m"), "w", "main", 0, 14) == b"part of a file"
     assert "authorization" in script.asked[0].headers
@@ -312,7 +329,8 @@ def test_a_range_is_read_from_the_store_without_our_token(script: Script, script
 
 def test_a_saved_file_holds_the_good_answer_alone(script: Script, scripted: Hub) -> None:
     """The file has only the bytes of the successful response, not those of a failed one."""
-    script.say(Reply(503, body=b"a long page about a bad gateway"), Reply(body=b"words"))
+    good = Reply(body=b"words", headers=file_headers(b"words"))
+    script.say(Reply(503, body=b"a long page about a bad gateway"), good)
     kept = io.BytesIO()
     scripted.save_file(Repo("model", "ada/m"), "w", "main", kept, max_bytes=100)
     assert kept.getvalue() == b"words"

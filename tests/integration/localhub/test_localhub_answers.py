@@ -60,6 +60,8 @@ def test_a_card_must_start_at_its_first_line_and_name_a_licence_of_the_list(ada:
     card = RepoCard("---\nlicense: asdf\n---\n")
     answer = http.post("/api/validate-yaml", json={"content": str(card)})
     assert answer.status_code == 400 and answer.json()["errors"][0]["message"].startswith('"license" must be one of [')
+    text = http.post("/api/validate-yaml", json={"content": str(card)}, headers={"Accept": "text/plain"})
+    assert text.status_code == 400 and text.text.startswith('- Error: "license" must be one of [')
     several = {"content": "---\nlicense: [mit, apache-2.0]\n---\n"}
     assert http.post("/api/validate-yaml", json=several).json()["errors"] == []
 

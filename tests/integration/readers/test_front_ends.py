@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
-from huggingface_hub import CommitOperationAdd, HfApi
+from huggingface_hub import CommitOperationAdd
 
 import tests.support.board.front_end_readers as fronts
 from bot.probe import Probe
@@ -21,8 +20,8 @@ from leaderboard.attempts import Failure
 from leaderboard.holds import FORMER_PAUSES, PAUSES
 from leaderboard.removals import FORMER_ARCHIVE, original_path
 from redis_state.jobs import EvaluationJob
-from tests.support.board.board_driver import BOT, REQUESTS
-from tests.support.board.contents_table import board_with_table, data, look
+from tests.support.board.board_driver import REQUESTS
+from tests.support.board.contents_table import board_with_table, data, look, snapshot
 from tests.support.board.flags import AppealThread, FlagBoardDriver
 from tests.support.board.published_details import publish
 from workers.common.run_plan import RunPlan
@@ -105,14 +104,6 @@ def later(stand: FlagBoardDriver) -> None:
     stand.settle()
     stand.time += 900
     stand.settle()
-
-
-def snapshot(stand: FlagBoardDriver, repo: str, into: Path) -> Path:
-    """All files of a dataset, as a front end downloads them when it starts, without the library's own cache."""
-    api = HfApi(stand.hub.url, token=BOT)
-    folder = Path(api.snapshot_download(repo, repo_type="dataset", local_dir=into / repo))
-    shutil.rmtree(folder / ".cache")
-    return folder
 
 
 def queue_of(stand: FlagBoardDriver, into: Path) -> dict[str, list[str]]:

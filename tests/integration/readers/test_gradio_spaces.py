@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import redis
 
 import tests.support.board.front_end_readers as fronts
-from bot.core.mirrors.contents_table import ContentsCache
 from bot.probe import Probe
 from bot.setup.consistency import disagreements
-from leaderboard.front_ends import FrontEnd
-from tests.support.board.contents_table import board_with_table, commits, data, look
+from tests.support.board.contents_table import board_with_table, commits, data, finished, look, restart_for
 from tests.support.board.flags import AppealThread, FlagBoardDriver
-from tests.support.board.published_details import publish
 
 MERGE = "🤝 : 🤝 base merges and moerges"
 SHOWN = {"v1": {"ada/good"}, "v2": {"ada/good", "ada/plain"}}
@@ -30,32 +26,12 @@ def stand(tmp_path: Path, connection: redis.Redis, probe: Probe) -> Iterator[Fla
         yield made
 
 
-def evaluate(stand: FlagBoardDriver, model: str, **fields: Any) -> None:
-    """Submit a model and finish its evaluation, as long after the last one as the budget of commits wants."""
-    stand.time += 900
-    stand.tick()
-    stand.worker()
-    stand.submit(model, submitted_time="2026-11-20T10:00:00Z", **fields)
-    stand.settle()
-    (job,) = stand.queued()
-    assert stand.take(job) is True
-    stand.end(job, details=publish(stand.hub.url, job, stand.context.suite))
-
-
-def restart_for(stand: FlagBoardDriver, **front_end: Any) -> None:
-    """The sync process starts again with another front end in the board file."""
-    stand.context.board = stand.context.board.model_copy(update={"front_end": FrontEnd(**front_end)})
-    stand.context.contents_memory = ContentsCache()
-    stand.time += 900
-    look(stand)
-
-
 @pytest.mark.parametrize("generation", ["v1", "v2"])
 def test_a_gradio_space_reads_its_own_columns(stand: FlagBoardDriver, generation: str) -> None:
     """It ends in a KeyError before; one commit writes what it reads, and another one undoes that."""
-    evaluate(stand, "ada/good")
-    evaluate(stand, "ada/merged", model_type=MERGE)
-    evaluate(stand, "ada/plain")
+    for model, fields in (("ada/good", {}), ("ada/merged", {"model_type": MERGE}), ("ada/plain", {})):
+        stand.time += 900  # as the budget of commits wants
+        finished(stand, model, submitted_time="2026-11-20T10:00:00Z", **fields)
     AppealThread(stand, "[FLAG] ada/plain", "It is not what it says.").say("/flag other it is not", stand.form)
     look(stand)
     before, made = data(stand), commits(stand)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
 from huggingface_hub import HfApi
 from typer.testing import CliRunner
 
+from leaderboard.suites import shipped
 from localhub.testing import HubWorld, LocalHub
 from steward.cli import app
 
@@ -20,7 +22,7 @@ effects: shadow
 repos: {requests: fresh/requests, results: fresh/results, logs: fresh/logs, community: fresh/board,
         details_namespace: fresh-details}
 """
-WORLD = HubWorld().user("bot").org("fresh", {"bot": "admin"})
+WORLD = HubWorld().user("bot").org("fresh", {"bot": "admin"}).org("fresh-details")
 
 
 def test_init_makes_what_is_missing_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,3 +82,94 @@ def test_init_gives_webhooks_another_secret_when_asked(tmp_path: Path, monkeypat
         assert [(one.url, one.watched, one.domains) for one in api.list_webhooks()] == [
             (one.url, one.watched, one.domains) for one in before
         ]
+
+
+def test_a_new_terminal_sources_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside a new board file, `env` has the settings with absolute paths, and no secret; git ignores the secrets."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "bot-token").write_text("hf_bot")
+    for name in ("STEWARD_BOARD", "STEWARD_DATA", "STEWARD_WORKER_TOKEN_FILE", "STEWARD_BOT_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    with LocalHub(tmp_path / "hub", WORLD) as hub:
+        for name, value in {
+            "HF_ENDPOINT": hub.url,
+            "STEWARD_BOT_TOKEN_FILE": "secrets/bot-token",
+            "STEWARD_WEBHOOK_SECRET_FILE": "secrets/webhook",
+        }.items():
+            monkeypatch.setenv(name, value)
+        command = ["init", "--org", "fresh", "--url", URL]
+        assert "Would write the settings to env" in CliRunner().invoke(app, command).output
+        assert not (tmp_path / "env").exists()
+        said = CliRunner().invoke(app, [*command, "--apply"])
+        assert "`source ./env` in each new terminal" in said.output, said.output
+        terminal = ["env", "-i", "bash", "-c", ". ./env; cd /; env"]
+        told = subprocess.run(terminal, cwd=tmp_path, capture_output=True, text=True, check=True)
+        settings = dict(line.split("=", 1) for line in told.stdout.splitlines() if "=" in line)
+        assert settings["HF_ENDPOINT"] == hub.url
+        for name, file in (
+            ("STEWARD_BOARD", "board.yaml"),
+            ("STEWARD_DATA", "steward-data"),
+            ("STEWARD_BOT_TOKEN_FILE", "secrets/bot-token"),
+            ("STEWARD_WEBHOOK_SECRET_FILE", "secrets/webhook"),
+        ):
+            assert settings[name] == str(tmp_path / file)
+        assert (tmp_path / "secrets" / "webhook").read_text() not in (tmp_path / "env").read_text()
+        assert (tmp_path / "secrets" / ".gitignore").read_text() == "*\n"
+        (tmp_path / "env").write_text("mine")
+        (tmp_path / "board.yaml").unlink()
+        assert CliRunner().invoke(app, [*command, "--apply"]).exit_code == 0
+        assert (tmp_path / "env").read_text() == "mine"
+
+
+def test_init_lists_all_problems_and_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A missing suite, a wrong address, unknown accounts and a missing right are listed at once, each with advice."""
+    world = HubWorld().user("bot").user("maya").org("fresh", {"bot": "read"})
+    monkeypatch.chdir(tmp_path)
+    with LocalHub(tmp_path / "hub", world) as hub:
+        for name, value in {
+            "HF_ENDPOINT": hub.url,
+            "STEWARD_BOARD": "board.yaml",
+            "STEWARD_BOT_TOKEN": "hf_bot",
+            "STEWARD_WEBHOOK_SECRET_FILE": "secret",
+        }.items():
+            monkeypatch.setenv(name, value)
+        wrong = ["--org", "fresh", "--suite", "none.yaml", "--maintainer", "maia", "--url", "bot.example.org"]
+        for words in (wrong, [*wrong, "--apply"]):
+            said = CliRunner().invoke(app, ["init", *words])
+            assert said.exit_code == 2, said.output
+            assert [line for line in said.output.splitlines() if not line.startswith("    → ")] == [
+                "steward: nothing was changed. Correct this first:",
+                "  - 'bot.example.org' is no address of a webhook.",
+                f"  - There is no suite 'none.yaml': name one of {', '.join(shipped())}, or a YAML file that exists.",
+                "  - There is no user maia on the Hub.",
+                "  - The bot's token (account bot) may not create repos in fresh.",
+                "  - There is no organisation fresh-details on the Hub.",
+            ]
+            assert said.output.count("    → ") == 4
+        assert not (tmp_path / "board.yaml").exists()
+        assert not (tmp_path / "secret").exists()
+        assert list(HfApi(hub.url, token="hf_bot").list_datasets(author="fresh")) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({}, "Set STEWARD_BOT_TOKEN, or STEWARD_BOT_TOKEN_FILE"),
+        ({"STEWARD_BOT_TOKEN": "hf_bot"}, "could not be asked: "),
+    ],
+)
+def test_init_without_a_hub_lists_what_it_knows(
+    settings: dict[str, str], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a token, or a Hub that answers, the other problems are listed beside this one."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "board.yaml").write_text("name: [")
+    for name in ("STEWARD_BOT_TOKEN", "STEWARD_BOT_TOKEN_FILE", "STEWARD_BOARD"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {"HF_ENDPOINT": "http://127.0.0.1:9", "STEWARD_WEBHOOK_SECRET": "s", **settings}.items():
+        monkeypatch.setenv(name, value)
+    said = CliRunner().invoke(app, ["init", "--url", "https://x.example/elsewhere"])
+    assert said.exit_code == 2
+    for expected in ("is no address of a webhook", "STEWARD_BOARD=board.yaml: the board file is not YAML", words):
+        assert expected in said.output

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -16,6 +17,7 @@ import pytest
 from huggingface_hub import CommitOperationAdd, HfApi
 from typer.testing import CliRunner
 
+from bot.core.settings import BotSettings, SettingsError
 from leaderboard.boards import parse_board
 from leaderboard.effects import Effect, EffectMode
 from localhub.testing import LocalHub
@@ -27,7 +29,7 @@ from redis_state.stopping import Stop
 from steward.cli import app
 from steward.commands.up import parts
 from steward.exit_statuses import AWAY, MISCONFIGURED
-from steward.newboard import board_text
+from steward.newboard import NewBoardOptions
 from steward.supervisor import SupervisedProcess, Supervisor
 from steward.valkey import free_port, locked
 from tests.support.board.worlds import fresh_world
@@ -86,6 +88,7 @@ def test_a_leaderboard_in_three_commands(tmp_path: Path) -> None:
             everything.send_signal(signal.SIGTERM)
             words = everything.communicate(timeout=30)[0]
         assert everything.returncode == 0, words
+        assert f"The leaderboard is ready: http://127.0.0.1:{port}\n" in words
         assert not answers(port, "healthz")
 
 
@@ -208,12 +211,42 @@ def test_what_stands_in_the_file_of_settings_counts_as_in_the_environment(
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "data").mkdir()
-    board = board_text(org="fresh", details="d", title="Fresh", suite="starter", maintainers=["a1"])
+    board = NewBoardOptions("fresh", "d", "Fresh").board_text(["a1"])
     (tmp_path / "board.yaml").write_text(board)
-    (tmp_path / ".env").write_text("\n".join(("STEWARD_BOT_TOKEN=hf_bot", "STEWARD_WEBHOOK_SECRET=s", *lines)))
+    fixed = ("STEWARD_BOT_TOKEN=hf_bot", "STEWARD_WEBHOOK_SECRET=s", "STEWARD_PORT=0")
+    (tmp_path / ".env").write_text("\n".join((*fixed, *lines)))
     found = CliRunner().invoke(app, ["up", "--data", str(tmp_path / "data")])
     assert found.exit_code == 0, found.output
     assert [(part.name, part.environment.get("REDIS_URL", "")) for part in started] == [(one, address) for one in names]
+
+
+@pytest.mark.parametrize("command", ["up", "serve"])
+def test_a_taken_port_ends_the_command_at_once(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, valkey_url: str
+) -> None:
+    """One sentence names the port and says what to do; no process is started."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("redis_state.stopping.stop_on", lambda *_: Stop())
+    monkeypatch.setattr("steward.supervisor.Supervisor.run", lambda *_: pytest.fail("a process was started"))
+    monkeypatch.setattr("bot.processes.web_app.run", lambda *_: pytest.fail("the server was started"))
+    (tmp_path / "board.yaml").write_text(NewBoardOptions("fresh", "d", "Fresh").board_text([]))
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        settings = {"BOT_TOKEN": "hf_bot", "WEBHOOK_SECRET": "s", "BOARD": "board.yaml", "PORT": str(port)}
+        for name, value in settings.items():
+            monkeypatch.setenv(f"STEWARD_{name}", value)
+        monkeypatch.setenv("REDIS_URL", valkey_url)
+        found = CliRunner().invoke(app, [command])
+    assert found.exit_code == MISCONFIGURED, found.output
+    assert found.output.startswith(f"steward: Port {port} of 127.0.0.1 is taken: ")
+    assert "STEWARD_PORT" in found.output
+
+
+def test_an_address_of_another_machine_is_told_of() -> None:
+    """The sentence names the address and the setting."""
+    settings = BotSettings(host="203.0.113.9", port=7860)
+    with pytest.raises(SettingsError, match=r"cannot listen at 203\.0\.113\.9:7860: .* Set STEWARD_HOST"):
+        settings.require_free_port()
 
 
 def test_folders_with_our_names_are_no_modules(tmp_path: Path) -> None:
@@ -236,7 +269,7 @@ def test_the_locked_server_starts_in_a_folder_that_is_named_from_here(
 def test_a_new_board_file_takes_any_title() -> None:
     """An operator's words are quoted: colons, quotes and emoji stay unchanged."""
     for title in ('A: "b" # c', "🏆 été", "- x", "yes"):
-        text = board_text(org="Open_Board.1", details="d", title=title, suite="starter", maintainers=["a1", "b2"])
+        text = NewBoardOptions("Open_Board.1", "d", title).board_text(["a1", "b2"])
         board = parse_board(text)
         assert (board.title, board.maintainers, board.name) == (title, ("a1", "b2"), "open-board-1")
 

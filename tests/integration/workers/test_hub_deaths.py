@@ -11,6 +11,7 @@ from huggingface_hub import HfApi
 
 from leaderboard.failures import diagnose
 from localhub.testing import LocalHub
+from tests.support.hub.lies import LIES
 from tests.support.workers.evaluation_inputs import (
     MODEL,
     QUESTIONS,
@@ -65,6 +66,33 @@ def test_an_error_of_the_hub_is_the_hubs(hub: LocalHub, fetch: Callable[[], obje
     """A server error or a rate limit is the Hub's fault, and is retried."""
     hub.state.faults.fail(INFO, status=status, times=None)
     died(f"a Hub that answers {status}", cause, fetch)
+
+
+@pytest.mark.parametrize("route", [INFO, "*/resolve/*/config.json"])
+@pytest.mark.parametrize("lie", ["page", "missing", "circle"])
+def test_a_lie_in_the_place_of_a_model_is_the_hubs(
+    hub: LocalHub, fetch: Callable[[], object], route: str, lie: str
+) -> None:
+    """A page, a 404 for a listed file or a circle is tried again, and the next try gets the model."""
+    hub.state.faults.add(route, **LIES[lie], times=None)
+    died(f"a Hub that answers {route} with: {lie}", "network", fetch)
+    hub.state.faults.clear()
+    fetch()
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]"])
+def test_a_file_of_other_bytes_than_the_hub_lists_is_the_hubs(
+    hub: LocalHub, fetch: Callable[[], object], content: str
+) -> None:
+    """A Content-Length that is wrong in the same way in every answer satisfies the client, and not the store."""
+    api = HfApi(hub.url, "hf_ada")
+    info = api.model_info(MODEL, files_metadata=True)
+    (blob,) = [file.blob_id for file in info.siblings or () if file.rfilename == "config.json"]
+    headers = {"X-Repo-Commit": info.sha or "", "ETag": f'"{blob}"', "Content-Type": "application/json"}
+    hub.state.faults.fail("*/resolve/*/config.json", status=200, error=content, headers=headers, times=None)
+    died(f"a config.json that came as {content!r}", "download-damaged", fetch)
+    hub.state.faults.clear()
+    fetch()
 
 
 def test_a_token_that_is_not_accepted_is_ours(hub: LocalHub, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ def shared_worker(valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> I
         tmp_path_factory.mktemp("shared"),
         valkey.url,
         STEWARD_STALL_SECONDS="3",
-        STEWARD_MEMORY_BYTES=str(200 << 20),
+        STEWARD_MEMORY_BYTES=str(320 << 20),  # more than its temporary folder can hold
         STEWARD_CLAIM_PATIENCE="0.5",
         STEWARD_MAX_PROCESSES="200",
     )

@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 
 from tests.support.workers import isolation_script
+from tests.support.workers.holding import CHUNK, MARK
+from tests.support.workers.holding import WAYS as HOLDING
 from tests.support.workers.worker_process import TOKEN, AttemptQueue, WorkerProcess, job
 
 Start = Callable[..., WorkerProcess]
@@ -32,22 +34,53 @@ def listener() -> Iterator[socket.socket]:
         yield server
 
 
+def run_trials(way: str, folder: Path, port: int, memory: int, trials: list[str]) -> list[dict[str, Any]]:
+    """Run trials one after the other in one of WAYS, each with so many MiB of memory; return their observations."""
+    kind, prefix = WAYS[way]
+    if prefix and (os.geteuid() != 0 or shutil.which(prefix[0]) is None):
+        pytest.skip("giving up a capability takes root and setpriv")
+    script = [sys.executable, str(isolation_script.__file__), str(folder), str(port), kind, str(memory), *trials]
+    env = {**os.environ, "HF_TOKEN": TOKEN, "STEWARD_WORKER_TOKEN": TOKEN}
+    done = subprocess.run([*prefix, *script], env=env, capture_output=True, text=True, timeout=60 + 60 * len(trials))
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
 @pytest.fixture(scope="module", params=list(WAYS))
 def look(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, listener: socket.socket
 ) -> dict[str, Any]:
     """The observations of a child in one of WAYS."""
-    kind, prefix = WAYS[request.param]
-    if prefix and (os.geteuid() != 0 or shutil.which(prefix[0]) is None):
-        pytest.skip("giving up a capability takes root and setpriv")
     port = listener.getsockname()[1]
-    script = [sys.executable, str(isolation_script.__file__), str(tmp_path_factory.mktemp("look")), str(port), kind]
-    secrets = {"HF_TOKEN": TOKEN, "STEWARD_WORKER_TOKEN": TOKEN}
-    done = subprocess.run([*prefix, *script], env={**os.environ, **secrets}, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
-    answer: dict[str, Any] = json.loads(done.stdout)
+    (answer,) = run_trials(request.param, tmp_path_factory.mktemp("look"), port, 1024, ["looking"])
     assert answer["ending"]["finished"], answer
     return answer
+
+
+def left_behind() -> set[str]:
+    """Files in /dev/shm and System V segments that the trials make."""
+    segments = {line for line in Path("/proc/sysvipc/shm").read_text().splitlines() if line.split()[3] == str(CHUNK)}
+    return segments | {path.name for path in Path("/dev/shm").glob(f"{MARK}*")}
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("way", list(WAYS))
+def test_no_way_of_holding_memory_leads_past_the_limit(way: str, tmp_path: Path) -> None:
+    """Memory of each kind is refused to a child, or it is stopped for its memory; and nothing outlives it."""
+    before, limit = left_behind(), 256
+    answers = run_trials(way, tmp_path, 9, limit, [f"holding-{name}" for name in HOLDING])
+    mode = answers[0]["mode"]
+    if mode["namespaces"] != "all" and not mode["landlock"]:
+        pytest.skip("neither a mount namespace nor Landlock on this kernel: a child can write to /dev/shm")
+    refused = {"memfd", "sysv", "shared", "zeros"}
+    refused |= {"shm"} if mode["namespaces"] != "all" else set()
+    refused |= {"backlog", "tcp"} if mode["namespaces"] == "none" else set()
+    for name, answer in zip(HOLDING, answers, strict=True):
+        if name in refused:
+            assert answer["ending"]["finished"] and answer["seen"]["held"] == 0, (name, answer)
+        else:
+            assert answer["ending"]["stopped"] == "memory-limit" and answer["most"] <= 2 * limit, (name, answer)
+    assert left_behind() == before
 
 
 def test_each_way_builds_the_walls_that_it_can(look: dict[str, Any], request: pytest.FixtureRequest) -> None:

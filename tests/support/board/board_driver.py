@@ -171,11 +171,11 @@ class BoardDriver:
         self.end(job, failure=failure)
         self.settle()
 
-    def started(self, model: str = "ada/good") -> jobs.EvaluationJob:
-        """An evaluation of `model` that is under way."""
+    def started(self, model: str = "ada/good", **fields: Any) -> jobs.EvaluationJob:
+        """An evaluation of `model` that is under way; its request has these `fields`."""
         self.tick()
         self.worker()
-        self.submit(model)
+        self.submit(model, **fields)
         self.settle()
         (job,) = self.queued()
         assert self.take(job) is True

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import io
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import redis
 from huggingface_hub import HfApi
 
+from bot.core.mirrors.contents_table import ContentsCache
 from bot.probe import Probe
 from leaderboard.columns import FILE
+from leaderboard.front_ends import FrontEnd
 from tests.support.board.board_driver import BOT
 from tests.support.board.flags import FlagBoardDriver, flags_world
 from tests.support.board.published_details import publish
@@ -42,9 +45,9 @@ def with_table(stand: FlagBoardDriver) -> None:
     stand.context.contents = Repo("dataset", CONTENTS)
 
 
-def finished(stand: FlagBoardDriver, model: str = GOOD) -> str:
-    """The request of a model that was evaluated."""
-    job = stand.started(model)
+def finished(stand: FlagBoardDriver, model: str = GOOD, **fields: Any) -> str:
+    """The request of a model that was evaluated; its file has these `fields`."""
+    job = stand.started(model, **fields)
     stand.end(job, details=publish(stand.hub.url, job, stand.context.suite))
     return job.path
 
@@ -82,3 +85,19 @@ def names(stand: FlagBoardDriver) -> list[str]:
 def commits(stand: FlagBoardDriver) -> int:
     """How many commits the table's repo has."""
     return len(stand.form.list_repo_commits(CONTENTS, repo_type="dataset"))
+
+
+def snapshot(stand: FlagBoardDriver, repo: str, into: Path) -> Path:
+    """All files of a dataset, as a front end downloads them when it starts, without the library's own cache."""
+    api = HfApi(stand.hub.url, token=BOT)
+    folder = Path(api.snapshot_download(repo, repo_type="dataset", local_dir=into / repo))
+    shutil.rmtree(folder / ".cache")
+    return folder
+
+
+def restart_for(stand: FlagBoardDriver, **front_end: Any) -> None:
+    """The sync process starts again with another front end in the board file."""
+    stand.context.board = stand.context.board.model_copy(update={"front_end": FrontEnd(**front_end)})
+    stand.context.contents_memory = ContentsCache()
+    stand.time += 900
+    look(stand)

@@ -10,11 +10,15 @@ from tests.support.board.board_driver import REQUESTS, BoardDriver
 
 
 class Discussion:
-    """A discussion that Ada opened."""
+    """A discussion that Ada opened, or the one of this number."""
 
-    def __init__(self, stand: BoardDriver, title: str = "A question", post: str = "Hello.") -> None:
+    def __init__(
+        self, stand: BoardDriver, title: str = "A question", post: str = "Hello.", *, number: int | None = None
+    ) -> None:
         self.stand = stand
-        self.number = stand.ada.create_discussion(REQUESTS, title, description=post, repo_type="dataset").num
+        if number is None:
+            number = int(stand.ada.create_discussion(REQUESTS, title, description=post, repo_type="dataset").num)
+        self.number = number
 
     def say(self, text: str, api: Any = None) -> str:
         """Ada, or somebody else, writes a comment, and the bot looks at the thread; the comment's id."""

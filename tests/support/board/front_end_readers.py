@@ -61,6 +61,16 @@ def submitted(requests: Path) -> dict[str, list[str]]:
     return dict(times)
 
 
+def react_queue(requests: Path) -> dict[str, set[str]]:
+    """The queue of the v2 backend: it knows three statuses, and drops a request with another one."""
+    lists: dict[str, set[str]] = {"PENDING": set(), "RUNNING": set(), "FINISHED": set()}
+    for path in sorted(requests.rglob("*.json")):
+        request = json.loads(path.read_text())
+        if request.get("status", "PENDING").upper() in lists:
+            lists[request["status"].upper()].add(f"{request['model']} {request['precision']}")
+    return lists
+
+
 def react_leaderboard(contents: bytes) -> list[dict[str, Any]]:
     """`/api/leaderboard` of the v2 backend: each row of the table as JSON, in which NaN is an error."""
     import pandas as pd

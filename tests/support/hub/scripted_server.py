@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Self
 
 from hub.retries import Retries
 
@@ -37,6 +38,12 @@ class Asked:
     body: bytes
 
 
+def file_headers(data: bytes, commit: str = "c" * 40) -> dict[str, str]:
+    """What the Hub says of a file with this content."""
+    blob = hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
+    return {"X-Repo-Commit": commit, "ETag": f'"{blob}"'}
+
+
 class Script:
     """Sends `replies` in order, and repeats the last one; records requests in `asked`."""
 
@@ -49,6 +56,12 @@ class Script:
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
         self.url = f"http://127.0.0.1:{self._server.server_port}"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def close(self) -> None:
         self._ended.set()

@@ -41,7 +41,7 @@ REQUEST = (
     Case("private in its name only", ("private-differs",), private=True, asked={"private": False}),
     Case("private in its field only", ("private-differs",), asked={"private": True}),
     Case("a precision nobody has", ("precision-unknown",), precision="float7"),
-    Case("a precision of another board", ("precision-unknown",), precision="INT8"),
+    Case("a precision of another board", ("precision-unknown",), precision="AWQ"),
     Case("a weight type nobody has", ("weights-unknown",), weight_type="Half"),
     Case("a stranger's pull request", ("revision-of-a-stranger",), asked={"revision": "refs/pr/7"}),
     Case("a branch", asked={"revision": "v1.1"}),

@@ -56,6 +56,7 @@ READABLE = (
         policy={"gated_models": False},
     ),
     Case("disabled", ("model-disabled",), gone("disabled")),
+    Case("metadata without end", ("model-unreadable",), gone("unreadable")),
     Case("private", ("model-private",), gone("private")),
     Case("private, but read", ("model-private",), replace(MODEL, is_private=True)),
     Case("private, and wanted", model=replace(MODEL, is_private=True), policy={"private_models": True}),

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from bot.ledger.edits import PresentFile, blob_id, plan
 from bot.request_files.file_edits import transition_edit
+from leaderboard.boards import parse_board
 from leaderboard.requests import Request
 from leaderboard.transitions import Transition
+from tests.support.board.board_file import BOARD
 
 
-def written(step: Transition, request: Request) -> str:
-    """The text of the file of `request` once `step` has landed."""
+def written(step: Transition, request: Request, more: str = "") -> str:
+    """The text of the file of `request` once `step` has landed, on a board whose file has the lines `more`."""
     path, data = str(request.path), request.raw.encode()
-    edit = transition_edit(request, None, step, name="a step", line="Do it", known={})
+    edit = transition_edit(parse_board(f"{BOARD}{more}"), request, None, step, name="a step", line="Do it", known={})
     made = plan([edit], {path: PresentFile(blob_id(data), data)})
     assert made.written == [edit]
     return (made.contents[path] or b"").decode()

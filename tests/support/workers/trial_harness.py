@@ -15,6 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 from threading import Thread
 
+from holding import WAYS, trial
+
 from workers.common.run_plan import Report, RunPlan, RunProgress
 
 
@@ -343,4 +345,5 @@ TRIALS: dict[str, Callable[[RunPlan, Report], None]] = {
     "exiting": exiting,
     "straying": straying,
     "looking": looking,
+    **{f"holding-{name}": trial(way) for name, way in WAYS.items()},
 }

@@ -138,6 +138,17 @@ EVERY = {
 }
 
 
+def test_one_duration_is_said_to_be_one() -> None:
+    """A label and the description say that the duration is from one run, and name no share of requests."""
+    one = models.DurationSpreadView(
+        name="small", among=1, tenth=80, quarter=80, half=80, three_quarters=80, nine_tenths=80
+    )
+    picture = ranges(models.DurationSpreadsView(overall=one, tiers=[one]), "running")
+    assert picture is not None
+    assert picture.labels == ["small · about 1.3 min, from one"]
+    assert picture.says == "One evaluation took about 1.3 min: more are needed for a range."
+
+
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("name", EVERY)
 def test_a_picture_says_what_it_is_and_holds_nothing_that_runs(name: str, width: int) -> None:

@@ -79,7 +79,7 @@ def test_a_picture_of_older_figures_is_not_kept_as_that_of_newer_ones(monkeypatc
     monkeypatch.setattr(view, "times", meddled)
     view.picture("ended", 7, 360)
     meddled()
-    assert b" 4 evaluations finished" in (view.picture("ended", 7, 360) or b"")
+    assert b" 4 attempts finished" in (view.picture("ended", 7, 360) or b"")
 
 
 def line(model: str, average: float | None, category: str = "chat", suite: str = "s") -> RequestRow:

@@ -13,6 +13,15 @@ ASKED = {
     "My model requires trust_remote_code=True, can I submit it?": "remote-code",
     "Is the architecture of my model supported?": "architecture",
     "How can I follow the status of my model?": "follow",
+    "How do I submit a model?": "submit",
+    "Where is the form?": "submit",
+    "How can I add my model to the leaderboard?": "submit",
+    "How can I get my model evaluated?": "submit",
+    "How long does it take?": "how-long",
+    "What is the expected wait for a new model?": "how-long",
+    "How can I submit a model that needs trust_remote_code?": "remote-code",
+    "How do I submit a model with custom code?": "remote-code",
+    "I updated my model, how do I submit it again?": "resubmit",
     "When is my model evaluated? It has been waiting since Monday": "follow",
     "How can I report a failure of the evaluation?": "report",
     "Where can I find the details of the results?": "information",
@@ -41,6 +50,18 @@ IN_ITS_OWN_WORDS = {
     "I have an issue with accessing the leaderboard through the Gradio API": "gradio-api",
 }
 """The FAQ of the Open LLM Leaderboard: all but the two that are for people."""
+TO_EVALUATE = (
+    ("Please evaluate https://huggingface.co/ada/good", ""),
+    ("Please evaluate", "https://huggingface.co/ada/good"),
+    ("Evaluation request", "ada/good would be nice."),
+    ("A new model", "Could you add ada/good to the leaderboard?"),
+    ("How do I submit ada/good?", ""),
+)
+NOT_TO_EVALUATE = (
+    ("Please add a filter", "I would like to see only ada/good."),
+    ("A question about ada/good", "Is it better than bob/good?"),
+    ("Please evaluate it", "The model of the week, as ever."),
+)
 FOR_PEOPLE = {
     "My model has been flagged improperly, what can I do?": Topic.APPEAL,
     "I have another problem, help!": Topic.OTHER,
@@ -69,6 +90,20 @@ def test_a_question_of_the_faq_is_known_in_its_own_words(title: str, name: str, 
     """Who copies a question from the FAQ as it stands there, code and all, gets its answer."""
     found = triage(title, post, faq.questions())
     assert (found.topic, found.question) == (Topic.QUESTION, name)
+
+
+@pytest.mark.parametrize(("title", "post"), TO_EVALUATE)
+def test_a_wish_to_evaluate_a_named_model_is_known(title: str, post: str) -> None:
+    """Whoever names a model and asks for its evaluation is told the command for that model."""
+    found = triage(title, post, faq.questions())
+    assert (found.topic, found.question, found.models) == (Topic.QUESTION, "evaluate", ("ada/good",))
+    assert "`/submit ada/good`" in faq.answer(found.question, model="ada/good")
+
+
+@pytest.mark.parametrize(("title", "post"), NOT_TO_EVALUATE)
+def test_a_post_that_asks_for_something_else_is_no_such_wish(title: str, post: str) -> None:
+    """A model that is merely named, or a wish without one, is left to people."""
+    assert triage(title, post, faq.questions()).topic is Topic.OTHER
 
 
 @pytest.mark.parametrize(("title", "topic"), FOR_PEOPLE.items())

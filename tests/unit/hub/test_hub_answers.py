@@ -143,10 +143,10 @@ def test_a_page_of_a_proxy_is_not_shown_to_people() -> None:
     assert "<html>" not in str(error)
 
 
-def test_an_answer_that_is_nested_without_end_is_garbled() -> None:
+def test_an_answer_that_is_nested_without_end_is_too_large() -> None:
     """Responses contain untrusted parts, such as a card's metadata; unreadable ones raise a HubError."""
     deep = b"[" * 100_000
-    with pytest.raises(errors.Garbled):
+    with pytest.raises(errors.TooLarge):
         HubResponse(200, {}, deep).json()
     error = error_for(502, {}, deep, call="GET /x", path="/x", with_token=False)
     assert isinstance(error, errors.Transient)

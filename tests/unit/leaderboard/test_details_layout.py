@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from hub.records import Repo
 from leaderboard.boards import BoardRepos
@@ -49,6 +51,25 @@ def test_long_names_that_end_in_another_way_do_not_meet(model: str, one: str, ot
     names = [f"{model[:180]}{end}" for end in (one, other)]
     assume(one != other and all(is_repo_name(part) for name in names for part in name.split("/")))
     assert REPOS.details(names[0]) != REPOS.details(names[1])
+
+
+@pytest.mark.parametrize("pattern", ["{model}-details", "{model}", "d_{model}"])
+@given(model=MODELS)
+def test_a_board_names_details_as_its_front_end_links_them(pattern: str, model: str) -> None:
+    """A name that fits is as the board says, and a name that is too long is cut."""
+    plain = pattern.replace("{model}", model.replace("/", "__"))
+    name = REPOS.model_copy(update={"details_name": pattern}).details(model).removeprefix("o/")
+    assert (name == plain) == (len(plain) <= 96)
+    assert is_repo_name(name)
+
+
+@pytest.mark.parametrize(
+    "pattern", ["details", "{model}{model}", "-{model}", "{model}.git", "a/{model}", "{org}{model}"]
+)
+def test_a_name_that_is_no_name_of_details_is_refused(pattern: str) -> None:
+    """All models would share it, or the Hub would refuse it."""
+    with pytest.raises(ValidationError, match="write a name that the Hub allows"):
+        BoardRepos(**{**REPOS.model_dump(), "details_name": pattern})
 
 
 def test_the_name_of_a_model_does_not_change_by_an_update() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import signal
 import string
@@ -56,10 +57,10 @@ LIKELY: dict[str, FailureEvidence] = {
     "hub-error": FailureEvidence("download", "HfHubHTTPError", "502 Server Error: Bad Gateway for url"),
     "publication-refused": FailureEvidence("publish", "PublicationFailed", "403 Forbidden: you may not write here"),
     "publication-failed": FailureEvidence("publish", "PublicationFailed", "the repo moved on each time"),
-    "download-damaged": FailureEvidence("download", "OSError", "Consistency check failed: file should be of size 7"),
+    "download-damaged": FailureEvidence("download", "BlobDiffers", "checksum mismatch: config.json arrived with"),
     "dataset-gated": FailureEvidence("download", "DatasetUnavailable", "Dataset 'a/b' is a gated dataset on the Hub."),
     "dataset-broken": FailureEvidence("download", "DatasetUnavailable", "DatasetGenerationError: An error occurred"),
-    "disk-full": FailureEvidence("download", "OSError", "[Errno 28] No space left on device"),
+    "disk-full": FailureEvidence("download", "OSError", "[Errno 28] No space left on device", errno=errno.ENOSPC),
     "worker-lost": FailureEvidence("evaluate", stopped="handed-back"),
     "network": FailureEvidence("download", "ConnectError", "[Errno 111] Connection refused"),
     "dataset-changed": FailureEvidence(
@@ -109,6 +110,40 @@ def test_what_no_sign_fits_is_unknown() -> None:
     """No row guesses."""
     assert diagnose(FailureEvidence("load", "RuntimeError", "the moon is full")).code == UNKNOWN
     assert diagnose(FailureEvidence("download")).code == UNKNOWN
+
+
+PHRASES = (
+    "[Errno 28] No space left on device", "disk quota exceeded", "not enough free disk space", "NCCL error",
+    "CUDA error: an illegal memory access was encountered", "No CUDA GPUs are available", "GPU is lost",
+    "CUDA out of memory. Tried to allocate 2.00 GiB", "DefaultCPUAllocator: can't allocate memory", "std::bad_alloc",
+    "The NVIDIA driver on your system is too old", "Torch not compiled with CUDA enabled", "Xid 79",
+    "Tasks not found: mmlu", "is not a registered task", "couldn't find cache for x", "the library x is not installed",
+    "Couldn't reach 'a/b' on the Hub", "NonMatchingSplitsSizesError", "checksum mismatch", "Consistency check failed",
+    "429 Too Many Requests", "500 Server Error", "401 Unauthorized", "does not hold the questions that the suite pins",
+)  # fmt: skip
+"""What libraries say of our machine, our suite or the Hub."""
+SHAPED = (
+    "ValueError", "KeyError", "TypeError", "AttributeError", "OSError", "RuntimeError", "ChatTemplateBroken",
+    "jinja2.exceptions.TemplateError", "huggingface_hub.errors.StrictDataclassFieldValidationError", "SafetensorError",
+)  # fmt: skip
+"""Exceptions whose text quotes a model's files."""
+
+
+@pytest.mark.parametrize("phase", ["start", "load", "prepare", "evaluate", "score"])
+@pytest.mark.parametrize("phrase", PHRASES)
+def test_a_model_does_not_write_its_own_diagnosis(phase: str, phrase: str) -> None:
+    """A phrase in a config, a template or a log is no evidence that our machine or the Hub failed."""
+    for name in SHAPED:
+        quoted = FailureEvidence(phase, name, f"Unknown activation '{phrase}'", ("KeyError",), log_tail=phrase)
+        cause = diagnose(quoted)
+        assert cause.fault not in ("us", "hub") and cause.retry.times == 0, (name, cause.code)
+
+
+def test_a_model_that_names_files_elsewhere_is_no_trouble_of_the_hub() -> None:
+    """The child is offline: a library that asks for another repo shows no failure of the network."""
+    for name in ("OfflineModeIsEnabled", "LocalEntryNotFoundError", "ConnectionError"):
+        cause = diagnose(FailureEvidence("load", "OSError", "We couldn't connect to the Hub to load x", (name,)))
+        assert cause.fault not in ("us", "hub") and cause.retry.times == 0
 
 
 @given(

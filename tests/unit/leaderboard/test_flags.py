@@ -114,6 +114,7 @@ def test_flags_of_both_names_become_one() -> None:
         (FlagScope(revision="abc"), "", "float16", True),
         (FlagScope(precision="float16"), "abcdef", "float16", True),
         (FlagScope(precision="float16"), "abcdef", "bfloat16", False),
+        (FlagScope(precision="gptq"), "abcdef", "GPTQ", True),
         (FlagScope(revision="abc", precision="float16"), "abcdef", "bfloat16", False),
     ],
 )

@@ -241,6 +241,26 @@ def test_each_claim_makes_its_number_unusable(status: str, attempt: int, spent_:
     assert find_current_attempt(again).tries == 1
 
 
+@pytest.mark.parametrize(
+    ("front_end", "status"),
+    [
+        ("template", "RERUN"),
+        ("gradio-v2", "RERUN"),
+        ("react", "PENDING"),
+        ("{name: react, statuses: [RERUN]}", "RERUN"),
+        ("{statuses: []}", "PENDING"),
+    ],
+)
+def test_a_relaunched_request_is_in_a_list_of_the_front_end(front_end: str, status: str) -> None:
+    """The React Space has no list for RERUN; the next attempt is the same with either word."""
+    before = request("FAILED", attempt=3, spent=3)
+    step = transitions.relaunch_transition(before, cause="comment:7")
+    assert step is not None
+    again = parse_request(PATH, written(step, before, f"front_end: {front_end}").encode())
+    assert isinstance(again, Request)
+    assert (again.file.status, find_current_attempt(again, 3)) == (status, CurrentAttempt(4, 4, None))
+
+
 def test_a_person_who_asks_for_another_try_gets_a_fresh_one_once() -> None:
     """A relaunch raises the number, forgets the pinned commit and the tries before it; its cause counts once."""
     before = request("FAILED", attempt=3, spent=3)
@@ -252,8 +272,8 @@ def test_a_person_who_asks_for_another_try_gets_a_fresh_one_once() -> None:
     assert transitions.relaunch_transition(again, cause="comment:7") is None
 
 
-@pytest.mark.parametrize(("shown", "status"), [(True, "PENDING_NEW_EVAL"), (False, "RERUN")])
-def test_where_an_earlier_result_stayed_it_is_the_failed_commit_that_is_tried_again(shown: bool, status: str) -> None:
+@pytest.mark.parametrize(("more", "status"), [("", "PENDING_NEW_EVAL"), ("front_end: react", "PENDING")])
+def test_where_an_earlier_result_stayed_it_is_the_failed_commit_that_is_tried_again(more: str, status: str) -> None:
     """It keeps that result, is judged anew at the commit that was tried, and forgets that it was once it waits."""
     kept = PreviousResult(revision=SHA, results="o/m/results_x.json")
     restored = transitions.restore_transition(kept, tried="c" * 40, failure=OURS, log=None, thread=None, number=2)
@@ -261,13 +281,13 @@ def test_where_an_earlier_result_stayed_it_is_the_failed_commit_that_is_tried_ag
     over = parse_request(PATH, written(restored, running).encode())
     assert isinstance(over, Request)
     assert (over.status, over.file.revision, over.tried) == (Status.FINISHED, SHA, "c" * 40)
-    step = transitions.retry_transition(over, cause="report:7", keeps_previous=shown)
+    step = transitions.retry_transition(over, cause="report:7")
     assert step is not None
-    again = parse_request(PATH, written(step, over).encode())
+    again = parse_request(PATH, written(step, over, more).encode())
     assert isinstance(again, Request)
     assert (again.file.status, again.file.revision, again.file.steward.tried) == (status, "c" * 40, None)
     assert (find_current_attempt(again), again.file.steward.kept) == (CurrentAttempt(3, 3, None), kept)
-    plain = transitions.retry_transition(request("FAILED", attempt=2), cause="report:7", keeps_previous=shown)
+    plain = transitions.retry_transition(request("FAILED", attempt=2), cause="report:7")
     assert plain is not None
     assert (plain.fields["status"], "revision" in plain.fields) == ("RERUN", False)
 

@@ -23,6 +23,15 @@ def test_rules_are_switched_off_without_quotes(name: str) -> None:
     assert policy.quota == 3
 
 
+def test_precisions_of_a_board_file_are_read_in_any_spelling() -> None:
+    """Otherwise every such submission is refused, or has no limit of its size."""
+    limits = "max_billions: {Float16: 3, gptq-4bit: 7, 8-bit: 5}, quantizations: {gptq: [gptq]}"
+    board = parse_board(f"{BOARD}precisions: [fp16, gptq]\nadmission: {{{limits}}}\n")
+    assert board.precisions == ("float16", "GPTQ")
+    assert board.admission.max_billions == {"float16": 3, "GPTQ-4bit": 7, "8bit": 5}
+    assert board.admission.quantizations == {"gptq": ("GPTQ",)}
+
+
 def test_what_is_no_rule_is_told() -> None:
     """A rule that does not exist, or cannot be switched off, is a mistake with a name."""
     with pytest.raises(BadBoard, match=r"admission\.off"):

@@ -52,7 +52,7 @@ def test_which_are_due(made_with: str | None, causes: list[str], expected: str) 
 
 def test_the_same_commit_waits_again_after_everything_else_and_keeps_its_result() -> None:
     """With an attempt number and a budget of tries of its own; the same cause puts it back once."""
-    step = transitions.reevaluate_transition(request(**OURS), cause="suite:1:2", keeps_previous=True)
+    step = transitions.reevaluate_transition(request(**OURS), cause="suite:1:2")
     assert step is not None
     after = parse_request(PATH, written(step, request(**OURS)).encode())
     assert isinstance(after, Request)
@@ -63,14 +63,14 @@ def test_the_same_commit_waits_again_after_everything_else_and_keeps_its_result(
         transitions.previous_result_of(request(**OURS)),
     )
     assert find_current_attempt(after) == CurrentAttempt(3, 3, SHA)
-    assert transitions.reevaluate_transition(after, cause="suite:1:2", keeps_previous=True) is None
+    assert transitions.reevaluate_transition(after, cause="suite:1:2") is None
 
 
 def test_a_result_from_before_steward_is_of_what_its_file_asks_for() -> None:
     """The file names the pinned commit if there is one, else `main`."""
     for revision, pinned in ((SHA, SHA), ("main", None)):
         before = request(asks=revision)
-        step = transitions.reevaluate_transition(before, cause="suite:1:2", keeps_previous=True, used=4)
+        step = transitions.reevaluate_transition(before, cause="suite:1:2", used=4)
         assert step is not None
         after = parse_request(PATH, written(step, before).encode())
         assert isinstance(after, Request)
@@ -79,12 +79,14 @@ def test_a_result_from_before_steward_is_of_what_its_file_asks_for() -> None:
         assert after.file.steward.kept.revision == revision
 
 
-def test_a_front_end_that_drops_that_status_is_shown_another_one() -> None:
+@pytest.mark.parametrize("more", ["shows_new_evals: false", "front_end: react", "front_end: {statuses: [RERUN]}"])
+def test_a_front_end_that_does_not_list_that_status_gets_another_one(more: str) -> None:
     """PENDING, with the result kept all the same."""
-    step = transitions.reevaluate_transition(request(**OURS), cause="suite:1:2", keeps_previous=False)
+    step = transitions.reevaluate_transition(request(**OURS), cause="suite:1:2")
     assert step is not None
-    assert step.fields["status"] == "PENDING"
-    assert step.facts["kept"]["results"] == RESULTS
+    after = parse_request(PATH, written(step, request(**OURS), more).encode())
+    assert isinstance(after, Request)
+    assert (after.file.status, after.file.steward.kept) == ("PENDING", transitions.previous_result_of(request(**OURS)))
 
 
 def test_a_low_priority_ends_with_the_turn_that_it_was_for() -> None:

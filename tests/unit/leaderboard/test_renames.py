@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from leaderboard.changes import FileChange
 from leaderboard.rename_claims import models_in_diff
-from leaderboard.renames import FilePlan, RenamePlan, check, missing_facts, plan, sanitised
+from leaderboard.renames import FilePlan, RenamePlan, check, missing_facts, plan, request_place, sanitised
 
 OLD, NEW = "ada/lion", "ada/lioness"
 
@@ -65,6 +65,11 @@ def changes_of(one: FilePlan) -> list[FileChange]:
     if not one.moves:
         return [FileChange(one.path, "changed")]
     return [FileChange(one.path, "removed"), FileChange(one.place, "added", "100644")]
+
+
+def test_a_request_moves_as_it_is_spelled() -> None:
+    """A rename changes the name of the model alone."""
+    assert request_place(OLD, NEW, path(OLD, "gptq")) == path(NEW, "gptq")
 
 
 def test_every_file_of_the_model_moves_and_every_name_of_it_changes() -> None:

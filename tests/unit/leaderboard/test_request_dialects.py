@@ -107,6 +107,9 @@ FILES = (
     File("to be evaluated anew", {**FIRST, "status": "PENDING_NEW_EVAL"}, status=Status.PENDING_NEW_EVAL),
     File("rerun", {**FIRST, "status": "RERUN"}, status=Status.RERUN),
     File("a status in small letters", {**SECOND, "status": "pending"}),
+    File(
+        "a precision in another case", {**SECOND, "precision": "BFloat16"}, path=PATH.replace("bfloat16", "BFloat16")
+    ),
     File("a status that nobody knows", {**SECOND, "status": "EVALUATING"}, status=None),
     File("half done", {**SECOND, "status": "Partial"}, status=None),
     File("no status that means anything", {**SECOND, "status": ""}, status=None),
@@ -121,8 +124,8 @@ FILES = (
     ),
     File(
         "in a precision of another board",
-        {**SECOND, "precision": "INT8"},
-        path=PATH.replace("bfloat16", "INT8"),
+        {**SECOND, "precision": "AWQ"},
+        path=PATH.replace("bfloat16", "AWQ"),
         refused=("precision-unknown",),
     ),
     File(

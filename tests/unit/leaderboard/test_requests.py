@@ -52,6 +52,30 @@ def test_a_path_is_read_as_it_was_written(org: str, name: str, private: bool, pr
 
 
 @pytest.mark.parametrize(
+    ("spelled", "precision"),
+    [
+        ("gptq", "GPTQ"),
+        ("GPTQ", "GPTQ"),
+        ("Float16", "float16"),
+        ("BF16", "bfloat16"),
+        ("4-bit", "4bit"),
+        ("4Bit", "4bit"),
+    ],
+)
+@pytest.mark.parametrize("weights", ["Original", "original"])
+def test_a_precision_is_read_in_any_spelling(spelled: str, precision: str, weights: str) -> None:
+    """The React Space's form writes `gptq`; path and field stay as they are, and need not be spelled alike."""
+    path = f"01-ai/Yi-34B_eval_request_False_{spelled}_{weights}.json"
+    for stated in (spelled, precision):
+        request = read(file(precision=stated, weight_type=weights), path)
+        assert isinstance(request, Request)
+        assert (request.path.precision, request.path.weight_type) == (precision, "Original")
+        assert (str(request.path), request.file.precision) == (path, stated)
+    (problem,) = parse_request(path, json.dumps(file(precision="float32")).encode())
+    assert problem.code == "place"
+
+
+@pytest.mark.parametrize(
     ("path", "code"),
     [
         ("a/b/c_eval_request_False_float16_Original.json", "path-shape"),

@@ -68,6 +68,16 @@ def test_quantiles_rise(spans: list[float]) -> None:
     assert list(found[1:]) == sorted(found[1:])
 
 
+def test_one_span_is_no_range() -> None:
+    """All quantiles of a single span are the same; of two, they differ."""
+    one, two = spread(Counter([bin_of(100.0)])), spread(Counter([bin_of(100.0), bin_of(400.0)]))
+    assert one is not None
+    assert two is not None
+    assert len(set(one[1:])) == 1
+    assert one.half == pytest.approx(100.0, rel=0.2)
+    assert two.tenth < two.half < two.nine_tenths
+
+
 def test_without_counts_every_quantile_is_zero() -> None:
     """There is no span, and so none that a share of them does not exceed."""
     assert quantile(Counter(), 0.5) == 0.0

@@ -16,8 +16,12 @@ from typer.core import TyperGroup
 from typer.main import get_command
 from typer.testing import CliRunner
 
+from bot.threads.verbs import REGISTRY
+from leaderboard.boards import BadBoard
 from steward.cli import app
+from steward.commands.thread_verbs import VERBS
 from steward.reference import PAGES, cli_page, settings_page
+from workers.settings import WorkerSettings
 
 HEAVY = ("fastapi", "huggingface_hub", "numpy", "pydantic", "pygit2", "redis", "rq", "structlog", "transformers")
 WITHOUT_JSON = {
@@ -26,6 +30,11 @@ WITHOUT_JSON = {
     "schedule": "runs until it is stopped",
     "work": "runs until it is stopped",
     "up": "runs until it is stopped; what it starts logs as above",
+    "completion": "prints a script for a shell",
+}
+ONLY_IN_THREADS = {
+    "help": "`steward --help`",
+    "subscribe": "it is about the thread in which it is written",
 }
 
 
@@ -66,6 +75,62 @@ def test_every_command_speaks_json_or_runs_until_it_is_stopped() -> None:
     assert lacking == set(WITHOUT_JSON)
 
 
+def test_every_verb_of_threads_is_a_command() -> None:
+    """A command of the same name, except those named here with a reason; thread verbs say what the registry says."""
+    assert {verb.name for verb in REGISTRY.verbs} - set(every_command()) == set(ONLY_IN_THREADS)
+    for name, summary in VERBS.items():
+        verb = REGISTRY.find(name)
+        assert verb is not None
+        assert (verb.name, summary) == (name, verb.summary)
+
+
+def test_every_command_takes_h_for_help() -> None:
+    """`-h` and `--help` print the same, for each command and group."""
+    for name in ("", "flags", *every_command()):
+        short, long = (CliRunner().invoke(app, [*name.split(), flag]) for flag in ("-h", "--help"))
+        assert (name, short.exit_code, short.output) == (name, 0, long.output)
+        assert "Usage: " in short.output
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [("reeval", ["reevaluate"]), ("flags ''", ["list", "show", "import"]), ("up --d", ["--data"])],
+)
+def test_a_shell_completes_commands_and_options(line: str, words: list[str]) -> None:
+    """The script of `steward completion bash` asks the command line for the words that fit."""
+    script = (
+        f"source <(steward completion bash); COMP_WORDS=(steward {line}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); "
+        '_steward_completion steward; printf "%s\\n" "${COMPREPLY[@]}"'
+    )
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    said = subprocess.run(
+        ["bash", "-c", script], env={**os.environ, "PATH": path}, capture_output=True, text=True, check=True
+    ).stdout
+    assert said.split() == words
+
+
+def test_a_missing_board_file_is_told_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first command in a wrong folder names the folder, `steward init` and the setting."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("STEWARD_BOARD", raising=False)
+    found = CliRunner().invoke(app, ["status", "ada/good"])
+    assert (found.exit_code, "Errno" in found.output) == (2, False)
+    for words in (f"no board file board.yaml in {tmp_path}", "STEWARD_BOARD", "steward init"):
+        assert words in found.output
+    with pytest.raises(BadBoard, match=r"no board file board\.yaml in .* Set STEWARD_BOARD to its path"):
+        WorkerSettings().board()
+
+
+def test_one_option_makes_changes_in_every_command() -> None:
+    """`--apply`; earlier names work and are not shown."""
+    for name, earlier in (("init", None), ("reevaluate", "--yes"), ("flags import", "--write")):
+        command = every_command()[name]
+        assert "--apply" in options(command)
+        assert earlier is None or earlier in options(command)
+        shown = CliRunner().invoke(app, [*name.split(), "--help"]).output
+        assert (name, "--apply" in shown, str(earlier) in shown) == (name, True, False)
+
+
 def options(command: object) -> set[str]:
     """The options of a command."""
     return {word for param in command.params for word in param.opts}  # type: ignore[attr-defined]
@@ -87,11 +152,12 @@ def test_the_reference_is_what_the_code_says(project: Path, name: str) -> None:
 
 
 def test_every_command_stands_in_the_reference() -> None:
-    """With each of its options."""
+    """With each of its options, but for earlier names of one."""
     text = cli_page()
     for name, command in every_command().items():
         chapter = text.partition(f"\n### steward {name}\n")[2].partition("\n### ")[0]
-        assert [word for word in options(command) if f"`{word}" not in chapter and word.startswith("-")] == []
+        shown = options(command) - {"--yes", "--write"}
+        assert [word for word in shown if f"`{word}" not in chapter and word.startswith("-")] == []
 
 
 def test_ctrl_c_ends_a_command_that_waits_without_a_traceback(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from inspect import signature
 from io import StringIO
 from pathlib import Path
@@ -11,12 +12,17 @@ import pytest
 from rich.console import Console
 
 from bot.read_models.submit_models import SubmissionBody
+from leaderboard.attempts import Failure
 from redis_state.board.messages import CheckQuestion
 from steward.children import ChildDied
+from steward.commands.board import settings_of
 from steward.commands.check import check
 from steward.commands.effects import _replace
 from steward.commands.submit import submit
-from steward.demo.run import died
+from steward.demo.run import died, reserved_port
+from steward.demo.story import SUBMISSIONS
+from steward.demo.timeline import Timeline
+from steward.demo.watch import SubmissionReport, SubmissionStatus
 
 
 def test_a_board_file_keeps_its_rights(tmp_path: Path) -> None:
@@ -52,3 +58,64 @@ def test_the_last_words_of_a_process_are_no_markup() -> None:
     shown = StringIO()
     Console(file=shown, width=200).print(died(ChildDied("web ended with status 1:\n[info     ] read [/tmp/x] [red]")))
     assert shown.getvalue() == "web ended with status 1:\n[info     ] read [/tmp/x] [red]\n"
+
+
+def test_commands_find_the_queue_server_of_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the folder of `steward up`, or with STEWARD_DATA, a command needs no setting; a setting counts more."""
+    for name in ("REDIS_URL", "REDIS_URL_FILE", "STEWARD_REDIS_URL", "STEWARD_DATA"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    assert settings_of().redis_url == "redis://127.0.0.1:6379/0"
+    for folder in ("steward-data", "elsewhere"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "redis-url").write_text(f"redis://{folder}.example/0\n")
+    assert settings_of().redis_url == "redis://steward-data.example/0"
+    monkeypatch.setenv("STEWARD_DATA", "elsewhere")
+    assert settings_of().redis_url == "redis://elsewhere.example/0"
+    monkeypatch.setenv("REDIS_URL", "redis://own.example/0")
+    assert settings_of().redis_url == "redis://own.example/0"
+
+
+def test_the_demo_uses_the_next_port_where_one_is_taken() -> None:
+    """It says which; and two demos that start at the same time do not choose the same one."""
+    said: list[str] = []
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with reserved_port(port, said.append) as first, reserved_port(port, said.append) as second:
+            assert port < first < second
+    assert said == [f"Port {port} is taken; using {first}", f"Port {port} is taken; using {second}"]
+
+
+def test_the_demo_shows_an_expected_failure_as_a_failure() -> None:
+    """The table marks what failed with a cross, and gives the reason once; an event's line names the cause."""
+    shown = StringIO()
+    timeline = Timeline(Console(file=shown, width=200), live=False)
+    failure = Failure(cause="python-files", fault="submission", message="It contains code.")
+    standing = SubmissionStatus(SUBMISSIONS[1], "FAILED", failure, "https://hub.example/1")
+    report: SubmissionReport = {
+        "model": "bob/mamba-turbo",
+        "status": "FAILED",
+        "scores": None,
+        "failure": failure.model_dump(),
+        "thread": standing.thread,
+        "right": True,
+    }
+    timeline.show([standing], has_worker=True)
+    timeline.ending({"seconds": 1.0, "hub": "", "requests": [report]})
+    assert shown.getvalue().count("It contains code.") == 1
+    assert "FAILED: python-files" in shown.getvalue()
+    assert "❌ FAILED" in shown.getvalue()
+    assert "✅" not in shown.getvalue()
+
+
+def test_the_demo_says_what_it_waits_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After some seconds without news, a line says so, and that the worker is not ready yet."""
+    monkeypatch.setattr("steward.demo.timeline.SILENCE", 0.0)
+    shown = StringIO()
+    timeline = Timeline(Console(file=shown, width=200), live=False)
+    waiting = SubmissionStatus(SUBMISSIONS[0], "PENDING")
+    timeline.show([waiting], has_worker=False)
+    timeline.show([waiting], has_worker=False)
+    assert (
+        f"… {waiting.submission.model}: PENDING; the worker is still loading the evaluation harness" in shown.getvalue()
+    )

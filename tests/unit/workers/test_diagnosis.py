@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 from leaderboard.evidence import MAX_TAIL, MAX_TEXT, FailureEvidence
 from workers.common.diagnosis import MAX_CHAIN, diagnose, evidence_of, scrubbed_evidence
 from workers.errors import ModelGone
@@ -37,6 +39,15 @@ def test_what_led_to_an_exception_is_evidence_too() -> None:
     evidence = evidence_of(error, "download")
     assert evidence.chain == ("ModelGone",)
     assert diagnose(evidence).cause == "model-gone"
+
+
+def test_the_errno_of_what_led_to_an_exception_is_evidence() -> None:
+    """A full disk is known by its errno, also where a library wraps it; the number of a stranger's type is not kept."""
+    error = RuntimeError("could not write")
+    error.__cause__ = OSError(errno.ENOSPC, "No space left on device")
+    assert diagnose(evidence_of(error, "evaluate")).cause == "disk-full"
+    assert diagnose(evidence_of(OSError("[Errno 28] No space left on device"), "load")).cause != "disk-full"
+    assert [evidence_of(OSError(number, "x"), "load").errno for number in ("words", -3, 10**9)] == [None, None, None]
 
 
 def test_a_chain_of_exceptions_without_end_is_cut() -> None:

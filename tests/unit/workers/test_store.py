@@ -6,10 +6,12 @@ import hashlib
 import os
 import threading
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
 from workers.errors import DiskFull, DownloadError
+from workers.models import disk_store
 from workers.models.disk_store import BlobDiffers, BlobRef, ModelStore, PinnedSnapshot
 
 SIZE = 1000
@@ -102,7 +104,7 @@ def test_a_shared_file_stays_while_anybody_has_it(tmp_path: Path, hub: Hub) -> N
     aged(store, "a", "b")
     hub.hold(store, "c", own=b"c" * 2 * SIZE).release()
     assert kept(store) == ["b", "c"]
-    assert (hub.hold(store, "b").folder / "shared").read_bytes() == shared
+    assert (hub.hold(store, "b", shared=shared).folder / "shared").read_bytes() == shared
 
 
 def test_a_file_that_goes_with_what_makes_room_comes_again(tmp_path: Path, hub: Hub) -> None:
@@ -197,6 +199,88 @@ def test_other_bytes_than_the_hub_has_are_thrown_away(tmp_path: Path, hub: Hub) 
     assert hub.asked == ["a weights"]
 
 
+def small(data: bytes) -> BlobRef:
+    """The Hub's record of a file in git."""
+    return BlobRef(len(data), oid=hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest())
+
+
+@pytest.mark.parametrize("arrived", [b"", b"{", b'{"a": 2}', b"<html>"])
+def test_a_small_file_that_arrives_otherwise_is_thrown_away(tmp_path: Path, arrived: bytes) -> None:
+    """A config of git is compared too, also an empty one: other models would share it."""
+    store, wanted = ModelStore(tmp_path), {"config.json": small(b'{"a": 1}')}
+    arrivals = [arrived, b'{"a": 1}']
+
+    def download(folder: Path, names: list[str]) -> None:
+        (folder / "config.json").write_bytes(arrivals.pop(0))
+
+    with pytest.raises(BlobDiffers):
+        store.pin("org/model", "a", wanted, download)
+    assert not list(tmp_path.glob("blobs/*"))
+    assert (store.pin("org/model", "a", wanted, download).folder / "config.json").read_bytes() == b'{"a": 1}'
+
+
+DAMAGES: dict[str, bytes] = {"cut off": b"w" * 10, "empty": b"", "other bytes": b"v" * SIZE}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("revision", ["a", "b"])
+def test_a_blob_that_changed_on_the_disk_is_downloaded_again(
+    tmp_path: Path, hub: Hub, damage: str, revision: str
+) -> None:
+    """Neither the model that brought it nor one that shares it meets what a loss of power left."""
+    store, weights = ModelStore(tmp_path), b"w" * SIZE
+    hub.hold(store, "a", weights=weights).release()
+    (stored,) = tmp_path.glob("blobs/*")
+    stored.write_bytes(DAMAGES[damage])
+    held = hub.hold(store, revision, weights=weights)
+    assert (held.folder / "weights").read_bytes() == weights
+    assert hub.asked == ["a weights", f"{revision} weights"]
+    held.release()
+    assert (hub.hold(store, "a", weights=weights).folder / "weights").read_bytes() == weights
+
+
+def test_a_reuse_computes_no_checksum(tmp_path: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Size and time of a compared blob are enough; a blob of an earlier version is compared once."""
+    store, weights = ModelStore(tmp_path), b"w" * SIZE
+    hub.hold(store, "a", weights=weights).release()
+    computed: list[str] = []
+    compare = disk_store.has_content
+
+    def counted(stream: BinaryIO, oid: str) -> bool:
+        computed.append(oid)
+        return compare(stream, oid)
+
+    monkeypatch.setattr(disk_store, "has_content", counted)
+    for revision in "ab":
+        hub.hold(store, revision, weights=weights).release()
+    assert computed == []
+    (stored,) = tmp_path.glob("blobs/*")
+    os.utime(stored)
+    for revision in "ab":
+        hub.hold(store, revision, weights=weights).release()
+    assert len(computed) == 1
+    assert hub.asked == ["a weights"]
+
+
+def test_a_snapshot_is_complete_once_it_is_on_the_disk(
+    tmp_path: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A loss of power leaves no snapshot that counts as complete and lacks its bytes."""
+    synced: list[Path] = []
+    write = os.fsync
+
+    def noted(descriptor: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink())
+        assert kept(store) == []
+        write(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    store = ModelStore(tmp_path)
+    held = hub.hold(store, "a")
+    assert {path.name for path in synced} >= {"weights", "blobs", "a", "org--model"}
+    assert kept(store) == ["a"] and held.folder in synced
+
+
 @pytest.mark.parametrize("name", ["../outside", "/etc/outside", "x/../../../outside"])
 def test_a_name_that_leads_out_of_the_folder_is_refused(tmp_path: Path, name: str) -> None:
     """File names are untrusted: one that leads out of the folder is refused."""
@@ -209,7 +293,7 @@ def test_a_name_that_leads_out_of_the_folder_is_refused(tmp_path: Path, name: st
             target.write_bytes(b"a")
 
     with pytest.raises(DownloadError):
-        store.pin("org/model", "a", {name: BlobRef(1, oid="0" * 40)}, download)
+        store.pin("org/model", "a", {name: blob(b"a")}, download)
     assert not (tmp_path / "store" / "snapshots" / "outside").exists()
 
 

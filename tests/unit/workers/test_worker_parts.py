@@ -20,13 +20,17 @@ from workers.sandbox.zygote_client import zygote_environment
 from workers.settings import WorkerSettings
 
 CLONE, CLONE3, SOCKET, UNSHARE, READ = 56, 435, 41, 272, 0
+MMAP, SOCKETPAIR, SETSOCKOPT, SENDMSG = 9, 53, 54, 46
+MEMFD_CREATE, SHMGET, SHMAT, SEMGET, MSGGET, MQ_OPEN, VMSPLICE, MEMFD_SECRET = 319, 29, 30, 64, 68, 240, 278, 447
 X86_64, I386 = 0xC000003E, 0x40000003
-ALLOW, EPERM, ENOSYS, KILL = 0x7FFF0000, 0x00050001, 0x00050026, 0x80000000
+ALLOW, EPERM, ENOSYS, KILL, IGNORE = 0x7FFF0000, 0x00050001, 0x00050026, 0x80000000, 0x00050000
 
 
-def verdict(program: bytes, number: int, *, argument: int = 0, architecture: int = X86_64) -> int:
+def verdict(
+    program: bytes, number: int, *, argument: int = 0, others: tuple[int, ...] = (0, 0, 0), architecture: int = X86_64
+) -> int:
     """The filter's result for a call: interprets the instructions that it uses, as the kernel does."""
-    data = {0: number, 4: architecture, 16: argument}
+    data = {0: number, 4: architecture, 16: argument, **dict(zip((24, 32, 40), others, strict=True))}
     steps = list(struct.iter_unpack("=HBBI", program))
     at = value = 0
     while True:
@@ -53,21 +57,39 @@ def test_the_filter_denies_what_leads_out() -> None:
 
 
 def test_sockets_are_denied_only_where_there_is_no_network_namespace() -> None:
-    """Without the namespace, only sockets between the child's own processes can be made."""
+    """Without the namespace, only pairs of stream sockets can be made, over which no descriptor is sent."""
     with_network, without = (seccomp.program(sockets=sockets, machine="x86_64") for sockets in (True, False))
-    assert verdict(with_network, SOCKET, argument=2) == ALLOW
-    assert verdict(without, SOCKET, argument=1) == ALLOW
-    for family in (2, 10, 16, 17):
+    for family in (1, 2, 10, 16, 17, 38):
+        assert verdict(with_network, SOCKET, argument=family) == (EPERM if family > 16 else ALLOW)
         assert verdict(without, SOCKET, argument=family) == EPERM
+        for kind in (1, 2, 3, 5, 0x80801, 0x80802):
+            allowed = family == 1 and kind & 0xF == 1
+            answer = verdict(without, SOCKETPAIR, argument=family, others=(kind, 0, 0))
+            assert answer == (ALLOW if allowed else EPERM), (family, kind)
+    assert (verdict(with_network, SENDMSG), verdict(without, SENDMSG)) == (ALLOW, EPERM)
+
+
+def test_the_filter_leaves_no_memory_that_is_not_counted() -> None:
+    """Memory outside of processes and files cannot be made, and buffers of sockets keep their size."""
+    program = seccomp.program(sockets=True, shared_memory=False, machine="x86_64")
+    for number in (MEMFD_CREATE, SHMGET, SHMAT, SEMGET, MSGGET, MQ_OPEN, VMSPLICE, MEMFD_SECRET):
+        assert verdict(program, number) == ENOSYS
+    for name in range(50):
+        ignored = name in (7, 8, 32, 33)  # SO_SNDBUF, SO_RCVBUF, SO_SNDBUFFORCE, SO_RCVBUFFORCE
+        assert verdict(program, SETSOCKOPT, others=(1, name, 0)) == (IGNORE if ignored else ALLOW)
+        assert verdict(program, SETSOCKOPT, others=(6, name, 0)) == ALLOW
+    for flags, answer in ((0x01, ALLOW), (0x02, ALLOW), (0x22, ALLOW), (0x21, EPERM), (0x23, EPERM), (0x8021, EPERM)):
+        assert verdict(program, MMAP, others=(0, 0, flags)) == answer
+        assert verdict(seccomp.program(sockets=True, machine="x86_64"), MMAP, others=(0, 0, flags)) == ALLOW
 
 
 @given(st.integers(0, 500), st.integers(0, 2**32 - 1), st.sampled_from(["x86_64", "aarch64"]), st.booleans())
 def test_the_filter_always_comes_to_an_answer(number: int, argument: int, machine: str, sockets: bool) -> None:
-    """Each call gets one of the four results: no jump leaves the program."""
-    program = seccomp.program(sockets=sockets, machine=machine)
+    """Each call gets one of the results: no jump leaves the program."""
+    program = seccomp.program(sockets=sockets, shared_memory=sockets, machine=machine)
     architecture = X86_64 if machine == "x86_64" else 0xC00000B7
     answer = verdict(program, number, argument=argument, architecture=architecture)
-    assert answer in (ALLOW, EPERM, ENOSYS)
+    assert answer in (ALLOW, EPERM, ENOSYS, IGNORE)
 
 
 def test_a_mode_tells_what_it_lacks() -> None:

@@ -1,0 +1,70 @@
+"""Where the log of an attempt is stored, and whether everybody can open it there.
+
+A public logs repo holds the logs of public models. Those of gated and private models, and all logs of a suite with
+secret questions, go to a second, private repo, `{logs}-private`, which the bot creates when it is missing. A logs repo
+that is private itself holds all logs.
+
+The web server has no token, so the syncs store in Redis whether the logs repo is public.
+"""
+
+from __future__ import annotations
+
+import time
+
+import structlog
+
+from bot.core.context import VISIBILITY_CACHE_SECONDS, BoardContext
+from hub.errors import BadToken, Denied, NotFound
+from hub.records import Repo
+from leaderboard.effects import Effect
+from leaderboard.requests import Access
+from redis_state.shadowed_writes import ShadowedWrite
+
+log = structlog.get_logger()
+
+
+def logs_repo(context: BoardContext, access: Access) -> Repo:
+    """The repo for the logs of a model with this access. One call every VISIBILITY_CACHE_SECONDS."""
+    holds_all = context.is_logs_repo_private()
+    is_open = access == "public" and not context.suite.restricted
+    return context.logs if holds_all or is_open else context.private_logs
+
+
+def may_store_logs(context: BoardContext, repo: Repo) -> bool:
+    """Whether the bot may store a log in `repo`. The private logs repo is created if it is missing.
+
+    A repo of that name that is public holds none.
+    """
+    if repo != context.private_logs:
+        return True
+    known = context.private_logs_ready
+    if known is None or time.monotonic() - known[1] > VISIBILITY_CACHE_SECONDS:
+        known = context.private_logs_ready = (_is_ready(context), time.monotonic())
+    return known[0]
+
+
+def _is_ready(context: BoardContext) -> bool:
+    repo = context.private_logs
+    try:
+        return context.hub.is_private(repo)
+    except NotFound:
+        pass
+    does = "Create it, private, for the logs of gated and private models"
+    if not context.effects.allows(ShadowedWrite(id="private logs", effect=Effect.EDIT, repo=repo.id, does=does)):
+        return False
+    try:
+        context.hub.create_repo(repo, private=True)
+    except BadToken:
+        raise
+    except Denied as error:
+        log.warning("private logs repo not created", repo=repo.id, error=str(error))
+        return False
+    return context.hub.is_private(repo)
+
+
+def public_log(context: BoardContext, url: str) -> str:
+    """`url` if everybody can open this log, else "". A log outside the board's repos is another program's. One round
+    trip to Redis."""
+    if url.startswith(f"{context.address(context.private_logs)}/"):
+        return ""
+    return url if not url.startswith(f"{context.address(context.logs)}/") or context.has_public_logs() else ""

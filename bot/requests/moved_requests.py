@@ -1,0 +1,65 @@
+"""Requests that a commit moves to another model's name: the index entry and the scores move with them.
+
+Without this, the renamed model would be missing from the results until its scores are read from the Hub again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from bot.core.context import BoardContext
+from leaderboard.renames import is_moved_request, result_place
+from leaderboard.requests import is_request_path
+from redis_state.board.entry import IndexEntry
+
+if TYPE_CHECKING:
+    from bot.core.mirrors.git_trees import GitDifference
+    from bot.core.mirrors.mirror import MirrorView
+
+
+def moved_requests(
+    context: BoardContext, view: MirrorView, differences: Iterable[GitDifference]
+) -> dict[str, IndexEntry]:
+    """New path → entry at the former path, for each request that moved and whose former entry is in the index."""
+    requests = [change for change in differences if is_request_path(change.path)]
+    gone: dict[str, list[GitDifference]] = {}
+    for change in requests:
+        if change.now is None:
+            gone.setdefault(_kind(change.path), []).append(change)
+    moved: dict[str, str] = {}
+    for change in requests if gone else ():
+        if change.was is None and change.now is not None:
+            after = _read(context, view, change.now)
+            for former in gone.get(_kind(change.path), ()):
+                if is_moved_request(former.path, _read(context, view, former.was), change.path, after):
+                    moved[change.path] = former.path
+    entries = zip(moved, context.index.find(list(moved.values())), strict=True)
+    return {path: entry for path, entry in entries if entry is not None}
+
+
+def _kind(path: str) -> str:
+    """What follows the model's name in a path: a rename leaves it as it is."""
+    return path.rpartition("_eval_request_")[2]
+
+
+def _read(context: BoardContext, view: MirrorView, oid: str | None) -> bytes:
+    return (oid and view.blob(oid, max_bytes=context.board.max_request_bytes)) or b""
+
+
+def take_over(context: BoardContext, former: IndexEntry, entry: IndexEntry) -> IndexEntry:
+    """`entry` with what the index knows of the model under its former name. Its origin and scores are copied."""
+    context.index.put_origins([(entry.path, context.index.origin(former.path))])
+    if (scored := context.scores.find([former.path]).get(former.path)) is not None:
+        results = result_place(former.model, entry.model, scored.results)
+        context.scores.put(scored.model_copy(update={"path": entry.path, "model": entry.model, "results": results}))
+    return entry.changed(
+        submitter=former.submitter,
+        submitted=former.submitted,
+        base_model=former.base_model,
+        base_sha=former.base_sha,
+        parameters=former.parameters,
+        nbytes=former.nbytes,
+        weights=entry.weights or former.weights,
+        licence=former.licence or context.licences.find([former.model]).get(former.model, ""),
+    )

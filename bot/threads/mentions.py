@@ -1,0 +1,111 @@
+"""Answers to people who address the bot without a command, and to questions in the thread of a request.
+
+A comment counts if it mentions the bot's account, or if it asks one of the frequent questions in a request's own
+thread. It is answered once, under a marker that names it: with the answer to the question, or with the command that
+does what it asks for. One person gets MAX_ANSWERS such answers in a thread, so that two bots do not talk for ever.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from bot.core import people
+from bot.core.commands.registry import Registry
+from bot.core.context import BoardContext
+from bot.core.render import Safe, render
+from bot.requests.verb_status import status_text
+from bot.threads import faq
+from bot.threads.answering import known_commands, new_comment_ids
+from bot.threads.limits import check_rate
+from hub.comments import is_by, marker_of
+from hub.records import Comment, Repo, Thread
+from leaderboard.triage import EVALUATE, Topic, Triage, triage, words_only
+
+KIND = "mention"
+MAX_ANSWERS, MAX_QUESTION = 3, 400
+"""Answers to one person in a thread; characters of a comment that counts as a question to the bot without a mention."""
+COMMANDS: Mapping[Topic, str] = {
+    Topic.FAILURE: "/why {model}",
+    Topic.FLAG: "/flag category {model} reason",
+    Topic.APPEAL: "/unflag {model} reason",
+    Topic.RENAME: "/rename {model} org/new-name",
+    Topic.REMOVAL: "/remove {model} reason",
+    Topic.DUPLICATES: "/status {model}",
+}
+"""Topic of a post → the command for it."""
+
+
+def answer_mentions(context: BoardContext, registry: Registry, repo: Repo, thread: Thread, *, is_request: bool) -> int:
+    """Answer the new comments that address the bot. Return the number of comments posted."""
+    new, posted, answered = new_comment_ids(context, thread), 0, _answered(context, thread)
+    # The first answer is about the opening post.
+    for comment in thread.comments[1:]:
+        is_ready = comment.id in new and not comment.edited and comment.id not in answered
+        if not is_ready or known_commands(registry, comment) or comment.author_id in people.maintainers(context):
+            continue
+        subject = triage("", comment.text, faq.questions())
+        is_question = is_request and subject.topic is Topic.QUESTION and _is_short_question(comment.text)
+        if not (is_question or is_addressed(context, comment.text)) or _had_enough(thread, comment, answered):
+            continue
+        if _answer(context, repo, thread, comment, subject, is_request=is_request):
+            posted += 1
+            answered.add(comment.id)
+    return posted
+
+
+def _answer(
+    context: BoardContext, repo: Repo, thread: Thread, comment: Comment, subject: Triage, *, is_request: bool
+) -> bool:
+    person = people.author(context, comment)
+    if person is None or check_rate(context, person, comment) is not None:
+        return False
+    own = context.index.of_thread(thread.num) if is_request else None
+    text = answer_to_question(context, subject, own or "") if subject.question else help_text(subject)
+    marker = context.marker(KIND, comment.id)
+    return context.effects.comment(repo, thread.num, text, marker, asked=True, seen=thread) is not None
+
+
+def _answered(context: BoardContext, thread: Thread) -> set[str]:
+    """The ids of the comments that were answered here."""
+    me = context.me()
+    own = (marker_of(one.text) for one in thread.comments if is_by(me, one.author_id, one.author_name))
+    return {marker.key for marker in own if marker is not None and marker.kind == KIND}
+
+
+def _had_enough(thread: Thread, comment: Comment, answered: set[str]) -> bool:
+    """Whether the author of `comment` got as many answers as one person gets in a thread."""
+    author = (comment.author_id, comment.author_name)
+    mine = [one.id for one in thread.comments if (one.author_id, one.author_name) == author]
+    return len(answered.intersection(mine)) >= MAX_ANSWERS
+
+
+def _is_short_question(text: str) -> bool:
+    return "?" in text and len(text) <= MAX_QUESTION
+
+
+def is_addressed(context: BoardContext, text: str) -> bool:
+    """Whether the author's own words mention the bot's account."""
+    name = re.escape(context.me().name)
+    return re.search(rf"(?<![\w@/])@{name}(?![\w-])", words_only(text), re.IGNORECASE) is not None
+
+
+def answer_to_question(context: BoardContext, subject: Triage, path: str = "") -> Safe:
+    """The answer to the question of `subject`; with the state of the request at `path`, or of the model that it names,
+    where it asks about that."""
+    model = next(iter(subject.models), "") or path.partition("_eval_request_")[0]
+    answer = faq.board_answer(context, subject.question, model)
+    if not model or subject.question not in (EVALUATE, faq.HOW_LONG):
+        return answer
+    entries = [entry for entry in context.index.of_model(model) if not entry.is_private]
+    if not entries:
+        return answer
+    status = status_text(context, model, entries)
+    return Safe(f"{status}\n\n{answer}") if subject.question == faq.HOW_LONG else status
+
+
+def help_text(subject: Triage) -> Safe:
+    """What the bot can do for the author of a post, as commands."""
+    model = next(iter(subject.models), "org/model")
+    command = COMMANDS.get(subject.topic, "").format(model=model)
+    return Safe(render("offer", command=command, model=model).strip())

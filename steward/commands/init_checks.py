@@ -1,0 +1,135 @@
+"""What `steward init` checks before it writes anything, so that it never stops halfway."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator
+from typing import TYPE_CHECKING
+
+from leaderboard.reasons import Problem
+
+if TYPE_CHECKING:
+    from bot.core.settings import BotSettings
+    from hub.client import Hub
+    from hub.records import Repo
+    from hub.rights import Rights
+    from leaderboard.boards import Board
+    from steward.newboard import NewBoardOptions
+
+
+def find_problems(
+    settings: BotSettings, options: NewBoardOptions, url: str, repos: Callable[[Board], list[tuple[Repo, bool]]]
+) -> Iterator[Problem]:
+    """Yield everything that keeps `init` from making the board, with advice for each. Changes nothing.
+
+    `repos` returns the repos of a board that `init` creates.
+    """
+    from bot.core.settings import SettingsError
+    from hub.client import Hub
+    from hub.errors import HubError
+    from hub.rights import rights_of
+
+    yield from _url_problems(settings.hf_endpoint, url)
+    board = yield from _board_problems(settings, options)
+    secret_file = settings.webhook_secret_file
+    try:
+        if settings.webhook_secret is not None or secret_file is None or secret_file.exists():  # else it is generated
+            settings.secrets()
+    except SettingsError as error:
+        advice = "With STEWARD_WEBHOOK_SECRET_FILE=secrets/webhook-secret, init generates the secret in that file."
+        yield Problem(code="secret", message=str(error), advice=advice)
+    try:
+        with Hub(settings.hf_endpoint, settings.token()) as hub:
+            rights = rights_of(hub)
+            yield from _account_problems(hub, rights, options)
+            if board is not None:
+                yield from _owner_problems(hub, rights, board, [repo for repo, _ in repos(board)])
+    except SettingsError as error:
+        yield Problem(code="token", message=str(error))
+    except HubError as error:
+        yield Problem(
+            code="hub",
+            message=f"The Hub at {settings.hf_endpoint} could not be asked: {error}",
+            advice="Check HF_ENDPOINT and the bot's token, and run the command again.",
+        )
+
+
+def _url_problems(endpoint: str, url: str) -> Iterator[Problem]:
+    """Yield why deliveries to `url` would not arrive, or would show their secret on the way."""
+    from urllib.parse import urlsplit
+
+    from bot.intake.webhooks import PATH
+
+    try:
+        parts = urlsplit(url)
+        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and parts.path == PATH
+    except ValueError:
+        valid = False
+    if not valid:
+        advice = f"Give the address at which the Hub reaches `steward serve`, with the path {PATH}: https://…{PATH}"
+        yield Problem(code="url", message=f"{url!r} is no address of a webhook.", advice=advice)
+    elif parts.scheme == "http" and endpoint.startswith("https:"):
+        message = f"The Hub would send the webhook's secret unencrypted to {url}."
+        yield Problem(code="url", message=message, advice="Serve it with TLS, and use its https address.")
+
+
+def _board_problems(settings: BotSettings, options: NewBoardOptions) -> Generator[Problem, None, Board | None]:
+    """Yield what is wrong with the board file, or with the options for a new one. Return the board, if it is valid."""
+    from bot.core.settings import SettingsError
+    from leaderboard.boards import BadBoard, parse_board
+    from leaderboard.requests import is_repo_name
+    from leaderboard.suites import BadSuite, find_suite
+
+    board, suite = None, options.suite
+    if settings.board.exists():
+        try:
+            board = settings.read_board()
+            suite = board.suite
+        except SettingsError as error:
+            yield Problem(code="board", message=str(error))
+            return None
+    elif not options.org:
+        message = f"There is no board file at STEWARD_BOARD={settings.board}."
+        yield Problem(code="board", message=message, advice="Write it, or use --org to create it.")
+    elif bad := [name for name in (options.org, options.details) if not is_repo_name(name)]:
+        message = f"{' and '.join(map(repr, bad))} cannot be the name of an organisation on the Hub."
+        yield Problem(code="board", message=message, advice="Use letters, digits, '-', '_' and '.', without blanks.")
+    else:
+        try:
+            board = parse_board(options.board_text([]))
+        except BadBoard as error:
+            yield Problem(code="board", message=str(error))
+    try:
+        find_suite(suite)
+    except BadSuite as error:
+        yield Problem(code="suite", message=str(error))
+    return board
+
+
+def _account_problems(hub: Hub, rights: Rights, options: NewBoardOptions) -> Iterator[Problem]:
+    """Yield the maintainers that the Hub does not know, and what the bot's token may not do in its account."""
+    from hub.errors import NotFound
+
+    for name in options.maintainers:
+        try:
+            hub.user(name)
+        except NotFound:
+            advice = "Give --maintainer the name in the address of their profile."
+            yield Problem(code="maintainer", message=f"There is no user {name} on the Hub.", advice=advice)
+    if rights.missing_for_webhooks():
+        message = f"The bot's token may not manage the webhooks of {rights.name}."
+        yield Problem(
+            code="rights", message=message, advice=f"Add {' and '.join(rights.missing_for_webhooks())} to it."
+        )
+
+
+def _owner_problems(hub: Hub, rights: Rights, board: Board, repos: list[Repo]) -> Iterator[Problem]:
+    """Yield the owners of the board's repos that are missing, or in which the bot may not create what is missing."""
+    missing = [repo.id.partition("/")[0] for repo in repos if not hub.repo_exists(repo)]
+    for name in dict.fromkeys((*missing, board.repos.details_namespace)):
+        if not hub.account_exists(name):
+            advice = f"Create it at {hub.endpoint}/organizations/new, or use the name of one that exists."
+            yield Problem(code="owner", message=f"There is no organisation {name} on the Hub.", advice=advice)
+        elif name in missing and not rights.may_create_in(name):
+            message = f"The bot's token (account {rights.name}) may not create repos in {name}."
+            advice = f"Make {rights.name} a member of {name} with the role write, and use a token that may write there."
+            yield Problem(code="owner", message=message, advice=advice)

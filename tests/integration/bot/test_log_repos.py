@@ -1,0 +1,134 @@
+"""Logs are where those who may read them can open them, and no link leads anybody else to them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from bot.core.decision_records import record_decision
+from bot.core.log_repos import logs_repo, public_log
+from bot.read_models import serializers
+from bot.setup.doctor.rights import readable_logs
+from bot.web.board import BoardReader
+from bot.web.pages.requests import RequestQuery, history
+from hub.client import Hub
+from hub.records import Repo
+from leaderboard.attempts import Failure
+from leaderboard.boards import parse_board
+from redis_state.board.request_snapshot import RequestSnapshot
+from steward.commands.init import steps
+from tests.support.board.board_driver import BOT, BoardDriver
+from tests.support.board.board_file import BOARD
+
+OURS = Failure(cause="gpu-lost", fault="us", message="The GPU fell off the bus.")
+THEIRS = Failure(cause="nan-weights", fault="submission", message="Weights are NaN.", advice="Save them again.")
+
+
+@pytest.mark.parametrize("is_private", [False, True])
+def test_a_log_is_linked_only_where_everybody_can_open_it(stand: BoardDriver, is_private: bool) -> None:
+    """In the thread, on the page and in the API; else these say that maintainers can read it, and operators see it."""
+    context = stand.context
+    context.board = context.board.model_copy(update={"threads": "always", "attempts": 1})
+    if is_private:
+        context.hub.hide(context.logs)
+    path = stand.failed(THEIRS)
+    url = stand.file(path)["steward"]["log"]
+    assert url.startswith(f"{context.address(context.logs)}/")
+    (thread,) = stand.threads()
+    said = thread.events[0].content
+    summary = history(BoardReader(context), RequestQuery(path)).request
+    assert ("/log.txt" in said, summary.log_url) == ((False, None) if is_private else (True, url))
+    assert ("Maintainers can read the log" in said) is is_private
+    assert summary.has_log
+    assert serializers.request(context, context.index.get(path), public=False).log_url == url
+
+
+def test_the_web_server_links_no_log_before_a_sync_has_looked(stand: BoardDriver) -> None:
+    """It has no token: until it knows that the logs repo is public, it shows no link there; others' links stay."""
+    context = stand.context
+    url = f"{context.address(context.logs)}/blob/main/ada/good/1/log.txt"
+    context.redis.hdel(context.keys.hub_state, "logs")
+    assert public_log(context, url) == ""
+    context.mark("webhooks")
+    stand.work()
+    assert public_log(context, url) == url
+    assert public_log(context, url.replace("/logs/", "/logs-private/")) == ""
+    assert public_log(context, "https://elsewhere.example/log") == "https://elsewhere.example/log"
+
+
+def test_secret_questions_stay_out_of_public_logs(stand: BoardDriver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The logs of a restricted suite go to the private repo, unless all logs are private."""
+    context = stand.context
+    assert [logs_repo(context, access) for access in ("public", "gated", "private")] == [
+        context.logs,
+        context.private_logs,
+        context.private_logs,
+    ]
+    restricted = [one.model_copy(update={"restricted": True}) for one in context.suite.benchmarks]
+    context.suite = context.suite.model_copy(update={"benchmarks": tuple(restricted)})
+    assert logs_repo(context, "public") == context.private_logs
+
+
+def decided(path: str) -> dict[str, Any]:
+    """A decision that a program made about the request at `path`."""
+    return {
+        "at": "2026-11-24T12:00:00Z",
+        "person": {"id": "5f6b6d1a3a1f0a3f6f8e5b8b", "name": "mia"},
+        "command": "/submit ada/secret",
+        "verb": "submit",
+        "requests": [path],
+        "allowed": True,
+        "comment": f"api-{len(path)}",
+    }
+
+
+def test_a_decision_about_a_private_model_is_in_no_public_repo(stand: BoardDriver) -> None:
+    """Its record lies beside the private logs; that of a public model in the public repo."""
+    context = stand.context
+    for name, access in (("secret", "private"), ("open", "public")):
+        path = stand.submit(f"ada/{name}", status="CANCELLED")
+        stand.settle()
+        entry = context.index.get(path)
+        context.index.put(entry.changed(standing=RequestSnapshot(access=access)))
+        record_decision(context, decided(path), datetime.now(UTC), cause=name, line="Record it")
+        stand.time += 600
+        stand.work()
+    for repo, name in ((context.private_logs, "secret"), (context.logs, "open")):
+        (file,) = [one for one in context.hub.list_files(repo) if one.path.startswith("decisions/")]
+        assert f"ada/{name}_eval" in context.hub.read_file(repo, file.path).data.decode()
+    assert context.hub.is_private(context.private_logs)
+
+
+def test_a_new_board_has_public_logs_and_a_private_repo_beside_them(stand: BoardDriver) -> None:
+    """An existing board whose logs are all private keeps that, and gets no second repo."""
+    board = parse_board(BOARD.replace("logs: board/logs", "logs: board/fresh"))
+    with Hub(stand.hub.url, BOT) as hub:
+        said = list(steps(hub, board, url="http://127.0.0.1:1/webhooks/hub", secret="s", apply=True))
+        assert "Created the dataset board/fresh, with a card." in said
+        assert "Created the private dataset board/fresh-private, with a card." in said
+        assert not hub.is_private(Repo("dataset", "board/fresh"))
+        assert hub.is_private(Repo("dataset", "board/fresh-private"))
+        hub.hide(Repo("dataset", "board/logs"))
+        said = list(steps(hub, parse_board(BOARD), url="http://127.0.0.1:1/webhooks/hub", secret="s", apply=True))
+        assert not any("logs-private" in line for line in said)
+
+
+def test_the_doctor_says_what_submitters_see(stand: BoardDriver) -> None:
+    """Public logs with a private repo for the others, which may be missing, and must not be public; or all private."""
+    context = stand.context
+
+    def said() -> tuple[str, str]:
+        (check,) = readable_logs(context)
+        return check.state, check.words
+
+    assert said()[0] == "ok"
+    assert "does not exist yet" in said()[1]
+    context.hub.create_repo(context.private_logs, private=False)
+    assert said() == ("error", "board/logs-private is public, so the bot stores no such log.")
+    context.hub.hide(context.private_logs)
+    assert said()[0] == "ok"
+    assert "Everybody can read board/logs;" in said()[1]
+    context.hub.hide(context.logs)
+    assert said() == ("ok", "Only members can read board/logs: submitters are told that maintainers can.")

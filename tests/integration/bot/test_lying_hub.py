@@ -1,0 +1,154 @@
+"""A Hub, or a proxy before it, that says what is not so: no submission is judged by it, and no other waits for it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from hub.retries import Retries
+from tests.support.board.board_driver import REQUESTS, BoardDriver
+from tests.support.board.published_details import publish
+from tests.support.hub.lies import LIES
+
+QUICK = Retries(attempts=2, wait_initial=0.01, wait_max=0.02, jitter=0.01, patience=0.0)
+DEEP = '{"id": "ada/good", "sha": "%s", "cardData": ' + "[" * 2_000 + "]" * 2_000 + "}"
+
+
+@pytest.fixture(autouse=True)
+def quick_retries(stand: BoardDriver) -> None:
+    """Calls of the bot are repeated without long waits."""
+    stand.context.hub.retries = QUICK
+
+
+def lie(stand: BoardDriver, route: str, name: str, **more: Any) -> None:
+    """From now on, answers to calls of `route` are lies."""
+    stand.hub.state.faults.add(route, **{**LIES[name], "times": None, **more})
+
+
+def live(stand: BoardDriver, seconds: float = 300.0, *, truth: bool = True) -> None:
+    """Time passes, on a Hub that says the truth again."""
+    if truth:
+        stand.hub.state.faults.clear()
+    for _ in range(int(seconds // 60)):
+        stand.time += 60
+        stand.worker()
+        stand.tick()
+        stand.work()
+
+
+def seems_away(stand: BoardDriver) -> bool:
+    """Whether `/readyz` reports that the Hub does not answer."""
+    fields = stand.context.redis.hgetall(stand.context.keys.hub_state)
+    return float(fields.get(b"failed", 0)) > float(fields.get(b"answered", 0))
+
+
+FILES_OF_REQUESTS, CONFIG, FILES_OF_MODEL = (
+    f"GET */{REQUESTS}/resolve/*",
+    "GET */ada/good/resolve/*/config.json",
+    "GET */ada/good/resolve/*",
+)
+
+
+def was_away(stand: BoardDriver) -> bool:
+    """Whether a sync has ever concluded that the Hub does not answer, and slowed all others."""
+    return bool(stand.context.redis.hexists(stand.context.keys.hub_state, "failed"))
+
+
+@pytest.mark.parametrize(
+    ("route", "name"),
+    [
+        (FILES_OF_REQUESTS, "page"),
+        (FILES_OF_REQUESTS, "short"),
+        (CONFIG, "page"),
+        (CONFIG, "missing"),
+        (FILES_OF_MODEL, "short"),
+        (FILES_OF_MODEL, "lost page"),
+    ],
+)
+def test_a_submission_is_not_judged_by_a_lie(stand: BoardDriver, route: str, name: str) -> None:
+    """A request whose file, or whose model's files, come as something else waits until they come as they are."""
+    lie(stand, route, name)
+    path = stand.submit("ada/good")
+    stand.settle()
+    live(stand, 120, truth=False)
+    stand.hub.state.faults.clear()
+    assert stand.file(path)["status"] == "PENDING"
+    live(stand)
+    assert [job.path for job in stand.queued()] == [path]
+
+
+@pytest.mark.parametrize("name", ["page", "missing"])
+def test_a_finished_evaluation_is_not_lost_by_a_lie(stand: BoardDriver, name: str) -> None:
+    """Results that come as something else are read again."""
+    job = stand.started()
+    lie(stand, "GET */resolve/*/results_*", name)
+    stand.end(job, details=publish(stand.hub.url, job, stand.context.suite))
+    live(stand, 120, truth=False)
+    live(stand)
+    assert stand.file(job.path)["status"] == "FINISHED"
+
+
+def test_a_request_file_that_seems_too_large_is_not_refused(stand: BoardDriver) -> None:
+    """The Content-Length of an answer is compared with the listing."""
+    size = stand.context.board.max_request_bytes + 1
+    path = stand.submit("ada/good")
+    head = stand.context.hub.head(stand.context.requests)
+    true = stand.context.hub.read_file(stand.context.requests, path)
+    headers = {"X-Repo-Commit": head, "ETag": f'"{true.oid}"', "Content-Type": "application/json"}
+    stand.hub.state.faults.fail(
+        f"GET */{REQUESTS}/resolve/*", status=200, error="x" * size, headers=headers, times=None
+    )
+    stand.settle()
+    live(stand, 60, truth=False)
+    live(stand)
+    assert [job.path for job in stand.queued()] == [path]
+
+
+def test_a_model_whose_metadata_cannot_be_read_is_refused_and_disturbs_nobody(stand: BoardDriver) -> None:
+    """The Hub's facts about it nest 2,000 levels deep: the submitter reads why, and the Hub counts as there."""
+    sha = stand.ada.model_info("ada/good").sha
+    stand.hub.state.faults.fail(
+        "GET /api/models/ada/good/revision/*",
+        status=200,
+        error=DEEP % sha,
+        headers={"Content-Type": "application/json"},
+        times=None,
+    )
+    path, other = stand.submit("ada/good"), stand.submit("ada/remote")
+    stand.settle()
+    live(stand, 60, truth=False)
+    assert not was_away(stand)
+    stand.hub.state.faults.clear()
+    file = stand.file(path)
+    assert file["status"] == "FAILED"
+    assert "cannot be read" in json.dumps(file["steward"])
+    comments = [event.content for thread in stand.threads() for event in thread.events if event.type == "comment"]
+    assert any("too large, or nested too deeply" in text for text in comments)
+    assert stand.file(other)["status"] == "FAILED"
+
+
+def test_garbled_facts_about_one_model_slow_no_other(stand: BoardDriver) -> None:
+    """The Hub answers other calls, so it is not away; the model's own request waits, and is not refused."""
+    lie(stand, "GET /api/models/ada/good/revision/*", "page")
+    path, other = stand.submit("ada/good"), stand.submit("ada/remote")
+    stand.settle()
+    live(stand, 300, truth=False)
+    assert not was_away(stand)
+    stand.hub.state.faults.clear()
+    assert stand.file(path)["status"] == "PENDING"
+    assert stand.file(other)["status"] == "FAILED"
+    live(stand)
+    assert [job.path for job in stand.queued()] == [path]
+
+
+def test_a_proxy_that_answers_everything_with_a_page_is_a_hub_that_is_away(stand: BoardDriver) -> None:
+    """Then no other call works either."""
+    stand.submit("ada/good")
+    lie(stand, "*", "page")
+    stand.settle()
+    assert seems_away(stand)
+    live(stand)
+    assert not seems_away(stand)
+    assert len(stand.queued()) == 1

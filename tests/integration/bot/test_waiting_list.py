@@ -1,0 +1,99 @@
+"""The list of what waits for a maintainer: pull requests and plans too, each until it is decided."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from huggingface_hub import CommitOperationAdd
+
+from bot.core.waiting_threads import PLAN, PULL
+from bot.threads.maintainers_list import waiting_threads
+from tests.support.board.board_driver import REQUESTS, BoardDriver
+from tests.support.board.discussion import Discussion
+from tests.support.board.pull_requests import PATH, fields
+from tests.support.board.renames import RESULTS
+
+
+@pytest.fixture
+def board(stand: BoardDriver) -> BoardDriver:
+    """A board whose form's account is its maintainer."""
+    form = stand.context.hub.user("form").id
+    stand.context.board = stand.context.board.model_copy(update={"maintainers": (form,), "front_ends": (form,)})
+    return stand
+
+
+def topics(stand: BoardDriver) -> list[str]:
+    """The topics of what waits."""
+    return [one.topic for one in waiting_threads(stand.context)]
+
+
+def look(stand: BoardDriver, number: int, repo: str = f"dataset/{REQUESTS}") -> None:
+    """The bot looks at a thread, and does what follows."""
+    stand.time += 120
+    stand.context.mark(f"thread:{repo}:{number}")
+    stand.work()
+
+
+def pull(stand: BoardDriver, files: dict[str, bytes], repo: str = REQUESTS) -> tuple[int, str]:
+    """Bob opens a pull request, and the bot looks at it; its number and head."""
+    operations = [CommitOperationAdd(path, data) for path, data in files.items()]
+    made = stand.bob.create_commit(repo, operations, commit_message="Add", repo_type="dataset", create_pr=True)
+    number = int(made.pr_num or 0)
+    look(stand, number, f"dataset/{repo}")
+    return number, str(made.oid)
+
+
+def test_a_pull_request_waits_until_it_is_decided(board: BoardDriver) -> None:
+    """One that passes waits for its approval, one that needs correction for its author; the end takes it off."""
+    number, head = pull(board, {PATH: json.dumps(fields(board)).encode()})
+    assert topics(board) == [PULL]
+    wrong, _ = pull(board, {PATH.replace("good", "bad"): b"no JSON"})
+    assert topics(board) == [PULL], "its author has to correct it"
+    board.form.comment_discussion(REQUESTS, number, comment=f"/approve {head[:8]}", repo_type="dataset")
+    look(board, number)
+    look(board, number)
+    assert topics(board) == []
+    board.form.change_discussion_status(REQUESTS, wrong, "closed", repo_type="dataset")
+    look(board, wrong)
+    assert topics(board) == []
+
+
+def test_a_pull_request_that_is_no_submission_waits_too(board: BoardDriver) -> None:
+    """A change of another file, in either repo, needs a person; closed, it waits no more."""
+    for repo in (REQUESTS, RESULTS):
+        number, _ = pull(board, {"notes.md": b"A note."}, repo)
+        assert topics(board) == [PULL], repo
+        board.form.change_discussion_status(repo, number, "closed", repo_type="dataset")
+        look(board, number, f"dataset/{repo}")
+        assert topics(board) == []
+
+
+def test_a_plan_waits_until_it_is_decided(board: BoardDriver) -> None:
+    """An owner's removal waits for approval from the moment at which it is proposed, also after Redis was lost."""
+    board.submit("ada/good", status="FINISHED", submitted_time="2026-01-01T00:00:00Z", sender="ada")
+    board.settle()
+    talk = Discussion(board)
+    board.form.comment_discussion(REQUESTS, talk.number, comment="What is it?", repo_type="dataset")
+    talk.say("/remove ada/good its weights were wrong")
+    assert topics(board) == [PLAN]
+    board.context.redis.delete(board.context.keys.waiting_threads)
+    talk.look()
+    assert topics(board) == [PLAN]
+    talk.say("/reject they are right", board.form)
+    assert topics(board) == []
+    talk.say("/remove ada/good they are not right at all")
+    assert topics(board) == [PLAN]
+    board.form.change_discussion_status(REQUESTS, talk.number, "closed", repo_type="dataset")
+    talk.look()
+    assert topics(board) == []
+
+
+def test_an_answer_after_a_week_takes_a_thread_off(board: BoardDriver) -> None:
+    """A maintainer's comment counts whenever it is written."""
+    talk = Discussion(board, "Something odd", "The table looks strange to me today.")
+    talk.look()
+    assert topics(board) == ["other"]
+    board.time += 8 * 86_400
+    talk.say("It is fine now.", board.form)
+    assert topics(board) == []

@@ -1,0 +1,67 @@
+"""The React Space reads and writes the files of a board that names it as its front end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+import tests.support.board.front_end_readers as fronts
+from bot.probe import Probe
+from leaderboard.attempts import Failure
+from leaderboard.front_ends import FrontEnd
+from tests.support.board.board_driver import REQUESTS
+from tests.support.board.contents_table import GOOD, board_with_table, data, finished, look, names, snapshot, table
+from tests.support.board.flags import FlagBoardDriver
+
+
+@pytest.fixture
+def stand(tmp_path: Path, connection: redis.Redis, probe: Probe) -> Iterator[FlagBoardDriver]:
+    """A board with flags and a table, and the React Space as its front end."""
+    with board_with_table(tmp_path, connection, probe) as made:
+        made.context.board = made.context.board.model_copy(update={"front_end": FrontEnd(name="react")})
+        yield made
+
+
+def test_a_form_may_spell_a_precision_in_its_own_way(stand: FlagBoardDriver) -> None:
+    """It is evaluated; its file keeps the spelling, and the table has the usual one."""
+    path = f"{GOOD}_eval_request_False_Float32_Original.json"
+    assert finished(stand, path=path, precision="Float32") == path
+    assert (stand.file(path)["status"], stand.file(path)["precision"]) == ("FINISHED", "Float32")
+    look(stand)
+    assert list(table(stand)["Precision"]) == ["float32"]
+
+
+def test_what_waits_for_another_evaluation_is_in_a_list_and_keeps_its_row(
+    stand: FlagBoardDriver, tmp_path: Path
+) -> None:
+    """A form overwrites a finished request for a newer commit, and a person writes RERUN by hand: both are pending."""
+    finished(stand)
+    look(stand)
+    stand.context.workers.leave("w")
+    stand.ada.upload_file(path_or_fileobj=b"more", path_in_repo="more.txt", repo_id=GOOD)
+    stand.submit(GOOD, precision="float32", submitted_time="2026-11-25T00:00:00Z")
+    stand.submit("ada/plain", precision="float32", status="RERUN")
+    stand.settle()
+    stand.time += 900  # as the budget of commits wants
+    stand.settle()
+    look(stand)
+    queue = fronts.react_queue(snapshot(stand, REQUESTS, tmp_path / "after"))
+    assert queue == {"PENDING": {"ada/good float32", "ada/plain float32"}, "RUNNING": set(), "FINISHED": set()}
+    assert names(stand) == [row["name"] for row in fronts.react_leaderboard(data(stand))] == [GOOD]
+
+
+def test_a_retry_is_in_a_list_and_waits_as_long_as_any_other(stand: FlagBoardDriver) -> None:
+    """The file says PENDING, and a worker gets the next attempt after the wait that the cause of the failure sets."""
+    job = stand.started()
+    stand.end(job, failure=Failure(cause="dataset-changed", fault="us", message="Other questions."))
+    file = stand.file(job.path)
+    assert (file["status"], file["steward"]["attempt"]) == ("PENDING", 2)
+    for wait, waiting in ((600, 0), (301, 1)):
+        stand.time += wait
+        stand.worker()
+        stand.tick()
+        stand.work()
+        assert len(stand.queued()) == waiting
