@@ -195,11 +195,14 @@ def recover(context: BoardContext, gathered: RequestFacts, attempt: str) -> floa
 
 
 def dismiss(context: BoardContext, attempt: str | None, current: str | None) -> None:
-    """Refuse the claim of `attempt`, or ask its worker to stop, unless it is the `current` one."""
+    """Refuse the claim of `attempt`, or ask its worker to stop, unless it is the `current` one.
+
+    A claim is also refused while its worker is silent: the worker may be cut off, and then still waits for the answer.
+    """
     if attempt is None or attempt == current:
         return
-    life = attempt_life(context, attempt)
-    if life == "taken":
+    state = context.attempts.read(attempt)
+    if state is not None and state.state == "taken":
         context.attempts.answer_claim(attempt, granted=False)
-    elif life == "running":
+    elif attempt_life(context, attempt) == "running":
         context.attempts.cancel(attempt)

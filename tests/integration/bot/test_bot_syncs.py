@@ -197,6 +197,18 @@ def test_a_worker_that_slept_through_an_amnesia_is_told_that_nobody_waits(stand:
     assert stand.answer(job) is False
 
 
+def test_a_silent_workers_claim_is_refused_when_its_request_is_gone(stand: BoardDriver) -> None:
+    """A worker that is cut off while it asks for its claim finds the refusal when it is back, and takes other work."""
+    job = stand.started()
+    stand.context.redis.flushall()
+    stand.form.delete_file(job.path, REQUESTS, repo_type="dataset", commit_message="Remove")
+    stand.context.attempts.take(job.attempt, job.path, "w", now=stand.time)
+    stand.time += 3_600
+    stand.context.mark(f"request:{job.path}")
+    stand.settle()
+    assert stand.answer(job) is False
+
+
 def test_a_request_that_somebody_cancels_stops_its_worker(stand: BoardDriver) -> None:
     """When people write CANCELLED into the file, the worker hears so with its next beat, and the file stays theirs."""
     job = stand.started()

@@ -81,12 +81,15 @@ def test_a_result_from_before_steward_is_of_what_its_file_asks_for() -> None:
 
 @pytest.mark.parametrize("more", ["shows_new_evals: false", "front_end: react", "front_end: {statuses: [RERUN]}"])
 def test_a_front_end_that_does_not_list_that_status_gets_another_one(more: str) -> None:
-    """PENDING, with the result kept all the same."""
-    step = transitions.reevaluate_transition(request(**OURS), cause="suite:1:2")
-    assert step is not None
-    after = parse_request(PATH, written(step, request(**OURS), more).encode())
-    assert isinstance(after, Request)
-    assert (after.file.status, after.file.steward.kept) == ("PENDING", transitions.previous_result_of(request(**OURS)))
+    """PENDING, with the result kept all the same, for the same commit and for a newer one."""
+    before = request(**OURS)
+    same = transitions.reevaluate_transition(before, cause="suite:1:2")
+    newer = transitions.resubmit_transition(before, revision="c" * 40, cause="comment:7")
+    for step in (same, newer):
+        assert step is not None
+        after = parse_request(PATH, written(step, before, more).encode())
+        assert isinstance(after, Request)
+        assert (after.file.status, after.file.steward.kept) == ("PENDING", transitions.previous_result_of(before))
 
 
 def test_a_low_priority_ends_with_the_turn_that_it_was_for() -> None:
