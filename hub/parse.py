@@ -9,6 +9,7 @@ from typing import Any, TypeVar, cast
 
 from hub.errors import Garbled
 from hub.records import (
+    Account,
     Comment,
     FileEntry,
     LogEntry,
@@ -57,6 +58,12 @@ def author(item: Json) -> tuple[str | None, str]:
     """Return id (None if the Hub omits it) and name of the author."""
     account = item.get("author") or {}
     return account.get("_id") or account.get("id"), account.get("name") or DELETED
+
+
+def user(item: Json) -> Account:
+    """Parse a user's public profile."""
+    created = item.get("createdAt")
+    return Account(str(item["_id"]), str(item["user"]), when(created).timestamp() if created else 0.0)
 
 
 def file_entry(item: Json) -> FileEntry:

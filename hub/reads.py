@@ -142,8 +142,7 @@ class Reads:
 
     def user(self, name: str) -> Account:
         """Return the account that has this name now. Raises NotFound."""
-        answer = self._get(f"/api/users/{quote(name, safe='')}/overview", "user").json()
-        return parse.parsed(lambda it: Account(it["_id"], it["user"]), answer)
+        return parse.parsed(parse.user, self._get(f"/api/users/{quote(name, safe='')}/overview", "user").json())
 
     def member(self, org: str, user_id: str, name: str) -> str | None:
         """Return the role in `org` of the user with this id and present name; "" if the Hub hides roles.

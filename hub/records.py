@@ -46,10 +46,11 @@ class Repo:
 
 @dataclass(frozen=True)
 class Account:
-    """An account on the Hub. `id` identifies it; its name can change."""
+    """An account on the Hub. `id` identifies it; its name can change. `created` is when; 0: not known."""
 
     id: str
     name: str
+    created: float = 0.0
 
 
 @dataclass(frozen=True)

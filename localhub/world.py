@@ -20,6 +20,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_args
 
@@ -36,6 +37,8 @@ from localhub.repos.records import Repo, RepoType
 from localhub.repos.store import author_of
 from localhub.state import HubState
 
+USERS_SINCE = datetime(2016, 1, 1, tzinfo=UTC)
+"""When the users of a world were created: before anything that its repos are about."""
 _SECTIONS = ("users", "orgs", "repos", "webhooks", "oauthApps", "uploads", "limits")
 _SETTINGS = {"discussionsDisabled": "discussions_disabled"} | {
     name: name for name in ("private", "gated", "disabled", "discussions_disabled", "sdk", "likes", "downloads")
@@ -96,6 +99,7 @@ def _user(state: HubState, spec: Mapping[str, Any]) -> None:
         "fullname": str(spec.get("fullname", "")),
         "email": spec.get("email"),
         "is_pro": bool(spec.get("isPro")),
+        "created": USERS_SINCE.timestamp(),
     }
     name = str(spec["name"])
     account = state.accounts.by_name(name) or state.accounts.create(name, "user", **options)

@@ -2,22 +2,25 @@
 
 Only an id that the Hub itself reports counts. A deleted account has none; a renamed account keeps its id.
 
-Race accepted: commits name their author without an id. If a submitter gives up their name, the next account with that
-name counts as the submitter and may relaunch, resubmit or cancel this one request.
+Names of models and of authors of commits come without an id. So an account that was created after a model was submitted
+or flagged is neither its owner nor its submitter, although it has their name: it registered a name that was given up.
+
+Race accepted: an account that existed before takes such a name by renaming itself. It counts as the submitter and the
+owner: it may relaunch, resubmit or cancel these requests, and propose what a maintainer approves.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import replace
 
 from bot.core.context import BoardContext
 from hub.errors import NotFound
 from hub.parse import DELETED
-from hub.records import Comment
+from hub.records import Account, Comment
 from leaderboard.roles import CommandSubject, Person, Role, roles_of
-from redis_state.redis import text
+from leaderboard.times import read_time
 
 CACHE_SECONDS = 120
 """Time for which the Hub's answer about a membership or a name is cached."""
@@ -46,7 +49,7 @@ def roles(
     board_roles = roles_of(person, CommandSubject(), maintainers=frozenset(context.board.maintainers))
     looks: list[Callable[[], _Looked]] = [
         lambda: _as_maintainer(context, person, fresh),
-        lambda: _as_submitter(context, person, submitter, fresh),
+        lambda: _as_submitter(context, person, model, submitter, fresh),
         lambda: _as_owner(context, person, model, fresh),
     ]
     for look in looks:
@@ -71,17 +74,22 @@ def _as_maintainer(context: BoardContext, person: Person, fresh: bool) -> _Looke
     )
 
 
-def _as_submitter(context: BoardContext, person: Person, submitter: str, fresh: bool) -> _Looked:
+def _as_submitter(context: BoardContext, person: Person, model: str, submitter: str, fresh: bool) -> _Looked:
     if not submitter or submitter.lower() != person.name.lower():
         return (), frozenset()
-    subject = CommandSubject(submitter_id=user_id(context, submitter, fresh=fresh))
+    times = (entry.time for entry in context.index.of_model(model) if entry.whose.lower() == submitter.lower())
+    subject = CommandSubject(submitter_id=_id_at(context, submitter, times, fresh=fresh))
     return (), roles_of(person, subject, maintainers=frozenset())
 
 
 def _as_owner(context: BoardContext, person: Person, model: str, fresh: bool) -> _Looked:
     namespace = model.partition("/")[0] if "/" in model else ""
     if namespace and namespace.lower() == person.name.lower():
-        subject = CommandSubject(namespace, owner_id=user_id(context, namespace, fresh=fresh))
+        submitted = (entry.time for entry in context.index.of_model(model))
+        decisions = (decision for record in context.flag_book.of([model]) for decision in record.decisions)
+        flagged = (read_time(decision.at) or 0.0 for decision in decisions)
+        owner_id = _id_at(context, namespace, (*submitted, *flagged), fresh=fresh)
+        subject = CommandSubject(namespace, owner_id=owner_id)
         return (), roles_of(person, subject, maintainers=frozenset())
     orgs = _roles_in(context, person, [namespace.lower()] if namespace else [], fresh)
     return orgs, roles_of(replace(person, orgs=orgs), CommandSubject(namespace), maintainers=frozenset())
@@ -121,16 +129,30 @@ def _members(context: BoardContext, org: str) -> dict[str, str]:
 
 def user_id(context: BoardContext, name: str, *, fresh: bool) -> str | None:
     """The id of the account that has this name now; None if there is none."""
-    key = context.keys.person(f"user {name.lower()}")
-    cached = None if fresh else context.redis.get(key)
-    if cached is not None:
-        return text(cached) or None
-    try:
-        account_id = context.hub.user(name).id
-    except NotFound:
-        account_id = ""
-    context.redis.set(key, account_id, ex=CACHE_SECONDS)
-    return account_id or None
+    account = _account(context, name, fresh=fresh)
+    return account.id if account is not None else None
+
+
+def _id_at(context: BoardContext, name: str, times: Iterable[float], *, fresh: bool) -> str | None:
+    """The id of the account that has this name now, if it existed at the first of these known `times`."""
+    account, known = _account(context, name, fresh=fresh), [time for time in times if time]
+    is_later = account is not None and bool(known) and account.created > min(known)
+    return account.id if account is not None and not is_later else None
+
+
+def _account(context: BoardContext, name: str, *, fresh: bool) -> Account | None:
+    key = context.keys.person(f"account {name.lower()}")
+    known = None if fresh else context.redis.get(key)
+    if known is None:
+        try:
+            account = context.hub.user(name)
+        except NotFound:
+            known = json.dumps(None)
+        else:
+            known = json.dumps([account.id, account.name, account.created])
+        context.redis.set(key, known, ex=CACHE_SECONDS)
+    fields = json.loads(known)
+    return Account(*fields) if fields else None
 
 
 def role_in(context: BoardContext, org: str, person: Person, *, fresh: bool) -> str | None:

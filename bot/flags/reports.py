@@ -27,6 +27,8 @@ MAX_THREADS, MAX_NAMED = 50, 20
 """Threads, and other models, of one report: posting the decision costs three calls for each thread."""
 MAX_REPORTED = 5
 """Models that one command or title can report: each costs about a dozen calls."""
+MAX_OF_REPORTER = 20
+"""Undecided reports of one person for which the bot gathers evidence by itself."""
 STALE_SECONDS = 86_400.0
 """The age from which the sync of a thread gathers evidence anew."""
 
@@ -95,6 +97,8 @@ def note_report(context: BoardContext, report: FlagReport) -> None:
     # Another thread changes no evidence unless it names another model to compare with.
     if known is not None and known.named == new.named and known.gathered > context.now() - STALE_SECONDS:
         return
+    if sum(other.reporter_id == report.reporter_id for other in reports(context)) > MAX_OF_REPORTER:
+        return  # `steward flags show` gathers the evidence when a maintainer asks for it
     context.mark(evidence_key(report.model), SyncPriority.EVENT)
 
 

@@ -6,7 +6,8 @@ comment, one for each pause, because the suite stands still until a maintainer a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 from bot.core.context import BoardContext
 from bot.core.own_threads import find_own
@@ -22,6 +23,8 @@ from leaderboard.triage import Topic, triage
 DAY_SECONDS = 86_400.0
 TITLE = "Threads that wait for a maintainer"
 MAX_LISTED = 100
+MAX_OF_AUTHOR = 10
+"""Threads of one author on the list."""
 
 
 def waiting_threads(context: BoardContext) -> list[WaitingThread]:
@@ -48,6 +51,17 @@ def _repeated_reports(context: BoardContext, noted: Mapping[str, WaitingThread])
     return several - first
 
 
+def _listed(waiting: Sequence[WaitingThread]) -> list[WaitingThread]:
+    """The threads that the digest shows: of one author only the first few, so that nobody fills it alone."""
+    counts = Counter[str]()
+    listed = []
+    for thread in waiting:
+        counts[thread.author] += 1
+        if counts[thread.author] <= MAX_OF_AUTHOR:
+            listed.append(thread)
+    return listed[:MAX_LISTED]
+
+
 def sync_digest(context: BoardContext) -> float | None:
     """Bring the digest up to date, and announce in its thread each outbreak that was not announced yet.
 
@@ -56,7 +70,8 @@ def sync_digest(context: BoardContext) -> float | None:
     """
     waiting, outbreaks, now = waiting_threads(context), suites_paused_by_outbreak(context.pauses.all()), context.now()
     marker = context.marker(DIGEST, "maintainers")
-    body = render("digest", waiting=waiting[:MAX_LISTED], more=max(0, len(waiting) - MAX_LISTED), when=when, now=now)
+    listed = _listed(waiting)
+    body = render("digest", waiting=listed, more=len(waiting) - len(listed), when=when, now=now)
     place, number = find_own(context, TITLE, marker, ""), None
     if place is not None:
         number, comment = place

@@ -22,6 +22,11 @@ REASONS = table(
             "Name the model that it was made from, or submit it as Original.",
         ),
         Reason(
+            "base-is-adapter",
+            "The base model of {model}, '{base}', is an adapter itself.",
+            "Merge that adapter into its own base model, upload the result, and name it as the base model.",
+        ),
+        Reason(
             "base-differs",
             "The request names the base model of {model} as '{said}', but its adapter_config.json names '{found}'.",
             "Submit it with the base model on which it was trained.",
@@ -64,6 +69,8 @@ def _base(submission: Submission) -> Iterator[Problem]:
 
 def _of_base(submission: Submission) -> Iterator[Problem]:
     base = submission.of_base()
+    if base is not None and base.is_bare_adapter:
+        yield REASONS["base-is-adapter"].problem(model=submission.name, base=base.name)
     for rule in ABOUT_MODELS if base is not None else ():
         assert base is not None
         if submission.policy.holds(rule.name) and rule.known(base):

@@ -5,12 +5,13 @@ from __future__ import annotations
 import errno
 import signal
 
-from leaderboard.causes.cause import LARGER, LATER, ONCE, TRIED_AGAIN, Cause
+from leaderboard.causes.cause import LARGER, LATER, LOADING, ONCE, TRIED_AGAIN, Cause
 from leaderboard.evidence import (
     allocation_refused,
     begins,
     both,
     killed,
+    logged,
     raised,
     stopped,
     system_error,
@@ -63,6 +64,7 @@ ROWS = (
             raised("MemoryError", "_ArrayMemoryError", "ModelTooLarge"),
             begins(_TORCH, r"\[enforce fail at .{1,80}DefaultCPUAllocator|std::bad_alloc|unable to mmap \d+ bytes"),
             system_error(errno.ENOMEM),
+            both(killed(signal.SIGABRT), logged(r"memory allocation of \d+ bytes failed", ())),
         ),
     ),
     Cause(
@@ -102,9 +104,10 @@ ROWS = (
         TRIED_AGAIN,
         LATER,
         (
+            begins(("AssertionError",), r"torch not compiled with CUDA", LOADING),
             begins(
-                (*_TORCH, "AssertionError"),
-                rf"no CUDA GPUs are available|found no NVIDIA driver|CUDA unknown error|torch not compiled with CUDA|"
+                _TORCH,
+                rf"no CUDA GPUs are available|found no NVIDIA driver|CUDA unknown error|"
                 rf"(?:{_DEVICES})(?:no CUDA-capable device|CUDA-capable device\(s\) is/are|invalid device ordinal)",
             ),
             raised("NVMLError_GpuIsLost"),

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import signal
+
 from leaderboard.causes.cause import LOADING, Cause
-from leaderboard.evidence import both, logged, raised, text_matches
+from leaderboard.evidence import both, killed, logged, raised, text_matches
 
 _IN_GENERATE = (
-    r"utils\.py\", line \d+, in (?:generate|_sample|_beam_search|_prepare_\w+|_get_\w+|_validate_\w+)\n(?: {4}.*\n)+\S"
+    r"(?:utils\.py\", line \d+, in (?:generate|_sample|_beam_search|_assisted_decoding|_(?:prepare|get|validate)_\w+)"
+    r"|(?:logits_process|stopping_criteria)\.py\", line \d+, in \w+|cache_utils\.py\", line \d+, in __init__)"
+    r"\n(?: {4}.*\n)+\S"
 )
-"""Matches a trace whose last frame is in transformers' own `generate`, not in the model's code."""
+"""Matches a trace whose last frame is in transformers' own `generate` or its parts, not in the model's code."""
+_READING_SETTINGS = r"in adjust_generation_fn\n"
+"""Matches a trace through the function with which transformers reads generation_config.json."""
 _RUNNING = ("prepare", "evaluate", "score")
 
 ROWS = (
@@ -18,7 +24,9 @@ ROWS = (
         "The model can only be loaded by running Python code from its own repo, which we never do.",
         "Contribute the architecture to transformers and submit the model once a stable release has it, or convert the "
         "model to an architecture that transformers has.",
-        signs=(text_matches(r"trust_remote_code|contains custom code|requires you to execute the .{0,40} file"),),
+        signs=(
+            text_matches(r"trust_remote_code|contains custom code|requires you to execute the .{0,40} file", LOADING),
+        ),
     ),
     Cause(
         "not-a-language-model",
@@ -36,6 +44,24 @@ ROWS = (
         signs=(
             text_matches(r"does not recognize this architecture"),
             text_matches(r"unrecognized model in|should have a `?model_type`? key", LOADING),
+        ),
+    ),
+    Cause(
+        "generation-settings",
+        "submission",
+        "generation_config.json contains invalid settings: {detail}",
+        "Check that `model.generate` works with these settings, or remove the file, and submit the new commit.",
+        signs=(
+            text_matches(
+                r"generation[_ ]?config|generation flags|num_beams|num_return_sequences|logits_?processor"
+                r"|Generate\w+Output",
+                ("load", "prepare", "evaluate"),
+            ),
+            logged(_READING_SETTINGS, LOADING),
+            logged(_IN_GENERATE, ("evaluate",)),
+            both(
+                text_matches(r"Torch not compiled with CUDA"), logged(r"cache_utils\.py\", line \d+, in", ("evaluate",))
+            ),
         ),
     ),
     Cause(
@@ -146,7 +172,7 @@ ROWS = (
         "submission",
         "The chat template never ends: {detail}",
         "Check the template with `tokenizer.apply_chat_template` on a short conversation, or submit without one.",
-        signs=(raised("ChatTemplateEndless"),),
+        signs=(raised("ChatTemplateEndless"), killed(signal.SIGVTALRM)),
     ),
     Cause(
         "chat-template-broken",
@@ -170,19 +196,6 @@ ROWS = (
         "Remove `max_new_tokens`, `min_new_tokens` and `min_length` from generation_config.json, check that the model "
         "ends its answers, and submit the new commit.",
         signs=(raised("GenerationEndless"),),
-    ),
-    Cause(
-        "generation-settings",
-        "submission",
-        "generation_config.json contains invalid settings: {detail}",
-        "Check that `model.generate` works with these settings, or remove the file, and submit the new commit.",
-        signs=(
-            text_matches(
-                r"generation[_ ]?config|generation flags|num_beams|num_return_sequences|logits_?processor",
-                ("load", "prepare", "evaluate"),
-            ),
-            logged(_IN_GENERATE, ("evaluate",)),
-        ),
     ),
     Cause(
         "context-too-short",

@@ -120,15 +120,16 @@ class Accounts:
         is_pro: bool = False,
         plan: str | None = None,
         id: str | None = None,
+        created: float | None = None,
     ) -> Account:
-        """Create an account; `WorldError` if the name is taken."""
+        """Create an account, dated `created` or now; `WorldError` if the name is taken."""
         row = (id or new_id(), name, name.lower(), kind, fullname or name, email, is_pro, plan)
         try:
             with self._database.write() as db:
                 db.execute(
                     "INSERT INTO accounts (id, name, key, kind, fullname, email, is_pro, plan, created_at)"
                     " VALUES (?,?,?,?,?,?,?,?,?)",
-                    (*row, self._clock.seconds()),
+                    (*row, self._clock.seconds() if created is None else created),
                 )
         except sqlite3.IntegrityError as error:
             raise WorldError(f"there is an account {name!r} already") from error

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -34,6 +34,12 @@ REPORTING_MODEL = "steward-hf"
 
 TEMPLATE_SECONDS = 5.0
 """Seconds that a chat template may take for one conversation; most take milliseconds."""
+TEMPLATE_CPU_SECONDS = TEMPLATE_SECONDS + 1
+"""Processor seconds after which the kernel ends the process, because one huge computation delays Python's handlers."""
+TEMPLATE_BYTES = 64 << 20
+"""Memory that suffices for any honest template; if so much is free, a template that ran out of memory is at fault."""
+TEMPLATE_CHARACTERS = 1_000_000
+"""Characters that a template may add to a conversation; most add some hundred."""
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.json", "vocab.txt", "*.model", "*.tiktoken")
 
 
@@ -115,11 +121,17 @@ class ReportingModel(lm_eval.models.huggingface.HFLM):  # type: ignore[misc]  # 
             return super().apply_chat_template(*arguments, **options)  # which reports it
         try:
             with _time_limit(TEMPLATE_SECONDS):
-                return super().apply_chat_template(*arguments, **options)
-        except ChatTemplateEndless:
+                text = super().apply_chat_template(*arguments, **options)
+            _check_conversation(text, *arguments)
+            return text
+        except (ChatTemplateEndless, ChatTemplateBroken):
             raise
+        except MemoryError:
+            pass  # what the template held is free below
         except Exception as error:  # boundary: a template is a stranger's program, and may raise anything
             raise ChatTemplateBroken(f"{type(error).__name__}: {error}") from error
+        bytearray(TEMPLATE_BYTES)  # raises MemoryError if memory is short without the template, too
+        raise ChatTemplateBroken("one conversation takes it more memory than an evaluation may hold")
 
     def _loglikelihood_tokens(self, requests: Any, *arguments: Any, **options: Any) -> Any:
         self.longest_answer = max((len(answer) for _, _, answer in requests), default=0)
@@ -202,6 +214,16 @@ class _GenerationGuard:
         return scores
 
 
+def _check_conversation(text: str, messages: Sequence[Mapping[str, str]], *_: object) -> None:
+    """Check a formatted conversation, which the tokenizer gets. Raises ChatTemplateBroken, UnicodeEncodeError."""
+    added = len(text) - sum(len(message["content"]) for message in messages)
+    if added > TEMPLATE_CHARACTERS:
+        raise ChatTemplateBroken(f"it adds {added:,} characters to one conversation")
+    if not text:
+        raise ChatTemplateBroken("it turns a conversation into an empty text")
+    text.encode()  # raises an error for a lone surrogate, which no tokenizer takes
+
+
 def has_tokenizer(folder: Path) -> bool:
     """Whether `folder` holds files of a tokenizer."""
     return any(file for pattern in TOKENIZER_FILES for file in folder.glob(pattern))
@@ -218,15 +240,20 @@ def _check_files(plan: RunPlan) -> None:
 
 @contextmanager
 def _time_limit(seconds: float) -> Iterator[None]:
-    """Raise ChatTemplateEndless inside the block if it takes longer. Use in the main thread only."""
+    """Raise ChatTemplateEndless inside the block if it takes longer. Use in the main thread only.
+
+    The handler runs between two steps of Python. SIGVTALRM, which has none, ends the process inside one endless step.
+    """
 
     def raise_endless(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  # as handlers are called
         raise ChatTemplateEndless(f"one conversation took it more than {seconds:g} seconds")
 
     previous_handler = signal.signal(signal.SIGALRM, raise_endless)
     signal.setitimer(signal.ITIMER_REAL, seconds)
+    signal.setitimer(signal.ITIMER_VIRTUAL, TEMPLATE_CPU_SECONDS)
     try:
         yield
     finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, previous_handler)

@@ -11,7 +11,7 @@ from leaderboard.attempts import Details
 from leaderboard.suites import Suite
 from redis_state.jobs import EvaluationJob
 from workers.common.hub_access import HubAccess
-from workers.errors import BaseModelGone, ModelGone
+from workers.errors import BaseModelGone, ConfigMissing, ModelGone, WeightsMissing
 from workers.evaluation.model_requirements import weight_type
 from workers.models.disk_store import PinnedSnapshot
 from workers.models.downloads import SuiteQuestions, fetch_datasets, head_commit, pin_model
@@ -74,6 +74,9 @@ class TokenHubGateway:
             return self._pin(job.base_model, revision), revision
         except ModelGone as error:
             raise BaseModelGone(str(error)) from error
+        except (ConfigMissing, WeightsMissing) as error:  # an adapter, which may itself name this model as its base
+            problem = str(error)  # raised below without the cause, which would pass for one of the submitted model
+        raise BaseModelGone(f"{job.base_model} is no whole model: {problem}")
 
     def _pin(self, model: str, revision: str, *, adapter: bool = False) -> PinnedSnapshot:
         return pin_model(

@@ -6,6 +6,7 @@ import json
 import struct
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -76,6 +77,14 @@ CASES = [
     Case("fine-chat", WAITS, _fine(), asks=CHAT),
     Case("fine-4bit", WAITS, _fine(), precision="4bit"),
     Case("fine-adapter", WAITS, lambda: adapter("ada/fine-llama"), weight_type="Adapter", asks={"model_type": "chat"}),
+    *(
+        Case(name, code, partial(adapter, f"ada/{base}"), weight_type="Adapter", asks={"model_type": "chat"})
+        for name, base, code in (
+            ("circle-one", "circle-two", "base-is-adapter"),
+            ("circle-two", "circle-one", "base-is-adapter"),
+            ("circle", "circle", "base-is-itself"),
+        )
+    ),
     Case("cut-off", "weights-broken", lambda: {**whole("llama"), models.WEIGHTS: whole("llama")[models.WEIGHTS][:-99]}),
     Case("terabyte", "weights-broken", _with(model__safetensors=struct.pack("<Q", 10**12) + b"{}")),
     Case("lost-shard", "weights-incomplete", lambda: without(whole("llama", shards=True), SHARD)),

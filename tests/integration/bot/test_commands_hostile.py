@@ -23,6 +23,7 @@ HARMLESS = ("word", "two words", 'a "quoted word"')
 def quiet(stand: BoardDriver, monkeypatch: pytest.MonkeyPatch) -> BoardDriver:
     """A board on which one person may give hundreds of commands, and where nothing runs."""
     monkeypatch.setattr("bot.threads.limits.MAX_COMMANDS", 10_000)
+    monkeypatch.setattr("bot.threads.maintainers_list.MAX_OF_AUTHOR", 10_000)
     form = stand.context.hub.user("form").id
     stand.context.board = stand.context.board.model_copy(update={"maintainers": (form,), "front_ends": (form,)})
     return stand

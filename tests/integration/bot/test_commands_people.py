@@ -65,6 +65,27 @@ def test_an_account_that_is_deleted_while_its_command_is_done(stand: BoardDriver
     assert is_at_rest(stand, talk)
 
 
+def test_who_registers_a_name_anew_takes_over_nothing(stand: BoardDriver) -> None:
+    """An account with the name of a deleted one neither removes nor withdraws that one's model; its own it does."""
+    form = stand.context.hub.user("form").id
+    stand.context.board = stand.context.board.model_copy(update={"front_ends": (form,)})
+    stand.submit("ada/good", sender="ada")
+    stand.settle()
+    talk, accounts = Discussion(stand), stand.hub.state.accounts
+    assert "can use" not in talk.ask("/remove ada/good its weights were wrong")
+    ada = accounts.by_name("ada")
+    assert ada is not None
+    accounts.delete(ada)
+    stand.time += 3_600
+    accounts.add_token(accounts.create("ada", created=stand.time), "hf_anew", {"role": "write"})
+    stand.ada = HfApi(stand.hub.url, token="hf_anew")
+    assert "can use `/remove`" in talk.ask("/remove ada/good it is mine")
+    assert "can use `/cancel`" in talk.ask("/cancel ada/good")
+    stand.submit("bob/new", sender="ada")
+    stand.settle()
+    assert "can use" not in talk.ask("/cancel bob/new")
+
+
 def test_who_lost_membership_a_second_ago_approves_nothing(stand: BoardDriver) -> None:
     """What was known of a maintainer a moment before does not count where something cannot be undone."""
     stand.context.board = stand.context.board.model_copy(update={"maintainer_organisations": KEEPERS})

@@ -23,7 +23,17 @@ from tests.support.workers.real_worker import RealWorker
 from tests.support.workers.recorded_failures import record_outcome
 from tests.support.workers.worker_process import BOARD, AttemptQueue
 
-SAMPLE = ("truncated", "missing-layers", "nan-weights", "template-raises", "pickles-only", "gated", "whole")
+SAMPLE = (
+    "truncated",
+    "missing-layers",
+    "nan-weights",
+    "template-raises",
+    "template-huge",
+    "generation-object",
+    "pickles-only",
+    "gated",
+    "whole",
+)
 CHOSEN = [one for one in BROKEN if os.environ.get("STEWARD_ALL_DEATHS") or one.name in SAMPLE]
 PATIENCE = 60.0
 

@@ -142,6 +142,13 @@ def test_half_precision_and_the_chat_template_run_too(stand: RealWorker, revisio
     ("name", "kind", "files", "base", "cause"),
     [
         ("no-base", "Adapter", adapters_and_deltas.adapter, "ada/nowhere", "base-model-missing"),
+        (
+            "circle",
+            "Adapter",
+            lambda: adapters_and_deltas.adapter(base_model="ada/circle"),
+            "ada/circle",
+            "base-model-missing",
+        ),
         ("half-adapter", "Adapter", lambda: adapters_and_deltas.adapter(without="v_proj"), BASE, "adapter-unusable"),
         ("half-delta", "Delta", lambda: adapters_and_deltas.delta(without="model.norm.weight"), BASE, "delta-unusable"),
         ("no-quantiser", "Original", adapters_and_deltas.base, "", "library-missing"),

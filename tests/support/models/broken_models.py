@@ -123,6 +123,10 @@ def _json(value: Any) -> bytes:
     return json.dumps(value).encode()
 
 
+def _generating(settings: Any) -> Callable[[], Files]:
+    return _with("generation_config.json", _json(settings))
+
+
 WORDS = config(hidden_size="sixteen")
 ENDLESS = "{% for a in range(90000) %}{% for b in range(90000) %}{% endfor %}{% endfor %}"
 CHAT = {"use_chat_template": True}
@@ -187,8 +191,38 @@ BROKEN: tuple[Broken, ...] = (
     Broken(
         "template-raises", "chat-template-broken", _templated("{{ raise_exception('only even turns') }}"), asks=CHAT
     ),
+    Broken("template-huge", "chat-template-broken", _templated("{{ 'x' * 10**12 }}"), asks=CHAT),
+    Broken("template-long", "chat-template-broken", _templated("{{ 'x ' * 3000000 }}"), asks=CHAT),
+    Broken("template-one-step", "chat-template-endless", _templated("{{ 7**(10**8) > 1 }}"), asks=CHAT),
+    Broken("template-range", "chat-template-broken", _templated("{% for a in range(10**9) %}{% endfor %}"), asks=CHAT),
+    Broken(
+        "template-nested", "chat-template-broken", _templated("{% if 1 %}" * 5000 + "{% endif %}" * 5000), asks=CHAT
+    ),
+    Broken("template-empty", "chat-template-broken", _templated("{# nothing #}"), asks=CHAT),
+    Broken("template-surrogate", "chat-template-broken", _templated("{{ '\\ud800' }}"), asks=CHAT),
     Broken("template-missing", "chat-template-missing", _templated(None), asks=CHAT),
     Broken("never-stopping", "generation-endless", _never_stopping),
+    Broken(
+        "tokenizer-nested", "tokenizer-unreadable", _with("tokenizer.json", b'{"a":' * 100_000 + b"1" + b"}" * 100_000)
+    ),
+    Broken("generation-list", "generation-settings", _generating([1, 2])),
+    Broken(
+        "generation-nested",
+        "generation-settings",
+        _with("generation_config.json", b'{"a":' * 100_000 + b"1" + b"}" * 100_000),
+    ),
+    Broken("generation-words", "generation-settings", _generating({"max_new_tokens": "many", "top_k": -5})),
+    Broken("generation-cache", "generation-settings", _generating({"cache_implementation": "quantized"})),
+    Broken("generation-offloaded", "generation-settings", _generating({"cache_implementation": "offloaded"})),
+    Broken("generation-object", "generation-settings", _generating({"return_dict_in_generate": True})),
+    Broken("generation-lookup", "generation-settings", _generating({"prompt_lookup_num_tokens": 10**9})),
+    Broken("generation-code", "generation-settings", _generating({"dola_layers": "high"})),
+    Broken("generation-copies", "generation-settings", _generating({"num_return_sequences": 10**6})),
+    Broken("generation-forced", "generation-settings", _generating({"forced_eos_token_id": 10**12})),
+    Broken(
+        "generation-stops", "generation-settings", _generating({"stop_strings": [f"stop {n}" for n in range(100_000)]})
+    ),
+    Broken("generation-own", FINE, _generating({"custom_generate": "ada/evil", "trust_remote_code": True})),
     Broken("odd-generation", "generation-settings", _with("generation_config.json", _json({"num_beams": 0}))),
     # --- the repo itself
     Broken("gated", "model-gated", model, state="gated"),

@@ -61,6 +61,12 @@ BASES = (
     Case("a delta of nothing", ("base-missing",), replace(DELTA, base_name="", base=None), weight_type="Delta"),
     Case("a delta of itself", ("base-is-itself",), replace(DELTA, base_name="Ada/tiger"), weight_type="Delta"),
     Case("a base that is not there", ("base-model-not-found",), upon(gone("no-model")), weight_type="Adapter"),
+    Case(
+        "a base that is an adapter",
+        ("base-is-adapter",),
+        upon(replace(BASE, config=ConfigFacts("missing"), adapter=AdapterFacts("ada/tiger"))),
+        weight_type="Adapter",
+    ),
     Case("a base behind a gate", ("base-model-gated",), replace(DELTA, base=gone("gated")), weight_type="Delta"),
     Case(
         "a base with everything wrong",
