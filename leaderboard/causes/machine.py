@@ -143,7 +143,10 @@ ROWS = (
         (
             raised("DiskFull"),
             system_error(errno.ENOSPC, errno.EDQUOT),
-            both(raised("DatasetUnavailable"), text_matches(r"no space left on device|disk quota exceeded")),
+            both(
+                raised("DatasetUnavailable"),
+                text_matches(r"no space left on device|disk quota exceeded|not enough disk space"),
+            ),
         ),
     ),
     Cause(
