@@ -34,6 +34,13 @@ def _details_name(name: str) -> str:
 DetailsName = Annotated[str, StringConstraints(max_length=40), AfterValidator(_details_name)]
 
 
+def models_with_same_details(model: str) -> tuple[str, ...]:
+    """Return the other possible models whose details dataset has the name of that of `model`: `a__b/c` and `a/b__c`."""
+    name = model.replace("/", "__")
+    models = (f"{name[:at]}/{name[at + 2 :]}" for at in range(1, len(name) - 2) if name[at : at + 2] == "__")
+    return tuple(other for other in models if other != model)
+
+
 class BadBoard(ValueError):
     """The board file does not describe a board; the message names every invalid field."""
 

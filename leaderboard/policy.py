@@ -50,6 +50,7 @@ Switchable = Literal[
     "flagged",
     "duplicate",
     "copy",
+    "details-name",
     "quota-submitter",
     "quota-organisation",
 ]

@@ -25,6 +25,7 @@ from collections.abc import Sequence
 from bot.core.context import BoardContext
 from leaderboard.admission.facts import BoardFacts, EarlierRequest, ModelFacts
 from leaderboard.admission.sizes import parameters
+from leaderboard.boards import models_with_same_details
 from leaderboard.lifecycle import submission_digest
 from leaderboard.requests import Request, RequestPath, Status, parse_path
 from redis_state.board.entry import IndexEntry
@@ -41,7 +42,8 @@ def gather_board_facts(context: BoardContext, request: Request, facts: ModelFact
     window = _window(context, own)
     organisation = request.path.org
     accounts = [(kind, name) for kind, name in (("submitter", submitter), ("organisation", organisation)) if name]
-    paths = context.index.neighbours.find(models=models, weights=weights, accounts=accounts, window=window)
+    rivals = models_with_same_details(request.path.model)
+    paths = context.index.neighbours.find(models=[*models, *rivals], weights=weights, accounts=accounts, window=window)
     others = [entry for entry in context.index.find(sorted(paths - {own.path})) if entry is not None]
     passed = was_accepted(own, request)
     copies = [] if passed else [entry for entry in others if _is_copy(entry, models, weights)]
@@ -58,6 +60,7 @@ def gather_board_facts(context: BoardContext, request: Request, facts: ModelFact
             *context.flags([*models, *(model_of(entry) for entry in copies)], weights),
             *context.flag_book.scoped(models, facts.sha or "", request.path.precision),
         ),
+        shares_details=not passed and any(_is_accepted_one_of(entry, rivals) for entry in others),
         opted_out=any(map(context.board.admission.has_opted_out, models)) or context.flag_book.has_opted_out(models),
         base_opted_out=any(map(context.board.admission.has_opted_out, bases)) or context.flag_book.has_opted_out(bases),
     )
@@ -127,6 +130,10 @@ def _is_same(entry: IndexEntry, request: Request, facts: ModelFacts, models: Seq
         and entry.standing.chat_template == bool(request.file.use_chat_template)
         and facts.sha in (entry.sha, entry.standing.revision)
     )
+
+
+def _is_accepted_one_of(entry: IndexEntry, models: Sequence[str]) -> bool:
+    return entry.state != "new" and model_of(entry) in models and not _was_refused(entry)
 
 
 def _is_copy(entry: IndexEntry, models: Sequence[str], weights: str) -> bool:

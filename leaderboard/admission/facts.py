@@ -159,7 +159,7 @@ class BoardFacts:
     of the weights; `by_submitter` and `by_organisation` count the submissions within the board's window, without this
     one and without those that were refused or that failed through no fault of the model. `flags` holds the flags of
     this model, of its earlier names and of models with the same weights, worded for a sentence, with the URL of the
-    discussion.
+    discussion. `shares_details`: another accepted model's details are in the dataset that this one's would be in.
     """
 
     now: float
@@ -169,6 +169,7 @@ class BoardFacts:
     by_submitter: int = 0
     by_organisation: int = 0
     flags: tuple[EarlierRequest, ...] = ()
+    shares_details: bool = False
     opted_out: bool = False
     base_opted_out: bool = False
     """Whether the authors of the base model of a Delta or an Adapter opted out, under any of its names."""

@@ -32,6 +32,12 @@ REASONS = table(
             "discussion to rename it here.",
         ),
         Reason(
+            "details-taken",
+            "The details of {model} would be in the dataset that holds those of another model, because of the '__' in "
+            "one of the two names.",
+            "Rename the model on the Hub to a name without '__', and submit it under that name.",
+        ),
+        Reason(
             "quota-submitter",
             "'{who}' has submitted {count} models in the last {days} days, and the limit is {quota}.",
             "Submit it again in a few days. Refused submissions, and failures that were not the model's fault, do not "
@@ -70,6 +76,11 @@ def _duplicate(submission: Submission) -> Iterator[Problem]:
 def _copy(submission: Submission) -> Iterator[Problem]:
     for earlier in submission.board_facts.copies[:1]:
         yield REASONS["copy"].problem(model=submission.name, other=earlier.model, path=earlier.path).at(earlier.address)
+
+
+def _details_taken(submission: Submission) -> Iterator[Problem]:
+    if submission.board_facts.shares_details:
+        yield REASONS["details-taken"].problem(model=submission.name)
 
 
 def _quota(submission: Submission, code: str, account: str, count: int) -> Iterator[Problem]:
@@ -114,6 +125,14 @@ RULES = (
         "Weights with the same sha256 as those of another model on this leaderboard are not evaluated again.",
         "FAQ: “Please do not re-upload your model under a different name, it will not help”",
         _copy,
+        is_readable,
+    ),
+    AdmissionRule(
+        "details-name",
+        "Its details get a dataset of their own",
+        "Details of `a__b/c` and of `a/b__c` would be in one dataset: the model that comes second is refused.",
+        "Steward: a dataset of details holds one model",
+        _details_taken,
         is_readable,
     ),
     AdmissionRule(

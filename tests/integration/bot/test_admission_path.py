@@ -175,7 +175,7 @@ def _request(name: str, sender: str, case: Case) -> tuple[str, bytes]:
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey) -> Iterator[Path]:
     """One for all tests of this file; every case is submitted in one commit, each by somebody else."""
-    people = board_world()
+    people = board_world().org("ada__twin", {"ada": "admin"}).repo("model", "ada__twin/c").repo("model", "ada/twin__c")
     for case in (*CASES, *map(_named, OTHERS)):
         people.repo("model", f"ada/{case.name}")
     with redis.Redis.from_url(valkey.url) as connection, LocalHub(tmp_path_factory.mktemp("hub"), people) as hub:
@@ -240,6 +240,16 @@ def test_the_same_weights_under_another_name_are_a_copy(path: Path) -> None:
     assert path.cause(where) == "copy"
     assert "ada/fine-mistral" in path.stand.file(where)["steward"]["failure"]["message"]
     assert _judged(path, "ada/fine-mistral")[0] == []
+
+
+def test_a_model_whose_details_another_models_dataset_holds_is_refused(path: Path) -> None:
+    """`ada/twin__c` and `ada__twin/c` have the same details dataset: the one that comes first keeps it."""
+    first, second = "ada/twin__c", "ada__twin/c"
+    for number, name in enumerate((first, second)):
+        path.owner.commit(Repo("model", name), _stamped(whole("qwen2"), 2_000 + number), "Upload")
+    causes = [path.cause(*path.submit((name, f"owner of {name}", PLAIN))) for name in (first, second)]
+    assert causes == [WAITS, "details-taken"]
+    assert _judged(path, first)[0] == []
 
 
 def test_a_submitter_has_a_quota_that_refusals_do_not_use_up(path: Path) -> None:

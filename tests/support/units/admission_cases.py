@@ -185,6 +185,7 @@ REPEATS = (
         board_facts={"copies": (earlier("FAILED", "e/l"),)},
         policy={"off": ["copy"]},
     ),
+    Case("details in another model's dataset", ("details-taken",), board_facts={"shares_details": True}),
     Case("the fifth of a week", board_facts={**BY, "by_submitter": 4, "by_organisation": 4}),
     Case("the sixth of a week", ("quota-submitter",), board_facts={**BY, "by_submitter": 5}),
     Case("the sixth of a week, by nobody knows whom", board_facts={"by_submitter": 5}),
