@@ -51,7 +51,7 @@ WHERE = [
     "/datasets/board/requests.git/*",
     "GET */info/refs",
 ]
-STORED = ["GET *", "GET */refs", "GET */resolve/*", "GET */commits/*", "GET /api/models/*"]
+STORED = ["GET */tree/*", "GET */refs", "GET */resolve/*", "GET */commits/*", "GET /api/models/*"]
 """Reads whose answers a cache may store for a while. It does not store threads: see `cache`."""
 FAULTS: dict[str, dict[str, Any]] = {
     "500": {"status": 500},
