@@ -36,6 +36,10 @@ class WaitingThread(BaseModel):
     author: str
     since: float
 
+    def with_topic(self, topic: str) -> WaitingThread:
+        """This thread with another topic."""
+        return self.model_copy(update={"topic": topic})
+
 
 def note(
     context: BoardContext, repo: Repo, thread: Thread, topic: str | None, *, part: Part = "", since: float | None = None

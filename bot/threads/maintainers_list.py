@@ -28,14 +28,18 @@ MAX_OF_AUTHOR = 10
 
 
 def waiting_threads(context: BoardContext) -> list[WaitingThread]:
-    """The threads that wait, the longest first, each once; of several discussions that report one model, only the
-    first."""
+    """The threads that wait, the longest first; of several discussions that report one model, only the first.
+
+    A thread that waits for several reasons is listed once, since the first of them, with a topic that names one.
+    """
     noted = noted_threads(context)
     repeated = _repeated_reports(context, noted)
     by_url = dict[str, WaitingThread]()
     for key, thread in noted.items():
         if key not in repeated:
-            by_url.setdefault(thread.url, thread)
+            first = by_url.setdefault(thread.url, thread)
+            if first.topic == Topic.OTHER:
+                by_url[thread.url] = first.with_topic(thread.topic)
     return list(by_url.values())
 
 

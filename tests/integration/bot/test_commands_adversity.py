@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bot.core.commands.grammar import MAX_COMMENT
+from bot.core.commands.model import Answer
 from bot.core.context import thread_key
 from bot.core.render import Safe
 from hub.comments import marker_of
@@ -145,7 +146,7 @@ def test_a_reply_that_would_be_too_long_says_so(
     stand: BoardDriver, bell: Bell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What does not fit into a comment is left out, and the rest of the reply told."""
-    monkeypatch.setattr(bell, "ring", lambda _cause: Safe("word " * 20_000))
+    monkeypatch.setattr(bell, "ring", lambda _cause: Answer(Safe("word " * 20_000)))
     reply = Discussion(stand).ask("/bell\n/help help")
     assert "does not fit into one comment" in reply
     assert "For anyone" in reply

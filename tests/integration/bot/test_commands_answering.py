@@ -28,13 +28,13 @@ class Bell:
         """Ring once for each comment."""
         return Answer(Safe("Ringing."), act=lambda: self.ring(call.cause))
 
-    def ring(self, cause: str) -> Safe:
+    def ring(self, cause: str) -> Answer:
         """The effect."""
         if self.dies:
             raise RuntimeError("killed")
         if cause not in self.rung:
             self.rung.append(cause)
-        return Safe("Rung.")
+        return Answer(Safe("Rung."))
 
 
 @pytest.fixture

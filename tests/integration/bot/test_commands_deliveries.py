@@ -37,7 +37,7 @@ def live(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey, probe: Probe)
     rung: Rung = []
 
     def run(call: Call) -> Answer:
-        return Answer(Safe("Ringing."), act=lambda: Safe(f"Rung. {rung.append(call.cause) or ''}"))  # type: ignore[func-returns-value]
+        return Answer(Safe("Ringing."), act=lambda: Answer(Safe(f"Rung. {rung.append(call.cause) or ''}")))  # type: ignore[func-returns-value]
 
     bell = Verb("bell", "ring", frozenset({Role.ANYONE}), run)
     with redis.Redis.from_url(valkey.url) as connection, pytest.MonkeyPatch.context() as patch:

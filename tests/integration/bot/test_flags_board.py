@@ -64,7 +64,7 @@ def test_a_flag_survives_the_loss_of_redis(stand: FlagBoardDriver) -> None:
 def test_a_flag_of_one_precision_holds_for_no_other(stand: FlagBoardDriver) -> None:
     """It stands in a table of its own, and forbids only what it names."""
     case = AppealThread(stand, "[FLAG] ada/good", "Its float32 is not what it says.")
-    for scope in ("precision=fp32", "revision=main"):
+    for scope in ("precision=float31", "revision=main"):
         case.say(f"/flag other {scope} it is another model's", stand.form)
         assert "No evaluation would match" in case.replies()[-1]
     case.say("/flag other precision=Float32 it is another model's", stand.form)

@@ -104,7 +104,7 @@ def test_the_page_and_its_twin_tell_the_same(site: Client, length: int) -> None:
     assert sum(one.among for one in found.waiting.tiers) == found.waiting.overall.among
     assert found.running.overall is not None
     assert found.running.overall.among == found.finished
-    assert f"<b>{found.finished:,}</b><span>finished" in text
+    assert f"<b>{found.finished:,}</b><span>attempts finished" in text
     rows = re.findall(r'<tr><th scope="row">(\d{4}-\d\d-\d\d)</th><td class="number">(\d+)</td>', text)
     assert rows == [(one.day, str(one.finished)) for one in reversed(found.ended) if one.finished or one.failed]
     assert len(re.findall(r'<tr><th scope="row"><time', text)) == len(found.queue)

@@ -39,12 +39,13 @@ def test_init_makes_what_is_missing_once(tmp_path: Path, monkeypatch: pytest.Mon
         api, run = HfApi(hub.url, token="hf_bot"), CliRunner().invoke
         said = run(app, ["init", "--url", URL])
         assert said.exit_code == 0
-        assert said.output.count("Would create") == 8
+        assert said.output.count("Would create") == 9
         assert list(api.list_datasets(author="fresh")) == []
-        assert run(app, ["init", "--url", URL, "--apply"]).output.count("Created") == 8
+        assert run(app, ["init", "--url", URL, "--apply"]).output.count("Created") == 9
         again = run(app, ["init", "--url", URL, "--apply"])
-        assert again.output.count(" exists.") == 9
-        assert api.repo_info("fresh/logs", repo_type="dataset").private
+        assert again.output.count(" exists.") == 10
+        assert not api.repo_info("fresh/logs", repo_type="dataset").private
+        assert api.repo_info("fresh/logs-private", repo_type="dataset").private
         assert not api.repo_info("fresh/requests", repo_type="dataset").private
         watched = sorted((hook.watched[0].name, hook.domains[0]) for hook in api.list_webhooks())
         expected = [(f"fresh/{name}", "discussion") for name in ("board", "requests", "results")]

@@ -31,12 +31,12 @@ class Bell:
         """Ring once for each command."""
         return Answer(Safe("Ringing."), act=lambda: self.ring(call.cause))
 
-    def ring(self, cause: str) -> Safe:
+    def ring(self, cause: str) -> Answer:
         """The effect, and then what happens meanwhile."""
         if cause not in self.rung:
             self.rung.append(cause)
         self.meanwhile()
-        return Safe("Rung.")
+        return Answer(Safe("Rung."))
 
 
 def hang_up(monkeypatch: pytest.MonkeyPatch) -> Bell:

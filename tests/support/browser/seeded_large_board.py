@@ -94,6 +94,7 @@ def furnish(
     """A board on a busy afternoon; the same one each time."""
     dice = random.Random(7)
     index = Index(connection, keys)
+    connection.hset(keys.hub_state, "logs", "public")
     _measured(Measures(connection, keys))
     index.put(*_finished(Scoreboard(connection, keys), dice, finished), *_failed(dice, failed), *_others())
     _running(connection, keys, index, longest)
