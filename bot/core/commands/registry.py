@@ -98,12 +98,12 @@ def _checked(verb: Verb, arguments: dict[str, str]) -> Arguments | BadArguments:
         value = arguments.get(param.name)
         if value is None:
             if param.required:
-                return BadArguments(f"Add the {_label(param)}: {_hint(param)}.")
+                return BadArguments(_question(param))
             continue
         if param.kind == "words" and (not value.strip() or len(value) > MAX_WORDS_CHARACTERS):
             return BadArguments(f"The {_label(param)} must have 1 to {MAX_WORDS_CHARACTERS} characters.")
         if not _fits(param, value):
-            return BadArguments(f"{_quoted([value])} cannot be the {_label(param)}: {_hint(param)}.")
+            return BadArguments(f"{_quoted([value])} cannot be the {_label(param)}. {_question(param)}")
         arguments[param.name] = model_in(value) or value if param.kind == "model" else value
     return arguments
 
@@ -112,9 +112,12 @@ def _label(param: Param) -> str:
     return param.name.replace("_", " ")
 
 
-def _hint(param: Param) -> str:
-    """What the argument may be: its choices, else its help."""
-    return f"one of {', '.join(param.choices)}" if param.choices else param.help
+def _question(param: Param) -> str:
+    """What is missing: the model, one of the choices, or the argument that its help describes."""
+    if param.kind == "words":
+        return f"Add the {_label(param)}: {param.help}."
+    hint = f"one of {', '.join(param.choices)}" if param.choices else param.help
+    return f"Which {_label(param)}? {hint[:1].upper()}{hint[1:]}."
 
 
 def _fits(param: Param, value: str) -> bool:

@@ -143,7 +143,7 @@ def _reason(answer: str) -> str:
     """The first problem that an answer lists, else its first line, without Markdown's signs."""
     lines = [line.strip() for line in answer.splitlines() if line.strip()]
     first = next((line for line in lines if line.startswith("- ")), next(iter(lines), ""))
-    words = _LINK.sub(r"\1", first.removeprefix("- ")).replace("**", "").replace("`", "").replace("\\", "")
+    words = re.sub(r"[*`\\]", "", _LINK.sub(r"\1", first.removeprefix("- ")))
     return words if len(words) <= MAX_REASON else f"{words[:MAX_REASON]}…"
 
 
