@@ -3,8 +3,9 @@
 It works without privileges: /proc tells of each process and network namespace what any user may read. The filter in
 `workers.sandbox.seccomp` denies memory that this does not count. Buffers are counted by the bytes that they may hold at
 most, because the kernel does not report the actual bytes to other processes.
-Accepted: with a GPU, whose driver shares memory without a file, pages of such memory that no process maps any more are
-not counted; nor are the first 64 MiB of all pipes.
+Accepted: a child may hold more than its limit until the next check, a tenth of a second later. With a GPU, whose driver
+shares memory without a file, pages of such memory that no process maps any more are not counted; nor are the first 64
+MiB of all pipes.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ from workers.sandbox.stream import (
 )
 from workers.sandbox.zygote_client import ZygoteBroken, ZygoteClient
 
-SELECT_SECONDS = 0.25
+SELECT_SECONDS = 0.1
 """Seconds of one wait for messages, after which the limits of time and memory are checked."""
 DYING_SECONDS = 10.0
 """Seconds that a zygote may take to reap a killed child."""

@@ -23,6 +23,8 @@ from workers.common.run_plan import Report, RunPlan, RunProgress
 MIB = 1 << 20
 CHUNK = 8 * MIB
 MARK = "steward-trial"
+BYTES_PER_SECOND = 500 * MIB
+"""A child that holds more within one check of its memory is stopped later: see `workers.sandbox.memory_use`."""
 REFUSED = (errno.ENOSYS, errno.EPERM, errno.EACCES, errno.ENOENT)
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -188,6 +190,7 @@ def trial(way: Way) -> Callable[[RunPlan, Report], None]:
         try:
             for step in way(plan):
                 held += step
+                time.sleep(step / BYTES_PER_SECOND)
                 report(RunProgress("evaluate", held // MIB, all_of_it // MIB))
                 if held >= all_of_it:
                     break
