@@ -108,7 +108,7 @@ def card(board: Board, repo_id: str) -> bytes:
         repos.logs: (
             "Logs",
             "The log and the outcome of every attempt at a public model, and the decisions of maintainers. Programs "
-            "remove tokens and addresses from the logs; nobody reviews them.",
+            "remove tokens and addresses from the logs: the bot publishes them unreviewed.",
         ),
         repos.private_logs: ("Private logs", "Logs and outcomes of gated and private models, and of secret questions."),
         repos.flags: ("Flags", "One file for each model with decisions about flags, with evidence and thread."),

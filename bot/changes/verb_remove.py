@@ -65,7 +65,7 @@ REMOVE_VERB = Verb(
 )
 RESTORE_VERB = Verb(
     name="restore",
-    summary="put back what was removed",
+    summary="put back a model that was removed",
     who=OWNERS,
     run=run_restore,
     params=(NAMED, PRECISION, WEIGHTS, WHY),

@@ -56,7 +56,7 @@ def _repeated_reports(context: BoardContext, noted: Mapping[str, WaitingThread])
 
 
 def _listed(waiting: Sequence[WaitingThread]) -> list[WaitingThread]:
-    """The threads that the digest shows: of one author only the first few, so that nobody fills it alone."""
+    """The threads that the digest shows: at most MAX_OF_AUTHOR of one author, so that one account cannot fill it."""
     counts = Counter[str]()
     listed = []
     for thread in waiting:

@@ -32,7 +32,7 @@ VERBS = {
     "dismiss": "dismiss a report, or an appeal against a flag, and say why",
     "rename": "give a model's requests and results its new name; a maintainer approves the plan first",
     "remove": "take a model's results and requests off the leaderboard; /restore puts them back",
-    "restore": "put back what was removed",
+    "restore": "put back a model that was removed",
     "reject": "close a pull request, or reject a proposed plan, for a public reason",
 }
 """Name and summary of each verb of threads that is a command here, as in the registry, which takes long to import."""

@@ -86,7 +86,7 @@ def test_a_repo_for_private_logs_that_is_public_holds_none(taking: BoardDriver) 
 
 
 def test_a_private_repo_of_logs_may_hold_them(taking: BoardDriver) -> None:
-    """As boards of earlier versions have it: then the operator finds the log there, and still nobody else does."""
+    """On a board whose logs repo is private, the log of a private model is there, and only the operator can open it."""
     taking.context.hub.hide(taking.context.logs)
     job = started(taking, "private")
     taking.end(job, failure=BROKEN)

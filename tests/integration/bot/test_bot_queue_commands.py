@@ -16,10 +16,9 @@ from tests.support.board.board_file import BOARD
 from workers.settings import WorkerSettings
 
 
-def test_the_queue_is_ruled_from_a_shell(
-    stand: BoardDriver, valkey_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Each command says in one sentence what will come of it, stages it, and ends with 1 where nothing will change."""
+@pytest.fixture
+def path(stand: BoardDriver, valkey_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The path of a waiting request on a board that a shell has the settings for."""
     (tmp_path / "board.yaml").write_text(BOARD)
     for name, value in {
         "HF_ENDPOINT": stand.hub.url,
@@ -31,6 +30,11 @@ def test_the_queue_is_ruled_from_a_shell(
     stand.context.ledger.budget.limits = Commits(at_once=60, first_wait=0.0)
     path = stand.submit("ada/good")
     stand.settle()
+    return path
+
+
+def test_the_queue_is_ruled_from_a_shell(stand: BoardDriver, path: str) -> None:
+    """Each command says in one sentence what will come of it, stages it, and ends with 1 where nothing will change."""
 
     def run(*words: str) -> tuple[int, str]:
         found = CliRunner().invoke(app, list(words))
@@ -59,21 +63,8 @@ def test_the_queue_is_ruled_from_a_shell(
     assert "There is no request file" in run("cancel", missing, "--reason", "x")[1]
 
 
-def test_a_request_is_named_by_its_model(
-    stand: BoardDriver, valkey_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_request_is_named_by_its_model(stand: BoardDriver, path: str) -> None:
     """By id in any case, by address, with a revision; of several, a precision chooses one, else all are listed."""
-    (tmp_path / "board.yaml").write_text(BOARD)
-    for name, value in {
-        "HF_ENDPOINT": stand.hub.url,
-        "REDIS_URL": valkey_url,
-        "STEWARD_BOARD": str(tmp_path / "board.yaml"),
-        "STEWARD_BOT_TOKEN": BOT,
-    }.items():
-        monkeypatch.setenv(name, value)
-    stand.context.ledger.budget.limits = Commits(at_once=60, first_wait=0.0)
-    path = stand.submit("ada/good")
-    stand.settle()
     commit = stand.context.index.get(path).commit
 
     def run(*words: str) -> tuple[int, str]:

@@ -58,7 +58,7 @@ def test_how_long_it_takes_is_told_with_the_estimate(board: BoardDriver) -> None
 
 
 def test_a_model_that_is_there_already_is_told_its_state(board: BoardDriver) -> None:
-    """Whoever asks for the evaluation of a model that waits is not told to submit it."""
+    """A person who asks for the evaluation of a waiting model gets its state, not the command that submits it."""
     board.submit("ada/good", sender="ada")
     board.settle()
     (said,) = opened(board, "Please evaluate https://huggingface.co/ada/good").replies()

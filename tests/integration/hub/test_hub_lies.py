@@ -97,7 +97,7 @@ def test_a_404_that_is_not_the_hubs_says_nothing(script: Script, scripted: Hub) 
 
 @pytest.mark.parametrize("lie", ["circle", "drip", "stale"])
 def test_other_lies_end_in_an_answer_or_an_error(local: LocalHub, bot: Hub, repo: Repo, commit: str, lie: str) -> None:
-    """Redirects in a circle, slow bytes and stored answers hold nobody."""
+    """No call hangs on redirects in a circle, slow bytes or stored answers."""
     local.state.faults.add("GET */resolve/*", **LIES[lie], times=None)
     if lie == "circle":
         with pytest.raises(Transient, match="too many times"):
