@@ -20,8 +20,8 @@ Mask = NDArray[np.bool_]
 Numbers = NDArray[np.float64]
 Order = NDArray[np.int32]
 
-MAX_CACHED = 24
-"""Selections that one snapshot caches: each takes eight bytes a row."""
+MAX_CACHED = 8
+"""Selections, and orders, that one snapshot caches: a selection takes sixteen bytes a row."""
 SIZE_STEPS = (0.0, 0.5, 1.0, 2.0, 3.0, 5.0, 7.0, 10.0, 13.0, 20.0, 35.0, 50.0, 70.0, 100.0, 150.0)
 """Billions of parameters at the ends of the size filter, and of the bars above it; the last bar has no end."""
 
@@ -92,8 +92,13 @@ class Facet:
 class LeaderboardRows:
     """The numbered evaluations of one snapshot of the board."""
 
-    def __init__(self, lines: Sequence[RequestRow], flagged: tuple[frozenset[str], frozenset[str]]) -> None:
-        self.lines = lines
+    def __init__(
+        self,
+        lines: Sequence[RequestRow],
+        flagged: tuple[frozenset[str], frozenset[str]],
+        benchmarks: Sequence[str],
+    ) -> None:
+        self.lines, self.benchmarks = lines, benchmarks
         names, weights = flagged
         self.flagged = self._mask(
             lambda line: bool(
@@ -108,7 +113,8 @@ class LeaderboardRows:
         self._columns: dict[str, Numbers] = {}
         self._selected: OrderedDict[Selection, Selected] = OrderedDict()
         self._names = NameIndex([line.folded for line in lines])
-        self._by_name = np.argsort(self.facet("model").ranks, kind="stable").argsort().astype(np.int32)
+        self._named_order = np.argsort(self.facet("model").ranks, kind="stable").astype(np.int32)
+        self._orders: dict[object, Order] = {}
 
     def _mask(self, test: Callable[[RequestRow], bool]) -> Mask:
         return np.fromiter(map(test, self.lines), np.bool_, len(self.lines))
@@ -128,19 +134,20 @@ class LeaderboardRows:
         """A column of numbers, or the scores of a benchmark; NaN where a row has none."""
         name = f"{key}\0raw" if raw else key
         if name not in self._columns:
-            read = _NUMBERS.get(key) or (
-                (lambda line: _percent(line.facts.raw.get(key))) if raw else (lambda line: line.benchmarks.get(key))
-            )
-            self._columns[name] = self._numbers(read)
+            self._columns[name] = self._numbers(_NUMBERS.get(key) or (self._raw(key) if raw else _score(key)))
         return self._columns[name]
 
-    def prepare(self, benchmarks: Sequence[str]) -> None:
+    def _raw(self, benchmark: str) -> Callable[[RequestRow], float | None]:
+        place = self.benchmarks.index(benchmark)
+        return lambda line: _percent(line.facts.raw[place] if place < len(line.facts.raw) else None)
+
+    def prepare(self) -> None:
         """Build the columns that the first visitors wait for."""
         for key in ("category", "precision"):
             self.facet(key)
-        for key in ("parameters", *benchmarks):
+        for key in ("parameters", *self.benchmarks):
             self.numbers(key)
-        self.select(Selection(), benchmarks)
+        self.select(Selection())
 
     @cached_property
     def _by_id(self) -> dict[str, int]:
@@ -152,36 +159,38 @@ class LeaderboardRows:
 
     # --- selecting
 
-    def select(self, selection: Selection, benchmarks: Sequence[str], query: Query | None = None) -> Selected:
-        """The evaluations that `selection` shows; `benchmarks` are all of the board's, `query` the parsed one."""
+    def select(self, selection: Selection, query: Query | None = None) -> Selected:
+        """The evaluations that `selection` shows; `query` is its parsed query."""
         if (selected := self._selected.get(selection)) is not None:
             self._selected.move_to_end(selection)
             return selected
-        selected = self._select(selection, benchmarks, query or Query())
+        selected = self._select(selection, query or Query())
         self._selected[selection] = selected
         while len(self._selected) > MAX_CACHED:
             self._selected.popitem(last=False)
         return selected
 
-    def _select(self, selection: Selection, benchmarks: Sequence[str], query: Query) -> Selected:
-        averages = self._averages(selection, benchmarks)
+    def _select(self, selection: Selection, query: Query) -> Selected:
+        averages = self._averages(selection)
         mask = self._matching(selection, query)
         hides_flagged = not selection.flagged and not any(term.column.key == "flagged" for term in query.terms)
         hidden = int(np.count_nonzero(mask & self.flagged)) if hides_flagged else 0
         if hides_flagged:
             mask &= ~self.flagged
+        best_first = self._order("average", averages, selection, rising=False)
+        best_first = best_first[mask[best_first]]
         if selection.per_model:
-            mask = self._best_of_each_model(mask, averages)
-        rows = np.flatnonzero(mask).astype(np.int32)
-        return Selected(
-            self._in_order(rows, selection, averages), ranks_of(averages, rows, len(self.lines)), averages, hidden
-        )
+            best_first = best_first[first_of_each(self.facet("model").codes[best_first])]
+            mask = np.zeros_like(mask)
+            mask[best_first] = True
+        order = self._sorted(selection, averages)
+        return Selected(order[mask[order]], ranks_of(averages, best_first), averages, hidden)
 
-    def _averages(self, selection: Selection, benchmarks: Sequence[str]) -> Numbers:
-        wanted = [name for name in benchmarks if name in selection.benchmarks]
-        if not selection.raw and (not wanted or len(wanted) == len(benchmarks)):
+    def _averages(self, selection: Selection) -> Numbers:
+        wanted = [name for name in self.benchmarks if name in selection.benchmarks]
+        if not selection.raw and (not wanted or len(wanted) == len(self.benchmarks)):
             return self.average
-        columns = [self.numbers(name, raw=selection.raw) for name in wanted or benchmarks]
+        columns = [self.numbers(name, raw=selection.raw) for name in wanted or self.benchmarks]
         return np.mean(columns, axis=0) if columns else self.average
 
     def _matching(self, selection: Selection, query: Query) -> Mask:
@@ -203,16 +212,14 @@ class LeaderboardRows:
             mask &= sizes >= selection.smallest
         if selection.largest is not None:
             mask &= sizes <= selection.largest
-        for hides, test in (
-            (not selection.merges, lambda line: line.facts.merged or line.values["category"] == "merge"),
-            (not selection.experts, lambda line: line.facts.moe),
-        ):
-            if hides:
-                mask &= ~self._mask(test)
+        if not selection.merges:
+            mask &= self.numbers("merged") == 0
+        if not selection.experts:
+            mask &= self.numbers("moe") == 0
         if not selection.deleted:
             mask &= ~self.deleted
         if selection.official:
-            mask &= self._mask(lambda line: line.facts.official)
+            mask &= self.numbers("official") == 1
         return mask
 
     def _fitting(self, key: str, kind: Literal["words", "number", "yes-no"], fits: Callable[[Value], bool]) -> Mask:
@@ -225,25 +232,27 @@ class LeaderboardRows:
         known = np.fromiter((fits(float(number)) for number in distinct), np.bool_, len(distinct))
         return known[places]
 
-    def _best_of_each_model(self, mask: Mask, averages: Numbers) -> Mask:
-        rows = np.flatnonzero(mask)
-        best_first = rows[np.lexsort((self._by_name[rows], -averages[rows]))]
-        _, first = np.unique(self.facet("model").codes[best_first], return_index=True)
-        best = np.zeros_like(mask)
-        best[best_first[first]] = True
-        return best
-
-    def _in_order(self, rows: Order, selection: Selection, averages: Numbers) -> Order:
+    def _sorted(self, selection: Selection, averages: Numbers) -> Order:
+        """All rows in the order of the selection."""
         key = selection.sort
         if key in ("average", "rank"):
-            values = averages[rows]
-        elif key in _TEXT_SORTS:
-            values = self.facet(key).ranks[rows]
-        else:
-            values = self.numbers(key, raw=selection.raw and key not in _NUMBERS)[rows]
-        rising = selection.rising != (key == "rank")
-        order: Order = rows[np.lexsort((self._by_name[rows], values if rising else -values))]  # NaN comes last
-        return order
+            return self._order("average", averages, selection, rising=selection.rising != (key == "rank"))
+        if key in _TEXT_SORTS:
+            return self._order(key, self.facet(key).ranks, selection, rising=selection.rising)
+        values = self.numbers(key, raw=selection.raw and key not in _NUMBERS)
+        return self._order(key, values, selection, rising=selection.rising)
+
+    def _order(self, key: str, values: Numbers, selection: Selection, *, rising: bool) -> Order:
+        """All rows by `values`, the column `key`: equal ones by name, rows without a value last."""
+        of_selection = (selection.raw, selection.benchmarks) if key == "average" else (selection.raw,)
+        at = (key, rising, *of_selection)
+        if at not in self._orders:
+            if len(self._orders) >= 2 * MAX_CACHED:
+                self._orders.clear()
+            named = values[self._named_order]
+            by_value = np.argsort(named if rising else -named, kind="stable")
+            self._orders[at] = self._named_order[by_value].astype(np.int32)
+        return self._orders[at]
 
     def named(self, text: str) -> set[int]:
         """The rows whose folded name contains `text`."""
@@ -272,17 +281,33 @@ class LeaderboardRows:
         return tuple(int(count) for count in counts)
 
 
-def ranks_of(averages: Numbers, rows: Order, count: int) -> Order:
-    """The rank of each of `rows` by average, equal ones with the same rank; 0 for all other rows, of `count`."""
-    ranks = np.zeros(count, np.int32)
-    falling = -averages[rows]
-    ranks[rows] = np.searchsorted(np.sort(falling), falling, side="left") + 1
-    ranks[rows[np.isnan(falling)]] = 0
+def first_of_each(codes: Order) -> Order:
+    """The places at which each code occurs first, in order."""
+    places = np.arange(len(codes), dtype=np.int32)
+    first = np.full(int(codes.max(initial=-1)) + 1, -1, np.int32)
+    first[codes[::-1]] = places[::-1]
+    found: Order = np.sort(first[first >= 0])
+    return found
+
+
+def ranks_of(averages: Numbers, best_first: Order) -> Order:
+    """The rank of each row in `best_first`, equal ones with the same rank; 0 for all others, and without an average."""
+    ranks = np.zeros(len(averages), np.int32)
+    falling = averages[best_first]
+    starts = np.ones(len(falling), np.bool_)
+    starts[1:] = falling[1:] != falling[:-1]
+    places = np.arange(1, len(falling) + 1, dtype=np.int32)
+    ranks[best_first] = np.maximum.accumulate(np.where(starts, places, 0))
+    ranks[best_first[np.isnan(falling)]] = 0
     return ranks
 
 
 def _percent(value: float | None) -> float | None:
     return None if value is None else 100 * value
+
+
+def _score(benchmark: str) -> Callable[[RequestRow], float | None]:
+    return lambda line: line.benchmarks.get(benchmark)
 
 
 def _number(value: Value) -> float | None:
@@ -301,7 +326,7 @@ _NUMBERS: dict[str, Callable[[RequestRow], float | None]] = {
     "generation": lambda line: line.facts.generation,
     "co2": lambda line: line.facts.co2,
     "chat": lambda line: line.facts.chat_template,
-    "merged": lambda line: line.facts.merged,
+    "merged": lambda line: line.facts.merged or line.values["category"] == "merge",
     "moe": lambda line: line.facts.moe,
     "official": lambda line: line.facts.official,
     "available": lambda line: line.facts.available,

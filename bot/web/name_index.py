@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
@@ -16,7 +17,7 @@ class NameIndex:
     def __init__(self, names: Sequence[str]) -> None:
         self._names = names
         self._text = "\n".join(names)
-        self._starts = list(accumulate((len(name) + 1 for name in names), initial=0))
+        self._starts = array("L", accumulate((len(name) + 1 for name in names), initial=0))
 
     def containing(self, texts: Iterable[str]) -> set[int]:
         """The rows whose name contains one of `texts`: each is searched in the joined text of all names.

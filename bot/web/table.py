@@ -78,8 +78,8 @@ class RequestTable:
         lines = [rows.lines[at] for at in rows.with_scores]
         # A row of an earlier commit is shown as long as its request is.
         lines += [row for row in self._others if not row.path or row.path in self._lines]
-        leaderboard = LeaderboardRows(lines, self._flagged)
-        leaderboard.prepare(self._benchmarks)
+        leaderboard = LeaderboardRows(lines, self._flagged, self._benchmarks)
+        leaderboard.prepare()
         return leaderboard
 
     def _build_aside(self) -> None:

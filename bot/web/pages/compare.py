@@ -53,7 +53,7 @@ class CompareQuery:
 def compare(board: BoardReader, query: CompareQuery) -> CompareResponse:
     """Two to five evaluations side by side, with their differences from the first one."""
     rows = board.table.leaderboard()
-    selected = rows.select(Selection(flagged=True, deleted=True), board.columns)
+    selected = rows.select(Selection(flagged=True, deleted=True))
     wanted = [(name, rows.at(name)) for name in query.pin or ()]
     wanted += [(name, _best_of(rows, name)) for name in query.model or ()]
     numbers = list(dict.fromkeys(at for _, at in wanted if at is not None))[:MAX_PINNED]

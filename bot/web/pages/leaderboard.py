@@ -189,7 +189,7 @@ class LeaderboardQuery:
 def leaderboard(board: BoardReader, query: LeaderboardQuery) -> LeaderboardResponse:
     """The leaderboard: evaluations with rank, scores and facts, the best first by default."""
     rows, terms = board.table.leaderboard(), parse(query.q)
-    selected = rows.select(query.selection(board), board.columns, terms)
+    selected = rows.select(query.selection(board), terms)
     count = len(selected.order)
     offset = min(query.offset, max(0, count - 1) // query.limit * query.limit)
     shown = selected.order[offset : offset + query.limit].tolist()
@@ -210,7 +210,7 @@ def leaderboard(board: BoardReader, query: LeaderboardQuery) -> LeaderboardRespo
 def selected_rows(board: BoardReader, query: LeaderboardQuery) -> Iterator[LeaderboardRowView]:
     """All evaluations that the query selects, in its order, without regard to its part."""
     rows = board.table.leaderboard()
-    selected = rows.select(query.selection(board), board.columns, parse(query.q))
+    selected = rows.select(query.selection(board), parse(query.q))
     for at in selected.order.tolist():
         yield row_view(rows, selected, at, raw=query.raw)
 
@@ -226,7 +226,10 @@ def row_view(rows: LeaderboardRows, selected: Selected, at: int, *, raw: bool = 
     line: RequestRow = rows.lines[at]
     values, facts, category = line.values, line.facts, category_of(line)
     average, parameters = float(selected.averages[at]), values["parameters"]
-    scores = {name: 100 * value for name, value in facts.raw.items()} if raw else line.benchmarks
+    scores = line.benchmarks
+    if raw:
+        measured = zip(rows.benchmarks, facts.raw, strict=False)
+        scores = {name: 100 * value for name, value in measured if value is not None}
     return LeaderboardRowView(
         id=line.id or line.path,
         path=line.path,
@@ -238,7 +241,7 @@ def row_view(rows: LeaderboardRows, selected: Selected, at: int, *, raw: bool = 
         available=facts.available,
         average=None if math.isnan(average) else average,
         scores=scores,
-        errors={} if raw else line.errors,
+        errors={} if raw else dict(line.errors),
         parameters=parameters if isinstance(parameters, float) else None,
         precision=str(values["precision"]),
         weight_type=str(values["weights"]),

@@ -133,12 +133,13 @@ function cell(row, column) {
   if (column.kind === "score") return element("td", named, ...score(row.scores[column.key], row.errors[column.key]));
   const value = row[column.key];
   if (value === null || value === "") return element("td", named);
+  if (value.length > 24) named.title = value;
   if (column.kind === "flag") return element("td", named, value ? "yes" : "no");
   if (column.kind === "number") return element("td", named, precise(value));
   if (column.kind === "count") return element("td", named, value.toLocaleString("en"));
   if (column.kind === "code") return element("td", named, element("code", { title: value }, value.slice(0, 8)));
-  if (column.key === "base_model" && value.includes("/")) return element("td", named, element("a", { href: `/models/${encoded(value)}`, title: value }, value));
-  return element("td", named, element("span", { title: value }, value));
+  if (column.key === "base_model" && value.includes("/")) return element("td", named, element("a", { href: `/models/${encoded(value)}` }, value));
+  return element("td", named, value);
 }
 
 const line = (row, at) => element("tr", at === null ? {} : { "aria-rowindex": at + 2 }, ...visible().map((column) => cell(row, column)));

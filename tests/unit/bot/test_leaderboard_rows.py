@@ -36,14 +36,14 @@ def line(number: int, dice: random.Random) -> RequestRow:
         moe=dice.random() < 0.2,
         official=dice.random() < 0.2,
         available=dice.random() > 0.1,
-        raw={name: score / 200 for name, score in scores.items()},
+        raw=tuple(scores[name] / 200 if name in scores else None for name in NAMES),
     )
     return RequestRow(f"{number}.json", model, fold(model), "finished", 0.0, values, benchmarks=scores, facts=facts)
 
 
 LINES = [line(number, random.Random(number)) for number in range(300)]
 FLAGGED = frozenset({"org-1/model-1", "org-2/model-2"})
-ROWS = LeaderboardRows(LINES, (FLAGGED, frozenset()))
+ROWS = LeaderboardRows(LINES, (FLAGGED, frozenset()), NAMES)
 SELECTIONS = [
     Selection(),
     Selection(flagged=True, deleted=True),
@@ -65,7 +65,9 @@ def average(row: RequestRow, selection: Selection) -> float:
     names = [name for name in NAMES if name in selection.benchmarks] or list(NAMES)
     if not selection.raw and len(names) == len(NAMES):
         return row.average or 0.0
-    scores = {name: 100 * value for name, value in row.facts.raw.items()} if selection.raw else row.benchmarks
+    measured = zip(NAMES, row.facts.raw, strict=True)
+    raw = {name: 100 * value for name, value in measured if value is not None}
+    scores = raw if selection.raw else row.benchmarks
     return sum(scores[name] for name in names) / len(names) if set(names) <= scores.keys() else math.nan
 
 
@@ -94,7 +96,7 @@ def matches(row: RequestRow, selection: Selection) -> bool:
 @pytest.mark.parametrize("selection", SELECTIONS, ids=str)
 def test_a_selection_shows_what_a_plain_loop_shows(selection: Selection) -> None:
     """The same rows, ranked by the average of the shown benchmarks among the selected ones."""
-    selected = ROWS.select(selection, NAMES, parse(selection.query))
+    selected = ROWS.select(selection, parse(selection.query))
     rows = [row for row in LINES if matches(row, selection)]
     if selection.per_model:
         best: dict[str, float] = {}
@@ -116,7 +118,7 @@ def test_a_selection_shows_what_a_plain_loop_shows(selection: Selection) -> None
 def test_rows_without_a_value_come_last(sort: str, rising: bool) -> None:
     """In either direction; the others are in order."""
     selection = Selection(sort=sort, rising=rising, flagged=True, deleted=True)
-    order = ROWS.select(selection, NAMES).order
+    order = ROWS.select(selection).order
     values = [ROWS.average[at] if sort == "average" else ROWS.numbers(sort)[at] for at in order]
     known = [value for value in values if not math.isnan(value)]
     assert known == sorted(known, reverse=not rising)
@@ -131,9 +133,9 @@ def test_the_bars_above_the_size_filter_count_every_sized_row() -> None:
 
 def test_an_empty_board_has_no_rows() -> None:
     """Nothing fails without rows."""
-    empty = LeaderboardRows([], (frozenset(), frozenset()))
+    empty = LeaderboardRows([], (frozenset(), frozenset()), NAMES)
     for selection in SELECTIONS:
-        assert len(empty.select(selection, NAMES, parse(selection.query)).order) == 0
+        assert len(empty.select(selection, parse(selection.query)).order) == 0
     assert empty.models_like("a") == empty.values_like("licence", "m") == []
     assert sum(empty.size_counts) == 0
 
@@ -167,6 +169,6 @@ def test_a_row_of_the_table_becomes_an_evaluation() -> None:
     assert earlier.values["parameters"] is None
     assert earlier.benchmarks == {"MuSR": 12.5}
     facts = facts_of(row, ["MuSR"])
-    assert (facts.raw, facts.co2, facts.base_model) == ({"MuSR": 0.4}, None, "")
-    assert LeaderboardRows([earlier, foreign], (frozenset(), frozenset())).flagged.all()
+    assert (facts.raw, facts.co2, facts.base_model) == ((0.4,), None, "")
+    assert LeaderboardRows([earlier, foreign], (frozenset(), frozenset()), NAMES).flagged.all()
     assert other_row("x", {**row, "Average ⬆️": None}, ["MuSR"]) is None
