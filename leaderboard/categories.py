@@ -7,6 +7,7 @@ decide; the symbol counts only if the words say nothing.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from enum import StrEnum
 
 
@@ -36,6 +37,19 @@ _SYMBOLS = {
     ModelCategory.MULTIMODAL: "🌸",
     ModelCategory.UNKNOWN: "❓",
 }
+EXPLANATIONS: Mapping[ModelCategory, str] = {
+    ModelCategory.PRETRAINED: "Trained from nothing on a large body of text. It is made from no other model, and "
+    "others are made from it.",
+    ModelCategory.CONTINUED: "A pretrained model whose training on plain text went on with other text: more of it, a "
+    "language, a field of knowledge.",
+    ModelCategory.FINE_TUNED: "A pretrained model that was trained further for one task, or on one kind of text.",
+    ModelCategory.CHAT: "A model that was trained to follow instructions and to hold a conversation, by examples or by "
+    "preferences (IFT, RLHF, DPO).",
+    ModelCategory.MERGE: "Made by combining the weights of other models, without training. Merges often score "
+    "higher in tests than in use, so they are ranked apart.",
+    ModelCategory.MULTIMODAL: "A model that also takes pictures or sound; only its answers to text are evaluated.",
+}
+"""What each category is, for a person who chooses one."""
 # The order matters: "continuously pretrained" contains "pretrained"; "base merges and moerges" is a merge only.
 _WORDS = (
     (r"merge", ModelCategory.MERGE),

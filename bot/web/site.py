@@ -33,6 +33,7 @@ PAGES: tuple[Page[Any, Any], ...] = (
 )
 """Every page; those with a name in the menu are there in this order."""
 MENU = [(page.path, page.menu) for page in PAGES if page.menu]
+MENU.insert(2, ("/submit", "Submit"))  # bot/web/pages/submit.py: it is for one person, and has no JSON
 
 
 def site_routes(board: BoardReader, frame: Frame) -> APIRouter:
