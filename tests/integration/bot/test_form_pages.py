@@ -13,7 +13,13 @@ import redis
 
 from bot.probe import Probe
 from bot.web.asking import SyncAsker
+from bot.web.board import BoardReader
 from bot.web.incoming import client_name
+from bot.web.pages.mine import quota_of
+from leaderboard.policy import AdmissionPolicy
+from redis_state import clock
+from redis_state.board.entry import IndexEntry
+from redis_state.board.request_snapshot import RequestSnapshot
 from steward.valkey import Valkey
 from tests.support.board.sign_in import Browser, SignInSite, signing
 from tests.support.waiting import wait_until
@@ -250,3 +256,36 @@ def test_a_form_that_is_nonsense_is_shown_again(site: SignInSite) -> None:
     assert (answer.status_code, "It was not submitted" in shown(answer)) == (422, True)
     assert (value(answer, "model"), value(answer, "model_type")) == ("no model at all", "merge")
     assert browser.post("/submit", content=b"\xff\xfe").status_code == 403
+
+
+def test_a_person_sees_their_submissions_and_their_quota(site: SignInSite) -> None:
+    """State, position, start and link of each request; another person sees none of them, a stranger how to sign in."""
+    context = site.stand.context
+    path = PATH.replace("ada/good", "ada/mine").replace("float32", "4bit")
+    standing = RequestSnapshot(status="PENDING", time=clock.now() - 60)
+    entry = IndexEntry(path=path, model="ada/mine", state="waiting", submitter="olaf", attempt="x", standing=standing)
+    context.index.put(entry)
+    old = RequestSnapshot(status="FINISHED", time=clock.now() - 90 * 86_400)
+    finished = IndexEntry(path=path.replace("mine", "old"), model="ada/old", submitter="olaf", standing=old)
+    context.index.put(finished.changed(state="settled"))
+    hidden = RequestSnapshot(status="PENDING", time=clock.now(), access="private")
+    context.index.put(entry.changed(model="ada/secret", standing=hidden).model_copy(update={"path": f"x{path}"}))
+    browser = site.browser()
+    assert "Sign in to see yours" in shown(browser.get("/mine"))
+    browser.sign_in("olaf")
+    page = browser.get("/mine")
+    assert (page.status_code, page.headers["cache-control"]) == (200, "private, no-store")
+    assert re.search(rf'href="/requests/{path}">ada/mine</a>.*?waiting.*?\d+ of \d+', page.text, re.DOTALL)
+    assert "ada/old" in page.text
+    assert "secret" not in page.text
+    assert "No quota limits your submissions" in shown(page)
+    board = BoardReader(context)
+    context.board = (unlimited := context.board).model_copy(update={"admission": AdmissionPolicy(quota=3)})
+    assert (own := quota_of(board, "OLAF")) is not None
+    context.board = unlimited
+    assert (own.left, own.used, own.days) == (1, 2, 7), "one that waits and one that is private; not the old one"
+    other = site.browser()
+    other.sign_in("bob")
+    assert "ada/mine" not in other.get("/mine?cursor=nonsense").text
+    for one in (entry, finished, entry.model_copy(update={"path": f"x{path}"})):
+        context.index.drop(one.path)

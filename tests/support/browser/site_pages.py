@@ -12,6 +12,7 @@ PAGES = {
     **{page.template.replace("_", "-"): page.path for page in site.PAGES if "{" not in page.path},
     "check": "/check",
     "submit": "/submit",
+    "mine": "/mine",
     "queue-later": "/?after=25",
     "results-search": "/results?q=Hub+License:+apache-2.0;+Average:+%3E%3D+30&sort=IFEval",
     "requests-nothing": "/requests?q=Qwen3-8B-Instrukt",
