@@ -28,6 +28,8 @@ STATIC: Mapping[str, str] = {
     "leaderboard.css": "text/css; charset=utf-8",
     "leaderboard.js": "text/javascript; charset=utf-8",
     "maintain.css": "text/css; charset=utf-8",
+    "form.css": "text/css; charset=utf-8",
+    "form.js": "text/javascript; charset=utf-8",
     "icon.svg": "image/svg+xml",
 }
 FILES = {name: (resources.files("bot.web") / "static" / name).read_bytes() for name in STATIC}

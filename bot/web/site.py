@@ -48,6 +48,7 @@ class Menu:
 
     def __init__(self, pages: Iterable[Page[Any, Any]]) -> None:
         named = {page.menu: page.path for page in pages if page.menu}
+        named["Submit"] = "/submit"  # bot/web/pages/submit.py: it is for one person, and has no JSON
         self.first = [(named[name], name) for name in FIRST if name in named]
         self.more = [(path, name) for name, path in named.items() if name not in FIRST]
 

@@ -10,6 +10,9 @@ from tests.support.browser.seeded_large_board import LONG, path_of
 RUNNING, FAILED = "north-lab/OLMo-2-7B-SFT-v2", LONG.replace("Llama", "Broken")
 PAGES = {
     **{page.template.replace("_", "-"): page.path for page in site.PAGES if page.template and "{" not in page.path},
+    "check": "/check",
+    "submit": "/submit",
+    "mine": "/mine",
     "queue-later": "/queue?after=25",
     "leaderboard-search": "/?q=Hub+License:+apache-2.0;+Average:+%3E%3D+30&sort=IFEval",
     "requests-nothing": "/requests?q=Qwen3-8B-Instrukt",
