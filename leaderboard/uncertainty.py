@@ -83,8 +83,8 @@ class AnswerCollector:
         benchmark = self.benchmark
         fields = _object(doc) if benchmark.cluster or benchmark.stratum else {}
         shared, subject = fields.get(benchmark.cluster), fields.get(benchmark.stratum)
-        own = (self.task, question) if shared is None else (shared,)
-        return _number(benchmark.name, *own), _number(subject)
+        own = (shared,) if isinstance(shared, str | int) else (self.task, question)
+        return _number(benchmark.name, *own), _number(subject if isinstance(subject, str | int) else "")
 
     def answers(self) -> TaskAnswers | None:
         """The collected questions; None if there are none, or if one lacks a grade."""
@@ -100,9 +100,9 @@ class AnswerCollector:
 
 
 def _grade(value: object) -> tuple[float, float] | None:
-    """The sum and the number of a question's grades by one metric; None if they are no finite numbers."""
+    """The sum and the number of a question's grades by one metric; None if they are no numbers in 0-1."""
     values = value if isinstance(value, list) else [value]
-    if not values or not all(isinstance(each, int | float) and math.isfinite(each) for each in values):
+    if not values or not all(isinstance(each, int | float) and 0 <= each <= 1 for each in values):
         return None
     return float(sum(values)), float(len(values))
 
@@ -111,7 +111,7 @@ def _object(text: str) -> Mapping[str, Any]:
     """The JSON object in `text`; empty if the text was cut."""
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
 

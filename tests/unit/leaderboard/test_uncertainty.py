@@ -243,7 +243,7 @@ def test_rows_of_other_filters_do_not_count() -> None:
 def test_clusters_and_subjects_are_read_from_the_question() -> None:
     """Questions with the same value in the named field share a cluster; others, and cut ones, are their own."""
     docs = [{"story": "x", "kind": "p"}, {"story": "x", "kind": "q"}, {"story": "y", "kind": "p"}, {"kind": "q"}]
-    rows = [*(row(number, doc=doc) for number, doc in enumerate(docs)), row(4, doc=None), row(5)]
+    rows = [*(row(number, doc=doc) for number, doc in enumerate(docs)), row(4, doc={"story": [["x"]]}), row(5)]
     rows[5]["doc"] = '{"story": "x… [cut]'
     found = collected(rows, cluster="story", stratum="kind")
     assert found is not None
@@ -252,9 +252,9 @@ def test_clusters_and_subjects_are_read_from_the_question() -> None:
     assert found.strata[0] == found.strata[2] != found.strata[1] == found.strata[3]
 
 
-@pytest.mark.parametrize("grade", [None, "1.0", math.nan, math.inf, [], [None], {"a": 1}])
+@pytest.mark.parametrize("grade", [None, "1.0", math.nan, math.inf, 10**400, 1.5, -0.5, [], [None], {"a": 1}])
 def test_a_question_without_a_grade_leaves_the_error_unknown(grade: object) -> None:
-    """A grade that is no finite number is none."""
+    """A grade that is no number between 0 and 1 is none."""
     assert collected([row(0), row(1, grade)]) is None
     assert collected([]) is None
     assert collected([row(0), {**row(1), "metrics": "{… [cut]"}]) is None
