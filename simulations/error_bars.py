@@ -63,6 +63,8 @@ INSTRUCTIONS = np.array([0.55, 0.35, 0.10])
 """The share of IFEval's prompts with one, two and three instructions."""
 SAME_ANSWER = 0.8
 """How often a model gives the same answer to a question that is asked in several subsets."""
+TIED = 40
+"""Models on a board of models that tie; a twentieth of the replicates are such boards."""
 DIFFICULTY, UNDERSTANDING, QUESTION = 1.0, 0.7, 0.5
 """Standard deviations in logits: of a cluster's difficulty, of one model's luck with a cluster, of a question."""
 
@@ -225,17 +227,17 @@ class Boards:
     ranges: Integers
 
 
-def simulate(replicates: int, seed: int) -> Boards:
+def simulate(replicates: int, seed: int, models: tuple[Model, ...] = MODELS) -> Boards:
     """Simulate boards with new questions each."""
-    random, shape = np.random.default_rng(seed), (replicates, len(MODELS), len(SUITE.benchmarks) + 1)
+    random, shape = np.random.default_rng(seed), (replicates, len(models), len(SUITE.benchmarks) + 1)
     boards = Boards(np.zeros(shape), np.zeros(shape), np.zeros((*shape[:2], 2), int))
     for replicate in range(replicates):
         board = []
         for benchmark in SUITE.benchmarks:
             asked = questions(benchmark, random)
-            board.append(Answered(benchmark, asked, *grades(asked, MODELS, random)))
+            board.append(Answered(benchmark, asked, *grades(asked, models, random)))
         rows = []
-        for number, model in enumerate(MODELS):
+        for number, model in enumerate(models):
             answers = {name: task for part in board for name, task in part.answers(number).items()}
             scored = score(results(answers), SUITE)
             errors = standard_errors(answers, scored, SUITE).normalised
@@ -293,6 +295,12 @@ def figures(boards: Boards) -> dict[str, Any]:
     }
 
 
+def tied(replicates: int, seed: int) -> float:
+    """The percentage of rank ranges that hold all ranks, on boards whose models have the same ability."""
+    boards = simulate(replicates, seed, (Model(0.0),) * TIED)
+    return 100 * float((boards.ranges == (1, TIED)).all(axis=2).mean())
+
+
 def main() -> None:
     """Simulate and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -301,7 +309,11 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
     options = parser.parse_args()
     start = time.monotonic()
-    found = {**figures(simulate(options.replicates, options.seed)), "seconds": round(time.monotonic() - start, 1)}
+    found = figures(simulate(options.replicates, options.seed))
+    found[f"rank ranges of {TIED} tied models that hold all ranks, percent"] = tied(
+        max(1, options.replicates // 20), options.seed + 1
+    )
+    found["seconds"] = round(time.monotonic() - start, 1)
     for name, value in found.items():
         print(f"{name}: {value}")
     if options.json:
