@@ -56,6 +56,8 @@ PANELS = {
         "rename",
         "remove",
         "restore",
+        "publish-scores",
+        "unpublish-scores",
         "reject",
     ),
 }
