@@ -6,7 +6,6 @@ benchmark that they name. A score has to be of that very task, so the board file
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -15,10 +14,11 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from leaderboard.evaluations import MeasuredResults
+from leaderboard.results import results_time
 from leaderboard.suites import Suite
+from leaderboard.times import write_time
 
 RESULTS_FOLDER = ".eval_results/"
-_TIME = re.compile(r"results_(\d{4}-\d\d-\d\dT\d\d)-(\d\d)-(\d\d)")
 _COMMIT_DIGITS = 8
 
 
@@ -119,8 +119,8 @@ def _notes(measured: MeasuredResults, shots: int) -> Iterator[str]:
 
 
 def _date(path: str) -> str:
-    match = _TIME.match(path.rpartition("/")[2])
-    return f"{match[1]}:{match[2]}:{match[3]}Z" if match else ""
+    seconds = results_time(path)
+    return write_time(seconds) if seconds is not None else ""
 
 
 def eval_file(scores: Iterable[PageScore]) -> bytes:
