@@ -211,6 +211,23 @@ def test_an_answer_that_was_lost_opens_one(stand: ModelPagesDriver) -> None:
     assert stand.pulls() == [(1, "open")] and "pull request #1" in talk.replies()[-1]
 
 
+def test_after_redis_was_lost_the_daily_pass_finds_what_changed(stand: ModelPagesDriver) -> None:
+    """Nothing stores which models have a pull request: each model with results is looked at, by one call."""
+    stand.ask()
+    column = stand.context.board.model_pages["Navigation"].model_copy(update={"unit": "fraction"})
+    stand.context.board = stand.context.board.model_copy(update={"model_pages": {"Navigation": column}})
+    stand.context.redis.flushall()
+    stand.tick()
+    stand.settle()
+    stand.time += 120
+    stand.work()
+    assert stand.rows() == [(MODEL, 0.75, 1)]
+    stand.calls.clear()
+    stand.context.mark(model_page_key("ada/loud"))
+    stand.work()
+    assert len(stand.calls) == 1
+
+
 class Killed(BaseException):
     """The process is gone."""
 
