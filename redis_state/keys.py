@@ -122,6 +122,8 @@ class Keys:
     """Set: dirty keys of the threads that wait for the end of the request at a path."""
     relaunches = BoardKey("relaunches")
     """Sorted set: the causes of relaunches by people, by time."""
+    model_pages = BoardKey("model-pages")
+    """Sorted set: models on whose repo a pull request with scores was opened within a day, by time."""
     waiting = BoardKey("waiting")
     """Hash: path of a request that waits for dispatch → JSON of the facts that decide its position."""
     waiting_changes = BoardKey("waiting-changes")
