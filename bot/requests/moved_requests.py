@@ -60,6 +60,7 @@ def take_over(context: BoardContext, former: IndexEntry, entry: IndexEntry) -> I
     return entry.changed(
         standing=entry.standing.with_details(details) if entry.standing.results else entry.standing,
         submitter=former.submitter,
+        submitter_id=former.submitter_id,
         submitted=former.submitted,
         base_model=former.base_model,
         base_sha=former.base_sha,

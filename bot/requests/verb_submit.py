@@ -54,6 +54,7 @@ def submit_model(context: BoardContext, person: Person, arguments: Arguments, *,
         base_model=arguments.get("base_model", ""),
         use_chat_template=arguments.get("chat_template") == "yes",
         submitter=person.name,
+        submitter_id=person.id,
     )
     return submitting.submit(context, command, cause=cause, may_resubmit=may_resubmit(context, person))
 
