@@ -165,6 +165,8 @@ class Keys:
 
     # --- facts from the Hub, except requests: heads, threads, people, decisions, flags, adoption; all can be read again
 
+    renamed = BoardKey("renamed")
+    """Hash: former name of a model, in lower case → its next name on the board."""
     head = BoardKeyOf("head")
     """String: the last commit of a repo whose changes were marked dirty."""
     newest = BoardKeyOf("newest")

@@ -21,6 +21,8 @@ from leaderboard.search import MisreadTerm, Query
 from redis_state.board.entry import IndexEntry
 from redis_state.clock import iso
 
+MAX_RENAMES = 10
+"""Names that a model had one after the other."""
 SCORES_EXAMPLE: dict[str, Any] = {
     "path": PATH,
     "model": "ada/tiny",
@@ -78,6 +80,14 @@ class BoardReader:
     def public_entries(self, model: str) -> list[IndexEntry]:
         """All public requests of a model. Case does not matter."""
         return [entry for entry in self.context.index.of_model(model) if not entry.is_private]
+
+    def renamed(self, model: str) -> str:
+        """The present name of a model that was renamed, if it has public requests; else ""."""
+        for _ in range(MAX_RENAMES):
+            model = self.context.index.renamed(model)
+            if not model or self.public_entries(model):
+                return model
+        return ""
 
     def scores_of(self, entry: IndexEntry) -> EvaluationScoresView | None:
         """The scores of a request; None if it was not evaluated."""

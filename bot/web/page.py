@@ -8,9 +8,10 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Generic, TypeVar
+from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Query, Request
-from fastapi.responses import Response
+from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel
 
 from bot.read_models.models import ErrorResponse
@@ -85,6 +86,8 @@ def page_routes(page: Page[Q, V], board: BoardReader, frame: Frame) -> APIRouter
         try:
             view = page.read(board, query)
         except NotPublic as error:
+            if (moved := _redirect(page, board, error)) is not None:
+                return moved
             return frame.page(request, "missing", status=404, what=error.kind, said=error.name[:300])
         return frame.page(request, page.template, found=view, asked=query, **page.more_values(board, query, view))
 
@@ -101,6 +104,22 @@ def page_routes(page: Page[Q, V], board: BoardReader, frame: Frame) -> APIRouter
             responses=MISSING if "{" in page.path else None,
         )
         def json(request: Request, query: Annotated[Q, Depends(page.query)]) -> Response:
-            return answer(request, page.read(board, query))
+            try:
+                return answer(request, page.read(board, query))
+            except NotPublic as error:
+                if (moved := _redirect(page, board, error, api=True)) is not None:
+                    return moved
+                raise
 
     return routes
+
+
+def _redirect(page: Page[Q, V], board: BoardReader, error: NotPublic, *, api: bool = False) -> Response | None:
+    """The redirect to the page of a model that was renamed; None for anything else.
+
+    Browsers ask again each time: another model may get the former name.
+    """
+    if error.kind != "model" or not (name := board.renamed(error.name)):
+        return None
+    address = (page.api_path if api else page.path).partition("{")[0] + quote(name)
+    return RedirectResponse(address, 301, {"cache-control": "no-cache"})
