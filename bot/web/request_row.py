@@ -105,7 +105,8 @@ def row_of(
         entry.weights,
         sys.intern(suite),
         benchmarks,
-        facts=facts,
+        scored.errors if scored is not None and scored.errors else NO_ERRORS,
+        facts,
     )
 
 
