@@ -87,8 +87,14 @@ class BotSettings(SharedSettings):
     public_url: str = Field(
         default="",
         pattern=r"^(https?://[\w.\-\[\]:]+)?/?$",
-        description="address of the pages outside a Space, to which browsers return after sign-in",
+        description="address of the pages outside a Space: browsers return there after sign-in, and badges link to it",
     )
+
+    @property
+    def site_address(self) -> str:
+        """The address of the pages, without a slash at the end; "" where neither a setting nor a Space names it."""
+        host = self.space_host.split(",")[0].strip()
+        return self.public_url.rstrip("/") or (f"https://{host}" if host else "")
 
     def read_board(self) -> Board:
         """The board in the board file. Raises SettingsError."""

@@ -37,6 +37,7 @@ from bot.web.maintain.api import maintain_api_routes
 from bot.web.maintain.routes import maintain_routes
 from bot.web.maintain.views import MaintenanceReader
 from bot.web.metrics import metric_routes
+from bot.web.pages.badges import badge_routes
 from bot.web.pages.check import check_page_routes
 from bot.web.pages.mine import mine_routes
 from bot.web.pages.submit import submit_page_routes
@@ -74,7 +75,7 @@ def create_app(settings: BotSettings) -> WebApp:
     """The application. Raises RedisMissing or SettingsError, with a message for the operator, if it cannot run."""
     board, secrets, app_on_hub = settings.read_board(), settings.secrets(), app_of(settings)
     context = read_only_context(settings, board)
-    views = BoardReader(context)
+    views = BoardReader(context, settings.site_address)
     redis = connect_inbox(settings.redis_url)
 
     @asynccontextmanager
@@ -118,6 +119,7 @@ def _add_pages_and_api(app: WebApp, settings: BotSettings, views: BoardReader, v
     for routes in (
         api_routes(views.pages, checks),
         chart_routes(views),
+        badge_routes(views),
         submit_routes(submitting),
         check_page_routes(checks, frame),
         submit_page_routes(submitting, checks, frame),

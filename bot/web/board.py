@@ -14,6 +14,7 @@ from bot.read_models.models import PATH, ApiModel
 from bot.web.charts.comparing import Comparing
 from bot.web.charts.times import TimingReader
 from bot.web.flags import FlagReader
+from bot.web.lineage import LineageReader
 from bot.web.request_row import RequestRow, category_of
 from bot.web.rows import RequestRows
 from bot.web.table import RequestTable
@@ -68,14 +69,17 @@ class EvaluationScoresView(ApiModel):
 class BoardReader:
     """The readers of one board, which its pages share between threads."""
 
-    def __init__(self, context: BoardContext) -> None:
+    def __init__(self, context: BoardContext, address: str = "") -> None:
         self.context = context
+        self.address = address
+        """The address of these pages, if the settings name it."""
         self.table = RequestTable(context)
         self.pages = QueueReader(context)
         self.columns = [benchmark.name for benchmark in context.suite.benchmarks]
         self.times = TimingReader(context)
         self.comparing = Comparing(self.table)
         self.flags = FlagReader(context.flag_book)
+        self.lineage = LineageReader(self.table)
 
     def public_entries(self, model: str) -> list[IndexEntry]:
         """All public requests of a model. Case does not matter."""

@@ -1,0 +1,143 @@
+"""A model's page, its JSON and its badge, on a real queue server."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+import redis
+
+from redis_state.board.index import Index
+from redis_state.board.scoreboard import Scoreboard
+from redis_state.keys import Keys
+from steward.valkey import Valkey
+from tests.support.board.page_client import Client, Reader, page, serving
+from tests.support.board.seeded_board import BENCHMARKS, entry, flag, path_of, put_flags, score
+
+KEYS = Keys("models-pages")
+HOSTILE = "eve/\"'><svg onload=alert(1)>]](x){{7*7}}\\end"
+MODELS = (
+    ("ada/root", 30.0, "pretrained", ""),
+    ("ada/trunk", 40.0, "chat", "ada/ROOT"),
+    ("bob/leaf", 50.0, "chat", "ada/trunk"),
+    ("bob/twig", 45.0, "merge", "ada/trunk"),
+    ("eve/copied", 80.0, "chat", "ada/trunk"),
+    ("fay/loop", 20.0, "chat", "fay/pool"),
+    ("fay/pool", 21.0, "chat", "fay/loop"),
+    ("gus/alone", 35.0, "chat", "elsewhere/base"),
+    (HOSTILE, 10.0, "chat", HOSTILE.upper()),
+)
+
+
+@pytest.fixture(scope="module")
+def site(valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    """A board with models made from others; one of them was evaluated at two commits and two precisions."""
+    with redis.Redis.from_url(valkey.url) as client:
+        furnish(client, KEYS)
+    yield from serving(valkey, tmp_path_factory.mktemp("models"), KEYS.board)
+
+
+def furnish(client: redis.Redis, keys: Keys) -> None:
+    """Models made from others, with earlier evaluations of bob/leaf and one by another program."""
+    index, scores = Index(client, keys), Scoreboard(client, keys)
+    for number, (model, average, category, base) in enumerate(MODELS):
+        path = path_of(model if model != HOSTILE else "eve/hostile")
+        more: dict[str, Any] = {"category": category, "base_model": base, "licence": "mit", "parameters": 7 * 10**9}
+        one = entry(model, "settled", "FINISHED", number=number, path=path, thread=7, **more)
+        index.put(one)
+        score(scores, one, average, category)
+    half = entry("bob/leaf", "settled", "FINISHED", number=5, path=path_of("bob/leaf", "float16"), category="chat")
+    index.put(half, entry("bob/waits", "waiting", "PENDING", attempt="1"))
+    score(scores, half, 49.0, "chat")
+    row = {"Model sha": "c" * 40, "Precision": "bfloat16", "Weight type": "Original", "Submission Date": "2026-01-02"}
+    other = {**row, **dict.fromkeys(BENCHMARKS, 44.0), "Average ⬆️": 44.0}
+    mapping = {
+        f"{path_of('bob/leaf')}@{'c' * 40}": json.dumps({**other, "fullname": "bob/leaf"}),
+        "hal/imported": json.dumps({**other, "fullname": "hal/imported"}),
+    }
+    client.hset(keys.other_table_rows, mapping=mapping)
+    client.incr(keys.other_table_rows_version)
+    put_flags(client, keys, flag("eve/copied"))
+
+
+def model(site: Client, name: str) -> Any:
+    """The JSON of a model."""
+    answer = site.get(f"/api/models/{name}")
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def test_a_model_has_rank_and_every_evaluation_with_what_changed(site: Client) -> None:
+    """The newest comes first; each is compared with the one before it of the same precision, else with any before."""
+    found = model(site, "Bob/LEAF")
+    assert (found["model"], found["best"]["rank"], found["ranked"]) == ("bob/leaf", 1, 11)
+    newest, half, oldest = found["evaluations"]
+    assert [one["row"]["average"] for one in (newest, half, oldest)] == [50.0, 49.0, 44.0]
+    assert (newest["before"], newest["changed"]) == (oldest["row"]["id"], ["commit"])
+    assert newest["differences"]["average"] == {"value": 6.0, "margin": None}
+    assert set(newest["differences"]) == {*BENCHMARKS, "average"}
+    assert (half["before"], half["changed"]) == (oldest["row"]["id"], ["commit", "precision"])
+    assert (oldest["before"], oldest["changed"], oldest["differences"]) == ("", [], {})
+    text = page(site, "/models/bob/leaf")
+    assert "+6.00" in text
+    assert "another commit than" in text
+    assert f'/compare?pin={path_of("bob/leaf").replace("/", "%2F")}"' in text
+    assert "discussions/7" in text
+
+
+def test_lineage_links_parents_and_children(site: Client) -> None:
+    """Case does not matter; a base that was not evaluated has no link to a page; a circle ends."""
+
+    def names(name: str, side: str) -> list[str]:
+        return [one["model"] for one in model(site, name)["lineage"][side]]
+
+    assert names("bob/leaf", "parents") == ["ada/trunk", "ada/root"]
+    assert names("ada/trunk", "children") == ["eve/copied", "bob/leaf", "bob/twig"]
+    assert [one["flagged"] for one in model(site, "ada/trunk")["lineage"]["children"]] == [True, False, False]
+    assert names("ada/root", "children") == ["ada/trunk"]
+    assert names("fay/loop", "parents") == names("fay/loop", "children") == ["fay/pool"]
+    assert model(site, "gus/alone")["lineage"]["parents"] == [
+        {"model": "elsewhere/base", "evaluated": False, "rank": 0, "average": None, "category": "", "flagged": False}
+    ]
+    text = page(site, "/models/bob/leaf")
+    assert 'href="/models/ada/trunk"' in text
+    assert 'href="/models/elsewhere/base"' not in page(site, "/models/gus/alone")
+
+
+def test_a_row_by_another_program_has_a_page(site: Client) -> None:
+    """The leaderboard links to it, so it is there, without a request."""
+    assert model(site, "hal/imported")["requests"] == []
+    assert "It has not been submitted." in page(site, "/models/hal/imported")
+
+
+def test_a_badge_tells_rank_and_average(site: Client) -> None:
+    """It is an image without script, style and font, which other sites may show and cache."""
+    answer = site.get("/badges/bob/leaf.svg")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "image/svg+xml"
+    assert answer.headers["cache-control"] == "public, max-age=300"
+    assert answer.headers["cross-origin-resource-policy"] == "cross-origin"
+    root = ElementTree.fromstring(answer.content)  # noqa: S314  our own
+    texts = [node.text for node in root.iter() if node.tag.endswith("}text")]
+    assert texts == ["Demo", "rank 1 · 50.00"]
+    assert site.get("/badges/bob/leaf.svg", headers={"if-none-match": answer.headers["etag"]}).status_code == 304
+    assert b"flagged" in site.get("/badges/eve/copied.svg").content
+    assert b"not evaluated yet" in site.get("/badges/bob/waits.svg").content
+    assert site.get("/badges/no/body.svg").status_code == 404
+
+
+def test_a_name_that_is_an_attack_is_text_everywhere(site: Client) -> None:
+    """On the page, in the badge, in Markdown and in BibTeX."""
+    answer = site.get(f"/badges/{HOSTILE.replace('/', '%2F')}.svg")
+    root = ElementTree.fromstring(answer.content)  # noqa: S314  our own
+    assert {node.tag.rpartition("}")[2] for node in root.iter()} == {"svg", "title", "rect", "path", "text"}
+    text = page(site, f"/models/{HOSTILE}")
+    tags = Reader(text).tags
+    assert "svg" not in [tag for tag, _ in tags]
+    assert not [name for _, attributes in tags for name in attributes if name == "style" or name.startswith("on")]
+    badge, citation = text.partition("<h2>Badge</h2>")[2].split("<h2>Cite these scores</h2>")
+    assert badge.count("](") == 2, "the Markdown is one image and one link"
+    assert "\\end" not in citation, "TeX runs no command of a stranger"
