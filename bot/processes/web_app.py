@@ -40,6 +40,7 @@ from bot.web.metrics import metric_routes
 from bot.web.pages.badges import badge_routes
 from bot.web.pages.check import check_page_routes
 from bot.web.pages.mine import mine_routes
+from bot.web.pages.plots import plot_routes
 from bot.web.pages.submit import submit_page_routes
 from bot.web.pages.times import chart_routes
 from bot.web.signin.app import app_of
@@ -119,6 +120,7 @@ def _add_pages_and_api(app: WebApp, settings: BotSettings, views: BoardReader, v
     for routes in (
         api_routes(views.pages, checks),
         chart_routes(views),
+        plot_routes(views),
         badge_routes(views),
         submit_routes(submitting),
         check_page_routes(checks, frame),

@@ -12,6 +12,7 @@ from bot.core.context import BoardContext
 from bot.read_models.lists import QueueReader
 from bot.read_models.models import PATH, ApiModel
 from bot.web.charts.comparing import Comparing
+from bot.web.charts.plots import PlotReader
 from bot.web.charts.times import TimingReader
 from bot.web.flags import FlagReader
 from bot.web.lineage import LineageReader
@@ -79,6 +80,7 @@ class BoardReader:
         self.times = TimingReader(context)
         self.comparing = Comparing(self.table)
         self.flags = FlagReader(context.flag_book)
+        self.plots = PlotReader(self.table)
         self.lineage = LineageReader(self.table)
 
     def public_entries(self, model: str) -> list[IndexEntry]:

@@ -50,7 +50,7 @@ class LineageReader:
         rows = self._table.leaderboard()
         children = self._children(rows, model)
         return LineageView(
-            parents=[relative(rows, name, best_of(rows, name)) for name in parents(rows, model)],
+            parents=[relative(rows, name, rows.best_of(name)) for name in parents(rows, model)],
             children=[relative(rows, rows.lines[at].model, at) for at in children[:MAX_CHILDREN]],
             children_count=len(children),
         )
@@ -79,25 +79,14 @@ class LineageReader:
         return cache[1]
 
 
-def of_model(rows: LeaderboardRows, model: str) -> list[int]:
-    """The evaluations of the model with exactly this name, in any case."""
-    name = fold(model)
-    return [at for at in sorted(rows.named(name)) if rows.lines[at].folded == name]
-
-
-def best_of(rows: LeaderboardRows, model: str) -> int | None:
-    """The evaluation of the model that has the best average."""
-    return max(of_model(rows, model), key=lambda at: rows.average[at], default=None)
-
-
 def parents(rows: LeaderboardRows, model: str) -> list[str]:
     """The base model, its base, and so on; a name that comes again ends the list."""
     names, seen = list[str](), {fold(model)}
-    base = _base(rows, of_model(rows, model))
+    base = _base(rows, rows.of_model(model))
     while base and fold(base) not in seen and len(names) < MAX_PARENTS:
         names.append(base)
         seen.add(fold(base))
-        base = _base(rows, of_model(rows, base))
+        base = _base(rows, rows.of_model(base))
     return names
 
 

@@ -18,7 +18,6 @@ from bot.web.board import BoardReader
 from bot.web.charts.drawing import cut
 from bot.web.frame import as_path
 from bot.web.leaderboard_rows import Selection
-from bot.web.lineage import best_of
 from bot.web.pages.leaderboard import LeaderboardRowView
 
 HEADERS = {
@@ -43,7 +42,7 @@ def badge_routes(board: BoardReader) -> APIRouter:
     def badge(request: Request, name: Annotated[str, Path(max_length=200)]) -> Response:
         present = name if board.public_entries(name) else board.renamed(name) or name
         rows = board.table.leaderboard()
-        best = best_of(rows, present)
+        best = rows.best_of(present)
         if best is None and not board.public_entries(present):
             return Response(status_code=404)
         title = board.context.board.title

@@ -15,7 +15,7 @@ from bot.web.charts.models import ComparisonView
 from bot.web.charts.pictures import model_chart
 from bot.web.flags import FlagView
 from bot.web.leaderboard_rows import LeaderboardRows, Selection
-from bot.web.lineage import LineageView, best_of, of_model
+from bot.web.lineage import LineageView
 from bot.web.page import NotPublic, Page
 from bot.web.pages.badges import citation, markdown
 from bot.web.pages.compare import CompareQuery, DifferenceView, compare
@@ -83,12 +83,12 @@ def model(board: BoardReader, query: ModelQuery) -> ModelResponse:
     """All of a model's scores, requests, relatives and flags."""
     entries, flags = board.public_entries(query.name), board.flags.of(query.name)
     rows = board.table.leaderboard()
-    numbers = of_model(rows, query.name)
+    numbers = rows.of_model(query.name)
     if not entries and not flags and not numbers:
         raise NotPublic("model", "model of this name", query.name)
     entries.sort(key=lambda entry: (-entry.time, entry.path))
     requests = serializers.summaries(board.context, entries)
-    shown, best = rows.select(Selection()), best_of(rows, query.name)
+    shown, best = rows.select(Selection()), rows.best_of(query.name)
     exact_name = rows.lines[best].model if best is not None else requests[0].model if requests else flags[0].model
     return ModelResponse(
         model=exact_name,

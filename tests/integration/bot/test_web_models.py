@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 import pytest
 import redis
 
+from bot.web.charts.drawing import POLICY
 from redis_state.board.index import Index
 from redis_state.board.scoreboard import Scoreboard
 from redis_state.keys import Keys
@@ -141,3 +142,31 @@ def test_a_name_that_is_an_attack_is_text_everywhere(site: Client) -> None:
     badge, citation = text.partition("<h2>Badge</h2>")[2].split("<h2>Cite these scores</h2>")
     assert badge.count("](") == 2, "the Markdown is one image and one link"
     assert "\\end" not in citation, "TeX runs no command of a stranger"
+
+
+def test_plots_show_the_best_of_each_size_and_of_each_day(site: Client) -> None:
+    """Page and JSON have the same dots; one type can be selected; flagged models are left out."""
+    found = site.get("/api/plots").json()
+    assert (found["count"], found["drawn"], len(found["dots"])) == (8, 8, 8), "the best evaluation of each model"
+    assert [one["model"] for one in found["dots"] if one["best"]] == ["bob/leaf"]
+    assert "eve/copied" not in [one["model"] for one in found["dots"]]
+    text = page(site, "/plots")
+    assert all(f'href="/models/{one["model"]}"' in text for one in found["dots"] if "eve" not in one["model"])
+    assert "8 models. The best is bob/leaf with 50.00, 7 billion parameters." in text
+    times = site.get("/api/plots", params={"by": "time", "type": "chat"}).json()
+    assert {one["category"] for one in times["dots"]} == {"chat"}
+    assert times["dots"][0]["model"] == "bob/leaf"
+    best = [one for one in times["dots"] if one["best"]]
+    assert [one["submitted"] for one in best] == sorted((one["submitted"] for one in best), reverse=True)
+    assert "There is nothing to draw" in page(site, "/plots", type="multimodal")
+
+
+def test_a_plot_is_an_image_to_embed(site: Client) -> None:
+    """It has its own address, a content policy and an ETag; without dots there is none."""
+    answer = site.get("/charts/plots/time.svg", params={"type": "chat", "width": "760"})
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/svg+xml")
+    assert answer.headers["content-security-policy"] == POLICY
+    assert b"Average by date of submission, chat models" in answer.content
+    assert site.get("/charts/plots/parameters.svg").content == site.get("/charts/plots/parameters.svg?type=x").content
+    for path in ("/charts/plots/other.svg", "/charts/plots/time.svg?type=multimodal"):
+        assert site.get(path).status_code == 404
