@@ -7,7 +7,6 @@ decide; the symbol counts only if the words say nothing.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from enum import StrEnum
 
 
@@ -27,7 +26,21 @@ class ModelCategory(StrEnum):
         """The emoji of the category."""
         return _SYMBOLS[self]
 
+    @property
+    def explanation(self) -> str:
+        """What the category holds, and why it is ranked apart."""
+        return _EXPLANATIONS[self]
 
+
+_EXPLANATIONS = {
+    ModelCategory.PRETRAINED: "Trained on raw text only: the base on which others build, so progress here counts most.",
+    ModelCategory.CONTINUED: "A base model trained on, with more raw text, often of one language or one subject.",
+    ModelCategory.FINE_TUNED: "Trained further on examples of particular tasks or subjects.",
+    ModelCategory.CHAT: "Trained on instructions or preferences (SFT, DPO, RLHF). Its scores depend on the prompt.",
+    ModelCategory.MERGE: "Weights of several models combined. Its test scores can exceed its real abilities.",
+    ModelCategory.MULTIMODAL: "Reads more than text, such as pictures; it is evaluated on text alone.",
+    ModelCategory.UNKNOWN: "Its submission names no category.",
+}
 _SYMBOLS = {
     ModelCategory.PRETRAINED: "🟢",
     ModelCategory.CONTINUED: "🟩",
@@ -37,19 +50,6 @@ _SYMBOLS = {
     ModelCategory.MULTIMODAL: "🌸",
     ModelCategory.UNKNOWN: "❓",
 }
-EXPLANATIONS: Mapping[ModelCategory, str] = {
-    ModelCategory.PRETRAINED: "Trained from nothing on a large body of text. It is made from no other model, and "
-    "others are made from it.",
-    ModelCategory.CONTINUED: "A pretrained model whose training on plain text went on with other text: more of it, a "
-    "language, a field of knowledge.",
-    ModelCategory.FINE_TUNED: "A pretrained model that was trained further for one task, or on one kind of text.",
-    ModelCategory.CHAT: "A model that was trained to follow instructions and to hold a conversation, by examples or by "
-    "preferences (IFT, RLHF, DPO).",
-    ModelCategory.MERGE: "Made by combining the weights of other models, without training. Merges often score "
-    "higher in tests than in use, so they are ranked apart.",
-    ModelCategory.MULTIMODAL: "A model that also takes pictures or sound; only its answers to text are evaluated.",
-}
-"""What each category is, for a person who chooses one."""
 # The order matters: "continuously pretrained" contains "pretrained"; "base merges and moerges" is a merge only.
 _WORDS = (
     (r"merge", ModelCategory.MERGE),

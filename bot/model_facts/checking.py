@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from bot.core.context import BoardContext
-from bot.model_facts.board_facts import gather_board_facts
+from bot.model_facts.board_facts import at_evaluated_commit, gather_board_facts
 from bot.model_facts.model import gather_model_facts
 from leaderboard.admission.facts import ModelFacts
 from leaderboard.admission.rules import Verdict, judge
@@ -59,6 +59,8 @@ def gather_submission(context: BoardContext, request: Request, submitter: str, *
     `revision` is the commit that is pinned for the request, if any. Raises HubError where the Hub does not answer.
     """
     facts = facts_of(context, request, revision=revision)
+    if not revision:
+        facts = at_evaluated_commit(context, request, facts)
     return Submission(request, facts, context.board, gather_board_facts(context, request, facts, submitter))
 
 

@@ -44,6 +44,7 @@ class SubmitCommand:
     base_model: str
     use_chat_template: bool
     submitter: str
+    submitter_id: str
     model_type: str = ""
     """The category; "" where the person names none."""
 
@@ -181,7 +182,7 @@ def _fields(context: BoardContext, request: Request, command: SubmitCommand, sha
         "job_start_time": None,
         "use_chat_template": command.use_chat_template,
         "sender": command.submitter,
-        "steward": {"submitter": command.submitter, "causes": [cause]},
+        "steward": {"submitter": command.submitter, "submitter_id": command.submitter_id, "causes": [cause]},
     }
 
 

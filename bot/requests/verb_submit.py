@@ -58,6 +58,7 @@ def submit_model(context: BoardContext, person: Person, arguments: Arguments, *,
         model_type=read_category(arguments["type"]).value if "type" in arguments else "",
         use_chat_template=arguments.get("chat_template") == "yes",
         submitter=person.name,
+        submitter_id=person.id,
     )
     return submitting.submit(context, command, cause=cause, may_resubmit=may_resubmit(context, person))
 

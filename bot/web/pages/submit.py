@@ -24,7 +24,7 @@ from bot.web.pages.check import form_values, outcome_of
 from bot.web.submission_form import SubmissionForm, read_form
 from bot.web.submit import Submitting, arguments_in, submission_of
 from bot.web.visitors import FORM_TOKEN, Visitor
-from leaderboard.categories import EXPLANATIONS, read_category
+from leaderboard.categories import ModelCategory, read_category
 from redis_state.board.messages import ApiSubmission
 
 SUBMIT, SENT = "/submit", "/submit/sent"
@@ -95,7 +95,11 @@ class SubmitPages:
             is_refused=error is not None,
             form_token=visitor.form_token,
             key=new_key(),
-            categories=[(category.value, category.symbol, words) for category, words in EXPLANATIONS.items()],
+            categories=[
+                (category.value, category.symbol, category.explanation)
+                for category in ModelCategory
+                if category is not ModelCategory.UNKNOWN
+            ],
             **values,
         )
 
