@@ -91,6 +91,24 @@ def worker_rights(context: BoardContext, worker: Hub | None) -> Checks:
         yield Check("worker details", "error", f"Workers may not publish in {namespace}: every attempt is lost.", fix)
 
 
+def models_token(context: BoardContext) -> Checks:
+    """Whether the token for models' pages may open pull requests, and may write to none of the board's repos."""
+    if context.models_hub is None:
+        return
+    rights = rights_of(context.models_hub)
+    if missing := rights.missing(f"{rights.name}/x", TALK):
+        fix = f"Add {' and '.join(missing)} for all repos to the token in STEWARD_MODEL_PR_TOKEN."
+        yield Check("models token", "error", f"The token of {rights.name} may open no pull request on models.", fix)
+    fix = "Give STEWARD_MODEL_PR_TOKEN a fine-grained token that may write in discussions alone."
+    for repo in shared(context):
+        if (answer := _write_attempt(context.models_hub, repo)) is not None:
+            yield Check("models token", "error", f"It seems that it may write to {repo.id}: {answer}", fix)
+            return
+    if not missing:
+        words = f"{rights.name} may open pull requests on models, and writes to none of the board's repos."
+        yield Check("models token", "ok", words)
+
+
 def readable_logs(context: BoardContext) -> Checks:
     """Who can read the logs, and whether logs that not everybody may read have a repo."""
     logs, private = context.logs, context.private_logs

@@ -15,8 +15,11 @@ from bot.core.context import model_page_key
 from bot.core.settings import BotSettings, SettingsError
 from bot.probe import Probe
 from bot.processes.sync_process import open_board_context
+from bot.setup.doctor.examining import examine
+from hub.client import Hub
 from hub.comments import marked
 from leaderboard.effects import Effect, EffectMode
+from tests.support.board.board_driver import BOT
 from tests.support.board.board_file import BOARD
 from tests.support.board.discussion import Discussion
 from tests.support.board.model_pages import (
@@ -209,6 +212,23 @@ def test_an_answer_that_was_lost_opens_one(stand: ModelPagesDriver) -> None:
         stand.time += 600
         stand.work()
     assert stand.pulls() == [(1, "open")] and "pull request #1" in talk.replies()[-1]
+
+
+def test_the_doctor_looks_at_the_token(stand: ModelPagesDriver) -> None:
+    """A token for discussions alone is as it should be; the bot's own, or one that may only read, is an error."""
+
+    def found() -> list[tuple[str, str]]:
+        return [(check.state, check.words) for check in examine(stand.context) if check.name == "models token"]
+
+    words = "scores may open pull requests on models, and writes to none of the board's repos."
+    assert found() == [("ok", words)]
+    good = stand.context.models_hub
+    for token, sentence in ((BOT, "may write to board/requests"), ("hf_reads", "may open no pull request")):
+        stand.context.models_hub = Hub(stand.hub.url, token)
+        ((state, told),) = found()
+        assert state == "error" and sentence in told
+        stand.context.models_hub.close()
+    stand.context.models_hub = good
 
 
 def test_after_redis_was_lost_the_daily_pass_finds_what_changed(stand: ModelPagesDriver) -> None:
