@@ -8,6 +8,7 @@ from hub.client import Hub
 from hub.errors import BadToken, Denied, HubError, NotFound, RepoNotFound
 from hub.records import Repo, WriteFile
 from hub.rights import TALK, WRITE, rights_of
+from leaderboard.options import Effect, EffectMode
 
 NEVER = "0" * 40
 """A commit id that no branch has: a commit with this parent never lands."""
@@ -94,6 +95,10 @@ def worker_rights(context: BoardContext, worker: Hub | None) -> Checks:
 def models_token(context: BoardContext) -> Checks:
     """Whether the token for models' pages may open pull requests, and may write to none of the board's repos."""
     if context.models_hub is None:
+        if context.board.model_pages and context.effects.mode(Effect.MODEL_PR) is not EffectMode.OFF:
+            words = "The token for models' pages is not set here, so its rights could not be checked."
+            fix = "Run this with STEWARD_MODEL_PR_TOKEN or STEWARD_MODEL_PR_TOKEN_FILE set."
+            yield Check("models token", "warning", words, fix)
         return
     rights = rights_of(context.models_hub)
     if missing := rights.missing(f"{rights.name}/x", TALK):

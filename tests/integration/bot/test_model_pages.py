@@ -10,6 +10,7 @@ import pytest
 import redis
 import yaml
 from huggingface_hub import HfApi, parse_eval_result_entries
+from pydantic import SecretStr
 
 from bot.core.context import model_page_key
 from bot.core.settings import BotSettings, SettingsError
@@ -228,6 +229,8 @@ def test_the_doctor_looks_at_the_token(stand: ModelPagesDriver) -> None:
         ((state, told),) = found()
         assert state == "error" and sentence in told
         stand.context.models_hub.close()
+    stand.context.models_hub = None
+    assert [state for state, _ in found()] == ["warning"]
     stand.context.models_hub = good
 
 
@@ -345,9 +348,12 @@ def test_a_process_does_not_start_with_half_a_setting(tmp_path: Path, valkey_url
         open_board_context(settings)
     file.write_text(BOARD.replace("effects: on", "effects: {model-pr: on, others: on}") + MODEL_PAGES)
     with pytest.raises(SettingsError, match="STEWARD_MODEL_PR_TOKEN"):
-        open_board_context(settings)
+        settings.models_token(settings.read_board())
+    assert open_board_context(settings).models_hub is None, "a command needs no such token"
+    given = settings.model_copy(update={"model_pr_token": SecretStr("x")})
+    assert given.models_token(given.read_board()) == "x" and open_board_context(given).models_hub is not None
     file.write_text(BOARD + MODEL_PAGES)
-    assert open_board_context(settings).models_hub is None
+    assert settings.models_token(settings.read_board()) == ""
 
 
 def _file(stand: ModelPagesDriver, revision: str) -> bytes:
