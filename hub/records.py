@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Literal
 
 from hub.errors import BadRequest
@@ -63,7 +64,7 @@ class File:
     commit: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class FileEntry:
     """A file in a listing. `oid` as in `File`; `size` in bytes."""
 
@@ -183,6 +184,29 @@ class WriteFile:
     path: str
     data: bytes
 
+    @property
+    def size(self) -> int:
+        """The number of bytes."""
+        return len(self.data)
+
+
+@dataclass(frozen=True)
+class WriteLocalFile:
+    """Write the content of the local file `source` to `path`. It is read when it is needed, not kept in memory."""
+
+    path: str
+    source: Path
+
+    @property
+    def data(self) -> bytes:
+        """The content, read from the disk."""
+        return self.source.read_bytes()
+
+    @property
+    def size(self) -> int:
+        """The number of bytes."""
+        return self.source.stat().st_size
+
 
 @dataclass(frozen=True)
 class DeleteFile:
@@ -191,7 +215,8 @@ class DeleteFile:
     path: str
 
 
-Change = WriteFile | DeleteFile
+Put = WriteFile | WriteLocalFile
+Change = Put | DeleteFile
 
 
 @dataclass(frozen=True)

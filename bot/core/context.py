@@ -34,6 +34,7 @@ from redis_state.board.index import Index
 from redis_state.board.measures import Measures
 from redis_state.board.pauses import Pauses
 from redis_state.board.scoreboard import Licences, Scoreboard
+from redis_state.board.table_rows import TableRows
 from redis_state.board.timings import Timings
 from redis_state.clock import Clock
 from redis_state.dirty import DirtyKeys, SyncPriority
@@ -83,6 +84,7 @@ class BoardContext:
         self.decisions = Decisions(self.redis, self.keys)
         self.scores = Scoreboard(self.redis, self.keys)
         self.licences = Licences(self.redis, self.keys)
+        self.table_rows = TableRows(self.redis, self.keys)
         self.webhook_quota = WebhookQuota(self.redis, self.keys)
         self.heads = Heads(self.redis, self.keys)
         edits = EditStore(self.redis, self.keys)

@@ -74,6 +74,14 @@ def gather_board_facts(context: BoardContext, request: Request, facts: ModelFact
     )
 
 
+def counted_submissions(context: BoardContext, submitter: str) -> int:
+    """The number of requests of `submitter` that count towards their quota now."""
+    window = (context.now() - context.board.admission.quota_days * DAY, float("inf"))
+    paths = context.index.neighbours.find(models=[], weights="", accounts=[("submitter", submitter)], window=window)
+    entries = (entry for entry in context.index.find(sorted(paths)) if entry is not None and entry.time > window[0])
+    return sum(counts(entry) and _is_same_name(submitter, entry.whose) for entry in entries)
+
+
 def at_evaluated_commit(context: BoardContext, request: Request, facts: ModelFacts) -> ModelFacts:
     """`facts` at the commit at which this evaluation was requested before, if the present one only adds scores to it.
 
