@@ -9,7 +9,7 @@ PACKAGES := leaderboard redis_state hub bot workers localhub steward
 # The tests start hundreds of processes; cached bytecode spares each one the compilation of the same modules.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo test unit others docs chaos deaths simulations month peers adoption image hosts check generate \
+.PHONY: setup demo test unit others docs chaos deaths simulations month peers adoption errorbars image hosts check generate \
 	audit clean
 
 setup: $(VENV)/.ready
@@ -73,6 +73,10 @@ peers: setup
 
 adoption: setup
 	$(BIN)/python -m simulations.adoption $(ARGS)
+
+# Standard errors and rank ranges on 2,000 simulated boards whose true scores are known (docs/scores.md); about six minutes.
+errorbars: setup
+	$(BIN)/python -m simulations.error_bars $(ARGS)
 
 # Build both images without a Docker engine (see deploy/build-here.sh) and run a board in them. Needs root.
 image: setup

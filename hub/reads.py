@@ -13,7 +13,7 @@ from hub import parse
 from hub.diffs import changes_in, paths_in
 from hub.errors import BadRequest, EntryNotFound, Garbled, RevisionNotFound, TooLarge
 from hub.file_checks import check_file, check_headers, check_part, content_id
-from hub.records import Account, File, FileEntry, LogEntry, ModelInfo, Repo
+from hub.records import Account, File, FileEntry, LogEntry, ModelInfo, PublishedScore, Repo
 from hub.retries import Retries
 from hub.session import MAX_ANSWER, MIB, HubResponse, HubSession
 from leaderboard.changes import FileChange
@@ -296,6 +296,11 @@ class Reads:
         at = f"{Repo('model', model).api}/revision/{quote(revision, safe='')}"
         answer = self._get(at, "info", {"blobs": "true"}, limit=MAX_MODEL_FACTS)
         return parse.parsed(parse.model_info, answer.json())
+
+    def published_scores(self, model: str) -> list[PublishedScore]:
+        """Return the scores in a model's repo, on main and in open pull requests, in one call."""
+        answer = self._get(Repo("model", model).api, "info", {"expand": "evalResults"}, limit=MAX_MODEL_FACTS)
+        return parse.parsed(parse.published_scores, answer.json())
 
     def commits(self, repo: Repo, revision: str = "main", *, limit: int = 50) -> list[LogEntry]:
         """Return the newest `limit` commits, newest first; one call per thousand."""

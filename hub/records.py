@@ -103,6 +103,17 @@ class ModelInfo:
 
 
 @dataclass(frozen=True)
+class PublishedScore:
+    """A score in a model's repo: the benchmark's dataset and task, the file, and the open pull request that brings it
+    (None: it is on main)."""
+
+    dataset: str
+    task_id: str
+    path: str
+    pull: int | None
+
+
+@dataclass(frozen=True)
 class LogEntry:
     """One commit of a repo's history. `title` is the first line, `message` the rest."""
 
@@ -132,7 +143,8 @@ class Thread:
 
     `conflicting_files` holds one "*" if the Hub reports conflicts without naming the files. `target`
     (`refs/heads/main`), `head_commit`, `merge_commit` and `merged_by` are for pull requests. `merged_by`: id (None if
-    the Hub omits it) and name of the account that merged it; None if the Hub does not report it.
+    the Hub omits it) and name of the account that merged it; None if the Hub does not report it. `closed_by`: the same
+    for the account that closed the thread last.
     """
 
     num: int
@@ -149,6 +161,7 @@ class Thread:
     merge_commit: str | None
     conflicting_files: tuple[str, ...]
     merged_by: tuple[str | None, str] | None = None
+    closed_by: tuple[str | None, str] | None = None
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from typing import Any
 from leaderboard.flags import FlagRecord
 from leaderboard.removals import original_path
 from leaderboard.requests import Request, RequestFile, Status, StewardFacts
-from leaderboard.results import BLOCK, BadResults, Scores, parse_harness, read_results, score
+from leaderboard.results import BLOCK, BadResults, ScoreErrors, Scores, parse_harness, read_results, score
 from leaderboard.suites import Suite
 
 Key = tuple[str, str, str]
@@ -35,6 +35,7 @@ class MeasuredResults:
     parameters: int = 0
     chat_template: bool | None = None
     """Whether the evaluation used the chat template; None if the file does not say."""
+    errors: ScoreErrors = field(default_factory=ScoreErrors)
 
     @property
     def model(self) -> str:
@@ -86,11 +87,13 @@ def measure(path: str, data: bytes, suite: Suite) -> MeasuredResults | None:
                 revision=block.revision,
                 parameters=_parameters(results.data),
                 chat_template=block.use_chat_template,
+                errors=block.score_errors,
             )
         fields = parse_harness(data)
         scores = _slim(score(fields["results"], suite))
+        precision, revision = _precision_and_commit(fields)
         return MeasuredResults(
-            path, scores, **_precision_and_commit(fields), parameters=_parameters(fields), chat_template=None
+            path, scores, precision=precision, revision=revision, parameters=_parameters(fields), chat_template=None
         )
     except BadResults:
         return None
@@ -101,15 +104,13 @@ def _slim(scores: Scores) -> Scores:
     return Scores(tuple(replace(benchmark, tasks=()) for benchmark in scores.benchmarks), scores.average)
 
 
-def _precision_and_commit(fields: Mapping[str, Any]) -> dict[str, str]:
+def _precision_and_commit(fields: Mapping[str, Any]) -> tuple[str, str]:
     """Return precision and commit from the harness's own fields."""
     config = fields.get("config")
     config = config if isinstance(config, Mapping) else {}
     dtype, sha = config.get("model_dtype"), config.get("model_sha")
-    return {
-        "precision": dtype.removeprefix("torch.")[:32] if isinstance(dtype, str) else "",
-        "revision": sha[:40] if isinstance(sha, str) else "",
-    }
+    precision = dtype.removeprefix("torch.")[:32] if isinstance(dtype, str) else ""
+    return precision, sha[:40] if isinstance(sha, str) else ""
 
 
 def _parameters(fields: Mapping[str, Any]) -> int:

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import json
 import math
+import struct
+from base64 import b64decode
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, TypedDict, get_args
 
@@ -20,11 +22,14 @@ from leaderboard.attempts import ATTEMPT_ID
 from leaderboard.jsontext import JsonObject
 from leaderboard.reasons import describe_errors
 from leaderboard.suites import Benchmark, Suite, Task
+from leaderboard.times import read_time
 
 MAX_BYTES = 4 * 1024 * 1024
 MAX_DEPTH = 40
 """Levels of nesting in a results file."""
 BLOCK = "steward"
+INFLUENCE_LENGTH = 512
+"""Numbers in an influence vector; see `leaderboard.uncertainty`."""
 
 
 class BadResults(ValueError):
@@ -64,6 +69,19 @@ class Scores:
     def by_name(self) -> dict[str, float]:
         """The normalised score of each benchmark."""
         return {benchmark.name: benchmark.normalised for benchmark in self.benchmarks}
+
+
+@dataclass(frozen=True)
+class ScoreErrors:
+    """Standard errors in points (0-100): of normalised scores by benchmark, and of their average.
+
+    `benchmarks` lacks those whose error is not known; `average` is None if one is missing. `influence` is the
+    average's influence vector: INFLUENCE_LENGTH half-precision numbers in base64, or "".
+    """
+
+    benchmarks: Mapping[str, float] = field(default_factory=dict)
+    average: float | None = None
+    influence: str = ""
 
 
 def normalise(raw: float, lower_bound: float) -> float:
@@ -120,6 +138,7 @@ def _number(entry: Mapping[str, Any], source: str, metric: str) -> float:
 
 Phase = Literal["load", "prepare", "evaluate"]
 """Loading the weights; loading the tasks with their questions; the harness's `evaluate` with all its metrics."""
+StandardError = Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)]
 
 
 class StewardBlock(BaseModel):
@@ -151,6 +170,21 @@ class StewardBlock(BaseModel):
     average: float = Field(ge=0, le=100)
     benchmarks: dict[str, float] = Field(max_length=50, description="name → normalised score, 0-100")
     raw: dict[str, float] = Field(default_factory=dict, max_length=50, description="name → raw score, 0-1")
+    errors: dict[str, StandardError] = Field(
+        default_factory=dict, max_length=50, description="name → standard error of the normalised score, in points"
+    )
+    average_error: StandardError | None = Field(default=None, description="standard error of the average")
+    influence: str = Field(
+        default="",
+        pattern=r"^[A-Za-z0-9+/]*={0,2}$",
+        max_length=4 * math.ceil(2 * INFLUENCE_LENGTH / 3),
+        description="the average's influence vector, for paired differences: half-precision numbers in base64",
+    )
+
+    @property
+    def score_errors(self) -> ScoreErrors:
+        """The standard errors that the block names."""
+        return ScoreErrors(self.errors, self.average_error, self.influence)
 
 
 @dataclass(frozen=True)
@@ -228,6 +262,7 @@ def read_results(data: bytes, suite: Suite) -> ResultsFile:
     scores = score(parsed["results"], suite)
     if not _same(block, scores):
         raise BadResults("the scores in the steward block are not those that follow from the raw ones")
+    _check_errors(block)
     return ResultsFile(block, scores, parsed)
 
 
@@ -246,6 +281,29 @@ def _same(block: StewardBlock, scores: Scores) -> bool:
     return names and close and math.isclose(block.average, scores.average, abs_tol=1e-6)
 
 
+def _check_errors(block: StewardBlock) -> None:
+    """Raise BadResults if the block's standard errors contradict each other."""
+    if not block.errors.keys() <= block.benchmarks.keys():
+        raise BadResults("the steward block names standard errors of other benchmarks")
+    if block.average_error is None:
+        if block.influence:
+            raise BadResults("the steward block has an influence vector, but no standard error of the average")
+        return
+    average = math.hypot(*block.errors.values()) / len(block.benchmarks)
+    if len(block.errors) < len(block.benchmarks) or not math.isclose(block.average_error, average, abs_tol=1e-6):
+        raise BadResults("the average's standard error is not the one that follows from the benchmarks'")
+    if block.influence and not _influence_norm(block.influence) <= block.average_error * 1.01:  # true for NaN, too
+        raise BadResults("the influence vector in the steward block does not fit the average's standard error")
+
+
+def _influence_norm(text: str) -> float:
+    """The length of an influence vector as Euclid measures it; infinity for a malformed one."""
+    try:
+        return math.hypot(*struct.unpack(f"<{INFLUENCE_LENGTH}e", b64decode(text, validate=True)))
+    except (ValueError, struct.error):
+        return math.inf
+
+
 def _no_constant(name: str) -> float:
     raise ValueError(f"{name} is not a number")
 
@@ -259,6 +317,11 @@ def _deeper_than(value: Any, depth: int) -> bool:
 
 
 # --- its name
+
+
+def results_time(path: str) -> float | None:
+    """Return the time in the name of the results file at `path`, in seconds since the epoch; None if it has none."""
+    return read_time(path.rpartition("/")[2].removeprefix("results_").removesuffix(".json"))
 
 
 def file_time(seconds: float) -> str:

@@ -54,6 +54,7 @@ class Benchmark(_Data):
     `source` is the task or group whose entry in the harness's results holds the raw score, the mean of its `metrics`.
     `normalise: whole` scales the raw score to 0-100 above the lower bound of `choices`; `subtasks` scales the score of
     each of `tasks` and takes the unweighted mean; without `choices` of tasks, the raw score is the mean of theirs.
+    `cluster` and `stratum` concern standard errors alone (`leaderboard.uncertainty`).
     """
 
     name: str = Field(max_length=60)
@@ -65,6 +66,10 @@ class Benchmark(_Data):
     choices: int | None = Field(default=None, ge=2)
     generative: bool = False
     restricted: bool = Field(default=False, description="whether its questions are secret: details repos are gated")
+    cluster: str = Field(
+        default="", max_length=60, description="field of a question; questions with the same value are one cluster"
+    )
+    stratum: str = Field(default="", max_length=60, description="field of a question that names its subject")
 
     @property
     def lower_bound(self) -> float:
@@ -151,8 +156,12 @@ class Suite(_Data):
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of the suite as canonical JSON: 64 hexadecimal digits."""
-        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+        """SHA-256 of the suite as canonical JSON: 64 hexadecimal digits.
+
+        Fields that concern standard errors alone are left out: scores do not depend on them.
+        """
+        data = self.model_dump(mode="json", exclude={"benchmarks": {"__all__": {"cluster", "stratum"}}})
+        canonical = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return hashlib.sha256(canonical.encode()).hexdigest()
 
     def benchmark_of(self, task: str) -> Benchmark | None:

@@ -18,6 +18,7 @@ from steward.commands import (
     check,
     doctor,
     effects,
+    export,
     flags,
     inbox,
     init,
@@ -38,7 +39,7 @@ from steward.commands import (
 from steward.commands.board import sentences
 
 GROUPS = (
-    adopt, approve, check, doctor, effects, flags, inbox, init, logs, parked, queue, reevaluate, search, shadow,
+    adopt, approve, check, doctor, effects, export, flags, inbox, init, logs, parked, queue, reevaluate, search, shadow,
     status, submit, thread_verbs, unknown, up, verify, watch,
 )  # fmt: skip
 """The modules that add commands."""
@@ -46,7 +47,7 @@ PANELS = {
     "Begin": ("demo", "init", "up", "doctor", "adopt", "effects", "shadow", "completion"),
     "Run one process": ("serve", "sync", "schedule", "work"),
     "Submit": ("check", "submit"),
-    "Look": ("status", "search", "why", "logs", "watch", "flags", "inbox", "parked", "unknown", "verify"),
+    "Look": ("status", "search", "why", "logs", "watch", "flags", "inbox", "parked", "unknown", "verify", "export"),
     "Decide": ("approve", "pause", "resume", "hold", "unhold", "priority", "cancel", "reevaluate"),
     "Write in a thread, as you": (
         "relaunch",
@@ -57,6 +58,8 @@ PANELS = {
         "rename",
         "remove",
         "restore",
+        "publish-scores",
+        "unpublish-scores",
         "reject",
     ),
 }

@@ -28,7 +28,7 @@ import structlog
 from redis.exceptions import RedisError
 
 from bot.changes.duplicates import DUPLICATES, sync_duplicates
-from bot.core.context import BoardContext, repo_of, thread_of
+from bot.core.context import MODEL_PAGE, BoardContext, repo_of, thread_of
 from bot.core.former_paths import FORMER, sync_former_paths
 from bot.core.lease_fence import LeaseLost, fenced
 from bot.core.mirrors.folder import MirrorDamaged, UnusableFolder
@@ -40,6 +40,8 @@ from bot.flags.flags_repo import sync_cause, sync_flags
 from bot.flags.reports import EVIDENCE, sync_evidence
 from bot.intake.deliveries import FLAGS, REQUESTS
 from bot.ledger.store import LEDGER
+from bot.model_pages.daily import MODEL_PAGES, mark_model_pages
+from bot.model_pages.pull_request import sync_model_page
 from bot.processes.reconcile import RECONCILE, WEBHOOKS, sync_reconcile, sync_webhooks
 from bot.queue.dispatching import QUEUE, sync_queue
 from bot.queue.durations import DURATIONS, sync_durations
@@ -103,6 +105,7 @@ SYNCS_BY_KEY: Mapping[str, Callable[[BoardContext], float | None]] = {
     DIGEST: sync_digest,
     RECONCILE: sync_reconcile,
     WEBHOOKS: sync_webhooks,
+    MODEL_PAGES: mark_model_pages,
 }
 """Dirty key → its sync."""
 SYNCS_BY_PREFIX: Mapping[str, Callable[[BoardContext, str], float | None]] = {
@@ -113,6 +116,7 @@ SYNCS_BY_PREFIX: Mapping[str, Callable[[BoardContext, str], float | None]] = {
     OUTBREAK: sync_outbreak,
     EVIDENCE: sync_evidence,
     CAUSE: sync_cause,
+    MODEL_PAGE: sync_model_page,
 }
 """Kind of a dirty key `{kind}:{which}` → its sync, which takes `which`. Keys of ledgers and threads differ."""
 

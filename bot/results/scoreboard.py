@@ -93,7 +93,12 @@ def _changes(
 def _scores(context: BoardContext, evaluation: Evaluation) -> EvaluationScores:
     measured = evaluation.measured
     return scores_of_evaluation(
-        evaluation.request, measured.path, measured.scores, evaluation.revision, context.suite.digest
+        evaluation.request,
+        measured.path,
+        measured.scores,
+        measured.errors,
+        revision=evaluation.revision,
+        suite=context.suite.digest,
     )
 
 

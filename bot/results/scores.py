@@ -12,18 +12,23 @@ from bot.core.context import BoardContext
 from bot.request_files.status_text import ScoreRow, StatusView
 from leaderboard.categories import read_category
 from leaderboard.requests import Request
-from leaderboard.results import ResultsFile, Scores
+from leaderboard.results import ResultsFile, ScoreErrors, Scores
 from redis_state.board.scoreboard import EvaluationScores, of_model, same_category
 
 
 def keep_scores(context: BoardContext, request: Request, path: str, results: ResultsFile) -> EvaluationScores:
     """Store the scores of an evaluation of `request`, whose results lie at `path`."""
-    scored = scores_of_evaluation(request, path, results.scores, results.block.revision, results.block.suite_digest)
+    block = results.block
+    scored = scores_of_evaluation(
+        request, path, results.scores, block.score_errors, revision=block.revision, suite=block.suite_digest
+    )
     context.scores.put(scored)
     return scored
 
 
-def scores_of_evaluation(request: Request, results: str, scores: Scores, revision: str, suite: str) -> EvaluationScores:
+def scores_of_evaluation(
+    request: Request, results: str, scores: Scores, errors: ScoreErrors, *, revision: str, suite: str
+) -> EvaluationScores:
     """The scores to store for an evaluation of `request` at `revision`, whose results lie at the path `results`."""
     return EvaluationScores(
         path=str(request.path),
@@ -32,6 +37,9 @@ def scores_of_evaluation(request: Request, results: str, scores: Scores, revisio
         category=read_category(request.file.model_type),
         average=scores.average,
         benchmarks=scores.by_name,
+        errors=dict(errors.benchmarks),
+        average_error=errors.average,
+        influence=errors.influence,
         revision=revision,
         results=results,
     )

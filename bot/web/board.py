@@ -14,7 +14,8 @@ from bot.read_models.models import PATH, ApiModel
 from bot.web.charts.comparing import Comparing
 from bot.web.charts.times import TimingReader
 from bot.web.flags import FlagReader
-from bot.web.rows import RequestRow, RequestRows, category_of
+from bot.web.request_row import RequestRow, category_of
+from bot.web.rows import RequestRows
 from bot.web.table import RequestTable
 from leaderboard.search import MisreadTerm, Query
 from redis_state.board.entry import IndexEntry
@@ -95,6 +96,11 @@ class BoardReader:
         if at is None or rows.lines[at].average is None:
             return None
         return scores_view(rows.lines[at], flagged=at in rows.flagged)
+
+    def is_rebuilding(self) -> bool:
+        """Whether requests have finished, and no scores were read from the Hub since Redis was new."""
+        rows = self.table.rows()
+        return not rows.with_scores and rows.count("finished") > 0 and not self.context.scores.state()[0]
 
 
 def scores_view(line: RequestRow, *, flagged: bool) -> EvaluationScoresView:

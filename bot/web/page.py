@@ -50,7 +50,8 @@ def _no_values(_board: BoardReader, _query: object, _view: object) -> Mapping[st
 
 @dataclass(frozen=True)
 class Page(Generic[Q, V]):
-    """One page. `templates/{template}.html` shows `found`, the view that `read` returns, and `asked`, the query.
+    """One page. `templates/{template}.html` shows `found`, the view that `read` returns, and `asked`, the query; a page
+    without a template is JSON only.
 
     `query` is a class whose fields are the parameters of the API, those of the path included. The docstring of `read`
     describes the operation in OpenAPI, and its return type is the model of the response.
@@ -79,7 +80,6 @@ def page_routes(page: Page[Q, V], board: BoardReader, frame: Frame) -> APIRouter
     """The route of the page, and the route of its JSON."""
     routes = APIRouter(tags=[page.tag], responses={**PROBLEMS, **NOT_MODIFIED})
 
-    @routes.get(page.path, include_in_schema=False)
     def html(request: Request) -> Response:
         ask = page.query_of_page
         query = ask(request, board) if ask is not None else page.query(**request.path_params)
@@ -91,6 +91,8 @@ def page_routes(page: Page[Q, V], board: BoardReader, frame: Frame) -> APIRouter
             return frame.page(request, "missing", status=404, what=error.kind, said=error.name[:300])
         return frame.page(request, page.template, found=view, asked=query, **page.more_values(board, query, view))
 
+    if page.template:
+        routes.get(page.path, include_in_schema=False)(html)
     if page.api_path:
 
         @routes.get(

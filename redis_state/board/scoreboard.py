@@ -40,6 +40,9 @@ class EvaluationScores(BaseModel):
     category: ModelCategory = ModelCategory.UNKNOWN
     average: float
     benchmarks: dict[str, float] = Field(default_factory=dict)
+    errors: dict[str, float] = Field(default_factory=dict, description="benchmark → standard error, if known")
+    average_error: float | None = Field(default=None, description="standard error of the average, if known")
+    influence: str = Field(default="", description="the average's influence vector; see leaderboard.ranks")
     revision: str = Field(default="", description="the evaluated commit, if known")
     results: str = Field(default="", description="path of the results file")
 

@@ -7,7 +7,7 @@ question's fields, the names of metrics) is JSON text in its own column.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -29,11 +29,13 @@ TEXTS = ("doc", "prompt", "continuations", "target", "responses", "answers", "fi
 """The text columns, which stand between `doc_id` and `score`."""
 
 
-def write_samples(samples: Path, table: Path, metrics: Sequence[str]) -> int:
+def write_samples(
+    samples: Path, table: Path, metrics: Sequence[str], collect: Callable[[Mapping[str, Any]], None] | None = None
+) -> int:
     """Turn the harness's `samples` (JSON Lines) into a Parquet table; return the number of rows.
 
-    `metrics` are the benchmark's (`acc_norm,none`): `score` is their mean. One batch of rows is in memory at a time,
-    which is small also where answers are long.
+    `metrics` are the benchmark's (`acc_norm,none`): `score` is their mean. `collect` is called with each row. One batch
+    of rows is in memory at a time, which is small also where answers are long.
     Raises EvaluationFailed if a line is not as the harness writes it.
     """
     import pyarrow as pa  # heavy, and needed only at the end of an attempt
@@ -47,6 +49,9 @@ def write_samples(samples: Path, table: Path, metrics: Sequence[str]) -> int:
         for batch in _batches(rows):
             writer.write_table(pa.Table.from_pylist(batch, schema=schema))
             count += len(batch)
+            if collect is not None:
+                for row in batch:
+                    collect(row)
     return count
 
 
@@ -214,7 +219,10 @@ def _config(config: str, times: Sequence[str]) -> dict[str, object]:
 
 def _about(repo: str, results: ResultsFile, suite: Suite) -> str:
     block = results.block
-    rows = "".join(f"| {b.name} | {b.raw:.4f} | {b.normalised:.2f} |\n" for b in results.scores.benchmarks)
+    rows = "".join(
+        f"| {b.name} | {b.raw:.4f} | {_with_error(b.normalised, block.errors.get(b.name))} |\n"
+        for b in results.scores.benchmarks
+    )
     first = suite.tasks[0]
     return f"""\
 # Evaluation details of {block.model}
@@ -231,7 +239,11 @@ answers = load_dataset("{repo}", "{first}", split="{LATEST}")
 
 The newest run: suite `{suite.name}` ({suite.title}), precision {block.precision}, finished {block.ended}.
 
-| benchmark | raw (0-1) | score (0-100) |
+| benchmark | raw (0-1) | score (0-100) ± standard error |
 |---|---|---|
-{rows}| **Average** | | **{results.scores.average:.2f}** |
+{rows}| **Average** | | **{_with_error(results.scores.average, block.average_error)}** |
 """
+
+
+def _with_error(score: float, error: float | None) -> str:
+    return f"{score:.2f}" if error is None else f"{score:.2f} ± {error:.2f}"

@@ -20,6 +20,7 @@ from leaderboard.results import (
     MAX_BYTES,
     BadResults,
     ResultsFile,
+    ScoreErrors,
     StewardBlock,
     dump,
     file_time,
@@ -30,6 +31,7 @@ from leaderboard.results import (
     with_block,
 )
 from leaderboard.suites import Suite
+from leaderboard.uncertainty import AnswerCollector, TaskAnswers, standard_errors
 from redis_state.attempts import MAX_LOG
 from redis_state.clock import iso
 from workers.common.hub_access import HubAccess
@@ -78,8 +80,11 @@ def publish(publication: Publication, hub: HubAccess) -> Details:
     """Commit the publication and return where. Raises EvaluationFailed if the child left nothing that can be published,
     and PublicationFailed if the Hub refuses the commit."""
     results = read_spool(publication)
+    answers: dict[str, TaskAnswers | None] = {}
     with tempfile.TemporaryDirectory(prefix="steward-details-") as folder:
-        files = [*_texts(publication, results), *_tables(publication, results, Path(folder))]
+        tables = list(_tables(publication, results, answers, Path(folder)))
+        results = _with_errors(results, standard_errors(answers, results.scores, publication.suite).normalised)
+        files = [*_texts(publication, results), *tables]
         try:
             with Hub(hub.endpoint, hub.token) as client:
                 return _commit(client, publication, results, files)
@@ -142,6 +147,13 @@ def _block(publication: Publication, results: dict[str, object]) -> StewardBlock
     )
 
 
+def _with_errors(results: ResultsFile, errors: ScoreErrors) -> ResultsFile:
+    """`results` with the standard errors of their scores in the `steward` block."""
+    fields = {"errors": errors.benchmarks, "average_error": errors.average, "influence": errors.influence}
+    block = StewardBlock.model_validate({**results.block.model_dump(), **fields})
+    return ResultsFile(block, results.scores, with_block(results.data, block))
+
+
 def _texts(publication: Publication, results: ResultsFile) -> Iterator[Change]:
     """The results, outcome and log files."""
     plan, time = publication.plan, publication.time
@@ -163,14 +175,18 @@ def _texts(publication: Publication, results: ResultsFile) -> Iterator[Change]:
     yield WriteFile(log_path(plan.attempt), log)
 
 
-def _tables(publication: Publication, results: ResultsFile, folder: Path) -> Iterator[Change]:
-    """A table for each task, and one of the scores, as files in `folder`."""
+def _tables(
+    publication: Publication, results: ResultsFile, answers: dict[str, TaskAnswers | None], folder: Path
+) -> Iterator[Change]:
+    """Tables as files in `folder`: one for each task, whose graded questions are added to `answers`, and the scores."""
     for benchmark in publication.suite.benchmarks:
         for task in benchmark.tasks:
             samples, table = publication.plan.spool / SAMPLES / f"{task.name}.jsonl", folder / f"{task.name}.parquet"
             if not _is_plain(samples):
                 raise EvaluationFailed(f"the evaluation left no answers of {task.name}")
-            write_samples(samples, table, benchmark.metrics)
+            collector = AnswerCollector(task.name, benchmark)
+            write_samples(samples, table, benchmark.metrics, collector.add)
+            answers[task.name] = collector.answers()
             yield WriteLocalFile(table_path(task.name, publication.time), table)
     scores = folder / f"{RESULTS_CONFIG}.parquet"
     write_scores(results, scores)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
+import struct
+from base64 import b64encode
 from typing import Any
 
 import pytest
@@ -15,6 +18,7 @@ from bot.results.scores import _first
 from bot.results.searching import find
 from bot.web.board import BoardReader
 from bot.web.pages.results import ResultsQuery, results
+from leaderboard.results import INFLUENCE_LENGTH
 from redis_state.board.scoreboard import EvaluationScores
 from tests.support.board.board_driver import BoardDriver
 from tests.support.board.published_details import publish
@@ -30,10 +34,10 @@ def licensed(stand: BoardDriver, model: str, licence: str = "mit") -> None:
     stand.ada.upload_file(path_or_fileobj=card, path_in_repo="README.md", repo_id=model)
 
 
-def finished(stand: BoardDriver, model: str = "ada/good") -> str:
+def finished(stand: BoardDriver, model: str = "ada/good", errors: dict[str, Any] | None = None) -> str:
     """The request of a model that was evaluated."""
     job = stand.started(model)
-    stand.end(job, details=publish(stand.hub.url, job, stand.context.suite))
+    stand.end(job, details=publish(stand.hub.url, job, stand.context.suite, errors=errors))
     look(stand)
     assert stand.file(job.path)["status"] == "FINISHED"
     return job.path
@@ -110,6 +114,19 @@ def test_what_finished_is_shown_and_found_by_licence_after_redis_was_lost(
     look(stand)
     assert found(stand, "good; Hub License: MIT") == [(path, before[0].average)]
     assert page(views) == rows, "a process that serves pages hears of it"
+
+
+def test_standard_errors_are_stored_with_the_scores_and_read_again(stand: BoardDriver) -> None:
+    """Publication stores the standard errors of a results file; they come back after a loss of Redis."""
+    names = [benchmark.name for benchmark in stand.context.suite.benchmarks]
+    each, average = dict.fromkeys(names, 3.0), 3.0 / math.sqrt(len(names))
+    influence = b64encode(struct.pack(f"<{INFLUENCE_LENGTH}e", *[0.001] * INFLUENCE_LENGTH)).decode()
+    finished(stand, errors={"errors": each, "average_error": average, "influence": influence})
+    before = stand.context.scores.all()
+    assert [(one.errors, one.average_error, one.influence) for one in before] == [(each, average, influence)]
+    stand.context.redis.flushall()
+    stand.settle()
+    assert stand.context.scores.all() == before
 
 
 def test_the_page_says_that_scores_are_read_again_until_they_were(stand: BoardDriver) -> None:

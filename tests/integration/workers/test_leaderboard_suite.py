@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
 from leaderboard.attempts import Outcome
+from leaderboard.details import table_path
 from leaderboard.results import read_results
 from leaderboard.suites import find_suite
 from tests.support.models import suite_v2_datasets
+from tests.support.units.direct_errors import direct_error
 from tests.support.workers.real_worker import WORLD, RealWorker, running_worker
 from tests.support.workers.reference_scores import ReferenceScores
 from workers.models.tiny_model import model
@@ -84,6 +89,21 @@ def test_what_was_published_is_a_result_of_the_suite(compared: Compared) -> None
     data = compared.stand.read(compared.outcome, compared.outcome.details.results_path)
     found = read_results(data, V2)
     assert list(found.scores.by_name) == ["IFEval", "BBH", "MATH Lvl 5", "GPQA", "MuSR", "MMLU-PRO"]
+
+
+def test_standard_errors_equal_a_direct_computation(compared: Compared) -> None:
+    """The published errors equal those of plain loops over the published samples: subsets, passages and prompts too."""
+    assert compared.outcome.details is not None
+    path = compared.outcome.details.results_path
+    time = path.removeprefix("results_").removesuffix(".json")
+    block = read_results(compared.stand.read(compared.outcome, path), V2).block
+    rows = {
+        task: pq.read_table(BytesIO(compared.stand.read(compared.outcome, table_path(task, time)))).to_pylist()
+        for task in V2.tasks
+    }
+    direct = {benchmark.name: direct_error(benchmark, rows) for benchmark in V2.benchmarks}
+    assert block.errors == pytest.approx(direct, rel=1e-5)
+    assert block.average_error == pytest.approx(math.hypot(*direct.values()) / 6, rel=1e-5)
 
 
 def test_questions_come_from_where_the_board_holds_them(compared: Compared) -> None:

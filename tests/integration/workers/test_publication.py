@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
+from base64 import b64decode
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +17,7 @@ from huggingface_hub import HfApi
 from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 
 from leaderboard.details import PublishedOutcome, log_path, outcome_path
-from leaderboard.results import read_results
+from leaderboard.results import INFLUENCE_LENGTH, read_results
 from localhub.testing import LocalHub
 from tests.support.workers.evaluation_inputs import DETAILS, STARTER, WORLD, access, publication, write_spool
 from workers.errors import EvaluationFailed, PublicationFailed
@@ -60,6 +62,25 @@ def test_an_attempt_is_one_commit_with_all_that_belongs_to_it(hub: LocalHub, spo
     assert published.results_path == details.results_path
     files = HfApi(hub.url, token=False).list_repo_files(DETAILS, repo_type="dataset")
     assert len([file for file in files if file.endswith(".parquet")]) == len(STARTER.tasks) + 1
+
+
+def test_results_name_the_standard_errors_of_their_scores(hub: LocalHub, spool: Path) -> None:
+    """Two of four answers are right in each task: the card names the errors, and the bot's reader accepts them."""
+    details = publish(publication(spool), access(hub))
+    errors = read_results(read(hub, details.results_path, details.commit), STARTER).block.score_errors
+    assert errors.average == pytest.approx(math.hypot(*errors.benchmarks.values()) / len(STARTER.benchmarks))
+    assert list(errors.benchmarks) == [benchmark.name for benchmark in STARTER.benchmarks]
+    assert len(b64decode(errors.influence)) == 2 * INFLUENCE_LENGTH
+    assert f" ± {errors.average:.2f}**" in read(hub, "README.md").decode()
+
+
+def test_results_without_a_grade_of_each_question_are_published_without_errors(hub: LocalHub, spool: Path) -> None:
+    """A task whose samples lack the metric leaves its benchmark and the average without an error."""
+    file = spool / "samples" / f"{STARTER.tasks[0]}.jsonl"
+    file.write_text(file.read_text().replace('"acc_norm": 0.0', '"acc_norm": null'))
+    details = publish(publication(spool), access(hub))
+    errors = read_results(read(hub, details.results_path, details.commit), STARTER).block.score_errors
+    assert (len(errors.benchmarks), errors.average, errors.influence) == (len(STARTER.benchmarks) - 1, None, "")
 
 
 def test_the_log_is_published_without_secrets(hub: LocalHub, spool: Path) -> None:

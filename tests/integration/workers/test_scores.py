@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import subprocess
 import sys
@@ -12,12 +13,15 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from leaderboard.results import phase_seconds
+from leaderboard.results import phase_seconds, score
 from leaderboard.suites import Dataset, parse_suite
+from leaderboard.uncertainty import AnswerCollector, standard_errors
 from localhub.testing import LocalHub
+from tests.support.units.direct_errors import direct_error
 from tests.support.workers import evaluation_script
 from tests.support.workers.evaluation_inputs import MODEL, STARTER, WORLD, access, plan, upload, upload_questions
 from tests.support.workers.real_worker import SUITE, question_files
@@ -26,6 +30,7 @@ from workers.common.run_plan import RunPlan
 from workers.evaluation.task_files import write_tasks
 from workers.models.downloads import fetch_datasets, fetch_model
 from workers.models.tiny_model import model as model_files
+from workers.publication.details import write_samples
 
 CHILD = Path(evaluation_script.__file__)
 
@@ -135,6 +140,23 @@ def test_scores_are_those_of_the_command_digit_for_digit(runs: Runs) -> None:
     for task in STARTER.tasks:
         (samples,) = runs.command.glob(f"samples_{task}_*.jsonl")
         assert (runs.child / "samples" / f"{task}.jsonl").read_text() == samples.read_text()
+
+
+def test_standard_errors_equal_a_direct_computation(runs: Runs, tmp_path: Path) -> None:
+    """The errors of the harness's own samples equal those that plain loops over the published rows give."""
+    scores, collectors = score(results(runs.child / "results.json")["results"], STARTER), dict[str, AnswerCollector]()
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for benchmark in STARTER.benchmarks:
+        for task in benchmark.tasks:
+            collectors[task.name] = AnswerCollector(task.name, benchmark)
+            samples, table = runs.child / "samples" / f"{task.name}.jsonl", tmp_path / "table.parquet"
+            write_samples(samples, table, benchmark.metrics, collectors[task.name].add)
+            rows[task.name] = pq.read_table(table).to_pylist()
+    answers = {task: collector.answers() for task, collector in collectors.items()}
+    errors = standard_errors(answers, scores, STARTER).normalised
+    direct = {benchmark.name: direct_error(benchmark, rows) for benchmark in STARTER.benchmarks}
+    assert errors.benchmarks == pytest.approx(direct, rel=1e-5)
+    assert errors.average == pytest.approx(math.hypot(*direct.values()) / len(direct), rel=1e-5)
 
 
 def test_the_answers_are_not_all_the_same(runs: Runs) -> None:

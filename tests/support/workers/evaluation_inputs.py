@@ -88,13 +88,13 @@ def write_spool(spool: Path, raw: float = 0.5) -> None:
     (spool / "samples").mkdir(parents=True)
     (spool / "results.json").write_text(json.dumps({"results": results, "versions": {}}))
     for benchmark in STARTER.benchmarks:
-        metric = benchmark.metrics[0].partition(",")[0]
+        metric, _, filter_name = benchmark.metrics[0].partition(",")
         for task in benchmark.tasks:
-            lines = [json.dumps(_sample(i, metric)) for i in range(4)]
+            lines = [json.dumps(_sample(i, metric, filter_name)) for i in range(4)]
             (spool / "samples" / f"{task.name}.jsonl").write_text("\n".join(lines) + "\n")
 
 
-def _sample(number: int, metric: str) -> dict[str, Any]:
+def _sample(number: int, metric: str, filter_name: str) -> dict[str, Any]:
     return {
         "doc_id": number,
         "doc": {"input": f"Question {number}", "target": "Yes"},
@@ -102,7 +102,7 @@ def _sample(number: int, metric: str) -> dict[str, Any]:
         "arguments": {"gen_args_0": {"arg_0": f"Q: Question {number}\nA:", "arg_1": " Yes"}},
         "resps": [[["-0.5", "True"]]],
         "filtered_resps": [["-0.5", "True"]],
-        "filter": "none",
+        "filter": filter_name,
         "metrics": [metric],
         metric: float(number % 2),
     }

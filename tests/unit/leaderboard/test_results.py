@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
+import struct
+from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,7 @@ from hypothesis import strategies as st
 
 from leaderboard.details import results_file, shared_results_path
 from leaderboard.results import (
+    INFLUENCE_LENGTH,
     MAX_BYTES,
     BadResults,
     StewardBlock,
@@ -212,3 +216,62 @@ def test_the_path_is_the_leaderboards_own() -> None:
     assert shared_results_path("org/model", name) == "org/model/results_2026-11-24T12-00-00.500000.json"
     for other in ("results.json", f"x/{name}", f"../{name}", f"{name}\n", "README.md"):
         assert shared_results_path("org/model", other) is None
+
+
+def vector(*numbers: float) -> str:
+    """An influence vector that begins with `numbers`."""
+    return b64encode(
+        struct.pack(f"<{INFLUENCE_LENGTH}e", *numbers, *[0.0] * (INFLUENCE_LENGTH - len(numbers)))
+    ).decode()
+
+
+NAMES = [benchmark.name for benchmark in STARTER.benchmarks]
+ERRORS: dict[str, Any] = {
+    "errors": dict.fromkeys(NAMES, 2.5),
+    "average_error": 2.5 / math.sqrt(len(NAMES)),
+    "influence": vector(0.6, -0.6),
+}
+
+
+def test_standard_errors_are_read_with_the_scores() -> None:
+    """A block may name standard errors, all or some; older blocks name none."""
+    errors = read_results(dump(file(**ERRORS)), STARTER).block.score_errors
+    assert errors.benchmarks == ERRORS["errors"]
+    assert (errors.average, errors.influence) == (ERRORS["average_error"], ERRORS["influence"])
+    some = read_results(dump(file(errors={NAMES[0]: 2.5})), STARTER).block.score_errors
+    assert (some.benchmarks, some.average) == ({NAMES[0]: 2.5}, None)
+    old = file()
+    for name in ERRORS:
+        del old["steward"][name]
+    assert read_results(dump(old), STARTER).block.score_errors.average is None
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"errors": {**ERRORS["errors"], NAMES[0]: 0.0}},
+        {"errors": {**ERRORS["errors"], NAMES[0]: -1.0}},
+        {"errors": {**ERRORS["errors"], NAMES[0]: 100.1}},
+        {"errors": {**ERRORS["errors"], NAMES[0]: "much"}},
+        {"errors": {**ERRORS["errors"], "Another": 2.5}},
+        {"errors": dict.fromkeys(NAMES[1:], 2.5)},
+        {"errors": {}},
+        {"errors": {f"Benchmark {i}": 2.5 for i in range(51)}},
+        {"average_error": 2.5},
+        {"average_error": 0.0},
+        {"average_error": None},
+        {"influence": vector(0.9, -0.9)},
+        {"influence": vector(math.nan)},
+        {"influence": vector(math.inf)},
+        {"influence": vector()[:-4]},
+        {"influence": vector() + "AAAA"},
+        {"influence": vector()[:-1]},
+        {"influence": "<" + vector()[1:]},
+    ],
+)
+def test_standard_errors_that_cannot_be_are_refused(wrong: dict[str, Any]) -> None:
+    """Standard errors are positive numbers of the suite's benchmarks, and agree with each other."""
+    data = file(**ERRORS)
+    data["steward"] |= wrong
+    with pytest.raises(BadResults):
+        read_results(json.dumps(data).encode(), STARTER)

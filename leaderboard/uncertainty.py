@@ -1,0 +1,295 @@
+"""Standard errors of scores: how far they would move with other questions of the same kind.
+
+They come from the graded questions of one evaluation, and follow each score as `leaderboard.results` computes it:
+
+- A task's raw score is a mean over questions; a metric that grades a question several times (IFEval's instructions) is
+  a ratio of two sums. Each question has an *influence* on the score: its share, to first order, of the deviation.
+- Influences are summed by cluster, in all tasks of a benchmark: questions with the same text, or about the same
+  passage, are one draw. The error is the root of the sum of their squares, each times m / (m - 1) in a stratum of m
+  clusters. Tasks are strata, and subjects inside a task (`Benchmark.stratum`).
+- A normalised score is 0 below the level of guessing. Near that level its error is that of max(0, x), x normal around
+  the score: the limit of a bootstrap over clusters of the whole computation.
+- With fewer than FEW right or wrong answers, the error is wide enough to reach both ends of Wilson's interval. So no
+  error is 0.
+
+A model's *influence vector* makes paired differences cheap: the influences on its average of all clusters, each added
+to one of 512 sums with a sign that depends on the cluster alone. The squared distance between two models' vectors is
+the variance of the difference of their averages, within about six percent; clusters that only one model answered count
+as independent. The vectors may be public where questions are not: they hold 512 sums, and no text or id of a question.
+With fewer clusters than sums, a reader who already knows a question can see whether the answer to it was right.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from statistics import NormalDist
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from leaderboard.results import INFLUENCE_LENGTH, ScoreErrors, Scores
+from leaderboard.suites import Benchmark, Suite
+
+Floats: TypeAlias = NDArray[np.float64]
+Z = NormalDist().inv_cdf(0.975)
+"""Standard errors from an estimate to either end of its 95 percent interval."""
+FEW = 10
+FAR = 8.0
+"""Standard errors above the level of guessing at which the cut at that level no longer matters."""
+
+
+@dataclass
+class TaskAnswers:
+    """The graded questions of one task.
+
+    `clusters` and `strata` hold one number for each question. `sums` and `counts` have a row for each question and a
+    column for each metric: the sum of the question's grades (0-1), and their number.
+    """
+
+    clusters: Sequence[int] | NDArray[np.uint64]
+    strata: Sequence[int] | NDArray[np.uint64]
+    sums: Sequence[Sequence[float]] | Floats
+    counts: Sequence[Sequence[float]] | Floats
+
+
+@dataclass
+class AnswerCollector:
+    """Collects the graded questions of one task from the rows of its table of samples."""
+
+    task: str
+    benchmark: Benchmark
+    _grades: dict[int, dict[str, tuple[float, float]]] = field(default_factory=dict)
+    _groups: dict[int, tuple[int, int]] = field(default_factory=dict)
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Add a row with `doc_id`, `doc` and `metrics` as JSON text, and `filter`; a question has one row a filter."""
+        question, metrics = row["doc_id"], _object(row["metrics"])
+        grades = self._grades.setdefault(question, {})
+        for metric in self.benchmark.metrics:
+            name, _, filter_name = metric.partition(",")
+            if filter_name == row["filter"] and (grade := _grade(metrics.get(name))) is not None:
+                grades[metric] = grade
+        if question not in self._groups:
+            self._groups[question] = self._groups_of(question, row["doc"])
+
+    def _groups_of(self, question: int, doc: str) -> tuple[int, int]:
+        """The cluster and the stratum of a question; without a field for its cluster it is a cluster of its own."""
+        benchmark = self.benchmark
+        fields = _object(doc) if benchmark.cluster or benchmark.stratum else {}
+        shared, subject = fields.get(benchmark.cluster), fields.get(benchmark.stratum)
+        own = (shared,) if isinstance(shared, str | int) else (self.task, question)
+        return _number(benchmark.name, *own), _number(subject if isinstance(subject, str | int) else "")
+
+    def answers(self) -> TaskAnswers | None:
+        """The collected questions; None if there are none, or if one lacks a grade."""
+        metrics, grades = self.benchmark.metrics, self._grades
+        if not grades or any(len(grade) < len(metrics) for grade in grades.values()):
+            return None
+        return TaskAnswers(
+            [self._groups[question][0] for question in grades],
+            [self._groups[question][1] for question in grades],
+            [[grade[metric][0] for metric in metrics] for grade in grades.values()],
+            [[grade[metric][1] for metric in metrics] for grade in grades.values()],
+        )
+
+
+def _grade(value: object) -> tuple[float, float] | None:
+    """The sum and the number of a question's grades by one metric; None if they are no numbers in 0-1."""
+    values = value if isinstance(value, list) else [value]
+    if not values or not all(isinstance(each, int | float) and 0 <= each <= 1 for each in values):
+        return None
+    return float(sum(values)), float(len(values))
+
+
+def _object(text: str) -> Mapping[str, Any]:
+    """The JSON object in `text`; empty if the text was cut."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _number(*parts: object) -> int:
+    """A number of 64 bits that names `parts`."""
+    return int.from_bytes(blake2b(repr(parts).encode("utf-8", "replace"), digest_size=8).digest(), "little")
+
+
+@dataclass(frozen=True)
+class Uncertainty:
+    """Standard errors of raw scores (0-1) by task and by benchmark, and those of normalised scores.
+
+    A benchmark is missing where its scores do not follow from the graded questions.
+    """
+
+    tasks: Mapping[str, float]
+    raw: Mapping[str, float]
+    normalised: ScoreErrors
+
+
+@dataclass(frozen=True)
+class _Estimate:
+    """A score with its standard error. `influence` has a number for each cluster; `error` is at least its length."""
+
+    error: float
+    influence: Floats
+
+    @property
+    def excess(self) -> float:
+        """The part of the variance that the influences do not explain."""
+        return max(0.0, self.error**2 - _square(self.influence))
+
+
+def standard_errors(answers: Mapping[str, TaskAnswers | None], scores: Scores, suite: Suite) -> Uncertainty:
+    """Compute the standard errors of `scores` from the graded questions of each task."""
+    tasks, raw, normalised, total = dict[str, float](), dict[str, float](), dict[str, float](), np.zeros(0)
+    sums = np.zeros(INFLUENCE_LENGTH)
+    for benchmark in suite.benchmarks:
+        graded = [answers.get(task.name) for task in benchmark.tasks]
+        present = [task for task in graded if task is not None]
+        if len(present) < len(graded) or (errors := _of_benchmark(benchmark, present, scores)) is None:
+            continue
+        tasks |= errors.tasks
+        raw[benchmark.name] = errors.raw
+        normalised[benchmark.name] = min(100.0, errors.normalised.error)
+        total = np.append(total, errors.normalised.influence)
+        _add_to_sums(sums, errors.clusters, errors.normalised.influence)
+    if len(normalised) < len(suite.benchmarks):
+        return Uncertainty(tasks, raw, ScoreErrors(normalised))
+    count = len(suite.benchmarks)
+    average = math.hypot(*normalised.values()) / count
+    vector = _scaled(sums, min(math.sqrt(_square(total)) / count, average))
+    return Uncertainty(tasks, raw, ScoreErrors(normalised, average, b64encode(vector.tobytes()).decode()))
+
+
+@dataclass(frozen=True)
+class _BenchmarkErrors:
+    tasks: Mapping[str, float]
+    raw: float
+    normalised: _Estimate
+    clusters: NDArray[np.uint64]
+
+
+def _of_benchmark(benchmark: Benchmark, answers: Sequence[TaskAnswers], scores: Scores) -> _BenchmarkErrors | None:
+    """The errors of one benchmark; None if its raw scores are not those of `answers`."""
+    scored = next(each for each in scores.benchmarks if each.name == benchmark.name)
+    every = np.concatenate([np.asarray(task.clusters, np.uint64) for task in answers])
+    clusters, places = np.unique(every, return_inverse=True)
+    ends = np.cumsum([len(task.clusters) for task in answers])
+    parts_of = np.split(places, ends[:-1])
+    means, influences = zip(*(_mean(*part, len(clusters)) for part in zip(answers, parts_of, strict=True)), strict=True)
+    weights = _weights(scored.raw, means, [len(task.clusters) for task in answers])
+    if weights is None or not np.allclose(means, [task.raw for task in scored.tasks], atol=1e-6):
+        return None
+    sizes = [_count(part) for part in parts_of]
+    estimates = [_widened(*task) for task in zip(means, influences, sizes, strict=True)]
+    if benchmark.normalise == "subtasks":
+        raw = _combined(weights, estimates)
+        parts = [
+            _normalised(estimate, task.normalised, bound.lower_bound)
+            for estimate, task, bound in zip(estimates, scored.tasks, benchmark.tasks, strict=True)
+        ]
+        normalised = _combined(np.full(len(parts), 1 / len(parts)), parts)
+    else:
+        raw = _widened(scored.raw, _weighted(weights, influences), len(clusters))
+        normalised = _normalised(raw, scored.normalised, benchmark.lower_bound)
+    names = (task.name for task in benchmark.tasks)
+    by_task = {name: estimate.error for name, estimate in zip(names, estimates, strict=True)}
+    return _BenchmarkErrors(by_task, raw.error, normalised, clusters)
+
+
+def _mean(task: TaskAnswers, places: NDArray[np.intp], clusters: int) -> tuple[float, Floats]:
+    """A task's raw score, and the influence of each of the benchmark's clusters on it; `places` are its questions'."""
+    sums, counts = np.asarray(task.sums, float), np.asarray(task.counts, float)
+    totals = counts.sum(axis=0)
+    strata, stratum = np.unique(np.asarray(task.strata, np.uint64), return_inverse=True)
+    sizes = np.array([_count(places[stratum == number]) for number in range(len(strata))])
+    if sizes.min() < 2:  # a stratum of one cluster shows no variance: then the task is one stratum
+        stratum, sizes = np.zeros_like(stratum), np.array([_count(places)])
+    means = _by_group(stratum, sums, len(sizes)) / _by_group(stratum, counts, len(sizes))
+    influence = ((sums - means[stratum] * counts) / totals).mean(axis=1)
+    influence = influence * np.sqrt(sizes / np.maximum(sizes - 1, 1))[stratum]
+    spread = np.zeros(clusters)
+    np.add.at(spread, places, influence)
+    return float((sums.sum(axis=0) / totals).mean()), spread
+
+
+def _count(places: NDArray[np.intp]) -> int:
+    """The number of different values."""
+    return int(np.count_nonzero(np.bincount(places)))
+
+
+def _by_group(group: NDArray[np.intp], values: Floats, count: int) -> Floats:
+    """The sums of the rows of `values` in each of `count` groups."""
+    return np.array([np.bincount(group, weights=column, minlength=count) for column in values.T]).T
+
+
+def _weights(raw: float, means: Sequence[float], sizes: Sequence[int]) -> Floats | None:
+    """The tasks' weights in the raw score of their benchmark: by size, or equal; None if it is neither mean."""
+    for weights in (np.array(sizes) / sum(sizes), np.full(len(sizes), 1 / len(sizes))):
+        if math.isclose(float(weights @ means), raw, abs_tol=1e-6):
+            return weights
+    return None
+
+
+def _widened(score: float, influence: Floats, clusters: int) -> _Estimate:
+    """The estimate of a raw score, which has the error by Wilson's interval if few answers are right, or few wrong."""
+    variance = _square(influence)
+    count = score * (1 - score) / variance if variance > 1e-15 else float(clusters)
+    error = math.sqrt(variance)
+    if variance <= 1e-15 or count * min(score, 1 - score) < FEW:
+        centre = (score + Z**2 / (2 * count)) / (1 + Z**2 / count)
+        half = Z / (1 + Z**2 / count) * math.sqrt(max(0.0, score * (1 - score) / count) + (Z / (2 * count)) ** 2)
+        error = max(error, (abs(score - centre) + half) / Z)
+    return _Estimate(error, influence)
+
+
+def _normalised(raw: _Estimate, score: float, lower_bound: float) -> _Estimate:
+    """The estimate of the normalised `score` (0-100): that of max(0, x), x normal around `score`."""
+    scale = 100 / (1 - lower_bound)
+    error, distance = raw.error * scale, score / (raw.error * scale)
+    if not lower_bound or distance > FAR:
+        return _Estimate(error, raw.influence * scale)
+    above, density = NormalDist().cdf(distance), NormalDist().pdf(distance)
+    mean = distance * above + density
+    variance = (distance**2 + 1) * above + distance * density - mean**2
+    return _Estimate(error * math.sqrt(variance), raw.influence * scale * above)
+
+
+def _combined(weights: Floats, estimates: Sequence[_Estimate]) -> _Estimate:
+    """The estimate of a weighted sum of estimates, which share clusters."""
+    influence = _weighted(weights, [estimate.influence for estimate in estimates])
+    excess = math.fsum(weight**2 * estimate.excess for weight, estimate in zip(weights, estimates, strict=True))
+    return _Estimate(math.sqrt(_square(influence) + excess), influence)
+
+
+def _weighted(weights: Floats, influences: Sequence[Floats]) -> Floats:
+    """The weighted sum. Without a matrix product, whose threads would cost more than they save on a busy machine."""
+    total = np.zeros(len(influences[0]))
+    for weight, influence in zip(weights, influences, strict=True):
+        total += weight * influence
+    return total
+
+
+def _square(values: Floats) -> float:
+    """The sum of squares."""
+    return float(np.square(values).sum())
+
+
+def _add_to_sums(sums: Floats, clusters: NDArray[np.uint64], influence: Floats) -> None:
+    """Add each cluster's influence to one of `sums`, with a sign; both follow from the cluster's number."""
+    place = (clusters % np.uint64(len(sums))).astype(np.intp)
+    sign = np.where(clusters >> np.uint64(63), 1.0, -1.0)
+    sums += np.bincount(place, weights=influence * sign, minlength=len(sums))
+
+
+def _scaled(sums: Floats, length: float) -> NDArray[np.float16]:
+    """`sums` as half-precision numbers, scaled to the Euclidean `length`."""
+    norm = math.sqrt(_square(sums))
+    return (sums * (length / norm) if norm > 0 else sums).astype("<f2")
