@@ -34,6 +34,7 @@ from bot.web.health import health_routes
 from bot.web.live import Live, live_routes
 from bot.web.maintain.access import RequireMaintainer
 from bot.web.maintain.api import maintain_api_routes
+from bot.web.maintain.commands import command_routes
 from bot.web.maintain.routes import maintain_routes
 from bot.web.maintain.views import MaintenanceReader
 from bot.web.metrics import metric_routes
@@ -126,6 +127,7 @@ def _add_pages_and_api(app: WebApp, settings: BotSettings, views: BoardReader, v
         site_routes(views, frame),
         signin_routes(signing, frame),
         maintain_routes(require_maintainer, maintenance, frame),
+        command_routes(visitors, frame),
         static_routes(),
         live_routes(app.live),
     ):

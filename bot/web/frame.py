@@ -7,6 +7,7 @@ run even if it were not escaped.
 from __future__ import annotations
 
 import hashlib
+import secrets
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib import resources
@@ -74,7 +75,9 @@ class Frame:
             lstrip_blocks=True,
         )
         self._templates.filters.update(time=time_tag, path=as_path, query=as_query, short=short)
-        self._templates.globals.update(PHASES=PHASES, FAULTS=FAULTS, WORDS=WORDS, static=static_address)
+        self._templates.globals.update(
+            PHASES=PHASES, FAULTS=FAULTS, WORDS=WORDS, static=static_address, new_key=new_key
+        )
         self._templates.globals.update(discussions=discussions, menu=menu)
         self._templates.globals.update(can_sign_in=self.visitors is not None, framed=bool(ancestors))
 
@@ -141,6 +144,11 @@ def static_routes() -> APIRouter:
 def static_address(name: str) -> str:
     """The address of a static file."""
     return f"/static/{name}?{DIGESTS[name]}"
+
+
+def new_key() -> str:
+    """A key for one form: a click that comes twice has the same, and the form on the next page another."""
+    return secrets.token_urlsafe(12)
 
 
 def time_tag(at: str | None) -> Markup:

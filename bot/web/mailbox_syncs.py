@@ -1,4 +1,4 @@
-"""The syncs that answer messages of the web server: checks, submissions, and actions of signed-in persons.
+"""The syncs that answer messages of the web server: checks, submissions, commands and actions of signed-in persons.
 
 A sync whose Hub fails is retried; meanwhile the sender waits, or asks again.
 
@@ -9,6 +9,7 @@ Race accepted: a person stops being a maintainer after their role was read. Waki
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Set
 from datetime import UTC, datetime
 from typing import Any
@@ -21,6 +22,7 @@ from bot.read_models.check_models import CheckResponse
 from bot.read_models.submit_models import SubmissionResponse
 from bot.requests.api_submission import DONE, carry_out
 from bot.requests.verb_check import check_model
+from bot.threads.page_commands import run_page_command
 from leaderboard.roles import Role
 from redis_state.board.mailbox import Mailbox
 from redis_state.board.messages import (
@@ -32,6 +34,8 @@ from redis_state.board.messages import (
     Code,
     MaintainerAction,
     MaintainerActionResult,
+    PageCommand,
+    PageCommandResult,
 )
 from redis_state.clock import iso
 
@@ -54,6 +58,15 @@ def sync_submission(context: BoardContext, message_id: str) -> None:
         response = carry_out(context, submission)
         lasts = response.code in DONE or (submission.key and response.code not in ("off", "hub-refused"))
         mailbox.answer(message_id, response, seconds=submission.RETENTION if lasts else PENDING_RETENTION)
+
+
+def sync_page_command(context: BoardContext, message_id: str) -> None:
+    """Run the command with this id and store the answer, unless that was done before. Raises HubError."""
+    mailbox = Mailbox(context.redis, context.keys, PageCommand, PageCommandResult)
+    if (command := mailbox.unanswered(message_id)) is not None:
+        run = secrets.token_hex(8)
+        resumed = mailbox.settle(message_id, run) != run  # an earlier run began, and died or failed
+        mailbox.answer(message_id, run_page_command(context, command, resumed=resumed), seconds=command.RETENTION)
 
 
 def sync_maintainer_action(context: BoardContext, message_id: str) -> None:

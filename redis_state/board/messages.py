@@ -1,4 +1,4 @@
-"""The three kinds of messages from the web server to a sync: checks, submissions, and actions of signed-in persons."""
+"""The kinds of messages from the web server to a sync: checks, submissions, commands, actions of maintainers."""
 
 from __future__ import annotations
 
@@ -79,6 +79,47 @@ class ApiSubmission(Message):
     def cause(self) -> str:
         """The cause under which its effect is recorded, so that it happens once."""
         return f"api:{self.message_id}"
+
+
+class PageCommand(Message):
+    """A command of threads that a signed-in person gives by a button of a page. `arguments` are those of its verb.
+
+    A click that comes twice has the same `key`, and so one answer and one effect.
+    """
+
+    KIND: ClassVar[str] = "command"
+    KEY: ClassVar[str] = "command"
+    RETENTION: ClassVar[int] = 86_400
+
+    person_id: str = Field(max_length=64)
+    person_name: str = Field(max_length=96)
+    verb: str = Field(max_length=40)
+    arguments: dict[str, str] = Field(max_length=20)
+    thread: str = Field(default="", max_length=500, description="address of the thread that the command is about")
+    back: str = Field(default="/", max_length=2_000, description="the page with the button")
+    key: str = Field(max_length=100)
+    at: float
+
+    @property
+    def person(self) -> Person:
+        """The person who gives it."""
+        return Person(self.person_id, self.person_name)
+
+    @property
+    def message_id(self) -> str:
+        """A digest of the person, the key and the content."""
+        identity = [self.person_id, self.key, self.verb, self.thread, sorted(self.arguments.items())]
+        return hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:24]
+
+
+class PageCommandResult(BaseModel):
+    """The answer to a command, as Markdown; `outcome` as in the record of decisions; `allowed`: it was run."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    text: str
+    outcome: str
+    allowed: bool = True
 
 
 class MaintainerAction(Message):
