@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from importlib import metadata
 from typing import Annotated, Literal
@@ -75,6 +76,12 @@ app = typer.Typer(
 )
 COMPLETE = "_STEWARD_COMPLETE"
 """The variable with which a completion script asks for the next words."""
+
+ZSH_COMPINIT = "(( $+functions[compdef] )) || { autoload -Uz compinit && compinit; }\n\n"
+"""Loads zsh's completion, which a shell without a configuration lacks."""
+ZSH_EVAL = r"""local answer="$(\1)"
+  eval ${=answer//\'\'/\'\\\'\'}"""
+"""Replaces the `eval` of typer's script, which loses the apostrophes in descriptions."""
 
 
 def _print_version(is_wanted: bool) -> None:
@@ -153,10 +160,15 @@ def demo(
 def completion(
     shell: Annotated[Literal["bash", "zsh", "fish"], typer.Argument(help="The shell that reads the script.")],
 ) -> None:
-    """Print a script that completes commands and options: source <(steward completion bash)"""
+    """Print a script that completes commands and options: source <(steward completion bash), the same with zsh; in fish
+    steward completion fish | source"""
     from typer._completion_shared import get_completion_script
 
-    print(get_completion_script(prog_name="steward", complete_var=COMPLETE, shell=shell))  # nosec B604  # its name
+    script = get_completion_script(prog_name="steward", complete_var=COMPLETE, shell=shell)  # nosec B604  # its name
+    if shell == "zsh":
+        script = re.sub(r"eval \$\((.+)\)", lambda match: ZSH_EVAL.replace(r"\1", match[1]), script)
+        script = script.replace("\n\n", f"\n\n{ZSH_COMPINIT}", 1)
+    print(script)
 
 
 for group in GROUPS:
