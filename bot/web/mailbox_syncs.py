@@ -27,6 +27,7 @@ from leaderboard.roles import Role
 from redis_state.board.mailbox import Mailbox
 from redis_state.board.messages import (
     CHECK_ANSWER_RETENTION,
+    NAMES_RETENTION,
     PENDING_RETENTION,
     ROLE_RETENTION,
     ApiSubmission,
@@ -34,12 +35,16 @@ from redis_state.board.messages import (
     Code,
     MaintainerAction,
     MaintainerActionResult,
+    NameAnswer,
+    NameQuestion,
     PageCommand,
     PageCommandResult,
 )
 from redis_state.clock import iso
 
 ALLOWED_ROLES = frozenset({Role.MAINTAINER})
+MAX_NAMES = 8
+"""Names of models that are suggested to a person who types one."""
 _REQUEST = "request:"
 
 
@@ -49,6 +54,14 @@ def sync_check(context: BoardContext, message_id: str) -> None:
     if (question := mailbox.unanswered(message_id)) is not None:
         response = check_model(context, **question.model_dump())
         mailbox.answer(message_id, response, seconds=CHECK_ANSWER_RETENTION)
+
+
+def sync_names(context: BoardContext, message_id: str) -> None:
+    """Answer which models of the Hub have these words in their name: one call. Raises HubError."""
+    mailbox = Mailbox(context.redis, context.keys, NameQuestion, NameAnswer)
+    if (question := mailbox.unanswered(message_id)) is not None:
+        names = context.hub.models_named(question.words, limit=MAX_NAMES)
+        mailbox.answer(message_id, NameAnswer(names=names), seconds=NAMES_RETENTION)
 
 
 def sync_submission(context: BoardContext, message_id: str) -> None:

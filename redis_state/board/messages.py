@@ -13,6 +13,8 @@ from leaderboard.options import DEFAULT_PRECISION
 from leaderboard.roles import Person
 from redis_state.board.mailbox import Message
 
+NAMES_RETENTION = 900
+"""Seconds for which the names of models are stored that a person may be typing."""
 CHECK_ANSWER_RETENTION = 60
 """Seconds for which the answer to a check is stored."""
 PENDING_RETENTION = 60
@@ -45,6 +47,29 @@ class CheckQuestion(Message):
     def message_id(self) -> str:
         """A digest of the content."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:24]
+
+
+class NameQuestion(Message):
+    """The question which models of the Hub have `words` in their name, for a person who types one."""
+
+    KIND: ClassVar[str] = "names"
+    KEY: ClassVar[str] = "names"
+    RETENTION: ClassVar[int] = 60
+
+    words: str = Field(min_length=1, max_length=100)
+
+    @property
+    def message_id(self) -> str:
+        """A digest of the content."""
+        return hashlib.sha256(self.words.encode()).hexdigest()[:24]
+
+
+class NameAnswer(BaseModel):
+    """The names of public models, the best known first."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    names: list[str]
 
 
 class ApiSubmission(Message):
