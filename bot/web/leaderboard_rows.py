@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from bot.web.name_index import NameIndex
 from bot.web.request_row import RequestRow
+from leaderboard.ranks import RankedScore, rank_ranges
 from leaderboard.search import Query, Value, fold
 
 Mask = NDArray[np.bool_]
@@ -22,6 +24,8 @@ Order = NDArray[np.int32]
 
 MAX_CACHED = 8
 """Selections, and orders, that one snapshot caches: a selection takes sixteen bytes a row."""
+MAX_RANKED, MAX_RANKED_AT_ONCE = 8_000, 200
+"""Evaluations up to which ranges of ranks are computed, and up to which that happens before the table is shown."""
 SIZE_STEPS = (0.0, 0.5, 1.0, 2.0, 3.0, 5.0, 7.0, 10.0, 13.0, 20.0, 35.0, 50.0, 70.0, 100.0, 150.0)
 """Billions of parameters at the ends of the size filter, and of the bars above it; the last bar has no end."""
 
@@ -58,6 +62,7 @@ class Selected:
     """The selected evaluations in order, the rank of every row among them by average (0: not selected), and the number
     of matches that are left out because they are flagged."""
 
+    selection: Selection
     order: Order
     ranks: Order
     averages: Numbers
@@ -113,8 +118,12 @@ class LeaderboardRows:
         self._columns: dict[str, Numbers] = {}
         self._selected: OrderedDict[Selection, Selected] = OrderedDict()
         self._names = NameIndex([line.folded for line in lines])
+        self.ranges: Mapping[int, tuple[int, int]] = {}
+        """The range of ranks of evaluations with a standard error, among those that are shown at first."""
         self._named_order = np.argsort(self.facet("model").ranks, kind="stable").astype(np.int32)
         self._orders: dict[object, Order] = {}
+        self._ranked: list[RankedScore] = []
+        self._lock = threading.Lock()
 
     def _mask(self, test: Callable[[RequestRow], bool]) -> Mask:
         return np.fromiter(map(test, self.lines), np.bool_, len(self.lines))
@@ -161,13 +170,15 @@ class LeaderboardRows:
 
     def select(self, selection: Selection, query: Query | None = None) -> Selected:
         """The evaluations that `selection` shows; `query` is its parsed query."""
-        if (selected := self._selected.get(selection)) is not None:
-            self._selected.move_to_end(selection)
-            return selected
+        with self._lock:
+            if selection in self._selected:
+                self._selected.move_to_end(selection)
+                return self._selected[selection]
         selected = self._select(selection, query or Query())
-        self._selected[selection] = selected
-        while len(self._selected) > MAX_CACHED:
-            self._selected.popitem(last=False)
+        with self._lock:
+            self._selected[selection] = selected
+            while len(self._selected) > MAX_CACHED:
+                self._selected.popitem(last=False)
         return selected
 
     def _select(self, selection: Selection, query: Query) -> Selected:
@@ -184,7 +195,7 @@ class LeaderboardRows:
             mask = np.zeros_like(mask)
             mask[best_first] = True
         order = self._sorted(selection, averages)
-        return Selected(order[mask[order]], ranks_of(averages, best_first), averages, hidden)
+        return Selected(selection, order[mask[order]], ranks_of(averages, best_first), averages, hidden)
 
     def _averages(self, selection: Selection) -> Numbers:
         wanted = [name for name in self.benchmarks if name in selection.benchmarks]
@@ -246,13 +257,15 @@ class LeaderboardRows:
         """All rows by `values`, the column `key`: equal ones by name, rows without a value last."""
         of_selection = (selection.raw, selection.benchmarks) if key == "average" else (selection.raw,)
         at = (key, rising, *of_selection)
-        if at not in self._orders:
-            if len(self._orders) >= 2 * MAX_CACHED:
-                self._orders.clear()
+        order = self._orders.get(at)
+        if order is None:
             named = values[self._named_order]
             by_value = np.argsort(named if rising else -named, kind="stable")
-            self._orders[at] = self._named_order[by_value].astype(np.int32)
-        return self._orders[at]
+            order = self._named_order[by_value].astype(np.int32)
+            if len(self._orders) >= 2 * MAX_CACHED:
+                self._orders = {}  # other threads may still read the former one
+            self._orders[at] = order
+        return order
 
     def named(self, text: str) -> set[int]:
         """The rows whose folded name contains `text`."""
@@ -270,6 +283,27 @@ class LeaderboardRows:
         counts = np.bincount(facet.codes, minlength=len(facet.values)) if len(facet.values) else np.empty(0)
         order = np.argsort(-counts, kind="stable")
         return [value for at in order if (value := facet.values[at]) and text in fold(value)][:limit]
+
+    def rank(self, before: LeaderboardRows | None = None) -> None:
+        """Compute the ranges of ranks; taken from the snapshot `before` if nothing changed that they depend on."""
+        order = self.select(Selection()).order.tolist()
+        self._ranked = [self.lines[at].ranked for at in order]
+        if all(score.error is None for score in self._ranked) or len(order) > MAX_RANKED:
+            return
+        if before is not None and before._ranked == self._ranked:
+            places = [before.ranges.get(at) for at in before.select(Selection()).order.tolist()]
+        else:
+            places = list(rank_ranges(self._ranked))
+        self.ranges = {
+            at: place
+            for at, score, place in zip(order, self._ranked, places, strict=True)
+            if score.error is not None and place is not None
+        }
+
+    @property
+    def is_cheap_to_rank(self) -> bool:
+        """Whether the ranges take a moment only."""
+        return len(self.lines) <= MAX_RANKED_AT_ONCE
 
     # --- what filters show
 

@@ -12,6 +12,7 @@ from bot.read_models import serializers
 from bot.results.searching import values_of
 from leaderboard.categories import ModelCategory, read_category
 from leaderboard.columns import spelled
+from leaderboard.ranks import RankedScore
 from leaderboard.search import COLUMNS, Value, fold
 from leaderboard.times import read_time
 from redis_state.board.entry import IndexEntry
@@ -80,6 +81,13 @@ class RequestRow:
     facts: TableFacts = NO_FACTS
     id: str = ""
     """Of the evaluation, where it is not the newest one of its request."""
+    influence: str = ""
+    """The average's influence vector (`leaderboard.ranks`)."""
+
+    @property
+    def ranked(self) -> RankedScore:
+        """The average as rank ranges need it."""
+        return RankedScore(self.average or 0.0, self.errors.get("average"), self.influence, self.suite)
 
     @property
     def average(self) -> float | None:
@@ -105,8 +113,17 @@ def row_of(
         entry.weights,
         sys.intern(suite),
         benchmarks,
-        facts=facts,
+        errors_of(scored),
+        facts,
+        influence=scored.influence if scored is not None else "",
     )
+
+
+def errors_of(scored: EvaluationScores | None) -> Mapping[str, float]:
+    """The standard errors of the benchmarks and of the `average`, as far as they are known."""
+    if scored is None or not scored.errors:
+        return NO_ERRORS
+    return scored.errors if scored.average_error is None else {**scored.errors, "average": scored.average_error}
 
 
 def facts_of(row: Mapping[str, Any], benchmarks: Iterable[str]) -> TableFacts:

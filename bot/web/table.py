@@ -80,6 +80,11 @@ class RequestTable:
         lines += [row for row in self._others if not row.path or row.path in self._lines]
         leaderboard = LeaderboardRows(lines, self._flagged, self._benchmarks)
         leaderboard.prepare()
+        before = self._leaderboard
+        if leaderboard.is_cheap_to_rank:
+            leaderboard.rank(before)
+        else:
+            threading.Thread(target=leaderboard.rank, args=(before,), name="ranks", daemon=True).start()
         return leaderboard
 
     def _build_aside(self) -> None:

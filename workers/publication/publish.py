@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hub.client import Hub
 from hub.errors import HubError, StaleParent
@@ -31,7 +32,6 @@ from leaderboard.results import (
     with_block,
 )
 from leaderboard.suites import Suite
-from leaderboard.uncertainty import AnswerCollector, TaskAnswers, standard_errors
 from redis_state.attempts import MAX_LOG
 from redis_state.clock import iso
 from workers.common.hub_access import HubAccess
@@ -40,6 +40,9 @@ from workers.common.scrub import scrub
 from workers.errors import EvaluationFailed, PublicationFailed
 from workers.evaluation.evaluate import RESULTS, SAMPLES
 from workers.publication.details import card, write_samples, write_scores
+
+if TYPE_CHECKING:
+    from leaderboard.uncertainty import TaskAnswers
 
 MAX_TRIES = 5
 
@@ -80,6 +83,8 @@ def publish(publication: Publication, hub: HubAccess) -> Details:
     """Commit the publication and return where. Raises EvaluationFailed if the child left nothing that can be published,
     and PublicationFailed if the Hub refuses the commit."""
     results = read_spool(publication)
+    from leaderboard.uncertainty import standard_errors  # numpy is heavy, and needed only at the end of an attempt
+
     answers: dict[str, TaskAnswers | None] = {}
     with tempfile.TemporaryDirectory(prefix="steward-details-") as folder:
         tables = list(_tables(publication, results, answers, Path(folder)))
@@ -179,6 +184,8 @@ def _tables(
     publication: Publication, results: ResultsFile, answers: dict[str, TaskAnswers | None], folder: Path
 ) -> Iterator[Change]:
     """Tables as files in `folder`: one for each task, whose graded questions are added to `answers`, and the scores."""
+    from leaderboard.uncertainty import AnswerCollector
+
     for benchmark in publication.suite.benchmarks:
         for task in benchmark.tasks:
             samples, table = publication.plan.spool / SAMPLES / f"{task.name}.jsonl", folder / f"{task.name}.parquet"

@@ -14,6 +14,7 @@ from bot.web.incoming import words
 from bot.web.leaderboard_rows import LeaderboardRows, Selection
 from bot.web.page import Page
 from bot.web.pages.leaderboard import MAX_PINNED, MAX_VALUES, LeaderboardRowView, row_view
+from leaderboard.ranks import RankedScore, difference_error
 from leaderboard.search import fold
 
 Z95 = 1.959964
@@ -58,9 +59,13 @@ def compare(board: BoardReader, query: CompareQuery) -> CompareResponse:
     wanted += [(name, _best_of(rows, name)) for name in query.model or ()]
     numbers = list(dict.fromkeys(at for _, at in wanted if at is not None))[:MAX_PINNED]
     views = [row_view(rows, selected, at) for at in numbers]
+    paired = [_paired(rows.lines[numbers[0]].ranked, rows.lines[at].ranked) for at in numbers]
     return CompareResponse(
         benchmarks=board.columns,
-        compared=[ComparedView(row=view, differences=_differences(view, views[0], board.columns)) for view in views],
+        compared=[
+            ComparedView(row=view, differences=_differences(view, views[0], board.columns, margin))
+            for view, margin in zip(views, paired, strict=True)
+        ],
         unknown=[name[:300] for name, at in wanted if at is None],
     )
 
@@ -73,17 +78,24 @@ def _best_of(rows: LeaderboardRows, model: str) -> int | None:
 
 
 def _differences(
-    row: LeaderboardRowView, first: LeaderboardRowView, benchmarks: list[str]
+    row: LeaderboardRowView, first: LeaderboardRowView, benchmarks: list[str], paired: float | None
 ) -> dict[str, DifferenceView]:
     if row.id == first.id:
         return {}
     pairs = {name: (row.scores.get(name), first.scores.get(name)) for name in benchmarks}
     pairs["average"] = (row.average, first.average)
+    margins = {name: _margin(row.errors.get(name), first.errors.get(name)) for name in pairs} | {"average": paired}
     return {
-        name: DifferenceView(value=own - other, margin=_margin(row.errors.get(name), first.errors.get(name)))
+        name: DifferenceView(value=own - other, margin=margins[name])
         for name, (own, other) in pairs.items()
         if own is not None and other is not None
     }
+
+
+def _paired(one: RankedScore, other: RankedScore) -> float | None:
+    """Half of the 95 % interval of the difference of two averages, paired where both answered the same questions."""
+    error = difference_error(one, other) if one.suite == other.suite else None
+    return Z95 * error if error is not None else None
 
 
 def _margin(one: float | None, other: float | None) -> float | None:

@@ -26,7 +26,7 @@ from redis_state.clock import iso
 
 MAX_ROWS, MAX_PINNED, MAX_VALUES, MAX_SUGGESTIONS = 500, 5, 50, 8
 """Rows of one answer, pinned rows, values of one filter, and suggestions."""
-Kind = Literal["rank", "model", "score", "number", "count", "text", "code", "date", "flag"]
+Kind = Literal["rank", "range", "model", "score", "number", "count", "text", "code", "date", "flag"]
 
 
 class ColumnView(ApiModel):
@@ -43,6 +43,7 @@ class ColumnView(ApiModel):
 
 _FIRST = (
     ColumnView(key="rank", title="Rank", kind="rank"),
+    ColumnView(key="rank_range", title="Range of ranks", kind="range"),
     ColumnView(key="model", title="Model", kind="model"),
     ColumnView(key="average", title="Average", kind="score"),
 )
@@ -74,10 +75,11 @@ _SORT_KEYS = {
 """Column → its name in the rows, where they differ."""
 
 
-def columns_of(benchmarks: list[str]) -> list[ColumnView]:
-    """All columns of a board, in order."""
-    scores = [ColumnView(key=name, title=name, kind="score") for name in benchmarks]
-    return [*_FIRST, *scores, *_MORE]
+def columns_of(board: BoardReader) -> list[ColumnView]:
+    """All columns of a board, in order; ranges of ranks only where there are any."""
+    first = [column for column in _FIRST if column.kind != "range" or board.table.leaderboard().ranges]
+    scores = [ColumnView(key=name, title=name, kind="score") for name in board.columns]
+    return [*first, *scores, *_MORE]
 
 
 class LeaderboardRowView(ApiModel):
@@ -86,6 +88,10 @@ class LeaderboardRowView(ApiModel):
     id: str = Field(description="of the evaluation: stays the same, and can be pinned")
     path: str = Field(description="path of its request; empty for a row by another program")
     rank: int = Field(description="among the selected evaluations, by average; equal ones share a rank")
+    rank_range: tuple[int, int] | None = Field(
+        description="the ranks that it may have among the evaluations that are shown at first, as far as the choice of "
+        "questions tells (95 %); null where its standard error is not known"
+    )
     model: str
     category: str
     symbol: str = Field(description="the sign of the category")
@@ -165,7 +171,7 @@ class LeaderboardQuery:
 
     def selection(self, board: BoardReader) -> Selection:
         """The query's selection of rows."""
-        keys = {column.key for column in columns_of(board.columns)}
+        keys = {column.key for column in columns_of(board) if column.kind != "range"}
         sort = self.sort if self.sort in keys else "average"
         return Selection(
             query=self.q,
@@ -196,9 +202,9 @@ def leaderboard(board: BoardReader, query: LeaderboardQuery) -> LeaderboardRespo
     pinned = (at for at in map(rows.at, dict.fromkeys((query.pin or ())[:MAX_PINNED])) if at is not None)
     return LeaderboardResponse(
         searched=_searched(board, query, count),
-        columns=columns_of(board.columns),
-        rows=[row_view(rows, selected, at, raw=query.raw) for at in shown],
-        pinned=[row_view(rows, selected, at, raw=query.raw) for at in pinned],
+        columns=columns_of(board),
+        rows=[row_view(rows, selected, at) for at in shown],
+        pinned=[row_view(rows, selected, at) for at in pinned],
         offset=offset,
         count=count,
         total=len(rows.lines),
@@ -212,7 +218,7 @@ def selected_rows(board: BoardReader, query: LeaderboardQuery) -> Iterator[Leade
     rows = board.table.leaderboard()
     selected = rows.select(query.selection(board), parse(query.q))
     for at in selected.order.tolist():
-        yield row_view(rows, selected, at, raw=query.raw)
+        yield row_view(rows, selected, at)
 
 
 def _searched(board: BoardReader, query: LeaderboardQuery, count: int) -> SearchView:
@@ -221,19 +227,20 @@ def _searched(board: BoardReader, query: LeaderboardQuery, count: int) -> Search
     return SearchView(query=query.q[:1_000], count=count, near=near, misread=list(terms.misread))
 
 
-def row_view(rows: LeaderboardRows, selected: Selected, at: int, *, raw: bool = False) -> LeaderboardRowView:
+def row_view(rows: LeaderboardRows, selected: Selected, at: int) -> LeaderboardRowView:
     """The evaluation number `at` with its rank among the selected ones."""
     line: RequestRow = rows.lines[at]
     values, facts, category = line.values, line.facts, category_of(line)
     average, parameters = float(selected.averages[at]), values["parameters"]
     scores = line.benchmarks
-    if raw:
+    if selected.selection.raw:
         measured = zip(rows.benchmarks, facts.raw, strict=False)
         scores = {name: 100 * value for name, value in measured if value is not None}
     return LeaderboardRowView(
         id=line.id or line.path,
         path=line.path,
         rank=int(selected.ranks[at]),
+        rank_range=rows.ranges.get(at),
         model=line.model,
         category=category.value,
         symbol=category.symbol,
@@ -241,7 +248,7 @@ def row_view(rows: LeaderboardRows, selected: Selected, at: int, *, raw: bool = 
         available=facts.available,
         average=None if math.isnan(average) else average,
         scores=scores,
-        errors={} if raw else dict(line.errors),
+        errors=_errors(rows, line, selected.selection),
         parameters=parameters if isinstance(parameters, float) else None,
         precision=str(values["precision"]),
         weight_type=str(values["weights"]),
@@ -259,6 +266,19 @@ def row_view(rows: LeaderboardRows, selected: Selected, at: int, *, raw: bool = 
         moe=facts.moe,
         official=facts.official,
     )
+
+
+def _errors(rows: LeaderboardRows, line: RequestRow, selection: Selection) -> dict[str, float]:
+    """The standard errors of the normalised scores, and of the average of those benchmarks that it is of."""
+    if selection.raw or not line.errors:
+        return {}
+    errors = dict(line.errors)
+    if selection.benchmarks and len(selection.benchmarks) < len(rows.benchmarks):
+        errors.pop("average", None)
+        parts = [errors[name] for name in selection.benchmarks if name in errors]
+        if len(parts) == len(selection.benchmarks):
+            errors["average"] = math.hypot(*parts) / len(parts)
+    return errors
 
 
 # --- suggestions
@@ -304,7 +324,9 @@ SUGGESTIONS = Page(
 
 def query_of_page(request: Request, board: BoardReader) -> LeaderboardQuery:
     asked = request.query_params
-    keys = {column.key for column in columns_of(board.columns)}
+    columns = columns_of(board)
+    sorts = [column.key for column in columns if column.kind != "range"]
+    keys = {column.key for column in columns}
     categories = [category for category in ModelCategory if category.value in asked.getlist("type")]
     precisions = [name for name in board.context.board.precisions if name in asked.getlist("precision")]
     return LeaderboardQuery(
@@ -320,7 +342,7 @@ def query_of_page(request: Request, board: BoardReader) -> LeaderboardQuery:
         official=words(request, "official") == "1",
         per="model" if words(request, "per") == "model" else "evaluation",
         raw=words(request, "raw") == "1",
-        sort=choice(request, "sort", tuple(keys)) or "average",
+        sort=choice(request, "sort", sorts) or "average",
         rising=words(request, "rising") == "1",
         pin=[name[:1_200] for name in asked.getlist("pin")[:MAX_PINNED]] or None,
         offset=(number(request, "page", 1) - 1) * PAGE_ROWS,

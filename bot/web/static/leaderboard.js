@@ -103,7 +103,7 @@ function showHead(fields) {
     const falls = ["score", "number", "count", "date", "flag"].includes(column.kind);
     const rises = mine ? fields.get("rising") === "1" : !falls;
     const next = new URLSearchParams(fields);
-    next.set("sort", column.key);
+    next.set("sort", column.kind === "range" ? "rank" : column.key);
     next.set("rising", (mine ? !rises : rises) ? "1" : "0");
     const part = column.key === "average" && averaged && averaged !== all ? ` of ${averaged}` : "";
     const link = element("a", { href: `/?${next}` }, column.title + part);
@@ -122,6 +122,7 @@ const precise = (value) => String(Number(value.toPrecision(3)));
 function cell(row, column) {
   const named = { class: column.kind === "score" ? "score" : `${column.kind} ${column.key}`, "data-name": column.title };
   if (column.kind === "rank") return element("td", { class: "rank" }, String(row.rank || "–"));
+  if (column.kind === "range") return element("td", named, ...(row.rank_range ? [[...new Set(row.rank_range)].join("–")] : []));
   if (column.kind === "model") {
     const pin = element("input", { type: "checkbox", name: "pin", value: row.id, form: "filters", "aria-label": `Pin ${row.model} to compare` });
     pin.checked = pinnedIds().has(row.id);

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -172,3 +173,19 @@ def test_a_row_of_the_table_becomes_an_evaluation() -> None:
     assert (facts.raw, facts.co2, facts.base_model) == ((0.4,), None, "")
     assert LeaderboardRows([earlier, foreign], (frozenset(), frozenset()), NAMES).flagged.all()
     assert other_row("x", {**row, "Average ⬆️": None}, ["MuSR"]) is None
+
+
+def test_ranges_of_ranks_are_of_the_rows_that_are_shown_at_first() -> None:
+    """Rows with standard errors get one; flagged rows, and rows without an error, do not; an equal table keeps them."""
+    lines = [replace(row, errors={"average": 0.5}) if number % 2 else row for number, row in enumerate(LINES)]
+    rows = LeaderboardRows(lines, (FLAGGED, frozenset()), NAMES)
+    rows.rank()
+    shown = set(rows.select(Selection()).order.tolist())
+    assert set(rows.ranges) == {at for at in shown if at % 2}
+    ranks = rows.select(Selection()).ranks
+    assert all(best <= ranks[at] for at, (best, _) in rows.ranges.items())
+    again = LeaderboardRows(lines, (FLAGGED, frozenset()), NAMES)
+    again.rank(rows)
+    assert again.ranges == rows.ranges
+    ROWS.rank()
+    assert ROWS.ranges == {}
