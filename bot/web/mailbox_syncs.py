@@ -23,7 +23,7 @@ from bot.read_models.submit_models import SubmissionResponse
 from bot.requests.api_submission import DONE, carry_out
 from bot.requests.verb_check import check_model
 from bot.threads.page_commands import run_page_command
-from leaderboard.roles import Role
+from leaderboard.roles import WRITERS, Role
 from redis_state.board.mailbox import Mailbox
 from redis_state.board.messages import (
     CHECK_ANSWER_RETENTION,
@@ -86,6 +86,11 @@ def sync_maintainer_action(context: BoardContext, message_id: str) -> None:
     """Execute the action with this id and store the answer, unless that was done before. Raises HubError."""
     mailbox = Mailbox(context.redis, context.keys, MaintainerAction, MaintainerActionResult)
     if (action := mailbox.unanswered(message_id)) is None:
+        return
+    if action.what == "own":
+        is_owner = people.role_in(context, action.about, action.person, fresh=True) in WRITERS
+        owned = MaintainerActionResult(code="owner" if is_owner else "stranger")
+        mailbox.answer(message_id, owned, seconds=ROLE_RETENTION)
         return
     _, roles = people.roles(context, action.person, model="", submitter="", fresh=True, enough=ALLOWED_ROLES)
     if action.what == "look":
