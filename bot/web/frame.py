@@ -102,7 +102,8 @@ class Frame:
 
     def _body(self, request: Request, name: str, **values: object) -> bytes:
         template = self._templates.get_template(f"{name}.html")
-        frame = {"board": self.title, "here": request.url.path, "back": _address(request)}
+        origin = str(request.base_url).rstrip("/")
+        frame = {"board": self.title, "here": request.url.path, "back": _address(request), "origin": origin}
         return template.render(**frame, **values).encode("utf-8", "replace")
 
 
