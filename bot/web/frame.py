@@ -81,6 +81,7 @@ class Frame:
             PHASES=PHASES, FAULTS=FAULTS, WORDS=WORDS, static=static_address, new_key=new_key
         )
         self._templates.globals.update(discussions=discussions, menu=menu)
+        self._templates.globals.update(owns=visitors.owns if visitors is not None else None)
         self._templates.globals.update(can_sign_in=self.visitors is not None, framed=bool(ancestors))
 
     def page(
