@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Iterator
+from typing import Any
 
 import redis
 
@@ -131,11 +133,36 @@ def job(number: int, sha: str) -> EvaluationJob:
 
 
 def score(connection: redis.Redis, keys: Keys, numbers: range, dice: random.Random) -> None:
-    """Write the scores of the finished requests in `numbers`."""
+    """Write the scores of the finished requests in `numbers`, and their rows of the aggregated table."""
     with connection.pipeline(transaction=False) as pipe:
         for one in scores(numbers, dice):
             pipe.hset(keys.scores, one.path, one.model_dump_json())
+            pipe.hset(keys.table_rows, one.path, json.dumps(table_row(one, dice)))
         pipe.execute()
+
+
+def table_row(scored: EvaluationScores, dice: random.Random) -> dict[str, Any]:
+    """Return the row of an evaluation in the aggregated table."""
+    return {
+        "fullname": scored.model,
+        "Precision": "bfloat16",
+        "Weight type": "Original",
+        "Model sha": "",
+        "Average ⬆️": scored.average,
+        "Hub ❤️": int(dice.expovariate(1 / 40)),
+        "Available on the hub": dice.random() > 0.02,
+        "MoE": dice.random() < 0.05,
+        "Merged": dice.random() < 0.2,
+        "Flagged": False,
+        "Chat Template": dice.random() < 0.4,
+        "CO₂ cost (kg)": 0.0,
+        **{f"{name} Raw": value / 100 for name, value in scored.benchmarks.items()},
+        "Official Providers": dice.random() < 0.1,
+        "Upload To Hub Date": f"202{dice.randrange(3, 7)}-0{dice.randrange(1, 10)}-1{dice.randrange(10)}",
+        "Submission Date": "2026-11-24",
+        "Generation": dice.randrange(4),
+        "Base Model": model_of(dice.randrange(1_000)),
+    }
 
 
 def scores(numbers: range, dice: random.Random) -> Iterator[EvaluationScores]:

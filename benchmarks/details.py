@@ -1,6 +1,6 @@
 """Measures memory for the details of many samples, in the child that writes and in the worker that publishes them.
 
-    python -m benchmarks.details [--samples 100000] [--json]
+    python -m benchmarks.details [--samples 100000] [--answer 0] [--json]
 
 `child_mib` is the growth of the child while it writes the samples that the harness holds; `worker_mib` is the growth of
 a worker from there to the published commit (tables, and the upload to a localhub in another process). Both are in MiB,
@@ -26,22 +26,23 @@ def main() -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--samples", type=int, default=100_000)
+    parser.add_argument("--answer", type=int, default=0, help="characters of a generated answer; 0: choices instead")
     parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
     parser.add_argument("--part", choices=("child", "worker"), help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     os.environ["HF_HUB_DISABLE_XET"] = os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     if options.part:
-        print(PARTS[options.part](options.folder, options.samples))
+        print(PARTS[options.part](options.folder, options.samples, options.answer))
         return 0
-    found = measure(options.samples)
+    found = measure(options.samples, options.answer)
     print("\n".join(f"{name:>12}  {value}" for name, value in found.items()), "target: under 300 MiB each", sep="\n")
     if options.json:
         print(json.dumps(found))
     return 0
 
 
-def measure(samples: int) -> dict[str, int]:
+def measure(samples: int, answer: int = 0) -> dict[str, int]:
     """Return both figures."""
     from localhub.testing import HubWorld, LocalHub
 
@@ -50,18 +51,25 @@ def measure(samples: int) -> dict[str, int]:
         folder = Path(name)
         with LocalHub(folder / "hub", world) as hub:
             os.environ["HF_ENDPOINT"] = hub.url
-            return {"samples": samples, **{f"{part}_mib": _part(part, folder, samples) for part in PARTS}}
+            return {"samples": samples, **{f"{part}_mib": _part(part, folder, samples, answer) for part in PARTS}}
 
 
-def _part(part: str, folder: Path, samples: int) -> int:
-    command = [sys.executable, "-m", "benchmarks.details", "--samples", str(samples), "--part", part]
-    done = subprocess.run([*command, "--folder", str(folder)], stdout=subprocess.PIPE, text=True, check=True)
+def _part(part: str, folder: Path, samples: int, answer: int) -> int:
+    command = [sys.executable, "-m", "benchmarks.details", "--samples", str(samples), "--answer", str(answer)]
+    done = subprocess.run(
+        [*command, "--part", part, "--folder", str(folder)], stdout=subprocess.PIPE, text=True, check=True
+    )
     return int(done.stdout.split()[-1])
 
 
-def sample(number: int, random: Random, words: list[str]) -> dict[str, Any]:
-    """Return the harness's record of one question with four choices and a unique prompt of about 1,500 letters."""
+def sample(number: int, random: Random, words: list[str], answer: int) -> dict[str, Any]:
+    """Return the harness's record of one question with four choices and a unique prompt of about 1,500 letters.
+
+    Or of one with a generated answer of that many characters, which need three bytes each.
+    """
     prompt = " ".join(random.choices(words, k=250))
+    text = "".join(map(chr, random.choices(range(0x4E00, 0x9FFF), k=answer)))
+    generated = {"arguments": [(prompt, "{}")], "resps": [[text]], "filtered_resps": [text]} if answer else {}
     return {
         "doc_id": number,
         "doc": {"input": prompt[:400], "target": "Yes"},
@@ -75,10 +83,11 @@ def sample(number: int, random: Random, words: list[str]) -> dict[str, Any]:
         "prompt_hash": "0" * 64,
         "target_hash": "0" * 64,
         "acc_norm": float(number % 2),
+        **generated,
     }
 
 
-def by_child(folder: Path, count: int) -> int:
+def by_child(folder: Path, count: int, answer: int) -> int:
     """Return the MiB by which a child grows while it writes `count` samples."""
     from lm_eval.loggers import EvaluationTracker
 
@@ -88,7 +97,7 @@ def by_child(folder: Path, count: int) -> int:
     suite, random = find_suite("starter"), Random(7)
     words = ["".join(random.choices("abcdefghijklmnopqrstuvwxyz", k=random.randint(2, 9))) for _ in range(WORDS)]
     each = -(-count // len(suite.tasks))
-    samples = {task: [sample(number, random, words) for number in range(each)] for task in suite.tasks}
+    samples = {task: [sample(number, random, words, answer) for number in range(each)] for task in suite.tasks}
     spool = folder / "spool"
     spool.mkdir()
     tracker = EvaluationTracker(output_path=str(spool))
@@ -99,7 +108,7 @@ def by_child(folder: Path, count: int) -> int:
     return peak() - before
 
 
-def by_worker(folder: Path, count: int) -> int:  # noqa: ARG001  # as `by_child`, whose files it publishes
+def by_worker(folder: Path, count: int, answer: int) -> int:  # noqa: ARG001  # as `by_child`, whose files it publishes
     """Return the MiB by which a worker grows while it publishes them."""
     from leaderboard.suites import find_suite
     from workers.common.hub_access import HubAccess

@@ -6,7 +6,8 @@ The application runs in this process on a board of `--rows` requests, most of th
 waiting, and answers over ASGI, without network and browser. Each round asks for another variant of each page (other
 pages of a list, other words, other models), so that few answers come from a cache. `first_ms` is the first answer of a
 kind, `p50` and `p95` are of the following ones; `cpu p50` and `cpu p95` are processor time of this process alone. The
-targets are 50 ms and 100 kB. `ready_s` is the time that the application needs to load table and queue when it starts.
+targets are 50 ms and 100 kB. `ready_s` is the time that the application needs to load table and queue when it starts,
+`memory_mb` the largest resident memory of a process that does nothing else.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import argparse
 import asyncio
 import json
 import random
+import resource
 import statistics
 import tempfile
 import threading
@@ -23,6 +25,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx2
 import redis
@@ -30,6 +33,7 @@ import redis
 from benchmarks.board import BENCHMARKS, fill, model_of, path_of
 from bot.core.settings import BotSettings
 from bot.processes.web_app import WebApp, create_app
+from leaderboard.categories import ModelCategory
 from redis_state.keys import Keys
 from steward.valkey import Valkey
 
@@ -59,7 +63,7 @@ def main() -> None:
             f"{name:>16}{said['first_ms']:10.1f}{said['p50']:8.1f}{said['p95']:8.1f}{said['cpu_p50']:9.1f}{said['cpu_p95']:9.1f}{said['kb']:8.1f}"
         )
     print(f"{'target':>16}{'':10}{'':8}{BARS['p95']:8.1f}{'':18}{BARS['kb']:8.1f}")
-    print(f"ready after {found['ready_s']} s, {found['rows']:,} rows")
+    print(f"ready after {found['ready_s']} s, {found['rows']:,} rows, {found['memory_mb']} MB")
     if options.json:
         print(json.dumps(found))
 
@@ -70,7 +74,8 @@ def measure(rows: int, rounds: int) -> dict[str, Any]:
         ready, pages = asyncio.run(ask(create_app(settings), rows, rounds))
         over = [name for name, said in pages.items() if any(said.get(what, 0) > bar for what, bar in BARS.items())]
         found = {"rows": rows, "rounds": rounds, "pages": pages, "over": over}
-        return {**found, "ready_s": round(ready, 1)}
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        return {**found, "ready_s": round(ready, 1), "memory_mb": round(peak)}
 
 
 @contextmanager
@@ -127,15 +132,33 @@ def kinds(dice: random.Random, rows: int) -> dict[str, Callable[[], str]]:
     def asked() -> str:
         return f"/requests?q={dice.choice(WORDS).replace(' ', '%20')};{dice.randrange(100)}b"
 
+    def filters() -> str:
+        columns = dice.sample(BENCHMARKS, dice.randrange(2, len(BENCHMARKS)))
+        fields = {
+            "type": dice.sample([category.value for category in ModelCategory], 3),
+            "smallest": [str(dice.randrange(30))],
+            "largest": [str(dice.randrange(31, 70))],
+            "merges": [dice.choice("01")],
+            "moe": [dice.choice("01")],
+            "official": [dice.choice("0001")],
+            "per": [dice.choice(("model", "evaluation"))],
+            "sort": [dice.choice((*BENCHMARKS, "likes", "uploaded", "model", "average"))],
+            "column": [*columns, "average", "model", "rank"],
+        }
+        return urlencode(fields, doseq=True)
+
     return {
-        "queue": lambda: "/",
-        "queue, deep": lambda: f"/?after={dice.randrange(rows // 12)}",
-        "results": lambda: "/results",
-        "results, deep": lambda: f"/results?page={dice.randrange(1, rows // 80)}",
-        "results, sorted": lambda: (
-            f"/results?sort={dice.choice(BENCHMARKS).replace(' ', '%20')}&page={dice.randrange(99)}"
+        "leaderboard": lambda: "/",
+        "leaderboard, deep": lambda: f"/?page={dice.randrange(1, rows // 120)}",
+        "leaderboard, sorted": lambda: (
+            f"/?sort={dice.choice(BENCHMARKS).replace(' ', '%20')}&page={dice.randrange(99)}"
         ),
-        "results, found": lambda: f"/results?q={words()}",
+        "leaderboard, found": lambda: f"/?q={words()}",
+        "filter": lambda: f"/api/leaderboard?{filters()}",
+        "filter, found": lambda: f"/api/leaderboard?{filters()}&q={words()}",
+        "suggestions": lambda: f"/api/suggestions?q={dice.choice('abcdeghlmq')}{dice.choice('aeiou')}",
+        "queue": lambda: "/queue",
+        "queue, deep": lambda: f"/queue?after={dice.randrange(rows // 12)}",
         "requests": lambda: f"/requests?page={dice.randrange(1, rows // 60)}",
         "requests, found": asked,
         "nothing found": lambda: f"/requests?q=Qwen3-{dice.randrange(10**6)}b-Instrukt",

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 
 class HubError(Exception):
-    """Every failure of the Hub or of the network. `str()` is a sentence for people, without secrets."""
+    """Every failure of the Hub or of the network. `str()` is a sentence for people, without secrets.
+
+    `path` is the path of the call on the Hub, "" if it is not known.
+    """
+
+    path = ""
 
     def __init__(self, message: str, *, status: int | None = None, request_id: str | None = None) -> None:
         super().__init__(message)

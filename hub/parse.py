@@ -15,6 +15,7 @@ from hub.records import (
     LogEntry,
     ModelInfo,
     ModelRepoFile,
+    PublishedScore,
     Thread,
     ThreadStatus,
     ThreadSummary,
@@ -143,13 +144,26 @@ def thread(item: Json, num: int) -> Thread:
         head_commit=changes.get("headCommitId") or (pushed[-1] if pushed else None),
         merge_commit=changes.get("mergeCommitId"),
         conflicting_files=_conflicts(item.get("filesWithConflicts")),
-        merged_by=_merged_by(events),
+        merged_by=_set_by(events, "merged"),
+        closed_by=_set_by(events, "closed"),
     )
 
 
-def _merged_by(events: Any) -> tuple[str | None, str] | None:
-    merges = [event for event in events if event["type"] == "status-change" and event["data"].get("status") == "merged"]
-    return author(merges[-1]) if merges and merges[-1].get("author") else None
+def _set_by(events: Any, status: ThreadStatus) -> tuple[str | None, str] | None:
+    """The account that last gave the thread this status."""
+    changes = [event for event in events if event["type"] == "status-change" and event["data"].get("status") == status]
+    return author(changes[-1]) if changes and changes[-1].get("author") else None
+
+
+def published_scores(item: Json) -> list[PublishedScore]:
+    """Parse the scores in a model's files; files with errors, and entries that name no task, are left out."""
+    scores = []
+    for entry in item.get("evalResults") or ():
+        dataset = _object(_object(entry.get("data")).get("dataset"))
+        name, task = dataset.get("id"), dataset.get("task_id")
+        if isinstance(name, str) and isinstance(task, str):
+            scores.append(PublishedScore(name, task, str(entry["filename"]), entry.get("pullRequest")))
+    return scores
 
 
 def _conflicts(files: Any) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from hub import parse
 from hub.diffs import changes_in, paths_in
 from hub.errors import BadRequest, EntryNotFound, Garbled, RevisionNotFound, TooLarge
 from hub.file_checks import check_file, check_headers, check_part, content_id
-from hub.records import Account, File, FileEntry, LogEntry, ModelInfo, Repo
+from hub.records import Account, File, FileEntry, LogEntry, ModelInfo, PublishedScore, Repo
 from hub.retries import Retries
 from hub.session import MAX_ANSWER, MIB, HubResponse, HubSession
 from leaderboard.changes import FileChange
@@ -21,6 +21,10 @@ from leaderboard.changes import FileChange
 NAME_LASTS = 300.0
 """Seconds until `me()` reads the account's name again; `comments.py` says why."""
 _PATHS_BATCH = 1000
+MAX_LISTED = 100_000
+"""Files in a list that is held in memory."""
+MAX_ITERATED = 2_000_000
+"""Entries of a listing that is read as it comes: two thousand calls."""
 MAX_MODEL_FACTS = 16 * MIB
 """Bytes of the Hub's facts about one model: a repo of a hundred thousand files needs as many."""
 _AS_IT_IS = {"accept-encoding": "identity"}
@@ -112,9 +116,12 @@ class Reads:
 
     def _pages(self, path: str, route: str, params: Mapping[str, str]) -> Iterator[Any]:
         """Yield the items of a list with pages, following the `Link` headers."""
-        answer = self._get(path, route, params)
+        answer, read = self._get(path, route, params), set[str]()
         yield from parse.parsed(list, answer.json())
         while following := parse.next_page(answer.headers):
+            if following in read:
+                raise Garbled(f"The Hub's pages of {path} lead in a circle.")
+            read.add(following)
             answer = self._get(following, route)
             yield from parse.parsed(list, answer.json())
 
@@ -229,11 +236,22 @@ class Reads:
             return None
 
     def list_files(self, repo: Repo, revision: str = "main", *, folder: str = "") -> list[FileEntry]:
-        """Return every file of the repo, or of one folder and its subfolders; one call per thousand entries."""
+        """Return `each_file` as a list. Raises TooLarge for more than MAX_LISTED files."""
+        files = list(islice(self.each_file(repo, revision, folder=folder), MAX_LISTED + 1))
+        if len(files) > MAX_LISTED:
+            raise TooLarge(f"{repo.id} has more than {MAX_LISTED:,} files{' in ' if folder else ''}{folder}.")
+        return files
+
+    def each_file(self, repo: Repo, revision: str = "main", *, folder: str = "") -> Iterator[FileEntry]:
+        """Yield every file of the repo, or of one folder and its subfolders: one call per thousand entries, when the
+        iteration reaches them. Raises TooLarge after MAX_ITERATED entries: the Hub may send them for ever."""
         at = f"{repo.api}/tree/{quote(revision, safe='')}"
         at += f"/{quote(quoted_path(folder), safe='%')}" if folder else ""
-        items = self._pages(at, "tree", {"recursive": "true", "expand": "false"})
-        return [parse.parsed(parse.file_entry, item) for item in items if item.get("type") == "file"]
+        for count, item in enumerate(self._pages(at, "tree", {"recursive": "true", "expand": "false"})):
+            if count == MAX_ITERATED:
+                raise TooLarge(f"{repo.id} has more than {MAX_ITERATED:,} files and folders.")
+            if item.get("type") == "file":
+                yield parse.parsed(parse.file_entry, item)
 
     def paths_info(self, repo: Repo, paths: Sequence[str], revision: str = "main") -> dict[str, FileEntry]:
         """Return the entries of those `paths` that are files at `revision`; one call per thousand paths."""
@@ -278,6 +296,11 @@ class Reads:
         at = f"{Repo('model', model).api}/revision/{quote(revision, safe='')}"
         answer = self._get(at, "info", {"blobs": "true"}, limit=MAX_MODEL_FACTS)
         return parse.parsed(parse.model_info, answer.json())
+
+    def published_scores(self, model: str) -> list[PublishedScore]:
+        """Return the scores in a model's repo, on main and in open pull requests, in one call."""
+        answer = self._get(Repo("model", model).api, "info", {"expand": "evalResults"}, limit=MAX_MODEL_FACTS)
+        return parse.parsed(parse.published_scores, answer.json())
 
     def commits(self, repo: Repo, revision: str = "main", *, limit: int = 50) -> list[LogEntry]:
         """Return the newest `limit` commits, newest first; one call per thousand."""

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Literal
 
 from hub.errors import BadRequest
@@ -63,7 +64,7 @@ class File:
     commit: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class FileEntry:
     """A file in a listing. `oid` as in `File`; `size` in bytes."""
 
@@ -102,6 +103,17 @@ class ModelInfo:
 
 
 @dataclass(frozen=True)
+class PublishedScore:
+    """A score in a model's repo: the benchmark's dataset and task, the file, and the open pull request that brings it
+    (None: it is on main)."""
+
+    dataset: str
+    task_id: str
+    path: str
+    pull: int | None
+
+
+@dataclass(frozen=True)
 class LogEntry:
     """One commit of a repo's history. `title` is the first line, `message` the rest."""
 
@@ -131,7 +143,8 @@ class Thread:
 
     `conflicting_files` holds one "*" if the Hub reports conflicts without naming the files. `target`
     (`refs/heads/main`), `head_commit`, `merge_commit` and `merged_by` are for pull requests. `merged_by`: id (None if
-    the Hub omits it) and name of the account that merged it; None if the Hub does not report it.
+    the Hub omits it) and name of the account that merged it; None if the Hub does not report it. `closed_by`: the same
+    for the account that closed the thread last.
     """
 
     num: int
@@ -148,6 +161,7 @@ class Thread:
     merge_commit: str | None
     conflicting_files: tuple[str, ...]
     merged_by: tuple[str | None, str] | None = None
+    closed_by: tuple[str | None, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -170,6 +184,29 @@ class WriteFile:
     path: str
     data: bytes
 
+    @property
+    def size(self) -> int:
+        """The number of bytes."""
+        return len(self.data)
+
+
+@dataclass(frozen=True)
+class WriteLocalFile:
+    """Write the content of the local file `source` to `path`. It is read when it is needed, not kept in memory."""
+
+    path: str
+    source: Path
+
+    @property
+    def data(self) -> bytes:
+        """The content, read from the disk."""
+        return self.source.read_bytes()
+
+    @property
+    def size(self) -> int:
+        """The number of bytes."""
+        return self.source.stat().st_size
+
 
 @dataclass(frozen=True)
 class DeleteFile:
@@ -178,7 +215,8 @@ class DeleteFile:
     path: str
 
 
-Change = WriteFile | DeleteFile
+Put = WriteFile | WriteLocalFile
+Change = Put | DeleteFile
 
 
 @dataclass(frozen=True)

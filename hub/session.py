@@ -126,12 +126,17 @@ class HubSession:
                 method, url, params=params, content=content, headers=self._headers(url) | sent
             )
             return self._follow(request, route, _Body(limit, first, into, check))
+        except HubError as error:
+            error.path = urlsplit(url).path
+            raise
         except _NOTHING_SENT as error:
             raise Unreachable(f"The Hub at {self.endpoint} cannot be reached: {_error_name(error)}.") from error
         except httpx2.InvalidURL as error:
             raise BadRequest(f"This is no valid URL on the Hub: {error}.") from error
         except httpx2.HTTPError as error:
-            raise Transient(f"The connection broke during {method} {path}: {_error_name(error)}.") from error
+            broken = Transient(f"The connection broke during {method} {path}: {_error_name(error)}.")
+            broken.path = urlsplit(url).path
+            raise broken from error
 
     def git(self, repo: Repo) -> GitAddress:
         """Return the git address of `repo`, and count the minimal calls of a fetch as route `git`."""

@@ -25,7 +25,7 @@ from urllib.parse import quote
 from hub.errors import BadRequest, Busy, RateLimited, StaleParent, Transient
 from hub.parse import parsed
 from hub.reads import Reads, quoted_path
-from hub.records import Change, CreatedCommit, DeleteFile, Repo, WriteFile
+from hub.records import Change, CreatedCommit, DeleteFile, Put, Repo
 from hub.retries import Retries
 from hub.session import HubSession
 
@@ -81,23 +81,23 @@ class Writes(Reads):
         self, repo: Repo, changes: Sequence[Change], branch: str, *, create_pr: bool, regular: Collection[str]
     ) -> list[dict[str, object]]:
         """Upload the contents of large files, and return the lines of the commit's body."""
-        puts = [change for change in changes if isinstance(change, WriteFile) and change.path not in regular]
+        puts = [change for change in changes if not isinstance(change, DeleteFile) and change.path not in regular]
         large = self._large(repo, puts, branch, create_pr=create_pr)
         _upload(self.session, self.retries, repo, [put for put in puts if put.path in large])
         return [_line(change, large) for change in changes]
 
-    def _large(self, repo: Repo, puts: Sequence[WriteFile], branch: str, *, create_pr: bool) -> set[str]:
+    def _large(self, repo: Repo, puts: Sequence[Put], branch: str, *, create_pr: bool) -> set[str]:
         """Return the paths that the repo stores in LFS, as the Hub decides from its `.gitattributes`."""
         large: set[str] = set()
         at = f"{repo.api}/preupload/{quote(branch, safe='')}"
         for start in range(0, len(puts), _PREUPLOAD_BATCH):
             batch = puts[start : start + _PREUPLOAD_BATCH]
             sample = [base64.b64encode(put.data[:_SAMPLE]).decode() for put in batch]
-            files = [{"path": p.path, "sample": s, "size": len(p.data)} for p, s in zip(batch, sample, strict=True)]
+            files = [{"path": p.path, "sample": s, "size": p.size} for p, s in zip(batch, sample, strict=True)]
             answer = self._repeated(
                 "POST", at, "preupload", {"files": files}, {"create_pr": "1"} if create_pr else None
             )
-            sizes = {put.path: len(put.data) for put in batch}
+            sizes = {put.path: put.size for put in batch}
             modes = parsed(lambda it: {file["path"]: file["uploadMode"] for file in it["files"]}, answer.json())
             large |= {path for path, mode in modes.items() if mode == "lfs" and sizes.get(path)}  # empty ones never are
         return large
@@ -142,7 +142,7 @@ def _line(change: Change, large: set[str]) -> dict[str, object]:
     if isinstance(change, DeleteFile):
         return {"key": "deletedFile", "value": {"path": change.path}}
     if change.path in large:
-        value = {"path": change.path, "algo": "sha256", "oid": sha256(change.data), "size": len(change.data)}
+        value = {"path": change.path, "algo": "sha256", "oid": sha256(change.data), "size": change.size}
         return {"key": "lfsFile", "value": value}
     content = base64.b64encode(change.data).decode()
     return {"key": "file", "value": {"path": change.path, "content": content, "encoding": "base64"}}
@@ -152,7 +152,7 @@ def digest(repo: Repo, branch: str, parent: str, changes: Sequence[Change]) -> s
     """Return 32 hex digits that identify these changes on this parent."""
     hasher = hashlib.sha256(f"{repo.kind} {repo.id} {branch} {parent}\n".encode())
     for change in sorted(changes, key=lambda change: change.path):
-        content = sha256(change.data) if isinstance(change, WriteFile) else "deleted"
+        content = "deleted" if isinstance(change, DeleteFile) else sha256(change.data)
         hasher.update(f"{content} {change.path}\n".encode(errors="surrogateescape"))
     return hasher.hexdigest()[:32]
 
@@ -170,23 +170,21 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _upload(session: HubSession, retries: Retries, repo: Repo, puts: Sequence[WriteFile]) -> None:
+def _upload(session: HubSession, retries: Retries, repo: Repo, puts: Sequence[Put]) -> None:
     """Store the contents of `puts`. Idempotent, because the store identifies objects by their digest."""
     for start in range(0, len(puts), _LFS_BATCH):
-        by_oid = {sha256(put.data): put.data for put in puts[start : start + _LFS_BATCH]}
+        by_oid = {sha256(put.data): put for put in puts[start : start + _LFS_BATCH]}
         for item in _upload_urls(session, retries, repo, by_oid):
             _store(session, retries, item, by_oid)
 
 
-def _upload_urls(
-    session: HubSession, retries: Retries, repo: Repo, by_oid: dict[str, bytes]
-) -> list[dict[str, object]]:
+def _upload_urls(session: HubSession, retries: Retries, repo: Repo, by_oid: dict[str, Put]) -> list[dict[str, object]]:
     """Ask for the upload URLs of the objects; objects that are stored already have no `actions`."""
     body = {
         "operation": "upload",
         "transfers": ["basic"],
         "hash_algo": "sha256",
-        "objects": [{"oid": oid, "size": len(data)} for oid, data in by_oid.items()],
+        "objects": [{"oid": oid, "size": put.size} for oid, put in by_oid.items()],
     }
     answer = retries.call(
         lambda: session.send(
@@ -201,7 +199,7 @@ def _upload_urls(
     return parsed(lambda it: list(it["objects"]), answer.json())
 
 
-def _store(session: HubSession, retries: Retries, item: dict[str, Any], by_oid: dict[str, bytes]) -> None:
+def _store(session: HubSession, retries: Retries, item: dict[str, Any], by_oid: dict[str, Put]) -> None:
     if error := item.get("error"):
         raise BadRequest(f"The Hub does not take a large file: {str(error.get('message', error))[:300]}")
     actions = item.get("actions") or {}
@@ -209,12 +207,16 @@ def _store(session: HubSession, retries: Retries, item: dict[str, Any], by_oid: 
     if upload_to := actions.get("upload"):
         retries.call(
             lambda: session.send(
-                "PUT", upload_to["href"], route="lfs-put", content=by_oid[oid], headers=upload_to.get("header") or {}
+                "PUT",
+                upload_to["href"],
+                route="lfs-put",
+                content=by_oid[oid].data,
+                headers=upload_to.get("header") or {},
             ),
             repeatable=True,
         )
     if verify_at := actions.get("verify"):
-        body = {"oid": oid, "size": len(by_oid[oid])}
+        body = {"oid": oid, "size": by_oid[oid].size}
         retries.call(
             lambda: session.send(
                 "POST", verify_at["href"], route="lfs-verify", json=body, headers=verify_at.get("header") or {}

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from leaderboard.budgets import Budgets
 from leaderboard.effects import OTHERS, Effect, EffectMode, Effects
 from leaderboard.front_ends import FrontEnd
+from leaderboard.model_pages import ModelPageColumn
 from leaderboard.options import PRECISION_NAMES
 from leaderboard.policy import AdmissionPolicy, Precision
 from leaderboard.reasons import describe_errors
@@ -129,6 +130,13 @@ class Board(BaseModel):
     attempt_seconds: int = Field(default=8 * 3600, ge=10, description="time limit of one attempt")
     shows_new_evals: bool = Field(
         default=True, description="`false`: PENDING_NEW_EVAL is not among the `statuses` of the front end"
+    )
+    model_pages: dict[str, ModelPageColumn] = Field(
+        default_factory=dict,
+        description="column → the official task that it is: scores for [models' own pages](model-pages.md)",
+    )
+    model_pages_a_day: int = Field(
+        default=10, ge=0, le=1000, description="maximal new pull requests with scores on models' repos in 24 hours"
     )
     tiers: TierLimits = Field(default_factory=TierLimits, description="limits of the tiers")
     budgets: Budgets = Field(default_factory=Budgets, description="GPU-hours by tier, submitter and request")

@@ -26,7 +26,21 @@ class ModelCategory(StrEnum):
         """The emoji of the category."""
         return _SYMBOLS[self]
 
+    @property
+    def explanation(self) -> str:
+        """What the category holds, and why it is ranked apart."""
+        return _EXPLANATIONS[self]
 
+
+_EXPLANATIONS = {
+    ModelCategory.PRETRAINED: "Trained on raw text only: the base on which others build, so progress here counts most.",
+    ModelCategory.CONTINUED: "A base model trained on, with more raw text, often of one language or one subject.",
+    ModelCategory.FINE_TUNED: "Trained further on examples of particular tasks or subjects.",
+    ModelCategory.CHAT: "Trained on instructions or preferences (SFT, DPO, RLHF). Its scores depend on the prompt.",
+    ModelCategory.MERGE: "Weights of several models combined. Its test scores can exceed its real abilities.",
+    ModelCategory.MULTIMODAL: "Reads more than text, such as pictures; it is evaluated on text alone.",
+    ModelCategory.UNKNOWN: "Its submission names no category.",
+}
 _SYMBOLS = {
     ModelCategory.PRETRAINED: "🟢",
     ModelCategory.CONTINUED: "🟩",

@@ -16,7 +16,7 @@ from typing import Any
 
 from leaderboard.admission.sizes import BILLION
 from leaderboard.categories import MERGE_TAGS, ModelCategory, read_category
-from leaderboard.columns import ContentsRow, columns, filled, key_of, spelled
+from leaderboard.columns import ContentsColumn, ContentsRow, columns, filled, key_of, spelled
 from leaderboard.evaluations import (
     BoardSources,
     Evaluation,
@@ -54,6 +54,8 @@ _PARTS = re.compile(r"[^a-z0-9]+")
 _CO2 = "CO₂ cost (kg)"
 _OF_REQUEST = ("Architecture", "#Params (B)", "Submission Date")
 """Columns whose values come from the request of a commit."""
+_FOR_FRONT_ENDS = ("eval_name", "T", "Model")
+"""Columns that only front ends need."""
 _MAX_GENERATIONS = 20
 """Generations that are counted; a longer line of declared base models is treated as a cycle."""
 
@@ -164,6 +166,28 @@ def rows_of(found: Mapping[Key, Evaluation], rows: Iterable[ContentsRow]) -> lis
         for evaluation, row in pairs
         if evaluation is not None and not differ(row.get("Model sha") or "", evaluation.revision)
     ]
+
+
+def split_rows(
+    rows: Iterable[ContentsRow], found: Mapping[Key, Evaluation], shape: Iterable[ContentsColumn]
+) -> tuple[dict[str, ContentsRow], dict[str, ContentsRow]]:
+    """Split `rows` into those of the newest evaluations, by the path of their request, and all others, by an id.
+
+    They have the columns of `shape`, without those for front ends (links, and an id that is not unique).
+    """
+    names = [column.name for column in shape if column.name not in _FOR_FRONT_ENDS]
+    newest: dict[str, ContentsRow] = {}
+    others: dict[str, ContentsRow] = {}
+    for row in rows:
+        key, revision = key_of(row), row.get("Model sha") or ""
+        short = {name: row.get(name) for name in names}
+        evaluation = found.get(key)
+        path = str(evaluation.request.path) if evaluation is not None else ""
+        if evaluation is not None and path not in newest and not differ(revision, evaluation.revision):
+            newest[path] = short
+        else:
+            others[f"{path or ' '.join(key)}@{revision}"] = short
+    return newest, others
 
 
 def _stands(request: Request | None, model: str, folders: Collection[str], sources: BoardSources) -> bool:

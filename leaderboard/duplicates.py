@@ -27,11 +27,30 @@ def possible_duplicates(paths: Iterable[str]) -> list[tuple[str, ...]]:
     """Return groups of two or more paths that may request the same evaluation, in order."""
     groups: dict[tuple[str, str, str], list[str]] = {}
     for path in paths:
-        where = parse_path(path)
-        if isinstance(where, RequestPath):
-            key = (where.model.casefold(), where.precision.casefold(), where.weight_type.casefold())
+        if (key := _key(path)) is not None:
             groups.setdefault(key, []).append(path)
     return [tuple(sorted(group)) for group in groups.values() if len(group) > 1]
+
+
+def repeated(paths: Iterable[str]) -> set[int]:
+    """Return the hashes (see `hash_of`) of all paths in groups of `possible_duplicates`, without holding all paths."""
+    seen, again = set[int](), set[int]()
+    for path in paths:
+        number = hash_of(path)
+        (again if number in seen else seen).add(number)
+    return again
+
+
+def hash_of(path: str) -> int:
+    """Return the hash of what the request at `path` asks for, equal for requests of the same evaluation."""
+    return hash(_key(path) or path)
+
+
+def _key(path: str) -> tuple[str, str, str] | None:
+    where = parse_path(path)
+    if not isinstance(where, RequestPath):
+        return None
+    return where.model.casefold(), where.precision.casefold(), where.weight_type.casefold()
 
 
 def find_duplicates(requests: Iterable[Request]) -> list[DuplicatePair]:

@@ -5,7 +5,8 @@
     on       done
 
 A board file sets one mode for all kinds, or a mode per kind; kinds that it does not name are in shadow. So a board file
-that omits a kind, or all of them, changes nothing on the Hub.
+that omits a kind, or all of them, changes nothing on the Hub. Pull requests on
+models' own repos (`model-pr`) are off unless the board file names them, whatever it says of the others.
 
     effects: shadow
     effects: {edit: on, comment: on, merge: off, others: shadow}
@@ -26,6 +27,7 @@ OTHERS = "others"
 """In a board file: every kind that it does not name."""
 
 _BY_STRENGTH = tuple(EffectMode)
+_OFF_UNLESS_NAMED = {Effect.MODEL_PR: EffectMode.OFF}
 
 
 class Effects(BaseModel):
@@ -33,7 +35,7 @@ class Effects(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    modes: Mapping[Effect, EffectMode] = Field(default_factory=lambda: dict.fromkeys(Effect, EffectMode.SHADOW))
+    modes: Mapping[Effect, EffectMode] = Field(default_factory=lambda: _all(EffectMode.SHADOW))
 
     @model_validator(mode="before")
     @classmethod
@@ -44,14 +46,19 @@ class Effects(BaseModel):
         if not isinstance(setting, Mapping):
             if (word := _word(setting)) not in _BY_STRENGTH:
                 raise ValueError(f"set {', '.join(EffectMode)} for all kinds, or one of them for each kind")
-            return {"modes": dict.fromkeys(Effect, word)}
+            return {"modes": _all(word)}
         others = _word(setting.get(OTHERS, EffectMode.SHADOW))
         named = {kind: _word(mode) for kind, mode in setting.items() if kind != OTHERS}
-        return {"modes": {**dict.fromkeys(Effect, others), **named}}
+        return {"modes": {**_all(others), **named}}
 
     def mode(self, *kinds: Effect) -> EffectMode:
         """Return the mode of an effect that is of all of these kinds at once: the weakest of their modes."""
         return min((self.modes[kind] for kind in kinds), key=_BY_STRENGTH.index)
+
+
+def _all(mode: Any) -> dict[Effect, Any]:
+    """Return `mode` for each kind, except for those that are off unless they are named."""
+    return {**dict.fromkeys(Effect, mode), **_OFF_UNLESS_NAMED}
 
 
 def _word(setting: Any) -> Any:

@@ -59,6 +59,9 @@ class Effect(StrEnum):
     """An attempt that failed, or was lost, through a fault of the service is followed by another automatically."""
     PAUSE = "pause"
     """A worker, a suite or the whole queue is stopped because too much of it fails."""
+    MODEL_PR = "model-pr"
+    """A pull request with scores is opened, changed or closed on a model's own repo, which its owner asked for. This
+    kind is off unless the board file names it."""
 
 
 class EffectMode(StrEnum):

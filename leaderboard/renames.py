@@ -17,7 +17,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -168,6 +168,19 @@ def _without_places(fields: JsonObject) -> JsonObject:
 def result_place(old: str, new: str, path: str) -> str:
     """Return the new path of a results file of `old`; `path` itself if it belongs to another model."""
     return f"{new}/{path.removeprefix(f'{old}/')}" if path.startswith(f"{old}/") else path
+
+
+def moved_results(ours: JsonObject, place: Callable[[str], str]) -> JsonObject:
+    """Return the members of a request's `steward` object that name results which move, with their new paths.
+
+    Those are its own results, and the earlier ones that stay valid during a newer evaluation. `place` returns the path
+    of results after the move.
+    """
+    path, kept = ours.get("results"), ours.get("kept")
+    moved: JsonObject = {"results": place(path)} if isinstance(path, str) else {}
+    if isinstance(kept, dict) and isinstance(kept.get("results"), str):
+        moved["kept"] = {**kept, "results": place(kept["results"])}
+    return {name: value for name, value in moved.items() if value != ours[name]}
 
 
 def _request(old: str, new: str, fields: JsonObject) -> JsonObject:

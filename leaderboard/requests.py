@@ -196,6 +196,7 @@ class StewardFacts(BaseModel):
     revision: str | None = Field(default=None, pattern=r"^[0-9a-f]{40}$", description="commit that it evaluates")
     thread: int | None = Field(default=None, ge=1, description="discussion in the requests repo")
     submitter: str | None = Field(default=None, max_length=100, description="name of the account that submitted it")
+    submitter_id: str | None = Field(default=None, max_length=100, description="its id on the Hub, where it is known")
     failure: Failure | None = None
     log: str | None = Field(default=None, max_length=1_000, description="URL of the log of the last attempt")
     results: str | None = Field(default=None, max_length=1_000, description="path in the results repo")

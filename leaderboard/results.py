@@ -22,6 +22,7 @@ from leaderboard.attempts import ATTEMPT_ID
 from leaderboard.jsontext import JsonObject
 from leaderboard.reasons import describe_errors
 from leaderboard.suites import Benchmark, Suite, Task
+from leaderboard.times import read_time
 
 MAX_BYTES = 4 * 1024 * 1024
 MAX_DEPTH = 40
@@ -316,6 +317,11 @@ def _deeper_than(value: Any, depth: int) -> bool:
 
 
 # --- its name
+
+
+def results_time(path: str) -> float | None:
+    """Return the time in the name of the results file at `path`, in seconds since the epoch; None if it has none."""
+    return read_time(path.rpartition("/")[2].removeprefix("results_").removesuffix(".json"))
 
 
 def file_time(seconds: float) -> str:

@@ -21,6 +21,7 @@ from localhub.repos.grants import Grants
 from localhub.repos.lfs_store import LfsStore
 from localhub.repos.likes import Likes
 from localhub.repos.store import RepoStore
+from localhub.threads.eval_results import EvalResults
 from localhub.threads.pulls import Pulls
 from localhub.threads.service import ThreadService
 from localhub.webhooks.deliveries import Deliveries
@@ -57,6 +58,7 @@ class HubState:
         self.stats = Stats(self.accounts, clock)
         pulls = Pulls(self.repos, self.limits, clock, self.emit)
         self.threads = ThreadService(self.database, self.access, pulls, self.emit, clock)
+        self.eval_results = EvalResults(self.repos, self.threads)
         self.webhooks = self._webhook_service()
         # Webhooks come last: a receiver may read the counters and the timeline at once.
         self._subscribers += [self.stats.count_commits, self.threads.follow, self.webhooks.dispatch]

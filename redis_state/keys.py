@@ -122,6 +122,8 @@ class Keys:
     """Set: dirty keys of the threads that wait for the end of the request at a path."""
     relaunches = BoardKey("relaunches")
     """Sorted set: the causes of relaunches by people, by time."""
+    model_pages = BoardKey("model-pages")
+    """Sorted set: models on whose repo a pull request with scores was opened within a day, by time."""
     waiting = BoardKey("waiting")
     """Hash: path of a request that waits for dispatch → JSON of the facts that decide its position."""
     waiting_changes = BoardKey("waiting-changes")
@@ -154,9 +156,17 @@ class Keys:
     the results repo."""
     licences = BoardKey("licences")
     """Hash: model with a finished request → its licence on the Hub, "" if it names none."""
+    table_rows = BoardKey("table-rows")
+    """Hash: path of a request → JSON of its row in the aggregated table."""
+    other_table_rows = BoardKey("other-table-rows")
+    """Hash: id of a row of an earlier commit, or of another program → JSON of the row."""
+    other_table_rows_version = BoardKey("other-table-rows-version")
+    """Number: rises with each change of the other rows."""
 
     # --- facts from the Hub, except requests: heads, threads, people, decisions, flags, adoption; all can be read again
 
+    renamed = BoardKey("renamed")
+    """Hash: former name of a model, in lower case → its next name on the board."""
     head = BoardKeyOf("head")
     """String: the last commit of a repo whose changes were marked dirty."""
     newest = BoardKeyOf("newest")

@@ -17,6 +17,7 @@ from steward.commands import (
     check,
     doctor,
     effects,
+    export,
     flags,
     inbox,
     init,
@@ -37,7 +38,7 @@ from steward.commands import (
 from steward.commands.board import sentences
 
 GROUPS = (
-    adopt, approve, check, doctor, effects, flags, inbox, init, logs, parked, queue, reevaluate, search, shadow,
+    adopt, approve, check, doctor, effects, export, flags, inbox, init, logs, parked, queue, reevaluate, search, shadow,
     status, submit, thread_verbs, unknown, up, verify, watch,
 )  # fmt: skip
 """The modules that add commands."""
@@ -45,7 +46,7 @@ PANELS = {
     "Begin": ("demo", "init", "up", "doctor", "adopt", "effects", "shadow", "completion"),
     "Run one process": ("serve", "sync", "schedule", "work"),
     "Submit": ("check", "submit"),
-    "Look": ("status", "search", "why", "logs", "watch", "flags", "inbox", "parked", "unknown", "verify"),
+    "Look": ("status", "search", "why", "logs", "watch", "flags", "inbox", "parked", "unknown", "verify", "export"),
     "Decide": ("approve", "pause", "resume", "hold", "unhold", "priority", "cancel", "reevaluate"),
     "Write in a thread, as you": (
         "relaunch",
@@ -56,6 +57,8 @@ PANELS = {
         "rename",
         "remove",
         "restore",
+        "publish-scores",
+        "unpublish-scores",
         "reject",
     ),
 }

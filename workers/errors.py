@@ -63,6 +63,10 @@ class ConfigAbsurd(BadCheckpoint):
     """config.json describes a model larger than any that exists."""
 
 
+class GenerationAbsurd(BadCheckpoint):
+    """The generation settings demand far more memory than any model's."""
+
+
 class IndexUnusable(BadCheckpoint):
     """The index of the weights is invalid."""
 

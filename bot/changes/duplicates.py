@@ -23,7 +23,7 @@ from bot.core.render import render
 from hub.errors import TooLarge
 from hub.records import Repo
 from leaderboard.adoption import is_old
-from leaderboard.duplicates import DuplicatePair, find_duplicates, possible_duplicates
+from leaderboard.duplicates import DuplicatePair, find_duplicates, hash_of, possible_duplicates, repeated
 from leaderboard.holds import Hold
 from leaderboard.reasons import Problem, Reason
 from leaderboard.removals import remove_request
@@ -72,7 +72,9 @@ def _name(pair: DuplicatePair) -> str:
 
 
 def _find(context: BoardContext, view: MirrorView, head: str) -> Iterator[DuplicatePair]:
-    oids = {blob.path: blob.oid for blob in view.files(head) if blob.oid is not None and is_request_path(blob.path)}
+    twice = repeated(blob.path for blob in view.files(head) if is_request_path(blob.path))
+    requests = (blob for blob in view.files(head) if is_request_path(blob.path) and hash_of(blob.path) in twice)
+    oids = {blob.path: blob.oid for blob in requests if blob.oid is not None}
     for group in possible_duplicates(oids):
         data = {path: view.blob(oids[path], max_bytes=context.board.max_request_bytes) or b"" for path in group}
         parsed = (parse_request(path, raw) for path, raw in data.items())

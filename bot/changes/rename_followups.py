@@ -9,7 +9,7 @@ from bot.core.context import BoardContext, request_key
 from bot.ledger.edits import FieldEdit
 from hub.records import Repo
 from leaderboard.jsontext import object_in
-from leaderboard.renames import RenamePlan, missing_facts, request_place, result_place
+from leaderboard.renames import RenamePlan, missing_facts, moved_results, request_place, result_place
 from leaderboard.requests import RequestPath, is_request_path, ours_in, parse_path
 
 
@@ -44,14 +44,15 @@ def point_requests_at_results(context: BoardContext, old: str, new: str, moved: 
 
     `moved` are the former paths of results. Up to two calls for each request of the model.
     """
+    places = {path: result_place(old, new, path) for path in moved}
     known = [entry.path for model in (new, old) for entry in context.index.of_model(model)]
     for request_path in dict.fromkeys([*known, *(request_place(old, new, path) for path in known)]):
         file = context.hub.find_file(context.requests, request_path, max_bytes=context.board.max_request_bytes)
-        for path in moved if file is not None else ():
-            if path.encode() in (file.data if file is not None else b""):
-                guard: dict[str, tuple[object, ...]] = {"steward.results": (path,)}
-                facts = {"results": result_place(old, new, path)}
-                _stage(context, context.requests, request_path, facts, f"Name {new}", guard)
+        ours = ours_in((object_in(file.data) if file is not None else None) or {})
+        facts = moved_results(ours, lambda path: places.get(path, path))
+        if facts:
+            guard: dict[str, tuple[object, ...]] = {f"steward.{name}": (ours[name],) for name in facts}
+            _stage(context, context.requests, request_path, facts, f"Name {new}", guard)
 
 
 def _stage(

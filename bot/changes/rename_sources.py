@@ -207,6 +207,8 @@ class ResultsSource:
             return [file.path for file in self._context.hub.list_files(self._repo, commit, folder=folder)]
         except EntryNotFound:
             return []
+        except TooLarge as error:
+            raise TooMuchToRead(f"the folder {folder}") from error
 
     def _read(self, paths: Sequence[str], revision: str) -> dict[str, bytes]:
         if len(paths) > MAX_RESULTS_FILES:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import structlog
 
@@ -24,7 +25,7 @@ from hub.records import Repo
 from leaderboard.jsontext import edit
 from leaderboard.reasons import Problem
 from leaderboard.rename_checks import RenameVerdict, judge
-from leaderboard.renames import REASONS, FilePlan, RenamePlan, result_place
+from leaderboard.renames import REASONS, FilePlan, RenamePlan, moved_results, result_place
 from leaderboard.renames import plan as plan_rename
 from leaderboard.requests import OURS, ours_in
 from leaderboard.roles import Person
@@ -77,10 +78,8 @@ def _planned_files(rename: RenamePlan) -> tuple[FilePlan, ...]:
 def _with_results_path(data: bytes, rename: RenamePlan) -> bytes:
     raw = data.decode()
     ours = ours_in(json.loads(raw.removeprefix("\ufeff")))
-    path = ours.get("results")
-    if not isinstance(path, str) or result_place(rename.old, rename.new, path) == path:
-        return data
-    return edit(raw, {OURS: {**ours, "results": result_place(rename.old, rename.new, path)}}).encode()
+    moved = moved_results(ours, partial(result_place, rename.old, rename.new))
+    return edit(raw, {OURS: {**ours, **moved}}).encode() if moved else data
 
 
 def plan(context: BoardContext, words: dict[str, str], repo: Repo) -> ChangesetPart | Problem:

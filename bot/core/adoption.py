@@ -18,6 +18,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import structlog
@@ -137,22 +138,20 @@ class Adoption:
         commit = record.commit(self._requests.id)
         if commit is None:
             raise BadRecord(f"{RECORD} does not name a commit of {self._requests.id}, the repo that it is in.")
+        gathered = f"{self._keys.adopted_files}:{secrets.token_hex(8)}"
+        ours = (entry for entry in self._hub.each_file(self._requests, commit) if is_request_path(entry.path))
         try:
-            entries = self._hub.list_files(self._requests, commit)
+            while chunk := list(islice(ours, _CHUNK)):
+                mapping: Fields = {entry.path: bytes.fromhex(git_id(entry.oid, entry.size)) for entry in chunk}
+                with self._redis.pipeline() as pipe:
+                    pipe.hset(gathered, mapping=mapping)
+                    pipe.expire(gathered, _UNFINISHED_SECONDS)
+                    pipe.execute()
         except RevisionNotFound as error:
             raise RecordLost(
                 f"The board was adopted at {commit[:8]} of {self._requests.id}, which is no longer in its history, so "
                 "the old files are unknown. Run `steward adopt --again` to treat all present files as old."
             ) from error
-        gathered = f"{self._keys.adopted_files}:{secrets.token_hex(8)}"
-        ours = [entry for entry in entries if is_request_path(entry.path)]
-        for start in range(0, len(ours), _CHUNK):
-            chunk = ours[start : start + _CHUNK]
-            mapping: Fields = {entry.path: bytes.fromhex(git_id(entry.oid, entry.size)) for entry in chunk}
-            with self._redis.pipeline() as pipe:
-                pipe.hset(gathered, mapping=mapping)
-                pipe.expire(gathered, _UNFINISHED_SECONDS)
-                pipe.execute()
         with self._redis.pipeline() as pipe:
             pipe.delete(self._keys.adopted_files)
             if self._redis.exists(gathered):

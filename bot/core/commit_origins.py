@@ -99,7 +99,8 @@ def know_origin(context: BoardContext, request: Request) -> None:
         return
     origin = _pull(context, entry)
     if origin is None and is_ours(context.me(), entry):
-        origin = Origin(author=request.file.steward.submitter or "")
+        facts = request.file.steward
+        origin = Origin(author=facts.submitter or "", author_id=facts.submitter_id or "")
     context.index.put_origins([(path, origin or _author(context, entry, {}))])
 
 
@@ -143,7 +144,7 @@ def _pull(context: BoardContext, entry: LogEntry) -> Origin | None:
         return None
     if not thread.is_pull_request or thread.merge_commit != entry.oid:
         return None
-    return Origin(author=thread.author_name, pull=thread.num, commit=entry.oid)
+    return Origin(author=thread.author_name, author_id=thread.author_id or "", pull=thread.num, commit=entry.oid)
 
 
 def _is_front_end(context: BoardContext, name: str) -> bool:

@@ -34,6 +34,7 @@ from redis_state.board.index import Index
 from redis_state.board.measures import Measures
 from redis_state.board.pauses import Pauses
 from redis_state.board.scoreboard import Licences, Scoreboard
+from redis_state.board.table_rows import TableRows
 from redis_state.board.timings import Timings
 from redis_state.clock import Clock
 from redis_state.dirty import DirtyKeys, SyncPriority
@@ -68,6 +69,8 @@ class BoardContext:
     probe: Probe = field(default_factory=Probe)
     mirrors: Path | None = None
     """The folder for clones of the board's repos; None: below the system's folder for temporary files."""
+    models_hub: Hub | None = None
+    """The client for pull requests with scores on models' repos, with a token of its own; None: none are written."""
 
     def __post_init__(self) -> None:
         self.keys = Keys(self.board.name)
@@ -81,6 +84,7 @@ class BoardContext:
         self.decisions = Decisions(self.redis, self.keys)
         self.scores = Scoreboard(self.redis, self.keys)
         self.licences = Licences(self.redis, self.keys)
+        self.table_rows = TableRows(self.redis, self.keys)
         self.webhook_quota = WebhookQuota(self.redis, self.keys)
         self.heads = Heads(self.redis, self.keys)
         edits = EditStore(self.redis, self.keys)
@@ -170,6 +174,11 @@ class BoardContext:
         """Mark many keys in one round trip."""
         self.dirty.mark_all(keys, due=self.now(), priority=priority)
 
+    def mark_model_page(self, model: str) -> None:
+        """Mark the pull request with scores on the repo of `model`, if the board writes such ones."""
+        if self.models_hub is not None and self.board.model_pages:
+            self.mark(model_page_key(model), SyncPriority.BACKGROUND)
+
     def address(self, repo: Repo, path: str = "", *, revision: str = "main") -> str:
         """The address of `path` in `repo`, or of the repo."""
         at = f"{self.hub.session.endpoint}{repo.web}"
@@ -179,6 +188,14 @@ class BoardContext:
 def request_key(path: str) -> str:
     """The dirty key of the request at `path`."""
     return f"request:{path}"
+
+
+MODEL_PAGE = "model-page"
+
+
+def model_page_key(model: str) -> str:
+    """The dirty key of the pull request with the board's scores on the repo of `model`."""
+    return f"{MODEL_PAGE}:{model}"
 
 
 def thread_key(repo: Repo, number: int) -> str:

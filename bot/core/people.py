@@ -2,11 +2,15 @@
 
 Only an id that the Hub itself reports counts. A deleted account has none; a renamed account keeps its id.
 
+The submitter of a pull request, by `/submit` or by the API has an id, which the request file holds: the name does not
+matter, and an account that has the submitter's name and another id is neither the submitter nor the owner.
+
 Names of models and of authors of commits come without an id. So an account that was created after a model was submitted
 or flagged is neither its owner nor its submitter, although it has their name: it registered a name that was given up.
 
-Race accepted: an account that existed before takes such a name by renaming itself. It counts as the submitter and the
-owner: it may relaunch, resubmit or cancel these requests, and propose what a maintainer approves.
+Race accepted: an account that existed before takes such a name by renaming itself, and the model was not submitted by
+its owner with an id. It counts as the submitter and the owner: it may relaunch, resubmit or cancel these requests, and
+propose what a maintainer approves.
 """
 
 from __future__ import annotations
@@ -75,17 +79,25 @@ def _as_maintainer(context: BoardContext, person: Person, fresh: bool) -> _Looke
 
 
 def _as_submitter(context: BoardContext, person: Person, model: str, submitter: str, fresh: bool) -> _Looked:
-    if not submitter or submitter.lower() != person.name.lower():
+    if not submitter:
         return (), frozenset()
-    times = (entry.time for entry in context.index.of_model(model) if entry.whose.lower() == submitter.lower())
-    subject = CommandSubject(submitter_id=_id_at(context, submitter, times, fresh=fresh))
-    return (), roles_of(person, subject, maintainers=frozenset())
+    entries = [entry for entry in context.index.of_model(model) if entry.whose.lower() == submitter.lower()]
+    if ids := {entry.whose_id for entry in entries if entry.whose_id}:
+        return (), frozenset({Role.SUBMITTER} if person.id in ids else ())
+    if submitter.lower() != person.name.lower():
+        return (), frozenset()
+    submitter_id = _id_at(context, submitter, (entry.time for entry in entries), fresh=fresh)
+    return (), roles_of(person, CommandSubject(submitter_id=submitter_id), maintainers=frozenset())
 
 
 def _as_owner(context: BoardContext, person: Person, model: str, fresh: bool) -> _Looked:
     namespace = model.partition("/")[0] if "/" in model else ""
     if namespace and namespace.lower() == person.name.lower():
-        submitted = (entry.time for entry in context.index.of_model(model))
+        entries = context.index.of_model(model)
+        ids = {entry.whose_id for entry in entries if entry.whose.lower() == namespace.lower() and entry.whose_id}
+        if ids and person.id not in ids:
+            return (), frozenset()
+        submitted = (entry.time for entry in entries)
         decisions = (decision for record in context.flag_book.of([model]) for decision in record.decisions)
         flagged = (read_time(decision.at) or 0.0 for decision in decisions)
         owner_id = _id_at(context, namespace, (*submitted, *flagged), fresh=fresh)

@@ -31,6 +31,10 @@ class BotSettings(SharedSettings):
     board: Path = Field(default=Path("board.yaml"), description="the board file")
     bot_token: SecretStr | None = Field(default=None, description="the bot's token for the Hub")
     bot_token_file: Path | None = Field(default=None, description="a file that holds it")
+    model_pr_token: SecretStr | None = Field(
+        default=None, description="the token for pull requests with scores on models' repos, which writes nothing else"
+    )
+    model_pr_token_file: Path | None = Field(default=None, description="a file that holds it")
     webhook_secret: SecretStr | None = Field(
         default=None, description="the secret that the Hub sends with each webhook delivery"
     )
@@ -117,6 +121,10 @@ class BotSettings(SharedSettings):
     def token(self) -> str:
         """The bot's token for the Hub. Raises SettingsError if there is none."""
         return _secret("STEWARD_BOT_TOKEN", self.bot_token, self.bot_token_file)
+
+    def token_for_models(self) -> str:
+        """The token for pull requests on models' repos. Raises SettingsError if there is none."""
+        return _secret("STEWARD_MODEL_PR_TOKEN", self.model_pr_token, self.model_pr_token_file)
 
     def secrets(self) -> tuple[str, ...]:
         """The webhook secrets that are accepted, the current one first.

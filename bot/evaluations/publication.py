@@ -24,7 +24,7 @@ from bot.request_files.file_edits import stage_transition
 from bot.request_files.status_thread import update_status
 from bot.request_files.status_views import view_of
 from bot.results.scores import keep_scores, with_score_table
-from hub.errors import NotFound, TooLarge
+from hub.errors import Garbled, NotFound, TooLarge
 from hub.records import File, Repo
 from leaderboard import transitions
 from leaderboard.attempts import Details, Failure, Outcome, number_in
@@ -39,6 +39,8 @@ from redis_state.dirty import SyncPriority
 log = structlog.get_logger()
 
 MAX_OUTCOME_BYTES = 100_000
+LATE_SECONDS = 300.0
+"""Time after the end of an attempt for which the Hub may not show its commit yet: servers and caches of it lag."""
 
 PUBLISHED = point("results and log are in, thread not told")
 THREAD_UPDATED = point("thread told of the end, file not staged")
@@ -48,10 +50,15 @@ class OutcomeMismatch(Exception):
     """The details repo does not hold what the outcome says; the message names the difference."""
 
 
+class _NotShown(OutcomeMismatch):
+    """The Hub does not show the results on the main branch of the details repo."""
+
+
 def finish(context: BoardContext, request: Request, file: File, entry: IndexEntry, outcome: Outcome, text: str) -> None:
     """Publish the results of `outcome`, then stage FINISHED; FAILED if the results are not as they should be.
 
-    Called again when the shared repos have results and log: only then come the comment and after it the file.
+    Called again when the shared repos have results and log: only then come the comment and after it the file. Raises
+    Garbled, and is called again later, while the Hub may not show the results yet.
     """
     timing.count_gpu_time(context, entry, outcome.attempt, outcome)
     entry = end_attempt(context, entry, outcome.attempt)
@@ -197,7 +204,7 @@ def _results_edit(outcome: Outcome) -> str:
 def check(context: BoardContext, request: Request, outcome: Outcome) -> tuple[str, ResultsFile, bytes]:
     """Check the published results of `outcome`: return their path in the results repo, the results and their bytes.
 
-    Raises OutcomeMismatch if the details repo holds something else.
+    Raises OutcomeMismatch if the details repo holds something else, and Garbled while the Hub may still lag.
     """
     details, repo = outcome.details, details_repo(context, request)
     if details is None or details.repo != repo.id:
@@ -206,18 +213,31 @@ def check(context: BoardContext, request: Request, outcome: Outcome) -> tuple[st
     if path is None:
         raise OutcomeMismatch(f"{details.results_path[:100]} is not the name of a results file")
     try:
-        file = context.hub.find_file(repo, details.results_path, details.commit, max_bytes=MAX_BYTES)
-        if file is None:
-            raise OutcomeMismatch(f"{details.results_path} is not in the details repo")
+        file = _published_file(context, repo, details)
         results = read_results(file.data, context.suite)
-        if not _is_on_main(context, repo, details, file):
-            raise OutcomeMismatch("the results are not on the main branch, where workers alone write")
-    except (NotFound, TooLarge, BadResults) as error:
+    except _NotShown as error:
+        if 0 <= context.now() - outcome.ended < LATE_SECONDS:
+            raise Garbled(f"The Hub does not show what a worker committed yet: {error}") from error
+        raise
+    except (TooLarge, BadResults) as error:
         raise OutcomeMismatch(str(error)) from error
     block = (results.block.attempt, results.block.request, results.block.model, results.block.revision)
     if block != (outcome.attempt, str(request.path), request.path.model, outcome.revision):
         raise OutcomeMismatch("the results are of another attempt")
     return path, results, file.data
+
+
+def _published_file(context: BoardContext, repo: Repo, details: Details) -> File:
+    """The results file of `details`. Raises _NotShown if it is not there, or not on the main branch."""
+    try:
+        file = context.hub.find_file(repo, details.results_path, details.commit, max_bytes=MAX_BYTES)
+        if file is None:
+            raise _NotShown(f"{details.results_path} is not in the details repo")
+        if not _is_on_main(context, repo, details, file):
+            raise _NotShown("the results are not on the main branch, where workers alone write")
+    except NotFound as error:
+        raise _NotShown(str(error)) from error
+    return file
 
 
 def _is_on_main(context: BoardContext, repo: Repo, details: Details, file: File) -> bool:

@@ -152,10 +152,10 @@ def missing_results(context: BoardContext) -> list[tuple[str, str]]:
 
     One call for each thousand files of the results repo. Raises HubError and MirrorDamaged.
     """
-    present = {file.path for file in context.hub.list_files(context.results)}
+    present = {file.path for file in context.hub.each_file(context.results)}
     head = context.mirror.fetch(context.requests, depth=0)
     with context.mirror.read(context.requests) as view:
-        blobs = [blob for blob in view.files(head) if is_request_path(blob.path) and blob.oid is not None]
+        blobs = (blob for blob in view.files(head) if is_request_path(blob.path) and blob.oid is not None)
         files = ((blob.path, view.blob(blob.oid or "", max_bytes=context.board.max_request_bytes)) for blob in blobs)
         return [(path, results) for path, results in _results(files) if results not in present]
 

@@ -37,6 +37,9 @@ def sync_flags(context: BoardContext) -> None:
     records = book.records()
     changed = [record for record in records if is_unmarked or before.get(record.model) != record]
     mark_threads(context, changed)
+    for record in changed:
+        for name in record.names:
+            context.mark_model_page(name)
     if changed or len(before) != len(records):
         mark_contents(context)
     context.index.put_head(repo.id, book.known()[0], life)

@@ -20,17 +20,25 @@ only towards the organisation's quota.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from bot.core.context import BoardContext
+from hub.errors import BadRequest, NotFound, TooLarge
+from hub.records import Repo
 from leaderboard.admission.facts import BoardFacts, EarlierRequest, ModelFacts
 from leaderboard.admission.sizes import parameters
 from leaderboard.boards import models_with_same_details
 from leaderboard.lifecycle import submission_digest
+from leaderboard.model_pages import RESULTS_FOLDER, adds_only_scores
 from leaderboard.requests import Request, RequestPath, Status, parse_path
 from redis_state.board.entry import IndexEntry
 
 DAY = 86_400.0
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_MAX_COMPARED = 3
+"""Earlier commits of one model that are compared with its present one."""
 
 
 def gather_board_facts(context: BoardContext, request: Request, facts: ModelFacts, submitter: str) -> BoardFacts:
@@ -64,6 +72,38 @@ def gather_board_facts(context: BoardContext, request: Request, facts: ModelFact
         opted_out=any(map(context.board.admission.has_opted_out, models)) or context.flag_book.has_opted_out(models),
         base_opted_out=any(map(context.board.admission.has_opted_out, bases)) or context.flag_book.has_opted_out(bases),
     )
+
+
+def counted_submissions(context: BoardContext, submitter: str) -> int:
+    """The number of requests of `submitter` that count towards their quota now."""
+    window = (context.now() - context.board.admission.quota_days * DAY, float("inf"))
+    paths = context.index.neighbours.find(models=[], weights="", accounts=[("submitter", submitter)], window=window)
+    entries = (entry for entry in context.index.find(sorted(paths)) if entry is not None and entry.time > window[0])
+    return sum(counts(entry) and _is_same_name(submitter, entry.whose) for entry in entries)
+
+
+def at_evaluated_commit(context: BoardContext, request: Request, facts: ModelFacts) -> ModelFacts:
+    """`facts` at the commit at which this evaluation was requested before, if the present one only adds scores to it.
+
+    A model whose owner merges a pull request with scores gets a new commit, and the same weights. One call for each
+    other commit of a model that has such scores; none for other models.
+    """
+    if facts.sha is None or not any(file.name.startswith(RESULTS_FOLDER) for file in facts.files):
+        return facts
+    model, known = facts.id or request.path.model, dict[str, None]()
+    for entry in context.index.of_model(request.path.model):
+        if _is_same_evaluation(entry, request, [request.path.model, model]):
+            known |= dict.fromkeys(filter(_COMMIT.fullmatch, (entry.sha or "", entry.standing.revision)))
+    if facts.sha in known:
+        return facts
+    for commit in list(known)[:_MAX_COMPARED]:
+        try:
+            changed = context.hub.changed_paths(Repo("model", model), commit, facts.sha)
+        except (NotFound, BadRequest, TooLarge):
+            continue  # the history was rewritten, or differs in too much
+        if adds_only_scores(changed):
+            return replace(facts, sha=commit)
+    return facts
 
 
 def was_accepted(own: IndexEntry, request: Request) -> bool:
@@ -121,14 +161,19 @@ def _window(context: BoardContext, own: IndexEntry) -> tuple[float, float]:
 
 def _is_same(entry: IndexEntry, request: Request, facts: ModelFacts, models: Sequence[str]) -> bool:
     """Whether it is for the same evaluation: model, commit, precision, type of weights and chat template agree."""
-    path = parse_path(entry.path)
-    if not isinstance(path, RequestPath) or entry.state == "new" or facts.sha is None or _was_refused(entry):
+    if entry.state == "new" or facts.sha is None or _was_refused(entry):
         return False
+    return _is_same_evaluation(entry, request, models) and facts.sha in (entry.sha, entry.standing.revision)
+
+
+def _is_same_evaluation(entry: IndexEntry, request: Request, models: Sequence[str]) -> bool:
+    """Whether all of that agrees but the commit."""
+    path = parse_path(entry.path)
     return (
-        any(_is_same_name(path.model, model) for model in models)
+        isinstance(path, RequestPath)
+        and any(_is_same_name(path.model, model) for model in models)
         and (path.precision, path.weight_type) == (request.path.precision, request.path.weight_type)
         and entry.standing.chat_template == bool(request.file.use_chat_template)
-        and facts.sha in (entry.sha, entry.standing.revision)
     )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from bot.core.context import BoardContext
-from bot.model_facts.board_facts import gather_board_facts
+from bot.model_facts.board_facts import at_evaluated_commit, gather_board_facts
 from bot.model_facts.model import gather_model_facts
 from leaderboard.admission.facts import ModelFacts
 from leaderboard.admission.rules import Verdict, judge
@@ -30,6 +30,7 @@ def as_request(
     precision: str,
     weight_type: str,
     base_model: str = "",
+    model_type: str = "",
     use_chat_template: bool = False,
 ) -> Request | Problem:
     """The request that a front end would write; a problem where `model` cannot be a name on the Hub."""
@@ -46,6 +47,7 @@ def as_request(
         revision=revision,
         precision=precision,
         weight_type=weight_type,
+        model_type=model_type or None,
         use_chat_template=use_chat_template,
     )
     return Request(path, file, "{}")
@@ -56,7 +58,15 @@ def gather_submission(context: BoardContext, request: Request, submitter: str, *
 
     `revision` is the commit that is pinned for the request, if any. Raises HubError where the Hub does not answer.
     """
-    facts = gather_model_facts(
+    facts = facts_of(context, request, revision=revision)
+    if not revision:
+        facts = at_evaluated_commit(context, request, facts)
+    return Submission(request, facts, context.board, gather_board_facts(context, request, facts, submitter))
+
+
+def facts_of(context: BoardContext, request: Request, *, revision: str = "") -> ModelFacts:
+    """The facts about the model of `request`, at its pinned `revision` if there is one. Raises HubError."""
+    return gather_model_facts(
         context.hub,
         context.probe,
         request.path.model,
@@ -65,7 +75,6 @@ def gather_submission(context: BoardContext, request: Request, submitter: str, *
         base_model=request.file.base_model or "",
         read_private=context.board.admission.private_models,
     )
-    return Submission(request, facts, context.board, gather_board_facts(context, request, facts, submitter))
 
 
 def without_private_models(context: BoardContext, submission: Submission) -> Submission:

@@ -17,6 +17,7 @@ from bot.core.context import BoardContext, request_key
 from bot.core.former_paths import FORMER, WAIT
 from bot.core.waiting_threads import DIGEST
 from bot.flags.evidence_recheck import CAUSES
+from bot.model_pages.daily import MODEL_PAGES
 from bot.processes.reconcile import period, round_keys
 from bot.queue.dispatching import QUEUE
 from bot.threads.decision_log import DECISIONS
@@ -124,7 +125,7 @@ class Schedule:
         if last is None or int(last) != today:
             self.context.mark_all((DIGEST, DUPLICATES), SyncPriority.BACKGROUND)
             self.context.mark(DECISIONS, SyncPriority.BACKGROUND)
-            self.context.mark(CAUSES, SyncPriority.BACKGROUND)
+            self.context.mark_all((CAUSES, MODEL_PAGES), SyncPriority.BACKGROUND)
             self.context.measures.spent(now=now)  # deletes entries older than a day, also if no budget reads them
             self.context.redis.set(self.context.keys.day, today)
 

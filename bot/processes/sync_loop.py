@@ -16,27 +16,32 @@ sync of the key. The key is marked again at its end.
 from __future__ import annotations
 
 import errno
+import re
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
+from urllib.parse import unquote
 
 import structlog
 from redis.exceptions import RedisError
 
 from bot.changes.duplicates import DUPLICATES, sync_duplicates
-from bot.core.context import BoardContext, repo_of, thread_of
+from bot.core.context import MODEL_PAGE, BoardContext, repo_of, thread_of
 from bot.core.former_paths import FORMER, sync_former_paths
 from bot.core.lease_fence import LeaseLost, fenced
 from bot.core.mirrors.folder import MirrorDamaged, UnusableFolder
 from bot.core.waiting_threads import DIGEST
+from bot.core.watched_repos import thread_repos
 from bot.evaluations.restore_deleted import DELETED_RESULTS, sync_deleted_results
 from bot.flags.evidence_recheck import CAUSE, CAUSES, mark_causes
 from bot.flags.flags_repo import sync_cause, sync_flags
 from bot.flags.reports import EVIDENCE, sync_evidence
 from bot.intake.deliveries import FLAGS, REQUESTS
 from bot.ledger.store import LEDGER
+from bot.model_pages.daily import MODEL_PAGES, mark_model_pages
+from bot.model_pages.pull_request import sync_model_page
 from bot.processes.reconcile import RECONCILE, WEBHOOKS, sync_reconcile, sync_webhooks
 from bot.queue.dispatching import QUEUE, sync_queue
 from bot.queue.durations import DURATIONS, sync_durations
@@ -73,6 +78,10 @@ AWAY_WAIT, PROBE = 60.0, 5.0
 """The longest wait while the Hub is away or limits the rate, and the time between two tries whether it is back."""
 NOT_ITS_OWN = (RateLimited, Transient, BadToken)
 """Errors that are not the fault of the key whose sync raised them: they park no key, nor does a full disk."""
+_REPO_PATH = re.compile(
+    r"/(?:api/(?:models|datasets|spaces)/|datasets/|spaces/|(?!api/|oauth/))([^/]+/[^/]+?)(?:\.git)?(?:/|$)"
+)
+"""The path of a call that concerns one repo, with the repo's name."""
 _FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 CLAIMED = point("key claimed, nothing done")
@@ -96,6 +105,7 @@ SYNCS_BY_KEY: Mapping[str, Callable[[BoardContext], float | None]] = {
     DIGEST: sync_digest,
     RECONCILE: sync_reconcile,
     WEBHOOKS: sync_webhooks,
+    MODEL_PAGES: mark_model_pages,
 }
 """Dirty key → its sync."""
 SYNCS_BY_PREFIX: Mapping[str, Callable[[BoardContext, str], float | None]] = {
@@ -106,6 +116,7 @@ SYNCS_BY_PREFIX: Mapping[str, Callable[[BoardContext, str], float | None]] = {
     OUTBREAK: sync_outbreak,
     EVIDENCE: sync_evidence,
     CAUSE: sync_cause,
+    MODEL_PAGE: sync_model_page,
 }
 """Kind of a dirty key `{kind}:{which}` → its sync, which takes `which`. Keys of ledgers and threads differ."""
 
@@ -248,14 +259,23 @@ class SyncLoop:
         return now + wait
 
     def _is_away(self, error: HubError) -> bool:
-        """Whether the Hub is away for all keys. A garbled answer may concern one thing alone: a second call tells."""
-        if not isinstance(error, Garbled):
+        """Whether the Hub is away for all keys: a second call tells after an error that may concern one thing alone.
+
+        Those are garbled answers, and failures of a repo that is not the board's, such as one model's.
+        """
+        if not (isinstance(error, Garbled) or self._concerns_other_repo(error)):
             return True
         try:
             self.context.hub.present_id(self.context.requests)
         except HubError:
             return True
         return False
+
+    def _concerns_other_repo(self, error: HubError) -> bool:
+        """Whether the failed call concerns a repo that is not the board's."""
+        match = _REPO_PATH.match(error.path)
+        board_repos = self.context.shared | {repo.id for repo in thread_repos(self.context)}
+        return match is not None and unquote(match[1]) not in board_repos
 
     def _measured(self) -> None:
         """Store the counters, and the rest of the Hub's rate-limit windows."""

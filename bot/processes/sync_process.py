@@ -21,7 +21,10 @@ from bot.processes.schedule import Schedule
 from bot.processes.sync_loop import SyncLoop
 from hub.budget import Commits
 from hub.client import Hub
-from leaderboard.suites import find_suite
+from leaderboard.boards import Board
+from leaderboard.model_pages import unknown_columns
+from leaderboard.options import Effect, EffectMode
+from leaderboard.suites import Suite, find_suite
 from redis_state import clock
 from redis_state.logs import configure_logs
 from redis_state.redis import connect
@@ -40,19 +43,33 @@ def open_board_context(settings: BotSettings) -> BoardContext:
     board = settings.read_board()
     if board.repos.contents and not can_write():
         raise SettingsError(f"{MISSING} Or take `contents` out of the board file.")
+    suite = find_suite(board.suite)
     context = BoardContext(
         board=board,
-        suite=find_suite(board.suite),
+        suite=suite,
         hub=Hub(
             settings.hf_endpoint, settings.token(), on_call=lambda _, route: context.meters.count("hub_calls", route)
         ),
         redis=connect(settings.redis_url),
         now=clock.now,
         mirrors=settings.mirrors,
+        models_hub=_models_hub(settings, board, suite),
     )
     context.ledger.budget.limits = Commits(hour=settings.commits_per_hour)
     context.probe.patience = settings.probe_patience
     return context
+
+
+def _models_hub(settings: BotSettings, board: Board, suite: Suite) -> Hub | None:
+    """The client for pull requests on models' repos; None where the board opens none. Raises SettingsError."""
+    if unknown := unknown_columns(board.model_pages, suite):
+        raise SettingsError(
+            f"STEWARD_BOARD={settings.board}: model_pages names {', '.join(unknown)}, which is no benchmark of the "
+            f"suite {suite.name}."
+        )
+    if not board.model_pages or board.effects.mode(Effect.MODEL_PR) is EffectMode.OFF:
+        return None
+    return Hub(settings.hf_endpoint, settings.token_for_models())
 
 
 def run_sync(settings: BotSettings, *, timer: bool = True) -> None:
@@ -76,6 +93,8 @@ def _run_until_signal(context: BoardContext, parts: Sequence[SyncLoop | Schedule
     if _run(context, parts, stop):
         context.probe.close()
         context.hub.close()
+        if context.models_hub is not None:
+            context.models_hub.close()
     os._exit(0)  # the interpreter's own exit would wait for threads, or interrupt them in native code, and is slow
 
 

@@ -37,6 +37,9 @@ from bot.web.maintain.api import maintain_api_routes
 from bot.web.maintain.routes import maintain_routes
 from bot.web.maintain.views import MaintenanceReader
 from bot.web.metrics import metric_routes
+from bot.web.pages.check import check_page_routes
+from bot.web.pages.mine import mine_routes
+from bot.web.pages.submit import submit_page_routes
 from bot.web.pages.times import chart_routes
 from bot.web.signin.app import app_of
 from bot.web.signin.routes import SigningIn, signin_routes
@@ -116,6 +119,9 @@ def _add_pages_and_api(app: WebApp, settings: BotSettings, views: BoardReader, v
         api_routes(views.pages, checks),
         chart_routes(views),
         submit_routes(submitting),
+        check_page_routes(checks, frame),
+        submit_page_routes(submitting, checks, frame),
+        mine_routes(views, visitors, frame),
         maintain_api_routes(require_maintainer, maintenance, submitting.owners),
         site_routes(views, frame),
         signin_routes(signing, frame),

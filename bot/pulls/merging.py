@@ -151,7 +151,7 @@ def _verify_and_follow_up(
 def _mark_submitted(context: BoardContext, thread: Thread, record: PullRequestRecord, commit: str) -> None:
     """Note the author of the pull request as the submitter and mark the requests, since deliveries of the bot's own
     commits mark nothing."""
-    origin = Origin(author=thread.author_name, pull=thread.num, commit=commit)
+    origin = Origin(author=thread.author_name, author_id=thread.author_id or "", pull=thread.num, commit=commit)
     context.index.put_origins((file.path, origin) for file in record.files)
     context.mark_all((request_key(file.path) for file in record.files), SyncPriority.PERSON)
 

@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from bot.read_models.models import FAILURE, ApiModel
+from bot.read_models.models import FAILURE, ApiModel, QueueBlockerView, QueuePositionView
+from leaderboard.guesses import Guess
 from leaderboard.reasons import Problem
 from leaderboard.requests import Access
 
@@ -32,6 +33,9 @@ CHECKED: dict[str, Any] = {
         },
     ],
     "checked": "2026-11-24T12:00:00Z",
+    "guesses": [{"field": "precision", "value": "bfloat16", "source": "its config.json"}],
+    "place": None,
+    "held": None,
 }
 
 
@@ -56,4 +60,11 @@ class CheckResponse(ApiModel):
     revision: str | None = Field(default=None, description="the commit that was checked")
     rules: list[RuleResultView] = Field(default_factory=list)
     checked: str | None = None
+    guesses: list[Guess] = Field(
+        default_factory=list, description="the options that the check guessed, where it was to"
+    )
+    place: QueuePositionView | None = Field(
+        default=None, description="where it would stand in the queue now, if it would be accepted and nothing held it"
+    )
+    held: QueueBlockerView | None = Field(default=None, description="what would hold it back, if it would be accepted")
     access: Access = Field(default="public", exclude=True, description="of the model; `steward check` shows it")

@@ -64,13 +64,18 @@ class SubmissionBody(BaseModel):
     precision: str = Field(default=DEFAULT_PRECISION, min_length=1, max_length=100)
     weight_type: str = Field(default="Original", min_length=1, max_length=100, description="Original, Delta, Adapter")
     base_model: str = Field(default="", max_length=300, description="the base model of a Delta or an Adapter")
+    model_type: str = Field(
+        default="", max_length=100, description="its category, such as `fine-tuned`; `?` if unknown"
+    )
     use_chat_template: bool = False
 
     def arguments(self) -> dict[str, str]:
         """The fields as arguments of `/submit`."""
-        arguments = self.model_dump(exclude={"use_chat_template", "base_model"})
+        arguments = self.model_dump(exclude={"use_chat_template", "base_model", "model_type"})
         base = {"base_model": self.base_model} if self.base_model else {}
-        return {**arguments, **base, "chat_template": "yes" if self.use_chat_template else "no"}
+        category = self.model_type.strip().replace(" ", "-")
+        kind = {"type": category} if category not in ("", "?") else {}
+        return {**arguments, **base, **kind, "chat_template": "yes" if self.use_chat_template else "no"}
 
 
 class SubmissionResponse(ErrorResponse):

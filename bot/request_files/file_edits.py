@@ -133,9 +133,10 @@ def transition_edit(
 def known_facts(context: BoardContext, request: Request) -> dict[str, object]:
     """Facts about the request that only Redis holds, to be written into its file with the next step."""
     path = str(request.path)
-    submitter = context.index.origin(path).submitter(request.file.sender)
+    origin = context.index.origin(path)
+    submitter = origin.submitter(request.file.sender)
     # After Redis was lost, the submitter of an ended request is unknown: the file's own value stays.
-    facts: dict[str, Any] = {"submitter": submitter} if submitter else {}
+    facts: dict[str, Any] = {"submitter": submitter, "submitter_id": origin.submitter_id or None} if submitter else {}
     if context.board.budgets.by_request is not None:
         facts["gpu_seconds"] = round(max(context.measures.spent_by(path), request.file.steward.gpu_seconds), 1)
     entry = context.index.get(path)

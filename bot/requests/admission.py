@@ -40,11 +40,14 @@ def admit(context: BoardContext, gathered: RequestFacts) -> None:
     if _is_being_dated(context, gathered):
         return
     request, entry = gathered.request, gathered.entry
-    submitter = context.index.origin(entry.path).submitter(request.file.sender)
+    origin = context.index.origin(entry.path)
+    submitter = origin.submitter(request.file.sender)
     submission = gather_submission(context, request, submitter, revision=gathered.current.revision or "")
     facts, verdict = submission.model, judge(submission)
     snapshot = entry.standing.with_access(access_on_hub(request, facts))
-    entry = with_model_facts(entry, facts, request.path.weight_type).changed(standing=snapshot, submitter=submitter)
+    entry = with_model_facts(entry, facts, request.path.weight_type).changed(
+        standing=snapshot, submitter=submitter, submitter_id=origin.submitter_id
+    )
     gathered = replace(gathered, entry=entry)
     if not verdict.accepted:
         _refuse(context, gathered, verdict.reasons)

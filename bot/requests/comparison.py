@@ -72,17 +72,17 @@ def _at(context: BoardContext, head: str) -> list[tuple[str, str]]:
 
 def out_of_step(context: BoardContext, view: MirrorView, head: str) -> Iterator[tuple[str, str]]:
     """The path of each request whose entry disagrees with its file at `head`, and how it does."""
-    present = set[str]()
+    present = set[int]()  # hashes, which need half of the paths' memory
     # Without these effects a request may be settled although its file does not say an end.
     acts = context.effects.mode(Effect.EDIT, Effect.RELAUNCH) is EffectMode.ON
     files = (blob for blob in view.files(head) if is_request_path(blob.path) and _UNREADABLE not in blob.path)
     while chunk := list(islice(files, _CHUNK)):
-        present.update(blob.path for blob in chunk)
+        present.update(hash(blob.path) for blob in chunk)
         for blob, entry in zip(chunk, context.index.find([blob.path for blob in chunk]), strict=True):
             if difference := _difference(blob, entry, acts=acts):
                 yield blob.path, difference
     for path in context.index.paths():
-        if path not in present:
+        if hash(path) not in present:
             yield path, "The index has it, but there is no such file."
 
 

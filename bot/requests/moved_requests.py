@@ -1,4 +1,5 @@
-"""Requests that a commit moves to another model's name: the index entry and the scores move with them.
+"""Requests that a commit moves to another model's name: the index entry and the scores move with them, and the former
+name leads to the new one.
 
 Without this, the renamed model would be missing from the results until its scores are read from the Hub again.
 """
@@ -50,6 +51,7 @@ def _read(context: BoardContext, view: MirrorView, oid: str | None) -> bytes:
 def take_over(context: BoardContext, former: IndexEntry, entry: IndexEntry) -> IndexEntry:
     """`entry` with what the index knows of the model under its former name. Its origin and scores are copied."""
     context.index.put_origins([(entry.path, context.index.origin(former.path))])
+    context.index.put_renamed(former.model, entry.model)
     if (scored := context.scores.find([former.path]).get(former.path)) is not None:
         results = result_place(former.model, entry.model, scored.results)
         context.scores.put(scored.model_copy(update={"path": entry.path, "model": entry.model, "results": results}))
@@ -58,6 +60,7 @@ def take_over(context: BoardContext, former: IndexEntry, entry: IndexEntry) -> I
     return entry.changed(
         standing=entry.standing.with_details(details) if entry.standing.results else entry.standing,
         submitter=former.submitter,
+        submitter_id=former.submitter_id,
         submitted=former.submitted,
         base_model=former.base_model,
         base_sha=former.base_sha,

@@ -51,6 +51,9 @@ from redis_state.dirty import SyncPriority
 
 log = structlog.get_logger()
 
+_WITH_SCORES = (Status.FINISHED, Status.PENDING_NEW_EVAL, Status.CANCELLED)
+"""Statuses of requests that have scores, or had some until they were removed."""
+
 
 def sync_request(context: BoardContext, path: str) -> float | None:
     """Bring the request at `path` one step further; return when to sync it again (Unix time), if known."""
@@ -78,6 +81,8 @@ def sync_request(context: BoardContext, path: str) -> float | None:
     if not isinstance(step, NothingToDo | LeaveForeign):
         know_origin(context, request)
     again = _act(context, gathered, step)
+    if gathered.entry.standing != before.standing and request.status in _WITH_SCORES:
+        context.mark_model_page(request.path.model)
     context.index.judged(path, entry.file_oid, entry.standing)
     if isinstance(step, NothingToDo | LeaveForeign):
         call_followers(context, path)  # their syncs read the end from the index, so this comes after it

@@ -172,10 +172,11 @@ def _read_adoption(context: BoardContext, view: MirrorView, head: str) -> None:
 
 def compare(context: BoardContext, view: MirrorView, head: str) -> tuple[int, int]:
     """Compare every request file at `head` with the index; return how many there are, and how many were marked."""
-    present: set[str] | None = set() if context.index.count() else None  # nothing can be gone from an empty index
+    # Hashes need half of the paths' memory. Nothing can be gone from an empty index.
+    present: set[int] | None = set() if context.index.count() else None
     files, marked = _mark_changed(context, view, _requests(view.files(head)), SyncPriority.BACKGROUND, present)
     if present is not None:
-        gone = [path for path in context.index.paths() if path not in present]
+        gone = [path for path in context.index.paths() if hash(path) not in present]
         context.mark_all(map(request_key, gone), SyncPriority.BACKGROUND)
         marked += len(gone)
     return files, marked
@@ -186,12 +187,13 @@ def _mark_changed(
     view: MirrorView,
     blobs: Iterator[GitFile],
     priority: SyncPriority,
-    present: set[str] | None = None,
+    present: set[int] | None = None,
     new: Mapping[str, IndexEntry | None] = MappingProxyType({}),
 ) -> tuple[int, int]:
     """Mark those of `blobs` that were not judged in this version; return how many there are, and how many were marked.
 
-    A file that is new to the index is put there, and marked only if it needs a sync. The paths are added to `present`.
+    A file that is new to the index is put there, and marked only if it needs a sync. The hashes of the paths are added
+    to `present`.
     `new` are paths that did not exist at the last sync, which was complete, with the entry under the former name.
     """
     files = marked = 0
@@ -201,7 +203,7 @@ def _mark_changed(
         context.mark_all(map(request_key, dirty), priority)
         files, marked = files + len(chunk), marked + len(dirty)
         if present is not None:
-            present.update(blob.path for blob in chunk)
+            present.update(hash(blob.path) for blob in chunk)
     return files, marked
 
 

@@ -21,6 +21,7 @@ from bot.request_files.attempt_numbers import known_numbers
 from bot.request_files.file_edits import PendingFile, digest_of, pending_request, stage_transition
 from leaderboard import transitions
 from leaderboard.admission.rules import Verdict
+from leaderboard.categories import read_category
 from leaderboard.effects import Effect
 from leaderboard.requests import Problem, Request, Status
 from redis_state.board.entry import IndexEntry
@@ -43,6 +44,9 @@ class SubmitCommand:
     base_model: str
     use_chat_template: bool
     submitter: str
+    submitter_id: str
+    model_type: str = ""
+    """The category; "" where the person names none."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,7 @@ def submit(
         precision=command.precision,
         weight_type=command.weight_type,
         base_model=command.base_model,
+        model_type=command.model_type,
         use_chat_template=command.use_chat_template,
     )
     if isinstance(request, Problem):
@@ -139,11 +144,13 @@ def _ended_with(known: Request, entry: IndexEntry) -> str:
 
 
 def _differing_fields(command: SubmitCommand, known: Request) -> tuple[str, ...]:
-    """The fields in which the request differs from `command`; a command without a base model accepts any."""
+    """The fields in which the request differs from `command`; one without base model or category accepts any."""
     has_other_base = bool(command.base_model) and command.base_model != known.file.base_model
     has_other_template = command.use_chat_template != bool(known.file.use_chat_template)
+    has_other_type = bool(command.model_type) and command.model_type != read_category(known.file.model_type).value
     return (
         *(("base model",) if has_other_base else ()),
+        *(("type",) if has_other_type else ()),
         *(("use of a chat template",) if has_other_template else ()),
     )
 
@@ -169,13 +176,13 @@ def _fields(context: BoardContext, request: Request, command: SubmitCommand, sha
         "architectures": "?",
         "status": Status.PENDING.value,
         "submitted_time": iso(context.now()),
-        "model_type": "?",
+        "model_type": command.model_type or "?",
         "params": 0,
         "job_id": -1,
         "job_start_time": None,
         "use_chat_template": command.use_chat_template,
         "sender": command.submitter,
-        "steward": {"submitter": command.submitter, "causes": [cause]},
+        "steward": {"submitter": command.submitter, "submitter_id": command.submitter_id, "causes": [cause]},
     }
 
 

@@ -2,21 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TypedDict, Unpack
+
 from bot.core.commands.answers import say
 from bot.core.commands.model import Answer, Call, Param, Verb
 from bot.core.commands.parameters import ANYONE, NAMED, PRECISIONS, WEIGHTS
 from bot.core.context import BoardContext
-from bot.model_facts.checking import as_request, gather_submission, without_details, without_private_models
+from bot.model_facts.board_facts import gather_board_facts
+from bot.model_facts.checking import as_request, facts_of, without_details, without_private_models
 from bot.read_models.check_models import CheckResponse, RuleResultView
+from bot.read_models.queue_snapshot import take_snapshot
+from bot.read_models.serializers import blocker_view, place
+from bot.request_files.queue_places import with_queue_facts
+from leaderboard.admission.facts import ModelFacts
 from leaderboard.admission.rules import Verdict, judge, unreadable
+from leaderboard.admission.submission import Submission
+from leaderboard.guesses import Guess, guess_options
 from leaderboard.options import DEFAULT_PRECISION
 from leaderboard.privacy import access_on_hub
+from leaderboard.queue_snapshot import QueueOutlook, QueueSnapshot
 from leaderboard.reasons import Problem
-from leaderboard.requests import Access
+from leaderboard.requests import Access, Request
+from redis_state.board.entry import IndexEntry
+from redis_state.board.waiting import turn_of
 from redis_state.clock import iso
 
+ANY_SUBMITTER = "(anyone)"
+"""A submitter without requests, whose place a check without an account shows: no account has this name."""
 AT = Param("precision", "word", "the precision of the evaluation, such as bfloat16", by_name=True, known=PRECISIONS)
 REVISION = Param("revision", "word", "a branch, a tag or a commit", by_name=True)
+
+
+class CheckOptions(TypedDict, total=False):
+    """How a model is to be evaluated: each option as in a request, or empty; `model_type` is the category."""
+
+    revision: str
+    precision: str
+    weight_type: str
+    base_model: str
+    model_type: str
+    chat_template: str
 
 
 def run(call: Call) -> Answer:
@@ -38,33 +64,93 @@ def check_model(
     context: BoardContext,
     model: str,
     *,
-    revision: str = "main",
-    precision: str = DEFAULT_PRECISION,
-    weight_type: str = "Original",
     submitter: str = "",
     public: bool = True,
+    guess: bool = False,
+    **options: Unpack[CheckOptions],
 ) -> CheckResponse:
     """Judge `model` as if `submitter` submitted it now ("": no particular account). A dozen calls. Raises HubError.
 
-    `public`: everybody can read the answer, not only the board's operator.
+    `public`: everybody can read the answer, not only the board's operator. `guess`: empty options are guessed from the
+    model, and the answer has the guesses.
     """
-    request = as_request(model, revision=revision, precision=precision, weight_type=weight_type)
+    request = _request(model, options)
     if isinstance(request, Problem):
         return _response(context, model, unreadable([request]))
-    submission = gather_submission(context, request, submitter)
+    facts = facts_of(context, request)
+    guesses = _guesses(context, request, facts, options) if guess else ()
+    if guesses:
+        request, facts = _as_guessed(context, request, facts, options, guesses)
+    submission = Submission(request, facts, context.board, gather_board_facts(context, request, facts, submitter))
     if public:
         submission = without_private_models(context, submission)
     verdict, access = judge(submission), access_on_hub(request, submission.model)
-    return _response(context, model, without_details(verdict) if public and access == "gated" else verdict, access)
+    shown = without_details(verdict) if public and access == "gated" else verdict
+    return _response(
+        context, model, shown, access, guesses, _outlook(context, submission) if verdict.accepted else None
+    )
 
 
-def _response(context: BoardContext, model: str, verdict: Verdict, access: Access = "public") -> CheckResponse:
+def _request(model: str, options: CheckOptions) -> Request | Problem:
+    return as_request(
+        model,
+        revision=options.get("revision", "main"),
+        precision=options.get("precision", "") or DEFAULT_PRECISION,
+        weight_type=options.get("weight_type", "") or "Original",
+        base_model=options.get("base_model", ""),
+        model_type=options.get("model_type", ""),
+        use_chat_template=options.get("chat_template", "") == "yes",
+    )
+
+
+def _guesses(context: BoardContext, request: Request, facts: ModelFacts, options: CheckOptions) -> tuple[Guess, ...]:
+    """The guesses of the empty options; none from a model whose files not everybody can read."""
+    if access_on_hub(request, facts) != "public" or facts.availability != "found":
+        return ()
+    guesses = guess_options(facts, context.board.admission, context.board.precisions)
+    return tuple(guess for guess in guesses if not options.get(guess.field))
+
+
+def _as_guessed(
+    context: BoardContext, request: Request, facts: ModelFacts, options: CheckOptions, guesses: Sequence[Guess]
+) -> tuple[Request, ModelFacts]:
+    """The request with the guessed options, and the facts about its model."""
+    guessed: CheckOptions = {**options}
+    for guess in guesses:
+        guessed[guess.field] = guess.value
+    changed = _request(request.path.model, guessed)
+    assert isinstance(changed, Request)  # the name is valid
+    needs_base = changed.path.weight_type != request.path.weight_type
+    return changed, facts_of(context, changed) if needs_base else facts
+
+
+def _outlook(context: BoardContext, submission: Submission) -> QueueOutlook | None:
+    """The outlook that the accepted submission would have in the queue now; None if its request waits already."""
+    request, snapshot = submission.request, take_snapshot(context)
+    path, submitter = str(request.path), submission.board_facts.submitter or ANY_SUBMITTER
+    if path in snapshot.by_path:
+        return None
+    entry = with_queue_facts(context, IndexEntry(path=path), request, submission.model)
+    turn = turn_of(entry.changed(submitter=submitter, submitted=context.now()))._replace(suite=context.suite.name)
+    waiting = (*snapshot.waiting, turn)
+    return QueueSnapshot(waiting, snapshot.running, snapshot.conditions, snapshot.now).outlook(path)
+
+
+def _response(
+    context: BoardContext,
+    model: str,
+    verdict: Verdict,
+    access: Access = "public",
+    guesses: Sequence[Guess] = (),
+    outlook: QueueOutlook | None = None,
+) -> CheckResponse:
     rules = [
         RuleResultView(
             rule=result.rule.name, title=result.rule.title, outcome=result.outcome, reasons=list(result.reasons)
         )
         for result in verdict.results
     ]
+    held = outlook.held if outlook is not None else None
     return CheckResponse(
         state="done",
         accepted=verdict.accepted,
@@ -73,6 +159,9 @@ def _response(context: BoardContext, model: str, verdict: Verdict, access: Acces
         rules=rules,
         checked=iso(context.now()),
         access=access,
+        guesses=list(guesses),
+        place=place(outlook) if outlook is not None and held is None else None,
+        held=blocker_view(None, held, context.pauses.all()) if held is not None else None,
     )
 
 

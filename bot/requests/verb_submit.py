@@ -19,12 +19,15 @@ from bot.core.render import Safe, code, plain, printable, render, url
 from bot.model_facts.board_facts import model_of
 from bot.requests import submitting
 from bot.requests.verb_check import AT, REVISION
+from leaderboard.categories import ModelCategory, read_category
 from leaderboard.options import DEFAULT_PRECISION
 from leaderboard.roles import Person, who_may
 from redis_state.board.decisions import Outcome
 from redis_state.board.entry import IndexEntry
 
 CHAT = Param("chat_template", "choice", "whether to use its chat template", choices=("yes", "no"), by_name=True)
+CATEGORIES = tuple(category.value.replace(" ", "-") for category in ModelCategory if category != ModelCategory.UNKNOWN)
+TYPE = Param("type", "choice", "its category, in which it is ranked", choices=CATEGORIES, by_name=True)
 BASE = Param("base_model", "model", "the model that a Delta or an Adapter is applied to", by_name=True)
 
 OUTCOMES: Mapping[str, Outcome] = {
@@ -52,8 +55,10 @@ def submit_model(context: BoardContext, person: Person, arguments: Arguments, *,
         precision=arguments.get("precision", DEFAULT_PRECISION),
         weight_type=arguments.get("weight_type", "Original"),
         base_model=arguments.get("base_model", ""),
+        model_type=read_category(arguments["type"]).value if "type" in arguments else "",
         use_chat_template=arguments.get("chat_template") == "yes",
         submitter=person.name,
+        submitter_id=person.id,
     )
     return submitting.submit(context, command, cause=cause, may_resubmit=may_resubmit(context, person))
 
@@ -136,7 +141,7 @@ SUBMIT = Verb(
     summary="submit a model; it is checked first",
     who=ANYONE,
     run=run_submit,
-    params=(NAMED, AT, WEIGHTS, REVISION, BASE, CHAT),
+    params=(NAMED, AT, WEIGHTS, REVISION, BASE, TYPE, CHAT),
     examples=("/submit org/model precision=bfloat16", "/submit org/adapter weight_type=Adapter base_model=org/model"),
     decides=True,
 )

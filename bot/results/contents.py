@@ -36,11 +36,20 @@ from hub.errors import BadRequest, BadToken, Denied, Garbled, NotFound, TooLarge
 from hub.records import ModelInfo, Repo
 from leaderboard.admission.sizes import BILLION
 from leaderboard.columns import FILE, ContentsColumn, ContentsRow, columns, key_of, special_columns
-from leaderboard.contents import HubModelInfo, TableSettings, compile_rows, describe, model_info_from_row, rows_of
+from leaderboard.contents import (
+    HubModelInfo,
+    TableSettings,
+    compile_rows,
+    describe,
+    model_info_from_row,
+    rows_of,
+    split_rows,
+)
 from leaderboard.evaluations import BoardSources, MeasuredResults, evaluations, is_results_path, measure, slim
 from leaderboard.requests import Request, is_request_path, parse_request
 from leaderboard.results import MAX_BYTES
 from redis_state.dirty import SyncPriority
+from redis_state.redis import text
 
 if TYPE_CHECKING:
     from bot.core.mirrors.git_trees import GitFile
@@ -84,6 +93,7 @@ def sync_contents(context: BoardContext) -> float | None:
     sources, there = gather(context), read_current_table(context, repo, seen[-1], shape)
     known, waits = _ask(context, sources, there)
     rows = compile_rows(there.rows, sources, known, table_settings(context), waits=waits)
+    _store(context, rows, sources, shape)
     if not _write(context, repo, there, rows, shape):
         memory.seen = seen
     return context.now() + PASS_SECONDS if waits else None
@@ -92,7 +102,9 @@ def sync_contents(context: BoardContext) -> float | None:
 def _input_state(context: BoardContext, repo: Repo) -> tuple[str, ...]:
     """What the table depends on: the heads of its sources, the effects, and the table's own blob id (last)."""
     flags, may = context.flag_book.known()[0], context.effects.words()
-    return (context.hub.head(context.requests), context.hub.head(context.results), flags, may, _table_id(context, repo))
+    born = text(context.redis.get(context.keys.born) or b"")  # another time after Redis was emptied
+    heads = context.hub.head(context.requests), context.hub.head(context.results)
+    return (born, *heads, flags, may, _table_id(context, repo))
 
 
 def _table_id(context: BoardContext, repo: Repo) -> str:
@@ -252,6 +264,14 @@ def _words(value: object) -> list[str]:
 
 
 # --- writing
+
+
+def _store(
+    context: BoardContext, rows: Iterable[ContentsRow], sources: BoardSources, shape: tuple[ContentsColumn, ...]
+) -> None:
+    """Store the rows in Redis for the pages, and notify them of the requests whose row changed."""
+    newest, others = split_rows(rows, evaluations(sources), shape)
+    context.index.tell(context.table_rows.write(newest, others))
 
 
 def _write(

@@ -202,7 +202,7 @@ def _misused(verb: Verb, error: BadArguments) -> Answer:
 
 def _not_allowed(call: Call) -> Answer:
     who, namespace = call.verb.who, call.model.partition("/")[0]
-    unproven = Role.OWNER in who and call.person.role_in(namespace) == ""
+    unproven = {Role.OWNER, Role.MAINTAINER} <= who and call.person.role_in(namespace) == ""
     return refusal("not-allowed", verb=f"/{call.verb.name}", who=who_may(who), is_owner_unproven=unproven)
 
 

@@ -4,6 +4,7 @@ from bot.changes.verb_remove import REMOVE_VERB, RESTORE_VERB
 from bot.changes.verb_rename import RENAME
 from bot.core.commands.registry import Registry
 from bot.flags.verb_flag import DISMISS, FLAG, UNFLAG
+from bot.model_pages.verb_publish_scores import PUBLISH_SCORES, UNPUBLISH_SCORES
 from bot.pulls.verb_approve import APPROVE, REJECT
 from bot.queue.verb_cancel import CANCEL
 from bot.queue.verb_hold import HOLD, UNHOLD
@@ -40,6 +41,8 @@ REGISTRY: Registry = Registry(
         RENAME,
         REMOVE_VERB,
         RESTORE_VERB,
+        PUBLISH_SCORES,
+        UNPUBLISH_SCORES,
         FLAG,
         UNFLAG,
         DISMISS,

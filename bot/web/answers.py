@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -20,6 +21,8 @@ from bot.read_models.lists import BadCursor
 from bot.read_models.models import ErrorResponse
 
 PREFIX = "/api/"
+MIN_COMPRESSED = 1_000
+"""Bytes from which an answer is worth compressing."""
 FRESH = {"cache-control": "no-cache", "x-content-type-options": "nosniff"}
 """Clients may cache the response but must revalidate it; with an ETag that costs nearly nothing."""
 PRIVATE = {"cache-control": "private, no-store"}
@@ -92,11 +95,18 @@ def answer(request: Request, model: BaseModel, *, status: int = 200, headers: di
 def tagged(
     request: Request, body: bytes, media_type: str, headers: Mapping[str, str], *, status: int = 200
 ) -> Response:
-    """`body` with an ETag, or 304 if the client has it already."""
-    tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-    all_headers = {**headers, "etag": tag}
+    """`body` with an ETag, compressed if the client takes that, or 304 if the client has it already.
+
+    Only answers that are the same for everybody come here, so their compressed length tells nothing about a secret.
+    """
+    compresses = len(body) >= MIN_COMPRESSED and "gzip" in request.headers.get("accept-encoding", "")
+    tag = f'"{hashlib.sha256(body).hexdigest()[:32]}{"-gzip" if compresses else ""}"'
+    vary = ", ".join(filter(None, (headers.get("vary"), "accept-encoding")))
+    all_headers = {**headers, "etag": tag, "vary": vary}
     if status == 200 and _has(request.headers.getlist("if-none-match"), tag):
         return Response(status_code=304, headers=all_headers)
+    if compresses:
+        body, all_headers = gzip.compress(body, 4, mtime=0), {**all_headers, "content-encoding": "gzip"}
     return Response(body, status, all_headers, media_type=media_type)
 
 

@@ -14,12 +14,15 @@ from bot.read_models.models import PATH, ApiModel
 from bot.web.charts.comparing import Comparing
 from bot.web.charts.times import TimingReader
 from bot.web.flags import FlagReader
-from bot.web.rows import RequestRow, RequestRows, category_of
+from bot.web.request_row import RequestRow, category_of
+from bot.web.rows import RequestRows
 from bot.web.table import RequestTable
 from leaderboard.search import MisreadTerm, Query
 from redis_state.board.entry import IndexEntry
 from redis_state.clock import iso
 
+MAX_RENAMES = 10
+"""Names that a model had one after the other."""
 SCORES_EXAMPLE: dict[str, Any] = {
     "path": PATH,
     "model": "ada/tiny",
@@ -78,6 +81,14 @@ class BoardReader:
         """All public requests of a model. Case does not matter."""
         return [entry for entry in self.context.index.of_model(model) if not entry.is_private]
 
+    def renamed(self, model: str) -> str:
+        """The present name of a model that was renamed, if it has public requests; else ""."""
+        for _ in range(MAX_RENAMES):
+            model = self.context.index.renamed(model)
+            if not model or self.public_entries(model):
+                return model
+        return ""
+
     def scores_of(self, entry: IndexEntry) -> EvaluationScoresView | None:
         """The scores of a request; None if it was not evaluated."""
         rows = self.table.rows()
@@ -85,6 +96,11 @@ class BoardReader:
         if at is None or rows.lines[at].average is None:
             return None
         return scores_view(rows.lines[at], flagged=at in rows.flagged)
+
+    def is_rebuilding(self) -> bool:
+        """Whether requests have finished, and no scores were read from the Hub since Redis was new."""
+        rows = self.table.rows()
+        return not rows.with_scores and rows.count("finished") > 0 and not self.context.scores.state()[0]
 
 
 def scores_view(line: RequestRow, *, flagged: bool) -> EvaluationScoresView:

@@ -7,7 +7,7 @@ run even if it were not escaped.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib import resources
 from urllib.parse import quote, urlencode
@@ -25,7 +25,11 @@ from leaderboard.attempts import Fault
 STATIC: Mapping[str, str] = {
     "board.css": "text/css; charset=utf-8",
     "board.js": "text/javascript; charset=utf-8",
+    "leaderboard.css": "text/css; charset=utf-8",
+    "leaderboard.js": "text/javascript; charset=utf-8",
     "maintain.css": "text/css; charset=utf-8",
+    "form.css": "text/css; charset=utf-8",
+    "form.js": "text/javascript; charset=utf-8",
     "icon.svg": "image/svg+xml",
 }
 FILES = {name: (resources.files("bot.web") / "static" / name).read_bytes() for name in STATIC}
@@ -43,8 +47,8 @@ WORDS = {"new": "being checked", "elsewhere": "with another backend", "settled":
 class Frame:
     """Renders the pages of one board. `discussions` is the Hub address where its people write.
 
-    `ancestors` are the origins that may show the pages in a frame, none by default. `menu` has the path and the name of
-    each page in the menu.
+    `ancestors` are the origins that may show the pages in a frame, none by default. The template of all pages shows
+    `menu`.
 
     With `visitors`, every page names the person who is signed in, and no cache stores the pages that they see.
     """
@@ -55,7 +59,7 @@ class Frame:
         discussions: str,
         ancestors: str = "",
         visitors: Visitors | None = None,
-        menu: Sequence[tuple[str, str]] = (),
+        menu: object = None,
     ) -> None:
         self.title = title
         self.visitors = visitors if visitors is not None and visitors.app is not None else None

@@ -8,9 +8,10 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Generic, TypeVar
+from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Query, Request
-from fastapi.responses import Response
+from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel
 
 from bot.read_models.models import ErrorResponse
@@ -49,7 +50,8 @@ def _no_values(_board: BoardReader, _query: object, _view: object) -> Mapping[st
 
 @dataclass(frozen=True)
 class Page(Generic[Q, V]):
-    """One page. `templates/{template}.html` shows `found`, the view that `read` returns, and `asked`, the query.
+    """One page. `templates/{template}.html` shows `found`, the view that `read` returns, and `asked`, the query; a page
+    without a template is JSON only.
 
     `query` is a class whose fields are the parameters of the API, those of the path included. The docstring of `read`
     describes the operation in OpenAPI, and its return type is the model of the response.
@@ -78,16 +80,19 @@ def page_routes(page: Page[Q, V], board: BoardReader, frame: Frame) -> APIRouter
     """The route of the page, and the route of its JSON."""
     routes = APIRouter(tags=[page.tag], responses={**PROBLEMS, **NOT_MODIFIED})
 
-    @routes.get(page.path, include_in_schema=False)
     def html(request: Request) -> Response:
         ask = page.query_of_page
         query = ask(request, board) if ask is not None else page.query(**request.path_params)
         try:
             view = page.read(board, query)
         except NotPublic as error:
+            if (moved := _redirect(page, board, error)) is not None:
+                return moved
             return frame.page(request, "missing", status=404, what=error.kind, said=error.name[:300])
         return frame.page(request, page.template, found=view, asked=query, **page.more_values(board, query, view))
 
+    if page.template:
+        routes.get(page.path, include_in_schema=False)(html)
     if page.api_path:
 
         @routes.get(
@@ -99,6 +104,22 @@ def page_routes(page: Page[Q, V], board: BoardReader, frame: Frame) -> APIRouter
             responses=MISSING if "{" in page.path else None,
         )
         def json(request: Request, query: Annotated[Q, Depends(page.query)]) -> Response:
-            return answer(request, page.read(board, query))
+            try:
+                return answer(request, page.read(board, query))
+            except NotPublic as error:
+                if (moved := _redirect(page, board, error, api=True)) is not None:
+                    return moved
+                raise
 
     return routes
+
+
+def _redirect(page: Page[Q, V], board: BoardReader, error: NotPublic, *, api: bool = False) -> Response | None:
+    """The redirect to the page of a model that was renamed; None for anything else.
+
+    Browsers ask again each time: another model may get the former name.
+    """
+    if error.kind != "model" or not (name := board.renamed(error.name)):
+        return None
+    address = (page.api_path if api else page.path).partition("{")[0] + quote(name)
+    return RedirectResponse(address, 301, {"cache-control": "no-cache"})

@@ -6,59 +6,20 @@ hundred thousand rows take milliseconds.
 
 from __future__ import annotations
 
-import sys
 from array import array
-from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from itertools import accumulate, chain
+from itertools import chain
 
-from bot.read_models import serializers
 from bot.results.fuzzy_names import FuzzyNameIndex
-from bot.results.searching import values_of
-from leaderboard.categories import ModelCategory
-from leaderboard.search import Query, Value, fold
-from redis_state.board.entry import IndexEntry
-from redis_state.board.scoreboard import EvaluationScores
+from bot.web.name_index import NameIndex
+from bot.web.request_row import RequestRow, category_of
+from leaderboard.search import Query, Value
 
 SORTS = ("average", "model", "parameters", "time")
 SMALL_SHARE = 8
 """Up to one in so many rows are sorted by themselves; more are filtered from the order of all rows."""
-CATEGORIES: dict[str, ModelCategory] = {category.value: category for category in ModelCategory}
 MAX_CACHED = 64
 """Search results that one snapshot caches."""
-
-
-@dataclass(frozen=True)
-class RequestRow:
-    """One request: the values that its row shows and that searches match. `benchmarks` are normalised scores by name,
-    `suite` the digest of the suite that they belong to."""
-
-    path: str
-    model: str
-    folded: str
-    state: str
-    time: float
-    values: dict[str, Value]
-    weights: str = ""
-    suite: str = ""
-    benchmarks: dict[str, float] = field(default_factory=dict)
-
-    @property
-    def average(self) -> float | None:
-        """The mean of its scores; None if it was not evaluated."""
-        average = self.values["average"]
-        return average if isinstance(average, float) else None
-
-
-def row_of(entry: IndexEntry, scored: EvaluationScores | None, licence: str = "") -> RequestRow:
-    """The row of one public request."""
-    name, values = values_of(entry, scored, licence)
-    state = serializers.state_of(entry)
-    benchmarks, suite = (scored.benchmarks, scored.suite) if scored is not None else ({}, "")
-    return RequestRow(
-        entry.path, name, fold(name), state, entry.time, values, entry.weights, sys.intern(suite), benchmarks
-    )
 
 
 class RequestRows:
@@ -77,8 +38,7 @@ class RequestRows:
             for at, line in enumerate(lines)
             if (names and line.model.casefold() in names) or (weights and line.weights in weights)
         )
-        self._text = "\n".join(line.folded for line in lines)
-        self._starts = list(accumulate((len(line.folded) + 1 for line in lines), initial=0))
+        self._names = NameIndex([line.folded for line in lines])
         self._ranks: dict[str, array[int]] = {}
         self._orders: dict[str, tuple[list[int], list[int]]] = {}
         self._states: dict[str, list[int]] = {}
@@ -138,7 +98,7 @@ class RequestRows:
         if query.misread:
             return []
         if query.names:
-            named = self._named(query.names)
+            named = self._names.containing(query.names)
             among = sorted(named) if len(among) == len(self.lines) else [at for at in among if at in named]
         for term in query.terms:
             fits_by_value: dict[Value, bool] = {}
@@ -163,25 +123,6 @@ class RequestRows:
                 else [line.values.get(key) for line in self.lines]
             )
         return self._columns[key]
-
-    def _named(self, names: Iterable[str]) -> set[int]:
-        """The rows whose name contains one of `names`: each is searched in the joined text of all names.
-
-        A name that occurs in very many rows, such as a single letter, is tested against each remaining row instead.
-        """
-        matches: set[int] = set()
-        remaining: Sequence[int] = range(len(self.lines))
-        for name in names:
-            if SMALL_SHARE * self._text.count(name) > len(self.lines):
-                remaining = [at for at in remaining if at not in matches]
-                matches.update([at for at in remaining if name in self.lines[at].folded])
-                continue
-            at = self._text.find(name)
-            while at >= 0:
-                row = bisect_right(self._starts, at) - 1
-                matches.add(row)
-                at = self._text.find(name, self._starts[row + 1])
-        return matches
 
     def in_order(self, rows: Iterable[int], sort: str, *, rising: bool) -> list[int]:
         """`rows` by one of SORTS or by a benchmark; rows without a value last, equal ones by name."""
@@ -233,8 +174,3 @@ class RequestRows:
 
     def _index_names(self) -> FuzzyNameIndex:
         return FuzzyNameIndex((line.model, line.folded) for line in self.lines)
-
-
-def category_of(line: RequestRow) -> ModelCategory:
-    """The category that its submission states."""
-    return CATEGORIES.get(str(line.values["category"]), ModelCategory.UNKNOWN)

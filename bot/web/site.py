@@ -5,20 +5,27 @@ The pages decide and change nothing: people write commands in threads.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
+from urllib.parse import urlencode
 
 import structlog
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
+from fastapi.responses import RedirectResponse, Response
 from redis.exceptions import RedisError
 
 from bot.web.board import BoardReader
+from bot.web.exports import export_routes
 from bot.web.frame import Frame
 from bot.web.page import Page, page_routes
-from bot.web.pages import flags, queue, requests, results, threads, times, workers
+from bot.web.pages import compare, flags, leaderboard, queue, requests, results, threads, times, workers
 
 log = structlog.get_logger()
 
 PAGES: tuple[Page[Any, Any], ...] = (
+    leaderboard.TABLE,
+    leaderboard.SUGGESTIONS,
+    compare.PAGE,
     queue.PAGE,
     results.TABLE,
     requests.LIST,
@@ -32,15 +39,38 @@ PAGES: tuple[Page[Any, Any], ...] = (
     threads.WAITING,
 )
 """Every page; those with a name in the menu are there in this order."""
-MENU = [(page.path, page.menu) for page in PAGES if page.menu]
+FIRST = ("Leaderboard", "Submit", "Queue", "About")
+"""The pages that the menu shows at once; the others are under "More"."""
+
+
+class Menu:
+    """The address and the name of each page in the menu."""
+
+    def __init__(self, pages: Iterable[Page[Any, Any]]) -> None:
+        named = {page.menu: page.path for page in pages if page.menu}
+        named["Submit"] = "/submit"  # bot/web/pages/submit.py: it is for one person, and has no JSON
+        self.first = [(named[name], name) for name in FIRST if name in named]
+        self.more = [(path, name) for name, path in named.items() if name not in FIRST]
+
+
+MENU = Menu(PAGES)
 
 
 def site_routes(board: BoardReader, frame: Frame) -> APIRouter:
     """The routes of all pages of one board."""
     routes = APIRouter()
+    routes.add_api_route("/results", moved_results, include_in_schema=False)
+    routes.include_router(export_routes(board))
     for page in PAGES:
         routes.include_router(page_routes(page, board, frame))
     return routes
+
+
+def moved_results(request: Request) -> Response:
+    """Redirect from the former page of results to the leaderboard."""
+    fields = [("type" if name == "category" else name, value) for name, value in request.query_params.multi_items()]
+    query = urlencode([(name, value.encode("utf-8", "replace")) for name, value in fields if value])
+    return RedirectResponse(f"/?{query}" if query else "/", 308)
 
 
 def warm(board: BoardReader) -> None:

@@ -88,7 +88,12 @@ class Submitting:
         """The outcome as soon as a sync has stored it, else a response that it is under way. Raises CannotAnswer."""
         await run_in_threadpool(self._refuse_reused_key, submission)
         response = await self._asker.ask(submission, lambda is_new: self._refuse_too_many(submission, is_new))
-        return response if response is not None else await run_in_threadpool(self._under_way, submission)
+        return response if response is not None else await run_in_threadpool(self.under_way, submission)
+
+    def sent(self, message_id: str) -> tuple[ApiSubmission | None, SubmissionResponse | None]:
+        """The submission with this id, and its outcome, as far as they are stored."""
+        mailbox = self._asker.mailbox
+        return (mailbox.find(message_id), mailbox.read(message_id)) if message_id else (None, None)
 
     def _refuse_reused_key(self, submission: ApiSubmission) -> None:
         earlier = self._asker.mailbox.find(submission.message_id)
@@ -102,7 +107,8 @@ class Submitting:
             problem = ErrorResponse(code="too-many", message=message, advice=f"Submit it again in {wait} s.")
             raise CannotAnswer(429, problem, {"retry-after": str(wait)})
 
-    def _under_way(self, submission: ApiSubmission) -> SubmissionResponse:
+    def under_way(self, submission: ApiSubmission) -> SubmissionResponse:
+        """The response while no sync has stored the outcome: it names the path of the future request."""
         words = submission.arguments
         model, precision = words["model"], words["precision"]
         request = as_request(model, revision=words["revision"], precision=precision, weight_type=words["weight_type"])
@@ -141,13 +147,14 @@ def submit_routes(submitting: Submitting) -> APIRouter:
         arguments = arguments_in(await body_of(request))
         if account is None:
             account = await submitting.owners.person(token, client_of(request))
-        submission = _submission(account, arguments, idempotency_key, submitting.context.now())
+        submission = submission_of(account, arguments, idempotency_key, submitting.context.now())
         return _answer(await submitting.submit(submission))
 
     return routes
 
 
-def _submission(account: Account, arguments: dict[str, str], key: str, at: float) -> ApiSubmission:
+def submission_of(account: Account, arguments: dict[str, str], key: str, at: float) -> ApiSubmission:
+    """The message of a submission by `account`."""
     return ApiSubmission(person_id=account.id, person_name=account.name, arguments=arguments, key=key, at=at)
 
 

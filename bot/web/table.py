@@ -24,7 +24,9 @@ from redis.exceptions import RedisError
 
 from bot.core.context import BoardContext
 from bot.results.searching import licences_of, scores_of
-from bot.web.rows import RequestRow, RequestRows, row_of
+from bot.web.leaderboard_rows import LeaderboardRows
+from bot.web.request_row import NO_FACTS, RequestRow, facts_of, other_row, row_of
+from bot.web.rows import RequestRows
 from leaderboard.flags import FlagRecord
 
 log = structlog.get_logger()
@@ -41,8 +43,12 @@ class RequestTable:
     def __init__(self, context: BoardContext) -> None:
         self.context = context
         self._lock = threading.Lock()
+        self._benchmarks = [benchmark.name for benchmark in context.suite.benchmarks]
         self._lines: dict[str, RequestRow] = {}
         self._rows: RequestRows | None = None
+        self._leaderboard: LeaderboardRows | None = None
+        self._others: list[RequestRow] = []
+        self._others_seen = "-"
         self._building, self._built, self._took = False, 0.0, 0.0
         self._changed = False
         """Whether changes were read that are not in the rows yet."""
@@ -62,6 +68,20 @@ class RequestTable:
                 threading.Thread(target=self._build_aside, daemon=True).start()
             return self._rows
 
+    def leaderboard(self) -> LeaderboardRows:
+        """The current evaluations; the same object while nothing changes."""
+        self.rows()
+        assert self._leaderboard is not None
+        return self._leaderboard
+
+    def _leaderboard_of(self, rows: RequestRows) -> LeaderboardRows:
+        lines = [rows.lines[at] for at in rows.with_scores]
+        # A row of an earlier commit is shown as long as its request is.
+        lines += [row for row in self._others if not row.path or row.path in self._lines]
+        leaderboard = LeaderboardRows(lines, self._flagged, self._benchmarks)
+        leaderboard.prepare()
+        return leaderboard
+
     def _build_aside(self) -> None:
         try:
             self._build(before=self._rows)
@@ -74,8 +94,11 @@ class RequestTable:
         began = time.monotonic()
         self._changed |= self._follow_flags()
         self._changed |= self._follow()
+        self._changed |= self._follow_others()
         if self._changed or self._rows is None:
-            self._rows = RequestRows(tuple(self._lines.values()), self._flagged, before)
+            rows = RequestRows(tuple(self._lines.values()), self._flagged, before)
+            self._leaderboard = self._leaderboard_of(rows)
+            self._rows = rows
             self._changed = False
             self._built = time.monotonic()
             self._took = self._built - began
@@ -106,11 +129,20 @@ class RequestTable:
         entries = self.context.index.find(paths)
         existing = [entry for entry in entries if entry is not None]
         scores, licences = scores_of(self.context, existing), licences_of(self.context, existing)
+        facts = {path: facts_of(row, self._benchmarks) for path, row in self.context.table_rows.find(scores).items()}
         for path, entry in zip(paths, entries, strict=True):
             if entry is None or entry.is_private:
                 lines.pop(path, None)
             else:
-                lines[path] = row_of(entry, scores.get(path), licences.get(path, ""))
+                lines[path] = row_of(entry, scores.get(path), licences.get(path, ""), facts.get(path, NO_FACTS))
+
+    def _follow_others(self) -> bool:
+        version = self.context.table_rows.version()
+        if version == self._others_seen:
+            return False
+        rows = (other_row(at, row, self._benchmarks) for at, row in self.context.table_rows.others().items())
+        self._others, self._others_seen = [row for row in rows if row is not None], version
+        return True
 
     def _follow_flags(self) -> bool:
         commit, records = self.context.flag_book.known()

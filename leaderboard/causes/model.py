@@ -49,9 +49,11 @@ ROWS = (
     Cause(
         "generation-settings",
         "submission",
-        "generation_config.json contains invalid settings: {detail}",
-        "Check that `model.generate` works with these settings, or remove the file, and submit the new commit.",
+        "The model's generation settings are invalid: {detail}",
+        "Check that `model.generate` works with these settings, or remove generation_config.json, and submit the new "
+        "commit.",
         signs=(
+            raised("GenerationAbsurd"),
             text_matches(
                 r"generation[_ ]?config|generation flags|num_beams|num_return_sequences|logits_?processor"
                 r"|Generate\w+Output",

@@ -13,6 +13,7 @@ from localhub.git.lfs_pointer import pointer_text
 from localhub.git.repository import Change, RemoveFile, SetFile
 from localhub.http import bodies
 from localhub.repos.cards import README, check_card
+from localhub.repos.eval_results import BENCHMARK_FILE, benchmark_problem
 from localhub.repos.lfs_store import OID, LfsStore
 from localhub.repos.paths import clean, clean_folder
 from localhub.repos.records import Repo
@@ -83,11 +84,14 @@ def parse_json(body: bytes) -> CommitRequest:
 
 
 def git_changes(lfs: LfsStore, repo: Repo, request: CommitRequest) -> Iterator[Change]:
-    """The request as changes of git; `BadRequest` for an LFS object that the repo does not hold, or an invalid card."""
+    """The request as changes of git; `BadRequest` for an LFS object that the repo does not hold, an invalid card,
+    or an invalid `eval.yaml`."""
     yield from request.removals
     for put in request.files:
         if put.path == README:
             _check_readme(cast(bytes, put.content))
+        if put.path == BENCHMARK_FILE and repo.type == "dataset":
+            _check_benchmark(cast(bytes, put.content))
         yield put
     for file in request.large:
         size = lfs.size(repo.oid, file.sha256)
@@ -103,6 +107,11 @@ def _check_readme(content: bytes) -> None:
     errors = check_card(content.decode("utf-8", "replace"))["errors"]
     if errors:
         raise BadRequest("\n".join(error["message"] for error in errors))
+
+
+def _check_benchmark(content: bytes) -> None:
+    if problem := benchmark_problem(content):
+        raise BadRequest(problem)
 
 
 def _header(value: Mapping[str, Any]) -> CommitRequest:

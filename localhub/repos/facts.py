@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 from localhub.git.trees import TreeEntry
 from localhub.json_values import JsonObject, to_json_values
 from localhub.repos.cards import README, card_data
+from localhub.repos.eval_results import benchmark_tasks
 from localhub.repos.lfs_store import LfsStore
 from localhub.repos.records import Repo
 from localhub.repos.weights import safetensors_info
@@ -126,6 +127,8 @@ class RepoFacts:
         else:
             names = ("task_categories", "task_ids", "size_categories", "multilinguality", "language", "license")
             prefixed = dict(zip(names, names, strict=True))
+            if self.repo.type == "dataset" and benchmark_tasks(self.repo.git) is not None:
+                yield "benchmark:official"
         for field, prefix in prefixed.items():
             yield from (f"{prefix}:{value}" for value in _texts(self.card.get(field)))
         yield from (f"arxiv:{paper}" for paper in _ARXIV.findall(self.readme.decode("utf-8", "replace")))

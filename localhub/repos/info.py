@@ -59,10 +59,14 @@ def info(
     expand: Sequence[str] = (),
     blobs: bool = False,
     security: bool = False,
+    eval_results: Callable[[], list[JsonObject]] = list,
 ) -> JsonObject:
-    """The fields that `expand` names, else the default ones; a field without a value is left out."""
+    """The fields that `expand` names, else the default ones; a field without a value is left out.
+
+    `eval_results` reads the scores of the model, from its files and its open pull requests.
+    """
     names = list(expand) or _defaults(repo.type, security=security)
-    query = _InfoQuery(repos, lfs, repo, commit, blobs=blobs)
+    query = _InfoQuery(repos, lfs, repo, commit, blobs=blobs, eval_results=eval_results)
     fields: dict[str, Any] = {"_id": repo.oid, "id": repo.full_name}
     if repo.type == "model" and not expand:
         fields["modelId"] = repo.full_name
@@ -90,12 +94,22 @@ def check_expand(repo_type: RepoType, expand: Iterable[str]) -> None:
 class _InfoQuery:
     """A commit of a repo, and the options of the query about it."""
 
-    def __init__(self, repos: RepoStore, lfs: LfsStore, repo: Repo, commit: str | None, *, blobs: bool) -> None:
+    def __init__(
+        self,
+        repos: RepoStore,
+        lfs: LfsStore,
+        repo: Repo,
+        commit: str | None,
+        *,
+        blobs: bool,
+        eval_results: Callable[[], list[JsonObject]],
+    ) -> None:
         self.repos = repos
         self.lfs = lfs
         self.repo = repo
         self.commit = commit
         self.blobs = blobs
+        self.eval_results = eval_results
         self.facts = RepoFacts(repo, commit, lfs)
 
 
@@ -161,7 +175,7 @@ _FIELDS: dict[str, Callable[[_InfoQuery], Any]] = {
     "disabled": lambda query: query.repo.disabled,
     "downloads": lambda query: query.repo.downloads,
     "downloadsAllTime": lambda query: query.repo.downloads,
-    "evalResults": lambda _: None,
+    "evalResults": lambda query: query.eval_results(),
     "gated": lambda query: query.repo.gated,
     "gguf": lambda _: None,
     "inference": lambda _: None,

@@ -13,6 +13,7 @@ from localhub.routes import (
     content,
     gated_access,
     git_http,
+    leaderboard,
     lfs,
     lfs_files,
     likes,
@@ -29,7 +30,7 @@ from localhub.routes import (
 
 _API = (
     *(whoami, oauth, refs, commit, content, lfs, lfs_files, repo_lifecycle, gated_access, threads, webhooks, admin),
-    *(likes, collections, account_repos),
+    *(likes, collections, account_repos, leaderboard),
 )
 _BROADER = (repo_info, resolve, git_http, pages)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
@@ -10,6 +11,7 @@ from fastapi.responses import JSONResponse
 from localhub.errors import BadRequest, RepoMoved, RepoNotFound
 from localhub.http.paging import next_link
 from localhub.http.routing import RepoKind
+from localhub.json_values import JsonObject
 from localhub.repos.facts import RepoFacts
 from localhub.repos.info import check_expand, info
 from localhub.repos.lfs_store import LfsStore
@@ -65,7 +67,16 @@ def _answer(
     if expand and (blobs or security):
         raise BadRequest("expand cannot be combined with blobs or securityStatus: it says which fields you get.")
     check_expand(repo.type, expand or ())
-    fields = info(state.repos, state.lfs, repo, commit, expand=expand or (), blobs=blobs, security=security)
+    fields = info(
+        state.repos,
+        state.lfs,
+        repo,
+        commit,
+        expand=expand or (),
+        blobs=blobs,
+        security=security,
+        eval_results=partial(state.eval_results.of_model, repo, commit),
+    )
     # A response object: FastAPI would validate a hundred thousand siblings again.
     return JSONResponse(fields)
 
@@ -97,10 +108,14 @@ def repos(
         headers["Link"] = next_link(request, public_url(request), cursor=str(cursor + limit))
     brief = [*_BRIEF, *(("siblings",) if full else ()), *(("downloads", "gated") if repo_type != "space" else ("sdk",))]
     fields = expand or brief
-    page = [
-        info(state.repos, state.lfs, repo, repo.git.head(), expand=fields) for repo in matching[cursor : cursor + limit]
-    ]
+    page = [_listed(state, repo, fields) for repo in matching[cursor : cursor + limit]]
     return JSONResponse(page, headers=headers)
+
+
+def _listed(state: HubState, repo: Repo, fields: list[str]) -> JsonObject:
+    head = repo.git.head()
+    scores = partial(state.eval_results.of_model, repo, head)
+    return info(state.repos, state.lfs, repo, head, expand=fields, eval_results=scores)
 
 
 def _tags(repo: Repo, lfs: LfsStore) -> list[str]:

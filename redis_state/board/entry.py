@@ -29,6 +29,7 @@ class EntryChanges(TypedDict, total=False):
     used: int | None
     fresh: bool
     submitter: str
+    submitter_id: str
     submitted: float
     job: EvaluationJob | None
     file_oid: str
@@ -74,6 +75,7 @@ class IndexEntry(BaseModel):
     )
     fresh: bool = Field(default=False, description="whether the bot saw the file appear where there was none")
     submitter: str = ""
+    submitter_id: str = Field(default="", description="the submitter's id on the Hub, where it is known")
     submitted: float = 0.0
     job: EvaluationJob | None = Field(
         default=None, description="the message for the worker, ready since it was accepted"
@@ -117,6 +119,11 @@ class IndexEntry(BaseModel):
         return self.submitter or self.standing.submitter
 
     @property
+    def whose_id(self) -> str:
+        """The id of `whose`, where it is known."""
+        return self.submitter_id if self.submitter else self.standing.submitter_id
+
+    @property
     def time(self) -> float:
         """When it was submitted, if known; else 0."""
         return self.standing.time or self.submitted
@@ -152,6 +159,7 @@ class Origin(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     author: str = Field(default="", description="author of the commit or the pull request")
+    author_id: str = Field(default="", description="its id, which the Hub reports of pull requests, not of commits")
     front_end: bool = Field(
         default=False, description="whether the author is a front end of the board, which submits for others"
     )
@@ -161,3 +169,8 @@ class Origin(BaseModel):
     def submitter(self, sender: str | None) -> str:
         """The submitter: a front end's `sender` is its signed-in user; any other author is the submitter themselves."""
         return sender if self.front_end and sender else self.author
+
+    @property
+    def submitter_id(self) -> str:
+        """The id of `submitter`, where it is known: a front end names its users only."""
+        return "" if self.front_end else self.author_id

@@ -149,6 +149,14 @@ class Index:
         paths = [text(member).partition("\0")[2] for member in members]
         return [entry for entry in self.find(paths) if entry is not None]
 
+    def put_renamed(self, old: str, new: str) -> None:
+        """Record that the requests of the model `old` moved to the name `new`."""
+        self._redis.hset(self._keys.renamed, old.lower(), new)
+
+    def renamed(self, model: str) -> str:
+        """The name to which the requests of `model` moved, ignoring case; "" if none is known."""
+        return text(self._redis.hget(self._keys.renamed, model.lower()) or "")
+
     def models_like(self, model: str) -> list[str]:
         """Models of the same organisation, or with similar beginnings, in lower case; at most 500. Two round trips."""
         start = model.lower().encode(errors="surrogateescape")

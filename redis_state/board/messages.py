@@ -33,8 +33,13 @@ class CheckQuestion(Message):
 
     model: str = Field(min_length=1, max_length=200)
     revision: str = Field(default="main", min_length=1, max_length=200)
-    precision: str = Field(default=DEFAULT_PRECISION, min_length=1, max_length=32)
-    weight_type: str = Field(default="Original", min_length=1, max_length=32)
+    precision: str = Field(default=DEFAULT_PRECISION, max_length=32)
+    weight_type: str = Field(default="Original", max_length=32)
+    base_model: str = Field(default="", max_length=200)
+    model_type: str = Field(default="", max_length=100, description="the category")
+    chat_template: Literal["", "yes", "no"] = ""
+    guess: bool = Field(default=False, description="whether empty options are guessed from the model")
+    submitter: str = Field(default="", max_length=100, description="Hub name of a signed-in person; '' for no account")
 
     @property
     def message_id(self) -> str:

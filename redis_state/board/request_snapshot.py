@@ -26,6 +26,7 @@ class RequestSnapshot(BaseModel):
     time: float = 0.0
     revision: str = ""
     submitter: str = Field(default="", description="as in the file's `steward` block")
+    submitter_id: str = Field(default="", description="as there")
     failure: Failure | None = None
     log: str = ""
     results: str = ""
@@ -64,6 +65,7 @@ def snapshot_of(request: Request, known: Access = "public", *, old: bool = False
         time=read_time(request.file.submitted_time) or 0.0,
         revision=facts.revision or request.file.revision or "main",
         submitter=facts.submitter or "",
+        submitter_id=facts.submitter_id or "",
         failure=facts.failure,
         log=facts.log or "",
         results=facts.results or "",

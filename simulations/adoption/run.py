@@ -185,7 +185,7 @@ class Story:
 
     def switch_on(self) -> None:
         """Switch each kind of effect on by its command, and let an hour pass after each."""
-        assert set(ORDER) == {kind.value for kind in Effect}
+        assert set(ORDER) == {kind.value for kind in Effect if kind is not Effect.MODEL_PR}
         for kind in ORDER:
             with self._step(f"{kind} on, an hour"):
                 self.operator.steward("effects", "set", kind, "on")

@@ -217,7 +217,7 @@ def _repo(hub: Hub, board: Board, repo: Repo, *, private: bool, apply: bool) -> 
     from steward.newboard import card
 
     exists = hub.repo_exists(repo)
-    if exists and {entry.path for entry in hub.list_files(repo)} - {".gitattributes"}:
+    if exists and any(entry.path != ".gitattributes" for entry in hub.each_file(repo)):
         return f"The {repo.kind} {repo.id} exists."
     if apply:
         if not exists:

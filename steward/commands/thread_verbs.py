@@ -33,6 +33,8 @@ VERBS = {
     "rename": "give a model's requests and results its new name; a maintainer approves the plan first",
     "remove": "take a model's results and requests off the leaderboard; /restore puts them back",
     "restore": "put back a model that was removed",
+    "publish-scores": "open a pull request with the model's scores on its own repo, so that its page shows them",
+    "unpublish-scores": "close the pull request with the model's scores on its own repo",
     "reject": "close a pull request, or reject a proposed plan, for a public reason",
 }
 """Name and summary of each verb of threads that is a command here, as in the registry, which takes long to import."""

@@ -45,6 +45,9 @@ IN_PROCESS = {
     "a part was taken back, the one before it was not": "in process: test_moderation_saga",
     "proposal approved, nothing done": "in process: test_moderation_saga",
     "proposal carried out, not told": "in process: test_moderation_saga",
+    "pull request on a model counted, not opened": "in process: test_model_pages",
+    "pull request on a model opened, not told": "in process: test_model_pages",
+    "scores in a pull request on a model changed, not opened again": "in process: test_model_pages",
 }
 """Points that nobody passes in this scenario, and where else one dies there (before every call to the Hub, thus between
 any two points): they need somebody who pushes between two calls of the bot, or proposals and their approvals."""

@@ -110,15 +110,14 @@ def find_details(board: Board, attempt: str, hub: HubAccess) -> str:
     """The details repo of `attempt`: its id identifies the request, which names the model. Raises CannotVerify."""
     try:
         with Hub(hub.endpoint, hub.token) as client:
-            paths = [entry.path for entry in client.list_files(Repo("dataset", board.repos.requests))]
+            for entry in client.each_file(Repo("dataset", board.repos.requests)):
+                parsed = parse_path(entry.path)
+                if isinstance(parsed, RequestPath) and attempt_id(board.name, entry.path, "", 0)[:12] == attempt[:12]:
+                    return board.repos.details(parsed.model)
     except HubError as error:
         raise CannotVerify(
             f"the requests of {board.repos.requests} cannot be listed ({error}); say --model org/name"
         ) from error
-    for path in paths:
-        parsed = parse_path(path)
-        if isinstance(parsed, RequestPath) and attempt_id(board.name, path, "", 0)[:12] == attempt[:12]:
-            return board.repos.details(parsed.model)
     raise CannotVerify(f"no request of the board {board.name} has an attempt {attempt}: look it up in its file")
 
 

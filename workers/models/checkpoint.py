@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +17,7 @@ from workers.errors import (
     AdapterUnusable,
     ConfigAbsurd,
     ConfigUnreadable,
+    GenerationAbsurd,
     HeaderUnreadable,
     IndexUnusable,
     OddFile,
@@ -54,6 +56,11 @@ BOUNDS = {
 }
 """Largest values in config.json, far above any model's: building a larger model takes hours before weights load."""
 
+GENERATION_CONFIG = "generation_config.json"
+GENERATION_BOUNDS = {"num_beams": 100, "num_beam_groups": 100, "num_return_sequences": 100}
+"""Largest values in generation_config.json, and in config.json, which has them in old models: each beam and each answer
+needs memory."""
+
 
 class TensorHeader(NamedTuple):
     """A tensor as a header describes it; `dtype` is in the format's notation, such as `BF16`."""
@@ -79,16 +86,28 @@ def check_adapter_files(folder: Path) -> None:
 
 
 def check_model_files(folder: Path) -> None:
-    """Check config, index and headers of the model in `folder`.
+    """Check configs, index and headers of the model in `folder`.
 
-    Raises ConfigUnreadable, ConfigAbsurd, IndexUnusable, ShardMissing, OddFile, HeaderUnreadable, WeightsTruncated,
-    WeightsOfWrongType.
+    Raises ConfigUnreadable, ConfigAbsurd, GenerationAbsurd, IndexUnusable, ShardMissing, OddFile, HeaderUnreadable,
+    WeightsTruncated, WeightsOfWrongType.
     """
-    quantised = bool(read_config(folder).get("quantization_config"))
+    config = read_config(folder)
+    _check_generation("config.json", config)
+    with suppress(OSError, ValueError):  # missing, or unreadable: the library reports that
+        _check_generation(GENERATION_CONFIG, _json(folder / GENERATION_CONFIG))
+    quantised = bool(config.get("quantization_config"))
     for name in weight_files(folder):
         for tensor, entry in read_header(folder / name).items():
             if not quantised and _is_no_float(tensor, entry):
                 raise WeightsOfWrongType(f"{tensor[:80]} is stored as {entry.dtype}, without a quantization_config")
+
+
+def _check_generation(name: str, settings: dict[str, object]) -> None:
+    """Check the generation settings in the file `name`. Raises GenerationAbsurd."""
+    for setting, bound in GENERATION_BOUNDS.items():
+        value = settings.get(setting)
+        if isinstance(value, int | float) and value > bound:
+            raise GenerationAbsurd(f"{setting} in {name} is {value}, and may be {bound}")
 
 
 def _is_no_float(tensor: str, entry: TensorHeader) -> bool:

@@ -7,8 +7,7 @@ question's fields, the names of metrics) is JSON text in its own column.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -23,7 +22,9 @@ MAX_LINE_BYTES = 32 * 1024 * 1024
 MAX_TEXT = 200_000
 CUT = " … [cut]"
 BATCH = 500
-"""Rows of a table in memory at a time."""
+"""Rows of a table in memory at a time, at most."""
+BATCH_CHARACTERS = 4_000_000
+"""Characters of the rows after which a batch is written: a row alone may have MAX_TEXT in each of its texts."""
 TEXTS = ("doc", "prompt", "continuations", "target", "responses", "answers", "filter", "metrics")
 """The text columns, which stand between `doc_id` and `score`."""
 
@@ -34,7 +35,8 @@ def write_samples(
     """Turn the harness's `samples` (JSON Lines) into a Parquet table; return the number of rows.
 
     `metrics` are the benchmark's (`acc_norm,none`): `score` is their mean. `collect` is called with each row. One batch
-    of rows is in memory at a time. Raises EvaluationFailed if a line is not as the harness writes it.
+    of rows is in memory at a time, which is small also where answers are long.
+    Raises EvaluationFailed if a line is not as the harness writes it.
     """
     import pyarrow as pa  # heavy, and needed only at the end of an attempt
     import pyarrow.parquet as pq
@@ -44,13 +46,25 @@ def write_samples(
     rows = (sample_row(line, names) for line in _lines(samples))
     count = 0
     with pq.ParquetWriter(table, schema, compression="zstd") as writer:
-        while batch := list(islice(rows, BATCH)):
+        for batch in _batches(rows):
             writer.write_table(pa.Table.from_pylist(batch, schema=schema))
             count += len(batch)
             if collect is not None:
                 for row in batch:
                     collect(row)
     return count
+
+
+def _batches(rows: Iterable[SampleRow]) -> Iterator[list[SampleRow]]:
+    batch, characters = list[SampleRow](), 0
+    for row in rows:
+        batch.append(row)
+        characters += sum(len(value) for value in row.values() if isinstance(value, str))
+        if len(batch) == BATCH or characters >= BATCH_CHARACTERS:
+            yield batch
+            batch, characters = [], 0
+    if batch:
+        yield batch
 
 
 def _lines(path: Path) -> Iterator[bytes]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from hub.client import Hub
 from hub.errors import HubError, StaleParent
-from hub.records import Change, Repo, WriteFile
+from hub.records import Change, Repo, WriteFile, WriteLocalFile
 from leaderboard.attempts import Details
 from leaderboard.details import CARD, RESULTS_CONFIG, PublishedOutcome, log_path, outcome_path, results_file, table_path
 from leaderboard.results import (
@@ -81,14 +81,15 @@ def publish(publication: Publication, hub: HubAccess) -> Details:
     and PublicationFailed if the Hub refuses the commit."""
     results = read_spool(publication)
     answers: dict[str, TaskAnswers | None] = {}
-    tables = list(_tables(publication, results, answers))
-    results = _with_errors(results, standard_errors(answers, results.scores, publication.suite).normalised)
-    files = [*_texts(publication, results), *tables]
-    try:
-        with Hub(hub.endpoint, hub.token) as client:
-            return _commit(client, publication, results, files)
-    except HubError as error:
-        raise PublicationFailed(f"{publication.repo}: {error}") from error
+    with tempfile.TemporaryDirectory(prefix="steward-details-") as folder:
+        tables = list(_tables(publication, results, answers, Path(folder)))
+        results = _with_errors(results, standard_errors(answers, results.scores, publication.suite).normalised)
+        files = [*_texts(publication, results), *tables]
+        try:
+            with Hub(hub.endpoint, hub.token) as client:
+                return _commit(client, publication, results, files)
+        except HubError as error:
+            raise PublicationFailed(f"{publication.repo}: {error}") from error
 
 
 def read_spool(publication: Publication) -> ResultsFile:
@@ -174,21 +175,22 @@ def _texts(publication: Publication, results: ResultsFile) -> Iterator[Change]:
     yield WriteFile(log_path(plan.attempt), log)
 
 
-def _tables(publication: Publication, results: ResultsFile, answers: dict[str, TaskAnswers | None]) -> Iterator[Change]:
-    """A table for each task, whose graded questions are added to `answers`; and one of the scores."""
-    with tempfile.TemporaryDirectory(prefix="steward-details-") as folder:
-        table = Path(folder) / "table.parquet"
-        for benchmark in publication.suite.benchmarks:
-            for task in benchmark.tasks:
-                samples = publication.plan.spool / SAMPLES / f"{task.name}.jsonl"
-                if not _is_plain(samples):
-                    raise EvaluationFailed(f"the evaluation left no answers of {task.name}")
-                collector = AnswerCollector(task.name, benchmark)
-                write_samples(samples, table, benchmark.metrics, collector.add)
-                answers[task.name] = collector.answers()
-                yield WriteFile(table_path(task.name, publication.time), table.read_bytes())
-        write_scores(results, table)
-        yield WriteFile(table_path(RESULTS_CONFIG, publication.time), table.read_bytes())
+def _tables(
+    publication: Publication, results: ResultsFile, answers: dict[str, TaskAnswers | None], folder: Path
+) -> Iterator[Change]:
+    """Tables as files in `folder`: one for each task, whose graded questions are added to `answers`, and the scores."""
+    for benchmark in publication.suite.benchmarks:
+        for task in benchmark.tasks:
+            samples, table = publication.plan.spool / SAMPLES / f"{task.name}.jsonl", folder / f"{task.name}.parquet"
+            if not _is_plain(samples):
+                raise EvaluationFailed(f"the evaluation left no answers of {task.name}")
+            collector = AnswerCollector(task.name, benchmark)
+            write_samples(samples, table, benchmark.metrics, collector.add)
+            answers[task.name] = collector.answers()
+            yield WriteLocalFile(table_path(task.name, publication.time), table)
+    scores = folder / f"{RESULTS_CONFIG}.parquet"
+    write_scores(results, scores)
+    yield WriteLocalFile(table_path(RESULTS_CONFIG, publication.time), scores)
 
 
 def _commit(client: Hub, publication: Publication, results: ResultsFile, files: list[Change]) -> Details:

@@ -50,7 +50,7 @@ def files(read: Read, tree: bytes, prefix: str = "", depth: int = 0) -> Iterator
     """Every file below `tree`, in git's order, without symbolic links and submodules."""
     if depth > MAX_DEPTH:
         return
-    for mode, name, oid in _ENTRY.findall(read(tree)):
+    for mode, name, oid in map(_raw, _entries(read, tree)):
         if mode == _FOLDER:
             yield from files(read, oid, f"{prefix}{_text(name)}/", depth + 1)
         elif mode in _FILES:
@@ -73,11 +73,8 @@ def changed(read: Read, old: bytes | None, new: bytes | None, prefix: str = "", 
     """Every file that differs between two trees, as it is in `new`."""
     if old == new or depth > MAX_DEPTH:
         return
-    before, after = _entries(read, old), _entries(read, new)
-    only_before, only_after = before - after, after - before
-    names = {entry[1] for entry in only_before | only_after}
-    was, now = ({entry[1]: entry for entry in entries} for entries in (only_before, only_after))
-    for name in sorted(names):
+    was, now = _unequal(read, old, new)
+    for name in sorted(was.keys() | now.keys()):
         path, a, b = prefix + _text(name), was.get(name), now.get(name)
         if _is_file(a) or _is_file(b):
             yield GitFile(path, b[2].hex() if b is not None and _is_file(b) else None)
@@ -90,8 +87,7 @@ def differences(
     """Every difference between two trees, also of links, and of files that differ in their mode only."""
     if old == new or depth > MAX_PARTS:
         return
-    before, after = _entries(read, old), _entries(read, new)
-    was, now = ({entry[1]: entry for entry in entries} for entries in (before - after, after - before))
+    was, now = _unequal(read, old, new)
     for name in sorted(was.keys() | now.keys()):
         path, a, b = prefix + _text(name), was.get(name), now.get(name)
         if _leaf(a) or _leaf(b):
@@ -103,14 +99,30 @@ def _leaf(entry: RawEntry | None) -> str | None:
     return entry[2].hex() if entry is not None and entry[0] != _FOLDER else None
 
 
-def _entries(read: Read, tree: bytes | None) -> set[RawEntry]:
-    return set(_ENTRY.findall(read(tree))) if tree is not None else set()
+def _unequal(read: Read, old: bytes | None, new: bytes | None) -> tuple[dict[bytes, RawEntry], dict[bytes, RawEntry]]:
+    """The entries of each tree, by name, that the other tree does not have. Only the old tree is held in memory."""
+    left = {match[0] for match in _entries(read, old)}
+    added = dict[bytes, RawEntry]()
+    for match in _entries(read, new):
+        if match[0] in left:
+            left.discard(match[0])
+        else:
+            added[match[2]] = _raw(match)
+    return {match[2]: _raw(match) for match in map(_ENTRY.fullmatch, left) if match is not None}, added
+
+
+def _entries(read: Read, tree: bytes | None) -> Iterator[re.Match[bytes]]:
+    """The entries of a tree, one after the other: it may have very many."""
+    return _ENTRY.finditer(read(tree)) if tree is not None else iter(())
+
+
+def _raw(match: re.Match[bytes]) -> RawEntry:
+    return match[1], match[2], match[3]
 
 
 def _entry(read: Read, tree: bytes, name: bytes) -> RawEntry | None:
-    """The entry with this name in `tree`. The search stops there and stores no entries: a tree may have very many."""
-    entries = (match.groups() for match in _ENTRY.finditer(read(tree)))
-    return next(((mode, entry_name, oid) for mode, entry_name, oid in entries if entry_name == name), None)
+    """The entry with this name in `tree`. The search stops there."""
+    return next((_raw(match) for match in _entries(read, tree) if match[2] == name), None)
 
 
 def _is_file(entry: RawEntry | None) -> bool:

@@ -90,7 +90,8 @@ def _run(name: str, part: Callable[[], Checks]) -> Checks:
 
 
 def _effects(context: BoardContext) -> Checks:
-    kinds = {mode: [kind for kind in Effect if context.effects.mode(kind) is mode] for mode in reversed(EffectMode)}
+    possible = [kind for kind in Effect if kind is not Effect.MODEL_PR or context.board.model_pages]
+    kinds = {mode: [kind for kind in possible if context.effects.mode(kind) is mode] for mode in reversed(EffectMode)}
     words = "; ".join(f"{mode}: {', '.join(effects)}" for mode, effects in kinds.items() if effects)
     yield Check("effects", "ok", f"{words[0].upper()}{words[1:]}.")
 

@@ -10,7 +10,8 @@ import threading
 from collections.abc import Iterable
 
 from bot.web.charts import models
-from bot.web.rows import RequestRow, RequestRows
+from bot.web.request_row import RequestRow
+from bot.web.rows import RequestRows
 from bot.web.table import MAX_SYNCHRONOUS_ROWS, RequestTable
 from leaderboard.categories import ModelCategory
 from leaderboard.comparisons import CategoryStandard, ComparableEvaluation, best_of, category_standard

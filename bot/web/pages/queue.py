@@ -42,7 +42,7 @@ def _ended(board: BoardReader, _query: QueueQuery, _view: QueueResponse) -> dict
 
 
 PAGE = Page(
-    "/",
+    "/queue",
     "queue",
     queue,
     QueueQuery,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import Path, Query, Request
+from fastapi import Path, Query
 from pydantic import ConfigDict, Field
 
 from bot.core.context import BoardContext
@@ -13,9 +13,8 @@ from bot.web.board import SCORES_EXAMPLE, BoardReader, EvaluationScoresView, Sea
 from bot.web.charts.models import ComparisonView
 from bot.web.charts.pictures import model_chart
 from bot.web.flags import FlagView
-from bot.web.incoming import choice, number, words
-from bot.web.page import PAGE_ROWS, NotPublic, Page, PageNumber, PageSize, SearchText
-from bot.web.rows import SORTS, RequestRows
+from bot.web.page import NotPublic, Page, PageNumber, PageSize, SearchText
+from bot.web.rows import SORTS
 from hub.errors import BadRequest
 from hub.records import Repo
 from leaderboard.categories import ModelCategory
@@ -72,48 +71,15 @@ def results(board: BoardReader, query: ResultsQuery) -> ResultsResponse:
         flagged=len(matching) - len(shown),
         page=page,
         pages=pages,
-        rebuilding=_is_rebuilding(board, rows),
+        rebuilding=board.is_rebuilding(),
     )
-
-
-def _is_rebuilding(board: BoardReader, rows: RequestRows) -> bool:
-    """Whether requests have finished, and no scores were read from the Hub since Redis was new."""
-    return not rows.with_scores and rows.count("finished") > 0 and not board.context.scores.state()[0]
-
-
-def _query_of_page(request: Request, board: BoardReader) -> ResultsQuery:
-    return ResultsQuery(
-        q=words(request, "q"),
-        sort=choice(request, "sort", (*SORTS, *board.columns)) or "average",
-        rising=words(request, "rising") == "1",
-        category=choice(request, "category", tuple(ModelCategory)) or None,
-        precision=choice(request, "precision", board.context.board.precisions),
-        flagged=words(request, "flagged") == "1",
-        page=number(request, "page", 1),
-        limit=PAGE_ROWS,
-    )
-
-
-def _form(board: BoardReader, query: ResultsQuery, _view: ResultsResponse) -> dict[str, object]:
-    fields = {
-        "q": query.q,
-        "sort": query.sort,
-        "rising": "1" if query.rising else "",
-        "category": query.category or "",
-        "precision": query.precision,
-        "flagged": "1" if query.flagged else "",
-    }
-    return {"fields": fields, "categories": ModelCategory, "precisions": board.context.board.precisions}
 
 
 TABLE = Page(
     "/results",
-    "results",
+    "",
     results,
     ResultsQuery,
-    query_of_page=_query_of_page,
-    more_values=_form,
-    menu="Results",
     api_path="/api/results",
     summary="The table of results",
 )

@@ -79,8 +79,11 @@ const parts = document.querySelectorAll("[data-live]");
 for (const part of parts) sent.set(part, part.innerHTML);
 sayTimes(document);
 setInterval(() => sayTimes(document), 30000);
-const here = document.querySelector("nav [aria-current]");
-if (here) here.parentElement.parentElement.scrollLeft = here.offsetLeft - 16;
+const menu = document.querySelector("nav details");
+if (menu) {
+  document.addEventListener("click", (event) => { if (!menu.contains(event.target)) menu.open = false; });
+  document.addEventListener("keydown", (event) => { if (event.key === "Escape") menu.open = false; });
+}
 if (parts.length) listen();
 if (window.top !== window.self) {
   // In a frame, as on a Space, links to other sites would open in that frame too, and most sites refuse that.

@@ -64,6 +64,7 @@ def test_an_operator_submits_a_model(stand: BoardDriver, steward: Steward) -> No
     stand.time = clock.now() + 1  # the command has a clock of its own
     stand.settle()
     assert (stand.file(PATH)["sender"], stand.file(PATH)["status"]) == ("ada", "PENDING")
+    assert stand.file(PATH)["model_type"] == "?"
     commits = stand.commits()
     assert steward(*GOOD).exit_code == 0
     other = steward(*GOOD, "--by", "bob", "--json")

@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 from huggingface_hub import HfApi
 
+from bot.core.people import roles
 from bot.threads import limits
 from hub.comments import marked
 from leaderboard.boards import MaintainingOrganisation
+from leaderboard.roles import Person, Role
 from tests.support.board.board_driver import BOT, REQUESTS, BoardDriver
 from tests.support.board.counted_verbs import Bell, hang_up, is_at_rest
 from tests.support.board.discussion import Discussion
@@ -63,6 +65,49 @@ def test_an_account_that_is_deleted_while_its_command_is_done(stand: BoardDriver
     talk.look()
     assert "its author's account was deleted" in talk.replies()[-1]
     assert is_at_rest(stand, talk)
+
+
+def rename_account(stand: BoardDriver, old: str, new: str) -> None:
+    """The account `old` calls itself `new`, a name that is free, and what the bot cached of people has expired."""
+    with stand.hub.state.database.write() as db:
+        db.execute("UPDATE accounts SET name = ?, key = ? WHERE key = ?", (new, new, old))
+    for key in stand.context.redis.keys("*person*"):
+        stand.context.redis.delete(key)
+
+
+@pytest.mark.parametrize("redis_is_lost", [False, True], ids=["known", "redis-lost"])
+def test_a_submitter_is_known_by_id_whatever_the_name(stand: BoardDriver, redis_is_lost: bool) -> None:
+    """Who submitted by `/submit` and renamed their account withdraws the request; who took the name does not."""
+    talk = Discussion(stand)
+    assert "shows its progress" in talk.ask("/submit ada/good precision=float32", stand.bob)
+    stand.time += 600
+    stand.settle()
+    assert stand.file(PATH)["steward"]["submitter_id"] == stand.context.hub.user("bob").id
+    if redis_is_lost:
+        stand.context.redis.flushall()
+        stand.settle()
+    for old, new in (("bob", "robert"), ("form", "bob")):
+        rename_account(stand, old, new)
+    assert "Only" in talk.ask("/cancel ada/good my mistake", stand.form)
+    assert stand.file(PATH)["status"] == "PENDING"
+    talk.ask("/cancel ada/good my mistake", stand.bob)
+    stand.time += 600
+    stand.settle()
+    assert stand.file(PATH)["status"] == "CANCELLED"
+
+
+def test_an_account_that_takes_an_owners_name_is_no_owner(stand: BoardDriver) -> None:
+    """The owner submitted with an id: an older account that renames itself to their name owns nothing."""
+    talk = Discussion(stand)
+    assert "shows its progress" in talk.ask("/submit ada/good precision=float32", stand.ada)
+    stand.time += 600
+    stand.settle()
+    for old, new in (("ada", "adele"), ("bob", "ada")):
+        rename_account(stand, old, new)
+    person = Person(stand.context.hub.user("ada").id, "ada")
+    assert roles(stand.context, person, model="ada/good", submitter="ada", fresh=True)[1] == {Role.ANYONE}
+    person = Person(stand.context.hub.user("adele").id, "adele")
+    assert Role.SUBMITTER in roles(stand.context, person, model="ada/good", submitter="ada", fresh=True)[1]
 
 
 def test_who_registers_a_name_anew_takes_over_nothing(stand: BoardDriver) -> None:

@@ -22,8 +22,8 @@ from tests.support.board.running_board import running
 from tests.support.waiting import wait_until
 
 TABLE = read_table()
-ELSEWHERE = {"rename", "flag", "unflag", "dismiss", "remove", "restore"}
-"""Verbs about renames and flags, which are tested with those."""
+ELSEWHERE = {"rename", "flag", "unflag", "dismiss", "remove", "restore", "publish-scores", "unpublish-scores"}
+"""Verbs about renames, flags and models' own pages, which are tested with those."""
 
 
 @pytest.fixture(scope="module")

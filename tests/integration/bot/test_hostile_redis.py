@@ -19,6 +19,7 @@ from huggingface_hub import CommitOperationAdd, HfApi
 from rq.job import Job
 
 from bot.core.settings import BotSettings
+from bot.evaluations.publication import LATE_SECONDS
 from bot.ledger.edits import PutFile
 from bot.ledger.store import ledger_key
 from hub.records import Repo
@@ -205,6 +206,9 @@ def test_results_that_a_stranger_proposed_are_not_published(stand: BoardDriver) 
         honest.repo, [CommitOperationAdd(name, content)], commit_message="Mend", repo_type="dataset", create_pr=True
     )
     stand.end(job, details=Details(repo=honest.repo, commit=str(made.oid), results_path=name))
+    assert stand.file(job.path)["status"] == "RUNNING"  # the Hub may not show the commit on the main branch yet
+    stand.time += LATE_SECONDS
+    stand.work()
     file = stand.file(job.path)
     assert (file["status"], file["steward"]["failure"]["cause"]) == ("FAILED", "results-refused")
     assert "main branch" in file["steward"]["failure"]["message"]

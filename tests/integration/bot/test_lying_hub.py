@@ -90,6 +90,36 @@ def test_a_finished_evaluation_is_not_lost_by_a_lie(stand: BoardDriver, name: st
     assert stand.file(job.path)["status"] == "FINISHED"
 
 
+@pytest.mark.parametrize("code", ["RevisionNotFound", "RepoNotFound"])
+def test_a_commit_that_the_hub_does_not_know_yet_is_read_again(stand: BoardDriver, code: str) -> None:
+    """Right after a publication a server of the Hub may lack the commit, or the repo: the results are not refused."""
+    job = stand.started()
+    stand.hub.state.faults.fail(
+        "GET */resolve/*/results_*", status=404, error="Not here.", headers={"X-Error-Code": code}, times=None
+    )
+    stand.end(job, details=publish(stand.hub.url, job, stand.context.suite))
+    live(stand, 120, truth=False)
+    assert stand.file(job.path)["status"] == "RUNNING"
+    assert not was_away(stand)
+    live(stand)
+    assert stand.file(job.path)["status"] == "FINISHED"
+
+
+def test_a_commit_that_the_hub_never_shows_is_refused(stand: BoardDriver) -> None:
+    """The wait for the Hub has an end."""
+    job = stand.started()
+    stand.hub.state.faults.fail(
+        "GET */resolve/*/results_*",
+        status=404,
+        error="Not here.",
+        headers={"X-Error-Code": "RevisionNotFound"},
+        times=None,
+    )
+    stand.end(job, details=publish(stand.hub.url, job, stand.context.suite))
+    live(stand, 900, truth=False)
+    assert stand.file(job.path)["steward"]["failure"]["cause"] == "results-refused"
+
+
 def test_a_request_file_that_seems_too_large_is_not_refused(stand: BoardDriver) -> None:
     """The Content-Length of an answer is compared with the listing."""
     size = stand.context.board.max_request_bytes + 1
@@ -127,6 +157,31 @@ def test_a_model_whose_metadata_cannot_be_read_is_refused_and_disturbs_nobody(st
     comments = [event.content for thread in stand.threads() for event in thread.events if event.type == "comment"]
     assert any("too large, or nested too deeply" in text for text in comments)
     assert stand.file(other)["status"] == "FAILED"
+
+
+@pytest.mark.parametrize("fault", [{"kind": "fail", "status": 500}, {"kind": "cut"}])
+def test_errors_of_one_models_repo_slow_no_other(stand: BoardDriver, fault: dict[str, Any]) -> None:
+    """A model whose every call fails is no Hub that is away: its request waits, and all others go on."""
+    stand.hub.state.faults.add("GET /api/models/ada/good*", **fault, times=None)
+    path, other = stand.submit("ada/good"), stand.submit("ada/remote")
+    stand.settle()
+    live(stand, 300, truth=False)
+    assert not was_away(stand)
+    assert stand.file(other)["status"] == "FAILED"
+    assert stand.file(path)["status"] == "PENDING"
+    live(stand, 900)
+    assert [job.path for job in stand.queued()] == [path]
+
+
+def test_errors_of_all_repos_are_a_hub_that_is_away(stand: BoardDriver) -> None:
+    """A model's call fails as all others do: the Hub is away, and is tried seldom."""
+    path = stand.submit("ada/good")
+    stand.hub.state.faults.add("GET *", kind="fail", status=500, times=None)
+    stand.settle()
+    live(stand, 60, truth=False)
+    assert seems_away(stand)
+    live(stand, 900)
+    assert [job.path for job in stand.queued()] == [path]
 
 
 def test_garbled_facts_about_one_model_slow_no_other(stand: BoardDriver) -> None:

@@ -6,10 +6,12 @@ Killed before every call to the Hub: a sample in `make test`, all of them with S
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from huggingface_hub import HfApi
 
+from bot.core.settings import BotSettings
 from bot.web.board import BoardReader
 from bot.web.pages.results import ModelQuery, ResultsQuery, model, results
 from hub.records import Repo, WriteFile
@@ -18,6 +20,7 @@ from redis_state.board.scoreboard import EvaluationScores
 from redis_state.dirty import SyncLease
 from steward.valkey import Valkey
 from tests.support.board.board_driver import REQUESTS, WORKER, BoardDriver
+from tests.support.board.board_file import BOARD, SECRET
 from tests.support.board.moderation import MAYA, POINTED, ModerationThread, agrees, begin, disagree, saga_board
 from tests.support.board.renames import (
     NEW,
@@ -30,6 +33,7 @@ from tests.support.board.renames import (
     requests_plan,
     result_path,
 )
+from tests.support.board.running_board import client_of
 from tests.support.sizes import WHOLE
 
 STEP = 1 if WHOLE else 19
@@ -103,6 +107,42 @@ def test_a_renamed_model_never_leaves_the_results(stand: BoardDriver, monkeypatc
     assert details in [request.details_url for request in model(board, ModelQuery(NEW)).requests]
     workers.delete_repo(details_repo, repo_type="dataset")
     assert stand.context.index.origin(path(NEW)).author == "ada"
+
+
+def test_a_newer_evaluation_is_renamed_with_its_earlier_results(stand: BoardDriver) -> None:
+    """Earlier results move in the same change, and the request, here a withdrawn one, names their new path."""
+    begin(stand)
+    earlier = {"revision": "a" * 40, "results": result_path(OLD), "log": None}
+    withdrawn = {"reason": "A typing error", "by": "ada", "at": "2026-01-02T00:00:00Z"}
+    stand.put(path(OLD), request(OLD, status="CANCELLED", steward={"kept": earlier, "cancelled": withdrawn}))
+    stand.settle()
+    talk = ModerationThread(stand)
+    talk.say(f"/rename {OLD} {NEW}")
+    talk.say(f"/approve {talk.digest()}", MAYA)
+    stand.settle()
+    assert stand.file(path(NEW))["steward"]["kept"] == {**earlier, "results": result_path(NEW)}
+    assert result_path(NEW) in on_main(stand, RESULTS)
+
+
+def test_the_page_of_the_former_name_leads_to_the_model(stand: BoardDriver, valkey: Valkey, tmp_path: Path) -> None:
+    """Page and API redirect to the new name, also after a second rename, unless another model has the former name."""
+    begin(stand)
+    talk = ModerationThread(stand)
+    talk.say(f"/rename {OLD} {NEW}")
+    talk.say(f"/approve {talk.digest()}", MAYA)
+    stand.settle()
+    (tmp_path / "board.yaml").write_text(BOARD.replace("name: demo", f"name: {stand.context.board.name}"))
+    settings = BotSettings(redis_url=valkey.url, board=tmp_path / "board.yaml", webhook_secret=SECRET, port=0)
+    with client_of(settings) as pages:
+        for prefix in ("/models/", "/api/models/"):
+            answer = pages.get(f"{prefix}ADA/lion", headers={"accept": "text/html"})
+            assert (answer.status_code, answer.headers["location"]) == (301, f"{prefix}{NEW}")
+            assert pages.get(f"{prefix}{NEW}").status_code == 200
+            assert pages.get(f"{prefix}ada/no-such-model").status_code == 404
+        stand.context.index.put_renamed("ada/cub", OLD)
+        assert pages.get("/models/ada/cub").headers["location"] == f"/models/{NEW}"
+        stand.context.index.put_renamed(NEW, OLD)  # in a circle
+        assert pages.get(f"/models/{NEW}").status_code == 200
 
 
 def test_a_rename_opens_no_thread_for_what_was_withdrawn(stand: BoardDriver) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import redis
@@ -216,9 +217,25 @@ def test_a_step_is_taken_and_the_next_one_does_the_rest(stand: BoardDriver) -> N
     assert set(on_main(stand)) == {*FILES, path(NEW), path(NEW, "4bit")} - {path(OLD), path(OLD, "4bit")}
 
 
-def test_our_own_account_in_a_file_is_mended_after_others_renamed_it(stand: BoardDriver) -> None:
-    """Tools of others know nothing of where a request says that its results are: it follows the results."""
-    kept = {**FILES, path(OLD): request(OLD, note="é", steward={"results": result_path(OLD)})}
+WITHDRAWN = {"reason": "A typing error", "by": "ada", "at": "2026-01-02T00:00:00Z"}
+EARLIER = {"revision": "a" * 40, "results": result_path(OLD), "log": None}
+
+
+@pytest.mark.parametrize(
+    ("status", "facts", "renamed"),
+    [
+        ("FINISHED", {"results": result_path(OLD)}, {"results": result_path(NEW)}),
+        ("CANCELLED", {"kept": EARLIER, "cancelled": WITHDRAWN}, {"kept": {**EARLIER, "results": result_path(NEW)}}),
+    ],
+)
+def test_our_own_account_in_a_file_is_mended_after_others_renamed_it(
+    stand: BoardDriver, status: str, facts: dict[str, Any], renamed: dict[str, Any]
+) -> None:
+    """Tools of others know nothing of where a request says that its results are: it follows the results.
+
+    So do the earlier results of a newer evaluation, here of a withdrawn one.
+    """
+    kept = {**FILES, path(OLD): request(OLD, note="é", status=status, steward=facts)}
     stand.put(path(OLD), kept[path(OLD)])
     stand.settle()
     for repo, files in (
@@ -232,8 +249,9 @@ def test_our_own_account_in_a_file_is_mended_after_others_renamed_it(stand: Boar
         stand.time += 600
         stand.work()
     ours = stand.file(path(NEW))["steward"]
-    assert ours["results"] == result_path(NEW)
-    assert ours["details"] == stand.context.board.repos.details(OLD)
+    assert {name: ours[name] for name in renamed} == renamed
+    if status == "FINISHED":
+        assert ours["details"] == stand.context.board.repos.details(OLD)
 
 
 def test_the_name_in_the_harness_config_is_mended_after_others_renamed_it(stand: BoardDriver) -> None:

@@ -23,7 +23,7 @@ from tests.support.board.page_client import PAGES, Client, Reader, page, serving
 from tests.support.board.seeded_board import REASONS, entry, flag, furnish, path_of, put_flags
 
 KEYS = Keys("looked-at")
-PAGES_AND_JSON = [one for one in site_module.PAGES if one.api_path]
+PAGES_AND_JSON = [one for one in site_module.PAGES if one.api_path and one.template]
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def site(
 
 def test_the_queue_shows_everybody_and_why_things_failed(site: Client) -> None:
     """Those that run with their progress, wait with their turn, are held back or failed with the reason, and ended."""
-    text = page(site, "/")
+    text = page(site, "/queue")
     for word in ("412 of 540", "Its licence is not clear.", REASONS[0].message, REASONS[0].advice, "cedar-7b"):
         assert word.replace("'", "&#39;") in text
     assert re.search(r"<progress[^>]*north/spruce-3b[^>]*max=\"540\" value=\"412\"", text)
@@ -87,13 +87,21 @@ def test_results_are_found_and_sorted(site: Client, query: dict[str, str], model
     told = {name: "true" if value == "1" else value for name, value in query.items()}
     answer = site.get("/api/results", params=told)
     assert [one["model"] for one in answer.json()["results"]] == models
-    rows = re.findall(r'<th scope="row"><a href="/models/([^"]+)"', page(site, "/results", **query))
-    assert rows == models
+    moved = site.get("/results", params=query, follow_redirects=True)
+    assert rows_of(moved.text) == models
+    assert moved.history[0].status_code == 308, "the former page leads on"
+    shown = site.get("/api/leaderboard", params={**told, "type": told.get("category", ())}).json()
+    assert [one["model"] for one in shown["rows"]] == models
+
+
+def rows_of(text: str) -> list[str]:
+    """The models of the rows of a leaderboard."""
+    return re.findall(r'<th scope="row" class="model">.*?</span> <a href="/models/([^"]+)"', text)
 
 
 def test_lists_say_what_they_mean_and_what_to_do(site: Client, tmp_path: Path, lasting_valkey: Valkey) -> None:
     """What a score is, how a model is reported, and, where there is nothing, that there is nothing and how to begin."""
-    assert "no better than guessing, to 100" in page(site, "/results")
+    assert "no better than guessing, to 100" in page(site, "/")
     assert re.search(r'report a model, write <a href="/commands#flag">', page(site, "/flags"))
     assert "No request is in this state" in page(site, "/requests", state="cancelled")
     with contextmanager(serving)(lasting_valkey, tmp_path, "empty") as empty:
@@ -103,15 +111,15 @@ def test_lists_say_what_they_mean_and_what_to_do(site: Client, tmp_path: Path, l
 def test_what_finds_nothing_says_so_and_what_is_near(site: Client) -> None:
     """A misspelt name, a column that there is not, a number that is none."""
     assert "mistral-like/mixtral-8x7b-v0.1</a>" in page(site, "/requests", q="mixtral-8x7b-v0.2")
-    assert "Did you mean <strong>Hub License</strong>" in page(site, "/results", q="Licens: mit")
-    assert "needs a number" in page(site, "/results", q="Average: much")
+    assert "Did you mean <strong>Hub License</strong>" in page(site, "/", q="Licens: mit")
+    assert "needs a number" in page(site, "/", q="Average: much")
 
 
 def test_flagged_rows_are_hidden_and_told_of(site: Client) -> None:
     """Nothing disappears: the page says how many there are, and how to see them."""
-    text = page(site, "/results")
+    text = page(site, "/")
     assert "willow" not in text
-    assert "1 more is flagged" in text
+    assert "1 flagged one is hidden" in text
 
 
 def test_the_table_follows_what_the_syncs_write(site: Client, lasting_redis: redis.Redis) -> None:
@@ -131,9 +139,9 @@ def test_the_table_follows_what_the_syncs_write(site: Client, lasting_redis: red
     index.drop(path_of("late/comer"))
     assert found() == []
     put_flags(lasting_redis, KEYS)
-    assert "willow" in page(site, "/results")
+    assert "willow" in page(site, "/")
     put_flags(lasting_redis, KEYS, flag("ada/willow-1.5b-merge"))
-    assert "willow" not in page(site, "/results")
+    assert "willow" not in page(site, "/")
 
 
 def test_the_table_is_read_before_anybody_looks(
@@ -218,7 +226,7 @@ def test_pages_can_be_used_with_a_screen_reader(site: Client) -> None:
         labelled = {attributes.get("for") for tag, attributes in tags if tag == "label"}
         for tag, attributes in tags:
             if tag in ("select", "input") and attributes.get("type") not in ("hidden", "checkbox"):
-                assert attributes.get("id") in labelled, (path, attributes)
+                assert attributes.get("id") in labelled or attributes.get("aria-label"), (path, attributes)
             if tag == "progress":
                 assert attributes.get("aria-label")
             if tag == "th":

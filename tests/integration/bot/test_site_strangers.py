@@ -64,7 +64,7 @@ def hostile_pages() -> tuple[str, ...]:
     """Every page on which a stranger's word stands."""
     name = quote(HOSTILE)
     ones = (f"/requests/{name}/{what}.json" for what in ("failed", "done", "held", "runs"))
-    searches = (f"/requests?q={name}", f"/results?q={name}", f"/results?q={name}:{name}", f"/results?sort={name}")
+    searches = (f"/requests?q={name}", f"/?q={name}", f"/?q={name}:{name}", f"/?sort={name}")
     return (*PAGES, "/requests?state=failed", f"/models/{name}", *ones, *searches)
 
 
@@ -73,7 +73,6 @@ def test_strangers_words_stay_words(hostile: Client, path: str) -> None:
     """Whatever field a stranger fills: no tag, no attribute, no address of theirs, no template of theirs."""
     text = hostile.get(path).text
     tags = Reader(text).tags
-    assert [tag for tag, _ in tags if tag == "script"] == ["script"], "ours alone"
     assert all(attributes.get("src", "").startswith("/static/") for tag, attributes in tags if tag in ("img", "script"))  # type: ignore[union-attr]
     for tag, attributes in tags:
         assert not [name for name in attributes if name.startswith("on") or name == "style"], (tag, attributes)
@@ -83,7 +82,7 @@ def test_strangers_words_stay_words(hostile: Client, path: str) -> None:
 
 def test_hostile_words_are_there_all_the_same(hostile: Client) -> None:
     """Escaped, and not left out."""
-    for path in ("/", "/flags", "/workers", "/results?flagged=1"):
+    for path in ("/queue", "/flags", "/workers", "/?flagged=1"):
         assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page(hostile, path)
 
 
@@ -114,6 +113,12 @@ NAMES = st.sampled_from(
         "flagged",
         "category",
         "precision",
+        "type",
+        "smallest",
+        "largest",
+        "column",
+        "pin",
+        "per",
         "after",
         "held_after",
         "cursor",
@@ -121,7 +126,20 @@ NAMES = st.sampled_from(
     ]
 )
 TARGETS = st.one_of(
-    st.sampled_from([*PAGES, "/api/results", "/api/search", "/api/flags", "/api/workers", "/api/times"]),
+    st.sampled_from(
+        [
+            *PAGES,
+            "/results",
+            "/leaderboard.csv",
+            "/api/leaderboard",
+            "/api/suggestions",
+            "/api/results",
+            "/api/search",
+            "/api/flags",
+            "/api/workers",
+            "/api/times",
+        ]
+    ),
     st.tuples(
         st.sampled_from(["/requests/", "/models/", "/static/", "/api/history/", "/api/models/"]), st.text(max_size=50)
     ).map("".join),
@@ -132,9 +150,9 @@ TARGETS = st.one_of(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 @given(TARGETS, st.lists(st.tuples(NAMES, WORDS), max_size=4))
-@example("/", [("after", "9" * 11)])
-@example("/results", [("page", "99999999999"), ("sort", "Navigation")])
-@example("/results", [("page", "٣")])
+@example("/queue", [("after", "9" * 11)])
+@example("/", [("page", "99999999999"), ("sort", "Navigation")])
+@example("/", [("page", "٣"), ("smallest", "٣"), ("largest", "1.2.3")])
 @example("/models/\ud800", [])
 def test_no_question_breaks_a_page(hostile: Client, path: str, params: list[tuple[str, str]]) -> None:
     """Query strings and paths of any kind: an answer of ours, never a 5xx, never more than 100 kB."""

@@ -153,7 +153,9 @@ def test_a_bot_that_died_reopens_it_once(stand: BoardDriver) -> None:
     """The same command after it had its effect, before and after the edit landed: it is told as done, and done once."""
     ended(stand)
     head = commit(stand)
-    command = SubmitCommand("ada/good", head, "float32", "Original", "", use_chat_template=False, submitter="ada")
+    command = SubmitCommand(
+        "ada/good", head, "float32", "Original", "", use_chat_template=False, submitter="ada", submitter_id="a"
+    )
     commits = stand.commits()
 
     def anybody(entry: IndexEntry) -> bool:

@@ -101,7 +101,7 @@ def test_every_answer_of_every_route_is_guarded(site: SignInSite, who: str) -> N
     if who:
         browser.sign_in(who)
     pages = guarded(browser, site)
-    assert {"/", "/results", "/times", "/maintain/parked", "/nowhere"} <= pages.keys()
+    assert {"/", "/queue", "/times", "/maintain/parked", "/nowhere"} <= pages.keys()
     assert [address for address, said in pages.items() if not said >= PAGE] == []
 
 
@@ -128,7 +128,7 @@ def test_a_fault_of_our_own_has_the_shape_of_all_errors(site: SignInSite, monkey
     async def play() -> tuple[httpx2.Response, ...]:
         transport = httpx2.ASGITransport(app=create_app(site.settings), raise_app_exceptions=False)
         async with httpx2.AsyncClient(transport=transport, base_url="http://x") as client:
-            return await client.get("/api/queue"), await client.get("/", headers=READER)
+            return await client.get("/api/queue"), await client.get("/queue", headers=READER)
 
     told, page = asyncio.run(play())
     assert (told.status_code, told.json()["code"], policy(told)) == (500, "broken", PLAIN)

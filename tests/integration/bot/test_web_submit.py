@@ -229,7 +229,7 @@ def test_the_documentation_tells_what_is_taken(web: httpx2.Client) -> None:
     described = web.get("/openapi.json").json()
     told = described["paths"]["/api/requests"]["post"]
     schema = told["requestBody"]["content"]["application/json"]["schema"]
-    assert {"model", "revision", "precision", "weight_type", "base_model", "use_chat_template"} == set(
+    assert {"model", "revision", "precision", "weight_type", "base_model", "model_type", "use_chat_template"} == set(
         schema["properties"]
     )
     assert {"202", "400", "401", "403", "409", "413", "422", "429", "503"} <= told["responses"].keys()

@@ -121,7 +121,7 @@ def test_a_picture_is_told_in_words_and_figures_too(site: Client) -> None:
         assert len(one["alt"] or "") > 40
         assert int(one["width"] or 0) == WIDTHS[-1]
         assert int(one["height"] or 0) > 100
-    assert [tag for tag, _ in tags].count("details") == 4
+    assert [tag for tag, _ in tags].count("details") == 4 + 1, "a table for each picture, and the menu"
     assert [tag for tag, _ in tags].count("caption") == 4
     assert not [name for _, attributes in tags for name in attributes if name == "style" or name.startswith("on")]
     addresses = pictures(text)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from pathlib import Path
 
 import pytest
 
 from hub.client import Hub
 from hub.diffs import changes_in
 from hub.errors import BadRequest, Denied, StaleParent, TooLarge, Transient
-from hub.records import Change, DeleteFile, Repo, WriteFile
+from hub.records import Change, DeleteFile, Repo, WriteFile, WriteLocalFile
 from hub.writes import digest
 from leaderboard.changes import FileChange
 from localhub.testing import LocalHub
@@ -41,6 +42,21 @@ def test_large_files_go_to_lfs(bot: Hub, repo: Repo, calls: list[str]) -> None:
     assert entries["table.parquet"].size == len(data)
     assert entries["empty.parquet"].size == 0
     assert bot.read_file(repo, "table.parquet").oid == entries["table.parquet"].oid
+
+
+def test_local_files_are_committed_like_bytes(bot: Hub, repo: Repo, tmp_path: Path, calls: list[str]) -> None:
+    """A file on the disk is read for the commit: the same digest, and the same content in git and in LFS."""
+    data = bytes(range(256)) * 50
+    (tmp_path / "local").write_bytes(data)
+    paths = ("table.parquet", "plain.json")
+    changes: list[Change] = [WriteLocalFile(path, tmp_path / "local") for path in paths]
+    parent = bot.head(repo)
+    assert digest(repo, "main", parent, changes) == digest(
+        repo, "main", parent, [WriteFile(path, data) for path in paths]
+    )
+    bot.commit(repo, changes, "Add a table", parent=parent)
+    assert calls.count("lfs-put") == 1
+    assert {path: bot.read_file(repo, path).data for path in paths} == dict.fromkeys(paths, data)
 
 
 def test_a_pull_request_is_opened_from_changes(mallory: Hub, repo: Repo) -> None:

@@ -30,6 +30,7 @@ SAMPLE = (
     "template-raises",
     "template-huge",
     "generation-object",
+    "generation-beams",
     "pickles-only",
     "gated",
     "whole",

@@ -15,7 +15,7 @@ from tests.support.board.board_file import BOARD, SECRET
 from tests.support.board.running_board import client_of
 
 Client = httpx2.Client
-PAGES = tuple(page.path for page in site.PAGES if "{" not in page.path)
+PAGES = tuple(page.path for page in site.PAGES if page.template and "{" not in page.path)
 
 
 def serving(valkey: Valkey, folder: Path, name: str) -> Iterator[Client]:

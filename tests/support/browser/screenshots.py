@@ -53,7 +53,7 @@ def main() -> None:
                 picture(browser, look, site, {name: path}, options.folder, clip=SHOWN)
             for look in LOOKS if not options.readme else ():
                 picture(browser, look, site, {n: p for n, p in PAGES.items() if options.only in n}, options.folder)
-            bare = {f"empty-{name}": path for name, path in PAGES.items() if path in ("/", "/results", "/flags")}
+            bare = {f"empty-{name}": path for name, path in PAGES.items() if path in ("/", "/queue", "/flags")}
             if not options.readme:
                 picture(browser, "light", empty, {n: p for n, p in bare.items() if options.only in n}, options.folder)
             browser.close()

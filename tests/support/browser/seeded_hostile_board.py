@@ -59,6 +59,6 @@ def furnish_attacks(connection: redis.Redis, keys: Keys) -> None:
 def attacked_pages() -> list[str]:
     """Every page on which such a word stands."""
     name = quote(HOSTILE)
-    lists = ("/", "/requests", "/results?flagged=1", "/flags", "/workers", "/decisions", "/threads-waiting")
+    lists = ("/queue", "/requests", "/?flagged=1", "/flags", "/workers", "/decisions", "/threads-waiting")
     ones = [f"/requests/{name}/{what}.json" for what in ("failed", "done", "waits", "runs")]
     return [*lists, *ones, f"/models/{name}", f"/requests?q={name}", f"/models/none{name}"]

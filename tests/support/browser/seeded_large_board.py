@@ -31,7 +31,7 @@ from tests.support.board.timing_history import count
 BOARD = """
 name: {name}
 title: Open LLM Leaderboard
-suite: open-llm-v2
+suite: {suite}
 effects: on
 repos: {{requests: open-llm-leaderboard/requests, results: open-llm-leaderboard/results,
         logs: open-llm-leaderboard/logs, flags: open-llm-leaderboard/flags,

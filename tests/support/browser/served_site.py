@@ -31,11 +31,17 @@ class ServedSite:
 
 @contextmanager
 def serving(
-    valkey: Valkey, folder: Path, name: str, furnish: Furnish | None = None, *, framed_by: str = ""
+    valkey: Valkey,
+    folder: Path,
+    name: str,
+    furnish: Furnish | None = None,
+    *,
+    framed_by: str = "",
+    suite: str = "open-llm-v2",
 ) -> Iterator[ServedSite]:
     """Serve the board `name`, furnished before its server starts; the origin `framed_by` may show it in a frame."""
     board = folder / f"{name}.yaml"
-    board.write_text(BOARD.format(name=name))
+    board.write_text(BOARD.format(name=name, suite=suite))
     keys = Keys(name)
     with redis.Redis.from_url(valkey.url) as client:
         if furnish is not None:

@@ -9,9 +9,12 @@ from tests.support.browser.seeded_large_board import LONG, path_of
 
 RUNNING, FAILED = "north-lab/OLMo-2-7B-SFT-v2", LONG.replace("Llama", "Broken")
 PAGES = {
-    **{page.template.replace("_", "-"): page.path for page in site.PAGES if "{" not in page.path},
-    "queue-later": "/?after=25",
-    "results-search": "/results?q=Hub+License:+apache-2.0;+Average:+%3E%3D+30&sort=IFEval",
+    **{page.template.replace("_", "-"): page.path for page in site.PAGES if page.template and "{" not in page.path},
+    "check": "/check",
+    "submit": "/submit",
+    "mine": "/mine",
+    "queue-later": "/queue?after=25",
+    "leaderboard-search": "/?q=Hub+License:+apache-2.0;+Average:+%3E%3D+30&sort=IFEval",
     "requests-nothing": "/requests?q=Qwen3-8B-Instrukt",
     "requests-misread": "/requests?q=Licens:+mit",
     "requests-failed": "/requests?state=failed",
@@ -23,5 +26,5 @@ PAGES = {
     "missing": "/models/nobody/nothing",
     "nowhere": "/nowhere",
 }
-LIKE_ANOTHER = {"queue-later", "requests", "results-search"}
+LIKE_ANOTHER = {"queue-later", "requests", "leaderboard-search"}
 """Pages that are as another one, with other rows: worth a picture, and no second look by axe-core."""

@@ -218,6 +218,7 @@ BROKEN: tuple[Broken, ...] = (
     Broken("generation-lookup", "generation-settings", _generating({"prompt_lookup_num_tokens": 10**9})),
     Broken("generation-code", "generation-settings", _generating({"dola_layers": "high"})),
     Broken("generation-copies", "generation-settings", _generating({"num_return_sequences": 10**6})),
+    Broken("generation-beams", "generation-settings", _generating({"num_beams": 10**6})),
     Broken("generation-forced", "generation-settings", _generating({"forced_eos_token_id": 10**12})),
     Broken(
         "generation-stops", "generation-settings", _generating({"stop_strings": [f"stop {n}" for n in range(100_000)]})

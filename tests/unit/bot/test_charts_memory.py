@@ -11,7 +11,8 @@ from bot.core.context import BoardContext
 from bot.web.charts import comparing, times
 from bot.web.charts.comparing import Standards, standards
 from bot.web.charts.times import TimingReader
-from bot.web.rows import RequestRow, RequestRows
+from bot.web.request_row import RequestRow
+from bot.web.rows import RequestRows
 from leaderboard.timings import DAY
 from tests.support.waiting import wait_until
 

@@ -15,6 +15,7 @@ EXCEPTIONS = {
     "ledger/ledger.py": "the ledger writes edits that only the guarded writer stages",
     "core/former_paths.py": "it asks the guarded writer before its commit, which must be a compare-and-swap",
     "core/log_repos.py": "it asks the guarded writer before it creates the private logs repo",
+    "model_pages/pull_request.py": "it asks the guarded writer before each write, with the token for models' repos",
     "changes/changesets.py": "it asks the guarded writer before its commit, which must be a compare-and-swap",
 }
 

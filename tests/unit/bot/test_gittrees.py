@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import tracemalloc
 from pathlib import Path
 
 import pygit2
@@ -9,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.core.mirrors.git_trees import MAX_DEPTH, GitFile, changed, files, find
+from bot.core.mirrors.git_trees import MAX_DEPTH, GitFile, changed, differences, files, find
 
 NAMES = st.sampled_from(["a", "b", "a.json", "ab", "z", "Ä"])
 PATHS = st.lists(NAMES, min_size=1, max_size=3).map("/".join)
@@ -114,3 +116,24 @@ def test_names_that_are_not_utf8_do_no_harm(tmp_path: Path) -> None:
     """A name in Latin-1 is told with what stands for its letters."""
     raw = b"100644 caf\xe9.json\0" + b"\1" * 20
     assert [one.path for one in files(lambda _: raw, b"")] == ["caf\ufffd.json"]
+
+
+def test_a_folder_of_very_many_files_is_compared_in_little_memory() -> None:
+    """Of two versions of a folder with a hundred thousand files, only the entries of one are held, and no paths."""
+    versions = (flat_tree(b"before"), flat_tree(b"after"))
+    read = dict(zip((b"1" * 20, b"2" * 20), versions, strict=True)).__getitem__
+    tracemalloc.start()
+    try:
+        assert sum(1 for _ in changed(read, b"1" * 20, b"2" * 20)) == 100
+        assert sum(1 for _ in differences(read, b"1" * 20, b"2" * 20)) == 100
+        assert sum(1 for _ in files(read, b"2" * 20)) == 100_000
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 25_000_000
+
+
+def flat_tree(salt: bytes) -> bytes:
+    """A raw tree of 100,000 files in one folder; every thousandth depends on `salt`."""
+    ids = (hashlib.sha1(b"%d" % i + (salt if i % 1000 == 0 else b""), usedforsecurity=False) for i in range(100_000))
+    return b"".join(b"100644 a-model-%06d_eval_request.json\0" % i + sha.digest() for i, sha in enumerate(ids))

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from bot.results.fuzzy_names import FuzzyNameIndex
 from bot.web import rows as module
-from bot.web.rows import MAX_CACHED, RequestRow, RequestRows
+from bot.web.request_row import RequestRow
+from bot.web.rows import MAX_CACHED, RequestRows
 from leaderboard.search import Query, SearchRow, fold, parse
 
 NOBODY: tuple[frozenset[str], frozenset[str]] = (frozenset(), frozenset())

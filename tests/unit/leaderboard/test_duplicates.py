@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from leaderboard.duplicates import find_duplicates, possible_duplicates
+from leaderboard.duplicates import find_duplicates, hash_of, possible_duplicates, repeated
 from leaderboard.requests import Request, parse_request
 
 
@@ -27,6 +27,8 @@ def test_only_paths_that_may_request_the_same_are_grouped() -> None:
     twice = [path("ada/lion"), path("Ada/Lion")]
     others = [path("ada/lion", "4bit"), path("ada/puma"), "README.md"]
     assert possible_duplicates([*twice, *others]) == [tuple(sorted(twice))]
+    hashes = repeated([*twice, *others])
+    assert [one for one in [*twice, *others] if hash_of(one) in hashes] == twice
 
 
 def test_results_count_most_then_the_earlier_request() -> None:

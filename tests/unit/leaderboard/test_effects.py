@@ -27,15 +27,19 @@ WORDS = [
 
 @pytest.mark.parametrize(("line", "mode"), WORDS)
 def test_one_word_is_for_every_kind(line: str, mode: EffectMode) -> None:
-    """A board file without effects changes nothing on the Hub; YAML's `on` and `off` are understood."""
+    """A board file without effects changes nothing on the Hub; YAML's `on` and `off` are understood.
+
+    `model-pr` alone has to be named.
+    """
     board = parse_board(BOARD + line)
-    assert {board.effects.mode(kind) for kind in Effect} == {mode}
+    assert {board.effects.mode(kind) for kind in Effect if kind is not Effect.MODEL_PR} == {mode}
+    assert board.effects.mode(Effect.MODEL_PR) is EffectMode.OFF
 
 
 def test_kinds_are_named_one_by_one_and_the_rest_follows() -> None:
     """A named kind has its own mode; all other kinds have that of `others`."""
     effects = parse_board(BOARD + "effects: {edit: on, new-thread: off, others: on, merge: shadow}").effects
-    expected = {Effect.NEW_THREAD: EffectMode.OFF, Effect.MERGE: EffectMode.SHADOW}
+    expected = {Effect.NEW_THREAD: EffectMode.OFF, Effect.MODEL_PR: EffectMode.OFF, Effect.MERGE: EffectMode.SHADOW}
     assert {kind: effects.mode(kind) for kind in Effect} == {**dict.fromkeys(Effect, EffectMode.ON), **expected}
 
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from workers.errors import (
     BadCheckpoint,
     ConfigAbsurd,
+    GenerationAbsurd,
     HeaderUnreadable,
     IndexUnusable,
     OddFile,
@@ -24,7 +25,15 @@ from workers.errors import (
     WeightsOfWrongType,
     WeightsTruncated,
 )
-from workers.models.checkpoint import BOUNDS, INDEX, check_loaded, check_model_files, check_numbers, read_header
+from workers.models.checkpoint import (
+    BOUNDS,
+    GENERATION_BOUNDS,
+    INDEX,
+    check_loaded,
+    check_model_files,
+    check_numbers,
+    read_header,
+)
 from workers.models.tiny_model import model, safetensors, tensors
 
 
@@ -60,6 +69,20 @@ def test_a_size_beyond_any_model_is_told_by_its_field(tmp_path: Path, field: str
     text = json.dumps({"text_config": config} if nested else config)
     with pytest.raises(ConfigAbsurd, match=field):
         check_model_files(folder_of(tmp_path, {**model(), "config.json": text.encode()}))
+
+
+@pytest.mark.parametrize("name", ["config.json", "generation_config.json"])
+@pytest.mark.parametrize("setting", GENERATION_BOUNDS)
+def test_a_million_beams_are_refused_before_the_load(tmp_path: Path, name: str, setting: str) -> None:
+    """Generation settings that no memory holds are told by their name, in both files that may have them."""
+    files = model()
+    config = json.loads(files.get(name, b"{}"))
+    files[name] = json.dumps({**config, setting: GENERATION_BOUNDS[setting]}).encode()
+    (tmp_path / "good").mkdir()
+    check_model_files(folder_of(tmp_path / "good", files))
+    files[name] = json.dumps({**config, setting: 10**6}).encode()
+    with pytest.raises(GenerationAbsurd, match=f"{setting} in {name} is 1000000"):
+        check_model_files(folder_of(tmp_path, files))
 
 
 def headed(table: dict[str, Any]) -> tuple[bytes, type[Exception]]:

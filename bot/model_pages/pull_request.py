@@ -1,0 +1,243 @@
+"""The pull request with this board's scores on a model's repo: opened once, changed by commits to it, closed.
+
+It is opened only by `/publish-scores` of the model's owner, and found again by the hidden marker in its description and
+its author: nothing about it is stored elsewhere. Then it follows the scores: new ones are a commit to it, and it is
+closed when the model has none any more or is flagged. The bot opens a closed one again only if an owner asks, and only
+if the bot itself closed it.
+
+Race closed: the process dies after it opened the pull request. The command runs again and finds it.
+Race closed: two commands at once open two, or the Hub completes a call after an error. The sync of the model's page
+closes all but the oldest.
+Race accepted: the model's owner changes the file in the pull request. The next scores replace it.
+Race accepted: the pull request was merged, and the model is flagged later. The file is the owner's, and stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import structlog
+
+from bot.core.context import BoardContext, model_page_key
+from bot.core.lease_fence import still_ours
+from bot.core.render import render
+from bot.model_pages.page import ModelPage, Why, read_page
+from hub.client import Hub
+from hub.comments import is_by, marked, marker_of
+from hub.errors import Denied, NotFound
+from hub.records import Repo, Thread, WriteFile
+from leaderboard.model_pages import PageScore, eval_file, file_path
+from leaderboard.options import Effect
+from redis_state.crashpoints import pass_by, point
+from redis_state.shadowed_writes import ShadowedWrite
+
+log = structlog.get_logger()
+
+MARKER = "model-page"
+DAY_SECONDS = 86_400.0
+INDEX_WAIT_SECONDS = 60.0
+"""Time until the next sync while the index is not complete: a model without an entry may have scores."""
+
+COUNTED = point("pull request on a model counted, not opened")
+OPENED = point("pull request on a model opened, not told")
+CHANGED = point("scores in a pull request on a model changed, not opened again")
+
+How = Literal["published", "merged", "off", "taken", "closed-by-owner", "limit", "no-scores", "flagged", "unreadable"]
+CloseReason = Literal["no-scores", "flagged", "taken", "asked", "double"]
+
+
+@dataclass(frozen=True)
+class PublishResult:
+    """The result of a request to publish: `how` selects the sentence; `number` is that of the pull request."""
+
+    how: How
+    model: str
+    number: int = 0
+
+
+def publish(context: BoardContext, hub: Hub, model: str, *, by: str, thread: str) -> PublishResult:
+    """Open the pull request of `model`, or bring it up to date; `by` asked for it in the thread at the URL `thread`."""
+    page = read_page(context, model)
+    if page.why:
+        return PublishResult(page.why, page.model)
+    ours = _ours(context, hub, page.model)
+    pull = _current(ours)
+    if pull is not None and pull.status == "closed" and not _is_ours_to_open(hub, pull):
+        return PublishResult("closed-by-owner", page.model, pull.num)
+    scores = _untaken(hub, page, ours, file_path(context.board.name))
+    if not scores:
+        return PublishResult("taken", page.model)
+    if pull is None or pull.status == "merged":
+        if pull is not None and _content(context, hub, page.model, "main") == eval_file(scores):
+            return PublishResult("merged", page.model, pull.num)
+        return _open(context, hub, page.model, scores, by=by, thread=thread)
+    if not _update(context, hub, page.model, pull, scores):
+        return PublishResult("off", page.model)
+    pass_by(CHANGED)
+    if pull.status == "closed":
+        still_ours()
+        hub.set_status(Repo("model", page.model), pull.num, "open")
+    return PublishResult("published", page.model, pull.num)
+
+
+def withdraw(context: BoardContext, hub: Hub, model: str) -> int | None:
+    """Close the open pull request of `model` because its owner or a maintainer asked; its number, None if there is
+    none or the board holds the write back."""
+    pull = _current(_ours(context, hub, model))
+    if pull is None or pull.status != "open":
+        return None
+    return pull.num if _close(context, hub, model, pull, "asked") else None
+
+
+def sync_model_page(context: BoardContext, model: str) -> float | None:
+    """Bring the open pull request of `model`, if there is one, in step with the board; return when to sync it again.
+
+    One call if there is none; else about five.
+    """
+    hub = context.models_hub
+    if hub is None or not context.board.model_pages:
+        return None
+    if context.index.head(context.requests.id) is None:
+        return context.now() + INDEX_WAIT_SECONDS
+    try:
+        _follow(context, hub, model)
+    except (NotFound, Denied) as error:
+        log.info("no pull requests on this model", model=model, error=str(error))
+    return None
+
+
+def _follow(context: BoardContext, hub: Hub, model: str) -> None:
+    ours = _ours(context, hub, model)
+    are_open = [thread for thread in reversed(ours) if thread.status == "open"]
+    if not are_open:
+        return
+    pull, *doubles = are_open
+    for double in doubles:
+        _close(context, hub, model, double, "double")
+    page = read_page(context, model)
+    if page.why == "unreadable":
+        return  # scores of an earlier suite: what the pull request says is still true
+    scores = _untaken(hub, page, ours, file_path(context.board.name)) if not page.why else []
+    if scores:
+        _update(context, hub, model, pull, scores)
+    else:
+        _close(context, hub, model, pull, _close_reason(page.why))
+
+
+def _close_reason(why: Why) -> CloseReason:
+    return "taken" if not why or why == "unreadable" else why
+
+
+# --- reading
+
+
+def _ours(context: BoardContext, hub: Hub, model: str) -> list[Thread]:
+    """The pull requests on the model's repo that this board opened, newest first."""
+    me, repo = hub.me(), Repo("model", model)
+    threads = [hub.thread(repo, summary.num) for summary in hub.threads(repo, author=me.name, kind="pull_request")]
+    return [
+        thread for thread in threads if is_by(me, thread.author_id, thread.author_name) and _has_marker(context, thread)
+    ]
+
+
+def _has_marker(context: BoardContext, thread: Thread) -> bool:
+    """Whether it carries the marker of this board; the model may have had another name then."""
+    marker = marker_of(thread.comments[0].text) if thread.comments else None
+    return marker is not None and (marker.board, marker.kind) == (context.board.name, MARKER)
+
+
+def _current(ours: Sequence[Thread]) -> Thread | None:
+    """The oldest open one, else the newest."""
+    return next((thread for thread in reversed(ours) if thread.status == "open"), ours[0] if ours else None)
+
+
+def _is_ours_to_open(hub: Hub, pull: Thread) -> bool:
+    """Whether the bot closed it: what another account closed stays closed."""
+    return pull.closed_by is not None and is_by(hub.me(), *pull.closed_by)
+
+
+def _untaken(hub: Hub, page: ModelPage, ours: Sequence[Thread], path: str) -> list[PageScore]:
+    """The scores of tasks for which the model's repo has no other score yet. One call.
+
+    Before ours is opened, open pull requests of others count too; later ones of others do not end it.
+    """
+    is_open = any(thread.status == "open" for thread in ours)
+    own = {thread.num for thread in ours}
+    taken = {
+        (score.dataset.lower(), score.task_id)
+        for score in hub.published_scores(page.model)
+        if (score.path != path if score.pull is None else not is_open and score.pull not in own)
+    }
+    return [score for score in page.scores if score.task not in taken]
+
+
+def _content(context: BoardContext, hub: Hub, model: str, revision: str) -> bytes | None:
+    file = hub.find_file(Repo("model", model), file_path(context.board.name), revision, confirm=False)
+    return file.data if file is not None else None
+
+
+# --- writing
+
+
+def _open(
+    context: BoardContext, hub: Hub, model: str, scores: Sequence[PageScore], *, by: str, thread: str
+) -> PublishResult:
+    if not _may_open(context, model):
+        return PublishResult("limit", model)
+    title = f"Add scores of {context.board.title}"
+    body = render("model_page", scores=scores, title=context.board.title, by=by, thread=thread)
+    if not _allows(context, model, f"Open “{title}” on {model}", body):
+        return PublishResult("off", model)
+    context.redis.zadd(context.keys.model_pages, {model.lower(): context.now()})
+    pass_by(COUNTED)
+    still_ours()
+    change = WriteFile(file_path(context.board.name), eval_file(scores))
+    description = marked(body, context.marker(MARKER, model))
+    made = hub.commit(Repo("model", model), [change], title, description, create_pr=True, regular={change.path})
+    pass_by(OPENED)
+    context.mark_model_page(model)
+    return PublishResult("published", model, made.pull_number or 0)
+
+
+def _may_open(context: BoardContext, model: str) -> bool:
+    """Whether the board may open one more today. Accepted: after Redis was lost, counting starts again at 0."""
+    key, now = context.keys.model_pages, context.now()
+    context.redis.zremrangebyscore(key, "-inf", now - DAY_SECONDS)
+    is_counted = context.redis.zscore(key, model.lower()) is not None
+    return is_counted or int(context.redis.zcard(key)) < context.board.model_pages_a_day
+
+
+def _update(context: BoardContext, hub: Hub, model: str, pull: Thread, scores: Sequence[PageScore]) -> bool:
+    """Commit `scores` to the pull request if it states others; False if the board holds the write back."""
+    head, data = pull.head_commit or "", eval_file(scores)
+    line = f"Update scores of {context.board.title}"
+    if _content(context, hub, model, head) == data and pull.status == "open":
+        return True
+    if not _allows(context, model, f"{line} in #{pull.num} of {model}", data.decode()):
+        return False
+    if _content(context, hub, model, head) != data:
+        still_ours()
+        change = WriteFile(file_path(context.board.name), data)
+        hub.commit(
+            Repo("model", model), [change], line, parent=head, branch=f"refs/pr/{pull.num}", regular={change.path}
+        )
+    return True
+
+
+def _close(context: BoardContext, hub: Hub, model: str, pull: Thread, why: CloseReason) -> bool:
+    """Close it with the reason; False if the board holds the write back."""
+    if not _allows(context, model, f"Close #{pull.num} of {model}", why):
+        return False
+    still_ours()
+    comment = render("model_page_closed", why=why, title=context.board.title).strip()
+    hub.set_status(Repo("model", model), pull.num, "closed", comment)
+    return True
+
+
+def _allows(context: BoardContext, model: str, does: str, text: str) -> bool:
+    shadowed = ShadowedWrite(
+        id=f"model page {model} {does}", effect=Effect.MODEL_PR, repo=f"model/{model}", does=does, text=text
+    )
+    return context.effects.allows(shadowed, wake=model_page_key(model))

@@ -1,0 +1,159 @@
+"""Write the board's evaluations as files of Every Eval Ever (`leaderboard.every_eval`).
+
+Left out are flagged models, results of earlier suites, and answers of restricted benchmarks. Answers are read without a
+token, so only those that everybody can read are written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bot.core.context import BoardContext
+from bot.results.contents import gather
+from hub.client import Hub
+from hub.errors import Denied, NotFound, TooLarge
+from hub.records import Repo
+from leaderboard.details import table_path
+from leaderboard.evaluations import BoardSources, Evaluation, details_of, earlier_evaluations, evaluations
+from leaderboard.every_eval import (
+    ExportedEvaluation,
+    ExportSource,
+    evaluation_id,
+    read_evaluation,
+    record,
+    record_path,
+    sample_record,
+)
+from leaderboard.jsontext import JsonObject
+from leaderboard.results import MAX_BYTES, file_time
+
+MAX_TABLE = 512 * 1024 * 1024
+BATCH_ROWS = 500
+
+
+@dataclass
+class ExportReport:
+    """What was written: evaluations, answers, and the results files that were left out, with the reason."""
+
+    evaluations: int = 0
+    samples: int = 0
+    left_out: dict[str, str] = field(default_factory=dict)
+
+
+def export(context: BoardContext, folder: Path, *, with_samples: bool) -> ExportReport:
+    """Write every evaluation that the board shows below `folder`; `with_samples` adds the answers."""
+    sources, report = gather(context), ExportReport()
+    source = _source(context)
+    with Hub(context.hub.endpoint, None) as anonymous:
+        for exported in _exported(context, sources, report):
+            path = record_path(source.board, exported.model, exported.path)
+            if path is None:
+                report.left_out[exported.path] = "its name is not allowed in a path of Every Eval Ever"
+                continue
+            place = folder / f"{path}.json"
+            place.parent.mkdir(parents=True, exist_ok=True)
+            samples = _write_samples(context, anonymous, exported, folder, path) if with_samples else None
+            data = record(source, context.suite, exported, samples)
+            place.write_text(json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n", "utf-8")
+            report.evaluations += 1
+            report.samples += int(str(samples["total_rows"])) if samples is not None else 0
+    return report
+
+
+def _source(context: BoardContext) -> ExportSource:
+    owner = context.results.id.partition("/")[0]
+    return ExportSource(
+        board=context.board.name,
+        title=context.board.title,
+        organisation=owner,
+        organisation_url=f"{context.hub.endpoint}/{owner}",
+        results_url=context.address(context.results, "results").removesuffix("/results"),
+    )
+
+
+def _exported(context: BoardContext, sources: BoardSources, report: ExportReport) -> Iterator[ExportedEvaluation]:
+    """Each evaluation with the content of its results file, by path."""
+    newest = evaluations(sources)
+    every = [*newest.values(), *earlier_evaluations(sources, newest).values()]
+    head = context.mirror.fetch(context.results, depth=0)
+    for evaluation in sorted(every, key=lambda each: each.measured.path):
+        path = evaluation.measured.path
+        if _is_flagged(context, evaluation):
+            report.left_out[path] = "the model is flagged"
+            continue
+        data = _read_results(context, head, path)
+        exported = read_evaluation(evaluation, data, context.suite) if data is not None else None
+        if exported is None:
+            report.left_out[path] = "its results cannot be read"
+            continue
+        yield exported
+
+
+def _read_results(context: BoardContext, commit: str, path: str) -> bytes | None:
+    with context.mirror.read_fetched(context.results) as view:
+        oid = view.find(commit, path)
+        return view.blob(oid, max_bytes=MAX_BYTES) if oid is not None else None
+
+
+def _is_flagged(context: BoardContext, evaluation: Evaluation) -> bool:
+    model, precision = evaluation.measured.model, evaluation.request.path.precision
+    return bool(context.flags([model], "") or context.flag_book.scoped([model], evaluation.revision, precision))
+
+
+# --- answers
+
+
+def _write_samples(
+    context: BoardContext, hub: Hub, exported: ExportedEvaluation, folder: Path, path: str
+) -> JsonObject | None:
+    """Write the answers that everybody can read; the reference to their file, None if there are none."""
+    place, digest, count = folder / f"{path}_samples.jsonl", hashlib.sha256(), 0
+    with place.open("wb") as file:
+        for sample in _samples(context, hub, exported):
+            line = json.dumps(sample, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+            file.write(line)
+            digest.update(line)
+            count += 1
+    if count == 0:
+        place.unlink()
+        return None
+    return {
+        "format": "jsonl",
+        "file_path": f"{path}_samples.jsonl",
+        "hash_algorithm": "sha256",
+        "checksum": digest.hexdigest(),
+        "total_rows": count,
+    }
+
+
+def _samples(context: BoardContext, hub: Hub, exported: ExportedEvaluation) -> Iterator[JsonObject]:
+    repo = Repo("dataset", details_of(exported.evaluation.request, context.board.repos.details))
+    name, time = evaluation_id(context.board.name, exported), file_time(exported.time)
+    for benchmark in context.suite.benchmarks:
+        if benchmark.restricted:
+            continue
+        for task in benchmark.tasks:
+            for row in _rows(hub, repo, table_path(task.name, time)):
+                sample = sample_record(name, exported.model, task.name, row)
+                if sample is not None:
+                    yield sample
+
+
+def _rows(hub: Hub, repo: Repo, path: str) -> Iterator[Mapping[str, Any]]:
+    """The rows of a details table; none if not everybody can read it."""
+    import pyarrow.parquet as pq  # only this command needs it
+
+    with tempfile.TemporaryFile() as file:
+        try:
+            hub.save_file(repo, path, "main", file, max_bytes=MAX_TABLE)
+        except (NotFound, Denied, TooLarge):
+            return
+        file.seek(0)
+        for batch in pq.ParquetFile(file).iter_batches(BATCH_ROWS):
+            yield from batch.to_pylist()

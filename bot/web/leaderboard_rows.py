@@ -1,0 +1,334 @@
+"""A snapshot of the leaderboard's table in columns: a hundred thousand evaluations are filtered in milliseconds."""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bot.web.name_index import NameIndex
+from bot.web.request_row import RequestRow
+from leaderboard.search import Query, Value, fold
+
+Mask = NDArray[np.bool_]
+Numbers = NDArray[np.float64]
+Order = NDArray[np.int32]
+
+MAX_CACHED = 8
+"""Selections, and orders, that one snapshot caches: a selection takes sixteen bytes a row."""
+SIZE_STEPS = (0.0, 0.5, 1.0, 2.0, 3.0, 5.0, 7.0, 10.0, 13.0, 20.0, 35.0, 50.0, 70.0, 100.0, 150.0)
+"""Billions of parameters at the ends of the size filter, and of the bars above it; the last bar has no end."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which evaluations are shown, and how they are ordered. Empty fields filter nothing."""
+
+    query: str = ""
+    categories: tuple[str, ...] = ()
+    precisions: tuple[str, ...] = ()
+    smallest: float | None = None
+    largest: float | None = None
+    """Bounds of the size, in billions of parameters."""
+    merges: bool = True
+    experts: bool = True
+    flagged: bool = False
+    deleted: bool = False
+    """Whether merges, mixtures of experts, flagged models and deleted ones are included."""
+    official: bool = False
+    """Whether only models of official providers are shown."""
+    per_model: bool = False
+    """Whether only the best evaluation of each model is shown."""
+    raw: bool = False
+    """Whether scores are shown as measured, not normalised."""
+    benchmarks: tuple[str, ...] = ()
+    """The benchmarks that the average is of; empty: all."""
+    sort: str = "average"
+    rising: bool = False
+
+
+@dataclass(frozen=True)
+class Selected:
+    """The selected evaluations in order, the rank of every row among them by average (0: not selected), and the number
+    of matches that are left out because they are flagged."""
+
+    order: Order
+    ranks: Order
+    averages: Numbers
+    flagged: int
+
+
+class Facet:
+    """One text column: the distinct values, and the number of each row's value."""
+
+    def __init__(self, values: Sequence[str]) -> None:
+        numbers: dict[str, int] = {}
+        self.codes = np.fromiter((numbers.setdefault(value, len(numbers)) for value in values), np.int32, len(values))
+        self.values = list(numbers)
+
+    def among(self, wanted: Sequence[str]) -> Mask:
+        """The rows whose value is one of `wanted`."""
+        return self.where(lambda value: value in wanted)
+
+    def where(self, fits: Callable[[str], bool]) -> Mask:
+        """The rows whose value fits; each distinct value is tested once."""
+        known = np.fromiter((fits(value) for value in self.values), np.bool_, len(self.values))
+        return known[self.codes] if len(self.values) else np.zeros(len(self.codes), np.bool_)
+
+    @cached_property
+    def ranks(self) -> Numbers:
+        """A number for each row that sorts like its value; NaN for an empty one."""
+        places = {value: float(at) for at, value in enumerate(sorted(self.values, key=fold))}
+        numbers = np.fromiter((places[value] if value else math.nan for value in self.values), float, len(self.values))
+        return numbers[self.codes] if len(self.values) else np.empty(0)
+
+
+class LeaderboardRows:
+    """The numbered evaluations of one snapshot of the board."""
+
+    def __init__(
+        self,
+        lines: Sequence[RequestRow],
+        flagged: tuple[frozenset[str], frozenset[str]],
+        benchmarks: Sequence[str],
+    ) -> None:
+        self.lines, self.benchmarks = lines, benchmarks
+        names, weights = flagged
+        self.flagged = self._mask(
+            lambda line: bool(
+                (names and line.model.casefold() in names)
+                or (weights and line.weights in weights)
+                or (line.id and line.facts.flagged)
+            )
+        )
+        self.deleted = self._mask(lambda line: not line.facts.available)
+        self.average = self._numbers(lambda line: line.average)
+        self._facets: dict[str, Facet] = {}
+        self._columns: dict[str, Numbers] = {}
+        self._selected: OrderedDict[Selection, Selected] = OrderedDict()
+        self._names = NameIndex([line.folded for line in lines])
+        self._named_order = np.argsort(self.facet("model").ranks, kind="stable").astype(np.int32)
+        self._orders: dict[object, Order] = {}
+
+    def _mask(self, test: Callable[[RequestRow], bool]) -> Mask:
+        return np.fromiter(map(test, self.lines), np.bool_, len(self.lines))
+
+    def _numbers(self, read: Callable[[RequestRow], Any]) -> Numbers:
+        values = (math.nan if (value := read(line)) is None else value for line in self.lines)
+        return np.fromiter(values, float, len(self.lines))
+
+    def facet(self, key: str) -> Facet:
+        """A column of texts."""
+        if key not in self._facets:
+            read: Callable[[RequestRow], str] = _TEXTS.get(key, lambda line: str(line.values.get(key) or ""))
+            self._facets[key] = Facet([read(line) for line in self.lines])
+        return self._facets[key]
+
+    def numbers(self, key: str, *, raw: bool = False) -> Numbers:
+        """A column of numbers, or the scores of a benchmark; NaN where a row has none."""
+        name = f"{key}\0raw" if raw else key
+        if name not in self._columns:
+            self._columns[name] = self._numbers(_NUMBERS.get(key) or (self._raw(key) if raw else _score(key)))
+        return self._columns[name]
+
+    def _raw(self, benchmark: str) -> Callable[[RequestRow], float | None]:
+        place = self.benchmarks.index(benchmark)
+        return lambda line: _percent(line.facts.raw[place] if place < len(line.facts.raw) else None)
+
+    def prepare(self) -> None:
+        """Build the columns that the first visitors wait for."""
+        for key in ("category", "precision"):
+            self.facet(key)
+        for key in ("parameters", *self.benchmarks):
+            self.numbers(key)
+        self.select(Selection())
+
+    @cached_property
+    def _by_id(self) -> dict[str, int]:
+        return {line.id or line.path: at for at, line in enumerate(self.lines)}
+
+    def at(self, row_id: str) -> int | None:
+        """The number of the evaluation with this id."""
+        return self._by_id.get(row_id)
+
+    # --- selecting
+
+    def select(self, selection: Selection, query: Query | None = None) -> Selected:
+        """The evaluations that `selection` shows; `query` is its parsed query."""
+        if (selected := self._selected.get(selection)) is not None:
+            self._selected.move_to_end(selection)
+            return selected
+        selected = self._select(selection, query or Query())
+        self._selected[selection] = selected
+        while len(self._selected) > MAX_CACHED:
+            self._selected.popitem(last=False)
+        return selected
+
+    def _select(self, selection: Selection, query: Query) -> Selected:
+        averages = self._averages(selection)
+        mask = self._matching(selection, query)
+        hides_flagged = not selection.flagged and not any(term.column.key == "flagged" for term in query.terms)
+        hidden = int(np.count_nonzero(mask & self.flagged)) if hides_flagged else 0
+        if hides_flagged:
+            mask &= ~self.flagged
+        best_first = self._order("average", averages, selection, rising=False)
+        best_first = best_first[mask[best_first]]
+        if selection.per_model:
+            best_first = best_first[first_of_each(self.facet("model").codes[best_first])]
+            mask = np.zeros_like(mask)
+            mask[best_first] = True
+        order = self._sorted(selection, averages)
+        return Selected(order[mask[order]], ranks_of(averages, best_first), averages, hidden)
+
+    def _averages(self, selection: Selection) -> Numbers:
+        wanted = [name for name in self.benchmarks if name in selection.benchmarks]
+        if not selection.raw and (not wanted or len(wanted) == len(self.benchmarks)):
+            return self.average
+        columns = [self.numbers(name, raw=selection.raw) for name in wanted or self.benchmarks]
+        return np.mean(columns, axis=0) if columns else self.average
+
+    def _matching(self, selection: Selection, query: Query) -> Mask:
+        mask = np.ones(len(self.lines), np.bool_)
+        if query.misread:
+            return ~mask
+        if query.names:
+            named = np.zeros(len(self.lines), np.bool_)
+            named[list(self._names.containing(query.names))] = True
+            mask &= named
+        for term in query.terms:
+            mask &= self._fitting(term.column.key, term.column.kind, term.fits)
+        if selection.categories:
+            mask &= self.facet("category").among(selection.categories)
+        if selection.precisions:
+            mask &= self.facet("precision").among(selection.precisions)
+        sizes = self.numbers("parameters")
+        if selection.smallest is not None:
+            mask &= sizes >= selection.smallest
+        if selection.largest is not None:
+            mask &= sizes <= selection.largest
+        if not selection.merges:
+            mask &= self.numbers("merged") == 0
+        if not selection.experts:
+            mask &= self.numbers("moe") == 0
+        if not selection.deleted:
+            mask &= ~self.deleted
+        if selection.official:
+            mask &= self.numbers("official") == 1
+        return mask
+
+    def _fitting(self, key: str, kind: Literal["words", "number", "yes-no"], fits: Callable[[Value], bool]) -> Mask:
+        if key == "flagged":
+            return np.where(self.flagged, fits(True), fits(False))
+        if kind == "words":
+            return self.facet(key).where(fits)
+        numbers = self.average if key == "average" else self.numbers(key)
+        distinct, places = np.unique(numbers, return_inverse=True)
+        known = np.fromiter((fits(float(number)) for number in distinct), np.bool_, len(distinct))
+        return known[places]
+
+    def _sorted(self, selection: Selection, averages: Numbers) -> Order:
+        """All rows in the order of the selection."""
+        key = selection.sort
+        if key in ("average", "rank"):
+            return self._order("average", averages, selection, rising=selection.rising != (key == "rank"))
+        if key in _TEXT_SORTS:
+            return self._order(key, self.facet(key).ranks, selection, rising=selection.rising)
+        values = self.numbers(key, raw=selection.raw and key not in _NUMBERS)
+        return self._order(key, values, selection, rising=selection.rising)
+
+    def _order(self, key: str, values: Numbers, selection: Selection, *, rising: bool) -> Order:
+        """All rows by `values`, the column `key`: equal ones by name, rows without a value last."""
+        of_selection = (selection.raw, selection.benchmarks) if key == "average" else (selection.raw,)
+        at = (key, rising, *of_selection)
+        if at not in self._orders:
+            if len(self._orders) >= 2 * MAX_CACHED:
+                self._orders.clear()
+            named = values[self._named_order]
+            by_value = np.argsort(named if rising else -named, kind="stable")
+            self._orders[at] = self._named_order[by_value].astype(np.int32)
+        return self._orders[at]
+
+    def named(self, text: str) -> set[int]:
+        """The rows whose folded name contains `text`."""
+        return self._names.containing([text]) if text else set()
+
+    def models_like(self, text: str, limit: int = 8) -> list[str]:
+        """Models whose folded name contains `text`, the best first."""
+        rows = np.fromiter(self._names.containing([text]), np.int32)
+        best: Order = rows[np.argsort(-self.average[rows], kind="stable")][: 4 * limit] if len(rows) else rows
+        return list(dict.fromkeys(self.lines[at].model for at in best))[:limit]
+
+    def values_like(self, key: str, text: str, limit: int = 8) -> list[str]:
+        """Values of a column that contain `text`, the most frequent first."""
+        facet = self.facet(key)
+        counts = np.bincount(facet.codes, minlength=len(facet.values)) if len(facet.values) else np.empty(0)
+        order = np.argsort(-counts, kind="stable")
+        return [value for at in order if (value := facet.values[at]) and text in fold(value)][:limit]
+
+    # --- what filters show
+
+    @cached_property
+    def size_counts(self) -> tuple[int, ...]:
+        """The number of evaluations in each step of the size filter."""
+        sizes = self.numbers("parameters")
+        counts, _ = np.histogram(sizes[~np.isnan(sizes)], (*SIZE_STEPS, math.inf))
+        return tuple(int(count) for count in counts)
+
+
+def first_of_each(codes: Order) -> Order:
+    """The places at which each code occurs first, in order."""
+    places = np.arange(len(codes), dtype=np.int32)
+    first = np.full(int(codes.max(initial=-1)) + 1, -1, np.int32)
+    first[codes[::-1]] = places[::-1]
+    found: Order = np.sort(first[first >= 0])
+    return found
+
+
+def ranks_of(averages: Numbers, best_first: Order) -> Order:
+    """The rank of each row in `best_first`, equal ones with the same rank; 0 for all others, and without an average."""
+    ranks = np.zeros(len(averages), np.int32)
+    falling = averages[best_first]
+    starts = np.ones(len(falling), np.bool_)
+    starts[1:] = falling[1:] != falling[:-1]
+    places = np.arange(1, len(falling) + 1, dtype=np.int32)
+    ranks[best_first] = np.maximum.accumulate(np.where(starts, places, 0))
+    ranks[best_first[np.isnan(falling)]] = 0
+    return ranks
+
+
+def _percent(value: float | None) -> float | None:
+    return None if value is None else 100 * value
+
+
+def _score(benchmark: str) -> Callable[[RequestRow], float | None]:
+    return lambda line: line.benchmarks.get(benchmark)
+
+
+def _number(value: Value) -> float | None:
+    return value if isinstance(value, float) else None
+
+
+_TEXTS: dict[str, Callable[[RequestRow], str]] = {
+    "model": lambda line: line.model,
+    "base": lambda line: line.facts.base_model or str(line.values["base"] or ""),
+    "uploaded": lambda line: line.facts.uploaded,
+}
+_NUMBERS: dict[str, Callable[[RequestRow], float | None]] = {
+    "parameters": lambda line: _number(line.values["parameters"]),
+    "time": lambda line: line.time or None,
+    "likes": lambda line: line.facts.likes,
+    "generation": lambda line: line.facts.generation,
+    "co2": lambda line: line.facts.co2,
+    "chat": lambda line: line.facts.chat_template,
+    "merged": lambda line: line.facts.merged or line.values["category"] == "merge",
+    "moe": lambda line: line.facts.moe,
+    "official": lambda line: line.facts.official,
+    "available": lambda line: line.facts.available,
+}
+_TEXT_SORTS = ("model", "category", "precision", "weights", "licence", "architecture", "base", "revision", "uploaded")

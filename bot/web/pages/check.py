@@ -1,0 +1,65 @@
+"""`/check`: whether the board would accept a model, with every reason, without signing in and without submitting it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+from starlette.concurrency import run_in_threadpool
+
+from bot.read_models.check_models import CheckResponse
+from bot.read_models.models import ErrorResponse
+from bot.web.answers import CannotAnswer
+from bot.web.checks import Checks
+from bot.web.frame import Frame
+from bot.web.incoming import client_of
+from bot.web.submission_form import SubmissionForm, read_form
+from leaderboard.options import WEIGHT_TYPES
+
+
+async def outcome_of(
+    checks: Checks, request: Request, form: SubmissionForm, submitter: str = ""
+) -> tuple[CheckResponse | None, CannotAnswer | None]:
+    """The answer to the check of `form`, and why there is none; neither for a form without a model, or meanwhile."""
+    if not form.model:
+        return None, None
+    try:
+        answer = await checks.ask(form.question(submitter), client_of(request))
+    except CannotAnswer as error:
+        return None, error
+    return answer or CheckResponse(state="under-way", model=form.model), None
+
+
+def form_values(
+    checks: Checks, form: SubmissionForm, answer: CheckResponse | None, problem: CannotAnswer | None
+) -> dict[str, Any]:
+    """What the templates of the form show: the fields, the outcome of the check, and the choices."""
+    shown: ErrorResponse | None = problem.problem if problem is not None else None
+    guesses = answer.guesses if answer is not None else []
+    return {
+        "form": form.filled(guesses),
+        "guesses": {guess.field: guess for guess in guesses},
+        "answer": answer,
+        "problem": shown,
+        "retry": (problem.headers.get("retry-after", "") if problem is not None else ""),
+        "precisions": checks.context.board.precisions,
+        "weight_types": WEIGHT_TYPES,
+    }
+
+
+def check_page_routes(checks: Checks, frame: Frame) -> APIRouter:
+    """The route of the page."""
+    routes = APIRouter(include_in_schema=False)
+
+    @routes.get("/check")
+    async def check(request: Request) -> Response:
+        form = read_form(request.query_params, checks.context.hub.endpoint)
+        answer, problem = await outcome_of(checks, request, form)
+        values = form_values(checks, form, answer, problem)
+        status, headers = (problem.status, problem.headers) if problem is not None else (200, {})
+        page = await run_in_threadpool(lambda: frame.page(request, "check", status=status, asked=form, **values))
+        page.headers.update(headers)
+        return page
+
+    return routes

@@ -1,0 +1,113 @@
+"""Two to five evaluations side by side: scores, differences from the first one, and facts."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Query, Request
+from pydantic import Field
+
+from bot.read_models.models import ApiModel
+from bot.web.board import BoardReader
+from bot.web.incoming import words
+from bot.web.leaderboard_rows import LeaderboardRows, Selection
+from bot.web.page import Page
+from bot.web.pages.leaderboard import MAX_PINNED, MAX_VALUES, LeaderboardRowView, row_view
+from leaderboard.search import fold
+
+Z95 = 1.959964
+"""Standard errors on each side of a 95 % interval."""
+
+
+class DifferenceView(ApiModel):
+    """The difference of a score from that of the first evaluation, and half of its 95 % interval, if known."""
+
+    value: float
+    margin: float | None
+
+
+class ComparedView(ApiModel):
+    """One evaluation, with its differences from the first one by benchmark and for the `average`."""
+
+    row: LeaderboardRowView
+    differences: dict[str, DifferenceView]
+
+
+class CompareResponse(ApiModel):
+    """Evaluations side by side."""
+
+    benchmarks: list[str]
+    compared: list[ComparedView]
+    unknown: list[str] = Field(description="names and ids that are not on the leaderboard")
+
+
+@dataclass(frozen=True)
+class CompareQuery:
+    """The evaluations to compare, at most five: by id, or the best one of a model by its name."""
+
+    pin: Annotated[list[str] | None, Query(description="ids of evaluations", max_length=MAX_VALUES)] = None
+    model: Annotated[list[str] | None, Query(description="names of models", max_length=MAX_VALUES)] = None
+
+
+def compare(board: BoardReader, query: CompareQuery) -> CompareResponse:
+    """Two to five evaluations side by side, with their differences from the first one."""
+    rows = board.table.leaderboard()
+    selected = rows.select(Selection(flagged=True, deleted=True))
+    wanted = [(name, rows.at(name)) for name in query.pin or ()]
+    wanted += [(name, _best_of(rows, name)) for name in query.model or ()]
+    numbers = list(dict.fromkeys(at for _, at in wanted if at is not None))[:MAX_PINNED]
+    views = [row_view(rows, selected, at) for at in numbers]
+    return CompareResponse(
+        benchmarks=board.columns,
+        compared=[ComparedView(row=view, differences=_differences(view, views[0], board.columns)) for view in views],
+        unknown=[name[:300] for name, at in wanted if at is None],
+    )
+
+
+def _best_of(rows: LeaderboardRows, model: str) -> int | None:
+    """The best evaluation of the model with exactly this name, in any case."""
+    name = fold(model)
+    numbers = [at for at in rows.named(name) if rows.lines[at].folded == name]
+    return max(numbers, key=lambda at: rows.average[at], default=None)
+
+
+def _differences(
+    row: LeaderboardRowView, first: LeaderboardRowView, benchmarks: list[str]
+) -> dict[str, DifferenceView]:
+    if row.id == first.id:
+        return {}
+    pairs = {name: (row.scores.get(name), first.scores.get(name)) for name in benchmarks}
+    pairs["average"] = (row.average, first.average)
+    return {
+        name: DifferenceView(value=own - other, margin=_margin(row.errors.get(name), first.errors.get(name)))
+        for name, (own, other) in pairs.items()
+        if own is not None and other is not None
+    }
+
+
+def _margin(one: float | None, other: float | None) -> float | None:
+    return Z95 * math.hypot(one, other) if one is not None and other is not None else None
+
+
+def _query_of_page(request: Request, _board: BoardReader) -> CompareQuery:
+    asked = request.query_params
+    names = [name.strip()[:300] for name in asked.getlist("model")[:MAX_PINNED] if name.strip()]
+    names += [name.strip()[:300] for name in words(request, "add").split(";") if name.strip()]
+    return CompareQuery([name[:1_200] for name in asked.getlist("pin")[:MAX_PINNED]], names)
+
+
+def _page_values(_board: BoardReader, _query: CompareQuery, view: CompareResponse) -> Mapping[str, object]:
+    return {"ids": [one.row.id for one in view.compared]}
+
+
+PAGE = Page(
+    "/compare",
+    "compare",
+    compare,
+    CompareQuery,
+    query_of_page=_query_of_page,
+    more_values=_page_values,
+    api_path="/api/compare",
+    summary="Evaluations side by side",
+)

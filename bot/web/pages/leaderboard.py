@@ -1,0 +1,429 @@
+"""The leaderboard: every evaluation with its rank, searched, filtered and sorted, with the columns that a reader chose.
+
+The page works without a script. With it, filters and the search change the table in place, and rows load as a reader
+scrolls.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Annotated, Literal
+from urllib.parse import urlencode
+
+from fastapi import Query, Request
+from pydantic import ConfigDict, Field
+
+from bot.read_models.models import ApiModel
+from bot.web.board import BoardReader, SearchView
+from bot.web.incoming import choice, number, words
+from bot.web.leaderboard_rows import SIZE_STEPS, LeaderboardRows, Selected, Selection
+from bot.web.page import PAGE_ROWS, Page, SearchText
+from bot.web.request_row import RequestRow, category_of
+from leaderboard.categories import ModelCategory
+from leaderboard.options import precision_named
+from leaderboard.search import COLUMNS, fold, parse
+from redis_state.clock import iso
+
+MAX_ROWS, MAX_PINNED, MAX_VALUES, MAX_SUGGESTIONS = 500, 5, 50, 8
+"""Rows of one answer, pinned rows, values of one filter, and suggestions."""
+Kind = Literal["rank", "model", "score", "number", "count", "text", "code", "date", "flag"]
+
+
+class ColumnView(ApiModel):
+    """One column: the field of a row with its values, its title, its kind of values, and whether it is shown at first.
+
+    The values of a column of kind `score` are in the field `scores`, by the column's title, except for the average.
+    """
+
+    key: str
+    title: str
+    kind: Kind
+    shown: bool = True
+
+
+_FIRST = (
+    ColumnView(key="rank", title="Rank", kind="rank"),
+    ColumnView(key="model", title="Model", kind="model"),
+    ColumnView(key="average", title="Average", kind="score"),
+)
+_MORE = (
+    ColumnView(key="parameters", title="#Params (B)", kind="number"),
+    ColumnView(key="precision", title="Precision", kind="text"),
+    ColumnView(key="weight_type", title="Weight type", kind="text"),
+    ColumnView(key="architecture", title="Architecture", kind="text"),
+    ColumnView(key="licence", title="Hub License", kind="text"),
+    ColumnView(key="likes", title="Hub ❤️", kind="count"),
+    ColumnView(key="submitted", title="Submitted", kind="date"),
+    ColumnView(key="uploaded", title="Uploaded", kind="date"),
+    ColumnView(key="chat_template", title="Chat template", kind="flag"),
+    ColumnView(key="base_model", title="Base model", kind="text"),
+    ColumnView(key="category", title="Type", kind="text", shown=False),
+    ColumnView(key="generation", title="Generation", kind="count", shown=False),
+    ColumnView(key="co2", title="CO₂ (kg)", kind="number", shown=False),
+    ColumnView(key="revision", title="Model sha", kind="code", shown=False),
+    ColumnView(key="merged", title="Merged", kind="flag", shown=False),
+    ColumnView(key="moe", title="MoE", kind="flag", shown=False),
+    ColumnView(key="official", title="Official provider", kind="flag", shown=False),
+)
+_SORT_KEYS = {
+    "weight_type": "weights",
+    "base_model": "base",
+    "submitted": "time",
+    "chat_template": "chat",
+}
+"""Column → its name in the rows, where they differ."""
+
+
+def columns_of(benchmarks: list[str]) -> list[ColumnView]:
+    """All columns of a board, in order."""
+    scores = [ColumnView(key=name, title=name, kind="score") for name in benchmarks]
+    return [*_FIRST, *scores, *_MORE]
+
+
+class LeaderboardRowView(ApiModel):
+    """One evaluation. Scores are 0-100; `parameters` in billions; a fact that the board does not know is null or ""."""
+
+    id: str = Field(description="of the evaluation: stays the same, and can be pinned")
+    path: str = Field(description="path of its request; empty for a row by another program")
+    rank: int = Field(description="among the selected evaluations, by average; equal ones share a rank")
+    model: str
+    category: str
+    symbol: str = Field(description="the sign of the category")
+    flagged: bool
+    available: bool = Field(description="whether the model is still on the Hub")
+    average: float | None
+    scores: dict[str, float]
+    errors: dict[str, float] = Field(description="standard errors of the scores, where they are known")
+    parameters: float | None
+    precision: str
+    weight_type: str
+    architecture: str
+    licence: str
+    likes: int | None
+    submitted: str
+    uploaded: str
+    chat_template: bool | None
+    base_model: str
+    generation: int | None
+    co2: float | None
+    revision: str
+    merged: bool
+    moe: bool
+    official: bool
+
+
+class LeaderboardResponse(ApiModel):
+    """A part of the leaderboard: `rows` from number `offset` on, of `count` that were selected."""
+
+    model_config = ConfigDict(frozen=True)
+
+    searched: SearchView
+    columns: list[ColumnView]
+    rows: list[LeaderboardRowView]
+    pinned: list[LeaderboardRowView] = Field(description="the pinned evaluations, whether they match or not")
+    offset: int
+    count: int = Field(description="number of selected evaluations")
+    total: int = Field(description="number of all evaluations")
+    flagged: int = Field(description="number of further matches that are left out because they are flagged")
+    rebuilding: bool = Field(description="whether scores of finished requests are still being read from the Hub")
+
+
+@dataclass(frozen=True)
+class LeaderboardQuery:
+    """A selection of evaluations, their order, and which part of them to return."""
+
+    q: SearchText = ""
+    type: Annotated[list[ModelCategory] | None, Query(description="only these categories", max_length=MAX_VALUES)] = (
+        None
+    )
+    precision: Annotated[list[str] | None, Query(description="only these precisions", max_length=MAX_VALUES)] = None
+    smallest: Annotated[float | None, Query(ge=0, le=1e6, description="least parameters, in billions")] = None
+    largest: Annotated[float | None, Query(ge=0, le=1e6, description="most parameters, in billions")] = None
+    merges: Annotated[bool, Query(description="whether to include merges")] = True
+    moe: Annotated[bool, Query(description="whether to include mixtures of experts")] = True
+    flagged: Annotated[bool, Query(description="whether to include flagged models")] = False
+    deleted: Annotated[bool, Query(description="whether to include models that are gone from the Hub")] = False
+    official: Annotated[bool, Query(description="only models of official providers")] = False
+    per: Annotated[
+        Literal["evaluation", "model"], Query(description="a row for each evaluation, or for the best of each model")
+    ] = "evaluation"
+    raw: Annotated[bool, Query(description="scores as measured, not normalised")] = False
+    sort: Annotated[str, Query(max_length=60, description="key of a column; another one means the average")] = "average"
+    rising: bool = False
+    pin: Annotated[
+        list[str] | None, Query(description="ids of evaluations to return in any case", max_length=MAX_VALUES)
+    ] = None
+    offset: Annotated[int, Query(ge=0, le=10_000_000)] = 0
+    limit: Annotated[int, Query(ge=1, le=MAX_ROWS)] = 100
+    column: Annotated[
+        list[str] | None,
+        Query(
+            description="keys of the shown columns; the average is of the benchmarks among them, or of all without any",
+            max_length=MAX_VALUES,
+        ),
+    ] = None
+
+    def selection(self, board: BoardReader) -> Selection:
+        """The query's selection of rows."""
+        keys = {column.key for column in columns_of(board.columns)}
+        sort = self.sort if self.sort in keys else "average"
+        return Selection(
+            query=self.q,
+            categories=tuple(sorted(category.value for category in self.type or ())),
+            precisions=tuple(sorted(precision_named(name) for name in self.precision or ())),
+            smallest=self.smallest,
+            largest=self.largest,
+            merges=self.merges,
+            experts=self.moe,
+            flagged=self.flagged,
+            deleted=self.deleted,
+            official=self.official,
+            per_model=self.per == "model",
+            raw=self.raw,
+            benchmarks=tuple(name for name in board.columns if name in (self.column or ())),
+            sort=_SORT_KEYS.get(sort, sort),
+            rising=self.rising,
+        )
+
+
+def leaderboard(board: BoardReader, query: LeaderboardQuery) -> LeaderboardResponse:
+    """The leaderboard: evaluations with rank, scores and facts, the best first by default."""
+    rows, terms = board.table.leaderboard(), parse(query.q)
+    selected = rows.select(query.selection(board), terms)
+    count = len(selected.order)
+    offset = min(query.offset, max(0, count - 1) // query.limit * query.limit)
+    shown = selected.order[offset : offset + query.limit].tolist()
+    pinned = (at for at in map(rows.at, dict.fromkeys((query.pin or ())[:MAX_PINNED])) if at is not None)
+    return LeaderboardResponse(
+        searched=_searched(board, query, count),
+        columns=columns_of(board.columns),
+        rows=[row_view(rows, selected, at, raw=query.raw) for at in shown],
+        pinned=[row_view(rows, selected, at, raw=query.raw) for at in pinned],
+        offset=offset,
+        count=count,
+        total=len(rows.lines),
+        flagged=selected.flagged,
+        rebuilding=board.is_rebuilding(),
+    )
+
+
+def selected_rows(board: BoardReader, query: LeaderboardQuery) -> Iterator[LeaderboardRowView]:
+    """All evaluations that the query selects, in its order, without regard to its part."""
+    rows = board.table.leaderboard()
+    selected = rows.select(query.selection(board), parse(query.q))
+    for at in selected.order.tolist():
+        yield row_view(rows, selected, at, raw=query.raw)
+
+
+def _searched(board: BoardReader, query: LeaderboardQuery, count: int) -> SearchView:
+    terms = parse(query.q)
+    near = [] if count or not terms.names else board.table.rows().near(terms)
+    return SearchView(query=query.q[:1_000], count=count, near=near, misread=list(terms.misread))
+
+
+def row_view(rows: LeaderboardRows, selected: Selected, at: int, *, raw: bool = False) -> LeaderboardRowView:
+    """The evaluation number `at` with its rank among the selected ones."""
+    line: RequestRow = rows.lines[at]
+    values, facts, category = line.values, line.facts, category_of(line)
+    average, parameters = float(selected.averages[at]), values["parameters"]
+    scores = line.benchmarks
+    if raw:
+        measured = zip(rows.benchmarks, facts.raw, strict=False)
+        scores = {name: 100 * value for name, value in measured if value is not None}
+    return LeaderboardRowView(
+        id=line.id or line.path,
+        path=line.path,
+        rank=int(selected.ranks[at]),
+        model=line.model,
+        category=category.value,
+        symbol=category.symbol,
+        flagged=bool(rows.flagged[at]),
+        available=facts.available,
+        average=None if math.isnan(average) else average,
+        scores=scores,
+        errors={} if raw else dict(line.errors),
+        parameters=parameters if isinstance(parameters, float) else None,
+        precision=str(values["precision"]),
+        weight_type=str(values["weights"]),
+        architecture=str(values["architecture"] or ""),
+        licence=str(values["licence"] or ""),
+        likes=facts.likes,
+        submitted=iso(line.time)[:10] if 0 < line.time < 1e11 else "",
+        uploaded=facts.uploaded[:10],
+        chat_template=facts.chat_template,
+        base_model=facts.base_model or str(values["base"] or ""),
+        generation=facts.generation,
+        co2=facts.co2,
+        revision=str(values["revision"]),
+        merged=facts.merged or category is ModelCategory.MERGE,
+        moe=facts.moe,
+        official=facts.official,
+    )
+
+
+# --- suggestions
+
+
+class SuggestionsResponse(ApiModel):
+    """Searches that continue what a reader typed, the most likely first."""
+
+    suggestions: list[str]
+
+
+@dataclass(frozen=True)
+class SuggestionsQuery:
+    """What a reader typed so far."""
+
+    q: SearchText = ""
+
+
+def suggestions(board: BoardReader, query: SuggestionsQuery) -> SuggestionsResponse:
+    """Names of models, columns and their values that continue the last term of a search."""
+    before, separator, last = query.q.rpartition(";")
+    rows = board.table.leaderboard()
+    head, colon, value = last.partition(":")
+    if colon:
+        column = next((one for one in COLUMNS if fold(head) in map(fold, (one.title, *one.also))), None)
+        words = rows.values_like(column.key, fold(value)) if column is not None and column.kind == "words" else []
+        ends = [f"{column.title}: {word}" for word in words] if column is not None else []
+    else:
+        typed = fold(last)
+        titles = [f"{one.title}: " for one in COLUMNS if typed and fold(one.title).startswith(typed)]
+        ends = [*titles, *(rows.models_like(typed) if len(typed) > 1 else [])]
+    prefix = f"{before}{separator} " if separator else ""
+    return SuggestionsResponse(suggestions=[prefix + end for end in ends[:MAX_SUGGESTIONS]])
+
+
+SUGGESTIONS = Page(
+    "/suggestions", "", suggestions, SuggestionsQuery, api_path="/api/suggestions", summary="Continue a search"
+)
+
+
+# --- the page
+
+
+def query_of_page(request: Request, board: BoardReader) -> LeaderboardQuery:
+    asked = request.query_params
+    keys = {column.key for column in columns_of(board.columns)}
+    categories = [category for category in ModelCategory if category.value in asked.getlist("type")]
+    precisions = [name for name in board.context.board.precisions if name in asked.getlist("precision")]
+    return LeaderboardQuery(
+        q=words(request, "q"),
+        type=categories or None,
+        precision=precisions or None,
+        smallest=_size(asked.get("smallest", "")),
+        largest=_size(asked.get("largest", "")),
+        merges=words(request, "merges") != "0",
+        moe=words(request, "moe") != "0",
+        flagged=words(request, "flagged") == "1",
+        deleted=words(request, "deleted") == "1",
+        official=words(request, "official") == "1",
+        per="model" if words(request, "per") == "model" else "evaluation",
+        raw=words(request, "raw") == "1",
+        sort=choice(request, "sort", tuple(keys)) or "average",
+        rising=words(request, "rising") == "1",
+        pin=[name[:1_200] for name in asked.getlist("pin")[:MAX_PINNED]] or None,
+        offset=(number(request, "page", 1) - 1) * PAGE_ROWS,
+        limit=PAGE_ROWS,
+        column=[key for key in asked.getlist("column")[:MAX_VALUES] if key in keys] or None,
+    )
+
+
+def _size(value: str) -> float | None:
+    """A number of billions in a query; None for other texts."""
+    plain = value.strip()[:12]
+    return float(plain) if plain.replace(".", "", 1).isascii() and plain.replace(".", "", 1).isdecimal() else None
+
+
+def fields_of(query: LeaderboardQuery) -> list[tuple[str, str]]:
+    """The query as fields of the page's address, without defaults: the same state has one address."""
+    pairs: list[tuple[str, str]] = []
+    for field in fields(query):
+        value = getattr(query, field.name)
+        if value == field.default or field.name in ("offset", "limit"):
+            continue
+        values = value if isinstance(value, list) else [value]
+        pairs += [(field.name, _word(one)) for one in values]
+    return pairs
+
+
+def _word(value: object) -> str:
+    if isinstance(value, bool):
+        return "1" if value else "0"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+@dataclass(frozen=True)
+class QuickFilter:
+    """A filter that people know by name, as a link."""
+
+    title: str
+    explanation: str
+    address: str
+    active: bool
+
+
+_SIZES = (
+    ("For edge devices", "up to 3 billion parameters", None, 3.0),
+    ("For consumers", "3 to 7 billion parameters", 3.0, 7.0),
+    ("Mid-range", "7 to 65 billion parameters", 7.0, 65.0),
+    ("For large machines", "more than 65 billion parameters", 65.0, None),
+)
+
+
+def _quick_filters(query: LeaderboardQuery) -> list[QuickFilter]:
+    filters = []
+    for title, explanation, smallest, largest in _SIZES:
+        active = (query.smallest, query.largest) == (smallest, largest)
+        changed = replace(
+            query, smallest=None if active else smallest, largest=None if active else largest, offset=0, pin=query.pin
+        )
+        filters.append(QuickFilter(title, explanation, _address(changed), active))
+    official = replace(query, official=not query.official, offset=0)
+    return [
+        *filters,
+        QuickFilter("Official providers", "organisations that the board named", _address(official), query.official),
+    ]
+
+
+def _address(query: LeaderboardQuery, page: int = 1) -> str:
+    pairs = fields_of(query) + ([("page", str(page))] if page > 1 else [])
+    encoded = [(name, value.encode("utf-8", "replace")) for name, value in pairs]
+    return f"/?{urlencode(encoded)}" if pairs else "/"
+
+
+def _page_values(board: BoardReader, query: LeaderboardQuery, view: LeaderboardResponse) -> Mapping[str, object]:
+    def address(page: int = 1, **changes: object) -> str:
+        return _address(replace(query, offset=0, **changes), page)  # type: ignore[arg-type]  # the template's names
+
+    counts = board.table.leaderboard().size_counts
+    visible = set(query.column or (column.key for column in view.columns if column.shown))
+    return {
+        "address": address,
+        "categories": ModelCategory,
+        "precisions": board.context.board.precisions,
+        "visible": visible,
+        "columns": [column for column in view.columns if column.key in visible],
+        "averaged": sum(name in visible for name in board.columns),
+        "benchmarks": board.columns,
+        "quick": _quick_filters(query),
+        "steps": SIZE_STEPS,
+        "bars": [round(40 * math.log1p(count) / math.log1p(max(counts) or 1), 1) for count in counts],
+        "counts": counts,
+        "page": view.offset // PAGE_ROWS + 1,
+        "pages": max(1, math.ceil(view.count / PAGE_ROWS)),
+        "export": _address(query)[1:],
+    }
+
+
+TABLE = Page(
+    "/",
+    "leaderboard",
+    leaderboard,
+    LeaderboardQuery,
+    query_of_page=query_of_page,
+    more_values=_page_values,
+    menu="Leaderboard",
+    api_path="/api/leaderboard",
+    summary="The leaderboard",
+)

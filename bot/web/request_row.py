@@ -1,0 +1,172 @@
+"""One row of the tables that pages show: a request with its scores, or another evaluation of the aggregated table."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from bot.read_models import serializers
+from bot.results.searching import values_of
+from leaderboard.categories import ModelCategory, read_category
+from leaderboard.columns import spelled
+from leaderboard.search import COLUMNS, Value, fold
+from leaderboard.times import read_time
+from redis_state.board.entry import IndexEntry
+from redis_state.board.scoreboard import EvaluationScores
+
+CATEGORIES: dict[str, ModelCategory] = {category.value: category for category in ModelCategory}
+
+
+class TableFacts(NamedTuple):
+    """What the aggregated table says of an evaluation beside its scores; None where it is unknown."""
+
+    likes: int | None = None
+    uploaded: str = ""
+    generation: int | None = None
+    base_model: str = ""
+    co2: float | None = None
+    chat_template: bool | None = None
+    merged: bool = False
+    moe: bool = False
+    official: bool = False
+    available: bool = True
+    flagged: bool = False
+    raw: tuple[float | None, ...] = ()
+    """Scores as measured, 0-1, in the order of the board's benchmarks."""
+
+
+NO_FACTS = TableFacts()
+NO_ERRORS: Mapping[str, float] = MappingProxyType({})
+_PLACES = {column.key: at for at, column in enumerate(column for column in COLUMNS if column.key != "flagged")}
+
+
+class RowValues(Mapping[str, Value]):
+    """The values of one row by column: a mapping that takes a third of a dictionary's memory."""
+
+    __slots__ = ("_values",)
+
+    def __init__(self, values: Mapping[str, Value]) -> None:
+        read = (values[key] for key in _PLACES)
+        self._values = tuple(sys.intern(value) if isinstance(value, str) else value for value in read)
+
+    def __getitem__(self, key: str) -> Value:
+        return self._values[_PLACES[key]]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_PLACES)
+
+    def __len__(self) -> int:
+        return len(_PLACES)
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRow:
+    """One request: the values that its row shows and that searches match. `benchmarks` are normalised scores by name,
+    `suite` the digest of the suite that they belong to."""
+
+    path: str
+    model: str
+    folded: str
+    state: str
+    time: float
+    values: Mapping[str, Value]
+    weights: str = ""
+    suite: str = ""
+    benchmarks: dict[str, float] = field(default_factory=dict)
+    errors: Mapping[str, float] = field(default_factory=lambda: NO_ERRORS)
+    facts: TableFacts = NO_FACTS
+    id: str = ""
+    """Of the evaluation, where it is not the newest one of its request."""
+
+    @property
+    def average(self) -> float | None:
+        """The mean of its scores; None if it was not evaluated."""
+        average = self.values["average"]
+        return average if isinstance(average, float) else None
+
+
+def row_of(
+    entry: IndexEntry, scored: EvaluationScores | None, licence: str = "", facts: TableFacts = NO_FACTS
+) -> RequestRow:
+    """The row of one public request."""
+    name, values = values_of(entry, scored, licence)
+    state = serializers.state_of(entry)
+    benchmarks, suite = (scored.benchmarks, scored.suite) if scored is not None else ({}, "")
+    return RequestRow(
+        entry.path,
+        name,
+        fold(name),
+        state,
+        entry.time,
+        RowValues(values),
+        entry.weights,
+        sys.intern(suite),
+        benchmarks,
+        facts=facts,
+    )
+
+
+def facts_of(row: Mapping[str, Any], benchmarks: Iterable[str]) -> TableFacts:
+    """The facts in a row of the aggregated table; 0 stands there for an unknown CO₂ cost."""
+    raw = (row.get(f"{spelled(name)} Raw") for name in benchmarks)
+    return TableFacts(
+        likes=row.get("Hub ❤️"),
+        uploaded=sys.intern(row.get("Upload To Hub Date") or ""),
+        generation=row.get("Generation"),
+        base_model=sys.intern(base) if (base := row.get("Base Model") or "") != row.get("fullname") else "",
+        co2=row.get("CO₂ cost (kg)") or None,
+        chat_template=row.get("Chat Template"),
+        merged=bool(row.get("Merged")),
+        moe=bool(row.get("MoE")),
+        official=bool(row.get("Official Providers")),
+        available=row.get("Available on the hub") is not False,
+        flagged=row.get("Flagged") is True,
+        raw=tuple(value if isinstance(value, float) else None for value in raw),
+    )
+
+
+def other_row(at: str, row: Mapping[str, Any], benchmarks: Sequence[str]) -> RequestRow | None:
+    """The row of an earlier commit, or of another program, with the id `at`; None if it names no model or no scores.
+
+    The id of an earlier commit begins with the path of its request.
+    """
+    name, average, parameters = row.get("fullname") or "", row.get("Average ⬆️"), row.get("#Params (B)")
+    if not name or not isinstance(average, float):
+        return None
+    path = at.rpartition("@")[0]
+    values: dict[str, Value] = {
+        "licence": row.get("Hub License") or "",
+        "precision": row.get("Precision") or "",
+        "weights": row.get("Weight type") or "",
+        "organisation": name.rpartition("/")[0],
+        "category": read_category(row.get("Type")).value,
+        "architecture": row.get("Architecture") or "",
+        "status": "FINISHED",
+        "submitter": "",
+        "base": row.get("Base Model") or "",
+        "revision": row.get("Model sha") or "",
+        "average": average,
+        "parameters": parameters if isinstance(parameters, float) and parameters >= 0 else None,
+    }
+    scores = {name: row[spelled(name)] for name in benchmarks if isinstance(row.get(spelled(name)), float)}
+    time = read_time(row.get("Submission Date") or "") or 0.0
+    is_request = path.endswith(".json")
+    return RequestRow(
+        path if is_request else "",
+        name,
+        fold(name),
+        "finished",
+        time,
+        RowValues(values),
+        benchmarks=scores,
+        facts=facts_of(row, benchmarks),
+        id=at,
+    )
+
+
+def category_of(line: RequestRow) -> ModelCategory:
+    """The category that its submission states."""
+    return CATEGORIES.get(str(line.values["category"]), ModelCategory.UNKNOWN)

@@ -1,0 +1,98 @@
+// Pages with forms work without this script. It checks a form as it is filled in, and looks again for answers that were
+// not ready.
+"use strict";
+
+const form = document.querySelector("form[data-live-check]");
+let turn = 0; // of the newest request for an outcome: older answers are dropped
+let timer = 0;
+
+function address() {
+  const fields = new FormData(form);
+  for (const name of ["csrf", "key", "do"]) fields.delete(name);
+  return `${location.pathname}?${new URLSearchParams(fields)}`;
+}
+
+function again(part) {
+  const pending = part.querySelector("[data-again]");
+  const limited = part.querySelector("[data-retry]:not([data-retry=''])");
+  const seconds = Number(pending?.dataset.again || limited?.dataset.retry || 0);
+  clearTimeout(timer);
+  if (seconds > 0) timer = setTimeout(() => look(true), seconds * 1000);
+}
+
+function fill(page) {
+  // What the server guessed goes into fields that are still empty; a field that a person filled in stays.
+  for (const fresh of page.querySelectorAll("form[data-live-check] :is(input, select)[name]")) {
+    if (["csrf", "key"].includes(fresh.name)) continue;
+    if (fresh.type === "radio") {
+      const chosen = form.querySelector(`[name="${fresh.name}"]:checked`);
+      if (fresh.checked && !chosen?.value) form.querySelector(`[name="${fresh.name}"][value="${CSS.escape(fresh.value)}"]`).checked = true;
+    } else if (fresh.value && !form.elements[fresh.name].value) {
+      form.elements[fresh.name].value = fresh.value;
+    } else continue;
+    const hint = page.getElementById(`hint-${fresh.name}`);
+    const here = document.getElementById(`hint-${fresh.name}`);
+    if (hint?.textContent && here) here.textContent = hint.textContent;
+  }
+}
+
+function forget() {
+  // Guesses about another model go; what a person chose stays.
+  for (const hint of document.querySelectorAll(".hint")) {
+    const name = hint.id.replace("hint-", "");
+    if (!hint.textContent || name === "model") continue;
+    hint.textContent = "";
+    for (const field of form.querySelectorAll(`[name="${name}"]`)) {
+      if (field.type === "radio") field.checked = false;
+      else field.value = "";
+    }
+  }
+}
+
+async function look(isAgain) {
+  const mine = ++turn;
+  const part = document.getElementById("outcome");
+  const url = form ? address() : location.href;
+  if (form && !isAgain) {
+    const note = document.createElement("p");
+    note.className = "quiet";
+    note.textContent = "Checking …";
+    part.replaceChildren(note);
+  }
+  try {
+    const answer = await fetch(url, { headers: { accept: "text/html" } });
+    if (mine !== turn) return;
+    if (!form && answer.redirected && new URL(answer.url).pathname !== location.pathname) {
+      location.assign(answer.url);
+      return;
+    }
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const fresh = page.getElementById("outcome");
+    if (mine !== turn) return;
+    if (!fresh) throw new Error(`no outcome: ${answer.status}`);
+    part.replaceChildren(...fresh.childNodes);
+    if (form) {
+      fill(page);
+      history.replaceState(null, "", address());
+    }
+    again(part);
+  } catch {
+    if (mine !== turn) return;
+    const note = document.createElement("p");
+    note.className = "quiet";
+    note.textContent = "The server does not answer at the moment. This page tries again; what you typed stays.";
+    if (form) part.replaceChildren(note);
+    timer = setTimeout(() => look(true), 5000);
+  }
+}
+
+if (form) {
+  form.addEventListener("change", (event) => {
+    const hint = document.getElementById(`hint-${event.target.name}`);
+    if (hint) hint.textContent = ""; // it is a person's choice now
+    if (event.target.name === "model") forget();
+    if (form.elements.model.value.trim()) look(false);
+  });
+}
+const outcome = document.getElementById("outcome");
+if (outcome) again(outcome);

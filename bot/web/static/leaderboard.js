@@ -1,0 +1,358 @@
+// Changes the table in place when a filter changes, and loads rows while the reader scrolls.
+// Without this script the page is a form and a paged table.
+"use strict";
+
+const form = document.getElementById("filters");
+const table = document.getElementById("table");
+const box = table.parentElement;
+const body = document.getElementById("rows");
+const CHUNK = 100; // rows of one answer
+const STORED = 60; // answers that this tab keeps
+const answers = new Map(); // number of a chunk → its rows
+let state = ""; // the query of the shown table
+let columns = []; // all columns, as the server describes them
+let count = 0;
+let rowHeight = 40;
+let asked = 0;
+
+const element = (name, attributes = {}, ...children) => {
+  const made = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) if (value !== null) made.setAttribute(key, value);
+  made.append(...children.filter((child) => child !== null));
+  return made;
+};
+const encoded = (path) => path.split("/").map(encodeURIComponent).join("/");
+
+// --- the state of the table, as the fields of its address
+
+function query() {
+  const fields = new URLSearchParams();
+  for (const [name, value] of new FormData(form)) {
+    const text = value.trim();
+    if (text === "" || name === "column" || (name === "rising" && text === "0") || (name === "sort" && text === "average")) continue;
+    if (!(name === "pin" && fields.getAll("pin").includes(text))) fields.append(name, text);
+  }
+  const boxes = [...form.querySelectorAll("[name=column]")];
+  if (boxes.some((one) => one.checked !== (one.dataset.first === "1")))
+    for (const one of boxes) if (one.checked) fields.append("column", one.value);
+  return fields;
+}
+
+function fill(fields) {
+  for (const one of form.elements) {
+    if (!one.name) continue;
+    const values = fields.getAll(one.name);
+    if (one.type === "checkbox")
+      one.checked = one.name === "column" && !values.length ? one.dataset.first === "1" : values.includes(one.value);
+    else one.value = values[0] ?? (one.name === "sort" ? "average" : one.name === "rising" ? "0" : "");
+  }
+  showSlider();
+}
+
+// --- reading
+
+async function read(fields, offset) {
+  const wanted = new URLSearchParams(fields);
+  wanted.set("offset", offset);
+  wanted.set("limit", CHUNK);
+  const answer = await fetch(`/api/leaderboard?${wanted}`);
+  if (!answer.ok) throw new Error(`the table cannot be loaded: ${answer.status}`);
+  return answer.json();
+}
+
+async function show({ push = true } = {}) {
+  const fields = query();
+  const mine = ++asked;
+  let found;
+  try {
+    found = await read(fields, 0);
+  } catch {
+    if (mine === asked) document.getElementById("count").textContent = "The table cannot be loaded at the moment. Try again in a minute.";
+    return;
+  }
+  if (mine !== asked) return;
+  const address = fields.size ? `/?${fields}` : "/";
+  if (push && address !== `${location.pathname}${location.search}`) history.pushState(null, "", address);
+  state = String(fields);
+  columns = found.columns;
+  count = found.count;
+  answers.clear();
+  answers.set(0, found.rows);
+  document.getElementById("pages")?.remove();
+  showHead(fields);
+  showPinned(found.pinned);
+  showOutcome(found, fields);
+  if (box.scrollHeight > box.clientHeight) box.scrollTop = 0;
+  draw(true);
+}
+
+// --- drawing
+
+const visible = () => {
+  const checked = new Set([...form.querySelectorAll("[name=column]:checked")].map((one) => one.value));
+  return columns.filter((column) => checked.has(column.key));
+};
+
+function showHead(fields) {
+  const sort = fields.get("sort") || "average";
+  const all = columns.filter((column) => column.kind === "score" && column.key !== "average").length;
+  const shown = visible();
+  const averaged = shown.filter((column) => column.kind === "score" && column.key !== "average").length;
+  table.tHead.rows[0].replaceChildren(...shown.map((column) => {
+    const mine = column.key === sort;
+    const falls = ["score", "number", "count", "date", "flag"].includes(column.kind);
+    const rises = mine ? fields.get("rising") === "1" : !falls;
+    const next = new URLSearchParams(fields);
+    next.set("sort", column.key);
+    next.set("rising", (mine ? !rises : rises) ? "1" : "0");
+    const part = column.key === "average" && averaged && averaged !== all ? ` of ${averaged}` : "";
+    const link = element("a", { href: `/?${next}` }, column.title + part);
+    if (mine) link.append(element("span", { "aria-hidden": "true" }, rises ? " ▲" : " ▼"));
+    return element("th", { scope: "col", class: column.kind, "data-key": column.key, "aria-sort": mine ? (rises ? "ascending" : "descending") : null }, link);
+  }));
+}
+
+const score = (value, error) => {
+  if (value === null || value === undefined) return [];
+  return error ? [`${value.toFixed(2)} `, element("small", {}, `±${error.toFixed(1)}`)] : [value.toFixed(2)];
+};
+
+const precise = (value) => String(Number(value.toPrecision(3)));
+
+function cell(row, column) {
+  const named = { class: column.kind === "score" ? "score" : `${column.kind} ${column.key}`, "data-name": column.title };
+  if (column.kind === "rank") return element("td", { class: "rank" }, String(row.rank || "–"));
+  if (column.kind === "model") {
+    const pin = element("input", { type: "checkbox", name: "pin", value: row.id, form: "filters", "aria-label": `Pin ${row.model} to compare` });
+    pin.checked = pinnedIds().has(row.id);
+    return element("th", { scope: "row", class: "model" }, pin, element("span", { title: row.category }, row.symbol), " ",
+      element("a", { href: `/models/${encoded(row.model)}`, title: row.model }, row.model),
+      row.flagged ? element("span", { class: "tag flagged" }, "flagged") : null, row.available ? null : element("span", { class: "tag" }, "deleted"));
+  }
+  if (column.key === "average") return element("td", { class: "score average", "data-name": column.title }, element("strong", {}, ...score(row.average, row.errors.average)));
+  if (column.kind === "score") return element("td", named, ...score(row.scores[column.key], row.errors[column.key]));
+  const value = row[column.key];
+  if (value === null || value === "") return element("td", named);
+  if (value.length > 24) named.title = value;
+  if (column.kind === "flag") return element("td", named, value ? "yes" : "no");
+  if (column.kind === "number") return element("td", named, precise(value));
+  if (column.kind === "count") return element("td", named, value.toLocaleString("en"));
+  if (column.kind === "code") return element("td", named, element("code", { title: value }, value.slice(0, 8)));
+  if (column.key === "base_model" && value.includes("/")) return element("td", named, element("a", { href: `/models/${encoded(value)}` }, value));
+  return element("td", named, value);
+}
+
+const line = (row, at) => element("tr", at === null ? {} : { "aria-rowindex": at + 2 }, ...visible().map((column) => cell(row, column)));
+const space = (height, wide) =>
+  element("tr", { class: "space", "aria-hidden": "true" }, element("td", { colspan: wide, height: Math.round(height) }));
+
+let drawn = "";
+
+// Draws the chunks in view, with space for all rows above and below them.
+function draw(always = false) {
+  const top = body.getBoundingClientRect().top - Math.max(0, box.getBoundingClientRect().top);
+  const first = Math.max(0, Math.floor(-top / rowHeight / CHUNK));
+  const last = Math.min(Math.max(0, Math.ceil(count / CHUNK) - 1), Math.floor((window.innerHeight - top) / rowHeight / CHUNK));
+  const chunks = [];
+  for (let chunk = Math.min(first, last); chunk <= last; chunk++) chunks.push(chunk);
+  const key = chunks.map((chunk) => `${chunk}${answers.has(chunk) ? "" : "?"}`).join();
+  if (!always && key === drawn) return;
+  drawn = key;
+  const wide = visible().length || 1;
+  const focused = body.contains(document.activeElement) ? document.activeElement.value ?? document.activeElement.getAttribute("href") : null;
+  const lines = [space(chunks[0] * CHUNK * rowHeight, wide)];
+  for (const chunk of chunks) {
+    const rows = answers.get(chunk);
+    if (rows) lines.push(...rows.map((row, at) => line(row, chunk * CHUNK + at)));
+    else {
+      lines.push(space(Math.min(CHUNK, count - chunk * CHUNK) * rowHeight, wide));
+      load(chunk);
+    }
+  }
+  lines.push(space(Math.max(0, count - (last + 1) * CHUNK) * rowHeight, wide));
+  body.replaceChildren(...lines);
+  table.setAttribute("aria-rowcount", count + 1);
+  if (focused !== null) [...body.querySelectorAll("input, a")].find((one) => (one.value ?? one.getAttribute("href")) === focused)?.focus({ preventScroll: true });
+  measure();
+}
+
+function measure() {
+  const rows = body.querySelectorAll("tr:not(.space)");
+  if (rows.length < 2) return;
+  const height = (rows[rows.length - 1].getBoundingClientRect().top - rows[0].getBoundingClientRect().top) / (rows.length - 1);
+  if (height > 8 && Math.abs(height - rowHeight) > 0.5) {
+    rowHeight = height;
+    draw(true);
+  }
+}
+
+const loading = new Set();
+
+async function load(chunk) {
+  const mine = state;
+  if (loading.has(`${mine} ${chunk}`)) return;
+  loading.add(`${mine} ${chunk}`);
+  try {
+    const found = await read(new URLSearchParams(mine), chunk * CHUNK);
+    if (mine !== state) return;
+    count = found.count;
+    while (answers.size >= STORED) answers.delete(answers.keys().next().value);
+    if (found.offset === chunk * CHUNK) answers.set(chunk, found.rows);
+    draw();
+  } catch {
+    setTimeout(() => { if (mine === state) draw(true); }, 3000);
+  } finally {
+    loading.delete(`${mine} ${chunk}`);
+  }
+}
+
+// --- pins, the outcome of a search, suggestions, the size slider
+
+const pinnedIds = () => new Set(new URLSearchParams(state).getAll("pin"));
+
+function showPinned(rows) {
+  for (const one of form.querySelectorAll("input[type=hidden][name=pin]")) one.remove();
+  document.getElementById("pinned").replaceChildren(...rows.map((row) => line(row, null)));
+  const compare = document.getElementById("compare");
+  compare.hidden = !rows.length;
+  const [link, unpin] = compare.querySelectorAll("a");
+  const fields = new URLSearchParams(state);
+  link.href = `/compare?${new URLSearchParams(rows.map((row) => ["pin", row.id]))}`;
+  fields.delete("pin");
+  unpin.href = fields.size ? `/?${fields}` : "/";
+}
+
+function showOutcome(found, fields) {
+  const hidden = found.flagged ? `; ${found.flagged} flagged ${found.flagged === 1 ? "one is" : "ones are"} hidden` : "";
+  document.getElementById("count").textContent =
+    `${found.count.toLocaleString("en")} of ${found.total.toLocaleString("en")} evaluation${found.total === 1 ? "" : "s"}${hidden}.`;
+  const outcome = document.getElementById("outcome");
+  outcome.replaceChildren();
+  for (const link of document.querySelectorAll("[data-export]")) link.search = String(fields);
+  if (found.searched.misread.length || (fields.get("q") && !found.count)) explain(outcome, mineOf(fields));
+}
+
+const mineOf = (fields) => (fields.size ? `/?${fields}` : "/");
+
+// The server words what a search missed: the page has the sentences.
+async function explain(outcome, address) {
+  const mine = asked;
+  const answer = await fetch(address, { headers: { accept: "text/html" } });
+  if (!answer.ok || mine !== asked) return;
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  outcome.replaceChildren(...page.getElementById("outcome").childNodes);
+}
+
+async function suggest() {
+  const typed = form.q.value;
+  const answer = await fetch(`/api/suggestions?${new URLSearchParams({ q: typed })}`);
+  if (!answer.ok || typed !== form.q.value) return;
+  const found = await answer.json();
+  document.getElementById("suggestions").replaceChildren(...found.suggestions.map((one) => element("option", { value: one })));
+}
+
+const slider = document.getElementById("slider");
+const steps = slider.dataset.steps.split(",").map(Number);
+const [low, high] = slider.querySelectorAll("input");
+
+function showSlider() {
+  const place = (text, otherwise) => {
+    if (text === "") return otherwise;
+    const at = steps.findIndex((step) => step >= Number(text));
+    return at < 0 ? steps.length : at;
+  };
+  low.value = place(form.smallest.value, 0);
+  high.value = place(form.largest.value, steps.length);
+  sayRange();
+}
+
+function sayRange() {
+  low.setAttribute("aria-valuetext", `${steps[low.value] ?? "more"} billion`);
+  high.setAttribute("aria-valuetext", high.value >= steps.length ? "no limit" : `${steps[high.value]} billion`);
+}
+
+function slide(event) {
+  if (Number(low.value) > Number(high.value)) (event.target === low ? high : low).value = event.target.value;
+  form.smallest.value = low.value > 0 ? steps[Math.min(low.value, steps.length - 1)] : "";
+  form.largest.value = high.value < steps.length ? steps[high.value] : "";
+  sayRange();
+}
+
+// --- events
+
+const later = (call, wait) => {
+  let timer;
+  return () => {
+    clearTimeout(timer);
+    timer = setTimeout(call, wait);
+  };
+};
+const showLater = later(() => show(), 120);
+const suggestLater = later(() => suggest().catch(() => {}), 150);
+
+function togglePin(pin) {
+  const pins = [...pinnedIds()].filter((id) => id !== pin.value);
+  if (pin.checked) pins.push(pin.value);
+  const fields = query();
+  fields.delete("pin");
+  for (const id of pins.slice(-5)) fields.append("pin", id);
+  history.pushState(null, "", mineOf(fields));
+  return fields;
+}
+
+form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  show();
+});
+form.addEventListener("input", (event) => {
+  if (event.target === form.q) suggestLater();
+  if (slider.contains(event.target)) slide(event);
+  showLater();
+});
+table.addEventListener("change", async (event) => {
+  if (event.target.name !== "pin") return;
+  const fields = togglePin(event.target);
+  for (const one of table.querySelectorAll("[name=pin]")) one.checked = fields.getAll("pin").includes(one.value);
+  state = String(fields);
+  const found = await read(fields, 0).catch(() => null);
+  if (found && state === String(fields)) showPinned(found.pinned);
+});
+document.addEventListener("click", (event) => {
+  const link = event.target.closest("a[href]");
+  if (!link || event.button || event.ctrlKey || event.metaKey || event.shiftKey || link.origin !== location.origin || link.pathname !== "/") return;
+  if (!link.closest(".filters, thead, #outcome, #compare, #count")) return;
+  event.preventDefault();
+  const fields = new URLSearchParams(link.search);
+  fill(fields);
+  keepPins(fields);
+  show();
+});
+
+// Pins are boxes in the table; the boxes of rows that are not drawn are kept as hidden fields of the form.
+function keepPins(fields) {
+  document.getElementById("pinned").replaceChildren();
+  for (const one of body.querySelectorAll("[name=pin]")) one.checked = false;
+  for (const one of form.querySelectorAll("input[type=hidden][name=pin]")) one.remove();
+  for (const id of fields.getAll("pin")) form.append(element("input", { type: "hidden", name: "pin", value: id }));
+}
+
+window.addEventListener("popstate", () => {
+  const fields = new URLSearchParams(location.search);
+  fill(fields);
+  keepPins(fields);
+  show({ push: false });
+});
+let waits = false;
+document.addEventListener("scroll", () => {
+  if (waits) return;
+  waits = true;
+  requestAnimationFrame(() => {
+    waits = false;
+    draw();
+  });
+}, { capture: true, passive: true });
+window.addEventListener("resize", () => draw(true));
+slider.hidden = false;
+showSlider();
+if (new URLSearchParams(location.search).has("page")) history.replaceState(null, "", location.href);
+else show({ push: false });

@@ -1,0 +1,59 @@
+"""The rows of the board's aggregated table, for the pages: what a row shows beside its request and its scores.
+
+A row has the columns of `leaderboard.columns`. The newest evaluation of a request lies under the request's path; rows
+of earlier commits, and of other programs, lie under an id of their own.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from redis import Redis
+
+from redis_state.keys import Keys
+from redis_state.redis import text
+
+Row = dict[str, Any]
+_CHUNK = 2_000
+
+
+class TableRows:
+    """The rows of one board's table."""
+
+    def __init__(self, redis: Redis, keys: Keys) -> None:
+        self._redis = redis
+        self._keys = keys
+
+    def find(self, paths: Iterable[str]) -> dict[str, Row]:
+        """The rows of the newest evaluations of the requests at `paths`, as far as there are any. One round trip."""
+        wanted = list(paths)
+        values = self._redis.hmget(self._keys.table_rows, wanted) if wanted else []
+        return {path: json.loads(raw) for path, raw in zip(wanted, values, strict=True) if raw is not None}
+
+    def others(self) -> dict[str, Row]:
+        """The rows of earlier commits and of other programs, by id. One round trip."""
+        return {text(at): json.loads(raw) for at, raw in self._redis.hgetall(self._keys.other_table_rows).items()}
+
+    def version(self) -> str:
+        """A number that changes with the other rows. One round trip."""
+        return text(self._redis.get(self._keys.other_table_rows_version) or b"")
+
+    def write(self, newest: Mapping[str, Row], others: Mapping[str, Row]) -> list[str]:
+        """Replace all rows; return the paths of requests whose row was added, changed or removed."""
+        changed = self._replace(self._keys.table_rows, newest)
+        if self._replace(self._keys.other_table_rows, others):
+            self._redis.incr(self._keys.other_table_rows_version)
+        return changed
+
+    def _replace(self, key: str, rows: Mapping[str, Row]) -> list[str]:
+        stored = {text(at): text(raw) for at, raw in self._redis.hgetall(key).items()}
+        wanted = {at: json.dumps(row, separators=(",", ":")) for at, row in rows.items()}
+        changed = [at for at, raw in wanted.items() if stored.get(at) != raw]
+        gone = [at for at in stored if at not in wanted]
+        for start in range(0, len(changed), _CHUNK):
+            self._redis.hset(key, mapping={at: wanted[at] for at in changed[start : start + _CHUNK]})
+        if gone:
+            self._redis.hdel(key, *gone)
+        return [*changed, *gone]

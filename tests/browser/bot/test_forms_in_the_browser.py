@@ -1,0 +1,139 @@
+"""People check and submit models in headless Chromium: with a script and without, with axe, in light and dark."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import pytest
+import redis
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, ViewportSize, expect
+
+from bot.probe import Probe
+from bot.web.incoming import client_name
+from steward.valkey import Valkey
+from tests.support.board.sign_in import SignInSite, signing
+
+pytestmark = pytest.mark.browser
+DESK, PHONE = ViewportSize(width=1200, height=900), ViewportSize(width=360, height=740)
+LOOKS: tuple[tuple[ViewportSize, Literal["light", "dark"]], ...] = ((DESK, "light"), (PHONE, "dark"))
+
+
+@pytest.fixture(scope="module")
+def lasting_site(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey, probe: Probe) -> Iterator[SignInSite]:
+    """A board that runs."""
+    with (
+        redis.Redis.from_url(valkey.url) as connection,
+        signing(tmp_path_factory.mktemp("forms"), connection, valkey.url, probe) as made,
+    ):
+        yield made
+
+
+@pytest.fixture
+def site(lasting_site: SignInSite) -> SignInSite:
+    """The board, whose limit of checks nobody has used."""
+    context = lasting_site.stand.context
+    context.redis.delete(context.keys.asked(client_name("127.0.0.1")), context.keys.asked("all"))
+    return lasting_site
+
+
+@pytest.fixture
+def tab(browser: Browser, site: SignInSite) -> Iterator[Page]:
+    """A tab in which nothing is blocked or fails."""
+    context = browser.new_context(base_url=site.url, viewport=DESK)
+    page, complaints = context.new_page(), list[str]()
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", lambda said: complaints.append(said.text) if "Content Security Policy" in said.text else None)
+    yield page
+    context.close()
+    assert complaints == []
+
+
+def sign_in(page: Page, who: str, start: str) -> None:
+    """Sign in from the page `start`, which asks for it, and come back to it."""
+    page.goto(start)
+    page.get_by_role("link", name="Sign in").last.click()
+    page.get_by_role("button", name=f"Authorize as {who}").click()
+
+
+def look(page: Page, tmp_path: Path, name: str) -> None:
+    """Take pictures of the page at a desk by day and on a phone by night; axe-core finds nothing serious on it."""
+    pictures = Path(os.environ.get("STEWARD_SCREENSHOTS") or tmp_path)
+    for size, colours in LOOKS:
+        page.set_viewport_size(size)
+        page.emulate_media(color_scheme=colours)
+        page.screenshot(path=pictures / f"{name}-{colours}.png", full_page=True)
+        assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), name
+        found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
+        faults = [
+            f"{one['id']}: {', '.join(str(node['target'][0]) for node in one['nodes'][:3])}"
+            for one in found
+            if one["impact"] in ("serious", "critical")
+        ]
+        assert faults == [], f"{name}, {colours}"
+    page.set_viewport_size(DESK)
+    page.emulate_media(color_scheme="light")
+
+
+def test_a_check_follows_the_form(tab: Page, tmp_path: Path) -> None:
+    """Once a model is named the outcome appears, what was guessed is filled in, and the address can be shared."""
+    tab.goto("/check")
+    tab.get_by_label("Model", exact=True).fill("ada/pickled")
+    tab.keyboard.press("Tab")
+    outcome = tab.locator("#outcome")
+    expect(outcome).to_contain_text("ada/pickled would not be accepted")
+    expect(outcome).to_contain_text("Convert the weights to safetensors")
+    expect(tab.get_by_label("Precision")).to_have_value("bfloat16")
+    expect(tab.locator("#hint-weight_type")).to_contain_text("Guessed, according to")
+    look(tab, tmp_path, "check-refused")
+    tab.get_by_label("Model", exact=True).fill("ada/good")
+    tab.keyboard.press("Tab")
+    expect(outcome).to_contain_text("ada/good would be accepted")
+    look(tab, tmp_path, "check-accepted")
+    shared = tab.url
+    tab.goto("/")
+    tab.goto(shared)
+    expect(outcome).to_contain_text("ada/good would be accepted")
+
+
+def test_a_person_submits_a_good_and_a_bad_model(tab: Page, tmp_path: Path) -> None:
+    """The bad one is told why, and the form comes back; the good one is followed to the page of its request."""
+    tab.goto("/submit")
+    look(tab, tmp_path, "submit-signed-out")
+    sign_in(tab, "ada", "/submit")
+    tab.get_by_label("Model", exact=True).fill("ada/pickled")
+    tab.keyboard.press("Tab")
+    expect(tab.locator("#outcome")).to_contain_text("ada/pickled would not be accepted")
+    expect(tab.get_by_role("radio", name="pretrained", exact=False).first).to_be_checked()
+    look(tab, tmp_path, "submit-refused")
+    tab.get_by_role("button", name="Submit", exact=True).click()
+    expect(tab.get_by_role("heading", name="It was not submitted")).to_be_visible()
+    look(tab, tmp_path, "submit-not-sent")
+    tab.get_by_role("link", name="Back to the form").click()
+    expect(tab.get_by_label("Model", exact=True)).to_have_value("ada/pickled")
+    tab.get_by_label("Model", exact=True).fill("ada/good")
+    tab.keyboard.press("Tab")
+    expect(tab.locator("#outcome")).to_contain_text("ada/good would be accepted")
+    look(tab, tmp_path, "submit-accepted")
+    tab.get_by_role("button", name="Submit", exact=True).dblclick()
+    expect(tab.get_by_role("heading", level=1)).to_have_text("ada/good", timeout=120_000)
+    assert "/requests/ada/good_eval_request_False_bfloat16_Original.json" in tab.url
+
+
+def test_a_keyboard_without_a_script_is_enough(browser: Browser, site: SignInSite) -> None:
+    """Enter looks at the model first: nothing is submitted that a person has not seen; then a button submits it."""
+    context = browser.new_context(base_url=site.url, viewport=DESK, java_script_enabled=False)
+    page = context.new_page()
+    sign_in(page, "bob", "/submit")
+    page.get_by_label("Model", exact=True).focus()
+    page.keyboard.type("ada/remote")
+    page.keyboard.press("Enter")
+    expect(page.locator("#outcome")).to_contain_text("ada/remote would not be accepted")
+    expect(page.get_by_label("Precision")).to_have_value("bfloat16")
+    page.get_by_role("button", name="Submit", exact=True).focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="It was not submitted")).to_be_visible()
+    context.close()

@@ -1,0 +1,181 @@
+"""The leaderboard in headless Chromium: search, filters, columns, pins, scrolling, shared addresses; also bare."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+import redis
+from playwright.sync_api import Browser, Page, expect
+
+from benchmarks.board import fill
+from redis_state.keys import Keys
+from steward.valkey import Valkey
+from tests.support.browser.served_site import ServedSite, serving
+
+pytestmark = pytest.mark.browser
+REQUESTS = 1_200
+
+
+@pytest.fixture(scope="module")
+def large(server: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedSite]:
+    """A board with about a thousand evaluations."""
+
+    def furnish(connection: redis.Redis, keys: Keys) -> None:
+        fill(connection, keys, REQUESTS)
+
+    with serving(server, tmp_path_factory.mktemp("large"), "ranked", furnish, suite="starter") as site:
+        yield site
+
+
+@pytest.fixture
+def tab(browser: Browser, large: ServedSite) -> Iterator[Page]:
+    """A new tab on the leaderboard; the browser reports no error."""
+    context = browser.new_context(base_url=large.address)
+    page = context.new_page()
+    errors = list[str]()
+    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto("/")
+    expect(page.locator("#rows tr.space")).to_have_count(2)
+    yield page
+    context.close()
+    assert errors == []
+
+
+def models(page: Page) -> list[str]:
+    """The models of the rows that are drawn."""
+    return page.locator("#rows th.model a").all_inner_texts()
+
+
+def shown(page: Page) -> int:
+    """The number of selected evaluations, as the page says."""
+    return int(page.locator("#count").inner_text().split(" ")[0].replace(",", ""))
+
+
+def test_filters_change_the_table_in_place_and_its_address(tab: Page, browser: Browser) -> None:
+    """The page is not loaded again; another reader who opens the address sees the same rows, and Back undoes it."""
+    tab.evaluate("window.same = true")
+    every = shown(tab)
+    tab.get_by_text("Filters", exact=True).click()
+    tab.locator("[name=type][value=chat]").check()
+    tab.get_by_label("Hide merges").check()
+    tab.get_by_label("from", exact=True).fill("7")
+    tab.locator("#q").fill("qwen3; llama; Hub License: mit")
+    expect(tab).to_have_url(re.compile(r"q=qwen3.*smallest=7"))
+    expect(tab.locator("#count")).not_to_contain_text(f"{every:,} of")
+    assert tab.evaluate("window.same")
+    assert all(re.search("qwen3|llama", name, re.IGNORECASE) for name in models(tab))
+    with browser.new_context(java_script_enabled=False) as other:
+        page = other.new_page()
+        page.goto(tab.url)
+        assert models(page) == models(tab)[: len(models(page))]
+        assert shown(page) == shown(tab)
+    tab.get_by_role("link", name="Reset").click()
+    expect(tab.locator("#count")).to_contain_text(f"{every:,} of")
+    tab.go_back()
+    expect(tab.locator("#q")).to_have_value("qwen3; llama; Hub License: mit")
+    expect(tab.get_by_label("Hide merges")).to_be_checked()
+    expect(tab.locator("#count")).not_to_contain_text(f"{every:,} of")
+
+
+def test_columns_are_chosen_and_the_average_is_of_those_that_are_shown(tab: Page) -> None:
+    """A hidden benchmark leaves the table and the average; the ranks follow."""
+    first = models(tab)[0]
+    tab.get_by_text("Columns", exact=True).click()
+    for name in ("Navigation", "Web of Lies", "Hub ❤️"):
+        tab.locator(".columns").get_by_label(name).uncheck()
+    expect(tab.get_by_role("columnheader", name="Average of 4")).to_be_visible()
+    expect(tab.get_by_role("columnheader", name="Navigation")).to_have_count(0)
+    row = tab.locator("#rows tr:not(.space)").first
+    scores = [float(text) for text in row.locator("td.score:not(.average)").all_inner_texts()]
+    assert len(scores) == 4
+    assert float(row.locator("td.average").inner_text()) == pytest.approx(sum(scores) / 4, abs=0.01)
+    assert models(tab)[0] != first
+
+
+def test_any_column_sorts_and_its_head_says_so(tab: Page) -> None:
+    """A click sorts, the best first; another one turns it round. The ranks stay those of the average."""
+    head = tab.get_by_role("columnheader", name="Word Sorting")
+    head.get_by_role("link").click()
+    expect(head).to_have_attribute("aria-sort", "descending")
+    at = tab.locator("thead th").all_inner_texts().index("Word Sorting ▼")
+
+    def values() -> list[float]:
+        return [float(text) for text in tab.locator(f"#rows tr:not(.space) td:nth-child({at + 1})").all_inner_texts()]
+
+    assert values() == sorted(values(), reverse=True)
+    head.get_by_role("link").click()
+    expect(head).to_have_attribute("aria-sort", "ascending")
+    assert values() == sorted(values())
+
+
+def test_a_reader_scrolls_through_all_rows(tab: Page) -> None:
+    """Rows load as they come into view; the last one has the last rank, and few are in the page at a time."""
+    count = shown(tab)
+    assert count > 900
+    tab.evaluate("document.querySelector('.board').scrollTop = 1e9")
+    expect(tab.locator("#rows td.rank").last).to_have_text(str(count))
+    assert tab.locator("#rows tr").count() < 400
+    tab.evaluate("document.querySelector('.board').scrollTop = 0")
+    expect(tab.locator("#rows td.rank").first).to_have_text("1")
+
+
+def test_three_models_are_pinned_and_compared(tab: Page) -> None:
+    """Pinned rows stay on top whatever is filtered, up to the page that compares them."""
+    names = models(tab)[:3]
+    for name in names:
+        tab.locator("#rows").get_by_label(f"Pin {name} to compare").check()
+        expect(tab.locator("#pinned").get_by_role("link", name=name)).to_be_visible()
+    tab.locator("#q").fill("no-such-model-at-all")
+    expect(tab.locator("#outcome")).to_contain_text("Nothing was found")
+    expect(tab.locator("#pinned tr")).to_have_count(3)
+    tab.locator("#pinned").get_by_label(f"Pin {names[1]} to compare").click()
+    expect(tab.locator("#pinned tr")).to_have_count(2)
+    tab.get_by_role("link", name="Compare the pinned models").click()
+    expect(tab.locator("thead th a").filter(has_text="/")).to_have_text([names[0], names[2]])
+    expect(tab.locator("tbody tr").filter(has_text="Average").locator("small")).to_have_count(1)
+    tab.get_by_label("Add a model by its name").fill(names[1])
+    tab.get_by_role("button", name="Add").click()
+    expect(tab.locator("thead th a").filter(has_text="/")).to_have_text([names[0], names[2], names[1]])
+
+
+def test_a_model_that_is_not_here_can_be_submitted(tab: Page) -> None:
+    """A name that is found nowhere leads to the check and the form."""
+    tab.locator("#q").fill("someone/brand-new-model")
+    expect(tab.get_by_role("link", name="Check it")).to_have_attribute("href", "/check?model=someone%2Fbrand-new-model")
+
+
+def test_the_search_is_continued_while_typing(tab: Page) -> None:
+    """Names of models, and values of a column, after what was typed before."""
+    tab.locator("#q").press_sequentially("gemma; Hub License: ap")
+    expect(tab.locator("#suggestions option").first).to_have_attribute("value", "gemma; Hub License: apache-2.0")
+
+
+def test_a_phone_shows_cards_of_one_height(tab: Page) -> None:
+    """Each evaluation is a card; nothing is wider than the screen, and the next cards load while scrolling."""
+    tab.set_viewport_size({"width": 360, "height": 740})
+    cards = tab.locator("#rows tr:not(.space)")
+    expect(cards.first).to_be_visible()
+    assert tab.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    boxes = [cards.nth(at).bounding_box() for at in range(3)]
+    assert len({round(box["height"]) for box in boxes if box}) == 1
+    tab.evaluate("window.scrollTo(0, document.body.scrollHeight / 2)")
+    expect(tab.locator("#rows td.rank").first).not_to_have_text("1")
+
+
+def test_without_a_script_the_table_has_pages(browser: Browser, large: ServedSite) -> None:
+    """The form filters, links sort and turn pages."""
+    with browser.new_context(base_url=large.address, java_script_enabled=False) as context:
+        page = context.new_page()
+        page.goto("/")
+        page.get_by_role("link", name="Next →").click()
+        expect(page.locator("#rows td.rank").first).to_have_text("51")
+        page.get_by_text("Filters", exact=True).click()
+        page.get_by_label("Only the best evaluation of each model").check()
+        page.locator("#q").fill("Qwen3")
+        page.get_by_role("button", name="Show").click()
+        assert all("Qwen3" in name for name in models(page))
+        page.get_by_role("columnheader", name="Model", exact=True).get_by_role("link").click()
+        assert models(page) == sorted(models(page), key=str.lower)

@@ -1,0 +1,169 @@
+"""`steward export eee`: files of Every Eval Ever, checked with its own schemas."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+import pytest
+import redis
+from huggingface_hub import CommitOperationAdd, HfApi
+from typer.testing import CliRunner
+
+from bot.probe import Probe
+from bot.results.every_eval_export import ExportReport, export
+from leaderboard.details import table_path
+from leaderboard.results import file_time, results_time
+from steward.cli import app
+from tests.support.board.board_driver import BOT, WORKER
+from tests.support.board.board_file import BOARD
+from tests.support.board.model_pages import MODEL, ModelPagesDriver, model_pages_board
+from tests.support.units.details_samples import sample
+from workers.publication.details import write_samples
+
+SCHEMAS = Path(__file__).parents[2] / "support" / "every_eval"
+TASK, SECRET = "starter_navigation", "starter_web_of_lies"
+
+
+@pytest.fixture
+def stand(tmp_path: Path, connection: redis.Redis, probe: Probe) -> Iterator[ModelPagesDriver]:
+    """A board with one evaluated model, whose details have the answers of two tasks."""
+    with model_pages_board(tmp_path / "hub", connection, probe) as made:
+        publish_answers(made, tmp_path)
+        yield made
+
+
+def publish_answers(stand: ModelPagesDriver, folder: Path) -> None:
+    """The worker's tables of two tasks, as it writes them; one answer has no score."""
+    (scores,) = stand.context.scores.all()
+    time = results_time(scores.results)
+    assert time is not None
+    lines = [sample(doc_id=1), sample(doc_id=2, acc_norm=0.0, target="1"), sample(doc_id=3, acc_norm="none")]
+    (folder / "samples.jsonl").write_bytes(b"\n".join(lines) + b"\n")
+    write_samples(folder / "samples.jsonl", folder / "table.parquet", ["acc_norm,none"])
+    data = (folder / "table.parquet").read_bytes()
+    adds = [CommitOperationAdd(table_path(task, file_time(time)), data) for task in (TASK, SECRET)]
+    repo = stand.context.board.repos.details(MODEL)
+    gpu = HfApi(stand.hub.url, token=WORKER)
+    gpu.create_commit(repo, adds, commit_message="Add answers", repo_type="dataset")
+
+
+def restrict(stand: ModelPagesDriver) -> None:
+    """One benchmark of the suite is restricted from now on."""
+    suite = stand.context.suite
+    benchmarks = tuple(each.model_copy(update={"restricted": each.source == SECRET}) for each in suite.benchmarks)
+    stand.context.suite = suite.model_copy(update={"benchmarks": benchmarks})
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder by its path."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def validator(name: str) -> Any:
+    """The validator of a published schema."""
+    return jsonschema_rs.validator_for(json.loads((SCHEMAS / name).read_text()))
+
+
+def check(files: dict[str, bytes]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The one record and its answers, after both schemas accepted them and they name each other."""
+    (path,) = [name for name in files if name.endswith(".json")]
+    record = json.loads(files[path])
+    validator("eval.schema.json").validate(record)
+    answers = validator("instance_level_eval.schema.json")
+    details = record.get("detailed_evaluation_results")
+    if details is None:
+        assert set(files) == {path}
+        return record, []
+    data = files[details["file_path"]]
+    rows = [json.loads(line) for line in data.splitlines()]
+    for row in rows:
+        answers.validate(row)
+    results = {result["evaluation_result_id"] for result in record["evaluation_results"]}
+    assert details["file_path"] == path.removesuffix(".json") + "_samples.jsonl"
+    assert (details["checksum"], details["total_rows"]) == (hashlib.sha256(data).hexdigest(), len(rows))
+    assert {row["evaluation_id"] for row in rows} == {record["evaluation_id"]}
+    assert {row["evaluation_result_id"] for row in rows} <= results
+    return record, rows
+
+
+def test_an_evaluation_is_a_valid_record_and_always_the_same(stand: ModelPagesDriver, tmp_path: Path) -> None:
+    """Raw scores with their tasks, the model's commit and precision; the board is a third party."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    assert export(stand.context, first, with_samples=False) == ExportReport(evaluations=1)
+    assert export(stand.context, second, with_samples=False) == ExportReport(evaluations=1)
+    assert files_of(first) == files_of(second)
+    (path,) = files_of(first)
+    assert path.startswith("data/demo/ada/plain/") and len(Path(path).stem) == 36
+    record, _ = check(files_of(first))
+    assert (record["model_info"]["id"], record["model_info"]["developer"]) == (MODEL, "ada")
+    assert record["source_metadata"]["evaluator_relationship"] == "third_party"
+    assert record["source_metadata"]["source_type"] == "documentation"
+    assert record["source_metadata"]["additional_details"]["results"].startswith(
+        f"{stand.hub.url}/datasets/board/results/"
+    )
+    details = record["model_info"]["additional_details"]
+    assert (details["precision"], details["revision"]) == ("float32", stand.ada.model_info(MODEL).sha)
+    results = {result["evaluation_result_id"]: result for result in record["evaluation_results"]}
+    assert set(results) == set(stand.context.suite.tasks)
+    assert results[TASK]["score_details"] == {
+        "score": 0.75,
+        "details": {"benchmark": "Navigation", "normalised": "50.0"},
+    }
+    assert results[TASK]["source_data"]["hf_repo"] == "steward-suites/starter"
+
+
+def test_answers_of_restricted_benchmarks_are_left_out(stand: ModelPagesDriver, tmp_path: Path) -> None:
+    """With samples the answers of public tasks are written; scores of a restricted benchmark stay."""
+    report = export(stand.context, tmp_path / "all", with_samples=True)
+    assert (report.evaluations, report.samples) == (1, 4)
+    restrict(stand)
+    report = export(stand.context, tmp_path / "out", with_samples=True)
+    assert (report.evaluations, report.samples) == (1, 2)
+    record, rows = check(files_of(tmp_path / "out"))
+    assert record["source_metadata"]["source_type"] == "evaluation_run"
+    assert SECRET in {result["evaluation_result_id"] for result in record["evaluation_results"]}
+    assert {row["evaluation_name"] for row in rows} == {TASK}
+    assert [(row["sample_id"], row["evaluation"]) for row in rows] == [
+        ("1", {"score": 1.0, "is_correct": True}),
+        ("2", {"score": 0.0, "is_correct": False}),
+    ]
+    assert rows[0]["input"]["choices"] == [" Yes", " No"] and rows[0]["output"]["raw"] == [" Yes"]
+
+
+def test_answers_that_not_everybody_can_read_are_left_out(stand: ModelPagesDriver, tmp_path: Path) -> None:
+    """A private details repo gives a record without answers."""
+    repo = stand.context.board.repos.details(MODEL)
+    HfApi(stand.hub.url, token=WORKER).update_repo_settings(repo, private=True, repo_type="dataset")
+    assert export(stand.context, tmp_path / "out", with_samples=True) == ExportReport(evaluations=1)
+    check(files_of(tmp_path / "out"))
+
+
+def test_a_flagged_model_is_left_out(stand: ModelPagesDriver, tmp_path: Path) -> None:
+    """Its results are named with the reason, and no file is written."""
+    stand.ask(f"/flag other {MODEL} it was trained on the test set", stand.form)
+    stand.sync_flags()
+    report = export(stand.context, tmp_path / "out", with_samples=False)
+    assert (report.evaluations, set(report.left_out.values())) == (0, {"the model is flagged"})
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_command_writes_the_same_and_says_how_many(
+    stand: ModelPagesDriver, tmp_path: Path, valkey_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`steward export eee --out DIR --samples`, with `--json` for programs."""
+    (tmp_path / "board.yaml").write_text(BOARD)
+    settings = {"STEWARD_BOT_TOKEN": BOT, "HF_ENDPOINT": stand.hub.url, "REDIS_URL": valkey_url}
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    words = ["export", "eee", "--out", str(tmp_path / "out"), "--board", str(tmp_path / "board.yaml"), "--samples"]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.output
+    assert "Wrote 1 evaluations and 4 answers" in done.output
+    check(files_of(tmp_path / "out"))
+    again = CliRunner().invoke(app, [*words, "--json"])
+    assert json.loads(again.output.splitlines()[-1]) == {"evaluations": 1, "samples": 4, "left_out": {}}

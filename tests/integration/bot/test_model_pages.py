@@ -1,0 +1,348 @@
+"""Scores on models' own pages: asked for by the owner, ranked by the benchmark, followed, closed, opened once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+import yaml
+from huggingface_hub import HfApi, parse_eval_result_entries
+
+from bot.core.context import model_page_key
+from bot.core.settings import BotSettings, SettingsError
+from bot.probe import Probe
+from bot.processes.sync_process import open_board_context
+from hub.comments import marked
+from leaderboard.effects import Effect, EffectMode
+from tests.support.board.board_file import BOARD
+from tests.support.board.discussion import Discussion
+from tests.support.board.model_pages import (
+    BENCHMARK,
+    FILE,
+    MODEL,
+    MODEL_PAGES,
+    SCORES,
+    ModelPagesDriver,
+    model_pages_board,
+)
+from tests.support.sizes import WHOLE
+
+PUBLISH, UNPUBLISH = f"/publish-scores {MODEL}", f"/unpublish-scores {MODEL}"
+
+
+@pytest.fixture
+def stand(tmp_path: Path, connection: redis.Redis, probe: Probe) -> Iterator[ModelPagesDriver]:
+    """A board that writes to models' pages, with one evaluated model."""
+    with model_pages_board(tmp_path, connection, probe) as made:
+        yield made
+
+
+def test_an_owner_asks_and_the_benchmark_ranks_the_model(stand: ModelPagesDriver) -> None:
+    """A submission alone writes nothing; the owner's command opens one pull request with the file, by its own token."""
+    assert stand.pulls() == [] and stand.rows() == []
+    assert f"[pull request #1]({stand.hub.url}/{MODEL}/discussions/1)" in stand.ask()
+    assert stand.rows() == [(MODEL, 75.0, 1)]
+    pull = stand.ada.get_discussion_details(MODEL, 1)
+    assert (pull.author, pull.title, pull.status) == ("scores", "Add scores of Demo", "open")
+    first = pull.events[0].content
+    assert "which `ada` asked for" in first and f"`{BENCHMARK}`, `navigation`" in first
+    (row,) = stand.ada.get_dataset_leaderboard(BENCHMARK)
+    assert row.source is not None and row.source["url"].startswith(f"{stand.hub.url}/datasets/board/results/blob/main/")
+    commit = str(stand.ada.model_info(MODEL).sha)
+    assert row.notes == f"2-shot, float32, commit {commit[:8]}"
+    data = stand.context.hub.read_file(stand.context.results, row.source["url"].partition("/main/")[2]).data
+    assert b'"acc_norm,none": 0.75' in data
+    (entry,) = parse_eval_result_entries(yaml.safe_load(_file(stand, "refs/pr/1")))
+    assert (entry.value, entry.source_name, entry.date) == (75.0, "Demo", "2026-11-24T12:00:00Z")
+
+
+def test_only_the_owner_can_ask(stand: ModelPagesDriver) -> None:
+    """Neither a stranger nor a maintainer nor the submitter, which the form is here, has a pull request opened."""
+    for api in (stand.bob, stand.form):
+        assert "Only the model's owner can use `/publish-scores`." in stand.ask(api=api)
+    assert "Only" in stand.ask(UNPUBLISH, stand.bob)
+    assert stand.pulls() == []
+
+
+def test_later_scores_are_a_commit_to_the_same_pull_request(stand: ModelPagesDriver) -> None:
+    """A new evaluation changes the value there; a sync without news commits nothing."""
+    stand.ask()
+    stand.evaluate_again(0.5)
+    assert stand.rows() == [(MODEL, 50.0, 1)]
+    commits = stand.ada.list_repo_commits(MODEL, revision="refs/pr/1")
+    assert [commit.title for commit in commits][:2] == ["Update scores of Demo", "Add scores of Demo"]
+    stand.follow()
+    assert len(stand.ada.list_repo_commits(MODEL, revision="refs/pr/1")) == len(commits)
+    assert stand.pulls() == [(1, "open")]
+
+
+def test_a_flag_closes_it_and_a_lifted_flag_does_not_open_it(stand: ModelPagesDriver) -> None:
+    """The row goes with the flag; after the flag an owner has to ask again, for the same pull request."""
+    stand.ask()
+    stand.ask(f"/flag other {MODEL} it was trained on the test set", stand.form)
+    stand.sync_flags()
+    assert stand.rows() == [] and stand.pulls() == [(1, "closed")]
+    assert "because the model is flagged on Demo" in _last_comment(stand, 1)
+    assert "is flagged on this leaderboard" in stand.ask()
+    stand.ask(f"/unflag {MODEL} it was an error", stand.form)
+    stand.sync_flags()
+    assert stand.pulls() == [(1, "closed")]
+    assert "pull request #1" in stand.ask()
+    assert stand.rows() == [(MODEL, 75.0, 1)]
+
+
+def test_what_the_owner_closed_stays_closed(stand: ModelPagesDriver) -> None:
+    """Neither new scores nor a command open it again, and no second one is opened; the owner can open it."""
+    stand.ask()
+    stand.ada.change_discussion_status(MODEL, 1, "closed")
+    stand.evaluate_again(0.5)
+    assert "was closed on its page, so I leave it closed" in stand.ask()
+    assert stand.pulls() == [(1, "closed")] and stand.rows() == []
+    stand.ada.change_discussion_status(MODEL, 1, "open")
+    stand.follow()
+    assert stand.rows() == [(MODEL, 50.0, 1)]
+
+
+def test_a_removal_closes_it(stand: ModelPagesDriver) -> None:
+    """The scores of a model that was taken off the board go from its page too."""
+    stand.ask()
+    stand.ask(f"/remove {MODEL} the weights were wrong", stand.form)
+    stand.settle()
+    assert stand.pulls() == [(1, "closed")]
+    assert "has no scores of this model any more" in _last_comment(stand, 1)
+    assert "There are no scores" in stand.ask()
+
+
+def test_the_owners_word_closes_and_opens_it(stand: ModelPagesDriver) -> None:
+    """`/unpublish-scores` closes it, and another `/publish-scores` opens the same one with the present scores."""
+    assert "no open pull request of mine" in stand.ask(UNPUBLISH)
+    stand.ask()
+    assert "I closed pull request #1" in stand.ask(UNPUBLISH)
+    assert stand.rows() == []
+    stand.evaluate_again(0.5)
+    assert stand.rows() == []
+    stand.ask()
+    assert stand.rows() == [(MODEL, 50.0, 1)] and stand.pulls() == [(1, "open")]
+
+
+def test_scores_that_are_there_already_are_left_alone(stand: ModelPagesDriver) -> None:
+    """A task that the model's repo, or another's open pull request, has a score of is not reported a second time."""
+    entry = [{"dataset": {"id": BENCHMARK, "task_id": "navigation"}, "value": 3}]
+    own = {"path_in_repo": ".eval_results/own.yaml", "path_or_fileobj": yaml.safe_dump(entry).encode()}
+    made = stand.bob.upload_file(repo_id=MODEL, **own, create_pr=True)
+    assert "has a score for each of these tasks already" in stand.ask()
+    assert [number for number, _ in stand.pulls()] == [made.pr_num]
+    stand.ada.change_discussion_status(MODEL, int(made.pr_num or 0), "closed")
+    stand.ask()
+    assert stand.rows() == [(MODEL, 75.0, 2)]
+    stand.ada.upload_file(repo_id=MODEL, **own)
+    stand.follow()
+    assert stand.pulls()[1] == (2, "closed")
+
+
+def test_at_most_so_many_are_opened_a_day(stand: ModelPagesDriver) -> None:
+    """Beyond the board's number the owner is told to ask again tomorrow; then it is opened."""
+    stand.context.board = stand.context.board.model_copy(update={"model_pages_a_day": 0})
+    assert "I open at most 0 such pull requests in 24 hours" in stand.ask()
+    assert stand.pulls() == []
+    stand.context.board = stand.context.board.model_copy(update={"model_pages_a_day": 1})
+    stand.ask()
+    assert stand.pulls() == [(1, "open")]
+
+
+@pytest.mark.parametrize("mode", [EffectMode.OFF, EffectMode.SHADOW])
+def test_without_the_effect_nothing_is_written(stand: ModelPagesDriver, mode: EffectMode) -> None:
+    """Off, or listed in shadow; the command says so."""
+    stand.context.board = stand.context.board.with_effect(Effect.MODEL_PR, mode)
+    assert "are off or in shadow on this leaderboard" in stand.ask()
+    stand.follow()
+    assert stand.pulls() == []
+    listed = [write.effect for write in stand.context.effects.shadow.read().things]
+    assert listed == (["model-pr"] if mode is EffectMode.SHADOW else [])
+
+
+def test_a_board_that_did_not_say_so_writes_none(stand: ModelPagesDriver) -> None:
+    """Without `model_pages` there is no client for it, and the command answers that."""
+    stand.context.board = stand.context.board.model_copy(update={"model_pages": {}})
+    stand.context.models_hub, was = None, stand.context.models_hub
+    assert "does not write scores to models' own pages" in stand.ask()
+    assert "does not write scores to models' own pages" in stand.ask(UNPUBLISH)
+    stand.follow()
+    assert stand.pulls() == []
+    stand.context.models_hub = was
+
+
+def test_a_second_one_is_closed(stand: ModelPagesDriver) -> None:
+    """Where the Hub opened two, the sync closes the newer one; another account's with the same marker is not ours."""
+    stand.ask()
+    body = marked("Scores.", stand.context.marker("model-page", MODEL))
+    file = {"path_in_repo": FILE, "path_or_fileobj": _file(stand, "refs/pr/1")}
+    for token in (SCORES, "hf_bob"):
+        api = HfApi(stand.hub.url, token=token)
+        api.upload_file(repo_id=MODEL, **file, commit_description=body, create_pr=True)
+    stand.follow()
+    assert stand.pulls() == [(1, "open"), (2, "closed"), (3, "open")]
+
+
+def test_a_merge_makes_no_new_commit_to_evaluate(stand: ModelPagesDriver) -> None:
+    """The owner merges it: the same weights under another commit are not evaluated again, other changes are."""
+    stand.ask()
+    stand.ada.merge_pull_request(MODEL, 1)
+    stand.follow()
+    assert stand.rows() == [(MODEL, 75.0, None)]
+    assert "you merged" in stand.ask()
+    answer = stand.ask(f"/resubmit {MODEL}")
+    assert "waits for an evaluation" not in answer and "at this precision; its status is `FINISHED`" in answer
+    stand.ada.upload_file(path_or_fileobj=b"new", path_in_repo="more.txt", repo_id=MODEL)
+    assert "waits for an evaluation" in stand.ask(f"/resubmit {MODEL}")
+
+
+def test_an_answer_that_was_lost_opens_one(stand: ModelPagesDriver) -> None:
+    """The Hub opens it and answers 500: the command runs again and finds it."""
+    stand.hub.state.faults.fail_after("POST /api/models/*/commit/*", times=1, status=500)
+    talk = Discussion(stand)
+    talk.say(PUBLISH)
+    for _ in range(3):
+        stand.time += 600
+        stand.work()
+    assert stand.pulls() == [(1, "open")] and "pull request #1" in talk.replies()[-1]
+
+
+def test_after_redis_was_lost_the_daily_pass_finds_what_changed(stand: ModelPagesDriver) -> None:
+    """Nothing stores which models have a pull request: each model with results is looked at, by one call."""
+    stand.ask()
+    column = stand.context.board.model_pages["Navigation"].model_copy(update={"unit": "fraction"})
+    stand.context.board = stand.context.board.model_copy(update={"model_pages": {"Navigation": column}})
+    stand.context.redis.flushall()
+    stand.tick()
+    stand.settle()
+    stand.time += 120
+    stand.work()
+    assert stand.rows() == [(MODEL, 0.75, 1)]
+    stand.calls.clear()
+    stand.context.mark(model_page_key("ada/loud"))
+    stand.work()
+    assert len(stand.calls) == 1
+
+
+class Killed(BaseException):
+    """The process is gone."""
+
+
+class Deadly(list[tuple[str, str]]):
+    """The calls of a bot that dies before the one of number `at`."""
+
+    def __init__(self, at: int) -> None:
+        super().__init__()
+        self.at = at
+
+    def append(self, call: tuple[str, str]) -> None:
+        if len(self) == self.at:
+            raise Killed
+        super().append(call)
+
+
+def dies(stand: ModelPagesDriver, at: int, act: Callable[[], object]) -> bool:
+    """Let `act` happen, and the bot die before its call number `at`; whether it did."""
+    stand.calls = Deadly(at)
+    try:
+        act()
+    except Killed:
+        return True
+    finally:
+        stand.calls = []
+    return False
+
+
+def revive(stand: ModelPagesDriver, talk: Discussion, *, amnesia: bool) -> None:
+    """Another process does the rest, with or without what Redis held."""
+    stand.context.redis.delete(stand.context.keys.dirty_leases)
+    if amnesia:
+        stand.context.redis.flushall()
+    for _ in range(3):
+        stand.time += 600
+        stand.settle()
+        talk.look()
+        stand.follow()
+
+
+@pytest.mark.timeout(1_800)
+@pytest.mark.parametrize("amnesia", [False, True])
+def test_killed_at_each_effect_there_is_one_pull_request(stand: ModelPagesDriver, amnesia: bool) -> None:
+    """Dead before any call from the command on, and again on the way of new scores and of a withdrawal."""
+    at, step, died = 0, 1 if WHOLE else 4, True
+    while died:
+        talk = Discussion(stand)
+        stand.ada.comment_discussion("board/requests", talk.number, comment=PUBLISH, repo_type="dataset")
+        died = dies(stand, at, talk.look)
+        revive(stand, talk, amnesia=amnesia)
+        assert [status for _, status in stand.pulls()].count("open") == 1, at
+        assert [value for _, value, _ in stand.rows()] == [75.0]
+        assert "pull request #" in talk.replies()[-1]
+        for number, _ in stand.pulls():  # for the next life there is none
+            stand.hub.state.threads.delete(*_owned(stand, number))
+        at += step
+
+
+@pytest.mark.timeout(1_800)
+def test_killed_on_the_way_of_new_scores_or_a_withdrawal_the_end_is_the_same(stand: ModelPagesDriver) -> None:
+    """Each write to an open pull request is made once, whichever call the process died before."""
+    stand.ask()
+    for words, rows, status in ((UNPUBLISH, [], "closed"), (PUBLISH, [75.0], "open")):
+        at, died = 0, True
+        while died:
+            talk = Discussion(stand)
+            stand.ada.comment_discussion("board/requests", talk.number, comment=words, repo_type="dataset")
+            died = dies(stand, at, talk.look)
+            revive(stand, talk, amnesia=False)
+            assert stand.pulls() == [(1, status)] and [value for _, value, _ in stand.rows()] == rows
+            stand.ask(PUBLISH if words == UNPUBLISH else UNPUBLISH)
+            at += 1 if WHOLE else 4
+        stand.ask(words)
+    column = stand.context.board.model_pages["Navigation"].model_copy(update={"unit": "fraction"})
+    pages = {"model_pages": {"Navigation": column}}
+    stand.context.board = stand.context.board.model_copy(update=pages)
+    stand.context.mark(model_page_key(MODEL))
+    at = 0
+    while dies(stand, at, stand.work):
+        stand.context.redis.delete(stand.context.keys.dirty_leases)
+        stand.context.mark(model_page_key(MODEL))
+        at += 1
+    assert stand.rows() == [(MODEL, 0.75, 1)]
+    titles = [commit.title for commit in stand.ada.list_repo_commits(MODEL, revision="refs/pr/1")]
+    assert titles.count("Update scores of Demo") == 1
+
+
+def test_a_process_does_not_start_with_half_a_setting(tmp_path: Path, valkey_url: str) -> None:
+    """A column that the suite has not, or the effect on without the token, ends the start with what to set."""
+    file = tmp_path / "board.yaml"
+    settings = BotSettings(board=file, redis_url=valkey_url, bot_token="hf_bot")
+    file.write_text(BOARD + MODEL_PAGES.replace("Navigation", "Sailing"))
+    with pytest.raises(SettingsError, match="Sailing"):
+        open_board_context(settings)
+    file.write_text(BOARD.replace("effects: on", "effects: {model-pr: on, others: on}") + MODEL_PAGES)
+    with pytest.raises(SettingsError, match="STEWARD_MODEL_PR_TOKEN"):
+        open_board_context(settings)
+    file.write_text(BOARD + MODEL_PAGES)
+    assert open_board_context(settings).models_hub is None
+
+
+def _file(stand: ModelPagesDriver, revision: str) -> bytes:
+    path = stand.ada.hf_hub_download(MODEL, FILE, revision=revision, local_dir=stand.hub.state.data / "read")
+    return Path(path).read_bytes()
+
+
+def _last_comment(stand: ModelPagesDriver, number: int) -> str:
+    events = stand.ada.get_discussion_details(MODEL, number).events
+    return str([event.content for event in events if event.type == "comment"][-1])
+
+
+def _owned(stand: ModelPagesDriver, number: int) -> tuple[Any, Any, Any]:
+    """What deletes one of the model's pull requests: repo, its owner, thread."""
+    state = stand.hub.state
+    repo = state.repos.get("model", MODEL)
+    assert repo is not None
+    return (repo, state.accounts.by_token("hf_ada"), state.threads.get(repo, number))

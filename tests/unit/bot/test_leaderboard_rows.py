@@ -1,0 +1,174 @@
+"""The leaderboard's columns select, rank and order as a plain loop over the rows does."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import pytest
+
+from bot.web.leaderboard_rows import SIZE_STEPS, LeaderboardRows, Selection
+from bot.web.request_row import RequestRow, TableFacts, facts_of, other_row
+from leaderboard.categories import ModelCategory
+from leaderboard.search import Value, fold, parse
+
+NAMES = ("IFEval", "BBH", "GPQA")
+
+
+def line(number: int, dice: random.Random) -> RequestRow:
+    """One evaluation with drawn values; several have the same model, and some lack a size or a benchmark."""
+    model = f"org-{number % 7}/model-{number % 40}"
+    scores = {name: float(dice.randrange(0, 100)) for name in NAMES if dice.random() > 0.05}
+    values: dict[str, Value] = {
+        "category": dice.choice(list(ModelCategory)).value,
+        "precision": dice.choice(("float16", "bfloat16", "4bit")),
+        "weights": "Original",
+        "licence": dice.choice(("mit", "apache-2.0", "")),
+        "architecture": "LlamaForCausalLM",
+        "base": "",
+        "revision": f"{number:040x}",
+        "average": float(dice.randrange(0, 30)),
+        "parameters": dice.choice((0.5, 3.0, 7.0, 70.0, None)),
+    }
+    facts = TableFacts(
+        likes=dice.choice((None, 3, 50)),
+        merged=dice.random() < 0.3,
+        moe=dice.random() < 0.2,
+        official=dice.random() < 0.2,
+        available=dice.random() > 0.1,
+        raw=tuple(scores[name] / 200 if name in scores else None for name in NAMES),
+    )
+    return RequestRow(f"{number}.json", model, fold(model), "finished", 0.0, values, benchmarks=scores, facts=facts)
+
+
+LINES = [line(number, random.Random(number)) for number in range(300)]
+FLAGGED = frozenset({"org-1/model-1", "org-2/model-2"})
+ROWS = LeaderboardRows(LINES, (FLAGGED, frozenset()), NAMES)
+SELECTIONS = [
+    Selection(),
+    Selection(flagged=True, deleted=True),
+    Selection(categories=("chat", "merge"), precisions=("4bit", "float16")),
+    Selection(smallest=3.0, largest=7.0),
+    Selection(merges=False, experts=False, official=True),
+    Selection(per_model=True, sort="BBH"),
+    Selection(benchmarks=("IFEval", "GPQA"), sort="model", rising=True),
+    Selection(raw=True, sort="likes"),
+    Selection(query="model-1; Hub License: mit", sort="parameters"),
+    Selection(query="Average: >= 20; #Params: 7", sort="rank"),
+    Selection(query="Flagged: yes"),
+    Selection(query="nonsense: 1"),
+]
+
+
+def average(row: RequestRow, selection: Selection) -> float:
+    """The average that a plain loop computes."""
+    names = [name for name in NAMES if name in selection.benchmarks] or list(NAMES)
+    if not selection.raw and len(names) == len(NAMES):
+        return row.average or 0.0
+    measured = zip(NAMES, row.facts.raw, strict=True)
+    raw = {name: 100 * value for name, value in measured if value is not None}
+    scores = raw if selection.raw else row.benchmarks
+    return sum(scores[name] for name in names) / len(names) if set(names) <= scores.keys() else math.nan
+
+
+def matches(row: RequestRow, selection: Selection) -> bool:
+    """Whether a plain loop shows the row."""
+    size, query = row.values["parameters"], parse(selection.query)
+    flagged = row.model in FLAGGED
+    asks_for_flags = any(term.column.key == "flagged" for term in query.terms)
+    named = not query.names or any(name in row.folded for name in query.names)
+    return (
+        not query.misread
+        and named
+        and all(term.fits({**row.values, "flagged": flagged}.get(term.column.key)) for term in query.terms)
+        and (not selection.categories or row.values["category"] in selection.categories)
+        and (not selection.precisions or row.values["precision"] in selection.precisions)
+        and (selection.smallest is None or (isinstance(size, float) and size >= selection.smallest))
+        and (selection.largest is None or (isinstance(size, float) and size <= selection.largest))
+        and (selection.merges or not (row.facts.merged or row.values["category"] == "merge"))
+        and (selection.experts or not row.facts.moe)
+        and (selection.flagged or asks_for_flags or not flagged)
+        and (selection.deleted or row.facts.available)
+        and (not selection.official or row.facts.official)
+    )
+
+
+@pytest.mark.parametrize("selection", SELECTIONS, ids=str)
+def test_a_selection_shows_what_a_plain_loop_shows(selection: Selection) -> None:
+    """The same rows, ranked by the average of the shown benchmarks among the selected ones."""
+    selected = ROWS.select(selection, parse(selection.query))
+    rows = [row for row in LINES if matches(row, selection)]
+    if selection.per_model:
+        best: dict[str, float] = {}
+        for row in rows:
+            best[row.model] = max(best.get(row.model, -1.0), average(row, selection))
+        assert sorted(LINES[at].model for at in selected.order) == sorted(best)
+        rows = [LINES[at] for at in selected.order]
+        assert all(average(row, selection) == best[row.model] for row in rows)
+    assert sorted(LINES[at].path for at in selected.order) == sorted(row.path for row in rows)
+    averages = [average(row, selection) for row in rows]
+    for at in selected.order:
+        own = average(LINES[at], selection)
+        expected = 0 if math.isnan(own) else 1 + sum(other > own for other in averages)
+        assert selected.ranks[at] == expected
+
+
+@pytest.mark.parametrize("rising", [False, True])
+@pytest.mark.parametrize("sort", ["average", "BBH", "parameters", "likes"])
+def test_rows_without_a_value_come_last(sort: str, rising: bool) -> None:
+    """In either direction; the others are in order."""
+    selection = Selection(sort=sort, rising=rising, flagged=True, deleted=True)
+    order = ROWS.select(selection).order
+    values = [ROWS.average[at] if sort == "average" else ROWS.numbers(sort)[at] for at in order]
+    known = [value for value in values if not math.isnan(value)]
+    assert known == sorted(known, reverse=not rising)
+    assert all(math.isnan(value) for value in values[len(known) :])
+
+
+def test_the_bars_above_the_size_filter_count_every_sized_row() -> None:
+    """A bar for each step, and none for rows of unknown size."""
+    assert len(ROWS.size_counts) == len(SIZE_STEPS)
+    assert sum(ROWS.size_counts) == sum(row.values["parameters"] is not None for row in LINES)
+
+
+def test_an_empty_board_has_no_rows() -> None:
+    """Nothing fails without rows."""
+    empty = LeaderboardRows([], (frozenset(), frozenset()), NAMES)
+    for selection in SELECTIONS:
+        assert len(empty.select(selection, parse(selection.query)).order) == 0
+    assert empty.models_like("a") == empty.values_like("licence", "m") == []
+    assert sum(empty.size_counts) == 0
+
+
+def test_suggestions_are_names_and_values_that_contain_what_was_typed() -> None:
+    """Each once; the best models, and the most frequent values, come first."""
+    assert set(ROWS.models_like("model-1")) <= {row.model for row in LINES}
+    assert ROWS.values_like("licence", "apa") == ["apache-2.0"]
+
+
+def test_a_row_of_the_table_becomes_an_evaluation() -> None:
+    """An earlier commit keeps its request; a row by another program has none; a row without scores is left out."""
+    row = {
+        "fullname": "ada/tiny",
+        "Average ⬆️": 31.5,
+        "Type": "💬 chat models (RLHF, DPO, IFT, ...)",
+        "#Params (B)": -1.0,
+        "Model sha": "a" * 40,
+        "MUSR": 12.5,
+        "MUSR Raw": 0.4,
+        "CO₂ cost (kg)": 0.0,
+        "Base Model": "ada/tiny",
+        "Flagged": True,
+    }
+    earlier = other_row("ada/tiny_eval_request_False_float16_Original.json@aaaa", row, ["MuSR"])
+    foreign = other_row("ada/tiny float16 Original@aaaa", row, ["MuSR"])
+    assert earlier is not None
+    assert foreign is not None
+    assert (earlier.path, foreign.path) == ("ada/tiny_eval_request_False_float16_Original.json", "")
+    assert earlier.values["category"] == "chat"
+    assert earlier.values["parameters"] is None
+    assert earlier.benchmarks == {"MuSR": 12.5}
+    facts = facts_of(row, ["MuSR"])
+    assert (facts.raw, facts.co2, facts.base_model) == ((0.4,), None, "")
+    assert LeaderboardRows([earlier, foreign], (frozenset(), frozenset()), NAMES).flagged.all()
+    assert other_row("x", {**row, "Average ⬆️": None}, ["MuSR"]) is None

@@ -1,0 +1,81 @@
+"""Listings of very many files: read as they come, in bounded memory, and not for ever."""
+
+from __future__ import annotations
+
+import json
+import tracemalloc
+from itertools import islice
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from hub import reads
+from hub.errors import TooLarge
+from hub.reads import Reads
+from hub.records import Repo
+from hub.retries import Retries
+
+REPO = Repo("dataset", "town/requests")
+
+
+class EndlessHub:
+    """A session whose Hub lists a thousand files a page, and always names a next page."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def send(self, _method: str, _path: str, **_options: Any) -> SimpleNamespace:
+        """The next page."""
+        numbers = range(self.calls * 1000, self.calls * 1000 + 1000)
+        self.calls += 1
+        items = [{"type": "file", "path": f"org{i:06}/some-model.json", "oid": f"{i:040x}", "size": 1} for i in numbers]
+        headers = {"link": f'<https://hub/api/tree?cursor={self.calls}>; rel="next"'}
+        return SimpleNamespace(status=200, headers=headers, json=lambda: json.loads(json.dumps(items)))
+
+
+@pytest.fixture
+def hub() -> EndlessHub:
+    """The Hub."""
+    return EndlessHub()
+
+
+@pytest.fixture
+def listing(hub: EndlessHub) -> Reads:
+    """A client of it."""
+    return Reads(hub, Retries())  # type: ignore[arg-type]  # the part of a session that reads use
+
+
+def test_files_are_read_page_by_page(hub: EndlessHub, listing: Reads) -> None:
+    """The iteration calls the Hub for a page when it gets there, and holds no page before it."""
+    files = listing.each_file(REPO)
+    assert hub.calls == 0
+    assert next(files).path == "org000000/some-model.json"
+    assert hub.calls == 1
+    tracemalloc.start()
+    try:
+        assert sum(1 for _ in islice(files, 50_000)) == 50_000
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 5_000_000
+
+
+def test_a_listing_without_end_is_too_large(hub: EndlessHub, listing: Reads, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A list has a bound, and so has an iteration: a Hub that sends entries for ever is read no further."""
+    monkeypatch.setattr(reads, "MAX_LISTED", 3_000)
+    monkeypatch.setattr(reads, "MAX_ITERATED", 5_000)
+    with pytest.raises(TooLarge, match=r"town/requests has more than 3,000 files\."):
+        listing.list_files(REPO)
+    assert hub.calls == 4
+    with pytest.raises(TooLarge, match="5,000 files and folders"):
+        list(listing.each_file(REPO))
+
+
+def test_a_page_that_names_itself_as_the_next_is_no_listing(listing: Reads, hub: EndlessHub) -> None:
+    """Pages in a circle are a response that cannot be."""
+    hub.send = lambda *_, **__: SimpleNamespace(  # type: ignore[method-assign]
+        headers={"link": '<https://hub/api/tree?cursor=1>; rel="next"'}, json=list
+    )
+    with pytest.raises(reads.Garbled, match="circle"):
+        listing.list_files(REPO)

@@ -1,0 +1,88 @@
+"""Records of Every Eval Ever from results of other suites and other programs, checked with the published schema."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+import pytest
+
+from leaderboard.evaluations import Evaluation, measure
+from leaderboard.every_eval import ExportSource, read_evaluation, record, record_path, sample_record
+from leaderboard.requests import Request, parse_request
+from leaderboard.results import results_time
+from leaderboard.suites import find_suite
+
+SCHEMA = Path(__file__).parents[2] / "support" / "every_eval" / "eval.schema.json"
+SUITE = find_suite("open-llm-v2")
+SOURCE = ExportSource("open-llm", "Open LLM", "open-llm", "https://hub/open-llm", "https://hub/results")
+RESULTS = "org/lion/results_2024-06-12T10-00-00.123456.json"
+
+
+def harness(**more: Any) -> dict[str, Any]:
+    """What the harness alone writes: every task and group with the suite's metrics."""
+    results: dict[str, Any] = {}
+    for benchmark in SUITE.benchmarks:
+        for name in (benchmark.source, *(task.name for task in benchmark.tasks)):
+            results[name] = dict.fromkeys(benchmark.metrics, 0.5)
+    return {"results": results, "config": {"model_dtype": "torch.bfloat16", "model_sha": "a" * 40}, **more}
+
+
+def evaluation(data: bytes) -> Evaluation:
+    """The evaluation of a request with these results."""
+    name = "org/lion_eval_request_False_bfloat16_Original.json"
+    fields = {"model": "org/lion", "status": "FINISHED", "precision": "bfloat16", "weight_type": "Original"}
+    request = parse_request(name, json.dumps(fields).encode())
+    measured = measure(RESULTS, data, SUITE)
+    assert isinstance(request, Request) and measured is not None
+    return Evaluation(request, measured)
+
+
+def test_results_of_the_harness_alone_are_a_valid_record() -> None:
+    """A result per task, one per benchmark of several tasks; datasets where the file names them."""
+    dataset = SUITE.datasets[0].repo
+    first = SUITE.benchmarks[0].tasks[0].name
+    data = json.dumps(harness(lm_eval_version="0.4.2", configs={first: {"dataset_path": dataset}})).encode()
+    exported = read_evaluation(evaluation(data), data, SUITE)
+    assert exported is not None
+    made: Any = record(SOURCE, SUITE, exported, None)
+    jsonschema_rs.validator_for(json.loads(SCHEMA.read_text())).validate(made)
+    results: Any = {result["evaluation_result_id"]: result for result in made["evaluation_results"]}
+    assert made["eval_library"] == {"name": "lm_eval", "version": "0.4.2"}
+    assert results[first]["source_data"]["hf_repo"] == dataset
+    groups = {f"benchmark:{each.source}" for each in SUITE.benchmarks if len(each.tasks) > 1}
+    assert groups and set(results) == {*SUITE.tasks, *groups}
+    others = [result["source_data"]["source_type"] for key, result in results.items() if key != first]
+    assert set(others) == {"other"}
+
+
+def test_other_results_give_no_record() -> None:
+    """Results of another suite, or a file without a time in its name."""
+    data = json.dumps(harness()).encode()
+    assert read_evaluation(evaluation(data), b'{"results": {}}', SUITE) is None
+    assert results_time("org/lion/results_old.json") is None
+
+
+@pytest.mark.parametrize("model", ["data/lion", "org/con", "org/NUL.txt", "org/com1"])
+def test_names_that_paths_there_may_not_have_are_left_out(model: str) -> None:
+    """The format's own rule for portable names."""
+    assert record_path("demo", model, "x") is None
+    assert record_path("demo", "org/lion", "x") != record_path("demo", "org/lion", "y")
+    assert str(record_path("demo", "lion", "x")).startswith("data/demo/unknown/lion/")
+
+
+def test_an_answer_as_text_and_one_that_was_cut() -> None:
+    """A generated answer is the filtered text; columns that are no JSON any more lose their lists, not the row."""
+    row = {
+        **{"doc_id": 4, "prompt": "Q", "target": "42", "filter": "strict", "metrics": "{}", "score": 0.5},
+        "continuations": "[null]",
+        "answers": '["42"]',
+    }
+    made: Any = sample_record("id", "org/lion", "task", row)
+    assert made["output"] == {"raw": ["42"]} and "choices" not in made["input"]
+    assert made["evaluation"] == {"score": 0.5, "is_correct": False}
+    cut: Any = sample_record("id", "org/lion", "task", {**row, "answers": '["4 … [cut]', "continuations": "[nul"})
+    assert cut["output"] == {"raw": [""]}
+    assert sample_record("id", "org/lion", "task", {**row, "score": None}) is None

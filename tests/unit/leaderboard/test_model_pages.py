@@ -1,0 +1,103 @@
+"""Scores on models' own pages: what the board file has to say, and the file that a model's repo gets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+from huggingface_hub import eval_result_entries_to_yaml, parse_eval_result_entries
+
+from leaderboard.boards import BadBoard, parse_board, set_effect
+from leaderboard.effects import Effect, EffectMode
+from leaderboard.evaluations import MeasuredResults
+from leaderboard.model_pages import (
+    adds_only_scores,
+    best_precision,
+    eval_file,
+    file_path,
+    page_scores,
+    unknown_columns,
+)
+from leaderboard.results import BenchmarkScore, Scores
+from leaderboard.suites import find_suite
+from tests.support.board.board_file import BOARD
+
+COLUMN = {"dataset": "bench/riddles", "task_id": "navigation", "unit": "percent", "same_task": True}
+
+
+def board_text(**changes: Any) -> str:
+    """A board file with one column for models' pages; a change to None leaves the field out."""
+    column = {name: value for name, value in {**COLUMN, **changes}.items() if value is not None}
+    return BOARD + yaml.safe_dump({"model_pages": {"Navigation": column}})
+
+
+@pytest.mark.parametrize("same_task", [None, False])
+def test_a_column_that_is_not_said_to_be_that_task_is_refused(same_task: bool | None) -> None:
+    """The message names the column, and what to write."""
+    with pytest.raises(BadBoard, match=r"(?s)Navigation.*`same_task: true`.*navigation of bench/riddles"):
+        parse_board(board_text(same_task=same_task))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("unit", "points"), ("unit", None), ("dataset", "riddles"), ("task_id", ""), ("shots", 5)]
+)
+def test_other_wrong_fields_are_refused(name: str, value: Any) -> None:
+    """Each field is checked when the board file is read."""
+    with pytest.raises(BadBoard, match=name):
+        parse_board(board_text(**{name: value}))
+
+
+def test_the_columns_have_to_be_benchmarks_of_the_suite() -> None:
+    """A misspelt column is found at the start."""
+    suite = find_suite("starter")
+    assert unknown_columns(["Navigation", "Sailing"], suite) == ["Sailing"]
+
+
+@pytest.mark.parametrize("effects", ["effects: on", "effects: shadow", "effects: {edit: on, others: on}", ""])
+def test_the_effect_is_off_unless_the_board_file_names_it(effects: str) -> None:
+    """`on` for all, or for the others, does not include it; `steward effects set` names it."""
+    text = BOARD.replace("effects: on", effects)
+    assert parse_board(text).effects.mode(Effect.MODEL_PR) is EffectMode.OFF
+    named = parse_board(set_effect(text, Effect.MODEL_PR, EffectMode.ON))
+    assert named.effects.mode(Effect.MODEL_PR) is EffectMode.ON
+    assert named.effects.mode(Effect.EDIT) is parse_board(text).effects.mode(Effect.EDIT)
+
+
+def measured(path: str = "ada/lion/results_2026-11-24T12-00-00.5.json", **changes: Any) -> MeasuredResults:
+    """Results of two benchmarks."""
+    names = ("Boolean Expressions", "Navigation")
+    scores = Scores(tuple(BenchmarkScore(name, 0.123456789, 7.0, ()) for name in names), 7.0)
+    return MeasuredResults(path, scores, **{"precision": "bfloat16", "revision": "a" * 40, **changes})
+
+
+def entries(results: MeasuredResults, **changes: Any) -> list[Any]:
+    """The entries that the client reads in the file."""
+    board, suite = parse_board(board_text(**changes)), find_suite("starter")
+    scores = page_scores(board.model_pages, suite, results, title="Démo", source="https://hub/results.json")
+    return parse_eval_result_entries(yaml.safe_load(eval_file(scores)))
+
+
+def test_the_file_is_what_the_client_reads_and_writes() -> None:
+    """Only columns of the setting, with raw scores in its unit; dates stay text."""
+    (entry,) = entries(measured(chat_template=True))
+    assert (entry.dataset_id, entry.task_id, entry.value) == ("bench/riddles", "navigation", 12.3457)
+    assert (entry.date, entry.source_name, entry.source_url) == (
+        "2026-11-24T12:00:00Z",
+        "Démo",
+        "https://hub/results.json",
+    )
+    assert entry.notes == "2-shot, bfloat16, chat template, commit aaaaaaaa"
+    again = eval_result_entries_to_yaml([entry])
+    assert again[0]["value"] == 12.3457
+    (fraction,) = entries(measured("ada/lion/results_old.json", precision="", revision=""), unit="fraction")
+    assert (fraction.value, fraction.date, fraction.notes) == (0.123457, None, "2-shot")
+
+
+def test_paths_and_precisions() -> None:
+    """The file is named after the board; a precision that is not quantised comes first."""
+    assert file_path("open-llm") == ".eval_results/open-llm.yaml"
+    assert best_precision(["4bit", "float16", "bfloat16"]) == "bfloat16"
+    assert best_precision(["GPTQ", "8bit"]) == "8bit"
+    assert adds_only_scores([".eval_results/a.yaml"])
+    assert not adds_only_scores([]) and not adds_only_scores([".eval_results/a.yaml", "config.json"])
