@@ -288,6 +288,11 @@ def figures(boards: Boards) -> dict[str, Any]:
         "identical weights tie": all((boards.ranges[:, one] == boards.ranges[:, other]).all() for one, other in copies),
         "smallest standard error": float(boards.errors.min()),
         "standard error by standard deviation of the average": ratios[:, -1].round(3).tolist(),
+        "intervals of the average that hold the true score, percent, by model": (
+            100 * (np.abs(boards.scores - expected) <= Z * boards.errors)[:, :, -1].mean(axis=0)
+        )
+        .round(1)
+        .tolist(),
         "averages": expected[:, -1].round(2).tolist(),
         "expected less limit, of the average": (expected - limit)[:, -1].round(3).tolist(),
         "intervals that hold the limit, percent": covered(boards, limit),
