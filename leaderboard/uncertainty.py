@@ -9,8 +9,7 @@ They come from the graded questions of one evaluation, and follow each score as 
   clusters. Tasks are strata, and subjects inside a task (`Benchmark.stratum`).
 - A normalised score is 0 below the level of guessing. Near that level its error is that of max(0, x), x normal around
   the score: the limit of a bootstrap over clusters of the whole computation.
-- With fewer than FEW right or wrong answers, the error is wide enough to reach both ends of Wilson's interval. So no
-  error is 0.
+- With fewer than FEW right or wrong answers, the error follows from Wilson's interval. So no error is 0.
 
 A model's *influence vector* makes paired differences cheap: the influences on its average of all clusters, each added
 to one of 512 sums with a sign that depends on the cluster alone. The squared distance between two models' vectors is
