@@ -6,6 +6,7 @@ once, which takes longer than the commands themselves; each runs in a fork of th
 
 from __future__ import annotations
 
+import gc
 import json
 import multiprocessing
 import sys
@@ -40,11 +41,14 @@ def read_task_files_once() -> None:
 
 def run_each(files: list[Path]) -> int:
     """Run one after the other; the exit status, 1 as soon as one of them fails."""
+    gc.disable()  # the imports make a million objects, and no garbage
     import lm_eval.evaluator
     import lm_eval.models.huggingface  # noqa: F401
     import transformers.models.llama.modeling_llama  # noqa: F401  # the architecture of the model
 
     read_task_files_once()
+    gc.freeze()
+    gc.enable()
     for file in files:
         child = multiprocessing.get_context("fork").Process(target=run, args=[json.loads(file.read_text())])
         child.start()
