@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import sys
@@ -43,6 +44,9 @@ GROUPS = (
     status, submit, thread_verbs, unknown, up, verify, watch,
 )  # fmt: skip
 """The modules that add commands."""
+NEW_OBJECTS = 20_000
+"""New objects after which Python searches for garbage. Its default is 700: nearly all that a process makes at its start
+stays, and the searches take a tenth of the start."""
 PANELS = {
     "Begin": ("demo", "init", "up", "doctor", "adopt", "effects", "shadow", "completion"),
     "Run one process": ("serve", "sync", "schedule", "work"),
@@ -197,6 +201,7 @@ def main() -> None:
 
     Warnings and errors alone are logged, on standard error, so that a command's output stands alone.
     """
+    gc.set_threshold(NEW_OBJECTS)
     if COMPLETE in os.environ:
         completion_init()
     elif not {"-h", "--help", "--version"} & {*sys.argv}:  # these import nothing that they do not need
