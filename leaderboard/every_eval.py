@@ -184,8 +184,18 @@ def _result(
             "min_score": 0.0,
             "max_score": 1.0,
         },
-        "score_details": {"score": raw, "details": {"benchmark": benchmark.name, "normalised": str(normalised)}},
+        "score_details": {"score": raw, "details": _score_details(exported, benchmark, key, normalised)},
     }
+
+
+def _score_details(exported: ExportedEvaluation, benchmark: Benchmark, key: str, normalised: float) -> dict[str, str]:
+    """Return the normalised score, and its standard error where the result is that of the whole benchmark."""
+    details = {"benchmark": benchmark.name, "normalised": str(normalised)}
+    errors = exported.block.errors if exported.block is not None else {}
+    is_whole = key.removeprefix("benchmark:") == benchmark.source
+    if is_whole and benchmark.name in errors:
+        details["normalised_standard_error"] = str(errors[benchmark.name])
+    return details
 
 
 def _source_data(suite: Suite, exported: ExportedEvaluation, benchmark: Benchmark, key: str) -> JsonObject:

@@ -33,7 +33,7 @@ from leaderboard.rename_checks import RenameCheckLine
 from redis_state.board.decisions import Outcome
 
 KIND = "proposal"
-MIN_DIGEST_LENGTH = 7
+MIN_DIGEST_LENGTH, SHOWN_DIGEST = 7, 8
 What = Literal["rename", "remove", "restore", "cure"]
 State = Literal["open", "approved", "done", "undone", "rejected"]
 _OUTCOMES: Mapping[State, Outcome] = {
@@ -122,7 +122,7 @@ def post(
     if comment is None:
         return None
     if proposal.state == "open":
-        note(context, repo, thread, PLAN, part="plan", since=context.now())
+        note(context, repo, thread, PLAN, part="plan", since=context.now(), sha=proposal.digest[:SHOWN_DIGEST])
     return PostedProposal(comment, cause, _read(comment) or proposal)
 
 
@@ -136,7 +136,8 @@ def note_plans(context: BoardContext, repo: Repo, thread: Thread, *, decided: st
     ]
     if waiting and thread.status in ("open", "draft"):
         since = waiting[0].comment.created_at.timestamp()
-        note(context, repo, thread, PLAN, part="plan", since=since)
+        sha = waiting[0].proposal.digest[:SHOWN_DIGEST]
+        note(context, repo, thread, PLAN, part="plan", since=since, sha=sha)
     else:
         note(context, repo, thread, None, part="plan")
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from pydantic import AliasChoices, Field, SecretStr
 
 from leaderboard.boards import BadBoard, Board, parse_board
+from leaderboard.options import Effect, EffectMode
 from redis_state.errors import SecretMissing
 from redis_state.settings import SharedSettings, read_secret
 
@@ -91,9 +92,9 @@ class BotSettings(SharedSettings):
     )
 
     @property
-    def site_address(self) -> str:
-        """The address of the pages, without a slash at the end; "" where neither a setting nor a Space names it."""
-        host = self.space_host.split(",")[0].strip()
+    def pages_url(self) -> str:
+        """The address of the board's pages, without a slash at the end; empty if it is not known."""
+        host = self.space_host.partition(",")[0].strip()
         return self.public_url.rstrip("/") or (f"https://{host}" if host else "")
 
     def read_board(self) -> Board:
@@ -128,8 +129,11 @@ class BotSettings(SharedSettings):
         """The bot's token for the Hub. Raises SettingsError if there is none."""
         return _secret("STEWARD_BOT_TOKEN", self.bot_token, self.bot_token_file)
 
-    def token_for_models(self) -> str:
-        """The token for pull requests on models' repos. Raises SettingsError if there is none."""
+    def models_token(self, board: Board) -> str:
+        """The token for pull requests on models' repos; "" where `board` opens none. Raises SettingsError if it is
+        missing."""
+        if not board.model_pages or board.effects.mode(Effect.MODEL_PR) is EffectMode.OFF:
+            return ""
         return _secret("STEWARD_MODEL_PR_TOKEN", self.model_pr_token, self.model_pr_token_file)
 
     def secrets(self) -> tuple[str, ...]:

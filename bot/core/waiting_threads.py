@@ -26,7 +26,10 @@ PLAN, PULL = "plan to approve", "pull request"
 
 
 class WaitingThread(BaseModel):
-    """One thread that waits: since when (seconds since the epoch), and its probable topic."""
+    """One thread that waits: since when (seconds since the epoch), and its probable topic.
+
+    `sha` names the plan, or the checked commit, that a maintainer can approve.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -35,14 +38,22 @@ class WaitingThread(BaseModel):
     topic: str
     author: str
     since: float
+    sha: str = ""
 
-    def with_topic(self, topic: str) -> WaitingThread:
-        """This thread with another topic."""
-        return self.model_copy(update={"topic": topic})
+    def merged(self, topic: str, sha: str) -> WaitingThread:
+        """This thread with another topic and `sha`."""
+        return self.model_copy(update={"topic": topic, "sha": sha})
 
 
 def note(
-    context: BoardContext, repo: Repo, thread: Thread, topic: str | None, *, part: Part = "", since: float | None = None
+    context: BoardContext,
+    repo: Repo,
+    thread: Thread,
+    topic: str | None,
+    *,
+    part: Part = "",
+    since: float | None = None,
+    sha: str = "",
 ) -> None:
     """Put `thread` on the list because of `part` of it, or remove that part if it does not wait (`topic` None). One
     round trip."""
@@ -56,6 +67,7 @@ def note(
         "topic": topic,
         "author": thread.author_name,
         "since": thread.created_at.timestamp() if since is None else since,
+        "sha": sha,
     }
     context.redis.hset(context.keys.waiting_threads, key, json.dumps(fields))
 

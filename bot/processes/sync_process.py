@@ -23,8 +23,7 @@ from hub.budget import Commits
 from hub.client import Hub
 from leaderboard.boards import Board
 from leaderboard.model_pages import unknown_columns
-from leaderboard.options import Effect, EffectMode
-from leaderboard.suites import Suite, find_suite
+from leaderboard.suites import find_suite
 from redis_state import clock
 from redis_state.logs import configure_logs
 from redis_state.redis import connect
@@ -44,6 +43,11 @@ def open_board_context(settings: BotSettings) -> BoardContext:
     if board.repos.contents and not can_write():
         raise SettingsError(f"{MISSING} Or take `contents` out of the board file.")
     suite = find_suite(board.suite)
+    if unknown := unknown_columns(board.model_pages, suite):
+        raise SettingsError(
+            f"STEWARD_BOARD={settings.board}: model_pages names {', '.join(unknown)}, which is no benchmark of the "
+            f"suite {suite.name}."
+        )
     context = BoardContext(
         board=board,
         suite=suite,
@@ -53,29 +57,26 @@ def open_board_context(settings: BotSettings) -> BoardContext:
         redis=connect(settings.redis_url),
         now=clock.now,
         mirrors=settings.mirrors,
-        models_hub=_models_hub(settings, board, suite),
+        models_hub=_models_hub(settings, board),
+        pages_url=settings.pages_url,
     )
     context.ledger.budget.limits = Commits(hour=settings.commits_per_hour)
     context.probe.patience = settings.probe_patience
     return context
 
 
-def _models_hub(settings: BotSettings, board: Board, suite: Suite) -> Hub | None:
-    """The client for pull requests on models' repos; None where the board opens none. Raises SettingsError."""
-    if unknown := unknown_columns(board.model_pages, suite):
-        raise SettingsError(
-            f"STEWARD_BOARD={settings.board}: model_pages names {', '.join(unknown)}, which is no benchmark of the "
-            f"suite {suite.name}."
-        )
-    if not board.model_pages or board.effects.mode(Effect.MODEL_PR) is EffectMode.OFF:
-        return None
-    return Hub(settings.hf_endpoint, settings.token_for_models())
+def _models_hub(settings: BotSettings, board: Board) -> Hub | None:
+    """The client for pull requests on models' repos; None where the board opens none, or its token is not set here."""
+    is_set = settings.model_pr_token is not None or settings.model_pr_token_file is not None
+    token = settings.models_token(board) if is_set else ""
+    return Hub(settings.hf_endpoint, token) if token else None
 
 
 def run_sync(settings: BotSettings, *, timer: bool = True) -> None:
     """Sync until SIGTERM or Ctrl-C. Without `timer`, another process runs the scheduler (`run_schedule`)."""
     configure_logs(settings.log_level, as_json=settings.log_json)
     context = open_board_context(settings)
+    settings.models_token(context.board)  # other processes and commands do without it
     context.probe.warm()
     loops = [SyncLoop(context) for _ in range(LOOPS)]
     _run_until_signal(context, [*loops, *([Schedule(context)] if timer else [])])

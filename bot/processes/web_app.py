@@ -34,6 +34,7 @@ from bot.web.health import health_routes
 from bot.web.live import Live, live_routes
 from bot.web.maintain.access import RequireMaintainer
 from bot.web.maintain.api import maintain_api_routes
+from bot.web.maintain.commands import command_routes
 from bot.web.maintain.routes import maintain_routes
 from bot.web.maintain.views import MaintenanceReader
 from bot.web.metrics import metric_routes
@@ -76,7 +77,7 @@ def create_app(settings: BotSettings) -> WebApp:
     """The application. Raises RedisMissing or SettingsError, with a message for the operator, if it cannot run."""
     board, secrets, app_on_hub = settings.read_board(), settings.secrets(), app_of(settings)
     context = read_only_context(settings, board)
-    views = BoardReader(context, settings.site_address)
+    views = BoardReader(context)
     redis = connect_inbox(settings.redis_url)
 
     @asynccontextmanager
@@ -130,6 +131,7 @@ def _add_pages_and_api(app: WebApp, settings: BotSettings, views: BoardReader, v
         site_routes(views, frame),
         signin_routes(signing, frame),
         maintain_routes(require_maintainer, maintenance, frame),
+        command_routes(visitors, frame),
         static_routes(),
         live_routes(app.live),
     ):

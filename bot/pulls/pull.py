@@ -170,7 +170,8 @@ def _note_waiting(context: BoardContext, repo: Repo, seen: Thread, record: PullR
     waits = record is None or record.refused or record.result not in AUTHORS
     if record is not None and (record.situation.conflict or (record.situation.merges_itself and _is_mergeable(record))):
         waits = False
-    note(context, repo, seen, topic if waits and seen.status == "open" else None, part="pull")
+    sha = record.situation.head if record is not None and record.result == "passed" and not record.checking else ""
+    note(context, repo, seen, topic if waits and seen.status == "open" else None, part="pull", sha=sha)
 
 
 def _read(context: BoardContext, repo: Repo, number: int) -> tuple[Thread, list[FileChange] | None]:

@@ -157,6 +157,7 @@ class RequestSummaryView(ApiModel):
         description="whether its newest evaluation failed; a finished request keeps its earlier result",
     )
     access: Access = "public"
+    removed: bool = Field(default=False, description="whether it was taken off the board, and can be restored")
     from_before: bool = Field(default=False, description="whether it is older than Steward's adoption of the board")
 
 

@@ -98,6 +98,7 @@ def _summary(context: BoardContext, entry: IndexEntry, adopted: str, *, public: 
         failure=failure if shows_details else None,
         failed=_has_failed(entry),
         access=standing.access,
+        removed=standing.removed,
         from_before=standing.old,
     )
 

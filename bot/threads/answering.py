@@ -75,6 +75,17 @@ def answer_commands(context: BoardContext, registry: Registry, repo: Repo, threa
     return posted
 
 
+def run_command(
+    context: BoardContext, registry: Registry, source: CommentCommands, person: Person, *, resumed: bool
+) -> Section:
+    """Run the one command that a button of a page gave (`source.is_on_page`), and record it. Raises HubError."""
+    (command,) = source.commands
+    section = _executed(_section(context, registry, source, person, command, 0, resumed=resumed))
+    pass_by(EFFECT_DONE)
+    _record_sections(context, source, person, [section])
+    return section
+
+
 def _answer_comment(context: BoardContext, registry: Registry, source: CommentCommands, reply: Reply | None) -> int:
     """Answer the commands of one comment, if there are any. Return the number of replies posted."""
     comment = source.comment
@@ -191,7 +202,8 @@ def _call(
     if isinstance(target, Answer):
         return target
     about = {"model": target.model, "submitter": target.submitter}
-    person, roles = people.roles(context, person, **about, fresh=verb.irreversible, enough=verb.apart or verb.who)
+    fresh = verb.irreversible or source.is_on_page
+    person, roles = people.roles(context, person, **about, fresh=fresh, enough=verb.apart or verb.who)
     where = (source.place, source.repo, source.thread, source.comment, number)
     return Call(context, verb, arguments, *where, person, roles, target.model, target.entries, resumed)
 
@@ -255,7 +267,9 @@ def _decision_fields(
         "allowed": section.answer.allowed,
         "outcome": section.answer.outcome,
         "answer": str(section.text),
-        "thread": {"repo": f"{source.repo.kind}/{source.repo.id}", "number": source.thread.num},
+        "thread": None
+        if source.is_on_page
+        else {"repo": f"{source.repo.kind}/{source.repo.id}", "number": source.thread.num},
         "comment": source.comment.id,
         "number": section.call.number,
         "board": context.board.name,

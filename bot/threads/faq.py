@@ -25,6 +25,7 @@ class FaqEntry(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(pattern=r"^[a-z-]{3,40}$")
+    question: str = Field(default="", max_length=200, description="as the page /about shows it")
     asks: tuple[str, ...] = ()
     answer: str = Field(min_length=20, max_length=1_000)
 

@@ -38,8 +38,8 @@ def waiting_threads(context: BoardContext) -> list[WaitingThread]:
     for key, thread in noted.items():
         if key not in repeated:
             first = by_url.setdefault(thread.url, thread)
-            if first.topic == Topic.OTHER:
-                by_url[thread.url] = first.with_topic(thread.topic)
+            topic = thread.topic if first.topic == Topic.OTHER else first.topic
+            by_url[thread.url] = first.merged(topic, first.sha or thread.sha)
     return list(by_url.values())
 
 

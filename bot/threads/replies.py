@@ -56,6 +56,8 @@ class CommentCommands:
     place: CommandPlace
     comment: Comment
     commands: tuple[Command, ...] = ()
+    is_on_page: bool = False
+    """Whether a button of a page gave the command: `comment` is on no thread of the Hub."""
 
 
 def replies_in(context: BoardContext, thread: Thread) -> dict[str, Reply]:

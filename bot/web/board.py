@@ -70,10 +70,8 @@ class EvaluationScoresView(ApiModel):
 class BoardReader:
     """The readers of one board, which its pages share between threads."""
 
-    def __init__(self, context: BoardContext, address: str = "") -> None:
+    def __init__(self, context: BoardContext) -> None:
         self.context = context
-        self.address = address
-        """The address of these pages, if the settings name it."""
         self.table = RequestTable(context)
         self.pages = QueueReader(context)
         self.columns = [benchmark.name for benchmark in context.suite.benchmarks]

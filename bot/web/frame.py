@@ -6,7 +6,9 @@ run even if it were not escaped.
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import secrets
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib import resources
@@ -33,6 +35,7 @@ STATIC: Mapping[str, str] = {
     "icon.svg": "image/svg+xml",
 }
 FILES = {name: (resources.files("bot.web") / "static" / name).read_bytes() for name in STATIC}
+COMPRESSED = {name: gzip.compress(content, mtime=0) for name, content in FILES.items()}
 DIGESTS = {name: hashlib.sha256(content).hexdigest()[:12] for name, content in FILES.items()}
 FAULTS: Mapping[Fault, str] = {
     "submission": "The problem is in the submission.",
@@ -74,8 +77,11 @@ class Frame:
             lstrip_blocks=True,
         )
         self._templates.filters.update(time=time_tag, path=as_path, query=as_query, short=short)
-        self._templates.globals.update(PHASES=PHASES, FAULTS=FAULTS, WORDS=WORDS, static=static_address)
+        self._templates.globals.update(
+            PHASES=PHASES, FAULTS=FAULTS, WORDS=WORDS, static=static_address, new_key=new_key
+        )
         self._templates.globals.update(discussions=discussions, menu=menu)
+        self._templates.globals.update(owns=visitors.owns if visitors is not None else None)
         self._templates.globals.update(can_sign_in=self.visitors is not None, framed=bool(ancestors))
 
     def page(
@@ -98,7 +104,8 @@ class Frame:
 
     def _body(self, request: Request, name: str, **values: object) -> bytes:
         template = self._templates.get_template(f"{name}.html")
-        frame = {"board": self.title, "here": request.url.path, "back": _address(request)}
+        origin = str(request.base_url).rstrip("/")
+        frame = {"board": self.title, "here": request.url.path, "back": _address(request), "origin": origin}
         return template.render(**frame, **values).encode("utf-8", "replace")
 
 
@@ -132,8 +139,10 @@ def static_routes() -> APIRouter:
             return Response(status_code=404)
         is_current = request.url.query == DIGESTS[name]
         caching = "public, max-age=31536000, immutable" if is_current else "no-store"
-        headers = {"cache-control": caching, "x-content-type-options": "nosniff"}
-        return Response(FILES[name], headers=headers, media_type=STATIC[name])
+        headers = {"cache-control": caching, "x-content-type-options": "nosniff", "vary": "accept-encoding"}
+        if "gzip" not in request.headers.get("accept-encoding", ""):
+            return Response(FILES[name], headers=headers, media_type=STATIC[name])
+        return Response(COMPRESSED[name], headers={**headers, "content-encoding": "gzip"}, media_type=STATIC[name])
 
     return routes
 
@@ -141,6 +150,11 @@ def static_routes() -> APIRouter:
 def static_address(name: str) -> str:
     """The address of a static file."""
     return f"/static/{name}?{DIGESTS[name]}"
+
+
+def new_key() -> str:
+    """A key for one form: a click that comes twice has the same, and the form on the next page another."""
+    return secrets.token_urlsafe(12)
 
 
 def time_tag(at: str | None) -> Markup:

@@ -1,4 +1,4 @@
-"""The syncs that answer messages of the web server: checks, submissions, and actions of signed-in persons.
+"""The syncs that answer messages of the web server: checks, submissions, commands and actions of signed-in persons.
 
 A sync whose Hub fails is retried; meanwhile the sender waits, or asks again.
 
@@ -9,6 +9,7 @@ Race accepted: a person stops being a maintainer after their role was read. Waki
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Set
 from datetime import UTC, datetime
 from typing import Any
@@ -21,10 +22,12 @@ from bot.read_models.check_models import CheckResponse
 from bot.read_models.submit_models import SubmissionResponse
 from bot.requests.api_submission import DONE, carry_out
 from bot.requests.verb_check import check_model
-from leaderboard.roles import Role
+from bot.threads.page_commands import run_page_command
+from leaderboard.roles import WRITERS, Role
 from redis_state.board.mailbox import Mailbox
 from redis_state.board.messages import (
     CHECK_ANSWER_RETENTION,
+    NAMES_RETENTION,
     PENDING_RETENTION,
     ROLE_RETENTION,
     ApiSubmission,
@@ -32,10 +35,16 @@ from redis_state.board.messages import (
     Code,
     MaintainerAction,
     MaintainerActionResult,
+    NameAnswer,
+    NameQuestion,
+    PageCommand,
+    PageCommandResult,
 )
 from redis_state.clock import iso
 
 ALLOWED_ROLES = frozenset({Role.MAINTAINER})
+MAX_NAMES = 8
+"""Names of models that are suggested to a person who types one."""
 _REQUEST = "request:"
 
 
@@ -47,6 +56,14 @@ def sync_check(context: BoardContext, message_id: str) -> None:
         mailbox.answer(message_id, response, seconds=CHECK_ANSWER_RETENTION)
 
 
+def sync_names(context: BoardContext, message_id: str) -> None:
+    """Answer which models of the Hub have these words in their name: one call. Raises HubError."""
+    mailbox = Mailbox(context.redis, context.keys, NameQuestion, NameAnswer)
+    if (question := mailbox.unanswered(message_id)) is not None:
+        names = context.hub.models_named(question.words, limit=MAX_NAMES)
+        mailbox.answer(message_id, NameAnswer(names=names), seconds=NAMES_RETENTION)
+
+
 def sync_submission(context: BoardContext, message_id: str) -> None:
     """Execute the submission with this id and store the answer, unless that was done before."""
     mailbox = Mailbox(context.redis, context.keys, ApiSubmission, SubmissionResponse)
@@ -56,10 +73,24 @@ def sync_submission(context: BoardContext, message_id: str) -> None:
         mailbox.answer(message_id, response, seconds=submission.RETENTION if lasts else PENDING_RETENTION)
 
 
+def sync_page_command(context: BoardContext, message_id: str) -> None:
+    """Run the command with this id and store the answer, unless that was done before. Raises HubError."""
+    mailbox = Mailbox(context.redis, context.keys, PageCommand, PageCommandResult)
+    if (command := mailbox.unanswered(message_id)) is not None:
+        run = secrets.token_hex(8)
+        resumed = mailbox.settle(message_id, run) != run  # an earlier run began, and died or failed
+        mailbox.answer(message_id, run_page_command(context, command, resumed=resumed), seconds=command.RETENTION)
+
+
 def sync_maintainer_action(context: BoardContext, message_id: str) -> None:
     """Execute the action with this id and store the answer, unless that was done before. Raises HubError."""
     mailbox = Mailbox(context.redis, context.keys, MaintainerAction, MaintainerActionResult)
     if (action := mailbox.unanswered(message_id)) is None:
+        return
+    if action.what == "own":
+        is_owner = people.role_in(context, action.about, action.person, fresh=True) in WRITERS
+        owned = MaintainerActionResult(code="owner" if is_owner else "stranger")
+        mailbox.answer(message_id, owned, seconds=ROLE_RETENTION)
         return
     _, roles = people.roles(context, action.person, model="", submitter="", fresh=True, enough=ALLOWED_ROLES)
     if action.what == "look":

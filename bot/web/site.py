@@ -18,7 +18,20 @@ from bot.web.board import BoardReader
 from bot.web.exports import export_routes
 from bot.web.frame import Frame
 from bot.web.page import Page, page_routes
-from bot.web.pages import compare, flags, leaderboard, models, plots, queue, requests, results, threads, times, workers
+from bot.web.pages import (
+    about,
+    compare,
+    flags,
+    leaderboard,
+    models,
+    plots,
+    queue,
+    requests,
+    results,
+    threads,
+    times,
+    workers,
+)
 
 log = structlog.get_logger()
 
@@ -38,6 +51,7 @@ PAGES: tuple[Page[Any, Any], ...] = (
     threads.COMMANDS,
     threads.DECISIONS,
     threads.WAITING,
+    about.PAGE,
 )
 """Every page; those with a name in the menu are there in this order."""
 FIRST = ("Leaderboard", "Submit", "Queue", "About")

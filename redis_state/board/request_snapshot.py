@@ -8,6 +8,7 @@ from leaderboard.attempts import Failure
 from leaderboard.categories import read_category
 from leaderboard.jsontext import object_in
 from leaderboard.privacy import access_in_file, strictest
+from leaderboard.removals import REMOVED
 from leaderboard.requests import Access, Request, Status
 from leaderboard.times import read_time
 
@@ -39,6 +40,7 @@ class RequestSnapshot(BaseModel):
     licence: str = Field(default="", description="as the file has it; current front ends leave it out")
     causes: tuple[str, ...] = Field(default=(), description="causes of the newest reopenings")
     old: bool = Field(default=False, description="whether it is from before the board's adoption")
+    removed: bool = Field(default=False, description="whether its model was taken off the board, and can be restored")
 
     def with_access(self, access: Access) -> RequestSnapshot:
         """The same snapshot with another access."""
@@ -78,6 +80,7 @@ def snapshot_of(request: Request, known: Access = "public", *, old: bool = False
         licence=_display_field(request, "license"),
         causes=tuple(facts.causes[-MAX_CAUSES:]),
         old=old,
+        removed=status is Status.CANCELLED and isinstance((facts.model_extra or {}).get(REMOVED), dict),
     )
 
 

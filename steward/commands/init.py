@@ -88,6 +88,8 @@ def init(
                 board = _board(settings, hub, options, say, apply=apply)
                 for line in steps(hub, board, url=url, secret=secret, apply=apply):
                     say(line)
+                for line in benchmark(hub, board, apply=apply):
+                    say(line)
                 for line in rotated(hub, url=url, secret=secret, apply=apply) if new_secret else ():
                     say(line)
             except HubError as error:
@@ -199,6 +201,29 @@ def steps(hub: Hub, board: Board, *, url: str, secret: str, apply: bool) -> Iter
         if apply:
             hub.ensure_webhook(url, [watched], [hook.domain], secret)
         yield f"{'Created' if apply else 'Would create'} a webhook for the {hook.domain} events of {hook.repo.id}."
+
+
+def benchmark(hub: Hub, board: Board, *, apply: bool) -> Iterator[str]:
+    """Make the board's own question set a benchmark on the Hub, if the suite defines its tasks; yield a line for it."""
+    from hub.errors import BadRequest
+    from hub.records import Repo, WriteFile
+    from leaderboard.model_pages import BENCHMARK_FILE, benchmark_file
+    from leaderboard.suites import find_suite
+
+    suite = find_suite(board.suite)
+    source = suite.datasets[0].repo
+    repo = Repo("dataset", board.questions.get(source, source).partition("@")[0])
+    is_own = repo.id.partition("/")[0] == board.repos.requests.partition("/")[0]
+    if not (suite.own and is_own and hub.repo_exists(repo)) or hub.find_file(repo, BENCHMARK_FILE) is not None:
+        return
+    if apply:
+        file = WriteFile(BENCHMARK_FILE, benchmark_file(suite))
+        try:
+            hub.commit(repo, [file], "Describe the tasks", regular=[BENCHMARK_FILE])
+        except BadRequest as error:
+            yield f"The Hub does not accept {BENCHMARK_FILE} in the dataset {repo.id}: {error}"
+            return
+    yield f"{'Wrote' if apply else 'Would write'} {BENCHMARK_FILE} in the dataset {repo.id}: its tasks, for the Hub."
 
 
 def rotated(hub: Hub, *, url: str, secret: str, apply: bool) -> Iterator[str]:

@@ -26,7 +26,7 @@ WEB = (
     "OAUTH_CLIENT_SECRET",
     "STEWARD_OAUTH_CLIENT_SECRET",
 )
-SYNC = ("STEWARD_BOT_TOKEN",)
+SYNC = ("STEWARD_BOT_TOKEN", "STEWARD_MODEL_PR_TOKEN")
 WORK = ("STEWARD_WORKER_TOKEN",)
 PERSONAL_TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 """Tokens of the person at the shell, which no process gets."""
@@ -66,7 +66,7 @@ def up(
     with ExitStack() as stack:
         with sentences():
             settings = BotSettings()
-            settings.read_board(), settings.token(), settings.secrets(), app_of(settings)
+            settings.models_token(settings.read_board()), settings.token(), settings.secrets(), app_of(settings)
             settings.require_free_port()
             if not ({"redis_url", "redis_url_file"} & settings.model_fields_set and settings.redis_url):
                 server = stack.enter_context(locked(data / "redis", _say))

@@ -37,6 +37,7 @@ def examine(context: BoardContext, *, worker: Hub | None = None, switching_on: b
         ("rights", lambda: rights.bot_rights(context, on=on)),
         ("worker token", lambda: rights.worker_token(context, worker)),
         ("worker details", lambda: rights.worker_rights(context, worker)),
+        ("models token", lambda: rights.models_token(context)),
         ("logs", lambda: rights.readable_logs(context)),
         ("details", lambda: rights.details(context)),
         ("webhooks", lambda: _webhooks(context)),

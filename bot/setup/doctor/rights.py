@@ -8,6 +8,7 @@ from hub.client import Hub
 from hub.errors import BadToken, Denied, HubError, NotFound, RepoNotFound
 from hub.records import Repo, WriteFile
 from hub.rights import TALK, WRITE, rights_of
+from leaderboard.options import Effect, EffectMode
 
 NEVER = "0" * 40
 """A commit id that no branch has: a commit with this parent never lands."""
@@ -91,6 +92,28 @@ def worker_rights(context: BoardContext, worker: Hub | None) -> Checks:
         yield Check("worker details", "error", f"Workers may not publish in {namespace}: every attempt is lost.", fix)
 
 
+def models_token(context: BoardContext) -> Checks:
+    """Whether the token for models' pages may open pull requests, and may write to none of the board's repos."""
+    if context.models_hub is None:
+        if context.board.model_pages and context.effects.mode(Effect.MODEL_PR) is not EffectMode.OFF:
+            words = "The token for models' pages is not set here, so its rights could not be checked."
+            fix = "Run this with STEWARD_MODEL_PR_TOKEN or STEWARD_MODEL_PR_TOKEN_FILE set."
+            yield Check("models token", "warning", words, fix)
+        return
+    rights = rights_of(context.models_hub)
+    if missing := rights.missing(f"{rights.name}/x", TALK):
+        fix = f"Add {' and '.join(missing)} for all repos to the token in STEWARD_MODEL_PR_TOKEN."
+        yield Check("models token", "error", f"The token of {rights.name} may open no pull request on models.", fix)
+    fix = "Give STEWARD_MODEL_PR_TOKEN a fine-grained token that may write in discussions alone."
+    for repo in shared(context):
+        if (answer := _write_attempt(context.models_hub, repo)) is not None:
+            yield Check("models token", "error", f"It seems that it may write to {repo.id}: {answer}", fix)
+            return
+    if not missing:
+        words = f"{rights.name} may open pull requests on models, and writes to none of the board's repos."
+        yield Check("models token", "ok", words)
+
+
 def readable_logs(context: BoardContext) -> Checks:
     """Who can read the logs, and whether logs that not everybody may read have a repo."""
     logs, private = context.logs, context.private_logs
@@ -120,7 +143,8 @@ def details(context: BoardContext) -> Checks:
         yield Check("details", "ok", f"The bot can read private repos of {namespace}.")
     else:
         words = f"The bot cannot read the private repos of {namespace}, with the details of gated or private models."
-        fix = "Make the bot a member of it with the role read, or take neither: `admission: {gated_models: false}`."
+        refuse = "`admission: {gated_models: false, private_models: false}`"
+        fix = f"Make the bot a member of {namespace} with the role read, or accept no such models: {refuse}."
         yield Check("details", "warning", words, fix)
 
 

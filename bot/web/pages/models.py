@@ -139,7 +139,7 @@ def _address_of(context: BoardContext, model: str) -> str:
 
 
 def _page_values(board: BoardReader, _query: ModelQuery, view: ModelResponse) -> Mapping[str, Any]:
-    title, address = board.context.board.title, board.address
+    title, address = board.context.board.title, board.context.pages_url
     return {
         "columns": board.columns,
         "chart": model_chart(view.compared),

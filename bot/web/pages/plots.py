@@ -113,7 +113,7 @@ def _page_values(board: BoardReader, query: PlotsQuery, _view: PlotsResponse) ->
     address = f"/charts/plots/{query.by}.svg?{filtered}"
     return {
         "chart": chart_context(plot.scatter, address),
-        "embed": f"{board.address}{address}width={WIDTHS[1]}",
+        "embed": f"{board.context.pages_url}{address}width={WIDTHS[1]}",
         "categories": ModelCategory,
         "kinds": {"parameters": "By parameters", "time": "Over time"},
     }

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import secrets
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -19,7 +18,7 @@ from starlette.concurrency import run_in_threadpool
 from bot.requests.api_submission import DONE
 from bot.web.answers import PRIVATE, CannotAnswer
 from bot.web.checks import Checks
-from bot.web.frame import Frame, as_query
+from bot.web.frame import Frame, as_query, new_key
 from bot.web.incoming import body_of, form_in
 from bot.web.pages.check import form_values, outcome_of
 from bot.web.submission_form import SubmissionForm, read_form
@@ -95,7 +94,7 @@ class SubmitPages:
             status=problem.status if problem is not None else 200,
             is_refused=error is not None,
             form_token=visitor.form_token,
-            key=secrets.token_urlsafe(12),
+            key=new_key(),
             categories=[
                 (category.value, category.symbol, category.explanation)
                 for category in ModelCategory

@@ -184,6 +184,7 @@ class WaitingThreadView(ApiModel):
     topic: str = Field(description="the topic that triage gave it")
     author: str
     since: str
+    sha: str = Field(default="", description="the plan, or the checked commit, that `/approve` can name")
 
 
 class WaitingThreadsResponse(ApiModel):
@@ -196,7 +197,12 @@ def threads_waiting(board: BoardReader, _query: NoQuery) -> WaitingThreadsRespon
     """Discussions that wait for a maintainer, the longest first."""
     views = [
         WaitingThreadView(
-            title=thread.title, url=thread.url, topic=thread.topic, author=thread.author, since=iso(thread.since)
+            title=thread.title,
+            url=thread.url,
+            topic=thread.topic,
+            author=thread.author,
+            since=iso(thread.since),
+            sha=thread.sha,
         )
         for thread in waiting_threads(board.context)[:MAX_WAITING]
     ]

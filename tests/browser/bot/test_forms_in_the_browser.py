@@ -16,6 +16,7 @@ from bot.probe import Probe
 from bot.web.incoming import client_name
 from steward.valkey import Valkey
 from tests.support.board.sign_in import SignInSite, signing
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.browser
 DESK, PHONE = ViewportSize(width=1200, height=900), ViewportSize(width=360, height=740)
@@ -81,6 +82,8 @@ def look(page: Page, tmp_path: Path, name: str) -> None:
 def test_a_check_follows_the_form(tab: Page, tmp_path: Path) -> None:
     """Once a model is named the outcome appears, what was guessed is filled in, and the address can be shared."""
     tab.goto("/check")
+    tab.get_by_label("Model", exact=True).press_sequentially("ada/pick")
+    expect(tab.locator("#models option")).to_have_attribute("value", "ada/pickled")
     tab.get_by_label("Model", exact=True).fill("ada/pickled")
     tab.keyboard.press("Tab")
     outcome = tab.locator("#outcome")
@@ -137,3 +140,34 @@ def test_a_keyboard_without_a_script_is_enough(browser: Browser, site: SignInSit
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="It was not submitted")).to_be_visible()
     context.close()
+
+
+def test_a_maintainer_decides_by_buttons(tab: Page, site: SignInSite, tmp_path: Path) -> None:
+    """Hold and cancel a request on its page; a stranger who signs in there sees no button."""
+    path = "ada/good_eval_request_False_8bit_Original.json"
+    site.stand.submit("ada/good", path=path, precision="8bit")
+    site.stand.context.mark("requests")
+    wait_until(lambda: site.stand.context.index.get(path).state == "waiting", seconds=120)
+    sign_in(tab, "bob", f"/requests/{path}")
+    expect(tab.get_by_role("heading", level=1)).to_have_text("ada/good")
+    expect(tab.get_by_text("What you can do")).to_have_count(0)
+    tab.get_by_role("button", name="Sign out").click()
+    sign_in(tab, "mia", f"/requests/{path}")
+    tab.get_by_text("Hold the request").first.click()
+    tab.get_by_label("Why, in a sentence that everyone can read", exact=True).fill("the licence is not clear")
+    look(tab, tmp_path, "buttons")
+    tab.get_by_role("button", name="Hold the request").dblclick()
+    expect(tab.get_by_text("Done.")).to_be_visible()
+    expect(tab.locator("#outcome")).to_contain_text("is on hold")
+    look(tab, tmp_path, "button-pressed")
+    tab.get_by_role("link", name="Back to the page").click()
+    expect(tab.locator("#state")).to_contain_text("On hold by mia: the licence is not clear")
+    tab.reload()
+    tab.get_by_text("Cancel the request").first.click()
+    tab.get_by_role("button", name="Cancel the request").focus()
+    tab.keyboard.press("Enter")
+    expect(tab.get_by_text("Done.")).to_be_visible()
+    tab.goto("/threads-waiting")
+    look(tab, tmp_path, "threads-waiting")
+    tab.goto("/mine")
+    look(tab, tmp_path, "mine")

@@ -10,13 +10,17 @@ import pytest
 import redis
 import yaml
 from huggingface_hub import HfApi, parse_eval_result_entries
+from pydantic import SecretStr
 
 from bot.core.context import model_page_key
 from bot.core.settings import BotSettings, SettingsError
 from bot.probe import Probe
 from bot.processes.sync_process import open_board_context
+from bot.setup.doctor.examining import examine
+from hub.client import Hub
 from hub.comments import marked
 from leaderboard.effects import Effect, EffectMode
+from tests.support.board.board_driver import BOT
 from tests.support.board.board_file import BOARD
 from tests.support.board.discussion import Discussion
 from tests.support.board.model_pages import (
@@ -211,6 +215,25 @@ def test_an_answer_that_was_lost_opens_one(stand: ModelPagesDriver) -> None:
     assert stand.pulls() == [(1, "open")] and "pull request #1" in talk.replies()[-1]
 
 
+def test_the_doctor_looks_at_the_token(stand: ModelPagesDriver) -> None:
+    """A token for discussions alone is as it should be; the bot's own, or one that may only read, is an error."""
+
+    def found() -> list[tuple[str, str]]:
+        return [(check.state, check.words) for check in examine(stand.context) if check.name == "models token"]
+
+    words = "scores may open pull requests on models, and writes to none of the board's repos."
+    assert found() == [("ok", words)]
+    good = stand.context.models_hub
+    for token, sentence in ((BOT, "may write to board/requests"), ("hf_reads", "may open no pull request")):
+        stand.context.models_hub = Hub(stand.hub.url, token)
+        ((state, told),) = found()
+        assert state == "error" and sentence in told
+        stand.context.models_hub.close()
+    stand.context.models_hub = None
+    assert [state for state, _ in found()] == ["warning"]
+    stand.context.models_hub = good
+
+
 def test_after_redis_was_lost_the_daily_pass_finds_what_changed(stand: ModelPagesDriver) -> None:
     """Nothing stores which models have a pull request: each model with results is looked at, by one call."""
     stand.ask()
@@ -325,9 +348,12 @@ def test_a_process_does_not_start_with_half_a_setting(tmp_path: Path, valkey_url
         open_board_context(settings)
     file.write_text(BOARD.replace("effects: on", "effects: {model-pr: on, others: on}") + MODEL_PAGES)
     with pytest.raises(SettingsError, match="STEWARD_MODEL_PR_TOKEN"):
-        open_board_context(settings)
+        settings.models_token(settings.read_board())
+    assert open_board_context(settings).models_hub is None, "a command needs no such token"
+    given = settings.model_copy(update={"model_pr_token": SecretStr("x")})
+    assert given.models_token(given.read_board()) == "x" and open_board_context(given).models_hub is not None
     file.write_text(BOARD + MODEL_PAGES)
-    assert open_board_context(settings).models_hub is None
+    assert settings.models_token(settings.read_board()) == ""
 
 
 def _file(stand: ModelPagesDriver, revision: str) -> bytes:

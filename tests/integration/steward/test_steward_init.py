@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 
@@ -56,6 +57,30 @@ def test_init_makes_what_is_missing_once(tmp_path: Path, monkeypatch: pytest.Mon
         )
         assert "Each file is one submission" in card.read_text()
         assert all(len(hook.watched) == len(hook.domains) == 1 for hook in api.list_webhooks())
+
+
+def test_init_describes_the_boards_own_question_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its `eval.yaml` is written once, and the Hub ranks models for its tasks; what the Hub refuses is told."""
+    (tmp_path / "board.yaml").write_text(BOARD + "\nquestions: {steward-suites/starter: fresh/questions}\n")
+    with LocalHub(tmp_path / "hub", WORLD) as hub:
+        settings = {"HF_ENDPOINT": hub.url, "STEWARD_BOARD": str(tmp_path / "board.yaml")}
+        for name, value in {**settings, "STEWARD_BOT_TOKEN": "hf_bot", "STEWARD_WEBHOOK_SECRET": "s"}.items():
+            monkeypatch.setenv(name, value)
+        api, run = HfApi(hub.url, token="hf_bot"), CliRunner().invoke
+        assert "eval.yaml" not in run(app, ["init", "--url", URL, "--apply"]).output
+        api.create_repo("fresh/questions", repo_type="dataset")
+        assert "Would write eval.yaml in the dataset fresh/questions" in run(app, ["init", "--url", URL]).output
+        hub.state.faults.fail("POST /api/datasets/fresh/questions/commit/*", times=1, status=400)
+        said = run(app, ["init", "--url", URL, "--apply"])
+        assert said.exit_code == 0 and "The Hub does not accept eval.yaml" in said.output
+        assert "Wrote eval.yaml" in run(app, ["init", "--url", URL, "--apply"]).output
+        assert "eval.yaml" not in run(app, ["init", "--url", URL, "--apply"]).output
+        assert [dataset.id for dataset in api.list_datasets(benchmark=True)] == ["fresh/questions"]
+        entry = {"dataset": {"id": "fresh/questions", "task_id": "starter_navigation"}, "value": 0.5}
+        api.create_repo("fresh/model")
+        file = {"path_in_repo": ".eval_results/x.yaml", "path_or_fileobj": json.dumps([entry]).encode()}
+        api.upload_file(repo_id="fresh/model", **file)
+        assert [row.model_id for row in api.get_dataset_leaderboard("fresh/questions")] == ["fresh/model"]
 
 
 def test_init_gives_webhooks_another_secret_when_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -167,11 +167,12 @@ def test_what_ran_well_once_is_tried_again_whatever_it_says() -> None:
 def test_each_process_gets_its_own_secrets_and_no_other() -> None:
     """The web server has no token; its secrets, also that of the app to sign in with, have no syncs and no workers."""
     secrets = ("STEWARD_BOT_TOKEN", "STEWARD_WEBHOOK_SECRET_FILE", "OAUTH_CLIENT_SECRET", "STEWARD_WORKER_TOKEN_FILE")
-    environment = {**dict.fromkeys((*secrets, "HF_TOKEN"), "x"), "PATH": "/bin"}
+    more = ("STEWARD_MODEL_PR_TOKEN", "HF_TOKEN")
+    environment = {**dict.fromkeys((*secrets, *more), "x"), "PATH": "/bin"}
     found = {part.name: sorted(part.environment) for part in parts(environment, worker=True)}
     assert found == {
         "serve": ["OAUTH_CLIENT_SECRET", "PATH", "STEWARD_WEBHOOK_SECRET_FILE"],
-        "sync": ["PATH", "STEWARD_BOT_TOKEN"],
+        "sync": ["PATH", "STEWARD_BOT_TOKEN", "STEWARD_MODEL_PR_TOKEN"],
         "work": ["PATH", "STEWARD_WORKER_TOKEN_FILE"],
     }
     assert [part.name for part in parts(environment, worker=False)] == ["serve", "sync"]

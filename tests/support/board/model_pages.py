@@ -39,7 +39,7 @@ def model_pages_world() -> HubWorld:
     """The board with flags, a benchmark, and an account whose token may only open discussions and pull requests."""
     world = flags_world().user("bench").repo("dataset", BENCHMARK, {"eval.yaml": EVAL})
     token = {"token": SCORES, "role": "fineGrained", "global": ["discussion.write"]}
-    world["users"].append({"name": "scores", "tokens": [token]})
+    world["users"].append({"name": "scores", "tokens": [token, {"token": "hf_reads", "role": "read"}]})
     return world
 
 

@@ -10,10 +10,11 @@ import jsonschema_rs
 import pytest
 
 from leaderboard.evaluations import Evaluation, measure
-from leaderboard.every_eval import ExportSource, read_evaluation, record, record_path, sample_record
+from leaderboard.every_eval import ExportedEvaluation, ExportSource, read_evaluation, record, record_path, sample_record
 from leaderboard.requests import Request, parse_request
 from leaderboard.results import results_time
 from leaderboard.suites import find_suite
+from tests.support.units.details_samples import STARTER, results
 
 SCHEMA = Path(__file__).parents[2] / "support" / "every_eval" / "eval.schema.json"
 SUITE = find_suite("open-llm-v2")
@@ -56,6 +57,19 @@ def test_results_of_the_harness_alone_are_a_valid_record() -> None:
     assert groups and set(results) == {*SUITE.tasks, *groups}
     others = [result["source_data"]["source_type"] for key, result in results.items() if key != first]
     assert set(others) == {"other"}
+
+
+def test_standard_errors_stand_beside_the_normalised_scores() -> None:
+    """Where the results file has them, on the result of the whole benchmark."""
+    measured = results()
+    block = measured.block.model_copy(update={"errors": {"Navigation": 1.5}})
+    data = json.dumps(harness()).encode()
+    exported = ExportedEvaluation(evaluation(data), measured.scores, measured.data, block, 1.0)
+    made: Any = record(SOURCE, STARTER, exported, None)
+    jsonschema_rs.validator_for(json.loads(SCHEMA.read_text())).validate(made)
+    found = {each["evaluation_result_id"]: each["score_details"]["details"] for each in made["evaluation_results"]}
+    assert found["starter_navigation"]["normalised_standard_error"] == "1.5"
+    assert "normalised_standard_error" not in found["starter_web_of_lies"]
 
 
 def test_other_results_give_no_record() -> None:

@@ -1,0 +1,308 @@
+"""Buttons on pages: commands of threads, with the same rules and records, over HTTP with a Hub and running syncs."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+import redis
+
+from bot.probe import Probe
+from bot.web.asking import SyncAsker
+from bot.web.mailbox_syncs import sync_page_command
+from leaderboard.roles import Person
+from localhub.testing import LocalHub
+from redis_state import clock
+from redis_state.board.entry import IndexEntry
+from redis_state.board.mailbox import Mailbox
+from redis_state.board.messages import MaintainerAction, PageCommand, PageCommandResult, ownership_check
+from redis_state.board.request_snapshot import RequestSnapshot
+from steward.valkey import Valkey
+from tests.support.board.flags import SPACE, FlagBoardDriver, flags_world, no_flags
+from tests.support.board.sign_in import Browser, SignInSite, signing
+from tests.support.waiting import wait_until
+
+HOSTILE = "<script>alert(1)</script>"
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey, probe: Probe) -> Iterator[SignInSite]:
+    """One board for all tests here; each has a request of its own."""
+    with (
+        redis.Redis.from_url(valkey.url) as connection,
+        signing(tmp_path_factory.mktemp("buttons"), connection, valkey.url, probe) as made,
+    ):
+        yield made
+
+
+def signed_in(site: SignInSite, who: str) -> Browser:
+    """A browser in which `who` is signed in."""
+    browser = site.browser()
+    browser.sign_in(who)
+    return browser
+
+
+def shown(answer: httpx2.Response) -> str:
+    """The text of a page as a person reads it, without tags."""
+    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", answer.text)).split())
+
+
+def submitted(site: SignInSite, precision: str) -> str:
+    """The page of a request of Ada's that waits at this precision."""
+    path = f"ada/good_eval_request_False_{precision}_Original.json"
+    site.stand.submit("ada/good", path=path, precision=precision)
+    site.stand.context.mark("requests")
+    wait_until(lambda: state(site, path) == "waiting", seconds=120)
+    return path
+
+
+def state(site: SignInSite, path: str) -> str:
+    """The state of the request on its page's JSON; "" if there is none."""
+    answer = httpx2.get(f"{site.url}/api/requests/{path}", timeout=30)
+    return str(answer.json()["state"]) if answer.is_success else ""
+
+
+def buttons(page: httpx2.Response) -> set[str]:
+    """The verbs that have a button on the page."""
+    return set(re.findall(r'name="verb" value="(\w+)"', page.text))
+
+
+def fields_of(page: httpx2.Response, verb: str) -> dict[str, str]:
+    """The hidden fields of the button of `verb`."""
+    form = next(
+        one
+        for one in re.findall(r'<form method="post" action="/act">.*?</form>', page.text, re.DOTALL)
+        if f'name="verb" value="{verb}"' in one
+    )
+    return {
+        name: html.unescape(value) for name, value in re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', form)
+    }
+
+
+def press(browser: Browser, page: httpx2.Response, verb: str, **fields: str) -> httpx2.Response:
+    """Press the button of `verb`; the page with its answer, once there is one."""
+    done = browser.post("/act", data={**fields_of(page, verb), **fields})
+    return answered(browser, done) if done.status_code == 303 else done
+
+
+def answered(browser: Browser, done: httpx2.Response) -> httpx2.Response:
+    """The page with the answer to a command."""
+
+    def known() -> httpx2.Response | None:
+        page = browser.get(done.headers["location"])
+        return None if "data-again" in page.text else page
+
+    return wait_until(known, seconds=180)
+
+
+def decisions(site: SignInSite, verb: str, path: str) -> list[Any]:
+    """The decisions about a request that are on record, newest first."""
+    told = httpx2.get(f"{site.url}/api/decisions", timeout=30).json()["decisions"]
+    return [one for one in told if one["verb"] == verb and path in one["requests"]]
+
+
+def test_an_owner_cancels_once_however_often_they_click(site: SignInSite) -> None:
+    """The page tells that it is done and for what; two clicks are one decision; it names the person and the reason."""
+    path, ada = submitted(site, "float32"), signed_in(site, "ada")
+    page = ada.get(f"/requests/{path}")
+    assert buttons(page) == {"cancel"}
+    fields = {**fields_of(page, "cancel"), "reason": f"the wrong revision {HOSTILE}"}
+    first, second = ada.post("/act", data=fields), ada.post("/act", data=fields)
+    assert first.headers["location"] == second.headers["location"]
+    told = answered(ada, first)
+    assert "Done." in shown(told)
+    assert HOSTILE not in told.text
+    assert f'<a href="/requests/{path}">Back to the page</a>' in told.text
+    wait_until(lambda: state(site, path) == "cancelled", seconds=120)
+    (decision,) = decisions(site, "cancel", path)
+    assert (decision["person"], decision["allowed"], decision["outcome"]) == ("ada", True, "done")
+    assert decision["command"].startswith("/cancel ada/good precision=float32 weight_type=Original reason=")
+    assert "owner" in decision["roles"]
+    assert buttons(ada.get(f"/requests/{path}")) == {"relaunch", "resubmit", "remove"}
+
+
+def test_a_stranger_sees_no_button_and_can_give_no_command(site: SignInSite) -> None:
+    """Nobody who is signed out or has no role; a form that they make up is refused, on record, and changes nothing."""
+    path = submitted(site, "float16")
+    for browser in (site.browser(), bob := signed_in(site, "bob")):
+        for page in (f"/requests/{path}", "/flags", "/threads-waiting"):
+            assert buttons(browser.get(page)) == set()
+            assert "What you can do" not in browser.get(page).text
+    forged = {"csrf": bob.form_token, "key": "k", "verb": "cancel", "model": "ada/good", "precision": "float16"}
+    told = answered(bob, bob.post("/act", data=forged))
+    assert "It was not done." in shown(told)
+    assert "Only a maintainer of this leaderboard, the model's owner or its submitter can use" in shown(told)
+    assert state(site, path) == "waiting"
+    assert decisions(site, "cancel", path)[0]["allowed"] is False
+    for spoilt in ({"csrf": "0" * 64}, {"csrf": ""}):
+        assert bob.post("/act", data={**forged, **spoilt}).status_code == 403
+    assert site.browser().post("/act", data=forged).status_code == 401
+    for verb in ("pause", "submit", "nonsense", ""):
+        assert bob.post("/act", data={**forged, "verb": verb}).status_code == 422
+    flagging = {**forged, "verb": "flag", "models": "ada/good", "category": "other", "reason": "no"}
+    assert "Only a maintainer of this leaderboard can use" in shown(answered(bob, bob.post("/act", data=flagging)))
+    elsewhere = bob.post("/act", data={**forged, "back": "https://evil.example/", "key": "other"})
+    assert 'href="/">Back to the page' in answered(bob, elsewhere).text
+    assert bob.get("/act?id=" + "0" * 24).status_code == 404
+    assert signed_in(site, "ada").get(elsewhere.headers["location"]).status_code == 404
+
+
+def test_who_may_write_to_models_of_an_organisation_sees_the_buttons_of_an_owner(site: SignInSite) -> None:
+    """As soon as a sync has asked the Hub; a person without a role there does not, and neither does one who reads."""
+    context, accounts = site.stand.context, site.stand.hub.state.accounts
+    path = "board/owned_eval_request_False_float32_Original.json"
+    standing = RequestSnapshot(status="PENDING", time=clock.now())
+    context.index.put(
+        IndexEntry(path=path, model="board/owned", state="waiting", submitter="form", attempt="x", standing=standing)
+    )
+    board, person = accounts.by_name("board"), accounts.by_name("ada")
+    assert board is not None
+    assert person is not None
+    accounts.set_member(board, person, "write")
+    ada, bob = signed_in(site, "ada"), signed_in(site, "bob")
+    assert buttons(ada.get(f"/requests/{path}")) == set()
+    wait_until(lambda: buttons(ada.get(f"/requests/{path}")) == {"cancel"}, seconds=120)
+    own = context.keys.message(
+        MaintainerAction.KEY, ownership_check(Person(site.id_of("bob"), "bob"), "board", at=0).id
+    )
+    wait_until(lambda: bob.get(f"/requests/{path}").is_success and context.redis.hget(own, "answer"), seconds=120)
+    assert buttons(bob.get(f"/requests/{path}")) == set()
+    context.index.drop(path)
+
+
+def test_two_maintainers_who_decide_at_once_are_told_what_holds(site: SignInSite) -> None:
+    """The second is told that it is so already; a reason that is missing is asked for; the hold is lifted again."""
+    path, mia, olaf = submitted(site, "bfloat16"), signed_in(site, "mia"), signed_in(site, "olaf")
+    wait_until(lambda: 'href="/maintain"' in olaf.get("/").text, seconds=120)
+    page, other = mia.get(f"/requests/{path}"), olaf.get(f"/requests/{path}")
+    assert {"cancel", "hold"} <= buttons(page) & buttons(other)
+    assert press(mia, page, "hold").status_code == 422
+    assert "Done." in shown(press(mia, page, "hold", reason="the licence is not clear"))
+    told = press(olaf, other, "hold", reason="the licence is not clear")
+    assert "Nothing was changed." in shown(told)
+    held = wait_until(lambda: "unhold" in buttons(page := mia.get(f"/requests/{path}")) and page, seconds=120)
+    assert "the licence is not clear" in held.text
+    assert "Done." in shown(press(mia, held, "unhold"))
+    wait_until(lambda: "hold" in buttons(mia.get(f"/requests/{path}")), seconds=120)
+
+
+def test_a_cancelled_request_is_relaunched_and_resubmitted_by_buttons(site: SignInSite) -> None:
+    """By a maintainer: it waits again; the same commit once more is refused with what to do."""
+    path, mia = submitted(site, "8bit"), signed_in(site, "mia")
+    assert "Done." in shown(press(mia, mia.get(f"/requests/{path}"), "cancel"))
+    wait_until(lambda: state(site, path) == "cancelled", seconds=120)
+    page = mia.get(f"/requests/{path}")
+    assert "Done." in shown(press(mia, page, "relaunch"))
+    wait_until(lambda: state(site, path) == "waiting", seconds=120)
+    told = press(mia, page, "resubmit", revision="nowhere")
+    assert "It was not done." in shown(told)
+
+
+def test_an_owner_asks_for_a_removal_and_a_maintainer_approves_it(site: SignInSite) -> None:
+    """The plan waits on the page of waiting threads; of two who approve it, both are told that it is done."""
+    path = submitted(site, "4bit")
+    ada, mia, olaf = (signed_in(site, name) for name in ("ada", "mia", "olaf"))
+    press(ada, ada.get(f"/requests/{path}"), "cancel")
+    wait_until(lambda: state(site, path) == "cancelled", seconds=120)
+    others = [one["path"] for one in httpx2.get(f"{site.url}/api/models/ada/good", timeout=30).json()["requests"]]
+    for other in others:
+        if state(site, other) == "waiting":
+            press(mia, mia.get(f"/requests/{other}"), "cancel")
+            wait_until(lambda other=other: state(site, other) == "cancelled", seconds=120)
+    told = press(ada, ada.get(f"/requests/{path}"), "remove", reason="its weights were wrong")
+    assert "Proposed: a maintainer decides." in shown(told)
+    page = wait_until(lambda: "approve" in buttons(page := mia.get("/threads-waiting")) and page, seconds=120)
+    wait_until(lambda: "approve" in buttons(olaf.get("/threads-waiting")), seconds=120)
+    fields = fields_of(page, "approve")
+    assert "Done." in shown(press(mia, page, "approve"))
+    second = olaf.post("/act", data={**fields, "csrf": olaf.form_token, "key": "second"})
+    assert "Done." in shown(answered(olaf, second))
+    removed = wait_until(lambda: "restore" in buttons(page := mia.get(f"/requests/{path}")) and page, seconds=120)
+    assert "relaunch" not in buttons(removed)
+    wait_until(lambda: "approve" not in buttons(mia.get("/threads-waiting")), seconds=120)
+    assert "Done." in shown(press(mia, removed, "restore"))
+    wait_until(lambda: "restore" not in buttons(mia.get(f"/requests/{path}")), seconds=120)
+
+
+def test_a_sync_that_died_after_the_effect_tells_the_same(site: SignInSite, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run again, a command that had its effect is told as done, and there is one decision."""
+    path, context = submitted(site, "GPTQ"), site.stand.context
+    mailbox = Mailbox(context.redis, context.keys, PageCommand, PageCommandResult)
+    command = PageCommand(
+        person_id=site.id_of("mia"),
+        person_name="mia",
+        verb="hold",
+        arguments={"model": "ada/good", "precision": "GPTQ", "reason": "wait"},
+        key="a key",
+        at=clock.now(),
+    )
+    mailbox.put(command)
+    for _ in range(2):
+        context.redis.hdel(context.keys.message(PageCommand.KEY, command.message_id), "answer")
+        sync_page_command(context, command.message_id)
+        assert (answer := mailbox.read(command.message_id)) is not None
+        assert (answer.outcome, answer.allowed) == ("done", True)
+    assert len(decisions(site, "hold", path)) == 1
+    monkeypatch.setattr("bot.web.asking.WAIT_SECONDS", 0.0)
+    monkeypatch.setattr(SyncAsker, "send", lambda asker, message: asker.mailbox.put(message))  # no sync answers
+    mia = signed_in(site, "mia")
+    fields = {"csrf": mia.form_token, "key": "k", "verb": "unhold", "model": "ada/good", "precision": "GPTQ"}
+    waits = mia.get(mia.post("/act", data=fields).headers["location"])
+    assert "is being carried out. Look again in a few seconds" in shown(waits)
+
+
+def test_a_maintainer_flags_a_model_and_lifts_the_flag(tmp_path: Path, valkey: Valkey, probe: Probe) -> None:
+    """The flag has a discussion, and the record names no thread; others can dismiss and flag nothing by a button."""
+    with LocalHub(tmp_path / "hub", flags_world()) as hub, no_flags(hub, valkey, probe) as stand:
+        mia, bob = (Person(stand.context.hub.user(name).id, name) for name in ("form", "bob"))
+        flagging = {"category": "merge", "models": "ada/plain", "reason": "its card does not say that it is one"}
+        refused = given(stand, bob, "flag", flagging)
+        assert (refused.allowed, "Only a maintainer" in refused.text) == (False, True)
+        told = given(stand, mia, "flag", flagging)
+        assert (told.outcome, "in its own discussion" in told.text) == ("done", True)
+        assert stand.record("ada/plain")["decisions"][0]["by_id"] == mia.id
+        (record,) = stand.context.flag_book.of(["ada/plain"])
+        assert record.thread.startswith(f"{hub.url}/spaces/{SPACE}/discussions/")
+        again = given(stand, mia, "flag", flagging, key="another page")
+        assert (again.outcome, "is flagged already" in again.text) == ("unchanged", True)
+        assert [one.thread for one in stand.context.flag_book.of(["ada/plain"])] == [record.thread]
+        upheld = given(stand, mia, "dismiss", {"reason": "it is a merge"}, thread=record.thread)
+        assert (upheld.outcome, "stays" in upheld.text) == ("done", True)
+        lifting = {"models": "ada/plain", "reason": "its card says so now"}
+        assert given(stand, bob, "unflag", lifting).allowed is False
+        assert given(stand, mia, "unflag", lifting).outcome == "done"
+        assert not any(one.stands for one in stand.context.flag_book.of(["ada/plain"]))
+        assert given(stand, mia, "unflag", lifting, key="late").outcome == "unchanged"
+        for thread in ("", "https://evil.example/discussions/1", f"{hub.url}/spaces/{SPACE}/discussions/999"):
+            assert given(stand, mia, "reject", {"reason": "no"}, thread=thread, key=thread).allowed is False
+        decisions = stand.context.decisions.newest(limit=20)
+        assert {(one.verb, one.thread, one.allowed) for one in decisions} >= {
+            ("flag", None, True),
+            ("flag", None, False),
+            ("unflag", None, True),
+        }
+
+
+def given(stand: FlagBoardDriver, person: Person, verb: str, arguments: dict[str, str], **more: str) -> Any:
+    """The answer to a command that `person` gives by a button, once all that follows from it is done."""
+    command = PageCommand(
+        person_id=person.id,
+        person_name=person.name,
+        verb=verb,
+        arguments=arguments,
+        at=stand.time,
+        **{"key": "a page", **more},
+    )
+    mailbox = Mailbox(stand.context.redis, stand.context.keys, PageCommand, PageCommandResult)
+    mailbox.put(command)
+    stand.context.mark(command.dirty_key)
+    stand.time = clock.now() + 1  # a key is due by the clock of Redis
+    stand.work()
+    answer = mailbox.read(command.message_id)
+    assert answer is not None
+    return answer
