@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
 from collections.abc import Iterator
+from html import unescape
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 import redis
+from PIL import Image
 
+from bot.core.settings import BotSettings
 from bot.web.charts.drawing import POLICY
+from bot.web.charts.previews import HEIGHT, WIDTH
 from redis_state.board.index import Index
 from redis_state.board.scoreboard import Scoreboard
 from redis_state.keys import Keys
 from steward.valkey import Valkey
+from tests.support.board.board_file import BOARD, SECRET
 from tests.support.board.page_client import Client, Reader, page, serving
+from tests.support.board.running_board import client_of
 from tests.support.board.seeded_board import BENCHMARKS, entry, flag, path_of, put_flags, score
 
 KEYS = Keys("models-pages")
@@ -170,3 +179,40 @@ def test_a_plot_is_an_image_to_embed(site: Client) -> None:
     assert site.get("/charts/plots/parameters.svg").content == site.get("/charts/plots/parameters.svg?type=x").content
     for path in ("/charts/plots/other.svg", "/charts/plots/time.svg?type=multimodal"):
         assert site.get(path).status_code == 404
+
+
+def previews(client: Client, path: str) -> dict[str, str]:
+    """The Open Graph properties of a page."""
+    found = re.findall(r'<meta property="og:([^"]+)" content="([^"]*)">', page(client, path))
+    return {name: unescape(value) for name, value in found}
+
+
+def test_a_link_to_a_page_shows_name_rank_and_picture(valkey: Valkey, site: Client, tmp_path: Path) -> None:
+    """The addresses are those of STEWARD_PUBLIC_URL, whatever the client says; each picture is a PNG of one size."""
+    board_file = BOARD.replace("name: demo", f"name: {KEYS.board}").replace("repos: {", "repos: {flags: board/flags, ")
+    (tmp_path / "board.yaml").write_text(board_file)
+    public = "https://board.example"
+    settings = BotSettings(
+        redis_url=valkey.url, board=tmp_path / "board.yaml", webhook_secret=SECRET, port=0, public_url=f"{public}/"
+    )
+    with client_of(settings) as client:
+        of_model = previews(client, "/models/bob/leaf")
+        assert (of_model["title"], of_model["site_name"]) == ("bob/leaf", "Demo")
+        assert of_model["description"] == "rank 1 of 11, average 50.00"
+        assert of_model["url"] == f"{public}/models/bob/leaf"
+        assert f"{public}/badges/bob/leaf.svg" in page(client, "/models/bob/leaf")
+        compared = previews(client, "/compare?model=bob/leaf&model=ada/trunk")
+        assert compared["description"] == "bob/leaf, ada/trunk"
+        board, plots = previews(client, "/"), previews(client, "/plots")
+        pictures = {found["image"].removeprefix(public) for found in (of_model, compared, board, plots)}
+        assert len(pictures) == 3
+        for address in pictures:
+            answer = client.get(address)
+            assert (answer.status_code, answer.headers["content-type"]) == (200, "image/png"), address
+            assert Image.open(io.BytesIO(answer.content)).size == (WIDTH, HEIGHT)
+            assert client.get(address, headers={"if-none-match": answer.headers["etag"]}).status_code == 304
+    for path in ("/previews/models/no/body.png", "/previews/compare.png", "/previews/compare.png?model=bob/leaf"):
+        assert site.get(path).status_code == 404
+    hostile = previews(site, f"/models/{HOSTILE}")
+    assert hostile["title"] == HOSTILE
+    assert site.get(hostile["image"]).status_code == 200

@@ -1,16 +1,19 @@
-"""The line of the best, thinned dots and ticks of plots; badges and citations."""
+"""The line of the best, thinned dots and ticks of plots; badges; pictures of links."""
 
 from __future__ import annotations
 
+import io
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from bot.web.charts.drawing import WIDTHS
 from bot.web.charts.plots import MAX_DOTS, best_front, score_ticks, size_ticks, thinned, time_ticks
+from bot.web.charts.previews import HEIGHT, WIDTH, Preview, PreviewBar, draw_preview
 from bot.web.charts.scatter import Scatter, draw_scatter
 from bot.web.pages.badges import draw, markdown
 
@@ -91,3 +94,13 @@ def test_the_markdown_of_a_badge_is_one_link(model: str, title: str) -> None:
     assert line.count("](") == 2
     assert line.count("[") == line.count("]") == 2
     assert "\n" not in line
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.text(max_size=300), st.lists(st.tuples(st.text(max_size=60), st.floats(-5, 150)), max_size=12))
+def test_a_picture_is_drawn_whatever_the_texts_are(text: str, scores: list[tuple[str, float]]) -> None:
+    """It has one size, and at most a hundred kilobytes."""
+    bars = tuple(PreviewBar(name, f"{value:.2f}", value) for name, value in scores)
+    png = draw_preview(Preview(text, text, text, bars))
+    assert Image.open(io.BytesIO(png)).size == (WIDTH, HEIGHT)
+    assert len(png) < 100_000
