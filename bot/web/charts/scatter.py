@@ -86,7 +86,8 @@ def draw_scatter(scatter: Scatter, width: int) -> bytes:
     steps = "".join(f"H{x(at)}V{y(up)}" for at, up in scatter.front[1:])
     if scatter.front:
         first = f"M{x(scatter.front[0][0])} {y(scatter.front[0][1])}"
-        ElementTree.SubElement(best, "path", {"class": "line", "d": f"{first}{steps}H{width - RIGHT}"})
+        last = max(at for at, _ in (*scatter.dots, *scatter.front))
+        ElementTree.SubElement(best, "path", {"class": "line", "d": f"{first}{steps}H{x(last)}"})
     for at, up in scatter.front:
         ElementTree.SubElement(best, "circle", {"cx": x(at), "cy": y(up), "r": "4.5"})
     add_description(root, scatter.title, scatter.says)
