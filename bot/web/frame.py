@@ -6,6 +6,7 @@ run even if it were not escaped.
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import secrets
 from collections.abc import Mapping
@@ -34,6 +35,7 @@ STATIC: Mapping[str, str] = {
     "icon.svg": "image/svg+xml",
 }
 FILES = {name: (resources.files("bot.web") / "static" / name).read_bytes() for name in STATIC}
+COMPRESSED = {name: gzip.compress(content, mtime=0) for name, content in FILES.items()}
 DIGESTS = {name: hashlib.sha256(content).hexdigest()[:12] for name, content in FILES.items()}
 FAULTS: Mapping[Fault, str] = {
     "submission": "The problem is in the submission.",
@@ -137,8 +139,10 @@ def static_routes() -> APIRouter:
             return Response(status_code=404)
         is_current = request.url.query == DIGESTS[name]
         caching = "public, max-age=31536000, immutable" if is_current else "no-store"
-        headers = {"cache-control": caching, "x-content-type-options": "nosniff"}
-        return Response(FILES[name], headers=headers, media_type=STATIC[name])
+        headers = {"cache-control": caching, "x-content-type-options": "nosniff", "vary": "accept-encoding"}
+        if "gzip" not in request.headers.get("accept-encoding", ""):
+            return Response(FILES[name], headers=headers, media_type=STATIC[name])
+        return Response(COMPRESSED[name], headers={**headers, "content-encoding": "gzip"}, media_type=STATIC[name])
 
     return routes
 
