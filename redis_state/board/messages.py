@@ -138,13 +138,17 @@ class PageCommand(Message):
 
 
 class PageCommandResult(BaseModel):
-    """The answer to a command, as Markdown; `outcome` as in the record of decisions; `allowed`: it was run."""
+    """The answer to a command, as Markdown; `outcome` as in the record of decisions; `allowed`: it was run.
+
+    `thread` is the address of the thread in which it counts as written, if any.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     text: str
     outcome: str
     allowed: bool = True
+    thread: str = ""
 
 
 class MaintainerAction(Message):
