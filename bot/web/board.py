@@ -121,7 +121,7 @@ def scores_view(line: RequestRow, *, flagged: bool) -> EvaluationScoresView:
         licence=str(values["licence"]),
         parameters=parameters if isinstance(parameters, float) else None,
         average=average,
-        benchmarks=line.benchmarks,
+        benchmarks=dict(line.benchmarks),
         flagged=flagged,
         submitted=iso(line.time) if 0 < line.time < 1e11 else None,
     )

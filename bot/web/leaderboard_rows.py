@@ -24,7 +24,7 @@ Mask = NDArray[np.bool_]
 Numbers = NDArray[np.float64]
 Order = NDArray[np.int32]
 
-MAX_CACHED = 8
+MAX_CACHED = 6
 """Selections, and orders, that one snapshot caches: a selection takes sixteen bytes a row."""
 MAX_RANKED, MAX_RANKED_AT_ONCE = 8_000, 200
 """Evaluations up to which ranges of ranks are computed, and up to which that happens before the table is shown."""
@@ -147,12 +147,8 @@ class LeaderboardRows:
         """A column of numbers, or the scores of a benchmark; NaN where a row has none."""
         name = f"{key}\0raw" if raw else key
         if name not in self._columns:
-            self._columns[name] = self._numbers(_NUMBERS.get(key) or (self._raw(key) if raw else _score(key)))
+            self._columns[name] = self._numbers(_NUMBERS.get(key) or (_raw_score(key) if raw else _score(key)))
         return self._columns[name]
-
-    def _raw(self, benchmark: str) -> Callable[[RequestRow], float | None]:
-        place = self.benchmarks.index(benchmark)
-        return lambda line: _percent(line.facts.raw[place] if place < len(line.facts.raw) else None)
 
     def prepare(self) -> None:
         """Build the columns that the first visitors wait for."""
@@ -301,8 +297,10 @@ class LeaderboardRows:
     def rank(self, before: LeaderboardRows | None = None) -> None:
         """Compute the ranges of ranks; taken from the snapshot `before` if nothing changed that they depend on."""
         order = self.select(Selection()).order.tolist()
+        if len(order) > MAX_RANKED:
+            return
         self._ranked = [self.lines[at].ranked for at in order]
-        if all(score.error is None for score in self._ranked) or len(order) > MAX_RANKED:
+        if all(score.error is None for score in self._ranked):
             return
         if before is not None and before._ranked == self._ranked:
             places = [before.ranges.get(at) for at in before.select(Selection()).order.tolist()]
@@ -356,6 +354,10 @@ def _percent(value: float | None) -> float | None:
 
 def _score(benchmark: str) -> Callable[[RequestRow], float | None]:
     return lambda line: line.benchmarks.get(benchmark)
+
+
+def _raw_score(benchmark: str) -> Callable[[RequestRow], float | None]:
+    return lambda line: _percent(line.facts.raw.get(benchmark))
 
 
 def _number(value: Value) -> float | None:

@@ -31,7 +31,7 @@ from bot.web.rows import RequestRows
 
 log = structlog.get_logger()
 
-CHUNK_SIZE, MAX_CHANGES = 2_000, 1_000
+CHUNK_SIZE, MAX_CHANGES = 1_000, 1_000
 """Entries read at a time; number of changes from which everything is read again."""
 MAX_SYNCHRONOUS_ROWS, REST_FACTOR = 5_000, 20.0
 """Larger tables are rebuilt in the background, with a pause of so many times the duration of the last rebuild."""

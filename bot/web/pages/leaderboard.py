@@ -17,15 +17,15 @@ from bot.read_models.models import ApiModel
 from bot.web.board import BoardReader, SearchView
 from bot.web.incoming import choice, number, words
 from bot.web.leaderboard_rows import SIZE_STEPS, LeaderboardRows, Selected, Selection
-from bot.web.page import PAGE_ROWS, Page, SearchText
+from bot.web.page import Page, SearchText
 from bot.web.request_row import RequestRow, category_of
 from leaderboard.categories import ModelCategory
 from leaderboard.options import precision_named
 from leaderboard.search import COLUMNS, fold, parse
 from redis_state.clock import iso
 
-MAX_ROWS, MAX_PINNED, MAX_VALUES, MAX_SUGGESTIONS = 500, 5, 50, 8
-"""Rows of one answer, pinned rows, values of one filter, and suggestions."""
+PAGE_ROWS, MAX_ROWS, MAX_PINNED, MAX_VALUES, MAX_SUGGESTIONS = 40, 500, 5, 50, 8
+"""Rows of a page and of one answer, pinned rows, values of one filter, and suggestions."""
 Kind = Literal["rank", "range", "model", "score", "number", "count", "text", "code", "date", "flag"]
 
 
@@ -232,10 +232,9 @@ def row_view(rows: LeaderboardRows, selected: Selected, at: int) -> LeaderboardR
     line: RequestRow = rows.lines[at]
     values, facts, category = line.values, line.facts, category_of(line)
     average, parameters = float(selected.averages[at]), values["parameters"]
-    scores = line.benchmarks
+    scores = dict(line.benchmarks)
     if selected.selection.raw:
-        measured = zip(rows.benchmarks, facts.raw, strict=False)
-        scores = {name: 100 * value for name, value in measured if value is not None}
+        scores = {name: 100 * value for name, value in facts.raw.items()}
     return LeaderboardRowView(
         id=line.id or line.path,
         path=line.path,

@@ -176,7 +176,7 @@ def test_without_a_script_the_table_has_pages(browser: Browser, large: ServedSit
         page = context.new_page()
         page.goto("/")
         page.get_by_role("link", name="Next →").click()
-        expect(page.locator("#rows td.rank").first).to_have_text("51")
+        expect(page.locator("#rows td.rank").first).to_have_text("41")
         page.get_by_text("Filters", exact=True).click()
         page.get_by_label("Only the best evaluation of each model").check()
         page.locator("#q").fill("Qwen3")

@@ -37,7 +37,7 @@ def line(number: int, dice: random.Random) -> RequestRow:
         moe=dice.random() < 0.2,
         official=dice.random() < 0.2,
         available=dice.random() > 0.1,
-        raw=tuple(scores[name] / 200 if name in scores else None for name in NAMES),
+        raw={name: score / 200 for name, score in scores.items()},
     )
     return RequestRow(f"{number}.json", model, fold(model), "finished", 0.0, values, benchmarks=scores, facts=facts)
 
@@ -66,8 +66,7 @@ def average(row: RequestRow, selection: Selection) -> float:
     names = [name for name in NAMES if name in selection.benchmarks] or list(NAMES)
     if not selection.raw and len(names) == len(NAMES):
         return row.average or 0.0
-    measured = zip(NAMES, row.facts.raw, strict=True)
-    raw = {name: 100 * value for name, value in measured if value is not None}
+    raw = {name: 100 * value for name, value in row.facts.raw.items()}
     scores = raw if selection.raw else row.benchmarks
     return sum(scores[name] for name in names) / len(names) if set(names) <= scores.keys() else math.nan
 
@@ -170,7 +169,7 @@ def test_a_row_of_the_table_becomes_an_evaluation() -> None:
     assert earlier.values["parameters"] is None
     assert earlier.benchmarks == {"MuSR": 12.5}
     facts = facts_of(row, ["MuSR"])
-    assert (facts.raw, facts.co2, facts.base_model) == ((0.4,), None, "")
+    assert (dict(facts.raw), facts.co2, facts.base_model) == ({"MuSR": 0.4}, None, "")
     assert LeaderboardRows([earlier, foreign], (frozenset(), frozenset()), NAMES).flagged.all()
     assert other_row("x", {**row, "Average ⬆️": None}, ["MuSR"]) is None
 
