@@ -60,7 +60,7 @@ class NameQuestion(Message):
     """The question which models of the Hub have `words` in their name, for a person who types one."""
 
     KIND: ClassVar[str] = "names"
-    KEY: ClassVar[str] = "names"
+    KEY: ClassVar[str] = "question:names"
     RETENTION: ClassVar[int] = 60
 
     words: str = Field(min_length=1, max_length=100)
@@ -87,7 +87,7 @@ class DetailsQuestion(Message):
     """
 
     KIND: ClassVar[str] = "details"
-    KEY: ClassVar[str] = "question:details"  # the web server's Redis user may write `question:*`
+    KEY: ClassVar[str] = "question:details"
     RETENTION: ClassVar[int] = 120
 
     path: str = Field(min_length=1, max_length=1_000)
@@ -144,7 +144,7 @@ class PageCommand(Message):
     """
 
     KIND: ClassVar[str] = "command"
-    KEY: ClassVar[str] = "command"
+    KEY: ClassVar[str] = "errand:command"
     RETENTION: ClassVar[int] = 86_400
 
     person_id: str = Field(max_length=64)
