@@ -27,7 +27,7 @@ from bot.intake.webhooks import WebhookEndpoint
 from bot.web import answers
 from bot.web.api import api_routes
 from bot.web.board import BoardReader
-from bot.web.checks import Checks
+from bot.web.checks import Checks, PublishedAnswers
 from bot.web.connections import bounded_http
 from bot.web.frame import Frame, static_routes
 from bot.web.health import health_routes
@@ -40,6 +40,7 @@ from bot.web.maintain.views import MaintenanceReader
 from bot.web.metrics import metric_routes
 from bot.web.pages.badges import badge_routes
 from bot.web.pages.check import check_page_routes
+from bot.web.pages.details import details_routes
 from bot.web.pages.mine import mine_routes
 from bot.web.pages.plots import plot_routes
 from bot.web.pages.previews import preview_routes
@@ -130,6 +131,7 @@ def _add_pages_and_api(app: WebApp, settings: BotSettings, views: BoardReader, v
         submit_page_routes(submitting, checks, frame),
         mine_routes(views, visitors, frame),
         maintain_api_routes(require_maintainer, maintenance, submitting.owners),
+        details_routes(PublishedAnswers(context), frame),
         site_routes(views, frame),
         signin_routes(signing, frame),
         maintain_routes(require_maintainer, maintenance, frame),

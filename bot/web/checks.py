@@ -1,20 +1,25 @@
-"""The web server's side of checks, and of names that a person is typing: limits per minute, and questions to a sync."""
+"""The web server's side of checks, of names that a person is typing, and of published answers: limits per minute, and
+questions to a sync.
+"""
 
 from __future__ import annotations
 
 from bot.core.context import BoardContext
 from bot.read_models.check_models import CheckResponse
+from bot.read_models.details_models import DetailsResponse
 from bot.read_models.models import ErrorResponse
 from bot.web.answers import CannotAnswer
 from bot.web.asking import SyncAsker
 from bot.web.incoming import client_name, over_limit
-from redis_state.board.messages import CheckQuestion, NameAnswer, NameQuestion
+from redis_state.board.messages import CheckQuestion, DetailsQuestion, NameAnswer, NameQuestion
 
 ALL = "all"
 MIN_CHARACTERS, MAX_CHARACTERS = 3, 100
 """Of a name that is completed."""
 NAMES_PER_CLIENT, NAMES_PER_MINUTE = 30, 60
 """New names per minute that a sync looks up."""
+DETAILS_PER_CLIENT, DETAILS_PER_MINUTE = 20, 40
+"""New parts of published answers per minute that a sync reads."""
 
 
 class Checks:
@@ -59,6 +64,27 @@ class ModelNames:
             message = "There were too many names in this minute."
             _count(self.context, f"names {client_name(client)}", NAMES_PER_CLIENT, message)
             _count(self.context, f"names {ALL}", NAMES_PER_MINUTE, message)
+
+
+class PublishedAnswers:
+    """Parts of the answers in details repos, limited per minute for each client and for all together.
+
+    A sync reads each part from the Hub, and the answer is stored for some minutes.
+    """
+
+    def __init__(self, context: BoardContext) -> None:
+        self.context = context
+        self._asker = SyncAsker(context, DetailsQuestion, DetailsResponse)
+
+    async def ask(self, question: DetailsQuestion, client: str) -> DetailsResponse | None:
+        """The answer; None if there is none yet. Raises CannotAnswer over a limit; a stored answer is free."""
+        return await self._asker.ask(question, lambda is_new: self._refuse(client, is_new))
+
+    def _refuse(self, client: str, is_new: bool) -> None:
+        if is_new:
+            message, reason = "There were too many questions about answers in this minute.", "Each reads a file."
+            _count(self.context, f"details {client_name(client)}", DETAILS_PER_CLIENT, message, reason)
+            _count(self.context, f"details {ALL}", DETAILS_PER_MINUTE, message, reason)
 
 
 def _count(context: BoardContext, counter: str, limit: int, message: str, reason: str = "") -> None:

@@ -27,6 +27,7 @@ from leaderboard.attempts import Fault
 STATIC: Mapping[str, str] = {
     "board.css": "text/css; charset=utf-8",
     "board.js": "text/javascript; charset=utf-8",
+    "details.css": "text/css; charset=utf-8",
     "leaderboard.css": "text/css; charset=utf-8",
     "leaderboard.js": "text/javascript; charset=utf-8",
     "maintain.css": "text/css; charset=utf-8",

@@ -1,4 +1,5 @@
-"""The syncs that answer messages of the web server: checks, submissions, commands and actions of signed-in persons.
+"""The syncs that answer messages of the web server: checks, published answers, submissions, commands and actions of
+signed-in persons.
 
 A sync whose Hub fails is retried; meanwhile the sender waits, or asks again.
 
@@ -19,20 +20,24 @@ from bot.core.context import BoardContext
 from bot.core.decision_records import record_decision
 from bot.core.render import render
 from bot.read_models.check_models import CheckResponse
+from bot.read_models.details_models import DetailsResponse
 from bot.read_models.submit_models import SubmissionResponse
 from bot.requests.api_submission import DONE, carry_out
 from bot.requests.verb_check import check_model
+from bot.results.details_reader import read_details
 from bot.threads.page_commands import run_page_command
 from leaderboard.roles import WRITERS, Role
 from redis_state.board.mailbox import Mailbox
 from redis_state.board.messages import (
     CHECK_ANSWER_RETENTION,
+    DETAILS_RETENTION,
     NAMES_RETENTION,
     PENDING_RETENTION,
     ROLE_RETENTION,
     ApiSubmission,
     CheckQuestion,
     Code,
+    DetailsQuestion,
     MaintainerAction,
     MaintainerActionResult,
     NameAnswer,
@@ -62,6 +67,13 @@ def sync_names(context: BoardContext, message_id: str) -> None:
     if (question := mailbox.unanswered(message_id)) is not None:
         names = context.hub.models_named(question.words, limit=MAX_NAMES)
         mailbox.answer(message_id, NameAnswer(names=names), seconds=NAMES_RETENTION)
+
+
+def sync_details(context: BoardContext, message_id: str) -> None:
+    """Read the part of the published answers that the question with this id asks for. Raises HubError."""
+    mailbox = Mailbox(context.redis, context.keys, DetailsQuestion, DetailsResponse)
+    if (question := mailbox.unanswered(message_id)) is not None:
+        mailbox.answer(message_id, read_details(context, question), seconds=DETAILS_RETENTION)
 
 
 def sync_submission(context: BoardContext, message_id: str) -> None:

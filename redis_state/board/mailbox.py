@@ -29,7 +29,8 @@ class Message(BaseModel, ABC):
     KIND: ClassVar[str]
     """The kind of its dirty keys, `{kind}:{message_id}`."""
     KEY: ClassVar[str]
-    """Its place among the board's keys in Redis, `{key}:{message_id}`."""
+    """Its place among the board's keys in Redis, `{key}:{message_id}`; the web server's user may write `question:*`,
+    `submission:*` and `errand:*`."""
     RETENTION: ClassVar[int]
     """Seconds for which it is stored."""
 

@@ -1,4 +1,5 @@
-"""The kinds of messages from the web server to a sync: checks, submissions, commands, actions of maintainers."""
+"""The kinds of messages from the web server to a sync: checks, submissions, commands, actions of maintainers, and
+questions of which published answers are shown."""
 
 from __future__ import annotations
 
@@ -17,6 +18,10 @@ NAMES_RETENTION = 900
 """Seconds for which the names of models are stored that a person may be typing."""
 CHECK_ANSWER_RETENTION = 60
 """Seconds for which the answer to a check is stored."""
+DETAILS_RETENTION = 300
+"""Seconds for which published answers are stored that a sync read from a details repo."""
+MAX_QUESTIONS = 20
+"""Questions with their answers in one part of a details table."""
 PENDING_RETENTION = 60
 """Seconds for which the answer that nothing was submitted is stored, if the submission has no key."""
 ROLE_RETENTION = 120
@@ -55,7 +60,7 @@ class NameQuestion(Message):
     """The question which models of the Hub have `words` in their name, for a person who types one."""
 
     KIND: ClassVar[str] = "names"
-    KEY: ClassVar[str] = "names"
+    KEY: ClassVar[str] = "question:names"
     RETENTION: ClassVar[int] = 60
 
     words: str = Field(min_length=1, max_length=100)
@@ -72,6 +77,30 @@ class NameAnswer(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     names: list[str]
+
+
+class DetailsQuestion(Message):
+    """The request to read a part of the answers to `task`: those of the evaluation at the request path `path`.
+
+    With `other`, the path of a second evaluation, the part has the questions that exactly one of the two got right.
+    `show` selects questions by the answer of the first one.
+    """
+
+    KIND: ClassVar[str] = "details"
+    KEY: ClassVar[str] = "question:details"
+    RETENTION: ClassVar[int] = 120
+
+    path: str = Field(min_length=1, max_length=1_000)
+    other: str = Field(default="", max_length=1_000)
+    task: str = Field(min_length=1, max_length=200)
+    show: Literal["all", "right", "wrong"] = "all"
+    offset: int = Field(default=0, ge=0, le=10_000_000)
+    limit: int = Field(default=MAX_QUESTIONS, ge=1, le=MAX_QUESTIONS)
+
+    @property
+    def message_id(self) -> str:
+        """A digest of the content."""
+        return hashlib.sha256(self.model_dump_json().encode("utf-8", "replace")).hexdigest()[:24]
 
 
 class ApiSubmission(Message):
@@ -115,7 +144,7 @@ class PageCommand(Message):
     """
 
     KIND: ClassVar[str] = "command"
-    KEY: ClassVar[str] = "command"
+    KEY: ClassVar[str] = "errand:command"
     RETENTION: ClassVar[int] = 86_400
 
     person_id: str = Field(max_length=64)

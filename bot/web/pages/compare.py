@@ -110,7 +110,9 @@ def _query_of_page(request: Request, _board: BoardReader) -> CompareQuery:
 
 
 def _page_values(_board: BoardReader, _query: CompareQuery, view: CompareResponse) -> Mapping[str, object]:
-    return {"ids": [one.row.id for one in view.compared]}
+    ids = [one.row.id for one in view.compared]
+    # The newest evaluation of a request has the request's path as its id: its answers can be read.
+    return {"ids": ids, "answered": [one.row for one in view.compared if one.row.id == one.row.path]}
 
 
 PAGE = Page(

@@ -16,6 +16,7 @@ from bot.ledger.edits import PutFile
 from bot.ledger.store import EditStore
 from hub.records import Repo
 from redis_state.attempts import AttemptProgress, Attempts
+from redis_state.board.mailbox import Message
 from redis_state.board.messages import ApiSubmission, CheckQuestion, MaintainerAction
 from redis_state.canaries import Canaries
 from redis_state.dirty import DirtyKeys
@@ -174,6 +175,13 @@ def test_who_has_no_password_may_ask_whether_it_lives(clients: dict[str, redis.R
             clients["nobody"].execute_command(*words)
     with pytest.raises(AuthenticationError):
         clients["nobody"].execute_command("AUTH", "steward-sync", "guessed")
+
+
+@pytest.mark.parametrize("kind", Message.__subclasses__(), ids=lambda kind: kind.__name__)
+def test_the_web_server_may_store_every_kind_of_message(clients: dict[str, redis.Redis], kind: type[Message]) -> None:
+    """Its user may write the key of each kind, and mark the dirty key of the sync that answers it."""
+    assert clients["web"].hset(KEYS.message(kind.KEY, "x"), "asked", "{}") == 1
+    DirtyKeys(clients["web"], KEYS).mark(f"{kind.KIND}:x", due=1.0)
 
 
 def test_every_key_that_the_file_names_is_one_of_ours(project: Path) -> None:

@@ -1,0 +1,148 @@
+"""Rows of details tables as questions with answers, for pages: what models wrote is cut to bounded texts."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bot.read_models.details_models import AnswerView, QuestionView
+
+MAX_QUESTION, MAX_PROMPT, MAX_ANSWER, MAX_TARGET, MAX_CHOICE = 2_000, 4_000, 3_000, 500, 300
+"""Characters of texts."""
+MAX_CHOICES = 20
+CUT = " … [cut] … "
+FIELDS = ("question", "input", "problem", "prompt", "query", "ctx", "text")
+"""Fields of a question that hold its text; the first one there is counts."""
+
+
+def question_view(rows: Sequence[Mapping[str, Any]]) -> QuestionView:
+    """One question with an answer for each of `rows`, which are of the same question."""
+    first = rows[0]
+    choices = choices_of(first)
+    target = str(first["target"] or "")
+    right_choice = _place_of(target, choices)
+    return QuestionView(
+        id=int(first["doc_id"]),
+        question=_cut(_question(first["doc"]), MAX_QUESTION),
+        prompt=_ending(str(first["prompt"] or ""), MAX_PROMPT),
+        choices=[_cut(choice, MAX_CHOICE) for choice in choices[:MAX_CHOICES]],
+        target=_cut(target, MAX_TARGET),
+        target_choice=_shown(right_choice),
+        answers=[_answer(row, choices, right_choice) for row in rows],
+    )
+
+
+def is_right(score: float | None) -> bool | None:
+    """Whether an answer with this score is right: by every metric, in every part. None without a score."""
+    return score >= 1 if score is not None else None
+
+
+def score_of(value: object) -> float | None:
+    """The score in a table, if it is a number."""
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+
+
+def choices_of(row: Mapping[str, Any]) -> list[str]:
+    """The texts among which the model chose; empty if it generated one."""
+    continuations = _parsed(row["continuations"])
+    texts = [text for text in continuations if isinstance(text, str)] if isinstance(continuations, list) else []
+    return texts if len(texts) > 1 and len(texts) == len(continuations) else []
+
+
+def _answer(row: Mapping[str, Any], choices: list[str], right_choice: int | None) -> AnswerView:
+    score = score_of(row["score"])
+    right = is_right(score)
+    likelihoods = _likelihoods(row["answers"]) if choices else []
+    if not choices or len(likelihoods) != len(choices):
+        return AnswerView(text=_cut(_generated(row), MAX_ANSWER), score=score, right=right)
+    chosen = _chosen(likelihoods, choices, right, right_choice, by_length="acc_norm" in _mapping(row["metrics"]))
+    return AnswerView(
+        likelihoods=[each if math.isfinite(each) else None for each in likelihoods[:MAX_CHOICES]],
+        chosen=_shown(chosen),
+        score=score,
+        right=right,
+    )
+
+
+def _chosen(
+    likelihoods: list[float], choices: list[str], right: bool | None, right_choice: int | None, *, by_length: bool
+) -> int | None:
+    """The model's choice: the right one if its score says so, else the most likely other one, as `acc_norm` does per
+    character."""
+    if right and right_choice is not None:
+        return right_choice
+    others = [at for at in range(len(choices)) if right is None or at != right_choice]
+    lengths = [max(1, len(choice.strip())) if by_length else 1 for choice in choices]
+    return max(others, key=lambda at: likelihoods[at] / lengths[at], default=None)
+
+
+def _likelihoods(text: object) -> list[float]:
+    """The log-likelihood of each choice, which the harness may write as text; no number counts as the lowest."""
+    answers = _parsed(text)
+    pairs = answers if isinstance(answers, list) else []
+    return [_number(pair[0]) for pair in pairs if isinstance(pair, list) and pair]
+
+
+def _number(value: Any) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return -math.inf
+    return -math.inf if math.isnan(number) else number
+
+
+def _generated(row: Mapping[str, Any]) -> str:
+    """The text that the model generated, as it came; else what is there instead of it."""
+    value = _parsed(row["responses"])
+    while isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    if isinstance(value, str):
+        return value
+    return str(row["responses"] or "") if value is None else json.dumps(value, ensure_ascii=False)
+
+
+def _question(doc: object) -> str:
+    fields = _mapping(doc)
+    return next((text for name in FIELDS if isinstance(text := fields.get(name), str) and text.strip()), "")
+
+
+def _place_of(target: str, choices: list[str]) -> int | None:
+    """The place of the right choice: the harness names it by its text or by its number."""
+    texts = [choice.strip() for choice in choices]
+    if target.strip() in texts:
+        return texts.index(target.strip())
+    is_number = target.isascii() and target.isdecimal() and len(target) < 4
+    return int(target) if is_number and int(target) < len(choices) else None
+
+
+def _shown(place: int | None) -> int | None:
+    return place if place is not None and place < MAX_CHOICES else None
+
+
+def _parsed(text: object) -> Any:
+    """The value in a column of JSON text; None where the text was cut off and is no JSON any more."""
+    try:
+        return json.loads(str(text))
+    except (ValueError, RecursionError):
+        return None
+
+
+def _mapping(text: object) -> Mapping[str, Any]:
+    value = _parsed(text)
+    return value if isinstance(value, dict) else {}
+
+
+def _cut(text: str, limit: int) -> str:
+    """The beginning of a text, without characters that cannot be encoded."""
+    return _encodable(text if len(text) <= limit else text[:limit] + CUT.rstrip())
+
+
+def _ending(text: str, limit: int) -> str:
+    """The end of a text: a prompt ends with its question."""
+    return _encodable(text if len(text) <= limit else CUT.lstrip() + text[-limit:])
+
+
+def _encodable(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()
