@@ -45,8 +45,10 @@ class CheckQuestion(Message):
 
     @property
     def message_id(self) -> str:
-        """A digest of the content."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:24]
+        """A digest of the content; that of earlier versions where only their fields are set."""
+        later = {"base_model", "model_type", "chat_template", "guess", "submitter"}
+        unset = {name for name in later if not getattr(self, name)}
+        return hashlib.sha256(self.model_dump_json(exclude=unset).encode()).hexdigest()[:24]
 
 
 class NameQuestion(Message):
@@ -138,13 +140,17 @@ class PageCommand(Message):
 
 
 class PageCommandResult(BaseModel):
-    """The answer to a command, as Markdown; `outcome` as in the record of decisions; `allowed`: it was run."""
+    """The answer to a command, as Markdown; `outcome` as in the record of decisions; `allowed`: it was run.
+
+    `thread` is the address of the thread in which it counts as written, if any.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     text: str
     outcome: str
     allowed: bool = True
+    thread: str = ""
 
 
 class MaintainerAction(Message):

@@ -18,7 +18,7 @@ from steward.valkey import Valkey
 from tests.support.board.sign_in import SignInSite, signing
 from tests.support.waiting import wait_until
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 DESK, PHONE = ViewportSize(width=1200, height=900), ViewportSize(width=360, height=740)
 LOOKS: tuple[tuple[ViewportSize, Literal["light", "dark"]], ...] = ((DESK, "light"), (PHONE, "dark"))
 

@@ -27,6 +27,7 @@ from tests.support.board.flags import SPACE, FlagBoardDriver, flags_world, no_fl
 from tests.support.board.sign_in import Browser, SignInSite, signing
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.timeout(600)  # each test waits for several commits, also on a busy machine
 HOSTILE = "<script>alert(1)</script>"
 
 
@@ -216,6 +217,8 @@ def test_an_owner_asks_for_a_removal_and_a_maintainer_approves_it(site: SignInSi
             wait_until(lambda other=other: state(site, other) == "cancelled", seconds=120)
     told = press(ada, ada.get(f"/requests/{path}"), "remove", reason="its weights were wrong")
     assert "Proposed: a maintainer decides." in shown(told)
+    (discussion,) = re.findall(r'<a href="([^"]+)">Its discussion</a>', told.text)
+    assert discussion.startswith(f"{site.stand.hub.url}/spaces/board/space/discussions/")
     page = wait_until(lambda: "approve" in buttons(page := mia.get("/threads-waiting")) and page, seconds=120)
     wait_until(lambda: "approve" in buttons(olaf.get("/threads-waiting")), seconds=120)
     fields = fields_of(page, "approve")

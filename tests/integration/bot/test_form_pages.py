@@ -26,6 +26,7 @@ from steward.valkey import Valkey
 from tests.support.board.sign_in import Browser, SignInSite, signing
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.timeout(600)  # tests wait for checks and commits, also on a busy machine
 HOSTILE = "<script>alert(1)</script>"
 PATH = "ada/good_eval_request_False_float32_Original.json"
 CHOSEN = {
