@@ -65,7 +65,8 @@ class Valkey:
     """A server on a free loopback port, with its data in `folder`.
 
     `users` is a file of users and their permissions, as deploy/redis/make-users.sh writes it; without it, every client
-    has all permissions. `say` gets a message about every restart, and about data that cannot be loaded.
+    has all permissions. With `rules` that file gets these lines at each start, because the folder may have been deleted
+    while the server ran. `say` gets a message about every restart, and about data that cannot be loaded.
     """
 
     def __init__(
@@ -74,10 +75,12 @@ class Valkey:
         *,
         port: int | None = None,
         users: Path | None = None,
+        rules: str = "",
         say: Callable[[str], object] = lambda _: None,
     ) -> None:
         self.folder = folder
         self.users = users
+        self._rules = rules
         self._say = say
         self.port = port or free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
@@ -89,7 +92,9 @@ class Valkey:
         It loads its data from disk first, which may take longer than `seconds`. Data on which it ends is moved aside,
         and it starts without: the bot reads all of it from the Hub again. If it ends without, too, the data stays.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if self.users is not None and self._rules:
+            self.users.write_text(self._rules, "utf-8")
         with _lock_folder(self.folder) as lock:
             try:
                 self._launch(lock, seconds)
@@ -212,7 +217,6 @@ def locked(folder: Path, say: Callable[[str], object]) -> Valkey:
     folder.chmod(0o700)
     password, users = secrets.token_hex(32), folder / "users.acl"
     digest = hashlib.sha256(password.encode()).hexdigest()
-    users.write_text(f"user default on #{digest} ~* &* +@all\n", "utf-8")
-    server = Valkey(folder, users=users, say=say)
+    server = Valkey(folder, users=users, rules=f"user default on #{digest} ~* &* +@all\n", say=say)
     server.url = f"redis://:{password}@127.0.0.1:{server.port}/0"
     return server

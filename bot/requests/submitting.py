@@ -20,7 +20,9 @@ from bot.read_models.submit_models import Code
 from bot.request_files.attempt_numbers import known_numbers
 from bot.request_files.file_edits import PendingFile, digest_of, pending_request, stage_transition
 from leaderboard import transitions
+from leaderboard.admission.facts import ModelFacts
 from leaderboard.admission.rules import Verdict
+from leaderboard.admission.sizes import BILLION, parameters
 from leaderboard.categories import read_category
 from leaderboard.effects import Effect
 from leaderboard.requests import Problem, Request, Status
@@ -93,11 +95,13 @@ def submit(
             _submit_again(context, command, *pending, cause, may_resubmit),
             stays=_differing_fields(command, pending[0]),
         )
-    verdict = _checked(context, request, command.submitter)
+    submission = gather_submission(context, request, command.submitter)
+    verdict = checking.verdict_in_public(context, submission)
     if not verdict.accepted or verdict.sha is None:
         return _refused(request, verdict)
     sha = verdict.sha
-    data = json.dumps(_fields(context, request, command, sha, cause), ensure_ascii=True).encode()
+    fields = _fields(context, request, command, sha, cause) | {"params": _billions(submission.model, request)}
+    data = json.dumps(fields, ensure_ascii=True).encode()
     line = f"Add {command.model} to eval queue"
     edit = PutFile(id=f"submit {cause}", path=path, data=data, line=line, subject=path, wake=(request_key(path),))
     done = context.effects.stage(context.requests, edit)
@@ -184,6 +188,12 @@ def _fields(context: BoardContext, request: Request, command: SubmitCommand, sha
         "sender": command.submitter,
         "steward": {"submitter": command.submitter, "submitter_id": command.submitter_id, "causes": [cause]},
     }
+
+
+def _billions(model: ModelFacts, request: Request) -> float:
+    """The model's size as front ends write it, in billions of parameters; 0 if it is unknown, or not public."""
+    counted = None if model.is_private else parameters(model, request.path.weight_type)
+    return round((counted or 0) / BILLION, 6)
 
 
 def resubmit(

@@ -14,6 +14,7 @@ from bot.core.relative_times import in_words
 from bot.core.render import Safe, render_text
 from bot.read_models.queue_snapshot import take_snapshot
 from leaderboard.estimates import Durations
+from leaderboard.options import DEFAULT_PRECISION
 from leaderboard.triage import FaqQuestion
 
 HOW_LONG = "how-long"
@@ -46,8 +47,9 @@ def questions() -> tuple[FaqQuestion, ...]:
 
 def answer(name: str, **variables: str) -> Safe:
     """The answer to the question `name`; a missing variable is empty."""
-    empty = dict.fromkeys(("requests_url", "results_url", "model", "queue", "duration"), "")
-    text = render_text(faq_entries()[name].answer, **{**empty, **variables}).strip()
+    empty = dict.fromkeys(("requests_url", "results_url", "form_url", "model", "queue", "duration"), "")
+    values = {**empty, "default_precision": DEFAULT_PRECISION, **variables}
+    text = render_text(faq_entries()[name].answer, **values).strip()
     return Safe(re.sub(r"(?<!\n)\n(?!\n)", " ", text))  # single line breaks only keep the YAML file readable
 
 
@@ -57,6 +59,7 @@ def board_answer(context: BoardContext, name: str, model: str = "") -> Safe:
         name,
         requests_url=context.address(context.requests),
         results_url=context.address(context.results),
+        form_url=f"{context.pages_url}/submit" if context.pages_url else "",
         model=model,
         queue=_queue_words(context) if name == HOW_LONG else "",
         duration=_duration_words(context.measures.durations()) if name == HOW_LONG else "",

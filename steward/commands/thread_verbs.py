@@ -25,19 +25,53 @@ if TYPE_CHECKING:
     from hub.records import Repo
 
 VERBS = {
-    "relaunch": "evaluate a request again that failed, was cancelled or finished",
-    "resubmit": "have a model evaluated at a newer commit; the old result stays until the new one is ready",
-    "flag": "flag models for a public reason; if you are not a maintainer, report them to the maintainers",
-    "unflag": "lift a flag, for a public reason",
-    "dismiss": "dismiss a report, or an appeal against a flag, and say why",
-    "rename": "give a model's requests and results its new name; a maintainer approves the plan first",
-    "remove": "take a model's results and requests off the leaderboard; /restore puts them back",
-    "restore": "put back a model that was removed",
-    "publish-scores": "open a pull request with the model's scores on its own repo, so that its page shows them",
-    "unpublish-scores": "close the pull request with the model's scores on its own repo",
-    "reject": "close a pull request, or reject a proposed plan, for a public reason",
+    "relaunch": (
+        "[org/model] [precision=…] [weight_type=…]",
+        "evaluate a request again that failed, was cancelled or finished",
+    ),
+    "resubmit": (
+        "[org/model] [precision=…] [weight_type=…] [revision=…]",
+        "have a model evaluated at a newer commit; the old result stays until the new one is ready",
+    ),
+    "flag": (
+        "category [org/model …] reason [revision=…] [precision=…]",
+        "flag models for a public reason; if you are not a maintainer, report them to the maintainers",
+    ),
+    "unflag": (
+        "[org/model …] reason",
+        "lift a flag, for a public reason",
+    ),
+    "dismiss": (
+        "reason",
+        "dismiss a report, or an appeal against a flag, and say why",
+    ),
+    "rename": (
+        "org/model org/model",
+        "give a model's requests and results its new name; a maintainer approves the plan first",
+    ),
+    "remove": (
+        "org/model [precision=…] [weight_type=…] reason",
+        "take a model's results and requests off the leaderboard; /restore puts them back",
+    ),
+    "restore": (
+        "org/model [precision=…] [weight_type=…] [reason]",
+        "put back a model that was removed",
+    ),
+    "publish-scores": (
+        "[org/model]",
+        "open a pull request with the model's scores on its own repo, so that its page shows them",
+    ),
+    "unpublish-scores": (
+        "[org/model]",
+        "close the pull request with the model's scores on its own repo",
+    ),
+    "reject": (
+        "reason",
+        "close a pull request, or reject a proposed plan, for a public reason",
+    ),
 }
-"""Name and summary of each verb of threads that is a command here, as in the registry, which takes long to import."""
+"""Name → words and summary of each verb of threads that is a command here, as in the registry, which takes long to
+import."""
 HOW = """It is written in a thread with your own HF_TOKEN, and the bot's answer is printed: in the thread of the request
 that it is about, or in a new discussion. Exit status 1 if the bot did not answer within a minute."""
 IN_A_THREAD = ("dismiss", "reject")
@@ -47,7 +81,9 @@ WAIT_SECONDS, POLL_SECONDS = 60.0, 1.0
 
 Words = Annotated[
     list[str] | None,
-    typer.Argument(metavar="WORDS", help="The words after the command, as in a thread: docs/commands.md lists them."),
+    typer.Argument(
+        metavar="WORDS", help="The words after the command, as in a thread; docs/commands.md explains them."
+    ),
 ]
 ThreadName = Annotated[
     str,
@@ -57,8 +93,9 @@ ThreadName = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the commands to `steward`."""
-    for name, summary in VERBS.items():
-        app.command(name, help=f"{summary[0].upper()}{summary[1:]}.\n\n{HOW}")(_command(name))
+    for name, (form, summary) in VERBS.items():
+        words = form.replace("[", "\\[")  # else rich reads a style
+        app.command(name, help=f"{summary[0].upper()}{summary[1:]}.\n\nIts words: {words}.\n\n{HOW}")(_command(name))
 
 
 def _command(name: str) -> Callable[..., None]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from bot.core.settings import BotSettings
     from redis_state.stopping import Stop
     from steward.supervisor import SupervisedProcess
+    from steward.valkey import Valkey
 
 WEB = (
     "STEWARD_WEBHOOK_SECRET",
@@ -71,17 +72,23 @@ def up(
             if not ({"redis_url", "redis_url_file"} & settings.model_fields_set and settings.redis_url):
                 server = stack.enter_context(locked(data / "redis", _say))
                 environment["REDIS_URL"] = server.url
-                (data / ".gitignore").write_text("*\n", "utf-8")
-                _keep(data / URL_FILE, server.url)
+                _keep(data, server.url)
             wanted = worker_token() is not None if worker is None else worker
         note = "" if wanted else " without a worker: this machine evaluates nothing"
         _say(f"Starting on {settings.host}:{settings.port}{note}. Ctrl-C stops it.")
         threading.Thread(target=_announce, args=(settings, stop), name="announce", daemon=True).start()
-        mind = server.revive if server is not None else lambda: None
         with sentences():
-            status = Supervisor(parts(environment, worker=wanted), _say, mind).run(stop)
+            status = Supervisor(parts(environment, worker=wanted), _say, lambda: _mind(server, data)).run(stop)
         stop.set()
     raise typer.Exit(status)
+
+
+def _mind(server: Valkey | None, data: Path) -> None:
+    """Restart the queue server if it has ended, and write its address again if the folder was deleted meanwhile."""
+    if server is not None:
+        server.revive()
+        if not (data / URL_FILE).exists():
+            _keep(data, server.url)
 
 
 def parts(environment: Mapping[str, str], *, worker: bool) -> list[SupervisedProcess]:
@@ -116,8 +123,11 @@ def _announce(settings: BotSettings, stop: Stop) -> None:
                 return
 
 
-def _keep(file: Path, url: str) -> None:
-    """Write a URL with its password to a file that only this account can read."""
+def _keep(data: Path, url: str) -> None:
+    """Write a URL with its password to a file in `data` that only this account can read and git ignores."""
+    data.mkdir(parents=True, exist_ok=True)
+    (data / ".gitignore").write_text("*\n", "utf-8")
+    file = data / URL_FILE
     file.unlink(missing_ok=True)
     file.touch(mode=0o600)
     file.write_text(url, "utf-8")

@@ -117,7 +117,8 @@ def _question(param: Param) -> str:
     if param.kind == "words":
         return f"Add the {_label(param)}: {param.help}."
     hint = f"one of {', '.join(param.choices)}" if param.choices else param.help
-    return f"Which {_label(param)}? {hint[:1].upper()}{hint[1:]}."
+    asked = "What do you mean" if param.name == "what" else f"Which {_label(param)}"
+    return f"{asked}? {hint[:1].upper()}{hint[1:]}."
 
 
 def _fits(param: Param, value: str) -> bool:

@@ -15,6 +15,7 @@ from huggingface_hub import CommitOperationAdd
 
 import tests.support.models.tiny_models as models
 from bot.model_facts.checking import gather_submission
+from bot.requests.submitting import SubmitCommand, submit
 from hub.client import Hub
 from hub.records import Repo, WriteFile
 from leaderboard.admission.rules import judge
@@ -176,6 +177,7 @@ def _request(name: str, sender: str, case: Case) -> tuple[str, bytes]:
 def path(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey) -> Iterator[Path]:
     """One for all tests of this file; every case is submitted in one commit, each by somebody else."""
     people = board_world().org("ada__twin", {"ada": "admin"}).repo("model", "ada__twin/c").repo("model", "ada/twin__c")
+    people.repo("model", "ada/sized")
     for case in (*CASES, *map(_named, OTHERS)):
         people.repo("model", f"ada/{case.name}")
     with redis.Redis.from_url(valkey.url) as connection, LocalHub(tmp_path_factory.mktemp("hub"), people) as hub:
@@ -240,6 +242,21 @@ def test_the_same_weights_under_another_name_are_a_copy(path: Path) -> None:
     assert path.cause(where) == "copy"
     assert "ada/fine-mistral" in path.stand.file(where)["steward"]["failure"]["message"]
     assert _judged(path, "ada/fine-mistral")[0] == []
+
+
+def test_a_submission_by_the_bot_keeps_the_size_for_a_lost_redis(path: Path) -> None:
+    """The request file that the bot writes holds the billions of parameters, as that of a front end does."""
+    path.owner.commit(Repo("model", "ada/sized"), _stamped(whole("llama"), 3_000), "Upload")
+    command = SubmitCommand("ada/sized", "main", "bfloat16", "Original", "", False, "Sizer", "id-of-sizer")
+    done = submit(path.stand.context, command, cause="test", may_resubmit=lambda _: False)
+    assert done.how == "submitted"
+    while path.stand.context.ledger.edits.is_pending(done.path):
+        path.stand.time += 60
+        path.stand.work()
+    path.stand.settle()
+    counted = path.stand.context.index.get(done.path).parameters
+    assert counted is not None
+    assert path.stand.file(done.path)["params"] == round(counted / 1e9, 6) > 0
 
 
 def test_a_model_whose_details_another_models_dataset_holds_is_refused(path: Path) -> None:

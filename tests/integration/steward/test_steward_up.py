@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
+import redis
 from huggingface_hub import CommitOperationAdd, HfApi
 from typer.testing import CliRunner
 
@@ -27,6 +29,8 @@ from redis_state.redis import connect
 from redis_state.shadowed_writes import ShadowList
 from redis_state.stopping import Stop
 from steward.cli import app
+from steward.commands import up
+from steward.commands.board import URL_FILE
 from steward.commands.up import parts
 from steward.exit_statuses import AWAY, MISCONFIGURED
 from steward.newboard import NewBoardOptions
@@ -265,6 +269,22 @@ def test_the_locked_server_starts_in_a_folder_that_is_named_from_here(
     monkeypatch.chdir(tmp_path)
     with locked(Path("steward-data/redis"), print) as server:
         assert connect(server.url).ping()
+
+
+def test_a_deleted_data_folder_is_made_again(tmp_path: Path) -> None:
+    """A queue server whose folder was deleted while it ran starts again: empty, locked, its address in a file."""
+    data = tmp_path / "steward-data"
+    with locked(data / "redis", print) as server:
+        assert server.process is not None
+        shutil.rmtree(data)
+        server.process.kill()
+        server.process.wait()
+        up._mind(server, data)
+        assert connect(server.url).ping()
+        assert (data / URL_FILE).read_text() == server.url
+        assert [path.stat().st_mode & 0o077 for path in (data / URL_FILE, data / "redis")] == [0, 0]
+        with pytest.raises(redis.AuthenticationError):
+            redis.Redis(port=server.port).ping()
 
 
 def test_a_new_board_file_takes_any_title() -> None:

@@ -210,6 +210,17 @@ def test_a_model_is_named_by_its_id_or_address(text: str, model: str | None) -> 
     assert model_in(text) == model
 
 
+@pytest.mark.parametrize("line", ["/pause", "/resume"])
+def test_a_missing_target_of_a_pause_is_asked_for_in_a_sentence(line: str) -> None:
+    """A parameter that is called `what` is no noun to ask for."""
+    (command,) = commands_in(line)
+    verb = REGISTRY.find(command.verb)
+    assert verb is not None
+    asked = bind(verb, command)
+    assert isinstance(asked, BadArguments)
+    assert asked.why.startswith("What do you mean? Board, tier:small")
+
+
 def test_a_verb_with_a_typing_error_is_recognised() -> None:
     """What is nearly a verb, also in letters of another alphabet, suggests it; other words suggest nothing."""
     assert (near := REGISTRY.nearest("statsu")) is not None

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.threads import faq
+from leaderboard.options import DEFAULT_PRECISION
 from leaderboard.triage import Topic, triage
 
 ASKED = {
@@ -137,6 +138,16 @@ def test_every_answer_can_be_said(name: str) -> None:
     text = faq.answer(name, requests_url="https://hub/datasets/o/r", results_url="https://hub/datasets/o/s")
     assert 80 < len(text) < 700
     assert "{{" not in text
+
+
+def test_the_answer_about_submitting_names_the_form_and_the_true_default() -> None:
+    """It links the form where its address is known, and names the precision of a submission that names none."""
+    there = faq.answer("submit", form_url="https://pages.example/submit")
+    assert "[the form](https://pages.example/submit)" in there
+    assert "the form" not in faq.answer("submit")
+    for name in ("submit", "evaluate"):
+        assert f"for another precision than {DEFAULT_PRECISION}" in faq.answer(name)
+        assert f"precision={DEFAULT_PRECISION}" not in faq.answer(name)
 
 
 @given(title=st.text(max_size=200), post=st.text(max_size=500))

@@ -79,10 +79,16 @@ def test_every_command_speaks_json_or_runs_until_it_is_stopped() -> None:
 def test_every_verb_of_threads_is_a_command() -> None:
     """A command of the same name, except those named here with a reason; thread verbs say what the registry says."""
     assert {verb.name for verb in REGISTRY.verbs} - set(every_command()) == set(ONLY_IN_THREADS)
-    for name, summary in VERBS.items():
+    for name, (form, summary) in VERBS.items():
         verb = REGISTRY.find(name)
         assert verb is not None
-        assert (verb.name, summary) == (name, verb.summary)
+        assert (f"/{name} {form}", summary) == (verb.usage, verb.summary)
+
+
+def test_the_help_of_a_verb_of_threads_names_its_words() -> None:
+    """A person at a shell need not look into another page for what to write."""
+    help_of = CliRunner().invoke(app, ["flag", "--help"], env={"COLUMNS": "200"}).output
+    assert "category [org/model …] reason [revision=…] [precision=…]" in help_of
 
 
 def test_every_command_takes_h_for_help() -> None:
