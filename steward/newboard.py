@@ -27,7 +27,8 @@ repos:
   flags: {org}/flags
   community: {org}/leaderboard
   community_type: space
-  # contents: {org}/contents    # one table of all evaluations; the sync process then needs the extra `contents`
+  # One table of all evaluations, and what the Space shows; the sync process needs the extra `contents` for it.
+  contents: {org}/contents
   # Workers write here and nowhere else, with their own token.
   details_namespace: {details}
 

@@ -90,6 +90,8 @@ def init(
                     say(line)
                 for line in benchmark(hub, board, apply=apply):
                     say(line)
+                for line in missing_library(board):
+                    say(line)
                 for line in rotated(hub, url=url, secret=secret, apply=apply) if new_secret else ():
                     say(line)
             except HubError as error:
@@ -224,6 +226,14 @@ def benchmark(hub: Hub, board: Board, *, apply: bool) -> Iterator[str]:
             yield f"The Hub does not accept {BENCHMARK_FILE} in the dataset {repo.id}: {error}"
             return
     yield f"{'Wrote' if apply else 'Would write'} {BENCHMARK_FILE} in the dataset {repo.id}: its tasks, for the Hub."
+
+
+def missing_library(board: Board) -> Iterator[str]:
+    """Yield what to install here for the board's table of evaluations; the sync process may run elsewhere."""
+    from bot.core.mirrors.contents_table import MISSING, can_write
+
+    if board.repos.contents and not can_write():
+        yield f"{MISSING} The sync process does not start without it."
 
 
 def rotated(hub: Hub, *, url: str, secret: str, apply: bool) -> Iterator[str]:

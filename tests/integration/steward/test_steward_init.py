@@ -83,6 +83,20 @@ def test_init_describes_the_boards_own_question_set(tmp_path: Path, monkeypatch:
         assert [row.model_id for row in api.get_dataset_leaderboard("fresh/questions")] == ["fresh/model"]
 
 
+def test_a_new_board_has_a_table_of_evaluations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its repo is created; where pyarrow is not installed, `init` says what to install."""
+    with LocalHub(tmp_path / "hub", WORLD) as hub:
+        settings = {"HF_ENDPOINT": hub.url, "STEWARD_BOARD": str(tmp_path / "board.yaml")}
+        for name, value in {**settings, "STEWARD_BOT_TOKEN": "hf_bot", "STEWARD_WEBHOOK_SECRET": "s"}.items():
+            monkeypatch.setenv(name, value)
+        command = ["init", "--org", "fresh", "--url", URL, "--apply"]
+        first = CliRunner().invoke(app, command)
+        assert "Created the dataset fresh/contents" in first.output, first.output
+        assert "pyarrow" not in first.output
+        monkeypatch.setattr("bot.core.mirrors.contents_table.can_write", lambda: False)
+        assert "pip install '.[contents]'" in CliRunner().invoke(app, command).output
+
+
 def test_init_gives_webhooks_another_secret_when_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each webhook for this URL gets the secret, webhooks for other URLs do not, and nothing else changes."""
     (tmp_path / "board.yaml").write_text(BOARD)
