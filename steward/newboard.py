@@ -55,6 +55,17 @@ configs:
 """The part of the aggregated table's card that dataset loaders read."""
 
 
+SPACE = """\
+emoji: 🏆
+colorFrom: indigo
+colorTo: yellow
+sdk: static
+app_file: index.html
+pinned: true
+"""
+"""The part of the Space's card that the Hub reads."""
+
+
 KEPT_VALUES = ("HF_ENDPOINT", "HF_HUB_DISABLE_XET", "STEWARD_HOST", "STEWARD_PORT", "STEWARD_PUBLIC_URL")
 KEPT_FILES = ("STEWARD_BOT_TOKEN_FILE", "STEWARD_WORKER_TOKEN_FILE", "STEWARD_WEBHOOK_SECRET_FILE")
 """Settings that `init` writes into the file `env`: values, and names of files."""
@@ -119,7 +130,7 @@ def card(board: Board, repo_id: str) -> bytes:
         texts[repos.contents] = ("Table", "One row per evaluation, for front ends and notebooks.")
     heading, words = texts[repo_id]
     title = json.dumps(f"{board.title}: {heading}", ensure_ascii=False)
-    space = "sdk: static\n" if repo_id == repos.community and board.repos.community_type == "space" else ""
+    space = SPACE if repo_id == repos.community and board.repos.community_type == "space" else ""
     split = TABLE if repo_id == repos.contents else ""
     return (
         f"---\n{'title' if space else 'pretty_name'}: {title}\n{space}{split}---\n\n"
