@@ -74,7 +74,7 @@ peers: setup
 adoption: setup
 	$(BIN)/python -m simulations.adoption $(ARGS)
 
-# Standard errors and rank ranges on 2,000 simulated boards whose true scores are known (docs/scores.md); about six minutes.
+# Standard errors and rank ranges on simulated boards whose true scores are known (docs/scores.md): six idle minutes.
 errorbars: setup
 	$(BIN)/python -m simulations.error_bars $(ARGS)
 

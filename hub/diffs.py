@@ -59,7 +59,7 @@ def _headers(diff: str) -> Iterator[list[str]]:
     """Yield the header lines of each file of the diff, without lines of content."""
     header: list[str] = []
     old = new = 0  # lines left in the present hunk
-    for line in diff.split("\n"):
+    for line in _lines(diff):
         if old > 0 or new > 0:
             old -= line[:1] in (" ", "-", "")
             new -= line[:1] in (" ", "+", "")
@@ -73,6 +73,15 @@ def _headers(diff: str) -> Iterator[list[str]]:
             header.append(line)
     if header:
         yield header
+
+
+def _lines(diff: str) -> Iterator[str]:
+    """Yield the lines of the diff, one after the other: a list of millions of short ones needs gigabytes."""
+    start = 0
+    while (end := diff.find("\n", start)) >= 0:
+        yield diff[start:end]
+        start = end + 1
+    yield diff[start:]
 
 
 def _paths_of(header: list[str]) -> Iterator[str]:

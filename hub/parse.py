@@ -67,6 +67,11 @@ def user(item: Json) -> Account:
     return Account(str(item["_id"]), str(item["user"]), when(created).timestamp() if created else 0.0)
 
 
+def public_names(items: Any) -> list[str]:
+    """Parse the names of the public repos in a list of repos."""
+    return [str(item["id"]) for item in items if item["private"] is False]
+
+
 def file_entry(item: Json) -> FileEntry:
     """Parse an item of `tree` or `paths-info`."""
     lfs = item.get("lfs") or {}

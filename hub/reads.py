@@ -297,6 +297,12 @@ class Reads:
         answer = self._get(at, "info", {"blobs": "true"}, limit=MAX_MODEL_FACTS)
         return parse.parsed(parse.model_info, answer.json())
 
+    def models_named(self, words: str, *, limit: int) -> list[str]:
+        """Return the names of at most `limit` public models whose name has `words` in it, those with most downloads
+        first, in one call. Private models that the token may read are left out."""
+        params = {"search": words, "limit": str(limit), "sort": "downloads"}
+        return parse.parsed(parse.public_names, self._get("/api/models", "models", params).json())[:limit]
+
     def published_scores(self, model: str) -> list[PublishedScore]:
         """Return the scores in a model's repo, on main and in open pull requests, in one call."""
         answer = self._get(Repo("model", model).api, "info", {"expand": "evalResults"}, limit=MAX_MODEL_FACTS)

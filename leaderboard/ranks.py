@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from leaderboard.results import INFLUENCE_LENGTH
 
 Floats: TypeAlias = NDArray[np.float32]
-ROWS = 512
+ROWS = 128
 """Rows that are compared with all others at a time, to bound memory."""
 
 

@@ -9,8 +9,7 @@ They come from the graded questions of one evaluation, and follow each score as 
   clusters. Tasks are strata, and subjects inside a task (`Benchmark.stratum`).
 - A normalised score is 0 below the level of guessing. Near that level its error is that of max(0, x), x normal around
   the score: the limit of a bootstrap over clusters of the whole computation.
-- With fewer than FEW right or wrong answers, the error is wide enough to reach both ends of Wilson's interval. So no
-  error is 0.
+- With fewer than FEW right or wrong answers, the error follows from Wilson's interval. So no error is 0.
 
 A model's *influence vector* makes paired differences cheap: the influences on its average of all clusters, each added
 to one of 512 sums with a sign that depends on the cluster alone. The squared distance between two models' vectors is
@@ -188,7 +187,8 @@ def _of_benchmark(benchmark: Benchmark, answers: Sequence[TaskAnswers], scores: 
     if weights is None or not np.allclose(means, [task.raw for task in scored.tasks], atol=1e-6):
         return None
     sizes = [_count(part) for part in parts_of]
-    estimates = [_widened(*task) for task in zip(means, influences, sizes, strict=True)]
+    alone = len(answers) == 1
+    estimates = [_widened(*task, alone=alone) for task in zip(means, influences, sizes, strict=True)]
     if benchmark.normalise == "subtasks":
         raw = _combined(weights, estimates)
         parts = [
@@ -197,7 +197,7 @@ def _of_benchmark(benchmark: Benchmark, answers: Sequence[TaskAnswers], scores: 
         ]
         normalised = _combined(np.full(len(parts), 1 / len(parts)), parts)
     else:
-        raw = _widened(scored.raw, _weighted(weights, influences), len(clusters))
+        raw = _widened(scored.raw, _weighted(weights, influences), len(clusters), alone=True)
         normalised = _normalised(raw, scored.normalised, benchmark.lower_bound)
     names = (task.name for task in benchmark.tasks)
     by_task = {name: estimate.error for name, estimate in zip(names, estimates, strict=True)}
@@ -238,15 +238,19 @@ def _weights(raw: float, means: Sequence[float], sizes: Sequence[int]) -> Floats
     return None
 
 
-def _widened(score: float, influence: Floats, clusters: int) -> _Estimate:
-    """The estimate of a raw score, which has the error by Wilson's interval if few answers are right, or few wrong."""
+def _widened(score: float, influence: Floats, clusters: int, *, alone: bool) -> _Estimate:
+    """The estimate of a raw score, which has the error by Wilson's interval if few answers are right, or few wrong.
+
+    An interval around a score that stands `alone` reaches the farther end of Wilson's. Of subtasks, whose deviations to
+    either side cancel in the mean, the error is half the width of Wilson's interval.
+    """
     variance = _square(influence)
     count = score * (1 - score) / variance if variance > 1e-15 else float(clusters)
     error = math.sqrt(variance)
     if variance <= 1e-15 or count * min(score, 1 - score) < FEW:
         centre = (score + Z**2 / (2 * count)) / (1 + Z**2 / count)
         half = Z / (1 + Z**2 / count) * math.sqrt(max(0.0, score * (1 - score) / count) + (Z / (2 * count)) ** 2)
-        error = max(error, (abs(score - centre) + half) / Z)
+        error = max(error, (half + (abs(score - centre) if alone else 0)) / Z)
     return _Estimate(error, influence)
 
 

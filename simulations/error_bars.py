@@ -64,7 +64,7 @@ INSTRUCTIONS = np.array([0.55, 0.35, 0.10])
 SAME_ANSWER = 0.8
 """How often a model gives the same answer to a question that is asked in several subsets."""
 TIED = 40
-"""Models on a board of models that tie; a twentieth of the replicates are such boards."""
+"""Models on a board of models that tie; there is one such board for five others."""
 DIFFICULTY, UNDERSTANDING, QUESTION = 1.0, 0.7, 0.5
 """Standard deviations in logits: of a cluster's difficulty, of one model's luck with a cluster, of a question."""
 
@@ -288,6 +288,11 @@ def figures(boards: Boards) -> dict[str, Any]:
         "identical weights tie": all((boards.ranges[:, one] == boards.ranges[:, other]).all() for one, other in copies),
         "smallest standard error": float(boards.errors.min()),
         "standard error by standard deviation of the average": ratios[:, -1].round(3).tolist(),
+        "intervals of the average that hold the true score, percent, by model": (
+            100 * (np.abs(boards.scores - expected) <= Z * boards.errors)[:, :, -1].mean(axis=0)
+        )
+        .round(1)
+        .tolist(),
         "averages": expected[:, -1].round(2).tolist(),
         "expected less limit, of the average": (expected - limit)[:, -1].round(3).tolist(),
         "intervals that hold the limit, percent": covered(boards, limit),
@@ -311,7 +316,7 @@ def main() -> None:
     start = time.monotonic()
     found = figures(simulate(options.replicates, options.seed))
     found[f"rank ranges of {TIED} tied models that hold all ranks, percent"] = tied(
-        max(1, options.replicates // 20), options.seed + 1
+        max(1, options.replicates // 5), options.seed + 1
     )
     found["seconds"] = round(time.monotonic() - start, 1)
     for name, value in found.items():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import re
 import sys
 from importlib import metadata
 from typing import Annotated, Literal
@@ -42,6 +44,9 @@ GROUPS = (
     status, submit, thread_verbs, unknown, up, verify, watch,
 )  # fmt: skip
 """The modules that add commands."""
+NEW_OBJECTS = 20_000
+"""New objects after which Python searches for garbage. Its default is 700: nearly all that a process makes at its start
+stays, and the searches take a tenth of the start."""
 PANELS = {
     "Begin": ("demo", "init", "up", "doctor", "adopt", "effects", "shadow", "completion"),
     "Run one process": ("serve", "sync", "schedule", "work"),
@@ -75,6 +80,12 @@ app = typer.Typer(
 )
 COMPLETE = "_STEWARD_COMPLETE"
 """The variable with which a completion script asks for the next words."""
+
+ZSH_COMPINIT = "(( $+functions[compdef] )) || { autoload -Uz compinit && compinit; }\n\n"
+"""Loads zsh's completion, which a shell without a configuration lacks."""
+ZSH_EVAL = r"""local answer="$(\1)"
+  eval ${=answer//\'\'/\'\\\'\'}"""
+"""Replaces the `eval` of typer's script, which loses the apostrophes in descriptions."""
 
 
 def _print_version(is_wanted: bool) -> None:
@@ -153,10 +164,15 @@ def demo(
 def completion(
     shell: Annotated[Literal["bash", "zsh", "fish"], typer.Argument(help="The shell that reads the script.")],
 ) -> None:
-    """Print a script that completes commands and options: source <(steward completion bash)"""
+    """Print a script that completes commands and options: source <(steward completion bash), the same with zsh; in fish
+    steward completion fish | source"""
     from typer._completion_shared import get_completion_script
 
-    print(get_completion_script(prog_name="steward", complete_var=COMPLETE, shell=shell))  # nosec B604  # its name
+    script = get_completion_script(prog_name="steward", complete_var=COMPLETE, shell=shell)  # nosec B604  # its name
+    if shell == "zsh":
+        script = re.sub(r"eval \$\((.+)\)", lambda match: ZSH_EVAL.replace(r"\1", match[1]), script)
+        script = script.replace("\n\n", f"\n\n{ZSH_COMPINIT}", 1)
+    print(script)
 
 
 for group in GROUPS:
@@ -185,6 +201,7 @@ def main() -> None:
 
     Warnings and errors alone are logged, on standard error, so that a command's output stands alone.
     """
+    gc.set_threshold(NEW_OBJECTS)
     if COMPLETE in os.environ:
         completion_init()
     elif not {"-h", "--help", "--version"} & {*sys.argv}:  # these import nothing that they do not need

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from collections.abc import Iterator
@@ -22,6 +23,9 @@ from tests.support.probe import shared_probe
 __all__ = ["pytest_sessionstart"]
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("HF_HUB_DISABLE_XET", "1")
+
+# Collection makes a million objects, which live to the end: no search for garbage need look at them.
+gc.disable()
 
 # A shell script that runs us in the background has Ctrl-C ignored, and what we start would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -70,6 +74,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return 1, LONG.index(name) if name in LONG else len(LONG) + (room != "workers")
 
     items.sort(key=turn)
+
+
+def pytest_collection_finish() -> None:
+    """Search for garbage among the objects of the tests only."""
+    gc.freeze()
+    gc.enable()
 
 
 class FilesTogether(LoadFileScheduling):

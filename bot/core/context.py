@@ -71,6 +71,8 @@ class BoardContext:
     """The folder for clones of the board's repos; None: below the system's folder for temporary files."""
     models_hub: Hub | None = None
     """The client for pull requests with scores on models' repos, with a token of its own; None: none are written."""
+    pages_url: str = ""
+    """The address of the board's own pages; empty: not known."""
 
     def __post_init__(self) -> None:
         self.keys = Keys(self.board.name)

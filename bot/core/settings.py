@@ -91,6 +91,12 @@ class BotSettings(SharedSettings):
         description="address of the pages outside a Space, to which browsers return after sign-in",
     )
 
+    @property
+    def pages_url(self) -> str:
+        """The address of the board's pages, without a slash at the end; empty if it is not known."""
+        host = self.space_host.partition(",")[0].strip()
+        return self.public_url.rstrip("/") or (f"https://{host}" if host else "")
+
     def read_board(self) -> Board:
         """The board in the board file. Raises SettingsError."""
         try:

@@ -9,6 +9,7 @@ It removes FOLDER when standard input ends, since the process that started it ma
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import shutil
 import sys
@@ -24,8 +25,11 @@ def main() -> int:
     """Answer questions, one line each."""
     # Configs and tokenizers do not need torch, whose import costs seconds and a hundred megabytes.
     sys.modules["torch"] = None  # type: ignore[assignment]
+    gc.disable()  # the imports make no garbage
     configs.warm("llama")
     tokenizers.warm("llama")
+    gc.freeze()  # so that no fork searches what they made, or copies the memory in which it is
+    gc.enable()
     sys.stdout.buffer.write(READY)
     sys.stdout.buffer.flush()
     for line in sys.stdin.buffer:

@@ -55,11 +55,11 @@ from bot.results.scoreboard import SCORES, sync_scores
 from bot.threads.decision_log import DECISIONS, sync_decisions
 from bot.threads.maintainers_list import sync_digest
 from bot.threads.threads import sync_thread, sync_threads
-from bot.web.mailbox_syncs import sync_check, sync_maintainer_action, sync_page_command, sync_submission
+from bot.web.mailbox_syncs import sync_check, sync_maintainer_action, sync_names, sync_page_command, sync_submission
 from hub.budget import Urgency, urgency
 from hub.errors import BadToken, Garbled, HubError, RateLimited, Transient
 from redis_state.attempts import BEAT
-from redis_state.board.messages import ApiSubmission, CheckQuestion, MaintainerAction, PageCommand
+from redis_state.board.messages import ApiSubmission, CheckQuestion, MaintainerAction, NameQuestion, PageCommand
 from redis_state.board.pauses import PAUSED
 from redis_state.clock import iso
 from redis_state.crashpoints import pass_by, point
@@ -111,6 +111,7 @@ SYNCS_BY_KEY: Mapping[str, Callable[[BoardContext], float | None]] = {
 SYNCS_BY_PREFIX: Mapping[str, Callable[[BoardContext, str], float | None]] = {
     "request": sync_request,
     CheckQuestion.KIND: sync_check,
+    NameQuestion.KIND: sync_names,
     ApiSubmission.KIND: sync_submission,
     MaintainerAction.KIND: sync_maintainer_action,
     PageCommand.KIND: sync_page_command,

@@ -58,6 +58,7 @@ def open_board_context(settings: BotSettings) -> BoardContext:
         now=clock.now,
         mirrors=settings.mirrors,
         models_hub=_models_hub(settings, board),
+        pages_url=settings.pages_url,
     )
     context.ledger.budget.limits = Commits(hour=settings.commits_per_hour)
     context.probe.patience = settings.probe_patience

@@ -77,6 +77,11 @@ class StatusView:
     best: str = ""
     """The best other model of the category."""
     category: str = ""
+    rank: int = 0
+    """Its rank by average among the `ranked` evaluations on the board; 0 where none is known."""
+    ranked: int = 0
+    page_url: str = ""
+    """The model's page on the board's own server."""
     past: Sequence[PastLine] = ()
     results_url: str = ""
     details_url: str = ""

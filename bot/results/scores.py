@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from urllib.parse import quote
 
 from bot.core.context import BoardContext
+from bot.core.flag_table import hidden_by
 from bot.request_files.status_text import ScoreRow, StatusView
 from leaderboard.categories import read_category
 from leaderboard.requests import Request
@@ -52,6 +54,7 @@ def with_score_table(
     others = context.scores.all()
     base = _first(context, of_model(others, request.file.base_model or "", own.suite))
     top = _first(context, same_category(others, own))
+    better, ranked = _standing(context, others, own)
     rows = [
         ScoreRow(
             benchmark.name,
@@ -69,7 +72,30 @@ def with_score_table(
         base=base.model if base is not None else "",
         best=top.model if top is not None else "",
         category=own.category.value,
+        rank=better + 1,
+        ranked=ranked,
+        page_url=f"{context.pages_url}/models/{quote(own.model)}" if context.pages_url else "",
     )
+
+
+def _standing(context: BoardContext, scored: Iterable[EvaluationScores], own: EvaluationScores) -> tuple[int, int]:
+    """The number of evaluations on the board that are better than `own`, and of all with it, by the same suite.
+
+    As on the leaderboard, evaluations of private and of flagged models do not count. At most a few round trips.
+    """
+    others = [each for each in scored if each.suite == own.suite and each.path != own.path]
+    names, weights = hidden_by(context.flag_book.known()[1]())
+    entries = context.index.find([each.path for each in others])
+    shown = [
+        each
+        for each, entry in zip(others, entries, strict=True)
+        if entry is not None
+        and entry.has_results
+        and entry.standing.access == "public"
+        and each.model.casefold() not in names
+        and entry.weights not in weights
+    ]
+    return sum(each.average > own.average for each in shown), len(shown) + 1
 
 
 def _first(context: BoardContext, scored: Iterable[EvaluationScores]) -> EvaluationScores | None:

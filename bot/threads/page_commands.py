@@ -73,10 +73,11 @@ def run_page_command(context: BoardContext, command: PageCommand, *, resumed: bo
     commands = (Command(command.verb, words, line),)
     source = CommentCommands(repo, thread, _place(context, repo, thread), comment, commands, is_on_page=True)
     section = run_command(context, BUTTONS, source, command.person, resumed=resumed)
+    answer, address = section.answer, ""
     if thread.num:
         context.mark(thread_key(repo, thread.num), SyncPriority.PERSON)
-    answer = section.answer
-    return PageCommandResult(text=str(answer.text), outcome=answer.outcome, allowed=answer.allowed)
+        address = f"{context.address(repo)}/discussions/{thread.num}"
+    return PageCommandResult(text=str(answer.text), outcome=answer.outcome, allowed=answer.allowed, thread=address)
 
 
 def _earlier_flag(context: BoardContext, command: PageCommand) -> FlagRecord | None:

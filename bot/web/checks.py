@@ -1,4 +1,4 @@
-"""The web server's side of `/api/check`: the limits per minute, and the question to a sync."""
+"""The web server's side of checks, and of names that a person is typing: limits per minute, and questions to a sync."""
 
 from __future__ import annotations
 
@@ -8,9 +8,13 @@ from bot.read_models.models import ErrorResponse
 from bot.web.answers import CannotAnswer
 from bot.web.asking import SyncAsker
 from bot.web.incoming import client_name, over_limit
-from redis_state.board.messages import CheckQuestion
+from redis_state.board.messages import CheckQuestion, NameAnswer, NameQuestion
 
 ALL = "all"
+MIN_CHARACTERS, MAX_CHARACTERS = 3, 100
+"""Of a name that is completed."""
+NAMES_PER_CLIENT, NAMES_PER_MINUTE = 30, 60
+"""New names per minute that a sync looks up."""
 
 
 class Checks:
@@ -26,12 +30,38 @@ class Checks:
         return await self._asker.ask(question, lambda is_new: self._refuse_too_many(client_name(client), is_new))
 
     def _refuse_too_many(self, client: str, is_new: bool) -> None:
-        self._count(client, self._per_client, "You have sent too many checks in this minute.")
+        advice = "Each check costs a dozen calls to the Hub."
+        _count(self.context, client, self._per_client, "You have sent too many checks in this minute.", advice)
         if is_new:
-            self._count(ALL, self._per_minute, "There are too many checks at the moment.")
+            _count(self.context, ALL, self._per_minute, "There are too many checks at the moment.", advice)
 
-    def _count(self, counter: str, limit: int, message: str) -> None:
-        if wait := over_limit(self.context, counter, limit=limit):
-            advice = f"Try again in {wait} s. Each check costs a dozen calls to the Hub."
-            problem = ErrorResponse(code="too-many", message=message, advice=advice)
-            raise CannotAnswer(429, problem, {"retry-after": str(wait)})
+
+class ModelNames:
+    """Completes the names of models that people type, limited per minute for each client and for all together.
+
+    Each new question is one call to the Hub. While the Hub is away there are no suggestions, and nothing else changes.
+    """
+
+    def __init__(self, context: BoardContext) -> None:
+        self.context = context
+        self._asker = SyncAsker(context, NameQuestion, NameAnswer)
+
+    async def ask(self, words: str, client: str) -> list[str]:
+        """Names of models with `words` in them; none if there is no answer yet. Raises CannotAnswer over a limit."""
+        words = " ".join(words.lower().split())
+        if not MIN_CHARACTERS <= len(words) <= MAX_CHARACTERS:
+            return []
+        answer = await self._asker.ask(NameQuestion(words=words), lambda is_new: self._refuse(client, is_new))
+        return answer.names if answer is not None else []
+
+    def _refuse(self, client: str, is_new: bool) -> None:
+        if is_new:
+            message = "There were too many names in this minute."
+            _count(self.context, f"names {client_name(client)}", NAMES_PER_CLIENT, message)
+            _count(self.context, f"names {ALL}", NAMES_PER_MINUTE, message)
+
+
+def _count(context: BoardContext, counter: str, limit: int, message: str, reason: str = "") -> None:
+    if wait := over_limit(context, counter, limit=limit):
+        problem = ErrorResponse(code="too-many", message=message, advice=f"Try again in {wait} s. {reason}".strip())
+        raise CannotAnswer(429, problem, {"retry-after": str(wait)})

@@ -6,6 +6,7 @@ run even if it were not escaped.
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import secrets
 from collections.abc import Mapping
@@ -35,6 +36,7 @@ STATIC: Mapping[str, str] = {
     "icon.svg": "image/svg+xml",
 }
 FILES = {name: (resources.files("bot.web") / "static" / name).read_bytes() for name in STATIC}
+COMPRESSED = {name: gzip.compress(content, mtime=0) for name, content in FILES.items()}
 DIGESTS = {name: hashlib.sha256(content).hexdigest()[:12] for name, content in FILES.items()}
 FAULTS: Mapping[Fault, str] = {
     "submission": "The problem is in the submission.",
@@ -73,6 +75,7 @@ class Frame:
             PHASES=PHASES, FAULTS=FAULTS, WORDS=WORDS, static=static_address, new_key=new_key
         )
         self._templates.globals.update(discussions=discussions, menu=menu)
+        self._templates.globals.update(owns=visitors.owns if visitors is not None else None)
         self._templates.globals.update(can_sign_in=self.visitors is not None, framed=bool(ancestors))
 
     def page(
@@ -143,8 +146,10 @@ def static_routes() -> APIRouter:
             return Response(status_code=404)
         is_current = request.url.query == DIGESTS[name]
         caching = "public, max-age=31536000, immutable" if is_current else "no-store"
-        headers = {"cache-control": caching, "x-content-type-options": "nosniff"}
-        return Response(FILES[name], headers=headers, media_type=STATIC[name])
+        headers = {"cache-control": caching, "x-content-type-options": "nosniff", "vary": "accept-encoding"}
+        if "gzip" not in request.headers.get("accept-encoding", ""):
+            return Response(FILES[name], headers=headers, media_type=STATIC[name])
+        return Response(COMPRESSED[name], headers={**headers, "content-encoding": "gzip"}, media_type=STATIC[name])
 
     return routes
 

@@ -23,10 +23,11 @@ from bot.read_models.submit_models import SubmissionResponse
 from bot.requests.api_submission import DONE, carry_out
 from bot.requests.verb_check import check_model
 from bot.threads.page_commands import run_page_command
-from leaderboard.roles import Role
+from leaderboard.roles import WRITERS, Role
 from redis_state.board.mailbox import Mailbox
 from redis_state.board.messages import (
     CHECK_ANSWER_RETENTION,
+    NAMES_RETENTION,
     PENDING_RETENTION,
     ROLE_RETENTION,
     ApiSubmission,
@@ -34,12 +35,16 @@ from redis_state.board.messages import (
     Code,
     MaintainerAction,
     MaintainerActionResult,
+    NameAnswer,
+    NameQuestion,
     PageCommand,
     PageCommandResult,
 )
 from redis_state.clock import iso
 
 ALLOWED_ROLES = frozenset({Role.MAINTAINER})
+MAX_NAMES = 8
+"""Names of models that are suggested to a person who types one."""
 _REQUEST = "request:"
 
 
@@ -49,6 +54,14 @@ def sync_check(context: BoardContext, message_id: str) -> None:
     if (question := mailbox.unanswered(message_id)) is not None:
         response = check_model(context, **question.model_dump())
         mailbox.answer(message_id, response, seconds=CHECK_ANSWER_RETENTION)
+
+
+def sync_names(context: BoardContext, message_id: str) -> None:
+    """Answer which models of the Hub have these words in their name: one call. Raises HubError."""
+    mailbox = Mailbox(context.redis, context.keys, NameQuestion, NameAnswer)
+    if (question := mailbox.unanswered(message_id)) is not None:
+        names = context.hub.models_named(question.words, limit=MAX_NAMES)
+        mailbox.answer(message_id, NameAnswer(names=names), seconds=NAMES_RETENTION)
 
 
 def sync_submission(context: BoardContext, message_id: str) -> None:
@@ -73,6 +86,11 @@ def sync_maintainer_action(context: BoardContext, message_id: str) -> None:
     """Execute the action with this id and store the answer, unless that was done before. Raises HubError."""
     mailbox = Mailbox(context.redis, context.keys, MaintainerAction, MaintainerActionResult)
     if (action := mailbox.unanswered(message_id)) is None:
+        return
+    if action.what == "own":
+        is_owner = people.role_in(context, action.about, action.person, fresh=True) in WRITERS
+        owned = MaintainerActionResult(code="owner" if is_owner else "stranger")
+        mailbox.answer(message_id, owned, seconds=ROLE_RETENTION)
         return
     _, roles = people.roles(context, action.person, model="", submitter="", fresh=True, enough=ALLOWED_ROLES)
     if action.what == "look":

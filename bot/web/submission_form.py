@@ -55,7 +55,7 @@ class SubmissionForm:
             return CheckQuestion.model_validate({**values, "guess": not has_all, "submitter": submitter})
         except ValidationError as error:
             name = str(error.errors(include_url=False, include_input=False)[0]["loc"][0]).replace("_", " ")
-            problem = ErrorResponse(code="bad-form", message=f"The {name} is too long.", advice="Shorten it.")
+            problem = ErrorResponse(code="bad-query", message=f"The {name} is too long.", advice="Shorten it.")
             raise CannotAnswer(422, problem) from None
 
     def body(self) -> dict[str, object]:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import islice
 from typing import Any
 
@@ -23,11 +23,11 @@ import structlog
 from redis.exceptions import RedisError
 
 from bot.core.context import BoardContext
+from bot.core.flag_table import hidden_by
 from bot.results.searching import licences_of, scores_of
 from bot.web.leaderboard_rows import LeaderboardRows
 from bot.web.request_row import NO_FACTS, RequestRow, facts_of, other_row, row_of
 from bot.web.rows import RequestRows
-from leaderboard.flags import FlagRecord
 
 log = structlog.get_logger()
 
@@ -159,10 +159,3 @@ class RequestTable:
             return False
         self._flags, self._flagged = commit, hidden_by(records())
         return True
-
-
-def hidden_by(records: Iterable[FlagRecord]) -> tuple[frozenset[str], frozenset[str]]:
-    """The names, in lower case, and the weight digests whose rows are hidden because of a flag."""
-    hiding = [record for record in records if record.stands and record.kind.hides and record.scope.is_whole]
-    names = frozenset(name.casefold() for record in hiding for name in record.names)
-    return names, frozenset(record.weights for record in hiding if record.weights)

@@ -15,12 +15,15 @@ from bot.core.context import BoardContext
 from bot.read_models.models import ErrorResponse
 from bot.web.answers import CannotAnswer
 from bot.web.asking import SyncAsker
+from bot.web.incoming import over_limit
 from hub.oauth import OAuthApp
 from leaderboard.roles import Person
-from redis_state.board.messages import MaintainerAction, MaintainerActionResult, role_check
+from redis_state.board.messages import MaintainerAction, MaintainerActionResult, ownership_check, role_check
 from redis_state.board.sessions import SESSION_SECONDS, SignInSessions, form_token
 from redis_state.dirty import SyncPriority
 
+MAX_LOOKS, MAX_NAME = 10, 100
+"""Organisations per minute in which the role of one person is asked; characters of an organisation's name."""
 FORM_TOKEN, FORM_HEADER = "csrf", "x-csrf-token"
 NOT_OURS = ErrorResponse(
     code="no-form-token",
@@ -83,6 +86,20 @@ class Visitors:
             return False
         answer = self.actions.mailbox.read(role_check(person, at=0.0).message_id)
         return None if answer is None else answer.code == "maintainer"
+
+    def owns(self, visitor: Visitor, model: str) -> bool:
+        """Whether `visitor` may write to `model`, as far as is known: it decides only which buttons are shown.
+
+        The role in an organisation is asked of a sync, whose answer the next view of the page finds.
+        """
+        namespace, has_namespace, _ = model.partition("/")
+        if not has_namespace or namespace.lower() == visitor.name.lower():
+            return bool(has_namespace)
+        check = ownership_check(visitor.person, namespace[:MAX_NAME], at=self.context.now())
+        answer = self.actions.mailbox.read(check.message_id)
+        if answer is None and not over_limit(self.context, f"own {visitor.person.id}", limit=MAX_LOOKS):
+            self.actions.send(check)
+        return answer is not None and answer.code == "owner"
 
     def remember(self, response: Response, purpose: str, value: str, *, seconds: int = SESSION_SECONDS) -> None:
         """Set the cookie for `purpose`."""

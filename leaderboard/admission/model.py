@@ -54,7 +54,8 @@ REASONS = table(
         Reason(
             "model-renamed",
             "The model {model} is called '{id}' now.",
-            "Submit it under that name. If it has scores here under the old name, ask for a rename instead.",
+            "Submit it under that name. If it has scores here under the old name, write /rename {model} {id} in a "
+            "discussion instead.",
         ),
         Reason(
             "opted-out",

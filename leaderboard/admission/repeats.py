@@ -23,7 +23,7 @@ REASONS = table(
         Reason(
             "duplicate-ended",
             "This commit of {model} was submitted already in the same precision and weight type: {path} is {status}.",
-            "Ask for a relaunch in a discussion, with a link to that file. A second submission does not help.",
+            "Write /relaunch {model} in a discussion: a second submission does not help.",
         ),
         Reason(
             "copy",
@@ -39,7 +39,7 @@ REASONS = table(
         ),
         Reason(
             "quota-submitter",
-            "'{who}' has submitted {count} models in the last {days} days, and the limit is {quota}.",
+            "'{who}' has reached the limit of submissions in {days} days: {count} of {quota}.",
             "Submit it again in a few days. Refused submissions, and failures that were not the model's fault, do not "
             "count.",
         ),

@@ -31,8 +31,8 @@ ROWS = (
         "context-too-large",
         "submission",
         "The model requests more memory at once than any machine has: {detail}",
-        "Check `max_position_embeddings` (or `n_positions`, `n_ctx`) and the other sizes in config.json: they must "
-        "match the weights.",
+        "Check `max_position_embeddings` (or `n_positions`, `n_ctx`) and the other sizes in config.json, which must "
+        "match the weights, and submit the new commit.",
         signs=(allocation_refused(TERABYTE),),
     ),
     Cause(

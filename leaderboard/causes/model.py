@@ -77,7 +77,7 @@ ROWS = (
         "config-absurd",
         "submission",
         "config.json describes an impossibly large model: {detail}",
-        "Check the sizes in config.json: they must match the weights.",
+        "Check the sizes in config.json, which must match the weights, and submit the new commit.",
         signs=(raised("ConfigAbsurd"),),
     ),
     Cause(
@@ -136,7 +136,7 @@ ROWS = (
         "submission",
         "The tokenizer has tokens that are outside the model's vocabulary: {detail}",
         "Check that the tokenizer belongs to the model: its largest token id must be below `vocab_size` in "
-        "config.json.",
+        "config.json. Then submit the new commit.",
         signs=(text_matches(r"index out of range in self|device-side assert", _RUNNING),),
     ),
     Cause(
@@ -161,7 +161,8 @@ ROWS = (
         "quantisation-unusable",
         "submission",
         "The model's quantisation is not supported here: {detail}",
-        "Check `quantization_config` in config.json, and that the requested precision matches the checkpoint.",
+        "Correct `quantization_config` in config.json and submit the new commit, or submit it in the precision of its "
+        "weights.",
         signs=(
             raised("NotQuantised"),
             text_matches(
@@ -173,22 +174,23 @@ ROWS = (
         "chat-template-endless",
         "submission",
         "The chat template never ends: {detail}",
-        "Check the template with `tokenizer.apply_chat_template` on a short conversation, or submit without one.",
+        "Test the template with `tokenizer.apply_chat_template` on a short conversation and submit the corrected "
+        "commit, or submit without a template.",
         signs=(raised("ChatTemplateEndless"), killed(signal.SIGVTALRM)),
     ),
     Cause(
         "chat-template-broken",
         "submission",
         "The chat template fails with an error: {detail}",
-        "Check the template with `tokenizer.apply_chat_template` on a conversation with a system prompt and several "
-        "turns, or submit without one.",
+        "Test the template with `tokenizer.apply_chat_template` on a conversation with a system prompt and several "
+        "turns and submit the corrected commit, or submit without a template.",
         signs=(raised("ChatTemplateBroken"),),
     ),
     Cause(
         "chat-template-missing",
         "submission",
         "The request asks for a chat template, but the tokenizer has none: {detail}",
-        "Add a chat template to the tokenizer, or submit without one.",
+        "Add a chat template to the tokenizer and submit the new commit, or submit without a template.",
         signs=(text_matches(r"chat[_ ]template", ("load", "prepare", "evaluate")),),
     ),
     Cause(
@@ -232,7 +234,7 @@ ROWS = (
         "delta-unusable",
         "submission",
         "The delta does not fit its base model: {detail}",
-        "Check that the delta was made from the base model that the request names.",
+        "Submit it again with the base model from which the delta was made.",
         signs=(raised("DeltaUnusable"), text_matches(r"failed to add delta weights|delta", LOADING)),
     ),
 )

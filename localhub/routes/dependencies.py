@@ -14,14 +14,20 @@ from localhub.repos.records import Repo, RepoType
 from localhub.routes.callers import request_caller, state_of
 from localhub.state import HubState
 
+# FastAPI calls each plain function of a request in another thread, which costs more than these do: readers of the
+# database never wait. So the functions here are asynchronous.
+
 
 async def _state(request: Request) -> HubState:
-    """The state; asynchronous, because FastAPI would call a plain function in another thread."""
     return state_of(request)
 
 
+async def _caller(request: Request) -> Caller:
+    return request_caller(request)
+
+
 StateDep = Annotated[HubState, Depends(_state)]
-CallerDep = Annotated[Caller, Depends(request_caller)]
+CallerDep = Annotated[Caller, Depends(_caller)]
 """The caller by token; 401 for an unknown token."""
 
 Rev = Annotated[str, Path(description="Branch, tag, refs/pr/N or commit, quoted as one segment", max_length=400)]
@@ -50,7 +56,7 @@ class RepoFromPath:
         self.level = level
         self.content = content
 
-    def __call__(self, state: StateDep, kind: RepoKind, ns: Namespace, name: Name, caller: CallerDep) -> Repo:
+    async def __call__(self, state: StateDep, kind: RepoKind, ns: Namespace, name: Name, caller: CallerDep) -> Repo:
         repo = state.access.repo(type_of(kind), f"{ns}/{name}", caller, self.level)
         if self.content:
             state.access.require_content_access(caller, repo)

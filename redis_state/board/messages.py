@@ -13,6 +13,8 @@ from leaderboard.options import DEFAULT_PRECISION
 from leaderboard.roles import Person
 from redis_state.board.mailbox import Message
 
+NAMES_RETENTION = 900
+"""Seconds for which the names of models are stored that a person may be typing."""
 CHECK_ANSWER_RETENTION = 60
 """Seconds for which the answer to a check is stored."""
 PENDING_RETENTION = 60
@@ -20,8 +22,8 @@ PENDING_RETENTION = 60
 ROLE_RETENTION = 120
 """Seconds for which a role that the Hub reported is reused."""
 
-Code = Literal["maintainer", "stranger", "woken", "not-parked", "not-allowed"]
-"""Outcomes of actions: the first two of a look, the others of a wake."""
+Code = Literal["maintainer", "owner", "stranger", "woken", "not-parked", "not-allowed"]
+"""Outcomes of actions: the first three of looks at a role, the others of a wake."""
 
 
 class CheckQuestion(Message):
@@ -45,6 +47,29 @@ class CheckQuestion(Message):
     def message_id(self) -> str:
         """A digest of the content."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:24]
+
+
+class NameQuestion(Message):
+    """The question which models of the Hub have `words` in their name, for a person who types one."""
+
+    KIND: ClassVar[str] = "names"
+    KEY: ClassVar[str] = "names"
+    RETENTION: ClassVar[int] = 60
+
+    words: str = Field(min_length=1, max_length=100)
+
+    @property
+    def message_id(self) -> str:
+        """A digest of the content."""
+        return hashlib.sha256(self.words.encode()).hexdigest()[:24]
+
+
+class NameAnswer(BaseModel):
+    """The names of public models, the best known first."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    names: list[str]
 
 
 class ApiSubmission(Message):
@@ -113,19 +138,25 @@ class PageCommand(Message):
 
 
 class PageCommandResult(BaseModel):
-    """The answer to a command, as Markdown; `outcome` as in the record of decisions; `allowed`: it was run."""
+    """The answer to a command, as Markdown; `outcome` as in the record of decisions; `allowed`: it was run.
+
+    `thread` is the address of the thread in which it counts as written, if any.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     text: str
     outcome: str
     allowed: bool = True
+    thread: str = ""
 
 
 class MaintainerAction(Message):
-    """One action that a signed-in person requests. `at` in seconds since the epoch; `about` is the key to wake.
+    """One action that a signed-in person requests. `at` in seconds since the epoch; `about` is the key to wake, or the
+    organisation to look at.
 
     look    whether this person is a maintainer; the answer is reused for ROLE_RETENTION seconds
+    own     whether this person may write to the models of an organisation; the answer is reused as long
     wake    retry a parked sync on behalf of this person, whose role is read again
     """
 
@@ -136,7 +167,7 @@ class MaintainerAction(Message):
     id: str = Field(max_length=64)
     person_id: str = Field(max_length=64)
     person_name: str = Field(max_length=96)
-    what: Literal["look", "wake"]
+    what: Literal["look", "own", "wake"]
     about: str = Field(default="", max_length=2_000)
     at: float
 
@@ -163,6 +194,15 @@ def role_check(person: Person, *, at: float) -> MaintainerAction:
     """The action that checks whether `person` is a maintainer; it has the same id each time."""
     name = hashlib.sha256(person.id.encode()).hexdigest()[:24]
     return MaintainerAction(id=f"look-{name}", person_id=person.id, person_name=person.name, what="look", at=at)
+
+
+def ownership_check(person: Person, organisation: str, *, at: float) -> MaintainerAction:
+    """The action that checks whether `person` may write to models of `organisation`; it has the same id each time."""
+    org = organisation.lower()
+    name = hashlib.sha256(f"{person.id} {org}".encode()).hexdigest()[:24]
+    return MaintainerAction(
+        id=f"own-{name}", person_id=person.id, person_name=person.name, what="own", about=org, at=at
+    )
 
 
 def wake_sync(person: Person, key: str, *, at: float) -> MaintainerAction:

@@ -181,7 +181,7 @@ def _print_delivery(stored: StoredDelivery, standings: dict[str, Any]) -> None:
     from redis_state.clock import iso
 
     print(f"{plain(stored.id)}, received {iso(stored.received)}, {len(stored.body):,} bytes, entry {stored.entry}")
-    print(f"{stored.verdict}: {VERDICTS.get(stored.verdict, 'A word of another version of Steward.')}")
+    print(f"{stored.verdict}: {VERDICTS.get(stored.verdict, 'An unknown verdict, of another version of Steward.')}")
     for key, standing in standings.items():
         print(f"  {plain(key)}: {standing}")
     print(readable_body(stored.body))

@@ -41,6 +41,7 @@ def submit(
     revision: Revision = "main",
     weight_type: WeightType = "Original",
     base_model: Annotated[str, typer.Option(help="The base model of a Delta or an Adapter.")] = "",
+    model_type: Annotated[str, typer.Option("--type", help="Its category, such as fine-tuned.")] = "",
     chat_template: Annotated[bool, typer.Option("--chat-template", help="Use the model's chat template.")] = False,
     server: Annotated[str, typer.Option(help="The leaderboard's URL: submit there, with your own HF_TOKEN.")] = "",
     by: Annotated[str, typer.Option(help="Without --server: Hub name of the submitter.")] = "",
@@ -62,6 +63,7 @@ def submit(
             precision=precision,
             weight_type=weight_type,
             base_model=base_model,
+            model_type=model_type,
             use_chat_template=chat_template,
         )
     except ValidationError as error:

@@ -72,7 +72,7 @@ def _play(folder: Path, console: Console, *, headless: bool, as_json: bool, suit
         stage = build_stage(folder, children, web_port)
         try:
             stage.start_hub(port=hub_port)
-            result = _story(stage, timeline, suite, beside.submit(_upload_first, stage, model))
+            result = _story(stage, timeline, suite, lambda: beside.submit(_upload_first, stage, model))
             timeline.ending(result)
             if as_json:
                 print(json.dumps(result), flush=True)
@@ -102,7 +102,7 @@ def _upload_first(stage: Stage, model: Future[Path]) -> str:
     return upload(stage.hub_url, stage.world.tokens[first.owner], first, model.result())
 
 
-def _story(stage: Stage, timeline: Timeline, suite: str, first_upload: Future[str]) -> DemoResult:
+def _story(stage: Stage, timeline: Timeline, suite: str, begin_first_upload: Callable[[], Future[str]]) -> DemoResult:
     from hub.client import Hub
     from redis_state.keys import Keys
     from redis_state.redis import connect
@@ -116,6 +116,8 @@ def _story(stage: Stage, timeline: Timeline, suite: str, first_upload: Future[st
     timeline.say(f"The Hub: {stage.hub_url}. Starting the bot and a worker, which loads the evaluation harness")
     stage.start_worker()  # first: it takes longest
     stage.start_bot()
+    # Not before: a process that is forked during a call to the Hub waits for ever for a lock of huggingface_hub.
+    first_upload = begin_first_upload()
     stage.wait_until_ready()
     timeline.say(f"The board's pages: {stage.web_url}")
     if not first_upload.done():

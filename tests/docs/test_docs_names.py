@@ -96,3 +96,11 @@ def test_every_target_and_every_file_that_is_named_exists(project: Path) -> None
         ):
             wrong.append((page, path))
     assert wrong == [], wrong
+
+
+def test_every_test_that_is_named_exists(project: Path) -> None:
+    """A page that names a test as evidence names one that is there."""
+    source = "".join(file.read_text("utf-8") for file in (project / "tests").rglob("test_*.py"))
+    known = set(re.findall(r"def (test_\w+)", source))
+    named = {(page, code) for page, code in codes(project) if re.fullmatch(r"test_\w+", code)}
+    assert {(page, name) for page, name in named if name not in known} == set()

@@ -230,7 +230,7 @@ def test_a_maintainer_signs_in_on_the_pages(demo: Demo) -> None:
             back = browser.get(agreed.headers["location"])
             assert back.headers["location"] == "/maintain/inbox"
             page = browser.get(back.headers["location"])
-            assert (page.status_code, f"<span>{who}</span>" in page.text) == (status, True)
+            assert (page.status_code, f'title="My submissions">{who}</a>' in page.text) == (status, True)
 
 
 def test_no_process_carries_a_token_in_its_environment(demo: Demo) -> None:

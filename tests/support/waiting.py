@@ -22,8 +22,9 @@ def wait_until(
     """Call `condition` until it returns a true value, and return that value.
 
     `check` runs between two calls; what it raises ends the wait, e.g. because a process has died.
-    A condition that takes long is called less often, and at least every half second: the processes that the test waits
-    for need the processor. After `seconds` the test fails with the last value and with `describe`.
+    A condition that takes long is called less often, so that it takes a tenth of the time, but every half second at
+    least: the processes that the test waits for need the processor. After `seconds` the test fails with the last value
+    and with `describe`.
     """
     began = time.monotonic()
     deadline = began + seconds
@@ -38,5 +39,5 @@ def wait_until(
             pytest.fail(f"still {value!r} after {seconds} s: {name} {words}".rstrip())
         if check is not None:
             check()
-        time.sleep(max(interval, min(0.5, 3 * (now - began))))
+        time.sleep(max(interval, min(0.5, 9 * (now - began))))
         began = time.monotonic()

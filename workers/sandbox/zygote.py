@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -215,9 +216,12 @@ def main() -> int:
     os.umask(0o022)
     started = time.monotonic()
     orders, answers = map(int, options.pipes.split(","))
+    gc.disable()  # the imports make a million objects, and no garbage
     evaluate: child.Evaluate = importlib.import_module(options.harness).evaluate
     for module in options.preload:
         importlib.import_module(module)
+    gc.freeze()  # so that no child searches them for garbage, or copies the memory in which they are
+    gc.enable()
     try:
         mode, against = choose_mode(SandboxSpec.model_validate_json(options.sandbox_spec))
     except RuntimeError as error:

@@ -143,7 +143,8 @@ def details(context: BoardContext) -> Checks:
         yield Check("details", "ok", f"The bot can read private repos of {namespace}.")
     else:
         words = f"The bot cannot read the private repos of {namespace}, with the details of gated or private models."
-        fix = "Make the bot a member of it with the role read, or take neither: `admission: {gated_models: false}`."
+        refuse = "`admission: {gated_models: false, private_models: false}`"
+        fix = f"Make the bot a member of {namespace} with the role read, or accept no such models: {refuse}."
         yield Check("details", "warning", words, fix)
 
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from fastapi import APIRouter, Request
-from fastapi.responses import Response
+from fastapi.responses import JSONResponse, Response
 from starlette.concurrency import run_in_threadpool
 
 from bot.read_models.check_models import CheckResponse
 from bot.read_models.models import ErrorResponse
 from bot.web.answers import CannotAnswer
-from bot.web.checks import Checks
+from bot.web.checks import Checks, ModelNames
 from bot.web.frame import Frame
-from bot.web.incoming import client_of
+from bot.web.incoming import client_of, words
 from bot.web.submission_form import SubmissionForm, read_form
 from leaderboard.options import WEIGHT_TYPES
 
@@ -49,8 +49,8 @@ def form_values(
 
 
 def check_page_routes(checks: Checks, frame: Frame) -> APIRouter:
-    """The route of the page."""
-    routes = APIRouter(include_in_schema=False)
+    """The route of the page, and that of the names that its script suggests."""
+    routes, names = APIRouter(include_in_schema=False), ModelNames(checks.context)
 
     @routes.get("/check")
     async def check(request: Request) -> Response:
@@ -61,5 +61,11 @@ def check_page_routes(checks: Checks, frame: Frame) -> APIRouter:
         page = await run_in_threadpool(lambda: frame.page(request, "check", status=status, asked=form, **values))
         page.headers.update(headers)
         return page
+
+    @routes.get("/check/names")
+    async def model_names(request: Request) -> Response:
+        """Names of models on the Hub that have the words of `q` in them, for the script of the form."""
+        found = await names.ask(words(request, "q"), client_of(request))
+        return JSONResponse(found, headers={"cache-control": "no-store"})
 
     return routes

@@ -16,11 +16,9 @@ def app_of(settings: BotSettings) -> OAuthApp | None:
     """The OAuth app; None if there is none. Raises SettingsError if a setting of it is missing."""
     if not settings.oauth_client_id:
         return None
-    host = settings.space_host.split(",")[0].strip()
-    base = settings.public_url.rstrip("/") or (f"https://{host}" if host else "")
-    if not base:
+    if not settings.pages_url:
         raise SettingsError("OAUTH_CLIENT_ID is set: set STEWARD_PUBLIC_URL too, to the address of these pages.")
-    return OAuthApp(settings.oauth_client_id, _secret_of(settings), base + CALLBACK)
+    return OAuthApp(settings.oauth_client_id, _secret_of(settings), settings.pages_url + CALLBACK)
 
 
 def _secret_of(settings: BotSettings) -> str:

@@ -12,6 +12,21 @@ function address() {
   return `${location.pathname}?${new URLSearchParams(fields)}`;
 }
 
+function say(part, words) {
+  const note = document.createElement("p");
+  note.className = "quiet";
+  note.textContent = words;
+  part.replaceChildren(note);
+}
+
+async function suggest(words) {
+  // Without an answer, as while the Hub is away, a person types on without suggestions.
+  const answer = await fetch(`/check/names?${new URLSearchParams({ q: words })}`).catch(() => null);
+  if (!answer?.ok || form.elements.model.value.trim() !== words) return;
+  const names = await answer.json();
+  document.getElementById("models").replaceChildren(...names.map((name) => new Option(name, name)));
+}
+
 function again(part) {
   const pending = part.querySelector("[data-again]");
   const limited = part.querySelector("[data-retry]:not([data-retry=''])");
@@ -53,12 +68,7 @@ async function look(isAgain) {
   const mine = ++turn;
   const part = document.getElementById("outcome");
   const url = form ? address() : location.href;
-  if (form && !isAgain) {
-    const note = document.createElement("p");
-    note.className = "quiet";
-    note.textContent = "Checking …";
-    part.replaceChildren(note);
-  }
+  if (form && !isAgain) say(part, "Checking …");
   try {
     const answer = await fetch(url, { headers: { accept: "text/html" } });
     if (mine !== turn) return;
@@ -69,7 +79,10 @@ async function look(isAgain) {
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     const fresh = page.getElementById("outcome");
     if (mine !== turn) return;
-    if (!fresh) throw new Error(`no outcome: ${answer.status}`);
+    if (!fresh) { // the session ended: the page says what to do, with what was typed
+      say(part, "You are signed out here. Press a button: after signing in, the form comes back with what you typed.");
+      return;
+    }
     part.replaceChildren(...fresh.childNodes);
     if (form) {
       fill(page);
@@ -78,15 +91,18 @@ async function look(isAgain) {
     again(part);
   } catch {
     if (mine !== turn) return;
-    const note = document.createElement("p");
-    note.className = "quiet";
-    note.textContent = "The server does not answer at the moment. This page tries again; what you typed stays.";
-    if (form) part.replaceChildren(note);
+    if (form) say(part, "The server does not answer at the moment. This page tries again; what you typed stays.");
     timer = setTimeout(() => look(true), 5000);
   }
 }
 
 if (form) {
+  let typing = 0;
+  form.elements.model.addEventListener("input", () => {
+    clearTimeout(typing);
+    const words = form.elements.model.value.trim();
+    if (words.length > 2 && !words.includes(":")) typing = setTimeout(() => suggest(words), 300);
+  });
   form.addEventListener("change", (event) => {
     const hint = document.getElementById(`hint-${event.target.name}`);
     if (hint) hint.textContent = ""; // it is a person's choice now

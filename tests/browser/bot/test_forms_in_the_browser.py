@@ -18,7 +18,7 @@ from steward.valkey import Valkey
 from tests.support.board.sign_in import SignInSite, signing
 from tests.support.waiting import wait_until
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 DESK, PHONE = ViewportSize(width=1200, height=900), ViewportSize(width=360, height=740)
 LOOKS: tuple[tuple[ViewportSize, Literal["light", "dark"]], ...] = ((DESK, "light"), (PHONE, "dark"))
 
@@ -82,6 +82,8 @@ def look(page: Page, tmp_path: Path, name: str) -> None:
 def test_a_check_follows_the_form(tab: Page, tmp_path: Path) -> None:
     """Once a model is named the outcome appears, what was guessed is filled in, and the address can be shared."""
     tab.goto("/check")
+    tab.get_by_label("Model", exact=True).press_sequentially("ada/pick")
+    expect(tab.locator("#models option")).to_have_attribute("value", "ada/pickled")
     tab.get_by_label("Model", exact=True).fill("ada/pickled")
     tab.keyboard.press("Tab")
     outcome = tab.locator("#outcome")

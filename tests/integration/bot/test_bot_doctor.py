@@ -136,7 +136,7 @@ def test_a_bot_that_cannot_read_the_details_of_gated_models_is_told(healthy: Boa
     board = healthy.context.board
     elsewhere = board.repos.model_copy(update={"details_namespace": "steward-details"})
     healthy.context.board = board.model_copy(update={"repos": elsewhere})
-    assert "member of it" in sentence(examine(healthy.context), "details", state="warning")
+    assert "accept no such models" in sentence(examine(healthy.context), "details", state="warning")
     healthy.context.board = healthy.context.board.model_copy(update={"admission": AdmissionPolicy(gated_models=False)})
     assert of(examine(healthy.context), "details") == ["ok"]
 

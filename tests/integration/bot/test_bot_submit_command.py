@@ -58,15 +58,16 @@ def test_an_operator_submits_a_model(stand: BoardDriver, steward: Steward) -> No
     assert refused.exit_code == 1, refused.output
     assert "pickle" in refused.output
     assert "→" in refused.output
-    done = steward(*GOOD)
+    assert "cannot be the type" in steward(*GOOD, "--type", "excellent").output
+    done = steward(*GOOD, "--type", "continuously pretrained")
     assert done.exit_code == 0, done.output
     assert f"/datasets/board/requests/blob/main/{PATH}" in done.output
     stand.time = clock.now() + 1  # the command has a clock of its own
     stand.settle()
     assert (stand.file(PATH)["sender"], stand.file(PATH)["status"]) == ("ada", "PENDING")
-    assert stand.file(PATH)["model_type"] == "?"
+    assert stand.file(PATH)["model_type"] == "continuously pretrained"
     commits = stand.commits()
-    assert steward(*GOOD).exit_code == 0
+    assert steward(*GOOD, "--type", "continuously pretrained").exit_code == 0
     other = steward(*GOOD, "--by", "bob", "--json")
     assert other.exit_code == 1
     assert json.loads(other.stdout.splitlines()[-1])["code"] == "exists"

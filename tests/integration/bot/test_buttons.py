@@ -18,13 +18,16 @@ from bot.web.mailbox_syncs import sync_page_command
 from leaderboard.roles import Person
 from localhub.testing import LocalHub
 from redis_state import clock
+from redis_state.board.entry import IndexEntry
 from redis_state.board.mailbox import Mailbox
-from redis_state.board.messages import PageCommand, PageCommandResult
+from redis_state.board.messages import MaintainerAction, PageCommand, PageCommandResult, ownership_check
+from redis_state.board.request_snapshot import RequestSnapshot
 from steward.valkey import Valkey
 from tests.support.board.flags import SPACE, FlagBoardDriver, flags_world, no_flags
 from tests.support.board.sign_in import Browser, SignInSite, signing
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.timeout(600)  # each test waits for several commits, also on a busy machine
 HOSTILE = "<script>alert(1)</script>"
 
 
@@ -150,6 +153,29 @@ def test_a_stranger_sees_no_button_and_can_give_no_command(site: SignInSite) -> 
     assert signed_in(site, "ada").get(elsewhere.headers["location"]).status_code == 404
 
 
+def test_who_may_write_to_models_of_an_organisation_sees_the_buttons_of_an_owner(site: SignInSite) -> None:
+    """As soon as a sync has asked the Hub; a person without a role there does not, and neither does one who reads."""
+    context, accounts = site.stand.context, site.stand.hub.state.accounts
+    path = "board/owned_eval_request_False_float32_Original.json"
+    standing = RequestSnapshot(status="PENDING", time=clock.now())
+    context.index.put(
+        IndexEntry(path=path, model="board/owned", state="waiting", submitter="form", attempt="x", standing=standing)
+    )
+    board, person = accounts.by_name("board"), accounts.by_name("ada")
+    assert board is not None
+    assert person is not None
+    accounts.set_member(board, person, "write")
+    ada, bob = signed_in(site, "ada"), signed_in(site, "bob")
+    assert buttons(ada.get(f"/requests/{path}")) == set()
+    wait_until(lambda: buttons(ada.get(f"/requests/{path}")) == {"cancel"}, seconds=120)
+    own = context.keys.message(
+        MaintainerAction.KEY, ownership_check(Person(site.id_of("bob"), "bob"), "board", at=0).id
+    )
+    wait_until(lambda: bob.get(f"/requests/{path}").is_success and context.redis.hget(own, "answer"), seconds=120)
+    assert buttons(bob.get(f"/requests/{path}")) == set()
+    context.index.drop(path)
+
+
 def test_two_maintainers_who_decide_at_once_are_told_what_holds(site: SignInSite) -> None:
     """The second is told that it is so already; a reason that is missing is asked for; the hold is lifted again."""
     path, mia, olaf = submitted(site, "bfloat16"), signed_in(site, "mia"), signed_in(site, "olaf")
@@ -191,6 +217,8 @@ def test_an_owner_asks_for_a_removal_and_a_maintainer_approves_it(site: SignInSi
             wait_until(lambda other=other: state(site, other) == "cancelled", seconds=120)
     told = press(ada, ada.get(f"/requests/{path}"), "remove", reason="its weights were wrong")
     assert "Proposed: a maintainer decides." in shown(told)
+    (discussion,) = re.findall(r'<a href="([^"]+)">Its discussion</a>', told.text)
+    assert discussion.startswith(f"{site.stand.hub.url}/spaces/board/space/discussions/")
     page = wait_until(lambda: "approve" in buttons(page := mia.get("/threads-waiting")) and page, seconds=120)
     wait_until(lambda: "approve" in buttons(olaf.get("/threads-waiting")), seconds=120)
     fields = fields_of(page, "approve")
@@ -276,6 +304,7 @@ def given(stand: FlagBoardDriver, person: Person, verb: str, arguments: dict[str
     mailbox = Mailbox(stand.context.redis, stand.context.keys, PageCommand, PageCommandResult)
     mailbox.put(command)
     stand.context.mark(command.dirty_key)
+    stand.time = clock.now() + 1  # a key is due by the clock of Redis
     stand.work()
     answer = mailbox.read(command.message_id)
     assert answer is not None

@@ -238,8 +238,8 @@ def test_members_of_a_maintaining_organisation_are_maintainers_here_too(stand: B
     [
         ("Can I submit with trust_remote_code?", "Hello, my model needs it.", "This answer is automatic"),
         ("[FLAG] ada/good", "It was trained on the test set.", "decide whether to flag it"),
-        ("Rename ada/good", "It is ada/better now.", "each file is checked"),
-        ("Remove ada/good", "Please.", "when its owner asks"),
+        ("Rename ada/good", "It is ada/better now.", "I check each file"),
+        ("Remove ada/good", "Please.", "The model's owner can write"),
         ("ada/good was wrongly flagged", "The data is clean.", "look at the flag again"),
         ("Duplicates", "ada/good is listed twice", "Only two rows with the same precision and commit"),
         (

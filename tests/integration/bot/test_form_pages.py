@@ -14,8 +14,10 @@ import redis
 from bot.probe import Probe
 from bot.web.asking import SyncAsker
 from bot.web.board import BoardReader
+from bot.web.checks import NAMES_PER_CLIENT
 from bot.web.incoming import client_name
 from bot.web.pages.mine import quota_of
+from hub.records import Repo
 from leaderboard.policy import AdmissionPolicy
 from redis_state import clock
 from redis_state.board.entry import IndexEntry
@@ -24,6 +26,7 @@ from steward.valkey import Valkey
 from tests.support.board.sign_in import Browser, SignInSite, signing
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.timeout(600)  # tests wait for checks and commits, also on a busy machine
 HOSTILE = "<script>alert(1)</script>"
 PATH = "ada/good_eval_request_False_float32_Original.json"
 CHOSEN = {
@@ -125,6 +128,25 @@ def test_checks_on_the_page_are_limited_as_those_of_the_api(site: SignInSite, mo
     assert f'data-retry="{last.headers["retry-after"]}"' in last.text
     assert value(last, "model") == f"ada/m{site.settings.checks_per_client}"
     assert browser.get("/api/check", params={"model": "ada/other"}).status_code == 429
+
+
+def test_names_are_completed_from_the_hub(site: SignInSite, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of public models alone, by one call for all who type the same; without an answer, or over the limit, none."""
+    context, browser = site.stand.context, site.browser()
+    context.hub.create_repo(Repo("model", "steward-bot/good-secret"), private=True)
+
+    def names(words: str) -> Any:
+        return browser.get("/check/names", params={"q": words}).json()
+
+    assert wait_until(lambda: names("goo"), seconds=120) == ["ada/good"]
+    calls = len(site.stand.calls)
+    assert names(" GOO ") == ["ada/good"]
+    assert (names("go"), names("x" * 101), len(site.stand.calls)) == ([], [], calls)
+    monkeypatch.setattr("bot.web.asking.WAIT_SECONDS", 0.0)
+    monkeypatch.setattr(SyncAsker, "send", lambda asker, message: asker.mailbox.put(message))  # no sync answers
+    assert names("ada/") == []
+    context.redis.set(context.keys.asked(f"names {client_name('127.0.0.1')}"), NAMES_PER_CLIENT, ex=60)
+    assert browser.get("/check/names", params={"q": "another"}).status_code == 429
 
 
 @pytest.mark.parametrize("name", ["model", "revision", "precision", "weight_type", "base_model", "model_type"])

@@ -182,7 +182,7 @@ def test_checks_are_told_that_came_after_the_first_answer(stand: BoardDriver) ->
         stand.settle()
         look_at(stand, REQUESTS, asked)
     first, checked = comments(stand, REQUESTS, asked)
-    assert "please link it here; each file" in first
+    assert "links a pull request with the changes" in first
     assert "a maintainer decides" in checked
 
 

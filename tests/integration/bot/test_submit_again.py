@@ -141,7 +141,7 @@ def test_it_is_checked_and_counted_as_any_submission(stand: BoardDriver, talk: D
         update={"admission": admission.model_copy(update={"off": off, "quota": 1})}
     )
     told = talk.ask(f"{SUBMIT} revision={commit(stand)}")
-    assert "'ada' has submitted 1 models" in told
+    assert "'ada' has reached the limit of submissions" in told
     stand.context.board = stand.context.board.model_copy(update={"admission": admission})
     stand.ada.delete_file("model.safetensors", "ada/good")
     stand.ada.upload_file(path_or_fileobj=b"x", path_in_repo="pytorch_model.bin", repo_id="ada/good")

@@ -17,6 +17,7 @@ from typer.testing import CliRunner, Result
 
 from bot.core.settings import BotSettings
 from bot.model_facts.checking import GATED
+from bot.queue.rulings import pause
 from bot.read_models.check_models import CheckResponse
 from bot.requests.verb_check import check_model
 from bot.web.incoming import client_name
@@ -185,6 +186,40 @@ def test_of_a_gated_model_the_public_hears_which_rules_fail_and_no_more(stand: B
     told_of = [reason for rule in told.rules for reason in rule.reasons]
     assert told_of
     assert {(reason.message, reason.advice, reason.link) for reason in told_of} == {(GATED, "", "")}
+
+
+def test_nothing_is_guessed_from_files_that_not_everybody_can_read(stand: BoardDriver) -> None:
+    """Guesses about a gated model, or a private one, would reveal what is in its files."""
+    public, gated = check_model(stand.context, "ada/good", guess=True), made(stand, "gated", gated=True)
+    assert {guess.field for guess in public.guesses} >= {"model_type", "chat_template"}
+    assert check_model(stand.context, gated, guess=True).guesses == []
+    stand.context.board = stand.context.board.model_copy(update={"admission": AdmissionPolicy(private_models=True)})
+    assert check_model(stand.context, made(stand, "secret", private=True), guess=True).guesses == []
+    assert check_model(stand.context, "ada/nowhere", guess=True).guesses == []
+    assert check_model(stand.context, "ada/good", precision="float32").guesses == []
+
+
+def test_a_check_tells_the_place_that_a_submission_would_have(stand: BoardDriver) -> None:
+    """Behind what waits already; none if it would be refused, or waits already; what would hold it back in a pause."""
+    other = stand.submit("ada/good", path="ada/good_eval_request_False_4bit_Original.json", precision="4bit")
+    stand.settle()
+    entry = stand.context.index.get(other)
+    assert (entry.state, entry.submitter) == ("waiting", "form")
+    first, second = (
+        check_model(stand.context, "ada/good", precision="float32", submitter=who) for who in ("ada", "form")
+    )
+    assert first.place is not None
+    assert second.place is not None
+    assert (first.place.among, second.place.position) == (2, 2)
+    assert stand.context.index.count() == 1
+    assert check_model(stand.context, "ada/pickled", precision="float32").place is None
+    repeated = check_model(stand.context, "ada/good", precision="4bit")
+    assert (repeated.place, repeated.held) == (None, None)
+    assert pause(stand.context, "board", "the rack is moved", "mia").done
+    stand.settle()
+    held = check_model(stand.context, "ada/good", precision="float32").held
+    assert held is not None
+    assert (held.kind, held.reason) == ("pause", "the rack is moved")
 
 
 def test_of_a_model_behind_a_closed_gate_everybody_hears_that_it_is_gated(stand: BoardDriver) -> None:

@@ -22,7 +22,9 @@ from tests.support.browser.served_site import ServedSite, serving
 from tests.support.browser.site_pages import PAGES
 
 README = {
-    "queue": ("/", "light"),
+    "leaderboard": ("/", "light"),
+    "compare": ("/compare?model=mira/Qwen3-32B-coder&model=bob/gemma-2-70B-Instruct", "light"),
+    "queue": ("/queue", "light"),
     "model": ("/models/mira/Qwen3-32B-coder", "dark"),
     "times": ("/times", "light"),
     "failed": (f"/requests/{path_of('01-ai/Mistral-Nemo-1.5B-chat')}", "light"),

@@ -21,6 +21,7 @@ from redis_state.board.index import Index
 from redis_state.board.measures import Measures
 from redis_state.board.pauses import Pauses
 from redis_state.board.scoreboard import EvaluationScores, Scoreboard
+from redis_state.board.table_rows import TableRows
 from redis_state.clock import iso
 from redis_state.heartbeats import WorkerCard, WorkerRegistry
 from redis_state.jobs import EvaluationJob
@@ -96,7 +97,9 @@ def furnish(
     index = Index(connection, keys)
     connection.hset(keys.hub_state, "logs", "public")
     _measured(Measures(connection, keys))
-    index.put(*_finished(Scoreboard(connection, keys), dice, finished), *_failed(dice, failed), *_others())
+    done = _finished(Scoreboard(connection, keys), dice, finished)
+    index.put(*done, *_failed(dice, failed), *_others())
+    TableRows(connection, keys).write(_facts(done), {})
     _running(connection, keys, index, longest)
     index.put(*_waiting(dice, waiting), *_held())
     put_flags(connection, keys, *_flags())
@@ -132,10 +135,38 @@ def _finished(scores: Scoreboard, dice: random.Random, count: int) -> list[Index
         each = {name: round(max(0.0, average + dice.uniform(-18, 22)), 2) for name in COLUMNS}
         category = ModelCategory(one.standing.category)
         scores.put(
-            EvaluationScores(path=one.path, model=model, suite="s", category=category, average=average, benchmarks=each)
+            EvaluationScores(
+                path=one.path,
+                model=model,
+                suite="s",
+                category=category,
+                average=average,
+                benchmarks=each,
+                errors={name: 0.6 + (len(name) + number) % 5 / 4 for name in COLUMNS},
+                average_error=0.55 + number % 4 / 20,
+            )
         )
         found.append(one)
     return found
+
+
+def _facts(entries: list[IndexEntry]) -> dict[str, dict[str, Any]]:
+    """What the aggregated table says of the finished requests."""
+    dice = random.Random(11)
+    return {
+        one.path: {
+            "fullname": one.model,
+            "Hub ❤️": int(dice.expovariate(1 / 80)),
+            "Upload To Hub Date": f"2025-{dice.randrange(1, 13):02}-{dice.randrange(1, 28):02}",
+            "Chat Template": dice.random() < 0.5,
+            "MoE": dice.random() < 0.1,
+            "Merged": one.standing.category == "merge",
+            "Official Providers": one.model.startswith(("01-ai/", "north-lab/")),
+            "Generation": dice.randrange(3),
+            "Base Model": entries[dice.randrange(len(entries))].model if dice.random() < 0.5 else one.model,
+        }
+        for one in entries
+    }
 
 
 def _failed(dice: random.Random, count: int) -> list[IndexEntry]:

@@ -255,6 +255,7 @@ def settled(text: str) -> str:
     """`text` without times, commit ids and addresses. The number of an attempt stays: it says how often was tried."""
     text = re.sub(r"http://127\.0\.0\.1:\d+", "HUB", text)
     text = re.sub(r"\d{4}-\d\d-\d\d[T ][\d:.-]+(?: UTC|Z)?", "TIME", text)
+    text = re.sub(r"rank \d+ of \d+", "RANK", text)  # among the models that had finished by then
     return re.sub(r"\b[0-9a-f]{40}\b|\b[0-9a-f]{24}\b|`[0-9a-f]{8}`|\b[0-9a-f]{12}-[0-9a-f]{8}\b", "ID", text)
 
 

@@ -22,10 +22,10 @@ def direct_error(benchmark: Benchmark, rows: Mapping[str, Sequence[Mapping[str, 
         shares = [size / sum(sizes) for size in sizes]
         total = added(every, shares)
         raw = sum(share * mean(part) for share, part in zip(shares, graded.values(), strict=True))
-        return points(raw, error_of(raw, total, len(total)), benchmark.choices)[0]
+        return points(raw, error_of(raw, total, len(total), alone=True), benchmark.choices)[0]
     errors, scaled = [], []
     for task, part, own in zip(benchmark.tasks, graded.values(), every, strict=True):
-        error, slope = points(mean(part), error_of(mean(part), own, len(own)), task.choices)
+        error, slope = points(mean(part), error_of(mean(part), own, len(own), alone=len(every) == 1), task.choices)
         errors.append(error)
         scaled.append({cluster: slope * value for cluster, value in own.items()})
     count = len(errors)
@@ -80,8 +80,11 @@ def length(values: Deviations) -> float:
     return math.sqrt(sum(value**2 for value in values.values()))
 
 
-def error_of(raw: float, own: Deviations, clusters: int) -> float:
-    """The standard error of a raw score; with fewer than ten right or wrong answers by Wilson's interval."""
+def error_of(raw: float, own: Deviations, clusters: int, *, alone: bool) -> float:
+    """The standard error of a raw score; with fewer than ten right or wrong answers by Wilson's interval.
+
+    It reaches the farther end of the interval if the score stands `alone`, and is half its width in a mean of subtasks.
+    """
     plain = length(own)
     size = raw * (1 - raw) / plain**2 if plain > 1e-7 else clusters
     if plain > 1e-7 and size * min(raw, 1 - raw) >= 10:
@@ -90,7 +93,7 @@ def error_of(raw: float, own: Deviations, clusters: int) -> float:
     a, b, c = 1 + Z**2 / size, -2 * raw - Z**2 / size, raw**2
     root = math.sqrt(max(0.0, b * b - 4 * a * c))
     ends = ((-b - root) / (2 * a), (-b + root) / (2 * a))
-    return max(plain, *(abs(raw - end) / Z for end in ends))
+    return max(plain, *(abs(raw - end) / Z for end in ends)) if alone else max(plain, (ends[1] - ends[0]) / 2 / Z)
 
 
 def points(raw: float, error: float, choices: int | None) -> tuple[float, float]:

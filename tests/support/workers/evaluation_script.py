@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import multiprocessing
 import os
 import sys
@@ -27,8 +28,11 @@ def run_each(plans: list[RunPlan]) -> int:
     Stops at the first failure, and returns the exit status.
     """
     os.environ.update(CHILD_ENVIRONMENT)  # before the libraries read it; never in a process that imports this module
+    gc.disable()  # as the zygote does
     from workers.evaluation import harness  # noqa: F401  # seconds, for all of them once
 
+    gc.freeze()
+    gc.enable()
     with contextlib.suppress(PermissionError):  # up already, unless this process has a network namespace of its own
         kernel.loopback_up()
     for plan in plans:

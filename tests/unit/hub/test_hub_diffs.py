@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pygit2
 import pytest
 from hypothesis import given, settings
@@ -122,3 +124,18 @@ def test_no_text_breaks_the_parser(text: str) -> None:
 def test_each_kind_of_change_is_told_apart(header: str, change: FileChange) -> None:
     """New, changed, removed, renamed, copied; links, other repos, executables and binaries by their mode."""
     assert changes_in(f"diff --git a/{change.old_path or 'x'} b/x\n{header}") == [change]
+
+
+def test_a_diff_of_millions_of_lines_is_read_line_by_line() -> None:
+    """A diff of a few megabytes that consists of short lines needs no more memory than its longest header."""
+    lines = 1_000_000
+    diff = (
+        f"diff --git a/long b/long\nnew file mode 100644\n--- /dev/null\n+++ b/long\n@@ -0,0 +1,{lines} @@\n"
+    ) + "+ab\n" * lines
+    tracemalloc.start()
+    try:
+        assert paths_in(diff) == ["long"]
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 1_000_000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -96,17 +97,45 @@ def test_every_command_takes_h_for_help() -> None:
     ("line", "words"),
     [("reeval", ["reevaluate"]), ("flags ''", ["list", "show", "import"]), ("up --d", ["--data"])],
 )
-def test_a_shell_completes_commands_and_options(line: str, words: list[str]) -> None:
+def test_a_shell_completes_commands_and_options(tmp_path: Path, line: str, words: list[str]) -> None:
     """The script of `steward completion bash` asks the command line for the words that fit."""
     script = (
         f"source <(steward completion bash); COMP_WORDS=(steward {line}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); "
         '_steward_completion steward; printf "%s\\n" "${COMPREPLY[@]}"'
     )
+    assert in_shell(["bash", "-c", script], tmp_path).split() == words
+
+
+@pytest.mark.skipif(shutil.which("zsh") is None, reason="zsh is not installed on this machine")
+def test_zsh_completes_commands_with_their_help(tmp_path: Path) -> None:
+    """A shell without a configuration takes the script; the words that fit come with whole descriptions."""
+    script = (
+        "source <(steward completion zsh); "
+        "_arguments() { print -r -- $*; }; words=(steward lo); CURRENT=2; _steward_completion"
+    )
+    assert in_shell(["zsh", "-f", "-c", script], tmp_path) == (
+        """*: :(("logs":"Print the log of a request's last attempt;..."))\n"""
+    )
+
+
+@pytest.mark.skipif(shutil.which("fish") is None, reason="fish is not installed on this machine")
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [("reeval", ["reevaluate"]), ("flags ", ["import", "list", "show"]), ("up --d", ["--data"])],
+)
+def test_fish_completes_commands_and_options(tmp_path: Path, line: str, words: list[str]) -> None:
+    """The words that fit come with their descriptions."""
+    script = f"steward completion fish | source; complete -C 'steward {line}'"
+    said = in_shell(["fish", "--no-config", "-c", script], tmp_path)
+    assert [one.partition("\t")[0] for one in said.splitlines()] == words
+    assert all("\t" in one for one in said.splitlines())
+
+
+def in_shell(command: list[str], home: Path) -> str:
+    """What the shell prints in which `steward` is this one."""
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    said = subprocess.run(
-        ["bash", "-c", script], env={**os.environ, "PATH": path}, capture_output=True, text=True, check=True
-    ).stdout
-    assert said.split() == words
+    env = {**os.environ, "PATH": path, "HOME": str(home)}
+    return subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout
 
 
 def test_a_missing_board_file_is_told_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,107 @@
+"""The leaderboard as files: any view of it in CSV and parquet, as pandas and datasets read them."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+import redis
+
+from redis_state.board.index import Index
+from redis_state.board.scoreboard import EvaluationScores, Scoreboard
+from redis_state.board.table_rows import TableRows
+from redis_state.keys import Keys
+from steward.valkey import Valkey
+from tests.support.board.page_client import Client, page, serving
+from tests.support.board.seeded_board import BENCHMARKS, entry, furnish, path_of, score
+
+KEYS = Keys("exported")
+FORMULA = '=HYPERLINK("https://elsewhere.example")'
+
+
+@pytest.fixture(scope="module")
+def site(
+    lasting_valkey: Valkey, lasting_redis: redis.Redis, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Client]:
+    """A board with scores, one of them with standard errors, facts of its table, and a licence that is a formula."""
+    furnish(lasting_redis, KEYS)
+    index, scores = Index(lasting_redis, KEYS), Scoreboard(lasting_redis, KEYS)
+    index.put(entry("eve/formula", "settled", "FINISHED", number=90, licence=FORMULA))
+    score(scores, index.find([path_of("eve/formula")])[0], 12.0, "chat")  # type: ignore[arg-type]  # it was put above
+    known = scores.find([path_of("north/birch-70b")])[path_of("north/birch-70b")]
+    errors = dict.fromkeys(BENCHMARKS, 2.0)
+    scores.put(EvaluationScores(**{**known.model_dump(), "errors": errors, "average_error": 0.8}))
+    facts = {
+        "fullname": "01-ai/Yi-34B",
+        "Hub ❤️": 1_234,
+        "Base Model": "01-ai/Yi-34B",
+        "Upload To Hub Date": "2023-11-01",
+    }
+    earlier = {**facts, "Average ⬆️": 57.0, "Model sha": "b" * 40, "Precision": "bfloat16", "Type": "pretrained"}
+    gone = {"fullname": "other/gone", "Average ⬆️": 40.0, "Available on the hub": False, "Precision": "float16"}
+    TableRows(lasting_redis, KEYS).write(
+        {path_of("01-ai/Yi-34B"): facts},
+        {f"{path_of('01-ai/Yi-34B')}@{'b' * 40}": earlier, "other/gone float16 Original@": gone},
+    )
+    yield from serving(lasting_valkey, tmp_path_factory.mktemp("exported"), KEYS.board)
+
+
+def test_pandas_reads_the_csv_of_any_view(site: Client) -> None:
+    """The rows, order and filters of the page; standard errors; no text that a spreadsheet runs."""
+    answer = site.get("/leaderboard.csv", params={"q": "Average: <= 60", "sort": "average", "rising": "1"})
+    table = pd.read_csv(io.BytesIO(answer.content))
+    shown = site.get("/api/leaderboard", params={"q": "Average: <= 60", "rising": "1"}).json()["rows"]
+    assert table["model"].tolist() == [row["model"] for row in shown]
+    assert table["average"].is_monotonic_increasing
+    assert set(BENCHMARKS) <= set(table.columns)
+    assert table.set_index("model").loc["eve/formula", "licence"] == f"'{FORMULA}"
+    whole = pd.read_csv(io.BytesIO(site.get("/leaderboard.csv").content)).set_index("model")
+    assert whole.loc["north/birch-70b", "average_error"] == 0.8
+    assert pd.isna(whole.loc["eve/formula", "average_error"])
+
+
+def test_datasets_and_pandas_read_the_parquet(site: Client, tmp_path: Path) -> None:
+    """One schema, whatever is known of the rows."""
+    from datasets import load_dataset
+
+    file = tmp_path / "leaderboard.parquet"
+    file.write_bytes(site.get("/leaderboard.parquet?flagged=1").content)
+    empty = pq.read_schema(io.BytesIO(site.get("/leaderboard.parquet?q=nothing-of-this-name").content))
+    assert empty.equals(pq.read_schema(file))
+    loaded = load_dataset("parquet", data_files=str(file), split="train", cache_dir=str(tmp_path / "cache")).to_pandas()
+    assert loaded["model"].tolist() == pd.read_parquet(file)["model"].tolist()
+    assert "ada/willow-1.5b-merge" in loaded["model"].tolist()
+
+
+def test_facts_of_the_table_and_rows_of_earlier_commits_are_on_the_leaderboard(site: Client) -> None:
+    """Likes and dates beside the newest evaluation; the earlier commit has a row of its own; what is gone is hidden."""
+    rows = site.get("/api/leaderboard", params={"q": "yi-34b"}).json()["rows"]
+    assert [(row["likes"], row["uploaded"], row["revision"][:1] == "b") for row in rows] == [
+        (1234, "2023-11-01", False),
+        (1234, "2023-11-01", True),
+    ]
+    assert [row["model"] for row in site.get("/api/leaderboard", params={"q": "gone"}).json()["rows"]] == []
+    kept = site.get("/api/leaderboard", params={"q": "gone", "deleted": "1"}).json()["rows"]
+    assert [(row["path"], row["available"]) for row in kept] == [("", False)]
+    assert '<span class="tag">deleted</span>' in page(site, "/", q="gone", deleted="1")
+
+
+def test_two_models_are_compared_with_their_intervals(site: Client) -> None:
+    """By id or by name; the margin stands where both have standard errors; a name that is not there is named."""
+    pins = [path_of("north/birch-70b"), path_of("01-ai/Yi-34B")]
+    found = site.get("/api/compare", params={"pin": pins, "model": ["tiny-lab/CEDAR-7b", "no/body"]}).json()
+    assert [one["row"]["model"] for one in found["compared"]] == [
+        "north/birch-70b",
+        "01-ai/Yi-34B",
+        "tiny-lab/cedar-7b",
+    ]
+    assert found["unknown"] == ["no/body"]
+    assert found["compared"][0]["differences"] == {}
+    assert found["compared"][1]["differences"]["average"] == {"value": pytest.approx(58.7 - 63.2), "margin": None}
+    text = page(site, "/compare", pin=pins[0], add="tiny-lab/cedar-7b; no/body")
+    assert "“no/body” is not on the leaderboard" in text
+    assert 'href="/check?model=no%2Fbody"' in text
