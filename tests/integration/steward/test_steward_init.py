@@ -6,11 +6,14 @@ import json
 import re
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from huggingface_hub import HfApi
 from typer.testing import CliRunner
 
+from bot.core.context import BoardContext
 from bot.web.space import SHIPPED, space_version
 from hub.client import Hub
 from hub.records import Repo
@@ -18,7 +21,7 @@ from leaderboard.boards import parse_board
 from leaderboard.suites import shipped
 from localhub.testing import HubWorld, LocalHub
 from steward.cli import app
-from steward.space import space_of, state_of
+from steward.space import space_checks, space_of, state_of
 
 URL = "http://127.0.0.1:9/webhooks/hub"
 BOARD = """
@@ -133,6 +136,8 @@ def test_the_space_of_a_new_board_shows_the_leaderboard(tmp_path: Path, monkeypa
         for content, state in ((index, "current"), (old, "old"), (b"<p>Ours</p>", "other")):
             api.upload_file(repo_id=space.id, repo_type="space", path_in_repo="index.html", path_or_fileobj=content)
             assert state_of(reader, space) == state
+            (check,) = space_checks(cast(BoardContext, SimpleNamespace(board=board, hub=reader)))
+            assert (check.state, "--space" in check.mend) == (("warning", True) if state == "old" else ("ok", False))
             if state == "old":
                 assert "--space brings it up to date" in init("--apply")
                 assert "Would write the page" in init("--space")
