@@ -101,6 +101,7 @@ def sync_contents(context: BoardContext, compose: ComposeSnapshot) -> float | No
     context.index.tell(context.table_rows.write(newest, others))  # for the pages, with requests whose row changed
     edits = _table_edits(context, there, rows, shape)
     has_scores = not context.scores.missing(newest)
+    _store_licences(context, newest)
     if has_scores:  # else Redis was lost, and the scores of the snapshot are being read again
         edits += _snapshot_edits(context, seen[-2], compose(context, {*newest, *others}), len(rows))
     is_staged = bool(edits) and context.effects.stage(repo, *edits)
@@ -115,7 +116,8 @@ def _input_state(context: BoardContext, repo: Repo) -> tuple[str, ...]:
     born = text(context.redis.get(context.keys.born) or b"")  # another time after Redis was emptied
     heads = context.hub.head(context.requests), context.hub.head(context.results)
     ids = _file_ids(context, repo)
-    return (born, *heads, flags, may, ids.get(SNAPSHOT, ""), ids.get(FILE, ""))
+    scores = context.scores.state()  # changes when scores are filled in, which the snapshot shows
+    return (born, *heads, *scores, flags, may, ids.get(SNAPSHOT, ""), ids.get(FILE, ""))
 
 
 def _file_ids(context: BoardContext, repo: Repo) -> Mapping[str, str]:
@@ -274,6 +276,13 @@ def _words(value: object) -> list[str]:
 
 
 # --- writing
+
+
+def _store_licences(context: BoardContext, newest: Mapping[str, ContentsRow]) -> None:
+    """Store the licences in the table that Redis lost, so that the snapshot does not lose them. Two round trips."""
+    licences = {row["fullname"]: row["Hub License"] for row in newest.values() if row.get("Hub License")}
+    known = context.licences.find(licences)
+    context.licences.put({model: licence for model, licence in licences.items() if model not in known})
 
 
 def _table_edits(

@@ -108,9 +108,12 @@ def test_it_follows_flags_removals_and_other_peoples_edits(stand: FlagBoardDrive
 
 def test_it_waits_for_the_scores_after_redis_was_lost(stand: FlagBoardDriver) -> None:
     """Neither an empty snapshot nor another commit: the file is the same once the scores are read again."""
+    card = b"---\nlicense: mit\n---\n# It\n"
+    stand.ada.upload_file(path_or_fileobj=card, path_in_repo="README.md", repo_id=GOOD)
     finished(stand, submitted_time="2026-01-31T12:00:00Z")
     look(stand)
     found, before = snapshot(stand), commits(stand)
+    assert [row["licence"] for row in rows_in(found)] == ["mit"]
     stand.context.redis.flushall()
     stand.context.contents_memory = ContentsCache()
     look(stand, rounds=5)
