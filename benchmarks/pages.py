@@ -147,6 +147,9 @@ def kinds(dice: random.Random, rows: int) -> dict[str, Callable[[], str]]:
         }
         return urlencode(fields, doseq=True)
 
+    def plotted() -> str:
+        return urlencode({"by": dice.choice(("parameters", "time")), "type": dice.choice(["", *ModelCategory])})
+
     return {
         "leaderboard": lambda: "/",
         "leaderboard, deep": lambda: f"/?page={dice.randrange(1, rows // 120)}",
@@ -164,6 +167,9 @@ def kinds(dice: random.Random, rows: int) -> dict[str, Callable[[], str]]:
         "nothing found": lambda: f"/requests?q=Qwen3-{dice.randrange(10**6)}b-Instrukt",
         "request": lambda: f"/requests/{path_of(dice.randrange(rows))}",
         "model": lambda: f"/models/{model_of(dice.randrange(rows))}",
+        "badge": lambda: f"/badges/{model_of(dice.randrange(rows))}.svg",
+        "plots": lambda: f"/plots?{plotted()}&page={dice.randrange(1, 20)}",
+        "plot": lambda: f"/charts/plots/{dice.choice(('parameters', 'time'))}.svg?{plotted()}",
         "flags": lambda: "/flags",
         "workers": lambda: "/workers",
         "decisions": lambda: "/decisions",

@@ -22,4 +22,5 @@ def read_only_context(settings: BotSettings, board: Board) -> BoardContext:
         hub=Hub(settings.hf_endpoint, None),
         redis=connect(settings.redis_url, socket_timeout=REDIS_TIMEOUT_SECONDS),
         now=clock.now,
+        pages_url=settings.pages_url,
     )

@@ -88,7 +88,8 @@ class BotSettings(SharedSettings):
     public_url: str = Field(
         default="",
         pattern=r"^(https?://[\w.\-\[\]:]+)?/?$",
-        description="address of the pages outside a Space, to which browsers return after sign-in",
+        description="address of the pages outside a Space: browsers return there after sign-in, and badges, comments "
+        "and previews of links name it",
     )
 
     @property

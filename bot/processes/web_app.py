@@ -38,8 +38,11 @@ from bot.web.maintain.commands import command_routes
 from bot.web.maintain.routes import maintain_routes
 from bot.web.maintain.views import MaintenanceReader
 from bot.web.metrics import metric_routes
+from bot.web.pages.badges import badge_routes
 from bot.web.pages.check import check_page_routes
 from bot.web.pages.mine import mine_routes
+from bot.web.pages.plots import plot_routes
+from bot.web.pages.previews import preview_routes
 from bot.web.pages.submit import submit_page_routes
 from bot.web.pages.times import chart_routes
 from bot.web.signin.app import app_of
@@ -109,7 +112,7 @@ def _add_pages_and_api(app: WebApp, settings: BotSettings, views: BoardReader, v
     context = views.context
     checks = Checks(context, per_minute=settings.checks_per_minute, per_client=settings.checks_per_client)
     discussions = f"{context.address(context.community)}/discussions"
-    frame = Frame(context.board.title, discussions, settings.frame_ancestors, visitors, MENU)
+    frame = Frame(context.board.title, discussions, settings.frame_ancestors, visitors, MENU, context.pages_url)
     submitting, require_maintainer, maintenance = (
         Submitting(context, visitors),
         RequireMaintainer(visitors),
@@ -119,6 +122,9 @@ def _add_pages_and_api(app: WebApp, settings: BotSettings, views: BoardReader, v
     for routes in (
         api_routes(views.pages, checks),
         chart_routes(views),
+        plot_routes(views),
+        badge_routes(views),
+        preview_routes(views),
         submit_routes(submitting),
         check_page_routes(checks, frame),
         submit_page_routes(submitting, checks, frame),

@@ -23,6 +23,8 @@ from bot.read_models.models import ErrorResponse
 PREFIX = "/api/"
 MIN_COMPRESSED = 1_000
 """Bytes from which an answer is worth compressing."""
+COMPRESSED = ("image/png",)
+"""Types that are compressed already."""
 FRESH = {"cache-control": "no-cache", "x-content-type-options": "nosniff"}
 """Clients may cache the response but must revalidate it; with an ETag that costs nearly nothing."""
 PRIVATE = {"cache-control": "private, no-store"}
@@ -99,7 +101,8 @@ def tagged(
 
     Only answers that are the same for everybody come here, so their compressed length tells nothing about a secret.
     """
-    compresses = len(body) >= MIN_COMPRESSED and "gzip" in request.headers.get("accept-encoding", "")
+    takes_gzip = "gzip" in request.headers.get("accept-encoding", "")
+    compresses = takes_gzip and len(body) >= MIN_COMPRESSED and media_type not in COMPRESSED
     tag = f'"{hashlib.sha256(body).hexdigest()[:32]}{"-gzip" if compresses else ""}"'
     vary = ", ".join(filter(None, (headers.get("vary"), "accept-encoding")))
     all_headers = {**headers, "etag": tag, "vary": vary}

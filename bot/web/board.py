@@ -12,8 +12,10 @@ from bot.core.context import BoardContext
 from bot.read_models.lists import QueueReader
 from bot.read_models.models import PATH, ApiModel
 from bot.web.charts.comparing import Comparing
+from bot.web.charts.plots import PlotReader
 from bot.web.charts.times import TimingReader
 from bot.web.flags import FlagReader
+from bot.web.lineage import LineageReader
 from bot.web.request_row import RequestRow, category_of
 from bot.web.rows import RequestRows
 from bot.web.table import RequestTable
@@ -76,6 +78,8 @@ class BoardReader:
         self.times = TimingReader(context)
         self.comparing = Comparing(self.table)
         self.flags = FlagReader(context.flag_book)
+        self.plots = PlotReader(self.table)
+        self.lineage = LineageReader(self.table)
 
     def public_entries(self, model: str) -> list[IndexEntry]:
         """All public requests of a model. Case does not matter."""

@@ -52,7 +52,7 @@ class Frame:
     """Renders the pages of one board. `discussions` is the Hub address where its people write.
 
     `ancestors` are the origins that may show the pages in a frame, none by default. The template of all pages shows
-    `menu`.
+    `menu`, and links in other sites' previews begin with `pages_url`.
 
     With `visitors`, every page names the person who is signed in, and no cache stores the pages that they see.
     """
@@ -64,6 +64,7 @@ class Frame:
         ancestors: str = "",
         visitors: Visitors | None = None,
         menu: object = None,
+        pages_url: str = "",
     ) -> None:
         self.title = title
         self.visitors = visitors if visitors is not None and visitors.app is not None else None
@@ -74,7 +75,7 @@ class Frame:
         self._templates.globals.update(
             PHASES=PHASES, FAULTS=FAULTS, WORDS=WORDS, static=static_address, new_key=new_key
         )
-        self._templates.globals.update(discussions=discussions, menu=menu)
+        self._templates.globals.update(discussions=discussions, menu=menu, pages_url=pages_url)
         self._templates.globals.update(owns=visitors.owns if visitors is not None else None)
         self._templates.globals.update(can_sign_in=self.visitors is not None, framed=bool(ancestors))
 

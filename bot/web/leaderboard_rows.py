@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import threading
+from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import takewhile
 from typing import Any, Literal
 
 import numpy as np
@@ -120,7 +122,9 @@ class LeaderboardRows:
         self._names = NameIndex([line.folded for line in lines])
         self.ranges: Mapping[int, tuple[int, int]] = {}
         """The range of ranks of evaluations with a standard error, among those that are shown at first."""
-        self._named_order = np.argsort(self.facet("model").ranks, kind="stable").astype(np.int32)
+        ranks = self.facet("model").ranks
+        self._named_order = np.argsort(ranks, kind="stable").astype(np.int32)
+        self._unnamed = int(np.count_nonzero(np.isnan(ranks)))
         self._orders: dict[object, Order] = {}
         self._ranked: list[RankedScore] = []
         self._lock = threading.Lock()
@@ -270,6 +274,16 @@ class LeaderboardRows:
     def named(self, text: str) -> set[int]:
         """The rows whose folded name contains `text`."""
         return self._names.containing([text]) if text else set()
+
+    def of_model(self, model: str) -> list[int]:
+        """The rows of the model with exactly this name, in any case."""
+        name, named = fold(model), self._named_order[: len(self.lines) - self._unnamed]
+        start = bisect_left(named, name, key=lambda at: self.lines[at].folded)
+        return sorted(takewhile(lambda at: self.lines[at].folded == name, map(int, named[start:])))
+
+    def best_of(self, model: str) -> int | None:
+        """The row of the model that has the best average."""
+        return max(self.of_model(model), key=lambda at: self.average[at], default=None)
 
     def models_like(self, text: str, limit: int = 8) -> list[str]:
         """Models whose folded name contains `text`, the best first."""

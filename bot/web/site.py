@@ -18,7 +18,20 @@ from bot.web.board import BoardReader
 from bot.web.exports import export_routes
 from bot.web.frame import Frame
 from bot.web.page import Page, page_routes
-from bot.web.pages import about, compare, flags, leaderboard, queue, requests, results, threads, times, workers
+from bot.web.pages import (
+    about,
+    compare,
+    flags,
+    leaderboard,
+    models,
+    plots,
+    queue,
+    requests,
+    results,
+    threads,
+    times,
+    workers,
+)
 
 log = structlog.get_logger()
 
@@ -26,11 +39,12 @@ PAGES: tuple[Page[Any, Any], ...] = (
     leaderboard.TABLE,
     leaderboard.SUGGESTIONS,
     compare.PAGE,
+    plots.PAGE,
     queue.PAGE,
     results.TABLE,
     requests.LIST,
     requests.ONE,
-    results.MODEL,
+    models.MODEL,
     flags.PAGE,
     workers.PAGE,
     times.PAGE,

@@ -45,8 +45,10 @@ class CheckQuestion(Message):
 
     @property
     def message_id(self) -> str:
-        """A digest of the content."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:24]
+        """A digest of the content; that of earlier versions where only their fields are set."""
+        later = {"base_model", "model_type", "chat_template", "guess", "submitter"}
+        unset = {name for name in later if not getattr(self, name)}
+        return hashlib.sha256(self.model_dump_json(exclude=unset).encode()).hexdigest()[:24]
 
 
 class NameQuestion(Message):

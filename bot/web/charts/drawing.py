@@ -28,7 +28,7 @@ _MAX_LABEL = 12
 """Letters of a label below vertical bars, or of a tick."""
 _SCALE_SHARE = 0.5
 """Least share of the width that a horizontal scale has: names are on its left."""
-_LETTER_WIDTH = 0.56
+LETTER_WIDTH = 0.56
 """Width of a letter as a share of its height, estimated without the reader's fonts."""
 
 STYLE = (
@@ -44,6 +44,7 @@ STYLE = (
     ".bars rect,.swatch{fill:var(--own);stroke:var(--card)}.lying .bars rect{stroke-width:1.5}"
     ".unseen rect{fill:none;stroke:none}"
     ".series .line{fill:none;stroke:var(--own);stroke-width:2.5;stroke-linejoin:round}.series circle{fill:var(--own)}"
+    ".dots{fill:none;stroke:var(--own);stroke-width:6;stroke-linecap:round;stroke-opacity:.45}"
 )
 """The style of all charts. It is constant, so the content policy can allow it by its digest."""
 POLICY = f"default-src 'none'; style-src 'sha256-{base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()}'"
@@ -140,8 +141,8 @@ def draw(picture: Picture, width: int) -> bytes:
         graph.add(series.name or " ", _in_draw_order(values, horizontal=horizontal))
     root = graph.render_tree()
     _strip(root, picture.series)
-    _add_description(root, picture)
-    _add_legend(root, rows)
+    add_description(root, picture.title, picture.says)
+    add_legend(root, rows)
     return bytes(ElementTree.tostring(root, encoding="utf-8"))
 
 
@@ -153,9 +154,9 @@ def _in_draw_order(values: Sequence[T], *, horizontal: bool) -> list[T]:
 def _fitting_labels(labels: Sequence[str], width: int, *, horizontal: bool) -> list[str]:
     """The labels that fit: the beginning of each on the left, or only some of them below."""
     if horizontal:
-        return [cut(label, int(width / 2.3 / FONT_SIZE / _LETTER_WIDTH)) for label in labels]
+        return [cut(label, int(width / 2.3 / FONT_SIZE / LETTER_WIDTH)) for label in labels]
     places = [at for at, label in enumerate(labels) if label]
-    longest = max((len(labels[at]) for at in places), default=0) * FONT_SIZE * _LETTER_WIDTH + FONT_SIZE
+    longest = max((len(labels[at]) for at in places), default=0) * FONT_SIZE * LETTER_WIDTH + FONT_SIZE
     step = max(1, math.ceil(len(places) * longest / (width - 60)))
     shown = set(places[::step])
     return [cut(label, _MAX_LABEL) if at in shown else "" for at, label in enumerate(labels)]
@@ -168,7 +169,7 @@ def _spaced_ticks(ticks: Sequence[tuple[float, str]], width: int, *, horizontal:
     spaced, end, (first, last) = list[tuple[float, str]](), -math.inf, (ticks[0][0], ticks[-1][0])
     for value, label in ticks:
         middle = (value - first) / (last - first) * _SCALE_SHARE * width
-        half = len(label) * FONT_SIZE * _LETTER_WIDTH / 2
+        half = len(label) * FONT_SIZE * LETTER_WIDTH / 2
         fits = middle - half > end + FONT_SIZE / 2
         spaced.append((value, label if fits else ""))
         end = middle + half if fits else end
@@ -224,15 +225,13 @@ def _is_layer(node: Any) -> bool:
     return bool(layers) or (node.get("class") == "bar" and not all(lengths))
 
 
-def _add_description(root: Any, picture: Picture) -> None:
+def add_description(root: Any, title: str, says: str) -> None:
     """Add the title, the description for people who do not see the chart, and the style."""
     for name in ("id", "class"):
         root.attrib.pop(name, None)
     root.set("role", "img")
     root.set("aria-labelledby", "title says")
-    for at, (tag, key, text) in enumerate(
-        (("title", "title", picture.title), ("desc", "says", picture.says), ("style", "", STYLE))
-    ):
+    for at, (tag, key, text) in enumerate((("title", "title", title), ("desc", "says", says), ("style", "", STYLE))):
         node = ElementTree.Element(tag, {"id": key} if key else {})
         node.text = cut(text, 2_000) if key else text
         root.insert(at, node)
@@ -245,8 +244,8 @@ def legend(series: Sequence[Series], width: int) -> list[list[tuple[float, str, 
     for named in series:
         if not named.name:
             continue
-        text = cut(named.name, int((width - 60) / FONT_SIZE / _LETTER_WIDTH))
-        text_width = len(text) * FONT_SIZE * _LETTER_WIDTH + 44
+        text = cut(named.name, int((width - 60) / FONT_SIZE / LETTER_WIDTH))
+        text_width = len(text) * FONT_SIZE * LETTER_WIDTH + 44
         if left + text_width > width:
             rows.append([])
             left = 8.0
@@ -255,7 +254,8 @@ def legend(series: Sequence[Series], width: int) -> list[list[tuple[float, str, 
     return rows
 
 
-def _add_legend(root: Any, rows: list[list[tuple[float, str, Tone]]]) -> None:
+def add_legend(root: Any, rows: list[list[tuple[float, str, Tone]]]) -> None:
+    """Add the lines that `legend` returned."""
     for at, row in enumerate(rows):
         for left, name, tone in row:
             top = at * LINE_HEIGHT

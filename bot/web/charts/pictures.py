@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from bot.web.charts import models
 from bot.web.charts.drawing import WIDTHS, Picture, Series, Tone
+from bot.web.charts.scatter import Scatter
 from bot.web.charts.words import ENDS, short_span, words
 from bot.web.frame import as_path
 from leaderboard.attempts import Fault
@@ -171,7 +172,7 @@ class ChartContext:
     sizes: tuple[ChartImage, ...]
 
 
-def chart_context(picture: Picture | None, address: str) -> ChartContext | None:
+def chart_context(picture: Picture | Scatter | None, address: str) -> ChartContext | None:
     """The context for `picture`, whose images are at `address` plus a `width` parameter; None without a picture."""
     if picture is None:
         return None

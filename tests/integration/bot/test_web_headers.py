@@ -25,6 +25,7 @@ EXAMPLES = {
     "name": "queue",
     "delivery": "none",
     "key": "none",
+    "by": "time",
 }
 """A value for each part of an address that varies."""
 PLAIN = {"default-src 'none'", "frame-ancestors 'none'"}
