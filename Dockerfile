@@ -59,8 +59,8 @@ COPY --from=source / /src/
 RUN pip install --no-deps . && pip uninstall --yes pip && python3 -m compileall -q /opt/steward
 
 FROM build AS build-bot
-# `--build-arg EXTRAS=contents` for a board with a contents repo: pyarrow makes the image half as large again.
-ARG EXTRAS=
+# pyarrow makes the image half as large again; `--build-arg EXTRAS=` leaves it out, for a board without a contents repo.
+ARG EXTRAS=contents
 RUN extras $EXTRAS > /extras.txt && pip install --no-compile --only-binary :all: -r /extras.txt
 COPY --from=source / /src/
 # Compile everything except transformers' models (54 MB of bytecode), of which the bot loads hardly any. Strip the debug

@@ -3,7 +3,7 @@
 #
 #   apt-get install --no-install-recommends podman netavark runc mmdebstrap
 #   deploy/build-here.sh                                    both images
-#   deploy/build-here.sh bot --build-arg EXTRAS=contents    one of them, with further options for `podman build`
+#   deploy/build-here.sh bot --build-arg EXTRAS=            one of them, with further options for `podman build`
 #
 # PODMAN     the command, with its options ("podman --root /elsewhere")
 # BASE       an existing base image; without it the script makes one from Debian's packages (SUITE, MIRROR)

@@ -22,6 +22,8 @@ from leaderboard.suites import Suite
 
 FILE = "data/train-00000-of-00001.parquet"
 """The path of the table: the split `train` of the config `default`, which loaders find without configuration."""
+SNAPSHOT = "leaderboard.json"
+"""The path of the snapshot of the leaderboard beside it, which static pages show."""
 Kind = Literal["text", "number", "count", "flag"]
 ContentsRow = dict[str, Any]
 _FRONT: tuple[tuple[str, Kind], ...] = (

@@ -27,7 +27,8 @@ repos:
   flags: {org}/flags
   community: {org}/leaderboard
   community_type: space
-  # contents: {org}/contents    # one table of all evaluations; the sync process then needs the extra `contents`
+  # One table of all evaluations, and what the Space shows; the sync process needs the extra `contents` for it.
+  contents: {org}/contents
   # Workers write here and nowhere else, with their own token.
   details_namespace: {details}
 
@@ -52,6 +53,17 @@ configs:
     path: data/train-*
 """
 """The part of the aggregated table's card that dataset loaders read."""
+
+
+SPACE = """\
+emoji: 🏆
+colorFrom: indigo
+colorTo: yellow
+sdk: static
+app_file: index.html
+pinned: true
+"""
+"""The part of the Space's card that the Hub reads."""
 
 
 KEPT_VALUES = ("HF_ENDPOINT", "HF_HUB_DISABLE_XET", "STEWARD_HOST", "STEWARD_PORT", "STEWARD_PUBLIC_URL")
@@ -118,7 +130,7 @@ def card(board: Board, repo_id: str) -> bytes:
         texts[repos.contents] = ("Table", "One row per evaluation, for front ends and notebooks.")
     heading, words = texts[repo_id]
     title = json.dumps(f"{board.title}: {heading}", ensure_ascii=False)
-    space = "sdk: static\n" if repo_id == repos.community and board.repos.community_type == "space" else ""
+    space = SPACE if repo_id == repos.community and board.repos.community_type == "space" else ""
     split = TABLE if repo_id == repos.contents else ""
     return (
         f"---\n{'title' if space else 'pretty_name'}: {title}\n{space}{split}---\n\n"

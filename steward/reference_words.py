@@ -57,6 +57,12 @@ PLACES = (
         "the bot",
     ),
     (
+        "contents",
+        "`leaderboard.json`",
+        "[a snapshot of the leaderboard](deploying.md#the-space-that-shows-the-leaderboard), for pages that work alone",
+        "the bot",
+    ),
+    (
         "details",
         "`README.md`",
         "a card that makes each task a config, and each run a split, for `load_dataset`",

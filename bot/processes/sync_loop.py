@@ -19,7 +19,7 @@ import errno
 import re
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from urllib.parse import unquote
@@ -110,7 +110,7 @@ SYNCS_BY_KEY: Mapping[str, Callable[[BoardContext], float | None]] = {
     FORMER: sync_former_paths,
     DURATIONS: sync_durations,
     PAUSED: sync_pauses,
-    CONTENTS: sync_contents,
+    CONTENTS: lambda context: sync_contents(context, compose_snapshot),
     SCORES: sync_scores,
     FLAGS: sync_flags,
     CAUSES: mark_causes,
@@ -136,6 +136,13 @@ SYNCS_BY_PREFIX: Mapping[str, Callable[[BoardContext, str], float | None]] = {
     MODEL_PAGE: sync_model_page,
 }
 """Kind of a dirty key `{kind}:{which}` → its sync, which takes `which`. Keys of ledgers and threads differ."""
+
+
+def compose_snapshot(context: BoardContext, ids: Collection[str]) -> bytes:
+    """The snapshot of the leaderboard. The pages are imported here: a board without a table needs none of them."""
+    from bot.web.snapshot import leaderboard_snapshot
+
+    return leaderboard_snapshot(context, ids)
 
 
 class SyncLoop:

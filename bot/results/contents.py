@@ -1,8 +1,9 @@
-"""The sync of the aggregated table: it follows requests, results and flags, in one commit whatever changed.
+"""The sync of the aggregated table and of the snapshot of the leaderboard beside it, for static pages: both follow
+requests, results and flags, in one commit whatever changed.
 
 A pass costs three calls if nothing changed. Otherwise it fetches and reads the changed files, compiles the whole table,
-and writes it only if a row differs. It asks the Hub for likes, licences and dates of up to MAX_MODELS models a pass,
-each model once a day. A new row waits until the Hub was asked about its model.
+and writes each of the two files only where it differs. It asks the Hub for likes, licences and dates of up to
+MAX_MODELS models a pass, each model once a day. A new row waits until the Hub was asked about its model.
 
 Race closed: a staged table is overtaken. It is staged under one id, so a newer one replaces it; when it lands, this
 sync runs again and compares.
@@ -15,7 +16,7 @@ later.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
@@ -31,11 +32,11 @@ from bot.core.mirrors.contents_table import (
     read_table,
     write_table,
 )
-from bot.ledger.edits import PutFile
+from bot.ledger.edits import PutFile, is_content
 from hub.errors import BadRequest, BadToken, Denied, Garbled, NotFound, TooLarge
 from hub.records import ModelInfo, Repo
 from leaderboard.admission.sizes import BILLION
-from leaderboard.columns import FILE, ContentsColumn, ContentsRow, columns, key_of, special_columns
+from leaderboard.columns import FILE, SNAPSHOT, ContentsColumn, ContentsRow, columns, key_of, special_columns
 from leaderboard.contents import (
     HubModelInfo,
     TableSettings,
@@ -59,7 +60,7 @@ log = structlog.get_logger()
 
 CONTENTS = "contents"
 """Dirty key: the aggregated table may be out of date."""
-EDIT = "table of contents"
+EDIT, SNAPSHOT_EDIT = "table of contents", "snapshot of the leaderboard"
 SETTLE_SECONDS = 20.0
 """Seconds between a change and the pass: changes that follow closely are handled together."""
 MAX_MODELS, PASS_SECONDS = 100, 60.0
@@ -67,6 +68,9 @@ MAX_MODELS, PASS_SECONDS = 100, 60.0
 DAY = 86_400.0
 
 T = TypeVar("T")
+ComposeSnapshot = Callable[[BoardContext, Collection[str]], bytes]
+"""Composes the snapshot of the evaluations with these ids (`bot/web/snapshot.py`: a slice that this one cannot import).
+"""
 
 
 class CannotWrite(Exception):
@@ -79,8 +83,8 @@ def mark_contents(context: BoardContext) -> None:
         context.dirty.mark(CONTENTS, due=context.now() + SETTLE_SECONDS, priority=SyncPriority.BACKGROUND)
 
 
-def sync_contents(context: BoardContext) -> float | None:
-    """Write the table if a row differs; return when the next pass is due, if models are left to ask about."""
+def sync_contents(context: BoardContext, compose: ComposeSnapshot) -> float | None:
+    """Write table and snapshot where they differ; return when the next pass is due, if something is left to ask for."""
     repo, memory = context.contents, context.contents_memory
     if repo is None:
         return None
@@ -93,23 +97,31 @@ def sync_contents(context: BoardContext) -> float | None:
     sources, there = gather(context), read_current_table(context, repo, seen[-1], shape)
     known, waits = _ask(context, sources, there)
     rows = compile_rows(there.rows, sources, known, table_settings(context), waits=waits)
-    _store(context, rows, sources, shape)
-    if not _write(context, repo, there, rows, shape):
+    newest, others = split_rows(rows, evaluations(sources), shape)
+    context.index.tell(context.table_rows.write(newest, others))  # for the pages, with requests whose row changed
+    edits = _table_edits(context, there, rows, shape)
+    has_scores = not context.scores.missing(newest)
+    _store_licences(context, newest)
+    if has_scores:  # else Redis was lost, and the scores of the snapshot are being read again
+        edits += _snapshot_edits(context, seen[-2], compose(context, {*newest, *others}), len(rows))
+    is_staged = bool(edits) and context.effects.stage(repo, *edits)
+    if has_scores and not is_staged:
         memory.seen = seen
-    return context.now() + PASS_SECONDS if waits else None
+    return context.now() + PASS_SECONDS if waits or not has_scores else None
 
 
 def _input_state(context: BoardContext, repo: Repo) -> tuple[str, ...]:
-    """What the table depends on: the heads of its sources, the effects, and the table's own blob id (last)."""
+    """What the files depend on: the heads of their sources, the effects, and their own blob ids, the table's last."""
     flags, may = context.flag_book.known()[0], context.effects.words()
     born = text(context.redis.get(context.keys.born) or b"")  # another time after Redis was emptied
     heads = context.hub.head(context.requests), context.hub.head(context.results)
-    return (born, *heads, flags, may, _table_id(context, repo))
+    ids = _file_ids(context, repo)
+    scores = context.scores.state()  # changes when scores are filled in, which the snapshot shows
+    return (born, *heads, *scores, flags, may, ids.get(SNAPSHOT, ""), ids.get(FILE, ""))
 
 
-def _table_id(context: BoardContext, repo: Repo) -> str:
-    file = context.hub.paths_info(repo, [FILE]).get(FILE)
-    return file.oid if file is not None else ""
+def _file_ids(context: BoardContext, repo: Repo) -> Mapping[str, str]:
+    return {path: file.oid for path, file in context.hub.paths_info(repo, [SNAPSHOT, FILE]).items()}
 
 
 def table_settings(context: BoardContext) -> TableSettings:
@@ -142,7 +154,7 @@ def table_licences(context: BoardContext) -> dict[str, str]:
         return {}
     if not can_write():
         raise CannotWrite(MISSING)
-    there = read_current_table(context, repo, _table_id(context, repo), columns(context.suite))
+    there = read_current_table(context, repo, _file_ids(context, repo).get(FILE, ""), columns(context.suite))
     known = ((key_of(row)[0], model_info_from_row(row).licence) for row in there.rows)
     return {model: licence for model, licence in known if licence}
 
@@ -266,26 +278,35 @@ def _words(value: object) -> list[str]:
 # --- writing
 
 
-def _store(
-    context: BoardContext, rows: Iterable[ContentsRow], sources: BoardSources, shape: tuple[ContentsColumn, ...]
-) -> None:
-    """Store the rows in Redis for the pages, and notify them of the requests whose row changed."""
-    newest, others = split_rows(rows, evaluations(sources), shape)
-    context.index.tell(context.table_rows.write(newest, others))
+def _store_licences(context: BoardContext, newest: Mapping[str, ContentsRow]) -> None:
+    """Store the licences in the table that Redis lost, so that the snapshot does not lose them. Two round trips."""
+    licences = {row["fullname"]: row["Hub License"] for row in newest.values() if row.get("Hub License")}
+    known = context.licences.find(licences)
+    context.licences.put({model: licence for model, licence in licences.items() if model not in known})
 
 
-def _write(
-    context: BoardContext, repo: Repo, there: ContentsTable, rows: list[ContentsRow], shape: tuple[ContentsColumn, ...]
-) -> bool:
-    """Stage the table if a row or its front end differs; whether it was staged: this sync runs again once it landed."""
+def _table_edits(
+    context: BoardContext, there: ContentsTable, rows: list[ContentsRow], shape: tuple[ContentsColumn, ...]
+) -> list[PutFile]:
+    """The edit that writes the table, if a row or its front end differs. This sync runs again once it landed."""
     wanted = [{**dict.fromkeys(there.more), **row} for row in rows]
     front_end = context.board.front_end.name
     same = wanted == list(there.rows) and bool(there.data or not wanted)
     same = same and (not there.data or there.special == special_columns(front_end))
     if same and not context.ledger.edits.is_pending(FILE):
-        return False
+        return []
     data = there.data if same and there.data else write_table(wanted, shape, there.more, front_end)
-    line = f"Write the table of evaluations ({len(wanted):,})"
-    put = PutFile(id=EDIT, path=FILE, data=data, line=line, subject=FILE, unless_exists=False, wake=(CONTENTS,))
     log.info("contents", rows=len(wanted), before=len(there.rows))
-    return context.effects.stage(repo, put)
+    return [_put(EDIT, FILE, data, f"Write the table of evaluations ({len(wanted):,})")]
+
+
+def _snapshot_edits(context: BoardContext, oid: str, data: bytes, rows: int) -> list[PutFile]:
+    """The edit that writes the snapshot, if the file with this blob id differs; a board without a row needs none."""
+    same = is_content(oid, data) if oid else not rows
+    if same and not context.ledger.edits.is_pending(SNAPSHOT):
+        return []
+    return [_put(SNAPSHOT_EDIT, SNAPSHOT, data, f"Write the snapshot of the leaderboard ({rows:,})")]
+
+
+def _put(edit_id: str, path: str, data: bytes, line: str) -> PutFile:
+    return PutFile(id=edit_id, path=path, data=data, line=line, subject=path, unless_exists=False, wake=(CONTENTS,))

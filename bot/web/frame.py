@@ -30,6 +30,7 @@ STATIC: Mapping[str, str] = {
     "details.css": "text/css; charset=utf-8",
     "leaderboard.css": "text/css; charset=utf-8",
     "leaderboard.js": "text/javascript; charset=utf-8",
+    "snapshot.js": "text/javascript; charset=utf-8",
     "maintain.css": "text/css; charset=utf-8",
     "form.css": "text/css; charset=utf-8",
     "form.js": "text/javascript; charset=utf-8",
@@ -71,14 +72,7 @@ class Frame:
         varying = {"vary": "cookie"} if self.visitors is not None else {}
         self.headers = {**FRESH, **headers(ancestors), **varying}
         self.alone = {**FRESH, **headers(), **PRIVATE}
-        self._templates = Environment(
-            loader=PackageLoader("bot.web", "templates"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        self._templates.filters.update(time=time_tag, path=as_path, query=as_query, short=short)
+        self._templates = new_templates()
         self._templates.globals.update(
             PHASES=PHASES, FAULTS=FAULTS, WORDS=WORDS, static=static_address, new_key=new_key
         )
@@ -115,6 +109,19 @@ def _address(request: Request) -> str:
     """The address of the requested page with its query; "/" for anything but a GET."""
     query = f"?{request.url.query}" if request.url.query else ""
     return f"{request.url.path}{query}" if request.method == "GET" else "/"
+
+
+def new_templates() -> Environment:
+    """The templates of all pages, with the filters that they use."""
+    templates = Environment(
+        loader=PackageLoader("bot.web", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    templates.filters.update(time=time_tag, path=as_path, query=as_query, short=short)
+    return templates
 
 
 def headers(ancestors: str = "") -> dict[str, str]:

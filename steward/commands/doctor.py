@@ -42,9 +42,13 @@ def doctor(
     """Check tokens, repos, webhooks, Redis, clocks and other active backends. Exit status 1 if there is an error."""
     from bot.setup.doctor import agreement, examine
     from steward.commands.board import open_board
+    from steward.space import space_checks
 
     with open_board() as context, _worker(context.hub.endpoint) as worker:
-        checks = agreement(context) if consistency else examine(context, worker=worker, switching_on=switching_on)
+        if consistency:
+            checks = agreement(context)
+        else:
+            checks = [*examine(context, worker=worker, switching_on=switching_on), *space_checks(context)]
     if as_json:
         print(json.dumps({"checks": [vars(check) for check in checks]}))
     else:

@@ -60,20 +60,25 @@ def init(
     new_secret: Annotated[
         bool, typer.Option("--new-secret", help="Give existing webhooks the present secret.")
     ] = False,
+    space: Annotated[
+        bool, typer.Option("--space", help="Bring the page of the Space up to date, after an upgrade.")
+    ] = False,
     apply: Apply = False,
     as_json: AsJson = False,
 ) -> None:
-    """Create what a board lacks: board file (effects in shadow), repos with cards, webhooks. Safe to repeat.
+    """Create what a board lacks: board file (effects in shadow), repos with cards, the Space's page, webhooks.
 
-    A dry run without --apply. Everything is checked first: with any problem, nothing is written, and exit status 2. An
-    existing board file stays unchanged and decides which repos there are.
+    A dry run without --apply. Safe to repeat. Everything is checked first: with any problem, nothing is written, and
+    exit status 2. An existing board file stays unchanged and decides which repos there are.
     """
     from bot.core.settings import BotSettings
+    from bot.intake.webhooks import PATH
     from hub.client import Hub
     from hub.errors import HubError
     from steward.commands.board import sentences
     from steward.commands.init_checks import find_problems
     from steward.newboard import NewBoardOptions
+    from steward.space import write_space
 
     lines: list[str] = []
     say = lines.append if as_json else print
@@ -88,7 +93,12 @@ def init(
                 board = _board(settings, hub, options, say, apply=apply)
                 for line in steps(hub, board, url=url, secret=secret, apply=apply):
                     say(line)
+                site = settings.public_url or url.removesuffix(PATH)
+                for line in write_space(hub, board, site=site, update=space, apply=apply):
+                    say(line)
                 for line in benchmark(hub, board, apply=apply):
+                    say(line)
+                for line in missing_library(board):
                     say(line)
                 for line in rotated(hub, url=url, secret=secret, apply=apply) if new_secret else ():
                     say(line)
@@ -226,6 +236,14 @@ def benchmark(hub: Hub, board: Board, *, apply: bool) -> Iterator[str]:
     yield f"{'Wrote' if apply else 'Would write'} {BENCHMARK_FILE} in the dataset {repo.id}: its tasks, for the Hub."
 
 
+def missing_library(board: Board) -> Iterator[str]:
+    """Yield what to install here for the board's table of evaluations; the sync process may run elsewhere."""
+    from bot.core.mirrors.contents_table import MISSING, can_write
+
+    if board.repos.contents and not can_write():
+        yield f"{MISSING} The sync process does not start without it."
+
+
 def rotated(hub: Hub, *, url: str, secret: str, apply: bool) -> Iterator[str]:
     """Give every webhook of the account for `url` the secret; yield a line for each. The Hub shows no secrets."""
     for hook in hub.webhooks():
@@ -247,7 +265,7 @@ def _repo(hub: Hub, board: Board, repo: Repo, *, private: bool, apply: bool) -> 
     if apply:
         if not exists:
             hub.create_repo(repo, private=private)
-        if hub.find_file(repo, CARD) is None:  # the Hub creates one in a new Space
+        if not exists or hub.find_file(repo, CARD) is None:  # the Hub writes one of its own into a new Space
             hub.commit(repo, [WriteFile(CARD, card(board, repo.id))], "Say what this is", regular=[CARD])
     if exists:
         return f"{'Wrote' if apply else 'Would write'} the card of the {repo.kind} {repo.id}, which is empty."

@@ -5,7 +5,7 @@ scrolls.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Annotated, Literal
 from urllib.parse import urlencode
@@ -77,8 +77,13 @@ _SORT_KEYS = {
 
 def columns_of(board: BoardReader) -> list[ColumnView]:
     """All columns of a board, in order; ranges of ranks only where there are any."""
-    first = [column for column in _FIRST if column.kind != "range" or board.table.leaderboard().ranges]
-    scores = [ColumnView(key=name, title=name, kind="score") for name in board.columns]
+    return standard_columns(board.columns, ranges=bool(board.table.leaderboard().ranges))
+
+
+def standard_columns(benchmarks: Sequence[str], *, ranges: bool) -> list[ColumnView]:
+    """All columns of a board with these benchmarks, in order."""
+    first = [column for column in _FIRST if column.kind != "range" or ranges]
+    scores = [ColumnView(key=name, title=name, kind="score") for name in benchmarks]
     return [*first, *scores, *_MORE]
 
 
@@ -392,42 +397,58 @@ _SIZES = (
 )
 
 
-def _quick_filters(query: LeaderboardQuery) -> list[QuickFilter]:
+def _quick_filters(query: LeaderboardQuery, home: str) -> list[QuickFilter]:
     filters = []
     for title, explanation, smallest, largest in _SIZES:
         active = (query.smallest, query.largest) == (smallest, largest)
         changed = replace(
             query, smallest=None if active else smallest, largest=None if active else largest, offset=0, pin=query.pin
         )
-        filters.append(QuickFilter(title, explanation, _address(changed), active))
-    official = replace(query, official=not query.official, offset=0)
-    return [
-        *filters,
-        QuickFilter("Official providers", "organisations that the board named", _address(official), query.official),
-    ]
+        filters.append(QuickFilter(title, explanation, _address(changed, home=home), active))
+    official = _address(replace(query, official=not query.official, offset=0), home=home)
+    explanation = "organisations that the board named"
+    return [*filters, QuickFilter("Official providers", explanation, official, query.official)]
 
 
-def _address(query: LeaderboardQuery, page: int = 1) -> str:
+def _address(query: LeaderboardQuery, page: int = 1, *, home: str = "/") -> str:
     pairs = fields_of(query) + ([("page", str(page))] if page > 1 else [])
     encoded = [(name, value.encode("utf-8", "replace")) for name, value in pairs]
-    return f"/?{urlencode(encoded)}" if pairs else "/"
+    return f"{home}?{urlencode(encoded)}" if pairs else home or "?"
 
 
 def _page_values(board: BoardReader, query: LeaderboardQuery, view: LeaderboardResponse) -> Mapping[str, object]:
-    def address(page: int = 1, **changes: object) -> str:
-        return _address(replace(query, offset=0, **changes), page)  # type: ignore[arg-type]  # the template's names
+    return page_values(
+        view, query, board.columns, board.context.board.precisions, board.table.leaderboard().size_counts
+    )
 
-    counts = board.table.leaderboard().size_counts
+
+def page_values(
+    view: LeaderboardResponse,
+    query: LeaderboardQuery,
+    benchmarks: Sequence[str],
+    precisions: Sequence[str],
+    counts: Sequence[int],
+    *,
+    home: str = "/",
+) -> dict[str, object]:
+    """The values that the page's template needs beside view and query; `home` is the page's own address."""
+
+    def address(page: int = 1, **changes: object) -> str:
+        return _address(replace(query, offset=0, **changes), page, home=home)  # type: ignore[arg-type]  # its names
+
     visible = set(query.column or (column.key for column in view.columns if column.shown))
     return {
         "address": address,
         "categories": ModelCategory,
-        "precisions": board.context.board.precisions,
+        "precisions": precisions,
         "visible": visible,
         "columns": [column for column in view.columns if column.key in visible],
-        "averaged": sum(name in visible for name in board.columns),
-        "benchmarks": board.columns,
-        "quick": _quick_filters(query),
+        "averaged": sum(name in visible for name in benchmarks),
+        "benchmarks": benchmarks,
+        "home": home,
+        "site": "",
+        "snapshot": "",
+        "quick": _quick_filters(query, home),
         "steps": SIZE_STEPS,
         "bars": [round(40 * math.log1p(count) / math.log1p(max(counts) or 1), 1) for count in counts],
         "counts": counts,

@@ -1,5 +1,6 @@
 // Changes the table in place when a filter changes, and loads rows while the reader scrolls.
-// Without this script the page is a form and a paged table.
+// Without this script the page is a form and a paged table. A page that names a snapshot (a static Space) reads that
+// one, through snapshot.js; all others ask the server.
 "use strict";
 
 const form = document.getElementById("filters");
@@ -14,6 +15,7 @@ let columns = []; // all columns, as the server describes them
 let count = 0;
 let rowHeight = 40;
 let asked = 0;
+const home = location.pathname;
 
 const element = (name, attributes = {}, ...children) => {
   const made = document.createElement(name);
@@ -51,14 +53,34 @@ function fill(fields) {
 
 // --- reading
 
-async function read(fields, offset) {
-  const wanted = new URLSearchParams(fields);
-  wanted.set("offset", offset);
-  wanted.set("limit", CHUNK);
-  const answer = await fetch(`/api/leaderboard?${wanted}`);
-  if (!answer.ok) throw new Error(`the table cannot be loaded: ${answer.status}`);
-  return answer.json();
-}
+const server = {
+  site: "",
+  target: null,
+  async read(fields, offset, limit) {
+    const wanted = new URLSearchParams(fields);
+    wanted.set("offset", offset);
+    wanted.set("limit", limit);
+    const answer = await fetch(`/api/leaderboard?${wanted}`);
+    if (!answer.ok) throw new Error(`the table cannot be loaded: ${answer.status}`);
+    return answer.json();
+  },
+  failure: () => "The table cannot be loaded at the moment. Try again in a minute.",
+  model: (name) => `/models/${encoded(name)}`,
+  async suggest(text) {
+    const answer = await fetch(`/api/suggestions?${new URLSearchParams({ q: text })}`);
+    return answer.ok ? (await answer.json()).suggestions : [];
+  },
+  // The server words what a search missed: the page has the sentences.
+  async explain(_, fields) {
+    const answer = await fetch(addressOf(fields), { headers: { accept: "text/html" } });
+    if (!answer.ok) return [];
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    return [...page.getElementById("outcome").childNodes];
+  },
+  share() {},
+};
+let source = server;
+const read = (fields, offset) => source.read(fields, offset, CHUNK);
 
 async function show({ push = true } = {}) {
   const fields = query();
@@ -66,13 +88,14 @@ async function show({ push = true } = {}) {
   let found;
   try {
     found = await read(fields, 0);
-  } catch {
-    if (mine === asked) document.getElementById("count").textContent = "The table cannot be loaded at the moment. Try again in a minute.";
+  } catch (error) {
+    if (mine === asked) document.getElementById("count").textContent = source.failure(error);
     return;
   }
   if (mine !== asked) return;
-  const address = fields.size ? `/?${fields}` : "/";
+  const address = addressOf(fields);
   if (push && address !== `${location.pathname}${location.search}`) history.pushState(null, "", address);
+  source.share(fields);
   state = String(fields);
   columns = found.columns;
   count = found.count;
@@ -106,7 +129,7 @@ function showHead(fields) {
     next.set("sort", column.kind === "range" ? "rank" : column.key);
     next.set("rising", (mine ? !rises : rises) ? "1" : "0");
     const part = column.key === "average" && averaged && averaged !== all ? ` of ${averaged}` : "";
-    const link = element("a", { href: `/?${next}` }, column.title + part);
+    const link = element("a", { href: addressOf(next) }, column.title + part);
     if (mine) link.append(element("span", { "aria-hidden": "true" }, rises ? " ▲" : " ▼"));
     return element("th", { scope: "col", class: column.kind, "data-key": column.key, "aria-sort": mine ? (rises ? "ascending" : "descending") : null }, link);
   }));
@@ -127,7 +150,7 @@ function cell(row, column) {
     const pin = element("input", { type: "checkbox", name: "pin", value: row.id, form: "filters", "aria-label": `Pin ${row.model} to compare` });
     pin.checked = pinnedIds().has(row.id);
     return element("th", { scope: "row", class: "model" }, pin, element("span", { title: row.category }, row.symbol), " ",
-      element("a", { href: `/models/${encoded(row.model)}`, title: row.model }, row.model),
+      element("a", { href: source.model(row.model), title: row.model, target: source.target }, row.model),
       row.flagged ? element("span", { class: "tag flagged" }, "flagged") : null, row.available ? null : element("span", { class: "tag" }, "deleted"));
   }
   if (column.key === "average") return element("td", { class: "score average", "data-name": column.title }, element("strong", {}, ...score(row.average, row.errors.average)));
@@ -139,7 +162,7 @@ function cell(row, column) {
   if (column.kind === "number") return element("td", named, precise(value));
   if (column.kind === "count") return element("td", named, value.toLocaleString("en"));
   if (column.kind === "code") return element("td", named, element("code", { title: value }, value.slice(0, 8)));
-  if (column.key === "base_model" && value.includes("/")) return element("td", named, element("a", { href: `/models/${encoded(value)}` }, value));
+  if (column.key === "base_model" && value.includes("/")) return element("td", named, element("a", { href: source.model(value), target: source.target }, value));
   return element("td", named, value);
 }
 
@@ -216,11 +239,11 @@ function showPinned(rows) {
   document.getElementById("pinned").replaceChildren(...rows.map((row) => line(row, null)));
   const compare = document.getElementById("compare");
   compare.hidden = !rows.length;
-  const [link, unpin] = compare.querySelectorAll("a");
   const fields = new URLSearchParams(state);
-  link.href = `/compare?${new URLSearchParams(rows.map((row) => ["pin", row.id]))}`;
+  const link = document.getElementById("comparison");
+  if (link) link.href = `${source.site}/compare?${new URLSearchParams(rows.map((row) => ["pin", row.id]))}`;
   fields.delete("pin");
-  unpin.href = fields.size ? `/?${fields}` : "/";
+  document.getElementById("unpin").href = addressOf(fields);
 }
 
 function showOutcome(found, fields) {
@@ -230,26 +253,22 @@ function showOutcome(found, fields) {
   const outcome = document.getElementById("outcome");
   outcome.replaceChildren();
   for (const link of document.querySelectorAll("[data-export]")) link.search = String(fields);
-  if (found.searched.misread.length || (fields.get("q") && !found.count)) explain(outcome, mineOf(fields));
+  if (found.searched.misread.length || (fields.get("q") && !found.count)) explain(outcome, found, fields);
 }
 
-const mineOf = (fields) => (fields.size ? `/?${fields}` : "/");
+const addressOf = (fields) => (fields.size ? `${home}?${fields}` : home);
 
-// The server words what a search missed: the page has the sentences.
-async function explain(outcome, address) {
+async function explain(outcome, found, fields) {
   const mine = asked;
-  const answer = await fetch(address, { headers: { accept: "text/html" } });
-  if (!answer.ok || mine !== asked) return;
-  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-  outcome.replaceChildren(...page.getElementById("outcome").childNodes);
+  const words = await source.explain(found, fields);
+  if (mine === asked) outcome.replaceChildren(...words);
 }
 
 async function suggest() {
   const typed = form.q.value;
-  const answer = await fetch(`/api/suggestions?${new URLSearchParams({ q: typed })}`);
-  if (!answer.ok || typed !== form.q.value) return;
-  const found = await answer.json();
-  document.getElementById("suggestions").replaceChildren(...found.suggestions.map((one) => element("option", { value: one })));
+  const ends = await source.suggest(typed);
+  if (typed !== form.q.value) return;
+  document.getElementById("suggestions").replaceChildren(...ends.map((one) => element("option", { value: one })));
 }
 
 const slider = document.getElementById("slider");
@@ -297,7 +316,8 @@ function togglePin(pin) {
   const fields = query();
   fields.delete("pin");
   for (const id of pins.slice(-5)) fields.append("pin", id);
-  history.pushState(null, "", mineOf(fields));
+  history.pushState(null, "", addressOf(fields));
+  source.share(fields);
   return fields;
 }
 
@@ -320,7 +340,7 @@ table.addEventListener("change", async (event) => {
 });
 document.addEventListener("click", (event) => {
   const link = event.target.closest("a[href]");
-  if (!link || event.button || event.ctrlKey || event.metaKey || event.shiftKey || link.origin !== location.origin || link.pathname !== "/") return;
+  if (!link || event.button || event.ctrlKey || event.metaKey || event.shiftKey || link.origin !== location.origin || link.pathname !== home) return;
   if (!link.closest(".filters, thead, #outcome, #compare, #count")) return;
   event.preventDefault();
   const fields = new URLSearchParams(link.search);
@@ -353,7 +373,26 @@ document.addEventListener("scroll", () => {
   });
 }, { capture: true, passive: true });
 window.addEventListener("resize", () => draw(true));
-slider.hidden = false;
-showSlider();
-if (new URLSearchParams(location.search).has("page")) history.replaceState(null, "", location.href);
-else show({ push: false });
+
+async function start() {
+  const { snapshot, module, site } = table.dataset;
+  if (snapshot) {
+    const { SnapshotSource } = await import(module);
+    source = new SnapshotSource(snapshot, site, element);
+    try {
+      await source.load();
+      source.prepare(form, steps);
+    } catch (error) {
+      document.getElementById("count").textContent = source.failure(error);
+      return;
+    }
+    fill(new URLSearchParams(location.search));
+    keepPins(new URLSearchParams(location.search));
+  }
+  slider.hidden = false;
+  showSlider();
+  if (!snapshot && new URLSearchParams(location.search).has("page")) history.replaceState(null, "", location.href);
+  else show({ push: false });
+}
+
+start();

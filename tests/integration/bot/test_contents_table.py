@@ -137,7 +137,7 @@ def test_a_renamed_model_keeps_its_row_under_the_new_name(stand: FlagBoardDriver
 
 def test_the_table_outlives_redis_and_processes(stand: FlagBoardDriver) -> None:
     """With neither Redis nor memory nothing is committed anew; a damaged table is written again."""
-    finished(stand)
+    finished(stand, submitted_time="2026-01-31T12:00:00Z")
     look(stand)
     before, good = commits(stand), data(stand)
     stand.context.redis.flushall()

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from huggingface_hub import HfApi
 from typer.testing import CliRunner
 
+from bot.core.context import BoardContext
+from bot.web.space import SHIPPED, space_version
+from hub.client import Hub
+from hub.records import Repo
+from leaderboard.boards import parse_board
 from leaderboard.suites import shipped
 from localhub.testing import HubWorld, LocalHub
 from steward.cli import app
+from steward.space import space_checks, space_of, state_of
 
 URL = "http://127.0.0.1:9/webhooks/hub"
 BOARD = """
@@ -81,6 +90,63 @@ def test_init_describes_the_boards_own_question_set(tmp_path: Path, monkeypatch:
         file = {"path_in_repo": ".eval_results/x.yaml", "path_or_fileobj": json.dumps([entry]).encode()}
         api.upload_file(repo_id="fresh/model", **file)
         assert [row.model_id for row in api.get_dataset_leaderboard("fresh/questions")] == ["fresh/model"]
+
+
+def test_a_new_board_has_a_table_of_evaluations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its repo is created; where pyarrow is not installed, `init` says what to install."""
+    with LocalHub(tmp_path / "hub", WORLD) as hub:
+        settings = {"HF_ENDPOINT": hub.url, "STEWARD_BOARD": str(tmp_path / "board.yaml")}
+        for name, value in {**settings, "STEWARD_BOT_TOKEN": "hf_bot", "STEWARD_WEBHOOK_SECRET": "s"}.items():
+            monkeypatch.setenv(name, value)
+        command = ["init", "--org", "fresh", "--url", URL, "--apply"]
+        first = CliRunner().invoke(app, command)
+        assert "Created the dataset fresh/contents" in first.output, first.output
+        assert "pyarrow" not in first.output
+        monkeypatch.setattr("bot.core.mirrors.contents_table.can_write", lambda: False)
+        assert "pip install '.[contents]'" in CliRunner().invoke(app, command).output
+
+
+def test_the_space_of_a_new_board_shows_the_leaderboard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Written once; an older page stays until --space, and a page of somebody else always; the doctor tells."""
+    with LocalHub(tmp_path / "hub", WORLD) as hub:
+        settings = {"HF_ENDPOINT": hub.url, "STEWARD_BOARD": str(tmp_path / "board.yaml")}
+        for name, value in {**settings, "STEWARD_BOT_TOKEN": "hf_bot", "STEWARD_WEBHOOK_SECRET": "s"}.items():
+            monkeypatch.setenv(name, value)
+        api, space = HfApi(hub.url, token="hf_bot"), Repo("space", "fresh/leaderboard")
+
+        def init(*more: str) -> str:
+            command = ["init", "--org", "fresh", "--url", "https://bot.example.org/webhooks/hub", *more]
+            return CliRunner().invoke(app, command).output
+
+        assert "Would write the page of the Space fresh/leaderboard" in init()
+        assert "Wrote the page of the Space fresh/leaderboard" in init("--apply")
+        files = set(api.list_repo_files(space.id, repo_type="space"))
+        assert {"README.md", "index.html", "snapshot.js", *SHIPPED} <= files
+        reader = Hub(hub.url, "hf_bot")
+        index, card = reader.read_file(space, "index.html").data, reader.read_file(space, "README.md").data
+        assert b"sdk: static" in card and b"app_file: index.html" in card
+        assert b'href="https://bot.example.org/submit"' in index
+        assert f"{hub.url}/datasets/fresh/contents/resolve/main/leaderboard.json".encode() in index
+        assert not re.search(rb'(?:href|src)="/', index)
+        assert "The page of the Space fresh/leaderboard exists." in init("--apply")
+        assert "is up to date" in init("--apply", "--space")
+
+        board = parse_board((tmp_path / "board.yaml").read_text())
+        old = index.replace(space_version().encode(), b"0" * 12)
+        for content, state in ((index, "current"), (old, "old"), (b"<p>Ours</p>", "other")):
+            api.upload_file(repo_id=space.id, repo_type="space", path_in_repo="index.html", path_or_fileobj=content)
+            assert state_of(reader, space) == state
+            (check,) = space_checks(cast(BoardContext, SimpleNamespace(board=board, hub=reader)))
+            assert (check.state, "--space" in check.mend) == (("warning", True) if state == "old" else ("ok", False))
+            if state == "old":
+                assert "--space brings it up to date" in init("--apply")
+                assert "Would write the page" in init("--space")
+                assert "Wrote the page" in init("--apply", "--space")
+                assert reader.read_file(space, "index.html").data == index
+        assert "it stays as it is" in init("--apply", "--space")
+        assert reader.read_file(space, "index.html").data == b"<p>Ours</p>"
+        assert space_of(board) == space
+        reader.close()
 
 
 def test_init_gives_webhooks_another_secret_when_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

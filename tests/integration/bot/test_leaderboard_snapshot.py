@@ -1,0 +1,120 @@
+"""The snapshot of the leaderboard beside the table: it says what the API says, and follows every change."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from huggingface_hub import CommitOperationAdd
+
+from bot.core.mirrors.contents_table import ContentsCache
+from bot.probe import Probe
+from bot.web.board import BoardReader
+from bot.web.pages.leaderboard import LeaderboardQuery, columns_of, selected_rows
+from leaderboard.columns import FILE, SNAPSHOT
+from tests.support.board.contents_table import CONTENTS, GOOD, board_with_table, commits, finished, look
+from tests.support.board.flags import AppealThread, FlagBoardDriver
+
+
+@pytest.fixture
+def stand(tmp_path: Path, connection: redis.Redis, probe: Probe) -> Iterator[FlagBoardDriver]:
+    """A board with flags and a table."""
+    with board_with_table(tmp_path, connection, probe) as made:
+        yield made
+
+
+def snapshot(stand: FlagBoardDriver) -> dict[str, Any]:
+    """The snapshot as a page downloads it."""
+    folder = stand.hub.state.data / "downloads"
+    path = stand.form.hf_hub_download(CONTENTS, SNAPSHOT, repo_type="dataset", local_dir=folder, force_download=True)
+    loaded: dict[str, Any] = json.loads(Path(path).read_text("utf-8"))
+    return loaded
+
+
+def rows_in(found: dict[str, Any]) -> list[dict[str, Any]]:
+    """The rows of a snapshot."""
+
+    def values(column: Any) -> list[Any]:
+        return column if isinstance(column, list) else [column["of"][at] for at in column["at"]]
+
+    columns = found["rows"]
+    nested = {name: {key: values(one) for key, one in columns[name].items()} for name in ("scores", "raw", "errors")}
+    flat = {name: values(column) for name, column in columns.items() if name not in nested}
+    return [
+        {name: column[at] for name, column in flat.items()}
+        | {name: {key: one[at] for key, one in part.items() if one[at] is not None} for name, part in nested.items()}
+        for at in range(len(flat["id"]))
+    ]
+
+
+def test_it_says_what_the_api_says(stand: FlagBoardDriver) -> None:
+    """Every field of every row, raw scores, columns and links; written in the commit of the table, and once."""
+    finished(stand)
+    finished(stand, "ada/plain")
+    look(stand)
+    found, board = snapshot(stand), BoardReader(stand.context)
+    assert found["title"] == stand.context.board.title
+    assert found["columns"] == [column.model_dump() for column in columns_of(board)]
+    assert found["links"]["table"] == f"{stand.hub.url}/datasets/{CONTENTS}/resolve/main/{FILE}"
+    views = [view.model_dump(mode="json") for view in selected_rows(board, LeaderboardQuery())]
+    raw = [view.scores for view in selected_rows(board, LeaderboardQuery(raw=True))]
+    rows = {row["id"]: row for row in rows_in(found)}
+    assert len(views) == len(rows) == 2
+    for view, measured in zip(views, raw, strict=True):
+        row = rows[view["id"]]
+        assert {name: value for name, value in view.items() if name != "rank"} == {
+            name: row[name] for name in view if name != "rank"
+        }
+        assert row["raw"] == measured and measured
+        assert row["status"] == "FINISHED"
+    (written,) = [
+        commit
+        for commit in stand.form.list_repo_commits(CONTENTS, repo_type="dataset")
+        if "Write the snapshot" in commit.title + commit.message
+    ]
+    assert "Write the table" in written.title + written.message
+    before = commits(stand)
+    look(stand)
+    stand.context.contents_memory = ContentsCache()
+    look(stand)
+    assert commits(stand) == before
+
+
+def test_it_follows_flags_removals_and_other_peoples_edits(stand: FlagBoardDriver) -> None:
+    """A flag marks the row, a lifted one unmarks it, a removed model has no row, and a strange edit is overwritten."""
+    finished(stand)
+    finished(stand, "ada/plain")
+    look(stand)
+    thread = AppealThread(stand, f"[FLAG] {GOOD}", "It is not what it says.")
+    thread.say("/flag other it is not", stand.form)
+    look(stand)
+    assert {row["model"]: row["flagged"] for row in rows_in(snapshot(stand))} == {GOOD: True, "ada/plain": False}
+    thread.say("/unflag it is", stand.form)
+    look(stand)
+    assert [row["flagged"] for row in rows_in(snapshot(stand))] == [False, False]
+    operations = [CommitOperationAdd(SNAPSHOT, b"{}")]
+    stand.form.create_commit(CONTENTS, operations, commit_message="Empty it", repo_type="dataset")
+    stand.context.mark("contents")
+    look(stand)
+    assert len(rows_in(snapshot(stand))) == 2
+    thread.say(f"/remove {GOOD} the weights were wrong", stand.form)
+    look(stand)
+    assert [row["model"] for row in rows_in(snapshot(stand))] == ["ada/plain"]
+
+
+def test_it_waits_for_the_scores_after_redis_was_lost(stand: FlagBoardDriver) -> None:
+    """Neither an empty snapshot nor another commit: the file is the same once the scores are read again."""
+    card = b"---\nlicense: mit\n---\n# It\n"
+    stand.ada.upload_file(path_or_fileobj=card, path_in_repo="README.md", repo_id=GOOD)
+    finished(stand, submitted_time="2026-01-31T12:00:00Z")
+    look(stand)
+    found, before = snapshot(stand), commits(stand)
+    assert [row["licence"] for row in rows_in(found)] == ["mit"]
+    stand.context.redis.flushall()
+    stand.context.contents_memory = ContentsCache()
+    look(stand, rounds=5)
+    assert (snapshot(stand), commits(stand)) == (found, before)
