@@ -61,7 +61,8 @@ def write(page: Page, who: str, text: str) -> None:
     """Somebody writes a comment in the box below the thread."""
     page.get_by_label("Write a comment").fill(text)
     page.locator("#reply").get_by_label("Account to act as").select_option(who)
-    page.get_by_role("button", name="Comment").click()
+    with page.expect_navigation():  # a reload before it has arrived would take its place, or fail
+        page.get_by_role("button", name="Comment").click()
 
 
 def answered(page: Page, text: str, *, seconds: float = SECONDS) -> None:

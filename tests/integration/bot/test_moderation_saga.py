@@ -13,7 +13,8 @@ from huggingface_hub import HfApi
 
 from bot.core.settings import BotSettings
 from bot.web.board import BoardReader
-from bot.web.pages.results import ModelQuery, ResultsQuery, model, results
+from bot.web.pages.models import ModelQuery, model
+from bot.web.pages.results import ResultsQuery, results
 from hub.records import Repo, WriteFile
 from redis_state.board.entry import Origin
 from redis_state.board.scoreboard import EvaluationScores
