@@ -290,7 +290,7 @@ def test_after_redis_is_lost_the_same_verdicts_follow(path: Path) -> None:
     path.stand.settle()
     after = {entry.path: entry.state for entry in _entries(path)}
     assert after == before
-    assert sum(state == "waiting" for state in after.values()) == 13
+    assert sum(state == "waiting" for state in after.values()) == 14
     assert _judged(path, "ada/copied")[0] == ["copy"]
 
 
