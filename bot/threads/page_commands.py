@@ -116,7 +116,7 @@ def _thread(context: BoardContext, command: PageCommand, comment: Comment) -> tu
 def _thread_for_plan(context: BoardContext, command: PageCommand, comment: Comment) -> tuple[Repo, Thread] | None:
     """A new thread for the plan, which waits on the maintainers' list; None where the board allows no new thread.
 
-    The thread of a request that has ended is closed, and a closed thread waits for nobody.
+    The thread of a request that has ended is closed, and a closed thread is on no list of waiting ones.
     """
     model = command.arguments.get("model", "")
     _, roles = people.roles(context, command.person, model=model, submitter="", fresh=True, enough=OWNERS)

@@ -128,7 +128,7 @@ def test_an_owner_cancels_once_however_often_they_click(site: SignInSite) -> Non
 
 
 def test_a_stranger_sees_no_button_and_can_give_no_command(site: SignInSite) -> None:
-    """Nobody who is signed out or has no role; a form that they make up is refused, on record, and changes nothing."""
+    """A stranger, and a visitor without an account, see none; a form that they make up is refused and recorded."""
     path = submitted(site, "float16")
     for browser in (site.browser(), bob := signed_in(site, "bob")):
         for page in (f"/requests/{path}", "/flags", "/threads-waiting"):

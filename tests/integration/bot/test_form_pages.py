@@ -52,7 +52,7 @@ def lasting_site(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey, probe
 
 @pytest.fixture
 def site(lasting_site: SignInSite) -> SignInSite:
-    """The board, whose limit of checks nobody has used."""
+    """The board, with its whole limit of checks left."""
     context = lasting_site.stand.context
     context.redis.delete(context.keys.asked(client_name("127.0.0.1")), context.keys.asked("all"))
     return lasting_site

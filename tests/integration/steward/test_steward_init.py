@@ -107,7 +107,7 @@ def test_a_new_board_has_a_table_of_evaluations(tmp_path: Path, monkeypatch: pyt
 
 
 def test_the_space_of_a_new_board_shows_the_leaderboard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Written once; an older page stays until --space, and a page of somebody else always; the doctor tells."""
+    """Written once; an older page stays until --space, and a page by another program stays always; the doctor tells."""
     with LocalHub(tmp_path / "hub", WORLD) as hub:
         settings = {"HF_ENDPOINT": hub.url, "STEWARD_BOARD": str(tmp_path / "board.yaml")}
         for name, value in {**settings, "STEWARD_BOT_TOKEN": "hf_bot", "STEWARD_WEBHOOK_SECRET": "s"}.items():
