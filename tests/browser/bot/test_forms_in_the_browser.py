@@ -65,7 +65,7 @@ def look(page: Page, tmp_path: Path, name: str) -> None:
     pictures = Path(os.environ.get("STEWARD_SCREENSHOTS") or tmp_path)
     for size, colours in LOOKS:
         page.set_viewport_size(size)
-        page.emulate_media(color_scheme=colours)
+        page.emulate_media(color_scheme=colours, reduced_motion="reduce")
         page.screenshot(path=pictures / f"{name}-{colours}.png", full_page=True)
         assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), name
         found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
@@ -76,7 +76,7 @@ def look(page: Page, tmp_path: Path, name: str) -> None:
         ]
         assert faults == [], f"{name}, {colours}"
     page.set_viewport_size(DESK)
-    page.emulate_media(color_scheme="light")
+    page.emulate_media(color_scheme="light", reduced_motion="reduce")
 
 
 def test_a_check_follows_the_form(tab: Page, tmp_path: Path) -> None:

@@ -88,12 +88,12 @@ def test_axe_finds_no_serious_fault(browser: Browser, site: SignInSite, tmp_path
     pages = ("parked", "inbox", "inbox/one", "unknown", "inbox/none") if who == "mia" else ("parked",)
     for name in pages:
         tab.set_viewport_size({"width": 1200, "height": 800})
-        tab.emulate_media(color_scheme="light")
+        tab.emulate_media(color_scheme="light", reduced_motion="reduce")
         tab.goto(f"/maintain/{name}")
         assert faults(tab) == [], name
         tab.screenshot(path=pictures / f"maintain-{name.replace('/', '-')}-{who}-light.png")
         tab.set_viewport_size({"width": 360, "height": 740})
-        tab.emulate_media(color_scheme="dark")
+        tab.emulate_media(color_scheme="dark", reduced_motion="reduce")
         assert faults(tab) == [], f"{name}, by night on a phone"
         assert tab.evaluate("document.documentElement.scrollWidth") <= 360, name
         tab.screenshot(path=pictures / f"maintain-{name.replace('/', '-')}-{who}-phone.png")

@@ -49,7 +49,7 @@ def test_axe_finds_what_is_wrong(tab: Page) -> None:
 def look(tab: Page, size: ViewportSize, colours: Literal["light", "dark"]) -> None:
     """Have the tab be of this size and in these colours."""
     tab.set_viewport_size(size)
-    tab.emulate_media(color_scheme=colours)
+    tab.emulate_media(color_scheme=colours, reduced_motion="reduce")
 
 
 def faults(tab: Page, options: dict[str, object]) -> list[str]:
