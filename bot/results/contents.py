@@ -98,7 +98,7 @@ def sync_contents(context: BoardContext, compose: ComposeSnapshot) -> float | No
     known, waits = _ask(context, sources, there)
     rows = compile_rows(there.rows, sources, known, table_settings(context), waits=waits)
     newest, others = split_rows(rows, evaluations(sources), shape)
-    context.index.tell(context.table_rows.write(newest, others))  # for the pages, with requests whose row changed
+    context.table_rows.write(newest, others, context.index.tell)
     edits = _table_edits(context, there, rows, shape)
     has_scores = not context.scores.missing(newest)
     _store_licences(context, newest)

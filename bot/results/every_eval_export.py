@@ -39,7 +39,7 @@ BATCH_ROWS = 500
 
 @dataclass
 class ExportReport:
-    """What was written: evaluations, answers, and the results files that were left out, with the reason."""
+    """How many evaluations and answers the export wrote, and which results files it left out, with the reason."""
 
     evaluations: int = 0
     samples: int = 0

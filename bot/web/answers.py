@@ -99,7 +99,7 @@ def tagged(
 ) -> Response:
     """`body` with an ETag, compressed if the client takes that, or 304 if the client has it already.
 
-    Only answers that are the same for everybody come here, so their compressed length tells nothing about a secret.
+    No answer here has a secret beside words of its sender, so the compressed length reveals none.
     """
     takes_gzip = "gzip" in request.headers.get("accept-encoding", "")
     compresses = takes_gzip and len(body) >= MIN_COMPRESSED and media_type not in COMPRESSED

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -42,6 +43,22 @@ FIELDS = (
     "available",
     "path",
 )
+_TEXTS = (
+    "model",
+    "precision",
+    "weight_type",
+    "category",
+    "architecture",
+    "licence",
+    "submitted",
+    "uploaded",
+    "base_model",
+    "revision",
+    "path",
+)
+_FLAGS = ("chat_template", "merged", "moe", "official", "flagged", "available")
+_WHOLE = ("rank", "likes", "generation")
+BATCH_ROWS = 2_000
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """Beginnings of texts that a spreadsheet would run as a formula."""
 
@@ -104,39 +121,18 @@ def _plain(value: object) -> object:
 
 
 def _parquet(request: Request, board: BoardReader) -> bytes:
+    """The file; one batch of rows is in memory at a time."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    texts, flags = (
-        (
-            "model",
-            "precision",
-            "weight_type",
-            "category",
-            "architecture",
-            "licence",
-            "submitted",
-            "uploaded",
-            "base_model",
-            "revision",
-            "path",
-        ),
-        (
-            "chat_template",
-            "merged",
-            "moe",
-            "official",
-            "flagged",
-            "available",
-        ),
-    )
-    whole = ("rank", "likes", "generation")
     kinds = {
-        **dict.fromkeys(texts, pa.string()),
-        **dict.fromkeys(flags, pa.bool_()),
-        **dict.fromkeys(whole, pa.int64()),
+        **dict.fromkeys(_TEXTS, pa.string()),
+        **dict.fromkeys(_FLAGS, pa.bool_()),
+        **dict.fromkeys(_WHOLE, pa.int64()),
     }
     schema = pa.schema([(name, kinds.get(name, pa.float64())) for name in _names(board)])
-    sink = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(list(_rows(request, board)), schema=schema), sink)
+    sink, rows = io.BytesIO(), _rows(request, board)
+    with pq.ParquetWriter(sink, schema, compression="zstd") as writer:
+        while batch := list(islice(rows, BATCH_ROWS)):
+            writer.write_table(pa.Table.from_pylist(batch, schema=schema))
     return sink.getvalue()

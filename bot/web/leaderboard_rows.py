@@ -376,7 +376,7 @@ _NUMBERS: dict[str, Callable[[RequestRow], float | None]] = {
     "generation": lambda line: line.facts.generation,
     "co2": lambda line: line.facts.co2,
     "chat": lambda line: line.facts.chat_template,
-    "merged": lambda line: line.facts.merged or line.values["category"] == "merge",
+    "merged": lambda line: line.is_merge,
     "moe": lambda line: line.facts.moe,
     "official": lambda line: line.facts.official,
     "available": lambda line: line.facts.available,

@@ -112,6 +112,11 @@ class RequestRow:
     """The average's influence vector (`leaderboard.ranks`)."""
 
     @property
+    def is_merge(self) -> bool:
+        """Whether the model or its submission declares a merge."""
+        return self.facts.merged or self.values["category"] == ModelCategory.MERGE.value
+
+    @property
     def ranked(self) -> RankedScore:
         """The average as rank ranges need it."""
         return RankedScore(self.average or 0.0, self.errors.get("average"), self.influence, self.suite)

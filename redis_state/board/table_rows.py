@@ -7,13 +7,11 @@ of earlier commits, and of other programs, lie under an id of their own.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from redis import Redis
-
 from redis_state.keys import Keys
-from redis_state.redis import text
+from redis_state.redis import Redis, text
 
 Row = dict[str, Any]
 _CHUNK = 2_000
@@ -40,20 +38,31 @@ class TableRows:
         """A number that changes with the other rows. One round trip."""
         return text(self._redis.get(self._keys.other_table_rows_version) or b"")
 
-    def write(self, newest: Mapping[str, Row], others: Mapping[str, Row]) -> list[str]:
-        """Replace all rows; return the paths of requests whose row was added, changed or removed."""
-        changed = self._replace(self._keys.table_rows, newest)
-        if self._replace(self._keys.other_table_rows, others):
-            self._redis.incr(self._keys.other_table_rows_version)
-        return changed
+    def write(
+        self, newest: Mapping[str, Row], others: Mapping[str, Row], tell: Callable[[list[str], Any], object]
+    ) -> None:
+        """Replace all rows. `tell` notifies readers, by the given pipeline, of requests whose row was changed.
 
-    def _replace(self, key: str, rows: Mapping[str, Row]) -> list[str]:
+        Rows and notice are one transaction: after a crash between them no later write would find the rows changed, and
+        readers would keep the former ones.
+        """
+        self._replace(self._keys.table_rows, newest, tell)
+        self._replace(
+            self._keys.other_table_rows, others, lambda _, pipe: pipe.incr(self._keys.other_table_rows_version)
+        )
+
+    def _replace(self, key: str, rows: Mapping[str, Row], tell: Callable[[list[str], Any], object]) -> None:
         stored = {text(at): text(raw) for at, raw in self._redis.hgetall(key).items()}
         wanted = {at: json.dumps(row, separators=(",", ":")) for at, row in rows.items()}
         changed = [at for at, raw in wanted.items() if stored.get(at) != raw]
-        gone = [at for at in stored if at not in wanted]
+        changed += [at for at in stored if at not in wanted]
         for start in range(0, len(changed), _CHUNK):
-            self._redis.hset(key, mapping={at: wanted[at] for at in changed[start : start + _CHUNK]})
-        if gone:
-            self._redis.hdel(key, *gone)
-        return [*changed, *gone]
+            part = changed[start : start + _CHUNK]
+            with self._redis.pipeline(transaction=True) as pipe:
+                for at in part:
+                    if at in wanted:
+                        pipe.hset(key, at, wanted[at])
+                    else:
+                        pipe.hdel(key, at)
+                tell(part, pipe)
+                pipe.execute()

@@ -175,7 +175,7 @@ def test_a_process_killed_at_any_point_changes_nothing_for_people(
     """The run that was killed and restarted ends in the same files, statuses and comments as the run that was not."""
     TABLE.update(dict.fromkeys(deaths.items(), "FAILED"))
     seen, died = play(tmp_path, deaths)
-    assert died == set(deaths) or not WHOLE, f"nobody passed {deaths}: the point, or the scenario, is stale"
+    assert died == set(deaths) or not WHOLE, f"no process passed {deaths}: the point, or the scenario, is stale"
     assert seen == undisturbed or tried_again(seen) == tried_again(undisturbed)
     for kind, point in deaths.items():
         TABLE[kind, point] = "killed, same end" if kind in died else "not passed, same end"

@@ -7,7 +7,7 @@ scrolls.
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
 
 from fastapi import Query, Request
@@ -266,7 +266,7 @@ def row_view(rows: LeaderboardRows, selected: Selected, at: int) -> LeaderboardR
         generation=facts.generation,
         co2=facts.co2,
         revision=str(values["revision"]),
-        merged=facts.merged or category is ModelCategory.MERGE,
+        merged=line.is_merge,
         moe=facts.moe,
         official=facts.official,
     )
@@ -401,9 +401,7 @@ def _quick_filters(query: LeaderboardQuery, home: str) -> list[QuickFilter]:
     filters = []
     for title, explanation, smallest, largest in _SIZES:
         active = (query.smallest, query.largest) == (smallest, largest)
-        changed = replace(
-            query, smallest=None if active else smallest, largest=None if active else largest, offset=0, pin=query.pin
-        )
+        changed = replace(query, smallest=None if active else smallest, largest=None if active else largest, offset=0)
         filters.append(QuickFilter(title, explanation, _address(changed, home=home), active))
     official = _address(replace(query, official=not query.official, offset=0), home=home)
     explanation = "organisations that the board named"
@@ -433,8 +431,8 @@ def page_values(
 ) -> dict[str, object]:
     """The values that the page's template needs beside view and query; `home` is the page's own address."""
 
-    def address(page: int = 1, **changes: object) -> str:
-        return _address(replace(query, offset=0, **changes), page, home=home)  # type: ignore[arg-type]  # its names
+    def address(page: int = 1, **changes: Any) -> str:
+        return _address(replace(query, offset=0, **changes), page, home=home)
 
     visible = set(query.column or (column.key for column in view.columns if column.shown))
     return {

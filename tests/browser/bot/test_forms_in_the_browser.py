@@ -80,7 +80,7 @@ def look(page: Page, tmp_path: Path, name: str) -> None:
 
 
 def test_a_check_follows_the_form(tab: Page, tmp_path: Path) -> None:
-    """Once a model is named the outcome appears, what was guessed is filled in, and the address can be shared."""
+    """The page shows the outcome once a person names a model, fills in its guesses, and has an address to share."""
     tab.goto("/check")
     tab.get_by_label("Model", exact=True).press_sequentially("ada/pick")
     expect(tab.locator("#models option")).to_have_attribute("value", "ada/pickled")

@@ -153,7 +153,7 @@ def test_a_model_that_is_not_here_can_be_submitted(tab: Page) -> None:
 
 
 def test_the_search_is_continued_while_typing(tab: Page) -> None:
-    """Names of models, and values of a column, after what was typed before."""
+    """The page suggests names of models and values of a column, and keeps the terms before."""
     tab.locator("#q").press_sequentially("gemma; Hub License: ap")
     expect(tab.locator("#suggestions option").first).to_have_attribute("value", "gemma; Hub License: apache-2.0")
 

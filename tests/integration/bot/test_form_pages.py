@@ -90,7 +90,7 @@ def press(browser: Browser, page: httpx2.Response, do: str = "submit", **fields:
 
 
 def test_a_check_needs_no_account_and_tells_everything_at_once(site: SignInSite) -> None:
-    """Reasons with their advice, what is fine, and what was guessed; an address on the Hub and an alias will do."""
+    """The page shows reasons with advice, what is fine, and guesses; it takes an address on the Hub and an alias."""
     browser, before = site.browser(), site.stand.commits()
     empty = browser.get("/check")
     assert (empty.status_code, "would" in shown(empty).partition("Check a model")[2][:40]) == (200, False)
@@ -230,7 +230,7 @@ def test_a_person_submits_a_model_once_however_often_they_click(site: SignInSite
 
 
 def test_a_refused_model_is_told_with_every_reason_and_the_form_comes_back(site: SignInSite) -> None:
-    """Nothing is written; the way back leads to the form with what was typed; to others the answer does not exist."""
+    """The bot writes nothing, the link back keeps what the person typed, and no other person sees the answer."""
     browser, before = site.browser(), site.stand.commits()
     browser.sign_in("bob")
     answer = press(browser, browser.get("/submit"), model="ada/pickled", model_type="continuously pretrained")

@@ -31,7 +31,7 @@ def site(
     furnish(lasting_redis, KEYS)
     index, scores = Index(lasting_redis, KEYS), Scoreboard(lasting_redis, KEYS)
     index.put(entry("eve/formula", "settled", "FINISHED", number=90, licence=FORMULA))
-    score(scores, index.find([path_of("eve/formula")])[0], 12.0, "chat")  # type: ignore[arg-type]  # it was put above
+    score(scores, index.get(path_of("eve/formula")), 12.0, "chat")
     known = scores.find([path_of("north/birch-70b")])[path_of("north/birch-70b")]
     errors = dict.fromkeys(BENCHMARKS, 2.0)
     scores.put(EvaluationScores(**{**known.model_dump(), "errors": errors, "average_error": 0.8}))
@@ -46,6 +46,7 @@ def site(
     TableRows(lasting_redis, KEYS).write(
         {path_of("01-ai/Yi-34B"): facts},
         {f"{path_of('01-ai/Yi-34B')}@{'b' * 40}": earlier, "other/gone float16 Original@": gone},
+        index.tell,
     )
     yield from serving(lasting_valkey, tmp_path_factory.mktemp("exported"), KEYS.board)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from hub.comments import marked
 from leaderboard.effects import Effect, EffectMode
 from tests.support.board.board_driver import BOT
 from tests.support.board.board_file import BOARD
+from tests.support.board.deadly_calls import dies
 from tests.support.board.discussion import Discussion
 from tests.support.board.model_pages import (
     BENCHMARK,
@@ -249,35 +250,6 @@ def test_after_redis_was_lost_the_daily_pass_finds_what_changed(stand: ModelPage
     stand.context.mark(model_page_key("ada/loud"))
     stand.work()
     assert len(stand.calls) == 1
-
-
-class Killed(BaseException):
-    """The process is gone."""
-
-
-class Deadly(list[tuple[str, str]]):
-    """The calls of a bot that dies before the one of number `at`."""
-
-    def __init__(self, at: int) -> None:
-        super().__init__()
-        self.at = at
-
-    def append(self, call: tuple[str, str]) -> None:
-        if len(self) == self.at:
-            raise Killed
-        super().append(call)
-
-
-def dies(stand: ModelPagesDriver, at: int, act: Callable[[], object]) -> bool:
-    """Let `act` happen, and the bot die before its call number `at`; whether it did."""
-    stand.calls = Deadly(at)
-    try:
-        act()
-    except Killed:
-        return True
-    finally:
-        stand.calls = []
-    return False
 
 
 def revive(stand: ModelPagesDriver, talk: Discussion, *, amnesia: bool) -> None:

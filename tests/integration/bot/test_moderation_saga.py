@@ -5,7 +5,7 @@ Killed before every call to the Hub: a sample in `make test`, all of them with S
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,6 +22,7 @@ from redis_state.dirty import SyncLease
 from steward.valkey import Valkey
 from tests.support.board.board_driver import REQUESTS, WORKER, BoardDriver
 from tests.support.board.board_file import BOARD, SECRET
+from tests.support.board.deadly_calls import dies
 from tests.support.board.moderation import MAYA, POINTED, ModerationThread, agrees, begin, disagree, saga_board
 from tests.support.board.renames import (
     NEW,
@@ -255,35 +256,6 @@ def test_files_that_changed_since_the_plan_are_not_renamed_on_trust(stand: Board
     assert (on_main(stand), on_main(stand, RESULTS)) == was
 
 
-class Killed(BaseException):
-    """The process is gone."""
-
-
-class Deadly(list[tuple[str, str]]):
-    """The calls of a bot that dies before the one of number `at`."""
-
-    def __init__(self, at: int) -> None:
-        super().__init__()
-        self.at = at
-
-    def append(self, call: tuple[str, str]) -> None:
-        if len(self) == self.at:
-            raise Killed
-        super().append(call)
-
-
-def live(stand: BoardDriver, at: int, act: Callable[[], object]) -> bool:
-    """Let `act` happen, and the bot die before its call number `at`; whether it did."""
-    stand.calls = Deadly(at)
-    try:
-        act()
-    except Killed:
-        return True
-    finally:
-        stand.calls = []
-    return False
-
-
 @pytest.mark.timeout(1_800)
 @pytest.mark.parametrize("amnesia", [False, True])
 @pytest.mark.parametrize("spoilt", [False, True])
@@ -303,7 +275,7 @@ def test_killed_anywhere_it_is_done_or_undone_and_never_in_between(
             # Planned as it is, and refused by the Hub once the first part is in.
             stand.hub.state.faults.fail("POST */datasets/board/results/commit/*", status=403, times=None)
         talk.write(f"/approve {digest}", MAYA)
-        died = live(stand, at, talk.look)
+        died = dies(stand, at, talk.look)
         stand.context.redis.delete(stand.context.keys.dirty_leases)  # what time does, too
         if amnesia:
             stand.context.redis.flushall()

@@ -99,7 +99,7 @@ def furnish(
     _measured(Measures(connection, keys))
     done = _finished(Scoreboard(connection, keys), dice, finished)
     index.put(*done, *_failed(dice, failed), *_others())
-    TableRows(connection, keys).write(_facts(done), {})
+    TableRows(connection, keys).write(_facts(done), {}, index.tell)
     _running(connection, keys, index, longest)
     index.put(*_waiting(dice, waiting), *_held())
     put_flags(connection, keys, *_flags())
