@@ -15,7 +15,8 @@ from bot.core.mirrors.contents_table import can_write
 from bot.read_models.models import ErrorResponse
 from bot.web.answers import FRESH, CannotAnswer
 from bot.web.board import BoardReader
-from bot.web.pages.leaderboard import LeaderboardRowView, query_of_page, selected_rows
+from bot.web.leaderboard_view import LeaderboardRowView, selected_rows
+from bot.web.pages.leaderboard import query_of_page
 
 FIELDS = (
     "rank",

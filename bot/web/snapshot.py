@@ -14,7 +14,7 @@ from typing import Any
 from bot.core.context import BoardContext
 from bot.web.board import BoardReader
 from bot.web.leaderboard_rows import LeaderboardRows, Selection
-from bot.web.pages.leaderboard import LeaderboardRowView, columns_of, row_view
+from bot.web.leaderboard_view import LeaderboardRowView, columns_of, row_view
 from leaderboard.columns import FILE
 from leaderboard.search import COLUMNS, fold
 

@@ -18,7 +18,7 @@ from bot.web.board import BoardReader
 from bot.web.charts.drawing import cut
 from bot.web.frame import as_path
 from bot.web.leaderboard_rows import Selection
-from bot.web.pages.leaderboard import LeaderboardRowView
+from bot.web.leaderboard_view import LeaderboardRowView
 
 HEADERS = {
     "cache-control": "public, max-age=300",

@@ -12,8 +12,8 @@ from bot.read_models.models import ApiModel
 from bot.web.board import BoardReader
 from bot.web.incoming import words
 from bot.web.leaderboard_rows import LeaderboardRows, Selection
+from bot.web.leaderboard_view import MAX_PINNED, MAX_VALUES, LeaderboardRowView, row_view
 from bot.web.page import Page
-from bot.web.pages.leaderboard import MAX_PINNED, MAX_VALUES, LeaderboardRowView, row_view
 from leaderboard.ranks import RankedScore, difference_error
 from leaderboard.search import fold
 

@@ -19,7 +19,8 @@ from playwright.sync_api import Browser, Page, expect
 
 from bot.web.board import BoardReader
 from bot.web.leaderboard_rows import LeaderboardRows
-from bot.web.pages.leaderboard import LeaderboardQuery, fields_of, row_view, standard_columns
+from bot.web.leaderboard_view import LeaderboardQuery, row_view, standard_columns
+from bot.web.pages.leaderboard import fields_of
 from bot.web.request_row import RequestRow
 from bot.web.snapshot import VERSION, search_columns, snapshot_rows
 from bot.web.space import space_files

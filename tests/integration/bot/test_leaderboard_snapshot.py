@@ -14,7 +14,7 @@ from huggingface_hub import CommitOperationAdd
 from bot.core.mirrors.contents_table import ContentsCache
 from bot.probe import Probe
 from bot.web.board import BoardReader
-from bot.web.pages.leaderboard import LeaderboardQuery, columns_of, selected_rows
+from bot.web.leaderboard_view import LeaderboardQuery, columns_of, selected_rows
 from leaderboard.columns import FILE, SNAPSHOT
 from tests.support.board.contents_table import CONTENTS, GOOD, board_with_table, commits, finished, look
 from tests.support.board.flags import AppealThread, FlagBoardDriver
