@@ -121,6 +121,7 @@ function showHead(fields) {
   const sort = fields.get("sort") || "average";
   const all = columns.filter((column) => column.kind === "score" && column.key !== "average").length;
   const shown = visible();
+  table.toggleAttribute("data-chosen", fields.has("column")); // on a phone, cards show all columns only if a reader chose them
   const averaged = shown.filter((column) => column.kind === "score" && column.key !== "average").length;
   table.tHead.rows[0].replaceChildren(...shown.map((column) => {
     const mine = column.key === sort;
