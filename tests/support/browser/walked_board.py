@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx2
 from huggingface_hub import CommitOperationAdd, HfApi, constants
 
+from leaderboard.suites import find_suite
 from steward.children import Children
 from steward.demo.models import CORRUPTED, GOOD, UPLOADS, converted, upload
 from steward.demo.run import cache_folder, reserved_port
@@ -25,6 +26,11 @@ from workers.models import tiny_model
 CHAT, MERGE, PLAIN = "ada/tiny-llama-chat", "bob/tiny-llama-merge", "chen/tiny-llama-base"
 NEW, PULLED = "ada/tiny-llama-new", "chen/tiny-llama-pulled"
 """Models to submit during the walk: by the form, by a pull request."""
+BENCHMARKS = {
+    "Boolean Expressions": "starter_boolean_expressions",
+    "Date Arithmetic": "starter_date_arithmetic",
+    "Object Counting": "starter_object_counting",
+}
 TYPES = {
     CHAT: "💬 : 💬 chat models (RLHF, DPO, IFT, ...)",
     MERGE: "🤝 : 🤝 base merges and moerges",
@@ -81,7 +87,7 @@ def walked_board(folder: Path) -> Iterator[Stage]:
         stage = build_stage(folder, children, web_port)
         try:
             stage.start_hub(port=hub_port)
-            stage.write_board()
+            stage.write_board(some_benchmarks(folder))
             converted_folder = model.result()
             stage.start_worker()
             stage.start_bot()
@@ -95,7 +101,7 @@ def walked_board(folder: Path) -> Iterator[Stage]:
             for tiny in LATER:
                 tiny.upload(stage)
             wait_until(
-                lambda: ended(stage, "finished") == len(EVALUATED) + 1 and ended(stage, "failed") == 1,
+                lambda: ended(stage, "FINISHED") == len(EVALUATED) + 1 and ended(stage, "FAILED") == 1,
                 seconds=1_200,
                 interval=0.5,
                 check=children.check,
@@ -104,6 +110,19 @@ def walked_board(folder: Path) -> Iterator[Stage]:
         finally:
             children.stop()
             stage.valkey.stop()
+
+
+def some_benchmarks(folder: Path) -> str:
+    """The path of a suite with half of the demo's benchmarks: the model with real weights takes minutes for each."""
+    whole = find_suite("starter").model_dump(mode="json", exclude_defaults=True)
+    some = {
+        "name": "starter-some",
+        "benchmarks": [one for one in whole["benchmarks"] if one["name"] in BENCHMARKS],
+        "definitions": [one for one in whole["definitions"] if one["task"] in BENCHMARKS.values()],
+    }
+    file = folder / "suite.yaml"
+    file.write_text(json.dumps({**whole, **some}))
+    return str(file)
 
 
 @contextmanager
@@ -129,7 +148,7 @@ def submit(stage: Stage, model: str, revision: str, *, outsider: str = "") -> No
     )
 
 
-def ended(stage: Stage, state: str) -> int:
-    """The number of requests in `state`."""
-    answer = httpx2.get(f"{stage.web_url}/api/requests", params={"state": state}, timeout=30).raise_for_status()
+def ended(stage: Stage, status: str) -> int:
+    """The number of requests with the status `status`."""
+    answer = httpx2.get(f"{stage.web_url}/api/requests", params={"status": status}, timeout=30).raise_for_status()
     return len(answer.json()["requests"])
