@@ -151,9 +151,8 @@ def test_the_table_follows_what_the_syncs_write(site: Client, lasting_redis: red
     index.drop(path_of("late/comer"))
     assert found() == []
     stands = flag("ada/willow-1.5b-merge")
-    put_flags(
-        lasting_redis, KEYS, stands.lifted_by(FlagDecision(what="lifted", at="", by="mia", reason="It is <fair>."))
-    )
+    lifted = stands.lifted_by(FlagDecision(what="lifted", at="", by="mia", reason="It is <fair>."))
+    put_flags(lasting_redis, KEYS, lifted, flag("no/body"))
     assert "willow" in page(site, "/")
     assert "by mia: It is &lt;fair&gt;.</p>" in page(site, "/flags")
     put_flags(lasting_redis, KEYS, stands)
