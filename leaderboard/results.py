@@ -210,6 +210,19 @@ def scores_in_block(scores: Scores) -> BlockScores:
     return {"average": scores.average, "benchmarks": scores.by_name, "raw": raw}
 
 
+class BlockErrors(TypedDict):
+    """The members of a block that hold the standard errors of its scores."""
+
+    errors: dict[str, float]
+    average_error: float | None
+    influence: str
+
+
+def errors_in_block(errors: ScoreErrors) -> BlockErrors:
+    """Return the members of a block that hold `errors`."""
+    return {"errors": dict(errors.benchmarks), "average_error": errors.average, "influence": errors.influence}
+
+
 def with_block(harness: Mapping[str, Any], block: StewardBlock) -> JsonObject:
     """Return the results file as JSON data: the harness's fields and `block`."""
     return {**harness, BLOCK: block.model_dump(mode="json")}
