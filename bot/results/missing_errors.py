@@ -95,7 +95,7 @@ def survey(context: BoardContext, *, model: str = "", limit: int | None = None) 
 
 
 def _is_complete(measured: MeasuredResults) -> bool:
-    return measured.errors.average is not None
+    return measured.errors.average is not None and bool(measured.errors.benchmark_influences)
 
 
 def add_errors(context: BoardContext, results: LackingErrors) -> bool:

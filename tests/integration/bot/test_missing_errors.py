@@ -24,7 +24,7 @@ from workers.common.hub_access import HubAccess
 from workers.publication.details import write_samples
 from workers.publication.publish import publish
 
-FIELDS = ("errors", "average_error", "influence")
+FIELDS = ("errors", "average_error", "influence", "benchmark_influences")
 TASK = "starter_navigation"
 Command = Callable[..., tuple[int, dict[str, Any]]]
 OLDER = "ada/old/results_2024-01-01T00-00-00.000000.json"
