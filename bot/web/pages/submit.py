@@ -108,7 +108,9 @@ class SubmitPages:
     ) -> Response:
         back = back or f"{SUBMIT}{_query(form)}"
         return await run_in_threadpool(
-            lambda: self.frame.page(request, "submit_signed_out", status=status, form=form, sign_in_back=back)
+            lambda: self.frame.page(
+                request, "submit_signed_out", status=status, form=form, sign_in_back=back, is_refused=status == 401
+            )
         )
 
     async def _page(self, request: Request, name: str, *, status: int = 200, **values: Any) -> Response:
