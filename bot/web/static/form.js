@@ -8,7 +8,7 @@ let timer = 0;
 
 function address() {
   const fields = new FormData(form);
-  for (const name of ["csrf", "key", "do"]) fields.delete(name);
+  for (const name of ["csrf", "key", "do", "publish_scores"]) fields.delete(name);
   return `${location.pathname}?${new URLSearchParams(fields)}`;
 }
 
