@@ -56,6 +56,21 @@ def looks(browser: Browser, site: str, folder: Path, only: str = "") -> None:
         context.close()
     with browser.new_context(base_url=site, viewport={"width": 1200, "height": 800}) as context:
         by_keyboard(context.new_page(), folder)
+    with browser.new_context(base_url=site, java_script_enabled=False) as context:
+        without_script(context.new_page())
+
+
+def without_script(page: Page) -> None:
+    """Filter, pin two models and compare them by forms and links alone."""
+    page.goto("/")
+    page.get_by_text("Filters", exact=True).click()
+    page.locator("[name=precision][value=float32]").check()
+    for at in (0, 1):
+        page.locator("#rows [name=pin]").nth(at).check()
+    page.get_by_role("button", name="Show").click()
+    expect(page.locator("#pinned tr")).to_have_count(2)
+    page.get_by_role("link", name="Compare the pinned models").click()
+    expect(page.locator("thead th a.plain")).to_have_count(2)
 
 
 def by_keyboard(page: Page, folder: Path) -> None:
