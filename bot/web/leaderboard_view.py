@@ -4,7 +4,7 @@ The page, the API, files, model pages and the snapshot for a static Space show t
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -213,14 +213,6 @@ def leaderboard(board: BoardReader, query: LeaderboardQuery) -> LeaderboardRespo
         flagged=selected.flagged,
         rebuilding=board.is_rebuilding(),
     )
-
-
-def selected_rows(board: BoardReader, query: LeaderboardQuery) -> Iterator[LeaderboardRowView]:
-    """All evaluations that the query selects, in its order, without regard to its part."""
-    rows = board.table.leaderboard()
-    selected = rows.select(query.selection(board), parse(query.q))
-    for at in selected.order.tolist():
-        yield row_view(rows, selected, at, None)
 
 
 def _searched(board: BoardReader, query: LeaderboardQuery, count: int) -> SearchView:
