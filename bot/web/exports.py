@@ -74,7 +74,7 @@ _TEXTS = (
 )
 _FLAGS = ("chat_template", "merged", "moe", "official", "flagged", "available")
 _WHOLE = ("rank", "likes", "generation")
-LARGE, MAX_PER_MINUTE, AT_ONCE, MAX_OPEN = 2_000, 6, 2, 24
+LARGE, MAX_PER_MINUTE, AT_ONCE, MAX_OPEN = 2_000, 6, 2, 8
 KEPT_SECONDS, RETRY_SECONDS = 60.0, 15
 BATCH_ROWS, GROUP_ROWS = 50, 10_000
 """Rows between two rests, about a millisecond's work; and of one row group of a parquet file."""

@@ -177,9 +177,7 @@ def test_a_row_of_the_table_becomes_an_evaluation() -> None:
 
 RANKED = LeaderboardRows(
     [
-        replace(
-            row, suite="ab"[number % 20 == 0], errors=dict.fromkeys(("average", *NAMES), 0.5) if number % 2 else {}
-        )
+        replace(row, suite="ab"[number % 20 == 0], errors=dict.fromkeys(("average", *NAMES), 0.5) if number % 2 else {})
         for number, row in enumerate(LINES)
     ],
     (FLAGGED, frozenset()),
