@@ -31,7 +31,7 @@ def warm() -> None:
 
 
 def answers(folder: Path, question: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Yield the PublishedAnswers of the tables in `folder`."""
+    """Yield the AnswersPart of the tables in `folder`."""
     try:
         tables = [AnswerTable(folder / name, number, question) for number, name in enumerate(question["files"])]
         grades = [table.grades(with_docs=len(tables) > 1) for table in tables]

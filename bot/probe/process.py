@@ -24,10 +24,10 @@ from bot.probe.questions import (
     STARVED,
     TOO_COSTLY,
     AdapterConfig,
+    AnswersPart,
     CheckedHeader,
     CheckedHeaders,
     Kind,
-    PublishedAnswers,
     ShardIndex,
     WeightFileHead,
 )
@@ -55,7 +55,7 @@ _TOKENIZER = TypeAdapter(TokenizerFacts)
 _INDEX = TypeAdapter(ShardIndex)
 _HEADERS = TypeAdapter(CheckedHeaders)
 _ADAPTER = TypeAdapter(AdapterConfig)
-_ANSWERS = TypeAdapter(PublishedAnswers)
+_ANSWERS = TypeAdapter(AnswersPart)
 
 
 class ProbeError(RuntimeError):
@@ -128,10 +128,10 @@ class Probe:
         config = _ADAPTER.validate_python(answer)
         return AdapterFacts(config.base_model, config.kind, config.error)
 
-    def answers(self, folder: Path, files: Sequence[str], **question: Any) -> PublishedAnswers:
+    def answers(self, folder: Path, files: Sequence[str], **question: Any) -> AnswersPart:
         """Read a part of the answers in these tables in `folder`; see `bot.probe.answers`."""
         answer = self._ask("answers", folder, files=files, **question)
-        return PublishedAnswers(error="too-large") if _is_costly(answer) else _ANSWERS.validate_python(answer)
+        return AnswersPart(error="too-large") if _is_costly(answer) else _ANSWERS.validate_python(answer)
 
     def _ask(self, kind: Kind, folder: Path, **more: Any) -> dict[str, object]:
         """The probe's answer; TOO_COSTLY where the question killed its fork. Raises ProbeError."""

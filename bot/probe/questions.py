@@ -100,7 +100,7 @@ class AdapterConfig:
 
 
 @dataclass(frozen=True)
-class PublishedAnswers:
+class AnswersPart:
     """A part of the questions in tables of answers, with the counts of all; or the `error` of the table in a file."""
 
     counts: Mapping[str, int] = field(default_factory=dict)

@@ -108,7 +108,7 @@ def _read(
 
 
 @dataclass(frozen=True)
-class AnswerTable:
+class TableAddress:
     """The table of the answers to `task` in the evaluation that the board shows."""
 
     repo: str
@@ -116,18 +116,18 @@ class AnswerTable:
     task: str
 
 
-def _table_of(context: BoardContext, entry: IndexEntry, task: str) -> AnswerTable:
+def _table_of(context: BoardContext, entry: IndexEntry, task: str) -> TableAddress:
     name = entry.standing.details or context.board.repos.details(entry.model)
     time = results_time(entry.standing.results or (entry.kept.results if entry.kept is not None else None) or "")
     if time is None:
         raise DetailsRefused("no-table", repo=name, task=task)
-    return AnswerTable(name, table_path(task, file_time(time)), task)
+    return TableAddress(name, table_path(task, file_time(time)), task)
 
 
 # --- tables
 
 
-def _link(context: BoardContext, hub: Hub, table: AnswerTable, place: Path) -> None:
+def _link(context: BoardContext, hub: Hub, table: TableAddress, place: Path) -> None:
     """Put the table at `place`. One call, and another one where it is not kept. Raises DetailsRefused."""
     repo = Repo("dataset", table.repo)
 
