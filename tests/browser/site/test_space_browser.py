@@ -19,7 +19,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from bot.web.board import BoardReader
 from bot.web.leaderboard_rows import LeaderboardRows
-from bot.web.leaderboard_view import LeaderboardQuery, row_view, standard_columns
+from bot.web.leaderboard_view import LeaderboardQuery, row_views, standard_columns
 from bot.web.pages.leaderboard import fields_of
 from bot.web.request_row import RequestRow
 from bot.web.snapshot import VERSION, search_columns, snapshot_rows
@@ -184,7 +184,7 @@ def test_the_script_selects_as_the_server_does(tab: Page, address: str) -> None:
     for query in QUERIES:
         parsed = parse(query.q)
         selected = ROWS.select(query.selection(reader), parsed)
-        views = [row_view(ROWS, selected, at).model_dump(mode="json") for at in selected.order.tolist()]
+        views = [view.model_dump(mode="json") for view in row_views(ROWS, selected, selected.order.tolist())]
         expected.append(
             {
                 "rows": [{name: view[name] for name in ("id", "rank", "average", "scores", "model")} for view in views],
