@@ -71,6 +71,11 @@ def test_all_answers_are_those_of_the_command(compared: Compared) -> None:
     assert len({str(answers) for answers in compared.our_answers.values()}) == len(compared.our_answers)
 
 
+def test_the_harness_runs_no_git(results: dict[str, Any]) -> None:
+    """Git would describe Steward's own repository, or print in the attempt's log that there is none."""
+    assert results["git_hash"] is None
+
+
 def test_each_benchmark_is_asked_with_its_shots(results: dict[str, Any]) -> None:
     """25 for ARC, 10 for HellaSwag, 5 for MMLU, Winogrande and GSM8K, none for TruthfulQA."""
     expected = SUITE.shots
