@@ -23,7 +23,7 @@ from redis_state.jobs import EvaluationJob
 from steward.valkey import Valkey
 from tests.support.workers.worker_process import BOARD, TIER, AttemptQueue
 
-PATIENCE = 90.0
+PATIENCE = 170.0
 QUESTIONS = "ada/questions"
 WORLD = {
     "users": [
