@@ -71,9 +71,9 @@ class EvaluationScoresView(ApiModel):
 class BoardReader:
     """The readers of one board, which its pages share between threads."""
 
-    def __init__(self, context: BoardContext, *, waits_for_ranks: bool = False) -> None:
+    def __init__(self, context: BoardContext) -> None:
         self.context = context
-        self.table = RequestTable(context, waits_for_ranks=waits_for_ranks)
+        self.table = RequestTable(context)
         self.pages = QueueReader(context)
         self.columns = [benchmark.name for benchmark in context.suite.benchmarks]
         self.times = TimingReader(context)

@@ -59,7 +59,7 @@ class SubmitPages:
             account = await self.submitting.signed_in(request, fields.get(FORM_TOKEN, ""))
             if fields.get("do") != "submit" or not form.is_complete:
                 return RedirectResponse(f"{SUBMIT}{_query(form)}", 303, PRIVATE)
-            arguments = arguments_in(json.dumps(form.body()).encode())
+            arguments = arguments_in(json.dumps(form.body()).encode(), self.context.hub.endpoint)
             if self._publishes_scores(fields):
                 arguments[PUBLISH_SCORES] = "yes"
             key = _key(fields.get(KEY, ""), arguments)
@@ -126,7 +126,9 @@ class SubmitPages:
     ) -> Response:
         back = back or f"{SUBMIT}{_query(form)}"
         return await run_in_threadpool(
-            lambda: self.frame.page(request, "submit_signed_out", status=status, form=form, sign_in_back=back)
+            lambda: self.frame.page(
+                request, "submit_signed_out", status=status, form=form, sign_in_back=back, is_refused=status == 401
+            )
         )
 
     async def _page(self, request: Request, name: str, *, status: int = 200, **values: Any) -> Response:

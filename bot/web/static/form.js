@@ -109,6 +109,7 @@ if (form) {
     if (event.target.name === "model") forget();
     if (form.elements.model.value.trim()) look(false);
   });
+  if (form.elements.model.value !== form.elements.model.defaultValue) look(false); // typed before this script was there
 }
 const outcome = document.getElementById("outcome");
 if (outcome) again(outcome);

@@ -142,7 +142,11 @@ def test_a_stranger_sees_no_button_and_can_give_no_command(site: SignInSite) -> 
     assert decisions(site, "cancel", path)[0]["allowed"] is False
     for spoilt in ({"csrf": "0" * 64}, {"csrf": ""}):
         assert bob.post("/act", data={**forged, **spoilt}).status_code == 403
-    assert site.browser().post("/act", data=forged).status_code == 401
+    ended = site.browser().post("/act", data={**forged, "reason": "the licence is <b>not</b> clear"})
+    assert (ended.status_code, "What you typed, to copy it: the licence is <b>not</b> clear" in shown(ended)) == (
+        401,
+        True,
+    )
     for verb in ("pause", "submit", "nonsense", ""):
         assert bob.post("/act", data={**forged, "verb": verb}).status_code == 422
     flagging = {**forged, "verb": "flag", "models": "ada/good", "category": "other", "reason": "no"}

@@ -260,8 +260,9 @@ def test_files_that_changed_since_the_plan_are_not_renamed_on_trust(stand: Board
 
 
 @pytest.mark.timeout(1_800)
-@pytest.mark.parametrize("amnesia", [False, True])
-@pytest.mark.parametrize("spoilt", [False, True])
+@pytest.mark.parametrize(
+    ("spoilt", "amnesia"), [(False, True), (True, False), *([(False, False), (True, True)] if WHOLE else [])]
+)
 def test_killed_anywhere_it_is_done_or_undone_and_never_in_between(
     stand: BoardDriver, spoilt: bool, amnesia: bool
 ) -> None:
