@@ -36,7 +36,8 @@ REFUSALS: Mapping[str, str] = {
     "no-results": "This request has no results yet.",
     "no-task": "The board's suite has no task of this name.",
     "restricted": "The questions of this benchmark must not be published, so its answers are not shown.",
-    "not-public": "The answers cannot be shown: not everybody may read the repo {repo}, or it does not exist.",
+    "not-public": "The answers cannot be shown: not everybody may read the repo {repo}, or it does not exist. A repo "
+    "is gated as a whole if it holds answers to restricted benchmarks, as those of earlier versions of Steward do.",
     "no-table": "The repo {repo} has no table of the answers to {task} from this evaluation.",
     "too-large": f"The table of these answers is too large to be shown here (more than {MAX_TABLE // 1024**2} MB, or "
     f"more than {MAX_ROWS:,} rows). Read it in the repo {{repo}}.",

@@ -147,6 +147,7 @@ def _page_values(board: BoardReader, _query: ModelQuery, view: ModelResponse) ->
         "badge": markdown(view.model, title, address) if view.best is not None else "",
         "citation": citation(view.best, view.ranked, title, address, board.context.now()) if view.best else "",
         "address": address,
+        **board.button_values(),
     }
 
 

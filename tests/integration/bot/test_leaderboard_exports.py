@@ -71,16 +71,21 @@ def test_pandas_reads_the_csv_of_any_view(site: Client) -> None:
     assert pd.isna(whole.loc["eve/formula", "average_error"])
 
 
-def test_datasets_and_pandas_read_the_parquet(site: Client, tmp_path: Path) -> None:
-    """One schema, whatever is known of the rows."""
+def test_datasets_and_pandas_read_both_files(site: Client, tmp_path: Path) -> None:
+    """The parquet file has one schema, whatever is known of the rows; both files have the same models."""
     from datasets import load_dataset
 
     file = tmp_path / "leaderboard.parquet"
     file.write_bytes(site.get("/leaderboard.parquet?flagged=1").content)
     empty = pq.read_schema(io.BytesIO(site.get("/leaderboard.parquet?q=nothing-of-this-name").content))
     assert empty.equals(pq.read_schema(file))
-    loaded = load_dataset("parquet", data_files=str(file), split="train", cache_dir=str(tmp_path / "cache")).to_pandas()
-    assert loaded["model"].tolist() == pd.read_parquet(file)["model"].tolist()
+    lines = tmp_path / "leaderboard.csv"
+    lines.write_bytes(site.get("/leaderboard.csv?flagged=1").content)
+    loaded, read = (
+        load_dataset(kind, data_files=str(path), split="train", cache_dir=str(tmp_path / "cache")).to_pandas()
+        for kind, path in (("parquet", file), ("csv", lines))
+    )
+    assert loaded["model"].tolist() == read["model"].tolist() == pd.read_parquet(file)["model"].tolist()
     assert "ada/willow-1.5b-merge" in loaded["model"].tolist()
 
 
