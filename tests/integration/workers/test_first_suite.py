@@ -19,6 +19,7 @@ from tests.support.workers.child_runs import ChildRuns
 from tests.support.workers.reference_scores import ReferenceScores
 
 V1 = find_suite("open-llm-v1")
+pytestmark = pytest.mark.timeout(400)
 SUITE = parse_suite(yaml.safe_dump(suite_v1_datasets.suite()))
 """The suite with two of MMLU's subjects."""
 Answers = list[tuple[int, Any]]

@@ -19,6 +19,8 @@ from tests.support.workers.evaluation_inputs import MODEL, STARTER
 from tests.support.workers.reference_scores import ReferenceScores
 from workers.publication.details import write_samples
 
+pytestmark = pytest.mark.timeout(400)
+
 
 @pytest.fixture(scope="module")
 def command(reference: ReferenceScores) -> Path:

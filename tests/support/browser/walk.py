@@ -4,8 +4,9 @@
 
 It starts the demo's Hub, bot and worker with four evaluated models; then a reader finds, filters and compares models,
 a person submits a good and a bad one, and a maintainer approves, relaunches, flags and lifts. Each step is
-`FOLDER/{number}-{step}.png`. Afterwards come the same pages in dark, on a phone, at 200 % zoom and without JavaScript,
-the way of the focus, and what axe-core says of each page. It takes about ten minutes on two cores.
+`FOLDER/{number}-{step}.png`. Afterwards come the pages in light and dark, on a phone, at 200 % zoom and without
+JavaScript, with what axe-core says of each, and a keyboard's way through the leaderboard. It takes five minutes on two
+idle cores.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ class Walk:
             page.goto(start)
         yield page
         context.close()
-        assert [one for one in errors if "status of 404" not in one] == []
+        assert [one for one in errors if not re.search(r"status of 40[134]", one)] == []
 
 
 def sign_in(page: Page, name: str, start: str) -> None:
