@@ -151,9 +151,18 @@ def test_three_models_are_pinned_and_compared(tab: Page) -> None:
 
 
 def test_a_model_that_is_not_here_can_be_submitted(tab: Page) -> None:
-    """A name that is found nowhere leads to the check and the form."""
+    """A name that is found nowhere leads to the check, and to the form once the Hub is known to have the model."""
+    known = {"someone%2Fbrand-new-model": None, "someone%2Freal-model": True, "someone%2Fno-model": False}
+    tab.route("**/check/exists?**", lambda it: it.fulfill(json={"exists": known[it.request.url.rpartition("=")[2]]}))
     tab.locator("#q").fill("someone/brand-new-model")
-    expect(tab.get_by_role("link", name="Check it")).to_have_attribute("href", "/check?model=someone%2Fbrand-new-model")
+    ask = tab.get_by_role("link", name="Ask whether the Hub has such a model")
+    expect(ask).to_have_attribute("href", "/check?model=someone%2Fbrand-new-model")
+    assert tab.get_by_role("link", name="submit it").count() == 0
+    tab.locator("#q").fill("someone/real-model")
+    expect(tab.get_by_role("link", name="submit it")).to_have_attribute("href", "/submit?model=someone%2Freal-model")
+    tab.locator("#q").fill("someone/no-model")
+    expect(tab.get_by_text("The Hub has no public model of the name someone/no-model.")).to_be_visible()
+    assert tab.get_by_role("link", name="submit it").count() == 0
 
 
 def test_the_search_is_continued_while_typing(tab: Page) -> None:
