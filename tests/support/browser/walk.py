@@ -5,8 +5,8 @@
 It starts the demo's Hub, bot and worker with four evaluated models; then a reader finds, filters and compares models,
 a person submits a good and a bad one, and a maintainer approves, relaunches, flags and lifts. Each step is
 `FOLDER/{number}-{step}.png`. Afterwards come the pages in light and dark, on a phone, at 200 % zoom and without
-JavaScript, with what axe-core says of each, and a keyboard's way through the leaderboard. It takes five minutes on two
-idle cores.
+JavaScript, with what axe-core says of each, and a keyboard's way through the leaderboard. It takes ten minutes on two
+busy cores.
 """
 
 from __future__ import annotations
