@@ -9,12 +9,8 @@ PACKAGES := leaderboard redis_state hub bot workers localhub steward
 # The tests start hundreds of processes; cached bytecode spares each one the compilation of the same modules.
 unexport PYTHONDONTWRITEBYTECODE
 
-<<<<<<< HEAD
-.PHONY: setup demo test unit others docs chaos matrices deaths simulations month peers adoption errorbars image hosts check generate \
-=======
-.PHONY: setup demo test unit others docs chaos deaths simulations month peers adoption errorbars image container hosts check generate \
->>>>>>> main
-	audit clean
+.PHONY: setup demo test unit others docs chaos matrices deaths simulations month peers adoption errorbars image container hosts \
+	check generate audit clean
 
 setup: $(VENV)/.ready
 
