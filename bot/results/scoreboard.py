@@ -22,10 +22,18 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 import structlog
 
 from bot.core.context import BoardContext
-from bot.results.contents import MAX_MODELS, PASS_SECONDS, gather, look_at_model, table_facts
+from bot.results.contents import (
+    MAX_MODELS,
+    PASS_SECONDS,
+    gather,
+    look_at_model,
+    table_facts,
+    table_settings,
+)
 from bot.results.scores import scores_of_evaluation
 from leaderboard.admission.sizes import BILLION
-from leaderboard.contents import HubModelInfo
+from leaderboard.columns import columns
+from leaderboard.contents import HubModelInfo, compile_rows, split_rows
 from leaderboard.evaluations import BoardSources, Evaluation, evaluations
 from leaderboard.requests import RequestPath, Status, parse_path
 from redis_state.board.entry import IndexEntry
@@ -85,7 +93,26 @@ def fill(context: BoardContext) -> None:
     changes = list(_changes(context, noted, sources))
     for start in range(0, len(changes), CHUNK):
         context.index.tell(context.scores.mend(changes[start : start + CHUNK]))
+    if context.contents is None:
+        _write_rows(context, sources)
     log.info("scores filled up", results=len(sources.measured), changed=len(changes))
+
+
+def _write_rows(context: BoardContext, sources: BoardSources) -> None:
+    """Write the rows of a board without a table from its own files, among them those of earlier commits. What only the
+    Hub knows (likes, merges by tags, dates of models) stays unknown: such a board does not ask for it."""
+    rows = compile_rows((), sources, {}, table_settings(context))
+    newest, others = split_rows(rows, evaluations(sources), columns(context.suite))
+    for row in (*newest.values(), *others.values()):
+        row["Hub ❤️"] = None
+    context.table_rows.write(newest, others, context.index.tell)
+
+
+def mark_replaced_scores(context: BoardContext, before: IndexEntry, entry: IndexEntry) -> None:
+    """On a board without a table, have the row of an earlier commit written once newer results took its place."""
+    earlier = before.standing.results or (before.kept.results if before.kept is not None else "")
+    if context.contents is None and earlier and entry.standing.results not in ("", earlier):
+        context.mark(SCORES_CHANGED, SyncPriority.BACKGROUND)
 
 
 def _changes(

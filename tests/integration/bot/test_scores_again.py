@@ -17,6 +17,7 @@ from bot.results import scoreboard
 from bot.results.scores import _first
 from bot.results.searching import find
 from bot.web.board import BoardReader
+from bot.web.leaderboard_view import LeaderboardQuery, leaderboard
 from bot.web.pages.results import ResultsQuery, results
 from leaderboard.contents import HubModelInfo
 from leaderboard.results import INFLUENCE_LENGTH
@@ -128,6 +129,29 @@ def test_standard_errors_are_stored_with_the_scores_and_read_again(stand: BoardD
     stand.context.redis.flushall()
     stand.settle()
     assert stand.context.scores.all() == before
+
+
+def test_a_board_without_a_table_shows_what_its_own_files_say(stand: BoardDriver) -> None:
+    """Raw scores and the chat template at once; after newer results, a row of the earlier commit; likes are unknown."""
+    path, views = finished(stand), BoardReader(stand.context)
+    (row,) = leaderboard(views, LeaderboardQuery(raw=True)).rows
+    assert (row.scores["Navigation"], row.chat_template, row.likes) == (75.0, False, None)
+    (scored,) = stand.context.scores.all()
+    data = json.loads(stand.context.hub.read_file(stand.context.results, scored.results).data)
+    data["steward"]["revision"] = "b" * 40
+    commit(stand, "ada/good/results_2026-11-20T12-00-00.000000.json", data)
+    (entry,) = stand.context.index.find([path])
+    assert entry is not None
+    before = entry.changed(standing=entry.standing.model_copy(update={"results": "ada/good/results_2026-11-20.json"}))
+    scoreboard.mark_replaced_scores(stand.context, entry, entry)
+    assert stand.context.dirty.marked([scoreboard.SCORES_CHANGED]) == [False]
+    scoreboard.mark_replaced_scores(stand.context, before, entry)
+    stand.work()
+    rows = leaderboard(views, LeaderboardQuery()).rows
+    assert [(row.path, row.revision[0] == "b", row.likes, row.generation) for row in rows] == [
+        (path, False, None, 0),
+        (path, True, None, 0),
+    ]
 
 
 def test_the_page_says_that_scores_are_read_again_until_they_were(stand: BoardDriver) -> None:
