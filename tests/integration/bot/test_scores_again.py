@@ -19,6 +19,7 @@ from bot.results.searching import find
 from bot.web.board import BoardReader
 from bot.web.leaderboard_view import LeaderboardQuery, leaderboard
 from bot.web.pages.results import ResultsQuery, results
+from leaderboard.contents import HubModelInfo
 from leaderboard.results import INFLUENCE_LENGTH
 from redis_state.board.scoreboard import EvaluationScores
 from tests.support.board.board_driver import BoardDriver
@@ -231,6 +232,19 @@ def test_a_few_models_are_asked_about_at_a_time(stand: BoardDriver, monkeypatch:
         assert len(found(stand, "Hub License: MIT")) == count
     assert stand.context.licences.models() == {"ada/a", "ada/b", "ada/c", "ada/hidden"}
     assert sorted(model for _, model, _ in asked) == ["ada/a", "ada/b", "ada/c"]
+
+
+def test_a_size_that_no_file_names_comes_with_the_licence(stand: BoardDriver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The answer about the licence has the size of whole models; it costs no further call."""
+    whole, adapter = OLD, OLD.replace("Original", "Adapter")
+    old(stand, score=None)
+    fields = {**stand.file(whole), "params": 0}
+    for path in (whole, adapter):
+        stand.put(path, json.dumps({**fields, "weight_type": "Original" if path == whole else "Adapter"}).encode())
+    info = HubModelInfo(licence="mit", parameters=7.242)
+    monkeypatch.setattr(scoreboard, "look_at_model", lambda *_: info)
+    look(stand)
+    assert [entry and entry.parameters for entry in stand.context.index.find([whole, adapter])] == [7_242_000_000, None]
 
 
 def test_older_results_never_take_the_place_of_newer_ones(stand: BoardDriver) -> None:
