@@ -24,8 +24,8 @@ Mask = NDArray[np.bool_]
 Numbers = NDArray[np.float64]
 Order = NDArray[np.int32]
 
-MAX_CACHED = 6
-"""Selections, and orders, that one snapshot caches: a selection takes sixteen bytes a row."""
+MAX_CACHED = 4
+"""Selections, and orders, that one snapshot caches: a selection takes twenty bytes a row."""
 FIRST_ROWS = 40
 """Rows of the first page."""
 MAX_PAIRED = 8_000
@@ -122,7 +122,7 @@ class LeaderboardRows:
         self.deleted = self._mask(lambda line: not line.facts.available)
         self.average = self._numbers(lambda line: line.average)
         self._facets: dict[str, Facet] = {}
-        self._columns: dict[str, Numbers] = {}
+        self._columns: dict[str, NDArray[Any]] = {}
         self._selected: OrderedDict[Selection, Selected] = OrderedDict()
         self._names = NameIndex([line.folded for line in lines])
         ranks = self.facet("model").ranks
@@ -148,15 +148,17 @@ class LeaderboardRows:
     def numbers(self, key: str, *, raw: bool = False) -> Numbers:
         """A column of numbers, or the scores of a benchmark; NaN where a row has none."""
         read = _NUMBERS.get(key) or (_raw_score(key) if raw else _score(key))
-        return self._column(f"{key}\0raw" if raw else key, read)
-
-    def _errors(self, key: str) -> Numbers:
-        """The standard errors of a benchmark, or of the `average`."""
-        return self._column(f"{key}\0error", lambda line: line.errors.get(key))
-
-    def _column(self, name: str, read: Callable[[RequestRow], float | None]) -> Numbers:
+        name = f"{key}\0raw" if raw else key
         if name not in self._columns:
             self._columns[name] = self._numbers(read)
+        return self._columns[name]
+
+    def _errors(self, key: str) -> NDArray[Any]:
+        """The standard errors of a benchmark, or of the `average`."""
+        name = f"{key}\0error"
+        if name not in self._columns:
+            errors = self._numbers(lambda line: line.errors.get(key))
+            self._columns[name] = errors.astype(np.float32)
         return self._columns[name]
 
     def prepare(self) -> None:
@@ -341,7 +343,7 @@ class LeaderboardRows:
     def _whole_scores(self) -> RankedScores:
         """The averages of all benchmarks."""
         vectors = vectors_of([line.ranked for line in self.lines]) if self.is_paired else None
-        return RankedScores(self.average.astype(np.float32), self._errors("average").astype(np.float32), vectors)
+        return RankedScores(self.average.astype(np.float32), self._errors("average"), vectors)
 
     def _errors_of(self, selection: Selection) -> Numbers:
         """The standard errors of the averages of the selected benchmarks."""

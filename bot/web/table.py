@@ -16,6 +16,7 @@ import json
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -25,7 +26,7 @@ from redis.exceptions import RedisError
 from bot.core.context import BoardContext
 from bot.core.flag_table import hidden_by
 from bot.results.searching import licences_of, scores_of
-from bot.web.leaderboard_rows import LeaderboardRows
+from bot.web.leaderboard_rows import MAX_PAIRED, LeaderboardRows
 from bot.web.request_row import NO_FACTS, RequestRow, facts_of, other_row, row_of
 from bot.web.rows import RequestRows
 
@@ -53,6 +54,7 @@ class RequestTable:
         self._changed = False
         """Whether changes were read that are not in the rows yet."""
         self._seen, self._flags = b"", ""
+        self._vectors = 0
         self._flagged: tuple[frozenset[str], frozenset[str]] = (frozenset(), frozenset())
 
     def rows(self) -> RequestRows:
@@ -119,6 +121,7 @@ class RequestTable:
         # The place in the stream first: entries that change meanwhile are then read twice, and none is missed.
         newest: Any = self.context.redis.xrevrange(self.context.keys.request_changes, count=1)
         lines: dict[str, RequestRow] = {}
+        self._vectors = 0
         paths = self.context.index.paths()
         while chunk := list(islice(paths, CHUNK_SIZE)):
             self._reread(chunk, lines)
@@ -134,7 +137,16 @@ class RequestTable:
             if entry is None or entry.is_private:
                 lines.pop(path, None)
             else:
-                lines[path] = row_of(entry, scores.get(path), licences.get(path, ""), facts.get(path, NO_FACTS))
+                row = row_of(entry, scores.get(path), licences.get(path, ""), facts.get(path, NO_FACTS))
+                lines[path] = self._bounded(row, lines.get(path))
+
+    def _bounded(self, row: RequestRow, before: RequestRow | None) -> RequestRow:
+        """The row, without its influence vector (1.4 kB) if so many have one that models are compared without them."""
+        if row.influence and not (before is not None and before.influence):
+            self._vectors += 1
+            if self._vectors > MAX_PAIRED:
+                return replace(row, influence="")
+        return row
 
     def _follow_others(self) -> bool:
         version = self.context.table_rows.version()
