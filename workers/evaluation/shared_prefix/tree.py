@@ -18,6 +18,9 @@ MAX_SIDE_TOKENS = 256
 """Tokens of a subtree beside its longest path, up to which one row holds the whole subtree."""
 _TOKEN_BYTES = array("i").itemsize
 
+Answer = tuple[float, bool]
+"""A log-likelihood, and whether the answer is the one that the model would generate."""
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
