@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from leaderboard.results import phase_seconds, score
+from leaderboard.results import engine_use, phase_seconds, score
 from leaderboard.suites import Dataset, parse_suite
 from leaderboard.uncertainty import AnswerCollector, standard_errors
 from localhub.testing import LocalHub
@@ -33,12 +33,15 @@ from workers.models.tiny_model import model as model_files
 from workers.publication.details import write_samples
 
 CHILD = Path(evaluation_script.__file__)
+CHOICES = {definition.task for definition in STARTER.definitions if definition.choices}
+"""Tasks that compare the log-likelihoods of choices."""
 
 
 @dataclass(frozen=True)
 class Runs:
-    """The same evaluation twice: by the command, and by a child, with what the child said. One of GPQA.
+    """The same evaluation by the command, by a child, with what the child said, and by one with shared prefixes.
 
+    One of GPQA.
     And one of another suite twice: by one child, and by two copies of it that share the questions.
     """
 
@@ -48,6 +51,7 @@ class Runs:
     gpqa: Path
     alone: Path
     together: Path
+    by_prefix: Path
 
 
 def unshared() -> list[str]:
@@ -92,10 +96,15 @@ def runs(reference: ReferenceScores, tmp_path_factory: pytest.TempPathFactory) -
         ((repo, commit),) = questions.revisions.items()
         tasks = write_tasks(STARTER, folder / "tasks", repo=repo, revision=commit)
         planned_run = planned(folder / "child", tasks, questions.folder, model, revision)
-        plans = [planned_run, gpqa(hub, folder, model, revision), *copies(hub, folder, model, revision)]
+        by_prefix = planned(folder / "by_prefix", tasks, questions.folder, model, revision)
+        plans = [
+            planned_run,
+            gpqa(hub, folder, model, revision),
+            *copies(hub, folder, model, revision),
+            by_prefix.model_copy(update={"engine": "shared-prefix"}),
+        ]
         said = child(folder / "children.said", *plans).end()
-    _, of_gpqa, alone, together = (one.spool for one in plans)
-    return Runs(reference.of("starter"), planned_run.spool, said.splitlines()[0], of_gpqa, alone, together)
+    return Runs(reference.of("starter"), planned_run.spool, said.splitlines()[0], *(one.spool for one in plans[1:]))
 
 
 def copies(hub: LocalHub, folder: Path, model: Path, revision: str) -> list[RunPlan]:
@@ -140,6 +149,29 @@ def test_scores_are_those_of_the_command_digit_for_digit(runs: Runs) -> None:
     for task in STARTER.tasks:
         (samples,) = runs.command.glob(f"samples_{task}_*.jsonl")
         assert (runs.child / "samples" / f"{task}.jsonl").read_text() == samples.read_text()
+
+
+def test_shared_prefixes_give_the_same_scores_and_choices(runs: Runs) -> None:
+    """Results equal the command's digit for digit; log-likelihoods are near its own; the record says what was used."""
+    ours, theirs = results(runs.by_prefix / "results.json"), results(next(runs.command.glob("results_*.json")))
+    assert ours["results"] == theirs["results"]
+    use = engine_use(ours)
+    assert use is not None
+    assert (use.engine, use.compared, use.reason) == ("shared-prefix", 64, "")
+    assert use.largest_difference < 1e-4
+    for task in STARTER.tasks:
+        harness, engine = (
+            [json.loads(line) for line in (spool / "samples" / f"{task}.jsonl").open()]
+            for spool in (runs.child, runs.by_prefix)
+        )
+        for expected, sample in zip(harness, engine, strict=True):
+            pairs = list(zip(expected["filtered_resps"], sample["filtered_resps"], strict=True))
+            if task in CHOICES:
+                assert [ours[1] for _, ours in pairs] == [theirs[1] for theirs, _ in pairs]
+                differences = [abs(float(ours[0]) - float(theirs[0])) for theirs, ours in pairs]
+                assert max(differences) < 1e-4
+            else:
+                assert all(ours == theirs for theirs, ours in pairs)
 
 
 def test_standard_errors_equal_a_direct_computation(runs: Runs, tmp_path: Path) -> None:
