@@ -200,7 +200,7 @@ def _settle(context: BoardContext, gathered: RequestFacts, step: Step) -> None:
     context.measures.close(entry.path)
     state: EntryState = "foreign" if isinstance(step, LeaveForeign) else "settled"
     if entry.state != state:
-        entry = entry.changed(state=state, job=None)
+        entry = entry.changed(state=state, job=None, unanswered=0.0)
         context.index.put(entry)
         context.mark(QUEUE, SyncPriority.PERSON)
         mark_missing_scores(context, [entry])

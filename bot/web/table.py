@@ -38,14 +38,10 @@ MAX_SYNCHRONOUS_ROWS, REST_FACTOR = 5_000, 20.0
 
 
 class RequestTable:
-    """The public requests of one board. Safe to share between threads.
+    """The public requests of one board. Safe to share between threads."""
 
-    `waits_for_ranks`: the leaderboard has its ranges of ranks from the start, however long they take.
-    """
-
-    def __init__(self, context: BoardContext, *, waits_for_ranks: bool = False) -> None:
+    def __init__(self, context: BoardContext) -> None:
         self.context = context
-        self._waits_for_ranks = waits_for_ranks
         self._lock = threading.Lock()
         self._benchmarks = [benchmark.name for benchmark in context.suite.benchmarks]
         self._lines: dict[str, RequestRow] = {}
@@ -84,11 +80,6 @@ class RequestTable:
         lines += [row for row in self._others if not row.path or row.path in self._lines]
         leaderboard = LeaderboardRows(lines, self._flagged, self._benchmarks)
         leaderboard.prepare()
-        before = self._leaderboard
-        if leaderboard.is_cheap_to_rank or self._waits_for_ranks:
-            leaderboard.rank(before)
-        else:
-            threading.Thread(target=leaderboard.rank, args=(before,), name="ranks", daemon=True).start()
         return leaderboard
 
     def _build_aside(self) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+import lm_eval.evaluator
 import lm_eval.tasks
 import torch
 import transformers.models.llama.modeling_llama  # noqa: F401  # the most common architecture, loaded once for all children
@@ -33,6 +34,8 @@ def run(plan: RunPlan, report: Report) -> None:
     datasets.config.HF_DATASETS_CACHE = _writable_view(plan.datasets, plan.spool / "datasets")
     if plan.moved:
         datasets.load_dataset = _load_moved(plan.moved, datasets.load_dataset)
+    # It would run git, which prints in the log that the child's folder is no repository, or describes Steward's.
+    lm_eval.evaluator.get_git_commit_hash = lambda: None
     report(RunProgress("load"))
     if plan.copies > 1:
         data_parallel.start_copies(

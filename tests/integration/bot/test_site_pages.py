@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 import threading
 from collections.abc import Iterator
@@ -12,10 +13,12 @@ import pytest
 import redis
 
 from bot.core.settings import BotSettings
+from bot.threads.faq import faq_entries
 from bot.web import site as site_module
 from bot.web.pages.flags import FlagsResponse
 from bot.web.rows import RequestRows
 from bot.web.table import RequestTable
+from leaderboard.flags import FlagDecision
 from redis_state.board.index import Index
 from redis_state.keys import Keys
 from steward.valkey import Valkey
@@ -108,6 +111,15 @@ def test_lists_say_what_they_mean_and_what_to_do(site: Client, tmp_path: Path, l
         assert "No model has been submitted yet." in page(empty, "/requests")
 
 
+def test_about_answers_every_question_of_the_faq(site: Client) -> None:
+    """Each question stands there with an answer, above the sizes that are accepted by precision."""
+    text = page(site, "/about")
+    asked = {name: one.question for name, one in faq_entries().items() if one.question}
+    answers = re.findall(r'<details id="question-([^"]+)"><summary>([^<]+)</summary>\s*<p>\w', text)
+    assert {name: html.unescape(question) for name, question in answers} == asked
+    assert "1,120 billion parameters" in text
+
+
 def test_what_finds_nothing_says_so_and_what_is_near(site: Client) -> None:
     """A misspelt name, a column that there is not, a number that is none."""
     assert "mistral-like/mixtral-8x7b-v0.1</a>" in page(site, "/requests", q="mixtral-8x7b-v0.2")
@@ -138,9 +150,12 @@ def test_the_table_follows_what_the_syncs_write(site: Client, lasting_redis: red
     assert found() == []
     index.drop(path_of("late/comer"))
     assert found() == []
-    put_flags(lasting_redis, KEYS)
+    stands = flag("ada/willow-1.5b-merge")
+    lifted = stands.lifted_by(FlagDecision(what="lifted", at="", by="mia", reason="It is <fair>."))
+    put_flags(lasting_redis, KEYS, lifted, flag("no/body"))
     assert "willow" in page(site, "/")
-    put_flags(lasting_redis, KEYS, flag("ada/willow-1.5b-merge"))
+    assert "by mia: It is &lt;fair&gt;.</p>" in page(site, "/flags")
+    put_flags(lasting_redis, KEYS, stands)
     assert "willow" not in page(site, "/")
 
 

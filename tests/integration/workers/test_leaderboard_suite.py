@@ -28,7 +28,10 @@ V2 = find_suite("open-llm-v2")
 MUSR, MOVED = "TAUR-Lab/MuSR", "ada/musr"
 EXTRAS = ("langdetect", "immutabledict", "nltk", "sympy", "math_verify", "antlr4")
 missing = [name for name in EXTRAS if importlib.util.find_spec(name) is None]
-pytestmark = pytest.mark.skipif(bool(missing), reason=f"the harness's extras math and ifeval lack {missing}")
+pytestmark = [
+    pytest.mark.skipif(bool(missing), reason=f"the harness's extras math and ifeval lack {missing}"),
+    pytest.mark.timeout(400),
+]
 
 
 @dataclass(frozen=True)
