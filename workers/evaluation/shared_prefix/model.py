@@ -67,14 +67,17 @@ class SharedPrefixModel(HFLM):  # type: ignore[misc]  # the harness has no types
         answers: list[ScoredAnswer] = super()._loglikelihood_tokens(requests, **options)
         return answers
 
-    def harness_answers(self, requests: Iterable[TokenRequest], batch_size: int) -> list[ScoredAnswer]:
-        """Compute requests the harness's way, without reports, and without its cache of logits.
+    def harness_answers(
+        self, requests: Sequence[TokenRequest], batch_size: int, *, report: bool = False
+    ) -> list[ScoredAnswer]:
+        """Compute requests the harness's way, and without its cache of logits.
 
         That cache gathers other logits where two splits of one sequence meet.
         """
-        unreported = [(None, context, answer) for _, context, answer in requests]
+        if not report:
+            requests = [(None, context, answer) for _, context, answer in requests]
         with self.settings(logits_cache=False, batch_size_per_gpu=batch_size):
-            return self.harness_way(unreported, disable_tqdm=True)
+            return self.harness_way(requests, disable_tqdm=True)
 
     @contextmanager
     def settings(self, **settings: Any) -> Iterator[None]:
@@ -167,9 +170,14 @@ class _EngineRun:
         ]
 
     def _compare(self, indexes: Sequence[int], work: _Work) -> trust.Comparison:
-        """The harness's answers to some requests, in half precision with batch size 1, too."""
+        """The harness's answers to some requests, in half precision with batch size 1, too.
+
+        These requests are reported now: a slow model makes visible progress while it is compared.
+        """
         requests = [self.requests[index] for index in indexes]
-        expected = dict(zip(indexes, self.model.harness_answers(requests, work.batch_size), strict=True))
+        answers = self.model.harness_answers(requests, work.batch_size, report=True)
+        self._reported |= set(indexes)
+        expected = dict(zip(indexes, answers, strict=True))
         dtype = self.model.softmax_dtype or self.model.model.dtype
         if dtype == torch.float32 and self.model.model.dtype == torch.float32:
             return trust.Comparison(expected)
@@ -194,7 +202,7 @@ class _EngineRun:
 
     def _report(self, index: int, answer: ScoredAnswer) -> None:
         texts = self.requests[index][0]
-        if texts is not None:
+        if texts is not None and index not in self._reported:
             self._reported.add(index)
             self.model.cache_hook.add_partial("loglikelihood", texts, answer)
 
