@@ -30,7 +30,7 @@ from workers.evaluation.shared_prefix.model import SharedPrefixModel
 from workers.evaluation.shared_prefix.trust import EngineRecord
 from workers.models import checkpoint
 
-REPORTING_MODEL = "steward-hf"
+REPORTING_MODEL = "steward-worker"
 """The name under which `ReportingModel` is registered with the harness."""
 
 TEMPLATE_SECONDS = 5.0

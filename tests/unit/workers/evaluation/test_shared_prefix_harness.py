@@ -169,3 +169,15 @@ def test_an_unknown_engine_is_rejected(model: Any) -> None:
     """The argument's value is checked."""
     with pytest.raises(ValueError, match="the engine is 'fast'"):
         harness_model(model, max_length=LONGEST, engine="fast")
+
+
+def test_the_command_line_knows_the_model() -> None:
+    """`steward-eval` registers `steward-hf`, whose default is the engine."""
+    from inspect import signature
+
+    from lm_eval.api.registry import get_model
+
+    from workers.evaluation.shared_prefix.__main__ import MODEL, StandaloneModel
+
+    assert get_model(MODEL) is StandaloneModel
+    assert signature(StandaloneModel.__init__).parameters["engine"].default == "shared-prefix"
