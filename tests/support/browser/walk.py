@@ -5,8 +5,8 @@
 It starts the demo's Hub, bot and worker with four evaluated models; then a reader finds, filters and compares models,
 a person submits a good and a bad one, and a maintainer approves, relaunches, flags and lifts. Each step is
 `FOLDER/{number}-{step}.png`. Afterwards come the pages in light and dark, on a phone, at 200 % zoom and without
-JavaScript, with what axe-core says of each, and a keyboard's way through the leaderboard. It takes five minutes on two
-idle cores.
+JavaScript, with what axe-core says of each, and a keyboard's way through the leaderboard. It takes ten minutes on two
+busy cores.
 """
 
 from __future__ import annotations
@@ -210,7 +210,7 @@ def decide(walk: Walk, stage: Stage) -> None:
         wait_until(lambda: ended(stage, "FINISHED") == 6, seconds=600, interval=1.0)
         page.goto(f"/models/{MERGE}")
         page.get_by_role("link", name="float32").first.click()
-        press(page, "Flag the model", reason="its card does not name the models that it was merged from")
+        press(page, "Flag the model", category="merge", reason="its card does not name the models it was merged from")
         walk.see(page, "flagged")
         page.goto("/flags")
         wait_until(lambda: page.reload() and page.get_by_text("Lift the flag").count(), seconds=300, interval=1.0)
@@ -224,9 +224,11 @@ def decide(walk: Walk, stage: Stage) -> None:
         walk.see(page, "decisions")
 
 
-def press(page: Page, label: str, *, reason: str = "") -> None:
-    """Open the form of a button, give the reason if it needs one, and press it."""
+def press(page: Page, label: str, *, category: str = "", reason: str = "") -> None:
+    """Open the form of a button, give what it needs, and press it."""
     page.locator("summary", has_text=label).first.click()
+    if category:
+        page.get_by_label("What is wrong").select_option(category)
     if reason:
         page.get_by_label("Why, in a sentence").first.fill(reason)
     page.get_by_role("button", name=label).first.click()
