@@ -144,6 +144,16 @@ def test_without_memory_every_sequence_is_computed_alone(trees_in_rows: bool) ->
     assert plan.tokens == separate_tokens(requests, once_per_input=False)
 
 
+@pytest.mark.parametrize("cache_tokens", range(100, 1300, 40))
+def test_several_prefixes_leave_room_for_what_continues_them(cache_tokens: int) -> None:
+    """Four prefixes with three ends each: however many are computed in one step, the ends fit beside them."""
+    requests = [
+        AnswerRequest.from_pair([*[prefix] * 100, *[end] * 60], [1], 1000) for prefix in range(4) for end in range(5, 8)
+    ]
+    budget = Budget(cache_tokens, 10_000)
+    check(make_plan(requests, budget, trees_in_rows=False), budget)
+
+
 def test_a_prefix_that_saves_little_is_computed_anew() -> None:
     """A prefix of three tokens for two long questions is no step of its own."""
     requests = [AnswerRequest.from_pair([1, 2, 3, *[number] * 300], [4], 1000) for number in (5, 6)]
