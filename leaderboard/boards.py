@@ -17,6 +17,7 @@ from leaderboard.options import PRECISION_NAMES
 from leaderboard.policy import AdmissionPolicy, Precision
 from leaderboard.reasons import describe_errors
 from leaderboard.requests import Status, is_repo_name
+from leaderboard.results import EngineName
 from leaderboard.tiers import TierLimits
 
 # The letters are listed because a bounded repetition of `\w`, which is all of Unicode, takes ten megabytes per process.
@@ -120,6 +121,7 @@ class Board(BaseModel):
     questions: dict[RepoId, PinnedRepo] = Field(
         default_factory=dict, description="a dataset of the suite → the repo, or repo@commit, that holds it here"
     )
+    engine: EngineName = Field(default="harness", description="how log-likelihoods are computed")
     front_end: FrontEnd = Field(
         default_factory=FrontEnd,
         description="the Space that shows the board: its name, or an object as below",

@@ -6,6 +6,7 @@ The import must run no tensor operation and no tokenisation: either would make f
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,8 @@ def run(plan: RunPlan, report: Report) -> None:
     samples = results.pop("samples")
     _describe(plan, results, tracker)
     results[BLOCK] = {"seconds": counter.seconds}
+    if counter.engine_record is not None:
+        results[BLOCK]["engine"] = asdict(counter.engine_record)
     save(plan.spool, tracker, results, samples)
 
 

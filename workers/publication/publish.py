@@ -36,6 +36,7 @@ from leaderboard.results import (
     ScoreErrors,
     StewardBlock,
     dump,
+    engine_use,
     errors_in_block,
     file_time,
     parse_harness,
@@ -122,7 +123,8 @@ def read_spool(publication: Publication) -> ResultsFile:
     try:
         harness = parse_harness(_read(publication.plan.spool / RESULTS, MAX_BYTES))
         scores = score(harness["results"], publication.suite)
-        block = _block(publication, {**scores_in_block(scores), "seconds": phase_seconds(harness)})
+        reported = {"seconds": phase_seconds(harness), "engine": engine_use(harness)}
+        block = _block(publication, {**scores_in_block(scores), **reported})
         data = with_block(harness, block)
         dump(data)  # raises now if the results cannot be written as JSON
     except BadResults as error:
