@@ -58,7 +58,7 @@ LONG = (
     *TOGETHER[0], "test_worker_deaths", "test_spine", "test_kill_matrix", *TOGETHER[1], "test_outage",
     *TOGETHER[2], "test_contents_table", *TOGETHER[3], "test_replicas", "test_bot_resubmissions",
     "test_worker_attempts",
-    "test_bot_state_machine", "test_bot_serve", "test_amnesia", "test_commands_table", "test_web_schema",
+    "test_bot_state_machine", "test_bot_serve", "test_commands_table", "test_web_schema",
     "test_moderation_saga", "test_localhub_fuzz", "test_flags_board", "test_pulls_races", "test_admission_path",
     "test_commands_hostile", "test_localhub_libraries", "test_former_paths", "test_first_answers",
 )  # fmt: skip
@@ -80,8 +80,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Search for garbage among the objects of the tests only."""
+    """Search for garbage among the objects of the tests only, and seldom: most of them live for a moment."""
     gc.freeze()
+    gc.set_threshold(100_000, 50, 100)
     gc.enable()
 
 

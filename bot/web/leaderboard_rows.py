@@ -24,7 +24,7 @@ Mask = NDArray[np.bool_]
 Numbers = NDArray[np.float64]
 Order = NDArray[np.int32]
 
-MAX_CACHED = 4
+MAX_CACHED = 3
 """Selections, and orders, that one snapshot caches: a selection takes twenty bytes a row."""
 FIRST_ROWS = 40
 """Rows of the first page."""

@@ -8,9 +8,14 @@ import pytest
 
 from tests.support.chaos.board_processes import PATIENCE, open_town
 from tests.support.chaos.end_state import MODELS, all_is_well
+from tests.support.sizes import WHOLE
 from tests.support.waiting import wait_until
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
+pytestmark = [
+    pytest.mark.chaos,
+    pytest.mark.timeout(900),
+    pytest.mark.skipif(not WHOLE, reason="real processes: `make chaos` runs it; the state machine loses Redis, too"),
+]
 
 
 def test_redis_lost_in_the_middle_of_everything(tmp_path: Path) -> None:

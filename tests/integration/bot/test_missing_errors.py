@@ -143,7 +143,8 @@ def test_results_get_the_errors_that_the_worker_writes(stand: BoardDriver, tmp_p
     table_of(stand, path, right)
     status, report = command("--apply")
     assert (status, report["added"], report["left"]) == (0, [path], {})
-    assert results(stand, path) == whole
+    stated = {name: value for name, value in whole["steward"].items() if value is not None}
+    assert results(stand, path) == {**whole, "steward": stated}, "an edit leaves out what has no value"
     assert stand.context.scores.all() == [known]
     assert command("--apply")[1]["complete"] == 1
     commits = stand.form.list_repo_commits("board/results", repo_type="dataset")
