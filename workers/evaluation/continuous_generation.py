@@ -2,15 +2,15 @@
 prompt enters it. A fixed batch computes until its longest answer ends.
 
 The module needs nothing of the board, the queue or the Hub. A text ends exactly where the harness ends it with one
-prompt a batch. Whether the texts are right is not assumed: `Checker` computes an answer once more in one plain forward
-pass, in which each generated token has to be the most likely one.
+prompt a batch. Whether the texts are right is not assumed: `AnswerChecker` computes an answer once more in one plain
+forward pass, in which each generated token has to be the most likely one.
 """
 
 from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -32,6 +32,10 @@ Tokens = list[int]
 
 class GenerationFailed(Exception):
     """Continuous batching ended without all answers."""
+
+
+class AnswersDiffer(Exception):
+    """An answer is not the one that the model gives in a plain forward pass."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,9 @@ def reason_against(model: Any, options: Mapping[str, Any]) -> str:
         return "the model has no continuous batching"
     if model.config.is_encoder_decoder:
         return "the model has an encoder"
-    if options.get("do_sample"):
+    if model.config._attn_implementation != "sdpa":
+        return f"the model's attention is of the kind {model.config._attn_implementation}"
+    if options.get("do_sample") or options.get("temperature"):
         return "the task draws tokens at random"
     if unknown := sorted(set(options) - GREEDY_OPTIONS):
         return f"the task sets {', '.join(unknown)}"
@@ -79,7 +85,7 @@ def has_ended(tokenizer: Any, answer: Sequence[int], stops: Sequence[StopSequenc
     return any(stop.text in ends[stop.tokens] for stop in stops)
 
 
-def common_beginning(prompts: Sequence[Sequence[int]]) -> int:
+def common_beginning(prompts: Sequence[Tokens]) -> int:
     """The number of tokens with which all prompts begin."""
     first, last = min(prompts), max(prompts)
     return next((at for at, (one, other) in enumerate(zip(first, last, strict=False)) if one != other), len(first))
@@ -93,12 +99,12 @@ def generate(
     stops: Sequence[StopSequence],
     max_new_tokens: int,
     capacity: Capacity,
-    ended: Callable[[int, Tokens], None],
-) -> None:
-    """Generate an answer to each prompt, and call `ended` with its number and tokens when it is complete.
+    checker: AnswerChecker,
+) -> Iterator[tuple[int, Tokens]]:
+    """Generate an answer to each prompt; yield its number and tokens when it has ended.
 
-    A beginning that all prompts share is computed first, so that it is in the cache for all. Raises GenerationFailed,
-    OutOfMemoryError, MemoryError.
+    A beginning that all prompts share is computed first, so that it is in the cache for all. Raises AnswersDiffer,
+    GenerationFailed, OutOfMemoryError, MemoryError.
     """
     missing = set(range(len(prompts)))
     with _manager(model, prompts, max_new_tokens, capacity) as manager:
@@ -110,15 +116,18 @@ def generate(
             manager.add_request(prompts[number], request_id=str(number), max_new_tokens=max_new_tokens, streaming=True)
         while missing:
             output = _next_output(manager)
-            number = int(output.request_id)
+            number, answer = int(output.request_id), output.generated_tokens
             if number not in missing:
                 continue  # computed before the scheduler saw that the answer had ended
             if not output.is_finished():
-                if not has_ended(tokenizer, output.generated_tokens, stops):
+                if not has_ended(tokenizer, answer, stops):
                     continue
                 manager.cancel_request(output.request_id)
             missing.remove(number)
-            ended(number, output.generated_tokens)
+            if checker.is_due():
+                with manager.pause():
+                    checker.check(prompts[number], answer)
+            yield number, answer
 
 
 def _greedy_config(model: Any, max_new_tokens: int) -> Any:
@@ -164,7 +173,7 @@ def _next_output(manager: ContinuousBatchingManager) -> Any:
 
 
 @dataclass
-class Checker:
+class AnswerChecker:
     """Compares answers with one plain forward pass of the model, each token with the most likely one.
 
     A token whose score is within `tolerance` of the best one is a near tie: another batch shape may prefer it.
@@ -172,22 +181,31 @@ class Checker:
 
     model: Any
     tolerance: float
+    first: int = 32
+    every: int = 100
+    """Compares the `first` answers, and then one in `every`."""
+    seen: int = 0
     compared: int = 0
     near_ties: int = 0
     largest: float = 0.0
-    """The number of compared answers, of near ties in them, and the largest distance from the best score."""
+    """Answers seen and compared, near ties in these, and the largest distance of a token from the best score."""
 
-    @torch.inference_mode()
-    def agrees(self, prompt: Tokens, answer: Tokens) -> bool:
-        """Whether every token of `answer` is the most likely one, or nearly so."""
-        if not answer:
-            return True
+    def is_due(self) -> bool:
+        """Whether the next answer is compared."""
+        self.seen += 1
+        return self.seen <= self.first or self.seen % self.every == 0
+
+    @torch.inference_mode()  # type: ignore[untyped-decorator]  # torch is not followed
+    def check(self, prompt: Tokens, answer: Tokens) -> None:
+        """Raises AnswersDiffer unless every token of `answer` is the most likely one, or nearly so."""
         tokens = torch.tensor([[*prompt, *answer[:-1]]], device=self.model.device)
-        scores = self.model(tokens, use_cache=False).logits[0, len(prompt) - 1 :].float()
+        options = {"logits_to_keep": len(answer)} if self.model._supports_logits_to_keep() else {}
+        scores = self.model(tokens, use_cache=False, **options).logits[0, -len(answer) :].float()
         chosen = scores.gather(-1, torch.tensor(answer, device=scores.device).unsqueeze(-1)).squeeze(-1)
         distances = scores.amax(-1) - chosen
         worst = float(distances.max())
         self.compared += 1
         self.near_ties += int((distances > 0).sum())
         self.largest = max(self.largest, worst) if math.isfinite(worst) else math.inf
-        return worst <= self.tolerance  # False if it is not a number
+        if not worst <= self.tolerance:  # also if it is not a number
+            raise AnswersDiffer(f"a token's score is {worst:.3g} below the best one")

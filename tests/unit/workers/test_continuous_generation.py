@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 import torch
+from transformers.generation.continuous_batching.cache import PagedAttentionCache
 
 from workers.evaluation import continuous_generation as cg
+from workers.evaluation.harness_generation import generate_until
 
 
 class Letters:
@@ -59,14 +61,88 @@ def test_answers_are_those_of_one_prompt_at_a_time(prompts: list[list[int]], row
     model, tokenizer = llama(), Letters()
     free = one_by_one(model, prompts, 24, lambda _: False)
     stop = tokenizer.decode(free[2][5:7])
-    stops = cg.stop_sequences(tokenizer, [stop])
-    answers: dict[int, list[int]] = {}
-    cg.generate(
-        model, tokenizer, prompts,
-        stops=stops, max_new_tokens=24, capacity=cg.Capacity(rows, 200), ended=answers.__setitem__,
-    )  # fmt: skip
+    checker = cg.AnswerChecker(model, 1e-3)
+    stops, capacity = cg.stop_sequences(tokenizer, [stop]), cg.Capacity(rows, 200)
+    answers = dict(
+        cg.generate(model, tokenizer, prompts, stops=stops, max_new_tokens=24, capacity=capacity, checker=checker)
+    )
     expected = one_by_one(model, prompts, 24, lambda answer: stop in tokenizer.decode(answer[-4:]))
     assert [answers[number] for number in range(len(prompts))] == expected
     assert len({len(answer) for answer in expected}) > 1
-    checker = cg.Checker(model, 1e-3)
-    assert all(checker.agrees(prompt, answer) for prompt, answer in zip(prompts, expected, strict=True))
+    assert checker.compared == len(prompts) and checker.largest < 1e-3
+
+
+@pytest.fixture(scope="module")
+def lm() -> Any:
+    """The harness's model around a tiny llama, whose tokens are letters."""
+    from lm_eval.models.huggingface import HFLM
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    letters = {"<end>": 0, **{chr(97 + at): at for at in range(1, 26)}}
+    tokens = Tokenizer(models.WordLevel(letters, unk_token="<end>"))
+    tokens.pre_tokenizer = pre_tokenizers.Split("", "isolated")
+    tokens.decoder = decoders.Fuse()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=tokens, eos_token="<end>", pad_token="<end>")
+    return HFLM(pretrained=llama(), tokenizer=tokenizer, batch_size=4, device="cpu")
+
+
+class Hook:
+    """Records what the harness is told of each answer."""
+
+    def __init__(self) -> None:
+        self.answers: list[str] = []
+
+    def add_partial(self, attribute: str, arguments: Any, answer: str) -> None:
+        self.answers.append(answer)
+
+
+def requests_of(options: dict[str, Any]) -> list[Any]:
+    from lm_eval.api.instance import Instance
+
+    contexts = ["".join(chr(97 + token) for token in prompt) for prompt in PROMPTS]
+    return [Instance("generate_until", {}, (text, options), at) for at, text in enumerate(contexts)]
+
+
+def by_harness(lm: Any, requests: list[Any], batch_size: int) -> list[str]:
+    lm.batch_size_per_gpu, before = batch_size, lm.batch_size_per_gpu
+    texts: list[str] = lm.generate_until(requests, disable_tqdm=True)
+    lm.batch_size_per_gpu = before
+    return texts
+
+
+def test_the_harness_gets_the_texts_of_one_prompt_a_batch(lm: Any) -> None:
+    """Texts end at the task's stop sequences and limit, as the harness's own; each is reported once."""
+    (plain,) = by_harness(lm, requests_of({"until": [], "max_gen_toks": 12})[:1], 1)
+    options = {"until": [plain[3:5]], "max_gen_toks": 12, "do_sample": False}
+    requests = requests_of(options)
+    expected = by_harness(lm, requests, 1)
+    lm.cache_hook = hook = Hook()
+    texts = generate_until(lm, requests, lambda _: pytest.fail("the harness was asked"))
+    assert texts == expected and sorted(hook.answers) == sorted(expected)
+    assert plain.startswith(expected[0]) and len(expected[0]) < len(plain)
+
+
+@pytest.mark.parametrize(
+    "options", [{"do_sample": True, "temperature": 0.7}, {"repetition_penalty": 1.5}], ids=["sampling", "penalty"]
+)
+def test_options_that_change_scores_are_answered_by_the_harness(lm: Any, options: dict[str, Any]) -> None:
+    """Continuous batching answers greedy requests only."""
+    requests = requests_of({"until": [], "max_gen_toks": 4, **options})
+    assert generate_until(lm, requests, lambda asked: ["theirs"] * len(asked)) == ["theirs"] * len(requests)
+
+
+def test_a_wrong_cache_is_noticed(lm: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the cache returns wrong values, the harness answers, and no answer is reported twice."""
+    right = PagedAttentionCache.update
+
+    def wrong(*arguments: Any, **options: Any) -> Any:
+        keys, values = right(*arguments, **options)
+        return keys, values.flip(0)
+
+    requests = requests_of({"until": [], "max_gen_toks": 12})
+    expected = by_harness(lm, requests, 1)
+    lm.cache_hook = hook = Hook()
+    monkeypatch.setattr(PagedAttentionCache, "update", wrong)
+    assert generate_until(lm, requests, lambda asked: by_harness(lm, asked, 1)) == expected
+    assert len(hook.answers) == len(requests)
