@@ -7,12 +7,78 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
-_WORDS = (  # noqa: SIM905
-    "the a of to in and that with for on from by at as old new small large red blue quiet early late river garden "
-    "window engine letter market teacher doctor farmer singer captain village island mountain winter summer morning "
-    "evening carries finds opens closes follows answers counts measures writes reads moves holds leaves reaches "
-    "before after between under above because although seven twelve forty hundred table number order reason colour weight"
-).split()
+_WORDS = [
+    "the",
+    "a",
+    "of",
+    "to",
+    "in",
+    "and",
+    "that",
+    "with",
+    "for",
+    "on",
+    "from",
+    "by",
+    "at",
+    "as",
+    "old",
+    "new",
+    "small",
+    "large",
+    "red",
+    "blue",
+    "quiet",
+    "early",
+    "late",
+    "river",
+    "garden",
+    "window",
+    "engine",
+    "letter",
+    "market",
+    "teacher",
+    "doctor",
+    "farmer",
+    "singer",
+    "captain",
+    "village",
+    "island",
+    "mountain",
+    "winter",
+    "summer",
+    "morning",
+    "evening",
+    "carries",
+    "finds",
+    "opens",
+    "closes",
+    "follows",
+    "answers",
+    "counts",
+    "measures",
+    "writes",
+    "reads",
+    "moves",
+    "holds",
+    "leaves",
+    "reaches",
+    "before",
+    "after",
+    "between",
+    "under",
+    "because",
+    "seven",
+    "twelve",
+    "forty",
+    "hundred",
+    "table",
+    "number",
+    "order",
+    "reason",
+    "colour",
+    "weight",
+]
 LETTERS = "ABCDEFGHIJ"
 
 
@@ -121,3 +187,18 @@ SHAPES = (
     Shape("hellaswag", hellaswag, 10_042),
     Shape("arc", arc, 1_172),
 )
+
+
+def instructions(rng: random.Random, count: int) -> list[str]:
+    """Instructions whose answers are of very different lengths."""
+    kinds = (
+        "Answer with one word: is a {0} larger than a {1}?",
+        "Write {2} short sentences about a {0} and a {1}.",
+        "Write a letter of {3} words from a {0} to a {1}.",
+        "Name {2} things that a {0} needs, separated by commas.",
+    )
+    nouns = ("garden", "window", "teacher", "doctor", "village", "island", "mountain", "market")
+    return [
+        kinds[number % len(kinds)].format(*rng.sample(nouns, 2), rng.randint(2, 12), rng.randint(40, 300))
+        for number in range(count)
+    ]

@@ -181,8 +181,8 @@ class AnswerChecker:
 
     model: Any
     tolerance: float
-    first: int = 32
-    every: int = 100
+    first: int
+    every: int
     """Compares the `first` answers, and then one in `every`."""
     seen: int = 0
     compared: int = 0

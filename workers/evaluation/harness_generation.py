@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 
 TOLERANCES = {"float32": 1e-3, "bfloat16": 0.5, "float16": 0.1}
 """How far the score of a generated token may be below the best one, by the model's dtype."""
+COMPARED_FIRST, COMPARED_EVERY = 32, 100
+"""Of each group of requests, the number of first answers that are checked, and then one in so many."""
 
 
 class GenerationGroup:
@@ -85,7 +87,8 @@ def _answer_group(lm: Any, requests: list[Any], harness: Callable[[list[Any]], l
     group = GenerationGroup(lm, requests)
     reason, texts = group.reason_against(), dict[int, str]()
     if not reason:
-        checker = AnswerChecker(lm.model, TOLERANCES.get(str(lm.model.dtype).removeprefix("torch."), 0.0))
+        tolerance = TOLERANCES.get(str(lm.model.dtype).removeprefix("torch."), 0.0)
+        checker = AnswerChecker(lm.model, tolerance, COMPARED_FIRST, COMPARED_EVERY)
         try:
             for number, text in group.answer(checker):
                 texts[number] = text

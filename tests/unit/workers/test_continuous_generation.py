@@ -61,7 +61,7 @@ def test_answers_are_those_of_one_prompt_at_a_time(prompts: list[list[int]], row
     model, tokenizer = llama(), Letters()
     free = one_by_one(model, prompts, 24, lambda _: False)
     stop = tokenizer.decode(free[2][5:7])
-    checker = cg.AnswerChecker(model, 1e-3)
+    checker = cg.AnswerChecker(model, 1e-3, first=100, every=1)
     stops, capacity = cg.stop_sequences(tokenizer, [stop]), cg.Capacity(rows, 200)
     answers = dict(
         cg.generate(model, tokenizer, prompts, stops=stops, max_new_tokens=24, capacity=capacity, checker=checker)
