@@ -62,7 +62,6 @@ class Models:
 
     def __init__(self, folder: Path, batch_size: int) -> None:
         from lm_eval.models.huggingface import HFLM
-
         from workers.evaluation.shared_prefix.model import SHARED_PREFIX, SharedPrefixModel
 
         self.harness = HFLM(pretrained=str(folder), dtype="float32", device="cpu", batch_size=batch_size)
@@ -120,7 +119,6 @@ def measure(models: Models, divisor: int) -> list[TaskFigures]:
 def log_likelihoods(models: Models, shape: Shape, count: int) -> TaskFigures:
     """One task of log-likelihoods by both ways."""
     from lm_eval.api.instance import Instance
-
     from workers.evaluation.shared_prefix import trust
     from workers.evaluation.shared_prefix.plan import separate_tokens
     from workers.evaluation.shared_prefix.tree import Request, distinct_tokens
