@@ -9,7 +9,7 @@ PACKAGES := leaderboard redis_state hub bot workers localhub steward
 # The tests start hundreds of processes; cached bytecode spares each one the compilation of the same modules.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo test unit others docs chaos deaths simulations month peers adoption errorbars image hosts check generate \
+.PHONY: setup demo test unit others docs chaos deaths simulations month peers adoption errorbars image container hosts check generate \
 	audit clean
 
 setup: $(VENV)/.ready
@@ -82,6 +82,10 @@ errorbars: setup
 image: setup
 	deploy/build-here.sh
 	STEWARD_PODMAN="$${PODMAN:-podman}" $(BIN)/python -m pytest tests/e2e/test_deploy_images.py -s $(ARGS)
+
+# The tests of a worker's child in a plain container: ENGINE=docker, or ENGINE="podman --runtime runc". No registry needed.
+container: setup
+	tests/support/workers/in_container.sh $(ARGS)
 
 # A board on five hosts (network namespaces); some are disconnected and some lose power. Needs root and valkey-server.
 hosts: setup

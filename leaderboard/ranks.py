@@ -11,7 +11,7 @@ of the same suite are compared.
 
 from __future__ import annotations
 
-from base64 import b64decode
+import math
 from collections.abc import Sequence
 from statistics import NormalDist
 from typing import NamedTuple, TypeAlias
@@ -19,6 +19,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from leaderboard.influences import average_vector, benchmark_vector
 from leaderboard.results import INFLUENCE_LENGTH
 
 Floats: TypeAlias = NDArray[np.float32]
@@ -48,6 +49,16 @@ def rank_ranges(rows: Sequence[RankedScore], *, level: float = 0.05) -> list[tup
     return ranges
 
 
+def benchmark_difference_error(errors: tuple[float, float], influences: tuple[str, str]) -> float:
+    """The standard error of the difference of two scores of a benchmark with these standard errors and influence
+    vectors; as of independent scores, if one has no vector ("")."""
+    if not all(influences):
+        return math.hypot(*errors)
+    one, other = map(benchmark_vector, influences)
+    excess = (max(0.0, error**2 - float(vector @ vector)) for error, vector in zip(errors, (one, other), strict=True))
+    return math.sqrt(float(np.square(one - other).sum()) + sum(excess))
+
+
 def difference_error(one: RankedScore, other: RankedScore) -> float | None:
     """The standard error of the difference of two averages; None if one has no error."""
     if one.error is None or other.error is None:
@@ -63,7 +74,7 @@ class _Errors:
         self.vectors = np.zeros((len(rows), INFLUENCE_LENGTH), np.float32)
         for number, row in enumerate(rows):
             if row.influence and row.error is not None:
-                self.vectors[number] = np.frombuffer(b64decode(row.influence), "<f2")
+                self.vectors[number] = average_vector(row.influence)
         self.squares = np.einsum("ij,ij->i", self.vectors, self.vectors)
         self.excess = np.maximum(self.errors**2 - self.squares, 0)
         """The variance that the vectors do not explain; it counts as independent."""

@@ -185,6 +185,20 @@ class PreviousResult(BaseModel):
     log: str | None = Field(default=None, max_length=1_000)
 
 
+class ScoresConsent(BaseModel):
+    """The word of a model's owner, given before there are scores, that they are published on the model's own page.
+
+    `thread` is the URL of the discussion of the command; "" for the form.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    by: str = Field(max_length=100)
+    by_id: str = Field(max_length=100)
+    at: str = Field(max_length=64)
+    thread: str = Field(default="", max_length=1_000)
+
+
 class StewardFacts(BaseModel):
     """The object `steward` in a request file: the facts that must survive the loss of Redis."""
 
@@ -214,6 +228,9 @@ class StewardFacts(BaseModel):
     gpu_seconds: float = Field(default=0.0, ge=0, description="GPU-seconds of all its attempts")
     kept: PreviousResult | None = Field(
         default=None, description="the earlier result during a newer evaluation, or after that was cancelled"
+    )
+    publish_scores: ScoresConsent | None = Field(
+        default=None, description="that an owner wants the scores on the model's own page; removed once they are there"
     )
     tried: str | None = Field(
         default=None, max_length=200, description="commit of a newer evaluation that failed; the earlier result stayed"

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, TypedDict, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from leaderboard.attempts import ATTEMPT_ID
 from leaderboard.jsontext import JsonObject
@@ -29,7 +29,9 @@ MAX_DEPTH = 40
 """Levels of nesting in a results file."""
 BLOCK = "steward"
 INFLUENCE_LENGTH = 512
-"""Numbers in an influence vector; see `leaderboard.uncertainty`."""
+"""Numbers in the influence vector of an average; see `leaderboard.influences`."""
+BENCHMARK_INFLUENCE_LENGTH = 128
+"""Numbers in the influence vector of a benchmark."""
 
 
 class BadResults(ValueError):
@@ -76,12 +78,13 @@ class ScoreErrors:
     """Standard errors in points (0-100): of normalised scores by benchmark, and of their average.
 
     `benchmarks` lacks those whose error is not known; `average` is None if one is missing. `influence` is the
-    average's influence vector: INFLUENCE_LENGTH half-precision numbers in base64, or "".
+    average's influence vector as text (`leaderboard.influences`), or ""; `benchmark_influences` are the benchmarks'.
     """
 
     benchmarks: Mapping[str, float] = field(default_factory=dict)
     average: float | None = None
     influence: str = ""
+    benchmark_influences: Mapping[str, str] = field(default_factory=dict)
 
 
 def normalise(raw: float, lower_bound: float) -> float:
@@ -140,6 +143,11 @@ Phase = Literal["load", "prepare", "evaluate"]
 """Loading the weights; loading the tasks with their questions; the harness's `evaluate` with all its metrics."""
 StandardError = Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)]
 
+_BASE64 = r"^[A-Za-z0-9+/]*={0,2}$"
+BenchmarkInfluence = Annotated[
+    str, StringConstraints(pattern=_BASE64, max_length=4 * math.ceil((4 + BENCHMARK_INFLUENCE_LENGTH) / 3))
+]
+
 
 class StewardBlock(BaseModel):
     """The `steward` block: the origin of the results, and a copy of the scores for simple readers."""
@@ -176,15 +184,21 @@ class StewardBlock(BaseModel):
     average_error: StandardError | None = Field(default=None, description="standard error of the average")
     influence: str = Field(
         default="",
-        pattern=r"^[A-Za-z0-9+/]*={0,2}$",
+        pattern=_BASE64,
         max_length=4 * math.ceil(2 * INFLUENCE_LENGTH / 3),
         description="the average's influence vector, for paired differences: half-precision numbers in base64",
+    )
+
+    benchmark_influences: dict[str, BenchmarkInfluence] = Field(
+        default_factory=dict,
+        max_length=50,
+        description="name → the benchmark's influence vector: a factor and numbers of eight bits in base64",
     )
 
     @property
     def score_errors(self) -> ScoreErrors:
         """The standard errors that the block names."""
-        return ScoreErrors(self.errors, self.average_error, self.influence)
+        return ScoreErrors(self.errors, self.average_error, self.influence, self.benchmark_influences)
 
 
 @dataclass(frozen=True)
@@ -208,6 +222,25 @@ def scores_in_block(scores: Scores) -> BlockScores:
     """Return the members of a block that repeat `scores`."""
     raw = {benchmark.name: benchmark.raw for benchmark in scores.benchmarks}
     return {"average": scores.average, "benchmarks": scores.by_name, "raw": raw}
+
+
+class BlockErrors(TypedDict):
+    """The members of a block that hold the standard errors of its scores."""
+
+    errors: dict[str, float]
+    average_error: float | None
+    influence: str
+    benchmark_influences: dict[str, str]
+
+
+def errors_in_block(errors: ScoreErrors) -> BlockErrors:
+    """Return the members of a block that hold `errors`."""
+    return {
+        "errors": dict(errors.benchmarks),
+        "average_error": errors.average,
+        "influence": errors.influence,
+        "benchmark_influences": dict(errors.benchmark_influences),
+    }
 
 
 def with_block(harness: Mapping[str, Any], block: StewardBlock) -> JsonObject:
@@ -285,6 +318,9 @@ def _check_errors(block: StewardBlock) -> None:
     """Raise BadResults if the block's standard errors contradict each other."""
     if not block.errors.keys() <= block.benchmarks.keys():
         raise BadResults("the steward block names standard errors of other benchmarks")
+    for name, text in block.benchmark_influences.items():
+        if not _benchmark_influence_norm(text) <= block.errors.get(name, 0.0) * 1.01:  # true for NaN, too
+            raise BadResults("a benchmark's influence vector in the steward block does not fit its standard error")
     if block.average_error is None:
         if block.influence:
             raise BadResults("the steward block has an influence vector, but no standard error of the average")
@@ -302,6 +338,15 @@ def _influence_norm(text: str) -> float:
         return math.hypot(*struct.unpack(f"<{INFLUENCE_LENGTH}e", b64decode(text, validate=True)))
     except (ValueError, struct.error):
         return math.inf
+
+
+def _benchmark_influence_norm(text: str) -> float:
+    """The length of the influence vector of a benchmark; infinity for a malformed one."""
+    try:
+        factor, *steps = struct.unpack(f"<f{BENCHMARK_INFLUENCE_LENGTH}b", b64decode(text, validate=True))
+    except (ValueError, struct.error):
+        return math.inf
+    return abs(float(factor)) * math.hypot(*steps)
 
 
 def _no_constant(name: str) -> float:

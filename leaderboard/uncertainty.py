@@ -11,31 +11,31 @@ They come from the graded questions of one evaluation, and follow each score as 
   the score: the limit of a bootstrap over clusters of the whole computation.
 - With fewer than FEW right or wrong answers, the error follows from Wilson's interval. So no error is 0.
 
-A model's *influence vector* makes paired differences cheap: the influences on its average of all clusters, each added
-to one of 512 sums with a sign that depends on the cluster alone. The squared distance between two models' vectors is
-the variance of the difference of their averages, within about six percent; clusters that only one model answered count
-as independent. The vectors may be public where questions are not: they hold 512 sums, and no text or id of a question.
-With fewer clusters than sums, a reader who already knows a question can see whether the answer to it was right.
+A model's *influence vectors* make paired differences cheap (`leaderboard.influences`): the influences of all clusters
+on its average, and on each benchmark, as a few sums. The squared distance between two models' vectors is the variance
+of the difference of their scores, within about six percent for averages and twelve for benchmarks; clusters that only
+one model answered count as independent. The vectors may be public where questions are not: they hold sums, and no text
+or id of a question. With fewer clusters than sums, a reader who already knows a question can see whether the answer to
+it was right.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from statistics import NormalDist
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from leaderboard.results import INFLUENCE_LENGTH, ScoreErrors, Scores
+from leaderboard.influences import Floats, average_text, benchmark_text, sums_of
+from leaderboard.results import BENCHMARK_INFLUENCE_LENGTH, INFLUENCE_LENGTH, ScoreErrors, Scores
 from leaderboard.suites import Benchmark, Suite
 
-Floats: TypeAlias = NDArray[np.float64]
 Z = NormalDist().inv_cdf(0.975)
 """Standard errors from an estimate to either end of its 95 percent interval."""
 FEW = 10
@@ -148,7 +148,7 @@ class _Estimate:
 def standard_errors(answers: Mapping[str, TaskAnswers | None], scores: Scores, suite: Suite) -> Uncertainty:
     """Compute the standard errors of `scores` from the graded questions of each task."""
     tasks, raw, normalised, total = dict[str, float](), dict[str, float](), dict[str, float](), np.zeros(0)
-    sums = np.zeros(INFLUENCE_LENGTH)
+    sums, vectors = np.zeros(INFLUENCE_LENGTH), dict[str, str]()
     for benchmark in suite.benchmarks:
         graded = [answers.get(task.name) for task in benchmark.tasks]
         present = [task for task in graded if task is not None]
@@ -158,13 +158,14 @@ def standard_errors(answers: Mapping[str, TaskAnswers | None], scores: Scores, s
         raw[benchmark.name] = errors.raw
         normalised[benchmark.name] = min(100.0, errors.normalised.error)
         total = np.append(total, errors.normalised.influence)
-        _add_to_sums(sums, errors.clusters, errors.normalised.influence)
+        sums += sums_of(errors.clusters, errors.normalised.influence, INFLUENCE_LENGTH)
+        vectors[benchmark.name] = _vector(errors, normalised[benchmark.name])
     if len(normalised) < len(suite.benchmarks):
-        return Uncertainty(tasks, raw, ScoreErrors(normalised))
+        return Uncertainty(tasks, raw, ScoreErrors(normalised, benchmark_influences=vectors))
     count = len(suite.benchmarks)
     average = math.hypot(*normalised.values()) / count
-    vector = _scaled(sums, min(math.sqrt(_square(total)) / count, average))
-    return Uncertainty(tasks, raw, ScoreErrors(normalised, average, b64encode(vector.tobytes()).decode()))
+    vector = average_text(sums, min(math.sqrt(_square(total)) / count, average))
+    return Uncertainty(tasks, raw, ScoreErrors(normalised, average, vector, vectors))
 
 
 @dataclass(frozen=True)
@@ -173,6 +174,13 @@ class _BenchmarkErrors:
     raw: float
     normalised: _Estimate
     clusters: NDArray[np.uint64]
+
+
+def _vector(errors: _BenchmarkErrors, error: float) -> str:
+    """The influence vector of one benchmark, whose standard error is `error`."""
+    influence = errors.normalised.influence
+    sums = sums_of(errors.clusters, influence, BENCHMARK_INFLUENCE_LENGTH)
+    return benchmark_text(sums, min(math.sqrt(_square(influence)), error))
 
 
 def _of_benchmark(benchmark: Benchmark, answers: Sequence[TaskAnswers], scores: Scores) -> _BenchmarkErrors | None:
@@ -284,16 +292,3 @@ def _weighted(weights: Floats, influences: Sequence[Floats]) -> Floats:
 def _square(values: Floats) -> float:
     """The sum of squares."""
     return float(np.square(values).sum())
-
-
-def _add_to_sums(sums: Floats, clusters: NDArray[np.uint64], influence: Floats) -> None:
-    """Add each cluster's influence to one of `sums`, with a sign; both follow from the cluster's number."""
-    place = (clusters % np.uint64(len(sums))).astype(np.intp)
-    sign = np.where(clusters >> np.uint64(63), 1.0, -1.0)
-    sums += np.bincount(place, weights=influence * sign, minlength=len(sums))
-
-
-def _scaled(sums: Floats, length: float) -> NDArray[np.float16]:
-    """`sums` as half-precision numbers, scaled to the Euclidean `length`."""
-    norm = math.sqrt(_square(sums))
-    return (sums * (length / norm) if norm > 0 else sums).astype("<f2")

@@ -19,6 +19,7 @@ from steward.commands import (
     check,
     doctor,
     effects,
+    errors,
     export,
     flags,
     inbox,
@@ -40,8 +41,8 @@ from steward.commands import (
 from steward.commands.board import sentences
 
 GROUPS = (
-    adopt, approve, check, doctor, effects, export, flags, inbox, init, logs, parked, queue, reevaluate, search, shadow,
-    status, submit, thread_verbs, unknown, up, verify, watch,
+    adopt, approve, check, doctor, effects, errors, export, flags, inbox, init, logs, parked, queue, reevaluate, search,
+    shadow, status, submit, thread_verbs, unknown, up, verify, watch,
 )  # fmt: skip
 """The modules that add commands."""
 NEW_OBJECTS = 20_000
@@ -52,7 +53,7 @@ PANELS = {
     "Run one process": ("serve", "sync", "schedule", "work"),
     "Submit": ("check", "submit"),
     "Look": ("status", "search", "why", "logs", "watch", "flags", "inbox", "parked", "unknown", "verify", "export"),
-    "Decide": ("approve", "pause", "resume", "hold", "unhold", "priority", "cancel", "reevaluate"),
+    "Decide": ("approve", "pause", "resume", "hold", "unhold", "priority", "cancel", "reevaluate", "errors"),
     "Write in a thread, as you": (
         "relaunch",
         "resubmit",

@@ -1,7 +1,8 @@
 """The pull request with this board's scores on a model's repo: opened once, changed by commits to it, closed.
 
-It is opened only by `/publish-scores` of the model's owner, and found again by the hidden marker in its description and
-its author: nothing about it is stored elsewhere. Then it follows the scores: new ones are a commit to it, and it is
+It is opened only because the model's owner asked, by `/publish-scores` or in the form, and found again by the hidden
+marker in its description and its author: nothing about it is stored elsewhere. Before there are scores, the owner's
+word stands in the request file (`consent`). Then it follows the scores: new ones are a commit to it, and it is
 closed when the model has none any more or is flagged. The bot opens a closed one again only if an owner asks, and only
 if the bot itself closed it.
 
@@ -23,13 +24,17 @@ import structlog
 from bot.core.context import BoardContext, model_page_key
 from bot.core.lease_fence import still_ours
 from bot.core.render import render
+from bot.model_pages import consent
 from bot.model_pages.page import ModelPage, Why, read_page
 from hub.client import Hub
 from hub.comments import is_by, marked, marker_of
 from hub.errors import Denied, NotFound
 from hub.records import Repo, Thread, WriteFile
+from leaderboard.effects import Effect, EffectMode
 from leaderboard.model_pages import PageScore, eval_file, file_path
-from leaderboard.options import Effect
+from leaderboard.requests import ScoresConsent
+from leaderboard.roles import Person
+from redis_state.clock import iso
 from redis_state.crashpoints import pass_by, point
 from redis_state.shadowed_writes import ShadowedWrite
 
@@ -37,6 +42,7 @@ log = structlog.get_logger()
 
 MARKER = "model-page"
 DAY_SECONDS = 86_400.0
+HOUR_SECONDS = 3_600.0
 INDEX_WAIT_SECONDS = 60.0
 """Time until the next sync while the index is not complete: a model without an entry may have scores."""
 
@@ -44,7 +50,20 @@ COUNTED = point("pull request on a model counted, not opened")
 OPENED = point("pull request on a model opened, not told")
 CHANGED = point("scores in a pull request on a model changed, not opened again")
 
-How = Literal["published", "merged", "off", "taken", "closed-by-owner", "limit", "no-scores", "flagged", "unreadable"]
+How = Literal[
+    "published",
+    "waiting",
+    "merged",
+    "off",
+    "taken",
+    "closed-by-owner",
+    "limit",
+    "no-scores",
+    "flagged",
+    "unreadable",
+    "not-owner",
+    "hub-refused",
+]
 CloseReason = Literal["no-scores", "flagged", "taken", "asked", "double"]
 
 
@@ -57,8 +76,27 @@ class PublishResult:
     number: int = 0
 
 
+def publish_or_wait(
+    context: BoardContext, hub: Hub, model: str, person: Person, *, thread: str, cause: str, path: str = ""
+) -> PublishResult:
+    """Publish the scores of `model`, as its owner `person` asks; if there are none yet, as soon as there are some.
+
+    `path` is that of a request file which the index may not have yet.
+    """
+    result = publish(context, hub, model, by=person.name, thread=thread)
+    waiting = path or consent.open_request(context, model)
+    if result.how != "no-scores" or not waiting:
+        return result
+    if context.effects.mode(Effect.MODEL_PR) is not EffectMode.ON:
+        return PublishResult("off", model)
+    given = ScoresConsent(by=person.name, by_id=person.id, at=iso(context.now()), thread=thread)
+    is_stored = consent.store_consent(context, waiting, given, cause=cause)
+    return PublishResult("waiting" if is_stored else "off", model)
+
+
 def publish(context: BoardContext, hub: Hub, model: str, *, by: str, thread: str) -> PublishResult:
-    """Open the pull request of `model`, or bring it up to date; `by` asked for it in the thread at the URL `thread`."""
+    """Open the pull request of `model`, or bring it up to date; `by` asked for it in the thread at the URL `thread`,
+    or in the form, if that is ""."""
     page = read_page(context, model)
     if page.why:
         return PublishResult(page.why, page.model)
@@ -92,7 +130,8 @@ def withdraw(context: BoardContext, hub: Hub, model: str) -> int | None:
 
 
 def sync_model_page(context: BoardContext, model: str) -> float | None:
-    """Bring the open pull request of `model`, if there is one, in step with the board; return when to sync it again.
+    """Open the pull request of `model` if an owner asked for it before there were scores; bring the open one, if there
+    is one, in step with the board. Return when to sync it again.
 
     One call if there is none; else about five.
     """
@@ -102,9 +141,30 @@ def sync_model_page(context: BoardContext, model: str) -> float | None:
     if context.index.head(context.requests.id) is None:
         return context.now() + INDEX_WAIT_SECONDS
     try:
+        again = _publish_as_agreed(context, hub, model)
         _follow(context, hub, model)
     except (NotFound, Denied) as error:
         log.info("no pull requests on this model", model=model, error=str(error))
+        return None
+    return again
+
+
+def _publish_as_agreed(context: BoardContext, hub: Hub, model: str) -> float | None:
+    """Publish the scores if there are some, and an owner gave their word before; return when to try again.
+
+    Who gave it must still be an owner. It is used up, unless the board may open no pull request now.
+    """
+    agreed = consent.consents(context, model)
+    if not agreed or read_page(context, model).why in ("no-scores", "unreadable"):
+        return None
+    _, newest = agreed[0]
+    if consent.is_owner(context, Person(newest.by_id, newest.by), model):
+        result = publish(context, hub, model, by=newest.by, thread=newest.thread)
+        if result.how in ("limit", "off"):
+            return context.now() + HOUR_SECONDS if result.how == "limit" else None
+        log.info("published as agreed", model=model, how=result.how)
+    for path, given in agreed:
+        consent.remove_consent(context, path, given)
     return None
 
 

@@ -1,7 +1,7 @@
 """`/publish-scores` and `/unpublish-scores`: a pull request with the board's scores on the model's own repo.
 
-Only the model's owner can ask for it, by the Hub's own membership; a submission is no consent. Owners and maintainers
-can have it closed.
+Only the model's owner can ask for it, by the Hub's own membership; a submission alone is no consent. Owners and
+maintainers can have it closed.
 """
 
 from __future__ import annotations
@@ -9,9 +9,13 @@ from __future__ import annotations
 from bot.core.commands.answers import acting, say
 from bot.core.commands.model import Answer, Call, Verb
 from bot.core.commands.parameters import MODEL, OWNERS
-from bot.model_pages.pull_request import publish, withdraw
+from bot.core.context import BoardContext
+from bot.core.render import Safe
+from bot.model_pages.consent import is_owner, withdraw_consent
+from bot.model_pages.pull_request import PublishResult, publish_or_wait, withdraw
 from hub.client import Hub
-from leaderboard.roles import Role
+from hub.errors import Denied, NotFound
+from leaderboard.roles import Person, Role
 
 
 def run_publish(call: Call) -> Answer:
@@ -29,17 +33,38 @@ def run_unpublish(call: Call) -> Answer:
 def _publish(call: Call, hub: Hub) -> Answer:
     context = call.context
     thread = f"{context.address(call.repo)}/discussions/{call.thread.num}"
-    result = publish(context, hub, call.model, by=call.person.name, thread=thread)
-    is_done = result.how in ("published", "merged")
+    result = publish_or_wait(context, hub, call.model, call.person, thread=thread, cause=call.cause)
+    is_done = result.how in ("published", "merged", "waiting")
+    return Answer(_sentence(context, hub, result), outcome="done" if is_done else "refused")
+
+
+def _sentence(context: BoardContext, hub: Hub, result: PublishResult) -> Safe:
     pull = f"{hub.endpoint}/{result.model}/discussions/{result.number}"
-    text = say("publish_scores", result=result, pull=pull, most=context.board.model_pages_a_day)
-    return Answer(text, outcome="done" if is_done else "refused")
+    return say("publish_scores", result=result, pull=pull, most=context.board.model_pages_a_day)
+
+
+def publish_from_form(context: BoardContext, model: str, path: str, person: Person, *, cause: str) -> Safe:
+    """Do the same for `person`, who submitted `model` by the form and ticked its box; return the answer.
+
+    `path` is that of the request file. Raises a HubError that a retry may overcome.
+    """
+    hub = context.models_hub
+    if hub is None:
+        return say("publish_scores_off")
+    if not is_owner(context, person, model):
+        return _sentence(context, hub, PublishResult("not-owner", model))
+    try:
+        result = publish_or_wait(context, hub, model, person, thread="", cause=cause, path=path)
+    except (NotFound, Denied):
+        result = PublishResult("hub-refused", model)
+    return _sentence(context, hub, result)
 
 
 def _withdraw(call: Call, hub: Hub) -> Answer:
+    waited = withdraw_consent(call.context, call.model)
     number = withdraw(call.context, hub, call.model)
-    text = say("unpublish_scores", model=call.model, number=number)
-    return Answer(text, outcome="done" if number is not None else "unchanged")
+    text = say("unpublish_scores", model=call.model, number=number, waited=waited)
+    return Answer(text, outcome="done" if waited or number is not None else "unchanged")
 
 
 def _off() -> Answer:
@@ -48,7 +73,7 @@ def _off() -> Answer:
 
 PUBLISH_SCORES = Verb(
     name="publish-scores",
-    summary="open a pull request with the model's scores on its own repo, so that its page shows them",
+    summary="open a pull request with the model's scores on its own repo, now or as soon as there are some",
     who=frozenset({Role.OWNER}),
     run=run_publish,
     params=(MODEL,),

@@ -51,7 +51,7 @@ from bot.requests.comparison import FILES, sync_files
 from bot.requests.request import sync_request
 from bot.requests.requests_repo import sync_requests_repo
 from bot.results.contents import CONTENTS, sync_contents
-from bot.results.scoreboard import SCORES, sync_scores
+from bot.results.scoreboard import SCORES, SCORES_CHANGED, sync_changed_scores, sync_scores
 from bot.threads.decision_log import DECISIONS, sync_decisions
 from bot.threads.maintainers_list import sync_digest
 from bot.threads.threads import sync_thread, sync_threads
@@ -112,6 +112,7 @@ SYNCS_BY_KEY: Mapping[str, Callable[[BoardContext], float | None]] = {
     PAUSED: sync_pauses,
     CONTENTS: lambda context: sync_contents(context, compose_snapshot),
     SCORES: sync_scores,
+    SCORES_CHANGED: sync_changed_scores,
     FLAGS: sync_flags,
     CAUSES: mark_causes,
     DECISIONS: sync_decisions,

@@ -93,3 +93,6 @@ class SubmissionResponse(ErrorResponse):
     revision: str = Field(default="", description="the commit to evaluate")
     status: str = Field(default="", description="the status in the file, if there is a file")
     reasons: list[Problem] = Field(default_factory=list)
+    model_page: str = Field(
+        default="", description="the answer, as Markdown, to the form's box for the scores on the model's own page"
+    )

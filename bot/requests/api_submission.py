@@ -19,6 +19,7 @@ from bot.core.commands.model import Arguments
 from bot.core.commands.registry import BadArguments, bind
 from bot.core.context import BoardContext
 from bot.core.decision_records import record_decision
+from bot.model_pages.verb_publish_scores import publish_from_form
 from bot.read_models.submit_models import Code, SubmissionBody, SubmissionResponse
 from bot.requests.submitting import SubmitResult
 from bot.requests.verb_submit import SUBMIT, result_sentences, result_text, submit_model
@@ -31,6 +32,8 @@ from redis_state.clock import iso
 log = structlog.get_logger()
 
 DONE = ("submitted", "resubmitted")
+PUBLISH_SCORES = "publish_scores"
+"""The argument of a submission by the form whose box for the model's own page was ticked. No program can send it."""
 CODES: dict[str, Code] = {code: code for code in get_args(Code)}
 """Outcome of a submission → code of the response."""
 
@@ -49,14 +52,22 @@ def carry_out(context: BoardContext, submission: ApiSubmission) -> SubmissionRes
         if not roles & SUBMIT.who:
             return submission_response(context, SubmitResult("not-allowed", model))
         result = submit_model(context, submission.person, submission.arguments, cause=submission.cause)
-        if result.how in DONE:
+        page = _publish_scores(context, submission, result)
+        if result.how in DONE or page:
             _record(context, submission, result, roles)
-        return submission_response(context, result)
+        return submission_response(context, result, model_page=page)
     except (Transient, RateLimited, BadToken):
         raise  # the sync is retried
     except HubError as error:
         log.warning("a submission failed", error=f"{type(error).__name__}: {error}")
         return submission_response(context, SubmitResult("hub-refused", model))
+
+
+def _publish_scores(context: BoardContext, submission: ApiSubmission, result: SubmitResult) -> str:
+    """The answer to the box for the model's own page, if it was ticked and the model has a request; else ""."""
+    if submission.arguments.get(PUBLISH_SCORES) != "yes" or result.how not in (*DONE, "exists"):
+        return ""
+    return str(publish_from_form(context, result.model, result.path, submission.person, cause=submission.cause))
 
 
 def _record(context: BoardContext, submission: ApiSubmission, result: SubmitResult, roles: Set[Role]) -> None:
@@ -87,7 +98,7 @@ def _record(context: BoardContext, submission: ApiSubmission, result: SubmitResu
     )
 
 
-def submission_response(context: BoardContext, result: SubmitResult) -> SubmissionResponse:
+def submission_response(context: BoardContext, result: SubmitResult, *, model_page: str = "") -> SubmissionResponse:
     """The outcome as the API's response. It names the request's file where there is one, or there may be one soon."""
     code = CODES[result.how]
     message, advice = result_sentences(context, result)
@@ -101,6 +112,7 @@ def submission_response(context: BoardContext, result: SubmitResult) -> Submissi
         revision=result.sha,
         status=result.status or (Status.PENDING.value if code == "submitted" else ""),
         reasons=list(result.reasons),
+        model_page=model_page,
         **(_addresses(context, result.path) if has_file else {}),
     )
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 
 from bot.core.context import BoardContext
 from bot.results.contents import gather
+from bot.results.details_tables import read_rows
 from hub.client import Hub
 from hub.errors import Denied, NotFound, TooLarge
 from hub.records import Repo
@@ -32,9 +32,6 @@ from leaderboard.every_eval import (
 )
 from leaderboard.jsontext import JsonObject
 from leaderboard.results import MAX_BYTES, file_time
-
-MAX_TABLE = 512 * 1024 * 1024
-BATCH_ROWS = 500
 
 
 @dataclass
@@ -147,13 +144,7 @@ def _samples(context: BoardContext, hub: Hub, exported: ExportedEvaluation) -> I
 
 def _rows(hub: Hub, repo: Repo, path: str) -> Iterator[Mapping[str, Any]]:
     """The rows of a details table; none if not everybody can read it."""
-    import pyarrow.parquet as pq  # only this command needs it
-
-    with tempfile.TemporaryFile() as file:
-        try:
-            hub.save_file(repo, path, "main", file, max_bytes=MAX_TABLE)
-        except (NotFound, Denied, TooLarge):
-            return
-        file.seek(0)
-        for batch in pq.ParquetFile(file).iter_batches(BATCH_ROWS):
-            yield from batch.to_pylist()
+    try:
+        yield from read_rows(hub, repo, path)
+    except (NotFound, Denied, TooLarge):
+        return

@@ -34,6 +34,8 @@ log = structlog.get_logger()
 
 SCORES = "scores"
 """Dirty key: Redis may lack scores or licences of finished requests."""
+SCORES_CHANGED = "scores-changed"
+"""Dirty key: the ledger changed scores or errors in results files."""
 WITH_RESULTS = (Status.FINISHED, Status.PENDING_NEW_EVAL)
 CHUNK = 500
 LICENCES_WAIT_SECONDS = 600.0
@@ -57,6 +59,12 @@ def sync_scores(context: BoardContext) -> float | None:
         context.scores.note_filled(_inputs_digest(context, changes, finished))
     age = context.now() - float(context.redis.get(context.keys.born) or context.now())
     return _find_licences(context, finished) if age >= LICENCES_WAIT_SECONDS else None
+
+
+def sync_changed_scores(context: BoardContext) -> None:
+    """Have the scores of all results files read again: `sync_scores` knows nothing of the bot's own edits. One call."""
+    context.scores.note_told(context.hub.head(context.results))
+    context.mark(SCORES, SyncPriority.BACKGROUND)
 
 
 def _inputs_digest(context: BoardContext, changes: str, finished: list[str]) -> str:

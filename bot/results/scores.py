@@ -42,6 +42,7 @@ def scores_of_evaluation(
         errors=dict(errors.benchmarks),
         average_error=errors.average,
         influence=errors.influence,
+        benchmark_influences=dict(errors.benchmark_influences),
         revision=revision,
         results=results,
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import re
 import secrets
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ from urllib.parse import quote, urlencode
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markdown_it import MarkdownIt
 from markupsafe import Markup, escape
 
 from bot.read_models.models import PHASES, ErrorResponse
@@ -47,6 +49,9 @@ FAULTS: Mapping[Fault, str] = {
 }
 WORDS = {"new": "being checked", "elsewhere": "with another backend", "settled": "just ended"}
 """State of a request → its label; other states are their own label."""
+
+_MARKDOWN = MarkdownIt("commonmark", {"html": False}).disable("image")
+_HIDDEN = re.compile(r"<!--.*?-->", re.DOTALL)
 
 
 class Frame:
@@ -120,7 +125,7 @@ def new_templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    templates.filters.update(time=time_tag, path=as_path, query=as_query, short=short)
+    templates.filters.update(time=time_tag, path=as_path, query=as_query, short=short, markdown=markdown)
     return templates
 
 
@@ -186,6 +191,11 @@ def as_query(values: Mapping[str, object]) -> Markup:
     """`?a=b&…` without empty values, escaped for an attribute."""
     fields = {name: str(value).encode("utf-8", "replace") for name, value in values.items() if value not in ("", None)}
     return escape("?" + urlencode(fields))
+
+
+def markdown(text: str) -> Markup:
+    """An answer of the bot, as HTML without raw HTML, pictures and hidden markers."""
+    return Markup(_MARKDOWN.render(_HIDDEN.sub("", text)))  # noqa: S704
 
 
 def short(value: str) -> str:

@@ -9,7 +9,7 @@ from leaderboard.categories import read_category
 from leaderboard.jsontext import object_in
 from leaderboard.privacy import access_in_file, strictest
 from leaderboard.removals import REMOVED
-from leaderboard.requests import Access, Request, Status
+from leaderboard.requests import Access, Request, ScoresConsent, Status
 from leaderboard.times import read_time
 
 MAX_CAUSES = 20
@@ -39,6 +39,9 @@ class RequestSnapshot(BaseModel):
     base_model: str = ""
     licence: str = Field(default="", description="as the file has it; current front ends leave it out")
     causes: tuple[str, ...] = Field(default=(), description="causes of the newest reopenings")
+    publish_scores: ScoresConsent | None = Field(
+        default=None, description="an owner's word that the scores are published on the model's own page"
+    )
     old: bool = Field(default=False, description="whether it is from before the board's adoption")
     removed: bool = Field(default=False, description="whether its model was taken off the board, and can be restored")
 
@@ -79,6 +82,7 @@ def snapshot_of(request: Request, known: Access = "public", *, old: bool = False
         base_model=(request.file.base_model or "")[:200],
         licence=_display_field(request, "license"),
         causes=tuple(facts.causes[-MAX_CAUSES:]),
+        publish_scores=facts.publish_scores,
         old=old,
         removed=status is Status.CANCELLED and isinstance((facts.model_extra or {}).get(REMOVED), dict),
     )

@@ -43,6 +43,7 @@ class EvaluationScores(BaseModel):
     errors: dict[str, float] = Field(default_factory=dict, description="benchmark → standard error, if known")
     average_error: float | None = Field(default=None, description="standard error of the average, if known")
     influence: str = Field(default="", description="the average's influence vector; see leaderboard.ranks")
+    benchmark_influences: dict[str, str] = Field(default_factory=dict, description="those of benchmarks, if known")
     revision: str = Field(default="", description="the evaluated commit, if known")
     results: str = Field(default="", description="path of the results file")
 

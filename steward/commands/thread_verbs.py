@@ -59,7 +59,7 @@ VERBS = {
     ),
     "publish-scores": (
         "[org/model]",
-        "open a pull request with the model's scores on its own repo, so that its page shows them",
+        "open a pull request with the model's scores on its own repo, now or as soon as there are some",
     ),
     "unpublish-scores": (
         "[org/model]",

@@ -42,17 +42,21 @@ ENTRANCES = {
 WEB_MODULES = {"bot.intake.inbox", "bot.intake.webhooks", "bot.intake.group_commit", "bot.processes.web_app"}
 IN_PROCESS = {
     "a wrong merge is being reverted, not reported": "in process: test_pulls_races",
-    "command had its effect, reply not edited": "in process: test_commands_conflicts",
     "a part of several landed, the next one did not": "in process: test_moderation_saga",
     "a part was taken back, the one before it was not": "in process: test_moderation_saga",
     "proposal approved, nothing done": "in process: test_moderation_saga",
     "proposal carried out, not told": "in process: test_moderation_saga",
-    "pull request on a model counted, not opened": "in process: test_model_pages",
-    "pull request on a model opened, not told": "in process: test_model_pages",
-    "scores in a pull request on a model changed, not opened again": "in process: test_model_pages",
 }
 """Points that nobody passes in this scenario, and where else one dies there (before every call to the Hub, thus between
 any two points): they need somebody who pushes between two calls of the bot, or proposals and their approvals."""
+PUBLISHING = (
+    "pull request on a model counted, not opened",
+    "pull request on a model opened, not told",
+    "scores in a pull request on a model changed, not opened again",
+    "command had its effect, reply not edited",
+)
+"""Points of the sync process that it passes when a model's owner publishes scores, in this order; the last three again
+when she does so a second time."""
 DECLARES = "crashpoints"
 
 
@@ -78,12 +82,15 @@ def matrix() -> list[tuple[str, str]]:
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             if DECLARES in source(module):
                 importlib.import_module(module.name)
-    return sorted((kind, name) for name, module in POINTS.items() if name not in IN_PROCESS for kind in kinds(module))
+    elsewhere = {*IN_PROCESS, *PUBLISHING}
+    return sorted((kind, name) for name, module in POINTS.items() if name not in elsewhere for kind in kinds(module))
 
 
 CELLS = matrix()
 DEATHS = [{kind: name} for kind, name in CELLS] if WHOLE else [dict(CELLS[:: max(1, -(-len(CELLS) // 3))])]
 """Kind of process → the point where one of that kind dies, for each run."""
+PUBLISHING_DEATHS = [[name] for name in PUBLISHING] if WHOLE else [list(PUBLISHING[:3])]
+"""The points where the sync process dies, one after the other, for each run."""
 TABLE: dict[tuple[str, str], str] = {}
 
 
@@ -179,6 +186,40 @@ def test_a_process_killed_at_any_point_changes_nothing_for_people(
     assert seen == undisturbed or tried_again(seen) == tried_again(undisturbed)
     for kind, point in deaths.items():
         TABLE[kind, point] = "killed, same end" if kind in died else "not passed, same end"
+
+
+@pytest.mark.parametrize("points", PUBLISHING_DEATHS, ids=" and ".join)
+def test_a_sync_killed_while_it_publishes_scores_leaves_one_pull_request(points: list[str], tmp_path: Path) -> None:
+    """The owner publishes scores, takes them back and publishes them again: one pull request, opened once, one file."""
+    left = list(points)
+    with open_town(tmp_path, publishing=True) as town:
+        for name in ("web", "worker"):
+            town.start(name, STEWARD_BEAT_SECONDS=BEAT)
+        town.start("sync", STEWARD_BEAT_SECONDS=BEAT, crash_at=left[0])
+        wait_until(town.web_answers, describe=town.words, seconds=PATIENCE)
+
+        def reached(ended: Callable[[], bool]) -> None:
+            def restarted_and_ended() -> bool:
+                if town.died("sync"):
+                    left.pop(0)
+                    town.start("sync", STEWARD_BEAT_SECONDS=BEAT, crash_at=left[0] if left else "")
+                return ended()
+
+            wait_until(restarted_and_ended, describe=town.words, seconds=PATIENCE)
+
+        town.submit("good")
+        reached(lambda: town.statuses() != {} and town.ended())
+        thread = town.ask_for_scores()
+        for number, (word, status) in enumerate([("publish", "open"), ("unpublish", "closed"), ("publish", "open")], 1):
+            town.say(thread, f"/{word}-scores ada/good")
+            reached(lambda number=number: town.answers(thread, "pull request #1") == number and town.quiet())
+            assert town.pulls_with_scores() == [(1, status, [".eval_results/town.yaml"])]
+        assert not left, f"the sync process never passed {left[0]}"
+        titles = [commit.title for commit in town.ada.list_repo_commits("ada/good", revision="refs/pr/1")]
+        assert titles.count("Add scores of The town's board") == 1
+        rows = town.ada.get_dataset_leaderboard("ada/riddles")
+        assert [(row.model_id, row.pull_request) for row in rows] == [("ada/good", 1)]
+    TABLE.update({("sync", point): "killed, one pull request" for point in points})
 
 
 @pytest.mark.skipif(not WHOLE, reason="the empty cells of the matrix: `make chaos` looks at them")

@@ -24,6 +24,7 @@ from leaderboard.results import (
     ScoreErrors,
     StewardBlock,
     dump,
+    errors_in_block,
     file_time,
     parse_harness,
     phase_seconds,
@@ -154,8 +155,7 @@ def _block(publication: Publication, results: dict[str, object]) -> StewardBlock
 
 def _with_errors(results: ResultsFile, errors: ScoreErrors) -> ResultsFile:
     """`results` with the standard errors of their scores in the `steward` block."""
-    fields = {"errors": errors.benchmarks, "average_error": errors.average, "influence": errors.influence}
-    block = StewardBlock.model_validate({**results.block.model_dump(), **fields})
+    block = StewardBlock.model_validate({**results.block.model_dump(), **errors_in_block(errors)})
     return ResultsFile(block, results.scores, with_block(results.data, block))
 
 

@@ -12,8 +12,6 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
-from markdown_it import MarkdownIt
-from markupsafe import Markup
 from starlette.concurrency import run_in_threadpool
 
 from bot.core.commands.grammar import Command, Word
@@ -33,8 +31,6 @@ from redis_state.board.messages import PageCommand, PageCommandResult
 from redis_state.dirty import SyncPriority
 
 ACT = "/act"
-_MARKDOWN = MarkdownIt("commonmark", {"html": False}).disable("image")
-_HIDDEN = re.compile(r"<!--.*?-->", re.DOTALL)
 _ID = re.compile(r"[0-9a-f]{24}")
 
 
@@ -77,10 +73,7 @@ class CommandPages:
         if found is None or found[0].person_id != visitor.person.id:
             return await self._page(request, status=404, why="There is no such command of yours, or not any more.")
         command, result = found
-        words = Markup(_MARKDOWN.render(_HIDDEN.sub("", result.text))) if result is not None else ""  # noqa: S704
-        return await self._page(
-            request, command=command_line(command), result=result, words=words, back_to=local(command.back)
-        )
+        return await self._page(request, command=command_line(command), result=result, back_to=local(command.back))
 
     def _find(self, name: str) -> tuple[PageCommand, PageCommandResult | None] | None:
         command = self.asker.mailbox.find(name)
@@ -106,7 +99,7 @@ class CommandPages:
             raise CannotAnswer(429, ErrorResponse(code="too-many", message=message))
 
     async def _page(self, request: Request, *, status: int = 200, **values: Any) -> Response:
-        shown = {"why": "", "command": "", "result": None, "words": "", "back_to": "/", **values}
+        shown = {"why": "", "command": "", "result": None, "back_to": "/", **values}
         return await run_in_threadpool(lambda: self.frame.page(request, "act", status=status, alone=True, **shown))
 
 

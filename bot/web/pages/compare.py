@@ -1,6 +1,5 @@
 """Two to five evaluations side by side: scores, differences from the first one, and facts."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
@@ -14,8 +13,10 @@ from bot.web.incoming import words
 from bot.web.leaderboard_rows import LeaderboardRows, Selection
 from bot.web.leaderboard_view import MAX_PINNED, MAX_VALUES, LeaderboardRowView, row_view
 from bot.web.page import Page
-from leaderboard.ranks import RankedScore, difference_error
+from bot.web.request_row import RequestRow
+from leaderboard.ranks import benchmark_difference_error, difference_error
 from leaderboard.search import fold
+from redis_state.board.scoreboard import EvaluationScores
 
 Z95 = 1.959964
 """Standard errors on each side of a 95 % interval."""
@@ -59,12 +60,14 @@ def compare(board: BoardReader, query: CompareQuery) -> CompareResponse:
     wanted += [(name, _best_of(rows, name)) for name in query.model or ()]
     numbers = list(dict.fromkeys(at for _, at in wanted if at is not None))[:MAX_PINNED]
     views = [row_view(rows, selected, at) for at in numbers]
-    paired = [_paired(rows.lines[numbers[0]].ranked, rows.lines[at].ranked) for at in numbers]
+    lines = [rows.lines[at] for at in numbers]
+    known = board.context.scores.find(line.path for line in lines if not line.id)
+    margins = [_margins(lines[0], line, known, board.columns) for line in lines]
     return CompareResponse(
         benchmarks=board.columns,
         compared=[
             ComparedView(row=view, differences=_differences(view, views[0], board.columns, margin))
-            for view, margin in zip(views, paired, strict=True)
+            for view, margin in zip(views, margins, strict=True)
         ],
         unknown=[name[:300] for name, at in wanted if at is None],
     )
@@ -78,28 +81,34 @@ def _best_of(rows: LeaderboardRows, model: str) -> int | None:
 
 
 def _differences(
-    row: LeaderboardRowView, first: LeaderboardRowView, benchmarks: list[str], paired: float | None
+    row: LeaderboardRowView, first: LeaderboardRowView, benchmarks: list[str], margins: Mapping[str, float]
 ) -> dict[str, DifferenceView]:
     if row.id == first.id:
         return {}
     pairs = {name: (row.scores.get(name), first.scores.get(name)) for name in benchmarks}
     pairs["average"] = (row.average, first.average)
-    margins = {name: _margin(row.errors.get(name), first.errors.get(name)) for name in pairs} | {"average": paired}
     return {
-        name: DifferenceView(value=own - other, margin=margins[name])
+        name: DifferenceView(value=own - other, margin=margins.get(name))
         for name, (own, other) in pairs.items()
         if own is not None and other is not None
     }
 
 
-def _paired(one: RankedScore, other: RankedScore) -> float | None:
-    """Half of the 95 % interval of the difference of two averages, paired where both answered the same questions."""
-    error = difference_error(one, other) if one.suite == other.suite else None
-    return Z95 * error if error is not None else None
-
-
-def _margin(one: float | None, other: float | None) -> float | None:
-    return Z95 * math.hypot(one, other) if one is not None and other is not None else None
+def _margins(
+    one: RequestRow, other: RequestRow, known: Mapping[str, EvaluationScores], benchmarks: list[str]
+) -> dict[str, float]:
+    """Half of the 95 % interval of each difference, by benchmark and for the `average`: paired where both evaluations
+    answered the same questions, and have influence vectors."""
+    is_same_suite = one.suite == other.suite
+    stored = [known.get(line.path) if is_same_suite and not line.id else None for line in (one, other)]
+    margins = {}
+    for name in benchmarks:
+        if name in one.errors and name in other.errors:
+            vectors = [scores.benchmark_influences.get(name, "") if scores is not None else "" for scores in stored]
+            errors = (one.errors[name], other.errors[name])
+            margins[name] = Z95 * benchmark_difference_error(errors, (vectors[0], vectors[1]))
+    error = difference_error(one.ranked, other.ranked) if is_same_suite else None
+    return margins if error is None else {**margins, "average": Z95 * error}
 
 
 def _query_of_page(request: Request, _board: BoardReader) -> CompareQuery:

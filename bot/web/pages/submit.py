@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 from starlette.concurrency import run_in_threadpool
 
-from bot.requests.api_submission import DONE
+from bot.requests.api_submission import DONE, PUBLISH_SCORES
 from bot.web.answers import PRIVATE, CannotAnswer
 from bot.web.checks import Checks
 from bot.web.frame import Frame, as_query, new_key
@@ -59,11 +60,13 @@ class SubmitPages:
             if fields.get("do") != "submit" or not form.is_complete:
                 return RedirectResponse(f"{SUBMIT}{_query(form)}", 303, PRIVATE)
             arguments = arguments_in(json.dumps(form.body()).encode())
+            if self._publishes_scores(fields):
+                arguments[PUBLISH_SCORES] = "yes"
             key = _key(fields.get(KEY, ""), arguments)
             submission = submission_of(account, arguments, key, self.context.now())
             await self.submitting.submit(submission)
         except CannotAnswer as error:
-            return await self._form(request, visitor, form, error)
+            return await self._form(request, visitor, form, error, publishes_scores=self._publishes_scores(fields))
         return RedirectResponse(f"{SENT}?id={submission.message_id}", 303, PRIVATE)
 
     async def sent(self, request: Request) -> Response:
@@ -74,7 +77,7 @@ class SubmitPages:
         submission, answer = await run_in_threadpool(self.submitting.sent, _id_in(request))
         if submission is None or submission.person_id != visitor.person.id:
             return await self._page(request, "submit_sent", status=404, answer=None, form=None)
-        if answer is not None and answer.code in DONE:
+        if answer is not None and answer.code in DONE and not answer.model_page:
             (entry,) = await run_in_threadpool(self.context.index.find, [answer.path])
             if entry is not None and not entry.is_private:
                 return RedirectResponse(answer.page_url, 303, PRIVATE)
@@ -82,10 +85,23 @@ class SubmitPages:
             answer = await run_in_threadpool(self.submitting.under_way, submission)
         return await self._page(request, "submit_sent", answer=answer, form=_form_of(submission))
 
+    def _publishes_scores(self, fields: Mapping[str, str]) -> bool:
+        """Whether the box for the model's own page is ticked, on a board that has it."""
+        return bool(self.context.board.model_pages) and fields.get(PUBLISH_SCORES) == "yes"
+
     async def _form(
-        self, request: Request, visitor: Visitor, form: SubmissionForm, error: CannotAnswer | None = None
+        self,
+        request: Request,
+        visitor: Visitor,
+        form: SubmissionForm,
+        error: CannotAnswer | None = None,
+        *,
+        publishes_scores: bool = False,
     ) -> Response:
-        """The form; with `error` it is not checked again, and shows why it was not submitted."""
+        """The form; with `error` it is not checked again, and shows why it was not submitted.
+
+        No address ticks the box for the model's own page, so that no link gives a person's word for them.
+        """
         answer, problem = await outcome_of(self.checks, request, form, visitor.name) if error is None else (None, error)
         values = form_values(self.checks, form, answer, problem)
         return await self._page(
@@ -93,6 +109,8 @@ class SubmitPages:
             "submit",
             status=problem.status if problem is not None else 200,
             is_refused=error is not None,
+            has_model_pages=bool(self.context.board.model_pages),
+            publishes_scores=publishes_scores,
             form_token=visitor.form_token,
             key=new_key(),
             categories=[
@@ -108,7 +126,9 @@ class SubmitPages:
     ) -> Response:
         back = back or f"{SUBMIT}{_query(form)}"
         return await run_in_threadpool(
-            lambda: self.frame.page(request, "submit_signed_out", status=status, form=form, sign_in_back=back)
+            lambda: self.frame.page(
+                request, "submit_signed_out", status=status, form=form, sign_in_back=back, is_refused=status == 401
+            )
         )
 
     async def _page(self, request: Request, name: str, *, status: int = 200, **values: Any) -> Response:

@@ -37,8 +37,8 @@ async function refresh() {
   for (const part of document.querySelectorAll("[data-live]")) {
     const fresh = page.getElementById(part.id);
     if (!fresh || fresh.innerHTML === sent.get(part)) continue;
-    if (part.contains(document.activeElement)) {
-      isBehind = true; // replacing the part would take the focus away
+    if (part.contains(document.activeElement) || part.querySelector("details[open] form")) {
+      isBehind = true; // replacing the part would take the focus away, or what was typed
       continue;
     }
     sent.set(part, fresh.innerHTML);
@@ -70,6 +70,7 @@ function listen() {
   // Also on the first event: the queue may have changed between the rendering of this page and the first read.
   events.addEventListener("lists", later);
   document.addEventListener("visibilitychange", () => { if (isBehind) later(); });
+  document.addEventListener("toggle", () => { if (isBehind) later(); }, { capture: true });
   document.addEventListener("focusout", (event) => {
     if (isBehind && !event.relatedTarget?.closest("[data-live]")) later();
   });

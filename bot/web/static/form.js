@@ -8,7 +8,7 @@ let timer = 0;
 
 function address() {
   const fields = new FormData(form);
-  for (const name of ["csrf", "key", "do"]) fields.delete(name);
+  for (const name of ["csrf", "key", "do", "publish_scores"]) fields.delete(name);
   return `${location.pathname}?${new URLSearchParams(fields)}`;
 }
 
@@ -109,6 +109,7 @@ if (form) {
     if (event.target.name === "model") forget();
     if (form.elements.model.value.trim()) look(false);
   });
+  if (form.elements.model.value !== form.elements.model.defaultValue) look(false); // typed before this script was there
 }
 const outcome = document.getElementById("outcome");
 if (outcome) again(outcome);

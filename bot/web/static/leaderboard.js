@@ -16,6 +16,7 @@ let count = 0;
 let rowHeight = 40;
 let asked = 0;
 const home = location.pathname;
+const RANGE = table.querySelector("th.range")?.title ?? null; // what a range of ranks is, as the server says it
 
 const element = (name, attributes = {}, ...children) => {
   const made = document.createElement(name);
@@ -120,6 +121,7 @@ function showHead(fields) {
   const sort = fields.get("sort") || "average";
   const all = columns.filter((column) => column.kind === "score" && column.key !== "average").length;
   const shown = visible();
+  table.toggleAttribute("data-chosen", fields.has("column")); // on a phone, cards show all columns only if a reader chose them
   const averaged = shown.filter((column) => column.kind === "score" && column.key !== "average").length;
   table.tHead.rows[0].replaceChildren(...shown.map((column) => {
     const mine = column.key === sort;
@@ -129,9 +131,9 @@ function showHead(fields) {
     next.set("sort", column.kind === "range" ? "rank" : column.key);
     next.set("rising", (mine ? !rises : rises) ? "1" : "0");
     const part = column.key === "average" && averaged && averaged !== all ? ` of ${averaged}` : "";
-    const link = element("a", { href: addressOf(next) }, column.title + part);
+    const link = element("a", { href: addressOf(next), title: part ? `of the ${averaged} benchmarks that are shown` : null }, column.title + part);
     if (mine) link.append(element("span", { "aria-hidden": "true" }, rises ? " ▲" : " ▼"));
-    return element("th", { scope: "col", class: column.kind, "data-key": column.key, "aria-sort": mine ? (rises ? "ascending" : "descending") : null }, link);
+    return element("th", { scope: "col", class: column.kind, "data-key": column.key, title: column.kind === "range" ? RANGE : null, "aria-sort": mine ? (rises ? "ascending" : "descending") : null }, link);
   }));
 }
 
@@ -151,7 +153,7 @@ function cell(row, column) {
     pin.checked = pinnedIds().has(row.id);
     return element("th", { scope: "row", class: "model" }, pin, element("span", { title: row.category }, row.symbol), " ",
       element("a", { href: source.model(row.model), title: row.model, target: source.target }, row.model),
-      row.flagged ? element("span", { class: "tag flagged" }, "flagged") : null, row.available ? null : element("span", { class: "tag" }, "deleted"));
+      ...(row.flagged ? [" ", element("span", { class: "tag flagged" }, "flagged")] : []), ...(row.available ? [] : [" ", element("span", { class: "tag" }, "deleted")]));
   }
   if (column.key === "average") return element("td", { class: "score average", "data-name": column.title }, element("strong", {}, ...score(row.average, row.errors.average)));
   if (column.kind === "score") return element("td", named, ...score(row.scores[column.key], row.errors[column.key]));
@@ -247,9 +249,14 @@ function showPinned(rows) {
 }
 
 function showOutcome(found, fields) {
-  const hidden = found.flagged ? `; ${found.flagged} flagged ${found.flagged === 1 ? "one is" : "ones are"} hidden` : "";
-  document.getElementById("count").textContent =
-    `${found.count.toLocaleString("en")} of ${found.total.toLocaleString("en")} evaluation${found.total === 1 ? "" : "s"}${hidden}.`;
+  const words = [`${found.count.toLocaleString("en")} of ${found.total.toLocaleString("en")} evaluation${found.total === 1 ? "" : "s"}`];
+  if (found.flagged) {
+    const all = new URLSearchParams(fields);
+    all.set("flagged", "1");
+    words.push(`; ${found.flagged} flagged ${found.flagged === 1 ? "one is" : "ones are"} hidden (`, element("a", { href: addressOf(all) }, "include"), ")");
+  }
+  document.getElementById("count").replaceChildren(...words, ".");
+  for (const one of document.querySelectorAll("[data-raw]")) one.hidden = one.dataset.raw !== (fields.get("raw") ?? "0");
   const outcome = document.getElementById("outcome");
   outcome.replaceChildren();
   for (const link of document.querySelectorAll("[data-export]")) link.search = String(fields);

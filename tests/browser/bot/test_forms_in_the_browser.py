@@ -10,7 +10,7 @@ from typing import Literal
 import pytest
 import redis
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, ViewportSize, expect
+from playwright.sync_api import Browser, Page, Route, ViewportSize, expect
 
 from bot.probe import Probe
 from bot.web.incoming import client_name
@@ -100,6 +100,18 @@ def test_a_check_follows_the_form(tab: Page, tmp_path: Path) -> None:
     tab.goto("/")
     tab.goto(shared)
     expect(outcome).to_contain_text("ada/good would be accepted")
+
+
+def test_a_model_that_was_typed_before_the_script_came_is_checked(tab: Page) -> None:
+    """On a slow line a person fills in the form while its script is on the way."""
+
+    def late(route: Route) -> None:
+        tab.get_by_label("Model", exact=True).fill("ada/good")
+        route.continue_()
+
+    tab.route("**/form.js*", late)
+    tab.goto("/check")
+    expect(tab.locator("#outcome")).to_contain_text("ada/good would be accepted")
 
 
 def test_a_person_submits_a_good_and_a_bad_model(tab: Page, tmp_path: Path) -> None:

@@ -55,6 +55,18 @@ def test_the_queue_moves_by_itself(tab: Page, rich: ServedSite) -> None:
     expect(row).to_have_count(0)
 
 
+def test_the_page_of_a_request_follows_it_to_its_end(tab: Page, rich: ServedSite) -> None:
+    """Its state at the top and what happened below it change together."""
+    index = Index(rich.redis, rich.keys)
+    index.put(entry("follow/me", "waiting", "PENDING", attempt="z", number=900))
+    tab.goto(f"/requests/{path_of('follow/me')}")
+    expect(tab.locator("#live-state")).to_contain_text("Live")
+    index.put(entry("follow/me", "settled", "FINISHED", attempt="z", number=900))
+    expect(tab.locator("#state .tag")).to_have_text("finished")
+    expect(tab.locator("ol.past li").last).to_contain_text("finished")
+    index.drop(path_of("follow/me"))
+
+
 def test_a_change_that_could_not_be_fetched_is_fetched_again(tab: Page, rich: ServedSite) -> None:
     """The server tells of it once; the page that shows it may not be to be had at that moment."""
     tab.goto("/queue")

@@ -23,6 +23,7 @@ from redis_state import clock
 from redis_state.board.entry import IndexEntry
 from redis_state.board.request_snapshot import RequestSnapshot
 from steward.valkey import Valkey
+from tests.support.board.model_pages import MODEL_PAGES
 from tests.support.board.sign_in import Browser, SignInSite, signing
 from tests.support.waiting import wait_until
 
@@ -45,7 +46,7 @@ def lasting_site(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey, probe
     """One board for all tests here."""
     with (
         redis.Redis.from_url(valkey.url) as connection,
-        signing(tmp_path_factory.mktemp("forms"), connection, valkey.url, probe) as made,
+        signing(tmp_path_factory.mktemp("forms"), connection, valkey.url, probe, MODEL_PAGES) as made,
     ):
         yield made
 
@@ -311,3 +312,20 @@ def test_a_person_sees_their_submissions_and_their_quota(site: SignInSite) -> No
     assert "ada/mine" not in other.get("/mine?cursor=nonsense").text
     for one in (entry, finished, entry.model_copy(update={"path": f"x{path}"})):
         context.index.drop(one.path)
+
+
+def test_a_box_for_the_models_own_page_is_never_ticked_beforehand(
+    site: SignInSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is there only on a board with `model_pages`; no address ticks it; who is no owner is told so plainly."""
+    browser, context = site.browser(), site.stand.context
+    browser.sign_in("bob")
+    page = browser.get("/submit", params={"publish_scores": "yes"})
+    box = '<input type="checkbox" name="publish_scores" value="yes">'
+    assert box in page.text
+    monkeypatch.setattr(context, "models_hub", context.hub)
+    told = sent(browser, press(browser, page, publish_scores="yes", precision="4bit"))
+    assert "as far as the Hub shows me, you are not an owner of it" in shown(told)
+    assert "Submitted" in shown(told)
+    bad = press(browser, page, model="no model at all", publish_scores="yes")
+    assert box.replace('">', '" checked>') in bad.text, "what a person ticked stays if the form is shown again"

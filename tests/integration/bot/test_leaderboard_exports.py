@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import redis
 
+from leaderboard.influences import benchmark_text
 from redis_state.board.index import Index
 from redis_state.board.scoreboard import EvaluationScores, Scoreboard
 from redis_state.board.table_rows import TableRows
@@ -32,9 +35,11 @@ def site(
     index, scores = Index(lasting_redis, KEYS), Scoreboard(lasting_redis, KEYS)
     index.put(entry("eve/formula", "settled", "FINISHED", number=90, licence=FORMULA))
     score(scores, index.get(path_of("eve/formula")), 12.0, "chat")
-    known = scores.find([path_of("north/birch-70b")])[path_of("north/birch-70b")]
-    errors = dict.fromkeys(BENCHMARKS, 2.0)
-    scores.put(EvaluationScores(**{**known.model_dump(), "errors": errors, "average_error": 0.8}))
+    paths = {path_of(model): error for model, error in (("north/birch-70b", 0.8), ("tiny-lab/cedar-7b", 0.6))}
+    vectors = {BENCHMARKS[0]: benchmark_text(np.arange(128.0), 1.9)}
+    for path, known in scores.find(paths).items():
+        more = {"average_error": paths[path], "benchmark_influences": vectors}
+        scores.put(EvaluationScores(**{**known.model_dump(), "errors": dict.fromkeys(BENCHMARKS, 2.0), **more}))
     facts = {
         "fullname": "01-ai/Yi-34B",
         "Hub ❤️": 1_234,
@@ -65,16 +70,21 @@ def test_pandas_reads_the_csv_of_any_view(site: Client) -> None:
     assert pd.isna(whole.loc["eve/formula", "average_error"])
 
 
-def test_datasets_and_pandas_read_the_parquet(site: Client, tmp_path: Path) -> None:
-    """One schema, whatever is known of the rows."""
+def test_datasets_and_pandas_read_both_files(site: Client, tmp_path: Path) -> None:
+    """The parquet file has one schema, whatever is known of the rows; both files have the same models."""
     from datasets import load_dataset
 
     file = tmp_path / "leaderboard.parquet"
     file.write_bytes(site.get("/leaderboard.parquet?flagged=1").content)
     empty = pq.read_schema(io.BytesIO(site.get("/leaderboard.parquet?q=nothing-of-this-name").content))
     assert empty.equals(pq.read_schema(file))
-    loaded = load_dataset("parquet", data_files=str(file), split="train", cache_dir=str(tmp_path / "cache")).to_pandas()
-    assert loaded["model"].tolist() == pd.read_parquet(file)["model"].tolist()
+    lines = tmp_path / "leaderboard.csv"
+    lines.write_bytes(site.get("/leaderboard.csv?flagged=1").content)
+    loaded, read = (
+        load_dataset(kind, data_files=str(path), split="train", cache_dir=str(tmp_path / "cache")).to_pandas()
+        for kind, path in (("parquet", file), ("csv", lines))
+    )
+    assert loaded["model"].tolist() == read["model"].tolist() == pd.read_parquet(file)["model"].tolist()
     assert "ada/willow-1.5b-merge" in loaded["model"].tolist()
 
 
@@ -103,6 +113,10 @@ def test_two_models_are_compared_with_their_intervals(site: Client) -> None:
     assert found["unknown"] == ["no/body"]
     assert found["compared"][0]["differences"] == {}
     assert found["compared"][1]["differences"]["average"] == {"value": pytest.approx(58.7 - 63.2), "margin": None}
+    margins = {name: one["margin"] for name, one in found["compared"][2]["differences"].items()}
+    independent = 1.959964 * math.hypot(2, 2)
+    assert margins[BENCHMARKS[1]] == pytest.approx(independent), "there is no vector for it"
+    assert margins[BENCHMARKS[0]] == pytest.approx(1.959964 * math.sqrt(2 * (2**2 - 1.9**2)), rel=1e-3)
     text = page(site, "/compare", pin=pins[0], add="tiny-lab/cedar-7b; no/body")
     assert "“no/body” is not on the leaderboard" in text
     assert 'href="/check?model=no%2Fbody"' in text

@@ -16,10 +16,13 @@ from bot.core.context import model_page_key
 from bot.core.settings import BotSettings, SettingsError
 from bot.probe import Probe
 from bot.processes.sync_process import open_board_context
+from bot.read_models.submit_models import SubmissionResponse
+from bot.requests.api_submission import PUBLISH_SCORES, carry_out
 from bot.setup.doctor.examining import examine
 from hub.client import Hub
 from hub.comments import marked
 from leaderboard.effects import Effect, EffectMode
+from redis_state.board.messages import ApiSubmission
 from tests.support.board.board_driver import BOT
 from tests.support.board.board_file import BOARD
 from tests.support.board.deadly_calls import dies
@@ -35,6 +38,8 @@ from tests.support.board.model_pages import (
 )
 from tests.support.sizes import WHOLE
 
+QUIET = "ada/quiet"
+QUIET_PATH = f"{QUIET}_eval_request_False_float32_Original.json"
 PUBLISH, UNPUBLISH = f"/publish-scores {MODEL}", f"/unpublish-scores {MODEL}"
 
 
@@ -250,6 +255,69 @@ def test_after_redis_was_lost_the_daily_pass_finds_what_changed(stand: ModelPage
     stand.context.mark(model_page_key("ada/loud"))
     stand.work()
     assert len(stand.calls) == 1
+
+
+def submit_by_form(stand: ModelPagesDriver, who: str, *, ticks: bool = True) -> SubmissionResponse:
+    """`who` submits Ada's other model by the form, with its box; the answer."""
+    fields = {"model": QUIET, "revision": "main", "precision": "float32", "weight_type": "Original"}
+    arguments = {**fields, PUBLISH_SCORES: "yes"} if ticks else fields
+    person = stand.context.hub.user(who)
+    at = stand.context.now()
+    message = ApiSubmission(person_id=person.id, person_name=person.name, arguments=arguments, key=who, at=at)
+    return carry_out(stand.context, message)
+
+
+def evaluate_waiting(stand: ModelPagesDriver, accuracy: float = 0.5) -> None:
+    """A worker evaluates the model that waits."""
+    stand.tick()
+    stand.worker()
+    stand.context.mark("queue")
+    stand.settle()
+    (job,) = stand.queued()
+    assert stand.take(job) is True
+    stand.end_evaluation(job, accuracy)
+    stand.context.mark(model_page_key(QUIET))
+    stand.settle()
+
+
+def test_a_ticked_box_of_an_owner_opens_one_once_there_are_scores(stand: ModelPagesDriver) -> None:
+    """The word stands in the request file, so it outlives Redis; a stranger's is none; used up, it opens no second."""
+    assert submit_by_form(stand, "bob").model_page.startswith("I do not publish the scores on the page")
+    stand.settle()
+    assert "publish_scores" not in stand.file(QUIET_PATH)["steward"]
+    answer = submit_by_form(stand, "ada")
+    assert (answer.code, answer.model_page[:5]) == ("exists", "Once ")
+    assert submit_by_form(stand, "ada").model_page == answer.model_page
+    stand.settle()
+    assert stand.file(QUIET_PATH)["steward"]["publish_scores"]["by"] == "ada"
+    stand.context.redis.flushall()
+    stand.context.mark("requests")
+    stand.settle()
+    evaluate_waiting(stand)
+    assert stand.pulls(QUIET) == [(1, "open")] and (QUIET, 50.0, 1) in stand.rows()
+    first = stand.ada.get_discussion_details(QUIET, 1).events[0]
+    assert "which `ada` asked for when submitting it there" in first.content
+    assert "publish_scores" not in stand.file(QUIET_PATH)["steward"]
+    stand.ada.change_discussion_status(QUIET, 1, "closed")
+    stand.context.redis.flushall()
+    stand.tick()
+    stand.settle()
+    assert stand.pulls(QUIET) == [(1, "closed")] and stand.pulls() == []
+
+
+def test_an_owners_command_waits_for_scores_and_can_be_taken_back(stand: ModelPagesDriver) -> None:
+    """`/publish-scores` before there are results takes the way of the box; `/unpublish-scores` before them ends it."""
+    assert "no request of it is under way" in stand.ask(f"/publish-scores {QUIET}")
+    assert submit_by_form(stand, "ada", ticks=False).model_page == ""
+    stand.settle()
+    assert f"Once **{QUIET}** has scores" in stand.ask(f"/publish-scores {QUIET}")
+    stand.settle()
+    assert "/discussions/" in stand.file(QUIET_PATH)["steward"]["publish_scores"]["thread"]
+    assert "I no longer wait for scores" in stand.ask(f"/unpublish-scores {QUIET}")
+    stand.settle()
+    assert "no open pull request of mine" in stand.ask(f"/unpublish-scores {QUIET}")
+    evaluate_waiting(stand)
+    assert stand.pulls(QUIET) == []
 
 
 def revive(stand: ModelPagesDriver, talk: Discussion, *, amnesia: bool) -> None:

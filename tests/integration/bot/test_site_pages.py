@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 import threading
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import pytest
 import redis
 
 from bot.core.settings import BotSettings
+from bot.threads.faq import faq_entries
 from bot.web import site as site_module
 from bot.web.pages.flags import FlagsResponse
 from bot.web.rows import RequestRows
@@ -106,6 +108,15 @@ def test_lists_say_what_they_mean_and_what_to_do(site: Client, tmp_path: Path, l
     assert "No request is in this state" in page(site, "/requests", state="cancelled")
     with contextmanager(serving)(lasting_valkey, tmp_path, "empty") as empty:
         assert "No model has been submitted yet." in page(empty, "/requests")
+
+
+def test_about_answers_every_question_of_the_faq(site: Client) -> None:
+    """Each question stands there with an answer, above the sizes that are accepted by precision."""
+    text = page(site, "/about")
+    asked = {name: one.question for name, one in faq_entries().items() if one.question}
+    answers = re.findall(r'<details id="question-([^"]+)"><summary>([^<]+)</summary>\s*<p>\w', text)
+    assert {name: html.unescape(question) for name, question in answers} == asked
+    assert "1,120 billion parameters" in text
 
 
 def test_what_finds_nothing_says_so_and_what_is_near(site: Client) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import redis
 
+from tests.support.workers.child_runs import ChildRuns, run_children
 from tests.support.workers.real_worker import RealWorker, running_worker, upload_questions
 from tests.support.workers.reference_scores import ReferenceScores, reference_scores
 from tests.support.workers.worker_process import AttemptQueue, WorkerProcess, worker_starter
@@ -18,6 +19,12 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReferenceSco
     """What the `lm_eval` command says, which runs while the worker does the same."""
     with reference_scores(tmp_path_factory.mktemp("reference")) as commands:
         yield commands
+
+
+@pytest.fixture(scope="package")
+def runs(reference: ReferenceScores, tmp_path_factory: pytest.TempPathFactory) -> ChildRuns:
+    """Evaluations by a child, at the same time as the commands: each is a process that imports the harness."""
+    return run_children(tmp_path_factory.mktemp("scores"))
 
 
 @pytest.fixture(scope="package")

@@ -167,7 +167,7 @@ def test_an_idle_worker_stops_at_once(bot: AttemptQueue, start_worker: Start) ->
 
 
 def test_two_workers_share_a_folder_without_sharing_a_slot(bot: AttemptQueue, start_worker: Start) -> None:
-    """Two workers with one work folder hold two attempts at once; the children run one after the other, in any order."""
+    """Two workers with one work folder hold two attempts at once; their children run one after the other."""
     first, second = job("short", 1), job("short", 2)
     start_worker("w")
     start_worker("w")

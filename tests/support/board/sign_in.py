@@ -90,14 +90,14 @@ class Browser(httpx2.Client):
 
 
 @contextmanager
-def signing(folder: Path, connection: redis.Redis, url: str, probe: Probe) -> Iterator[SignInSite]:
-    """A board, all of it running; `connection` and `url` are those of its queue server, which is emptied."""
+def signing(folder: Path, connection: redis.Redis, url: str, probe: Probe, more: str = "") -> Iterator[SignInSite]:
+    """A board, all of it running, with `more` in its file; its queue server (`connection`, `url`) is emptied."""
     connection.flushall()
     port = free_port()
     with LocalHub(folder / "hub", signing_world(port)) as hub:
         mia = hub.state.accounts.by_name("mia")
         assert mia is not None
-        text = f'{BOARD}maintainers: ["{mia.id}"]\nmaintainer_organisations: [{{name: board, role: admin}}]\n'
+        text = f'{BOARD}maintainers: ["{mia.id}"]\nmaintainer_organisations: [{{name: board, role: admin}}]\n{more}'
         (folder / "board.yaml").write_text(text)
         stand = BoardDriver(hub, connection, probe)
         stand.context.board = parse_board(text)

@@ -61,6 +61,20 @@ BOARD = {
         "details_namespace": "town-details",
     },
 }
+PUBLISHING: dict[str, Any] = {
+    "effects": {"model-pr": "on", "others": "on"},
+    "model_pages": {
+        "Navigation": {"dataset": "ada/riddles", "task_id": "navigation", "unit": "percent", "same_task": True}
+    },
+}
+"""The fields of a board that publishes scores on models' own pages."""
+BENCHMARK = """\
+name: Riddles
+evaluation_framework: inspect-ai
+tasks: [{id: navigation, config: default, split: test}]
+"""
+SCORES = "hf_scores"
+"""The token for pull requests on models' repos."""
 ENDED = ("FINISHED", "FAILED")
 KEYS = Keys("town")
 PATIENCE = 300.0
@@ -74,6 +88,9 @@ def world(webhook_urls: list[str]) -> HubWorld:
     for name in ("good", "good-slow", "good-dies", "other", "another"):
         made.repo("model", f"ada/{name}", model_files('{"model_type": "gpt2"}'))
     made.repo("model", "ada/remote", model_files(CODE))
+    made.repo("dataset", "ada/riddles", {"eval.yaml": BENCHMARK})
+    token = {"token": SCORES, "role": "fineGrained", "global": ["discussion.write"]}
+    made["users"].append({"name": "scores", "tokens": [token]})
     for url in webhook_urls:
         made.webhook("bot", url, ("dataset", "town/requests"), secret=SECRET)
     return made
@@ -87,10 +104,11 @@ class BoardProcesses:
     valkey: Valkey
     hub: LocalHub
     ports: list[int]
+    publishing: bool = False
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        (self.folder / "board.yaml").write_text(yaml.safe_dump(BOARD))
+        (self.folder / "board.yaml").write_text(yaml.safe_dump(BOARD | (PUBLISHING if self.publishing else {})))
         self.redis = redis.Redis.from_url(self.valkey.url)
         self.form, self.ada = HfApi(self.hub.url, token=FORM), HfApi(self.hub.url, token=ADA)
         self.eyes = Hub(self.hub.url, FORM)
@@ -119,6 +137,7 @@ class BoardProcesses:
             "STEWARD_WEBHOOK_SECRET": SECRET,
             "STEWARD_PORT": str(self.ports[number]) if kind == "web" else "1",
             "STEWARD_BOT_TOKEN": BOT if kind in ("sync", "schedule") else "",
+            **({"STEWARD_MODEL_PR_TOKEN": SCORES} if self.publishing and kind == "sync" else {}),
             "STEWARD_WORKER_TOKEN": WORKER if kind == "worker" else "",
             "STEWARD_WORK_DIR": str(self.folder / f"work-{name}"),
             "STEWARD_HARNESS": "instant_harness",
@@ -205,6 +224,11 @@ class BoardProcesses:
         """Ada comments in a thread of the requests repo."""
         self.ada.comment_discussion("town/requests", number, comment=words, repo_type="dataset")
 
+    def ask_for_scores(self) -> int:
+        """Ada opens a discussion in the requests repo; its number."""
+        made = self.ada.create_discussion("town/requests", "Scores", description="Hello.", repo_type="dataset")
+        return int(made.num)
+
     # --- what people see
 
     def file(self, path: str) -> dict[str, Any]:
@@ -216,6 +240,21 @@ class BoardProcesses:
         """Request path → status."""
         listed = self.eyes.list_files(Repo("dataset", "town/requests"))
         return {one.path: self.file(one.path)["status"] for one in listed if one.path.endswith(".json")}
+
+    def answers(self, number: int, words: str) -> int:
+        """How many comments of the bot in a thread of the requests repo have `words`."""
+        comments = self.eyes.thread(Repo("dataset", "town/requests"), number).comments
+        return sum(comment.author_name == "bot" and words in comment.text for comment in comments)
+
+    def pulls_with_scores(self) -> list[tuple[int, str, list[str]]]:
+        """Each pull request on the model `good`: number, status, the files with scores in it."""
+        return [
+            (pull.num, pull.status, [path for path in self._files(f"refs/pr/{pull.num}") if path.startswith(".eval")])
+            for pull in self.ada.get_repo_discussions("ada/good", discussion_type="pull_request")
+        ]
+
+    def _files(self, revision: str) -> list[str]:
+        return self.ada.list_repo_files("ada/good", revision=revision)
 
     def ended(self) -> bool:
         """Whether every request came to its end and nothing is left to do. Redis is asked first: that costs little."""
@@ -272,13 +311,13 @@ def facts(repo: str, data: bytes) -> Any:
 
 
 @contextmanager
-def open_town(folder: Path, *, webs: int = 1) -> Iterator[BoardProcesses]:
-    """A town whose Hub and queue server run, and nothing else yet."""
+def open_town(folder: Path, *, webs: int = 1, publishing: bool = False) -> Iterator[BoardProcesses]:
+    """A town whose Hub and queue server run, and nothing else yet; it may publish scores on models' own pages."""
     folder.mkdir(parents=True, exist_ok=True)
     ports = [free_port() for _ in range(webs)]
     urls = [f"http://127.0.0.1:{port}/webhooks/hub" for port in ports]
     with queue_server(folder, BOARD["name"]) as valkey, LocalHub(folder / "hub", world(urls)) as hub:
-        town = BoardProcesses(folder, valkey, hub, ports)
+        town = BoardProcesses(folder, valkey, hub, ports, publishing)
         try:
             yield town
             assert not (words := refused(town.redis)), words

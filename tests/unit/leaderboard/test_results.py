@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from leaderboard.details import results_file, shared_results_path
 from leaderboard.results import (
+    BENCHMARK_INFLUENCE_LENGTH,
     INFLUENCE_LENGTH,
     MAX_BYTES,
     BadResults,
@@ -225,11 +226,18 @@ def vector(*numbers: float) -> str:
     ).decode()
 
 
+def benchmark_vector(factor: float, *steps: int) -> str:
+    """The influence vector of a benchmark that begins with `steps`."""
+    more = [0] * (BENCHMARK_INFLUENCE_LENGTH - len(steps))
+    return b64encode(struct.pack(f"<f{BENCHMARK_INFLUENCE_LENGTH}b", factor, *steps, *more)).decode()
+
+
 NAMES = [benchmark.name for benchmark in STARTER.benchmarks]
 ERRORS: dict[str, Any] = {
     "errors": dict.fromkeys(NAMES, 2.5),
     "average_error": 2.5 / math.sqrt(len(NAMES)),
     "influence": vector(0.6, -0.6),
+    "benchmark_influences": {NAMES[0]: benchmark_vector(0.02, 100, -70)},
 }
 
 
@@ -238,6 +246,7 @@ def test_standard_errors_are_read_with_the_scores() -> None:
     errors = read_results(dump(file(**ERRORS)), STARTER).block.score_errors
     assert errors.benchmarks == ERRORS["errors"]
     assert (errors.average, errors.influence) == (ERRORS["average_error"], ERRORS["influence"])
+    assert errors.benchmark_influences == ERRORS["benchmark_influences"]
     some = read_results(dump(file(errors={NAMES[0]: 2.5})), STARTER).block.score_errors
     assert (some.benchmarks, some.average) == ({NAMES[0]: 2.5}, None)
     old = file()
@@ -267,6 +276,11 @@ def test_standard_errors_are_read_with_the_scores() -> None:
         {"influence": vector() + "AAAA"},
         {"influence": vector()[:-1]},
         {"influence": "<" + vector()[1:]},
+        {"benchmark_influences": {NAMES[0]: benchmark_vector(0.02, 100, -80)}},
+        {"benchmark_influences": {NAMES[0]: benchmark_vector(math.nan, 1)}},
+        {"benchmark_influences": {NAMES[0]: benchmark_vector(math.inf, 1)}},
+        {"benchmark_influences": {NAMES[0]: benchmark_vector(0.01, 1)[:-4]}},
+        {"benchmark_influences": {"Another": benchmark_vector(0.01, 1)}},
     ],
 )
 def test_standard_errors_that_cannot_be_are_refused(wrong: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from leaderboard.ranks import benchmark_difference_error
 from leaderboard.results import INFLUENCE_LENGTH
 from leaderboard.results import score as score_results
 from leaderboard.suites import Suite, find_suite
@@ -203,6 +204,23 @@ def test_vectors_tell_the_error_of_a_paired_difference() -> None:
     elsewhere = errors(one(), {"a": answers(second, [question + 1 for question in questions])})
     unpaired = math.hypot(a.normalised.average or 0, b.normalised.average or 0)
     assert np.linalg.norm(vector(a) - vector(elsewhere)) == pytest.approx(unpaired, rel=0.1)
+
+
+def test_the_difference_of_one_benchmark_is_paired() -> None:
+    """Vectors of 128 numbers tell its error; twins differ by nothing; without a vector both are independent draws."""
+    random = np.random.default_rng(3)
+    first = [float(draw) for draw in random.random(2_000) < 0.6]
+    second = [grade if draw < 0.8 else 1 - grade for grade, draw in zip(first, random.random(2_000), strict=True)]
+    questions = [int(number) for number in random.integers(0, 2**64, 2_000, np.uint64)]
+    a, b = (errors(one(), {"a": answers(grades, questions)}).normalised for grades in (first, second))
+    texts = (a.benchmark_influences["A"], b.benchmark_influences["A"])
+    each = (a.benchmarks["A"], b.benchmarks["A"])
+    paired = 100 * statistics.stdev([x - y for x, y in zip(first, second, strict=True)]) / math.sqrt(2_000)
+    assert benchmark_difference_error(each, texts) == pytest.approx(paired, rel=0.15)
+    assert paired < 0.7 * math.hypot(*each)
+    assert benchmark_difference_error((each[0], each[0]), (texts[0], texts[0])) < 0.01 * each[0]
+    assert benchmark_difference_error(each, (texts[0], "")) == pytest.approx(math.hypot(*each))
+    assert [len(text) for text in texts] == [176, 176]
 
 
 # --- rows of a table of samples

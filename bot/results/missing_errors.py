@@ -1,0 +1,166 @@
+"""Add standard errors to results files that lack them, on an operator's command: results from before Steward computed
+errors, or from before a kind of errors.
+
+    survey         find the results of the board's suite without all errors; read in a clone, without a call for each
+    add_errors     compute the errors of one from its published answers, by the worker's own functions, and stage the
+                   edit of its results file with the ledger, which writes many files in one commit
+
+A command, not a task of the sync process: it is needed once, and reads every answer (with `open-llm-v2` some hundred
+megabytes for each evaluation), so the operator chooses the time and the number. A file is written only if the answers
+give all its published scores.
+
+Race closed: the command dies halfway, or runs twice. A file with errors, or with a staged edit, is not read again.
+Race closed: a person changes a results file meanwhile. The edit requires the content that was read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bot.core.context import BoardContext
+from bot.ledger.edits import MAX_EDITED_BYTES, FieldEdit
+from bot.results.contents import gather
+from bot.results.details_tables import read_rows
+from bot.results.scoreboard import SCORES_CHANGED
+from hub.errors import BadRequest, Denied, NotFound, TooLarge
+from hub.records import Repo
+from leaderboard.details import table_path
+from leaderboard.evaluations import MeasuredResults, details_of
+from leaderboard.results import (
+    MAX_BYTES,
+    BadResults,
+    ResultsFile,
+    ScoreErrors,
+    errors_in_block,
+    file_time,
+    read_results,
+    results_time,
+)
+
+COLUMNS = ("doc_id", "doc", "filter", "metrics")
+"""The columns of a table of answers from which errors follow."""
+
+
+class CannotCompute(Exception):
+    """The errors of one results file cannot be computed; the message says why."""
+
+
+@dataclass(frozen=True)
+class LackingErrors:
+    """A results file without errors: its path and blob id, and the details repo with its answers."""
+
+    path: str
+    oid: str
+    details: str
+
+
+@dataclass(frozen=True)
+class ErrorsSurvey:
+    """The results files of the board's suite.
+
+    `lacking`: those without all errors. `complete`: the number of those that have them. `older`: the number of those
+    without Steward's block, whose details have another shape. `pending`: the number of those with a staged edit.
+    """
+
+    lacking: tuple[LackingErrors, ...]
+    complete: int
+    older: int
+    pending: int
+
+
+def survey(context: BoardContext, *, model: str = "", limit: int | None = None) -> ErrorsSurvey:
+    """Survey all results files of the board's suite, or those of `model`; at most `limit` are lacking, in the order of
+    their paths. A few calls. Raises HubError and MirrorDamaged."""
+    sources = gather(context)
+    oids = dict(context.contents_memory.results.keys())
+    lacking, complete, older, pending = list[LackingErrors](), 0, 0, 0
+    for path, measured in sorted(sources.measured.items()):
+        if model and measured.model.casefold() != model.casefold():
+            continue
+        if not measured.request:
+            older += 1
+        elif _is_complete(measured):
+            complete += 1
+        elif context.ledger.edits.is_pending(path):
+            pending += 1
+        else:
+            request = sources.requests.get(measured.request)
+            details = context.board.repos.details
+            repo = details_of(request, details) if request is not None else details(measured.model)
+            lacking.append(LackingErrors(path, oids[path], repo))
+    return ErrorsSurvey(tuple(lacking[:limit]), complete, older, pending)
+
+
+def _is_complete(measured: MeasuredResults) -> bool:
+    return measured.errors.average is not None and bool(measured.errors.benchmark_influences)
+
+
+def add_errors(context: BoardContext, results: LackingErrors) -> bool:
+    """Stage the errors of one results file; False if the board holds edits back. A call for each table of answers.
+
+    Raises CannotCompute and HubError.
+    """
+    file = _read(context, results)
+    facts = dict(errors_in_block(_errors(context, results, file)))
+    edit = FieldEdit(
+        id=f"errors {hashlib.sha256(f'{results.path} {results.oid}'.encode()).hexdigest()[:16]}",
+        path=results.path,
+        line=f"Add standard errors of {file.block.model}",
+        subject=results.path,
+        facts=facts,
+        whole=results.oid,
+        wake=(SCORES_CHANGED,),
+    )
+    return context.effects.stage(context.results, edit)
+
+
+def _read(context: BoardContext, results: LackingErrors) -> ResultsFile:
+    with context.mirror.read_fetched(context.results) as view:
+        data = view.blob(results.oid, max_bytes=MAX_BYTES)
+    if data is None or len(data) > MAX_EDITED_BYTES:
+        raise CannotCompute(f"the file has more than {MAX_EDITED_BYTES // 1024**2} MB")
+    try:
+        return read_results(data, context.suite)
+    except BadResults as error:
+        raise CannotCompute(str(error)) from error
+
+
+def _errors(context: BoardContext, results: LackingErrors, file: ResultsFile) -> ScoreErrors:
+    """The errors of all scores in `file`. Raises CannotCompute if they do not follow from the answers."""
+    from leaderboard.uncertainty import AnswerCollector, TaskAnswers, standard_errors  # numpy is heavy
+
+    time, repo = results_time(results.path), Repo("dataset", results.details)
+    if time is None:
+        raise CannotCompute("its name has no time")
+    answers: dict[str, TaskAnswers | None] = {}
+    for benchmark in context.suite.benchmarks:
+        for task in benchmark.tasks:
+            collector = AnswerCollector(task.name, benchmark)
+            for row in _rows(context, repo, table_path(task.name, file_time(time))):
+                collector.add(row)
+            answers[task.name] = collector.answers()
+    errors = standard_errors(answers, file.scores, context.suite).normalised
+    missing = [name for name in file.scores.by_name if name not in errors.benchmarks]
+    if missing:
+        raise CannotCompute(f"the answers in {repo.id} do not give the published score of {', '.join(missing)}")
+    return errors
+
+
+def _rows(context: BoardContext, repo: Repo, path: str) -> Iterator[Mapping[str, Any]]:
+    """The rows of a table of answers, read with the bot's token: repos of restricted suites are gated."""
+    from pyarrow import ArrowException
+
+    try:
+        for row in read_rows(context.hub, repo, path, COLUMNS):
+            if not isinstance(row["doc_id"], int) or not all(isinstance(row[name], str) for name in COLUMNS[1:]):
+                raise CannotCompute(f"{path} in {repo.id} is no table of answers")
+            yield row
+    except (NotFound, Denied, BadRequest):
+        raise CannotCompute(f"{repo.id} has no {path}, or the bot may not read it") from None
+    except TooLarge:
+        raise CannotCompute(f"{path} in {repo.id} is too large") from None
+    except (ArrowException, ValueError, KeyError, OSError):
+        raise CannotCompute(f"{path} in {repo.id} is no table of answers") from None

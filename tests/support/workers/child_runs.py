@@ -1,0 +1,157 @@
+"""Evaluations by a child of the worker: one process runs them all, in a network namespace where nothing is."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import yaml
+
+from leaderboard.suites import Dataset, Suite, parse_suite
+from localhub.testing import LocalHub
+from tests.support.models import suite_v1_datasets, suite_v2_datasets
+from tests.support.workers import evaluation_script
+from tests.support.workers.evaluation_inputs import MODEL, STARTER, access, plan, upload, upload_questions
+from tests.support.workers.real_worker import SUITE, question_files
+from tests.support.workers.reference_scores import ScriptRun, world
+from workers.common.run_plan import RunPlan
+from workers.evaluation.task_files import write_tasks
+from workers.models.downloads import fetch_datasets, fetch_model
+from workers.models.tiny_model import model as model_files
+
+CHILD = Path(evaluation_script.__file__)
+
+
+@dataclass(frozen=True)
+class ChildRuns:
+    """The spools of the evaluations: of the starter suite, with what the child said, of the first suite, and of GPQA.
+
+    And of another suite twice: by one child, and by two copies of it that share the questions.
+    """
+
+    starter: Path
+    said: str
+    first: Path
+    gpqa: Path
+    alone: Path
+    together: Path
+
+
+def unshared() -> list[str]:
+    """The command that starts a process without a network; empty if this machine cannot."""
+    for way in (["unshare", "--net"], ["unshare", "--net", "--map-root-user"]):
+        if shutil.which("unshare") and subprocess.run([*way, "true"], capture_output=True, check=False).returncode == 0:
+            return way
+    return []
+
+
+def planned(folder: Path, tasks: Path, questions: Path, model: Path, revision: str) -> RunPlan:
+    """A plan whose spool is `folder`."""
+    folder.mkdir()
+    return plan(folder).model_copy(
+        update={
+            "revision": revision,
+            "model_path": model,
+            "task_folder": tasks,
+            "datasets": questions,
+            "batch_size": 16,
+        }
+    )
+
+
+def child(folder: Path, *plans: RunPlan) -> ScriptRun:
+    """A child for each of `plans`, one after the other, in a network namespace of its own where nothing is."""
+    orders = [str(one.spool.with_suffix(".json")) for one in plans]
+    for order, one in zip(orders, plans, strict=True):
+        Path(order).write_text(one.model_dump_json())
+    return ScriptRun.start(folder, *unshared(), sys.executable, str(CHILD), "run", *orders)
+
+
+def run_children(folder: Path) -> ChildRuns:
+    """Run the evaluations, one after the other."""
+    with LocalHub(folder / "hub", world()) as hub:
+        revision = upload(hub, MODEL, model_files())
+        upload_questions(hub)
+        questions = fetch_datasets(STARTER, access(hub), folder / "cache")
+        model = fetch_model(MODEL, revision, access(hub), folder / "models")
+        ((repo, commit),) = questions.revisions.items()
+        tasks = write_tasks(STARTER, folder / "tasks", repo=repo, revision=commit)
+        starter = planned(folder / "starter", tasks, questions.folder, model, revision)
+        others = [
+            first(hub, folder, starter),
+            gpqa(hub, folder, model, revision),
+            *copies(hub, folder, model, revision),
+        ]
+        said = child(folder / "children.said", starter, *others).end()
+    return ChildRuns(starter.spool, said.splitlines()[0], *(one.spool for one in others))
+
+
+def first(hub: LocalHub, folder: Path, like: RunPlan) -> RunPlan:
+    """A plan of `open-llm-v1`, for the model of the plan `like`."""
+    for repo, rows in suite_v1_datasets.REPOS.items():
+        upload(hub, repo, suite_v2_datasets.files(rows()), "dataset")
+    suite = parse_suite(yaml.safe_dump(suite_v1_datasets.suite()))
+    questions = fetch_datasets(suite, access(hub), folder / "first-cache")
+    run = planned(folder / "first", folder, questions.folder, like.model_path, like.revision)
+    return of_suite(run, suite).model_copy(update={"task_folder": None, "shots": suite.shots, "batch_size": 8})
+
+
+def of_suite(run: RunPlan, suite: Suite) -> RunPlan:
+    """The plan `run`, for another suite."""
+    return run.model_copy(update={"tasks": suite.run, "suite": suite.name, "suite_digest": suite.digest})
+
+
+def copies(hub: LocalHub, folder: Path, model: Path, revision: str) -> list[RunPlan]:
+    """Two plans of a dozen questions: for one child, and for two copies."""
+    suite = parse_suite(yaml.safe_dump(SUITE))
+    upload(hub, *question_files())
+    questions = fetch_datasets(suite, access(hub), folder / "quick-cache")
+    ((repo, commit),) = questions.revisions.items()
+    tasks = write_tasks(suite, folder / "quick-tasks", repo=repo, revision=commit)
+    spread = {"alone": {}, "together": {"spread": "copies", "copies": 2}}
+    runs = [of_suite(planned(folder / name, tasks, questions.folder, model, revision), suite) for name in spread]
+    return [
+        run.model_copy(update={"batch_size": 2, **changes}) for run, changes in zip(runs, spread.values(), strict=True)
+    ]
+
+
+def gpqa(hub: LocalHub, folder: Path, model: str, revision: str) -> RunPlan:
+    """A plan of one of the harness's own tasks, with questions like its own."""
+    source = Dataset(repo="ada/gpqa", configs=("gpqa_diamond",))
+    upload_gpqa(hub, source.repo)
+    suite = STARTER.model_copy(update={"definitions": (), "datasets": (source,)})
+    questions = fetch_datasets(suite, access(hub), folder / "gpqa-cache")
+    tasks = gpqa_tasks(folder / "gpqa-tasks", source.repo)
+    run = planned(folder / "gpqa", tasks, questions.folder, model, revision)
+    return run.model_copy(update={"tasks": ("leaderboard_gpqa_diamond",)})
+
+
+NAMES = ("Incorrect Answer 1", "Incorrect Answer 2", "Incorrect Answer 3", "Correct Answer")
+
+
+def gpqa_questions() -> list[dict[str, str]]:
+    """Questions with the fields of GPQA."""
+    return [{"Question": f"Question {i}?", **{name: f"{name[0]}{i}{name[-1]}" for name in NAMES}} for i in range(9)]
+
+
+def upload_gpqa(hub: LocalHub, repo: str) -> None:
+    """Upload the questions in GPQA's format."""
+    lines = "".join(json.dumps(row) + "\n" for row in gpqa_questions()).encode()
+    card = b"---\nconfigs:\n- {config_name: gpqa_diamond, data_files: [{split: train, path: d.jsonl}]}\n---\n"
+    upload(hub, repo, {"README.md": card, "d.jsonl": lines}, "dataset")
+
+
+def gpqa_tasks(folder: Path, repo: str) -> Path:
+    """The harness's own task, with its questions in `repo`."""
+    found = find_spec("lm_eval")
+    assert found is not None
+    shipped = Path(found.origin or "").parent / "tasks/leaderboard/gpqa"
+    folder.mkdir()
+    for name in ("_template_yaml", "utils.py", "gpqa_diamond_zeroshot.yaml"):
+        (folder / name).write_text((shipped / name).read_text().replace("Idavidrein/gpqa", repo))
+    return folder
