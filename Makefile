@@ -9,7 +9,8 @@ PACKAGES := leaderboard redis_state hub bot workers localhub steward
 # The tests start hundreds of processes; cached bytecode spares each one the compilation of the same modules.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo test unit others docs chaos deaths simulations month peers adoption errorbars image container hosts check generate \
+.PHONY: setup demo test unit others docs chaos deaths engine simulations month peers adoption errorbars image container hosts \
+	check generate audit clean
 	audit clean
 
 setup: $(VENV)/.ready
@@ -59,6 +60,10 @@ chaos: setup
 # One real worker evaluates all models that are broken on purpose; `make test` runs some of them.
 deaths: setup
 	STEWARD_ALL_DEATHS=1 $(BIN)/python -m pytest tests/integration/workers/test_broken_models.py -s $(ARGS)
+
+# Log-likelihoods by shared prefix for tiny models of all architectures; `make test` compares some of them.
+engine: setup
+	STEWARD_ALL_FAMILIES=1 $(BIN)/python -m pytest tests/unit/workers/evaluation $(ARGS)
 
 # The simulations at their smallest size, and the tests of their figures.
 simulations: setup

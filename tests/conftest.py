@@ -49,7 +49,7 @@ TOGETHER = (
     ("test_weight_types", "test_broken_models", "test_prefetch"),
     ("test_site_browser", "test_accessibility", "test_maintaining_in_the_browser", "test_talking_in_the_browser",
      "test_localhub_pages"),
-    ("test_placement", "test_padding", "test_tiny_models"),
+    ("test_placement", "test_padding", "test_tiny_models", "test_shared_prefix_models", "test_shared_prefix_harness"),
 )  # fmt: skip
 """Files that share what takes long to start: one process of pytest-xdist runs them, one after the other."""
 LONG = (

@@ -1,0 +1,77 @@
+"""Log-likelihoods by shared prefix equal the harness's for each architecture, or a reason says why it stands aside."""
+
+from __future__ import annotations
+
+import os
+import random
+
+import pytest
+
+from tests.support.models.families import FAMILIES, VOCABULARY, random_model
+from tests.support.models.shared_prefix import harness_model
+from workers.evaluation.shared_prefix.plan import Budget, make_plan
+from workers.evaluation.shared_prefix.tree import Answer, Request
+
+ASIDE = {
+    "openai-gpt": "OpenAIGPTLMHeadModel takes no cache",
+    "mamba": "its cache has layers of the kind LinearAttentionLayer",
+    "rwkv": "RwkvForCausalLM takes no cache",
+    "jamba": "its cache has layers of the kind LinearAttentionLayer",
+    "recurrent_gemma": "its cache is a NoneType",
+    "lfm2": "its cache has layers of the kind LinearAttentionLayer",
+    "qwen3_next": "its cache has layers of the kind LinearAttentionLayer",
+}
+"""Architecture → why the engine leaves it to the harness."""
+CHAINS = {"bloom", "falcon/alibi", "mpt", "gpt_neo"}
+"""Architectures without windows in their cache whose rows cannot hold trees."""
+SAMPLE = ("llama", "mistral", "phi3/longrope", "gpt2", "bloom", "mamba")
+"""Architectures that `make test` compares; `make engine` compares all."""
+LONGEST = 200
+BUDGETS = (Budget(2000, 400), Budget(260, 130), Budget(0, 500))
+
+
+def pairs() -> list[tuple[list[int], list[int]]]:
+    """Contexts and answers: shared examples, answers of one and of several tokens, an empty context, and long ones."""
+    source = random.Random(1)
+
+    def tokens(count: int) -> list[int]:
+        return [source.randrange(3, VOCABULARY) for _ in range(count)]
+
+    examples = tokens(30)
+    answers = [[5], [6], [7], [8, 9, 10], [8, 9, 11], [8, 12]]
+    contexts = [[*examples, *tokens(length)] for length in (8, 20, 21, 55)] + [
+        [1],
+        tokens(LONGEST),
+        tokens(LONGEST + 9),
+    ]
+    return [(context, answer) for context in contexts for answer in answers]
+
+
+@pytest.mark.parametrize("family", FAMILIES if os.environ.get("STEWARD_ALL_FAMILIES") else SAMPLE)
+def test_numbers_equal_the_harness_ones(family: str) -> None:
+    """The log-likelihoods of a tiny random model differ by less than 0.0001, within any budget, or it stands aside."""
+    from workers.evaluation.shared_prefix.admission import examine
+    from workers.evaluation.shared_prefix.engine import Numerics
+
+    model = random_model(family)
+    admission = examine(model, "cpu", Numerics())
+    assert admission.reason == ASIDE.get(family, "")
+    if admission.engine is None:
+        return
+    longest = admission.longest_input or LONGEST
+    requests = [(context, answer) for context, answer in pairs() if longest == LONGEST or len(context) < longest - 3]
+    expected = harness_model(model, max_length=longest).harness_answers([(None, *pair) for pair in requests], 1)
+    planned = [Request.from_pair(*pair, longest) for pair in requests]
+    assert admission.trees_in_rows == (family not in CHAINS and (admission.window or LONGEST + 1) > 40)
+    trees = [False, True] if admission.trees_in_rows and (admission.window or LONGEST + 1) > LONGEST else [False]
+    for trees_in_rows in trees:
+        for budget in BUDGETS:
+            plan = make_plan(planned, budget, trees_in_rows=trees_in_rows)
+            check_equal(dict(admission.engine.answers(plan)), expected)
+
+
+def check_equal(actual: dict[int, Answer], expected: list[Answer]) -> None:
+    """Check that log-likelihoods are near each other and the other values equal."""
+    assert sorted(actual) == list(range(len(expected)))
+    assert [actual[index][1] for index in sorted(actual)] == [greedy for _, greedy in expected]
+    assert max(abs(actual[index][0] - expected[index][0]) for index in actual) < 1e-4

@@ -1,0 +1,76 @@
+"""Which requests are computed both ways, and when the engine's answers are rejected."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from workers.evaluation.shared_prefix.tree import Answer, Request
+from workers.evaluation.shared_prefix.trust import COMPARED, Comparison, choose_sample
+
+BFLOAT16 = 0.0078125
+
+
+def test_every_kind_of_request_is_compared() -> None:
+    """Of a rare kind all are chosen, of a frequent one some, together as many as are to be compared."""
+    requests = [Request(range(9), 1 + (number < 3)) for number in range(1000)]
+    kinds = ["rare" if number % 100 == 5 else "frequent" for number in range(1000)]
+    chosen = choose_sample(requests, kinds)
+    assert chosen == sorted(set(chosen))
+    assert len(chosen) == COMPARED
+    assert {0, 1, 2} <= set(chosen)
+    assert Counter(kinds[index] for index in chosen)["rare"] == 10
+    assert chosen == choose_sample(requests, kinds)
+
+
+def test_few_requests_are_all_compared() -> None:
+    """There are fewer requests than are to be compared."""
+    assert choose_sample([Request(range(9), 1)] * 3, ["one"] * 3) == [0, 1, 2]
+
+
+def test_more_kinds_than_that_are_each_compared() -> None:
+    """A hundred tasks: one request of each."""
+    chosen = choose_sample([Request(range(9), 1)] * 300, [number // 3 for number in range(300)])
+    assert sorted(index // 3 for index in chosen) == list(range(100))
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        ((-10.00009, True), ""),
+        ((-10.0002, True), "a log-likelihood is -10.000200 instead of -10.000000"),
+        ((float("nan"), True), "a log-likelihood is nan instead of -10.000000"),
+        ((-10.0, False), "an answer is the most likely one in one of the two ways only"),
+    ],
+)
+def test_float32_answers_agree_each(answer: Answer, reason: str) -> None:
+    """A log-likelihood differs by at most 0.0001, and the other value by nothing."""
+    comparison = Comparison({0: (-10.0, True)})
+    assert comparison.disagreement({0: answer, 9: (0.0, False)}) == reason
+
+
+def test_a_long_answer_may_differ_in_proportion() -> None:
+    """A log-likelihood of -500 has no four decimals in float32."""
+    comparison = Comparison({0: (-500.0, False)})
+    assert not comparison.disagreement({0: (-500.0004, False)})
+    assert comparison.largest_difference == pytest.approx(0.0004)
+    assert comparison.disagreement({0: (-500.001, False)})
+
+
+@pytest.mark.parametrize(
+    ("differences", "rejected"),
+    [
+        ([0.1, -0.1] * 10, ""),
+        ([0.4, -0.4] * 10, "log-likelihoods differ by 0.4000, and by 0.1000 between two batch sizes"),
+        ([0.2] * 20, "log-likelihoods differ by 0.2000 on average"),
+        ([float("nan")] * 20, "log-likelihoods differ by nan, and by 0.1000 between two batch sizes"),
+    ],
+)
+def test_half_precision_is_measured_by_the_harness_itself(differences: list[float], rejected: str) -> None:
+    """Differences are at most three times the harness's own between two batch sizes, and as often up as down."""
+    expected = dict.fromkeys(range(20), (-8.0, False))
+    repeated = {index: (-8.0 + 0.1 * (-1) ** index, True) for index in range(20)}
+    comparison = Comparison(expected, repeated, BFLOAT16)
+    answers = {index: (-8.0 + difference, True) for index, difference in enumerate(differences)}
+    assert comparison.disagreement(answers) == rejected

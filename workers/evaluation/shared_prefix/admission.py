@@ -1,0 +1,107 @@
+"""Decides from a loaded model whether the engine can compute its log-likelihoods, and how."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from workers.evaluation.shared_prefix import caches
+from workers.evaluation.shared_prefix.engine import Engine, Numerics
+from workers.evaluation.shared_prefix.plan import Budget, make_plan
+from workers.evaluation.shared_prefix.tree import Request
+
+LENGTH_DEPENDENT_ROPE = ("dynamic", "longrope")
+"""Kinds of position embeddings that change for all tokens once a sequence is longer than a limit."""
+TREE_TOLERANCE = 1e-4
+"""The largest difference of a log-likelihood between rows that hold trees and rows that hold chains, in float32."""
+_TRIED = Budget(cache_tokens=1000, step_tokens=1000)
+
+
+@dataclass(frozen=True)
+class Admission:
+    """What the engine can do with a model. `engine` is None where it cannot be used, and `reason` says why.
+
+    `longest_input` is the longest sequence that it takes (None: any). A row of a batch may hold a tree of tokens with
+    `trees_in_rows`, if no sequence is as long as `window`, the smallest window of its layers (None: it has none).
+    """
+
+    engine: Engine | None = None
+    reason: str = ""
+    trees_in_rows: bool = False
+    longest_input: int | None = None
+    window: int | None = None
+
+
+def examine(model: Any, device: Any, numerics: Numerics) -> Admission:
+    """Examine `model`, which is loaded, by its class and by three tokens; rows that hold trees are tried."""
+    reason = _reason_of_class(model)
+    if reason is not None:
+        return Admission(reason=reason)
+    with torch.inference_mode():
+        cache = getattr(model(torch.tensor([[0, 1, 2]], device=device), use_cache=True), "cache", None)
+    reason = caches.unsupported_reason(cache)
+    if reason is not None:
+        return Admission(reason=reason)
+    engine = Engine(model, cache, device, numerics)
+    config = model.config.get_text_config(decoder=True)
+    trees = _takes_masks(model) and _trees_agree(engine, config.vocab_size)
+    return Admission(engine, "", trees, _rope_limit(config), caches.smallest_window(cache))
+
+
+def _reason_of_class(model: Any) -> str | None:
+    """Why no model of this class can be computed by the engine; None if its cache decides."""
+    if model.config.is_encoder_decoder:
+        return "it has an encoder"
+    if getattr(model, "is_loaded_in_8bit", False):
+        return "its 8-bit weights compute other numbers in other batches"
+    adapter = getattr(model, "active_peft_config", None)
+    if adapter is not None and adapter.is_prompt_learning:
+        return "its adapter adds tokens to the prompt"
+    if not {"cache", "logits_to_keep"} <= _parameters(model):
+        return f"{type(_without_adapter(model)).__name__} takes no cache"
+    return None
+
+
+def _without_adapter(model: Any) -> Any:
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
+def _parameters(model: Any) -> set[str]:
+    """The names of the parameters that the model's forward function takes."""
+    return set(inspect.signature(_without_adapter(model).forward).parameters)
+
+
+def _takes_masks(model: Any) -> bool:
+    """Whether the model takes a mask for each pair of tokens, and positions."""
+    attention = getattr(model.config, "_attn_implementation", None)
+    return attention in ("sdpa", "eager") and {"attention_mask", "position_ids"} <= _parameters(model)
+
+
+def _trees_agree(engine: Engine, vocabulary: int) -> bool:
+    """Whether a row that holds a tree gives the numbers of rows that hold chains.
+
+    They do not where positions come from the place in the row (ALiBi), or where the model makes another mask.
+    """
+    tokens = [number * 7919 % vocabulary for number in range(1, 60)]
+    contexts = (tokens[:9], tokens[:9] + tokens[20:50])
+    requests = [Request.from_pair(context, tokens[50 + n : 55 + n], 100) for context in contexts for n in range(3)]
+    try:
+        trees = dict(engine.answers(make_plan(requests, _TRIED, trees_in_rows=True)))
+    except (ValueError, RuntimeError, IndexError, TypeError):  # a model may reject the mask in its own way
+        return False
+    chains = dict(engine.answers(make_plan(requests, _TRIED, trees_in_rows=False)))
+    tolerance = TREE_TOLERANCE if engine.model.dtype == torch.float32 else 0.02 * max(-chains[n][0] for n in chains)
+    return all(abs(trees[number][0] - chains[number][0]) <= tolerance for number in chains)
+
+
+def _rope_limit(config: Any) -> int | None:
+    """Tokens up to which position embeddings do not depend on the length of the sequence; None: for any length."""
+    parameters = getattr(config, "rope_parameters", None) or {}
+    kinds = [parameters, *(value for value in parameters.values() if isinstance(value, dict))]
+    if not any(kind.get("rope_type") in LENGTH_DEPENDENT_ROPE for kind in kinds):
+        return None
+    limits = [kind.get("original_max_position_embeddings") for kind in kinds]
+    return min(int(limit) for limit in (*limits, config.max_position_embeddings) if limit)

@@ -1,0 +1,258 @@
+"""The harness's `hf` model, which computes shared beginnings of log-likelihood requests once.
+
+The harness makes the requests and scores the answers as always. What the engine does not take, or computes otherwise
+than the harness on this very model, is computed the harness's way, and the log says why.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from lm_eval.models.huggingface import HFLM
+from tqdm import tqdm
+
+from workers.evaluation.shared_prefix import trust
+from workers.evaluation.shared_prefix.admission import Admission, examine
+from workers.evaluation.shared_prefix.engine import Engine, Numerics
+from workers.evaluation.shared_prefix.plan import Budget, make_plan, separate_tokens
+from workers.evaluation.shared_prefix.tree import Answer, Request
+
+HARNESS = "harness"
+SHARED_PREFIX = "shared-prefix"
+MIN_CACHED_SEQUENCES = 4
+"""Sequences that fit into the cache at least: examples, a question, its answers, and one more level."""
+
+TokenRequest = tuple[Any, list[int], list[int]]
+"""A request as the harness has it: its texts (None: its answer is not reported), the context's and answer's tokens."""
+
+log = logging.getLogger(__name__)
+
+
+class SharedPrefixModel(HFLM):  # type: ignore[misc]  # the harness has no types
+    """The harness's `hf` model with the argument `engine`: `shared-prefix`, or `harness` for the harness's way."""
+
+    def __init__(self, *arguments: Any, engine: str = HARNESS, **options: Any) -> None:
+        if engine not in (HARNESS, SHARED_PREFIX):
+            raise ValueError(f"the engine is {engine!r}, and must be {HARNESS} or {SHARED_PREFIX}")
+        super().__init__(*arguments, **options)
+        self.engine = engine
+        self.engine_record: trust.EngineRecord | None = None
+        self._task_names: list[str] = []
+
+    def loglikelihood(self, requests: Any, disable_tqdm: bool = False) -> Any:
+        """Compute log-likelihoods; the names of the requests' tasks tell which to compare."""
+        self._task_names = [str(request.task_name) for request in requests]
+        try:
+            return super().loglikelihood(requests, disable_tqdm=disable_tqdm)
+        finally:
+            self._task_names = []
+
+    def _loglikelihood_tokens(
+        self, requests: Sequence[TokenRequest], disable_tqdm: bool = False, override_bs: int | None = None
+    ) -> list[Answer]:
+        if self.engine == HARNESS or override_bs is not None or not requests:
+            return self.harness_way(requests, disable_tqdm=disable_tqdm, override_bs=override_bs)
+        run = _EngineRun(self, requests, self._task_names, disable_tqdm=disable_tqdm)
+        answers = run.answers()
+        self.engine_record = run.record
+        return answers
+
+    def harness_way(self, requests: Sequence[TokenRequest], **options: Any) -> list[Answer]:
+        """Compute `requests` the harness's way."""
+        answers: list[Answer] = super()._loglikelihood_tokens(requests, **options)
+        return answers
+
+    def harness_answers(self, requests: Iterable[TokenRequest], batch_size: int) -> list[Answer]:
+        """Compute requests the harness's way, without reports, and without its cache of logits.
+
+        That cache gathers other logits where two splits of one sequence meet.
+        """
+        unreported = [(None, context, answer) for _, context, answer in requests]
+        with self.settings(logits_cache=False, batch_size_per_gpu=batch_size):
+            return self.harness_way(unreported, disable_tqdm=True)
+
+    @contextmanager
+    def settings(self, **settings: Any) -> Iterator[None]:
+        """Change attributes of the model inside the block."""
+        before = {name: getattr(self, name) for name in settings}
+        self.__dict__ |= settings
+        try:
+            yield
+        finally:
+            self.__dict__ |= before
+
+
+class _EngineRun:
+    """The computation of the harness's requests in one call, by the engine as far as it can."""
+
+    def __init__(
+        self, model: SharedPrefixModel, requests: Sequence[TokenRequest], tasks: Sequence[str], *, disable_tqdm: bool
+    ) -> None:
+        self.model = model
+        self.requests = requests
+        self.tasks = tasks if len(tasks) == len(requests) else [""] * len(requests)
+        self.disable_tqdm = disable_tqdm or model.rank != 0
+        self.record = trust.EngineRecord(HARNESS)
+        self.out_of_memory = False
+        self._answers: dict[int, Answer] = {}
+        self._reported: set[int] = set()
+
+    def answers(self) -> list[Answer]:
+        """The answers to all requests, in order."""
+        reason = self._use_engine()
+        if reason:
+            log.warning("log-likelihoods are computed the harness's way: %s", reason)
+            self.record = trust.EngineRecord(
+                HARNESS, compared=self.record.compared, largest_difference=self.record.largest_difference, reason=reason
+            )
+            self._answers.clear()
+        self._use_harness()
+        return [self._answers[index] for index in range(len(self.requests))]
+
+    def _use_engine(self) -> str:
+        """Compute what the engine takes. Return why its answers are not to be used, or nothing."""
+        if self.model.backend != "causal":
+            return "it has an encoder"
+        numerics = Numerics(self.model.softmax_dtype, self.model.mixed_precision_dtype)
+        admission = examine(self.model.model, self.model.device, numerics)
+        if admission.engine is None:
+            return admission.reason
+        work = _Work(admission, self._batch_size(), self._taken(admission))
+        if not work.requests:
+            return "all sequences are longer than its position embeddings' limit"
+        chosen = trust.choose_sample(list(work.requests.values()), self._kinds(work, admission))
+        sample = [list(work.requests)[place] for place in chosen]
+        if work.saved_tokens(once_per_input=self.model.logits_cache) <= work.tokens_of(sample):
+            return "the requests share too little"
+        comparison = self._compare(sample, work)
+        disagreement = comparison.disagreement(dict(work.answers(sample)))
+        if not disagreement:
+            disagreement = self._run(work, comparison)
+        self.record = trust.EngineRecord(
+            SHARED_PREFIX, compared=len(comparison.differences), largest_difference=comparison.largest_difference
+        )
+        return disagreement
+
+    def _batch_size(self) -> int:
+        size = self.model.batch_size
+        return size if isinstance(size, int) else int(self.model._detect_batch_size())
+
+    def _taken(self, admission: Admission) -> dict[int, Request]:
+        """The requests that the engine takes, by their index."""
+        every = (Request.from_pair(context, answer, self.model.max_length) for _, context, answer in self.requests)
+        return {
+            index: request
+            for index, request in enumerate(every)
+            if 0 < request.answer_length <= request.input_length
+            and (admission.longest_input is None or request.input_length <= admission.longest_input)
+        }
+
+    def _kinds(self, work: _Work, admission: Admission) -> list[tuple[object, ...]]:
+        """The kind of each request that the engine takes: of each kind some are compared."""
+        window = admission.window
+        return [
+            (
+                self.tasks[index],
+                len(self.requests[index][1]) + request.answer_length > len(request.tokens),
+                window is not None and request.input_length >= window,
+            )
+            for index, request in work.requests.items()
+        ]
+
+    def _compare(self, indexes: Sequence[int], work: _Work) -> trust.Comparison:
+        """The harness's answers to some requests, in half precision with batch size 1, too."""
+        requests = [self.requests[index] for index in indexes]
+        expected = dict(zip(indexes, self.model.harness_answers(requests, work.batch_size), strict=True))
+        dtype = self.model.softmax_dtype or self.model.model.dtype
+        if dtype == torch.float32 and self.model.model.dtype == torch.float32:
+            return trust.Comparison(expected)
+        repeated = dict(zip(indexes, self.model.harness_answers(requests, 1), strict=True))
+        return trust.Comparison(expected, repeated, torch.finfo(self.model.model.dtype).eps)
+
+    def _run(self, work: _Work, comparison: trust.Comparison) -> str:
+        """Compute the requests and report their answers, until an answer disagrees with the harness's; return why."""
+        with tqdm(
+            total=len(self.requests), disable=self.disable_tqdm, desc="Running loglikelihood requests by shared prefix"
+        ) as bar:
+            for index, answer in work.answers(list(work.requests)):
+                self._answers[index] = answer
+                if len(self._answers) % trust.COMPARED_EVERY == 0 and index not in comparison.expected:
+                    comparison.expected[index] = self.model.harness_answers([self.requests[index]], 1)[0]
+                if index in comparison.expected and (disagreement := comparison.disagreement({index: answer})):
+                    return disagreement
+                self._report(index, answer)
+                bar.update(1)
+        self.out_of_memory = work.out_of_memory
+        return ""
+
+    def _report(self, index: int, answer: Answer) -> None:
+        texts = self.requests[index][0]
+        if texts is not None:
+            self._reported.add(index)
+            self.model.cache_hook.add_partial("loglikelihood", texts, answer)
+
+    def _use_harness(self) -> None:
+        """Compute the requests without an answer the harness's way; it reports those that are not reported yet."""
+        rest = [index for index in range(len(self.requests)) if index not in self._answers]
+        requests = [
+            (None if index in self._reported else texts, context, answer)
+            for index in rest
+            for texts, context, answer in [self.requests[index]]
+        ]
+        if rest:
+            settings = {"batch_size_per_gpu": 1} if self.out_of_memory else {}
+            with self.model.settings(**settings):
+                answers = self.model.harness_way(requests, disable_tqdm=self.disable_tqdm)
+            self._answers |= dict(zip(rest, answers, strict=True))
+
+
+class _Work:
+    """Requests by index, and the engine that computes them with less memory at once if it runs out of memory."""
+
+    def __init__(self, admission: Admission, batch_size: int, requests: dict[int, Request]) -> None:
+        assert admission.engine is not None
+        self.engine: Engine = admission.engine
+        self.requests = requests
+        self.batch_size = batch_size
+        self.out_of_memory = False
+        self.longest = max((request.input_length for request in requests.values()), default=0)
+        cached = max(batch_size, MIN_CACHED_SEQUENCES)
+        self.budget = Budget(cached * self.longest, batch_size * self.longest)
+        self.trees_in_rows = admission.trees_in_rows and (admission.window is None or self.longest < admission.window)
+
+    def tokens_of(self, indexes: Iterable[int]) -> int:
+        """Tokens of these requests as sequences of their own."""
+        return sum(self.requests[index].input_length for index in indexes)
+
+    def saved_tokens(self, *, once_per_input: bool) -> int:
+        """Tokens that the harness would compute and the plan does not."""
+        requests = list(self.requests.values())
+        plan = make_plan(requests, self.budget, trees_in_rows=self.trees_in_rows)
+        return separate_tokens(requests, once_per_input=once_per_input) - plan.tokens
+
+    def answers(self, indexes: Sequence[int]) -> Iterator[tuple[int, Answer]]:
+        """The answers to these requests, each with its index. Out of memory: the rest with half the budget.
+
+        If a single sequence is too much, `out_of_memory` is set, and answers are missing.
+        """
+        missing = list(indexes)
+        while missing:
+            requests = [self.requests[index] for index in missing]
+            plan = make_plan(requests, self.budget, trees_in_rows=self.trees_in_rows)
+            answered: set[int] = set()
+            try:
+                for place, answer in self.engine.answers(plan):
+                    answered.add(place)
+                    yield missing[place], answer
+            except torch.OutOfMemoryError:
+                if self.budget.step_tokens < self.longest:
+                    self.out_of_memory = True
+                    return
+                self.budget = Budget(self.budget.cache_tokens // 2, self.budget.step_tokens // 2)
+                log.warning("out of memory: the rest is computed with %d tokens at once", self.budget.step_tokens)
+                torch.cuda.empty_cache()
+            missing = [index for place, index in enumerate(missing) if place not in answered]
