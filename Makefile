@@ -11,7 +11,6 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: setup demo test unit others docs chaos deaths engine simulations month peers adoption errorbars image container hosts \
 	check generate audit clean
-	audit clean
 
 setup: $(VENV)/.ready
 

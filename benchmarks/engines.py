@@ -6,7 +6,7 @@ Log-likelihood tasks shaped like those of the real suites (`benchmarks.engine_sh
 model, with SmolLM2-135M-Instruct in float32. Loading the model counts for neither side. The engine compares a part of
 its answers with the harness's: that time is printed apart, and counts once, at the real number of questions:
 
-    ratio = (engine seconds per question × real questions + seconds of comparing) / (harness's seconds … × real questions)
+    ratio = (engine's seconds a question × real questions + seconds of comparing) / (harness's seconds a question × …)
 
 `tokens` are those of the requests as sequences of their own, as the harness computes them; `distinct` those of their
 prefix tree. No engine can be faster than `distinct` / `tokens`.
@@ -62,6 +62,7 @@ class Models:
 
     def __init__(self, folder: Path, batch_size: int) -> None:
         from lm_eval.models.huggingface import HFLM
+
         from workers.evaluation.shared_prefix.model import SHARED_PREFIX, SharedPrefixModel
 
         self.harness = HFLM(pretrained=str(folder), dtype="float32", device="cpu", batch_size=batch_size)
@@ -119,9 +120,10 @@ def measure(models: Models, divisor: int) -> list[TaskFigures]:
 def log_likelihoods(models: Models, shape: Shape, count: int) -> TaskFigures:
     """One task of log-likelihoods by both ways."""
     from lm_eval.api.instance import Instance
+
     from workers.evaluation.shared_prefix import trust
     from workers.evaluation.shared_prefix.plan import separate_tokens
-    from workers.evaluation.shared_prefix.tree import Request, distinct_tokens
+    from workers.evaluation.shared_prefix.tree import Request
 
     questions = shape.first(count)
     requests = [
@@ -135,6 +137,7 @@ def log_likelihoods(models: Models, shape: Shape, count: int) -> TaskFigures:
     with _time_of(type(models.steward), "harness_answers") as comparing:
         ours, engine = _timed(lambda: models.steward.loglikelihood(requests, disable_tqdm=True))
     record = models.steward.engine_record
+    assert record is not None
     at_real = comparing[0] / max(1, record.compared) * (REAL_COMPARED + shape.real / trust.COMPARED_EVERY)
     scale = shape.real / count
     encoded = [models.harness._encode_pair(*request.args) for request in requests]
@@ -144,7 +147,7 @@ def log_likelihoods(models: Models, shape: Shape, count: int) -> TaskFigures:
         questions=count,
         requests=len(requests),
         tokens=separate_tokens(inputs, once_per_input=True),
-        distinct_tokens=distinct_tokens(inputs),
+        distinct_tokens=_distinct([request.tokens[:-1] for request in inputs]),
         command_seconds=round(command, 2),
         engine_seconds=round(engine - comparing[0], 2),
         comparing_seconds=round(at_real, 2),
@@ -175,6 +178,7 @@ def generation(models: Models, count: int, new_tokens: int) -> TaskFigures:
     with _time_of(AnswerChecker, "check") as comparing:
         ours, engine = _timed(lambda: models.steward.generate_until(requests, disable_tqdm=True))
     record = models.steward.generation_record
+    assert record is not None
     at_real = comparing[0] / max(1, record.compared) * 32 / count
     different = sum(one != other for one, other in zip(ours, theirs, strict=True))
     tokens = sum(len(tokenizer.encode(prompt)) for prompt in prompts) + sum(
@@ -193,7 +197,7 @@ def generation(models: Models, count: int, new_tokens: int) -> TaskFigures:
         max_difference=record.largest,
         answers_changed=0,
         near_ties=different,
-        engine=record.reason or "continuous batching",
+        engine=", ".join(record.reasons) or "continuous batching",
     )
 
 
@@ -235,6 +239,16 @@ def _best(answers: Sequence[Any], lengths: Sequence[int]) -> tuple[int, int]:
     values = [value for value, _ in answers]
     by_length = [value / length for value, length in zip(values, lengths, strict=True)]
     return values.index(max(values)), by_length.index(max(by_length))
+
+
+def _distinct(sequences: Sequence[Sequence[int]]) -> int:
+    """The number of tokens of the sequences' prefix tree."""
+    count, before = 0, list[int]()
+    for tokens in sorted(map(list, sequences)):
+        shared = next((at for at, (one, other) in enumerate(zip(before, tokens, strict=False)) if one != other), None)
+        count += len(tokens) - (min(len(before), len(tokens)) if shared is None else shared)
+        before = tokens
+    return count
 
 
 def _print(task: TaskFigures) -> None:

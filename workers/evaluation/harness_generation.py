@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from lm_eval.models.utils import handle_stop_sequences, normalize_gen_kwargs, postprocess_generated_text
@@ -25,6 +26,29 @@ TOLERANCES = {"float32": 1e-3, "bfloat16": 0.5, "float16": 0.1}
 """How far the score of a generated token may be below the best one, by the model's dtype."""
 COMPARED_FIRST, COMPARED_EVERY = 32, 100
 """Of each group of requests, the number of first answers that are checked, and then one in so many."""
+
+
+@dataclass
+class GenerationRecord:
+    """How texts were generated: a part of the results.
+
+    `answers` by continuous batching, of which `compared` were computed again, with `near_ties` tokens in these that
+    another batch may choose otherwise, and `largest`, the largest distance of a token's score from the best one.
+    `reasons` say why other answers were generated the harness's way.
+    """
+
+    answers: int = 0
+    compared: int = 0
+    near_ties: int = 0
+    largest: float = 0.0
+    reasons: tuple[str, ...] = ()
+
+    def add(self, checker: AnswerChecker) -> None:
+        """Count the answers that `checker` has seen."""
+        self.answers += checker.seen
+        self.compared += checker.compared
+        self.near_ties += checker.near_ties
+        self.largest = max(self.largest, checker.largest)
 
 
 class GenerationGroup:
@@ -70,20 +94,25 @@ class GenerationGroup:
         return prompt
 
 
-def generate_until(lm: Any, requests: Sequence[Any], harness: Callable[[list[Any]], list[str]]) -> list[str]:
-    """The texts of `requests`; `harness` answers those for which continuous batching is not used."""
+def generate_until(
+    lm: Any, requests: Sequence[Any], harness: Callable[[list[Any]], list[str]]
+) -> tuple[list[str], GenerationRecord]:
+    """The texts of `requests`, and how they were generated; `harness` answers where continuous batching is not used."""
+    record = GenerationRecord()
     groups: dict[str, list[int]] = {}
     for index, request in enumerate(requests):
         groups.setdefault(repr(request.args[1]), []).append(index)
     texts = [""] * len(requests)
     for indexes in groups.values():
         chosen = [requests[index] for index in indexes]
-        for index, text in zip(indexes, _answer_group(lm, chosen, harness), strict=True):
+        for index, text in zip(indexes, _answer_group(lm, chosen, harness, record), strict=True):
             texts[index] = text
-    return texts
+    return texts, record
 
 
-def _answer_group(lm: Any, requests: list[Any], harness: Callable[[list[Any]], list[str]]) -> list[str]:
+def _answer_group(
+    lm: Any, requests: list[Any], harness: Callable[[list[Any]], list[str]], record: GenerationRecord
+) -> list[str]:
     group = GenerationGroup(lm, requests)
     reason, texts = group.reason_against(), dict[int, str]()
     if not reason:
@@ -96,8 +125,10 @@ def _answer_group(lm: Any, requests: list[Any], harness: Callable[[list[Any]], l
         except (AnswersDiffer, GenerationFailed) as error:
             reason = str(error)
         else:
+            record.add(checker)
             return [texts[number] for number in range(len(requests))]
-    log.info("texts are generated the harness's way: %s", reason)
+    record.reasons = tuple(dict.fromkeys((*record.reasons, reason)))
+    log.warning("texts are generated the harness's way: %s", reason)
     with _counted_before(lm, len(texts)):
         return harness(requests)
 

@@ -118,7 +118,8 @@ def test_the_harness_gets_the_texts_of_one_prompt_a_batch(lm: Any) -> None:
     requests = requests_of(options)
     expected = by_harness(lm, requests, 1)
     lm.cache_hook = hook = Hook()
-    texts = generate_until(lm, requests, lambda _: pytest.fail("the harness was asked"))
+    texts, record = generate_until(lm, requests, lambda _: pytest.fail("the harness was asked"))
+    assert record.answers == record.compared == len(requests) and not record.reasons
     assert texts == expected and sorted(hook.answers) == sorted(expected)
     assert plain.startswith(expected[0]) and len(expected[0]) < len(plain)
 
@@ -129,7 +130,8 @@ def test_the_harness_gets_the_texts_of_one_prompt_a_batch(lm: Any) -> None:
 def test_options_that_change_scores_are_answered_by_the_harness(lm: Any, options: dict[str, Any]) -> None:
     """Continuous batching answers greedy requests only."""
     requests = requests_of({"until": [], "max_gen_toks": 4, **options})
-    assert generate_until(lm, requests, lambda asked: ["theirs"] * len(asked)) == ["theirs"] * len(requests)
+    texts, record = generate_until(lm, requests, lambda asked: ["theirs"] * len(asked))
+    assert texts == ["theirs"] * len(requests) and len(record.reasons) == 1 and not record.answers
 
 
 def test_a_wrong_cache_is_noticed(lm: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,11 +140,12 @@ def test_a_wrong_cache_is_noticed(lm: Any, monkeypatch: pytest.MonkeyPatch) -> N
 
     def wrong(*arguments: Any, **options: Any) -> Any:
         keys, values = right(*arguments, **options)
-        return keys, values.flip(0)
+        return keys, values.roll(1, dims=-2)
 
     requests = requests_of({"until": [], "max_gen_toks": 12})
     expected = by_harness(lm, requests, 1)
     lm.cache_hook = hook = Hook()
     monkeypatch.setattr(PagedAttentionCache, "update", wrong)
-    assert generate_until(lm, requests, lambda asked: by_harness(lm, asked, 1)) == expected
+    texts, record = generate_until(lm, requests, lambda asked: by_harness(lm, asked, 1))
+    assert texts == expected and "below the best one" in record.reasons[0]
     assert len(hook.answers) == len(requests)

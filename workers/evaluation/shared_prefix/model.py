@@ -15,6 +15,7 @@ import torch
 from lm_eval.models.huggingface import HFLM
 from tqdm import tqdm
 
+from workers.evaluation.harness_generation import GenerationRecord, generate_until
 from workers.evaluation.shared_prefix import trust
 from workers.evaluation.shared_prefix.admission import Admission, examine
 from workers.evaluation.shared_prefix.engine import Engine, Numerics
@@ -41,6 +42,7 @@ class SharedPrefixModel(HFLM):  # type: ignore[misc]  # the harness has no types
         super().__init__(*arguments, **options)
         self.engine = engine
         self.engine_record: trust.EngineRecord | None = None
+        self.generation_record: GenerationRecord | None = None
         self._task_names: list[str] = []
 
     def loglikelihood(self, requests: Any, disable_tqdm: bool = False) -> Any:
@@ -50,6 +52,16 @@ class SharedPrefixModel(HFLM):  # type: ignore[misc]  # the harness has no types
             return super().loglikelihood(requests, disable_tqdm=disable_tqdm)
         finally:
             self._task_names = []
+
+    def generate_until(self, requests: Any, disable_tqdm: bool = False) -> Any:
+        """Generate texts, with continuous batching as far as it gives the model's own answers."""
+        harness = super().generate_until
+        if self.engine == HARNESS:
+            return harness(requests, disable_tqdm=disable_tqdm)
+        texts, self.generation_record = generate_until(
+            self, requests, lambda chosen: harness(chosen, disable_tqdm=disable_tqdm)
+        )
+        return texts
 
     def _loglikelihood_tokens(
         self, requests: Sequence[TokenRequest], disable_tqdm: bool = False, override_bs: int | None = None
