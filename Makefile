@@ -9,8 +9,8 @@ PACKAGES := leaderboard redis_state hub bot workers localhub steward
 # The tests start hundreds of processes; cached bytecode spares each one the compilation of the same modules.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo test unit others docs chaos deaths engine simulations month peers adoption errorbars image container hosts \
-	check generate audit clean
+.PHONY: setup demo test unit others docs chaos matrices deaths engine simulations month peers adoption errorbars image container \
+	hosts check generate audit clean
 
 setup: $(VENV)/.ready
 
@@ -55,6 +55,14 @@ chaos: setup
 		tests/integration/bot/test_renames_races.py tests/integration/bot/test_moderation_saga.py \
 		tests/integration/bot/test_bot_adoption.py tests/integration/bot/test_bot_ledgers.py \
 		tests/integration/bot/test_bot_serve.py tests/integration/bot/test_web_schema.py -s $(ARGS)
+
+# All cells of the tables and all looks of the pages of which `make test` runs a sample, besides those of `make chaos`.
+matrices: setup
+	STEWARD_WHOLE_MATRIX=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder \
+		tests/integration/bot/test_commands_table.py tests/integration/bot/test_bot_resubmissions.py \
+		tests/integration/bot/test_commands_hostile.py \
+		tests/integration/localhub/test_localhub_fuzz.py tests/integration/workers/test_worker_deaths.py \
+		tests/browser/site $(ARGS)
 
 # One real worker evaluates all models that are broken on purpose; `make test` runs some of them.
 deaths: setup

@@ -122,6 +122,7 @@ def by_worker(folder: Path, count: int, answer: int) -> int:  # noqa: ARG001  # 
     )  # fmt: skip
     publication = Publication(
         repo="bench-details/details_ada__tiny", plan=plan, suite=suite, request="r", precision="float32",
+        restricted_repo="bench-details/restricted",
         started=0.0, ended=60.0, revisions={},
     )  # fmt: skip
     before = forget_peak()

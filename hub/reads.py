@@ -216,6 +216,10 @@ class Reads:
                 return b""
             raise
 
+    def file_id(self, repo: Repo, path: str, revision: str = "main") -> str:
+        """Return the id of a file, as in `File`, that the account may read. One call, for its first byte."""
+        return content_id(self._file(repo, path, revision, limit=1, span=(0, 1)).headers)
+
     def save_file(self, repo: Repo, path: str, revision: str, into: BinaryIO, *, max_bytes: int) -> None:
         """Read one file into the local file `into`, which is open to write and read, instead of memory."""
         self._file(repo, path, revision, limit=max_bytes, into=into)

@@ -17,11 +17,14 @@ from leaderboard.options import PRECISION_NAMES
 from leaderboard.policy import AdmissionPolicy, Precision
 from leaderboard.reasons import describe_errors
 from leaderboard.requests import Status, is_repo_name
+from leaderboard.results import EngineName
 from leaderboard.tiers import TierLimits
 
 # The letters are listed because a bounded repetition of `\w`, which is all of Unicode, takes ten megabytes per process.
 RepoId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,96}(/[A-Za-z0-9_.-]{1,96})?$")]
 PinnedRepo = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,96}/[A-Za-z0-9_.-]{1,96}(@[0-9a-f]{40})?$")]
+RESTRICTED = "-restricted-answers"
+"""End of the name of the details dataset with the answers to restricted benchmarks."""
 MAX_REPO_NAME = 96
 """Characters that the Hub allows in the name of a repo, without the name of its owner."""
 
@@ -36,10 +39,14 @@ DetailsName = Annotated[str, StringConstraints(max_length=40), AfterValidator(_d
 
 
 def models_with_same_details(model: str) -> tuple[str, ...]:
-    """Return the other possible models whose details dataset has the name of that of `model`: `a__b/c` and `a/b__c`."""
+    """Return the other possible models of which a details dataset has the name of one of `model`.
+
+    They are `a__b/c` for `a/b__c`, and a model whose name ends as the dataset of answers to restricted benchmarks does.
+    """
     name = model.replace("/", "__")
-    models = (f"{name[:at]}/{name[at + 2 :]}" for at in range(1, len(name) - 2) if name[at : at + 2] == "__")
-    return tuple(other for other in models if other != model)
+    models = [f"{name[:at]}/{name[at + 2 :]}" for at in range(1, len(name) - 2) if name[at : at + 2] == "__"]
+    ends = [model.removesuffix(RESTRICTED) if model.endswith(RESTRICTED) else f"{model}{RESTRICTED}"]
+    return tuple(other for other in (*models, *ends) if other != model)
 
 
 class BadBoard(ValueError):
@@ -77,9 +84,17 @@ class BoardRepos(BaseModel):
         A name that is too long for the Hub is cut and ends in a digest of the whole name. A cut name contains no `__`,
         while every other name does, so two models never share a repo.
         """
-        name = self.details_name.replace("{model}", model.replace("/", "__"))
+        return self._details(model, "")
+
+    def restricted_details(self, model: str) -> str:
+        """Return the gated dataset with the answers of `model` to restricted benchmarks: the name of its details, and
+        RESTRICTED."""
+        return self._details(model, RESTRICTED)
+
+    def _details(self, model: str, end: str) -> str:
+        name = self.details_name.replace("{model}", model.replace("/", "__")) + end
         if len(name) > MAX_REPO_NAME:
-            digest = hashlib.sha256(model.encode()).hexdigest()[:16]
+            digest = hashlib.sha256(f"{model}{end}".encode()).hexdigest()[:16]
             head = re.sub(r"_+", "_", name)[: MAX_REPO_NAME - len(digest) - 1]
             name = f"{head.rstrip('-._')}_{digest}"
         return f"{self.details_namespace}/{name}"
@@ -106,6 +121,7 @@ class Board(BaseModel):
     questions: dict[RepoId, PinnedRepo] = Field(
         default_factory=dict, description="a dataset of the suite → the repo, or repo@commit, that holds it here"
     )
+    engine: EngineName = Field(default="harness", description="how log-likelihoods are computed")
     front_end: FrontEnd = Field(
         default_factory=FrontEnd,
         description="the Space that shows the board: its name, or an object as below",

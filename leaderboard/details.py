@@ -1,4 +1,4 @@
-"""Paths in a model's details repo, and the outcome file that identifies a published attempt there.
+"""Paths in a model's details repos, and the outcome file that identifies a published attempt there.
 
     README.md                                  the card: configs and splits
     results_{time}.json                        the harness's results with the `steward` block, one file per run
@@ -8,6 +8,9 @@
 
 `{time}` is the time at which the run was complete, as `results.file_time` formats it. The outcome file is in the same
 commit as all other files of its attempt, so a reader who finds it finds everything.
+
+With a suite that has restricted benchmarks, the tables of their tasks and the log lie in a second, gated repo
+(`BoardRepos.restricted_details`), under the same paths and with an outcome file too; it is committed before the first.
 """
 
 from __future__ import annotations

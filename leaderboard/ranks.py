@@ -5,6 +5,9 @@ less those that are significantly worse. Each difference is tested by its own st
 difference where both models answered the same questions (`leaderboard.uncertainty`). Holm's correction over the
 differences of one model keeps the chance that its range misses its true rank at five percent.
 
+Rows that are too far away to be anything but significant are not compared one by one: their difference is larger than
+the sum of both errors times the largest limit.
+
 A row without a standard error has one rank, and counts in comparisons as if its error were the other model's. Only rows
 of the same suite are compared.
 """
@@ -12,7 +15,7 @@ of the same suite are compared.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from statistics import NormalDist
 from typing import NamedTuple, TypeAlias
 
@@ -23,8 +26,9 @@ from leaderboard.influences import average_vector, benchmark_vector
 from leaderboard.results import INFLUENCE_LENGTH
 
 Floats: TypeAlias = NDArray[np.float32]
-ROWS = 128
-"""Rows that are compared with all others at a time, to bound memory."""
+Rows: TypeAlias = NDArray[np.int32]
+PAIRED_ROWS, ROWS = 128, 4
+"""Rows that are compared with others at a time: with vectors, which a matrix product compares; and without."""
 
 
 class RankedScore(NamedTuple):
@@ -43,9 +47,11 @@ def rank_ranges(rows: Sequence[RankedScore], *, level: float = 0.05) -> list[tup
     for number, row in enumerate(rows):
         by_suite.setdefault(row.suite, []).append(number)
     for numbers in by_suite.values():
-        found = _ranges([rows[number] for number in numbers], level)
-        for number, best, worst in zip(numbers, *found, strict=True):
-            ranges[number] = (best, worst)
+        scores = RankedScores.of([rows[number] for number in numbers])
+        falling = np.argsort(-scores.averages, kind="stable").astype(np.int32)
+        found = scores.ranges(np.arange(len(numbers), dtype=np.int32), falling, level)
+        for number, place in zip(numbers, found, strict=True):
+            ranges[number] = place
     return ranges
 
 
@@ -63,63 +69,103 @@ def difference_error(one: RankedScore, other: RankedScore) -> float | None:
     """The standard error of the difference of two averages; None if one has no error."""
     if one.error is None or other.error is None:
         return None
-    return float(_difference_errors(_Errors([one, other]), slice(0, 1))[0, 1])
+    first, second = np.arange(2, dtype=np.int32).reshape(2, 1)
+    return float(RankedScores.of([one, other]).difference_errors(first, second)[0, 0])
 
 
-class _Errors:
-    """Standard errors and influence vectors of some rows; NaN and zeros where a row has none."""
+class RankedScores:
+    """The averages of rows of one suite, their standard errors (NaN: unknown), and their influence vectors (zeros where
+    a row has none). Without `vectors`, all rows are compared as if they had answered different questions."""
 
-    def __init__(self, rows: Sequence[RankedScore]) -> None:
-        self.errors = np.array([np.nan if row.error is None else row.error for row in rows], np.float32)
-        self.vectors = np.zeros((len(rows), INFLUENCE_LENGTH), np.float32)
-        for number, row in enumerate(rows):
-            if row.influence and row.error is not None:
-                self.vectors[number] = average_vector(row.influence)
-        self.squares = np.einsum("ij,ij->i", self.vectors, self.vectors)
-        self.excess = np.maximum(self.errors**2 - self.squares, 0)
+    def __init__(self, averages: Floats, errors: Floats, vectors: Floats | None = None) -> None:
+        self.averages, self._errors, self._vectors = averages, errors, vectors
+        squares = np.zeros_like(errors) if vectors is None else np.einsum("ij,ij->i", vectors, vectors)
+        self._squares = squares
+        self._excess = np.maximum(errors**2 - squares, 0)
         """The variance that the vectors do not explain; it counts as independent."""
 
+    @classmethod
+    def of(cls, rows: Sequence[RankedScore]) -> RankedScores:
+        """The scores of `rows`."""
+        averages = np.array([row.average for row in rows], np.float32)
+        errors = np.array([math.nan if row.error is None else row.error for row in rows], np.float32)
+        return cls(averages, errors, vectors_of(rows))
 
-def _ranges(rows: Sequence[RankedScore], level: float) -> tuple[list[int], list[int]]:
-    averages, errors = np.array([row.average for row in rows]), _Errors(rows)
-    own = 1 + len(rows) - np.searchsorted(np.sort(averages), averages, side="right")
-    best, worst = own.copy(), own.copy()
-    limits = _holm_limits(len(rows) - 1, level)
-    for start in range(0, len(rows), ROWS):
-        part = slice(start, start + ROWS)
-        differences = averages[part, None] - averages[None, :]
+    def ranges(self, part: Rows, among: Rows, level: float = 0.05) -> list[tuple[int, int]]:
+        """The best and the worst rank of each row in `part` among the rows `among`, which hold them and are sorted by
+        falling average."""
+        size, ranges = PAIRED_ROWS if self._vectors is not None else ROWS, dict[int, tuple[int, int]]()
+        falling, known = -self.averages[among], part[~np.isnan(self._errors[part])]
+        for at in part[np.isnan(self._errors[part])].tolist():
+            rank = 1 + int(np.searchsorted(falling, -self.averages[at]))
+            ranges[at] = (rank, rank)
+        largest = float(np.nanmax(self._errors[among], initial=0.0))
+        nearby = known[np.argsort(-self.averages[known], kind="stable")]
+        for start in range(0, len(nearby), size):
+            rows = nearby[start : start + size]
+            ranges |= zip(rows.tolist(), self._ranges(rows, among, falling, largest, level), strict=True)
+        return [ranges[at] for at in part.tolist()]
+
+    def _ranges(
+        self, part: Rows, among: Rows, falling: Floats, largest: float, level: float
+    ) -> Iterator[tuple[int, int]]:
+        """As `ranges`, of rows with errors; `falling` are the negative averages, `largest` is the largest error."""
+        averages, errors, rivals = self.averages[part], self._errors[part], len(among) - 1
+        width = _limit(rivals, level) * (errors + np.maximum(errors, largest)) * 1.001
+        start = int(np.searchsorted(falling, -(averages + width).max(), side="left"))
+        stop = int(np.searchsorted(falling, -(averages - width).min(), side="right"))
+        near = among[start:stop]
+        differences = averages[:, None] - self.averages[near][None, :]
         with np.errstate(divide="ignore", invalid="ignore"):
-            ratios = np.abs(differences) / _difference_errors(errors, part)
+            ratios = np.abs(differences) / self.difference_errors(part, near)
         ratios[differences == 0] = 0
-        significant = _significant(ratios.astype(np.float32), limits)
-        known = ~np.isnan(errors.errors[part])
-        best[part][known] = 1 + (significant & (differences < 0)).sum(axis=1)[known]
-        worst[part][known] = len(rows) - (significant & (differences > 0)).sum(axis=1)[known]
-    return best.tolist(), worst.tolist()
+        significant = _significant(ratios, rivals - (len(among) - len(near)), level)
+        best = 1 + start + (significant & (differences < 0)).sum(axis=1)
+        worst = stop - (significant & (differences > 0)).sum(axis=1)
+        return zip(best.tolist(), worst.tolist(), strict=True)
+
+    def difference_errors(self, part: Rows, near: Rows) -> Floats:
+        """The standard errors of the differences between the rows in `part` and those in `near`."""
+        own, errors = self._errors[part].reshape(-1, 1) ** 2, self._errors[near].reshape(1, -1)
+        if self._vectors is None:
+            return np.sqrt(own + np.where(np.isnan(errors), own, errors**2))
+        own_vectors, numbers = self._vectors[part.ravel()], near.ravel()
+        if 4 * len(numbers) < len(self._vectors):
+            shared = own_vectors @ self._vectors[numbers].T
+        else:  # copies of most vectors would take longer than their products
+            shared = (own_vectors @ self._vectors.T)[:, numbers]
+        distances = self._squares[part].reshape(-1, 1) + self._squares[near].reshape(1, -1) - 2 * shared
+        other = np.where(np.isnan(errors), own, self._excess[near].reshape(1, -1))
+        variances: Floats = np.maximum(distances, 0) + self._excess[part].reshape(-1, 1) + other
+        return np.sqrt(variances)
 
 
-def _difference_errors(errors: _Errors, part: slice) -> Floats:
-    """The standard errors of the differences between the rows in `part` and all rows."""
-    shared = errors.vectors[part] @ errors.vectors.T
-    distances = errors.squares[part, None] + errors.squares[None, :] - 2 * shared
-    other = np.where(np.isnan(errors.errors), errors.errors[part, None] ** 2, errors.excess)
-    variances: Floats = np.maximum(distances, 0) + errors.excess[part, None] + other
-    return np.sqrt(variances)
+def vectors_of(rows: Sequence[RankedScore]) -> Floats | None:
+    """The influence vectors of `rows`, zeros where one has none; None if none has one."""
+    if not any(row.influence for row in rows):
+        return None
+    vectors = np.zeros((len(rows), INFLUENCE_LENGTH), np.float32)
+    for number, row in enumerate(rows):
+        if row.influence and row.error is not None:
+            vectors[number] = average_vector(row.influence)
+    return vectors
 
 
-def _holm_limits(count: int, level: float) -> Floats:
-    """The ratio that the largest, the second largest, … of `count` differences must exceed, in standard errors.
+def _limit(left: int, level: float) -> float:
+    """The number of standard errors that the largest of `left` differences must exceed."""
+    return -NormalDist().inv_cdf(level / 2 / max(1, left))
 
-    The last limit is for a row's difference from itself.
+
+def _significant(ratios: Floats, rivals: int, level: float) -> NDArray[np.bool_]:
+    """Which ratios of each row are significant by Holm's procedure, as differences from `rivals` other rows.
+
+    The more differences are significant, the lower is the limit of the others; the search ends where that adds none.
     """
-    normal = NormalDist()
-    return np.array([*(-normal.inv_cdf(level / 2 / left) for left in range(count, 0, -1)), np.inf], np.float32)
-
-
-def _significant(ratios: Floats, limits: Floats) -> NDArray[np.bool_]:
-    """Which ratios of each row are significant: the largest ones, up to the first that does not exceed its limit."""
-    largest = -np.sort(-ratios, axis=1)
-    exceeds = np.logical_and.accumulate(largest > limits, axis=1)
-    count = exceeds.sum(axis=1)
-    smallest = np.where(count > 0, largest[np.arange(len(largest)), np.maximum(count, 1) - 1], np.inf)
-    return ratios >= smallest[:, None]
+    counts = np.zeros(len(ratios), int)
+    while True:
+        limits = np.array([_limit(rivals - count, level) for count in counts.tolist()], np.float32)
+        significant: NDArray[np.bool_] = ratios > limits[:, None]
+        found = significant.sum(axis=1)
+        if (found == counts).all():
+            return significant
+        counts = found

@@ -149,6 +149,22 @@ BenchmarkInfluence = Annotated[
 ]
 
 
+EngineName = Literal["harness", "shared-prefix"]
+"""How log-likelihoods are computed: by the harness alone, or shared beginnings once."""
+
+
+class EngineUse(BaseModel):
+    """The use of an engine for log-likelihoods, and its comparison with the harness on the same model."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    engine: EngineName
+    version: int = Field(ge=1, le=1_000)
+    compared: int = Field(ge=0, description="requests that were computed both ways")
+    largest_difference: float = Field(ge=0, allow_inf_nan=False, description="of a log-likelihood")
+    reason: str = Field(default="", max_length=1_000, description="why it was not used")
+
+
 class StewardBlock(BaseModel):
     """The `steward` block: the origin of the results, and a copy of the scores for simple readers."""
 
@@ -165,6 +181,7 @@ class StewardBlock(BaseModel):
     base_revision: str = Field(default="", pattern=r"^([0-9a-f]{40})?$")
     use_chat_template: bool = False
     batch_size: int = Field(default=1, ge=1, le=4096, description="questions at once; it can affect the last digits")
+    engine: EngineUse | None = Field(default=None, description="None: the harness alone computed everything")
     suite: str = Field(max_length=100)
     suite_digest: str = Field(pattern=r"^[0-9a-f]{64}$")
     datasets: dict[str, str] = Field(default_factory=dict, max_length=50, description="repo → commit")
@@ -254,6 +271,15 @@ def phase_seconds(harness: Mapping[str, Any]) -> dict[str, float]:
     seconds = block.get("seconds") if isinstance(block, Mapping) else None
     numbers = {phase: seconds.get(phase) for phase in get_args(Phase)} if isinstance(seconds, Mapping) else {}
     return {p: float(n) for p, n in numbers.items() if isinstance(n, int | float) and 0 <= n < math.inf}
+
+
+def engine_use(harness: Mapping[str, Any]) -> EngineUse | None:
+    """Return what the child reported about its engine; None if that is nothing, or invalid."""
+    block = harness.get(BLOCK)
+    try:
+        return EngineUse.model_validate(block.get("engine")) if isinstance(block, Mapping) else None
+    except ValidationError:
+        return None
 
 
 def dump(data: Mapping[str, Any]) -> bytes:

@@ -65,7 +65,9 @@ class Benchmark(_Data):
     normalise: Literal["whole", "subtasks"] = "whole"
     choices: int | None = Field(default=None, ge=2)
     generative: bool = False
-    restricted: bool = Field(default=False, description="whether its questions are secret: details repos are gated")
+    restricted: bool = Field(
+        default=False, description="whether its questions are secret: its answers go to a gated repo of their own"
+    )
     cluster: str = Field(
         default="", max_length=60, description="field of a question; questions with the same value are one cluster"
     )

@@ -108,6 +108,8 @@ class Keys:
     """Set: paths of the requests that are in RQ or run."""
     unjudged = BoardKey("unjudged")
     """Set: paths of the requests whose file was seen but not judged yet."""
+    unanswered = BoardKey("unanswered")
+    """Set: paths of those about whose model the Hub answers no questions."""
     request_changes = BoardKey("request-changes")
     """Stream: `paths`, as JSON, of requests whose entry was added, removed or changed; the newest few thousand."""
     request_threads = BoardKey("request-threads")

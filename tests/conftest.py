@@ -47,14 +47,17 @@ ROOMS = ("leaderboard", "redis_state", "hub", "bot")
 TOGETHER = (
     ("test_leaderboard_suite", "test_first_suite", "test_scores"),
     ("test_weight_types", "test_broken_models", "test_prefetch"),
-    ("test_site_browser", "test_accessibility", "test_maintaining_in_the_browser", "test_talking_in_the_browser",
-     "test_localhub_pages"),
+    ("test_site_browser", "test_accessibility", "test_leaderboard_browser", "test_details_browser",
+     "test_models_browser"),
+    ("test_space_browser", "test_forms_in_the_browser", "test_maintaining_in_the_browser",
+     "test_talking_in_the_browser", "test_localhub_pages"),
     ("test_placement", "test_padding", "test_tiny_models", "test_shared_prefix_models", "test_shared_prefix_harness"),
 )  # fmt: skip
 """Files that share what takes long to start: one process of pytest-xdist runs them, one after the other."""
 LONG = (
     *TOGETHER[0], "test_worker_deaths", "test_spine", "test_kill_matrix", *TOGETHER[1], "test_outage",
-    "test_contents_table", *TOGETHER[2], "test_replicas", "test_bot_resubmissions", "test_worker_attempts",
+    *TOGETHER[2], "test_contents_table", *TOGETHER[3], "test_replicas", "test_bot_resubmissions",
+    "test_worker_attempts",
     "test_bot_state_machine", "test_bot_serve", "test_amnesia", "test_commands_table", "test_web_schema",
     "test_moderation_saga", "test_localhub_fuzz", "test_flags_board", "test_pulls_races", "test_admission_path",
     "test_commands_hostile", "test_localhub_libraries", "test_former_paths", "test_first_answers",

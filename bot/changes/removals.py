@@ -28,7 +28,6 @@ from leaderboard.removals import (
 )
 from leaderboard.renames import FilePlan
 from leaderboard.requests import Request, RequestPath, parse_path, parse_request
-from redis_state.board.entry import IndexEntry
 
 MAX_RESULTS_FILES = 60
 MAX_FILE = 10 * 1024 * 1024
@@ -76,18 +75,23 @@ class Removal:
         self, context: BoardContext, words: dict[str, str], repo: Repo, commit: str
     ) -> list[Request] | Problem:
         requests: list[Request] = []
-        for entry in context.index.of_model(words["model"]):
-            if not _matches(entry, words):
-                continue
+        for path in self._request_paths(context, words, repo, commit):
             try:
-                file = context.hub.find_file(repo, entry.path, commit, max_bytes=context.board.max_request_bytes)
+                file = context.hub.find_file(repo, path, commit, max_bytes=context.board.max_request_bytes)
             except TooLarge:
-                return REASONS["unreadable"].problem(path=entry.path)
-            request = parse_request(entry.path, file.data) if file is not None else None
+                return REASONS["unreadable"].problem(path=path)
+            request = parse_request(path, file.data) if file is not None else None
             if isinstance(request, list):
-                return REASONS["unreadable"].problem(path=entry.path)
+                return REASONS["unreadable"].problem(path=path)
             requests += [request] if request is not None else []
         return requests
+
+    def _request_paths(self, context: BoardContext, words: dict[str, str], repo: Repo, commit: str) -> list[str]:
+        """The request files to read, also those that a rename has just moved, which the index does not have yet."""
+        org = words["model"].rpartition("/")[0]
+        indexed = {entry.path for entry in context.index.of_model(words["model"])}
+        present = set(self._listed(context, repo, org, commit)) if org else set[str]()
+        return sorted(path for path in indexed | present if _matches(path, words))
 
     def _part_of_requests(
         self, repo: Repo, commit: str, words: dict[str, str], requests: Sequence[Request]
@@ -104,7 +108,7 @@ class Removal:
     def _part_of_results(
         self, context: BoardContext, commit: str, words: dict[str, str], requests: Sequence[Request]
     ) -> ChangesetPart | Problem:
-        present = self._listed(context, words["model"], commit)
+        present = self._listed(context, context.results, words["model"], commit)
         taken = set(present) if self.what == "restore" else set[str]()
         paths = (
             {path: path for path in present}
@@ -129,12 +133,12 @@ class Removal:
     def _archived(self, context: BoardContext, model: str, commit: str) -> dict[str, str]:
         """Path before the removal → path in the archive."""
         folders = (FORMER_ARCHIVE + model, ARCHIVE + model)
-        paths = [path for folder in folders for path in self._listed(context, folder, commit)]
+        paths = [path for folder in folders for path in self._listed(context, context.results, folder, commit)]
         return {original: path for path in paths if (original := original_path(path)) is not None}
 
-    def _listed(self, context: BoardContext, folder: str, commit: str) -> list[str]:
+    def _listed(self, context: BoardContext, repo: Repo, folder: str, commit: str) -> list[str]:
         try:
-            return [file.path for file in context.hub.list_files(context.results, commit, folder=folder)]
+            return [file.path for file in context.hub.list_files(repo, commit, folder=folder)]
         except EntryNotFound:
             return []
 
@@ -155,8 +159,8 @@ class Removal:
         return ()
 
 
-def _matches(entry: IndexEntry, words: dict[str, str]) -> bool:
-    path = parse_path(entry.path)
+def _matches(name: str, words: dict[str, str]) -> bool:
+    path = parse_path(name)
     if not isinstance(path, RequestPath) or path.model != words["model"]:
         return False
     precision = precision_named(words.get("precision") or path.precision)

@@ -7,7 +7,7 @@ or nothing. The flag follows after both commits: its record keeps every name, so
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -114,21 +114,21 @@ def follow_up(
     commits: Sequence[tuple[Repo, str]],
     cause: str,
 ) -> tuple[Note, ...]:
-    """Move the flag and the details dataset. Return notes about the dataset."""
+    """Move the flag and the details datasets. Return notes about the datasets."""
     old, new = words["old"], words["new"]
     rename_flags(context, old, new, cause)
-    notes = _move_details(context, old, new)
+    notes = _move_details(context, context.board.repos.details, old, new)
     if any(not note.moved for note in notes):
         for repo, commit in commits:
             if repo == context.requests:
                 name_details(context, old, new, context.hub.changed_paths(repo, f"{commit}^", commit))
-    return notes
+    restricted = _move_details(context, context.board.repos.restricted_details, old, new)
+    return (*notes, *restricted)
 
 
-def _move_details(context: BoardContext, old: str, new: str) -> tuple[Note, ...]:
-    """Move the details dataset. Where the bot's token cannot, the note asks the dataset's owner to."""
-    repos = context.board.repos
-    present, wanted = Repo("dataset", repos.details(old)), repos.details(new)
+def _move_details(context: BoardContext, named: Callable[[str], str], old: str, new: str) -> tuple[Note, ...]:
+    """Move the dataset that `named` names. Where the bot's token cannot, the note asks the dataset's owner to."""
+    present, wanted = Repo("dataset", named(old)), named(new)
     try:
         context.hub.move_repo(present, wanted)
     except BadToken:

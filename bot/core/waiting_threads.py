@@ -7,6 +7,7 @@ threads, which are read in turn.
 from __future__ import annotations
 
 import json
+import re
 from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -39,6 +40,12 @@ class WaitingThread(BaseModel):
     author: str
     since: float
     sha: str = ""
+
+    @property
+    def place(self) -> str:
+        """The repo and the number of the thread, `owner/name #7`: titles repeat, as those of pull requests do."""
+        match = re.search(r"([^/]+/[^/]+)/discussions/(\d+)$", self.url)
+        return f"{match[1]} #{match[2]}" if match else ""
 
     def merged(self, topic: str, sha: str) -> WaitingThread:
         """This thread with another topic and `sha`."""

@@ -1,5 +1,7 @@
 """Appeals: comments in the thread of a flag, and reopening a closed thread for the model's author.
 
+An owner can also appeal by a button of a page. The bot then writes the comment, and its marker names the owner.
+
 When the author writes in a closed thread, the bot reopens it, at most REOPENINGS times in REOPENING_DAYS; after that a
 maintainer decides. Comments of other people do not reopen a thread.
 
@@ -10,13 +12,23 @@ Race accepted: after Redis is lost, the bot does not know which comments followe
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bot.core import people
 from bot.core.context import BoardContext
 from bot.core.waiting_threads import note
-from bot.flags.notices import FLAGGED, LIMIT, REOPENED, address, after_maintainers, by_maintainers, of_kind, say
-from hub.comments import find_marked, is_by
+from bot.flags.notices import (
+    APPEALED,
+    FLAGGED,
+    LIMIT,
+    REOPENED,
+    address,
+    after_maintainers,
+    by_maintainers,
+    of_kind,
+    say,
+)
+from hub.comments import find_marked, is_by, marker_of
 from hub.records import Comment, Repo, Thread
 from leaderboard.flags import FlagRecord
 from leaderboard.roles import Role
@@ -50,14 +62,34 @@ def find_appeals(
     that flagged the models."""
     me, by_them, url = context.me(), by_maintainers(context, thread), address(context, repo, thread.num)
     comments = [
-        comment
+        (comment, owner)
         for comment in _since(context, thread, records, causes)
-        if not (comment.hidden or is_by(me, comment.author_id, comment.author_name) or comment.id in by_them)
+        if not (comment.hidden or comment.id in by_them)
+        if (owner := _owner_on_page(context, comment)) or not is_by(me, comment.author_id, comment.author_name)
     ]
     # A role costs calls to the Hub, so only the listed comments get one.
     return [
-        Appeal(comment, _role(context, comment, records), f"{url}#{comment.id}") for comment in comments[-MAX_APPEALS:]
+        Appeal(replace(comment, author_name=owner), "owner", f"{url}#{comment.id}")
+        if owner
+        else Appeal(comment, _role(context, comment, records), f"{url}#{comment.id}")
+        for comment, owner in comments[-MAX_APPEALS:]
     ]
+
+
+def appeal(context: BoardContext, repo: Repo, thread: Thread, reason: str, name: str, cause: str) -> bool:
+    """Write the appeal of the model's owner `name`, by a button, into the flag's thread, once for each `cause`.
+
+    The sync of the thread does the rest, as for the owner's own comments. Return whether it stands there.
+    """
+    key = f"{name} {cause}"
+    is_known = find_marked(thread.comments, context.marker(APPEALED, key), context.me()) is not None
+    return is_known or bool(say(context, repo, thread, APPEALED, key, name, reason=reason))
+
+
+def _owner_on_page(context: BoardContext, comment: Comment) -> str:
+    """The owner whose appeal by a button the bot wrote down in `comment`; "" for any other comment."""
+    marker = marker_of(comment.text) if of_kind(context, [comment], APPEALED) else None
+    return marker.key.partition(" ")[0] if marker is not None else ""
 
 
 def _since(

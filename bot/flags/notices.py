@@ -11,6 +11,7 @@ from hub.comments import Marker, find_marked, is_by, marker_of
 from hub.records import Comment, Repo, Thread
 
 FLAGGED, EVIDENCE_GONE, REOPENED, LIMIT = "flagged", "cured", "reopened", "not-reopened"
+APPEALED = "appealed"
 REPORTED, DISMISSED, DECIDED = "reported", "dismissed", "decided"
 """Kinds of the bot's markers."""
 

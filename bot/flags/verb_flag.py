@@ -1,4 +1,4 @@
-"""`/flag`, `/unflag` and `/dismiss`: flag models, lift flags, dismiss reports.
+"""`/flag`, `/unflag` and `/dismiss`: flag models, lift flags, dismiss reports. And the button to appeal.
 
 Everybody may write `/flag`: it flags the models for a maintainer, and reports them for any other person. Models come
 before the reason, or after it where the reason is in quotes; a command without models is about those of the thread.
@@ -11,15 +11,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from bot.core.commands.answers import acting
+from bot.core.commands.answers import acting, say
 from bot.core.commands.model import Answer, Call, CommandPlace, Param, Verb
-from bot.core.commands.parameters import ANYONE, MAINTAINERS, REASON
+from bot.core.commands.parameters import ANYONE, MAINTAINERS, MODEL, REASON
 from bot.core.commands.registry import model_in
+from bot.core.context import thread_key
 from bot.core.render import Safe, plain, render
-from bot.flags import decisions
+from bot.flags import appeals, decisions
 from bot.flags.flag_commands import FlagCommand, FlagResult, FlagSource
+from bot.flags.flag_thread import thread_at
 from leaderboard.flags import CATEGORIES, FlagScope
+from leaderboard.roles import Role
 from redis_state.board.decisions import Outcome
+from redis_state.dirty import SyncPriority
 
 CATEGORY = Param("category", "choice", "what is wrong with the model", required=True, choices=tuple(CATEGORIES))
 WHY = Param("reason", "words", "the models, then the reason; everybody can read it", required=True)
@@ -52,6 +56,27 @@ def run_unflag(call: Call) -> Answer:
 def run_dismiss(call: Call) -> Answer:
     """Dismiss a report or an appeal."""
     return acting(lambda: _reply(call, decisions.dismiss(call.context, call.get("reason"), _source(call))))
+
+
+def run_appeal(call: Call) -> Answer:
+    """Write the appeal of the model's owner into the thread of its flag."""
+    return acting(lambda: _appeal(call))
+
+
+def _appeal(call: Call) -> Answer:
+    context, model = call.context, call.model
+    standing = [record for record in context.flag_book.of([model]) if record.stands]
+    if not standing:
+        return Answer(say("appeal", how="not-flagged", model=model), outcome="unchanged")
+    url = standing[0].thread
+    location = thread_at(context, url)
+    if location is None:
+        return Answer(say("appeal", how="no-thread", model=model), outcome="refused")
+    thread = context.hub.thread(*location)
+    if not appeals.appeal(context, location[0], thread, call.get("reason"), call.person.name, call.cause):
+        return Answer(say("appeal", how="no-thread", model=model), outcome="refused")
+    context.mark(thread_key(*location), SyncPriority.PERSON)
+    return Answer(say("appeal", how="appealed", model=model, thread=url))
 
 
 def _models_and_reason(call: Call) -> tuple[tuple[str, ...], str]:
@@ -138,3 +163,15 @@ DISMISS = Verb(
     irreversible=True,
     decides=True,
 )
+APPEAL = Verb(
+    name="appeal",
+    summary="appeal against the flag of your model",
+    who=frozenset({Role.OWNER}),
+    run=run_appeal,
+    params=(MODEL, REASON),
+    about="model",
+    examples=("/appeal org/model its card names the base model now",),
+    irreversible=True,
+    decides=True,
+)
+"""A button alone: in the thread of a flag, each comment is an appeal."""

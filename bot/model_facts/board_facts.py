@@ -41,8 +41,14 @@ _MAX_COMPARED = 3
 """Earlier commits of one model that are compared with its present one."""
 
 
-def gather_board_facts(context: BoardContext, request: Request, facts: ModelFacts, submitter: str) -> BoardFacts:
-    """The board's facts about `request`, whose model has these `facts`."""
+def gather_board_facts(
+    context: BoardContext, request: Request, facts: ModelFacts, submitter: str, *, is_check: bool = False
+) -> BoardFacts:
+    """The board's facts about `request`, whose model has these `facts`.
+
+    `is_check`: the request is not submitted. Then one at the same path is an earlier request like all others, as it is
+    for a submission.
+    """
     own = context.index.get(str(request.path))
     models = list(dict.fromkeys(filter(None, (request.path.model, facts.id))))
     bases = list(dict.fromkeys(filter(None, (facts.base_name, facts.base.id if facts.base is not None else ""))))
@@ -53,9 +59,11 @@ def gather_board_facts(context: BoardContext, request: Request, facts: ModelFact
     rivals = models_with_same_details(request.path.model)
     paths = context.index.neighbours.find(models=[*models, *rivals], weights=weights, accounts=accounts, window=window)
     others = [entry for entry in context.index.find(sorted(paths - {own.path})) if entry is not None]
-    passed = was_accepted(own, request)
+    passed = not is_check and was_accepted(own, request)
     copies = [] if passed else [entry for entry in others if _is_copy(entry, models, weights)]
     same = [] if passed else [entry for entry in others if _is_same(entry, request, facts, models)]
+    if is_check and own.state != "new" and facts.sha is not None and facts.sha in (own.sha, own.standing.revision):
+        same.append(own)
     counted = [] if passed else [entry for entry in others if window[0] < entry.time <= window[1] and counts(entry)]
     return BoardFacts(
         now=context.now(),

@@ -32,7 +32,8 @@ def run_unpublish(call: Call) -> Answer:
 
 def _publish(call: Call, hub: Hub) -> Answer:
     context = call.context
-    thread = f"{context.address(call.repo)}/discussions/{call.thread.num}"
+    # A button of a page is in no thread.
+    thread = f"{context.address(call.repo)}/discussions/{call.thread.num}" if call.thread.num else ""
     result = publish_or_wait(context, hub, call.model, call.person, thread=thread, cause=call.cause)
     is_done = result.how in ("published", "merged", "waiting")
     return Answer(_sentence(context, hub, result), outcome="done" if is_done else "refused")

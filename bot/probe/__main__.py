@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from bot.probe import configs, tokenizers
+from bot.probe import answers, configs, tokenizers
 from bot.probe.forks import ask
 from bot.probe.questions import READY
 
@@ -43,6 +43,8 @@ def main() -> int:
 
 
 def _import_needed(question: dict[str, Any], answer: dict[str, Any]) -> None:
+    if question["kind"] == "answers" and "counts" in answer:
+        answers.warm()
     if answer.get("state") != "loaded":
         return
     # The untrusted file chooses the type, and some classes need packages that are not installed; forks work without.

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from bot.probe import configs, tokenizers, weights
+from bot.probe import answers, configs, tokenizers, weights
 from bot.probe.questions import LIMITS, STARVED, TOO_COSTLY, Kind, ProbeLimits
 
 Answers = Iterator[Mapping[str, Any]]
@@ -26,9 +26,8 @@ _BY_KIND: Mapping[Kind, Ask] = {
     "index": weights.index_answers,
     "headers": weights.header_answers,
     "adapter": configs.adapter_answers,
+    "answers": answers.answers,
 }
-MAX_ANSWER = 2**20
-"""Bytes of one answer."""
 _PR_SET_PDEATHSIG = 1
 _LIBRARIES = tuple({str(Path(root).resolve()) for root in (sys.prefix, sys.base_prefix, Path(os.__file__).parent)})
 _OURS = str(Path(__file__).resolve().parents[2] / "bot")
@@ -49,7 +48,7 @@ def ask(question: Mapping[str, Any]) -> dict[str, object]:
         _answer(writer, question)
     os.close(writer)
     limits = LIMITS[question["kind"]]
-    output, used_cpu = _read(reader, child, float(question.get("wall", limits.wall)))
+    output, used_cpu = _read(reader, child, float(question.get("wall", limits.wall)), limits.answer)
     if used_cpu is not None and limits.starves(used_cpu):
         return dict(STARVED)
     # An incomplete last line is dropped.
@@ -60,10 +59,10 @@ def ask(question: Mapping[str, Any]) -> dict[str, object]:
     return answer or dict(TOO_COSTLY)
 
 
-def _read(reader: int, child: int, seconds: float) -> tuple[bytes, float | None]:
-    """Read the fork's output until it ends or its time is over; in the second case also return its CPU seconds."""
+def _read(reader: int, child: int, seconds: float, most: int) -> tuple[bytes, float | None]:
+    """Read the fork's output until it ends, has `most` bytes, or its time is over; then also return its CPU seconds."""
     deadline, output, is_over = time.monotonic() + seconds, b"", False
-    while not is_over and len(output) < MAX_ANSWER:
+    while not is_over and len(output) < most:
         left = max(0.0, deadline - time.monotonic())
         is_over = not select.select([reader], [], [], left)[0]
         chunk = b"" if is_over else os.read(reader, 65_536)

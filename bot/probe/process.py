@@ -17,12 +17,14 @@ from typing import IO, Any, Self
 
 from pydantic import TypeAdapter
 
+from bot.probe.kept_files import KeptFiles
 from bot.probe.questions import (
     LIMITS,
     READY,
     STARVED,
     TOO_COSTLY,
     AdapterConfig,
+    AnswersPart,
     CheckedHeader,
     CheckedHeaders,
     Kind,
@@ -45,6 +47,7 @@ _SET = {
     "OPENBLAS_NUM_THREADS": "1",
     "TOKENIZERS_PARALLELISM": "false",
     "MALLOC_ARENA_MAX": "1",
+    "ARROW_DEFAULT_MEMORY_POOL": "system",  # others reserve more addresses than a fork may have
 }
 
 _CONFIG = TypeAdapter(ConfigFacts)
@@ -52,6 +55,7 @@ _TOKENIZER = TypeAdapter(TokenizerFacts)
 _INDEX = TypeAdapter(ShardIndex)
 _HEADERS = TypeAdapter(CheckedHeaders)
 _ADAPTER = TypeAdapter(AdapterConfig)
+_ANSWERS = TypeAdapter(AnswersPart)
 
 
 class ProbeError(RuntimeError):
@@ -76,12 +80,13 @@ class Probe:
         self._is_ready = False
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._lock = threading.Lock()
+        self.kept = KeptFiles(self._locked_parent_folder)
+        """Files of details repos."""
 
     @contextmanager
     def folder(self) -> Iterator[Path]:
         """A folder for the files of one model, removed afterwards."""
-        with self._lock:
-            parent = self._parent_folder()
+        parent = self._locked_parent_folder()
         with tempfile.TemporaryDirectory(prefix="model-", dir=parent, ignore_cleanup_errors=True) as folder:
             yield Path(folder)
 
@@ -122,6 +127,11 @@ class Probe:
             return AdapterFacts(error="reading it takes too much time or memory")
         config = _ADAPTER.validate_python(answer)
         return AdapterFacts(config.base_model, config.kind, config.error)
+
+    def answers(self, folder: Path, files: Sequence[str], **question: Any) -> AnswersPart:
+        """Read a part of the answers in these tables in `folder`; see `bot.probe.answers`."""
+        answer = self._ask("answers", folder, files=files, **question)
+        return AnswersPart(error="too-large") if _is_costly(answer) else _ANSWERS.validate_python(answer)
 
     def _ask(self, kind: Kind, folder: Path, **more: Any) -> dict[str, object]:
         """The probe's answer; TOO_COSTLY where the question killed its fork. Raises ProbeError."""
@@ -180,6 +190,10 @@ class Probe:
             self._end()
             self._folder = tempfile.TemporaryDirectory(prefix="steward-probe-", ignore_cleanup_errors=True)
         return self._folder.name
+
+    def _locked_parent_folder(self) -> Path:
+        with self._lock:
+            return Path(self._parent_folder())
 
     def warm(self) -> None:
         """Start the imports, so that the first submission does not wait for them."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-Kind = Literal["config", "tokenizer", "index", "headers", "adapter"]
+Kind = Literal["config", "tokenizer", "index", "headers", "adapter", "answers"]
 
 MIB = 2**20
 TOO_COSTLY: Mapping[str, str] = {"state": "too-costly"}
@@ -30,6 +30,8 @@ class ProbeLimits:
     memory: int
     cpu: int
     wall: float
+    answer: int = MIB
+    """Bytes of the answer."""
 
     def starves(self, used_cpu: float) -> bool:
         """Whether a fork that did not finish in `wall` seconds got too little CPU time to be at fault."""
@@ -43,6 +45,7 @@ LIMITS: Mapping[Kind, ProbeLimits] = {
     "index": ProbeLimits(384 * MIB, cpu=5, wall=60),
     "headers": ProbeLimits(384 * MIB, cpu=5, wall=60),
     "adapter": ProbeLimits(128 * MIB, cpu=2, wall=60),
+    "answers": ProbeLimits(1_536 * MIB, cpu=20, wall=90, answer=8 * MIB),
 }
 
 
@@ -94,3 +97,13 @@ class AdapterConfig:
     base_model: str = ""
     kind: str = ""
     error: str = ""
+
+
+@dataclass(frozen=True)
+class AnswersPart:
+    """A part of the questions in tables of answers, with the counts of all; or the `error` of the table in a file."""
+
+    counts: Mapping[str, int] = field(default_factory=dict)
+    questions: tuple[Mapping[str, object], ...] = ()
+    error: Literal["", "unreadable", "too-large"] = ""
+    file: int = 0

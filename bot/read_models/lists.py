@@ -83,15 +83,19 @@ class QueueReader:
         running_entries = [entries[attempt.path] for attempt in running if attempt.path in entries]
         states = self.context.attempts.read_all(entry.attempt for entry in running_entries if entry.attempt is not None)
         pauses = self.context.pauses.all() if held_page else {}
+        unanswered = self.context.index.waiting_for_hub(self.context.now())
         return models.QueueResponse(
             counts=models.QueueCountsView(
                 waiting=len(waiting),
-                held=len(held),
+                held=len(held) + len(unanswered),
                 running=len(snapshot.running),
                 workers=len(snapshot.conditions.capacities),
             ),
             waiting=[_waiting_view(snapshot, request, entries.get(request.path)) for request in page],
-            held=[_blocked_view(snapshot, request, entries.get(request.path), pauses) for request in held_page],
+            held=[
+                *(_blocked_view(snapshot, request, entries.get(request.path), pauses) for request in held_page),
+                *(_unanswered_view(entry) for entry in unanswered[:limit] if held_after + limit >= len(held)),
+            ],
             running=[_running_view(entry, states.get(entry.attempt or "")) for entry in running_entries],
             next=after + limit if after + limit < len(waiting) else None,
             next_held=held_after + limit if held_after + limit < len(held) else None,
@@ -140,6 +144,12 @@ def _blocked_view(
     identity = {name: value for name, value in _identity_fields(public).items() if name != "precision"}
     view = serializers.blocker_view(public, blocker, pauses)
     return models.BlockedRequestView(**dict(view), **identity, tier=request.tier)
+
+
+def _unanswered_view(entry: IndexEntry) -> models.BlockedRequestView:
+    public = None if entry.is_private else entry
+    identity = {name: value for name, value in _identity_fields(public).items() if name != "precision"}
+    return models.BlockedRequestView(**dict(models.WAITS_FOR_HUB), **identity, tier=entry.tier)
 
 
 def _running_view(entry: IndexEntry, state: AttemptState | None) -> models.RunningRequestView:

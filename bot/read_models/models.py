@@ -86,7 +86,7 @@ class QueuePositionView(ApiModel):
 
 
 class QueueBlockerView(ApiModel):
-    """The hold, pause or budget that blocks a request."""
+    """The hold, pause or budget that blocks a request, or the Hub, which does not answer about its model."""
 
     kind: BlockerKind
     what: str = Field(default="", description="what is paused, or whose budget is used up")
@@ -107,6 +107,14 @@ class QueueBlockerView(ApiModel):
     def words(self) -> str:
         """Kind, target and reason on one line, for a terminal and for lists in threads."""
         return ": ".join(filter(None, (f"{self.kind} {self.what}".strip(), self.reason)))
+
+
+WAITS_FOR_HUB = QueueBlockerView(
+    kind="hub",
+    reason="For at least ten minutes the Hub has answered every question about this model with an error, although it "
+    "answers others. So the model is not checked yet; that says nothing about the model. Steward tries again at least "
+    "every ten minutes, and goes on once the Hub answers.",
+)
 
 
 PHASES: Mapping[str, str] = {

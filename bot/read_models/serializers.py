@@ -47,11 +47,12 @@ def request(
         state = context.attempts.read(entry.attempt)
     outlook = take_snapshot(context).outlook(entry.path) if entry.state in ("waiting", "queued") else None
     blocker = outlook.held if outlook is not None else None
+    held = blocker_view(entry, blocker, context.pauses.all()) if blocker is not None else None
     return models.RequestView(
         **dict(summary(context, entry, public=public)),
         attempt=entry.number if entry.attempt is not None else 0,
         place=place(outlook) if outlook is not None and outlook.position is not None else None,
-        held=blocker_view(entry, blocker, context.pauses.all()) if blocker is not None else None,
+        held=models.WAITS_FOR_HUB if entry.waits_for_hub(context.now()) else held,
         progress=progress(state) if entry.state == "running" else None,
     )
 

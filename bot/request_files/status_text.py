@@ -14,7 +14,7 @@ from leaderboard.holds import Hold
 from leaderboard.past import Reopening
 from leaderboard.requests import Problem
 
-State = Literal["refused", "waiting", "running", "finished", "failed", "again", "cancelled"]
+State = Literal["refused", "unanswered", "waiting", "running", "finished", "failed", "again", "cancelled"]
 
 BAR_BLOCKS = 20
 TITLE_LIMIT = 200

@@ -50,6 +50,8 @@ DEFAULT_WEIGHTS = "Original"
 """The type of weights that titles omit."""
 MIN_SHARE_FOR_PROGRESS, MIN_SHARE_FOR_STATES = 0.5, 0.2
 """Shares of the bot's own daily deliveries below which progress, and intermediate states, are not shown."""
+TOLD = (*FINAL, "unanswered")
+"""States that open a thread also on boards that want threads about failures only."""
 OVER: tuple[State, ...] = ("finished", "cancelled")
 """States in which the thread is closed: nothing is left to do. A failed or refused request waits for a person."""
 MIN_SHARE_FOR_CLOSING = 0.2
@@ -175,7 +177,7 @@ def _create(context: BoardContext, entry: IndexEntry, marker: Marker, view: Stat
         if comment is None:
             raise _NotWrittenNow
         return _update_at(context, entry, marker, view, (origin.pull, comment))
-    if context.board.threads == "failures" and view.state not in FINAL:
+    if context.board.threads == "failures" and view.state not in TOLD:
         return entry
     _check(context, view)
     title = thread_title(

@@ -13,6 +13,7 @@ from bot.ledger.edits import EditBase, FieldEdit
 from bot.model_facts.board_facts import with_model_facts
 from bot.model_facts.checking import gather_submission
 from bot.queue.dispatching import QUEUE, job_for
+from bot.read_models.models import WAITS_FOR_HUB
 from bot.request_files import queue_places
 from bot.request_files.attempt_numbers import numbers_before
 from bot.request_files.earlier_results import show_earlier
@@ -21,6 +22,7 @@ from bot.request_files.gather import RequestFacts
 from bot.request_files.status_thread import update_status
 from bot.request_files.status_views import view_of, view_of_unreadable
 from bot.requests.first_look import waits
+from hub.errors import Transient
 from hub.records import File
 from leaderboard import transitions
 from leaderboard.admission.rules import judge, refusal
@@ -28,9 +30,9 @@ from leaderboard.dialects import foreign_dialect
 from leaderboard.jsontext import object_in
 from leaderboard.lifecycle import current_attempt_id, find_current_attempt, submission_digest
 from leaderboard.privacy import access_on_hub
-from leaderboard.requests import Problem
+from leaderboard.requests import Problem, Request
 from leaderboard.times import corrected_time
-from redis_state.board.entry import IndexEntry
+from redis_state.board.entry import EntryState, IndexEntry
 from redis_state.board.request_snapshot import snapshot_of_unreadable
 from redis_state.dirty import SyncPriority
 
@@ -42,11 +44,15 @@ def admit(context: BoardContext, gathered: RequestFacts) -> None:
     request, entry = gathered.request, gathered.entry
     origin = context.index.origin(entry.path)
     submitter = origin.submitter(request.file.sender)
-    submission = gather_submission(context, request, submitter, revision=gathered.current.revision or "")
+    try:
+        submission = gather_submission(context, request, submitter, revision=gathered.current.revision or "")
+    except Transient:
+        _wait_for_hub(context, request)
+        raise
     facts, verdict = submission.model, judge(submission)
     snapshot = entry.standing.with_access(access_on_hub(request, facts))
     entry = with_model_facts(entry, facts, request.path.weight_type).changed(
-        standing=snapshot, submitter=submitter, submitter_id=origin.submitter_id
+        standing=snapshot, submitter=submitter, submitter_id=origin.submitter_id, unanswered=0.0
     )
     gathered = replace(gathered, entry=entry)
     if not verdict.accepted:
@@ -72,6 +78,20 @@ def admit(context: BoardContext, gathered: RequestFacts) -> None:
     context.mark(QUEUE, SyncPriority.PERSON)
     show_earlier(context, replace(gathered, entry=entry))
     queue_places.tell_place(context, entry, request)
+
+
+def _wait_for_hub(context: BoardContext, request: Request) -> None:
+    """Note that the Hub does not answer about the model; after a while, report that in the request's thread, once.
+
+    Where the Hub answers no calls at all, the report fails too, and comes when it answers calls about other repos.
+    """
+    entry = context.index.get(str(request.path))
+    state: EntryState = "new" if entry.state == "settled" else entry.state
+    entry = entry.changed(state=state, unanswered=entry.unanswered or context.now())
+    context.index.put(entry)
+    if entry.waits_for_hub(context.now()):
+        view = replace(view_of(context, entry, request, "unanswered"), held=WAITS_FOR_HUB)
+        context.index.put(update_status(context, entry, view, named=request.file.steward.thread))
 
 
 def _is_being_dated(context: BoardContext, gathered: RequestFacts) -> bool:

@@ -38,10 +38,10 @@ CODES: dict[str, Code] = {code: code for code in get_args(Code)}
 """Outcome of a submission → code of the response."""
 
 
-def arguments_of(body: SubmissionBody) -> Arguments | BadArguments:
-    """The arguments of `/submit` in the body of a request, or why they are invalid."""
+def arguments_of(body: SubmissionBody, endpoint: str = "") -> Arguments | BadArguments:
+    """The arguments of `/submit` in the body of a request, or why they are invalid. `endpoint` is that of the Hub."""
     words = tuple(Word(value, key=name, quoted=True) for name, value in body.arguments().items())
-    return bind(SUBMIT, Command(SUBMIT.name, words, ""))
+    return bind(SUBMIT, Command(SUBMIT.name, words, ""), endpoint)
 
 
 def carry_out(context: BoardContext, submission: ApiSubmission) -> SubmissionResponse:

@@ -27,7 +27,7 @@ from bot.request_files.followers import call_followers
 from bot.request_files.gather import RequestFacts, gather, note_used_number
 from bot.requests.admission import admit, refuse_unreadable
 from bot.requests.first_look import skip_if_old, skip_if_old_and_large, with_file_fields
-from bot.results.scoreboard import mark_missing_scores
+from bot.results.scoreboard import mark_missing_scores, mark_replaced_scores
 from hub.errors import TooLarge
 from hub.records import File
 from leaderboard.lifecycle import (
@@ -83,6 +83,7 @@ def sync_request(context: BoardContext, path: str) -> float | None:
     again = _act(context, gathered, step)
     if gathered.entry.standing != before.standing and request.status in _WITH_SCORES:
         context.mark_model_page(request.path.model)
+        mark_replaced_scores(context, before, gathered.entry)
     context.index.judged(path, entry.file_oid, entry.standing)
     if isinstance(step, NothingToDo | LeaveForeign):
         call_followers(context, path)  # their syncs read the end from the index, so this comes after it
@@ -200,7 +201,7 @@ def _settle(context: BoardContext, gathered: RequestFacts, step: Step) -> None:
     context.measures.close(entry.path)
     state: EntryState = "foreign" if isinstance(step, LeaveForeign) else "settled"
     if entry.state != state:
-        entry = entry.changed(state=state, job=None)
+        entry = entry.changed(state=state, job=None, unanswered=0.0)
         context.index.put(entry)
         context.mark(QUEUE, SyncPriority.PERSON)
         mark_missing_scores(context, [entry])

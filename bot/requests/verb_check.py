@@ -81,7 +81,8 @@ def check_model(
     guesses = _guesses(context, request, facts, options) if guess else ()
     if guesses:
         request, facts = _as_guessed(context, request, facts, options, guesses)
-    submission = Submission(request, facts, context.board, gather_board_facts(context, request, facts, submitter))
+    board_facts = gather_board_facts(context, request, facts, submitter, is_check=True)
+    submission = Submission(request, facts, context.board, board_facts)
     if public:
         submission = without_private_models(context, submission)
     verdict, access = judge(submission), access_on_hub(request, submission.model)

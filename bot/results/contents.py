@@ -147,16 +147,16 @@ def read_current_table(context: BoardContext, repo: Repo, oid: str, shape: tuple
     return memory.table
 
 
-def table_licences(context: BoardContext) -> dict[str, str]:
-    """Model → its licence in the table; empty if the board has no table. Two calls at most."""
+def table_facts(context: BoardContext) -> dict[str, HubModelInfo]:
+    """Model → its facts in the board's table, from a row with a licence if there is one. Two calls at most."""
     repo = context.contents
     if repo is None:
         return {}
     if not can_write():
         raise CannotWrite(MISSING)
     there = read_current_table(context, repo, _file_ids(context, repo).get(FILE, ""), columns(context.suite))
-    known = ((key_of(row)[0], model_info_from_row(row).licence) for row in there.rows)
-    return {model: licence for model, licence in known if licence}
+    known = [(key_of(row)[0], model_info_from_row(row)) for row in there.rows]
+    return dict(sorted(known, key=lambda fact: bool(fact[1].licence)))
 
 
 # --- reading the repos

@@ -1,9 +1,10 @@
-"""Fill in scores and licences of finished requests that Redis lacks: after a loss, or from before the adoption.
+"""Fill in scores, licences and sizes of finished requests that Redis lacks: after a loss, or from before the adoption.
 
 Scores come from the results repo, by the rules of the aggregated table. A publication stores its own scores, so this
 sync has work only where finished requests lack scores that it has not searched yet, or where other people changed the
 results repo. Its key is marked once all requests are indexed, so that the table is complete soon after Redis was lost.
 A missing licence comes from the board's table, else from the Hub: one call for each model, MAX_MODELS models a sync.
+The same answers have the model's size, which older request files do not name.
 
     scores    nothing to do: five round trips to Redis                           0 calls
               scores to fill in: fetch two repos and read what changed      4 to 8 calls
@@ -21,9 +22,18 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 import structlog
 
 from bot.core.context import BoardContext
-from bot.results.contents import MAX_MODELS, PASS_SECONDS, gather, look_at_model, table_licences
+from bot.results.contents import (
+    MAX_MODELS,
+    PASS_SECONDS,
+    gather,
+    look_at_model,
+    table_facts,
+    table_settings,
+)
 from bot.results.scores import scores_of_evaluation
-from leaderboard.contents import HubModelInfo
+from leaderboard.admission.sizes import BILLION
+from leaderboard.columns import columns
+from leaderboard.contents import HubModelInfo, compile_rows, split_rows
 from leaderboard.evaluations import BoardSources, Evaluation, evaluations
 from leaderboard.requests import RequestPath, Status, parse_path
 from redis_state.board.entry import IndexEntry
@@ -83,7 +93,26 @@ def fill(context: BoardContext) -> None:
     changes = list(_changes(context, noted, sources))
     for start in range(0, len(changes), CHUNK):
         context.index.tell(context.scores.mend(changes[start : start + CHUNK]))
+    if context.contents is None:
+        _write_rows(context, sources)
     log.info("scores filled up", results=len(sources.measured), changed=len(changes))
+
+
+def _write_rows(context: BoardContext, sources: BoardSources) -> None:
+    """Write the rows of a board without a table from its own files, among them those of earlier commits. What only the
+    Hub knows (likes, merges by tags, dates of models) stays unknown: such a board does not ask for it."""
+    rows = compile_rows((), sources, {}, table_settings(context))
+    newest, others = split_rows(rows, evaluations(sources), columns(context.suite))
+    for row in (*newest.values(), *others.values()):
+        row["Hub ❤️"] = None
+    context.table_rows.write(newest, others, context.index.tell)
+
+
+def mark_replaced_scores(context: BoardContext, before: IndexEntry, entry: IndexEntry) -> None:
+    """On a board without a table, have the row of an earlier commit written once newer results took its place."""
+    earlier = before.standing.results or (before.kept.results if before.kept is not None else "")
+    if context.contents is None and earlier and entry.standing.results not in ("", earlier):
+        context.mark(SCORES_CHANGED, SyncPriority.BACKGROUND)
 
 
 def _changes(
@@ -123,20 +152,35 @@ def _find_licences(context: BoardContext, finished: list[str]) -> float | None:
     models = _by_model(finished, context.licences.models())
     if not models:
         return None
-    listed, licences, calls = table_licences(context), dict[str, str](), 0
+    listed, licences, calls = table_facts(context), dict[str, str](), 0
     try:
         for model, entries in _entries(context, models):
-            licence = _known_licence(entries) or listed.get(model, "")
+            info = listed.get(model, HubModelInfo())
+            licence = _known_licence(entries) or info.licence or ""
             if not licence and _needs_call(entries):
                 if calls == MAX_MODELS:
                     return context.now() + PASS_SECONDS
                 calls += 1
-                licence = look_at_model(context, model, HubModelInfo()).licence or ""
+                info = look_at_model(context, model, info)
+                licence = info.licence or ""
             licences[model] = licence
+            _fill_sizes(context, entries, round((info.parameters or 0) * BILLION))
     finally:
         context.licences.put(licences)
         context.index.tell(path for model, licence in licences.items() if licence for path in models[model])
     return None
+
+
+def _fill_sizes(context: BoardContext, entries: Iterable[IndexEntry], size: int) -> None:
+    """Store the number of the model's parameters, if it is known, in entries that have none and are not private.
+
+    Only where the repo's tensors are those that were evaluated: not for adapters and packed weights.
+    """
+    for entry in entries if size else ():
+        path = parse_path(entry.path)
+        is_whole = isinstance(path, RequestPath) and path.weight_type == "Original" and path.precision != "GPTQ"
+        if is_whole and entry.parameters is None and not entry.is_private:
+            context.index.change(entry.path, lambda now: now.changed(parameters=now.parameters or size))
 
 
 def _by_model(paths: Iterable[str], known: Container[str]) -> dict[str, list[str]]:

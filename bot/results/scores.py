@@ -39,6 +39,7 @@ def scores_of_evaluation(
         category=read_category(request.file.model_type),
         average=scores.average,
         benchmarks=scores.by_name,
+        raw={benchmark.name: benchmark.raw for benchmark in scores.benchmarks},
         errors=dict(errors.benchmarks),
         average_error=errors.average,
         influence=errors.influence,

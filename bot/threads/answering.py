@@ -195,7 +195,7 @@ def _call(
         return refusal("unknown", verb=f"/{command.verb}", nearest=f"/{nearest.name}")
     if source.place not in verb.where:
         return refusal("wrong-place", verb=f"/{verb.name}", where=" or ".join(sorted(verb.where)))
-    arguments = bind(verb, command)
+    arguments = bind(verb, command, context.hub.endpoint)
     if isinstance(arguments, BadArguments):
         return _misused(verb, arguments)
     target = find_target(context, verb, arguments, source.repo, source.thread)

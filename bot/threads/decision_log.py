@@ -4,17 +4,19 @@
     decisions/2026/11/all.jsonl                all decisions of the month, one per line
 
 After Redis was lost this sync is due at once, and restores the list of decisions from these files: one call per
-thousand files listed, one for the month's file, and one for each decision that the month's file does not hold yet.
+thousand files listed, one for the month's file, and one for each decision that the month's file does not hold yet. It
+also reads the files of EARLIER_MONTHS, once, for the renames in them: former names lead to the present ones again.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 
 import structlog
 
+from bot.changes.verb_rename import RENAME
 from bot.core.context import BoardContext
 from bot.core.decision_records import FOLDER, decision_repo
 from bot.ledger.edits import PutFile
@@ -25,6 +27,9 @@ from redis_state.board.decisions import CommandDecision, parse
 log = structlog.get_logger()
 
 DECISIONS, COMPILED = "decisions", "all.jsonl"
+RENAMES = "renames"
+"""Field of the times of passes: when renames were read from the files of earlier months."""
+EARLIER_MONTHS = 24
 MAX_MONTH_BYTES, MAX_DECISION_BYTES, MAX_FILES_READ = 8_000_000, 100_000, 300
 
 
@@ -36,7 +41,33 @@ def sync_decisions(context: BoardContext) -> float | None:
         _sync_month(context, context.logs, month)
         if context.board.admission.private_models and not context.is_logs_repo_private():
             _sync_month(context, context.private_logs, month)
+    if not context.redis.hexists(context.keys.rounds, RENAMES):
+        _restore_former_names(context, today)
+        context.redis.hset(context.keys.rounds, RENAMES, context.now())
     return None
+
+
+def _restore_former_names(context: BoardContext, today: datetime) -> None:
+    """Read the renames of earlier months, the newest first: one call, and one for each month with decisions."""
+    start = today.year * 12 + today.month - 1
+    months = [f"{number // 12}/{number % 12 + 1:02}" for number in range(start - 1, start - 1 - EARLIER_MONTHS, -1)]
+    paths = [f"{FOLDER}/{month}/{COMPILED}" for month in months]
+    try:
+        files = context.hub.paths_info(context.logs, paths)
+    except NotFound:
+        return  # there is no logs repo yet
+    for path in paths:
+        if path in files:
+            _note_former_names(context, _decisions_in(_read(context, context.logs, files[path], MAX_MONTH_BYTES)))
+
+
+def _note_former_names(context: BoardContext, decisions: Mapping[str, CommandDecision]) -> None:
+    """Note the former names in `decisions` that Redis does not have. One that was not approved still has requests, so
+    its page does not lead elsewhere."""
+    for decision in sorted(decisions.values(), key=lambda decision: decision.at, reverse=True):
+        old, new = decision.arguments.get("model", ""), decision.arguments.get("new", "")
+        if decision.verb == RENAME.name and decision.allowed and old and new and not context.index.renamed(old):
+            context.index.put_renamed(old, new)
 
 
 def _sync_month(context: BoardContext, repo: Repo, month: str) -> None:
@@ -46,7 +77,7 @@ def _sync_month(context: BoardContext, repo: Repo, month: str) -> None:
         listed = []
     compiled = next((entry for entry in listed if entry.path == f"{FOLDER}/{month}/{COMPILED}"), None)
     written = _read(context, repo, compiled, MAX_MONTH_BYTES) if compiled is not None else ""
-    decisions = {decision.id: decision for line in written.splitlines() if (decision := parse(line)) is not None}
+    decisions = _decisions_in(written)
     context.decisions.put(*decisions.values())
     missing = [entry for entry in listed if entry != compiled and _id(entry) not in decisions]
     in_redis = context.decisions.known(map(_id, missing))
@@ -54,7 +85,12 @@ def _sync_month(context: BoardContext, repo: Repo, month: str) -> None:
     start = datetime.strptime(month, "%Y/%m").replace(tzinfo=UTC)
     end = (start + timedelta(days=32)).replace(day=1)
     decisions |= {decision.id: decision for decision in context.decisions.between(start.timestamp(), end.timestamp())}
+    _note_former_names(context, decisions)
     _write(context, repo, month, written, (one for one in decisions.values() if decision_repo(context, one) == repo))
+
+
+def _decisions_in(written: str) -> dict[str, CommandDecision]:
+    return {decision.id: decision for line in written.splitlines() if (decision := parse(line)) is not None}
 
 
 def _id(entry: FileEntry) -> str:

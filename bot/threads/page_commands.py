@@ -20,7 +20,8 @@ from bot.core.commands.registry import Registry
 from bot.core.context import BoardContext, thread_key
 from bot.core.render import printable
 from bot.flags.flag_thread import thread_at
-from bot.flags.verb_flag import FLAG
+from bot.flags.verb_flag import APPEAL, FLAG
+from bot.model_pages.verb_publish_scores import PUBLISH_SCORES, UNPUBLISH_SCORES
 from bot.request_files.status_text import TITLE_LIMIT
 from bot.threads.answering import run_command
 from bot.threads.replies import CommentCommands
@@ -38,12 +39,13 @@ ABOUT_FLAGS = ("flag", "unflag")
 PROPOSED = ("remove", "restore")
 """Verbs that write a plan into a thread of its own."""
 ABOUT_THREADS = ("approve", "reject", "dismiss")
+ABOUT_PAGES = (PUBLISH_SCORES.name, UNPUBLISH_SCORES.name)
 BUTTONS = Registry(
     tuple(
         # Other people report a model in a thread, where maintainers can answer them.
         replace(verb, who=MAINTAINERS, apart=frozenset()) if verb is FLAG else verb
-        for verb in REGISTRY.verbs
-        if verb.name in (*ABOUT_REQUESTS, *ABOUT_FLAGS, *PROPOSED, *ABOUT_THREADS)
+        for verb in (*REGISTRY.verbs, APPEAL)
+        if verb.name in (*ABOUT_REQUESTS, *ABOUT_FLAGS, *PROPOSED, *ABOUT_THREADS, *ABOUT_PAGES, APPEAL.name)
     )
 )
 """The verbs that have a button."""

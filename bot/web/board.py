@@ -19,6 +19,7 @@ from bot.web.lineage import LineageReader
 from bot.web.request_row import RequestRow, category_of
 from bot.web.rows import RequestRows
 from bot.web.table import RequestTable
+from leaderboard.flags import CATEGORIES
 from leaderboard.search import MisreadTerm, Query
 from redis_state.board.entry import IndexEntry
 from redis_state.clock import iso
@@ -70,9 +71,9 @@ class EvaluationScoresView(ApiModel):
 class BoardReader:
     """The readers of one board, which its pages share between threads."""
 
-    def __init__(self, context: BoardContext, *, waits_for_ranks: bool = False) -> None:
+    def __init__(self, context: BoardContext) -> None:
         self.context = context
-        self.table = RequestTable(context, waits_for_ranks=waits_for_ranks)
+        self.table = RequestTable(context)
         self.pages = QueueReader(context)
         self.columns = [benchmark.name for benchmark in context.suite.benchmarks]
         self.times = TimingReader(context)
@@ -92,6 +93,12 @@ class BoardReader:
             if not model or self.public_entries(model):
                 return model
         return ""
+
+    def button_values(self) -> dict[str, object]:
+        """What the buttons of a page need to know of the board. Without a repo for flags no model is flagged."""
+        board = self.context.board
+        categories = [(one.name, one.words) for one in CATEGORIES.values()] if self.context.flags_repo else []
+        return {"flag_categories": categories, "has_model_pages": bool(board.model_pages)}
 
     def scores_of(self, entry: IndexEntry) -> EvaluationScoresView | None:
         """The scores of a request; None if it was not evaluated."""

@@ -11,11 +11,14 @@ from bot.read_models.models import ErrorResponse
 from bot.web.answers import CannotAnswer
 from bot.web.asking import SyncAsker
 from bot.web.incoming import client_name, over_limit
+from leaderboard.requests import is_model
 from redis_state.board.messages import CheckQuestion, DetailsQuestion, NameAnswer, NameQuestion
 
 ALL = "all"
 MIN_CHARACTERS, MAX_CHARACTERS = 3, 100
 """Of a name that is completed."""
+MAX_NAME = 200
+"""Characters of the name of a model."""
 NAMES_PER_CLIENT, NAMES_PER_MINUTE = 30, 60
 """New names per minute that a sync looks up."""
 DETAILS_PER_CLIENT, DETAILS_PER_MINUTE = 20, 40
@@ -58,6 +61,14 @@ class ModelNames:
             return []
         answer = await self._asker.ask(NameQuestion(words=words), lambda is_new: self._refuse(client, is_new))
         return answer.names if answer is not None else []
+
+    async def exists(self, model: str, client: str) -> bool | None:
+        """Whether the Hub has a public model of this name; None if there is no answer yet. Raises CannotAnswer."""
+        if len(model) > MAX_NAME or "/" not in model or not is_model(model):
+            return False
+        question = NameQuestion(words=model, exact=True)
+        answer = await self._asker.ask(question, lambda is_new: self._refuse(client, is_new))
+        return bool(answer.names) if answer is not None else None
 
     def _refuse(self, client: str, is_new: bool) -> None:
         if is_new:

@@ -1,12 +1,24 @@
-"""Any view of the leaderboard as a CSV or parquet file: the same address, filters and order as the page."""
+"""Any view of the leaderboard as a CSV or parquet file: the same address, filters and order as the page.
+
+A file of more than LARGE rows costs seconds of processor time. So one client may have MAX_PER_MINUTE of them written in
+a minute, AT_ONCE are written at a time, MAX_OPEN are sent at a time, and writing rests as long as it works, so that
+pages are answered meanwhile. The file of the whole table is kept until the table changes, and for KEPT_SECONDS in any
+case; while another one is written, the earlier one is sent.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+import os
+import tempfile
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import IO, Any, Literal
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response, StreamingResponse
@@ -15,8 +27,11 @@ from bot.core.mirrors.contents_table import can_write
 from bot.read_models.models import ErrorResponse
 from bot.web.answers import FRESH, CannotAnswer
 from bot.web.board import BoardReader
-from bot.web.leaderboard_view import LeaderboardRowView, selected_rows
+from bot.web.incoming import client_name, client_of, over_limit
+from bot.web.leaderboard_rows import LeaderboardRows, Selected, Selection
+from bot.web.leaderboard_view import LeaderboardRowView, row_view
 from bot.web.pages.leaderboard import query_of_page
+from leaderboard.search import parse
 
 FIELDS = (
     "rank",
@@ -59,19 +74,27 @@ _TEXTS = (
 )
 _FLAGS = ("chat_template", "merged", "moe", "official", "flagged", "available")
 _WHOLE = ("rank", "likes", "generation")
-BATCH_ROWS = 2_000
+LARGE, MAX_PER_MINUTE, AT_ONCE, MAX_OPEN = 2_000, 6, 2, 8
+KEPT_SECONDS, RETRY_SECONDS = 60.0, 15
+BATCH_ROWS, GROUP_ROWS = 50, 10_000
+"""Rows between two rests, about a millisecond's work; and of one row group of a parquet file."""
+CHUNK_BYTES = 256 * 1024
+TYPES = {"csv": "text/csv; charset=utf-8", "parquet": "application/vnd.apache.parquet"}
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """Beginnings of texts that a spreadsheet would run as a formula."""
 
 
+Kind = Literal["csv", "parquet"]
+Batches = Iterable[list[dict[str, Any]]]
+
+
 def export_routes(board: BoardReader) -> APIRouter:
     """The routes of both files."""
-    routes = APIRouter(include_in_schema=False)
+    routes, files = APIRouter(include_in_schema=False), ExportFiles(board)
 
     @routes.get("/leaderboard.csv")
     def csv_file(request: Request) -> Response:
-        headers = {**FRESH, "content-disposition": 'attachment; filename="leaderboard.csv"'}
-        return StreamingResponse(_lines(request, board), media_type="text/csv; charset=utf-8", headers=headers)
+        return _response("csv", files.file(request, "csv"))
 
     @routes.get("/leaderboard.parquet")
     def parquet_file(request: Request) -> Response:
@@ -80,40 +103,127 @@ def export_routes(board: BoardReader) -> APIRouter:
             raise CannotAnswer(
                 501, ErrorResponse(code="no-parquet", message="This server has no pyarrow.", advice=advice)
             )
-        headers = {**FRESH, "content-disposition": 'attachment; filename="leaderboard.parquet"'}
-        return Response(_parquet(request, board), media_type="application/vnd.apache.parquet", headers=headers)
+        return _response("parquet", files.file(request, "parquet"))
 
     return routes
 
 
-def _rows(request: Request, board: BoardReader) -> Iterator[dict[str, Any]]:
-    for row in selected_rows(board, query_of_page(request, board)):
-        yield _fields(row, board.columns)
+def _response(kind: Kind, file: IO[bytes]) -> Response:
+    size = os.fstat(file.fileno()).st_size
+    disposition = f'attachment; filename="leaderboard.{kind}"'
+    headers = {**FRESH, "content-disposition": disposition, "content-length": str(size)}
+    return StreamingResponse(_chunks(file, size), media_type=TYPES[kind], headers=headers)
 
 
-def _fields(row: LeaderboardRowView, benchmarks: list[str]) -> dict[str, Any]:
-    scores = {name: row.scores.get(name) for name in benchmarks}
-    errors = {f"{name}_error": row.errors.get(name) for name in benchmarks}
-    own = {name: getattr(row, name) for name in FIELDS if name != "average_error"}
-    ordered = {name: own.get(name) if name != "average_error" else row.errors.get("average") for name in FIELDS[:4]}
-    return {**ordered, **scores, **errors, **own}
+def _chunks(file: IO[bytes], size: int) -> Iterator[bytes]:
+    """The content of a file that several clients may read at the same time."""
+    for start in range(0, size, CHUNK_BYTES):
+        yield os.pread(file.fileno(), CHUNK_BYTES, start)
 
 
-def _lines(request: Request, board: BoardReader) -> Iterator[str]:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, _names(board))
-    writer.writeheader()
-    for at, row in enumerate(_rows(request, board)):
-        writer.writerow({name: _plain(value) for name, value in row.items()})
-        if at % 500 == 0:
-            yield text.getvalue()
-            text.seek(0)
-            text.truncate()
-    yield text.getvalue()
+@dataclass(frozen=True)
+class KeptFile:
+    """The file of the whole table `rows`, written at `time`."""
+
+    file: IO[bytes]
+    rows: weakref.ref[LeaderboardRows]
+    time: float
 
 
-def _names(board: BoardReader) -> list[str]:
-    return [*FIELDS[:4], *board.columns, *(f"{name}_error" for name in board.columns), *FIELDS[4:]]
+class ExportFiles:
+    """Writes the files, within the bounds of this module. Safe to share between threads."""
+
+    def __init__(self, board: BoardReader) -> None:
+        self._board = board
+        self._whole: dict[Kind, KeptFile] = {}
+        self._slots = threading.BoundedSemaphore(AT_ONCE)
+        self._writing: set[Kind] = set()
+        """The kinds of which the file of the whole table is being written."""
+        self._open: weakref.WeakSet[IO[bytes]] = weakref.WeakSet()
+        """The large files that are being written or sent, or are kept."""
+
+    def file(self, request: Request, kind: Kind) -> IO[bytes]:
+        """A file of the view that `request` names. Raises CannotAnswer."""
+        query, rows = query_of_page(request, self._board), self._board.table.leaderboard()
+        selected = rows.select(query.selection(self._board), parse(query.q))
+        if len(selected.order) <= LARGE:
+            return _written(kind, self._board.columns, _batches(rows, selected, rest=False))
+        is_whole, kept = selected.selection == Selection(), self._whole.get(kind)
+        if is_whole and kept is not None and (kept.rows() is rows or time.monotonic() - kept.time < KEPT_SECONDS):
+            return kept.file
+        if is_whole and kept is not None and kind in self._writing:
+            return kept.file
+        self._limit(client_of(request))
+        return self._write(kind, rows, selected, is_whole=is_whole)
+
+    def _limit(self, client: str) -> None:
+        counter = f"export {client_name(client)}"
+        if wait := over_limit(self._board.context, counter, limit=MAX_PER_MINUTE):
+            message = f"One client may have {MAX_PER_MINUTE} large files written in a minute."
+            problem = ErrorResponse(code="too-many", message=message, advice="Wait, or take the file of all rows.")
+            raise CannotAnswer(429, problem, {"retry-after": str(wait)})
+
+    def _write(self, kind: Kind, rows: LeaderboardRows, selected: Selected, *, is_whole: bool) -> IO[bytes]:
+        if len(self._open) >= MAX_OPEN or (is_whole and kind in self._writing) or not self._slots.acquire(False):
+            problem = ErrorResponse(
+                code="busy", message="Other large files are being written.", advice="Try again in a moment."
+            )
+            raise CannotAnswer(503, problem, {"retry-after": str(RETRY_SECONDS)})
+        try:
+            if is_whole:
+                self._writing.add(kind)
+            file = _written(kind, self._board.columns, _batches(rows, selected, rest=True), keep=self._open.add)
+            if is_whole:
+                self._whole[kind] = KeptFile(file, weakref.ref(rows), time.monotonic())
+            return file
+        finally:
+            if is_whole:
+                self._writing.discard(kind)
+            self._slots.release()
+
+
+def _batches(rows: LeaderboardRows, selected: Selected, *, rest: bool) -> Iterator[list[dict[str, Any]]]:
+    """The selected rows in batches; with `rest`, after each a pause as long as the work on it, that of writing too."""
+    numbers = iter(selected.order.tolist())
+    while batch := list(islice(numbers, BATCH_ROWS)):
+        began = time.perf_counter()
+        yield [_fields(row_view(rows, selected, at, None), rows.benchmarks) for at in batch]
+        if rest:  # the caller has written the batch
+            time.sleep(time.perf_counter() - began)
+
+
+def _written(
+    kind: Kind, benchmarks: Sequence[str], batches: Batches, *, keep: Callable[[IO[bytes]], None] = lambda _: None
+) -> IO[bytes]:
+    """A temporary file with the rows of `batches`, which the system deletes once it is closed."""
+    file = tempfile.TemporaryFile(prefix="steward-export-")  # noqa: SIM115  it is sent after this function ends
+    keep(file)
+    names = _names(benchmarks)
+    if kind == "csv":
+        _write_csv(file, names, batches)
+    else:
+        _write_parquet(file, names, batches)
+    file.flush()
+    return file
+
+
+def _names(benchmarks: Sequence[str]) -> list[str]:
+    return [*FIELDS[:4], *benchmarks, *(f"{name}_error" for name in benchmarks), *FIELDS[4:]]
+
+
+def _fields(row: LeaderboardRowView, benchmarks: Sequence[str]) -> dict[str, Any]:
+    fields = {name: getattr(row, name) for name in FIELDS if name != "average_error"}
+    fields |= {name: row.scores.get(name) for name in benchmarks}
+    return fields | {f"{name}_error": row.errors.get(name) for name in ("average", *benchmarks)}
+
+
+def _write_csv(file: IO[bytes], names: Sequence[str], batches: Batches) -> None:
+    text = io.TextIOWrapper(file, "utf-8", errors="replace", newline="")
+    writer = csv.writer(text)
+    writer.writerow(names)
+    for batch in batches:
+        writer.writerows([_plain(row[name]) for name in names] for row in batch)
+    text.detach()
 
 
 def _plain(value: object) -> object:
@@ -121,8 +231,8 @@ def _plain(value: object) -> object:
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
-def _parquet(request: Request, board: BoardReader) -> bytes:
-    """The file; one batch of rows is in memory at a time."""
+def _write_parquet(file: IO[bytes], names: Sequence[str], batches: Batches) -> None:
+    """Write the file; one row group is in memory at a time."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -131,9 +241,8 @@ def _parquet(request: Request, board: BoardReader) -> bytes:
         **dict.fromkeys(_FLAGS, pa.bool_()),
         **dict.fromkeys(_WHOLE, pa.int64()),
     }
-    schema = pa.schema([(name, kinds.get(name, pa.float64())) for name in _names(board)])
-    sink, rows = io.BytesIO(), _rows(request, board)
-    with pq.ParquetWriter(sink, schema, compression="zstd") as writer:
-        while batch := list(islice(rows, BATCH_ROWS)):
-            writer.write_table(pa.Table.from_pylist(batch, schema=schema))
-    return sink.getvalue()
+    schema = pa.schema([(name, kinds.get(name, pa.float64())) for name in names])
+    groups = (pa.RecordBatch.from_pylist(batch, schema=schema) for batch in batches)
+    with pq.ParquetWriter(file, schema, compression="zstd") as writer:
+        while group := list(islice(groups, GROUP_ROWS // BATCH_ROWS)):
+            writer.write_table(pa.Table.from_batches(group, schema).combine_chunks())

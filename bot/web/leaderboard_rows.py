@@ -7,7 +7,7 @@ import threading
 from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import takewhile
 from typing import Any, Literal
@@ -17,17 +17,19 @@ from numpy.typing import NDArray
 
 from bot.web.name_index import NameIndex
 from bot.web.request_row import RequestRow
-from leaderboard.ranks import RankedScore, rank_ranges
+from leaderboard.ranks import RankedScores, vectors_of
 from leaderboard.search import Query, Value, fold
 
 Mask = NDArray[np.bool_]
 Numbers = NDArray[np.float64]
 Order = NDArray[np.int32]
 
-MAX_CACHED = 6
-"""Selections, and orders, that one snapshot caches: a selection takes sixteen bytes a row."""
-MAX_RANKED, MAX_RANKED_AT_ONCE = 8_000, 200
-"""Evaluations up to which ranges of ranks are computed, and up to which that happens before the table is shown."""
+MAX_CACHED = 4
+"""Selections, and orders, that one snapshot caches: a selection takes twenty bytes a row."""
+FIRST_ROWS = 40
+"""Rows of the first page."""
+MAX_PAIRED = 8_000
+"""Evaluations up to which ranges of ranks compare models question by question: a vector takes two kilobytes a row."""
 SIZE_STEPS = (0.0, 0.5, 1.0, 2.0, 3.0, 5.0, 7.0, 10.0, 13.0, 20.0, 35.0, 50.0, 70.0, 100.0, 150.0)
 """Billions of parameters at the ends of the size filter, and of the bars above it; the last bar has no end."""
 
@@ -62,13 +64,16 @@ class Selection:
 @dataclass(frozen=True)
 class Selected:
     """The selected evaluations in order, the rank of every row among them by average (0: not selected), and the number
-    of matches that are left out because they are flagged."""
+    of matches that are left out because they are flagged. `best_first` holds those with a rank."""
 
     selection: Selection
     order: Order
     ranks: Order
     averages: Numbers
     flagged: int
+    best_first: Order
+    ranges: dict[int, tuple[int, int]] = field(default_factory=dict)
+    """The ranges of ranks that were computed so far; see `LeaderboardRows.ranges`."""
 
 
 class Facet:
@@ -117,16 +122,13 @@ class LeaderboardRows:
         self.deleted = self._mask(lambda line: not line.facts.available)
         self.average = self._numbers(lambda line: line.average)
         self._facets: dict[str, Facet] = {}
-        self._columns: dict[str, Numbers] = {}
+        self._columns: dict[str, NDArray[Any]] = {}
         self._selected: OrderedDict[Selection, Selected] = OrderedDict()
         self._names = NameIndex([line.folded for line in lines])
-        self.ranges: Mapping[int, tuple[int, int]] = {}
-        """The range of ranks of evaluations with a standard error, among those that are shown at first."""
         ranks = self.facet("model").ranks
         self._named_order = np.argsort(ranks, kind="stable").astype(np.int32)
         self._unnamed = int(np.count_nonzero(np.isnan(ranks)))
         self._orders: dict[object, Order] = {}
-        self._ranked: list[RankedScore] = []
         self._lock = threading.Lock()
 
     def _mask(self, test: Callable[[RequestRow], bool]) -> Mask:
@@ -145,9 +147,18 @@ class LeaderboardRows:
 
     def numbers(self, key: str, *, raw: bool = False) -> Numbers:
         """A column of numbers, or the scores of a benchmark; NaN where a row has none."""
+        read = _NUMBERS.get(key) or (_raw_score(key) if raw else _score(key))
         name = f"{key}\0raw" if raw else key
         if name not in self._columns:
-            self._columns[name] = self._numbers(_NUMBERS.get(key) or (_raw_score(key) if raw else _score(key)))
+            self._columns[name] = self._numbers(read)
+        return self._columns[name]
+
+    def _errors(self, key: str) -> NDArray[Any]:
+        """The standard errors of a benchmark, or of the `average`."""
+        name = f"{key}\0error"
+        if name not in self._columns:
+            errors = self._numbers(lambda line: line.errors.get(key))
+            self._columns[name] = errors.astype(np.float32)
         return self._columns[name]
 
     def prepare(self) -> None:
@@ -156,7 +167,8 @@ class LeaderboardRows:
             self.facet(key)
         for key in ("parameters", *self.benchmarks):
             self.numbers(key)
-        self.select(Selection())
+        shown = self.select(Selection())
+        self.ranges(shown, shown.order[:FIRST_ROWS].tolist())
 
     @cached_property
     def _by_id(self) -> dict[str, int]:
@@ -195,7 +207,8 @@ class LeaderboardRows:
             mask = np.zeros_like(mask)
             mask[best_first] = True
         order = self._sorted(selection, averages)
-        return Selected(selection, order[mask[order]], ranks_of(averages, best_first), averages, hidden)
+        ranks = ranks_of(averages, best_first)
+        return Selected(selection, order[mask[order]], ranks, averages, hidden, best_first[ranks[best_first] > 0])
 
     def _averages(self, selection: Selection) -> Numbers:
         wanted = [name for name in self.benchmarks if name in selection.benchmarks]
@@ -294,28 +307,52 @@ class LeaderboardRows:
         order = np.argsort(-counts, kind="stable")
         return [value for at in order if (value := facet.values[at]) and text in fold(value)][:limit]
 
-    def rank(self, before: LeaderboardRows | None = None) -> None:
-        """Compute the ranges of ranks; taken from the snapshot `before` if nothing changed that they depend on."""
-        order = self.select(Selection()).order.tolist()
-        if len(order) > MAX_RANKED:
-            return
-        self._ranked = [self.lines[at].ranked for at in order]
-        if all(score.error is None for score in self._ranked):
-            return
-        if before is not None and before._ranked == self._ranked:
-            places = [before.ranges.get(at) for at in before.select(Selection()).order.tolist()]
-        else:
-            places = list(rank_ranges(self._ranked))
-        self.ranges = {
-            at: place
-            for at, score, place in zip(order, self._ranked, places, strict=True)
-            if score.error is not None and place is not None
-        }
+    # --- ranges of ranks
+
+    @cached_property
+    def has_errors(self) -> bool:
+        """Whether the standard error of an average is known."""
+        return bool((~np.isnan(self._errors("average"))).any())
 
     @property
-    def is_cheap_to_rank(self) -> bool:
-        """Whether the ranges take a moment only."""
-        return len(self.lines) <= MAX_RANKED_AT_ONCE
+    def is_paired(self) -> bool:
+        """Whether ranges of ranks compare models question by question, as far as they have vectors."""
+        return len(self.lines) <= MAX_PAIRED
+
+    def ranges(self, selected: Selected, rows: Sequence[int]) -> Mapping[int, tuple[int, int]]:
+        """The ranges of ranks of `rows` among the selected ones of the same suite: of those that are selected, and have
+        a standard error. Averages of scores as measured have none."""
+        if selected.selection.raw or not self.has_errors:
+            return {}
+        errors, suites = self._errors_of(selected.selection), self.facet("suite").codes
+        new = [at for at in rows if selected.ranks[at] and at not in selected.ranges and not math.isnan(errors[at])]
+        if new:
+            scores = self._scores_of(selected, errors)
+            for suite in {int(suites[at]) for at in new}:
+                among = selected.best_first[suites[selected.best_first] == suite]
+                part = np.array([at for at in new if suites[at] == suite], np.int32)
+                selected.ranges.update(zip(part.tolist(), scores.ranges(part, among), strict=True))
+        return selected.ranges
+
+    def _scores_of(self, selected: Selected, errors: Numbers) -> RankedScores:
+        if selected.averages is self.average:
+            return self._whole_scores
+        return RankedScores(selected.averages.astype(np.float32), errors.astype(np.float32))
+
+    @cached_property
+    def _whole_scores(self) -> RankedScores:
+        """The averages of all benchmarks."""
+        vectors = vectors_of([line.ranked for line in self.lines]) if self.is_paired else None
+        return RankedScores(self.average.astype(np.float32), self._errors("average"), vectors)
+
+    def _errors_of(self, selection: Selection) -> Numbers:
+        """The standard errors of the averages of the selected benchmarks."""
+        wanted = [name for name in self.benchmarks if name in selection.benchmarks]
+        if not wanted or len(wanted) == len(self.benchmarks):
+            return self._errors("average")
+        parts = [self._errors(name) for name in wanted]
+        errors: Numbers = np.sqrt(np.sum(np.square(parts), axis=0)) / len(parts)
+        return errors
 
     # --- what filters show
 
@@ -365,6 +402,7 @@ def _number(value: Value) -> float | None:
 
 
 _TEXTS: dict[str, Callable[[RequestRow], str]] = {
+    "suite": lambda line: line.suite,
     "model": lambda line: line.model,
     "base": lambda line: line.facts.base_model or str(line.values["base"] or ""),
     "uploaded": lambda line: line.facts.uploaded,

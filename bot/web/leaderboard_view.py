@@ -4,7 +4,7 @@ The page, the API, files, model pages and the snapshot for a static Space show t
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -74,7 +74,7 @@ _SORT_KEYS = {
 
 def columns_of(board: BoardReader) -> list[ColumnView]:
     """All columns of a board, in order; ranges of ranks only where there are any."""
-    return standard_columns(board.columns, ranges=bool(board.table.leaderboard().ranges))
+    return standard_columns(board.columns, ranges=board.table.leaderboard().has_errors)
 
 
 def standard_columns(benchmarks: Sequence[str], *, ranges: bool) -> list[ColumnView]:
@@ -91,8 +91,8 @@ class LeaderboardRowView(ApiModel):
     path: str = Field(description="path of its request; empty for a row by another program")
     rank: int = Field(description="among the selected evaluations, by average; equal ones share a rank")
     rank_range: tuple[int, int] | None = Field(
-        description="the ranks that it may have among the evaluations that are shown at first, as far as the choice of "
-        "questions tells (95 %); null where its standard error is not known"
+        description="the ranks that it may have among the selected evaluations, as far as the choice of questions "
+        "tells (95 %); null where its standard error is not known"
     )
     model: str
     category: str
@@ -205,8 +205,8 @@ def leaderboard(board: BoardReader, query: LeaderboardQuery) -> LeaderboardRespo
     return LeaderboardResponse(
         searched=_searched(board, query, count),
         columns=columns_of(board),
-        rows=[row_view(rows, selected, at) for at in shown],
-        pinned=[row_view(rows, selected, at) for at in pinned],
+        rows=row_views(rows, selected, shown),
+        pinned=row_views(rows, selected, list(pinned)),
         offset=offset,
         count=count,
         total=len(rows.lines),
@@ -215,22 +215,22 @@ def leaderboard(board: BoardReader, query: LeaderboardQuery) -> LeaderboardRespo
     )
 
 
-def selected_rows(board: BoardReader, query: LeaderboardQuery) -> Iterator[LeaderboardRowView]:
-    """All evaluations that the query selects, in its order, without regard to its part."""
-    rows = board.table.leaderboard()
-    selected = rows.select(query.selection(board), parse(query.q))
-    for at in selected.order.tolist():
-        yield row_view(rows, selected, at)
-
-
 def _searched(board: BoardReader, query: LeaderboardQuery, count: int) -> SearchView:
     terms = parse(query.q)
     near = [] if count or not terms.names else board.table.rows().near(terms)
     return SearchView(query=query.q[:1_000], count=count, near=near, misread=list(terms.misread))
 
 
-def row_view(rows: LeaderboardRows, selected: Selected, at: int) -> LeaderboardRowView:
-    """The evaluation number `at` with its rank among the selected ones."""
+def row_views(rows: LeaderboardRows, selected: Selected, numbers: Sequence[int]) -> list[LeaderboardRowView]:
+    """The evaluations with these numbers, with their ranks and ranges of ranks among the selected ones."""
+    ranges = rows.ranges(selected, numbers)
+    return [row_view(rows, selected, at, ranges.get(at)) for at in numbers]
+
+
+def row_view(
+    rows: LeaderboardRows, selected: Selected, at: int, rank_range: tuple[int, int] | None
+) -> LeaderboardRowView:
+    """The evaluation number `at` with its rank among the selected ones, and this range of ranks."""
     line: RequestRow = rows.lines[at]
     values, facts, category = line.values, line.facts, category_of(line)
     average, parameters = float(selected.averages[at]), values["parameters"]
@@ -241,7 +241,7 @@ def row_view(rows: LeaderboardRows, selected: Selected, at: int) -> LeaderboardR
         id=line.id or line.path,
         path=line.path,
         rank=int(selected.ranks[at]),
-        rank_range=rows.ranges.get(at),
+        rank_range=rank_range,
         model=line.model,
         category=category.value,
         symbol=category.symbol,

@@ -26,6 +26,8 @@ from bot.requests.api_submission import DONE, carry_out
 from bot.requests.verb_check import check_model
 from bot.results.details_reader import read_details
 from bot.threads.page_commands import run_page_command
+from hub.errors import BadRequest, Denied, NotFound
+from hub.records import Repo
 from leaderboard.roles import WRITERS, Role
 from redis_state.board.mailbox import Mailbox
 from redis_state.board.messages import (
@@ -62,11 +64,20 @@ def sync_check(context: BoardContext, message_id: str) -> None:
 
 
 def sync_names(context: BoardContext, message_id: str) -> None:
-    """Answer which models of the Hub have these words in their name: one call. Raises HubError."""
+    """Answer which models of the Hub have these words in, or as, their name: one call. Raises HubError."""
     mailbox = Mailbox(context.redis, context.keys, NameQuestion, NameAnswer)
     if (question := mailbox.unanswered(message_id)) is not None:
-        names = context.hub.models_named(question.words, limit=MAX_NAMES)
+        words = question.words
+        names = _named(context, words) if question.exact else context.hub.models_named(words, limit=MAX_NAMES)
         mailbox.answer(message_id, NameAnswer(names=names), seconds=NAMES_RETENTION)
+
+
+def _named(context: BoardContext, name: str) -> list[str]:
+    """The public model of this name, if there is one."""
+    try:
+        return [] if context.hub.is_private(Repo("model", name)) else [name]
+    except (NotFound, Denied, BadRequest):
+        return []
 
 
 def sync_details(context: BoardContext, message_id: str) -> None:

@@ -135,6 +135,8 @@ def row_of(
     name, values = values_of(entry, scored, licence)
     state = serializers.state_of(entry)
     benchmarks, suite = (NamedNumbers(scored.benchmarks), scored.suite) if scored is not None else (NO_NUMBERS, "")
+    if scored is not None and facts is NO_FACTS:  # it is newer than the rows of the table
+        facts = TableFacts(chat_template=entry.standing.chat_template, raw=NamedNumbers(scored.raw))
     return RequestRow(
         entry.path,
         name,

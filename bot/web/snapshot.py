@@ -14,7 +14,7 @@ from typing import Any
 from bot.core.context import BoardContext
 from bot.web.board import BoardReader
 from bot.web.leaderboard_rows import LeaderboardRows, Selection
-from bot.web.leaderboard_view import LeaderboardRowView, columns_of, row_view
+from bot.web.leaderboard_view import LeaderboardRowView, row_view, standard_columns
 from leaderboard.columns import FILE
 from leaderboard.search import COLUMNS, fold
 
@@ -27,7 +27,8 @@ _FIELDS = [name for name in LeaderboardRowView.model_fields if name not in (*_BY
 
 def leaderboard_snapshot(context: BoardContext, ids: Collection[str]) -> bytes:
     """The snapshot of a board, with the evaluations of these `ids`."""
-    board = BoardReader(context, waits_for_ranks=True)
+    board = BoardReader(context)
+    rows = board.table.leaderboard()
     fields = {
         "version": VERSION,
         "title": context.board.title,
@@ -36,12 +37,17 @@ def leaderboard_snapshot(context: BoardContext, ids: Collection[str]) -> bytes:
             "discussions": f"{context.address(context.community)}/discussions",
             "table": f"{context.address(context.contents)}/resolve/main/{FILE}" if context.contents is not None else "",
         },
-        "columns": [column.model_dump() for column in columns_of(board)],
+        "columns": [column.model_dump() for column in standard_columns(board.columns, ranges=_has_ranges(rows))],
         "search": search_columns(),
-        "rows": snapshot_rows(board.table.leaderboard(), ids),
+        "rows": snapshot_rows(rows, ids),
     }
     text = json.dumps(fields, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return f"{text}\n".encode("utf-8", "replace")
+
+
+def _has_ranges(rows: LeaderboardRows) -> bool:
+    """Whether the snapshot has ranges of ranks: for so many rows as the pages compare question by question."""
+    return rows.has_errors and rows.is_paired
 
 
 def search_columns() -> list[dict[str, Any]]:
@@ -62,13 +68,14 @@ def snapshot_rows(rows: LeaderboardRows, ids: Collection[str]) -> dict[str, Any]
     every, raw = rows.select(_EVERY), rows.select(replace(_EVERY, raw=True))
     shown = [at for at in every.order.tolist() if (rows.lines[at].id or rows.lines[at].path) in ids]
     shown.sort(key=lambda at: (-(rows.lines[at].average or 0.0), rows.lines[at].folded, rows.lines[at].path))
-    views = [row_view(rows, every, at) for at in shown]
+    ranges = rows.ranges(rows.select(Selection()), shown if _has_ranges(rows) else ())
+    views = [row_view(rows, every, at, ranges.get(at)) for at in shown]
     names = list(rows.benchmarks)
     errors = [view.errors for view in views]
     return {
         **{name: _packed([getattr(view, name) for view in views]) for name in _FIELDS},
         "scores": _by_name([view.scores for view in views], names),
-        "raw": _by_name([row_view(rows, raw, at).scores for at in shown], names),
+        "raw": _by_name([row_view(rows, raw, at, None).scores for at in shown], names),
         "errors": _by_name(errors, [name for name in ("average", *names) if any(name in one for one in errors)]),
         "status": _packed([rows.lines[at].values.get("status") or "" for at in shown]),
         "submitter": _packed([rows.lines[at].values.get("submitter") or "" for at in shown]),

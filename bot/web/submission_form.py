@@ -80,4 +80,4 @@ def read_form(values: Mapping[str, str], endpoint: str) -> SubmissionForm:
 
 
 def _model(typed: str, endpoint: str) -> str:
-    return model_in(typed.removeprefix(f"{endpoint}/")) or typed
+    return model_in(typed, endpoint) or typed

@@ -144,7 +144,7 @@ def submit_routes(submitting: Submitting) -> APIRouter:
             account = await submitting.signed_in(request, x_csrf_token)
         else:
             token = shown_token(bearer)
-        arguments = arguments_in(await body_of(request))
+        arguments = arguments_in(await body_of(request), submitting.context.hub.endpoint)
         if account is None:
             account = await submitting.owners.person(token, client_of(request))
         submission = submission_of(account, arguments, idempotency_key, submitting.context.now())
@@ -165,13 +165,13 @@ def _answer(response: SubmissionResponse) -> Response:
     return Response(response.model_dump_json(), STATUSES[response.code], headers, media_type="application/json")
 
 
-def arguments_in(body: bytes) -> dict[str, str]:
+def arguments_in(body: bytes, endpoint: str = "") -> dict[str, str]:
     """The arguments of `/submit` in a body. Raises CannotAnswer if they are missing or invalid."""
     try:
         fields = SubmissionBody.model_validate_json(body)
     except ValidationError as error:
         raise _invalid(error) from None
-    arguments = arguments_of(fields)
+    arguments = arguments_of(fields, endpoint)
     if isinstance(arguments, BadArguments):
         raise _bad_body(arguments.why)
     return dict(arguments)

@@ -16,6 +16,7 @@ import json
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -25,7 +26,7 @@ from redis.exceptions import RedisError
 from bot.core.context import BoardContext
 from bot.core.flag_table import hidden_by
 from bot.results.searching import licences_of, scores_of
-from bot.web.leaderboard_rows import LeaderboardRows
+from bot.web.leaderboard_rows import MAX_PAIRED, LeaderboardRows
 from bot.web.request_row import NO_FACTS, RequestRow, facts_of, other_row, row_of
 from bot.web.rows import RequestRows
 
@@ -38,14 +39,10 @@ MAX_SYNCHRONOUS_ROWS, REST_FACTOR = 5_000, 20.0
 
 
 class RequestTable:
-    """The public requests of one board. Safe to share between threads.
+    """The public requests of one board. Safe to share between threads."""
 
-    `waits_for_ranks`: the leaderboard has its ranges of ranks from the start, however long they take.
-    """
-
-    def __init__(self, context: BoardContext, *, waits_for_ranks: bool = False) -> None:
+    def __init__(self, context: BoardContext) -> None:
         self.context = context
-        self._waits_for_ranks = waits_for_ranks
         self._lock = threading.Lock()
         self._benchmarks = [benchmark.name for benchmark in context.suite.benchmarks]
         self._lines: dict[str, RequestRow] = {}
@@ -57,6 +54,7 @@ class RequestTable:
         self._changed = False
         """Whether changes were read that are not in the rows yet."""
         self._seen, self._flags = b"", ""
+        self._vectors = 0
         self._flagged: tuple[frozenset[str], frozenset[str]] = (frozenset(), frozenset())
 
     def rows(self) -> RequestRows:
@@ -84,11 +82,6 @@ class RequestTable:
         lines += [row for row in self._others if not row.path or row.path in self._lines]
         leaderboard = LeaderboardRows(lines, self._flagged, self._benchmarks)
         leaderboard.prepare()
-        before = self._leaderboard
-        if leaderboard.is_cheap_to_rank or self._waits_for_ranks:
-            leaderboard.rank(before)
-        else:
-            threading.Thread(target=leaderboard.rank, args=(before,), name="ranks", daemon=True).start()
         return leaderboard
 
     def _build_aside(self) -> None:
@@ -128,6 +121,7 @@ class RequestTable:
         # The place in the stream first: entries that change meanwhile are then read twice, and none is missed.
         newest: Any = self.context.redis.xrevrange(self.context.keys.request_changes, count=1)
         lines: dict[str, RequestRow] = {}
+        self._vectors = 0
         paths = self.context.index.paths()
         while chunk := list(islice(paths, CHUNK_SIZE)):
             self._reread(chunk, lines)
@@ -143,7 +137,16 @@ class RequestTable:
             if entry is None or entry.is_private:
                 lines.pop(path, None)
             else:
-                lines[path] = row_of(entry, scores.get(path), licences.get(path, ""), facts.get(path, NO_FACTS))
+                row = row_of(entry, scores.get(path), licences.get(path, ""), facts.get(path, NO_FACTS))
+                lines[path] = self._bounded(row, lines.get(path))
+
+    def _bounded(self, row: RequestRow, before: RequestRow | None) -> RequestRow:
+        """The row, without its influence vector (1.4 kB) if so many have one that models are compared without them."""
+        if row.influence and not (before is not None and before.influence):
+            self._vectors += 1
+            if self._vectors > MAX_PAIRED:
+                return replace(row, influence="")
+        return row
 
     def _follow_others(self) -> bool:
         version = self.context.table_rows.version()

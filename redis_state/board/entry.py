@@ -14,6 +14,9 @@ from redis_state.jobs import EvaluationJob
 
 EntryState = Literal["new", "waiting", "queued", "running", "settled", "foreign"]
 
+UNANSWERED_SECONDS = 600.0
+"""Time after which people read that the Hub does not answer about a model."""
+
 
 class EntryChanges(TypedDict, total=False):
     """Fields of an index entry that change; `IndexEntry` describes them."""
@@ -49,6 +52,7 @@ class EntryChanges(TypedDict, total=False):
     starts: tuple[float, float] | None
     why: str
     foretold: tuple[float, float, int] | None
+    unanswered: float
     standing: RequestSnapshot
     parameters: int | None
     nbytes: int | None
@@ -103,6 +107,10 @@ class IndexEntry(BaseModel):
     foretold: tuple[float, float, int] | None = Field(
         default=None, description="when its start was estimated, in how many seconds it was to start, and its round"
     )
+    unanswered: float = Field(
+        default=0.0,
+        description="since when the Hub does not answer about its model, which is not judged; 0: it does",
+    )
     standing: RequestSnapshot = Field(default_factory=RequestSnapshot, description="what the file says, for display")
     parameters: int | None = Field(default=None, description="of its model, when it was judged; else as its file says")
     nbytes: int | None = Field(default=None, description="of its model's weights, when it was judged")
@@ -140,6 +148,10 @@ class IndexEntry(BaseModel):
     def has_results(self) -> bool:
         """Whether its results are on the board: it finished, may wait for newer results, and was not removed."""
         return self.standing.status in ("FINISHED", "PENDING_NEW_EVAL") or self.kept is not None
+
+    def waits_for_hub(self, now: float) -> bool:
+        """Whether it is not judged yet because the Hub has not answered about its model for UNANSWERED_SECONDS."""
+        return self.state == "new" and 0 < self.unanswered <= now - UNANSWERED_SECONDS
 
     @property
     def precision(self) -> str:

@@ -90,6 +90,7 @@ class Index:
         lists = {
             keys.busy: {entry.path for entry in entries if entry.state in _BUSY},
             keys.unjudged: {entry.path for entry in entries if entry.state == "new"},
+            keys.unanswered: {entry.path for entry in entries if entry.state == "new" and entry.unanswered},
         }
         paths = {entry.path for entry in entries}
         pipe.hset(keys.requests, mapping={e.path: e.model_dump_json(exclude_defaults=True) for e in entries})
@@ -125,7 +126,7 @@ class Index:
             )
             for name in (keys.requests, keys.origins, keys.scores):
                 pipe.hdel(name, path)
-            for name in (keys.busy, keys.unjudged):
+            for name in (keys.busy, keys.unjudged, keys.unanswered):
                 pipe.srem(name, path)
             self.tell([path], pipe)
             self.catalog.drop(pipe, path)
@@ -190,6 +191,11 @@ class Index:
     def unjudged(self) -> list[str]:
         """The paths of requests whose file was seen but not judged yet."""
         return sorted(text(path) for path in self._redis.smembers(self._keys.unjudged))
+
+    def waiting_for_hub(self, now: float) -> list[IndexEntry]:
+        """The requests that are not judged because the Hub does not answer about their model. Up to two round trips."""
+        paths = sorted(text(path) for path in self._redis.smembers(self._keys.unanswered))
+        return [entry for entry in self.find(paths) if entry is not None and entry.waits_for_hub(now)]
 
     def paths(self) -> Iterator[str]:
         """All paths, read in pages; a path that is added or removed meanwhile may be missing, or come twice."""

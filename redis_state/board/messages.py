@@ -57,18 +57,22 @@ class CheckQuestion(Message):
 
 
 class NameQuestion(Message):
-    """The question which models of the Hub have `words` in their name, for a person who types one."""
+    """The question which models of the Hub have `words` in their name, for a person who types one.
+
+    With `exact`, it is the question whether there is a public model of this very name.
+    """
 
     KIND: ClassVar[str] = "names"
     KEY: ClassVar[str] = "question:names"
     RETENTION: ClassVar[int] = 60
 
-    words: str = Field(min_length=1, max_length=100)
+    words: str = Field(min_length=1, max_length=200)
+    exact: bool = False
 
     @property
     def message_id(self) -> str:
         """A digest of the content."""
-        return hashlib.sha256(self.words.encode()).hexdigest()[:24]
+        return hashlib.sha256(f"{'= ' if self.exact else ''}{self.words}".encode()).hexdigest()[:24]
 
 
 class NameAnswer(BaseModel):

@@ -40,6 +40,7 @@ class EvaluationScores(BaseModel):
     category: ModelCategory = ModelCategory.UNKNOWN
     average: float
     benchmarks: dict[str, float] = Field(default_factory=dict)
+    raw: dict[str, float] = Field(default_factory=dict, description="benchmark → score as measured, 0-1")
     errors: dict[str, float] = Field(default_factory=dict, description="benchmark → standard error, if known")
     average_error: float | None = Field(default=None, description="standard error of the average, if known")
     influence: str = Field(default="", description="the average's influence vector; see leaderboard.ranks")

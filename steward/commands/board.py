@@ -134,8 +134,7 @@ def model_named(text: str, endpoint: str) -> str:
     """Return the id of the model that `text` names, by id or by the address of a page; other text unchanged."""
     from bot.core.commands.registry import model_in
 
-    name = text.removeprefix(f"{endpoint.rstrip('/')}/")
-    return model_in(name) or name
+    return model_in(text, endpoint) or text
 
 
 def open_keys(board: Path | None = None) -> tuple[Redis, Keys]:

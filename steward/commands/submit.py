@@ -135,7 +135,7 @@ def _submit_locally(body: SubmissionBody, by: str) -> SubmissionResponse:
     with open_board() as context:
         try:
             account = context.hub.user(by) if by else _owner(context.hub.endpoint)
-            submission = _submission(body, account, context.now())
+            submission = _submission(body, account, context.hub.endpoint, context.now())
             mailbox = Mailbox(context.redis, context.keys, ApiSubmission, SubmissionResponse)
             mailbox.put(submission)  # repeated within a day, it is the same submission
             return carry_out(context, mailbox.find(submission.message_id) or submission)
@@ -143,12 +143,12 @@ def _submit_locally(body: SubmissionBody, by: str) -> SubmissionResponse:
             raise _cannot(f"the Hub failed: {error}") from error
 
 
-def _submission(body: SubmissionBody, account: Account, at: float) -> ApiSubmission:
+def _submission(body: SubmissionBody, account: Account, endpoint: str, at: float) -> ApiSubmission:
     from bot.core.commands.registry import BadArguments
     from bot.requests.api_submission import arguments_of
     from redis_state.board.messages import ApiSubmission
 
-    arguments = arguments_of(body)
+    arguments = arguments_of(body, endpoint)
     if isinstance(arguments, BadArguments):
         raise _cannot(arguments.why)
     return ApiSubmission(person_id=account.id, person_name=account.name, arguments=dict(arguments), at=at)

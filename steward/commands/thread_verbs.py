@@ -125,7 +125,7 @@ def _write(name: str, words: Sequence[str], thread: str, as_json: bool) -> None:
         raise ending(f"/{name} is about one thread: name it with --thread.", MISUSED)
     settings = settings_of()
     context = read_only_context(settings, settings.read_board())
-    line, arguments = _checked(name, words)
+    line, arguments = _checked(name, words, settings.hf_endpoint)
     with Hub(settings.hf_endpoint, own_token()) as hub:
         place = _thread_named(context, thread) if thread else _own_thread(context, name, arguments)
         written = _post(context, hub, place, line)
@@ -139,7 +139,7 @@ def _write(name: str, words: Sequence[str], thread: str, as_json: bool) -> None:
     raise typer.Exit(UNANSWERED if answer is None else 0)
 
 
-def _checked(name: str, words: Sequence[str]) -> tuple[str, Arguments]:
+def _checked(name: str, words: Sequence[str], endpoint: str) -> tuple[str, Arguments]:
     """Return the command's line and its arguments by name. Ends the command if the words do not fit the verb."""
     from bot.core.commands.grammar import commands_in
     from bot.core.commands.registry import BadArguments, bind
@@ -149,7 +149,9 @@ def _checked(name: str, words: Sequence[str]) -> tuple[str, Arguments]:
     assert verb is not None
     line = " ".join([f"/{name}", *(_quoted(word) for word in words)])
     command = next(iter(commands_in(line)), None)
-    arguments = bind(verb, command) if command is not None else BadArguments("These words cannot be in a command.")
+    arguments = (
+        bind(verb, command, endpoint) if command is not None else BadArguments("These words cannot be in a command.")
+    )
     if isinstance(arguments, BadArguments):
         raise ending(f"{arguments.why} Write: steward {verb.usage.removeprefix('/')}", MISUSED)
     return line, arguments

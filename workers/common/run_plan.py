@@ -13,6 +13,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from leaderboard.attempts import ATTEMPT_ID
+from leaderboard.results import EngineName
 
 HARNESS_SEED = 1234
 """The lm_eval command's seed for numpy, torch and the few-shot sampler; it seeds `random` with 0."""
@@ -94,6 +95,7 @@ class RunPlan(BaseModel):
     spread: Spread = "one"
     copies: int = Field(default=1, ge=1, le=64, description="processes that share the questions, where spread: copies")
     batch_size: int = Field(default=1, ge=1, le=4096)
+    engine: EngineName = Field(default="harness", description="how log-likelihoods are computed")
     tasks: tuple[str, ...] = Field(min_length=1, description="names of tasks or groups of the harness")
     task_folder: Path | None = Field(default=None, description="the suite's own task files; None: the harness's own")
     datasets: Path = Field(description="cache folder of `datasets` that holds all questions")

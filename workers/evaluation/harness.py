@@ -6,11 +6,13 @@ The import must run no tensor operation and no tokenisation: either would make f
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import datasets
+import lm_eval.evaluator
 import lm_eval.tasks
 import torch
 import transformers.models.llama.modeling_llama  # noqa: F401  # the most common architecture, loaded once for all children
@@ -32,6 +34,8 @@ def run(plan: RunPlan, report: Report) -> None:
     datasets.config.HF_DATASETS_CACHE = _writable_view(plan.datasets, plan.spool / "datasets")
     if plan.moved:
         datasets.load_dataset = _load_moved(plan.moved, datasets.load_dataset)
+    # It would run git, which prints in the log that the child's folder is no repository, or describes Steward's.
+    lm_eval.evaluator.get_git_commit_hash = lambda: None
     report(RunProgress("load"))
     if plan.copies > 1:
         data_parallel.start_copies(
@@ -45,6 +49,8 @@ def run(plan: RunPlan, report: Report) -> None:
     samples = results.pop("samples")
     _describe(plan, results, tracker)
     results[BLOCK] = {"seconds": counter.seconds}
+    if counter.engine_record is not None:
+        results[BLOCK]["engine"] = asdict(counter.engine_record)
     save(plan.spool, tracker, results, samples)
 
 

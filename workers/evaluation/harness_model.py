@@ -16,7 +16,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import lm_eval.models.huggingface
 import torch
 from lm_eval.api.model import CacheHook
 from lm_eval.api.registry import register_model
@@ -27,9 +26,11 @@ from workers.common.run_plan import Report, RunPlan, RunProgress
 from workers.errors import ChatTemplateBroken, ChatTemplateEndless, GenerationEndless, NotANumber, TokenizerMissing
 from workers.evaluation import adapters
 from workers.evaluation.padding import unread_positions
+from workers.evaluation.shared_prefix.model import SharedPrefixModel
+from workers.evaluation.shared_prefix.trust import EngineRecord
 from workers.models import checkpoint
 
-REPORTING_MODEL = "steward-hf"
+REPORTING_MODEL = "steward-worker"
 """The name under which `ReportingModel` is registered with the harness."""
 
 TEMPLATE_SECONDS = 5.0
@@ -51,6 +52,7 @@ class RequestCounter(CacheHook):  # type: ignore[misc]  # the harness has no typ
         self.report = report
         self.dtype = dtype
         self.tasks: dict[str, Any] = {}
+        self.engine_record: EngineRecord | None = None
         self.done = self._total = 0
         self._began: dict[str, float] = {}
 
@@ -84,8 +86,8 @@ class RequestCounter(CacheHook):  # type: ignore[misc]  # the harness has no typ
 
 
 @register_model(REPORTING_MODEL)
-class ReportingModel(lm_eval.models.huggingface.HFLM):  # type: ignore[misc]  # the harness has no types
-    """The harness's `hf` model with checks and progress. Raises BadCheckpoint and EvaluationFailed too."""
+class ReportingModel(SharedPrefixModel):
+    """The harness's `hf` model with an engine, checks and progress. Raises BadCheckpoint and EvaluationFailed too."""
 
     AUTO_MODEL_CLASS: Any
     longest_answer = 0
@@ -97,7 +99,7 @@ class ReportingModel(lm_eval.models.huggingface.HFLM):  # type: ignore[misc]  # 
         if not arguments.get("tokenizer") and not has_tokenizer(plan.weights_path):
             raise TokenizerMissing("there is neither tokenizer.json nor another file of a tokenizer")
         self.plan = plan
-        super().__init__(**arguments)
+        super().__init__(engine=plan.engine, **arguments)
         self.counter = counter
         self.set_cache_hook(counter)
         if plan.copies > 1:  # the harness does this only for copies on GPUs
@@ -150,6 +152,7 @@ class ReportingModel(lm_eval.models.huggingface.HFLM):  # type: ignore[misc]  # 
     def get_model_info(self) -> Any:
         """End the last phase: the harness calls this right after its evaluation."""
         self.counter.begin("end")
+        self.counter.engine_record = self.engine_record
         return super().get_model_info()
 
 

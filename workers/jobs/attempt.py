@@ -270,6 +270,7 @@ class AttemptRun:
     def _publication(self, plan: RunPlan, provisions: Provisions) -> Publication:
         return Publication(
             repo=self.worker_context.board.repos.details(self.job.model),
+            restricted_repo=self.worker_context.board.repos.restricted_details(self.job.model),
             confirm_current=self._confirm_current,
             plan=plan,
             suite=self.worker_context.suite,

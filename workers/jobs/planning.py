@@ -56,6 +56,7 @@ def plan_of(
         spread=placement.spread,
         copies=placement.copies,
         batch_size=placement.batch_size,
+        engine=worker_context.board.engine,
         tasks=worker_context.suite.run,
         task_folder=_task_folder(worker_context, provisions),
         datasets=provisions.questions.folder,

@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from hub.client import Hub
-from hub.errors import HubError
+from hub.errors import HubError, NotFound
 from hub.records import Repo
 from leaderboard.attempts import attempt_id
 from leaderboard.boards import Board
@@ -176,7 +176,8 @@ def verify(
         if worker_context.versions.get(name, "missing") != then
     }
     with Hub(hub_gateway.hub.endpoint, hub_gateway.hub.token) as client:
-        tasks = tuple(_compare_tasks(client, recorded, plan, worker_context.suite))
+        restricted = Repo("dataset", worker_context.board.repos.restricted_details(block.model))
+        tasks = tuple(_compare_tasks(client, recorded, restricted, plan, worker_context.suite))
     return Verification(block, tasks, scores, different_versions, (block.hardware, worker_context.hardware))
 
 
@@ -218,24 +219,36 @@ def _results(plan: RunPlan) -> Mapping[str, Any]:
 # --- sample by sample
 
 
-def _compare_tasks(client: Hub, recorded: RecordedAttempt, plan: RunPlan, suite: Suite) -> Iterator[TaskComparison]:
+def _compare_tasks(
+    client: Hub, recorded: RecordedAttempt, restricted: Repo, plan: RunPlan, suite: Suite
+) -> Iterator[TaskComparison]:
     with TemporaryDirectory(prefix="steward-verify-") as folder:
         published, local = Path(folder) / "published.parquet", Path(folder) / "local.parquet"
         for benchmark in suite.benchmarks:
             for task in benchmark.tasks:
-                _download_table(client, recorded, task.name, published)
+                is_elsewhere = benchmark.restricted and _has_table(client, restricted, task.name, recorded.time)
+                _download_table(client, recorded, task.name, published, elsewhere=restricted if is_elsewhere else None)
                 yield _compare_task(task.name, benchmark, published, plan.spool / SAMPLES / f"{task.name}.jsonl", local)
 
 
-def _download_table(client: Hub, recorded: RecordedAttempt, task: str, file: Path) -> None:
-    path = table_path(task, recorded.time)
+def _has_table(client: Hub, repo: Repo, task: str, time: str) -> bool:
+    """Whether `repo`, of answers to restricted benchmarks, has this table: earlier versions had one for all."""
+    try:
+        return any(entry.path == table_path(task, time) for entry in client.list_files(repo, "main"))
+    except NotFound:
+        return False
+
+
+def _download_table(client: Hub, recorded: RecordedAttempt, task: str, file: Path, *, elsewhere: Repo | None) -> None:
+    path, repo = table_path(task, recorded.time), elsewhere or recorded.repo
     if parse_table_path(path) is None:
-        raise CannotVerify(f"{recorded.repo.id} has no table of {task}")
+        raise CannotVerify(f"{repo.id} has no table of {task}")
     try:
         with file.open("w+b") as output:
-            client.save_file(recorded.repo, path, recorded.commit, output, max_bytes=MAX_TABLE_BYTES)
+            revision = "main" if elsewhere is not None else recorded.commit
+            client.save_file(repo, path, revision, output, max_bytes=MAX_TABLE_BYTES)
     except HubError as error:
-        raise CannotVerify(f"{recorded.repo.id}: {path}: {error}") from error
+        raise CannotVerify(f"{repo.id}: {path}: {error}") from error
 
 
 def _compare_task(task: str, benchmark: Benchmark, published: Path, samples: Path, local: Path) -> TaskComparison:

@@ -196,8 +196,11 @@ def score_rows(results: ResultsFile) -> Iterator[ResultRow]:
 # --- the card
 
 
-def card(repo: str, paths: Sequence[str], results: ResultsFile, suite: Suite) -> str:
-    """The README of `repo`, which holds the files `paths`; `results` are those of the newest run."""
+def card(repo: str, paths: Sequence[str], results: ResultsFile, suite: Suite, restricted_repo: str) -> str:
+    """The README of `repo`, which holds the files `paths`; `results` are those of the newest run.
+
+    `restricted_repo` is the repo of the answers to restricted benchmarks.
+    """
     tables: dict[str, list[str]] = {}
     for config, time in filter(None, map(parse_table_path, paths)):
         tables.setdefault(config, []).append(time)
@@ -206,7 +209,8 @@ def card(repo: str, paths: Sequence[str], results: ResultsFile, suite: Suite) ->
         "tags": ["leaderboard", "evaluation"],
         "configs": [_config(config, sorted(times)) for config, times in sorted(tables.items())],
     }
-    return f"---\n{yaml.safe_dump(head, sort_keys=False, allow_unicode=True)}---\n\n{_about(repo, results, suite)}"
+    about = _about(repo, list(tables), results, suite, restricted_repo)
+    return f"---\n{yaml.safe_dump(head, sort_keys=False, allow_unicode=True)}---\n\n{about}"
 
 
 def _config(config: str, times: Sequence[str]) -> dict[str, object]:
@@ -217,19 +221,20 @@ def _config(config: str, times: Sequence[str]) -> dict[str, object]:
     return {"config_name": config, "data_files": [*runs, latest], **default}
 
 
-def _about(repo: str, results: ResultsFile, suite: Suite) -> str:
+def _about(repo: str, configs: Sequence[str], results: ResultsFile, suite: Suite, restricted_repo: str) -> str:
     block = results.block
     rows = "".join(
         f"| {b.name} | {b.raw:.4f} | {_with_error(b.normalised, block.errors.get(b.name))} |\n"
         for b in results.scores.benchmarks
     )
-    first = suite.tasks[0]
+    scores = f" The config\n`{RESULTS_CONFIG}` holds the scores as a table." if RESULTS_CONFIG in configs else ""
+    restricted = _restricted_note(repo, suite, restricted_repo)
+    first = next((task for task in suite.tasks if task in configs), RESULTS_CONFIG)
     return f"""\
 # Evaluation details of {block.model}
 
 Every question that [{block.model}](/{block.model}) was asked at commit `{block.revision}`, with its prompt, the
-model's answer and its score. One config a task; a split for each run, and `latest` for the newest. The config
-`{RESULTS_CONFIG}` holds the scores as a table.
+model's answer and its score. One config a task; a split for each run, and `latest` for the newest.{scores}{restricted}
 
 ```python
 from datasets import load_dataset
@@ -243,6 +248,17 @@ The newest run: suite `{suite.name}` ({suite.title}), precision {block.precision
 |---|---|---|
 {rows}| **Average** | | **{_with_error(results.scores.average, block.average_error)}** |
 """
+
+
+def _restricted_note(repo: str, suite: Suite, restricted_repo: str) -> str:
+    """Where the answers to restricted benchmarks are, as a paragraph; "" for a suite without such ones."""
+    names = ", ".join(benchmark.name for benchmark in suite.benchmarks if benchmark.restricted)
+    if not names:
+        return ""
+    if repo == restricted_repo:
+        return f"\n\nOnly answers to benchmarks whose questions must not be public are here: {names}."
+    link = f"[a gated repo](/datasets/{restricted_repo})"
+    return f"\n\nThe questions of these benchmarks must not be public, so the answers to them are in {link}: {names}."
 
 
 def _with_error(score: float, error: float | None) -> str:

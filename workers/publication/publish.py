@@ -1,5 +1,8 @@
 """Publishes an attempt: all its files in one commit to the model's details repo, at most once.
 
+What must not be public, the answers to restricted benchmarks and the log that may quote them, is committed first, to a
+gated repo of its own; so the outcome file in the details repo tells that both are there.
+
 The commit names its parent, so that it never overwrites a concurrent commit. Before it, the repo is searched for the
 outcome file of the same attempt: a worker, also a restarted one, thus recognises a commit whose answer it did not get.
 """
@@ -7,16 +10,25 @@ outcome file of the same attempt: a worker, also a restarted one, thus recognise
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hub.client import Hub
 from hub.errors import HubError, StaleParent
-from hub.records import Change, Repo, WriteFile, WriteLocalFile
+from hub.records import Change, DeleteFile, Repo, WriteFile, WriteLocalFile
 from leaderboard.attempts import Details
-from leaderboard.details import CARD, RESULTS_CONFIG, PublishedOutcome, log_path, outcome_path, results_file, table_path
+from leaderboard.details import (
+    CARD,
+    RESULTS_CONFIG,
+    PublishedOutcome,
+    log_path,
+    outcome_path,
+    parse_table_path,
+    results_file,
+    table_path,
+)
 from leaderboard.results import (
     MAX_BYTES,
     BadResults,
@@ -24,6 +36,7 @@ from leaderboard.results import (
     ScoreErrors,
     StewardBlock,
     dump,
+    engine_use,
     errors_in_block,
     file_time,
     parse_harness,
@@ -52,12 +65,14 @@ MAX_TRIES = 5
 class Publication:
     """The facts of one attempt to publish, in addition to the files in the spool of `plan`.
 
-    `repo` is the details dataset (`board.repos.details(model)`), `request` the path of the request file, `precision`
+    `repo` is the details dataset (`board.repos.details(model)`), `restricted_repo` that of the answers to restricted
+    benchmarks, `request` the path of the request file, `precision`
     the request's. `revisions` come from `fetch_datasets`: dataset repo → commit. `log` is the child's log, which
     `publish` scrubs and cuts. Times are seconds since the epoch.
     """
 
     repo: str
+    restricted_repo: str
     plan: RunPlan
     suite: Suite
     request: str
@@ -73,6 +88,11 @@ class Publication:
     """Whether the repo must be private, because the model is."""
     confirm_current: Callable[[], None] = lambda: None
     """Called right before the commit, because the Hub may have been away for long; raises if the attempt is void."""
+
+    @property
+    def restricted_tasks(self) -> frozenset[str]:
+        """The tasks whose answers must not be public."""
+        return frozenset(task.name for one in self.suite.benchmarks if one.restricted for task in one.tasks)
 
     @property
     def time(self) -> str:
@@ -103,7 +123,8 @@ def read_spool(publication: Publication) -> ResultsFile:
     try:
         harness = parse_harness(_read(publication.plan.spool / RESULTS, MAX_BYTES))
         scores = score(harness["results"], publication.suite)
-        block = _block(publication, {**scores_in_block(scores), "seconds": phase_seconds(harness)})
+        reported = {"seconds": phase_seconds(harness), "engine": engine_use(harness)}
+        block = _block(publication, {**scores_in_block(scores), **reported})
         data = with_block(harness, block)
         dump(data)  # raises now if the results cannot be written as JSON
     except BadResults as error:
@@ -201,28 +222,72 @@ def _tables(
 
 
 def _commit(client: Hub, publication: Publication, results: ResultsFile, files: list[Change]) -> Details:
-    """Make the commit, unless an earlier try made it; read the repo again if its head moved meanwhile."""
-    repo = Repo("dataset", publication.repo)
+    """Make the commit, unless an earlier try made it; first that of what must not be public, if there is such."""
+    repo = _create(client, publication, publication.repo)
+    if publication.suite.restricted:
+        if (published := _earlier_publication(client, publication, repo, client.head(repo))) is not None:
+            return published
+        hidden = {log_path(publication.plan.attempt)}
+        hidden |= {table_path(task, publication.time) for task in publication.restricted_tasks}
+        outcome = outcome_path(publication.plan.attempt)
+        restricted = _create(client, publication, publication.restricted_repo)
+        client.gate(restricted)
+        of_restricted = [file for file in files if file.path in {outcome, *hidden}]
+        _commit_to(client, publication, restricted, results, of_restricted)
+        files = [file for file in files if file.path not in hidden]
+    return _commit_to(client, publication, repo, results, files)
+
+
+def _create(client: Hub, publication: Publication, name: str) -> Repo:
+    """Create the repo where there is none; a private model's is private."""
+    repo = Repo("dataset", name)
     created = client.create_repo(repo, private=publication.private, exist_ok=True)
     if publication.private and not created:
         client.hide(repo)  # it was created while the model was public
-    if publication.suite.restricted:
-        client.gate(repo)
+    return repo
+
+
+def _commit_to(
+    client: Hub, publication: Publication, repo: Repo, results: ResultsFile, files: Sequence[Change]
+) -> Details:
+    """Commit to one repo, unless an earlier try did; read the repo again if its head moved meanwhile.
+
+    What an earlier try left in the gated repo, before it died on the way to the details repo, is replaced: both repos
+    hold the files of one time.
+    """
     for tries_left in reversed(range(MAX_TRIES)):
         head = client.head(repo)
-        if (published := _earlier_publication(client, publication, repo, head)) is not None:
+        published, here = _earlier_publication(client, publication, repo, head), results_file(publication.time)
+        if published is not None and (repo.id == publication.repo or published.results_path == here):
             return published
-        paths = [entry.path for entry in client.list_files(repo, head)]
-        readme = card(repo.id, [*paths, *(file.path for file in files)], results, publication.suite)
+        left = _tables_of(published, paths := [entry.path for entry in client.list_files(repo, head)])
+        if repo.id == publication.repo and _holds_restricted(publication, paths):
+            client.gate(repo)  # an earlier version, or an earlier suite, published these answers there
+        future = [*(path for path in paths if path not in left), *(file.path for file in files)]
+        readme = card(repo.id, future, results, publication.suite, publication.restricted_repo)
+        changes = [*files, WriteFile(CARD, readme.encode()), *map(DeleteFile, left)]
         publication.confirm_current()
         try:
-            commit = client.commit(repo, [*files, WriteFile(CARD, readme.encode())], _message(publication), parent=head)
+            commit = client.commit(repo, changes, _message(publication), parent=head)
         except StaleParent:
             if not tries_left:
                 raise
             continue
-        return Details(repo=repo.id, commit=commit.oid, results_path=results_file(publication.time))
+        return Details(repo=repo.id, commit=commit.oid, results_path=here)
     raise AssertionError("the last try returns or raises")
+
+
+def _tables_of(published: Details | None, paths: Iterable[str]) -> list[str]:
+    """The tables among `paths` that were published with these details."""
+    if published is None:
+        return []
+    tables = ((path, parse_table_path(path)) for path in paths)
+    return [path for path, table in tables if table is not None and results_file(table[1]) == published.results_path]
+
+
+def _holds_restricted(publication: Publication, paths: Iterable[str]) -> bool:
+    """Whether there are tables of restricted tasks among these files."""
+    return any(table[0] in publication.restricted_tasks for table in filter(None, map(parse_table_path, paths)))
 
 
 def _earlier_publication(client: Hub, publication: Publication, repo: Repo, head: str) -> Details | None:

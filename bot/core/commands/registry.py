@@ -44,8 +44,8 @@ class Registry:
         return self._names[close[0]] if close else None
 
 
-def bind(verb: Verb, command: Command) -> Arguments | BadArguments:
-    """The arguments of `command` by name, or why they do not fit `verb`."""
+def bind(verb: Verb, command: Command, endpoint: str = "") -> Arguments | BadArguments:
+    """The arguments of `command` by name, or why they do not fit `verb`. `endpoint` is the address of the Hub."""
     by_name = {param.name: param for param in verb.params}
     arguments: dict[str, str] = {}
     rest: list[str] = []
@@ -58,6 +58,7 @@ def bind(verb: Verb, command: Command) -> Arguments | BadArguments:
             rest.append(word.text if word.key is None else f"{word.key}={word.text}")
     quoted = {word.text for word in command.words if word.quoted and " " in word.text}
     positional = [param for param in verb.params if param.name not in arguments and not param.by_name]
+    alone = len(positional) == 1
     for param in positional:
         if not rest:
             break
@@ -65,12 +66,14 @@ def bind(verb: Verb, command: Command) -> Arguments | BadArguments:
             arguments[param.name] = rest.pop(0)
         elif param.kind == "words":
             arguments[param.name], rest = " ".join(rest), []
-        elif param.required or (not _is_known(verb, rest[0]) and _is_meant(param, rest, alone=len(positional) == 1)):
+        elif param.required or (not _is_known(verb, rest[0]) and _is_meant(param, rest, endpoint, alone=alone)):
             arguments[param.name] = rest.pop(0)
     rest = [word for word in rest if not _take_known(verb, word, arguments)]
+    if rest and "://" in rest[0] and any(param.kind == "model" for param in verb.params):
+        return _no_model(rest[0])
     if rest:
         return BadArguments(f"I do not know what {_quoted(rest)} means here.")
-    return _checked(verb, arguments)
+    return _checked(verb, arguments, endpoint)
 
 
 def _take_known(verb: Verb, word: str, arguments: dict[str, str]) -> bool:
@@ -87,13 +90,13 @@ def _is_known(verb: Verb, word: str) -> bool:
     return any(word.lower() in param.known for param in verb.params)
 
 
-def _is_meant(param: Param, rest: list[str], *, alone: bool) -> bool:
+def _is_meant(param: Param, rest: list[str], endpoint: str, *, alone: bool) -> bool:
     """Whether the first word of `rest` is this optional argument."""
     # Any word could be a model without an organisation: it counts as one only if nothing else is possible.
-    return _fits(param, rest[0]) and (param.kind != "model" or "/" in rest[0] or (alone and len(rest) == 1))
+    return _fits(param, rest[0], endpoint) and (param.kind != "model" or "/" in rest[0] or (alone and len(rest) == 1))
 
 
-def _checked(verb: Verb, arguments: dict[str, str]) -> Arguments | BadArguments:
+def _checked(verb: Verb, arguments: dict[str, str], endpoint: str) -> Arguments | BadArguments:
     for param in verb.params:
         value = arguments.get(param.name)
         if value is None:
@@ -102,10 +105,19 @@ def _checked(verb: Verb, arguments: dict[str, str]) -> Arguments | BadArguments:
             continue
         if param.kind == "words" and (not value.strip() or len(value) > MAX_WORDS_CHARACTERS):
             return BadArguments(f"The {_label(param)} must have 1 to {MAX_WORDS_CHARACTERS} characters.")
-        if not _fits(param, value):
+        if not _fits(param, value, endpoint):
+            if param.kind == "model" and "://" in value:
+                return _no_model(value)
             return BadArguments(f"{_quoted([value])} cannot be the {_label(param)}. {_question(param)}")
-        arguments[param.name] = model_in(value) or value if param.kind == "model" else value
+        arguments[param.name] = model_in(value, endpoint) or value if param.kind == "model" else value
     return arguments
+
+
+def _no_model(address: str) -> BadArguments:
+    return BadArguments(
+        f"{_quoted([address])} is not the address of a model on this leaderboard's Hub. Only models of this Hub can be "
+        "named: write the model's id, such as org/model."
+    )
 
 
 def _label(param: Param) -> str:
@@ -121,16 +133,18 @@ def _question(param: Param) -> str:
     return f"{asked}? {hint[:1].upper()}{hint[1:]}."
 
 
-def _fits(param: Param, value: str) -> bool:
+def _fits(param: Param, value: str, endpoint: str) -> bool:
     if param.kind == "model":
-        return model_in(value) is not None
+        return model_in(value, endpoint) is not None
     if param.kind == "choice":
         return value in param.choices
     return param.kind == "words" or (len(value) <= 100 and value.isprintable())
 
 
-def model_in(text: str) -> str | None:
-    """The model that `text` names: `org/name`, `name`, or its address on the Hub."""
+def model_in(text: str, endpoint: str = "") -> str | None:
+    """The model that `text` names: `org/name`, `name`, or its address on the Hub, which is at `endpoint`, too."""
+    if endpoint:
+        text = text.removeprefix(f"{endpoint.rstrip('/')}/")
     for prefix in ("https://huggingface.co/", "http://huggingface.co/", "huggingface.co/", "https://hf.co/", "hf.co/"):
         text = text.removeprefix(prefix)
     parts = re.split(r"[?#]", text)[0].strip("/").split("/")

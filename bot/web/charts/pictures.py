@@ -29,8 +29,8 @@ def ranges(spreads: models.DurationSpreadsView, kind: str) -> Picture | None:
     if spreads.tiers and spreads.precisions:
         rows.append(None)
     rows += spreads.precisions
-    if spreads.overall is None or not spreads.tiers:
-        return None
+    if spreads.overall is None or not spreads.tiers or all(row is None or row.among == 1 for row in rows):
+        return None  # single durations have no range to draw
     ticks = scale(
         min(row.tenth for row in rows if row is not None), max(row.nine_tenths for row in rows if row is not None)
     )
@@ -88,8 +88,8 @@ def outcomes(times: models.TimingsResponse) -> Picture | None:
 
 def queue(times: models.TimingsResponse) -> Picture | None:
     """The numbers of waiting and running requests over time."""
-    if not times.queue:
-        return None
+    if len(times.queue) < 2:
+        return None  # a line has two points
     lengths = {read_time(length.at) or 0.0: length for length in times.queue}
     step, begin = step_of(times.days), read_time(times.ended[0].day) or 0.0
     moments = [begin + number * step for number in range(int((max(lengths) - begin) // step) + 1)]

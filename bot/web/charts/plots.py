@@ -25,7 +25,7 @@ KINDS: tuple[By, ...] = ("parameters", "time")
 MAX_DOTS = 2_000
 GRID = (240, 140)
 """Columns and rows of the cells that have one dot each; fewer where that would be more than MAX_DOTS."""
-_SIZES = tuple(step * 10.0**power for power in range(-3, 5) for step in (1, 3))
+_SIZES = tuple(step * 10.0**power for power in range(-6, 5) for step in (1, 3))
 _DAY = 86_400.0
 
 
@@ -166,8 +166,7 @@ def size_ticks(logarithms: Numbers) -> list[tuple[float, str]]:
     """Ticks at 1, 3, 10, … billion parameters, with one at each end."""
     low = max((size for size in _SIZES if math.log10(size) <= logarithms.min()), default=_SIZES[0])
     high = min((size for size in _SIZES if math.log10(size) >= logarithms.max()), default=_SIZES[-1])
-    ends = (min(low, logarithms.min()), max(high, low * 3))
-    return [(math.log10(size), f"{size:g}B") for size in _SIZES if ends[0] <= size <= ends[1]]
+    return [(math.log10(size), f"{size:g}B") for size in _SIZES if low <= size <= max(high, low * 3.4)]
 
 
 def time_ticks(first: float, last: float) -> list[tuple[float, str]]:

@@ -44,24 +44,24 @@ class CommandPages:
     async def post(self, request: Request) -> Response:
         """Give the command of a button, wait a little, and redirect to the answer."""
         fields = form_in(await body_of(request))
-        back = local(fields.get("back", "/")[:1_000])
+        back, typed = local(fields.get("back", "/")[:1_000]), fields.get("reason", "")[:500]
         visitor = await run_in_threadpool(self.visitors.of, request)
         if visitor is None:
-            return await self._page(request, status=401, why="signed-out", back_to=back)
+            return await self._page(request, status=401, why="signed-out", back_to=back, typed=typed)
         try:
             visitor.expect(fields.get(FORM_TOKEN))
         except CannotAnswer as error:
-            return await self._page(request, status=403, why=error.problem.message, back_to=back)
+            return await self._page(request, status=403, why=error.problem.message, back_to=back, typed=typed)
         verb = BUTTONS.find(fields.get("verb", ""))
         arguments = _arguments(verb, fields) if verb is not None else BadArguments("There is no such button.")
         if verb is None or isinstance(arguments, BadArguments):
             why = arguments.why if isinstance(arguments, BadArguments) else ""
-            return await self._page(request, status=422, why=why, back_to=back)
+            return await self._page(request, status=422, why=why, back_to=back, typed=typed)
         command = self._command(visitor, verb, arguments, fields, back)
         try:
             await self.asker.ask(command, lambda is_new: self._refuse_too_many(command, is_new))
         except CannotAnswer as error:
-            return await self._page(request, status=error.status, why=error.problem.message, back_to=back)
+            return await self._page(request, status=error.status, why=error.problem.message, back_to=back, typed=typed)
         return RedirectResponse(f"{ACT}?id={command.message_id}", 303, PRIVATE)
 
     async def answer(self, request: Request) -> Response:
@@ -99,7 +99,7 @@ class CommandPages:
             raise CannotAnswer(429, ErrorResponse(code="too-many", message=message))
 
     async def _page(self, request: Request, *, status: int = 200, **values: Any) -> Response:
-        shown = {"why": "", "command": "", "result": None, "back_to": "/", **values}
+        shown = {"why": "", "command": "", "result": None, "back_to": "/", "typed": "", **values}
         return await run_in_threadpool(lambda: self.frame.page(request, "act", status=status, alone=True, **shown))
 
 

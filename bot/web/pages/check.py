@@ -68,4 +68,10 @@ def check_page_routes(checks: Checks, frame: Frame) -> APIRouter:
         found = await names.ask(words(request, "q"), client_of(request))
         return JSONResponse(found, headers={"cache-control": "no-store"})
 
+    @routes.get("/check/exists")
+    async def model_exists(request: Request) -> Response:
+        """Whether the Hub has a public model of the name `model`, for the script of the table; null: ask again."""
+        exists = await names.exists(words(request, "model"), client_of(request))
+        return JSONResponse({"exists": exists}, headers={"cache-control": "no-store"})
+
     return routes

@@ -11,7 +11,7 @@ from bot.read_models.models import ApiModel
 from bot.web.board import BoardReader
 from bot.web.incoming import words
 from bot.web.leaderboard_rows import LeaderboardRows, Selection
-from bot.web.leaderboard_view import MAX_PINNED, MAX_VALUES, LeaderboardRowView, row_view
+from bot.web.leaderboard_view import MAX_PINNED, MAX_VALUES, LeaderboardRowView, row_views
 from bot.web.page import Page
 from bot.web.request_row import RequestRow
 from leaderboard.ranks import benchmark_difference_error, difference_error
@@ -59,7 +59,7 @@ def compare(board: BoardReader, query: CompareQuery) -> CompareResponse:
     wanted = [(name, rows.at(name)) for name in query.pin or ()]
     wanted += [(name, _best_of(rows, name)) for name in query.model or ()]
     numbers = list(dict.fromkeys(at for _, at in wanted if at is not None))[:MAX_PINNED]
-    views = [row_view(rows, selected, at) for at in numbers]
+    views = row_views(rows, selected, numbers)
     lines = [rows.lines[at] for at in numbers]
     known = board.context.scores.find(line.path for line in lines if not line.id)
     margins = [_margins(lines[0], line, known, board.columns) for line in lines]

@@ -162,9 +162,9 @@ def _address(query: LeaderboardQuery, page: int = 1, *, home: str = "/") -> str:
 
 
 def _page_values(board: BoardReader, query: LeaderboardQuery, view: LeaderboardResponse) -> Mapping[str, object]:
-    return page_values(
-        view, query, board.columns, board.context.board.precisions, board.table.leaderboard().size_counts
-    )
+    rows = board.table.leaderboard()
+    values = page_values(view, query, board.columns, board.context.board.precisions, rows.size_counts)
+    return {**values, "paired": rows.is_paired}
 
 
 def page_values(

@@ -15,7 +15,7 @@ from bot.web.charts.models import ComparisonView
 from bot.web.charts.pictures import model_chart
 from bot.web.flags import FlagView
 from bot.web.leaderboard_rows import LeaderboardRows, Selection
-from bot.web.leaderboard_view import LeaderboardRowView, row_view
+from bot.web.leaderboard_view import LeaderboardRowView, row_views
 from bot.web.lineage import LineageView
 from bot.web.page import NotPublic, Page
 from bot.web.pages.badges import citation, markdown
@@ -97,7 +97,7 @@ def model(board: BoardReader, query: ModelQuery) -> ModelResponse:
         results=[scores for scores in map(board.scores_of, entries) if scores is not None],
         compared=board.comparing.compared(entries),
         flags=flags,
-        best=row_view(rows, shown, best) if best is not None else None,
+        best=row_views(rows, shown, [best])[0] if best is not None else None,
         ranked=len(shown.order),
         evaluations=evaluations(board, rows, numbers),
         lineage=board.lineage.of(exact_name),
@@ -108,7 +108,7 @@ def evaluations(board: BoardReader, rows: LeaderboardRows, numbers: list[int]) -
     """The evaluations of one model, the newest first; at the same time, the one that its request is for."""
     newest = sorted(numbers, key=lambda at: (-rows.lines[at].time, bool(rows.lines[at].id)))
     shown = rows.select(Selection())
-    views = [row_view(rows, shown, at) for at in newest[: MAX_EVALUATIONS + 1]]
+    views = row_views(rows, shown, newest[: MAX_EVALUATIONS + 1])
     return [_evaluation(board, view, views[at + 1 :]) for at, view in enumerate(views[:MAX_EVALUATIONS])]
 
 
@@ -147,6 +147,7 @@ def _page_values(board: BoardReader, _query: ModelQuery, view: ModelResponse) ->
         "badge": markdown(view.model, title, address) if view.best is not None else "",
         "citation": citation(view.best, view.ranked, title, address, board.context.now()) if view.best else "",
         "address": address,
+        **board.button_values(),
     }
 
 

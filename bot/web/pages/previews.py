@@ -9,7 +9,7 @@ from bot.web.answers import tagged
 from bot.web.board import BoardReader
 from bot.web.charts.previews import Preview, PreviewBar, draw_preview
 from bot.web.leaderboard_rows import Selection
-from bot.web.leaderboard_view import MAX_PINNED, LeaderboardRowView, row_view
+from bot.web.leaderboard_view import MAX_PINNED, LeaderboardRowView, row_views
 from bot.web.pages.compare import CompareQuery, compare
 
 HEADERS = {
@@ -45,7 +45,7 @@ def leaderboard_preview(board: BoardReader) -> Preview:
     """The best evaluations."""
     rows = board.table.leaderboard()
     shown = rows.select(Selection())
-    best = [row_view(rows, shown, int(at)) for at in shown.order[:TOP]]
+    best = row_views(rows, shown, shown.order[:TOP].tolist())
     says = f"{len(shown.order):,} evaluations" if len(shown.order) != 1 else "1 evaluation"
     return Preview(board.context.board.title, "Leaderboard", says, tuple(_average(row, ranked=True) for row in best))
 
@@ -57,7 +57,7 @@ def model_preview(board: BoardReader, name: str) -> Preview | None:
     if best is None:
         return None
     shown = rows.select(Selection())
-    row = row_view(rows, shown, best)
+    (row,) = row_views(rows, shown, [best])
     rank = f"rank {row.rank:,} of {len(shown.order):,} · " if row.rank else "flagged · " if row.flagged else ""
     bars = tuple(PreviewBar(name, f"{value:.2f}", value) for name, value in row.scores.items())
     return Preview(board.context.board.title, row.model, f"{rank}average {row.average or 0.0:.2f}", bars)

@@ -14,7 +14,6 @@ from bot.web.board import BoardReader, EvaluationScoresView, SearchView, page_of
 from bot.web.flags import FlagView
 from bot.web.incoming import choice, number, words
 from bot.web.page import PAGE_ROWS, NotPublic, Page, PageNumber, PageSize, SearchText
-from leaderboard.flags import CATEGORIES
 from leaderboard.past import Reopening, newest_reopenings
 from leaderboard.search import parse
 
@@ -134,8 +133,7 @@ ONE = Page(
     more_values=lambda board, _query, view: {
         "one": view.request,
         "columns": board.columns,
-        # Without a repo for flags no model is flagged.
-        "flag_categories": [(one.name, one.words) for one in CATEGORIES.values()] if board.context.flags_repo else [],
+        **board.button_values(),
     },
     api_path="/api/history/{path:path}",
     summary="The history of a request",

@@ -59,7 +59,7 @@ class SubmitPages:
             account = await self.submitting.signed_in(request, fields.get(FORM_TOKEN, ""))
             if fields.get("do") != "submit" or not form.is_complete:
                 return RedirectResponse(f"{SUBMIT}{_query(form)}", 303, PRIVATE)
-            arguments = arguments_in(json.dumps(form.body()).encode())
+            arguments = arguments_in(json.dumps(form.body()).encode(), self.context.hub.endpoint)
             if self._publishes_scores(fields):
                 arguments[PUBLISH_SCORES] = "yes"
             key = _key(fields.get(KEY, ""), arguments)

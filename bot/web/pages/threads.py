@@ -181,6 +181,7 @@ class WaitingThreadView(ApiModel):
 
     title: str
     url: str
+    place: str = Field(default="", description="repo and number of the thread, as `owner/name #7`")
     topic: str = Field(description="the topic that triage gave it")
     author: str
     since: str
@@ -199,6 +200,7 @@ def threads_waiting(board: BoardReader, _query: NoQuery) -> WaitingThreadsRespon
         WaitingThreadView(
             title=thread.title,
             url=thread.url,
+            place=thread.place,
             topic=thread.topic,
             author=thread.author,
             since=iso(thread.since),

@@ -268,7 +268,22 @@ const addressOf = (fields) => (fields.size ? `${home}?${fields}` : home);
 async function explain(outcome, found, fields) {
   const mine = asked;
   const words = await source.explain(found, fields);
-  if (mine === asked) outcome.replaceChildren(...words);
+  if (mine !== asked) return;
+  outcome.replaceChildren(...words);
+  askHub(4);
+}
+
+async function askHub(tries) {
+  // The server has no answer until a sync process has asked the Hub; without one, the page's first sentence stays.
+  const part = document.querySelector("[data-ask-hub]");
+  if (!part) return;
+  const query = new URLSearchParams({ model: part.dataset.askHub });
+  const answer = await fetch(`/check/exists?${query}`).catch(() => null);
+  if (!answer?.ok || !part.isConnected) return;
+  const { exists } = await answer.json();
+  if (exists === null && tries > 1) setTimeout(() => askHub(tries - 1), 2000);
+  if (exists === null) return;
+  for (const one of part.children) one.hidden = one.dataset.exists !== String(exists);
 }
 
 async function suggest() {

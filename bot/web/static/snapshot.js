@@ -217,7 +217,15 @@ export class Rows {
     const average = selected.averages[at];
     const scores = named(this.scores);
     if (selection.raw) for (const name of this.benchmarks) delete scores[name];
-    return { ...row, rank: selected.ranks[at], average: Number.isNaN(average) ? null : average, scores: { ...scores, ...(selection.raw ? named(this.raw) : {}) }, errors: this.errorsOf(selection, named(this.errors)) };
+    const range = this.isWhole(selection) ? row.rank_range : null; // the snapshot's ranges are of the whole board
+    return { ...row, rank: selected.ranks[at], rank_range: range, average: Number.isNaN(average) ? null : average, scores: { ...scores, ...(selection.raw ? named(this.raw) : {}) }, errors: this.errorsOf(selection, named(this.errors)) };
+  }
+
+  // Whether the evaluations that are shown at first are selected.
+  isWhole(selection) {
+    const benchmarks = selection.benchmarks.length === this.benchmarks.length ? [] : selection.benchmarks;
+    const alike = (one) => JSON.stringify({ ...one, sort: "", rising: false });
+    return alike({ ...selection, benchmarks }) === alike(selectionOf(new URLSearchParams(), [], []));
   }
 
   errorsOf(selection, errors) {

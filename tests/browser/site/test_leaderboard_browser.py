@@ -72,6 +72,10 @@ def test_filters_change_the_table_in_place_and_its_address(tab: Page, browser: B
         page.goto(tab.url)
         assert models(page) == models(tab)[: len(models(page))]
         assert shown(page) == shown(tab)
+    tab.get_by_label("Scores as measured").check()
+    expect(tab.get_by_text("Scores go from 0 to 100, as measured")).to_be_visible()
+    tab.get_by_label("Scores as measured").uncheck()
+    expect(tab.get_by_text("0, no better than guessing")).to_be_visible()
     tab.get_by_role("link", name="Reset").click()
     expect(tab.locator("#count")).to_contain_text(f"{every:,} of")
     tab.go_back()
@@ -147,9 +151,18 @@ def test_three_models_are_pinned_and_compared(tab: Page) -> None:
 
 
 def test_a_model_that_is_not_here_can_be_submitted(tab: Page) -> None:
-    """A name that is found nowhere leads to the check and the form."""
+    """A name that is found nowhere leads to the check, and to the form once the Hub is known to have the model."""
+    known = {"someone%2Fbrand-new-model": None, "someone%2Freal-model": True, "someone%2Fno-model": False}
+    tab.route("**/check/exists?**", lambda it: it.fulfill(json={"exists": known[it.request.url.rpartition("=")[2]]}))
     tab.locator("#q").fill("someone/brand-new-model")
-    expect(tab.get_by_role("link", name="Check it")).to_have_attribute("href", "/check?model=someone%2Fbrand-new-model")
+    ask = tab.get_by_role("link", name="Ask whether the Hub has such a model")
+    expect(ask).to_have_attribute("href", "/check?model=someone%2Fbrand-new-model")
+    assert tab.get_by_role("link", name="submit it").count() == 0
+    tab.locator("#q").fill("someone/real-model")
+    expect(tab.get_by_role("link", name="submit it")).to_have_attribute("href", "/submit?model=someone%2Freal-model")
+    tab.locator("#q").fill("someone/no-model")
+    expect(tab.get_by_text("The Hub has no public model of the name someone/no-model.")).to_be_visible()
+    assert tab.get_by_role("link", name="submit it").count() == 0
 
 
 def test_the_search_is_continued_while_typing(tab: Page) -> None:
@@ -159,13 +172,22 @@ def test_the_search_is_continued_while_typing(tab: Page) -> None:
 
 
 def test_a_phone_shows_cards_of_one_height(tab: Page) -> None:
-    """Each evaluation is a card; nothing is wider than the screen, and the next cards load while scrolling."""
+    """Each evaluation is a card; nothing is wider than the screen, and the next cards load while scrolling.
+
+    A card is as high as what it shows, and shows every column that a reader chose.
+    """
     tab.set_viewport_size({"width": 360, "height": 740})
     cards = tab.locator("#rows tr:not(.space)")
     expect(cards.first).to_be_visible()
     assert tab.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
     boxes = [cards.nth(at).bounding_box() for at in range(3)]
     assert len({round(box["height"]) for box in boxes if box}) == 1
+    assert tab.evaluate(
+        "[...document.querySelectorAll('#rows tr')].every((one) => one.scrollHeight <= one.clientHeight)"
+    )
+    expect(tab.locator("#rows td.licence").first).to_be_hidden()
+    tab.goto("/?column=model&column=rank&column=average&column=licence")
+    expect(tab.locator("#rows td.licence").first).to_be_visible()
     tab.evaluate("window.scrollTo(0, document.body.scrollHeight / 2)")
     expect(tab.locator("#rows td.rank").first).not_to_have_text("1")
 

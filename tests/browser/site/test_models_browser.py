@@ -10,9 +10,15 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.support.browser.seeded_large_board import LONG
 from tests.support.browser.served_site import ServedSite
+from tests.support.sizes import sample
 
 pytestmark = pytest.mark.browser
 MODEL = f"/models/{quote(LONG)}"
+CELLS = sample(
+    ((path, width) for width in (360, 600, 1200) for path in (MODEL, "/plots", "/plots?by=time")),
+    lambda cell: cell[0],
+    lambda cell: cell[1],
+)
 
 
 @pytest.fixture
@@ -44,12 +50,11 @@ def test_the_way_from_a_plot_to_a_model_and_on_to_a_comparison(tab: Page) -> Non
     expect(tab.get_by_role("columnheader", name=name)).to_be_visible()
 
 
-@pytest.mark.parametrize("width", [1200, 600, 360], ids=["desk", "zoomed", "phone"])
-@pytest.mark.parametrize("path", [MODEL, "/plots", "/plots?by=time"], ids=["model", "plots", "time"])
+@pytest.mark.parametrize(("path", "width"), CELLS, ids=lambda one: {MODEL: "model"}.get(one, str(one)))
 def test_nothing_is_wider_than_the_window_and_every_picture_loads(
     browser: Browser, rich: ServedSite, path: str, width: int
 ) -> None:
-    """Wide tables scroll by themselves."""
+    """Wide tables scroll by themselves; in `make test` each page on a phone, and one at a desk and zoomed."""
     context = browser.new_context(base_url=rich.address, viewport={"width": width, "height": 700})
     page = context.new_page()
     page.goto(path)

@@ -54,7 +54,7 @@ def test_old_requests_are_indexed_without_a_call_each_and_only_what_waits_is_syn
     modify(stand, **strange, **{path_of("x/run"): foreign}, **{"notes.json": "{}"})
     waiting = stand.submit("ada/good")
     calls = look(stand)
-    assert len(calls) < 40  # four of them look for scores that Redis lacks, one asks whether logs are public
+    assert len(calls) < 41  # four look for scores that Redis lacks, one for former names, one asks if logs are public
     assert stand.context.index.count() == 303
     assert state(stand, waiting) == "waiting"
     assert [state(stand, path) for path in (*strange, path_of("x/run"))] == ["foreign", "foreign"]

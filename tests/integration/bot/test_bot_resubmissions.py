@@ -1,4 +1,7 @@
-"""People ask again for what had come to an end: another attempt, never the old one's end once more."""
+"""People ask again for what had come to an end: another attempt, never the old one's end once more.
+
+`make test` asks in each way once, half of them after Redis was lost; `make matrices` in each way with and without.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ from leaderboard.failures import cause
 from redis_state.jobs import EvaluationJob
 from tests.support.board.board_driver import REQUESTS, BoardDriver
 from tests.support.board.published_details import publish
+from tests.support.sizes import WHOLE
 
 THEIRS = Failure(cause="weights-corrupted", fault="submission", message="The weights are cut off.")
 
@@ -42,7 +46,9 @@ def remove_and_submit(stand: BoardDriver, path: str) -> None:
     stand.submit("ada/good", path=path)
 
 
-WAYS = [put_back, put_back_as_new, overwrite, remove_and_submit]
+WAYS = [(put_back, False), (put_back_as_new, True), (overwrite, False), (remove_and_submit, True)]
+"""Ways to ask again, and whether Redis was lost before."""
+MORE_WAYS = [(way, not amnesia) for way, amnesia in WAYS]
 
 
 def run_again(stand: BoardDriver) -> str:
@@ -56,8 +62,7 @@ def run_again(stand: BoardDriver) -> str:
     return job.attempt
 
 
-@pytest.mark.parametrize("amnesia", [False, True])
-@pytest.mark.parametrize("again", WAYS)
+@pytest.mark.parametrize(("again", "amnesia"), [*WAYS, *(MORE_WAYS if WHOLE else [])])
 def test_the_same_commit_submitted_again_after_a_failure_is_evaluated_again(
     stand: BoardDriver, again: Callable[[BoardDriver, str], None], amnesia: bool
 ) -> None:
@@ -82,8 +87,7 @@ def test_the_same_commit_submitted_again_after_a_failure_is_evaluated_again(
     assert facts["causes"] == [f"commit:{next(one.commit_id for one in commits if 'form' in one.authors)}"]
 
 
-@pytest.mark.parametrize("amnesia", [False, True])
-@pytest.mark.parametrize("again", [put_back, put_back_as_new, overwrite])
+@pytest.mark.parametrize(("again", "amnesia"), [*MORE_WAYS[:3], *(WAYS[:3] if WHOLE else [])])
 def test_an_attempt_that_was_given_up_is_not_the_next_one(
     stand: BoardDriver, again: Callable[[BoardDriver, str], None], amnesia: bool
 ) -> None:

@@ -29,6 +29,8 @@ KEYS = Keys("demo")
 ALL = range(1, 1_001 if WHOLE else 501)
 """Numbers of deliveries; each tells of the thread with its own number, so that each has a mark of its own."""
 SENDERS = 48
+KILLS = [("", 1), ("", 300), (f"{READ}:200", 0), (f"{STORED}:200", 0)]
+"""The point where the server kills itself, or how many deliveries are acknowledged when it is killed."""
 
 
 @pytest.fixture
@@ -134,7 +136,7 @@ def check(connection: redis.Redis, acknowledged: set[int]) -> None:
     assert marked(connection) == there.keys()
 
 
-@pytest.mark.parametrize(("crash_at", "after"), [("", 1), ("", 300), (f"{READ}:200", 0), (f"{STORED}:200", 0)], ids=str)
+@pytest.mark.parametrize(("crash_at", "after"), KILLS if WHOLE else KILLS[1:], ids=str)
 def test_a_server_killed_among_deliveries_loses_none_that_it_acknowledged(
     children: Children,
     valkey_url: str,

@@ -110,15 +110,15 @@ def decisions(site: SignInSite, verb: str, path: str) -> list[Any]:
 def test_an_owner_cancels_once_however_often_they_click(site: SignInSite) -> None:
     """The page tells that it is done and for what; two clicks are one decision; it names the person and the reason."""
     path, ada = submitted(site, "float32"), signed_in(site, "ada")
-    page = ada.get(f"/requests/{path}")
-    assert buttons(page) == {"cancel"}
+    page = ada.get("/models/ada/good")
+    assert buttons(page) == buttons(ada.get(f"/requests/{path}")) == {"cancel"}
     fields = {**fields_of(page, "cancel"), "reason": f"the wrong revision {HOSTILE}"}
     first, second = ada.post("/act", data=fields), ada.post("/act", data=fields)
     assert first.headers["location"] == second.headers["location"]
     told = answered(ada, first)
     assert "Done." in shown(told)
     assert HOSTILE not in told.text
-    assert f'<a href="/requests/{path}">Back to the page</a>' in told.text
+    assert '<a href="/models/ada/good">Back to the page</a>' in told.text
     wait_until(lambda: state(site, path) == "cancelled", seconds=120)
     (decision,) = decisions(site, "cancel", path)
     assert (decision["person"], decision["allowed"], decision["outcome"]) == ("ada", True, "done")
@@ -131,7 +131,7 @@ def test_a_stranger_sees_no_button_and_can_give_no_command(site: SignInSite) -> 
     """A stranger, and a visitor without an account, see none; a form that they make up is refused and recorded."""
     path = submitted(site, "float16")
     for browser in (site.browser(), bob := signed_in(site, "bob")):
-        for page in (f"/requests/{path}", "/flags", "/threads-waiting"):
+        for page in (f"/requests/{path}", "/models/ada/good", "/flags", "/threads-waiting"):
             assert buttons(browser.get(page)) == set()
             assert "What you can do" not in browser.get(page).text
     forged = {"csrf": bob.form_token, "key": "k", "verb": "cancel", "model": "ada/good", "precision": "float16"}
@@ -142,7 +142,11 @@ def test_a_stranger_sees_no_button_and_can_give_no_command(site: SignInSite) -> 
     assert decisions(site, "cancel", path)[0]["allowed"] is False
     for spoilt in ({"csrf": "0" * 64}, {"csrf": ""}):
         assert bob.post("/act", data={**forged, **spoilt}).status_code == 403
-    assert site.browser().post("/act", data=forged).status_code == 401
+    ended = site.browser().post("/act", data={**forged, "reason": "the licence is <b>not</b> clear"})
+    assert (ended.status_code, "What you typed, to copy it: the licence is <b>not</b> clear" in shown(ended)) == (
+        401,
+        True,
+    )
     for verb in ("pause", "submit", "nonsense", ""):
         assert bob.post("/act", data={**forged, "verb": verb}).status_code == 422
     flagging = {**forged, "verb": "flag", "models": "ada/good", "category": "other", "reason": "no"}
@@ -272,10 +276,23 @@ def test_a_maintainer_flags_a_model_and_lifts_the_flag(tmp_path: Path, valkey: V
         (record,) = stand.context.flag_book.of(["ada/plain"])
         assert record.thread.startswith(f"{hub.url}/spaces/{SPACE}/discussions/")
         again = given(stand, mia, "flag", flagging, key="another page")
-        assert (again.outcome, "is flagged already" in again.text) == ("unchanged", True)
+        assert (again.outcome, "is flagged already" in again.text) == ("unchanged", True), again.text
         assert [one.thread for one in stand.context.flag_book.of(["ada/plain"])] == [record.thread]
+        ada = Person(stand.context.hub.user("ada").id, "ada")
+        appealing = {"model": "ada/plain", "reason": "its <b>card</b> says so"}
+        assert given(stand, bob, "appeal", appealing).allowed is False
+        for _ in range(2):  # a click that comes twice
+            assert given(stand, ada, "appeal", appealing).outcome == "done"
         upheld = given(stand, mia, "dismiss", {"reason": "it is a merge"}, thread=record.thread)
         assert (upheld.outcome, "stays" in upheld.text) == ("done", True)
+        number = int(record.thread.rpartition("/")[2])
+        talk = stand.ada.get_discussion_details(SPACE, number, repo_type="space")
+        words = [event.content for event in talk.events if event.type == "comment"]
+        assert [text.count("appeals against the flag") for text in words].count(1) == 1
+        assert any("[ada](" in text and ", the model's owner, " in text for text in words), "listed among the appeals"
+        assert talk.status == "closed"
+        assert given(stand, ada, "appeal", appealing, key="later").outcome == "done"
+        assert stand.ada.get_discussion_details(SPACE, number, repo_type="space").status == "open"
         lifting = {"models": "ada/plain", "reason": "its card says so now"}
         assert given(stand, bob, "unflag", lifting).allowed is False
         assert given(stand, mia, "unflag", lifting).outcome == "done"

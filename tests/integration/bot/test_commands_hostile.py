@@ -15,7 +15,10 @@ from hub.comments import marker_of
 from tests.support.board.board_driver import BOT, REQUESTS, BoardDriver
 from tests.support.board.discussion import Discussion
 from tests.support.board.hostile_texts import TEXTS, is_first_marker_alone, skeleton, trouble
+from tests.support.sizes import WHOLE
 
+FILED = TEXTS if WHOLE else TEXTS[::3]
+"""Those that stand in files and logs; in comments stand all of them."""
 HARMLESS = ("word", "two words", 'a "quoted word"')
 
 
@@ -126,7 +129,7 @@ def outside_lists(reply: str) -> list[str]:
 
 def test_in_files_and_logs_they_are_quoted_and_nothing_else(quiet: BoardDriver) -> None:
     """In the fields of a request file, in what an attempt said when it died, and in the lines of its log."""
-    context, bot, texts = quiet.context, HfApi(quiet.hub.url, token=BOT), (*HARMLESS[:1], *TEXTS)
+    context, bot, texts = quiet.context, HfApi(quiet.hub.url, token=BOT), (*HARMLESS[:1], *FILED)
     names = {f"h{number:03}": text for number, text in enumerate(texts)}
     paths = {name: f"ada/{name}_eval_request_False_float32_Original.json" for name in names}
     contents = {paths[name]: json.dumps(request_file(name, text)).encode() for name, text in names.items()}

@@ -1,4 +1,8 @@
-"""The table of all commands, played on a board that runs: what everybody is told, and what becomes of the files."""
+"""The table of all commands, played on a board that runs: what everybody is told, and what becomes of the files.
+
+`make test` plays each command in each place and state, by each kind of person and with each outcome at least once;
+`make matrices` plays all cells.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +23,16 @@ from redis_state.dirty import SyncPriority
 from steward.valkey import Valkey
 from tests.support.board.command_table import EFFECTS, PEOPLE, SPACE, WORDS, Cell, Table, people_and_models, read_table
 from tests.support.board.running_board import running
+from tests.support.sizes import sample
 from tests.support.waiting import wait_until
 
 TABLE = read_table()
+PLAYED = sample(
+    TABLE,
+    lambda cell: (cell.verb, cell.place, cell.outcome),
+    lambda cell: (cell.verb, cell.place, cell.state),
+    lambda cell: (cell.verb, cell.role),
+)
 ELSEWHERE = {"rename", "flag", "unflag", "dismiss", "remove", "restore", "publish-scores", "unpublish-scores"}
 """Verbs about renames, flags and models' own pages, which are tested with those."""
 
@@ -34,11 +45,11 @@ def played(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey, probe: Prob
         connection.flushall()
         patch.setattr("bot.threads.limits.MAX_COMMANDS", 1_000)
         keepers = (MaintainingOrganisation(name="keepers"),)
-        people = people_and_models(TABLE)
+        people = people_and_models(PLAYED)
         with running(folder, people, connection, valkey.url, probe, maintainer_organisations=keepers) as stand:
             mia, form = (stand.context.hub.user(name).id for name in ("mia", "form"))
             stand.context.board = stand.context.board.model_copy(update={"maintainers": (mia,), "front_ends": (form,)})
-            table = Table(stand, TABLE)
+            table = Table(stand, PLAYED)
             table.play()
             yield table
 
@@ -48,10 +59,10 @@ def test_the_table_is_large_and_has_every_verb(played: Table) -> None:
     assert len(set(TABLE)) == len(TABLE) >= 150
     missing = {verb.name for verb in REGISTRY.verbs} - {cell.verb for cell in TABLE} - ELSEWHERE
     assert not missing, "write a row for each state of these verbs into commands_table.md"
-    assert {cell.outcome for cell in TABLE} == set(WORDS)
+    assert {cell.outcome for cell in PLAYED} == {cell.outcome for cell in TABLE} == set(WORDS)
 
 
-@pytest.mark.parametrize("cell", TABLE, ids=str)
+@pytest.mark.parametrize("cell", PLAYED, ids=str)
 def test_everybody_is_told_what_happened(played: Table, cell: Cell) -> None:
     """Each command has one reply, which says what the table says."""
     (reply,) = played.answers[cell]
@@ -64,20 +75,20 @@ def test_everybody_is_told_what_happened(played: Table, cell: Cell) -> None:
 def test_what_was_done_stands_in_the_files_and_nothing_else_does(played: Table) -> None:
     """A request is changed where the table says so, and is as it was where it does not."""
     files = played.files()
-    for cell in TABLE:
+    for cell in PLAYED:
         if cell.outcome in EFFECTS:
             assert EFFECTS[cell.outcome](files[cell.path]), str(cell)
         elif cell.has_request:
             assert files[cell.path]["status"] == played.begun[cell.path]["status"], str(cell)
             facts = files[cell.path].get("steward", {})
             assert facts.get("causes", []) == played.begun[cell.path].get("steward", {}).get("causes", [])
-    named = {cell.path for cell in TABLE if cell.has_request or cell.outcome in ("submitted", "merged")}
+    named = {cell.path for cell in PLAYED if cell.has_request or cell.outcome in ("submitted", "merged")}
     assert set(files) == named
 
 
 def test_pull_requests_are_merged_and_closed_as_the_table_says(played: Table) -> None:
     """Nobody but a maintainer merged or closed one."""
-    for cell in TABLE:
+    for cell in PLAYED:
         if cell.place == "pull" and cell.state in ("passed", "problems"):
             wanted = {"merged": "merged", "rejected": "closed"}.get(cell.outcome, "open")
             number, _ = played.pulls[cell.model]

@@ -143,9 +143,19 @@ def test_names_are_completed_from_the_hub(site: SignInSite, monkeypatch: pytest.
     calls = len(site.stand.calls)
     assert names(" GOO ") == ["ada/good"]
     assert (names("go"), names("x" * 101), len(site.stand.calls)) == ([], [], calls)
+
+    def exists(model: str) -> Any:
+        return browser.get("/check/exists", params={"model": model}).json()["exists"]
+
+    for model, known in (("ada/good", True), ("ada/never", False), ("steward-bot/good-secret", False)):
+        assert wait_until(lambda model=model: exists(model) is not None, seconds=120)
+        assert exists(model) is known
+    calls = len(site.stand.calls)
+    assert [exists(name) for name in ("good", "a b/c", "x/" + "y" * 300, "ada/good")] == [False, False, False, True]
+    assert len(site.stand.calls) == calls, "names that can be none, and what was asked already, cost no call"
     monkeypatch.setattr("bot.web.asking.WAIT_SECONDS", 0.0)
     monkeypatch.setattr(SyncAsker, "send", lambda asker, message: asker.mailbox.put(message))  # no sync answers
-    assert names("ada/") == []
+    assert (names("ada/"), exists("ada/unasked")) == ([], None)
     context.redis.set(context.keys.asked(f"names {client_name('127.0.0.1')}"), NAMES_PER_CLIENT, ex=60)
     assert browser.get("/check/names", params={"q": "another"}).status_code == 429
 

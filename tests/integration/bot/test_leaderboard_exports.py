@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 import redis
 
+from bot.web import exports
 from leaderboard.influences import benchmark_text
 from redis_state.board.index import Index
 from redis_state.board.scoreboard import EvaluationScores, Scoreboard
@@ -86,6 +87,34 @@ def test_datasets_and_pandas_read_both_files(site: Client, tmp_path: Path) -> No
     )
     assert loaded["model"].tolist() == read["model"].tolist() == pd.read_parquet(file)["model"].tolist()
     assert "ada/willow-1.5b-merge" in loaded["model"].tolist()
+
+
+def test_large_files_are_bounded_and_that_of_the_whole_table_is_kept(
+    site: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One client has few of them written a minute, and few are written at once; the whole table's is written once."""
+    written = list[object]()
+    real = exports._written
+    monkeypatch.setattr(exports, "_written", lambda *given, **named: (written.append(given), real(*given, **named))[1])
+    monkeypatch.setattr(exports, "LARGE", 2)
+    whole = site.get("/leaderboard.csv")
+    assert site.get("/leaderboard.csv").content == whole.content == site.get("/leaderboard.csv?page=2").content
+    assert (len(written), whole.headers["content-length"]) == (1, str(len(whole.content)))
+    monkeypatch.setattr(exports, "MAX_PER_MINUTE", 2)
+    assert site.get("/leaderboard.csv?rising=1").status_code == 200
+    assert len(written) == 2
+    refused = site.get("/leaderboard.csv?rising=1")
+    assert (refused.status_code, refused.json()["code"], int(refused.headers["retry-after"]) <= 60) == (
+        429,
+        "too-many",
+        True,
+    )
+    monkeypatch.setattr(exports, "MAX_PER_MINUTE", 100)
+    monkeypatch.setattr(exports, "MAX_OPEN", 0)
+    busy = site.get("/leaderboard.csv?rising=1")
+    assert (busy.status_code, busy.json()["code"], busy.headers["retry-after"]) == (503, "busy", "15")
+    assert site.get("/leaderboard.csv").content == whole.content, "the kept file is sent all the same"
+    assert len(site.get("/leaderboard.csv?q=birch-70b").content.splitlines()) == 2, "small files have no bounds"
 
 
 def test_facts_of_the_table_and_rows_of_earlier_commits_are_on_the_leaderboard(site: Client) -> None:

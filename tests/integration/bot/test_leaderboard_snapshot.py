@@ -14,7 +14,7 @@ from huggingface_hub import CommitOperationAdd
 from bot.core.mirrors.contents_table import ContentsCache
 from bot.probe import Probe
 from bot.web.board import BoardReader
-from bot.web.leaderboard_view import LeaderboardQuery, columns_of, selected_rows
+from bot.web.leaderboard_view import LeaderboardQuery, columns_of, leaderboard
 from leaderboard.columns import FILE, SNAPSHOT
 from tests.support.board.contents_table import CONTENTS, GOOD, board_with_table, commits, finished, look
 from tests.support.board.flags import AppealThread, FlagBoardDriver
@@ -60,8 +60,8 @@ def test_it_says_what_the_api_says(stand: FlagBoardDriver) -> None:
     assert found["title"] == stand.context.board.title
     assert found["columns"] == [column.model_dump() for column in columns_of(board)]
     assert found["links"]["table"] == f"{stand.hub.url}/datasets/{CONTENTS}/resolve/main/{FILE}"
-    views = [view.model_dump(mode="json") for view in selected_rows(board, LeaderboardQuery())]
-    raw = [view.scores for view in selected_rows(board, LeaderboardQuery(raw=True))]
+    views = [view.model_dump(mode="json") for view in leaderboard(board, LeaderboardQuery()).rows]
+    raw = [view.scores for view in leaderboard(board, LeaderboardQuery(raw=True)).rows]
     rows = {row["id"]: row for row in rows_in(found)}
     assert len(views) == len(rows) == 2
     for view, measured in zip(views, raw, strict=True):

@@ -7,7 +7,13 @@ from typing import Any
 
 import pytest
 
+from bot.core.commands.answers import say
+from bot.read_models import serializers
+from bot.read_models.lists import QueueReader
+from bot.read_models.models import WAITS_FOR_HUB
+from bot.requests.verb_status import status_text
 from hub.retries import Retries
+from redis_state.board.entry import UNANSWERED_SECONDS
 from tests.support.board.board_driver import REQUESTS, BoardDriver
 from tests.support.board.published_details import publish
 from tests.support.hub.lies import LIES
@@ -27,12 +33,12 @@ def lie(stand: BoardDriver, route: str, name: str, **more: Any) -> None:
     stand.hub.state.faults.add(route, **{**LIES[name], "times": None, **more})
 
 
-def live(stand: BoardDriver, seconds: float = 300.0, *, truth: bool = True) -> None:
+def live(stand: BoardDriver, seconds: float = 300.0, *, truth: bool = True, step: float = 60.0) -> None:
     """Time passes, on a Hub that says the truth again."""
     if truth:
         stand.hub.state.faults.clear()
-    for _ in range(int(seconds // 60)):
-        stand.time += 60
+    for _ in range(int(seconds // step)):
+        stand.time += step
         stand.worker()
         stand.tick()
         stand.work()
@@ -171,6 +177,39 @@ def test_errors_of_one_models_repo_slow_no_other(stand: BoardDriver, fault: dict
     assert stand.file(path)["status"] == "PENDING"
     live(stand, 900)
     assert [job.path for job in stand.queued()] == [path]
+    (post,) = status_posts(stand, "ada/good")
+    assert "Waiting for its turn" in post
+
+
+def status_posts(stand: BoardDriver, model: str) -> list[str]:
+    """The opening posts of the threads about evaluations of `model`."""
+    return [
+        thread.events[0].content for thread in stand.threads() if thread.title.startswith(f"Evaluation of {model} ")
+    ]
+
+
+def test_the_submitter_reads_once_that_the_hub_does_not_answer_about_the_model(stand: BoardDriver) -> None:
+    """After a while thread, queue, `/status` and `/why` give the same reason, also after a loss of Redis; it ends."""
+    stand.hub.state.faults.fail("GET /api/models/ada/good*", status=500, times=None)
+    path, other, context = stand.submit("ada/good"), stand.submit("ada/remote"), stand.context
+    stand.settle()
+    for is_lost in (False, True):
+        if is_lost:
+            context.redis.flushall()
+            stand.settle()
+        live(stand, 2 * UNANSWERED_SECONDS, truth=False, step=300)
+        (post,) = status_posts(stand, "ada/good")
+        assert "### ⏳ Waiting for the Hub" in post and WAITS_FOR_HUB.reason in post and "/cancel" in post
+        entry, queue = context.index.get(path), QueueReader(context).queue()
+        why = say("why", one=serializers.request(context, entry), lines=[])
+        assert WAITS_FOR_HUB.reason in why and WAITS_FOR_HUB.reason in status_text(context, "ada/good", [entry])
+        assert [(held.path, held.reason) for held in queue.held] == [(path, WAITS_FOR_HUB.reason)]
+        assert queue.counts.held == 1 and not was_away(stand)
+    assert stand.file(path)["status"] == "PENDING" and stand.file(other)["status"] == "FAILED"
+    live(stand, 900, step=300)
+    assert [job.path for job in stand.queued()] == [path]
+    (post,) = status_posts(stand, "ada/good")
+    assert "### ⏳ Waiting for its turn" in post and not QueueReader(context).queue().held
 
 
 def test_errors_of_all_repos_are_a_hub_that_is_away(stand: BoardDriver) -> None:

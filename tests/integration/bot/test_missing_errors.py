@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from hub.budget import Commits
 from hub.records import Repo
 from leaderboard.details import table_path
+from leaderboard.suites import parse_suite
 from redis_state import clock
 from steward.cli import app
 from tests.support.board.board_driver import BOT, WORKER, BoardDriver
@@ -26,6 +27,13 @@ from workers.publication.publish import publish
 
 FIELDS = ("errors", "average_error", "influence", "benchmark_influences")
 TASK = "starter_navigation"
+BENCHMARK = "source: starter_navigation\n"
+SUITE = (
+    (Path(__file__).parents[3] / "leaderboard/suites/starter.yaml")
+    .read_text()
+    .replace(BENCHMARK, f"{BENCHMARK}    restricted: true\n")
+)
+"""One benchmark is restricted: its answers are in a gated repo of their own."""
 Command = Callable[..., tuple[int, dict[str, Any]]]
 OLDER = "ada/old/results_2024-01-01T00-00-00.000000.json"
 
@@ -33,7 +41,9 @@ OLDER = "ada/old/results_2024-01-01T00-00-00.000000.json"
 @pytest.fixture
 def command(stand: BoardDriver, valkey_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
     """`steward errors --json` with these words, and the board's syncs after it: exit status and what it printed."""
-    (tmp_path / "board.yaml").write_text(BOARD)
+    (tmp_path / "suite.yaml").write_text(SUITE)
+    (tmp_path / "board.yaml").write_text(BOARD.replace("suite: starter", f"suite: {tmp_path / 'suite.yaml'}"))
+    stand.context.suite = parse_suite(SUITE)
     for name, value in {
         "HF_ENDPOINT": stand.hub.url,
         "REDIS_URL": valkey_url,
@@ -58,9 +68,16 @@ def evaluated(stand: BoardDriver, folder: Path) -> str:
     """A real worker's publication of an evaluation of ada/good, which finished; the path of its results."""
     job = stand.started()
     write_spool(folder)
-    attempt = {"attempt": job.attempt, "model": job.model, "revision": job.revision}
-    repo = stand.context.board.repos.details(job.model)
-    made = publication(folder, repo=repo, request=job.path, plan=plan(folder).model_copy(update=attempt))
+    attempt = {"attempt": job.attempt, "model": job.model, "revision": job.revision, "suite_digest": job.suite_digest}
+    repos = stand.context.board.repos
+    made = publication(
+        folder,
+        repo=repos.details(job.model),
+        restricted_repo=repos.restricted_details(job.model),
+        suite=stand.context.suite,
+        request=job.path,
+        plan=plan(folder).model_copy(update=attempt),
+    )
     stand.end(job, details=publish(made, HubAccess(stand.hub.url, WORKER)))
     assert stand.file(job.path)["status"] == "FINISHED"
     return str(stand.file(job.path)["steward"]["results"])
@@ -80,7 +97,7 @@ def put(stand: BoardDriver, files: dict[str, dict[str, Any]]) -> None:
 
 def table_of(stand: BoardDriver, path: str, data: bytes | None = None) -> bytes:
     """The table of TASK in the details of the results at `path`; `data` replaces it."""
-    gpu, repo = HfApi(stand.hub.url, token=WORKER), stand.context.board.repos.details("ada/good")
+    gpu, repo = HfApi(stand.hub.url, token=WORKER), stand.context.board.repos.restricted_details("ada/good")
     table = table_path(TASK, path.rpartition("results_")[2].removesuffix(".json"))
     there = stand.context.hub.read_file(Repo("dataset", repo), table).data
     if data is not None:

@@ -296,7 +296,7 @@ def test_a_ticked_box_of_an_owner_opens_one_once_there_are_scores(stand: ModelPa
     evaluate_waiting(stand)
     assert stand.pulls(QUIET) == [(1, "open")] and (QUIET, 50.0, 1) in stand.rows()
     first = stand.ada.get_discussion_details(QUIET, 1).events[0]
-    assert "which `ada` asked for when submitting it there" in first.content
+    assert "which `ada` asked for on its pages" in first.content
     assert "publish_scores" not in stand.file(QUIET_PATH)["steward"]
     stand.ada.change_discussion_status(QUIET, 1, "closed")
     stand.context.redis.flushall()

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from bot.changes.removals import REMOVE
 from leaderboard.admission.facts import EarlierRequest
 from leaderboard.removals import FORMER_ARCHIVE, archived
 from steward.valkey import Valkey
@@ -88,6 +89,25 @@ def test_one_type_of_weights_is_removed_and_the_results_of_the_others_stay(stand
     assert (stand.file(adapter)["status"], stand.file(path(model))["status"]) == ("CANCELLED", "FINISHED")
     there = on_main(stand, RESULTS)
     assert (its in there, result_path(model) in there) == (False, True)
+
+
+def test_a_removal_right_after_a_rename_is_planned_on_the_renamed_files(stand: BoardDriver) -> None:
+    """The index does not have the moved requests yet; the plan is the same as later, so its approval succeeds."""
+    begin(stand)
+    for repo, old, new in (
+        (REQUESTS, path("ada/solo"), path("ada/moved")),
+        (RESULTS, result_path("ada/solo"), result_path("ada/moved")),
+    ):
+        data = request("ada/moved") if repo == REQUESTS else results("ada/moved")
+        moved = operations({old: None, new: data})
+        stand.form.create_commit(repo, moved, commit_message="Rename ada/solo to ada/moved", repo_type="dataset")
+    words = {"model": "ada/moved", "by": "ada", "at": "2026-11-24T12:00:00Z"}
+    before = REMOVE.prepare(stand.context, words)
+    stand.settle()
+    after = REMOVE.prepare(stand.context, words)
+    assert isinstance(before, list) and isinstance(after, list)
+    assert [part.repo.id for part in before] == [REQUESTS, RESULTS]
+    assert [part.digest for part in before] == [part.digest for part in after]
 
 
 def test_nobody_removes_a_flagged_model_or_one_that_waits(stand: BoardDriver) -> None:

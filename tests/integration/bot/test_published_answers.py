@@ -17,6 +17,7 @@ from huggingface_hub import CommitOperationAdd, HfApi
 from bot.read_models.details_models import DetailsResponse
 from bot.results import details_reader
 from bot.results.details_reader import read_details
+from hub.client import Hub
 from leaderboard.details import table_path
 from leaderboard.requests import Access
 from leaderboard.results import file_time, results_time
@@ -38,8 +39,8 @@ def evaluate(stand: BoardDriver, folder: Path, lines: list[bytes], precision: st
     """A finished request of ada/good, with these samples as the published answers to TASK; its path."""
     name = f"ada/good/results_2026-11-24T12-00-00.{len(precision):06}.json"
     request = entry("ada/good", "settled", "FINISHED", path=path_of("ada/good", precision), results=name)
+    score(stand.context.scores, request, 50.0, "chat")  # first: the server reads them when it hears of the request
     stand.context.index.put(request)
-    score(stand.context.scores, request, 50.0, "chat")
     HfApi(stand.hub.url, token=WORKER).create_repo(repo_of(stand), repo_type="dataset", exist_ok=True)
     put_table(stand, request.path, table(folder, lines))
     return request.path
@@ -168,8 +169,37 @@ def test_repos_that_not_everybody_reads_are_refused(stand: BoardDriver, evaluate
     assert repo_of(stand) in part.message
 
 
+def test_a_table_is_downloaded_once_and_read_as_long_as_it_is_public(
+    stand: BoardDriver, evaluated: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next part costs one call and no download; a kept table is not shown after its repo was gated."""
+    put_table(stand, evaluated, table(tmp_path, many({3, 5, 11})))  # no other test has it kept
+    saved = list[str]()
+    for name in ("save_file", "file_id"):
+        real = getattr(Hub, name)
+        monkeypatch.setattr(Hub, name, lambda *a, _real=real, _name=name, **k: (saved.append(_name), _real(*a, **k))[1])
+    assert read(stand, evaluated).counts == read(stand, evaluated, show="wrong").counts
+    assert saved == ["file_id", "save_file", "file_id"]
+    HfApi(stand.hub.url, token=WORKER).update_repo_settings(repo_of(stand), repo_type="dataset", gated="auto")
+    assert read(stand, evaluated).code == "not-public"
+
+
+def test_a_table_that_grows_when_it_is_read_ends_a_fork_and_nothing_else(
+    stand: BoardDriver, evaluated: str, tmp_path: Path
+) -> None:
+    """A small file whose rows take gigabytes is refused; the next question has its answer."""
+    whole = pq.read_table(io.BytesIO(table(tmp_path, many(set(), count=200))))
+    text = pa.DictionaryArray.from_arrays(pa.array([0] * 200), pa.array(["x" * 30_000_000]))
+    large = io.BytesIO()
+    pq.write_table(whole.set_column(whole.column_names.index("doc"), "doc", text), large, store_schema=False)
+    assert len(large.getvalue()) < 4_000_000
+    put_table(stand, evaluated, large.getvalue(), OTHER_TASK)
+    assert read(stand, evaluated, task=OTHER_TASK).code in ("too-large", "unreadable")
+    assert read(stand, evaluated).state == "done"
+
+
 def test_what_is_no_table_of_answers_is_refused(
-    stand: BoardDriver, evaluated: str, monkeypatch: pytest.MonkeyPatch
+    stand: BoardDriver, evaluated: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No table, bytes that are none, other columns, too many bytes or rows: each has its own sentence."""
     assert read(stand, evaluated, task=OTHER_TASK).code == "no-table"
@@ -178,6 +208,7 @@ def test_what_is_no_table_of_answers_is_refused(
     for data in (b"PAR1 and nothing", strange.getvalue()):
         put_table(stand, evaluated, data, OTHER_TASK)
         assert read(stand, evaluated, task=OTHER_TASK).code == "unreadable"
+    put_table(stand, evaluated, table(tmp_path, many({7})))  # another one: a table that was read is kept
     for bound in ("MAX_TABLE", "MAX_ROWS", "MAX_GROUP"):
         with monkeypatch.context() as patch:
             patch.setattr(details_reader, bound, 40)

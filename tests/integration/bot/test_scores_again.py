@@ -17,7 +17,9 @@ from bot.results import scoreboard
 from bot.results.scores import _first
 from bot.results.searching import find
 from bot.web.board import BoardReader
+from bot.web.leaderboard_view import LeaderboardQuery, leaderboard
 from bot.web.pages.results import ResultsQuery, results
+from leaderboard.contents import HubModelInfo
 from leaderboard.results import INFLUENCE_LENGTH
 from redis_state.board.scoreboard import EvaluationScores
 from tests.support.board.board_driver import BoardDriver
@@ -129,6 +131,29 @@ def test_standard_errors_are_stored_with_the_scores_and_read_again(stand: BoardD
     assert stand.context.scores.all() == before
 
 
+def test_a_board_without_a_table_shows_what_its_own_files_say(stand: BoardDriver) -> None:
+    """Raw scores and the chat template at once; after newer results, a row of the earlier commit; likes are unknown."""
+    path, views = finished(stand), BoardReader(stand.context)
+    (row,) = leaderboard(views, LeaderboardQuery(raw=True)).rows
+    assert (row.scores["Navigation"], row.chat_template, row.likes) == (75.0, False, None)
+    (scored,) = stand.context.scores.all()
+    data = json.loads(stand.context.hub.read_file(stand.context.results, scored.results).data)
+    data["steward"]["revision"] = "b" * 40
+    commit(stand, "ada/good/results_2026-11-20T12-00-00.000000.json", data)
+    (entry,) = stand.context.index.find([path])
+    assert entry is not None
+    before = entry.changed(standing=entry.standing.model_copy(update={"results": "ada/good/results_2026-11-20.json"}))
+    scoreboard.mark_replaced_scores(stand.context, entry, entry)
+    assert stand.context.dirty.marked([scoreboard.SCORES_CHANGED]) == [False]
+    scoreboard.mark_replaced_scores(stand.context, before, entry)
+    stand.work()
+    rows = leaderboard(views, LeaderboardQuery()).rows
+    assert [(row.path, row.revision[0] == "b", row.likes, row.generation) for row in rows] == [
+        (path, False, None, 0),
+        (path, True, None, 0),
+    ]
+
+
 def test_the_page_says_that_scores_are_read_again_until_they_were(stand: BoardDriver) -> None:
     """After Redis was lost, an empty table is being rebuilt; once the scores were read, it is empty for good."""
     old(stand, "ada/lost", score=None)
@@ -207,6 +232,19 @@ def test_a_few_models_are_asked_about_at_a_time(stand: BoardDriver, monkeypatch:
         assert len(found(stand, "Hub License: MIT")) == count
     assert stand.context.licences.models() == {"ada/a", "ada/b", "ada/c", "ada/hidden"}
     assert sorted(model for _, model, _ in asked) == ["ada/a", "ada/b", "ada/c"]
+
+
+def test_a_size_that_no_file_names_comes_with_the_licence(stand: BoardDriver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The answer about the licence has the size of whole models; it costs no further call."""
+    whole, adapter = OLD, OLD.replace("Original", "Adapter")
+    old(stand, score=None)
+    fields = {**stand.file(whole), "params": 0}
+    for path in (whole, adapter):
+        stand.put(path, json.dumps({**fields, "weight_type": "Original" if path == whole else "Adapter"}).encode())
+    info = HubModelInfo(licence="mit", parameters=7.242)
+    monkeypatch.setattr(scoreboard, "look_at_model", lambda *_: info)
+    look(stand)
+    assert [entry and entry.parameters for entry in stand.context.index.find([whole, adapter])] == [7_242_000_000, None]
 
 
 def test_older_results_never_take_the_place_of_newer_ones(stand: BoardDriver) -> None:

@@ -18,6 +18,7 @@ from bot.web import site as site_module
 from bot.web.pages.flags import FlagsResponse
 from bot.web.rows import RequestRows
 from bot.web.table import RequestTable
+from leaderboard.flags import FlagDecision
 from redis_state.board.index import Index
 from redis_state.keys import Keys
 from steward.valkey import Valkey
@@ -149,9 +150,12 @@ def test_the_table_follows_what_the_syncs_write(site: Client, lasting_redis: red
     assert found() == []
     index.drop(path_of("late/comer"))
     assert found() == []
-    put_flags(lasting_redis, KEYS)
+    stands = flag("ada/willow-1.5b-merge")
+    lifted = stands.lifted_by(FlagDecision(what="lifted", at="", by="mia", reason="It is <fair>."))
+    put_flags(lasting_redis, KEYS, lifted, flag("no/body"))
     assert "willow" in page(site, "/")
-    put_flags(lasting_redis, KEYS, flag("ada/willow-1.5b-merge"))
+    assert "by mia: It is &lt;fair&gt;.</p>" in page(site, "/flags")
+    put_flags(lasting_redis, KEYS, stands)
     assert "willow" not in page(site, "/")
 
 

@@ -9,6 +9,9 @@ from huggingface_hub import CommitOperationAdd
 
 from bot.core.waiting_threads import PLAN, PULL
 from bot.threads.maintainers_list import waiting_threads
+from bot.web.board import BoardReader
+from bot.web.page import NoQuery
+from bot.web.pages.threads import threads_waiting
 from tests.support.board.board_driver import REQUESTS, BoardDriver
 from tests.support.board.discussion import Discussion
 from tests.support.board.pull_requests import PATH, fields
@@ -64,6 +67,8 @@ def test_a_pull_request_that_is_no_submission_waits_too(board: BoardDriver) -> N
     for repo in (REQUESTS, RESULTS):
         number, _ = pull(board, {"notes.md": b"A note."}, repo)
         assert topics(board) == [PULL], repo
+        (waiting,) = threads_waiting(BoardReader(board.context), NoQuery()).threads
+        assert waiting.place == f"{repo} #{number}"
         board.form.change_discussion_status(repo, number, "closed", repo_type="dataset")
         look(board, number, f"dataset/{repo}")
         assert topics(board) == []

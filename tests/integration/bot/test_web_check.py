@@ -222,6 +222,21 @@ def test_a_check_tells_the_place_that_a_submission_would_have(stand: BoardDriver
     assert (held.kind, held.reason) == ("pause", "the rack is moved")
 
 
+def test_what_was_submitted_already_would_not_be_accepted_again(stand: BoardDriver) -> None:
+    """The check agrees with the submission, also where the request would differ in the use of a chat template."""
+    board = stand.context.board
+    off = tuple(rule for rule in board.admission.off if rule != "duplicate")
+    admission = board.admission.model_copy(update={"off": off})
+    stand.context.board = board.model_copy(update={"admission": admission})
+    stand.submit("ada/good")
+    stand.settle()
+    for template in ("no", "yes"):
+        repeated = check_model(stand.context, "ada/good", precision="float32", chat_template=template)
+        assert [one.code for rule in repeated.rules for one in rule.reasons] == ["duplicate-open"]
+        assert repeated.accepted is False
+    assert check_model(stand.context, "ada/good", precision="float16").accepted is True
+
+
 def test_of_a_model_behind_a_closed_gate_everybody_hears_that_it_is_gated(stand: BoardDriver) -> None:
     """That much its page says to everybody: the reason tells what to do."""
     repo = stand.hub.state.repos.get("model", "ada/pickled")

@@ -14,10 +14,11 @@ from schemathesis.generation import GenerationMode
 from steward.valkey import Valkey
 from tests.support.board.fuzzed_server import fuzzed
 from tests.support.openapi_calls import generate
+from tests.support.sizes import WHOLE
 
 NOT_READY = "/readyz"
 """Answers 503 here, and rightly: no sync process reports to this board."""
-EXAMPLES = {GenerationMode.POSITIVE: 12, GenerationMode.NEGATIVE: 12}
+EXAMPLES = dict.fromkeys((GenerationMode.POSITIVE, GenerationMode.NEGATIVE), 12 if WHOLE else 6)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx2
@@ -17,10 +18,11 @@ from bot.web.board import BoardReader
 from bot.web.pages.threads import DecisionsQuery
 from bot.web.pages.threads import decisions as read_decisions
 from hub.client import Hub
+from hub.records import WriteFile
 from leaderboard.boards import parse_board
 from leaderboard.suites import find_suite
 from redis_state import clock
-from redis_state.board.decisions import CommandDecision, Decisions
+from redis_state.board.decisions import CommandDecision, DecisionAuthor, Decisions
 from redis_state.board.entry import IndexEntry
 from redis_state.board.request_snapshot import RequestSnapshot
 from redis_state.clock import iso
@@ -161,6 +163,28 @@ def test_strangers_words_stay_words_on_pages(web: httpx2.Client, decisions: Deci
         assert "&lt;script&gt;" in text
     (told,) = web.get("/api/threads-waiting").json()["threads"]
     assert (told["title"], told["since"]) == (HOSTILE, "2026-11-25T09:46:40Z")
+
+
+def test_former_names_of_models_are_found_again(stand: BoardDriver) -> None:
+    """After Redis was lost, a former name leads to the present one again, by the decisions of an earlier month."""
+    context = stand.context
+    month = f"{datetime.fromtimestamp(stand.time, UTC) - timedelta(days=400):%Y/%m}"
+    renamed = CommandDecision(
+        at=f"{month.replace('/', '-')}-03T12:00:00Z",
+        person=DecisionAuthor(id="1", name="ada"),
+        command="/rename ada/old ada/good",
+        verb="rename",
+        arguments={"model": "ada/old", "new": "ada/good"},
+        allowed=True,
+        comment="c",
+    )
+    file = WriteFile(f"decisions/{month}/all.jsonl", renamed.model_dump_json().encode())
+    context.hub.commit(context.logs, [file], "Record", parent=context.hub.head(context.logs))
+    sync_decisions(context)
+    assert context.index.renamed("Ada/Old") == "ada/good"
+    calls = len(stand.calls)
+    sync_decisions(context)
+    assert [route for _, route in stand.calls[calls:]] == ["tree"]
 
 
 def test_the_log_of_a_month_holds_every_decision_and_brings_them_back(stand: BoardDriver) -> None:

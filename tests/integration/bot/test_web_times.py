@@ -161,6 +161,13 @@ def test_a_board_that_counted_nothing_says_so(valkey: Valkey, tmp_path: Path) ->
         assert "/charts/" not in text
         assert client.get("/charts/waiting.svg").status_code == 404
         assert client.get("/api/times").json()["since"] is None
+        with redis.Redis.from_url(valkey.url) as connection:
+            Timings(connection, Keys("uncounted")).ended(
+                "first", "finished", seconds=80.0, now=clock.now(), tier="small", precision="4bit"
+            )
+        text = page(client, "/times")
+        assert "Too few for a chart: one of size small, " in text
+        assert client.get("/charts/running.svg").status_code == 404
 
 
 def test_what_is_counted_is_seen_at_once(site: Client, redis_client: redis.Redis) -> None:

@@ -19,6 +19,7 @@ from tests.support.workers.child_runs import ChildRuns
 from tests.support.workers.reference_scores import ReferenceScores
 
 V1 = find_suite("open-llm-v1")
+pytestmark = pytest.mark.timeout(400)
 SUITE = parse_suite(yaml.safe_dump(suite_v1_datasets.suite()))
 """The suite with two of MMLU's subjects."""
 Answers = list[tuple[int, Any]]
@@ -68,6 +69,11 @@ def test_all_answers_are_those_of_the_command(compared: Compared) -> None:
     """Each answer has the command's log-likelihoods or text, and no two tasks have equal ones."""
     assert compared.our_answers == compared.their_answers
     assert len({str(answers) for answers in compared.our_answers.values()}) == len(compared.our_answers)
+
+
+def test_the_harness_runs_no_git(results: dict[str, Any]) -> None:
+    """Git would describe Steward's own repository, or print in the attempt's log that there is none."""
+    assert results["git_hash"] is None
 
 
 def test_each_benchmark_is_asked_with_its_shots(results: dict[str, Any]) -> None:

@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from leaderboard.attempts import Outcome
+from leaderboard.boards import RESTRICTED
 from leaderboard.details import table_path
 from leaderboard.results import read_results
 from leaderboard.suites import find_suite
@@ -28,7 +29,10 @@ V2 = find_suite("open-llm-v2")
 MUSR, MOVED = "TAUR-Lab/MuSR", "ada/musr"
 EXTRAS = ("langdetect", "immutabledict", "nltk", "sympy", "math_verify", "antlr4")
 missing = [name for name in EXTRAS if importlib.util.find_spec(name) is None]
-pytestmark = pytest.mark.skipif(bool(missing), reason=f"the harness's extras math and ifeval lack {missing}")
+pytestmark = [
+    pytest.mark.skipif(bool(missing), reason=f"the harness's extras math and ifeval lack {missing}"),
+    pytest.mark.timeout(400),
+]
 
 
 @dataclass(frozen=True)
@@ -97,10 +101,12 @@ def test_standard_errors_equal_a_direct_computation(compared: Compared) -> None:
     path = compared.outcome.details.results_path
     time = path.removeprefix("results_").removesuffix(".json")
     block = read_results(compared.stand.read(compared.outcome, path), V2).block
-    rows = {
-        task: pq.read_table(BytesIO(compared.stand.read(compared.outcome, table_path(task, time)))).to_pylist()
-        for task in V2.tasks
-    }
+    rows = {}
+    for benchmark in V2.benchmarks:
+        for task in benchmark.tasks:
+            path = table_path(task.name, time)
+            table = compared.stand.read(compared.outcome, path, restricted=benchmark.restricted)
+            rows[task.name] = pq.read_table(BytesIO(table)).to_pylist()
     direct = {benchmark.name: direct_error(benchmark, rows) for benchmark in V2.benchmarks}
     assert block.errors == pytest.approx(direct, rel=1e-5)
     assert block.average_error == pytest.approx(math.hypot(*direct.values()) / 6, rel=1e-5)
@@ -113,10 +119,12 @@ def test_questions_come_from_where_the_board_holds_them(compared: Compared) -> N
     assert recorded == wanted
 
 
-def test_a_suite_with_restricted_questions_has_gated_details(compared: Compared) -> None:
-    """A suite with restricted questions has gated details."""
+def test_restricted_answers_are_in_a_gated_repo_of_their_own(compared: Compared) -> None:
+    """The answers to GPQA are in a gated repo, and the details with all other answers are public."""
     assert compared.outcome.details is not None
     from huggingface_hub import HfApi
 
-    api = HfApi(compared.stand.hub.url, "hf_worker")
-    assert api.dataset_info(compared.outcome.details.repo).gated == "manual"
+    api, details = HfApi(compared.stand.hub.url, "hf_worker"), compared.outcome.details.repo
+    assert api.dataset_info(f"{details}{RESTRICTED}").gated == "manual"
+    assert api.dataset_info(details).gated is False
+    assert not [path for path in api.list_repo_files(details, repo_type="dataset") if "gpqa" in path]

@@ -16,10 +16,19 @@ import pytest
 from huggingface_hub import HfApi
 from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 
-from leaderboard.details import PublishedOutcome, log_path, outcome_path
+from leaderboard.details import PublishedOutcome, log_path, outcome_path, parse_table_path
 from leaderboard.results import INFLUENCE_LENGTH, read_results
+from leaderboard.suites import Suite
 from localhub.testing import LocalHub
-from tests.support.workers.evaluation_inputs import DETAILS, STARTER, WORLD, access, publication, write_spool
+from tests.support.workers.evaluation_inputs import (
+    DETAILS,
+    RESTRICTED_DETAILS,
+    STARTER,
+    WORLD,
+    access,
+    publication,
+    write_spool,
+)
 from workers.errors import EvaluationFailed, PublicationFailed
 from workers.jobs.background_call import AttemptStopped
 from workers.publication.publish import publish
@@ -150,14 +159,65 @@ def test_a_push_in_between_loses_nothing(hub: LocalHub, spool: Path, monkeypatch
     assert all(f"split: 2026_11_24T1{hour}_00_00" in card for hour in (2, 3, 4))
 
 
-def test_restricted_questions_are_published_behind_a_gate(hub: LocalHub, spool: Path) -> None:
-    """The repo of restricted questions is gated before the commit."""
+def restricted_suite() -> tuple[Suite, set[str]]:
+    """The starter suite with its first benchmark restricted, and the names of that one's tasks."""
     first, *others = STARTER.benchmarks
-    restricted = STARTER.model_copy(update={"benchmarks": (first.model_copy(update={"restricted": True}), *others)})
-    details = publish(publication(spool, suite=restricted), access(hub))
-    assert HfApi(hub.url, token=False).dataset_info(DETAILS).gated == "manual"
+    suite = STARTER.model_copy(update={"benchmarks": (first.model_copy(update={"restricted": True}), *others)})
+    return suite, {task.name for task in first.tasks}
+
+
+def tables(hub: LocalHub, repo: str) -> set[tuple[str, str]]:
+    """Task and time of each table of answers in a repo."""
+    files = HfApi(hub.url, token=access(hub).token).list_repo_files(repo, repo_type="dataset")
+    found = filter(None, map(parse_table_path, files))
+    return {(task, time) for task, time in found if task != "results"}
+
+
+def test_only_restricted_answers_are_published_behind_a_gate(hub: LocalHub, spool: Path) -> None:
+    """They and the log go to a gated repo of their own; what everybody may read is where it always was."""
+    suite, secret = restricted_suite()
+    details = publish(publication(spool, suite=suite), access(hub))
+    assert (details.repo, read(hub, details.results_path) != b"") == (DETAILS, True)
+    assert HfApi(hub.url, token=False).dataset_info(RESTRICTED_DETAILS).gated == "manual"
+    assert {task for task, _ in tables(hub, RESTRICTED_DETAILS)} == secret
+    assert {task for task, _ in tables(hub, DETAILS)} == set(STARTER.tasks) - secret
+    attempt, names = (
+        "0123456789ab-00000000-1",
+        HfApi(hub.url, token=False).list_repo_files(DETAILS, repo_type="dataset"),
+    )
+    assert (outcome_path(attempt) in names, log_path(attempt) in names) == (True, False)
+    assert (
+        f"[a gated repo](/datasets/{RESTRICTED_DETAILS}): {suite.benchmarks[0].name}."
+        in read(hub, "README.md").decode()
+    )
     with pytest.raises(GatedRepoError):
-        read(hub, details.results_path)
+        HfApi(hub.url, token=False).hf_hub_download(RESTRICTED_DETAILS, log_path(attempt), repo_type="dataset")
+
+
+def test_both_repos_hold_one_time_after_a_death_between_them(hub: LocalHub, spool: Path) -> None:
+    """A restarted worker replaces what its earlier try left in the gated repo, and publishes nothing twice."""
+    suite, secret = restricted_suite()
+
+    def die() -> None:
+        if tables(hub, RESTRICTED_DETAILS):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        publish(publication(spool, suite=suite, confirm_current=die), access(hub))
+    assert (tables(hub, DETAILS), {task for task, _ in tables(hub, RESTRICTED_DETAILS)}) == (set(), secret)
+    for _ in range(2):
+        publish(publication(spool, suite=suite, ended=1_795_525_200.0), access(hub))
+    times = {time for _, time in tables(hub, DETAILS) | tables(hub, RESTRICTED_DETAILS)}
+    assert len(times) == 1 and commits(hub) == 1
+    assert {task for task, _ in tables(hub, RESTRICTED_DETAILS)} == secret
+
+
+def test_a_repo_that_holds_restricted_answers_from_before_stays_gated(hub: LocalHub, spool: Path) -> None:
+    """Answers of an earlier suite or version may lie there: the next publication gates it."""
+    publish(publication(spool), access(hub))
+    suite, _ = restricted_suite()
+    publish(publication(spool, number=2, suite=suite, ended=1_795_525_200.0), access(hub))
+    assert HfApi(hub.url, token=False).dataset_info(DETAILS).gated == "manual"
 
 
 def test_answers_of_a_model_that_not_all_may_see_are_private(hub: LocalHub, spool: Path) -> None:

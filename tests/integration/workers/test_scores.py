@@ -11,13 +11,17 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from leaderboard.results import phase_seconds, score
+from leaderboard.results import engine_use, phase_seconds, score
 from leaderboard.uncertainty import AnswerCollector, standard_errors
 from tests.support.units.direct_errors import direct_error
 from tests.support.workers.child_runs import NAMES, ChildRuns, gpqa_questions
 from tests.support.workers.evaluation_inputs import MODEL, STARTER
 from tests.support.workers.reference_scores import ReferenceScores
 from workers.publication.details import write_samples
+
+pytestmark = pytest.mark.timeout(400)
+CHOICES = {definition.task for definition in STARTER.definitions if definition.choices}
+"""Tasks that compare the log-likelihoods of choices."""
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +46,29 @@ def test_scores_are_those_of_the_command_digit_for_digit(runs: ChildRuns, comman
     for task in STARTER.tasks:
         (samples,) = command.glob(f"samples_{task}_*.jsonl")
         assert (runs.starter / "samples" / f"{task}.jsonl").read_text() == samples.read_text()
+
+
+def test_shared_prefixes_give_the_same_scores_and_choices(runs: ChildRuns, command: Path) -> None:
+    """Results equal the command's digit for digit; log-likelihoods are near its own; the record says what was used."""
+    ours, theirs = results(runs.by_prefix / "results.json"), results(next(command.glob("results_*.json")))
+    assert ours["results"] == theirs["results"]
+    use = engine_use(ours)
+    assert use is not None
+    assert (use.engine, use.compared, use.reason) == ("shared-prefix", 64, "")
+    assert use.largest_difference < 1e-4
+    for task in STARTER.tasks:
+        harness, engine = (
+            [json.loads(line) for line in (spool / "samples" / f"{task}.jsonl").open()]
+            for spool in (runs.starter, runs.by_prefix)
+        )
+        for expected, sample in zip(harness, engine, strict=True):
+            pairs = list(zip(expected["filtered_resps"], sample["filtered_resps"], strict=True))
+            if task in CHOICES:
+                assert [ours[1] for _, ours in pairs] == [theirs[1] for theirs, _ in pairs]
+                differences = [abs(float(ours[0]) - float(theirs[0])) for theirs, ours in pairs]
+                assert max(differences) < 1e-4
+            else:
+                assert all(ours == theirs for theirs, ours in pairs)
 
 
 def test_standard_errors_equal_a_direct_computation(runs: ChildRuns, tmp_path: Path) -> None:

@@ -1,4 +1,7 @@
-"""kill -9, signals and loss of Redis in each phase: no process survives, and the attempt's state is right."""
+"""kill -9, signals and loss of Redis in each phase: no process survives, and the attempt's state is right.
+
+`make test` ends each kind of process in two phases, and in all four phases one of them; `make matrices` each in all.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ from redis_state.heartbeats import WorkerRegistry
 from redis_state.jobs import EvaluationJob
 from redis_state.keys import Keys
 from steward.valkey import Valkey
+from tests.support.sizes import WHOLE
 from tests.support.waiting import wait_until
 from tests.support.workers.recorded_failures import record_outcome
 from tests.support.workers.worker_process import BOARD, AttemptQueue, WorkerProcess, job, runs
@@ -24,6 +28,7 @@ from workers.jobs.slots import remove
 
 Start = Callable[..., WorkerProcess]
 Phases = Callable[..., tuple[EvaluationJob, WorkerProcess]]
+PHASES = ["claim", "download", "evaluate", "publish"]
 
 
 @pytest.fixture
@@ -54,7 +59,7 @@ def bring(bot: AttemptQueue, start_worker: Start) -> Phases:
     return to
 
 
-@pytest.mark.parametrize("phase", ["claim", "download", "evaluate", "publish"])
+@pytest.mark.parametrize("phase", PHASES if WHOLE else ["download", "evaluate"])
 def test_a_killed_worker_leaves_nothing_and_its_attempt_falls_silent(
     bot: AttemptQueue, bring: Phases, phase: str
 ) -> None:
@@ -67,7 +72,7 @@ def test_a_killed_worker_leaves_nothing_and_its_attempt_falls_silent(
     assert asked.attempt in bot.attempts.lost(now=state.beat + LOST + 1)
 
 
-@pytest.mark.parametrize("phase", ["claim", "download", "evaluate", "publish"])
+@pytest.mark.parametrize("phase", PHASES if WHOLE else ["claim", "evaluate"])
 def test_a_killed_job_ends_its_child_and_its_attempt(bot: AttemptQueue, bring: Phases, phase: str) -> None:
     """kill -9 of the job's process: the child ends with it, the attempt ends as lost, and the worker goes on."""
     asked, worker = bring(phase)
@@ -118,7 +123,7 @@ def test_a_killed_child_or_zygote_is_a_failure_and_the_worker_goes_on(
     assert bot.outcome(following)[0].ok
 
 
-@pytest.mark.parametrize("phase", ["claim", "download", "evaluate", "publish"])
+@pytest.mark.parametrize("phase", PHASES if WHOLE else ["evaluate", "publish"])
 def test_sigterm_hands_the_attempt_back(bot: AttemptQueue, bring: Phases, phase: str) -> None:
     """A stopped worker ends within ten seconds, and the same attempt can be queued, taken and finished again."""
     asked, worker = bring(phase)

@@ -4,8 +4,9 @@
 
 It starts the demo's Hub, bot and worker with four evaluated models; then a reader finds, filters and compares models,
 a person submits a good and a bad one, and a maintainer approves, relaunches, flags and lifts. Each step is
-`FOLDER/{number}-{step}.png`. Afterwards come the same pages in dark, on a phone, at 200 % zoom and without JavaScript,
-the way of the focus, and what axe-core says of each page. It takes about ten minutes on two cores.
+`FOLDER/{number}-{step}.png`. Afterwards come the pages in light and dark, on a phone, at 200 % zoom and without
+JavaScript, with what axe-core says of each, and a keyboard's way through the leaderboard. It takes ten minutes on two
+busy cores.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ class Walk:
             page.goto(start)
         yield page
         context.close()
-        assert [one for one in errors if "status of 404" not in one] == []
+        assert [one for one in errors if not re.search(r"status of 40[134]", one)] == []
 
 
 def sign_in(page: Page, name: str, start: str) -> None:
@@ -209,7 +210,7 @@ def decide(walk: Walk, stage: Stage) -> None:
         wait_until(lambda: ended(stage, "FINISHED") == 6, seconds=600, interval=1.0)
         page.goto(f"/models/{MERGE}")
         page.get_by_role("link", name="float32").first.click()
-        press(page, "Flag the model", reason="its card does not name the models that it was merged from")
+        press(page, "Flag the model", category="merge", reason="its card does not name the models it was merged from")
         walk.see(page, "flagged")
         page.goto("/flags")
         wait_until(lambda: page.reload() and page.get_by_text("Lift the flag").count(), seconds=300, interval=1.0)
@@ -223,9 +224,11 @@ def decide(walk: Walk, stage: Stage) -> None:
         walk.see(page, "decisions")
 
 
-def press(page: Page, label: str, *, reason: str = "") -> None:
-    """Open the form of a button, give the reason if it needs one, and press it."""
+def press(page: Page, label: str, *, category: str = "", reason: str = "") -> None:
+    """Open the form of a button, give what it needs, and press it."""
     page.locator("summary", has_text=label).first.click()
+    if category:
+        page.get_by_label("What is wrong").select_option(category)
     if reason:
         page.get_by_label("Why, in a sentence").first.fill(reason)
     page.get_by_role("button", name=label).first.click()

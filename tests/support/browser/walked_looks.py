@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from steward.demo.models import GOOD
 
@@ -41,7 +42,7 @@ LOOKS: dict[str, dict[str, Any]] = {
 
 
 def looks(browser: Browser, site: str, folder: Path, only: str = "") -> None:
-    """Take a picture of each page in each look, and print what is too wide, what axe-core finds, and the focus."""
+    """Take a picture of each page in each look; print what is too wide and what axe-core finds; use the keyboard."""
     for look, options in LOOKS.items():
         context = browser.new_context(base_url=site, reduced_motion="reduce", **options)
         page = context.new_page()
@@ -54,13 +55,59 @@ def looks(browser: Browser, site: str, folder: Path, only: str = "") -> None:
                 say_faults(page, f"{look} {name}")
         context.close()
     with browser.new_context(base_url=site, viewport={"width": 1200, "height": 800}) as context:
-        page = context.new_page()
-        page.goto("/")
-        page.locator("#rows th.model").first.wait_for()
-        for at in range(24):
-            page.keyboard.press("Tab")
-            print(f"focus {at + 1}: {page.evaluate(FOCUS)}")
-        page.screenshot(path=folder / "keyboard-leaderboard.png")
+        by_keyboard(context.new_page(), folder)
+    with browser.new_context(base_url=site, java_script_enabled=False) as context:
+        without_script(context.new_page())
+
+
+def without_script(page: Page) -> None:
+    """Filter, pin two models and compare them by forms and links alone."""
+    page.goto("/")
+    page.get_by_text("Filters", exact=True).click()
+    page.locator("[name=precision][value=float32]").check()
+    for at in (0, 1):
+        page.locator("#rows [name=pin]").nth(at).check()
+    page.get_by_role("button", name="Show").click()
+    expect(page.locator("#pinned tr")).to_have_count(2)
+    page.get_by_role("link", name="Compare the pinned models").click()
+    expect(page.locator("thead th a.plain")).to_have_count(2)
+
+
+def by_keyboard(page: Page, folder: Path) -> None:
+    """Open and close the menu, filter, pin a model and compare it with nothing but keys; each step has a picture."""
+    page.goto("/")
+    page.locator("#rows th.model").first.wait_for()
+    menu = page.locator("nav details")
+    tab_to(page, "summary “More”")
+    page.keyboard.press("Enter")
+    expect(menu).to_have_attribute("open", "")
+    page.screenshot(path=folder / "keyboard-menu.png")
+    page.keyboard.press("Escape")
+    expect(menu).not_to_have_attribute("open", "")
+    tab_to(page, "summary “Filters”")
+    page.keyboard.press("Enter")
+    tab_to(page, "chat")
+    page.keyboard.press("Space")
+    expect(page).to_have_url(re.compile("type=chat"))
+    page.screenshot(path=folder / "keyboard-filters.png")
+    tab_to(page, "input “Pin ")
+    page.keyboard.press("Space")
+    expect(page.locator("#pinned tr")).to_have_count(1)
+    page.screenshot(path=folder / "keyboard-pinned.png")
+    tab_to(page, "a “Compare the pinned", key="Shift+Tab")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Compare models")
+
+
+def tab_to(page: Page, words: str, *, key: str = "Tab") -> None:
+    """Press `key` until what has the focus is `words`; each stop on the way shows that it has the focus."""
+    for _ in range(120):
+        page.keyboard.press(key)
+        focus = str(page.evaluate(FOCUS))
+        assert "outline none" not in focus, focus
+        if words in focus:
+            return
+    raise AssertionError(f"no key leads to {words}")
 
 
 FOCUS = """() => {

@@ -107,10 +107,14 @@ FAMILIES: Mapping[str, dict[str, Any]] = {
 
 
 def random_model(family: str) -> Any:
-    """A model of `family` with random weights, the same each time."""
+    """A model of `family` with random weights, the same each time.
+
+    torch then uses one thread: on a busy machine, threads with little to do wait for each other.
+    """
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
+    torch.set_num_threads(1)
     torch.manual_seed(0)
     config = AutoConfig.for_model(family.partition("/")[0], **FAMILIES[family])
     return AutoModelForCausalLM.from_config(config).float().eval()

@@ -31,11 +31,13 @@ CHILD = Path(evaluation_script.__file__)
 class ChildRuns:
     """The spools of the evaluations: of the starter suite, with what the child said, of the first suite, and of GPQA.
 
-    And of another suite twice: by one child, and by two copies of it that share the questions.
+    The starter suite by shared prefixes, too. And another suite twice: by one child, and by two copies of it that share
+    the questions.
     """
 
     starter: Path
     said: str
+    by_prefix: Path
     first: Path
     gpqa: Path
     alone: Path
@@ -82,7 +84,9 @@ def run_children(folder: Path) -> ChildRuns:
         ((repo, commit),) = questions.revisions.items()
         tasks = write_tasks(STARTER, folder / "tasks", repo=repo, revision=commit)
         starter = planned(folder / "starter", tasks, questions.folder, model, revision)
+        by_prefix = planned(folder / "by_prefix", tasks, questions.folder, model, revision)
         others = [
+            by_prefix.model_copy(update={"engine": "shared-prefix"}),
             first(hub, folder, starter),
             gpqa(hub, folder, model, revision),
             *copies(hub, folder, model, revision),

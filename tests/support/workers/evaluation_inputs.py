@@ -19,6 +19,7 @@ STARTER = find_suite("starter")
 QUESTIONS = STARTER.datasets[0].repo
 MODEL = "ada/tiny"
 DETAILS = "board-details/details_ada__tiny"
+RESTRICTED_DETAILS = f"{DETAILS}-restricted-answers"
 REVISION = "0" * 40
 WORLD = {
     "users": [
@@ -69,6 +70,7 @@ def publication(spool: Path, number: int = 1, ended: float = 1_795_521_600.0, **
     """The publication of that attempt."""
     fields: dict[str, Any] = {
         "repo": DETAILS,
+        "restricted_repo": RESTRICTED_DETAILS,
         "plan": plan(spool, number),
         "suite": STARTER,
         "request": "ada/tiny_eval_request_False_float32_Original.json",

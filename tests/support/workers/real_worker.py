@@ -17,13 +17,14 @@ import yaml
 from huggingface_hub import CommitOperationAdd, HfApi
 
 from leaderboard.attempts import Outcome, attempt_id
+from leaderboard.boards import RESTRICTED
 from leaderboard.suites import Suite, parse_suite
 from localhub.testing import LocalHub
 from redis_state.jobs import EvaluationJob
 from steward.valkey import Valkey
 from tests.support.workers.worker_process import BOARD, TIER, AttemptQueue
 
-PATIENCE = 90.0
+PATIENCE = 170.0
 QUESTIONS = "ada/questions"
 WORLD = {
     "users": [
@@ -106,13 +107,15 @@ class RealWorker:
         assert outcome.details is not None, outcome.failure
         return json.loads(self.read(outcome, outcome.details.results_path))  # type: ignore[no-any-return]
 
-    def read(self, outcome: Outcome, path: str) -> bytes:
-        """A file of the commit that published `outcome`."""
+    def read(self, outcome: Outcome, path: str, *, restricted: bool = False) -> bytes:
+        """A file of the commit that published `outcome`; `restricted`: of the gated repo beside its details."""
         assert outcome.details is not None
+        repo, revision = outcome.details.repo, outcome.details.commit
+        if restricted:
+            repo, revision = f"{repo}{RESTRICTED}", "main"
         file = HfApi(self.hub.url, "hf_worker").hf_hub_download(
-            outcome.details.repo, path, repo_type="dataset", revision=outcome.details.commit,
-            cache_dir=self.folder / "read",
-        )  # fmt: skip
+            repo, path, repo_type="dataset", revision=revision, cache_dir=self.folder / "read"
+        )
         return Path(file).read_bytes()
 
     def settings(self, **more: str) -> dict[str, str]:

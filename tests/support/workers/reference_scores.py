@@ -23,7 +23,8 @@ from tests.support.workers.evaluation_inputs import MODEL, QUESTIONS, STARTER, W
 from workers.evaluation.task_files import write_tasks
 from workers.models.tiny_model import model
 
-PATIENCE = 170
+PATIENCE = 350
+"""Seconds; the tests that wait for a script have a timeout of 400."""
 
 
 @dataclass(frozen=True)

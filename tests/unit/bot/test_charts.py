@@ -139,14 +139,17 @@ EVERY = {
 
 
 def test_one_duration_is_said_to_be_one() -> None:
-    """A label and the description say that the duration is from one run, and name no share of requests."""
+    """A label and the description say that the duration is from one run, and name no share; alone it is no picture."""
     one = models.DurationSpreadView(
         name="small", among=1, tenth=80, quarter=80, half=80, three_quarters=80, nine_tenths=80
     )
-    picture = ranges(models.DurationSpreadsView(overall=one, tiers=[one]), "running")
+    assert ranges(models.DurationSpreadsView(overall=one, tiers=[one]), "running") is None
+    assert queue(times(WEEK, LENGTHS[:1])) is None
+    two = one.model_copy(update={"name": "large", "among": 2})
+    picture = ranges(models.DurationSpreadsView(overall=one, tiers=[one, two]), "running")
     assert picture is not None
-    assert picture.labels == ["small · about 1.3 min, from one"]
-    assert picture.says == "One evaluation took about 1.3 min: more are needed for a range."
+    assert picture.labels[0] == "small · about 1.3 min, from one"
+    assert picture.says.startswith("One evaluation took about 1.3 min: more are needed for a range.")
 
 
 @pytest.mark.parametrize("width", WIDTHS)

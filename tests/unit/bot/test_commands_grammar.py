@@ -10,6 +10,9 @@ from bot.core.commands.grammar import MAX_PARAGRAPH, MAX_VERBS, MOST, Word, comm
 from bot.core.commands.model import Verb
 from bot.core.commands.registry import BadArguments, bind, model_in
 from bot.model_facts.checking import as_request
+from bot.read_models.submit_models import SubmissionBody
+from bot.requests.api_submission import arguments_of
+from bot.requests.verb_submit import SUBMIT
 from bot.threads.verbs import REGISTRY
 from leaderboard.options import precision_named
 from leaderboard.requests import Request
@@ -208,6 +211,25 @@ def test_every_example_is_understood(verb: Verb) -> None:
 def test_a_model_is_named_by_its_id_or_address(text: str, model: str | None) -> None:
     """What cannot be a repo's name on the Hub is no model."""
     assert model_in(text) == model
+
+
+@pytest.mark.parametrize("line", ["/submit http://hub.example/org/model", "/status https://huggingface.co/docs/a/b/c"])
+def test_an_address_that_is_no_model_is_answered_with_what_to_write(line: str) -> None:
+    """An address of another site says that only models of this Hub count; one of the board's own Hub is a model."""
+    (command,) = commands_in(line)
+    verb = REGISTRY.find(command.verb)
+    assert verb is not None
+    address = command.words[0].text
+    (bound, own) = (bind(verb, command), bind(verb, command, "http://hub.example"))
+    assert isinstance(bound, BadArguments)
+    assert bound.why == (
+        f"“{address}” is not the address of a model on this leaderboard's Hub. Only models of this Hub can be named: "
+        "write the model's id, such as org/model."
+    )
+    assert own == ({"model": "org/model"} if command.verb == "submit" else bound)
+    if verb is SUBMIT:
+        body = SubmissionBody(model=address)
+        assert (arguments_of(body), dict(arguments_of(body, "http://hub.example"))["model"]) == (bound, "org/model")
 
 
 @pytest.mark.parametrize("line", ["/pause", "/resume"])

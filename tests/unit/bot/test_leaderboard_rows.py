@@ -11,6 +11,7 @@ import pytest
 from bot.web.leaderboard_rows import SIZE_STEPS, LeaderboardRows, Selection
 from bot.web.request_row import RequestRow, TableFacts, facts_of, other_row
 from leaderboard.categories import ModelCategory
+from leaderboard.ranks import RankedScore, rank_ranges
 from leaderboard.search import Value, fold, parse
 
 NAMES = ("IFEval", "BBH", "GPQA")
@@ -174,17 +175,36 @@ def test_a_row_of_the_table_becomes_an_evaluation() -> None:
     assert other_row("x", {**row, "Average ⬆️": None}, ["MuSR"]) is None
 
 
-def test_ranges_of_ranks_are_of_the_rows_that_are_shown_at_first() -> None:
-    """Rows with standard errors get one; flagged rows, and rows without an error, do not; an equal table keeps them."""
-    lines = [replace(row, errors={"average": 0.5}) if number % 2 else row for number, row in enumerate(LINES)]
-    rows = LeaderboardRows(lines, (FLAGGED, frozenset()), NAMES)
-    rows.rank()
-    shown = set(rows.select(Selection()).order.tolist())
-    assert set(rows.ranges) == {at for at in shown if at % 2}
-    ranks = rows.select(Selection()).ranks
-    assert all(best <= ranks[at] for at, (best, _) in rows.ranges.items())
-    again = LeaderboardRows(lines, (FLAGGED, frozenset()), NAMES)
-    again.rank(rows)
-    assert again.ranges == rows.ranges
-    ROWS.rank()
-    assert ROWS.ranges == {}
+RANKED = LeaderboardRows(
+    [
+        replace(row, suite="ab"[number % 20 == 0], errors=dict.fromkeys(("average", *NAMES), 0.5) if number % 2 else {})
+        for number, row in enumerate(LINES)
+    ],
+    (FLAGGED, frozenset()),
+    NAMES,
+)
+"""The lines, every other one with standard errors, and some of another suite."""
+
+
+@pytest.mark.parametrize("selection", SELECTIONS, ids=repr)
+def test_ranges_of_ranks_are_among_the_selected_rows(selection: Selection) -> None:
+    """They are those of the selected rows alone; flagged rows, rows without an error and raw scores have none."""
+    selected = RANKED.select(selection, parse(selection.query))
+    order = selected.order.tolist()
+    ranges = [RANKED.ranges(selected, part) for part in (order[:5], order, range(len(LINES)))][-1]
+    error = 0.5 if not 0 < len(selection.benchmarks) < len(NAMES) else 0.5 / math.sqrt(len(selection.benchmarks))
+    ranked = [at for at in order if selected.ranks[at]]
+    scores = [
+        RankedScore(
+            float(selected.averages[at]), error if RANKED.lines[at].errors else None, suite=RANKED.lines[at].suite
+        )
+        for at in ranked
+    ]
+    wanted = dict(zip(ranked, rank_ranges(scores), strict=True))
+    assert ranges == ({} if selection.raw else {at: wanted[at] for at in ranked if RANKED.lines[at].errors})
+
+
+def test_without_errors_there_are_no_ranges() -> None:
+    """The column of ranges is left out then."""
+    assert not ROWS.has_errors
+    assert ROWS.ranges(ROWS.select(Selection()), [0, 1]) == {}

@@ -62,6 +62,13 @@ def test_ticks_enclose_all_dots(size: float, other: float, score: float, best: f
         assert values[-1] >= high - 1e-9
 
 
+def test_the_axis_of_sizes_begins_and_ends_beside_the_models() -> None:
+    """A model below one billion parameters leaves no empty decades on its left, and a tiny one is drawn."""
+    for least, most, ends in ((0.5, 70, ("0.3B", "100B")), (1e-5, 0.135, ("1e-05B", "0.3B")), (7, 7, ("3B", "10B"))):
+        ticks = size_ticks(np.log10([least, most]))
+        assert (ticks[0][1], ticks[-1][1]) == ends
+
+
 @pytest.mark.parametrize("width", WIDTHS)
 def test_a_scatter_draws_each_dot_within_its_frame(width: int) -> None:
     """The dots are one path, the line has a circle at each of its dots, and hostile names are text."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bot.read_models.models import QueueBlockerView
-from bot.web.frame import Frame
+from bot.web.frame import Frame, new_templates
 
 
 @pytest.mark.parametrize(
@@ -34,3 +34,13 @@ def test_what_holds_a_request_back_is_told_in_its_own_words(held: QueueBlockerVi
     """Names as they are written, whose GPU-hours are meant, and whether it goes on by itself."""
     macros = Frame("Demo", "https://hub/discussions")._templates.get_template("parts.html").module
     assert " ".join(macros.held(held).split()) == words  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(("latest", "is_range"), [("13:01:50", False), ("13:02:10", True)])
+def test_a_start_within_one_minute_is_no_range(latest: str, is_range: bool) -> None:
+    """Pages show minutes: "between 13:01 and 13:01" would say nothing."""
+    day = "2026-11-24T"
+    start = {"expected": f"{day}13:01:30Z", "earliest": f"{day}13:01:10Z", "latest": f"{day}{latest}Z"}
+    template = new_templates().from_string('{% import "parts.html" as parts %}{{ parts.start(one) }}')
+    shown = template.render(one=start)
+    assert ("between" in shown, "2026-11-24 13:01 UTC" in shown) == (is_range, True)

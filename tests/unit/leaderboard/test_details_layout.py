@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from hub.records import Repo
-from leaderboard.boards import BoardRepos
+from leaderboard.boards import BoardRepos, models_with_same_details
 from leaderboard.details import PublishedOutcome, parse_table_path, split_name, table_path
 from leaderboard.requests import is_repo_name
 from leaderboard.results import file_time
@@ -77,6 +77,17 @@ def test_the_name_of_a_model_does_not_change_by_an_update() -> None:
     assert REPOS.details("ada/good") == "o/details_ada__good"
     assert REPOS.details(f"ada/m{'x' * 82}") == f"o/details_ada__m{'x' * 82}"
     assert REPOS.details(f"ada/m{'x' * 83}") == f"o/details_ada_m{'x' * 66}_73aba8c7ecd74cf3"
+
+
+@given(MODELS)
+def test_restricted_answers_have_a_repo_that_no_other_model_has(model: str) -> None:
+    """Its name is that of the details with an end; admission compares a model whose own name ends so."""
+    name = REPOS.restricted_details(model).removeprefix("o/")
+    assert is_repo_name(name) and name != REPOS.details(model).removeprefix("o/")
+    plain = f"details_{model.replace('/', '__')}-restricted-answers"
+    assert (name == plain) == (len(plain) <= 96)
+    other = f"{model}-restricted-answers"
+    assert other in models_with_same_details(model) and model in models_with_same_details(other)
 
 
 @given(TIMES)

@@ -21,8 +21,11 @@ from typer.main import get_command
 from bot.core.settings import BotSettings
 from bot.intake.inbox import Inbox
 from bot.web.health import health_routes
+from leaderboard.boards import parse_board
 from redis_state.keys import Keys
 from steward.cli import app
+from tests.support.board.board_file import BOARD
+from tests.support.board.model_pages import MODEL_PAGES
 from workers.settings import WorkerSettings
 
 Services = dict[str, dict[str, Any]]
@@ -84,6 +87,28 @@ def test_each_service_runs_a_command_that_exists_with_its_own_secret(compose: Se
     options = dict(zip(server[1::2], server[2::2], strict=True))
     assert (options["--appendonly"], options["--maxmemory-policy"]) == ("yes", "noeviction")
     assert options["--aclfile"] in {f"/run/secrets/{secret}" for secret in compose["redis"]["secrets"]}
+
+
+def test_the_token_for_models_pages_reaches_the_sync_process_alone(project: Path, compose: Services) -> None:
+    """By a file of its environment, and by a credential that may be missing; both are optional."""
+    read = {name: [file["path"] for file in service.get("env_file", ())] for name, service in compose.items()}
+    assert [name for name, paths in read.items() if "deploy/sync.env" in paths] == ["sync"]
+    assert all(not file["required"] for service in compose.values() for file in service.get("env_file", ()))
+    units = {file: (project / file).read_text("utf-8").splitlines() for file in SYSTEMD}
+    (lines,) = [lines for lines in units.values() if any("model-pr-token" in line for line in lines)]
+    assert lines is units["deploy/systemd/steward@sync.service.d/secrets.conf"]
+    assert "LoadCredential=model-pr-token:/etc/steward/secrets/model-pr-token" in lines
+    assert "SetCredential=model-pr-token:\\n" in lines, "without the file, systemd would not start the unit"
+
+
+def test_an_empty_token_for_models_pages_is_missed_only_where_it_is_needed(tmp_path: Path) -> None:
+    """The process of a board without such pages starts; that of a board with them says what is missing."""
+    (tmp_path / "token").write_text("\n")
+    settings = BotSettings(model_pr_token_file=tmp_path / "token")
+    assert settings.models_token(parse_board(BOARD)) == ""
+    board = parse_board(BOARD.replace("effects: on", "effects: {model-pr: on, others: on}") + MODEL_PAGES)
+    with pytest.raises(ValueError, match="is empty"):
+        settings.models_token(board)
 
 
 @pytest.mark.parametrize("name", ["web", "sync", "worker", "steward"])

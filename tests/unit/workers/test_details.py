@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from leaderboard.details import table_path
 from tests.support.units.details_samples import STARTER, results, sample
 from workers.errors import EvaluationFailed
 from workers.publication.details import BATCH, MAX_TEXT, card, sample_row, score_rows, write_samples, write_scores
@@ -86,7 +87,9 @@ def head(text: str) -> dict[str, dict[str, list[str]]]:
 def test_the_card_has_a_split_for_each_run_and_latest_for_the_newest() -> None:
     """The card's splits do not depend on the order of the paths."""
     paths = [f"{time}/details_starter_navigation_{time}.parquet" for time in reversed(TIMES)]
-    splits = head(card("board/details", ["README.md", *paths], results(), STARTER))["starter_navigation"]
+    splits = head(card("board/details", ["README.md", *paths], results(), STARTER, "board/restricted"))[
+        "starter_navigation"
+    ]
     assert splits == {
         "2026_11_24T12_00_00.000000": [paths[1]],
         "2026_11_25T12_00_00.000000": [paths[0]],
@@ -96,6 +99,7 @@ def test_the_card_has_a_split_for_each_run_and_latest_for_the_newest() -> None:
 
 def test_the_card_shows_how_to_read_it_and_what_came_out() -> None:
     """The card shows how to load the data, and the scores."""
-    text = card("board/details", [], results(), STARTER)
+    paths = [table_path(config, TIMES[0]) for config in (STARTER.tasks[0], "results")]
+    text = card("board/details", paths, results(), STARTER, "board/restricted")
     assert 'load_dataset("board/details", "starter_boolean_expressions", split="latest")' in text
     assert "| Word Sorting | 0.7500 | 75.00 |" in text

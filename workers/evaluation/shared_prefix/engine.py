@@ -14,7 +14,7 @@ import torch
 
 from workers.evaluation.shared_prefix import caches
 from workers.evaluation.shared_prefix.plan import Plan, Row, Step
-from workers.evaluation.shared_prefix.tree import Answer, Request, Score
+from workers.evaluation.shared_prefix.tree import AnswerRequest, Score, ScoredAnswer
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Numerics:
     mixed_precision_dtype: Any = None
 
 
-class Engine:
+class PrefixEngine:
     """Computes log-likelihoods with `model`, which must be one that `admission` admits.
 
     `cache` is any cache that the model filled: it shows the kinds of layers.
@@ -37,7 +37,7 @@ class Engine:
         self.numerics = numerics
         self._empty_cache = caches.empty_like(cache)
 
-    def answers(self, plan: Plan) -> Iterator[tuple[int, Answer]]:
+    def answers(self, plan: Plan) -> Iterator[tuple[int, ScoredAnswer]]:
         """Compute `plan`; yield the index and the answer of each request as soon as it is known."""
         kept: dict[int, Any] = {}
         pending = [_PendingAnswer(request) for request in plan.requests]
@@ -107,12 +107,12 @@ class Engine:
 class _PendingAnswer:
     """The log-probabilities of an answer's tokens, of which the steps compute some at a time."""
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: AnswerRequest) -> None:
         self.values = [0.0] * request.answer_length
         self.missing = request.answer_length
         self.greedy = True
 
-    def add(self, index: int, value: float, *, greedy: bool, dtype: Any) -> Answer | None:
+    def add(self, index: int, value: float, *, greedy: bool, dtype: Any) -> ScoredAnswer | None:
         """Add a token; return the answer if it was the last that was missing."""
         self.values[index] = value
         self.greedy = self.greedy and greedy

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -18,9 +19,9 @@ from tqdm import tqdm
 from workers.evaluation.harness_generation import GenerationRecord, generate_until
 from workers.evaluation.shared_prefix import trust
 from workers.evaluation.shared_prefix.admission import Admission, examine
-from workers.evaluation.shared_prefix.engine import Engine, Numerics
-from workers.evaluation.shared_prefix.plan import Budget, make_plan, separate_tokens
-from workers.evaluation.shared_prefix.tree import Answer, Request
+from workers.evaluation.shared_prefix.engine import Numerics, PrefixEngine
+from workers.evaluation.shared_prefix.plan import Budget, Plan, make_plan, separate_tokens
+from workers.evaluation.shared_prefix.tree import AnswerRequest, ScoredAnswer
 
 HARNESS = "harness"
 SHARED_PREFIX = "shared-prefix"
@@ -65,7 +66,7 @@ class SharedPrefixModel(HFLM):  # type: ignore[misc]  # the harness has no types
 
     def _loglikelihood_tokens(
         self, requests: Sequence[TokenRequest], disable_tqdm: bool = False, override_bs: int | None = None
-    ) -> list[Answer]:
+    ) -> list[ScoredAnswer]:
         if self.engine == HARNESS or override_bs is not None or not requests:
             return self.harness_way(requests, disable_tqdm=disable_tqdm, override_bs=override_bs)
         run = _EngineRun(self, requests, self._task_names, disable_tqdm=disable_tqdm)
@@ -73,19 +74,22 @@ class SharedPrefixModel(HFLM):  # type: ignore[misc]  # the harness has no types
         self.engine_record = run.record
         return answers
 
-    def harness_way(self, requests: Sequence[TokenRequest], **options: Any) -> list[Answer]:
+    def harness_way(self, requests: Sequence[TokenRequest], **options: Any) -> list[ScoredAnswer]:
         """Compute `requests` the harness's way."""
-        answers: list[Answer] = super()._loglikelihood_tokens(requests, **options)
+        answers: list[ScoredAnswer] = super()._loglikelihood_tokens(requests, **options)
         return answers
 
-    def harness_answers(self, requests: Iterable[TokenRequest], batch_size: int) -> list[Answer]:
-        """Compute requests the harness's way, without reports, and without its cache of logits.
+    def harness_answers(
+        self, requests: Sequence[TokenRequest], batch_size: int, *, report: bool = False
+    ) -> list[ScoredAnswer]:
+        """Compute requests the harness's way, and without its cache of logits.
 
         That cache gathers other logits where two splits of one sequence meet.
         """
-        unreported = [(None, context, answer) for _, context, answer in requests]
+        if not report:
+            requests = [(None, context, answer) for _, context, answer in requests]
         with self.settings(logits_cache=False, batch_size_per_gpu=batch_size):
-            return self.harness_way(unreported, disable_tqdm=True)
+            return self.harness_way(requests, disable_tqdm=True)
 
     @contextmanager
     def settings(self, **settings: Any) -> Iterator[None]:
@@ -110,10 +114,10 @@ class _EngineRun:
         self.disable_tqdm = disable_tqdm or model.rank != 0
         self.record = trust.EngineRecord(HARNESS)
         self.out_of_memory = False
-        self._answers: dict[int, Answer] = {}
+        self._answers: dict[int, ScoredAnswer] = {}
         self._reported: set[int] = set()
 
-    def answers(self) -> list[Answer]:
+    def answers(self) -> list[ScoredAnswer]:
         """The answers to all requests, in order."""
         reason = self._use_engine()
         if reason:
@@ -153,9 +157,11 @@ class _EngineRun:
         size = self.model.batch_size
         return size if isinstance(size, int) else int(self.model._detect_batch_size())
 
-    def _taken(self, admission: Admission) -> dict[int, Request]:
+    def _taken(self, admission: Admission) -> dict[int, AnswerRequest]:
         """The requests that the engine takes, by their index."""
-        every = (Request.from_pair(context, answer, self.model.max_length) for _, context, answer in self.requests)
+        every = (
+            AnswerRequest.from_pair(context, answer, self.model.max_length) for _, context, answer in self.requests
+        )
         return {
             index: request
             for index, request in enumerate(every)
@@ -176,9 +182,14 @@ class _EngineRun:
         ]
 
     def _compare(self, indexes: Sequence[int], work: _Work) -> trust.Comparison:
-        """The harness's answers to some requests, in half precision with batch size 1, too."""
+        """The harness's answers to some requests, in half precision with batch size 1, too.
+
+        These requests are reported now: a slow model makes visible progress while it is compared.
+        """
         requests = [self.requests[index] for index in indexes]
-        expected = dict(zip(indexes, self.model.harness_answers(requests, work.batch_size), strict=True))
+        answers = self.model.harness_answers(requests, work.batch_size, report=True)
+        self._reported |= set(indexes)
+        expected = dict(zip(indexes, answers, strict=True))
         dtype = self.model.softmax_dtype or self.model.model.dtype
         if dtype == torch.float32 and self.model.model.dtype == torch.float32:
             return trust.Comparison(expected)
@@ -201,9 +212,9 @@ class _EngineRun:
         self.out_of_memory = work.out_of_memory
         return ""
 
-    def _report(self, index: int, answer: Answer) -> None:
+    def _report(self, index: int, answer: ScoredAnswer) -> None:
         texts = self.requests[index][0]
-        if texts is not None:
+        if texts is not None and index not in self._reported:
             self._reported.add(index)
             self.model.cache_hook.add_partial("loglikelihood", texts, answer)
 
@@ -225,9 +236,9 @@ class _EngineRun:
 class _Work:
     """Requests by index, and the engine that computes them with less memory at once if it runs out of memory."""
 
-    def __init__(self, admission: Admission, batch_size: int, requests: dict[int, Request]) -> None:
+    def __init__(self, admission: Admission, batch_size: int, requests: dict[int, AnswerRequest]) -> None:
         assert admission.engine is not None
-        self.engine: Engine = admission.engine
+        self.engine: PrefixEngine = admission.engine
         self.requests = requests
         self.batch_size = batch_size
         self.out_of_memory = False
@@ -242,19 +253,24 @@ class _Work:
 
     def saved_tokens(self, *, once_per_input: bool) -> int:
         """Tokens that the harness would compute and the plan does not."""
-        requests = list(self.requests.values())
-        plan = make_plan(requests, self.budget, trees_in_rows=self.trees_in_rows)
-        return separate_tokens(requests, once_per_input=once_per_input) - plan.tokens
+        return separate_tokens(self.requests.values(), once_per_input=once_per_input) - self._whole_plan.tokens
 
-    def answers(self, indexes: Sequence[int]) -> Iterator[tuple[int, Answer]]:
+    @cached_property
+    def _whole_plan(self) -> Plan:
+        return self._plan(list(self.requests))
+
+    def _plan(self, indexes: Sequence[int]) -> Plan:
+        requests = [self.requests[index] for index in indexes]
+        return make_plan(requests, self.budget, trees_in_rows=self.trees_in_rows)
+
+    def answers(self, indexes: Sequence[int]) -> Iterator[tuple[int, ScoredAnswer]]:
         """The answers to these requests, each with its index. Out of memory: the rest with half the budget.
 
         If a single sequence is too much, `out_of_memory` is set, and answers are missing.
         """
         missing = list(indexes)
+        plan = self._whole_plan if missing == list(self.requests) else self._plan(missing)
         while missing:
-            requests = [self.requests[index] for index in missing]
-            plan = make_plan(requests, self.budget, trees_in_rows=self.trees_in_rows)
             answered: set[int] = set()
             try:
                 for place, answer in self.engine.answers(plan):
@@ -268,3 +284,4 @@ class _Work:
                 log.warning("out of memory: the rest is computed with %d tokens at once", self.budget.step_tokens)
                 torch.cuda.empty_cache()
             missing = [index for place, index in enumerate(missing) if place not in answered]
+            plan = self._plan(missing)

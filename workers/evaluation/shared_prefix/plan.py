@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from workers.evaluation.shared_prefix.tree import Branch, Request, Segment, build_branches
+from workers.evaluation.shared_prefix.tree import AnswerRequest, Branch, Segment, build_branches
 
 MAX_PADDED_SHARE = 1 / 8
 """Padding in a step in relation to its tokens; a row that needs more goes to another step."""
@@ -80,7 +80,7 @@ class Step:
 class Plan:
     """Steps, in order, that compute every request."""
 
-    requests: Sequence[Request]
+    requests: Sequence[AnswerRequest]
     steps: tuple[Step, ...]
 
     @cached_property
@@ -101,14 +101,14 @@ class Plan:
         return peak
 
 
-def make_plan(requests: Sequence[Request], budget: Budget, *, trees_in_rows: bool) -> Plan:
+def make_plan(requests: Sequence[AnswerRequest], budget: Budget, *, trees_in_rows: bool) -> Plan:
     """Plan `requests` within `budget`; `trees_in_rows` if the model can mask what a token of a row sees."""
     scheduler = _Scheduler(budget)
     scheduler.schedule([(branch, 0) for branch in build_branches(requests, trees_in_rows=trees_in_rows)])
     return Plan(requests, tuple(scheduler.steps))
 
 
-def separate_tokens(requests: Iterable[Request], *, once_per_input: bool) -> int:
+def separate_tokens(requests: Iterable[AnswerRequest], *, once_per_input: bool) -> int:
     """Tokens of the requests as sequences of their own, without padding; equal inputs count once if so computed."""
     inputs = (tuple(request.tokens[:-1]) for request in requests)
     return sum(map(len, set(inputs) if once_per_input else inputs))

@@ -18,19 +18,19 @@ MAX_SIDE_TOKENS = 256
 """Tokens of a subtree beside its longest path, up to which one row holds the whole subtree."""
 _TOKEN_BYTES = array("i").itemsize
 
-Answer = tuple[float, bool]
+ScoredAnswer = tuple[float, bool]
 """A log-likelihood, and whether the answer is the one that the model would generate."""
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class AnswerRequest:
     """A context and its answer as one sequence: the model reads all tokens but the last, and the answer is scored."""
 
     tokens: Sequence[int]
     answer_length: int
 
     @classmethod
-    def from_pair(cls, context: Sequence[int], answer: Sequence[int], max_length: int) -> Request:
+    def from_pair(cls, context: Sequence[int], answer: Sequence[int], max_length: int) -> AnswerRequest:
         """The request for `answer` after `context`, whose beginning is cut off if the model reads fewer tokens."""
         return cls([*context, *answer][-(max_length + 1) :], len(answer))
 
@@ -117,7 +117,7 @@ class _Node:
         return Segment(tuple(tokens), tuple(self.scores))
 
 
-def build_branches(requests: Sequence[Request], *, trees_in_rows: bool) -> tuple[Branch, ...]:
+def build_branches(requests: Sequence[AnswerRequest], *, trees_in_rows: bool) -> tuple[Branch, ...]:
     """The branches at the root of the prefix tree of `requests`; with `trees_in_rows` a row may hold a subtree."""
     root = _build_tree(requests)
     top_down, branches = [root], dict[_Node, tuple[Branch, ...]]()
@@ -129,7 +129,7 @@ def build_branches(requests: Sequence[Request], *, trees_in_rows: bool) -> tuple
     return branches[root]
 
 
-def _build_tree(requests: Sequence[Request]) -> _Node:
+def _build_tree(requests: Sequence[AnswerRequest]) -> _Node:
     """The root of the prefix tree of the requests' inputs, with all scores at its nodes."""
     by_input: dict[bytes, list[int]] = {}
     for index, request in enumerate(requests):
@@ -161,7 +161,7 @@ def _common_tokens(first: bytes, second: bytes) -> int:
     return bisect_left(range(limit + 1), True, key=differ) - 1
 
 
-def _add_scores(node: _Node, index: int, request: Request) -> None:
+def _add_scores(node: _Node, index: int, request: AnswerRequest) -> None:
     """Add the scores of a request, whose input ends at `node`, to this node and to those above it."""
     first = request.input_length - request.answer_length
     end = request.input_length

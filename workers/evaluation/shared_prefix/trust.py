@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice, zip_longest
 
-from workers.evaluation.shared_prefix.tree import Answer, Request
+from workers.evaluation.shared_prefix.tree import AnswerRequest, ScoredAnswer
 
 VERSION = 1
 """The version of the computation: it grows when numbers may change."""
@@ -34,7 +35,7 @@ class EngineRecord:
     reason: str = ""
 
 
-def choose_sample(requests: Sequence[Request], kinds: Sequence[Hashable]) -> list[int]:
+def choose_sample(requests: Sequence[AnswerRequest], kinds: Sequence[Hashable]) -> list[int]:
     """Indexes of requests to compare: of each kind in turn, in an order that is the same each time."""
     by_kind: dict[Hashable, list[int]] = {}
     for index, kind in enumerate(kinds):
@@ -56,7 +57,10 @@ class Comparison:
     """
 
     def __init__(
-        self, expected: Mapping[int, Answer], repeated: Mapping[int, Answer] | None = None, epsilon: float | None = None
+        self,
+        expected: Mapping[int, ScoredAnswer],
+        repeated: Mapping[int, ScoredAnswer] | None = None,
+        epsilon: float | None = None,
     ) -> None:
         self.expected = dict(expected)
         self.epsilon = epsilon
@@ -67,10 +71,10 @@ class Comparison:
 
     @property
     def largest_difference(self) -> float:
-        """The largest difference of a log-likelihood."""
-        return max(map(abs, self.differences.values()), default=0.0)
+        """The largest difference of a log-likelihood, of those that are numbers."""
+        return max((abs(value) for value in self.differences.values() if math.isfinite(value)), default=0.0)
 
-    def disagreement(self, answers: Mapping[int, Answer]) -> str:
+    def disagreement(self, answers: Mapping[int, ScoredAnswer]) -> str:
         """What is wrong with `answers` (those that are compared), or with all so far in half precision; or nothing."""
         for index in answers.keys() & self.expected.keys():
             (expected, expected_greedy), (actual, greedy) = self.expected[index], answers[index]

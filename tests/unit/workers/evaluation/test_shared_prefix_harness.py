@@ -120,9 +120,9 @@ def test_less_memory_gives_the_same_answers(answer: Any, room: int, monkeypatch:
     """A device with memory for `room` tokens of a batch: smaller steps, and with no room at all one by one."""
     import torch
 
-    from workers.evaluation.shared_prefix.engine import Engine
+    from workers.evaluation.shared_prefix.engine import PrefixEngine
 
-    compute = Engine._compute
+    compute = PrefixEngine._compute
 
     def limited(self: Any, step: Any, parent: Any) -> Any:
         if step.tokens > room:
@@ -131,7 +131,7 @@ def test_less_memory_gives_the_same_answers(answer: Any, room: int, monkeypatch:
 
     requests = instances()
     _, expected, _ = answer("harness", requests, logits_cache=False)
-    monkeypatch.setattr(Engine, "_compute", limited)
+    monkeypatch.setattr(PrefixEngine, "_compute", limited)
     monkeypatch.setattr("workers.evaluation.shared_prefix.admission._trees_agree", lambda *_: True)
     harness, actual, reports = answer("shared-prefix", requests)
     check_same(actual, expected)
@@ -169,3 +169,15 @@ def test_an_unknown_engine_is_rejected(model: Any) -> None:
     """The argument's value is checked."""
     with pytest.raises(ValueError, match="the engine is 'fast'"):
         harness_model(model, max_length=LONGEST, engine="fast")
+
+
+def test_the_command_line_knows_the_model() -> None:
+    """`steward-eval` registers `steward-hf`, whose default is the engine."""
+    from inspect import signature
+
+    from lm_eval.api.registry import get_model
+
+    from workers.evaluation.shared_prefix.__main__ import MODEL, StandaloneModel
+
+    assert get_model(MODEL) is StandaloneModel
+    assert signature(StandaloneModel.__init__).parameters["engine"].default == "shared-prefix"

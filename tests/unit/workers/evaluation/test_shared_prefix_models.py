@@ -10,7 +10,7 @@ import pytest
 from tests.support.models.families import FAMILIES, VOCABULARY, random_model
 from tests.support.models.shared_prefix import harness_model
 from workers.evaluation.shared_prefix.plan import Budget, make_plan
-from workers.evaluation.shared_prefix.tree import Answer, Request
+from workers.evaluation.shared_prefix.tree import AnswerRequest, ScoredAnswer
 
 ASIDE = {
     "openai-gpt": "OpenAIGPTLMHeadModel takes no cache",
@@ -61,7 +61,7 @@ def test_numbers_equal_the_harness_ones(family: str) -> None:
     longest = admission.longest_input or LONGEST
     requests = [(context, answer) for context, answer in pairs() if longest == LONGEST or len(context) < longest - 3]
     expected = harness_model(model, max_length=longest).harness_answers([(None, *pair) for pair in requests], 1)
-    planned = [Request.from_pair(*pair, longest) for pair in requests]
+    planned = [AnswerRequest.from_pair(*pair, longest) for pair in requests]
     assert admission.trees_in_rows == (family not in CHAINS and (admission.window or LONGEST + 1) > 40)
     trees = [False, True] if admission.trees_in_rows and (admission.window or LONGEST + 1) > LONGEST else [False]
     for trees_in_rows in trees:
@@ -70,7 +70,7 @@ def test_numbers_equal_the_harness_ones(family: str) -> None:
             check_equal(dict(admission.engine.answers(plan)), expected)
 
 
-def check_equal(actual: dict[int, Answer], expected: list[Answer]) -> None:
+def check_equal(actual: dict[int, ScoredAnswer], expected: list[ScoredAnswer]) -> None:
     """Check that log-likelihoods are near each other and the other values equal."""
     assert sorted(actual) == list(range(len(expected)))
     assert [actual[index][1] for index in sorted(actual)] == [greedy for _, greedy in expected]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workers.evaluation.shared_prefix.plan import Budget, Plan, make_plan, separate_tokens
-from workers.evaluation.shared_prefix.tree import Request
+from workers.evaluation.shared_prefix.tree import AnswerRequest
 
 AMPLE = Budget(cache_tokens=100_000, step_tokens=10_000)
 PREFIX = list(range(100, 200))
@@ -58,7 +58,7 @@ def check(plan: Plan, budget: Budget) -> None:
 
 
 @st.composite
-def requests(draw: st.DrawFn) -> list[Request]:
+def requests(draw: st.DrawFn) -> list[AnswerRequest]:
     """Requests of random trees: contexts that begin alike, with answers that begin alike."""
     beginnings = draw(st.lists(st.lists(TOKENS, max_size=90), min_size=1, max_size=3))
     contexts = draw(
@@ -71,12 +71,12 @@ def requests(draw: st.DrawFn) -> list[Request]:
     answers = draw(st.lists(st.lists(TOKENS, min_size=1, max_size=5), min_size=1, max_size=4))
     pairs = draw(st.lists(st.tuples(st.sampled_from(contexts), st.sampled_from(answers)), max_size=24))
     longest = draw(st.integers(5, 120))
-    return [Request.from_pair(context, answer, longest) for context, answer in pairs]
+    return [AnswerRequest.from_pair(context, answer, longest) for context, answer in pairs]
 
 
 @given(requests(), st.integers(0, 500), st.integers(1, 300), st.booleans())
 def test_every_answer_is_computed_once_within_the_budget(
-    requests: list[Request], cache_tokens: int, step_tokens: int, trees_in_rows: bool
+    requests: list[AnswerRequest], cache_tokens: int, step_tokens: int, trees_in_rows: bool
 ) -> None:
     """Each token of each answer is scored once, after its request's own tokens, with no more memory than given."""
     budget = Budget(cache_tokens, step_tokens)
@@ -87,7 +87,7 @@ def test_shared_beginnings_are_computed_once() -> None:
     """Two questions with two answers each: the examples are one step, and the questions with their answers another."""
     first, second = [1] * 300, [2] * 300
     requests = [
-        Request.from_pair([*PREFIX, *question], answer, 1000)
+        AnswerRequest.from_pair([*PREFIX, *question], answer, 1000)
         for question in (first, second)
         for answer in ([5, 6, 7], [5, 8, 9])
     ]
@@ -101,13 +101,13 @@ def test_shared_beginnings_are_computed_once() -> None:
 
 def test_a_small_tree_is_one_row() -> None:
     """Short questions after shared examples go into one row with them, if a row may hold a tree."""
-    requests = [Request.from_pair([*PREFIX, number], [7, 8], 1000) for number in (1, 2)]
+    requests = [AnswerRequest.from_pair([*PREFIX, number], [7, 8], 1000) for number in (1, 2)]
     assert texts(make_plan(requests, AMPLE, trees_in_rows=True)) == [[[PREFIX, [1, 7], [2, 7]]]]
 
 
 def test_answers_of_one_token_cost_one_row() -> None:
     """Ten letters after one question are read from the same position."""
-    requests = [Request.from_pair([1, 2, 3], [letter], 1000) for letter in range(10)]
+    requests = [AnswerRequest.from_pair([1, 2, 3], [letter], 1000) for letter in range(10)]
     plan = make_plan(requests, AMPLE, trees_in_rows=False)
     assert texts(plan) == [[[[1, 2, 3]]]]
     assert separate_tokens(requests, once_per_input=True) == plan.tokens == 3
@@ -115,19 +115,19 @@ def test_answers_of_one_token_cost_one_row() -> None:
 
 def test_an_answer_that_begins_another_ends_within_it() -> None:
     """An answer and its continuation are one row."""
-    requests = [Request.from_pair([1], [2, 3], 1000), Request.from_pair([1], [2, 3, 4, 5], 1000)]
+    requests = [AnswerRequest.from_pair([1], [2, 3], 1000), AnswerRequest.from_pair([1], [2, 3, 4, 5], 1000)]
     assert texts(make_plan(requests, AMPLE, trees_in_rows=False)) == [[[[1, 2, 3, 4]]]]
 
 
 def test_a_sequence_that_is_too_long_loses_its_beginning() -> None:
     """The model reads the last tokens, as many as it can, and one more is scored."""
-    request = Request.from_pair(range(10), [10, 11], 4)
+    request = AnswerRequest.from_pair(range(10), [10, 11], 4)
     assert (list(request.tokens), request.input_length) == ([7, 8, 9, 10, 11], 4)
 
 
 def test_rows_of_other_lengths_go_to_other_steps() -> None:
     """Padding stays below an eighth; so much is computed that no request needs."""
-    requests = [Request.from_pair([number] * (40 + number), [1], 1000) for number in range(60)]
+    requests = [AnswerRequest.from_pair([number] * (40 + number), [1], 1000) for number in range(60)]
     plan = make_plan(requests, AMPLE, trees_in_rows=False)
     assert separate_tokens(requests, once_per_input=True) <= plan.tokens <= 1.125 * sum(range(40, 100))
     assert len(plan.steps) < 10
@@ -136,7 +136,7 @@ def test_rows_of_other_lengths_go_to_other_steps() -> None:
 @pytest.mark.parametrize("trees_in_rows", [False, True])
 def test_without_memory_every_sequence_is_computed_alone(trees_in_rows: bool) -> None:
     """With no room for a cache nothing is kept, and every answer is computed all the same."""
-    requests = [Request.from_pair([*PREFIX, *[number] * 300], [1, 2, number], 1000) for number in range(8)]
+    requests = [AnswerRequest.from_pair([*PREFIX, *[number] * 300], [1, 2, number], 1000) for number in range(8)]
     budget = Budget(0, 10_000)
     plan = make_plan(requests, budget, trees_in_rows=trees_in_rows)
     check(plan, budget)
@@ -144,9 +144,19 @@ def test_without_memory_every_sequence_is_computed_alone(trees_in_rows: bool) ->
     assert plan.tokens == separate_tokens(requests, once_per_input=False)
 
 
+@pytest.mark.parametrize("cache_tokens", range(100, 1300, 40))
+def test_several_prefixes_leave_room_for_what_continues_them(cache_tokens: int) -> None:
+    """Four prefixes with three ends each: however many are computed in one step, the ends fit beside them."""
+    requests = [
+        AnswerRequest.from_pair([*[prefix] * 100, *[end] * 60], [1], 1000) for prefix in range(4) for end in range(5, 8)
+    ]
+    budget = Budget(cache_tokens, 10_000)
+    check(make_plan(requests, budget, trees_in_rows=False), budget)
+
+
 def test_a_prefix_that_saves_little_is_computed_anew() -> None:
     """A prefix of three tokens for two long questions is no step of its own."""
-    requests = [Request.from_pair([1, 2, 3, *[number] * 300], [4], 1000) for number in (5, 6)]
+    requests = [AnswerRequest.from_pair([1, 2, 3, *[number] * 300], [4], 1000) for number in (5, 6)]
     assert len(make_plan(requests, AMPLE, trees_in_rows=False).steps) == 1
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from workers.evaluation.shared_prefix.tree import Answer, Request
+from workers.evaluation.shared_prefix.tree import AnswerRequest, ScoredAnswer
 from workers.evaluation.shared_prefix.trust import COMPARED, Comparison, choose_sample
 
 BFLOAT16 = 0.0078125
@@ -14,7 +14,7 @@ BFLOAT16 = 0.0078125
 
 def test_every_kind_of_request_is_compared() -> None:
     """Of a rare kind all are chosen, of a frequent one some, together as many as are to be compared."""
-    requests = [Request(range(9), 1 + (number < 3)) for number in range(1000)]
+    requests = [AnswerRequest(range(9), 1 + (number < 3)) for number in range(1000)]
     kinds = ["rare" if number % 100 == 5 else "frequent" for number in range(1000)]
     chosen = choose_sample(requests, kinds)
     assert chosen == sorted(set(chosen))
@@ -26,12 +26,12 @@ def test_every_kind_of_request_is_compared() -> None:
 
 def test_few_requests_are_all_compared() -> None:
     """There are fewer requests than are to be compared."""
-    assert choose_sample([Request(range(9), 1)] * 3, ["one"] * 3) == [0, 1, 2]
+    assert choose_sample([AnswerRequest(range(9), 1)] * 3, ["one"] * 3) == [0, 1, 2]
 
 
 def test_more_kinds_than_that_are_each_compared() -> None:
     """A hundred tasks: one request of each."""
-    chosen = choose_sample([Request(range(9), 1)] * 300, [number // 3 for number in range(300)])
+    chosen = choose_sample([AnswerRequest(range(9), 1)] * 300, [number // 3 for number in range(300)])
     assert sorted(index // 3 for index in chosen) == list(range(100))
 
 
@@ -44,7 +44,7 @@ def test_more_kinds_than_that_are_each_compared() -> None:
         ((-10.0, False), "an answer is the most likely one in one of the two ways only"),
     ],
 )
-def test_float32_answers_agree_each(answer: Answer, reason: str) -> None:
+def test_float32_answers_agree_each(answer: ScoredAnswer, reason: str) -> None:
     """A log-likelihood differs by at most 0.0001, and the other value by nothing."""
     comparison = Comparison({0: (-10.0, True)})
     assert comparison.disagreement({0: answer, 9: (0.0, False)}) == reason

@@ -1,13 +1,12 @@
-"""Rows of details tables as questions with answers, for pages: what models wrote is cut to bounded texts."""
+"""Code in the fork: rows of tables of answers as questions with answers, for pages. What models wrote is cut to bounded
+texts. The fields are those of `bot.read_models.details_models`."""
 
 from __future__ import annotations
 
 import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
-
-from bot.read_models.details_models import AnswerView, QuestionView
+from typing import Any, TypedDict
 
 MAX_QUESTION, MAX_PROMPT, MAX_ANSWER, MAX_TARGET, MAX_CHOICE = 2_000, 4_000, 3_000, 500, 300
 """Characters of texts."""
@@ -17,13 +16,35 @@ FIELDS = ("question", "input", "problem", "prompt", "query", "ctx", "text")
 """Fields of a question that hold its text; the first one there is counts."""
 
 
-def question_view(rows: Sequence[Mapping[str, Any]]) -> QuestionView:
+class AnswerFields(TypedDict, total=False):
+    """The answer of one evaluation to one question."""
+
+    text: str
+    likelihoods: list[float | None]
+    chosen: int | None
+    score: float | None
+    right: bool | None
+
+
+class QuestionFields(TypedDict):
+    """One question with its answers."""
+
+    id: int
+    question: str
+    prompt: str
+    choices: list[str]
+    target: str
+    target_choice: int | None
+    answers: list[AnswerFields]
+
+
+def question_fields(rows: Sequence[Mapping[str, Any]]) -> QuestionFields:
     """One question with an answer for each of `rows`, which are of the same question."""
     first = rows[0]
     choices = choices_of(first)
     target = str(first["target"] or "")
     right_choice = _place_of(target, choices)
-    return QuestionView(
+    return QuestionFields(
         id=int(first["doc_id"]),
         question=_cut(_question(first["doc"]), MAX_QUESTION),
         prompt=_ending(str(first["prompt"] or ""), MAX_PROMPT),
@@ -51,14 +72,14 @@ def choices_of(row: Mapping[str, Any]) -> list[str]:
     return texts if len(texts) > 1 and len(texts) == len(continuations) else []
 
 
-def _answer(row: Mapping[str, Any], choices: list[str], right_choice: int | None) -> AnswerView:
+def _answer(row: Mapping[str, Any], choices: list[str], right_choice: int | None) -> AnswerFields:
     score = score_of(row["score"])
     right = is_right(score)
     likelihoods = _likelihoods(row["answers"]) if choices else []
     if not choices or len(likelihoods) != len(choices):
-        return AnswerView(text=_cut(_generated(row), MAX_ANSWER), score=score, right=right)
+        return AnswerFields(text=_cut(_generated(row), MAX_ANSWER), score=score, right=right)
     chosen = _chosen(likelihoods, choices, right, right_choice, by_length="acc_norm" in _mapping(row["metrics"]))
-    return AnswerView(
+    return AnswerFields(
         likelihoods=[each if math.isfinite(each) else None for each in likelihoods[:MAX_CHOICES]],
         chosen=_shown(chosen),
         score=score,

@@ -1,0 +1,42 @@
+"""Downloaded files are kept within bounds of bytes and time."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import BinaryIO
+
+import pytest
+
+from bot.probe import kept_files
+from bot.probe.kept_files import KeptFiles
+
+
+def test_files_are_kept_within_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file is saved once; the longest unused ones go first; a file that could not be saved is not kept."""
+    monkeypatch.setattr(kept_files, "MAX_BYTES", 25)
+    files, saved = KeptFiles(lambda: tmp_path), list[str]()
+
+    def ask(name: str, at: float) -> None:
+        place = tmp_path / "place"
+        files.link(name, place, lambda file: (saved.append(name), file.write(b"x" * 10))[0])
+        assert place.read_bytes() == b"x" * 10
+        os.utime(place, (at, at))
+        place.unlink()
+
+    now = tmp_path.stat().st_mtime - 100
+    for name, at in (("a", now), ("b", now + 1), ("a", now + 2), ("c", now + 3), ("a", now + 4)):
+        ask(name, at)
+    assert saved == ["a", "b", "c"]
+    assert sorted(path.name for path in (tmp_path / "kept").iterdir()) == ["a", "c"]
+    ask("c", now - kept_files.KEPT_SECONDS - 60)
+    ask("d", now)
+    assert sorted(path.name for path in (tmp_path / "kept").iterdir()) == ["a", "d"]
+
+    def broken(file: BinaryIO) -> None:
+        file.write(b"half")
+        raise OSError("cut off")
+
+    with pytest.raises(OSError, match="cut off"):
+        files.link("e", tmp_path / "place", broken)
+    assert sorted(path.name for path in (tmp_path / "kept").iterdir()) == ["a", "d"]
