@@ -123,7 +123,7 @@ def log_likelihoods(models: Models, shape: Shape, count: int) -> TaskFigures:
 
     from workers.evaluation.shared_prefix import trust
     from workers.evaluation.shared_prefix.plan import separate_tokens
-    from workers.evaluation.shared_prefix.tree import Request
+    from workers.evaluation.shared_prefix.tree import AnswerRequest
 
     questions = shape.first(count)
     requests = [
@@ -141,7 +141,7 @@ def log_likelihoods(models: Models, shape: Shape, count: int) -> TaskFigures:
     at_real = comparing[0] / max(1, record.compared) * (REAL_COMPARED + shape.real / trust.COMPARED_EVERY)
     scale = shape.real / count
     encoded = [models.harness._encode_pair(*request.args) for request in requests]
-    inputs = [Request.from_pair(context, answer, models.harness.max_length) for context, answer in encoded]
+    inputs = [AnswerRequest.from_pair(context, answer, models.harness.max_length) for context, answer in encoded]
     return TaskFigures(
         name=shape.name,
         questions=count,
@@ -163,8 +163,8 @@ def generation(models: Models, count: int, new_tokens: int) -> TaskFigures:
     """Greedy answers to instructions, of very different lengths, by both ways."""
     from lm_eval.api.instance import Instance
 
-    from workers.evaluation import harness_generation
-    from workers.evaluation.continuous_generation import AnswerChecker
+    from workers.evaluation.shared_prefix import generation_requests
+    from workers.evaluation.shared_prefix.generation import AnswerChecker
 
     options = {"until": [], "do_sample": False, "temperature": 0.0, "max_gen_toks": new_tokens}
     tokenizer = models.harness.tokenizer
@@ -174,11 +174,12 @@ def generation(models: Models, count: int, new_tokens: int) -> TaskFigures:
     ]
     requests = [Instance("generate_until", {}, (prompt, options), at) for at, prompt in enumerate(prompts)]
     theirs, command = _timed(lambda: models.harness.generate_until(requests, disable_tqdm=True))
-    harness_generation.COMPARED_FIRST = count  # all, so that a text that differs is known to be a near tie
+    generation_requests.COMPARED_FIRST = count  # all, so that a text that differs is known to be a near tie
     with _time_of(AnswerChecker, "check") as comparing:
         ours, engine = _timed(lambda: models.steward.generate_until(requests, disable_tqdm=True))
-    record = models.steward.generation_record
-    assert record is not None
+    used = models.steward.engine_record
+    assert used is not None and used.generation is not None
+    record = used.generation
     at_real = comparing[0] / max(1, record.compared) * 32 / count
     different = sum(one != other for one, other in zip(ours, theirs, strict=True))
     tokens = sum(len(tokenizer.encode(prompt)) for prompt in prompts) + sum(
@@ -194,7 +195,7 @@ def generation(models: Models, count: int, new_tokens: int) -> TaskFigures:
         engine_seconds=round(engine - comparing[0], 2),
         comparing_seconds=round(at_real, 2),
         ratio=(engine - comparing[0] + at_real) / command,
-        max_difference=record.largest,
+        max_difference=record.largest_distance,
         answers_changed=0,
         near_ties=different,
         engine=", ".join(record.reasons) or "continuous batching",

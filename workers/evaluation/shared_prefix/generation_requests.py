@@ -5,12 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 from lm_eval.models.utils import handle_stop_sequences, normalize_gen_kwargs, postprocess_generated_text
 
-from workers.evaluation.continuous_generation import (
+from workers.evaluation.shared_prefix.generation import (
     AnswerChecker,
     AnswersDiffer,
     Capacity,
@@ -19,6 +18,7 @@ from workers.evaluation.continuous_generation import (
     reason_against,
     stop_sequences,
 )
+from workers.evaluation.shared_prefix.trust import GenerationRecord
 
 log = logging.getLogger(__name__)
 
@@ -26,29 +26,6 @@ TOLERANCES = {"float32": 1e-3, "bfloat16": 0.5, "float16": 0.1}
 """How far the score of a generated token may be below the best one, by the model's dtype."""
 COMPARED_FIRST, COMPARED_EVERY = 32, 100
 """Of each group of requests, the number of first answers that are checked, and then one in so many."""
-
-
-@dataclass
-class GenerationRecord:
-    """How texts were generated: a part of the results.
-
-    `answers` by continuous batching, of which `compared` were computed again, with `near_ties` tokens in these that
-    another batch may choose otherwise, and `largest`, the largest distance of a token's score from the best one.
-    `reasons` say why other answers were generated the harness's way.
-    """
-
-    answers: int = 0
-    compared: int = 0
-    near_ties: int = 0
-    largest: float = 0.0
-    reasons: tuple[str, ...] = ()
-
-    def add(self, checker: AnswerChecker) -> None:
-        """Count the answers that `checker` has seen."""
-        self.answers += checker.seen
-        self.compared += checker.compared
-        self.near_ties += checker.near_ties
-        self.largest = max(self.largest, checker.largest)
 
 
 class GenerationGroup:
@@ -125,12 +102,19 @@ def _answer_group(
         except (AnswersDiffer, GenerationFailed) as error:
             reason = str(error)
         else:
-            record.add(checker)
+            _count(record, checker)
             return [texts[number] for number in range(len(requests))]
     record.reasons = tuple(dict.fromkeys((*record.reasons, reason)))
     log.warning("texts are generated the harness's way: %s", reason)
     with _counted_before(lm, len(texts)):
         return harness(requests)
+
+
+def _count(record: GenerationRecord, checker: AnswerChecker) -> None:
+    record.answers += checker.seen
+    record.compared += checker.compared
+    record.near_ties += checker.near_ties
+    record.largest_distance = max(record.largest_distance, checker.largest)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -9,8 +10,15 @@ import pytest
 import torch
 from transformers.generation.continuous_batching.cache import PagedAttentionCache
 
-from workers.evaluation import continuous_generation as cg
-from workers.evaluation.harness_generation import generate_until
+from tests.support.models.families import FAMILIES, random_model
+from tests.support.models.shared_prefix import harness_model
+from workers.evaluation.shared_prefix import generation
+from workers.evaluation.shared_prefix.generation_requests import generate_until
+
+SAMPLE = ("llama", "mistral", "gpt2", "mamba")
+"""Architectures that `make test` compares; `make engine` compares all."""
+ASIDE = {"mamba"}
+"""Architectures whose texts are generated the harness's way."""
 
 
 class Letters:
@@ -61,10 +69,12 @@ def test_answers_are_those_of_one_prompt_at_a_time(prompts: list[list[int]], row
     model, tokenizer = llama(), Letters()
     free = one_by_one(model, prompts, 24, lambda _: False)
     stop = tokenizer.decode(free[2][5:7])
-    checker = cg.AnswerChecker(model, 1e-3, first=100, every=1)
-    stops, capacity = cg.stop_sequences(tokenizer, [stop]), cg.Capacity(rows, 200)
+    checker = generation.AnswerChecker(model, 1e-3, first=100, every=1)
+    stops, capacity = generation.stop_sequences(tokenizer, [stop]), generation.Capacity(rows, 200)
     answers = dict(
-        cg.generate(model, tokenizer, prompts, stops=stops, max_new_tokens=24, capacity=capacity, checker=checker)
+        generation.generate(
+            model, tokenizer, prompts, stops=stops, max_new_tokens=24, capacity=capacity, checker=checker
+        )
     )
     expected = one_by_one(model, prompts, 24, lambda answer: stop in tokenizer.decode(answer[-4:]))
     assert [answers[number] for number in range(len(prompts))] == expected
@@ -149,3 +159,15 @@ def test_a_wrong_cache_is_noticed(lm: Any, monkeypatch: pytest.MonkeyPatch) -> N
     texts, record = generate_until(lm, requests, lambda asked: by_harness(lm, asked, 1))
     assert texts == expected and "below the best one" in record.reasons[0]
     assert len(hook.answers) == len(requests)
+
+
+@pytest.mark.parametrize("family", FAMILIES if os.environ.get("STEWARD_ALL_FAMILIES") else SAMPLE)
+def test_texts_of_each_architecture_are_the_harness_ones(family: str) -> None:
+    """A tiny random model gives the same texts, by continuous batching or, with a reason, the harness's way."""
+    lm = harness_model(random_model(family), max_length=120)
+    requests = requests_of({"until": [], "max_gen_toks": 16})
+    expected = by_harness(lm, requests, 1)
+    texts, record = generate_until(lm, requests, lambda asked: by_harness(lm, asked, 1))
+    assert texts == expected
+    assert bool(record.answers) != bool(record.reasons)
+    assert bool(record.answers) == (family not in ASIDE), record.reasons
