@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -19,6 +20,7 @@ from tqdm import tqdm
 from workers.evaluation.shared_prefix import trust
 from workers.evaluation.shared_prefix.admission import Admission, examine
 from workers.evaluation.shared_prefix.engine import Numerics, PrefixEngine
+from workers.evaluation.shared_prefix.generation_requests import generate_until
 from workers.evaluation.shared_prefix.plan import Budget, Plan, make_plan, separate_tokens
 from workers.evaluation.shared_prefix.tree import AnswerRequest, ScoredAnswer
 
@@ -42,6 +44,7 @@ class SharedPrefixModel(HFLM):  # type: ignore[misc]  # the harness has no types
         super().__init__(*arguments, **options)
         self.engine = engine
         self.engine_record: trust.EngineRecord | None = None
+        """How the requests so far were computed; None if the engine was not asked to."""
         self._task_names: list[str] = []
 
     def loglikelihood(self, requests: Any, disable_tqdm: bool = False) -> Any:
@@ -52,6 +55,15 @@ class SharedPrefixModel(HFLM):  # type: ignore[misc]  # the harness has no types
         finally:
             self._task_names = []
 
+    def generate_until(self, requests: Any, disable_tqdm: bool = False) -> Any:
+        """Generate texts, with continuous batching as far as it gives the model's own answers."""
+        harness = super().generate_until
+        if self.engine == HARNESS:
+            return harness(requests, disable_tqdm=disable_tqdm)
+        texts, record = generate_until(self, requests, lambda chosen: harness(chosen, disable_tqdm=disable_tqdm))
+        self.engine_record = replace(self.engine_record or trust.EngineRecord(SHARED_PREFIX), generation=record)
+        return texts
+
     def _loglikelihood_tokens(
         self, requests: Sequence[TokenRequest], disable_tqdm: bool = False, override_bs: int | None = None
     ) -> list[ScoredAnswer]:
@@ -59,7 +71,8 @@ class SharedPrefixModel(HFLM):  # type: ignore[misc]  # the harness has no types
             return self.harness_way(requests, disable_tqdm=disable_tqdm, override_bs=override_bs)
         run = _EngineRun(self, requests, self._task_names, disable_tqdm=disable_tqdm)
         answers = run.answers()
-        self.engine_record = run.record
+        generation = self.engine_record.generation if self.engine_record is not None else None
+        self.engine_record = replace(run.record, generation=generation)
         return answers
 
     def harness_way(self, requests: Sequence[TokenRequest], **options: Any) -> list[ScoredAnswer]:

@@ -24,15 +24,35 @@ SPREAD_FACTOR = 3
 """Half precision: the engine's differences in relation to the harness's own between two batch sizes."""
 
 
+@dataclass
+class GenerationRecord:
+    """How texts were generated: a part of the results.
+
+    `answers`: those by continuous batching. `compared` of them were computed again; these have `near_ties`, tokens that
+    another batch may choose otherwise, and a token's score is at most `largest_distance` below the best one. `reasons`
+    say why other answers were generated the harness's way.
+    """
+
+    answers: int = 0
+    compared: int = 0
+    near_ties: int = 0
+    largest_distance: float = 0.0
+    reasons: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True)
 class EngineRecord:
-    """How log-likelihoods were computed: a part of the results. `reason` says why the engine was not used."""
+    """How log-likelihoods were computed: a part of the results. `reason` says why the engine was not used.
+
+    `generation` is about texts, if the suite has such tasks.
+    """
 
     engine: str
     version: int = VERSION
     compared: int = 0
     largest_difference: float = 0.0
     reason: str = ""
+    generation: GenerationRecord | None = None
 
 
 def choose_sample(requests: Sequence[AnswerRequest], kinds: Sequence[Hashable]) -> list[int]:

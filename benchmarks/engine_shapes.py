@@ -1,0 +1,139 @@
+"""Questions shaped like those of the real suites: as many shots, answers and tokens; the words are drawn at random."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+_TEXT = (
+    "the a of to in and that with for on from by at as old new small large red blue quiet early late river garden "
+    "window engine letter market teacher doctor farmer singer captain village island mountain winter summer morning "
+    "evening carries finds opens closes follows answers counts measures writes reads moves holds leaves reaches "
+    "before after between under because seven twelve forty hundred table number order reason colour weight"
+)
+_WORDS = _TEXT.split()
+LETTERS = "ABCDEFGHIJ"
+
+
+@dataclass(frozen=True)
+class Question:
+    """A prompt with its possible answers; the prompt holds the shots."""
+
+    context: str
+    answers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A kind of task: its questions, and how many of them the real suite has."""
+
+    name: str
+    questions: Callable[[random.Random], Iterator[Question]]
+    real: int
+
+    def first(self, count: int) -> list[Question]:
+        """The first `count` questions, the same in each run."""
+        return list(islice(self.questions(random.Random(self.name)), count))
+
+
+def _words(rng: random.Random, count: int) -> str:
+    return " ".join(rng.choices(_WORDS, k=count))
+
+
+def _sentence(rng: random.Random, count: int) -> str:
+    return _words(rng, count).capitalize() + "."
+
+
+def _paragraphs(rng: random.Random, count: int) -> str:
+    return "\n\n".join(" ".join(_sentence(rng, rng.randint(8, 20)) for _ in range(5)) for _ in range(count))
+
+
+def bbh(rng: random.Random) -> Iterator[Question]:
+    """One task: three fixed shots, six answers of several tokens."""
+    options = [f"({letter})" for letter in LETTERS[:6]]
+
+    def problem() -> str:
+        listed = "\n".join(f"{option} {_words(rng, rng.randint(2, 6))}" for option in options)
+        return f"Q: {_sentence(rng, rng.randint(45, 75))}\nOptions:\n{listed}\nA:"
+
+    shots = "\n\n".join(f"{problem()} {rng.choice(options)}" for _ in range(3))
+    start = f"{_sentence(rng, 12)}\n\n{shots}\n\n"
+    while True:
+        yield Question(start + problem(), tuple(f" {option}" for option in options))
+
+
+def mmlu_pro(rng: random.Random) -> Iterator[Question]:
+    """Five fixed shots, ten answers of one token."""
+
+    def problem() -> str:
+        listed = "\n".join(f"{letter}. {_words(rng, rng.randint(4, 18))}" for letter in LETTERS)
+        return f"{_sentence(rng, rng.randint(40, 110))}\n{listed}\nAnswer:"
+
+    start = "\n\n".join(f"{problem()} {rng.choice(LETTERS)}" for _ in range(5)) + "\n\n"
+    while True:
+        yield Question(start + problem(), tuple(f" {letter}" for letter in LETTERS))
+
+
+def gpqa(rng: random.Random) -> Iterator[Question]:
+    """No shots, four answers of several tokens."""
+    while True:
+        listed = "\n".join(f"({letter}) {_words(rng, rng.randint(3, 25))}" for letter in LETTERS[:4])
+        context = f"Which answer is right? {_sentence(rng, rng.randint(40, 120))}\nChoices:\n{listed}\nAnswer: "
+        yield Question(context, tuple(f" ({letter})" for letter in LETTERS[:4]))
+
+
+def musr(rng: random.Random) -> Iterator[Question]:
+    """A story of a thousand tokens without shots, and two to five answers of several tokens."""
+    while True:
+        names = [_words(rng, rng.randint(1, 3)) for _ in range(rng.randint(2, 5))]
+        listed = "\n".join(f"{number} - {name}" for number, name in enumerate(names, 1))
+        context = f"{_paragraphs(rng, 12)}\n\n{_sentence(rng, 12)}\n\n{listed}\nAnswer:"
+        yield Question(context, tuple(f" {name}" for name in names))
+
+
+def hellaswag(rng: random.Random) -> Iterator[Question]:
+    """Ten shots drawn for each question, four answers of a sentence."""
+    pool = [f"{_sentence(rng, rng.randint(30, 60))} {_sentence(rng, rng.randint(10, 25))}" for _ in range(1_000)]
+    while True:
+        shots = "\n\n".join(rng.sample(pool, 10))
+        answers = tuple(f" {_sentence(rng, rng.randint(8, 25))}" for _ in range(4))
+        yield Question(f"{shots}\n\n{_sentence(rng, rng.randint(30, 60))}", answers)
+
+
+def arc(rng: random.Random) -> Iterator[Question]:
+    """Twenty-five shots drawn for each question, four answers of some words."""
+    pool = [
+        f"Question: {_sentence(rng, rng.randint(12, 30))}\nAnswer: {_words(rng, rng.randint(1, 8))}"
+        for _ in range(1_000)
+    ]
+    while True:
+        shots = "\n\n".join(rng.sample(pool, 25))
+        answers = tuple(f" {_words(rng, rng.randint(1, 8))}" for _ in range(4))
+        yield Question(f"{shots}\n\nQuestion: {_sentence(rng, rng.randint(12, 30))}\nAnswer:", answers)
+
+
+SHAPES = (
+    Shape("bbh", bbh, 5_761),
+    Shape("mmlu_pro", mmlu_pro, 12_032),
+    Shape("gpqa", gpqa, 1_192),
+    Shape("musr", musr, 756),
+    Shape("hellaswag", hellaswag, 10_042),
+    Shape("arc", arc, 1_172),
+)
+
+
+def instructions(rng: random.Random, count: int) -> list[str]:
+    """Instructions whose answers are of very different lengths."""
+    kinds = (
+        "Answer with one word: is a {0} larger than a {1}?",
+        "Write {2} short sentences about a {0} and a {1}.",
+        "Write a letter of {3} words from a {0} to a {1}.",
+        "Name {2} things that a {0} needs, separated by commas.",
+    )
+    nouns = ("garden", "window", "teacher", "doctor", "village", "island", "mountain", "market")
+    return [
+        kinds[number % len(kinds)].format(*rng.sample(nouns, 2), rng.randint(2, 12), rng.randint(40, 300))
+        for number in range(count)
+    ]

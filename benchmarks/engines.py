@@ -1,0 +1,271 @@
+"""Compares Steward's engine with the harness's own way of computing answers: same model, requests and batch size.
+
+    python -m benchmarks.engines [--quick] [--batch-size 8] [--json]
+
+Log-likelihood tasks shaped like those of the real suites (`benchmarks.engine_shapes`), then generation with a chat
+model, with SmolLM2-135M-Instruct in float32. Loading the model counts for neither side. The engine compares a part of
+its answers with the harness's: that time is printed apart, and counts once, at the real number of questions:
+
+    ratio = (engine's seconds a question × real questions + seconds of comparing) / (harness's seconds a question × …)
+
+`tokens` are those of the requests as sequences of their own, as the harness computes them; `distinct` those of their
+prefix tree. No engine can be faster than `distinct` / `tokens`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import random
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.engine_shapes import SHAPES, Question, Shape, instructions
+
+COMPARED = 8
+"""Requests that are compared at first here, where tasks have few questions."""
+REAL_COMPARED = 64
+PROPORTIONS = ("bbh", "gpqa", "mmlu_pro", "musr")
+"""The tasks of the total ratio, in the real numbers of their questions."""
+QUESTIONS = {"bbh": 15, "mmlu_pro": 24, "gpqa": 40, "musr": 10, "hellaswag": 8, "arc": 8}
+PROMPTS, NEW_TOKENS = 24, 256
+
+
+@dataclass(frozen=True)
+class TaskFigures:
+    """One task by both ways; `ratio` is that of the real number of questions, with the time of comparing."""
+
+    name: str
+    questions: int
+    requests: int
+    tokens: int
+    distinct_tokens: int
+    command_seconds: float
+    engine_seconds: float
+    comparing_seconds: float
+    ratio: float
+    max_difference: float
+    answers_changed: int
+    near_ties: int
+    engine: str
+
+
+class Models:
+    """The harness's own model and Steward's, which share the weights."""
+
+    def __init__(self, folder: Path, batch_size: int) -> None:
+        from lm_eval.models.huggingface import HFLM
+
+        from workers.evaluation.shared_prefix.model import SHARED_PREFIX, SharedPrefixModel
+
+        self.harness = HFLM(pretrained=str(folder), dtype="float32", device="cpu", batch_size=batch_size)
+        self.steward = SharedPrefixModel(
+            pretrained=self.harness.model, tokenizer=self.harness.tokenizer, batch_size=batch_size, engine=SHARED_PREFIX
+        )
+
+
+def main() -> int:
+    """Measure and print; exit with 1 if an answer changed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="a quarter of the questions")
+    parser.add_argument("--batch-size", type=int, default=8)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
+    options = parser.parse_args()
+    logging.disable(logging.WARNING)
+    import torch
+
+    torch.set_num_threads(options.threads)
+    with tempfile.TemporaryDirectory(prefix="steward-bench-") as folder:
+        figures = measure(Models(_model(Path(folder)), options.batch_size), 4 if options.quick else 1)
+    total = summary(figures)
+    if options.json:
+        print(json.dumps(total))
+    return 1 if any(task.answers_changed for task in figures) else 0
+
+
+def summary(figures: Sequence[TaskFigures]) -> dict[str, Any]:
+    """All figures, the ratio of the tasks in their real proportions, and that of generation."""
+    real = {shape.name: shape.real for shape in SHAPES}
+    chosen = [task for task in figures if task.name in PROPORTIONS]
+    command = {task.name: task.command_seconds / task.questions * real[task.name] for task in chosen}
+    engine = sum(task.ratio * command[task.name] for task in chosen)
+    generation = next(task.ratio for task in figures if task.name == "generation")
+    total = engine / sum(command.values())
+    print(f"\nin real proportions ({', '.join(PROPORTIONS)}): {total:.3f}   generation: {generation:.3f}")
+    tasks = [{**asdict(task), "ratio": round(task.ratio, 4)} for task in figures]
+    return {"tasks": tasks, "ratio": round(total, 4), "generation_ratio": round(generation, 4)}
+
+
+def measure(models: Models, divisor: int) -> list[TaskFigures]:
+    """Measure all tasks, with a part of the questions, and print each as soon as it is known."""
+    titles = ("requests", "tokens", "distinct", "harness", "engine", "comparing", "ratio", "difference", "changed")
+    print(f"{'task':12}", *(f"{title:>10}" for title in (*titles, "near ties")), sep="")
+    figures = []
+    for shape in SHAPES:
+        figures.append(log_likelihoods(models, shape, max(3, QUESTIONS[shape.name] // divisor)))
+        _print(figures[-1])
+    figures.append(generation(models, max(8, PROMPTS // divisor), max(64, NEW_TOKENS // divisor)))
+    _print(figures[-1])
+    return figures
+
+
+def log_likelihoods(models: Models, shape: Shape, count: int) -> TaskFigures:
+    """One task of log-likelihoods by both ways."""
+    from lm_eval.api.instance import Instance
+
+    from workers.evaluation.shared_prefix import trust
+    from workers.evaluation.shared_prefix.plan import separate_tokens
+    from workers.evaluation.shared_prefix.tree import AnswerRequest
+
+    questions = shape.first(count)
+    requests = [
+        Instance("loglikelihood", {}, (question.context, answer), at, (shape.name, number, 1))
+        for number, question in enumerate(questions)
+        for at, answer in enumerate(question.answers)
+    ]
+    models.harness.loglikelihood(requests[:2], disable_tqdm=True)  # both sides warm
+    theirs, command = _timed(lambda: models.harness.loglikelihood(requests, disable_tqdm=True))
+    trust.COMPARED = COMPARED
+    with _time_of(type(models.steward), "harness_answers") as comparing:
+        ours, engine = _timed(lambda: models.steward.loglikelihood(requests, disable_tqdm=True))
+    record = models.steward.engine_record
+    assert record is not None
+    at_real = comparing[0] / max(1, record.compared) * (REAL_COMPARED + shape.real / trust.COMPARED_EVERY)
+    scale = shape.real / count
+    encoded = [models.harness._encode_pair(*request.args) for request in requests]
+    inputs = [AnswerRequest.from_pair(context, answer, models.harness.max_length) for context, answer in encoded]
+    return TaskFigures(
+        name=shape.name,
+        questions=count,
+        requests=len(requests),
+        tokens=separate_tokens(inputs, once_per_input=True),
+        distinct_tokens=_distinct([request.tokens[:-1] for request in inputs]),
+        command_seconds=round(command, 2),
+        engine_seconds=round(engine - comparing[0], 2),
+        comparing_seconds=round(at_real, 2),
+        ratio=((engine - comparing[0]) * scale + at_real) / (command * scale),
+        max_difference=max(abs(one[0] - other[0]) for one, other in zip(ours, theirs, strict=True)),
+        answers_changed=_changed(questions, ours, theirs),
+        near_ties=0,
+        engine=record.reason or record.engine,
+    )
+
+
+def generation(models: Models, count: int, new_tokens: int) -> TaskFigures:
+    """Greedy answers to instructions, of very different lengths, by both ways."""
+    from lm_eval.api.instance import Instance
+
+    from workers.evaluation.shared_prefix import generation_requests
+    from workers.evaluation.shared_prefix.generation import AnswerChecker
+
+    options = {"until": [], "do_sample": False, "temperature": 0.0, "max_gen_toks": new_tokens}
+    tokenizer = models.harness.tokenizer
+    prompts = [
+        tokenizer.apply_chat_template([{"role": "user", "content": text}], tokenize=False, add_generation_prompt=True)
+        for text in instructions(random.Random("generation"), count)
+    ]
+    requests = [Instance("generate_until", {}, (prompt, options), at) for at, prompt in enumerate(prompts)]
+    theirs, command = _timed(lambda: models.harness.generate_until(requests, disable_tqdm=True))
+    generation_requests.COMPARED_FIRST = count  # all, so that a text that differs is known to be a near tie
+    with _time_of(AnswerChecker, "check") as comparing:
+        ours, engine = _timed(lambda: models.steward.generate_until(requests, disable_tqdm=True))
+    used = models.steward.engine_record
+    assert used is not None and used.generation is not None
+    record = used.generation
+    at_real = comparing[0] / max(1, record.compared) * 32 / count
+    different = sum(one != other for one, other in zip(ours, theirs, strict=True))
+    tokens = sum(len(tokenizer.encode(prompt)) for prompt in prompts) + sum(
+        len(tokenizer.encode(text)) for text in theirs
+    )
+    return TaskFigures(
+        name="generation",
+        questions=count,
+        requests=count,
+        tokens=tokens,
+        distinct_tokens=tokens,
+        command_seconds=round(command, 2),
+        engine_seconds=round(engine - comparing[0], 2),
+        comparing_seconds=round(at_real, 2),
+        ratio=(engine - comparing[0] + at_real) / command,
+        max_difference=record.largest_distance,
+        answers_changed=0,
+        near_ties=different,
+        engine=", ".join(record.reasons) or "continuous batching",
+    )
+
+
+def _timed(call: Callable[[], Any]) -> tuple[Any, float]:
+    began = time.monotonic()
+    result = call()
+    return result, time.monotonic() - began
+
+
+@contextmanager
+def _time_of(owner: type, name: str) -> Iterator[list[float]]:
+    """The seconds that calls of a method take inside the block, as the one item of a list."""
+    method, seconds = getattr(owner, name), [0.0]
+
+    def timed(*arguments: Any, **options: Any) -> Any:
+        result, taken = _timed(lambda: method(*arguments, **options))
+        seconds[0] += taken
+        return result
+
+    setattr(owner, name, timed)
+    try:
+        yield seconds
+    finally:
+        setattr(owner, name, method)
+
+
+def _changed(questions: Sequence[Question], ours: Sequence[Any], theirs: Sequence[Any]) -> int:
+    """Questions whose best answer, by log-likelihood or by that in relation to its length, is another one."""
+    changed, start = 0, 0
+    for question in questions:
+        end = start + len(question.answers)
+        lengths = [len(answer) for answer in question.answers]
+        changed += _best(ours[start:end], lengths) != _best(theirs[start:end], lengths)
+        start = end
+    return changed
+
+
+def _best(answers: Sequence[Any], lengths: Sequence[int]) -> tuple[int, int]:
+    values = [value for value, _ in answers]
+    by_length = [value / length for value, length in zip(values, lengths, strict=True)]
+    return values.index(max(values)), by_length.index(max(by_length))
+
+
+def _distinct(sequences: Sequence[Sequence[int]]) -> int:
+    """The number of tokens of the sequences' prefix tree."""
+    count, before = 0, list[int]()
+    for tokens in sorted(map(list, sequences)):
+        shared = next((at for at, (one, other) in enumerate(zip(before, tokens, strict=False)) if one != other), None)
+        count += len(tokens) - (min(len(before), len(tokens)) if shared is None else shared)
+        before = tokens
+    return count
+
+
+def _print(task: TaskFigures) -> None:
+    print(
+        f"{task.name:12}{task.requests:10}{task.tokens:10,}{task.distinct_tokens:10,}{task.command_seconds:9.1f}s"
+        f"{task.engine_seconds:9.1f}s{task.comparing_seconds:9.1f}s{task.ratio:10.3f}{task.max_difference:10.1e}"
+        f"{task.answers_changed:10}{task.near_ties:10}  {task.engine}",
+        flush=True,
+    )
+
+
+def _model(folder: Path) -> Path:
+    from workers.models.gguf import convert, packaged_gguf
+
+    return convert(packaged_gguf(), folder / "SmolLM2-135M-Instruct", "float32")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

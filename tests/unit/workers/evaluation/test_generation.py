@@ -1,0 +1,173 @@
+"""Continuous batching gives the texts of the harness, ends where it ends, and is checked."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from transformers.generation.continuous_batching.cache import PagedAttentionCache
+
+from tests.support.models.families import FAMILIES, random_model
+from tests.support.models.shared_prefix import harness_model
+from workers.evaluation.shared_prefix import generation
+from workers.evaluation.shared_prefix.generation_requests import generate_until
+
+SAMPLE = ("llama", "mistral", "gpt2", "mamba")
+"""Architectures that `make test` compares; `make engine` compares all."""
+ASIDE = {"mamba"}
+"""Architectures whose texts are generated the harness's way."""
+
+
+class Letters:
+    """A tokenizer of single letters."""
+
+    def encode(self, text: str, add_special_tokens: bool = False) -> list[int]:
+        return [ord(letter) - 97 for letter in text]
+
+    def decode(self, tokens: list[int]) -> str:
+        return "".join(chr(97 + token) for token in tokens)
+
+
+def llama(**config: Any) -> Any:
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(0)
+    sizes: dict[str, Any] = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "vocab_size": 26}
+    heads = {"num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 512}
+    model = LlamaForCausalLM(LlamaConfig(**{**sizes, **heads, "eos_token_id": 0, **config}))
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.5)
+    return model.eval()
+
+
+def one_by_one(model: Any, prompts: list[list[int]], tokens: int, ends: Callable[[list[int]], bool]) -> list[list[int]]:
+    """Greedy answers by one plain forward pass a token."""
+    answers = []
+    for prompt in prompts:
+        answer: list[int] = []
+        while len(answer) < tokens:
+            with torch.inference_mode():
+                logits = model(torch.tensor([[*prompt, *answer]])).logits[0, -1]
+            answer.append(int(logits.argmax()))
+            if answer[-1] == model.config.eos_token_id or ends(answer):
+                break
+        answers.append(answer)
+    return answers
+
+
+PROMPTS = [[(seed * 7 + at * at) % 25 + 1 for at in range(3 + seed * 5)] for seed in range(9)]
+SHARED = [[(at * 5) % 25 + 1 for at in range(70)] + prompt for prompt in PROMPTS]
+
+
+@pytest.mark.parametrize("prompts", [PROMPTS, SHARED], ids=["different", "one beginning"])
+@pytest.mark.parametrize("rows", [1, 3, 16])
+def test_answers_are_those_of_one_prompt_at_a_time(prompts: list[list[int]], rows: int) -> None:
+    """Whatever the batch holds, each answer has the greedy tokens, and ends at end of text, stop sequence or limit."""
+    model, tokenizer = llama(), Letters()
+    free = one_by_one(model, prompts, 24, lambda _: False)
+    stop = tokenizer.decode(free[2][5:7])
+    checker = generation.AnswerChecker(model, 1e-3, first=100, every=1)
+    stops, capacity = generation.stop_sequences(tokenizer, [stop]), generation.Capacity(rows, 200)
+    answers = dict(
+        generation.generate(
+            model, tokenizer, prompts, stops=stops, max_new_tokens=24, capacity=capacity, checker=checker
+        )
+    )
+    expected = one_by_one(model, prompts, 24, lambda answer: stop in tokenizer.decode(answer[-4:]))
+    assert [answers[number] for number in range(len(prompts))] == expected
+    assert len({len(answer) for answer in expected}) > 1
+    assert checker.compared == len(prompts) and checker.largest < 1e-3
+
+
+@pytest.fixture(scope="module")
+def lm() -> Any:
+    """The harness's model around a tiny llama, whose tokens are letters."""
+    from lm_eval.models.huggingface import HFLM
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    letters = {"<end>": 0, **{chr(97 + at): at for at in range(1, 26)}}
+    tokens = Tokenizer(models.WordLevel(letters, unk_token="<end>"))
+    tokens.pre_tokenizer = pre_tokenizers.Split("", "isolated")
+    tokens.decoder = decoders.Fuse()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=tokens, eos_token="<end>", pad_token="<end>")
+    return HFLM(pretrained=llama(), tokenizer=tokenizer, batch_size=4, device="cpu")
+
+
+class Hook:
+    """Records what the harness is told of each answer."""
+
+    def __init__(self) -> None:
+        self.answers: list[str] = []
+
+    def add_partial(self, attribute: str, arguments: Any, answer: str) -> None:
+        self.answers.append(answer)
+
+
+def requests_of(options: dict[str, Any]) -> list[Any]:
+    from lm_eval.api.instance import Instance
+
+    contexts = ["".join(chr(97 + token) for token in prompt) for prompt in PROMPTS]
+    return [Instance("generate_until", {}, (text, options), at) for at, text in enumerate(contexts)]
+
+
+def by_harness(lm: Any, requests: list[Any], batch_size: int) -> list[str]:
+    lm.batch_size_per_gpu, before = batch_size, lm.batch_size_per_gpu
+    texts: list[str] = lm.generate_until(requests, disable_tqdm=True)
+    lm.batch_size_per_gpu = before
+    return texts
+
+
+def test_the_harness_gets_the_texts_of_one_prompt_a_batch(lm: Any) -> None:
+    """Texts end at the task's stop sequences and limit, as the harness's own; each is reported once."""
+    (plain,) = by_harness(lm, requests_of({"until": [], "max_gen_toks": 12})[:1], 1)
+    options = {"until": [plain[3:5]], "max_gen_toks": 12, "do_sample": False}
+    requests = requests_of(options)
+    expected = by_harness(lm, requests, 1)
+    lm.cache_hook = hook = Hook()
+    texts, record = generate_until(lm, requests, lambda _: pytest.fail("the harness was asked"))
+    assert record.answers == record.compared == len(requests) and not record.reasons
+    assert texts == expected and sorted(hook.answers) == sorted(expected)
+    assert plain.startswith(expected[0]) and len(expected[0]) < len(plain)
+
+
+@pytest.mark.parametrize(
+    "options", [{"do_sample": True, "temperature": 0.7}, {"repetition_penalty": 1.5}], ids=["sampling", "penalty"]
+)
+def test_options_that_change_scores_are_answered_by_the_harness(lm: Any, options: dict[str, Any]) -> None:
+    """Continuous batching answers greedy requests only."""
+    requests = requests_of({"until": [], "max_gen_toks": 4, **options})
+    texts, record = generate_until(lm, requests, lambda asked: ["theirs"] * len(asked))
+    assert texts == ["theirs"] * len(requests) and len(record.reasons) == 1 and not record.answers
+
+
+def test_a_wrong_cache_is_noticed(lm: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the cache returns wrong values, the harness answers, and no answer is reported twice."""
+    right = PagedAttentionCache.update
+
+    def wrong(*arguments: Any, **options: Any) -> Any:
+        keys, values = right(*arguments, **options)
+        return keys, values.roll(1, dims=-2)
+
+    requests = requests_of({"until": [], "max_gen_toks": 12})
+    expected = by_harness(lm, requests, 1)
+    lm.cache_hook = hook = Hook()
+    monkeypatch.setattr(PagedAttentionCache, "update", wrong)
+    texts, record = generate_until(lm, requests, lambda asked: by_harness(lm, asked, 1))
+    assert texts == expected and "below the best one" in record.reasons[0]
+    assert len(hook.answers) == len(requests)
+
+
+@pytest.mark.parametrize("family", FAMILIES if os.environ.get("STEWARD_ALL_FAMILIES") else SAMPLE)
+def test_texts_of_each_architecture_are_the_harness_ones(family: str) -> None:
+    """A tiny random model gives the same texts, by continuous batching or, with a reason, the harness's way."""
+    lm = harness_model(random_model(family), max_length=120)
+    requests = requests_of({"until": [], "max_gen_toks": 16})
+    expected = by_harness(lm, requests, 1)
+    texts, record = generate_until(lm, requests, lambda asked: by_harness(lm, asked, 1))
+    assert texts == expected
+    assert bool(record.answers) != bool(record.reasons)
+    assert bool(record.answers) == (family not in ASIDE), record.reasons

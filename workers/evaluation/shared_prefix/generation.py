@@ -1,0 +1,211 @@
+"""Greedy generation with transformers' continuous batching: an answer that has ended leaves the batch, and a waiting
+prompt enters it. A fixed batch computes until its longest answer ends.
+
+The module needs nothing of the board, the queue or the Hub. A text ends exactly where the harness ends it with one
+prompt a batch. Whether the texts are right is not assumed: `AnswerChecker` computes an answer once more in one plain
+forward pass, in which each generated token has to be the most likely one.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from transformers.generation.configuration_utils import ContinuousBatchingConfig
+from transformers.generation.continuous_batching import ContinuousBatchingManager
+
+PAGE_TOKENS = 32
+"""Tokens of one page of the cache: a beginning is shared by whole pages."""
+PREFILL_TOKENS = 512
+"""Tokens that one step computes at most; prompts that are longer are computed in several steps."""
+POLL_SECONDS = 1.0
+GREEDY_OPTIONS = frozenset({"do_sample", "temperature", "top_p", "top_k"})
+"""Options of a task that greedy generation ignores."""
+
+Tokens = list[int]
+
+
+class GenerationFailed(Exception):
+    """Continuous batching ended without all answers."""
+
+
+class AnswersDiffer(Exception):
+    """An answer is not the one that the model gives in a plain forward pass."""
+
+
+@dataclass(frozen=True)
+class StopSequence:
+    """A text that ends an answer, and how many tokens before the end of the answer it is looked for in."""
+
+    text: str
+    tokens: int
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """How much one batch may hold: `rows` answers at once, with `tokens` in the cache of all of them."""
+
+    rows: int
+    tokens: int
+
+
+def reason_against(model: Any, options: Mapping[str, Any]) -> str:
+    """Why texts of `model` with a task's `options` cannot be generated here; "" if they can."""
+    if not hasattr(model, "init_continuous_batching"):
+        return "the model has no continuous batching"
+    if model.config.is_encoder_decoder:
+        return "the model has an encoder"
+    if model.config._attn_implementation != "sdpa":
+        return f"the model's attention is of the kind {model.config._attn_implementation}"
+    if options.get("do_sample") or options.get("temperature"):
+        return "the task draws tokens at random"
+    if unknown := sorted(set(options) - GREEDY_OPTIONS):
+        return f"the task sets {', '.join(unknown)}"
+    config = _greedy_config(model, 1)
+    if config.num_beams not in (None, 1) or config.num_return_sequences not in (None, 1):
+        return "the model's generation config asks for several answers"
+    if processors := model._get_logits_processor(config):
+        return f"the model's generation config changes scores ({type(processors[0]).__name__})"
+    return ""
+
+
+def stop_sequences(tokenizer: Any, texts: Sequence[str]) -> list[StopSequence]:
+    """The stop sequences as the harness looks for them: in two tokens more than it takes to write them."""
+    return [StopSequence(text, len(tokenizer.encode(text, add_special_tokens=False)) + 2) for text in texts if text]
+
+
+def has_ended(tokenizer: Any, answer: Sequence[int], stops: Sequence[StopSequence]) -> bool:
+    """Whether the last tokens of `answer` complete a stop sequence."""
+    ends = {stop.tokens: tokenizer.decode(answer[-stop.tokens :]) for stop in stops}
+    return any(stop.text in ends[stop.tokens] for stop in stops)
+
+
+def common_beginning(prompts: Sequence[Tokens]) -> int:
+    """The number of tokens with which all prompts begin."""
+    first, last = min(prompts), max(prompts)
+    return next((at for at, (one, other) in enumerate(zip(first, last, strict=False)) if one != other), len(first))
+
+
+def generate(
+    model: Any,
+    tokenizer: Any,
+    prompts: Sequence[Tokens],
+    *,
+    stops: Sequence[StopSequence],
+    max_new_tokens: int,
+    capacity: Capacity,
+    checker: AnswerChecker,
+) -> Iterator[tuple[int, Tokens]]:
+    """Generate an answer to each prompt; yield its number and tokens when it has ended.
+
+    A beginning that all prompts share is computed first, so that it is in the cache for all. Raises AnswersDiffer,
+    GenerationFailed, OutOfMemoryError, MemoryError.
+    """
+    missing = set(range(len(prompts)))
+    with _manager(model, prompts, max_new_tokens, capacity) as manager:
+        shared = common_beginning(prompts)
+        if len(prompts) > 1 and shared >= PAGE_TOKENS:
+            manager.add_request(prompts[0][:shared], request_id="shared", max_new_tokens=1)
+            _next_output(manager)
+        for number in sorted(missing, key=lambda number: prompts[number]):
+            manager.add_request(prompts[number], request_id=str(number), max_new_tokens=max_new_tokens, streaming=True)
+        while missing:
+            output = _next_output(manager)
+            number, answer = int(output.request_id), output.generated_tokens
+            if number not in missing:
+                continue  # computed before the scheduler saw that the answer had ended
+            if not output.is_finished():
+                if not has_ended(tokenizer, answer, stops):
+                    continue
+                manager.cancel_request(output.request_id)
+            missing.remove(number)
+            if checker.is_due():
+                with manager.pause():
+                    checker.check(prompts[number], answer)
+            yield number, answer
+
+
+def _greedy_config(model: Any, max_new_tokens: int) -> Any:
+    config = copy.deepcopy(model.generation_config)
+    config.update(do_sample=False, temperature=None, top_p=None, top_k=None, max_length=None, min_length=None)
+    config.max_new_tokens = max_new_tokens
+    return config
+
+
+@contextmanager
+def _manager(
+    model: Any, prompts: Sequence[Tokens], max_new_tokens: int, capacity: Capacity
+) -> Iterator[ContinuousBatchingManager]:
+    longest = max(map(len, prompts)) + max_new_tokens
+    pages = math.ceil(max(capacity.tokens, longest) / PAGE_TOKENS) + capacity.rows
+    config = ContinuousBatchingConfig(
+        page_size=PAGE_TOKENS,
+        num_blocks=pages,
+        max_batch_tokens=max(PREFILL_TOKENS, capacity.rows),
+        max_requests_per_batch=capacity.rows,
+        auto_switch_to_flash=False,  # it may fetch kernels from the Hub
+        use_async_batching=False,
+    )
+    manager = model.init_continuous_batching(_greedy_config(model, max_new_tokens), config)
+    manager.start()
+    try:
+        yield manager
+    finally:
+        manager.stop(hard_stop=True)
+        manager.destroy()
+
+
+def _next_output(manager: ContinuousBatchingManager) -> Any:
+    """The next state of an answer. Raises GenerationFailed, or what ended the thread that generates."""
+    while True:
+        output = manager.get_result(timeout=POLL_SECONDS)
+        if output is not None and output.error is None:
+            return output
+        if error := manager.background_thread_status.fatal_error:
+            raise error
+        if output is not None or not manager.is_running():
+            raise GenerationFailed(output.error if output is not None else "the thread that generates has ended")
+
+
+@dataclass
+class AnswerChecker:
+    """Compares answers with one plain forward pass of the model, each token with the most likely one.
+
+    A token whose score is within `tolerance` of the best one is a near tie: another batch shape may prefer it.
+    """
+
+    model: Any
+    tolerance: float
+    first: int
+    every: int
+    """Compares the `first` answers, and then one in `every`."""
+    seen: int = 0
+    compared: int = 0
+    near_ties: int = 0
+    largest: float = 0.0
+    """Answers seen and compared, near ties in these, and the largest distance of a token from the best score."""
+
+    def is_due(self) -> bool:
+        """Whether the next answer is compared."""
+        self.seen += 1
+        return self.seen <= self.first or self.seen % self.every == 0
+
+    @torch.inference_mode()  # type: ignore[untyped-decorator]  # torch is not followed
+    def check(self, prompt: Tokens, answer: Tokens) -> None:
+        """Raises AnswersDiffer unless every token of `answer` is the most likely one, or nearly so."""
+        tokens = torch.tensor([[*prompt, *answer[:-1]]], device=self.model.device)
+        options = {"logits_to_keep": len(answer)} if self.model._supports_logits_to_keep() else {}
+        scores = self.model(tokens, use_cache=False, **options).logits[0, -len(answer) :].float()
+        chosen = scores.gather(-1, torch.tensor(answer, device=scores.device).unsqueeze(-1)).squeeze(-1)
+        distances = scores.amax(-1) - chosen
+        worst = float(distances.max())
+        self.compared += 1
+        self.near_ties += int((distances > 0).sum())
+        self.largest = max(self.largest, worst) if math.isfinite(worst) else math.inf
+        if not worst <= self.tolerance:  # also if it is not a number
+            raise AnswersDiffer(f"a token's score is {worst:.3g} below the best one")

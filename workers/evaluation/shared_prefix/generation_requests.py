@@ -1,0 +1,140 @@
+"""Answers a harness model's generation requests with continuous batching where that gives the model's own answers."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from lm_eval.models.utils import handle_stop_sequences, normalize_gen_kwargs, postprocess_generated_text
+
+from workers.evaluation.shared_prefix.generation import (
+    AnswerChecker,
+    AnswersDiffer,
+    Capacity,
+    GenerationFailed,
+    generate,
+    reason_against,
+    stop_sequences,
+)
+from workers.evaluation.shared_prefix.trust import GenerationRecord
+
+log = logging.getLogger(__name__)
+
+TOLERANCES = {"float32": 1e-3, "bfloat16": 0.5, "float16": 0.1}
+"""How far the score of a generated token may be below the best one, by the model's dtype."""
+COMPARED_FIRST, COMPARED_EVERY = 32, 100
+"""Of each group of requests, the number of first answers that are checked, and then one in so many."""
+
+
+class GenerationGroup:
+    """Requests of the harness with the same options, as its model reads them."""
+
+    def __init__(self, lm: Any, requests: Sequence[Any]) -> None:
+        self.lm, self.requests = lm, requests
+        self.options = normalize_gen_kwargs(requests[0].args[1], lm.max_gen_toks)
+        eos = lm.tok_decode(lm.eot_token_id, skip_special_tokens=False)
+        self.until = handle_stop_sequences(self.options.pop("until", None), eos=eos)
+        self.max_new_tokens: int = self.options.pop("max_gen_toks")
+
+    def reason_against(self) -> str:
+        """Why the harness's way is used; "" if it is not."""
+        if self.lm.backend != "causal":
+            return "the model has an encoder"
+        if self.lm.think_end_token is not None:
+            return "answers are cut after the model's reasoning"
+        if not isinstance(self.lm.batch_size, int) or self.lm.batch_size < 2:
+            return "the batch has one row"
+        if self.max_new_tokens >= self.lm.max_length:
+            return "the answer may be longer than the model's context"
+        return reason_against(self.lm.model, self.options)
+
+    def answer(self, checker: AnswerChecker) -> Iterator[tuple[int, str]]:
+        """Yield each request's number and text. Raises what `generate` raises."""
+        lm = self.lm
+        prompts = [self._prompt(request.args[0]) for request in self.requests]
+        rows = min(lm.batch_size, len(prompts))
+        tokens = rows * (max(map(len, prompts)) + self.max_new_tokens)
+        answers = generate(
+            lm.model, lm.tokenizer, prompts,
+            stops=stop_sequences(lm.tokenizer, self.until), max_new_tokens=self.max_new_tokens,
+            capacity=Capacity(rows, tokens), checker=checker,
+        )  # fmt: skip
+        for number, answer in answers:
+            yield number, postprocess_generated_text(lm.tok_decode(answer), stop=self.until, think_end_token=None)
+
+    def _prompt(self, context: str) -> list[int]:
+        room = self.lm.max_length - self.max_new_tokens
+        tokens, _ = self.lm.tok_batch_encode([context], left_truncate_len=room, truncation=self.lm.truncation)
+        prompt: list[int] = tokens[0].tolist()
+        return prompt
+
+
+def generate_until(
+    lm: Any, requests: Sequence[Any], harness: Callable[[list[Any]], list[str]]
+) -> tuple[list[str], GenerationRecord]:
+    """The texts of `requests`, and how they were generated; `harness` answers where continuous batching is not used."""
+    record = GenerationRecord()
+    groups: dict[str, list[int]] = {}
+    for index, request in enumerate(requests):
+        groups.setdefault(repr(request.args[1]), []).append(index)
+    texts = [""] * len(requests)
+    for indexes in groups.values():
+        chosen = [requests[index] for index in indexes]
+        for index, text in zip(indexes, _answer_group(lm, chosen, harness, record), strict=True):
+            texts[index] = text
+    return texts, record
+
+
+def _answer_group(
+    lm: Any, requests: list[Any], harness: Callable[[list[Any]], list[str]], record: GenerationRecord
+) -> list[str]:
+    group = GenerationGroup(lm, requests)
+    reason, texts = group.reason_against(), dict[int, str]()
+    if not reason:
+        tolerance = TOLERANCES.get(str(lm.model.dtype).removeprefix("torch."), 0.0)
+        checker = AnswerChecker(lm.model, tolerance, COMPARED_FIRST, COMPARED_EVERY)
+        try:
+            for number, text in group.answer(checker):
+                texts[number] = text
+                lm.cache_hook.add_partial("generate_until", requests[number].args, text)
+        except (AnswersDiffer, GenerationFailed) as error:
+            reason = str(error)
+        else:
+            _count(record, checker)
+            return [texts[number] for number in range(len(requests))]
+    record.reasons = tuple(dict.fromkeys((*record.reasons, reason)))
+    log.warning("texts are generated the harness's way: %s", reason)
+    with _counted_before(lm, len(texts)):
+        return harness(requests)
+
+
+def _count(record: GenerationRecord, checker: AnswerChecker) -> None:
+    record.answers += checker.seen
+    record.compared += checker.compared
+    record.near_ties += checker.near_ties
+    record.largest_distance = max(record.largest_distance, checker.largest)
+
+
+@contextmanager
+def _counted_before(lm: Any, count: int) -> Iterator[None]:
+    """Keep the next `count` answers from the harness's hook, which has had as many that are computed again."""
+    hook = lm.cache_hook
+    lm.cache_hook = _SilentAtFirst(hook, count) if count else hook
+    try:
+        yield
+    finally:
+        lm.cache_hook = hook
+
+
+class _SilentAtFirst:
+    def __init__(self, hook: Any, count: int) -> None:
+        self.hook, self.count = hook, count
+
+    def add_partial(self, *arguments: Any) -> None:
+        """Pass an answer on, after the first ones."""
+        if self.count:
+            self.count -= 1
+        else:
+            self.hook.add_partial(*arguments)
