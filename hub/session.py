@@ -10,10 +10,12 @@ from __future__ import annotations
 import io
 import json as jsonlib
 import os
+import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
@@ -220,9 +222,16 @@ class HubSession:
             if self._client is None or self._pid != os.getpid():
                 # A forked child must neither write to its parent's sockets nor close them: it ignores them.
                 # Idle connections expire before servers drop them, so that a write seldom meets a closing one.
-                self._client = httpx2.Client(timeout=self._timeout, limits=httpx2.Limits(keepalive_expiry=3.0))
+                limits = httpx2.Limits(keepalive_expiry=3.0)
+                self._client = httpx2.Client(timeout=self._timeout, limits=limits, verify=_tls_context())
                 self._pid = os.getpid()
             return self._client
+
+
+@cache
+def _tls_context() -> ssl.SSLContext:
+    """The certificates of this process: reading them for every client takes ten milliseconds."""
+    return httpx2.create_ssl_context()
 
 
 def _error_name(error: Exception) -> str:
