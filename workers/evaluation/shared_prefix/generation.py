@@ -151,7 +151,10 @@ def _manager(
         auto_switch_to_flash=False,  # it may fetch kernels from the Hub
         use_async_batching=False,
     )
-    manager = model.init_continuous_batching(_greedy_config(model, max_new_tokens), config)
+    try:
+        manager = model.init_continuous_batching(_greedy_config(model, max_new_tokens), config)
+    except ValueError as error:  # for instance a kind of layers for which there is no paged cache
+        raise _failure(error) from error
     manager.start()
     try:
         yield manager
@@ -161,15 +164,22 @@ def _manager(
 
 
 def _next_output(manager: ContinuousBatchingManager) -> Any:
-    """The next state of an answer. Raises GenerationFailed, or what ended the thread that generates."""
+    """The next state of an answer. Raises GenerationFailed, OutOfMemoryError, MemoryError."""
     while True:
         output = manager.get_result(timeout=POLL_SECONDS)
         if output is not None and output.error is None:
             return output
-        if error := manager.background_thread_status.fatal_error:
+        error = manager.background_thread_status.fatal_error
+        if isinstance(error, MemoryError | torch.OutOfMemoryError):
             raise error
+        if error is not None:  # the model's own code meets a cache that it does not know
+            raise _failure(error) from error
         if output is not None or not manager.is_running():
             raise GenerationFailed(output.error if output is not None else "the thread that generates has ended")
+
+
+def _failure(error: Exception) -> GenerationFailed:
+    return GenerationFailed(f"continuous batching does not take this model ({type(error).__name__}: {error})"[:300])
 
 
 @dataclass

@@ -15,10 +15,15 @@ from tests.support.models.shared_prefix import harness_model
 from workers.evaluation.shared_prefix import generation
 from workers.evaluation.shared_prefix.generation_requests import generate_until
 
-SAMPLE = ("llama", "mistral", "gpt2", "mamba")
+SAMPLE = ("llama", "mistral", "gpt2", "gpt_neox", "mamba", "qwen3_next")
 """Architectures that `make test` compares; `make engine` compares all."""
-ASIDE = {"mamba"}
-"""Architectures whose texts are generated the harness's way."""
+EAGER = {"gemma2", "gemma2/wide", "gpt_neo", "bloom", "mpt", "gpt_oss", "xglm", "openai-gpt", "rwkv", "mamba"}
+NO_PAGES = {
+    "gpt_neox", "opt", "falcon", "falcon/alibi", "stablelm", "deepseek_v3", "llama4_text", "biogpt", "jamba",
+    "recurrent_gemma", "lfm2", "qwen3_next",
+}  # fmt: skip
+ASIDE = EAGER | NO_PAGES
+"""Architectures whose texts are generated the harness's way: their attention is not `sdpa`, or knows no paged cache."""
 
 
 class Letters:
