@@ -11,13 +11,13 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from leaderboard.budgets import Budgets
 from leaderboard.effects import OTHERS, Effect, EffectMode, Effects
+from leaderboard.engines import EngineName
 from leaderboard.front_ends import FrontEnd
 from leaderboard.model_pages import ModelPageColumn
 from leaderboard.options import PRECISION_NAMES
 from leaderboard.policy import AdmissionPolicy, Precision
 from leaderboard.reasons import describe_errors
 from leaderboard.requests import Status, is_repo_name
-from leaderboard.results import EngineName
 from leaderboard.tiers import TierLimits
 
 # The letters are listed because a bounded repetition of `\w`, which is all of Unicode, takes ten megabytes per process.

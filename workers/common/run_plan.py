@@ -13,7 +13,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from leaderboard.attempts import ATTEMPT_ID
-from leaderboard.results import EngineName
+from leaderboard.engines import EngineName
 
 HARNESS_SEED = 1234
 """The lm_eval command's seed for numpy, torch and the few-shot sampler; it seeds `random` with 0."""

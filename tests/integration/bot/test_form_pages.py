@@ -152,7 +152,7 @@ def test_names_are_completed_from_the_hub(site: SignInSite, monkeypatch: pytest.
         assert exists(model) is known
     calls = len(site.stand.calls)
     assert [exists(name) for name in ("good", "a b/c", "x/" + "y" * 300, "ada/good")] == [False, False, False, True]
-    assert len(site.stand.calls) == calls, "names that can be none, and what was asked already, cost no call"
+    assert len(site.stand.calls) == calls, "an invalid name, or one that was asked about before, costs no call"
     monkeypatch.setattr("bot.web.asking.WAIT_SECONDS", 0.0)
     monkeypatch.setattr(SyncAsker, "send", lambda asker, message: asker.mailbox.put(message))  # no sync answers
     assert (names("ada/"), exists("ada/unasked")) == ([], None)

@@ -49,7 +49,7 @@ def test_scores_are_those_of_the_command_digit_for_digit(runs: ChildRuns, comman
 
 
 def test_shared_prefixes_give_the_same_scores_and_choices(runs: ChildRuns, command: Path) -> None:
-    """Results equal the command's digit for digit; log-likelihoods are near its own; the record says what was used."""
+    """Results equal the command's digit for digit; log-likelihoods are near its own; the record names the engine."""
     ours, theirs = results(runs.by_prefix / "results.json"), results(next(command.glob("results_*.json")))
     assert ours["results"] == theirs["results"]
     use = engine_use(ours)

@@ -30,7 +30,7 @@ PAGES = {
     "decisions": "/decisions",
     "workers": "/workers",
     "commands": "/commands",
-    "missing": "/models/nobody/nothing",
+    "missing": "/models/org/unknown",
 }
 LOOKS: dict[str, dict[str, Any]] = {
     "light": {"viewport": {"width": 1200, "height": 800}},
