@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 _TEXT = (
@@ -19,10 +19,11 @@ LETTERS = "ABCDEFGHIJ"
 
 @dataclass(frozen=True)
 class Question:
-    """A prompt with its possible answers; the prompt holds the shots."""
+    """A prompt with its possible answers; the prompt holds the shots. Which answer is right is drawn, too."""
 
     context: str
     answers: tuple[str, ...]
+    right: int = 0
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,9 @@ class Shape:
 
     def first(self, count: int) -> list[Question]:
         """The first `count` questions, the same in each run."""
-        return list(islice(self.questions(random.Random(self.name)), count))
+        rng = random.Random(f"{self.name}: right")
+        questions = islice(self.questions(random.Random(self.name)), count)
+        return [replace(question, right=rng.randrange(len(question.answers))) for question in questions]
 
 
 def _words(rng: random.Random, count: int) -> str:

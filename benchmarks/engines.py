@@ -8,8 +8,10 @@ its answers with the harness's: that time is printed apart, and counts once, at 
 
     ratio = (engine's seconds a question × real questions + seconds of comparing) / (harness's seconds a question × …)
 
-`tokens` are those of the requests as sequences of their own, as the harness computes them; `distinct` those of their
-prefix tree. No engine can be faster than `distinct` / `tokens`.
+Where hundreds of questions share their shots, the engine computes more questions than the harness; the seconds of both
+are printed for the harness's number. `tokens` are those of the engine's requests as sequences of their own, as the
+harness computes them; `distinct` those of their prefix tree, and `computed` those that the engine computes. `limit` is
+`distinct` / `tokens`.
 """
 
 from __future__ import annotations
@@ -29,12 +31,14 @@ from typing import Any
 
 from benchmarks.engine_shapes import SHAPES, Question, Shape, instructions
 
-COMPARED = 8
+COMPARED = 4
 """Requests that are compared at first here, where tasks have few questions."""
-REAL_COMPARED = 64
+REAL_COMPARED, REAL_COMPARED_EVERY = 64, 500
 PROPORTIONS = ("bbh", "gpqa", "mmlu_pro", "musr")
 """The tasks of the total ratio, in the real numbers of their questions."""
 QUESTIONS = {"bbh": 15, "mmlu_pro": 24, "gpqa": 40, "musr": 10, "hellaswag": 8, "arc": 8}
+ENGINE_QUESTIONS = {"bbh": 4, "mmlu_pro": 4}
+"""The engine computes so many times the harness's questions, where shots are the same for hundreds of them."""
 PROMPTS, NEW_TOKENS = 24, 256
 
 
@@ -47,11 +51,14 @@ class TaskFigures:
     requests: int
     tokens: int
     distinct_tokens: int
+    computed_tokens: int
     command_seconds: float
     engine_seconds: float
     comparing_seconds: float
     ratio: float
     max_difference: float
+    accuracy: float
+    command_accuracy: float
     answers_changed: int
     near_ties: int
     engine: str
@@ -106,8 +113,10 @@ def summary(figures: Sequence[TaskFigures]) -> dict[str, Any]:
 
 def measure(models: Models, divisor: int) -> list[TaskFigures]:
     """Measure all tasks, with a part of the questions, and print each as soon as it is known."""
-    titles = ("requests", "tokens", "distinct", "harness", "engine", "comparing", "ratio", "difference", "changed")
-    print(f"{'task':12}", *(f"{title:>10}" for title in (*titles, "near ties")), sep="")
+    titles = (
+        "requests tokens distinct computed harness engine comparing ratio limit difference accuracy command's changed"
+    )
+    print(f"{'task':12}", *(f"{title:>10}" for title in (*titles.split(), "near ties")), sep="")
     figures = []
     for shape in SHAPES:
         figures.append(log_likelihoods(models, shape, max(3, QUESTIONS[shape.name] // divisor)))
@@ -119,44 +128,53 @@ def measure(models: Models, divisor: int) -> list[TaskFigures]:
 
 def log_likelihoods(models: Models, shape: Shape, count: int) -> TaskFigures:
     """One task of log-likelihoods by both ways."""
-    from lm_eval.api.instance import Instance
-
     from workers.evaluation.shared_prefix import trust
-    from workers.evaluation.shared_prefix.plan import separate_tokens
+    from workers.evaluation.shared_prefix.model import EngineRun
     from workers.evaluation.shared_prefix.tree import AnswerRequest
 
-    questions = shape.first(count)
-    requests = [
-        Instance("loglikelihood", {}, (question.context, answer), at, (shape.name, number, 1))
-        for number, question in enumerate(questions)
-        for at, answer in enumerate(question.answers)
-    ]
+    questions = shape.first(count * ENGINE_QUESTIONS.get(shape.name, 1))
+    requests, first = _requests(shape, questions), _requests(shape, questions[:count])
     models.harness.loglikelihood(requests[:2], disable_tqdm=True)  # both sides warm
-    theirs, command = _timed(lambda: models.harness.loglikelihood(requests, disable_tqdm=True))
-    trust.COMPARED = COMPARED
-    with _time_of(type(models.steward), "harness_answers") as comparing:
+    theirs, command = _timed(lambda: models.harness.loglikelihood(first, disable_tqdm=True))
+    trust.COMPARED, trust.COMPARED_EVERY = COMPARED, len(requests) + 1
+    with _time_of(EngineRun, "compare") as comparing:
         ours, engine = _timed(lambda: models.steward.loglikelihood(requests, disable_tqdm=True))
     record = models.steward.engine_record
     assert record is not None
-    at_real = comparing[0] / max(1, record.compared) * (REAL_COMPARED + shape.real / trust.COMPARED_EVERY)
-    scale = shape.real / count
+    real_requests = shape.real * len(requests) / len(questions)
+    at_real = comparing[0] / max(1, record.compared) * (REAL_COMPARED + real_requests / REAL_COMPARED_EVERY)
     encoded = [models.harness._encode_pair(*request.args) for request in requests]
     inputs = [AnswerRequest.from_pair(context, answer, models.harness.max_length) for context, answer in encoded]
+    seconds = (engine - comparing[0]) / len(questions) * shape.real + at_real
     return TaskFigures(
         name=shape.name,
         questions=count,
         requests=len(requests),
-        tokens=separate_tokens(inputs, once_per_input=True),
+        tokens=record.tokens,
         distinct_tokens=_distinct([request.tokens[:-1] for request in inputs]),
+        computed_tokens=record.computed,
         command_seconds=round(command, 2),
-        engine_seconds=round(engine - comparing[0], 2),
+        engine_seconds=round((engine - comparing[0]) / len(questions) * count, 2),
         comparing_seconds=round(at_real, 2),
-        ratio=((engine - comparing[0]) * scale + at_real) / (command * scale),
-        max_difference=max(abs(one[0] - other[0]) for one, other in zip(ours, theirs, strict=True)),
-        answers_changed=_changed(questions, ours, theirs),
+        ratio=seconds / (command / count * shape.real),
+        max_difference=max(abs(one[0] - other[0]) for one, other in zip(ours, theirs, strict=False)),
+        accuracy=_accuracy(questions[:count], ours),
+        command_accuracy=_accuracy(questions[:count], theirs),
+        answers_changed=_changed(questions[:count], ours, theirs),
         near_ties=0,
         engine=record.reason or record.engine,
     )
+
+
+def _requests(shape: Shape, questions: Sequence[Question]) -> list[Any]:
+    """The harness's requests for all answers of the questions."""
+    from lm_eval.api.instance import Instance
+
+    return [
+        Instance("loglikelihood", {}, (question.context, answer), at, (shape.name, number, 1))
+        for number, question in enumerate(questions)
+        for at, answer in enumerate(question.answers)
+    ]
 
 
 def generation(models: Models, count: int, new_tokens: int) -> TaskFigures:
@@ -191,11 +209,14 @@ def generation(models: Models, count: int, new_tokens: int) -> TaskFigures:
         requests=count,
         tokens=tokens,
         distinct_tokens=tokens,
+        computed_tokens=tokens,
         command_seconds=round(command, 2),
         engine_seconds=round(engine - comparing[0], 2),
         comparing_seconds=round(at_real, 2),
         ratio=(engine - comparing[0] + at_real) / command,
         max_difference=record.largest_distance,
+        accuracy=0.0,
+        command_accuracy=0.0,
         answers_changed=0,
         near_ties=different,
         engine=", ".join(record.reasons) or "continuous batching",
@@ -242,6 +263,16 @@ def _best(answers: Sequence[Any], lengths: Sequence[int]) -> tuple[int, int]:
     return values.index(max(values)), by_length.index(max(by_length))
 
 
+def _accuracy(questions: Sequence[Question], answers: Sequence[Any]) -> float:
+    """The share of the questions whose right answer has the greatest log-likelihood."""
+    right, start = 0, 0
+    for question in questions:
+        values = [value for value, _ in answers[start : start + len(question.answers)]]
+        right += values.index(max(values)) == question.right
+        start += len(question.answers)
+    return right / len(questions)
+
+
 def _distinct(sequences: Sequence[Sequence[int]]) -> int:
     """The number of tokens of the sequences' prefix tree."""
     count, before = 0, list[int]()
@@ -254,9 +285,10 @@ def _distinct(sequences: Sequence[Sequence[int]]) -> int:
 
 def _print(task: TaskFigures) -> None:
     print(
-        f"{task.name:12}{task.requests:10}{task.tokens:10,}{task.distinct_tokens:10,}{task.command_seconds:9.1f}s"
-        f"{task.engine_seconds:9.1f}s{task.comparing_seconds:9.1f}s{task.ratio:10.3f}{task.max_difference:10.1e}"
-        f"{task.answers_changed:10}{task.near_ties:10}  {task.engine}",
+        f"{task.name:12}{task.requests:10}{task.tokens:10,}{task.distinct_tokens:10,}{task.computed_tokens:10,}"
+        f"{task.command_seconds:9.1f}s{task.engine_seconds:9.1f}s{task.comparing_seconds:9.1f}s{task.ratio:10.3f}"
+        f"{task.distinct_tokens / task.tokens:10.3f}{task.max_difference:10.1e}{task.accuracy:10.3f}"
+        f"{task.command_accuracy:10.3f}{task.answers_changed:10}{task.near_ties:10}  {task.engine}",
         flush=True,
     )
 

@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from workers.evaluation.shared_prefix import trust
 from workers.evaluation.shared_prefix.admission import Admission, examine
+from workers.evaluation.shared_prefix.encoding import BatchEncoder
 from workers.evaluation.shared_prefix.engine import Numerics, PrefixEngine
 from workers.evaluation.shared_prefix.generation_requests import generate_until
 from workers.evaluation.shared_prefix.plan import Budget, Plan, make_plan, separate_tokens
@@ -46,14 +47,36 @@ class SharedPrefixModel(HFLM):  # type: ignore[misc]  # the harness has no types
         self.engine_record: trust.EngineRecord | None = None
         """How the requests so far were computed; None if the engine was not asked to."""
         self._task_names: list[str] = []
+        self._encoder: BatchEncoder | None = None
 
     def loglikelihood(self, requests: Any, disable_tqdm: bool = False) -> Any:
         """Compute log-likelihoods; the names of the requests' tasks tell which to compare."""
         self._task_names = [str(request.task_name) for request in requests]
+        if self.engine != HARNESS and self.backend == "causal" and self.tokenizer.is_fast:
+            one = super().tok_encode
+            self._encoder = BatchEncoder((request.args for request in requests), one, self._encode_texts)
         try:
             return super().loglikelihood(requests, disable_tqdm=disable_tqdm)
         finally:
-            self._task_names = []
+            self._task_names, self._encoder = [], None
+
+    def tok_encode(self, string: str, *arguments: Any, **options: Any) -> list[int]:
+        """The tokens of a text, which may have been encoded together with others."""
+        if self._encoder is None or arguments or options:
+            tokens: list[int] = super().tok_encode(string, *arguments, **options)
+            return tokens
+        return self._encoder.encode(string)
+
+    def _encode_texts(self, texts: list[str]) -> list[list[int]]:
+        """The tokens of each text, with the special tokens that the harness adds to it."""
+        beginning = self.tokenizer.decode(self.prefix_token_id)
+        adds = {} if self.add_bos_token is None else {"add_special_tokens": self.add_bos_token}
+        encoded: dict[str, list[int]] = {}
+        for begun, options in ((False, adds), (True, {"add_special_tokens": False})):
+            chosen = [text for text in texts if text.startswith(beginning) == begun]
+            if chosen:
+                encoded |= dict(zip(chosen, self.tokenizer(chosen, **options)["input_ids"], strict=True))
+        return [encoded[text] for text in texts]
 
     def generate_until(self, requests: Any, disable_tqdm: bool = False) -> Any:
         """Generate texts, with continuous batching as far as it gives the model's own answers."""
@@ -69,7 +92,7 @@ class SharedPrefixModel(HFLM):  # type: ignore[misc]  # the harness has no types
     ) -> list[ScoredAnswer]:
         if self.engine == HARNESS or override_bs is not None or not requests:
             return self.harness_way(requests, disable_tqdm=disable_tqdm, override_bs=override_bs)
-        run = _EngineRun(self, requests, self._task_names, disable_tqdm=disable_tqdm)
+        run = EngineRun(self, requests, self._task_names, disable_tqdm=disable_tqdm)
         answers = run.answers()
         generation = self.engine_record.generation if self.engine_record is not None else None
         self.engine_record = replace(run.record, generation=generation)
@@ -103,7 +126,7 @@ class SharedPrefixModel(HFLM):  # type: ignore[misc]  # the harness has no types
             self.__dict__ |= before
 
 
-class _EngineRun:
+class EngineRun:
     """The computation of the harness's requests in one call, by the engine as far as it can."""
 
     def __init__(
@@ -138,20 +161,25 @@ class _EngineRun:
         admission = examine(self.model.model, self.model.device, numerics)
         if admission.engine is None:
             return admission.reason
-        work = _Work(admission, self._batch_size(), self._taken(admission))
+        work = EngineWork(admission, self._batch_size(), self._taken(admission))
         if not work.requests:
             return "all sequences are longer than its position embeddings' limit"
         chosen = trust.choose_sample(list(work.requests.values()), self._kinds(work, admission))
         sample = [list(work.requests)[place] for place in chosen]
-        if work.saved_tokens(once_per_input=self.model.logits_cache) <= work.tokens_of(sample):
+        tokens = separate_tokens(work.requests.values(), once_per_input=self.model.logits_cache)
+        if tokens - work.plan.tokens <= work.tokens_of(sample):
             return "the requests share too little"
-        comparison = self._compare(sample, work)
-        disagreement = comparison.disagreement(dict(work.answers(sample)))
+        comparison, disagreement = self.compare(sample, work)
         if not disagreement:
             disagreement = self._run(work, comparison)
         self.record = trust.EngineRecord(
-            SHARED_PREFIX, compared=len(comparison.differences), largest_difference=comparison.largest_difference
+            SHARED_PREFIX,
+            compared=len(comparison.differences),
+            largest_difference=comparison.largest_difference,
+            tokens=tokens,
+            computed=work.plan.tokens,
         )
+        log.info("log-likelihoods by shared prefix: %d tokens computed instead of %d", work.plan.tokens, tokens)
         return disagreement
 
     def _batch_size(self) -> int:
@@ -166,38 +194,39 @@ class _EngineRun:
         return {
             index: request
             for index, request in enumerate(every)
-            if 0 < request.answer_length <= request.input_length
+            if request.context
+            and request.answer
             and (admission.longest_input is None or request.input_length <= admission.longest_input)
         }
 
-    def _kinds(self, work: _Work, admission: Admission) -> list[tuple[object, ...]]:
+    def _kinds(self, work: EngineWork, admission: Admission) -> list[tuple[object, ...]]:
         """The kind of each request that the engine takes: of each kind some are compared."""
         window = admission.window
         return [
             (
                 self.tasks[index],
-                len(self.requests[index][1]) + request.answer_length > len(request.tokens),
+                len(self.requests[index][1]) > len(request.context),
                 window is not None and request.input_length >= window,
             )
             for index, request in work.requests.items()
         ]
 
-    def _compare(self, indexes: Sequence[int], work: _Work) -> trust.Comparison:
-        """The harness's answers to some requests, in half precision with batch size 1, too.
+    def compare(self, sample: Sequence[int], work: EngineWork) -> tuple[trust.Comparison, str]:
+        """Compute some requests both ways, in half precision with the harness's batch size 1, too; return what differs.
 
         These requests are reported now: a slow model makes visible progress while it is compared.
         """
-        requests = [self.requests[index] for index in indexes]
+        requests = [self.requests[index] for index in sample]
         answers = self.model.harness_answers(requests, work.batch_size, report=True)
-        self._reported |= set(indexes)
-        expected = dict(zip(indexes, answers, strict=True))
+        self._reported |= set(sample)
+        comparison = trust.Comparison(dict(zip(sample, answers, strict=True)))
         dtype = self.model.softmax_dtype or self.model.model.dtype
-        if dtype == torch.float32 and self.model.model.dtype == torch.float32:
-            return trust.Comparison(expected)
-        repeated = dict(zip(indexes, self.model.harness_answers(requests, 1), strict=True))
-        return trust.Comparison(expected, repeated, torch.finfo(self.model.model.dtype).eps)
+        if not dtype == self.model.model.dtype == torch.float32:
+            repeated = dict(zip(sample, self.model.harness_answers(requests, 1), strict=True))
+            comparison = trust.Comparison(comparison.expected, repeated, torch.finfo(self.model.model.dtype).eps)
+        return comparison, comparison.disagreement(dict(work.answers(sample)))
 
-    def _run(self, work: _Work, comparison: trust.Comparison) -> str:
+    def _run(self, work: EngineWork, comparison: trust.Comparison) -> str:
         """Compute the requests and report their answers, until an answer disagrees with the harness's; return why."""
         with tqdm(
             total=len(self.requests), disable=self.disable_tqdm, desc="Running loglikelihood requests by shared prefix"
@@ -234,7 +263,7 @@ class _EngineRun:
             self._answers |= dict(zip(rest, answers, strict=True))
 
 
-class _Work:
+class EngineWork:
     """Requests by index, and the engine that computes them with less memory at once if it runs out of memory."""
 
     def __init__(self, admission: Admission, batch_size: int, requests: dict[int, AnswerRequest]) -> None:
@@ -252,12 +281,9 @@ class _Work:
         """Tokens of these requests as sequences of their own."""
         return sum(self.requests[index].input_length for index in indexes)
 
-    def saved_tokens(self, *, once_per_input: bool) -> int:
-        """Tokens that the harness would compute and the plan does not."""
-        return separate_tokens(self.requests.values(), once_per_input=once_per_input) - self._whole_plan.tokens
-
     @cached_property
-    def _whole_plan(self) -> Plan:
+    def plan(self) -> Plan:
+        """The plan of all requests."""
         return self._plan(list(self.requests))
 
     def _plan(self, indexes: Sequence[int]) -> Plan:
@@ -270,7 +296,7 @@ class _Work:
         If a single sequence is too much, `out_of_memory` is set, and answers are missing.
         """
         missing = list(indexes)
-        plan = self._whole_plan if missing == list(self.requests) else self._plan(missing)
+        plan = self.plan if missing == list(self.requests) else self._plan(missing)
         while missing:
             answered: set[int] = set()
             try:

@@ -110,8 +110,9 @@ def make_plan(requests: Sequence[AnswerRequest], budget: Budget, *, trees_in_row
 
 def separate_tokens(requests: Iterable[AnswerRequest], *, once_per_input: bool) -> int:
     """Tokens of the requests as sequences of their own, without padding; equal inputs count once if so computed."""
-    inputs = (tuple(request.tokens[:-1]) for request in requests)
-    return sum(map(len, set(inputs) if once_per_input else inputs))
+    if not once_per_input:
+        return sum(request.input_length for request in requests)
+    return sum({request.input_bytes(): request.input_length for request in requests}.values())
 
 
 _Continuation = tuple[Branch, int]

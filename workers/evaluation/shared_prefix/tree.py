@@ -24,20 +24,38 @@ ScoredAnswer = tuple[float, bool]
 
 @dataclass(frozen=True, slots=True)
 class AnswerRequest:
-    """A context and its answer as one sequence: the model reads all tokens but the last, and the answer is scored."""
+    """A context and its answer as one sequence: the model reads all tokens but the last, and the answer is scored.
 
-    tokens: Sequence[int]
-    answer_length: int
+    The answers of a question share the list of its context's tokens: many requests need little memory.
+    """
+
+    context: Sequence[int]
+    answer: Sequence[int]
 
     @classmethod
     def from_pair(cls, context: Sequence[int], answer: Sequence[int], max_length: int) -> AnswerRequest:
         """The request for `answer` after `context`, whose beginning is cut off if the model reads fewer tokens."""
-        return cls([*context, *answer][-(max_length + 1) :], len(answer))
+        excess = max(0, len(context) + len(answer) - (max_length + 1))
+        return cls(context[excess:] if excess else context, answer[max(0, excess - len(context)) :])
+
+    @property
+    def tokens(self) -> list[int]:
+        """All tokens of the sequence."""
+        return [*self.context, *self.answer]
+
+    @property
+    def answer_length(self) -> int:
+        """Tokens that are scored."""
+        return len(self.answer)
 
     @property
     def input_length(self) -> int:
         """Tokens that the model reads."""
-        return len(self.tokens) - 1
+        return len(self.context) + len(self.answer) - 1
+
+    def input_bytes(self) -> bytes:
+        """The tokens that the model reads, as a key."""
+        return array("i", self.tokens[:-1]).tobytes()
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +151,7 @@ def _build_tree(requests: Sequence[AnswerRequest]) -> _Node:
     """The root of the prefix tree of the requests' inputs, with all scores at its nodes."""
     by_input: dict[bytes, list[int]] = {}
     for index, request in enumerate(requests):
-        by_input.setdefault(array("i", request.tokens[:-1]).tobytes(), []).append(index)
+        by_input.setdefault(request.input_bytes(), []).append(index)
     root = node = _Node(b"", 0, 0, None)
     last_nodes: dict[bytes, _Node] = {}
     for key in sorted(by_input):  # a sequence comes after its own beginnings, and neighbours share the most tokens
@@ -163,13 +181,14 @@ def _common_tokens(first: bytes, second: bytes) -> int:
 
 def _add_scores(node: _Node, index: int, request: AnswerRequest) -> None:
     """Add the scores of a request, whose input ends at `node`, to this node and to those above it."""
-    first = request.input_length - request.answer_length
+    first = len(request.context) - 1
     end = request.input_length
     above: _Node | None = node
     while above is not None and end > first:
         start = max(first, above.start)
         above.scores += [
-            Score(index, place - first, place - above.start, request.tokens[place + 1]) for place in range(start, end)
+            Score(index, place - first, place - above.start, request.answer[place - first])
+            for place in range(start, end)
         ]
         end, above = start, above.parent
 

@@ -44,6 +44,7 @@ class GenerationRecord:
 class EngineRecord:
     """How log-likelihoods were computed: a part of the results. `reason` says why the engine was not used.
 
+    `tokens` are those of the requests that the engine took, as the harness computes them, and `computed` its own.
     `generation` is about texts, if the suite has such tasks.
     """
 
@@ -51,6 +52,8 @@ class EngineRecord:
     version: int = VERSION
     compared: int = 0
     largest_difference: float = 0.0
+    tokens: int = 0
+    computed: int = 0
     reason: str = ""
     generation: GenerationRecord | None = None
 
