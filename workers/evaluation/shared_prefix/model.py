@@ -106,13 +106,17 @@ class SharedPrefixModel(HFLM):  # type: ignore[misc]  # the harness has no types
     def harness_answers(
         self, requests: Sequence[TokenRequest], batch_size: int, *, report: bool = False
     ) -> list[ScoredAnswer]:
-        """Compute requests the harness's way, and without its cache of logits.
+        """Compute requests the harness's way, with its cache of logits only where that gathers the right ones.
 
-        That cache gathers other logits where two splits of one sequence meet.
+        It gathers others where two splits of one sequence meet.
         """
+        lengths: dict[tuple[int, ...], set[int]] = {}
+        for _, context, answer in requests:
+            lengths.setdefault((*context, *answer[:-1]), set()).add(len(answer))
+        cached = self.logits_cache and all(len(splits) == 1 for splits in lengths.values())
         if not report:
             requests = [(None, context, answer) for _, context, answer in requests]
-        with self.settings(logits_cache=False, batch_size_per_gpu=batch_size):
+        with self.settings(logits_cache=cached, batch_size_per_gpu=batch_size):
             return self.harness_way(requests, disable_tqdm=True)
 
     @contextmanager

@@ -6,7 +6,7 @@ import math
 import random
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, islice, zip_longest
+from itertools import chain, zip_longest
 
 from workers.evaluation.shared_prefix.tree import AnswerRequest, ScoredAnswer
 
@@ -59,16 +59,26 @@ class EngineRecord:
 
 
 def choose_sample(requests: Sequence[AnswerRequest], kinds: Sequence[Hashable]) -> list[int]:
-    """Indexes of requests to compare: of each kind in turn, in an order that is the same each time."""
+    """Indexes of requests to compare: of each kind in turn, in an order that is the same each time.
+
+    Requests that read the same tokens, as those for the ten letters of a question, come together: the harness computes
+    them at once.
+    """
     by_kind: dict[Hashable, list[int]] = {}
+    by_input: dict[bytes, list[int]] = {}
     for index, kind in enumerate(kinds):
         by_kind.setdefault((kind, min(requests[index].answer_length, 4)), []).append(index)
+        by_input.setdefault(requests[index].input_bytes(), []).append(index)
     order = random.Random(0)  # noqa: S311 - nothing secret
     for indexes in by_kind.values():
         order.shuffle(indexes)
-    in_turn = chain.from_iterable(zip_longest(*by_kind.values()))
-    count = max(COMPARED, min(len(by_kind), COMPARED_STRATA))
-    return sorted(islice((index for index in in_turn if index is not None), count))
+    in_turn = (index for index in chain.from_iterable(zip_longest(*by_kind.values())) if index is not None)
+    chosen: set[int] = set()
+    for count, index in enumerate(in_turn):
+        if len(chosen) >= COMPARED and count >= min(len(by_kind), COMPARED_STRATA):
+            break
+        chosen.update(by_input[requests[index].input_bytes()])
+    return sorted(chosen)
 
 
 class Comparison:

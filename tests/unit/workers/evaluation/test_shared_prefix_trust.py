@@ -14,7 +14,7 @@ BFLOAT16 = 0.0078125
 
 def test_every_kind_of_request_is_compared() -> None:
     """Of a rare kind all are chosen, of a frequent one some, together as many as are to be compared."""
-    requests = [AnswerRequest(range(8), range(1 + (number < 3))) for number in range(1000)]
+    requests = [AnswerRequest([*range(7), number], range(1 + (number < 3))) for number in range(1000)]
     kinds = ["rare" if number % 100 == 5 else "frequent" for number in range(1000)]
     chosen = choose_sample(requests, kinds)
     assert chosen == sorted(set(chosen))
@@ -31,8 +31,16 @@ def test_few_requests_are_all_compared() -> None:
 
 def test_more_kinds_than_that_are_each_compared() -> None:
     """A hundred tasks: one request of each."""
-    chosen = choose_sample([AnswerRequest(range(8), range(1))] * 300, [number // 3 for number in range(300)])
+    requests = [AnswerRequest([number], range(1)) for number in range(300)]
+    chosen = choose_sample(requests, [number // 3 for number in range(300)])
     assert sorted(index // 3 for index in chosen) == list(range(100))
+
+
+def test_answers_that_the_harness_computes_at_once_are_compared_together() -> None:
+    """Seven questions with ten letters each are the first to have 64 answers; each adds one sequence."""
+    chosen = choose_sample([AnswerRequest([number // 10], [number % 10]) for number in range(1000)], ["one"] * 1000)
+    assert len(chosen) == 70
+    assert {len([index for index in chosen if index // 10 == question]) for question in range(100)} == {0, 10}
 
 
 @pytest.mark.parametrize(
