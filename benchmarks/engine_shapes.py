@@ -54,17 +54,22 @@ def _paragraphs(rng: random.Random, count: int) -> str:
 
 
 def bbh(rng: random.Random) -> Iterator[Question]:
-    """One task: three fixed shots, six answers of several tokens."""
-    options = [f"({letter})" for letter in LETTERS[:6]]
+    """Questions of six tasks in turn: three fixed shots each, two to nineteen answers, most of several tokens."""
+    letters = tuple(f"({letter})" for letter in LETTERS)
+    kinds = (letters[:2], ("valid", "invalid"), letters[:3], letters[:5], letters[:6], tuple(map(str, range(19))))
 
-    def problem() -> str:
-        listed = "\n".join(f"{option} {_words(rng, rng.randint(2, 6))}" for option in options)
-        return f"Q: {_sentence(rng, rng.randint(45, 75))}\nOptions:\n{listed}\nA:"
+    def problem(answers: tuple[str, ...]) -> str:
+        options = [answer for answer in answers if answer in letters]
+        listed = "".join(f"\n{option} {_words(rng, rng.randint(2, 6))}" for option in options)
+        return f"Q: {_sentence(rng, rng.randint(45, 75))}{listed}\nA:"
 
-    shots = "\n\n".join(f"{problem()} {rng.choice(options)}" for _ in range(3))
-    start = f"{_sentence(rng, 12)}\n\n{shots}\n\n"
+    starts = []
+    for answers in kinds:
+        shots = "\n\n".join(f"{problem(answers)} {rng.choice(answers)}" for _ in range(3))
+        starts.append(f"{_sentence(rng, 12)}\n\n{shots}\n\n")
     while True:
-        yield Question(start + problem(), tuple(f" {option}" for option in options))
+        for start, answers in zip(starts, kinds, strict=True):
+            yield Question(start + problem(answers), tuple(f" {answer}" for answer in answers))
 
 
 def mmlu_pro(rng: random.Random) -> Iterator[Question]:

@@ -36,7 +36,7 @@ COMPARED = 4
 REAL_COMPARED, REAL_COMPARED_EVERY = 64, 500
 PROPORTIONS = ("bbh", "gpqa", "mmlu_pro", "musr")
 """The tasks of the total ratio, in the real numbers of their questions."""
-QUESTIONS = {"bbh": 15, "mmlu_pro": 24, "gpqa": 40, "musr": 10, "hellaswag": 8, "arc": 8}
+QUESTIONS = {"bbh": 18, "mmlu_pro": 24, "gpqa": 40, "musr": 10, "hellaswag": 8, "arc": 8}
 ENGINE_QUESTIONS = {"bbh": 4, "mmlu_pro": 4}
 """The engine computes so many times the harness's questions, where shots are the same for hundreds of them."""
 PROMPTS, NEW_TOKENS = 24, 256
