@@ -273,11 +273,16 @@ class _Work:
         plan = self._whole_plan if missing == list(self.requests) else self._plan(missing)
         while missing:
             answered: set[int] = set()
+            out_of_memory = False
             try:
                 for place, answer in self.engine.answers(plan):
                     answered.add(place)
                     yield missing[place], answer
-            except torch.OutOfMemoryError:
+            except (MemoryError, RuntimeError) as error:
+                if not _is_out_of_memory(error):
+                    raise
+                out_of_memory = True
+            if out_of_memory:  # not while the error is handled, whose frames hold caches
                 if self.budget.step_tokens < self.longest:
                     self.out_of_memory = True
                     return
@@ -286,3 +291,8 @@ class _Work:
                 torch.cuda.empty_cache()
             missing = [index for place, index in enumerate(missing) if place not in answered]
             plan = self._plan(missing)
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Whether the device or the machine has no more memory; for the latter torch raises a plain RuntimeError."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)

@@ -115,18 +115,29 @@ def test_wrong_values_after_the_first_comparison_are_caught(answer: Any, monkeyp
     assert harness.engine_record.largest_difference > 0.9
 
 
-@pytest.mark.parametrize("room", [250, 0])
-def test_less_memory_gives_the_same_answers(answer: Any, room: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A device with memory for `room` tokens of a batch: smaller steps, and with no room at all one by one."""
+def no_memory(kind: str) -> None:
+    """Raise the error of a GPU, of Python, or of torch on a CPU without memory."""
     import torch
 
+    if kind == "gpu":
+        raise torch.OutOfMemoryError
+    if kind == "python":
+        raise MemoryError
+    torch.empty(1 << 62, dtype=torch.uint8)
+
+
+@pytest.mark.parametrize(("room", "kind"), [(200, "gpu"), (0, "gpu"), (0, "python"), (200, "cpu")])
+def test_less_memory_gives_the_same_answers(
+    answer: Any, room: int, kind: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With memory for `room` tokens of a batch: smaller steps, and with no room at all one by one."""
     from workers.evaluation.shared_prefix.engine import PrefixEngine
 
     compute = PrefixEngine._compute
 
     def limited(self: Any, step: Any, parent: Any) -> Any:
         if step.tokens > room:
-            raise torch.OutOfMemoryError
+            no_memory(kind)
         return compute(self, step, parent)
 
     requests = instances()
@@ -137,6 +148,8 @@ def test_less_memory_gives_the_same_answers(answer: Any, room: int, monkeypatch:
     check_same(actual, expected)
     assert len(reports) == len(requests)
     assert harness.batch_size == 4
+    budgets = [record.args for record in caplog.records if record.msg.startswith("out of memory")]
+    assert budgets == ([(240,)] if room else [(240,), (120,), (60,)])
 
 
 def test_requests_that_share_nothing_are_left_to_the_harness(answer: Any) -> None:
