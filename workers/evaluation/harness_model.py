@@ -149,6 +149,10 @@ class ReportingModel(SharedPrefixModel):
         guard = _GenerationGuard(max(max_length, self.max_length), self.counter.dtype)
         return super()._model_generate(context, max_length, stop, logits_processor=[guard], **options)
 
+    def withdraw(self, count: int) -> None:
+        """Count fewer answered requests: progress is seen while these are computed again."""
+        self.counter.done -= count
+
     def get_model_info(self) -> Any:
         """End the last phase: the harness calls this right after its evaluation."""
         self.counter.begin("end")

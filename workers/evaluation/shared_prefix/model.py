@@ -7,6 +7,7 @@ than the harness on this very model, is computed the harness's way, and the log 
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -92,6 +93,9 @@ class SharedPrefixModel(HFLM):  # type: ignore[misc]  # the harness has no types
         with self.settings(logits_cache=False, batch_size_per_gpu=batch_size):
             return self.harness_way(requests, disable_tqdm=True)
 
+    def withdraw(self, count: int) -> None:
+        """Take back `count` reported answers: they are computed and reported again."""
+
     @contextmanager
     def settings(self, **settings: Any) -> Iterator[None]:
         """Change attributes of the model inside the block."""
@@ -127,6 +131,10 @@ class _EngineRun:
                 HARNESS, compared=self.record.compared, largest_difference=self.record.largest_difference, reason=reason
             )
             self._answers.clear()
+            self._withdraw()
+        elif self.out_of_memory:
+            rest = f"{len(self.requests) - len(self._answers)} of {len(self.requests)} log-likelihoods"
+            self.record = replace(self.record, reason=f"out of memory: {rest} are computed the harness's way")
         self._use_harness()
         return [self._answers[index] for index in range(len(self.requests))]
 
@@ -146,7 +154,11 @@ class _EngineRun:
         if work.saved_tokens(once_per_input=self.model.logits_cache) <= work.tokens_of(sample):
             return "the requests share too little"
         comparison = self._compare(sample, work)
-        disagreement = comparison.disagreement(dict(work.answers(sample)))
+        answers = {}
+        for index, answer in work.answers(sample):
+            answers[index] = answer
+            self._report(index, comparison.expected[index])  # the engine's own may be wrong
+        disagreement = comparison.disagreement(answers)
         if not disagreement:
             disagreement = self._run(work, comparison)
         self.record = trust.EngineRecord(
@@ -185,16 +197,17 @@ class _EngineRun:
     def _compare(self, indexes: Sequence[int], work: _Work) -> trust.Comparison:
         """The harness's answers to some requests, in half precision with batch size 1, too.
 
-        These requests are reported now: a slow model makes visible progress while it is compared.
+        These requests are reported each time: a slow model makes visible progress while it is compared.
         """
         requests = [self.requests[index] for index in indexes]
         answers = self.model.harness_answers(requests, work.batch_size, report=True)
-        self._reported |= set(indexes)
+        self.model.withdraw(len(indexes))
         expected = dict(zip(indexes, answers, strict=True))
         dtype = self.model.softmax_dtype or self.model.model.dtype
         if dtype == torch.float32 and self.model.model.dtype == torch.float32:
             return trust.Comparison(expected)
-        repeated = dict(zip(indexes, self.model.harness_answers(requests, 1), strict=True))
+        repeated = dict(zip(indexes, self.model.harness_answers(requests, 1, report=True), strict=True))
+        self.model.withdraw(len(indexes))
         return trust.Comparison(expected, repeated, torch.finfo(self.model.model.dtype).eps)
 
     def _run(self, work: _Work, comparison: trust.Comparison) -> str:
@@ -204,7 +217,8 @@ class _EngineRun:
         ) as bar:
             for index, answer in work.answers(list(work.requests)):
                 self._answers[index] = answer
-                if len(self._answers) % trust.COMPARED_EVERY == 0 and index not in comparison.expected:
+                is_due = len(self._answers) % trust.COMPARED_EVERY == 0 or not math.isfinite(answer[0])
+                if is_due and index not in comparison.expected:
                     comparison.expected[index] = self.model.harness_answers([self.requests[index]], 1)[0]
                 if index in comparison.expected and (disagreement := comparison.disagreement({index: answer})):
                     return disagreement
@@ -218,6 +232,10 @@ class _EngineRun:
         if texts is not None and index not in self._reported:
             self._reported.add(index)
             self.model.cache_hook.add_partial("loglikelihood", texts, answer)
+
+    def _withdraw(self) -> None:
+        self.model.withdraw(len(self._reported))
+        self._reported.clear()
 
     def _use_harness(self) -> None:
         """Compute the requests without an answer the harness's way; it reports those that are not reported yet."""
