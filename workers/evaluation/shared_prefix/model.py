@@ -142,6 +142,8 @@ class _EngineRun:
         """Compute what the engine takes. Return why its answers are not to be used, or nothing."""
         if self.model.backend != "causal":
             return "it has an encoder"
+        if self.model.world_size > 1 and not isinstance(self.model.batch_size, int):
+            return "copies choose their batch size together"  # and would wait for one that needs no batch size
         numerics = Numerics(self.model.softmax_dtype, self.model.mixed_precision_dtype)
         admission = examine(self.model.model, self.model.device, numerics)
         if admission.engine is None:

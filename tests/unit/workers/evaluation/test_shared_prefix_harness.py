@@ -211,6 +211,16 @@ def test_requests_that_share_nothing_are_left_to_the_harness(answer: Any) -> Non
     assert (harness.engine_record.compared, harness.engine_record.reason) == (0, "the requests share too little")
 
 
+def test_copies_that_choose_their_batch_size_together_use_the_harness(model: Any) -> None:
+    """With `auto` each copy waits for the others, also one that leaves the engine."""
+    harness = harness_model(model, max_length=LONGEST, engine="shared-prefix", batch_size="auto")
+    harness._world_size = 2
+    harness.all_gather = lambda tensor: tensor.expand(2)
+    harness._detect_batch_size = lambda *_: 4
+    harness.loglikelihood(instances(20), disable_tqdm=True)
+    assert harness.engine_record.reason == "copies choose their batch size together"
+
+
 def test_rolling_log_likelihoods_are_the_harness_ones(answer: Any) -> None:
     """Texts that are scored as a whole do not go to the engine."""
     harness, *_ = answer("shared-prefix", [])
