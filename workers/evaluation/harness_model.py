@@ -27,7 +27,7 @@ from workers.errors import ChatTemplateBroken, ChatTemplateEndless, GenerationEn
 from workers.evaluation import adapters
 from workers.evaluation.padding import unread_positions
 from workers.evaluation.shared_prefix.model import SharedPrefixModel
-from workers.evaluation.shared_prefix.trust import EngineRecord
+from workers.evaluation.shared_prefix.trust import EngineRecord, add_up
 from workers.models import checkpoint
 
 REPORTING_MODEL = "steward-worker"
@@ -149,10 +149,22 @@ class ReportingModel(SharedPrefixModel):
         guard = _GenerationGuard(max(max_length, self.max_length), self.counter.dtype)
         return super()._model_generate(context, max_length, stop, logits_processor=[guard], **options)
 
+    def withdraw(self, count: int) -> None:
+        """Count fewer answered requests: progress is seen while these are computed again."""
+        self.counter.done -= count
+
+    def barrier(self) -> None:
+        """Wait for the other copies, and add up how they computed; all call this after each kind of requests."""
+        super().barrier()
+        records: list[EngineRecord | None] = [None] * self.world_size
+        torch.distributed.all_gather_object(records, self.engine_record)
+        self.counter.engine_record = add_up([record for record in records if record is not None])
+
     def get_model_info(self) -> Any:
         """End the last phase: the harness calls this right after its evaluation."""
         self.counter.begin("end")
-        self.counter.engine_record = self.engine_record
+        if self.world_size == 1:
+            self.counter.engine_record = self.engine_record
         return super().get_model_info()
 
 

@@ -218,7 +218,10 @@ class AttemptRun:
         return "" if reason == "time-limit" else reason
 
     def _run_model(self, provisions: Provisions) -> tuple[RunPlan, ChildExit]:
-        """Run the child; after it runs out of memory, run it again with half the batch size, down to one."""
+        """Run the child; after it runs out of memory, run it again with half the batch size, down to one.
+
+        One question at a time is computed the harness's way, which needs the least memory.
+        """
         plan = self._plan(provisions)
         while True:
             child_exit = self._run_child(plan)
@@ -228,6 +231,8 @@ class AttemptRun:
             self.log.say(f"it ran out of memory with batch size {plan.batch_size}; it runs again with {batch_size}")
             self.worker_context.slot.prepare(own_user=self.worker_context.own_user)
             plan = self._plan(provisions, batch_size)
+            if batch_size == 1:
+                plan = plan.model_copy(update={"engine": "harness"})
 
     def _run_child(self, plan: RunPlan) -> ChildExit:
         """Run one child to its end. Raises AttemptStopped if it failed because the worker stops."""

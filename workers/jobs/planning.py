@@ -96,7 +96,12 @@ def _task_folder(worker_context: WorkerContext, provisions: Provisions) -> Path 
 
 
 def smaller_batch(evidence: FailureEvidence, plan: RunPlan) -> int | None:
-    """The batch size to retry with after the child ran out of memory; None if a smaller one would not help."""
+    """The batch size to retry with after the child ran out of memory; None if a smaller one would not help.
+
+    One question at a time is computed the harness's way, also after another engine had no memory for it.
+    """
     if evidence.phase in COMPUTING_PHASES and diagnose(evidence).cause in OUT_OF_MEMORY:
+        if plan.batch_size == 1 and plan.engine != "harness":
+            return 1
         return smaller_batch_size(plan.batch_size)
     return None

@@ -1,11 +1,29 @@
-"""Data parallel: a copy of a child that dies ends them all. That copies find what one finds: `test_scores`."""
+"""Data parallel: a copy of a child that dies ends them all; copies that compute by shared prefix find what one finds.
+
+That copies find the same the harness's way: `test_scores`.
+"""
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
+import pytest
+
+from leaderboard.results import engine_use
+from localhub.testing import LocalHub
+from tests.support.sizes import WHOLE
+from tests.support.workers.child_runs import planned
+from tests.support.workers.evaluation_inputs import STARTER, WORLD, access, upload_questions
+from tests.support.workers.evaluation_script import __file__ as evaluation_script
+from tests.support.workers.reference_scores import ScriptRun
 from workers.evaluation import data_parallel
+from workers.evaluation.task_files import write_tasks
+from workers.models.downloads import fetch_datasets
+from workers.models.tiny_model import model
 from workers.sandbox.stream import FailedMessage, StreamReader
 
 DYING = """
@@ -19,6 +37,16 @@ data_parallel.start_copies(3, on_cpu=True, body=body, stream=1)
 time.sleep(60)
 """
 
+WRONG_IN_ONE = f"""
+import os, runpy
+from workers.evaluation.shared_prefix import caches
+
+select = caches._select
+caches._select = lambda *given: select(*given) * (1.01 if os.environ.get("RANK") == "1" else 1)
+runpy.run_path({evaluation_script!r}, run_name="__main__")
+"""
+"""Evaluates plans; in copies, the second one computes wrong values by shared prefix."""
+
 
 def test_a_copy_that_dies_ends_all_and_one_says_why() -> None:
     """A copy that dies ends all copies, and one of them reports the error."""
@@ -27,3 +55,38 @@ def test_a_copy_that_dies_ends_all_and_one_says_why() -> None:
     (message,) = StreamReader().feed(b'{"kind":"started"}\n' + done.stdout, now=0.0)[1:]
     assert isinstance(message, FailedMessage)
     assert (message.type, message.text[:17]) == ("ValueError", "no room for rank ")
+
+
+def evaluate_together(folder: Path, command: str, **plans: dict[str, Any]) -> dict[str, Path]:
+    """Run `command` with the starter suite's plan, changed as each of `plans` says; return the spool of each."""
+    weights = folder / "model"
+    weights.mkdir()
+    for name, data in model().items():
+        (weights / name).write_bytes(data)
+    with LocalHub(folder / "hub", WORLD) as hub:
+        commit = upload_questions(hub)
+        questions = fetch_datasets(STARTER, access(hub), folder / "cache").folder
+    tasks = write_tasks(STARTER, folder / "tasks", repo=STARTER.datasets[0].repo, revision=commit)
+    orders = []
+    for name, changes in plans.items():
+        plan = planned(folder / name, tasks, questions, weights, "0" * 40)
+        orders.append(folder / f"{name}.json")
+        orders[-1].write_text(plan.model_copy(update={"engine": "shared-prefix", **changes}).model_dump_json())
+    ScriptRun.start(folder / "said", sys.executable, "-c", command, "run", *map(str, orders)).end()
+    return {name: folder / name for name in plans}
+
+
+@pytest.mark.skipif(not WHOLE, reason="fifteen seconds of processor time: `make matrices` runs it")
+@pytest.mark.timeout(600)
+def test_copies_by_shared_prefix_find_what_one_finds_even_if_one_of_them_steps_aside(tmp_path: Path) -> None:
+    """One of two copies disagrees with the harness and goes on its way: no copy waits, and the results say so."""
+    together = {"spread": "copies", "copies": 2}
+    spools = evaluate_together(tmp_path, WRONG_IN_ONE, alone={}, together=together)
+    alone, both = (json.loads((spool / "results.json").read_text()) for spool in spools.values())
+    assert both["results"] == alone["results"]
+    use, use_of_both = engine_use(alone), engine_use(both)
+    assert use is not None
+    assert use_of_both is not None
+    assert (use.engine, use.compared, use.reason) == ("shared-prefix", 64, "")
+    assert (use_of_both.engine, use_of_both.compared > 64) == ("shared-prefix", True)
+    assert use_of_both.reason.startswith("1 of 2 copies: a log-likelihood is")

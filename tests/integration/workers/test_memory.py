@@ -23,6 +23,17 @@ def test_out_of_memory_is_tried_again_with_smaller_batches(bot: AttemptQueue, st
     assert "pid" in json.loads((worker.folder / "published.json").read_text())
 
 
+def test_the_last_try_is_the_harness_way(bot: AttemptQueue, start_worker: Start) -> None:
+    """If the engine has no memory for one question at a time either, the harness computes them."""
+    asked, worker = job("frugal"), start_worker(STEWARD_BATCH_SIZE="1")
+    bot.enqueue(asked)
+    bot.grant(asked)
+    outcome, _ = bot.outcome(asked)
+    assert outcome.ok, outcome.failure
+    assert "with batch size 1; it runs again with 1" in (worker.folder / "published.log").read_text()
+    assert json.loads((worker.folder / "published.json").read_text()) == {"batch_size": 1}
+
+
 def test_a_model_that_is_larger_than_the_machine_is_not_begun(bot: AttemptQueue, start_worker: Start) -> None:
     """A model too large for the machine fails before it is loaded, with both sizes in the message."""
     worker = start_worker(STEWARD_MEMORY_BYTES="1000000")

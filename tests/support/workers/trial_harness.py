@@ -106,6 +106,14 @@ def hungry(plan: RunPlan, report: Report) -> None:
     fine(plan, report)
 
 
+def frugal(plan: RunPlan, report: Report) -> None:
+    """Has memory only for the harness's way."""
+    report(RunProgress("evaluate", 0, 3))
+    if plan.engine != "harness":
+        raise MemoryError(f"no room for {plan.engine}")
+    (plan.spool / "results.json").write_text(json.dumps({"batch_size": plan.batch_size}))
+
+
 def littering(plan: RunPlan, report: Report) -> None:
     """Writes one file after another, none of them large."""
     report(RunProgress("evaluate", 0, 3))
@@ -334,6 +342,7 @@ TRIALS: dict[str, Callable[[RunPlan, Report], None]] = {
     "greedy": greedy,
     "grasping": grasping,
     "hungry": hungry,
+    "frugal": frugal,
     "littering": littering,
     "crashing": crashing,
     "killed": killed,

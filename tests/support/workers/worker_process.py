@@ -208,6 +208,7 @@ _BOARD = {
     "name": BOARD,
     "title": "Trial",
     "suite": "starter",
+    "engine": "shared-prefix",
     "repos": {
         "requests": "trial/requests",
         "results": "trial/results",

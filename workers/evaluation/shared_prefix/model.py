@@ -7,6 +7,7 @@ than the harness on this very model, is computed the harness's way, and the log 
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -119,6 +120,9 @@ class SharedPrefixModel(HFLM):  # type: ignore[misc]  # the harness has no types
         with self.settings(logits_cache=cached, batch_size_per_gpu=batch_size):
             return self.harness_way(requests, disable_tqdm=True)
 
+    def withdraw(self, count: int) -> None:
+        """Take back `count` reported answers: they are computed and reported again."""
+
     @contextmanager
     def settings(self, **settings: Any) -> Iterator[None]:
         """Change attributes of the model inside the block."""
@@ -154,6 +158,10 @@ class EngineRun:
                 HARNESS, compared=self.record.compared, largest_difference=self.record.largest_difference, reason=reason
             )
             self._answers.clear()
+            self._withdraw()
+        elif self.out_of_memory:
+            rest = f"{len(self.requests) - len(self._answers)} of {len(self.requests)} log-likelihoods"
+            self.record = replace(self.record, reason=f"out of memory: {rest} are computed the harness's way")
         self._use_harness()
         return [self._answers[index] for index in range(len(self.requests))]
 
@@ -161,6 +169,8 @@ class EngineRun:
         """Compute what the engine takes. Return why its answers are not to be used, or nothing."""
         if self.model.backend != "causal":
             return "it has an encoder"
+        if self.model.world_size > 1 and not isinstance(self.model.batch_size, int):
+            return "copies choose their batch size together"  # and would wait for one that needs no batch size
         numerics = Numerics(self.model.softmax_dtype, self.model.mixed_precision_dtype)
         admission = examine(self.model.model, self.model.device, numerics)
         if admission.engine is None:
@@ -218,17 +228,22 @@ class EngineRun:
     def compare(self, sample: Sequence[int], work: EngineWork) -> tuple[trust.Comparison, str]:
         """Compute some requests both ways, in half precision with the harness's batch size 1, too; return what differs.
 
-        These requests are reported now: a slow model makes visible progress while it is compared.
+        These requests are reported each time: a slow model makes visible progress while it is compared.
         """
         requests = [self.requests[index] for index in sample]
         answers = self.model.harness_answers(requests, work.batch_size, report=True)
-        self._reported |= set(sample)
+        self.model.withdraw(len(sample))
         comparison = trust.Comparison(dict(zip(sample, answers, strict=True)))
         dtype = self.model.softmax_dtype or self.model.model.dtype
         if not dtype == self.model.model.dtype == torch.float32:
-            repeated = dict(zip(sample, self.model.harness_answers(requests, 1), strict=True))
+            repeated = dict(zip(sample, self.model.harness_answers(requests, 1, report=True), strict=True))
+            self.model.withdraw(len(sample))
             comparison = trust.Comparison(comparison.expected, repeated, torch.finfo(self.model.model.dtype).eps)
-        return comparison, comparison.disagreement(dict(work.answers(sample)))
+        computed = {}
+        for index, answer in work.answers(sample):
+            computed[index] = answer
+            self._report(index, comparison.expected[index])  # the engine's own may be wrong
+        return comparison, comparison.disagreement(computed)
 
     def _run(self, work: EngineWork, comparison: trust.Comparison) -> str:
         """Compute the requests and report their answers, until an answer disagrees with the harness's; return why."""
@@ -237,7 +252,8 @@ class EngineRun:
         ) as bar:
             for index, answer in work.answers(list(work.requests)):
                 self._answers[index] = answer
-                if len(self._answers) % trust.COMPARED_EVERY == 0 and index not in comparison.expected:
+                is_due = len(self._answers) % trust.COMPARED_EVERY == 0 or not math.isfinite(answer[0])
+                if is_due and index not in comparison.expected:
                     comparison.expected[index] = self.model.harness_answers([self.requests[index]], 1)[0]
                 if index in comparison.expected and (disagreement := comparison.disagreement({index: answer})):
                     return disagreement
@@ -251,6 +267,10 @@ class EngineRun:
         if texts is not None and index not in self._reported:
             self._reported.add(index)
             self.model.cache_hook.add_partial("loglikelihood", texts, answer)
+
+    def _withdraw(self) -> None:
+        self.model.withdraw(len(self._reported))
+        self._reported.clear()
 
     def _use_harness(self) -> None:
         """Compute the requests without an answer the harness's way; it reports those that are not reported yet."""
@@ -303,11 +323,16 @@ class EngineWork:
         plan = self.plan if missing == list(self.requests) else self._plan(missing)
         while missing:
             answered: set[int] = set()
+            out_of_memory = False
             try:
                 for place, answer in self.engine.answers(plan):
                     answered.add(place)
                     yield missing[place], answer
-            except torch.OutOfMemoryError:
+            except (MemoryError, RuntimeError) as error:
+                if not _is_out_of_memory(error):
+                    raise
+                out_of_memory = True
+            if out_of_memory:  # not while the error is handled, whose frames hold caches
                 if self.budget.step_tokens < self.longest:
                     self.out_of_memory = True
                     return
@@ -316,3 +341,8 @@ class EngineWork:
                 torch.cuda.empty_cache()
             missing = [index for place, index in enumerate(missing) if place not in answered]
             plan = self._plan(missing)
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Whether the device or the machine has no more memory; for the latter torch raises a plain RuntimeError."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)

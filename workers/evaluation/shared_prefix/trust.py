@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, zip_longest
@@ -56,6 +57,39 @@ class EngineRecord:
     computed: int = 0
     reason: str = ""
     generation: GenerationRecord | None = None
+
+
+def add_up(records: Sequence[EngineRecord]) -> EngineRecord | None:
+    """The record of an evaluation that several copies of a model computed together; None of none."""
+    if not records:
+        return None
+    generations = [record.generation for record in records if record.generation is not None]
+    counts = Counter(record.reason for record in records)
+    used = [record for record in records if record.engine != "harness"]
+    reasons = [
+        reason if count == len(records) else f"{count} of {len(records)} copies: {reason}"
+        for reason, count in counts.items()
+        if reason
+    ]
+    return EngineRecord(
+        (used or records)[0].engine,
+        compared=sum(record.compared for record in records),
+        largest_difference=max(record.largest_difference for record in records),
+        tokens=sum(record.tokens for record in used),
+        computed=sum(record.computed for record in used),
+        reason="; ".join(reasons),
+        generation=_add_up_generations(generations) if generations else None,
+    )
+
+
+def _add_up_generations(records: Sequence[GenerationRecord]) -> GenerationRecord:
+    return GenerationRecord(
+        sum(record.answers for record in records),
+        sum(record.compared for record in records),
+        sum(record.near_ties for record in records),
+        max(record.largest_distance for record in records),
+        tuple(dict.fromkeys(reason for record in records for reason in record.reasons)),
+    )
 
 
 def choose_sample(requests: Sequence[AnswerRequest], kinds: Sequence[Hashable]) -> list[int]:

@@ -33,11 +33,22 @@ class Reports:
 
     def __init__(self) -> None:
         self.answers: list[tuple[Any, Any]] = []
+        self.silent_steps = self.longest_silence = 0
 
     def add_partial(self, attribute: str, texts: Any, answer: Any) -> None:
         """Note a reported answer."""
         assert attribute in ("loglikelihood", "loglikelihood_rolling")
         self.answers.append((texts, answer))
+        self.silent_steps = 0
+
+    def withdraw(self, count: int) -> None:
+        """Forget the last answers, which are reported again."""
+        del self.answers[len(self.answers) - count :]
+
+    def count_step(self, *_: Any) -> None:
+        """Count the model's steps between two reports."""
+        self.silent_steps += 1
+        self.longest_silence = max(self.longest_silence, self.silent_steps)
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +65,7 @@ def answer(model: Any) -> Iterator[Any]:
         harness = harness_model(model, max_length=LONGEST, engine=engine, **options)
         reports = Reports()
         harness.set_cache_hook(reports)
+        harness.withdraw = reports.withdraw
         return harness, harness.loglikelihood(requests, disable_tqdm=True), reports.answers
 
     return answered
@@ -92,41 +104,61 @@ def test_wrong_values_in_a_cache_are_caught(answer: Any, monkeypatch: pytest.Mon
     assert harness.engine_record.reason.startswith("a log-likelihood is")
 
 
-def test_wrong_values_after_the_first_comparison_are_caught(answer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("error", "compared_every"), [(1.0, 10), (float("nan"), 10_000)])
+def test_wrong_values_after_the_first_comparison_are_caught(
+    answer: Any, monkeypatch: pytest.MonkeyPatch, error: float, compared_every: int
+) -> None:
     """Values go wrong while the engine works: all results are the harness's, and no answer is reported twice."""
     from workers.evaluation.shared_prefix import model as shared_prefix_model
     from workers.evaluation.shared_prefix import trust
 
-    class Failing(shared_prefix_model._Work):
+    sample = set[int]()
+
+    class Failing(shared_prefix_model.EngineWork):
         def answers(self, indexes: Any) -> Any:
             answers = super().answers(indexes)
             if len(indexes) <= trust.COMPARED:
+                sample.update(indexes)
                 return answers
-            return ((index, (value - (place > 70), greedy)) for place, (index, (value, greedy)) in enumerate(answers))
+            return (
+                (index, (value - error if place > 70 and index not in sample else value, greedy))
+                for place, (index, (value, greedy)) in enumerate(answers)
+            )
 
-    monkeypatch.setattr(shared_prefix_model, "_Work", Failing)
-    monkeypatch.setattr(trust, "COMPARED_EVERY", 10)
+    monkeypatch.setattr(shared_prefix_model, "EngineWork", Failing)
+    monkeypatch.setattr(trust, "COMPARED_EVERY", compared_every)
     requests = instances()
     _, expected, _ = answer("harness", requests)
     harness, actual, reports = answer("shared-prefix", requests)
     assert actual == expected
     assert sorted(texts for texts, _ in reports) == sorted(request.args for request in requests)
     assert harness.engine_record.engine == "harness"
-    assert harness.engine_record.largest_difference > 0.9
+    assert harness.engine_record.reason.startswith("a log-likelihood is")
 
 
-@pytest.mark.parametrize("room", [250, 0])
-def test_less_memory_gives_the_same_answers(answer: Any, room: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A device with memory for `room` tokens of a batch: smaller steps, and with no room at all one by one."""
+def no_memory(kind: str) -> None:
+    """Raise the error of a GPU, of Python, or of torch on a CPU without memory."""
     import torch
 
+    if kind == "gpu":
+        raise torch.OutOfMemoryError
+    if kind == "python":
+        raise MemoryError
+    torch.empty(1 << 62, dtype=torch.uint8)
+
+
+@pytest.mark.parametrize(("room", "kind"), [(200, "gpu"), (0, "gpu"), (0, "python"), (200, "cpu")])
+def test_less_memory_gives_the_same_answers(
+    answer: Any, room: int, kind: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With memory for `room` tokens of a batch: smaller steps, and with no room at all one by one."""
     from workers.evaluation.shared_prefix.engine import PrefixEngine
 
     compute = PrefixEngine._compute
 
     def limited(self: Any, step: Any, parent: Any) -> Any:
         if step.tokens > room:
-            raise torch.OutOfMemoryError
+            no_memory(kind)
         return compute(self, step, parent)
 
     requests = instances()
@@ -137,6 +169,38 @@ def test_less_memory_gives_the_same_answers(answer: Any, room: int, monkeypatch:
     check_same(actual, expected)
     assert len(reports) == len(requests)
     assert harness.batch_size == 4
+    budgets = [record.args for record in caplog.records if record.msg.startswith("out of memory")]
+    rest = harness.engine_record.reason
+    assert rest == ("" if room else "out of memory: 242 of 242 log-likelihoods are computed the harness's way")
+    assert budgets == ([(240,)] if room else [(240,), (120,), (60,)])
+
+
+@pytest.mark.parametrize(("dtype", "wrong_from"), [("float32", None), ("bfloat16", None), ("float32", 150)])
+def test_a_slow_model_makes_visible_progress(
+    dtype: str, wrong_from: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In each way in which requests are computed, few steps of the model follow each other without a report."""
+    import torch
+
+    from workers.evaluation.shared_prefix import model as shared_prefix_model
+    from workers.evaluation.shared_prefix import trust
+
+    class Failing(shared_prefix_model.EngineWork):
+        def answers(self, indexes: Any) -> Any:
+            for place, (index, (value, greedy)) in enumerate(super().answers(indexes)):
+                yield index, (value - (wrong_from is not None and place > wrong_from), greedy)
+
+    monkeypatch.setattr(shared_prefix_model, "EngineWork", Failing)
+    monkeypatch.setattr(trust, "COMPARED_EVERY", 10)
+    model, reports, requests = random_model("llama").to(getattr(torch, dtype)), Reports(), instances()
+    harness = harness_model(model, max_length=LONGEST, engine="shared-prefix", logits_cache=False)
+    harness.set_cache_hook(reports)
+    harness.withdraw = reports.withdraw
+    model.register_forward_pre_hook(reports.count_step)
+    harness.loglikelihood(requests, disable_tqdm=True)
+    assert harness.engine_record.engine == ("shared-prefix" if wrong_from is None else "harness")
+    assert sorted(texts for texts, _ in reports.answers) == sorted(request.args for request in requests)
+    assert reports.longest_silence < 12
 
 
 def test_requests_that_share_nothing_are_left_to_the_harness(answer: Any) -> None:
@@ -145,6 +209,16 @@ def test_requests_that_share_nothing_are_left_to_the_harness(answer: Any) -> Non
     harness, actual, _ = answer("shared-prefix", requests)
     assert actual == answer("harness", requests)[1]
     assert (harness.engine_record.compared, harness.engine_record.reason) == (0, "the requests share too little")
+
+
+def test_copies_that_choose_their_batch_size_together_use_the_harness(model: Any) -> None:
+    """With `auto` each copy waits for the others, also one that leaves the engine."""
+    harness = harness_model(model, max_length=LONGEST, engine="shared-prefix", batch_size="auto")
+    harness._world_size = 2
+    harness.all_gather = lambda tensor: tensor.expand(2)
+    harness._detect_batch_size = lambda *_: 4
+    harness.loglikelihood(instances(20), disable_tqdm=True)
+    assert harness.engine_record.reason == "copies choose their batch size together"
 
 
 def test_rolling_log_likelihoods_are_the_harness_ones(answer: Any) -> None:

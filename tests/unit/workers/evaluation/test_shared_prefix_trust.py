@@ -7,7 +7,14 @@ from collections import Counter
 import pytest
 
 from workers.evaluation.shared_prefix.tree import AnswerRequest, ScoredAnswer
-from workers.evaluation.shared_prefix.trust import COMPARED, Comparison, choose_sample
+from workers.evaluation.shared_prefix.trust import (
+    COMPARED,
+    Comparison,
+    EngineRecord,
+    GenerationRecord,
+    add_up,
+    choose_sample,
+)
 
 BFLOAT16 = 0.0078125
 
@@ -82,3 +89,24 @@ def test_half_precision_is_measured_by_the_harness_itself(differences: list[floa
     comparison = Comparison(expected, repeated, BFLOAT16)
     answers = {index: (-8.0 + difference, True) for index, difference in enumerate(differences)}
     assert comparison.disagreement(answers) == rejected
+
+
+def test_records_of_copies_add_up() -> None:
+    """The engine counts as used if one copy used it; the others' reasons are named."""
+    texts = [GenerationRecord(7, 3, 1, 0.25, ("a", "b")), GenerationRecord(8, 4, 0, 0.5, ("b",))]
+    records = [
+        EngineRecord("harness", compared=64, largest_difference=0.5, reason="it differs", generation=texts[0]),
+        EngineRecord("shared-prefix", compared=65, largest_difference=0.125, tokens=9, computed=4, generation=texts[1]),
+    ]
+    assert add_up(records) == EngineRecord(
+        "shared-prefix",
+        compared=129,
+        largest_difference=0.5,
+        tokens=9,
+        computed=4,
+        reason="1 of 2 copies: it differs",
+        generation=GenerationRecord(15, 7, 1, 0.5, ("a", "b")),
+    )
+    aside = EngineRecord("harness", reason="it has an encoder")
+    assert add_up([aside, aside]) == aside
+    assert add_up([]) is None
