@@ -62,6 +62,18 @@ def test_the_default_engine_gives_the_commands_results(runs: ChildRuns, command:
     assert describe_engine(engine_use(results(runs.starter / "results.json"))) == "harness"
 
 
+def test_steward_eval_gives_the_commands_results(reference: ReferenceScores, command: Path) -> None:
+    """The command line without a board: same results, prompts and settings, and the engine's record."""
+    ours, theirs = reference.results("standalone"), results(next(command.glob("results_*.json")))
+    assert ours["results"] == theirs["results"]
+    assert ours["task_hashes"] == theirs["task_hashes"]
+    engine = ours["config"].pop("engine")
+    assert (engine["engine"], engine["compared"], engine["reason"]) == ("shared-prefix", 64, "")
+    assert ours["config"].pop("model") == "steward-hf"
+    assert theirs["config"].pop("model") == "hf"
+    assert ours["config"] == theirs["config"]
+
+
 def test_samples_of_one_engine_are_verified_by_the_other(runs: ChildRuns, tmp_path: Path) -> None:
     """Every sample agrees; log-likelihoods differ in their last digits, and texts are the same."""
     dtype = results(runs.by_prefix / "results.json")["config"]["model_dtype"]

@@ -1,4 +1,4 @@
-"""`steward-eval`: the harness's command line with one more model, `steward-hf` (`steward-eval run --model steward-hf …`).
+"""`steward-eval`: the harness's command line with one more model (`steward-eval run --model steward-hf …`).
 
 The same as `python -m workers.evaluation.shared_prefix`, which `accelerate launch -m` can start, too.
 """
@@ -13,7 +13,7 @@ def main() -> None:
     try:
         from lm_eval.__main__ import cli_evaluate
     except ModuleNotFoundError as error:
-        sys.exit(f"steward-eval needs lm-eval and its libraries ({error}): pip install 'steward[worker]'")
+        sys.exit(f"steward-eval needs lm-eval and its libraries ({error}): install Steward's extra `worker`")
     import workers.evaluation.shared_prefix.standalone  # noqa: F401  # registers the model
 
     cli_evaluate()
