@@ -88,7 +88,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="steward-bench-") as folder:
         found = measure(Path(folder), options.models, options.workers, options.batch_size)
     print(f"{options.models} models, {options.workers} workers")
-    print("targets: ratio 2.5 or more, idle_fraction under 0.1, resident_mib under 700")
+    print("targets: ratio 4 or more, idle_fraction under 0.1, resident_mib under 700")
     for name, value in found.items():
         print(f"{name:>18}  {value}")
     if options.json:

@@ -121,7 +121,10 @@ class Board(BaseModel):
     questions: dict[RepoId, PinnedRepo] = Field(
         default_factory=dict, description="a dataset of the suite → the repo, or repo@commit, that holds it here"
     )
-    engine: EngineName = Field(default="harness", description="how log-likelihoods are computed")
+    engine: EngineName = Field(
+        default="shared-prefix",
+        description="how a model's answers are computed ([engines](evaluation-engine.md)); a suite may say it, too",
+    )
     front_end: FrontEnd = Field(
         default_factory=FrontEnd,
         description="the Space that shows the board: its name, or an object as below",

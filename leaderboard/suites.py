@@ -17,6 +17,7 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
+from leaderboard.engines import EngineName
 from leaderboard.reasons import describe_errors
 
 TaskName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_]{0,99}$")]
@@ -124,6 +125,10 @@ class Suite(_Data):
     benchmarks: tuple[Benchmark, ...] = Field(min_length=1, max_length=50)
     datasets: tuple[Dataset, ...] = Field(min_length=1, max_length=50)
     definitions: tuple[Definition, ...] = Field(default=(), max_length=200)
+    engine: EngineName | None = Field(
+        default=None,
+        description="how a model's answers are computed ([engines](evaluation-engine.md)); without it, the board's",
+    )
 
     @model_validator(mode="after")
     def _own_tasks_are_defined(self) -> Suite:
@@ -160,9 +165,9 @@ class Suite(_Data):
     def digest(self) -> str:
         """SHA-256 of the suite as canonical JSON: 64 hexadecimal digits.
 
-        Fields that concern standard errors alone are left out: scores do not depend on them.
+        The engine, and fields that concern standard errors alone, are left out: scores do not depend on them.
         """
-        data = self.model_dump(mode="json", exclude={"benchmarks": {"__all__": {"cluster", "stratum"}}})
+        data = self.model_dump(mode="json", exclude={"engine": True, "benchmarks": {"__all__": {"cluster", "stratum"}}})
         canonical = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return hashlib.sha256(canonical.encode()).hexdigest()
 

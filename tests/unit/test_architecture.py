@@ -68,6 +68,15 @@ def test_a_cycle_would_be_found() -> None:
         _assert_acyclic({"a": {"b"}, "b": {"c"}, "c": {"a"}})
 
 
+def test_the_engine_of_shared_prefixes_needs_no_other_part_of_the_project(graph: grimp.ImportGraph) -> None:
+    """It imports its own modules and libraries alone, so that it works without a board, a queue and a Hub."""
+    engine = "workers.evaluation.shared_prefix"
+    modules = graph.find_descendants(engine)
+    imported = {name for module in modules for name in graph.find_modules_directly_imported_by(module)}
+    assert f"{engine}.model" in imported
+    assert {name for name in imported if not name.startswith(f"{engine}.")} == set()
+
+
 def test_a_class_name_means_one_thing(trees: Mapping[str, ast.Module]) -> None:
     """No two classes of the product share a name, but for those with a reason."""
     places = defaultdict(list)

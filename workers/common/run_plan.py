@@ -95,7 +95,7 @@ class RunPlan(BaseModel):
     spread: Spread = "one"
     copies: int = Field(default=1, ge=1, le=64, description="processes that share the questions, where spread: copies")
     batch_size: int = Field(default=1, ge=1, le=4096)
-    engine: EngineName = Field(default="harness", description="how log-likelihoods are computed")
+    engine: EngineName = Field(default="shared-prefix", description="how the model's answers are computed")
     tasks: tuple[str, ...] = Field(min_length=1, description="names of tasks or groups of the harness")
     task_folder: Path | None = Field(default=None, description="the suite's own task files; None: the harness's own")
     datasets: Path = Field(description="cache folder of `datasets` that holds all questions")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from leaderboard.engines import EngineName
 from leaderboard.evidence import FailureEvidence
 from redis_state.jobs import EvaluationJob
 from workers.common.diagnosis import diagnose
@@ -29,8 +30,11 @@ def plan_of(
     *,
     seconds: float,
     batch_size: int | None = None,
+    engine: EngineName | None = None,
 ) -> RunPlan:
     """The plan for `job` with a time limit of `seconds` and at most `batch_size` questions at once.
+
+    `engine` is the suite's, or else the board's, unless it is given.
 
     Raises ModelTooLarge, NotQuantised or NoQuantiser if this machine cannot run it.
     """
@@ -56,7 +60,7 @@ def plan_of(
         spread=placement.spread,
         copies=placement.copies,
         batch_size=placement.batch_size,
-        engine=worker_context.board.engine,
+        engine=engine or worker_context.suite.engine or worker_context.board.engine,
         tasks=worker_context.suite.run,
         task_folder=_task_folder(worker_context, provisions),
         datasets=provisions.questions.folder,

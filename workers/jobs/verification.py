@@ -1,8 +1,9 @@
 """`steward verify`: runs a published evaluation again as recorded, and compares it sample by sample.
 
-Model commit, question commits, suite and digest, precision, weight type and batch size come from the results file.
-Software versions and hardware are this machine's; differences from the recorded ones are reported, because they
-explain answers that differ. Needs no queue, and publishes nothing.
+Model commit, question commits, suite and digest, precision, weight type, batch size and engine come from the results
+file; the caller may choose another engine, whose answers agree within its tolerance. Software versions and hardware are
+this machine's; differences from the recorded ones are reported, because they explain answers that differ. Needs no
+queue, and publishes nothing.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import zip_longest
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -22,9 +22,19 @@ from hub.records import Repo
 from leaderboard.attempts import attempt_id
 from leaderboard.boards import Board
 from leaderboard.details import PublishedOutcome, outcome_path, parse_table_path, table_path
+from leaderboard.engines import EngineName, EngineUse
 from leaderboard.requests import RequestPath, parse_path
-from leaderboard.results import MAX_BYTES, BadResults, ResultsFile, StewardBlock, parse_harness, read_results, score
-from leaderboard.suites import Benchmark, Suite, find_suite
+from leaderboard.results import (
+    MAX_BYTES,
+    BadResults,
+    ResultsFile,
+    StewardBlock,
+    engine_use,
+    parse_harness,
+    read_results,
+    score,
+)
+from leaderboard.suites import Suite, find_suite
 from redis_state.jobs import EvaluationJob
 from workers.common import kernel
 from workers.common.diagnosis import diagnose, failure_detail
@@ -35,6 +45,7 @@ from workers.errors import WorkerError
 from workers.evaluation.evaluate import RESULTS, SAMPLES
 from workers.jobs.planning import plan_of
 from workers.jobs.provisions import TokenHubGateway
+from workers.jobs.sample_comparison import EngineTolerance, TaskComparison, compare_task
 from workers.jobs.worker import open_worker_context, token_hub_gateway
 from workers.jobs.worker_context import WorkerContext
 from workers.publication.details import BATCH, TEXTS, write_samples
@@ -65,24 +76,20 @@ class RecordedAttempt:
 
 
 @dataclass(frozen=True)
-class TaskComparison:
-    """One task: the number of samples, the number of equal ones, and the `doc_id` of the first that differs."""
-
-    task: str
-    samples: int
-    equal: int
-    first: int | None
-
-
-@dataclass(frozen=True)
 class Verification:
-    """A verification's result: `scores` are (published, now), `versions` those that differ, as (recorded, here)."""
+    """A verification's result: `scores`, `engines` and `hardware` are (published, here), and so are `versions`.
+
+    `versions` are those that differ. `disagreement` says why log-likelihoods in half precision do not agree.
+    """
 
     block: StewardBlock
     tasks: tuple[TaskComparison, ...]
     scores: Mapping[str, tuple[float, float]]
     versions: Mapping[str, tuple[str, str]]
     hardware: tuple[str, str]
+    engines: tuple[str, str] = ("harness", "harness")
+    largest_difference: float = 0.0
+    disagreement: str = ""
 
     @property
     def equal(self) -> bool:
@@ -90,9 +97,27 @@ class Verification:
         same_scores = all(then == now for then, now in self.scores.values())
         return same_scores and all(task.samples == task.equal for task in self.tasks)
 
+    @property
+    def agrees(self) -> bool:
+        """Whether every sample agrees with the published one, and every score: the same as `equal` for one engine.
 
-def run_verification(settings: WorkerSettings, attempt: str, model: str = "") -> Verification:
-    """Verify `attempt` on this machine; without `model` the board's requests are searched. Raises WorkerError."""
+        Scores are the same digit for digit unless metrics are numbers that follow the log-likelihoods; then they are
+        within what the metrics' differences explain.
+        """
+        metric_difference = max((task.metric_difference for task in self.tasks), default=0.0)
+        bound = 200 * metric_difference  # points, where guessing gives at most a half
+        same_scores = all(abs(then - now) <= bound for then, now in self.scores.values())
+        same_samples = all(task.samples == task.agreeing for task in self.tasks)
+        return same_scores and same_samples and not self.disagreement
+
+
+def run_verification(
+    settings: WorkerSettings, attempt: str, model: str = "", engine: EngineName | None = None
+) -> Verification:
+    """Verify `attempt` on this machine, by the recorded engine or by `engine`. Raises WorkerError.
+
+    Without `model` the board's requests are searched.
+    """
     kernel.hide_from_same_user()
     kernel.adopt_orphans()
     board = settings.board()
@@ -103,7 +128,7 @@ def run_verification(settings: WorkerSettings, attempt: str, model: str = "") ->
     with open_worker_context(settings, hub_gateway, alone=True) as worker_context:
         worker_context.zygote_client.start()
         worker_context.zygote_client.wait_until_ready()
-        return verify(worker_context, hub_gateway, recorded, BoundedLog())
+        return verify(worker_context, hub_gateway, recorded, BoundedLog(), engine)
 
 
 def find_details(board: Board, attempt: str, hub: HubAccess) -> str:
@@ -153,7 +178,11 @@ def gateway_as_recorded(hub_gateway: TokenHubGateway, recorded: RecordedAttempt)
 
 
 def verify(
-    worker_context: WorkerContext, hub_gateway: TokenHubGateway, recorded: RecordedAttempt, log: BoundedLog
+    worker_context: WorkerContext,
+    hub_gateway: TokenHubGateway,
+    recorded: RecordedAttempt,
+    log: BoundedLog,
+    engine: EngineName | None = None,
 ) -> Verification:
     """Run the attempt again on this machine and compare. Raises CannotVerify, and what `hub_gateway` raises."""
     block = recorded.block
@@ -166,9 +195,13 @@ def verify(
         provisions,
         seconds=seconds,
         batch_size=block.batch_size,
+        engine=engine or ("harness" if block.engine is None else "shared-prefix"),
     )
     _run(worker_context, plan, log, seconds)
-    new_scores = score(_results(plan), worker_context.suite)
+    harness = _results(plan)
+    new_scores = score(harness["results"], worker_context.suite)
+    engines = (describe_engine(block.engine), describe_engine(engine_use(harness)))
+    tolerance = EngineTolerance(str(harness["config"]["model_dtype"])) if engines[0] != engines[1] else None
     scores = {name: (value, new_scores.by_name[name]) for name, value in recorded.results.scores.by_name.items()}
     different_versions = {
         name: (then, worker_context.versions.get(name, "missing"))
@@ -177,8 +210,26 @@ def verify(
     }
     with Hub(hub_gateway.hub.endpoint, hub_gateway.hub.token) as client:
         restricted = Repo("dataset", worker_context.board.repos.restricted_details(block.model))
-        tasks = tuple(_compare_tasks(client, recorded, restricted, plan, worker_context.suite))
-    return Verification(block, tasks, scores, different_versions, (block.hardware, worker_context.hardware))
+        tasks = tuple(_compare_tasks(client, recorded, restricted, plan, worker_context.suite, tolerance))
+    hardware = (block.hardware, worker_context.hardware)
+    if tolerance is None:
+        return Verification(block, tasks, scores, different_versions, hardware, engines)
+    return Verification(
+        block, tasks, scores, different_versions, hardware, engines,
+        tolerance.largest_difference, tolerance.disagreement(),
+    )  # fmt: skip
+
+
+def describe_engine(use: EngineUse | None) -> str:
+    """The engine that gave the answers, with its version; two evaluations by one engine are equal digit for digit."""
+    if use is None:
+        return "harness"
+    shared = f"shared-prefix {use.version}"
+    answers = "harness" if use.engine == "harness" else shared
+    if use.generation is None:
+        return answers
+    texts = shared if use.generation.answers else "harness"
+    return answers if texts == answers else f"{answers} (texts: {texts})"
 
 
 def recorded_job(block: StewardBlock, board: Board) -> EvaluationJob:
@@ -210,7 +261,7 @@ def _run(worker_context: WorkerContext, plan: RunPlan, log: BoundedLog, seconds:
 
 def _results(plan: RunPlan) -> Mapping[str, Any]:
     try:
-        results: Mapping[str, Any] = parse_harness((plan.spool / RESULTS).read_bytes())["results"]
+        results: Mapping[str, Any] = parse_harness((plan.spool / RESULTS).read_bytes())
     except (OSError, BadResults) as error:
         raise CannotVerify(f"this time the evaluation left no results: {error}") from error
     return results
@@ -220,7 +271,12 @@ def _results(plan: RunPlan) -> Mapping[str, Any]:
 
 
 def _compare_tasks(
-    client: Hub, recorded: RecordedAttempt, restricted: Repo, plan: RunPlan, suite: Suite
+    client: Hub,
+    recorded: RecordedAttempt,
+    restricted: Repo,
+    plan: RunPlan,
+    suite: Suite,
+    tolerance: EngineTolerance | None,
 ) -> Iterator[TaskComparison]:
     with TemporaryDirectory(prefix="steward-verify-") as folder:
         published, local = Path(folder) / "published.parquet", Path(folder) / "local.parquet"
@@ -228,7 +284,8 @@ def _compare_tasks(
             for task in benchmark.tasks:
                 is_elsewhere = benchmark.restricted and _has_table(client, restricted, task.name, recorded.time)
                 _download_table(client, recorded, task.name, published, elsewhere=restricted if is_elsewhere else None)
-                yield _compare_task(task.name, benchmark, published, plan.spool / SAMPLES / f"{task.name}.jsonl", local)
+                write_samples(plan.spool / SAMPLES / f"{task.name}.jsonl", local, benchmark.metrics)
+                yield compare_task(task.name, _rows(published), _rows(local), tolerance)
 
 
 def _has_table(client: Hub, repo: Repo, task: str, time: str) -> bool:
@@ -251,19 +308,6 @@ def _download_table(client: Hub, recorded: RecordedAttempt, task: str, file: Pat
         raise CannotVerify(f"{repo.id}: {path}: {error}") from error
 
 
-def _compare_task(task: str, benchmark: Benchmark, published: Path, samples: Path, local: Path) -> TaskComparison:
-    write_samples(samples, local, benchmark.metrics)
-    count = equal = 0
-    first = None
-    for old, new in zip_longest(_rows(published), _rows(local)):
-        count += 1
-        if old == new:
-            equal += 1
-        elif first is None:
-            first = int((new or old or {}).get("doc_id", -1))
-    return TaskComparison(task, count, equal, first)
-
-
 def _rows(table: Path) -> Iterator[dict[str, Any]]:
     """The rows of a details table; one batch at a time is in memory."""
     import pyarrow.parquet as pq  # heavy, and needed only here
@@ -281,6 +325,10 @@ def verification_json(verification: Verification) -> str:
             "model": verification.block.model,
             "revision": verification.block.revision,
             "equal": verification.equal,
+            "agrees": verification.agrees,
+            "engines": verification.engines,
+            "largest_difference": verification.largest_difference,
+            "disagreement": verification.disagreement,
             "tasks": [vars(task) for task in verification.tasks],
             "scores": verification.scores,
             "versions": verification.versions,

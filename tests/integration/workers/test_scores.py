@@ -1,4 +1,4 @@
-"""Scores: those of the `lm_eval` command, digit for digit, and the same by two copies of a child."""
+"""Scores: those of the `lm_eval` command, digit for digit, by each engine, and the same by two copies of a child."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from tests.support.units.direct_errors import direct_error
 from tests.support.workers.child_runs import NAMES, ChildRuns, gpqa_questions
 from tests.support.workers.evaluation_inputs import MODEL, STARTER
 from tests.support.workers.reference_scores import ReferenceScores
+from workers.jobs.sample_comparison import EngineTolerance, compare_task
+from workers.jobs.verification import describe_engine
 from workers.publication.details import write_samples
 
 pytestmark = pytest.mark.timeout(400)
@@ -48,27 +50,45 @@ def test_scores_are_those_of_the_command_digit_for_digit(runs: ChildRuns, comman
         assert (runs.starter / "samples" / f"{task}.jsonl").read_text() == samples.read_text()
 
 
-def test_shared_prefixes_give_the_same_scores_and_choices(runs: ChildRuns, command: Path) -> None:
-    """Results equal the command's digit for digit; log-likelihoods are near its own; the record names the engine."""
+def test_the_default_engine_gives_the_commands_results(runs: ChildRuns, command: Path) -> None:
+    """Results and hashes of prompts equal the command's digit for digit; the record names the engine."""
     ours, theirs = results(runs.by_prefix / "results.json"), results(next(command.glob("results_*.json")))
     assert ours["results"] == theirs["results"]
+    assert ours["task_hashes"] == theirs["task_hashes"]
     use = engine_use(ours)
     assert use is not None
     assert (use.engine, use.compared, use.reason) == ("shared-prefix", 64, "")
     assert use.largest_difference < 1e-4
+    assert describe_engine(engine_use(results(runs.starter / "results.json"))) == "harness"
+
+
+def test_steward_eval_gives_the_commands_results(reference: ReferenceScores, command: Path) -> None:
+    """The command line without a board: same results, prompts and settings, and the engine's record."""
+    ours, theirs = reference.results("standalone"), results(next(command.glob("results_*.json")))
+    assert ours["results"] == theirs["results"]
+    assert ours["task_hashes"] == theirs["task_hashes"]
+    engine = ours["config"].pop("engine")
+    assert (engine["engine"], engine["compared"], engine["reason"]) == ("shared-prefix", 64, "")
+    assert ours["config"].pop("model") == "steward-hf"
+    assert theirs["config"].pop("model") == "hf"
+    assert ours["config"] == theirs["config"]
+
+
+def test_samples_of_one_engine_are_verified_by_the_other(runs: ChildRuns, tmp_path: Path) -> None:
+    """Every sample agrees; log-likelihoods differ in their last digits, and texts are the same."""
+    dtype = results(runs.by_prefix / "results.json")["config"]["model_dtype"]
+    tolerance = EngineTolerance(dtype)
+    assert tolerance.epsilon is None
     for task in STARTER.tasks:
-        harness, engine = (
-            [json.loads(line) for line in (spool / "samples" / f"{task}.jsonl").open()]
-            for spool in (runs.starter, runs.by_prefix)
-        )
-        for expected, sample in zip(harness, engine, strict=True):
-            pairs = list(zip(expected["filtered_resps"], sample["filtered_resps"], strict=True))
-            if task in CHOICES:
-                assert [ours[1] for _, ours in pairs] == [theirs[1] for theirs, _ in pairs]
-                differences = [abs(float(ours[0]) - float(theirs[0])) for theirs, ours in pairs]
-                assert max(differences) < 1e-4
-            else:
-                assert all(ours == theirs for theirs, ours in pairs)
+        tables = [tmp_path / f"{task}-{number}.parquet" for number in range(2)]
+        for table, spool in zip(tables, (runs.starter, runs.by_prefix), strict=True):
+            write_samples(spool / "samples" / f"{task}.jsonl", table, ())
+        published, here = ([*pq.read_table(table).to_pylist()] for table in tables)
+        found = compare_task(task, published, here, tolerance)
+        assert (found.agreeing, found.first, found.texts) == (found.samples, None, 0)
+        assert found.equal == found.samples or task in CHOICES
+    assert 0 < tolerance.largest_difference < 1e-4
+    assert tolerance.disagreement() == ""
 
 
 def test_standard_errors_equal_a_direct_computation(runs: ChildRuns, tmp_path: Path) -> None:

@@ -101,10 +101,10 @@ def test_results_say_what_was_changed(
     assert told["peft"] == f"ada/adapter@{revisions['adapter']}"
 
 
-def verified(stand: RealWorker, attempt: str) -> tuple[int, dict[str, Any]]:
+def verified(stand: RealWorker, attempt: str, *options: str) -> tuple[int, dict[str, Any]]:
     """The output of `steward verify`, which finds the model by the request's path, and its exit status."""
     done = subprocess.run(
-        [sys.executable, "-m", "steward.cli", "verify", attempt, "--json"],
+        [sys.executable, "-m", "steward.cli", "verify", attempt, "--json", *options],
         env=stand.settings(),
         capture_output=True,
         text=True,
@@ -121,10 +121,24 @@ def test_a_published_evaluation_is_verified_sample_by_sample(stand: RealWorker, 
     stand.upload("trial/requests", {outcome.path: b"{}", "README.md": b"# requests"}, "dataset")
     status, said = verified(stand, outcome.attempt)
     assert (status, said["equal"], said["versions"]) == (0, True, {})
+    assert said["engines"] == ["harness (texts: shared-prefix 1)"] * 2  # a dozen questions are not worth a comparison
     assert [(task["task"], task["samples"], task["equal"]) for task in said["tasks"]] == [
         ("quick_choose", 11, 11),
         ("quick_write", 11, 11),
     ]
+
+
+def test_the_harness_verifies_what_the_default_engine_published(
+    stand: RealWorker, outcomes: dict[str, Outcome]
+) -> None:
+    """`steward verify --engine harness` computes everything the harness's way, and finds the same scores."""
+    outcome = outcomes["base"]
+    assert stand.results(outcome)["steward"]["engine"]["generation"]["answers"] == 11
+    stand.upload("trial/requests", {outcome.path: b"{}"}, "dataset")
+    status, said = verified(stand, outcome.attempt, "--engine", "harness")
+    assert (status, said["agrees"], said["disagreement"]) == (0, True, "")
+    assert said["engines"] == ["harness (texts: shared-prefix 1)", "harness"]
+    assert all(published == here for published, here in said["scores"].values())
 
 
 def test_half_precision_and_the_chat_template_run_too(stand: RealWorker, revisions: dict[str, str]) -> None:

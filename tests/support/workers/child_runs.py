@@ -31,8 +31,8 @@ CHILD = Path(evaluation_script.__file__)
 class ChildRuns:
     """The spools of the evaluations: of the starter suite, with what the child said, of the first suite, and of GPQA.
 
-    The starter suite by shared prefixes, too. And another suite twice: by one child, and by two copies of it that share
-    the questions.
+    `starter` is by the harness alone, the others by the default engine; `by_prefix` is the starter suite again. And
+    another suite twice: by one child, and by two copies of it that share the questions.
     """
 
     starter: Path
@@ -83,10 +83,11 @@ def run_children(folder: Path) -> ChildRuns:
         model = fetch_model(MODEL, revision, access(hub), folder / "models")
         ((repo, commit),) = questions.revisions.items()
         tasks = write_tasks(STARTER, folder / "tasks", repo=repo, revision=commit)
-        starter = planned(folder / "starter", tasks, questions.folder, model, revision)
         by_prefix = planned(folder / "by_prefix", tasks, questions.folder, model, revision)
+        starter = planned(folder / "starter", tasks, questions.folder, model, revision)
+        starter = starter.model_copy(update={"engine": "harness"})
         others = [
-            by_prefix.model_copy(update={"engine": "shared-prefix"}),
+            by_prefix,
             first(hub, folder, starter),
             gpqa(hub, folder, model, revision),
             *copies(hub, folder, model, revision),

@@ -1,5 +1,7 @@
 """The `lm_eval` command several times: `lm_eval_script.py FILE …`, each file with a JSON list of the arguments of one.
 
+Where they name the model `steward-hf` it is the `steward-eval` command.
+
 Prints the name of each file whose command has ended. The harness is imported and its thousands of task files are read
 once, which takes longer than the commands themselves; each runs in a fork of this process.
 """
@@ -16,11 +18,14 @@ from typing import Any
 
 
 def run(arguments: list[str]) -> None:
-    """What the installed script `lm_eval` does."""
-    from lm_eval.__main__ import cli_evaluate
+    """What the installed script `lm_eval` does, or `steward-eval`."""
+    if "steward-hf" in arguments:
+        from workers.evaluation.shared_prefix.__main__ import main
+    else:
+        from lm_eval.__main__ import cli_evaluate as main
 
     sys.argv = ["lm_eval", *arguments]
-    cli_evaluate()
+    main()
 
 
 def read_task_files_once() -> None:

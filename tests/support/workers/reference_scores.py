@@ -1,4 +1,7 @@
-"""What the `lm_eval` command says of the tiny model: for the starter suite and both leaderboards' suites."""
+"""What the `lm_eval` command says of the tiny model: for the starter suite and both leaderboards' suites.
+
+And what `steward-eval` says of it for the starter suite.
+"""
 
 from __future__ import annotations
 
@@ -66,7 +69,7 @@ class ReferenceScores:
     folder: Path
 
     def of(self, suite: str) -> Path:
-        """The folder with results and samples, once it is there: of `leaderboard`, `first` or `starter`."""
+        """The folder with results and samples, once it is there; `suite` is also `standalone`."""
         wait_until(lambda: suite in self.run.said.split(), seconds=PATIENCE, check=self.run.check)
         return next((self.folder / suite).iterdir())
 
@@ -98,7 +101,11 @@ def reference_scores(folder: Path) -> Iterator[ReferenceScores]:
                 "--tasks", *arguments, "--device", "cpu", "--output_path", str(folder / name), "--log_samples",
             ]  # fmt: skip
             (folder / f"{name}.json").write_text(json.dumps(command))
-        orders = [str(folder / f"{name}.json") for name in chosen]
+        standalone = [
+            {"hf": "steward-hf", str(folder / "starter"): str(folder / "standalone")}.get(w, w) for w in command
+        ]
+        (folder / "standalone.json").write_text(json.dumps(standalone[1:]))  # without `run`, as old command lines
+        orders = [str(folder / f"{name}.json") for name in (*chosen, "standalone")]
         run = ScriptRun.start(
             folder / "said", sys.executable, lm_eval_script.__file__, *orders,
             HF_ENDPOINT=hub.url, HF_HOME=str(folder / "home"), HF_HUB_DISABLE_XET="1", NLTK_DATA=str(folder),

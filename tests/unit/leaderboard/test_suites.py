@@ -65,6 +65,14 @@ def test_the_digest_follows_from_content_alone() -> None:
     assert len(suite().digest) == 64
 
 
+def test_the_engine_does_not_change_the_digest() -> None:
+    """Scores are the same by each engine; digests of suites without one are those that running boards recorded."""
+    assert suite(engine="harness").digest == suite(engine="shared-prefix").digest == suite().digest
+    assert {name: find_suite(name).digest[:12] for name in shipped()} == {
+        "open-llm-v1": "0327a3c72aeb", "open-llm-v2": "4b75c12683e1", "starter": "ad2a01c6c121"
+    }  # fmt: skip
+
+
 def test_a_broken_file_names_every_field_that_is_wrong() -> None:
     """An operator mends all mistakes at once."""
     with pytest.raises(BadSuite, match=r"version.*benchmarks\.0\.shots"):

@@ -4,12 +4,25 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from pydantic import ValidationError
 
+from leaderboard.boards import Board
+from leaderboard.engines import EngineName
+from leaderboard.suites import find_suite
+from redis_state.jobs import EvaluationJob
 from tests.support.units.run_plans import PLAN
 from workers.common.run_plan import RunPlan
+from workers.jobs.planning import plan_of
+from workers.jobs.provisions import Provisions
+from workers.jobs.worker_context import WorkerContext
+from workers.models.downloads import SuiteQuestions
+from workers.models.tiny_model import model
+from workers.settings import WorkerSettings
 
 
 def test_a_plan_travels_as_json() -> None:
@@ -23,6 +36,38 @@ def test_a_plan_that_says_too_much_or_too_little_is_refused(wrong: dict[str, obj
     """A branch instead of a commit, an unknown device, or an extra field such as a token is refused."""
     with pytest.raises(ValidationError):
         RunPlan.model_validate({**PLAN, **wrong})
+
+
+@pytest.mark.parametrize(
+    ("board", "suite", "asked", "engine"),
+    [
+        ({}, None, None, "shared-prefix"),
+        ({"engine": "harness"}, None, None, "harness"),
+        ({"engine": "harness"}, "shared-prefix", None, "shared-prefix"),
+        ({}, "harness", None, "harness"),
+        ({}, "harness", "shared-prefix", "shared-prefix"),
+    ],
+)
+def test_a_suites_engine_comes_before_the_boards(
+    tmp_path: Path, board: dict[str, str], suite: str | None, asked: EngineName | None, engine: str
+) -> None:
+    """The engine is the board's, shared prefixes by default; a suite's own one, or one that is asked for, is used."""
+    for name, data in model().items():
+        (tmp_path / name).write_bytes(data)
+    repos = {name: f"trial/{name}" for name in ("requests", "results", "logs", "community")}
+    fields = {"name": "trial", "title": "Trial", "suite": "starter", "repos": {**repos, "details_namespace": "trial"}}
+    suite_file = find_suite("open-llm-v2").model_copy(update={"engine": suite})
+    context = SimpleNamespace(
+        settings=WorkerSettings(), board=Board.model_validate({**fields, **board}), suite=suite_file, devices=(),
+        zygote_client=SimpleNamespace(ready=None), slot=SimpleNamespace(attempt=tmp_path, spool=tmp_path / "spool"),
+    )  # fmt: skip
+    attempt, revision = RunPlan.model_validate(PLAN).attempt, "0" * 40
+    job = EvaluationJob(
+        board="trial", attempt=attempt, path="org/m.json", model="org/m", revision=revision, precision="float32",
+        weight_type="Original", suite=suite_file.name, suite_digest=suite_file.digest,
+    )  # fmt: skip
+    provisions = Provisions(tmp_path, SuiteQuestions(tmp_path, {}))
+    assert plan_of(cast(WorkerContext, context), job, provisions, seconds=60, engine=asked).engine == engine
 
 
 LIGHT = (

@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hub.records import Repo
+from leaderboard.engines import EngineUse
 from tests.support.units.details_samples import STARTER, results, sample
 from workers.common.hub_access import HubAccess
 from workers.jobs.provisions import TokenHubGateway
-from workers.jobs.verification import CannotVerify, RecordedAttempt, Verification, _compare_task, gateway_as_recorded
-from workers.publication.details import write_samples
+from workers.jobs.sample_comparison import EngineTolerance, TaskComparison, compare_task
+from workers.jobs.verification import (
+    CannotVerify,
+    RecordedAttempt,
+    Verification,
+    describe_engine,
+    gateway_as_recorded,
+)
+from workers.publication.details import SampleRow, sample_row
 
-CHOOSE = STARTER.benchmarks[0]
 REPO = STARTER.datasets[0].repo
 HUB = HubAccess("http://127.0.0.1:9", None)
 
 
-def samples(folder: Path, *lines: bytes) -> Path:
-    """A file of samples as the harness writes it."""
-    file = folder / "samples.jsonl"
-    file.write_bytes(b"".join(line + b"\n" for line in lines))
-    return file
+def rows(*lines: bytes) -> list[SampleRow]:
+    """Samples of the harness as rows of a table."""
+    return [sample_row(line, ("acc_norm",)) for line in lines]
 
 
 @pytest.mark.parametrize(
@@ -36,12 +42,57 @@ def samples(folder: Path, *lines: bytes) -> Path:
         ([sample(doc_id=0), sample(doc_id=1), sample(doc_id=2, doc={"input": "Another?"})], 2, 2),
     ],
 )
-def test_each_sample_is_compared(tmp_path: Path, again: list[bytes], equal: int, first: int | None) -> None:
+def test_each_sample_is_compared(again: list[bytes], equal: int, first: int | None) -> None:
     """Questions, prompts, answers and metrics are compared; the first difference is reported."""
-    then = tmp_path / "then.parquet"
-    write_samples(samples(tmp_path, *(sample(doc_id=i) for i in range(3))), then, CHOOSE.metrics)
-    found = _compare_task("task", CHOOSE, then, samples(tmp_path, *again), tmp_path / "now.parquet")
-    assert (found.samples, found.equal, found.first) == (3, equal, first)
+    found = compare_task("task", rows(*(sample(doc_id=i) for i in range(3))), rows(*again), None)
+    assert (found.samples, found.equal, found.agreeing, found.first) == (3, equal, equal, first)
+
+
+def responses(*log_likelihoods: float) -> list[list[list[str]]]:
+    """A sample's responses, of which the first is the most likely one."""
+    return [[[str(value), str(number == 0)]] for number, value in enumerate(log_likelihoods)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "agrees"),
+    [
+        ({"resps": responses(-0.50009, -1.5)}, True),
+        ({"resps": responses(-0.5002, -1.5)}, False),
+        ({"resps": responses(-0.5, -1.5, -2.0)}, False),
+        ({"resps": [[["-0.5", "False"]], [["-1.5", "False"]]]}, False),
+        ({"resps": responses(-0.5, float("nan"))}, False),
+        ({"resps": [["a text"]]}, False),
+        ({"doc": {"input": "Another?"}}, False),
+        ({"acc_norm": 0.0}, False),
+        ({"acc_norm": 0.99995}, True),
+    ],
+)
+def test_two_engines_agree_within_the_tolerance(changes: dict[str, Any], agrees: bool) -> None:
+    """In float32 each log-likelihood and metric is near the published one, and the same answers are most likely."""
+    here = sample(**changes)
+    found = compare_task("task", rows(sample()), rows(here), EngineTolerance("torch.float32"))
+    assert (found.equal, found.agreeing, found.first) == (0, int(agrees), None if agrees else 7)
+    assert compare_task("task", rows(sample()), rows(here), None).agreeing == 0
+
+
+def test_a_text_may_differ_between_engines_if_its_score_is_the_same() -> None:
+    """Such texts are counted; a text with another score does not agree."""
+    published = [sample(doc_id=i, resps=[["Yes."]]) for i in range(3)]
+    here = [published[0], sample(doc_id=1, resps=[["Yes!"]]), sample(doc_id=2, resps=[["No"]], acc_norm=0.0)]
+    found = compare_task("task", rows(*published), rows(*here), EngineTolerance("float32"))
+    assert (found.equal, found.agreeing, found.texts, found.first) == (1, 2, 1, 2)
+
+
+@pytest.mark.parametrize(("shift", "agrees"), [(0.01, True), (-0.01, True), (0.1, False)])
+def test_half_precision_is_judged_by_all_log_likelihoods_together(shift: float, agrees: bool) -> None:
+    """Single ones may differ more than in float32; their spread and their mean may not."""
+    tolerance = EngineTolerance("torch.bfloat16")
+    published, here = (
+        rows(*(sample(resps=responses(-1.0 - number + by, -9.0)) for number in range(5))) for by in (0.0, shift)
+    )
+    assert compare_task("task", published, here, tolerance).agreeing == 5
+    assert tolerance.largest_difference == pytest.approx(abs(shift))
+    assert (tolerance.disagreement() == "") is agrees
 
 
 def recorded(datasets: dict[str, str]) -> RecordedAttempt:
@@ -64,9 +115,40 @@ def test_questions_are_those_of_then(tmp_path: Path) -> None:
 
 
 def test_it_is_equal_only_where_scores_are_too() -> None:
-    """A verification is equal only if samples and unrounded scores are equal."""
+    """A verification is equal only if samples and unrounded scores are equal; two engines need the same scores, too."""
     block = results().block
     same: dict[str, Any] = {"versions": {}, "hardware": ("cpu", "cpu")}
     assert Verification(block, (), {"Navigation": (50.0, 50.0)}, **same).equal
-    assert not Verification(block, (), {"Navigation": (50.0, 50.0 + 1e-9)}, **same).equal
+    other = Verification(block, (), {"Navigation": (50.0, 50.0 + 1e-9)}, **same)
+    assert not other.equal
+    assert not other.agrees
     assert json.dumps(block.datasets) == "{}"
+
+
+def test_scores_agree_as_far_as_metrics_explain() -> None:
+    """A score that is a mean of probabilities follows the log-likelihoods; another one may not differ at all."""
+    task = TaskComparison("task", 2, 1, 2, None, metric_difference=1e-5)
+    scores = {"Navigation": (50.0, 50.0009)}
+    found = Verification(results().block, (task,), scores, {}, ("cpu", "cpu"))
+    assert (found.equal, found.agrees) == (False, True)
+    for changed in (replace(found, scores={"Navigation": (50.0, 50.01)}), replace(found, disagreement="by 3")):
+        assert not changed.agrees
+    assert not replace(found, tasks=(replace(task, metric_difference=0.0),)).agrees
+    assert not replace(found, tasks=(replace(task, agreeing=1),)).agrees
+
+
+@pytest.mark.parametrize(
+    ("use", "words"),
+    [
+        (None, "harness"),
+        ({"engine": "shared-prefix"}, "shared-prefix 2"),
+        ({"engine": "harness", "reason": "it has an encoder"}, "harness"),
+        ({"engine": "harness", "generation": {"answers": 3, "compared": 3}}, "harness (texts: shared-prefix 2)"),
+        ({"engine": "shared-prefix", "generation": {"answers": 3, "compared": 3}}, "shared-prefix 2"),
+        ({"engine": "shared-prefix", "generation": {"answers": 0, "compared": 0}}, "shared-prefix 2 (texts: harness)"),
+    ],
+)
+def test_an_engine_has_a_name_and_a_version(use: dict[str, Any] | None, words: str) -> None:
+    """What computed the answers, for log-likelihoods and texts."""
+    record = use and EngineUse.model_validate({"version": 2, "compared": 0, "largest_difference": 0, **use})
+    assert describe_engine(record) == words

@@ -1,37 +1,21 @@
-"""The harness's command line with one more model, `steward-hf`: `steward-eval run --model steward-hf --model_args …`.
+"""`steward-eval`: the harness's command line with one more model (`steward-eval run --model steward-hf …`).
 
-It takes the arguments of `hf`, and writes into the results how log-likelihoods were computed.
+The same as `python -m workers.evaluation.shared_prefix`, which `accelerate launch -m` can start, too.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import Any
-
-from lm_eval.__main__ import cli_evaluate
-from lm_eval.api.registry import register_model
-
-from workers.evaluation.shared_prefix.model import SHARED_PREFIX, SharedPrefixModel
-
-MODEL = "steward-hf"
-"""The name under which the model is registered with the harness."""
-
-
-@register_model(MODEL)
-class StandaloneModel(SharedPrefixModel):
-    """The harness's `hf` model, with shared prefixes unless `engine` says `harness`."""
-
-    def __init__(self, *arguments: Any, engine: str = SHARED_PREFIX, **options: Any) -> None:
-        super().__init__(*arguments, engine=engine, **options)
-
-    def get_model_info(self) -> dict[str, Any]:
-        """The harness's description of the model for the results, with the use of the engine."""
-        info: dict[str, Any] = super().get_model_info()
-        return info | ({"engine": asdict(self.engine_record)} if self.engine_record else {})
+import sys
 
 
 def main() -> None:
     """Run the harness's command line."""
+    try:
+        from lm_eval.__main__ import cli_evaluate
+    except ModuleNotFoundError as error:
+        sys.exit(f"steward-eval needs lm-eval and its libraries ({error}): install Steward's extra `worker`")
+    import workers.evaluation.shared_prefix.standalone  # noqa: F401  # registers the model
+
     cli_evaluate()
 
 

@@ -246,12 +246,12 @@ def test_an_unknown_engine_is_rejected(model: Any) -> None:
 
 
 def test_the_command_line_knows_the_model() -> None:
-    """`steward-eval` registers `steward-hf`, whose default is the engine."""
+    """The module of `steward-eval` registers `steward-hf`, whose default is the engine."""
     from inspect import signature
 
     from lm_eval.api.registry import get_model
 
-    from workers.evaluation.shared_prefix.__main__ import MODEL, StandaloneModel
+    from workers.evaluation.shared_prefix.standalone import MODEL, StandaloneModel
 
     assert get_model(MODEL) is StandaloneModel
     assert signature(StandaloneModel.__init__).parameters["engine"].default == "shared-prefix"

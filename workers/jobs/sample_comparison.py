@@ -1,0 +1,127 @@
+"""Compares the samples of two evaluations of one model: digit for digit, or as far as two engines agree.
+
+Between two engines the last digits of log-likelihoods differ, and a text may differ from a token on that is nearly as
+likely as another one. Questions, prompts and metrics are the same.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import Any
+
+from workers.evaluation.shared_prefix.tree import ScoredAnswer
+from workers.evaluation.shared_prefix.trust import SPREAD_FACTOR, TOLERANCE, Comparison
+
+QUESTION = ("doc_id", "doc", "prompt", "continuations", "target", "filter")
+"""The columns of a sample that no engine changes."""
+EPSILONS = {"float16": 2.0**-10, "bfloat16": 2.0**-7}
+"""Half precision: the distance of 1.0 to the next number."""
+
+Sample = Mapping[str, Any]
+"""A row of a details table."""
+
+
+@dataclass(frozen=True)
+class TaskComparison:
+    """One task: its samples, those that are equal, those that agree, and the `doc_id` of the first that does not agree.
+
+    `texts` of those that agree differ, and so do metrics by at most `metric_difference`; 0 by one engine.
+    """
+
+    task: str
+    samples: int
+    equal: int
+    agreeing: int
+    first: int | None
+    texts: int = 0
+    metric_difference: float = 0.0
+
+
+class EngineTolerance:
+    """The agreement of two engines' samples of a model that computes in `dtype`.
+
+    In float32 each log-likelihood and each answer's being the most likely one must agree; in half precision the
+    log-likelihoods of all samples together do (`disagreement`), by the rule that the engine itself is held to.
+    """
+
+    def __init__(self, dtype: str) -> None:
+        self.epsilon = EPSILONS.get(dtype.removeprefix("torch."))
+        self.largest_difference = 0.0
+        self._published: dict[int, ScoredAnswer] = {}
+        self._here: dict[int, ScoredAnswer] = {}
+
+    def metric_difference(self, published: Sample, here: Sample) -> float | None:
+        """The largest difference of a metric; None if it is larger than those of log-likelihoods explain."""
+        old, new = _json(published["metrics"]), _json(here["metrics"])
+        if not isinstance(old, dict) or not isinstance(new, dict) or old.keys() != new.keys():
+            return None
+        changed = [(old[name], new[name]) for name in old if old[name] != new[name]]
+        if not all(isinstance(value, float) for pair in changed for value in pair):
+            return None
+        largest = max((abs(then - now) for then, now in changed), default=0.0)
+        return largest if largest <= (SPREAD_FACTOR * self.epsilon if self.epsilon else TOLERANCE) else None
+
+    def answers_agree(self, published: Sample, here: Sample) -> bool:
+        """Whether log-likelihoods agree as far as one sample shows it; texts always do."""
+        old, new = _scored_answers(published), _scored_answers(here)
+        if old is None or new is None:
+            return old is new
+        differences = [abs(then - now) for (then, _), (now, _) in zip(old, new, strict=False)]
+        self.largest_difference = max([self.largest_difference, *differences])
+        if self.epsilon is None:
+            return len(old) == len(new) and not Comparison(dict(enumerate(old))).disagreement(dict(enumerate(new)))
+        start = len(self._published)
+        self._published |= dict(enumerate(old, start))
+        self._here |= dict(enumerate(new, start))
+        return len(old) == len(new)
+
+    def disagreement(self) -> str:
+        """Why the log-likelihoods of all samples together do not agree; "" if they do."""
+        return Comparison(self._published, epsilon=self.epsilon).disagreement(self._here)
+
+
+def compare_task(
+    task: str, published: Iterable[Sample], here: Iterable[Sample], tolerance: EngineTolerance | None
+) -> TaskComparison:
+    """Compare the samples of `task`; without `tolerance` digit for digit."""
+    count = equal = agreeing = texts = 0
+    metric_difference = 0.0
+    first = None
+    for old, new in zip_longest(published, here):
+        count += 1
+        if old == new:
+            equal += 1
+            agreeing += 1
+            if tolerance is not None:
+                tolerance.answers_agree(old, new)  # half precision: equal ones belong to the distribution
+            continue
+        difference = None
+        if tolerance is not None and old and new and all(old[name] == new[name] for name in QUESTION):
+            difference = tolerance.metric_difference(old, new) if tolerance.answers_agree(old, new) else None
+        if difference is not None:
+            agreeing += 1
+            texts += _scored_answers(new) is None
+            metric_difference = max(metric_difference, difference)
+        elif first is None:
+            first = int((new or old or {}).get("doc_id", -1))
+    return TaskComparison(task, count, equal, agreeing, first, texts, metric_difference)
+
+
+def _scored_answers(sample: Sample) -> list[ScoredAnswer] | None:
+    """The log-likelihoods of the answers, and whether each is the most likely one; None if the answers are texts."""
+    responses = _json(sample["responses"])
+    pairs: list[Any] = [response for each in responses for response in each] if isinstance(responses, list) else [None]
+    if not all(isinstance(pair, list) and len(pair) == 2 and pair[1] in ("True", "False") for pair in pairs):
+        return None
+    return [(float(log_likelihood), greedy == "True") for log_likelihood, greedy in pairs]
+
+
+def _json(text: str) -> Any:
+    """The value that a cell holds; None if the table cut it."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
