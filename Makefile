@@ -62,6 +62,7 @@ matrices: setup
 		tests/integration/bot/test_commands_table.py tests/integration/bot/test_bot_resubmissions.py \
 		tests/integration/bot/test_commands_hostile.py \
 		tests/integration/localhub/test_localhub_fuzz.py tests/integration/workers/test_worker_deaths.py \
+		tests/integration/workers/test_engine_deaths.py tests/integration/workers/test_copies.py \
 		tests/browser/site $(ARGS)
 
 # One real worker evaluates all models that are broken on purpose; `make test` runs some of them.

@@ -102,10 +102,11 @@ def _task_folder(worker_context: WorkerContext, provisions: Provisions) -> Path 
 def smaller_batch(evidence: FailureEvidence, plan: RunPlan) -> int | None:
     """The batch size to retry with after the child ran out of memory; None if a smaller one would not help.
 
-    One question at a time is computed the harness's way, also after another engine had no memory for it.
+    One question at a time is computed the harness's way, also after an engine had no memory for it.
     """
-    if evidence.phase in COMPUTING_PHASES and diagnose(evidence).cause in OUT_OF_MEMORY:
-        if plan.batch_size == 1 and plan.engine != "harness":
-            return 1
-        return smaller_batch_size(plan.batch_size)
-    return None
+    cause = diagnose(evidence).cause
+    if evidence.phase not in COMPUTING_PHASES or cause not in OUT_OF_MEMORY:
+        return None
+    if plan.batch_size == 1 and plan.engine != "harness" and cause != "killed-by-kernel":
+        return 1
+    return smaller_batch_size(plan.batch_size)
