@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from leaderboard.engines import EngineName
 from steward.commands.board import AsJson
 from steward.commands.output import ending, say
 
@@ -26,7 +25,7 @@ def verify(
     attempt: Annotated[str, typer.Argument(help="The attempt's id, as the request file and the thread name it.")],
     model: Annotated[str, typer.Option(help="The model's id (org/name), if the requests repo cannot be listed.")] = "",
     engine: Annotated[
-        EngineName | None,
+        Literal["harness", "shared-prefix"] | None,
         typer.Option(help="The engine, harness or shared-prefix; without it, the one of the published evaluation."),
     ] = None,
     as_json: AsJson = False,

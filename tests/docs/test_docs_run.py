@@ -22,6 +22,7 @@ from steward.valkey import Valkey, free_port
 from tests.support.docs.command_blocks import Block, Sandbox, Unreadable, blocks
 from tests.support.docs.example_board import ExampleBoard, living
 from tests.support.waiting import wait_until
+from workers.models.tiny_model import model
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = ("docs/api.md",)
@@ -30,7 +31,7 @@ TOOLS = ("curl",)
 """What pages type and a plain system may lack."""
 NOT_RUN_AT_MOST = 18
 """Blocks that may say why they are not run, in all pages together."""
-ON_THEIR_OWN = ("README.md", "docs/localhub.md", "docs/quickstart.md", "docs/tutorial.md")
+ON_THEIR_OWN = ("README.md", "docs/evaluation-engine.md", "docs/localhub.md", "docs/quickstart.md", "docs/tutorial.md")
 """Pages that begin with nothing, and make all that they need."""
 
 
@@ -82,6 +83,11 @@ def prepared(page: str, folder: Path, request: pytest.FixtureRequest) -> Sandbox
     if page == "docs/deploying.md":  # it makes a board of its own
         settings |= {"STEWARD_BOARD": "board.yaml", "REDIS_URL": "", "STEWARD_BOT_TOKEN": ""}
         web = f"127.0.0.1:{free_port()}"
+    if page == "docs/evaluation-engine.md":
+        (folder / "tiny").mkdir()
+        for name, data in model().items():
+            (folder / "tiny" / name).write_bytes(data)
+        own |= {"pretrained=HuggingFaceTB/SmolLM2-135M": "pretrained=tiny"}
     if page == "docs/pull-requests.md":
         number, sha = stage.pull_request()
         own |= {"approve 12": f"approve {number}", "4a7d1ed4": sha[:8]}

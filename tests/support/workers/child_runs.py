@@ -31,8 +31,8 @@ CHILD = Path(evaluation_script.__file__)
 class ChildRuns:
     """The spools of the evaluations: of the starter suite, with what the child said, of the first suite, and of GPQA.
 
-    `starter` is by the harness alone, the others by the default engine; `by_prefix` is the starter suite again. And
-    another suite twice: by one child, and by two copies of it that share the questions.
+    `starter` and `first` are by the harness alone, the others by the default engine; `by_prefix` is the starter suite
+    again. And another suite twice: by one child, and by two copies of it that share the questions.
     """
 
     starter: Path
@@ -97,13 +97,14 @@ def run_children(folder: Path) -> ChildRuns:
 
 
 def first(hub: LocalHub, folder: Path, like: RunPlan) -> RunPlan:
-    """A plan of `open-llm-v1`, for the model of the plan `like`."""
+    """A plan of `open-llm-v1`, for the model of the plan `like` and by its engine."""
     for repo, rows in suite_v1_datasets.REPOS.items():
         upload(hub, repo, suite_v2_datasets.files(rows()), "dataset")
     suite = parse_suite(yaml.safe_dump(suite_v1_datasets.suite()))
     questions = fetch_datasets(suite, access(hub), folder / "first-cache")
     run = planned(folder / "first", folder, questions.folder, like.model_path, like.revision)
-    return of_suite(run, suite).model_copy(update={"task_folder": None, "shots": suite.shots, "batch_size": 8})
+    changes = {"task_folder": None, "shots": suite.shots, "batch_size": 8, "engine": like.engine}
+    return of_suite(run, suite).model_copy(update=changes)
 
 
 def of_suite(run: RunPlan, suite: Suite) -> RunPlan:
