@@ -87,6 +87,7 @@ FAMILIES: Mapping[str, dict[str, Any]] = {
         "max_position_embeddings": 256,
     },
     "biogpt": MULTI_HEAD,
+    "cpmant": SHAPE | {"dim_head": 8, "dim_ff": 48, "prompt_length": 4, "init_std": 0.3},
     "openai-gpt": GPT2,
     "mamba": {"vocab_size": VOCABULARY, "hidden_size": 32, "num_hidden_layers": 2, "state_size": 4},
     "rwkv": {

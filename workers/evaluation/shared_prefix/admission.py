@@ -11,12 +11,13 @@ import torch
 from workers.evaluation.shared_prefix import caches
 from workers.evaluation.shared_prefix.engine import Numerics, PrefixEngine
 from workers.evaluation.shared_prefix.plan import Budget, make_plan
-from workers.evaluation.shared_prefix.tree import AnswerRequest
+from workers.evaluation.shared_prefix.tree import AnswerRequest, ScoredAnswer
 
 LENGTH_DEPENDENT_ROPE = ("dynamic", "longrope")
 """Kinds of position embeddings that change for all tokens once a sequence is longer than a limit."""
 TREE_TOLERANCE = 1e-4
 """The largest difference of a log-likelihood between rows that hold trees and rows that hold chains, in float32."""
+_FIRST_TOKENS = (0, 1, 2)
 _TRIED = Budget(cache_tokens=1000, step_tokens=1000)
 
 
@@ -36,18 +37,21 @@ class Admission:
 
 
 def examine(model: Any, device: Any, numerics: Numerics) -> Admission:
-    """Examine `model`, which is loaded, by its class and by three tokens; rows that hold trees are tried."""
+    """Examine `model`, which is loaded, by its class, by the cache of three tokens, and by a trial."""
     reason = _reason_of_class(model)
     if reason is not None:
         return Admission(reason=reason)
     with torch.inference_mode():
-        cache = getattr(model(torch.tensor([[0, 1, 2]], device=device), use_cache=True), "cache", None)
-    reason = caches.unsupported_reason(cache)
+        cache = getattr(model(torch.tensor([_FIRST_TOKENS], device=device), use_cache=True), "cache", None)
+    reason = caches.unsupported_reason(cache, len(_FIRST_TOKENS))
     if reason is not None:
         return Admission(reason=reason)
     engine = PrefixEngine(model, cache, device, numerics)
     config = model.config.get_text_config(decoder=True)
-    trees = _takes_masks(model) and _trees_agree(engine, config.vocab_size)
+    chains = _trial(engine, config.vocab_size, trees_in_rows=False)
+    if chains is None:
+        return Admission(reason="it does not continue its cache")
+    trees = _takes_masks(model) and _agree(_trial(engine, config.vocab_size, trees_in_rows=True), chains, model.dtype)
     return Admission(engine, "", trees, _rope_limit(config), caches.smallest_window(cache))
 
 
@@ -80,22 +84,28 @@ def _takes_masks(model: Any) -> bool:
     return attention in ("sdpa", "eager") and {"attention_mask", "position_ids"} <= _parameters(model)
 
 
-def _trees_agree(engine: PrefixEngine, vocabulary: int) -> bool:
-    """Whether a row that holds a tree gives the numbers of rows that hold chains.
+def _trial(engine: PrefixEngine, vocabulary: int, *, trees_in_rows: bool) -> dict[int, ScoredAnswer] | None:
+    """Answers after two contexts, of which one begins the other; None if the model rejects its cache or a mask."""
+    tokens = [number * 7919 % vocabulary for number in range(1, 60)]
+    requests = [
+        AnswerRequest.from_pair(context, tokens[30 + n : 34 + n], 100)
+        for context in (tokens[:20], tokens[:24])
+        for n in range(3)
+    ]
+    try:
+        return dict(engine.answers(make_plan(requests, _TRIED, trees_in_rows=trees_in_rows)))
+    except (ValueError, RuntimeError, IndexError, TypeError):  # a model may reject them in its own way
+        return None
+
+
+def _agree(trees: dict[int, ScoredAnswer] | None, chains: dict[int, ScoredAnswer], dtype: torch.dtype) -> bool:
+    """Whether rows that hold trees give the numbers of rows that hold chains.
 
     They do not where positions come from the place in the row (ALiBi), or where the model makes another mask.
     """
-    tokens = [number * 7919 % vocabulary for number in range(1, 60)]
-    contexts = (tokens[:9], tokens[:9] + tokens[20:50])
-    requests = [
-        AnswerRequest.from_pair(context, tokens[50 + n : 55 + n], 100) for context in contexts for n in range(3)
-    ]
-    try:
-        trees = dict(engine.answers(make_plan(requests, _TRIED, trees_in_rows=True)))
-    except (ValueError, RuntimeError, IndexError, TypeError):  # a model may reject the mask in its own way
+    if trees is None:
         return False
-    chains = dict(engine.answers(make_plan(requests, _TRIED, trees_in_rows=False)))
-    tolerance = TREE_TOLERANCE if engine.model.dtype == torch.float32 else 0.02 * max(-chains[n][0] for n in chains)
+    tolerance = TREE_TOLERANCE if dtype == torch.float32 else 0.02 * max(-value for value, _ in chains.values())
     return all(abs(trees[number][0] - chains[number][0]) <= tolerance for number in chains)
 
 

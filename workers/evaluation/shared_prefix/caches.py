@@ -10,8 +10,8 @@ import torch
 from transformers.cache_utils import DynamicCache, DynamicLayer, DynamicSlidingWindowLayer
 
 
-def unsupported_reason(cache: Any) -> str | None:
-    """Why rows of `cache`, which a model filled, cannot be continued; None if they can.
+def unsupported_reason(cache: Any, tokens: int) -> str | None:
+    """Why rows of `cache`, which a model filled with `tokens` tokens, cannot be continued; None if they can.
 
     Types are compared exactly: layers that quantise, index or hold a recurrent state are subclasses of these.
     """
@@ -23,6 +23,8 @@ def unsupported_reason(cache: Any) -> str | None:
         return f"its cache has layers of the kind {', '.join(sorted(others))}"
     if not layers or not all(layer.is_initialized for layer in layers):
         return "not all layers of its cache hold keys and values"
+    if any(layer.get_seq_length() != tokens for layer in layers):
+        return "its cache holds other tokens than the prompt's"
     return None
 
 

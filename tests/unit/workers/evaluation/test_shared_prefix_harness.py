@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -90,26 +90,71 @@ def test_answers_are_the_harness_ones(answer: Any) -> None:
     assert 0 < record.largest_difference < 1e-4
 
 
-def test_wrong_values_in_a_cache_are_caught(answer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+def test_wrong_values_in_a_cache_are_caught(dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A cache that gives back other values than it was given: the results are the harness's own."""
+    import torch
+
     from workers.evaluation.shared_prefix import caches
 
-    select = caches._select
-    monkeypatch.setattr(caches, "_select", lambda *arguments: select(*arguments) * 1.01)
-    requests = instances()
-    _, expected, _ = answer("harness", requests)
-    harness, actual, reports = answer("shared-prefix", requests)
-    assert actual == expected
-    assert len(reports) == len(requests)
+    select, factor = caches._select, 1.01 if dtype == "float32" else 1.1
+    monkeypatch.setattr(caches, "_select", lambda *arguments: select(*arguments) * factor)
+    model, requests = random_model("llama").to(getattr(torch, dtype)), instances()
+    expected = harness_model(model, max_length=LONGEST).loglikelihood(requests, disable_tqdm=True)
+    harness = harness_model(model, max_length=LONGEST, engine="shared-prefix")
+    assert harness.loglikelihood(requests, disable_tqdm=True) == expected
     assert harness.engine_record.engine == "harness"
+    assert harness.engine_record.reason.startswith("a log-likelihood is" if dtype == "float32" else "log-likelihoods")
+
+
+def task(request: Any) -> bool:
+    """The requests of one of the two tasks."""
+    return bool(request.task_name == "trees")
+
+
+def long_answer(request: Any) -> bool:
+    """The requests whose answer has four tokens."""
+    return len(request.args[1]) == 4
+
+
+def cut_context(request: Any) -> bool:
+    """The one request whose context is longer than the model reads."""
+    return len(request.args[0]) > LONGEST
+
+
+@pytest.mark.parametrize("kind", [task, long_answer, cut_context])
+def test_an_error_in_one_kind_of_requests_is_caught(
+    answer: Any, monkeypatch: pytest.MonkeyPatch, kind: Callable[[Any], bool]
+) -> None:
+    """Of every kind some requests are compared before the others are computed."""
+    from workers.evaluation.shared_prefix import model as shared_prefix_model
+    from workers.evaluation.shared_prefix import trust
+
+    requests = instances()
+
+    class Failing(shared_prefix_model.EngineWork):
+        def answers(self, indexes: Any) -> Any:
+            for index, (value, greedy) in super().answers(indexes):
+                yield index, (value - 0.001 * kind(requests[index]), greedy)
+
+    monkeypatch.setattr(shared_prefix_model, "EngineWork", Failing)
+    monkeypatch.setattr(trust, "COMPARED", 8)
+    _, expected, _ = answer("harness", requests)
+    harness, actual, _ = answer("shared-prefix", requests)
+    assert actual == expected
     assert harness.engine_record.reason.startswith("a log-likelihood is")
 
 
-@pytest.mark.parametrize(("error", "compared_every"), [(1.0, 10), (float("nan"), 10_000)])
+@pytest.mark.parametrize(
+    ("dtype", "error", "compared_every"),
+    [("float32", 5.0, 10), ("float32", float("nan"), 10_000), ("bfloat16", 5.0, 10)],
+)
 def test_wrong_values_after_the_first_comparison_are_caught(
-    answer: Any, monkeypatch: pytest.MonkeyPatch, error: float, compared_every: int
+    model: Any, dtype: str, error: float, compared_every: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Values go wrong while the engine works: all results are the harness's, and no answer is reported twice."""
+    import torch
+
     from workers.evaluation.shared_prefix import model as shared_prefix_model
     from workers.evaluation.shared_prefix import trust
 
@@ -128,13 +173,16 @@ def test_wrong_values_after_the_first_comparison_are_caught(
 
     monkeypatch.setattr(shared_prefix_model, "EngineWork", Failing)
     monkeypatch.setattr(trust, "COMPARED_EVERY", compared_every)
-    requests = instances()
-    _, expected, _ = answer("harness", requests)
-    harness, actual, reports = answer("shared-prefix", requests)
-    assert actual == expected
-    assert sorted(texts for texts, _ in reports) == sorted(request.args for request in requests)
+    requests, reports = instances(), Reports()
+    model = model if dtype == "float32" else random_model("llama").to(torch.bfloat16)
+    expected = harness_model(model, max_length=LONGEST).loglikelihood(requests, disable_tqdm=True)
+    harness = harness_model(model, max_length=LONGEST, engine="shared-prefix")
+    harness.set_cache_hook(reports)
+    harness.withdraw = reports.withdraw
+    assert harness.loglikelihood(requests, disable_tqdm=True) == expected
+    assert sorted(texts for texts, _ in reports.answers) == sorted(request.args for request in requests)
     assert harness.engine_record.engine == "harness"
-    assert harness.engine_record.reason.startswith("a log-likelihood is")
+    assert "log-likelihood" in harness.engine_record.reason
 
 
 def no_memory(kind: str) -> None:
@@ -153,6 +201,8 @@ def test_less_memory_gives_the_same_answers(
     answer: Any, room: int, kind: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """With memory for `room` tokens of a batch: smaller steps, and with no room at all one by one."""
+    from workers.evaluation.shared_prefix import model as shared_prefix_model
+    from workers.evaluation.shared_prefix.admission import examine
     from workers.evaluation.shared_prefix.engine import PrefixEngine
 
     compute = PrefixEngine._compute
@@ -164,8 +214,14 @@ def test_less_memory_gives_the_same_answers(
 
     requests = instances()
     _, expected, _ = answer("harness", requests, logits_cache=False)
-    monkeypatch.setattr(PrefixEngine, "_compute", limited)
-    monkeypatch.setattr("workers.evaluation.shared_prefix.admission._trees_agree", lambda *_: True)
+
+    def examined(*arguments: Any) -> Any:
+        admission = examine(*arguments)
+        monkeypatch.setattr(PrefixEngine, "_compute", limited)
+        return admission
+
+    monkeypatch.setattr(shared_prefix_model, "examine", examined)
+    monkeypatch.setattr("workers.evaluation.shared_prefix.admission._agree", lambda *_: True)
     harness, actual, reports = answer("shared-prefix", requests)
     check_same(actual, expected)
     assert len(reports) == len(requests)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import random
+from functools import wraps
+from typing import Any
 
 import pytest
 
@@ -20,11 +22,12 @@ ASIDE = {
     "recurrent_gemma": "its cache is a NoneType",
     "lfm2": "its cache has layers of the kind LinearAttentionLayer",
     "qwen3_next": "its cache has layers of the kind LinearAttentionLayer",
+    "cpmant": "its cache holds other tokens than the prompt's",
 }
 """Architecture → why the engine leaves it to the harness."""
 CHAINS = {"bloom", "falcon/alibi", "mpt", "gpt_neo"}
 """Architectures without windows in their cache whose rows cannot hold trees."""
-SAMPLE = ("llama", "mistral", "phi3/longrope", "gpt2", "bloom", "mamba")
+SAMPLE = ("llama", "mistral", "phi3/longrope", "gpt2", "bloom", "mamba", "cpmant")
 """Architectures that `make test` compares; `make engine` compares all."""
 LONGEST = 200
 BUDGETS = (Budget(2000, 400), Budget(260, 130), Budget(0, 500))
@@ -62,12 +65,30 @@ def test_numbers_equal_the_harness_ones(family: str) -> None:
     requests = [(context, answer) for context, answer in pairs() if longest == LONGEST or len(context) < longest - 3]
     expected = harness_model(model, max_length=longest).harness_answers([(None, *pair) for pair in requests], 1)
     planned = [AnswerRequest.from_pair(*pair, longest) for pair in requests]
-    assert admission.trees_in_rows == (family not in CHAINS and (admission.window or LONGEST + 1) > 40)
+    assert admission.trees_in_rows == (family not in CHAINS and (admission.window or LONGEST + 1) > 30)
     trees = [False, True] if admission.trees_in_rows and (admission.window or LONGEST + 1) > LONGEST else [False]
     for trees_in_rows in trees:
         for budget in BUDGETS:
             plan = make_plan(planned, budget, trees_in_rows=trees_in_rows)
             check_equal(dict(admission.engine.answers(plan)), expected)
+
+
+def test_a_model_that_rejects_its_cache_stands_aside() -> None:
+    """A model that has a cache, and raises an error when it is to continue it with several tokens."""
+    from workers.evaluation.shared_prefix.admission import examine
+    from workers.evaluation.shared_prefix.engine import Numerics
+
+    model = random_model("llama")
+    forward = model.forward
+
+    @wraps(forward)
+    def rejecting(tokens: Any, *, cache: Any = None, **options: Any) -> Any:
+        if cache is not None and cache.get_seq_length() and tokens.shape[1] > 1:
+            raise ValueError("one token at a time")
+        return forward(tokens, cache=cache, **options)
+
+    model.forward = rejecting
+    assert examine(model, "cpu", Numerics()).reason == "it does not continue its cache"
 
 
 def check_equal(actual: dict[int, ScoredAnswer], expected: list[ScoredAnswer]) -> None:

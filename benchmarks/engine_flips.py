@@ -1,0 +1,282 @@
+"""Shows whether the engine changes a model's answers, beside what another batch size changes.
+
+    python -m benchmarks.engine_flips [--quick] [--questions 16] [--model FOLDER …] [--batch-size 8] [--json]
+
+The harness with batch size 1 is the reference. Against it stand the engine, and the harness with batch size N, in
+float32 and in bfloat16. A flip is a question whose picked answer is another one. `accuracy` is that of the row, and
+`change` its paired difference from the reference, with its standard error. `mean` is that of the differences of
+log-likelihoods, with their signs; `95 %` and `most` are of their sizes.
+
+Questions: those of the starter suite with three fixed examples and their right answers, and a tenth as many of each
+shape of `benchmarks.engine_shapes`, whose words are random: each answer is right in turn, and accuracy is chance.
+
+Models: SmolLM2-135M-Instruct; its weights as a Mistral with a sliding window; and with an adapter, trained for a minute
+on other questions of the starter suite's kinds. `--model` takes other folders instead, each a complete model.
+
+The engine compares its answers with the harness's as always; it looks these up in the answers computed before. The
+column `engine` says what it found.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import math
+import random
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import permutations
+from pathlib import Path
+from typing import Any
+
+from benchmarks.engine_shapes import SHAPES
+from workers.evaluation.shared_prefix.model import HARNESS, SHARED_PREFIX, SharedPrefixModel
+from workers.evaluation.shared_prefix.tree import ScoredAnswer
+from workers.evaluation.shared_prefix.trust import percentile
+from workers.starter.questions import MAKERS, StarterQuestion
+from workers.starter.repo import SEED, SHOTS, distinct
+
+DTYPES = ("float32", "bfloat16")
+WINDOW = 128
+TRAINING_SEED = 7
+"""Another seed than the starter suite's: the adapter is not trained on the questions that are asked."""
+TRAINING_STEPS, TRAINING_ROWS = 24, 6
+
+
+@dataclass(frozen=True)
+class AskedQuestion:
+    """A question with its possible answers; answer number `right` is right."""
+
+    task: str
+    context: str
+    answers: tuple[str, ...]
+    right: int
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Answers of a model in one way, compared with those of the harness with batch size 1."""
+
+    model: str
+    dtype: str
+    way: str
+    questions: int
+    answers: int
+    reference_accuracy: float
+    accuracy: float
+    change: float
+    standard_error: float
+    flips: int
+    mean: float
+    percentile_95: float
+    largest: float
+    seconds: float
+    engine: str = ""
+
+
+class ComparedModel(SharedPrefixModel):
+    """The model with the engine, which compares with the answers in `known`: batch size → request → answer."""
+
+    known: dict[int, dict[tuple[tuple[int, ...], tuple[int, ...]], ScoredAnswer]]
+
+    def harness_answers(self, requests: Any, batch_size: int, *, report: bool = False) -> list[ScoredAnswer]:  # noqa: ARG002
+        """The harness's answers, which were computed before."""
+        return [self.known[batch_size][tuple(context), tuple(answer)] for _, context, answer in requests]
+
+
+def main() -> int:
+    """Measure and print; exit with 1 if the engine changed an answer in float32."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="four questions of each starter task, two shapes")
+    parser.add_argument("--questions", type=int, default=16, help="questions of each starter task")
+    parser.add_argument("--model", type=Path, action="append", default=[], help="a folder; instead of the three models")
+    parser.add_argument("--batch-size", type=int, default=8)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
+    options = parser.parse_args()
+    logging.disable(logging.WARNING)
+    import torch
+
+    torch.set_num_threads(options.threads)
+    questions = asked_questions(4, ("mmlu_pro", "gpqa")) if options.quick else asked_questions(options.questions)
+    with tempfile.TemporaryDirectory(prefix="steward-bench-") as folder:
+        models = {path.name: {"pretrained": str(path)} for path in options.model} or three_models(Path(folder))
+        rows = list(measure(models, questions, options.batch_size))
+    if options.json:
+        print(json.dumps({"rows": [asdict(row) for row in rows]}))
+    return 1 if any(row.flips for row in rows if row.way == SHARED_PREFIX and row.dtype == "float32") else 0
+
+
+def asked_questions(count: int, shapes: Sequence[str] = tuple(shape.name for shape in SHAPES)) -> list[AskedQuestion]:
+    """`count` questions of each starter task, and a tenth as many, at least one, of each of `shapes`."""
+    asked = []
+    for task, maker in MAKERS.items():
+        questions = distinct(task, maker, SHOTS + count, SEED)
+        examples = "".join(f"Q: {shot.input}\nA: {shot.target}\n\n" for shot in questions[:SHOTS])
+        for question in questions[SHOTS:]:
+            choices = _choices(question)
+            context, answers = f"{examples}Q: {question.input}\nA:", tuple(f" {choice}" for choice in choices)
+            asked.append(AskedQuestion(task, context, answers, choices.index(question.target)))
+    for shape in (shape for shape in SHAPES if shape.name in shapes):
+        for number, generated in enumerate(shape.first(max(1, count // 10))):
+            right = number % len(generated.answers)
+            asked.append(AskedQuestion(shape.name, generated.context, generated.answers, right))
+    return asked
+
+
+def _choices(question: StarterQuestion) -> tuple[str, ...]:
+    """The possible answers to a question of the starter suite, in an order that does not tell the right one."""
+    for choices in (("False", "True"), ("No", "Yes"), ("A", "B", "C", "D")):
+        if question.target in choices:
+            return choices
+    if question.target.isdigit():
+        return tuple(str(number) for number in range(1, 10))
+    return tuple(", ".join(words) for words in permutations(sorted(question.target.split(", "), key=len)))
+
+
+def measure(models: dict[str, dict[str, str]], questions: Sequence[AskedQuestion], size: int) -> Iterator[Difference]:
+    """Compare both ways with the reference for each model and dtype; print each line as soon as it is known."""
+    print(f"{len(questions)} questions, {sum(len(question.answers) for question in questions)} answers\n")
+    titles = ("accuracy", "change", "± error", "flips", "mean", "95 %", "most", "seconds")
+    print(f"{'model':24}{'dtype':10}{'way':16}", *(f"{title:>11}" for title in titles), "  engine", sep="")
+    for name, arguments in models.items():
+        for dtype in DTYPES:
+            for row in _compare(name, arguments, dtype, questions, size):
+                _print(row)
+                yield row
+
+
+def _compare(
+    name: str, arguments: dict[str, str], dtype: str, questions: Sequence[AskedQuestion], size: int
+) -> Iterator[Difference]:
+    from lm_eval.api.instance import Instance
+
+    model = ComparedModel(**arguments, dtype=dtype, device="cpu", batch_size=size, engine=SHARED_PREFIX)
+    requests = [
+        Instance("loglikelihood", {}, (question.context, answer), at, (question.task, number, 1))
+        for number, question in enumerate(questions)
+        for at, answer in enumerate(question.answers)
+    ]
+    pairs = [model._encode_pair(*request.args) for request in requests]
+    by_size, seconds = {}, {}
+    for batch_size in (1, size):
+        began = time.monotonic()
+        with model.settings(engine=HARNESS, batch_size_per_gpu=batch_size):
+            by_size[batch_size] = model.loglikelihood(requests, disable_tqdm=True)
+        seconds[batch_size] = time.monotonic() - began
+    keys = [(tuple(context), tuple(answer)) for context, answer in pairs]
+    model.known = {number: dict(zip(keys, answers, strict=True)) for number, answers in by_size.items()}
+    began = time.monotonic()
+    answers = model.loglikelihood(requests, disable_tqdm=True)
+    record = model.engine_record
+    assert record is not None
+    engine_seconds, found = time.monotonic() - began, record.reason or f"{record.compared} compared"
+    row = difference(questions, by_size[1], answers)
+    yield Difference(name, dtype, SHARED_PREFIX, **row, seconds=round(engine_seconds, 1), engine=found)
+    row = difference(questions, by_size[1], by_size[size])
+    yield Difference(name, dtype, f"batch size {size}", **row, seconds=round(seconds[size], 1))
+
+
+def difference(
+    questions: Sequence[AskedQuestion], reference: Sequence[ScoredAnswer], answers: Sequence[ScoredAnswer]
+) -> dict[str, Any]:
+    """What differs between two ways to compute the answers to the same questions."""
+    changes = [mine - theirs for (mine, _), (theirs, _) in zip(answers, reference, strict=True)]
+    sizes = [abs(change) for change in changes]
+    before, after = _picks(questions, reference), _picks(questions, answers)
+    right = [question.right for question in questions]
+    paired = [(new == gold) - (old == gold) for new, old, gold in zip(after, before, right, strict=True)]
+    count = len(questions)
+    mean = sum(paired) / count
+    variance = sum((value - mean) ** 2 for value in paired) / max(1, count - 1)
+    return {
+        "questions": count,
+        "answers": len(answers),
+        "reference_accuracy": sum(old == gold for old, gold in zip(before, right, strict=True)) / count,
+        "accuracy": sum(new == gold for new, gold in zip(after, right, strict=True)) / count,
+        "change": mean,
+        "standard_error": math.sqrt(variance / count),
+        "flips": sum(old != new for old, new in zip(before, after, strict=True)),
+        "mean": sum(changes) / len(changes),
+        "percentile_95": percentile(sizes),
+        "largest": max(sizes),
+    }
+
+
+def _picks(questions: Sequence[AskedQuestion], answers: Sequence[ScoredAnswer]) -> list[int]:
+    """The picked answer of each question; of equally likely ones the first, as the harness's metrics do."""
+    picks, values = [], iter(value for value, _ in answers)
+    for question in questions:
+        own = [next(values) for _ in question.answers]
+        picks.append(own.index(max(own)))
+    return picks
+
+
+def _print(row: Difference) -> None:
+    print(
+        f"{row.model:24}{row.dtype:10}{row.way:16}{row.accuracy:11.4f}{row.change:+11.4f}{row.standard_error:11.4f}"
+        f"{row.flips:11}{row.mean:+11.1e}{row.percentile_95:11.1e}{row.largest:11.1e}{row.seconds:11.1f}  {row.engine}",
+        flush=True,
+    )
+
+
+def three_models(folder: Path) -> dict[str, dict[str, str]]:
+    """Name → the arguments of the harness's model."""
+    from workers.models.gguf import convert, packaged_gguf
+
+    plain = convert(packaged_gguf(), folder / "plain", "float32")
+    return {
+        "SmolLM2-135M-Instruct": {"pretrained": str(plain)},
+        f"with a window of {WINDOW}": {"pretrained": str(_windowed(plain, folder / "windowed"))},
+        "with an adapter": {"pretrained": str(plain), "peft": str(_adapter(plain, folder / "adapter"))},
+    }
+
+
+def _windowed(plain: Path, folder: Path) -> Path:
+    """The same weights as a Mistral whose layers see the last tokens only."""
+    from transformers import AutoTokenizer, LlamaForCausalLM, MistralConfig, MistralForCausalLM
+
+    llama = LlamaForCausalLM.from_pretrained(plain)  # nosec B615  # a folder
+    entries = {
+        name: value for name, value in llama.config.to_dict().items() if name not in ("model_type", "architectures")
+    }
+    mistral = MistralForCausalLM(MistralConfig(**entries | {"sliding_window": WINDOW}))
+    mistral.load_state_dict(llama.state_dict())
+    mistral.save_pretrained(folder)
+    AutoTokenizer.from_pretrained(plain).save_pretrained(folder)  # nosec B615  # a folder
+    return folder
+
+
+def _adapter(plain: Path, folder: Path) -> Path:
+    """A LoRA adapter, trained on the answers to questions of the starter suite's kinds."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    torch.manual_seed(0)
+    tokenizer = AutoTokenizer.from_pretrained(plain)  # nosec B615  # a folder
+    base = AutoModelForCausalLM.from_pretrained(plain)  # nosec B615  # a folder
+    model = get_peft_model(base, LoraConfig(r=8, lora_alpha=32, target_modules=["q_proj", "v_proj", "down_proj"]))
+    optimizer = torch.optim.AdamW((weight for weight in model.parameters() if weight.requires_grad), lr=1e-3)
+    count = TRAINING_STEPS * TRAINING_ROWS // len(MAKERS)
+    taught = [question for task, maker in MAKERS.items() for question in distinct(task, maker, count, TRAINING_SEED)]
+    random.Random(0).shuffle(taught)
+    for step in range(TRAINING_STEPS):
+        rows = taught[step * TRAINING_ROWS : (step + 1) * TRAINING_ROWS]
+        for question in rows:
+            prompt = tokenizer(f"Q: {question.input}\nA:")["input_ids"]
+            answer = tokenizer(f" {question.target}\n\n")["input_ids"]
+            tokens, labels = torch.tensor([prompt + answer]), torch.tensor([[-100] * len(prompt) + answer])
+            (model(input_ids=tokens, labels=labels).loss / len(rows)).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    model.save_pretrained(folder)
+    return folder
+
+
+if __name__ == "__main__":
+    sys.exit(main())
