@@ -6,14 +6,20 @@ import io
 import json
 import subprocess
 import sys
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args
 
 import pyarrow.parquet as pq
 import pytest
 
 from leaderboard.attempts import Outcome
 from leaderboard.details import table_path
+from leaderboard.engines import EngineName
+from leaderboard.results import engine_use
 from tests.support.models import adapters_and_deltas
+from tests.support.sizes import WHOLE
+from tests.support.workers import evaluation_script
+from tests.support.workers.child_runs import evaluate_by_prefix, write_model
 from tests.support.workers.real_worker import PATIENCE, RealWorker
 
 BASE = "ada/base"
@@ -165,3 +171,43 @@ def test_what_cannot_be_run_ends_in_its_cause(
     (outcome,) = stand.run(asked)
     assert outcome.failure is not None
     assert outcome.failure.cause == cause, outcome.failure
+
+
+ASIDE = {"prompt": "its adapter adds tokens to the prompt"}
+
+
+@pytest.mark.skipif(
+    not WHOLE, reason="ten evaluations: `make matrices` runs it, and test_shared_prefix_harness is quick"
+)
+@pytest.mark.timeout(900)
+def test_the_engine_gives_the_picks_of_the_harness_for_each_kind_of_weights(tmp_path: Path) -> None:
+    """Adapters, deltas and half precision by both engines, in real children: the same results, or a reason."""
+    base = write_model(tmp_path / "weights" / "base", adapters_and_deltas.base())
+    folders = {
+        name: write_model(tmp_path / "weights" / name, getattr(adapters_and_deltas, name)())
+        for name in ("adapter", "prompt", "delta")
+    }
+    kinds: dict[str, dict[str, Any]] = {
+        name: {
+            "weight_type": "Delta" if name == "delta" else "Adapter",
+            "model_path": folder,
+            "base_path": base,
+            "base_model": BASE,
+            "base_revision": "1" * 40,
+        }
+        for name, folder in folders.items()
+    }
+    kinds |= {dtype: {"dtype": dtype} for dtype in ("float16", "bfloat16")}
+    both = {
+        f"{name}-{engine}": {**kind, "engine": engine}
+        for name, kind in kinds.items()
+        for engine in get_args(EngineName)
+    }
+    spools = evaluate_by_prefix(tmp_path, (evaluation_script.__file__,), **both)
+    found = {name: json.loads((spool / "results.json").read_text()) for name, spool in spools.items()}
+    uses = {name: engine_use(found[f"{name}-shared-prefix"]) for name in kinds}
+    assert {name: use and (use.engine, use.reason) for name, use in uses.items()} == {
+        name: ("harness", ASIDE[name]) if name in ASIDE else ("shared-prefix", "") for name in kinds
+    }
+    for name in kinds:
+        assert found[f"{name}-shared-prefix"]["results"] == found[f"{name}-harness"]["results"], name
