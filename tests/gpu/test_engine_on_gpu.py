@@ -50,9 +50,9 @@ def test_log_likelihoods_are_the_harness_ones(device: str, dtype: str, tolerance
 
 
 @one_device
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_texts_are_the_harness_ones(device: str, dtype: str) -> None:
-    """Continuous batching gives the harness's texts, but for those that differ from a near tie on."""
+@pytest.mark.parametrize(("dtype", "others"), [("float32", 0), ("bfloat16", 4)])
+def test_texts_are_the_harness_ones(device: str, dtype: str, others: int) -> None:
+    """Continuous batching gives the harness's texts; in half precision some differ from a near tie on."""
     import torch
 
     model = random_model("llama").to(device, getattr(torch, dtype))
@@ -65,7 +65,7 @@ def test_texts_are_the_harness_ones(device: str, dtype: str) -> None:
     texts = harness.generate_until(requests, disable_tqdm=True)
     record = harness.engine_record.generation
     assert (record.answers, record.reasons) == (len(requests), ())
-    assert texts == expected or record.near_ties
+    assert sum(ours != theirs for ours, theirs in zip(texts, expected, strict=True)) <= others
 
 
 @one_device
