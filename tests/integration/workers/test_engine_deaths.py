@@ -43,7 +43,7 @@ SETTINGS: dict[str, Any] = {
 def start(folder: Path, valkey: Valkey) -> WorkerProcess:
     """Start a worker with the trial harness and a tiny model."""
     write_model(folder / "model", model())
-    return WorkerProcess(folder, valkey.url, **SETTINGS)
+    return WorkerProcess(folder, valkey.url, engine="shared-prefix", **SETTINGS)
 
 
 @pytest.fixture(scope="module")
