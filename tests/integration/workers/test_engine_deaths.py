@@ -135,8 +135,7 @@ def test_a_killed_child_is_a_failure_and_the_queue_goes_on(
 
 
 @pytest.mark.skipif(not WHOLE, reason="test_worker_deaths kills each process in each phase: `make matrices` runs it")
-@pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("kind", ["job", "zygote"])
+@pytest.mark.parametrize(("kind", "place"), [*(("job", place) for place in PLACES), ("zygote", PLACES[0])])
 def test_a_killed_job_or_zygote_ends_the_attempt(
     bot: AttemptQueue, worker: WorkerProcess, kind: str, place: str
 ) -> None:
@@ -150,15 +149,14 @@ def test_a_killed_job_or_zygote_ends_the_attempt(
 
 
 @pytest.mark.skipif(not WHOLE, reason="test_worker_deaths kills each process in each phase: `make matrices` runs it")
-@pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_worker_that_ends_leaves_nothing(
-    bot: AttemptQueue, valkey: Valkey, tmp_path: Path, number: signal.Signals, place: str
+    bot: AttemptQueue, valkey: Valkey, tmp_path: Path, number: signal.Signals
 ) -> None:
     """kill -9 and SIGTERM of the worker end the child inside a step; the attempt is lost in time, or handed back."""
     worker = start(tmp_path / "w", valkey)
     try:
-        asked = reach_trouble(bot, worker, place)
+        asked = reach_trouble(bot, worker, PLACES[0])
         worker.processes()
         worker.process.send_signal(number)
         worker.process.wait(30)
