@@ -81,6 +81,7 @@ def reach_trouble(bot: AttemptQueue, worker: WorkerProcess, place: str) -> Evalu
     bot.reaches(asked, "taken", seconds=SECONDS)
     bot.attempts.answer_claim(asked.attempt, granted=True)
     wait_until(worker.busy_child, seconds=SECONDS)
+    bot.running(asked)
     return asked
 
 

@@ -173,41 +173,31 @@ def test_what_cannot_be_run_ends_in_its_cause(
     assert outcome.failure.cause == cause, outcome.failure
 
 
+KINDS: dict[str, dict[str, Any]] = {
+    "adapter": {"weight_type": "Adapter"},
+    "prompt": {"weight_type": "Adapter"},
+    "delta": {"weight_type": "Delta"},
+    "float16": {"dtype": "float16"},
+    "bfloat16": {"dtype": "bfloat16"},
+}
 ASIDE = {"prompt": "its adapter adds tokens to the prompt"}
 
 
-@pytest.mark.skipif(
-    not WHOLE, reason="ten evaluations: `make matrices` runs it, and test_shared_prefix_harness is quick"
-)
-@pytest.mark.timeout(900)
-def test_the_engine_gives_the_picks_of_the_harness_for_each_kind_of_weights(tmp_path: Path) -> None:
+@pytest.mark.skipif(not WHOLE, reason="two children each: `make matrices` runs it; test_shared_prefix_harness is quick")
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("name", KINDS)
+def test_the_engine_gives_the_results_of_the_harness(name: str, tmp_path: Path) -> None:
     """Adapters, deltas and half precision by both engines, in real children: the same results, or a reason."""
-    base = write_model(tmp_path / "weights" / "base", adapters_and_deltas.base())
-    folders = {
-        name: write_model(tmp_path / "weights" / name, getattr(adapters_and_deltas, name)())
-        for name in ("adapter", "prompt", "delta")
-    }
-    kinds: dict[str, dict[str, Any]] = {
-        name: {
-            "weight_type": "Delta" if name == "delta" else "Adapter",
-            "model_path": folder,
-            "base_path": base,
-            "base_model": BASE,
-            "base_revision": "1" * 40,
-        }
-        for name, folder in folders.items()
-    }
-    kinds |= {dtype: {"dtype": dtype} for dtype in ("float16", "bfloat16")}
-    both = {
-        f"{name}-{engine}": {**kind, "engine": engine}
-        for name, kind in kinds.items()
-        for engine in get_args(EngineName)
-    }
+    changes = KINDS[name]
+    if "weight_type" in changes:
+        base, change = (
+            write_model(tmp_path / "weights" / kind, getattr(adapters_and_deltas, kind)()) for kind in ("base", name)
+        )
+        changes = {**changes, "model_path": change, "base_path": base, "base_model": BASE, "base_revision": "1" * 40}
+    both = {engine: {**changes, "engine": engine} for engine in get_args(EngineName)}
     spools = evaluate_by_prefix(tmp_path, (evaluation_script.__file__,), **both)
-    found = {name: json.loads((spool / "results.json").read_text()) for name, spool in spools.items()}
-    uses = {name: engine_use(found[f"{name}-shared-prefix"]) for name in kinds}
-    assert {name: use and (use.engine, use.reason) for name, use in uses.items()} == {
-        name: ("harness", ASIDE[name]) if name in ASIDE else ("shared-prefix", "") for name in kinds
-    }
-    for name in kinds:
-        assert found[f"{name}-shared-prefix"]["results"] == found[f"{name}-harness"]["results"], name
+    harness, engine = (json.loads((spools[way] / "results.json").read_text()) for way in get_args(EngineName))
+    use = engine_use(engine)
+    expected = ("harness", ASIDE[name]) if name in ASIDE else ("shared-prefix", "")
+    assert use and (use.engine, use.reason) == expected
+    assert engine["results"] == harness["results"]
