@@ -121,9 +121,10 @@ def test_a_killed_child_is_a_failure_and_the_queue_goes_on(
     The kernel kills for lack of memory, so half the batch is tried after the first time.
     """
     asked = reach_trouble(bot, worker, place)
-    first = worker.busy_child()
+    first = worker.pids("child")
     worker.kill("child")
-    wait_until(lambda: worker.busy_child() not in (None, first), seconds=SECONDS)
+    wait_until(lambda: not any(map(runs, first)), seconds=SECONDS)
+    wait_until(worker.busy_child, seconds=SECONDS)
     worker.kill("child")
     outcome, log = bot.outcome(asked, seconds=SECONDS)
     assert outcome.failure and outcome.failure.cause == "killed-by-kernel" and outcome.phase == "evaluate", log
