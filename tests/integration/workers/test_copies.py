@@ -9,21 +9,14 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from leaderboard.results import engine_use
-from localhub.testing import LocalHub
 from tests.support.sizes import WHOLE
-from tests.support.workers.child_runs import planned
-from tests.support.workers.evaluation_inputs import STARTER, WORLD, access, upload_questions
+from tests.support.workers.child_runs import evaluate_by_prefix
 from tests.support.workers.evaluation_script import __file__ as evaluation_script
-from tests.support.workers.reference_scores import ScriptRun
 from workers.evaluation import data_parallel
-from workers.evaluation.task_files import write_tasks
-from workers.models.downloads import fetch_datasets
-from workers.models.tiny_model import model
 from workers.sandbox.stream import FailedMessage, StreamReader
 
 DYING = """
@@ -57,31 +50,12 @@ def test_a_copy_that_dies_ends_all_and_one_says_why() -> None:
     assert (message.type, message.text[:17]) == ("ValueError", "no room for rank ")
 
 
-def evaluate_together(folder: Path, command: str, **plans: dict[str, Any]) -> dict[str, Path]:
-    """Run `command` with the starter suite's plan, changed as each of `plans` says; return the spool of each."""
-    weights = folder / "model"
-    weights.mkdir()
-    for name, data in model().items():
-        (weights / name).write_bytes(data)
-    with LocalHub(folder / "hub", WORLD) as hub:
-        commit = upload_questions(hub)
-        questions = fetch_datasets(STARTER, access(hub), folder / "cache").folder
-    tasks = write_tasks(STARTER, folder / "tasks", repo=STARTER.datasets[0].repo, revision=commit)
-    orders = []
-    for name, changes in plans.items():
-        plan = planned(folder / name, tasks, questions, weights, "0" * 40)
-        orders.append(folder / f"{name}.json")
-        orders[-1].write_text(plan.model_copy(update={"engine": "shared-prefix", **changes}).model_dump_json())
-    ScriptRun.start(folder / "said", sys.executable, "-c", command, "run", *map(str, orders)).end()
-    return {name: folder / name for name in plans}
-
-
 @pytest.mark.skipif(not WHOLE, reason="fifteen seconds of processor time: `make matrices` runs it")
 @pytest.mark.timeout(600)
 def test_copies_by_shared_prefix_find_what_one_finds_even_if_one_of_them_steps_aside(tmp_path: Path) -> None:
     """One of two copies disagrees with the harness and goes on its way: no copy waits, and the results say so."""
     together = {"spread": "copies", "copies": 2}
-    spools = evaluate_together(tmp_path, WRONG_IN_ONE, alone={}, together=together)
+    spools = evaluate_by_prefix(tmp_path, ("-c", WRONG_IN_ONE), alone={}, together=together)
     alone, both = (json.loads((spool / "results.json").read_text()) for spool in spools.values())
     assert both["results"] == alone["results"]
     use, use_of_both = engine_use(alone), engine_use(both)

@@ -25,7 +25,7 @@ def test_out_of_memory_is_tried_again_with_smaller_batches(bot: AttemptQueue, st
 
 def test_the_last_try_is_the_harness_way(bot: AttemptQueue, start_worker: Start) -> None:
     """If the engine has no memory for one question at a time either, the harness computes them."""
-    asked, worker = job("frugal"), start_worker(STEWARD_BATCH_SIZE="1")
+    asked, worker = job("frugal"), start_worker(engine="shared-prefix", STEWARD_BATCH_SIZE="1")
     bot.enqueue(asked)
     bot.grant(asked)
     outcome, _ = bot.outcome(asked)

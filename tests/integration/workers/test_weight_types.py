@@ -6,14 +6,20 @@ import io
 import json
 import subprocess
 import sys
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args
 
 import pyarrow.parquet as pq
 import pytest
 
 from leaderboard.attempts import Outcome
 from leaderboard.details import table_path
+from leaderboard.engines import EngineName
+from leaderboard.results import engine_use
 from tests.support.models import adapters_and_deltas
+from tests.support.sizes import WHOLE
+from tests.support.workers import evaluation_script
+from tests.support.workers.child_runs import evaluate_by_prefix, write_model
 from tests.support.workers.real_worker import PATIENCE, RealWorker
 
 BASE = "ada/base"
@@ -179,3 +185,33 @@ def test_what_cannot_be_run_ends_in_its_cause(
     (outcome,) = stand.run(asked)
     assert outcome.failure is not None
     assert outcome.failure.cause == cause, outcome.failure
+
+
+KINDS: dict[str, dict[str, Any]] = {
+    "adapter": {"weight_type": "Adapter"},
+    "prompt": {"weight_type": "Adapter"},
+    "delta": {"weight_type": "Delta"},
+    "float16": {"dtype": "float16"},
+    "bfloat16": {"dtype": "bfloat16"},
+}
+ASIDE = {"prompt": "its adapter adds tokens to the prompt"}
+
+
+@pytest.mark.skipif(not WHOLE, reason="two children each: `make matrices` runs it; test_shared_prefix_harness is quick")
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("name", KINDS)
+def test_the_engine_gives_the_results_of_the_harness(name: str, tmp_path: Path) -> None:
+    """Adapters, deltas and half precision by both engines, in real children: the same results, or a reason."""
+    changes = KINDS[name]
+    if "weight_type" in changes:
+        base, change = (
+            write_model(tmp_path / "weights" / kind, getattr(adapters_and_deltas, kind)()) for kind in ("base", name)
+        )
+        changes = {**changes, "model_path": change, "base_path": base, "base_model": BASE, "base_revision": "1" * 40}
+    both = {engine: {**changes, "engine": engine} for engine in get_args(EngineName)}
+    spools = evaluate_by_prefix(tmp_path, (evaluation_script.__file__,), **both)
+    harness, engine = (json.loads((spools[way] / "results.json").read_text()) for way in get_args(EngineName))
+    use = engine_use(engine)
+    expected = ("harness", ASIDE[name]) if name in ASIDE else ("shared-prefix", "")
+    assert use and (use.engine, use.reason) == expected
+    assert engine["results"] == harness["results"]

@@ -60,6 +60,21 @@ def adapter(*, without: str = "", base_model: str = "ada/base") -> Files:
     return {"adapter_config.json": json.dumps(config).encode(), "adapter_model.safetensors": safetensors(contents)}
 
 
+def prompt() -> Files:
+    """An adapter that adds tokens to the prompt."""
+    contents: Tensors = {"prompt_embeddings": ("F32", (RANK, WIDTH), _packed(_numbers(RANK * WIDTH, 400)))}
+    config = {
+        "peft_type": "PROMPT_TUNING",
+        "task_type": "CAUSAL_LM",
+        "base_model_name_or_path": "ada/base",
+        "num_virtual_tokens": RANK,
+        "token_dim": WIDTH,
+        "num_transformer_submodules": 1,
+        "inference_mode": True,
+    }
+    return {"adapter_config.json": json.dumps(config).encode(), "adapter_model.safetensors": safetensors(contents)}
+
+
 def merged() -> Files:
     """The base model with the adapter's matrices multiplied and added to its own."""
     contents = tensors()

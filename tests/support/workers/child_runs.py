@@ -6,9 +6,11 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -94,6 +96,33 @@ def run_children(folder: Path) -> ChildRuns:
         ]
         said = child(folder / "children.said", starter, *others).end()
     return ChildRuns(starter.spool, said.splitlines()[0], *(one.spool for one in others))
+
+
+def evaluate_by_prefix(folder: Path, command: Sequence[str], **plans: dict[str, Any]) -> dict[str, Path]:
+    """Evaluate the starter suite by shared prefix once for each of `plans`, which says what differs; return the spools.
+
+    `command`: what Python runs, as it runs `CHILD`.
+    """
+    write_model(folder / "model", model_files())
+    with LocalHub(folder / "hub", world()) as hub:
+        commit = upload_questions(hub)
+        questions = fetch_datasets(STARTER, access(hub), folder / "cache").folder
+    tasks = write_tasks(STARTER, folder / "tasks", repo=STARTER.datasets[0].repo, revision=commit)
+    orders = []
+    for name, changes in plans.items():
+        plan = planned(folder / name, tasks, questions, folder / "model", "0" * 40)
+        orders.append(folder / f"{name}.json")
+        orders[-1].write_text(plan.model_copy(update={"engine": "shared-prefix", **changes}).model_dump_json())
+    ScriptRun.start(folder / "said", sys.executable, *command, "run", *map(str, orders)).end()
+    return {name: folder / name for name in plans}
+
+
+def write_model(folder: Path, files: dict[str, bytes]) -> Path:
+    """Write a model's files to a new folder, and return it."""
+    folder.mkdir(parents=True)
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+    return folder
 
 
 def first(hub: LocalHub, folder: Path, like: RunPlan) -> RunPlan:

@@ -103,12 +103,21 @@ class AttemptQueue:
 class WorkerProcess:
     """`workers.jobs.worker.main` in its own process, with the trial harness."""
 
-    def __init__(self, folder: Path, url: str, *, download: float = 0.0, publication: float = 0.0, **env: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        url: str,
+        *,
+        download: float = 0.0,
+        publication: float = 0.0,
+        engine: str = "harness",
+        **env: str,
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.known_processes: dict[int, str] = {}
         board = folder / "board.yaml"
-        board.write_text(yaml.safe_dump(_BOARD))
+        board.write_text(yaml.safe_dump({**_BOARD, "engine": engine}))
         settings = {
             "STEWARD_BOARD": str(board),
             "REDIS_URL": url,
@@ -208,7 +217,6 @@ _BOARD = {
     "name": BOARD,
     "title": "Trial",
     "suite": "starter",
-    "engine": "shared-prefix",
     "repos": {
         "requests": "trial/requests",
         "results": "trial/results",

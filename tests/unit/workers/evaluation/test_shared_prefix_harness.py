@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,22 +10,9 @@ from typing import Any
 import pytest
 
 from tests.support.models.families import random_model
-from tests.support.models.shared_prefix import harness_model
+from tests.support.models.shared_prefix import LETTERS, harness_model, instances
 
-LETTERS = "abcdefgh"
 LONGEST = 120
-
-
-def instances(questions: int = 60) -> list[Any]:
-    """Questions of two tasks with shared examples: answers of one and of several tokens, and one empty context."""
-    source = random.Random(0)
-    examples = {task: "".join(source.choices(LETTERS, k=60)) for task in ("birds", "trees")}
-    pairs = [("birds", "", "abc"), ("birds", "x" * 200, "abc")]
-    for number in range(questions):
-        task = ("birds", "trees")[number % 2]
-        context = examples[task] + "".join(source.choices(LETTERS, k=source.randrange(9, 30)))
-        pairs += [(task, context, answer) for answer in (" a", " b", " cde", " cdf")]
-    return [SimpleNamespace(args=(context, answer), task_name=task) for task, context, answer in pairs]
 
 
 class Reports:
