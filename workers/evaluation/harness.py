@@ -25,6 +25,7 @@ from workers.common.run_plan import STREAM, Report, RunPlan, RunProgress
 from workers.errors import EvaluationFailed
 from workers.evaluation import data_parallel
 from workers.evaluation.harness_model import REPORTING_MODEL, ReportingTaskManager, RequestCounter, has_tokenizer
+from workers.evaluation.shared_prefix.templates import compile_templates_once
 
 
 def run(plan: RunPlan, report: Report) -> None:
@@ -36,6 +37,7 @@ def run(plan: RunPlan, report: Report) -> None:
         datasets.load_dataset = _load_moved(plan.moved, datasets.load_dataset)
     # It would run git, which prints in the log that the child's folder is no repository, or describes Steward's.
     lm_eval.evaluator.get_git_commit_hash = lambda: None
+    compile_templates_once()
     report(RunProgress("load"))
     if plan.copies > 1:
         data_parallel.start_copies(

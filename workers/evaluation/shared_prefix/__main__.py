@@ -15,7 +15,9 @@ def main() -> None:
     except ModuleNotFoundError as error:
         sys.exit(f"steward-eval needs lm-eval and its libraries ({error}): install Steward's extra `worker`")
     import workers.evaluation.shared_prefix.standalone  # noqa: F401  # registers the model
+    from workers.evaluation.shared_prefix.templates import compile_templates_once
 
+    compile_templates_once()
     cli_evaluate()
 
 

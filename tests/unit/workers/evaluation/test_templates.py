@@ -1,0 +1,30 @@
+"""The harness's templates, compiled once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+
+def test_a_template_is_compiled_once_and_gives_the_same_texts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two questions with one template: one compilation, two texts, and a missing field is an error as before."""
+    from jinja2 import UndefinedError
+    from lm_eval.utils import apply_template, env
+
+    from workers.evaluation.shared_prefix.templates import compile_templates_once
+
+    compiled: list[str] = []
+    compile_template = env.compile
+
+    def counted(source: str) -> Any:
+        compiled.append(source)
+        return compile_template(source)
+
+    monkeypatch.setattr(env, "compile", counted)
+    monkeypatch.setattr(env, "from_string", env.from_string)  # so that the test restores it
+    compile_templates_once()
+    assert [apply_template("Q: {{text}}\n", {"text": text}) for text in ("a", "b")] == ["Q: a\n", "Q: b\n"]
+    with pytest.raises(UndefinedError):
+        apply_template("Q: {{text}}\n", {})
+    assert len(compiled) == 1
