@@ -7,7 +7,7 @@ are read where they are in the cache, and a page that several answers share is r
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby, pairwise
@@ -15,27 +15,25 @@ from typing import Any
 
 import torch
 from torch.nn.functional import scaled_dot_product_attention
-from transformers.integrations.sdpa_attention import sdpa_attention_forward
-from transformers.modeling_utils import AttentionInterface
-
-_attend = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu.default
-"""Attention that returns the logarithm of the sum of weights, too: results of several pages can be joined."""
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS, AttentionInterface
 
 
 @contextmanager
 def attention_by_answer() -> Iterator[None]:
     """Compute `sdpa` attention of continuous batching with this module, and all other as before."""
-    AttentionInterface.register("sdpa", _Attention())
+    usual = ALL_ATTENTION_FUNCTIONS["sdpa"]
+    AttentionInterface.register("sdpa", _Attention(usual))
     try:
         yield
     finally:
-        AttentionInterface.register("sdpa", sdpa_attention_forward)
+        AttentionInterface.register("sdpa", usual)
 
 
 class _Attention:
-    """Attention with the arguments and results of transformers' `sdpa_attention_forward`."""
+    """Attention with the arguments and results of transformers' attention functions; `usual` is the one for `sdpa`."""
 
-    def __init__(self) -> None:
+    def __init__(self, usual: Callable[..., Any]) -> None:
+        self._usual = usual
         self._step: object = None
         self._reads: PageReads | None = None
 
@@ -43,12 +41,12 @@ class _Attention:
         self, module: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: Any, **options: Any
     ) -> tuple[torch.Tensor, None]:
         if "write_index" not in options:
-            result: tuple[torch.Tensor, None] = sdpa_attention_forward(module, query, key, value, mask, **options)
+            result: tuple[torch.Tensor, None] = self._usual(module, query, key, value, mask, **options)
             return result
         if options.get("position_bias") is not None or options.get("softcap") is not None:
             raise ValueError("the attention has a bias or a cap")
         if options["block_table"] is None:
-            return _attend_by_answer(module, query, key, value, mask, options), None
+            return self._attend_by_answer(module, query, key, value, mask, options), None
         if self._step is not options["cu_seq_lens_q"]:  # the first layer of this step
             self._step = options["cu_seq_lens_q"]
             lengths = [end - start for start, end in pairwise(options["cu_seq_lens_k"].tolist())]
@@ -59,32 +57,32 @@ class _Attention:
         self._reads.write(value_pages, value)
         return self._reads.attend(query, key_pages, value_pages, options.get("scaling")), None
 
-
-def _attend_by_answer(
-    module: Any,
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    mask: torch.Tensor,
-    options: Mapping[str, Any],
-) -> torch.Tensor:
-    """Attention of answers and prompts in one sequence, each to its own tokens."""
-    queries, keys = list(pairwise(options["cu_seq_lens_q"].tolist())), list(pairwise(options["cu_seq_lens_k"].tolist()))
-    lengths = [end - start for start, end in keys]
-    scaling, outputs = options.get("scaling"), []
-    for (start, end), (key_start, key_end), own_key, own_value in zip(
-        queries, keys, key.split(lengths, 2), value.split(lengths, 2), strict=True
-    ):
-        own = query[:, :, start:end]
-        if end - start == 1:  # it sees all tokens that the cache returns, and heads with the same keys are one batch
-            own = own.reshape(1, key.shape[1], -1, own.shape[-1])
-            output = scaled_dot_product_attention(own, own_key, own_value, scale=scaling)
-            outputs.append(output.reshape(1, 1, query.shape[1], -1))
-        else:
-            own_mask = mask[:, :, start:end, key_start:key_end]
-            output, _ = sdpa_attention_forward(module, own, own_key, own_value, own_mask, scaling=scaling)
-            outputs.append(output)
-    return torch.cat(outputs, 1)
+    def _attend_by_answer(
+        self,
+        module: Any,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        mask: torch.Tensor,
+        options: Mapping[str, Any],
+    ) -> torch.Tensor:
+        """Attention of answers and prompts in one sequence, each to its own tokens."""
+        queries, keys = (list(pairwise(options[name].tolist())) for name in ("cu_seq_lens_q", "cu_seq_lens_k"))
+        lengths = [end - start for start, end in keys]
+        scaling, outputs = options.get("scaling"), []
+        for (start, end), (key_start, key_end), own_key, own_value in zip(
+            queries, keys, key.split(lengths, 2), value.split(lengths, 2), strict=True
+        ):
+            own = query[:, :, start:end]
+            if end - start == 1:  # it sees all tokens that the cache returns; heads with the same keys are one batch
+                own = own.reshape(1, key.shape[1], -1, own.shape[-1])
+                output = scaled_dot_product_attention(own, own_key, own_value, scale=scaling)
+                outputs.append(output.reshape(1, 1, query.shape[1], -1))
+            else:
+                own_mask = mask[:, :, start:end, key_start:key_end]
+                output, _ = self._usual(module, own, own_key, own_value, own_mask, scaling=scaling)
+                outputs.append(output)
+        return torch.cat(outputs, 1)
 
 
 @dataclass(frozen=True)
@@ -136,9 +134,11 @@ class PageReads:
         group = all_heads // heads  # heads of the query that have the same keys
         query = query.view(heads, group, rows, size).transpose(1, 2).reshape(1, heads, rows * group, size)
         key_pages, value_pages = key_pages.transpose(1, 2), value_pages.transpose(1, 2)
+        # this one returns the logarithm of the sum of weights, too, by which the results of pages can be joined
+        attend = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu.default
         outputs, sums = [], []
         for first, end, page, tokens in self.calls:
-            output, log_sum = _attend(
+            output, log_sum = attend(
                 query[:, :, first * group : end * group],
                 key_pages[page : page + 1, :, :tokens],
                 value_pages[page : page + 1, :, :tokens],
