@@ -145,3 +145,26 @@ def instructions(rng: random.Random, count: int) -> list[str]:
         kinds[number % len(kinds)].format(*rng.sample(nouns, 2), rng.randint(2, 12), rng.randint(40, 300))
         for number in range(count)
     ]
+
+
+def word_problems(rng: random.Random, count: int) -> list[str]:
+    """Problems in words behind four fixed ones with their solutions, of 700 tokens; the solutions have 2 to 9 steps."""
+    things = ("apples", "books", "coins", "tickets", "stones", "letters")
+
+    def problem(steps: int) -> tuple[str, str]:
+        total = rng.randint(10, 60)
+        thing, sentences, lines = rng.choice(things), [], []
+        question = f"A teacher has {total} {rng.choice(_WORDS)} {thing}."
+        for step in range(1, steps + 1):
+            number, more = rng.randint(2, 40), rng.random() < 0.7
+            sentences.append(f"On day {step} the teacher {'buys' if more else 'sells'} {number} {thing}.")
+            change = number if more else -number
+            lines.append(
+                f"After day {step} there are {total} {'+' if more else '-'} {number} = {total + change} {thing}."
+            )
+            total += change
+        question = f"Problem:\n{question} {' '.join(sentences)} How many {thing} are there in the end?\n\nSolution:"
+        return question, f" {' '.join(lines)} Final Answer: The final answer is ${total}$. I hope it is correct."
+
+    shots = "".join("".join(problem(steps)) + "\n\n" for steps in (3, 6, 2, 5))
+    return [shots + problem(rng.randint(2, 9))[0] for _ in range(count)]

@@ -11,16 +11,21 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from transformers.generation.configuration_utils import ContinuousBatchingConfig
 from transformers.generation.continuous_batching import ContinuousBatchingManager
+from transformers.generation.continuous_batching.scheduler import SCHEDULER_MAPPING, FIFOScheduler
+
+from workers.evaluation.shared_prefix.paged_attention import attention_by_answer
 
 PAGE_TOKENS = 32
 """Tokens of one page of the cache: a beginning is shared by whole pages."""
+PAGE_TOKENS_ON_CPU = 128
+"""Tokens of one page on a CPU at most, about."""
 PREFILL_TOKENS = 512
 """Tokens that one step computes at most; prompts that are longer are computed in several steps."""
 POLL_SECONDS = 1.0
@@ -107,9 +112,10 @@ def generate(
     GenerationFailed, OutOfMemoryError, MemoryError.
     """
     missing = set(range(len(prompts)))
-    with _manager(model, prompts, max_new_tokens, capacity) as manager:
-        shared = common_beginning(prompts)
-        if len(prompts) > 1 and shared >= PAGE_TOKENS:
+    shared = common_beginning(prompts) if len(prompts) > 1 else 0
+    page_tokens = _page_tokens(model, shared, capacity)
+    with _manager(model, prompts, max_new_tokens, capacity, page_tokens) as manager:
+        if shared >= page_tokens:
             manager.add_request(prompts[0][:shared], request_id="shared", max_new_tokens=1)
             _next_output(manager)
         for number in sorted(missing, key=lambda number: prompts[number]):
@@ -137,17 +143,43 @@ def _greedy_config(model: Any, max_new_tokens: int) -> Any:
     return config
 
 
+def _page_tokens(model: Any, shared: int, capacity: Capacity) -> int:
+    """The number of tokens of a page.
+
+    On a CPU each page is a call of attention: large pages are faster, but the last one of an answer is half empty on
+    average. The pages of a shared beginning hold (nearly) all of it.
+    """
+    if model.device.type != "cpu":
+        return PAGE_TOKENS
+    size = min(PAGE_TOKENS_ON_CPU, max(PAGE_TOKENS, capacity.tokens // capacity.rows // 2))
+    return shared // round(shared / size) if shared >= size else size
+
+
+class _Scheduler(FIFOScheduler):  # type: ignore[misc]  # transformers is not followed
+    """transformers' scheduler, which lets prompts in again when a cancelled answer has left the cache, too."""
+
+    def clear_cancelled_requests(self) -> Any:
+        """Remove cancelled answers."""
+        cancelled = super().clear_cancelled_requests()
+        if cancelled:
+            self.block_new_requests = False
+        return cancelled
+
+
+SCHEDULER_MAPPING["steward"] = _Scheduler
+
+
 @contextmanager
 def _manager(
-    model: Any, prompts: Sequence[Tokens], max_new_tokens: int, capacity: Capacity
+    model: Any, prompts: Sequence[Tokens], max_new_tokens: int, capacity: Capacity, page_tokens: int
 ) -> Iterator[ContinuousBatchingManager]:
-    longest = max(map(len, prompts)) + max_new_tokens
-    pages = math.ceil(max(capacity.tokens, longest) / PAGE_TOKENS) + capacity.rows
+    longest = math.ceil((max(map(len, prompts)) + max_new_tokens) / page_tokens)
     config = ContinuousBatchingConfig(
-        page_size=PAGE_TOKENS,
-        num_blocks=pages,
+        page_size=page_tokens,
+        num_blocks=max(capacity.tokens // page_tokens, longest + 1),
         max_batch_tokens=max(PREFILL_TOKENS, capacity.rows),
         max_requests_per_batch=capacity.rows,
+        scheduler_type="steward",
         auto_switch_to_flash=False,  # it may fetch kernels from the Hub
         use_async_batching=False,
     )
@@ -155,12 +187,15 @@ def _manager(
         manager = model.init_continuous_batching(_greedy_config(model, max_new_tokens), config)
     except ValueError as error:  # for instance a kind of layers for which there is no paged cache
         raise _failure(error) from error
-    manager.start()
-    try:
+    with ExitStack() as stack:
+        if model.device.type == "cpu":
+            stack.enter_context(attention_by_answer())
+            # transformers gives attention the pages themselves if it is told that they fit, but not by its config
+            manager.continuous_batching_config.max_blocks_per_request = longest
+        manager.start()
+        stack.callback(manager.destroy)
+        stack.callback(manager.stop, hard_stop=True)
         yield manager
-    finally:
-        manager.stop(hard_stop=True)
-        manager.destroy()
 
 
 def _next_output(manager: ContinuousBatchingManager) -> Any:

@@ -27,6 +27,9 @@ TOLERANCES = {"float32": 1e-3, "bfloat16": 0.5, "float16": 0.1}
 COMPARED_FIRST, COMPARED_EVERY = 32, 100
 """Of each group of requests, the number of first answers that are checked, and then one in so many."""
 
+ROWS_ON_CPU = 4
+"""Rows of a batch in relation to the harness's: the cache of its batch holds so many answers if they end early."""
+
 
 class GenerationGroup:
     """Requests of the harness with the same options, as its model reads them."""
@@ -54,8 +57,8 @@ class GenerationGroup:
         """Yield each request's number and text. Raises what `generate` raises."""
         lm = self.lm
         prompts = [self._prompt(request.args[0]) for request in self.requests]
-        rows = min(lm.batch_size, len(prompts))
-        tokens = rows * (max(map(len, prompts)) + self.max_new_tokens)
+        tokens = min(lm.batch_size, len(prompts)) * (max(map(len, prompts)) + self.max_new_tokens)
+        rows = min(lm.batch_size * (ROWS_ON_CPU if lm.device.type == "cpu" else 1), len(prompts))
         answers = generate(
             lm.model, lm.tokenizer, prompts,
             stops=stop_sequences(lm.tokenizer, self.until), max_new_tokens=self.max_new_tokens,

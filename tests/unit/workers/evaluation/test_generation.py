@@ -9,11 +9,14 @@ from typing import Any
 import pytest
 import torch
 from transformers.generation.continuous_batching.cache import PagedAttentionCache
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from tests.support.models.families import FAMILIES, random_model
 from tests.support.models.shared_prefix import harness_model
 from workers.evaluation.shared_prefix import generation
 from workers.evaluation.shared_prefix.generation_requests import generate_until
+from workers.evaluation.shared_prefix.paged_attention import PageReads, attention_by_answer
 
 SAMPLE = ("llama", "mistral", "gpt2", "gpt_neox", "mamba", "qwen3_next")
 """Architectures that `make test` compares; `make engine` compares all."""
@@ -85,6 +88,62 @@ def test_answers_are_those_of_one_prompt_at_a_time(prompts: list[list[int]], row
     assert [answers[number] for number in range(len(prompts))] == expected
     assert len({len(answer) for answer in expected}) > 1
     assert checker.compared == len(prompts) and checker.largest < 1e-3
+
+
+def test_a_full_cache_loses_no_answer() -> None:
+    """If answers outgrow the cache, some wait, and come back although all others end at a stop sequence."""
+    model, tokenizer = llama(eos_token_id=None), Letters()
+    free = one_by_one(model, PROMPTS, 40, lambda _: False)
+    stops = [tokenizer.decode(answer[-6:-2]) for answer in free]
+    expected = one_by_one(
+        model, PROMPTS, 40, lambda answer: any(stop in tokenizer.decode(answer[-6:]) for stop in stops)
+    )
+    checker = generation.AnswerChecker(model, 1e-3, first=0, every=100)
+    answers = dict(
+        generation.generate(
+            model, tokenizer, PROMPTS, stops=generation.stop_sequences(tokenizer, stops), max_new_tokens=40,
+            capacity=generation.Capacity(len(PROMPTS), 200), checker=checker,
+        )
+    )  # fmt: skip
+    assert [answers[number] for number in range(len(PROMPTS))] == expected
+    assert max(map(len, expected)) < 40
+
+
+def test_each_row_attends_to_its_own_pages() -> None:
+    """Attention over pages, some of which rows share, is that of each row with its tokens in one piece."""
+    torch.manual_seed(0)
+    heads, group, size, page_tokens = 2, 3, 8, 4
+    keys, values = torch.randn(2, 30, page_tokens, heads, size)
+    table = [[7, 9, 20, -1], [7, 9, 2, 4], [7, 3, -1, -1], [11, -1, -1, -1], [7, 9, 5, -1]]
+    lengths = [9, 16, 6, 1, 12]
+    reads = PageReads.of(table, lengths, page_tokens)
+    assert (0, 3, 7, 4) in reads.calls and (0, 2, 9, 4) in reads.calls and (4, 5, 9, 4) in reads.calls
+    query, new = torch.randn(1, heads * group, len(table), size), torch.randn(2, 1, heads, len(table), size)
+    reads.write(keys, new[0])
+    reads.write(values, new[1])
+    output = reads.attend(query, keys, values, 0.5)
+    for row, length in enumerate(lengths):
+        own_keys, own_values = (
+            torch.cat([pages[page] for page in table[row] if page >= 0])[:length]
+            .transpose(0, 1)
+            .repeat_interleave(group, 0)
+            for pages in (keys, values)
+        )
+        assert torch.equal(own_keys[::group, -1], new[0, 0, :, row])
+        expected = torch.nn.functional.scaled_dot_product_attention(
+            query[0, :, row : row + 1], own_keys, own_values, scale=0.5
+        )
+        torch.testing.assert_close(output[0, row], expected[:, 0])
+
+
+def test_other_attention_stays_as_it_is() -> None:
+    """While answers are generated, and after it, a plain forward pass uses the usual attention."""
+    model, tokens = llama(), torch.tensor([SHARED[2]])
+    with torch.inference_mode():
+        before = model(tokens).logits
+        with attention_by_answer():
+            assert torch.equal(model(tokens).logits, before)
+    assert ALL_ATTENTION_FUNCTIONS["sdpa"] is sdpa_attention_forward
 
 
 @pytest.fixture(scope="module")
