@@ -34,13 +34,16 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.engine_shapes import SHAPES
+from workers.evaluation.shared_prefix import trust
 from workers.evaluation.shared_prefix.model import HARNESS, SHARED_PREFIX, SharedPrefixModel
 from workers.evaluation.shared_prefix.tree import ScoredAnswer
-from workers.evaluation.shared_prefix.trust import percentile
 from workers.starter.questions import MAKERS, StarterQuestion
 from workers.starter.repo import SEED, SHOTS, distinct
 
 DTYPES = ("float32", "bfloat16")
+SHAPE_NAMES = tuple(shape.name for shape in SHAPES)
+COMPARED = 24
+"""Requests that the engine compares at first here, where there are few."""
 WINDOW = 128
 TRAINING_SEED = 7
 """Another seed than the starter suite's: the adapter is not trained on the questions that are asked."""
@@ -91,7 +94,7 @@ class ComparedModel(SharedPrefixModel):
 def main() -> int:
     """Measure and print; exit with 1 if the engine changed an answer in float32."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="four questions of each starter task, two shapes")
+    parser.add_argument("--quick", action="store_true", help="eight questions of each starter task, two shapes")
     parser.add_argument("--questions", type=int, default=16, help="questions of each starter task")
     parser.add_argument("--model", type=Path, action="append", default=[], help="a folder; instead of the three models")
     parser.add_argument("--batch-size", type=int, default=8)
@@ -102,7 +105,8 @@ def main() -> int:
     import torch
 
     torch.set_num_threads(options.threads)
-    questions = asked_questions(4, ("mmlu_pro", "gpqa")) if options.quick else asked_questions(options.questions)
+    trust.COMPARED = COMPARED
+    questions = asked_questions(8, ("mmlu_pro", "gpqa")) if options.quick else asked_questions(options.questions)
     with tempfile.TemporaryDirectory(prefix="steward-bench-") as folder:
         models = {path.name: {"pretrained": str(path)} for path in options.model} or three_models(Path(folder))
         rows = list(measure(models, questions, options.batch_size))
@@ -111,7 +115,7 @@ def main() -> int:
     return 1 if any(row.flips for row in rows if row.way == SHARED_PREFIX and row.dtype == "float32") else 0
 
 
-def asked_questions(count: int, shapes: Sequence[str] = tuple(shape.name for shape in SHAPES)) -> list[AskedQuestion]:
+def asked_questions(count: int, shapes: Sequence[str] = SHAPE_NAMES) -> list[AskedQuestion]:
     """`count` questions of each starter task, and a tenth as many, at least one, of each of `shapes`."""
     asked = []
     for task, maker in MAKERS.items():
@@ -121,8 +125,8 @@ def asked_questions(count: int, shapes: Sequence[str] = tuple(shape.name for sha
             choices = _choices(question)
             context, answers = f"{examples}Q: {question.input}\nA:", tuple(f" {choice}" for choice in choices)
             asked.append(AskedQuestion(task, context, answers, choices.index(question.target)))
-    for shape in (shape for shape in SHAPES if shape.name in shapes):
-        for number, generated in enumerate(shape.first(max(1, count // 10))):
+    for shape in SHAPES:
+        for number, generated in enumerate(shape.first(max(1, count // 10)) if shape.name in shapes else ()):
             right = number % len(generated.answers)
             asked.append(AskedQuestion(shape.name, generated.context, generated.answers, right))
     return asked
@@ -202,7 +206,7 @@ def difference(
         "standard_error": math.sqrt(variance / count),
         "flips": sum(old != new for old, new in zip(before, after, strict=True)),
         "mean": sum(changes) / len(changes),
-        "percentile_95": percentile(sizes),
+        "percentile_95": trust.percentile(sizes),
         "largest": max(sizes),
     }
 

@@ -22,6 +22,18 @@ SHAPE: dict[str, Any] = {
 MULTI_HEAD = {key: value for key, value in SHAPE.items() if key != "num_key_value_heads"}
 GPT2 = {"vocab_size": VOCABULARY, "n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 256, "initializer_range": 0.3}
 EXPERTS = {"num_experts_per_tok": 2, "num_local_experts": 4, "num_experts": 4, "moe_intermediate_size": 32}
+LATENT = {"q_lora_rank": 16, "kv_lora_rank": 16, "qk_rope_head_dim": 8, "qk_nope_head_dim": 8, "v_head_dim": 8}
+ROUTED = {"n_routed_experts": 4, "num_experts_per_tok": 2, "n_group": 1, "topk_group": 1, "moe_intermediate_size": 32}
+SHARED_CACHE = {
+    "sliding_window": 11,
+    "head_dim": 8,
+    "num_hidden_layers": 4,
+    "num_kv_shared_layers": 2,
+    "layer_types": ["sliding_attention", "full_attention"] * 2,
+    "vocab_size_per_layer_input": VOCABULARY,
+    "hidden_size_per_layer_input": 8,
+}
+"""Layers that read the keys and values of others."""
 LONGROPE = {
     "rope_type": "longrope",
     "rope_theta": 10_000.0,
@@ -74,9 +86,23 @@ FAMILIES: Mapping[str, dict[str, Any]] = {
     "glm4": SHAPE | {"head_dim": 8},
     "smollm3": SHAPE,
     "gpt_oss": SHAPE | EXPERTS | {"sliding_window": 11, "head_dim": 8},
-    "deepseek_v3": MULTI_HEAD
-    | {"q_lora_rank": 16, "kv_lora_rank": 16, "qk_rope_head_dim": 8, "qk_nope_head_dim": 8, "v_head_dim": 8}
-    | {"n_routed_experts": 4, "num_experts_per_tok": 2, "n_group": 1, "topk_group": 1, "moe_intermediate_size": 32},
+    "deepseek_v2": MULTI_HEAD | LATENT | ROUTED,
+    "deepseek_v3": MULTI_HEAD | LATENT | ROUTED,
+    "deepseek_v32": MULTI_HEAD | LATENT | ROUTED | {"index_n_heads": 2, "index_head_dim": 8, "index_topk": 16},
+    "glm4_moe": SHAPE | ROUTED | {"head_dim": 8},
+    "hunyuan_v1_dense": SHAPE | {"head_dim": 8},
+    "mimo_v2_flash": SHAPE | EXPERTS | {"sliding_window": 11, "head_dim": 8},
+    "minimax": SHAPE | EXPERTS | {"head_dim": 8, "block_size": 16},
+    "gemma3n_text": SHAPE
+    | SHARED_CACHE
+    | {"laurel_rank": 4, "activation_sparsity_pattern": [0.0] * 4, "intermediate_size": [48] * 4},
+    "gemma4_text": SHAPE | SHARED_CACHE | {"global_head_dim": 8},
+    "modernbert-decoder": MULTI_HEAD | {"local_attention": 22, "sliding_window": 11},
+    "moshi": SHAPE | {"sliding_window": 11, "head_dim": 8, "ffn_dim": 48},
+    "bert": MULTI_HEAD,
+    "bart": {"vocab_size": VOCABULARY, "d_model": 32, "decoder_layers": 2, "decoder_attention_heads": 4}
+    | {"decoder_ffn_dim": 48, "max_position_embeddings": 256, "init_std": 0.3},
+    "falcon_h1": SHAPE,
     "llama4_text": SHAPE | EXPERTS | {"head_dim": 8, "attention_chunk_size": 11, "intermediate_size_mlp": 48},
     "xglm": {
         "vocab_size": VOCABULARY,

@@ -20,10 +20,14 @@ from workers.evaluation.shared_prefix.paged_attention import PageReads, attentio
 
 SAMPLE = ("llama", "mistral", "gpt2", "gpt_neox", "mamba", "qwen3_next")
 """Architectures that `make test` compares; `make engine` compares all."""
-EAGER = {"gemma2", "gemma2/wide", "gpt_neo", "bloom", "mpt", "gpt_oss", "xglm", "openai-gpt", "rwkv", "mamba"}
+EAGER = {
+    "gemma2", "gemma2/wide", "gpt_neo", "bloom", "mpt", "gpt_oss", "xglm", "openai-gpt", "rwkv", "mamba",
+    "mimo_v2_flash",
+}  # fmt: skip
 NO_PAGES = {
     "gpt_neox", "opt", "falcon", "falcon/alibi", "stablelm", "deepseek_v3", "llama4_text", "biogpt", "jamba",
-    "recurrent_gemma", "lfm2", "qwen3_next",
+    "recurrent_gemma", "lfm2", "qwen3_next", "deepseek_v2", "deepseek_v32", "minimax", "moshi", "bert", "bart",
+    "falcon_h1", "cpmant",
 }  # fmt: skip
 ASIDE = EAGER | NO_PAGES
 """Architectures whose texts are generated the harness's way: their attention is not `sdpa`, or knows no paged cache."""
