@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from benchmarks.suite_datasets import files
 from leaderboard.attempts import Outcome
 from leaderboard.boards import RESTRICTED
 from leaderboard.details import table_path
@@ -54,12 +55,9 @@ def owners() -> dict[str, Any]:
 
 def publish(stand: RealWorker) -> dict[str, str]:
     """Upload all questions; those of MuSR also to a copy, of which a later commit differs."""
-    found = {
-        repo: stand.upload(repo, suite_v2_datasets.files(rows()), "dataset")
-        for repo, rows in suite_v2_datasets.REPOS.items()
-    }
-    found[MOVED] = stand.upload(MOVED, suite_v2_datasets.files(suite_v2_datasets.musr()), "dataset")
-    stand.upload(MOVED, suite_v2_datasets.files(suite_v2_datasets.musr("Nobody did it.")), "dataset")
+    found = {repo: stand.upload(repo, files(rows()), "dataset") for repo, rows in suite_v2_datasets.REPOS.items()}
+    found[MOVED] = stand.upload(MOVED, files(suite_v2_datasets.musr()), "dataset")
+    stand.upload(MOVED, files(suite_v2_datasets.musr("Nobody did it.")), "dataset")
     return found
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import yaml
 
-Rows = list[dict[str, Any]]
+from benchmarks.suite_datasets import Rows
+
 SUBJECTS = ("anatomy", "virology")
 """Of MMLU's 57: the others are fetched and asked in the same way."""
 MMLU = [f"mmlu_{subject}" for subject in SUBJECTS]
