@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from benchmarks import suite_datasets
 from benchmarks.engine_shapes import LETTERS
 from benchmarks.suite_datasets import GPQA_REAL, MATH_REAL, Rows, bbh_tasks
 
+REAL_BBH = ("date_understanding", "test")
+
 
 def bbh() -> dict[tuple[str, str], Rows]:
-    """Two questions of each subtask, whose answers are among the choices that the harness's task names."""
+    """Two questions of each subtask, whose answers its task file names; those of one are at their real shape."""
     splits: dict[tuple[str, str], Rows] = {}
     for task in bbh_tasks():
         choices = [str(choice) for choice in task["doc_to_choice"]]
@@ -15,7 +18,7 @@ def bbh() -> dict[tuple[str, str], Rows]:
         splits[name, "test"] = [
             {"input": f"Which of {len(choices)} is it in {name}?", "target": choices[i]} for i in (0, -1)
         ]
-    return splits
+    return splits | {REAL_BBH: suite_datasets.bbh(2)[REAL_BBH]}
 
 
 def ifeval() -> dict[tuple[str, str], Rows]:
