@@ -9,8 +9,8 @@ PACKAGES := leaderboard redis_state hub bot workers localhub steward
 # The tests start hundreds of processes; cached bytecode spares each one the compilation of the same modules.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo test unit others docs chaos matrices deaths engine suites simulations month peers adoption errorbars image container \
-	hosts check generate audit clean
+.PHONY: setup demo test unit others docs chaos matrices deaths engine suites simulations month peers adoption errorbars image \
+	container hosts check generate audit clean
 
 setup: $(VENV)/.ready
 

@@ -37,7 +37,7 @@ from benchmarks.evaluation import status
 from benchmarks.suite_datasets import GATED, LEFT_OUT, MAKERS, datasets_of, files
 from leaderboard.attempts import attempt_id
 from leaderboard.boards import RESTRICTED
-from leaderboard.details import log_path, table_path
+from leaderboard.details import table_path
 from leaderboard.suites import Suite, find_suite
 from redis_state.attempts import Attempts
 from redis_state.keys import Keys
@@ -252,12 +252,12 @@ def by_steward(stage: Any, suite: Suite, model: str, revision: str) -> SideResul
     attempts, attempt = Attempts(connect(stage.valkey.url), Keys(ORG)), attempt_id(ORG, submission.path, revision, 1)
     before, began = processor_seconds(worker), time.monotonic()
     submit(stage.hub_url, stage.world, submission, revision)
-    ended = wait_for(stage, lambda: status(stage, submission.path) in ("FINISHED", "FAILED"), seconds=PATIENCE, every=5)
+    outcome, log = wait_for(stage, lambda: attempts.outcome(attempt), seconds=PATIENCE, every=1)
+    if outcome.details is None:
+        raise RuntimeError(f"the evaluation failed: {outcome.failure}")
+    wait_for(stage, lambda: status(stage, submission.path) == "FINISHED")
     seconds, processor = time.monotonic() - began, processor_seconds(worker) - before
-    found = attempts.outcome(attempt)
-    if not ended or found is None or found[0].details is None:
-        raise RuntimeError(f"the evaluation failed: {found}")
-    api, details = HfApi(stage.hub_url, token=stage.world.tokens[WORKER]), found[0].details
+    api, details = HfApi(stage.hub_url, token=stage.world.tokens[WORKER]), outcome.details
 
     def read(path: str, *, restricted: bool) -> bytes:
         repo = details.repo + RESTRICTED if restricted else details.repo
@@ -271,7 +271,6 @@ def by_steward(stage: Any, suite: Suite, model: str, revision: str) -> SideResul
         for benchmark in suite.benchmarks
         for task in benchmark.tasks
     }
-    log = read(log_path(attempt), restricted=any(benchmark.restricted for benchmark in suite.benchmarks)).decode()
     peak = re.search(r"the child has ended; peak memory (\d+) MiB", log)
     assert peak is not None, log
     cost = Cost(seconds, processor, count_requests(answers), int(peak[1]))
@@ -298,7 +297,8 @@ def by_command(stage: Any, suite: Suite, model: str, revision: str, options: arg
     with log.open("wb") as output:
         process = subprocess.Popen(command, env=stage.environment(**settings), stdout=output, stderr=output)
         _, code, usage = os.wait4(process.pid, 0)
-    if code:
+        process.returncode = os.waitstatus_to_exitcode(code)
+    if process.returncode:
         raise RuntimeError(f"the command failed: {log.read_text('utf-8', 'replace')[-3000:]}")
     seconds = time.monotonic() - began
     results = json.loads(next(out.glob("*/results_*.json")).read_text())["results"]

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
 import random
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from statistics import mean
@@ -12,8 +16,19 @@ import pytest
 
 from benchmarks import suite_datasets
 from benchmarks.suite_datasets import INSTRUCTIONS, LEFT_OUT, MAKERS, size
-from benchmarks.suites import Answer, Cost, SideResult, TaskFigures, compare_task
+from benchmarks.suites import (
+    Answer,
+    Cost,
+    SideResult,
+    TaskFigures,
+    command_answers,
+    compare_task,
+    count_requests,
+    processor_seconds,
+    published_answers,
+)
 from leaderboard.suites import find_suite
+from workers.publication.details import write_samples
 
 SUITES = [find_suite(name) for name in ("open-llm-v2", "open-llm-v1")]
 SHOTS = {name: shots for suite in SUITES for name, shots in suite.shots.items()}
@@ -149,6 +164,34 @@ def compared(ours: Answer, theirs: Answer, score: float = 0.5) -> TaskFigures:
         for answer, value in ((ours, score), (theirs, 0.5))
     ]
     return compare_task("task", "acc,none", *sides, whole=True)
+
+
+def test_both_sides_answers_are_read_alike(tmp_path: Path) -> None:
+    """The command's file of samples, and the table that a worker makes of such a file, give the same answers."""
+    sample = {"doc": {}, "target": "x", "filter": "none", "metrics": ["acc"], "acc": 1.0, "filtered_resps": []}
+    choices = {f"gen_args_{number}": {"arg_0": "Q:", "arg_1": " a" * number} for number in range(11)}
+    values = [[[str(-float(number)), "False"]] for number in range(11)]
+    text = {"gen_args_0": {"arg_0": "Q:", "arg_1": {"until": []}}}
+    lines = [
+        {**sample, "doc_id": 0, "arguments": dict(sorted(choices.items())), "resps": values},
+        {**sample, "doc_id": 1, "arguments": text, "resps": [["written"]]},
+    ]
+    file, table = tmp_path / "samples.jsonl", tmp_path / "table.parquet"
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    write_samples(file, table, ["acc,none"])
+    answers = command_answers(file)
+    assert published_answers(table.read_bytes()) == answers
+    assert answers[0].values[10] == -10 and answers[0].lengths[10] == 20
+    assert answers[1] == Answer(text="written")
+    assert count_requests({"task": answers}) == 12
+
+
+def test_processor_time_counts_children() -> None:
+    """The processor time of a process includes that of its children, also after their end."""
+    before = processor_seconds(os.getpid())
+    burn = "import time\nwhile time.process_time() < 0.3: pass"
+    subprocess.run([sys.executable, "-S", "-c", burn], check=True)
+    assert processor_seconds(os.getpid()) - before >= 0.28
 
 
 def test_a_difference_between_the_sides_counts() -> None:
