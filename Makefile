@@ -9,8 +9,8 @@ PACKAGES := leaderboard redis_state hub bot workers localhub steward
 # The tests start hundreds of processes; cached bytecode spares each one the compilation of the same modules.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo test unit others docs chaos matrices deaths engine simulations month peers adoption errorbars image container \
-	hosts check generate audit clean
+.PHONY: setup demo test unit others docs chaos matrices deaths engine suites simulations month peers adoption errorbars image \
+	container hosts check generate audit clean
 
 setup: $(VENV)/.ready
 
@@ -73,6 +73,11 @@ deaths: setup
 # Log-likelihoods by shared prefix for tiny models of all architectures; `make test` compares some of them.
 engine: setup
 	STEWARD_ALL_FAMILIES=1 $(BIN)/python -m pytest tests/unit/workers/evaluation $(ARGS)
+
+# A whole suite at its real shape through Steward, beside the `lm_eval` command (docs/writing-a-suite.md).
+# ARGS="--questions real" asks as many questions as the real suite has.
+suites: setup
+	$(BIN)/python -m benchmarks.suites $(ARGS)
 
 # The simulations at their smallest size, and the tests of their figures.
 simulations: setup

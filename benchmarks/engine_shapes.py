@@ -41,16 +41,16 @@ class Shape:
         return [replace(question, right=rng.randrange(len(question.answers))) for question in questions]
 
 
-def _words(rng: random.Random, count: int) -> str:
+def words(rng: random.Random, count: int) -> str:
     return " ".join(rng.choices(_WORDS, k=count))
 
 
-def _sentence(rng: random.Random, count: int) -> str:
-    return _words(rng, count).capitalize() + "."
+def sentence(rng: random.Random, count: int) -> str:
+    return words(rng, count).capitalize() + "."
 
 
-def _paragraphs(rng: random.Random, count: int) -> str:
-    return "\n\n".join(" ".join(_sentence(rng, rng.randint(8, 20)) for _ in range(5)) for _ in range(count))
+def paragraphs(rng: random.Random, count: int) -> str:
+    return "\n\n".join(" ".join(sentence(rng, rng.randint(8, 20)) for _ in range(5)) for _ in range(count))
 
 
 def bbh(rng: random.Random) -> Iterator[Question]:
@@ -60,13 +60,13 @@ def bbh(rng: random.Random) -> Iterator[Question]:
 
     def problem(answers: tuple[str, ...]) -> str:
         options = [answer for answer in answers if answer in letters]
-        listed = "".join(f"\n{option} {_words(rng, rng.randint(2, 6))}" for option in options)
-        return f"Q: {_sentence(rng, rng.randint(45, 75))}{listed}\nA:"
+        listed = "".join(f"\n{option} {words(rng, rng.randint(2, 6))}" for option in options)
+        return f"Q: {sentence(rng, rng.randint(45, 75))}{listed}\nA:"
 
     starts = []
     for answers in kinds:
         shots = "\n\n".join(f"{problem(answers)} {rng.choice(answers)}" for _ in range(3))
-        starts.append(f"{_sentence(rng, 12)}\n\n{shots}\n\n")
+        starts.append(f"{sentence(rng, 12)}\n\n{shots}\n\n")
     while True:
         for start, answers in zip(starts, kinds, strict=True):
             yield Question(start + problem(answers), tuple(f" {answer}" for answer in answers))
@@ -76,8 +76,8 @@ def mmlu_pro(rng: random.Random) -> Iterator[Question]:
     """Five fixed shots, ten answers of one token."""
 
     def problem() -> str:
-        listed = "\n".join(f"{letter}. {_words(rng, rng.randint(4, 18))}" for letter in LETTERS)
-        return f"{_sentence(rng, rng.randint(40, 110))}\n{listed}\nAnswer:"
+        listed = "\n".join(f"{letter}. {words(rng, rng.randint(4, 18))}" for letter in LETTERS)
+        return f"{sentence(rng, rng.randint(40, 110))}\n{listed}\nAnswer:"
 
     start = "\n\n".join(f"{problem()} {rng.choice(LETTERS)}" for _ in range(5)) + "\n\n"
     while True:
@@ -87,39 +87,38 @@ def mmlu_pro(rng: random.Random) -> Iterator[Question]:
 def gpqa(rng: random.Random) -> Iterator[Question]:
     """No shots, four answers of several tokens."""
     while True:
-        listed = "\n".join(f"({letter}) {_words(rng, rng.randint(3, 25))}" for letter in LETTERS[:4])
-        context = f"Which answer is right? {_sentence(rng, rng.randint(40, 120))}\nChoices:\n{listed}\nAnswer: "
+        listed = "\n".join(f"({letter}) {words(rng, rng.randint(3, 25))}" for letter in LETTERS[:4])
+        context = f"Which answer is right? {sentence(rng, rng.randint(40, 120))}\nChoices:\n{listed}\nAnswer: "
         yield Question(context, tuple(f" ({letter})" for letter in LETTERS[:4]))
 
 
 def musr(rng: random.Random) -> Iterator[Question]:
     """A story of a thousand tokens without shots, and two to five answers of several tokens."""
     while True:
-        names = [_words(rng, rng.randint(1, 3)) for _ in range(rng.randint(2, 5))]
+        names = [words(rng, rng.randint(1, 3)) for _ in range(rng.randint(2, 5))]
         listed = "\n".join(f"{number} - {name}" for number, name in enumerate(names, 1))
-        context = f"{_paragraphs(rng, 12)}\n\n{_sentence(rng, 12)}\n\n{listed}\nAnswer:"
+        context = f"{paragraphs(rng, 12)}\n\n{sentence(rng, 12)}\n\n{listed}\nAnswer:"
         yield Question(context, tuple(f" {name}" for name in names))
 
 
 def hellaswag(rng: random.Random) -> Iterator[Question]:
     """Ten shots drawn for each question, four answers of a sentence."""
-    pool = [f"{_sentence(rng, rng.randint(30, 60))} {_sentence(rng, rng.randint(10, 25))}" for _ in range(1_000)]
+    pool = [f"{sentence(rng, rng.randint(30, 60))} {sentence(rng, rng.randint(10, 25))}" for _ in range(1_000)]
     while True:
         shots = "\n\n".join(rng.sample(pool, 10))
-        answers = tuple(f" {_sentence(rng, rng.randint(8, 25))}" for _ in range(4))
-        yield Question(f"{shots}\n\n{_sentence(rng, rng.randint(30, 60))}", answers)
+        answers = tuple(f" {sentence(rng, rng.randint(8, 25))}" for _ in range(4))
+        yield Question(f"{shots}\n\n{sentence(rng, rng.randint(30, 60))}", answers)
 
 
 def arc(rng: random.Random) -> Iterator[Question]:
     """Twenty-five shots drawn for each question, four answers of some words."""
     pool = [
-        f"Question: {_sentence(rng, rng.randint(12, 30))}\nAnswer: {_words(rng, rng.randint(1, 8))}"
-        for _ in range(1_000)
+        f"Question: {sentence(rng, rng.randint(12, 30))}\nAnswer: {words(rng, rng.randint(1, 8))}" for _ in range(1_000)
     ]
     while True:
         shots = "\n\n".join(rng.sample(pool, 25))
-        answers = tuple(f" {_words(rng, rng.randint(1, 8))}" for _ in range(4))
-        yield Question(f"{shots}\n\nQuestion: {_sentence(rng, rng.randint(12, 30))}\nAnswer:", answers)
+        answers = tuple(f" {words(rng, rng.randint(1, 8))}" for _ in range(4))
+        yield Question(f"{shots}\n\nQuestion: {sentence(rng, rng.randint(12, 30))}\nAnswer:", answers)
 
 
 SHAPES = (

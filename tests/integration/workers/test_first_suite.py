@@ -76,6 +76,13 @@ def test_the_harness_runs_no_git(results: dict[str, Any]) -> None:
     assert results["git_hash"] is None
 
 
+def test_one_subject_is_at_its_real_shape(compared: Compared, runs: ChildRuns) -> None:
+    """Virology has five examples before each question, of real length, and other answers than the small subject."""
+    lines = (runs.first / "samples" / "mmlu_virology.jsonl").read_text().splitlines()
+    prompts = [json.loads(line)["arguments"]["gen_args_0"]["arg_0"] for line in lines]
+    assert [(prompt.count("\nD. "), len(prompt) > 1_500) for prompt in prompts] == [(6, True), (6, True)]
+
+
 def test_each_benchmark_is_asked_with_its_shots(results: dict[str, Any]) -> None:
     """25 for ARC, 10 for HellaSwag, 5 for MMLU, Winogrande and GSM8K, none for TruthfulQA."""
     expected = SUITE.shots

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from benchmarks import suite_datasets
+from benchmarks.suite_datasets import files
 from leaderboard.attempts import Outcome
 from leaderboard.boards import RESTRICTED
 from leaderboard.details import table_path
@@ -27,6 +30,7 @@ from workers.models.tiny_model import model
 
 V2 = find_suite("open-llm-v2")
 MUSR, MOVED = "TAUR-Lab/MuSR", "ada/musr"
+BBH = "SaylorTwift/bbh"
 EXTRAS = ("langdetect", "immutabledict", "nltk", "sympy", "math_verify", "antlr4")
 missing = [name for name in EXTRAS if importlib.util.find_spec(name) is None]
 pytestmark = [
@@ -53,25 +57,23 @@ def owners() -> dict[str, Any]:
 
 
 def publish(stand: RealWorker) -> dict[str, str]:
-    """Upload all questions; those of MuSR also to a copy, of which a later commit differs."""
-    found = {
-        repo: stand.upload(repo, suite_v2_datasets.files(rows()), "dataset")
-        for repo, rows in suite_v2_datasets.REPOS.items()
-    }
-    found[MOVED] = stand.upload(MOVED, suite_v2_datasets.files(suite_v2_datasets.musr()), "dataset")
-    stand.upload(MOVED, suite_v2_datasets.files(suite_v2_datasets.musr("Nobody did it.")), "dataset")
+    """Upload all questions; those of MuSR also to a copy. Later commits of the copy and of BBH differ."""
+    found = {repo: stand.upload(repo, files(rows()), "dataset") for repo, rows in suite_v2_datasets.REPOS.items()}
+    found[MOVED] = stand.upload(MOVED, files(suite_v2_datasets.musr()), "dataset")
+    stand.upload(MOVED, files(suite_v2_datasets.musr("Nobody did it.")), "dataset")
+    stand.upload(BBH, files(suite_datasets.bbh(2)), "dataset")
     return found
 
 
 @pytest.fixture(scope="module")
 def compared(reference: ReferenceScores, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compared]:
-    """Both at the same time; the worker's questions of MuSR come from the board's own repo, at a pinned commit."""
+    """Both at the same time; the board pins BBH to a commit, and MuSR to a commit of its own repo."""
     folder = tmp_path_factory.mktemp("v2")
     text = yaml.safe_load((Path(__file__).parents[3] / "leaderboard/suites/open-llm-v2.yaml").read_text())
     with running_worker(folder, text, world=owners()) as stand:
         revisions = publish(stand)
         board = yaml.safe_load((folder / "board.yaml").read_text())
-        pinned = {**board, "questions": {MUSR: f"{MOVED}@{revisions[MOVED]}"}}
+        pinned = {**board, "questions": {MUSR: f"{MOVED}@{revisions[MOVED]}", BBH: f"{BBH}@{revisions[BBH]}"}}
         (folder / "board.yaml").write_text(yaml.safe_dump(pinned))
         revision = stand.upload("ada/tiny", model())
         (folder / "nltk" / "tokenizers" / "punkt_tab").mkdir(parents=True)  # none of the questions needs it
@@ -113,10 +115,20 @@ def test_standard_errors_equal_a_direct_computation(compared: Compared) -> None:
 
 
 def test_questions_come_from_where_the_board_holds_them(compared: Compared) -> None:
-    """Questions come from the board's copy at the pinned commit; the results record all commits."""
+    """Questions come from the pinned commits, though later ones differ; the results record all commits."""
     recorded = compared.ours["steward"]["datasets"]
     wanted = {repo: commit for repo, commit in compared.revisions.items() if repo != MUSR}
     assert recorded == wanted
+
+
+def test_one_subtask_is_at_its_real_shape(compared: Compared) -> None:
+    """Prompts of `date_understanding` have the three examples of the task file, and a question as long as those."""
+    assert compared.outcome.details is not None
+    time = compared.outcome.details.results_path.removeprefix("results_").removesuffix(".json")
+    table = compared.stand.read(compared.outcome, table_path("leaderboard_bbh_date_understanding", time))
+    rows = pq.read_table(BytesIO(table)).to_pylist()
+    assert [(row["prompt"].count("Options:"), len(row["prompt"]) > 1_000) for row in rows] == [(4, True), (4, True)]
+    assert all(len(json.loads(row["continuations"])) == 6 for row in rows)
 
 
 def test_restricted_answers_are_in_a_gated_repo_of_their_own(compared: Compared) -> None:

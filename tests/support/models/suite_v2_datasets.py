@@ -2,45 +2,23 @@
 
 from __future__ import annotations
 
-import json
-from importlib.util import find_spec
-from pathlib import Path
-from typing import Any
+from benchmarks import suite_datasets
+from benchmarks.engine_shapes import LETTERS
+from benchmarks.suite_datasets import GPQA_REAL, MATH_REAL, Rows, bbh_tasks
 
-import yaml
-
-Rows = list[dict[str, Any]]
-LETTERS = "ABCDEFGHIJ"
-MATH = ("algebra", "counting_and_probability", "geometry", "intermediate_algebra", "number_theory", "prealgebra",
-        "precalculus")  # fmt: skip
-GPQA = ("gpqa_diamond", "gpqa_extended", "gpqa_main")
-
-
-def shipped() -> Path:
-    """The folder with the harness's own `leaderboard` tasks."""
-    spec = find_spec("lm_eval")
-    assert spec is not None
-    return Path(spec.origin or "").parent / "tasks/leaderboard"
-
-
-class _Loader(yaml.SafeLoader):
-    """Reads task files, and ignores their functions."""
-
-
-_Loader.add_constructor("!function", lambda _loader, _node: None)
+REAL_BBH = ("date_understanding", "test")
 
 
 def bbh() -> dict[tuple[str, str], Rows]:
-    """Two questions of each subtask, whose answers are among the choices that the harness's task names."""
+    """Two questions of each subtask, whose answers its task file names; those of one are at their real shape."""
     splits: dict[tuple[str, str], Rows] = {}
-    for file in sorted((shipped() / "bbh_mc").glob("[a-z]*.yaml")):
-        task = yaml.load(file.read_text(), Loader=_Loader)  # noqa: S506  # a safe loader
+    for task in bbh_tasks():
         choices = [str(choice) for choice in task["doc_to_choice"]]
         name = task["dataset_name"]
         splits[name, "test"] = [
             {"input": f"Which of {len(choices)} is it in {name}?", "target": choices[i]} for i in (0, -1)
         ]
-    return splits
+    return splits | {REAL_BBH: suite_datasets.bbh(2)[REAL_BBH]}
 
 
 def ifeval() -> dict[tuple[str, str], Rows]:
@@ -64,14 +42,14 @@ def math() -> dict[tuple[str, str], Rows]:
         {"problem": f"What is {i} + {i}?", "level": level, "type": "Sums", "solution": f"It is $\\boxed{{{2 * i}}}$."}
         for i, level in ((3, "Level 5"), (1, "Level 1"))
     ]
-    return {(name, split): rows for name in MATH for split in ("train", "test")}
+    return {(name, split): rows for name in MATH_REAL for split in ("train", "test")}
 
 
 def gpqa() -> dict[tuple[str, str], Rows]:
     """Four answers of which one is right."""
     names = ("Incorrect Answer 1", "Incorrect Answer 2", "Incorrect Answer 3", "Correct Answer")
     rows = [{"Question": f"Question {i}?", **{name: f"{name[0]}{i}{name[-1]}" for name in names}} for i in range(3)]
-    return {(name, "train"): rows for name in GPQA}
+    return {(name, "train"): rows for name in GPQA_REAL}
 
 
 def musr(words: str = "Somebody did it.") -> dict[tuple[str, str], Rows]:
@@ -118,17 +96,3 @@ REPOS = {
     "TAUR-Lab/MuSR": musr,
     "TIGER-Lab/MMLU-Pro": mmlu_pro,
 }
-
-
-def files(splits: dict[tuple[str, str], Rows]) -> dict[str, bytes]:
-    """The files of a dataset repo that holds (config, split) → rows."""
-    configs: dict[str, list[dict[str, str]]] = {}
-    contents: dict[str, bytes] = {}
-    for (config, split), rows in splits.items():
-        path = f"data/{config}/{split}.jsonl"
-        configs.setdefault(config, []).append({"split": split, "path": path})
-        contents[path] = b"".join(json.dumps(row).encode() + b"\n" for row in rows)
-    head = yaml.safe_dump(
-        {"configs": [{"config_name": name, "data_files": splits} for name, splits in configs.items()]}
-    )
-    return {"README.md": f"---\n{head}---\n".encode(), **contents}

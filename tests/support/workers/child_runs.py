@@ -14,9 +14,10 @@ from typing import Any
 
 import yaml
 
+from benchmarks.suite_datasets import files
 from leaderboard.suites import Dataset, Suite, parse_suite
 from localhub.testing import LocalHub
-from tests.support.models import suite_v1_datasets, suite_v2_datasets
+from tests.support.models import suite_v1_datasets
 from tests.support.workers import evaluation_script
 from tests.support.workers.evaluation_inputs import MODEL, STARTER, access, plan, upload, upload_questions
 from tests.support.workers.real_worker import SUITE, question_files
@@ -128,7 +129,7 @@ def write_model(folder: Path, files: dict[str, bytes]) -> Path:
 def first(hub: LocalHub, folder: Path, like: RunPlan) -> RunPlan:
     """A plan of `open-llm-v1`, for the model of the plan `like` and by its engine."""
     for repo, rows in suite_v1_datasets.REPOS.items():
-        upload(hub, repo, suite_v2_datasets.files(rows()), "dataset")
+        upload(hub, repo, files(rows()), "dataset")
     suite = parse_suite(yaml.safe_dump(suite_v1_datasets.suite()))
     questions = fetch_datasets(suite, access(hub), folder / "first-cache")
     run = planned(folder / "first", folder, questions.folder, like.model_path, like.revision)

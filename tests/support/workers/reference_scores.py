@@ -17,6 +17,7 @@ from typing import Any
 
 import yaml
 
+from benchmarks.suite_datasets import files
 from leaderboard.suites import parse_suite
 from localhub.testing import LocalHub
 from tests.support.models import suite_v1_datasets, suite_v2_datasets
@@ -86,7 +87,7 @@ def reference_scores(folder: Path) -> Iterator[ReferenceScores]:
         revision = upload(hub, MODEL, model())
         questions = upload_questions(hub)
         for repo, rows in (suite_v1_datasets.REPOS | suite_v2_datasets.REPOS).items():
-            upload(hub, repo, suite_v2_datasets.files(rows()), "dataset")
+            upload(hub, repo, files(rows()), "dataset")
         tasks = write_tasks(STARTER, folder / "tasks", repo=QUESTIONS, revision=questions)
         (folder / "group").mkdir()
         (folder / "group" / "first.yaml").write_text(yaml.safe_dump(group("first", suite_v1_datasets.suite())))
