@@ -137,12 +137,10 @@ def test_a_killed_child_is_a_failure_and_the_queue_goes_on(
 
 
 @pytest.mark.skipif(not WHOLE, reason="test_worker_deaths kills each process in each phase: `make matrices` runs it")
-@pytest.mark.parametrize(("kind", "place"), [*(("job", place) for place in PLACES), ("zygote", PLACES[0])])
-def test_a_killed_job_or_zygote_ends_the_attempt(
-    bot: AttemptQueue, worker: WorkerProcess, kind: str, place: str
-) -> None:
+@pytest.mark.parametrize("kind", ["job", "zygote"])
+def test_a_killed_job_or_zygote_ends_the_attempt(bot: AttemptQueue, worker: WorkerProcess, kind: str) -> None:
     """kill -9 of the job or the zygote inside a step: the child ends with it, and the attempt as lost."""
-    asked = reach_trouble(bot, worker, place)
+    asked = reach_trouble(bot, worker, PLACES[0])
     remains = worker.pids("child") + worker.pids(kind)
     worker.kill(kind)
     outcome, log = bot.outcome(asked, seconds=SECONDS)
