@@ -152,11 +152,15 @@ def _page_tokens(model: Any, shared: int, capacity: Capacity) -> int:
     if model.device.type != "cpu":
         return PAGE_TOKENS
     size = min(PAGE_TOKENS_ON_CPU, max(PAGE_TOKENS, capacity.tokens // capacity.rows // 2))
-    return shared // round(shared / size) if shared >= size else size
+    return shared // max(1, round(shared / size)) if 2 * shared >= size else size
 
 
 class _Scheduler(FIFOScheduler):  # type: ignore[misc]  # transformers is not followed
-    """transformers' scheduler, which lets prompts in again when a cancelled answer has left the cache, too."""
+    """transformers' scheduler, for which answers that are cancelled end, too.
+
+    When it takes answers out of a full cache, it lets none in until one ends. If all others are cancelled, as they are
+    at a stop sequence, it would wait for ever.
+    """
 
     def clear_cancelled_requests(self) -> Any:
         """Remove cancelled answers."""
@@ -173,10 +177,12 @@ SCHEDULER_MAPPING["steward"] = _Scheduler
 def _manager(
     model: Any, prompts: Sequence[Tokens], max_new_tokens: int, capacity: Capacity, page_tokens: int
 ) -> Iterator[ContinuousBatchingManager]:
+    on_cpu = model.device.type == "cpu"
     longest = math.ceil((max(map(len, prompts)) + max_new_tokens) / page_tokens)
+    pages = max(math.ceil(capacity.tokens / page_tokens), longest + 1)
     config = ContinuousBatchingConfig(
         page_size=page_tokens,
-        num_blocks=max(capacity.tokens // page_tokens, longest + 1),
+        num_blocks=pages if on_cpu else pages + capacity.rows,
         max_batch_tokens=max(PREFILL_TOKENS, capacity.rows),
         max_requests_per_batch=capacity.rows,
         scheduler_type="steward",
@@ -188,7 +194,7 @@ def _manager(
     except ValueError as error:  # for instance a kind of layers for which there is no paged cache
         raise _failure(error) from error
     with ExitStack() as stack:
-        if model.device.type == "cpu":
+        if on_cpu:
             stack.enter_context(attention_by_answer())
             # transformers gives attention the pages themselves if it is told that they fit, but not by its config
             manager.continuous_batching_config.max_blocks_per_request = longest
