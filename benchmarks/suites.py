@@ -252,7 +252,9 @@ def by_steward(stage: Any, suite: Suite, model: str, revision: str) -> SideResul
     attempts, attempt = Attempts(connect(stage.valkey.url), Keys(ORG)), attempt_id(ORG, submission.path, revision, 1)
     before, began = processor_seconds(worker), time.monotonic()
     submit(stage.hub_url, stage.world, submission, revision)
-    outcome, log = wait_for(stage, lambda: attempts.outcome(attempt), seconds=PATIENCE, every=1)
+    ended = wait_for(stage, lambda: attempts.outcome(attempt), seconds=PATIENCE, every=1)
+    assert ended is not None  # it waited for it
+    outcome, log = ended
     if outcome.details is None:
         raise RuntimeError(f"the evaluation failed: {outcome.failure}")
     wait_for(stage, lambda: status(stage, submission.path) == "FINISHED")
