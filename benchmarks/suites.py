@@ -253,7 +253,7 @@ def by_steward(stage: Any, suite: Suite, model: str, revision: str) -> SideResul
     before, began = processor_seconds(worker), time.monotonic()
     submit(stage.hub_url, stage.world, submission, revision)
     ended = wait_for(stage, lambda: attempts.outcome(attempt), seconds=PATIENCE, every=1)
-    assert ended is not None
+    assert ended is not None  # it waited for it
     outcome, log = ended
     if outcome.details is None:
         raise RuntimeError(f"the evaluation failed: {outcome.failure}")
