@@ -155,7 +155,7 @@ def _page_tokens(model: Any, shared: int, capacity: Capacity) -> int:
     return shared // max(1, round(shared / size)) if 2 * shared >= size else size
 
 
-class _Scheduler(FIFOScheduler):  # type: ignore[misc]  # transformers is not followed
+class AnswerScheduler(FIFOScheduler):  # type: ignore[misc]  # transformers is not followed
     """transformers' scheduler, for which answers that are cancelled end, too.
 
     When it takes answers out of a full cache, it lets none in until one ends. If all others are cancelled, as they are
@@ -170,7 +170,7 @@ class _Scheduler(FIFOScheduler):  # type: ignore[misc]  # transformers is not fo
         return cancelled
 
 
-SCHEDULER_MAPPING["steward"] = _Scheduler
+SCHEDULER_MAPPING["steward"] = AnswerScheduler
 
 
 @contextmanager
