@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -93,42 +93,33 @@ def test_wrong_values_in_a_cache_are_caught(dtype: str, monkeypatch: pytest.Monk
     assert harness.engine_record.reason.startswith("a log-likelihood is" if dtype == "float32" else "log-likelihoods")
 
 
-def task(request: Any) -> bool:
-    """The requests of one of the two tasks."""
-    return bool(request.task_name == "trees")
-
-
-def long_answer(request: Any) -> bool:
-    """The requests whose answer has four tokens."""
-    return len(request.args[1]) == 4
-
-
-def cut_context(request: Any) -> bool:
-    """The one request whose context is longer than the model reads."""
-    return len(request.args[0]) > LONGEST
-
-
-@pytest.mark.parametrize("kind", [task, long_answer, cut_context])
-def test_an_error_in_one_kind_of_requests_is_caught(
-    answer: Any, monkeypatch: pytest.MonkeyPatch, kind: Callable[[Any], bool]
+@pytest.mark.parametrize(
+    ("context", "text", "task"),
+    [("abc" * 20, " a", "rare"), ("abc" * 20, " ab", "birds"), ("a" * 200, " a", "birds"), ("ab", " a", "birds")],
+    ids=["a rare task", "a longer answer", "a context that is cut", "shorter than the window"],
+)
+def test_an_error_in_one_rare_request_is_caught(
+    monkeypatch: pytest.MonkeyPatch, context: str, text: str, task: str
 ) -> None:
-    """Of every kind some requests are compared before the others are computed."""
+    """Of every kind a request is compared before the others are computed: the only one of its kind, too."""
     from workers.evaluation.shared_prefix import model as shared_prefix_model
     from workers.evaluation.shared_prefix import trust
 
-    requests = instances()
+    model, requests = random_model("mistral"), instances(30)[2:]
+    requests.append(SimpleNamespace(args=(context, text), task_name=task))
 
     class Failing(shared_prefix_model.EngineWork):
         def answers(self, indexes: Any) -> Any:
             for index, (value, greedy) in super().answers(indexes):
-                yield index, (value - 0.001 * kind(requests[index]), greedy)
+                yield index, (value - 0.01 * (index == len(requests) - 1), greedy)
 
     monkeypatch.setattr(shared_prefix_model, "EngineWork", Failing)
-    monkeypatch.setattr(trust, "COMPARED", 8)
-    _, expected, _ = answer("harness", requests)
-    harness, actual, _ = answer("shared-prefix", requests)
-    assert actual == expected
+    monkeypatch.setattr(trust, "COMPARED", 4)
+    expected = harness_model(model, max_length=LONGEST).loglikelihood(requests, disable_tqdm=True)
+    harness = harness_model(model, max_length=LONGEST, engine="shared-prefix")
+    assert harness.loglikelihood(requests, disable_tqdm=True) == expected
     assert harness.engine_record.reason.startswith("a log-likelihood is")
+    assert harness.engine_record.compared <= 5
 
 
 @pytest.mark.parametrize(
@@ -244,6 +235,18 @@ def test_a_slow_model_makes_visible_progress(
     assert harness.engine_record.engine == ("shared-prefix" if wrong_from is None else "harness")
     assert sorted(texts for texts, _ in reports.answers) == sorted(request.args for request in requests)
     assert reports.longest_silence < 12
+
+
+def test_sequences_beyond_the_limit_of_position_embeddings_are_the_harness_ones() -> None:
+    """Longrope changes all positions of a sequence of more than 64 tokens: the engine takes the shorter ones."""
+    model, requests = random_model("phi3/longrope"), []
+    for number in range(60):
+        context = "abcdefgh" * (12 if number % 15 == 0 else 5) + LETTERS[number % 8] * (number // 8 + 1)
+        requests += [SimpleNamespace(args=(context, text), task_name="t") for text in (" a", " b", " cde", " cdf")]
+    expected = harness_model(model, max_length=LONGEST).loglikelihood(requests, disable_tqdm=True)
+    harness = harness_model(model, max_length=LONGEST, engine="shared-prefix")
+    check_same(harness.loglikelihood(requests, disable_tqdm=True), expected)
+    assert (harness.engine_record.engine, harness.engine_record.reason) == ("shared-prefix", "")
 
 
 def test_requests_that_share_nothing_are_left_to_the_harness(answer: Any) -> None:

@@ -36,21 +36,24 @@ CAUGHT = {"moshi"}
 """Architectures whose cache drops tokens beyond a window, though the model sees all: only the comparison tells."""
 CHAINS = {"bloom", "falcon/alibi", "mpt", "gpt_neo"}
 """Architectures without windows in their cache whose rows cannot hold trees."""
-SAMPLE = ("llama", "mistral", "phi3/longrope", "gpt2", "bloom", "mamba", "cpmant", "moshi")
+SAMPLE = ("llama", "mistral", "phi3/longrope", "gpt2", "bloom", "mamba", "cpmant", "moshi", "deepseek_v32", "minimax")
 """Architectures that `make test` compares; `make engine` compares all."""
 LONGEST = 200
 BUDGETS = (Budget(2000, 400), Budget(260, 130), Budget(0, 500))
 
 
 def pairs() -> list[tuple[list[int], list[int]]]:
-    """Contexts and answers: shared examples, answers of one and of several tokens, an empty context, and long ones."""
+    """Contexts and answers: shared examples, answers of one and of several tokens, an empty context, and long ones.
+
+    So many answers begin differently that the caches of contexts are kept, of two lengths in one batch.
+    """
     source = random.Random(1)
 
     def tokens(count: int) -> list[int]:
         return [source.randrange(3, VOCABULARY) for _ in range(count)]
 
     examples = tokens(30)
-    answers = [[5], [6], [7], [8, 9, 10], [8, 9, 11], [8, 12]]
+    answers = [[5], [6], [8, 9, 10], [8, 9, 11], [8, 12], *([first, 7] for first in (13, 14, 15, 16))]
     contexts = [[*examples, *tokens(length)] for length in (8, 20, 21, 55)] + [
         [1],
         tokens(LONGEST),

@@ -30,7 +30,9 @@ def check(plan: Plan, budget: Budget) -> None:
             [[]] * len(step.rows) if step.parent is None else [caches[step.parent][row.parent_row] for row in step.rows]
         )
         assert all(len(tokens) >= step.start for tokens in cached)
-        used = sum(len(rows) * max(map(len, rows)) for rows in caches.values()) + step.cache_tokens
+        used = sum(len(rows) * max(map(len, rows)) for rows in caches.values())
+        if step.parent is not None or step.kept_until is not None:
+            used += len(step.rows) * (step.start + max(row.width for row in step.rows))
         assert used <= budget.cache_tokens
         assert used <= plan.peak_cache_tokens
         assert step.tokens <= budget.step_tokens or len(step.rows) == 1
@@ -38,6 +40,7 @@ def check(plan: Plan, budget: Budget) -> None:
         for row, before in zip(step.rows, cached, strict=True):
             seen: list[list[int]] = []
             for segment in row.segments:
+                assert segment.tokens
                 start = before[: step.start] if segment.parent is None else seen[segment.parent]
                 seen.append([*start, *segment.tokens])
                 for score in segment.scores:
@@ -88,8 +91,8 @@ def test_shared_beginnings_are_computed_once() -> None:
     first, second = [1] * 300, [2] * 300
     requests = [
         AnswerRequest.from_pair([*PREFIX, *question], answer, 1000)
-        for question in (first, second)
         for answer in ([5, 6, 7], [5, 8, 9])
+        for question in (first, second)
     ]
     plan = make_plan(requests, AMPLE, trees_in_rows=True)
     assert texts(plan) == [[[PREFIX]], [[[*first, 5], [6], [8]], [[*second, 5], [6], [8]]]]
@@ -154,9 +157,24 @@ def test_several_prefixes_leave_room_for_what_continues_them(cache_tokens: int) 
     check(make_plan(requests, budget, trees_in_rows=False), budget)
 
 
+@pytest.mark.parametrize("trees_in_rows", [False, True])
+def test_prefixes_of_prefixes_leave_room_for_their_ends(trees_in_rows: bool) -> None:
+    """Three levels, of which some are dissolved, and ends of different lengths, in memory of every size."""
+    requests = [
+        AnswerRequest.from_pair([*[first] * 70, *[second] * 10, *third, *end], [1, 2, end[0]], 1000)
+        for first in (1, 2, 3)
+        for second in (4, 5)
+        for third in ([6] * 20, [7] * 150)
+        for end in ([8] * 40, [9] * 90)
+    ]
+    for cache_tokens in range(100, 3000, 60):
+        budget = Budget(cache_tokens, 10_000)
+        check(make_plan(requests, budget, trees_in_rows=trees_in_rows), budget)
+
+
 def test_a_prefix_that_saves_little_is_computed_anew() -> None:
-    """A prefix of three tokens for two long questions is no step of its own."""
-    requests = [AnswerRequest.from_pair([1, 2, 3, *[number] * 300], [4], 1000) for number in (5, 6)]
+    """A prefix of forty tokens for two long questions is no step of its own."""
+    requests = [AnswerRequest.from_pair([*PREFIX[:40], *[number] * 300], [4], 1000) for number in (5, 6)]
     assert len(make_plan(requests, AMPLE, trees_in_rows=False).steps) == 1
 
 
