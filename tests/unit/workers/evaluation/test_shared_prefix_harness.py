@@ -119,7 +119,7 @@ def test_an_error_in_one_rare_request_is_caught(
     harness = harness_model(model, max_length=LONGEST, engine="shared-prefix")
     assert harness.loglikelihood(requests, disable_tqdm=True) == expected
     assert harness.engine_record.reason.startswith("a log-likelihood is")
-    assert harness.engine_record.compared <= 5
+    assert harness.engine_record.compared < 10  # of 31
 
 
 @pytest.mark.parametrize(
