@@ -182,7 +182,7 @@ OUT_OF_MEMORY = [
 
 
 @pytest.mark.parametrize(
-    ("place", "trouble", "engine", "line"), OUT_OF_MEMORY if WHOLE else OUT_OF_MEMORY[:1], ids=lambda word: word[:21]
+    ("place", "trouble", "engine", "line"), OUT_OF_MEMORY if WHOLE else OUT_OF_MEMORY[:1], ids=lambda word: word[:23]
 )
 def test_out_of_memory_ends_in_the_same_answers(
     bot: AttemptQueue, worker: WorkerProcess, place: str, trouble: str, engine: str, line: str, answers: list[Any]
