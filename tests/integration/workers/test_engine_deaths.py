@@ -7,9 +7,7 @@ A real worker runs real children, whose model misbehaves while the requests are 
 from __future__ import annotations
 
 import json
-import signal
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -40,16 +38,12 @@ SETTINGS: dict[str, Any] = {
 }
 
 
-def start(folder: Path, valkey: Valkey) -> WorkerProcess:
-    """Start a worker with the trial harness and a tiny model."""
-    write_model(folder / "model", model())
-    return WorkerProcess(folder, valkey.url, engine="shared-prefix", **SETTINGS)
-
-
 @pytest.fixture(scope="module")
 def shared_worker(valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkerProcess]:
-    """One worker for the tests of this module that do not end it."""
-    worker = start(tmp_path_factory.mktemp("engine") / "w", valkey)
+    """One worker for the tests of this module; tests that end a worker are in `test_worker_deaths`."""
+    folder = tmp_path_factory.mktemp("engine")
+    write_model(folder / "model", model())
+    worker = WorkerProcess(folder, valkey.url, engine="shared-prefix", **SETTINGS)
     yield worker
     print(worker.describe())
     worker.end()
@@ -148,24 +142,6 @@ def test_a_killed_job_or_zygote_ends_the_attempt(bot: AttemptQueue, worker: Work
     wait_until(lambda: not [pid for pid in remains if runs(pid)])
 
 
-@pytest.mark.skipif(not WHOLE, reason="test_worker_deaths kills each process in each phase: `make matrices` runs it")
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_a_worker_that_ends_leaves_nothing(
-    bot: AttemptQueue, valkey: Valkey, tmp_path: Path, number: signal.Signals
-) -> None:
-    """kill -9 and SIGTERM of the worker end the child inside a step; the attempt is lost in time, or handed back."""
-    worker = start(tmp_path / "w", valkey)
-    try:
-        asked = reach_trouble(bot, worker, PLACES[0])
-        worker.processes()
-        worker.process.send_signal(number)
-        worker.process.wait(30)
-        assert worker.nothing_left()
-        assert bot.state(asked) == ("running" if number == signal.SIGKILL else "handed-back")
-    finally:
-        worker.end()
-
-
 @pytest.mark.parametrize("place", PLACES if WHOLE else PLACES[1:2])
 def test_a_cancelled_attempt_is_stopped(bot: AttemptQueue, worker: WorkerProcess, place: str) -> None:
     """A cancellation stops the child inside a step; the attempt ends as cancelled."""
@@ -206,7 +182,7 @@ OUT_OF_MEMORY = [
 
 
 @pytest.mark.parametrize(
-    ("place", "trouble", "engine", "line"), OUT_OF_MEMORY if WHOLE else OUT_OF_MEMORY[:1], ids=lambda word: word[:21]
+    ("place", "trouble", "engine", "line"), OUT_OF_MEMORY if WHOLE else OUT_OF_MEMORY[:1], ids=lambda word: word[:23]
 )
 def test_out_of_memory_ends_in_the_same_answers(
     bot: AttemptQueue, worker: WorkerProcess, place: str, trouble: str, engine: str, line: str, answers: list[Any]

@@ -21,10 +21,12 @@ from redis_state.keys import Keys
 from steward.valkey import Valkey
 from tests.support.sizes import WHOLE
 from tests.support.waiting import wait_until
+from tests.support.workers.child_runs import write_model
 from tests.support.workers.recorded_failures import record_outcome
 from tests.support.workers.worker_process import BOARD, AttemptQueue, WorkerProcess, job, runs
 from workers.jobs.outbox import store_outcome
 from workers.jobs.slots import remove
+from workers.models.tiny_model import model
 
 Start = Callable[..., WorkerProcess]
 Phases = Callable[..., tuple[EvaluationJob, WorkerProcess]]
@@ -70,6 +72,26 @@ def test_a_killed_worker_leaves_nothing_and_its_attempt_falls_silent(
     state = bot.attempts.read(asked.attempt)
     assert state and state.state in ("taken", "running")
     assert asked.attempt in bot.attempts.lost(now=state.beat + LOST + 1)
+
+
+@pytest.mark.skipif(not WHOLE, reason="the harness is imported twice: `make matrices` runs it")
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_worker_that_ends_while_the_engine_computes_leaves_nothing(
+    bot: AttemptQueue, start_worker: Start, tmp_path: Path, number: signal.Signals
+) -> None:
+    """kill -9 and SIGTERM of the worker end the child inside a step; the attempt falls silent, or is handed back."""
+    write_model(tmp_path / "w" / "model", model())
+    settings = {"STEWARD_HARNESS": "engine_trial_harness", "STEWARD_GRACE_SECONDS": "2"}
+    worker, asked = start_worker(engine="shared-prefix", **settings), job("shared-prefix-running-hanging")
+    bot.enqueue(asked)
+    bot.reaches(asked, "taken", seconds=150)
+    bot.attempts.answer_claim(asked.attempt, granted=True)
+    wait_until(worker.busy_child)
+    worker.processes()
+    worker.process.send_signal(number)
+    worker.process.wait(30)
+    assert worker.nothing_left()
+    assert bot.state(asked) == ("running" if number == signal.SIGKILL else "handed-back")
 
 
 @pytest.mark.parametrize("phase", PHASES if WHOLE else ["claim", "evaluate"])
