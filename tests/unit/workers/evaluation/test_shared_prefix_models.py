@@ -105,6 +105,25 @@ def test_a_model_that_rejects_its_cache_stands_aside() -> None:
     assert examine(model, "cpu", Numerics()).reason == "it does not continue its cache"
 
 
+def test_a_model_that_rejects_a_mask_computes_chains() -> None:
+    """A model that takes a mask, and raises an error when it has four dimensions: no row holds a tree."""
+    from workers.evaluation.shared_prefix.admission import examine
+    from workers.evaluation.shared_prefix.engine import Numerics
+
+    model = random_model("llama")
+    forward = model.forward
+
+    @wraps(forward)
+    def rejecting(tokens: Any, *, attention_mask: Any = None, **options: Any) -> Any:
+        if attention_mask is not None:
+            raise ValueError("a mask has two dimensions")
+        return forward(tokens, **options)
+
+    model.forward = rejecting
+    admission = examine(model, "cpu", Numerics())
+    assert (admission.reason, admission.trees_in_rows) == ("", False)
+
+
 def check_caught(model: Any) -> None:
     """Check that the answers are the harness's because the engine's differ."""
     requests = [(None, list(range(3, 63)), [first, 5]) for first in range(100)]
