@@ -156,7 +156,7 @@ def _page_tokens(model: Any, shared: int, capacity: Capacity) -> int:
     return shared // max(1, round(shared / size)) if 2 * shared >= size else size
 
 
-class _Scheduler(FIFOScheduler):  # type: ignore[misc]  # transformers is not followed
+class _AnswerScheduler(FIFOScheduler):  # type: ignore[misc]  # transformers is not followed
     """transformers' scheduler, for which answers that are cancelled end, too.
 
     When it takes answers out of a full cache, it lets none in until one ends. If all others are cancelled, as they are
@@ -181,7 +181,7 @@ def _manager(
 ) -> Iterator[ContinuousBatchingManager]:
     on_cpu = model.device.type == "cpu"
     longest = math.ceil((max(map(len, prompts)) + max_new_tokens) / page_tokens)
-    SCHEDULER_MAPPING["steward"] = partial(_Scheduler, shared=shared if on_cpu else 0)
+    SCHEDULER_MAPPING["steward"] = partial(_AnswerScheduler, shared=shared if on_cpu else 0)
     pages = max(math.ceil(capacity.tokens / page_tokens), longest + 1)
     config = ContinuousBatchingConfig(
         page_size=page_tokens,
