@@ -13,6 +13,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -114,7 +115,7 @@ def generate(
     missing = set(range(len(prompts)))
     shared = common_beginning(prompts) if len(prompts) > 1 else 0
     page_tokens = _page_tokens(model, shared, capacity)
-    with _manager(model, prompts, max_new_tokens, capacity, page_tokens) as manager:
+    with _manager(model, prompts, max_new_tokens, capacity, shared, page_tokens) as manager:
         if shared >= page_tokens:
             manager.add_request(prompts[0][:shared], request_id="shared", max_new_tokens=1)
             _next_output(manager)
@@ -155,12 +156,16 @@ def _page_tokens(model: Any, shared: int, capacity: Capacity) -> int:
     return shared // max(1, round(shared / size)) if 2 * shared >= size else size
 
 
-class AnswerScheduler(FIFOScheduler):  # type: ignore[misc]  # transformers is not followed
+class _AnswerScheduler(FIFOScheduler):  # type: ignore[misc]  # transformers is not followed
     """transformers' scheduler, for which answers that are cancelled end, too.
 
     When it takes answers out of a full cache, it lets none in until one ends. If all others are cancelled, as they are
     at a stop sequence, it would wait for ever.
     """
+
+    def __init__(self, cache: Any, shared: int, max_requests_per_batch: int, **options: Any) -> None:
+        cache.max_tokens_read += shared * max_requests_per_batch  # its limit counts pages that answers share once
+        super().__init__(cache, max_requests_per_batch=max_requests_per_batch, **options)
 
     def clear_cancelled_requests(self) -> Any:
         """Remove cancelled answers."""
@@ -170,15 +175,13 @@ class AnswerScheduler(FIFOScheduler):  # type: ignore[misc]  # transformers is n
         return cancelled
 
 
-SCHEDULER_MAPPING["steward"] = AnswerScheduler
-
-
 @contextmanager
 def _manager(
-    model: Any, prompts: Sequence[Tokens], max_new_tokens: int, capacity: Capacity, page_tokens: int
+    model: Any, prompts: Sequence[Tokens], max_new_tokens: int, capacity: Capacity, shared: int, page_tokens: int
 ) -> Iterator[ContinuousBatchingManager]:
     on_cpu = model.device.type == "cpu"
     longest = math.ceil((max(map(len, prompts)) + max_new_tokens) / page_tokens)
+    SCHEDULER_MAPPING["steward"] = partial(_AnswerScheduler, shared=shared if on_cpu else 0)
     pages = max(math.ceil(capacity.tokens / page_tokens), longest + 1)
     config = ContinuousBatchingConfig(
         page_size=page_tokens,
