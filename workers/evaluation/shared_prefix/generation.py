@@ -9,11 +9,12 @@ forward pass, in which each generated token has to be the most likely one.
 from __future__ import annotations
 
 import copy
+import inspect
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -21,6 +22,7 @@ from transformers.generation.configuration_utils import ContinuousBatchingConfig
 from transformers.generation.continuous_batching import ContinuousBatchingManager
 from transformers.generation.continuous_batching.scheduler import SCHEDULER_MAPPING, FIFOScheduler
 
+from workers.evaluation.shared_prefix import caches
 from workers.evaluation.shared_prefix.paged_attention import attention_by_answer
 
 PAGE_TOKENS = 32
@@ -114,6 +116,7 @@ def generate(
     """
     missing = set(range(len(prompts)))
     shared = common_beginning(prompts) if len(prompts) > 1 else 0
+    checker.beginning = prompts[0][: min(shared, min(map(len, prompts)) - 1)]
     page_tokens = _page_tokens(model, shared, capacity)
     with _manager(model, prompts, max_new_tokens, capacity, shared, page_tokens) as manager:
         if shared >= page_tokens:
@@ -230,7 +233,8 @@ def _failure(error: Exception) -> GenerationFailed:
 class AnswerChecker:
     """Compares answers with one plain forward pass of the model, each token with the most likely one.
 
-    A token whose score is within `tolerance` of the best one is a near tie: another batch shape may prefer it.
+    A token whose score is within `tolerance` of the best one is a near tie: another batch shape may prefer it. The
+    `beginning` of all prompts is computed once, into a cache that each pass continues, if the model has such a cache.
     """
 
     model: Any
@@ -243,18 +247,36 @@ class AnswerChecker:
     near_ties: int = 0
     largest: float = 0.0
     """Answers seen and compared, near ties in these, and the largest distance of a token from the best score."""
+    beginning: Tokens = field(default_factory=list)
 
     def is_due(self) -> bool:
         """Whether the next answer is compared."""
         self.seen += 1
         return self.seen <= self.first or self.seen % self.every == 0
 
+    @cached_property
+    def _cache(self) -> Any:
+        """The keys and values of the beginning; None if it is short, or the model's cache cannot be continued."""
+        if len(self.beginning) < PAGE_TOKENS or "cache" not in inspect.signature(self.model.forward).parameters:
+            return None
+        cache = self.model(torch.tensor([[0]], device=self.model.device), use_cache=True).cache
+        if caches.unsupported_reason(cache, 1) is not None:
+            return None
+        cache = caches.empty_like(cache)
+        self.model(torch.tensor([self.beginning], device=self.model.device), use_cache=True, cache=cache)
+        return cache
+
     @torch.inference_mode()  # type: ignore[untyped-decorator]  # torch is not followed
     def check(self, prompt: Tokens, answer: Tokens) -> None:
         """Raises AnswersDiffer unless every token of `answer` is the most likely one, or nearly so."""
         tokens = torch.tensor([[*prompt, *answer[:-1]]], device=self.model.device)
-        options = {"logits_to_keep": len(answer)} if self.model._supports_logits_to_keep() else {}
-        scores = self.model(tokens, use_cache=False, **options).logits[0, -len(answer) :].float()
+        options: dict[str, Any] = {"logits_to_keep": len(answer)} if self.model._supports_logits_to_keep() else {}
+        if self._cache is None:
+            options |= {"use_cache": False}
+        else:
+            options |= {"use_cache": True, "cache": caches.continue_rows(self._cache, [0], len(self.beginning))}
+            tokens = tokens[:, len(self.beginning) :]
+        scores = self.model(tokens, **options).logits[0, -len(answer) :].float()
         chosen = scores.gather(-1, torch.tensor(answer, device=scores.device).unsqueeze(-1)).squeeze(-1)
         distances = scores.amax(-1) - chosen
         worst = float(distances.max())

@@ -11,7 +11,6 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import cached_property
 from typing import Any
 
 import torch
@@ -181,7 +180,7 @@ class EngineRun:
         chosen = trust.choose_sample(list(work.requests.values()), self._kinds(work, admission))
         sample = [list(work.requests)[place] for place in chosen]
         tokens = separate_tokens(work.requests.values(), once_per_input=self.model.logits_cache)
-        if tokens - work.plan.tokens <= work.tokens_of(sample):
+        if tokens - work.plan(work.requests).tokens <= work.tokens_of(sample):
             return "the requests share too little"
         comparison, disagreement = self.compare(sample, work)
         if not disagreement:
@@ -191,9 +190,9 @@ class EngineRun:
             compared=len(comparison.differences),
             largest_difference=comparison.largest_difference,
             tokens=tokens,
-            computed=work.plan.tokens,
+            computed=work.computed,
         )
-        log.info("log-likelihoods by shared prefix: %d tokens computed instead of %d", work.plan.tokens, tokens)
+        log.info("log-likelihoods by shared prefix: %d tokens computed instead of %d", work.computed, tokens)
         return disagreement
 
     def _batch_size(self) -> int:
@@ -239,18 +238,18 @@ class EngineRun:
             repeated = dict(zip(sample, self.model.harness_answers(requests, 1, report=True), strict=True))
             self.model.withdraw(len(sample))
             comparison = trust.Comparison(comparison.expected, repeated, torch.finfo(self.model.model.dtype).eps)
-        computed = {}
         for index, answer in work.answers(sample):
-            computed[index] = answer
+            self._answers[index] = answer
             self._report(index, comparison.expected[index])  # the engine's own may be wrong
-        return comparison, comparison.disagreement(computed)
+        return comparison, comparison.disagreement(self._answers)
 
     def _run(self, work: EngineWork, comparison: trust.Comparison) -> str:
         """Compute the requests and report their answers, until an answer disagrees with the harness's; return why."""
         with tqdm(
             total=len(self.requests), disable=self.disable_tqdm, desc="Running loglikelihood requests by shared prefix"
         ) as bar:
-            for index, answer in work.answers(list(work.requests)):
+            bar.update(len(self._answers))
+            for index, answer in work.answers([index for index in work.requests if index not in self._answers]):
                 self._answers[index] = answer
                 is_due = len(self._answers) % trust.COMPARED_EVERY == 0 or not math.isfinite(answer[0])
                 if is_due and index not in comparison.expected:
@@ -296,6 +295,8 @@ class EngineWork:
         self.requests = requests
         self.batch_size = batch_size
         self.out_of_memory = False
+        self.computed = 0
+        """Tokens of the plans so far."""
         self.longest = max((request.input_length for request in requests.values()), default=0)
         cached = max(batch_size, MIN_CACHED_SEQUENCES)
         self.budget = Budget(cached * self.longest, batch_size * self.longest)
@@ -305,12 +306,8 @@ class EngineWork:
         """Tokens of these requests as sequences of their own."""
         return sum(self.requests[index].input_length for index in indexes)
 
-    @cached_property
-    def plan(self) -> Plan:
-        """The plan of all requests."""
-        return self._plan(list(self.requests))
-
-    def _plan(self, indexes: Sequence[int]) -> Plan:
+    def plan(self, indexes: Iterable[int]) -> Plan:
+        """The plan of these requests."""
         requests = [self.requests[index] for index in indexes]
         return make_plan(requests, self.budget, trees_in_rows=self.trees_in_rows)
 
@@ -320,8 +317,9 @@ class EngineWork:
         If a single sequence is too much, `out_of_memory` is set, and answers are missing.
         """
         missing = list(indexes)
-        plan = self.plan if missing == list(self.requests) else self._plan(missing)
         while missing:
+            plan = self.plan(missing)
+            self.computed += plan.tokens
             answered: set[int] = set()
             out_of_memory = False
             try:
@@ -340,7 +338,6 @@ class EngineWork:
                 log.warning("out of memory: the rest is computed with %d tokens at once", self.budget.step_tokens)
                 torch.cuda.empty_cache()
             missing = [index for place, index in enumerate(missing) if place not in answered]
-            plan = self._plan(missing)
 
 
 def _is_out_of_memory(error: Exception) -> bool:
