@@ -35,7 +35,7 @@ REAL_COMPARED = 64
 PROPORTIONS = ("bbh", "gpqa", "mmlu_pro", "musr")
 """The tasks of the total ratio, in the real numbers of their questions."""
 QUESTIONS = {"bbh": 15, "mmlu_pro": 24, "gpqa": 40, "musr": 10, "hellaswag": 8, "arc": 8}
-PROMPTS, NEW_TOKENS = 48, 256
+PROMPTS, NEW_TOKENS = 32, 512
 COMPARED_TEXTS, REAL_COMPARED_TEXTS = 4, 32
 """Texts that are compared at first, here and in an evaluation."""
 
