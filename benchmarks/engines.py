@@ -39,7 +39,7 @@ PROPORTIONS = ("bbh", "gpqa", "mmlu_pro", "musr")
 QUESTIONS = {"bbh": 18, "mmlu_pro": 24, "gpqa": 40, "musr": 10, "hellaswag": 8, "arc": 8}
 ENGINE_QUESTIONS = {"bbh": 4, "mmlu_pro": 4}
 """The engine computes so many times the harness's questions, where shots are the same for hundreds of them."""
-PROMPTS, NEW_TOKENS = 48, 256
+PROMPTS, NEW_TOKENS = 32, 512
 COMPARED_TEXTS, REAL_COMPARED_TEXTS = 4, 32
 """Texts that are compared at first, here and in an evaluation."""
 

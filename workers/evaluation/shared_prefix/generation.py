@@ -155,7 +155,7 @@ def _page_tokens(model: Any, shared: int, capacity: Capacity) -> int:
     """
     if model.device.type != "cpu":
         return PAGE_TOKENS
-    size = min(PAGE_TOKENS_ON_CPU, max(PAGE_TOKENS, capacity.tokens // capacity.rows // 2))
+    size = min(PAGE_TOKENS_ON_CPU, max(PAGE_TOKENS, capacity.tokens // capacity.rows))
     return shared // max(1, round(shared / size)) if 2 * shared >= size else size
 
 
