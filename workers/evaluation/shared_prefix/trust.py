@@ -24,6 +24,9 @@ TOLERANCE = 1e-4
 SPREAD_FACTOR = 3
 """Half precision: the engine's differences in relation to the harness's own between two batch sizes."""
 
+LOGIT_SIZE = 16
+"""A usual logit. Half precision rounds it to a multiple of this times its epsilon, which is no fault of the engine."""
+
 
 @dataclass
 class GenerationRecord:
@@ -157,7 +160,7 @@ class Comparison:
     def _disagreement_of_all(self) -> str:
         assert self.epsilon is not None
         size = sum(abs(self.expected[index][0]) for index in self.differences) / len(self.differences)
-        own = max(self._own_spread, self.epsilon * size)
+        own = max(self._own_spread, self.epsilon * max(size, LOGIT_SIZE))
         spread = percentile([abs(difference) for difference in self.differences.values()])
         mean = sum(self.differences.values()) / len(self.differences)
         if not spread <= SPREAD_FACTOR * own:
