@@ -22,7 +22,7 @@ def _tokenizer() -> Any:
     return PreTrainedTokenizerFast(tokenizer_object=built, eos_token="<|endoftext|>", bos_token="<|endoftext|>")
 
 
-def harness_model(model: Any, *, max_length: int, engine: str = "harness", **options: Any) -> Any:
+def harness_model(model: Any, *, max_length: int | None, engine: str = "harness", **options: Any) -> Any:
     """A `SharedPrefixModel` on the CPU."""
     from workers.evaluation.shared_prefix.model import SharedPrefixModel
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 from lm_eval.models.utils import handle_stop_sequences, normalize_gen_kwargs, postprocess_generated_text
@@ -109,8 +108,8 @@ def _answer_group(
             return [texts[number] for number in range(len(requests))]
     record.reasons = tuple(dict.fromkeys((*record.reasons, reason)))
     log.warning("texts are generated the harness's way: %s", reason)
-    with _counted_before(lm, len(texts)):
-        return harness(requests)
+    lm.withdraw(len(texts))
+    return harness(requests)
 
 
 def _count(record: GenerationRecord, checker: AnswerChecker) -> None:
@@ -118,26 +117,3 @@ def _count(record: GenerationRecord, checker: AnswerChecker) -> None:
     record.compared += checker.compared
     record.near_ties += checker.near_ties
     record.largest_distance = max(record.largest_distance, checker.largest)
-
-
-@contextmanager
-def _counted_before(lm: Any, count: int) -> Iterator[None]:
-    """Keep the next `count` answers from the harness's hook, which has had as many that are computed again."""
-    hook = lm.cache_hook
-    lm.cache_hook = _SilentAtFirst(hook, count) if count else hook
-    try:
-        yield
-    finally:
-        lm.cache_hook = hook
-
-
-class _SilentAtFirst:
-    def __init__(self, hook: Any, count: int) -> None:
-        self.hook, self.count = hook, count
-
-    def add_partial(self, *arguments: Any) -> None:
-        """Pass an answer on, after the first ones."""
-        if self.count:
-            self.count -= 1
-        else:
-            self.hook.add_partial(*arguments)

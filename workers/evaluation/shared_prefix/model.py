@@ -225,7 +225,7 @@ class EngineRun:
         ]
 
     def compare(self, sample: Sequence[int], work: EngineWork) -> tuple[trust.Comparison, str]:
-        """Compute some requests both ways, in half precision with the harness's batch size 1, too; return what differs.
+        """Compute some requests both ways, in half precision in other batches of the harness, too; return what differs.
 
         These requests are reported each time: a slow model makes visible progress while it is compared.
         """
@@ -235,7 +235,8 @@ class EngineRun:
         comparison = trust.Comparison(dict(zip(sample, answers, strict=True)))
         dtype = self.model.softmax_dtype or self.model.model.dtype
         if not dtype == self.model.model.dtype == torch.float32:
-            repeated = dict(zip(sample, self.model.harness_answers(requests, 1, report=True), strict=True))
+            other_size = 1 if work.batch_size > 1 else MIN_CACHED_SEQUENCES
+            repeated = dict(zip(sample, self.model.harness_answers(requests, other_size, report=True), strict=True))
             self.model.withdraw(len(sample))
             comparison = trust.Comparison(comparison.expected, repeated, torch.finfo(self.model.model.dtype).eps)
         for index, answer in work.answers(sample):

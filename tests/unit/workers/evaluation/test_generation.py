@@ -153,7 +153,6 @@ def test_other_attention_stays_as_it_is() -> None:
 @pytest.fixture(scope="module")
 def lm() -> Any:
     """The harness's model around a tiny llama, whose tokens are letters."""
-    from lm_eval.models.huggingface import HFLM
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
@@ -162,7 +161,9 @@ def lm() -> Any:
     tokens.pre_tokenizer = pre_tokenizers.Split("", "isolated")
     tokens.decoder = decoders.Fuse()
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=tokens, eos_token="<end>", pad_token="<end>")
-    return HFLM(pretrained=llama(), tokenizer=tokenizer, batch_size=4, device="cpu")
+    lm = harness_model(llama(), max_length=None, tokenizer=tokenizer)
+    lm.withdraw = lambda count: lm.cache_hook.withdraw(count)
+    return lm
 
 
 class Hook:
@@ -173,6 +174,10 @@ class Hook:
 
     def add_partial(self, attribute: str, arguments: Any, answer: str) -> None:
         self.answers.append(answer)
+
+    def withdraw(self, count: int) -> None:
+        """Forget the last answers, which are reported again."""
+        del self.answers[len(self.answers) - count :]
 
 
 def requests_of(options: dict[str, Any]) -> list[Any]:

@@ -249,6 +249,23 @@ def test_sequences_beyond_the_limit_of_position_embeddings_are_the_harness_ones(
     assert (harness.engine_record.engine, harness.engine_record.reason) == ("shared-prefix", "")
 
 
+def test_half_precision_is_measured_by_two_batch_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With batch size 1, too, the harness's own differences are those between two batch sizes."""
+    import torch
+
+    model = random_model("llama").to(torch.bfloat16)
+    harness = harness_model(model, max_length=LONGEST, engine="shared-prefix", batch_size=1)
+    answers, sizes = harness.harness_answers, set[int]()
+
+    def noted(requests: Any, batch_size: int, **options: Any) -> Any:
+        sizes.add(batch_size)
+        return answers(requests, batch_size, **options)
+
+    monkeypatch.setattr(harness, "harness_answers", noted)
+    harness.loglikelihood(instances(), disable_tqdm=True)
+    assert sizes == {1, 4}
+
+
 def test_requests_that_share_nothing_are_left_to_the_harness(answer: Any) -> None:
     """Nothing is compared where nothing can be gained."""
     requests = [SimpleNamespace(args=(letter * 9, " a"), task_name="t") for letter in LETTERS]
