@@ -32,6 +32,8 @@ PAGE_TOKENS_ON_CPU = 128
 PREFILL_TOKENS = 512
 """Tokens that one step computes at most; prompts that are longer are computed in several steps."""
 POLL_SECONDS = 1.0
+CHECKED_ROWS, CHECKED_POSITIONS = 8, 512
+"""Answers that are checked in one pass at most, and positions whose scores it computes, unless one answer has more."""
 GREEDY_OPTIONS = frozenset({"do_sample", "temperature", "top_p", "top_k"})
 """Options of a task that greedy generation ignores."""
 
@@ -134,10 +136,11 @@ def generate(
                     continue
                 manager.cancel_request(output.request_id)
             missing.remove(number)
-            if checker.is_due():
+            if checker.add(prompts[number], answer):
                 with manager.pause():
-                    checker.check(prompts[number], answer)
+                    checker.check()
             yield number, answer
+    checker.check()
 
 
 def _greedy_config(model: Any, max_new_tokens: int) -> Any:
@@ -248,11 +251,14 @@ class AnswerChecker:
     largest: float = 0.0
     """Answers seen and compared, near ties in these, and the largest distance of a token from the best score."""
     beginning: Tokens = field(default_factory=list)
+    _collected: list[tuple[Tokens, Tokens]] = field(default_factory=list)
 
-    def is_due(self) -> bool:
-        """Whether the next answer is compared."""
+    def add(self, prompt: Tokens, answer: Tokens) -> bool:
+        """Count an answer, and collect it if it is to be compared; return whether there are enough for a batch."""
         self.seen += 1
-        return self.seen <= self.first or self.seen % self.every == 0
+        if self.seen <= self.first or self.seen % self.every == 0:
+            self._collected.append((prompt, answer))
+        return len(self._collected) == CHECKED_ROWS
 
     @cached_property
     def _cache(self) -> Any:
@@ -266,17 +272,36 @@ class AnswerChecker:
         self.model(torch.tensor([self.beginning], device=self.model.device), use_cache=True, cache=cache)
         return cache
 
+    def check(self) -> None:
+        """Compare the collected answers. Raises AnswersDiffer unless tokens are the most likely ones, or nearly so."""
+        collected = sorted(self._collected, key=lambda pair: len(pair[0]))
+        self._collected.clear()
+        while collected:
+            count = max(
+                n for n in range(1, len(collected) + 1) if n == 1 or _positions(collected[:n]) <= CHECKED_POSITIONS
+            )
+            self._check(collected[:count])
+            del collected[:count]
+
     @torch.inference_mode()  # type: ignore[untyped-decorator]  # torch is not followed
-    def check(self, prompt: Tokens, answer: Tokens) -> None:
-        """Raises AnswersDiffer unless every token of `answer` is the most likely one, or nearly so."""
-        tokens = torch.tensor([[*prompt, *answer[:-1]]], device=self.model.device)
-        options: dict[str, Any] = {"logits_to_keep": len(answer)} if self.model._supports_logits_to_keep() else {}
-        if self._cache is None:
-            options |= {"use_cache": False}
-        else:
-            options |= {"use_cache": True, "cache": caches.continue_rows(self._cache, [0], len(self.beginning))}
-            tokens = tokens[:, len(self.beginning) :]
-        scores = self.model(tokens, **options).logits[0, -len(answer) :].float()
+    def _check(self, pairs: Sequence[tuple[Tokens, Tokens]]) -> None:
+        """Compare answers in one pass; rows are padded at the end, which no token before it sees."""
+        known = len(self.beginning) if self._cache is not None else 0
+        rows = [[*prompt, *answer[:-1]][known:] for prompt, answer in pairs]
+        width = max(map(len, rows))
+        tokens = torch.tensor([row + [0] * (width - len(row)) for row in rows], device=self.model.device)
+        options: dict[str, Any] = {"use_cache": False}
+        if self._cache is not None:
+            options = {"use_cache": True, "cache": caches.continue_rows(self._cache, [0] * len(rows), known)}
+        starts = [len(prompt) - 1 - known for prompt, _ in pairs]
+        first = min(starts)
+        if self.model._supports_logits_to_keep():
+            options["logits_to_keep"] = width - first
+        logits = self.model(tokens, **options).logits[:, first - width :]
+        for row, (start, (_, answer)) in enumerate(zip(starts, pairs, strict=True)):
+            self._compare(logits[row, start - first : start - first + len(answer)].float(), answer)
+
+    def _compare(self, scores: torch.Tensor, answer: Tokens) -> None:
         chosen = scores.gather(-1, torch.tensor(answer, device=scores.device).unsqueeze(-1)).squeeze(-1)
         distances = scores.amax(-1) - chosen
         worst = float(distances.max())
@@ -285,3 +310,9 @@ class AnswerChecker:
         self.largest = max(self.largest, worst) if math.isfinite(worst) else math.inf
         if not worst <= self.tolerance:  # also if it is not a number
             raise AnswersDiffer(f"a token's score is {worst:.3g} below the best one")
+
+
+def _positions(pairs: Sequence[tuple[Tokens, Tokens]]) -> int:
+    """The positions of a pass over these rows whose scores are computed."""
+    width = max(len(prompt) + len(answer) - 1 for prompt, answer in pairs)
+    return len(pairs) * (width - min(len(prompt) - 1 for prompt, _ in pairs))

@@ -25,6 +25,8 @@ TOLERANCES = {"float32": 1e-3, "bfloat16": 0.5, "float16": 0.1}
 """How far the score of a generated token may be below the best one, by the model's dtype."""
 COMPARED_FIRST, COMPARED_EVERY = 32, 100
 """Of each group of requests, the number of first answers that are checked, and then one in so many."""
+SMALL_GROUP_FIRST, SMALL_GROUP_SHARE = 8, 5
+"""Of a small group at least so many of the first answers are checked, and one in so many."""
 
 ROWS_ON_CPU = 4
 """Rows of a batch in relation to the harness's: the cache of its batch holds so many answers if they end early."""
@@ -96,7 +98,8 @@ def _answer_group(
     reason, texts = group.reason_against(), dict[int, str]()
     if not reason:
         tolerance = TOLERANCES.get(str(lm.model.dtype).removeprefix("torch."), 0.0)
-        checker = AnswerChecker(lm.model, tolerance, COMPARED_FIRST, COMPARED_EVERY)
+        first = min(COMPARED_FIRST, max(SMALL_GROUP_FIRST, len(requests) // SMALL_GROUP_SHARE))
+        checker = AnswerChecker(lm.model, tolerance, first, COMPARED_EVERY)
         try:
             for number, text in group.answer(checker):
                 texts[number] = text

@@ -202,7 +202,7 @@ def test_the_harness_gets_the_texts_of_one_prompt_a_batch(lm: Any) -> None:
     expected = by_harness(lm, requests, 1)
     lm.cache_hook = hook = Hook()
     texts, record = generate_until(lm, requests, lambda _: pytest.fail("the harness was asked"))
-    assert record.answers == record.compared == len(requests) and not record.reasons
+    assert (record.answers, record.compared, record.reasons) == (len(requests), 8, ())
     assert texts == expected and sorted(hook.answers) == sorted(expected)
     assert plain.startswith(expected[0]) and len(expected[0]) < len(plain)
 
