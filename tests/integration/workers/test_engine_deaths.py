@@ -127,7 +127,7 @@ def test_a_killed_child_is_a_failure_and_the_queue_goes_on(
     assert "publish" not in worker.hub_verbs()
     outcome, log = run(bot, "shared-prefix-running-nothing", 2)
     assert outcome.ok, log
-    assert check_answers(worker, answers, "shared-prefix")["compared"] == 64
+    assert check_answers(worker, answers, "shared-prefix")["compared"] >= 64
 
 
 @pytest.mark.skipif(not WHOLE, reason="test_worker_deaths kills each process in each phase: `make matrices` runs it")

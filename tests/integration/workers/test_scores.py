@@ -57,7 +57,8 @@ def test_the_default_engine_gives_the_commands_results(runs: ChildRuns, command:
     assert ours["task_hashes"] == theirs["task_hashes"]
     use = engine_use(ours)
     assert use is not None
-    assert (use.engine, use.compared, use.reason) == ("shared-prefix", 64, "")
+    assert (use.engine, use.reason) == ("shared-prefix", "")
+    assert 64 <= use.compared < 70
     assert use.largest_difference < 1e-4
     assert describe_engine(engine_use(results(runs.starter / "results.json"))) == "harness"
 
@@ -68,7 +69,8 @@ def test_steward_eval_gives_the_commands_results(reference: ReferenceScores, com
     assert ours["results"] == theirs["results"]
     assert ours["task_hashes"] == theirs["task_hashes"]
     engine = ours["config"].pop("engine")
-    assert (engine["engine"], engine["compared"], engine["reason"]) == ("shared-prefix", 64, "")
+    assert (engine["engine"], engine["reason"]) == ("shared-prefix", "")
+    assert 64 <= engine["compared"] < 70
     assert ours["config"].pop("model") == "steward-hf"
     assert theirs["config"].pop("model") == "hf"
     assert ours["config"] == theirs["config"]
