@@ -9,9 +9,9 @@ its answers with the harness's: that time is printed apart, and counts once, at 
     ratio = (engine's seconds a question × real questions + seconds of comparing) / (harness's seconds a question × …)
 
 Where hundreds of questions share their shots, and for texts, the engine computes more questions than the harness; the
-seconds of both are printed for the harness's number. `tokens` are those of the engine's requests as sequences of their own, as the
-harness computes them; `distinct` those of their prefix tree, and `computed` those that the engine computes. `limit` is
-`distinct` / `tokens`.
+seconds of both are printed for the harness's number. `tokens` are those of the engine's requests as sequences of their
+own, as the harness computes them; `distinct` those of their prefix tree, and `computed` those that the engine computes.
+`limit` is `distinct` / `tokens`.
 """
 
 from __future__ import annotations
