@@ -160,10 +160,10 @@ class Comparison:
     def _disagreement_of_all(self) -> str:
         assert self.epsilon is not None
         size = sum(abs(self.expected[index][0]) for index in self.differences) / len(self.differences)
-        own = max(self._own_spread, self.epsilon * max(size, LOGIT_SIZE))
+        own = max(self._own_spread, self.epsilon * size)
         spread = percentile([abs(difference) for difference in self.differences.values()])
         mean = sum(self.differences.values()) / len(self.differences)
-        if not spread <= SPREAD_FACTOR * own:
+        if not spread <= SPREAD_FACTOR * max(own, self.epsilon * LOGIT_SIZE):
             return f"log-likelihoods differ by {spread:.4f}, and by {own:.4f} between two batch sizes"
         if not abs(mean) <= own:
             return f"log-likelihoods differ by {mean:.4f} on average"
