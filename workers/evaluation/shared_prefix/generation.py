@@ -36,6 +36,19 @@ CHECKED_ROWS, CHECKED_POSITIONS = 8, 512
 """Answers that are checked in one pass at most, and positions whose scores it computes, unless one answer has more."""
 GREEDY_OPTIONS = frozenset({"do_sample", "temperature", "top_p", "top_k"})
 """Options of a task that greedy generation ignores."""
+PLAIN_SETTINGS = GREEDY_OPTIONS | {
+    "bos_token_id", "eos_token_id", "pad_token_id", "max_length", "max_new_tokens", "use_cache", "transformers_version",
+    "_from_model_config",
+}  # fmt: skip
+"""Settings of a model's generation config with which the harness generates greedy answers, too.
+
+With any other, such as a penalty or beams, it may give other answers or none.
+"""
+NEUTRAL_SETTINGS = {
+    "num_beams": 1, "num_return_sequences": 1, "repetition_penalty": 1.0, "length_penalty": 1.0, "min_length": 0,
+    "no_repeat_ngram_size": 0,
+}  # fmt: skip
+"""Settings that change nothing at these values."""
 
 Tokens = list[int]
 
@@ -76,11 +89,13 @@ def reason_against(model: Any, options: Mapping[str, Any]) -> str:
         return "the task draws tokens at random"
     if unknown := sorted(set(options) - GREEDY_OPTIONS):
         return f"the task sets {', '.join(unknown)}"
-    config = _greedy_config(model, 1)
-    if config.num_beams not in (None, 1) or config.num_return_sequences not in (None, 1):
-        return "the model's generation config asks for several answers"
-    if processors := model._get_logits_processor(config):
-        return f"the model's generation config changes scores ({type(processors[0]).__name__})"
+    unknown = [
+        name
+        for name, value in model.generation_config.to_diff_dict().items()
+        if name not in PLAIN_SETTINGS and value is not False and value not in (None, NEUTRAL_SETTINGS.get(name))
+    ]
+    if unknown:
+        return f"the model's generation config sets {', '.join(sorted(unknown))}"[:300]
     return ""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Callable
 from typing import Any
@@ -205,6 +206,29 @@ def test_the_harness_gets_the_texts_of_one_prompt_a_batch(lm: Any) -> None:
     assert (record.answers, record.compared, record.reasons) == (len(requests), 8, ())
     assert texts == expected and sorted(hook.answers) == sorted(expected)
     assert plain.startswith(expected[0]) and len(expected[0]) < len(plain)
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        (
+            {"do_sample": True, "temperature": 0.6, "eos_token_id": [1, 2], "repetition_penalty": 1.0, "num_beams": 1},
+            "",
+        ),
+        (
+            {"repetition_penalty": 1.1, "num_beams": 4},
+            "the model's generation config sets num_beams, repetition_penalty",
+        ),
+        ({"return_dict_in_generate": True}, "the model's generation config sets return_dict_in_generate"),
+    ],
+    ids=["sampling", "penalty", "objects"],
+)
+def test_what_a_models_own_settings_may_change_is_left_to_the_harness(settings: dict[str, Any], reason: str) -> None:
+    """Sampling does not matter to greedy answers; any other setting may change them, or end the evaluation."""
+    model = llama()
+    model.generation_config = copy.deepcopy(model.generation_config)
+    model.generation_config.update(**settings)
+    assert generation.reason_against(model, {}) == reason
 
 
 @pytest.mark.parametrize(
