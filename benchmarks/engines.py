@@ -42,7 +42,10 @@ ENGINE_QUESTIONS = {"bbh": 4, "mmlu_pro": 4}
 ENGINE_TEXTS = 4
 """The engine generates so many times the harness's texts: at the end of each task its batch empties, and the real tasks
 have hundreds of prompts."""
-PROMPTS, NEW_TOKENS = 32, 512
+PROMPTS = 16
+"""Prompts of IFEval, and of MATH, for the harness."""
+NEW_TOKENS = {"ifeval": 1_280, "math": 1_024}
+"""The real limits of an answer's tokens; with `--quick` a quarter of them."""
 COMPARED_TEXTS, REAL_COMPARED_TEXTS = 4, 32
 """Texts that are compared at first, here and in an evaluation."""
 
@@ -126,7 +129,7 @@ def measure(models: Models, divisor: int) -> list[TaskFigures]:
     for shape in SHAPES:
         figures.append(log_likelihoods(models, shape, max(3, QUESTIONS[shape.name] // divisor)))
         _print(figures[-1])
-    figures.append(generation(models, max(8, PROMPTS // divisor), max(64, NEW_TOKENS // divisor)))
+    figures.append(generation(models, max(8, PROMPTS // divisor), divisor))
     _print(figures[-1])
     return figures
 
@@ -182,19 +185,18 @@ def _requests(shape: Shape, questions: Sequence[Question]) -> list[Any]:
     ]
 
 
-def generation(models: Models, count: int, new_tokens: int) -> TaskFigures:
+def generation(models: Models, count: int, divisor: int) -> TaskFigures:
     """Greedy answers by both ways: to instructions, and to problems behind fixed shots; both in their real numbers."""
-    chats, solved = max(16, count), max(8, count // 2)
     chat = [
         models.harness.tokenizer.apply_chat_template(
             [{"role": "user", "content": text}], tokenize=False, add_generation_prompt=True
         )
-        for text in instructions(random.Random("generation"), chats * ENGINE_TEXTS)
+        for text in instructions(random.Random("generation"), count * ENGINE_TEXTS)
     ]
-    problems = word_problems(random.Random("generation"), solved * ENGINE_TEXTS)
+    problems = word_problems(random.Random("generation"), count * ENGINE_TEXTS)
     parts = [
-        (_texts(models, "ifeval", chat, chats, [], new_tokens, 541), 541),
-        (_texts(models, "math", problems, solved, ["Problem:"], new_tokens, 1_324), 1_324),
+        (_texts(models, "ifeval", chat, count, [], NEW_TOKENS["ifeval"] // divisor, 541), 541),
+        (_texts(models, "math", problems, count, ["Problem:"], NEW_TOKENS["math"] // divisor, 1_324), 1_324),
     ]
     for part, _ in parts:
         _print(part)
