@@ -24,7 +24,7 @@ def all_is_well(town: BoardProcesses, *, seconds: float = PATIENCE) -> dict[str,
     wait_until(town.ended, seconds=seconds, describe=town.words)
     picture = town.last_picture()
     ends = {path.partition("_eval")[0].removeprefix("ada/"): status for path, status in town.statuses().items()}
-    assert ends == {**dict.fromkeys(EVALUATED, "FINISHED"), "remote": "FAILED", "good-dies": "FAILED"}
+    assert ends == {**dict.fromkeys(EVALUATED, "FINISHED"), "remote": "FAILED", "good-dies": "FAILED"}, ends
     threads = [one for one in town.eyes.threads(REQUESTS) if one.title.startswith("Evaluation of")]
     titles = sorted(f"Evaluation of ada/{name} (float32)" for name in MODELS)
     assert sorted(thread.title for thread in threads) == titles
