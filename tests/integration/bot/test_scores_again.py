@@ -148,7 +148,7 @@ def test_a_board_without_a_table_shows_what_its_own_files_say(stand: BoardDriver
     scoreboard.mark_replaced_scores(stand.context, before, entry)
     stand.work()
     rows = leaderboard(views, LeaderboardQuery()).rows
-    assert [(row.path, row.revision[0] == "b", row.likes, row.generation) for row in rows] == [
+    assert [(row.path, row.revision == "b" * 40, row.likes, row.generation) for row in rows] == [
         (path, False, None, 0),
         (path, True, None, 0),
     ]
