@@ -41,7 +41,7 @@ ENGINE_QUESTIONS = {"bbh": 4, "mmlu_pro": 4}
 """The engine computes so many times the harness's questions, where shots are the same for hundreds of them."""
 ENGINE_TEXTS = 4
 """The engine generates so many times the harness's texts: at the end of each task its batch empties, and the real tasks
-have hundreds of prompts."""
+have hundreds of prompts. Its time counts in proportion to the tokens of the texts that both generate."""
 PROMPTS = 16
 """Prompts of IFEval, and of MATH, for the harness."""
 NEW_TOKENS = {"ifeval": 1_280, "math": 1_024}
@@ -243,8 +243,9 @@ def _texts(
     at_real = comparing[0] / max(1, record.compared) * (REAL_COMPARED_TEXTS + real / generation_requests.COMPARED_EVERY)
     tokenizer = models.harness.tokenizer
     encoded = [tokenizer.encode(prompt) for prompt in prompts]
-    answers = sum(len(tokenizer.encode(text)) for text in ours)
-    seconds = (engine - comparing[0]) / len(prompts)
+    lengths = [len(tokenizer.encode(text)) for text in ours]
+    answers, first = sum(lengths), sum(lengths[:count])
+    seconds = (engine - comparing[0]) * first / answers / count  # texts are of very different lengths
     differences = [
         _is_near_tie(models, prompt, one, other)
         for prompt, one, other in zip(encoded, ours, theirs, strict=False)
