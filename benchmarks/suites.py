@@ -402,7 +402,7 @@ def compare_task(task: str, metric: str, ours: SideResult, theirs: SideResult | 
 def show(
     options: argparse.Namespace, tasks: Sequence[TaskFigures], ours: SideResult, theirs: SideResult | None
 ) -> None:
-    """Print the table of scores by task, what was compared, and the costs."""
+    """Print the scores of each task, the number of compared answers, and the costs of both sides."""
     print(f"\n{'task':56}{'score':>9}{'command':>9}{'questions':>10}{'requests':>9}{'compared':>9}"
           f"{'differing':>10}{'difference':>11}")  # fmt: skip
     for task in tasks:

@@ -60,7 +60,7 @@ def publish(stand: RealWorker) -> dict[str, str]:
     """Upload all questions; those of MuSR also to a copy. Later commits of the copy and of BBH differ."""
     found = {repo: stand.upload(repo, files(rows()), "dataset") for repo, rows in suite_v2_datasets.REPOS.items()}
     found[MOVED] = stand.upload(MOVED, files(suite_v2_datasets.musr()), "dataset")
-    stand.upload(MOVED, files(suite_v2_datasets.musr("Nobody did it.")), "dataset")
+    stand.upload(MOVED, files(suite_v2_datasets.musr("A guest did it.")), "dataset")
     stand.upload(BBH, files(suite_datasets.bbh(2)), "dataset")
     return found
 

@@ -48,7 +48,9 @@ class GenerationGroup:
             return "the model has an encoder"
         if self.lm.think_end_token is not None:
             return "answers are cut after the model's reasoning"
-        if not isinstance(self.lm.batch_size, int) or self.lm.batch_size < 2:
+        if not isinstance(self.lm.batch_size, int):
+            return "the harness chooses the batch size"
+        if self.lm.batch_size < 2:
             return "the batch has one row"
         if self.max_new_tokens >= self.lm.max_length:
             return "the answer may be longer than the model's context"
