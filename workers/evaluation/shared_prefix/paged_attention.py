@@ -40,7 +40,9 @@ class _Attention:
     def __call__(
         self, module: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: Any, **options: Any
     ) -> tuple[torch.Tensor, None]:
-        if "write_index" not in options:
+        # a layer with another layer's keys updates no cache, which would choose the lengths of its kind of attention
+        shares_keys = options.get("block_table") is None and isinstance(options.get("cu_seq_lens_k"), dict)
+        if "write_index" not in options or shares_keys:
             result: tuple[torch.Tensor, None] = self._usual(module, query, key, value, mask, **options)
             return result
         if options.get("position_bias") is not None or options.get("softcap") is not None:
