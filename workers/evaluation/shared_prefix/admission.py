@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from workers.evaluation.shared_prefix import caches
-from workers.evaluation.shared_prefix.engine import Numerics, PrefixEngine
+from workers.evaluation.shared_prefix.engine import Numerics, PrefixEngine, is_out_of_memory
 from workers.evaluation.shared_prefix.plan import Budget, make_plan
 from workers.evaluation.shared_prefix.tree import AnswerRequest, ScoredAnswer
 
@@ -88,7 +88,10 @@ def _takes_masks(model: Any) -> bool:
 
 
 def _trial(engine: PrefixEngine, vocabulary: int, *, trees_in_rows: bool) -> dict[int, ScoredAnswer] | None:
-    """Answers after two contexts, of which one begins the other; None if the model rejects its cache or a mask."""
+    """Answers after two contexts, of which one begins the other; None if the model rejects its cache or a mask.
+
+    Raises MemoryError, or torch's errors, if there is too little memory: that says nothing of the model.
+    """
     tokens = [number * 7919 % vocabulary for number in range(1, 60)]
     requests = [
         AnswerRequest.from_pair(context, tokens[30 + n : 34 + n], 100)
@@ -97,7 +100,9 @@ def _trial(engine: PrefixEngine, vocabulary: int, *, trees_in_rows: bool) -> dic
     ]
     try:
         return dict(engine.answers(make_plan(requests, _TRIED, trees_in_rows=trees_in_rows)))
-    except (ValueError, RuntimeError, IndexError, TypeError):  # a model may reject them in its own way
+    except (ValueError, RuntimeError, IndexError, TypeError) as error:  # a model may reject them in its own way
+        if is_out_of_memory(error):
+            raise
         return None
 
 

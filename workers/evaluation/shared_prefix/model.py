@@ -20,7 +20,7 @@ from tqdm import tqdm
 from workers.evaluation.shared_prefix import trust
 from workers.evaluation.shared_prefix.admission import Admission, examine
 from workers.evaluation.shared_prefix.encoding import BatchEncoder
-from workers.evaluation.shared_prefix.engine import Numerics, PrefixEngine
+from workers.evaluation.shared_prefix.engine import Numerics, PrefixEngine, is_out_of_memory
 from workers.evaluation.shared_prefix.generation_requests import generate_until
 from workers.evaluation.shared_prefix.plan import Budget, Plan, make_plan, separate_tokens
 from workers.evaluation.shared_prefix.tree import AnswerRequest, ScoredAnswer
@@ -171,7 +171,15 @@ class EngineRun:
         if self.model.world_size > 1 and not isinstance(self.model.batch_size, int):
             return "copies choose their batch size together"  # and would wait for one that needs no batch size
         numerics = Numerics(self.model.softmax_dtype, self.model.mixed_precision_dtype)
-        admission = examine(self.model.model, self.model.device, numerics)
+        try:
+            admission = examine(self.model.model, self.model.device, numerics)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            self.out_of_memory = True
+        if self.out_of_memory:  # not while the error is handled, whose frames hold caches
+            torch.cuda.empty_cache()
+            return "out of memory while the model was examined"
         if admission.engine is None:
             return admission.reason
         work = EngineWork(admission, self._batch_size(), self._taken(admission))
@@ -328,7 +336,7 @@ class EngineWork:
                     answered.add(place)
                     yield missing[place], answer
             except (MemoryError, RuntimeError) as error:
-                if not _is_out_of_memory(error):
+                if not is_out_of_memory(error):
                     raise
                 out_of_memory = True
             if out_of_memory:  # not while the error is handled, whose frames hold caches
@@ -339,8 +347,3 @@ class EngineWork:
                 log.warning("out of memory: the rest is computed with %d tokens at once", self.budget.step_tokens)
                 torch.cuda.empty_cache()
             missing = [index for place, index in enumerate(missing) if place not in answered]
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    """Whether the device or the machine has no more memory; for the latter torch raises a plain RuntimeError."""
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)

@@ -209,6 +209,38 @@ def test_less_memory_gives_the_same_answers(
     assert budgets == ([(240,)] if room else [(240,), (120,), (60,)])
 
 
+@pytest.mark.parametrize("kind", ["gpu", "python", "cpu"])
+@pytest.mark.parametrize("trees", [False, True])
+def test_too_little_memory_for_the_trial_says_nothing_of_the_model(
+    answer: Any, kind: str, trees: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without memory while the model is examined, the harness computes one by one, and the reason says why."""
+    from lm_eval.models.huggingface import HFLM
+
+    from workers.evaluation.shared_prefix.engine import PrefixEngine
+
+    compute, harness_way, sizes = PrefixEngine._compute, HFLM._loglikelihood_tokens, list[int]()
+
+    def limited(self: Any, step: Any, parent: Any) -> Any:
+        if not trees or any(len(row.segments) > 1 for row in step.rows):
+            no_memory(kind)
+        return compute(self, step, parent)
+
+    requests = instances(20)
+    _, expected, _ = answer("harness", requests, logits_cache=False)
+    monkeypatch.setattr(PrefixEngine, "_compute", limited)
+
+    def noted(self: Any, *arguments: Any, **options: Any) -> Any:
+        sizes.append(self.batch_size)
+        return harness_way(self, *arguments, **options)
+
+    monkeypatch.setattr(HFLM, "_loglikelihood_tokens", noted)
+    harness, actual, reports = answer("shared-prefix", requests)
+    check_same(actual, expected)
+    assert harness.engine_record.reason == "out of memory while the model was examined"
+    assert (sizes, len(reports)) == ([1], len(requests))
+
+
 @pytest.mark.parametrize(("dtype", "wrong_from"), [("float32", None), ("bfloat16", None), ("float32", 150)])
 def test_a_slow_model_makes_visible_progress(
     dtype: str, wrong_from: int | None, monkeypatch: pytest.MonkeyPatch
