@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from benchmarks import suite_datasets
-from benchmarks.suite_datasets import files
+from benchmarks.suites import open_llm_v2
+from benchmarks.suites.rows import files
 from leaderboard.attempts import Outcome
 from leaderboard.boards import RESTRICTED
 from leaderboard.details import table_path
@@ -61,7 +61,7 @@ def publish(stand: RealWorker) -> dict[str, str]:
     found = {repo: stand.upload(repo, files(rows()), "dataset") for repo, rows in suite_v2_datasets.REPOS.items()}
     found[MOVED] = stand.upload(MOVED, files(suite_v2_datasets.musr()), "dataset")
     stand.upload(MOVED, files(suite_v2_datasets.musr("A guest did it.")), "dataset")
-    stand.upload(BBH, files(suite_datasets.bbh(2)), "dataset")
+    stand.upload(BBH, files(open_llm_v2.bbh(2)), "dataset")
     return found
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import yaml
 
-from benchmarks import suite_datasets
-from benchmarks.suite_datasets import Rows
+from benchmarks.suites import open_llm_v1
+from benchmarks.suites.rows import Rows
 
 SUBJECTS = ("anatomy", "virology")
 """Of MMLU's 57: the others are fetched and asked in the same way."""
@@ -51,7 +51,7 @@ def mmlu() -> dict[tuple[str, str], Rows]:
     """Four choices, five examples; those of virology at their real shape."""
     rows = [{"question": f"What is {i}?", "choices": [f"{i}{c}" for c in "wxyz"], "answer": i % 4} for i in range(7)]
     small = {("anatomy", "dev"): rows[2:], ("anatomy", "test"): rows[:2], ("anatomy", "validation"): rows[:1]}
-    return small | {part: rows for part, rows in suite_datasets.mmlu(2).items() if part[0] == "virology"}
+    return small | {part: rows for part, rows in open_llm_v1.mmlu(2).items() if part[0] == "virology"}
 
 
 def truthfulqa() -> dict[tuple[str, str], Rows]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from benchmarks import suite_datasets
 from benchmarks.engine_shapes import LETTERS
-from benchmarks.suite_datasets import GPQA_REAL, MATH_REAL, Rows, bbh_tasks
+from benchmarks.suites import open_llm_v2
+from benchmarks.suites.open_llm_v2 import GPQA_REAL, MATH_REAL, bbh_tasks
+from benchmarks.suites.rows import Rows
 
 REAL_BBH = ("date_understanding", "test")
 
@@ -18,7 +19,7 @@ def bbh() -> dict[tuple[str, str], Rows]:
         splits[name, "test"] = [
             {"input": f"Which of {len(choices)} is it in {name}?", "target": choices[i]} for i in (0, -1)
         ]
-    return splits | {REAL_BBH: suite_datasets.bbh(2)[REAL_BBH]}
+    return splits | {REAL_BBH: open_llm_v2.bbh(2)[REAL_BBH]}
 
 
 def ifeval() -> dict[tuple[str, str], Rows]:

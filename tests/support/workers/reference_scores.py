@@ -17,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from benchmarks.suite_datasets import files
+from benchmarks.suites.rows import files
 from leaderboard.suites import parse_suite
 from localhub.testing import LocalHub
 from tests.support.models import suite_v1_datasets, suite_v2_datasets

@@ -14,19 +14,12 @@ from typing import Any
 
 import pytest
 
-from benchmarks import suite_datasets
-from benchmarks.suite_datasets import INSTRUCTIONS, LEFT_OUT, MAKERS, size
-from benchmarks.suites import (
-    Answer,
-    Cost,
-    SideResult,
-    TaskFigures,
-    command_answers,
-    compare_task,
-    count_requests,
-    processor_seconds,
-    published_answers,
-)
+from benchmarks.suites import instructions, open_llm_v1, open_llm_v2
+from benchmarks.suites.comparison import Answer, Cost, SideResult, TaskFigures, compare_task, count_requests
+from benchmarks.suites.datasets import MAKERS
+from benchmarks.suites.evaluations import command_answers, processor_seconds, published_answers
+from benchmarks.suites.instructions import INSTRUCTIONS, LEFT_OUT
+from benchmarks.suites.rows import size
 from leaderboard.suites import find_suite
 from workers.publication.details import write_samples
 
@@ -63,16 +56,16 @@ def test_the_real_numbers_of_questions() -> None:
         "wis-k/instruction-following-eval": 541,
     }  # fmt: skip
     assert {repo: sum(map(len, MAKERS[repo](None).values())) for repo in real} == real
-    levels = [row["level"] for (_, split), rows in suite_datasets.math(None).items() for row in rows if split == "test"]
+    levels = [row["level"] for (_, split), rows in open_llm_v2.math(None).items() for row in rows if split == "test"]
     assert levels.count("Level 5") == 1_324
-    assert suite_datasets.MMLU_PRO_REAL == 12_032
-    assert sum(suite_datasets.MMLU_REAL.values()) == 14_042
+    assert open_llm_v2.MMLU_PRO_REAL == 12_032
+    assert sum(open_llm_v1.MMLU_REAL.values()) == 14_042
 
 
 def test_questions_of_bbh_are_like_the_examples_of_their_task() -> None:
     """They are about as long as the examples in the task file, or longer with more options, and have its answers."""
-    splits = suite_datasets.bbh(20)
-    tasks = list(suite_datasets.bbh_tasks())
+    splits = open_llm_v2.bbh(20)
+    tasks = list(open_llm_v2.bbh_tasks())
     assert len(tasks) == 24
     for task in tasks:
         rows = splits[task["dataset_name"], "test"]
@@ -118,7 +111,7 @@ def test_prompts_are_as_long_as_real_ones(
 
 def test_smaller_sets_of_gpqa_are_parts_of_larger_ones() -> None:
     """Diamond is a part of main, and main of extended, which standard errors count on."""
-    splits = suite_datasets.gpqa(None)
+    splits = open_llm_v2.gpqa(None)
     sets = [
         {row["Question"] for row in splits[name, "train"]} for name in ("gpqa_diamond", "gpqa_main", "gpqa_extended")
     ]
@@ -135,7 +128,7 @@ def test_instructions_are_of_all_kinds_whose_checks_need_no_data(
     from lm_eval.tasks.ifeval.instructions_registry import INSTRUCTION_DICT
 
     assert set(INSTRUCTION_DICT) == {*INSTRUCTIONS, *LEFT_OUT}
-    rows = suite_datasets.ifeval(None)["default", "train"]
+    rows = instructions.ifeval(None)["default", "train"]
     assert {kind for row in rows for kind in row["instruction_id_list"]} == set(INSTRUCTIONS)
     for row in rows[: len(INSTRUCTIONS)]:
         for kind, arguments in zip(row["instruction_id_list"], row["kwargs"], strict=True):
