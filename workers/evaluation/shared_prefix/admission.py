@@ -9,7 +9,8 @@ from typing import Any
 import torch
 
 from workers.evaluation.shared_prefix import caches
-from workers.evaluation.shared_prefix.engine import Numerics, PrefixEngine, is_out_of_memory
+from workers.evaluation.shared_prefix.engine import Numerics, PrefixEngine
+from workers.evaluation.shared_prefix.failures import is_out_of_memory
 from workers.evaluation.shared_prefix.plan import Budget, make_plan
 from workers.evaluation.shared_prefix.tree import AnswerRequest, ScoredAnswer
 
@@ -41,7 +42,7 @@ class Admission:
 
 def examine(model: Any, device: Any, numerics: Numerics) -> Admission:
     """Examine `model`, which is loaded, by its class, by the cache of three tokens, and by a trial."""
-    reason = _reason_of_class(model)
+    reason = reason_of_class(model)
     if reason is not None:
         return Admission(reason=reason)
     with torch.inference_mode():
@@ -55,10 +56,10 @@ def examine(model: Any, device: Any, numerics: Numerics) -> Admission:
     if chains is None:
         return Admission(reason="it does not continue its cache")
     trees = _takes_masks(model) and _agree(_trial(engine, config.vocab_size, trees_in_rows=True), chains, model.dtype)
-    return Admission(engine, "", trees, _rope_limit(config), caches.smallest_window(cache))
+    return Admission(engine, "", trees, rope_limit(config), caches.smallest_window(cache))
 
 
-def _reason_of_class(model: Any) -> str | None:
+def reason_of_class(model: Any) -> str | None:
     """Why no model of this class can be computed by the engine; None if its cache decides."""
     if model.config.is_encoder_decoder:
         return "it has an encoder"
@@ -117,7 +118,7 @@ def _agree(trees: dict[int, ScoredAnswer] | None, chains: dict[int, ScoredAnswer
     return all(abs(trees[number][0] - chains[number][0]) <= tolerance for number in chains)
 
 
-def _rope_limit(config: Any) -> int | None:
+def rope_limit(config: Any) -> int | None:
     """Tokens up to which position embeddings do not depend on the length of the sequence; None: for any length."""
     parameters = getattr(config, "rope_parameters", None) or {}
     kinds = [parameters, *(value for value in parameters.values() if isinstance(value, dict))]

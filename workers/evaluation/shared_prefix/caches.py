@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from transformers.cache_utils import DynamicCache, DynamicLayer, DynamicSlidingWindowLayer
+from transformers.cache_utils import DummyLayer, DynamicCache, DynamicLayer, DynamicSlidingWindowLayer
 
 
 def unsupported_reason(cache: Any, tokens: int) -> str | None:
@@ -28,10 +28,19 @@ def unsupported_reason(cache: Any, tokens: int) -> str | None:
     return None
 
 
+def without_shared_layers(cache: Any) -> Any:
+    """`cache` without the places of layers that read another layer's keys and values, and have none of their own."""
+    return _with_layers(cache, [layer for layer in cache.layers if type(layer) is not DummyLayer])
+
+
+def windows(cache: Any) -> list[int | None]:
+    """For each layer of `cache`, the number of the last tokens that it shows; None if it shows every token."""
+    return [layer.sliding_window if type(layer) is DynamicSlidingWindowLayer else None for layer in cache.layers]
+
+
 def smallest_window(cache: Any) -> int | None:
-    """The smallest window of the layers of `cache` that show the last tokens only; None if all show every token."""
-    windows = [layer.sliding_window for layer in cache.layers if type(layer) is DynamicSlidingWindowLayer]
-    return min(windows, default=None)
+    """The smallest window of the layers of `cache`; None if all show every token."""
+    return min((window for window in windows(cache) if window is not None), default=None)
 
 
 def empty_like(cache: Any) -> Any:

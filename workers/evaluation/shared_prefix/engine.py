@@ -155,8 +155,3 @@ def _tree_mask(step: Step) -> tuple[Any, Any]:
             ends.append(offset)
         visible[number, 0, :, step.start :] = own
     return visible, positions
-
-
-def is_out_of_memory(error: Exception) -> bool:
-    """Whether the device or the machine has no more memory; for the latter torch raises a plain RuntimeError."""
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)

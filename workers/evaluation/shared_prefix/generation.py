@@ -1,5 +1,5 @@
-"""Greedy generation with transformers' continuous batching: an answer that has ended leaves the batch, and a waiting
-prompt enters it. A fixed batch computes until its longest answer ends.
+"""Greedy generation: an answer that has ended leaves the batch, and a waiting prompt enters it. A fixed batch computes
+until its longest answer ends.
 
 The module needs nothing of the board, the queue or the Hub. A text ends exactly where the harness ends it with one
 prompt a batch. Whether the texts are right is not assumed: `AnswerChecker` computes an answer once more in one plain
@@ -8,30 +8,21 @@ forward pass, in which each generated token has to be the most likely one.
 
 from __future__ import annotations
 
-import copy
-import inspect
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 
 import torch
-from transformers.generation.configuration_utils import ContinuousBatchingConfig
-from transformers.generation.continuous_batching import ContinuousBatchingManager
-from transformers.generation.continuous_batching.scheduler import SCHEDULER_MAPPING, FIFOScheduler
 
-from workers.evaluation.shared_prefix import caches
-from workers.evaluation.shared_prefix.paged_attention import attention_by_answer
+from workers.evaluation.shared_prefix import caches, continuous_batching, row_generation
+from workers.evaluation.shared_prefix.admission import reason_of_class, rope_limit
+from workers.evaluation.shared_prefix.failures import GenerationFailed
+from workers.evaluation.shared_prefix.row_batch import Tokens
 
-PAGE_TOKENS = 32
-"""Tokens of one page of the cache: a beginning is shared by whole pages."""
-PAGE_TOKENS_ON_CPU = 128
-"""Tokens of one page on a CPU at most, about."""
-PREFILL_TOKENS = 512
-"""Tokens that one step computes at most; prompts that are longer are computed in several steps."""
-POLL_SECONDS = 1.0
+SHORTEST_BEGINNING = 32
+"""Tokens with which all prompts begin, from which on they are computed once."""
 CHECKED_ROWS, CHECKED_POSITIONS = 8, 512
 """Answers that are checked in one pass at most, and positions whose scores it computes, unless one answer has more."""
 GREEDY_OPTIONS = frozenset({"do_sample", "temperature", "top_p", "top_k"})
@@ -49,12 +40,6 @@ NEUTRAL_SETTINGS = {
     "no_repeat_ngram_size": 0,
 }  # fmt: skip
 """Settings that change nothing at these values."""
-
-Tokens = list[int]
-
-
-class GenerationFailed(Exception):
-    """Continuous batching ended without all answers."""
 
 
 class AnswersDiffer(Exception):
@@ -79,10 +64,10 @@ class Capacity:
 
 def reason_against(model: Any, options: Mapping[str, Any]) -> str:
     """Why texts of `model` with a task's `options` cannot be generated here; "" if they can."""
-    if not hasattr(model, "init_continuous_batching"):
+    if (reason := reason_of_class(model)) is not None:
+        return reason
+    if model.device.type != "cpu" and not hasattr(model, "init_continuous_batching"):
         return "the model has no continuous batching"
-    if model.config.is_encoder_decoder:
-        return "the model has an encoder"
     if model.config._attn_implementation != "sdpa":
         return f"the model's attention is of the kind {model.config._attn_implementation}"
     if options.get("do_sample") or options.get("temperature"):
@@ -128,123 +113,31 @@ def generate(
 ) -> Iterator[tuple[int, Tokens]]:
     """Generate an answer to each prompt; yield its number and tokens when it has ended.
 
-    A beginning that all prompts share is computed first, so that it is in the cache for all. Raises AnswersDiffer,
-    GenerationFailed, OutOfMemoryError, MemoryError.
+    A beginning that all prompts share is computed once. Raises AnswersDiffer, GenerationFailed, OutOfMemoryError,
+    MemoryError.
     """
-    missing = set(range(len(prompts)))
+    limit = rope_limit(model.config.get_text_config(decoder=True))
+    if limit is not None and max(map(len, prompts)) + max_new_tokens > limit:
+        raise GenerationFailed("answers may be longer than its position embeddings' limit")
     shared = common_beginning(prompts) if len(prompts) > 1 else 0
-    checker.beginning = prompts[0][: min(shared, min(map(len, prompts)) - 1)]
-    page_tokens = _page_tokens(model, shared, capacity)
-    with _manager(model, prompts, max_new_tokens, capacity, shared, page_tokens) as manager:
-        if shared >= page_tokens:
-            manager.add_request(prompts[0][:shared], request_id="shared", max_new_tokens=1)
-            _next_output(manager)
-        for number in sorted(missing, key=lambda number: prompts[number]):
-            manager.add_request(prompts[number], request_id=str(number), max_new_tokens=max_new_tokens, streaming=True)
-        while missing:
-            output = _next_output(manager)
-            number, answer = int(output.request_id), output.generated_tokens
-            if number not in missing:
-                continue  # computed before the scheduler saw that the answer had ended
-            if not output.is_finished():
-                if not has_ended(tokenizer, answer, stops):
-                    continue
-                manager.cancel_request(output.request_id)
-            missing.remove(number)
-            if checker.add(prompts[number], answer):
-                with manager.pause():
-                    checker.check()
-            yield number, answer
+    shared = min(shared, min(map(len, prompts)) - 1)
+    checker.beginning = prompts[0][:shared] if shared >= SHORTEST_BEGINNING else []
+    ends = model.generation_config.eos_token_id
+    end_tokens = {ends} if isinstance(ends, int) else set(ends or ())
+
+    def ended(answer: Tokens) -> bool:
+        return answer[-1] in end_tokens or has_ended(tokenizer, answer, stops)
+
+    way = row_generation.generate_rows if model.device.type == "cpu" else continuous_batching.generate_pages
+    answers = way(
+        model, prompts, checker.beginning, rows=capacity.rows, cache_tokens=capacity.tokens,
+        max_new_tokens=max_new_tokens, has_ended=ended,
+    )  # fmt: skip
+    for number, answer in answers:
+        if checker.add(prompts[number], answer):
+            checker.check()
+        yield number, answer
     checker.check()
-
-
-def _greedy_config(model: Any, max_new_tokens: int) -> Any:
-    config = copy.deepcopy(model.generation_config)
-    config.update(do_sample=False, temperature=None, top_p=None, top_k=None, max_length=None, min_length=None)
-    config.max_new_tokens = max_new_tokens
-    return config
-
-
-def _page_tokens(model: Any, shared: int, capacity: Capacity) -> int:
-    """The number of tokens of a page.
-
-    On a CPU each page is a call of attention: large pages are faster, but the last one of an answer is half empty on
-    average. The pages of a shared beginning hold (nearly) all of it.
-    """
-    if model.device.type != "cpu":
-        return PAGE_TOKENS
-    size = min(PAGE_TOKENS_ON_CPU, max(PAGE_TOKENS, capacity.tokens // capacity.rows))
-    return shared // max(1, round(shared / size)) if 2 * shared >= size else size
-
-
-class _AnswerScheduler(FIFOScheduler):  # type: ignore[misc]  # transformers is not followed
-    """transformers' scheduler, for which answers that are cancelled end, too.
-
-    When it takes answers out of a full cache, it lets none in until one ends. If all others are cancelled, as they are
-    at a stop sequence, it would wait for ever.
-    """
-
-    def __init__(self, cache: Any, shared: int, max_requests_per_batch: int, **options: Any) -> None:
-        cache.max_tokens_read += shared * max_requests_per_batch  # its limit counts pages that answers share once
-        super().__init__(cache, max_requests_per_batch=max_requests_per_batch, **options)
-
-    def clear_cancelled_requests(self) -> Any:
-        """Remove cancelled answers."""
-        cancelled = super().clear_cancelled_requests()
-        if cancelled:
-            self.block_new_requests = False
-        return cancelled
-
-
-@contextmanager
-def _manager(
-    model: Any, prompts: Sequence[Tokens], max_new_tokens: int, capacity: Capacity, shared: int, page_tokens: int
-) -> Iterator[ContinuousBatchingManager]:
-    on_cpu = model.device.type == "cpu"
-    longest = math.ceil((max(map(len, prompts)) + max_new_tokens) / page_tokens)
-    SCHEDULER_MAPPING["steward"] = partial(_AnswerScheduler, shared=shared if on_cpu else 0)
-    pages = max(math.ceil(capacity.tokens / page_tokens), longest + 1)
-    config = ContinuousBatchingConfig(
-        page_size=page_tokens,
-        num_blocks=pages if on_cpu else pages + capacity.rows,
-        max_batch_tokens=max(PREFILL_TOKENS, capacity.rows),
-        max_requests_per_batch=capacity.rows,
-        scheduler_type="steward",
-        auto_switch_to_flash=False,  # it may fetch kernels from the Hub
-        use_async_batching=False,
-    )
-    try:
-        manager = model.init_continuous_batching(_greedy_config(model, max_new_tokens), config)
-    except ValueError as error:  # for instance a kind of layers for which there is no paged cache
-        raise _failure(error) from error
-    with ExitStack() as stack:
-        if on_cpu:
-            stack.enter_context(attention_by_answer())
-            # transformers gives attention the pages themselves if it is told that they fit, but not by its config
-            manager.continuous_batching_config.max_blocks_per_request = longest
-        manager.start()
-        stack.callback(manager.destroy)
-        stack.callback(manager.stop, hard_stop=True)
-        yield manager
-
-
-def _next_output(manager: ContinuousBatchingManager) -> Any:
-    """The next state of an answer. Raises GenerationFailed, OutOfMemoryError, MemoryError."""
-    while True:
-        output = manager.get_result(timeout=POLL_SECONDS)
-        if output is not None and output.error is None:
-            return output
-        error = manager.background_thread_status.fatal_error
-        if isinstance(error, MemoryError | torch.OutOfMemoryError):
-            raise error
-        if error is not None:  # the model's own code meets a cache that it does not know
-            raise _failure(error) from error
-        if output is not None or not manager.is_running():
-            raise GenerationFailed(output.error if output is not None else "the thread that generates has ended")
-
-
-def _failure(error: Exception) -> GenerationFailed:
-    return GenerationFailed(f"continuous batching does not take this model ({type(error).__name__}: {error})"[:300])
 
 
 @dataclass
@@ -278,7 +171,7 @@ class AnswerChecker:
     @cached_property
     def _cache(self) -> Any:
         """The keys and values of the beginning; None if it is short, or the model's cache cannot be continued."""
-        if len(self.beginning) < PAGE_TOKENS or "cache" not in inspect.signature(self.model.forward).parameters:
+        if not self.beginning or reason_of_class(self.model) is not None:
             return None
         cache = self.model(torch.tensor([[0]], device=self.model.device), use_cache=True).cache
         if caches.unsupported_reason(cache, 1) is not None:

@@ -8,11 +8,11 @@ from typing import Any
 
 from lm_eval.models.utils import handle_stop_sequences, normalize_gen_kwargs, postprocess_generated_text
 
+from workers.evaluation.shared_prefix.failures import GenerationFailed
 from workers.evaluation.shared_prefix.generation import (
     AnswerChecker,
     AnswersDiffer,
     Capacity,
-    GenerationFailed,
     generate,
     reason_against,
     stop_sequences,

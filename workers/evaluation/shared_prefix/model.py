@@ -20,7 +20,8 @@ from tqdm import tqdm
 from workers.evaluation.shared_prefix import trust
 from workers.evaluation.shared_prefix.admission import Admission, examine
 from workers.evaluation.shared_prefix.encoding import BatchEncoder
-from workers.evaluation.shared_prefix.engine import Numerics, PrefixEngine, is_out_of_memory
+from workers.evaluation.shared_prefix.engine import Numerics, PrefixEngine
+from workers.evaluation.shared_prefix.failures import is_out_of_memory
 from workers.evaluation.shared_prefix.generation_requests import generate_until
 from workers.evaluation.shared_prefix.plan import Budget, Plan, make_plan, separate_tokens
 from workers.evaluation.shared_prefix.tree import AnswerRequest, ScoredAnswer

@@ -1,4 +1,4 @@
-"""Continuous batching gives the texts of the harness, ends where it ends, and is checked."""
+"""Generation in batches that answers leave gives the texts of the harness, ends where it ends, and is checked."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ from typing import Any
 
 import pytest
 import torch
-from transformers.generation.continuous_batching.cache import PagedAttentionCache
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from tests.support.models.families import FAMILIES, random_model
 from tests.support.models.shared_prefix import harness_model
-from workers.evaluation.shared_prefix import generation
+from workers.evaluation.shared_prefix import generation, row_generation
+from workers.evaluation.shared_prefix.continuous_batching import generate_pages
+from workers.evaluation.shared_prefix.drafts import Draft
 from workers.evaluation.shared_prefix.generation_requests import generate_until
-from workers.evaluation.shared_prefix.paged_attention import PageReads, attention_by_answer
+from workers.evaluation.shared_prefix.row_batch import RowBatch
+from workers.evaluation.shared_prefix.row_generation import generate_rows
 
 SAMPLE = ("llama", "mistral", "gpt2", "gpt_neox", "mamba", "qwen3_next")
 """Architectures that `make test` compares; `make engine` compares all."""
@@ -25,13 +27,12 @@ EAGER = {
     "gemma2", "gemma2/wide", "gpt_neo", "bloom", "mpt", "gpt_oss", "xglm", "openai-gpt", "rwkv", "mamba",
     "mimo_v2_flash",
 }  # fmt: skip
-NO_PAGES = {
-    "gpt_neox", "opt", "falcon", "falcon/alibi", "stablelm", "deepseek_v3", "llama4_text", "biogpt", "jamba",
-    "recurrent_gemma", "lfm2", "qwen3_next", "deepseek_v2", "deepseek_v32", "minimax", "moshi", "bert", "bart",
-    "falcon_h1", "cpmant",
+OTHER_CACHE = {
+    "falcon", "falcon/alibi", "deepseek_v3", "llama4_text", "jamba", "recurrent_gemma", "lfm2", "qwen3_next",
+    "deepseek_v2", "deepseek_v32", "minimax", "moshi", "bert", "bart", "falcon_h1", "cpmant",
 }  # fmt: skip
-ASIDE = EAGER | NO_PAGES
-"""Architectures whose texts are generated the harness's way: their attention is not `sdpa`, or knows no paged cache."""
+ASIDE = EAGER | OTHER_CACHE
+"""Architectures whose texts are generated the harness's way: their attention is not `sdpa`, or has another cache."""
 
 
 class Letters:
@@ -75,6 +76,16 @@ PROMPTS = [[(seed * 7 + at * at) % 25 + 1 for at in range(3 + seed * 5)] for see
 SHARED = [[(at * 5) % 25 + 1 for at in range(70)] + prompt for prompt in PROMPTS]
 
 
+@pytest.fixture(params=["rows", "pages"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The way of a CPU, or that of a GPU, which works on a CPU, too."""
+    name: str = request.param
+    if name == "pages":
+        monkeypatch.setattr(row_generation, "generate_rows", generate_pages)
+    return name
+
+
+@pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("prompts", [PROMPTS, SHARED], ids=["different", "one beginning"])
 @pytest.mark.parametrize("rows", [1, 3, 16])
 def test_answers_are_those_of_one_prompt_at_a_time(prompts: list[list[int]], rows: int) -> None:
@@ -95,6 +106,7 @@ def test_answers_are_those_of_one_prompt_at_a_time(prompts: list[list[int]], row
     assert checker.compared == len(prompts) and checker.largest < 1e-3
 
 
+@pytest.mark.usefixtures("way")
 def test_a_full_cache_loses_no_answer() -> None:
     """If answers outgrow the cache, some wait, and come back although all others end at a stop sequence."""
     model, tokenizer = llama(eos_token_id=None), Letters()
@@ -114,39 +126,44 @@ def test_a_full_cache_loses_no_answer() -> None:
     assert max(map(len, expected)) < 40
 
 
-def test_each_row_attends_to_its_own_pages() -> None:
-    """Attention over pages, some of which rows share, is that of each row with its tokens in one piece."""
-    torch.manual_seed(0)
-    heads, group, size, page_tokens = 2, 3, 8, 4
-    keys, values = torch.randn(2, 30, page_tokens, heads, size)
-    table = [[7, 9, 20, -1], [7, 9, 2, 4], [7, 3, -1, -1], [11, -1, -1, -1], [7, 9, 5, -1]]
-    lengths = [9, 16, 6, 1, 12]
-    reads = PageReads.of(table, lengths, page_tokens)
-    assert (0, 3, 7, 4) in reads.calls and (0, 2, 9, 4) in reads.calls and (4, 5, 9, 4) in reads.calls
-    query, new = torch.randn(1, heads * group, len(table), size), torch.randn(2, 1, heads, len(table), size)
-    reads.write(keys, new[0])
-    reads.write(values, new[1])
-    output = reads.attend(query, keys, values, 0.5)
-    for row, length in enumerate(lengths):
-        own_keys, own_values = (
-            torch.cat([pages[page] for page in table[row] if page >= 0])[:length]
-            .transpose(0, 1)
-            .repeat_interleave(group, 0)
-            for pages in (keys, values)
-        )
-        assert torch.equal(own_keys[::group, -1], new[0, 0, :, row])
-        expected = torch.nn.functional.scaled_dot_product_attention(
-            query[0, :, row : row + 1], own_keys, own_values, scale=0.5
-        )
-        torch.testing.assert_close(output[0, row], expected[:, 0])
+def test_guesses_are_what_followed_before() -> None:
+    """A draft guesses what followed its last tokens earlier, also in a loop, and adapts the length to its success."""
+    draft = Draft([5, 1, 2, 3, 7, 8, 1, 2])
+    assert draft.guess(10) == []
+    draft.append(3)
+    assert draft.guess(10) == [7, 8] and draft.guess(1) == [7]
+    draft.judge(2, 2)
+    assert draft.guess(10) == [7, 8, 1, 2]
+    draft.judge(4, 1)
+    assert draft.guess(10) == [7]
+    loop = Draft([4, 4, 4, 4])
+    loop.judge(16, 16)
+    assert loop.guess(9) == [4] * 9
+
+
+def test_guesses_save_steps_and_change_no_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A text that repeats itself takes fewer steps than it has tokens."""
+    model, tokenizer = llama(eos_token_id=None), Letters()
+    steps = []
+    compute = RowBatch.compute
+    monkeypatch.setattr(RowBatch, "compute", lambda *arguments: steps.append(1) or compute(*arguments))
+    checker = generation.AnswerChecker(model, 1e-3, first=100, every=1)
+    ((_, answer),) = generation.generate(
+        model, tokenizer, SHARED[:1], stops=[], max_new_tokens=200, capacity=generation.Capacity(8, 1_000),
+        checker=checker,
+    )  # fmt: skip
+    assert answer == one_by_one(model, SHARED[:1], 200, lambda _: False)[0]
+    assert len(steps) < 150 and checker.compared == 1
 
 
 def test_other_attention_stays_as_it_is() -> None:
-    """While answers are generated, and after it, a plain forward pass uses the usual attention."""
+    """While an answer is handled, and after it, a plain forward pass uses the usual attention."""
     model, tokens = llama(), torch.tensor([SHARED[2]])
     with torch.inference_mode():
         before = model(tokens).logits
-        with attention_by_answer():
+        for _ in generate_rows(
+            model, PROMPTS, [], rows=4, cache_tokens=500, max_new_tokens=5, has_ended=lambda _: False
+        ):
             assert torch.equal(model(tokens).logits, before)
     assert ALL_ATTENTION_FUNCTIONS["sdpa"] is sdpa_attention_forward
 
@@ -235,7 +252,7 @@ def test_what_a_models_own_settings_may_change_is_left_to_the_harness(settings: 
     "options", [{"do_sample": True, "temperature": 0.7}, {"repetition_penalty": 1.5}], ids=["sampling", "penalty"]
 )
 def test_options_that_change_scores_are_answered_by_the_harness(lm: Any, options: dict[str, Any]) -> None:
-    """Continuous batching answers greedy requests only."""
+    """Batches that answers leave are for greedy requests only."""
     requests = requests_of({"until": [], "max_gen_toks": 4, **options})
     texts, record = generate_until(lm, requests, lambda asked: ["theirs"] * len(asked))
     assert texts == ["theirs"] * len(requests) and len(record.reasons) == 1 and not record.answers
@@ -243,16 +260,15 @@ def test_options_that_change_scores_are_answered_by_the_harness(lm: Any, options
 
 def test_a_wrong_cache_is_noticed(lm: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """If the cache returns wrong values, the harness answers, and no answer is reported twice."""
-    right = PagedAttentionCache.update
+    right = RowBatch.write
 
-    def wrong(*arguments: Any, **options: Any) -> Any:
-        keys, values = right(*arguments, **options)
-        return keys, values.roll(1, dims=-2)
+    def wrong(batch: Any, part: Any, layer: int, states: Any) -> None:
+        right(batch, part, layer, states.roll(1, dims=-2))
 
     requests = requests_of({"until": [], "max_gen_toks": 12})
     expected = by_harness(lm, requests, 1)
     lm.cache_hook = hook = Hook()
-    monkeypatch.setattr(PagedAttentionCache, "update", wrong)
+    monkeypatch.setattr(RowBatch, "write", wrong)
     texts, record = generate_until(lm, requests, lambda asked: by_harness(lm, asked, 1))
     assert texts == expected and "below the best one" in record.reasons[0]
     assert len(hook.answers) == len(requests)
@@ -260,7 +276,7 @@ def test_a_wrong_cache_is_noticed(lm: Any, monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.mark.parametrize("family", FAMILIES if os.environ.get("STEWARD_ALL_FAMILIES") else SAMPLE)
 def test_texts_of_each_architecture_are_the_harness_ones(family: str) -> None:
-    """A tiny random model gives the same texts, by continuous batching or, with a reason, the harness's way."""
+    """A tiny random model gives the same texts, in a batch of rows or, with a reason, the harness's way."""
     lm = harness_model(random_model(family), max_length=120)
     requests = requests_of({"until": [], "max_gen_toks": 16})
     expected = by_harness(lm, requests, 1)
