@@ -11,7 +11,7 @@ EngineName = Literal["harness", "shared-prefix"]
 
 
 class GenerationUse(BaseModel):
-    """The texts that were generated with continuous batching, and their comparison with the model's scores."""
+    """The texts that the engine generated, and their comparison with the model's scores."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 

@@ -52,7 +52,7 @@ def test_log_likelihoods_are_the_harness_ones(device: str, dtype: str, tolerance
 @one_device
 @pytest.mark.parametrize(("dtype", "others"), [("float32", 0), ("bfloat16", 4)])
 def test_texts_are_the_harness_ones(device: str, dtype: str, others: int) -> None:
-    """Continuous batching gives the harness's texts; in half precision some differ from a near tie on."""
+    """The engine gives the harness's texts; in half precision some differ from a near tie on."""
     import torch
 
     model = random_model("llama").to(device, getattr(torch, dtype))

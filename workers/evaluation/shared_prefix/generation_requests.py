@@ -1,4 +1,4 @@
-"""Answers a harness model's generation requests with continuous batching where that gives the model's own answers."""
+"""Answers a harness model's generation requests in batches that answers leave, where that gives the model's own texts."""
 
 from __future__ import annotations
 
@@ -52,6 +52,8 @@ class GenerationGroup:
             return "the harness chooses the batch size"
         if self.lm.batch_size < 2:
             return "the batch has one row"
+        if self.lm.mixed_precision_dtype is not None:
+            return "the model computes in mixed precision"
         if self.max_new_tokens >= self.lm.max_length:
             return "the answer may be longer than the model's context"
         return reason_against(self.lm.model, self.options)
@@ -80,7 +82,7 @@ class GenerationGroup:
 def generate_until(
     lm: Any, requests: Sequence[Any], harness: Callable[[list[Any]], list[str]]
 ) -> tuple[list[str], GenerationRecord]:
-    """The texts of `requests`, and how they were generated; `harness` answers where continuous batching is not used."""
+    """The texts of `requests`, and how they were generated; `harness` answers where that is not done."""
     record = GenerationRecord()
     groups: dict[str, list[int]] = {}
     for index, request in enumerate(requests):

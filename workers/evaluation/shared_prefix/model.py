@@ -80,7 +80,7 @@ class SharedPrefixModel(HFLM):  # type: ignore[misc]  # the harness has no types
         return [encoded[text] for text in texts]
 
     def generate_until(self, requests: Any, disable_tqdm: bool = False) -> Any:
-        """Generate texts, with continuous batching as far as it gives the model's own answers."""
+        """Generate texts, by the engine as far as it gives the model's own answers."""
         harness = super().generate_until
         if self.engine == HARNESS:
             return harness(requests, disable_tqdm=disable_tqdm)

@@ -32,7 +32,7 @@ LOGIT_SIZE = 16
 class GenerationRecord:
     """How texts were generated: a part of the results.
 
-    `answers`: those by continuous batching. `compared` of them were computed again; these have `near_ties`, tokens that
+    `answers`: those by the engine. `compared` of them were computed again; these have `near_ties`, tokens that
     another batch may choose otherwise, and a token's score is at most `largest_distance` below the best one. `reasons`
     say why other answers were generated the harness's way.
     """

@@ -258,6 +258,14 @@ def test_options_that_change_scores_are_answered_by_the_harness(lm: Any, options
     assert texts == ["theirs"] * len(requests) and len(record.reasons) == 1 and not record.answers
 
 
+def test_mixed_precision_is_left_to_the_harness(lm: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model that the harness runs in mixed precision gives other texts without it."""
+    monkeypatch.setattr(lm, "mixed_precision_dtype", torch.bfloat16)
+    requests = requests_of({"until": [], "max_gen_toks": 4})
+    texts, record = generate_until(lm, requests, lambda asked: ["theirs"] * len(asked))
+    assert set(texts) == {"theirs"} and record.reasons == ("the model computes in mixed precision",)
+
+
 def test_a_wrong_cache_is_noticed(lm: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """If the cache returns wrong values, the harness answers, and no answer is reported twice."""
     right = RowBatch.write
