@@ -1,4 +1,4 @@
-"""Answers a harness model's generation requests in batches that answers leave, where that gives the model's own texts."""
+"""Answers a harness model's generation requests with the engine where that gives the model's own texts."""
 
 from __future__ import annotations
 
