@@ -45,13 +45,16 @@ class Letters:
         return "".join(chr(97 + token) for token in tokens)
 
 
-def llama(**config: Any) -> Any:
-    from transformers import LlamaConfig, LlamaForCausalLM
+def llama(kind: str = "llama", **config: Any) -> Any:
+    """A tiny random model, whose logits are far from each other."""
+    from transformers import AutoConfig, AutoModelForCausalLM
 
     torch.manual_seed(0)
     sizes: dict[str, Any] = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "vocab_size": 26}
     heads = {"num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 512}
-    model = LlamaForCausalLM(LlamaConfig(**{**sizes, **heads, "eos_token_id": 0, **config}))
+    model = AutoModelForCausalLM.from_config(
+        AutoConfig.for_model(kind, **{**sizes, **heads, "eos_token_id": 0, **config})
+    )
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.5)
     return model.eval()
@@ -124,6 +127,50 @@ def test_a_full_cache_loses_no_answer() -> None:
     )  # fmt: skip
     assert [answers[number] for number in range(len(PROMPTS))] == expected
     assert max(map(len, expected)) < 40
+
+
+def test_rows_that_outgrow_the_cache_wait_and_begin_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The caches of all rows hold no more tokens than they may; a row that gave its own up has the same answer."""
+    model, compute, used, began = llama(eos_token_id=None), RowBatch.compute, list[int](), list[int]()
+
+    def watched(batch: RowBatch, chosen: Any) -> Any:
+        used.append(sum(row.capacity for row, _, _ in chosen))
+        began.extend(row.number for row, _, _ in chosen if row.cached == 0)
+        return compute(batch, chosen)
+
+    monkeypatch.setattr(RowBatch, "compute", watched)
+    checker = generation.AnswerChecker(model, 1e-3, first=100, every=1)
+    answers = dict(
+        generation.generate(
+            model,
+            Letters(),
+            PROMPTS[:5],
+            stops=[],
+            max_new_tokens=90,
+            capacity=generation.Capacity(5, 260),
+            checker=checker,
+        )
+    )
+    assert [len(answers[number]) for number in range(5)] == [90] * 5 and checker.compared == 5
+    assert max(used) <= 260 and len(began) > 5
+
+
+def test_a_window_shows_the_same_tokens_behind_a_shared_beginning() -> None:
+    """Layers that see the last tokens only see the same ones, whether or not prompts begin alike."""
+    model = llama("mistral", sliding_window=20, eos_token_id=None)
+    checker = generation.AnswerChecker(model, 1e-3, first=100, every=1)
+    answers = dict(
+        generation.generate(
+            model,
+            Letters(),
+            SHARED,
+            stops=[],
+            max_new_tokens=30,
+            capacity=generation.Capacity(9, 2_000),
+            checker=checker,
+        )
+    )
+    assert [answers[number] for number in range(len(SHARED))] == one_by_one(model, SHARED, 30, lambda _: False)
 
 
 def test_guesses_are_what_followed_before() -> None:
