@@ -1,6 +1,6 @@
 """Shows whether the engine changes a model's answers, beside what another batch size changes.
 
-    python -m benchmarks.engine_flips [--quick] [--questions 16] [--model FOLDER …] [--batch-size 8] [--json]
+    python -m benchmarks.engine_flips [--quick] [--questions 16] [--model MODEL …] [--batch-size 8] [--json]
 
 The harness with batch size 1 is the reference. Against it stand the engine, and the harness with batch size N, in
 float32 and in bfloat16. A flip is a question whose picked answer is another one. `accuracy` is that of the row, and
@@ -10,8 +10,9 @@ log-likelihoods, with their signs; `95 %` and `most` are of their sizes.
 Questions: those of the starter suite with three fixed examples and their right answers, and a tenth as many of each
 shape of `benchmarks.engine_shapes`, whose words are random: each answer is right in turn, and accuracy is chance.
 
-Models: SmolLM2-135M-Instruct; its weights as a Mistral with a sliding window; and with an adapter, trained for a minute
-on other questions of the starter suite's kinds. `--model` takes other folders instead, each a complete model.
+Models: `smollm2` is SmolLM2-135M-Instruct; `window` its weights as a Mistral with a sliding window; `adapter` has an
+adapter, trained for a minute on other questions of the starter suite's kinds. `--model` chooses among them, or names a
+folder that holds a complete model; it may be repeated.
 
 The engine compares its answers with the harness's as always; it looks these up in the answers computed before. The
 column `engine` says what it found.
@@ -27,6 +28,7 @@ import random
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import permutations
@@ -45,6 +47,12 @@ SHAPE_NAMES = tuple(shape.name for shape in SHAPES)
 COMPARED = 24
 """Requests that the engine compares at first here, where there are few."""
 WINDOW = 128
+MADE_MODELS = {
+    "smollm2": "SmolLM2-135M-Instruct",
+    "window": f"with a window of {WINDOW}",
+    "adapter": "with an adapter",
+}
+"""Models that are made here, with their titles."""
 TRAINING_SEED = 7
 """Another seed than the starter suite's: the adapter is not trained on the questions that are asked."""
 TRAINING_STEPS, TRAINING_ROWS = 24, 6
@@ -96,7 +104,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="eight questions of each starter task, two shapes")
     parser.add_argument("--questions", type=int, default=16, help="questions of each starter task")
-    parser.add_argument("--model", type=Path, action="append", default=[], help="a folder; instead of the three models")
+    parser.add_argument(
+        "--model", type=_model, action="append", metavar="MODEL",
+        help=f"{', '.join(MADE_MODELS)} or a folder; may be repeated (by default these three)",
+    )  # fmt: skip
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
@@ -108,11 +119,23 @@ def main() -> int:
     trust.COMPARED = COMPARED
     questions = asked_questions(8, ("mmlu_pro", "gpqa")) if options.quick else asked_questions(options.questions)
     with tempfile.TemporaryDirectory(prefix="steward-bench-") as folder:
-        models = {path.name: {"pretrained": str(path)} for path in options.model} or three_models(Path(folder))
+        models = chosen_models(options.model or list(MADE_MODELS), Path(folder))
         rows = list(measure(models, questions, options.batch_size))
     if options.json:
         print(json.dumps({"rows": [asdict(row) for row in rows]}))
     return 1 if any(row.flips for row in rows if row.way == SHARED_PREFIX and row.dtype == "float32") else 0
+
+
+def _model(text: str) -> str | Path:
+    """A name in MADE_MODELS, or a model's folder."""
+    if text in MADE_MODELS:
+        return text
+    folder = Path(text).resolve()
+    if not (folder / "config.json").is_file():
+        raise argparse.ArgumentTypeError(
+            f"{text} is none of {', '.join(MADE_MODELS)}, and no folder with a config.json"
+        )
+    return folder
 
 
 def asked_questions(count: int, shapes: Sequence[str] = SHAPE_NAMES) -> list[AskedQuestion]:
@@ -228,16 +251,27 @@ def _print(row: Difference) -> None:
     )
 
 
-def three_models(folder: Path) -> dict[str, dict[str, str]]:
-    """Name → the arguments of the harness's model."""
+def chosen_models(chosen: Sequence[str | Path], folder: Path) -> dict[str, dict[str, str]]:
+    """Title → the arguments of the harness's model; `chosen` are names in MADE_MODELS, which are made in `folder`."""
     from workers.models.gguf import convert, packaged_gguf
 
-    plain = convert(packaged_gguf(), folder / "plain", "float32")
-    return {
-        "SmolLM2-135M-Instruct": {"pretrained": str(plain)},
-        f"with a window of {WINDOW}": {"pretrained": str(_windowed(plain, folder / "windowed"))},
-        "with an adapter": {"pretrained": str(plain), "peft": str(_adapter(plain, folder / "adapter"))},
-    }
+    given = [model for model in chosen if isinstance(model, Path)]
+    same_names = Counter(model.name for model in dict.fromkeys(given))
+    plain = folder / "plain"
+    if len(given) < len(chosen):
+        convert(packaged_gguf(), plain, "float32")
+    models: dict[str, dict[str, str]] = {}
+    for model in chosen:
+        if isinstance(model, Path):
+            models[model.name if same_names[model.name] == 1 else str(model)] = {"pretrained": str(model)}
+        elif model == "window":
+            models[MADE_MODELS[model]] = {"pretrained": str(_windowed(plain, folder / "windowed"))}
+        elif model == "adapter":
+            adapter = _adapter(plain, folder / "adapter")
+            models[MADE_MODELS[model]] = {"pretrained": str(plain), "peft": str(adapter)}
+        else:
+            models[MADE_MODELS[model]] = {"pretrained": str(plain)}
+    return models
 
 
 def _windowed(plain: Path, folder: Path) -> Path:

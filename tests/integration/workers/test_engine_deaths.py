@@ -142,7 +142,8 @@ def test_a_killed_job_or_zygote_ends_the_attempt(bot: AttemptQueue, worker: Work
     wait_until(lambda: not [pid for pid in remains if runs(pid)])
 
 
-@pytest.mark.parametrize("place", PLACES if WHOLE else PLACES[1:2])
+@pytest.mark.skipif(not WHOLE, reason="a heartbeat of ten seconds, as in test_worker_attempts: `make matrices` runs it")
+@pytest.mark.parametrize("place", PLACES)
 def test_a_cancelled_attempt_is_stopped(bot: AttemptQueue, worker: WorkerProcess, place: str) -> None:
     """A cancellation stops the child inside a step; the attempt ends as cancelled."""
     asked = reach_trouble(bot, worker, place)

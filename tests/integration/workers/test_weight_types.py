@@ -21,6 +21,8 @@ from tests.support.sizes import WHOLE
 from tests.support.workers import evaluation_script
 from tests.support.workers.child_runs import evaluate_by_prefix, write_model
 from tests.support.workers.real_worker import PATIENCE, RealWorker
+from workers.jobs.sample_comparison import EngineTolerance, compare_task
+from workers.publication.details import write_samples
 
 BASE = "ada/base"
 NAMES = ("base", "adapter", "merged", "delta", "summed")
@@ -134,11 +136,20 @@ def test_a_published_evaluation_is_verified_sample_by_sample(stand: RealWorker, 
     ]
 
 
+@pytest.fixture(scope="module")
+def halves(stand: RealWorker, revisions: dict[str, str]) -> list[Outcome]:
+    """The outcomes of two evaluations of the base model: in bfloat16, and in float16 with the chat template."""
+    asks: list[dict[str, Any]] = [{"precision": "bfloat16"}, {"precision": "float16", "use_chat_template": True}]
+    return stand.run(*(stand.job(BASE, revisions["base"], **ask) for ask in asks))
+
+
+@pytest.mark.skipif(not WHOLE, reason="the harness is imported for each: `make matrices` runs it; so does test_verify")
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_the_harness_verifies_what_the_default_engine_published(
-    stand: RealWorker, outcomes: dict[str, Outcome]
+    stand: RealWorker, outcomes: dict[str, Outcome], halves: list[Outcome], precision: str
 ) -> None:
     """`steward verify --engine harness` computes everything the harness's way, and finds the same scores."""
-    outcome = outcomes["base"]
+    outcome = {"float32": outcomes["base"], "bfloat16": halves[0]}[precision]
     assert stand.results(outcome)["steward"]["engine"]["generation"]["answers"] == 11
     stand.upload("trial/requests", {outcome.path: b"{}"}, "dataset")
     status, said = verified(stand, outcome.attempt, "--engine", "harness")
@@ -147,15 +158,13 @@ def test_the_harness_verifies_what_the_default_engine_published(
     assert all(published == here for published, here in said["scores"].values())
 
 
-def test_half_precision_and_the_chat_template_run_too(stand: RealWorker, revisions: dict[str, str]) -> None:
+def test_half_precision_and_the_chat_template_run_too(stand: RealWorker, halves: list[Outcome]) -> None:
     """Half precision and the chat template reach the harness, and its results show them."""
-    asks: list[dict[str, Any]] = [{"precision": "bfloat16"}, {"precision": "float16", "use_chat_template": True}]
-    ended = stand.run(*(stand.job(BASE, revisions["base"], **ask) for ask in asks))
-    brain, half = (stand.results(outcome) for outcome in ended)
+    brain, half = (stand.results(outcome) for outcome in halves)
     assert brain["config"]["model_args"]["dtype"] == brain["steward"]["precision"] == "bfloat16"
     assert half["config"]["model_dtype"].endswith("float16")
     assert half["steward"]["use_chat_template"] is True
-    assert rows(stand, ended[1])[0]["prompt"].startswith("user: ")
+    assert rows(stand, halves[1])[0]["prompt"].startswith("user: ")
 
 
 @pytest.mark.parametrize(
@@ -202,7 +211,10 @@ ASIDE = {"prompt": "its adapter adds tokens to the prompt"}
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", KINDS)
 def test_the_engine_gives_the_results_of_the_harness(name: str, tmp_path: Path) -> None:
-    """Adapters, deltas and half precision by both engines, in real children: the same results, or a reason."""
+    """Adapters, deltas and half precision by both engines, in real children: the same results, or a reason.
+
+    The samples of one agree with those of the other, as `steward verify --engine` compares them.
+    """
     changes = KINDS[name]
     if "weight_type" in changes:
         base, change = (
@@ -222,3 +234,14 @@ def test_the_engine_gives_the_results_of_the_harness(name: str, tmp_path: Path) 
         assert [found[metric] for metric in METRICS if metric in scores] == pytest.approx(
             [scores[metric] for metric in METRICS if metric in scores], abs=one_question + 1e-9
         )
+    tolerance = EngineTolerance(harness["config"]["model_dtype"])
+    assert (tolerance.epsilon is not None) == name.endswith("float16")
+    for task in (file.stem for file in (spools["harness"] / "samples").iterdir()):
+        tables = [tmp_path / f"{task}-{way}.parquet" for way in get_args(EngineName)]
+        for table, way in zip(tables, get_args(EngineName), strict=True):
+            write_samples(spools[way] / "samples" / f"{task}.jsonl", table, ())
+        published, here = (pq.read_table(table).to_pylist() for table in tables)
+        compared = compare_task(task, published, here, tolerance)
+        assert compared.samples - compared.agreeing <= (name == "bfloat16")  # a tie that is decided otherwise
+    assert tolerance.disagreement() == ""
+    assert (tolerance.largest_difference > 0) == (name not in ASIDE)

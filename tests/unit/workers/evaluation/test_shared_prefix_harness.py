@@ -11,6 +11,9 @@ import pytest
 
 from tests.support.models.families import random_model
 from tests.support.models.shared_prefix import LETTERS, harness_model, instances
+from tests.support.units.details_samples import sample
+from workers.jobs.sample_comparison import EngineTolerance, compare_task
+from workers.publication.details import sample_row
 
 LONGEST = 120
 
@@ -332,6 +335,37 @@ def test_half_precision_uses_the_harness_dtype(answer: Any) -> None:
     answers = harness.loglikelihood(instances(), disable_tqdm=True)
     assert harness.engine_record.reason == ""
     assert all(value == float(torch.tensor(value, dtype=torch.bfloat16)) for value, _ in answers)
+
+
+@pytest.mark.parametrize("wrong", [False, True])
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_one_engine_verifies_half_precision_of_the_other(
+    dtype: str, wrong: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `steward verify --engine` compares: a real model's samples agree, and those of a wrong cache do not."""
+    import torch
+
+    from workers.evaluation.shared_prefix import caches, trust
+    from workers.evaluation.shared_prefix import model as shared_prefix_model
+
+    requests, model = instances(), random_model("llama").to(getattr(torch, dtype))
+    published = harness_model(model, max_length=LONGEST).loglikelihood(requests, disable_tqdm=True)
+    if wrong:
+        select = caches._select
+        monkeypatch.setattr(caches, "_select", lambda *arguments: select(*arguments) * 1.1)
+        monkeypatch.setattr(shared_prefix_model.EngineRun, "compare", lambda *_: (trust.Comparison({}), ""))
+    harness = harness_model(model, max_length=LONGEST, engine="shared-prefix")
+    here = harness.loglikelihood(requests, disable_tqdm=True)
+    assert harness.engine_record.engine == "shared-prefix"
+    samples = [
+        [sample_row(sample(doc_id=number, resps=[[[*map(str, answer)]]]), ()) for number, answer in enumerate(answers)]
+        for answers in (published, here)
+    ]
+    tolerance = EngineTolerance(str(model.dtype))
+    found = compare_task("task", *samples, tolerance)
+    assert (found.samples, found.agreeing) == (len(requests), len(requests))
+    assert found.equal < found.samples
+    assert (tolerance.disagreement() != "") is wrong
 
 
 def weights_in_parts(folder: Path) -> Any:
