@@ -35,6 +35,8 @@ PartDigest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
 """The digest of a part that is only named in comparisons."""
 ModuleName = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Version = Annotated[str, StringConstraints(max_length=100)]
+SHORT_DIGEST = 12
+"""Digits of `asked` that pages show and searches find."""
 MAX_NAMED = 5
 """Names in one sentence about differences; more are counted."""
 
@@ -68,8 +70,12 @@ class ScoredParts(BaseModel):
     metrics: PartDigest = Field(description="of the metrics with their options and aggregations")
     filters: PartDigest = Field(description="of the filters of answers")
     targets: PartDigest = Field(description="of how the task reads the right answer and the choices")
-    modules: tuple[ModuleName, ...] = Field(default=(), max_length=200)
-    packages: tuple[ModuleName, ...] = Field(default=(), max_length=100)
+    modules: tuple[ModuleName, ...] = Field(
+        default=(), max_length=200, description="names in `modules` of the modules that compute its scores"
+    )
+    packages: tuple[ModuleName, ...] = Field(
+        default=(), max_length=100, description="names in `versions` of the packages that these use"
+    )
 
 
 class TaskDigests(BaseModel):
@@ -88,7 +94,7 @@ class DigestParts(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     v: Literal[1] = 1
-    tasks: dict[TaskName, TaskDigests] = Field(min_length=1, max_length=1_000)
+    tasks: dict[TaskName, TaskDigests] = Field(min_length=1, max_length=1_000, description="task → its parts")
     modules: dict[ModuleName, PartDigest] = Field(
         default_factory=dict, max_length=1_000, description="module that computes scores → digest of its source"
     )
@@ -360,17 +366,31 @@ def _listed(names: Sequence[str]) -> str:
 # --- groups of results
 
 
-def comparison_groups(results: Iterable[tuple[str, str]]) -> list[str]:
-    """A key for each result, given as (digest of its suite, `asked` or ""): results with the same key are comparable.
+class ComparisonGroups:
+    """The groups of comparable results on a board, from (digest of the suite, `asked` or "") of all its results.
 
-    Results without `asked`, from before there were digests, compare by suite: they join the `asked` that most results
-    of their suite have (of equally many, the first one in order). Where no result of the suite has one, the suite's
-    digest is the key.
+    The key of a group is the `asked` of its results. Results without one, from before there were digests, compare by
+    suite: they join the `asked` that most results of their suite have (of equally many, the first one in order). Where
+    no result of the suite has one, the suite's digest is the key; "" is the key of results whose suite is not known.
     """
-    given = list(results)
-    counts: dict[str, Counter[str]] = {}
-    for suite, asked in given:
-        if asked:
+
+    def __init__(self, results: Iterable[tuple[str, str]]) -> None:
+        counts: dict[str, Counter[str]] = {}
+        for suite, asked in results:
             counts.setdefault(suite, Counter())[asked] += 1
-    usual = {suite: min(count, key=lambda asked: (-count[asked], asked)) for suite, count in counts.items()}
-    return [asked or usual.get(suite, suite) for suite, asked in given]
+        self._usual = {suite: _most_common(count) for suite, count in counts.items()}
+        groups: Counter[str] = Counter()
+        for suite, count in counts.items():
+            for asked, number in count.items():
+                groups[self.of(suite, asked)] += number
+        self.largest = _most_common(groups)
+        """The key of the group with the most results; "" if no suite is known."""
+
+    def of(self, suite: str, asked: str) -> str:
+        """The key of a result's group."""
+        return asked or (self._usual.get(suite) or suite if suite else "")
+
+
+def _most_common(counts: Counter[str]) -> str:
+    """The text with the highest count, the first one in order of equally many; "" does not count."""
+    return min(filter(None, counts), key=lambda text: (-counts[text], text), default="")
