@@ -40,6 +40,10 @@ STREAM = 3
 """The file descriptor of the stream from a child to its worker."""
 
 
+CHANGED_TASKS = "changed_tasks.json"
+"""The file in the spool with what the child would ask and how it would score, where its plan does not accept that."""
+
+
 @dataclass(frozen=True)
 class RunProgress:
     """The child's progress: `done` of `total` requests of the harness; total 0 means not known yet.
@@ -102,6 +106,7 @@ class RunPlan(BaseModel):
     moved: dict[str, str] = Field(
         default_factory=dict, description="dataset that the harness's tasks name → the one that is in the cache"
     )
+    revisions: dict[str, str] = Field(default_factory=dict, description="dataset in the cache → its commit")
     use_chat_template: bool = False
     num_fewshot: int | None = Field(default=None, ge=0, description="of all tasks; None: what each says")
     shots: dict[str, int] = Field(default_factory=dict, description="task → examples, where the suite says how many")
@@ -111,6 +116,10 @@ class RunPlan(BaseModel):
     spool: Path = Field(description="the only folder that the child writes to")
     suite: str
     suite_digest: str
+    rules: str = Field(default="", description="digest of the suite's rules that make scores")
+    accepted: tuple[str, ...] = Field(
+        default=(), description="fingerprints of what may be asked and how it may be scored; empty: anything"
+    )
     threads: int | None = Field(default=None, ge=1, description="CPU threads of torch; None: its own choice")
 
     @property

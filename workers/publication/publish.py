@@ -19,6 +19,7 @@ from hub.client import Hub
 from hub.errors import HubError, StaleParent
 from hub.records import Change, DeleteFile, Repo, WriteFile, WriteLocalFile
 from leaderboard.attempts import Details
+from leaderboard.comparability import combine
 from leaderboard.details import (
     CARD,
     RESULTS_CONFIG,
@@ -35,6 +36,7 @@ from leaderboard.results import (
     ResultsFile,
     ScoreErrors,
     StewardBlock,
+    digest_parts,
     dump,
     engine_use,
     errors_in_block,
@@ -121,9 +123,14 @@ def publish(publication: Publication, hub: HubAccess) -> Details:
 def read_spool(publication: Publication) -> ResultsFile:
     """Read and check the results that the child left, and add the `steward` block. Raises EvaluationFailed."""
     try:
-        harness = parse_harness(_read(publication.plan.spool / RESULTS, MAX_BYTES))
+        harness = parse_harness(read_plain_file(publication.plan.spool / RESULTS, MAX_BYTES))
         scores = score(harness["results"], publication.suite)
-        reported = {"seconds": phase_seconds(harness), "engine": engine_use(harness)}
+        parts = digest_parts(harness)
+        reported = {
+            "seconds": phase_seconds(harness),
+            "engine": engine_use(harness),
+            "digests": combine(parts, publication.suite) if parts is not None else None,
+        }
         block = _block(publication, {**scores_in_block(scores), **reported})
         data = with_block(harness, block)
         dump(data)  # raises now if the results cannot be written as JSON
@@ -132,7 +139,7 @@ def read_spool(publication: Publication) -> ResultsFile:
     return ResultsFile(block, scores, data)
 
 
-def _read(path: Path, limit: int) -> bytes:
+def read_plain_file(path: Path, limit: int) -> bytes:
     """Read a file that the child wrote. Raises EvaluationFailed unless it is a plain file of at most `limit` bytes."""
     if not _is_plain(path):
         raise EvaluationFailed(f"the evaluation left no {path.name}")
