@@ -22,9 +22,10 @@ from lm_eval.api.registry import register_model
 from lm_eval.tasks import TaskManager
 from transformers import BitsAndBytesConfig
 
-from workers.common.run_plan import Report, RunPlan, RunProgress
+from workers.common.run_plan import JOURNAL, Report, RunPlan, RunProgress
 from workers.errors import ChatTemplateBroken, ChatTemplateEndless, GenerationEndless, NotANumber, TokenizerMissing
 from workers.evaluation import adapters
+from workers.evaluation.journal import AnswerJournal
 from workers.evaluation.padding import unread_positions
 from workers.evaluation.shared_prefix.model import SharedPrefixModel
 from workers.evaluation.shared_prefix.trust import EngineRecord, add_up
@@ -53,6 +54,7 @@ class RequestCounter(CacheHook):  # type: ignore[misc]  # the harness has no typ
         self.dtype = dtype
         self.tasks: dict[str, Any] = {}
         self.engine_record: EngineRecord | None = None
+        self.journal = AnswerJournal()
         self.done = self._total = 0
         self._began: dict[str, float] = {}
 
@@ -80,9 +82,10 @@ class RequestCounter(CacheHook):  # type: ignore[misc]  # the harness has no typ
         if self.done == 0:
             self._total = self.total
         self.done += 1
-        self.report(RunProgress("evaluate", self.done, self._total))
+        replayed = min(self.journal.replayed, self.done)
+        self.report(RunProgress("evaluate", self.done, self._total, replayed))
         if self.done == self._total:
-            self.report(RunProgress("score", self.done, self._total))
+            self.report(RunProgress("score", self.done, self._total, replayed))
 
 
 @register_model(REPORTING_MODEL)
@@ -104,6 +107,9 @@ class ReportingModel(SharedPrefixModel):
         self.set_cache_hook(counter)
         if plan.copies > 1:  # the harness does this only for copies on GPUs
             self._rank, self._world_size = self.accelerator.process_index, self.accelerator.num_processes
+        if plan.journal:
+            self.journal = AnswerJournal(JOURNAL + self.rank, plan.journal, plan.journal_bytes)
+        counter.journal = self.journal
 
     def _create_model(self, *arguments: Any, **options: Any) -> None:
         loader: Any = self.AUTO_MODEL_CLASS
