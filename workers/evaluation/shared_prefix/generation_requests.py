@@ -91,7 +91,7 @@ class GenerationGroup:
         )  # fmt: skip
         for place, answer in answers:
             if lm.journal.is_open:
-                lm.journal.add(self._key(prompts[missing[place]]), answer)
+                lm.journal.add(self._key(prompts[missing[place]]), list(map(int, answer)))
             yield missing[place], self._text(answer)
 
     def _text(self, answer: list[int]) -> str:

@@ -102,24 +102,21 @@ WAYS: dict[str, tuple[Ask, dict[str, Any]]] = {
 
 @pytest.mark.parametrize("way", WAYS)
 def test_an_attempt_that_is_killed_is_continued_digit_for_digit(model: Any, tmp_path: Path, way: str) -> None:
-    """Killed at tenths of its passes, again and again: equal answers, each reported once, hardly one computed twice."""
+    """Killed at a tenth of its passes and continued: equal answers, each reported once, hardly one computed twice."""
     ask, options = WAYS[way]
     whole = Evaluation(model, tmp_path / "whole", ask, **options)
-    plain = harness_model(model, max_length=LONGEST, **options)
-    assert whole.answers == ask(plain)
-    tenths = range(1, 10) if WHOLE else (1, 5, 9)
-    tokens = 0
-    for _ in tenths:
-        dead = Evaluation(model, tmp_path / "0", ask, killed_at=max(2, whole.passes // 10), **options)
-        assert not dead.answers
-        tokens += dead.tokens
-    last = Evaluation(model, tmp_path / "0", ask, **options)
-    assert last.answers == whole.answers
-    assert last.reported == whole.reported == len(whole.answers)
-    assert last.lm.engine_record == whole.lm.engine_record
-    # each attempt computes one batch in vain, continues one path of the tree, and computes a sample afresh
-    assert tokens + last.tokens <= whole.tokens * (1 + 0.05 * len(tenths))
-    assert last.lm.journal.replayed
+    assert whole.answers == ask(harness_model(model, max_length=LONGEST, **options))
+    assert whole.reported == len(whole.answers)
+    for tenth in range(1, 10) if WHOLE else (2, 9):
+        path = tmp_path / str(tenth)
+        dead = Evaluation(model, path, ask, killed_at=whole.passes * tenth // 10, **options)
+        last = Evaluation(model, path, ask, **options)
+        assert not dead.answers and last.answers == whole.answers
+        assert last.reported == len(whole.answers)
+        assert last.lm.engine_record == whole.lm.engine_record
+        # a trial, a sample, one path of the tree and one batch are much of so few requests
+        assert dead.tokens + last.tokens < 1.2 * whole.tokens
+        assert last.lm.journal.replayed
 
 
 def test_texts_of_the_engine_are_continued(model: Any, tmp_path: Path) -> None:
