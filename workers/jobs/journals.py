@@ -59,7 +59,7 @@ def evaluation_identity(
     Commits name the contents of models and questions: the store compared every file with the Hub's checksum.
     """
     facts = {
-        "plan": plan.model_dump(mode="json", include=PLAN_FIELDS),
+        "plan": plan.model_dump(mode="json", include=set(PLAN_FIELDS)),
         "questions": dict(questions),
         "versions": dict(versions),
         "engine": VERSION,
