@@ -34,11 +34,11 @@ from typing import Any
 from benchmarks.engine_shapes import SHAPES, instructions
 from benchmarks.engines import NEW_TOKENS, _model, _requests
 
-QUESTIONS = {"bbh": 60, "gpqa": 40, "musr": 12}
-TEXTS, TEXT_TOKENS = 48, 32
+QUESTIONS = {"bbh": 40, "gpqa": 40, "musr": 8}
+TEXTS, TEXT_TOKENS = 160, 16
 REAL_TEXTS = {"ifeval": 541, "math": 1_324}
 SHARES = (10, 50, 90)
-BATCH_SIZE = 8
+BATCH_SIZE = 4
 IDENTITY = "0" * 64
 
 

@@ -138,7 +138,8 @@ def test_a_worker_that_is_killed_continues_the_evaluation(stand: Stand, tenth: i
     assert journal.stat().st_size > 200
     outcome, second, log = stand.run(stand.job(f"killed-{killed_at}", 2))
     assert (second.scores, second.answers) == (stand.whole.scores, stand.whole.answers)
-    assert killed_at + second.passes <= 1.05 * stand.whole.passes + 8  # one batch, one path of the tree, a sample
+    # of so few passes one batch, one path of the tree, a sample and the engine's trial of the model are many
+    assert killed_at + second.passes <= 1.05 * stand.whole.passes + 16
     assert outcome.replayed and f"{outcome.replayed} answers came from the journal" in log
     assert stand.journals() == []
 
