@@ -2,10 +2,11 @@
 
     python -m benchmarks.resume [--quick] [--json]
 
-One evaluation in the shapes of real suites (`benchmarks.engine_shapes`), log-likelihoods and texts, with
-SmolLM2-135M-Instruct in float32 and the default engine. Each run is a process of its own. It is run to its end without
-a journal and with one. Then it is killed (SIGKILL) in the forward pass in which it has computed 10, 50 and 90 % of the
-tokens, and continued. Work is counted in tokens of forward passes, padding included.
+One evaluation in the shapes of real suites (`benchmarks.engine_shapes`), log-likelihoods and texts, in float32 by the
+default engine. Each run is a process of its own. With SmolLM2-135M-Instruct it is run to its end without a journal and
+with one. With a small random model of the same tokenizer, which computes as many tokens in less time, it is also killed
+(SIGKILL) in the forward pass in which it has computed 10, 50 and 90 % of the tokens, and continued. Work is counted in
+tokens of forward passes, padding included.
 
     overhead           seconds inside the journal / seconds of the evaluation
     difference         processor seconds with a journal / without one - 1; on a busy machine mostly noise
@@ -34,8 +35,8 @@ from typing import Any
 from benchmarks.engine_shapes import SHAPES, instructions
 from benchmarks.engines import NEW_TOKENS, _model, _requests
 
-QUESTIONS = {"bbh": 40, "gpqa": 40, "musr": 8}
-TEXTS, TEXT_TOKENS = 160, 16
+QUESTIONS = {"bbh": 120, "gpqa": 160, "musr": 8}
+TEXTS, TEXT_TOKENS = 400, 16
 REAL_TEXTS = {"ifeval": 541, "math": 1_324}
 SHARES = (10, 50, 90)
 BATCH_SIZE = 4
@@ -45,7 +46,7 @@ IDENTITY = "0" * 64
 def main() -> int:
     """Measure and print; exit with 1 if a continued evaluation gives other answers or computes too much."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="a quarter of the questions: the shares are larger then")
+    parser.add_argument("--quick", action="store_true", help="an eighth of the questions for SmolLM2")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
     parser.add_argument("--run", metavar="ORDER", help=argparse.SUPPRESS)
@@ -54,7 +55,7 @@ def main() -> int:
         run(json.loads(options.run))
         return 0
     with tempfile.TemporaryDirectory(prefix="steward-bench-") as folder:
-        figures = measure(Path(folder), 4 if options.quick else 1, options.threads)
+        figures = measure(Path(folder), 8 if options.quick else 1, options.threads)
     if options.json:
         print(json.dumps(figures))
     return 0 if figures["equal"] else 1
@@ -62,10 +63,12 @@ def main() -> int:
 
 def measure(folder: Path, divisor: int, threads: int) -> dict[str, Any]:
     """Run the evaluations one after the other, and print each."""
-    model = str(_model(folder))
+    real = _model(folder)
+    small = _small_model(real, folder / "small")
 
-    def start(journal: str, killed_at: int = 0) -> dict[str, Any]:
-        order = {"model": model, "divisor": divisor, "threads": threads, "killed_at": killed_at}
+    def start(model: Path, journal: str, killed_at: int = 0) -> dict[str, Any]:
+        order = {"model": str(model), "divisor": divisor if model == real else 1, "killed_at": killed_at}
+        order["threads"] = threads
         order |= {"journal": str(folder / journal) if journal else "", "result": str(folder / "result")}
         code = subprocess.run([sys.executable, "-m", "benchmarks.resume", "--run", json.dumps(order)], check=False)
         if code.returncode != (-signal.SIGKILL if killed_at else 0):
@@ -73,17 +76,22 @@ def measure(folder: Path, divisor: int, threads: int) -> dict[str, Any]:
         result: dict[str, Any] = json.loads((folder / "result").read_text())
         (folder / "result").unlink()
         title = f"killed at {killed_at:,} tokens" if killed_at else "to the end"
-        print(f"{title:26} {result['tokens']:>9,} tokens {result['seconds']:>7.1f} s  journal: {journal or 'none'}")
+        print(
+            f"{model.name:24} {title:26} {result['tokens']:>9,} tokens {result['seconds']:>7.1f} s  "
+            f"journal: {journal or 'none'}",
+            flush=True,
+        )
         return result
 
-    plain, whole = start(""), start("whole")
-    equal = plain["answers"] == whole["answers"]
-    shares = {}
+    all_of_it = start(small, "whole-of-small")
+    equal, shares = True, {}
     for share in SHARES:
-        killed = start(str(share), whole["tokens"] * share // 100)
-        continued = start(str(share))
-        equal = equal and continued["answers"] == whole["answers"]
-        shares[str(share)] = round((killed["tokens"] + continued["tokens"]) / whole["tokens"], 4)
+        killed = start(small, str(share), all_of_it["tokens"] * share // 100)
+        continued = start(small, str(share))
+        equal = equal and continued["answers"] == all_of_it["answers"]
+        shares[str(share)] = round((killed["tokens"] + continued["tokens"]) / all_of_it["tokens"], 4)
+    plain, whole = start(real, ""), start(real, "whole")
+    equal = equal and plain["answers"] == whole["answers"]
     figures = {
         "overhead": round(whole["journal_seconds"] / whole["seconds"], 5),
         "difference": round(whole["processor_seconds"] / plain["processor_seconds"] - 1, 4),
@@ -94,6 +102,22 @@ def measure(folder: Path, divisor: int, threads: int) -> dict[str, Any]:
     }
     print(*(f"{name}: {value}" for name, value in figures.items()), sep="\n")
     return figures
+
+
+def _small_model(real: Path, folder: Path) -> Path:
+    """A random model with the tokenizer of the model in `real`."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2}
+    config = AutoConfig.from_pretrained(real, **sizes, num_attention_heads=4, num_key_value_heads=2, head_dim=16)
+    model = AutoModelForCausalLM.from_config(config)
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)  # so that scores are far from each other
+    model.save_pretrained(folder)
+    AutoTokenizer.from_pretrained(real).save_pretrained(folder)
+    return folder
 
 
 def largest_suite(whole: dict[str, Any]) -> int:
