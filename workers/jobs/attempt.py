@@ -343,6 +343,7 @@ class AttemptRun:
             hardware=self.worker_context.hardware,
             secrets=self.worker_context.secrets,
             private=self.job.private,
+            replayed=self.replayed,
         )
 
     # --- the end
