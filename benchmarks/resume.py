@@ -134,7 +134,7 @@ def run(order: dict[str, Any]) -> None:
     """Evaluate, and write what was measured; if killed, before the signal."""
     import torch
 
-    from workers.evaluation.journal import AnswerJournal
+    from workers.evaluation.shared_prefix.journal import AnswerJournal
     from workers.evaluation.shared_prefix.model import SHARED_PREFIX, SharedPrefixModel
 
     logging.disable(logging.WARNING)
@@ -189,8 +189,8 @@ def evaluate(lm: Any, divisor: int, journal: str) -> tuple[list[Any], dict[str, 
 
 def _time_journal() -> list[float]:
     """Measure from now on the seconds that the journal takes: reading, writing, keys, and finding out the batches."""
-    from workers.evaluation.journal import AnswerJournal
     from workers.evaluation.shared_prefix import engine, generation_requests, model
+    from workers.evaluation.shared_prefix.journal import AnswerJournal
     from workers.evaluation.shared_prefix.plan import Plan
 
     spent, depth = [0.0], [0]

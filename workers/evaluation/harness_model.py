@@ -25,8 +25,8 @@ from transformers import BitsAndBytesConfig
 from workers.common.run_plan import JOURNAL, Report, RunPlan, RunProgress
 from workers.errors import ChatTemplateBroken, ChatTemplateEndless, GenerationEndless, NotANumber, TokenizerMissing
 from workers.evaluation import adapters
-from workers.evaluation.journal import AnswerJournal
 from workers.evaluation.padding import unread_positions
+from workers.evaluation.shared_prefix.journal import AnswerJournal
 from workers.evaluation.shared_prefix.model import SharedPrefixModel
 from workers.evaluation.shared_prefix.trust import EngineRecord, add_up
 from workers.models import checkpoint

@@ -1,4 +1,4 @@
-"""The journals of interrupted evaluations on this machine, within bounds (`workers.evaluation.journal` reads them).
+"""The journals of interrupted evaluations on this machine, within bounds; `AnswerJournal` reads and writes them.
 
     journals/lock                      held briefly to open, remove or evict journals
     journals/{identity}/lock           held by the attempt that uses these journals
@@ -26,7 +26,7 @@ from typing import IO
 
 from workers.common.run_plan import RunPlan
 from workers.errors import WorkerError
-from workers.evaluation.journal import MAX_BYTES
+from workers.evaluation.shared_prefix.journal import MAX_BYTES
 from workers.evaluation.shared_prefix.trust import VERSION
 from workers.models.disk_store import locked
 from workers.sandbox.supervision import folder_bytes

@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 import torch
 from lm_eval.models.utils import Collator
 
-from workers.evaluation.journal import AnswerJournal, unit_key
+from workers.evaluation.shared_prefix.journal import AnswerJournal, unit_key
 
 Answer = TypeVar("Answer")
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import torch
 
-from workers.evaluation.journal import AnswerJournal, read_scores, unit_key
 from workers.evaluation.shared_prefix import caches
+from workers.evaluation.shared_prefix.journal import AnswerJournal, read_scores, unit_key
 from workers.evaluation.shared_prefix.plan import Plan, Row, Step
 from workers.evaluation.shared_prefix.tree import AnswerRequest, Score, ScoredAnswer
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from lm_eval.models.utils import handle_stop_sequences, normalize_gen_kwargs, postprocess_generated_text
 
-from workers.evaluation.journal import unit_key
 from workers.evaluation.shared_prefix.generation import (
     AnswerChecker,
     AnswersDiffer,
@@ -19,6 +18,7 @@ from workers.evaluation.shared_prefix.generation import (
     reason_against,
     stop_sequences,
 )
+from workers.evaluation.shared_prefix.journal import unit_key
 from workers.evaluation.shared_prefix.trust import GenerationRecord
 
 log = logging.getLogger(__name__)

@@ -17,7 +17,6 @@ import torch
 from lm_eval.models.huggingface import HFLM
 from tqdm import tqdm
 
-from workers.evaluation.journal import AnswerJournal, read_scores
 from workers.evaluation.shared_prefix import trust
 from workers.evaluation.shared_prefix.admission import Admission, examine
 from workers.evaluation.shared_prefix.batches import (
@@ -31,6 +30,7 @@ from workers.evaluation.shared_prefix.batches import (
 from workers.evaluation.shared_prefix.encoding import BatchEncoder
 from workers.evaluation.shared_prefix.engine import Numerics, PrefixEngine, out_of_memory_key
 from workers.evaluation.shared_prefix.generation_requests import generate_until
+from workers.evaluation.shared_prefix.journal import AnswerJournal, read_scores
 from workers.evaluation.shared_prefix.plan import Budget, Plan, make_plan, separate_tokens
 from workers.evaluation.shared_prefix.tree import AnswerRequest, ScoredAnswer
 

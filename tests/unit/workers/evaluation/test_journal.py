@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workers.evaluation import journal as journal_module
-from workers.evaluation.journal import AnswerJournal, read_scores, unit_key
+from workers.evaluation.shared_prefix import journal as journal_module
+from workers.evaluation.shared_prefix.journal import AnswerJournal, read_scores, unit_key
 
 IDENTITY = "a" * 64
 Units = list[tuple[bytes, Any]]

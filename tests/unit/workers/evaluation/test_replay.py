@@ -14,7 +14,7 @@ import pytest
 from tests.support.models.families import random_model
 from tests.support.models.shared_prefix import LETTERS, harness_model, instances
 from tests.support.sizes import WHOLE
-from workers.evaluation.journal import AnswerJournal
+from workers.evaluation.shared_prefix.journal import AnswerJournal
 
 LONGEST = 120
 Ask = Callable[[Any], list[Any]]
